@@ -1,0 +1,70 @@
+/**
+ * Builds the package and the lab: AssemblyScript to WASM, embedded as base64 in a generated TypeScript module,
+ * then TypeScript to dist/. A WASM binary newer than its sources is kept.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Each binary: its AssemblyScript entry, and the module that carries it. */
+const binaries = [
+  { entry: "assembly/normalization.ts", module: "src/kernels/wasm/binary.ts" },
+  { entry: "assembly/training.ts", module: "src/tfjs/training-binary.ts" },
+];
+
+export function build() {
+  const sources = readdirSync(`${root}assembly`).map((name) => `${root}assembly/${name}`);
+  const newest = Math.max(
+    ...[...sources, fileURLToPath(import.meta.url)].map((path) => statSync(path).mtimeMs),
+  );
+  for (const { entry, module } of binaries) {
+    const target = `${root}${module}`;
+    if (existsSync(target) && statSync(target).mtimeMs > newest) continue;
+    const wasm = compile(entry);
+    writeFileSync(
+      target,
+      `// Generated from ${entry} by scripts/build.mjs; not kept in git.\n` +
+        `export const binary =\n  "${wasm.toString("base64")}";\n`,
+    );
+  }
+  execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-b"], {
+    cwd: root,
+    stdio: "inherit",
+  });
+}
+
+/** No runtime and no data segment, so that the module may stand on a memory that another program owns. */
+function compile(entry) {
+  const folder = mkdtempSync(join(tmpdir(), "evenkeel-"));
+  try {
+    const flags = [
+      "-O3",
+      "--converge",
+      "--runtime=stub",
+      "--enable=simd",
+      "--importMemory",
+      "--maximumMemory=65536",
+    ];
+    const outFile = join(folder, "out.wasm");
+    execFileSync(
+      process.execPath,
+      [
+        `${root}node_modules/assemblyscript/bin/asc.js`,
+        `${root}${entry}`,
+        `--outFile=${outFile}`,
+        ...flags,
+        "--use=abort=",
+      ],
+      { stdio: "inherit" },
+    );
+    return readFileSync(outFile);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) build();
