@@ -1,0 +1,86 @@
+/**
+ * Moments that merge: how many values, their mean, and the sum of squared distances from it.
+ *
+ * The merge is exact up to rounding, in any order (Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise
+ * algorithm for computing sample variances"). Batches, micro-batches, replicas, shards and streams are joined by it.
+ */
+export interface Moments {
+  /** Number of values. */
+  readonly count: number;
+  readonly mean: number;
+  /** Σ (value − mean)². */
+  readonly m2: number;
+}
+
+/** The moments of nothing: merging them changes nothing. */
+export const noMoments: Moments = { count: 0, mean: 0, m2: 0 };
+
+/** Centred in two passes; the second one also takes out what the first left of the mean's rounding error. */
+export function momentsOf(values: ArrayLike<number>): Moments {
+  const count = values.length;
+  if (count === 0) return noMoments;
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += values[i];
+  const about = sum / count;
+  let first = 0;
+  let second = 0;
+  for (let i = 0; i < count; i++) {
+    const distance = values[i] - about;
+    first += distance;
+    second += distance * distance;
+  }
+  return { count, mean: about + first / count, m2: Math.max(0, second - (first * first) / count) };
+}
+
+export function merge(a: Moments, b: Moments): Moments {
+  if (a.count === 0) return b;
+  if (b.count === 0) return a;
+  const count = a.count + b.count;
+  const distance = b.mean - a.mean;
+  return {
+    count,
+    mean: a.mean + (distance * b.count) / count,
+    m2: a.m2 + b.m2 + (distance * distance * a.count * b.count) / count,
+  };
+}
+
+/** Population variance: m2 / count. NaN without values. */
+export function biasedVariance({ count, m2 }: Moments): number {
+  return count === 0 ? Number.NaN : m2 / count;
+}
+
+/** Sample variance: m2 / (count − 1). NaN below two values. */
+export function unbiasedVariance({ count, m2 }: Moments): number {
+  return count < 2 ? Number.NaN : m2 / (count - 1);
+}
+
+/**
+ * Moves running statistics towards those of a batch: running = momentum·running + (1 − momentum)·batch, so that
+ * `momentum` is the weight of the old value (Keras, MXNet, ONNX; PyTorch's is 1 minus this).
+ *
+ * A batch with a value that is not finite changes nothing, in no channel: the index of the first channel with
+ * such a value is returned, else −1.
+ *
+ * @param runningMean float32 [channels], changed in place
+ * @param runningVariance float32 [channels], changed in place
+ * @param mean float32 [channels], of the batch
+ * @param variance float32 [channels], biased, of the batch
+ * @param correction what the batch's biased variance is multiplied by: 1, or count/(count − 1) for an unbiased one
+ */
+export function updateRunning(
+  runningMean: Float32Array,
+  runningVariance: Float32Array,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
+  momentum: number,
+  correction: number,
+): number {
+  for (let c = 0; c < mean.length; c++) {
+    if (!Number.isFinite(mean[c]) || !Number.isFinite(variance[c])) return c;
+  }
+  for (let c = 0; c < mean.length; c++) {
+    runningMean[c] = momentum * runningMean[c] + (1 - momentum) * mean[c];
+    runningVariance[c] = momentum * runningVariance[c] + (1 - momentum) * variance[c] * correction;
+  }
+  return -1;
+}
