@@ -1,0 +1,324 @@
+/**
+ * y = (x − mean)·rstd·gamma + beta, with rstd = 1 / √(variance + epsilon).
+ *
+ * Statistics belong to the view (k1, r1, k2, r2), parameters to (pk1, pr1, pk2, pr2). They are measured from x and
+ * written to `mean` and `variance` (biased), or, where `given`, read from there. Without `mean` nothing is centred
+ * and `variance` is the mean square (RMS).
+ *
+ * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
+ */
+import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { load } from "./simd";
+import { asColumns, inverseRoot, parameterIndex, repeatsByRow } from "./views";
+
+export function forward(
+  x: usize,
+  y: usize,
+  gamma: usize,
+  beta: usize,
+  mean: usize,
+  variance: usize,
+  scratch: usize,
+  k1: i32,
+  r1: i32,
+  k2: i32,
+  r2: i32,
+  pr1: i32,
+  pk2: i32,
+  pr2: i32,
+  epsilon: f64,
+  given: bool,
+): void {
+  const columns = k2 * r2;
+  const size = r1 * columns;
+  const walkColumns = asColumns(k2, r2);
+  const repeats = (gamma == 0 && beta == 0) || repeatsByRow(r1, columns, pr1, pk2, pr2);
+  const means = scratch;
+  const m2s = scratch + (<usize>(walkColumns ? columns : k2) << 3);
+  const coefficients = m2s + (<usize>columns << 3);
+  for (let a = 0; a < k1; a++) {
+    const base = a * size;
+    const at = <usize>(a * k2) << 2;
+    const blockMean: usize = mean == 0 ? 0 : mean + at;
+    const blockVariance = variance + at;
+    const blockX = x + (<usize>base << 2);
+    const blockY = y + (<usize>base << 2);
+    if (!given) {
+      if (walkColumns) {
+        columnMoments(blockX, r1, columns, means, m2s, mean != 0);
+        foldColumns(means, m2s, r1, k2, r2);
+      } else {
+        blockMoments(blockX, means, m2s, r1, k2, r2, mean != 0);
+      }
+      const share = 1.0 / (<f64>r1 * <f64>r2);
+      for (let c = 0; c < k2; c++) {
+        if (blockMean != 0) f32.store(blockMean + (<usize>c << 2), <f32>f64.load(means + (<usize>c << 3)));
+        f32.store(blockVariance + (<usize>c << 2), <f32>(f64.load(m2s + (<usize>c << 3)) * share));
+      }
+    } else if (blockMean != 0) {
+      for (let c = 0; c < k2; c++) f64.store(means + (<usize>c << 3), <f64>f32.load(blockMean + (<usize>c << 2)));
+    }
+    if (blockMean == 0) memory.fill(means, 0, <usize>k2 << 3);
+    if (!walkColumns) {
+      normalizeSegments(blockX, blockY, gamma, beta, means, blockVariance, base, r1, k2, r2, pr1, pk2, pr2, epsilon);
+    } else if (repeats) {
+      columnCoefficients(coefficients, gamma, beta, means, blockVariance, base, k2, r2, pr1, pk2, pr2, epsilon);
+      normalizeColumns(blockX, blockY, coefficients, r1, columns);
+    } else {
+      normalizeElements(blockX, blockY, gamma, beta, means, blockVariance, base, r1, k2, r2, pr1, pk2, pr2, epsilon);
+    }
+  }
+}
+
+/** Moments of the r1 segments of each of k2 statistics, merged. */
+function blockMoments(x: usize, means: usize, m2s: usize, r1: i32, k2: i32, r2: i32, centered: bool): void {
+  let p = x;
+  for (let b = 0; b < r1; b++) {
+    for (let c = 0; c < k2; c++, p += <usize>r2 << 2) {
+      segmentMoments(p, r2, centered);
+      const at = <usize>c << 3;
+      mergeInto(means + at, m2s + at, b * r2, r2, segmentMean, segmentM2);
+    }
+  }
+}
+
+/** Merges each r2 neighbouring columns of `rows` values into one statistic, in place. */
+function foldColumns(means: usize, m2s: usize, rows: i32, k2: i32, r2: i32): void {
+  if (r2 == 1) return;
+  for (let c = 0; c < k2; c++) {
+    const to = <usize>c << 3;
+    for (let d = 0; d < r2; d++) {
+      const from = <usize>(c * r2 + d) << 3;
+      mergeInto(means + to, m2s + to, d * rows, rows, f64.load(means + from), f64.load(m2s + from));
+    }
+  }
+}
+
+/** Every segment of r2 elements has one statistic; its parameters come in runs of one, or as a vector. */
+function normalizeSegments(
+  x: usize,
+  y: usize,
+  gamma: usize,
+  beta: usize,
+  means: usize,
+  variance: usize,
+  base: i32,
+  r1: i32,
+  k2: i32,
+  r2: i32,
+  pr1: i32,
+  pk2: i32,
+  pr2: i32,
+  epsilon: f64,
+): void {
+  const plain = gamma == 0 && beta == 0;
+  let offset = 0;
+  for (let b = 0; b < r1; b++) {
+    for (let c = 0; c < k2; c++) {
+      const exact = f64.load(means + (<usize>c << 3));
+      const high = <f32>exact;
+      const low = <f32>(exact - <f64>high);
+      const rstd = <f32>inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
+      const end = offset + r2;
+      while (offset < end) {
+        const p = x + (<usize>offset << 2);
+        const q = y + (<usize>offset << 2);
+        if (plain) {
+          normalizeRun(p, q, r2, high, rstd, -low * rstd);
+          offset = end;
+          continue;
+        }
+        const index = base + offset;
+        const parameter = <usize>parameterIndex(index, pr1, pk2, pr2) << 2;
+        if (pr2 > 1) {
+          const n = min(end - offset, pr2 - (index % pr2));
+          const scale = gamma == 0 ? rstd : rstd * f32.load(gamma + parameter);
+          const shift = beta == 0 ? <f32>0 : f32.load(beta + parameter);
+          normalizeRun(p, q, n, high, scale, shift - low * scale);
+          offset += n;
+        } else {
+          const n = min(end - offset, pk2 - (index % pk2));
+          const shift = -low * rstd;
+          if (shift == 0 && gamma != 0 && beta != 0) nearVector(p, q, n, high, rstd, gamma + parameter, beta + parameter);
+          else if (beta == 0) scaleVector(p, q, n, high, rstd, shift, gamma + parameter);
+          else if (gamma == 0) shiftVector(p, q, n, high, rstd, shift, beta + parameter);
+          else affineVector(p, q, n, high, rstd, shift, gamma + parameter, beta + parameter);
+          offset += n;
+        }
+      }
+    }
+  }
+}
+
+/** y = (x − high)·scale + shift */
+function normalizeRun(x: usize, y: usize, n: i32, high: f32, scale: f32, shift: f32): void {
+  const h = f32x4.splat(high);
+  const s = f32x4.splat(scale);
+  const t = f32x4.splat(shift);
+  let i = 0;
+  for (; i + 16 <= n; i += 16, x += 64, y += 64) {
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), t));
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), s), t), 16);
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h), s), t), 32);
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h), s), t), 48);
+  }
+  for (; i + 4 <= n; i += 4, x += 16, y += 16) {
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), t));
+  }
+  for (; i < n; i++, x += 4, y += 4) f32.store(y, (f32.load(x) - high) * scale + shift);
+}
+
+/** y = ((x − high)·rstd + shift)·gamma + beta, gamma and beta per element. */
+function affineVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize, beta: usize): void {
+  const h = f32x4.splat(high);
+  const r = f32x4.splat(rstd);
+  const t = f32x4.splat(shift);
+  let i: usize = 0;
+  const vectors = <usize>(n & -8) << 2;
+  for (; i < vectors; i += 32) {
+    const u = f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t);
+    const v = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + i, 16), h), r), t);
+    v128.store(y + i, f32x4.add(f32x4.mul(u, load(gamma + i)), load(beta + i)));
+    v128.store(y + i, f32x4.add(f32x4.mul(v, v128.load(gamma + i, 16)), v128.load(beta + i, 16)), 16);
+  }
+  for (; i < <usize>n << 2; i += 4) {
+    const xHat = (f32.load(x + i) - high) * rstd + shift;
+    f32.store(y + i, xHat * f32.load(gamma + i) + f32.load(beta + i));
+  }
+}
+
+/** The same where rounding took nothing from the mean that shows: y = (x − high)·rstd·gamma + beta. */
+function nearVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, gamma: usize, beta: usize): void {
+  const h = f32x4.splat(high);
+  const r = f32x4.splat(rstd);
+  let i: usize = 0;
+  const vectors = <usize>(n & -16) << 2;
+  for (; i < vectors; i += 64) {
+    const a = f32x4.mul(f32x4.sub(v128.load(x + i), h), r);
+    const b = f32x4.mul(f32x4.sub(v128.load(x + i, 16), h), r);
+    const c = f32x4.mul(f32x4.sub(v128.load(x + i, 32), h), r);
+    const d = f32x4.mul(f32x4.sub(v128.load(x + i, 48), h), r);
+    v128.store(y + i, f32x4.add(f32x4.mul(a, v128.load(gamma + i)), v128.load(beta + i)));
+    v128.store(y + i, f32x4.add(f32x4.mul(b, v128.load(gamma + i, 16)), v128.load(beta + i, 16)), 16);
+    v128.store(y + i, f32x4.add(f32x4.mul(c, v128.load(gamma + i, 32)), v128.load(beta + i, 32)), 32);
+    v128.store(y + i, f32x4.add(f32x4.mul(d, v128.load(gamma + i, 48)), v128.load(beta + i, 48)), 48);
+  }
+  for (; i < <usize>n << 2; i += 4) {
+    f32.store(y + i, (f32.load(x + i) - high) * rstd * f32.load(gamma + i) + f32.load(beta + i));
+  }
+}
+
+/** y = ((x − high)·rstd + shift)·gamma */
+function scaleVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize): void {
+  const h = f32x4.splat(high);
+  const r = f32x4.splat(rstd);
+  const t = f32x4.splat(shift);
+  let i: usize = 0;
+  const vectors = <usize>(n & -4) << 2;
+  for (; i < vectors; i += 16) {
+    v128.store(y + i, f32x4.mul(f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t), load(gamma + i)));
+  }
+  for (; i < <usize>n << 2; i += 4) {
+    f32.store(y + i, ((f32.load(x + i) - high) * rstd + shift) * f32.load(gamma + i));
+  }
+}
+
+/** y = (x − high)·rstd + shift + beta */
+function shiftVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, beta: usize): void {
+  const h = f32x4.splat(high);
+  const r = f32x4.splat(rstd);
+  const t = f32x4.splat(shift);
+  let i: usize = 0;
+  const vectors = <usize>(n & -4) << 2;
+  for (; i < vectors; i += 16) {
+    v128.store(y + i, f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t), load(beta + i)));
+  }
+  for (; i < <usize>n << 2; i += 4) {
+    f32.store(y + i, (f32.load(x + i) - high) * rstd + shift + f32.load(beta + i));
+  }
+}
+
+/** high, scale and shift of each column: three float32 [columns], one after the other. */
+function columnCoefficients(
+  coefficients: usize,
+  gamma: usize,
+  beta: usize,
+  means: usize,
+  variance: usize,
+  base: i32,
+  k2: i32,
+  r2: i32,
+  pr1: i32,
+  pk2: i32,
+  pr2: i32,
+  epsilon: f64,
+): void {
+  const plane = <usize>(k2 * r2) << 2;
+  let p = coefficients;
+  let column = base;
+  for (let c = 0; c < k2; c++) {
+    const exact = f64.load(means + (<usize>c << 3));
+    const high = <f32>exact;
+    const low = exact - <f64>high;
+    const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
+    for (let d = 0; d < r2; d++, p += 4, column++) {
+      const parameter = <usize>parameterIndex(column, pr1, pk2, pr2) << 2;
+      const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(gamma + parameter);
+      const shift = beta == 0 ? 0 : <f64>f32.load(beta + parameter);
+      f32.store(p, high);
+      f32.store(p + plane, <f32>scale);
+      f32.store(p + 2 * plane, <f32>(shift - low * scale));
+    }
+  }
+}
+
+/** y = (x − high)·scale + shift, all three per column. */
+function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32): void {
+  const plane = <usize>columns << 2;
+  const vectors = <usize>(columns & -4) << 2;
+  const scale = coefficients + plane;
+  const shift = scale + plane;
+  for (let row = 0; row < rows; row++, x += plane, y += plane) {
+    let i: usize = 0;
+    for (; i < vectors; i += 16) {
+      const d = f32x4.sub(load(x + i), load(coefficients + i));
+      v128.store(y + i, f32x4.add(f32x4.mul(d, load(scale + i)), load(shift + i)));
+    }
+    for (; i < plane; i += 4) {
+      f32.store(y + i, (f32.load(x + i) - f32.load(coefficients + i)) * f32.load(scale + i) + f32.load(shift + i));
+    }
+  }
+}
+
+/** For parameters that follow neither the segments nor the columns. */
+function normalizeElements(
+  x: usize,
+  y: usize,
+  gamma: usize,
+  beta: usize,
+  means: usize,
+  variance: usize,
+  base: i32,
+  r1: i32,
+  k2: i32,
+  r2: i32,
+  pr1: i32,
+  pk2: i32,
+  pr2: i32,
+  epsilon: f64,
+): void {
+  let offset = 0;
+  for (let b = 0; b < r1; b++) {
+    for (let c = 0; c < k2; c++) {
+      const exact = f64.load(means + (<usize>c << 3));
+      const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
+      for (let d = 0; d < r2; d++, offset++) {
+        const parameter = <usize>parameterIndex(base + offset, pr1, pk2, pr2) << 2;
+        let value = (<f64>f32.load(x + (<usize>offset << 2)) - exact) * rstd;
+        if (gamma != 0) value *= <f64>f32.load(gamma + parameter);
+        if (beta != 0) value += <f64>f32.load(beta + parameter);
+        f32.store(y + (<usize>offset << 2), <f32>value);
+      }
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What a backend must do: hold arrays, and normalize them forward and backward over any pair of views.
+ *
+ * A backend is not a tensor library: it knows no shapes beyond views, no broadcasting and no graph, and it keeps
+ * nothing between calls but the arrays that it was asked to hold. Calls end before they return. Every array belongs
+ * to the caller, who releases it; a call writes its outputs whole and nothing else. Sizes are the caller's to check.
+ */
+import type { View } from "../view.js";
+
+export type Values = Float32Array | Float64Array;
+
+/** `A` is the backend's handle of an array: float32 in wasm, float64 in the reference. */
+export interface Kernels<A> {
+  readonly name: string;
+  /** Room for `length` values, which are not set to anything. */
+  allocate(length: number): A;
+  release(array: A): void;
+  /** The array's values themselves, to read or to write; only until the next `allocate`. */
+  values(array: A, length: number): Values;
+  forward(call: Forward<A>): void;
+  backward(call: Backward<A>): void;
+  /** y [shape in `order`] takes x [shape] with its axes in the given order, as numpy.transpose. */
+  transpose(x: A, y: A, shape: readonly number[], order: readonly number[]): void;
+}
+
+interface Call<A> {
+  /** As many values as the views have elements. */
+  x: A;
+  /** One per statistic. Absent: nothing is centred (RMS). */
+  mean?: A;
+  /** Biased variance, or the mean square where nothing is centred. One per statistic. */
+  variance: A;
+  /** Statistics come with the call and are constants, instead of being measured from x. */
+  given: boolean;
+  /** Added to the variance inside the root. */
+  epsilon: number;
+  statistics: View;
+  /** Kept: one gamma and one beta per kept position. */
+  parameters: View;
+  /** One per parameter; absent: 1. */
+  gamma?: A;
+}
+
+/** y = (x − mean) / √(variance + epsilon) · gamma + beta; `mean` and `variance` are written unless given. */
+export interface Forward<A> extends Call<A> {
+  y: A;
+  /** One per parameter; absent: 0. */
+  beta?: A;
+}
+
+/**
+ * With g = dy·gamma and mean_s over the statistics view (no mean_s(g) where nothing is centred):
+ * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)), or rstd·g where the statistics were given;
+ * dGamma = Σ dy·xHat and dBeta = Σ dy over the parameter view. dx may not share memory with dy or x.
+ */
+export interface Backward<A> extends Call<A> {
+  dy: A;
+  dx: A;
+  dGamma?: A;
+  dBeta?: A;
+}

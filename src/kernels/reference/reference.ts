@@ -1,0 +1,79 @@
+/**
+ * The truth that the other backends answer to: plain loops over float64, element by element, never optimised.
+ */
+import { keptSize, reducedSize, sizeOf, statisticIndex, type View } from "../../view.js";
+import type { Backward, Forward, Kernels } from "../contract.js";
+
+export const reference: Kernels<Float64Array> = {
+  name: "reference",
+  allocate: (length) => new Float64Array(length).fill(Number.NaN),
+  release: () => {},
+  values: (array) => array,
+  forward,
+  backward,
+  transpose,
+};
+
+function forward(call: Forward<Float64Array>): void {
+  const { x, y, mean, variance, given, epsilon, statistics, parameters, gamma, beta } = call;
+  if (!given) {
+    if (mean) meanOver(statistics, mean, (i) => x[i]);
+    meanOver(statistics, variance, (i) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) ** 2);
+  }
+  for (let i = 0; i < elements(statistics); i++) {
+    const s = statisticIndex(statistics, i);
+    const p = statisticIndex(parameters, i);
+    const xHat = (x[i] - (mean ? mean[s] : 0)) / Math.sqrt(variance[s] + epsilon);
+    y[i] = xHat * (gamma ? gamma[p] : 1) + (beta ? beta[p] : 0);
+  }
+}
+
+function backward(call: Backward<Float64Array>): void {
+  const { dy, x, mean, variance, given, epsilon, statistics, parameters, gamma, dx, dGamma, dBeta } = call;
+  const rstd = (i: number) => 1 / Math.sqrt(variance[statisticIndex(statistics, i)] + epsilon);
+  const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) * rstd(i);
+  const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
+  if (dGamma) sumOver(parameters, dGamma, (i) => dy[i] * xHat(i));
+  if (dBeta) sumOver(parameters, dBeta, (i) => dy[i]);
+  const meanG = new Float64Array(keptSize(statistics));
+  const meanGX = new Float64Array(keptSize(statistics));
+  if (!given) {
+    if (mean) meanOver(statistics, meanG, g);
+    meanOver(statistics, meanGX, (i) => g(i) * xHat(i));
+  }
+  for (let i = 0; i < elements(statistics); i++) {
+    const s = statisticIndex(statistics, i);
+    dx[i] = rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]);
+  }
+}
+
+function transpose(
+  x: Float64Array,
+  y: Float64Array,
+  shape: readonly number[],
+  order: readonly number[],
+): void {
+  for (let to = 0; to < sizeOf(shape); to++) {
+    const position = new Array<number>(shape.length);
+    let rest = to;
+    for (const axis of [...order].reverse()) {
+      position[axis] = rest % shape[axis];
+      rest = Math.floor(rest / shape[axis]);
+    }
+    y[to] = x[position.reduce((index, p, axis) => index * shape[axis] + p, 0)];
+  }
+}
+
+function elements(view: View): number {
+  return keptSize(view) * reducedSize(view);
+}
+
+function sumOver(view: View, into: Float64Array, value: (index: number) => number): void {
+  into.fill(0, 0, keptSize(view));
+  for (let i = 0; i < elements(view); i++) into[statisticIndex(view, i)] += value(i);
+}
+
+function meanOver(view: View, into: Float64Array, value: (index: number) => number): void {
+  sumOver(view, into, value);
+  for (let s = 0; s < keptSize(view); s++) into[s] /= reducedSize(view);
+}

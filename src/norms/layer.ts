@@ -1,0 +1,43 @@
+/**
+ * Layer normalization: statistics over the features of each example, parameters per feature.
+ *
+ *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased, epsilon inside the root
+ *
+ * Ba, Kiros & Hinton 2016, arXiv 1607.06450. Axes: those named (the last by default) are reduced; gamma and beta
+ * have their shape. RMS normalization (rms.ts) is the same without the mean.
+ */
+import { resolveAxis } from "../view.js";
+import { checkEpsilon, checkShape, type Norm, type Plan, planOf } from "./norm.js";
+
+export interface LayerNormOptions {
+  /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
+  axis?: number | readonly number[];
+  /** Default 1e-5 (PyTorch, ONNX; Keras has 1e-3). */
+  epsilon?: number;
+}
+
+/** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
+export function layerNorm({ axis = -1, epsilon = 1e-5 }: LayerNormOptions = {}): Norm {
+  checkEpsilon("layerNorm", epsilon);
+  return {
+    name: "layerNorm",
+    epsilon,
+    centered: true,
+    plan: (shape) => planFeatures("layerNorm", shape, axis),
+  };
+}
+
+/** The plan of a norm over the features of each example. */
+export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {
+  checkShape(norm, shape, 1, "features");
+  const named = typeof axis === "number" ? [axis] : axis;
+  if (named.length === 0) {
+    throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);
+  }
+  const features = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
+  if (new Set(features).size < features.length) {
+    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
+  }
+  const examples = [...shape.keys()].filter((one) => !features.includes(one));
+  return planOf(shape, shape, examples, features);
+}

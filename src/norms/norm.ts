@@ -1,0 +1,86 @@
+/**
+ * What every norm file gives: a description of a normalization, from which the views of any array follow.
+ * Pure: it holds no array, calls no kernel and knows no host.
+ */
+import { sizeOf, type View, viewOf } from "../view.js";
+
+export interface Norm {
+  /** As it is called in errors: `layerNorm`, `batchNorm`, ... */
+  readonly name: string;
+  /** Added to the variance (or mean square) inside the root. */
+  readonly epsilon: number;
+  /** False where the mean is not taken out (RMS). */
+  readonly centered: boolean;
+  /** Axes, views and sizes for an array of this shape. Throws RangeError where the shape does not fit. */
+  plan(shape: readonly number[]): Plan;
+}
+
+export interface Plan {
+  readonly shape: readonly number[];
+  /** Reduced: what mean and variance run over. */
+  readonly statistics: View;
+  /** Kept: what gamma and beta are indexed by. */
+  readonly parameters: View;
+  /** Lengths of the kept axes. */
+  readonly statisticsShape: readonly number[];
+  readonly parameterShape: readonly number[];
+  /** The order of axes in which the views hold, where they do not hold for the array as it lies. */
+  readonly order?: readonly number[];
+}
+
+/** The plan of an array as it is seen: perhaps with an axis split in two, each axis kept or reduced. */
+export function planOf(
+  shape: readonly number[],
+  seen: readonly number[],
+  statisticsAxes: readonly number[],
+  parameterAxes: readonly number[],
+): Plan {
+  const statisticsShape = statisticsAxes.map((axis) => seen[axis]);
+  const parameterShape = parameterAxes.map((axis) => seen[axis]);
+  const statistics = viewOf(seen, statisticsAxes);
+  const parameters = viewOf(seen, parameterAxes);
+  if (statistics && parameters) return { shape, statistics, parameters, statisticsShape, parameterShape };
+  const axes = [...seen.keys()];
+  const order = [...statisticsAxes, ...axes.filter((axis) => !statisticsAxes.includes(axis))];
+  const moved = order.map((axis) => seen[axis]);
+  const places = (wanted: readonly number[]) => wanted.map((axis) => order.indexOf(axis));
+  return {
+    shape,
+    statistics: viewOf(moved, places(statisticsAxes)) as View,
+    parameters: viewOf(moved, places(parameterAxes)) as View,
+    statisticsShape,
+    parameterShape,
+    order,
+  };
+}
+
+/** An array's axes, or a RangeError that says what is wrong with them. */
+export function checkShape(norm: string, shape: readonly number[], leastRank: number, axes: string): void {
+  const text = `[${shape.join(", ")}]`;
+  if (shape.length < leastRank) {
+    throw new RangeError(`${norm}: x must have at least ${leastRank} axes (${axes}), got shape ${text}`);
+  }
+  if (shape.some((length) => !Number.isInteger(length) || length < 0)) {
+    throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape ${text}`);
+  }
+  if (sizeOf(shape) === 0) {
+    throw new RangeError(
+      `${norm}: x is empty (shape ${text}), it has nothing to normalize; leave empty batches out`,
+    );
+  }
+}
+
+export function checkEpsilon(norm: string, epsilon: number): void {
+  if (!(epsilon >= 0) || !Number.isFinite(epsilon)) {
+    throw new RangeError(`${norm}: epsilon must be a finite number of at least 0, got ${epsilon}`);
+  }
+}
+
+/** Refuses statistics of single values: their variance is 0, and y would be beta whatever x is. */
+export function checkCount(norm: string, plan: Plan, remedy: string): void {
+  if (plan.statistics.r1 * plan.statistics.r2 > 1) return;
+  throw new RangeError(
+    `${norm}: shape [${plan.shape.join(", ")}] has one value per statistic, whose variance is 0, so that y would be beta ` +
+      `whatever x is; ${remedy}`,
+  );
+}

@@ -1,0 +1,413 @@
+/**
+ * One suite for every backend: norms × layouts × sizes × parameters × hard inputs, forward and backward, against
+ * the float64 reference. Arrays stand between guard zones of NaN and outputs start as NaN, so that what is left
+ * unwritten or written astray shows.
+ */
+import { describe, expect, it } from "vitest";
+import {
+  batchNorm,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  type Norm,
+  type Plan,
+  rmsNorm,
+  type View,
+} from "../src/index.js";
+import type { Kernels } from "../src/kernels/contract.js";
+import { reference } from "../src/kernels/reference/reference.js";
+import { OwnHeap } from "../src/kernels/wasm/heap.js";
+import { normalizationModule, WasmKernels } from "../src/kernels/wasm/wasm.js";
+import { keptSize, reducedSize, sizeOf, statisticIndex } from "../src/view.js";
+import { expectClose, hardInputs, largest, normal, tolerance } from "./numerics.js";
+
+const wasm = new WasmKernels(await normalizationModule(), new OwnHeap());
+const GUARD = 32;
+
+/** Values between guard zones, in a backend. */
+class Guarded {
+  readonly handle: number;
+  constructor(
+    readonly kernels: WasmKernels,
+    readonly length: number,
+    values?: ArrayLike<number>,
+  ) {
+    this.whole = kernels.allocate(length + 2 * GUARD);
+    kernels.values(this.whole, length + 2 * GUARD).fill(Number.NaN);
+    this.handle = this.whole + GUARD * 4;
+    if (values) kernels.values(this.handle, length).set(values);
+  }
+  private readonly whole: number;
+
+  take(name: string): Float32Array {
+    const all = this.kernels.values(this.whole, this.length + 2 * GUARD);
+    const guards = [...all.subarray(0, GUARD), ...all.subarray(GUARD + this.length)];
+    expect(guards.every(Number.isNaN), `${name}: guard zone was written`).toBe(true);
+    return all.slice(GUARD, GUARD + this.length);
+  }
+
+  release(): void {
+    this.kernels.release(this.whole);
+  }
+}
+
+interface Case {
+  name: string;
+  plan: Plan;
+  centered: boolean;
+}
+
+const last = -1;
+const shapes: [Norm, number[][]][] = [
+  [
+    layerNorm(),
+    [
+      [1, 1],
+      [3, 1],
+      [1, 7],
+      [5, 3],
+      [4, 4],
+      [7, 5],
+      [3, 8],
+      [2, 13],
+      [9, 32],
+      [2, 64],
+      [3, 769],
+      [2, 1031],
+      [2, 2053],
+    ],
+  ],
+  [
+    layerNorm({ axis: [1, 2] }),
+    [
+      [3, 5, 7],
+      [2, 16, 8],
+    ],
+  ],
+  [layerNorm({ axis: [0, 1] }), [[6, 11]]],
+  [
+    rmsNorm(),
+    [
+      [1, 1],
+      [5, 3],
+      [4, 17],
+      [3, 768],
+      [2, 2053],
+    ],
+  ],
+  [
+    batchNorm({ axis: last }),
+    [
+      [2, 1],
+      [5, 3],
+      [7, 4],
+      [150, 5],
+      [33, 16],
+      [300, 19],
+      [9, 64],
+      [4, 3, 3, 20],
+      [2, 4100],
+    ],
+  ],
+  [
+    batchNorm({ axis: 1 }),
+    [
+      [5, 3, 1],
+      [2, 3, 4, 4],
+      [3, 5, 7, 9],
+      [2, 4, 16, 17],
+      [3, 700, 7],
+    ],
+  ],
+  [
+    groupNorm({ groups: 2, axis: last }),
+    [
+      [3, 4],
+      [2, 3, 3, 4],
+      [2, 5, 6],
+      [2, 3, 130],
+      [3, 7, 24],
+    ],
+  ],
+  [
+    groupNorm({ groups: 4, axis: 1 }),
+    [
+      [3, 8],
+      [2, 4, 3, 3],
+      [2, 8, 5, 5],
+      [1, 12, 9, 9],
+    ],
+  ],
+  [groupNorm({ groups: 1, axis: last }), [[2, 3, 3, 8]]],
+  [
+    instanceNorm({ axis: last }),
+    [
+      [2, 5, 3],
+      [2, 4, 4, 16],
+      [3, 5, 5, 21],
+    ],
+  ],
+  [
+    instanceNorm({ axis: 1 }),
+    [
+      [2, 3, 5],
+      [2, 3, 8, 8],
+      [3, 4, 9, 13],
+    ],
+  ],
+];
+
+const cases: Case[] = shapes.flatMap(([norm, list]) =>
+  list.map((shape) => {
+    const plan = norm.plan(shape);
+    const view = Object.values(plan.statistics).join(",");
+    return { name: `${norm.name} [${shape}] (${view})`, plan, centered: norm.centered };
+  }),
+);
+
+/** Views that no norm here asks for, and every kernel answers: parameters across the statistics, in odd steps. */
+const odd: [View, View][] = [
+  [
+    { k1: 1, r1: 1, k2: 1, r2: 24 },
+    { k1: 1, r1: 1, k2: 24, r2: 1 },
+  ],
+  [
+    { k1: 1, r1: 1, k2: 12, r2: 1 },
+    { k1: 1, r1: 1, k2: 12, r2: 1 },
+  ],
+  [
+    { k1: 4, r1: 1, k2: 1, r2: 6 },
+    { k1: 1, r1: 1, k2: 24, r2: 1 },
+  ],
+  [
+    { k1: 2, r1: 3, k2: 4, r2: 5 },
+    { k1: 1, r1: 8, k2: 5, r2: 3 },
+  ],
+  [
+    { k1: 2, r1: 3, k2: 4, r2: 5 },
+    { k1: 2, r1: 3, k2: 20, r2: 1 },
+  ],
+  [
+    { k1: 3, r1: 4, k2: 2, r2: 70 },
+    { k1: 2, r1: 6, k2: 7, r2: 20 },
+  ],
+  [
+    { k1: 1, r1: 30, k2: 4, r2: 1 },
+    { k1: 30, r1: 1, k2: 1, r2: 4 },
+  ],
+  [
+    { k1: 6, r1: 1, k2: 1, r2: 20 },
+    { k1: 1, r1: 1, k2: 1, r2: 120 },
+  ],
+];
+for (const [statistics, parameters] of odd) {
+  const shape = [keptSize(statistics) * reducedSize(statistics)];
+  const sizes = { statisticsShape: [keptSize(statistics)], parameterShape: [keptSize(parameters)] };
+  cases.push({
+    name: `views ${Object.values(statistics)} × ${Object.values(parameters)}`,
+    plan: { shape, statistics, parameters, ...sizes },
+    centered: true,
+  });
+}
+
+interface Setting {
+  affine: "gamma and beta" | "gamma" | "beta" | "neither";
+  given: boolean;
+}
+const settings: Setting[] = (["gamma and beta", "gamma", "beta", "neither"] as const).flatMap((affine) =>
+  [false, true].map((given) => ({ affine, given })),
+);
+
+interface Results {
+  y: Float32Array | Float64Array;
+  mean?: Float32Array | Float64Array;
+  variance: Float32Array | Float64Array;
+  dx: Float32Array | Float64Array;
+  dGamma?: Float32Array | Float64Array;
+  dBeta?: Float32Array | Float64Array;
+}
+
+interface Inputs {
+  x: Float32Array;
+  dy: Float32Array;
+  gamma?: Float32Array;
+  beta?: Float32Array;
+  mean: Float32Array;
+  variance: Float32Array;
+}
+
+const EPSILON = 1e-5;
+
+function runReference({ plan, centered }: Case, { given }: Setting, inputs: Inputs): Results {
+  const kernels: Kernels<Float64Array> = reference;
+  const of = (values?: Float32Array) => values && Float64Array.from(values);
+  const x = Float64Array.from(inputs.x);
+  const gamma = of(inputs.gamma);
+  const mean = centered ? (given ? of(inputs.mean) : new Float64Array(keptSize(plan.statistics))) : undefined;
+  const variance = given ? Float64Array.from(inputs.variance) : new Float64Array(keptSize(plan.statistics));
+  const y = kernels.allocate(x.length);
+  const call = {
+    x,
+    mean,
+    variance,
+    given,
+    epsilon: EPSILON,
+    gamma,
+    statistics: plan.statistics,
+    parameters: plan.parameters,
+  };
+  kernels.forward({ ...call, y, beta: of(inputs.beta) });
+  const dx = kernels.allocate(x.length);
+  const dGamma = gamma && kernels.allocate(keptSize(plan.parameters));
+  const dBeta = inputs.beta && kernels.allocate(keptSize(plan.parameters));
+  kernels.backward({ ...call, dy: Float64Array.from(inputs.dy), dx, dGamma, dBeta });
+  return { y, mean, variance, dx, dGamma, dBeta };
+}
+
+function runWasm({ plan, centered }: Case, { given }: Setting, inputs: Inputs): Results {
+  const held: Guarded[] = [];
+  const array = (length: number, values?: ArrayLike<number>) => {
+    held.push(new Guarded(wasm, length, values));
+    return held[held.length - 1];
+  };
+  const size = inputs.x.length;
+  const statistics = keptSize(plan.statistics);
+  const count = keptSize(plan.parameters);
+  const x = array(size, inputs.x);
+  const y = array(size);
+  const gamma = inputs.gamma && array(count, inputs.gamma);
+  const beta = inputs.beta && array(count, inputs.beta);
+  const mean = centered ? array(statistics, given ? inputs.mean : undefined) : undefined;
+  const variance = array(statistics, given ? inputs.variance : undefined);
+  const call = {
+    x: x.handle,
+    mean: mean?.handle,
+    variance: variance.handle,
+    given,
+    epsilon: EPSILON,
+    gamma: gamma?.handle,
+    statistics: plan.statistics,
+    parameters: plan.parameters,
+  };
+  wasm.forward({ ...call, y: y.handle, beta: beta?.handle });
+  const dy = array(size, inputs.dy);
+  const dx = array(size);
+  const dGamma = gamma && array(count);
+  const dBeta = beta && array(count);
+  wasm.backward({ ...call, dy: dy.handle, dx: dx.handle, dGamma: dGamma?.handle, dBeta: dBeta?.handle });
+  const results = {
+    y: y.take("y"),
+    mean: mean?.take("mean"),
+    variance: variance.take("variance"),
+    dx: dx.take("dx"),
+    dGamma: dGamma?.take("dGamma"),
+    dBeta: dBeta?.take("dBeta"),
+  };
+  for (const one of held) one.release();
+  return results;
+}
+
+describe.each(Object.entries(hardInputs))("wasm against the reference: %s", (_, make) => {
+  describe.each(cases)("$name", (one) => {
+    it.each(settings)("$affine, statistics given: $given", (setting) => {
+      const { plan } = one;
+      const size = sizeOf(plan.shape);
+      const count = keptSize(plan.parameters);
+      const statistics = keptSize(plan.statistics);
+      const x = make(size, size);
+      const inputs: Inputs = {
+        x,
+        dy: normal(size, size + 1),
+        gamma: setting.affine.includes("gamma") ? normal(count, size + 2, 1, 0.5) : undefined,
+        beta: setting.affine.includes("beta") ? normal(count, size + 3) : undefined,
+        mean: normal(statistics, size + 4, x[0], 0.1),
+        variance: normal(statistics, size + 5).map((v) => v * v + 0.5),
+      };
+      const expected = runReference(one, setting, inputs);
+      const actual = runWasm(one, setting, inputs);
+      compare(one, setting, inputs, actual, expected);
+    });
+  });
+});
+
+function compare(
+  { plan }: Case,
+  { given }: Setting,
+  inputs: Inputs,
+  actual: Results,
+  expected: Results,
+): void {
+  const { statistics, parameters } = plan;
+  const rstd = (i: number) => 1 / Math.sqrt(expected.variance[statisticIndex(statistics, i)] + EPSILON);
+  const center = (i: number) => Math.abs(expected.mean?.[statisticIndex(statistics, i)] ?? 0);
+  const xHat = (i: number) =>
+    Math.abs(inputs.x[i] - (expected.mean?.[statisticIndex(statistics, i)] ?? 0)) * rstd(i);
+  const gamma = (i: number) => Math.abs(inputs.gamma?.[statisticIndex(parameters, i)] ?? 1);
+  const beta = (i: number) => Math.abs(inputs.beta?.[statisticIndex(parameters, i)] ?? 0);
+  if (!given) {
+    if (expected.mean && actual.mean) {
+      const mean = expected.mean;
+      expectClose(
+        "mean",
+        actual.mean,
+        mean,
+        (s) => 1.2e-7 * Math.abs(mean[s]) + 1e-7 * Math.sqrt(expected.variance[s]) + 1e-37,
+      );
+    }
+    expectClose(
+      "variance",
+      actual.variance,
+      expected.variance,
+      (s) => 2e-6 * expected.variance[s] + 1e-12 + 1e-14 * (expected.mean?.[s] ?? 0) ** 2,
+    );
+  }
+  expectClose("y", actual.y, expected.y, (i) => tolerance.forward * (gamma(i) * (1 + xHat(i)) + beta(i)));
+  // the backward pass reads the mean as it was stored, in float32
+  const off = (i: number) => (given ? 0 : tolerance.meanRounding * center(i) * rstd(i));
+  const dyMost = largest(inputs.dy);
+  const gammaMost = inputs.gamma ? largest(inputs.gamma) : 1;
+  expectClose("dx", actual.dx, expected.dx, (i) => {
+    const scale = rstd(i) * dyMost * gammaMost;
+    return scale * (tolerance.backward * (1 + xHat(i)) + 4 * off(i) * (1 + xHat(i)));
+  });
+  const n = reducedSize(parameters);
+  const bound = new Float64Array(keptSize(parameters));
+  for (let i = 0; i < inputs.x.length; i++) {
+    const p = statisticIndex(parameters, i);
+    bound[p] = Math.max(bound[p], (1 + xHat(i)) * tolerance.backward + off(i));
+  }
+  const sums = Math.sqrt(n) * dyMost;
+  if (actual.dGamma && expected.dGamma) {
+    expectClose("dGamma", actual.dGamma, expected.dGamma, (p) => bound[p] * sums * Math.sqrt(n));
+  }
+  if (actual.dBeta && expected.dBeta) expectClose("dBeta", actual.dBeta, expected.dBeta, () => 1e-6 * sums);
+}
+
+it("transposes as the reference does", () => {
+  for (const [shape, order] of [
+    [
+      [2, 3],
+      [1, 0],
+    ],
+    [
+      [2, 3, 4],
+      [2, 0, 1],
+    ],
+    [
+      [2, 3, 4, 5],
+      [0, 2, 1, 3],
+    ],
+    [
+      [1, 6, 1],
+      [2, 1, 0],
+    ],
+  ]) {
+    const values = normal(sizeOf(shape), 1);
+    const expected = reference.allocate(values.length);
+    reference.transpose(Float64Array.from(values), expected, shape, order);
+    const x = new Guarded(wasm, values.length, values);
+    const y = new Guarded(wasm, values.length);
+    wasm.transpose(x.handle, y.handle, shape, order);
+    expect([...y.take("y")]).toEqual([...expected]);
+  }
+});
