@@ -42,6 +42,8 @@ export class Scratch {
   atLeast(bytes: number): number {
     if (bytes > this.bytes) {
       if (this.address !== 0) this.heap.release(this.address);
+      // where there is no room, nothing is held
+      this.address = 0;
       this.bytes = 0;
       this.address = this.heap.allocate(bytes);
       this.bytes = bytes;

@@ -1,0 +1,51 @@
+// @ts-check
+/** A small pre-norm transformer encoder on plain tf operations: what a training step of one costs, and whether it learns. */
+
+/** @typedef {typeof import("@tensorflow/tfjs-core")} TF */
+/** @typedef {import("@tensorflow/tfjs-core").Tensor} Tensor */
+
+/**
+ * Blocks of attention and a two-layer perceptron, each behind a normalization and beside a residual.
+ * @param {TF} tf
+ * @param {{ blocks: number, width: number, heads: number, normalization: () => (x: Tensor) => Tensor }} options
+ *   `normalization` makes one normalization of the last axis
+ * @returns {(x: Tensor) => Tensor} from [batch, time, width] to the same
+ */
+export function makeTransformer(tf, { blocks, width, heads, normalization }) {
+  let seed = 1;
+  /** @param {number} inputs @param {number} outputs */
+  const dense = (inputs, outputs) => {
+    const kernel = tf.variable(
+      tf.randomNormal([inputs, outputs], 0, 1 / Math.sqrt(inputs), "float32", seed++),
+    );
+    const bias = tf.variable(tf.zeros([outputs]));
+    /** @param {Tensor} x [rows, inputs] */
+    return (x) => tf.add(tf.matMul(/** @type {any} */ (x), kernel), bias);
+  };
+  const layers = Array.from({ length: blocks }, () => ({
+    before: normalization(),
+    between: normalization(),
+    queries: dense(width, width),
+    keys: dense(width, width),
+    values: dense(width, width),
+    out: dense(width, width),
+    up: dense(width, 4 * width),
+    down: dense(4 * width, width),
+  }));
+  return (x) => {
+    const [batch, time] = x.shape;
+    const depth = width / heads;
+    /** @param {Tensor} rows [batch·time, width] to [batch, heads, time, depth] */
+    const split = (rows) => tf.transpose(tf.reshape(rows, [batch, time, heads, depth]), [0, 2, 1, 3]);
+    let rows = tf.reshape(x, [batch * time, width]);
+    for (const { before, between, queries, keys, values, out, up, down } of layers) {
+      const input = before(rows);
+      const scores = tf.matMul(split(queries(input)), split(keys(input)), false, true);
+      const attention = tf.softmax(tf.mul(scores, 1 / Math.sqrt(depth)));
+      const mixed = tf.transpose(tf.matMul(attention, split(values(input))), [0, 2, 1, 3]);
+      rows = tf.add(rows, out(tf.reshape(mixed, [batch * time, width])));
+      rows = tf.add(rows, down(tf.relu(up(between(rows)))));
+    }
+    return tf.reshape(rows, [batch, time, width]);
+  };
+}

@@ -1,0 +1,340 @@
+/**
+ * One TensorFlow.js operation with one gradient for every normalization.
+ *
+ * On the wasm backend it runs the kernels on TensorFlow.js's own memory, without a copy (after `install`). On every
+ * other backend it is composed from tf operations, with the same results: a view is a reshape to [k1, r1, k2, r2]
+ * whose axes 1 and 3 are reduced.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { WasmKernels } from "../kernels/wasm/wasm.js";
+import type { Norm, Plan } from "../norms/norm.js";
+import type { View } from "../view.js";
+import { addressOf, heapOf, type WasmBackend } from "./wasm-backend.js";
+
+const NORMALIZE = "EvenkeelNormalize";
+const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
+
+export interface NormalizeParameters {
+  /** float32 [parameters]; absent: 1. */
+  gamma?: tf.Tensor;
+  /** float32 [parameters]; absent: 0. */
+  beta?: tf.Tensor;
+  /** Statistics to use instead of those of x, as constants: mean [statistics] (not for RMS), variance [statistics]. */
+  mean?: tf.Tensor;
+  variance?: tf.Tensor;
+}
+
+export interface Normalized {
+  /** float32, shape of x. Differentiable with respect to x, gamma and beta. */
+  y: tf.Tensor;
+  /** float32 [statistics], constants to the gradient; absent where given, mean also for RMS. */
+  mean?: tf.Tensor;
+  variance?: tf.Tensor;
+}
+
+/**
+ * Normalizes a tensor of any rank.
+ * @throws RangeError where the shape of x, gamma, beta or a given statistic does not fit the norm.
+ */
+export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
+  const plan = norm.plan(x.shape);
+  const { gamma, beta, mean, variance } = parameters;
+  const given = variance !== undefined;
+  if (given && (mean !== undefined) !== norm.centered) {
+    throw new TypeError(`${norm.name}: mean and variance must be given together; RMS takes variance alone`);
+  }
+  checkLength(norm, "gamma", gamma, plan.parameterShape);
+  checkLength(norm, "beta", beta, plan.parameterShape);
+  checkLength(norm, "mean", mean, plan.statisticsShape);
+  checkLength(norm, "variance", variance, plan.statisticsShape);
+  registerFor(tf.getBackend());
+  const attributes: Attributes = {
+    statistics: plan.statistics,
+    parameters: plan.parameters,
+    statisticsShape: plan.statisticsShape,
+    parameterShape: plan.parameterShape,
+    epsilon: norm.epsilon,
+    centered: norm.centered,
+    scale: gamma !== undefined,
+    offset: beta !== undefined,
+    given,
+  };
+  return tf.tidy(() => {
+    const input = moved(tf.cast(x, "float32"), plan.order);
+    const inputs = [input, gamma, beta, mean, variance].filter((tensor) => tensor !== undefined);
+    const outputs = run(NORMALIZE, inputs, attributes);
+    const y = moved(
+      outputs[0],
+      plan.order?.map((_, axis, order) => order.indexOf(axis)),
+    );
+    if (given) return { y };
+    return norm.centered ? { y, mean: outputs[1], variance: outputs[2] } : { y, variance: outputs[1] };
+  });
+}
+
+function moved(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
+  return order ? tf.transpose(x, [...order]) : x;
+}
+
+function checkLength(
+  norm: Norm,
+  name: string,
+  tensor: tf.Tensor | undefined,
+  shape: readonly number[],
+): void {
+  if (tensor === undefined || tensor.size === tf.util.sizeFromShape([...shape])) return;
+  throw new RangeError(
+    `${norm.name}: ${name} must have shape [${shape.join(", ")}], got [${tensor.shape.join(", ")}]`,
+  );
+}
+
+/** What both kernels are told. `scale`, `offset` and `given` say which of the optional inputs are there. */
+interface Attributes {
+  readonly statistics: View;
+  readonly parameters: View;
+  readonly statisticsShape: readonly number[];
+  readonly parameterShape: readonly number[];
+  readonly epsilon: number;
+  readonly centered: boolean;
+  readonly scale: boolean;
+  readonly offset: boolean;
+  readonly given: boolean;
+}
+
+/** Inputs go as a list: TensorFlow.js cannot save a named one that is absent. */
+function run(kernel: string, inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
+  const map = inputs as unknown as tf.NamedTensorMap;
+  return tf.engine().runKernel(kernel, map, attributes as unknown as tf.NamedAttrMap) as tf.Tensor[];
+}
+
+/** The list's optional members by name: x, then gamma, beta, mean and variance where they are. */
+function named<T>(list: readonly T[], { scale, offset, centered, given }: Attributes) {
+  const rest = [...list];
+  const take = (present: boolean) => (present ? rest.shift() : undefined);
+  return {
+    x: rest.shift() as T,
+    gamma: take(scale),
+    beta: take(offset),
+    mean: take(centered && given),
+    variance: take(given),
+    /** What follows the inputs: saved outputs. */
+    rest,
+  };
+}
+
+tf.registerGradient({
+  kernelName: NORMALIZE,
+  saveAllInputs: true,
+  // mean and variance, which the forward pass measured; y is not needed
+  outputsToSave: [false, true, true],
+  gradFunc(dy, saved, attrs) {
+    const attributes = attrs as unknown as Attributes;
+    const upstream = Array.isArray(dy) ? dy[0] : dy;
+    const { x, gamma, mean: givenMean, variance: givenVariance, rest } = named(saved, attributes);
+    const { given, centered, scale, offset } = attributes;
+    const mean = given ? givenMean : centered ? rest[0] : undefined;
+    const variance = (given ? givenVariance : centered ? rest[1] : rest[0]) as tf.Tensor;
+    const gradients = [...gradientsOf(upstream, { x, gamma, mean, variance }, attributes)];
+    const constants = given ? [mean, variance].filter((tensor) => tensor !== undefined) : [];
+    const dx = gradients.shift() as tf.Tensor;
+    const dGamma = scale ? [gradients.shift() as tf.Tensor] : [];
+    const dBeta = offset ? [gradients.shift() as tf.Tensor] : [];
+    const all = [dx, ...dGamma, ...dBeta, ...constants.map((constant) => tf.zerosLike(constant))];
+    return Object.fromEntries(all.map((gradient, i) => [i, () => gradient]));
+  },
+});
+
+interface GradientInputs {
+  x: tf.Tensor;
+  gamma?: tf.Tensor;
+  mean?: tf.Tensor;
+  variance: tf.Tensor;
+}
+
+/** dx, then dGamma and dBeta where there are such inputs. */
+function gradientsOf(dy: tf.Tensor, inputs: GradientInputs, attributes: Attributes): tf.Tensor[] {
+  // The gradient of the gradient: composed operations have one, a kernel has not. What was measured from x must
+  // then be measured again, to be part of what is differentiated.
+  if (tf.engine().state.gradientDepth > 0) {
+    const measured = attributes.given ? inputs : { ...inputs, ...measure(inputs.x, attributes) };
+    return composedGradient(dy, measured, attributes);
+  }
+  const { x, gamma, mean, variance } = inputs;
+  const list = [dy, x, gamma, mean, variance].filter((tensor) => tensor !== undefined);
+  return run(NORMALIZE_GRADIENT, list, attributes);
+}
+
+// --- composed from tf operations ---
+
+const REDUCED = [1, 3];
+
+function seen(x: tf.Tensor, { k1, r1, k2, r2 }: View): tf.Tensor4D {
+  return tf.reshape(x, [k1, r1, k2, r2]);
+}
+
+/** One value per kept position, ready to be broadcast over the view. */
+function spread(values: tf.Tensor, { k1, k2 }: View): tf.Tensor4D {
+  return tf.reshape(values, [k1, 1, k2, 1]);
+}
+
+function measure(x: tf.Tensor, { statistics, statisticsShape, centered }: Attributes) {
+  const values = seen(x, statistics);
+  const mean = centered ? tf.mean(values, REDUCED, true) : undefined;
+  const variance = tf.mean(tf.square(mean ? tf.sub(values, mean) : values), REDUCED);
+  const shape = [...statisticsShape];
+  return { mean: mean && tf.reshape(mean, shape), variance: tf.reshape(variance, shape) };
+}
+
+function standardized(
+  x: tf.Tensor,
+  mean: tf.Tensor | undefined,
+  variance: tf.Tensor,
+  { statistics, epsilon }: Attributes,
+) {
+  const rstd = tf.rsqrt(tf.add(spread(variance, statistics), epsilon));
+  const values = seen(x, statistics);
+  const xHat = tf.mul(mean ? tf.sub(values, spread(mean, statistics)) : values, rstd);
+  return { xHat, rstd };
+}
+
+function composed(inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
+  const { x, gamma, beta, mean, variance } = named(inputs, attributes);
+  const { given, parameters } = attributes;
+  const source = given ? { mean, variance: variance as tf.Tensor } : measure(x, attributes);
+  let y = seen(standardized(x, source.mean, source.variance, attributes).xHat, parameters) as tf.Tensor;
+  if (gamma) y = tf.mul(y, spread(gamma, parameters));
+  if (beta) y = tf.add(y, spread(beta, parameters));
+  const measured = given ? [] : [source.mean, source.variance].filter((tensor) => tensor !== undefined);
+  return [tf.reshape(y, x.shape), ...measured];
+}
+
+function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Attributes): tf.Tensor[] {
+  const { x, gamma, mean, variance } = inputs;
+  const { statistics, parameters, parameterShape, centered, scale, offset, given } = attributes;
+  const { xHat, rstd } = standardized(x, mean, variance, attributes);
+  const upstream = seen(dy, parameters);
+  const g = seen(gamma ? tf.mul(upstream, spread(gamma, parameters)) : upstream, statistics);
+  let inner = g as tf.Tensor;
+  if (!given) {
+    if (centered) inner = tf.sub(inner, tf.mean(g, REDUCED, true));
+    inner = tf.sub(inner, tf.mul(xHat, tf.mean(tf.mul(g, xHat), REDUCED, true)));
+  }
+  const gradients = [tf.reshape(tf.mul(rstd, inner), x.shape)];
+  const shape = [...parameterShape];
+  if (scale) gradients.push(tf.reshape(tf.sum(tf.mul(upstream, seen(xHat, parameters)), REDUCED), shape));
+  if (offset) gradients.push(tf.reshape(tf.sum(upstream, REDUCED), shape));
+  return gradients;
+}
+
+// --- fused, on the wasm backend's memory ---
+
+let normalization: WebAssembly.Module | undefined;
+const kernelsOf = new WeakMap<object, WasmKernels | null>();
+
+/** Lets the operation use the fused kernels; called by `install`. */
+export function useFused(module: WebAssembly.Module): void {
+  normalization = module;
+}
+
+/** The fused kernels on this backend's memory, or null where it has none that they can stand on. */
+export function fusedKernels(backend: object): WasmKernels | null {
+  if (!normalization) return null;
+  let kernels = kernelsOf.get(backend);
+  if (kernels === undefined) {
+    const heap = heapOf(backend as WasmBackend);
+    kernels = heap ? new WasmKernels(normalization, heap) : null;
+    kernelsOf.set(backend, kernels);
+  }
+  return kernels;
+}
+
+function fused(
+  kernels: WasmKernels,
+  backend: WasmBackend,
+  inputs: tf.TensorInfo[],
+  attributes: Attributes,
+): tf.TensorInfo[] {
+  const { statistics, parameters, statisticsShape, epsilon, centered, given } = attributes;
+  const tensors = named(inputs, attributes);
+  const y = backend.makeOutput(tensors.x.shape, "float32");
+  const room = () => backend.makeOutput([...statisticsShape], "float32");
+  const mean = given ? tensors.mean : centered ? room() : undefined;
+  const variance = given ? (tensors.variance as tf.TensorInfo) : room();
+  const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
+  kernels.forward({
+    x: addressOf(backend, tensors.x),
+    y: addressOf(backend, y),
+    mean: address(mean),
+    variance: addressOf(backend, variance),
+    given,
+    epsilon,
+    statistics,
+    parameters,
+    gamma: address(tensors.gamma),
+    beta: address(tensors.beta),
+  });
+  return given ? [y] : [y, mean, variance].filter((tensor) => tensor !== undefined);
+}
+
+function fusedGradient(
+  kernels: WasmKernels,
+  backend: WasmBackend,
+  list: tf.TensorInfo[],
+  attributes: Attributes,
+): tf.TensorInfo[] {
+  const { statistics, parameters, parameterShape, epsilon, given, scale, offset } = attributes;
+  const { dy, x, gamma, mean, variance } = gradientInputs(list, attributes);
+  const dx = backend.makeOutput(x.shape, "float32");
+  const dGamma = scale ? backend.makeOutput([...parameterShape], "float32") : undefined;
+  const dBeta = offset ? backend.makeOutput([...parameterShape], "float32") : undefined;
+  const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
+  kernels.backward({
+    dy: addressOf(backend, dy),
+    x: addressOf(backend, x),
+    mean: address(mean),
+    variance: addressOf(backend, variance),
+    given,
+    epsilon,
+    statistics,
+    parameters,
+    gamma: address(gamma),
+    dx: addressOf(backend, dx),
+    dGamma: address(dGamma),
+    dBeta: address(dBeta),
+  });
+  return [dx, dGamma, dBeta].filter((tensor) => tensor !== undefined);
+}
+
+function gradientInputs<T>(list: readonly T[], { scale, centered }: Attributes) {
+  const rest = [...list];
+  const take = (present: boolean) => (present ? rest.shift() : undefined);
+  const [dy, x] = rest.splice(0, 2);
+  return { dy, x, gamma: take(scale), mean: take(centered), variance: rest[0] };
+}
+
+/** Both kernels for a backend, once. A backend that has no fused ones composes them. */
+function registerFor(backendName: string): void {
+  if (tf.getKernel(NORMALIZE, backendName)) return;
+  // the engine hands a kernel the tensors themselves
+  const listed = (inputs: tf.NamedTensorInfoMap) => Object.values(inputs) as tf.Tensor[];
+  const kernel = (
+    kernelName: string,
+    onMemory: typeof fused,
+    fromOperations: (list: tf.Tensor[], attributes: Attributes) => tf.Tensor[],
+  ) =>
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc({ inputs, attrs, backend }) {
+        const attributes = attrs as unknown as Attributes;
+        const kernels = fusedKernels(backend as object);
+        if (kernels) return onMemory(kernels, backend as WasmBackend, listed(inputs), attributes);
+        return tf.tidy(() => fromOperations(listed(inputs), attributes));
+      },
+    });
+  kernel(NORMALIZE, fused, composed);
+  kernel(NORMALIZE_GRADIENT, fusedGradient, (list, attributes) => {
+    const { dy, ...inputs } = gradientInputs(list, attributes);
+    return composedGradient(dy, inputs, attributes);
+  });
+}

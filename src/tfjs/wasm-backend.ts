@@ -1,0 +1,44 @@
+/**
+ * TensorFlow.js's wasm backend, as far as kernels that stand on its memory need it: where tensors lie, room for
+ * outputs, and a heap. Only builds without threads are stood on: the threaded build's memory is shared, and a
+ * module that was compiled for a memory of its own cannot import that.
+ */
+import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
+import type { Heap } from "../kernels/wasm/heap.js";
+
+/** The parts of `BackendWasm` (tfjs-backend-wasm 4.22) that are used; they are internal to it. */
+export interface WasmBackend {
+  readonly wasm: {
+    readonly asm?: { readonly memory?: unknown };
+    _malloc(bytes: number): number;
+    _free(address: number): void;
+  };
+  readonly dataIdMap: { get(dataId: object): { memoryOffset: number } };
+  makeOutput(shape: number[], dtype: DataType): TensorInfo;
+  disposeData(dataId: object): boolean;
+}
+
+/** The backend's own memory and allocator, or undefined where the kernels cannot stand on it. */
+export function heapOf(backend: WasmBackend): Heap | undefined {
+  const memory = backend.wasm?.asm?.memory;
+  if (!(memory instanceof WebAssembly.Memory)) return undefined;
+  if (typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer)
+    return undefined;
+  return {
+    memory,
+    allocate(bytes) {
+      // above 2 GiB the backend's allocator gives negative numbers
+      const address = backend.wasm._malloc(bytes) >>> 0;
+      if (address !== 0) return address;
+      throw new RangeError(
+        `evenkeel: TensorFlow.js's wasm memory has no room for ${bytes} bytes more; dispose of tensors`,
+      );
+    },
+    release: (address) => backend.wasm._free(address),
+  };
+}
+
+/** The byte address of a tensor's values; only until the next allocation is it sure to hold them. */
+export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
+  return backend.dataIdMap.get(tensor.dataId).memoryOffset >>> 0;
+}

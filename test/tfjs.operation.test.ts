@@ -1,0 +1,154 @@
+/** The TensorFlow.js operation, fused (wasm) and composed (cpu), forward and gradient, against the float64 reference. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  batchNorm,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  type Norm,
+  open,
+  type PlainArray,
+  rmsNorm,
+} from "../src/index.js";
+import { install, normalize } from "../src/tfjs/index.js";
+import { fusedKernels } from "../src/tfjs/operation.js";
+import { sizeOf } from "../src/view.js";
+import { expectClose, normal } from "./numerics.js";
+import { backends, leakless, use } from "./tfjs-backends.js";
+
+const reference = await open({ backend: "reference" });
+
+const cases: { norm: Norm; shape: number[] }[] = [
+  { norm: layerNorm(), shape: [7, 33] },
+  { norm: layerNorm(), shape: [2, 3, 16] },
+  { norm: layerNorm({ axis: [1, 3] }), shape: [2, 3, 4, 5] },
+  { norm: layerNorm({ axis: [0, 1] }), shape: [3, 5] },
+  { norm: rmsNorm(), shape: [4, 19] },
+  { norm: rmsNorm({ axis: [0, 2] }), shape: [3, 4, 5] },
+  { norm: batchNorm(), shape: [9, 6] },
+  { norm: batchNorm(), shape: [2, 5, 5, 6] },
+  { norm: batchNorm({ axis: 1 }), shape: [2, 6, 5, 5] },
+  { norm: groupNorm({ groups: 3 }), shape: [2, 4, 4, 6] },
+  { norm: groupNorm({ groups: 3, axis: 1 }), shape: [2, 6, 4, 4] },
+  { norm: instanceNorm(), shape: [2, 4, 4, 3] },
+  { norm: instanceNorm({ axis: 1 }), shape: [2, 3, 4, 4] },
+];
+const settings = cases.flatMap((one) =>
+  (["gamma and beta", "gamma", "beta", "neither"] as const).flatMap((affine) =>
+    [false, true].map((given) => ({ ...one, affine, given, name: `${one.norm.name} [${one.shape}]` })),
+  ),
+);
+
+describe.each(backends)("%s", (backend) => {
+  beforeAll(async () => {
+    await use(backend);
+    await install();
+    expect(fusedKernels(tf.backend()) !== null).toBe(backend === "wasm");
+  });
+
+  it.each(settings)("$name, $affine, statistics given: $given", ({ norm, shape, affine, given }) => {
+    const plan = norm.plan(shape);
+    const x = normal(sizeOf(shape), 1, 0.5, 2);
+    const dy = normal(sizeOf(shape), 2);
+    const gamma = affine.includes("gamma") ? normal(sizeOf(plan.parameterShape), 3, 1, 0.5) : undefined;
+    const beta = affine.includes("beta") ? normal(sizeOf(plan.parameterShape), 4) : undefined;
+    const variance = given ? normal(sizeOf(plan.statisticsShape), 5).map((v) => v * v + 0.1) : undefined;
+    const mean = given && norm.centered ? normal(sizeOf(plan.statisticsShape), 6) : undefined;
+
+    const wide = (values?: Float32Array) => values && Float64Array.from(values);
+    const parameters = { gamma: wide(gamma), beta: wide(beta), mean: wide(mean), variance: wide(variance) };
+    const plain: PlainArray = { shape, data: Float64Array.from(x) };
+    const expected = reference.forward(norm, plain, parameters);
+    const gradient = reference.backward(expected.saved, { shape, data: Float64Array.from(dy) });
+
+    leakless(norm.name, () =>
+      tf.tidy(() => {
+        const tensor = (values: Float32Array | undefined, of: readonly number[]) =>
+          values && tf.tensor(values, [...of]);
+        const constants = {
+          mean: tensor(mean, plan.statisticsShape),
+          variance: tensor(variance, plan.statisticsShape),
+        };
+        const inputs = [
+          tf.tensor(x, shape),
+          tensor(gamma, plan.parameterShape),
+          tensor(beta, plan.parameterShape),
+        ];
+        const present = inputs.filter((input) => input !== undefined);
+        const apply = (list: tf.Tensor[]) => {
+          const [first, ...rest] = list;
+          return normalize(norm, first, {
+            gamma: gamma && rest.shift(),
+            beta: beta && rest.shift(),
+            ...constants,
+          });
+        };
+        const result = apply(present);
+        const close = (
+          name: string,
+          actual: tf.Tensor | undefined,
+          wanted: PlainArray | undefined,
+          tolerance: number,
+        ) => {
+          if (wanted === undefined) expect(actual, name).toBeUndefined();
+          else
+            expectClose(
+              name,
+              actual?.dataSync() as Float32Array,
+              wanted.data,
+              (i) => tolerance * (1 + Math.abs(wanted.data[i])),
+            );
+        };
+        expect(result.y.shape).toEqual(shape);
+        close("y", result.y, expected.y, 2e-6);
+        close("mean", result.mean, expected.mean, 1e-6);
+        close("variance", result.variance, expected.variance, 1e-5);
+        const upstream = tf.tensor(dy, shape);
+        const gradients = tf.grads((...list: tf.Tensor[]) => apply(list).y)(present, upstream);
+        expect(gradients[0].shape).toEqual(shape);
+        close("dx", gradients.shift(), gradient.dx, 2e-5);
+        if (gamma) close("dGamma", gradients.shift(), gradient.dGamma, 2e-5);
+        if (beta) close("dBeta", gradients.shift(), gradient.dBeta, 2e-5);
+      }),
+    );
+  });
+
+  it("has a gradient of its gradient", () => {
+    const shape = [3, 5];
+    const composed = (x: tf.Tensor) => {
+      const centered = tf.sub(x, tf.mean(x, 1, true));
+      return tf.div(centered, tf.sqrt(tf.add(tf.mean(tf.square(centered), 1, true), 1e-5)));
+    };
+    const penalty = (f: (x: tf.Tensor) => tf.Tensor) =>
+      tf.grad((x) => tf.sum(tf.square(tf.grad((inner) => tf.sum(tf.mul(f(inner), weights)))(x))));
+    const weights = tf.tensor(normal(15, 9), shape);
+    const x = tf.tensor(normal(15, 8), shape);
+    const expected = penalty(composed)(x).dataSync();
+    const actual = penalty((input) => normalize(layerNorm(), input).y)(x).dataSync();
+    expectClose(
+      "second gradient",
+      actual as Float32Array,
+      expected,
+      (i) => 1e-4 * (1 + Math.abs(expected[i])),
+    );
+  });
+
+  it("takes int32 tensors as float32", () => {
+    const y = normalize(layerNorm(), tf.tensor2d([[1, 2, 3]], [1, 3], "int32")).y;
+    expect(y.dtype).toBe("float32");
+    expect(y.dataSync()[2]).toBeCloseTo(1.2247, 3);
+  });
+
+  it("says what does not fit", () => {
+    const x = tf.zeros([2, 4]);
+    expect(() => normalize(layerNorm(), x, { gamma: tf.ones([3]) })).toThrow(
+      "layerNorm: gamma must have shape [4], got [3]",
+    );
+    expect(() => normalize(groupNorm({ groups: 3 }), x)).toThrow(
+      "groupNorm: groups must divide the 4 channels of axis -1, got 3; 1, 2, 4 would",
+    );
+    expect(() => normalize(batchNorm(), x, { variance: tf.ones([4]) })).toThrow(TypeError);
+    expect(() => normalize(layerNorm(), tf.zeros([0, 4]))).toThrow("layerNorm: x is empty (shape [0, 4])");
+  });
+});
