@@ -204,12 +204,12 @@ export class BatchNorm extends NormLayer {
 
   constructor(ek: Evenkeel, channels: number, options: BatchNormOptions = {}) {
     const { axis, epsilon, momentum = 0.9, runningVariance = "biased", ...affine } = options;
-    super(ek, batchNorm({ axis, epsilon }), featureShape("BatchNorm", channels), affine);
     if (!(momentum >= 0 && momentum <= 1)) {
       throw new RangeError(
         `BatchNorm: momentum must be from 0 to 1 (the weight of the old value), got ${momentum}`,
       );
     }
+    super(ek, batchNorm({ axis, epsilon }), featureShape("BatchNorm", channels), affine);
     this.momentum = momentum;
     this.unbiased = runningVariance === "unbiased";
     this.runningMean = new Float32Array(channels);

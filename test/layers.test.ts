@@ -1,0 +1,378 @@
+/** Without a framework: where arrays live, stateful layers, identities across norms, and every error with its full text. */
+import { describe, expect, it } from "vitest";
+import {
+  type BackendName,
+  BatchNorm,
+  batchNorm,
+  GroupNorm,
+  groupNorm,
+  InstanceNorm,
+  instanceNorm,
+  LayerNorm,
+  layerNorm,
+  legalGroups,
+  open,
+  type PlainArray,
+  RMSNorm,
+  rmsNorm,
+  type StateDict,
+} from "../src/index.js";
+import { expectClose, normal } from "./numerics.js";
+
+const plain = (shape: number[], seed = 1): PlainArray => ({
+  shape,
+  data: normal(
+    shape.reduce((a, b) => a * b, 1),
+    seed,
+  ),
+});
+
+describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
+  const ek = await open({ backend });
+  const close = (actual: PlainArray, expected: PlainArray) => {
+    expect(actual.shape).toEqual(expected.shape);
+    expectClose("y", actual.data, expected.data, (i) => 1e-5 * (1 + Math.abs(expected.data[i])));
+  };
+
+  it("plain arrays and arrays of the backend give the same, and stay what they were", () => {
+    const x = plain([3, 5]);
+    const gamma = normal(5, 2);
+    const copied = ek.forward(layerNorm(), x, { gamma });
+    expect(ek.memory()).toEqual({ arrays: 0, elements: 0 });
+    const [held, heldGamma] = [ek.array(x.shape, x.data), ek.array([5], gamma)];
+    const kept = ek.forward(layerNorm(), held, { gamma: heldGamma });
+    expect(ek.memory()).toEqual({ arrays: 5, elements: 15 + 5 + 15 + 3 + 3 });
+    expect([...kept.y.data]).toEqual([...copied.y.data]);
+    const gradient = ek.backward(kept.saved, held);
+    expect([...gradient.dx.data]).toEqual([...ek.backward(copied.saved, x).dx.data]);
+    expect(gradient.dBeta).toBeUndefined();
+    for (const array of [held, heldGamma, kept.y, kept.mean, kept.variance, gradient.dx, gradient.dGamma])
+      array?.dispose();
+    expect(ek.memory()).toEqual({ arrays: 0, elements: 0 });
+    held.dispose();
+    expect(ek.memory().arrays).toBe(0);
+  });
+
+  it("axes that alternate too often for a view are transposed and back", () => {
+    const [x, dy] = [plain([2, 3, 4, 5]), plain([2, 3, 4, 5], 2)];
+    const gamma = normal(15, 3);
+    const moved = ek.forward(layerNorm({ axis: [1, 3] }), x, { gamma });
+    const gradient = ek.backward(moved.saved, dy);
+    // the same by hand: [0, 2, 1, 3] puts the features last
+    const order = (array: PlainArray, [b, h, w, c]: number[]) => ({
+      shape: [b, w, h, c],
+      data: Float32Array.from({ length: b * h * w * c }, (_, i) => {
+        const [k, j, m, n] = [
+          i % c,
+          Math.floor(i / c) % h,
+          Math.floor(i / (c * h)) % w,
+          Math.floor(i / (c * h * w)),
+        ];
+        return array.data[((n * h + j) * w + m) * c + k];
+      }),
+    });
+    const byHand = ek.forward(layerNorm({ axis: [2, 3] }), order(x, [2, 3, 4, 5]), { gamma });
+    const gradientByHand = ek.backward(byHand.saved, order(dy, [2, 3, 4, 5]));
+    close(moved.y, order(byHand.y, [2, 4, 3, 5]));
+    close(gradient.dx, order(gradientByHand.dx, [2, 4, 3, 5]));
+    close(gradient.dGamma as PlainArray, gradientByHand.dGamma as PlainArray);
+    expect(ek.memory().arrays).toBe(0);
+  });
+
+  describe("identities across norms, with random gamma and beta", () => {
+    const x = plain([2, 3, 4, 8]);
+    const parameters = { gamma: normal(8, 2), beta: normal(8, 3) };
+    const y = (norm: Parameters<typeof ek.forward>[0], input = x) => ek.forward(norm, input, parameters).y;
+
+    it("as many groups as channels is instance normalization", () => {
+      close(y(groupNorm({ groups: 8 })), y(instanceNorm()));
+    });
+    it("one group without positions is layer normalization", () => {
+      const rows = { shape: [24, 8], data: x.data };
+      close(y(groupNorm({ groups: 1 }), rows), y(layerNorm(), rows));
+    });
+    it("batch normalization of one image is instance normalization", () => {
+      const image = { shape: [1, 3, 4, 8], data: x.data.subarray(0, 96) };
+      close(y(batchNorm(), image), y(instanceNorm(), image));
+    });
+    it("RMS normalization of centred rows is layer normalization", () => {
+      const rows = { shape: [24, 8], data: Float64Array.from(x.data) };
+      for (let row = 0; row < 24; row++) {
+        const values = rows.data.subarray(row * 8, row * 8 + 8);
+        const mean = values.reduce((a, b) => a + b) / 8;
+        for (let i = 0; i < 8; i++) values[i] -= mean;
+      }
+      close(y(rmsNorm(), rows), y(layerNorm(), rows));
+    });
+    it("channels first is channels last, moved", () => {
+      const last = ek.forward(batchNorm(), { shape: [6, 8], data: x.data.subarray(0, 48) }, parameters).y;
+      const first = Float32Array.from({ length: 48 }, (_, i) => x.data[(i % 6) * 8 + Math.floor(i / 6)]);
+      const moved = ek.forward(batchNorm({ axis: 1 }), { shape: [1, 8, 6], data: first }, parameters).y;
+      expectClose(
+        "y",
+        moved.data,
+        Float64Array.from({ length: 48 }, (_, i) => last.data[(i % 6) * 8 + Math.floor(i / 6)]),
+        () => 1e-5,
+      );
+    });
+  });
+
+  it("a constant row gives beta and finite gradients", () => {
+    const x = { shape: [2, 6], data: new Float32Array(12).fill(7.1) };
+    const { y, saved } = ek.forward(layerNorm(), x, { beta: normal(6, 1) });
+    expectClose("y", y.data, [...normal(6, 1), ...normal(6, 1)], () => 1e-6);
+    expect(ek.backward(saved, plain([2, 6])).dx.data.every(Number.isFinite)).toBe(true);
+  });
+
+  describe("layers", () => {
+    it("normalize, and give gradients of x and of the parameters", () => {
+      for (const layer of [
+        new LayerNorm(ek, 4),
+        new RMSNorm(ek, [4], { center: true }),
+        new GroupNorm(ek, 2, 4),
+        new InstanceNorm(ek, 4, { scale: true, center: true }),
+        new BatchNorm(ek, 4),
+      ]) {
+        layer.loadStateDict({ ...layer.stateDict(), weight: normal(4, 5), bias: normal(4, 6) });
+        const [x, dy] = [plain([2, 3, 4]), plain([2, 3, 4], 2)];
+        const expected = ek.forward(layer.norm, x, { gamma: normal(4, 5), beta: normal(4, 6) });
+        close(layer.forward(x), expected.y);
+        const gradient = ek.backward(expected.saved, dy);
+        close(layer.backward(dy), gradient.dx);
+        close({ shape: [4], data: layer.dGamma as Float32Array }, gradient.dGamma as PlainArray);
+        close({ shape: [4], data: layer.dBeta as Float32Array }, gradient.dBeta as PlainArray);
+        layer.dispose();
+      }
+      expect(ek.memory().arrays).toBe(0);
+    });
+
+    it("on arrays of the backend keep no array but what they give", () => {
+      const layer = new BatchNorm(ek, 4);
+      const x = ek.array([6, 4], normal(24, 1));
+      const before = ek.memory().arrays;
+      for (let round = 0; round < 3; round++) {
+        const y = layer.forward(x);
+        const dx = layer.backward(y);
+        y.dispose();
+        dx.dispose();
+      }
+      // mean and variance of the last forward call
+      expect(ek.memory().arrays).toBe(before + 2);
+      layer.dispose();
+      x.dispose();
+      expect(ek.memory().arrays).toBe(0);
+    });
+
+    it("batch normalization trains with the batch's statistics and evaluates with running ones", () => {
+      const layer = new BatchNorm(ek, 2, { momentum: 0.5, runningVariance: "unbiased", axis: 1 });
+      layer.forward({ shape: [2, 2, 2], data: Float32Array.of(1, 3, 10, 10, 5, 7, 20, 40) });
+      const state = layer.stateDict();
+      // means 4 and 20; unbiased variances 20/3 and 200, half way from 0 and 1
+      expectClose("running_mean", state.running_mean, [2, 10], () => 1e-6);
+      expectClose("running_var", state.running_var, [0.5 + 10 / 3, 100.5], () => 1e-4);
+      expect([...state.num_batches_tracked]).toEqual([1]);
+      const y = layer.eval().forward({ shape: [1, 2, 1], data: Float32Array.of(4, 30) });
+      expectClose(
+        "y",
+        y.data,
+        [2 / Math.sqrt(0.5 + 10 / 3 + 1e-5), 20 / Math.sqrt(100.5 + 1e-5)],
+        () => 1e-5,
+      );
+      layer.train().forward({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) });
+      expect([...layer.stateDict().num_batches_tracked]).toEqual([2]);
+    });
+
+    it("state dicts go out and in, whole or not at all", () => {
+      const layer = new BatchNorm(ek, 2);
+      const state: StateDict = {
+        ...layer.stateDict(),
+        weight: Float32Array.of(3, 4),
+        running_mean: Float32Array.of(5, 6),
+      };
+      const other = new BatchNorm(ek, 2);
+      other.loadStateDict(state);
+      expect(other.stateDict()).toEqual(state);
+      expect(() => other.loadStateDict({ ...state, weight: Float32Array.of(1) })).toThrow(
+        new RangeError("batchNorm: loadStateDict expected 2 values for weight, got 1"),
+      );
+      const { bias, ...rest } = state;
+      expect(() => other.loadStateDict({ ...rest, gamma: bias })).toThrow(
+        new RangeError(
+          "batchNorm: loadStateDict expected weight, bias, running_mean, running_var, num_batches_tracked; missing: bias; unknown: gamma",
+        ),
+      );
+      expect(other.stateDict()).toEqual(state);
+    });
+
+    it("a batch that is not finite raises, and poisons nothing", () => {
+      const layer = new BatchNorm(ek, 2);
+      layer.forward(plain([4, 2]));
+      const before = layer.stateDict();
+      const held = ek.array([2, 2], [1, Number.NaN, 2, 3]);
+      const arrays = ek.memory().arrays;
+      expect(() => layer.forward(held)).toThrow(
+        new RangeError(
+          "BatchNorm: x has a value that is not finite, or too large to square, in channel 1; the running statistics were left " +
+            "as they were; look for a learning rate that is too high or a bad example in this batch",
+        ),
+      );
+      expect(layer.stateDict()).toEqual(before);
+      expect(ek.memory().arrays).toBe(arrays);
+      held.dispose();
+    });
+  });
+});
+
+describe("errors", async () => {
+  const ek = await open({ backend: "wasm" });
+  const raises = (run: () => unknown, error: Error) => {
+    const before = ek.memory().arrays;
+    expect(run).toThrow(error);
+    expect(ek.memory().arrays).toBe(before);
+  };
+  const zeros = (...shape: number[]): PlainArray => ({
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+  });
+
+  it.each<[string, () => unknown, Error]>([
+    [
+      "an axis that is not there",
+      () => ek.forward(layerNorm({ axis: 2 }), zeros(2, 3)),
+      new RangeError("layerNorm: axis must be a whole number from -2 to 1 for an array of 2 axes, got 2"),
+    ],
+    [
+      "an axis twice",
+      () => ek.forward(layerNorm({ axis: [1, -1] }), zeros(2, 3)),
+      new RangeError("layerNorm: axis must name each axis once, got [1, -1]"),
+    ],
+    [
+      "no axis",
+      () => ek.forward(rmsNorm({ axis: [] }), zeros(2, 3)),
+      new RangeError("rmsNorm: axis must name at least one axis, got []; the last axis is -1"),
+    ],
+    [
+      "a wrong gamma",
+      () => ek.forward(layerNorm(), zeros(2, 3), { gamma: new Float32Array(2) }),
+      new RangeError("layerNorm: gamma must have shape [3], got 2 values"),
+    ],
+    [
+      "a wrong beta",
+      () => ek.forward(batchNorm({ axis: 1 }), zeros(2, 3, 4), { beta: zeros(4) }),
+      new RangeError("batchNorm: beta must have shape [3], got [4]"),
+    ],
+    [
+      "values that do not fill the shape",
+      () => ek.forward(layerNorm(), { shape: [2, 3], data: new Float32Array(5) }),
+      new RangeError("array: shape [2, 3] holds 6 values, got 5"),
+    ],
+    [
+      "a dy of another shape",
+      () => ek.backward(ek.forward(layerNorm(), zeros(2, 3)).saved, zeros(3, 2)),
+      new RangeError("layerNorm: dy must have the shape of x, [2, 3], got [3, 2]"),
+    ],
+    [
+      "groups that do not divide",
+      () => ek.forward(groupNorm({ groups: 5 }), zeros(2, 12)),
+      new RangeError(
+        "groupNorm: groups must divide the 12 channels of axis -1, got 5; 1, 2, 3, 4, 6, 12 would",
+      ),
+    ],
+    [
+      "groups that are no number of groups",
+      () => groupNorm({ groups: 1.5 }),
+      new RangeError("groupNorm: groups must be a whole number of at least 1, got 1.5"),
+    ],
+    [
+      "the batch axis as channels",
+      () => ek.forward(groupNorm({ groups: 1, axis: 0 }), zeros(2, 12)),
+      new RangeError("groupNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1"),
+    ],
+    [
+      "one value per group",
+      () => ek.forward(groupNorm({ groups: 4 }), zeros(2, 4)),
+      new RangeError(
+        "groupNorm: shape [2, 4] has one value per statistic, whose variance is 0, so that y would be beta whatever x is; use fewer groups",
+      ),
+    ],
+    [
+      "one position",
+      () => ek.forward(instanceNorm(), zeros(2, 1, 1, 4)),
+      new RangeError(
+        "instanceNorm: shape [2, 1, 1, 4] has one value per statistic, whose variance is 0, so that y would be beta whatever x is; use layer or group normalization for a single position",
+      ),
+    ],
+    [
+      "no position",
+      () => ek.forward(instanceNorm(), zeros(2, 4)),
+      new RangeError(
+        "instanceNorm: x must have at least 3 axes (batch, channels and at least one of positions), got shape [2, 4]",
+      ),
+    ],
+    [
+      "one value per channel",
+      () => new BatchNorm(ek, 3, { scale: false, center: false }).forward(zeros(1, 3)),
+      new RangeError(
+        "BatchNorm: shape [1, 3] has one value per statistic, whose variance is 0, so that y would be beta whatever x is; train on larger batches, call eval(), or use layer or group normalization",
+      ),
+    ],
+    [
+      "an empty array",
+      () => ek.forward(layerNorm(), zeros(0, 3)),
+      new RangeError(
+        "layerNorm: x is empty (shape [0, 3]), it has nothing to normalize; leave empty batches out",
+      ),
+    ],
+    [
+      "a length that is none",
+      () => ek.forward(layerNorm(), { shape: [2, Number.NaN], data: new Float32Array(2) }),
+      new RangeError("layerNorm: x must have whole, non-negative lengths, got shape [2, NaN]"),
+    ],
+    [
+      "a negative epsilon",
+      () => batchNorm({ epsilon: -1 }),
+      new RangeError("batchNorm: epsilon must be a finite number of at least 0, got -1"),
+    ],
+    [
+      "half of the statistics",
+      () => ek.forward(batchNorm(), zeros(2, 3), { mean: new Float32Array(3) }),
+      new TypeError("batchNorm: mean and variance must be given together, or neither of them"),
+    ],
+    [
+      "a mean for RMS",
+      () => ek.forward(rmsNorm(), zeros(2, 3), { mean: new Float32Array(2) }),
+      new TypeError("rmsNorm: mean must be left out, this normalization takes none"),
+    ],
+    [
+      "a layer without features",
+      () => new LayerNorm(ek, []),
+      new RangeError("LayerNorm: expected whole lengths of at least 1, got []"),
+    ],
+    [
+      "a momentum that is none",
+      () => new BatchNorm(ek, 2, { momentum: 1.5 }),
+      new RangeError("BatchNorm: momentum must be from 0 to 1 (the weight of the old value), got 1.5"),
+    ],
+    [
+      "backward before forward",
+      () => new GroupNorm(ek, 1, 2, { scale: false, center: false }).backward(zeros(2, 2)),
+      new Error("groupNorm: backward needs a forward call before it"),
+    ],
+  ])("%s", (_, run, error) => raises(run, error));
+
+  it("an array after its end", () => {
+    const x = ek.array([2, 3], normal(6, 1));
+    x.dispose();
+    expect(() => ek.forward(layerNorm(), x)).toThrow(
+      new Error("layerNorm: x: this array of shape [2, 3] was disposed; keep it until its last use"),
+    );
+  });
+
+  it("a backend that there is not", async () => {
+    await expect(open({ backend: "cuda" as BackendName })).rejects.toThrow(
+      new RangeError('open: backend must be "auto", "wasm" or "reference", got "cuda"'),
+    );
+  });
+
+  it("legal group counts", () => expect(legalGroups(12)).toEqual([1, 2, 3, 4, 6, 12]));
+});
