@@ -1,0 +1,52 @@
+/**
+ * Comma- and tab-separated text (RFC 4180): a header row with the names of the columns, fields quoted with
+ * `"` where they need it, blanks around a field and blank lines ignored.
+ */
+import { CsvError, parse } from "csv-parse/sync";
+import { FailureError, UsageError } from "../errors.js";
+import { type Column, inferColumn, numberOrText } from "./column.js";
+
+/**
+ * The columns of `text`, whose fields `delimiter` separates; `file` is its name in messages. Throws FailureError for
+ * rows of unequal length and open quotes, UsageError for a missing header.
+ */
+export function parseCsv(text: string, file: string, delimiter: "," | "\t"): Column[] {
+  const [header, ...rows] = records(text, file, delimiter);
+  if (header === undefined) return [];
+  if (header.length === 1 && /[;,\t|]/.test(header[0])) {
+    throw new UsageError(
+      `${file}: expected columns separated by ${delimiter === "," ? "commas" : "tabs"}, got the one column ${JSON.stringify(header[0])}; save it with commas as .csv, or with tabs as .tsv`,
+    );
+  }
+  if (header.every((name) => typeof numberOrText(name) === "number")) {
+    throw new UsageError(
+      `${file}: expected a header row with the names of the columns, got numbers (${header.slice(0, 3).join(", ")}${header.length > 3 ? ", …" : ""}); add a first line that names them`,
+    );
+  }
+  return header.map((name, column) =>
+    inferColumn(
+      name,
+      rows.map((row) => row[column]),
+    ),
+  );
+}
+
+function records(text: string, file: string, delimiter: string): string[][] {
+  try {
+    // A record has no size limit: the default of 128,000 characters is less than a wide table's row.
+    return parse(text, { delimiter, trim: true, skip_empty_lines: true, max_record_size: 0 });
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    if (error.code === "CSV_RECORD_INCONSISTENT_FIELDS_LENGTH") {
+      const [, expected, got] = /expect (\d+), got (\d+)/.exec(error.message) ?? [];
+      // The parser counts the header as a record and not the one at fault, which leaves the data row's number.
+      throw new FailureError(
+        `${file}: row ${error.records} (line ${error.lines}): expected ${expected} fields as in the header, got ${got}; add or remove fields, or quote a field that holds a ${delimiter === "," ? "comma" : "tab"}`,
+      );
+    }
+    // An open quote swallows the lines below it, so the row is named, not the line where the parser gave up.
+    throw new FailureError(
+      `${file}: ${error.records === 0 ? "the header" : `row ${error.records}`}: a quote opens or closes in the wrong place; close it, quote the whole field, or double a quote inside a quoted field`,
+    );
+  }
+}
