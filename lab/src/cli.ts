@@ -1,0 +1,96 @@
+#!/usr/bin/env node
+/** The command line of the lab. Exit codes: 0 done, 1 failure, 2 usage, 130 stopped by Ctrl-C. */
+import { availableParallelism } from "node:os";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import pc from "picocolors";
+import { type CompareOptions, compare, normNames } from "./compare.js";
+import { bundledNames } from "./data/bundled.js";
+import { FailureError, UsageError } from "./errors.js";
+import { activations } from "./models.js";
+import { optimizers } from "./trial.js";
+
+const wholeNumber = (least: number, most: number) => (text: string) => {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most.toLocaleString("en-US")}.`);
+};
+
+const positiveNumber = (text: string) => {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("Expected a number above 0.");
+};
+
+const list = (text: string) => {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => name !== "")) return names;
+  throw new InvalidArgumentError("Expected names with commas between them.");
+};
+
+const size = (text: string): [number, number] => {
+  const found = /^(\d+)x(\d+)$/i.exec(text);
+  if (found) return [Number(found[1]), Number(found[2])];
+  throw new InvalidArgumentError("Expected HEIGHTxWIDTH, such as 8x8.");
+};
+
+const program = new Command("evenkeel")
+  .description("Shows on real data what each normalization does to a network's training.")
+  .showHelpAfterError("(--help lists the options)")
+  .exitOverride();
+
+program
+  .command("compare")
+  .description("Train one network under several normalizations, and report.")
+  .option(
+    "--data <name|file>",
+    `${bundledNames.map(({ name }) => name).join(", ")}, or a CSV, TSV, ARFF, JSON or Parquet file`,
+    "digits",
+  )
+  .option("--target <column>", "what to predict (default: the last column)")
+  .option("--ignore <columns>", "columns to leave out", list)
+  .option("--categorical <columns>", "columns whose numbers are names", list)
+  .addOption(
+    new Option("--task <task>", "what the target is, if not clear").choices(["classification", "regression"]),
+  )
+  .option("--image <HxW>", "the features are the pixels of images", size)
+  .option("--limit <rows>", "use at most so many rows", wholeNumber(2, 1e9))
+  .addOption(new Option("--model <kind>", "the network").choices(["mlp", "cnn"]).default("mlp"))
+  .option("--depth <layers>", "blocks before the last layer", wholeNumber(1, 200), 20)
+  .option("--width <units>", "units, or channels, of a block", wholeNumber(1, 4096), 64)
+  .addOption(
+    new Option("--activation <name>", "between the blocks").choices([...activations]).default("relu"),
+  )
+  .option("--norms <names>", `${normNames.join(", ")} (default: all that fit)`, list)
+  .option("--seeds <count>", "trials of each normalization", wholeNumber(1, 1000), 3)
+  .option("--epochs <count>", "passes over the training data", wholeNumber(1, 100_000), 12)
+  .option("--batch-size <examples>", "examples of a step", wholeNumber(2, 1_000_000), 32)
+  .option("--learning-rate <rate>", "step size of the optimizer", positiveNumber, 0.02)
+  .addOption(
+    new Option("--optimizer <name>", "how steps are taken").choices([...optimizers]).default("momentum"),
+  )
+  .option(
+    "--reach <metric>",
+    "target to count epochs to (default: 9/10 of the way to the best)",
+    positiveNumber,
+  )
+  .option("--threads <count>", "trials at a time", wholeNumber(1, 1024), availableParallelism())
+  .option("--out <folder>", "where report.html and comparison.json go", "evenkeel-report")
+  .option("--json", "print every number as JSON instead of the table", false)
+  .action(async (options: CompareOptions) => {
+    process.exitCode = await compare(options, ["evenkeel", ...process.argv.slice(2)].join(" "));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // commander has said it already
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else if (error instanceof UsageError || error instanceof FailureError) {
+    process.stderr.write(`${pc.red("error:")} ${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`${pc.red("error:")} ${error instanceof Error ? error.stack : error}\n`);
+    process.exitCode = 1;
+  }
+}

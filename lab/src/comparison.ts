@@ -1,0 +1,128 @@
+/** Trials of several normalizations, spread over the processor's cores, and what they amount to. */
+import { MessageChannel } from "node:worker_threads";
+import Tinypool from "tinypool";
+import { type NormName, type Probe, type Summary, spreadOf, type Trial } from "./results.js";
+import type { Progress, TrialData, TrialSpec } from "./trial.js";
+
+/** What happens while a comparison runs. */
+export interface Watcher {
+  started(trial: TrialSpec): void;
+  progress(trial: TrialSpec, progress: Progress): void;
+  finished(trial: TrialSpec, result: Trial): void;
+}
+
+/**
+ * Runs the trials, at most `threads` at a time, in their order. When `signal` aborts, those that are running are
+ * ended, and the finished ones are returned.
+ */
+export async function runTrials(
+  specs: readonly TrialSpec[],
+  threads: number,
+  watcher: Watcher,
+  signal: AbortSignal,
+): Promise<Trial[]> {
+  const size = Math.min(threads, specs.length);
+  const pool = new Tinypool({
+    filename: new URL("./worker.js", import.meta.url).href,
+    minThreads: size,
+    maxThreads: size,
+    isolateWorkers: false,
+  });
+  const results = new Map<TrialSpec, Trial>();
+  const queue = [...specs];
+  const next = async (): Promise<void> => {
+    const spec = queue.shift();
+    if (!spec || signal.aborted) return;
+    const { port1, port2 } = new MessageChannel();
+    port1.on("message", (progress: Progress) => watcher.progress(spec, progress));
+    watcher.started(spec);
+    try {
+      const result: Trial = await pool.run({ spec, port: port2 }, { transferList: [port2], signal });
+      results.set(spec, result);
+      watcher.finished(spec, result);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      port1.close();
+    }
+    return next();
+  };
+  try {
+    await Promise.all(Array.from({ length: size }, next));
+  } finally {
+    await pool.destroy();
+  }
+  return specs.flatMap((spec) => results.get(spec) ?? []);
+}
+
+/** The same data in memory that threads share, so that no trial has a copy. */
+export function shared(data: TrialData): TrialData {
+  const share = (values: Float32Array) => {
+    const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+    copy.set(values);
+    return copy;
+  };
+  const { task, inputShape, classes, train, heldOut } = data;
+  return {
+    task,
+    inputShape,
+    classes,
+    train: { x: share(train.x), y: share(train.y), count: train.count },
+    heldOut: { x: share(heldOut.x), y: share(heldOut.y), count: heldOut.count },
+  };
+}
+
+/** What guessing gives: the share of the most frequent class among the held-out examples, or an R² of 0. */
+export function baselineOf({ task, classes, heldOut }: TrialData): number {
+  if (task === "regression") return 0;
+  const counts = new Array<number>(classes.length).fill(0);
+  for (const y of heldOut.y) counts[y]++;
+  return Math.max(...counts) / heldOut.count;
+}
+
+/** Nine tenths of the way from guessing to the best metric of any epoch, where no target was named. */
+export function targetOf(trials: readonly Trial[], baseline: number): number {
+  const best = Math.max(
+    baseline,
+    ...trials.flatMap(({ epochs }) => epochs.map(({ metric }) => metric ?? baseline)),
+  );
+  return baseline + 0.9 * (best - baseline);
+}
+
+/** The trials with the first epoch at which each reached the target. */
+export function withTarget(trials: readonly Trial[], target: number): Trial[] {
+  return trials.map((trial) => {
+    const reached = trial.epochs.find(({ metric }) => metric !== null && metric >= target);
+    return { ...trial, epochsToTarget: reached?.epoch ?? null };
+  });
+}
+
+/** One row a normalization, in the order given. The metric of a diverged trial is not counted: it has none. */
+export function summarize(norms: readonly NormName[], trials: readonly Trial[]): Summary[] {
+  return norms.map((norm) => {
+    const own = trials.filter((trial) => trial.norm === norm);
+    const finished = own.filter(({ outcome }) => outcome === "finished");
+    const reached = own.flatMap(({ epochsToTarget }) => epochsToTarget ?? []);
+    return {
+      norm,
+      trials: own.length,
+      diverged: own.length - finished.length,
+      metric: spreadOf(finished.map(({ epochs }) => epochs.at(-1)?.metric ?? null)),
+      epochsToTarget: { ...spreadOf(reached), reached: reached.length },
+      stepMs: spreadOf(own.map(({ stepMs }) => stepMs)),
+      gradientRatio: spreadOf(own.map(({ probes }) => gradientRatio(probes))),
+    };
+  });
+}
+
+/** Geometric mean over the probes of the first layer's gradient norm over the last one's. */
+function gradientRatio(probes: readonly Probe[]): number | null {
+  const logs = probes.flatMap(({ gradientNorm }) => {
+    const [first, last] = [gradientNorm[0], gradientNorm.at(-1)];
+    // a gradient that underflowed to 0 counts as the smallest float32
+    return first === null || last === null || last === undefined || last === 0
+      ? []
+      : [Math.log(Math.max(first, 1.4e-45) / last)];
+  });
+  return logs.length === 0 ? null : Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length);
+}

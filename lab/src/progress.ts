@@ -1,0 +1,123 @@
+/** What is seen while trials run: a live picture in a terminal, plain lines anywhere else. Writes to standard error. */
+import { createLogUpdate } from "log-update";
+import pc from "picocolors";
+import type { Watcher } from "./comparison.js";
+import { duration, formatMetric, formatNumber, NORM_LABELS } from "./format.js";
+import type { Comparison, Trial } from "./results.js";
+import type { Progress, TrialSpec } from "./trial.js";
+
+export interface Display extends Watcher {
+  /** Takes the live picture away. */
+  close(): void;
+}
+
+/** Milliseconds between two drawings, so that the time left runs on between reports. */
+const REDRAW_MS = 250;
+const BAR = 16;
+
+type Metric = Comparison["metric"];
+
+interface Running {
+  spec: TrialSpec;
+  progress?: Progress;
+  began: number;
+}
+
+/** A display for `total` trials on `threads` threads. */
+export function openDisplay(metric: Metric, total: number, threads: number): Display {
+  return process.stderr.isTTY ? liveDisplay(metric, total, threads) : plainDisplay(metric, total);
+}
+
+function nameOf({ norm, seed }: { norm: TrialSpec["norm"]; seed: number }): string {
+  return `${NORM_LABELS[norm].padEnd(8)} seed ${seed}`;
+}
+
+function outcomeOf(metric: Metric, trial: Trial, seconds: number): string {
+  const last = trial.epochs.at(-1);
+  const result =
+    trial.outcome === "diverged"
+      ? `diverged in epoch ${trial.epochs.length}`
+      : `${metric} ${formatMetric(metric, last?.metric ?? null)}  loss ${formatNumber(last?.trainLoss ?? null)}`;
+  return `${result}  ${duration(seconds)}`;
+}
+
+function plainDisplay(metric: Metric, total: number): Display {
+  const quarters = new Map<TrialSpec, number>();
+  const began = new Map<TrialSpec, number>();
+  let finished = 0;
+  const line = (text: string) => process.stderr.write(`${text}\n`);
+  return {
+    started(spec) {
+      began.set(spec, performance.now());
+    },
+    progress(spec, { done, epoch, loss, metric: value }) {
+      const quarter = Math.floor(done * 4);
+      if (quarter <= (quarters.get(spec) ?? 0) || quarter > 3) return;
+      quarters.set(spec, quarter);
+      const elapsed = (performance.now() - (began.get(spec) ?? 0)) / 1000;
+      const left = (elapsed / done) * (1 - done);
+      line(
+        `${nameOf(spec)}  epoch ${epoch}/${spec.training.epochs}  loss ${formatNumber(loss)}  ` +
+          `${metric} ${formatMetric(metric, value)}  ${duration(left)} left`,
+      );
+    },
+    finished(spec, trial) {
+      finished++;
+      const seconds = (performance.now() - (began.get(spec) ?? 0)) / 1000;
+      line(`${nameOf(spec)}  ${outcomeOf(metric, trial, seconds)}  (${finished} of ${total})`);
+    },
+    close() {},
+  };
+}
+
+function liveDisplay(metric: Metric, total: number, threads: number): Display {
+  const update = createLogUpdate(process.stderr);
+  const running = new Map<TrialSpec, Running>();
+  const start = performance.now();
+  let finished = 0;
+  const draw = () => {
+    const now = performance.now();
+    const trials = [...running.values()];
+    const lines = trials.map(({ spec, progress, began }) => {
+      const done = progress?.done ?? 0;
+      const filled = Math.round(done * BAR);
+      const bar = pc.cyan("█".repeat(filled)) + pc.dim("░".repeat(BAR - filled));
+      const name = nameOf(spec);
+      if (!progress) return `  ${name}  ${bar}  starting`;
+      const left = ((now - began) / 1000 / done) * (1 - done);
+      const share = formatMetric(metric, progress.metric);
+      const facts = `loss ${formatNumber(progress.loss)}  ${metric === "accuracy" ? "" : "R² "}${share}`;
+      return `  ${name}  ${bar}  ${facts}  ${pc.dim(`${duration(left)} left`)}`;
+    });
+    const done = finished + trials.reduce((sum, { progress }) => sum + (progress?.done ?? 0), 0);
+    const elapsed = (now - start) / 1000;
+    // the first trial says little about the others
+    const left = done > 0.2 * threads ? `about ${duration((elapsed / done) * (total - done))} left` : "";
+    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C stops and keeps what is finished"];
+    update(["", ...lines, "", `  ${pc.dim(summary.filter((part) => part !== "").join("  ·  "))}`].join("\n"));
+  };
+  const timer = setInterval(draw, REDRAW_MS);
+  return {
+    started(spec) {
+      running.set(spec, { spec, began: performance.now() });
+      draw();
+    },
+    progress(spec, progress) {
+      const trial = running.get(spec);
+      if (trial) trial.progress = progress;
+    },
+    finished(spec, trial) {
+      const seconds = (performance.now() - (running.get(spec)?.began ?? 0)) / 1000;
+      running.delete(spec);
+      finished++;
+      const mark = trial.outcome === "diverged" ? pc.red("✗") : pc.green("✓");
+      update.clear();
+      process.stderr.write(`${mark} ${nameOf(spec)}  ${outcomeOf(metric, trial, seconds)}\n`);
+      draw();
+    },
+    close() {
+      clearInterval(timer);
+      update.clear();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/** The table that a comparison ends with, for a terminal of 80 columns. */
+import Table from "cli-table3";
+import pc from "picocolors";
+import { formatEpochs, formatMetric, formatNumber, formatTarget, NORM_LABELS } from "./format.js";
+import { bestOf, type Column, findings, headline } from "./report/findings.js";
+import type { Comparison, Spread, Summary } from "./results.js";
+
+export function summaryTable(comparison: Comparison): string {
+  const { metric, summaries } = comparison;
+  const table = new Table({
+    head: ["", metric, `epochs to\n${formatTarget(comparison)}`, "ms per\nstep", "gradient\nfirst ÷ last"],
+    colAligns: ["left", "right", "right", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  const best = (summary: Summary, column: Column, text: string) =>
+    summaries.length > 1 && bestOf(summaries, column).includes(summary) ? pc.bold(pc.green(text)) : text;
+  for (const summary of summaries) {
+    const { norm, trials, diverged, epochsToTarget } = summary;
+    if (trials === 0) {
+      table.push([NORM_LABELS[norm], { colSpan: 4, content: "no trial finished" }]);
+      continue;
+    }
+    const lost = diverged > 0 ? `${diverged} of ${trials} diverged` : "";
+    const accuracy = range(summary.metric, (value) => formatMetric(metric, value));
+    const reached = epochsToTarget.reached < trials ? ` (${epochsToTarget.reached} of ${trials})` : "";
+    table.push([
+      NORM_LABELS[norm],
+      [best(summary, "metric", accuracy), lost && pc.red(lost)].filter((line) => line !== "").join("\n"),
+      epochsToTarget.reached === 0
+        ? "never"
+        : best(summary, "epochsToTarget", formatEpochs(epochsToTarget.median)) + reached,
+      best(summary, "stepMs", formatNumber(summary.stepMs.median)),
+      best(summary, "gradientRatio", formatNumber(summary.gradientRatio.median)),
+    ]);
+  }
+  return table.toString();
+}
+
+/** The table with what it says, in sentences. */
+export function summaryText(comparison: Comparison): string {
+  const sentences = [headline(comparison), ...findings(comparison)].map((line) => wrap(line, 78));
+  return `\n${pc.bold(sentences[0])}\n\n${summaryTable(comparison)}\n\n${sentences.slice(1).join("\n")}\n`;
+}
+
+/** "96.1 % ± 0.8": the median, and half the range over the seeds. */
+function range({ median, min, max }: Spread, format: (value: number | null) => string): string {
+  if (median === null || min === max) return format(median);
+  return `${format(median)} (${format(min).replace(/\s%$/, "")}–${format(max)})`;
+}
+
+function wrap(text: string, width: number): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line.length + word.length + 1 > width) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}
