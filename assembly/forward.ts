@@ -8,6 +8,8 @@
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
 import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { forwardRows } from "./rows";
+import { normalizeRun, normalizeVector } from "./runs";
 import { load } from "./simd";
 import { asColumns, inverseRoot, parameterIndex, repeatsByRow } from "./views";
 
@@ -29,10 +31,15 @@ export function forward(
   epsilon: f64,
   given: bool,
 ): void {
+  const absent = gamma == 0 && beta == 0;
+  if (k2 == 1 && !given && (absent || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
+    forwardRows(x, y, gamma, beta, mean, variance, k1, r2, epsilon);
+    return;
+  }
   const columns = k2 * r2;
   const size = r1 * columns;
   const walkColumns = asColumns(k2, r2);
-  const repeats = (gamma == 0 && beta == 0) || repeatsByRow(r1, columns, pr1, pk2, pr2);
+  const repeats = absent || repeatsByRow(r1, columns, pr1, pk2, pr2);
   const means = scratch;
   const m2s = scratch + (<usize>(walkColumns ? columns : k2) << 3);
   const coefficients = m2s + (<usize>columns << 3);
@@ -138,103 +145,13 @@ function normalizeSegments(
           offset += n;
         } else {
           const n = min(end - offset, pk2 - (index % pk2));
-          const shift = -low * rstd;
-          if (shift == 0 && gamma != 0 && beta != 0) nearVector(p, q, n, high, rstd, gamma + parameter, beta + parameter);
-          else if (beta == 0) scaleVector(p, q, n, high, rstd, shift, gamma + parameter);
-          else if (gamma == 0) shiftVector(p, q, n, high, rstd, shift, beta + parameter);
-          else affineVector(p, q, n, high, rstd, shift, gamma + parameter, beta + parameter);
+          const g: usize = gamma == 0 ? 0 : gamma + parameter;
+          const t: usize = beta == 0 ? 0 : beta + parameter;
+          normalizeVector(p, q, n, high, rstd, -low * rstd, g, t);
           offset += n;
         }
       }
     }
-  }
-}
-
-/** y = (x − high)·scale + shift */
-function normalizeRun(x: usize, y: usize, n: i32, high: f32, scale: f32, shift: f32): void {
-  const h = f32x4.splat(high);
-  const s = f32x4.splat(scale);
-  const t = f32x4.splat(shift);
-  let i = 0;
-  for (; i + 16 <= n; i += 16, x += 64, y += 64) {
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), t));
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), s), t), 16);
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h), s), t), 32);
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h), s), t), 48);
-  }
-  for (; i + 4 <= n; i += 4, x += 16, y += 16) {
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), t));
-  }
-  for (; i < n; i++, x += 4, y += 4) f32.store(y, (f32.load(x) - high) * scale + shift);
-}
-
-/** y = ((x − high)·rstd + shift)·gamma + beta, gamma and beta per element. */
-function affineVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize, beta: usize): void {
-  const h = f32x4.splat(high);
-  const r = f32x4.splat(rstd);
-  const t = f32x4.splat(shift);
-  let i: usize = 0;
-  const vectors = <usize>(n & -8) << 2;
-  for (; i < vectors; i += 32) {
-    const u = f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t);
-    const v = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + i, 16), h), r), t);
-    v128.store(y + i, f32x4.add(f32x4.mul(u, load(gamma + i)), load(beta + i)));
-    v128.store(y + i, f32x4.add(f32x4.mul(v, v128.load(gamma + i, 16)), v128.load(beta + i, 16)), 16);
-  }
-  for (; i < <usize>n << 2; i += 4) {
-    const xHat = (f32.load(x + i) - high) * rstd + shift;
-    f32.store(y + i, xHat * f32.load(gamma + i) + f32.load(beta + i));
-  }
-}
-
-/** The same where rounding took nothing from the mean that shows: y = (x − high)·rstd·gamma + beta. */
-function nearVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, gamma: usize, beta: usize): void {
-  const h = f32x4.splat(high);
-  const r = f32x4.splat(rstd);
-  let i: usize = 0;
-  const vectors = <usize>(n & -16) << 2;
-  for (; i < vectors; i += 64) {
-    const a = f32x4.mul(f32x4.sub(v128.load(x + i), h), r);
-    const b = f32x4.mul(f32x4.sub(v128.load(x + i, 16), h), r);
-    const c = f32x4.mul(f32x4.sub(v128.load(x + i, 32), h), r);
-    const d = f32x4.mul(f32x4.sub(v128.load(x + i, 48), h), r);
-    v128.store(y + i, f32x4.add(f32x4.mul(a, v128.load(gamma + i)), v128.load(beta + i)));
-    v128.store(y + i, f32x4.add(f32x4.mul(b, v128.load(gamma + i, 16)), v128.load(beta + i, 16)), 16);
-    v128.store(y + i, f32x4.add(f32x4.mul(c, v128.load(gamma + i, 32)), v128.load(beta + i, 32)), 32);
-    v128.store(y + i, f32x4.add(f32x4.mul(d, v128.load(gamma + i, 48)), v128.load(beta + i, 48)), 48);
-  }
-  for (; i < <usize>n << 2; i += 4) {
-    f32.store(y + i, (f32.load(x + i) - high) * rstd * f32.load(gamma + i) + f32.load(beta + i));
-  }
-}
-
-/** y = ((x − high)·rstd + shift)·gamma */
-function scaleVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize): void {
-  const h = f32x4.splat(high);
-  const r = f32x4.splat(rstd);
-  const t = f32x4.splat(shift);
-  let i: usize = 0;
-  const vectors = <usize>(n & -4) << 2;
-  for (; i < vectors; i += 16) {
-    v128.store(y + i, f32x4.mul(f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t), load(gamma + i)));
-  }
-  for (; i < <usize>n << 2; i += 4) {
-    f32.store(y + i, ((f32.load(x + i) - high) * rstd + shift) * f32.load(gamma + i));
-  }
-}
-
-/** y = (x − high)·rstd + shift + beta */
-function shiftVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, beta: usize): void {
-  const h = f32x4.splat(high);
-  const r = f32x4.splat(rstd);
-  const t = f32x4.splat(shift);
-  let i: usize = 0;
-  const vectors = <usize>(n & -4) << 2;
-  for (; i < vectors; i += 16) {
-    v128.store(y + i, f32x4.add(f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), r), t), load(beta + i)));
-  }
-  for (; i < <usize>n << 2; i += 4) {
-    f32.store(y + i, (f32.load(x + i) - high) * rstd + shift + f32.load(beta + i));
   }
 }
 

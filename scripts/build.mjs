@@ -2,7 +2,7 @@
  * Builds the package and the lab: AssemblyScript to WASM, embedded as base64 in a generated TypeScript module,
  * then TypeScript to dist/. A WASM binary newer than its sources is kept.
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,10 +31,13 @@ export function build() {
         `export const binary =\n  "${wasm.toString("base64")}";\n`,
     );
   }
-  execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-b"], {
-    cwd: root,
-    stdio: "inherit",
-  });
+  run([`${root}node_modules/typescript/bin/tsc`, "-b", root]);
+}
+
+/** Runs a compiler; where it fails, it has said why. */
+function run(command) {
+  const { status } = spawnSync(process.execPath, command, { stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
 }
 
 /** No runtime and no data segment, so that the module may stand on a memory that another program owns. */
@@ -50,17 +53,13 @@ function compile(entry) {
       "--maximumMemory=65536",
     ];
     const outFile = join(folder, "out.wasm");
-    execFileSync(
-      process.execPath,
-      [
-        `${root}node_modules/assemblyscript/bin/asc.js`,
-        `${root}${entry}`,
-        `--outFile=${outFile}`,
-        ...flags,
-        "--use=abort=",
-      ],
-      { stdio: "inherit" },
-    );
+    run([
+      `${root}node_modules/assemblyscript/bin/asc.js`,
+      `${root}${entry}`,
+      `--outFile=${outFile}`,
+      ...flags,
+      "--use=abort=",
+    ]);
     return readFileSync(outFile);
   } finally {
     rmSync(folder, { recursive: true });

@@ -60,7 +60,8 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
     given,
   };
   return tf.tidy(() => {
-    const input = moved(tf.cast(x, "float32"), plan.order);
+    // to cast float32 to float32 is a copy
+    const input = moved(x.dtype === "float32" ? x : tf.cast(x, "float32"), plan.order);
     const inputs = [input, gamma, beta, mean, variance].filter((tensor) => tensor !== undefined);
     const outputs = run(NORMALIZE, inputs, attributes);
     const y = moved(
