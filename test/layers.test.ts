@@ -133,7 +133,7 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
         new InstanceNorm(ek, 4, { scale: true, center: true }),
         new BatchNorm(ek, 4),
       ]) {
-        layer.loadStateDict({ ...layer.stateDict(), weight: normal(4, 5), bias: normal(4, 6) });
+        layer.loadStateDict({ ...layer.stateDict(), gamma: normal(4, 5), beta: normal(4, 6) });
         const [x, dy] = [plain([2, 3, 4]), plain([2, 3, 4], 2)];
         const expected = ek.forward(layer.norm, x, { gamma: normal(4, 5), beta: normal(4, 6) });
         close(layer.forward(x), expected.y);
@@ -168,9 +168,8 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
       layer.forward({ shape: [2, 2, 2], data: Float32Array.of(1, 3, 10, 10, 5, 7, 20, 40) });
       const state = layer.stateDict();
       // means 4 and 20; unbiased variances 20/3 and 200, half way from 0 and 1
-      expectClose("running_mean", state.running_mean, [2, 10], () => 1e-6);
-      expectClose("running_var", state.running_var, [0.5 + 10 / 3, 100.5], () => 1e-4);
-      expect([...state.num_batches_tracked]).toEqual([1]);
+      expectClose("runningMean", state.runningMean, [2, 10], () => 1e-6);
+      expectClose("runningVariance", state.runningVariance, [0.5 + 10 / 3, 100.5], () => 1e-4);
       const y = layer.eval().forward({ shape: [1, 2, 1], data: Float32Array.of(4, 30) });
       expectClose(
         "y",
@@ -179,26 +178,26 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
         () => 1e-5,
       );
       layer.train().forward({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) });
-      expect([...layer.stateDict().num_batches_tracked]).toEqual([2]);
+      expectClose("runningMean", layer.stateDict().runningMean, [2, 6.5], () => 1e-6);
     });
 
     it("state dicts go out and in, whole or not at all", () => {
       const layer = new BatchNorm(ek, 2);
       const state: StateDict = {
         ...layer.stateDict(),
-        weight: Float32Array.of(3, 4),
-        running_mean: Float32Array.of(5, 6),
+        gamma: Float32Array.of(3, 4),
+        runningMean: Float32Array.of(5, 6),
       };
       const other = new BatchNorm(ek, 2);
       other.loadStateDict(state);
       expect(other.stateDict()).toEqual(state);
-      expect(() => other.loadStateDict({ ...state, weight: Float32Array.of(1) })).toThrow(
-        new RangeError("batchNorm: loadStateDict expected 2 values for weight, got 1"),
+      expect(() => other.loadStateDict({ ...state, gamma: Float32Array.of(1) })).toThrow(
+        new RangeError("batchNorm: loadStateDict expected 2 values for gamma, got 1"),
       );
-      const { bias, ...rest } = state;
-      expect(() => other.loadStateDict({ ...rest, gamma: bias })).toThrow(
+      const { beta, ...rest } = state;
+      expect(() => other.loadStateDict({ ...rest, bias: beta })).toThrow(
         new RangeError(
-          "batchNorm: loadStateDict expected weight, bias, running_mean, running_var, num_batches_tracked; missing: bias; unknown: gamma",
+          "batchNorm: loadStateDict expected gamma, beta, runningMean, runningVariance; missing: beta; unknown: bias",
         ),
       );
       expect(other.stateDict()).toEqual(state);

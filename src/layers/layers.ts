@@ -1,7 +1,7 @@
 /**
  * Layers with parameters, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out.
  *
- * State dicts have PyTorch's names (weight, bias, running_mean, running_var, num_batches_tracked), in float32.
+ * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance.
  */
 import type { Values } from "../kernels/contract.js";
 import { updateRunning } from "../moments.js";
@@ -113,8 +113,8 @@ export abstract class NormLayer {
   /** The values themselves, by their names in a state dict. */
   protected state(): Record<string, Values> {
     const state: Record<string, Values> = {};
-    if (this.gamma) state.weight = this.gamma.data;
-    if (this.beta) state.bias = this.beta.data;
+    if (this.gamma) state.gamma = this.gamma.data;
+    if (this.beta) state.beta = this.beta.data;
     return state;
   }
 
@@ -198,7 +198,6 @@ export class BatchNorm extends NormLayer {
   /** float32 [channels]. */
   readonly runningMean: Float32Array;
   readonly runningVariance: Float32Array;
-  private readonly batches = new Float32Array(1);
   private readonly momentum: number;
   private readonly unbiased: boolean;
 
@@ -253,17 +252,12 @@ export class BatchNorm extends NormLayer {
           "were left as they were; look for a learning rate that is too high or a bad example in this batch",
       );
     }
-    this.batches[0]++;
     return result;
   }
 
   protected override state(): Record<string, Values> {
-    return {
-      ...super.state(),
-      running_mean: this.runningMean,
-      running_var: this.runningVariance,
-      num_batches_tracked: this.batches,
-    };
+    const { runningMean, runningVariance } = this;
+    return { ...super.state(), runningMean, runningVariance };
   }
 }
 

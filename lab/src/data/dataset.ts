@@ -4,6 +4,7 @@
  * Whatever is learnt from the data (means, spreads, the levels of text) is learnt from the training split
  * alone, and applied to both.
  */
+import { biasedVariance, momentsOf } from "evenkeel";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../errors.js";
 import { type Column, looksNumeric, type Table } from "./column.js";
@@ -230,18 +231,14 @@ function numbers(column: Column): Float64Array {
 
 /**
  * Mean and standard deviation (dividing by their count) of those of `values` [rowCount] that stand in the training
- * rows and are not NaN: two passes, centred, in float64. The deviation is 0 where they do not vary.
+ * rows and are not NaN. The deviation is 0 where they do not vary.
  */
 function standardize(values: Float64Array, train: readonly number[]): { mean: number; deviation: number } {
-  const there = train.filter((row) => !Number.isNaN(values[row]));
-  const first = values[there[0]];
-  if (there.every((row) => values[row] === first)) return { mean: first ?? 0, deviation: 0 };
-  let sum = 0;
-  for (const row of there) sum += values[row];
-  const mean = sum / there.length;
-  let m2 = 0;
-  for (const row of there) m2 += (values[row] - mean) ** 2;
-  return { mean, deviation: Math.sqrt(m2 / there.length) };
+  const there = train.map((row) => values[row]).filter((value) => !Number.isNaN(value));
+  // exactly 0, which rounding in the mean could miss
+  if (there.every((value) => value === there[0])) return { mean: there[0] ?? 0, deviation: 0 };
+  const moments = momentsOf(there);
+  return { mean: moments.mean, deviation: Math.sqrt(biasedVariance(moments)) };
 }
 
 /** One input of mean 0 and standard deviation 1 over the training rows; undefined where the column is constant in them. */

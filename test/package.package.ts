@@ -1,0 +1,136 @@
+/** The published package as a stranger gets it: packed, installed alone, imported, type-checked, weighed. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const folder = mkdtempSync(join(tmpdir(), "evenkeel-package-"));
+const installed = join(folder, "node_modules", "evenkeel");
+const run = (command: string, ...args: string[]) =>
+  execFileSync(command, args, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+beforeAll(() => {
+  const [{ filename }] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--pack-destination", folder], { cwd: root, encoding: "utf8" }),
+  );
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  run("npm", "install", "--ignore-scripts", "--legacy-peer-deps", join(folder, filename));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const IMPORTS = /^(?:import|export) (?:[^;"]* from )?"([^"]+)";$/gm;
+
+/** Files that a module imports, itself included, and the packages that they name. */
+function reach(entry: string, files = new Set<string>(), packages = new Set<string>()) {
+  if (files.has(entry)) return { files, packages };
+  files.add(entry);
+  for (const [, specifier] of readFileSync(entry, "utf8").matchAll(IMPORTS)) {
+    if (specifier.startsWith(".")) reach(join(dirname(entry), specifier), files, packages);
+    else packages.add(specifier);
+  }
+  return { files, packages };
+}
+
+it("has no runtime dependency, and frameworks as optional peers only", () => {
+  expect(manifest.dependencies).toBeUndefined();
+  const peers = Object.keys(manifest.peerDependencies);
+  expect(peers).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
+  for (const peer of peers) expect(manifest.peerDependenciesMeta[peer].optional).toBe(true);
+  expect(readdirSync(join(folder, "node_modules")).filter((name) => !name.startsWith("."))).toEqual([
+    "evenkeel",
+  ]);
+});
+
+it("exports exactly these paths, and each one is there with its types", () => {
+  expect(Object.keys(manifest.exports)).toEqual([".", "./tfjs", "./package.json"]);
+  for (const path of [".", "./tfjs"]) {
+    for (const file of Object.values<string>(manifest.exports[path]))
+      expect(existsSync(join(installed, file)), file).toBe(true);
+  }
+  const allowed = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+  const packed = readdirSync(installed, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(installed, join(entry.parentPath, entry.name)));
+  expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
+});
+
+it("the core imports no adapter and no package, and weighs under 30 KB gzipped with its WASM", () => {
+  const { files, packages } = reach(join(installed, "dist/index.js"));
+  expect([...packages]).toEqual([]);
+  const names = [...files].map((file) => relative(join(installed, "dist"), file));
+  expect(names.filter((name) => name.startsWith("tfjs/"))).toEqual([]);
+  const bytes = [...files].reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
+  expect(bytes).toBeLessThan(30_000);
+});
+
+it("only the TensorFlow.js adapter imports TensorFlow.js", () => {
+  const { packages } = reach(join(installed, "dist/tfjs/index.js"));
+  expect([...packages].sort()).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
+});
+
+/** From the ground up; a file may import its own floor and those before it. */
+const floors = ["view", "moments", "kernels", "norms", "layers", "tfjs", "index"];
+const floorOf = (file: string) =>
+  file === "tfjs/index.js" ? "tfjs" : file.split("/")[0].replace(/\.js$/, "");
+
+it("has no import cycle, and no file imports a floor above its own", () => {
+  const dist = join(installed, "dist");
+  const visit = (file: string, path: string[]) => {
+    const name = relative(dist, file);
+    expect(path, `cycle: ${[...path, name].join(" → ")}`).not.toContain(name);
+    for (const [, specifier] of readFileSync(file, "utf8").matchAll(IMPORTS)) {
+      if (!specifier.startsWith(".")) continue;
+      const imported = join(dirname(file), specifier);
+      const [own, other] = [floorOf(name), floorOf(relative(dist, imported))].map((floor) =>
+        floors.indexOf(floor),
+      );
+      expect(other, `${name} imports ${specifier}`).toBeLessThanOrEqual(own);
+      visit(imported, [...path, name]);
+    }
+  };
+  visit(join(dist, "index.js"), []);
+  visit(join(dist, "tfjs/index.js"), []);
+});
+
+it("runs where only Node is, without TensorFlow.js", () => {
+  writeFileSync(
+    join(folder, "use.js"),
+    `import { layerNorm, open } from "evenkeel";
+     const ek = await open();
+     const { y } = ek.forward(layerNorm(), { shape: [1, 2], data: Float32Array.of(1, 3) });
+     console.log(ek.backend, Array.from(y.data, (v) => v.toFixed(3)).join(" "));`,
+  );
+  expect(run(process.execPath, "use.js").trim()).toBe("wasm -1.000 1.000");
+});
+
+it("its types check in a strict project", () => {
+  writeFileSync(
+    join(folder, "use.ts"),
+    `import { BatchNorm, type BackendArray, groupNorm, open } from "evenkeel";
+     const ek = await open({ backend: "wasm" });
+     const x: BackendArray = ek.array([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
+     const { y, saved } = ek.forward(groupNorm({ groups: 2 }), x);
+     const dx: BackendArray = ek.backward(saved, y).dx;
+     new BatchNorm(ek, 4).forward(dx).dispose();
+     // @ts-expect-error groups are a number
+     groupNorm({ groups: "2" });`,
+  );
+  const flags = [
+    "--noEmit",
+    "--strict",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2022",
+    "--lib",
+    "es2022,dom",
+    "--types",
+    "",
+  ];
+  expect(run(process.execPath, join(root, "node_modules/typescript/bin/tsc"), ...flags, "use.ts")).toBe("");
+});
