@@ -4,7 +4,7 @@
  * same bytes. One run; contestants take turns, each validated against float64 before it is timed.
  */
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { Worker } from "node:worker_threads";
 import Table from "cli-table3";
@@ -140,3 +140,19 @@ writeFileSync(
   new URL("tfjs.json", folder),
   `${JSON.stringify({ date: new Date().toISOString(), machine, results }, null, 1)}\n`,
 );
+
+// the README quotes the last run
+const readme = new URL("../README.md", import.meta.url);
+const rows = results.map(({ name, shape, evenkeel, shipped: other, memcpy }) => {
+  const ratio = memcpy ? `${(evenkeel.median / memcpy).toFixed(1)}×` : "–";
+  return `| ${name} | ${shape.join("×")} | ${ms(evenkeel.median)} | ${ms(other.median)} | ${(other.median / evenkeel.median).toFixed(0)}× | ${ratio} |`;
+});
+const section = `<!-- bench -->
+On the wasm backend, one thread (${machine.processor}, Node ${machine.node}; medians of one interleaved run of \`npm run bench\`, validated
+against float64 first; "memcpy" is a plain copy of the same bytes):
+
+| | shape | Evenkeel, ms | TensorFlow.js 4.22 as shipped, ms | faster | time of memcpy |
+|---|---|--:|--:|--:|--:|
+${rows.join("\n")}
+<!-- /bench -->`;
+writeFileSync(readme, readFileSync(readme, "utf8").replace(/<!-- bench -->.*<!-- \/bench -->/s, section));

@@ -411,3 +411,28 @@ it("transposes as the reference does", () => {
     expect([...y.take("y")]).toEqual([...expected]);
   }
 });
+
+describe("sums over many rows keep the accuracy of a single float32", () => {
+  // all of one sign: a float32 sum of 30,000 such values is off in the fifth digit
+  it.each([
+    { norm: layerNorm(), shape: [30_000, 4] },
+    { norm: batchNorm(), shape: [30_000, 5] },
+    { norm: batchNorm({ axis: 1 }), shape: [300, 2, 100] },
+    { norm: groupNorm({ groups: 1 }), shape: [300, 100, 2] },
+  ])("$norm.name [$shape]", ({ norm, shape }) => {
+    const one: Case = { name: norm.name, plan: norm.plan(shape), centered: true };
+    const [size, count] = [sizeOf(shape), keptSize(one.plan.parameters)];
+    const inputs: Inputs = {
+      x: normal(size, 1),
+      dy: normal(size, 2, 1, 0.1),
+      gamma: normal(count, 3, 1, 0.5),
+      beta: normal(count, 4),
+      mean: new Float32Array(),
+      variance: new Float32Array(),
+    };
+    const setting: Setting = { affine: "gamma and beta", given: false };
+    const [actual, expected] = [runWasm(one, setting, inputs), runReference(one, setting, inputs)];
+    const dBeta = expected.dBeta as Float64Array;
+    expectClose("dBeta", actual.dBeta as Float32Array, dBeta, (p) => 3e-7 * Math.abs(dBeta[p]));
+  });
+});
