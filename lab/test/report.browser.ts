@@ -1,18 +1,15 @@
 /** The report in a real browser: fits desktop and phone, readable in light and dark, and its switches work without a script. */
-import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launch } from "../../test/chromium.js";
 import { renderReport } from "../src/report/html.js";
 import type { NormName } from "../src/results.js";
 import { syntheticComparison } from "./synthetic-comparison.js";
 
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS =
-  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
 const NORMS: NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
 const SMALLEST_TEXT_PX = 11;
 
@@ -39,8 +36,7 @@ let browser: Browser;
 let folder: string;
 
 beforeAll(async () => {
-  if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is missing: apt-get install chromium`);
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS.split(" ") });
+  browser = await launch();
   folder = await mkdtemp(join(tmpdir(), "evenkeel-report-"));
 });
 
