@@ -6,7 +6,7 @@
  * dx = rstd·g. Without `mean` (RMS) there is no mean_s(g). Parameter gradients are summed in float32 over short
  * stretches and in float64 from stretch to stretch, always in the same order.
  */
-import { chunkRows } from "./moments";
+import { chunkRows, rowsInFirstCache } from "./moments";
 import { accumulate, laneSum, load, zero } from "./simd";
 import { asColumns, inverseRoot, parameterIndex, repeatsByRow } from "./views";
 
@@ -394,18 +394,44 @@ function backwardColumns(
     f32.store(slope + (<usize>j << 2), <f32>(rstd * rstd * f64.load(sum + 8) * share));
     f32.store(level + (<usize>j << 2), mean == 0 ? <f32>0 : <f32>(rstd * f64.load(sum) * share));
   }
-  const vectors = <usize>(columns & -4) << 2;
-  for (let row = 0; row < r1; row++, dy += plane, x += plane, dx += plane) {
-    let i: usize = 0;
-    for (; i < vectors; i += 16) {
-      const d = f32x4.sub(load(x + i), load(means + i));
-      const away = f32x4.add(f32x4.mul(d, load(slope + i)), load(level + i));
-      v128.store(dx + i, f32x4.sub(f32x4.mul(load(dy + i), load(scale + i)), away));
+  dxColumns(dy, x, dx, r1, plane, means);
+}
+
+/** dx = dy·scale − (x − mean)·slope − level: four float32 [columns] from `means` on, each `stride` bytes long. */
+function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize): void {
+  const chunk = rowsInFirstCache(<i32>(stride >> 2));
+  for (let row = 0; row < rows; row += chunk) {
+    const count = min(chunk, rows - row);
+    let j: usize = 0;
+    for (; j + 32 <= stride; j += 32) {
+      const mean = means + j;
+      const scale = mean + stride;
+      const slope = scale + stride;
+      const level = slope + stride;
+      const m0 = v128.load(mean), m1 = v128.load(mean, 16);
+      const s0 = v128.load(scale), s1 = v128.load(scale, 16);
+      const t0 = v128.load(slope), t1 = v128.load(slope, 16);
+      const l0 = v128.load(level), l1 = v128.load(level, 16);
+      for (let i = 0, p = dy + j, q = x + j, r = dx + j; i < count; i++, p += stride, q += stride, r += stride) {
+        const away0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(q), m0), t0), l0);
+        const away1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(q, 16), m1), t1), l1);
+        v128.store(r, f32x4.sub(f32x4.mul(v128.load(p), s0), away0));
+        v128.store(r, f32x4.sub(f32x4.mul(v128.load(p, 16), s1), away1), 16);
+      }
     }
-    for (; i < plane; i += 4) {
-      const away = (f32.load(x + i) - f32.load(means + i)) * f32.load(slope + i) + f32.load(level + i);
-      f32.store(dx + i, f32.load(dy + i) * f32.load(scale + i) - away);
+    for (; j < stride; j += 4) {
+      const m = f32.load(means + j);
+      const s = f32.load(means + stride + j);
+      const t = f32.load(means + 2 * stride + j);
+      const l = f32.load(means + 3 * stride + j);
+      for (let i = 0, p = dy + j, q = x + j, r = dx + j; i < count; i++, p += stride, q += stride, r += stride) {
+        f32.store(r, f32.load(p) * s - ((f32.load(q) - m) * t + l));
+      }
     }
+    const bytes = <usize>count * stride;
+    dy += bytes;
+    x += bytes;
+    dx += bytes;
   }
 }
 
@@ -429,25 +455,48 @@ function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, 
     const count = min(chunk, rows - row);
     const top = <usize>row * stride;
     let j = 0;
-    for (; j + 8 <= columns; j += 8) {
+    for (; j + 16 <= columns; j += 16) {
       const at = <usize>j << 2;
-      const m0 = v128.load(means + at);
-      const m1 = v128.load(means + at, 16);
-      let s0 = zero(), s1 = zero(), t0 = zero(), t1 = zero();
-      let p = dy + top + at;
-      let q = x + top + at;
-      for (let i = 0; i < count; i++, p += stride, q += stride) {
+      const m = means + at;
+      const m0 = v128.load(m), m1 = v128.load(m, 16), m2 = v128.load(m, 32), m3 = v128.load(m, 48);
+      let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+      let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
+      for (let i = 0, p = dy + top + at, q = x + top + at; i < count; i++, p += stride, q += stride) {
         const u0 = v128.load(p);
         const u1 = v128.load(p, 16);
+        const u2 = v128.load(p, 32);
+        const u3 = v128.load(p, 48);
         s0 = f32x4.add(s0, u0);
         s1 = f32x4.add(s1, u1);
+        s2 = f32x4.add(s2, u2);
+        s3 = f32x4.add(s3, u3);
         t0 = f32x4.add(t0, f32x4.mul(u0, f32x4.sub(v128.load(q), m0)));
         t1 = f32x4.add(t1, f32x4.mul(u1, f32x4.sub(v128.load(q, 16), m1)));
+        t2 = f32x4.add(t2, f32x4.mul(u2, f32x4.sub(v128.load(q, 32), m2)));
+        t3 = f32x4.add(t3, f32x4.mul(u3, f32x4.sub(v128.load(q, 48), m3)));
       }
-      accumulate(dySums + (<usize>j << 3), s0);
-      accumulate(dySums + (<usize>j << 3) + 32, s1);
-      accumulate(dyXSums + (<usize>j << 3), t0);
-      accumulate(dyXSums + (<usize>j << 3) + 32, t1);
+      const to = dySums + (<usize>j << 3);
+      const toX = dyXSums + (<usize>j << 3);
+      accumulate(to, s0);
+      accumulate(to + 32, s1);
+      accumulate(to + 64, s2);
+      accumulate(to + 96, s3);
+      accumulate(toX, t0);
+      accumulate(toX + 32, t1);
+      accumulate(toX + 64, t2);
+      accumulate(toX + 96, t3);
+    }
+    for (; j + 4 <= columns; j += 4) {
+      const at = <usize>j << 2;
+      const m = load(means + at);
+      let s = zero(), t = zero();
+      for (let i = 0, p = dy + top + at, q = x + top + at; i < count; i++, p += stride, q += stride) {
+        const u = load(p);
+        s = f32x4.add(s, u);
+        t = f32x4.add(t, f32x4.mul(u, f32x4.sub(load(q), m)));
+      }
+      accumulate(dySums + (<usize>j << 3), s);
+      accumulate(dyXSums + (<usize>j << 3), t);
     }
     for (; j < columns; j++) {
       const at = <usize>j << 2;

@@ -7,7 +7,7 @@
  *
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
-import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { columnMoments, mergeInto, rowsInFirstCache, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { forwardRows } from "./rows";
 import { normalizeRun, normalizeVector } from "./runs";
 import { load } from "./simd";
@@ -189,21 +189,45 @@ function columnCoefficients(
   }
 }
 
-/** y = (x − high)·scale + shift, all three per column. */
+/** y = (x − high)·scale + shift, all three per column and held in registers for 16 columns at a time. */
 function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32): void {
-  const plane = <usize>columns << 2;
-  const vectors = <usize>(columns & -4) << 2;
-  const scale = coefficients + plane;
-  const shift = scale + plane;
-  for (let row = 0; row < rows; row++, x += plane, y += plane) {
-    let i: usize = 0;
-    for (; i < vectors; i += 16) {
-      const d = f32x4.sub(load(x + i), load(coefficients + i));
-      v128.store(y + i, f32x4.add(f32x4.mul(d, load(scale + i)), load(shift + i)));
+  const stride = <usize>columns << 2;
+  const chunk = rowsInFirstCache(columns);
+  for (let row = 0; row < rows; row += chunk) {
+    const count = min(chunk, rows - row);
+    let j: usize = 0;
+    for (; j + 64 <= stride; j += 64) {
+      const high = coefficients + j;
+      const scale = high + stride;
+      const shift = scale + stride;
+      const h0 = v128.load(high), h1 = v128.load(high, 16), h2 = v128.load(high, 32), h3 = v128.load(high, 48);
+      const s0 = v128.load(scale), s1 = v128.load(scale, 16), s2 = v128.load(scale, 32), s3 = v128.load(scale, 48);
+      const t0 = v128.load(shift), t1 = v128.load(shift, 16), t2 = v128.load(shift, 32), t3 = v128.load(shift, 48);
+      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
+        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p), h0), s0), t0));
+        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 16), h1), s1), t1), 16);
+        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 32), h2), s2), t2), 32);
+        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 48), h3), s3), t3), 48);
+      }
     }
-    for (; i < plane; i += 4) {
-      f32.store(y + i, (f32.load(x + i) - f32.load(coefficients + i)) * f32.load(scale + i) + f32.load(shift + i));
+    for (; j + 16 <= stride; j += 16) {
+      const h = load(coefficients + j);
+      const s = load(coefficients + stride + j);
+      const t = load(coefficients + 2 * stride + j);
+      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
+        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(load(p), h), s), t));
+      }
     }
+    for (; j < stride; j += 4) {
+      const h = f32.load(coefficients + j);
+      const s = f32.load(coefficients + stride + j);
+      const t = f32.load(coefficients + 2 * stride + j);
+      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
+        f32.store(q, (f32.load(p) - h) * s + t);
+      }
+    }
+    x += <usize>count * stride;
+    y += <usize>count * stride;
   }
 }
 

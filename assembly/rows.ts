@@ -1,17 +1,11 @@
 /**
  * Rows of features with parameters per feature (layer and RMS normalization) in one loop over memory: while a row is
- * written, the next one is read for its statistics, so that memory and arithmetic overlap.
- *
- * That loop sums x and x² as they come. Where the mean is within two spreads of 0, their difference loses two bits or
- * so; where it is not (that is checked), the row is measured again by `segmentMoments`, centred.
+ * written, the next one is read for its statistics (the sums of moments.ts), so that memory and arithmetic overlap.
  */
-import { segmentM2, segmentMean, segmentMoments } from "./moments";
+import { isNear, momentsFromSums, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { normalizeVector } from "./runs";
 import { laneSum, load, zero } from "./simd";
 import { inverseRoot } from "./views";
-
-/** How many spreads the mean may be from 0 for the difference of two sums to be the variance. */
-const NEAR: f64 = 2;
 
 /** Elements whose float32 sums are joined in float64: 8 lanes of 64. */
 const CHUNK = 512;
@@ -33,31 +27,22 @@ export function forwardRows(
 ): void {
   const stride = <usize>n << 2;
   const centered = mean != 0;
-  sumRow(x, n);
+  segmentMoments(x, n, centered);
   for (let row = 0; row < rows; row++, x += stride, y += stride) {
-    let exact: f64 = 0;
-    let squares = sumXX;
-    if (centered) {
-      exact = sumX / <f64>n;
-      squares = sumXX - exact * sumX;
-      // measured again also where the sums are not finite
-      if (!(exact * sumX <= NEAR * NEAR * squares)) {
-        segmentMoments(x, n, true);
-        exact = segmentMean;
-        squares = segmentM2;
-      }
-    }
+    const exact = segmentMean;
     const high = <f32>exact;
-    const spread = <f32>(squares / <f64>n);
+    const spread = <f32>(segmentM2 / <f64>n);
     if (centered) f32.store(mean + (<usize>row << 2), high);
     f32.store(variance + (<usize>row << 2), spread);
     const rstd = <f32>inverseRoot(spread, epsilon);
     // what rounding takes from the mean shows where the mean is far from 0
-    const low = exact * exact * <f64>n <= NEAR * NEAR * squares ? <f32>0 : <f32>(exact - <f64>high);
+    const low = isNear(exact * exact * <f64>n, segmentM2) ? <f32>0 : <f32>(exact - <f64>high);
     if (low != 0 || row + 1 == rows) {
       normalizeVector(x, y, n, high, rstd, -low * rstd, gamma, beta);
-      if (row + 1 < rows) sumRow(x + stride, n);
-    } else if (centered) {
+      if (row + 1 < rows) segmentMoments(x + stride, n, centered);
+      continue;
+    }
+    if (centered) {
       if (gamma != 0 && beta != 0) writeRow(x, y, gamma, beta, n, high, rstd, true, true, true);
       else if (gamma != 0) writeRow(x, y, gamma, beta, n, high, rstd, true, false, true);
       else if (beta != 0) writeRow(x, y, gamma, beta, n, high, rstd, false, true, true);
@@ -68,36 +53,8 @@ export function forwardRows(
       else if (beta != 0) writeRow(x, y, gamma, beta, n, 0, rstd, false, true, false);
       else writeRow(x, y, gamma, beta, n, 0, rstd, false, false, false);
     }
+    momentsFromSums(x + stride, n, centered, sumX, sumXX);
   }
-}
-
-/** Σ x and Σ x² of one row. */
-function sumRow(x: usize, n: i32): void {
-  let total: f64 = 0;
-  let totalSquares: f64 = 0;
-  const bytes = <usize>n << 2;
-  let i: usize = 0;
-  while (i < bytes) {
-    const end = min(i + (CHUNK << 2), bytes);
-    let s0 = zero(), s1 = zero(), q0 = zero(), q1 = zero();
-    for (; i + 32 <= end; i += 32) {
-      const a = v128.load(x + i);
-      const b = v128.load(x + i, 16);
-      s0 = f32x4.add(s0, a);
-      s1 = f32x4.add(s1, b);
-      q0 = f32x4.add(q0, f32x4.mul(a, a));
-      q1 = f32x4.add(q1, f32x4.mul(b, b));
-    }
-    for (; i < end; i += 4) {
-      const a = <f64>f32.load(x + i);
-      total += a;
-      totalSquares += a * a;
-    }
-    total += laneSum(f32x4.add(s0, s1));
-    totalSquares += laneSum(f32x4.add(q0, q1));
-  }
-  sumX = total;
-  sumXX = totalSquares;
 }
 
 /**
