@@ -2,8 +2,8 @@
 /** The command line of the lab. Exit codes: 0 done, 1 failure, 2 usage, 130 stopped by Ctrl-C. */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import pc from "picocolors";
-import { type CompareOptions, compare, normNames } from "./compare.js";
+import { colorsOf } from "./colors.js";
+import { type CompareOptions, compare, normNames, usual } from "./compare.js";
 import { bundledNames } from "./data/bundled.js";
 import { FailureError, UsageError } from "./errors.js";
 import { activations } from "./models.js";
@@ -21,6 +21,12 @@ const positiveNumber = (text: string) => {
   throw new InvalidArgumentError("Expected a number above 0.");
 };
 
+const metricValue = (text: string) => {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("Expected a number above 0 and at most 1, such as 0.9 for 90 %.");
+};
+
 const list = (text: string) => {
   const names = text.split(",").map((name) => name.trim());
   if (names.every((name) => name !== "")) return names;
@@ -32,6 +38,13 @@ const size = (text: string): [number, number] => {
   if (found) return [Number(found[1]), Number(found[2])];
   throw new InvalidArgumentError("Expected HEIGHTxWIDTH, such as 8x8.");
 };
+
+/** An argument as one would type it. */
+const quoted = (argument: string) =>
+  /^[\w./,:=@%+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+
+const usually = (text: string, name: keyof (typeof usual)["mlp"]) =>
+  `${text} (default: ${usual.mlp[name]} for mlp, ${usual.cnn[name]} for cnn)`;
 
 const program = new Command("evenkeel")
   .description("Shows on real data what each normalization does to a network's training.")
@@ -54,43 +67,45 @@ program
   )
   .option("--image <HxW>", "the features are the pixels of images", size)
   .option("--limit <rows>", "use at most so many rows", wholeNumber(2, 1e9))
-  .addOption(new Option("--model <kind>", "the network").choices(["mlp", "cnn"]).default("mlp"))
-  .option("--depth <layers>", "blocks before the last layer", wholeNumber(1, 200), 20)
-  .option("--width <units>", "units, or channels, of a block", wholeNumber(1, 4096), 64)
+  .addOption(
+    new Option("--model <kind>", "the network (default: cnn for images, else mlp)").choices(["mlp", "cnn"]),
+  )
+  .option("--depth <layers>", usually("blocks before the last layer", "depth"), wholeNumber(1, 200))
+  .option("--width <units>", usually("units, or channels, of a block", "width"), wholeNumber(1, 4096))
   .addOption(
     new Option("--activation <name>", "between the blocks").choices([...activations]).default("relu"),
   )
   .option("--norms <names>", `${normNames.join(", ")} (default: all that fit)`, list)
   .option("--seeds <count>", "trials of each normalization", wholeNumber(1, 1000), 3)
-  .option("--epochs <count>", "passes over the training data", wholeNumber(1, 100_000), 12)
+  .option("--epochs <count>", usually("passes over the training data", "epochs"), wholeNumber(1, 100_000))
   .option("--batch-size <examples>", "examples of a step", wholeNumber(2, 1_000_000), 32)
-  .option("--learning-rate <rate>", "step size of the optimizer", positiveNumber, 0.02)
-  .addOption(
-    new Option("--optimizer <name>", "how steps are taken").choices([...optimizers]).default("momentum"),
-  )
-  .option(
-    "--reach <metric>",
-    "target to count epochs to (default: 9/10 of the way to the best)",
-    positiveNumber,
-  )
+  .option("--learning-rate <rate>", usually("step size of the optimizer", "learningRate"), positiveNumber)
+  .addOption(new Option("--optimizer <name>", "how steps are taken").choices([...optimizers]).default("sgd"))
+  .option("--reach <metric>", "target to count epochs to (default: 9/10 of the way to the best)", metricValue)
   .option("--threads <count>", "trials at a time", wholeNumber(1, 1024), availableParallelism())
   .option("--out <folder>", "where report.html and comparison.json go", "evenkeel-report")
   .option("--json", "print every number as JSON instead of the table", false)
   .action(async (options: CompareOptions) => {
-    process.exitCode = await compare(options, ["evenkeel", ...process.argv.slice(2)].join(" "));
+    process.exitCode = await compare(options, ["evenkeel", ...process.argv.slice(2).map(quoted)].join(" "));
   });
+
+// a reader that has seen enough, such as head, is no failure of this program
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
 try {
   await program.parseAsync();
 } catch (error) {
+  const label = colorsOf(process.stderr).red("error:");
   if (error instanceof CommanderError) {
     // commander has said it already
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof UsageError || error instanceof FailureError) {
-    process.stderr.write(`${pc.red("error:")} ${error.message}\n`);
+    process.stderr.write(`${label} ${error.message}\n`);
     process.exitCode = error.exitCode;
   } else {
-    process.stderr.write(`${pc.red("error:")} ${error instanceof Error ? error.stack : error}\n`);
+    process.stderr.write(`${label} ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 1;
   }
 }

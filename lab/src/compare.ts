@@ -1,15 +1,14 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
 import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
-import { relative } from "node:path";
 import { closest } from "fastest-levenshtein";
-import pc from "picocolors";
+import { colorsOf } from "./colors.js";
 import { baselineOf, runTrials, shared, summarize, targetOf, withTarget } from "./comparison.js";
 import { loadDataset } from "./data/bundled.js";
 import type { Dataset } from "./data/dataset.js";
-import { UsageError } from "./errors.js";
+import { type FailureError, UsageError } from "./errors.js";
 import { type Activation, fits, type ModelSettings } from "./models.js";
-import { prepareFolder, writeComparison } from "./output.js";
+import { comparisonText, prepareFolder, writeComparison } from "./output.js";
 import { openDisplay } from "./progress.js";
 import type { Comparison, NormName, Trial } from "./results.js";
 import { summaryText } from "./summary.js";
@@ -24,21 +23,29 @@ export interface CompareOptions {
   task?: "classification" | "regression";
   image?: [number, number];
   limit?: number;
-  model: ModelSettings["kind"];
-  depth: number;
-  width: number;
+  /** A cnn for images, an mlp for anything else, where left out. */
+  model?: ModelSettings["kind"];
+  /** Where left out, these four are as `usual` has them. */
+  depth?: number;
+  width?: number;
+  epochs?: number;
+  learningRate?: number;
   activation: Activation;
   norms?: string[];
   seeds: number;
-  epochs: number;
   batchSize: number;
-  learningRate: number;
   optimizer: OptimizerName;
   reach?: number;
   threads: number;
   out: string;
   json: boolean;
 }
+
+/** Networks that are deep enough for normalization to matter, and trained for long enough to see it. */
+export const usual = {
+  mlp: { depth: 20, width: 64, epochs: 15, learningRate: 0.02 },
+  cnn: { depth: 16, width: 16, epochs: 8, learningRate: 0.05 },
+} as const;
 
 export const normNames: readonly NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
 
@@ -47,38 +54,49 @@ const INTERRUPTED = 130;
 
 /** Runs the comparison and returns the exit code. `command` is what makes it again. */
 export async function compare(options: CompareOptions, command: string): Promise<number> {
-  const norms = chooseNorms(options.norms, options.model);
+  // what can be refused without the data is refused before it is read
+  if (options.norms) chooseNorms(options.norms, options.model);
   const data = await loadDataset(options.data, options);
-  checkModel(options, data);
+  const kind = options.model ?? (data.inputShape.length === 3 ? "cnn" : "mlp");
+  const norms = chooseNorms(options.norms, kind);
+  const { activation, batchSize, optimizer } = options;
+  const {
+    depth = usual[kind].depth,
+    width = usual[kind].width,
+    epochs = usual[kind].epochs,
+    learningRate = usual[kind].learningRate,
+  } = options;
+  const model: ModelSettings = { kind, depth, width, activation };
+  const training: TrainingSettings = { epochs, batchSize, learningRate, optimizer };
+  checkModel(model, batchSize, data);
   await prepareFolder(options.out);
   const seeds = Array.from({ length: options.seeds }, (_, i) => i + 1);
-  const { depth, width, activation, epochs, batchSize, learningRate, optimizer } = options;
-  const model: ModelSettings = { kind: options.model, depth, width, activation };
-  const training: TrainingSettings = { epochs, batchSize, learningRate, optimizer };
   const trialData = shared(data);
   // seed by seed, so that a comparison that is stopped has the normalizations side by side
   const specs = seeds.flatMap((seed) =>
     norms.map((norm): TrialSpec => ({ norm, seed, model, training, data: trialData })),
   );
   const metric = data.task === "classification" ? "accuracy" : "R²";
-  announce(options, data, norms);
 
   const stop = new AbortController();
   const onInterrupt = () => {
     if (stop.signal.aborted) process.exit(INTERRUPTED);
     stop.abort();
   };
+  // to the end of the process, so that it does not cut the writing short either
   process.on("SIGINT", onInterrupt);
+  announce(model, options, data, norms);
   const display = openDisplay(metric, specs.length, Math.min(options.threads, specs.length));
   const began = performance.now();
   let trials: Trial[];
+  let failure: FailureError | undefined;
   try {
-    trials = await runTrials(specs, options.threads, display, stop.signal);
+    ({ trials, failure } = await runTrials(specs, options.threads, display, stop.signal));
   } finally {
     display.close();
-    process.off("SIGINT", onInterrupt);
   }
   if (trials.length === 0) {
+    if (failure) throw failure;
     process.stderr.write("Stopped before any trial had finished; nothing was written.\n");
     return INTERRUPTED;
   }
@@ -112,20 +130,26 @@ export async function compare(options: CompareOptions, command: string): Promise
     summaries: summarize(norms, measured),
     trials: measured,
   };
-  const files = await writeComparison(options.out, comparison);
-  if (options.json) process.stdout.write(`${JSON.stringify(comparison, null, 1)}\n`);
-  else process.stdout.write(`${summaryText(comparison)}\n`);
-  const shown = (path: string) => relative(process.cwd(), path) || path;
-  process.stderr.write(`Report  ${pc.underline(shown(files.report))}\nNumbers ${shown(files.json)}\n`);
+  let files: { report: string; json: string };
+  try {
+    files = await writeComparison(options.out, comparison);
+  } finally {
+    // shown even where the files could not be written, so that what was trained is not lost
+    process.stdout.write(options.json ? comparisonText(comparison) : `${summaryText(comparison)}\n`);
+  }
+  const report = colorsOf(process.stderr).underline(files.report);
+  process.stderr.write(`Report  ${report}\nNumbers ${files.json}\n`);
   if (!comparison.interrupted) return 0;
   process.stderr.write(
     `Stopped: ${trials.length} of ${specs.length} trials had finished, and those were kept.\n`,
   );
+  if (failure) throw failure;
   return INTERRUPTED;
 }
 
-function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"]): NormName[] {
-  const fitting = normNames.filter((norm) => fits(norm, kind));
+/** The normalizations by their names; those that fit the kind of network, where it is known. */
+function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"] | undefined): NormName[] {
+  const fitting = normNames.filter((norm) => kind === undefined || fits(norm, kind));
   if (!names) return fitting;
   const chosen = [...new Set(names)].map((name) => {
     const norm = normNames.find((known) => known === name);
@@ -134,7 +158,7 @@ function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"]): 
       `--norms: "${name}" is not known; did you mean "${closest(name, [...normNames])}"? There are ${normNames.join(", ")}`,
     );
   });
-  const unfit = chosen.find((norm) => !fits(norm, kind));
+  const unfit = chosen.find((norm) => !fitting.includes(norm));
   if (unfit) {
     throw new UsageError(
       `--norms: ${unfit} normalization needs positions to normalize over, and --model ${kind} has none; ` +
@@ -144,14 +168,14 @@ function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"]): 
   return chosen;
 }
 
-function checkModel({ model, depth, batchSize }: CompareOptions, { inputShape, train }: Dataset): void {
-  if (model === "cnn" && inputShape.length !== 3) {
+function checkModel({ kind, depth }: ModelSettings, batchSize: number, { inputShape, train }: Dataset): void {
+  if (kind === "cnn" && inputShape.length !== 3) {
     throw new UsageError(
       `--model cnn: needs images, and this data has ${inputShape[0]} separate features; use --model mlp, ` +
         "or name the size of the images with --image HEIGHTxWIDTH",
     );
   }
-  if (model === "cnn" && depth > 1 && Math.min(inputShape[0], inputShape[1]) < 4) {
+  if (kind === "cnn" && depth > 1 && Math.min(inputShape[0], inputShape[1]) < 4) {
     throw new UsageError(
       `--model cnn: needs images of at least 4x4 pixels, got ${inputShape[0]}x${inputShape[1]}; use --model mlp`,
     );
@@ -162,23 +186,26 @@ function checkModel({ model, depth, batchSize }: CompareOptions, { inputShape, t
     );
   }
   if (train.count % batchSize === 1) {
+    let better = batchSize + 1;
+    while (train.count % better === 1) better++;
     throw new UsageError(
       `--batch-size: ${batchSize} leaves a last batch of a single one of the ${train.count} training examples, which has no ` +
-        `spread for batch normalization; use ${batchSize + 1}`,
+        `spread for batch normalization; use ${better}`,
     );
   }
 }
 
 function announce(
-  { model, depth, width, seeds, threads }: CompareOptions,
+  { kind, depth, width }: ModelSettings,
+  { seeds, threads }: CompareOptions,
   data: Dataset,
   norms: NormName[],
 ): void {
   const count = norms.length * seeds;
   const lines = [
-    `${pc.bold("evenkeel compare")}  ${data.name}: ${data.train.count.toLocaleString("en-US")} examples to train on, ${data.heldOut.count.toLocaleString("en-US")} held out`,
-    `${model} of ${depth} layers of ${width}  ·  ${norms.join(", ")}  ·  ${seeds} seed${seeds === 1 ? "" : "s"}`,
-    `${count} trial${count === 1 ? "" : "s"} on ${Math.min(threads, count)} core${Math.min(threads, count) === 1 ? "" : "s"}`,
+    `${colorsOf(process.stderr).bold("evenkeel compare")}  ${data.name}: ${data.train.count.toLocaleString("en-US")} examples to train on, ${data.heldOut.count.toLocaleString("en-US")} held out`,
+    `${kind} of ${depth} layer${depth === 1 ? "" : "s"} of ${width}  ·  ${norms.join(", ")}  ·  ${seeds} seed${seeds === 1 ? "" : "s"}`,
+    count === 1 ? "1 trial" : `${count} trials, ${Math.min(threads, count)} at a time`,
     ...data.notes,
   ];
   process.stderr.write(`${lines.join("\n")}\n\n`);

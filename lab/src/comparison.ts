@@ -1,6 +1,9 @@
 /** Trials of several normalizations, spread over the processor's cores, and what they amount to. */
+import { setMaxListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import Tinypool from "tinypool";
+import { reason } from "./data/file.js";
+import { FailureError } from "./errors.js";
 import { type NormName, type Probe, type Summary, spreadOf, type Trial } from "./results.js";
 import type { Progress, TrialData, TrialSpec } from "./trial.js";
 
@@ -12,15 +15,15 @@ export interface Watcher {
 }
 
 /**
- * Runs the trials, at most `threads` at a time, in their order. When `signal` aborts, those that are running are
- * ended, and the finished ones are returned.
+ * Runs the trials, at most `threads` at a time, in their order, and returns the finished ones. When `signal` aborts,
+ * or one fails, those that are running are ended.
  */
 export async function runTrials(
   specs: readonly TrialSpec[],
   threads: number,
   watcher: Watcher,
   signal: AbortSignal,
-): Promise<Trial[]> {
+): Promise<{ trials: Trial[]; failure?: FailureError }> {
   const size = Math.min(threads, specs.length);
   const pool = new Tinypool({
     filename: new URL("./worker.js", import.meta.url).href,
@@ -28,8 +31,11 @@ export async function runTrials(
     maxThreads: size,
     isolateWorkers: false,
   });
+  // every running trial listens, and more than ten would look like a leak to Node
+  setMaxListeners(size, signal);
   const results = new Map<TrialSpec, Trial>();
   const queue = [...specs];
+  let failure: FailureError | undefined;
   const next = async (): Promise<void> => {
     const spec = queue.shift();
     if (!spec || signal.aborted) return;
@@ -41,18 +47,26 @@ export async function runTrials(
       results.set(spec, result);
       watcher.finished(spec, result);
     } catch (error) {
-      if (!signal.aborted) throw error;
+      // the first one: those that end with it fail too
+      if (!signal.aborted) failure ??= failureOf(spec, error);
     } finally {
       port1.close();
     }
-    return next();
+    if (failure) await pool.destroy();
+    else await next();
   };
-  try {
-    await Promise.all(Array.from({ length: size }, next));
-  } finally {
-    await pool.destroy();
-  }
-  return specs.flatMap((spec) => results.get(spec) ?? []);
+  await Promise.all(Array.from({ length: size }, next));
+  await pool.destroy();
+  return { trials: specs.flatMap((spec) => results.get(spec) ?? []), failure };
+}
+
+/** What comes out of WebAssembly for want of memory does not say so. */
+function failureOf({ norm, seed }: TrialSpec, error: unknown): FailureError {
+  return new FailureError(
+    `the trial of ${norm} with seed ${seed} failed: ${reason(error)}\n` +
+      "Where the network is too large for the memory, use a smaller --width, --depth or --batch-size, or fewer --threads",
+    { cause: error },
+  );
 }
 
 /** The same data in memory that threads share, so that no trial has a copy. */
@@ -80,13 +94,16 @@ export function baselineOf({ task, classes, heldOut }: TrialData): number {
   return Math.max(...counts) / heldOut.count;
 }
 
-/** Nine tenths of the way from guessing to the best metric of any epoch, where no target was named. */
+/**
+ * Nine tenths of the way from guessing to the best metric of any epoch, where no target was named; a perfect metric
+ * where no epoch was better than guessing, so that guessing never counts as reaching the target.
+ */
 export function targetOf(trials: readonly Trial[], baseline: number): number {
-  const best = Math.max(
-    baseline,
-    ...trials.flatMap(({ epochs }) => epochs.map(({ metric }) => metric ?? baseline)),
-  );
-  return baseline + 0.9 * (best - baseline);
+  let best = baseline;
+  for (const { epochs } of trials) {
+    for (const { metric } of epochs) best = Math.max(best, metric ?? baseline);
+  }
+  return best === baseline ? 1 : baseline + 0.9 * (best - baseline);
 }
 
 /** The trials with the first epoch at which each reached the target. */

@@ -20,20 +20,25 @@ export async function prepareFolder(folder: string): Promise<void> {
   }
 }
 
+/** A comparison as JSON, in the file and on standard output alike. */
+export function comparisonText(comparison: Comparison): string {
+  return `${JSON.stringify(comparison, null, 1)}\n`;
+}
+
 /** Writes both files beside their places first and then moves them there. Returns their paths. */
 export async function writeComparison(
   folder: string,
   comparison: Comparison,
 ): Promise<{ report: string; json: string }> {
   const files = { report: join(folder, "report.html"), json: join(folder, "comparison.json") };
-  const contents = { report: renderReport(comparison), json: `${JSON.stringify(comparison, null, 1)}\n` };
+  const contents = { report: renderReport(comparison), json: comparisonText(comparison) };
+  const names = ["report", "json"] as const;
+  const partial = (name: "report" | "json") => `${files[name]}.${process.pid}.part`;
   try {
-    for (const name of ["report", "json"] as const) {
-      const partial = `${files[name]}.${process.pid}.part`;
-      await writeFile(partial, contents[name]);
-      await rename(partial, files[name]);
-    }
+    for (const name of names) await writeFile(partial(name), contents[name]);
+    for (const name of names) await rename(partial(name), files[name]);
   } catch (error) {
+    for (const name of names) await rm(partial(name), { force: true });
     throw new FailureError(
       `--out: cannot write the results into "${folder}" (${reason(error)}); free space or name another folder`,
     );

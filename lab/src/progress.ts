@@ -1,6 +1,6 @@
 /** What is seen while trials run: a live picture in a terminal, plain lines anywhere else. Writes to standard error. */
 import { createLogUpdate } from "log-update";
-import pc from "picocolors";
+import { colorsOf } from "./colors.js";
 import type { Watcher } from "./comparison.js";
 import { duration, formatMetric, formatNumber, NORM_LABELS } from "./format.js";
 import type { Comparison, Trial } from "./results.js";
@@ -32,6 +32,11 @@ function nameOf({ norm, seed }: { norm: TrialSpec["norm"]; seed: number }): stri
   return `${NORM_LABELS[norm].padEnd(8)} seed ${seed}`;
 }
 
+/** An estimate: whole seconds, or what `duration` makes of more than a minute. */
+function timeLeft(seconds: number): string {
+  return `${seconds < 59 ? `${Math.ceil(seconds)} s` : duration(seconds)} left`;
+}
+
 function outcomeOf(metric: Metric, trial: Trial, seconds: number): string {
   const last = trial.epochs.at(-1);
   const result =
@@ -58,7 +63,7 @@ function plainDisplay(metric: Metric, total: number): Display {
       const left = (elapsed / done) * (1 - done);
       line(
         `${nameOf(spec)}  epoch ${epoch}/${spec.training.epochs}  loss ${formatNumber(loss)}  ` +
-          `${metric} ${formatMetric(metric, value)}  ${duration(left)} left`,
+          `${metric} ${formatMetric(metric, value)}  ${timeLeft(left)}`,
       );
     },
     finished(spec, trial) {
@@ -72,6 +77,7 @@ function plainDisplay(metric: Metric, total: number): Display {
 
 function liveDisplay(metric: Metric, total: number, threads: number): Display {
   const update = createLogUpdate(process.stderr);
+  const colors = colorsOf(process.stderr);
   const running = new Map<TrialSpec, Running>();
   const start = performance.now();
   let finished = 0;
@@ -81,20 +87,22 @@ function liveDisplay(metric: Metric, total: number, threads: number): Display {
     const lines = trials.map(({ spec, progress, began }) => {
       const done = progress?.done ?? 0;
       const filled = Math.round(done * BAR);
-      const bar = pc.cyan("█".repeat(filled)) + pc.dim("░".repeat(BAR - filled));
+      const bar = colors.cyan("█".repeat(filled)) + colors.dim("░".repeat(BAR - filled));
       const name = nameOf(spec);
       if (!progress) return `  ${name}  ${bar}  starting`;
       const left = ((now - began) / 1000 / done) * (1 - done);
       const share = formatMetric(metric, progress.metric);
       const facts = `loss ${formatNumber(progress.loss)}  ${metric === "accuracy" ? "" : "R² "}${share}`;
-      return `  ${name}  ${bar}  ${facts}  ${pc.dim(`${duration(left)} left`)}`;
+      return `  ${name}  ${bar}  ${facts}  ${colors.dim(timeLeft(left))}`;
     });
     const done = finished + trials.reduce((sum, { progress }) => sum + (progress?.done ?? 0), 0);
     const elapsed = (now - start) / 1000;
     // the first trial says little about the others
-    const left = done > 0.2 * threads ? `about ${duration((elapsed / done) * (total - done))} left` : "";
-    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C stops and keeps what is finished"];
-    update(["", ...lines, "", `  ${pc.dim(summary.filter((part) => part !== "").join("  ·  "))}`].join("\n"));
+    const left = done > 0.2 * threads ? `about ${timeLeft((elapsed / done) * (total - done))}` : "";
+    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C keeps what is finished"];
+    update(
+      ["", ...lines, "", `  ${colors.dim(summary.filter((part) => part !== "").join("  ·  "))}`].join("\n"),
+    );
   };
   const timer = setInterval(draw, REDRAW_MS);
   return {
@@ -110,7 +118,7 @@ function liveDisplay(metric: Metric, total: number, threads: number): Display {
       const seconds = (performance.now() - (running.get(spec)?.began ?? 0)) / 1000;
       running.delete(spec);
       finished++;
-      const mark = trial.outcome === "diverged" ? pc.red("✗") : pc.green("✓");
+      const mark = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       update.clear();
       process.stderr.write(`${mark} ${nameOf(spec)}  ${outcomeOf(metric, trial, seconds)}\n`);
       draw();

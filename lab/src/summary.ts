@@ -1,34 +1,43 @@
 /** The table that a comparison ends with, for a terminal of 80 columns. */
 import Table from "cli-table3";
-import pc from "picocolors";
+import { colorsOf } from "./colors.js";
 import { formatEpochs, formatMetric, formatNumber, formatTarget, NORM_LABELS } from "./format.js";
 import { bestOf, type Column, findings, headline } from "./report/findings.js";
 import type { Comparison, Spread, Summary } from "./results.js";
 
+/** Columns that leave room for the others; what is wider goes on a second line. */
+const METRIC_WIDTH = 22;
+const EPOCHS_WIDTH = 15;
+
 export function summaryTable(comparison: Comparison): string {
   const { metric, summaries } = comparison;
+  const colors = colorsOf(process.stdout);
   const table = new Table({
     head: ["", metric, `epochs to\n${formatTarget(comparison)}`, "ms per\nstep", "gradient\nfirst ÷ last"],
     colAligns: ["left", "right", "right", "right", "right"],
     style: { head: [], border: [], compact: true },
   });
   const best = (summary: Summary, column: Column, text: string) =>
-    summaries.length > 1 && bestOf(summaries, column).includes(summary) ? pc.bold(pc.green(text)) : text;
+    summaries.length > 1 && bestOf(summaries, column).includes(summary)
+      ? colors.bold(colors.green(text))
+      : text;
   for (const summary of summaries) {
     const { norm, trials, diverged, epochsToTarget } = summary;
     if (trials === 0) {
-      table.push([NORM_LABELS[norm], { colSpan: 4, content: "no trial finished" }]);
+      table.push([NORM_LABELS[norm], { colSpan: 4, content: "no trial finished", hAlign: "left" }]);
       continue;
     }
     const lost = diverged > 0 ? `${diverged} of ${trials} diverged` : "";
     const accuracy = range(summary.metric, (value) => formatMetric(metric, value));
-    const reached = epochsToTarget.reached < trials ? ` (${epochsToTarget.reached} of ${trials})` : "";
+    const epochs = formatEpochs(epochsToTarget.median);
+    const share = epochsToTarget.reached < trials ? `(${epochsToTarget.reached} of ${trials})` : "";
+    const between = epochs.length + share.length < EPOCHS_WIDTH ? " " : "\n";
     table.push([
       NORM_LABELS[norm],
-      [best(summary, "metric", accuracy), lost && pc.red(lost)].filter((line) => line !== "").join("\n"),
+      [best(summary, "metric", accuracy), lost && colors.red(lost)].filter((line) => line !== "").join("\n"),
       epochsToTarget.reached === 0
         ? "never"
-        : best(summary, "epochsToTarget", formatEpochs(epochsToTarget.median)) + reached,
+        : best(summary, "epochsToTarget", epochs) + (share && between + share),
       best(summary, "stepMs", formatNumber(summary.stepMs.median)),
       best(summary, "gradientRatio", formatNumber(summary.gradientRatio.median)),
     ]);
@@ -39,13 +48,17 @@ export function summaryTable(comparison: Comparison): string {
 /** The table with what it says, in sentences. */
 export function summaryText(comparison: Comparison): string {
   const sentences = [headline(comparison), ...findings(comparison)].map((line) => wrap(line, 78));
-  return `\n${pc.bold(sentences[0])}\n\n${summaryTable(comparison)}\n\n${sentences.slice(1).join("\n")}\n`;
+  return `\n${colorsOf(process.stdout).bold(sentences[0])}\n\n${summaryTable(comparison)}\n\n${sentences.slice(1).join("\n")}\n`;
 }
 
-/** "96.1 % ± 0.8": the median, and half the range over the seeds. */
+/** "96.1 % (95.3–96.9 %)": the median, and the range over the seeds. */
 function range({ median, min, max }: Spread, format: (value: number | null) => string): string {
-  if (median === null || min === max) return format(median);
-  return `${format(median)} (${format(min).replace(/\s%$/, "")}–${format(max)})`;
+  if (median === null || min === null || min === max) return format(median);
+  // a dash before a minus sign would be hard to read
+  const span =
+    min < 0 ? `${format(min)} to ${format(max)}` : `${format(min).replace(/\s%$/, "")}–${format(max)}`;
+  const whole = `${format(median)} (${span})`;
+  return whole.length <= METRIC_WIDTH ? whole : `${format(median)}\n${wrap(`(${span})`, METRIC_WIDTH)}`;
 }
 
 function wrap(text: string, width: number): string {

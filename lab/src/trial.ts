@@ -1,5 +1,6 @@
 /** One network, trained from one seed, and what was seen on the way. Runs in a worker; knows nothing of the others. */
 import * as tf from "@tensorflow/tfjs-core";
+import { biasedVariance, momentsOf } from "evenkeel";
 import type { Dataset, Split } from "./data/dataset.js";
 import { shuffledRows } from "./data/split.js";
 import { buildNetwork, type ModelSettings, type Network } from "./models.js";
@@ -67,17 +68,15 @@ export async function runTrial(spec: TrialSpec, report: (progress: Progress) => 
     let seen = 0;
     for (let at = 0; at < order.length && !diverged; at += training.batchSize, step++) {
       const rows = order.slice(at, at + training.batchSize);
-      const began = performance.now();
-      const { loss, probe } = trainStep(
+      const { loss, ms, probe } = trainStep(
         network,
         optimizer,
         data,
         rows,
         probeSteps.has(step) ? step : undefined,
       );
-      // a step that also looks into the network takes longer
       if (probe) probes.push(probe);
-      else stepTimes.push(performance.now() - began);
+      stepTimes.push(ms);
       diverged = !Number.isFinite(loss);
       lossSum += loss * rows.length;
       seen += rows.length;
@@ -91,11 +90,14 @@ export async function runTrial(spec: TrialSpec, report: (progress: Progress) => 
       }
     }
     const held = evaluate(network, data);
+    // the last update of an epoch may be the one that the network does not survive
+    diverged ||= !Number.isFinite(held.loss);
     epochs.push({
       epoch,
       trainLoss: finite(lossSum / seen),
       heldOutLoss: finite(held.loss),
-      metric: finite(held.metric),
+      // one class or other is the largest of the outputs even where all of them are NaN
+      metric: diverged ? null : finite(held.metric),
     });
   }
   const parameters = network.model.trainableWeights.reduce(
@@ -127,14 +129,15 @@ function makeOptimizer({ optimizer, learningRate }: TrainingSettings): tf.Optimi
   }
 }
 
-/** One update from the examples `rows`; a look into the network where `probeStep` is given. */
+/** One update from the examples `rows`, and its time; a look into the network, not timed, where `probeStep` is given. */
 function trainStep(
   { model, kernels }: Network,
   optimizer: tf.Optimizer,
   data: TrialData,
   rows: readonly number[],
   probeStep?: number,
-): { loss: number; probe?: Probe } {
+): { loss: number; ms: number; probe?: Probe } {
+  const began = performance.now();
   tf.engine().startScope();
   try {
     const { x, y } = batchOf(data.train, rows, data.inputShape);
@@ -146,11 +149,12 @@ function trainStep(
     });
     optimizer.applyGradients(grads);
     const loss = value.dataSync()[0];
-    if (probeStep === undefined) return { loss };
+    const ms = performance.now() - began;
+    if (probeStep === undefined) return { loss, ms };
     const gradients = kernels.map((name) => gradientOf(grads, name));
     const probe = lookInto(probeStep, gradients, blocks);
     for (const block of blocks) block.dispose();
-    return { loss, probe };
+    return { loss, ms, probe };
   } finally {
     tf.engine().endScope();
   }
@@ -163,14 +167,20 @@ function gradientOf(grads: tf.NamedTensorMap, kernel: string): tf.Tensor {
 }
 
 function lookInto(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Probe {
-  const all = (tensors: tf.Tensor[]) => Array.from(tf.stack(tensors).dataSync(), finite);
-  const moments = blocks.map((block) => tf.moments(block));
+  const moments = blocks.map((block) => momentsOf(block.dataSync()));
   return {
     step,
-    gradientNorm: all(gradients.map((gradient) => tf.norm(gradient))),
-    activationMean: all(moments.map(({ mean }) => mean)),
-    activationSpread: all(moments.map(({ variance }) => tf.sqrt(variance))),
+    gradientNorm: gradients.map((gradient) => finite(normOf(gradient))),
+    activationMean: moments.map(({ mean }) => finite(mean)),
+    activationSpread: moments.map((of) => finite(Math.sqrt(biasedVariance(of)))),
   };
+}
+
+/** In float64, where no square of a float32 is too small or too large: gradients that vanish or explode are what is looked for. */
+function normOf(tensor: tf.Tensor): number {
+  let squares = 0;
+  for (const value of tensor.dataSync()) squares += value * value;
+  return Math.sqrt(squares);
 }
 
 function lossOf({ task, classes }: TrialData, outputs: tf.Tensor, y: tf.Tensor1D): tf.Scalar {
