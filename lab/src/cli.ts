@@ -3,11 +3,10 @@
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { colorsOf } from "./colors.js";
-import { type CompareOptions, compare, normNames, usual } from "./compare.js";
 import { bundledNames } from "./data/bundled.js";
 import { FailureError, UsageError } from "./errors.js";
-import { activations } from "./models.js";
-import { optimizers } from "./trial.js";
+import { activations, type CompareOptions, modelKinds, normNames, optimizers, usual } from "./settings.js";
+import { version } from "./version.js";
 
 const wholeNumber = (least: number, most: number) => (text: string) => {
   const value = Number(text);
@@ -48,6 +47,7 @@ const usually = (text: string, name: keyof (typeof usual)["mlp"]) =>
 
 const program = new Command("evenkeel")
   .description("Shows on real data what each normalization does to a network's training.")
+  .version(version)
   .showHelpAfterError("(--help lists the options)")
   .exitOverride();
 
@@ -68,24 +68,24 @@ program
   .option("--image <HxW>", "the features are the pixels of images", size)
   .option("--limit <rows>", "use at most so many rows", wholeNumber(2, 1e9))
   .addOption(
-    new Option("--model <kind>", "the network (default: cnn for images, else mlp)").choices(["mlp", "cnn"]),
+    new Option("--model <kind>", "the network (default: cnn for images, else mlp)").choices(modelKinds),
   )
   .option("--depth <layers>", usually("blocks before the last layer", "depth"), wholeNumber(1, 200))
   .option("--width <units>", usually("units, or channels, of a block", "width"), wholeNumber(1, 4096))
-  .addOption(
-    new Option("--activation <name>", "between the blocks").choices([...activations]).default("relu"),
-  )
+  .addOption(new Option("--activation <name>", "between the blocks").choices(activations).default("relu"))
   .option("--norms <names>", `${normNames.join(", ")} (default: all that fit)`, list)
   .option("--seeds <count>", "trials of each normalization", wholeNumber(1, 1000), 3)
   .option("--epochs <count>", usually("passes over the training data", "epochs"), wholeNumber(1, 100_000))
-  .option("--batch-size <examples>", "examples of a step", wholeNumber(2, 1_000_000), 32)
+  .option("--batch-size <examples>", "examples of a step (default: about 32)", wholeNumber(2, 1_000_000))
   .option("--learning-rate <rate>", usually("step size of the optimizer", "learningRate"), positiveNumber)
-  .addOption(new Option("--optimizer <name>", "how steps are taken").choices([...optimizers]).default("sgd"))
+  .addOption(new Option("--optimizer <name>", "how steps are taken").choices(optimizers).default("sgd"))
   .option("--reach <metric>", "target to count epochs to (default: 9/10 of the way to the best)", metricValue)
   .option("--threads <count>", "trials at a time", wholeNumber(1, 1024), availableParallelism())
   .option("--out <folder>", "where report.html and comparison.json go", "evenkeel-report")
   .option("--json", "print every number as JSON instead of the table", false)
   .action(async (options: CompareOptions) => {
+    // TensorFlow.js and the plots take half a second to load, which help and usage errors need not wait for
+    const { compare } = await import("./compare.js");
     process.exitCode = await compare(options, ["evenkeel", ...process.argv.slice(2).map(quoted)].join(" "));
   });
 

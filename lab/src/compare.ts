@@ -1,5 +1,4 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
-import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
 import { closest } from "fastest-levenshtein";
 import { colorsOf } from "./colors.js";
@@ -7,47 +6,14 @@ import { baselineOf, runTrials, shared, summarize, targetOf, withTarget } from "
 import { loadDataset } from "./data/bundled.js";
 import type { Dataset } from "./data/dataset.js";
 import { type FailureError, UsageError } from "./errors.js";
-import { type Activation, fits, type ModelSettings } from "./models.js";
+import { fits, type ModelSettings } from "./models.js";
 import { comparisonText, prepareFolder, writeComparison } from "./output.js";
 import { openDisplay } from "./progress.js";
 import type { Comparison, NormName, Trial } from "./results.js";
+import { type CompareOptions, normNames, usual, usualBatchSize } from "./settings.js";
 import { summaryText } from "./summary.js";
-import type { OptimizerName, TrainingSettings, TrialSpec } from "./trial.js";
-
-/** The options of the command line, as it has checked them. */
-export interface CompareOptions {
-  data: string;
-  target?: string;
-  ignore?: string[];
-  categorical?: string[];
-  task?: "classification" | "regression";
-  image?: [number, number];
-  limit?: number;
-  /** A cnn for images, an mlp for anything else, where left out. */
-  model?: ModelSettings["kind"];
-  /** Where left out, these four are as `usual` has them. */
-  depth?: number;
-  width?: number;
-  epochs?: number;
-  learningRate?: number;
-  activation: Activation;
-  norms?: string[];
-  seeds: number;
-  batchSize: number;
-  optimizer: OptimizerName;
-  reach?: number;
-  threads: number;
-  out: string;
-  json: boolean;
-}
-
-/** Networks that are deep enough for normalization to matter, and trained for long enough to see it. */
-export const usual = {
-  mlp: { depth: 20, width: 64, epochs: 15, learningRate: 0.02 },
-  cnn: { depth: 16, width: 16, epochs: 8, learningRate: 0.05 },
-} as const;
-
-export const normNames: readonly NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
+import type { TrainingSettings, TrialSpec } from "./trial.js";
+import { version } from "./version.js";
 
 /** Exit code of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;
@@ -59,7 +25,7 @@ export async function compare(options: CompareOptions, command: string): Promise
   const data = await loadDataset(options.data, options);
   const kind = options.model ?? (data.inputShape.length === 3 ? "cnn" : "mlp");
   const norms = chooseNorms(options.norms, kind);
-  const { activation, batchSize, optimizer } = options;
+  const { activation, optimizer, batchSize = usualBatchSize(data.train.count) } = options;
   const {
     depth = usual[kind].depth,
     width = usual[kind].width,
@@ -105,7 +71,7 @@ export async function compare(options: CompareOptions, command: string): Promise
   const targetMetric = options.reach ?? Number(targetOf(trials, baseline).toFixed(3));
   const measured = withTarget(trials, targetMetric);
   const comparison: Comparison = {
-    evenkeel: version(),
+    evenkeel: version,
     date: new Date().toISOString(),
     command,
     machine: machine(),
@@ -218,9 +184,4 @@ function machine(): Comparison["machine"] {
     node: process.versions.node,
     backend: "TensorFlow.js wasm with Evenkeel's kernels",
   };
-}
-
-function version(): string {
-  const found: { version: string } = createRequire(import.meta.url)("evenkeel/package.json");
-  return found.version;
 }

@@ -132,14 +132,11 @@ export function summarize(norms: readonly NormName[], trials: readonly Trial[]):
   });
 }
 
-/** Geometric mean over the probes of the first layer's gradient norm over the last one's. */
+/** Median over the probes of the first layer's gradient norm over the last one's. */
 function gradientRatio(probes: readonly Probe[]): number | null {
-  const logs = probes.flatMap(({ gradientNorm }) => {
+  const ratios = probes.map(({ gradientNorm }) => {
     const [first, last] = [gradientNorm[0], gradientNorm.at(-1)];
-    // a gradient that underflowed to 0 counts as the smallest float32
-    return first === null || last === null || last === undefined || last === 0
-      ? []
-      : [Math.log(Math.max(first, 1.4e-45) / last)];
+    return typeof first === "number" && typeof last === "number" && last > 0 ? first / last : null;
   });
-  return logs.length === 0 ? null : Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length);
+  return spreadOf(ratios).median;
 }

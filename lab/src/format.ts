@@ -45,7 +45,7 @@ export function minus(text: string): string {
 
 export function duration(seconds: number): string {
   const whole = Math.round(seconds);
-  if (whole < 60) return `${formatNumber(seconds)} s`;
+  if (whole < 60) return `${seconds < 10 ? seconds.toFixed(1) : whole} s`;
   const minutes = Math.floor(whole / 60);
   return minutes < 60
     ? `${minutes} min ${whole % 60} s`

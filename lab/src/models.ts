@@ -13,12 +13,10 @@ import {
 import { legalGroups } from "evenkeel";
 import { layers as norms } from "evenkeel/tfjs";
 import type { NormName } from "./results.js";
-
-export const activations = ["relu", "tanh", "sigmoid", "elu", "selu"] as const;
-export type Activation = (typeof activations)[number];
+import type { Activation, ModelKind } from "./settings.js";
 
 export interface ModelSettings {
-  kind: "mlp" | "cnn";
+  kind: ModelKind;
   /** Blocks before the last layer. */
   depth: number;
   /** Units, or channels, of each block. */

@@ -63,7 +63,7 @@ export interface Summary {
   /** Over the trials that reached the target; `reached` says how many did. */
   epochsToTarget: Spread & { reached: number };
   stepMs: Spread;
-  /** Gradient norm of the first layer over that of the last one: geometric mean over each trial's probes. 1 = even; near 0 = vanishing. */
+  /** Gradient norm of the first layer over that of the last one: median over each trial's probes. 1 = even; near 0 = vanishing. */
   gradientRatio: Spread;
 }
 

@@ -5,9 +5,7 @@ import type { Dataset, Split } from "./data/dataset.js";
 import { shuffledRows } from "./data/split.js";
 import { buildNetwork, type ModelSettings, type Network } from "./models.js";
 import type { Epoch, NormName, Probe, Trial } from "./results.js";
-
-export const optimizers = ["sgd", "momentum", "adam"] as const;
-export type OptimizerName = (typeof optimizers)[number];
+import type { OptimizerName } from "./settings.js";
 
 export interface TrainingSettings {
   epochs: number;

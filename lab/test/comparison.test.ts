@@ -5,6 +5,7 @@ import { runTrials } from "../dist/comparison.js";
 import { baselineOf, summarize, targetOf, withTarget } from "../src/comparison.js";
 import { fits, groupsOf } from "../src/models.js";
 import type { Comparison, NormName, Spread, Summary, Trial } from "../src/results.js";
+import { usualBatchSize } from "../src/settings.js";
 import { summaryTable, summaryText } from "../src/summary.js";
 import type { TrialData, TrialSpec } from "../src/trial.js";
 import { syntheticComparison } from "./synthetic-comparison.js";
@@ -157,8 +158,8 @@ test("summarize: a row for each normalization in the order named, by hand", () =
     trial("layer", [0.5, 0.9], {
       stepMs: 4,
       epochsToTarget: 2,
-      // 1/4 and 4/1: geometrically, even
-      probes: probesOf([1, 7, 4], [4, 7, 1]),
+      // 1/4, 1 and 4/1: in the middle, even
+      probes: probesOf([1, 7, 4], [3, 7, 3], [4, 7, 1]),
     }),
     trial("layer", [0.9, 0.7], { stepMs: 1, epochsToTarget: 1, probes: probesOf([2, 1], [8, 1]) }),
     trial("layer", [0.6, 0.6], { stepMs: 2, probes: probesOf([0.5, 5]) }),
@@ -192,10 +193,10 @@ test("summarize: a row for each normalization in the order named, by hand", () =
   // the last epochs are 0.9, 0.7, 0.6, 0.1
   expect(layer?.metric.median).toBeCloseTo(0.65, 12);
   expect([layer?.metric.min, layer?.metric.max]).toEqual([0.1, 0.9]);
-  // 1, √(2·8) = 4, 0.1, 3
+  // 1, (2 + 8)/2 = 5, 0.1, 3
   expect(layer?.gradientRatio.median).toBeCloseTo(2, 12);
   expect(layer?.gradientRatio.min).toBeCloseTo(0.1, 12);
-  expect(layer?.gradientRatio.max).toBeCloseTo(4, 12);
+  expect(layer?.gradientRatio.max).toBeCloseTo(5, 12);
   expect(batch).toEqual({
     norm: "batch",
     trials: 0,
@@ -207,12 +208,17 @@ test("summarize: a row for each normalization in the order named, by hand", () =
   });
 });
 
-test("summarize: a first gradient of 0 counts as the smallest float32, so that it stays a number", () => {
-  const [{ gradientRatio }] = summarize(["none"], [trial("none", [], { probes: probesOf([0, 1]) })]) as [
-    Summary,
-  ];
-  expect(gradientRatio.median).toBeGreaterThan(1e-45);
-  expect(gradientRatio.median).toBeLessThan(2e-45);
+test("summarize: one probe without a gradient in the first layer does not decide for the others", () => {
+  const probes = probesOf([0, 1], [1, 2], [3, 4]);
+  const [{ gradientRatio }] = summarize(["none"], [trial("none", [], { probes })]) as [Summary];
+  expect(gradientRatio.median).toBe(0.5);
+});
+
+test("the usual batch size leaves no batch of one", () => {
+  expect([1438, 33, 65, 20, 2, 97].map(usualBatchSize)).toEqual([32, 33, 33, 20, 2, 33]);
+  for (let examples = 2; examples < 3000; examples++) {
+    expect(examples % usualBatchSize(examples), String(examples)).not.toBe(1);
+  }
 });
 
 describe("baselineOf", () => {

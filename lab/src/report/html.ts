@@ -297,7 +297,7 @@ ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 </header>
 <main>
 <section id="numbers"><h2>The numbers</h2>${table(comparison)}
-<p class="note">Time per step is the wall time of one optimizer step on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the geometric mean over each trial’s probes; 1 is even.</p></section>
+<p class="note">Time per step is the wall time of one optimizer step on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.</p></section>
 <div class="figures">
 ${switches(norms)}
 ${learningSection(comparison)}
