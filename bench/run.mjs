@@ -81,7 +81,7 @@ for (const [rows, features] of shapes) {
         [shipped, `${shape} ${pass}`],
         [ours, `${shape} copy`],
       ],
-      rows > 1000 ? 7 : 21,
+      rows > 1000 ? 11 : 31,
     );
     // forward reads x and writes y, a copy of x; the backward pass reads x and dy and writes dx, half a copy more
     const memcpy = copy.median * copies[pass];
