@@ -8,7 +8,7 @@
  */
 import { chunkRows, rowsInFirstCache } from "./moments";
 import { accumulate, laneSum, load, zero } from "./simd";
-import { asColumns, inverseRoot, parameterIndex, repeatsByRow } from "./views";
+import { asColumns, inverseRoot, k2, parameterIndex, pr2, r1, r2, repeatsByRow, runLength, setViews } from "./views";
 
 /** Additions that one float32 partial sum of a parameter gradient takes before it joins the float64 total. */
 const STRETCH = 64;
@@ -29,9 +29,6 @@ let partialGamma: usize = 0;
 let partialBeta: usize = 0;
 let parameterCount: i32 = 0;
 let pendingAdditions: i32 = 0;
-let pr1: i32 = 0;
-let pk2: i32 = 0;
-let pr2: i32 = 0;
 /** Σ dy and Σ dy·(x − mean), or of g instead of dy, as the last loop left them. */
 let sumDy: f64 = 0;
 let sumDyX: f64 = 0;
@@ -51,21 +48,19 @@ export function backward(
   k2: i32,
   r2: i32,
   pk1: i32,
-  parameterR1: i32,
-  parameterK2: i32,
-  parameterR2: i32,
-  offset: f64,
+  pr1: i32,
+  pk2: i32,
+  pr2: i32,
+  addedToVariance: f64,
   given: bool,
 ): void {
-  epsilon = offset;
-  pr1 = parameterR1;
-  pk2 = parameterK2;
-  pr2 = parameterR2;
+  setViews(k1, r1, k2, r2, pk1, pr1, pk2, pr2);
+  epsilon = addedToVariance;
   const columns = k2 * r2;
   const size = r1 * columns;
   const plain = gamma == 0 && dGamma == 0 && dBeta == 0;
   const walkColumns = asColumns(k2, r2);
-  const repeats = plain || repeatsByRow(r1, columns, pr1, pk2, pr2);
+  const repeats = plain || repeatsByRow();
   parameterCount = plain ? 0 : pk1 * pk2;
   totalGamma = scratch;
   totalBeta = totalGamma + (<usize>parameterCount << 3);
@@ -82,11 +77,11 @@ export function backward(
     const blockMean: usize = mean == 0 ? 0 : mean + at;
     memory.fill(sums, 0, <usize>k2 << 4);
     if (!walkColumns) {
-      backwardSegments(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, base, r1, k2, r2, given, plain);
+      backwardSegments(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, base, given, plain);
     } else if (repeats) {
-      backwardColumns(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, columnWork, base, r1, k2, r2, given);
+      backwardColumns(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, columnWork, base, given);
     } else {
-      backwardElements(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, base, r1, k2, r2, given);
+      backwardElements(dy + bytes, x + bytes, blockMean, variance + at, gamma, dx + bytes, sums, base, given);
     }
   }
   flushPartials();
@@ -139,9 +134,6 @@ function backwardSegments(
   dx: usize,
   sums: usize,
   base: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
   given: bool,
   plain: bool,
 ): void {
@@ -163,24 +155,22 @@ function backwardSegments(
             offset = end;
             continue;
           }
-          const parameter = parameterIndex(index, pr1, pk2, pr2);
+          const parameter = parameterIndex(index);
+          const n = runLength(index, end - offset);
           if (pr2 > 1) {
-            const n = min(end - offset, pr2 - (index % pr2));
             runSums(dy + bytes, x + bytes, n, m);
             const g = addConstantRun(parameter, rstd, gamma);
             addTo(sum, g * sumDy);
             addTo(sum + 8, g * sumDyX * rstd);
-            offset += n;
           } else {
-            const n = min(end - offset, pk2 - (index % pk2));
             const at = <usize>parameter << 2;
             if (pendingAdditions == STRETCH) flushPartials();
             pendingAdditions++;
             vectorSums(dy + bytes, x + bytes, n, m, <f32>rstd, gamma == 0 ? <usize>0 : gamma + at, partialGamma + at, partialBeta + at);
             addTo(sum, sumDy);
             addTo(sum + 8, sumDyX);
-            offset += n;
           }
+          offset += n;
         }
       }
     }
@@ -202,12 +192,11 @@ function backwardSegments(
         if (gamma == 0) {
           dxRun(dy + bytes, x + bytes, dx + bytes, n, m, <f32>rstd, slope, level);
         } else {
-          const at = gamma + (<usize>parameterIndex(index, pr1, pk2, pr2) << 2);
+          const at = gamma + (<usize>parameterIndex(index) << 2);
+          n = runLength(index, n);
           if (pr2 > 1) {
-            n = min(n, pr2 - (index % pr2));
             dxRun(dy + bytes, x + bytes, dx + bytes, n, m, <f32>(rstd * <f64>f32.load(at)), slope, level);
           } else {
-            n = min(n, pk2 - (index % pk2));
             dxVector(dy + bytes, x + bytes, dx + bytes, n, m, <f32>rstd, slope, level, at);
           }
         }
@@ -353,9 +342,6 @@ function backwardColumns(
   sums: usize,
   work: usize,
   base: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
   given: bool,
 ): void {
   const columns = k2 * r2;
@@ -376,7 +362,7 @@ function backwardColumns(
       sumDy = f64.load(dySums + (<usize>j << 3));
       sumDyX = f64.load(dyXSums + (<usize>j << 3));
       let g: f64 = 1;
-      if (parameterCount != 0) g = addConstantRun(parameterIndex(base + j, pr1, pk2, pr2), rstd, gamma);
+      if (parameterCount != 0) g = addConstantRun(parameterIndex(base + j), rstd, gamma);
       addTo(sum, g * sumDy);
       addTo(sum + 8, g * sumDyX * rstd);
       f32.store(scale + (<usize>j << 2), <f32>(rstd * g));
@@ -526,9 +512,6 @@ function backwardElements(
   dx: usize,
   sums: usize,
   base: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
   given: bool,
 ): void {
   const share = 1.0 / (<f64>r1 * <f64>r2);
@@ -541,7 +524,7 @@ function backwardElements(
         const sum = sums + (<usize>c << 4);
         for (let d = 0; d < r2; d++, offset++) {
           const at = <usize>offset << 2;
-          const parameter = parameterIndex(base + offset, pr1, pk2, pr2);
+          const parameter = parameterIndex(base + offset);
           const u = <f64>f32.load(dy + at);
           const xHat = (<f64>f32.load(x + at) - m) * rstd;
           if (pass == 0) {

@@ -11,7 +11,7 @@ import { columnMoments, mergeInto, rowsInFirstCache, segmentM2, segmentMean, seg
 import { forwardRows } from "./rows";
 import { normalizeRun, normalizeVector } from "./runs";
 import { load } from "./simd";
-import { asColumns, inverseRoot, parameterIndex, repeatsByRow } from "./views";
+import { asColumns, inverseRoot, k2, parameterIndex, pr2, r1, r2, repeatsByRow, runLength, setViews } from "./views";
 
 export function forward(
   x: usize,
@@ -25,12 +25,14 @@ export function forward(
   r1: i32,
   k2: i32,
   r2: i32,
+  pk1: i32,
   pr1: i32,
   pk2: i32,
   pr2: i32,
   epsilon: f64,
   given: bool,
 ): void {
+  setViews(k1, r1, k2, r2, pk1, pr1, pk2, pr2);
   const absent = gamma == 0 && beta == 0;
   if (k2 == 1 && !given && (absent || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
     forwardRows(x, y, gamma, beta, mean, variance, k1, r2, epsilon);
@@ -39,7 +41,7 @@ export function forward(
   const columns = k2 * r2;
   const size = r1 * columns;
   const walkColumns = asColumns(k2, r2);
-  const repeats = absent || repeatsByRow(r1, columns, pr1, pk2, pr2);
+  const repeats = absent || repeatsByRow();
   const means = scratch;
   const m2s = scratch + (<usize>(walkColumns ? columns : k2) << 3);
   const coefficients = m2s + (<usize>columns << 3);
@@ -53,9 +55,9 @@ export function forward(
     if (!given) {
       if (walkColumns) {
         columnMoments(blockX, r1, columns, means, m2s, mean != 0);
-        foldColumns(means, m2s, r1, k2, r2);
+        foldColumns(means, m2s);
       } else {
-        blockMoments(blockX, means, m2s, r1, k2, r2, mean != 0);
+        blockMoments(blockX, means, m2s, mean != 0);
       }
       const share = 1.0 / (<f64>r1 * <f64>r2);
       for (let c = 0; c < k2; c++) {
@@ -67,18 +69,18 @@ export function forward(
     }
     if (blockMean == 0) memory.fill(means, 0, <usize>k2 << 3);
     if (!walkColumns) {
-      normalizeSegments(blockX, blockY, gamma, beta, means, blockVariance, base, r1, k2, r2, pr1, pk2, pr2, epsilon);
+      normalizeSegments(blockX, blockY, gamma, beta, means, blockVariance, base, epsilon);
     } else if (repeats) {
-      columnCoefficients(coefficients, gamma, beta, means, blockVariance, base, k2, r2, pr1, pk2, pr2, epsilon);
+      columnCoefficients(coefficients, gamma, beta, means, blockVariance, base, epsilon);
       normalizeColumns(blockX, blockY, coefficients, r1, columns);
     } else {
-      normalizeElements(blockX, blockY, gamma, beta, means, blockVariance, base, r1, k2, r2, pr1, pk2, pr2, epsilon);
+      normalizeElements(blockX, blockY, gamma, beta, means, blockVariance, base, epsilon);
     }
   }
 }
 
 /** Moments of the r1 segments of each of k2 statistics, merged. */
-function blockMoments(x: usize, means: usize, m2s: usize, r1: i32, k2: i32, r2: i32, centered: bool): void {
+function blockMoments(x: usize, means: usize, m2s: usize, centered: bool): void {
   let p = x;
   for (let b = 0; b < r1; b++) {
     for (let c = 0; c < k2; c++, p += <usize>r2 << 2) {
@@ -89,14 +91,14 @@ function blockMoments(x: usize, means: usize, m2s: usize, r1: i32, k2: i32, r2: 
   }
 }
 
-/** Merges each r2 neighbouring columns of `rows` values into one statistic, in place. */
-function foldColumns(means: usize, m2s: usize, rows: i32, k2: i32, r2: i32): void {
+/** Merges each r2 neighbouring columns of r1 values into one statistic, in place. */
+function foldColumns(means: usize, m2s: usize): void {
   if (r2 == 1) return;
   for (let c = 0; c < k2; c++) {
     const to = <usize>c << 3;
     for (let d = 0; d < r2; d++) {
       const from = <usize>(c * r2 + d) << 3;
-      mergeInto(means + to, m2s + to, d * rows, rows, f64.load(means + from), f64.load(m2s + from));
+      mergeInto(means + to, m2s + to, d * r1, r1, f64.load(means + from), f64.load(m2s + from));
     }
   }
 }
@@ -110,12 +112,6 @@ function normalizeSegments(
   means: usize,
   variance: usize,
   base: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
-  pr1: i32,
-  pk2: i32,
-  pr2: i32,
   epsilon: f64,
 ): void {
   const plain = gamma == 0 && beta == 0;
@@ -136,20 +132,18 @@ function normalizeSegments(
           continue;
         }
         const index = base + offset;
-        const parameter = <usize>parameterIndex(index, pr1, pk2, pr2) << 2;
+        const parameter = <usize>parameterIndex(index) << 2;
+        const n = runLength(index, end - offset);
         if (pr2 > 1) {
-          const n = min(end - offset, pr2 - (index % pr2));
           const scale = gamma == 0 ? rstd : rstd * f32.load(gamma + parameter);
           const shift = beta == 0 ? <f32>0 : f32.load(beta + parameter);
           normalizeRun(p, q, n, high, scale, shift - low * scale);
-          offset += n;
         } else {
-          const n = min(end - offset, pk2 - (index % pk2));
           const g: usize = gamma == 0 ? 0 : gamma + parameter;
           const t: usize = beta == 0 ? 0 : beta + parameter;
           normalizeVector(p, q, n, high, rstd, -low * rstd, g, t);
-          offset += n;
         }
+        offset += n;
       }
     }
   }
@@ -163,11 +157,6 @@ function columnCoefficients(
   means: usize,
   variance: usize,
   base: i32,
-  k2: i32,
-  r2: i32,
-  pr1: i32,
-  pk2: i32,
-  pr2: i32,
   epsilon: f64,
 ): void {
   const plane = <usize>(k2 * r2) << 2;
@@ -179,7 +168,7 @@ function columnCoefficients(
     const low = exact - <f64>high;
     const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
     for (let d = 0; d < r2; d++, p += 4, column++) {
-      const parameter = <usize>parameterIndex(column, pr1, pk2, pr2) << 2;
+      const parameter = <usize>parameterIndex(column) << 2;
       const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(gamma + parameter);
       const shift = beta == 0 ? 0 : <f64>f32.load(beta + parameter);
       f32.store(p, high);
@@ -240,12 +229,6 @@ function normalizeElements(
   means: usize,
   variance: usize,
   base: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
-  pr1: i32,
-  pk2: i32,
-  pr2: i32,
   epsilon: f64,
 ): void {
   let offset = 0;
@@ -254,7 +237,7 @@ function normalizeElements(
       const exact = f64.load(means + (<usize>c << 3));
       const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
       for (let d = 0; d < r2; d++, offset++) {
-        const parameter = <usize>parameterIndex(base + offset, pr1, pk2, pr2) << 2;
+        const parameter = <usize>parameterIndex(base + offset) << 2;
         let value = (<f64>f32.load(x + (<usize>offset << 2)) - exact) * rstd;
         if (gamma != 0) value *= <f64>f32.load(gamma + parameter);
         if (beta != 0) value += <f64>f32.load(beta + parameter);

@@ -1,4 +1,25 @@
-/** How a block of the statistics view is walked, and which parameter belongs to an element. */
+/** The pair of views of the call in progress: how a block of statistics is walked, and which parameter belongs to an element. */
+
+// The statistics view, and behind it the parameter view; set by `setViews`, constant through a call.
+export let k1: i32 = 0;
+export let r1: i32 = 0;
+export let k2: i32 = 0;
+export let r2: i32 = 0;
+export let pk1: i32 = 0;
+export let pr1: i32 = 0;
+export let pk2: i32 = 0;
+export let pr2: i32 = 0;
+
+export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i32, pd: i32): void {
+  k1 = a;
+  r1 = b;
+  k2 = c;
+  r2 = d;
+  pk1 = pa;
+  pr1 = pb;
+  pk2 = pc;
+  pr2 = pd;
+}
 
 /** Segments shorter than this are walked as columns. */
 const SHORT_SEGMENT = 64;
@@ -18,17 +39,25 @@ export function asColumns(k2: i32, r2: i32): bool {
 /** The parameter of element `index`. */
 // @ts-ignore: decorator
 @inline
-export function parameterIndex(index: i32, pr1: i32, pk2: i32, pr2: i32): i32 {
+export function parameterIndex(index: i32): i32 {
   const block = index / pr2;
   return (block / (pk2 * pr1)) * pk2 + (block % pk2);
 }
 
-/** Whether every row of every block [rows, columns] meets the same parameters, column by column. */
+/** How many elements from `index` on, of at most `most`, have one parameter (pr2 > 1) or one each, in a row. */
 // @ts-ignore: decorator
 @inline
-export function repeatsByRow(rows: i32, columns: i32, pr1: i32, pk2: i32, pr2: i32): bool {
+export function runLength(index: i32, most: i32): i32 {
+  return min(most, pr2 > 1 ? pr2 - (index % pr2) : pk2 - (index % pk2));
+}
+
+/** Whether every row of every block meets the same parameters, column by column. */
+// @ts-ignore: decorator
+@inline
+export function repeatsByRow(): bool {
+  const columns = k2 * r2;
   const period = pk2 * pr2;
-  return rows == 1 || (columns % period == 0 && (pr1 * period) % (rows * columns) == 0);
+  return r1 == 1 || (columns % period == 0 && (pr1 * period) % (r1 * columns) == 0);
 }
 
 // @ts-ignore: decorator

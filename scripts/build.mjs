@@ -44,14 +44,7 @@ function run(command) {
 function compile(entry) {
   const folder = mkdtempSync(join(tmpdir(), "evenkeel-"));
   try {
-    const flags = [
-      "-O3",
-      "--converge",
-      "--runtime=stub",
-      "--enable=simd",
-      "--importMemory",
-      "--maximumMemory=65536",
-    ];
+    const flags = ["-O3", "--runtime=stub", "--enable=simd", "--importMemory", "--maximumMemory=65536"];
     const outFile = join(folder, "out.wasm");
     run([
       `${root}node_modules/assemblyscript/bin/asc.js`,

@@ -90,7 +90,7 @@ export class WasmKernels implements Kernels<number> {
       call.variance,
       this.scratchFor(call),
       ...[s.k1, s.r1, s.k2, s.r2],
-      ...[p.r1, p.k2, p.r2],
+      ...[p.k1, p.r1, p.k2, p.r2],
       call.epsilon,
       Number(call.given),
     );
