@@ -6,7 +6,7 @@
  * dx = rstd·g. Without `mean` (RMS) there is no mean_s(g). Parameter gradients are summed in float32 over short
  * stretches and in float64 from stretch to stretch, always in the same order.
  */
-import { chunkRows, rowsInFirstCache } from "./moments";
+import { chunkRows } from "./moments";
 import { accumulate, laneSum, load, zero } from "./simd";
 import { asColumns, inverseRoot, k2, parameterIndex, pr2, r1, r2, repeatsByRow, runLength, setViews } from "./views";
 
@@ -353,7 +353,7 @@ function backwardColumns(
   const slope = scale + plane;
   const level = slope + plane;
   for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), meanAt(mean, j / r2));
-  columnSums(dy, x, r1, columns, means, dySums, dyXSums);
+  columnSums(dy, x, r1, columns, means, dySums, dyXSums, scale);
   let j = 0;
   for (let c = 0; c < k2; c++) {
     const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
@@ -383,41 +383,36 @@ function backwardColumns(
   dxColumns(dy, x, dx, r1, plane, means);
 }
 
-/** dx = dy·scale − (x − mean)·slope − level: four float32 [columns] from `means` on, each `stride` bytes long. */
+/** dx = dy·scale − (x − mean)·slope − level: four float32 [columns] from `means` on; two rows share what is read of them. */
 function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize): void {
-  const chunk = rowsInFirstCache(<i32>(stride >> 2));
-  for (let row = 0; row < rows; row += chunk) {
-    const count = min(chunk, rows - row);
-    let j: usize = 0;
-    for (; j + 32 <= stride; j += 32) {
-      const mean = means + j;
-      const scale = mean + stride;
-      const slope = scale + stride;
-      const level = slope + stride;
-      const m0 = v128.load(mean), m1 = v128.load(mean, 16);
-      const s0 = v128.load(scale), s1 = v128.load(scale, 16);
-      const t0 = v128.load(slope), t1 = v128.load(slope, 16);
-      const l0 = v128.load(level), l1 = v128.load(level, 16);
-      for (let i = 0, p = dy + j, q = x + j, r = dx + j; i < count; i++, p += stride, q += stride, r += stride) {
-        const away0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(q), m0), t0), l0);
-        const away1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(q, 16), m1), t1), l1);
-        v128.store(r, f32x4.sub(f32x4.mul(v128.load(p), s0), away0));
-        v128.store(r, f32x4.sub(f32x4.mul(v128.load(p, 16), s1), away1), 16);
-      }
+  const scales = means + stride;
+  const slopes = scales + stride;
+  const levels = slopes + stride;
+  const vectors = stride & -16;
+  let row = 0;
+  for (; row + 2 <= rows; row += 2, dy += 2 * stride, x += 2 * stride, dx += 2 * stride) {
+    const dy1 = dy + stride, x1 = x + stride, dx1 = dx + stride;
+    for (let i: usize = 0; i < vectors; i += 16) {
+      const m = load(means + i);
+      const s = load(scales + i);
+      const t = load(slopes + i);
+      const l = load(levels + i);
+      const away = f32x4.add(f32x4.mul(f32x4.sub(load(x + i), m), t), l);
+      const away1 = f32x4.add(f32x4.mul(f32x4.sub(load(x1 + i), m), t), l);
+      v128.store(dx + i, f32x4.sub(f32x4.mul(load(dy + i), s), away));
+      v128.store(dx1 + i, f32x4.sub(f32x4.mul(load(dy1 + i), s), away1));
     }
-    for (; j < stride; j += 4) {
-      const m = f32.load(means + j);
-      const s = f32.load(means + stride + j);
-      const t = f32.load(means + 2 * stride + j);
-      const l = f32.load(means + 3 * stride + j);
-      for (let i = 0, p = dy + j, q = x + j, r = dx + j; i < count; i++, p += stride, q += stride, r += stride) {
-        f32.store(r, f32.load(p) * s - ((f32.load(q) - m) * t + l));
-      }
-    }
-    const bytes = <usize>count * stride;
-    dy += bytes;
-    x += bytes;
-    dx += bytes;
+    dxRowFrom(dy, x, dx, vectors, stride, means);
+    dxRowFrom(dy1, x1, dx1, vectors, stride, means);
+  }
+  if (row < rows) dxRowFrom(dy, x, dx, 0, stride, means);
+}
+
+/** One row of it, from a column on. */
+function dxRowFrom(dy: usize, x: usize, dx: usize, from: usize, stride: usize, means: usize): void {
+  for (let i = from; i < stride; i += 4) {
+    const away = (f32.load(x + i) - f32.load(means + i)) * f32.load(means + 2 * stride + i) + f32.load(means + 3 * stride + i);
+    f32.store(dx + i, f32.load(dy + i) * f32.load(means + stride + i) - away);
   }
 }
 
@@ -432,73 +427,52 @@ function scaleColumns(dy: usize, dx: usize, rows: i32, columns: i32, scale: usiz
   }
 }
 
-/** Σ dy and Σ dy·(x − mean) of each column, float64 [columns]. */
-function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize): void {
+/**
+ * Σ dy and Σ dy·(x − mean) of each column, float64 [columns]. Rows are read in sequence into float32 sums of a chunk;
+ * `sums` is scratch for float32 [2, columns].
+ */
+function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, sums: usize): void {
   const stride = <usize>columns << 2;
+  const sumsX = sums + stride;
+  const vectors = stride & -16;
   const chunk = chunkRows(columns);
-  memory.fill(dySums, 0, <usize>columns << 4);
+  memory.fill(dySums, 0, 4 * stride);
   for (let row = 0; row < rows; row += chunk) {
     const count = min(chunk, rows - row);
-    const top = <usize>row * stride;
-    let j = 0;
-    for (; j + 16 <= columns; j += 16) {
-      const at = <usize>j << 2;
-      const m = means + at;
-      const m0 = v128.load(m), m1 = v128.load(m, 16), m2 = v128.load(m, 32), m3 = v128.load(m, 48);
-      let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-      let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-      for (let i = 0, p = dy + top + at, q = x + top + at; i < count; i++, p += stride, q += stride) {
-        const u0 = v128.load(p);
-        const u1 = v128.load(p, 16);
-        const u2 = v128.load(p, 32);
-        const u3 = v128.load(p, 48);
-        s0 = f32x4.add(s0, u0);
-        s1 = f32x4.add(s1, u1);
-        s2 = f32x4.add(s2, u2);
-        s3 = f32x4.add(s3, u3);
-        t0 = f32x4.add(t0, f32x4.mul(u0, f32x4.sub(v128.load(q), m0)));
-        t1 = f32x4.add(t1, f32x4.mul(u1, f32x4.sub(v128.load(q, 16), m1)));
-        t2 = f32x4.add(t2, f32x4.mul(u2, f32x4.sub(v128.load(q, 32), m2)));
-        t3 = f32x4.add(t3, f32x4.mul(u3, f32x4.sub(v128.load(q, 48), m3)));
+    memory.fill(sums, 0, 2 * stride);
+    let r = 0;
+    for (; r + 2 <= count; r += 2, dy += 2 * stride, x += 2 * stride) {
+      const dy1 = dy + stride, x1 = x + stride;
+      for (let i: usize = 0; i < vectors; i += 16) {
+        const m = load(means + i);
+        const u = load(dy + i);
+        const u1 = load(dy1 + i);
+        const w = f32x4.mul(u, f32x4.sub(load(x + i), m));
+        const w1 = f32x4.mul(u1, f32x4.sub(load(x1 + i), m));
+        v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(u, u1)));
+        v128.store(sumsX + i, f32x4.add(load(sumsX + i), f32x4.add(w, w1)));
       }
-      const to = dySums + (<usize>j << 3);
-      const toX = dyXSums + (<usize>j << 3);
-      accumulate(to, s0);
-      accumulate(to + 32, s1);
-      accumulate(to + 64, s2);
-      accumulate(to + 96, s3);
-      accumulate(toX, t0);
-      accumulate(toX + 32, t1);
-      accumulate(toX + 64, t2);
-      accumulate(toX + 96, t3);
+      sumRowFrom(dy, x, vectors, stride, means, sums);
+      sumRowFrom(dy1, x1, vectors, stride, means, sums);
     }
-    for (; j + 4 <= columns; j += 4) {
-      const at = <usize>j << 2;
-      const m = load(means + at);
-      let s = zero(), t = zero();
-      for (let i = 0, p = dy + top + at, q = x + top + at; i < count; i++, p += stride, q += stride) {
-        const u = load(p);
-        s = f32x4.add(s, u);
-        t = f32x4.add(t, f32x4.mul(u, f32x4.sub(load(q), m)));
-      }
-      accumulate(dySums + (<usize>j << 3), s);
-      accumulate(dyXSums + (<usize>j << 3), t);
+    if (r < count) {
+      sumRowFrom(dy, x, 0, stride, means, sums);
+      dy += stride;
+      x += stride;
     }
-    for (; j < columns; j++) {
-      const at = <usize>j << 2;
-      const m = f32.load(means + at);
-      let s: f64 = 0;
-      let t: f64 = 0;
-      let p = dy + top + at;
-      let q = x + top + at;
-      for (let i = 0; i < count; i++, p += stride, q += stride) {
-        const u = <f64>f32.load(p);
-        s += u;
-        t += u * <f64>(f32.load(q) - m);
-      }
-      addTo(dySums + (<usize>j << 3), s);
-      addTo(dyXSums + (<usize>j << 3), t);
+    for (let j = 0; j < columns; j++) {
+      addTo(dySums + (<usize>j << 3), <f64>f32.load(sums + (<usize>j << 2)));
+      addTo(dyXSums + (<usize>j << 3), <f64>f32.load(sumsX + (<usize>j << 2)));
     }
+  }
+}
+
+/** One row of it, from a column on. */
+function sumRowFrom(dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize): void {
+  for (let i = from; i < stride; i += 4) {
+    const u = f32.load(dy + i);
+    f32.store(sums + i, f32.load(sums + i) + u);
+    f32.store(sums + stride + i, f32.load(sums + stride + i) + u * (f32.load(x + i) - f32.load(means + i)));
   }
 }
 

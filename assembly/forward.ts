@@ -7,7 +7,7 @@
  *
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
-import { columnMoments, mergeInto, rowsInFirstCache, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { forwardRows } from "./rows";
 import { normalizeRun, normalizeVector } from "./runs";
 import { load } from "./simd";
@@ -54,7 +54,7 @@ export function forward(
     const blockY = y + (<usize>base << 2);
     if (!given) {
       if (walkColumns) {
-        columnMoments(blockX, r1, columns, means, m2s, mean != 0);
+        columnMoments(blockX, r1, columns, means, m2s, coefficients, mean != 0);
         foldColumns(means, m2s);
       } else {
         blockMoments(blockX, means, m2s, mean != 0);
@@ -178,45 +178,35 @@ function columnCoefficients(
   }
 }
 
-/** y = (x − high)·scale + shift, all three per column and held in registers for 16 columns at a time. */
+/** y = (x − high)·scale + shift, all three per column; four rows share what is read of them. */
 function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32): void {
   const stride = <usize>columns << 2;
-  const chunk = rowsInFirstCache(columns);
-  for (let row = 0; row < rows; row += chunk) {
-    const count = min(chunk, rows - row);
-    let j: usize = 0;
-    for (; j + 64 <= stride; j += 64) {
-      const high = coefficients + j;
-      const scale = high + stride;
-      const shift = scale + stride;
-      const h0 = v128.load(high), h1 = v128.load(high, 16), h2 = v128.load(high, 32), h3 = v128.load(high, 48);
-      const s0 = v128.load(scale), s1 = v128.load(scale, 16), s2 = v128.load(scale, 32), s3 = v128.load(scale, 48);
-      const t0 = v128.load(shift), t1 = v128.load(shift, 16), t2 = v128.load(shift, 32), t3 = v128.load(shift, 48);
-      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
-        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p), h0), s0), t0));
-        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 16), h1), s1), t1), 16);
-        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 32), h2), s2), t2), 32);
-        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 48), h3), s3), t3), 48);
-      }
+  const scales = coefficients + stride;
+  const shifts = scales + stride;
+  const vectors = stride & -16;
+  let row = 0;
+  for (; row + 4 <= rows; row += 4, x += 4 * stride, y += 4 * stride) {
+    const x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
+    const y1 = y + stride, y2 = y1 + stride, y3 = y2 + stride;
+    for (let i: usize = 0; i < vectors; i += 16) {
+      const h = load(coefficients + i);
+      const s = load(scales + i);
+      const t = load(shifts + i);
+      v128.store(y + i, f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), s), t));
+      v128.store(y1 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x1 + i), h), s), t));
+      v128.store(y2 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x2 + i), h), s), t));
+      v128.store(y3 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x3 + i), h), s), t));
     }
-    for (; j + 16 <= stride; j += 16) {
-      const h = load(coefficients + j);
-      const s = load(coefficients + stride + j);
-      const t = load(coefficients + 2 * stride + j);
-      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
-        v128.store(q, f32x4.add(f32x4.mul(f32x4.sub(load(p), h), s), t));
-      }
-    }
-    for (; j < stride; j += 4) {
-      const h = f32.load(coefficients + j);
-      const s = f32.load(coefficients + stride + j);
-      const t = f32.load(coefficients + 2 * stride + j);
-      for (let i = 0, p = x + j, q = y + j; i < count; i++, p += stride, q += stride) {
-        f32.store(q, (f32.load(p) - h) * s + t);
-      }
-    }
-    x += <usize>count * stride;
-    y += <usize>count * stride;
+    for (let r: usize = 0; r < 4 * stride; r += stride) normalizeRowFrom(x + r, y + r, vectors, stride, coefficients);
+  }
+  for (; row < rows; row++, x += stride, y += stride) normalizeRowFrom(x, y, 0, stride, coefficients);
+}
+
+/** One row of it, from a column on. */
+function normalizeRowFrom(x: usize, y: usize, from: usize, stride: usize, coefficients: usize): void {
+  for (let i = from; i < stride; i += 4) {
+    const d = f32.load(x + i) - f32.load(coefficients + i);
+    f32.store(y + i, d * f32.load(coefficients + stride + i) + f32.load(coefficients + 2 * stride + i));
   }
 }
 

@@ -7,7 +7,7 @@
  *
  * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64.
  */
-import { highLanes, laneSum, lowLanes, zero } from "./simd";
+import { highLanes, laneSum, load, lowLanes, zero } from "./simd";
 
 /** Elements whose float32 sums are joined in float64: 16 lanes of 64. */
 const CHUNK = 1024;
@@ -99,110 +99,85 @@ function distance(x: v128, center: v128, shifted: bool): v128 {
 
 /**
  * Moments of each column of x [rows, columns] into float64 mean [columns] and m2 [columns].
- * Chunks of rows that stay in cache for a second look are measured one by one and merged.
+ *
+ * Rows are read in sequence, a few at a time, into sums per column; chunks of them, few enough for float32 sums, are
+ * merged. Four columns whose mean is far from 0 in a chunk are taken again, centred, while the chunk is in cache.
+ * `sums` is scratch for float32 [2, columns].
  */
-export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2: usize, centered: bool): void {
+export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2: usize, sums: usize, centered: bool): void {
   const stride = <usize>columns << 2;
+  const squares = sums + stride;
   const chunk = chunkRows(columns);
   for (let row = 0; row < rows; row += chunk) {
     const count = min(chunk, rows - row);
     const top = x + <usize>row * stride;
+    memory.fill(sums, 0, 2 * stride);
+    let i = 0;
+    for (; i + 4 <= count; i += 4) addFourRows(top + <usize>i * stride, stride, sums, squares);
+    for (; i < count; i++) addRow(top + <usize>i * stride, stride, sums, squares);
     let j = 0;
-    for (; j + 16 <= columns; j += 16) {
-      const p = top + (<usize>j << 2);
-      const at = <usize>j << 3;
-      let a0 = zero(), a1 = zero(), a2 = zero(), a3 = zero();
-      let f0 = zero(), f1 = zero(), f2 = zero(), f3 = zero();
-      let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-      for (let i = 0, q = p; i < count; i++, q += stride) {
-        const d0 = v128.load(q);
-        const d1 = v128.load(q, 16);
-        const d2 = v128.load(q, 32);
-        const d3 = v128.load(q, 48);
-        f0 = f32x4.add(f0, d0);
-        f1 = f32x4.add(f1, d1);
-        f2 = f32x4.add(f2, d2);
-        f3 = f32x4.add(f3, d3);
-        s0 = f32x4.add(s0, f32x4.mul(d0, d0));
-        s1 = f32x4.add(s1, f32x4.mul(d1, d1));
-        s2 = f32x4.add(s2, f32x4.mul(d2, d2));
-        s3 = f32x4.add(s3, f32x4.mul(d3, d3));
-      }
-      const near = v128.and(
-        v128.and(lanesNear(f0, s0, count), lanesNear(f1, s1, count)),
-        v128.and(lanesNear(f2, s2, count), lanesNear(f3, s3, count)),
-      );
-      if (centered && !i32x4.all_true(near)) {
-        const share = f32x4.splat(<f32>1 / <f32>count);
-        a0 = f32x4.mul(f0, share);
-        a1 = f32x4.mul(f1, share);
-        a2 = f32x4.mul(f2, share);
-        a3 = f32x4.mul(f3, share);
-        f0 = zero(), f1 = zero(), f2 = zero(), f3 = zero();
-        s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-        for (let i = 0, q = p; i < count; i++, q += stride) {
-          const d0 = f32x4.sub(v128.load(q), a0);
-          const d1 = f32x4.sub(v128.load(q, 16), a1);
-          const d2 = f32x4.sub(v128.load(q, 32), a2);
-          const d3 = f32x4.sub(v128.load(q, 48), a3);
-          f0 = f32x4.add(f0, d0);
-          f1 = f32x4.add(f1, d1);
-          f2 = f32x4.add(f2, d2);
-          f3 = f32x4.add(f3, d3);
-          s0 = f32x4.add(s0, f32x4.mul(d0, d0));
-          s1 = f32x4.add(s1, f32x4.mul(d1, d1));
-          s2 = f32x4.add(s2, f32x4.mul(d2, d2));
-          s3 = f32x4.add(s3, f32x4.mul(d3, d3));
-        }
-      }
-      mergeFour(mean + at, m2 + at, row, count, a0, f0, s0, centered);
-      mergeFour(mean + at + 32, m2 + at + 32, row, count, a1, f1, s1, centered);
-      mergeFour(mean + at + 64, m2 + at + 64, row, count, a2, f2, s2, centered);
-      mergeFour(mean + at + 96, m2 + at + 96, row, count, a3, f3, s3, centered);
-    }
     for (; j + 4 <= columns; j += 4) {
-      const p = top + (<usize>j << 2);
-      const at = <usize>j << 3;
-      let about = zero(), first = zero(), second = zero();
-      for (let i = 0, q = p; i < count; i++, q += stride) {
-        const d = v128.load(q);
-        first = f32x4.add(first, d);
-        second = f32x4.add(second, f32x4.mul(d, d));
-      }
+      const at = <usize>j << 2;
+      let about = zero(), first = load(sums + at), second = load(squares + at);
       if (centered && !i32x4.all_true(lanesNear(first, second, count))) {
         about = f32x4.mul(first, f32x4.splat(<f32>1 / <f32>count));
         first = zero(), second = zero();
-        for (let i = 0, q = p; i < count; i++, q += stride) {
-          const d = f32x4.sub(v128.load(q), about);
+        for (let k = 0, q = top + at; k < count; k++, q += stride) {
+          const d = f32x4.sub(load(q), about);
           first = f32x4.add(first, d);
           second = f32x4.add(second, f32x4.mul(d, d));
         }
       }
-      mergeFour(mean + at, m2 + at, row, count, about, first, second, centered);
+      mergeFour(mean + (at << 1), m2 + (at << 1), row, count, about, first, second, centered);
     }
     for (; j < columns; j++) {
-      const p = top + (<usize>j << 2);
-      let about: f64 = 0;
-      if (centered) {
-        for (let i = 0, q = p; i < count; i++, q += stride) about += <f64>f32.load(q);
-        about /= <f64>count;
-      }
+      const at = <usize>j << 2;
+      const about: f64 = centered ? <f64>(f32.load(sums + at) / <f32>count) : 0;
+      let first: f64 = 0;
       let second: f64 = 0;
-      for (let i = 0, q = p; i < count; i++, q += stride) {
+      for (let k = 0, q = top + at; k < count; k++, q += stride) {
         const d = <f64>f32.load(q) - about;
+        first += d;
         second += d * d;
       }
-      const at = <usize>j << 3;
-      mergeInto(mean + at, m2 + at, row, count, about, second);
+      const left = centered ? first / <f64>count : 0;
+      mergeInto(mean + (at << 1), m2 + (at << 1), row, count, about + left, max(0, second - first * left));
     }
   }
 }
 
-/** Rows of a chunk whose lines, of three arrays, stay in a first-level cache while its columns are walked. */
-// @ts-ignore: decorator
-@inline
-export function rowsInFirstCache(columns: i32): i32 {
-  return max(8, min(128, 2048 / columns));
+/** Adds x and x² of four rows of `stride` bytes to the sums of their columns; of the columns behind the last four, x alone. */
+function addFourRows(x: usize, stride: usize, sums: usize, squares: usize): void {
+  const x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
+  const vectors = stride & -16;
+  let i: usize = 0;
+  for (; i < vectors; i += 16) {
+    const a = load(x + i);
+    const b = load(x1 + i);
+    const c = load(x2 + i);
+    const d = load(x3 + i);
+    const sum = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+    const left = f32x4.add(f32x4.mul(a, a), f32x4.mul(b, b));
+    const right = f32x4.add(f32x4.mul(c, c), f32x4.mul(d, d));
+    v128.store(sums + i, f32x4.add(load(sums + i), sum));
+    v128.store(squares + i, f32x4.add(load(squares + i), f32x4.add(left, right)));
+  }
+  for (; i < stride; i += 4) {
+    const sum = f32.load(x + i) + f32.load(x1 + i) + (f32.load(x2 + i) + f32.load(x3 + i));
+    f32.store(sums + i, f32.load(sums + i) + sum);
+  }
+}
+
+/** The same for one row. */
+function addRow(x: usize, stride: usize, sums: usize, squares: usize): void {
+  const vectors = stride & -16;
+  let i: usize = 0;
+  for (; i < vectors; i += 16) {
+    const a = load(x + i);
+    v128.store(sums + i, f32x4.add(load(sums + i), a));
+    v128.store(squares + i, f32x4.add(load(squares + i), f32x4.mul(a, a)));
+  }
+  for (; i < stride; i += 4) f32.store(sums + i, f32.load(sums + i) + f32.load(x + i));
 }
 
 /** `isNear` of four columns' Σ x and Σ x²: all ones where it holds. */
