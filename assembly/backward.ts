@@ -166,7 +166,10 @@ function backwardSegments(
             const at = <usize>parameter << 2;
             if (pendingAdditions == STRETCH) flushPartials();
             pendingAdditions++;
-            vectorSums(dy + bytes, x + bytes, n, m, <f32>rstd, gamma == 0 ? <usize>0 : gamma + at, partialGamma + at, partialBeta + at);
+            const p = dy + bytes;
+            const q = x + bytes;
+            if (gamma == 0) vectorSums(p, q, n, m, <f32>rstd, 0, partialGamma + at, partialBeta + at, false);
+            else vectorSums(p, q, n, m, <f32>rstd, gamma + at, partialGamma + at, partialBeta + at, true);
             addTo(sum, sumDy);
             addTo(sum + 8, sumDyX);
           }
@@ -249,8 +252,23 @@ function runSums(dy: usize, x: usize, n: i32, mean: f32): void {
   sumDyX = totalX;
 }
 
-/** sumDy = Σ g, sumDyX = Σ g·xHat, with g = dy·gamma; dy·xHat and dy are added to the partial sums. */
-function vectorSums(dy: usize, x: usize, n: i32, mean: f32, rstd: f32, gamma: usize, dGamma: usize, dBeta: usize): void {
+/**
+ * sumDy = Σ g, sumDyX = Σ g·xHat, with g = dy·gamma; dy·xHat and dy are added to the partial sums. `scale` is a constant of
+ * each call: whether there is a gamma.
+ */
+// @ts-ignore: decorator
+@inline
+function vectorSums(
+  dy: usize,
+  x: usize,
+  n: i32,
+  mean: f32,
+  rstd: f32,
+  gamma: usize,
+  dGamma: usize,
+  dBeta: usize,
+  scale: bool,
+): void {
   const m = f32x4.splat(mean);
   const r = f32x4.splat(rstd);
   const one = f32x4.splat(1);
@@ -261,28 +279,48 @@ function vectorSums(dy: usize, x: usize, n: i32, mean: f32, rstd: f32, gamma: us
   while (i < bytes) {
     const end = min(i + (CHUNK << 2), bytes);
     let s0 = zero(), s1 = zero(), t0 = zero(), t1 = zero();
-    for (; i + 32 <= end; i += 32) {
-      const u0 = v128.load(dy + i);
-      const u1 = v128.load(dy + i, 16);
-      const w0 = f32x4.mul(u0, f32x4.mul(f32x4.sub(v128.load(x + i), m), r));
-      const w1 = f32x4.mul(u1, f32x4.mul(f32x4.sub(v128.load(x + i, 16), m), r));
-      v128.store(dBeta + i, f32x4.add(v128.load(dBeta + i), u0));
-      v128.store(dBeta + i, f32x4.add(v128.load(dBeta + i, 16), u1), 16);
-      v128.store(dGamma + i, f32x4.add(v128.load(dGamma + i), w0));
-      v128.store(dGamma + i, f32x4.add(v128.load(dGamma + i, 16), w1), 16);
-      const g0 = gamma == 0 ? one : v128.load(gamma + i);
-      const g1 = gamma == 0 ? one : v128.load(gamma + i, 16);
-      s0 = f32x4.add(s0, f32x4.mul(u0, g0));
-      s1 = f32x4.add(s1, f32x4.mul(u1, g1));
-      t0 = f32x4.add(t0, f32x4.mul(w0, g0));
-      t1 = f32x4.add(t1, f32x4.mul(w1, g1));
+    // one address of each array serves four vectors
+    for (; i + 64 <= end; i += 64) {
+      const p = dy + i;
+      const q = x + i;
+      const toBeta = dBeta + i;
+      const toGamma = dGamma + i;
+      const factors = gamma + i;
+      const u0 = v128.load(p);
+      const w0 = f32x4.mul(u0, f32x4.mul(f32x4.sub(v128.load(q), m), r));
+      v128.store(toBeta, f32x4.add(v128.load(toBeta), u0));
+      v128.store(toGamma, f32x4.add(v128.load(toGamma), w0));
+      const g0 = scale ? v128.load(factors) : one;
+      s0 = f32x4.add(s0, scale ? f32x4.mul(u0, g0) : u0);
+      t0 = f32x4.add(t0, scale ? f32x4.mul(w0, g0) : w0);
+      const u1 = v128.load(p, 16);
+      const w1 = f32x4.mul(u1, f32x4.mul(f32x4.sub(v128.load(q, 16), m), r));
+      v128.store(toBeta, f32x4.add(v128.load(toBeta, 16), u1), 16);
+      v128.store(toGamma, f32x4.add(v128.load(toGamma, 16), w1), 16);
+      const g1 = scale ? v128.load(factors, 16) : one;
+      s1 = f32x4.add(s1, scale ? f32x4.mul(u1, g1) : u1);
+      t1 = f32x4.add(t1, scale ? f32x4.mul(w1, g1) : w1);
+      const u2 = v128.load(p, 32);
+      const w2 = f32x4.mul(u2, f32x4.mul(f32x4.sub(v128.load(q, 32), m), r));
+      v128.store(toBeta, f32x4.add(v128.load(toBeta, 32), u2), 32);
+      v128.store(toGamma, f32x4.add(v128.load(toGamma, 32), w2), 32);
+      const g2 = scale ? v128.load(factors, 32) : one;
+      s0 = f32x4.add(s0, scale ? f32x4.mul(u2, g2) : u2);
+      t0 = f32x4.add(t0, scale ? f32x4.mul(w2, g2) : w2);
+      const u3 = v128.load(p, 48);
+      const w3 = f32x4.mul(u3, f32x4.mul(f32x4.sub(v128.load(q, 48), m), r));
+      v128.store(toBeta, f32x4.add(v128.load(toBeta, 48), u3), 48);
+      v128.store(toGamma, f32x4.add(v128.load(toGamma, 48), w3), 48);
+      const g3 = scale ? v128.load(factors, 48) : one;
+      s1 = f32x4.add(s1, scale ? f32x4.mul(u3, g3) : u3);
+      t1 = f32x4.add(t1, scale ? f32x4.mul(w3, g3) : w3);
     }
     for (; i < end; i += 4) {
       const u = f32.load(dy + i);
       const w = u * ((f32.load(x + i) - mean) * rstd);
       f32.store(dBeta + i, f32.load(dBeta + i) + u);
       f32.store(dGamma + i, f32.load(dGamma + i) + w);
-      const g = gamma == 0 ? <f64>1 : <f64>f32.load(gamma + i);
+      const g = scale ? <f64>f32.load(gamma + i) : 1;
       total += <f64>u * g;
       totalX += <f64>w * g;
     }
@@ -317,10 +355,16 @@ function dxVector(dy: usize, x: usize, dx: usize, n: i32, mean: f32, rstd: f32, 
   const t = f32x4.splat(slope);
   const l = f32x4.splat(level);
   let i: usize = 0;
-  const vectors = <usize>(n & -4) << 2;
-  for (; i < vectors; i += 16) {
-    const away = f32x4.add(f32x4.mul(f32x4.sub(load(x + i), m), t), l);
-    v128.store(dx + i, f32x4.sub(f32x4.mul(load(dy + i), f32x4.mul(load(gamma + i), s)), away));
+  const pairs = <usize>(n & -8) << 2;
+  for (; i < pairs; i += 32) {
+    const p = x + i;
+    const q = dy + i;
+    const g = gamma + i;
+    const to = dx + i;
+    const away0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(p), m), t), l);
+    const away1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(p, 16), m), t), l);
+    v128.store(to, f32x4.sub(f32x4.mul(v128.load(q), f32x4.mul(v128.load(g), s)), away0));
+    v128.store(to, f32x4.sub(f32x4.mul(v128.load(q, 16), f32x4.mul(v128.load(g, 16), s)), away1), 16);
   }
   for (; i < <usize>n << 2; i += 4) {
     const away = (f32.load(x + i) - mean) * slope + level;
