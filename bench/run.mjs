@@ -148,8 +148,8 @@ const rows = results.map(({ name, shape, evenkeel, shipped: other, memcpy }) => 
   return `| ${name} | ${shape.join("×")} | ${ms(evenkeel.median)} | ${ms(other.median)} | ${(other.median / evenkeel.median).toFixed(0)}× | ${ratio} |`;
 });
 const section = `<!-- bench -->
-On the wasm backend, one thread (${machine.processor}, Node ${machine.node}; medians of one interleaved run of \`npm run bench\`, validated
-against float64 first; "memcpy" is a plain copy of the same bytes):
+On the wasm backend, one thread (${machine.processor}, Node ${machine.node}; medians of one interleaved run of \`npm run bench\`, normalizations validated
+against float64 first, the training step against the shipped one's loss; "memcpy" is a plain copy of the same bytes):
 
 | | shape | Evenkeel, ms | TensorFlow.js 4.22 as shipped, ms | faster | time of memcpy |
 |---|---|--:|--:|--:|--:|

@@ -1,5 +1,5 @@
 /** Without a framework: where arrays live, stateful layers, identities across norms, and every error with its full text. */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   type BackendName,
   BatchNorm,
@@ -263,7 +263,7 @@ describe("errors", async () => {
     [
       "values that do not fill the shape",
       () => ek.forward(layerNorm(), { shape: [2, 3], data: new Float32Array(5) }),
-      new RangeError("array: shape [2, 3] holds 6 values, got 5"),
+      new RangeError("layerNorm: x of shape [2, 3] must have 6 values, got 5"),
     ],
     [
       "a dy of another shape",
@@ -359,6 +359,63 @@ describe("errors", async () => {
     ],
   ])("%s", (_, run, error) => raises(run, error));
 
+  it.each<[string, () => unknown, Error]>([
+    [
+      "a shape that is none",
+      () => ek.array([-1, 4]),
+      new RangeError("array: shape must have whole, non-negative lengths, got [-1,4]"),
+    ],
+    [
+      "values that are no array",
+      () => ek.forward(layerNorm(), new Float32Array(3) as unknown as PlainArray),
+      new TypeError(
+        "layerNorm: x must be an array with a shape, such as { shape: [2, 3], data }, got undefined for its shape",
+      ),
+    ],
+    [
+      "a gamma that is no array",
+      () => ek.forward(layerNorm(), zeros(2, 3), { gamma: [1, 2, 3] as unknown as Float32Array }),
+      new TypeError(
+        "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got [1,2,3]",
+      ),
+    ],
+    [
+      "a gamma of another shape",
+      () => ek.forward(layerNorm({ axis: [1, 2] }), zeros(2, 4, 3), { gamma: zeros(3, 4) }),
+      new RangeError("layerNorm: gamma must have shape [4, 3], got [3, 4]"),
+    ],
+    [
+      "an x that the layer was not made for",
+      () => new LayerNorm(ek, [3, 4], { scale: false, center: false }).forward(zeros(2, 4, 3)),
+      new RangeError(
+        "layerNorm: this layer was made for [3, 4], got x of shape [2, 4, 3], which has [4, 3] there",
+      ),
+    ],
+    [
+      "more channels than the layer has",
+      () => new BatchNorm(ek, 3, { scale: false, center: false }).forward(zeros(2, 5)),
+      new RangeError("batchNorm: this layer was made for [3], got x of shape [2, 5], which has [5] there"),
+    ],
+    [
+      "a variance that there is not",
+      () => new BatchNorm(ek, 3, { runningVariance: "unbaised" as "biased" }),
+      new RangeError('BatchNorm: runningVariance must be "biased" or "unbiased", got "unbaised"'),
+    ],
+  ])("%s", (_, run, error) => raises(run, error));
+
+  it("an array of another backend", async () => {
+    for (const backend of ["wasm", "reference"] as const) {
+      const other = await open({ backend });
+      const x = other.array([2, 3], normal(6, 1));
+      raises(
+        () => ek.forward(layerNorm(), x),
+        new TypeError(
+          "layerNorm: x lives in another backend; make it with this one's array(), or pass a copy of its data",
+        ),
+      );
+    }
+  });
+
   it("an array after its end", () => {
     const x = ek.array([2, 3], normal(6, 1));
     x.dispose();
@@ -374,4 +431,21 @@ describe("errors", async () => {
   });
 
   it("legal group counts", () => expect(legalGroups(12)).toEqual([1, 2, 3, 4, 6, 12]));
+});
+
+describe("without SIMD", () => {
+  const simd = WebAssembly.validate;
+  afterEach(() => {
+    WebAssembly.validate = simd;
+  });
+
+  it("the automatic choice falls back and says so; a choice by name raises", async () => {
+    vi.resetModules();
+    const fresh = await import("../src/index.js");
+    WebAssembly.validate = () => false;
+    const ek = await fresh.open();
+    expect(ek.backend).toBe("reference");
+    expect(ek.fallback).toContain("does not run WebAssembly with SIMD");
+    await expect(fresh.open({ backend: "wasm" })).rejects.toThrow('or open({ backend: "reference" })');
+  });
 });

@@ -266,19 +266,77 @@ describe.each(backends)("%s", (backend) => {
     expect(Math.min(...values(model.getWeights()[1]))).toBe(0);
   });
 
+  it("models whose batch normalization has its axis in a list, as Keras saves it, load and run, built-in too", async () => {
+    const before = {
+      class_name: "BatchNormalization",
+      config: {
+        name: "batch",
+        axis: [3],
+        epsilon: 0.001,
+        batch_input_shape: [null, 4, 4, 8],
+        dtype: "float32",
+      },
+    };
+    const modelTopology = { class_name: "Sequential", config: { name: "saved", layers: [before] } };
+    const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology }), { strict: false });
+    const expected = values(model.predict(image(4)));
+    const builtIn = tfl.layers.batchNormalization({ axis: [3] as unknown as number });
+    same(values(builtIn.apply(image(4)) as tf.Tensor), expected);
+    expect(() => layers.groupNormalization({ axis: [1, 2] })).toThrow(
+      new TypeError("GroupNormalization: axis must be a single one, that of the channels, got [1, 2]"),
+    );
+  });
+
+  it("layer normalization over axes in any order trains, with Keras's shape of weights", () => {
+    const ours = layers.layerNormalization({ axis: [2, 1] });
+    for (const layer of [ours, tfl.layers.layerNormalization({ axis: [2, 1] })]) {
+      layer.build([null, 3, 5]);
+      expect(layer.weights[0].shape).toEqual([5, 3]);
+      const x = tf.tensor(normal(30, 3), [2, 3, 5]);
+      const { grads } = tf.variableGrads(() => tf.sum(tf.square(layer.apply(x) as tf.Tensor)) as tf.Scalar);
+      for (const gradient of Object.values(grads)) expect(gradient.shape).toEqual([5, 3]);
+    }
+  });
+
+  it("installing again changes no layer's name", async () => {
+    const number = () => Number(/\d+$/.exec(tfl.layers.batchNormalization({}).name)?.[0]);
+    const first = number();
+    await install();
+    await install();
+    expect(number()).toBe(first + 1);
+  });
+
+  it("takes one input, of the width that it was built for", () => {
+    const layer = layers.layerNormalization();
+    layer.build([null, 4]);
+    expect(() => layer.apply([tf.ones([2, 4]), tf.ones([2, 4])])).toThrow("expects 1 input");
+    expect(() => layer.apply(tf.ones([2, 3]))).toThrow("is incompatible with layer");
+    expect(() =>
+      layers.layerNormalization().build([
+        [null, 4],
+        [null, 4],
+      ]),
+    ).toThrow(
+      new TypeError("a normalization layer takes one input, got 2; join them first, or give each a layer"),
+    );
+    expect(() => layers.batchNormalization({ momentum: 5 })).toThrow(
+      new RangeError("BatchNormalization: momentum must be from 0 to 1 (the weight of the old value), got 5"),
+    );
+  });
+
   it("says at build what does not fit", () => {
     const build = (layer: tfl.layers.Layer, shape: (number | null)[]) => () => layer.build(shape);
     expect(build(layers.groupNormalization({ groups: 5 }), [null, 4, 4, 8])).toThrow(
       "groupNorm: groups must divide the 8 channels of axis -1, got 5; 1, 2, 4, 8 would",
     );
     expect(build(layers.batchNormalization(), [null, null])).toThrow(
-      "BatchNormalization: axis -1 must have a known length, got input shape [, ]; name another axis, or give the model's input a shape",
+      "BatchNormalization: axis -1 must have a known length, got input shape [null, null]; name another axis, or give the model's input a shape",
     );
     expect(build(layers.layerNormalization({ axis: 4 }), [null, 3])).toThrow(
       "LayerNormalization: axis must be a whole number from -2 to 1 for an array of 2 axes, got 4",
     );
     expect(() => layers.layerNormalization({ betaInitializer: "zeroes" })).toThrow(
-      'LayerNormalization: betaInitializer must name an initializer of TensorFlow.js, got "zeroes"',
+      `LayerNormalization: betaInitializer must name one of TensorFlow.js's initializers, got "zeroes"`,
     );
   });
 });

@@ -1,6 +1,6 @@
 /** The TensorFlow.js operation, fused (wasm) and composed (cpu), forward and gradient, against the float64 reference. */
 import * as tf from "@tensorflow/tfjs-core";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   batchNorm,
   groupNorm,
@@ -140,6 +140,18 @@ describe.each(backends)("%s", (backend) => {
     expect(y.dataSync()[2]).toBeCloseTo(1.2247, 3);
   });
 
+  it("takes parameters of other types and with axes of length 1, and gives gradients in their shapes", () => {
+    const x = tf.tensor2d([[1, 2, 4]]);
+    const expected = normalize(layerNorm(), x, { gamma: tf.tensor1d([1, 2, 3]) }).y.dataSync();
+    for (const gamma of [tf.tensor1d([1, 2, 3], "int32"), tf.tensor2d([[1, 2, 3]])]) {
+      expect([...normalize(layerNorm(), x, { gamma }).y.dataSync()]).toEqual([...expected]);
+    }
+    const dGamma = tf.grad((gamma) => tf.sum(normalize(layerNorm(), x, { gamma }).y))(
+      tf.tensor2d([[1, 2, 3]]),
+    );
+    expect(dGamma.shape).toEqual([1, 3]);
+  });
+
   it("says what does not fit", () => {
     const x = tf.zeros([2, 4]);
     expect(() => normalize(layerNorm(), x, { gamma: tf.ones([3]) })).toThrow(
@@ -149,6 +161,54 @@ describe.each(backends)("%s", (backend) => {
       "groupNorm: groups must divide the 4 channels of axis -1, got 3; 1, 2, 4 would",
     );
     expect(() => normalize(batchNorm(), x, { variance: tf.ones([4]) })).toThrow(TypeError);
+    expect(() => normalize(batchNorm(), x, { mean: tf.ones([4]) })).toThrow(
+      new TypeError("batchNorm: mean and variance must be given together, or neither of them"),
+    );
+    expect(() =>
+      normalize(layerNorm({ axis: [1, 2] }), tf.zeros([2, 3, 4]), { gamma: tf.ones([4, 3]) }),
+    ).toThrow("layerNorm: gamma must have shape [3, 4], got [4, 3]");
     expect(() => normalize(layerNorm(), tf.zeros([0, 4]))).toThrow("layerNorm: x is empty (shape [0, 4])");
   });
+});
+
+describe("install", () => {
+  const simd = WebAssembly.validate;
+  afterEach(() => {
+    WebAssembly.validate = simd;
+  });
+
+  it("says why the operation is not fused, and needs no SIMD for other backends", async () => {
+    await use("cpu");
+    expect(await install()).toEqual({
+      backend: "cpu",
+      fused: false,
+      trainingKernels: [],
+      reason: "the cpu backend has no fused kernels; the wasm backend has",
+    });
+    WebAssembly.validate = () => false;
+    expect(await install()).toMatchObject({
+      fused: false,
+      reason: expect.stringContaining("does not run WebAssembly with SIMD"),
+    });
+    expect(normalize(layerNorm(), tf.tensor2d([[1, 3]])).y.dataSync()[0]).toBeCloseTo(-1, 3);
+  });
+});
+
+it("a tensor that has no room raises, and spoils nothing", async () => {
+  await use("wasm");
+  await install();
+  const witness = tf.ones([4]);
+  const backend = tf.backend() as unknown as { wasm: { _malloc(bytes: number): number } };
+  const malloc = backend.wasm._malloc;
+  backend.wasm._malloc = () => 0;
+  try {
+    expect(() => normalize(layerNorm(), tf.engine().keep(witness))).toThrow(
+      new RangeError(
+        "evenkeel: TensorFlow.js's wasm memory has no room for 16 bytes more; dispose of tensors",
+      ),
+    );
+  } finally {
+    backend.wasm._malloc = malloc;
+  }
+  expect([...witness.dataSync()]).toEqual([1, 1, 1, 1]);
 });

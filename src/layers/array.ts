@@ -16,7 +16,8 @@ export class BackendArray implements PlainArray {
   private released = false;
 
   constructor(
-    private readonly kernels: Kernels<unknown>,
+    /** The backend that it lives in. */
+    readonly kernels: Kernels<unknown>,
     /** The backend's own name for it: a byte address in wasm. */
     readonly handle: unknown,
     readonly shape: readonly number[],

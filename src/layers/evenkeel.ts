@@ -9,7 +9,7 @@ import type { Kernels, Values } from "../kernels/contract.js";
 import { reference } from "../kernels/reference/reference.js";
 import { OwnHeap } from "../kernels/wasm/heap.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
-import type { Norm, Plan } from "../norms/norm.js";
+import { fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
 import { sizeOf } from "../view.js";
 import { BackendArray, type PlainArray } from "./array.js";
 
@@ -98,6 +98,11 @@ export class Evenkeel {
 
   /** An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use. */
   array(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
+    if (!Array.isArray(shape) || shape.some((length) => !Number.isInteger(length) || length < 0)) {
+      throw new RangeError(
+        `array: shape must have whole, non-negative lengths, got ${JSON.stringify(shape)}`,
+      );
+    }
     const size = sizeOf(shape);
     if (values && values.length !== size) {
       throw new RangeError(`array: shape [${shape.join(", ")}] holds ${size} values, got ${values.length}`);
@@ -119,11 +124,11 @@ export class Evenkeel {
    */
   forward<T extends PlainArray>(norm: Norm, x: T, parameters: Parameters = {}): ForwardResult<T> {
     const plan = norm.plan(x.shape);
-    const given = checkGiven(norm, parameters);
+    const given = statisticsGiven(norm, parameters.mean, parameters.variance);
     const { gamma, beta } = parameters;
-    const call = new Call(this, norm.name, x);
+    const call = new Call(this, this.kernels, norm.name, x);
     try {
-      const input = call.ordered(this.kernels, "x", x, plan);
+      const input = call.ordered("x", x, plan);
       const output = call.result(plan.shape);
       const mean = norm.centered ? call.statistic("mean", parameters.mean, plan) : undefined;
       const variance = call.statistic("variance", parameters.variance, plan);
@@ -139,7 +144,7 @@ export class Evenkeel {
         gamma: call.input("gamma", gamma, plan.parameterShape)?.handle,
         beta: call.input("beta", beta, plan.parameterShape)?.handle,
       });
-      const y = call.give<T>(call.restored(this.kernels, output, plan));
+      const y = call.give<T>(call.restored(output, plan));
       if (given) {
         const statistics = { mean: parameters.mean, variance: parameters.variance as Input };
         return { y, saved: { norm, plan, x, gamma, beta, ...statistics, given } };
@@ -157,10 +162,10 @@ export class Evenkeel {
    */
   backward<T extends PlainArray>(saved: Saved<T>, dy: T): BackwardResult<T> {
     const { norm, plan, x, given } = saved;
-    const call = new Call(this, norm.name, x);
+    const call = new Call(this, this.kernels, norm.name, x);
     try {
-      const upstream = call.ordered(this.kernels, "dy", dy, plan);
-      const input = call.ordered(this.kernels, "x", x, plan);
+      const upstream = call.ordered("dy", dy, plan);
+      const input = call.ordered("x", x, plan);
       const output = call.result(plan.shape);
       const dGamma = saved.gamma && call.result(plan.parameterShape);
       const dBeta = saved.beta && call.result(plan.parameterShape);
@@ -178,22 +183,12 @@ export class Evenkeel {
         dGamma: dGamma?.handle,
         dBeta: dBeta?.handle,
       });
-      const dx = call.give<T>(call.restored(this.kernels, output, plan));
+      const dx = call.give<T>(call.restored(output, plan));
       return { dx, dGamma: dGamma && call.give<T>(dGamma), dBeta: dBeta && call.give<T>(dBeta) };
     } finally {
       call.end();
     }
   }
-}
-
-function checkGiven(norm: Norm, { mean, variance }: Parameters): boolean {
-  if (!norm.centered && mean !== undefined) {
-    throw new TypeError(`${norm.name}: mean must be left out, this normalization takes none`);
-  }
-  if (norm.centered && (mean === undefined) !== (variance === undefined)) {
-    throw new TypeError(`${norm.name}: mean and variance must be given together, or neither of them`);
-  }
-  return variance !== undefined;
 }
 
 /** The arrays of one call: copies of plain inputs, and results that go the way that x came. */
@@ -203,6 +198,7 @@ class Call {
 
   constructor(
     private readonly ek: Evenkeel,
+    private readonly kernels: Kernels<unknown>,
     private readonly norm: string,
     x: PlainArray,
   ) {
@@ -218,20 +214,34 @@ class Call {
   input(name: string, values: Input | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
     const flat = ArrayBuffer.isView(values);
-    const length = flat ? values.length : sizeOf(values.shape);
-    if (length !== sizeOf(shape)) {
-      const got = flat ? `${length} values` : `[${values.shape.join(", ")}]`;
+    const given = flat ? [values.length] : values.shape;
+    if (!Array.isArray(given)) {
+      throw new TypeError(
+        `${this.norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${JSON.stringify(values)}`,
+      );
+    }
+    if (!fitsShape(given, shape)) {
+      const got = flat ? `${values.length} values` : `[${given.join(", ")}]`;
       throw new RangeError(`${this.norm}: ${name} must have shape [${shape.join(", ")}], got ${got}`);
     }
     if (values instanceof BackendArray) {
       values.check(`${this.norm}: ${name}`);
-      return values;
+      if (values.kernels === this.kernels) return values;
+      throw new TypeError(
+        `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
+      );
     }
-    return this.result(shape, flat ? values : values.data);
+    const data = flat ? values : values.data;
+    if (data.length !== sizeOf(shape)) {
+      throw new RangeError(
+        `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
+      );
+    }
+    return this.result(shape, data);
   }
 
   /** An array of x's shape, with its axes in the plan's order. */
-  ordered(kernels: Kernels<unknown>, name: string, array: PlainArray, plan: Plan): BackendArray {
+  ordered(name: string, array: PlainArray, plan: Plan): BackendArray {
     if (
       array.shape.length !== plan.shape.length ||
       array.shape.some((length, axis) => length !== plan.shape[axis])
@@ -244,17 +254,17 @@ class Call {
     const input = this.input(name, array, plan.shape);
     if (!plan.order) return input;
     const moved = this.result(plan.shape);
-    kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
+    this.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
     return moved;
   }
 
   /** A result with its axes back where x has them. */
-  restored(kernels: Kernels<unknown>, moved: BackendArray, plan: Plan): BackendArray {
+  restored(moved: BackendArray, plan: Plan): BackendArray {
     const { order, shape } = plan;
     if (!order) return moved;
     const array = this.result(shape);
     const back = order.map((_, axis) => order.indexOf(axis));
-    kernels.transpose(
+    this.kernels.transpose(
       moved.handle,
       array.handle,
       order.map((axis) => shape[axis]),

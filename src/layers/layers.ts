@@ -38,7 +38,7 @@ export abstract class NormLayer {
   protected constructor(
     protected readonly ek: Evenkeel,
     readonly norm: Norm,
-    shape: readonly number[],
+    private readonly shape: readonly number[],
     { scale = true, center = true }: AffineOptions,
   ) {
     if (scale) this.gamma = ek.array(shape, new Float32Array(sizeOf(shape)).fill(1));
@@ -58,6 +58,13 @@ export abstract class NormLayer {
   /** y, of x's shape, where x lives. x is kept (not copied) for `backward`. */
   forward<T extends PlainArray>(x: T): T {
     this.forget();
+    const { parameterShape } = this.norm.plan(x.shape);
+    if (parameterShape.join() !== this.shape.join()) {
+      throw new RangeError(
+        `${this.norm.name}: this layer was made for [${this.shape.join(", ")}], got x of shape [${x.shape.join(", ")}], ` +
+          `which has [${parameterShape.join(", ")}] there`,
+      );
+    }
     const { y, saved } = this.run(x);
     this.saved = saved;
     return y;
@@ -206,6 +213,11 @@ export class BatchNorm extends NormLayer {
     if (!(momentum >= 0 && momentum <= 1)) {
       throw new RangeError(
         `BatchNorm: momentum must be from 0 to 1 (the weight of the old value), got ${momentum}`,
+      );
+    }
+    if (runningVariance !== "biased" && runningVariance !== "unbiased") {
+      throw new RangeError(
+        `BatchNorm: runningVariance must be "biased" or "unbiased", got "${runningVariance}"`,
       );
     }
     super(ek, batchNorm({ axis, epsilon }), featureShape("BatchNorm", channels), affine);

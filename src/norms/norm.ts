@@ -54,8 +54,34 @@ export function planOf(
   };
 }
 
+/**
+ * Whether statistics are given: mean and variance together, or variance alone where nothing is centred.
+ * @throws TypeError for any other choice of them
+ */
+export function statisticsGiven(norm: Norm, mean: unknown, variance: unknown): boolean {
+  if (!norm.centered && mean !== undefined) {
+    throw new TypeError(`${norm.name}: mean must be left out, this normalization takes none`);
+  }
+  if (norm.centered && (mean === undefined) !== (variance === undefined)) {
+    throw new TypeError(`${norm.name}: mean and variance must be given together, or neither of them`);
+  }
+  return variance !== undefined;
+}
+
+/** Whether values of this shape can stand for those of the expected one: the same, but for lengths of 1, or flat. */
+export function fitsShape(shape: readonly number[], expected: readonly number[]): boolean {
+  const long = (lengths: readonly number[]) => lengths.filter((length) => length !== 1);
+  const flat = shape.length === 1 && shape[0] === sizeOf(expected);
+  return flat || long(shape).join() === long(expected).join();
+}
+
 /** An array's axes, or a RangeError that says what is wrong with them. */
 export function checkShape(norm: string, shape: readonly number[], leastRank: number, axes: string): void {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(
+      `${norm}: x must be an array with a shape, such as { shape: [2, 3], data }, got ${typeof shape} for its shape`,
+    );
+  }
   const text = `[${shape.join(", ")}]`;
   if (shape.length < leastRank) {
     throw new RangeError(`${norm}: x must have at least ${leastRank} axes (${axes}), got shape ${text}`);

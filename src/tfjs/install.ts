@@ -10,6 +10,7 @@ import {
   applyBatch,
   BatchNormalization,
   type BatchState,
+  channelAxis,
   GroupNormalization,
   InstanceNormalization,
   LayerNormalization,
@@ -23,8 +24,10 @@ export interface Installed {
   backend: string;
   /** Whether the operation runs fused kernels there; else it is composed from tf operations, with the same results. */
   fused: boolean;
-  /** Training kernels that the wasm backend lacked, or had slower. */
+  /** Training kernels of the wasm backend that it lacked, or had slower; none where they cannot run. */
   trainingKernels: string[];
+  /** Why the operation is not fused, where it is not. */
+  reason?: string;
 }
 
 /**
@@ -36,12 +39,23 @@ export interface Installed {
  */
 export async function install(): Promise<Installed> {
   await tf.ready();
-  useFused(await normalizationModule());
-  const trainingKernels = registerTrainingKernels(await compileTraining());
   useInBuiltInLayers();
   registerLayers();
   const backend = tf.getBackend();
-  return { backend, fused: fusedKernels(tf.backend()) !== null, trainingKernels };
+  try {
+    useFused(await normalizationModule());
+    const trainingKernels = registerTrainingKernels(await compileTraining());
+    if (fusedKernels(tf.backend())) return { backend, fused: true, trainingKernels };
+  } catch (error) {
+    // the engine has no SIMD, which the other backends do not need
+    return { backend, fused: false, trainingKernels: [], reason: String(error) };
+  }
+  const reason =
+    backend === "wasm"
+      ? "TensorFlow.js runs threads, on whose memory the kernels cannot stand; " +
+        'tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false) before tf.setBackend("wasm") turns them off'
+      : `the ${backend} backend has no fused kernels; the wasm backend has`;
+  return { backend, fused: false, trainingKernels: [], reason };
 }
 
 interface BuiltInState {
@@ -49,17 +63,17 @@ interface BuiltInState {
   readonly epsilon: number;
 }
 
-/** Their state has the names of ours, so what they do when called can be ours too. */
+/** Their state has the names of ours, so what they do when called can be ours too. The names keep those of users. */
 function useInBuiltInLayers(): void {
-  const layer = prototypeOf(builtIn.layerNormalization({}));
+  const layer = prototypeOf(builtIn.layerNormalization({ name: "evenkeel_probe" }));
   layer.call = function (this: AffineState & BuiltInState, inputs) {
     return apply(this, layerNorm({ axis: this.axis, epsilon: this.epsilon }), inputs);
   };
-  const batch = prototypeOf(builtIn.batchNormalization({}));
+  const batch = prototypeOf(builtIn.batchNormalization({ name: "evenkeel_probe" }));
   batch.call = function (this: BatchState & BuiltInState, inputs, { training = false }) {
     return applyBatch(
       this,
-      batchNorm({ axis: this.axis as number, epsilon: this.epsilon }),
+      batchNorm({ axis: channelAxis("BatchNormalization", this.axis), epsilon: this.epsilon }),
       inputs,
       training,
     );

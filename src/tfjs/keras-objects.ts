@@ -19,9 +19,9 @@ export interface SavedObject {
 
 export type Option<T> = string | T | SavedObject;
 
-export const initializer = resolver<Initializer>("initializer", initializers);
-export const regularizer = resolver<Regularizer>("regularizer", regularizers);
-export const constraint = resolver<Constraint>("constraint", constraints);
+export const initializer = resolver<Initializer>("initializers", initializers);
+export const regularizer = resolver<Regularizer>("regularizers", regularizers);
+export const constraint = resolver<Constraint>("constraints", constraints);
 
 /** What a saved model holds of it; null for none. */
 export function saved(object: Serializable | undefined): serialization.ConfigDict | null {
@@ -32,15 +32,18 @@ function resolver<T extends Serializable>(kind: string, factories: object) {
   return (layer: string, name: string, option: Option<T> | null | undefined): T | undefined => {
     if (option === null || option === undefined) return undefined;
     if (option instanceof serialization.Serializable) return option as T;
+    const { classNameMap } = serialization.SerializationMap.getMap();
     if (typeof option === "string") {
       const factory = (factories as Record<string, (config?: object) => T>)[option];
       if (factory) return factory({});
+      const known = classNameMap[option];
+      if (known) return known[1](known[0], {}) as T;
       throw new RangeError(
-        `${layer}: ${name} must name an ${kind} of TensorFlow.js, got "${option}"; it has ${Object.keys(factories).join(", ")}`,
+        `${layer}: ${name} must name one of TensorFlow.js's ${kind}, got "${option}"; there are ${Object.keys(factories).join(", ")}`,
       );
     }
     const { className, config } = option as SavedObject;
-    const known = serialization.SerializationMap.getMap().classNameMap[className];
+    const known = classNameMap[className];
     if (known) return known[1](known[0], config) as T;
     throw new RangeError(
       `${layer}: ${name} names the class "${className}", which is not registered; register it with tf.serialization.registerClass`,

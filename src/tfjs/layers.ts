@@ -5,7 +5,7 @@
  *     model.add(layers.groupNormalization({ groups: 8 }));
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
+import { layers as builtIn, InputSpec, type LayerVariable } from "@tensorflow/tfjs-layers";
 import { updateRunning } from "../moments.js";
 import { batchNorm } from "../norms/batch.js";
 import { groupNorm } from "../norms/group.js";
@@ -56,8 +56,8 @@ export interface RMSNormalizationArgs extends LayerArgs {
 }
 
 export interface ChannelArgs extends AffineArgs {
-  /** The axis of the channels. Default −1. */
-  axis?: number;
+  /** The axis of the channels; a list of one, as Keras saves it, is the same. Default −1. */
+  axis?: number | number[];
 }
 
 export interface GroupNormalizationArgs extends ChannelArgs {
@@ -84,9 +84,18 @@ export interface BatchState extends AffineState {
   readonly momentum: number;
 }
 
+/** gamma and beta, flat: Keras's weights have the order of `axis` as it was given, ours that of the axes. */
+function affineOf({ gamma, beta }: AffineState) {
+  const flat = (weight?: LayerVariable | null) => {
+    const values = weight?.read();
+    return values && values.rank > 1 ? tf.reshape(values, [-1]) : values;
+  };
+  return { gamma: flat(gamma), beta: flat(beta) };
+}
+
 /** What a normalization layer does when it is called. */
-export function apply({ gamma, beta }: AffineState, norm: Norm, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-  return tf.tidy(() => normalize(norm, oneTensor(inputs), { gamma: gamma?.read(), beta: beta?.read() }).y);
+export function apply(state: AffineState, norm: Norm, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+  return tf.tidy(() => normalize(norm, oneTensor(inputs), affineOf(state)).y);
 }
 
 /** The same for batch normalization: in training it takes the batch's statistics and moves the moving ones. */
@@ -98,7 +107,7 @@ export function applyBatch(
 ): tf.Tensor {
   return tf.tidy(() => {
     const x = oneTensor(inputs);
-    const affine = { gamma: state.gamma?.read(), beta: state.beta?.read() };
+    const affine = affineOf(state);
     const { movingMean, movingVariance } = state;
     if (!training) {
       return normalize(norm, x, { ...affine, mean: movingMean.read(), variance: movingVariance.read() }).y;
@@ -147,11 +156,28 @@ function warnOfSingleValues(shape: number[]): void {
 }
 
 function oneTensor(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-  return Array.isArray(inputs) ? inputs[0] : inputs;
+  if (!Array.isArray(inputs)) return inputs;
+  if (inputs.length === 1) return inputs[0];
+  throw new TypeError(
+    `a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
+  );
 }
 
 function oneShape(shape: Shape | Shape[]): Shape {
-  return Array.isArray(shape[0]) ? (shape[0] as Shape) : (shape as Shape);
+  if (!Array.isArray(shape[0])) return shape as Shape;
+  if (shape.length === 1) return shape[0];
+  throw new TypeError(
+    `a normalization layer takes one input, got ${shape.length}; join them first, or give each a layer`,
+  );
+}
+
+/** The axis of the channels. Keras saves it as a list of one. */
+export function channelAxis(layer: string, axis: number | number[]): number {
+  const [one, ...more] = typeof axis === "number" ? [axis] : axis;
+  if (one !== undefined && more.length === 0) return one;
+  throw new TypeError(
+    `${layer}: axis must be a single one, that of the channels, got [${[axis].flat().join(", ")}]`,
+  );
 }
 
 interface Made {
@@ -201,7 +227,7 @@ abstract class NormalizationLayer extends builtIn.Layer implements AffineState {
       const length = shape[resolveAxis(this.getClassName(), axis, shape.length)];
       if (length !== null) return length;
       throw new RangeError(
-        `${this.getClassName()}: axis ${axis} must have a known length, got input shape [${shape.join(", ")}]; ` +
+        `${this.getClassName()}: axis ${axis} must have a known length, got input shape [${shape.map(String).join(", ")}]; ` +
           "name another axis, or give the model's input a shape",
       );
     });
@@ -209,6 +235,9 @@ abstract class NormalizationLayer extends builtIn.Layer implements AffineState {
     this.norm().plan(shape.map((length) => length ?? 2));
     if (this.scale) this.gamma = this.affineWeight(this.gammaName, lengths, this.makes.gamma);
     if (this.center) this.beta = this.affineWeight("beta", lengths, this.makes.beta);
+    const named = axes.map((axis) => resolveAxis(this.getClassName(), axis, shape.length));
+    const lengthOf = Object.fromEntries(named.map((axis, i) => [axis, lengths[i]]));
+    this.inputSpec = [new InputSpec({ ndim: shape.length, axes: lengthOf })];
     super.build(inputShape);
   }
 
@@ -294,7 +323,7 @@ export class GroupNormalization extends NormalizationLayer {
   readonly groups: number;
 
   constructor(args: GroupNormalizationArgs = {}) {
-    super(args);
+    super({ ...args, axis: channelAxis("GroupNormalization", args.axis ?? -1) });
     this.groups = args.groups ?? 32;
   }
 
@@ -313,7 +342,7 @@ export class InstanceNormalization extends NormalizationLayer {
   static readonly className: string = "InstanceNormalization";
 
   constructor(args: ChannelArgs = {}) {
-    super(args);
+    super({ ...args, axis: channelAxis("InstanceNormalization", args.axis ?? -1) });
   }
 
   protected norm(): Norm {
@@ -321,7 +350,10 @@ export class InstanceNormalization extends NormalizationLayer {
   }
 }
 
-/** Batch normalization (Ioffe & Szegedy 2015): the batch's statistics in training, moving ones otherwise. */
+/**
+ * Batch normalization (Ioffe & Szegedy 2015): the batch's statistics in training, moving ones otherwise. As in
+ * TensorFlow.js, and other than in Keras, a layer with `trainable = false` still takes the batch's in training.
+ */
 export class BatchNormalization extends NormalizationLayer implements BatchState {
   static readonly className: string = "BatchNormalization";
   readonly momentum: number;
@@ -331,9 +363,14 @@ export class BatchNormalization extends NormalizationLayer implements BatchState
   private readonly movingInitializers: { mean?: Initializer; variance?: Initializer };
 
   constructor(args: BatchNormalizationArgs = {}) {
-    super(args);
+    super({ ...args, axis: channelAxis("BatchNormalization", args.axis ?? -1) });
     const name = this.getClassName();
     this.momentum = args.momentum ?? 0.99;
+    if (!(this.momentum >= 0 && this.momentum <= 1)) {
+      throw new RangeError(
+        `${name}: momentum must be from 0 to 1 (the weight of the old value), got ${args.momentum}`,
+      );
+    }
     this.movingInitializers = {
       mean: initializer(name, "movingMeanInitializer", args.movingMeanInitializer ?? "zeros"),
       variance: initializer(name, "movingVarianceInitializer", args.movingVarianceInitializer ?? "ones"),

@@ -7,9 +7,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
-import type { Norm, Plan } from "../norms/norm.js";
+import { fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
 import type { View } from "../view.js";
-import { addressOf, heapOf, type WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
@@ -38,15 +38,7 @@ export interface Normalized {
  */
 export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
   const plan = norm.plan(x.shape);
-  const { gamma, beta, mean, variance } = parameters;
-  const given = variance !== undefined;
-  if (given && (mean !== undefined) !== norm.centered) {
-    throw new TypeError(`${norm.name}: mean and variance must be given together; RMS takes variance alone`);
-  }
-  checkLength(norm, "gamma", gamma, plan.parameterShape);
-  checkLength(norm, "beta", beta, plan.parameterShape);
-  checkLength(norm, "mean", mean, plan.statisticsShape);
-  checkLength(norm, "variance", variance, plan.statisticsShape);
+  const given = statisticsGiven(norm, parameters.mean, parameters.variance);
   registerFor(tf.getBackend());
   const attributes: Attributes = {
     statistics: plan.statistics,
@@ -55,14 +47,17 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
     parameterShape: plan.parameterShape,
     epsilon: norm.epsilon,
     centered: norm.centered,
-    scale: gamma !== undefined,
-    offset: beta !== undefined,
+    scale: parameters.gamma !== undefined,
+    offset: parameters.beta !== undefined,
     given,
   };
   return tf.tidy(() => {
-    // to cast float32 to float32 is a copy
-    const input = moved(x.dtype === "float32" ? x : tf.cast(x, "float32"), plan.order);
-    const inputs = [input, gamma, beta, mean, variance].filter((tensor) => tensor !== undefined);
+    const others = (["gamma", "beta", "mean", "variance"] as const).map((name) => {
+      const shape = name === "gamma" || name === "beta" ? plan.parameterShape : plan.statisticsShape;
+      return parameters[name] && fitted(norm, name, parameters[name], shape);
+    });
+    const input = moved(floats(x), plan.order);
+    const inputs = [input, ...others].filter((tensor) => tensor !== undefined);
     const outputs = run(NORMALIZE, inputs, attributes);
     const y = moved(
       outputs[0],
@@ -77,16 +72,20 @@ function moved(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
   return order ? tf.transpose(x, [...order]) : x;
 }
 
-function checkLength(
-  norm: Norm,
-  name: string,
-  tensor: tf.Tensor | undefined,
-  shape: readonly number[],
-): void {
-  if (tensor === undefined || tensor.size === tf.util.sizeFromShape([...shape])) return;
-  throw new RangeError(
-    `${norm.name}: ${name} must have shape [${shape.join(", ")}], got [${tensor.shape.join(", ")}]`,
-  );
+/** As float32; what is float32 already is left alone, since a cast would copy it. */
+function floats(tensor: tf.Tensor): tf.Tensor {
+  return tensor.dtype === "float32" ? tensor : tf.cast(tensor, "float32");
+}
+
+/** A parameter or statistic as float32 of the plan's shape, so that its gradient goes back in its own. */
+function fitted(norm: Norm, name: string, tensor: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  if (!fitsShape(tensor.shape, shape)) {
+    throw new RangeError(
+      `${norm.name}: ${name} must have shape [${shape.join(", ")}], got [${tensor.shape.join(", ")}]`,
+    );
+  }
+  const same = tensor.shape.join() === shape.join();
+  return floats(same ? tensor : tf.reshape(tensor, [...shape]));
 }
 
 /** What both kernels are told. `scale`, `offset` and `given` say which of the optional inputs are there. */
@@ -257,8 +256,8 @@ function fused(
 ): tf.TensorInfo[] {
   const { statistics, parameters, statisticsShape, epsilon, centered, given } = attributes;
   const tensors = named(inputs, attributes);
-  const y = backend.makeOutput(tensors.x.shape, "float32");
-  const room = () => backend.makeOutput([...statisticsShape], "float32");
+  const y = outputOn(backend, tensors.x.shape);
+  const room = () => outputOn(backend, statisticsShape);
   const mean = given ? tensors.mean : centered ? room() : undefined;
   const variance = given ? (tensors.variance as tf.TensorInfo) : room();
   const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
@@ -285,9 +284,9 @@ function fusedGradient(
 ): tf.TensorInfo[] {
   const { statistics, parameters, parameterShape, epsilon, given, scale, offset } = attributes;
   const { dy, x, gamma, mean, variance } = gradientInputs(list, attributes);
-  const dx = backend.makeOutput(x.shape, "float32");
-  const dGamma = scale ? backend.makeOutput([...parameterShape], "float32") : undefined;
-  const dBeta = offset ? backend.makeOutput([...parameterShape], "float32") : undefined;
+  const dx = outputOn(backend, x.shape);
+  const dGamma = scale ? outputOn(backend, parameterShape) : undefined;
+  const dBeta = offset ? outputOn(backend, parameterShape) : undefined;
   const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
   kernels.backward({
     dy: addressOf(backend, dy),

@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compile, Scratch } from "../kernels/wasm/wasm.js";
 import { binary } from "./training-binary.js";
-import { addressOf, heapOf, type WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 /** What assembly/training.ts exports; addresses in bytes. */
 interface Exports {
@@ -117,7 +117,7 @@ function matMul(
   const batchShape = tf.broadcast_util.assertAndGetBroadcastShape(batchShapeA, batchShapeB);
   const batch = tf.util.sizeFromShape(batchShape);
   const { backend, exports } = host;
-  const y = backend.makeOutput([...batchShape, m, n], "float32");
+  const y = outputOn(backend, [...batchShape, m, n]);
   if (batch * m * n === 0) return y;
 
   const scratch = host.scratch.atLeast(exports.matMulScratchBytes());
@@ -215,7 +215,7 @@ function convolve(
 ): tf.TensorInfo {
   const { batchSize, inHeight, inWidth, inChannels, filterHeight, filterWidth } = info;
   const shape = x ? info.filterShape : [batchSize, inHeight, inWidth, inChannels];
-  const gradient = backend.makeOutput(shape, "float32");
+  const gradient = outputOn(backend, shape);
   if (tf.util.sizeFromShape(shape) === 0) return gradient;
   const matMulBytes = exports.matMulScratchBytes();
   const patch = filterHeight * filterWidth * inChannels;
@@ -272,7 +272,7 @@ function depthwise(
   filter: tf.TensorInfo | undefined,
 ): tf.TensorInfo {
   const shape = x ? info.filterShape : info.inShape;
-  const gradient = backend.makeOutput(shape, "float32");
+  const gradient = outputOn(backend, shape);
   if (tf.util.sizeFromShape(shape) === 0) return gradient;
   const multiplier = info.filterShape[3];
   exports.depthwiseBackward(
@@ -318,7 +318,7 @@ function segmentSum(
     );
   }
   const values = x.dtype === "float32" ? x : call(host, tf.Cast, x, { dtype: "float32" });
-  const y = backend.makeOutput([numSegments, ...shape], "float32");
+  const y = outputOn(backend, [numSegments, ...shape]);
   const size = tf.util.sizeFromShape(shape);
   const [atX, atIds, atY] = [values, ids, y].map((tensor) => addressOf(backend, tensor));
   exports.segmentSum(atX, atIds, atY, rows, size, numSegments);

@@ -29,10 +29,8 @@ export function heapOf(backend: WasmBackend): Heap | undefined {
     allocate(bytes) {
       // above 2 GiB the backend's allocator gives negative numbers
       const address = backend.wasm._malloc(bytes) >>> 0;
-      if (address !== 0) return address;
-      throw new RangeError(
-        `evenkeel: TensorFlow.js's wasm memory has no room for ${bytes} bytes more; dispose of tensors`,
-      );
+      if (address === 0) throw noRoom(bytes);
+      return address;
     },
     release: (address) => backend.wasm._free(address),
   };
@@ -41,4 +39,21 @@ export function heapOf(backend: WasmBackend): Heap | undefined {
 /** The byte address of a tensor's values; only until the next allocation is it sure to hold them. */
 export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
   return backend.dataIdMap.get(tensor.dataId).memoryOffset >>> 0;
+}
+
+/** A float32 tensor for a kernel to write. The backend itself hands out address 0 where there is no room. */
+export function outputOn(backend: WasmBackend, shape: readonly number[]): TensorInfo {
+  const output = backend.makeOutput([...shape], "float32");
+  const elements = shape.reduce((size, length) => size * length, 1);
+  if (elements > 0 && addressOf(backend, output) === 0) {
+    backend.disposeData(output.dataId);
+    throw noRoom(elements * 4);
+  }
+  return output;
+}
+
+function noRoom(bytes: number): RangeError {
+  return new RangeError(
+    `evenkeel: TensorFlow.js's wasm memory has no room for ${bytes} bytes more; dispose of tensors`,
+  );
 }

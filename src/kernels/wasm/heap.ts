@@ -60,9 +60,9 @@ export class OwnHeap implements Heap {
   private grow(bytes: number): void {
     const before = this.memory.buffer.byteLength / PAGE;
     const needed = Math.ceil(bytes / PAGE);
-    const pages = Math.max(needed, Math.min(before >> 1, MOST_PAGES - before));
+    let pages = Math.max(needed, Math.min(before >> 1, MOST_PAGES - before));
     try {
-      this.memory.grow(pages);
+      pages = this.growBy(pages, needed);
     } catch {
       throw new RangeError(
         `evenkeel: ${bytes} bytes more do not fit into WebAssembly memory (${before * PAGE} of at most ${MOST_PAGES * PAGE} ` +
@@ -70,5 +70,16 @@ export class OwnHeap implements Heap {
       );
     }
     this.giveBack(before * PAGE, pages * PAGE);
+  }
+
+  /** By what is wanted, or, where the machine has not that much, by what is needed. */
+  private growBy(wanted: number, needed: number): number {
+    try {
+      this.memory.grow(wanted);
+      return wanted;
+    } catch {
+      this.memory.grow(needed);
+      return needed;
+    }
   }
 }

@@ -1,0 +1,66 @@
+/** Memory that is given back is given out again; there is no hole that grows. */
+import { describe, expect, it } from "vitest";
+import { OwnHeap } from "../src/kernels/wasm/heap.js";
+import { Scratch } from "../src/kernels/wasm/wasm.js";
+import { random } from "./numerics.js";
+
+const bytesOf = (heap: OwnHeap) => heap.memory.buffer.byteLength;
+
+describe("OwnHeap", () => {
+  it("does not grow while as much is given back as is taken", () => {
+    const heap = new OwnHeap();
+    for (let round = 0; round < 100; round++) {
+      const addresses = [300_000, 200_000, 100_000].map((bytes) => heap.allocate(bytes));
+      for (const address of addresses) heap.release(address);
+    }
+    expect(bytesOf(heap)).toBe(16 * 65536);
+  });
+
+  it("joins neighbours that are free, in whatever order they became so", () => {
+    const heap = new OwnHeap();
+    const parts = Array.from({ length: 10 }, () => heap.allocate(100_000));
+    const before = bytesOf(heap);
+    for (const i of [3, 1, 2, 0, 9, 7, 8, 4, 6, 5]) heap.release(parts[i]);
+    expect(heap.allocate(1_000_000)).toBe(parts[0]);
+    expect(bytesOf(heap)).toBe(before);
+  });
+
+  it("never gives out the same bytes twice, nor address 0, and aligns to a cache line", () => {
+    const heap = new OwnHeap();
+    const next = random(3);
+    const held: [start: number, end: number][] = [];
+    for (let round = 0; round < 2000; round++) {
+      if (held.length > 20 || (held.length > 0 && next() < 0.4)) {
+        const [[start]] = held.splice(Math.floor(next() * held.length), 1);
+        heap.release(start);
+      } else {
+        const bytes = Math.floor(next() * 5000);
+        const start = heap.allocate(bytes);
+        expect(start % 64).toBe(0);
+        expect(start).toBeGreaterThan(0);
+        expect(held.every(([from, to]) => start + bytes <= from || start >= to)).toBe(true);
+        held.push([start, start + bytes]);
+      }
+    }
+  });
+
+  it("reaches beyond 2 GiB, and says when there is no room", () => {
+    const heap = new OwnHeap();
+    const large = heap.allocate(2 ** 31);
+    const beyond = heap.allocate(1024);
+    expect(beyond).toBeGreaterThan(2 ** 31);
+    const values = new Float32Array(heap.memory.buffer, beyond, 256).fill(7);
+    expect(values[255]).toBe(7);
+    expect(() => heap.allocate(2 ** 32)).toThrow("4294967296 bytes more do not fit into WebAssembly memory");
+    heap.release(large);
+    expect(heap.allocate(2 ** 31)).toBe(large);
+  });
+});
+
+it("Scratch gives back what it outgrew", () => {
+  const heap = new OwnHeap();
+  const scratch = new Scratch(heap);
+  for (let bytes = 1000; bytes < 500_000; bytes += 1000) scratch.atLeast(bytes);
+  expect(bytesOf(heap)).toBeLessThan(32 * 65536);
+  expect(scratch.atLeast(10)).toBe(scratch.atLeast(499_000));
+});
