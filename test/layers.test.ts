@@ -11,6 +11,7 @@ import {
   LayerNorm,
   layerNorm,
   legalGroups,
+  type Norm,
   open,
   type PlainArray,
   RMSNorm,
@@ -370,6 +371,13 @@ describe("errors", async () => {
       () => ek.forward(layerNorm(), new Float32Array(3) as unknown as PlainArray),
       new TypeError(
         "layerNorm: x must be an array with a shape, such as { shape: [2, 3], data }, got undefined for its shape",
+      ),
+    ],
+    [
+      "a norm that was not called",
+      () => ek.forward(layerNorm as unknown as Norm, zeros(2, 3)),
+      new TypeError(
+        "forward: norm must be a description, such as layerNorm(); call the function that makes it",
       ),
     ],
     [

@@ -42,6 +42,10 @@ const size = (text: string): [number, number] => {
 const quoted = (argument: string) =>
   /^[\w./,:=@%+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
+/** What makes it again, from the repository's folder. `npm start` names the subcommand itself. */
+const commandOf = ([, ...options]: string[]) =>
+  ["npm start", ...(options.length > 0 ? ["--", ...options.map(quoted)] : [])].join(" ");
+
 const usually = (text: string, name: keyof (typeof usual)["mlp"]) =>
   `${text} (default: ${usual.mlp[name]} for mlp, ${usual.cnn[name]} for cnn)`;
 
@@ -86,7 +90,7 @@ program
   .action(async (options: CompareOptions) => {
     // TensorFlow.js and the plots take half a second to load, which help and usage errors need not wait for
     const { compare } = await import("./compare.js");
-    process.exitCode = await compare(options, ["evenkeel", ...process.argv.slice(2).map(quoted)].join(" "));
+    process.exitCode = await compare(options, commandOf(process.argv.slice(2)));
   });
 
 // a reader that has seen enough, such as head, is no failure of this program

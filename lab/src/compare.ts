@@ -9,7 +9,7 @@ import { type FailureError, UsageError } from "./errors.js";
 import { fits, type ModelSettings } from "./models.js";
 import { comparisonText, prepareFolder, writeComparison } from "./output.js";
 import { openDisplay } from "./progress.js";
-import type { Comparison, NormName, Trial } from "./results.js";
+import { type Comparison, guessingLevel, type NormName, type Trial } from "./results.js";
 import { type CompareOptions, normNames, usual, usualBatchSize } from "./settings.js";
 import { summaryText } from "./summary.js";
 import type { TrainingSettings, TrialSpec } from "./trial.js";
@@ -68,7 +68,9 @@ export async function compare(options: CompareOptions, command: string): Promise
   }
 
   const baseline = baselineOf(trialData);
-  const targetMetric = options.reach ?? Number(targetOf(trials, baseline).toFixed(3));
+  const level = guessingLevel(metric, baseline, data.heldOut.count);
+  const found = targetOf(trials, baseline, level);
+  const targetMetric = options.reach ?? (found === null ? null : Number(found.toFixed(3)));
   const measured = withTarget(trials, targetMetric);
   const comparison: Comparison = {
     evenkeel: version,
@@ -171,10 +173,21 @@ function announce(
   const lines = [
     `${colorsOf(process.stderr).bold("evenkeel compare")}  ${data.name}: ${data.train.count.toLocaleString("en-US")} examples to train on, ${data.heldOut.count.toLocaleString("en-US")} held out`,
     `${kind} of ${depth} layer${depth === 1 ? "" : "s"} of ${width}  ·  ${norms.join(", ")}  ·  ${seeds} seed${seeds === 1 ? "" : "s"}`,
+    described(data),
     count === 1 ? "1 trial" : `${count} trials, ${Math.min(threads, count)} at a time`,
     ...data.notes,
   ];
   process.stderr.write(`${lines.join("\n")}\n\n`);
+}
+
+/** What is predicted from what, so that a wrong target or an id among the inputs is seen before the training. */
+function described({ task, target, classes, features, inputShape }: Dataset): string {
+  const what = task === "classification" ? `${classes.length} classes` : "a number";
+  const from =
+    inputShape.length === 3
+      ? `images of ${inputShape.slice(0, 2).join("×")}`
+      : `${features.length} inputs: ${features.slice(0, 4).join(", ")}${features.length > 4 ? ", ..." : ""}`;
+  return `predicts "${target}" (${what}) from ${from}`;
 }
 
 function machine(): Comparison["machine"] {

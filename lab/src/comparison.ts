@@ -95,21 +95,21 @@ export function baselineOf({ task, classes, heldOut }: TrialData): number {
 }
 
 /**
- * Nine tenths of the way from guessing to the best metric of any epoch, where no target was named; a perfect metric
- * where no epoch was better than guessing, so that guessing never counts as reaching the target.
+ * Nine tenths of the way from guessing to the best metric of any epoch, where no target was named; null where no epoch
+ * was above `level`, up to which a metric is guessing.
  */
-export function targetOf(trials: readonly Trial[], baseline: number): number {
+export function targetOf(trials: readonly Trial[], baseline: number, level: number): number | null {
   let best = baseline;
   for (const { epochs } of trials) {
     for (const { metric } of epochs) best = Math.max(best, metric ?? baseline);
   }
-  return best === baseline ? 1 : baseline + 0.9 * (best - baseline);
+  return best <= level ? null : baseline + 0.9 * (best - baseline);
 }
 
 /** The trials with the first epoch at which each reached the target. */
-export function withTarget(trials: readonly Trial[], target: number): Trial[] {
+export function withTarget(trials: readonly Trial[], target: number | null): Trial[] {
   return trials.map((trial) => {
-    const reached = trial.epochs.find(({ metric }) => metric !== null && metric >= target);
+    const reached = trial.epochs.find(({ metric }) => metric !== null && target !== null && metric >= target);
     return { ...trial, epochsToTarget: reached?.epoch ?? null };
   });
 }

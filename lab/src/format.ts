@@ -57,7 +57,11 @@ export const count = (n: number, one: string, many = `${one}s`): string =>
 
 /** The target as the user gave it, without padding: "90 %", "0.8". */
 export const formatTarget = ({ metric, targetMetric }: Comparison): string =>
-  metric === "accuracy" ? `${Number((100 * targetMetric).toPrecision(6))}\u00a0%` : String(targetMetric);
+  targetMetric === null
+    ? "target"
+    : metric === "accuracy"
+      ? `${Number((100 * targetMetric).toPrecision(6))}\u00a0%`
+      : String(targetMetric);
 
 export const formatEpochs = (epochs: number | null): string =>
   epochs === null ? "–" : Number.isInteger(epochs) ? String(epochs) : epochs.toFixed(1);

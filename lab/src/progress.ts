@@ -95,6 +95,8 @@ function liveDisplay(metric: Metric, total: number, threads: number): Display {
       const facts = `loss ${formatNumber(progress.loss)}  ${metric === "accuracy" ? "" : "R² "}${share}`;
       return `  ${name}  ${bar}  ${facts}  ${colors.dim(timeLeft(left))}`;
     });
+    // always as many lines: log-update loses what stands above a picture that grows
+    while (lines.length < threads) lines.push("");
     const done = finished + trials.reduce((sum, { progress }) => sum + (progress?.done ?? 0), 0);
     const elapsed = (now - start) / 1000;
     // the first trial says little about the others

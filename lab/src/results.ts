@@ -39,7 +39,7 @@ export interface Trial {
   parameters: number;
   epochs: Epoch[];
   probes: Probe[];
-  /** Median wall time of one optimizer step (forward, backward, update), in milliseconds. */
+  /** Median wall time of one optimizer step (forward, backward, update) of the second half, in milliseconds. */
   stepMs: number;
   /** The first epoch whose metric reached the comparison's target, or null. */
   epochsToTarget: number | null;
@@ -91,8 +91,8 @@ export interface Comparison {
   };
   /** `accuracy` (share of right answers, 0 to 1) or `R²` (1 = perfect, 0 = no better than the mean). */
   metric: "accuracy" | "R²";
-  /** The metric's value that counts as reached. */
-  targetMetric: number;
+  /** The metric's value that counts as reached; null where nothing got beyond guessing, and none was named. */
+  targetMetric: number | null;
   model: { kind: "mlp" | "cnn"; depth: number; width: number; activation: string };
   training: { epochs: number; batchSize: number; learningRate: number; optimizer: string; seeds: number[] };
   /** True where the user stopped it: the trials are those that had finished. */
@@ -101,6 +101,12 @@ export interface Comparison {
   /** In the order that the user named them. */
   summaries: Summary[];
   trials: Trial[];
+}
+
+/** Up to here a metric is what a network that learnt nothing would give, as far as this much held-out data can tell. */
+export function guessingLevel(metric: Comparison["metric"], baseline: number, heldOutCount: number): number {
+  if (metric === "R²") return 0.01;
+  return baseline + 2 * Math.sqrt((baseline * (1 - baseline)) / Math.max(1, heldOutCount));
 }
 
 /** Median and range of those values that are numbers. */

@@ -36,7 +36,9 @@ export function summaryTable(comparison: Comparison): string {
       NORM_LABELS[norm],
       [best(summary, "metric", accuracy), lost && colors.red(lost)].filter((line) => line !== "").join("\n"),
       epochsToTarget.reached === 0
-        ? "never"
+        ? comparison.targetMetric === null
+          ? "–"
+          : "never"
         : best(summary, "epochsToTarget", epochs) + (share && between + share),
       best(summary, "stepMs", formatNumber(summary.stepMs.median)),
       best(summary, "gradientRatio", formatNumber(summary.gradientRatio.median)),

@@ -97,7 +97,7 @@ test("six normalizations of a cnn: two files that agree with --json, and nothing
   expect(read("six/comparison.json")).toBe(stdout);
   const comparison: Comparison = JSON.parse(stdout);
   expect(comparison).toMatchObject({
-    command: `evenkeel compare ${options}`,
+    command: `npm start -- ${options}`,
     data: { name: "digits", trainCount: 96, heldOutCount: 24, inputShape: [8, 8, 1] },
     metric: "accuracy",
     model: { kind: "cnn", depth: 2, width: 4, activation: "relu" },
@@ -141,19 +141,20 @@ test("without --json a table on standard output; progress, in plain lines, on st
   expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   expect(stdout + stderr).not.toContain("\u001b");
   const lines = stderr.split("\n").filter((line) => !line.includes(" left"));
-  expect(lines.slice(0, 4)).toEqual([
+  expect(lines.slice(0, 5)).toEqual([
     "evenkeel compare  breast-cancer: 455 examples to train on, 114 held out",
     "mlp of 2 layers of 8  ·  none, layer  ·  1 seed",
+    'predicts "diagnosis" (2 classes) from 30 inputs: mean radius, mean texture, mean perimeter, mean area, ...',
     "2 trials, 1 at a time",
     "",
   ]);
-  expect(lines[4]).toMatch(
+  expect(lines[5]).toMatch(
     new RegExp(`^none     seed 1  accuracy ${shown[0]}  loss 0\\.\\d+  .* s  \\(1 of 2\\)$`),
   );
-  expect(lines[5]).toMatch(
+  expect(lines[6]).toMatch(
     new RegExp(`^layer    seed 1  accuracy ${shown[1]}  loss 0\\.\\d+  .* s  \\(2 of 2\\)$`),
   );
-  expect(lines.slice(6)).toEqual(["Report  plain/report.html", "Numbers plain/comparison.json", ""]);
+  expect(lines.slice(7)).toEqual(["Report  plain/report.html", "Numbers plain/comparison.json", ""]);
 });
 
 test("the same seed gives the same numbers, however many threads share the trials", async () => {
@@ -177,11 +178,11 @@ test("more threads than cores, and than Node expects listeners", async () => {
   );
   expect(code).toBe(0);
   const lines = stderr.split("\n").filter((line) => !line.includes(" left"));
-  expect(lines[2]).toBe("11 trials, 11 at a time");
+  expect(lines[3]).toBe("11 trials, 11 at a time");
   expect(
-    lines.slice(4, 15).every((line) => /^none {5}seed \d+ {2}accuracy .*\(\d+ of 11\)$/.test(line)),
+    lines.slice(5, 16).every((line) => /^none {5}seed \d+ {2}accuracy .*\(\d+ of 11\)$/.test(line)),
   ).toBe(true);
-  expect(lines.slice(15)).toEqual(["Report  threads/report.html", "Numbers threads/comparison.json", ""]);
+  expect(lines.slice(16)).toEqual(["Report  threads/report.html", "Numbers threads/comparison.json", ""]);
 });
 
 test("Ctrl-C keeps the trials that have finished, and says that it was stopped", async () => {

@@ -116,26 +116,26 @@ describe("runTrials", () => {
 describe("targetOf", () => {
   test("nine tenths of the way from guessing to the best of any epoch, not of the last", () => {
     const trials = [trial("none", [0.2, 0.5, 0.3]), trial("layer", [0.4, 0.7, 0.6])];
-    expect(targetOf(trials, 0.2)).toBeCloseTo(0.65, 12);
+    expect(targetOf(trials, 0.2, 0.25)).toBeCloseTo(0.65, 12);
   });
 
   test("epochs without a metric count for nothing", () => {
-    expect(targetOf([trial("none", [null, 1, null]), trial("layer", [null])], 0.5)).toBeCloseTo(0.95, 12);
+    expect(targetOf([trial("none", [null, 1, null]), trial("layer", [null])], 0.5, 0.6)).toBeCloseTo(
+      0.95,
+      12,
+    );
   });
 
-  test("perfection where nothing was better than guessing, which is then no success", () => {
-    const trials = [trial("none", [0.3, 0.5]), trial("layer", [null])];
-    expect(targetOf(trials, 0.5)).toBe(1);
-    expect(withTarget(trials, targetOf(trials, 0.5)).map(({ epochsToTarget }) => epochsToTarget)).toEqual([
-      null,
-      null,
-    ]);
-    expect(targetOf([trial("none", [-3, -0.1])], 0)).toBe(1);
+  test("none where no epoch was above guessing, and then nothing reaches it", () => {
+    const trials = [trial("none", [0.3, 0.54]), trial("layer", [null])];
+    expect(targetOf(trials, 0.5, 0.55)).toBe(null);
+    expect(withTarget(trials, null).map(({ epochsToTarget }) => epochsToTarget)).toEqual([null, null]);
+    expect(targetOf([trial("none", [-3, -0.1])], 0, 0.01)).toBe(null);
   });
 
   test("more epochs than a function can have arguments", () => {
     const long = trial("none", new Array<number>(200_000).fill(0.6));
-    expect(targetOf([long], 0.5)).toBeCloseTo(0.59, 12);
+    expect(targetOf([long], 0.5, 0.55)).toBeCloseTo(0.59, 12);
   });
 });
 

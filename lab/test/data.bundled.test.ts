@@ -163,7 +163,9 @@ test("Fashion-MNIST's errors", async () => {
 });
 
 test.skipIf(!existsSync("/usr/share/datasets/fashion-mnist"))("Fashion-MNIST as installed", async () => {
-  const data = await loadDataset("fashion-mnist", { limit: 700 });
+  // with all that the command line hands over, which is more than options of the data
+  const options = { data: "fashion-mnist", seeds: 3, json: false, out: "folder", limit: 700 };
+  const data = await loadDataset("fashion-mnist", options);
   expect(data).toMatchObject({ inputShape: [28, 28, 1], train: { count: 600 }, heldOut: { count: 100 } });
   expect(data.train.x.reduce((a, b) => Math.max(a, b))).toBe(1);
 });

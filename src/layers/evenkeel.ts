@@ -123,6 +123,11 @@ export class Evenkeel {
    * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part.
    */
   forward<T extends PlainArray>(norm: Norm, x: T, parameters: Parameters = {}): ForwardResult<T> {
+    if (typeof norm?.plan !== "function") {
+      throw new TypeError(
+        "forward: norm must be a description, such as layerNorm(); call the function that makes it",
+      );
+    }
     const plan = norm.plan(x.shape);
     const given = statisticsGiven(norm, parameters.mean, parameters.variance);
     const { gamma, beta } = parameters;

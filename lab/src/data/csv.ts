@@ -1,5 +1,5 @@
 /**
- * Comma- and tab-separated text (RFC 4180): a header row with the names of the columns, fields quoted with
+ * Comma- and tab-separated text (RFC 4180), and what spreadsheets make of it with semicolons or bars: a header row with the names of the columns, fields quoted with
  * `"` where they need it, blanks around a field and blank lines ignored.
  */
 import { CsvError, parse } from "csv-parse/sync";
@@ -10,14 +10,10 @@ import { type Column, inferColumn, numberOrText } from "./column.js";
  * The columns of `text`, whose fields `delimiter` separates; `file` is its name in messages. Throws FailureError for
  * rows of unequal length and open quotes, UsageError for a missing header.
  */
-export function parseCsv(text: string, file: string, delimiter: "," | "\t"): Column[] {
+export function parseCsv(text: string, file: string, usual: "," | "\t"): Column[] {
+  const delimiter = delimiterOf(text, usual);
   const [header, ...rows] = records(text, file, delimiter);
   if (header === undefined) return [];
-  if (header.length === 1 && /[;,\t|]/.test(header[0])) {
-    throw new UsageError(
-      `${file}: expected columns separated by ${delimiter === "," ? "commas" : "tabs"}, got the one column ${JSON.stringify(header[0])}; save it with commas as .csv, or with tabs as .tsv`,
-    );
-  }
   if (header.every((name) => typeof numberOrText(name) === "number")) {
     throw new UsageError(
       `${file}: expected a header row with the names of the columns, got numbers (${header.slice(0, 3).join(", ")}${header.length > 3 ? ", …" : ""}); add a first line that names them`,
@@ -26,9 +22,22 @@ export function parseCsv(text: string, file: string, delimiter: "," | "\t"): Col
   return header.map((name, column) =>
     inferColumn(
       name,
-      rows.map((row) => row[column]),
+      // where a semicolon separates, spreadsheets write decimals with a comma
+      rows.map((row) =>
+        delimiter === ";" ? row[column].replace(/^([+-]?\d+),(\d+)$/, "$1.$2") : row[column],
+      ),
     ),
   );
+}
+
+const NAMES: Record<string, string> = { ",": "comma", "\t": "tab", ";": "semicolon", "|": "bar" };
+
+/** What separates the names in the header: the usual one, or else that of which the line has most. */
+function delimiterOf(text: string, usual: string): string {
+  const header = text.slice(0, text.search(/\r?\n|$/)).replace(/"[^"]*"/g, "");
+  if (header.includes(usual)) return usual;
+  const count = (one: string) => header.split(one).length;
+  return Object.keys(NAMES).reduce((best, one) => (count(one) > count(best) ? one : best), usual);
 }
 
 function records(text: string, file: string, delimiter: string): string[][] {
@@ -41,7 +50,7 @@ function records(text: string, file: string, delimiter: string): string[][] {
       const [, expected, got] = /expect (\d+), got (\d+)/.exec(error.message) ?? [];
       // The parser counts the header as a record and not the one at fault, which leaves the data row's number.
       throw new FailureError(
-        `${file}: row ${error.records} (line ${error.lines}): expected ${expected} fields as in the header, got ${got}; add or remove fields, or quote a field that holds a ${delimiter === "," ? "comma" : "tab"}`,
+        `${file}: row ${error.records} (line ${error.lines}): expected ${expected} fields as in the header, got ${got}; add or remove fields, or quote a field that holds a ${NAMES[delimiter]}`,
       );
     }
     // An open quote swallows the lines below it, so the row is named, not the line where the parser gave up.

@@ -36,11 +36,11 @@ interface Idx {
  * Throws FailureError where the files are absent or broken, UsageError for other options.
  */
 export async function loadFashionMnist(
-  { limit, ...others }: DatasetOptions,
+  { limit, target, ignore, categorical, task, image }: DatasetOptions,
   provenance: string,
   folder = INSTALLED,
 ): Promise<Dataset> {
-  const unfit = Object.entries(others).find(
+  const unfit = Object.entries({ target, ignore, categorical, task, image }).find(
     ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
   )?.[0];
   if (unfit !== undefined) {

@@ -1,6 +1,6 @@
 /** What a comparison found, in sentences that hold for its numbers. */
 import { count, formatEpochs, formatMetric, formatNumber, formatTarget, NORM_LABELS } from "../format.js";
-import type { Comparison, NormName, Summary } from "../results.js";
+import { type Comparison, guessingLevel, type NormName, type Summary } from "../results.js";
 
 const NORM_NAMES: Record<NormName, string> = {
   none: "no normalization",
@@ -44,10 +44,8 @@ function metricPhrase({ metric: name }: Comparison, { metric, trials, diverged }
   return diverged > 0 ? `${value} (${diverged} of ${count(trials, "trial")} diverged)` : value;
 }
 
-/** Whether a metric is what a network that learnt nothing would give, as far as this much held-out data can tell. */
 function isGuessing({ metric, data: { baseline, heldOutCount } }: Comparison, value: number): boolean {
-  if (metric === "R²") return value <= 0.01;
-  return value <= baseline + 2 * Math.sqrt((baseline * (1 - baseline)) / Math.max(1, heldOutCount));
+  return value <= guessingLevel(metric, baseline, heldOutCount);
 }
 
 function endsAt(comparison: Comparison, result: Result): string {
@@ -132,7 +130,7 @@ function againstNone(comparison: Comparison, subject: string, none: Result, best
     );
   }
   return capitalize(
-    `${subject} does about as well without normalization, at ${without}, as ${under(best.norm)}, at ${withBest}`,
+    `${subject} ends at ${without} without normalization and at ${withBest} ${under(best.norm)}, too close to tell apart`,
   );
 }
 
@@ -143,18 +141,22 @@ export function findings(comparison: Comparison): string[] {
   const goal = `${metric === "accuracy" ? "" : "R² = "}${formatTarget(comparison)}`;
   const lines: string[] = [];
 
-  if (started.length > 0) {
+  if (started.length > 0 && comparison.targetMetric !== null) {
     const fastest = bestOf(started, "epochsToTarget");
     const [sample] = fastest;
     const never = started
       .filter(({ epochsToTarget }) => epochsToTarget.reached === 0)
       .map(({ norm }) => norm);
-    const neverText = never.length > 0 ? ` Never: ${listed(never.map((norm) => NORM_LABELS[norm]))}.` : "";
+    const neverText = never.length > 0 ? ` ${capitalize(listed(never.map(under)))}: never.` : "";
     if (sample) {
       const { reached, median } = sample.epochsToTarget;
       const who = capitalize(listed(fastest.map(({ norm }) => under(norm))));
       const share =
-        reached === sample.trials ? "every trial" : `${reached} of ${count(sample.trials, "trial")}`;
+        sample.trials === 1
+          ? "the only trial"
+          : reached === sample.trials
+            ? "every trial"
+            : `${reached} of ${count(sample.trials, "trial")}`;
       const epoch = `at epoch ${formatEpochs(median)}${reached > 1 ? " (median)" : ""}`;
       const others = fastest.length < started.length ? ": more of them, or sooner, than with any other" : "";
       lines.push(`${who}, ${share} reached the target of ${goal}, ${epoch}${others}.${neverText}`);
@@ -163,7 +165,7 @@ export function findings(comparison: Comparison): string[] {
     }
   }
 
-  const ratios = started.filter(({ gradientRatio }) => gradientRatio.median !== null);
+  const ratios = started.filter((each) => each.gradientRatio.median !== null && !allDiverged(each));
   const byEvenness = ratios.toSorted(
     (a, b) => unevenness(a.gradientRatio.median) - unevenness(b.gradientRatio.median),
   );
@@ -172,7 +174,7 @@ export function findings(comparison: Comparison): string[] {
     const phrase = ({ norm, gradientRatio }: Summary): string =>
       `${under(norm)} the first layer’s gradient is ${times(gradientRatio.median)} the last layer’s`;
     lines.push(
-      even === uneven
+      even === uneven || formatNumber(even.gradientRatio.median) === formatNumber(uneven.gradientRatio.median)
         ? `${capitalize(phrase(even))}.`
         : `${capitalize(phrase(uneven))}; ${under(even.norm)}, where it is most even, ${times(even.gradientRatio.median)}.`,
     );
@@ -185,8 +187,8 @@ export function findings(comparison: Comparison): string[] {
     );
     lines.push(`Diverged (the loss stopped being finite): ${listed(each)}.`);
   }
-  if (training.seeds.length === 1) {
-    lines.push("One seed only: a small difference here may be chance. Several seeds would show the spread.");
+  if (started.some(({ trials }) => trials === 1)) {
+    lines.push("One trial only: a small difference here may be chance. Several seeds would show the spread.");
   }
   return lines;
 }

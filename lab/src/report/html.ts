@@ -81,6 +81,7 @@ function table(comparison: Comparison): string {
       format: formatNumber,
     },
   ];
+  if (comparison.targetMetric === null) columns.splice(1, 1);
   const best = new Map(columns.map(({ key }) => [key, bestOf(summaries, key)]));
   const choice = summaries.filter(({ trials }) => trials > 0).length > 1;
 
@@ -150,7 +151,11 @@ function learningSection(comparison: Comparison): string {
         : "R² is 1 for a perfect prediction, and 0 for one that is no better than always giving the mean.",
     ],
     figure("Training loss", loss.log ? "log scale" : "", loss) +
-      figure(`${name} on held-out data`, `dotted line: target ${formatTarget(comparison)}`, metric),
+      figure(
+        `${name} on held-out data`,
+        comparison.targetMetric === null ? "" : `dotted line: target ${formatTarget(comparison)}`,
+        metric,
+      ),
   );
 }
 
@@ -165,7 +170,7 @@ function gradientSection(comparison: Comparison): string {
 <div class="how wide"><p>The gradient enters at the last layer, on top, and travels down to the first. Each cell is the norm of the loss gradient for one layer’s weights at one step (median over the seeds). All panels share one colour scale.</p>
 <p><b>Vanishing</b> looks like a panel that darkens toward the bottom: the layers near the input hardly hear what the loss says. <b>Exploding</b> is the reverse, brighter toward the bottom. A panel of one even tone passes the gradient on unchanged.</p></div>
 <div class="scale"><span>Gradient norm</span>${legend}<span class="absent"><svg width="18" height="14" aria-hidden="true"><rect width="18" height="14" fill="url(#missing)" stroke="var(--axis)"/></svg> no finite value</span></div>
-<p class="axes">Across: optimizer step. Up: layer, 1 next to the input.${notes.map((note) => ` ${note}`).join("")}</p>
+<p class="axes">Across: optimizer step. Up: layer, 1 next to the input; the top row is the output layer.${notes.map((note) => ` ${note}`).join("")}</p>
 <div class="panels" style="--panel:${width}px">${maps.join("")}</div>
 <div class="beside"><div class="how"><p>The same norms as lines, at the two ends of training. The axis runs the way the gradient travels, from the last layer to the first: a level line is an even gradient, one that falls to the right is vanishing, one that rises is exploding. A straight slope on this log scale means that every layer takes (or adds) the same share.</p></div>
 <div class="pair">${profileFigures("Gradient norm", profile)}</div></div></section>`;

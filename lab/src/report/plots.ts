@@ -473,7 +473,10 @@ export function learningCurves(comparison: Comparison): { loss: Figure & { log: 
   const losses = epochSeries(comparison, "trainLoss");
   const metrics = epochSeries(comparison, "metric");
   const lossAxis = magnitudeAxis(valuesOf(losses));
-  const metricAxisOf = metricAxis(comparison.metric, [...valuesOf(metrics), comparison.targetMetric]);
+  const metricAxisOf = metricAxis(comparison.metric, [
+    ...valuesOf(metrics),
+    ...(comparison.targetMetric === null ? [] : [comparison.targetMetric]),
+  ]);
   const common = { xLabel: "epoch", xDomain };
   return {
     loss: {
@@ -485,7 +488,7 @@ export function learningCurves(comparison: Comparison): { loss: Figure & { log: 
       title: `Held-out ${comparison.metric} by epoch`,
       series: metrics,
       y: metricAxisOf,
-      target: comparison.targetMetric,
+      target: comparison.targetMetric ?? undefined,
     }),
   };
 }
