@@ -410,6 +410,6 @@ test("trials that diverge end in a table and a report that say so", async () => 
     expect(epochs.at(-1)).toMatchObject({ trainLoss: null, heldOutLoss: null, metric: null });
   }
   expect(stderr).toMatch(/^none {5}seed 2 {2}diverged in epoch 1 {2}/m);
-  expect(stdout).toMatch(/│ none +│ +– │ +never │.*\n│ +│ 2 of 2 diverged │/);
+  expect(stdout).toMatch(/│ none +│ +– │ +– │.*\n│ +│ 2 of 2 diverged │/);
   expect(read("diverged/report.html")).toMatch(/diverge/);
 });
