@@ -291,29 +291,29 @@ function vectorSums(
       v128.store(toBeta, f32x4.add(v128.load(toBeta), u0));
       v128.store(toGamma, f32x4.add(v128.load(toGamma), w0));
       const g0 = scale ? v128.load(factors) : one;
-      s0 = f32x4.add(s0, scale ? f32x4.mul(u0, g0) : u0);
-      t0 = f32x4.add(t0, scale ? f32x4.mul(w0, g0) : w0);
+      s0 = f32x4.add(s0, f32x4.mul(u0, g0));
+      t0 = f32x4.add(t0, f32x4.mul(w0, g0));
       const u1 = v128.load(p, 16);
       const w1 = f32x4.mul(u1, f32x4.mul(f32x4.sub(v128.load(q, 16), m), r));
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 16), u1), 16);
       v128.store(toGamma, f32x4.add(v128.load(toGamma, 16), w1), 16);
       const g1 = scale ? v128.load(factors, 16) : one;
-      s1 = f32x4.add(s1, scale ? f32x4.mul(u1, g1) : u1);
-      t1 = f32x4.add(t1, scale ? f32x4.mul(w1, g1) : w1);
+      s1 = f32x4.add(s1, f32x4.mul(u1, g1));
+      t1 = f32x4.add(t1, f32x4.mul(w1, g1));
       const u2 = v128.load(p, 32);
       const w2 = f32x4.mul(u2, f32x4.mul(f32x4.sub(v128.load(q, 32), m), r));
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 32), u2), 32);
       v128.store(toGamma, f32x4.add(v128.load(toGamma, 32), w2), 32);
       const g2 = scale ? v128.load(factors, 32) : one;
-      s0 = f32x4.add(s0, scale ? f32x4.mul(u2, g2) : u2);
-      t0 = f32x4.add(t0, scale ? f32x4.mul(w2, g2) : w2);
+      s0 = f32x4.add(s0, f32x4.mul(u2, g2));
+      t0 = f32x4.add(t0, f32x4.mul(w2, g2));
       const u3 = v128.load(p, 48);
       const w3 = f32x4.mul(u3, f32x4.mul(f32x4.sub(v128.load(q, 48), m), r));
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 48), u3), 48);
       v128.store(toGamma, f32x4.add(v128.load(toGamma, 48), w3), 48);
       const g3 = scale ? v128.load(factors, 48) : one;
-      s1 = f32x4.add(s1, scale ? f32x4.mul(u3, g3) : u3);
-      t1 = f32x4.add(t1, scale ? f32x4.mul(w3, g3) : w3);
+      s1 = f32x4.add(s1, f32x4.mul(u3, g3));
+      t1 = f32x4.add(t1, f32x4.mul(w3, g3));
     }
     for (; i < end; i += 4) {
       const u = f32.load(dy + i);

@@ -154,8 +154,7 @@ function checkModel({ kind, depth }: ModelSettings, batchSize: number, { inputSh
     );
   }
   if (train.count % batchSize === 1) {
-    let better = batchSize + 1;
-    while (train.count % better === 1) better++;
+    const better = usualBatchSize(train.count, batchSize + 1);
     throw new UsageError(
       `--batch-size: ${batchSize} leaves a last batch of a single one of the ${train.count} training examples, which has no ` +
         `spread for batch normalization; use ${better}`,

@@ -45,9 +45,9 @@ export const usual = {
   cnn: { depth: 16, width: 16, epochs: 8, learningRate: 0.05 },
 } as const;
 
-/** 32, or what comes next so that no last batch of a single example is left, which has no spread to normalize by. */
-export function usualBatchSize(examples: number): number {
-  let size = Math.min(32, examples);
+/** `least`, or what comes next so that no last batch of a single example is left, which has no spread to normalize by. */
+export function usualBatchSize(examples: number, least = 32): number {
+  let size = Math.min(least, examples);
   while (examples % size === 1) size++;
   return size;
 }

@@ -156,18 +156,17 @@ function warnOfSingleValues(shape: number[]): void {
 }
 
 function oneTensor(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-  if (!Array.isArray(inputs)) return inputs;
-  if (inputs.length === 1) return inputs[0];
-  throw new TypeError(
-    `a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
-  );
+  return Array.isArray(inputs) ? only(inputs) : inputs;
 }
 
 function oneShape(shape: Shape | Shape[]): Shape {
-  if (!Array.isArray(shape[0])) return shape as Shape;
-  if (shape.length === 1) return shape[0];
+  return Array.isArray(shape[0]) ? only(shape as Shape[]) : (shape as Shape);
+}
+
+function only<T>(inputs: T[]): T {
+  if (inputs.length === 1) return inputs[0];
   throw new TypeError(
-    `a normalization layer takes one input, got ${shape.length}; join them first, or give each a layer`,
+    `a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
   );
 }
 
