@@ -11,7 +11,7 @@
  */
 import { bytes, multiply } from "./matmul";
 import { addRow } from "./segments";
-import { load, zero } from "./simd";
+import { load, madd, zero } from "./simd";
 
 /** Patches that are made at once: as many as fit into these bytes, within these bounds. */
 const PATCH_BYTES = 1 << 19;
@@ -296,10 +296,10 @@ function addToTap(x: usize, step: usize, dy: usize, tap: usize, count: i32, chan
     let s2 = zero();
     let s3 = zero();
     for (let i = 0; i < count; i++, p += step, q += row) {
-      s0 = f32x4.add(s0, f32x4.mul(load(p), load(q)));
-      s1 = f32x4.add(s1, f32x4.mul(v128.load(p, 16), v128.load(q, 16)));
-      s2 = f32x4.add(s2, f32x4.mul(v128.load(p, 32), v128.load(q, 32)));
-      s3 = f32x4.add(s3, f32x4.mul(v128.load(p, 48), v128.load(q, 48)));
+      s0 = madd(load(p), load(q), s0);
+      s1 = madd(v128.load(p, 16), v128.load(q, 16), s1);
+      s2 = madd(v128.load(p, 32), v128.load(q, 32), s2);
+      s3 = madd(v128.load(p, 48), v128.load(q, 48), s3);
     }
     const to = tap + bytes(c);
     v128.store(to, f32x4.add(load(to), s0));
@@ -311,7 +311,7 @@ function addToTap(x: usize, step: usize, dy: usize, tap: usize, count: i32, chan
     let p = x + bytes(c);
     let q = dy + bytes(c);
     let sum = zero();
-    for (let i = 0; i < count; i++, p += step, q += row) sum = f32x4.add(sum, f32x4.mul(load(p), load(q)));
+    for (let i = 0; i < count; i++, p += step, q += row) sum = madd(load(p), load(q), sum);
     const to = tap + bytes(c);
     v128.store(to, f32x4.add(load(to), sum));
   }
@@ -338,17 +338,17 @@ function addToRow(dx: usize, step: usize, dy: usize, tap: usize, count: i32, cha
     const w2 = v128.load(w, 32);
     const w3 = v128.load(w, 48);
     for (let i = 0; i < count; i++, p += step, q += row) {
-      v128.store(p, f32x4.add(load(p), f32x4.mul(load(q), w0)));
-      v128.store(p, f32x4.add(v128.load(p, 16), f32x4.mul(v128.load(q, 16), w1)), 16);
-      v128.store(p, f32x4.add(v128.load(p, 32), f32x4.mul(v128.load(q, 32), w2)), 32);
-      v128.store(p, f32x4.add(v128.load(p, 48), f32x4.mul(v128.load(q, 48), w3)), 48);
+      v128.store(p, madd(load(q), w0, load(p)));
+      v128.store(p, madd(v128.load(q, 16), w1, v128.load(p, 16)), 16);
+      v128.store(p, madd(v128.load(q, 32), w2, v128.load(p, 32)), 32);
+      v128.store(p, madd(v128.load(q, 48), w3, v128.load(p, 48)), 48);
     }
   }
   for (; c + 4 <= channels; c += 4) {
     let p = dx + bytes(c);
     let q = dy + bytes(c);
     const w = load(tap + bytes(c));
-    for (let i = 0; i < count; i++, p += step, q += row) v128.store(p, f32x4.add(load(p), f32x4.mul(load(q), w)));
+    for (let i = 0; i < count; i++, p += step, q += row) v128.store(p, madd(load(q), w, load(p)));
   }
   for (; c < channels; c++) {
     let p = dx + bytes(c);

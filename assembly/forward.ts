@@ -1,5 +1,5 @@
 /**
- * y = (x − mean)·rstd·gamma + beta, with rstd = 1 / √(variance + epsilon).
+ * y = (x − mean)·rstd·gamma + beta, with rstd = 1 / √(variance + epsilon); x may come as the sum of x and a residual.
  *
  * Statistics belong to the view (k1, r1, k2, r2), parameters to (pk1, pr1, pk2, pr2). They are measured from x and
  * written to `mean` and `variance` (biased), or, where `given`, read from there. Without `mean` nothing is centred
@@ -7,127 +7,176 @@
  *
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
+import {
+  beta, blockSize, epsilon, firstOf, gamma, given, mean, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
+  residual, scratch, sum, variance, x, y,
+} from "./call";
 import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
-import { forwardRows } from "./rows";
-import { normalizeRun, normalizeVector } from "./runs";
-import { load } from "./simd";
-import { asColumns, inverseRoot, k2, parameterIndex, pr2, r1, r2, repeatsByRow, runLength, setViews } from "./views";
+import { forwardRows } from "./forward-rows";
+import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
+import { load, madd } from "./simd";
+import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, repeatsByRow, runLength } from "./views";
 
-export function forward(
-  x: usize,
-  y: usize,
-  gamma: usize,
-  beta: usize,
-  mean: usize,
-  variance: usize,
-  scratch: usize,
-  k1: i32,
-  r1: i32,
-  k2: i32,
-  r2: i32,
-  pk1: i32,
-  pr1: i32,
-  pk2: i32,
-  pr2: i32,
-  epsilon: f64,
-  given: bool,
-): void {
-  setViews(k1, r1, k2, r2, pk1, pr1, pk2, pr2);
-  const absent = gamma == 0 && beta == 0;
-  if (k2 == 1 && !given && (absent || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
-    forwardRows(x, y, gamma, beta, mean, variance, k1, r2, epsilon);
+/** Bytes of one slot: the moments of a block or a piece, then the coefficients of its columns. */
+function slotBytes(): usize {
+  const columns = asColumns(k2, r2) ? k2 * r2 : 0;
+  return ((<usize>max(columns, k2) << 4) + <usize>columns * 12 + 63) & -64;
+}
+
+export function forwardScratch(): i32 {
+  return <i32>(<usize>parts * slotBytes());
+}
+
+export function firstOfForward(part: i32): void {
+  const slot = scratch + <usize>part * slotBytes();
+  if (pieces > 0) {
+    if (given) return;
+    piece(part % pieces, pieces);
+    measure(slot, (part / pieces) * blockSize + pieceFrom, pieceRows, pieceLength);
     return;
   }
-  const columns = k2 * r2;
-  const size = r1 * columns;
-  const walkColumns = asColumns(k2, r2);
-  const repeats = absent || repeatsByRow();
-  const means = scratch;
-  const m2s = scratch + (<usize>(walkColumns ? columns : k2) << 3);
-  const coefficients = m2s + (<usize>columns << 3);
-  for (let a = 0; a < k1; a++) {
-    const base = a * size;
-    const at = <usize>(a * k2) << 2;
-    const blockMean: usize = mean == 0 ? 0 : mean + at;
-    const blockVariance = variance + at;
-    const blockX = x + (<usize>base << 2);
-    const blockY = y + (<usize>base << 2);
+  const from = firstOf(part, parts, k1);
+  const to = firstOf(part + 1, parts, k1);
+  const plain = gamma == 0 && beta == 0;
+  if (k2 == 1 && r1 == 1 && !given && (plain || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
+    forwardRows(from, to);
+    return;
+  }
+  for (let block = from; block < to; block++) {
+    const base = block * blockSize;
+    if (!given) measure(slot, base, r1, r2);
+    settle(slot, block);
+    write(slot, base, r1, r2);
+  }
+}
+
+/** Merges the pieces of each block into its first slot. */
+export function finishForward(): void {
+  if (pieces == 0) return;
+  for (let block = 0; block < k1; block++) {
+    const slot = scratch + <usize>(block * pieces) * slotBytes();
     if (!given) {
-      if (walkColumns) {
-        columnMoments(blockX, r1, columns, means, m2s, coefficients, mean != 0);
-        foldColumns(means, m2s);
-      } else {
-        blockMoments(blockX, means, m2s, mean != 0);
+      let before = 0;
+      for (let i = 0; i < pieces; i++) {
+        const other = slot + <usize>i * slotBytes();
+        piece(i, pieces);
+        const count = pieceRows * pieceLength;
+        if (i > 0) {
+          for (let at: usize = 0; at < <usize>k2 << 3; at += 8) {
+            mergeInto(slot + at, m2sOf(slot) + at, before, count, f64.load(other + at), f64.load(m2sOf(other) + at));
+          }
+        }
+        before += count;
       }
-      const share = 1.0 / (<f64>r1 * <f64>r2);
-      for (let c = 0; c < k2; c++) {
-        if (blockMean != 0) f32.store(blockMean + (<usize>c << 2), <f32>f64.load(means + (<usize>c << 3)));
-        f32.store(blockVariance + (<usize>c << 2), <f32>(f64.load(m2s + (<usize>c << 3)) * share));
-      }
-    } else if (blockMean != 0) {
-      for (let c = 0; c < k2; c++) f64.store(means + (<usize>c << 3), <f64>f32.load(blockMean + (<usize>c << 2)));
     }
-    if (blockMean == 0) memory.fill(means, 0, <usize>k2 << 3);
-    if (!walkColumns) {
-      normalizeSegments(blockX, blockY, gamma, beta, means, blockVariance, base, epsilon);
-    } else if (repeats) {
-      columnCoefficients(coefficients, gamma, beta, means, blockVariance, base, epsilon);
-      normalizeColumns(blockX, blockY, coefficients, r1, columns);
-    } else {
-      normalizeElements(blockX, blockY, gamma, beta, means, blockVariance, base, epsilon);
+    settle(slot, block);
+  }
+}
+
+export function secondOfForward(part: i32): void {
+  const block = part / pieces;
+  piece(part % pieces, pieces);
+  write(scratch + <usize>(block * pieces) * slotBytes(), block * blockSize + pieceFrom, pieceRows, pieceLength);
+}
+
+// A slot: float64 means, float64 m2s, float32 coefficients [3, columns].
+// @ts-ignore: decorator
+@inline
+function m2sOf(slot: usize): usize {
+  return slot + (<usize>(asColumns(k2, r2) ? k2 * r2 : k2) << 3);
+}
+
+// @ts-ignore: decorator
+@inline
+function coefficientsOf(slot: usize): usize {
+  return slot + (<usize>(k2 * r2) << 4);
+}
+
+/** Moments of `rows` times k2 segments of `length` elements, from element `base` on, into the slot. */
+function measure(slot: usize, base: i32, rows: i32, length: i32): void {
+  const at = <usize>base << 2;
+  if (residual != 0) addRun(x + at, residual + at, sum + at, rows * k2 * length);
+  const from = (residual == 0 ? x : sum) + at;
+  const m2s = m2sOf(slot);
+  const centered = mean != 0;
+  if (asColumns(k2, r2)) {
+    columnMoments(from, rows, k2 * r2, slot, m2s, coefficientsOf(slot), centered);
+    foldColumns(slot, m2s, rows);
+    return;
+  }
+  let p = from;
+  for (let b = 0; b < rows; b++) {
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, p += <usize>length << 2) {
+      segmentMoments(p, length, centered);
+      mergeInto(slot + c, m2s + c, b * length, length, segmentMean, segmentM2);
     }
   }
 }
 
-/** Moments of the r1 segments of each of k2 statistics, merged. */
-function blockMoments(x: usize, means: usize, m2s: usize, centered: bool): void {
-  let p = x;
-  for (let b = 0; b < r1; b++) {
-    for (let c = 0; c < k2; c++, p += <usize>r2 << 2) {
-      segmentMoments(p, r2, centered);
-      const at = <usize>c << 3;
-      mergeInto(means + at, m2s + at, b * r2, r2, segmentMean, segmentM2);
-    }
-  }
-}
-
-/** Merges each r2 neighbouring columns of r1 values into one statistic, in place. */
-function foldColumns(means: usize, m2s: usize): void {
+/** Merges each r2 neighbouring columns into one statistic, in place. */
+function foldColumns(means: usize, m2s: usize, rows: i32): void {
   if (r2 == 1) return;
   for (let c = 0; c < k2; c++) {
     const to = <usize>c << 3;
     for (let d = 0; d < r2; d++) {
       const from = <usize>(c * r2 + d) << 3;
-      mergeInto(means + to, m2s + to, d * r1, r1, f64.load(means + from), f64.load(m2s + from));
+      mergeInto(means + to, m2s + to, d * rows, rows, f64.load(means + from), f64.load(m2s + from));
     }
   }
 }
 
-/** Every segment of r2 elements has one statistic; its parameters come in runs of one, or as a vector. */
-function normalizeSegments(
-  x: usize,
-  y: usize,
-  gamma: usize,
-  beta: usize,
-  means: usize,
-  variance: usize,
-  base: i32,
-  epsilon: f64,
-): void {
-  const plain = gamma == 0 && beta == 0;
+/** Writes a block's statistics, or takes the given ones into the slot; then the coefficients of its columns. */
+function settle(slot: usize, block: i32): void {
+  const at = <usize>(block * k2) << 2;
+  if (!given) {
+    const share = 1.0 / (<f64>r1 * <f64>r2);
+    const m2s = m2sOf(slot);
+    for (let c = 0; c < k2; c++) {
+      if (mean != 0) f32.store(mean + at + (<usize>c << 2), <f32>f64.load(slot + (<usize>c << 3)));
+      f32.store(variance + at + (<usize>c << 2), <f32>(f64.load(m2s + (<usize>c << 3)) * share));
+    }
+  } else if (mean != 0) {
+    for (let c = 0; c < k2; c++) f64.store(slot + (<usize>c << 3), <f64>f32.load(mean + at + (<usize>c << 2)));
+  }
+  if (mean == 0) memory.fill(slot, 0, <usize>k2 << 3);
+  if (asColumns(k2, r2) && (repeatsByRow() || parametersAbsent())) {
+    columnCoefficients(coefficientsOf(slot), slot, variance + at, block * blockSize);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function parametersAbsent(): bool {
+  return gamma == 0 && beta == 0;
+}
+
+/** Normalizes `rows` times k2 segments of `length` elements, from element `base` on, with the block's statistics. */
+function write(slot: usize, base: i32, rows: i32, length: i32): void {
+  const at = <usize>base << 2;
+  if (residual != 0 && given) addRun(x + at, residual + at, sum + at, rows * k2 * length);
+  const from = (residual == 0 ? x : sum) + at;
+  const spread = variance + (<usize>(base / blockSize * k2) << 2);
+  if (!asColumns(k2, r2)) normalizeSegments(from, y + at, slot, spread, base, rows, length);
+  else if (repeatsByRow() || parametersAbsent()) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
+  else normalizeElements(from, y + at, slot, spread, base, rows);
+}
+
+/** Every segment has one statistic; its parameters come in runs of one, or as a vector. */
+function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, base: i32, rows: i32, length: i32): void {
+  const plain = parametersAbsent();
   let offset = 0;
-  for (let b = 0; b < r1; b++) {
+  for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
       const exact = f64.load(means + (<usize>c << 3));
       const high = <f32>exact;
       const low = <f32>(exact - <f64>high);
       const rstd = <f32>inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
-      const end = offset + r2;
+      const end = offset + length;
       while (offset < end) {
         const p = x + (<usize>offset << 2);
         const q = y + (<usize>offset << 2);
         if (plain) {
-          normalizeRun(p, q, r2, high, rstd, -low * rstd);
+          normalizeRun(p, q, length, high, rstd, -low * rstd);
           offset = end;
           continue;
         }
@@ -150,15 +199,7 @@ function normalizeSegments(
 }
 
 /** high, scale and shift of each column: three float32 [columns], one after the other. */
-function columnCoefficients(
-  coefficients: usize,
-  gamma: usize,
-  beta: usize,
-  means: usize,
-  variance: usize,
-  base: i32,
-  epsilon: f64,
-): void {
+function columnCoefficients(coefficients: usize, means: usize, variance: usize, base: i32): void {
   const plane = <usize>(k2 * r2) << 2;
   let p = coefficients;
   let column = base;
@@ -192,10 +233,10 @@ function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, co
       const h = load(coefficients + i);
       const s = load(scales + i);
       const t = load(shifts + i);
-      v128.store(y + i, f32x4.add(f32x4.mul(f32x4.sub(load(x + i), h), s), t));
-      v128.store(y1 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x1 + i), h), s), t));
-      v128.store(y2 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x2 + i), h), s), t));
-      v128.store(y3 + i, f32x4.add(f32x4.mul(f32x4.sub(load(x3 + i), h), s), t));
+      v128.store(y + i, madd(f32x4.sub(load(x + i), h), s, t));
+      v128.store(y1 + i, madd(f32x4.sub(load(x1 + i), h), s, t));
+      v128.store(y2 + i, madd(f32x4.sub(load(x2 + i), h), s, t));
+      v128.store(y3 + i, madd(f32x4.sub(load(x3 + i), h), s, t));
     }
     for (let r: usize = 0; r < 4 * stride; r += stride) normalizeRowFrom(x + r, y + r, vectors, stride, coefficients);
   }
@@ -211,18 +252,9 @@ function normalizeRowFrom(x: usize, y: usize, from: usize, stride: usize, coeffi
 }
 
 /** For parameters that follow neither the segments nor the columns. */
-function normalizeElements(
-  x: usize,
-  y: usize,
-  gamma: usize,
-  beta: usize,
-  means: usize,
-  variance: usize,
-  base: i32,
-  epsilon: f64,
-): void {
+function normalizeElements(x: usize, y: usize, means: usize, variance: usize, base: i32, rows: i32): void {
   let offset = 0;
-  for (let b = 0; b < r1; b++) {
+  for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
       const exact = f64.load(means + (<usize>c << 3));
       const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);

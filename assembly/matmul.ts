@@ -9,7 +9,7 @@
  *
  * Every element of C is summed in order of k within a block and block after block, whatever the sizes of m and n.
  */
-import { load, zero } from "./simd";
+import { load, madd, zero } from "./simd";
 
 /** Rows and columns of a tile. */
 const TILE_ROWS = 4;
@@ -244,22 +244,22 @@ function tile(
     const low = load(b);
     const high = v128.load(b, 16);
     const a0 = v128.load32_splat(a);
-    low0 = f32x4.add(low0, f32x4.mul(a0, low));
-    high0 = f32x4.add(high0, f32x4.mul(a0, high));
+    low0 = madd(a0, low, low0);
+    high0 = madd(a0, high, high0);
     if (rows > 1) {
       const a1 = v128.load32_splat(a, 4);
-      low1 = f32x4.add(low1, f32x4.mul(a1, low));
-      high1 = f32x4.add(high1, f32x4.mul(a1, high));
+      low1 = madd(a1, low, low1);
+      high1 = madd(a1, high, high1);
     }
     if (rows > 2) {
       const a2 = v128.load32_splat(a, 8);
-      low2 = f32x4.add(low2, f32x4.mul(a2, low));
-      high2 = f32x4.add(high2, f32x4.mul(a2, high));
+      low2 = madd(a2, low, low2);
+      high2 = madd(a2, high, high2);
     }
     if (rows > 3) {
       const a3 = v128.load32_splat(a, 12);
-      low3 = f32x4.add(low3, f32x4.mul(a3, low));
-      high3 = f32x4.add(high3, f32x4.mul(a3, high));
+      low3 = madd(a3, low, low3);
+      high3 = madd(a3, high, high3);
     }
     a += stepA;
     b += stepB;

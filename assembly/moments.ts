@@ -7,13 +7,13 @@
  *
  * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64.
  */
-import { highLanes, laneSum, load, lowLanes, zero } from "./simd";
+import { highLanes, laneSum, load, lowLanes, madd, zero } from "./simd";
 
 /** Elements whose float32 sums are joined in float64: 16 lanes of 64. */
 const CHUNK = 1024;
 
 /** How many spreads the mean may be from 0 for sums about 0 to be enough. */
-const NEAR: f64 = 2;
+export const NEAR: f64 = 2;
 
 // Σ d and Σ d² as `segmentSums` left them.
 export let sumD: f64 = 0;
@@ -69,15 +69,15 @@ function segmentSums(x: usize, n: i32, about: f32, shifted: bool): void {
       f1 = f32x4.add(f1, d1);
       f2 = f32x4.add(f2, d2);
       f3 = f32x4.add(f3, d3);
-      s0 = f32x4.add(s0, f32x4.mul(d0, d0));
-      s1 = f32x4.add(s1, f32x4.mul(d1, d1));
-      s2 = f32x4.add(s2, f32x4.mul(d2, d2));
-      s3 = f32x4.add(s3, f32x4.mul(d3, d3));
+      s0 = madd(d0, d0, s0);
+      s1 = madd(d1, d1, s1);
+      s2 = madd(d2, d2, s2);
+      s3 = madd(d3, d3, s3);
     }
     for (; i + 4 <= end; i += 4, x += 16) {
       const d = distance(v128.load(x), center, shifted);
       f0 = f32x4.add(f0, d);
-      s0 = f32x4.add(s0, f32x4.mul(d, d));
+      s0 = madd(d, d, s0);
     }
     for (; i < end; i++, x += 4) {
       const d = <f64>(f32.load(x) - about);
@@ -125,7 +125,7 @@ export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2
         for (let k = 0, q = top + at; k < count; k++, q += stride) {
           const d = f32x4.sub(load(q), about);
           first = f32x4.add(first, d);
-          second = f32x4.add(second, f32x4.mul(d, d));
+          second = madd(d, d, second);
         }
       }
       mergeFour(mean + (at << 1), m2 + (at << 1), row, count, about, first, second, centered);
@@ -157,8 +157,8 @@ function addFourRows(x: usize, stride: usize, sums: usize, squares: usize): void
     const c = load(x2 + i);
     const d = load(x3 + i);
     const sum = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-    const left = f32x4.add(f32x4.mul(a, a), f32x4.mul(b, b));
-    const right = f32x4.add(f32x4.mul(c, c), f32x4.mul(d, d));
+    const left = madd(a, a, f32x4.mul(b, b));
+    const right = madd(c, c, f32x4.mul(d, d));
     v128.store(sums + i, f32x4.add(load(sums + i), sum));
     v128.store(squares + i, f32x4.add(load(squares + i), f32x4.add(left, right)));
   }
@@ -175,7 +175,7 @@ function addRow(x: usize, stride: usize, sums: usize, squares: usize): void {
   for (; i < vectors; i += 16) {
     const a = load(x + i);
     v128.store(sums + i, f32x4.add(load(sums + i), a));
-    v128.store(squares + i, f32x4.add(load(squares + i), f32x4.mul(a, a)));
+    v128.store(squares + i, madd(a, a, load(squares + i)));
   }
   for (; i < stride; i += 4) f32.store(sums + i, f32.load(sums + i) + f32.load(x + i));
 }

@@ -1,8 +1,50 @@
 /**
  * The normalization kernels. Pointers are byte addresses in the host's memory; 0 stands for an absent array.
- * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host brings
- * `scratchBytes` of scratch.
+ * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host brings scratch.
+ *
+ * A call runs as a whole (`run`), or its parts are shared among threads, each of which has an instance of its own on the
+ * same memory: all of `first`, then `between` once, then, where there is one, all of `second`.
  */
-export { backward, scratchBytes } from "./backward";
-export { forward } from "./forward";
+import * as call from "./call";
+import { backwardScratch, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
+import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
 export { transpose } from "./transpose";
+
+/**
+ * Takes up the call whose arguments lie at `address`, as each thread does before its first part. Gives the bytes of scratch
+ * that the call needs.
+ */
+export function begin(address: usize): i32 {
+  call.begin(address);
+  return call.isBackward ? backwardScratch() : forwardScratch();
+}
+
+export function parts(): i32 {
+  return call.parts;
+}
+
+export function hasSecond(): bool {
+  return call.pieces > 0;
+}
+
+export function first(part: i32): void {
+  if (call.isBackward) firstOfBackward(part);
+  else firstOfForward(part);
+}
+
+export function between(): void {
+  if (call.isBackward) finishBackward();
+  else finishForward();
+}
+
+export function second(part: i32): void {
+  if (call.isBackward) secondOfBackward(part);
+  else secondOfForward(part);
+}
+
+export function run(): void {
+  for (let part = 0; part < call.parts; part++) first(part);
+  between();
+  if (!hasSecond()) return;
+  for (let part = 0; part < call.parts; part++) second(part);
+}

@@ -12,6 +12,14 @@ export function zero(): v128 {
   return f32x4.splat(0);
 }
 
+/** a·b + c: in one instruction and with one rounding where the binary is built with relaxed SIMD. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
 /** The four lanes added in float64. */
 // @ts-ignore: decorator
 @inline
@@ -35,10 +43,37 @@ export function highLanes(v: v128): v128 {
   return f64x2.promote_low_f32x4(i8x16.shuffle(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 
+/** The lanes of a added, and those of b: float64×2. */
+// @ts-ignore: decorator
+@inline
+export function foldPairs(a: v128, b: v128): v128 {
+  const p = f64x2.add(lowLanes(a), highLanes(a));
+  const q = f64x2.add(lowLanes(b), highLanes(b));
+  return f64x2.add(i64x2.shuffle(p, q, 0, 2), i64x2.shuffle(p, q, 1, 3));
+}
+
+/** One lane in all four; `lane` is a constant of each call. */
+// @ts-ignore: decorator
+@inline
+export function splatLane(v: v128, lane: i32): v128 {
+  if (lane == 0) return i32x4.shuffle(v, v, 0, 0, 0, 0);
+  if (lane == 1) return i32x4.shuffle(v, v, 1, 1, 1, 1);
+  if (lane == 2) return i32x4.shuffle(v, v, 2, 2, 2, 2);
+  return i32x4.shuffle(v, v, 3, 3, 3, 3);
+}
+
 /** Adds the four lanes of v to four float64 at `address`. */
 // @ts-ignore: decorator
 @inline
 export function accumulate(address: usize, v: v128): void {
   v128.store(address, f64x2.add(v128.load(address), lowLanes(v)));
   v128.store(address, f64x2.add(v128.load(address, 16), highLanes(v)), 16);
+}
+
+/** Adds n float64 at `from` to those at `to`. */
+export function addDoubles(to: usize, from: usize, n: i32): void {
+  let i: usize = 0;
+  const pairs = <usize>(n & -2) << 3;
+  for (; i < pairs; i += 16) v128.store(to + i, f64x2.add(load(to + i), load(from + i)));
+  if (i < <usize>n << 3) f64.store(to + i, f64.load(to + i) + f64.load(from + i));
 }

@@ -11,9 +11,10 @@ export let pk2: i32 = 0;
 export let pr2: i32 = 0;
 
 export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i32, pd: i32): void {
-  k1 = a;
+  // without axes reduced between them, both kinds of kept axes are one
+  k1 = b == 1 ? a * c : a;
   r1 = b;
-  k2 = c;
+  k2 = b == 1 ? 1 : c;
   r2 = d;
   pk1 = pa;
   pr1 = pb;

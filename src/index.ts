@@ -6,6 +6,7 @@ export {
   type BackendName,
   type BackwardResult,
   type Evenkeel,
+  type ForwardOptions,
   type ForwardResult,
   type Input,
   type OpenOptions,
@@ -14,6 +15,7 @@ export {
   type Saved,
 } from "./layers/evenkeel.js";
 export {
+  type AddedAndNormalized,
   type AffineOptions,
   BatchNorm,
   type BatchNormOptions,

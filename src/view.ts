@@ -14,7 +14,16 @@ export interface View {
 
 /** Number of elements of an array of this shape; 1 for a scalar. */
 export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((size, length) => size * length, 1);
+  let size = 1;
+  for (const length of shape) size *= length;
+  return size;
+}
+
+/** The same lengths in the same order. */
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
 }
 
 /** Number of values that remain after the reduction. */
@@ -36,9 +45,10 @@ export function reducedSize(view: View): number {
  * is reduced.
  */
 export function viewOf(shape: readonly number[], kept: readonly number[]): View | undefined {
-  const sizes: number[] = [1, 1, 1, 1];
+  const sizes = [1, 1, 1, 1];
   let slot = 0;
-  for (const [axis, length] of shape.entries()) {
+  for (let axis = 0; axis < shape.length; axis++) {
+    const length = shape[axis];
     if (length === 1) continue;
     const parity = kept.includes(axis) ? 0 : 1;
     if (slot % 2 !== parity) slot++;

@@ -5,14 +5,15 @@
 import { describe, it } from "vitest";
 import {
   batchNorm,
+  type ForwardOptions,
   groupNorm,
   instanceNorm,
   layerNorm,
   type Norm,
   open,
-  type Parameters,
   type PlainArray,
   rmsNorm,
+  type Values,
 } from "../src/index.js";
 import { sizeOf } from "../src/view.js";
 import { expectClose, normal } from "./numerics.js";
@@ -35,7 +36,7 @@ const cases: [Norm, number[]][] = [
 
 const STEP = 1e-5;
 
-/** d(Σ dy·y)/d(values), one value at a time. */
+/** d(loss)/d(values), one value at a time. */
 function differences(values: Float64Array, loss: () => number): Float64Array {
   return values.map((value, i) => {
     values[i] = value + STEP;
@@ -47,27 +48,39 @@ function differences(values: Float64Array, loss: () => number): Float64Array {
   });
 }
 
-describe.each(["measured", "given"] as const)("statistics %s", (source) => {
+const dot = (a: Values, b: Values) => Float64Array.from(a, (v, i) => v * b[i]).reduce((x, y) => x + y);
+
+describe.each([
+  { given: false, residual: false },
+  { given: true, residual: false },
+  { given: false, residual: true },
+  { given: true, residual: true },
+])("statistics given: $given, residual: $residual", ({ given, residual: added }) => {
   it.each(cases.map(([norm, shape]) => ({ norm, shape, name: `${norm.name} [${shape}]` })))(
     "$name",
     ({ norm, shape }) => {
       const plan = norm.plan(shape);
       const of = (length: number, seed: number) => Float64Array.from(normal(length, seed));
-      const x: PlainArray & { data: Float64Array } = { shape, data: of(sizeOf(shape), 1) };
-      const dy: PlainArray = { shape, data: of(sizeOf(shape), 2) };
+      const like = (seed: number) => ({ shape, data: of(sizeOf(shape), seed) });
+      const [x, dy, residual, dSum] = [like(1), like(2), like(7), like(8)];
       const gamma = of(sizeOf(plan.parameterShape), 3);
       const beta = of(sizeOf(plan.parameterShape), 4);
-      const parameters: Parameters = { gamma, beta };
-      if (source === "given") {
-        parameters.variance = of(sizeOf(plan.statisticsShape), 5).map((v) => v * v + 0.1);
-        if (norm.centered) parameters.mean = of(sizeOf(plan.statisticsShape), 6);
+      const options: ForwardOptions = { gamma, beta };
+      if (added) options.residual = residual;
+      if (given) {
+        options.variance = of(sizeOf(plan.statisticsShape), 5).map((v) => v * v + 0.1);
+        if (norm.centered) options.mean = of(sizeOf(plan.statisticsShape), 6);
       }
-      const loss = () =>
-        ek.forward(norm, x, parameters).y.data.reduce((sum, y, i) => sum + y * dy.data[i], 0);
-      const { dx, dGamma, dBeta } = ek.backward(ek.forward(norm, x, parameters).saved, dy);
+      const loss = () => {
+        const { y, sum } = ek.forward<PlainArray>(norm, x, options);
+        return dot(y.data, dy.data) + (sum ? dot(sum.data, dSum.data) : 0);
+      };
+      const { saved } = ek.forward<PlainArray>(norm, x, options);
+      const { dx, dGamma, dBeta } = ek.backward(saved, dy, added ? dSum : undefined);
       const close = (name: string, actual: PlainArray | undefined, values: Float64Array) =>
         expectClose(name, actual?.data ?? new Float64Array(), differences(values, loss), () => 1e-7);
       close("dx", dx, x.data);
+      if (added) close("dx as the residual's", dx, residual.data);
       close("dGamma", dGamma, gamma);
       close("dBeta", dBeta, beta);
     },

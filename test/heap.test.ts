@@ -16,6 +16,63 @@ describe("OwnHeap", () => {
     expect(bytesOf(heap)).toBe(16 * 65536);
   });
 
+  it("gives the block that was released last to the next request of its size", () => {
+    const heap = new OwnHeap();
+    const [a, b, other] = [1000, 1000, 5000].map((bytes) => heap.allocate(bytes));
+    for (const address of [a, b, other]) heap.release(address);
+    // 1000 and 1020 bytes are as many cache lines
+    expect([1020, 5000, 1000].map((bytes) => heap.allocate(bytes))).toEqual([b, other, a]);
+    expect(heap.allocate(1000)).toBeGreaterThan(other);
+  });
+
+  it("joins blocks of every size before it grows, and leaves those alone that are taken", () => {
+    const heap = new OwnHeap();
+    const sizes = Array.from({ length: 40 }, (_, i) => 1000 + 1000 * i);
+    const parts = sizes.map((bytes) => heap.allocate(bytes));
+    const before = bytesOf(heap);
+    const held = parts[20];
+    for (const address of parts) if (address !== held) heap.release(address);
+    // large arrays are followed by empty lines
+    const room = (from: number, to: number) => to - from - 17 * 64;
+    expect(heap.allocate(room(parts[21], parts[39]))).toBe(parts[21]);
+    expect(heap.allocate(room(parts[0], held))).toBe(parts[0]);
+    expect(bytesOf(heap)).toBe(before);
+  });
+
+  it("releases an address once, and none that it did not give", () => {
+    const heap = new OwnHeap();
+    const address = heap.allocate(100);
+    heap.release(address);
+    heap.release(address);
+    heap.release(address + 64);
+    expect(heap.allocate(100)).toBe(address);
+    expect(heap.allocate(100)).not.toBe(address);
+  });
+
+  it("does not grow without end under sizes that are always new", () => {
+    const heap = new OwnHeap();
+    const next = random(5);
+    const held: number[] = [];
+    for (let round = 0; round < 20_000; round++) {
+      if (held.length === 10) heap.release(held.splice(Math.floor(next() * 10), 1)[0]);
+      held.push(heap.allocate(1 + Math.floor(next() * 40_000)));
+    }
+    expect(bytesOf(heap)).toBe(16 * 65536);
+  });
+
+  it("stands on a memory that it is given, shared or not", () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 64, shared: true });
+    const heap = new OwnHeap(memory);
+    const first = heap.allocate(32 * 1024);
+    const before = new Float32Array(memory.buffer, first, 8192).fill(3);
+    const second = heap.allocate(1024 * 1024);
+    expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(second + 1024 * 1024).toBeLessThanOrEqual(bytesOf(heap));
+    // a view of before the growth still shows the same bytes
+    expect(new Float32Array(memory.buffer, first, 1).fill(5)[0]).toBe(before[0]);
+    expect(() => heap.allocate(4 * 1024 * 1024)).toThrow("do not fit into WebAssembly memory");
+  });
+
   it("joins neighbours that are free, in whatever order they became so", () => {
     const heap = new OwnHeap();
     const parts = Array.from({ length: 10 }, () => heap.allocate(100_000));
@@ -51,7 +108,7 @@ describe("OwnHeap", () => {
     expect(beyond).toBeGreaterThan(2 ** 31);
     const values = new Float32Array(heap.memory.buffer, beyond, 256).fill(7);
     expect(values[255]).toBe(7);
-    expect(() => heap.allocate(2 ** 32)).toThrow("4294967296 bytes more do not fit into WebAssembly memory");
+    expect(() => heap.allocate(2 ** 32)).toThrow("4294968384 bytes more do not fit into WebAssembly memory");
     heap.release(large);
     expect(heap.allocate(2 ** 31)).toBe(large);
   });

@@ -1,6 +1,6 @@
 /**
- * One suite for every backend: norms × layouts × sizes × parameters × hard inputs, forward and backward, against
- * the float64 reference. Arrays stand between guard zones of NaN and outputs start as NaN, so that what is left
+ * One suite for every backend: norms × layouts × sizes × parameters × residual × hard inputs, forward and backward,
+ * against the float64 reference. Arrays stand between guard zones of NaN and outputs start as NaN, so that what is left
  * unwritten or written astray shows.
  */
 import { describe, expect, it } from "vitest";
@@ -14,32 +14,35 @@ import {
   rmsNorm,
   type View,
 } from "../src/index.js";
-import type { Kernels } from "../src/kernels/contract.js";
+import type { Kernels, Values } from "../src/kernels/contract.js";
 import { reference } from "../src/kernels/reference/reference.js";
-import { OwnHeap } from "../src/kernels/wasm/heap.js";
-import { normalizationModule, WasmKernels } from "../src/kernels/wasm/wasm.js";
 import { keptSize, reducedSize, sizeOf, statisticIndex } from "../src/view.js";
-import { expectClose, hardInputs, largest, normal, tolerance } from "./numerics.js";
+import { backends, handleFrom } from "./backends.js";
+import { expectClose, hardInputs, largest, normal, random, tolerance } from "./numerics.js";
 
-const wasm = new WasmKernels(await normalizationModule(), new OwnHeap());
+const opened = await Promise.all(
+  backends.map(async ({ name, open }) => ({ backend: name, kernels: await open() })),
+);
+const others = opened.filter(({ kernels }) => kernels !== reference);
 const GUARD = 32;
 
 /** Values between guard zones, in a backend. */
 class Guarded {
-  readonly handle: number;
+  readonly handle: unknown;
+  private readonly whole: unknown;
+
   constructor(
-    readonly kernels: WasmKernels,
-    readonly length: number,
+    private readonly kernels: Kernels<unknown>,
+    private readonly length: number,
     values?: ArrayLike<number>,
   ) {
     this.whole = kernels.allocate(length + 2 * GUARD);
     kernels.values(this.whole, length + 2 * GUARD).fill(Number.NaN);
-    this.handle = this.whole + GUARD * 4;
+    this.handle = handleFrom(this.whole, GUARD);
     if (values) kernels.values(this.handle, length).set(values);
   }
-  private readonly whole: number;
 
-  take(name: string): Float32Array {
+  take(name: string): Values {
     const all = this.kernels.values(this.whole, this.length + 2 * GUARD);
     const guards = [...all.subarray(0, GUARD), ...all.subarray(GUARD + this.length)];
     expect(guards.every(Number.isNaN), `${name}: guard zone was written`).toBe(true);
@@ -213,23 +216,28 @@ for (const [statistics, parameters] of odd) {
 interface Setting {
   affine: "gamma and beta" | "gamma" | "beta" | "neither";
   given: boolean;
+  /** A residual in the forward pass, and dSum in the backward pass. */
+  residual: boolean;
 }
 const settings: Setting[] = (["gamma and beta", "gamma", "beta", "neither"] as const).flatMap((affine) =>
-  [false, true].map((given) => ({ affine, given })),
+  [false, true].flatMap((given) => [false, true].map((residual) => ({ affine, given, residual }))),
 );
 
 interface Results {
-  y: Float32Array | Float64Array;
-  mean?: Float32Array | Float64Array;
-  variance: Float32Array | Float64Array;
-  dx: Float32Array | Float64Array;
-  dGamma?: Float32Array | Float64Array;
-  dBeta?: Float32Array | Float64Array;
+  sum?: Values;
+  y: Values;
+  mean?: Values;
+  variance: Values;
+  dx: Values;
+  dGamma?: Values;
+  dBeta?: Values;
 }
 
 interface Inputs {
   x: Float32Array;
+  residual?: Float32Array;
   dy: Float32Array;
+  dSum?: Float32Array;
   gamma?: Float32Array;
   beta?: Float32Array;
   mean: Float32Array;
@@ -238,45 +246,22 @@ interface Inputs {
 
 const EPSILON = 1e-5;
 
-function runReference({ plan, centered }: Case, { given }: Setting, inputs: Inputs): Results {
-  const kernels: Kernels<Float64Array> = reference;
-  const of = (values?: Float32Array) => values && Float64Array.from(values);
-  const x = Float64Array.from(inputs.x);
-  const gamma = of(inputs.gamma);
-  const mean = centered ? (given ? of(inputs.mean) : new Float64Array(keptSize(plan.statistics))) : undefined;
-  const variance = given ? Float64Array.from(inputs.variance) : new Float64Array(keptSize(plan.statistics));
-  const y = kernels.allocate(x.length);
-  const call = {
-    x,
-    mean,
-    variance,
-    given,
-    epsilon: EPSILON,
-    gamma,
-    statistics: plan.statistics,
-    parameters: plan.parameters,
-  };
-  kernels.forward({ ...call, y, beta: of(inputs.beta) });
-  const dx = kernels.allocate(x.length);
-  const dGamma = gamma && kernels.allocate(keptSize(plan.parameters));
-  const dBeta = inputs.beta && kernels.allocate(keptSize(plan.parameters));
-  kernels.backward({ ...call, dy: Float64Array.from(inputs.dy), dx, dGamma, dBeta });
-  return { y, mean, variance, dx, dGamma, dBeta };
-}
-
-function runWasm({ plan, centered }: Case, { given }: Setting, inputs: Inputs): Results {
+function run(kernels: Kernels<unknown>, { plan, centered }: Case, given: boolean, inputs: Inputs): Results {
   const held: Guarded[] = [];
   const array = (length: number, values?: ArrayLike<number>) => {
-    held.push(new Guarded(wasm, length, values));
+    held.push(new Guarded(kernels, length, values));
     return held[held.length - 1];
   };
+  const optional = (values?: Float32Array) => values && array(values.length, values);
   const size = inputs.x.length;
   const statistics = keptSize(plan.statistics);
   const count = keptSize(plan.parameters);
   const x = array(size, inputs.x);
+  const residual = optional(inputs.residual);
+  const sum = residual && array(size);
   const y = array(size);
-  const gamma = inputs.gamma && array(count, inputs.gamma);
-  const beta = inputs.beta && array(count, inputs.beta);
+  const gamma = optional(inputs.gamma);
+  const beta = optional(inputs.beta);
   const mean = centered ? array(statistics, given ? inputs.mean : undefined) : undefined;
   const variance = array(statistics, given ? inputs.variance : undefined);
   const call = {
@@ -289,13 +274,29 @@ function runWasm({ plan, centered }: Case, { given }: Setting, inputs: Inputs): 
     statistics: plan.statistics,
     parameters: plan.parameters,
   };
-  wasm.forward({ ...call, y: y.handle, beta: beta?.handle });
+  kernels.forward({
+    ...call,
+    residual: residual?.handle,
+    sum: sum?.handle,
+    y: y.handle,
+    beta: beta?.handle,
+  });
   const dy = array(size, inputs.dy);
+  const dSum = optional(inputs.dSum);
   const dx = array(size);
   const dGamma = gamma && array(count);
   const dBeta = beta && array(count);
-  wasm.backward({ ...call, dy: dy.handle, dx: dx.handle, dGamma: dGamma?.handle, dBeta: dBeta?.handle });
+  kernels.backward({
+    ...call,
+    x: (sum ?? x).handle,
+    dy: dy.handle,
+    dSum: dSum?.handle,
+    dx: dx.handle,
+    dGamma: dGamma?.handle,
+    dBeta: dBeta?.handle,
+  });
   const results = {
+    sum: sum?.take("sum"),
     y: y.take("y"),
     mean: mean?.take("mean"),
     variance: variance.take("variance"),
@@ -307,83 +308,99 @@ function runWasm({ plan, centered }: Case, { given }: Setting, inputs: Inputs): 
   return results;
 }
 
-describe.each(Object.entries(hardInputs))("wasm against the reference: %s", (_, make) => {
+/** What the reference says. It adds nothing itself: it is asked for the sum, and dSum is added here. */
+function expectedOf(one: Case, given: boolean, normalized: Float32Array, inputs: Inputs): Results {
+  const { residual, dSum, ...rest } = inputs;
+  const expected = run(reference, one, given, { ...rest, x: normalized });
+  if (dSum) expected.dx = expected.dx.map((value, i) => value + dSum[i]);
+  return { ...expected, sum: residual && normalized };
+}
+
+/** A residual, and x so that x + residual are these values exactly, in float32 as in float64. */
+function split(values: Float32Array, seed: number): { x: Float32Array; residual: Float32Array } {
+  const next = random(seed);
+  const residual = values.map((value) => value * (0.5 + 1.5 * next()));
+  // what lies within a factor of two is subtracted without rounding (Sterbenz)
+  return { x: values.map((value, i) => value - residual[i]), residual };
+}
+
+describe.each(Object.entries(hardInputs))("every backend against the reference: %s", (_, make) => {
   describe.each(cases)("$name", (one) => {
-    it.each(settings)("$affine, statistics given: $given", (setting) => {
+    it.each(settings)("$affine, statistics given: $given, residual: $residual", (setting) => {
+      const { affine, given } = setting;
       const { plan } = one;
       const size = sizeOf(plan.shape);
       const count = keptSize(plan.parameters);
       const statistics = keptSize(plan.statistics);
-      const x = make(size, size);
+      const normalized = make(size, size);
       const inputs: Inputs = {
-        x,
+        ...(setting.residual ? split(normalized, size + 6) : { x: normalized }),
         dy: normal(size, size + 1),
-        gamma: setting.affine.includes("gamma") ? normal(count, size + 2, 1, 0.5) : undefined,
-        beta: setting.affine.includes("beta") ? normal(count, size + 3) : undefined,
-        mean: normal(statistics, size + 4, x[0], 0.1),
+        dSum: setting.residual ? normal(size, size + 7) : undefined,
+        gamma: affine.includes("gamma") ? normal(count, size + 2, 1, 0.5) : undefined,
+        beta: affine.includes("beta") ? normal(count, size + 3) : undefined,
+        mean: normal(statistics, size + 4, normalized[0], 0.1),
         variance: normal(statistics, size + 5).map((v) => v * v + 0.5),
       };
-      const expected = runReference(one, setting, inputs);
-      const actual = runWasm(one, setting, inputs);
-      compare(one, setting, inputs, actual, expected);
+      const expected = expectedOf(one, given, normalized, inputs);
+      // to compare the reference with itself says something only where it adds
+      for (const { backend, kernels } of setting.residual ? opened : others) {
+        compare(backend, one, given, normalized, inputs, run(kernels, one, given, inputs), expected);
+      }
     });
   });
 });
 
 function compare(
+  backend: string,
   { plan }: Case,
-  { given }: Setting,
+  given: boolean,
+  normalized: Float32Array,
   inputs: Inputs,
   actual: Results,
   expected: Results,
 ): void {
   const { statistics, parameters } = plan;
+  const close = (name: keyof Results, allowed: (index: number) => number) => {
+    const values = expected[name];
+    if (values) expectClose(`${backend}: ${name}`, actual[name] ?? new Float32Array(), values, allowed);
+    else expect(actual[name], `${backend}: ${name}`).toBeUndefined();
+  };
+  const center = (i: number) => expected.mean?.[statisticIndex(statistics, i)] ?? 0;
   const rstd = (i: number) => 1 / Math.sqrt(expected.variance[statisticIndex(statistics, i)] + EPSILON);
-  const center = (i: number) => Math.abs(expected.mean?.[statisticIndex(statistics, i)] ?? 0);
-  const xHat = (i: number) =>
-    Math.abs(inputs.x[i] - (expected.mean?.[statisticIndex(statistics, i)] ?? 0)) * rstd(i);
+  const xHat = (i: number) => Math.abs(normalized[i] - center(i)) * rstd(i);
   const gamma = (i: number) => Math.abs(inputs.gamma?.[statisticIndex(parameters, i)] ?? 1);
   const beta = (i: number) => Math.abs(inputs.beta?.[statisticIndex(parameters, i)] ?? 0);
   if (!given) {
-    if (expected.mean && actual.mean) {
-      const mean = expected.mean;
-      expectClose(
-        "mean",
-        actual.mean,
-        mean,
-        (s) => 1.2e-7 * Math.abs(mean[s]) + 1e-7 * Math.sqrt(expected.variance[s]) + 1e-37,
-      );
-    }
-    expectClose(
-      "variance",
-      actual.variance,
-      expected.variance,
-      (s) => 2e-6 * expected.variance[s] + 1e-12 + 1e-14 * (expected.mean?.[s] ?? 0) ** 2,
+    close(
+      "mean",
+      (s) => 1.2e-7 * Math.abs(expected.mean?.[s] ?? 0) + 1e-7 * Math.sqrt(expected.variance[s]) + 1e-37,
     );
+    close("variance", (s) => 2e-6 * expected.variance[s] + 1e-12 + 1e-14 * (expected.mean?.[s] ?? 0) ** 2);
   }
-  expectClose("y", actual.y, expected.y, (i) => tolerance.forward * (gamma(i) * (1 + xHat(i)) + beta(i)));
+  close("sum", () => Number.MIN_VALUE); // exactly
+  close("y", (i) => tolerance.forward * (gamma(i) * (1 + xHat(i)) + beta(i)));
   // the backward pass reads the mean as it was stored, in float32
-  const off = (i: number) => (given ? 0 : tolerance.meanRounding * center(i) * rstd(i));
+  const off = (i: number) => (given ? 0 : tolerance.meanRounding * Math.abs(center(i)) * rstd(i));
   const dyMost = largest(inputs.dy);
   const gammaMost = inputs.gamma ? largest(inputs.gamma) : 1;
-  expectClose("dx", actual.dx, expected.dx, (i) => {
+  close("dx", (i) => {
     const scale = rstd(i) * dyMost * gammaMost;
-    return scale * (tolerance.backward * (1 + xHat(i)) + 4 * off(i) * (1 + xHat(i)));
+    const added = tolerance.addition * Math.abs(inputs.dSum?.[i] ?? 0);
+    return scale * (tolerance.backward * (1 + xHat(i)) + 4 * off(i) * (1 + xHat(i))) + added;
   });
   const n = reducedSize(parameters);
   const bound = new Float64Array(keptSize(parameters));
-  for (let i = 0; i < inputs.x.length; i++) {
+  for (let i = 0; i < normalized.length; i++) {
     const p = statisticIndex(parameters, i);
     bound[p] = Math.max(bound[p], (1 + xHat(i)) * tolerance.backward + off(i));
   }
   const sums = Math.sqrt(n) * dyMost;
-  if (actual.dGamma && expected.dGamma) {
-    expectClose("dGamma", actual.dGamma, expected.dGamma, (p) => bound[p] * sums * Math.sqrt(n));
-  }
-  if (actual.dBeta && expected.dBeta) expectClose("dBeta", actual.dBeta, expected.dBeta, () => 1e-6 * sums);
+  close("dGamma", (p) => bound[p] * sums * Math.sqrt(n));
+  close("dBeta", () => 1e-6 * sums);
 }
 
-it("transposes as the reference does", () => {
+it.each(others)("$backend transposes as the reference does", ({ kernels }) => {
   for (const [shape, order] of [
     [
       [2, 3],
@@ -405,34 +422,36 @@ it("transposes as the reference does", () => {
     const values = normal(sizeOf(shape), 1);
     const expected = reference.allocate(values.length);
     reference.transpose(Float64Array.from(values), expected, shape, order);
-    const x = new Guarded(wasm, values.length, values);
-    const y = new Guarded(wasm, values.length);
-    wasm.transpose(x.handle, y.handle, shape, order);
+    const x = new Guarded(kernels, values.length, values);
+    const y = new Guarded(kernels, values.length);
+    kernels.transpose(x.handle, y.handle, shape, order);
     expect([...y.take("y")]).toEqual([...expected]);
   }
 });
 
-describe("sums over many rows keep the accuracy of a single float32", () => {
-  // all of one sign: a float32 sum of 30,000 such values is off in the fifth digit
-  it.each([
-    { norm: layerNorm(), shape: [30_000, 4] },
-    { norm: batchNorm(), shape: [30_000, 5] },
-    { norm: batchNorm({ axis: 1 }), shape: [300, 2, 100] },
-    { norm: groupNorm({ groups: 1 }), shape: [300, 100, 2] },
-  ])("$norm.name [$shape]", ({ norm, shape }) => {
-    const one: Case = { name: norm.name, plan: norm.plan(shape), centered: true };
-    const [size, count] = [sizeOf(shape), keptSize(one.plan.parameters)];
-    const inputs: Inputs = {
-      x: normal(size, 1),
-      dy: normal(size, 2, 1, 0.1),
-      gamma: normal(count, 3, 1, 0.5),
-      beta: normal(count, 4),
-      mean: new Float32Array(),
-      variance: new Float32Array(),
-    };
-    const setting: Setting = { affine: "gamma and beta", given: false };
-    const [actual, expected] = [runWasm(one, setting, inputs), runReference(one, setting, inputs)];
-    const dBeta = expected.dBeta as Float64Array;
-    expectClose("dBeta", actual.dBeta as Float32Array, dBeta, (p) => 3e-7 * Math.abs(dBeta[p]));
-  });
-});
+describe.each(others)(
+  "$backend: sums over many rows keep the accuracy of a single float32",
+  ({ kernels }) => {
+    // all of one sign: a float32 sum of 30,000 such values is off in the fifth digit
+    it.each([
+      { norm: layerNorm(), shape: [30_000, 4] },
+      { norm: batchNorm(), shape: [30_000, 5] },
+      { norm: batchNorm({ axis: 1 }), shape: [300, 2, 100] },
+      { norm: groupNorm({ groups: 1 }), shape: [300, 100, 2] },
+    ])("$norm.name [$shape]", ({ norm, shape }) => {
+      const one: Case = { name: norm.name, plan: norm.plan(shape), centered: true };
+      const [size, count] = [sizeOf(shape), keptSize(one.plan.parameters)];
+      const inputs: Inputs = {
+        x: normal(size, 1),
+        dy: normal(size, 2, 1, 0.1),
+        gamma: normal(count, 3, 1, 0.5),
+        beta: normal(count, 4),
+        mean: new Float32Array(),
+        variance: new Float32Array(),
+      };
+      const [actual, expected] = [run(kernels, one, false, inputs), run(reference, one, false, inputs)];
+      const dBeta = expected.dBeta as Float64Array;
+      expectClose("dBeta", actual.dBeta as Float32Array, dBeta, (p) => 3e-7 * Math.abs(dBeta[p]));
+    });
+  },
+);

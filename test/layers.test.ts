@@ -18,6 +18,8 @@ import {
   rmsNorm,
   type StateDict,
 } from "../src/index.js";
+import { reference } from "../src/kernels/reference/reference.js";
+import { Evenkeel } from "../src/layers/evenkeel.js";
 import { expectClose, normal } from "./numerics.js";
 
 const plain = (shape: number[], seed = 1): PlainArray => ({
@@ -78,6 +80,102 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
     close(gradient.dx, order(gradientByHand.dx, [2, 4, 3, 5]));
     close(gradient.dGamma as PlainArray, gradientByHand.dGamma as PlainArray);
     expect(ek.memory().arrays).toBe(0);
+  });
+
+  describe("a residual", () => {
+    const added = (a: PlainArray, b: PlainArray) => ({
+      shape: a.shape,
+      data: Float32Array.from(a.data, (value, i) => value + b.data[i]),
+    });
+    const norms: [Norm, number[]][] = [
+      [layerNorm(), [3, 5]],
+      [layerNorm({ axis: [1, 3] }), [2, 3, 4, 5]],
+      [rmsNorm(), [4, 7]],
+      [rmsNorm({ axis: 0 }), [4, 7]],
+      [batchNorm(), [6, 3]],
+      [batchNorm({ axis: 1 }), [3, 2, 2, 2]],
+      [groupNorm({ groups: 2 }), [2, 3, 4]],
+      [instanceNorm({ axis: 1 }), [2, 3, 4]],
+    ];
+
+    it.each(norms.map(([norm, shape]) => ({ norm, shape })))(
+      "is added before anything else: $norm.name [$shape]",
+      ({ norm, shape }) => {
+        const [x, residual, dy, dSum] = [1, 2, 3, 4].map((seed) => plain(shape, seed));
+        const gamma = normal(
+          norm.plan(shape).parameterShape.reduce((a, b) => a * b, 1),
+          5,
+        );
+        const fused = ek.forward(norm, x, { gamma, residual });
+        const byHand = ek.forward(norm, added(x, residual), { gamma });
+        close(fused.sum as PlainArray, added(x, residual));
+        expect(fused.saved.x).toBe(fused.sum);
+        close(fused.y, byHand.y);
+        expect(fused.mean === undefined).toBe(byHand.mean === undefined);
+        if (fused.mean) close(fused.mean, byHand.mean as PlainArray);
+        close(fused.variance as PlainArray, byHand.variance as PlainArray);
+        const gradient = ek.backward(fused.saved, dy, dSum);
+        const gradientByHand = ek.backward(byHand.saved, dy);
+        close(gradient.dx, added(gradientByHand.dx, dSum));
+        close(gradient.dGamma as PlainArray, gradientByHand.dGamma as PlainArray);
+        close(ek.backward(fused.saved, dy).dx, gradientByHand.dx);
+        expect(ek.memory().arrays).toBe(0);
+      },
+    );
+
+    it("of zeros gives what no residual gives", () => {
+      const [x, dy, zeros] = [plain([4, 9]), plain([4, 9], 2), { shape: [4, 9], data: new Float32Array(36) }];
+      const without = ek.forward(layerNorm(), x);
+      const fused = ek.forward(layerNorm(), x, { residual: zeros });
+      expect(without.sum).toBeUndefined();
+      expect([...(fused.sum as PlainArray).data]).toEqual([...x.data]);
+      close(fused.y, without.y);
+      const { dx } = ek.backward(without.saved, dy);
+      close(ek.backward(fused.saved, dy, zeros).dx, dx);
+      // x goes past the norm too where nothing was added to it
+      close(ek.backward(without.saved, dy, x).dx, added(dx, x));
+    });
+
+    it("with given statistics is added before they are used", () => {
+      const [x, residual] = [plain([4, 3]), plain([4, 3], 2)];
+      const statistics = { mean: normal(3, 3), variance: Float32Array.of(1, 2, 3) };
+      const fused = ek.forward(batchNorm(), x, { ...statistics, residual });
+      close(fused.y, ek.forward(batchNorm(), added(x, residual), statistics).y);
+      expect([fused.mean, fused.variance]).toEqual([undefined, undefined]);
+      close(ek.backward(fused.saved, x, residual).dx, added(ek.backward(fused.saved, x).dx, residual));
+    });
+
+    it("and the sum live in the backend as x does, and are the caller's", () => {
+      const [x, residual] = [1, 2].map((seed) => ek.array([2, 3, 4, 5], normal(120, seed)));
+      const { y, sum, mean, variance, saved } = ek.forward(layerNorm({ axis: [1, 3] }), x, { residual });
+      expect(ek.memory()).toEqual({ arrays: 6, elements: 4 * 120 + 2 * 8 });
+      close(sum as PlainArray, added(x, residual));
+      const { dx } = ek.backward(saved, y, residual);
+      for (const array of [x, residual, y, sum, mean, variance, dx]) array?.dispose();
+      expect(ek.memory()).toEqual({ arrays: 0, elements: 0 });
+    });
+
+    it.each([
+      { name: "LayerNorm", make: () => new LayerNorm(ek, 4) },
+      { name: "RMSNorm", make: () => new RMSNorm(ek, 4) },
+      { name: "GroupNorm", make: () => new GroupNorm(ek, 2, 4) },
+      { name: "InstanceNorm", make: () => new InstanceNorm(ek, 4) },
+      { name: "BatchNorm in training", make: () => new BatchNorm(ek, 4) },
+      { name: "BatchNorm in evaluation", make: () => new BatchNorm(ek, 4).eval() },
+    ])("goes through a layer, and its gradient back: $name", ({ make }) => {
+      const [x, residual, dy, dSum] = [1, 2, 3, 4].map((seed) => plain([2, 3, 4], seed));
+      const [fused, byHand] = [make(), make()];
+      const { y, sum } = fused.forward(x, residual);
+      close(sum, added(x, residual));
+      close(y, byHand.forward(added(x, residual)));
+      close(fused.backward(dy, dSum), added(byHand.backward(dy), dSum));
+      const state = byHand.stateDict();
+      for (const [name, values] of Object.entries(fused.stateDict())) {
+        expectClose(name, values, state[name], () => 1e-6);
+      }
+      for (const layer of [fused, byHand]) layer.dispose();
+      expect(ek.memory().arrays).toBe(0);
+    });
   });
 
   describe("identities across norms, with random gamma and beta", () => {
@@ -223,6 +321,22 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
   });
 });
 
+it.each([
+  [layerNorm({ axis: [1, 2] }), [2, 3, 4]],
+  [rmsNorm(), [2, 3, 4]],
+  [batchNorm(), [2, 3, 4]],
+  [groupNorm({ groups: 2 }), [2, 3, 4]],
+  [instanceNorm({ axis: 1 }), [2, 3, 4]],
+] as [Norm, number[]][])("$name keeps its last plan, for that shape alone", (norm, shape) => {
+  const plan = norm.plan(shape);
+  expect(norm.plan([...shape])).toBe(plan);
+  shape[0] = 5;
+  expect(plan.shape).toEqual([2, 3, 4]);
+  expect(norm.plan(shape).shape).toEqual([5, 3, 4]);
+  expect(() => norm.plan([])).toThrow(RangeError);
+  expect(norm.plan([2, 3, 4])).toEqual(plan);
+});
+
 describe("errors", async () => {
   const ek = await open({ backend: "wasm" });
   const raises = (run: () => unknown, error: Error) => {
@@ -270,6 +384,41 @@ describe("errors", async () => {
       "a dy of another shape",
       () => ek.backward(ek.forward(layerNorm(), zeros(2, 3)).saved, zeros(3, 2)),
       new RangeError("layerNorm: dy must have the shape of x, [2, 3], got [3, 2]"),
+    ],
+    [
+      "a dy without a shape",
+      () =>
+        ek.backward(ek.forward(layerNorm(), zeros(2, 3)).saved, new Float32Array(6) as unknown as PlainArray),
+      new TypeError(
+        "layerNorm: dy must be an array with a shape, such as { shape: [2, 3], data }, got undefined for its shape",
+      ),
+    ],
+    [
+      "a residual of another shape",
+      () => ek.forward(layerNorm(), zeros(2, 3), { residual: zeros(3) }),
+      new RangeError("layerNorm: residual must have the shape of x, [2, 3], got [3]"),
+    ],
+    [
+      "a residual without a shape",
+      () => ek.forward(rmsNorm(), zeros(2, 3), { residual: new Float32Array(6) as unknown as PlainArray }),
+      new TypeError(
+        "rmsNorm: residual must be an array with a shape, such as { shape: [2, 3], data }, got undefined for its shape",
+      ),
+    ],
+    [
+      "a residual that does not fill its shape",
+      () => ek.forward(layerNorm(), zeros(2, 3), { residual: { shape: [2, 3], data: new Float32Array(4) } }),
+      new RangeError("layerNorm: residual of shape [2, 3] must have 6 values, got 4"),
+    ],
+    [
+      "a dSum of another shape",
+      () =>
+        ek.backward(
+          ek.forward(layerNorm(), zeros(2, 3), { residual: zeros(2, 3) }).saved,
+          zeros(2, 3),
+          zeros(3, 2),
+        ),
+      new RangeError("layerNorm: dSum must have the shape of x, [2, 3], got [3, 2]"),
     ],
     [
       "groups that do not divide",
@@ -439,6 +588,14 @@ describe("errors", async () => {
   });
 
   it("legal group counts", () => expect(legalGroups(12)).toEqual([1, 2, 3, 4, 6, 12]));
+});
+
+it("plain results are ordinary memory, where the backend's is shared", () => {
+  const shared = (length: number) => new Float64Array(new SharedArrayBuffer(length * 8));
+  const ek = new Evenkeel({ ...reference, allocate: shared } as typeof reference, 1);
+  const { y, saved } = ek.forward(layerNorm(), plain([2, 3]));
+  expect(ek.array([3]).data.buffer).toBeInstanceOf(SharedArrayBuffer);
+  for (const { data } of [y, ek.backward(saved, y).dx]) expect(data.buffer).toBeInstanceOf(ArrayBuffer);
 });
 
 describe("without SIMD", () => {

@@ -19,12 +19,14 @@ export interface Kernels<A> {
   values(array: A, length: number): Values;
   forward(call: Forward<A>): void;
   backward(call: Backward<A>): void;
+  /** Ends what runs beside the caller (threads). Arrays and calls go on as before. */
+  close(): void;
   /** y [shape in `order`] takes x [shape] with its axes in the given order, as numpy.transpose. */
   transpose(x: A, y: A, shape: readonly number[], order: readonly number[]): void;
 }
 
 interface Call<A> {
-  /** As many values as the views have elements. */
+  /** As many values as the views have elements. In the backward pass of a call with a residual: the sum. */
   x: A;
   /** One per statistic. Absent: nothing is centred (RMS). */
   mean?: A;
@@ -41,20 +43,30 @@ interface Call<A> {
   gamma?: A;
 }
 
-/** y = (x − mean) / √(variance + epsilon) · gamma + beta; `mean` and `variance` are written unless given. */
+/**
+ * y = (x − mean) / √(variance + epsilon) · gamma + beta; `mean` and `variance` are written unless given. With a
+ * residual, x in this formula is the sum, as it was rounded when it was written.
+ */
 export interface Forward<A> extends Call<A> {
   y: A;
+  /** As x; added to x before anything else. */
+  residual?: A;
+  /** As x; takes x + residual. There exactly where a residual is, and shares memory with no other array. */
+  sum?: A;
   /** One per parameter; absent: 0. */
   beta?: A;
 }
 
 /**
  * With g = dy·gamma and mean_s over the statistics view (no mean_s(g) where nothing is centred):
- * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)), or rstd·g where the statistics were given;
- * dGamma = Σ dy·xHat and dBeta = Σ dy over the parameter view. dx may not share memory with dy or x.
+ * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)) + dSum, or rstd·g + dSum where the statistics were given;
+ * dGamma = Σ dy·xHat and dBeta = Σ dy over the parameter view. With a residual, dx is its gradient as well as that
+ * of x. dx may not share memory with dy, x or dSum.
  */
 export interface Backward<A> extends Call<A> {
   dy: A;
+  /** As x; the gradient that reaches x (the sum) by its other way, past the normalization. Absent: 0. */
+  dSum?: A;
   dx: A;
   dGamma?: A;
   dBeta?: A;

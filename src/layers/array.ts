@@ -8,6 +8,30 @@ export interface PlainArray {
   readonly shape: readonly number[];
 }
 
+/** The arrays that live in a backend: made here, and counted until they are disposed. */
+export class Store {
+  arrays = 0;
+  elements = 0;
+
+  constructor(readonly kernels: Kernels<unknown>) {}
+
+  /** An array whose values are not set to anything. */
+  make(shape: readonly number[]): BackendArray {
+    const size = sizeOf(shape);
+    const array = new BackendArray(this, this.kernels.allocate(size), [...shape], size);
+    this.arrays++;
+    this.elements += size;
+    return array;
+  }
+
+  /** Takes back an array that was made here. */
+  release({ handle, size }: BackendArray): void {
+    this.kernels.release(handle);
+    this.arrays--;
+    this.elements -= size;
+  }
+}
+
 /**
  * An array that lives in the backend: nothing is copied on its way in or out of a function. It belongs to whoever
  * called the function that made it, until `dispose`.
@@ -16,19 +40,23 @@ export class BackendArray implements PlainArray {
   private released = false;
 
   constructor(
-    /** The backend that it lives in. */
-    readonly kernels: Kernels<unknown>,
+    private readonly store: Store,
     /** The backend's own name for it: a byte address in wasm. */
     readonly handle: unknown,
     readonly shape: readonly number[],
-    private readonly onDispose: () => void,
+    /** How many values it has. */
+    readonly size: number,
   ) {}
 
-  get size(): number {
-    return sizeOf(this.shape);
+  /** The backend that it lives in. */
+  get kernels(): Kernels<unknown> {
+    return this.store.kernels;
   }
 
-  /** The values themselves, not a copy: to read or write at once, since the backend's memory may move when it grows. */
+  /**
+   * The values themselves, not a copy: to read or write at once, since the backend's memory may move when it grows.
+   * `data.slice()` is a copy of one's own (and is not shared memory, as the backend's may be).
+   */
   get data(): Values {
     this.check("data");
     return this.kernels.values(this.handle, this.size);
@@ -42,8 +70,7 @@ export class BackendArray implements PlainArray {
   dispose(): void {
     if (this.released) return;
     this.released = true;
-    this.kernels.release(this.handle);
-    this.onDispose();
+    this.store.release(this);
   }
 
   check(caller: string): void {

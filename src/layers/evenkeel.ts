@@ -7,31 +7,67 @@
  */
 import type { Kernels, Values } from "../kernels/contract.js";
 import { reference } from "../kernels/reference/reference.js";
-import { OwnHeap } from "../kernels/wasm/heap.js";
+import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
-import { fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
-import { sizeOf } from "../view.js";
-import { BackendArray, type PlainArray } from "./array.js";
+import { checkHasShape, fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
+import { sameShape, sizeOf } from "../view.js";
+import { BackendArray, type PlainArray, Store } from "./array.js";
 
 export type BackendName = "wasm" | "reference";
 
 export interface OpenOptions {
   /** `auto` (default) takes the fastest one that runs here; a name takes that one or throws. */
   backend?: BackendName | "auto";
+  /**
+   * Threads that share large arrays, the calling one included. Default: one per core, at most 8; in a page that is not
+   * cross-origin isolated, 1.
+   */
+  threads?: number;
 }
 
 /** Opens a backend with a memory of its own. */
-export async function open({ backend = "auto" }: OpenOptions = {}): Promise<Evenkeel> {
+export async function open({ backend = "auto", threads }: OpenOptions = {}): Promise<Evenkeel> {
   if (!["auto", "wasm", "reference"].includes(backend)) {
     throw new RangeError(`open: backend must be "auto", "wasm" or "reference", got "${backend}"`);
   }
-  if (backend === "reference") return new Evenkeel(reference);
-  try {
-    return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()));
-  } catch (error) {
-    if (backend === "wasm") throw error;
-    return new Evenkeel(reference, error instanceof Error ? error.message : String(error));
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new RangeError(`open: threads must be a whole number from 1 on, got ${threads}`);
   }
+  if (backend === "reference") return new Evenkeel(reference, 1);
+  try {
+    return await openWasm(threads);
+  } catch (error) {
+    if (backend === "wasm" || threads !== undefined) throw error;
+    return new Evenkeel(reference, 1, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** More threads than these find no more memory bandwidth. */
+const MOST_THREADS = 8;
+
+async function openWasm(asked: number | undefined): Promise<Evenkeel> {
+  const threads = asked ?? Math.min(MOST_THREADS, coresHere());
+  const memory = threads > 1 ? sharedMemory() : undefined;
+  if (memory) {
+    const kernels = new WasmKernels(
+      await normalizationModule({ shared: true }),
+      new OwnHeap(memory),
+      threads,
+    );
+    return new Evenkeel(kernels, threads);
+  }
+  if (asked !== undefined && asked > 1) {
+    throw new Error(
+      `open: threads: ${asked} needs memory that threads share, which is not to be had here; in a page, serve it with the headers ` +
+        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
+    );
+  }
+  return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()), 1);
+}
+
+function coresHere(): number {
+  const os = globalThis.process?.getBuiltinModule?.("node:os");
+  return os ? os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1);
 }
 
 /** Where a function takes values: an array of the backend, or a plain one that is copied. */
@@ -48,10 +84,20 @@ export interface Parameters {
   variance?: Input;
 }
 
-/** What `backward` needs of a forward call. It refers to x, gamma and the statistics: keep them until then. */
+/** What a forward call takes beside x. */
+export interface ForwardOptions extends Parameters {
+  /** Shape of x; added to x before anything else, in the same pass over memory. */
+  residual?: PlainArray;
+}
+
+/**
+ * What `backward` needs of a forward call. It refers to x (to the sum, where there was a residual), gamma and the
+ * statistics: keep them until then.
+ */
 export interface Saved<T extends PlainArray> extends Parameters {
   readonly norm: Norm;
   readonly plan: Plan;
+  /** What was normalized: x, or the sum. */
   readonly x: T;
   readonly variance: Input;
   /** The statistics were given, and are constants. */
@@ -61,6 +107,8 @@ export interface Saved<T extends PlainArray> extends Parameters {
 export interface ForwardResult<T extends PlainArray> {
   /** Shape of x. */
   readonly y: T;
+  /** x + residual, of which y and the statistics are; absent without a residual. */
+  readonly sum?: T;
   /** [statistics]; absent where given, and for RMS. */
   readonly mean?: T;
   /** [statistics], biased; for RMS the mean square. Absent where given. */
@@ -69,7 +117,7 @@ export interface ForwardResult<T extends PlainArray> {
 }
 
 export interface BackwardResult<T extends PlainArray> {
-  /** Shape of x. */
+  /** Shape of x. Where there was a residual, this is its gradient too. */
   readonly dx: T;
   /** [parameters]; present where the forward call had a gamma. */
   readonly dGamma?: T;
@@ -80,20 +128,28 @@ export interface BackwardResult<T extends PlainArray> {
 /** A backend, the arrays that live in it, and the operation. Made by `open`. */
 export class Evenkeel {
   readonly backend: string;
-  private arrays = 0;
-  private elements = 0;
+  private readonly store: Store;
 
   constructor(
     private readonly kernels: Kernels<unknown>,
+    /** Threads that share large arrays, the calling one included. They start with the first such call. */
+    readonly threads: number,
     /** Why the automatic choice did not take the fastest backend, where it did not. */
     readonly fallback?: string,
   ) {
     this.backend = kernels.name;
+    this.store = new Store(kernels);
   }
 
   /** Arrays that live in the backend and were not disposed: how many, and their values. */
   memory(): { arrays: number; elements: number } {
-    return { arrays: this.arrays, elements: this.elements };
+    const { arrays, elements } = this.store;
+    return { arrays, elements };
+  }
+
+  /** Ends the threads; whatever is called later runs on the calling one. A process ends without it too. */
+  close(): void {
+    this.kernels.close();
   }
 
   /** An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use. */
@@ -103,45 +159,45 @@ export class Evenkeel {
         `array: shape must have whole, non-negative lengths, got ${JSON.stringify(shape)}`,
       );
     }
-    const size = sizeOf(shape);
-    if (values && values.length !== size) {
-      throw new RangeError(`array: shape [${shape.join(", ")}] holds ${size} values, got ${values.length}`);
+    if (values && values.length !== sizeOf(shape)) {
+      throw new RangeError(
+        `array: shape [${shape.join(", ")}] holds ${sizeOf(shape)} values, got ${values.length}`,
+      );
     }
-    const handle = this.kernels.allocate(size);
-    this.arrays++;
-    this.elements += size;
-    const array = new BackendArray(this.kernels, handle, [...shape], () => {
-      this.arrays--;
-      this.elements -= size;
-    });
+    const array = this.store.make(shape);
     if (values) array.data.set(values);
     return array;
   }
 
   /**
-   * Normalizes x. Results live where x lives: in the backend, without a copy, or in plain arrays.
+   * Normalizes x, or x + residual. Results live where x lives: in the backend, without a copy, or in plain arrays.
    * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part.
    */
-  forward<T extends PlainArray>(norm: Norm, x: T, parameters: Parameters = {}): ForwardResult<T> {
+  forward<T extends PlainArray>(norm: Norm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
     if (typeof norm?.plan !== "function") {
       throw new TypeError(
         "forward: norm must be a description, such as layerNorm(); call the function that makes it",
       );
     }
     const plan = norm.plan(x.shape);
-    const given = statisticsGiven(norm, parameters.mean, parameters.variance);
-    const { gamma, beta } = parameters;
-    const call = new Call(this, this.kernels, norm.name, x);
+    const { gamma, beta, residual } = options;
+    const given = statisticsGiven(norm, options.mean, options.variance);
+    const call = new Call(this.store, norm.name, x);
     try {
-      const input = call.ordered("x", x, plan);
-      const output = call.result(plan.shape);
-      const mean = norm.centered ? call.statistic("mean", parameters.mean, plan) : undefined;
-      const variance = call.statistic("variance", parameters.variance, plan);
+      // "here" is in the backend, with axes in the plan's order
+      const xHere = call.ordered("x", x, plan);
+      const residualHere = residual && call.ordered("residual", residual, plan);
+      const sumHere = residual && call.result(plan.shape);
+      const yHere = call.result(plan.shape);
+      const meanHere = norm.centered ? call.statistic("mean", options.mean, plan) : undefined;
+      const varianceHere = call.statistic("variance", options.variance, plan);
       this.kernels.forward({
-        x: input.handle,
-        y: output.handle,
-        mean: mean?.handle,
-        variance: variance.handle,
+        x: xHere.handle,
+        residual: residualHere?.handle,
+        sum: sumHere?.handle,
+        y: yHere.handle,
+        mean: meanHere?.handle,
+        variance: varianceHere.handle,
         given,
         epsilon: norm.epsilon,
         statistics: plan.statistics,
@@ -149,13 +205,24 @@ export class Evenkeel {
         gamma: call.input("gamma", gamma, plan.parameterShape)?.handle,
         beta: call.input("beta", beta, plan.parameterShape)?.handle,
       });
-      const y = call.give<T>(call.restored(output, plan));
-      if (given) {
-        const statistics = { mean: parameters.mean, variance: parameters.variance as Input };
-        return { y, saved: { norm, plan, x, gamma, beta, ...statistics, given } };
-      }
-      const measured = { mean: mean && call.give<T>(mean), variance: call.give<T>(variance) };
-      return { y, ...measured, saved: { norm, plan, x, gamma, beta, ...measured, given } };
+      const yBack = call.restored(yHere, plan);
+      const sumBack = sumHere && call.restored(sumHere, plan);
+      // nothing is given out before the last array is made: where there is no room for one, all are released
+      const y = call.give<T>(yBack);
+      const sum = sumBack && call.give<T>(sumBack);
+      const mean = given || !meanHere ? undefined : call.give<T>(meanHere);
+      const variance = given ? undefined : call.give<T>(varianceHere);
+      const saved = {
+        norm,
+        plan,
+        x: sum ?? x,
+        gamma,
+        beta,
+        mean: mean ?? options.mean,
+        variance: variance ?? (options.variance as Input),
+        given,
+      };
+      return { y, sum, mean, variance, saved };
     } finally {
       call.end();
     }
@@ -163,20 +230,26 @@ export class Evenkeel {
 
   /**
    * Gradients of a forward call, from the gradient of its y.
-   * @throws RangeError where dy has not the shape of x.
+   *
+   * What was normalized (the sum, or x where there was no residual) often goes a second way too, past the norm: in a
+   * transformer along the residual path. The gradient that comes back from there is `dSum`, of the shape of x; it is
+   * added to dx in the same pass over memory.
+   * @throws RangeError where dy or dSum has not the shape of x.
    */
-  backward<T extends PlainArray>(saved: Saved<T>, dy: T): BackwardResult<T> {
+  backward<T extends PlainArray>(saved: Saved<T>, dy: T, dSum?: PlainArray): BackwardResult<T> {
     const { norm, plan, x, given } = saved;
-    const call = new Call(this, this.kernels, norm.name, x);
+    const call = new Call(this.store, norm.name, x);
     try {
-      const upstream = call.ordered("dy", dy, plan);
-      const input = call.ordered("x", x, plan);
-      const output = call.result(plan.shape);
+      const dyHere = call.ordered("dy", dy, plan);
+      const dSumHere = dSum && call.ordered("dSum", dSum, plan);
+      const xHere = call.ordered("x", x, plan);
+      const dxHere = call.result(plan.shape);
       const dGamma = saved.gamma && call.result(plan.parameterShape);
       const dBeta = saved.beta && call.result(plan.parameterShape);
       this.kernels.backward({
-        dy: upstream.handle,
-        x: input.handle,
+        dy: dyHere.handle,
+        dSum: dSumHere?.handle,
+        x: xHere.handle,
         mean: call.input("mean", saved.mean, plan.statisticsShape)?.handle,
         variance: call.statistic("variance", saved.variance, plan).handle,
         given,
@@ -184,11 +257,11 @@ export class Evenkeel {
         statistics: plan.statistics,
         parameters: plan.parameters,
         gamma: call.input("gamma", saved.gamma, plan.parameterShape)?.handle,
-        dx: output.handle,
+        dx: dxHere.handle,
         dGamma: dGamma?.handle,
         dBeta: dBeta?.handle,
       });
-      const dx = call.give<T>(call.restored(output, plan));
+      const dx = call.give<T>(call.restored(dxHere, plan));
       return { dx, dGamma: dGamma && call.give<T>(dGamma), dBeta: dBeta && call.give<T>(dBeta) };
     } finally {
       call.end();
@@ -198,12 +271,12 @@ export class Evenkeel {
 
 /** The arrays of one call: copies of plain inputs, and results that go the way that x came. */
 class Call {
-  private readonly temporaries = new Set<BackendArray>();
+  /** What is released when the call ends. */
+  private readonly temporaries: BackendArray[] = [];
   private readonly plain: boolean;
 
   constructor(
-    private readonly ek: Evenkeel,
-    private readonly kernels: Kernels<unknown>,
+    private readonly store: Store,
     private readonly norm: string,
     x: PlainArray,
   ) {
@@ -230,8 +303,8 @@ class Call {
       throw new RangeError(`${this.norm}: ${name} must have shape [${shape.join(", ")}], got ${got}`);
     }
     if (values instanceof BackendArray) {
-      values.check(`${this.norm}: ${name}`);
-      if (values.kernels === this.kernels) return values;
+      if (values.disposed) values.check(`${this.norm}: ${name}`);
+      if (values.kernels === this.store.kernels) return values;
       throw new TypeError(
         `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
       );
@@ -242,15 +315,15 @@ class Call {
         `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
       );
     }
-    return this.result(shape, data);
+    const copy = this.result(shape);
+    copy.data.set(data);
+    return copy;
   }
 
   /** An array of x's shape, with its axes in the plan's order. */
   ordered(name: string, array: PlainArray, plan: Plan): BackendArray {
-    if (
-      array.shape.length !== plan.shape.length ||
-      array.shape.some((length, axis) => length !== plan.shape[axis])
-    ) {
+    checkHasShape(this.norm, name, array.shape);
+    if (!sameShape(array.shape, plan.shape)) {
       const expected = `[${plan.shape.join(", ")}]`;
       throw new RangeError(
         `${this.norm}: ${name} must have the shape of x, ${expected}, got [${array.shape.join(", ")}]`,
@@ -259,7 +332,7 @@ class Call {
     const input = this.input(name, array, plan.shape);
     if (!plan.order) return input;
     const moved = this.result(plan.shape);
-    this.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
+    this.store.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
     return moved;
   }
 
@@ -269,7 +342,7 @@ class Call {
     if (!order) return moved;
     const array = this.result(shape);
     const back = order.map((_, axis) => order.indexOf(axis));
-    this.kernels.transpose(
+    this.store.kernels.transpose(
       moved.handle,
       array.handle,
       order.map((axis) => shape[axis]),
@@ -288,7 +361,9 @@ class Call {
   /** A result, as the caller gets it. */
   give<T extends PlainArray>(array: BackendArray): T {
     if (this.plain) return { data: array.data.slice(), shape: array.shape } as PlainArray as T;
-    this.temporaries.delete(array);
+    const { temporaries } = this;
+    const last = temporaries.pop() as BackendArray;
+    if (last !== array) temporaries[temporaries.indexOf(array)] = last;
     return array as PlainArray as T;
   }
 
@@ -297,9 +372,9 @@ class Call {
   }
 
   /** An array that is released when the call ends, unless it is given out. */
-  result(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
-    const array = this.ek.array(shape, values);
-    this.temporaries.add(array);
+  result(shape: readonly number[]): BackendArray {
+    const array = this.store.make(shape);
+    this.temporaries.push(array);
     return array;
   }
 }

@@ -11,9 +11,9 @@ import { instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
 import { checkCount, type Norm } from "../norms/norm.js";
 import { rmsNorm } from "../norms/rms.js";
-import { reducedSize, sizeOf } from "../view.js";
+import { reducedSize, sameShape, sizeOf } from "../view.js";
 import { BackendArray, type PlainArray } from "./array.js";
-import type { Evenkeel, Saved } from "./evenkeel.js";
+import type { Evenkeel, ForwardResult, Saved } from "./evenkeel.js";
 
 export type StateDict = Record<string, Float32Array>;
 
@@ -22,6 +22,14 @@ export interface AffineOptions {
   scale?: boolean;
   /** A learned offset per parameter, at first 0. */
   center?: boolean;
+}
+
+/** What a layer gives for x and a residual. Both are the caller's; the sum is kept (not copied) for `backward`. */
+export interface AddedAndNormalized<T extends PlainArray> {
+  /** The normalized sum. */
+  readonly y: T;
+  /** x + residual: what the residual path goes on with. */
+  readonly sum: T;
 }
 
 /** What all layers share: gamma and beta, their gradients, and the last forward call. */
@@ -56,24 +64,30 @@ export abstract class NormLayer {
   }
 
   /** y, of x's shape, where x lives. x is kept (not copied) for `backward`. */
-  forward<T extends PlainArray>(x: T): T {
+  forward<T extends PlainArray>(x: T): T;
+  /** x + residual and its y, in one pass: `{ y, sum } = norm.forward(branch, stream)` in a transformer's block. */
+  forward<T extends PlainArray>(x: T, residual: PlainArray): AddedAndNormalized<T>;
+  forward<T extends PlainArray>(x: T, residual?: PlainArray): T | AddedAndNormalized<T> {
     this.forget();
     const { parameterShape } = this.norm.plan(x.shape);
-    if (parameterShape.join() !== this.shape.join()) {
+    if (!sameShape(parameterShape, this.shape)) {
       throw new RangeError(
         `${this.norm.name}: this layer was made for [${this.shape.join(", ")}], got x of shape [${x.shape.join(", ")}], ` +
           `which has [${parameterShape.join(", ")}] there`,
       );
     }
-    const { y, saved } = this.run(x);
+    const { y, sum, saved } = this.run(x, residual);
     this.saved = saved;
-    return y;
+    return sum ? { y, sum } : y;
   }
 
-  /** dx for the last `forward`; gamma's and beta's gradients are left in `dGamma` and `dBeta`. */
-  backward<T extends PlainArray>(dy: T): T {
+  /**
+   * dx for the last `forward`, which is the residual's gradient too; gamma's and beta's gradients are left in `dGamma`
+   * and `dBeta`. `dSum`, of the shape of x, is the gradient that comes back along the residual path; it is added to dx.
+   */
+  backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
     if (!this.saved) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
-    const { dx, dGamma, dBeta } = this.ek.backward(this.saved as Saved<T>, dy);
+    const { dx, dGamma, dBeta } = this.ek.backward(this.saved as Saved<T>, dy, dSum);
     this.dGamma = dGamma && taken(dGamma);
     this.dBeta = dBeta && taken(dBeta);
     return dx;
@@ -113,8 +127,8 @@ export abstract class NormLayer {
     this.beta?.dispose();
   }
 
-  protected run<T extends PlainArray>(x: T) {
-    return this.ek.forward(this.norm, x, { gamma: this.gamma, beta: this.beta });
+  protected run<T extends PlainArray>(x: T, residual?: PlainArray): ForwardResult<T> {
+    return this.ek.forward(this.norm, x, { gamma: this.gamma, beta: this.beta, residual });
   }
 
   /** The values themselves, by their names in a state dict. */
@@ -125,7 +139,7 @@ export abstract class NormLayer {
     return state;
   }
 
-  /** Measured statistics belong to the layer; given ones and x do not. */
+  /** Measured statistics belong to the layer; given ones, x and the sum do not. */
   private forget(): void {
     const { saved } = this;
     this.saved = undefined;
@@ -228,7 +242,7 @@ export class BatchNorm extends NormLayer {
   }
 
   /** @throws RangeError, and leaves the running statistics as they were, where a batch is not finite or has one value per channel. */
-  protected override run<T extends PlainArray>(x: T) {
+  protected override run<T extends PlainArray>(x: T, residual?: PlainArray): ForwardResult<T> {
     const { gamma, beta } = this;
     if (!this.training) {
       return this.ek.forward(this.norm, x, {
@@ -236,6 +250,7 @@ export class BatchNorm extends NormLayer {
         beta,
         mean: this.runningMean,
         variance: this.runningVariance,
+        residual,
       });
     }
     const plan = this.norm.plan(x.shape);
@@ -244,7 +259,7 @@ export class BatchNorm extends NormLayer {
       plan,
       "train on larger batches, call eval(), or use layer or group normalization",
     );
-    const result = super.run(x);
+    const result = super.run(x, residual);
     const count = reducedSize(plan.statistics);
     const correction = this.unbiased ? count / (count - 1) : 1;
     const { mean, variance } = result as { mean: T; variance: T };
@@ -258,7 +273,9 @@ export class BatchNorm extends NormLayer {
       correction,
     );
     if (bad >= 0) {
-      for (const array of [result.y, mean, variance]) if (array instanceof BackendArray) array.dispose();
+      for (const array of [result.y, result.sum, mean, variance]) {
+        if (array instanceof BackendArray) array.dispose();
+      }
       throw new RangeError(
         `BatchNorm: x has a value that is not finite, or too large to square, in channel ${bad}; the running statistics ` +
           "were left as they were; look for a learning rate that is too high or a bad example in this batch",

@@ -7,7 +7,7 @@
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
 import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, type Norm, planOf } from "./norm.js";
+import { checkEpsilon, checkShape, keepingLast, type Norm, planOf } from "./norm.js";
 
 export interface ChannelOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
@@ -23,10 +23,10 @@ export function batchNorm({ axis = -1, epsilon = 1e-5 }: ChannelOptions = {}): N
     name: "batchNorm",
     epsilon,
     centered: true,
-    plan(shape) {
+    plan: keepingLast((shape) => {
       checkShape("batchNorm", shape, 2, "batch and channels");
       const channels = [resolveAxis("batchNorm", axis, shape.length)];
       return planOf(shape, shape, channels, channels);
-    },
+    }),
   };
 }

@@ -8,7 +8,7 @@
  */
 import { resolveAxis } from "../view.js";
 import type { ChannelOptions } from "./batch.js";
-import { checkCount, checkEpsilon, checkShape, type Norm, planOf } from "./norm.js";
+import { checkCount, checkEpsilon, checkShape, keepingLast, type Norm, planOf } from "./norm.js";
 
 export interface GroupNormOptions extends ChannelOptions {
   /** How many groups the channels are divided into. Default 32, as in the paper. */
@@ -25,7 +25,7 @@ export function groupNorm({ groups = 32, axis = -1, epsilon = 1e-5 }: GroupNormO
     name: "groupNorm",
     epsilon,
     centered: true,
-    plan(shape) {
+    plan: keepingLast((shape) => {
       checkShape("groupNorm", shape, 2, "batch and channels");
       const channel = resolveAxis("groupNorm", axis, shape.length);
       if (channel === 0) {
@@ -47,7 +47,7 @@ export function groupNorm({ groups = 32, axis = -1, epsilon = 1e-5 }: GroupNormO
       };
       checkCount("groupNorm", plan, "use fewer groups");
       return plan;
-    },
+    }),
   };
 }
 

@@ -7,7 +7,7 @@
  */
 import { resolveAxis } from "../view.js";
 import type { ChannelOptions } from "./batch.js";
-import { checkCount, checkEpsilon, checkShape, type Norm, planOf } from "./norm.js";
+import { checkCount, checkEpsilon, checkShape, keepingLast, type Norm, planOf } from "./norm.js";
 
 /** @throws RangeError for an epsilon below 0; its `plan` throws for arrays without positions, or with one position only. */
 export function instanceNorm({ axis = -1, epsilon = 1e-5 }: ChannelOptions = {}): Norm {
@@ -16,7 +16,7 @@ export function instanceNorm({ axis = -1, epsilon = 1e-5 }: ChannelOptions = {})
     name: "instanceNorm",
     epsilon,
     centered: true,
-    plan(shape) {
+    plan: keepingLast((shape) => {
       checkShape("instanceNorm", shape, 3, "batch, channels and at least one of positions");
       const channel = resolveAxis("instanceNorm", axis, shape.length);
       if (channel === 0) {
@@ -27,6 +27,6 @@ export function instanceNorm({ axis = -1, epsilon = 1e-5 }: ChannelOptions = {})
       const plan = planOf(shape, shape, [0, channel], [channel]);
       checkCount("instanceNorm", plan, "use layer or group normalization for a single position");
       return plan;
-    },
+    }),
   };
 }

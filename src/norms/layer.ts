@@ -7,7 +7,7 @@
  * have their shape. RMS normalization (rms.ts) is the same without the mean.
  */
 import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, type Norm, type Plan, planOf } from "./norm.js";
+import { checkEpsilon, checkShape, keepingLast, type Norm, type Plan, planOf } from "./norm.js";
 
 export interface LayerNormOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
@@ -23,7 +23,7 @@ export function layerNorm({ axis = -1, epsilon = 1e-5 }: LayerNormOptions = {}):
     name: "layerNorm",
     epsilon,
     centered: true,
-    plan: (shape) => planFeatures("layerNorm", shape, axis),
+    plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)),
   };
 }
 
@@ -35,9 +35,10 @@ export function planFeatures(norm: string, shape: readonly number[], axis: numbe
     throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);
   }
   const features = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (new Set(features).size < features.length) {
+  if (features.some((one, i) => one === features[i - 1])) {
     throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
   }
-  const examples = [...shape.keys()].filter((one) => !features.includes(one));
+  const examples: number[] = [];
+  for (let one = 0; one < shape.length; one++) if (!features.includes(one)) examples.push(one);
   return planOf(shape, shape, examples, features);
 }

@@ -2,7 +2,7 @@
  * What every norm file gives: a description of a normalization, from which the views of any array follow.
  * Pure: it holds no array, calls no kernel and knows no host.
  */
-import { sizeOf, type View, viewOf } from "../view.js";
+import { sameShape, sizeOf, type View, viewOf } from "../view.js";
 
 export interface Norm {
   /** As it is called in errors: `layerNorm`, `batchNorm`, ... */
@@ -16,6 +16,7 @@ export interface Norm {
 }
 
 export interface Plan {
+  /** Of the array itself. */
   readonly shape: readonly number[];
   /** Reduced: what mean and variance run over. */
   readonly statistics: View;
@@ -28,13 +29,24 @@ export interface Plan {
   readonly order?: readonly number[];
 }
 
+/** A norm's `plan` that keeps its last result: a network asks for the same shape over and over. */
+export function keepingLast(plan: Norm["plan"]): Norm["plan"] {
+  let last: Plan | undefined;
+  return (shape) => {
+    if (last && Array.isArray(shape) && sameShape(last.shape, shape)) return last;
+    last = plan(shape);
+    return last;
+  };
+}
+
 /** The plan of an array as it is seen: perhaps with an axis split in two, each axis kept or reduced. */
 export function planOf(
-  shape: readonly number[],
+  array: readonly number[],
   seen: readonly number[],
   statisticsAxes: readonly number[],
   parameterAxes: readonly number[],
 ): Plan {
+  const shape = [...array];
   const statisticsShape = statisticsAxes.map((axis) => seen[axis]);
   const parameterShape = parameterAxes.map((axis) => seen[axis]);
   const statistics = viewOf(seen, statisticsAxes);
@@ -70,6 +82,7 @@ export function statisticsGiven(norm: Norm, mean: unknown, variance: unknown): b
 
 /** Whether values of this shape can stand for those of the expected one: the same, but for lengths of 1, or flat. */
 export function fitsShape(shape: readonly number[], expected: readonly number[]): boolean {
+  if (sameShape(shape, expected)) return true;
   const long = (lengths: readonly number[]) => lengths.filter((length) => length !== 1);
   const flat = shape.length === 1 && shape[0] === sizeOf(expected);
   return flat || long(shape).join() === long(expected).join();
@@ -77,23 +90,29 @@ export function fitsShape(shape: readonly number[], expected: readonly number[])
 
 /** An array's axes, or a RangeError that says what is wrong with them. */
 export function checkShape(norm: string, shape: readonly number[], leastRank: number, axes: string): void {
-  if (!Array.isArray(shape)) {
-    throw new TypeError(
-      `${norm}: x must be an array with a shape, such as { shape: [2, 3], data }, got ${typeof shape} for its shape`,
-    );
-  }
-  const text = `[${shape.join(", ")}]`;
+  checkHasShape(norm, "x", shape);
   if (shape.length < leastRank) {
-    throw new RangeError(`${norm}: x must have at least ${leastRank} axes (${axes}), got shape ${text}`);
-  }
-  if (shape.some((length) => !Number.isInteger(length) || length < 0)) {
-    throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape ${text}`);
-  }
-  if (sizeOf(shape) === 0) {
     throw new RangeError(
-      `${norm}: x is empty (shape ${text}), it has nothing to normalize; leave empty batches out`,
+      `${norm}: x must have at least ${leastRank} axes (${axes}), got shape [${shape.join(", ")}]`,
     );
   }
+  for (const length of shape) {
+    if (Number.isInteger(length) && length >= 0) continue;
+    throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape [${shape.join(", ")}]`);
+  }
+  if (shape.includes(0)) {
+    throw new RangeError(
+      `${norm}: x is empty (shape [${shape.join(", ")}]), it has nothing to normalize; leave empty batches out`,
+    );
+  }
+}
+
+/** Plain values alone have no shape, and x needs one, as does what is added to it. */
+export function checkHasShape(norm: string, name: string, shape: unknown): void {
+  if (Array.isArray(shape)) return;
+  throw new TypeError(
+    `${norm}: ${name} must be an array with a shape, such as { shape: [2, 3], data }, got ${typeof shape} for its shape`,
+  );
 }
 
 export function checkEpsilon(norm: string, epsilon: number): void {

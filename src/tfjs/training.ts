@@ -5,8 +5,9 @@
  * is wrong: it leaves dilations out of depthwise gradients, and lets a NaN of one segment into all of them.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { compile, Scratch } from "../kernels/wasm/wasm.js";
-import { binary } from "./training-binary.js";
+import { compile } from "../kernels/wasm/module.js";
+import { Scratch } from "../kernels/wasm/wasm.js";
+import { binaries } from "./training-binary.js";
 import { addressOf, heapOf, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 /** What assembly/training.ts exports; addresses in bytes. */
@@ -50,7 +51,7 @@ const kernels: Record<string, Kernel> = {
 
 /** The kernels, compiled; throws where the engine has no SIMD. */
 export function compileTraining(): Promise<WebAssembly.Module> {
-  return compile(binary);
+  return compile(binaries);
 }
 
 /** Ours, so that they do not replace themselves. */

@@ -8,6 +8,7 @@ export const reference: Kernels<Float64Array> = {
   name: "reference",
   allocate: (length) => new Float64Array(length).fill(Number.NaN),
   release: () => {},
+  close: () => {},
   values: (array) => array,
   forward,
   backward,
@@ -15,7 +16,11 @@ export const reference: Kernels<Float64Array> = {
 };
 
 function forward(call: Forward<Float64Array>): void {
-  const { x, y, mean, variance, given, epsilon, statistics, parameters, gamma, beta } = call;
+  const { y, mean, variance, given, epsilon, statistics, parameters, gamma, beta, residual, sum } = call;
+  if (residual && sum) {
+    for (let i = 0; i < elements(statistics); i++) sum[i] = call.x[i] + residual[i];
+  }
+  const x = sum ?? call.x;
   if (!given) {
     if (mean) meanOver(statistics, mean, (i) => x[i]);
     meanOver(statistics, variance, (i) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) ** 2);
@@ -29,7 +34,8 @@ function forward(call: Forward<Float64Array>): void {
 }
 
 function backward(call: Backward<Float64Array>): void {
-  const { dy, x, mean, variance, given, epsilon, statistics, parameters, gamma, dx, dGamma, dBeta } = call;
+  const { dy, x, mean, variance, given, epsilon, statistics, parameters, gamma, dSum, dx, dGamma, dBeta } =
+    call;
   const rstd = (i: number) => 1 / Math.sqrt(variance[statisticIndex(statistics, i)] + epsilon);
   const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) * rstd(i);
   const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
@@ -43,7 +49,7 @@ function backward(call: Backward<Float64Array>): void {
   }
   for (let i = 0; i < elements(statistics); i++) {
     const s = statisticIndex(statistics, i);
-    dx[i] = rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]);
+    dx[i] = rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]) + (dSum ? dSum[i] : 0);
   }
 }
 

@@ -1,35 +1,31 @@
-/** The WASM backend: kernels from assembly/normalization.ts, standing on any heap. */
-import { keptSize, sizeOf } from "../../view.js";
+/** The WASM backend: kernels from assembly/normalization.ts, standing on any heap, on one thread or several. */
+import { sizeOf } from "../../view.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
-import { binary } from "./binary.js";
+import { binaries } from "./binary.js";
 import type { Heap } from "./heap.js";
+import { type CompileOptions, compile } from "./module.js";
+import { CONTROL_BYTES, type Parts, Pool } from "./pool.js";
 
-/** What assembly/normalization.ts exports; addresses in bytes, 0 for an absent array. */
-interface Exports {
-  scratchBytes(k2: number, r2: number, parameters: number): number;
-  forward(...sizes: number[]): void;
-  backward(...sizes: number[]): void;
+/** What assembly/normalization.ts exports. */
+interface Exports extends Parts {
+  /** How many parts the call that was begun has, and whether they have a second stage. */
+  parts(): number;
+  hasSecond(): number;
+  /** What lies between the stages. */
+  between(): void;
+  /** All of the call. */
+  run(): void;
   transpose(x: number, y: number, layout: number, position: number, rank: number, size: number): void;
 }
 
-/** Compiles a binary that is embedded as base64. Throws where the engine has no SIMD. */
-export async function compile(base64: string): Promise<WebAssembly.Module> {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  if (!WebAssembly.validate(bytes)) {
-    throw new Error(
-      "evenkeel: this engine does not run WebAssembly with SIMD; use Node 16.4, Chrome 91, Firefox 89, Safari 16.4 or newer, " +
-        'or open({ backend: "reference" })',
-    );
-  }
-  return WebAssembly.compile(bytes);
-}
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
-let compiled: Promise<WebAssembly.Module> | undefined;
-
-/** The normalization kernels, compiled once. */
-export function normalizationModule(): Promise<WebAssembly.Module> {
-  compiled ??= compile(binary);
-  return compiled;
+/** The normalization kernels; each kind is compiled once. */
+export function normalizationModule(options: CompileOptions = {}): Promise<WebAssembly.Module> {
+  const kind = JSON.stringify(options);
+  const module = compiled.get(kind) ?? compile(binaries, options);
+  compiled.set(kind, module);
+  return module;
 }
 
 /** Scratch that grows to the largest request and stays. */
@@ -52,19 +48,31 @@ export class Scratch {
   }
 }
 
+// A call's arguments as assembly/call.ts reads them: int32 words, and a float64 behind them.
+const WORDS = 24;
+const CALL_BYTES = WORDS * 4 + 8;
+const SCRATCH = 14;
+
 /** Arrays are addresses on the heap. */
 export class WasmKernels implements Kernels<number> {
   readonly name = "wasm";
   private readonly exports: Exports;
   private readonly scratch: Scratch;
+  private readonly call: number;
+  private words = new Int32Array();
+  private epsilon = new Float64Array();
+  private pool?: Pool;
 
+  /** More threads than one need a module for shared memory, and a heap on one. */
   constructor(
-    module: WebAssembly.Module,
+    private readonly module: WebAssembly.Module,
     private readonly heap: Heap,
+    private threads = 1,
   ) {
     const instance = new WebAssembly.Instance(module, { env: { memory: heap.memory } });
     this.exports = instance.exports as unknown as Exports;
     this.scratch = new Scratch(heap);
+    this.call = heap.allocate(CALL_BYTES);
   }
 
   allocate(length: number): number {
@@ -80,39 +88,24 @@ export class WasmKernels implements Kernels<number> {
   }
 
   forward(call: Forward<number>): void {
-    const { statistics: s, parameters: p } = call;
-    this.exports.forward(
-      call.x,
-      call.y,
-      call.gamma ?? 0,
-      call.beta ?? 0,
-      call.mean ?? 0,
-      call.variance,
-      this.scratchFor(call),
-      ...[s.k1, s.r1, s.k2, s.r2],
-      ...[p.k1, p.r1, p.k2, p.r2],
-      call.epsilon,
-      Number(call.given),
-    );
+    const words = this.wordsOf(call);
+    words[0] = 0;
+    words[2] = call.y;
+    words[6] = call.beta ?? 0;
+    words[11] = call.residual ?? 0;
+    words[12] = call.sum ?? 0;
+    this.run();
   }
 
   backward(call: Backward<number>): void {
-    const { statistics: s, parameters: p } = call;
-    this.exports.backward(
-      call.dy,
-      call.x,
-      call.mean ?? 0,
-      call.variance,
-      call.gamma ?? 0,
-      call.dx,
-      call.dGamma ?? 0,
-      call.dBeta ?? 0,
-      this.scratchFor(call),
-      ...[s.k1, s.r1, s.k2, s.r2],
-      ...[p.k1, p.r1, p.k2, p.r2],
-      call.epsilon,
-      Number(call.given),
-    );
+    const words = this.wordsOf(call);
+    words[0] = 1;
+    words[3] = call.dy;
+    words[4] = call.dx;
+    words[9] = call.dGamma ?? 0;
+    words[10] = call.dBeta ?? 0;
+    words[13] = call.dSum ?? 0;
+    this.run();
   }
 
   transpose(x: number, y: number, shape: readonly number[], order: readonly number[]): void {
@@ -126,9 +119,57 @@ export class WasmKernels implements Kernels<number> {
     this.exports.transpose(x, y, layout, layout + rank * 8, rank, sizeOf(shape));
   }
 
-  private scratchFor({ statistics, parameters }: Forward<number> | Backward<number>): number {
-    return this.scratch.atLeast(
-      this.exports.scratchBytes(statistics.k2, statistics.r2, keptSize(parameters)),
-    );
+  close(): void {
+    this.pool?.close();
+    this.threads = 1;
+  }
+
+  /** The call's arguments in memory, with what both passes have in common; the rest is 0. */
+  private wordsOf(call: Forward<number> | Backward<number>): Int32Array {
+    const { buffer } = this.heap.memory;
+    // a memory that grew has a new buffer
+    if (this.words.buffer !== buffer) {
+      this.words = new Int32Array(buffer, this.call, WORDS);
+      this.epsilon = new Float64Array(buffer, this.call + WORDS * 4, 1);
+    }
+    const { words } = this;
+    const { statistics: s, parameters: p } = call;
+    words.fill(0);
+    words[1] = call.x;
+    words[5] = call.gamma ?? 0;
+    words[7] = call.mean ?? 0;
+    words[8] = call.variance;
+    words[SCRATCH] = this.scratch.atLeast(0);
+    words[15] = call.given ? 1 : 0;
+    words[16] = s.k1;
+    words[17] = s.r1;
+    words[18] = s.k2;
+    words[19] = s.r2;
+    words[20] = p.k1;
+    words[21] = p.r1;
+    words[22] = p.k2;
+    words[23] = p.r2;
+    this.epsilon[0] = call.epsilon;
+    return words;
+  }
+
+  private run(): void {
+    const { exports, call } = this;
+    const known = this.words[SCRATCH];
+    const scratch = this.scratch.atLeast(exports.begin(call));
+    if ((scratch | 0) !== known) {
+      // the memory may have grown
+      new Int32Array(this.heap.memory.buffer)[(call >>> 2) + SCRATCH] = scratch;
+      exports.begin(call);
+    }
+    const parts = this.threads > 1 ? exports.parts() : 1;
+    if (parts === 1) {
+      exports.run();
+      return;
+    }
+    this.pool ??= new Pool(this.module, this.heap.memory, this.heap.allocate(CONTROL_BYTES), this.threads);
+    this.pool.share(exports, call, 0, parts);
+    exports.between();
+    if (exports.hasSecond()) this.pool.share(exports, call, 1, parts);
   }
 }

@@ -1,0 +1,74 @@
+/** Normalizing a contiguous run of elements that share their statistics. */
+import { madd } from "./simd";
+
+/** y = (x − high)·scale + shift */
+export function normalizeRun(x: usize, y: usize, n: i32, high: f32, scale: f32, shift: f32): void {
+  const h = f32x4.splat(high);
+  const s = f32x4.splat(scale);
+  const t = f32x4.splat(shift);
+  let i = 0;
+  for (; i + 16 <= n; i += 16, x += 64, y += 64) {
+    v128.store(y, madd(f32x4.sub(v128.load(x), h), s, t));
+    v128.store(y, madd(f32x4.sub(v128.load(x, 16), h), s, t), 16);
+    v128.store(y, madd(f32x4.sub(v128.load(x, 32), h), s, t), 32);
+    v128.store(y, madd(f32x4.sub(v128.load(x, 48), h), s, t), 48);
+  }
+  for (; i + 4 <= n; i += 4, x += 16, y += 16) {
+    v128.store(y, madd(f32x4.sub(v128.load(x), h), s, t));
+  }
+  for (; i < n; i++, x += 4, y += 4) f32.store(y, (f32.load(x) - high) * scale + shift);
+}
+
+/** y = ((x − high)·rstd + shift)·gamma + beta, gamma and beta per element, each 0 where absent. */
+export function normalizeVector(x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize, beta: usize): void {
+  if (gamma == 0 && beta == 0) normalizeRun(x, y, n, high, rstd, shift);
+  else if (beta == 0) vectorRun(x, y, n, high, rstd, shift, gamma, 0, true, false);
+  else if (gamma == 0) vectorRun(x, y, n, high, rstd, shift, 0, beta, false, true);
+  else vectorRun(x, y, n, high, rstd, shift, gamma, beta, true, true);
+}
+
+/** `scale` and `offset` are constants of each call: whether there is a gamma, and a beta. */
+// @ts-ignore: decorator
+@inline
+function vectorRun(
+  x: usize, y: usize, n: i32, high: f32, rstd: f32, shift: f32, gamma: usize, beta: usize, scale: bool, offset: bool,
+): void {
+  const h = f32x4.splat(high);
+  const r = f32x4.splat(rstd);
+  const t = f32x4.splat(shift);
+  let i: usize = 0;
+  const vectors = <usize>(n & -8) << 2;
+  for (; i < vectors; i += 32) {
+    const p = x + i, q = y + i, g = gamma + i, b = beta + i;
+    const u = madd(f32x4.sub(v128.load(p), h), r, t);
+    const v = madd(f32x4.sub(v128.load(p, 16), h), r, t);
+    v128.store(q, affine(u, scale ? v128.load(g) : r, offset ? v128.load(b) : r, scale, offset));
+    v128.store(q, affine(v, scale ? v128.load(g, 16) : r, offset ? v128.load(b, 16) : r, scale, offset), 16);
+  }
+  for (; i < <usize>n << 2; i += 4) {
+    let u = (f32.load(x + i) - high) * rstd + shift;
+    if (scale) u *= f32.load(gamma + i);
+    if (offset) u += f32.load(beta + i);
+    f32.store(y + i, u);
+  }
+}
+
+/** u·gamma + beta, of which `scale` and `offset` say what there is. */
+// @ts-ignore: decorator
+@inline
+export function affine(u: v128, gamma: v128, beta: v128, scale: bool, offset: bool): v128 {
+  if (scale) return offset ? madd(u, gamma, beta) : f32x4.mul(u, gamma);
+  return offset ? f32x4.add(u, beta) : u;
+}
+
+/** sum = x + y */
+export function addRun(x: usize, y: usize, sum: usize, n: i32): void {
+  let i: usize = 0;
+  const vectors = <usize>(n & -8) << 2;
+  for (; i < vectors; i += 32) {
+    const p = x + i, q = y + i, to = sum + i;
+    v128.store(to, f32x4.add(v128.load(p), v128.load(q)));
+    v128.store(to, f32x4.add(v128.load(p, 16), v128.load(q, 16)), 16);
+  }
+  for (; i < <usize>n << 2; i += 4) f32.store(sum + i, f32.load(x + i) + f32.load(y + i));
+}

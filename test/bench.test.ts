@@ -1,0 +1,386 @@
+/** The benchmark's own arithmetic, tables and manners; no time is asserted. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { evaluate, speedBars, timesFaster } from "../bench/bars.mjs";
+import {
+  bytesMoved,
+  type Case,
+  cases,
+  choose,
+  contestants,
+  nameOf,
+  sizeOf,
+  takesPart,
+} from "../bench/cases.mjs";
+import { combine, guarded, kindOf, worse } from "../bench/guard.mjs";
+import { worstError } from "../bench/inputs.mjs";
+import { Field } from "../bench/measure.mjs";
+import { renderPage } from "../bench/page.mjs";
+import { encodeModel } from "../bench/peers/onnx.mjs";
+import {
+  absencesOf,
+  type Results,
+  readmeSection,
+  terminal,
+  timeText,
+  withSection,
+} from "../bench/report.mjs";
+import { quantile, ratioOf } from "../bench/statistics.mjs";
+
+describe("statistics", () => {
+  it("interpolates quantiles of unsorted values", () => {
+    expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
+    expect(quantile([10, 0], 0.2)).toBe(2);
+    expect(quantile([7], 0.8)).toBe(7);
+  });
+
+  it("takes ratios within turns, so that drift of both cancels", () => {
+    expect(ratioOf([2, 4, 8, 16, 200], [1, 2, 4, 8, 100])).toEqual({ ratio: 2, noise: 0 });
+    // p20 and p80 of 1, 2, 3, 4, 5 are 1.8 and 4.2
+    expect(ratioOf([1, 2, 3, 4, 5], [1, 1, 1, 1, 1])).toEqual({ ratio: 3, noise: expect.closeTo(0.4, 12) });
+  });
+
+  it("measures an error against the size of what was summed, and lets no NaN through", () => {
+    expect(worstError([1, 3.5], { values: [1, 3], scale: 1 })).toBe(0.125);
+    expect(worstError([12], { values: [10], scale: 90 })).toBe(0.02);
+    expect(worstError([Number.NaN, 1], { values: [1, 1], scale: 1 })).toBeNaN();
+    expect(() => worstError([1], { values: [1, 2], scale: 1 })).toThrow(
+      "worstError: actual must have 2 values, got 1",
+    );
+  });
+});
+
+describe("the guard", () => {
+  const quiet = { ratio: 2, noise: 0.01 };
+
+  it("lets pass what lies within the noise of both runs, and names the rest with what was allowed", () => {
+    expect(worse({ a: quiet }, { a: { ratio: 2.29, noise: 0.01 } })).toEqual([]);
+    expect(worse({ a: quiet }, { a: { ratio: 2.31, noise: 0.01 } })).toEqual([
+      { name: "a", recorded: quiet, now: { ratio: 2.31, noise: 0.01 }, allowed: expect.closeTo(2.3, 12) },
+    ]);
+    // 2·√(0.12² + 0.16²) = 0.4
+    expect(worse({ a: { ratio: 2, noise: 0.12 } }, { a: { ratio: 2.79, noise: 0.16 } })).toEqual([]);
+    expect(worse({ a: { ratio: 2, noise: 0.12 } }, { a: { ratio: 2.81, noise: 0.16 } })).toHaveLength(1);
+  });
+
+  it("finds nothing wrong with what is faster, or was not recorded", () => {
+    expect(worse({ a: quiet }, { a: { ratio: 0.1, noise: 0 }, b: { ratio: 9, noise: 0 } })).toEqual([]);
+  });
+
+  it("records the median of its runs, and the larger of the noise within and between them", () => {
+    const runs = [1.8, 2, 2.6].map((ratio) => ({ a: { ratio, noise: 0.05 } }));
+    expect(combine(runs)).toEqual({ a: { ratio: 2, noise: 0.2 } });
+    expect(combine([{ a: { ratio: 2, noise: 0.3 } }])).toEqual({ a: { ratio: 2, noise: 0.3 } });
+  });
+
+  it("keeps kinds of engine apart", () => {
+    expect(kindOf({ node: "20.19.1", relaxedSimd: false })).toBe("Node 20");
+    expect(kindOf({ node: "24.0.0", relaxedSimd: true })).toBe("Node 24 with relaxed SIMD");
+  });
+
+  it("measures every norm and layout", () => {
+    const kinds = (some: Case[]) =>
+      new Set(some.map(({ norm, residual, layout }) => `${norm} ${residual} ${layout}`));
+    const normalizations = cases.filter(({ norm }) => norm !== "transformer");
+    expect(kinds(guarded)).toEqual(kinds(normalizations));
+  });
+});
+
+describe("the tables", () => {
+  it("have every case of the issue, once", () => {
+    const names = cases.flatMap((one) => one.passes.map((pass) => nameOf(one, pass)));
+    expect(new Set(names).size).toBe(names.length);
+    const rows = "1x64 32x64 32x768 512x768 4096x1024 16384x2048 64x65536 1x1000000 100000x32".split(" ");
+    const images = ["32x64x56x56 channelsFirst", "32x56x56x64 channelsLast", "8x256x14x14 channelsFirst"];
+    images.push("8x14x14x256 channelsLast");
+    for (const pass of ["forward", "backward", "both"]) {
+      for (const norm of ["layer", "rms", "layer+residual", "rms+residual"]) {
+        for (const shape of rows) expect(names).toContain(`${norm} ${shape} ${pass}`);
+      }
+      for (const norm of ["batch", "batch-eval", "group", "instance"]) {
+        for (const shape of images) expect(names).toContain(`${norm} ${shape} ${pass}`);
+      }
+    }
+    expect(names).toHaveLength(3 * (4 * 9 + 4 * 4) + 1);
+  });
+
+  it("give every contestant something to do, and every bar cases in which both take part", () => {
+    const some = (...ids: string[]) =>
+      cases.filter((one) =>
+        one.passes.some((pass) => ids.every((id) => takesPart(contestants[id], one, pass))),
+      );
+    for (const id of Object.keys(contestants)) expect(some(id), id).not.toEqual([]);
+    for (const { title, ours, theirs } of speedBars) expect(some(ours, theirs), title).not.toEqual([]);
+  });
+
+  it("choose by parts of names", () => {
+    const chosen = choose(cases, ["rms 32x64 b", "transformer"]);
+    expect(chosen.flatMap((one) => one.passes.map((pass) => nameOf(one, pass)))).toEqual([
+      "rms 32x64 backward",
+      "rms 32x64 both",
+      "transformer 16x64x128 step",
+    ]);
+  });
+
+  it("count each array once that must move", () => {
+    const bytes = (name: string, pass: "forward" | "backward" | "both") => {
+      const one = cases.find((each) => nameOf(each) === name);
+      return one && bytesMoved(one, pass) / 4;
+    };
+    // x, y; gamma, beta; mean, variance
+    expect(bytes("layer 32x64", "forward")).toBe(2 * 2048 + 2 * 64 + 2 * 32);
+    // dy, x, dx; gamma, dGamma, dBeta; mean, variance
+    expect(bytes("layer 32x64", "backward")).toBe(3 * 2048 + 3 * 64 + 2 * 32);
+    // no beta, no mean; residual and sum forward, dSum backward
+    expect(bytes("rms+residual 32x64", "both")).toBe(8 * 2048 + (1 + 2) * 64 + 2 * 32);
+    expect(bytes("group 8x14x14x256 channelsLast", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 8);
+    expect(bytes("instance 8x256x14x14 channelsFirst", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 256);
+  });
+});
+
+/** Results of a run in which a call takes so many ns for each element, by contestant; absent ones are missing. */
+function resultsOf(pace: Record<string, number>): Results {
+  return {
+    date: "2026-01-02T03:04:05.000Z",
+    evenkeel: "1.2.3",
+    command: "npm run bench",
+    seconds: 61,
+    machine: {
+      processor: "CPU",
+      cores: 2,
+      cacheBytes: 1 << 20,
+      system: "Linux x64",
+      node: "20.0.0",
+      relaxedSimd: false,
+    },
+    contestants: Object.fromEntries(
+      Object.entries(contestants).map(([id, { label, threads, how }]) => {
+        const state = id in pace ? { about: `${label} 1.0` } : { missing: "not installed" };
+        return [id, { label, threads, how, ...state }];
+      }),
+    ),
+    packageBytes: 29_000,
+    openMs: 31,
+    cases: cases.flatMap((one) =>
+      one.passes.map((pass) => ({
+        ...one,
+        pass,
+        name: nameOf(one, pass),
+        bytes: bytesMoved(one, pass),
+        results: Object.fromEntries(
+          Object.entries(contestants)
+            .filter(([, contestant]) => takesPart(contestant, one, pass))
+            .map(([id]) => {
+              if (!(id in pace)) return [id, { missing: "not installed" }];
+              const ms = (sizeOf(one.shape) * pace[id]) / 1e6;
+              return [id, { median: ms, p20: 0.9 * ms, p80: 1.1 * ms, error: 1e-7, turns: 9 }];
+            }),
+        ),
+      })),
+    ),
+  };
+}
+
+describe("bars", () => {
+  const outcome = (results: Results, title: string) => evaluate(results).find((each) => each.title === title);
+
+  it("say how many cases reach them, and which is furthest", () => {
+    const results = resultsOf({ "evenkeel-1": 1, "pytorch-1": 1.6, memcpy: 1 });
+    const title = "LayerNorm, RMSNorm forward vs PyTorch";
+    expect(outcome(results, title)).toMatchObject({ reached: true, at: 36, of: 36, bar: "≥ 1.5×" });
+    const slow = results.cases.find(({ name }) => name === "rms 64x65536 forward");
+    Object.assign(slow?.results["evenkeel-1"] ?? {}, { median: 64 * 65536 * 2e-6 });
+    expect(outcome(results, title)).toMatchObject({
+      reached: false,
+      at: 35,
+      of: 36,
+      value: expect.closeTo(0.8, 6),
+      worst: "rms 64x65536",
+    });
+  });
+
+  it("leave out arrays within the cache where they say so", () => {
+    const results = resultsOf({ "evenkeel-1": 1.2, memcpy: 1 });
+    // 512x768 is 1.5 MiB; 1x64, 32x64 and 32x768 are smaller than 1 MiB
+    expect(outcome(results, "LayerNorm, RMSNorm forward, time of memcpy")).toMatchObject({
+      reached: true,
+      of: 24,
+      value: expect.closeTo(1.2, 6),
+    });
+    results.machine.cacheBytes = 1 << 30;
+    expect(outcome(results, "LayerNorm, RMSNorm forward, time of memcpy")?.of).toBe(0);
+  });
+
+  it("are neither reached nor missed where nothing was measured", () => {
+    expect(outcome(resultsOf({}), "LayerNorm forward vs jax-js")).toMatchObject({
+      reached: null,
+      value: null,
+    });
+  });
+
+  it("include the package's weight and its start", () => {
+    expect(evaluate(resultsOf({})).slice(-2)).toMatchObject([
+      { value: 29_000, reached: true },
+      { value: 31, reached: false },
+    ]);
+  });
+
+  it("compare medians", () => {
+    const [row] = resultsOf({ "evenkeel-1": 2, "pytorch-1": 3 }).cases;
+    expect(timesFaster(row, "evenkeel-1", "pytorch-1")).toBe(1.5);
+    expect(timesFaster(row, "evenkeel-1", "jax-js")).toBeNull();
+  });
+});
+
+describe("the report", () => {
+  const everyone = Object.fromEntries(Object.keys(contestants).map((id, i) => [id, 0.3 * 3 ** i]));
+
+  it("fits a terminal of 80 columns", () => {
+    for (const results of [
+      resultsOf(everyone),
+      resultsOf({}),
+      resultsOf({ "evenkeel-1": 1, memcpy: 1e-4 }),
+    ]) {
+      const lines = terminal(results).split("\n");
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+
+  it("names who is missing once, and what was not timed with its reason", () => {
+    const results = resultsOf({ "evenkeel-1": 1, "jax-js": 1 });
+    results.cases[0].results["jax-js"] = { notOffered: "no such operation" };
+    const lines = absencesOf(results);
+    expect(lines).toContain("PyTorch is missing: not installed");
+    expect(lines).toContain("jax-js, layer 1x64 forward: not offered: no such operation");
+    expect(lines.filter((line) => line.startsWith("PyTorch is"))).toHaveLength(1);
+    expect(renderPage(results)).toContain("<li>PyTorch is missing: not installed</li>");
+  });
+
+  it("gives times a fitting unit", () => {
+    expect([0.0000123, 0.5, 1.5, 2000].map(timeText)).toEqual(["0.0123 µs", "500 µs", "1.50 ms", "2.00 s"]);
+  });
+
+  it("quotes itself in the README, with the machine and the day", () => {
+    const section = readmeSection(resultsOf({ "evenkeel-1": 1, memcpy: 0.8, "pytorch-1": 2 }));
+    expect(section).toContain("on 2026-01-02");
+    expect(section).toContain("CPU, 2 cores, Linux x64; Node 20.0.0 without relaxed SIMD");
+    expect(section).toContain("| | shape | Evenkeel | time of memcpy | vs PyTorch 1.0 |");
+    expect(section).toContain("| LayerNorm forward | 512×768 | 393 µs | 1.25× | 2.00× |");
+    expect(section).not.toContain("jax-js");
+  });
+
+  it("replaces its section and nothing else", () => {
+    const text = "before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n";
+    const replaced = withSection(text, "new");
+    expect(replaced).toBe("before\n<!-- bench -->\nnew\n<!-- /bench -->\nafter\n");
+    expect(withSection(replaced, "old")).toBe(text);
+    expect(() => withSection("no markers", "new")).toThrow(
+      "withSection: text must have <!-- bench --> and then <!-- /bench -->, as the README does",
+    );
+  });
+
+  it("is one page without anything from elsewhere", () => {
+    const page = renderPage(resultsOf(everyone));
+    expect(page.match(/<figure>/g)?.length).toBeGreaterThan(20);
+    expect(page).not.toMatch(/<script|<link|src=|NaN|undefined/);
+  });
+});
+
+describe("contestants", () => {
+  const folder = mkdtempSync(join(tmpdir(), "evenkeel-bench-test-"));
+  const added: string[] = [];
+  afterAll(() => {
+    for (const id of added) delete contestants[id];
+    rmSync(folder, { recursive: true });
+  });
+  const serve = new URL("../bench/serve.mjs", import.meta.url).href;
+
+  /** A contestant whose program is given. */
+  function join_(id: string, code: string) {
+    const file = join(folder, `${id}.mjs`);
+    writeFileSync(file, `import { NotOffered, serve } from ${JSON.stringify(serve)};\n${code}`);
+    const script = pathToFileURL(file).href;
+    contestants[id] = { ...contestants.memcpy, label: id, script };
+    added.push(id);
+  }
+
+  it("that fail, lie or have nothing to offer are named, and the others go on", async () => {
+    const made = "passes: { forward() {} }, results: { forward: () => ({ y: new Float32Array(64) }) }";
+    join_("broken", 'throw new Error("does not start");');
+    join_("wrong", `await serve({ about: "wrong 1", prepare: () => ({ ${made} }) });`);
+    join_(
+      "unable",
+      'await serve({ about: "unable 1", prepare() { throw new NotOffered("no such norm"); } });',
+    );
+    join_("failing", 'await serve({ about: "failing 1", prepare() { throw new Error("out of luck"); } });');
+    join_(
+      "chatty",
+      'console.log("hello"); await serve({ about: "chatty 1", prepare() { console.log("hello"); process.exit(3); } });',
+    );
+    const field = new Field(["memcpy", ...added], { turns: 3, budget: 1 });
+    const [one] = choose(cases, ["layer 1x64 forward"]);
+    const [{ results }] = await field.run(one);
+    field.stop();
+    expect(results).toMatchObject({
+      memcpy: { median: expect.any(Number), turns: expect.any(Array) },
+      broken: { missing: expect.stringContaining("does not start") },
+      wrong: { invalid: expect.stringMatching(/^y is off by \S+, allowed 0.0001$/) },
+      unable: { notOffered: "no such norm" },
+      failing: { failed: "out of luck" },
+      chatty: { failed: "its process ended" },
+    });
+    expect(field.about()).toMatchObject({
+      memcpy: { about: expect.stringContaining("V8") },
+      wrong: { about: "wrong 1" },
+    });
+  });
+});
+
+it("writes ONNX models as protobuf", () => {
+  const model = encodeModel({
+    op: "Op",
+    opset: 17,
+    attributes: { axis: { int: -1 } },
+    inputs: { x: [2] },
+    constants: {},
+    outputs: ["y"],
+  });
+  // field << 3 | wire type, then a varint, or a length and as many bytes
+  const attribute = [0x0a, 4, ...Buffer.from("axis"), 0x18, ...Array(9).fill(0xff), 0x01, 0xa0, 0x01, 2];
+  const node = [
+    0x0a,
+    1,
+    0x78,
+    0x12,
+    1,
+    0x79,
+    0x22,
+    2,
+    ...Buffer.from("Op"),
+    0x2a,
+    attribute.length,
+    ...attribute,
+    0x3a,
+    0,
+  ];
+  const x = [0x0a, 1, 0x78, 0x12, 10, 0x0a, 8, 0x08, 1, 0x12, 4, 0x0a, 2, 0x08, 2];
+  const y = [0x0a, 1, 0x79, 0x12, 4, 0x0a, 2, 0x08, 1];
+  const graph = [
+    0x0a,
+    node.length,
+    ...node,
+    0x12,
+    2,
+    ...Buffer.from("Op"),
+    0x5a,
+    x.length,
+    ...x,
+    0x62,
+    y.length,
+    ...y,
+  ];
+  expect([...model]).toEqual([0x08, 10, 0x3a, graph.length, ...graph, 0x42, 4, 0x0a, 0, 0x10, 17]);
+});
