@@ -1,30 +1,49 @@
 /**
- * Rows of features with a gamma per feature (layer and RMS normalization), backward. Narrow rows, where what is done once
- * per row would cost more than the row, are taken four at a time.
+ * Rows of features with a gamma per feature (layer and RMS normalization), backward.
+ *
+ * Sums are taken row by row, since hardware prefetches one sequence of reads best; dx is written for two rows at once, which
+ * then share their loads of gamma and their additions to the parameters' gradients. Narrow rows, where what is done once
+ * per row would cost more than the row, are summed four at a time.
  */
 import { dxVector, isMeanNear, sumDy, sumDyX, vectorSums } from "./backward-runs";
-import { dSum, dx, dy, epsilon, gamma, mean, variance, x } from "./call";
-import { addRun } from "./forward-runs";
+import { dSum, dx, dy, epsilon, gamma, mean, size, variance, x } from "./call";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
-import { foldPairs, load, madd, splatLane, zero } from "./simd";
+import { foldPairs, laneSum, load, madd, splatLane, zero } from "./simd";
 import { inverseRoot, r2 } from "./views";
 
-/** Rows up to this are taken four at a time; one float32 sum per lane is then short enough. */
+/** Rows up to this are summed four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
+/** Elements of a wide row whose float32 sums are joined in float64: 8 lanes of 64. */
+const CHUNK = 512;
+
+/** Rows beyond this drive the parameters' arrays out of the first-level cache: two at once halve what comes back. */
+const OVERFLOWS = 1200;
+
+/** An array of so many elements, its gradients and they are all in some cache. */
+const IN_CACHE = 524288;
 
 /** Rows `from` to `to`. */
 export function backwardRows(from: i32, to: i32): void {
   let row = from;
   if (r2 <= NARROW) {
-    for (; row + 4 <= to; row += 4) fourRows(row);
+    if (dSum == 0) for (; row + 4 <= to; row += 4) fourRows(row, false);
+    else for (; row + 4 <= to; row += 4) fourRows(row, true);
+  } else if (r2 > OVERFLOWS || size <= IN_CACHE) {
+    for (; row + 2 <= to; row += 2) twoRows(row);
   }
   for (; row < to; row++) oneRow(row);
+}
+
+// @ts-ignore: decorator
+@inline
+function meanAt(statistic: usize): f32 {
+  return mean == 0 ? <f32>0 : f32.load(mean + statistic);
 }
 
 function oneRow(row: i32): void {
   const statistic = <usize>row << 2;
   const at = statistic * <usize>r2;
-  const m = mean == 0 ? <f32>0 : f32.load(mean + statistic);
+  const m = meanAt(statistic);
   const spread = f32.load(variance + statistic);
   const near = isMeanNear(m, spread);
   const rstd = inverseRoot(spread, epsilon);
@@ -36,17 +55,112 @@ function oneRow(row: i32): void {
   dxVector(dy + at, x + at, dx + at, r2, m, <f32>rstd, slope, level, near, gamma, dSum == 0 ? 0 : dSum + at);
 }
 
-function fourRows(row: i32): void {
+// What dx = g·rstd + xHat·slope + level takes of two rows, float32 in lanes 0 and 1.
+let rstds: v128 = i64x2.splat(0);
+let slopes: v128 = i64x2.splat(0);
+let levels: v128 = i64x2.splat(0);
+
+/** From Σ g and Σ g·(x − mean) of two rows, float64×2. */
+// @ts-ignore: decorator
+@inline
+function twoCoefficients(statistic: usize, sums: v128, sumsX: v128): void {
+  const spread = f64x2.promote_low_f32x4(v128.load64_zero(variance + statistic));
+  const rstd = f64x2.div(f64x2.splat(1), f64x2.sqrt(f64x2.add(spread, f64x2.splat(epsilon))));
+  const share = f64x2.mul(rstd, f64x2.splat(-1.0 / <f64>r2));
+  rstds = f32x4.demote_f64x2_zero(rstd);
+  slopes = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.mul(sumsX, rstd), share));
+  levels = mean == 0 ? zero() : f32x4.demote_f64x2_zero(f64x2.mul(sums, share));
+}
+
+// Σ g and Σ g·(x − mean) of the row that was summed last.
+let sumG: f64 = 0;
+let sumGX: f64 = 0;
+
+function twoRows(row: i32): void {
+  const statistic = <usize>row << 2;
+  const near = sumRow(row);
+  const first = sumG, firstX = sumGX;
+  const bothNear = sumRow(row + 1) && near;
+  keepShort(2);
+  twoCoefficients(statistic, f64x2.replace_lane(f64x2.splat(first), 1, sumG), f64x2.replace_lane(f64x2.splat(firstX), 1, sumGX));
+  writeTwo(row, bothNear);
+}
+
+/** Whether its mean is near 0. */
+function sumRow(row: i32): bool {
+  const statistic = <usize>row << 2;
+  const m = meanAt(statistic);
+  const near = isMeanNear(m, f32.load(variance + statistic));
+  if (near) sumRowFrom(statistic * <usize>r2, m, true);
+  else sumRowFrom(statistic * <usize>r2, m, false);
+  return near;
+}
+
+/** `near` is a constant of each call: Σ g·x is as exact as Σ g·(x − mean). */
+// @ts-ignore: decorator
+@inline
+function sumRowFrom(at: usize, about: f32, near: bool): void {
+  const upstream = dy + at, from = x + at, factors = gamma;
+  const bytes = <usize>r2 << 2;
+  const m = f32x4.splat(about);
+  let total: f64 = 0;
+  let totalX: f64 = 0;
+  let i: usize = 0;
+  while (i < bytes) {
+    const end = min(i + (CHUNK << 2), bytes);
+    let s0 = zero(), s1 = zero(), t0 = zero(), t1 = zero();
+    for (; i + 128 <= end; i += 128) {
+      const u = upstream + i, p = from + i, f = factors + i;
+      const g0 = f32x4.mul(v128.load(u), v128.load(f));
+      s0 = f32x4.add(s0, g0);
+      t0 = madd(g0, near ? v128.load(p) : f32x4.sub(v128.load(p), m), t0);
+      const g1 = f32x4.mul(v128.load(u, 16), v128.load(f, 16));
+      s1 = f32x4.add(s1, g1);
+      t1 = madd(g1, near ? v128.load(p, 16) : f32x4.sub(v128.load(p, 16), m), t1);
+      const g2 = f32x4.mul(v128.load(u, 32), v128.load(f, 32));
+      s0 = f32x4.add(s0, g2);
+      t0 = madd(g2, near ? v128.load(p, 32) : f32x4.sub(v128.load(p, 32), m), t0);
+      const g3 = f32x4.mul(v128.load(u, 48), v128.load(f, 48));
+      s1 = f32x4.add(s1, g3);
+      t1 = madd(g3, near ? v128.load(p, 48) : f32x4.sub(v128.load(p, 48), m), t1);
+      const g4 = f32x4.mul(v128.load(u, 64), v128.load(f, 64));
+      s0 = f32x4.add(s0, g4);
+      t0 = madd(g4, near ? v128.load(p, 64) : f32x4.sub(v128.load(p, 64), m), t0);
+      const g5 = f32x4.mul(v128.load(u, 80), v128.load(f, 80));
+      s1 = f32x4.add(s1, g5);
+      t1 = madd(g5, near ? v128.load(p, 80) : f32x4.sub(v128.load(p, 80), m), t1);
+      const g6 = f32x4.mul(v128.load(u, 96), v128.load(f, 96));
+      s0 = f32x4.add(s0, g6);
+      t0 = madd(g6, near ? v128.load(p, 96) : f32x4.sub(v128.load(p, 96), m), t0);
+      const g7 = f32x4.mul(v128.load(u, 112), v128.load(f, 112));
+      s1 = f32x4.add(s1, g7);
+      t1 = madd(g7, near ? v128.load(p, 112) : f32x4.sub(v128.load(p, 112), m), t1);
+    }
+    for (; i < end; i += 4) {
+      const g = <f64>f32.load(upstream + i) * <f64>f32.load(factors + i);
+      total += g;
+      totalX += g * (near ? <f64>f32.load(from + i) : <f64>f32.load(from + i) - <f64>about);
+    }
+    total += laneSum(f32x4.add(s0, s1));
+    totalX += laneSum(f32x4.add(t0, t1));
+  }
+  sumG = total;
+  sumGX = near ? totalX - <f64>about * total : totalX;
+}
+
+/** `adds` is a constant of each call: whether there is a dSum. */
+// @ts-ignore: decorator
+@inline
+function fourRows(row: i32, adds: bool): void {
   const bytes = <usize>r2 << 2;
   const vectors = bytes & -16;
-  const at = <usize>row * bytes;
   const statistic = <usize>row << 2;
+  const at = statistic * <usize>r2;
   const means = mean == 0 ? zero() : load(mean + statistic);
   const p0 = x + at, p1 = p0 + bytes, p2 = p1 + bytes, p3 = p2 + bytes;
   const u0 = dy + at, u1 = u0 + bytes, u2 = u1 + bytes, u3 = u2 + bytes;
   const factors = gamma;
   const m0 = splatLane(means, 0), m1 = splatLane(means, 1), m2 = splatLane(means, 2), m3 = splatLane(means, 3);
-  // Σ g and Σ g·(x − mean)
   let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
   let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
   let i: usize = 0;
@@ -69,54 +183,89 @@ function fourRows(row: i32): void {
     t2 = madd(c, f32x4.sub(v128.load32_zero(p2 + i), m2), t2), t3 = madd(d, f32x4.sub(v128.load32_zero(p3 + i), m3), t3);
   }
   keepShort(4);
-  twoCoefficients(statistic, foldPairs(s0, s1), foldPairs(t0, t1));
-  writeTwo(u0, u1, p0, p1, dx + at, m0, m1);
-  twoCoefficients(statistic + 8, foldPairs(s2, s3), foldPairs(t2, t3));
-  writeTwo(u2, u3, p2, p3, dx + at + 2 * bytes, m2, m3);
-  if (dSum != 0) addRun(dx + at, dSum + at, dx + at, r2 << 2);
-}
-
-// Of two rows, float32 in lanes 0 and 1: rstd, −mean(g·xHat)·rstd, and −mean(g)·rstd.
-let rstds: v128 = i64x2.splat(0);
-let slopes: v128 = i64x2.splat(0);
-let levels: v128 = i64x2.splat(0);
-
-// @ts-ignore: decorator
-@inline
-function twoCoefficients(statistic: usize, sums: v128, sumsX: v128): void {
-  const root = f64x2.add(f64x2.promote_low_f32x4(v128.load64_zero(variance + statistic)), f64x2.splat(epsilon));
-  const rstd = f64x2.div(f64x2.splat(1), f64x2.sqrt(root));
-  const share = f64x2.mul(rstd, f64x2.splat(-1.0 / <f64>r2));
-  rstds = f32x4.demote_f64x2_zero(rstd);
-  slopes = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.mul(sumsX, rstd), share));
-  levels = mean == 0 ? zero() : f32x4.demote_f64x2_zero(f64x2.mul(sums, share));
+  let sums = foldPairs(s0, s1), sumsX = foldPairs(t0, t1);
+  for (let two = row; ; two += 2) {
+    twoCoefficients(<usize>two << 2, sums, sumsX);
+    writeTwoRows(two, false, adds);
+    if (two > row) return;
+    sums = foldPairs(s2, s3), sumsX = foldPairs(t2, t3);
+  }
 }
 
 /** dx of two rows, and what they add to the parameters' gradients. */
+function writeTwo(row: i32, near: bool): void {
+  if (near) {
+    if (dSum == 0) writeTwoRows(row, true, false);
+    else writeTwoRows(row, true, true);
+  } else if (dSum == 0) {
+    writeTwoRows(row, false, false);
+  } else {
+    writeTwoRows(row, false, true);
+  }
+}
+
+/** `near` and `adds` (whether there is a dSum) are constants of each call. */
 // @ts-ignore: decorator
 @inline
-function writeTwo(u0: usize, u1: usize, p0: usize, p1: usize, q0: usize, m0: v128, m1: v128): void {
+function writeTwoRows(row: i32, near: bool, adds: bool): void {
   const bytes = <usize>r2 << 2;
-  const vectors = bytes & -16;
-  const q1 = q0 + bytes;
+  const fours = bytes & -64;
+  const statistic = <usize>row << 2;
+  const at = statistic * <usize>r2;
+  const x0 = x + at, x1 = x0 + bytes, dy0 = dy + at, dy1 = dy0 + bytes, dx0 = dx + at, dx1 = dx0 + bytes;
+  const sum0 = dSum + at, sum1 = sum0 + bytes;
   const factors = gamma, toGamma = partialGamma, toBeta = partialBeta;
-  const r0 = splatLane(rstds, 0), a0 = splatLane(slopes, 0), l0 = splatLane(levels, 0);
-  const r1 = splatLane(rstds, 1), a1 = splatLane(slopes, 1), l1 = splatLane(levels, 1);
+  const means = mean == 0 ? zero() : v128.load64_zero(mean + statistic);
+  // xHat = x·rstd + shift, or (x − mean)·rstd
+  const shifts = near ? f32x4.neg(f32x4.mul(means, rstds)) : means;
+  const r0 = splatLane(rstds, 0), c0 = splatLane(shifts, 0), a0 = splatLane(slopes, 0), l0 = splatLane(levels, 0);
+  const r1 = splatLane(rstds, 1), c1 = splatLane(shifts, 1), a1 = splatLane(slopes, 1), l1 = splatLane(levels, 1);
   let i: usize = 0;
-  for (; i < vectors; i += 16) {
-    const f = load(factors + i), u = load(u0 + i), v = load(u1 + i);
-    const h = f32x4.mul(f32x4.sub(load(p0 + i), m0), r0), k = f32x4.mul(f32x4.sub(load(p1 + i), m1), r1);
-    v128.store(toBeta + i, f32x4.add(load(toBeta + i), f32x4.add(u, v)));
-    v128.store(toGamma + i, madd(u, h, madd(v, k, load(toGamma + i))));
-    v128.store(q0 + i, madd(f32x4.mul(u, f), r0, madd(h, a0, l0)));
-    v128.store(q1 + i, madd(f32x4.mul(v, f), r1, madd(k, a1, l1)));
+  for (; i < fours; i += 64) {
+    const p = x0 + i, q = x1 + i, pu = dy0 + i, pv = dy1 + i, to0 = dx0 + i, to1 = dx1 + i;
+    const more0 = sum0 + i, more1 = sum1 + i, pf = factors + i, pb = toBeta + i, pg = toGamma + i;
+    const f0 = v128.load(pf), u0 = v128.load(pu), v0 = v128.load(pv);
+    const h0 = near ? madd(v128.load(p), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p), c0), r0);
+    const k0 = near ? madd(v128.load(q), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q), c1), r1);
+    const y0 = madd(f32x4.mul(u0, f0), r0, madd(h0, a0, l0)), z0 = madd(f32x4.mul(v0, f0), r1, madd(k0, a1, l1));
+    v128.store(to0, adds ? f32x4.add(y0, v128.load(more0)) : y0);
+    v128.store(to1, adds ? f32x4.add(z0, v128.load(more1)) : z0);
+    v128.store(pb, f32x4.add(v128.load(pb), f32x4.add(u0, v0)));
+    v128.store(pg, madd(u0, h0, madd(v0, k0, v128.load(pg))));
+    const f1 = v128.load(pf, 16), u1 = v128.load(pu, 16), v1 = v128.load(pv, 16);
+    const h1 = near ? madd(v128.load(p, 16), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 16), c0), r0);
+    const k1 = near ? madd(v128.load(q, 16), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 16), c1), r1);
+    const y1 = madd(f32x4.mul(u1, f1), r0, madd(h1, a0, l0)), z1 = madd(f32x4.mul(v1, f1), r1, madd(k1, a1, l1));
+    v128.store(to0, adds ? f32x4.add(y1, v128.load(more0, 16)) : y1, 16);
+    v128.store(to1, adds ? f32x4.add(z1, v128.load(more1, 16)) : z1, 16);
+    v128.store(pb, f32x4.add(v128.load(pb, 16), f32x4.add(u1, v1)), 16);
+    v128.store(pg, madd(u1, h1, madd(v1, k1, v128.load(pg, 16))), 16);
+    const f2 = v128.load(pf, 32), u2 = v128.load(pu, 32), v2 = v128.load(pv, 32);
+    const h2 = near ? madd(v128.load(p, 32), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 32), c0), r0);
+    const k2 = near ? madd(v128.load(q, 32), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 32), c1), r1);
+    const y2 = madd(f32x4.mul(u2, f2), r0, madd(h2, a0, l0)), z2 = madd(f32x4.mul(v2, f2), r1, madd(k2, a1, l1));
+    v128.store(to0, adds ? f32x4.add(y2, v128.load(more0, 32)) : y2, 32);
+    v128.store(to1, adds ? f32x4.add(z2, v128.load(more1, 32)) : z2, 32);
+    v128.store(pb, f32x4.add(v128.load(pb, 32), f32x4.add(u2, v2)), 32);
+    v128.store(pg, madd(u2, h2, madd(v2, k2, v128.load(pg, 32))), 32);
+    const f3 = v128.load(pf, 48), u3 = v128.load(pu, 48), v3 = v128.load(pv, 48);
+    const h3 = near ? madd(v128.load(p, 48), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 48), c0), r0);
+    const k3 = near ? madd(v128.load(q, 48), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 48), c1), r1);
+    const y3 = madd(f32x4.mul(u3, f3), r0, madd(h3, a0, l0)), z3 = madd(f32x4.mul(v3, f3), r1, madd(k3, a1, l1));
+    v128.store(to0, adds ? f32x4.add(y3, v128.load(more0, 48)) : y3, 48);
+    v128.store(to1, adds ? f32x4.add(z3, v128.load(more1, 48)) : z3, 48);
+    v128.store(pb, f32x4.add(v128.load(pb, 48), f32x4.add(u3, v3)), 48);
+    v128.store(pg, madd(u3, h3, madd(v3, k3, v128.load(pg, 48))), 48);
   }
   for (; i < bytes; i += 4) {
-    const f = v128.load32_zero(factors + i), u = v128.load32_zero(u0 + i), v = v128.load32_zero(u1 + i);
-    const h = f32x4.mul(f32x4.sub(v128.load32_zero(p0 + i), m0), r0), k = f32x4.mul(f32x4.sub(v128.load32_zero(p1 + i), m1), r1);
+    const f = v128.load32_zero(factors + i), u = v128.load32_zero(dy0 + i), v = v128.load32_zero(dy1 + i);
+    const p = v128.load32_zero(x0 + i), q = v128.load32_zero(x1 + i);
+    const h = near ? madd(p, r0, c0) : f32x4.mul(f32x4.sub(p, c0), r0), k = near ? madd(q, r1, c1) : f32x4.mul(f32x4.sub(q, c1), r1);
+    let y = madd(f32x4.mul(u, f), r0, madd(h, a0, l0)), z = madd(f32x4.mul(v, f), r1, madd(k, a1, l1));
+    if (adds) y = f32x4.add(y, v128.load32_zero(sum0 + i)), z = f32x4.add(z, v128.load32_zero(sum1 + i));
+    v128.store32_lane(dx0 + i, y, 0);
+    v128.store32_lane(dx1 + i, z, 0);
     v128.store32_lane(toBeta + i, f32x4.add(v128.load32_zero(toBeta + i), f32x4.add(u, v)), 0);
     v128.store32_lane(toGamma + i, madd(u, h, madd(v, k, v128.load32_zero(toGamma + i))), 0);
-    v128.store32_lane(q0 + i, madd(f32x4.mul(u, f), r0, madd(h, a0, l0)), 0);
-    v128.store32_lane(q1 + i, madd(f32x4.mul(v, f), r1, madd(k, a1, l1)), 0);
   }
 }

@@ -9,47 +9,52 @@ const CHUNK = 1024;
 export let sumDy: f64 = 0;
 export let sumDyX: f64 = 0;
 
-/** sumDy = Σ dy, sumDyX = Σ dy·(x − mean) */
-export function runSums(dy: usize, x: usize, n: i32, mean: f32): void {
+/** sumDy = Σ dy, sumDyX = Σ dy·(x − mean); `near`: the mean is near 0. */
+export function runSums(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
+  if (near) sumRun(dy, x, n, mean, true);
+  else sumRun(dy, x, n, mean, false);
+}
+
+/** `near` is a constant of each call: Σ dy·x is as exact as Σ dy·(x − mean). */
+// @ts-ignore: decorator
+@inline
+function sumRun(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
   const m = f32x4.splat(mean);
   let total: f64 = 0;
   let totalX: f64 = 0;
-  let i = 0;
-  while (i < n) {
-    const end = min(i + CHUNK, n);
+  const bytes = <usize>n << 2;
+  let i: usize = 0;
+  while (i < bytes) {
+    const end = min(i + (CHUNK << 2), bytes);
     let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
     let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-    for (; i + 16 <= end; i += 16) {
-      const p = dy + (<usize>i << 2);
-      const q = x + (<usize>i << 2);
-      const u0 = v128.load(p);
-      const u1 = v128.load(p, 16);
-      const u2 = v128.load(p, 32);
-      const u3 = v128.load(p, 48);
+    for (; i + 64 <= end; i += 64) {
+      const p = dy + i, q = x + i;
+      const u0 = v128.load(p), u1 = v128.load(p, 16), u2 = v128.load(p, 32), u3 = v128.load(p, 48);
       s0 = f32x4.add(s0, u0);
       s1 = f32x4.add(s1, u1);
       s2 = f32x4.add(s2, u2);
       s3 = f32x4.add(s3, u3);
-      t0 = madd(u0, f32x4.sub(v128.load(q), m), t0);
-      t1 = madd(u1, f32x4.sub(v128.load(q, 16), m), t1);
-      t2 = madd(u2, f32x4.sub(v128.load(q, 32), m), t2);
-      t3 = madd(u3, f32x4.sub(v128.load(q, 48), m), t3);
+      t0 = madd(u0, near ? v128.load(q) : f32x4.sub(v128.load(q), m), t0);
+      t1 = madd(u1, near ? v128.load(q, 16) : f32x4.sub(v128.load(q, 16), m), t1);
+      t2 = madd(u2, near ? v128.load(q, 32) : f32x4.sub(v128.load(q, 32), m), t2);
+      t3 = madd(u3, near ? v128.load(q, 48) : f32x4.sub(v128.load(q, 48), m), t3);
     }
-    for (; i + 4 <= end; i += 4) {
-      const u = load(dy + (<usize>i << 2));
+    for (; i + 16 <= end; i += 16) {
+      const u = load(dy + i);
       s0 = f32x4.add(s0, u);
-      t0 = madd(u, f32x4.sub(load(x + (<usize>i << 2)), m), t0);
+      t0 = madd(u, near ? load(x + i) : f32x4.sub(load(x + i), m), t0);
     }
-    for (; i < end; i++) {
-      const u = <f64>f32.load(dy + (<usize>i << 2));
+    for (; i < end; i += 4) {
+      const u = <f64>f32.load(dy + i);
       total += u;
-      totalX += u * <f64>(f32.load(x + (<usize>i << 2)) - mean);
+      totalX += u * (near ? <f64>f32.load(x + i) : <f64>f32.load(x + i) - <f64>mean);
     }
     total += laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
     totalX += laneSum(f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
   }
   sumDy = total;
-  sumDyX = totalX;
+  sumDyX = near ? totalX - <f64>mean * total : totalX;
 }
 
 /**
@@ -136,9 +141,28 @@ function sumVector(
 }
 
 /** dx = dy·scale − (x − mean)·slope − level + dSum; dSum: 0 where absent */
-export function dxRun(dy: usize, x: usize, dx: usize, n: i32, mean: f32, scale: f32, slope: f32, level: f32, dSum: usize): void {
-  if (dSum == 0) writeVector(dy, x, dx, n, mean, scale, slope, level, 0, 0, false, false, false);
-  else writeVector(dy, x, dx, n, mean, scale, slope, level, 0, dSum, false, false, true);
+export function dxRun(
+  dy: usize, x: usize, dx: usize, n: i32, mean: f32, scale: f32, slope: f32, level: f32, near: bool, dSum: usize,
+): void {
+  if (dSum != 0) writeVector(dy, x, dx, n, mean, scale, slope, level, 0, dSum, false, false, true);
+  else if (slope == 0 && level == 0) scaleRun(dy, dx, n, scale);
+  else if (near) writeVector(dy, x, dx, n, mean, scale, slope, level, 0, 0, true, false, false);
+  else writeVector(dy, x, dx, n, mean, scale, slope, level, 0, 0, false, false, false);
+}
+
+/** dx = dy·scale, where the statistics were given */
+function scaleRun(dy: usize, dx: usize, n: i32, scale: f32): void {
+  const s = f32x4.splat(scale);
+  const bytes = <usize>n << 2;
+  let i: usize = 0;
+  for (; i + 64 <= bytes; i += 64) {
+    const u = dy + i, to = dx + i;
+    v128.store(to, f32x4.mul(v128.load(u), s));
+    v128.store(to, f32x4.mul(v128.load(u, 16), s), 16);
+    v128.store(to, f32x4.mul(v128.load(u, 32), s), 32);
+    v128.store(to, f32x4.mul(v128.load(u, 48), s), 48);
+  }
+  for (; i < bytes; i += 4) f32.store(dx + i, f32.load(dy + i) * scale);
 }
 
 /** dx = dy·gamma·rstd − (x − mean)·slope − level + dSum, gamma per element; dSum: 0 where absent */

@@ -12,11 +12,11 @@ import {
   pieceRows, pieces, scratch, variance, x,
 } from "./call";
 import { addRun } from "./forward-runs";
-import { chunkRows } from "./moments";
+import { columnSums } from "./columns";
 import {
   emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
 } from "./parameters";
-import { accumulate, addDoubles, load, madd } from "./simd";
+import { addDoubles, madd } from "./simd";
 import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, repeatsByRow, runLength } from "./views";
 
 // A slot: the parameters' gradients, float64 [k2, 2] for Σ g and Σ g·xHat of each statistic, and the work of columns:
@@ -153,13 +153,27 @@ function settle(slot: usize, block: i32): void {
     f64.store(sums + (<usize>c << 4), slope, 8);
   }
   const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
-  for (let j = 0; j < columns; j++) {
-    const rstd = inverseRoot(varianceAt(statistic + j / r2), epsilon);
-    const sum = sums + (<usize>(j / r2) << 4);
-    const at = means + (<usize>j << 2);
-    f32.store(at + 2 * plane, <f32>(-rstd * rstd * f64.load(sum, 8) * share));
-    f32.store(at + 3 * plane, mean == 0 ? <f32>0 : <f32>(-rstd * f64.load(sum) * share));
+  const near = blockIsNear(statistic);
+  let at = means;
+  for (let c = 0; c < k2; c++) {
+    const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
+    const sum = sums + (<usize>c << 4);
+    const slope = -rstd * rstd * f64.load(sum, 8) * share;
+    let level = mean == 0 ? 0 : -rstd * f64.load(sum) * share;
+    if (near) level -= <f64>meanAt(statistic + c) * slope;
+    for (let d = 0; d < r2; d++, at += 4) {
+      f32.store(at + 2 * plane, <f32>slope);
+      f32.store(at + 3 * plane, <f32>level);
+    }
   }
+}
+
+/** Whether the means of all of a block's statistics are near 0. */
+function blockIsNear(statistic: i32): bool {
+  for (let c = 0; c < k2; c++) {
+    if (!isMeanNear(meanAt(statistic + c), varianceAt(statistic + c))) return false;
+  }
+  return true;
 }
 
 /** Writes dx of `rows` times k2 segments of `length` elements, from element `base` on. */
@@ -176,7 +190,7 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
   } else {
     const means = columnsOf(slot) + (<usize>columns << 4);
     if (given) scaleColumns(dy + at, dx + at, rows, columns, means + (<usize>columns << 2));
-    else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means);
+    else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means, blockIsNear(statistic));
   }
   if (dSum != 0) addRun(dx + at, dSum + at, dx + at, rows * columns);
 }
@@ -197,13 +211,14 @@ function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: 
       const m = meanAt(statistic + c);
       const spread = varianceAt(statistic + c);
       const rstd = inverseRoot(spread, epsilon);
+      const near = isMeanNear(m, spread);
       const sum = sums + (<usize>c << 4);
       const end = index + length;
       while (index < end) {
         const p = dy + (<usize>index << 2);
         const q = x + (<usize>index << 2);
         if (parameterCount == 0) {
-          runSums(p, q, length, m);
+          runSums(p, q, length, m, near);
           addTo(sum, sumDy);
           addTo(sum + 8, sumDyX * rstd);
           index = end;
@@ -212,7 +227,7 @@ function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: 
         const parameter = parameterIndex(index);
         const n = runLength(index, end - index);
         if (pr2 > 1) {
-          runSums(p, q, n, m);
+          runSums(p, q, n, m, near);
           const g = addToParameter(parameter, sumDy, sumDyX * rstd);
           addTo(sum, g * sumDy);
           addTo(sum + 8, g * sumDyX * rstd);
@@ -220,7 +235,7 @@ function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: 
           const at = <usize>parameter << 2;
           const factors: usize = gamma == 0 ? 0 : gamma + at;
           keepShort(1);
-          vectorSums(p, q, n, m, <f32>rstd, isMeanNear(m, spread), factors, partialGamma + at, partialBeta + at);
+          vectorSums(p, q, n, m, <f32>rstd, near, factors, partialGamma + at, partialBeta + at);
           addTo(sum, sumDy);
           addTo(sum + 8, sumDyX);
         }
@@ -241,20 +256,21 @@ function writeSegments(sums: usize, statistic: i32, base: i32, rows: i32, length
       const sum = sums + (<usize>c << 4);
       const slope = given ? <f32>0 : <f32>(rstd * rstd * f64.load(sum, 8) * share);
       const level = given || mean == 0 ? <f32>0 : <f32>(rstd * f64.load(sum) * share);
+      const near = isMeanNear(m, spread);
       const end = index + length;
       while (index < end) {
         const at = <usize>index << 2;
         const more: usize = dSum == 0 ? 0 : dSum + at;
         let n = end - index;
         if (gamma == 0) {
-          dxRun(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, more);
+          dxRun(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, more);
         } else {
           const factors = gamma + (<usize>parameterIndex(index) << 2);
           n = runLength(index, n);
           if (pr2 > 1) {
-            dxRun(dy + at, x + at, dx + at, n, m, <f32>(rstd * <f64>f32.load(factors)), slope, level, more);
+            dxRun(dy + at, x + at, dx + at, n, m, <f32>(rstd * <f64>f32.load(factors)), slope, level, near, more);
           } else {
-            dxVector(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, isMeanNear(m, spread), factors, more);
+            dxVector(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, factors, more);
           }
         }
         index += n;
@@ -273,98 +289,55 @@ function sumColumns(work: usize, statistic: i32, base: i32, rows: i32): void {
   columnSums(dy + at, x + at, rows, columns, means, work, dyXSums, means + (<usize>columns << 2));
 }
 
-/** dx = dy·scale + (x − mean)·slope + level: four float32 [columns] from `means` on; two rows share what is read of them. */
-function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize): void {
+/**
+ * dx = dy·scale + (x − mean)·slope + level, float32 [columns] each, from `means` on. Where `near`, x need not be centred:
+ * level has what that would have taken.
+ */
+function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize, near: bool): void {
+  if (near) writeColumns(dy, x, dx, rows, stride, means, true);
+  else writeColumns(dy, x, dx, rows, stride, means, false);
+}
+
+/** `near` is a constant of each call. */
+// @ts-ignore: decorator
+@inline
+function writeColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize, near: bool): void {
   const scales = means + stride;
   const slopes = scales + stride;
   const levels = slopes + stride;
-  const vectors = stride & -16;
-  let row = 0;
-  for (; row + 2 <= rows; row += 2, dy += 2 * stride, x += 2 * stride, dx += 2 * stride) {
-    const dy1 = dy + stride, x1 = x + stride, dx1 = dx + stride;
-    for (let i: usize = 0; i < vectors; i += 16) {
-      const m = load(means + i);
-      const s = load(scales + i);
-      const t = load(slopes + i);
-      const l = load(levels + i);
-      v128.store(dx + i, madd(load(dy + i), s, madd(f32x4.sub(load(x + i), m), t, l)));
-      v128.store(dx1 + i, madd(load(dy1 + i), s, madd(f32x4.sub(load(x1 + i), m), t, l)));
+  for (let row = 0; row < rows; row++, dy += stride, x += stride, dx += stride) {
+    let i: usize = 0;
+    for (; i + 64 <= stride; i += 64) {
+      const m = means + i, s = scales + i, t = slopes + i, l = levels + i, p = x + i, u = dy + i, to = dx + i;
+      const a = near ? v128.load(p) : f32x4.sub(v128.load(p), v128.load(m));
+      v128.store(to, madd(v128.load(u), v128.load(s), madd(a, v128.load(t), v128.load(l))));
+      const b = near ? v128.load(p, 16) : f32x4.sub(v128.load(p, 16), v128.load(m, 16));
+      v128.store(to, madd(v128.load(u, 16), v128.load(s, 16), madd(b, v128.load(t, 16), v128.load(l, 16))), 16);
+      const c = near ? v128.load(p, 32) : f32x4.sub(v128.load(p, 32), v128.load(m, 32));
+      v128.store(to, madd(v128.load(u, 32), v128.load(s, 32), madd(c, v128.load(t, 32), v128.load(l, 32))), 32);
+      const d = near ? v128.load(p, 48) : f32x4.sub(v128.load(p, 48), v128.load(m, 48));
+      v128.store(to, madd(v128.load(u, 48), v128.load(s, 48), madd(d, v128.load(t, 48), v128.load(l, 48))), 48);
     }
-    dxRowFrom(dy, x, dx, vectors, stride, means);
-    dxRowFrom(dy1, x1, dx1, vectors, stride, means);
-  }
-  if (row < rows) dxRowFrom(dy, x, dx, 0, stride, means);
-}
-
-/** One row of it, from a column on. */
-function dxRowFrom(dy: usize, x: usize, dx: usize, from: usize, stride: usize, means: usize): void {
-  for (let i = from; i < stride; i += 4) {
-    const along = (f32.load(x + i) - f32.load(means + i)) * f32.load(means + 2 * stride + i) + f32.load(means + 3 * stride + i);
-    f32.store(dx + i, f32.load(dy + i) * f32.load(means + stride + i) + along);
+    for (; i < stride; i += 4) {
+      const d = near ? f32.load(x + i) : f32.load(x + i) - f32.load(means + i);
+      f32.store(dx + i, f32.load(dy + i) * f32.load(scales + i) + (d * f32.load(slopes + i) + f32.load(levels + i)));
+    }
   }
 }
 
 /** dx = dy·scale, scale per column. */
 function scaleColumns(dy: usize, dx: usize, rows: i32, columns: i32, scale: usize): void {
-  const plane = <usize>columns << 2;
-  const vectors = <usize>(columns & -4) << 2;
-  for (let row = 0; row < rows; row++, dy += plane, dx += plane) {
-    let i: usize = 0;
-    for (; i < vectors; i += 16) v128.store(dx + i, f32x4.mul(load(dy + i), load(scale + i)));
-    for (; i < plane; i += 4) f32.store(dx + i, f32.load(dy + i) * f32.load(scale + i));
-  }
-}
-
-/**
- * Σ dy and Σ dy·(x − mean) of each column, float64 [columns]. Rows are read in sequence into float32 sums of a chunk;
- * `sums` is scratch for float32 [2, columns].
- */
-function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, sums: usize): void {
   const stride = <usize>columns << 2;
-  const sumsX = sums + stride;
-  const vectors = stride & -16;
-  const chunk = chunkRows(columns);
-  memory.fill(dySums, 0, 4 * stride);
-  for (let row = 0; row < rows; row += chunk) {
-    const count = min(chunk, rows - row);
-    memory.fill(sums, 0, 2 * stride);
-    let r = 0;
-    for (; r + 2 <= count; r += 2, dy += 2 * stride, x += 2 * stride) {
-      const dy1 = dy + stride, x1 = x + stride;
-      for (let i: usize = 0; i < vectors; i += 16) {
-        const m = load(means + i);
-        const u = load(dy + i);
-        const u1 = load(dy1 + i);
-        v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(u, u1)));
-        const w = madd(u, f32x4.sub(load(x + i), m), f32x4.mul(u1, f32x4.sub(load(x1 + i), m)));
-        v128.store(sumsX + i, f32x4.add(load(sumsX + i), w));
-      }
-      sumRowFrom(dy, x, vectors, stride, means, sums);
-      sumRowFrom(dy1, x1, vectors, stride, means, sums);
+  for (let row = 0; row < rows; row++, dy += stride, dx += stride) {
+    let i: usize = 0;
+    for (; i + 64 <= stride; i += 64) {
+      const u = dy + i, s = scale + i, to = dx + i;
+      v128.store(to, f32x4.mul(v128.load(u), v128.load(s)));
+      v128.store(to, f32x4.mul(v128.load(u, 16), v128.load(s, 16)), 16);
+      v128.store(to, f32x4.mul(v128.load(u, 32), v128.load(s, 32)), 32);
+      v128.store(to, f32x4.mul(v128.load(u, 48), v128.load(s, 48)), 48);
     }
-    if (r < count) {
-      sumRowFrom(dy, x, 0, stride, means, sums);
-      dy += stride;
-      x += stride;
-    }
-    let j = 0;
-    for (; j + 4 <= columns; j += 4) {
-      accumulate(dySums + (<usize>j << 3), load(sums + (<usize>j << 2)));
-      accumulate(dyXSums + (<usize>j << 3), load(sumsX + (<usize>j << 2)));
-    }
-    for (; j < columns; j++) {
-      addTo(dySums + (<usize>j << 3), <f64>f32.load(sums + (<usize>j << 2)));
-      addTo(dyXSums + (<usize>j << 3), <f64>f32.load(sumsX + (<usize>j << 2)));
-    }
-  }
-}
-
-/** One row of it, from a column on. */
-function sumRowFrom(dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize): void {
-  for (let i = from; i < stride; i += 4) {
-    const u = f32.load(dy + i);
-    f32.store(sums + i, f32.load(sums + i) + u);
-    f32.store(sums + stride + i, f32.load(sums + stride + i) + u * (f32.load(x + i) - f32.load(means + i)));
+    for (; i < stride; i += 4) f32.store(dx + i, f32.load(dy + i) * f32.load(scale + i));
   }
 }
 

@@ -16,6 +16,9 @@ const CHUNK = 512;
 /** Rows up to this are taken four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
 
+/** Rows beyond this drive gamma and beta out of the first-level cache: two at once halve what comes back. */
+const OVERFLOWS = 3000;
+
 // Σ x and Σ x² of the row that was read ahead.
 let sumX: f64 = 0;
 let sumXX: f64 = 0;
@@ -30,6 +33,9 @@ export function forwardRows(from: i32, to: i32): void {
       else if (beta == 0) fourRows(row, true, false);
       else fourRows(row, true, true);
     }
+  }
+  if (r2 > OVERFLOWS && (beta == 0 || gamma != 0)) {
+    for (; row + 2 <= to; row += 2) twoRows(row);
   }
   if (row < to) wideRows(row, to);
 }
@@ -66,6 +72,84 @@ function wideRows(from: i32, to: i32): void {
     if (residual == 0) writeAhead(p, q, p + bytes, 0, 0, <f32>rstd, shift, false);
     else writeAhead(p, q, x + offset, residual + offset, sum + offset, <f32>rstd, shift, true);
     momentsFromSums(p + bytes, n, centered, sumX, sumXX);
+  }
+}
+
+/**
+ * Two rows at once, which share their loads of gamma and beta; each is summed before. Rows whose mean is far from 0 are
+ * normalized one by one.
+ */
+function twoRows(row: i32): void {
+  const bytes = <usize>r2 << 2;
+  const at = <usize>row * bytes;
+  const from = (residual == 0 ? x : sum) + at;
+  const into = y + at;
+  const nearA = measureRow(row);
+  const rstdA = rowRstd, meanA = segmentMean;
+  const nearB = measureRow(row + 1);
+  const rstdB = rowRstd, meanB = segmentMean;
+  if (!(nearA && nearB)) {
+    normalizeRow(from, into, meanA, rstdA);
+    normalizeRow(from + bytes, into + bytes, meanB, rstdB);
+  } else if (gamma == 0) {
+    writeTwoRows(from, into, meanA, rstdA, meanB, rstdB, false, false);
+  } else if (beta == 0) {
+    writeTwoRows(from, into, meanA, rstdA, meanB, rstdB, true, false);
+  } else {
+    writeTwoRows(from, into, meanA, rstdA, meanB, rstdB, true, true);
+  }
+}
+
+// Of the row that was measured last.
+let rowRstd: f64 = 0;
+
+/** Writes a row's statistics; whether its mean is near 0. */
+function measureRow(row: i32): bool {
+  const bytes = <usize>r2 << 2;
+  if (residual != 0) addRow(row);
+  segmentMoments((residual == 0 ? x : sum) + <usize>row * bytes, r2, mean != 0);
+  const spread = <f32>(segmentM2 / <f64>r2);
+  if (mean != 0) f32.store(mean + (<usize>row << 2), <f32>segmentMean);
+  f32.store(variance + (<usize>row << 2), spread);
+  rowRstd = inverseRoot(spread, epsilon);
+  return isNear(segmentMean * segmentMean * <f64>r2, segmentM2);
+}
+
+/** With the mean in two parts, so that x − mean is exact where the mean is far from 0. */
+function normalizeRow(from: usize, into: usize, exact: f64, rstd: f64): void {
+  const high = <f32>exact;
+  normalizeVector(from, into, r2, high, <f32>rstd, <f32>((<f64>high - exact) * rstd), gamma, beta);
+}
+
+/** `scale` and `offset` are constants of each call. */
+// @ts-ignore: decorator
+@inline
+function writeTwoRows(from: usize, into: usize, meanA: f64, rstdA: f64, meanB: f64, rstdB: f64, scale: bool, offset: bool): void {
+  const bytes = <usize>r2 << 2;
+  const factors = gamma, terms = beta;
+  const ra = f32x4.splat(<f32>rstdA), ca = f32x4.splat(<f32>(-meanA * rstdA));
+  const rb = f32x4.splat(<f32>rstdB), cb = f32x4.splat(<f32>(-meanB * rstdB));
+  let i: usize = 0;
+  for (; i + 64 <= bytes; i += 64) {
+    const p0 = from + i, p1 = p0 + bytes, q0 = into + i, q1 = q0 + bytes, pg = factors + i, pb = terms + i;
+    const g0 = scale ? v128.load(pg) : ra, b0 = offset ? v128.load(pb) : ra;
+    v128.store(q0, affine(madd(v128.load(p0), ra, ca), g0, b0, scale, offset));
+    v128.store(q1, affine(madd(v128.load(p1), rb, cb), g0, b0, scale, offset));
+    const g1 = scale ? v128.load(pg, 16) : ra, b1 = offset ? v128.load(pb, 16) : ra;
+    v128.store(q0, affine(madd(v128.load(p0, 16), ra, ca), g1, b1, scale, offset), 16);
+    v128.store(q1, affine(madd(v128.load(p1, 16), rb, cb), g1, b1, scale, offset), 16);
+    const g2 = scale ? v128.load(pg, 32) : ra, b2 = offset ? v128.load(pb, 32) : ra;
+    v128.store(q0, affine(madd(v128.load(p0, 32), ra, ca), g2, b2, scale, offset), 32);
+    v128.store(q1, affine(madd(v128.load(p1, 32), rb, cb), g2, b2, scale, offset), 32);
+    const g3 = scale ? v128.load(pg, 48) : ra, b3 = offset ? v128.load(pb, 48) : ra;
+    v128.store(q0, affine(madd(v128.load(p0, 48), ra, ca), g3, b3, scale, offset), 48);
+    v128.store(q1, affine(madd(v128.load(p1, 48), rb, cb), g3, b3, scale, offset), 48);
+  }
+  for (; i < bytes; i += 4) {
+    const p0 = from + i, p1 = p0 + bytes, q0 = into + i, q1 = q0 + bytes;
+    const g = scale ? v128.load32_zero(factors + i) : ra, b = offset ? v128.load32_zero(terms + i) : ra;
+    v128.store32_lane(q0, affine(madd(v128.load32_zero(p0), ra, ca), g, b, scale, offset), 0);
+    v128.store32_lane(q1, affine(madd(v128.load32_zero(p1), rb, cb), g, b, scale, offset), 0);
   }
 }
 

@@ -11,16 +11,17 @@ import {
   beta, blockSize, epsilon, firstOf, gamma, given, mean, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
   residual, scratch, sum, variance, x, y,
 } from "./call";
-import { columnMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { columnMoments } from "./columns";
+import { isNear, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
-import { load, madd } from "./simd";
+import { madd } from "./simd";
 import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, repeatsByRow, runLength } from "./views";
 
 /** Bytes of one slot: the moments of a block or a piece, then the coefficients of its columns. */
 function slotBytes(): usize {
   const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return ((<usize>max(columns, k2) << 4) + <usize>columns * 12 + 63) & -64;
+  return ((<usize>max(columns, k2) << 4) + <usize>columns * 12 + 4 + 63) & -64;
 }
 
 export function forwardScratch(): i32 {
@@ -198,56 +199,63 @@ function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, ba
   }
 }
 
-/** high, scale and shift of each column: three float32 [columns], one after the other. */
+/**
+ * scale, shift and high of each column: three float32 [columns], one after the other. Where no mean is far from 0, x need not
+ * be centred: high is 0, and that is said by the float32 behind them.
+ */
 function columnCoefficients(coefficients: usize, means: usize, variance: usize, base: i32): void {
   const plane = <usize>(k2 * r2) << 2;
+  let allNear = true;
+  for (let c = 0; c < k2; c++) {
+    const exact = f64.load(means + (<usize>c << 3));
+    allNear = allNear && isNear(exact * exact, <f64>f32.load(variance + (<usize>c << 2)));
+  }
   let p = coefficients;
   let column = base;
   for (let c = 0; c < k2; c++) {
     const exact = f64.load(means + (<usize>c << 3));
-    const high = <f32>exact;
+    const high = allNear ? <f32>0 : <f32>exact;
     const low = exact - <f64>high;
     const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
     for (let d = 0; d < r2; d++, p += 4, column++) {
       const parameter = <usize>parameterIndex(column) << 2;
       const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(gamma + parameter);
       const shift = beta == 0 ? 0 : <f64>f32.load(beta + parameter);
-      f32.store(p, high);
-      f32.store(p + plane, <f32>scale);
-      f32.store(p + 2 * plane, <f32>(shift - low * scale));
+      f32.store(p, <f32>scale);
+      f32.store(p + plane, <f32>(shift - low * scale));
+      f32.store(p + 2 * plane, high);
     }
   }
+  f32.store(p + 2 * plane, allNear ? <f32>1 : <f32>0);
 }
 
-/** y = (x − high)·scale + shift, all three per column; four rows share what is read of them. */
+/** y = (x − high)·scale + shift, all three per column. */
 function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32): void {
-  const stride = <usize>columns << 2;
-  const scales = coefficients + stride;
-  const shifts = scales + stride;
-  const vectors = stride & -16;
-  let row = 0;
-  for (; row + 4 <= rows; row += 4, x += 4 * stride, y += 4 * stride) {
-    const x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
-    const y1 = y + stride, y2 = y1 + stride, y3 = y2 + stride;
-    for (let i: usize = 0; i < vectors; i += 16) {
-      const h = load(coefficients + i);
-      const s = load(scales + i);
-      const t = load(shifts + i);
-      v128.store(y + i, madd(f32x4.sub(load(x + i), h), s, t));
-      v128.store(y1 + i, madd(f32x4.sub(load(x1 + i), h), s, t));
-      v128.store(y2 + i, madd(f32x4.sub(load(x2 + i), h), s, t));
-      v128.store(y3 + i, madd(f32x4.sub(load(x3 + i), h), s, t));
-    }
-    for (let r: usize = 0; r < 4 * stride; r += stride) normalizeRowFrom(x + r, y + r, vectors, stride, coefficients);
-  }
-  for (; row < rows; row++, x += stride, y += stride) normalizeRowFrom(x, y, 0, stride, coefficients);
+  const near = f32.load(coefficients + <usize>columns * 12) != 0;
+  if (near) writeColumns(x, y, coefficients, rows, columns, true);
+  else writeColumns(x, y, coefficients, rows, columns, false);
 }
 
-/** One row of it, from a column on. */
-function normalizeRowFrom(x: usize, y: usize, from: usize, stride: usize, coefficients: usize): void {
-  for (let i = from; i < stride; i += 4) {
-    const d = f32.load(x + i) - f32.load(coefficients + i);
-    f32.store(y + i, d * f32.load(coefficients + stride + i) + f32.load(coefficients + 2 * stride + i));
+/** `near` is a constant of each call: high is 0 everywhere. */
+// @ts-ignore: decorator
+@inline
+function writeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32, near: bool): void {
+  const stride = <usize>columns << 2;
+  const shifts = coefficients + stride;
+  const highs = shifts + stride;
+  for (let row = 0; row < rows; row++, x += stride, y += stride) {
+    let i: usize = 0;
+    for (; i + 64 <= stride; i += 64) {
+      const p = x + i, q = y + i, s = coefficients + i, t = shifts + i, h = highs + i;
+      v128.store(q, madd(near ? v128.load(p) : f32x4.sub(v128.load(p), v128.load(h)), v128.load(s), v128.load(t)));
+      v128.store(q, madd(near ? v128.load(p, 16) : f32x4.sub(v128.load(p, 16), v128.load(h, 16)), v128.load(s, 16), v128.load(t, 16)), 16);
+      v128.store(q, madd(near ? v128.load(p, 32) : f32x4.sub(v128.load(p, 32), v128.load(h, 32)), v128.load(s, 32), v128.load(t, 32)), 32);
+      v128.store(q, madd(near ? v128.load(p, 48) : f32x4.sub(v128.load(p, 48), v128.load(h, 48)), v128.load(s, 48), v128.load(t, 48)), 48);
+    }
+    for (; i < stride; i += 4) {
+      const d = near ? f32.load(x + i) : f32.load(x + i) - f32.load(highs + i);
+      f32.store(y + i, d * f32.load(coefficients + i) + f32.load(shifts + i));
+    }
   }
 }
 

@@ -1,0 +1,202 @@
+/**
+ * Sums over the rows of a matrix, column by column: for the moments of columns (moments.ts says why about 0 first), and for
+ * the two sums that the backward pass needs.
+ *
+ * Rows are read one after the other, as hardware prefetches best; only rows so short that several lie side by side are
+ * taken several at a time. Float32 sums stand in memory, few rows long, and join float64 ones.
+ */
+import { isNear } from "./moments";
+import { accumulate, load, madd } from "./simd";
+
+/** Rows of a chunk: few enough for float32 sums. */
+const CHUNK_ROWS = 128;
+/** Bytes of a row up to which several are taken at a time. */
+const SHORT_ROW: usize = 256;
+
+/**
+ * Moments of each column of x [rows, columns] into float64 mean [columns] and m2 [columns]. Not centred: means are taken
+ * as 0. `work` is scratch for float32 [3, columns].
+ */
+export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2: usize, work: usize, centered: bool): void {
+  const plane = <usize>columns << 2;
+  const abouts = work + 2 * plane;
+  squareSums(x, rows, columns, mean, m2, work, abouts, false);
+  if (!centered) {
+    memory.fill(mean, 0, 2 * plane);
+    return;
+  }
+  let allNear = true;
+  const share = 1.0 / <f64>rows;
+  for (let i: usize = 0; i < plane; i += 4) {
+    const sum = f64.load(mean + (i << 1));
+    const center = sum * share;
+    const spread = f64.load(m2 + (i << 1)) - center * sum;
+    f64.store(mean + (i << 1), center);
+    f64.store(m2 + (i << 1), spread);
+    f32.store(abouts + i, <f32>center);
+    // not near also where the sums are not finite
+    if (!isNear(center * sum, spread)) allNear = false;
+  }
+  if (allNear) return;
+  squareSums(x, rows, columns, mean, m2, work, abouts, true);
+  for (let i: usize = 0; i < plane; i += 4) {
+    const sum = f64.load(mean + (i << 1));
+    const left = sum * share;
+    f64.store(mean + (i << 1), <f64>f32.load(abouts + i) + left);
+    f64.store(m2 + (i << 1), max(0, f64.load(m2 + (i << 1)) - left * sum));
+  }
+}
+
+/** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is a constant of each call. */
+// @ts-ignore: decorator
+@inline
+function squareSums(
+  x: usize, rows: i32, columns: i32, first: usize, second: usize, work: usize, abouts: usize, shifted: bool,
+): void {
+  const stride = <usize>columns << 2;
+  const squares = work + stride;
+  memory.fill(first, 0, 2 * stride);
+  memory.fill(second, 0, 2 * stride);
+  for (let row = 0; row < rows; row += CHUNK_ROWS) {
+    const end = min(row + CHUNK_ROWS, rows);
+    memory.fill(work, 0, 2 * stride);
+    let i = row;
+    if (stride <= SHORT_ROW) {
+      for (; i + 4 <= end; i += 4, x += 4 * stride) addFourRows(x, stride, work, squares, abouts, shifted);
+    }
+    for (; i < end; i++, x += stride) addRow(x, stride, work, squares, abouts, shifted);
+    addSums(first, work, columns);
+    addSums(second, squares, columns);
+  }
+}
+
+/** Adds n float32 to n float64. */
+function addSums(totals: usize, sums: usize, n: i32): void {
+  const plane = <usize>n << 2;
+  let i: usize = 0;
+  for (; i + 16 <= plane; i += 16) accumulate(totals + (i << 1), load(sums + i));
+  for (; i < plane; i += 4) f64.store(totals + (i << 1), f64.load(totals + (i << 1)) + <f64>f32.load(sums + i));
+}
+
+// @ts-ignore: decorator
+@inline
+function distance(x: v128, about: usize, shifted: bool): v128 {
+  return shifted ? f32x4.sub(x, load(about)) : x;
+}
+
+/** Adds d and d² of a row of `stride` bytes to the sums of their columns. */
+// @ts-ignore: decorator
+@inline
+function addRow(x: usize, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
+  let i: usize = 0;
+  for (; i + 64 <= stride; i += 64) {
+    const p = x + i, s = sums + i, q = squares + i, m = abouts + i;
+    const a = distance(v128.load(p), m, shifted), b = distance(v128.load(p, 16), m + 16, shifted);
+    const c = distance(v128.load(p, 32), m + 32, shifted), d = distance(v128.load(p, 48), m + 48, shifted);
+    v128.store(s, f32x4.add(v128.load(s), a));
+    v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
+    v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
+    v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
+    v128.store(q, madd(a, a, v128.load(q)));
+    v128.store(q, madd(b, b, v128.load(q, 16)), 16);
+    v128.store(q, madd(c, c, v128.load(q, 32)), 32);
+    v128.store(q, madd(d, d, v128.load(q, 48)), 48);
+  }
+  addRest(x, i, stride, sums, squares, abouts, shifted);
+}
+
+/** The columns of a row from byte `from` on. */
+// @ts-ignore: decorator
+@inline
+function addRest(x: usize, from: usize, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
+  for (let i = from; i < stride; i += 4) {
+    const d = shifted ? f32.load(x + i) - f32.load(abouts + i) : f32.load(x + i);
+    f32.store(sums + i, f32.load(sums + i) + d);
+    f32.store(squares + i, f32.load(squares + i) + d * d);
+  }
+}
+
+/** The same for four rows. */
+// @ts-ignore: decorator
+@inline
+function addFourRows(x: usize, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
+  const x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
+  let i: usize = 0;
+  for (; i + 16 <= stride; i += 16) {
+    const m = abouts + i;
+    const a = distance(load(x + i), m, shifted), b = distance(load(x1 + i), m, shifted);
+    const c = distance(load(x2 + i), m, shifted), d = distance(load(x3 + i), m, shifted);
+    v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(f32x4.add(a, b), f32x4.add(c, d))));
+    v128.store(squares + i, f32x4.add(load(squares + i), f32x4.add(madd(a, a, f32x4.mul(b, b)), madd(c, c, f32x4.mul(d, d)))));
+  }
+  if (i == stride) return;
+  addRest(x, i, stride, sums, squares, abouts, shifted);
+  addRest(x1, i, stride, sums, squares, abouts, shifted);
+  addRest(x2, i, stride, sums, squares, abouts, shifted);
+  addRest(x3, i, stride, sums, squares, abouts, shifted);
+}
+
+/**
+ * Σ dy and Σ dy·(x − mean) of each column, float64 [columns], with float32 means [columns]. `work` is scratch for float32
+ * [2, columns].
+ */
+export function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, work: usize): void {
+  const stride = <usize>columns << 2;
+  const sumsX = work + stride;
+  memory.fill(dySums, 0, 2 * stride);
+  memory.fill(dyXSums, 0, 2 * stride);
+  for (let row = 0; row < rows; row += CHUNK_ROWS) {
+    const end = min(row + CHUNK_ROWS, rows);
+    memory.fill(work, 0, 2 * stride);
+    let i = row;
+    if (stride <= SHORT_ROW) {
+      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) addTwoProducts(dy, x, stride, means, work, sumsX);
+    }
+    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, sumsX);
+    addSums(dySums, work, columns);
+    addSums(dyXSums, sumsX, columns);
+  }
+}
+
+function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+  let i: usize = 0;
+  for (; i + 64 <= stride; i += 64) {
+    const m = means + i, p = x + i, u = dy + i, s = sums + i, q = sumsX + i;
+    const a = v128.load(u), b = v128.load(u, 16), c = v128.load(u, 32), d = v128.load(u, 48);
+    v128.store(s, f32x4.add(v128.load(s), a));
+    v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
+    v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
+    v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
+    v128.store(q, madd(a, f32x4.sub(v128.load(p), v128.load(m)), v128.load(q)));
+    v128.store(q, madd(b, f32x4.sub(v128.load(p, 16), v128.load(m, 16)), v128.load(q, 16)), 16);
+    v128.store(q, madd(c, f32x4.sub(v128.load(p, 32), v128.load(m, 32)), v128.load(q, 32)), 32);
+    v128.store(q, madd(d, f32x4.sub(v128.load(p, 48), v128.load(m, 48)), v128.load(q, 48)), 48);
+  }
+  addProductsFrom(dy, x, i, stride, means, sums, sumsX);
+}
+
+// @ts-ignore: decorator
+@inline
+function addProductsFrom(dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+  for (let i = from; i < stride; i += 4) {
+    const u = f32.load(dy + i);
+    f32.store(sums + i, f32.load(sums + i) + u);
+    f32.store(sumsX + i, f32.load(sumsX + i) + u * (f32.load(x + i) - f32.load(means + i)));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addTwoProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+  const dy1 = dy + stride, x1 = x + stride;
+  let i: usize = 0;
+  for (; i + 16 <= stride; i += 16) {
+    const m = load(means + i), u = load(dy + i), u1 = load(dy1 + i);
+    v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(u, u1)));
+    const w = madd(u, f32x4.sub(load(x + i), m), f32x4.mul(u1, f32x4.sub(load(x1 + i), m)));
+    v128.store(sumsX + i, f32x4.add(load(sumsX + i), w));
+  }
+  if (i == stride) return;
+  addProductsFrom(dy, x, i, stride, means, sums, sumsX);
+  addProductsFrom(dy1, x1, i, stride, means, sums, sumsX);
+}
