@@ -70,5 +70,22 @@ async function normalizeAlone(): Promise<{ backend: string; y: number[] }> {
   return { backend: ek.backend, y: Array.from(y.data) };
 }
 
-export const page = { normalizeOn, movingMean, normalizeAlone };
+/** Sums over y of a large array, normalized again and again on so many threads; the default where undefined. */
+async function normalizeShared(
+  threads: number | undefined,
+  times: number,
+): Promise<{ threads: number; sums: number[] }> {
+  const ek = await open(threads === undefined ? {} : { threads });
+  const data = Float32Array.from({ length: 300_000 }, (_, i) => Math.sin(i * i));
+  const sums: number[] = [];
+  for (let i = 0; i < times; i++) {
+    // a worker starts only while the page gives up its time
+    await new Promise((next) => setTimeout(next));
+    const { y } = ek.forward(layerNorm(), { shape: [1000, 300], data });
+    sums.push(y.data.reduce((sum, value, at) => sum + value * (at % 7), 0));
+  }
+  return { threads: ek.threads, sums };
+}
+
+export const page = { normalizeOn, movingMean, normalizeAlone, normalizeShared };
 Object.assign(globalThis, { page });

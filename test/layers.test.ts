@@ -599,15 +599,15 @@ it("plain results are ordinary memory, where the backend's is shared", () => {
 });
 
 describe("without SIMD", () => {
-  const simd = WebAssembly.validate;
+  const { compile } = WebAssembly;
   afterEach(() => {
-    WebAssembly.validate = simd;
+    WebAssembly.compile = compile;
   });
 
   it("the automatic choice falls back and says so; a choice by name raises", async () => {
     vi.resetModules();
     const fresh = await import("../src/index.js");
-    WebAssembly.validate = () => false;
+    WebAssembly.compile = async () => Promise.reject(new WebAssembly.CompileError());
     const ek = await fresh.open();
     expect(ek.backend).toBe("reference");
     expect(ek.fallback).toContain("does not run WebAssembly with SIMD");

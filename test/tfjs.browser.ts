@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
+import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
@@ -30,14 +31,16 @@ beforeAll(async () => {
     dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")),
     "wasm-out",
   );
+  const kernels = fileURLToPath(new URL("../dist/kernels/wasm", import.meta.url));
   server = createServer(({ url = "/" }, response) => {
-    // with these two, a page has shared memory, and TensorFlow.js takes its threaded build
+    // with these two, a page has shared memory, and TensorFlow.js takes its threaded build; its workers need the second
     if (url !== "/") response.setHeader("cross-origin-resource-policy", "same-origin");
-    if (url === "/isolated") {
-      response.setHeader("cross-origin-opener-policy", "same-origin");
-      response.setHeader("cross-origin-embedder-policy", "require-corp");
-    }
+    if (url === "/isolated") response.setHeader("cross-origin-opener-policy", "same-origin");
+    if (url !== "/") response.setHeader("cross-origin-embedder-policy", "require-corp");
     if (url === "/page.js") response.setHeader("content-type", "text/javascript").end(code);
+    // what the bundle refers to by new URL(..., import.meta.url)
+    else if (["/thread.js", "/pool.js"].includes(url))
+      response.setHeader("content-type", "text/javascript").end(readFileSync(join(kernels, basename(url))));
     else if (url.startsWith("/wasm/"))
       response.setHeader("content-type", "application/wasm").end(readFileSync(join(wasm, basename(url))));
     else
@@ -151,4 +154,20 @@ it("composes the operation where TensorFlow.js runs threads, on whose memory the
   const isolated = await pageAt("/isolated");
   expect(await isolated.evaluate(() => crossOriginIsolated)).toBe(true);
   await check(isolated, "wasm", false);
+});
+
+it("shares large arrays among workers in an isolated page, and gives the same as without them", async () => {
+  const run = (where: Page, threads?: number) =>
+    where.evaluate(([count, times]) => (globalThis as InPage).page.normalizeShared(count, times), [
+      threads,
+      30,
+    ] as const);
+  const isolated = await pageAt("/isolated");
+  const alone = await run(isolated, 1);
+  expect(isolated.workers().length).toBe(0);
+  const shared = await run(isolated, 3);
+  expect(isolated.workers().length).toBe(2);
+  expect(shared).toEqual({ threads: 3, sums: alone.sums });
+  expect((await run(isolated)).threads).toBe(Math.min(8, availableParallelism()));
+  expect(await run(page)).toEqual(alone);
 });

@@ -172,9 +172,9 @@ describe.each(backends)("%s", (backend) => {
 });
 
 describe("install", () => {
-  const simd = WebAssembly.validate;
+  const { compile } = WebAssembly;
   afterEach(() => {
-    WebAssembly.validate = simd;
+    WebAssembly.compile = compile;
   });
 
   it("says why the operation is not fused, and needs no SIMD for other backends", async () => {
@@ -185,7 +185,7 @@ describe("install", () => {
       trainingKernels: [],
       reason: "the cpu backend has no fused kernels; the wasm backend has",
     });
-    WebAssembly.validate = () => false;
+    WebAssembly.compile = async () => Promise.reject(new WebAssembly.CompileError());
     expect(await install()).toMatchObject({
       fused: false,
       reason: expect.stringContaining("does not run WebAssembly with SIMD"),
