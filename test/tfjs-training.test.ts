@@ -20,7 +20,7 @@ beforeAll(async () => {
   setWasmPaths(`${dirname(require.resolve("@tensorflow/tfjs-backend-wasm/package.json"))}/wasm-out/`);
   module = await compileTraining();
   // before the backend exists: what the shipped kernels set up must not get lost
-  expect(registerTrainingKernels(module)).toEqual([
+  expect(registerTrainingKernels(module, false)).toEqual([
     "BatchMatMul",
     "Conv2DBackpropFilter",
     "Conv2DBackpropInput",
@@ -589,13 +589,13 @@ describe("gradients through tf.grads", () => {
 describe("registerTrainingKernels", () => {
   it("registers once, however often it is called", () => {
     const before = tf.getKernel("BatchMatMul", "wasm").kernelFunc;
-    expect(registerTrainingKernels(module)).toHaveLength(6);
+    expect(registerTrainingKernels(module, false)).toHaveLength(6);
     expect(tf.getKernel("BatchMatMul", "wasm").kernelFunc).toBe(before);
     expect(before).not.toBe(shippedMatMul.kernelFunc);
   });
 
-  it("leaves the threaded build to the shipped kernels", () => {
-    // the backend, but for a memory that cannot be had
+  it("leaves a build that it was not installed for to the shipped kernels", () => {
+    // the backend, but for its memory
     const real = tf.backend() as tf.KernelBackend & { wasm: object };
     const backend = Object.create(real, { wasm: { value: { ...real.wasm, asm: undefined } } });
     const [x, y] = [
@@ -611,8 +611,8 @@ describe("registerTrainingKernels", () => {
     const kernel = (name: string) => tf.getKernel(name, "wasm").kernelFunc;
     expect(() => kernel("UnsortedSegmentSum")({ inputs: { x }, backend, attrs: {} })).toThrow(
       new Error(
-        "evenkeel: UnsortedSegmentSum runs on TensorFlow.js's wasm backend without threads only; call " +
-          'tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false) before tf.setBackend("wasm")',
+        "evenkeel: UnsortedSegmentSum was installed for another build of TensorFlow.js's wasm backend than the one that runs; " +
+          'call install() once, after tf.setBackend("wasm")',
       ),
     );
     const attrs = { transposeA: false, transposeB: true };

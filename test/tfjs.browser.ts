@@ -80,7 +80,7 @@ const tasks = (Object.keys(norms) as (keyof typeof norms)[]).map((norm, i): Task
   return { norm, shape, x: values(180, 1, 1), dy: values(180, 2), gamma: values(6, 3), beta: values(6, 4) };
 });
 
-async function expected({ norm, x, dy, gamma, beta }: Task): Promise<Answer> {
+async function expected({ norm, shape, x, dy, gamma, beta }: Task): Promise<Answer> {
   const ek = await open({ backend: "reference" });
   const wide = (values: number[]) => Float64Array.from(values);
   const { y, saved } = ek.forward(
@@ -99,17 +99,17 @@ it("runs without a framework", async () => {
   expectClose("y", Float64Array.from(y), [-1, 1], () => 1e-4);
 });
 
-async function check(where: Page, backend: string, fused: boolean): Promise<void> {
-  const run = await where.evaluate(([name, list]) => (globalThis as InPage).page.normalizeOn(name, list), [
+async function check(where: Page, backend: string, fused: boolean, list = tasks): Promise<void> {
+  const run = await where.evaluate(([name, given]) => (globalThis as InPage).page.normalizeOn(name, given), [
     backend,
-    tasks,
+    list,
   ] as const);
   expect(run.fused).toBe(fused);
-  for (const [i, task] of tasks.entries()) {
+  for (const [i, task] of list.entries()) {
     const wanted = await expected(task);
     for (const name of ["y", "dx", "dGamma", "dBeta"] as const) {
       const values = Float64Array.from(run.answers[i][name]);
-      expect(values.length).toBe(name === "y" || name === "dx" ? sizeOf(shape) : 6);
+      expect(values.length).toBe(name === "y" || name === "dx" ? sizeOf(task.shape) : task.gamma.length);
       expectClose(
         `${task.norm} ${name}`,
         values,
@@ -150,10 +150,21 @@ describe.each([
   });
 });
 
-it("composes the operation where TensorFlow.js runs threads, on whose memory the kernels cannot stand", async () => {
+it("stands on the shared memory of TensorFlow.js's threaded build too", async () => {
   const isolated = await pageAt("/isolated");
   expect(await isolated.evaluate(() => crossOriginIsolated)).toBe(true);
-  await check(isolated, "wasm", false);
+  await check(isolated, "wasm", true);
+  // large enough to be shared among workers
+  const values = (length: number, seed: number) => Array.from(normal(length, seed));
+  const parameters = { gamma: values(300, 3), beta: values(300, 4) };
+  const large: Task = {
+    norm: "layerNorm",
+    shape: [300, 300],
+    x: values(90_000, 1),
+    dy: values(90_000, 2),
+    ...parameters,
+  };
+  await check(isolated, "wasm", true, [large, large]);
 });
 
 it("shares large arrays among workers in an isolated page, and gives the same as without them", async () => {

@@ -8,6 +8,7 @@
 import type { Kernels, Values } from "../kernels/contract.js";
 import { reference } from "../kernels/reference/reference.js";
 import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
+import { threadsHere } from "../kernels/wasm/pool.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
 import { checkHasShape, fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
 import { sameShape, sizeOf } from "../view.js";
@@ -42,11 +43,8 @@ export async function open({ backend = "auto", threads }: OpenOptions = {}): Pro
   }
 }
 
-/** More threads than these find no more memory bandwidth. */
-const MOST_THREADS = 8;
-
 async function openWasm(asked: number | undefined): Promise<Evenkeel> {
-  const threads = asked ?? Math.min(MOST_THREADS, coresHere());
+  const threads = asked ?? threadsHere();
   const memory = threads > 1 ? sharedMemory() : undefined;
   if (memory) {
     const kernels = new WasmKernels(
@@ -63,11 +61,6 @@ async function openWasm(asked: number | undefined): Promise<Evenkeel> {
     );
   }
   return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()), 1);
-}
-
-function coresHere(): number {
-  const os = globalThis.process?.getBuiltinModule?.("node:os");
-  return os ? os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1);
 }
 
 /** Where a function takes values: an array of the backend, or a plain one that is copied. */

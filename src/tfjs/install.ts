@@ -18,6 +18,7 @@ import {
 } from "./layers.js";
 import { fusedKernels, useFused } from "./operation.js";
 import { compileTraining, registerTrainingKernels } from "./training.js";
+import { isThreaded, type WasmBackend } from "./wasm-backend.js";
 
 export interface Installed {
   /** The backend that TensorFlow.js has set. */
@@ -43,18 +44,15 @@ export async function install(): Promise<Installed> {
   registerLayers();
   const backend = tf.getBackend();
   try {
-    useFused(await normalizationModule());
-    const trainingKernels = registerTrainingKernels(await compileTraining());
+    const shared = isThreaded(tf.backend() as object as WasmBackend);
+    useFused(await normalizationModule({ shared }), shared);
+    const trainingKernels = registerTrainingKernels(await compileTraining({ shared }), shared);
     if (fusedKernels(tf.backend())) return { backend, fused: true, trainingKernels };
   } catch (error) {
     // the engine has no SIMD, which the other backends do not need
     return { backend, fused: false, trainingKernels: [], reason: String(error) };
   }
-  const reason =
-    backend === "wasm"
-      ? "TensorFlow.js runs threads, on whose memory the kernels cannot stand; " +
-        'tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false) before tf.setBackend("wasm") turns them off'
-      : `the ${backend} backend has no fused kernels; the wasm backend has`;
+  const reason = `the ${backend} backend has no fused kernels; the wasm backend has`;
   return { backend, fused: false, trainingKernels: [], reason };
 }
 

@@ -6,10 +6,11 @@
  * whose axes 1 and 3 are reduced.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
 import { fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
 import type { View } from "../view.js";
-import { addressOf, heapOf, outputOn, type WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
@@ -228,12 +229,13 @@ function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Att
 
 // --- fused, on the wasm backend's memory ---
 
-let normalization: WebAssembly.Module | undefined;
+/** The kernels, compiled for a memory of one kind. */
+let normalization: { module: WebAssembly.Module; shared: boolean } | undefined;
 const kernelsOf = new WeakMap<object, WasmKernels | null>();
 
 /** Lets the operation use the fused kernels; called by `install`. */
-export function useFused(module: WebAssembly.Module): void {
-  normalization = module;
+export function useFused(module: WebAssembly.Module, shared: boolean): void {
+  normalization = { module, shared };
 }
 
 /** The fused kernels on this backend's memory, or null where it has none that they can stand on. */
@@ -241,8 +243,9 @@ export function fusedKernels(backend: object): WasmKernels | null {
   if (!normalization) return null;
   let kernels = kernelsOf.get(backend);
   if (kernels === undefined) {
-    const heap = heapOf(backend as WasmBackend);
-    kernels = heap ? new WasmKernels(normalization, heap) : null;
+    const { module, shared } = normalization;
+    const heap = isThreaded(backend as WasmBackend) === shared ? heapOf(backend as WasmBackend) : undefined;
+    kernels = heap ? new WasmKernels(module, heap, shared ? threadsHere() : 1) : null;
     kernelsOf.set(backend, kernels);
   }
   return kernels;

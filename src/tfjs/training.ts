@@ -5,10 +5,10 @@
  * is wrong: it leaves dilations out of depthwise gradients, and lets a NaN of one segment into all of them.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { compile } from "../kernels/wasm/module.js";
+import { type CompileOptions, compile } from "../kernels/wasm/module.js";
 import { Scratch } from "../kernels/wasm/wasm.js";
 import { binaries } from "./training-binary.js";
-import { addressOf, heapOf, outputOn, type WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 /** What assembly/training.ts exports; addresses in bytes. */
 interface Exports {
@@ -50,24 +50,24 @@ const kernels: Record<string, Kernel> = {
 };
 
 /** The kernels, compiled; throws where the engine has no SIMD. */
-export function compileTraining(): Promise<WebAssembly.Module> {
-  return compile(binaries);
+export function compileTraining(options?: CompileOptions): Promise<WebAssembly.Module> {
+  return compile(binaries, options);
 }
 
 /** Ours, so that they do not replace themselves. */
 const registered = new WeakSet<tf.KernelFunc>();
 
 /**
- * Registers the kernels for the wasm backend and gives their names; none where that backend is not loaded. What the
- * backend shipped under a name keeps serving the threaded build, where ours cannot stand.
+ * Registers the kernels for the wasm backend and gives their names; none where that backend is not loaded. `shared`: the
+ * module was compiled for the threaded build's memory. What that build has itself, on all of its threads, keeps serving it.
  */
-export function registerTrainingKernels(module: WebAssembly.Module): string[] {
+export function registerTrainingKernels(module: WebAssembly.Module, shared: boolean): string[] {
   if (!tf.getKernel(tf.BatchMatMul, "wasm")) return [];
   const hosts = new WeakMap<WasmBackend, Host>();
   const hostOf = (backend: WasmBackend) => {
     let host = hosts.get(backend);
     if (!host) {
-      const heap = heapOf(backend);
+      const heap = isThreaded(backend) === shared ? heapOf(backend) : undefined;
       if (!heap) return undefined;
       const instance = new WebAssembly.Instance(module, { env: { memory: heap.memory } });
       host = { backend, exports: instance.exports as unknown as Exports, scratch: new Scratch(heap) };
@@ -79,12 +79,12 @@ export function registerTrainingKernels(module: WebAssembly.Module): string[] {
     const shipped: tf.KernelConfig | undefined = tf.getKernel(kernelName, "wasm");
     if (shipped && registered.has(shipped.kernelFunc)) continue;
     const kernelFunc: tf.KernelFunc = (params) => {
-      const host = hostOf(params.backend as WasmBackend);
+      const host = shipped && shared ? undefined : hostOf(params.backend as WasmBackend);
       if (host) return kernel(host, params.inputs as Inputs, params.attrs ?? {});
       if (shipped) return shipped.kernelFunc(params);
       throw new Error(
-        `evenkeel: ${kernelName} runs on TensorFlow.js's wasm backend without threads only; call ` +
-          'tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false) before tf.setBackend("wasm")',
+        `evenkeel: ${kernelName} was installed for another build of TensorFlow.js's wasm backend than the one that runs; ` +
+          'call install() once, after tf.setBackend("wasm")',
       );
     };
     if (shipped) tf.unregisterKernel(kernelName, "wasm");

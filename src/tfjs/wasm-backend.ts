@@ -1,7 +1,6 @@
 /**
- * TensorFlow.js's wasm backend, as far as kernels that stand on its memory need it: where tensors lie, room for
- * outputs, and a heap. Only builds without threads are stood on: the threaded build's memory is shared, and a
- * module that was compiled for a memory of its own cannot import that.
+ * TensorFlow.js's wasm backend, as far as kernels that stand on its memory need it: where tensors lie, room for outputs, and
+ * a heap. The threaded build's memory is shared, and takes modules that were compiled for such.
  */
 import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
 import type { Heap } from "../kernels/wasm/heap.js";
@@ -9,7 +8,10 @@ import type { Heap } from "../kernels/wasm/heap.js";
 /** The parts of `BackendWasm` (tfjs-backend-wasm 4.22) that are used; they are internal to it. */
 export interface WasmBackend {
   readonly wasm: {
+    /** Of the builds without threads. */
     readonly asm?: { readonly memory?: unknown };
+    /** Of the threaded build. */
+    readonly wasmMemory?: unknown;
     _malloc(bytes: number): number;
     _free(address: number): void;
   };
@@ -20,10 +22,8 @@ export interface WasmBackend {
 
 /** The backend's own memory and allocator, or undefined where the kernels cannot stand on it. */
 export function heapOf(backend: WasmBackend): Heap | undefined {
-  const memory = backend.wasm?.asm?.memory;
+  const memory = backend.wasm?.asm?.memory ?? backend.wasm?.wasmMemory;
   if (!(memory instanceof WebAssembly.Memory)) return undefined;
-  if (typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer)
-    return undefined;
   return {
     memory,
     allocate(bytes) {
@@ -34,6 +34,12 @@ export function heapOf(backend: WasmBackend): Heap | undefined {
     },
     release: (address) => backend.wasm._free(address),
   };
+}
+
+/** Whether threads share this backend's memory. */
+export function isThreaded(backend: WasmBackend): boolean {
+  const memory = heapOf(backend)?.memory;
+  return typeof SharedArrayBuffer !== "undefined" && memory?.buffer instanceof SharedArrayBuffer;
 }
 
 /** The byte address of a tensor's values; only until the next allocation is it sure to hold them. */

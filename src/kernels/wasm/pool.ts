@@ -45,6 +45,16 @@ const AWAKE_MS = 1;
 /** Looks between two looks at the clock. */
 const LOOKS = 200;
 
+/** More threads than these find no more memory bandwidth. */
+const MOST_THREADS = 8;
+
+/** One per core, up to what is of use. */
+export function threadsHere(): number {
+  const os = globalThis.process?.getBuiltinModule?.("node:os");
+  const cores = os ? os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1);
+  return Math.min(MOST_THREADS, cores);
+}
+
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
 /** Runs the parts of the stage in progress that nobody has taken; gives the last ticket that was seen. */
