@@ -131,6 +131,9 @@ function settle(slot: usize, block: i32): void {
   const means = dyXSums + (<usize>columns << 3);
   const plane = <usize>columns << 2;
   const statistic = block * k2;
+  const base = block * blockSize;
+  let parameters = 0;
+  let parameter = 0;
   for (let c = 0, j = 0; c < k2; c++) {
     const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
     const about = meanAt(statistic + c);
@@ -142,7 +145,15 @@ function settle(slot: usize, block: i32): void {
       if (!given || parameterCount != 0) {
         const sum = f64.load(dySums + (at << 1));
         const sumX = f64.load(dyXSums + (at << 1));
-        if (parameterCount != 0) g = addToParameter(parameterIndex(block * blockSize + j), sum, sumX * rstd);
+        if (parameterCount != 0) {
+          if (j == parameters) {
+            parameter = parameterIndex(base + j);
+            parameters += runLength(base + j, columns - j);
+          } else if (pr2 == 1) {
+            parameter++;
+          }
+          g = addToParameter(parameter, sum, sumX * rstd);
+        }
         level += g * sum;
         slope += g * sumX * rstd;
       }
@@ -286,7 +297,7 @@ function sumColumns(work: usize, statistic: i32, base: i32, rows: i32): void {
   const means = dyXSums + (<usize>columns << 3);
   for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), meanAt(statistic + j / r2));
   const at = <usize>base << 2;
-  columnSums(dy + at, x + at, rows, columns, means, work, dyXSums, means + (<usize>columns << 2));
+  columnSums(dy + at, x + at, rows, columns, means, blockIsNear(statistic), work, dyXSums, means + (<usize>columns << 2));
 }
 
 /**

@@ -2,14 +2,16 @@
  * Sums over the rows of a matrix, column by column: for the moments of columns (moments.ts says why about 0 first), and for
  * the two sums that the backward pass needs.
  *
- * Rows are read one after the other, as hardware prefetches best; only rows so short that several lie side by side are
- * taken several at a time. Float32 sums stand in memory, few rows long, and join float64 ones.
+ * Rows are read in their order, as hardware prefetches best; short ones, which lie side by side, are taken several at a time.
+ * Float32 sums stand in memory, few rows long, and join float64 ones.
  */
 import { isNear } from "./moments";
 import { accumulate, load, madd } from "./simd";
 
 /** Rows of a chunk: few enough for float32 sums. */
 const CHUNK_ROWS = 128;
+/** Rows that are taken line by line of their columns: more, and hardware no longer prefetches them. */
+const STRIP_ROWS = 16;
 /** Bytes of a row up to which several are taken at a time. */
 const SHORT_ROW: usize = 256;
 
@@ -64,7 +66,9 @@ function squareSums(
     if (stride <= SHORT_ROW) {
       for (; i + 4 <= end; i += 4, x += 4 * stride) addFourRows(x, stride, work, squares, abouts, shifted);
     }
-    for (; i < end; i++, x += stride) addRow(x, stride, work, squares, abouts, shifted);
+    for (; i < end; i += STRIP_ROWS, x += <usize>STRIP_ROWS * stride) {
+      addRows(x, min(STRIP_ROWS, end - i), stride, work, squares, abouts, shifted);
+    }
     addSums(first, work, columns);
     addSums(second, squares, columns);
   }
@@ -80,29 +84,33 @@ function addSums(totals: usize, sums: usize, n: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function distance(x: v128, about: usize, shifted: bool): v128 {
-  return shifted ? f32x4.sub(x, load(about)) : x;
+function distance(x: v128, about: v128, shifted: bool): v128 {
+  return shifted ? f32x4.sub(x, about) : x;
 }
 
-/** Adds d and d² of a row of `stride` bytes to the sums of their columns. */
+/** Adds d and d² of some rows of `stride` bytes to the sums of their columns: a cache line's columns at a time, in registers. */
 // @ts-ignore: decorator
 @inline
-function addRow(x: usize, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
+function addRows(x: usize, rows: i32, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
+  const end = x + <usize>rows * stride;
   let i: usize = 0;
   for (; i + 64 <= stride; i += 64) {
-    const p = x + i, s = sums + i, q = squares + i, m = abouts + i;
-    const a = distance(v128.load(p), m, shifted), b = distance(v128.load(p, 16), m + 16, shifted);
-    const c = distance(v128.load(p, 32), m + 32, shifted), d = distance(v128.load(p, 48), m + 48, shifted);
-    v128.store(s, f32x4.add(v128.load(s), a));
-    v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
-    v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
-    v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
-    v128.store(q, madd(a, a, v128.load(q)));
-    v128.store(q, madd(b, b, v128.load(q, 16)), 16);
-    v128.store(q, madd(c, c, v128.load(q, 32)), 32);
-    v128.store(q, madd(d, d, v128.load(q, 48)), 48);
+    const s = sums + i, q = squares + i, about = abouts + i;
+    let s0 = v128.load(s), s1 = v128.load(s, 16), s2 = v128.load(s, 32), s3 = v128.load(s, 48);
+    let q0 = v128.load(q), q1 = v128.load(q, 16), q2 = v128.load(q, 32), q3 = v128.load(q, 48);
+    const m0 = shifted ? v128.load(about) : s0, m1 = shifted ? v128.load(about, 16) : s0;
+    const m2 = shifted ? v128.load(about, 32) : s0, m3 = shifted ? v128.load(about, 48) : s0;
+    for (let p = x + i; p < end; p += stride) {
+      const a = distance(v128.load(p), m0, shifted), b = distance(v128.load(p, 16), m1, shifted);
+      const c = distance(v128.load(p, 32), m2, shifted), d = distance(v128.load(p, 48), m3, shifted);
+      s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b), s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
+      q0 = madd(a, a, q0), q1 = madd(b, b, q1), q2 = madd(c, c, q2), q3 = madd(d, d, q3);
+    }
+    v128.store(s, s0), v128.store(s, s1, 16), v128.store(s, s2, 32), v128.store(s, s3, 48);
+    v128.store(q, q0), v128.store(q, q1, 16), v128.store(q, q2, 32), v128.store(q, q3, 48);
   }
-  addRest(x, i, stride, sums, squares, abouts, shifted);
+  if (i == stride) return;
+  for (; x < end; x += stride) addRest(x, i, stride, sums, squares, abouts, shifted);
 }
 
 /** The columns of a row from byte `from` on. */
@@ -123,7 +131,7 @@ function addFourRows(x: usize, stride: usize, sums: usize, squares: usize, about
   const x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
   let i: usize = 0;
   for (; i + 16 <= stride; i += 16) {
-    const m = abouts + i;
+    const m = shifted ? load(abouts + i) : load(x + i);
     const a = distance(load(x + i), m, shifted), b = distance(load(x1 + i), m, shifted);
     const c = distance(load(x2 + i), m, shifted), d = distance(load(x3 + i), m, shifted);
     v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(f32x4.add(a, b), f32x4.add(c, d))));
@@ -137,10 +145,30 @@ function addFourRows(x: usize, stride: usize, sums: usize, squares: usize, about
 }
 
 /**
- * Σ dy and Σ dy·(x − mean) of each column, float64 [columns], with float32 means [columns]. `work` is scratch for float32
- * [2, columns].
+ * Σ dy and Σ dy·(x − mean) of each column, float64 [columns], with float32 means [columns]; `near`: they are all near 0.
+ * `work` is scratch for float32 [2, columns].
  */
-export function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, work: usize): void {
+export function columnSums(
+  dy: usize, x: usize, rows: i32, columns: i32, means: usize, near: bool, dySums: usize, dyXSums: usize, work: usize,
+): void {
+  if (!near) {
+    productSums(dy, x, rows, columns, means, dySums, dyXSums, work, true);
+    return;
+  }
+  // Σ dy·x is as exact
+  productSums(dy, x, rows, columns, means, dySums, dyXSums, work, false);
+  for (let i: usize = 0; i < <usize>columns << 2; i += 4) {
+    const sum = f64.load(dySums + (i << 1));
+    f64.store(dyXSums + (i << 1), f64.load(dyXSums + (i << 1)) - <f64>f32.load(means + i) * sum);
+  }
+}
+
+/** Σ dy and Σ dy·d, d = x − mean, or x where not `shifted`, which is a constant of each call. */
+// @ts-ignore: decorator
+@inline
+function productSums(
+  dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, work: usize, shifted: bool,
+): void {
   const stride = <usize>columns << 2;
   const sumsX = work + stride;
   memory.fill(dySums, 0, 2 * stride);
@@ -150,15 +178,17 @@ export function columnSums(dy: usize, x: usize, rows: i32, columns: i32, means: 
     memory.fill(work, 0, 2 * stride);
     let i = row;
     if (stride <= SHORT_ROW) {
-      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) addTwoProducts(dy, x, stride, means, work, sumsX);
+      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) addTwoProducts(dy, x, stride, means, work, sumsX, shifted);
     }
-    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, sumsX);
+    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, sumsX, shifted);
     addSums(dySums, work, columns);
     addSums(dyXSums, sumsX, columns);
   }
 }
 
-function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+// @ts-ignore: decorator
+@inline
+function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool): void {
   let i: usize = 0;
   for (; i + 64 <= stride; i += 64) {
     const m = means + i, p = x + i, u = dy + i, s = sums + i, q = sumsX + i;
@@ -167,36 +197,40 @@ function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usi
     v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
     v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
     v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
-    v128.store(q, madd(a, f32x4.sub(v128.load(p), v128.load(m)), v128.load(q)));
-    v128.store(q, madd(b, f32x4.sub(v128.load(p, 16), v128.load(m, 16)), v128.load(q, 16)), 16);
-    v128.store(q, madd(c, f32x4.sub(v128.load(p, 32), v128.load(m, 32)), v128.load(q, 32)), 32);
-    v128.store(q, madd(d, f32x4.sub(v128.load(p, 48), v128.load(m, 48)), v128.load(q, 48)), 48);
+    v128.store(q, madd(a, shifted ? f32x4.sub(v128.load(p), v128.load(m)) : v128.load(p), v128.load(q)));
+    v128.store(q, madd(b, shifted ? f32x4.sub(v128.load(p, 16), v128.load(m, 16)) : v128.load(p, 16), v128.load(q, 16)), 16);
+    v128.store(q, madd(c, shifted ? f32x4.sub(v128.load(p, 32), v128.load(m, 32)) : v128.load(p, 32), v128.load(q, 32)), 32);
+    v128.store(q, madd(d, shifted ? f32x4.sub(v128.load(p, 48), v128.load(m, 48)) : v128.load(p, 48), v128.load(q, 48)), 48);
   }
-  addProductsFrom(dy, x, i, stride, means, sums, sumsX);
+  addProductsFrom(dy, x, i, stride, means, sums, sumsX, shifted);
 }
 
 // @ts-ignore: decorator
 @inline
-function addProductsFrom(dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+function addProductsFrom(
+  dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool,
+): void {
   for (let i = from; i < stride; i += 4) {
     const u = f32.load(dy + i);
+    const d = shifted ? f32.load(x + i) - f32.load(means + i) : f32.load(x + i);
     f32.store(sums + i, f32.load(sums + i) + u);
-    f32.store(sumsX + i, f32.load(sumsX + i) + u * (f32.load(x + i) - f32.load(means + i)));
+    f32.store(sumsX + i, f32.load(sumsX + i) + u * d);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function addTwoProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize): void {
+function addTwoProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool): void {
   const dy1 = dy + stride, x1 = x + stride;
   let i: usize = 0;
   for (; i + 16 <= stride; i += 16) {
-    const m = load(means + i), u = load(dy + i), u1 = load(dy1 + i);
+    const u = load(dy + i), u1 = load(dy1 + i);
+    const m = shifted ? load(means + i) : u;
     v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(u, u1)));
-    const w = madd(u, f32x4.sub(load(x + i), m), f32x4.mul(u1, f32x4.sub(load(x1 + i), m)));
+    const w = madd(u, distance(load(x + i), m, shifted), f32x4.mul(u1, distance(load(x1 + i), m, shifted)));
     v128.store(sumsX + i, f32x4.add(load(sumsX + i), w));
   }
   if (i == stride) return;
-  addProductsFrom(dy, x, i, stride, means, sums, sumsX);
-  addProductsFrom(dy1, x1, i, stride, means, sums, sumsX);
+  addProductsFrom(dy, x, i, stride, means, sums, sumsX, shifted);
+  addProductsFrom(dy1, x1, i, stride, means, sums, sumsX, shifted);
 }

@@ -114,15 +114,28 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   }
 }
 
-/** Merges each r2 neighbouring columns into one statistic, in place. */
+/** Merges each r2 neighbouring columns of `rows` values into one statistic, in place: moments of equal counts. */
 function foldColumns(means: usize, m2s: usize, rows: i32): void {
   if (r2 == 1) return;
-  for (let c = 0; c < k2; c++) {
-    const to = <usize>c << 3;
-    for (let d = 0; d < r2; d++) {
-      const from = <usize>(c * r2 + d) << 3;
-      mergeInto(means + to, m2s + to, d * rows, rows, f64.load(means + from), f64.load(m2s + from));
+  const share = 1.0 / <f64>r2;
+  let from = means, fromM2 = m2s;
+  for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
+    let sum: f64 = 0;
+    let m2: f64 = 0;
+    for (let d: usize = 0; d < <usize>r2 << 3; d += 8) {
+      sum += f64.load(from + d);
+      m2 += f64.load(fromM2 + d);
     }
+    const center = sum * share;
+    let between: f64 = 0;
+    for (let d: usize = 0; d < <usize>r2 << 3; d += 8) {
+      const distance = f64.load(from + d) - center;
+      between += distance * distance;
+    }
+    from += <usize>r2 << 3;
+    fromM2 += <usize>r2 << 3;
+    f64.store(means + c, center);
+    f64.store(m2s + c, m2 + <f64>rows * between);
   }
 }
 
@@ -211,14 +224,20 @@ function columnCoefficients(coefficients: usize, means: usize, variance: usize, 
     allNear = allNear && isNear(exact * exact, <f64>f32.load(variance + (<usize>c << 2)));
   }
   let p = coefficients;
-  let column = base;
-  for (let c = 0; c < k2; c++) {
+  let parameters = 0;
+  let parameter: usize = 0;
+  for (let c = 0, j = 0; c < k2; c++) {
     const exact = f64.load(means + (<usize>c << 3));
     const high = allNear ? <f32>0 : <f32>exact;
     const low = exact - <f64>high;
     const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
-    for (let d = 0; d < r2; d++, p += 4, column++) {
-      const parameter = <usize>parameterIndex(column) << 2;
+    for (let d = 0; d < r2; d++, p += 4, j++) {
+      if (j == parameters) {
+        parameter = <usize>parameterIndex(base + j) << 2;
+        parameters += runLength(base + j, k2 * r2 - j);
+      } else if (pr2 == 1) {
+        parameter += 4;
+      }
       const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(gamma + parameter);
       const shift = beta == 0 ? 0 : <f64>f32.load(beta + parameter);
       f32.store(p, <f32>scale);
