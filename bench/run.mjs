@@ -1,158 +1,247 @@
 // @ts-check
-/**
- * `npm run bench`: TensorFlow.js's wasm backend with Evenkeel, beside the same as shipped and beside a plain copy of the
- * same bytes. One run; contestants take turns, each validated against float64 before it is timed.
- */
-import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
-import { Worker } from "node:worker_threads";
-import Table from "cli-table3";
+/** `npm run bench`: what is measured, and where the results go. `--help` lists the options. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { duration, formatNumber } from "../lab/dist/format.js";
+import { cases, choose, contestants, nameOf } from "./cases.mjs";
+import { check, guarded, kindOf, record } from "./guard.mjs";
+import { machine, openMs, packageBytes } from "./machine.mjs";
+import { Field } from "./measure.mjs";
+import { renderPage } from "./page.mjs";
+import { readmeSection, terminal, withSection } from "./report.mjs";
 
-/** Rows × features. */
-const shapes = [
-  [32, 768],
-  [512, 768],
-  [4096, 1024],
-];
-/** Milliseconds that a turn of a fast task takes at least, so that the clock's grain does not show. */
-const TURN_MS = 2;
+const ids = Object.keys(contestants);
+const HELP = `npm run bench -- [options]
 
-/** @param {string} name @param {boolean} evenkeel */
-async function contestant(name, evenkeel) {
-  const worker = new Worker(new URL("./contestant.mjs", import.meta.url), {
-    workerData: { name, evenkeel, shapes },
+Times every contestant in every case, side by side. A run of everything writes
+bench/results/ (results.json, index.html) and a section of the README; any other
+run writes to bench/results/partial/ only.
+
+  --only TEXT,...         cases whose name has one of these texts in it, as in
+                          "layer 512x768 forward", "rms+residual", "batch",
+                          "8x14x14x256 channelsLast", "transformer"
+  --contestants NAME,...  those whose names begin so:
+                          ${ids.slice(0, 5).join(", ")},
+                          ${ids.slice(5, 8).join(", ")},
+                          ${ids.slice(8).join(", ")}
+  --turns N               of each contestant, at most (default 31)
+  --quick                 at most 9 turns, and a quarter of the time for them
+  --out FOLDER            where results.json and index.html go instead
+  --install-peers         first installs the libraries of bench/peers (npm ci,
+                          no install scripts); PyTorch is taken from the system
+  --check                 fails where Evenkeel's time got worse, as a multiple
+                          of memcpy's, than bench/results/ratios.json records
+  --record                records those multiples for this kind of engine
+  --help
+`;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const RATIOS = join(root, "bench/results/ratios.json");
+const progress = (/** @type {string} */ text) => void process.stderr.write(`${text} ...\n`);
+
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+  process.on(signal, () => {
+    process.stderr.write("\nstopped; nothing was written\n");
+    process.exit(130);
   });
-  // rejects where the worker fails
-  const message = async () => (await once(worker, "message"))[0];
-  await message();
-  return {
-    name,
-    /** @param {string} task @param {number} times @returns {Promise<{ ms: number, result: unknown }>} */
-    run(task, times) {
-      const answer = message();
-      worker.postMessage({ task, times });
-      return answer;
+}
+
+const options = readOptions();
+if (options.installPeers) installPeers();
+process.exit(options.check ? await runCheck() : options.record ? await runRecord() : await runBench());
+
+// ---- options ----
+
+function parse() {
+  return parseArgs({
+    options: {
+      only: { type: "string" },
+      contestants: { type: "string" },
+      turns: { type: "string" },
+      quick: { type: "boolean" },
+      out: { type: "string" },
+      "install-peers": { type: "boolean" },
+      check: { type: "boolean" },
+      record: { type: "boolean" },
+      help: { type: "boolean" },
     },
-    stop: () => worker.terminate(),
+  }).values;
+}
+
+/** @param {string} message @returns {never} */
+function fail(message) {
+  process.stderr.write(`bench: ${message}; npm run bench -- --help lists the options\n`);
+  process.exit(2);
+}
+
+function readOptions() {
+  /** @type {ReturnType<typeof parse>} */
+  let values;
+  try {
+    values = parse();
+  } catch (error) {
+    return fail(/** @type {Error} */ (error).message);
+  }
+  if (values.help) {
+    process.stdout.write(HELP);
+    process.exit();
+  }
+  if (values.check && values.record) fail("--check: expected it without --record, got both");
+  // not trimmed: "layer " leaves out "layer+residual"
+  const list = (/** @type {string | undefined} */ text) => text?.split(",").filter(Boolean);
+  const [only, named] = [list(values.only), list(values.contestants)];
+  for (const name of named ?? []) {
+    if (!ids.some((id) => id.startsWith(name)))
+      fail(`--contestants: expected some of ${ids.join(", ")}, got "${name}"`);
+  }
+  const turns = values.turns === undefined ? (values.quick ? 9 : 31) : Number(values.turns);
+  if (!Number.isInteger(turns) || turns < 3)
+    fail(`--turns: expected a whole number of at least 3, got "${values.turns}"`);
+  const all = values.check || values.record ? guarded : cases;
+  const chosen = only ? choose(all, only) : all;
+  if (chosen.length === 0)
+    fail(`--only: expected a part of a case's name, such as "layer 512x768", got "${values.only}"`);
+  const everything = !only && !named && !values.quick && values.turns === undefined;
+  return {
+    chosen,
+    contestants: named ? ids.filter((id) => named.some((name) => id.startsWith(name))) : ids,
+    effort: { turns, budget: values.quick ? 150 : 600 },
+    everything,
+    out: values.out ?? join(root, "bench/results", everything ? "" : "partial"),
+    given: process.argv.length > 2 ? ` -- ${process.argv.slice(2).map(quoted).join(" ")}` : "",
+    installPeers: values["install-peers"],
+    check: values.check,
+    record: values.record,
   };
 }
 
-/** @param {number[]} values @param {number} share */
-const quantile = (values, share) =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
-
-process.stderr.write("validating ...\n");
-const [ours, shipped] = [await contestant("evenkeel", true), await contestant("as shipped", false)];
-
-/**
- * Turns of each pair, one after the other; medians in milliseconds.
- * @param {[{ name: string, run: typeof ours.run }, string][]} pairs @param {number} turns
- */
-async function interleave(pairs, turns) {
-  const times = [];
-  for (const [one, task] of pairs) {
-    await one.run(task, 1);
-    const { ms } = await one.run(task, 1);
-    times.push(Math.max(1, Math.ceil(TURN_MS / ms)));
-  }
-  /** @type {number[][]} */
-  const measured = pairs.map(() => []);
-  for (let turn = 0; turn < turns; turn++) {
-    for (const [i, [one, task]] of pairs.entries()) measured[i].push((await one.run(task, times[i])).ms);
-  }
-  return measured.map((ms) => ({
-    median: quantile(ms, 0.5),
-    p20: quantile(ms, 0.2),
-    p80: quantile(ms, 0.8),
-  }));
+/** As a shell wants it. @param {string} word */
+function quoted(word) {
+  return /^[\w=,./-]+$/.test(word) ? word : `"${word}"`;
 }
 
-const results = [];
-for (const [rows, features] of shapes) {
-  const shape = `${rows}x${features}`;
-  process.stderr.write(`timing layer normalization ${shape} ...\n`);
-  const copies = { forward: 1, both: 2.5 };
-  // as shipped, the backward pass of the largest shape takes half a minute
-  for (const pass of /** @type {const} */ (rows > 1000 ? ["forward"] : ["forward", "both"])) {
-    const [mine, theirs, copy] = await interleave(
-      [
-        [ours, `${shape} ${pass}`],
-        [shipped, `${shape} ${pass}`],
-        [ours, `${shape} copy`],
-      ],
-      rows > 1000 ? 11 : 31,
+function installPeers() {
+  progress("installing bench/peers (npm ci, no install scripts)");
+  execFileSync("npm", ["ci", "--ignore-scripts", "--no-fund", "--no-audit"], {
+    cwd: join(root, "bench/peers"),
+    stdio: ["ignore", "ignore", "inherit"],
+    shell: process.platform === "win32",
+  });
+}
+
+// ---- the run ----
+
+async function runBench() {
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1000;
+  const field = new Field(options.contestants, options.effort);
+  const rows = [];
+  for (const [i, one] of options.chosen.entries()) {
+    progress(`${duration(elapsed())}, ${i + 1}/${options.chosen.length}: ${nameOf(one)}`);
+    rows.push(...(await field.run(one)));
+  }
+  field.stop();
+  const about = field.about();
+  /** @type {import("./report.mjs").Results} */
+  const results = {
+    date: new Date().toISOString(),
+    evenkeel: JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version,
+    command: `npm run bench${options.given}`,
+    seconds: Math.round(elapsed()),
+    machine: machine(),
+    contestants: Object.fromEntries(
+      options.contestants.map((id) => {
+        const { label, threads, how } = contestants[id];
+        return [id, { label, threads, how, ...about[id] }];
+      }),
+    ),
+    packageBytes: await packageBytes(),
+    openMs: openMs(),
+    cases: rows.map(({ one: { norm, residual, shape, layout }, pass, name, bytes, results }) => {
+      const timed = options.contestants.filter((id) => results[id]).map((id) => [id, rounded(results[id])]);
+      return { name, norm, residual, shape, layout, pass, bytes, results: Object.fromEntries(timed) };
+    }),
+  };
+  write(join(options.out, "results.json"), `${JSON.stringify(results)}\n`);
+  write(join(options.out, "index.html"), renderPage(results));
+  if (options.everything) {
+    const readme = join(root, "README.md");
+    write(readme, withSection(readFileSync(readme, "utf8"), readmeSection(results)));
+  }
+  process.stdout.write(`${terminal(results)}\n${relative(process.cwd(), join(options.out, "index.html"))}\n`);
+  return 0;
+}
+
+/** Four digits are enough. @param {import("./measure.mjs").Timed | import("./measure.mjs").Absent} result */
+function rounded(result) {
+  if (!("median" in result)) return result;
+  const four = (/** @type {number} */ value) => Number(value.toPrecision(4));
+  const { median, p20, p80, error, turns } = result;
+  return {
+    median: four(median),
+    p20: four(p20),
+    p80: four(p80),
+    error: Number(error.toPrecision(2)),
+    turns: turns.length,
+  };
+}
+
+/** Whole or not at all. @param {string} file @param {string} text */
+function write(file, text) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.part`, text);
+  renameSync(`${file}.part`, file);
+}
+
+// ---- the guard ----
+
+/** @returns {import("./guard.mjs").Records} */
+function records() {
+  return existsSync(RATIOS) ? JSON.parse(readFileSync(RATIOS, "utf8")) : {};
+}
+
+async function runRecord() {
+  const here = machine();
+  const { ratios, failures } = await record(options.chosen, progress);
+  if (failures.length > 0) {
+    process.stdout.write(`${failures.join("\n")}\nnothing was recorded\n`);
+    return 1;
+  }
+  const all = records();
+  const kind = kindOf(here);
+  all[kind] = {
+    date: new Date().toISOString(),
+    processor: here.processor,
+    ratios: { ...all[kind]?.ratios, ...ratios },
+  };
+  write(RATIOS, `${JSON.stringify(all, null, 1)}\n`);
+  process.stdout.write(`${Object.keys(ratios).length} ratios recorded for ${kind}\n`);
+  return 0;
+}
+
+async function runCheck() {
+  const kind = kindOf(machine());
+  const recorded = records()[kind];
+  if (!recorded) {
+    process.stderr.write(
+      `bench: --check: expected a record for ${kind} in bench/results/ratios.json, got ${Object.keys(records()).join(", ") || "none"}; ` +
+        "npm run bench -- --record makes one, from code that is known to be good\n",
     );
-    // forward reads x and writes y, a copy of x; the backward pass reads x and dy and writes dx, half a copy more
-    const memcpy = copy.median * copies[pass];
-    const bytes = rows * features * 8 * copies[pass];
-    results.push({
-      name: `LayerNorm ${pass === "both" ? "forward + backward" : pass}`,
-      shape: [rows, features],
-      evenkeel: mine,
-      shipped: theirs,
-      memcpy,
-      gigabytesPerSecond: bytes / mine.median / 1e6,
-    });
+    return 1;
   }
+  const { measured, suspects, unrecorded, failures } = await check(options.chosen, recorded.ratios, progress);
+  const lines = [
+    ...unrecorded.map((name) => `${name}: not recorded; npm run bench -- --record --only "${name}" adds it`),
+    ...failures,
+    ...suspects.map(
+      ({ name, now, recorded: { ratio }, allowed }) =>
+        `${name}: ${formatNumber(now.ratio)} times memcpy, recorded ${formatNumber(ratio)}, allowed ${formatNumber(allowed)}`,
+    ),
+    `${suspects.length || "none"} of ${measured} got worse than recorded for ${kind}${failures.length > 0 ? `; ${failures.length} failed` : ""}`,
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+  return suspects.length + failures.length > 0 ? 1 : 0;
 }
-process.stderr.write("timing a transformer training step ...\n");
-const losses = [await ours.run("transformer step", 1), await shipped.run("transformer step", 1)].map(
-  ({ result }) => Number(result),
-);
-if (Math.abs(losses[0] - losses[1]) > 1e-3 * losses[1])
-  throw new Error(`transformer: losses ${losses} differ: not timed`);
-const [mine, theirs] = await interleave(
-  [
-    [ours, "transformer step"],
-    [shipped, "transformer step"],
-  ],
-  9,
-);
-results.push({ name: "transformer training step", shape: [16, 64, 128], evenkeel: mine, shipped: theirs });
-await Promise.all([ours.stop(), shipped.stop()]);
-
-const ms = (/** @type {number} */ value) =>
-  value < 1 ? value.toFixed(3) : value < 10 ? value.toFixed(2) : value.toFixed(1);
-const table = new Table({
-  head: ["", "shape", "evenkeel\nms", "as shipped\nms", "times\nfaster", "times\nmemcpy", "GB/s"],
-  colAligns: ["left", "left", "right", "right", "right", "right", "right"],
-  style: { head: [], border: [], compact: true },
-});
-for (const { name, shape, evenkeel, shipped: other, memcpy, gigabytesPerSecond } of results) {
-  table.push([
-    name.replace("LayerNorm forward + backward", "LayerNorm both"),
-    shape.join("×"),
-    ms(evenkeel.median),
-    ms(other.median),
-    (other.median / evenkeel.median).toFixed(1),
-    memcpy ? (evenkeel.median / memcpy).toFixed(2) : "",
-    gigabytesPerSecond ? gigabytesPerSecond.toFixed(1) : "",
-  ]);
-}
-const machine = { processor: cpus()[0]?.model.trim(), cores: cpus().length, node: process.versions.node };
-process.stdout.write(
-  `${table}\nTensorFlow.js 4.22.0, wasm backend, one thread; ${machine.processor}, Node ${machine.node}; medians of one interleaved run\n`,
-);
-const folder = new URL("./results/", import.meta.url);
-mkdirSync(folder, { recursive: true });
-writeFileSync(
-  new URL("tfjs.json", folder),
-  `${JSON.stringify({ date: new Date().toISOString(), machine, results }, null, 1)}\n`,
-);
-
-// the README quotes the last run
-const readme = new URL("../README.md", import.meta.url);
-const rows = results.map(({ name, shape, evenkeel, shipped: other, memcpy }) => {
-  const ratio = memcpy ? `${(evenkeel.median / memcpy).toFixed(1)}×` : "–";
-  return `| ${name} | ${shape.join("×")} | ${ms(evenkeel.median)} | ${ms(other.median)} | ${(other.median / evenkeel.median).toFixed(0)}× | ${ratio} |`;
-});
-const section = `<!-- bench -->
-On the wasm backend, one thread (${machine.processor}, Node ${machine.node}; medians of one interleaved run of \`npm run bench\`, normalizations validated
-against float64 first, the training step against the shipped one's loss; "memcpy" is a plain copy of the same bytes):
-
-| | shape | Evenkeel, ms | TensorFlow.js 4.22 as shipped, ms | faster | time of memcpy |
-|---|---|--:|--:|--:|--:|
-${rows.join("\n")}
-<!-- /bench -->`;
-writeFileSync(readme, readFileSync(readme, "utf8").replace(/<!-- bench -->.*<!-- \/bench -->/s, section));

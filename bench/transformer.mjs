@@ -1,23 +1,32 @@
 // @ts-check
-/** A small pre-norm transformer encoder on plain tf operations: what a training step of one costs, and whether it learns. */
+/**
+ * A small pre-norm transformer encoder on plain tf operations: what a training step of one costs, and whether it learns.
+ * peers/jax-transformer.mjs and peers/pytorch_transformer.py are the same in their libraries.
+ */
 
 /** @typedef {typeof import("@tensorflow/tfjs-core")} TF */
 /** @typedef {import("@tensorflow/tfjs-core").Tensor} Tensor */
 
+/** The one that is timed; [batch, time, width] is the case's shape. */
+export const BLOCKS = 2;
+export const HEADS = 4;
+
 /**
  * Blocks of attention and a two-layer perceptron, each behind a normalization and beside a residual.
  * @param {TF} tf
- * @param {{ blocks: number, width: number, heads: number, normalization: () => (x: Tensor) => Tensor }} options
- *   `normalization` makes one normalization of the last axis
+ * @param {{ blocks: number, width: number, heads: number, normalization: () => (x: Tensor) => Tensor,
+ *   kernel?: (inputs: number, outputs: number) => Tensor }} options
+ *   `normalization` makes one normalization of the last axis; `kernel` the first value of a dense layer's, by default
+ *   random. They are asked for in the order of queries, keys, values, out, up and down, block by block
  * @returns {(x: Tensor) => Tensor} from [batch, time, width] to the same
  */
-export function makeTransformer(tf, { blocks, width, heads, normalization }) {
+export function makeTransformer(tf, { blocks, width, heads, normalization, kernel: first }) {
   let seed = 1;
+  first ??= (inputs, outputs) =>
+    tf.randomNormal([inputs, outputs], 0, 1 / Math.sqrt(inputs), "float32", seed++);
   /** @param {number} inputs @param {number} outputs */
   const dense = (inputs, outputs) => {
-    const kernel = tf.variable(
-      tf.randomNormal([inputs, outputs], 0, 1 / Math.sqrt(inputs), "float32", seed++),
-    );
+    const kernel = tf.variable(first(inputs, outputs));
     const bias = tf.variable(tf.zeros([outputs]));
     /** @param {Tensor} x [rows, inputs] */
     return (x) => tf.add(tf.matMul(/** @type {any} */ (x), kernel), bias);

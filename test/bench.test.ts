@@ -325,8 +325,7 @@ describe("contestants", () => {
     );
     const field = new Field(["memcpy", ...added], { turns: 3, budget: 1 });
     const [one] = choose(cases, ["layer 1x64 forward"]);
-    const [{ results }] = await field.run(one);
-    field.stop();
+    const [{ results }] = await field.run(one).finally(() => field.stop());
     expect(results).toMatchObject({
       memcpy: { median: expect.any(Number), turns: expect.any(Array) },
       broken: { missing: expect.stringContaining("does not start") },

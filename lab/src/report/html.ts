@@ -32,7 +32,7 @@ const ENTITIES: Record<string, string> = {
   "'": "&#39;",
 };
 
-const escapeHtml = (text: string): string =>
+export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 
 function table(comparison: Comparison): string {
@@ -126,7 +126,7 @@ function swatch(norm: NormName): string {
 
 // ---- figures ----
 
-function figure(title: string, qualifier: string, { svg, notes }: Figure): string {
+export function figure(title: string, qualifier: string, { svg, notes }: Figure): string {
   const small = notes.length > 0 ? `<p class="note">${notes.join(" ")}</p>` : "";
   return `<figure><figcaption><b>${title}</b>${qualifier === "" ? "" : ` <span>${qualifier}</span>`}</figcaption>${svg}${small}</figure>`;
 }

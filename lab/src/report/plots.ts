@@ -413,7 +413,7 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
   };
 }
 
-interface Drawing {
+export interface Drawing {
   width: number;
   height: number;
   margin: { top: number; right: number; bottom: number; left: number };
@@ -424,7 +424,8 @@ interface Drawing {
   marks: Plot.Markish[];
 }
 
-function draw({ margin, ...options }: Drawing): string {
+/** An SVG for the server, with short coordinates. */
+export function draw({ margin, ...options }: Drawing): string {
   const svg = Plot.plot({
     ...options,
     document,

@@ -1,0 +1,12 @@
+// @ts-check
+/** The transformer's first kernels, the same for every library: slices of one array, scaled by 1/√inputs. */
+
+/** @param {Float32Array} values */
+export function kernelsFrom(values) {
+  let used = 0;
+  return (/** @type {number} */ inputs, /** @type {number} */ outputs) => {
+    const kernel = values.slice(used, used + inputs * outputs);
+    used += kernel.length;
+    return kernel.map((value) => value / Math.sqrt(inputs));
+  };
+}

@@ -1,0 +1,31 @@
+// @ts-check
+/** What a series of timings says: medians with their spread, and ratios with their noise. */
+import { quantile as quantileOfSorted } from "../lab/dist/results.js";
+
+/** @typedef {{ median: number, p20: number, p80: number }} Spread */
+
+/** Value at the given share (0 to 1), interpolated. @param {readonly number[]} values @param {number} share */
+export const quantile = (values, share) =>
+  quantileOfSorted(
+    values.toSorted((a, b) => a - b),
+    share,
+  );
+
+/** @param {readonly number[]} values @returns {Spread} */
+export function spread(values) {
+  return { median: quantile(values, 0.5), p20: quantile(values, 0.2), p80: quantile(values, 0.8) };
+}
+
+/** @param {readonly number[]} values */
+export const geometricMean = (values) =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+
+/**
+ * The ratio of two contestants that took turns, each taken within a turn, so that what slows both cancels; and its
+ * noise: half the distance from p20 to p80, as a share of the median.
+ * @param {readonly number[]} times @param {readonly number[]} base in the same turns
+ */
+export function ratioOf(times, base) {
+  const { median, p20, p80 } = spread(times.map((time, turn) => time / base[turn]));
+  return { ratio: median, noise: (p80 - p20) / 2 / median };
+}
