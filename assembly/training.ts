@@ -11,3 +11,4 @@ export {
 } from "./convolution";
 export { matMul, matMulScratchBytes } from "./matmul";
 export { segmentSum } from "./segments";
+export { sum, sumBytes } from "./sums";

@@ -26,6 +26,7 @@ beforeAll(async () => {
     "Conv2DBackpropInput",
     "DepthwiseConv2dNativeBackpropFilter",
     "DepthwiseConv2dNativeBackpropInput",
+    "Sum",
     "UnsortedSegmentSum",
   ]);
   await tf.setBackend("wasm");
@@ -496,6 +497,70 @@ describe("convolution kernels check what they are given", () => {
   });
 });
 
+describe("Sum", () => {
+  it.each<[number[], number | number[] | undefined]>([
+    [[], undefined],
+    [[7], 0],
+    [[1000], undefined],
+    [[300, 1], 0],
+    [[1, 9], 0],
+    [[130, 5], 0],
+    [[1027, 64], 0],
+    [[259, 33], 0],
+    [[259, 33], 1],
+    [
+      [259, 33],
+      [0, 1],
+    ],
+    [[5, 131, 7], 1],
+    [
+      [5, 131, 7],
+      [0, 2],
+    ],
+    [[5, 131, 7], -1],
+    [
+      [4, 9, 20, 3],
+      [1, 2],
+    ],
+    [
+      [4, 9, 20, 3],
+      [0, 2],
+    ],
+    // axes that alternate too often for a view
+    [
+      [3, 4, 5, 6, 7],
+      [1, 3],
+    ],
+    [
+      [3, 4, 5, 6, 7],
+      [0, 2, 4],
+    ],
+  ])("of %j over axis %j", (shape, axis) => {
+    for (const keepDims of [false, true]) {
+      expectAsOnCpu(
+        [random(...shape)],
+        shape.reduce((a, b) => a * b, 1),
+        (x) => tf.sum(x, axis, keepDims),
+      );
+    }
+  });
+
+  it("of a million values far from 0 keeps float32's accuracy", () => {
+    const x = tf.fill([1_000_000], 1000.1);
+    const exact = 1e6 * Math.fround(1000.1);
+    expect(tf.sum(x).dataSync()[0] / exact).toBeCloseTo(1, 6);
+    expect(tf.sum(tf.reshape(x, [10_000, 100]), 0).dataSync()[99] / (exact / 100)).toBeCloseTo(1, 6);
+  });
+
+  it("leaves other types to what was shipped, and gives 0 where there is nothing to sum", () => {
+    const integers = tf.sum(tf.tensor2d([1, 2, 3, 4], [2, 2], "int32"), 0);
+    expect(integers.dtype).toBe("int32");
+    expect(Array.from(integers.dataSync())).toEqual([4, 6]);
+    expect(Array.from(tf.sum(tf.tensor2d([1, 0, 1, 1], [2, 2], "bool"), 0).dataSync())).toEqual([2, 1]);
+    expect(Array.from(tf.sum(tf.zeros([0, 3]), 0).dataSync())).toEqual([0, 0, 0]);
+  });
+});
+
 describe("UnsortedSegmentSum", () => {
   const sum = (x: tf.Tensor, ids: tf.Tensor, segments: number) =>
     tf.unsortedSegmentSum(x, ids as tf.Tensor1D, segments);
@@ -589,7 +654,7 @@ describe("gradients through tf.grads", () => {
 describe("registerTrainingKernels", () => {
   it("registers once, however often it is called", () => {
     const before = tf.getKernel("BatchMatMul", "wasm").kernelFunc;
-    expect(registerTrainingKernels(module, false)).toHaveLength(6);
+    expect(registerTrainingKernels(module, false)).toHaveLength(7);
     expect(tf.getKernel("BatchMatMul", "wasm").kernelFunc).toBe(before);
     expect(before).not.toBe(shippedMatMul.kernelFunc);
   });

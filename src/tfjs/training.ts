@@ -1,12 +1,13 @@
 /**
  * Kernels that training needs and TensorFlow.js's wasm backend lacks or has as slow loops: matrix products, the
- * gradients of convolutions, and sums by segment (the gradient of gather). They stand on the backend's own memory
+ * gradients of convolutions, sums (the gradient of a bias), and sums by segment (the gradient of gather). They stand on the backend's own memory
  * (assembly/training.ts) and have the names, attributes and results of TensorFlow.js's cpu backend, except where that
  * is wrong: it leaves dilations out of depthwise gradients, and lets a NaN of one segment into all of them.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type CompileOptions, compile } from "../kernels/wasm/module.js";
 import { Scratch } from "../kernels/wasm/wasm.js";
+import { viewOf } from "../view.js";
 import { binaries } from "./training-binary.js";
 import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
@@ -20,6 +21,8 @@ interface Exports {
   depthwiseBackward(...values: number[]): void;
   depthwiseBytes(inWidth: number, channels: number, multiplier: number): number;
   segmentSum(...values: number[]): void;
+  sum(...values: number[]): void;
+  sumBytes(k2: number): number;
 }
 
 type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
@@ -32,7 +35,8 @@ interface Host {
 }
 
 type Inputs = Record<string, tf.TensorInfo>;
-type Kernel = (host: Host, inputs: Inputs, attributes: tf.NamedAttrMap) => tf.TensorInfo;
+/** Undefined: what the backend shipped under the name is to do it. */
+type Kernel = (host: Host, inputs: Inputs, attributes: tf.NamedAttrMap) => tf.TensorInfo | undefined;
 
 const kernels: Record<string, Kernel> = {
   [tf.BatchMatMul]: (host, { a, b }, attributes) =>
@@ -45,6 +49,7 @@ const kernels: Record<string, Kernel> = {
     depthwiseFilter(host, x, dy, attributes as unknown as tf.DepthwiseConv2dNativeBackpropFilterAttrs),
   [tf.DepthwiseConv2dNativeBackpropInput]: (host, { dy, filter }, attributes) =>
     depthwiseInput(host, dy, filter, attributes as unknown as tf.DepthwiseConv2dNativeBackpropInputAttrs),
+  [tf.Sum]: (host, { x }, attributes) => sum(host, x, attributes as unknown as tf.SumAttrs),
   [tf.UnsortedSegmentSum]: (host, { x, segmentIds }, attributes) =>
     segmentSum(host, x, segmentIds, attributes as unknown as tf.UnsortedSegmentSumAttrs),
 };
@@ -80,7 +85,8 @@ export function registerTrainingKernels(module: WebAssembly.Module, shared: bool
     if (shipped && registered.has(shipped.kernelFunc)) continue;
     const kernelFunc: tf.KernelFunc = (params) => {
       const host = shipped && shared ? undefined : hostOf(params.backend as WasmBackend);
-      if (host) return kernel(host, params.inputs as Inputs, params.attrs ?? {});
+      const result = host && kernel(host, params.inputs as Inputs, params.attrs ?? {});
+      if (result) return result;
       if (shipped) return shipped.kernelFunc(params);
       throw new Error(
         `evenkeel: ${kernelName} was installed for another build of TensorFlow.js's wasm backend than the one that runs; ` +
@@ -324,6 +330,25 @@ function segmentSum(
   const [atX, atIds, atY] = [values, ids, y].map((tensor) => addressOf(backend, tensor));
   exports.segmentSum(atX, atIds, atY, rows, size, numSegments);
   if (values !== x) dispose(host, values);
+  return y;
+}
+
+/** Sums of float32 over axes that have a view; the gradient of every bias is one. */
+function sum(
+  { backend, exports, scratch }: Host,
+  x: tf.TensorInfo,
+  { axis, keepDims }: tf.SumAttrs,
+): tf.TensorInfo | undefined {
+  const axes = tf.util.parseAxisParam(axis, x.shape);
+  const kept = x.shape.map((_, at) => at).filter((at) => !axes.includes(at));
+  const view = viewOf(x.shape, kept);
+  if (x.dtype !== "float32" || !view) return undefined;
+  const shape = keepDims
+    ? x.shape.map((length, at) => (axes.includes(at) ? 1 : length))
+    : kept.map((at) => x.shape[at]);
+  const y = outputOn(backend, shape);
+  const work = scratch.atLeast(exports.sumBytes(view.k2));
+  exports.sum(addressOf(backend, x), addressOf(backend, y), work, view.k1, view.r1, view.k2, view.r2);
   return y;
 }
 
