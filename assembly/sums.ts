@@ -2,7 +2,7 @@
 import { accumulate, laneSum, load, zero } from "./simd";
 
 /** Additions that a float32 sum takes before it joins the float64 one. */
-const STRETCH = 64;
+const STRETCH = 32;
 
 /** Bytes of scratch that `sum` needs. */
 export function sumBytes(k2: i32): i32 {
