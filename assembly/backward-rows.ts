@@ -8,7 +8,7 @@
 import { dxVector, isMeanNear, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import { dSum, dx, dy, epsilon, gamma, mean, size, variance, x } from "./call";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
-import { foldPairs, laneSum, load, madd, splatLane, zero } from "./simd";
+import { foldPairs, laneSum, load, madd, nearHat, splatLane, zero } from "./simd";
 import { inverseRoot, r2 } from "./views";
 
 /** Rows up to this are summed four at a time; one float32 sum per lane is then short enough. */
@@ -216,8 +216,7 @@ function writeTwoRows(row: i32, near: bool, adds: bool): void {
   const sum0 = dSum + at, sum1 = sum0 + bytes;
   const factors = gamma, toGamma = partialGamma, toBeta = partialBeta;
   const means = mean == 0 ? zero() : v128.load64_zero(mean + statistic);
-  // xHat = x·rstd + shift, or (x − mean)·rstd
-  const shifts = near ? f32x4.neg(f32x4.mul(means, rstds)) : means;
+  const shifts = near && ASC_FEATURE_RELAXED_SIMD ? f32x4.neg(f32x4.mul(means, rstds)) : means;
   const r0 = splatLane(rstds, 0), c0 = splatLane(shifts, 0), a0 = splatLane(slopes, 0), l0 = splatLane(levels, 0);
   const r1 = splatLane(rstds, 1), c1 = splatLane(shifts, 1), a1 = splatLane(slopes, 1), l1 = splatLane(levels, 1);
   let i: usize = 0;
@@ -225,32 +224,32 @@ function writeTwoRows(row: i32, near: bool, adds: bool): void {
     const p = x0 + i, q = x1 + i, pu = dy0 + i, pv = dy1 + i, to0 = dx0 + i, to1 = dx1 + i;
     const more0 = sum0 + i, more1 = sum1 + i, pf = factors + i, pb = toBeta + i, pg = toGamma + i;
     const f0 = v128.load(pf), u0 = v128.load(pu), v0 = v128.load(pv);
-    const h0 = near ? madd(v128.load(p), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p), c0), r0);
-    const k0 = near ? madd(v128.load(q), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q), c1), r1);
+    const h0 = near ? nearHat(v128.load(p), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p), c0), r0);
+    const k0 = near ? nearHat(v128.load(q), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q), c1), r1);
     const y0 = madd(f32x4.mul(u0, f0), r0, madd(h0, a0, l0)), z0 = madd(f32x4.mul(v0, f0), r1, madd(k0, a1, l1));
     v128.store(to0, adds ? f32x4.add(y0, v128.load(more0)) : y0);
     v128.store(to1, adds ? f32x4.add(z0, v128.load(more1)) : z0);
     v128.store(pb, f32x4.add(v128.load(pb), f32x4.add(u0, v0)));
     v128.store(pg, madd(u0, h0, madd(v0, k0, v128.load(pg))));
     const f1 = v128.load(pf, 16), u1 = v128.load(pu, 16), v1 = v128.load(pv, 16);
-    const h1 = near ? madd(v128.load(p, 16), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 16), c0), r0);
-    const k1 = near ? madd(v128.load(q, 16), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 16), c1), r1);
+    const h1 = near ? nearHat(v128.load(p, 16), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 16), c0), r0);
+    const k1 = near ? nearHat(v128.load(q, 16), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 16), c1), r1);
     const y1 = madd(f32x4.mul(u1, f1), r0, madd(h1, a0, l0)), z1 = madd(f32x4.mul(v1, f1), r1, madd(k1, a1, l1));
     v128.store(to0, adds ? f32x4.add(y1, v128.load(more0, 16)) : y1, 16);
     v128.store(to1, adds ? f32x4.add(z1, v128.load(more1, 16)) : z1, 16);
     v128.store(pb, f32x4.add(v128.load(pb, 16), f32x4.add(u1, v1)), 16);
     v128.store(pg, madd(u1, h1, madd(v1, k1, v128.load(pg, 16))), 16);
     const f2 = v128.load(pf, 32), u2 = v128.load(pu, 32), v2 = v128.load(pv, 32);
-    const h2 = near ? madd(v128.load(p, 32), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 32), c0), r0);
-    const k2 = near ? madd(v128.load(q, 32), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 32), c1), r1);
+    const h2 = near ? nearHat(v128.load(p, 32), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 32), c0), r0);
+    const k2 = near ? nearHat(v128.load(q, 32), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 32), c1), r1);
     const y2 = madd(f32x4.mul(u2, f2), r0, madd(h2, a0, l0)), z2 = madd(f32x4.mul(v2, f2), r1, madd(k2, a1, l1));
     v128.store(to0, adds ? f32x4.add(y2, v128.load(more0, 32)) : y2, 32);
     v128.store(to1, adds ? f32x4.add(z2, v128.load(more1, 32)) : z2, 32);
     v128.store(pb, f32x4.add(v128.load(pb, 32), f32x4.add(u2, v2)), 32);
     v128.store(pg, madd(u2, h2, madd(v2, k2, v128.load(pg, 32))), 32);
     const f3 = v128.load(pf, 48), u3 = v128.load(pu, 48), v3 = v128.load(pv, 48);
-    const h3 = near ? madd(v128.load(p, 48), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 48), c0), r0);
-    const k3 = near ? madd(v128.load(q, 48), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 48), c1), r1);
+    const h3 = near ? nearHat(v128.load(p, 48), r0, c0) : f32x4.mul(f32x4.sub(v128.load(p, 48), c0), r0);
+    const k3 = near ? nearHat(v128.load(q, 48), r1, c1) : f32x4.mul(f32x4.sub(v128.load(q, 48), c1), r1);
     const y3 = madd(f32x4.mul(u3, f3), r0, madd(h3, a0, l0)), z3 = madd(f32x4.mul(v3, f3), r1, madd(k3, a1, l1));
     v128.store(to0, adds ? f32x4.add(y3, v128.load(more0, 48)) : y3, 48);
     v128.store(to1, adds ? f32x4.add(z3, v128.load(more1, 48)) : z3, 48);
@@ -260,7 +259,7 @@ function writeTwoRows(row: i32, near: bool, adds: bool): void {
   for (; i < bytes; i += 4) {
     const f = v128.load32_zero(factors + i), u = v128.load32_zero(dy0 + i), v = v128.load32_zero(dy1 + i);
     const p = v128.load32_zero(x0 + i), q = v128.load32_zero(x1 + i);
-    const h = near ? madd(p, r0, c0) : f32x4.mul(f32x4.sub(p, c0), r0), k = near ? madd(q, r1, c1) : f32x4.mul(f32x4.sub(q, c1), r1);
+    const h = near ? nearHat(p, r0, c0) : f32x4.mul(f32x4.sub(p, c0), r0), k = near ? nearHat(q, r1, c1) : f32x4.mul(f32x4.sub(q, c1), r1);
     let y = madd(f32x4.mul(u, f), r0, madd(h, a0, l0)), z = madd(f32x4.mul(v, f), r1, madd(k, a1, l1));
     if (adds) y = f32x4.add(y, v128.load32_zero(sum0 + i)), z = f32x4.add(z, v128.load32_zero(sum1 + i));
     v128.store32_lane(dx0 + i, y, 0);

@@ -1,6 +1,6 @@
 /** The backward pass over a contiguous run of elements that share their statistics. */
 import { isNear } from "./moments";
-import { laneSum, load, madd, zero } from "./simd";
+import { laneSum, load, madd, nearHat, nearShift, zero } from "./simd";
 
 /** Elements whose float32 sums are joined in float64. */
 const CHUNK = 1024;
@@ -84,7 +84,7 @@ function sumVector(
 ): void {
   const m = f32x4.splat(mean);
   const r = f32x4.splat(rstd);
-  const t = f32x4.splat(-mean * rstd);
+  const t = f32x4.splat(nearShift(<f64>mean, <f64>rstd));
   let total: f64 = 0;
   let totalX: f64 = 0;
   let i: usize = 0;
@@ -97,28 +97,28 @@ function sumVector(
       const p = dy + i, q = x + i, toBeta = dBeta + i, toGamma = dGamma + i, factors = gamma + i;
       const u0 = v128.load(p);
       const g0 = scale ? f32x4.mul(u0, v128.load(factors)) : u0;
-      const h0 = near ? madd(v128.load(q), r, t) : f32x4.mul(f32x4.sub(v128.load(q), m), r);
+      const h0 = near ? nearHat(v128.load(q), r, t) : f32x4.mul(f32x4.sub(v128.load(q), m), r);
       v128.store(toBeta, f32x4.add(v128.load(toBeta), u0));
       v128.store(toGamma, madd(u0, h0, v128.load(toGamma)));
       s0 = f32x4.add(s0, g0);
       t0 = madd(g0, h0, t0);
       const u1 = v128.load(p, 16);
       const g1 = scale ? f32x4.mul(u1, v128.load(factors, 16)) : u1;
-      const h1 = near ? madd(v128.load(q, 16), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 16), m), r);
+      const h1 = near ? nearHat(v128.load(q, 16), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 16), m), r);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 16), u1), 16);
       v128.store(toGamma, madd(u1, h1, v128.load(toGamma, 16)), 16);
       s1 = f32x4.add(s1, g1);
       t1 = madd(g1, h1, t1);
       const u2 = v128.load(p, 32);
       const g2 = scale ? f32x4.mul(u2, v128.load(factors, 32)) : u2;
-      const h2 = near ? madd(v128.load(q, 32), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 32), m), r);
+      const h2 = near ? nearHat(v128.load(q, 32), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 32), m), r);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 32), u2), 32);
       v128.store(toGamma, madd(u2, h2, v128.load(toGamma, 32)), 32);
       s0 = f32x4.add(s0, g2);
       t0 = madd(g2, h2, t0);
       const u3 = v128.load(p, 48);
       const g3 = scale ? f32x4.mul(u3, v128.load(factors, 48)) : u3;
-      const h3 = near ? madd(v128.load(q, 48), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 48), m), r);
+      const h3 = near ? nearHat(v128.load(q, 48), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 48), m), r);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 48), u3), 48);
       v128.store(toGamma, madd(u3, h3, v128.load(toGamma, 48)), 48);
       s1 = f32x4.add(s1, g3);

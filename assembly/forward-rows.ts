@@ -8,7 +8,7 @@
 import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./call";
 import { isNear, momentsFromSums, NEAR, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { addRun, affine, normalizeVector } from "./forward-runs";
-import { foldPairs, laneSum, load, madd, splatLane, zero } from "./simd";
+import { foldPairs, laneSum, load, madd, nearHat, nearHatOf, nearShift, splatLane, zero } from "./simd";
 import { inverseRoot, r2 } from "./views";
 
 /** Elements whose float32 sums are joined in float64: 8 lanes of 64. */
@@ -67,7 +67,7 @@ function wideRows(from: i32, to: i32): void {
       segmentMoments(p + bytes, n, centered);
       continue;
     }
-    const shift = <f32>(-exact * rstd);
+    const shift = nearShift(exact, rstd);
     const offset = <usize>(row + 1) * bytes;
     if (residual == 0) writeAhead(p, q, p + bytes, 0, 0, <f32>rstd, shift, false);
     else writeAhead(p, q, x + offset, residual + offset, sum + offset, <f32>rstd, shift, true);
@@ -127,29 +127,29 @@ function normalizeRow(from: usize, into: usize, exact: f64, rstd: f64): void {
 function writeTwoRows(from: usize, into: usize, meanA: f64, rstdA: f64, meanB: f64, rstdB: f64, scale: bool, offset: bool): void {
   const bytes = <usize>r2 << 2;
   const factors = gamma, terms = beta;
-  const ra = f32x4.splat(<f32>rstdA), ca = f32x4.splat(<f32>(-meanA * rstdA));
-  const rb = f32x4.splat(<f32>rstdB), cb = f32x4.splat(<f32>(-meanB * rstdB));
+  const ra = f32x4.splat(<f32>rstdA), ca = f32x4.splat(nearShift(meanA, rstdA));
+  const rb = f32x4.splat(<f32>rstdB), cb = f32x4.splat(nearShift(meanB, rstdB));
   let i: usize = 0;
   for (; i + 64 <= bytes; i += 64) {
     const p0 = from + i, p1 = p0 + bytes, q0 = into + i, q1 = q0 + bytes, pg = factors + i, pb = terms + i;
     const g0 = scale ? v128.load(pg) : ra, b0 = offset ? v128.load(pb) : ra;
-    v128.store(q0, affine(madd(v128.load(p0), ra, ca), g0, b0, scale, offset));
-    v128.store(q1, affine(madd(v128.load(p1), rb, cb), g0, b0, scale, offset));
+    v128.store(q0, affine(nearHat(v128.load(p0), ra, ca), g0, b0, scale, offset));
+    v128.store(q1, affine(nearHat(v128.load(p1), rb, cb), g0, b0, scale, offset));
     const g1 = scale ? v128.load(pg, 16) : ra, b1 = offset ? v128.load(pb, 16) : ra;
-    v128.store(q0, affine(madd(v128.load(p0, 16), ra, ca), g1, b1, scale, offset), 16);
-    v128.store(q1, affine(madd(v128.load(p1, 16), rb, cb), g1, b1, scale, offset), 16);
+    v128.store(q0, affine(nearHat(v128.load(p0, 16), ra, ca), g1, b1, scale, offset), 16);
+    v128.store(q1, affine(nearHat(v128.load(p1, 16), rb, cb), g1, b1, scale, offset), 16);
     const g2 = scale ? v128.load(pg, 32) : ra, b2 = offset ? v128.load(pb, 32) : ra;
-    v128.store(q0, affine(madd(v128.load(p0, 32), ra, ca), g2, b2, scale, offset), 32);
-    v128.store(q1, affine(madd(v128.load(p1, 32), rb, cb), g2, b2, scale, offset), 32);
+    v128.store(q0, affine(nearHat(v128.load(p0, 32), ra, ca), g2, b2, scale, offset), 32);
+    v128.store(q1, affine(nearHat(v128.load(p1, 32), rb, cb), g2, b2, scale, offset), 32);
     const g3 = scale ? v128.load(pg, 48) : ra, b3 = offset ? v128.load(pb, 48) : ra;
-    v128.store(q0, affine(madd(v128.load(p0, 48), ra, ca), g3, b3, scale, offset), 48);
-    v128.store(q1, affine(madd(v128.load(p1, 48), rb, cb), g3, b3, scale, offset), 48);
+    v128.store(q0, affine(nearHat(v128.load(p0, 48), ra, ca), g3, b3, scale, offset), 48);
+    v128.store(q1, affine(nearHat(v128.load(p1, 48), rb, cb), g3, b3, scale, offset), 48);
   }
   for (; i < bytes; i += 4) {
     const p0 = from + i, p1 = p0 + bytes, q0 = into + i, q1 = q0 + bytes;
     const g = scale ? v128.load32_zero(factors + i) : ra, b = offset ? v128.load32_zero(terms + i) : ra;
-    v128.store32_lane(q0, affine(madd(v128.load32_zero(p0), ra, ca), g, b, scale, offset), 0);
-    v128.store32_lane(q1, affine(madd(v128.load32_zero(p1), rb, cb), g, b, scale, offset), 0);
+    v128.store32_lane(q0, affine(nearHat(v128.load32_zero(p0), ra, ca), g, b, scale, offset), 0);
+    v128.store32_lane(q1, affine(nearHat(v128.load32_zero(p1), rb, cb), g, b, scale, offset), 0);
   }
 }
 
@@ -175,7 +175,7 @@ function writeAhead(p: usize, q: usize, ahead: usize, other: usize, to: usize, r
 }
 
 /**
- * Writes one row, y = (x·rstd + shift)·gamma + beta, and sums the next one (`ahead`, or ahead + other, which goes to `to`).
+ * Writes one row, y = xHat·gamma + beta, and sums the next one (`ahead`, or ahead + other, which goes to `to`).
  * `scale`, `offset`, `centered` and `adds` are constants of each call, so that each has a loop without the operations
  * that it does not need.
  */
@@ -203,25 +203,25 @@ function writeRow(
       if (adds) v128.store(at, (a = f32x4.add(a, v128.load(more))));
       if (centered) s0 = f32x4.add(s0, a);
       q0 = madd(a, a, q0);
-      let u = centered ? madd(v128.load(from), r, t) : f32x4.mul(v128.load(from), r);
+      let u = centered ? nearHat(v128.load(from), r, t) : f32x4.mul(v128.load(from), r);
       v128.store(into, affine(u, scale ? v128.load(g) : r, offset ? v128.load(b) : r, scale, offset));
       a = v128.load(next, 16);
       if (adds) v128.store(at, (a = f32x4.add(a, v128.load(more, 16))), 16);
       if (centered) s1 = f32x4.add(s1, a);
       q1 = madd(a, a, q1);
-      u = centered ? madd(v128.load(from, 16), r, t) : f32x4.mul(v128.load(from, 16), r);
+      u = centered ? nearHat(v128.load(from, 16), r, t) : f32x4.mul(v128.load(from, 16), r);
       v128.store(into, affine(u, scale ? v128.load(g, 16) : r, offset ? v128.load(b, 16) : r, scale, offset), 16);
       a = v128.load(next, 32);
       if (adds) v128.store(at, (a = f32x4.add(a, v128.load(more, 32))), 32);
       if (centered) s0 = f32x4.add(s0, a);
       q0 = madd(a, a, q0);
-      u = centered ? madd(v128.load(from, 32), r, t) : f32x4.mul(v128.load(from, 32), r);
+      u = centered ? nearHat(v128.load(from, 32), r, t) : f32x4.mul(v128.load(from, 32), r);
       v128.store(into, affine(u, scale ? v128.load(g, 32) : r, offset ? v128.load(b, 32) : r, scale, offset), 32);
       a = v128.load(next, 48);
       if (adds) v128.store(at, (a = f32x4.add(a, v128.load(more, 48))), 48);
       if (centered) s1 = f32x4.add(s1, a);
       q1 = madd(a, a, q1);
-      u = centered ? madd(v128.load(from, 48), r, t) : f32x4.mul(v128.load(from, 48), r);
+      u = centered ? nearHat(v128.load(from, 48), r, t) : f32x4.mul(v128.load(from, 48), r);
       v128.store(into, affine(u, scale ? v128.load(g, 48) : r, offset ? v128.load(b, 48) : r, scale, offset), 48);
     }
     for (; i < end; i += 4) {
@@ -229,7 +229,7 @@ function writeRow(
       if (adds) f32.store(to + i, (a += f32.load(other + i)));
       total += <f64>a;
       totalSquares += <f64>a * <f64>a;
-      let u = f32.load(p + i) * rstd + shift;
+      let u = centered ? nearHatOf(f32.load(p + i), rstd, shift) : f32.load(p + i) * rstd;
       if (scale) u *= f32.load(factors + i);
       if (offset) u += f32.load(terms + i);
       f32.store(q + i, u);
@@ -281,22 +281,22 @@ function fourRows(row: i32, scale: bool, offset: bool): void {
   for (i = 0; i < vectors; i += 16) {
     const g = scale ? load(gamma + i) : r0;
     const b = offset ? load(beta + i) : r0;
-    v128.store(q0 + i, affine(madd(load(p0 + i), r0, c0), g, b, scale, offset));
-    v128.store(q1 + i, affine(madd(load(p1 + i), r1, c1), g, b, scale, offset));
-    v128.store(q2 + i, affine(madd(load(p2 + i), r2_, c2), g, b, scale, offset));
-    v128.store(q3 + i, affine(madd(load(p3 + i), r3, c3), g, b, scale, offset));
+    v128.store(q0 + i, affine(nearHat(load(p0 + i), r0, c0), g, b, scale, offset));
+    v128.store(q1 + i, affine(nearHat(load(p1 + i), r1, c1), g, b, scale, offset));
+    v128.store(q2 + i, affine(nearHat(load(p2 + i), r2_, c2), g, b, scale, offset));
+    v128.store(q3 + i, affine(nearHat(load(p3 + i), r3, c3), g, b, scale, offset));
   }
   for (; i < bytes; i += 4) {
     const g = scale ? v128.load32_zero(gamma + i) : r0;
     const b = offset ? v128.load32_zero(beta + i) : r0;
-    v128.store32_lane(q0 + i, affine(madd(v128.load32_zero(p0 + i), r0, c0), g, b, scale, offset), 0);
-    v128.store32_lane(q1 + i, affine(madd(v128.load32_zero(p1 + i), r1, c1), g, b, scale, offset), 0);
-    v128.store32_lane(q2 + i, affine(madd(v128.load32_zero(p2 + i), r2_, c2), g, b, scale, offset), 0);
-    v128.store32_lane(q3 + i, affine(madd(v128.load32_zero(p3 + i), r3, c3), g, b, scale, offset), 0);
+    v128.store32_lane(q0 + i, affine(nearHat(v128.load32_zero(p0 + i), r0, c0), g, b, scale, offset), 0);
+    v128.store32_lane(q1 + i, affine(nearHat(v128.load32_zero(p1 + i), r1, c1), g, b, scale, offset), 0);
+    v128.store32_lane(q2 + i, affine(nearHat(v128.load32_zero(p2 + i), r2_, c2), g, b, scale, offset), 0);
+    v128.store32_lane(q3 + i, affine(nearHat(v128.load32_zero(p3 + i), r3, c3), g, b, scale, offset), 0);
   }
 }
 
-// rstd and −mean·rstd of two rows, float32 in lanes 0 and 1.
+// Of two rows, float32 in lanes 0 and 1: rstd, and what `nearHat` takes beside it.
 let rstds: v128 = i64x2.splat(0);
 let shifts: v128 = i64x2.splat(0);
 
@@ -315,6 +315,6 @@ function twoStatistics(means: usize, spreads: usize, sums: v128, squares: v128, 
   const root = f64x2.sqrt(f64x2.add(f64x2.promote_low_f32x4(rounded), f64x2.splat(epsilon)));
   const rstd = f64x2.div(f64x2.splat(1), root);
   rstds = f32x4.demote_f64x2_zero(rstd);
-  shifts = f32x4.neg(f32x4.demote_f64x2_zero(f64x2.mul(exact, rstd)));
+  shifts = f32x4.demote_f64x2_zero(ASC_FEATURE_RELAXED_SIMD ? f64x2.neg(f64x2.mul(exact, rstd)) : exact);
   return true;
 }

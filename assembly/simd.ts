@@ -20,6 +20,31 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
+/**
+ * xHat where the mean is near 0. With fused multiply-add x·rstd + shift, `shift` being −mean·rstd; without it
+ * (x − shift)·rstd, `shift` being the mean: as many operations, and the more exact of the two then.
+ */
+// @ts-ignore: decorator
+@inline
+export function nearHat(x: v128, rstd: v128, shift: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(x, rstd, shift);
+  return f32x4.mul(f32x4.sub(x, shift), rstd);
+}
+
+/** `shift` for `nearHat`. */
+// @ts-ignore: decorator
+@inline
+export function nearShift(mean: f64, rstd: f64): f32 {
+  return ASC_FEATURE_RELAXED_SIMD ? <f32>(-mean * rstd) : <f32>mean;
+}
+
+/** `nearHat` of one value. */
+// @ts-ignore: decorator
+@inline
+export function nearHatOf(x: f32, rstd: f32, shift: f32): f32 {
+  return ASC_FEATURE_RELAXED_SIMD ? x * rstd + shift : (x - shift) * rstd;
+}
+
 /** The four lanes added in float64. */
 // @ts-ignore: decorator
 @inline
