@@ -1,12 +1,12 @@
 /**
  * Rows of features with a gamma per feature (layer and RMS normalization), backward.
  *
- * Sums are taken row by row, since hardware prefetches one sequence of reads best; dx is written for two rows at once, which
- * then share their loads of gamma and their additions to the parameters' gradients. Narrow rows, where what is done once
- * per row would cost more than the row, are summed four at a time.
+ * Row by row, since hardware prefetches one sequence of reads best. Of rows so wide that they drive the parameters' arrays out
+ * of the first-level cache, dx is written for two at once, which share what comes back. Narrow rows, where what is done
+ * once per row would cost more than the row, are summed four at a time.
  */
 import { dxVector, isMeanNear, sumDy, sumDyX, vectorSums } from "./backward-runs";
-import { dSum, dx, dy, epsilon, gamma, mean, size, variance, x } from "./call";
+import { dSum, dx, dy, epsilon, gamma, mean, variance, x } from "./call";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
 import { foldPairs, laneSum, load, madd, nearHat, splatLane, zero } from "./simd";
 import { inverseRoot, r2 } from "./views";
@@ -19,16 +19,13 @@ const CHUNK = 512;
 /** Rows beyond this drive the parameters' arrays out of the first-level cache: two at once halve what comes back. */
 const OVERFLOWS = 1200;
 
-/** An array of so many elements, its gradients and they are all in some cache. */
-const IN_CACHE = 524288;
-
 /** Rows `from` to `to`. */
 export function backwardRows(from: i32, to: i32): void {
   let row = from;
   if (r2 <= NARROW) {
     if (dSum == 0) for (; row + 4 <= to; row += 4) fourRows(row, false);
     else for (; row + 4 <= to; row += 4) fourRows(row, true);
-  } else if (r2 > OVERFLOWS || size <= IN_CACHE) {
+  } else if (r2 > OVERFLOWS) {
     for (; row + 2 <= to; row += 2) twoRows(row);
   }
   for (; row < to; row++) oneRow(row);

@@ -10,8 +10,6 @@ import { accumulate, load, madd } from "./simd";
 
 /** Rows of a chunk: few enough for float32 sums. */
 const CHUNK_ROWS = 128;
-/** Rows that are taken line by line of their columns: more, and hardware no longer prefetches them. */
-const STRIP_ROWS = 16;
 /** Bytes of a row up to which several are taken at a time. */
 const SHORT_ROW: usize = 256;
 
@@ -66,9 +64,7 @@ function squareSums(
     if (stride <= SHORT_ROW) {
       for (; i + 4 <= end; i += 4, x += 4 * stride) addFourRows(x, stride, work, squares, abouts, shifted);
     }
-    for (; i < end; i += STRIP_ROWS, x += <usize>STRIP_ROWS * stride) {
-      addRows(x, min(STRIP_ROWS, end - i), stride, work, squares, abouts, shifted);
-    }
+    for (; i < end; i++, x += stride) addRow(x, stride, work, squares, abouts, shifted);
     addSums(first, work, columns);
     addSums(second, squares, columns);
   }
@@ -88,29 +84,27 @@ function distance(x: v128, about: v128, shifted: bool): v128 {
   return shifted ? f32x4.sub(x, about) : x;
 }
 
-/** Adds d and d² of some rows of `stride` bytes to the sums of their columns: a cache line's columns at a time, in registers. */
+/** Adds d and d² of a row of `stride` bytes to the sums of their columns. */
 // @ts-ignore: decorator
 @inline
-function addRows(x: usize, rows: i32, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
-  const end = x + <usize>rows * stride;
+function addRow(x: usize, stride: usize, sums: usize, squares: usize, abouts: usize, shifted: bool): void {
   let i: usize = 0;
   for (; i + 64 <= stride; i += 64) {
-    const s = sums + i, q = squares + i, about = abouts + i;
-    let s0 = v128.load(s), s1 = v128.load(s, 16), s2 = v128.load(s, 32), s3 = v128.load(s, 48);
-    let q0 = v128.load(q), q1 = v128.load(q, 16), q2 = v128.load(q, 32), q3 = v128.load(q, 48);
-    const m0 = shifted ? v128.load(about) : s0, m1 = shifted ? v128.load(about, 16) : s0;
-    const m2 = shifted ? v128.load(about, 32) : s0, m3 = shifted ? v128.load(about, 48) : s0;
-    for (let p = x + i; p < end; p += stride) {
-      const a = distance(v128.load(p), m0, shifted), b = distance(v128.load(p, 16), m1, shifted);
-      const c = distance(v128.load(p, 32), m2, shifted), d = distance(v128.load(p, 48), m3, shifted);
-      s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b), s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
-      q0 = madd(a, a, q0), q1 = madd(b, b, q1), q2 = madd(c, c, q2), q3 = madd(d, d, q3);
-    }
-    v128.store(s, s0), v128.store(s, s1, 16), v128.store(s, s2, 32), v128.store(s, s3, 48);
-    v128.store(q, q0), v128.store(q, q1, 16), v128.store(q, q2, 32), v128.store(q, q3, 48);
+    const p = x + i, s = sums + i, q = squares + i, m = abouts + i;
+    const a = shifted ? f32x4.sub(v128.load(p), v128.load(m)) : v128.load(p);
+    const b = shifted ? f32x4.sub(v128.load(p, 16), v128.load(m, 16)) : v128.load(p, 16);
+    const c = shifted ? f32x4.sub(v128.load(p, 32), v128.load(m, 32)) : v128.load(p, 32);
+    const d = shifted ? f32x4.sub(v128.load(p, 48), v128.load(m, 48)) : v128.load(p, 48);
+    v128.store(s, f32x4.add(v128.load(s), a));
+    v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
+    v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
+    v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
+    v128.store(q, madd(a, a, v128.load(q)));
+    v128.store(q, madd(b, b, v128.load(q, 16)), 16);
+    v128.store(q, madd(c, c, v128.load(q, 32)), 32);
+    v128.store(q, madd(d, d, v128.load(q, 48)), 48);
   }
-  if (i == stride) return;
-  for (; x < end; x += stride) addRest(x, i, stride, sums, squares, abouts, shifted);
+  addRest(x, i, stride, sums, squares, abouts, shifted);
 }
 
 /** The columns of a row from byte `from` on. */
