@@ -1,8 +1,7 @@
 // @ts-check
 /** The page: one HTML file with everything in it, in the lab's style; it works from disk and asks nothing of the network. */
 import { count, duration, formatNumber } from "../lab/dist/format.js";
-import { escapeHtml, figure } from "../lab/dist/report/html.js";
-import { STYLE } from "../lab/dist/report/style.js";
+import { escapeHtml, figure, wholePage } from "../lab/dist/report/html.js";
 import { evaluate, timesFaster } from "./bars.mjs";
 import { isPeer } from "./cases.mjs";
 import { amounts, key, lengths, logDomain, ratios } from "./plots.mjs";
@@ -64,18 +63,7 @@ export function renderPage(results) {
   const { contestants, date, seconds, evenkeel } = results;
   const versions = Object.values(contestants).flatMap(({ about }) => (about ? [about] : []));
   const deck = `Geometric means over the shapes below. Evenkeel ${evenkeel}; ${machineText(results)}; ${date.slice(0, 16).replace("T", " ")} UTC, ${duration(seconds)}.`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}${OWN_STYLE}</style>
-</head>
-<body>
-<div class="page">
+  const body = `<div class="page">
 <header>
 <p class="eyebrow">Evenkeel · benchmark</p>
 <h1>${escapeHtml(title)}</h1>
@@ -91,10 +79,8 @@ ${tableSection(results)}
 ${methodSection(results, [...new Set(versions)])}
 </main>
 <footer>Every number is in results.json, beside this file.</footer>
-</div>
-</body>
-</html>
-`;
+</div>`;
+  return wholePage(title, OWN_STYLE, body);
 }
 
 /** What the run says, in one sentence. @param {Results} results */

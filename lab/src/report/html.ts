@@ -124,6 +124,25 @@ function swatch(norm: NormName): string {
   return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="var(--${norm})" stroke-width="3" stroke-dasharray="${NORM_DASHES[norm]}"/></svg>`;
 }
 
+/** A page that needs nothing else, in light and dark. `body` is HTML. */
+export function wholePage(title: string, ownStyle: string, body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}</title>
+<style>${STYLE}${ownStyle}</style>
+</head>
+<body>
+${body}
+</body>
+</html>
+`;
+}
+
 // ---- figures ----
 
 export function figure(title: string, qualifier: string, { svg, notes }: Figure): string {
@@ -280,18 +299,7 @@ export function renderReport(comparison: Comparison): string {
   const found = findings(comparison).map((line) => `<li>${escapeHtml(line)}</li>`);
   const { data, training } = comparison;
   const deck = `The same network trained with ${listed(norms.map((norm) => (norm === "none" ? "no" : NORM_LABELS[norm])))} normalization: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, measured on ${data.heldOutCount.toLocaleString("en-US")} others.`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}${SWITCH_STYLE}</style>
-</head>
-<body>
-<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
+  const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>
 <p class="eyebrow">Evenkeel · comparison of normalizations</p>
@@ -312,8 +320,6 @@ ${activationSection(comparison)}
 ${settings(comparison)}
 </main>
 <footer>Every number is in comparison.json, beside this file.</footer>
-</div>
-</body>
-</html>
-`;
+</div>`;
+  return wholePage(title, SWITCH_STYLE, body);
 }
