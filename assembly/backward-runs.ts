@@ -69,7 +69,7 @@ export function vectorSums(
   else sumVector(dy, x, n, mean, rstd, gamma, dGamma, dBeta, false, true);
 }
 
-/** Whether x·rstd − mean·rstd is as exact as (x − mean)·rstd: the mean is within two spreads of 0. */
+/** Whether x·rstd − mean·rstd is as exact as (x − mean)·rstd: the mean is within a spread of 0. */
 // @ts-ignore: decorator
 @inline
 export function isMeanNear(mean: f32, variance: f32): bool {

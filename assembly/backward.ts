@@ -44,8 +44,9 @@ function columnsOf(slot: usize): usize {
   return statisticsOf(slot) + (<usize>k2 << 4);
 }
 
-export function backwardScratch(): i32 {
-  return <i32>(<usize>parts * slotBytes());
+/** As float64, which holds what does not fit an address. */
+export function backwardScratch(): f64 {
+  return <f64>parts * <f64>slotBytes();
 }
 
 export function firstOfBackward(part: i32): void {

@@ -6,7 +6,7 @@
  * each part is a range of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each
  * block is split into pieces: of its r1 rows, or, where it is one single segment, of that.
  */
-import { k1, k2, r1, r2, setViews } from "./views";
+import { asColumns, k1, k2, pr2, r1, r2, setViews } from "./views";
 
 // Addresses in bytes; 0 stands for an absent array.
 export let isBackward: bool = false;
@@ -41,6 +41,8 @@ export let pieces: i32 = 0;
 const PART_BYTES = 49152;
 /** More threads than these find no more memory bandwidth. */
 const MOST_PARTS = 8;
+/** Rows of columns that are worth sums of their own. */
+const PIECE_ROWS = 32;
 
 /** Takes the arguments from where the host wrote them (src/kernels/wasm/wasm.ts, in the same order). */
 export function begin(call: usize): void {
@@ -75,16 +77,20 @@ export function begin(call: usize): void {
 function cut(): void {
   let most = min(MOST_PARTS, size / (PART_BYTES / 4));
   // each part of a backward pass has parameter gradients of its own (24 bytes per parameter): half of x at most
-  if (isBackward && parameterCount > 0 && parameterCount < size) most = min(most, size / (12 * parameterCount));
+  const direct = parameterCount == size && pr2 == 1 && !asColumns(k2, r2);
+  if (isBackward && parameterCount > 0 && !direct) most = min(most, size / (12 * parameterCount));
   most = max(1, most);
-  if (most <= k1 || most == 1) {
-    parts = most;
-    pieces = 0;
+  pieces = k1 > 0 && most > k1 ? (most + k1 - 1) / k1 : 0;
+  // sums of columns cost as much as some rows
+  if (r1 > 1) pieces = min(pieces, asColumns(k2, r2) ? r1 / PIECE_ROWS : r1);
+  else if (k2 > 1) pieces = 0;
+  if (pieces > 1) {
+    // 14 at most: a ticket of src/kernels/wasm/pool.ts holds 15
+    parts = k1 * pieces;
     return;
   }
-  pieces = (most + k1 - 1) / k1;
-  if (r1 > 1) pieces = min(pieces, r1);
-  parts = k1 * pieces;
+  pieces = 0;
+  parts = max(1, min(most, k1));
 }
 
 /** The first of `count` that belongs to share `i` of `shares`. */

@@ -9,7 +9,7 @@ import { isNear } from "./moments";
 import { accumulate, load, madd } from "./simd";
 
 /** Rows of a chunk: few enough for float32 sums. */
-const CHUNK_ROWS = 128;
+const CHUNK_ROWS = 32;
 /** Bytes of a row up to which several are taken at a time. */
 const SHORT_ROW: usize = 256;
 

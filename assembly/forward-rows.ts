@@ -308,7 +308,7 @@ function twoStatistics(means: usize, spreads: usize, sums: v128, squares: v128, 
   const squaredMean = f64x2.mul(exact, exact);
   const spread = f64x2.sub(f64x2.mul(squares, share), squaredMean);
   // also where the sums are not finite
-  if (means != 0 && !i64x2.all_true(f64x2.le(squaredMean, f64x2.mul(spread, f64x2.splat(NEAR * NEAR))))) return false;
+  if (means != 0 && !i64x2.all_true(v128.and(f64x2.le(squaredMean, f64x2.mul(spread, f64x2.splat(NEAR * NEAR))), f64x2.lt(spread, f64x2.splat(Infinity))))) return false;
   const rounded = f32x4.demote_f64x2_zero(spread);
   if (means != 0) v128.store64_lane(means, f32x4.demote_f64x2_zero(exact), 0);
   v128.store64_lane(spreads, rounded, 0);

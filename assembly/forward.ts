@@ -24,8 +24,9 @@ function slotBytes(): usize {
   return ((<usize>max(columns, k2) << 4) + <usize>columns * 12 + 4 + 63) & -64;
 }
 
-export function forwardScratch(): i32 {
-  return <i32>(<usize>parts * slotBytes());
+/** As float64, which holds what does not fit an address. */
+export function forwardScratch(): f64 {
+  return <f64>parts * <f64>slotBytes();
 }
 
 export function firstOfForward(part: i32): void {

@@ -1,8 +1,8 @@
 /**
  * Mean and centred second moment (Σ (x − mean)²), of a contiguous segment and of the columns of a matrix.
  *
- * Both are taken from Σ d and Σ d², with d = x − about. At first about is 0; where the mean then turns out to be within two
- * spreads of 0 (that is checked), the difference of the two sums loses two bits or so, and no more. Anywhere else the
+ * Both are taken from Σ d and Σ d², with d = x − about. At first about is 0; where the mean then turns out to be within one
+ * spread of 0 (that is checked), the difference of the two sums loses one bit, and no more. Anywhere else the
  * sums are taken again about the mean, rounded to float32, and Σ d takes that rounding out again: centred, in two passes.
  *
  * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64.
@@ -13,7 +13,7 @@ import { laneSum, madd, zero } from "./simd";
 const CHUNK = 1024;
 
 /** How many spreads the mean may be from 0 for sums about 0 to be enough. */
-export const NEAR: f64 = 2;
+export const NEAR: f64 = 1;
 
 // Σ d and Σ d² as `segmentSums` left them.
 export let sumD: f64 = 0;
@@ -45,7 +45,7 @@ export function momentsFromSums(x: usize, n: i32, centered: bool, sumX: f64, sum
 // @ts-ignore: decorator
 @inline
 export function isNear(squaredMeans: f64, m2: f64): bool {
-  return squaredMeans <= NEAR * NEAR * m2;
+  return squaredMeans <= NEAR * NEAR * m2 && m2 < Infinity;
 }
 
 /** Σ d and Σ d² of x[0..n), d = x − about; `shifted` is a constant of each call, false where about is 0. */

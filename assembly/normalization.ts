@@ -14,7 +14,7 @@ export { transpose } from "./transpose";
  * Takes up the call whose arguments lie at `address`, as each thread does before its first part. Gives the bytes of scratch
  * that the call needs.
  */
-export function begin(address: usize): i32 {
+export function begin(address: usize): f64 {
   call.begin(address);
   return call.isBackward ? backwardScratch() : forwardScratch();
 }

@@ -12,9 +12,10 @@ export let pr2: i32 = 0;
 
 export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i32, pd: i32): void {
   // without axes reduced between them, both kinds of kept axes are one
-  k1 = b == 1 ? a * c : a;
+  const joined = b == 1 && d > 1;
+  k1 = joined ? a * c : a;
   r1 = b;
-  k2 = b == 1 ? 1 : c;
+  k2 = joined ? 1 : c;
   r2 = d;
   pk1 = pa;
   pr1 = pb;

@@ -78,6 +78,8 @@ const shapes: [Norm, number[][]][] = [
       [3, 769],
       [2, 1031],
       [2, 2053],
+      // pairs of rows, and one more
+      [3, 3101],
     ],
   ],
   [
@@ -96,6 +98,7 @@ const shapes: [Norm, number[][]][] = [
       [4, 17],
       [3, 768],
       [2, 2053],
+      [3, 3001],
     ],
   ],
   [

@@ -22,20 +22,20 @@ const RELAXED_MADD =
   "\0asm\x01\0\0\0\x01\x08\x01\x60\x03\x7b\x7b\x7b\x01\x7b\x03\x02\x01\0\x0a\x0d\x01\x0b\0\x20\0\x20\x01\x20\x02\xfd\x85\x02\x0b";
 
 /** Whether this engine has relaxed SIMD, as Node 22 and Chrome 114 do. */
-export const hasRelaxedSimd = WebAssembly.validate(bytesOf(RELAXED_MADD));
+export const hasRelaxedSimd = globalThis.WebAssembly?.validate(bytesOf(RELAXED_MADD)) ?? false;
 
 /** Throws where the engine has no SIMD, or no shared memory where that is asked for. */
 export async function compile(
   binaries: Binaries,
   { shared = false, relaxed = hasRelaxedSimd }: CompileOptions = {},
 ): Promise<WebAssembly.Module> {
-  const build = (await unpack(binaries))[relaxed ? 1 : 0];
-  if (shared) importSharedMemory(build);
   try {
+    const build = (await unpack(binaries))[relaxed ? 1 : 0];
+    if (shared) importSharedMemory(build);
     return await WebAssembly.compile(build);
   } catch {
     throw new Error(
-      "evenkeel: this engine does not run WebAssembly with SIMD; use Node 16.4, Chrome 91, Firefox 89, Safari 16.4 or newer, " +
+      "evenkeel: this engine does not run WebAssembly with SIMD; use Node 20, Chrome 103, Firefox 113, Safari 16.4 or newer, " +
         'or open({ backend: "reference" })',
     );
   }

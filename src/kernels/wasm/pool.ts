@@ -138,16 +138,20 @@ export class Pool {
 
 /** In Node a worker does not keep the process alive. One that cannot start is as one that never comes. */
 function startThread(start: Start): { terminate(): unknown } {
-  const node = globalThis.process?.getBuiltinModule?.("node:worker_threads");
-  if (node) {
-    const worker = new node.Worker(new URL("./thread.js", import.meta.url), { execArgv: [] });
-    worker.on("error", () => {});
+  try {
+    const node = globalThis.process?.getBuiltinModule?.("node:worker_threads");
+    if (node) {
+      const worker = new node.Worker(new URL("./thread.js", import.meta.url), { execArgv: [] });
+      worker.on("error", () => {});
+      worker.postMessage(start);
+      worker.unref();
+      return worker;
+    }
+    const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
+    worker.addEventListener("error", (event) => event.preventDefault());
     worker.postMessage(start);
-    worker.unref();
     return worker;
+  } catch {
+    return { terminate() {} };
   }
-  const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
-  worker.addEventListener("error", (event) => event.preventDefault());
-  worker.postMessage(start);
-  return worker;
 }
