@@ -15,7 +15,6 @@ import { inverseRoot, r2 } from "./views";
 const NARROW = 256;
 /** Elements of a wide row whose float32 sums are joined in float64: 8 lanes of 64. */
 const CHUNK = 512;
-
 /** Rows beyond this drive the parameters' arrays out of the first-level cache: two at once halve what comes back. */
 const OVERFLOWS = 1200;
 

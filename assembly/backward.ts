@@ -8,7 +8,7 @@
 import { backwardRows } from "./backward-rows";
 import { dxRun, dxVector, isMeanNear, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
-  blockSize, dSum, dx, dy, epsilon, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength,
+  blockSize, columnsRepeat, dSum, dx, dy, epsilon, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength,
   pieceRows, pieces, scratch, variance, x,
 } from "./call";
 import { addRun } from "./forward-runs";
@@ -17,25 +17,25 @@ import {
   emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
 } from "./parameters";
 import { addDoubles, madd } from "./simd";
-import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, repeatsByRow, runLength } from "./views";
+import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
 // A slot: the parameters' gradients, float64 [k2, 2] for Σ g and Σ g·xHat of each statistic, and the work of columns:
 // float64 [2, columns] for their sums, float32 [4, columns] for their mean, scale, slope and level.
-function slotBytes(): usize {
+function slotBytes(): u64 {
   const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return (sumsBytes() + (<usize>k2 << 4) + (<usize>columns << 5) + 63) & -64;
+  return (sumsBytes() + (<u64>k2 << 4) + (<u64>columns << 5) + 63) & -64;
 }
 
 // @ts-ignore: decorator
 @inline
 function slotOf(part: i32): usize {
-  return scratch + <usize>part * slotBytes();
+  return scratch + <usize>part * <usize>slotBytes();
 }
 
 // @ts-ignore: decorator
 @inline
 function statisticsOf(slot: usize): usize {
-  return slot + sumsBytes();
+  return slot + <usize>sumsBytes();
 }
 
 // @ts-ignore: decorator
@@ -85,7 +85,7 @@ export function finishBackward(): void {
       settle(slot, block);
     }
   }
-  storeGradients(slotOf(0), slotBytes());
+  storeGradients(slotOf(0), <usize>slotBytes());
 }
 
 export function secondOfBackward(part: i32): void {
@@ -118,13 +118,13 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   if (given && parameterCount == 0) return;
   const statistic = (base / blockSize) * k2;
   if (!asColumns(k2, r2)) sumSegments(statisticsOf(slot), statistic, base, rows, length);
-  else if (parameterCount == 0 || repeatsByRow()) sumColumns(columnsOf(slot), statistic, base, rows);
+  else if (columnsRepeat()) sumColumns(columnsOf(slot), statistic, base, rows);
   else sumElements(statisticsOf(slot), statistic, base, rows);
 }
 
 /** From the sums of a block's columns: gradients of parameters, and what dx takes of each column. */
 function settle(slot: usize, block: i32): void {
-  if (!asColumns(k2, r2) || !(parameterCount == 0 || repeatsByRow())) return;
+  if (!asColumns(k2, r2) || !columnsRepeat()) return;
   const columns = k2 * r2;
   const sums = statisticsOf(slot);
   const dySums = columnsOf(slot);
@@ -197,7 +197,7 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
     return;
   }
   const columns = k2 * r2;
-  if (!(parameterCount == 0 || repeatsByRow())) {
+  if (!columnsRepeat()) {
     writeElements(statisticsOf(slot), statistic, base, rows);
   } else {
     const means = columnsOf(slot) + (<usize>columns << 4);

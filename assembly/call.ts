@@ -6,7 +6,7 @@
  * each part is a range of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each
  * block is split into pieces: of its r1 rows, or, where it is one single segment, of that.
  */
-import { asColumns, k1, k2, pr2, r1, r2, setViews } from "./views";
+import { asColumns, k1, k2, pr2, r1, r2, repeatsByRow, setViews } from "./views";
 
 // Addresses in bytes; 0 stands for an absent array.
 export let isBackward: bool = false;
@@ -37,7 +37,7 @@ export let parts: i32 = 0;
 /** Pieces that each block is split into; 0 where parts are whole blocks. */
 export let pieces: i32 = 0;
 
-/** Bytes of x that are worth a part of their own: two threads take 3.2 instead of 5.5 µs for twice as many (bench). */
+/** Bytes of x that are worth a part of their own: with twice as many, two threads take 3.2 instead of 5.4 µs. */
 const PART_BYTES = 49152;
 /** More threads than these find no more memory bandwidth. */
 const MOST_PARTS = 8;
@@ -77,8 +77,7 @@ export function begin(call: usize): void {
 function cut(): void {
   let most = min(MOST_PARTS, size / (PART_BYTES / 4));
   // each part of a backward pass has parameter gradients of its own (24 bytes per parameter): half of x at most
-  const direct = parameterCount == size && pr2 == 1 && !asColumns(k2, r2);
-  if (isBackward && parameterCount > 0 && !direct) most = min(most, size / (12 * parameterCount));
+  if (isBackward && parameterCount > 0 && !isDirect()) most = min(most, size / (12 * parameterCount));
   most = max(1, most);
   pieces = k1 > 0 && most > k1 ? (most + k1 - 1) / k1 : 0;
   // sums of columns cost as much as some rows
@@ -91,6 +90,27 @@ function cut(): void {
   }
   pieces = 0;
   parts = max(1, min(most, k1));
+}
+
+/** Whether runs of elements have a parameter each; else many elements share one. */
+// @ts-ignore: decorator
+@inline
+export function hasVectors(): bool {
+  return pr2 == 1 && !asColumns(k2, r2);
+}
+
+/** Whether each parameter meets one element only, in runs. */
+// @ts-ignore: decorator
+@inline
+export function isDirect(): bool {
+  return parameterCount == size && hasVectors();
+}
+
+/** Whether every row of columns meets the same parameters, or none. */
+// @ts-ignore: decorator
+@inline
+export function columnsRepeat(): bool {
+  return parameterCount == 0 || repeatsByRow();
 }
 
 /** The first of `count` that belongs to share `i` of `shares`. */

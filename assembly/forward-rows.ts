@@ -1,9 +1,10 @@
 /**
  * Rows of features with parameters per feature (layer and RMS normalization), forward.
  *
- * A wide row is written while the next one is read for its statistics (the sums of moments.ts), in one loop, so that
- * memory and arithmetic overlap; one row at a time, since hardware prefetches one sequence of reads best. Narrow rows,
- * where what is done once per row would cost more than the row, are taken four at a time.
+ * A row is written while the next one is read for its statistics (the sums of moments.ts), in one loop, so that memory and
+ * arithmetic overlap; one row at a time, since hardware prefetches one sequence of reads best. Narrow rows, where what is
+ * done once per row would cost more than the row, are taken four at a time; rows so wide that gamma and beta do not stay
+ * in cache beside them, two.
  */
 import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./call";
 import { isNear, momentsFromSums, NEAR, segmentM2, segmentMean, segmentMoments } from "./moments";
@@ -15,7 +16,6 @@ import { inverseRoot, r2 } from "./views";
 const CHUNK = 512;
 /** Rows up to this are taken four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
-
 /** Rows beyond this drive gamma and beta out of the first-level cache: two at once halve what comes back. */
 const OVERFLOWS = 3000;
 
@@ -41,37 +41,27 @@ export function forwardRows(from: i32, to: i32): void {
 }
 
 function wideRows(from: i32, to: i32): void {
-  const n = r2;
-  const bytes = <usize>n << 2;
+  const bytes = <usize>r2 << 2;
   const centered = mean != 0;
-  // where nothing is added, what is read and what is normalized are the same
-  const read = residual == 0 ? x : sum;
-  let p = read + <usize>from * bytes;
+  // far from 0, x − mean is taken exactly; so are the few kinds that no loop was written for
+  const loops = centered ? gamma != 0 || beta == 0 : beta == 0;
+  let p = (residual == 0 ? x : sum) + <usize>from * bytes;
   let q = y + <usize>from * bytes;
-  if (residual != 0) addRow(from);
-  segmentMoments(p, n, centered);
+  let near = measureRow(from);
   for (let row = from; row < to; row++, p += bytes, q += bytes) {
-    const exact = segmentMean;
-    const high = <f32>exact;
-    const spread = <f32>(segmentM2 / <f64>n);
-    if (centered) f32.store(mean + (<usize>row << 2), high);
-    f32.store(variance + (<usize>row << 2), spread);
-    const rstd = inverseRoot(spread, epsilon);
-    const last = row + 1 == to;
-    // far from 0, x − mean is taken exactly; so are the few kinds that no loop was written for
-    const loops = centered ? gamma != 0 || beta == 0 : beta == 0;
-    if (last || !loops || !isNear(exact * exact * <f64>n, segmentM2)) {
-      normalizeVector(p, q, n, high, <f32>rstd, <f32>((<f64>high - exact) * rstd), gamma, beta);
-      if (last) return;
-      if (residual != 0) addRow(row + 1);
-      segmentMoments(p + bytes, n, centered);
+    const exact = segmentMean, rstd = rowRstd;
+    const next = row + 1;
+    if (next == to || !loops || !near) {
+      normalizeRow(p, q, exact, rstd);
+      if (next < to) near = measureRow(next);
       continue;
     }
     const shift = nearShift(exact, rstd);
-    const offset = <usize>(row + 1) * bytes;
+    const offset = <usize>next * bytes;
     if (residual == 0) writeAhead(p, q, p + bytes, 0, 0, <f32>rstd, shift, false);
     else writeAhead(p, q, x + offset, residual + offset, sum + offset, <f32>rstd, shift, true);
-    momentsFromSums(p + bytes, n, centered, sumX, sumXX);
+    momentsFromSums(p + bytes, r2, centered, sumX, sumXX);
+    near = settleRow(next);
   }
 }
 
@@ -103,11 +93,16 @@ function twoRows(row: i32): void {
 // Of the row that was measured last.
 let rowRstd: f64 = 0;
 
-/** Writes a row's statistics; whether its mean is near 0. */
+/** Sums a row, and writes its statistics; whether its mean is near 0. */
 function measureRow(row: i32): bool {
-  const bytes = <usize>r2 << 2;
-  if (residual != 0) addRow(row);
-  segmentMoments((residual == 0 ? x : sum) + <usize>row * bytes, r2, mean != 0);
+  const at = <usize>row * <usize>r2 << 2;
+  if (residual != 0) addRun(x + at, residual + at, sum + at, r2);
+  segmentMoments((residual == 0 ? x : sum) + at, r2, mean != 0);
+  return settleRow(row);
+}
+
+/** The second half of it. */
+function settleRow(row: i32): bool {
   const spread = <f32>(segmentM2 / <f64>r2);
   if (mean != 0) f32.store(mean + (<usize>row << 2), <f32>segmentMean);
   f32.store(variance + (<usize>row << 2), spread);
@@ -151,11 +146,6 @@ function writeTwoRows(from: usize, into: usize, meanA: f64, rstdA: f64, meanB: f
     v128.store32_lane(q0, affine(nearHat(v128.load32_zero(p0), ra, ca), g, b, scale, offset), 0);
     v128.store32_lane(q1, affine(nearHat(v128.load32_zero(p1), rb, cb), g, b, scale, offset), 0);
   }
-}
-
-function addRow(row: i32): void {
-  const at = <usize>row * <usize>r2 << 2;
-  addRun(x + at, residual + at, sum + at, r2);
 }
 
 /** `adds` is a constant of each call: whether the next row is first added to its residual. */

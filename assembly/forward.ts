@@ -8,20 +8,26 @@
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
 import {
-  beta, blockSize, epsilon, firstOf, gamma, given, mean, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
+  beta, blockSize, columnsRepeat, epsilon, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
   residual, scratch, sum, variance, x, y,
 } from "./call";
 import { columnMoments } from "./columns";
-import { isNear, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
+import { isNear, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { madd } from "./simd";
-import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, repeatsByRow, runLength } from "./views";
+import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
 /** Bytes of one slot: the moments of a block or a piece, then the coefficients of its columns. */
-function slotBytes(): usize {
+function slotBytes(): u64 {
   const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return ((<usize>max(columns, k2) << 4) + <usize>columns * 12 + 4 + 63) & -64;
+  return ((<u64>max(columns, k2) << 4) + <u64>columns * 12 + 4 + 63) & -64;
+}
+
+// @ts-ignore: decorator
+@inline
+function slotOf(part: i32): usize {
+  return scratch + <usize>part * <usize>slotBytes();
 }
 
 /** As float64, which holds what does not fit an address. */
@@ -30,7 +36,7 @@ export function forwardScratch(): f64 {
 }
 
 export function firstOfForward(part: i32): void {
-  const slot = scratch + <usize>part * slotBytes();
+  const slot = slotOf(part);
   if (pieces > 0) {
     if (given) return;
     piece(part % pieces, pieces);
@@ -39,8 +45,7 @@ export function firstOfForward(part: i32): void {
   }
   const from = firstOf(part, parts, k1);
   const to = firstOf(part + 1, parts, k1);
-  const plain = gamma == 0 && beta == 0;
-  if (k2 == 1 && r1 == 1 && !given && (plain || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
+  if (k2 == 1 && r1 == 1 && !given && (parameterCount == 0 || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
     forwardRows(from, to);
     return;
   }
@@ -56,11 +61,11 @@ export function firstOfForward(part: i32): void {
 export function finishForward(): void {
   if (pieces == 0) return;
   for (let block = 0; block < k1; block++) {
-    const slot = scratch + <usize>(block * pieces) * slotBytes();
+    const slot = slotOf(block * pieces);
     if (!given) {
       let before = 0;
       for (let i = 0; i < pieces; i++) {
-        const other = slot + <usize>i * slotBytes();
+        const other = slotOf(block * pieces + i);
         piece(i, pieces);
         const count = pieceRows * pieceLength;
         if (i > 0) {
@@ -78,7 +83,7 @@ export function finishForward(): void {
 export function secondOfForward(part: i32): void {
   const block = part / pieces;
   piece(part % pieces, pieces);
-  write(scratch + <usize>(block * pieces) * slotBytes(), block * blockSize + pieceFrom, pieceRows, pieceLength);
+  write(slotOf(block * pieces), block * blockSize + pieceFrom, pieceRows, pieceLength);
 }
 
 // A slot: float64 means, float64 m2s, float32 coefficients [3, columns].
@@ -154,15 +159,9 @@ function settle(slot: usize, block: i32): void {
     for (let c = 0; c < k2; c++) f64.store(slot + (<usize>c << 3), <f64>f32.load(mean + at + (<usize>c << 2)));
   }
   if (mean == 0) memory.fill(slot, 0, <usize>k2 << 3);
-  if (asColumns(k2, r2) && (repeatsByRow() || parametersAbsent())) {
+  if (asColumns(k2, r2) && columnsRepeat()) {
     columnCoefficients(coefficientsOf(slot), slot, variance + at, block * blockSize);
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function parametersAbsent(): bool {
-  return gamma == 0 && beta == 0;
 }
 
 /** Normalizes `rows` times k2 segments of `length` elements, from element `base` on, with the block's statistics. */
@@ -172,13 +171,13 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
   const from = (residual == 0 ? x : sum) + at;
   const spread = variance + (<usize>(base / blockSize * k2) << 2);
   if (!asColumns(k2, r2)) normalizeSegments(from, y + at, slot, spread, base, rows, length);
-  else if (repeatsByRow() || parametersAbsent()) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
+  else if (columnsRepeat()) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
   else normalizeElements(from, y + at, slot, spread, base, rows);
 }
 
 /** Every segment has one statistic; its parameters come in runs of one, or as a vector. */
 function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, base: i32, rows: i32, length: i32): void {
-  const plain = parametersAbsent();
+  const plain = parameterCount == 0;
   let offset = 0;
   for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {

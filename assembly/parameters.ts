@@ -3,9 +3,8 @@
  * stretch (total), in each part of a call for itself, and over the parts at the end. Where each parameter meets one
  * element only, it is written to its place at once (direct).
  */
-import { dBeta, dGamma, parameterCount, parts, size } from "./call";
+import { dBeta, dGamma, hasVectors, isDirect, parameterCount, parts } from "./call";
 import { accumulate, highLanes, lowLanes, zero } from "./simd";
-import { asColumns, k2, pr2, r2 } from "./views";
 
 /** Additions that one float32 partial sum takes before it joins the float64 total. */
 const STRETCH = 64;
@@ -23,30 +22,17 @@ const FLAG_BYTES: usize = 64;
 
 // @ts-ignore: decorator
 @inline
-function isDirect(): bool {
-  return parameterCount == size && hasVectors();
-}
-
-/** Whether runs of elements have a parameter each, which partial sums are for; else totals are added to. */
-// @ts-ignore: decorator
-@inline
-function hasVectors(): bool {
-  return pr2 == 1 && !asColumns(k2, r2);
-}
-
-// @ts-ignore: decorator
-@inline
 function planeBytes(): usize {
   return (<usize>parameterCount + 3 & -4) << 2;
 }
 
-/** Bytes of a part's sums. */
+/** Bytes of a part's sums; more than addresses reach where there are too many parameters. */
 // @ts-ignore: decorator
 @inline
-export function sumsBytes(): usize {
+export function sumsBytes(): u64 {
   if (parameterCount == 0) return 0;
-  if (isDirect()) return dGamma == 0 || dBeta == 0 ? planeBytes() : 0;
-  return FLAG_BYTES + planeBytes() * 6;
+  if (isDirect()) return dGamma == 0 || dBeta == 0 ? <u64>planeBytes() : 0;
+  return <u64>FLAG_BYTES + <u64>planeBytes() * 6;
 }
 
 /** From here on, sums are those at `at`. */
@@ -73,6 +59,7 @@ export function emptySums(base: i32, count: i32): void {
     if (dBeta != 0) memory.fill(partialBeta + (<usize>base << 2), 0, <usize>count << 2);
     return;
   }
+  // partial sums are for vectors; else totals are added to
   const vectors = hasVectors();
   store<i32>(totalsFlag, vectors ? 0 : 1);
   memory.fill(partialGamma, 0, 2 * planeBytes());

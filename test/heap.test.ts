@@ -1,7 +1,7 @@
 /** Memory that is given back is given out again; there is no hole that grows. */
 import { describe, expect, it } from "vitest";
 import { OwnHeap } from "../src/kernels/wasm/heap.js";
-import { Scratch } from "../src/kernels/wasm/wasm.js";
+import { normalizationModule, Scratch, WasmKernels } from "../src/kernels/wasm/wasm.js";
 import { random } from "./numerics.js";
 
 const bytesOf = (heap: OwnHeap) => heap.memory.buffer.byteLength;
@@ -112,6 +112,23 @@ describe("OwnHeap", () => {
     heap.release(large);
     expect(heap.allocate(2 ** 31)).toBe(large);
   });
+});
+
+it("a call whose scratch no address reaches raises, and writes nothing", async () => {
+  const kernels = new WasmKernels(await normalizationModule(), new OwnHeap());
+  const view = { k1: 1, r1: 2, k2: 70_000_000, r2: 1 };
+  const call = {
+    x: 64,
+    mean: 64,
+    variance: 64,
+    given: false,
+    epsilon: 1e-5,
+    statistics: view,
+    parameters: view,
+  };
+  expect(() => kernels.backward({ ...call, dy: 64, dx: 64, gamma: 64, dGamma: 64, dBeta: 64 })).toThrow(
+    "bytes more do not fit into WebAssembly memory",
+  );
 });
 
 it("Scratch gives back what it outgrew", () => {

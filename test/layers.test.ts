@@ -592,7 +592,7 @@ describe("errors", async () => {
 
 it("plain results are ordinary memory, where the backend's is shared", () => {
   const shared = (length: number) => new Float64Array(new SharedArrayBuffer(length * 8));
-  const ek = new Evenkeel({ ...reference, allocate: shared } as typeof reference, 1);
+  const ek = new Evenkeel({ ...reference, allocate: shared } as typeof reference);
   const { y, saved } = ek.forward(layerNorm(), plain([2, 3]));
   expect(ek.array([3]).data.buffer).toBeInstanceOf(SharedArrayBuffer);
   for (const { data } of [y, ek.backward(saved, y).dx]) expect(data.buffer).toBeInstanceOf(ArrayBuffer);

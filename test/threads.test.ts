@@ -169,8 +169,28 @@ it("starts threads with the first large array, and ends them when it is closed",
     const during = await count();
     ek.close();
     ek.forward(layerNorm(), large);
-    console.log(before, during, await count());`;
-  expect(await printed(program)).toBe("0 2 2\n");
+    console.log(before, during, await count(), ek.threads);`;
+  expect(await printed(program)).toBe("0 2 2 1\n");
+});
+
+it("does alone what a worker that cannot be made would have done", async () => {
+  const program = `
+    const ek = await open({ threads: 2 });
+    process.getBuiltinModule("node:worker_threads").Worker = class { constructor() { throw new Error("denied"); } };
+    const first = ek.forward(layerNorm(), large).y.data[0];
+    console.log(first, ek.forward(layerNorm(), large).y.data[0]);
+    ek.close();`;
+  expect(await printed(program)).toBe("0 0\n");
+});
+
+it("without WebAssembly the package loads, and takes the reference", async () => {
+  const code = `
+    delete globalThis.WebAssembly;
+    const { layerNorm, open } = await import(${JSON.stringify(dist("index.js"))});
+    const ek = await open();
+    console.log(ek.backend, ek.forward(layerNorm(), { shape: [1, 2], data: Float64Array.of(1, 3) }).y.data.length);`;
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", code], { timeout: 20_000 });
+  expect(stdout).toBe("reference 2\n");
 });
 
 it.each([

@@ -12,6 +12,8 @@ export type Values = Float32Array | Float64Array;
 /** `A` is the backend's handle of an array: float32 in wasm, float64 in the reference. */
 export interface Kernels<A> {
   readonly name: string;
+  /** That share large arrays, the calling one included. */
+  readonly threads: number;
   /** Room for `length` values, which are not set to anything. */
   allocate(length: number): A;
   release(array: A): void;

@@ -34,12 +34,12 @@ export async function open({ backend = "auto", threads }: OpenOptions = {}): Pro
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new RangeError(`open: threads must be a whole number from 1 on, got ${threads}`);
   }
-  if (backend === "reference") return new Evenkeel(reference, 1);
+  if (backend === "reference") return new Evenkeel(reference);
   try {
     return await openWasm(threads);
   } catch (error) {
     if (backend === "wasm" || threads !== undefined) throw error;
-    return new Evenkeel(reference, 1, error instanceof Error ? error.message : String(error));
+    return new Evenkeel(reference, error instanceof Error ? error.message : String(error));
   }
 }
 
@@ -52,7 +52,7 @@ async function openWasm(asked: number | undefined): Promise<Evenkeel> {
       new OwnHeap(memory),
       threads,
     );
-    return new Evenkeel(kernels, threads);
+    return new Evenkeel(kernels);
   }
   if (asked !== undefined && asked > 1) {
     throw new Error(
@@ -60,7 +60,7 @@ async function openWasm(asked: number | undefined): Promise<Evenkeel> {
         "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
     );
   }
-  return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()), 1);
+  return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()));
 }
 
 /** Where a function takes values: an array of the backend, or a plain one that is copied. */
@@ -125,8 +125,6 @@ export class Evenkeel {
 
   constructor(
     private readonly kernels: Kernels<unknown>,
-    /** Threads that share large arrays, the calling one included. They start with the first such call. */
-    readonly threads: number,
     /** Why the automatic choice did not take the fastest backend, where it did not. */
     readonly fallback?: string,
   ) {
@@ -138,6 +136,11 @@ export class Evenkeel {
   memory(): { arrays: number; elements: number } {
     const { arrays, elements } = this.store;
     return { arrays, elements };
+  }
+
+  /** Threads that share large arrays, the calling one included. They start with the first such call. */
+  get threads(): number {
+    return this.kernels.threads;
   }
 
   /** Ends the threads; whatever is called later runs on the calling one. A process ends without it too. */

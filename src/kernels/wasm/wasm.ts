@@ -67,7 +67,7 @@ export class WasmKernels implements Kernels<number> {
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly heap: Heap,
-    private threads = 1,
+    public threads = 1,
   ) {
     const instance = new WebAssembly.Instance(module, { env: { memory: heap.memory } });
     this.exports = instance.exports as unknown as Exports;
