@@ -1,8 +1,9 @@
 /**
  * Kernels that training needs and TensorFlow.js's wasm backend lacks or has as slow loops: matrix products, the
- * gradients of convolutions, sums (the gradient of a bias), and sums by segment (the gradient of gather). They stand on the backend's own memory
- * (assembly/training.ts) and have the names, attributes and results of TensorFlow.js's cpu backend, except where that
- * is wrong: it leaves dilations out of depthwise gradients, and lets a NaN of one segment into all of them.
+ * gradients of convolutions, sums (the gradient of a bias), and sums by segment (the gradient of gather). They stand
+ * on the backend's own memory (assembly/training.ts) and have the names, attributes and results of TensorFlow.js's cpu
+ * backend, except where that is wrong: it leaves dilations out of depthwise gradients, and lets a NaN of one segment
+ * into all of them.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type CompileOptions, compile } from "../kernels/wasm/module.js";
