@@ -96,7 +96,7 @@ export function secondOfBackward(part: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function meanAt(statistic: i32): f32 {
+export function meanAt(statistic: i32): f32 {
   return mean == 0 ? <f32>0 : f32.load(mean + (<usize>statistic << 2));
 }
 
@@ -208,7 +208,7 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
 }
 
 /** Adds to the gradients of one parameter; gives its gamma. */
-function addToParameter(parameter: i32, toBeta: f64, toGamma: f64): f64 {
+export function addToParameter(parameter: i32, toBeta: f64, toGamma: f64): f64 {
   const at = <usize>parameter << 3;
   addTo(totalBeta + at, toBeta);
   addTo(totalGamma + at, toGamma);

@@ -6,7 +6,7 @@
  * each part is a range of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each
  * block is split into pieces: of its r1 rows, or, where it is one single segment, of that.
  */
-import { asColumns, k1, k2, pr2, r1, r2, repeatsByRow, setViews } from "./views";
+import { asColumns, k1, k2, pr2, r1, r2, repeatsByRow, setMaskView, setViews } from "./views";
 
 // Addresses in bytes; 0 stands for an absent array.
 export let isBackward: bool = false;
@@ -23,6 +23,8 @@ export let dBeta: usize = 0;
 export let residual: usize = 0;
 export let sum: usize = 0;
 export let dSum: usize = 0;
+/** One value per kept position of its own view; where it is 0, an element counts nowhere (`masked.ts`). */
+export let mask: usize = 0;
 export let scratch: usize = 0;
 /** Statistics come with the call, and are constants. */
 export let given: bool = false;
@@ -66,12 +68,19 @@ export function begin(call: usize): void {
     load<i32>(call, 64), load<i32>(call, 68), load<i32>(call, 72), load<i32>(call, 76),
     load<i32>(call, 80), load<i32>(call, 84), load<i32>(call, 88), load<i32>(call, 92),
   );
-  epsilon = load<f64>(call, 96);
+  mask = load<usize>(call, 96);
+  setMaskView(load<i32>(call, 100), load<i32>(call, 104), load<i32>(call, 108));
+  epsilon = load<f64>(call, 112);
   blockSize = r1 * k2 * r2;
   size = k1 * blockSize;
   const plain = gamma == 0 && beta == 0 && dGamma == 0 && dBeta == 0;
   parameterCount = plain ? 0 : load<i32>(call, 80) * load<i32>(call, 88);
-  cut();
+  if (mask == 0) {
+    cut();
+    return;
+  }
+  parts = 1;
+  pieces = 0;
 }
 
 function cut(): void {

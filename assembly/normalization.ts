@@ -3,11 +3,13 @@
  * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host brings scratch.
  *
  * A call runs as a whole (`run`), or its parts are shared among threads, each of which has an instance of its own on the
- * same memory: all of `first`, then `between` once, then, where there is one, all of `second`.
+ * same memory: all of `first`, then `between` once, then, where there is one, all of `second`. A call with a mask is one part,
+ * which only `run` runs.
  */
 import * as call from "./call";
 import { backwardScratch, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
 import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
+import { maskedScratch, runMasked } from "./masked";
 export { transpose } from "./transpose";
 
 /**
@@ -16,6 +18,7 @@ export { transpose } from "./transpose";
  */
 export function begin(address: usize): f64 {
   call.begin(address);
+  if (call.mask != 0) return maskedScratch();
   return call.isBackward ? backwardScratch() : forwardScratch();
 }
 
@@ -43,6 +46,10 @@ export function second(part: i32): void {
 }
 
 export function run(): void {
+  if (call.mask != 0) {
+    runMasked();
+    return;
+  }
   for (let part = 0; part < call.parts; part++) first(part);
   between();
   if (!hasSecond()) return;

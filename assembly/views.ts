@@ -10,6 +10,17 @@ export let pr1: i32 = 0;
 export let pk2: i32 = 0;
 export let pr2: i32 = 0;
 
+// The mask's view; its k1 follows from the rest.
+export let mr1: i32 = 0;
+export let mk2: i32 = 0;
+export let mr2: i32 = 0;
+
+export function setMaskView(b: i32, c: i32, d: i32): void {
+  mr1 = b;
+  mk2 = c;
+  mr2 = d;
+}
+
 export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i32, pd: i32): void {
   // without axes reduced between them, both kinds of kept axes are one
   const joined = b == 1 && d > 1;

@@ -16,7 +16,7 @@ import {
   type Values,
 } from "../src/index.js";
 import { sizeOf } from "../src/view.js";
-import { expectClose, normal } from "./numerics.js";
+import { expectClose, normal, random } from "./numerics.js";
 
 const ek = await open({ backend: "reference" });
 
@@ -51,11 +51,13 @@ function differences(values: Float64Array, loss: () => number): Float64Array {
 const dot = (a: Values, b: Values) => Float64Array.from(a, (v, i) => v * b[i]).reduce((x, y) => x + y);
 
 describe.each([
-  { given: false, residual: false },
-  { given: true, residual: false },
-  { given: false, residual: true },
-  { given: true, residual: true },
-])("statistics given: $given, residual: $residual", ({ given, residual: added }) => {
+  { given: false, residual: false, masked: false },
+  { given: true, residual: false, masked: false },
+  { given: false, residual: true, masked: false },
+  { given: true, residual: true, masked: false },
+  { given: false, residual: true, masked: true },
+  { given: true, residual: true, masked: true },
+])("statistics given: $given, residual: $residual, masked: $masked", ({ given, residual: added, masked }) => {
   it.each(cases.map(([norm, shape]) => ({ norm, shape, name: `${norm.name} [${shape}]` })))(
     "$name",
     ({ norm, shape }) => {
@@ -67,6 +69,10 @@ describe.each([
       const beta = of(sizeOf(plan.parameterShape), 4);
       const options: ForwardOptions = { gamma, beta };
       if (added) options.residual = residual;
+      if (masked) {
+        const next = random(9);
+        options.mask = { shape, data: Array.from({ length: sizeOf(shape) }, () => next() < 0.6) };
+      }
       if (given) {
         options.variance = of(sizeOf(plan.statisticsShape), 5).map((v) => v * v + 0.1);
         if (norm.centered) options.mean = of(sizeOf(plan.statisticsShape), 6);

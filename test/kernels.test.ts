@@ -245,6 +245,8 @@ interface Inputs {
   beta?: Float32Array;
   mean: Float32Array;
   variance: Float32Array;
+  mask?: Float32Array;
+  masks?: View;
 }
 
 const EPSILON = 1e-5;
@@ -267,6 +269,7 @@ function run(kernels: Kernels<unknown>, { plan, centered }: Case, given: boolean
   const beta = optional(inputs.beta);
   const mean = centered ? array(statistics, given ? inputs.mean : undefined) : undefined;
   const variance = array(statistics, given ? inputs.variance : undefined);
+  const mask = optional(inputs.mask);
   const call = {
     x: x.handle,
     mean: mean?.handle,
@@ -276,6 +279,8 @@ function run(kernels: Kernels<unknown>, { plan, centered }: Case, given: boolean
     gamma: gamma?.handle,
     statistics: plan.statistics,
     parameters: plan.parameters,
+    mask: mask?.handle,
+    masks: inputs.masks,
   };
   kernels.forward({
     ...call,
@@ -353,6 +358,40 @@ describe.each(Object.entries(hardInputs))("every backend against the reference: 
     });
   });
 });
+
+describe.each(Object.entries(hardInputs))(
+  "every backend against the reference, with masks: %s",
+  (_, make) => {
+    it.each(cases)("$name", (one) => {
+      const { plan } = one;
+      const size = sizeOf(plan.shape);
+      const statistics = keptSize(plan.statistics);
+      const count = keptSize(plan.parameters);
+      // of each element, of runs that share a statistic or a parameter, and of columns of them
+      for (const masks of [{ k1: 1, r1: 1, k2: size, r2: 1 }, plan.statistics, plan.parameters]) {
+        const next = random(size + 6);
+        const x = make(size, size);
+        const inputs: Inputs = {
+          x,
+          dy: normal(size, size + 1),
+          dSum: normal(size, size + 7),
+          gamma: normal(count, size + 2, 1, 0.5),
+          beta: normal(count, size + 3),
+          mean: normal(statistics, size + 4, x[0], 0.1),
+          variance: normal(statistics, size + 5).map((v) => v * v + 0.5),
+          mask: Float32Array.from({ length: keptSize(masks) }, () => (next() < 0.7 ? 1 : 0)),
+          masks,
+        };
+        for (const given of [false, true]) {
+          const expected = run(reference, one, given, inputs);
+          for (const { backend, kernels } of others) {
+            compare(backend, one, given, x, inputs, run(kernels, one, given, inputs), expected);
+          }
+        }
+      }
+    });
+  },
+);
 
 function compare(
   backend: string,

@@ -14,7 +14,7 @@ import {
 import { install, normalize } from "../src/tfjs/index.js";
 import { fusedKernels } from "../src/tfjs/operation.js";
 import { sizeOf } from "../src/view.js";
-import { expectClose, normal } from "./numerics.js";
+import { expectClose, normal, random } from "./numerics.js";
 import { backends, leakless, use } from "./tfjs-backends.js";
 
 const reference = await open({ backend: "reference" });
@@ -37,6 +37,27 @@ const cases: { norm: Norm; shape: number[] }[] = [
 const settings = cases.flatMap((one) =>
   (["gamma and beta", "gamma", "beta", "neither"] as const).flatMap((affine) =>
     [false, true].map((given) => ({ ...one, affine, given, name: `${one.norm.name} [${one.shape}]` })),
+  ),
+);
+
+const maskCases: { norm: Norm; shape: number[]; mask: number[] }[] = [
+  { norm: layerNorm(), shape: [3, 4, 5], mask: [3, 4] },
+  { norm: layerNorm({ axis: [1, 2] }), shape: [3, 4, 5], mask: [3, 4] },
+  // the plan moves the axes
+  { norm: layerNorm({ axis: [1, 3] }), shape: [2, 3, 4, 5], mask: [2, 3, 1, 5] },
+  // no view of four numbers keeps these axes
+  { norm: layerNorm({ axis: [2, 3, 4] }), shape: [2, 3, 4, 2, 3], mask: [2, 1, 4, 1, 3] },
+  { norm: rmsNorm(), shape: [3, 4, 5], mask: [3, 4, 5] },
+  { norm: batchNorm(), shape: [3, 4, 6], mask: [3, 4] },
+  { norm: batchNorm({ axis: 1 }), shape: [3, 6, 4], mask: [3, 1, 4] },
+  { norm: groupNorm({ groups: 3 }), shape: [3, 4, 6], mask: [3, 4] },
+  { norm: groupNorm({ groups: 3, axis: 1 }), shape: [3, 6, 4], mask: [3, 1, 4] },
+  { norm: instanceNorm(), shape: [3, 4, 2], mask: [3, 4] },
+  { norm: instanceNorm({ axis: 1 }), shape: [3, 2, 4], mask: [3, 1, 4] },
+];
+const maskSettings = maskCases.flatMap((one) =>
+  (["float32", "bool"] as const).flatMap((dtype) =>
+    [false, true].map((given) => ({ ...one, dtype, given, name: `${one.norm.name} [${one.shape}]` })),
   ),
 );
 
@@ -134,6 +155,128 @@ describe.each(backends)("%s", (backend) => {
     );
   });
 
+  it.each(maskSettings)(
+    "$name, mask [$mask] of $dtype, statistics given: $given",
+    ({ norm, shape, mask, dtype, given }) => {
+      const plan = norm.plan(shape);
+      const next = random(10);
+      // the first statistics count nothing in some cases
+      const counts = Uint8Array.from({ length: sizeOf(mask) }, (_, i) =>
+        i < mask[1] || next() < 0.4 ? 0 : 1,
+      );
+      const whole = tf.tidy(() =>
+        tf
+          .mul(
+            tf.ones(shape),
+            tf.reshape(
+              tf.tensor(counts, mask, "float32"),
+              [...mask, ...shape.map(() => 1)].slice(0, shape.length),
+            ),
+          )
+          .dataSync(),
+      );
+      const padded = (values: Float32Array) => values.map((value, i) => (whole[i] ? value : Number.NaN));
+      const x = padded(normal(sizeOf(shape), 1, 0.5, 2));
+      const dy = padded(normal(sizeOf(shape), 2));
+      const gamma = normal(sizeOf(plan.parameterShape), 3, 1, 0.5);
+      const beta = normal(sizeOf(plan.parameterShape), 4);
+      const variance = given ? normal(sizeOf(plan.statisticsShape), 5).map((v) => v * v + 0.1) : undefined;
+      const mean = given && norm.centered ? normal(sizeOf(plan.statisticsShape), 6) : undefined;
+      const wide = (values?: Float32Array) => values && Float64Array.from(values);
+      const expected = reference.forward<PlainArray>(
+        norm,
+        { shape, data: Float64Array.from(x) },
+        {
+          gamma: wide(gamma),
+          beta: wide(beta),
+          mean: wide(mean),
+          variance: wide(variance),
+          mask: { shape: mask, data: counts },
+        },
+      );
+      const gradient = reference.backward(expected.saved, { shape, data: Float64Array.from(dy) });
+
+      leakless(norm.name, () =>
+        tf.tidy(() => {
+          const constants = {
+            mean: mean && tf.tensor(mean, [...plan.statisticsShape]),
+            variance: variance && tf.tensor(variance, [...plan.statisticsShape]),
+            mask: tf.tensor(counts, mask, dtype),
+          };
+          const inputs = [
+            tf.tensor(x, shape),
+            tf.tensor(gamma, [...plan.parameterShape]),
+            tf.tensor(beta, [...plan.parameterShape]),
+          ];
+          const result = normalize(norm, inputs[0], { gamma: inputs[1], beta: inputs[2], ...constants });
+          const close = (name: string, actual: tf.Tensor | undefined, wanted: PlainArray | undefined) => {
+            if (wanted === undefined) return expect(actual, name).toBeUndefined();
+            const values = actual?.dataSync() as Float32Array;
+            // what it takes from the spread of a few elements
+            expectClose(name, values, wanted.data, (i) => 1e-4 * (1 + Math.abs(wanted.data[i])));
+          };
+          close("y", result.y, expected.y);
+          close("mean", result.mean, expected.mean);
+          close("variance", result.variance, expected.variance);
+          const gradients = tf.grads((x, gamma, beta) => normalize(norm, x, { gamma, beta, ...constants }).y)(
+            inputs,
+            tf.tensor(dy, shape),
+          );
+          close("dx", gradients[0], gradient.dx);
+          close("dGamma", gradients[1], gradient.dGamma);
+          close("dBeta", gradients[2], gradient.dBeta);
+        }),
+      );
+    },
+  );
+
+  it("has a gradient of its gradient with a mask", () => {
+    const shape = [3, 5];
+    const counts = tf.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0], shape);
+    const n = tf.maximum(tf.sum(counts, 1, true), 1);
+    const average = (values: tf.Tensor) => tf.div(tf.sum(tf.mul(values, counts), 1, true), n);
+    const composed = (x: tf.Tensor) => {
+      const centered = tf.mul(tf.sub(x, average(x)), counts);
+      return tf.div(centered, tf.sqrt(tf.add(average(tf.square(centered)), 1e-5)));
+    };
+    const penalty = (f: (x: tf.Tensor) => tf.Tensor) =>
+      tf.grad((x) => tf.sum(tf.square(tf.grad((inner) => tf.sum(tf.mul(f(inner), weights)))(x))));
+    const weights = tf.tensor(normal(15, 9), shape);
+    const values = normal(15, 8);
+    const x = tf.tensor(values, shape);
+    const stray = tf.tensor(
+      values.map((value, i) => (counts.dataSync()[i] ? value : Number.NaN)),
+      shape,
+    );
+    const expected = penalty(composed)(x).dataSync();
+    const actual = penalty((input) => normalize(layerNorm(), input, { mask: counts }).y)(stray).dataSync();
+    expectClose(
+      "second gradient",
+      actual as Float32Array,
+      expected,
+      (i) => 1e-4 * (1 + Math.abs(expected[i])),
+    );
+  });
+
+  it("a mask that is made of x is a constant to the gradient", () => {
+    const x = tf.tensor2d([
+      [1, 3, 0],
+      [2, 5, 9],
+    ]);
+    const f = (x: tf.Tensor) => normalize(layerNorm(), x, { mask: tf.notEqual(x, 0) }).y;
+    const g = (x: tf.Tensor) => normalize(layerNorm(), x, { mask: tf.cast(tf.clone(x), "bool") }).y;
+    const dy = tf.tensor2d([
+      [1, 2, 3],
+      [3, 1, 7],
+    ]);
+    const constant = tf.notEqual(x, 0);
+    const expected = tf
+      .grad((x) => normalize(layerNorm(), x, { mask: constant }).y)(x, dy)
+      .dataSync();
+    expect(tf.grad(f)(x, dy).dataSync()).toEqual(expected);
+    expect(tf.grad(g)(x, dy).dataSync()).toEqual(expected);
+  });
+
   it("takes int32 tensors as float32", () => {
     const y = normalize(layerNorm(), tf.tensor2d([[1, 2, 3]], [1, 3], "int32")).y;
     expect(y.dtype).toBe("float32");
@@ -167,6 +310,12 @@ describe.each(backends)("%s", (backend) => {
     expect(() =>
       normalize(layerNorm({ axis: [1, 2] }), tf.zeros([2, 3, 4]), { gamma: tf.ones([4, 3]) }),
     ).toThrow("layerNorm: gamma must have shape [3, 4], got [4, 3]");
+    expect(() => normalize(layerNorm(), x, { mask: tf.ones([3]) })).toThrow(
+      new RangeError(
+        "layerNorm: mask must have the shape of x, [2, 4], with axes of length 1 or left out at the end, got [3]; " +
+          "give length 1 to each axis that it does not tell apart",
+      ),
+    );
     expect(() => normalize(layerNorm(), tf.zeros([0, 4]))).toThrow("layerNorm: x is empty (shape [0, 4])");
   });
 });

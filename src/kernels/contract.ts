@@ -43,11 +43,18 @@ interface Call<A> {
   parameters: View;
   /** One per parameter; absent: 1. */
   gamma?: A;
+  /**
+   * One per kept position of `masks`; where it is 0, x and dy count nowhere, whatever they hold (NaN too), and y is 0.
+   * Absent: all counts. A statistic of which nothing counts has mean 0 and variance 0.
+   */
+  mask?: A;
+  /** Of the mask; without one it says nothing. */
+  masks?: View;
 }
 
 /**
  * y = (x − mean) / √(variance + epsilon) · gamma + beta; `mean` and `variance` are written unless given. With a
- * residual, x in this formula is the sum, as it was rounded when it was written.
+ * residual, x in this formula is the sum, as it was rounded when it was written. The sum passes by the mask.
  */
 export interface Forward<A> extends Call<A> {
   y: A;
@@ -63,7 +70,7 @@ export interface Forward<A> extends Call<A> {
  * With g = dy·gamma and mean_s over the statistics view (no mean_s(g) where nothing is centred):
  * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)) + dSum, or rstd·g + dSum where the statistics were given;
  * dGamma = Σ dy·xHat and dBeta = Σ dy over the parameter view. With a residual, dx is its gradient as well as that
- * of x. dx may not share memory with dy, x or dSum.
+ * of x. Where the mask is 0, dx = dSum; mean_s and Σ run over what counts. dx may not share memory with dy, x or dSum.
  */
 export interface Backward<A> extends Call<A> {
   dy: A;

@@ -10,8 +10,17 @@ import { reference } from "../kernels/reference/reference.js";
 import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
-import { checkHasShape, fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
-import { sameShape, sizeOf } from "../view.js";
+import { type Mask, spreadMask } from "../mask.js";
+import {
+  checkHasShape,
+  fitsShape,
+  maskViewOf,
+  type Norm,
+  type Plan,
+  statisticsGiven,
+  wholeView,
+} from "../norms/norm.js";
+import { sameShape, sizeOf, type View } from "../view.js";
 import { BackendArray, type PlainArray, Store } from "./array.js";
 
 export type BackendName = "wasm" | "reference";
@@ -81,11 +90,16 @@ export interface Parameters {
 export interface ForwardOptions extends Parameters {
   /** Shape of x; added to x before anything else, in the same pass over memory. */
   residual?: PlainArray;
+  /**
+   * Which positions count, [batch, length] for x [batch, length, features]: padding enters no statistic and no gradient, whatever
+   * it holds, and y is 0 there. See `maskOfLengths`.
+   */
+  mask?: Mask;
 }
 
 /**
- * What `backward` needs of a forward call. It refers to x (to the sum, where there was a residual), gamma and the
- * statistics: keep them until then.
+ * What `backward` needs of a forward call. It refers to x (to the sum, where there was a residual), gamma, the mask and
+ * the statistics: keep them until then.
  */
 export interface Saved<T extends PlainArray> extends Parameters {
   readonly norm: Norm;
@@ -95,6 +109,7 @@ export interface Saved<T extends PlainArray> extends Parameters {
   readonly variance: Input;
   /** The statistics were given, and are constants. */
   readonly given: boolean;
+  readonly mask?: Mask;
 }
 
 export interface ForwardResult<T extends PlainArray> {
@@ -176,7 +191,7 @@ export class Evenkeel {
       );
     }
     const plan = norm.plan(x.shape);
-    const { gamma, beta, residual } = options;
+    const { gamma, beta, residual, mask } = options;
     const given = statisticsGiven(norm, options.mean, options.variance);
     const call = new Call(this.store, norm.name, x);
     try {
@@ -200,6 +215,7 @@ export class Evenkeel {
         parameters: plan.parameters,
         gamma: call.input("gamma", gamma, plan.parameterShape)?.handle,
         beta: call.input("beta", beta, plan.parameterShape)?.handle,
+        ...call.masked(mask, plan),
       });
       const yBack = call.restored(yHere, plan);
       const sumBack = sumHere && call.restored(sumHere, plan);
@@ -217,6 +233,7 @@ export class Evenkeel {
         mean: mean ?? options.mean,
         variance: variance ?? (options.variance as Input),
         given,
+        mask,
       };
       return { y, sum, mean, variance, saved };
     } finally {
@@ -256,6 +273,7 @@ export class Evenkeel {
         dx: dxHere.handle,
         dGamma: dGamma?.handle,
         dBeta: dBeta?.handle,
+        ...call.masked(saved.mask, plan),
       });
       const dx = call.give<T>(call.restored(dxHere, plan));
       return { dx, dGamma: dGamma && call.give<T>(dGamma), dBeta: dBeta && call.give<T>(dBeta) };
@@ -280,12 +298,12 @@ class Call {
   }
 
   /** An input in the backend; a plain one is copied there until the call ends. */
-  input<I extends Input | undefined>(
+  input<I extends Input | Mask | undefined>(
     name: string,
     values: I,
     shape: readonly number[],
   ): I extends undefined ? undefined : BackendArray;
-  input(name: string, values: Input | undefined, shape: readonly number[]): BackendArray | undefined {
+  input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
     const flat = ArrayBuffer.isView(values);
     const given = flat ? [values.length] : values.shape;
@@ -312,8 +330,19 @@ class Call {
       );
     }
     const copy = this.result(shape);
-    copy.data.set(data);
+    copy.data.set(data as ArrayLike<number>);
     return copy;
+  }
+
+  /** The mask of a call, in the backend, and its view; nothing where there is none. */
+  masked(mask: Mask | undefined, plan: Plan): { mask?: unknown; masks?: View } {
+    if (mask === undefined) return {};
+    const masks = maskViewOf(this.norm, plan, mask?.shape);
+    const values = this.input("mask", mask, mask.shape);
+    if (masks) return { mask: values.handle, masks };
+    const whole = this.result(plan.shape);
+    spreadMask(values, whole);
+    return { mask: this.ordered("mask", whole, plan).handle, masks: wholeView(whole.size) };
   }
 
   /** An array of x's shape, with its axes in the plan's order. */

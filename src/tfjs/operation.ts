@@ -8,8 +8,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
-import { fitsShape, type Norm, type Plan, statisticsGiven } from "../norms/norm.js";
-import type { View } from "../view.js";
+import { fitsShape, maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
+import { sizeOf, type View } from "../view.js";
 import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
@@ -23,6 +23,12 @@ export interface NormalizeParameters {
   /** Statistics to use instead of those of x, as constants: mean [statistics] (not for RMS), variance [statistics]. */
   mean?: tf.Tensor;
   variance?: tf.Tensor;
+  /**
+   * Of any type, 0 where x does not count, as a constant: [batch, length] for x [batch, length, features]. Its axes are those of x,
+   * with length 1 where it does not tell them apart, or left out at the end. Padding enters no statistic and no gradient, whatever
+   * it holds, and y is 0 there.
+   */
+  mask?: tf.Tensor;
 }
 
 export interface Normalized {
@@ -35,11 +41,13 @@ export interface Normalized {
 
 /**
  * Normalizes a tensor of any rank.
- * @throws RangeError where the shape of x, gamma, beta or a given statistic does not fit the norm.
+ * @throws RangeError where the shape of x, gamma, beta, a given statistic or the mask does not fit the norm.
  */
 export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
   const plan = norm.plan(x.shape);
   const given = statisticsGiven(norm, parameters.mean, parameters.variance);
+  const { mask } = parameters;
+  const masks = mask && maskViewOf(norm.name, plan, mask.shape);
   registerFor(tf.getBackend());
   const attributes: Attributes = {
     statistics: plan.statistics,
@@ -51,6 +59,8 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
     scale: parameters.gamma !== undefined,
     offset: parameters.beta !== undefined,
     given,
+    masked: mask !== undefined,
+    masks: masks ?? wholeView(sizeOf(plan.shape)),
   };
   return tf.tidy(() => {
     const others = (["gamma", "beta", "mean", "variance"] as const).map((name) => {
@@ -58,7 +68,8 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
       return parameters[name] && fitted(norm, name, parameters[name], shape);
     });
     const input = moved(floats(x), plan.order);
-    const inputs = [input, ...others].filter((tensor) => tensor !== undefined);
+    const counts = mask && constantMask(mask, masks ? undefined : plan);
+    const inputs = [input, ...others, counts].filter((tensor) => tensor !== undefined);
     const outputs = run(NORMALIZE, inputs, attributes);
     const y = moved(
       outputs[0],
@@ -71,6 +82,21 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
 
 function moved(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
   return order ? tf.transpose(x, [...order]) : x;
+}
+
+/**
+ * The mask as float32 of 0 and 1, without a way back for gradients; for all of x, as the plan orders its axes, where that is given.
+ * (An operation of no inputs has none; comparisons, which masks are made of, know no gradient.)
+ */
+function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
+  const made = () => {
+    const counts = tf.cast(tf.notEqual(mask, tf.zerosLike(mask)), "float32");
+    if (!plan) return counts;
+    const ones = new Array<number>(plan.shape.length - mask.rank).fill(1);
+    const whole = tf.broadcastTo(tf.reshape(counts, [...mask.shape, ...ones]), [...plan.shape]);
+    return moved(whole, plan.order);
+  };
+  return tf.customGrad(() => ({ value: made(), gradFunc: () => [] }))();
 }
 
 /** As float32; what is float32 already is left alone, since a cast would copy it. */
@@ -89,7 +115,7 @@ function fitted(norm: Norm, name: string, tensor: tf.Tensor, shape: readonly num
   return floats(same ? tensor : tf.reshape(tensor, [...shape]));
 }
 
-/** What both kernels are told. `scale`, `offset` and `given` say which of the optional inputs are there. */
+/** What both kernels are told. `scale`, `offset`, `given` and `masked` say which of the optional inputs are there. */
 interface Attributes {
   readonly statistics: View;
   readonly parameters: View;
@@ -100,6 +126,9 @@ interface Attributes {
   readonly scale: boolean;
   readonly offset: boolean;
   readonly given: boolean;
+  readonly masked: boolean;
+  /** Kept: one value of the mask per kept position. */
+  readonly masks: View;
 }
 
 /** Inputs go as a list: TensorFlow.js cannot save a named one that is absent. */
@@ -108,8 +137,8 @@ function run(kernel: string, inputs: tf.Tensor[], attributes: Attributes): tf.Te
   return tf.engine().runKernel(kernel, map, attributes as unknown as tf.NamedAttrMap) as tf.Tensor[];
 }
 
-/** The list's optional members by name: x, then gamma, beta, mean and variance where they are. */
-function named<T>(list: readonly T[], { scale, offset, centered, given }: Attributes) {
+/** The list's optional members by name: x, then gamma, beta, mean, variance and mask where they are. */
+function named<T>(list: readonly T[], { scale, offset, centered, given, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);
   return {
@@ -118,6 +147,7 @@ function named<T>(list: readonly T[], { scale, offset, centered, given }: Attrib
     beta: take(offset),
     mean: take(centered && given),
     variance: take(given),
+    mask: take(masked),
     /** What follows the inputs: saved outputs. */
     rest,
   };
@@ -131,17 +161,20 @@ tf.registerGradient({
   gradFunc(dy, saved, attrs) {
     const attributes = attrs as unknown as Attributes;
     const upstream = Array.isArray(dy) ? dy[0] : dy;
-    const { x, gamma, mean: givenMean, variance: givenVariance, rest } = named(saved, attributes);
+    const { x, gamma, mean: givenMean, variance: givenVariance, mask, rest } = named(saved, attributes);
     const { given, centered, scale, offset } = attributes;
     const mean = given ? givenMean : centered ? rest[0] : undefined;
     const variance = (given ? givenVariance : centered ? rest[1] : rest[0]) as tf.Tensor;
-    const gradients = [...gradientsOf(upstream, { x, gamma, mean, variance }, attributes)];
-    const constants = given ? [mean, variance].filter((tensor) => tensor !== undefined) : [];
+    const gradients = [...gradientsOf(upstream, { x, gamma, mean, variance, mask }, attributes)];
+    const constants = [givenMean, givenVariance, mask].filter((tensor) => tensor !== undefined);
     const dx = gradients.shift() as tf.Tensor;
     const dGamma = scale ? [gradients.shift() as tf.Tensor] : [];
     const dBeta = offset ? [gradients.shift() as tf.Tensor] : [];
-    const all = [dx, ...dGamma, ...dBeta, ...constants.map((constant) => tf.zerosLike(constant))];
-    return Object.fromEntries(all.map((gradient, i) => [i, () => gradient]));
+    const all = [
+      ...[dx, ...dGamma, ...dBeta].map((gradient) => () => gradient),
+      ...constants.map((constant) => () => tf.zerosLike(constant)),
+    ];
+    return Object.fromEntries(all.entries());
   },
 });
 
@@ -150,6 +183,7 @@ interface GradientInputs {
   gamma?: tf.Tensor;
   mean?: tf.Tensor;
   variance: tf.Tensor;
+  mask?: tf.Tensor;
 }
 
 /** dx, then dGamma and dBeta where there are such inputs. */
@@ -157,11 +191,11 @@ function gradientsOf(dy: tf.Tensor, inputs: GradientInputs, attributes: Attribut
   // The gradient of the gradient: composed operations have one, a kernel has not. What was measured from x must
   // then be measured again, to be part of what is differentiated.
   if (tf.engine().state.gradientDepth > 0) {
-    const measured = attributes.given ? inputs : { ...inputs, ...measure(inputs.x, attributes) };
+    const measured = attributes.given ? inputs : { ...inputs, ...measure(inputs.x, inputs.mask, attributes) };
     return composedGradient(dy, measured, attributes);
   }
-  const { x, gamma, mean, variance } = inputs;
-  const list = [dy, x, gamma, mean, variance].filter((tensor) => tensor !== undefined);
+  const { x, gamma, mean, variance, mask } = inputs;
+  const list = [dy, x, gamma, mean, variance, mask].filter((tensor) => tensor !== undefined);
   return run(NORMALIZE_GRADIENT, list, attributes);
 }
 
@@ -178,10 +212,30 @@ function spread(values: tf.Tensor, { k1, k2 }: View): tf.Tensor4D {
   return tf.reshape(values, [k1, 1, k2, 1]);
 }
 
-function measure(x: tf.Tensor, { statistics, statisticsShape, centered }: Attributes) {
-  const values = seen(x, statistics);
-  const mean = centered ? tf.mean(values, REDUCED, true) : undefined;
-  const variance = tf.mean(tf.square(mean ? tf.sub(values, mean) : values), REDUCED);
+/** The mask for each element of x, which a view sees as it sees x; bool. */
+function wholeMask(mask: tf.Tensor, { masks }: Attributes): tf.Tensor {
+  const { k1, r1, k2, r2 } = masks;
+  return tf.cast(tf.broadcastTo(spread(mask, masks), [k1, r1, k2, r2]), "bool");
+}
+
+/** 0 wherever the mask is, also in place of NaN and, on the way back, of what NaN would make of 0. */
+function kept<T extends tf.Tensor>(values: T, counts: tf.Tensor | undefined): T {
+  return counts ? tf.where(tf.reshape(counts, values.shape), values, tf.zerosLike(values)) : values;
+}
+
+/** The mean of values that are 0 where the mask is, over those that count; 0 where there are none. */
+function meanOf(values: tf.Tensor4D, counts: tf.Tensor | undefined): tf.Tensor4D {
+  if (!counts) return tf.mean(values, REDUCED, true);
+  const number = tf.sum(tf.cast(tf.reshape(counts, values.shape), "float32"), REDUCED, true);
+  return tf.div(tf.sum(values, REDUCED, true), tf.maximum(number, 1));
+}
+
+function measure(x: tf.Tensor, mask: tf.Tensor | undefined, attributes: Attributes) {
+  const { statistics, statisticsShape, centered } = attributes;
+  const counts = mask && wholeMask(mask, attributes);
+  const values = kept(seen(x, statistics), counts);
+  const mean = centered ? meanOf(values, counts) : undefined;
+  const variance = meanOf(tf.square(mean ? kept(tf.sub(values, mean), counts) : values), counts);
   const shape = [...statisticsShape];
   return { mean: mean && tf.reshape(mean, shape), variance: tf.reshape(variance, shape) };
 }
@@ -190,37 +244,41 @@ function standardized(
   x: tf.Tensor,
   mean: tf.Tensor | undefined,
   variance: tf.Tensor,
+  counts: tf.Tensor | undefined,
   { statistics, epsilon }: Attributes,
 ) {
   const rstd = tf.rsqrt(tf.add(spread(variance, statistics), epsilon));
-  const values = seen(x, statistics);
-  const xHat = tf.mul(mean ? tf.sub(values, spread(mean, statistics)) : values, rstd);
-  return { xHat, rstd };
+  const values = kept(seen(x, statistics), counts);
+  const xHat: tf.Tensor4D = tf.mul(mean ? tf.sub(values, spread(mean, statistics)) : values, rstd);
+  return { xHat: kept(xHat, counts), rstd };
 }
 
 function composed(inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
-  const { x, gamma, beta, mean, variance } = named(inputs, attributes);
+  const { x, gamma, beta, mean, variance, mask } = named(inputs, attributes);
   const { given, parameters } = attributes;
-  const source = given ? { mean, variance: variance as tf.Tensor } : measure(x, attributes);
-  let y = seen(standardized(x, source.mean, source.variance, attributes).xHat, parameters) as tf.Tensor;
+  const counts = mask && wholeMask(mask, attributes);
+  const source = given ? { mean, variance: variance as tf.Tensor } : measure(x, mask, attributes);
+  const { xHat } = standardized(x, source.mean, source.variance, counts, attributes);
+  let y = seen(xHat, parameters) as tf.Tensor;
   if (gamma) y = tf.mul(y, spread(gamma, parameters));
   if (beta) y = tf.add(y, spread(beta, parameters));
   const measured = given ? [] : [source.mean, source.variance].filter((tensor) => tensor !== undefined);
-  return [tf.reshape(y, x.shape), ...measured];
+  return [tf.reshape(kept(y, counts), x.shape), ...measured];
 }
 
 function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Attributes): tf.Tensor[] {
-  const { x, gamma, mean, variance } = inputs;
+  const { x, gamma, mean, variance, mask } = inputs;
   const { statistics, parameters, parameterShape, centered, scale, offset, given } = attributes;
-  const { xHat, rstd } = standardized(x, mean, variance, attributes);
-  const upstream = seen(dy, parameters);
+  const counts = mask && wholeMask(mask, attributes);
+  const { xHat, rstd } = standardized(x, mean, variance, counts, attributes);
+  const upstream = kept(seen(dy, parameters), counts);
   const g = seen(gamma ? tf.mul(upstream, spread(gamma, parameters)) : upstream, statistics);
   let inner = g as tf.Tensor;
   if (!given) {
-    if (centered) inner = tf.sub(inner, tf.mean(g, REDUCED, true));
-    inner = tf.sub(inner, tf.mul(xHat, tf.mean(tf.mul(g, xHat), REDUCED, true)));
+    if (centered) inner = tf.sub(inner, meanOf(g, counts));
+    inner = tf.sub(inner, tf.mul(xHat, meanOf(tf.mul(g, xHat), counts)));
   }
-  const gradients = [tf.reshape(tf.mul(rstd, inner), x.shape)];
+  const gradients = [tf.reshape(kept(tf.mul(rstd, inner), counts), x.shape)];
   const shape = [...parameterShape];
   if (scale) gradients.push(tf.reshape(tf.sum(tf.mul(upstream, seen(xHat, parameters)), REDUCED), shape));
   if (offset) gradients.push(tf.reshape(tf.sum(upstream, REDUCED), shape));
@@ -257,7 +315,7 @@ function fused(
   inputs: tf.TensorInfo[],
   attributes: Attributes,
 ): tf.TensorInfo[] {
-  const { statistics, parameters, statisticsShape, epsilon, centered, given } = attributes;
+  const { statistics, parameters, statisticsShape, epsilon, centered, given, masks } = attributes;
   const tensors = named(inputs, attributes);
   const y = outputOn(backend, tensors.x.shape);
   const room = () => outputOn(backend, statisticsShape);
@@ -275,6 +333,8 @@ function fused(
     parameters,
     gamma: address(tensors.gamma),
     beta: address(tensors.beta),
+    mask: address(tensors.mask),
+    masks,
   });
   return given ? [y] : [y, mean, variance].filter((tensor) => tensor !== undefined);
 }
@@ -285,8 +345,8 @@ function fusedGradient(
   list: tf.TensorInfo[],
   attributes: Attributes,
 ): tf.TensorInfo[] {
-  const { statistics, parameters, parameterShape, epsilon, given, scale, offset } = attributes;
-  const { dy, x, gamma, mean, variance } = gradientInputs(list, attributes);
+  const { statistics, parameters, parameterShape, epsilon, given, scale, offset, masks } = attributes;
+  const { dy, x, gamma, mean, variance, mask } = gradientInputs(list, attributes);
   const dx = outputOn(backend, x.shape);
   const dGamma = scale ? outputOn(backend, parameterShape) : undefined;
   const dBeta = offset ? outputOn(backend, parameterShape) : undefined;
@@ -304,15 +364,24 @@ function fusedGradient(
     dx: addressOf(backend, dx),
     dGamma: address(dGamma),
     dBeta: address(dBeta),
+    mask: address(mask),
+    masks,
   });
   return [dx, dGamma, dBeta].filter((tensor) => tensor !== undefined);
 }
 
-function gradientInputs<T>(list: readonly T[], { scale, centered }: Attributes) {
+function gradientInputs<T>(list: readonly T[], { scale, centered, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);
   const [dy, x] = rest.splice(0, 2);
-  return { dy, x, gamma: take(scale), mean: take(centered), variance: rest[0] };
+  return {
+    dy,
+    x,
+    gamma: take(scale),
+    mean: take(centered),
+    variance: rest.shift() as T,
+    mask: take(masked),
+  };
 }
 
 /** Both kernels for a backend, once. A backend that has no fused ones composes them. */

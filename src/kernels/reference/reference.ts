@@ -22,11 +22,17 @@ function forward(call: Forward<Float64Array>): void {
     for (let i = 0; i < elements(statistics); i++) sum[i] = call.x[i] + residual[i];
   }
   const x = sum ?? call.x;
+  const counts = countsOf(call);
   if (!given) {
-    if (mean) meanOver(statistics, mean, (i) => x[i]);
-    meanOver(statistics, variance, (i) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) ** 2);
+    if (mean) meanOver(statistics, mean, counts, (i) => x[i]);
+    const centered = (i: number) => x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0);
+    meanOver(statistics, variance, counts, (i) => centered(i) ** 2);
   }
   for (let i = 0; i < elements(statistics); i++) {
+    if (!counts(i)) {
+      y[i] = 0;
+      continue;
+    }
     const s = statisticIndex(statistics, i);
     const p = statisticIndex(parameters, i);
     const xHat = (x[i] - (mean ? mean[s] : 0)) / Math.sqrt(variance[s] + epsilon);
@@ -40,17 +46,19 @@ function backward(call: Backward<Float64Array>): void {
   const rstd = (i: number) => 1 / Math.sqrt(variance[statisticIndex(statistics, i)] + epsilon);
   const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) * rstd(i);
   const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
-  if (dGamma) sumOver(parameters, dGamma, (i) => dy[i] * xHat(i));
-  if (dBeta) sumOver(parameters, dBeta, (i) => dy[i]);
+  const counts = countsOf(call);
+  if (dGamma) sumOver(parameters, dGamma, counts, (i) => dy[i] * xHat(i));
+  if (dBeta) sumOver(parameters, dBeta, counts, (i) => dy[i]);
   const meanG = new Float64Array(keptSize(statistics));
   const meanGX = new Float64Array(keptSize(statistics));
   if (!given) {
-    if (mean) meanOver(statistics, meanG, g);
-    meanOver(statistics, meanGX, (i) => g(i) * xHat(i));
+    if (mean) meanOver(statistics, meanG, counts, g);
+    meanOver(statistics, meanGX, counts, (i) => g(i) * xHat(i));
   }
   for (let i = 0; i < elements(statistics); i++) {
     const s = statisticIndex(statistics, i);
-    dx[i] = rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]) + (dSum ? dSum[i] : 0);
+    const normalized = counts(i) ? rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]) : 0;
+    dx[i] = normalized + (dSum ? dSum[i] : 0);
   }
 }
 
@@ -75,12 +83,23 @@ function elements(view: View): number {
   return keptSize(view) * reducedSize(view);
 }
 
-function sumOver(view: View, into: Float64Array, value: (index: number) => number): void {
-  into.fill(0, 0, keptSize(view));
-  for (let i = 0; i < elements(view); i++) into[statisticIndex(view, i)] += value(i);
+type Counts = (index: number) => boolean;
+
+/** Whether an element counts, or the mask leaves it out. */
+function countsOf({ mask, masks }: Forward<Float64Array> | Backward<Float64Array>): Counts {
+  if (!mask || !masks) return () => true;
+  return (i) => mask[statisticIndex(masks, i)] !== 0;
 }
 
-function meanOver(view: View, into: Float64Array, value: (index: number) => number): void {
-  sumOver(view, into, value);
-  for (let s = 0; s < keptSize(view); s++) into[s] /= reducedSize(view);
+function sumOver(view: View, into: Float64Array, counts: Counts, value: (index: number) => number): void {
+  into.fill(0, 0, keptSize(view));
+  for (let i = 0; i < elements(view); i++) if (counts(i)) into[statisticIndex(view, i)] += value(i);
+}
+
+/** 0 where nothing counts. */
+function meanOver(view: View, into: Float64Array, counts: Counts, value: (index: number) => number): void {
+  sumOver(view, into, counts, value);
+  const number = new Float64Array(keptSize(view));
+  sumOver(view, number, counts, () => 1);
+  for (let s = 0; s < keptSize(view); s++) into[s] /= Math.max(1, number[s]);
 }

@@ -49,7 +49,7 @@ export class Scratch {
 }
 
 // A call's arguments as assembly/call.ts reads them: int32 words, and a float64 behind them.
-const WORDS = 24;
+const WORDS = 28;
 const CALL_BYTES = WORDS * 4 + 8;
 const SCRATCH = 14;
 
@@ -149,6 +149,12 @@ export class WasmKernels implements Kernels<number> {
     words[21] = p.r1;
     words[22] = p.k2;
     words[23] = p.r2;
+    if (call.mask !== undefined && call.masks) {
+      words[24] = call.mask;
+      words[25] = call.masks.r1;
+      words[26] = call.masks.k2;
+      words[27] = call.masks.r2;
+    }
     this.epsilon[0] = call.epsilon;
     return words;
   }

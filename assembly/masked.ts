@@ -1,0 +1,492 @@
+/**
+ * The call with a mask. Where that is 0, an element counts in no statistic and in no sum, y is 0 and dx is dSum, whatever
+ * x and dy hold.
+ *
+ *     mean = Σ x / n         variance = Σ (x − mean)² / n         n, Σ: of the elements that count; 0 where there are none
+ *     dx = rstd·(g − Σ g / n − xHat·Σ (g·xHat) / n) + dSum
+ *
+ * The array is walked in runs of elements which all count, or none of which does, and which share a statistic, or have one
+ * each (r2 = 1); likewise a parameter. Runs with one statistic take the loops of calls without a mask, others plain ones in
+ * float64. All is one part: threads do not share it.
+ */
+import { addToParameter, meanAt } from "./backward";
+import { dxRun, dxVector, isMeanNear, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
+import {
+  beta, dSum, dx, dy, epsilon, gamma, given, isBackward, mask, mean, parameterCount, residual, scratch, size, sum, variance, x, y,
+} from "./call";
+import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
+import { mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums } from "./parameters";
+import { zero } from "./simd";
+import { inverseRoot, k1, k2, mk2, mr1, mr2, pk2, pr1, pr2, r1, r2 } from "./views";
+
+// Scratch: of each statistic, in float64, the number of its elements that count, rstd, its mean, and a second moment; on the
+// way back the last two are Σ g and Σ g·xHat. Behind them the cursors, and the gradients of the parameters.
+// @ts-ignore: decorator
+@inline
+function tableBytes(): usize {
+  return <usize>(k1 * k2) << 3;
+}
+
+// @ts-ignore: decorator
+@inline
+function countsTable(): usize {
+  return scratch;
+}
+
+// @ts-ignore: decorator
+@inline
+function rootsTable(): usize {
+  return scratch + tableBytes();
+}
+
+// @ts-ignore: decorator
+@inline
+function firstTable(): usize {
+  return scratch + 2 * tableBytes();
+}
+
+// @ts-ignore: decorator
+@inline
+function secondTable(): usize {
+  return scratch + 3 * tableBytes();
+}
+
+// @ts-ignore: decorator
+@inline
+function gradientsSlot(): usize {
+  return (cursors() + 3 * CURSOR_BYTES + 63) & -64;
+}
+
+/** As float64, which holds what does not fit an address. */
+export function maskedScratch(): f64 {
+  return 32.0 * <f64>k1 * <f64>k2 + 192 + (isBackward ? <f64>sumsBytes() : 0);
+}
+
+export function runMasked(): void {
+  memory.fill(scratch, 0, 4 * tableBytes());
+  if (isBackward) backward();
+  else forward();
+}
+
+// A cursor walks a view without divisions. Its int32 words: the view's r1, k2 and r2, the row (of r1) and the column (of k2) where
+// it stands, the index of the block's first kept position, and how many elements are left that share a position (r2 > 1), or have
+// one each in a row (r2 = 1).
+const CURSOR_BYTES: usize = 32;
+
+function start(cursor: usize, r1: i32, k2: i32, r2: i32): void {
+  i32.store(cursor, r1);
+  i32.store(cursor, k2, 4);
+  i32.store(cursor, r2, 8);
+  i32.store(cursor, 0, 12);
+  i32.store(cursor, 0, 16);
+  i32.store(cursor, 0, 20);
+  i32.store(cursor, r2 > 1 ? r2 : k2, 24);
+}
+
+// @ts-ignore: decorator
+@inline
+function positionOf(cursor: usize): i32 {
+  return i32.load(cursor, 20) + i32.load(cursor, 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function leftOf(cursor: usize): i32 {
+  return i32.load(cursor, 24);
+}
+
+/** Goes on by n elements, at most those that are left. */
+function advance(cursor: usize, n: i32): void {
+  const k2 = i32.load(cursor, 4), r2 = i32.load(cursor, 8);
+  const left = leftOf(cursor) - n;
+  const column = i32.load(cursor, 16) + (r2 == 1 ? n : left == 0 ? 1 : 0);
+  i32.store(cursor, left > 0 ? left : r2 > 1 ? r2 : k2, 24);
+  if (column < k2) {
+    i32.store(cursor, column, 16);
+    return;
+  }
+  i32.store(cursor, 0, 16);
+  const row = i32.load(cursor, 12) + 1;
+  const blockEnds = row == i32.load(cursor);
+  i32.store(cursor, blockEnds ? 0 : row, 12);
+  if (blockEnds) i32.store(cursor, i32.load(cursor, 20) + k2, 20);
+}
+
+// @ts-ignore: decorator
+@inline
+function cursors(): usize {
+  return scratch + 4 * tableBytes();
+}
+
+/** Before the first `takeRun` of a walk over the array. */
+function startWalk(): void {
+  start(cursors(), r1, k2, r2);
+  start(cursors() + CURSOR_BYTES, mr1, mk2, mr2);
+  if (parameterCount > 0) start(cursors() + 2 * CURSOR_BYTES, pr1, pk2, pr2);
+}
+
+// The run that `takeRun` found: whether it counts, and its first statistic and parameter.
+let counts: bool = false;
+let statistic: i32 = 0;
+let parameter: i32 = 0;
+
+/** The next run; gives its length. */
+function takeRun(): i32 {
+  const ofMask = cursors() + CURSOR_BYTES, ofParameters = ofMask + CURSOR_BYTES;
+  statistic = positionOf(cursors());
+  let n = min(leftOf(cursors()), leftOf(ofMask));
+  if (parameterCount > 0) {
+    parameter = positionOf(ofParameters);
+    n = min(n, leftOf(ofParameters));
+  }
+  const first = mask + (<usize>positionOf(ofMask) << 2);
+  counts = f32.load(first) != 0;
+  if (mr2 == 1) n = stretch(first, n);
+  advance(cursors(), n);
+  advance(ofMask, n);
+  if (parameterCount > 0) advance(ofParameters, n);
+  return n;
+}
+
+/** How many values of the mask, of at most n, say what the first one does. */
+function stretch(first: usize, n: i32): i32 {
+  const end = first + (<usize>n << 2);
+  let p = first + 4;
+  while (p + 16 <= end && areAlike(v128.load(p))) p += 16;
+  while (p < end && (f32.load(p) != 0) == counts) p += 4;
+  return <i32>((p - first) >>> 2);
+}
+
+/** Whether four values of the mask say what the run's first one does. */
+// @ts-ignore: decorator
+@inline
+function areAlike(values: v128): bool {
+  const ones = f32x4.ne(values, zero());
+  return counts ? i32x4.all_true(ones) : !v128.any_true(ones);
+}
+
+// @ts-ignore: decorator
+@inline
+function valueAt(values: usize, index: i32): f64 {
+  return <f64>f32.load(values + (<usize>index << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function pairAt(values: usize, index: i32): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(values + (<usize>index << 2)));
+}
+
+// @ts-ignore: decorator
+@inline
+function at(table: usize, index: i32): f64 {
+  return f64.load(table + (<usize>index << 3));
+}
+
+// @ts-ignore: decorator
+@inline
+function put(table: usize, index: i32, value: f64): void {
+  f64.store(table + (<usize>index << 3), value);
+}
+
+// @ts-ignore: decorator
+@inline
+function addAt(table: usize, index: i32, value: f64): void {
+  put(table, index, at(table, index) + value);
+}
+
+// @ts-ignore: decorator
+@inline
+function addPair(table: usize, index: i32, values: v128): void {
+  const p = table + (<usize>index << 3);
+  v128.store(p, f64x2.add(v128.load(p), values));
+}
+
+// @ts-ignore: decorator
+@inline
+function storePair(to: usize, index: i32, values: v128): void {
+  v128.store64_lane(to + (<usize>index << 2), f32x4.demote_f64x2_zero(values), 0);
+}
+
+/** How many elements of a run, whose elements have a statistic each, go two at a time. */
+// @ts-ignore: decorator
+@inline
+function pairsOf(n: i32): i32 {
+  return parameterCount == 0 || pr2 == 1 ? n & -2 : 0;
+}
+
+/** By how much the parameter's index grows from element to element of a run. */
+// @ts-ignore: decorator
+@inline
+function parameterStep(): i32 {
+  return pr2 == 1 ? 1 : 0;
+}
+
+function forward(): void {
+  if (residual != 0) addRun(x, residual, sum, size);
+  const from = residual == 0 ? x : sum;
+  if (given) takeMeans();
+  else measure(from);
+  takeRoots();
+  startWalk();
+  for (let i = 0, n = 0; i < size; i += n) {
+    n = takeRun();
+    const at = <usize>i << 2;
+    if (!counts) memory.fill(y + at, 0, <usize>n << 2);
+    else if (r2 > 1) normalizeShared(from + at, y + at, n);
+    else normalizeEach(from + at, y + at, n);
+  }
+}
+
+function takeMeans(): void {
+  if (mean == 0) return;
+  for (let s = 0, end = k1 * k2; s < end; s++) put(firstTable(), s, valueAt(mean, s));
+}
+
+function takeRoots(): void {
+  for (let s = 0, end = k1 * k2; s < end; s++) {
+    put(rootsTable(), s, inverseRoot(f32.load(variance + (<usize>s << 2)), epsilon));
+  }
+}
+
+/** Writes mean and variance; the mean stays in its table, not rounded. */
+function measure(from: usize): void {
+  if (r2 > 1) {
+    mergeRuns(from);
+  } else {
+    if (mean != 0) {
+      sumEach(from, false);
+      const means = firstTable(), sums = secondTable();
+      for (let s = 0, end = k1 * k2; s < end; s++) put(means, s, at(sums, s) / max(1, at(countsTable(), s)));
+      memory.fill(countsTable(), 0, tableBytes());
+      memory.fill(sums, 0, tableBytes());
+    }
+    sumEach(from, true);
+  }
+  for (let s = 0, end = k1 * k2; s < end; s++) {
+    if (mean != 0) f32.store(mean + (<usize>s << 2), <f32>at(firstTable(), s));
+    f32.store(variance + (<usize>s << 2), <f32>(at(secondTable(), s) / max(1, at(countsTable(), s))));
+  }
+}
+
+/** Moments of runs that share a statistic. */
+function mergeRuns(from: usize): void {
+  startWalk();
+  for (let i = 0, n = 0; i < size; i += n) {
+    n = takeRun();
+    if (!counts) continue;
+    segmentMoments(from + (<usize>i << 2), n, mean != 0);
+    const s = <usize>statistic << 3;
+    mergeInto(firstTable() + s, secondTable() + s, <i32>at(countsTable(), statistic), n, segmentMean, segmentM2);
+    addAt(countsTable(), statistic, <f64>n);
+  }
+}
+
+/** n, and Σ (x − mean) or Σ (x − mean)², of runs whose elements have a statistic each. */
+function sumEach(from: usize, squared: bool): void {
+  const means = firstTable(), sums = secondTable(), numbers = countsTable();
+  const one = f64x2.splat(1);
+  startWalk();
+  for (let i = 0, n = 0; i < size; i += n) {
+    n = takeRun();
+    if (!counts) continue;
+    let j = 0;
+    for (; j + 2 <= n; j += 2) {
+      const d = f64x2.sub(pairAt(from, i + j), v128.load(means + (<usize>(statistic + j) << 3)));
+      addPair(numbers, statistic + j, one);
+      addPair(sums, statistic + j, squared ? f64x2.mul(d, d) : d);
+    }
+    for (; j < n; j++) {
+      const s = statistic + j;
+      const d = valueAt(from, i + j) - at(means, s);
+      addAt(numbers, s, 1);
+      addAt(sums, s, squared ? d * d : d);
+    }
+  }
+}
+
+/** The run shares a statistic. */
+function normalizeShared(x: usize, y: usize, n: i32): void {
+  const exact = at(firstTable(), statistic);
+  const high = <f32>exact;
+  const low = <f32>(exact - <f64>high);
+  const rstd = <f32>at(rootsTable(), statistic);
+  const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
+  const shifts: usize = beta == 0 ? 0 : beta + (<usize>parameter << 2);
+  if (pr2 == 1) {
+    normalizeVector(x, y, n, high, rstd, -low * rstd, factors, shifts);
+    return;
+  }
+  const scale = gamma == 0 ? rstd : rstd * f32.load(factors);
+  const shift = beta == 0 ? <f32>0 : f32.load(shifts);
+  normalizeRun(x, y, n, high, scale, shift - low * scale);
+}
+
+/** Elements of the run have a statistic each. */
+function normalizeEach(x: usize, y: usize, n: i32): void {
+  const means = firstTable(), roots = rootsTable(), step = parameterStep();
+  let j = pairsOf(n);
+  for (let i = 0; i < j; i += 2) {
+    const s = <usize>(statistic + i) << 3;
+    let value = f64x2.mul(f64x2.sub(pairAt(x, i), v128.load(means + s)), v128.load(roots + s));
+    if (gamma != 0) value = f64x2.mul(value, pairAt(gamma, parameter + i));
+    if (beta != 0) value = f64x2.add(value, pairAt(beta, parameter + i));
+    storePair(y, i, value);
+  }
+  for (let p = parameter + j * step; j < n; j++, p += step) {
+    let value = (valueAt(x, j) - at(means, statistic + j)) * at(roots, statistic + j);
+    if (gamma != 0) value *= valueAt(gamma, p);
+    if (beta != 0) value += valueAt(beta, p);
+    f32.store(y + (<usize>j << 2), <f32>value);
+  }
+}
+
+function backward(): void {
+  takeRoots();
+  if (!given || parameterCount > 0) sumGradients();
+  startWalk();
+  for (let i = 0, n = 0; i < size; i += n) {
+    n = takeRun();
+    const at = <usize>i << 2;
+    if (counts) {
+      if (r2 > 1) writeShared(at, n);
+      else writeEach(i, n);
+    } else if (dSum == 0) {
+      memory.fill(dx + at, 0, <usize>n << 2);
+    } else {
+      memory.copy(dx + at, dSum + at, <usize>n << 2);
+    }
+  }
+}
+
+/** Σ g / n (0 where nothing is centred) and Σ (g·xHat) / n of each statistic, and the gradients of the parameters. */
+function sumGradients(): void {
+  const slot = gradientsSlot();
+  useSums(slot);
+  emptySums(0, size);
+  startWalk();
+  for (let i = 0, n = 0; i < size; i += n) {
+    n = takeRun();
+    if (!counts) continue;
+    if (r2 > 1) sumShared(<usize>i << 2, n);
+    else sumEachGradient(i, n);
+  }
+  storeGradients(slot, <usize>sumsBytes());
+  // statistics that were given are constants
+  const levels = firstTable(), slopes = secondTable();
+  for (let s = 0, end = k1 * k2; s < end; s++) {
+    const n = max(1, at(countsTable(), s));
+    put(levels, s, given || mean == 0 ? 0 : at(levels, s) / n);
+    put(slopes, s, given ? 0 : at(slopes, s) / n);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function meansAt(statistic: i32): v128 {
+  return mean == 0 ? zero() : pairAt(mean, statistic);
+}
+
+// @ts-ignore: decorator
+@inline
+function isNear(statistic: i32): bool {
+  return isMeanNear(meanAt(statistic), f32.load(variance + (<usize>statistic << 2)));
+}
+
+/** The run shares a statistic. */
+function sumShared(offset: usize, n: i32): void {
+  const rstd = at(rootsTable(), statistic);
+  const m = meanAt(statistic);
+  const near = isNear(statistic);
+  addAt(countsTable(), statistic, <f64>n);
+  if (parameterCount > 0 && pr2 == 1) {
+    const p = <usize>parameter << 2;
+    const factors: usize = gamma == 0 ? 0 : gamma + p;
+    keepShort(1);
+    vectorSums(dy + offset, x + offset, n, m, <f32>rstd, near, factors, partialGamma + p, partialBeta + p);
+    addAt(firstTable(), statistic, sumDy);
+    addAt(secondTable(), statistic, sumDyX);
+    return;
+  }
+  runSums(dy + offset, x + offset, n, m, near);
+  const slope = sumDyX * rstd;
+  const g = parameterCount > 0 ? addToParameter(parameter, sumDy, slope) : 1;
+  addAt(firstTable(), statistic, g * sumDy);
+  addAt(secondTable(), statistic, g * slope);
+}
+
+/** Elements of the run have a statistic each. */
+function sumEachGradient(index: i32, n: i32): void {
+  const numbers = countsTable(), levels = firstTable(), slopes = secondTable(), roots = rootsTable(), step = parameterStep();
+  const one = f64x2.splat(1);
+  let j = pairsOf(n);
+  for (let i = 0; i < j; i += 2) {
+    const s = <usize>(statistic + i) << 3;
+    let g = pairAt(dy, index + i);
+    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), meansAt(statistic + i)), v128.load(roots + s));
+    if (parameterCount > 0) {
+      const p = parameter + i;
+      addPair(totalBeta, p, g);
+      addPair(totalGamma, p, f64x2.mul(g, xHat));
+      if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, p));
+    }
+    addPair(numbers, statistic + i, one);
+    addPair(levels, statistic + i, g);
+    addPair(slopes, statistic + i, f64x2.mul(g, xHat));
+  }
+  for (let p = parameter + j * step; j < n; j++, p += step) {
+    const s = statistic + j;
+    const u = valueAt(dy, index + j);
+    const xHat = (valueAt(x, index + j) - <f64>meanAt(s)) * at(roots, s);
+    const g = parameterCount > 0 ? u * addToParameter(p, u, u * xHat) : u;
+    addAt(numbers, s, 1);
+    addAt(levels, s, g);
+    addAt(slopes, s, g * xHat);
+  }
+}
+
+/** The run shares a statistic. */
+function writeShared(offset: usize, n: i32): void {
+  const rstd = at(rootsTable(), statistic);
+  const m = meanAt(statistic);
+  const near = isNear(statistic);
+  const level = <f32>(rstd * at(firstTable(), statistic));
+  const slope = <f32>(rstd * rstd * at(secondTable(), statistic));
+  const u = dy + offset, from = x + offset, to = dx + offset;
+  const more: usize = dSum == 0 ? 0 : dSum + offset;
+  const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
+  if (gamma != 0 && pr2 == 1) {
+    dxVector(u, from, to, n, m, <f32>rstd, slope, level, near, factors, more);
+    return;
+  }
+  const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(factors);
+  dxRun(u, from, to, n, m, <f32>scale, slope, level, near, more);
+}
+
+/** Elements of the run have a statistic each. */
+function writeEach(index: i32, n: i32): void {
+  const levels = firstTable(), slopes = secondTable(), roots = rootsTable(), step = parameterStep();
+  let j = pairsOf(n);
+  for (let i = 0; i < j; i += 2) {
+    const s = <usize>(statistic + i) << 3;
+    const rstd = v128.load(roots + s);
+    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), meansAt(statistic + i)), rstd);
+    let g = pairAt(dy, index + i);
+    if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, parameter + i));
+    g = f64x2.sub(f64x2.sub(g, v128.load(levels + s)), f64x2.mul(xHat, v128.load(slopes + s)));
+    let value = f64x2.mul(g, rstd);
+    if (dSum != 0) value = f64x2.add(value, pairAt(dSum, index + i));
+    storePair(dx, index + i, value);
+  }
+  for (let p = parameter + j * step; j < n; j++, p += step) {
+    const s = statistic + j;
+    const rstd = at(roots, s);
+    const xHat = (valueAt(x, index + j) - <f64>meanAt(s)) * rstd;
+    let g = valueAt(dy, index + j);
+    if (gamma != 0) g *= valueAt(gamma, p);
+    let value = (g - at(levels, s) - xHat * at(slopes, s)) * rstd;
+    if (dSum != 0) value += valueAt(dSum, index + j);
+    f32.store(dx + (<usize>(index + j) << 2), <f32>value);
+  }
+}
