@@ -317,10 +317,12 @@ describe.each(backends)("%s", (backend) => {
         [null, 4],
       ]),
     ).toThrow(
-      new TypeError("a normalization layer takes one input, got 2; join them first, or give each a layer"),
+      new TypeError(
+        "layerNorm: a normalization layer takes one input, got 2; join them first, or give each a layer",
+      ),
     );
     expect(() => layers.batchNormalization({ momentum: 5 })).toThrow(
-      new RangeError("BatchNormalization: momentum must be from 0 to 1 (the weight of the old value), got 5"),
+      new RangeError("batchNorm: momentum must be from 0 to 1 (the weight of the old value), got 5"),
     );
   });
 
@@ -330,10 +332,10 @@ describe.each(backends)("%s", (backend) => {
       "groupNorm: groups must divide the 8 channels of axis -1, got 5; 1, 2, 4, 8 would",
     );
     expect(build(layers.batchNormalization(), [null, null])).toThrow(
-      "BatchNormalization: axis -1 must have a known length, got input shape [null, null]; name another axis, or give the model's input a shape",
+      "BatchNormalization: the lengths of the axes that its weights are for must be known, got input shape [null, null]; name another axis, or give the model's input a shape",
     );
     expect(build(layers.layerNormalization({ axis: 4 }), [null, 3])).toThrow(
-      "LayerNormalization: axis must be a whole number from -2 to 1 for an array of 2 axes, got 4",
+      "layerNorm: axis must be a whole number from -2 to 1 for an array of 2 axes, got 4",
     );
     expect(() => layers.layerNormalization({ betaInitializer: "zeroes" })).toThrow(
       `LayerNormalization: betaInitializer must name one of TensorFlow.js's initializers, got "zeroes"`,

@@ -1,28 +1,23 @@
 /**
- * Layers with parameters, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out.
+ * Layers with weights, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out. One class
+ * serves every normalization; those that have a name of their own know how to be made.
  *
- * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance.
+ * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance, ...
  */
-import type { Values } from "../kernels/contract.js";
-import { updateRunning } from "../moments.js";
-import { batchNorm, type ChannelOptions } from "../norms/batch.js";
+import type { Mask } from "../mask.js";
+import { type BatchNormOptions, batchNorm, type ChannelOptions } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
-import { checkCount, type Norm } from "../norms/norm.js";
+import type { AffineOptions } from "../norms/norm.js";
+import type { Normalization, Weight } from "../norms/normalization.js";
 import { rmsNorm } from "../norms/rms.js";
-import { reducedSize, sameShape, sizeOf } from "../view.js";
+import { resolveAxis, sameShape, sizeOf } from "../view.js";
+import { type Applied, apply } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
-import type { Evenkeel, ForwardResult, Saved } from "./evenkeel.js";
+import type { Evenkeel } from "./evenkeel.js";
 
 export type StateDict = Record<string, Float32Array>;
-
-export interface AffineOptions {
-  /** A learned factor per parameter, at first 1. */
-  scale?: boolean;
-  /** A learned offset per parameter, at first 0. */
-  center?: boolean;
-}
 
 /** What a layer gives for x and a residual. Both are the caller's; the sum is kept (not copied) for `backward`. */
 export interface AddedAndNormalized<T extends PlainArray> {
@@ -32,25 +27,46 @@ export interface AddedAndNormalized<T extends PlainArray> {
   readonly sum: T;
 }
 
-/** What all layers share: gamma and beta, their gradients, and the last forward call. */
-export abstract class NormLayer {
-  /** float32 [parameters]; undefined where the layer has none. */
-  readonly gamma?: BackendArray;
-  readonly beta?: BackendArray;
-  /** Gradients of the last `backward`, to be read before the next one. */
-  dGamma?: Float32Array;
-  dBeta?: Float32Array;
+/** A normalization with its weights: any of them, made for inputs of these shapes (the batch axis may have any length). */
+export class Layer {
+  /** By name: what is trained, and state. */
+  readonly weights: Readonly<Record<string, BackendArray>>;
+  /** Of the last `backward`, by the names of the trained weights. */
+  gradients: Readonly<Record<string, Float32Array>> = {};
   protected training = true;
-  private saved?: Saved<PlainArray>;
+  private frozen = false;
+  private applied?: Applied<PlainArray>;
+  private readonly specified: Readonly<Record<string, Weight>>;
 
-  protected constructor(
+  constructor(
     protected readonly ek: Evenkeel,
-    readonly norm: Norm,
-    private readonly shape: readonly number[],
-    { scale = true, center = true }: AffineOptions,
+    readonly norm: Normalization,
+    ...shapes: readonly (readonly number[])[]
   ) {
-    if (scale) this.gamma = ek.array(shape, new Float32Array(sizeOf(shape)).fill(1));
-    if (center) this.beta = ek.array(shape, new Float32Array(sizeOf(shape)));
+    this.specified = norm.weights(...shapes);
+    this.weights = Object.fromEntries(
+      Object.entries(this.specified).map(([name, { shape, initial }]) => {
+        const values = typeof initial === "number" ? new Float32Array(sizeOf(shape)).fill(initial) : initial;
+        return [name, ek.array(shape, values)];
+      }),
+    );
+  }
+
+  /** float32 [parameters]; undefined where the layer has none. */
+  get gamma(): BackendArray | undefined {
+    return this.weights.gamma;
+  }
+
+  get beta(): BackendArray | undefined {
+    return this.weights.beta;
+  }
+
+  get dGamma(): Float32Array | undefined {
+    return this.gradients.gamma;
+  }
+
+  get dBeta(): Float32Array | undefined {
+    return this.gradients.beta;
   }
 
   train(): this {
@@ -63,46 +79,97 @@ export abstract class NormLayer {
     return this;
   }
 
-  /** y, of x's shape, where x lives. x is kept (not copied) for `backward`. */
-  forward<T extends PlainArray>(x: T): T;
-  /** x + residual and its y, in one pass: `{ y, sum } = norm.forward(branch, stream)` in a transformer's block. */
-  forward<T extends PlainArray>(x: T, residual: PlainArray): AddedAndNormalized<T>;
-  forward<T extends PlainArray>(x: T, residual?: PlainArray): T | AddedAndNormalized<T> {
-    this.forget();
-    const { parameterShape } = this.norm.plan(x.shape);
-    if (!sameShape(parameterShape, this.shape)) {
-      throw new RangeError(
-        `${this.norm.name}: this layer was made for [${this.shape.join(", ")}], got x of shape [${x.shape.join(", ")}], ` +
-          `which has [${parameterShape.join(", ")}] there`,
-      );
+  /**
+   * Holds what is kept between calls: the layer goes on as in evaluation, through `train()` too, until `unfreeze()`. What is
+   * trained still is.
+   */
+  freeze(): this {
+    this.frozen = true;
+    return this;
+  }
+
+  unfreeze(): this {
+    this.frozen = false;
+    return this;
+  }
+
+  /** Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. */
+  resetState(): void {
+    for (const [name, { trained, initial }] of Object.entries(this.specified)) {
+      const { data } = this.weights[name];
+      if (trained) continue;
+      if (typeof initial === "number") data.fill(initial);
+      else data.set(initial);
     }
-    const { y, sum, saved } = this.run(x, residual);
-    this.saved = saved;
+  }
+
+  /** y, of x's shape, where x lives. Inputs are kept (not copied) for `backward`. */
+  forward<T extends PlainArray>(x: T, residual?: undefined, mask?: Mask): T;
+  /** x + residual and its y, in one pass: `{ y, sum } = norm.forward(branch, stream)` in a transformer's block. */
+  forward<T extends PlainArray>(x: T, residual: PlainArray, mask?: Mask): AddedAndNormalized<T>;
+  forward<T extends PlainArray>(x: T, residual?: PlainArray, mask?: Mask): T | AddedAndNormalized<T> {
+    const { y, sum } = this.call([x], { residual, mask });
     return sum ? { y, sum } : y;
   }
 
-  /**
-   * dx for the last `forward`, which is the residual's gradient too; gamma's and beta's gradients are left in `dGamma`
-   * and `dBeta`. `dSum`, of the shape of x, is the gradient that comes back along the residual path; it is added to dx.
-   */
-  backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
-    if (!this.saved) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
-    const { dx, dGamma, dBeta } = this.ek.backward(this.saved as Saved<T>, dy, dSum);
-    this.dGamma = dGamma && taken(dGamma);
-    this.dBeta = dBeta && taken(dBeta);
-    return dx;
+  /** The same for a normalization of more inputs, such as x and a condition, or of more outputs (`more`). */
+  call<T extends PlainArray>(
+    inputs: readonly [T, ...PlainArray[]],
+    { residual, mask }: { residual?: PlainArray; mask?: Mask } = {},
+  ): Applied<T> {
+    this.forget();
+    const { norm } = this;
+    const asked = norm.weights(...inputs.map(({ shape }) => shape));
+    for (const [name, { shape }] of Object.entries(this.specified)) {
+      if (sameShape(asked[name]?.shape ?? [], shape)) continue;
+      throw new RangeError(
+        `${norm.name}: this layer was made for [${shape.join(", ")}], got x of shape [${inputs[0].shape.join(", ")}], ` +
+          `which has [${asked[name]?.shape.join(", ")}] there`,
+      );
+    }
+    const applied = apply(this.ek, norm, inputs, this.weights, {
+      training: this.training && !this.frozen,
+      mask,
+      residual,
+      warn(message) {
+        throw new RangeError(message);
+      },
+    });
+    try {
+      this.keep(applied.state);
+    } catch (error) {
+      applied.release();
+      for (const array of [applied.y, applied.sum]) if (array instanceof BackendArray) array.dispose();
+      throw error;
+    }
+    this.applied = applied as Applied<PlainArray>;
+    return applied;
   }
 
-  /** Copies of the parameters, and of what else the layer keeps. */
+  /**
+   * dx for the last `forward`, which is the residual's gradient too; those of the weights are left in `gradients`. `dSum`,
+   * of the shape of x, is the gradient that comes back along the residual path; it is added to dx.
+   */
+  backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
+    if (!this.applied) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
+    const { dx, weights } = this.applied.backward(dy, { dSum });
+    this.applied = undefined;
+    this.gradients = Object.fromEntries(
+      Object.entries(weights).map(([name, gradient]) => [name, taken(gradient)]),
+    );
+    return dx as T;
+  }
+
+  /** Copies of the weights. */
   stateDict(): StateDict {
     return Object.fromEntries(
-      Object.entries(this.state()).map(([name, values]) => [name, Float32Array.from(values)]),
+      Object.entries(this.weights).map(([name, { data }]) => [name, Float32Array.from(data)]),
     );
   }
 
   /** @throws RangeError where a name is missing or unknown, or a length differs; then nothing is changed. */
   loadStateDict(state: StateDict): void {
-    const own = this.state();
+    const own = this.weights;
     const unknown = Object.keys(state).filter((name) => !(name in own));
     const missing = Object.keys(own).filter((name) => !(name in state));
     if (unknown.length > 0 || missing.length > 0) {
@@ -111,42 +178,37 @@ export abstract class NormLayer {
           `missing: ${missing.join(", ") || "none"}; unknown: ${unknown.join(", ") || "none"}`,
       );
     }
-    for (const [name, values] of Object.entries(own)) {
-      if (state[name].length === values.length) continue;
+    for (const [name, { size }] of Object.entries(own)) {
+      if (state[name].length === size) continue;
       throw new RangeError(
-        `${this.norm.name}: loadStateDict expected ${values.length} values for ${name}, got ${state[name].length}`,
+        `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${state[name].length}`,
       );
     }
-    for (const [name, values] of Object.entries(own)) values.set(state[name]);
+    for (const [name, { data }] of Object.entries(own)) data.set(state[name]);
   }
 
   /** Releases the layer's arrays. */
   dispose(): void {
     this.forget();
-    this.gamma?.dispose();
-    this.beta?.dispose();
+    for (const array of Object.values(this.weights)) array.dispose();
   }
 
-  protected run<T extends PlainArray>(x: T, residual?: PlainArray): ForwardResult<T> {
-    return this.ek.forward(this.norm, x, { gamma: this.gamma, beta: this.beta, residual });
-  }
-
-  /** The values themselves, by their names in a state dict. */
-  protected state(): Record<string, Values> {
-    const state: Record<string, Values> = {};
-    if (this.gamma) state.gamma = this.gamma.data;
-    if (this.beta) state.beta = this.beta.data;
-    return state;
-  }
-
-  /** Measured statistics belong to the layer; given ones, x and the sum do not. */
-  private forget(): void {
-    const { saved } = this;
-    this.saved = undefined;
-    if (!saved || saved.given) return;
-    for (const statistic of [saved.mean, saved.variance]) {
-      if (statistic instanceof BackendArray) statistic.dispose();
+  /** All of it, or, where a value is not finite, nothing. */
+  private keep(state: Readonly<Record<string, PlainArray>>): void {
+    for (const [name, { data }] of Object.entries(state)) {
+      const bad = data.findIndex((value) => !Number.isFinite(value));
+      if (bad < 0) continue;
+      throw new RangeError(
+        `${this.norm.name}: x has a value that is not finite, or too large to square, in channel ${bad} (of ${name}); what the layer ` +
+          "keeps was left as it was; look for a learning rate that is too high or a bad example in this batch",
+      );
     }
+    for (const [name, { data }] of Object.entries(state)) this.weights[name].data.set(data);
+  }
+
+  private forget(): void {
+    this.applied?.release();
+    this.applied = undefined;
   }
 }
 
@@ -163,130 +225,54 @@ export interface FeatureLayerOptions extends AffineOptions {
 }
 
 /** Layer normalization over the trailing axes, whose lengths are `shape`. */
-export class LayerNorm extends NormLayer {
-  constructor(
-    ek: Evenkeel,
-    shape: number | readonly number[],
-    { epsilon, ...affine }: FeatureLayerOptions = {},
-  ) {
+export class LayerNorm extends Layer {
+  constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
     const lengths = featureShape("LayerNorm", shape);
-    super(ek, layerNorm({ axis: trailing(lengths), epsilon }), lengths, affine);
+    super(ek, layerNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
 
 /** RMS normalization over the trailing axes, whose lengths are `shape`; no beta unless `center` is set. */
-export class RMSNorm extends NormLayer {
-  constructor(
-    ek: Evenkeel,
-    shape: number | readonly number[],
-    { epsilon, center = false, scale }: FeatureLayerOptions = {},
-  ) {
+export class RMSNorm extends Layer {
+  constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
     const lengths = featureShape("RMSNorm", shape);
-    super(ek, rmsNorm({ axis: trailing(lengths), epsilon }), lengths, { scale, center });
+    super(ek, rmsNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
 
 /** Group normalization. */
-export class GroupNorm extends NormLayer {
+export class GroupNorm extends Layer {
   constructor(
     ek: Evenkeel,
     groups: number,
     channels: number,
     options: Omit<GroupNormOptions, "groups"> & AffineOptions = {},
   ) {
-    const { axis, epsilon, ...affine } = options;
-    super(ek, groupNorm({ groups, axis, epsilon }), featureShape("GroupNorm", channels), affine);
+    super(ek, groupNorm({ ...options, groups }), channelShape("GroupNorm", channels, options.axis));
   }
 }
 
 /** Instance normalization; without gamma and beta unless they are asked for, as in PyTorch. */
-export class InstanceNorm extends NormLayer {
+export class InstanceNorm extends Layer {
   constructor(ek: Evenkeel, channels: number, options: ChannelOptions & AffineOptions = {}) {
-    const { axis, epsilon, scale = false, center = false } = options;
-    super(ek, instanceNorm({ axis, epsilon }), featureShape("InstanceNorm", channels), { scale, center });
+    const norm = instanceNorm({ scale: false, center: false, ...options });
+    super(ek, norm, channelShape("InstanceNorm", channels, options.axis));
   }
-}
-
-export interface BatchNormOptions extends ChannelOptions, AffineOptions {
-  /** Weight of the old running value. Default 0.9 (ONNX, MXNet; PyTorch's momentum 0.1 is the same). */
-  momentum?: number;
-  /** What the running variance is made of: the biased variance (default), or count/(count − 1) times it, as in PyTorch. */
-  runningVariance?: "biased" | "unbiased";
 }
 
 /** Batch normalization: the batch's statistics in training, running ones in evaluation. */
-export class BatchNorm extends NormLayer {
-  /** float32 [channels]. */
-  readonly runningMean: Float32Array;
-  readonly runningVariance: Float32Array;
-  private readonly momentum: number;
-  private readonly unbiased: boolean;
-
+export class BatchNorm extends Layer {
   constructor(ek: Evenkeel, channels: number, options: BatchNormOptions = {}) {
-    const { axis, epsilon, momentum = 0.9, runningVariance = "biased", ...affine } = options;
-    if (!(momentum >= 0 && momentum <= 1)) {
-      throw new RangeError(
-        `BatchNorm: momentum must be from 0 to 1 (the weight of the old value), got ${momentum}`,
-      );
-    }
-    if (runningVariance !== "biased" && runningVariance !== "unbiased") {
-      throw new RangeError(
-        `BatchNorm: runningVariance must be "biased" or "unbiased", got "${runningVariance}"`,
-      );
-    }
-    super(ek, batchNorm({ axis, epsilon }), featureShape("BatchNorm", channels), affine);
-    this.momentum = momentum;
-    this.unbiased = runningVariance === "unbiased";
-    this.runningMean = new Float32Array(channels);
-    this.runningVariance = new Float32Array(channels).fill(1);
+    super(ek, batchNorm(options), channelShape("BatchNorm", channels, options.axis));
   }
 
-  /** @throws RangeError, and leaves the running statistics as they were, where a batch is not finite or has one value per channel. */
-  protected override run<T extends PlainArray>(x: T, residual?: PlainArray): ForwardResult<T> {
-    const { gamma, beta } = this;
-    if (!this.training) {
-      return this.ek.forward(this.norm, x, {
-        gamma,
-        beta,
-        mean: this.runningMean,
-        variance: this.runningVariance,
-        residual,
-      });
-    }
-    const plan = this.norm.plan(x.shape);
-    checkCount(
-      "BatchNorm",
-      plan,
-      "train on larger batches, call eval(), or use layer or group normalization",
-    );
-    const result = super.run(x, residual);
-    const count = reducedSize(plan.statistics);
-    const correction = this.unbiased ? count / (count - 1) : 1;
-    const { mean, variance } = result as { mean: T; variance: T };
-    const { runningMean, runningVariance } = this;
-    const bad = updateRunning(
-      runningMean,
-      runningVariance,
-      mean.data,
-      variance.data,
-      this.momentum,
-      correction,
-    );
-    if (bad >= 0) {
-      for (const array of [result.y, result.sum, mean, variance]) {
-        if (array instanceof BackendArray) array.dispose();
-      }
-      throw new RangeError(
-        `BatchNorm: x has a value that is not finite, or too large to square, in channel ${bad}; the running statistics ` +
-          "were left as they were; look for a learning rate that is too high or a bad example in this batch",
-      );
-    }
-    return result;
+  /** float32 [channels]. */
+  get runningMean(): Float32Array {
+    return this.weights.runningMean.data as Float32Array;
   }
 
-  protected override state(): Record<string, Values> {
-    const { runningMean, runningVariance } = this;
-    return { ...super.state(), runningMean, runningVariance };
+  get runningVariance(): Float32Array {
+    return this.weights.runningVariance.data as Float32Array;
   }
 }
 
@@ -296,6 +282,15 @@ function featureShape(layer: string, shape: number | readonly number[]): readonl
     throw new RangeError(`${layer}: expected whole lengths of at least 1, got [${lengths.join(", ")}]`);
   }
   return lengths;
+}
+
+/** An example's shape with so many channels on their axis; the other lengths are of no matter. */
+function channelShape(layer: string, channels: number, axis = -1): number[] {
+  const [length] = featureShape(layer, channels);
+  const rank = Math.max(3, axis < 0 ? -axis : axis + 1);
+  const shape = new Array<number>(rank).fill(2);
+  shape[resolveAxis(layer, axis, rank)] = length;
+  return shape;
 }
 
 /** The last axes, as many as there are lengths, counted from the end. */

@@ -2,12 +2,23 @@
  * Batch normalization: statistics of each channel over the batch and all positions, parameters per channel.
  *
  *     training:     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
- *     evaluation:   the same with running statistics in place of the batch's
+ *     evaluation:   the same with running statistics (running.ts) in place of the batch's
  *
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
-import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, keepingLast, type Norm, planOf } from "./norm.js";
+import { reducedSize, resolveAxis, sizeOf } from "../view.js";
+import {
+  type AffineOptions,
+  affineWeights,
+  checkEpsilon,
+  checkShape,
+  keepingLast,
+  type Norm,
+  planOf,
+} from "./norm.js";
+import { type Normalization, normalization } from "./normalization.js";
+import type { Operand, Ops } from "./ops.js";
+import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
 
 export interface ChannelOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
@@ -16,17 +27,76 @@ export interface ChannelOptions {
   epsilon?: number;
 }
 
-/** @throws RangeError for an epsilon below 0; its `plan` throws for an axis that the array does not have. */
-export function batchNorm({ axis = -1, epsilon = 1e-5 }: ChannelOptions = {}): Norm {
-  checkEpsilon("batchNorm", epsilon);
-  return {
+export interface BatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {}
+
+/** @throws RangeError for options out of range; its `plan` throws for an axis that the array does not have. */
+export const batchNorm = normalization(
+  {
     name: "batchNorm",
-    epsilon,
-    centered: true,
-    plan: keepingLast((shape) => {
-      checkShape("batchNorm", shape, 2, "batch and channels");
-      const channels = [resolveAxis("batchNorm", axis, shape.length)];
-      return planOf(shape, shape, channels, channels);
-    }),
-  };
+    title: "Batch normalization",
+    summary: "each channel over the batch and its positions; the usual one of convolutional networks",
+    paper: "Ioffe & Szegedy 2015, arXiv 1502.03167",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-5, ...options }: BatchNormOptions) => {
+    checkEpsilon("batchNorm", epsilon);
+    const running = checkRunning("batchNorm", options);
+    const norm: Norm = { name: "batchNorm", epsilon, centered: true, plan: channelPlan("batchNorm", axis) };
+    return {
+      ...norm,
+      handles: { mask: true, residual: true },
+      weights(shape: readonly number[]) {
+        const { parameterShape } = norm.plan(shape);
+        return { ...affineWeights(parameterShape, options), ...runningWeights(parameterShape, running) };
+      },
+      apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual, warn }) {
+        if (!training) {
+          const { runningMean: mean, runningVariance: variance } = state;
+          const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
+          return { y, sum };
+        }
+        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        if (mean === undefined || variance === undefined)
+          throw new Error("batchNorm: the host measured nothing");
+        if (single("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
+        const count = counted(ops, norm, x, mask);
+        return { y, sum, state: track(ops, state, { mean, variance, count }, running) };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
+  },
+);
+
+/** Channels are kept, everything else is reduced. */
+export function channelPlan(norm: string, axis: number): Norm["plan"] {
+  return keepingLast((shape) => {
+    checkShape(norm, shape, 2, "batch and channels");
+    const channels = [resolveAxis(norm, axis, shape.length)];
+    return planOf(shape, shape, channels, channels);
+  });
+}
+
+/** How many values stand behind each statistic. */
+export function counted<T>(ops: Ops<T>, norm: Norm, x: T, mask: T | undefined): Operand<T> {
+  const count = reducedSize(norm.plan(ops.shape(x)).statistics);
+  if (mask === undefined) return count;
+  const shape = ops.shape(mask);
+  const unmasked = ops.sum(ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0), [
+    ...shape.keys(),
+  ]);
+  return ops.mul(ops.reshape(unmasked, [1]), count / sizeOf(shape));
+}
+
+/** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */
+export function single(
+  name: string,
+  norm: Norm,
+  shape: readonly number[],
+  warn: ((message: string) => void) | undefined,
+): boolean {
+  if (reducedSize(norm.plan(shape).statistics) > 1) return false;
+  warn?.(
+    `${name}: a training batch of shape [${shape.join(", ")}] has one value per channel, so that y is beta, and the running ` +
+      "statistics were left as they were; train on larger batches, or use layer or group normalization",
+  );
+  return true;
 }

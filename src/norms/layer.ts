@@ -7,7 +7,7 @@
  * have their shape. RMS normalization (rms.ts) is the same without the mean.
  */
 import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, keepingLast, type Norm, type Plan, planOf } from "./norm.js";
+import { checkEpsilon, checkShape, coreNorm, keepingLast, type Plan, planOf } from "./norm.js";
 
 export interface LayerNormOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
@@ -17,15 +17,19 @@ export interface LayerNormOptions {
 }
 
 /** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
-export function layerNorm({ axis = -1, epsilon = 1e-5 }: LayerNormOptions = {}): Norm {
-  checkEpsilon("layerNorm", epsilon);
-  return {
+export const layerNorm = coreNorm(
+  {
     name: "layerNorm",
-    epsilon,
-    centered: true,
-    plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)),
-  };
-}
+    title: "Layer normalization",
+    summary: "each example over its features; the usual one of transformers and recurrent networks",
+    paper: "Ba, Kiros & Hinton 2016, arXiv 1607.06450",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+    checkEpsilon("layerNorm", epsilon);
+    return { epsilon, centered: true, plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)) };
+  },
+);
 
 /** The plan of a norm over the features of each example. */
 export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {

@@ -1,8 +1,10 @@
 /**
- * What every norm file gives: a description of a normalization, from which the views of any array follow.
- * Pure: it holds no array, calls no kernel and knows no host.
+ * The one operation's description: a source of statistics, and the views of any array. The norm files whose formula is
+ * this operation alone give it themselves; the others call it.
  */
+
 import { sameShape, sizeOf, type View, viewOf } from "../view.js";
+import { type About, type Factory, type Normalization, normalization, trained } from "./normalization.js";
 
 export interface Norm {
   /** As it is called in errors: `layerNorm`, `batchNorm`, ... */
@@ -27,6 +29,40 @@ export interface Plan {
   readonly parameterShape: readonly number[];
   /** The order of axes in which the views hold, where they do not hold for the array as it lies. */
   readonly order?: readonly number[];
+}
+
+/** Which parameters a layer of the norm learns. */
+export interface AffineOptions {
+  /** A factor per parameter, gamma, at first 1. */
+  scale?: boolean;
+  /** An offset per parameter, beta, at first 0. */
+  center?: boolean;
+}
+
+/** A norm that is the operation itself, with gamma and beta. */
+export function coreNorm<O>(
+  about: About,
+  describe: (options: O) => Omit<Norm, "name">,
+  defaults: Required<AffineOptions> = { scale: true, center: true },
+): Factory<O & AffineOptions, Norm & Normalization> {
+  return normalization(about, (options: O & AffineOptions) => {
+    const norm: Norm = { name: about.name, ...describe(options) };
+    const affine = { ...defaults, ...options };
+    return {
+      ...norm,
+      handles: { mask: true, residual: true },
+      weights: (shape: readonly number[]) => affineWeights(norm.plan(shape).parameterShape, affine),
+      apply(ops, [x], { gamma, beta }, { mask, residual }) {
+        const { y, sum } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        return { y, sum };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
+  });
+}
+
+/** gamma and beta of this shape, those that are wanted. */
+export function affineWeights(shape: readonly number[], { scale = true, center = true }: AffineOptions) {
+  return { ...(scale && { gamma: trained(shape, 1) }), ...(center && { beta: trained(shape, 0) }) };
 }
 
 /** A norm's `plan` that keeps its last result: a network asks for the same shape over and over. */
@@ -64,6 +100,29 @@ export function planOf(
     parameterShape,
     order,
   };
+}
+
+/**
+ * The view that a mask of this shape is kept by, or undefined where it must be broadcast to all of x first: where its axes
+ * alternate too often for a view, or the plan moves axes.
+ * @throws RangeError for a shape that is not that of x with axes of length 1, or left out at the end
+ */
+export function maskViewOf(norm: string, plan: Plan, mask: readonly number[]): View | undefined {
+  checkHasShape(norm, "mask", mask);
+  const { shape, order } = plan;
+  if (mask.length > shape.length || mask.some((length, axis) => length !== 1 && length !== shape[axis])) {
+    throw new RangeError(
+      `${norm}: mask must have the shape of x, [${shape.join(", ")}], with axes of length 1 or left out at the end, ` +
+        `got [${mask.join(", ")}]; give length 1 to each axis that it does not tell apart`,
+    );
+  }
+  const kept = [...mask.keys()].filter((axis) => mask[axis] !== 1);
+  return order ? undefined : viewOf(shape, kept);
+}
+
+/** Where nothing is reduced: one value per element. */
+export function wholeView(size: number): View {
+  return { k1: 1, r1: 1, k2: size, r2: 1 };
 }
 
 /**

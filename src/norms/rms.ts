@@ -6,15 +6,20 @@
  * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts.
  */
 import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, keepingLast, type Norm } from "./norm.js";
+import { checkEpsilon, coreNorm, keepingLast } from "./norm.js";
 
-/** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
-export function rmsNorm({ axis = -1, epsilon = 1e-5 }: LayerNormOptions = {}): Norm {
-  checkEpsilon("rmsNorm", epsilon);
-  return {
+/** No beta unless `center` is set. Throws RangeError for an epsilon below 0; its `plan` for axes that the array does not have. */
+export const rmsNorm = coreNorm(
+  {
     name: "rmsNorm",
-    epsilon,
-    centered: false,
-    plan: keepingLast((shape) => planFeatures("rmsNorm", shape, axis)),
-  };
-}
+    title: "RMS normalization",
+    summary: "layer normalization without the mean; the usual one of large language models",
+    paper: "Zhang & Sennrich 2019, arXiv 1910.07467",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+    checkEpsilon("rmsNorm", epsilon);
+    return { epsilon, centered: false, plan: keepingLast((shape) => planFeatures("rmsNorm", shape, axis)) };
+  },
+  { scale: true, center: false },
+);

@@ -1,21 +1,10 @@
 /** One call that puts everything in place. */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn } from "@tensorflow/tfjs-layers";
+import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
 import { batchNorm } from "../norms/batch.js";
 import { layerNorm } from "../norms/layer.js";
-import {
-  type AffineState,
-  apply,
-  applyBatch,
-  BatchNormalization,
-  type BatchState,
-  channelAxis,
-  GroupNormalization,
-  InstanceNormalization,
-  LayerNormalization,
-  RMSNormalization,
-} from "./layers.js";
+import { applyLayer, layerClasses } from "./layers.js";
 import { fusedKernels, useFused } from "./operation.js";
 import { compileTraining, registerTrainingKernels } from "./training.js";
 import { isThreaded, type WasmBackend } from "./wasm-backend.js";
@@ -56,30 +45,50 @@ export async function install(): Promise<Installed> {
   return { backend, fused: false, trainingKernels: [], reason };
 }
 
-interface BuiltInState {
+/** What TensorFlow.js's own layers hold. */
+interface BuiltIn {
   readonly axis: number | number[];
   readonly epsilon: number;
+  readonly gamma?: LayerVariable | null;
+  readonly beta?: LayerVariable | null;
 }
 
-/** Their state has the names of ours, so what they do when called can be ours too. The names keep those of users. */
+interface BuiltInBatch extends BuiltIn {
+  readonly momentum: number;
+  readonly movingMean: LayerVariable;
+  readonly movingVariance: LayerVariable;
+}
+
+/** Their state is what ours is, so what they do when called can be ours too. The names keep those of users. */
 function useInBuiltInLayers(): void {
   const layer = prototypeOf(builtIn.layerNormalization({ name: "evenkeel_probe" }));
-  layer.call = function (this: AffineState & BuiltInState, inputs) {
-    return apply(this, layerNorm({ axis: this.axis, epsilon: this.epsilon }), inputs);
+  layer.call = function (this: BuiltIn, inputs, { mask }) {
+    const { axis, epsilon, gamma, beta } = this;
+    return applyLayer(
+      layerNorm({ axis, epsilon }),
+      [inputs].flat(),
+      { gamma, beta },
+      { training: false, mask },
+    );
   };
   const batch = prototypeOf(builtIn.batchNormalization({ name: "evenkeel_probe" }));
-  batch.call = function (this: BatchState & BuiltInState, inputs, { training = false }) {
-    return applyBatch(
-      this,
-      batchNorm({ axis: channelAxis("BatchNormalization", this.axis), epsilon: this.epsilon }),
-      inputs,
-      training,
+  batch.call = function (this: BuiltInBatch, inputs, { training = false, mask }) {
+    const { axis, epsilon, momentum, gamma, beta, movingMean, movingVariance } = this;
+    return applyLayer(
+      batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta }),
+      [inputs].flat(),
+      { gamma, beta, runningMean: movingMean, runningVariance: movingVariance },
+      { training, mask },
     );
   };
 }
 
 interface Callable {
-  call(this: unknown, inputs: tf.Tensor | tf.Tensor[], options: { training?: boolean }): tf.Tensor;
+  call(
+    this: unknown,
+    inputs: tf.Tensor | tf.Tensor[],
+    options: { training?: boolean; mask?: tf.Tensor },
+  ): tf.Tensor | tf.Tensor[];
 }
 
 function prototypeOf(layer: object): Callable {
@@ -88,17 +97,9 @@ function prototypeOf(layer: object): Callable {
 
 /** By Keras's names, under which models are saved, and by those of TensorFlow Addons. */
 function registerLayers(): void {
-  for (const layer of [
-    LayerNormalization,
-    RMSNormalization,
-    GroupNormalization,
-    InstanceNormalization,
-    BatchNormalization,
-  ]) {
-    tf.serialization.registerClass(layer);
-  }
+  for (const layer of layerClasses) tf.serialization.registerClass(layer);
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
-  for (const layer of [GroupNormalization, InstanceNormalization]) {
-    classNameMap[`Addons>${layer.className}`] = classNameMap[layer.className];
+  for (const name of ["GroupNormalization", "InstanceNormalization"]) {
+    classNameMap[`Addons>${name}`] = classNameMap[name];
   }
 }

@@ -1,19 +1,22 @@
 /**
- * Normalization layers with the names, options and defaults of Keras, serializable as Keras layers are.
+ * Normalization layers with the names, options and defaults of Keras, serializable as Keras layers are. One class serves
+ * every normalization of the catalog.
  *
  *     import { layers } from "evenkeel/tfjs";
  *     model.add(layers.groupNormalization({ groups: 8 }));
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn, InputSpec, type LayerVariable } from "@tensorflow/tfjs-layers";
-import { updateRunning } from "../moments.js";
-import { batchNorm } from "../norms/batch.js";
-import { groupNorm } from "../norms/group.js";
-import { instanceNorm } from "../norms/instance.js";
-import { layerNorm } from "../norms/layer.js";
-import type { Norm } from "../norms/norm.js";
-import { rmsNorm } from "../norms/rms.js";
-import { resolveAxis } from "../view.js";
+import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
+import { type Catalog, catalog } from "../norms/catalog.js";
+import {
+  type About,
+  type ApplyResult,
+  type Factory,
+  type Normalization,
+  run,
+  type Weight,
+} from "../norms/normalization.js";
+import { resolveAxis, sameShape } from "../view.js";
 import {
   type Constraint,
   constraint,
@@ -24,160 +27,82 @@ import {
   regularizer,
   saved,
 } from "./keras-objects.js";
-import { fusedKernels, type Normalized, normalize } from "./operation.js";
+import { fusedKernels } from "./operation.js";
+import { tfOps } from "./ops.js";
 
 type LayerArgs = NonNullable<ConstructorParameters<typeof builtIn.Layer>[0]>;
 type Shape = (number | null)[];
+type Config = tf.serialization.ConfigDict;
 
-export interface AffineArgs extends LayerArgs {
-  /** Added to the variance inside the root. Default 1e-3. */
-  epsilon?: number;
-  /** Learn an offset, beta. Default true. */
-  center?: boolean;
-  /** Learn a factor, gamma. Default true. */
-  scale?: boolean;
-  betaInitializer?: Option<Initializer>;
-  gammaInitializer?: Option<Initializer>;
-  betaRegularizer?: Option<Regularizer>;
-  gammaRegularizer?: Option<Regularizer>;
-  betaConstraint?: Option<Constraint>;
-  gammaConstraint?: Option<Constraint>;
-}
+/** What Keras has an option for, for each weight of a layer, by the weight's name: gamma, beta, movingMean, ... */
+export type WeightArgs = {
+  [weight: `${string}Initializer`]: Option<Initializer> | undefined;
+  [weight: `${string}Regularizer`]: Option<Regularizer> | null | undefined;
+  [weight: `${string}Constraint`]: Option<Constraint> | null | undefined;
+};
 
-export interface LayerNormalizationArgs extends AffineArgs {
-  /** The axis, or axes, of the features. Default −1. */
+/** Options of a layer: those of its normalization, of Keras's weights, and of any layer. */
+export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
+  /** Of the channels, or features; a list of one, as Keras saves it, is the same. */
   axis?: number | number[];
+  /** What is kept between calls (running statistics) stays as it is, in training too; apart from `trainable`. */
+  frozen?: boolean;
+} & WeightArgs &
+  LayerArgs;
+
+/** What Keras has otherwise than we, or already. */
+interface Convention {
+  readonly className?: string;
+  /** Defaults of options. */
+  readonly defaults?: Config;
+  /** Initializers, by Keras's names, that a saved layer always mentions. */
+  readonly initializers?: Readonly<Record<string, string>>;
+  /** The name of a weight's variable, where it is not the weight's. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Makes what Keras's options mean. */
+  make?(options: Config): Normalization;
 }
 
-export interface RMSNormalizationArgs extends LayerArgs {
-  axis?: number | number[];
-  /** Default 1e-6. */
-  epsilon?: number;
-}
+const AFFINE = { gamma: "ones", beta: "zeros" };
+const usual = { axis: -1, epsilon: 1e-3, center: true, scale: true };
+const conventions: { readonly [K in keyof Catalog]?: Convention } = {
+  layerNorm: { defaults: usual, initializers: AFFINE },
+  rmsNorm: {
+    className: "RMSNormalization",
+    defaults: { axis: -1, epsilon: 1e-6 },
+    initializers: { gamma: "ones" },
+    variables: { gamma: "scale" },
+  },
+  batchNorm: {
+    defaults: { ...usual, momentum: 0.99 },
+    initializers: { ...AFFINE, movingMean: "zeros", movingVariance: "ones" },
+  },
+  groupNorm: {
+    defaults: { ...usual, groups: 32 },
+    initializers: AFFINE,
+    // -1 is Keras's name for a group per channel
+    make: (options) => (options.groups === -1 ? catalog.instanceNorm : catalog.groupNorm)(options),
+  },
+  instanceNorm: { defaults: usual, initializers: AFFINE },
+};
 
-export interface ChannelArgs extends AffineArgs {
-  /** The axis of the channels; a list of one, as Keras saves it, is the same. Default −1. */
-  axis?: number | number[];
-}
+/** Keras's names for running statistics. */
+const kerasName = (weight: string) => weight.replace(/^running/, "moving");
+const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-export interface GroupNormalizationArgs extends ChannelArgs {
-  /** How many groups; −1 is one channel each. Default 32. */
-  groups?: number;
-}
-
-export interface BatchNormalizationArgs extends ChannelArgs {
-  /** Weight of the old moving value. Default 0.99. */
-  momentum?: number;
-  movingMeanInitializer?: Option<Initializer>;
-  movingVarianceInitializer?: Option<Initializer>;
-}
-
-/** What a layer reads when it is called. TensorFlow.js's own layers have the same names for it. */
-export interface AffineState {
-  readonly gamma?: LayerVariable | null;
-  readonly beta?: LayerVariable | null;
-}
-
-export interface BatchState extends AffineState {
-  readonly movingMean: LayerVariable;
-  readonly movingVariance: LayerVariable;
-  readonly momentum: number;
-}
-
-/** gamma and beta, flat: Keras's weights have the order of `axis` as it was given, ours that of the axes. */
-function affineOf({ gamma, beta }: AffineState) {
-  const flat = (weight?: LayerVariable | null) => {
-    const values = weight?.read();
-    return values && values.rank > 1 ? tf.reshape(values, [-1]) : values;
-  };
-  return { gamma: flat(gamma), beta: flat(beta) };
-}
-
-/** What a normalization layer does when it is called. */
-export function apply(state: AffineState, norm: Norm, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-  return tf.tidy(() => normalize(norm, oneTensor(inputs), affineOf(state)).y);
-}
-
-/** The same for batch normalization: in training it takes the batch's statistics and moves the moving ones. */
-export function applyBatch(
-  state: BatchState,
-  norm: Norm,
-  inputs: tf.Tensor | tf.Tensor[],
-  training: boolean,
-): tf.Tensor {
-  return tf.tidy(() => {
-    const x = oneTensor(inputs);
-    const affine = affineOf(state);
-    const { movingMean, movingVariance } = state;
-    if (!training) {
-      return normalize(norm, x, { ...affine, mean: movingMean.read(), variance: movingVariance.read() }).y;
-    }
-    const { y, mean, variance } = normalize(norm, x, affine) as Required<Normalized>;
-    if (x.size > mean.size) moveStatistics(state, mean, variance);
-    else warnOfSingleValues(x.shape);
-    return y;
-  });
-}
-
-/** moving = momentum·moving + (1 − momentum)·batch; unchanged, in every channel, by a batch that is not finite. */
-function moveStatistics(
-  { movingMean, movingVariance, momentum }: BatchState,
-  mean: tf.Tensor,
-  variance: tf.Tensor,
-): void {
-  // where values are at hand, without asking a GPU for them, one loop costs less than a dozen operations
-  if (fusedKernels(tf.backend())) {
-    const values = (tensor: tf.Tensor) => tensor.dataSync<"float32">();
-    const [oldMean, oldVariance] = [values(movingMean.read()), values(movingVariance.read())];
-    if (updateRunning(oldMean, oldVariance, values(mean), values(variance), momentum, 1) >= 0) return;
-    movingMean.write(tf.tensor1d(oldMean));
-    movingVariance.write(tf.tensor1d(oldVariance));
-    return;
-  }
-  const finite = tf.all(tf.isFinite(tf.add(mean, variance)));
-  const move = (moving: LayerVariable, batch: tf.Tensor) => {
-    const old = moving.read();
-    moving.write(tf.where(finite, tf.add(old, tf.mul(tf.sub(batch, old), 1 - momentum)), old));
-  };
-  move(movingMean, mean);
-  move(movingVariance, variance);
-}
-
-let warned = false;
-
-/** As in Keras y is beta then; unlike there, the variance of 0 does not enter the moving variance. */
-function warnOfSingleValues(shape: number[]): void {
-  if (warned) return;
-  warned = true;
-  console.warn(
-    `batchNormalization: a training batch of shape [${shape.join(", ")}] has one value per channel, so its output is beta; ` +
-      "the moving statistics were left as they were. Leave such batches out, or use layer or group normalization",
-  );
-}
-
-function oneTensor(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-  return Array.isArray(inputs) ? only(inputs) : inputs;
-}
-
-function oneShape(shape: Shape | Shape[]): Shape {
-  return Array.isArray(shape[0]) ? only(shape as Shape[]) : (shape as Shape);
-}
-
-function only<T>(inputs: T[]): T {
-  if (inputs.length === 1) return inputs[0];
-  throw new TypeError(
-    `a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
-  );
-}
-
-/** The axis of the channels. Keras saves it as a list of one. */
-export function channelAxis(layer: string, axis: number | number[]): number {
-  const [one, ...more] = typeof axis === "number" ? [axis] : axis;
-  if (one !== undefined && more.length === 0) return one;
-  throw new TypeError(
-    `${layer}: axis must be a single one, that of the channels, got [${[axis].flat().join(", ")}]`,
-  );
-}
+const LAYER_ARGS = [
+  "inputShape",
+  "batchInputShape",
+  "batchSize",
+  "dtype",
+  "inputDType",
+  "name",
+  "trainable",
+  "weights",
+  // what TensorFlow.js adds to a config that it reads
+  "customObjects",
+];
+const WEIGHT_ARG = /^(.+)(Initializer|Regularizer|Constraint)$/;
 
 interface Made {
   initializer?: Initializer;
@@ -185,230 +110,331 @@ interface Made {
   constraint?: Constraint;
 }
 
-/** gamma and beta: what they are made by, and what is done to them. */
-abstract class NormalizationLayer extends builtIn.Layer implements AffineState {
-  readonly axis: number | number[];
-  readonly epsilon: number;
-  readonly center: boolean;
-  readonly scale: boolean;
-  gamma: LayerVariable | null = null;
-  beta: LayerVariable | null = null;
-  private readonly makes: Record<"beta" | "gamma", Made>;
+/** A layer of one normalization. */
+export abstract class NormalizationLayer extends builtIn.Layer {
+  readonly normalization: Normalization;
+  /** What it learns and keeps, by our names (gamma, runningMean, ...), once it is built. */
+  readonly variables: Record<string, LayerVariable> = {};
+  /** Where true, what is kept between calls stays as it is, in training too; apart from `trainable`. */
+  frozen: boolean;
+  private readonly options: Config;
+  private readonly makes: Record<string, Made> = {};
+  private specified: Readonly<Record<string, Weight>> = {};
 
-  protected constructor(args: AffineArgs & { axis?: number | number[] }) {
-    super(args);
-    const name = this.getClassName();
-    this.axis = args.axis ?? -1;
-    this.epsilon = args.epsilon ?? 1e-3;
-    this.center = args.center ?? true;
-    this.scale = args.scale ?? true;
-    this.makes = {
-      beta: {
-        initializer: initializer(name, "betaInitializer", args.betaInitializer ?? "zeros"),
-        regularizer: regularizer(name, "betaRegularizer", args.betaRegularizer),
-        constraint: constraint(name, "betaConstraint", args.betaConstraint),
-      },
-      gamma: {
-        initializer: initializer(name, "gammaInitializer", args.gammaInitializer ?? "ones"),
-        regularizer: regularizer(name, "gammaRegularizer", args.gammaRegularizer),
-        constraint: constraint(name, "gammaConstraint", args.gammaConstraint),
-      },
-    };
+  protected constructor(
+    private readonly factory: Factory<object>,
+    private readonly convention: Convention,
+    args: NormalizationArgs,
+  ) {
+    super(args as LayerArgs);
+    const { frozen = false, ...options } = { ...convention.defaults, ...optionsOf(args) };
+    this.frozen = frozen as boolean;
+    this.options = options;
+    this.normalization = (convention.make ?? factory)(
+      ownOptions(this.getClassName(), factory.about, options),
+    );
+    this.readWeightArgs(args as Record<string, unknown>);
     this.supportsMasking = true;
   }
 
-  protected abstract norm(): Norm;
-
   override build(inputShape: Shape | Shape[]): void {
-    const shape = oneShape(inputShape);
-    const axes = typeof this.axis === "number" ? [this.axis] : this.axis;
-    const lengths = axes.map((axis) => {
-      const length = shape[resolveAxis(this.getClassName(), axis, shape.length)];
-      if (length !== null) return length;
-      throw new RangeError(
-        `${this.getClassName()}: axis ${axis} must have a known length, got input shape [${shape.map(String).join(", ")}]; ` +
-          "name another axis, or give the model's input a shape",
+    const shapes = listed(inputShape);
+    checkInputs(this.factory.about, shapes);
+    this.specified = this.weightsFor(shapes);
+    for (const [name, { shape, initial, trained }] of Object.entries(this.specified)) {
+      const { convention } = this;
+      const made = this.makes[kerasName(name)] ?? {};
+      const start =
+        made.initializer ?? initializers.constant({ value: typeof initial === "number" ? initial : 0 });
+      const variable = this.addWeight(
+        convention.variables?.[name] ?? snake(kerasName(name)),
+        this.inOrder(shapes[0], shape),
+        "float32",
+        start,
+        made.regularizer,
+        trained,
+        made.constraint,
       );
+      if (typeof initial !== "number" && !made.initializer) {
+        fill(variable, shape, initial);
+      }
+      this.variables[name] = variable;
+    }
+    this.inputSpec = shapes.map((shape, i) => {
+      const lengths = i === 0 ? this.axesOf(shape).map((axis) => [axis, shape[axis]]) : [];
+      return new InputSpec({ ndim: shape.length, axes: Object.fromEntries(lengths) });
     });
-    // refuses what does not fit now, not at the first batch; an unknown length may be any, 2 for one
-    this.norm().plan(shape.map((length) => length ?? 2));
-    if (this.scale) this.gamma = this.affineWeight(this.gammaName, lengths, this.makes.gamma);
-    if (this.center) this.beta = this.affineWeight("beta", lengths, this.makes.beta);
-    const named = axes.map((axis) => resolveAxis(this.getClassName(), axis, shape.length));
-    const lengthOf = Object.fromEntries(named.map((axis, i) => [axis, lengths[i]]));
-    this.inputSpec = [new InputSpec({ ndim: shape.length, axes: lengthOf })];
     super.build(inputShape);
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[], _options: { training?: boolean }): tf.Tensor {
+  override call(
+    inputs: tf.Tensor | tf.Tensor[],
+    { training = false, mask }: { training?: boolean; mask?: tf.Tensor | (tf.Tensor | null)[] | null } = {},
+  ): tf.Tensor | tf.Tensor[] {
     this.constrain();
-    return apply(this, this.norm(), inputs);
+    const tensors = [inputs].flat();
+    checkInputs(this.factory.about, tensors);
+    return applyLayer(this.normalization, tensors, this.variables, {
+      training: training && !this.frozen,
+      mask: (Array.isArray(mask) ? mask[0] : mask) ?? undefined,
+    });
+  }
+
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
+    const shapes = listed(inputShape);
+    const { normalization } = this;
+    if (!normalization.outputs) return shapes[0];
+    // lengths that follow an unknown one are unknown too
+    const [some, others] = STAND_INS.map((length) => normalization.outputs?.(...known(shapes, length)) ?? []);
+    const outputs = some.map((shape, i) =>
+      shape.map((length, axis) => (length === others[i][axis] ? length : null)),
+    );
+    return outputs.length === 1 ? outputs[0] : outputs;
+  }
+
+  override getConfig(): Config {
+    const config: Config = { ...super.getConfig(), ...this.options, ...(this.frozen && { frozen: true }) };
+    for (const [weight, { initializer, regularizer, constraint }] of Object.entries(this.makes)) {
+      config[`${weight}Initializer`] = saved(initializer);
+      if (weight.startsWith("moving")) continue;
+      config[`${weight}Regularizer`] = saved(regularizer);
+      config[`${weight}Constraint`] = saved(constraint);
+    }
+    return config;
+  }
+
+  /** Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. */
+  resetState(): void {
+    for (const [name, { trained, initial, shape }] of Object.entries(this.specified)) {
+      if (!trained) fill(this.variables[name], shape, initial);
+    }
+  }
+
+  /** The axes that `axis` names, in its order. */
+  private axesOf(shape: Shape): number[] {
+    const axes = [this.options.axis ?? []].flat() as number[];
+    return axes.map((axis) => resolveAxis(this.getClassName(), axis, shape.length));
+  }
+
+  /** The shape of a weight that has the axes of `axis`: Keras gives them the order that they are named in. */
+  private inOrder(input: Shape, shape: readonly number[]): number[] {
+    const axes = this.axesOf(input);
+    const ours = [...axes].sort((a, b) => a - b).map((axis) => input[axis] ?? 0);
+    return sameShape(ours, shape) ? axes.map((axis) => input[axis] ?? 0) : [...shape];
+  }
+
+  /** Weights for inputs of these shapes, which may not depend on lengths that are not known. */
+  private weightsFor(shapes: Shape[]) {
+    const [some, others] = STAND_INS.map(
+      (length) => () => this.normalization.weights(...known(shapes, length)),
+    );
+    const unknown = () =>
+      new RangeError(
+        `${this.getClassName()}: the lengths of the axes that its weights are for must be known, got input shape ` +
+          `${shapes.map((shape) => `[${shape.map(String).join(", ")}]`).join(", ")}; name another axis, or give the model's input a shape`,
+      );
+    let first: ReturnType<typeof some>;
+    try {
+      first = some();
+    } catch (error) {
+      if (!shapes.some((shape) => shape.slice(1).includes(null))) throw error;
+      try {
+        others();
+      } catch {
+        throw error;
+      }
+      throw unknown();
+    }
+    const second = others();
+    if (Object.keys(first).some((name) => !sameShape(first[name].shape, second[name].shape))) throw unknown();
+    return first;
+  }
+
+  private readWeightArgs(args: Record<string, unknown>): void {
+    const layer = this.getClassName();
+    for (const [weight, usual] of Object.entries(this.convention.initializers ?? {})) {
+      this.makes[weight] = { initializer: initializer(layer, `${weight}Initializer`, usual) };
+    }
+    for (const [name, option] of Object.entries(args)) {
+      const [, weight, kind] = WEIGHT_ARG.exec(name) ?? [];
+      if (!weight || option === null || option === undefined) continue;
+      this.makes[weight] ??= {};
+      const made = this.makes[weight];
+      if (kind === "Initializer") made.initializer = initializer(layer, name, option as Option<Initializer>);
+      if (kind === "Regularizer") made.regularizer = regularizer(layer, name, option as Option<Regularizer>);
+      if (kind === "Constraint") made.constraint = constraint(layer, name, option as Option<Constraint>);
+    }
   }
 
   /** TensorFlow.js constrains a weight when it is written, but not after a training step: so here, before each use. */
-  protected constrain(): void {
-    for (const name of ["gamma", "beta"] as const) {
-      const weight = this[name];
+  private constrain(): void {
+    for (const [name, variable] of Object.entries(this.variables)) {
       // a clone, since writing a variable to itself does nothing
-      if (!weight || !this.makes[name].constraint) continue;
+      if (!this.makes[kerasName(name)]?.constraint) continue;
       tf.tidy(() => {
-        weight.write(tf.clone(weight.read()));
+        variable.write(tf.clone(variable.read()));
       });
     }
   }
-
-  override getConfig(): tf.serialization.ConfigDict {
-    const { axis, epsilon, center, scale } = this;
-    const { beta, gamma } = this.makes;
-    return {
-      ...super.getConfig(),
-      ...{ axis, epsilon, center, scale },
-      betaInitializer: saved(beta.initializer),
-      gammaInitializer: saved(gamma.initializer),
-      betaRegularizer: saved(beta.regularizer),
-      gammaRegularizer: saved(gamma.regularizer),
-      betaConstraint: saved(beta.constraint),
-      gammaConstraint: saved(gamma.constraint),
-    };
-  }
-
-  /** The name of the factor among the layer's weights. */
-  protected get gammaName(): string {
-    return "gamma";
-  }
-
-  private affineWeight(
-    name: string,
-    lengths: number[],
-    { initializer, regularizer, constraint }: Made,
-  ): LayerVariable {
-    return this.addWeight(name, lengths, "float32", initializer, regularizer, true, constraint);
-  }
 }
 
-/** Layer normalization (Ba, Kiros & Hinton 2016). */
-export class LayerNormalization extends NormalizationLayer {
-  static readonly className: string = "LayerNormalization";
+/** What an unknown length may be: whatever follows from it differs between the two. */
+const STAND_INS = [2, 64];
 
-  constructor(args: LayerNormalizationArgs = {}) {
-    super(args);
-  }
-
-  protected norm(): Norm {
-    return layerNorm({ axis: this.axis, epsilon: this.epsilon });
-  }
+function known(shapes: Shape[], length: number): number[][] {
+  return shapes.map((shape) => shape.map((one) => one ?? length));
 }
 
-/** RMS normalization (Zhang & Sennrich 2019): a factor, which Keras calls `scale`, and no offset. */
-export class RMSNormalization extends NormalizationLayer {
-  static readonly className: string = "RMSNormalization";
-
-  constructor(args: RMSNormalizationArgs = {}) {
-    super({ ...args, epsilon: args.epsilon ?? 1e-6, center: false });
-  }
-
-  protected norm(): Norm {
-    return rmsNorm({ axis: this.axis, epsilon: this.epsilon });
-  }
-
-  protected override get gammaName(): string {
-    return "scale";
-  }
+function listed(shape: Shape | Shape[]): Shape[] {
+  return Array.isArray(shape[0]) ? (shape as Shape[]) : [shape as Shape];
 }
 
-/** Group normalization (Wu & He 2018). */
-export class GroupNormalization extends NormalizationLayer {
-  static readonly className: string = "GroupNormalization";
-  readonly groups: number;
-
-  constructor(args: GroupNormalizationArgs = {}) {
-    super({ ...args, axis: channelAxis("GroupNormalization", args.axis ?? -1) });
-    this.groups = args.groups ?? 32;
-  }
-
-  protected norm(): Norm {
-    const channels = { axis: this.axis as number, epsilon: this.epsilon };
-    return this.groups === -1 ? instanceNorm(channels) : groupNorm({ groups: this.groups, ...channels });
-  }
-
-  override getConfig(): tf.serialization.ConfigDict {
-    return { ...super.getConfig(), groups: this.groups };
-  }
+function optionsOf(args: object): Config {
+  return Object.fromEntries(
+    Object.entries(args).filter(
+      ([name, value]) => !LAYER_ARGS.includes(name) && !WEIGHT_ARG.test(name) && value !== undefined,
+    ),
+  );
 }
 
-/** Instance normalization (Ulyanov, Vedaldi & Lempitsky 2016), with the defaults of TensorFlow Addons. */
-export class InstanceNormalization extends NormalizationLayer {
-  static readonly className: string = "InstanceNormalization";
-
-  constructor(args: ChannelArgs = {}) {
-    super({ ...args, axis: channelAxis("InstanceNormalization", args.axis ?? -1) });
-  }
-
-  protected norm(): Norm {
-    return instanceNorm({ axis: this.axis as number, epsilon: this.epsilon });
-  }
+/** Options as the norm file has them: Keras saves a single axis as a list. */
+function ownOptions(layer: string, { name }: About, options: Config): Config {
+  const { axis } = options;
+  if (!Array.isArray(axis) || name === "layerNorm" || name === "rmsNorm") return options;
+  if (axis.length === 1) return { ...options, axis: axis[0] };
+  throw new TypeError(`${layer}: axis must be a single one, that of the channels, got [${axis.join(", ")}]`);
 }
 
-/**
- * Batch normalization (Ioffe & Szegedy 2015): the batch's statistics in training, moving ones otherwise. As in
- * TensorFlow.js, and other than in Keras, a layer with `trainable = false` still takes the batch's in training.
- */
-export class BatchNormalization extends NormalizationLayer implements BatchState {
-  static readonly className: string = "BatchNormalization";
-  readonly momentum: number;
-  // made by `build`
-  movingMean!: LayerVariable;
-  movingVariance!: LayerVariable;
-  private readonly movingInitializers: { mean?: Initializer; variance?: Initializer };
+function checkInputs({ name, takes }: About, inputs: readonly unknown[]): void {
+  if (inputs.length === 1 || takes === "condition") return;
+  throw new TypeError(
+    `${name}: a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
+  );
+}
 
-  constructor(args: BatchNormalizationArgs = {}) {
-    super({ ...args, axis: channelAxis("BatchNormalization", args.axis ?? -1) });
-    const name = this.getClassName();
-    this.momentum = args.momentum ?? 0.99;
-    if (!(this.momentum >= 0 && this.momentum <= 1)) {
-      throw new RangeError(
-        `${name}: momentum must be from 0 to 1 (the weight of the old value), got ${args.momentum}`,
-      );
+/** What a normalization layer does when it is called; what it keeps is written to its variables. */
+export function applyLayer(
+  normalization: Normalization,
+  inputs: tf.Tensor[],
+  variables: Readonly<Record<string, LayerVariable | null | undefined>>,
+  { training, mask }: { training: boolean; mask?: tf.Tensor },
+): tf.Tensor | tf.Tensor[] {
+  return tf.tidy(() => {
+    const held: Record<string, tf.Tensor> = {};
+    for (const [name, variable] of Object.entries(variables)) {
+      if (!variable) continue;
+      const values = variable.read();
+      // several axes have the order that Keras names them in, and are one in ours
+      const axes = (name === "gamma" || name === "beta") && values.rank > 1;
+      held[name] = axes ? tf.reshape(values, [-1]) : values;
     }
-    this.movingInitializers = {
-      mean: initializer(name, "movingMeanInitializer", args.movingMeanInitializer ?? "zeros"),
-      variance: initializer(name, "movingVarianceInitializer", args.movingVarianceInitializer ?? "ones"),
-    };
-  }
+    const { y, more, state } = apply(normalization, inputs, held, { training, mask });
+    if (state) keep(state, variables);
+    return more ? [y, ...more] : y;
+  });
+}
 
-  protected norm(): Norm {
-    return batchNorm({ axis: this.axis as number, epsilon: this.epsilon });
+/** Any normalization as a function. Weights that are left out have their initial values. */
+export function apply(
+  normalization: Normalization,
+  inputs: tf.Tensor | readonly tf.Tensor[],
+  weights: Readonly<Record<string, tf.Tensor>> = {},
+  { training = true, mask, residual }: { training?: boolean; mask?: tf.Tensor; residual?: tf.Tensor } = {},
+): ApplyResult<tf.Tensor> {
+  const tensors = Array.isArray(inputs) ? (inputs as readonly tf.Tensor[]) : [inputs as tf.Tensor];
+  const all: Record<string, tf.Tensor> = { ...weights };
+  for (const [name, { shape, initial }] of Object.entries(
+    normalization.weights(...tensors.map((x) => x.shape)),
+  )) {
+    all[name] ??= filled(shape, initial);
   }
+  return run(tfOps, normalization, tensors, all, { training, mask, residual, warn });
+}
 
-  override build(inputShape: Shape | Shape[]): void {
-    super.build(inputShape);
-    const shape = oneShape(inputShape);
-    const channels = [shape[resolveAxis(this.getClassName(), this.axis as number, shape.length)]];
-    const { mean, variance } = this.movingInitializers;
-    this.movingMean = this.addWeight("moving_mean", channels, "float32", mean, undefined, false);
-    this.movingVariance = this.addWeight("moving_variance", channels, "float32", variance, undefined, false);
+function fill(variable: LayerVariable, shape: readonly number[], initial: Weight["initial"]): void {
+  tf.tidy(() => {
+    variable.write(filled(shape, initial));
+  });
+}
+
+function filled(shape: readonly number[], initial: Weight["initial"]): tf.Tensor {
+  if (typeof initial === "number") return tf.fill([...shape], initial);
+  return tf.tensor(Float32Array.from(initial), [...shape]);
+}
+
+/** Unchanged, all of it, where a batch is not finite. */
+function keep(
+  state: Readonly<Record<string, tf.Tensor>>,
+  variables: Readonly<Record<string, LayerVariable | null | undefined>>,
+): void {
+  // where values are at hand, without asking a GPU for them, a look costs less than operations
+  if (fusedKernels(tf.backend())) {
+    const finite = Object.values(state).every((tensor) => tensor.dataSync().every(Number.isFinite));
+    if (finite) for (const [name, tensor] of Object.entries(state)) variables[name]?.write(tensor);
+    return;
   }
-
-  override call(inputs: tf.Tensor | tf.Tensor[], { training = false }: { training?: boolean }): tf.Tensor {
-    this.constrain();
-    return applyBatch(this, this.norm(), inputs, training);
-  }
-
-  override getConfig(): tf.serialization.ConfigDict {
-    return {
-      ...super.getConfig(),
-      momentum: this.momentum,
-      movingMeanInitializer: saved(this.movingInitializers.mean),
-      movingVarianceInitializer: saved(this.movingInitializers.variance),
-    };
+  const sums = Object.values(state).map((tensor) => tf.sum(tensor));
+  const finite = tf.isFinite(tf.addN(sums));
+  for (const [name, tensor] of Object.entries(state)) {
+    const variable = variables[name];
+    if (variable) variable.write(tf.where(finite, tensor, variable.read()));
   }
 }
 
-/** Factories, as in `tf.layers`. */
-export const layers = {
-  layerNormalization: (args?: LayerNormalizationArgs) => new LayerNormalization(args),
-  rmsNormalization: (args?: RMSNormalizationArgs) => new RMSNormalization(args),
-  batchNormalization: (args?: BatchNormalizationArgs) => new BatchNormalization(args),
-  groupNormalization: (args?: GroupNormalizationArgs) => new GroupNormalization(args),
-  instanceNormalization: (args?: ChannelArgs) => new InstanceNormalization(args),
+const warned = new Set<string>();
+
+/** Once for each kind of normalization. */
+function warn(message: string): void {
+  const [name] = message.split(":");
+  if (warned.has(name)) return;
+  warned.add(name);
+  console.warn(message);
+}
+
+/** As Keras calls a normalization: `layerNorm` is layerNormalization. */
+type LayerName<K extends string> = K extends `${infer Start}Norm`
+  ? `${Start}Normalization`
+  : K extends `${infer Start}norm`
+    ? `${Start}normalization`
+    : K;
+
+type OptionsOf<F> = F extends (options?: infer O) => unknown ? NonNullable<O> : never;
+
+type Layers = {
+  [K in keyof Catalog as LayerName<K>]: (
+    args?: NormalizationArgs<OptionsOf<Catalog[K]>>,
+  ) => NormalizationLayer;
 };
+
+type LayerClass = tf.serialization.SerializableConstructor<NormalizationLayer> &
+  (new (
+    args?: NormalizationArgs,
+  ) => NormalizationLayer);
+
+function layerClass(name: keyof Catalog): LayerClass {
+  const layer = layerName(name);
+  return class extends NormalizationLayer {
+    static readonly className: string =
+      conventions[name]?.className ?? layer[0].toUpperCase() + layer.slice(1);
+
+    constructor(args: NormalizationArgs = {}) {
+      super(catalog[name] as Factory<object>, conventions[name] ?? {}, args);
+    }
+  };
+}
+
+function layerName(name: string): string {
+  return name.replace(/norm$/i, (end) => `${end}alization`);
+}
+
+const classes = Object.fromEntries(
+  (Object.keys(catalog) as (keyof Catalog)[]).map((name) => [layerName(name), layerClass(name)]),
+);
+
+/** The classes, for a registry of them. */
+export const layerClasses = Object.values(classes);
+
+/** Factories, as in `tf.layers`: of every normalization, by the names of Keras. */
+export const layers = Object.fromEntries(
+  Object.entries(classes).map(([name, Class]) => [name, (args?: NormalizationArgs) => new Class(args)]),
+) as unknown as Layers;

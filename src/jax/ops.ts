@@ -1,0 +1,135 @@
+/**
+ * Formulas (src/norms/ops.ts) in jax-js. Its arrays are counted and its functions use their arguments up: here every use
+ * takes a reference of its own, and what was made on the way is given back at the end.
+ */
+import { lax, nn, numpy as np } from "@jax-js/jax";
+import { composedNormalize } from "../norms/composed.js";
+import type { Norm } from "../norms/norm.js";
+import type { NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
+
+export type JaxArray = np.Array;
+
+export class JaxOps implements Ops<JaxArray> {
+  private readonly made: JaxArray[] = [];
+
+  /** Gives back what was made, and these; not the results, of which the caller holds references. */
+  release(inputs: readonly JaxArray[]): void {
+    for (const array of [...this.made, ...inputs]) array.dispose();
+    this.made.length = 0;
+  }
+
+  shape(x: JaxArray): readonly number[] {
+    return x.shape;
+  }
+
+  constant(values: ArrayLike<number>, shape: readonly number[]): JaxArray {
+    return this.keep(np.array(Float32Array.from(values)).reshape([...shape]));
+  }
+
+  add(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.add(ref(a), ref(b)));
+  }
+
+  sub(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.subtract(ref(a), ref(b)));
+  }
+
+  mul(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.multiply(ref(a), ref(b)));
+  }
+
+  div(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.divide(ref(a), ref(b)));
+  }
+
+  max(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.maximum(ref(a), ref(b)));
+  }
+
+  min(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.minimum(ref(a), ref(b)));
+  }
+
+  greater(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.greater(ref(a), ref(b)).astype(np.float32));
+  }
+
+  where(condition: JaxArray, a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
+    return this.keep(np.where(np.notEqual(condition.ref, 0), ref(a), ref(b)));
+  }
+
+  abs(x: JaxArray): JaxArray {
+    return this.keep(np.abs(x.ref));
+  }
+
+  exp(x: JaxArray): JaxArray {
+    return this.keep(np.exp(x.ref));
+  }
+
+  sqrt(x: JaxArray): JaxArray {
+    return this.keep(np.sqrt(x.ref));
+  }
+
+  tanh(x: JaxArray): JaxArray {
+    return this.keep(np.tanh(x.ref));
+  }
+
+  sigmoid(x: JaxArray): JaxArray {
+    return this.keep(nn.sigmoid(x.ref));
+  }
+
+  erf(x: JaxArray): JaxArray {
+    return this.keep(lax.erf(x.ref));
+  }
+
+  pow(x: JaxArray, exponent: number): JaxArray {
+    return this.keep(np.power(x.ref, exponent));
+  }
+
+  sum(x: JaxArray, axes: readonly number[]): JaxArray {
+    return this.keep(np.sum(x.ref, [...axes], { keepdims: true }));
+  }
+
+  matMul(a: JaxArray, b: JaxArray): JaxArray {
+    return this.keep(np.matmul(a.ref, b.ref));
+  }
+
+  reshape(x: JaxArray, shape: readonly number[]): JaxArray {
+    return this.keep(x.ref.reshape([...shape]));
+  }
+
+  transpose(x: JaxArray, order: readonly number[]): JaxArray {
+    return this.keep(np.transpose(x.ref, [...order]));
+  }
+
+  slice(x: JaxArray, axis: number, from: number, to: number): JaxArray {
+    const places = x.shape.map((_, one): [] | [number, number] => (one === axis ? [from, to] : []));
+    return this.keep(x.ref.slice(...places));
+  }
+
+  concat(parts: readonly JaxArray[], axis: number): JaxArray {
+    return this.keep(
+      np.concatenate(
+        parts.map((part) => part.ref),
+        axis,
+      ),
+    );
+  }
+
+  stop(x: JaxArray): JaxArray {
+    return this.keep(lax.stopGradient(x.ref) as JaxArray);
+  }
+
+  normalize(norm: Norm, x: JaxArray, operands?: NormalizeOperands<JaxArray>): NormalizeResult<JaxArray> {
+    return composedNormalize(this, norm, x, operands);
+  }
+
+  private keep(array: JaxArray): JaxArray {
+    this.made.push(array);
+    return array;
+  }
+}
+
+function ref(operand: Operand<JaxArray>): JaxArray | number {
+  return typeof operand === "number" ? operand : operand.ref;
+}

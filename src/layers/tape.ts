@@ -1,0 +1,501 @@
+/**
+ * Formulas (src/norms/ops.ts) without a framework: operations on plain arrays that remember how they were made, so that
+ * gradients can be carried back through them. The one operation goes to the backend's kernels; the others are loops in
+ * the precision of the backend, with sums in float64.
+ */
+import type { Values } from "../kernels/contract.js";
+import type { Norm } from "../norms/norm.js";
+import type { NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
+import { sameShape, sizeOf } from "../view.js";
+import { BackendArray, type PlainArray } from "./array.js";
+import type { Evenkeel } from "./evenkeel.js";
+
+/** An array in a formula, and how a gradient of it is handed on to what it was made from. */
+export interface Node {
+  readonly array: PlainArray;
+  /** Of the loss; there once something was handed back. */
+  gradient?: PlainArray;
+  /** Hands the gradient on; absent for inputs and constants. */
+  back?(gradient: PlainArray): void;
+  /** Whether a gradient that comes here goes anywhere. */
+  readonly wanted: boolean;
+}
+
+export class Tape implements Ops<Node> {
+  private readonly nodes: Node[] = [];
+  /** Arrays of the backend that calls made on the way. */
+  private readonly made: BackendArray[] = [];
+  private readonly precision: Float32ArrayConstructor | Float64ArrayConstructor;
+
+  constructor(private readonly ek: Evenkeel) {
+    this.precision = ek.backend === "reference" ? Float64Array : Float32Array;
+  }
+
+  /** What a gradient is wanted of. */
+  input(array: PlainArray): Node {
+    return { array, wanted: true };
+  }
+
+  /** What none is wanted of. */
+  fixed(array: PlainArray): Node {
+    return { array, wanted: false };
+  }
+
+  constant(values: ArrayLike<number>, shape: readonly number[]): Node {
+    return { array: { shape, data: this.precision.from(values) }, wanted: false };
+  }
+
+  /** Carries gradients from these results back to the inputs, whose `gradient` holds them afterwards. */
+  backward(results: readonly (readonly [Node, PlainArray | undefined])[]): void {
+    for (const [node, gradient] of results) if (gradient) this.handTo(node, gradient);
+    for (const node of [...this.nodes].reverse()) {
+      if (node.gradient && node.back) node.back(node.gradient);
+    }
+  }
+
+  /** Releases what was made on the way, except for what is given out. */
+  release(...except: readonly (PlainArray | undefined)[]): void {
+    for (const array of this.made) if (!except.includes(array)) array.dispose();
+    this.made.length = 0;
+    this.nodes.length = 0;
+  }
+
+  shape(x: Node): readonly number[] {
+    return x.array.shape;
+  }
+
+  add(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => p + q,
+      () => 1,
+      () => 1,
+    );
+  }
+
+  sub(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => p - q,
+      () => 1,
+      () => -1,
+    );
+  }
+
+  mul(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => p * q,
+      (_, q) => q,
+      (p) => p,
+    );
+  }
+
+  div(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => p / q,
+      (_, q) => 1 / q,
+      (p, q) => -p / (q * q),
+    );
+  }
+
+  max(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => Math.max(p, q),
+      (p, q) => (p >= q ? 1 : 0),
+      (p, q) => (p >= q ? 0 : 1),
+    );
+  }
+
+  min(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.pairs(
+      a,
+      b,
+      (p, q) => Math.min(p, q),
+      (p, q) => (p <= q ? 1 : 0),
+      (p, q) => (p <= q ? 0 : 1),
+    );
+  }
+
+  greater(a: Operand<Node>, b: Operand<Node>): Node {
+    return this.stop(
+      this.pairs(
+        a,
+        b,
+        (p, q) => (p > q ? 1 : 0),
+        () => 0,
+        () => 0,
+      ),
+    );
+  }
+
+  where(condition: Node, a: Operand<Node>, b: Operand<Node>): Node {
+    const [yes, no] = [this.node(a), this.node(b)];
+    const shape = broadcast(broadcast(condition.array.shape, yes.array.shape), no.array.shape);
+    const [ofCondition, ofYes, ofNo] = [condition, yes, no].map(({ array }) => places(array.shape, shape));
+    const holds = condition.array.data;
+    const taken = Uint8Array.from({ length: sizeOf(shape) }, (_, i) =>
+      holds[ofCondition ? ofCondition[i] : i] === 0 ? 0 : 1,
+    );
+    const [ifSo, ifNot] = [yes.array.data, no.array.data];
+    const data = this.values(taken.length, (i) =>
+      taken[i] ? ifSo[ofYes ? ofYes[i] : i] : ifNot[ofNo ? ofNo[i] : i],
+    );
+    return this.from({ shape, data }, [yes, no], ({ data: gradient }) => {
+      this.gather(yes, ofYes, taken.length, (i) => (taken[i] ? gradient[i] : 0));
+      this.gather(no, ofNo, taken.length, (i) => (taken[i] ? 0 : gradient[i]));
+    });
+  }
+
+  abs(x: Node): Node {
+    return this.each(x, Math.abs, Math.sign);
+  }
+
+  exp(x: Node): Node {
+    return this.each(x, Math.exp, (_, y) => y);
+  }
+
+  sqrt(x: Node): Node {
+    return this.each(x, Math.sqrt, (_, y) => 0.5 / y);
+  }
+
+  tanh(x: Node): Node {
+    return this.each(x, Math.tanh, (_, y) => 1 - y * y);
+  }
+
+  sigmoid(x: Node): Node {
+    return this.each(
+      x,
+      (p) => 1 / (1 + Math.exp(-p)),
+      (_, y) => y * (1 - y),
+    );
+  }
+
+  erf(x: Node): Node {
+    return this.each(x, erf, (p) => (2 / Math.sqrt(Math.PI)) * Math.exp(-p * p));
+  }
+
+  pow(x: Node, exponent: number): Node {
+    return this.each(
+      x,
+      (p) => p ** exponent,
+      (p) => exponent * p ** (exponent - 1),
+    );
+  }
+
+  sum(x: Node, axes: readonly number[]): Node {
+    const shape = x.array.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+    const to = places(shape, x.array.shape);
+    const sums = new Float64Array(sizeOf(shape));
+    const { data } = x.array;
+    for (let i = 0; i < data.length; i++) sums[to ? to[i] : i] += data[i];
+    return this.from({ shape, data: this.precision.from(sums) }, [x], ({ data: gradient }) =>
+      this.give(x, (i) => gradient[to ? to[i] : i]),
+    );
+  }
+
+  matMul(a: Node, b: Node): Node {
+    const [[m, k], [, n]] = [a.array.shape, b.array.shape];
+    const [left, right] = [a, b].map(({ array }) => array.data.slice());
+    const data = product(
+      m,
+      k,
+      n,
+      (i, l) => left[i * k + l],
+      (l, j) => right[l * n + j],
+    );
+    return this.from({ shape: [m, n], data: this.precision.from(data) }, [a, b], ({ data: gradient }) => {
+      const ofLeft = product(
+        m,
+        n,
+        k,
+        (i, j) => gradient[i * n + j],
+        (j, l) => right[l * n + j],
+      );
+      const ofRight = product(
+        k,
+        m,
+        n,
+        (l, i) => left[i * k + l],
+        (i, j) => gradient[i * n + j],
+      );
+      this.give(a, (i) => ofLeft[i]);
+      this.give(b, (i) => ofRight[i]);
+    });
+  }
+
+  reshape(x: Node, shape: readonly number[]): Node {
+    return this.from({ shape, data: x.array.data.slice() }, [x], ({ data }) => this.give(x, (i) => data[i]));
+  }
+
+  transpose(x: Node, order: readonly number[]): Node {
+    const { shape, data } = x.array;
+    const moved = order.map((axis) => shape[axis]);
+    const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
+    const source = walk(
+      moved,
+      order.map((axis) => strides[axis]),
+    );
+    return this.from(
+      { shape: moved, data: this.values(data.length, (i) => data[source[i]]) },
+      [x],
+      ({ data: gradient }) => {
+        const back = new Float64Array(gradient.length);
+        for (let i = 0; i < back.length; i++) back[source[i]] = gradient[i];
+        this.give(x, (i) => back[i]);
+      },
+    );
+  }
+
+  slice(x: Node, axis: number, from: number, to: number): Node {
+    const shape = x.array.shape.map((length, one) => (one === axis ? to - from : length));
+    const inner = sizeOf(shape.slice(axis + 1));
+    const [part, whole] = [(to - from) * inner, x.array.shape[axis] * inner];
+    /** Where element i of the part lies in x. */
+    const source = (i: number) => Math.floor(i / part) * whole + from * inner + (i % part);
+    const { data } = x.array;
+    return this.from(
+      { shape, data: this.values(sizeOf(shape), (i) => data[source(i)]) },
+      [x],
+      ({ data: gradient }) => {
+        const back = new Float64Array(sizeOf(x.array.shape));
+        for (let i = 0; i < gradient.length; i++) back[source(i)] = gradient[i];
+        this.give(x, (i) => back[i]);
+      },
+    );
+  }
+
+  concat(parts: readonly Node[], axis: number): Node {
+    const lengths = parts.map(({ array }) => array.shape[axis]);
+    const length = lengths.reduce((a, b) => a + b, 0);
+    const shape = parts[0].array.shape.map((all, one) => (one === axis ? length : all));
+    const inner = sizeOf(shape.slice(axis + 1));
+    /** Where element i of a part lies in the whole. */
+    const target = (part: number) => {
+      const before = lengths.slice(0, part).reduce((a, b) => a + b, 0) * inner;
+      const row = lengths[part] * inner;
+      return (i: number) => Math.floor(i / row) * length * inner + before + (i % row);
+    };
+    const data = new this.precision(sizeOf(shape));
+    parts.forEach(({ array }, part) => {
+      const to = target(part);
+      const values = array.data;
+      for (let i = 0; i < values.length; i++) data[to(i)] = values[i];
+    });
+    return this.from({ shape, data }, parts, ({ data: gradient }) => {
+      parts.forEach((node, part) => {
+        const to = target(part);
+        this.give(node, (i) => gradient[to(i)]);
+      });
+    });
+  }
+
+  stop(x: Node): Node {
+    return this.fixed(x.array);
+  }
+
+  normalize(norm: Norm, x: Node, operands: NormalizeOperands<Node> = {}): NormalizeResult<Node> {
+    const { gamma, beta, residual } = operands;
+    const arrays = Object.entries(operands).map(([name, node]) => [name, node?.array]);
+    const { y, sum, mean, variance, saved } = this.ek.forward<PlainArray>(
+      norm,
+      x.array,
+      Object.fromEntries(arrays),
+    );
+    for (const array of [y, sum, mean, variance]) this.keep(array);
+    // the sum's gradient goes with y's, in one pass
+    let dSum: PlainArray | undefined;
+    const normalized = this.from(
+      y,
+      [x, gamma, beta, residual].filter((node) => node !== undefined),
+      (dy) => {
+        const { dx, dGamma, dBeta } = this.ek.backward(saved, dy, dSum);
+        for (const array of [dx, dGamma, dBeta]) this.keep(array);
+        this.handTo(x, dx);
+        if (residual) this.handTo(residual, dx);
+        if (gamma && dGamma) this.handTo(gamma, dGamma);
+        if (beta && dBeta) this.handTo(beta, dBeta);
+      },
+    );
+    const summed =
+      sum &&
+      this.from(sum, [normalized], (gradient) => {
+        dSum = gradient;
+        // y's turn comes next, even where nothing came back to y itself
+        if (!normalized.gradient) this.give(normalized, () => 0);
+      });
+    const constant = (array: PlainArray | undefined) => array && this.fixed(array);
+    return { y: normalized, sum: summed, mean: constant(mean), variance: constant(variance) };
+  }
+
+  private keep(array: PlainArray | undefined): void {
+    if (array instanceof BackendArray) this.made.push(array);
+  }
+
+  private node(operand: Operand<Node>): Node {
+    return typeof operand === "number" ? this.constant([operand], []) : operand;
+  }
+
+  private values(length: number, value: (index: number) => number): Values {
+    const values = new this.precision(length);
+    for (let i = 0; i < length; i++) values[i] = value(i);
+    return values;
+  }
+
+  /** A node made from others. */
+  private from(array: PlainArray, parents: readonly Node[], back: (gradient: PlainArray) => void): Node {
+    const node = { array, back, wanted: parents.some(({ wanted }) => wanted) };
+    if (node.wanted) this.nodes.push(node);
+    return node;
+  }
+
+  private each(x: Node, value: (x: number) => number, slope: (x: number, y: number) => number): Node {
+    const { shape, data } = x.array;
+    const y = this.values(data.length, (i) => value(data[i]));
+    return this.from({ shape, data: y }, [x], ({ data: gradient }) => {
+      const from = x.array.data;
+      this.give(x, (i) => gradient[i] * slope(from[i], y[i]));
+    });
+  }
+
+  private pairs(
+    a: Operand<Node>,
+    b: Operand<Node>,
+    value: (a: number, b: number) => number,
+    slopeOfA: (a: number, b: number) => number,
+    slopeOfB: (a: number, b: number) => number,
+  ): Node {
+    const [left, right] = [this.node(a), this.node(b)];
+    const shape = broadcast(left.array.shape, right.array.shape);
+    const [ofLeft, ofRight] = [left, right].map(({ array }) => places(array.shape, shape));
+    const size = sizeOf(shape);
+    /** A function of both, at each place of the result. */
+    const at = (f: (a: number, b: number) => number) => {
+      const [p, q] = [left.array.data, right.array.data];
+      return (i: number) => f(p[ofLeft ? ofLeft[i] : i], q[ofRight ? ofRight[i] : i]);
+    };
+    return this.from({ shape, data: this.values(size, at(value)) }, [left, right], ({ data: gradient }) => {
+      const [toLeft, toRight] = [at(slopeOfA), at(slopeOfB)];
+      this.gather(left, ofLeft, size, (i) => gradient[i] * toLeft(i));
+      this.gather(right, ofRight, size, (i) => gradient[i] * toRight(i));
+    });
+  }
+
+  /** Sums what reached an operand that was broadcast. */
+  private gather(
+    node: Node,
+    to: Int32Array | undefined,
+    length: number,
+    value: (index: number) => number,
+  ): void {
+    if (!node.wanted) return;
+    if (!to) {
+      this.give(node, value);
+      return;
+    }
+    const sums = new Float64Array(sizeOf(node.array.shape));
+    for (let i = 0; i < length; i++) sums[to[i]] += value(i);
+    this.give(node, (i) => sums[i]);
+  }
+
+  private give(node: Node, value: (index: number) => number): void {
+    if (!node.wanted) return;
+    const { shape } = node.array;
+    this.handTo(node, { shape, data: this.values(sizeOf(shape), value) });
+  }
+
+  /** The first gradient that comes is kept as it is, later ones are added. */
+  private handTo(node: Node, gradient: PlainArray): void {
+    if (!node.wanted) return;
+    if (!node.gradient) {
+      node.gradient = gradient;
+      return;
+    }
+    const [before, more] = [node.gradient.data, gradient.data];
+    node.gradient = { shape: node.array.shape, data: this.values(more.length, (i) => before[i] + more[i]) };
+  }
+}
+
+/** The shape of two arrays together, as numpy has it. */
+function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {
+  if (sameShape(a, b)) return a;
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const [p, q] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
+    if (p === q || q === 1) return p;
+    if (p === 1) return q;
+    throw new RangeError(`shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`);
+  });
+}
+
+/** For each element of the larger shape, the one of the smaller that it takes; undefined where they are the same. */
+function places(smaller: readonly number[], larger: readonly number[]): Int32Array | undefined {
+  if (sameShape(smaller, larger)) return undefined;
+  const missing = larger.length - smaller.length;
+  const strides = larger.map((_, axis) =>
+    axis < missing || smaller[axis - missing] === 1 ? 0 : sizeOf(smaller.slice(axis - missing + 1)),
+  );
+  return walk(larger, strides);
+}
+
+/** The places that one comes to in walking a shape with these strides. */
+function walk(shape: readonly number[], strides: readonly number[]): Int32Array {
+  const visited = new Int32Array(sizeOf(shape));
+  const position = new Array<number>(shape.length).fill(0);
+  let place = 0;
+  for (let i = 0; i < visited.length; i++) {
+    visited[i] = place;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      place += strides[axis];
+      if (++position[axis] < shape[axis]) break;
+      place -= strides[axis] * shape[axis];
+      position[axis] = 0;
+    }
+  }
+  return visited;
+}
+
+/** [rows, inner] by [inner, columns]. */
+function product(
+  rows: number,
+  inner: number,
+  columns: number,
+  left: (row: number, k: number) => number,
+  right: (k: number, column: number) => number,
+): Float64Array {
+  const result = new Float64Array(rows * columns);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < inner; k++) {
+      const factor = left(i, k);
+      for (let j = 0; j < columns; j++) result[i * columns + j] += factor * right(k, j);
+    }
+  }
+  return result;
+}
+
+/** The error function, to the precision of float64: its series, and further out its continued fraction. */
+export function erf(x: number): number {
+  const distance = Math.abs(x);
+  if (distance > 6) return Math.sign(x);
+  if (distance < 2.5) {
+    let term = x;
+    let sum = x;
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+      term *= (-x * x) / n;
+      const next = term / (2 * n + 1);
+      if (sum + next === sum) break;
+      sum += next;
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum;
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (distance + fraction);
+  return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (distance + fraction)));
+}

@@ -1,0 +1,148 @@
+/**
+ * What a host offers to a formula: a few differentiable operations on its own arrays. A norm file writes its formula
+ * once, in these, and runs without a framework (src/layers/tape.ts), in TensorFlow.js and in jax-js.
+ *
+ * `T` is the host's array. Shapes broadcast as numpy's do; a number stands for a scalar. Nothing here keeps or
+ * releases an array: that is the host's.
+ */
+import type { View } from "../view.js";
+import type { Norm } from "./norm.js";
+
+export type Operand<T> = T | number;
+
+export interface Ops<T> {
+  shape(x: T): readonly number[];
+  constant(values: ArrayLike<number>, shape: readonly number[]): T;
+
+  add(a: Operand<T>, b: Operand<T>): T;
+  sub(a: Operand<T>, b: Operand<T>): T;
+  mul(a: Operand<T>, b: Operand<T>): T;
+  div(a: Operand<T>, b: Operand<T>): T;
+  /** The larger one; the gradient goes to it, to `a` where they are equal. */
+  max(a: Operand<T>, b: Operand<T>): T;
+  /** The smaller one, likewise. */
+  min(a: Operand<T>, b: Operand<T>): T;
+  /** 1 where a > b, else 0; no gradient. */
+  greater(a: Operand<T>, b: Operand<T>): T;
+  /** `a` where the condition is not 0, else `b`; what is not taken is not in the gradient either. */
+  where(condition: T, a: Operand<T>, b: Operand<T>): T;
+
+  abs(x: T): T;
+  exp(x: T): T;
+  sqrt(x: T): T;
+  tanh(x: T): T;
+  sigmoid(x: T): T;
+  erf(x: T): T;
+  /** x to a constant power. */
+  pow(x: T, exponent: number): T;
+
+  /** Over these axes, which stay with length 1. */
+  sum(x: T, axes: readonly number[]): T;
+  /** [m, k] by [k, n]. */
+  matMul(a: T, b: T): T;
+  reshape(x: T, shape: readonly number[]): T;
+  transpose(x: T, order: readonly number[]): T;
+  /** From `from` up to, not with, `to` along an axis. */
+  slice(x: T, axis: number, from: number, to: number): T;
+  concat(parts: readonly T[], axis: number): T;
+  /** The same values, constant to the gradient. */
+  stop(x: T): T;
+
+  /**
+   * The one operation, by its kernels where the host has them: y, and mean and biased variance (mean square where
+   * nothing is centred), which are constants to the gradient and absent where they were given.
+   */
+  normalize(norm: Norm, x: T, parameters?: NormalizeOperands<T>): NormalizeResult<T>;
+}
+
+export interface NormalizeOperands<T> {
+  /** One per parameter; absent: 1, and 0. */
+  gamma?: T;
+  beta?: T;
+  /** Statistics to use instead of x's, as constants; mean is left out where nothing is centred. */
+  mean?: T;
+  variance?: T;
+  /** Shape of x, but for lengths of 1 and trailing axes that are left out; 0 where x counts for nothing. */
+  mask?: T;
+  /** Shape of x; added to x before anything else. */
+  residual?: T;
+}
+
+export interface NormalizeResult<T> {
+  y: T;
+  /** x + residual, where there is one. */
+  sum?: T;
+  mean?: T;
+  variance?: T;
+}
+
+export function square<T>(ops: Ops<T>, x: T): T {
+  return ops.mul(x, x);
+}
+
+export function mean<T>(ops: Ops<T>, x: T, axes: readonly number[]): T {
+  const shape = ops.shape(x);
+  return ops.div(
+    ops.sum(x, axes),
+    axes.reduce((count, axis) => count * shape[axis], 1),
+  );
+}
+
+/**
+ * Mean and biased variance over these axes, differentiable, with their axes of length 1: for formulas in which a
+ * statistic is more than a constant of the normalization. With a mask (as x, but for lengths of 1) only where it is not 0.
+ */
+export function moments<T>(
+  ops: Ops<T>,
+  x: T,
+  axes: readonly number[],
+  mask?: T,
+): { mean: T; variance: T; count: Operand<T> } {
+  if (mask === undefined) {
+    const average = mean(ops, x, axes);
+    const shape = ops.shape(x);
+    const count = axes.reduce((product, axis) => product * shape[axis], 1);
+    return { mean: average, variance: mean(ops, square(ops, ops.sub(x, average)), axes), count };
+  }
+  const counts = spreadMask(ops, mask, ops.shape(x));
+  const count = ops.max(ops.sum(counts, axes), 1);
+  const kept = ops.where(counts, x, 0);
+  const average = ops.div(ops.sum(kept, axes), count);
+  const distance = ops.where(counts, ops.sub(kept, average), 0);
+  return { mean: average, variance: ops.div(ops.sum(square(ops, distance), axes), count), count };
+}
+
+/** A mask as ones and zeros of the whole shape. */
+export function spreadMask<T>(ops: Ops<T>, mask: T, shape: readonly number[]): T {
+  const lengths = ops.shape(mask);
+  const spread = ops.reshape(mask, [...lengths, ...shape.slice(lengths.length).map(() => 1)]);
+  return ops.where(
+    spread,
+    ops.constant(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape),
+    0,
+  );
+}
+
+/** A per-channel array as one that broadcasts over x: its values along `axis`, length 1 elsewhere. */
+export function along<T>(ops: Ops<T>, values: T, rank: number, axis: number): T {
+  const shape = new Array<number>(rank).fill(1);
+  shape[axis] = ops.shape(values).reduce((a, b) => a * b, 1);
+  return ops.reshape(values, shape);
+}
+
+/** All axes but those named. */
+export function axesBut(rank: number, ...kept: number[]): number[] {
+  return [...Array(rank).keys()].filter((axis) => !kept.includes(axis));
+}
+
+/** x·gamma + beta, with a gamma and beta per kept position of the view; either may be absent. */
+export function affine<T>(ops: Ops<T>, x: T, view: View, gamma?: T, beta?: T): T {
+  const shape = ops.shape(x);
+  if (gamma === undefined && beta === undefined) return x;
+  const { k1, r1, k2, r2 } = view;
+  let y = ops.reshape(x, [k1, r1, k2, r2]);
+  const spread = (values: T) => ops.reshape(values, [k1, 1, k2, 1]);
+  if (gamma !== undefined) y = ops.mul(y, spread(gamma));
+  if (beta !== undefined) y = ops.add(y, spread(beta));
+  return ops.reshape(y, shape);
+}
