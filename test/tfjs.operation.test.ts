@@ -11,10 +11,10 @@ import {
   type PlainArray,
   rmsNorm,
 } from "../src/index.js";
-import { install, normalize } from "../src/tfjs/index.js";
+import { install, type Normalized, normalize } from "../src/tfjs/index.js";
 import { fusedKernels } from "../src/tfjs/operation.js";
 import { sizeOf } from "../src/view.js";
-import { expectClose, normal, random } from "./numerics.js";
+import { expectClose, largest, normal, random } from "./numerics.js";
 import { backends, leakless, use } from "./tfjs-backends.js";
 
 const reference = await open({ backend: "reference" });
@@ -66,6 +66,65 @@ describe.each(backends)("%s", (backend) => {
     await use(backend);
     await install();
     expect(fusedKernels(tf.backend()) !== null).toBe(backend === "wasm");
+  });
+
+  it.each(
+    [
+      { norm: layerNorm(), shape: [3, 4, 5] },
+      { norm: layerNorm({ axis: [1, 3] }), shape: [2, 3, 2, 4] },
+      { norm: rmsNorm(), shape: [7, 9] },
+      { norm: batchNorm({ axis: 1 }), shape: [3, 2, 5] },
+    ].flatMap(({ norm, shape }) =>
+      [false, true].flatMap((given) =>
+        ["y and the sum", "y alone", "the sum alone"].map((used) => ({
+          ...{ norm, shape, given, used },
+          name: `${norm.name} [${shape}]`,
+        })),
+      ),
+    ),
+  )("residual of $name, statistics given: $given, the loss of $used", ({ norm, shape, given, used }) => {
+    const plan = norm.plan(shape);
+    const of = (seed: number, length = sizeOf(shape)) => Float64Array.from(normal(length, seed, 0.5, 2));
+    const like = (data: Float64Array) => ({ shape, data });
+    const [x, residual, gamma] = [of(1), of(2), of(3, sizeOf(plan.parameterShape))];
+    const dy = used === "the sum alone" ? new Float64Array(x.length) : of(4);
+    const dSum = used === "y alone" ? new Float64Array(x.length) : of(5);
+    const variance = given ? of(6, sizeOf(plan.statisticsShape)).map((v) => v * v + 0.1) : undefined;
+    const mean = given && norm.centered ? of(7, sizeOf(plan.statisticsShape)) : undefined;
+    const expected = reference.forward<PlainArray>(norm, like(x), {
+      ...{ gamma, mean, variance },
+      residual: like(residual),
+    });
+    const gradient = reference.backward(expected.saved, like(dy), like(dSum));
+    leakless(norm.name, () =>
+      tf.tidy(() => {
+        const tensor = (values: Float64Array, to: readonly number[] = shape) =>
+          tf.tensor(Float32Array.from(values), [...to]);
+        const given = {
+          mean: mean && tensor(mean, plan.statisticsShape),
+          variance: variance && tensor(variance, plan.statisticsShape),
+        };
+        const run = (list: tf.Tensor[]) =>
+          normalize(norm, list[0], { residual: list[1], gamma: list[2], ...given }) as Required<Normalized>;
+        const loss = (...list: tf.Tensor[]) => {
+          const { y, sum } = run(list);
+          const of = (result: tf.Tensor, upstream: Float64Array) => tf.sum(tf.mul(result, tensor(upstream)));
+          if (used === "y alone") return of(y, dy) as tf.Scalar;
+          if (used === "the sum alone") return of(sum, dSum) as tf.Scalar;
+          return tf.add(of(y, dy), of(sum, dSum)) as tf.Scalar;
+        };
+        const inputs = [tensor(x), tensor(residual), tensor(gamma, plan.parameterShape)];
+        const close = (name: string, actual: tf.Tensor, { data }: PlainArray) =>
+          expectClose(name, actual.dataSync() as Float32Array, data, () => 2e-5 * Math.max(1, largest(data)));
+        const { y, sum } = run(inputs);
+        close("y", y, expected.y);
+        close("sum", sum, expected.sum as PlainArray);
+        const [dx, dResidual, dGamma] = tf.grads(loss)(inputs);
+        close("dx", dx, gradient.dx);
+        close("dResidual", dResidual, gradient.dx);
+        close("dGamma", dGamma, gradient.dGamma as PlainArray);
+      }),
+    );
   });
 
   it.each(settings)("$name, $affine, statistics given: $given", ({ norm, shape, affine, given }) => {

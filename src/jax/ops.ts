@@ -4,8 +4,9 @@
  */
 import { lax, nn, numpy as np } from "@jax-js/jax";
 import { composedNormalize } from "../norms/composed.js";
+import { narrowed } from "../norms/narrow.js";
 import type { Norm } from "../norms/norm.js";
-import type { NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
+import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
 
 export type JaxArray = np.Array;
 
@@ -86,8 +87,17 @@ export class JaxOps implements Ops<JaxArray> {
     return this.keep(np.power(x.ref, exponent));
   }
 
+  rounded(x: JaxArray, type: NarrowType): JaxArray {
+    const values = this.stop(x);
+    return this.add(x, this.stop(this.sub(narrowed(this, values, type), values)));
+  }
+
   sum(x: JaxArray, axes: readonly number[]): JaxArray {
     return this.keep(np.sum(x.ref, [...axes], { keepdims: true }));
+  }
+
+  largest(x: JaxArray, axes: readonly number[]): JaxArray {
+    return this.keep(np.max(this.stop(x).ref, [...axes], { keepdims: true }));
   }
 
   matMul(a: JaxArray, b: JaxArray): JaxArray {

@@ -1,7 +1,7 @@
 /** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
 import type { Mask } from "../mask.js";
 import { type Normalization, run } from "../norms/normalization.js";
-import { sizeOf } from "../view.js";
+import { sameShape, sizeOf } from "../view.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
 import { type Node, Tape } from "./tape.js";
@@ -40,6 +40,8 @@ export interface Gradients<T extends PlainArray> {
   readonly inputs: readonly (PlainArray | undefined)[];
   /** By the names of the trained weights; 0 where none came back. */
   readonly weights: Readonly<Record<string, PlainArray>>;
+  /** What replaces weights that are not trained and move in the backward pass, by name. */
+  readonly state: Readonly<Record<string, PlainArray>>;
 }
 
 /**
@@ -80,11 +82,15 @@ export function apply<T extends PlainArray>(
     held[name] = trained ? tape.input(array) : tape.fixed(array);
   }
   const added = residual && tape.input(residual);
+  const later: Record<string, PlainArray> = {};
   const given = run(tape, normalization, leaves, held, {
     training,
     mask: mask && tape.fixed(mask as PlainArray),
     residual: added,
     warn,
+    keepLater(state) {
+      for (const [name, { array }] of Object.entries(state)) later[name] = array;
+    },
   });
   /** A result where x lives. */
   const living = (array: PlainArray): PlainArray =>
@@ -112,6 +118,7 @@ export function apply<T extends PlainArray>(
             .filter(([name]) => specified[name].trained)
             .map(([name, node]) => [name, gradientOf(node)]),
         ),
+        state: later,
       };
       tape.release(...out, ...result.inputs, ...Object.values(result.weights));
       return result;
@@ -129,7 +136,7 @@ function filled(shape: readonly number[], value: number | ArrayLike<number>): Pl
 
 /** Values of this shape, where they came without one. */
 function shaped(values: Input, shape: readonly number[]): PlainArray {
-  return ArrayBuffer.isView(values)
-    ? { shape: values.length === sizeOf(shape) ? shape : [values.length], data: values }
-    : values;
+  const array = ArrayBuffer.isView(values) ? { shape: [values.length], data: values } : values;
+  if (sameShape(array.shape, shape) || sizeOf(array.shape) !== sizeOf(shape)) return array;
+  return { shape, data: array.data };
 }

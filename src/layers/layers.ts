@@ -5,9 +5,9 @@
  * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance, ...
  */
 import type { Mask } from "../mask.js";
-import { type BatchNormOptions, batchNorm, type ChannelOptions } from "../norms/batch.js";
+import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
-import { instanceNorm } from "../norms/instance.js";
+import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
 import type { AffineOptions } from "../norms/norm.js";
 import type { Normalization, Weight } from "../norms/normalization.js";
@@ -93,11 +93,14 @@ export class Layer {
     return this;
   }
 
-  /** Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. */
+  /**
+   * Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. There the counts go to 0 and the last
+   * statistics stay for evaluation, until the next training batch takes their place; exponential ones start again at 0 and 1.
+   */
   resetState(): void {
-    for (const [name, { trained, initial }] of Object.entries(this.specified)) {
+    for (const [name, { trained, stays, initial }] of Object.entries(this.specified)) {
       const { data } = this.weights[name];
-      if (trained) continue;
+      if (trained || stays) continue;
       if (typeof initial === "number") data.fill(initial);
       else data.set(initial);
     }
@@ -152,8 +155,12 @@ export class Layer {
    */
   backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
     if (!this.applied) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
-    const { dx, weights } = this.applied.backward(dy, { dSum });
+    const { dx, weights, state } = this.applied.backward(dy, { dSum });
     this.applied = undefined;
+    for (const [name, { data }] of Object.entries(state)) {
+      // a gradient that is not finite moves nothing
+      if (data.every(Number.isFinite)) this.weights[name].data.set(data);
+    }
     this.gradients = Object.fromEntries(
       Object.entries(weights).map(([name, gradient]) => [name, taken(gradient)]),
     );
@@ -254,7 +261,7 @@ export class GroupNorm extends Layer {
 
 /** Instance normalization; without gamma and beta unless they are asked for, as in PyTorch. */
 export class InstanceNorm extends Layer {
-  constructor(ek: Evenkeel, channels: number, options: ChannelOptions & AffineOptions = {}) {
+  constructor(ek: Evenkeel, channels: number, options: InstanceNormOptions = {}) {
     const norm = instanceNorm({ scale: false, center: false, ...options });
     super(ek, norm, channelShape("InstanceNorm", channels, options.axis));
   }

@@ -5,7 +5,7 @@
  */
 import type { Values } from "../kernels/contract.js";
 import type { Norm } from "../norms/norm.js";
-import type { NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
+import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
 import { sameShape, sizeOf } from "../view.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
@@ -190,6 +190,11 @@ export class Tape implements Ops<Node> {
     );
   }
 
+  rounded(x: Node, type: NarrowType): Node {
+    const round = type === "float16" ? rounding(11, -14, 65504) : rounding(8, -126, 2 ** 127 * (2 - 2 ** -7));
+    return this.each(x, round, () => 1);
+  }
+
   sum(x: Node, axes: readonly number[]): Node {
     const shape = x.array.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
     const to = places(shape, x.array.shape);
@@ -201,34 +206,41 @@ export class Tape implements Ops<Node> {
     );
   }
 
+  largest(x: Node, axes: readonly number[]): Node {
+    const shape = x.array.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+    const to = places(shape, x.array.shape);
+    const { data } = x.array;
+    const most = new this.precision(sizeOf(shape)).fill(Number.NEGATIVE_INFINITY);
+    for (let i = 0; i < data.length; i++) {
+      const at = to ? to[i] : i;
+      // a NaN is passed on
+      if (!(data[i] <= most[at])) most[at] = data[i];
+    }
+    return this.fixed({ shape, data: most });
+  }
+
   matMul(a: Node, b: Node): Node {
-    const [[m, k], [, n]] = [a.array.shape, b.array.shape];
-    const [left, right] = [a, b].map(({ array }) => array.data.slice());
-    const data = product(
-      m,
-      k,
-      n,
-      (i, l) => left[i * k + l],
-      (l, j) => right[l * n + j],
+    const leading = a.array.shape.slice(0, -2);
+    const [m, k] = a.array.shape.slice(-2);
+    const n = b.array.shape[leading.length + 1];
+    const count = sizeOf(leading);
+    const [left, right] = [a, b].map(({ array }) => Float64Array.from(array.data));
+    const data = products(count, { data: left, m, k }, { data: right, m: k, k: n });
+    return this.from(
+      { shape: [...leading, m, n], data: this.precision.from(data) },
+      [a, b],
+      ({ data: gradient }) => {
+        const slope = { data: Float64Array.from(gradient), m, k: n };
+        if (a.wanted) {
+          const ofLeft = products(count, slope, transposed(count, { data: right, m: k, k: n }));
+          this.give(a, (i) => ofLeft[i]);
+        }
+        if (b.wanted) {
+          const ofRight = products(count, transposed(count, { data: left, m, k }), slope);
+          this.give(b, (i) => ofRight[i]);
+        }
+      },
     );
-    return this.from({ shape: [m, n], data: this.precision.from(data) }, [a, b], ({ data: gradient }) => {
-      const ofLeft = product(
-        m,
-        n,
-        k,
-        (i, j) => gradient[i * n + j],
-        (j, l) => right[l * n + j],
-      );
-      const ofRight = product(
-        k,
-        m,
-        n,
-        (l, i) => left[i * k + l],
-        (i, j) => gradient[i * n + j],
-      );
-      this.give(a, (i) => ofLeft[i]);
-      this.give(b, (i) => ofRight[i]);
-    });
   }
 
   reshape(x: Node, shape: readonly number[]): Node {
@@ -299,6 +311,17 @@ export class Tape implements Ops<Node> {
 
   stop(x: Node): Node {
     return this.fixed(x.array);
+  }
+
+  intercept(
+    x: Node,
+    saved: readonly Node[],
+    through: (gradient: Node, saved: readonly Node[]) => Node,
+  ): Node {
+    const constants = saved.map((node) => this.stop(node));
+    return this.from(x.array, [x], (gradient) =>
+      this.handTo(x, through(this.fixed(gradient), constants).array),
+    );
   }
 
   normalize(norm: Norm, x: Node, operands: NormalizeOperands<Node> = {}): NormalizeResult<Node> {
@@ -462,22 +485,52 @@ function walk(shape: readonly number[], strides: readonly number[]): Int32Array 
   return visited;
 }
 
-/** [rows, inner] by [inner, columns]. */
-function product(
-  rows: number,
-  inner: number,
-  columns: number,
-  left: (row: number, k: number) => number,
-  right: (k: number, column: number) => number,
+/** Matrices [m, k], one after the other. */
+interface Matrices {
+  readonly data: Float64Array;
+  readonly m: number;
+  readonly k: number;
+}
+
+/** So many products [m, k] by [k, n]. Row by row, so that memory is read in its order. */
+function products(
+  count: number,
+  { data: left, m, k }: Matrices,
+  { data: right, k: n }: Matrices,
 ): Float64Array {
-  const result = new Float64Array(rows * columns);
-  for (let i = 0; i < rows; i++) {
-    for (let k = 0; k < inner; k++) {
-      const factor = left(i, k);
-      for (let j = 0; j < columns; j++) result[i * columns + j] += factor * right(k, j);
+  const result = new Float64Array(count * m * n);
+  for (let one = 0; one < count; one++) {
+    for (let i = 0; i < m; i++) {
+      const row = (one * m + i) * n;
+      for (let at = 0; at < k; at++) {
+        const factor = left[(one * m + i) * k + at];
+        const other = (one * k + at) * n;
+        for (let j = 0; j < n; j++) result[row + j] += factor * right[other + j];
+      }
     }
   }
   return result;
+}
+
+function transposed(count: number, { data, m, k }: Matrices): Matrices {
+  const result = new Float64Array(data.length);
+  for (let one = 0; one < count * m * k; one += m * k) {
+    for (let i = 0; i < m; i++) for (let j = 0; j < k; j++) result[one + j * m + i] = data[one + i * k + j];
+  }
+  return { data: result, m: k, k: m };
+}
+
+/** To so many significant bits, ties to even; subnormal below 2^least, infinite above the largest. */
+function rounding(bits: number, least: number, most: number): (x: number) => number {
+  return (x) => {
+    if (x === 0 || !Number.isFinite(x)) return x;
+    const quantum = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), least) - bits + 1);
+    const steps = x / quantum;
+    const below = Math.floor(steps);
+    const rest = steps - below;
+    const rounded = (rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below) * quantum;
+    return Math.abs(rounded) > most ? Math.sign(x) * Number.POSITIVE_INFINITY : rounded;
+  };
 }
 
 /** The error function, to the precision of float64: its series, and further out its continued fraction. */

@@ -2,7 +2,7 @@
  * Batch normalization: statistics of each channel over the batch and all positions, parameters per channel.
  *
  *     training:     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
- *     evaluation:   the same with running statistics (running.ts) in place of the batch's
+ *     evaluation:   the same with running statistics (running.ts) in place of the batch's, or with one of each (sources.ts)
  *
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
@@ -17,8 +17,9 @@ import {
   planOf,
 } from "./norm.js";
 import { type Normalization, normalization } from "./normalization.js";
-import type { Operand, Ops } from "./ops.js";
+import { affine, along, axesBut, type Operand, type Ops } from "./ops.js";
 import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
+import { checkSources, type StatisticsSources, standardizedByBoth } from "./sources.js";
 
 export interface ChannelOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
@@ -27,7 +28,10 @@ export interface ChannelOptions {
   epsilon?: number;
 }
 
-export interface BatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {}
+export interface BatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {
+  /** Where `batchMean` and `batchVariance` come from in evaluation. Default: the running ones, the population's. */
+  sources?: StatisticsSources;
+}
 
 /** @throws RangeError for options out of range; its `plan` throws for an axis that the array does not have. */
 export const batchNorm = normalization(
@@ -38,20 +42,35 @@ export const batchNorm = normalization(
     paper: "Ioffe & Szegedy 2015, arXiv 1502.03167",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5, ...options }: BatchNormOptions) => {
+  ({ axis = -1, epsilon = 1e-5, sources = {}, ...options }: BatchNormOptions) => {
     checkEpsilon("batchNorm", epsilon);
+    const { batchMean, batchVariance } = checkSources("batchNorm", sources);
+    const mixed = batchMean !== batchVariance;
     const running = checkRunning("batchNorm", options);
     const norm: Norm = { name: "batchNorm", epsilon, centered: true, plan: channelPlan("batchNorm", axis) };
     return {
       ...norm,
-      handles: { mask: true, residual: true },
+      handles: { mask: !mixed, residual: !mixed },
       weights(shape: readonly number[]) {
         const { parameterShape } = norm.plan(shape);
         return { ...affineWeights(parameterShape, options), ...runningWeights(parameterShape, running) };
       },
       apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual, warn }) {
+        if (!training && mixed) {
+          const shape = ops.shape(x);
+          const channels = resolveAxis("batchNorm", axis, shape.length);
+          const [mean, variance] = [state.runningMean, state.runningVariance].map((values) =>
+            along(ops, values, shape.length, channels),
+          );
+          const measured = batchMean === "batch" ? "mean" : "variance";
+          const axes = axesBut(shape.length, channels);
+          const xHat = standardizedByBoth(ops, x, { mean, variance }, measured, axes, epsilon, mask);
+          return { y: affine(ops, xHat, norm.plan(shape).parameters, gamma, beta) };
+        }
         if (!training) {
-          const { runningMean: mean, runningVariance: variance } = state;
+          const population = batchMean === "population";
+          const mean = population ? state.runningMean : undefined;
+          const variance = population ? state.runningVariance : undefined;
           const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
           return { y, sum };
         }
@@ -59,7 +78,7 @@ export const batchNorm = normalization(
         if (mean === undefined || variance === undefined)
           throw new Error("batchNorm: the host measured nothing");
         if (single("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
-        const count = counted(ops, norm, x, mask);
+        const count = counted(ops, norm, ops.shape(x), mask, axis);
         return { y, sum, state: track(ops, state, { mean, variance, count }, running) };
       },
     } satisfies Norm & Omit<Normalization, "name">;
@@ -75,15 +94,22 @@ export function channelPlan(norm: string, axis: number): Norm["plan"] {
   });
 }
 
-/** How many values stand behind each statistic. */
-export function counted<T>(ops: Ops<T>, norm: Norm, x: T, mask: T | undefined): Operand<T> {
-  const count = reducedSize(norm.plan(ops.shape(x)).statistics);
+/** How many values stand behind each channel's statistics: a number, or [1] or [channels] under a mask. */
+export function counted<T>(
+  ops: Ops<T>,
+  norm: Norm,
+  whole: readonly number[],
+  mask: T | undefined,
+  axis: number,
+): Operand<T> {
+  const count = reducedSize(norm.plan(whole).statistics);
   if (mask === undefined) return count;
   const shape = ops.shape(mask);
-  const unmasked = ops.sum(ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0), [
-    ...shape.keys(),
-  ]);
-  return ops.mul(ops.reshape(unmasked, [1]), count / sizeOf(shape));
+  const channels = resolveAxis(norm.name, axis, whole.length);
+  const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
+  const unmasked = ops.sum(ones, axesBut(shape.length, channels));
+  const told = shape[channels] ?? 1;
+  return ops.mul(ops.reshape(unmasked, [told]), (count * told) / sizeOf(shape));
 }
 
 /** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */

@@ -1,18 +1,83 @@
 /** Every normalization, by its name: what lists, hosts, tests and pages go through. One line each. */
+import { adaNorm } from "./ada.js";
+import { adaptiveInstanceNorm } from "./adaptive-instance.js";
+import { adaptiveLayerNorm } from "./adaptive-layer.js";
+import { normalizedAttention } from "./attention.js";
 import { batchNorm } from "./batch.js";
-import { dynamicTanh } from "./dynamic-tanh.js";
+import { batchLayerNorm } from "./batch-layer.js";
+import { batchRenorm } from "./batch-renorm.js";
+import { boundedNorm } from "./bounded.js";
+import { conditionalBatchNorm } from "./conditional-batch.js";
+import { deepAdaptiveInputNorm } from "./deep-adaptive-input.js";
+import { divisiveNorm } from "./divisive.js";
+import { dynamicErf, dynamicISRU, dynamicTanh } from "./dynamic.js";
+import { featureWiseLinearModulation } from "./feature-wise-linear-modulation.js";
+import { filterResponseNorm } from "./filter-response.js";
+import { ghostBatchNorm } from "./ghost-batch.js";
+import { globalResponseNorm } from "./global-response.js";
 import { groupNorm } from "./group.js";
 import { instanceNorm } from "./instance.js";
 import { layerNorm } from "./layer.js";
+import { layerNormGRU } from "./layer-norm-gru.js";
+import { layerNormLSTM } from "./layer-norm-lstm.js";
+import { layerNormRNN } from "./layer-norm-rnn.js";
+import { layerScale } from "./layer-scale.js";
+import { localResponseNorm } from "./local-response.js";
+import { onlineNorm } from "./online.js";
+import { positionNorm } from "./position.js";
+import { recurrentBatchNorm } from "./recurrent-batch.js";
+import { reversibleInstanceNorm } from "./reversible-instance.js";
 import { rmsNorm } from "./rms.js";
+import { scaleNorm } from "./scale.js";
+import { spectralNorm } from "./spectral.js";
+import { switchableNorm } from "./switchable.js";
+import { thresholdedLinearUnit } from "./thresholded-linear.js";
+import { unitNorm } from "./unit.js";
+import { weightNorm } from "./weight.js";
+import { weightStandardization } from "./weight-standardization.js";
 
 export const catalog = {
   layerNorm,
   rmsNorm,
   batchNorm,
+  ghostBatchNorm,
+  batchRenorm,
+  onlineNorm,
+  batchLayerNorm,
   groupNorm,
   instanceNorm,
+  positionNorm,
+  localResponseNorm,
+  filterResponseNorm,
+  globalResponseNorm,
+  divisiveNorm,
+  scaleNorm,
+  unitNorm,
+  adaNorm,
   dynamicTanh,
+  dynamicErf,
+  dynamicISRU,
+  layerScale,
+  thresholdedLinearUnit,
+  normalizedAttention,
+  weightNorm,
+  spectralNorm,
+  weightStandardization,
+  boundedNorm,
+  adaptiveInstanceNorm,
+  adaptiveLayerNorm,
+  conditionalBatchNorm,
+  deepAdaptiveInputNorm,
+  featureWiseLinearModulation,
+  reversibleInstanceNorm,
+  switchableNorm,
+  layerNormLSTM,
+  layerNormGRU,
+  layerNormRNN,
+  recurrentBatchNorm,
 };
 
 export type Catalog = typeof catalog;
+
+/** Those that are applied to the weight of a layer, not to what flows through it. */
+export type WeightNormName = "weightNorm" | "spectralNorm" | "weightStandardization";

@@ -13,6 +13,8 @@ import { checkCount, checkEpsilon, checkShape, coreNorm, keepingLast, planOf } f
 export interface GroupNormOptions extends ChannelOptions {
   /** How many groups the channels are divided into. Default 32, as in the paper. */
   groups?: number;
+  /** What has a gamma and a beta of its own: each channel (default), or each group (MXNet 1, ONNX to opset 20). */
+  parameters?: "channel" | "group";
 }
 
 /** @throws RangeError for groups that are no whole number above 0; its `plan` throws where they do not divide the channels. */
@@ -24,8 +26,11 @@ export const groupNorm = coreNorm(
     paper: "Wu & He 2018, arXiv 1803.08494",
     takes: "features",
   },
-  ({ groups = 32, axis = -1, epsilon = 1e-5 }: GroupNormOptions) => {
+  ({ groups = 32, axis = -1, epsilon = 1e-5, parameters = "channel" }: GroupNormOptions) => {
     checkEpsilon("groupNorm", epsilon);
+    if (parameters !== "channel" && parameters !== "group") {
+      throw new RangeError(`groupNorm: parameters must be "channel" or "group", got "${parameters}"`);
+    }
     if (!Number.isInteger(groups) || groups < 1) {
       throw new RangeError(`groupNorm: groups must be a whole number of at least 1, got ${groups}`);
     }
@@ -48,9 +53,10 @@ export const groupNorm = coreNorm(
           );
         }
         const seen = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
+        const perChannel = parameters === "channel";
         const plan = {
-          ...planOf(shape, seen, [0, channel], [channel, channel + 1]),
-          parameterShape: [channels],
+          ...planOf(shape, seen, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
+          parameterShape: [perChannel ? channels : groups],
         };
         checkCount("groupNorm", plan, "use fewer groups");
         return plan;
@@ -62,4 +68,17 @@ export const groupNorm = coreNorm(
 /** Every number of groups that divides this many channels, in rising order. */
 export function legalGroups(channels: number): number[] {
   return Array.from({ length: channels }, (_, i) => i + 1).filter((groups) => channels % groups === 0);
+}
+
+/**
+ * The number of groups nearest to the wanted one that divides this many channels; of two that are as near, the larger.
+ * @throws RangeError for channels or groups that are no whole number above 0
+ */
+export function nearestGroups(channels: number, wanted: number): number {
+  for (const [name, value] of Object.entries({ channels, wanted })) {
+    if (Number.isInteger(value) && value >= 1) continue;
+    throw new RangeError(`nearestGroups: ${name} must be a whole number of at least 1, got ${value}`);
+  }
+  const distance = (groups: number) => Math.abs(groups - wanted);
+  return legalGroups(channels).reduce((best, groups) => (distance(groups) <= distance(best) ? groups : best));
 }

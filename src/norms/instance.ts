@@ -4,13 +4,38 @@
  *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
  *
  * Ulyanov, Vedaldi & Lempitsky 2016, arXiv 1607.08022. Axes: batch and channel are kept, positions are reduced.
+ *
+ * With running statistics (PyTorch's `track_running_stats`) evaluation uses them: averages, over training batches, of the mean over
+ * a batch's examples of each one's mean and unbiased variance. Training is the same with or without.
  */
 import { resolveAxis } from "../view.js";
-import type { ChannelOptions } from "./batch.js";
-import { checkCount, checkEpsilon, checkShape, coreNorm, keepingLast, planOf } from "./norm.js";
+import { type ChannelOptions, channelPlan } from "./batch.js";
+import {
+  type AffineOptions,
+  affineWeights,
+  checkCount,
+  checkEpsilon,
+  checkShape,
+  keepingLast,
+  type Norm,
+  planOf,
+} from "./norm.js";
+import { type Normalization, normalization } from "./normalization.js";
+import { axesBut, type Operand, type Ops, spreadMask } from "./ops.js";
+import { checkRunning, type RunningOptions, runningWeights, track, unbiasedOf } from "./running.js";
 
-/** @throws RangeError for an epsilon below 0; its `plan` throws for arrays without positions, or with one position only. */
-export const instanceNorm = coreNorm(
+export interface InstanceNormOptions
+  extends ChannelOptions,
+    AffineOptions,
+    Pick<RunningOptions, "momentum" | "runningVariance"> {
+  /** Keeps running statistics, and evaluates with them. Default false. */
+  trackRunningStatistics?: boolean;
+  /** How batches are averaged. Default `exponential`. */
+  average?: "exponential" | "cumulative";
+}
+
+/** @throws RangeError for options out of range; its `plan` throws for arrays without positions, or with one position only. */
+export const instanceNorm = normalization(
   {
     name: "instanceNorm",
     title: "Instance normalization",
@@ -18,23 +43,92 @@ export const instanceNorm = coreNorm(
     paper: "Ulyanov, Vedaldi & Lempitsky 2016, arXiv 1607.08022",
     takes: "positions",
   },
-  ({ axis = -1, epsilon = 1e-5 }: ChannelOptions) => {
+  ({
+    axis = -1,
+    epsilon = 1e-5,
+    trackRunningStatistics = false,
+    momentum,
+    runningVariance = "unbiased",
+    average,
+    ...options
+  }: InstanceNormOptions) => {
     checkEpsilon("instanceNorm", epsilon);
+    if ((average as string) === "epoch") {
+      throw new RangeError(
+        'instanceNorm: average must be "exponential" or "cumulative", got "epoch"; batchNorm has the exact statistics of an epoch',
+      );
+    }
+    const running = checkRunning("instanceNorm", { momentum, runningVariance, average });
+    // each example's own variance is corrected, before they are averaged
+    const averaging = { ...running, runningVariance: "biased" } as const;
+    const core = { name: "instanceNorm", epsilon, centered: true };
+    const norm: Norm = { ...core, plan: keepingLast((shape) => planInstances(shape, axis)) };
+    const evaluating: Norm = { ...core, plan: channelPlan("instanceNorm", axis) };
     return {
-      epsilon,
-      centered: true,
-      plan: keepingLast((shape) => {
-        checkShape("instanceNorm", shape, 3, "batch, channels and at least one of positions");
-        const channel = resolveAxis("instanceNorm", axis, shape.length);
-        if (channel === 0) {
-          throw new RangeError(
-            "instanceNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
-          );
+      ...norm,
+      handles: { mask: true, residual: true },
+      weights(shape: readonly number[]) {
+        const { parameterShape } = norm.plan(shape);
+        return {
+          ...affineWeights(parameterShape, options),
+          ...(trackRunningStatistics && runningWeights(parameterShape, averaging)),
+        };
+      },
+      apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual }) {
+        if (trackRunningStatistics && !training) {
+          const { runningMean: mean, runningVariance: variance } = state;
+          const { y, sum } = ops.normalize(evaluating, x, { gamma, beta, mean, variance, mask, residual });
+          return { y, sum };
         }
-        const plan = planOf(shape, shape, [0, channel], [channel]);
-        checkCount("instanceNorm", plan, "use layer or group normalization for a single position");
-        return plan;
-      }),
-    };
+        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        if (!trackRunningStatistics || mean === undefined || variance === undefined) return { y, sum };
+        const measured = overExamples(ops, x, axis, { mean, variance, mask }, running.runningVariance);
+        return { y, sum, state: track(ops, state, measured, averaging) };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
   },
 );
+
+function planInstances(shape: readonly number[], axis: number) {
+  checkShape("instanceNorm", shape, 3, "batch, channels and at least one of positions");
+  const channel = resolveAxis("instanceNorm", axis, shape.length);
+  if (channel === 0) {
+    throw new RangeError(
+      "instanceNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
+    );
+  }
+  const plan = planOf(shape, shape, [0, channel], [channel]);
+  checkCount("instanceNorm", plan, "use layer or group normalization for a single position");
+  return plan;
+}
+
+/** Averages over a batch's examples, of those that have two unmasked positions at least; `count` is their number, twice. */
+function overExamples<T>(
+  ops: Ops<T>,
+  x: T,
+  axis: number,
+  { mean, variance, mask }: { mean: T; variance: T; mask?: T },
+  estimator: Required<RunningOptions>["runningVariance"],
+) {
+  const shape = ops.shape(x);
+  const [examples, channel] = [shape[0], resolveAxis("instanceNorm", axis, shape.length)];
+  const channels = shape[channel];
+  const each = (values: T) => ops.reshape(values, [examples, channels]);
+  const counts: Operand<T> =
+    mask === undefined
+      ? shape.reduce((a, b) => a * b, 1) / (examples * channels)
+      : each(ops.sum(spreadMask(ops, mask, shape), axesBut(shape.length, 0, channel)));
+  const variances = estimator === "unbiased" ? unbiasedOf(ops, each(variance), counts) : each(variance);
+  if (typeof counts === "number") {
+    const average = (values: T) => ops.div(ops.sum(values, [0]), examples);
+    return { mean: average(each(mean)), variance: average(variances), count: counts * examples };
+  }
+  const enough = ops.greater(counts, 1.5);
+  const number = ops.sum(enough, [0]);
+  const average = (values: T) => ops.div(ops.sum(ops.where(enough, values, 0), [0]), ops.max(number, 1));
+  return {
+    mean: average(each(mean)),
+    variance: average(variances),
+    count: ops.reshape(ops.mul(number, 2), [channels]),
+  };
+}

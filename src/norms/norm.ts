@@ -40,6 +40,7 @@ export interface AffineOptions {
 }
 
 /** A norm that is the operation itself, with gamma and beta. */
+/* @__NO_SIDE_EFFECTS__ */
 export function coreNorm<O>(
   about: About,
   describe: (options: O) => Omit<Norm, "name">,

@@ -11,6 +11,8 @@ export interface Weight {
   readonly initial: number | ArrayLike<number>;
   /** False: state, such as running statistics, which a call may replace and no gradient reaches. */
   readonly trained: boolean;
+  /** True for state that `resetState` leaves: it serves until a call replaces it, such as the last epoch's statistics. */
+  readonly stays?: boolean;
 }
 
 /** How a normalization is called, beside its inputs and weights. */
@@ -23,6 +25,8 @@ export interface ApplyOptions<T> {
   readonly residual?: T;
   /** Something that is no error, but that the user should hear of: a layer without a framework throws it. */
   warn?(message: string): void;
+  /** Takes state that the backward pass moves, when it does; absent where a host keeps none of it. */
+  keepLater?(state: Readonly<Record<string, T>>): void;
 }
 
 export interface ApplyResult<T> {
@@ -105,7 +109,11 @@ export type Factory<O, N extends Normalization = Normalization> = ((options?: O)
   readonly about: About;
 };
 
-/** Joins a normalization with the words about it. Its options are all optional, or it says in its error what it needs. */
+/**
+ * Joins a normalization with the words about it. Its options are all optional, or it says in its error what it needs.
+ * (The comment lets bundlers leave out what a page does not use.)
+ */
+/* @__NO_SIDE_EFFECTS__ */
 export function normalization<O, N extends object>(
   about: About,
   make: (options: O) => N,
@@ -123,8 +131,9 @@ export const trained = (shape: readonly number[], initial: Weight["initial"]): W
   initial,
   trained: true,
 });
-export const kept = (shape: readonly number[], initial: Weight["initial"]): Weight => ({
+export const kept = (shape: readonly number[], initial: Weight["initial"], stays = false): Weight => ({
   shape,
   initial,
   trained: false,
+  ...(stays && { stays }),
 });

@@ -10,6 +10,9 @@ import type { Norm } from "./norm.js";
 
 export type Operand<T> = T | number;
 
+/** Of 11 and of 8 significant bits. */
+export type NarrowType = "float16" | "bfloat16";
+
 export interface Ops<T> {
   shape(x: T): readonly number[];
   constant(values: ArrayLike<number>, shape: readonly number[]): T;
@@ -36,9 +39,14 @@ export interface Ops<T> {
   /** x to a constant power. */
   pow(x: T, exponent: number): T;
 
+  /** Rounded to a narrower type, and wide again; the gradient passes as it is. */
+  rounded(x: T, type: NarrowType): T;
+
   /** Over these axes, which stay with length 1. */
   sum(x: T, axes: readonly number[]): T;
-  /** [m, k] by [k, n]. */
+  /** The largest over these axes, which stay with length 1; constant to the gradient. */
+  largest(x: T, axes: readonly number[]): T;
+  /** [..., m, k] by [..., k, n], with the same leading axes. */
   matMul(a: T, b: T): T;
   reshape(x: T, shape: readonly number[]): T;
   transpose(x: T, order: readonly number[]): T;
@@ -47,6 +55,11 @@ export interface Ops<T> {
   concat(parts: readonly T[], axis: number): T;
   /** The same values, constant to the gradient. */
   stop(x: T): T;
+  /**
+   * x, whose gradient is replaced on its way back by what `through` makes of it, and of the arrays that are saved for it. It is
+   * called once in each backward pass. Absent where a host knows no gradient but its own.
+   */
+  intercept?(x: T, saved: readonly T[], through: (gradient: T, saved: readonly T[]) => T): T;
 
   /**
    * The one operation, by its kernels where the host has them: y, and mean and biased variance (mean square where
@@ -145,4 +158,34 @@ export function affine<T>(ops: Ops<T>, x: T, view: View, gamma?: T, beta?: T): T
   if (gamma !== undefined) y = ops.mul(y, spread(gamma));
   if (beta !== undefined) y = ops.add(y, spread(beta));
   return ops.reshape(y, shape);
+}
+
+/**
+ * Sums over a window along an axis: of each place, of so many `before` it and `after` it. Beyond the ends there are zeros.
+ * Widths double (sums over 2, 4, 8, ... places), so that a window costs the logarithm of its width.
+ */
+export function windowSum<T>(ops: Ops<T>, x: T, axis: number, before: number, after: number): T {
+  const shape = ops.shape(x);
+  const length = shape[axis];
+  const [left, right] = [before, after].map((reach) => Math.min(reach, length - 1));
+  const zeros = (count: number) => {
+    const lengths = shape.map((all, one) => (one === axis ? count : all));
+    return count === 0 ? [] : [ops.constant(new Float32Array(lengths.reduce((a, b) => a * b, 1)), lengths)];
+  };
+  const window = left + right + 1;
+  let sums = window === 1 ? x : ops.concat([...zeros(left), x, ...zeros(right)], axis);
+  let total: T | undefined;
+  let taken = 0;
+  for (let width = 1; width <= window; width *= 2) {
+    if (width > 1) {
+      const places = ops.shape(sums)[axis];
+      const half = width / 2;
+      sums = ops.add(ops.slice(sums, axis, 0, places - half), ops.slice(sums, axis, half, places));
+    }
+    if (Math.floor(window / width) % 2 === 0) continue;
+    const part = ops.slice(sums, axis, taken, taken + length);
+    total = total === undefined ? part : ops.add(total, part);
+    taken += width;
+  }
+  return total as T;
 }

@@ -1,15 +1,33 @@
 /**
  * RMS normalization: layer normalization without the mean.
  *
- *     y = x / √(mean(x²) + epsilon) · gamma (+ beta)
+ *     y = x / √(mean(x²) + epsilon) · (offset + gamma) (+ beta)
  *
- * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts.
+ * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts. Language models differ in two ways: Gemma's gamma is a
+ * distance from 1 (offset 1), and Llama rounds to the model's type before it multiplies by gamma, Gemma after.
  */
 import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, coreNorm, keepingLast } from "./norm.js";
+import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm } from "./norm.js";
+import { type Normalization, normalization, trained } from "./normalization.js";
+import { affine, type NarrowType } from "./ops.js";
+
+export interface RMSNormOptions extends LayerNormOptions, AffineOptions {
+  /** What gamma is added to: 0 (default), or 1, where gamma starts at 0 (Gemma). */
+  offset?: number;
+  /** The type of the model, to which y is rounded; statistics are float32 whatever it is. Default float32: nothing is rounded. */
+  type?: "float32" | NarrowType;
+  /** Where else it is rounded: before the product with gamma (Llama), or nowhere (default, and Gemma). */
+  cast?: "before" | "after";
+}
+
+/** Options that reproduce the two kinds of language models; add the `type` that theirs is in. */
+export const rmsPresets = {
+  llama: { epsilon: 1e-6, cast: "before" },
+  gemma: { epsilon: 1e-6, offset: 1, cast: "after" },
+} as const satisfies Record<string, RMSNormOptions>;
 
 /** No beta unless `center` is set. Throws RangeError for an epsilon below 0; its `plan` for axes that the array does not have. */
-export const rmsNorm = coreNorm(
+export const rmsNorm = normalization(
   {
     name: "rmsNorm",
     title: "RMS normalization",
@@ -17,9 +35,40 @@ export const rmsNorm = coreNorm(
     paper: "Zhang & Sennrich 2019, arXiv 1910.07467",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+  ({
+    axis = -1,
+    epsilon = 1e-5,
+    offset = 0,
+    type = "float32",
+    cast = "after",
+    ...options
+  }: RMSNormOptions) => {
     checkEpsilon("rmsNorm", epsilon);
-    return { epsilon, centered: false, plan: keepingLast((shape) => planFeatures("rmsNorm", shape, axis)) };
+    if (!["float32", "float16", "bfloat16"].includes(type)) {
+      throw new RangeError(`rmsNorm: type must be "float32", "float16" or "bfloat16", got "${type}"`);
+    }
+    if (cast !== "before" && cast !== "after") {
+      throw new RangeError(`rmsNorm: cast must be "before" or "after", got "${cast}"`);
+    }
+    const plan = keepingLast((shape) => planFeatures("rmsNorm", shape, axis));
+    const norm: Norm = { name: "rmsNorm", epsilon, centered: false, plan };
+    const rounds = type !== "float32";
+    return {
+      ...norm,
+      handles: { mask: !rounds, residual: true },
+      weights(shape: readonly number[]) {
+        const { parameterShape } = plan(shape);
+        const { beta, gamma } = affineWeights(parameterShape, { center: false, ...options });
+        return { ...(gamma && { gamma: trained(parameterShape, 1 - offset) }), ...(beta && { beta }) };
+      },
+      apply(ops, [x], { gamma, beta }, { mask, residual }) {
+        const factor = gamma !== undefined && offset !== 0 ? ops.add(gamma, offset) : gamma;
+        if (!rounds) return ops.normalize(norm, x, { gamma: factor, beta, mask, residual });
+        const { y: xHat, sum } = ops.normalize(norm, x, { residual });
+        const hat = cast === "before" ? ops.rounded(xHat, type) : xHat;
+        const { parameters } = plan(ops.shape(x));
+        return { y: ops.rounded(affine(ops, hat, parameters, factor, beta), type), sum };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
   },
-  { scale: true, center: false },
 );

@@ -7,6 +7,10 @@
  *                   (Chan, Golub & LeVeque 1979)
  *
  * With micro-batches, statistics are merged over so many calls first, and moved once: as though they were one batch.
+ *
+ * A mask may leave a batch fewer than two values of a channel, which say nothing about a spread: then its running ones stay (an
+ * epoch takes a single one too). Counts are float32, which is exact up to 2²⁴: a cumulative average stops counting after
+ * 16.8 million batches, and an epoch of more values per channel gives its batches their weights to 7 digits.
  */
 import { kept, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
@@ -56,15 +60,16 @@ export function runningWeights(
   shape: readonly number[],
   { average, microBatches }: Required<RunningOptions>,
 ): Record<string, Weight> {
+  const counts = average !== "exponential";
   return {
-    runningMean: kept(shape, 0),
-    runningVariance: kept(shape, 1),
-    // of batches (cumulative) or values (epoch)
-    ...(average !== "exponential" && { runningCount: kept([1], 0) }),
+    runningMean: kept(shape, 0, counts),
+    runningVariance: kept(shape, 1, counts),
+    // of batches (cumulative) or values (epoch), which a mask may tell apart by channel
+    ...(counts && { runningCount: kept(shape, 0) }),
     ...(microBatches > 1 && {
       pendingMean: kept(shape, 0),
       pendingVariance: kept(shape, 0),
-      pendingCount: kept([1], 0),
+      pendingCount: kept(shape, 0),
       pendingBatches: kept([1], 0),
     }),
   };
@@ -77,27 +82,23 @@ export function track<T>(
   measured: Measured<T>,
   options: Required<RunningOptions>,
 ): Record<string, T> {
-  const constant = {
+  const batch = {
     mean: ops.reshape(ops.stop(measured.mean), ops.shape(state.runningMean)),
     variance: ops.reshape(ops.stop(measured.variance), ops.shape(state.runningMean)),
     count: measured.count,
   };
-  if (options.microBatches === 1) return moved(ops, state, constant, options);
+  if (options.microBatches === 1) return moved(ops, state, batch, options);
   const { pendingMean, pendingVariance, pendingCount, pendingBatches } = state;
-  const pending = merged(
-    ops,
-    { mean: pendingMean, variance: pendingVariance, count: pendingCount },
-    constant,
-  );
+  const pending = merged(ops, { mean: pendingMean, variance: pendingVariance, count: pendingCount }, batch);
   const batches = ops.add(pendingBatches, 1);
   const complete = ops.greater(batches, options.microBatches - 0.5);
-  const next = moved(ops, state, pending, options);
   const after: Record<string, T> = {
     pendingMean: ops.where(complete, 0, pending.mean),
     pendingVariance: ops.where(complete, 0, pending.variance),
     pendingCount: ops.where(complete, 0, pending.count),
     pendingBatches: ops.where(complete, 0, batches),
   };
+  const next = moved(ops, state, pending, options);
   for (const [name, values] of Object.entries(next)) after[name] = ops.where(complete, values, state[name]);
   return after;
 }
@@ -120,27 +121,57 @@ function moved<T>(
 ): Record<string, T> {
   const { runningMean, runningVariance: oldVariance, runningCount } = state;
   const unbiased = runningVariance === "unbiased";
-  /** The variance of so many values, unbiased from the biased. */
   const corrected = (variance: T, count: Operand<T>) =>
-    unbiased ? ops.mul(variance, ops.div(count, ops.max(ops.sub(count, 1), 1))) : variance;
+    unbiased ? unbiasedOf(ops, variance, count) : variance;
   if (average === "epoch") {
-    // what is kept may be unbiased; what is merged is not
+    // what is kept may be unbiased; what is merged is not. After a reset the old statistics are still there, for evaluation
     const biased = unbiased
       ? ops.mul(oldVariance, ops.div(ops.max(ops.sub(runningCount, 1), 0), ops.max(runningCount, 1)))
       : oldVariance;
-    const all = merged(ops, { mean: runningMean, variance: biased, count: runningCount }, batch);
-    return {
+    const before = {
+      mean: ops.where(runningCount, runningMean, 0),
+      variance: ops.where(runningCount, biased, 0),
+      count: runningCount,
+    };
+    const all = merged(ops, before, batch);
+    const next = {
       runningMean: all.mean,
       runningVariance: corrected(all.variance, all.count),
       runningCount: all.count,
     };
+    return whereMeasured(ops, batch.count, 1, next, state);
   }
   const batches = average === "cumulative" ? ops.add(runningCount, 1) : undefined;
   const share: Operand<T> = batches === undefined ? 1 - momentum : ops.div(1, batches);
-  const towards = (old: T, value: T) => ops.add(ops.mul(old, ops.sub(1, share)), ops.mul(value, share));
-  return {
-    runningMean: towards(runningMean, batch.mean),
-    runningVariance: towards(oldVariance, corrected(batch.variance, batch.count)),
+  const next = {
+    runningMean: towards(ops, runningMean, batch.mean, share),
+    runningVariance: towards(ops, oldVariance, corrected(batch.variance, batch.count), share),
     ...(batches !== undefined && { runningCount: batches }),
   };
+  return whereMeasured(ops, batch.count, 2, next, state);
+}
+
+/** The variance of so many values, unbiased from the biased. */
+export function unbiasedOf<T>(ops: Ops<T>, variance: T, count: Operand<T>): T {
+  return ops.mul(variance, ops.div(count, ops.max(ops.sub(count, 1), 1)));
+}
+
+/** A moving average's next value, in which the new one has this share. */
+export function towards<T>(ops: Ops<T>, old: T, value: T, share: Operand<T>): T {
+  return ops.add(ops.mul(old, ops.sub(1, share)), ops.mul(value, share));
+}
+
+/** The next state where so many values were measured, and the old one elsewhere. */
+export function whereMeasured<T>(
+  ops: Ops<T>,
+  count: Operand<T>,
+  least: number,
+  next: Readonly<Record<string, T>>,
+  state: Readonly<Record<string, T>>,
+): Record<string, T> {
+  if (typeof count === "number") return { ...next };
+  const enough = ops.greater(count, least - 0.5);
+  return Object.fromEntries(
+    Object.entries(next).map(([name, values]) => [name, ops.where(enough, values, state[name])]),
+  );
 }

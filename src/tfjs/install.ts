@@ -6,8 +6,11 @@ import { batchNorm } from "../norms/batch.js";
 import { layerNorm } from "../norms/layer.js";
 import { applyLayer, layerClasses } from "./layers.js";
 import { fusedKernels, useFused } from "./operation.js";
+import { ResidualBlock } from "./residual.js";
+import { Reversible } from "./reversible.js";
 import { compileTraining, registerTrainingKernels } from "./training.js";
 import { isThreaded, type WasmBackend } from "./wasm-backend.js";
+import { wrapperClasses } from "./wrappers.js";
 
 export interface Installed {
   /** The backend that TensorFlow.js has set. */
@@ -98,6 +101,8 @@ function prototypeOf(layer: object): Callable {
 /** By Keras's names, under which models are saved, and by those of TensorFlow Addons. */
 function registerLayers(): void {
   for (const layer of layerClasses) tf.serialization.registerClass(layer);
+  for (const wrapper of [...wrapperClasses, Reversible, ResidualBlock])
+    tf.serialization.registerClass(wrapper);
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   for (const name of ["GroupNormalization", "InstanceNormalization"]) {
     classNameMap[`Addons>${name}`] = classNameMap[name];

@@ -7,9 +7,10 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
-import { type Catalog, catalog } from "../norms/catalog.js";
+import { type Catalog, catalog, type WeightNormName } from "../norms/catalog.js";
 import {
   type About,
+  type ApplyOptions,
   type ApplyResult,
   type Factory,
   type Normalization,
@@ -112,12 +113,14 @@ interface Made {
 
 /** A layer of one normalization. */
 export abstract class NormalizationLayer extends builtIn.Layer {
-  readonly normalization: Normalization;
+  /** With the options that it has now. */
+  normalization: Normalization;
   /** What it learns and keeps, by our names (gamma, runningMean, ...), once it is built. */
   readonly variables: Record<string, LayerVariable> = {};
   /** Where true, what is kept between calls stays as it is, in training too; apart from `trainable`. */
   frozen: boolean;
-  private readonly options: Config;
+  private options: Config;
+  private shapes?: Shape[];
   private readonly makes: Record<string, Made> = {};
   private specified: Readonly<Record<string, Weight>> = {};
 
@@ -130,9 +133,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     const { frozen = false, ...options } = { ...convention.defaults, ...optionsOf(args) };
     this.frozen = frozen as boolean;
     this.options = options;
-    this.normalization = (convention.make ?? factory)(
-      ownOptions(this.getClassName(), factory.about, options),
-    );
+    this.normalization = this.made(options);
     this.readWeightArgs(args as Record<string, unknown>);
     this.supportsMasking = true;
   }
@@ -140,7 +141,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   override build(inputShape: Shape | Shape[]): void {
     const shapes = listed(inputShape);
     checkInputs(this.factory.about, shapes);
-    this.specified = this.weightsFor(shapes);
+    this.specified = this.weightsFor(this.normalization, shapes);
+    this.shapes = shapes;
     for (const [name, { shape, initial, trained }] of Object.entries(this.specified)) {
       const { convention } = this;
       const made = this.makes[kerasName(name)] ?? {};
@@ -161,7 +163,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       this.variables[name] = variable;
     }
     this.inputSpec = shapes.map((shape, i) => {
-      const lengths = i === 0 ? this.axesOf(shape).map((axis) => [axis, shape[axis]]) : [];
+      const axes = this.factory.about.takes === "sequence" ? [shape.length - 1] : this.axesOf(shape);
+      const lengths = i === 0 ? axes.map((axis) => [axis, shape[axis]]) : [];
       return new InputSpec({ ndim: shape.length, axes: Object.fromEntries(lengths) });
     });
     super.build(inputShape);
@@ -192,6 +195,19 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return outputs.length === 1 ? outputs[0] : outputs;
   }
 
+  /** A mask goes on with y as long as y still has the axes that it tells apart: the last state of a sequence has no time. */
+  override computeMask(
+    inputs: tf.Tensor | tf.Tensor[],
+    mask?: tf.Tensor | tf.Tensor[],
+  ): tf.Tensor | tf.Tensor[] {
+    const shapes = [inputs].flat().map(({ shape }): Shape => shape);
+    const [y, ...more] = listed(this.computeOutputShape(shapes));
+    const goesOn = y.length >= shapes[0].length;
+    // null as Keras has it for what has none, which the types do not know
+    const masks = [goesOn ? ([mask].flat()[0] ?? null) : null, ...more.map(() => null)] as tf.Tensor[];
+    return more.length > 0 ? masks : masks[0];
+  }
+
   override getConfig(): Config {
     const config: Config = { ...super.getConfig(), ...this.options, ...(this.frozen && { frozen: true }) };
     for (const [weight, { initializer, regularizer, constraint }] of Object.entries(this.makes)) {
@@ -203,11 +219,43 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return config;
   }
 
-  /** Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. */
+  /** Starts what is kept between calls anew; the last statistics of an epoch, or cumulative ones, stay until others come. */
   resetState(): void {
-    for (const [name, { trained, initial, shape }] of Object.entries(this.specified)) {
-      if (!trained) fill(this.variables[name], shape, initial);
+    for (const [name, { trained, stays, initial, shape }] of Object.entries(this.specified)) {
+      if (!trained && !stays) fill(this.variables[name], shape, initial);
     }
+  }
+
+  /** Whether it keeps anything between calls; known once it is built. */
+  get keepsState(): boolean {
+    return Object.values(this.specified).some(({ trained }) => !trained);
+  }
+
+  /**
+   * Changes options of its normalization, such as `sources` or `momentum`; undefined takes one away. It is saved with them.
+   * @throws RangeError where a layer that is built would have other weights with them; then nothing is changed
+   */
+  configure({ frozen = this.frozen, ...changes }: { frozen?: boolean; [option: string]: unknown }): this {
+    const options = { ...this.convention.defaults, ...optionsOf({ ...this.options, ...changes }) };
+    const normalization = this.made(options);
+    if (this.shapes) {
+      const [now, then] = [this.specified, this.weightsFor(normalization, this.shapes)].map(describe);
+      if (now !== then) {
+        throw new RangeError(
+          `${this.getClassName()}: this layer is built, and its weights would become ${then} instead of ${now}; ` +
+            "change such options before the layer is built",
+        );
+      }
+    }
+    this.frozen = frozen;
+    this.options = options;
+    this.normalization = normalization;
+    return this;
+  }
+
+  private made(options: Config): Normalization {
+    const { convention, factory } = this;
+    return (convention.make ?? factory)(ownOptions(this.getClassName(), factory.about, options));
   }
 
   /** The axes that `axis` names, in its order. */
@@ -224,10 +272,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   }
 
   /** Weights for inputs of these shapes, which may not depend on lengths that are not known. */
-  private weightsFor(shapes: Shape[]) {
-    const [some, others] = STAND_INS.map(
-      (length) => () => this.normalization.weights(...known(shapes, length)),
-    );
+  private weightsFor(normalization: Normalization, shapes: Shape[]) {
+    const [some, others] = STAND_INS.map((length) => () => normalization.weights(...known(shapes, length)));
     const unknown = () =>
       new RangeError(
         `${this.getClassName()}: the lengths of the axes that its weights are for must be known, got input shape ` +
@@ -278,6 +324,12 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   }
 }
 
+/** Names and shapes of weights, in a word. */
+function describe(weights: Readonly<Record<string, Weight>>): string {
+  const each = Object.entries(weights).map(([name, { shape }]) => `${name} [${shape.join(", ")}]`);
+  return each.sort().join(", ") || "none";
+}
+
 /** What an unknown length may be: whatever follows from it differs between the two. */
 const STAND_INS = [2, 64];
 
@@ -317,7 +369,7 @@ export function applyLayer(
   normalization: Normalization,
   inputs: tf.Tensor[],
   variables: Readonly<Record<string, LayerVariable | null | undefined>>,
-  { training, mask }: { training: boolean; mask?: tf.Tensor },
+  { training, mask, residual }: { training: boolean; mask?: tf.Tensor; residual?: tf.Tensor },
 ): tf.Tensor | tf.Tensor[] {
   return tf.tidy(() => {
     const held: Record<string, tf.Tensor> = {};
@@ -328,7 +380,12 @@ export function applyLayer(
       const axes = (name === "gamma" || name === "beta") && values.rank > 1;
       held[name] = axes ? tf.reshape(values, [-1]) : values;
     }
-    const { y, more, state } = apply(normalization, inputs, held, { training, mask });
+    const { y, more, state } = apply(normalization, inputs, held, {
+      training,
+      mask,
+      residual,
+      keepLater: (moved) => keep(moved, variables),
+    });
     if (state) keep(state, variables);
     return more ? [y, ...more] : y;
   });
@@ -339,7 +396,7 @@ export function apply(
   normalization: Normalization,
   inputs: tf.Tensor | readonly tf.Tensor[],
   weights: Readonly<Record<string, tf.Tensor>> = {},
-  { training = true, mask, residual }: { training?: boolean; mask?: tf.Tensor; residual?: tf.Tensor } = {},
+  { training = true, ...options }: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
 ): ApplyResult<tf.Tensor> {
   const tensors = Array.isArray(inputs) ? (inputs as readonly tf.Tensor[]) : [inputs as tf.Tensor];
   const all: Record<string, tf.Tensor> = { ...weights };
@@ -348,7 +405,7 @@ export function apply(
   )) {
     all[name] ??= filled(shape, initial);
   }
-  return run(tfOps, normalization, tensors, all, { training, mask, residual, warn });
+  return run(tfOps, normalization, tensors, all, { training, ...options, warn });
 }
 
 function fill(variable: LayerVariable, shape: readonly number[], initial: Weight["initial"]): void {
@@ -401,7 +458,7 @@ type LayerName<K extends string> = K extends `${infer Start}Norm`
 type OptionsOf<F> = F extends (options?: infer O) => unknown ? NonNullable<O> : never;
 
 type Layers = {
-  [K in keyof Catalog as LayerName<K>]: (
+  [K in Exclude<keyof Catalog, WeightNormName> as LayerName<K>]: (
     args?: NormalizationArgs<OptionsOf<Catalog[K]>>,
   ) => NormalizationLayer;
 };
@@ -428,7 +485,10 @@ function layerName(name: string): string {
 }
 
 const classes = Object.fromEntries(
-  (Object.keys(catalog) as (keyof Catalog)[]).map((name) => [layerName(name), layerClass(name)]),
+  (Object.keys(catalog) as (keyof Catalog)[])
+    // those of weights are wrappers of other layers (wrappers.ts)
+    .filter((name) => catalog[name].about.takes !== "weight")
+    .map((name) => [layerName(name), layerClass(name)]),
 );
 
 /** The classes, for a registry of them. */

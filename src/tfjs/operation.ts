@@ -9,7 +9,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
 import { fitsShape, maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
-import { sizeOf, type View } from "../view.js";
+import { sameShape, sizeOf, type View } from "../view.js";
 import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
@@ -29,11 +29,15 @@ export interface NormalizeParameters {
    * it holds, and y is 0 there.
    */
   mask?: tf.Tensor;
+  /** Shape of x; added to x before anything else, in the same pass over memory. */
+  residual?: tf.Tensor;
 }
 
 export interface Normalized {
-  /** float32, shape of x. Differentiable with respect to x, gamma and beta. */
+  /** float32, shape of x. Differentiable with respect to x, the residual, gamma and beta. */
   y: tf.Tensor;
+  /** x + residual, of which y and the statistics are; differentiable too. Absent without a residual. */
+  sum?: tf.Tensor;
   /** float32 [statistics], constants to the gradient; absent where given, mean also for RMS. */
   mean?: tf.Tensor;
   variance?: tf.Tensor;
@@ -41,12 +45,17 @@ export interface Normalized {
 
 /**
  * Normalizes a tensor of any rank.
- * @throws RangeError where the shape of x, gamma, beta, a given statistic or the mask does not fit the norm.
+ * @throws RangeError where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm.
  */
 export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
   const plan = norm.plan(x.shape);
   const given = statisticsGiven(norm, parameters.mean, parameters.variance);
-  const { mask } = parameters;
+  const { mask, residual } = parameters;
+  if (residual && !sameShape(residual.shape, x.shape)) {
+    throw new RangeError(
+      `${norm.name}: residual must have the shape of x, [${x.shape.join(", ")}], got [${residual.shape.join(", ")}]`,
+    );
+  }
   const masks = mask && maskViewOf(norm.name, plan, mask.shape);
   registerFor(tf.getBackend());
   const attributes: Attributes = {
@@ -59,6 +68,7 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
     scale: parameters.gamma !== undefined,
     offset: parameters.beta !== undefined,
     given,
+    added: residual !== undefined,
     masked: mask !== undefined,
     masks: masks ?? wholeView(sizeOf(plan.shape)),
   };
@@ -69,14 +79,15 @@ export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParamet
     });
     const input = moved(floats(x), plan.order);
     const counts = mask && constantMask(mask, masks ? undefined : plan);
-    const inputs = [input, ...others, counts].filter((tensor) => tensor !== undefined);
+    const added = residual && moved(floats(residual), plan.order);
+    const inputs = [input, added, ...others, counts].filter((tensor) => tensor !== undefined);
     const outputs = run(NORMALIZE, inputs, attributes);
-    const y = moved(
-      outputs[0],
-      plan.order?.map((_, axis, order) => order.indexOf(axis)),
-    );
-    if (given) return { y };
-    return norm.centered ? { y, mean: outputs[1], variance: outputs[2] } : { y, variance: outputs[1] };
+    const back = plan.order?.map((_, axis, order) => order.indexOf(axis));
+    const y = moved(outputs[0], back);
+    const sum = residual && { sum: moved(outputs[outputs.length - 1], back) };
+    if (given) return { y, ...sum };
+    const [, first, second] = outputs;
+    return norm.centered ? { y, ...sum, mean: first, variance: second } : { y, ...sum, variance: first };
   });
 }
 
@@ -86,7 +97,7 @@ function moved(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
 
 /**
  * The mask as float32 of 0 and 1, without a way back for gradients; for all of x, as the plan orders its axes, where that is given.
- * (An operation of no inputs has none; comparisons, which masks are made of, know no gradient.)
+ * (Comparisons, which masks are made of, know no gradient.)
  */
 function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
   const made = () => {
@@ -96,7 +107,12 @@ function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
     const whole = tf.broadcastTo(tf.reshape(counts, [...mask.shape, ...ones]), [...plan.shape]);
     return moved(whole, plan.order);
   };
-  return tf.customGrad(() => ({ value: made(), gradFunc: () => [] }))();
+  return constant(made);
+}
+
+/** What is computed without a way back for gradients: an operation of no inputs has none. */
+export function constant(value: () => tf.Tensor): tf.Tensor {
+  return tf.customGrad(() => ({ value: value(), gradFunc: () => [] }))();
 }
 
 /** As float32; what is float32 already is left alone, since a cast would copy it. */
@@ -115,7 +131,7 @@ function fitted(norm: Norm, name: string, tensor: tf.Tensor, shape: readonly num
   return floats(same ? tensor : tf.reshape(tensor, [...shape]));
 }
 
-/** What both kernels are told. `scale`, `offset`, `given` and `masked` say which of the optional inputs are there. */
+/** What both kernels are told. `added`, `scale`, `offset`, `given` and `masked` say which of the optional inputs are there. */
 interface Attributes {
   readonly statistics: View;
   readonly parameters: View;
@@ -123,6 +139,7 @@ interface Attributes {
   readonly parameterShape: readonly number[];
   readonly epsilon: number;
   readonly centered: boolean;
+  readonly added: boolean;
   readonly scale: boolean;
   readonly offset: boolean;
   readonly given: boolean;
@@ -137,12 +154,13 @@ function run(kernel: string, inputs: tf.Tensor[], attributes: Attributes): tf.Te
   return tf.engine().runKernel(kernel, map, attributes as unknown as tf.NamedAttrMap) as tf.Tensor[];
 }
 
-/** The list's optional members by name: x, then gamma, beta, mean, variance and mask where they are. */
-function named<T>(list: readonly T[], { scale, offset, centered, given, masked }: Attributes) {
+/** The list's optional members by name: x, then residual, gamma, beta, mean, variance and mask where they are. */
+function named<T>(list: readonly T[], { added, scale, offset, centered, given, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);
   return {
     x: rest.shift() as T,
+    residual: take(added),
     gamma: take(scale),
     beta: take(offset),
     mean: take(centered && given),
@@ -156,22 +174,37 @@ function named<T>(list: readonly T[], { scale, offset, centered, given, masked }
 tf.registerGradient({
   kernelName: NORMALIZE,
   saveAllInputs: true,
-  // mean and variance, which the forward pass measured; y is not needed
-  outputsToSave: [false, true, true],
+  // mean and variance, which the forward pass measured, and the sum; y is not needed
+  outputsToSave: [false, true, true, true],
   gradFunc(dy, saved, attrs) {
     const attributes = attrs as unknown as Attributes;
-    const upstream = Array.isArray(dy) ? dy[0] : dy;
-    const { x, gamma, mean: givenMean, variance: givenVariance, mask, rest } = named(saved, attributes);
+    const {
+      x,
+      residual,
+      gamma,
+      mean: givenMean,
+      variance: givenVariance,
+      mask,
+      rest,
+    } = named(saved, attributes);
     const { given, centered, scale, offset } = attributes;
-    const mean = given ? givenMean : centered ? rest[0] : undefined;
-    const variance = (given ? givenVariance : centered ? rest[1] : rest[0]) as tf.Tensor;
-    const gradients = [...gradientsOf(upstream, { x, gamma, mean, variance, mask }, attributes)];
+    const upstream = Array.isArray(dy) ? dy : [dy];
+    const dSum = residual && upstream[upstream.length - 1];
+    const mean = given ? givenMean : centered ? rest.shift() : undefined;
+    const variance = (given ? givenVariance : rest.shift()) as tf.Tensor;
+    const normalized = residual ? rest[0] : x;
+    const gradients = gradientsOf(
+      upstream[0],
+      { dSum, x: normalized, gamma, mean, variance, mask },
+      attributes,
+    );
     const constants = [givenMean, givenVariance, mask].filter((tensor) => tensor !== undefined);
-    const dx = gradients.shift() as tf.Tensor;
-    const dGamma = scale ? [gradients.shift() as tf.Tensor] : [];
-    const dBeta = offset ? [gradients.shift() as tf.Tensor] : [];
+    const [dx, ...parameters] = gradients;
     const all = [
-      ...[dx, ...dGamma, ...dBeta].map((gradient) => () => gradient),
+      () => dx,
+      // of its own, since TensorFlow.js disposes of each when it adds another to it
+      ...(residual ? [() => tf.clone(dx)] : []),
+      ...parameters.slice(0, Number(scale) + Number(offset)).map((gradient) => () => gradient),
       ...constants.map((constant) => () => tf.zerosLike(constant)),
     ];
     return Object.fromEntries(all.entries());
@@ -179,6 +212,8 @@ tf.registerGradient({
 });
 
 interface GradientInputs {
+  dSum?: tf.Tensor;
+  /** What was normalized: x, or the sum. */
   x: tf.Tensor;
   gamma?: tf.Tensor;
   mean?: tf.Tensor;
@@ -194,8 +229,8 @@ function gradientsOf(dy: tf.Tensor, inputs: GradientInputs, attributes: Attribut
     const measured = attributes.given ? inputs : { ...inputs, ...measure(inputs.x, inputs.mask, attributes) };
     return composedGradient(dy, measured, attributes);
   }
-  const { x, gamma, mean, variance, mask } = inputs;
-  const list = [dy, x, gamma, mean, variance, mask].filter((tensor) => tensor !== undefined);
+  const { dSum, x, gamma, mean, variance, mask } = inputs;
+  const list = [dy, dSum, x, gamma, mean, variance, mask].filter((tensor) => tensor !== undefined);
   return run(NORMALIZE_GRADIENT, list, attributes);
 }
 
@@ -254,20 +289,22 @@ function standardized(
 }
 
 function composed(inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
-  const { x, gamma, beta, mean, variance, mask } = named(inputs, attributes);
+  const { residual, gamma, beta, mean, variance, mask, ...others } = named(inputs, attributes);
   const { given, parameters } = attributes;
+  const sum = residual && tf.add(others.x, residual);
+  const x = sum ?? others.x;
   const counts = mask && wholeMask(mask, attributes);
   const source = given ? { mean, variance: variance as tf.Tensor } : measure(x, mask, attributes);
   const { xHat } = standardized(x, source.mean, source.variance, counts, attributes);
   let y = seen(xHat, parameters) as tf.Tensor;
   if (gamma) y = tf.mul(y, spread(gamma, parameters));
   if (beta) y = tf.add(y, spread(beta, parameters));
-  const measured = given ? [] : [source.mean, source.variance].filter((tensor) => tensor !== undefined);
-  return [tf.reshape(kept(y, counts), x.shape), ...measured];
+  const measured = given ? [] : [source.mean, source.variance];
+  return [tf.reshape(kept(y, counts), x.shape), ...measured, sum].filter((tensor) => tensor !== undefined);
 }
 
 function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Attributes): tf.Tensor[] {
-  const { x, gamma, mean, variance, mask } = inputs;
+  const { dSum, x, gamma, mean, variance, mask } = inputs;
   const { statistics, parameters, parameterShape, centered, scale, offset, given } = attributes;
   const counts = mask && wholeMask(mask, attributes);
   const { xHat, rstd } = standardized(x, mean, variance, counts, attributes);
@@ -278,7 +315,8 @@ function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Att
     if (centered) inner = tf.sub(inner, meanOf(g, counts));
     inner = tf.sub(inner, tf.mul(xHat, meanOf(tf.mul(g, xHat), counts)));
   }
-  const gradients = [tf.reshape(kept(tf.mul(rstd, inner), counts), x.shape)];
+  const dx: tf.Tensor = tf.reshape(kept(tf.mul(rstd, inner), counts), x.shape);
+  const gradients = [dSum ? tf.add(dx, dSum) : dx];
   const shape = [...parameterShape];
   if (scale) gradients.push(tf.reshape(tf.sum(tf.mul(upstream, seen(xHat, parameters)), REDUCED), shape));
   if (offset) gradients.push(tf.reshape(tf.sum(upstream, REDUCED), shape));
@@ -318,12 +356,15 @@ function fused(
   const { statistics, parameters, statisticsShape, epsilon, centered, given, masks } = attributes;
   const tensors = named(inputs, attributes);
   const y = outputOn(backend, tensors.x.shape);
+  const sum = tensors.residual && outputOn(backend, tensors.x.shape);
   const room = () => outputOn(backend, statisticsShape);
   const mean = given ? tensors.mean : centered ? room() : undefined;
   const variance = given ? (tensors.variance as tf.TensorInfo) : room();
   const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
   kernels.forward({
     x: addressOf(backend, tensors.x),
+    residual: address(tensors.residual),
+    sum: address(sum),
     y: addressOf(backend, y),
     mean: address(mean),
     variance: addressOf(backend, variance),
@@ -336,7 +377,8 @@ function fused(
     mask: address(tensors.mask),
     masks,
   });
-  return given ? [y] : [y, mean, variance].filter((tensor) => tensor !== undefined);
+  const measured = given ? [] : [mean, variance];
+  return [y, ...measured, sum].filter((tensor) => tensor !== undefined);
 }
 
 function fusedGradient(
@@ -346,13 +388,14 @@ function fusedGradient(
   attributes: Attributes,
 ): tf.TensorInfo[] {
   const { statistics, parameters, parameterShape, epsilon, given, scale, offset, masks } = attributes;
-  const { dy, x, gamma, mean, variance, mask } = gradientInputs(list, attributes);
+  const { dy, dSum, x, gamma, mean, variance, mask } = gradientInputs(list, attributes);
   const dx = outputOn(backend, x.shape);
   const dGamma = scale ? outputOn(backend, parameterShape) : undefined;
   const dBeta = offset ? outputOn(backend, parameterShape) : undefined;
   const address = (tensor?: tf.TensorInfo) => tensor && addressOf(backend, tensor);
   kernels.backward({
     dy: addressOf(backend, dy),
+    dSum: address(dSum),
     x: addressOf(backend, x),
     mean: address(mean),
     variance: addressOf(backend, variance),
@@ -370,13 +413,13 @@ function fusedGradient(
   return [dx, dGamma, dBeta].filter((tensor) => tensor !== undefined);
 }
 
-function gradientInputs<T>(list: readonly T[], { scale, centered, masked }: Attributes) {
+function gradientInputs<T>(list: readonly T[], { added, scale, centered, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);
-  const [dy, x] = rest.splice(0, 2);
   return {
-    dy,
-    x,
+    dy: rest.shift() as T,
+    dSum: take(added),
+    x: rest.shift() as T,
     gamma: take(scale),
     mean: take(centered),
     variance: rest.shift() as T,

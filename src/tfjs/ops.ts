@@ -1,14 +1,18 @@
 /** Formulas (src/norms/ops.ts) in TensorFlow.js: its own operations, with their gradients, and the fused one. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Norm } from "../norms/norm.js";
-import type { NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
-import { normalize } from "./operation.js";
+import { narrowed } from "../norms/narrow.js";
+import type { Operand, Ops } from "../norms/ops.js";
+import { sameShape } from "../view.js";
+import { constant, normalize } from "./operation.js";
 
-/** TensorFlow.js has no operation for it: one whose gradient is none. */
-const stopped = tf.customGrad((x) => {
-  const values = x as tf.Tensor;
-  return { value: tf.clone(values), gradFunc: () => tf.zeros(values.shape) };
-});
+/** A function whose gradient passes as it is. */
+function straight(x: tf.Tensor, value: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const operation = tf.customGrad((input) => ({
+    value: value(input as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => dy,
+  }));
+  return operation(x);
+}
 
 export const tfOps: Ops<tf.Tensor> = {
   shape: (x) => x.shape,
@@ -17,10 +21,16 @@ export const tfOps: Ops<tf.Tensor> = {
   sub: (a, b) => tf.sub(tensor(a), tensor(b)),
   mul: (a, b) => tf.mul(tensor(a), tensor(b)),
   div: (a, b) => tf.div(tensor(a), tensor(b)),
-  max: (a, b) => tf.maximum(tensor(a), tensor(b)),
-  min: (a, b) => tf.minimum(tensor(a), tensor(b)),
-  greater: (a, b) => tf.cast(tf.greater(tensor(a), tensor(b)), "float32"),
-  where: (condition, a, b) => tf.where(tf.cast(condition, "bool"), tensor(a), tensor(b)),
+  max: (a, b) => tf.maximum(...alike(tensor(a), tensor(b))),
+  min: (a, b) => tf.minimum(...alike(tensor(a), tensor(b))),
+  greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
+  // a cast to bool would cut 0.3 to 0 on some backends
+  where: (condition, a, b) =>
+    tf.where(
+      constant(() => tf.notEqual(condition, tf.zerosLike(condition))),
+      tensor(a),
+      tensor(b),
+    ),
   abs: (x) => tf.abs(x),
   exp: (x) => tf.exp(x),
   sqrt: (x) => tf.sqrt(x),
@@ -28,8 +38,10 @@ export const tfOps: Ops<tf.Tensor> = {
   sigmoid: (x) => tf.sigmoid(x),
   erf: (x) => tf.erf(x),
   pow: (x, exponent) => tf.pow(x, exponent),
+  rounded: (x, type) => straight(x, (values) => narrowed(tfOps, values, type)),
   sum: (x, axes) => tf.sum(x, [...axes], true),
-  matMul: (a, b) => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D),
+  largest: (x, axes) => constant(() => tf.max(x, [...axes], true)),
+  matMul: (a, b) => tf.matMul(a, b),
   reshape: (x, shape) => tf.reshape(x, [...shape]),
   transpose: (x, order) => tf.transpose(x, [...order]),
   slice(x, axis, from, to) {
@@ -38,12 +50,29 @@ export const tfOps: Ops<tf.Tensor> = {
     return tf.slice(x, begin, size);
   },
   concat: (parts, axis) => tf.concat([...parts], axis),
-  stop: (x) => stopped(x),
-  normalize(norm: Norm, x: tf.Tensor, { residual, ...parameters }: NormalizeOperands<tf.Tensor> = {}) {
-    const sum = residual && tf.add(x, residual);
-    return { ...normalize(norm, sum ?? x, parameters), sum } satisfies NormalizeResult<tf.Tensor>;
+  stop: (x) => constant(() => tf.clone(x)),
+  intercept(x, saved, through) {
+    const intercepted = tf.customGrad((values, save) => {
+      (save as tf.GradSaveFunc)([...saved]);
+      return {
+        value: tf.clone(values as tf.Tensor),
+        gradFunc: (gradient, kept) => through(gradient as tf.Tensor, kept as tf.Tensor[]),
+      };
+    });
+    return intercepted(x);
   },
+  normalize,
 };
+
+/**
+ * Two of one shape: TensorFlow.js's gradients of the larger and the smaller one do not sum over what was broadcast. A
+ * scalar, which has none, stays.
+ */
+function alike(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
+  if (a.rank === 0 || b.rank === 0 || sameShape(a.shape, b.shape)) return [a, b];
+  const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  return [tf.broadcastTo(a, shape), tf.broadcastTo(b, shape)];
+}
 
 function tensor(operand: Operand<tf.Tensor>): tf.Tensor {
   return typeof operand === "number" ? tf.scalar(operand) : operand;

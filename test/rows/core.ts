@@ -1,6 +1,5 @@
 /** Layer, RMS, batch, group and instance normalization, and dynamic tanh. */
-import { batchNorm, groupNorm, instanceNorm, layerNorm, rmsNorm } from "../../src/index.js";
-import { dynamicTanh } from "../../src/norms/dynamic-tanh.js";
+import { batchNorm, dynamicTanh, groupNorm, instanceNorm, layerNorm, rmsNorm } from "../../src/index.js";
 import { type Row, scaled, standardized } from "./row.js";
 
 const last = (position: readonly number[]) => position[position.length - 1];
@@ -71,6 +70,25 @@ export const core: Row[] = [
     expected([x], weights, { mask }) {
       const { xHat } = standardized(x, ([a, c]) => `${a},${Math.floor(c / 3)}`, { epsilon: 1e-5, mask });
       return { y: scaled(x.shape, xHat, ([, c]) => c, weights, mask) };
+    },
+  },
+  {
+    name: "with parameters per group, channels last",
+    norm: groupNorm({ groups: 2, parameters: "group" }),
+    shapes: [[2, 3, 6]],
+    expected([x], weights, { mask }) {
+      const { xHat } = standardized(x, ([a, , c]) => `${a},${Math.floor(c / 3)}`, { epsilon: 1e-5, mask });
+      return { y: scaled(x.shape, xHat, ([, , c]) => Math.floor(c / 3), weights, mask) };
+    },
+  },
+  {
+    name: "with parameters per group, channels first",
+    norm: groupNorm({ groups: 3, axis: 1, parameters: "group" }),
+    shapes: [[2, 6, 3]],
+    mask: [2, 1, 3],
+    expected([x], weights, { mask }) {
+      const { xHat } = standardized(x, ([a, c]) => `${a},${Math.floor(c / 2)}`, { epsilon: 1e-5, mask });
+      return { y: scaled(x.shape, xHat, ([, c]) => Math.floor(c / 2), weights, mask) };
     },
   },
   {

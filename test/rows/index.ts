@@ -1,7 +1,27 @@
 /** All rows, by family. */
+import { adaptive } from "./adaptive.js";
+import { attention } from "./attention.js";
+import { batches } from "./batch.js";
+import { batchLayerRows } from "./batch-layer.js";
+import { combined } from "./combine.js";
 import { core } from "./core.js";
+import { features } from "./features.js";
+import { overPositions } from "./positions.js";
+import { recurrent } from "./recurrent.js";
 import type { Row } from "./row.js";
+import { weights } from "./weights.js";
 
 export type { Row } from "./row.js";
 
-export const rows: Row[] = [...core];
+export const rows: Row[] = [
+  ...core,
+  ...combined,
+  ...attention,
+  ...batches,
+  ...batchLayerRows,
+  ...adaptive,
+  ...features,
+  ...weights,
+  ...overPositions,
+  ...recurrent,
+];

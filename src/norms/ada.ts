@@ -1,0 +1,45 @@
+/**
+ * AdaNorm: layer normalization without parameters, with a scale that shrinks what stands out.
+ *
+ *     y = c · (1 − k · xHat) · xHat        xHat = (x − mean) / √(variance + epsilon), variance biased
+ *
+ * The factor c·(1 − k·xHat) is constant to the gradient. Xu, Sun, Zhang, Zhao & Lin 2019, arXiv 1911.07013. Axes: those
+ * named (the last by default) are reduced.
+ */
+import { type LayerNormOptions, planFeatures } from "./layer.js";
+import { checkEpsilon, keepingLast, type Norm } from "./norm.js";
+import { type Normalization, normalization } from "./normalization.js";
+
+export interface AdaNormOptions extends LayerNormOptions {
+  /** Default 1. */
+  c?: number;
+  /** Default 0.1, as in the paper. */
+  k?: number;
+}
+
+/** Throws RangeError for an epsilon below 0, and for axes that the array does not have. */
+export const adaNorm = normalization(
+  {
+    name: "adaNorm",
+    title: "AdaNorm",
+    summary: "layer normalization whose scale follows xHat instead of learned parameters; overfits less",
+    paper: "Xu et al. 2019, arXiv 1911.07013",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-5, c = 1, k = 0.1 }: AdaNormOptions) => {
+    checkEpsilon("adaNorm", epsilon);
+    const plan = keepingLast((shape) => planFeatures("adaNorm", shape, axis));
+    const norm: Norm = { name: "adaNorm", epsilon, centered: true, plan };
+    return {
+      weights(shape) {
+        plan(shape);
+        return {};
+      },
+      apply(ops, [x]) {
+        const { y: xHat } = ops.normalize(norm, x);
+        const factor = ops.stop(ops.mul(ops.sub(1, ops.mul(xHat, k)), c));
+        return { y: ops.mul(factor, xHat) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);

@@ -1,0 +1,73 @@
+/**
+ * Adaptive instance normalization: a content takes on the mean and spread of a style, channel by channel.
+ *
+ *     y = √(variance(style) + epsilon) · (x − mean(x)) / √(variance(x) + epsilon) + mean(style)        variances biased
+ *
+ * Huang & Belongie 2017, arXiv 1703.06868. Axes: batch and channel are kept, positions are reduced, in x and in style.
+ * Nothing is learned; the gradient goes through the statistics of both.
+ */
+import type { ChannelOptions } from "./batch.js";
+import { channelOf, checkBatch, examplePlan } from "./condition.js";
+import { checkCount, checkEpsilon, type Norm } from "./norm.js";
+import { type Normalization, normalization } from "./normalization.js";
+import { axesBut, moments } from "./ops.js";
+
+const NAME = "adaptiveInstanceNorm";
+
+/**
+ * Inputs [x, style]: x [batch, ..., channels], style [batch, ..., channels] with positions of its own, as many as it likes.
+ * A mask is that of x; style counts in full.
+ * @throws RangeError for an epsilon below 0; when called, for an x without positions, and a style of other channels or batch
+ */
+export const adaptiveInstanceNorm = normalization(
+  {
+    name: NAME,
+    title: "Adaptive instance normalization",
+    summary: "a content with the mean and spread of a style; for style transfer and generators",
+    paper: "Huang & Belongie 2017, arXiv 1703.06868",
+    takes: "condition",
+  },
+  ({ axis = -1, epsilon = 1e-5 }: ChannelOptions) => {
+    checkEpsilon(NAME, epsilon);
+    const norm: Norm = {
+      name: NAME,
+      epsilon,
+      centered: true,
+      plan: examplePlan(NAME, axis, (_, channel) => [0, channel]),
+    };
+    const check = (shape: readonly number[], style: readonly number[] | undefined) => {
+      if (style === undefined) {
+        throw new TypeError(`${NAME}: expected two inputs, x and a style, got x alone; give [x, style]`);
+      }
+      const channel = channelOf(NAME, shape, axis, 3, "batch, channels and at least one of positions");
+      const ofStyle = channelOf(NAME, style, axis, 3, "batch, channels and at least one of positions");
+      checkCount(NAME, norm.plan(shape), "give x more positions");
+      if (style[ofStyle] === shape[channel]) return ofStyle;
+      throw new RangeError(
+        `${NAME}: style must have the ${shape[channel]} channels of x on axis ${axis}, got ${style[ofStyle]} ` +
+          `(shape [${style.join(", ")}]); take both from the same layer of a network`,
+      );
+    };
+    return {
+      handles: { mask: true, residual: true },
+      weights(...[shape, style]: (readonly number[])[]) {
+        check(shape, style);
+        return {};
+      },
+      apply(ops, [x, style], _, { mask, residual }) {
+        const [shape, styleShape] = [ops.shape(x), ops.shape(style)];
+        const channel = check(shape, styleShape);
+        checkBatch(NAME, "style", shape, styleShape);
+        const measured = moments(ops, style, axesBut(styleShape.length, 0, channel));
+        const { parameterShape } = norm.plan(shape);
+        const { y, sum } = ops.normalize(norm, x, {
+          gamma: ops.reshape(ops.sqrt(ops.add(measured.variance, epsilon)), parameterShape),
+          beta: ops.reshape(measured.mean, parameterShape),
+          mask,
+          residual,
+        });
+        return { y, sum };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);

@@ -1,0 +1,192 @@
+/**
+ * Attention with normalized queries and keys (QK-norm): scores that cannot grow with the activations.
+ *
+ *     q = norm(x·Wq + bq)    k = norm(c·Wk + bk)    v = c·Wv + bv        per head; c the context, x itself by default
+ *     y = softmax(factor · q·kᵀ) · v · Wo + bo
+ *
+ *     layer, rms   norm over a head's features with a gamma for queries and one for keys (no beta), factor 1/√size
+ *                  Dehghani et al. 2023 (ViT-22B), arXiv 2302.05442
+ *     unit         norm to length 1, factor one learned number   Henry et al. 2020, arXiv 2010.04245
+ *     none         no norm, factor 1/√size: plain attention, to compare with
+ *
+ * Axes: the features of a head are reduced; batch, position and head are kept.
+ */
+import { glorotUniform } from "./initial.js";
+import { layerNorm } from "./layer.js";
+import { checkEpsilon, checkShape } from "./norm.js";
+import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
+import { type Ops, spreadMask } from "./ops.js";
+import { rmsNorm } from "./rms.js";
+import { unitNorm } from "./unit.js";
+
+export interface AttentionOptions {
+  /** How many heads. Default 8. */
+  heads?: number;
+  /** Features of a head. Default: those of x, divided among the heads. */
+  size?: number;
+  /** How queries and keys are normalized. Default `layer`. */
+  kind?: "layer" | "rms" | "unit" | "none";
+  /** Default 1e-6 (Flax). */
+  epsilon?: number;
+  /** Whether a position sees only itself and those before it. Default false. */
+  causal?: boolean;
+  /** Whether the four dense maps have a bias. Default true. */
+  bias?: boolean;
+  /** Of the random start of the kernels (Glorot uniform). Default 0. */
+  seed?: number;
+}
+
+const NAME = "normalizedAttention";
+/** What a score is set to where a query may not look. */
+const NOWHERE = -1e30;
+
+/**
+ * x is [batch, length, features], or [x, context] with a context [batch, other length, other features]. A mask [batch, length]
+ * (of the context where there is one) leaves keys out; without a context, y is 0 at what it leaves out.
+ *
+ * Throws RangeError for options and shapes that do not fit.
+ */
+export const normalizedAttention = normalization(
+  {
+    name: NAME,
+    title: "Attention with QK-norm",
+    summary:
+      "attention whose queries and keys are normalized; keeps the training of large transformers stable",
+    paper: "Henry et al. 2020, arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442",
+    takes: "sequence",
+  },
+  ({
+    heads = 8,
+    size,
+    kind = "layer",
+    epsilon = 1e-6,
+    causal = false,
+    bias = true,
+    seed = 0,
+  }: AttentionOptions) => {
+    checkEpsilon(NAME, epsilon);
+    for (const [name, value] of Object.entries({ heads, ...(size !== undefined && { size }) })) {
+      if (Number.isInteger(value) && value > 0) continue;
+      throw new RangeError(`${NAME}: ${name} must be a whole number from 1 on, got ${value}`);
+    }
+    if (!["layer", "rms", "unit", "none"].includes(kind)) {
+      throw new RangeError(`${NAME}: kind must be "layer", "rms", "unit" or "none", got "${kind}"`);
+    }
+    const norm = {
+      layer: layerNorm({ epsilon, center: false }),
+      rms: rmsNorm({ epsilon }),
+      unit: unitNorm({ epsilon }),
+      none: undefined,
+    }[kind];
+    /** Features of a head. */
+    const widthOf = (features: number) => {
+      const width = size ?? features / heads;
+      if (Number.isInteger(width)) return width;
+      throw new RangeError(
+        `${NAME}: heads must divide the ${features} features of x, got ${heads}; give the size of a head, or other heads`,
+      );
+    };
+    const kernels = new Map<string, Weight>();
+    const kernel = (name: string, rows: number, columns: number, seed: number) => {
+      const key = `${name} ${rows} ${columns}`;
+      const made = kernels.get(key) ?? trained([rows, columns], glorotUniform(rows, columns, seed));
+      kernels.set(key, made);
+      return made;
+    };
+
+    /** [batch, length, heads·width] from [batch, length, features]. */
+    const dense = <T>(ops: Ops<T>, x: T, matrix: T, offset: T | undefined): T => {
+      const [batch, length, features] = ops.shape(x);
+      const y = ops.matMul(ops.reshape(x, [batch * length, features]), matrix);
+      return ops.reshape(offset === undefined ? y : ops.add(y, offset), [
+        batch,
+        length,
+        ops.shape(matrix)[1],
+      ]);
+    };
+    /** [batch·heads, length, width]. */
+    const split = <T>(ops: Ops<T>, x: T): T => {
+      const [batch, length, features] = ops.shape(x);
+      const parts = ops.reshape(x, [batch, length, heads, features / heads]);
+      return ops.reshape(ops.transpose(parts, [0, 2, 1, 3]), [batch * heads, length, features / heads]);
+    };
+
+    return {
+      handles: { mask: true },
+      outputs: (shape) => [shape],
+      weights(shape, context = shape) {
+        checkShapes(shape, context);
+        const [features, others] = [shape[2], context[2]];
+        const width = widthOf(features);
+        const all = heads * width;
+        return {
+          queryKernel: kernel("query", features, all, 4 * seed),
+          keyKernel: kernel("key", others, all, 4 * seed + 1),
+          valueKernel: kernel("value", others, all, 4 * seed + 2),
+          outputKernel: kernel("output", all, features, 4 * seed + 3),
+          ...(bias && {
+            queryBias: trained([all], 0),
+            keyBias: trained([all], 0),
+            valueBias: trained([all], 0),
+            outputBias: trained([features], 0),
+          }),
+          ...((kind === "layer" || kind === "rms") && {
+            queryGamma: trained([width], 1),
+            keyGamma: trained([width], 1),
+          }),
+          // as large as the factor and the lengths together are in plain attention
+          ...(kind === "unit" && { factor: trained([1], Math.sqrt(width)) }),
+        };
+      },
+      apply(ops, [x, context = x], weights, { mask, training }) {
+        const [batch, length, features] = ops.shape(x);
+        const [, others] = ops.shape(context);
+        const width = widthOf(features);
+        const normalized = (values: T, gamma: T | undefined): T =>
+          norm ? norm.apply(ops, [values], gamma === undefined ? {} : { gamma }, { training }).y : values;
+        type T = typeof x;
+        // what is left out may hold anything, and must not come near a product
+        const counts = mask === undefined ? undefined : spreadMask(ops, mask, [batch, others]);
+        const seen = counts === undefined ? undefined : ops.reshape(counts, [batch, others, 1]);
+        const clean = (values: T) => (seen === undefined ? values : ops.where(seen, values, 0));
+        const own = context === x;
+        const source = clean(context);
+        const target = own ? source : x;
+        const { queryKernel, keyKernel, valueKernel, outputKernel } = weights;
+        const queries = normalized(
+          split(ops, dense(ops, target, queryKernel, weights.queryBias)),
+          weights.queryGamma,
+        );
+        const keys = normalized(split(ops, dense(ops, source, keyKernel, weights.keyBias)), weights.keyGamma);
+        const values = split(ops, dense(ops, source, valueKernel, weights.valueBias));
+        const products = ops.matMul(queries, ops.transpose(keys, [0, 2, 1]));
+        let scores = ops.mul(products, weights.factor ?? 1 / Math.sqrt(width));
+        if (causal) {
+          const before = Float32Array.from({ length: length * others }, (_, i) =>
+            i % others <= Math.floor(i / others) ? 1 : 0,
+          );
+          scores = ops.where(ops.constant(before, [1, length, others]), scores, NOWHERE);
+        }
+        if (counts !== undefined) {
+          const looked = ops.reshape(scores, [batch, heads, length, others]);
+          const allowed = ops.where(ops.reshape(counts, [batch, 1, 1, others]), looked, NOWHERE);
+          scores = ops.reshape(allowed, [batch * heads, length, others]);
+        }
+        const powers = ops.exp(ops.sub(scores, ops.largest(scores, [2])));
+        const attention = ops.div(powers, ops.sum(powers, [2]));
+        const heard = ops.reshape(ops.matMul(attention, values), [batch, heads, length, width]);
+        const joined = ops.reshape(ops.transpose(heard, [0, 2, 1, 3]), [batch, length, heads * width]);
+        const y = dense(ops, joined, outputKernel, weights.outputBias);
+        return { y: own ? clean(y) : y };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+function checkShapes(x: readonly number[], context: readonly number[]): void {
+  for (const shape of [x, context]) checkShape(NAME, shape, 3, "batch, length and features");
+  if (x.length === 3 && context.length === 3 && x[0] === context[0]) return;
+  throw new RangeError(
+    `${NAME}: x and context must be [batch, length, features] with the same batch, got [${x.join(", ")}] and [${context.join(", ")}]`,
+  );
+}

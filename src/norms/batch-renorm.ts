@@ -1,0 +1,132 @@
+/**
+ * Batch renormalization: batch normalization whose training output follows the running statistics, as evaluation does.
+ *
+ *     σ_B = √(variance + epsilon)                    of the batch, variance biased
+ *     r = clip(σ_B / σ, 1/rMax, rMax)                d = clip((mean − µ) / σ, −dMax, dMax)        constants to the gradient
+ *     training:     y = ((x − mean) / σ_B · r + d) · gamma + beta
+ *                   µ = momentum·µ + (1 − momentum)·mean        σ = momentum·σ + (1 − momentum)·σ_B        after y
+ *     evaluation:   y = (x − µ) / σ · gamma + beta
+ *
+ * Ioffe 2017, arXiv 1702.03275. Axes as batch.ts. It is the standard deviation that runs, epsilon in it; as with Keras's `renorm=True`.
+ * rMax and dMax are kept weights: 1 and 0 make it batch normalization, with which training starts (`renormSchedule`).
+ */
+import { type ChannelOptions, channelPlan, counted, single } from "./batch.js";
+import { type AffineOptions, affineWeights, checkEpsilon, type Norm } from "./norm.js";
+import { type ApplyOptions, kept, type Normalization, normalization } from "./normalization.js";
+import { affine, type Ops, spreadMask } from "./ops.js";
+import { checkRunning, towards, whereMeasured } from "./running.js";
+
+export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
+  /** Added to the variance. Default 1e-3 (Keras). */
+  epsilon?: number;
+  /** Weight of the old running value. Default 0.99, as in the paper. */
+  momentum?: number;
+  /** Of what r and d are measured against, where they are to follow faster or slower than what evaluates. Default: the same. */
+  renormMomentum?: number;
+  /** What r may be at most, from 1 on; Infinity for no limit. Where rMax starts: default 3, where the paper's schedule ends. */
+  rMax?: number;
+  /** What r may be at least, from 0 to 1. Default 1/rMax, which follows rMax; Keras has it apart. */
+  rMin?: number;
+  /** What |d| may be at most, from 0 on. Where dMax starts: default 5, likewise. */
+  dMax?: number;
+}
+
+/** @throws RangeError for options out of range; its `plan` throws for an axis that the array does not have. */
+export const batchRenorm = normalization(
+  {
+    name: "batchRenorm",
+    title: "Batch renormalization",
+    summary: "batch normalization that trains as it evaluates; for small batches, or ones that are not alike",
+    paper: "Ioffe 2017, arXiv 1702.03275",
+    takes: "features",
+  },
+  ({
+    axis = -1,
+    epsilon = 1e-3,
+    momentum = 0.99,
+    renormMomentum,
+    rMax = 3,
+    rMin,
+    dMax = 5,
+    ...options
+  }: BatchRenormOptions) => {
+    checkEpsilon("batchRenorm", epsilon);
+    for (const one of [momentum, renormMomentum]) checkRunning("batchRenorm", { momentum: one });
+    if (!(rMax >= 1)) throw new RangeError(`batchRenorm: rMax must be at least 1, got ${rMax}`);
+    if (rMin !== undefined && !(rMin >= 0 && rMin <= 1)) {
+      throw new RangeError(`batchRenorm: rMin must be from 0 to 1, got ${rMin}`);
+    }
+    if (!(dMax >= 0)) throw new RangeError(`batchRenorm: dMax must be at least 0, got ${dMax}`);
+    const core = { name: "batchRenorm", centered: true, plan: channelPlan("batchRenorm", axis) };
+    const norm: Norm = { ...core, epsilon };
+    // σ² has the epsilon in it
+    const evaluating: Norm = { ...core, epsilon: 0 };
+    const apart = renormMomentum !== undefined;
+    return {
+      ...norm,
+      handles: { mask: true },
+      weights(shape: readonly number[]) {
+        const { parameterShape } = norm.plan(shape);
+        return {
+          ...affineWeights(parameterShape, options),
+          runningMean: kept(parameterShape, 0),
+          runningDeviation: kept(parameterShape, 1),
+          ...(apart && { renormMean: kept(parameterShape, 0), renormDeviation: kept(parameterShape, 1) }),
+          rMax: kept([1], rMax, true),
+          dMax: kept([1], dMax, true),
+        };
+      },
+      apply<T>(
+        ops: Ops<T>,
+        [x]: readonly T[],
+        { gamma, beta, ...state }: Readonly<Record<string, T>>,
+        { training, mask, warn }: ApplyOptions<T>,
+      ) {
+        const shape = ops.shape(x);
+        if (!training) {
+          const variance = ops.mul(state.runningDeviation, state.runningDeviation);
+          const given = { gamma, beta, mean: state.runningMean, variance, mask };
+          return { y: ops.normalize(evaluating, x, given).y };
+        }
+        const { y: xHat, mean, variance } = ops.normalize(norm, x, { mask });
+        if (mean === undefined || variance === undefined)
+          throw new Error("batchRenorm: the host measured nothing");
+        const alone = single("batchRenorm", norm, shape, warn);
+        const [center, width] = apart
+          ? ["renormMean", "renormDeviation"]
+          : ["runningMean", "runningDeviation"];
+        const flat = ops.shape(state[center]);
+        const batchMean = ops.reshape(mean, flat);
+        const deviation = ops.sqrt(ops.add(ops.reshape(variance, flat), epsilon));
+        const ratio = ops.div(deviation, state[width]);
+        const r = ops.min(ops.max(ratio, rMin ?? ops.div(1, state.rMax)), state.rMax);
+        const d = ops.min(
+          ops.max(ops.div(ops.sub(batchMean, state[center]), state[width]), ops.mul(state.dMax, -1)),
+          state.dMax,
+        );
+        const { parameters } = norm.plan(shape);
+        let y = affine(ops, affine(ops, xHat, parameters, r, d), parameters, gamma, beta);
+        if (mask !== undefined) y = ops.where(spreadMask(ops, mask, shape), y, 0);
+        if (alone) return { y };
+        const follow = (mean: string, deviationName: string, weight: number) => ({
+          [mean]: towards(ops, state[mean], batchMean, 1 - weight),
+          [deviationName]: towards(ops, state[deviationName], deviation, 1 - weight),
+        });
+        const next = {
+          ...follow("runningMean", "runningDeviation", momentum),
+          ...(apart && follow("renormMean", "renormDeviation", renormMomentum)),
+        };
+        return { y, state: whereMeasured(ops, counted(ops, norm, shape, mask, axis), 2, next, state) };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
+  },
+);
+
+/**
+ * The paper's schedule, from 0 steps of training: batch normalization for 5000 steps (rMax 1, dMax 0), then rMax rises to 3 at
+ * step 40 000 and dMax to 5 at step 25 000, both along a line.
+ */
+export function renormSchedule(step: number): { rMax: number; dMax: number } {
+  const along = (end: number) => Math.min(1, Math.max(0, (step - 5000) / (end - 5000)));
+  return { rMax: 1 + 2 * along(40000), dMax: 5 * along(25000) };
+}

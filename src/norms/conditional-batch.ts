@@ -1,0 +1,135 @@
+/**
+ * Conditional batch normalization: the statistics of batch normalization, gamma and beta of each example's class.
+ *
+ *     training:     y = (x − mean) / √(variance + epsilon) · gamma(c) + beta(c)        variance biased
+ *     evaluation:   the same with running statistics (running.ts) in place of the batch's
+ *
+ *     of a class c             gamma(c) = gamma[c]                       beta(c) = beta[c]
+ *     of a feature vector c    gamma(c) = gamma + c · gammaKernel        beta(c) = beta + c · betaKernel
+ *
+ * de Vries et al. 2017, arXiv 1707.00683; classes as in Dumoulin, Shlens & Kudlur 2017, arXiv 1610.07629 (for instance
+ * normalization). Axes: the channel axis is kept, every other one is reduced; gamma and beta are per example and channel.
+ */
+import { type ChannelOptions, channelPlan, counted, single } from "./batch.js";
+import {
+  channelOf,
+  checkBatch,
+  conditionFeatures,
+  examplePlan,
+  modulation,
+  modulationWeights,
+} from "./condition.js";
+import { checkEpsilon, type Norm } from "./norm.js";
+import { type Normalization, normalization, trained } from "./normalization.js";
+import type { Ops } from "./ops.js";
+import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
+
+const NAME = "conditionalBatchNorm";
+
+export interface ConditionalBatchNormOptions extends ChannelOptions, RunningOptions {
+  /** How many classes there are, where the condition tells classes. Default: none, the condition is a feature vector. */
+  classes?: number;
+}
+
+/**
+ * Inputs [x, condition]: x [batch, ..., channels]. With `classes`, condition is [batch] or [batch, 1], each example's class
+ * from 0, or [batch, classes], its share of each (one-hot, or a blend); gamma and beta are [classes, channels]. An index that
+ * is no class has gamma and beta 0. Without, condition is [batch, features]; gamma and beta are [channels], gammaKernel and
+ * betaKernel [features, channels], at first 0.
+ * @throws RangeError for options out of range; when called, for a condition that does not fit
+ */
+export const conditionalBatchNorm = normalization(
+  {
+    name: NAME,
+    title: "Conditional batch normalization",
+    summary: "batch normalization with gamma and beta of each example's class or condition",
+    paper: "de Vries et al. 2017, arXiv 1707.00683",
+    takes: "condition",
+  },
+  ({ axis = -1, epsilon = 1e-5, classes, ...options }: ConditionalBatchNormOptions) => {
+    checkEpsilon(NAME, epsilon);
+    if (classes !== undefined && (!Number.isInteger(classes) || classes < 1)) {
+      throw new RangeError(`${NAME}: classes must be a whole number from 1 on, got ${classes}`);
+    }
+    const running = checkRunning(NAME, options);
+    const norm: Norm = {
+      name: NAME,
+      epsilon,
+      centered: true,
+      plan: examplePlan(NAME, axis, (_, channel) => [channel]),
+    };
+    const byChannel: Norm = { ...norm, plan: channelPlan(NAME, axis) };
+    return {
+      handles: { mask: true, residual: true },
+      weights(...[shape, condition]: (readonly number[])[]) {
+        const channels = shape[channelOf(NAME, shape, axis)];
+        if (classes !== undefined) checkClasses(condition, classes);
+        else if (condition?.length === 1) {
+          throw new RangeError(
+            `${NAME}: condition of shape [${condition[0]}] holds classes, but classes was not given; say how many there are`,
+          );
+        }
+        return {
+          ...(classes === undefined
+            ? modulationWeights(conditionFeatures(NAME, condition), channels)
+            : { gamma: trained([classes, channels], 1), beta: trained([classes, channels], 0) }),
+          ...runningWeights([channels], running),
+        };
+      },
+      apply(ops, [x, condition], weights, { training, mask, residual, warn }) {
+        const shape = ops.shape(x);
+        checkBatch(NAME, "condition", shape, ops.shape(condition));
+        const { gamma, beta } =
+          classes === undefined
+            ? modulation(ops, condition, weights)
+            : rowsOf(ops, condition, classes, weights);
+        if (!training) {
+          const { runningMean: mean, runningVariance: variance } = weights;
+          const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
+          return { y, sum };
+        }
+        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        if (mean === undefined || variance === undefined)
+          throw new Error(`${NAME}: the host measured nothing`);
+        if (single(NAME, byChannel, shape, warn)) return { y, sum };
+        const count = counted(ops, byChannel, shape, mask, axis);
+        return { y, sum, state: track(ops, weights, { mean, variance, count }, running) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+function checkClasses(condition: readonly number[] | undefined, classes: number): void {
+  if (condition === undefined) conditionFeatures(NAME, condition);
+  else if (condition.length === 1) return;
+  else if (condition.length === 2 && [1, classes].includes(condition[1])) return;
+  else {
+    throw new RangeError(
+      `${NAME}: condition must be each example's class, [batch], or its share of the ${classes} classes, ` +
+        `[batch, ${classes}], got shape [${condition.join(", ")}]`,
+    );
+  }
+}
+
+/** The gamma and beta of each example's class. */
+function rowsOf<T>(
+  ops: Ops<T>,
+  condition: T,
+  classes: number,
+  weights: Readonly<Record<string, T>>,
+): { gamma: T; beta: T } {
+  const [batch, width = 1] = ops.shape(condition);
+  let shares = condition;
+  if (width === 1) {
+    const numbers = ops.constant(
+      Array.from({ length: classes }, (_, i) => i),
+      [1, classes],
+    );
+    shares = ops.greater(0.5, ops.abs(ops.sub(ops.reshape(condition, [batch, 1]), numbers)));
+  }
+  const row = (table: T) => {
+    const channels = ops.shape(table).reduce((a, b) => a * b, 1) / classes;
+    return ops.matMul(shares, ops.reshape(table, [classes, channels]));
+  };
+  return { gamma: row(weights.gamma), beta: row(weights.beta) };
+}

@@ -1,0 +1,152 @@
+/**
+ * Divisive normalization: each value among its neighbours, of channels and of nearby positions.
+ *
+ *     v = x − mean of x over the summation window
+ *     y = v / √(sigma² + mean of v² over the suppression window) · gamma + beta
+ *
+ * Ren, Liao, Urtasun, Sinz & Zemel 2017, arXiv 1611.04520; after Carandini & Heeger 2012, "Normalization as a canonical neural
+ * computation". Axes: windows run over channels (all of them by default) and over every axis of positions; examples are kept.
+ * The variance is biased, and each v in it has its own window's mean; sigma², inside the root, is what smooths it, and stands
+ * in the place of epsilon. Beyond the ends there are zeros, as in the authors' code, or nothing (`edges`). A window of even
+ * width has one more place after than before, as TensorFlow's "SAME". gamma and beta are per channel.
+ */
+import { resolveAxis, sizeOf, type View, viewOf } from "../view.js";
+import { type AffineOptions, affineWeights } from "./norm.js";
+import { type Normalization, normalization, trained } from "./normalization.js";
+import { affine, axesBut, type Ops, spreadMask, square, windowSum } from "./ops.js";
+import { channelAxis } from "./position.js";
+
+export interface DivisiveNormOptions extends AffineOptions {
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
+  axis?: number;
+  /** Places of the window along each axis of positions, one for all or one for each; of no matter without positions. Default 5. */
+  window?: number | readonly number[];
+  /** The same for the window in which v² is averaged. Default that of `window`. */
+  suppressionWindow?: number | readonly number[];
+  /** Channels of both windows. Default `all`, as in the paper's convolutional networks. */
+  channels?: number | "all";
+  /** What smooths the root, above 0. Default 1. */
+  sigma?: number;
+  /** Whether sigma is learned, one number, from there. Default false. */
+  learnedSigma?: boolean;
+  /** What lies beyond the ends, and where a mask is 0: `zero` (default), which is averaged, or `nothing`, which is not. */
+  edges?: "zero" | "nothing";
+}
+
+/** @throws RangeError where an option has a value that it cannot have, and for windows that do not fit the axes of x. */
+export const divisiveNorm = normalization(
+  {
+    name: "divisiveNorm",
+    title: "Divisive normalization",
+    summary: "each value among neighbouring channels and positions; local contrast, as in the visual cortex",
+    paper: "Ren et al. 2017, arXiv 1611.04520",
+    takes: "features",
+  },
+  ({
+    axis = -1,
+    window = 5,
+    suppressionWindow = window,
+    channels = "all",
+    sigma = 1,
+    learnedSigma = false,
+    edges = "zero",
+    ...options
+  }: DivisiveNormOptions) => {
+    checkWidths("window", window);
+    checkWidths("suppressionWindow", suppressionWindow);
+    if (channels !== "all") checkWidths("channels", channels);
+    if (!(sigma > 0) || !Number.isFinite(sigma)) {
+      throw new RangeError(`divisiveNorm: sigma must be a finite number above 0, got ${sigma}`);
+    }
+    if (edges !== "zero" && edges !== "nothing") {
+      throw new RangeError(`divisiveNorm: edges must be "zero" or "nothing", got "${edges}"`);
+    }
+    return {
+      handles: { mask: true },
+      weights(shape) {
+        const channel = channelAxis("divisiveNorm", shape, axis);
+        for (const [name, widths] of Object.entries({ window, suppressionWindow })) {
+          if (typeof widths === "number" || widths.length === shape.length - 2) continue;
+          throw new RangeError(
+            `divisiveNorm: ${name} must have one width for each of the ${shape.length - 2} axes of positions of x, ` +
+              `shape [${shape.join(", ")}], got [${widths.join(", ")}]; a single number stands for all`,
+          );
+        }
+        return {
+          ...affineWeights([shape[channel]], options),
+          ...(learnedSigma && { sigma: trained([1], sigma) }),
+        };
+      },
+      apply(ops, [x], { gamma, beta, sigma: learned }, { mask }) {
+        const shape = ops.shape(x);
+        const channel = resolveAxis("divisiveNorm", axis, shape.length);
+        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const kept = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
+        const ones = () => ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape);
+        const average = (values: typeof x, positions: Widths) => {
+          const windows = windowsOf(shape, channel, positions, channels);
+          const total = within(ops, values, windows);
+          if (edges === "zero") {
+            return ops.div(
+              total,
+              windows.reduce((places, { width }) => places * width, 1),
+            );
+          }
+          return ops.div(total, ops.max(within(ops, counts ?? ones(), windows), 1));
+        };
+        const values = kept(x);
+        const distance = kept(ops.sub(values, average(values, window)));
+        const width = average(square(ops, distance), suppressionWindow);
+        const smoothing = learned === undefined ? sigma * sigma : square(ops, learned);
+        const xHat = ops.div(distance, ops.sqrt(ops.add(width, smoothing)));
+        const parameters = viewOf(shape, [channel]) as View;
+        return { y: kept(affine(ops, xHat, parameters, gamma, beta)) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+type Widths = number | readonly number[];
+
+/** A window along one axis; all of it is one window for every place. */
+interface Window {
+  readonly axis: number;
+  readonly width: number;
+  readonly all?: boolean;
+}
+
+function windowsOf(
+  shape: readonly number[],
+  channel: number,
+  positions: Widths,
+  channels: number | "all",
+): Window[] {
+  // channels first, which leave less to do where all of them are one
+  return [
+    channels === "all"
+      ? { axis: channel, width: shape[channel], all: true }
+      : { axis: channel, width: channels },
+    ...axesBut(shape.length, 0, channel).map((axis, i) => ({
+      axis,
+      width: typeof positions === "number" ? positions : positions[i],
+    })),
+  ];
+}
+
+/** Sums over the windows. */
+function within<T>(ops: Ops<T>, values: T, windows: readonly Window[]): T {
+  return windows.reduce(
+    (sums, { axis, width, all }) =>
+      all
+        ? ops.sum(sums, [axis])
+        : windowSum(ops, sums, axis, Math.floor((width - 1) / 2), Math.floor(width / 2)),
+    values,
+  );
+}
+
+function checkWidths(name: string, widths: Widths): void {
+  for (const width of [widths].flat()) {
+    if (Number.isInteger(width) && width >= 1) continue;
+    throw new RangeError(`divisiveNorm: ${name} must be a whole number of at least 1, got ${width}`);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Feature-wise linear modulation (FiLM): a condition scales and shifts each channel; no statistics.
+ *
+ *     y = x · gamma(c) + beta(c)        gamma(c) = gamma + c · gammaKernel        beta(c) = beta + c · betaKernel
+ *
+ * Perez, Strub, de Vries, Dumoulin & Courville 2018, arXiv 1709.07871. Axes: none is reduced; gamma(c) and beta(c) are per
+ * example and channel.
+ */
+import { viewOf } from "../view.js";
+import { channelOf, checkBatch, conditionFeatures, modulation, modulationWeights } from "./condition.js";
+import { type Normalization, normalization } from "./normalization.js";
+import { affine } from "./ops.js";
+
+const NAME = "featureWiseLinearModulation";
+
+export interface FeatureWiseLinearModulationOptions {
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
+  axis?: number;
+}
+
+/**
+ * Inputs [x, condition]: x [batch, ..., channels], condition [batch, features]. Weights: gammaKernel and betaKernel [features,
+ * channels], at first 0, gamma [channels], at first 1, and beta [channels], at first 0: y starts as x.
+ * Throws RangeError, when called, for a condition that is not [batch, features].
+ */
+export const featureWiseLinearModulation = normalization(
+  {
+    name: NAME,
+    title: "Feature-wise linear modulation",
+    summary: "a condition scales and shifts each channel; no statistics; after another norm, or alone",
+    paper: "Perez et al. 2018, arXiv 1709.07871",
+    takes: "condition",
+  },
+  ({ axis = -1 }: FeatureWiseLinearModulationOptions) =>
+    ({
+      weights: (...[shape, condition]: (readonly number[])[]) =>
+        modulationWeights(conditionFeatures(NAME, condition), shape[channelOf(NAME, shape, axis)]),
+      apply(ops, [x, condition], weights) {
+        const shape = ops.shape(x);
+        checkBatch(NAME, "condition", shape, ops.shape(condition));
+        const view = viewOf(shape, [0, channelOf(NAME, shape, axis)]);
+        // two kept axes of which one is the first are always a view
+        if (view === undefined) throw new Error(`${NAME}: no view`);
+        const { gamma, beta } = modulation(ops, condition, weights);
+        return { y: affine(ops, x, view, gamma, beta) };
+      },
+    }) satisfies Omit<Normalization, "name">,
+);

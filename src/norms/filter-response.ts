@@ -1,0 +1,102 @@
+/**
+ * Filter response normalization, with the thresholded linear unit that belongs to it.
+ *
+ *     z = x / √(nu² + epsilon) · gamma + beta        nu² the mean of x² over positions
+ *     y = max(z, tau)
+ *
+ * Singh & Krishnan 2019, arXiv 1911.09737. Axes: batch and channel are kept, positions are reduced; gamma, beta and tau are
+ * per channel. No mean is taken out. Epsilon, inside the root, is 1e-6, or 1e-6 + |learnedEpsilon|.
+ */
+import { resolveAxis } from "../view.js";
+import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
+import { type Normalization, normalization, trained } from "./normalization.js";
+import { affine, along, axesBut, mean, type Ops, spreadMask, square } from "./ops.js";
+import { channelAxis } from "./position.js";
+
+export interface FilterResponseNormOptions extends AffineOptions {
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
+  axis?: number;
+  /** Default 1e-6. */
+  epsilon?: number;
+  /** Whether a number is learned (at first 1e-4) whose absolute value is added to epsilon. Default false. */
+  learnedEpsilon?: boolean;
+  /** Whether the thresholded linear unit, max(z, tau), follows; tau is learned, at first 0. Default true. */
+  thresholded?: boolean;
+}
+
+/**
+ * @throws RangeError for an epsilon below 0, and for arrays without positions; for arrays with a single one, where y would be
+ * x's sign, unless epsilon is learned
+ */
+export const filterResponseNorm = normalization(
+  {
+    name: "filterResponseNorm",
+    title: "Filter response normalization",
+    summary: "each channel by its power over positions, then a learned threshold; for any batch size",
+    paper: "Singh & Krishnan 2019, arXiv 1911.09737",
+    takes: "positions",
+  },
+  ({
+    axis = -1,
+    epsilon = 1e-6,
+    learnedEpsilon = false,
+    thresholded = true,
+    ...options
+  }: FilterResponseNormOptions) => {
+    checkEpsilon("filterResponseNorm", epsilon);
+    const norm: Norm = {
+      name: "filterResponseNorm",
+      epsilon,
+      centered: false,
+      plan: keepingLast((shape) => {
+        const channel = channelAxis("filterResponseNorm", shape, axis, 3);
+        const plan = planOf(shape, shape, [0, channel], [channel]);
+        if (plan.statistics.r1 * plan.statistics.r2 === 1 && !learnedEpsilon) {
+          throw new RangeError(
+            `filterResponseNorm: shape [${shape.join(", ")}] has one position, so that y would be the sign of x; ` +
+              "set learnedEpsilon, as the paper does there, or use layer normalization",
+          );
+        }
+        return plan;
+      }),
+    };
+    return {
+      handles: { mask: true },
+      weights(shape) {
+        const { parameterShape } = norm.plan(shape);
+        return {
+          ...affineWeights(parameterShape, options),
+          ...(thresholded && { tau: trained(parameterShape, 0) }),
+          ...(learnedEpsilon && { learnedEpsilon: trained([1], 1e-4) }),
+        };
+      },
+      apply(ops, [x], { gamma, beta, tau, learnedEpsilon: learned }, { mask }) {
+        const shape = ops.shape(x);
+        const { parameters } = norm.plan(shape);
+        const channel = resolveAxis("filterResponseNorm", axis, shape.length);
+        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        let y: typeof x;
+        if (learned === undefined) {
+          y = ops.normalize(norm, x, { gamma, beta, mask }).y;
+        } else {
+          // the operation's epsilon is a constant
+          const values = counts === undefined ? x : ops.where(counts, x, 0);
+          const power = meanSquare(ops, values, axesBut(shape.length, 0, channel), counts);
+          const root = ops.sqrt(ops.add(ops.add(power, epsilon), ops.abs(learned)));
+          y = affine(ops, ops.div(values, root), parameters, gamma, beta);
+        }
+        if (tau !== undefined) {
+          y = ops.max(y, along(ops, tau, shape.length, channel));
+        }
+        return { y: counts === undefined ? y : ops.where(counts, y, 0) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+/** Of values that are 0 where they do not count. */
+function meanSquare<T>(ops: Ops<T>, values: T, axes: readonly number[], counts: T | undefined): T {
+  const squares = square(ops, values);
+  if (counts === undefined) return mean(ops, squares, axes);
+  return ops.div(ops.sum(squares, axes), ops.max(ops.sum(counts, axes), 1));
+}

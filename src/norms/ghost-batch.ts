@@ -1,0 +1,132 @@
+/**
+ * Ghost batch normalization: batch normalization of each part of a large batch by itself.
+ *
+ *     training:     the batch is cut into ghost batches of `batchSize` examples; each is normalized with its own statistics
+ *                   y = (x − mean_g) / √(variance_g + epsilon) · gamma + beta        variance biased
+ *     evaluation:   the same with running statistics (running.ts), which each ghost batch moved in its turn
+ *
+ * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as batch.ts, but for the batch axis, which is
+ * reduced within each ghost batch.
+ */
+import { resolveAxis } from "../view.js";
+import { type BatchNormOptions, channelPlan, counted, single } from "./batch.js";
+import { affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
+import { type ApplyOptions, type Normalization, normalization } from "./normalization.js";
+import type { Ops } from "./ops.js";
+import { checkRunning, type Measured, runningWeights, track } from "./running.js";
+
+export interface GhostBatchNormOptions extends BatchNormOptions {
+  /** Examples of a ghost batch: it must divide a batch that is larger. Default 128, as in the paper. */
+  batchSize?: number;
+  /** When running statistics move: by `each` ghost batch in its turn (default, the paper), or `once`, by their mean (Keras 2). */
+  moves?: "each" | "once";
+}
+
+/** @throws RangeError for options out of range; when applied in training, where the batch is larger and not a multiple. */
+export const ghostBatchNorm = normalization(
+  {
+    name: "ghostBatchNorm",
+    title: "Ghost batch normalization",
+    summary:
+      "batch normalization in small parts of a large batch; large batches then generalize as small ones",
+    paper: "Hoffer, Hubara & Soudry 2017, arXiv 1705.08741",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-5, batchSize = 128, moves = "each", ...options }: GhostBatchNormOptions) => {
+    checkEpsilon("ghostBatchNorm", epsilon);
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      throw new RangeError(
+        `ghostBatchNorm: batchSize must be a whole number of at least 1, got ${batchSize}`,
+      );
+    }
+    if (moves !== "each" && moves !== "once") {
+      throw new RangeError(`ghostBatchNorm: moves must be "each" or "once", got "${moves}"`);
+    }
+    const running = checkRunning("ghostBatchNorm", options);
+    const core = { name: "ghostBatchNorm", epsilon, centered: true };
+    const whole: Norm = { ...core, plan: channelPlan("ghostBatchNorm", axis) };
+    /** Of [ghost batches, examples, ...]. */
+    const cut: Norm = {
+      ...core,
+      plan: keepingLast((shape) => {
+        const channel = 1 + resolveAxis("ghostBatchNorm", axis, shape.length - 1);
+        return planOf(shape, shape, [0, channel], [channel]);
+      }),
+    };
+    return {
+      ...whole,
+      handles: { mask: true },
+      weights(shape: readonly number[]) {
+        const { parameterShape } = whole.plan(shape);
+        return { ...affineWeights(parameterShape, options), ...runningWeights(parameterShape, running) };
+      },
+      apply<T>(
+        ops: Ops<T>,
+        [x]: readonly T[],
+        { gamma, beta, ...state }: Readonly<Record<string, T>>,
+        { training, mask, warn }: ApplyOptions<T>,
+      ) {
+        if (!training) {
+          const { runningMean: mean, runningVariance: variance } = state;
+          return { y: ops.normalize(whole, x, { gamma, beta, mean, variance, mask }).y };
+        }
+        const shape = ops.shape(x);
+        const size = partSize(shape, batchSize);
+        const parts = shape[0] / size;
+        const part = [size, ...shape.slice(1)];
+        if (single("ghostBatchNorm", whole, part, warn)) {
+          return { y: ops.normalize(cut, inParts(ops, x, parts), { gamma, beta }).y };
+        }
+        const maskParts = mask === undefined ? undefined : inParts(ops, mask, parts);
+        const { y, mean, variance } = ops.normalize(cut, inParts(ops, x, parts), {
+          gamma,
+          beta,
+          mask: maskParts,
+        });
+        if (mean === undefined || variance === undefined)
+          throw new Error("ghostBatchNorm: the host measured nothing");
+        const ghosts = Array.from({ length: parts }, (_, i) => ({
+          mean: ops.slice(mean, 0, i, i + 1),
+          variance: ops.slice(variance, 0, i, i + 1),
+          count: counted(ops, whole, part, maskParts && partOf(ops, maskParts, i), axis),
+        }));
+        const moved = moves === "once" ? [averaged(ops, ghosts)] : ghosts;
+        let next: Readonly<Record<string, T>> = state;
+        for (const ghost of moved) next = { ...next, ...track(ops, next, ghost, running) };
+        return { y: ops.reshape(y, shape), state: next };
+      },
+    } satisfies Norm & Omit<Normalization, "name">;
+  },
+);
+
+/** The mean of their statistics, by what counts in each; and what counts in one of them on average. */
+function averaged<T>(ops: Ops<T>, ghosts: readonly Measured<T>[]): Measured<T> {
+  const total = ghosts.map(({ count }) => count).reduce((a, b) => ops.add(a, b));
+  const mean = (statistic: "mean" | "variance") =>
+    ops.div(
+      ghosts.map((ghost) => ops.mul(ghost[statistic], ghost.count)).reduce((a, b) => ops.add(a, b)),
+      ops.max(total, 1),
+    );
+  return { mean: mean("mean"), variance: mean("variance"), count: ops.div(total, ghosts.length) };
+}
+
+/** Examples of each ghost batch: a batch that is no larger is a single one. */
+function partSize([examples, ...rest]: readonly number[], batchSize: number): number {
+  if (examples <= batchSize) return examples;
+  if (examples % batchSize === 0) return batchSize;
+  throw new RangeError(
+    `ghostBatchNorm: batchSize must divide a batch that is larger, got ${batchSize} for x of shape ` +
+      `[${[examples, ...rest].join(", ")}]; leave out the last ${examples % batchSize} examples, or choose another batchSize`,
+  );
+}
+
+/** [batch, ...] as [parts, batch / parts, ...]; a mask may have 1 for the batch. */
+function inParts<T>(ops: Ops<T>, array: T, parts: number): T {
+  const [examples = 1, ...rest] = ops.shape(array);
+  return ops.reshape(array, examples === 1 ? [1, 1, ...rest] : [parts, examples / parts, ...rest]);
+}
+
+function partOf<T>(ops: Ops<T>, mask: T, part: number): T {
+  const [parts, ...rest] = ops.shape(mask);
+  return ops.reshape(parts === 1 ? mask : ops.slice(mask, 0, part, part + 1), rest);
+}

@@ -1,0 +1,102 @@
+/**
+ * The GRU with layer normalization of what its gates sum.
+ *
+ *     (z, r) = LN(x·W_zr; gamma₁, beta₁) + LN(h·U_zr; gamma₂, beta₂)
+ *     g = tanh(LN(x·W_g; gamma₃, beta₃) + sigmoid(r)·LN(h·U_g; gamma₄, beta₄))
+ *     h' = sigmoid(z)·h + (1 − sigmoid(z))·g
+ *
+ * Ba, Kiros & Hinton 2016, arXiv 1607.06450, supplementary equations, in which z and 1 − z stand the other way round: here as in
+ * the authors' code, Keras and PyTorch. The reset gate is applied after the product with U (Keras's `reset_after`). Axes: x is
+ * [batch, time, features]; LN runs over the 2·units sums of both gates together, and over the units of the candidate, of
+ * one example at one step: variance biased, epsilon inside the root. Order z, r, g, as in Keras.
+ */
+import { layerNorm } from "./layer.js";
+import { checkEpsilon } from "./norm.js";
+import { normalization, trained } from "./normalization.js";
+import type { Ops } from "./ops.js";
+import {
+  type Cell,
+  cellOf,
+  checkUnits,
+  columns,
+  kernelsFor,
+  layerOf,
+  type RecurrentOptions,
+  type SequenceOptions,
+} from "./recurrent.js";
+
+const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
+
+/**
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
+ * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ */
+export const layerNormGRU = normalization(
+  {
+    name: "layerNormGRU",
+    title: "Layer-normalized GRU",
+    summary: "a GRU whose gates are layer-normalized; lighter than the LSTM, for small batches",
+    paper: PAPER,
+    takes: "sequence",
+  },
+  ({ returnSequences = true, ...options }: SequenceOptions) =>
+    layerOf("layerNormGRU", gruCell("layerNormGRU", options), returnSequences),
+);
+
+/**
+ * One step of it, for sequences that come as they are made: x [batch, features] and h [batch, units] to h'. Where a mask [batch]
+ * is 0 it stays as it was.
+ */
+export const layerNormGRUCell = normalization(
+  {
+    name: "layerNormGRUCell",
+    title: "Cell of the layer-normalized GRU",
+    summary: "one step of the layer-normalized GRU, for sequences that come as they are made",
+    paper: PAPER,
+    takes: "sequence",
+  },
+  (options: RecurrentOptions) => cellOf("layerNormGRUCell", gruCell("layerNormGRUCell", options)),
+);
+
+function gruCell(name: string, { units: length, epsilon = 1e-5, seed = 0 }: RecurrentOptions): Cell {
+  const units = checkUnits(name, length, 2);
+  checkEpsilon(name, epsilon);
+  const kernels = kernelsFor(units, 3, seed);
+  const sums = [3 * units];
+
+  /** LN of products [rows, 3·units]: of the gates' columns together, and of the candidate's. */
+  function normalizer() {
+    const [ofGates, ofCandidate] = [0, 1].map(() => layerNorm({ epsilon }));
+    return <T>(ops: Ops<T>, products: T, gamma: T, beta: T): T[] => {
+      const normalized = (norm: typeof ofGates, from: number, to: number) =>
+        ops.normalize(norm, ops.slice(products, 1, from, to), {
+          gamma: ops.slice(gamma, 0, from, to),
+          beta: ops.slice(beta, 0, from, to),
+        }).y;
+      return [normalized(ofGates, 0, 2 * units), normalized(ofCandidate, 2 * units, 3 * units)];
+    };
+  }
+  const [inputs, states] = [normalizer(), normalizer()];
+
+  return {
+    units,
+    states: 1,
+    weights: (features) => ({
+      ...kernels(features),
+      kernelGamma: trained(sums, 1),
+      kernelBeta: trained(sums, 0),
+      recurrentGamma: trained(sums, 1),
+      recurrentBeta: trained(sums, 0),
+    }),
+    project: (ops, rows, { kernel, kernelGamma, kernelBeta }) =>
+      inputs(ops, ops.matMul(rows, kernel), kernelGamma, kernelBeta),
+    step(ops, [gatesOfInput, candidateOfInput], [h], { recurrentKernel, recurrentGamma, recurrentBeta }) {
+      const products = ops.matMul(h, recurrentKernel);
+      const [gatesOfState, candidateOfState] = states(ops, products, recurrentGamma, recurrentBeta);
+      const gates = ops.sigmoid(ops.add(gatesOfInput, gatesOfState));
+      const [z, r] = [0, 1].map((gate) => columns(ops, gates, gate, units));
+      const candidate = ops.tanh(ops.add(candidateOfInput, ops.mul(r, candidateOfState)));
+      return [ops.add(candidate, ops.mul(z, ops.sub(h, candidate)))];
+    },
+  };
+}

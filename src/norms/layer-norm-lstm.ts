@@ -1,0 +1,122 @@
+/**
+ * The LSTM with layer normalization of what its gates sum, and of its cell.
+ *
+ *     (i, f, g, o) = LN(x·W; gamma₁, beta₁) + LN(h·U; gamma₂, beta₂) + b
+ *     c' = sigmoid(f)·c + sigmoid(i)·tanh(g)        h' = sigmoid(o)·tanh(LN(c'; gamma₃, beta₃))
+ *
+ * Ba, Kiros & Hinton 2016, arXiv 1607.06450, supplementary equations. Axes: x is [batch, time, features]; each LN runs over the
+ * 4·units sums of all gates together (the cell's over its units), of one example at one step: variance biased, epsilon inside
+ * the root. Gates in Keras's order i, f, c, o.
+ */
+import { layerNorm } from "./layer.js";
+import { checkEpsilon } from "./norm.js";
+import { normalization, trained } from "./normalization.js";
+import {
+  type Cell,
+  cellOf,
+  checkUnits,
+  kernelsFor,
+  layerOf,
+  lstmBias,
+  lstmStep,
+  type RecurrentOptions,
+  type SequenceOptions,
+} from "./recurrent.js";
+
+export interface LayerNormLSTMCellOptions extends RecurrentOptions {
+  /** Whether the sums have the bias b, beside each LN's beta. Default true. */
+  useBias?: boolean;
+  /** Whether b starts at 1 for the forget gate (default), as in Keras, or at 0. */
+  unitForgetBias?: boolean;
+  /**
+   * Which cell goes on to the next step: c' (default, the paper), or LN(c') as in TensorFlow Addons' LayerNormLSTMCell, whose
+   * epsilon is 1e-3.
+   */
+  carry?: "cell" | "normalized";
+}
+
+export interface LayerNormLSTMOptions extends LayerNormLSTMCellOptions, SequenceOptions {}
+
+const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
+
+/**
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
+ * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ */
+export const layerNormLSTM = normalization(
+  {
+    name: "layerNormLSTM",
+    title: "Layer-normalized LSTM",
+    summary: "an LSTM whose gates and cell are layer-normalized; for sequences in small batches",
+    paper: PAPER,
+    takes: "sequence",
+  },
+  ({ returnSequences = true, ...options }: LayerNormLSTMOptions) =>
+    layerOf("layerNormLSTM", lstmCell("layerNormLSTM", options), returnSequences),
+);
+
+/**
+ * One step of it, for sequences that come as they are made: x [batch, features], h and c [batch, units] to h', and c' as the
+ * first of `more`. Where a mask [batch] is 0 both stay as they were.
+ */
+export const layerNormLSTMCell = normalization(
+  {
+    name: "layerNormLSTMCell",
+    title: "Cell of the layer-normalized LSTM",
+    summary: "one step of the layer-normalized LSTM, for sequences that come as they are made",
+    paper: PAPER,
+    takes: "sequence",
+  },
+  (options: LayerNormLSTMCellOptions) => cellOf("layerNormLSTMCell", lstmCell("layerNormLSTMCell", options)),
+);
+
+function lstmCell(
+  name: string,
+  {
+    units: length,
+    epsilon = 1e-5,
+    seed = 0,
+    useBias = true,
+    unitForgetBias = true,
+    carry = "cell",
+  }: LayerNormLSTMCellOptions,
+): Cell {
+  const units = checkUnits(name, length, 2);
+  checkEpsilon(name, epsilon);
+  if (carry !== "cell" && carry !== "normalized") {
+    throw new RangeError(`${name}: carry must be "cell" or "normalized", got "${carry}"`);
+  }
+  const kernels = kernelsFor(units, 4, seed);
+  // one each, since each keeps the plan of its last shape
+  const [ofInput, ofState, ofCell] = [0, 1, 2].map(() => layerNorm({ epsilon }));
+  const sums = [4 * units];
+  return {
+    units,
+    states: 2,
+    weights: (features) => ({
+      ...kernels(features),
+      ...(useBias && { bias: lstmBias(units, unitForgetBias) }),
+      kernelGamma: trained(sums, 1),
+      kernelBeta: trained(sums, 0),
+      recurrentGamma: trained(sums, 1),
+      recurrentBeta: trained(sums, 0),
+      cellGamma: trained([units], 1),
+      cellBeta: trained([units], 0),
+    }),
+    project(ops, rows, { kernel, bias, kernelGamma: gamma, kernelBeta }) {
+      const beta = bias === undefined ? kernelBeta : ops.add(kernelBeta, bias);
+      return [ops.normalize(ofInput, ops.matMul(rows, kernel), { gamma, beta }).y];
+    },
+    step(ops, [input], [h, c], { recurrentKernel, cellGamma, cellBeta, ...weights }) {
+      const { recurrentGamma: gamma, recurrentBeta: beta } = weights;
+      const remembered = ops.normalize(ofState, ops.matMul(h, recurrentKernel), { gamma, beta }).y;
+      const next = lstmStep(
+        ops,
+        ops.add(input, remembered),
+        c,
+        (cell) => ops.normalize(ofCell, cell, { gamma: cellGamma, beta: cellBeta }).y,
+      );
+      return [next.h, carry === "cell" ? next.cell : next.normalized];
+    },
+  };
+}

@@ -1,0 +1,248 @@
+/**
+ * Online normalization: each example is normalized with the statistics of those before it, so that batches of one do.
+ *
+ *     y_t = xHat_t · gamma + beta                xHat_t = (x_t − µ_(t−1)) / √(σ²_(t−1) + epsilon)
+ *     σ²_t = αf·σ²_(t−1) + (1 − αf)·variance_t + αf·(1 − αf)·(mean_t − µ_(t−1))²
+ *     µ_t  = αf·µ_(t−1) + (1 − αf)·mean_t        mean_t, variance_t of example t over its positions, biased
+ *     z_t  = y_t / √(mean(y_t²) + epsilon)       layer scaling: over all of the example
+ *
+ * The statistics are constants to the gradient. What this leaves out of it, a control process makes up for, with state of its own
+ * (u: `controlMean`, v: `controlProjection`), which moves in the backward pass; g the gradient of xHat:
+ *
+ *     h_t  = g_t − (1 − αb)·v_(t−1)·xHat_t                    v_t = v_(t−1) + mean(h_t·xHat_t)
+ *     dx_t = h_t / √(σ²_(t−1) + epsilon) − (1 − αb)·u_(t−1)   u_t = u_(t−1) + mean(dx_t)
+ *
+ * Chiley et al. 2019, arXiv 1905.05894. Axes: the channel axis is kept; examples are taken one after the other, positions reduced.
+ * Where mean(xHat²) is above 1/(1 − αb) the paper's v would swing without end; here its part is then limited to 1/mean(xHat²).
+ */
+import { resolveAxis } from "../view.js";
+import { type ChannelOptions, channelPlan } from "./batch.js";
+import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
+import { type ApplyOptions, kept, type Normalization, normalization } from "./normalization.js";
+import { affine, axesBut, moments, type Operand, type Ops, spreadMask, square } from "./ops.js";
+
+export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
+  /** Weight of the old running statistics at each example, αf. Default 0.999. */
+  alphaForward?: number;
+  /** Of the control process, αb. Default 0.99. */
+  alphaBackward?: number;
+  /** What keeps y from growing without bound: layer scaling (default), y cut off at ±5, or nothing. */
+  guard?: "layerScaling" | "clamp" | "none";
+  /**
+   * Whether the backward pass has its control process; default true. It needs a host that keeps state of the backward pass: layers
+   * without a framework and in TensorFlow.js do, jax-js has no place for it.
+   */
+  control?: boolean;
+}
+
+const CLAMP = 5;
+
+/**
+ * @throws RangeError for options out of range, and for a channel axis that is the batch's; Error where training is controlled in a
+ * host that cannot
+ */
+export const onlineNorm = normalization(
+  {
+    name: "onlineNorm",
+    title: "Online normalization",
+    summary: "each example with the statistics of those before it; for batches of one",
+    paper: "Chiley et al. 2019, arXiv 1905.05894",
+    takes: "features",
+  },
+  ({
+    axis = -1,
+    epsilon = 1e-5,
+    alphaForward = 0.999,
+    alphaBackward = 0.99,
+    guard = "layerScaling",
+    control = true,
+    ...options
+  }: OnlineNormOptions) => {
+    checkEpsilon("onlineNorm", epsilon);
+    for (const [name, value] of Object.entries({ alphaForward, alphaBackward })) {
+      if (value >= 0 && value <= 1) continue;
+      throw new RangeError(
+        `onlineNorm: ${name} must be from 0 to 1 (the weight of the old value), got ${value}`,
+      );
+    }
+    if (guard !== "layerScaling" && guard !== "clamp" && guard !== "none") {
+      throw new RangeError(`onlineNorm: guard must be "layerScaling", "clamp" or "none", got "${guard}"`);
+    }
+    const core = { name: "onlineNorm", epsilon, centered: true };
+    const evaluating: Norm = { ...core, plan: channelPlan("onlineNorm", axis) };
+    const channelOf = (shape: readonly number[]) => {
+      evaluating.plan(shape);
+      const channel = resolveAxis("onlineNorm", axis, shape.length);
+      if (channel > 0) return channel;
+      throw new RangeError(
+        "onlineNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
+      );
+    };
+    /** With statistics for each example. */
+    const each: Norm = {
+      ...core,
+      plan: keepingLast((shape) => {
+        const channel = channelOf(shape);
+        return planOf(shape, shape, [0, channel], [channel]);
+      }),
+    };
+    const scaling: Norm = {
+      ...core,
+      centered: false,
+      plan: keepingLast((shape) => planOf(shape, shape, [0], [])),
+    };
+    return {
+      handles: { mask: true },
+      weights(shape: readonly number[]) {
+        const channels = [shape[channelOf(shape)]];
+        return {
+          ...affineWeights(channels, options),
+          runningMean: kept(channels, 0),
+          runningVariance: kept(channels, 1),
+          ...(control && { controlMean: kept(channels, 0), controlProjection: kept(channels, 0) }),
+        };
+      },
+      apply<T>(
+        ops: Ops<T>,
+        [x]: readonly T[],
+        {
+          gamma,
+          beta,
+          runningMean,
+          runningVariance,
+          controlMean,
+          controlProjection,
+        }: Readonly<Record<string, T>>,
+        { training, mask, keepLater }: ApplyOptions<T>,
+      ) {
+        const guarded = (y: T) => {
+          if (guard === "clamp") return ops.max(ops.min(y, CLAMP), -CLAMP);
+          return guard === "none" ? y : ops.normalize(scaling, y, { mask }).y;
+        };
+        if (!training) {
+          const given = { gamma, beta, mean: runningMean, variance: runningVariance, mask };
+          return { y: guarded(ops.normalize(evaluating, x, given).y) };
+        }
+        if (control && !(ops.intercept && keepLater)) {
+          throw new Error(
+            "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give " +
+              "keepLater, or leave the control out with control: false",
+          );
+        }
+        const shape = ops.shape(x);
+        const examples = new Examples(ops, shape, channelOf(shape), mask);
+        const measured = examples.moments(ops.stop(x));
+        const means = examples.recurrence(
+          runningMean,
+          alphaForward,
+          ops.mul(measured.mean, 1 - alphaForward),
+        );
+        const jumps = square(ops, ops.sub(measured.mean, means.before));
+        const variances = examples.recurrence(
+          runningVariance,
+          alphaForward,
+          ops.mul(ops.add(measured.variance, ops.mul(jumps, alphaForward)), 1 - alphaForward),
+        );
+        const given = { mean: means.before, variance: variances.before, mask };
+        let xHat: T;
+        if (control && ops.intercept && keepLater) {
+          const held = ops.intercept(x, [controlMean], (dx, [u]) => {
+            const { before, last } = examples.recurrence(u, alphaBackward, examples.mean(dx));
+            keepLater({ controlMean: last });
+            return examples.masked(ops.sub(dx, ops.mul(examples.spread(before), 1 - alphaBackward)));
+          });
+          const plain = ops.normalize(each, held, given).y;
+          xHat = ops.intercept(plain, [plain, controlProjection], (g, [out, v]) => {
+            const power = examples.mean(square(ops, out));
+            const part = ops.div(1 - alphaBackward, ops.max(ops.mul(power, 1 - alphaBackward), 1));
+            const keeps = ops.sub(1, ops.mul(part, power));
+            const { before, last } = examples.recurrence(v, keeps, examples.mean(ops.mul(g, out)));
+            keepLater({ controlProjection: last });
+            return ops.sub(g, ops.mul(out, examples.spread(ops.mul(part, before))));
+          });
+        } else {
+          xHat = ops.normalize(each, x, given).y;
+        }
+        const y = guarded(examples.masked(affine(ops, xHat, each.plan(shape).parameters, gamma, beta)));
+        return { y, state: { runningMean: means.last, runningVariance: variances.last } };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+/** A batch, example by example: arrays of [examples, channels]. */
+class Examples<T> {
+  private readonly size: readonly [number, number];
+  private readonly counts?: T;
+  /** For each example and channel: how many positions count, where a mask says so. */
+  private readonly number?: T;
+
+  constructor(
+    private readonly ops: Ops<T>,
+    private readonly shape: readonly number[],
+    private readonly channel: number,
+    mask: T | undefined,
+  ) {
+    this.size = [shape[0], shape[channel]];
+    if (mask === undefined) return;
+    this.counts = spreadMask(ops, mask, shape);
+    this.number = this.flat(ops.sum(this.longer(this.counts), this.axes()));
+  }
+
+  /** Mean and biased variance over the positions. */
+  moments(x: T) {
+    const { ops, counts } = this;
+    const { mean, variance } = moments(ops, this.longer(x), this.axes(), counts && this.longer(counts));
+    return { mean: this.flat(mean), variance: this.flat(variance) };
+  }
+
+  mean(values: T): T {
+    const { ops, number, shape, size } = this;
+    const sums = this.flat(ops.sum(this.longer(this.masked(values)), this.axes()));
+    const positions = shape.reduce((a, b) => a * b, 1) / (size[0] * size[1]);
+    return ops.div(sums, number === undefined ? positions : ops.max(number, 1));
+  }
+
+  /** s_t = keeps_t·s_(t−1) + adds_t: what each example finds, and what the last one leaves. One that is masked leaves what it finds. */
+  recurrence(start: T, keeps: Operand<T>, adds: T): { before: T; last: T } {
+    const { ops, number } = this;
+    const [examples, channels] = this.size;
+    const [factor, more] =
+      number === undefined ? [keeps, adds] : [ops.where(number, keeps, 1), ops.where(number, adds, 0)];
+    const row = (values: T, i: number) => (examples === 1 ? values : ops.slice(values, 0, i, i + 1));
+    let current = ops.reshape(start, [1, channels]);
+    const before: T[] = [];
+    for (let i = 0; i < examples; i++) {
+      before.push(current);
+      const kept = ops.mul(current, typeof factor === "number" ? factor : row(factor, i));
+      current = ops.add(kept, row(more, i));
+    }
+    return {
+      before: examples === 1 ? before[0] : ops.concat(before, 0),
+      last: ops.reshape(current, [channels]),
+    };
+  }
+
+  /** Along the positions. */
+  spread(values: T): T {
+    const lengths = this.shape.map((length, axis) => (axis === 0 || axis === this.channel ? length : 1));
+    return this.ops.reshape(values, lengths);
+  }
+
+  masked(values: T): T {
+    return this.counts === undefined ? values : this.ops.where(this.counts, values, 0);
+  }
+
+  /** With one more axis, so that there is one to reduce where x has no positions. */
+  private longer(values: T): T {
+    return this.ops.reshape(values, [...this.shape, 1]);
+  }
+
+  private axes(): number[] {
+    return axesBut(this.shape.length + 1, 0, this.channel);
+  }
+
+  private flat(values: T): T {
+    return this.ops.reshape(values, this.size);
+  }
+}

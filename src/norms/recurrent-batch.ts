@@ -1,0 +1,251 @@
+/**
+ * The LSTM with batch normalization of what its gates sum, and of its cell, each time step with statistics of its own.
+ *
+ *     (i, f, g, o) = BN(x·W; gamma₁) + BN(h·U; gamma₂) + b
+ *     c' = sigmoid(f)·c + sigmoid(i)·tanh(g)        h' = sigmoid(o)·tanh(BN(c'; gamma₃, beta₃))
+ *
+ * Cooijmans, Ballas, Laurent, Gülçehre & Courville 2017, arXiv 1603.09025. Axes: x is [batch, time, features]; each sum of each
+ * step is normalized over the batch: variance biased, epsilon inside the root. The gammas start at 0.1; a beta of the first two
+ * would be b once more. Gates in Keras's order i, f, c, o.
+ *
+ * Evaluation takes running statistics (running.ts) of the time step; a step that training has not seen, or beyond `maxLength`,
+ * takes those of the last one before it that it has.
+ */
+import { channelPlan } from "./batch.js";
+import { checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
+import { kept, type Normalization, normalization, trained } from "./normalization.js";
+import type { NormalizeResult, Operand, Ops } from "./ops.js";
+import {
+  byTime,
+  checkSequence,
+  checkUnits,
+  kernelsFor,
+  lstmBias,
+  lstmStep,
+  outputsOf,
+  parts,
+  type SequenceOptions,
+  type Sequences,
+  unrolled,
+} from "./recurrent.js";
+import { checkRunning, type RunningOptions, track } from "./running.js";
+
+export interface RecurrentBatchNormOptions extends SequenceOptions, Omit<RunningOptions, "microBatches"> {
+  /** Time steps that running statistics are kept of; later ones use the last's. Default 100. */
+  maxLength?: number;
+  /** What the gammas start with. Default 0.1, as in the paper: with 1 the gradient vanishes in the saturated tanh. */
+  gamma?: number;
+  /** Whether b starts at 1 for the forget gate (default), as in Keras, or at 0. */
+  unitForgetBias?: boolean;
+}
+
+/** Statistics of each step, one row each: of x·W (4·units columns), h·U (4·units) and the cell (units). */
+interface Statistics<T> {
+  readonly mean: T;
+  readonly variance: T;
+}
+
+/**
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
+ * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ */
+export const recurrentBatchNorm = normalization(
+  {
+    name: "recurrentBatchNorm",
+    title: "Recurrent batch normalization",
+    summary: "an LSTM batch-normalized at each time step; for large batches of aligned sequences",
+    paper: "Cooijmans et al. 2017, arXiv 1603.09025",
+    takes: "sequence",
+  },
+  ({
+    units: length,
+    returnSequences = true,
+    epsilon = 1e-5,
+    seed = 0,
+    maxLength = 100,
+    gamma: start = 0.1,
+    unitForgetBias = true,
+    momentum,
+    runningVariance,
+    average,
+  }: RecurrentBatchNormOptions) => {
+    const name = "recurrentBatchNorm";
+    const units = checkUnits(name, length, 1);
+    checkEpsilon(name, epsilon);
+    if (!Number.isInteger(maxLength) || maxLength < 1) {
+      throw new RangeError(`${name}: maxLength must be a whole number of at least 1, got ${maxLength}`);
+    }
+    const running = checkRunning(name, { momentum, runningVariance, average });
+    const kernels = kernelsFor(units, 4, seed);
+    const norm = { name, epsilon, centered: true };
+    // of all steps at once: [time, batch, sums]
+    const ofInput: Norm = {
+      ...norm,
+      plan: keepingLast((shape) => planOf(shape, shape, [0, 2], [2])),
+    };
+    const [ofState, ofCell] = [0, 1].map((): Norm => ({ ...norm, plan: channelPlan(name, -1) }));
+
+    return {
+      handles: { mask: true },
+      weights(shape) {
+        checkSequence(name, shape);
+        return {
+          ...kernels(shape[2]),
+          bias: lstmBias(units, unitForgetBias),
+          kernelGamma: trained([4 * units], start),
+          recurrentGamma: trained([4 * units], start),
+          cellGamma: trained([units], start),
+          cellBeta: trained([units], 0),
+          runningMean: kept([maxLength, 9 * units], 0),
+          runningVariance: kept([maxLength, 9 * units], 1),
+          // batches that a step was seen in; its values, where the average is an epoch's
+          runningCount: kept([maxLength, 1], 0),
+        };
+      },
+      outputs: (shape) => outputsOf(shape, units, returnSequences),
+      apply(ops, [x], { kernel, recurrentKernel, bias, ...weights }, { training, mask, warn }) {
+        const { kernelGamma, recurrentGamma, cellGamma, cellBeta, ...state } = weights;
+        const sequences = byTime(ops, name, x, mask);
+        const { batch, steps, rows, counts } = sequences;
+        const given = training ? undefined : runningOf(ops, state, steps);
+        /** Some columns of the given statistics: of all steps, and of each. */
+        const part = (from: number, to: number) => {
+          if (!given) return { all: {}, each: undefined };
+          const mean = ops.slice(given.mean, 1, from * units, to * units);
+          const variance = ops.slice(given.variance, 1, from * units, to * units);
+          const means = parts(ops, mean, steps);
+          const variances = parts(ops, variance, steps);
+          return {
+            all: { mean, variance },
+            each: means.map((row, i) => ({ mean: row, variance: variances[i] })),
+          };
+        };
+        const projected = ops.normalize(
+          ofInput,
+          ops.reshape(ops.matMul(rows, kernel), [steps, batch, 4 * units]),
+          {
+            gamma: kernelGamma,
+            beta: bias,
+            mask: counts && ops.reshape(counts.rows, [steps, batch, 1]),
+            ...part(0, 4).all,
+          },
+        );
+        const [stateStatistics, cellStatistics] = [part(4, 8).each, part(8, 9).each];
+        const measured: NormalizeResult<typeof x>[][] = [];
+        const input = ops.reshape(projected.y, [steps * batch, 4 * units]);
+        const y = unrolled(
+          ops,
+          sequences,
+          [input],
+          { units, states: 2, returnSequences },
+          ([now], [h, c], time, counted) => {
+            const remembered = ops.normalize(ofState, ops.matMul(h, recurrentKernel), {
+              gamma: recurrentGamma,
+              mask: counted,
+              ...stateStatistics?.[time],
+            });
+            const next = lstmStep(ops, ops.add(now, remembered.y), c, (cell) => {
+              const normalized = ops.normalize(ofCell, cell, {
+                gamma: cellGamma,
+                beta: cellBeta,
+                mask: counted,
+                ...cellStatistics?.[time],
+              });
+              measured.push([remembered, normalized]);
+              return normalized.y;
+            });
+            return [next.h, next.cell];
+          },
+        );
+        if (!training) return { y };
+        if (batch === 1) {
+          warn?.(
+            `${name}: a training batch of shape [${ops.shape(x).join(", ")}] has one sequence, whose every step is its own mean, so that ` +
+              "y does not depend on x, and the running statistics were left as they were; train on larger batches, or use layerNormLSTM",
+          );
+          return { y };
+        }
+        /** One row per step. */
+        const gathered = (statistic: "mean" | "variance") => {
+          const of = (results: readonly NormalizeResult<typeof x>[], width: number) =>
+            ops.concat(
+              results.map((result) => ops.reshape(found(result[statistic]), [1, width * units])),
+              0,
+            );
+          const ofInputs = ops.reshape(found(projected[statistic]), [steps, 4 * units]);
+          return ops.concat(
+            [
+              ofInputs,
+              of(
+                measured.map(([first]) => first),
+                4,
+              ),
+              of(
+                measured.map(([, second]) => second),
+                1,
+              ),
+            ],
+            1,
+          );
+        };
+        const statistics = { mean: gathered("mean"), variance: gathered("variance") };
+        return { y, state: moved(ops, state, statistics, sequences, running) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+function found<T>(statistic: T | undefined): T {
+  if (statistic === undefined) throw new Error("recurrentBatchNorm: the host measured nothing");
+  return statistic;
+}
+
+/** Running statistics for so many steps, a row each: those of the last step up to it that training has seen. */
+function runningOf<T>(
+  ops: Ops<T>,
+  { runningMean, runningVariance, runningCount }: Readonly<Record<string, T>>,
+  steps: number,
+): Statistics<T> {
+  const both = ops.concat([runningMean, runningVariance], 1);
+  const [maxLength, width] = ops.shape(both);
+  const rows: T[] = [ops.slice(both, 0, 0, 1)];
+  for (let time = 1; time < steps; time++) {
+    const last = rows[time - 1];
+    if (time >= maxLength) {
+      rows.push(last);
+      continue;
+    }
+    const seen = ops.greater(ops.slice(runningCount, 0, time, time + 1), 0.5);
+    rows.push(ops.where(seen, ops.slice(both, 0, time, time + 1), last));
+  }
+  const all = ops.concat(rows, 0);
+  return { mean: ops.slice(all, 1, 0, width / 2), variance: ops.slice(all, 1, width / 2, width) };
+}
+
+/** The state after a training batch: steps at which less than two sequences count stay as they were. */
+function moved<T>(
+  ops: Ops<T>,
+  state: Readonly<Record<string, T>>,
+  { mean, variance }: Statistics<T>,
+  { batch, steps, counts }: Sequences<T>,
+  running: Required<RunningOptions>,
+): Record<string, T> {
+  const [maxLength] = ops.shape(state.runningMean);
+  const seen = Math.min(steps, maxLength);
+  const first = (rows: T, length = seen) => ops.slice(rows, 0, 0, length);
+  const before = Object.fromEntries(Object.entries(state).map(([name, rows]) => [name, first(rows)]));
+  const perStep = counts && ops.reshape(ops.sum(counts.mask, [0]), [steps, 1]);
+  const count: Operand<T> = perStep === undefined ? batch : first(perStep);
+  const after = {
+    runningCount: ops.add(before.runningCount, 1),
+    ...track(ops, before, { mean: first(mean), variance: first(variance), count }, running),
+  };
+  const enough = ops.greater(count, 1.5);
+  return Object.fromEntries(
+    Object.entries(after).map(([name, rows]) => {
+      const next = ops.where(enough, rows, before[name]);
+      const rest = seen < maxLength ? [ops.slice(state[name], 0, seen, maxLength)] : [];
+      return [name, ops.concat([next, ...rest], 0)];
+    }),
+  );
+}

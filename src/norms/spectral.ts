@@ -1,0 +1,119 @@
+/**
+ * Spectral normalization: a weight with the largest singular value 1, so that its layer stretches no input.
+ *
+ *     y = W / |sigma|        sigma = uᵀ·M·v        M [outputs, rest] the weight as a matrix
+ *
+ *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both kept, constants to the gradient
+ *     evaluation:                     u and v as they were kept
+ *
+ * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
+ */
+import { sizeOf } from "../view.js";
+import { checkEpsilon } from "./norm.js";
+import { kept, type Normalization, normalization } from "./normalization.js";
+import { type Ops, square } from "./ops.js";
+import { outputAxes, type WeightAxisOptions } from "./weight.js";
+
+export interface SpectralNormOptions extends WeightAxisOptions {
+  /** Steps of the power iteration in each call in training. Default 1. */
+  iterations?: number;
+  /** Default 1e-12 (PyTorch). */
+  epsilon?: number;
+}
+
+/**
+ * x is the weight. It keeps u [outputs] and v [rest], as PyTorch does; a v of 0, as at the start, is found from u. Throws
+ * RangeError for options out of range, and for axes that the weight does not have.
+ */
+export const spectralNorm = normalization(
+  {
+    name: "spectralNorm",
+    title: "Spectral normalization",
+    summary:
+      "weights whose largest singular value is 1; for discriminators, and wherever slopes must be bounded",
+    paper: "Miyato et al. 2018, arXiv 1802.05957",
+    takes: "weight",
+  },
+  ({ axis = -1, iterations = 1, epsilon = 1e-12 }: SpectralNormOptions) => {
+    checkEpsilon("spectralNorm", epsilon);
+    if (!Number.isInteger(iterations) || iterations < 1) {
+      throw new RangeError(
+        `spectralNorm: iterations must be a whole number of at least 1, got ${iterations}`,
+      );
+    }
+    /** Axes with those of the outputs in front, and the lengths of the matrix. */
+    const seen = (shape: readonly number[]) => {
+      const outputs = outputAxes("spectralNorm", shape, axis);
+      const order = [...outputs, ...[...shape.keys()].filter((one) => !outputs.includes(one))];
+      const rows = sizeOf(outputs.map((one) => shape[one]));
+      return { order, rows, columns: sizeOf(shape) / rows };
+    };
+    return {
+      weights(shape) {
+        const { rows, columns } = seen(shape);
+        return { u: kept([rows], randomDirection(rows)), v: kept([columns], 0) };
+      },
+      apply(ops, [x], { u, v }, { training }) {
+        const { order, rows, columns } = seen(ops.shape(x));
+        const matrix = ops.reshape(ops.transpose(x, order), [rows, columns]);
+        const fixed = ops.stop(matrix);
+        const turned = ops.transpose(fixed, [1, 0]);
+        let left = ops.reshape(u, [rows, 1]);
+        let right = ops.reshape(v, [columns, 1]);
+        if (training) {
+          for (let i = 0; i < iterations; i++) {
+            right = unit(ops, ops.matMul(turned, left), right, epsilon);
+            left = unit(ops, ops.matMul(fixed, right), left, epsilon);
+          }
+        } else {
+          const found = unit(ops, ops.matMul(turned, left), right, epsilon);
+          right = ops.add(right, ops.mul(found, ops.sub(1, directed(ops, right, epsilon).share)));
+        }
+        const sigma = ops.sum(ops.mul(left, ops.matMul(matrix, right)), [0, 1]);
+        const divisor = ops.max(ops.abs(sigma), Math.max(epsilon, LEAST));
+        const y = ops.div(
+          x,
+          ops.reshape(
+            divisor,
+            order.map(() => 1),
+          ),
+        );
+        if (!training) return { y };
+        return { y, state: { u: ops.reshape(left, [rows]), v: ops.reshape(right, [columns]) } };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+/** A vector of length 1; the old one where there is no direction, as of a weight that is 0: from 0 no iteration comes back. */
+function unit<T>(ops: Ops<T>, vector: T, old: T, epsilon: number): T {
+  const { direction, share } = directed(ops, vector, epsilon);
+  return ops.add(direction, ops.mul(old, ops.sub(1, share)));
+}
+
+/** A vector divided by its length, or by epsilon, and how much of length 1 that leaves: 0 of a vector that is 0, else 1. */
+function directed<T>(ops: Ops<T>, vector: T, epsilon: number) {
+  const length = ops.sqrt(ops.sum(square(ops, vector), [0, 1]));
+  const divisor = ops.max(length, Math.max(epsilon, LEAST));
+  return { direction: ops.div(vector, divisor), share: ops.div(length, divisor) };
+}
+
+/** Above 0 in float32, for an epsilon that is not. */
+const LEAST = 1e-30;
+
+/** A random direction, the same for the same length (normal values by Box & Muller, from mulberry32). */
+function randomDirection(length: number): Float32Array {
+  let state = 1;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const values = Float32Array.from(
+    { length },
+    () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+  const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return values.map((value) => value / norm);
+}

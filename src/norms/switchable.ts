@@ -1,0 +1,121 @@
+/**
+ * Switchable normalization: a learned mixture of the statistics of instance, layer and batch normalization.
+ *
+ *     mean = Σ softmax(meanLogits)_k · mean_k        variance = Σ softmax(varianceLogits)_k · variance_k        k = instance, layer, batch
+ *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variances biased
+ *
+ * Luo, Ren, Peng, Zhang & Li 2018, arXiv 1806.10779. Axes: instance statistics are over positions, the layer's over positions
+ * and channels, the batch's over positions and batch; gamma and beta per channel. In evaluation the batch's are running ones
+ * (running.ts). The gradient goes through all of them.
+ */
+import { type ChannelOptions, channelPlan, counted } from "./batch.js";
+import { channelOf } from "./condition.js";
+import { type AffineOptions, affineWeights, checkCount, checkEpsilon, type Norm, planOf } from "./norm.js";
+import { type Normalization, normalization, trained } from "./normalization.js";
+import { along, axesBut, mean, moments, type Ops, spreadMask, square } from "./ops.js";
+import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
+
+const NAME = "switchableNorm";
+
+export interface SwitchableNormOptions extends ChannelOptions, AffineOptions, RunningOptions {}
+
+interface Statistics<T> {
+  readonly mean: T;
+  readonly variance: T;
+}
+
+/**
+ * x [batch, ..., channels] with positions between. Weights: gamma and beta [channels], meanLogits and varianceLogits [3] (instance,
+ * layer, batch; at first 1 each, equal shares), running statistics of the batch's.
+ * @throws RangeError for options out of range; when called, for an x without positions, or with a single one
+ */
+export const switchableNorm = normalization(
+  {
+    name: NAME,
+    title: "Switchable normalization",
+    summary: "a learned mixture of instance, layer and batch statistics; where the right one is unknown",
+    paper: "Luo et al. 2018, arXiv 1806.10779",
+    takes: "positions",
+  },
+  ({ axis = -1, epsilon = 1e-5, ...options }: SwitchableNormOptions) => {
+    checkEpsilon(NAME, epsilon);
+    const running = checkRunning(NAME, options);
+    const byChannel: Norm = { name: NAME, epsilon, centered: true, plan: channelPlan(NAME, axis) };
+    const check = (shape: readonly number[]) => {
+      const channel = channelOf(NAME, shape, axis, 3, "batch, channels and at least one of positions");
+      const instances = planOf(shape, shape, [0, channel], [channel]);
+      checkCount(NAME, instances, "use batch or layer normalization for a single position");
+      return channel;
+    };
+    return {
+      handles: { mask: true },
+      weights(shape: readonly number[]) {
+        const channels = [shape[check(shape)]];
+        return {
+          ...affineWeights(channels, options),
+          meanLogits: trained([3], 1),
+          varianceLogits: trained([3], 1),
+          ...runningWeights(channels, running),
+        };
+      },
+      apply(ops, [x], weights, { training, mask }) {
+        const shape = ops.shape(x);
+        const channel = check(shape);
+        const perChannel = (values: typeof x) => along(ops, values, shape.length, channel);
+        const positions = axesBut(shape.length, 0, channel);
+        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const count = counts === undefined ? undefined : ops.sum(counts, positions);
+        const instance = moments(ops, x, positions, mask);
+        const layer = pooled(ops, instance, [channel], count);
+        const batch = training
+          ? pooled(ops, instance, [0], count)
+          : { mean: perChannel(weights.runningMean), variance: perChannel(weights.runningVariance) };
+        const mixed = (part: keyof Statistics<unknown>, logits: typeof x) =>
+          mixture(
+            ops,
+            [instance, layer, batch].map((one) => one[part]),
+            logits,
+          );
+        const centre = mixed("mean", weights.meanLogits);
+        const spread = ops.sqrt(ops.add(mixed("variance", weights.varianceLogits), epsilon));
+        const values = counts === undefined ? x : ops.where(counts, x, 0);
+        let y = ops.div(ops.sub(values, centre), spread);
+        if (weights.gamma !== undefined) y = ops.mul(y, perChannel(weights.gamma));
+        if (weights.beta !== undefined) y = ops.add(y, perChannel(weights.beta));
+        if (counts !== undefined) y = ops.where(counts, y, 0);
+        if (!training) return { y };
+        const measured = { ...batch, count: counted(ops, byChannel, shape, mask, axis) };
+        return { y, state: track(ops, weights, measured, running) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+/** Statistics of several instances together, merged by their counts (equal where there are none given). */
+function pooled<T>(
+  ops: Ops<T>,
+  parts: Statistics<T>,
+  axes: readonly number[],
+  count: T | undefined,
+): Statistics<T> {
+  const total = count === undefined ? undefined : ops.max(ops.sum(count, axes), 1);
+  const average = (values: T) =>
+    count === undefined || total === undefined
+      ? mean(ops, values, axes)
+      : ops.div(ops.sum(ops.mul(values, count), axes), total);
+  const centre = average(parts.mean);
+  const between = square(ops, ops.sub(parts.mean, centre));
+  return { mean: centre, variance: average(ops.add(parts.variance, between)) };
+}
+
+/** Σ softmax(logits)_k · values_k */
+function mixture<T>(ops: Ops<T>, values: readonly T[], logits: T): T {
+  const one = (from: T, k: number) => ops.slice(from, 0, k, k + 1);
+  const most = ops.stop(values.map((_, k) => one(logits, k)).reduce((a, b) => ops.max(a, b)));
+  const weights = ops.exp(ops.sub(logits, most));
+  const terms = values.map((value, k) => ops.mul(value, one(weights, k)));
+  return ops.div(
+    terms.reduce((a, b) => ops.add(a, b)),
+    ops.sum(weights, [0]),
+  );
+}

@@ -1,0 +1,74 @@
+/**
+ * Unit normalization: each example is given the length 1. Nothing is learned.
+ *
+ *     order 2, guard root     y = x / √(Σ x² + epsilon)             (default; MXNet, with epsilon 1e-10)
+ *     order 2, guard square   y = x / √max(Σ x², epsilon)           (TensorFlow, Keras)
+ *     order 2, guard length   y = x / max(√Σ x², epsilon)           (PyTorch)
+ *     order p                 y = x / max((Σ |x|ᵖ)^(1/p), epsilon)  (whatever the guard)
+ *
+ * Axes: those named (the last by default) are reduced.
+ */
+
+import { reducedSize, resolveAxis } from "../view.js";
+import { type LayerNormOptions, planFeatures } from "./layer.js";
+import { checkEpsilon, keepingLast } from "./norm.js";
+import { type Normalization, normalization } from "./normalization.js";
+import { type Ops, square } from "./ops.js";
+
+export interface UnitNormOptions extends LayerNormOptions {
+  /** Of the length, p in (Σ |x|ᵖ)^(1/p): from 1 on, or Infinity, for the largest |x|. Default 2. */
+  order?: number;
+  /** Where epsilon keeps a length of 0 from being divided by. Default `root`, whose gradient is smooth. */
+  guard?: "root" | "square" | "length";
+}
+
+/** epsilon is 1e-12 by default. Throws RangeError for options out of range, and for axes that the array does not have. */
+export const unitNorm = normalization(
+  {
+    name: "unitNorm",
+    title: "Unit normalization",
+    summary: "each example to length 1 (l2 or l1); for embeddings that are compared by angle",
+    paper: "the definition; sphere embeddings as in Wang et al. 2017, arXiv 1704.06369",
+    takes: "features",
+  },
+  ({ axis = -1, epsilon = 1e-12, order = 2, guard = "root" }: UnitNormOptions) => {
+    checkEpsilon("unitNorm", epsilon);
+    if (!(order >= 1)) throw new RangeError(`unitNorm: order must be at least 1, got ${order}`);
+    if (!["root", "square", "length"].includes(guard)) {
+      throw new RangeError(`unitNorm: guard must be "root", "square" or "length", got "${guard}"`);
+    }
+    const plan = keepingLast((shape) => planFeatures("unitNorm", shape, axis));
+    return {
+      weights(shape) {
+        plan(shape);
+        return {};
+      },
+      apply(ops, [x]) {
+        const shape = ops.shape(x);
+        const { statistics } = plan(shape);
+        const axes = [axis].flat().map((one) => resolveAxis("unitNorm", one, shape.length));
+        if (order === 1) return { y: ops.div(x, ops.max(ops.sum(ops.abs(x), axes), epsilon)) };
+        if (order !== 2) return { y: ops.div(x, ops.max(lengthOf(ops, ops.abs(x), axes, order), epsilon)) };
+        if (guard === "root") {
+          const features = reducedSize(statistics);
+          const norm = { name: "unitNorm", epsilon: epsilon / features, centered: false, plan };
+          return { y: ops.mul(ops.normalize(norm, x).y, 1 / Math.sqrt(features)) };
+        }
+        const least = guard === "square" ? epsilon : epsilon * epsilon;
+        return { y: ops.div(x, ops.sqrt(ops.max(ops.sum(square(ops, x), axes), least))) };
+      },
+    } satisfies Omit<Normalization, "name">;
+  },
+);
+
+/** (Σ sizeᵖ)^(1/p), or the largest; by the largest first, so that no power leaves the range. */
+function lengthOf<T>(ops: Ops<T>, sizes: T, axes: readonly number[], order: number): T {
+  const top = ops.max(ops.largest(sizes, axes), 1e-30);
+  if (order === Number.POSITIVE_INFINITY) {
+    const reached = ops.where(ops.greater(top, sizes), 0, ops.constant([1], [1]));
+    return ops.div(ops.sum(ops.mul(sizes, reached), axes), ops.max(ops.sum(reached, axes), 1));
+  }
+  const shares = ops.pow(ops.div(sizes, top), order);
+  // the root's slope has no end at 0
+  return ops.mul(ops.pow(ops.max(ops.sum(shares, axes), 1e-30), 1 / order), top);
+}

@@ -1,0 +1,181 @@
+/** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
+import type { Moments } from "../moments.js";
+import { batchNorm, channelPlan } from "../norms/batch.js";
+import type { Norm } from "../norms/norm.js";
+import type { Normalization } from "../norms/normalization.js";
+import { axesBut, spreadMask } from "../norms/ops.js";
+import { resolveAxis } from "../view.js";
+import { NormalizationLayer } from "./layers.js";
+import { normalize } from "./operation.js";
+import { tfOps } from "./ops.js";
+
+export type Layer = builtIn.Layer;
+
+export const BATCH_LAYER = "batchLayerNorm";
+/** Whose running statistics are those of each channel over the batch and its positions. */
+const PER_CHANNEL = ["batchNorm", "ghostBatchNorm", "conditionalBatchNorm"];
+
+/** Every layer once, of nested models and of wrappers too. */
+export function layersOf(model: { layers: Layer[] }, wanted?: (layer: Layer) => boolean): Layer[] {
+  const found = new Set<Layer>();
+  const add = (layer: Layer) => {
+    found.add(layer);
+    const { layers, layer: wrapped } = layer as { layers?: Layer[]; layer?: Layer };
+    for (const inner of layers ?? []) add(inner);
+    if (wrapped) add(wrapped);
+  };
+  for (const layer of model.layers) add(layer);
+  return [...found].filter((layer) => wanted?.(layer) ?? true);
+}
+
+export function isBatchLayer(layer: Layer): layer is NormalizationLayer {
+  return layer instanceof NormalizationLayer && layer.normalization.name === BATCH_LAYER;
+}
+
+export function isChoosable(layer: Layer): layer is NormalizationLayer {
+  return layer instanceof NormalizationLayer && [BATCH_LAYER, "batchNorm"].includes(layer.normalization.name);
+}
+
+interface BuiltInBatch extends Layer {
+  readonly axis: number | number[];
+  readonly epsilon: number;
+  readonly gamma?: LayerVariable | null;
+  readonly beta?: LayerVariable | null;
+  readonly movingMean: LayerVariable;
+  readonly movingVariance: LayerVariable;
+}
+
+export function isBuiltInBatch(layer: Layer): layer is BuiltInBatch {
+  return !(layer instanceof NormalizationLayer) && layer.getClassName() === "BatchNormalization";
+}
+
+const frozenBuiltIn = new WeakSet<Layer>();
+
+/** It knows no such thing, so its own `call` is put before that of its class. */
+export function freezeBuiltIn(layer: Layer, frozen: boolean): void {
+  if (frozen === frozenBuiltIn.has(layer)) return;
+  if (!frozen) {
+    frozenBuiltIn.delete(layer);
+    delete (layer as { call?: unknown }).call;
+    return;
+  }
+  frozenBuiltIn.add(layer);
+  layer.call = (inputs, call) =>
+    Object.getPrototypeOf(layer).call.call(layer, inputs, { ...call, training: false });
+}
+
+export function isFrozen(layer: Layer): boolean {
+  return layer instanceof NormalizationLayer ? layer.frozen : frozenBuiltIn.has(layer);
+}
+
+/** A layer with a mean and variance per channel. */
+export interface Tracked {
+  readonly layer: Layer;
+  readonly normalization: Normalization;
+  /** By our names. */
+  readonly variables: Readonly<Record<string, LayerVariable>>;
+  read(): Record<string, tf.Tensor>;
+  /** Over everything but the channels. */
+  readonly norm: Norm;
+  readonly axis: number;
+  readonly unbiased: boolean;
+  readonly average?: unknown;
+}
+
+export function trackedOf(layer: Layer): Tracked | undefined {
+  const own = layer instanceof NormalizationLayer;
+  if (!own && !isBuiltInBatch(layer)) return undefined;
+  if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
+  const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
+  const axis = [named].flat()[0] as number;
+  const norm: Norm = {
+    name: layer.name,
+    epsilon: epsilon as number,
+    centered: true,
+    plan: channelPlan(layer.name, axis),
+  };
+  const variables = own ? layer.variables : variablesOf(layer);
+  return {
+    layer,
+    normalization: own
+      ? layer.normalization
+      : batchNorm({ axis, epsilon: norm.epsilon, scale: !!layer.gamma, center: !!layer.beta }),
+    variables,
+    read: () => readAll(variables),
+    norm,
+    axis,
+    unbiased: config.runningVariance === "unbiased",
+    average: config.average,
+  };
+}
+
+function variablesOf({
+  gamma,
+  beta,
+  movingMean,
+  movingVariance,
+}: BuiltInBatch): Record<string, LayerVariable> {
+  return {
+    ...(gamma && { gamma }),
+    ...(beta && { beta }),
+    runningMean: movingMean,
+    runningVariance: movingVariance,
+  };
+}
+
+export function readAll(variables: Readonly<Record<string, LayerVariable>>): Record<string, tf.Tensor> {
+  return Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, variable.read()]));
+}
+
+export function copyOfState({ variables }: NormalizationLayer): Record<string, tf.Tensor> {
+  const { gamma, beta, ...state } = readAll(variables);
+  return Object.fromEntries(Object.entries(state).map(([name, tensor]) => [name, tf.clone(tensor)]));
+}
+
+export function restore({ variables }: NormalizationLayer, state: Record<string, tf.Tensor>): void {
+  for (const [name, tensor] of Object.entries(state)) variables[name].write(tensor);
+}
+
+export function measured(
+  { norm }: Tracked,
+  x: tf.Tensor,
+  mask?: tf.Tensor,
+): { mean: tf.Tensor; variance: tf.Tensor } {
+  const { mean, variance } = normalize(norm, x, { mask });
+  return { mean: mean as tf.Tensor, variance: variance as tf.Tensor };
+}
+
+/** Of values behind each statistic: [1], or [channels] under a mask. */
+export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
+  const channels = resolveAxis(layer.name, axis, x.rank);
+  if (!mask) return tf.tensor1d([x.size / x.shape[channels]]);
+  return tf.sum(spreadMask(tfOps, mask, x.shape), axesBut(x.rank, channels));
+}
+
+export function correction(count: number): number {
+  return count > 1 ? count / (count - 1) : 1;
+}
+
+export function write(
+  { variables, unbiased, average }: Tracked,
+  total: readonly Moments[],
+  batches: number,
+): void {
+  const write = (name: string, value: (moments: Moments, before: number) => number) => {
+    const variable = variables[name];
+    if (!variable) return;
+    const before = variable.read().dataSync();
+    const of = (at: number) => total[before.length === 1 ? 0 : at];
+    // a channel that is masked everywhere keeps what it had
+    const values = before.map((old, at) => (of(at).count === 0 ? old : value(of(at), old)));
+    tf.tidy(() => {
+      variable.write(tf.tensor(values, variable.shape as number[]));
+    });
+  };
+  write("runningMean", ({ mean }) => mean);
+  write("runningVariance", ({ count, m2 }) => (m2 / count) * (unbiased ? correction(count) : 1));
+  write("runningCount", ({ count }) => (average === "cumulative" ? batches : count));
+  for (const name of Object.keys(variables)) if (name.startsWith("pending")) write(name, () => 0);
+}

@@ -1,0 +1,448 @@
+/**
+ * Normalizations of weights as wrappers of other layers, with Keras's names where Keras has them. Any layer with kernels can be
+ * wrapped: dense, convolutional (transposed, depthwise and separable too), embedding, recurrent, and a wrapper of these.
+ *
+ *     model.add(weightNormalization(tf.layers.dense({ units: 8 })));
+ *
+ * The inner layer stays as it is: while it is called, its variables read as normalized.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import {
+  layers as builtIn,
+  initializers,
+  type LayersModel,
+  type LayerVariable,
+} from "@tensorflow/tfjs-layers";
+import type { Normalization } from "../norms/normalization.js";
+import { spectralNorm } from "../norms/spectral.js";
+import { outputAxes, type WeightAxis, weightNorm } from "../norms/weight.js";
+import { weightStandardization as standardization } from "../norms/weight-standardization.js";
+import { sizeOf } from "../view.js";
+import { applyLayer } from "./layers.js";
+import {
+  type CallArgs,
+  type Layer,
+  type LayerArgs,
+  LayerWrapper,
+  rescope,
+  type Shape,
+  type Tensors,
+} from "./wrapper.js";
+
+type Config = tf.serialization.ConfigDict;
+
+export interface WeightWrapperArgs extends LayerArgs {
+  /**
+   * The axis, or axes, of the outputs of every kernel; null: none. Default: the last one, that of the outputs where the kernel is
+   * of a transposed convolution, those of channel and multiplier where it is depthwise.
+   */
+  axis?: WeightAxis;
+  /** Default as of the normalization. */
+  epsilon?: number;
+  /** Names of the weights to normalize, such as `["kernel"]`. Default: those whose names end in kernel, and embeddings. */
+  kernels?: string[];
+}
+
+export interface SpectralNormalizationArgs extends WeightWrapperArgs {
+  /** Steps of the power iteration in each training step. Default 1. */
+  powerIterations?: number;
+}
+
+export interface WeightStandardizationArgs extends WeightWrapperArgs {
+  /** Divides by √fanIn and learns a gain. Default false. */
+  scaled?: boolean;
+  /** What the gain starts with, where scaled. Default 1. */
+  gain?: number;
+}
+
+/** A weight of the inner layer, and what its normalization learns and keeps. */
+interface Kernel {
+  readonly name: string;
+  readonly kernel: LayerVariable;
+  readonly normalization: Normalization;
+  readonly variables: Readonly<Record<string, LayerVariable>>;
+}
+
+/** Names of variables as Keras has them. */
+const VARIABLES: Readonly<Record<string, string>> = { u: "vector_u", v: "vector_v" };
+const OPTIONS = ["axis", "epsilon", "kernels", "powerIterations", "scaled", "gain"];
+const KERNEL = /(^|_)kernel$|^embeddings$/;
+
+/** A layer whose kernels are normalized whenever it is called. */
+export abstract class WeightWrapper extends LayerWrapper {
+  protected kernels: readonly Kernel[] = [];
+
+  /** The kernels of the layer hold what is trained, before it is normalized. */
+  constructor(args: WeightWrapperArgs & { layer: Layer }) {
+    super(args, OPTIONS);
+    // options out of range are told here, not when the layer is built
+    this.normalizationOf(-1);
+  }
+
+  /** The normalization of a kernel whose outputs are on this axis. */
+  protected abstract normalizationOf(axis: WeightAxis): Normalization;
+
+  override build(inputShape: Shape | Shape[]): void {
+    const { layer } = this;
+    this.buildPart(layer, inputShape);
+    this.kernels = this.named().map(([name, kernel], _, all) => {
+      const { axis = outputsOf(layer, name.replace(/_\d+$/, "")) } = this.options as { axis?: WeightAxis };
+      const normalization = this.normalizationOf(axis);
+      const variables: Record<string, LayerVariable> = {};
+      for (const [own, { shape, initial, trained }] of Object.entries(
+        normalization.weights(kernel.shape as number[]),
+      )) {
+        const label = `${all.length > 1 ? `${name}_` : ""}${VARIABLES[own] ?? own}`;
+        const variable = this.addWeight(
+          label,
+          [...shape],
+          "float32",
+          initializers.zeros(),
+          undefined,
+          trained,
+        );
+        tf.tidy(() => {
+          const values =
+            typeof initial === "number" ? new Float32Array(sizeOf(shape)).fill(initial) : initial;
+          variable.write(tf.tensor(Float32Array.from(values), [...shape]));
+        });
+        variables[own] = variable;
+      }
+      return { name, kernel, normalization, variables };
+    });
+    this.start();
+    this.inputSpec = layer.inputSpec;
+    super.build(inputShape);
+  }
+
+  /** Called when the kernels are there, for what starts by their values. */
+  protected start(): void {}
+
+  override call(inputs: Tensors, kwargs: CallArgs = {}): Tensors {
+    return tf.tidy(() => {
+      const { kernels } = this;
+      const values = this.normalized(Boolean(kwargs.training));
+      return reading(
+        kernels.map(({ kernel }) => kernel),
+        values,
+        () => this.layer.call(inputs, kwargs),
+      );
+    });
+  }
+
+  /** Each kernel as the inner layer reads it. */
+  private normalized(training: boolean): tf.Tensor[] {
+    return this.kernels.map(
+      ({ normalization, kernel, variables }) =>
+        applyLayer(normalization, [kernel.read()], variables, { training }) as tf.Tensor,
+    );
+  }
+
+  /** The inner layer's weights as it would have them without the wrapper; for use in a tidy. */
+  plainWeights(): tf.Tensor[] {
+    return reading(
+      this.kernels.map(({ kernel }) => kernel),
+      this.normalized(false),
+      () => plainWeights(this.layer),
+    );
+  }
+
+  /**
+   * The inner layer, with its kernels as they are normalized in evaluation: it gives what this one gave. What the wrapper learned
+   * and kept is released; where it is still in a model, it only calls the inner layer from now on.
+   */
+  remove(): Layer {
+    const { layer } = this;
+    tf.tidy(() => {
+      const values = this.normalized(false);
+      for (const [i, { kernel }] of this.kernels.entries()) {
+        // past its constraint, which is for the kernel before it is normalized
+        (kernel.read() as tf.Variable).assign(values[i]);
+      }
+    });
+    for (const { variables } of this.kernels) for (const one of Object.values(variables)) one.dispose();
+    this.kernels = [];
+    this.forgetOwnWeights();
+    rescope(layer.weights, layer.name);
+    return layer;
+  }
+
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
+    return this.layer.computeOutputShape(inputShape);
+  }
+
+  override computeMask(inputs: Tensors, mask?: Tensors): Tensors {
+    return this.layer.computeMask(inputs, mask);
+  }
+
+  /** The inner layer's weights that are normalized; a name that comes again has a number. */
+  private named(): [string, LayerVariable][] {
+    const { layer } = this;
+    const last = ({ originalName }: LayerVariable) => originalName.split("/").pop() as string;
+    const wanted = this.options.kernels as string[] | undefined;
+    const named = layer.weights.filter((one) => wanted?.includes(last(one)) ?? KERNEL.test(last(one)));
+    const missing = wanted?.filter((name) => !named.some((one) => last(one) === name)) ?? [];
+    if (missing.length > 0 || named.length === 0) {
+      throw new RangeError(
+        `${this.getClassName()}: ${layer.name} (${layer.getClassName()}) has no weight ` +
+          `${wanted ? `called ${missing.join(", ")}` : "whose name ends in kernel, nor embeddings"}; ` +
+          `it has ${layer.weights.map(last).join(", ") || "none"}; name some of these in kernels, or wrap another layer`,
+      );
+    }
+    return named.map((one, i) => {
+      const before = named.slice(0, i).filter((other) => last(other) === last(one)).length;
+      return [before === 0 ? last(one) : `${last(one)}_${before + 1}`, one];
+    });
+  }
+}
+
+/**
+ * Weight normalization (Salimans & Kingma 2016) of a layer's kernels: g, one learned length per output, times their direction.
+ * g starts with the lengths that the kernels have, so that nothing changes at first.
+ */
+export class WeightNormalization extends WeightWrapper {
+  static readonly className: string = "WeightNormalization";
+  /** Where true, the next call sets g and the bias by what it is given. */
+  private measures = false;
+
+  protected normalizationOf(axis: WeightAxis): Normalization {
+    return weightNorm({ ...this.options, axis });
+  }
+
+  protected override start(): void {
+    tf.tidy(() => {
+      const { epsilon = 1e-12 } = this.options as { epsilon?: number };
+      for (const { kernel, variables } of this.kernels) {
+        const { axis = outputsOf(this.layer, kernel.originalName.split("/").pop() as string) } = this
+          .options as { axis?: WeightAxis };
+        const outputs = outputAxes(this.getClassName(), kernel.shape as number[], axis);
+        const rest = [...kernel.shape.keys()].filter((one) => !outputs.includes(one));
+        const lengths = tf.sqrt(tf.add(tf.sum(tf.square(kernel.read()), rest), epsilon));
+        variables.g.write(tf.reshape(lengths, variables.g.shape as number[]));
+      }
+    });
+  }
+
+  override call(inputs: Tensors, kwargs: CallArgs = {}): Tensors {
+    if (this.measures) this.initialize(inputs, kwargs);
+    return super.call(inputs, kwargs);
+  }
+
+  /** Whether the layer has what `initializeWeightNormalization` sets: it is no embedding, and not recurrent. */
+  get initializes(): boolean {
+    const inner = innermost(this.layer);
+    return "activation" in inner && "bias" in inner;
+  }
+
+  /** Lets the next call set g and the bias by its inputs, or no longer. */
+  measure(measures: boolean): void {
+    this.measures = measures;
+  }
+
+  private initialize(inputs: Tensors, kwargs: CallArgs): void {
+    this.measures = false;
+    const inner = innermost(this.layer) as Layer & {
+      activation: unknown;
+      bias?: LayerVariable | null;
+      dataFormat?: string;
+    };
+    const { activation, bias } = inner;
+    const { g } = this.kernels[this.kernels.length - 1].variables;
+    tf.tidy(() => {
+      let before: tf.Tensor;
+      try {
+        inner.activation = linear();
+        const zeros = bias ? [tf.zerosLike(bias.read())] : [];
+        before = reading(bias ? [bias] : [], zeros, () => super.call(inputs, kwargs)) as tf.Tensor;
+      } finally {
+        inner.activation = activation;
+      }
+      const channels = inner.dataFormat === "channelsFirst" ? 1 : before.rank - 1;
+      if (sizeOf(g.shape as number[]) !== before.shape[channels]) {
+        throw new RangeError(
+          `initializeWeightNormalization: ${this.name} must have one g for each of its ${before.shape[channels]} outputs, ` +
+            `got [${g.shape.join(", ")}]; leave out its axis`,
+        );
+      }
+      const others = [...before.shape.keys()].filter((axis) => axis !== channels);
+      const { mean, variance } = tf.moments(before, others);
+      const scale = tf.rsqrt(tf.add(variance, 1e-10));
+      g.write(tf.mul(g.read(), tf.reshape(scale, g.shape as number[])));
+      bias?.write(tf.neg(tf.mul(mean, scale)));
+    });
+  }
+}
+
+/** Spectral normalization (Miyato et al. 2018) of a layer's kernels: their largest singular value is 1. */
+export class SpectralNormalization extends WeightWrapper {
+  static readonly className: string = "SpectralNormalization";
+
+  protected normalizationOf(axis: WeightAxis): Normalization {
+    const { powerIterations: iterations, ...options } = this.options;
+    return spectralNorm({
+      ...options,
+      ...(iterations !== undefined && { iterations: iterations as number }),
+      axis,
+    });
+  }
+}
+
+/** Weight standardization (Qiao et al. 2019) of a layer's kernels: those of each output have mean 0 and variance 1. */
+export class WeightStandardization extends WeightWrapper {
+  static readonly className: string = "WeightStandardization";
+
+  protected normalizationOf(axis: WeightAxis): Normalization {
+    return standardization({ ...this.options, axis });
+  }
+}
+
+/** The classes, for a registry of them. */
+export const wrapperClasses = [WeightNormalization, SpectralNormalization, WeightStandardization];
+
+/**
+ * A layer with weight normalization.
+ * @throws TypeError for what is no layer; RangeError for options out of range, and, once it is built, where it has no kernels
+ */
+export function weightNormalization(layer: Layer, args: WeightWrapperArgs = {}): WeightNormalization {
+  return new WeightNormalization({ ...args, layer });
+}
+
+/** A layer with spectral normalization. Throws as `weightNormalization`. */
+export function spectralNormalization(
+  layer: Layer,
+  args: SpectralNormalizationArgs = {},
+): SpectralNormalization {
+  return new SpectralNormalization({ ...args, layer });
+}
+
+/** A layer with weight standardization. Throws as `weightNormalization`. */
+export function weightStandardization(
+  layer: Layer,
+  args: WeightStandardizationArgs = {},
+): WeightStandardization {
+  return new WeightStandardization({ ...args, layer });
+}
+
+/**
+ * The data-dependent start of weight normalization (section 3 of its paper): sets g and the bias of every such layer of a model,
+ * from the first to the last, so that before its activation each output has mean 0 and variance 1 over this batch. A layer
+ * without a bias keeps its mean; embeddings and recurrent layers stay as they are. x is one batch, of a few hundred examples.
+ * @returns the names of the layers that were set
+ * @throws RangeError where the model has no such layer
+ */
+export function initializeWeightNormalization(model: LayersModel, x: Tensors): string[] {
+  const found = wrappersIn(model).filter(
+    (one): one is WeightNormalization => one instanceof WeightNormalization && one.initializes,
+  );
+  if (found.length === 0) {
+    throw new RangeError(
+      `initializeWeightNormalization: ${model.name} has no dense or convolutional layer with weight normalization; ` +
+        "wrap some with weightNormalization(layer)",
+    );
+  }
+  for (const one of found) one.measure(true);
+  try {
+    tf.tidy(() => {
+      model.apply(x, { training: false });
+    });
+  } finally {
+    for (const one of found) one.measure(false);
+  }
+  return found.map(({ name }) => name);
+}
+
+/**
+ * The same model without wrappers of weights: plain layers under the wrappers' names, whose kernels are as they are normalized in
+ * evaluation. It gives the same outputs, and shares nothing with the other; compile it to train it on.
+ */
+export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
+  const cls = model.constructor as unknown as tf.serialization.SerializableConstructor<M>;
+  const plain = cls.fromConfig(cls, plainConfig(model.getConfig() as Config) as Config);
+  copyPlain(model, plain);
+  return plain;
+}
+
+/** A model's or a layer's config in which every wrapper is what it wraps. */
+function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization.ConfigDictValue {
+  if (Array.isArray(config)) return config.map(plainConfig) as tf.serialization.ConfigDictArray;
+  if (config === null || typeof config !== "object") return config;
+  const { className, config: own } = config as { className?: string; config?: Config };
+  if (own?.layer && wrapperClasses.some((one) => one.className === className)) {
+    const inner = plainConfig(own.layer) as { className: string; config: Config };
+    const { name, batchInputShape, dtype } = own;
+    const outer = { name, ...(batchInputShape && { batchInputShape, dtype }) };
+    return {
+      ...(config as Config),
+      className: inner.className,
+      config: { ...inner.config, ...outer },
+    };
+  }
+  return Object.fromEntries(
+    Object.entries(config).map(([name, value]) => [name, plainConfig(value)]),
+  ) as Config;
+}
+
+interface Nested {
+  readonly layers?: Layer[];
+  readonly layer?: Layer;
+}
+
+function copyPlain(from: LayersModel, to: LayersModel): void {
+  for (const layer of from.layers) {
+    const plain = to.getLayer(layer.name);
+    if ((layer as Nested).layers) {
+      copyPlain(layer as LayersModel, plain as LayersModel);
+      continue;
+    }
+    tf.tidy(() => plain.setWeights(plainWeights(layer)));
+  }
+}
+
+/** A layer's weights as it would have them without wrappers, for use in a tidy. */
+function plainWeights(layer: Layer): tf.Tensor[] {
+  if (layer instanceof WeightWrapper) return layer.plainWeights();
+  const { layer: inner } = layer as Nested;
+  return inner ? plainWeights(inner) : layer.getWeights();
+}
+
+/** Every wrapper in a model, in its order, in models and wrappers within it too. */
+function wrappersIn(layer: Layer): WeightWrapper[] {
+  const { layers = [], layer: inner } = layer as Nested;
+  const within = [...layers, ...(inner ? [inner] : [])].flatMap(wrappersIn);
+  return layer instanceof WeightWrapper ? [layer, ...within] : within;
+}
+
+function innermost(layer: Layer): Layer {
+  const { layer: inner } = layer as Nested;
+  return inner ? innermost(inner) : layer;
+}
+
+/** The axis of a kernel's outputs in TensorFlow.js. */
+function outputsOf(layer: Layer, name: string): WeightAxis {
+  if (name === "depthwise_kernel") return [-2, -1];
+  return /^Conv[23]DTranspose$/.test(innermost(layer).getClassName()) ? -2 : -1;
+}
+
+/** Runs a function in which these variables read as these tensors. */
+function reading<T>(variables: readonly LayerVariable[], values: readonly tf.Tensor[], run: () => T): T {
+  const before = variables.map((variable) => Object.getOwnPropertyDescriptor(variable, "read"));
+  try {
+    for (const [i, variable] of variables.entries()) {
+      Object.defineProperty(variable, "read", { value: () => values[i], configurable: true });
+    }
+    return run();
+  } finally {
+    for (const [i, variable] of variables.entries()) {
+      const descriptor = before[i];
+      if (descriptor) Object.defineProperty(variable, "read", descriptor);
+      else Reflect.deleteProperty(variable, "read");
+    }
+  }
+}
+
+/** TensorFlow.js's linear activation, which it does not export. */
+function linear(): unknown {
+  // named, so that the numbers in users' names stay theirs
+  const layer = builtIn.activation({ activation: "linear", name: "evenkeel_linear" });
+  return (layer as unknown as { activation: unknown }).activation;
+}
