@@ -1,12 +1,27 @@
-/** What the core costs a page: bundled with its kernels and its worker, minified, gzipped. */
+/** What Evenkeel costs a page: bundled with its kernels and its worker, minified, gzipped; of the rest only what is used. */
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
-/** Bytes, from the package's built entry (dist/index.js). */
-export async function coreBytes(entry) {
+/** What a page has that normalizes layers: a backend, and one normalization. */
+const CORE = ["open", "layerNorm"];
+
+/** Bytes for a page that imports these names from the package's built entry (dist/index.js). */
+export async function coreBytes(entry, names = CORE) {
   const thread = join(dirname(entry), "kernels/wasm/thread.js");
-  const bundle = await rolldown({ input: [entry, thread], platform: "browser", logLevel: "silent" });
+  const page = "page";
+  const bundle = await rolldown({
+    input: [page, thread],
+    platform: "browser",
+    logLevel: "silent",
+    plugins: [
+      {
+        name: page,
+        resolveId: (id) => (id === page ? id : null),
+        load: (id) => (id === page ? `export { ${names.join(", ")} } from ${JSON.stringify(entry)};` : null),
+      },
+    ],
+  });
   const { output } = await bundle.generate({ format: "esm", minify: true });
   await bundle.close();
   return output.reduce((sum, file) => sum + gzipSync(file.code).length, 0);

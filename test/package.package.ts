@@ -39,7 +39,7 @@ function reach(entry: string, files = new Set<string>(), packages = new Set<stri
 it("has no runtime dependency, and frameworks as optional peers only", () => {
   expect(manifest.dependencies).toBeUndefined();
   const peers = Object.keys(manifest.peerDependencies);
-  expect(peers).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
+  expect(peers).toEqual(["@jax-js/jax", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
   for (const peer of peers) expect(manifest.peerDependenciesMeta[peer].optional).toBe(true);
   expect(readdirSync(join(folder, "node_modules")).filter((name) => !name.startsWith("."))).toEqual([
     "evenkeel",
@@ -47,8 +47,8 @@ it("has no runtime dependency, and frameworks as optional peers only", () => {
 });
 
 it("exports exactly these paths, and each one is there with its types", () => {
-  expect(Object.keys(manifest.exports)).toEqual([".", "./tfjs", "./package.json"]);
-  for (const path of [".", "./tfjs"]) {
+  expect(Object.keys(manifest.exports)).toEqual([".", "./tfjs", "./jax", "./package.json"]);
+  for (const path of [".", "./tfjs", "./jax"]) {
     for (const file of Object.values<string>(manifest.exports[path]))
       expect(existsSync(join(installed, file)), file).toBe(true);
   }
@@ -59,24 +59,36 @@ it("exports exactly these paths, and each one is there with its types", () => {
   expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
 });
 
-it("the core imports no adapter and no package, and weighs under 30 KB with its WASM, minified and gzipped", async () => {
+it("the core imports no adapter and no package; a page with it weighs under 30 KB, minified and gzipped", async () => {
   const entry = join(installed, "dist/index.js");
   const { files, packages } = reach(entry);
   expect([...packages]).toEqual([]);
   const names = [...files].map((file) => relative(join(installed, "dist"), file));
-  expect(names.filter((name) => name.startsWith("tfjs/"))).toEqual([]);
+  expect(names.filter((name) => /^(tfjs|jax)\//.test(name))).toEqual([]);
   expect(await coreBytes(entry)).toBeLessThan(30_000);
 });
 
-it("only the TensorFlow.js adapter imports TensorFlow.js", () => {
-  const { packages } = reach(join(installed, "dist/tfjs/index.js"));
-  expect([...packages].sort()).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
+it("each adapter imports its framework alone", () => {
+  const packagesOf = (adapter: string) =>
+    [...reach(join(installed, `dist/${adapter}/index.js`)).packages].sort();
+  expect(packagesOf("tfjs")).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
+  expect(packagesOf("jax")).toEqual(["@jax-js/jax"]);
 });
 
 /** From the ground up; a file may import its own floor and those before it. */
-const floors = ["view", "moments", "kernels", "norms", "layers", "tfjs", "index"];
-const floorOf = (file: string) =>
-  file === "tfjs/index.js" ? "tfjs" : file.split("/")[0].replace(/\.js$/, "");
+const floors = [
+  "view",
+  "mask",
+  "moments",
+  "standardizer",
+  "kernels",
+  "norms",
+  "layers",
+  "jax",
+  "tfjs",
+  "index",
+];
+const floorOf = (file: string) => file.split("/")[0].replace(/\.js$/, "");
 
 it("has no import cycle, and no file imports a floor above its own", () => {
   const dist = join(installed, "dist");
@@ -95,6 +107,7 @@ it("has no import cycle, and no file imports a floor above its own", () => {
   };
   visit(join(dist, "index.js"), []);
   visit(join(dist, "tfjs/index.js"), []);
+  visit(join(dist, "jax/index.js"), []);
 });
 
 it("runs where only Node is, without TensorFlow.js", () => {
