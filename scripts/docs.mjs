@@ -1,0 +1,72 @@
+/**
+ * Generates what the documentation says about every normalization of the catalog, from the code: a picture of its axes, the
+ * table of conventions in its page, and docs/norms/README.md. With --check it writes nothing, and fails where a file
+ * is not what it would write.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { open } from "../dist/index.js";
+import { catalog } from "../dist/norms/catalog.js";
+import { axesOf, axesSvg } from "./docs/axes.mjs";
+import { withConventions } from "./docs/conventions.mjs";
+import { runsOn } from "./docs/hosts.mjs";
+import { overview, readGoldens } from "./docs/overview.mjs";
+import { sampleOf } from "./docs/sample.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const AXES = "docs/norms/axes";
+
+/** Every generated file's path and text; pages that nobody has written yet are left out. */
+export async function generated() {
+  const ek = await open({ backend: "reference" });
+  const files = new Map();
+  const norms = [];
+  for (const factory of Object.values(catalog)) {
+    const { about } = factory;
+    const sample = sampleOf(ek, factory);
+    files.set(`${AXES}/${about.name}.svg`, axesSvg({ ...about, ...sample }, axesOf(ek, about.takes, sample)));
+    norms.push({ about, runs: await runsOn(ek, sample) });
+    const page = `docs/norms/${about.name}.md`;
+    if (existsSync(root + page))
+      files.set(page, withConventions(readFileSync(root + page, "utf8"), about.name));
+  }
+  files.set("docs/norms/README.md", overview(norms, readGoldens(`${root}test/fixtures/goldens`)));
+  return { files, norms };
+}
+
+/** Pictures of what is in the catalog no more. */
+function leftOver(files) {
+  const folder = root + AXES;
+  const there = existsSync(folder) ? readdirSync(folder).map((name) => `${AXES}/${name}`) : [];
+  return there.filter((path) => !files.has(path));
+}
+
+/** Paths whose files are not what would be generated. */
+export function outOfDate(files) {
+  const differs = ([path, text]) => !existsSync(root + path) || readFileSync(root + path, "utf8") !== text;
+  return [...[...files].filter(differs).map(([path]) => path), ...leftOver(files)];
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { files, norms } = await generated();
+  for (const { about, runs } of norms) {
+    for (const [host, reason] of Object.entries(runs)) {
+      if (reason !== undefined) console.error(`${about.name} does not run in ${host}: ${reason}`);
+    }
+  }
+  const old = outOfDate(files);
+  if (process.argv.includes("--check")) {
+    if (old.length > 0) {
+      console.error(`out of date: ${old.join(", ")}; run npm run docs`);
+      process.exitCode = 1;
+    }
+  } else {
+    for (const path of leftOver(files)) rmSync(root + path);
+    for (const path of old.filter((one) => files.has(one))) {
+      mkdirSync(dirname(root + path), { recursive: true });
+      writeFileSync(root + path, files.get(path));
+      console.log(path);
+    }
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * A picture of each normalization's axes. Nothing in it is typed: the normalization runs in float64 on a small array, each
+ * element is changed in turn, and what changes one element of y is what that element's statistics are measured over.
+ */
+import { apply } from "../../dist/index.js";
+import { sizeOf } from "./sample.mjs";
+
+/** Changes large enough to be seen where a maximum or a threshold decides. */
+const CHANGES = [0.7, -0.9, 40, -40];
+
+/** Which elements of `values` change these elements of y when they are changed: for each element, a set of indexes. */
+function influences(run, values) {
+  const before = run();
+  const found = Array.from(before, () => new Set());
+  values.forEach((value, j) => {
+    for (const change of CHANGES) {
+      values[j] = value + change;
+      run().forEach((y, e) => {
+        if (!(Math.abs(y - before[e]) <= 1e-12 * Math.max(1, Math.abs(before[e])))) found[e].add(j);
+      });
+    }
+    values[j] = value;
+  });
+  return found;
+}
+
+/** The index of each element along each axis. */
+function positionsOf(shape) {
+  return Array.from({ length: sizeOf(shape) }, (_, i) => {
+    const position = [];
+    let rest = i;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      position[axis] = rest % shape[axis];
+      rest = Math.floor(rest / shape[axis]);
+    }
+    return position;
+  });
+}
+
+/** "batch", "positions", "channels": the axes of x, or of a layer's weight, as one calls them. */
+function axisNames(shape, takes) {
+  if (takes === "weight") return ["taps", "inputs", "outputs"].slice(3 - shape.length);
+  if (takes === "sequence" && shape.length === 3) return ["batch", "steps", "features"];
+  if (shape.length === 2) return ["batch", "features"];
+  const between = shape
+    .slice(1, -1)
+    .map((_, i, all) => (all.length === 1 ? "positions" : ["rows", "columns"][i]));
+  return ["batch", ...between, "channels"];
+}
+
+const ONE = {
+  batch: "example",
+  positions: "position",
+  rows: "row",
+  columns: "column",
+  channels: "channel",
+  features: "feature",
+  inputs: "input",
+  taps: "tap",
+  steps: "step",
+  outputs: "output",
+};
+
+const listed = (words) =>
+  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+
+/** What a set of elements is, in words; `element` is the one that it is of, where it lies in the same array. */
+function described(set, shape, names, element) {
+  const positions = positionsOf(shape);
+  const members = [...set].map((i) => positions[i]);
+  const along = shape.map((_, axis) => new Set(members.map((position) => position[axis])));
+  if (set.size <= 1) return "the element alone";
+  const parts = along.flatMap((seen, axis) => {
+    if (seen.size === 1) return [];
+    return seen.size === shape[axis]
+      ? [names[axis]]
+      : [`${seen.size} of ${shape[axis]} ${names[axis] === "batch" ? "examples" : names[axis]}`];
+  });
+  const whole = along.reduce((product, seen) => product * seen.size, 1) === set.size;
+  const fixed = along.flatMap((seen, axis) => {
+    const [only] = seen;
+    return seen.size === 1 && (element === undefined || only === positions[element][axis])
+      ? [ONE[names[axis]]]
+      : [];
+  });
+  if (fixed.length + parts.length === shape.length && whole) {
+    return `${listed(parts)}${fixed.length > 0 ? ` of one ${listed(fixed)}` : ""}`;
+  }
+  return `${set.size} elements, along ${listed(parts)}`;
+}
+
+/** How the elements of a weight are shared out over y. */
+function sharing(found, shape, names) {
+  const all = new Set(found.flatMap((set) => [...set]));
+  const key = (set) => [...set].sort((a, b) => a - b).join();
+  const positions = positionsOf(shape);
+  const keys = found.map(key);
+  if (new Set(keys).size === 1) return all.size === 1 ? "one number for all" : `${all.size} numbers for all`;
+  const varies = shape.flatMap((length, axis) => {
+    const seen = new Set();
+    positions.forEach((position, i) => {
+      if (position.every((at, other) => other === axis || at === 0)) seen.add(keys[i]);
+    });
+    if (seen.size === 1) return [];
+    return [seen.size === length ? ONE[names[axis]] : `group of ${names[axis]}`];
+  });
+  const several = Math.max(...found.map(({ size }) => size)) > 1;
+  return `${several ? "several" : "one"} for each ${listed(varies)}`;
+}
+
+/** What is found out about a normalization by running it. */
+export function axesOf(ek, takes, { norm, inputs, weights }) {
+  const [x] = inputs;
+  const names = axisNames(x.shape, takes);
+  const run = (training) => () => Float64Array.from(apply(ek, norm, inputs, weights, { training }).y.data);
+  const { shape } = apply(ek, norm, inputs, weights).y;
+  const same = shape.join() === x.shape.join();
+  // in the middle, so that a window shows both of its sides
+  const middle = shape.map((length) => Math.floor((length - 1) / 2));
+  const element = middle.reduce((index, at, axis) => index * shape[axis] + at, 0);
+  const where = middle.flatMap((at, axis) =>
+    shape[axis] === x.shape[axis] ? [`${ONE[names[axis]]} ${at + 1}`] : [],
+  );
+  const measured = influences(run(true), x.data)[element];
+  const evaluated = influences(run(false), x.data)[element];
+  const trained = Object.entries(norm.weights(...inputs.map((input) => input.shape))).filter(
+    ([, weight]) => weight.trained,
+  );
+  const shares = same
+    ? trained.map(([name]) => ({ name, how: sharing(influences(run(true), weights[name]), x.shape, names) }))
+    : [];
+  const conditions = inputs.slice(1).map((input) => {
+    const found = influences(run(true), input.data)[element];
+    return { shape: input.shape, text: described(found, input.shape, axisNames(input.shape)) };
+  });
+  return { shape: x.shape, names, element, where, same, measured, evaluated, shares, conditions };
+}
+
+const CELL = 24;
+const GAP = 24;
+const LEFT = 82;
+const TOP = 30;
+const LINE = 22;
+const SWATCH = 18;
+/** Of a letter, at most on average. */
+const LETTER = 8;
+/** Middle greys and colours, which stand out from white and from black alike. */
+const INK = "#767c85";
+const COLOURS = { element: "#e8590c", measured: "#4285f4", other: "none" };
+
+const escaped = (text) =>
+  text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character]);
+
+/** The picture: a sheet of positions × channels for each example of the batch. */
+export function axesSvg({ title, options }, found) {
+  const { shape, names, element, measured, evaluated } = found;
+  const flat = shape.length === 2;
+  const sheets = flat ? 1 : shape[0];
+  const rows = flat ? shape[0] : sizeOf(shape.slice(1, -1));
+  const columns = shape.at(-1);
+  const cells = [];
+  for (let i = 0; i < sizeOf(shape); i++) {
+    const sheet = Math.floor(i / (rows * columns));
+    const row = Math.floor(i / columns) % rows;
+    const px = LEFT + sheet * (columns * CELL + GAP) + (i % columns) * CELL;
+    const kind = found.same && i === element ? "element" : measured.has(i) ? "measured" : "other";
+    cells.push(square(px, TOP + row * CELL, kind));
+  }
+  const rowsName = flat
+    ? names[0]
+    : shape.length === 3
+      ? names[1]
+      : `${shape.slice(1, -1).join(" × ")} positions`;
+  const over = described(measured, shape, names, element);
+  const labels = [
+    text(LEFT - 10, TOP + (rows * CELL) / 2 + 4, rowsName, "end"),
+    ...Array.from({ length: sheets }, (_, sheet) => {
+      const at = LEFT + sheet * (columns * CELL + GAP) + (columns * CELL) / 2;
+      return text(at, TOP - 10, flat ? names[1] : `${ONE[names[0]]} ${sheet + 1}: ${names.at(-1)}`, "middle");
+    }),
+  ];
+  const grouped = new Map();
+  for (const { name, how } of found.shares) grouped.set(how, [...(grouped.get(how) ?? []), name]);
+  const others = Object.entries(options).map(([name, value]) => `${name}: ${value}`);
+  const alone = measured.size <= 1;
+  const lines = [
+    found.same
+      ? { kind: "element", words: "one element of y" }
+      : { words: `one element of y, of ${listed(found.where)}` },
+    alone
+      ? { words: "comes from its own element of x alone: nothing is measured" }
+      : { kind: "measured", words: `comes from these of x: ${over}` },
+    ...(setKey(measured) === setKey(evaluated)
+      ? []
+      : [
+          {
+            words: `in evaluation ${evaluated.size <= 1 ? "from its own element, by kept statistics" : `from ${described(evaluated, shape, names, element)}`}`,
+          },
+        ]),
+    ...found.conditions.map((condition) => ({
+      words: `and from a condition [${condition.shape.join(", ")}]: ${condition.text}`,
+    })),
+    ...[...grouped].map(([how, those]) => ({ words: `${those.join(", ")}: ${how}` })),
+    ...(others.length > 0 ? [{ words: `here with ${others.join(", ")}` }] : []),
+  ];
+  const longest = Math.max(...lines.map(({ words }) => words.length));
+  const width = Math.max(LEFT + sheets * (columns * CELL + GAP), LEFT + SWATCH + 8 + LETTER * longest);
+  const base = TOP + rows * CELL + 16;
+  const legend = lines.flatMap(({ kind, words }, i) => [
+    ...(kind ? [square(LEFT, base + i * LINE, kind, SWATCH)] : []),
+    text(LEFT + (kind ? SWATCH + 8 : 0), base + i * LINE + 14, words, "start"),
+  ]);
+  const height = base + lines.length * LINE + 6;
+  const sentences = lines.slice(1).map(({ words }) => `${words}.`);
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title about" font-family="system-ui, sans-serif" font-size="14">
+<title id="title">Axes of ${escaped(title)}</title>
+<desc id="about">${escaped(`${capital(lines[0].words)} ${sentences.join(" ")}`)}</desc>
+${[...labels, ...cells, ...legend].join("\n")}
+</svg>
+`;
+}
+
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
+
+const setKey = (set) => [...set].sort((a, b) => a - b).join();
+
+function square(x, y, kind, size = CELL) {
+  return `<rect x="${x + 1}" y="${y + 1}" width="${size - 2}" height="${size - 2}" rx="2" fill="${COLOURS[kind]}" stroke="${kind === "other" ? INK : COLOURS[kind]}"${kind === "other" ? ' stroke-opacity="0.6"' : ""}/>`;
+}
+
+function text(x, y, words, anchor) {
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${INK}">${escaped(words)}</text>`;
+}
