@@ -5,7 +5,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { colorsOf } from "./colors.js";
 import { bundledNames } from "./data/bundled.js";
 import { FailureError, UsageError } from "./errors.js";
-import { activations, type CompareOptions, modelKinds, normNames, optimizers, usual } from "./settings.js";
+import { listText, usualNorms } from "./norms.js";
+import { activations, type CompareOptions, modelKinds, optimizers, usual } from "./settings.js";
 import { version } from "./version.js";
 
 const wholeNumber = (least: number, most: number) => (text: string) => {
@@ -77,7 +78,7 @@ program
   .option("--depth <layers>", usually("blocks before the last layer", "depth"), wholeNumber(1, 200))
   .option("--width <units>", usually("units, or channels, of a block", "width"), wholeNumber(1, 4096))
   .addOption(new Option("--activation <name>", "between the blocks").choices(activations).default("relu"))
-  .option("--norms <names>", `${normNames.join(", ")} (default: all that fit)`, list)
+  .option("--norms <names>", `see evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`, list)
   .option("--seeds <count>", "trials of each normalization", wholeNumber(1, 1000), 3)
   .option("--epochs <count>", usually("passes over the training data", "epochs"), wholeNumber(1, 100_000))
   .option("--batch-size <examples>", "examples of a step (default: about 32)", wholeNumber(2, 1_000_000))
@@ -91,6 +92,13 @@ program
     // TensorFlow.js and the plots take half a second to load, which help and usage errors need not wait for
     const { compare } = await import("./compare.js");
     process.exitCode = await compare(options, commandOf(process.argv.slice(2)));
+  });
+
+program
+  .command("norms")
+  .description("List every normalization, and in which networks compare can train it.")
+  .action(() => {
+    process.stdout.write(`${listText(80)}\n`);
   });
 
 // a reader that has seen enough, such as head, is no failure of this program

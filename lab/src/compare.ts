@@ -1,16 +1,17 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
 import { availableParallelism, cpus } from "node:os";
-import { closest } from "fastest-levenshtein";
 import { colorsOf } from "./colors.js";
 import { baselineOf, runTrials, shared, summarize, targetOf, withTarget } from "./comparison.js";
 import { loadDataset } from "./data/bundled.js";
 import type { Dataset } from "./data/dataset.js";
 import { type FailureError, UsageError } from "./errors.js";
-import { fits, type ModelSettings } from "./models.js";
+import { wrap } from "./format.js";
+import type { ModelSettings } from "./models.js";
+import { fits, nameOf, near, normNames, usualNorms } from "./norms.js";
 import { comparisonText, prepareFolder, writeComparison } from "./output.js";
 import { openDisplay } from "./progress.js";
 import { type Comparison, guessingLevel, type NormName, type Trial } from "./results.js";
-import { type CompareOptions, normNames, usual, usualBatchSize } from "./settings.js";
+import { type CompareOptions, modelKinds, usual, usualBatchSize } from "./settings.js";
 import { summaryText } from "./summary.js";
 import type { TrainingSettings, TrialSpec } from "./trial.js";
 import { version } from "./version.js";
@@ -52,7 +53,7 @@ export async function compare(options: CompareOptions, command: string): Promise
   // to the end of the process, so that it does not cut the writing short either
   process.on("SIGINT", onInterrupt);
   announce(model, options, data, norms);
-  const display = openDisplay(metric, specs.length, Math.min(options.threads, specs.length));
+  const display = openDisplay(metric, specs, Math.min(options.threads, specs.length));
   const began = performance.now();
   let trials: Trial[];
   let failure: FailureError | undefined;
@@ -115,26 +116,35 @@ export async function compare(options: CompareOptions, command: string): Promise
   return INTERRUPTED;
 }
 
-/** The normalizations by their names; those that fit the kind of network, where it is known. */
+/** The normalizations by their names, `all` for all of them; those that fit the kind of network, where it is known. */
 function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"] | undefined): NormName[] {
-  const fitting = normNames.filter((norm) => kind === undefined || fits(norm, kind));
-  if (!names) return fitting;
-  const chosen = [...new Set(names)].map((name) => {
-    const norm = normNames.find((known) => known === name);
-    if (norm) return norm;
-    throw new UsageError(
-      `--norms: "${name}" is not known; did you mean "${closest(name, [...normNames])}"? There are ${normNames.join(", ")}`,
-    );
-  });
-  const unfit = chosen.find((norm) => !fitting.includes(norm));
+  const trained = normNames.filter((norm) => modelKinds.some((one) => fits(norm, one)));
+  const fitting = (norms: readonly NormName[]) =>
+    norms.filter((norm) => kind === undefined || fits(norm, kind));
+  if (!names) return fitting(usualNorms);
+  if (names.includes("all")) return fitting(trained);
+  const chosen = [...new Set(names)];
+  for (const name of chosen) {
+    if (trained.includes(name)) continue;
+    const problem = normNames.includes(name)
+      ? `${nameOf(name)} has no place in the networks of compare`
+      : `"${name}" is not known; did you mean ${near(name, trained).join(", or ")}?`;
+    throw new UsageError(wrapped(`--norms: ${problem} (evenkeel norms lists all)`));
+  }
+  const unfit = chosen.find((norm) => !fitting(chosen).includes(norm));
   if (unfit) {
     throw new UsageError(
-      `--norms: ${unfit} normalization needs positions to normalize over, and --model ${kind} has none; ` +
-        `leave it out, or use --model cnn (for ${kind} there are ${fitting.join(", ")})`,
+      wrapped(
+        `--norms: ${nameOf(unfit)} needs positions to normalize over, and --model ${kind} has none; ` +
+          "leave it out, or use --model cnn (evenkeel norms lists what fits)",
+      ),
     );
   }
   return chosen;
 }
+
+/** For a terminal of 80 columns, with the word before it. */
+const wrapped = (message: string) => wrap(`error: ${message}`, 80).slice("error: ".length);
 
 function checkModel({ kind, depth }: ModelSettings, batchSize: number, { inputShape, train }: Dataset): void {
   if (kind === "cnn" && inputShape.length !== 3) {

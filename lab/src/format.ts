@@ -1,15 +1,5 @@
 /** Names and numbers for people, in the terminal and in the report alike. */
-import type { Comparison, NormName } from "./results.js";
-
-/** Short names, as the figures label them. */
-export const NORM_LABELS: Record<NormName, string> = {
-  none: "none",
-  layer: "layer",
-  rms: "RMS",
-  batch: "batch",
-  group: "group",
-  instance: "instance",
-};
+import type { Comparison } from "./results.js";
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
@@ -65,3 +55,14 @@ export const formatTarget = ({ metric, targetMetric }: Comparison): string =>
 
 export const formatEpochs = (epochs: number | null): string =>
   epochs === null ? "–" : Number.isInteger(epochs) ? String(epochs) : epochs.toFixed(1);
+
+/** In lines of at most so many characters, broken between words. */
+export function wrap(text: string, width: number): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line.length + word.length + 1 > width) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}

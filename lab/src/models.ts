@@ -1,6 +1,6 @@
 /**
  * The networks that are compared: blocks of (dense or convolution) → normalization → activation, all alike, and a
- * dense layer at the end. Everything but the normalization is the same for the same seed.
+ * dense layer at the end. A normalization of weights stands around the dense layer or convolution instead. Everything but the normalization is the same for the same seed.
  */
 import {
   initializers,
@@ -10,8 +10,8 @@ import {
   model,
   type SymbolicTensor,
 } from "@tensorflow/tfjs-layers";
-import { legalGroups } from "evenkeel";
-import { layers as norms } from "evenkeel/tfjs";
+import * as tfjs from "evenkeel/tfjs";
+import { aboutOf, optionsOf } from "./norms.js";
 import type { NormName } from "./results.js";
 import type { Activation, ModelKind } from "./settings.js";
 
@@ -31,39 +31,21 @@ export interface Network {
   kernels: string[];
 }
 
-type Layer = { apply(inputs: SymbolicTensor): unknown };
+type Layer = InstanceType<typeof layers.Layer>;
+/** The layers of normalizations, and the wrappers of layers. */
+type Makers = Record<string, (...args: object[]) => Layer>;
 
-/** The epsilon of all normalizations here, so that nothing but their kind differs. */
-const EPSILON = 1e-5;
-/** Fewest channels of a group; fewer make its statistics mere noise. */
-const LEAST_GROUP = 4;
+/** As the layer of a normalization is called: `layerNorm` is layerNormalization. */
+const layerOf = (name: string) => name.replace(/norm$/i, (end) => `${end}alization`);
 
-/** Whether a normalization has anything to normalize over in such a model. */
-export function fits(norm: NormName, kind: ModelSettings["kind"]): boolean {
-  return !(norm === "instance" && kind === "mlp");
-}
-
-/** Up to eight groups of at least four channels. */
-export function groupsOf(width: number): number {
-  const legal = legalGroups(width).filter((groups) => groups <= 8 && width / groups >= LEAST_GROUP);
-  return legal.at(-1) ?? 1;
-}
-
-function normalization(norm: NormName, width: number, name: string): Layer | undefined {
-  switch (norm) {
-    case "none":
-      return undefined;
-    case "layer":
-      return norms.layerNormalization({ epsilon: EPSILON, name });
-    case "rms":
-      return norms.rmsNormalization({ epsilon: EPSILON, name });
-    case "batch":
-      return norms.batchNormalization({ epsilon: EPSILON, momentum: 0.9, name });
-    case "group":
-      return norms.groupNormalization({ epsilon: EPSILON, groups: groupsOf(width), name });
-    case "instance":
-      return norms.instanceNormalization({ epsilon: EPSILON, name });
-  }
+/** A dense layer or convolution, and what normalizes it. */
+function normalized(layer: Layer, norm: NormName, width: number): Layer[] {
+  const chosen = optionsOf(norm, width);
+  if (!chosen) return [layer];
+  const args = { ...chosen.options, name: `${layer.name}_${norm.replaceAll("-", "_")}` };
+  const maker = layerOf(chosen.name);
+  if (aboutOf(norm)?.takes === "weight") return [(tfjs as unknown as Makers)[maker](layer, args)];
+  return [layer, (tfjs.layers as unknown as Makers)[maker](args)];
 }
 
 /** A network for inputs of this shape [features] or [height, width, channels]. */
@@ -95,10 +77,10 @@ export function buildNetwork(
             kernelInitializer: kernelInitializer(),
             name,
           });
-    kernels.push(`${name}/kernel`);
-    x = add(layer, x);
-    const between = normalization(norm, width, `${name}_${norm}`);
-    if (between) x = add(between, x);
+    const parts = normalized(layer, norm, width);
+    // a wrapper gives the kernel that it holds its own name
+    kernels.push(`${parts[0].name}/kernel`);
+    for (const each of parts) x = add(each, x);
     x = add(layers.activation({ activation }), x);
     blocks.push(x);
     if (kind === "cnn" && block === (depth >> 1) - 1) x = add(layers.averagePooling2d({ poolSize: 2 }), x);

@@ -2,7 +2,8 @@
 import { createLogUpdate } from "log-update";
 import { colorsOf } from "./colors.js";
 import type { Watcher } from "./comparison.js";
-import { duration, formatMetric, formatNumber, NORM_LABELS } from "./format.js";
+import { duration, formatMetric, formatNumber } from "./format.js";
+import { labelOf } from "./norms.js";
 import type { Comparison, Trial } from "./results.js";
 import type { Progress, TrialSpec } from "./trial.js";
 
@@ -23,14 +24,16 @@ interface Running {
   began: number;
 }
 
-/** A display for `total` trials on `threads` threads. */
-export function openDisplay(metric: Metric, total: number, threads: number): Display {
-  return process.stderr.isTTY ? liveDisplay(metric, total, threads) : plainDisplay(metric, total);
+/** A display for these trials, on `threads` threads. */
+export function openDisplay(metric: Metric, specs: readonly TrialSpec[], threads: number): Display {
+  const width = Math.max(8, ...specs.map(({ norm }) => labelOf(norm).length));
+  const nameOf = ({ norm, seed }: TrialSpec) => `${labelOf(norm).padEnd(width)} seed ${seed}`;
+  return process.stderr.isTTY
+    ? liveDisplay(metric, specs.length, threads, nameOf)
+    : plainDisplay(metric, specs.length, nameOf);
 }
 
-function nameOf({ norm, seed }: { norm: TrialSpec["norm"]; seed: number }): string {
-  return `${NORM_LABELS[norm].padEnd(8)} seed ${seed}`;
-}
+type NameOf = (spec: TrialSpec) => string;
 
 /** An estimate: whole seconds, or what `duration` makes of more than a minute. */
 function timeLeft(seconds: number): string {
@@ -46,7 +49,7 @@ function outcomeOf(metric: Metric, trial: Trial, seconds: number): string {
   return `${result}  ${duration(seconds)}`;
 }
 
-function plainDisplay(metric: Metric, total: number): Display {
+function plainDisplay(metric: Metric, total: number, nameOf: NameOf): Display {
   const quarters = new Map<TrialSpec, number>();
   const began = new Map<TrialSpec, number>();
   let finished = 0;
@@ -75,7 +78,7 @@ function plainDisplay(metric: Metric, total: number): Display {
   };
 }
 
-function liveDisplay(metric: Metric, total: number, threads: number): Display {
+function liveDisplay(metric: Metric, total: number, threads: number, nameOf: NameOf): Display {
   const update = createLogUpdate(process.stderr);
   const colors = colorsOf(process.stderr);
   const running = new Map<TrialSpec, Running>();

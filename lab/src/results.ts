@@ -3,8 +3,8 @@
  * Plain JSON throughout; a number that is not finite is `null`.
  */
 
-/** The normalizations that the lab can put into a network. */
-export type NormName = "none" | "layer" | "rms" | "batch" | "group" | "instance";
+/** A normalization as the command line names it (norms.ts): `layer`, `batch-renorm`, ..., or `none`. */
+export type NormName = string;
 
 /** One pass over the training data. */
 export interface Epoch {

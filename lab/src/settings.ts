@@ -1,8 +1,4 @@
 /** What can be set, and what is usual where it is not. Light: the command line reads it before anything heavy is loaded. */
-import type { NormName } from "./results.js";
-
-export const normNames: readonly NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
-
 export const modelKinds = ["mlp", "cnn"] as const;
 export type ModelKind = (typeof modelKinds)[number];
 

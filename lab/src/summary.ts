@@ -1,13 +1,15 @@
 /** The table that a comparison ends with, for a terminal of 80 columns. */
 import Table from "cli-table3";
 import { colorsOf } from "./colors.js";
-import { formatEpochs, formatMetric, formatNumber, formatTarget, NORM_LABELS } from "./format.js";
+import { formatEpochs, formatMetric, formatNumber, formatTarget, wrap } from "./format.js";
+import { labelOf } from "./norms.js";
 import { bestOf, type Column, findings, headline } from "./report/findings.js";
 import type { Comparison, Spread, Summary } from "./results.js";
 
 /** Columns that leave room for the others; what is wider goes on a second line. */
 const METRIC_WIDTH = 22;
 const EPOCHS_WIDTH = 15;
+const LABEL_WIDTH = 9;
 
 export function summaryTable(comparison: Comparison): string {
   const { metric, summaries } = comparison;
@@ -23,8 +25,9 @@ export function summaryTable(comparison: Comparison): string {
       : text;
   for (const summary of summaries) {
     const { norm, trials, diverged, epochsToTarget } = summary;
+    const label = wrap(labelOf(norm), LABEL_WIDTH);
     if (trials === 0) {
-      table.push([NORM_LABELS[norm], { colSpan: 4, content: "no trial finished", hAlign: "left" }]);
+      table.push([label, { colSpan: 4, content: "no trial finished", hAlign: "left" }]);
       continue;
     }
     const lost = diverged > 0 ? `${diverged} of ${trials} diverged` : "";
@@ -33,7 +36,7 @@ export function summaryTable(comparison: Comparison): string {
     const share = epochsToTarget.reached < trials ? `(${epochsToTarget.reached} of ${trials})` : "";
     const between = epochs.length + share.length < EPOCHS_WIDTH ? " " : "\n";
     table.push([
-      NORM_LABELS[norm],
+      label,
       [best(summary, "metric", accuracy), lost && colors.red(lost)].filter((line) => line !== "").join("\n"),
       epochsToTarget.reached === 0
         ? comparison.targetMetric === null
@@ -61,14 +64,4 @@ function range({ median, min, max }: Spread, format: (value: number | null) => s
     min < 0 ? `${format(min)} to ${format(max)}` : `${format(min).replace(/\s%$/, "")}–${format(max)}`;
   const whole = `${format(median)} (${span})`;
   return whole.length <= METRIC_WIDTH ? whole : `${format(median)}\n${wrap(`(${span})`, METRIC_WIDTH)}`;
-}
-
-function wrap(text: string, width: number): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line.length + word.length + 1 > width) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines.join("\n");
 }

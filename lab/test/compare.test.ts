@@ -218,17 +218,27 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--norms none,lyer",
     2,
-    'error: --norms: "lyer" is not known; did you mean "layer"? There are none, layer, rms, batch, group, instance\n',
+    'error: --norms: "lyer" is not known; did you mean layer? (evenkeel norms lists\nall)\n',
+  ],
+  [
+    "--norms none,batchrenorm",
+    2,
+    'error: --norms: "batchrenorm" is not known; did you mean batch-renorm? (evenkeel\nnorms lists all)\n',
+  ],
+  [
+    "--norms adaptive-layer",
+    2,
+    "error: --norms: adaptive layer normalization has no place in the networks of\ncompare (evenkeel norms lists all)\n",
   ],
   [
     "--model mlp --norms layer,instance",
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (for mlp there are none, layer, rms, batch, group)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and\n--model mlp has none; leave it out, or use --model cnn (evenkeel norms lists\nwhat fits)\n",
   ],
   [
     `${COMMON} --norms instance`,
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (for mlp there are none, layer, rms, batch, group)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and\n--model mlp has none; leave it out, or use --model cnn (evenkeel norms lists\nwhat fits)\n",
   ],
   [
     "--norms none,,layer",

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 // as built, because the worker beside it is started as it stands
 import { runTrials } from "../dist/comparison.js";
 import { baselineOf, summarize, targetOf, withTarget } from "../src/comparison.js";
-import { fits, groupsOf } from "../src/models.js";
+import { fits, groupsOf } from "../src/norms.js";
 import type { Comparison, NormName, Spread, Summary, Trial } from "../src/results.js";
 import { usualBatchSize } from "../src/settings.js";
 import { summaryTable, summaryText } from "../src/summary.js";

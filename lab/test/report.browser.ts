@@ -10,11 +10,26 @@ import { renderReport } from "../src/report/html.js";
 import type { NormName } from "../src/results.js";
 import { syntheticComparison } from "./synthetic-comparison.js";
 
-const NORMS: NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
+const NORMS: NormName[] = [
+  ...["none", "layer", "rms", "batch", "group", "instance"],
+  ...["batch-renorm", "dynamic-tanh", "filter-response", "local-response", "ada"],
+];
 const SMALLEST_TEXT_PX = 11;
 
 const REPORTS = {
   "six norms": syntheticComparison(),
+  "eight norms, most of them others": syntheticComparison({
+    norms: [
+      "none",
+      "layer",
+      "batch",
+      "batch-renorm",
+      "dynamic-tanh",
+      "filter-response",
+      "local-response",
+      "ada",
+    ],
+  }),
   "long words": syntheticComparison({
     norms: ["none", "batch"],
     seeds: [1],
@@ -156,7 +171,11 @@ function measure(norms: string[]) {
       );
     })
     .map((element) => element.textContent);
+  const squeezed = [...document.querySelectorAll("tbody th, tbody td, .switches label")]
+    .filter((element) => element.scrollWidth > element.clientWidth + 1)
+    .map((element) => element.textContent);
   return {
+    squeezed,
     text: [...textContrast, ...svgText],
     series: seriesContrast,
     figures,
@@ -186,6 +205,7 @@ describe.each(Object.keys(REPORTS) as (keyof typeof REPORTS)[])("%s", (name) => 
       }
       expect(Math.min(...seen.textHeights)).toBeGreaterThanOrEqual(SMALLEST_TEXT_PX);
       expect(seen.clipped).toEqual([]);
+      expect(seen.squeezed).toEqual([]);
       expect(seen.text.filter(([, ratio]) => ratio < 4.5)).toEqual([]);
       expect(seen.series.length).toBeGreaterThan(0);
       expect(seen.series.filter(([, ratio]) => ratio < 3)).toEqual([]);

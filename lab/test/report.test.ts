@@ -57,6 +57,9 @@ const everyNormDiverges = Object.fromEntries(NORMS.map((norm) => [norm, 1])) as 
 const CASES: Record<string, Comparison> = {
   "six norms": syntheticComparison(),
   "one trial": syntheticComparison({ norms: ["layer"], seeds: [7] }),
+  "ten norms, unknown ones among them": syntheticComparison({
+    norms: [...NORMS, "batch-renorm", "dynamic-tanh", "local-response", "of-another-version"],
+  }),
   "one epoch, one layer": syntheticComparison({ norms: ["none", "batch"], seeds: [1], epochs: 1, depth: 1 }),
   "200 epochs, 50 layers, 10 seeds": syntheticComparison({
     seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
@@ -180,6 +183,24 @@ test("says who reached the target, and who never did", () => {
     "With layer normalization, the only trial reached the target of 90 %, at epoch 9.",
   );
   expect(said({ epochs: 1 })).toBe("No trial reached the target of 90 % within 1 epoch.");
+});
+
+test("normalizations of any name are told apart, and called by their titles", () => {
+  const norms = ["none", "layer", "batch-renorm", "dynamic-tanh"];
+  const { document } = parseHTML(renderReport(syntheticComparison({ norms })));
+  expect(document.querySelector(".deck")?.textContent).toMatch(
+    /^The same network trained with no normalization, layer normalization, batch renormalization and dynamic tanh: /,
+  );
+  const swatches = [...document.querySelectorAll("tbody .swatch line")];
+  expect(swatches.map((line) => line.getAttribute("stroke"))).toEqual(
+    norms.map((norm) => `var(--n-${norm})`),
+  );
+  expect([...document.querySelectorAll("tbody th")].map((cell) => cell.textContent)).toEqual([
+    "none",
+    "layer",
+    "batch renorm",
+    "dynamic tanh",
+  ]);
 });
 
 test("a gradient that was not measured is left out of the map, one that is zero is not", () => {

@@ -40,11 +40,21 @@ function noise(...parts: number[]): number {
   return mixed - Math.floor(mixed);
 }
 
-const NAMES = Object.keys(CHARACTER) as NormName[];
+const NAMES: NormName[] = Object.keys(CHARACTER);
+
+/** One that is not among them learns at a pace between theirs. */
+const characterOf = (norm: NormName, id: number) =>
+  CHARACTER[norm] ?? {
+    pace: 0.15 + 0.02 * id,
+    final: 0.9 + 0.004 * id,
+    loss: 0.9 + 0.01 * id,
+    drift: 1,
+    cost: 5,
+  };
 
 function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>): Trial {
-  const { pace, final, loss, drift, cost } = CHARACTER[norm];
-  const id = NAMES.indexOf(norm);
+  const id = NAMES.includes(norm) ? NAMES.indexOf(norm) : recipe.norms.indexOf(norm) + NAMES.length;
+  const { pace, final, loss, drift, cost } = characterOf(norm, id);
   const end = recipe.diverging[norm];
   const kept = end === undefined ? recipe.epochs : Math.min(recipe.epochs, end - 1);
   const luck = noise(id, seed) - 0.5;

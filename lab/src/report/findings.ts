@@ -1,15 +1,7 @@
 /** What a comparison found, in sentences that hold for its numbers. */
-import { count, formatEpochs, formatMetric, formatNumber, formatTarget, NORM_LABELS } from "../format.js";
+import { count, formatEpochs, formatMetric, formatNumber, formatTarget } from "../format.js";
+import { labelOf, nameOf } from "../norms.js";
 import { type Comparison, guessingLevel, type NormName, type Summary } from "../results.js";
-
-const NORM_NAMES: Record<NormName, string> = {
-  none: "no normalization",
-  layer: "layer normalization",
-  rms: "RMS normalization",
-  batch: "batch normalization",
-  group: "group normalization",
-  instance: "instance normalization",
-};
 
 export const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -19,7 +11,7 @@ export const listed = (words: string[]): string =>
 
 /** "with batch normalization", "without normalization". */
 export const under = (norm: NormName): string =>
-  norm === "none" ? "without normalization" : `with ${NORM_NAMES[norm]}`;
+  norm === "none" ? "without normalization" : `with ${nameOf(norm)}`;
 
 export function network({ model }: Comparison): string {
   if (model.depth === 1) return "a single-layer network";
@@ -183,7 +175,7 @@ export function findings(comparison: Comparison): string[] {
   const diverged = started.filter((summary) => summary.diverged > 0);
   if (diverged.length > 0) {
     const each = diverged.map(
-      (summary) => `${NORM_LABELS[summary.norm]} ${summary.diverged} of ${summary.trials}`,
+      (summary) => `${labelOf(summary.norm)} ${summary.diverged} of ${summary.trials}`,
     );
     lines.push(`Diverged (the loss stopped being finite): ${listed(each)}.`);
   }

@@ -3,25 +3,12 @@
  * network (a content security policy in the page holds it to that). There is no script: the switches that show and
  * hide a normalization are checkboxes that the style sheet reads.
  */
-import {
-  count,
-  duration,
-  formatEpochs,
-  formatMetric,
-  formatNumber,
-  formatTarget,
-  NORM_LABELS,
-} from "../format.js";
+import { count, duration, formatEpochs, formatMetric, formatNumber, formatTarget } from "../format.js";
+import { labelOf, nameOf } from "../norms.js";
 import type { Comparison, NormName, Spread } from "../results.js";
 import { bestOf, type Column, capitalize, findings, headline, listed } from "./findings.js";
-import {
-  depthProfile,
-  type Figure,
-  gradientMaps,
-  learningCurves,
-  NORM_DASHES,
-  type Profile,
-} from "./plots.js";
+import { depthProfile, type Figure, gradientMaps, learningCurves, type Profile } from "./plots.js";
+import { colourOf, type Looks, looksOf, looksStyle } from "./series.js";
 import { STYLE } from "./style.js";
 
 const ENTITIES: Record<string, string> = {
@@ -35,7 +22,7 @@ const ENTITIES: Record<string, string> = {
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 
-function table(comparison: Comparison): string {
+function table(comparison: Comparison, looks: Looks): string {
   const { summaries, metric } = comparison;
   const name = metric === "accuracy" ? "Accuracy" : "R²";
   const goal = formatTarget(comparison);
@@ -104,7 +91,7 @@ function table(comparison: Comparison): string {
       summary.trials === 0
         ? '<span class="value">–</span><small>no trial finished</small>'
         : `<span class="value">${summary.diverged} of ${summary.trials}</span>`;
-    return `<tr role="row" data-norm="${summary.norm}"><th role="rowheader" scope="row">${swatch(summary.norm)}${NORM_LABELS[summary.norm]}</th>${cells.join("")}<td role="cell" data-column="diverged" data-head="Diverged"${summary.diverged > 0 ? ' class="bad"' : ""}>${diverged}</td></tr>`;
+    return `<tr role="row" data-norm="${summary.norm}"><th role="rowheader" scope="row">${swatch(summary.norm, looks)}${labelOf(summary.norm)}</th>${cells.join("")}<td role="cell" data-column="diverged" data-head="Diverged"${summary.diverged > 0 ? ' class="bad"' : ""}>${diverged}</td></tr>`;
   });
   const heads = columns.map(
     ({ head, unit }) => `<th role="columnheader" scope="col">${escapeHtml(head)}<small>${unit}</small></th>`,
@@ -120,8 +107,8 @@ function rangeText({ min, max }: Spread, format: (value: number | null) => strin
   return low === high ? "" : `${low.replace("\u00a0%", "")} – ${high}`;
 }
 
-function swatch(norm: NormName): string {
-  return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="var(--${norm})" stroke-width="3" stroke-dasharray="${NORM_DASHES[norm]}"/></svg>`;
+function swatch(norm: NormName, looks: Looks): string {
+  return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="${colourOf(norm)}" stroke-width="3" stroke-dasharray="${looks.get(norm)?.dash}"/></svg>`;
 }
 
 /** A page that needs nothing else, in light and dark. `body` is HTML. */
@@ -178,11 +165,11 @@ function learningSection(comparison: Comparison): string {
   );
 }
 
-function gradientSection(comparison: Comparison): string {
+function gradientSection(comparison: Comparison, looks: Looks): string {
   const { panels, legend, width, notes } = gradientMaps(comparison);
   const maps = panels.map(
     ({ norm, svg, notes: own }) =>
-      `<figure class="panel p-${norm}"><figcaption>${swatch(norm)}<b>${NORM_LABELS[norm]}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
+      `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
   );
   const profile = depthProfile(comparison, "gradientNorm");
   return `<section id="gradients"><h2>How the gradient travels</h2>
@@ -273,15 +260,10 @@ function settings(comparison: Comparison): string {
 
 // ---- the page ----
 
-/** The rules by which an unchecked switch takes a normalization out of the figures. */
-const SWITCH_STYLE = (Object.keys(NORM_LABELS) as NormName[])
-  .map((norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}`)
-  .join("\n");
-
-function switches(norms: NormName[]): string {
+function switches(norms: NormName[], looks: Looks): string {
   const labels = norms.map(
     (norm) =>
-      `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm)}${NORM_LABELS[norm]}</label>`,
+      `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
   );
   return `<fieldset class="switches"><legend>In the figures</legend>${labels.join("")}</fieldset>`;
 }
@@ -292,13 +274,22 @@ function stopped({ interrupted, trials, summaries, training }: Comparison): stri
   return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished, and only these are shown.</p>`;
 }
 
+/** "no, layer and RMS normalization"; whole names where some do not end so. */
+function trainedWith(norms: NormName[]): string {
+  const names = norms.map(nameOf);
+  const end = " normalization";
+  if (!names.every((name) => name.endsWith(end))) return listed(names);
+  return listed(names.map((name) => name.slice(0, -end.length))) + end;
+}
+
 /** The whole report as one self-contained HTML document. */
 export function renderReport(comparison: Comparison): string {
   const title = headline(comparison);
   const norms = comparison.summaries.map(({ norm }) => norm);
+  const looks = looksOf(norms);
   const found = findings(comparison).map((line) => `<li>${escapeHtml(line)}</li>`);
   const { data, training } = comparison;
-  const deck = `The same network trained with ${listed(norms.map((norm) => (norm === "none" ? "no" : NORM_LABELS[norm])))} normalization: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, measured on ${data.heldOutCount.toLocaleString("en-US")} others.`;
+  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, measured on ${data.heldOutCount.toLocaleString("en-US")} others.`;
   const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>
@@ -309,17 +300,17 @@ ${stopped(comparison)}
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 </header>
 <main>
-<section id="numbers"><h2>The numbers</h2>${table(comparison)}
+<section id="numbers"><h2>The numbers</h2>${table(comparison, looks)}
 <p class="note">Time per step is the wall time of one optimizer step on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.</p></section>
 <div class="figures">
-${switches(norms)}
+${switches(norms, looks)}
 ${learningSection(comparison)}
-${gradientSection(comparison)}
+${gradientSection(comparison, looks)}
 ${activationSection(comparison)}
 </div>
 ${settings(comparison)}
 </main>
 <footer>Every number is in comparison.json, beside this file.</footer>
 </div>`;
-  return wholePage(title, SWITCH_STYLE, body);
+  return wholePage(title, looksStyle(looks), body);
 }

@@ -2,23 +2,15 @@
  * The figures of the report: Observable Plot drawn on the server, each an SVG string.
  *
  * Every figure has a natural width that a phone can show without shrinking its text; the page puts several side
- * by side. Colours are CSS variables (`--none`, `--layer`, …), so that one drawing serves the light and the dark
+ * by side. Colours are CSS variables (`--n-none`, `--n-layer`, …), so that one drawing serves the light and the dark
  * scheme, and each normalization's marks carry its class (`s-none`, `s-layer`, …), so that the page can hide them.
  */
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
-import { formatNumber, minus, NORM_LABELS, tenToThe } from "../format.js";
+import { formatNumber, minus, tenToThe } from "../format.js";
+import { labelOf } from "../norms.js";
 import { type Comparison, type NormName, type Probe, quantile, spreadOf, type Trial } from "../results.js";
-
-/** Dash patterns tell the lines apart where colour cannot. */
-export const NORM_DASHES: Record<NormName, string> = {
-  none: "2 4",
-  layer: "none",
-  rms: "7 3",
-  batch: "16 3",
-  group: "10 3 2 3",
-  instance: "4 2.5",
-};
+import { colourOf, looksOf } from "./series.js";
 
 /** A drawing, and what its reader must know beside it (one sentence each). */
 export interface Figure {
@@ -35,6 +27,8 @@ const { document } = parseHTML("<!doctype html><html><body></body></html>");
 const FONT_SIZE = 12;
 const LINE_WIDTH = 360;
 const LINE_HEIGHT = 236;
+/** Of a bold letter, at most on average. */
+const LETTER_WIDTH = 7;
 
 const isNumber = (value: number | null | undefined): value is number =>
   value !== null && value !== undefined && Number.isFinite(value);
@@ -269,7 +263,10 @@ function spreadLabels(wanted: number[], gap: number, low: number, high: number):
 }
 
 function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target }: LineFigure): Figure {
-  const margin = { top: 12, right: 66, bottom: 34, left: 46 };
+  const norms = series.map(({ norm }) => norm);
+  const looks = looksOf(norms);
+  const longest = Math.max(0, ...norms.map((norm) => labelOf(norm).length));
+  const margin = { top: 12, right: Math.max(66, 18 + LETTER_WIDTH * longest), bottom: 34, left: 46 };
   const [x0, x1] = xDomain[0] === xDomain[1] ? [xDomain[0] - 0.5, xDomain[1] + 0.5] : xDomain;
   const [start, end] = reverse ? [x1, x0] : [x0, x1];
   const xPerPixel = (end - start) / (LINE_WIDTH - margin.left - margin.right);
@@ -323,13 +320,13 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
         x: "x",
         y1: "low",
         y2: "high",
-        fill: `var(--${norm})`,
+        fill: colourOf(norm),
         fillOpacity: 0.14,
       }),
     );
   }
   for (const [i, { norm, points, last, ends }] of drawn.entries()) {
-    const colour = `var(--${norm})`;
+    const colour = colourOf(norm);
     const className = `s-${norm}`;
     const labelPixel = labelPixels[i] ?? 0;
     const anchor = { x: end + 11 * xPerPixel, y: invert?.(labelPixel) ?? last.median };
@@ -340,7 +337,7 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
         y: "median",
         stroke: colour,
         strokeWidth: 2,
-        strokeDasharray: NORM_DASHES[norm],
+        strokeDasharray: looks.get(norm)?.dash,
       }),
       Plot.line([{ x: last.x, y: last.median }, anchor], {
         className,
@@ -356,7 +353,7 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
         className,
         x: "x",
         y: "y",
-        text: [NORM_LABELS[norm]],
+        text: [labelOf(norm)],
         textAnchor: "start",
         dx: 3,
         fill: colour,
@@ -384,9 +381,7 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
       );
     }
   }
-  const summary = drawn
-    .map(({ norm, last }) => `${NORM_LABELS[norm]} ${formatNumber(last.median)}`)
-    .join(", ");
+  const summary = drawn.map(({ norm, last }) => `${labelOf(norm)} ${formatNumber(last.median)}`).join(", ");
   const svg = draw({
     width: LINE_WIDTH,
     height: LINE_HEIGHT,
@@ -398,7 +393,7 @@ function lineFigure({ title, series, xLabel, xDomain, reverse = false, y, target
   });
   const missing = series
     .filter(({ points }) => drawable(points).length === 0)
-    .map(({ norm }) => NORM_LABELS[norm]);
+    .map(({ norm }) => labelOf(norm));
   return {
     svg,
     notes: [
@@ -655,7 +650,7 @@ export function gradientMaps(comparison: Comparison): {
       x: { domain: xDomain },
       y: { domain: [0.5, depth + 0.5] },
       color,
-      ariaLabel: `Gradient norm by step and layer, ${NORM_LABELS[norm]}: ${range}.`,
+      ariaLabel: `Gradient norm by step and layer, ${labelOf(norm)}: ${range}.`,
       marks: [
         Plot.frame({ fill: "url(#missing)", stroke: null }),
         Plot.rect(cells, {

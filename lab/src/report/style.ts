@@ -1,9 +1,9 @@
 /** The style sheet of the report. Colours are variables, one set for light and one for dark. */
 export const STYLE = `
 :root{color-scheme:light dark;--page:#fbfaf7;--ink:#1c1f23;--muted:#5a5f66;--grid:#e6e3da;--axis:#a9a69d;--tint:#f2f0e9;--link:#1f5fd6;--bad:#a3230d;
---none:#181b20;--layer:#2366ed;--rms:#926e0e;--batch:#024f10;--group:#4e0080;--instance:#da0496}
+--hue0:#181b20;--hue1:#2366ed;--hue2:#926e0e;--hue3:#024f10;--hue4:#4e0080;--hue5:#da0496;--hue6:#007f86;--hue7:#b3390d}
 @media screen and (prefers-color-scheme:dark){:root{--page:#15171a;--ink:#e6e8ea;--muted:#a2a8af;--grid:#2b2f34;--axis:#656b72;--tint:#1d2024;--link:#8fb0ff;--bad:#ff9b86;
---none:#e9eff5;--layer:#99b1fb;--rms:#faac53;--batch:#15988b;--group:#b254f1;--instance:#f3431c}}
+--hue0:#e9eff5;--hue1:#99b1fb;--hue2:#faac53;--hue3:#15988b;--hue4:#b254f1;--hue5:#f3431c;--hue6:#8fd14f;--hue7:#ff8fc7}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 -apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,"Liberation Sans",sans-serif;overflow-wrap:break-word}
@@ -76,7 +76,7 @@ table{display:flex;flex-direction:column}caption{order:1}tbody,caption{display:b
 tbody tr{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:8px 10px;padding:.75rem 0}
 tbody tr+tr{border-top:1px solid var(--axis)}tbody tr+tr>*{border:0}
 tbody th,td{padding:0;display:block;line-height:1.4}
-tbody th{font-size:1.0625rem;align-self:center}
+tbody th{font-size:1.0625rem;line-height:1.25;align-self:center;white-space:normal}
 td em{margin:0}
 td::before{content:attr(data-head);display:block;font-size:.75rem;line-height:1.35;color:var(--muted)}
 .switches{gap:6px;padding:7px 0}.switches legend{position:absolute;clip-path:inset(50%)}

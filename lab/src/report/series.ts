@@ -1,0 +1,61 @@
+/** What tells the normalizations of one comparison apart: a colour and a dash pattern each. */
+import type { NormName } from "../results.js";
+
+interface Look {
+  /** Number of a colour of the style sheet, `--hue0` and on. */
+  hue: number;
+  /** As SVG has it; tells lines apart where colour cannot. */
+  dash: string;
+}
+
+/** The same in every report. */
+const USUAL: Record<NormName, Look> = {
+  none: { hue: 0, dash: "2 4" },
+  layer: { hue: 1, dash: "none" },
+  rms: { hue: 2, dash: "7 3" },
+  batch: { hue: 3, dash: "16 3" },
+  group: { hue: 4, dash: "10 3 2 3" },
+  instance: { hue: 5, dash: "4 2.5" },
+};
+
+/** For the others: colours that the usual ones do not have come first, then those that are free. Hue 0 is for none. */
+const HUES = [6, 7, 1, 3, 5, 2, 4];
+const DASHES = ["12 2", "3 2", "8 2 2 2", "20 3", "5 4", "14 3 5 3", "6 2 2 2 2 2"];
+
+export type Looks = ReadonlyMap<NormName, Look>;
+
+/** Different for each of these, whatever their number: all colours in turn, with other dashes in each round. */
+export function looksOf(norms: readonly NormName[]): Looks {
+  const looks = new Map<NormName, Look>();
+  for (const norm of norms) if (USUAL[norm]) looks.set(norm, USUAL[norm]);
+  const taken = [...looks.values()];
+  const isTaken = (look: Look) => taken.some(({ hue, dash }) => hue === look.hue && dash === look.dash);
+  const free = HUES.filter((hue) => !taken.some((look) => look.hue === hue));
+  const order = [...free, ...HUES.filter((hue) => !free.includes(hue))];
+  let next = 0;
+  for (const norm of norms) {
+    if (looks.has(norm)) continue;
+    let look: Look;
+    do {
+      // with each round of the colours the patterns move on by one, and after all of those come longer ones
+      const round = Math.floor(next / order.length);
+      const dash = round < DASHES.length ? DASHES[(next + round) % DASHES.length] : `${4 * round} 3 2 3`;
+      look = { hue: order[next % order.length], dash };
+      next++;
+    } while (isTaken(look));
+    looks.set(norm, look);
+  }
+  return looks;
+}
+
+/** The variable that holds a normalization's colour. */
+export const colourOf = (norm: NormName): string => `var(--n-${norm})`;
+
+/** Rules that give the normalizations their colours, and that take one out of the figures whose switch is off. */
+export function looksStyle(looks: Looks): string {
+  const colours = [...looks].map(([norm, { hue }]) => `--n-${norm}:var(--hue${hue})`);
+  const switches = [...looks.keys()].map(
+    (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}`,
+  );
+  return [`:root{${colours.join(";")}}`, ...switches].join("\n");
+}
