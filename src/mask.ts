@@ -1,4 +1,5 @@
 /** Masks: which positions of an array count, and which are padding. */
+import { checkHasShape, sizeOf } from "./view.js";
 
 /** Values of 0 (or false) leave out, all others count. */
 export interface Mask {
@@ -41,7 +42,7 @@ export function maskOfLengths(
 }
 
 /** Copies a mask to each element of an array that it belongs to: row-major, axes of length 1 and absent ones repeated. */
-export function spreadMask(
+export function fillMask(
   mask: Mask,
   whole: { readonly data: Float32Array | Float64Array; readonly shape: readonly number[] },
 ): void {
@@ -59,4 +60,29 @@ export function spreadMask(
     }
     data[i] = values[at];
   }
+}
+
+/** @throws TypeError for what has no shape, RangeError for one that is not x's with axes of length 1, or left out at the end. */
+export function checkMaskShape(norm: string, shape: readonly number[], mask: readonly number[]): void {
+  checkHasShape(norm, "mask", mask);
+  if (mask.length > shape.length || mask.some((length, axis) => length !== 1 && length !== shape[axis])) {
+    throw new RangeError(
+      `${norm}: mask must have the shape of x, [${shape.join(", ")}], with axes of length 1 or left out at the end, ` +
+        `got [${mask.join(", ")}]; give length 1 to each axis that it does not tell apart`,
+    );
+  }
+}
+
+/** Ones and zeros of a mask's values, which may be booleans. @throws where they are not as many as its shape says */
+export function countsOf(norm: string, { shape, data }: Mask): Float32Array {
+  checkHasShape(norm, "mask", shape);
+  if (data?.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `${norm}: mask of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length}`,
+    );
+  }
+  return Float32Array.from(data as ArrayLike<number>, (value) => {
+    if (typeof value === "number" || typeof value === "boolean") return value ? 1 : 0;
+    throw new TypeError(`${norm}: mask must hold numbers or booleans, got ${typeof value}`);
+  });
 }

@@ -77,3 +77,19 @@ export function resolveAxis(caller: string, axis: number, rank: number): number 
   }
   return resolved;
 }
+
+/** Whether values of this shape can stand for those of the expected one: the same, but for lengths of 1, or flat. */
+export function fitsShape(shape: readonly number[], expected: readonly number[]): boolean {
+  if (sameShape(shape, expected)) return true;
+  const long = (lengths: readonly number[]) => lengths.filter((length) => length !== 1);
+  const flat = shape.length === 1 && shape[0] === sizeOf(expected);
+  return flat || long(shape).join() === long(expected).join();
+}
+
+/** Plain values alone have no shape, and x needs one, as does what is added to it. */
+export function checkHasShape(norm: string, name: string, shape: unknown): void {
+  if (Array.isArray(shape)) return;
+  throw new TypeError(
+    `${norm}: ${name} must be an array with a shape, such as { shape: [2, 3], data }, got ${typeof shape} for its shape`,
+  );
+}

@@ -20,6 +20,7 @@ import {
   switchableNorm,
 } from "../src/index.js";
 import * as jax from "../src/jax/index.js";
+import { startOf } from "../src/norms/normalization.js";
 import { install, reversible } from "../src/tfjs/index.js";
 import { apply as applyTf, layers } from "../src/tfjs/layers.js";
 import { sizeOf } from "../src/view.js";
@@ -54,12 +55,13 @@ const differences = (loss: () => number, values: Float64Array) =>
 /** Weights near where they start. */
 const weightsOf = (norm: Normalization, shapes: readonly (readonly number[])[]) =>
   Object.fromEntries(
-    Object.entries(norm.weights(...shapes)).map(([name, { shape, initial, trained }], i) => {
-      const start = (at: number) => (typeof initial === "number" ? initial : initial[at]);
+    Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
+      const { shape, trained } = weight;
+      const start = startOf(weight);
       const noise = trained ? 0.3 : 0;
       return [
         name,
-        Float64Array.from(normal(sizeOf(shape), 60 + i), (value, at) => start(at) + noise * value),
+        Float64Array.from(normal(sizeOf(shape), 60 + i), (value, at) => start[at] + noise * value),
       ];
     }),
   );

@@ -723,7 +723,7 @@ describe("online normalization", () => {
     defaultDevice("wasm");
     expect(() => jax.apply(onlineNorm(), np.ones([2, 5, 2]))).toThrow(
       new Error(
-        "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give keepLater, or " +
+        "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give moveState, or " +
           "leave the control out with control: false",
       ),
     );

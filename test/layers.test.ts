@@ -532,7 +532,7 @@ describe("errors", async () => {
       "a norm that was not called",
       () => ek.forward(layerNorm as unknown as Norm, zeros(2, 3)),
       new TypeError(
-        "forward: norm must be a description, such as layerNorm(); call the function that makes it",
+        "forward: norm must be the operation alone, such as layerNorm(); call the function that makes it, and apply other normalizations by apply()",
       ),
     ],
     [

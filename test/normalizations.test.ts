@@ -10,7 +10,7 @@ import { apply, type Evenkeel, Layer, open, type PlainArray } from "../src/index
 import * as jax from "../src/jax/index.js";
 import { type Node, Tape } from "../src/layers/tape.js";
 import { catalog } from "../src/norms/catalog.js";
-import { run as runOps } from "../src/norms/normalization.js";
+import { run as runOps, startOf } from "../src/norms/normalization.js";
 import { install } from "../src/tfjs/index.js";
 import { apply as applyTf } from "../src/tfjs/layers.js";
 import { sizeOf } from "../src/view.js";
@@ -31,11 +31,12 @@ function prepared({ norm, shapes, weights: chosen, input = (value) => value, ...
   }));
   const specified = norm.weights(...shapes);
   const weights: Arrays = {};
-  Object.entries(specified).forEach(([name, { shape, initial, trained }], i) => {
+  Object.entries(specified).forEach(([name, weight], i) => {
+    const { shape, trained } = weight;
     const noise = normal(sizeOf(shape), 31 + i);
-    const start = (at: number) => (typeof initial === "number" ? initial : initial[at]);
+    const start = startOf(weight);
     const values = Float64Array.from(noise, (value, at) =>
-      trained ? start(at) + 0.3 * value : Math.fround(Math.abs(value) + 0.5),
+      trained ? start[at] + 0.3 * value : Math.fround(Math.abs(value) + 0.5),
     );
     weights[name] = chosen ? chosen(name, values) : values;
   });

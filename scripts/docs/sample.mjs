@@ -1,5 +1,6 @@
 /** A small array for each normalization of the catalog, with the options that it needs there, and random weights. */
 import { apply } from "../../dist/index.js";
+import { startOf } from "../../dist/norms/normalization.js";
 
 /** Batch, positions, channels: the first of these that a normalization takes. */
 const X = [
@@ -54,12 +55,13 @@ export function sampleOf(ek, factory) {
 /** Away from where they start, which may hide what they do: a gamma of 0 lets nothing through. */
 function weightsOf(norm, shapes) {
   return Object.fromEntries(
-    Object.entries(norm.weights(...shapes)).map(([name, { shape, initial, trained }], i) => {
+    Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
+      const { shape, trained } = weight;
       const random = noise(sizeOf(shape), 41 + i);
-      const start = (at) => (typeof initial === "number" ? initial : initial[at]);
+      const start = startOf(weight);
       return [
         name,
-        random.map((value, at) => (trained ? start(at) + 0.4 * value + 0.1 : Math.abs(value) + 0.5)),
+        random.map((value, at) => (trained ? start[at] + 0.4 * value + 0.1 : Math.abs(value) + 0.5)),
       ];
     }),
   );

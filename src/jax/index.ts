@@ -8,7 +8,14 @@
  *     const { y } = apply(norm, x, weights);
  */
 import { numpy as np } from "@jax-js/jax";
-import { type Normalization, run } from "../norms/normalization.js";
+import {
+  checkNormalization,
+  type Normalization,
+  run,
+  startOf,
+  type Weight,
+  weightsFor,
+} from "../norms/normalization.js";
 import { type JaxArray, JaxOps } from "./ops.js";
 
 export type { JaxArray } from "./ops.js";
@@ -29,13 +36,9 @@ export interface Applied {
 
 /** Weights at their start, for inputs of these shapes: float32. */
 export function init(normalization: Normalization, ...shapes: (readonly number[])[]): Weights {
+  checkNormalization(normalization);
   return Object.fromEntries(
-    Object.entries(normalization.weights(...shapes)).map(([name, { shape, initial }]) => [
-      name,
-      typeof initial === "number"
-        ? np.full([...shape], initial, { dtype: np.float32 })
-        : np.array(Float32Array.from(initial)).reshape([...shape]),
-    ]),
+    Object.entries(normalization.weights(...shapes)).map(([name, weight]) => [name, started(weight)]),
   );
 }
 
@@ -51,29 +54,36 @@ export function apply(
   { training = true, mask, residual }: { training?: boolean; mask?: JaxArray; residual?: JaxArray } = {},
 ): Applied {
   const given = (Array.isArray(inputs) ? inputs : [inputs]) as readonly JaxArray[];
+  const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
+  const specified = weightsFor(normalization, given, Object.fromEntries(shapes));
   const type = given[0].dtype;
   const wide = (array: JaxArray) => (array.dtype === np.float16 ? array.astype(np.float32) : array);
   const arrays = given.map(wide);
-  const started = init(normalization, ...arrays.map(({ shape }) => shape));
-  const unknown = Object.keys(weights).filter((name) => !(name in started));
-  if (unknown.length > 0) {
-    throw new RangeError(
-      `${normalization.name}: no weights are called ${unknown.join(", ")}; there are ${Object.keys(started).join(", ") || "none"}`,
-    );
-  }
-  for (const name of Object.keys(weights)) started[name].dispose();
-  const all: Weights = { ...started, ...weights };
+  const added = residual ? wide(residual) : undefined;
+  const all: Weights = { ...weights };
+  for (const [name, weight] of Object.entries(specified)) all[name] ??= started(weight);
   const ops = new JaxOps();
-  const added = residual && wide(residual);
-  const result = run(ops, normalization, arrays, all, { training, mask, residual: added });
-  /** A reference that outlives what is given back, in the type that x came in. */
-  const out = (array: JaxArray) => (type === np.float16 ? array.ref.astype(type) : array.ref);
-  const applied: Applied = {
-    y: out(result.y),
-    more: (result.more ?? []).map(out),
-    state: Object.fromEntries(Object.entries(result.state ?? {}).map(([name, array]) => [name, array.ref])),
-  };
-  if (result.sum) applied.sum = out(result.sum);
-  ops.release([...arrays, ...Object.values(all), ...[mask, added].filter((array) => array !== undefined)]);
-  return applied;
+  try {
+    const result = run(ops, normalization, arrays, all, {
+      training,
+      mask: mask ?? undefined,
+      residual: added,
+    });
+    /** A reference that outlives what is given back, in the type that x came in. */
+    const out = (array: JaxArray) => (type === np.float16 ? array.ref.astype(type) : array.ref);
+    return {
+      y: out(result.y),
+      ...(result.sum && { sum: out(result.sum) }),
+      more: (result.more ?? []).map(out),
+      state: Object.fromEntries(Object.entries(result.state ?? {}).map(([name, array]) => [name, array.ref])),
+    };
+  } finally {
+    ops.release([...arrays, ...Object.values(all), ...[mask, added].filter((array) => array !== undefined)]);
+  }
+}
+
+function started(weight: Weight): JaxArray {
+  const { shape, initial } = weight;
+  if (typeof initial === "number") return np.full([...shape], initial, { dtype: np.float32 });
+  return np.array(Float32Array.from(startOf(weight))).reshape([...shape]);
 }

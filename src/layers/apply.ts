@@ -1,7 +1,7 @@
 /** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
-import type { Mask } from "../mask.js";
-import { type Normalization, run } from "../norms/normalization.js";
-import { sameShape, sizeOf } from "../view.js";
+import { countsOf, type Mask } from "../mask.js";
+import { type ApplyResult, type Normalization, run, startOf, weightsFor } from "../norms/normalization.js";
+import { checkHasShape, sameShape, sizeOf } from "../view.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
 import { type Node, Tape } from "./tape.js";
@@ -27,7 +27,7 @@ export interface Applied<T extends PlainArray> {
   readonly more: readonly PlainArray[];
   /** What replaces the weights that are not trained, by name. */
   readonly state: Readonly<Record<string, PlainArray>>;
-  /** Gradients of inputs and weights, from that of y (and of the sum, and of `more`). */
+  /** Gradients of inputs and weights, from that of y (and of the sum, or of x by another way, and of `more`). Once. */
   backward(dy: T, more?: { dSum?: PlainArray; dMore?: readonly (PlainArray | undefined)[] }): Gradients<T>;
   /** Releases what is kept for `backward`, where results live in the backend; y, sum, and gradients are the caller's. */
   release(): void;
@@ -55,62 +55,87 @@ export function apply<T extends PlainArray>(
   weights: Readonly<Record<string, Input>> = {},
   { training = true, mask, residual, warn }: ApplyOptions = {},
 ): Applied<T> {
-  if (typeof normalization?.apply !== "function") {
-    throw new TypeError(
-      "apply: expected a normalization, such as layerNorm(); call the function that makes it",
-    );
-  }
-  const arrays: readonly PlainArray[] = Array.isArray(inputs) ? inputs : [inputs as T];
+  const arrays = (Array.isArray(inputs) ? inputs : [inputs]) as readonly PlainArray[];
   const [x] = arrays;
-  const specified = normalization.weights(...arrays.map(({ shape }) => shape));
-  const unknown = Object.keys(weights).filter((name) => !(name in specified));
-  if (unknown.length > 0) {
-    throw new RangeError(
-      `${normalization.name}: no weights are called ${unknown.join(", ")}; there are ${Object.keys(specified).join(", ") || "none"}`,
-    );
-  }
+  const given = Object.entries(weights).filter(([, values]) => values !== undefined);
+  const shapes = given.map(([name, values]) => [name, shapeOf(normalization?.name, name, values)]);
+  const specified = weightsFor(normalization, arrays, Object.fromEntries(shapes));
+  const { name: called } = normalization;
+  for (const [i, array] of arrays.entries()) checkArray(ek, called, i === 0 ? "x" : `input ${i}`, array);
   const tape = new Tape(ek);
   const leaves = arrays.map((array) => tape.input(array));
   const held: Record<string, Node> = {};
-  for (const [name, { shape, initial, trained }] of Object.entries(specified)) {
-    const array = weights[name] === undefined ? filled(shape, initial) : shaped(weights[name], shape);
-    if (sizeOf(array.shape) !== sizeOf(shape)) {
-      throw new RangeError(
-        `${normalization.name}: ${name} must have shape [${shape.join(", ")}], got [${array.shape.join(", ")}]`,
-      );
-    }
+  for (const [name, weight] of Object.entries(specified)) {
+    const { shape, trained } = weight;
+    const values = weights[name];
+    const array = values === undefined ? { shape, data: startOf(weight) } : shaped(values, shape);
+    checkArray(ek, called, name, array);
     held[name] = trained ? tape.input(array) : tape.fixed(array);
   }
-  const added = residual && tape.input(residual);
-  const later: Record<string, PlainArray> = {};
-  const given = run(tape, normalization, leaves, held, {
-    training,
-    mask: mask && tape.fixed(mask as PlainArray),
-    residual: added,
-    warn,
-    keepLater(state) {
-      for (const [name, { array }] of Object.entries(state)) later[name] = array;
-    },
-  });
+  const moved: Record<string, PlainArray> = {};
   /** A result where x lives. */
   const living = (array: PlainArray): PlainArray =>
     x instanceof BackendArray && !(array instanceof BackendArray) ? ek.array(array.shape, array.data) : array;
-  const y = living(given.y.array) as T;
-  const sum = given.sum && (living(given.sum.array) as T);
-  const more = (given.more ?? []).map(({ array }) => array);
+  const formula = () => {
+    if (residual) checkArray(ek, called, "residual", residual);
+    return run(tape, normalization, leaves, held, {
+      training,
+      mask: mask && tape.fixed({ shape: mask.shape, data: countsOf(called, mask) }),
+      residual: residual && tape.input(residual),
+      warn,
+      moveState(state) {
+        for (const [name, { array }] of Object.entries(state)) moved[name] = array;
+      },
+    });
+  };
+  let result: ApplyResult<Node>;
+  try {
+    result = formula();
+  } catch (error) {
+    tape.release();
+    throw error;
+  }
+  const y = living(result.y.array) as T;
+  const sum = result.sum && (living(result.sum.array) as T);
+  const more = (result.more ?? []).map(({ array }) => living(array));
   const out = [y, sum, ...more];
+  let ended = false;
   return {
     y,
     sum,
     more,
-    state: Object.fromEntries(Object.entries(given.state ?? {}).map(([name, { array }]) => [name, array])),
+    state: Object.fromEntries(Object.entries(result.state ?? {}).map(([name, { array }]) => [name, array])),
     backward(dy, { dSum, dMore = [] } = {}) {
-      const others = (given.more ?? []).map((node, i) => [node, dMore[i]] as const);
-      tape.backward([[given.y, dy], ...(given.sum ? [[given.sum, dSum] as const] : []), ...others]);
+      if (ended) {
+        throw new Error(
+          `${called}: backward was called already, or after release; call apply again for another one`,
+        );
+      }
+      const handed: [string, Node, PlainArray | undefined][] = [
+        ["dy", result.y, dy],
+        // without a residual the sum is x itself
+        ["dSum", result.sum ?? leaves[0], dSum],
+        ...(result.more ?? []).map((node, i): [string, Node, PlainArray | undefined] => [
+          `dMore[${i}]`,
+          node,
+          dMore[i],
+        ]),
+      ];
+      for (const [name, { array }, gradient] of handed) {
+        if (gradient === undefined && name !== "dy") continue;
+        checkHasShape(called, name, gradient?.shape);
+        checkArray(ek, called, name, gradient as PlainArray);
+        if (sameShape((gradient as PlainArray).shape, array.shape)) continue;
+        throw new RangeError(
+          `${called}: ${name} must have shape [${array.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
+        );
+      }
+      ended = true;
+      tape.backward(handed.map(([, node, gradient]) => [node, gradient]));
       const gradientOf = ({ gradient, array }: Node) =>
         living(gradient ?? { shape: array.shape, data: new Float32Array(sizeOf(array.shape)) });
       const dx = gradientOf(leaves[0]) as T;
-      const result = {
+      const gradients = {
         dx,
         inputs: [dx, ...leaves.slice(1).map(({ gradient }) => gradient && living(gradient))],
         weights: Object.fromEntries(
@@ -118,25 +143,47 @@ export function apply<T extends PlainArray>(
             .filter(([name]) => specified[name].trained)
             .map(([name, node]) => [name, gradientOf(node)]),
         ),
-        state: later,
+        state: moved,
       };
-      tape.release(...out, ...result.inputs, ...Object.values(result.weights));
-      return result;
+      tape.release(...out, ...gradients.inputs, ...Object.values(gradients.weights));
+      return gradients;
     },
-    release: () => tape.release(...out),
+    release() {
+      ended = true;
+      tape.release(...out);
+    },
   };
 }
 
-function filled(shape: readonly number[], value: number | ArrayLike<number>): PlainArray {
-  const data = new Float64Array(sizeOf(shape));
-  if (typeof value === "number") data.fill(value);
-  else data.set(value);
-  return { shape, data };
+/** The shape of values, which may be flat. */
+function shapeOf(norm: string, name: string, values: Input): readonly number[] {
+  if (ArrayBuffer.isView(values)) return [values.length];
+  if (Array.isArray(values?.shape)) return values.shape;
+  throw new TypeError(
+    `${norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${JSON.stringify(values)}`,
+  );
 }
 
-/** Values of this shape, where they came without one. */
+/** Values of this shape, where they came with one that fits it. */
 function shaped(values: Input, shape: readonly number[]): PlainArray {
-  const array = ArrayBuffer.isView(values) ? { shape: [values.length], data: values } : values;
-  if (sameShape(array.shape, shape) || sizeOf(array.shape) !== sizeOf(shape)) return array;
-  return { shape, data: array.data };
+  if (ArrayBuffer.isView(values)) return { shape, data: values };
+  if (sameShape(values.shape, shape)) return values;
+  // a copy of what lives in the backend, whose memory may move
+  return { shape, data: values instanceof BackendArray ? values.data.slice() : values.data };
+}
+
+/** @throws TypeError for an array of another backend, RangeError where values are not as many as the shape says. */
+function checkArray(ek: Evenkeel, norm: string, name: string, array: PlainArray): void {
+  const { shape } = array;
+  if (array instanceof BackendArray) {
+    array.check(`${norm}: ${name}`);
+    if (ek.owns(array)) return;
+    throw new TypeError(
+      `${norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
+    );
+  }
+  if (array.data?.length === sizeOf(shape)) return;
+  throw new RangeError(
+    `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${array.data?.length}`,
+  );
 }

@@ -10,17 +10,9 @@ import { reference } from "../kernels/reference/reference.js";
 import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
-import { type Mask, spreadMask } from "../mask.js";
-import {
-  checkHasShape,
-  fitsShape,
-  maskViewOf,
-  type Norm,
-  type Plan,
-  statisticsGiven,
-  wholeView,
-} from "../norms/norm.js";
-import { sameShape, sizeOf, type View } from "../view.js";
+import { fillMask, type Mask } from "../mask.js";
+import { maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
+import { checkHasShape, fitsShape, sameShape, sizeOf, type View } from "../view.js";
 import { BackendArray, type PlainArray, Store } from "./array.js";
 
 export type BackendName = "wasm" | "reference";
@@ -153,6 +145,11 @@ export class Evenkeel {
     return { arrays, elements };
   }
 
+  /** Whether an array lives in this backend. */
+  owns(array: BackendArray): boolean {
+    return array.kernels === this.kernels;
+  }
+
   /** Threads that share large arrays, the calling one included. They start with the first such call. */
   get threads(): number {
     return this.kernels.threads;
@@ -187,7 +184,7 @@ export class Evenkeel {
   forward<T extends PlainArray>(norm: Norm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
     if (typeof norm?.plan !== "function") {
       throw new TypeError(
-        "forward: norm must be a description, such as layerNorm(); call the function that makes it",
+        "forward: norm must be the operation alone, such as layerNorm(); call the function that makes it, and apply other normalizations by apply()",
       );
     }
     const plan = norm.plan(x.shape);
@@ -341,7 +338,7 @@ class Call {
     const values = this.input("mask", mask, mask.shape);
     if (masks) return { mask: values.handle, masks };
     const whole = this.result(plan.shape);
-    spreadMask(values, whole);
+    fillMask(values, whole);
     return { mask: this.ordered("mask", whole, plan).handle, masks: wholeView(whole.size) };
   }
 

@@ -10,9 +10,9 @@ import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
 import type { AffineOptions } from "../norms/norm.js";
-import type { Normalization, Weight } from "../norms/normalization.js";
+import { checkNormalization, type Normalization, startOf, type Weight } from "../norms/normalization.js";
 import { rmsNorm } from "../norms/rms.js";
-import { resolveAxis, sameShape, sizeOf } from "../view.js";
+import { resolveAxis, sameShape } from "../view.js";
 import { type Applied, apply } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
@@ -33,6 +33,8 @@ export class Layer {
   readonly weights: Readonly<Record<string, BackendArray>>;
   /** Of the last `backward`, by the names of the trained weights. */
   gradients: Readonly<Record<string, Float32Array>> = {};
+  /** Of the last `backward`: of the inputs behind x, such as a condition; undefined where none came back. */
+  inputGradients: readonly (Float32Array | undefined)[] = [];
   protected training = true;
   private frozen = false;
   private applied?: Applied<PlainArray>;
@@ -43,12 +45,10 @@ export class Layer {
     readonly norm: Normalization,
     ...shapes: readonly (readonly number[])[]
   ) {
+    checkNormalization(norm);
     this.specified = norm.weights(...shapes);
     this.weights = Object.fromEntries(
-      Object.entries(this.specified).map(([name, { shape, initial }]) => {
-        const values = typeof initial === "number" ? new Float32Array(sizeOf(shape)).fill(initial) : initial;
-        return [name, ek.array(shape, values)];
-      }),
+      Object.entries(this.specified).map(([name, weight]) => [name, ek.array(weight.shape, startOf(weight))]),
     );
   }
 
@@ -98,11 +98,8 @@ export class Layer {
    * statistics stay for evaluation, until the next training batch takes their place; exponential ones start again at 0 and 1.
    */
   resetState(): void {
-    for (const [name, { trained, stays, initial }] of Object.entries(this.specified)) {
-      const { data } = this.weights[name];
-      if (trained || stays) continue;
-      if (typeof initial === "number") data.fill(initial);
-      else data.set(initial);
+    for (const [name, weight] of Object.entries(this.specified)) {
+      if (!weight.trained && !weight.outlastsReset) this.weights[name].data.set(startOf(weight));
     }
   }
 
@@ -142,7 +139,9 @@ export class Layer {
       this.keep(applied.state);
     } catch (error) {
       applied.release();
-      for (const array of [applied.y, applied.sum]) if (array instanceof BackendArray) array.dispose();
+      for (const array of [applied.y, applied.sum, ...applied.more]) {
+        if (array instanceof BackendArray) array.dispose();
+      }
       throw error;
     }
     this.applied = applied as Applied<PlainArray>;
@@ -155,12 +154,11 @@ export class Layer {
    */
   backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
     if (!this.applied) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
-    const { dx, weights, state } = this.applied.backward(dy, { dSum });
+    const { dx, inputs, weights, state } = this.applied.backward(dy, { dSum });
     this.applied = undefined;
-    for (const [name, { data }] of Object.entries(state)) {
-      // a gradient that is not finite moves nothing
-      if (data.every(Number.isFinite)) this.weights[name].data.set(data);
-    }
+    // a gradient that is not finite moves nothing
+    if (Object.values(state).every(({ data }) => data.every(Number.isFinite))) this.write(state);
+    this.inputGradients = inputs.slice(1).map((gradient) => gradient && taken(gradient));
     this.gradients = Object.fromEntries(
       Object.entries(weights).map(([name, gradient]) => [name, taken(gradient)]),
     );
@@ -176,6 +174,11 @@ export class Layer {
 
   /** @throws RangeError where a name is missing or unknown, or a length differs; then nothing is changed. */
   loadStateDict(state: StateDict): void {
+    if (typeof state !== "object" || state === null) {
+      throw new TypeError(
+        `${this.norm.name}: loadStateDict expected what stateDict() gives, arrays by name, got ${state}`,
+      );
+    }
     const own = this.weights;
     const unknown = Object.keys(state).filter((name) => !(name in own));
     const missing = Object.keys(own).filter((name) => !(name in state));
@@ -186,10 +189,15 @@ export class Layer {
       );
     }
     for (const [name, { size }] of Object.entries(own)) {
-      if (state[name].length === size) continue;
-      throw new RangeError(
-        `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${state[name].length}`,
-      );
+      const given = state[name]?.length;
+      if (given !== size) {
+        throw new RangeError(
+          `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${given}`,
+        );
+      }
+      if (!Array.prototype.every.call(state[name], (value) => typeof value === "number")) {
+        throw new TypeError(`${this.norm.name}: loadStateDict expected numbers for ${name}`);
+      }
     }
     for (const [name, { data }] of Object.entries(own)) data.set(state[name]);
   }
@@ -210,6 +218,10 @@ export class Layer {
           "keeps was left as it was; look for a learning rate that is too high or a bad example in this batch",
       );
     }
+    this.write(state);
+  }
+
+  private write(state: Readonly<Record<string, PlainArray>>): void {
     for (const [name, { data }] of Object.entries(state)) this.weights[name].data.set(data);
   }
 

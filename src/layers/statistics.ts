@@ -32,7 +32,7 @@ export function statistics<T extends PlainArray>(
     shape,
     data: data.slice(),
   }));
-  if (applied.y instanceof BackendArray) applied.y.dispose();
+  for (const array of [applied.y, ...applied.more]) if (array instanceof BackendArray) array.dispose();
   const none = (): PlainArray => ({ shape: first.shape, data: new Float64Array(sizeOf(first.shape)) });
   return {
     ...(norm.centered && { mean: first }),

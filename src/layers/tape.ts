@@ -21,6 +21,84 @@ export interface Node {
   readonly wanted: boolean;
 }
 
+/** An operation of two arrays of one size, and what it hands back to each: loops of their own, which engines compile well. */
+interface Pairwise {
+  value(p: Values, q: Values, y: Values): void;
+  /** Absent: no gradient. */
+  ofA?(gradient: Values, p: Values, q: Values, back: Values): void;
+  ofB?(gradient: Values, p: Values, q: Values, back: Values): void;
+}
+
+const same = (gradient: Values, _p: Values, _q: Values, back: Values) => back.set(gradient);
+const pairwise = {
+  add: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = p[i] + q[i];
+    },
+    ofA: same,
+    ofB: same,
+  },
+  sub: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = p[i] - q[i];
+    },
+    ofA: same,
+    ofB(gradient, _p, _q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = -gradient[i];
+    },
+  },
+  mul: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = p[i] * q[i];
+    },
+    ofA(gradient, _p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = gradient[i] * q[i];
+    },
+    ofB(gradient, p, _q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = gradient[i] * p[i];
+    },
+  },
+  div: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = p[i] / q[i];
+    },
+    ofA(gradient, _p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = gradient[i] / q[i];
+    },
+    ofB(gradient, p, q, back) {
+      // in two divisions, whose parts stay in range where q² does not
+      for (let i = 0; i < back.length; i++) back[i] = -((gradient[i] / q[i]) * (p[i] / q[i]));
+    },
+  },
+  max: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = Math.max(p[i], q[i]);
+    },
+    ofA(gradient, p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = p[i] >= q[i] ? gradient[i] : 0;
+    },
+    ofB(gradient, p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = p[i] >= q[i] ? 0 : gradient[i];
+    },
+  },
+  min: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = Math.min(p[i], q[i]);
+    },
+    ofA(gradient, p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = p[i] <= q[i] ? gradient[i] : 0;
+    },
+    ofB(gradient, p, q, back) {
+      for (let i = 0; i < back.length; i++) back[i] = p[i] <= q[i] ? 0 : gradient[i];
+    },
+  },
+  greater: {
+    value(p, q, y) {
+      for (let i = 0; i < y.length; i++) y[i] = p[i] > q[i] ? 1 : 0;
+    },
+  },
+} satisfies Record<string, Pairwise>;
+
 export class Tape implements Ops<Node> {
   private readonly nodes: Node[] = [];
   /** Arrays of the backend that calls made on the way. */
@@ -65,75 +143,31 @@ export class Tape implements Ops<Node> {
   }
 
   add(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => p + q,
-      () => 1,
-      () => 1,
-    );
+    return this.pairs(a, b, pairwise.add);
   }
 
   sub(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => p - q,
-      () => 1,
-      () => -1,
-    );
+    return this.pairs(a, b, pairwise.sub);
   }
 
   mul(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => p * q,
-      (_, q) => q,
-      (p) => p,
-    );
+    return this.pairs(a, b, pairwise.mul);
   }
 
   div(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => p / q,
-      (_, q) => 1 / q,
-      (p, q) => -p / (q * q),
-    );
+    return this.pairs(a, b, pairwise.div);
   }
 
   max(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => Math.max(p, q),
-      (p, q) => (p >= q ? 1 : 0),
-      (p, q) => (p >= q ? 0 : 1),
-    );
+    return this.pairs(a, b, pairwise.max);
   }
 
   min(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.pairs(
-      a,
-      b,
-      (p, q) => Math.min(p, q),
-      (p, q) => (p <= q ? 1 : 0),
-      (p, q) => (p <= q ? 0 : 1),
-    );
+    return this.pairs(a, b, pairwise.min);
   }
 
   greater(a: Operand<Node>, b: Operand<Node>): Node {
-    return this.stop(
-      this.pairs(
-        a,
-        b,
-        (p, q) => (p > q ? 1 : 0),
-        () => 0,
-        () => 0,
-      ),
-    );
+    return this.stop(this.pairs(a, b, pairwise.greater));
   }
 
   where(condition: Node, a: Operand<Node>, b: Operand<Node>): Node {
@@ -388,27 +422,59 @@ export class Tape implements Ops<Node> {
     });
   }
 
-  private pairs(
-    a: Operand<Node>,
-    b: Operand<Node>,
-    value: (a: number, b: number) => number,
-    slopeOfA: (a: number, b: number) => number,
-    slopeOfB: (a: number, b: number) => number,
-  ): Node {
+  private pairs(a: Operand<Node>, b: Operand<Node>, { value, ofA, ofB }: Pairwise): Node {
     const [left, right] = [this.node(a), this.node(b)];
     const shape = broadcast(left.array.shape, right.array.shape);
-    const [ofLeft, ofRight] = [left, right].map(({ array }) => places(array.shape, shape));
-    const size = sizeOf(shape);
-    /** A function of both, at each place of the result. */
-    const at = (f: (a: number, b: number) => number) => {
-      const [p, q] = [left.array.data, right.array.data];
-      return (i: number) => f(p[ofLeft ? ofLeft[i] : i], q[ofRight ? ofRight[i] : i]);
-    };
-    return this.from({ shape, data: this.values(size, at(value)) }, [left, right], ({ data: gradient }) => {
-      const [toLeft, toRight] = [at(slopeOfA), at(slopeOfB)];
-      this.gather(left, ofLeft, size, (i) => gradient[i] * toLeft(i));
-      this.gather(right, ofRight, size, (i) => gradient[i] * toRight(i));
+    const data = new this.precision(sizeOf(shape));
+    const both = () => [left, right].map(({ array }) => this.spread(array, shape));
+    const [p, q] = both();
+    value(p, q, data);
+    return this.from({ shape, data }, [left, right], ({ data: gradient }) => {
+      const [p, q] = both();
+      for (const [node, slope] of [[left, ofA] as const, [right, ofB] as const]) {
+        if (!node.wanted || !slope) continue;
+        const back = new this.precision(data.length);
+        slope(gradient, p, q, back);
+        this.collect(node, shape, back);
+      }
     });
+  }
+
+  /** An array's values at each place of a larger shape. */
+  private spread({ shape, data }: PlainArray, larger: readonly number[]): Values {
+    if (sameShape(shape, larger)) return data;
+    const all = new this.precision(sizeOf(larger));
+    if (data.length === 1) return all.fill(data[0]);
+    if (isTrailing(shape, larger)) {
+      for (let i = 0; i < all.length; i += data.length) all.set(data, i);
+      return all;
+    }
+    const from = places(shape, larger) as Int32Array;
+    for (let i = 0; i < all.length; i++) all[i] = data[from[i]];
+    return all;
+  }
+
+  /** Sums what reached an operand that was broadcast, and hands it on. */
+  private collect(node: Node, larger: readonly number[], values: Values): void {
+    const { shape } = node.array;
+    if (sameShape(shape, larger)) {
+      this.handTo(node, { shape, data: values });
+      return;
+    }
+    const sums = new Float64Array(sizeOf(shape));
+    if (sums.length === 1) {
+      let sum = 0;
+      for (let i = 0; i < values.length; i++) sum += values[i];
+      sums[0] = sum;
+    } else if (isTrailing(shape, larger)) {
+      for (let i = 0; i < values.length; i += sums.length) {
+        for (let j = 0; j < sums.length; j++) sums[j] += values[i + j];
+      }
+    } else {
+      const to = places(shape, larger) as Int32Array;
+      for (let i = 0; i < values.length; i++) sums[to[i]] += values[i];
+    }
+    this.handTo(node, { shape, data: this.precision.from(sums) });
   }
 
   /** Sums what reached an operand that was broadcast. */
@@ -456,6 +522,14 @@ function broadcast(a: readonly number[], b: readonly number[]): readonly number[
     if (p === 1) return q;
     throw new RangeError(`shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`);
   });
+}
+
+/** Whether the smaller shape is the last axes of the larger one, which it repeats. */
+function isTrailing(smaller: readonly number[], larger: readonly number[]): boolean {
+  let first = 0;
+  while (smaller[first] === 1) first++;
+  const axes = smaller.slice(first);
+  return sameShape(axes, larger.slice(larger.length - axes.length));
 }
 
 /** For each element of the larger shape, the one of the smaller that it takes; undefined where they are the same. */

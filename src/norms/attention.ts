@@ -11,7 +11,7 @@
  *
  * Axes: the features of a head are reduced; batch, position and head are kept.
  */
-import { glorotUniform } from "./initial.js";
+import { glorotUniform, onceOf } from "./initial.js";
 import { layerNorm } from "./layer.js";
 import { checkEpsilon, checkShape } from "./norm.js";
 import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
@@ -89,7 +89,12 @@ export const normalizedAttention = normalization(
     const kernels = new Map<string, Weight>();
     const kernel = (name: string, rows: number, columns: number, seed: number) => {
       const key = `${name} ${rows} ${columns}`;
-      const made = kernels.get(key) ?? trained([rows, columns], glorotUniform(rows, columns, seed));
+      const made =
+        kernels.get(key) ??
+        trained(
+          [rows, columns],
+          onceOf(() => glorotUniform(rows, columns, seed)),
+        );
       kernels.set(key, made);
       return made;
     };
@@ -112,7 +117,7 @@ export const normalizedAttention = normalization(
     };
 
     return {
-      handles: { mask: true },
+      handles: { mask: "last" },
       outputs: (shape) => [shape],
       weights(shape, context = shape) {
         checkShapes(shape, context);

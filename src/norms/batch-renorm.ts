@@ -63,7 +63,6 @@ export const batchRenorm = normalization(
     const evaluating: Norm = { ...core, epsilon: 0 };
     const apart = renormMomentum !== undefined;
     return {
-      ...norm,
       handles: { mask: true },
       weights(shape: readonly number[]) {
         const { parameterShape } = norm.plan(shape);
@@ -118,7 +117,7 @@ export const batchRenorm = normalization(
         };
         return { y, state: whereMeasured(ops, counted(ops, norm, shape, mask, axis), 2, next, state) };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies Omit<Normalization, "name">;
   },
 );
 

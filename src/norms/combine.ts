@@ -6,9 +6,16 @@
  *     post       y = norm(x + branch(x))              Vaswani et al. 2017, arXiv 1706.03762
  *     sandwich   y = x + after(branch(norm(x)))       Ding et al. 2021 (CogView), arXiv 2105.13290
  */
+import { sameShape } from "../view.js";
 import { layerNorm } from "./layer.js";
-import { type ApplyOptions, type Normalization, run, type Weight } from "./normalization.js";
-import type { Ops } from "./ops.js";
+import {
+  type ApplyOptions,
+  checkNormalization,
+  type Normalization,
+  run,
+  type Weight,
+} from "./normalization.js";
+import { type Ops, spreadMask } from "./ops.js";
 
 export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
 
@@ -21,19 +28,24 @@ const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
   sigmoid: (ops, x) => ops.sigmoid(x),
 };
 
-/** The normalization, and then the activation; masked positions stay 0 where the activation of 0 is. */
+/** The normalization, and then the activation. */
 export function withActivation(norm: Normalization, activation: ActivationName): Normalization {
-  const activate = activations[activation];
+  const activate = Object.hasOwn(activations, activation) && activations[activation];
   if (!activate) {
     throw new RangeError(
       `withActivation: activation must be one of ${Object.keys(activations).join(", ")}, got "${activation}"`,
     );
   }
+  const { name, handles, outputs } = norm;
   return {
-    ...norm,
+    ...{ name, handles, outputs },
+    weights: (...shapes) => norm.weights(...shapes),
     apply(ops, inputs, weights, options) {
       const result = norm.apply(ops, inputs, weights, options);
-      return { ...result, y: activate(ops, result.y) };
+      const y = activate(ops, result.y);
+      const { mask } = options;
+      // not every activation of 0 is 0
+      return { ...result, y: mask === undefined ? y : ops.where(spreadMask(ops, mask, ops.shape(y)), y, 0) };
     },
   };
 }
@@ -48,18 +60,21 @@ export function withDropout(norm: Normalization, rate: number): Normalization {
     throw new RangeError(`withDropout: rate must be a number from 0 up to 1, got ${rate}`);
   }
   const shapesOf = (shapes: (readonly number[])[]) => shapes.slice(0, Math.max(1, shapes.length - 1));
+  const { name, handles, outputs } = norm;
   return {
-    ...norm,
+    ...{ name, handles, outputs },
     weights: (...shapes) => norm.weights(...shapesOf(shapes)),
     apply(ops, inputs, weights, options) {
       if (!options.training) return norm.apply(ops, inputs, weights, options);
       const noise = inputs[inputs.length - 1];
-      const result = norm.apply(ops, inputs.slice(0, -1), weights, options);
-      if (inputs.length < 2 || ops.shape(noise).join() !== ops.shape(result.y).join()) {
-        throw new RangeError(
-          `withDropout: training needs noise of the shape of y, [${ops.shape(result.y).join(", ")}], as the last input`,
+      const needs = (shape: readonly number[]) =>
+        new RangeError(
+          `withDropout: training needs noise of the shape of y, [${shape.join(", ")}], as the last input`,
         );
-      }
+      if (inputs.length < 2) throw needs(ops.shape(noise));
+      const result = norm.apply(ops, inputs.slice(0, -1), weights, options);
+      const shape = ops.shape(result.y);
+      if (!sameShape(ops.shape(noise), shape)) throw needs(shape);
       const dropped = ops.greater(rate, noise);
       return { ...result, y: ops.where(dropped, 0, ops.mul(result.y, 1 / (1 - rate))) };
     },
@@ -91,6 +106,7 @@ export function residualBlock(
     branch,
     ...(placement === "sandwich" && { after }),
   };
+  for (const part of Object.values(parts)) checkNormalization(part);
   return {
     name: "residualBlock",
     weights(shape) {
@@ -107,8 +123,15 @@ export function residualBlock(
         const start = `${part}/`;
         const own = Object.entries(weights).filter(([name]) => name.startsWith(start));
         const held = Object.fromEntries(own.map(([name, values]) => [name.slice(start.length), values]));
-        const result = run(ops, parts[part], [input], held, { ...options, residual });
-        for (const [name, values] of Object.entries(result.state ?? {})) state[start + name] = values;
+        const named = (state: Readonly<Record<string, T>>) =>
+          Object.fromEntries(Object.entries(state).map(([name, values]) => [start + name, values]));
+        const { moveState } = options;
+        const result = run(ops, parts[part], [input], held, {
+          ...options,
+          residual,
+          ...(moveState && { moveState: (moved) => moveState(named(moved)) }),
+        });
+        Object.assign(state, named(result.state ?? {}));
         return result.y;
       };
       const placed = () => {

@@ -42,7 +42,18 @@ export function foldBatchNorm({ kernel, bias, axis = -1, statistics, epsilon = 1
   const channels = shape[channel];
   const inner = sizeOf(shape.slice(channel + 1));
   const { runningMean, runningVariance, gamma, beta } = statistics;
-  for (const [name, values] of Object.entries({ bias, ...statistics })) {
+  if (data.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `foldBatchNorm: a kernel of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
+    );
+  }
+  for (const [name, values] of Object.entries({ runningMean, runningVariance })) {
+    if (values !== undefined) continue;
+    throw new TypeError(
+      `foldBatchNorm: statistics must have ${name}, which a batch normalization's stateDict() has`,
+    );
+  }
+  for (const [name, values] of Object.entries({ bias, runningMean, runningVariance, gamma, beta })) {
     if (values === undefined || values.length === channels) continue;
     throw new RangeError(
       `foldBatchNorm: ${name} must have ${channels} values, one per channel of the kernel's axis ${axis}, got ${values.length}`,

@@ -54,7 +54,6 @@ export const ghostBatchNorm = normalization(
       }),
     };
     return {
-      ...whole,
       handles: { mask: true },
       weights(shape: readonly number[]) {
         const { parameterShape } = whole.plan(shape);
@@ -95,7 +94,7 @@ export const ghostBatchNorm = normalization(
         for (const ghost of moved) next = { ...next, ...track(ops, next, ghost, running) };
         return { y: ops.reshape(y, shape), state: next };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies Omit<Normalization, "name">;
   },
 );
 

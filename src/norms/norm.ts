@@ -2,8 +2,8 @@
  * The one operation's description: a source of statistics, and the views of any array. The norm files whose formula is
  * this operation alone give it themselves; the others call it.
  */
-
-import { sameShape, sizeOf, type View, viewOf } from "../view.js";
+import { checkMaskShape } from "../mask.js";
+import { checkHasShape, sameShape, type View, viewOf } from "../view.js";
 import { type About, type Factory, type Normalization, normalization, trained } from "./normalization.js";
 
 export interface Norm {
@@ -76,6 +76,11 @@ export function keepingLast(plan: Norm["plan"]): Norm["plan"] {
   };
 }
 
+/** The same statistics, with one gamma and one beta for all of the array. */
+export function oneParameter(plan: Plan): Plan {
+  return { ...plan, parameters: viewOf(plan.shape, []) as View, parameterShape: [1] };
+}
+
 /** The plan of an array as it is seen: perhaps with an axis split in two, each axis kept or reduced. */
 export function planOf(
   array: readonly number[],
@@ -109,14 +114,8 @@ export function planOf(
  * @throws RangeError for a shape that is not that of x with axes of length 1, or left out at the end
  */
 export function maskViewOf(norm: string, plan: Plan, mask: readonly number[]): View | undefined {
-  checkHasShape(norm, "mask", mask);
   const { shape, order } = plan;
-  if (mask.length > shape.length || mask.some((length, axis) => length !== 1 && length !== shape[axis])) {
-    throw new RangeError(
-      `${norm}: mask must have the shape of x, [${shape.join(", ")}], with axes of length 1 or left out at the end, ` +
-        `got [${mask.join(", ")}]; give length 1 to each axis that it does not tell apart`,
-    );
-  }
+  checkMaskShape(norm, shape, mask);
   const kept = [...mask.keys()].filter((axis) => mask[axis] !== 1);
   return order ? undefined : viewOf(shape, kept);
 }
@@ -140,14 +139,6 @@ export function statisticsGiven(norm: Norm, mean: unknown, variance: unknown): b
   return variance !== undefined;
 }
 
-/** Whether values of this shape can stand for those of the expected one: the same, but for lengths of 1, or flat. */
-export function fitsShape(shape: readonly number[], expected: readonly number[]): boolean {
-  if (sameShape(shape, expected)) return true;
-  const long = (lengths: readonly number[]) => lengths.filter((length) => length !== 1);
-  const flat = shape.length === 1 && shape[0] === sizeOf(expected);
-  return flat || long(shape).join() === long(expected).join();
-}
-
 /** An array's axes, or a RangeError that says what is wrong with them. */
 export function checkShape(norm: string, shape: readonly number[], leastRank: number, axes: string): void {
   checkHasShape(norm, "x", shape);
@@ -165,14 +156,6 @@ export function checkShape(norm: string, shape: readonly number[], leastRank: nu
       `${norm}: x is empty (shape [${shape.join(", ")}]), it has nothing to normalize; leave empty batches out`,
     );
   }
-}
-
-/** Plain values alone have no shape, and x needs one, as does what is added to it. */
-export function checkHasShape(norm: string, name: string, shape: unknown): void {
-  if (Array.isArray(shape)) return;
-  throw new TypeError(
-    `${norm}: ${name} must be an array with a shape, such as { shape: [2, 3], data }, got ${typeof shape} for its shape`,
-  );
 }
 
 export function checkEpsilon(norm: string, epsilon: number): void {

@@ -2,17 +2,19 @@
  * What every norm file gives: a function from options to a normalization, and a few words about it. Pure: it holds no
  * array, calls no kernel and knows no host.
  */
+import { checkMaskShape } from "../mask.js";
+import { checkHasShape, fitsShape, sameShape, sizeOf } from "../view.js";
 import { type Ops, spreadMask } from "./ops.js";
 
 /** Of an array that a normalization learns, or keeps between calls. */
 export interface Weight {
   readonly shape: readonly number[];
-  /** The value that it starts with: one for all, or one for each. */
-  readonly initial: number | ArrayLike<number>;
+  /** The value that it starts with: one for all, or one for each; a function where they take time to make. */
+  readonly initial: number | ArrayLike<number> | (() => ArrayLike<number>);
   /** False: state, such as running statistics, which a call may replace and no gradient reaches. */
   readonly trained: boolean;
   /** True for state that `resetState` leaves: it serves until a call replaces it, such as the last epoch's statistics. */
-  readonly stays?: boolean;
+  readonly outlastsReset?: boolean;
 }
 
 /** How a normalization is called, beside its inputs and weights. */
@@ -26,7 +28,7 @@ export interface ApplyOptions<T> {
   /** Something that is no error, but that the user should hear of: a layer without a framework throws it. */
   warn?(message: string): void;
   /** Takes state that the backward pass moves, when it does; absent where a host keeps none of it. */
-  keepLater?(state: Readonly<Record<string, T>>): void;
+  moveState?(state: Readonly<Record<string, T>>): void;
 }
 
 export interface ApplyResult<T> {
@@ -44,8 +46,11 @@ export interface Normalization {
   readonly name: string;
   /** What it learns and keeps, for inputs of these shapes. Throws RangeError where a shape does not fit. */
   weights(...shapes: (readonly number[])[]): Record<string, Weight>;
-  /** Whether the formula itself sees to a mask, or a residual. Where it does not, `run` does. */
-  readonly handles?: { readonly mask?: boolean; readonly residual?: boolean };
+  /**
+   * Whether the formula itself sees to a mask, or a residual. Where it does not, `run` does. A mask is that of x, or of the
+   * `last` input.
+   */
+  readonly handles?: { readonly mask?: boolean | "last"; readonly residual?: boolean };
   /** Shapes of y and of what it gives beside y, where y has not the shape of x or is not alone. */
   outputs?(...shapes: (readonly number[])[]): (readonly number[])[];
   /** The formula. `inputs` are x, and a condition or style where the norm file asks for one. */
@@ -68,12 +73,22 @@ export function run<T>(
   weights: Readonly<Record<string, T>>,
   options: ApplyOptions<T>,
 ): ApplyResult<T> {
-  const { handles = {} } = normalization;
+  const { handles = {}, name } = normalization;
   const { mask, residual } = options;
   const [first, ...others] = inputs;
+  const shape = ops.shape(first);
+  if (residual !== undefined && !sameShape(ops.shape(residual), shape)) {
+    throw new RangeError(
+      `${name}: residual must have the shape of x, [${shape.join(", ")}], got [${ops.shape(residual).join(", ")}]`,
+    );
+  }
+  if (mask !== undefined) {
+    const masked = handles.mask === "last" ? inputs[inputs.length - 1] : first;
+    checkMaskShape(name, ops.shape(masked), ops.shape(mask));
+  }
   const sum = residual === undefined || handles.residual ? undefined : ops.add(first, residual);
   let x = sum ?? first;
-  const counts = mask === undefined || handles.mask ? undefined : spreadMask(ops, mask, ops.shape(x));
+  const counts = mask === undefined || handles.mask ? undefined : spreadMask(ops, mask, shape);
   if (counts !== undefined) x = ops.where(counts, x, 0);
   const result = normalization.apply(
     ops,
@@ -86,6 +101,49 @@ export function run<T>(
     ...(counts !== undefined && { y: ops.where(counts, result.y, 0) }),
     ...(sum !== undefined && { sum }),
   };
+}
+
+/**
+ * The weights that a call needs, where what it is given fits them: what every host checks before it makes anything.
+ * @param given shapes of the weights that came with the call, by name
+ * @throws TypeError for what is no normalization, or an input without a shape; RangeError for a weight that it does not have, or
+ * of another shape
+ */
+export function weightsFor(
+  normalization: Normalization,
+  inputs: readonly { readonly shape: readonly number[] }[],
+  given: Readonly<Record<string, readonly number[]>>,
+): Record<string, Weight> {
+  checkNormalization(normalization);
+  const { name } = normalization;
+  for (const [i, input] of inputs.entries()) checkHasShape(name, i === 0 ? "x" : `input ${i}`, input?.shape);
+  const weights = normalization.weights(...inputs.map(({ shape }) => shape));
+  const unknown = Object.keys(given).filter((weight) => !(weight in weights));
+  if (unknown.length > 0) {
+    throw new RangeError(
+      `${name}: no weights are called ${unknown.join(", ")}; there are ${Object.keys(weights).join(", ") || "none"}`,
+    );
+  }
+  for (const [weight, got] of Object.entries(given)) {
+    const { shape } = weights[weight];
+    if (fitsShape(got, shape)) continue;
+    throw new RangeError(`${name}: ${weight} must have shape [${shape.join(", ")}], got [${got.join(", ")}]`);
+  }
+  return weights;
+}
+
+/** @throws TypeError for what is no normalization, such as a factory that was not called. */
+export function checkNormalization(normalization: Normalization): void {
+  if (typeof normalization?.weights === "function") return;
+  throw new TypeError(
+    `expected a normalization, such as layerNorm(), got ${typeof normalization}; call the function that makes it`,
+  );
+}
+
+/** What a weight starts with. */
+export function startOf({ shape, initial }: Weight): Float64Array {
+  if (typeof initial === "number") return new Float64Array(sizeOf(shape)).fill(initial);
+  return Float64Array.from(typeof initial === "function" ? initial() : initial);
 }
 
 /** A few words about a normalization, for lists and pages. */
@@ -131,9 +189,13 @@ export const trained = (shape: readonly number[], initial: Weight["initial"]): W
   initial,
   trained: true,
 });
-export const kept = (shape: readonly number[], initial: Weight["initial"], stays = false): Weight => ({
+export const kept = (
+  shape: readonly number[],
+  initial: Weight["initial"],
+  outlastsReset = false,
+): Weight => ({
   shape,
   initial,
   trained: false,
-  ...(stays && { stays }),
+  ...(outlastsReset && { outlastsReset }),
 });

@@ -113,7 +113,7 @@ export const onlineNorm = normalization(
           controlMean,
           controlProjection,
         }: Readonly<Record<string, T>>,
-        { training, mask, keepLater }: ApplyOptions<T>,
+        { training, mask, moveState }: ApplyOptions<T>,
       ) {
         const guarded = (y: T) => {
           if (guard === "clamp") return ops.max(ops.min(y, CLAMP), -CLAMP);
@@ -123,10 +123,10 @@ export const onlineNorm = normalization(
           const given = { gamma, beta, mean: runningMean, variance: runningVariance, mask };
           return { y: guarded(ops.normalize(evaluating, x, given).y) };
         }
-        if (control && !(ops.intercept && keepLater)) {
+        if (control && !(ops.intercept && moveState)) {
           throw new Error(
             "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give " +
-              "keepLater, or leave the control out with control: false",
+              "moveState, or leave the control out with control: false",
           );
         }
         const shape = ops.shape(x);
@@ -145,10 +145,10 @@ export const onlineNorm = normalization(
         );
         const given = { mean: means.before, variance: variances.before, mask };
         let xHat: T;
-        if (control && ops.intercept && keepLater) {
+        if (control && ops.intercept && moveState) {
           const held = ops.intercept(x, [controlMean], (dx, [u]) => {
             const { before, last } = examples.recurrence(u, alphaBackward, examples.mean(dx));
-            keepLater({ controlMean: last });
+            moveState({ controlMean: last });
             return examples.masked(ops.sub(dx, ops.mul(examples.spread(before), 1 - alphaBackward)));
           });
           const plain = ops.normalize(each, held, given).y;
@@ -157,7 +157,7 @@ export const onlineNorm = normalization(
             const part = ops.div(1 - alphaBackward, ops.max(ops.mul(power, 1 - alphaBackward), 1));
             const keeps = ops.sub(1, ops.mul(part, power));
             const { before, last } = examples.recurrence(v, keeps, examples.mean(ops.mul(g, out)));
-            keepLater({ controlProjection: last });
+            moveState({ controlProjection: last });
             return ops.sub(g, ops.mul(out, examples.spread(ops.mul(part, before))));
           });
         } else {

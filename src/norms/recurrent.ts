@@ -4,6 +4,7 @@
  * Axes: x is [batch, time, features], a mask [batch, time]. A masked step carries the state over as it was, its y is 0, and
  * nothing of it reaches a gradient. Inside, everything goes by time first, so that a step is a stretch of rows.
  */
+import { glorotUniform, onceOf, orthogonal } from "./initial.js";
 import { checkShape } from "./norm.js";
 import { type Normalization, trained, type Weight } from "./normalization.js";
 import { type Ops, spreadMask } from "./ops.js";
@@ -188,51 +189,18 @@ export function kernelsFor(units: number, gates: number, seed: number) {
     let kernels = made.get(features);
     if (!kernels) {
       kernels = {
-        kernel: trained([features, width], glorotUniform(features, width, seed)),
-        recurrentKernel: trained([units, width], orthogonal(units, width, seed)),
+        kernel: trained(
+          [features, width],
+          onceOf(() => glorotUniform(features, width, 2 * seed)),
+        ),
+        recurrentKernel: trained(
+          [units, width],
+          onceOf(() => orthogonal(units, width, 2 * seed + 1)),
+        ),
       };
       made.set(features, kernels);
     }
     return kernels;
-  };
-}
-
-function glorotUniform(rows: number, width: number, seed: number): Float32Array {
-  const next = uniform(2 * seed);
-  const limit = Math.sqrt(6 / (rows + width));
-  return Float32Array.from({ length: rows * width }, () => limit * (2 * next() - 1));
-}
-
-/** Normally distributed rows, each made orthogonal to those before it. Gram and Schmidt's way is exact enough for wide matrices. */
-function orthogonal(rows: number, width: number, seed: number): Float32Array {
-  const next = uniform(2 * seed + 1);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
-  const done: Float64Array[] = [];
-  for (let row = 0; row < rows; row++) {
-    const values = Float64Array.from({ length: width }, normal);
-    for (const other of done) {
-      let along = 0;
-      for (let i = 0; i < width; i++) along += values[i] * other[i];
-      for (let i = 0; i < width; i++) values[i] -= along * other[i];
-    }
-    const length = Math.hypot(...values);
-    done.push(values.map((value) => value / length));
-  }
-  const all = new Float32Array(rows * width);
-  done.forEach((values, row) => {
-    all.set(values, row * width);
-  });
-  return all;
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let bits = Math.imul(state ^ (state >>> 15), state | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
   };
 }
 

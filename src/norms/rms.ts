@@ -47,6 +47,9 @@ export const rmsNorm = normalization(
     if (!["float32", "float16", "bfloat16"].includes(type)) {
       throw new RangeError(`rmsNorm: type must be "float32", "float16" or "bfloat16", got "${type}"`);
     }
+    if (!Number.isFinite(offset)) {
+      throw new RangeError(`rmsNorm: offset must be a finite number, got ${offset}`);
+    }
     if (cast !== "before" && cast !== "after") {
       throw new RangeError(`rmsNorm: cast must be "before" or "after", got "${cast}"`);
     }
@@ -54,8 +57,9 @@ export const rmsNorm = normalization(
     const norm: Norm = { name: "rmsNorm", epsilon, centered: false, plan };
     const rounds = type !== "float32";
     return {
-      ...norm,
-      handles: { mask: !rounds, residual: true },
+      // a plan says that the operation alone will do
+      ...(offset === 0 && !rounds && norm),
+      handles: { mask: !rounds, residual: !rounds },
       weights(shape: readonly number[]) {
         const { parameterShape } = plan(shape);
         const { beta, gamma } = affineWeights(parameterShape, { center: false, ...options });
@@ -64,11 +68,11 @@ export const rmsNorm = normalization(
       apply(ops, [x], { gamma, beta }, { mask, residual }) {
         const factor = gamma !== undefined && offset !== 0 ? ops.add(gamma, offset) : gamma;
         if (!rounds) return ops.normalize(norm, x, { gamma: factor, beta, mask, residual });
-        const { y: xHat, sum } = ops.normalize(norm, x, { residual });
+        const { y: xHat } = ops.normalize(norm, x);
         const hat = cast === "before" ? ops.rounded(xHat, type) : xHat;
         const { parameters } = plan(ops.shape(x));
-        return { y: ops.rounded(affine(ops, hat, parameters, factor, beta), type), sum };
+        return { y: ops.rounded(affine(ops, hat, parameters, factor, beta), type) };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } as Norm & Omit<Normalization, "name">;
   },
 );

@@ -9,7 +9,7 @@
 
 import { reducedSize } from "../view.js";
 import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, keepingLast } from "./norm.js";
+import { checkEpsilon, keepingLast, oneParameter } from "./norm.js";
 import { type Normalization, normalization, trained } from "./normalization.js";
 
 /** Throws RangeError for an epsilon below 0, and for axes that the array does not have. */
@@ -23,15 +23,15 @@ export const scaleNorm = normalization(
   },
   ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
     checkEpsilon("scaleNorm", epsilon);
-    const plan = keepingLast((shape) => planFeatures("scaleNorm", shape, axis));
+    // one gamma for all
+    const plan = keepingLast((shape) => oneParameter(planFeatures("scaleNorm", shape, axis)));
     return {
       weights: (shape) => ({ gamma: trained([1], Math.sqrt(reducedSize(plan(shape).statistics))) }),
       apply(ops, [x], { gamma }) {
         const features = reducedSize(plan(ops.shape(x)).statistics);
         // the length from the mean square
         const norm = { name: "scaleNorm", epsilon: epsilon / features, centered: false, plan };
-        const { y } = ops.normalize(norm, x);
-        return { y: ops.mul(y, ops.div(gamma, Math.sqrt(features))) };
+        return { y: ops.normalize(norm, x, { gamma: ops.div(gamma, Math.sqrt(features)) }).y };
       },
     } satisfies Omit<Normalization, "name">;
   },

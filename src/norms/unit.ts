@@ -11,7 +11,7 @@
 
 import { reducedSize, resolveAxis } from "../view.js";
 import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, keepingLast } from "./norm.js";
+import { checkEpsilon, keepingLast, oneParameter } from "./norm.js";
 import { type Normalization, normalization } from "./normalization.js";
 import { type Ops, square } from "./ops.js";
 
@@ -37,7 +37,7 @@ export const unitNorm = normalization(
     if (!["root", "square", "length"].includes(guard)) {
       throw new RangeError(`unitNorm: guard must be "root", "square" or "length", got "${guard}"`);
     }
-    const plan = keepingLast((shape) => planFeatures("unitNorm", shape, axis));
+    const plan = keepingLast((shape) => oneParameter(planFeatures("unitNorm", shape, axis)));
     return {
       weights(shape) {
         plan(shape);
@@ -52,7 +52,7 @@ export const unitNorm = normalization(
         if (guard === "root") {
           const features = reducedSize(statistics);
           const norm = { name: "unitNorm", epsilon: epsilon / features, centered: false, plan };
-          return { y: ops.mul(ops.normalize(norm, x).y, 1 / Math.sqrt(features)) };
+          return { y: ops.normalize(norm, x, { gamma: ops.constant([1 / Math.sqrt(features)], [1]) }).y };
         }
         const least = guard === "square" ? epsilon : epsilon * epsilon;
         return { y: ops.div(x, ops.sqrt(ops.max(ops.sum(square(ops, x), axes), least))) };

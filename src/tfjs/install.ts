@@ -62,26 +62,21 @@ interface BuiltInBatch extends BuiltIn {
   readonly movingVariance: LayerVariable;
 }
 
-/** Their state is what ours is, so what they do when called can be ours too. The names keep those of users. */
+/** Their state is what ours is, so what they do when called can be ours too: the same results, masks as little heeded. The names keep those of users. */
 function useInBuiltInLayers(): void {
   const layer = prototypeOf(builtIn.layerNormalization({ name: "evenkeel_probe" }));
-  layer.call = function (this: BuiltIn, inputs, { mask }) {
+  layer.call = function (this: BuiltIn, inputs) {
     const { axis, epsilon, gamma, beta } = this;
-    return applyLayer(
-      layerNorm({ axis, epsilon }),
-      [inputs].flat(),
-      { gamma, beta },
-      { training: false, mask },
-    );
+    return applyLayer(layerNorm({ axis, epsilon }), [inputs].flat(), { gamma, beta }, { training: false });
   };
   const batch = prototypeOf(builtIn.batchNormalization({ name: "evenkeel_probe" }));
-  batch.call = function (this: BuiltInBatch, inputs, { training = false, mask }) {
+  batch.call = function (this: BuiltInBatch, inputs, { training = false }) {
     const { axis, epsilon, momentum, gamma, beta, movingMean, movingVariance } = this;
     return applyLayer(
       batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta }),
       [inputs].flat(),
       { gamma, beta, runningMean: movingMean, runningVariance: movingVariance },
-      { training, mask },
+      { training },
     );
   };
 }
@@ -90,7 +85,7 @@ interface Callable {
   call(
     this: unknown,
     inputs: tf.Tensor | tf.Tensor[],
-    options: { training?: boolean; mask?: tf.Tensor },
+    options: { training?: boolean },
   ): tf.Tensor | tf.Tensor[];
 }
 

@@ -15,7 +15,9 @@ import {
   type Factory,
   type Normalization,
   run,
+  startOf,
   type Weight,
+  weightsFor,
 } from "../norms/normalization.js";
 import { resolveAxis, sameShape } from "../view.js";
 import {
@@ -28,6 +30,7 @@ import {
   regularizer,
   saved,
 } from "./keras-objects.js";
+import { type GivenMask, maskOf } from "./masks.js";
 import { fusedKernels } from "./operation.js";
 import { tfOps } from "./ops.js";
 
@@ -143,7 +146,9 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     checkInputs(this.factory.about, shapes);
     this.specified = this.weightsFor(this.normalization, shapes);
     this.shapes = shapes;
-    for (const [name, { shape, initial, trained }] of Object.entries(this.specified)) {
+    this.checkWeightArgs();
+    for (const [name, weight] of Object.entries(this.specified)) {
+      const { shape, initial, trained } = weight;
       const { convention } = this;
       const made = this.makes[kerasName(name)] ?? {};
       const start =
@@ -157,9 +162,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
         trained,
         made.constraint,
       );
-      if (typeof initial !== "number" && !made.initializer) {
-        fill(variable, shape, initial);
-      }
+      if (typeof initial !== "number" && !made.initializer) fill(variable, weight);
       this.variables[name] = variable;
     }
     this.inputSpec = shapes.map((shape, i) => {
@@ -172,15 +175,22 @@ export abstract class NormalizationLayer extends builtIn.Layer {
 
   override call(
     inputs: tf.Tensor | tf.Tensor[],
-    { training = false, mask }: { training?: boolean; mask?: tf.Tensor | (tf.Tensor | null)[] | null } = {},
+    { training = false, mask }: { training?: boolean; mask?: GivenMask } = {},
   ): tf.Tensor | tf.Tensor[] {
     this.constrain();
     const tensors = [inputs].flat();
-    checkInputs(this.factory.about, tensors);
+    const { about } = this.factory;
+    checkInputs(about, tensors);
+    const which = this.normalization.handles?.mask === "last" ? "last" : "first";
     return applyLayer(this.normalization, tensors, this.variables, {
       training: training && !this.frozen,
-      mask: (Array.isArray(mask) ? mask[0] : mask) ?? undefined,
+      mask: maskOf(this, mask, tensors.length, which),
     });
+  }
+
+  /** As TensorFlow.js's recurrent layers say whether time is still there behind them. */
+  get returnSequences(): boolean {
+    return this.options.returnSequences !== false;
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
@@ -221,8 +231,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
 
   /** Starts what is kept between calls anew; the last statistics of an epoch, or cumulative ones, stay until others come. */
   resetState(): void {
-    for (const [name, { trained, stays, initial, shape }] of Object.entries(this.specified)) {
-      if (!trained && !stays) fill(this.variables[name], shape, initial);
+    for (const [name, weight] of Object.entries(this.specified)) {
+      if (!weight.trained && !weight.outlastsReset) fill(this.variables[name], weight);
     }
   }
 
@@ -312,6 +322,17 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     }
   }
 
+  /** @throws RangeError for an initializer, regularizer or constraint of a weight that there is not. */
+  private checkWeightArgs(): void {
+    const known = [...Object.keys(this.specified).map(kerasName), ...USUAL_WEIGHTS];
+    for (const weight of Object.keys(this.makes)) {
+      if (known.includes(weight)) continue;
+      throw new RangeError(
+        `${this.getClassName()}: no weight is called ${weight}; there are ${known.slice(0, -USUAL_WEIGHTS.length).join(", ") || "none"}`,
+      );
+    }
+  }
+
   /** TensorFlow.js constrains a weight when it is written, but not after a training step: so here, before each use. */
   private constrain(): void {
     for (const [name, variable] of Object.entries(this.variables)) {
@@ -329,6 +350,9 @@ function describe(weights: Readonly<Record<string, Weight>>): string {
   const each = Object.entries(weights).map(([name, { shape }]) => `${name} [${shape.join(", ")}]`);
   return each.sort().join(", ") || "none";
 }
+
+/** Saved layers mention these also where they have none, as with `center: false`. */
+const USUAL_WEIGHTS = ["gamma", "beta", "movingMean", "movingVariance"];
 
 /** What an unknown length may be: whatever follows from it differs between the two. */
 const STAND_INS = [2, 64];
@@ -358,7 +382,7 @@ function ownOptions(layer: string, { name }: About, options: Config): Config {
 }
 
 function checkInputs({ name, takes }: About, inputs: readonly unknown[]): void {
-  if (inputs.length === 1 || takes === "condition") return;
+  if (inputs.length === 1 || takes === "condition" || takes === "sequence") return;
   throw new TypeError(
     `${name}: a normalization layer takes one input, got ${inputs.length}; join them first, or give each a layer`,
   );
@@ -384,7 +408,7 @@ export function applyLayer(
       training,
       mask,
       residual,
-      keepLater: (moved) => keep(moved, variables),
+      moveState: (moved) => keep(moved, variables),
     });
     if (state) keep(state, variables);
     return more ? [y, ...more] : y;
@@ -398,25 +422,33 @@ export function apply(
   weights: Readonly<Record<string, tf.Tensor>> = {},
   { training = true, ...options }: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
 ): ApplyResult<tf.Tensor> {
-  const tensors = Array.isArray(inputs) ? (inputs as readonly tf.Tensor[]) : [inputs as tf.Tensor];
-  const all: Record<string, tf.Tensor> = { ...weights };
-  for (const [name, { shape, initial }] of Object.entries(
-    normalization.weights(...tensors.map((x) => x.shape)),
-  )) {
-    all[name] ??= filled(shape, initial);
-  }
-  return run(tfOps, normalization, tensors, all, { training, ...options, warn });
+  const tensors = (Array.isArray(inputs) ? inputs : [inputs]) as readonly tf.Tensor[];
+  const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
+  const specified = weightsFor(normalization, tensors, Object.fromEntries(shapes));
+  return tf.tidy(() => {
+    const all: Record<string, tf.Tensor> = { ...weights };
+    for (const [name, weight] of Object.entries(specified)) all[name] ??= filled(weight);
+    const { mask, residual, moveState } = options;
+    const result = run(tfOps, normalization, tensors, all, {
+      training,
+      mask: mask ?? undefined,
+      residual: residual ?? undefined,
+      moveState,
+      warn,
+    });
+    // TensorFlow.js keeps what a tidy gives, in arrays and objects too
+    return result as unknown as tf.TensorContainer;
+  }) as unknown as ApplyResult<tf.Tensor>;
 }
 
-function fill(variable: LayerVariable, shape: readonly number[], initial: Weight["initial"]): void {
+function fill(variable: LayerVariable, weight: Weight): void {
   tf.tidy(() => {
-    variable.write(filled(shape, initial));
+    variable.write(filled(weight));
   });
 }
 
-function filled(shape: readonly number[], initial: Weight["initial"]): tf.Tensor {
-  if (typeof initial === "number") return tf.fill([...shape], initial);
-  return tf.tensor(Float32Array.from(initial), [...shape]);
+function filled(weight: Weight): tf.Tensor {
+  return tf.tensor(Float32Array.from(startOf(weight)), [...weight.shape]);
 }
 
 /** Unchanged, all of it, where a batch is not finite. */

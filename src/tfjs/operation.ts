@@ -8,8 +8,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
-import { fitsShape, maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
-import { sameShape, sizeOf, type View } from "../view.js";
+import { maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
+import { fitsShape, sameShape, sizeOf, type View } from "../view.js";
 import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";

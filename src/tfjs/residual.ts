@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { applyLayer, layers, NormalizationLayer } from "./layers.js";
+import { type GivenMask, maskOf } from "./masks.js";
 import {
   type CallArgs,
   type Layer,
@@ -66,24 +67,24 @@ export class ResidualBlock extends LayerWrapper {
     return tf.tidy(() => {
       const [x] = [inputs].flat();
       const training = Boolean(kwargs.training);
+      const mask = maskOf(this, (kwargs as { mask?: GivenMask }).mask);
+      // what is inside has no place in the model's graph, by which it could know
+      const passed: CallArgs = { ...kwargs, mask };
       const branch = (input: tf.Tensor) => {
-        const [y] = [this.layer.call(input, kwargs)].flat();
+        const [y] = [this.layer.call(input, passed)].flat();
         return training && this.dropout > 0 ? tf.dropout(y, this.dropout) : y;
       };
       if (this.placement === "post") {
         // the sum is taken in the normalization's own pass over memory
         const { normalization } = this;
-        const mask = ([(kwargs as { mask?: tf.Tensor }).mask].flat()[0] ?? undefined) as
-          | tf.Tensor
-          | undefined;
         return applyLayer(normalization.normalization, [branch(x)], normalization.variables, {
           training: training && !normalization.frozen,
           mask,
           residual: x,
         }) as tf.Tensor;
       }
-      const inner = branch(this.normalization.call(x, kwargs) as tf.Tensor);
-      return tf.add(x, this.after ? (this.after.call(inner, kwargs) as tf.Tensor) : inner);
+      const inner = branch(this.normalization.call(x, passed) as tf.Tensor);
+      return tf.add(x, this.after ? (this.after.call(inner, passed) as tf.Tensor) : inner);
     });
   }
 

@@ -13,6 +13,7 @@ import {
   reversibleInstanceNorm,
 } from "../norms/reversible-instance.js";
 import { apply } from "./layers.js";
+import { type GivenMask, maskOf } from "./masks.js";
 import { type CallArgs, type Layer, type LayerArgs, LayerWrapper, type Shape } from "./wrapper.js";
 
 export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {}
@@ -58,14 +59,14 @@ export class Reversible extends LayerWrapper {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): tf.Tensor {
     return tf.tidy(() => {
       const [x] = [inputs].flat();
-      const { mask, ...others } = kwargs as { mask?: tf.Tensor | (tf.Tensor | null)[] | null };
-      const counts = [mask].flat()[0] ?? undefined;
+      const { mask, ...others } = kwargs as { mask?: GivenMask };
+      const counts = maskOf(this, mask);
       const weights = Object.fromEntries(
         Object.entries(this.variables).map(([name, variable]) => [name, variable.read()]),
       );
       const { y, more = [] } = apply(this.norm, x, weights, { mask: counts });
       // the layers of a model would each take a mask for theirs
-      const passed = "layers" in this.layer ? others : kwargs;
+      const passed = ("layers" in this.layer ? others : { ...others, mask: counts }) as CallArgs;
       const [z] = [this.layer.call(y, passed)].flat();
       const steps = z.rank === 2 ? tf.expandDims(z, 3 - this.features(x.shape)) : z;
       const forecast = apply(this.denorm, [steps, ...more], weights).y;

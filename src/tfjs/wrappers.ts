@@ -13,7 +13,7 @@ import {
   type LayersModel,
   type LayerVariable,
 } from "@tensorflow/tfjs-layers";
-import type { Normalization } from "../norms/normalization.js";
+import { type Normalization, startOf } from "../norms/normalization.js";
 import { spectralNorm } from "../norms/spectral.js";
 import { outputAxes, type WeightAxis, weightNorm } from "../norms/weight.js";
 import { weightStandardization as standardization } from "../norms/weight-standardization.js";
@@ -89,9 +89,8 @@ export abstract class WeightWrapper extends LayerWrapper {
       const { axis = outputsOf(layer, name.replace(/_\d+$/, "")) } = this.options as { axis?: WeightAxis };
       const normalization = this.normalizationOf(axis);
       const variables: Record<string, LayerVariable> = {};
-      for (const [own, { shape, initial, trained }] of Object.entries(
-        normalization.weights(kernel.shape as number[]),
-      )) {
+      for (const [own, weight] of Object.entries(normalization.weights(kernel.shape as number[]))) {
+        const { shape, trained } = weight;
         const label = `${all.length > 1 ? `${name}_` : ""}${VARIABLES[own] ?? own}`;
         const variable = this.addWeight(
           label,
@@ -102,9 +101,7 @@ export abstract class WeightWrapper extends LayerWrapper {
           trained,
         );
         tf.tidy(() => {
-          const values =
-            typeof initial === "number" ? new Float32Array(sizeOf(shape)).fill(initial) : initial;
-          variable.write(tf.tensor(Float32Array.from(values), [...shape]));
+          variable.write(tf.tensor(Float32Array.from(startOf(weight)), [...shape]));
         });
         variables[own] = variable;
       }
