@@ -1,5 +1,3 @@
-/** Recurrent layers beyond their formula: TensorFlow Addons' goldens, cells, lengths, initial kernels, Keras-like models. */
-import { readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
@@ -37,68 +35,6 @@ const random = (shape: readonly number[], seed: number) => ({
 
 const close = (name: string, actual: PlainArray, expected: ArrayLike<number>, tolerance = 1e-12) =>
   expectClose(name, actual.data, expected, () => tolerance * Math.max(1, largest(expected)));
-
-interface Golden {
-  shape: number[];
-  data: number[];
-}
-
-describe("TensorFlow Addons' LayerNormLSTMCell", () => {
-  const file = readFileSync(new URL("fixtures/goldens/addons.json", import.meta.url), "utf8");
-  const cases = (JSON.parse(file).cases as { of: string; name: string }[]).filter(
-    ({ of }) => of === "rnn.LayerNormLSTMCell",
-  );
-  const names: Record<string, string> = {
-    kernel: "kernel",
-    recurrent_kernel: "recurrentKernel",
-    bias: "bias",
-    "kernel_norm/gamma": "kernelGamma",
-    "kernel_norm/beta": "kernelBeta",
-    "recurrent_norm/gamma": "recurrentGamma",
-    "recurrent_norm/beta": "recurrentBeta",
-    "state_norm/gamma": "cellGamma",
-    "state_norm/beta": "cellBeta",
-  };
-
-  it("has goldens", () => expect(cases.length).toBe(2));
-
-  it.each(cases)("$name", (golden) => {
-    const {
-      arguments: options,
-      weights,
-      steps,
-    } = golden as unknown as {
-      arguments: { units: number; use_bias?: boolean; norm_epsilon?: number };
-      weights: Record<string, Golden>;
-      steps: {
-        inputs: Golden[];
-        outputs: Golden[];
-        upstream: Golden[];
-        gradients: { inputs: Golden[]; weights: Record<string, Golden> };
-      }[];
-    };
-    const norm = layerNormLSTM({
-      units: options.units,
-      epsilon: options.norm_epsilon ?? 1e-3,
-      useBias: options.use_bias ?? true,
-      carry: "normalized",
-    });
-    const float64 = ({ shape, data }: Golden) => ({ shape, data: Float64Array.from(data) });
-    const held = Object.fromEntries(
-      Object.entries(weights).map(([name, values]) => [names[name], float64(values)]),
-    );
-    for (const { inputs, outputs, upstream, gradients } of steps) {
-      const applied = apply(truth, norm, float64(inputs[0]) as PlainArray, held);
-      const given = applied.backward(float64(upstream[0]));
-      // goldens have nine digits
-      close("y", applied.y, outputs[0].data, 2e-8);
-      close("dx", given.dx, gradients.inputs[0].data, 2e-8);
-      for (const [name, { data }] of Object.entries(gradients.weights)) {
-        close(`gradient of ${name}`, given.weights[names[name]], data, 2e-8);
-      }
-    }
-  });
-});
 
 const pairs = [
   { layer: layerNormLSTM, cell: layerNormLSTMCell, states: 2, options: { carry: "normalized" } },

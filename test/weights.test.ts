@@ -1,4 +1,4 @@
-/** Normalizations of weights: what their papers say of them, what PyTorch and Keras compute, hard weights, and errors. */
+/** Normalizations of weights: what their papers say of them, hard weights, and errors. */
 import { describe, expect, it } from "vitest";
 import {
   apply,
@@ -11,23 +11,7 @@ import {
   weightStandardization,
 } from "../src/index.js";
 import { sizeOf } from "../src/view.js";
-import kerasGoldens from "./fixtures/goldens/keras.json" with { type: "json" };
-import pytorchGoldens from "./fixtures/goldens/pytorch.json" with { type: "json" };
 import { expectClose, largest, normal } from "./numerics.js";
-
-interface Golden {
-  name: string;
-  of: string;
-  arguments: Record<string, unknown>;
-  weights: Record<string, PlainArray>;
-  steps: {
-    training: boolean;
-    inputs: PlainArray[];
-    upstream?: PlainArray[];
-    gradients?: { weights: Record<string, PlainArray> };
-    after: Record<string, PlainArray>;
-  }[];
-}
 
 const truth = await open({ backend: "reference" });
 const wasm = await open({ backend: "wasm", threads: 1 });
@@ -38,93 +22,7 @@ const array = (shape: readonly number[], seed: number, mean = 0.2): PlainArray =
 });
 const close = (name: string, actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-9) =>
   expectClose(name, Float64Array.from(actual), expected, () => tolerance * Math.max(1, largest(expected)));
-const goldens = (file: unknown, of: RegExp) =>
-  (file as { cases: Golden[] }).cases.filter((one) => of.test(one.of));
-/** JSON has plain lists. */
-const floats = ({ shape, data }: PlainArray): PlainArray => ({ shape, data: Float64Array.from(data) });
 const flat = ({ data }: PlainArray) => Float64Array.from(data);
-
-/** dW [outputs, inputs] of a linear layer, from its x and dy. */
-function ofLinear(x: PlainArray, dy: PlainArray): PlainArray {
-  const [[rows, inputs], [, outputs]] = [x.shape, dy.shape];
-  const data = new Float64Array(outputs * inputs);
-  for (let row = 0; row < rows; row++) {
-    for (let o = 0; o < outputs; o++) {
-      for (let i = 0; i < inputs; i++)
-        data[o * inputs + i] += dy.data[row * outputs + o] * x.data[row * inputs + i];
-    }
-  }
-  return { shape: [outputs, inputs], data };
-}
-
-describe("as PyTorch has it", () => {
-  it.each(goldens(pytorchGoldens, /weight_norm$/))(
-    "$of of $name",
-    ({ arguments: options, weights, steps }) => {
-      const named = options.dim as number | null;
-      // there −1 is no axis, but none
-      const norm = weightNorm({ axis: named === -1 ? null : named });
-      const [v, g] = [/(_v|original1)$/, /(_g|original0)$/].map((end) =>
-        Object.keys(weights).find((name) => end.test(name)),
-      ) as [string, string];
-      for (const { after, inputs, upstream, gradients } of steps) {
-        const applied = apply(truth, norm, floats(weights[v]), { g: flat(weights[g]) });
-        close("weight", applied.y.data, after.weight.data, 1e-8);
-        if (!gradients || !upstream || inputs[0].shape.length !== 2) continue;
-        const back = applied.backward(ofLinear(inputs[0], upstream[0]));
-        close("gradient of v", back.dx.data, gradients.weights[v].data, 1e-8);
-        close("gradient of g", back.weights.g.data, gradients.weights[g].data, 1e-8);
-      }
-    },
-  );
-
-  it.each(goldens(pytorchGoldens, /spectral_norm$/))(
-    "$of of $name",
-    ({ of, name, arguments: options, weights, steps }) => {
-      const [w, left, right] = [/(_orig|original)$/, /_u$/, /_v$/].map((end) =>
-        Object.keys(weights).find((one) => end.test(one)),
-      ) as string[];
-      // outputs come second in a transposed convolution
-      const outputs = (options.dim as number | undefined) ?? (name.includes("Transpose") ? 1 : 0);
-      const others = weights[w].shape.map((_, axis) => axis).filter((axis) => axis !== outputs);
-      // the newer of the two finds u from v first: that is ours of the transposed matrix
-      const turned = of.includes("parametrizations");
-      const [u, v] = turned ? [right, left] : [left, right];
-      const axis = turned ? others : [outputs];
-      const { n_power_iterations: iterations = 1, eps: epsilon = 1e-12 } = options as Record<string, number>;
-      const norm = spectralNorm({ axis, iterations, epsilon });
-      let state = { u: flat(weights[u]), v: flat(weights[v]) };
-      for (const { training, after, inputs, upstream, gradients } of steps) {
-        const applied = apply(truth, norm, floats(weights[w]), state, { training });
-        close("weight", applied.y.data, after.weight.data, 1e-7);
-        if (training) {
-          state = { u: flat(applied.state.u), v: flat(applied.state.v) };
-          close("u", state.u, after[u].data, 1e-8);
-          close("v", state.v, after[v].data, 1e-8);
-        }
-        if (!gradients || !upstream || inputs[0].shape.length !== 2) continue;
-        const back = applied.backward(ofLinear(inputs[0], upstream[0]));
-        close("gradient of the weight", back.dx.data, gradients.weights[w].data, 1e-7);
-      }
-    },
-  );
-});
-
-it.each(goldens(kerasGoldens, /SpectralNormalization$/))(
-  "spectral normalization is as Keras has it, which writes over the kernel: $name",
-  ({ arguments: options, weights, steps }) => {
-    const norm = spectralNorm({ iterations: (options.power_iterations as number) ?? 1 });
-    let kernel = floats(weights.kernel);
-    let u = flat(weights.vector_u);
-    for (const { training, after } of steps) {
-      if (!training) continue;
-      const { y, state } = apply(truth, norm, kernel, { u });
-      close("kernel", y.data, after.kernel.data, 1e-7);
-      close("u", state.u.data, after.vector_u.data, 1e-7);
-      [kernel, u] = [floats(after.kernel), flat(after.vector_u)];
-    }
-  },
-);
 
 describe("weight normalization", () => {
   it.each([{ axis: -1 }, { axis: [0, 2] }, { axis: null }])(
