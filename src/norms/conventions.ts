@@ -92,7 +92,7 @@ export const conventions = {
   gluon: {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "biased" },
     layerNorm: { axis: -1, epsilon: 1e-5 },
-    groupNorm: { axis: 1, epsilon: 1e-5, groups: 1 },
+    groupNorm: { axis: 1, epsilon: 1e-5, groups: 1, parameters: "group" },
     instanceNorm: { axis: 1, epsilon: 1e-5, scale: false },
   },
   /**
@@ -102,7 +102,7 @@ export const conventions = {
   mxnet: {
     batchNorm: { axis: 1, epsilon: 1e-3, momentum: 0.9, runningVariance: "biased", scale: false },
     layerNorm: { axis: -1, epsilon: 1e-5 },
-    groupNorm: { axis: 1, epsilon: 1e-5, groups: 1 },
+    groupNorm: { axis: 1, epsilon: 1e-5, groups: 1, parameters: "group" },
     instanceNorm: { axis: 1, epsilon: 1e-3 },
   },
   /** Linen and NNX. The variance is E[x²] − E[x]² there (`use_fast_variance`), which loses digits where the mean is large. */

@@ -5,8 +5,8 @@ import {
   filterResponseNorm,
   groupNorm,
   instanceNorm,
-  layerNorm,
   layerNormLSTM,
+  layerNormRNN,
   rmsNorm,
   statisticsOf,
   thresholdedLinearUnit,
@@ -105,28 +105,11 @@ const lstm: Mapping = ({ arguments: { units, use_bias, norm_epsilon = 1e-3 } }) 
   },
 });
 
-/** h' = tanh(LN(x·W + h·U)), whose beta is the bias. */
-const simple: Mapping = (c) => {
-  const { units, layernorm_epsilon = 1e-5 } = c.arguments;
-  const [[batch, steps, features]] = c.steps[0].inputs.map(({ shape }) => shape);
-  const center = "bias" in (c.weights ?? {});
-  const normalize = part(layerNorm({ epsilon: layernorm_epsilon as number, center }), { beta: "bias" });
-  const formula = around(c, (ops, [x], weights, options) => {
-    const { kernel, recurrent_kernel } = weights;
-    let h = filled(ops, [batch, units as number], 0);
-    const all = Array.from({ length: steps }, (_, time) => {
-      const now = ops.reshape(ops.slice(x, 1, time, time + 1), [batch, features]);
-      const sums = ops.add(ops.matMul(now, kernel), ops.matMul(h, recurrent_kernel));
-      h = ops.tanh(normalize(ops, [sums], weights, options).y);
-      return ops.reshape(h, [batch, 1, units as number]);
-    });
-    return { y: ops.concat(all, 1) };
-  });
-  return {
-    ...formula,
-    single: ofTwo,
-  };
-};
+const simple: Mapping = ({ arguments: { units, layernorm_epsilon } }) => ({
+  norm: layerNormRNN({ units: units as number, epsilon: layernorm_epsilon as number | undefined }),
+  weights: { kernel: "kernel", recurrentKernel: "recurrent_kernel", gamma: "gamma", bias: "bias" },
+  single: ofTwo,
+});
 
 /** Scores of a query against a memory, v·tanh(keys + query + b), with a weight-normalized v. */
 const bahdanau =

@@ -14,7 +14,7 @@ import {
   withActivation,
 } from "../../src/index.js";
 import { kept } from "../../src/norms/normalization.js";
-import { around, filled, part } from "./around.js";
+import { around, part } from "./around.js";
 import { type Case, type Framework, given, type Mapped, type Mapping, read } from "./golden.js";
 
 const affine = { gamma: "gamma", beta: "beta" };
@@ -128,32 +128,11 @@ function withStatistics(
   });
 }
 
-/** A gamma and a beta per group: each channel of a group has its group's. */
 const group: Mapping = (c) => {
   const { num_groups = 1, output_mean_var } = c.arguments;
   const options = { ...optionsOf(conventions.gluon.groupNorm, c.arguments), groups: num_groups as number };
   const norm = groupNorm(options);
-  const [, channels] = c.steps[0].inputs[0].shape;
-  const spread: Normalization = {
-    name: norm.name,
-    weights(shape) {
-      const own = norm.weights(shape);
-      return Object.fromEntries(
-        Object.entries(own).map(([name, weight]) => [name, { ...weight, shape: [options.groups] }]),
-      );
-    },
-    apply(ops, inputs, weights, called) {
-      const ones = filled(ops, [options.groups, channels / options.groups], 1);
-      const own = Object.entries(weights).map(([name, values]) => {
-        const each = ops.mul(ones, ops.reshape(values, [options.groups, 1]));
-        return [name, ops.reshape(each, [channels])];
-      });
-      return norm.apply(ops, inputs, Object.fromEntries(own), called);
-    },
-  };
-  return output_mean_var
-    ? withStatistics(c, spread, norm, affine, options.epsilon)
-    : { norm: spread, weights: affine };
+  return output_mean_var ? withStatistics(c, norm, norm, affine, options.epsilon) : { norm, weights: affine };
 };
 
 const instance =
