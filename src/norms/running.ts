@@ -12,6 +12,7 @@
  * epoch takes a single one too). Counts are float32, which is exact up to 2²⁴: a cumulative average stops counting after
  * 16.8 million batches, and an epoch of more values per channel gives its batches their weights to 7 digits.
  */
+import { sameShape } from "../view.js";
 import { kept, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
 
@@ -82,9 +83,12 @@ export function track<T>(
   measured: Measured<T>,
   options: Required<RunningOptions>,
 ): Record<string, T> {
+  const shape = ops.shape(state.runningMean);
+  const shaped = (statistic: T) =>
+    sameShape(ops.shape(statistic), shape) ? statistic : ops.reshape(statistic, shape);
   const batch = {
-    mean: ops.reshape(ops.stop(measured.mean), ops.shape(state.runningMean)),
-    variance: ops.reshape(ops.stop(measured.variance), ops.shape(state.runningMean)),
+    mean: shaped(measured.mean),
+    variance: shaped(measured.variance),
     count: measured.count,
   };
   if (options.microBatches === 1) return moved(ops, state, batch, options);
@@ -158,7 +162,8 @@ export function unbiasedOf<T>(ops: Ops<T>, variance: T, count: Operand<T>): T {
 
 /** A moving average's next value, in which the new one has this share. */
 export function towards<T>(ops: Ops<T>, old: T, value: T, share: Operand<T>): T {
-  return ops.add(ops.mul(old, ops.sub(1, share)), ops.mul(value, share));
+  const rest = typeof share === "number" ? 1 - share : ops.sub(1, share);
+  return ops.add(ops.mul(old, rest), ops.mul(value, share));
 }
 
 /** The next state where so many values were measured, and the old one elsewhere. */
