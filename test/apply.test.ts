@@ -372,6 +372,68 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
     expect(zeros).toEqual([false, false, true, false, true, true]);
   });
 
+  it("a mask comes through sums of masked inputs, however many, and not to a layer that is shared", () => {
+    const tokens = tf.tensor2d([
+      [1, 2, 0],
+      [3, 0, 0],
+    ]);
+    const input = tfl.input({ shape: [3] });
+    const embedded = tfl.layers
+      .embedding({ inputDim: 5, outputDim: 4, maskZero: true, embeddingsInitializer: "glorotNormal" })
+      .apply(input) as tfl.SymbolicTensor;
+    let x = embedded;
+    for (let block = 0; block < 30; block++) {
+      const branch = tfl.layers.dense({ units: 4 }).apply(x) as tfl.SymbolicTensor;
+      x = tfl.layers.add().apply([x, branch]) as tfl.SymbolicTensor;
+    }
+    const y = layers.layerNormalization().apply(x) as tfl.SymbolicTensor;
+    const model = tfl.model({ inputs: input, outputs: y });
+    const data = (model.predict(tokens) as tf.Tensor).dataSync();
+    const zeros = Array.from({ length: 6 }, (_, step) =>
+      data.slice(4 * step, 4 * step + 4).every((v) => v === 0),
+    );
+    expect(zeros).toEqual([false, false, true, false, true, true]);
+
+    const [a, b] = [tfl.input({ shape: [3, 4] }), tfl.input({ shape: [3, 4] })];
+    const shared = layers.layerNormalization();
+    const masked = tfl.layers.masking({}).apply(a);
+    const both = [masked, b].map((one) => shared.apply(one as tfl.SymbolicTensor) as tfl.SymbolicTensor);
+    const two = tfl.model({ inputs: [a, b], outputs: both });
+    const [, other] = two.predict([tf.zeros([2, 3, 4]), tf.randomNormal([2, 3, 4])]) as tf.Tensor[];
+    expect([...other.dataSync()].every((value) => value !== 0)).toBe(true);
+  });
+
+  it("recurrent layers start apart, and say what they cannot do", () => {
+    const [a, b] = [1, 2].map(() => layers.layerNormLSTM({ units: 3 }));
+    for (const layer of [a, b]) layer.build([null, 5, 4]);
+    expect([...a.variables.kernel.read().dataSync()]).not.toEqual([...b.variables.kernel.read().dataSync()]);
+    expect(a.computeOutputShape([null, 5, 4])).toEqual([null, 3]);
+    expect(() =>
+      tfl.layers.bidirectional({ layer: layers.layerNormLSTM({ units: 3 }) as never, mergeMode: "concat" }),
+    ).toThrow("LayerNormLSTM: goBackwards must be left out");
+  });
+
+  it("a threshold for each channel takes few operations on the way back", () => {
+    const layer = layers.thresholdedLinearUnit();
+    const x = tf.randomNormal([4, 8, 8, 3]);
+    layer.apply(x);
+    const engine = tf.engine();
+    const { runKernel } = engine;
+    let count = 0;
+    engine.runKernel = function (this: typeof engine, ...call: Parameters<typeof runKernel>) {
+      count++;
+      return runKernel.apply(this, call);
+    } as typeof runKernel;
+    try {
+      tf.tidy(() => {
+        tf.variableGrads(() => tf.sum(layer.apply(x) as tf.Tensor));
+      });
+    } finally {
+      engine.runKernel = runKernel;
+    }
+    expect(count).toBeLessThan(60);
+  });
+
   it("the built-in layers give what TensorFlow.js gives behind a mask, and take none from null", () => {
     const x = tf.tensor(normal(12, 1), [2, 2, 3]);
     for (const layer of [tfl.layers.layerNormalization({}), tfl.layers.batchNormalization({})]) {

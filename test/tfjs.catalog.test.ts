@@ -13,10 +13,10 @@ const options: Record<string, object> = {
   groupNorm: { groups: 3 },
   ghostBatchNorm: { batchSize: 2 },
   normalizedAttention: { heads: 2 },
-  layerNormLSTM: { units: 3 },
-  layerNormGRU: { units: 3 },
-  layerNormRNN: { units: 3 },
-  recurrentBatchNorm: { units: 3 },
+  layerNormLSTM: { units: 3, returnSequences: true },
+  layerNormGRU: { units: 3, returnSequences: true },
+  layerNormRNN: { units: 3, returnSequences: true },
+  recurrentBatchNorm: { units: 3, returnSequences: true },
 };
 
 const names = Object.values(catalog)

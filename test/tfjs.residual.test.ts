@@ -2,7 +2,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { install, layers, type ResidualArgs, residual } from "../src/tfjs/index.js";
+import {
+  freezeStatistics,
+  install,
+  layers,
+  type ResidualArgs,
+  recalibrate,
+  residual,
+  statisticsGap,
+} from "../src/tfjs/index.js";
 import { expectClose, normal } from "./numerics.js";
 import { artifacts } from "./tfjs-artifacts.js";
 import { backends, use } from "./tfjs-backends.js";
@@ -68,6 +76,41 @@ describe.each(backends)("%s", (backend) => {
     const input = tf.zeros([50, 6]);
     expect(new Set(values(block.apply(input)))).toEqual(new Set([1]));
     expect(new Set(values(block.apply(input, { training: true })))).toEqual(new Set([0, 2]));
+  });
+
+  it("is frozen, constrained and measured as any layer", async () => {
+    const norm = () =>
+      layers.layerNormalization({ gammaConstraint: tfl.constraints.maxNorm({ maxValue: 0.1, axis: 0 }) });
+    for (const placement of ["pre", "post"] as const) {
+      const still = residual(tfl.layers.dense({ units: 6 }), { placement, trainable: false });
+      still.build([null, 6]);
+      expect(still.trainableWeights).toEqual([]);
+      const block = residual(tfl.layers.dense({ units: 6 }), { placement, normalization: norm() });
+      block.apply(x());
+      block.apply(x());
+      const gamma = values(block.weights.find(({ name }) => name.includes("gamma"))?.read());
+      expect(Math.hypot(...gamma)).toBeLessThan(0.1001);
+
+      const batch = layers.batchNormalization({ momentum: 0 });
+      const model = tfl.sequential({
+        layers: [
+          residual(tfl.layers.dense({ units: 6 }), { placement, normalization: batch, inputShape: [6] }),
+        ],
+      });
+      const input = x();
+      model.getLayer(undefined as never, 0).apply(input, { training: true });
+      const trained = values(batch.variables.runningMean.read()).slice();
+      await recalibrate(model, [input]);
+      expectClose("mean", values(batch.variables.runningMean.read()), trained, () => 1e-5);
+      expect(statisticsGap(model, input)[0].mean.max).toBeLessThan(1e-4);
+      expect(freezeStatistics(model)).toEqual([batch.name]);
+    }
+  });
+
+  it("goes around a model", () => {
+    const inner = tfl.sequential({ layers: [tfl.layers.dense({ units: 6, inputShape: [6] })] });
+    const model = tfl.sequential({ layers: [residual(inner, { inputShape: [6] })] });
+    expect((model.predict(x()) as tf.Tensor).shape).toEqual([4, 6]);
   });
 
   it("running statistics inside move in training, and stay where frozen", () => {

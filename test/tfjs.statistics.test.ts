@@ -666,3 +666,42 @@ describe.each(backends)("%s", (backend) => {
     );
   });
 });
+
+it("measures behind a mask as training does, also where the mask is lost on the way", async () => {
+  await use("cpu");
+  await install();
+  const x = tf.tidy(() => {
+    const all = tf.tensor(normal(4 * 5 * 6, 3, 0.5), [4, 5, 6]);
+    return tf.mul(all, tf.tensor([1, 1, 1, 0, 0], [1, 5, 1]));
+  });
+  for (const [between, norm] of [
+    [
+      tfl.layers.conv1d({ filters: 6, kernelSize: 2 }),
+      layers.batchNormalization({ momentum: 0, name: "norm" }),
+    ],
+    [tfl.layers.activation({ activation: "tanh" }), layers.batchNormalization({ momentum: 0, name: "norm" })],
+  ] as const) {
+    const model = tfl.sequential({
+      layers: [tfl.layers.masking({ inputShape: [5, 6] }), between, asLayer(norm)],
+    });
+    model.compile({ optimizer: tf.train.sgd(0), loss: "meanSquaredError" });
+    const y = model.predict(x) as tf.Tensor;
+    await model.trainOnBatch(x, y);
+    const { runningMean, runningVariance } = named(model, "norm").variables;
+    const trained = [runningMean, runningVariance].map((one) => values(one.read()));
+    await recalibrate(model, [x]);
+    close("mean", values(runningMean.read()), trained[0]);
+    close("variance", values(runningVariance.read()), trained[1]);
+    const [gap] = statisticsGap(model, x);
+    expect(gap.mean.max).toBeLessThan(1e-3);
+    expect(gap.variance.max).toBeLessThan(1.001);
+  }
+});
+
+it("says that targets are missing", async () => {
+  const model = tfl.sequential({ layers: [asLayer(layers.batchNormalization({ inputShape: [3] }))] });
+  model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+  await expect(selectStatistics(model, { xs: tf.ones([4, 3]) } as never)).rejects.toThrow(
+    new TypeError("selectStatistics: held-out data must be { xs, ys }, got xs alone; the loss needs targets"),
+  );
+});

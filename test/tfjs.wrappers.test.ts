@@ -4,6 +4,7 @@ import * as tfl from "@tensorflow/tfjs-layers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from "../src/index.js";
 import * as evenkeel from "../src/tfjs/index.js";
+import { install, residual, weightNormalization, withoutWeightNormalization } from "../src/tfjs/index.js";
 import addons from "./fixtures/goldens/addons.json" with { type: "json" };
 import { expectClose, largest, normal } from "./numerics.js";
 import { backends, use } from "./tfjs-backends.js";
@@ -515,3 +516,59 @@ interface Golden {
     gradients?: { weights: Golden["weights"] };
   }[];
 }
+
+describe("models of other wrappers", () => {
+  beforeAll(async () => {
+    await use("cpu");
+    await install();
+  });
+
+  const values = (model: tfl.LayersModel, x: tf.Tensor) => (model.predict(x) as tf.Tensor).dataSync();
+  const wrapped = (options = {}) =>
+    weightNormalization(tfl.layers.dense({ units: 6, kernelInitializer: "glorotNormal", ...options }));
+
+  it.each<[string, () => tfl.layers.Layer[], number[]]>([
+    ["beside a residual block", () => [wrapped(), residual(tfl.layers.dense({ units: 6 }))], [6]],
+    ["in a residual block", () => [residual(wrapped())], [6]],
+    [
+      "beside a bidirectional layer",
+      () => [
+        tfl.layers.timeDistributed({ layer: wrapped() }),
+        tfl.layers.bidirectional({
+          layer: tfl.layers.gru({ units: 2, recurrentInitializer: "glorotNormal" }) as never,
+          mergeMode: "concat",
+        }) as unknown as tfl.layers.Layer,
+      ],
+      [3, 6],
+    ],
+    [
+      "around a layer with a constraint",
+      () => [wrapped({ kernelConstraint: tfl.constraints.maxNorm({ maxValue: 0.1, axis: 0 }) })],
+      [6],
+    ],
+  ])("%s", (_, make, shape) => {
+    const input = tfl.input({ shape });
+    let y: tfl.SymbolicTensor = input;
+    for (const layer of make()) y = layer.apply(y) as tfl.SymbolicTensor;
+    const model = tfl.model({ inputs: input, outputs: y });
+    const x = tf.randomNormal([4, ...shape]);
+    expectClose(
+      "y",
+      values(withoutWeightNormalization(model), x) as Float32Array,
+      values(model, x) as Float32Array,
+      () => 1e-5,
+    );
+  });
+
+  it("a layer is in one wrapper, and a wrapper that was removed is not saved", () => {
+    const dense = tfl.layers.dense({ units: 6, name: "shared" });
+    weightNormalization(dense, { name: "first" }).build([null, 6]);
+    expect(() => weightNormalization(dense).build([null, 6])).toThrow(
+      "WeightNormalization: shared is in first already, whose name its weights are saved under; give each a layer of its own",
+    );
+    const wrapper = weightNormalization(tfl.layers.dense({ units: 6 }), { name: "once" });
+    wrapper.build([null, 6]);
+    wrapper.remove();
+    expect(() => wrapper.getConfig()).toThrow("WeightNormalization: once was removed, and cannot be saved");
+  });
+});

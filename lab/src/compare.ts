@@ -122,8 +122,7 @@ function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"] | 
   const fitting = (norms: readonly NormName[]) =>
     norms.filter((norm) => kind === undefined || fits(norm, kind));
   if (!names) return fitting(usualNorms);
-  if (names.includes("all")) return fitting(trained);
-  const chosen = [...new Set(names)];
+  const chosen = [...new Set(names)].filter((name) => name !== "all");
   for (const name of chosen) {
     if (trained.includes(name)) continue;
     const problem = normNames.includes(name)
@@ -131,6 +130,7 @@ function chooseNorms(names: string[] | undefined, kind: ModelSettings["kind"] | 
       : `"${name}" is not known; did you mean ${near(name, trained).join(", or ")}?`;
     throw new UsageError(wrapped(`--norms: ${problem} (evenkeel norms lists all)`));
   }
+  if (names.includes("all")) return fitting(trained);
   const unfit = chosen.find((norm) => !fitting(chosen).includes(norm));
   if (unfit) {
     throw new UsageError(

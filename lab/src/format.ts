@@ -61,7 +61,7 @@ export function wrap(text: string, width: number): string {
   const lines = [""];
   for (const word of text.split(" ")) {
     const line = lines[lines.length - 1];
-    if (line.length + word.length + 1 > width) lines.push(word);
+    if (line !== "" && line.length + word.length + 1 > width) lines.push(word);
     else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
   }
   return lines.join("\n");

@@ -120,7 +120,7 @@ const HEADS: readonly (readonly [Takes, string])[] = [
   ["positions", "For images and sequences, with positions"],
   ["condition", "With a second input, the condition"],
   ["weight", "For the weights of a layer"],
-  ["sequence", "Recurrent layers"],
+  ["sequence", "Layers of sequences"],
   ["forecast", "Around a forecasting model"],
 ];
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { catalog } from "evenkeel";
 import * as tfjs from "evenkeel/tfjs";
 import { afterAll, expect, test } from "vitest";
+import { wrap } from "../src/format.js";
 import {
   fits,
   kebab,
@@ -132,4 +133,9 @@ test.each<ModelKind>([...modelKinds])("--norms all trains every one that fits a 
     expect(epochs[0].trainLoss, norm).toBeLessThan(4);
     expect(Math.min(...probes[0].gradientNorm.map(Number)), norm).toBeGreaterThan(0);
   }
+});
+
+test("breaks a label before its second word, never before its first", () => {
+  expect(wrap("switchable", 9)).toBe("switchable");
+  expect(wrap("batch renorm", 9)).toBe("batch\nrenorm");
 });

@@ -57,7 +57,8 @@ export function apply(
   const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
   const specified = weightsFor(normalization, given, Object.fromEntries(shapes));
   const type = given[0].dtype;
-  const wide = (array: JaxArray) => (array.dtype === np.float16 ? array.astype(np.float32) : array);
+  const wide = (array: JaxArray) =>
+    array.dtype === np.float32 || array.dtype === np.float64 ? array : array.astype(np.float32);
   const arrays = given.map(wide);
   const added = residual ? wide(residual) : undefined;
   const all: Weights = { ...weights };

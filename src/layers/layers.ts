@@ -192,7 +192,8 @@ export class Layer {
       const given = state[name]?.length;
       if (given !== size) {
         throw new RangeError(
-          `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${given}`,
+          `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${given ?? "no list"}` +
+            (given === undefined ? "; in JSON, write Array.from(values)" : ""),
         );
       }
       if (!Array.prototype.every.call(state[name], (value) => typeof value === "number")) {

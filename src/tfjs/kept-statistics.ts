@@ -10,6 +10,7 @@ import { resolveAxis } from "../view.js";
 import { NormalizationLayer } from "./layers.js";
 import { normalize } from "./operation.js";
 import { tfOps } from "./ops.js";
+import { insideOf } from "./wrapper.js";
 
 export type Layer = builtIn.Layer;
 
@@ -22,9 +23,7 @@ export function layersOf(model: { layers: Layer[] }, wanted?: (layer: Layer) => 
   const found = new Set<Layer>();
   const add = (layer: Layer) => {
     found.add(layer);
-    const { layers, layer: wrapped } = layer as { layers?: Layer[]; layer?: Layer };
-    for (const inner of layers ?? []) add(inner);
-    if (wrapped) add(wrapped);
+    for (const inner of insideOf(layer)) add(inner);
   };
   for (const layer of model.layers) add(layer);
   return [...found].filter((layer) => wanted?.(layer) ?? true);

@@ -88,6 +88,10 @@ const conventions: { readonly [K in keyof Catalog]?: Convention } = {
     make: (options) => (options.groups === -1 ? catalog.instanceNorm : catalog.groupNorm)(options),
   },
   instanceNorm: { defaults: usual, initializers: AFFINE },
+  layerNormLSTM: { defaults: { returnSequences: false } },
+  layerNormGRU: { defaults: { returnSequences: false } },
+  layerNormRNN: { defaults: { returnSequences: false } },
+  recurrentBatchNorm: { defaults: { returnSequences: false } },
 };
 
 /** Keras's names for running statistics. */
@@ -134,6 +138,11 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   ) {
     super(args as LayerArgs);
     const { frozen = false, ...options } = { ...convention.defaults, ...optionsOf(args) };
+    if (factory.about.takes === "sequence") {
+      checkSequenceOptions(this.getClassName(), options);
+      // layers of equal shape do not start alike, as in Keras; the seed is saved
+      options.seed ??= Math.floor(Math.random() * 2 ** 31);
+    }
     this.frozen = frozen as boolean;
     this.options = options;
     this.normalization = this.made(options);
@@ -186,6 +195,22 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       training: training && !this.frozen,
       mask: maskOf(this, mask, tensors.length, which),
     });
+  }
+
+  /** As `call` on x + residual, in one pass over memory. */
+  callOnSum(
+    x: tf.Tensor,
+    residual: tf.Tensor,
+    kwargs: { training?: boolean; mask?: GivenMask } = {},
+  ): tf.Tensor {
+    // what stands in the place of `call` is to see the sum
+    if (Object.hasOwn(this, "call")) return this.call(tf.add(x, residual), kwargs) as tf.Tensor;
+    this.constrain();
+    return applyLayer(this.normalization, [x], this.variables, {
+      training: Boolean(kwargs.training) && !this.frozen,
+      mask: maskOf(this, kwargs.mask),
+      residual,
+    }) as tf.Tensor;
   }
 
   /** As TensorFlow.js's recurrent layers say whether time is still there behind them. */
@@ -379,6 +404,17 @@ function ownOptions(layer: string, { name }: About, options: Config): Config {
   if (!Array.isArray(axis) || name === "layerNorm" || name === "rmsNorm") return options;
   if (axis.length === 1) return { ...options, axis: axis[0] };
   throw new TypeError(`${layer}: axis must be a single one, that of the channels, got [${axis.join(", ")}]`);
+}
+
+/** @throws RangeError for what Keras's recurrent layers can be told, and these cannot do. */
+function checkSequenceOptions(layer: string, options: Config): void {
+  for (const name of ["goBackwards", "returnState", "stateful"]) {
+    if (!options[name]) continue;
+    throw new RangeError(
+      `${layer}: ${name} must be left out, this layer cannot do it (nor be in tf.layers.bidirectional or rnn); ` +
+        "without a framework there are cells, such as layerNormLSTMCell",
+    );
+  }
 }
 
 function checkInputs({ name, takes }: About, inputs: readonly unknown[]): void {

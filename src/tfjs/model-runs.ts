@@ -2,6 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { Layer } from "./kept-statistics.js";
+import { NormalizationLayer } from "./layers.js";
+import { maskOf } from "./masks.js";
 
 export type Tensors = tf.Tensor | tf.Tensor[] | { [name: string]: tf.Tensor };
 
@@ -41,7 +43,9 @@ export function predict(model: LayersModel, xs: Tensors, calls: ReadonlyMap<Laye
       else delete (layer as { call?: unknown }).call;
     });
     layer.call = (inputs, { mask, ...options }) => {
-      const one = (Array.isArray(mask) ? mask[0] : mask) ?? undefined;
+      // TensorFlow.js's own normalizations heed none
+      const one =
+        layer instanceof NormalizationLayer ? maskOf(layer, mask, [inputs].flat().length) : undefined;
       const own = (tensors: tf.Tensor[], chosen: CallOptions) =>
         original.call(layer, tensors, { ...options, ...chosen }) as tf.Tensor | tf.Tensor[];
       return tf.tidy(() => call([inputs].flat(), { mask: one, ...options }, own));
@@ -87,6 +91,11 @@ export async function* batchesOf(
     }
   } else if ("xs" in source) {
     const { batchSize = 32 } = source;
+    if (caller === "selectStatistics" && source.ys === undefined) {
+      throw new TypeError(
+        `${caller}: held-out data must be { xs, ys }, got xs alone; the loss needs targets`,
+      );
+    }
     if (!firstAlone) {
       yield { ...source, batchSize };
       return;

@@ -71,7 +71,9 @@ export const tfOps: Ops<tf.Tensor> = {
 function alike(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
   if (a.rank === 0 || b.rank === 0 || sameShape(a.shape, b.shape)) return [a, b];
   const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
-  return [tf.broadcastTo(a, shape), tf.broadcastTo(b, shape)];
+  // added to zeros: the gradient of broadcastTo takes a slice for each repetition
+  const whole = (one: tf.Tensor) => (sameShape(one.shape, shape) ? one : tf.add(one, tf.zeros(shape)));
+  return [whole(a), whole(b)];
 }
 
 function tensor(operand: Operand<tf.Tensor>): tf.Tensor {

@@ -4,7 +4,7 @@
  *     model.add(residual(tf.layers.dense({ units: 64, activation: "relu" }), { placement: "pre", dropout: 0.1 }));
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { applyLayer, layers, NormalizationLayer } from "./layers.js";
+import { layers, NormalizationLayer } from "./layers.js";
 import { type GivenMask, maskOf } from "./masks.js";
 import {
   type CallArgs,
@@ -52,10 +52,13 @@ export class ResidualBlock extends LayerWrapper {
     this.dropout = dropout;
     this.normalization = checked("normalization", normalization);
     if (placement === "sandwich") this.after = checked("after", after);
+    if (args.trainable === false) this.trainable = false;
     this.supportsMasking = true;
   }
 
   override build(inputShape: Shape | Shape[]): void {
+    // a model of layers knows its output only when it is built
+    this.buildPart(this.layer, inputShape, `${this.name}/layer`);
     const shape = this.computeOutputShape(inputShape);
     for (const [name, layer] of Object.entries(this.parts())) {
       this.buildPart(layer, shape, `${this.name}/${name}`);
@@ -74,15 +77,7 @@ export class ResidualBlock extends LayerWrapper {
         const [y] = [this.layer.call(input, passed)].flat();
         return training && this.dropout > 0 ? tf.dropout(y, this.dropout) : y;
       };
-      if (this.placement === "post") {
-        // the sum is taken in the normalization's own pass over memory
-        const { normalization } = this;
-        return applyLayer(normalization.normalization, [branch(x)], normalization.variables, {
-          training: training && !normalization.frozen,
-          mask,
-          residual: x,
-        }) as tf.Tensor;
-      }
+      if (this.placement === "post") return this.normalization.callOnSum(branch(x), x, passed);
       const inner = branch(this.normalization.call(x, passed) as tf.Tensor);
       return tf.add(x, this.after ? (this.after.call(inner, passed) as tf.Tensor) : inner);
     });
@@ -102,7 +97,7 @@ export class ResidualBlock extends LayerWrapper {
     return mask as Tensors;
   }
 
-  protected override parts(): Record<string, Layer> {
+  override parts(): Record<string, Layer> {
     const { normalization, after } = this;
     return { ...super.parts(), ...(normalization && { normalization }), ...(after && { after }) };
   }

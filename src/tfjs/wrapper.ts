@@ -34,13 +34,20 @@ export abstract class LayerWrapper extends builtIn.Layer {
   }
 
   /** All layers inside, by the names that a saved wrapper has for them. */
-  protected parts(): Record<string, Layer> {
+  parts(): Record<string, Layer> {
     // absent while the constructor of Layer runs
     return this.layer ? { layer: this.layer } : {};
   }
 
   /** Builds a layer inside, whose weights are then saved under the wrapper's name, as if they had been made in it. */
   protected buildPart(layer: Layer, inputShape: Shape | Shape[], scope = this.name): void {
+    const owner = owners.get(layer);
+    if (owner !== undefined && owner !== this) {
+      throw new Error(
+        `${this.getClassName()}: ${layer.name} is in ${owner.name} already, whose name its weights are saved under; give each a layer of its own`,
+      );
+    }
+    owners.set(layer, this);
     if (!layer.built) {
       layer.build(inputShape);
       layer.built = true;
@@ -110,6 +117,9 @@ export abstract class LayerWrapper extends builtIn.Layer {
   }
 }
 
+/** What has built a layer that is inside it. */
+const owners = new WeakMap<Layer, LayerWrapper>();
+
 interface SavedLayer extends Config {
   className: string;
   config: Config;
@@ -134,4 +144,19 @@ export function rescope(variables: readonly LayerVariable[], name: string): void
     const own = originalName.slice(originalName.indexOf("/") + 1);
     (variable as { originalName: string }).originalName = `${name}/${own}`;
   }
+}
+
+/** The layers that a model, a wrapper or a bidirectional layer is made of. */
+export function insideOf(layer: Layer): Layer[] {
+  if (layer instanceof LayerWrapper) return Object.values(layer.parts());
+  const {
+    layers,
+    forwardLayer,
+    backwardLayer,
+    layer: wrapped,
+  } = layer as Partial<Record<"layer" | "forwardLayer" | "backwardLayer", Layer>> & { layers?: Layer[] };
+  if (layers) return layers;
+  // what a bidirectional layer was made of is not what it runs
+  if (forwardLayer && backwardLayer) return [forwardLayer, backwardLayer];
+  return wrapped ? [wrapped] : [];
 }

@@ -21,6 +21,7 @@ import { sizeOf } from "../view.js";
 import { applyLayer } from "./layers.js";
 import {
   type CallArgs,
+  insideOf,
   type Layer,
   type LayerArgs,
   LayerWrapper,
@@ -66,11 +67,13 @@ interface Kernel {
 /** Names of variables as Keras has them. */
 const VARIABLES: Readonly<Record<string, string>> = { u: "vector_u", v: "vector_v" };
 const OPTIONS = ["axis", "epsilon", "kernels", "powerIterations", "scaled", "gain"];
+const KERNEL_CONSTRAINT = /^(?!bias).*Constraint$/;
 const KERNEL = /(^|_)kernel$|^embeddings$/;
 
 /** A layer whose kernels are normalized whenever it is called. */
 export abstract class WeightWrapper extends LayerWrapper {
   protected kernels: readonly Kernel[] = [];
+  private removed = false;
 
   /** The kernels of the layer hold what is trained, before it is normalized. */
   constructor(args: WeightWrapperArgs & { layer: Layer }) {
@@ -135,18 +138,21 @@ export abstract class WeightWrapper extends LayerWrapper {
     );
   }
 
-  /** The inner layer's weights as it would have them without the wrapper; for use in a tidy. */
-  plainWeights(): tf.Tensor[] {
-    return reading(
-      this.kernels.map(({ kernel }) => kernel),
-      this.normalized(false),
-      () => plainWeights(this.layer),
-    );
+  /** Runs a function in which the kernels read as they are normalized in evaluation. */
+  asNormalized(run: () => void): void {
+    tf.tidy(() => {
+      reading(
+        this.kernels.map(({ kernel }) => kernel),
+        this.normalized(false),
+        run,
+      );
+    });
   }
 
   /**
    * The inner layer, with its kernels as they are normalized in evaluation: it gives what this one gave. What the wrapper learned
-   * and kept is released; where it is still in a model, it only calls the inner layer from now on.
+   * and kept is released; where it is still in a model, it only calls the inner layer from now on, and is not saved any more: put
+   * the inner layer into a model of its own, or take `withoutWeightNormalization`.
    */
   remove(): Layer {
     const { layer } = this;
@@ -159,9 +165,20 @@ export abstract class WeightWrapper extends LayerWrapper {
     });
     for (const { variables } of this.kernels) for (const one of Object.values(variables)) one.dispose();
     this.kernels = [];
+    this.removed = true;
+    for (const holder of [layer, (layer as { cell?: object }).cell ?? {}] as Record<string, unknown>[]) {
+      for (const name of Object.keys(holder)) if (KERNEL_CONSTRAINT.test(name)) holder[name] = null;
+    }
     this.forgetOwnWeights();
     rescope(layer.weights, layer.name);
     return layer;
+  }
+
+  override getConfig(): Config {
+    if (!this.removed) return super.getConfig();
+    throw new Error(
+      `${this.getClassName()}: ${this.name} was removed, and cannot be saved; put the layer that remove() gave into a model of its own`,
+    );
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
@@ -355,7 +372,7 @@ export function initializeWeightNormalization(model: LayersModel, x: Tensors): s
 export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
   const cls = model.constructor as unknown as tf.serialization.SerializableConstructor<M>;
   const plain = cls.fromConfig(cls, plainConfig(model.getConfig() as Config) as Config);
-  copyPlain(model, plain);
+  tf.tidy(() => copyPlain(model, plain));
   return plain;
 }
 
@@ -371,7 +388,7 @@ function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization
     return {
       ...(config as Config),
       className: inner.className,
-      config: { ...inner.config, ...outer },
+      config: { ...unconstrained(inner.config), ...outer },
     };
   }
   return Object.fromEntries(
@@ -379,38 +396,38 @@ function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization
   ) as Config;
 }
 
-interface Nested {
-  readonly layers?: Layer[];
-  readonly layer?: Layer;
+/** Without constraints of kernels, which were for what is trained under a wrapper. */
+function unconstrained(config: Config): Config {
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !KERNEL_CONSTRAINT.test(name)));
 }
 
-function copyPlain(from: LayersModel, to: LayersModel): void {
-  for (const layer of from.layers) {
-    const plain = to.getLayer(layer.name);
-    if ((layer as Nested).layers) {
-      copyPlain(layer as LayersModel, plain as LayersModel);
-      continue;
-    }
-    tf.tidy(() => plain.setWeights(plainWeights(layer)));
+/** Gives a layer the weights of another one of the same structure, but for wrappers: what these make of theirs. */
+function copyPlain(from: Layer, to: Layer): void {
+  if (from instanceof WeightWrapper) {
+    from.asNormalized(() => copyPlain(from.layer, to));
+    return;
   }
-}
-
-/** A layer's weights as it would have them without wrappers, for use in a tidy. */
-function plainWeights(layer: Layer): tf.Tensor[] {
-  if (layer instanceof WeightWrapper) return layer.plainWeights();
-  const { layer: inner } = layer as Nested;
-  return inner ? plainWeights(inner) : layer.getWeights();
+  const [inside, insideTo] = [from, to].map(insideOf);
+  for (const [i, inner] of inside.entries()) copyPlain(inner, insideTo[i]);
+  const own = (layer: Layer, inner: Layer[]) => {
+    const others = new Set(inner.flatMap(({ weights }) => weights));
+    return layer.weights.filter((variable) => !others.has(variable));
+  };
+  const values = own(from, inside);
+  for (const [i, variable] of own(to, insideTo).entries()) {
+    // past constraints, which are for what is trained
+    (variable.read() as tf.Variable).assign(values[i].read());
+  }
 }
 
 /** Every wrapper in a model, in its order, in models and wrappers within it too. */
 function wrappersIn(layer: Layer): WeightWrapper[] {
-  const { layers = [], layer: inner } = layer as Nested;
-  const within = [...layers, ...(inner ? [inner] : [])].flatMap(wrappersIn);
+  const within = insideOf(layer).flatMap(wrappersIn);
   return layer instanceof WeightWrapper ? [layer, ...within] : within;
 }
 
 function innermost(layer: Layer): Layer {
-  const { layer: inner } = layer as Nested;
+  const { layer: inner } = layer as { layer?: Layer };
   return inner ? innermost(inner) : layer;
 }
 
