@@ -568,7 +568,8 @@ describe("models of other wrappers", () => {
     );
     const wrapper = weightNormalization(tfl.layers.dense({ units: 6 }), { name: "once" });
     wrapper.build([null, 6]);
-    wrapper.remove();
+    const inner = wrapper.remove();
     expect(() => wrapper.getConfig()).toThrow("WeightNormalization: once was removed, and cannot be saved");
+    expect(() => weightNormalization(inner).build([null, 6])).not.toThrow();
   });
 });

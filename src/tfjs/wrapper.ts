@@ -57,8 +57,9 @@ export abstract class LayerWrapper extends builtIn.Layer {
     if (!("layers" in layer)) rescope(layer.weights, scope);
   }
 
-  /** Leaves the wrapper without weights of its own. */
+  /** Leaves the wrapper without weights of its own, and what is inside free for another one. */
   protected forgetOwnWeights(): void {
+    owners.delete(this.layer);
     this._trainableWeights = [];
     super.nonTrainableWeights = [];
   }

@@ -161,6 +161,7 @@ export abstract class WeightWrapper extends LayerWrapper {
       for (const [i, { kernel }] of this.kernels.entries()) {
         // past its constraint, which is for the kernel before it is normalized
         (kernel.read() as tf.Variable).assign(values[i]);
+        (kernel as { constraint: unknown }).constraint = null;
       }
     });
     for (const { variables } of this.kernels) for (const one of Object.values(variables)) one.dispose();
