@@ -53,34 +53,3 @@ export function biasedVariance({ count, m2 }: Moments): number {
 export function unbiasedVariance({ count, m2 }: Moments): number {
   return count < 2 ? Number.NaN : m2 / (count - 1);
 }
-
-/**
- * Moves running statistics towards those of a batch: running = momentum·running + (1 − momentum)·batch, so that
- * `momentum` is the weight of the old value (Keras, MXNet, ONNX; PyTorch's is 1 minus this).
- *
- * A batch with a value that is not finite changes nothing, in no channel: the index of the first channel with
- * such a value is returned, else −1.
- *
- * @param runningMean float32 [channels], changed in place
- * @param runningVariance float32 [channels], changed in place
- * @param mean float32 [channels], of the batch
- * @param variance float32 [channels], biased, of the batch
- * @param correction what the batch's biased variance is multiplied by: 1, or count/(count − 1) for an unbiased one
- */
-export function updateRunning(
-  runningMean: Float32Array,
-  runningVariance: Float32Array,
-  mean: ArrayLike<number>,
-  variance: ArrayLike<number>,
-  momentum: number,
-  correction: number,
-): number {
-  for (let c = 0; c < mean.length; c++) {
-    if (!Number.isFinite(mean[c]) || !Number.isFinite(variance[c])) return c;
-  }
-  for (let c = 0; c < mean.length; c++) {
-    runningMean[c] = momentum * runningMean[c] + (1 - momentum) * mean[c];
-    runningVariance[c] = momentum * runningVariance[c] + (1 - momentum) * variance[c] * correction;
-  }
-  return -1;
-}

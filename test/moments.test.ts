@@ -6,7 +6,6 @@ import {
   momentsOf,
   noMoments,
   unbiasedVariance,
-  updateRunning,
 } from "../src/moments.js";
 import { normal } from "./numerics.js";
 
@@ -40,22 +39,4 @@ describe("moments", () => {
     expect(biasedVariance(noMoments)).toBeNaN();
     expect(unbiasedVariance(momentsOf([2]))).toBeNaN();
   });
-});
-
-describe("updateRunning", () => {
-  it("moves by the weight of the new value, and corrects the variance alone", () => {
-    const [mean, variance] = [Float32Array.of(1, 0), Float32Array.of(1, 2)];
-    expect(updateRunning(mean, variance, [3, 4], [5, 6], 0.5, 2)).toBe(-1);
-    expect([...mean, ...variance]).toEqual([2, 2, 5.5, 7]);
-  });
-
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])(
-    "changes no channel for a batch with %s, and says which",
-    (bad) => {
-      const [mean, variance] = [Float32Array.of(1, 1), Float32Array.of(1, 1)];
-      expect(updateRunning(mean, variance, [5, bad], [5, 5], 0.5, 1)).toBe(1);
-      expect(updateRunning(mean, variance, [5, 5], [bad, 5], 0.5, 1)).toBe(0);
-      expect([...mean, ...variance]).toEqual([1, 1, 1, 1]);
-    },
-  );
 });

@@ -80,4 +80,4 @@ export const catalog = {
 export type Catalog = typeof catalog;
 
 /** Those that are applied to the weight of a layer, not to what flows through it. */
-export type WeightNormName = "weightNorm" | "spectralNorm" | "weightStandardization";
+export type WeightNormName = "weightNorm" | "spectralNorm" | "weightStandardization" | "boundedNorm";
