@@ -15,11 +15,11 @@ import {
   type Values,
 } from "../src/index.js";
 import type { Kernels } from "../src/kernels/contract.js";
-import { Evenkeel } from "../src/layers/evenkeel.js";
 import { type Mask, maskOfLengths } from "../src/mask.js";
-import { sizeOf } from "../src/view.js";
-import { backends, handleFrom } from "./backends.js";
-import { expectClose, normal, random, tolerance } from "./numerics.js";
+import { Evenkeel } from "../src/native/evenkeel.js";
+import { sizeOf } from "../src/shape.js";
+import { backends, handleFrom } from "./support/backends.js";
+import { expectClose, normal, random, tolerance } from "./support/numerics.js";
 
 const GUARD = 32;
 const EXACT = Number.MIN_VALUE;

@@ -1,10 +1,10 @@
-/** The table of a page's frameworks: each one's options for the normalization, from src/norms/conventions.ts. */
+/** The table of a page's frameworks: each one's options for the normalization, from src/frameworks/conventions.ts. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { table } from "./overview.mjs";
 
 const BLOCK = /(<!-- generated:conventions -->\n)(?:.*?)(<!-- \/generated -->)/s;
-const file = new URL("../../dist/norms/conventions.js", import.meta.url);
+const file = new URL("../../dist/frameworks/conventions.js", import.meta.url);
 
 /** By framework, then by normalization; empty until it is written. */
 const conventions = existsSync(fileURLToPath(file)) ? ((await import(file)).conventions ?? {}) : {};

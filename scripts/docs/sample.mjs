@@ -1,6 +1,7 @@
 /** A small array for each normalization of the catalog, with the options that it needs there, and random weights. */
+
+import { startOf } from "../../dist/formula/normalization.js";
 import { apply } from "../../dist/index.js";
-import { startOf } from "../../dist/norms/normalization.js";
 
 /** Batch, positions, channels: the first of these that a normalization takes. */
 const X = [

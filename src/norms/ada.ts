@@ -6,9 +6,11 @@
  * The factor c·(1 − k·xHat) is constant to the gradient. Xu, Sun, Zhang, Zhao & Lin 2019, arXiv 1911.07013. Axes: those
  * named (the last by default) are reduced.
  */
-import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, keepingLast, type Norm } from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { planFeatures } from "../formula/features.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { keepingLast, type Norm } from "../formula/plan.js";
+import type { LayerNormOptions } from "./layer.js";
 
 export interface AdaNormOptions extends LayerNormOptions {
   /** Default 1. */

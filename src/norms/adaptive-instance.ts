@@ -6,11 +6,12 @@
  * Huang & Belongie 2017, arXiv 1703.06868. Axes: batch and channel are kept, positions are reduced, in x and in style.
  * Nothing is learned; the gradient goes through the statistics of both.
  */
-import type { ChannelOptions } from "./batch.js";
-import { channelOf, checkBatch, examplePlan } from "./condition.js";
-import { checkCount, checkEpsilon, type Norm } from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { axesBut, moments } from "./ops.js";
+import { type ChannelOptions, channelOf, examplePlan } from "../formula/channels.js";
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import { checkBatch } from "../formula/conditioning.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import type { Norm } from "../formula/plan.js";
+import { axesBut, moments } from "../formula/terms.js";
 
 const NAME = "adaptiveInstanceNorm";
 

@@ -7,11 +7,13 @@
  * Peebles & Xie 2022 (DiT), arXiv 2212.09748; scale and shift as in FiLM (Perez et al. 2018). Axes: the feature axis is
  * reduced; scale, shift and gate are per example and feature. The gate is adaLN-Zero's, for the branch that follows.
  */
-import { sizeOf } from "../view.js";
-import { channelOf, checkBatch, conditionFeatures, examplePlan } from "./condition.js";
-import { checkEpsilon, type Norm } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { axesBut } from "./ops.js";
+import { channelOf, examplePlan } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { checkBatch, conditionFeatures } from "../formula/conditioning.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Norm } from "../formula/plan.js";
+import { axesBut } from "../formula/terms.js";
+import { sizeOf } from "../shape.js";
 
 const NAME = "adaptiveLayerNorm";
 

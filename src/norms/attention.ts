@@ -11,11 +11,12 @@
  *
  * Axes: the features of a head are reduced; batch, position and head are kept.
  */
-import { glorotUniform, onceOf } from "./initial.js";
+import { checkEpsilon, checkShape } from "../formula/checks.js";
+import { glorotUniform, onceOf } from "../formula/initializers.js";
+import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { spreadMask } from "../formula/terms.js";
 import { layerNorm } from "./layer.js";
-import { checkEpsilon, checkShape } from "./norm.js";
-import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
-import { type Ops, spreadMask } from "./ops.js";
 import { rmsNorm } from "./rms.js";
 import { unitNorm } from "./unit.js";
 

@@ -16,30 +16,25 @@
  * evaluation each of the four comes from the mini-batch or from the population (sources.ts); m stays the one of training,
  * since gamma and beta were learned for its mixture. Under a mask m is that of each position: how many examples count there.
  */
-import { resolveAxis, sizeOf } from "../view.js";
+import { checkEpsilon, checkShape } from "../formula/checks.js";
 import {
-  type AffineOptions,
-  affineWeights,
-  checkEpsilon,
-  checkShape,
-  keepingLast,
-  type Norm,
-  planOf,
-} from "./norm.js";
+  checkSources,
+  type StatisticsSource,
+  type StatisticsSources,
+  standardizedByBoth,
+} from "../formula/evaluation-sources.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
 import {
   type ApplyOptions,
   type ApplyResult,
   kept,
   type Normalization,
   normalization,
-} from "./normalization.js";
-import { affine, axesBut, type Ops, spreadMask } from "./ops.js";
-import {
-  checkSources,
-  type StatisticsSource,
-  type StatisticsSources,
-  standardizedByBoth,
-} from "./sources.js";
+} from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { affine, axesBut, spreadMask } from "../formula/terms.js";
+import { resolveAxis, sizeOf } from "../shape.js";
 
 export interface BatchLayerNormOptions extends AffineOptions {
   /** The axis of the features: −1 (default) where they come last. */

@@ -10,11 +10,14 @@
  * Ioffe 2017, arXiv 1702.03275. Axes as batch.ts. It is the standard deviation that runs, epsilon in it; as with Keras's `renorm=True`.
  * rMax and dMax are kept weights: 1 and 0 make it batch normalization, with which training starts (`renormSchedule`).
  */
-import { type ChannelOptions, channelPlan, counted, single } from "./batch.js";
-import { type AffineOptions, affineWeights, checkEpsilon, type Norm } from "./norm.js";
-import { type ApplyOptions, kept, type Normalization, normalization } from "./normalization.js";
-import { affine, type Ops, spreadMask } from "./ops.js";
-import { checkRunning, towards, whereMeasured } from "./running.js";
+import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import type { Norm } from "../formula/plan.js";
+import { checkRunning, towards, whereMeasured } from "../formula/running.js";
+import { affine, spreadMask } from "../formula/terms.js";
 
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
   /** Added to the variance. Default 1e-3 (Keras). */

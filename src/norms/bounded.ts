@@ -6,10 +6,10 @@
  * Srebro, Rennie & Jaakkola 2005; Srivastava et al. 2014 (max-norm), JMLR 15. Axes: those kept tell vectors apart, the others
  * are reduced. Keras's MaxNorm, MinMaxNorm and UnitNorm, PyTorch's renorm and max_norm, the Poincaré ball of TensorFlow Addons.
  */
-import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape } from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { axesBut, square } from "./ops.js";
+import { checkEpsilon, checkShape } from "../formula/checks.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { axesBut, square } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface BoundedNormOptions {
   /** The axis, or axes, that tell vectors apart; none: all of x is one vector. Default −1, the outputs of a kernel. */

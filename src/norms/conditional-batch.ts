@@ -10,19 +10,20 @@
  * de Vries et al. 2017, arXiv 1707.00683; classes as in Dumoulin, Shlens & Kudlur 2017, arXiv 1610.07629 (for instance
  * normalization). Axes: the channel axis is kept, every other one is reduced; gamma and beta are per example and channel.
  */
-import { type ChannelOptions, channelPlan, counted, single } from "./batch.js";
 import {
+  type ChannelOptions,
   channelOf,
-  checkBatch,
-  conditionFeatures,
+  channelPlan,
+  counted,
   examplePlan,
-  modulation,
-  modulationWeights,
-} from "./condition.js";
-import { checkEpsilon, type Norm } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import type { Ops } from "./ops.js";
-import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
+  single,
+} from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import type { Norm } from "../formula/plan.js";
+import { checkRunning, type RunningOptions, runningWeights, track } from "../formula/running.js";
 
 const NAME = "conditionalBatchNorm";
 

@@ -8,10 +8,11 @@
  * Passalis, Tefas, Kanniainen, Gabbouj & Iosifidis 2019, arXiv 1902.07892. Axes: batch and feature are kept, time is reduced.
  * Both first kernels start as the identity, as in the authors' code: y is then the standardized series, gated.
  */
-import { checkEpsilon } from "./norm.js";
-import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
-import { along, mean, type Ops, spreadMask, square } from "./ops.js";
-import { seriesAxes } from "./reversible-instance.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { seriesAxes } from "../formula/series.js";
+import { along, mean, spreadMask, square } from "../formula/terms.js";
 
 const NAME = "deepAdaptiveInputNorm";
 const MODES = ["averageOnly", "adaptiveShift", "adaptiveScale", "full"] as const;

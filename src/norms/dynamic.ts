@@ -7,11 +7,12 @@
  *
  * alpha, shift and width are one learned number each. Axes: none is reduced; gamma and beta are per feature (`axis`).
  */
+import { planFeatures } from "../formula/features.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type About, type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { affine, square } from "../formula/terms.js";
 import { keptSize } from "../view.js";
-import { planFeatures } from "./layer.js";
-import { type AffineOptions, affineWeights } from "./norm.js";
-import { type About, type Normalization, normalization, trained } from "./normalization.js";
-import { affine, type Ops, square } from "./ops.js";
 
 export interface DynamicOptions extends AffineOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */

@@ -6,10 +6,11 @@
  * Perez, Strub, de Vries, Dumoulin & Courville 2018, arXiv 1709.07871. Axes: none is reduced; gamma(c) and beta(c) are per
  * example and channel.
  */
+import { channelOf } from "../formula/channels.js";
+import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { affine } from "../formula/terms.js";
 import { viewOf } from "../view.js";
-import { channelOf, checkBatch, conditionFeatures, modulation, modulationWeights } from "./condition.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { affine } from "./ops.js";
 
 const NAME = "featureWiseLinearModulation";
 

@@ -7,11 +7,14 @@
  * Singh & Krishnan 2019, arXiv 1911.09737. Axes: batch and channel are kept, positions are reduced; gamma, beta and tau are
  * per channel. No mean is taken out. Epsilon, inside the root, is 1e-6, or 1e-6 + |learnedEpsilon|.
  */
-import { resolveAxis } from "../view.js";
-import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { affine, along, axesBut, mean, type Ops, spreadMask, square } from "./ops.js";
-import { channelAxis } from "./position.js";
+import { channelAxis } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { affine, along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface FilterResponseNormOptions extends AffineOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */

@@ -8,12 +8,15 @@
  * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as batch.ts, but for the batch axis, which is
  * reduced within each ghost batch.
  */
-import { resolveAxis } from "../view.js";
-import { type BatchNormOptions, channelPlan, counted, single } from "./batch.js";
-import { affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
-import { type ApplyOptions, type Normalization, normalization } from "./normalization.js";
-import type { Ops } from "./ops.js";
-import { checkRunning, type Measured, runningWeights, track } from "./running.js";
+import { channelPlan, counted, single } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { affineWeights } from "../formula/fused-norm.js";
+import { type ApplyOptions, type Normalization, normalization } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { checkRunning, type Measured, runningWeights, track } from "../formula/running.js";
+import { resolveAxis } from "../shape.js";
+import type { BatchNormOptions } from "./batch.js";
 
 export interface GhostBatchNormOptions extends BatchNormOptions {
   /** Examples of a ghost batch: it must divide a batch that is larger. Default 128, as in the paper. */

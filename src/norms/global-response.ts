@@ -7,11 +7,11 @@
  * Woo et al. 2023 (ConvNeXt V2), arXiv 2301.00808. Axes: batch and channel are kept, positions are reduced; then channels are.
  * No mean or variance; epsilon is outside the root, on G's mean. gamma and beta are per channel and start at 0: y is x.
  */
-import { resolveAxis } from "../view.js";
-import { checkEpsilon } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { along, axesBut, mean, spreadMask, square } from "./ops.js";
-import { channelAxis } from "./position.js";
+import { channelAxis } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import { along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface GlobalResponseNormOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */

@@ -6,9 +6,11 @@
  * Wu & He 2018, arXiv 1803.08494. Axes: batch and group are kept; positions and the channels of a group are reduced.
  * One group is layer normalization over channels and positions; as many groups as channels is instance normalization.
  */
-import { resolveAxis } from "../view.js";
-import type { ChannelOptions } from "./batch.js";
-import { checkCount, checkEpsilon, checkShape, coreNorm, keepingLast, planOf } from "./norm.js";
+import type { ChannelOptions } from "../formula/channels.js";
+import { checkCount, checkEpsilon, checkShape } from "../formula/checks.js";
+import { coreNorm } from "../formula/fused-norm.js";
+import { keepingLast, planOf } from "../formula/plan.js";
+import { resolveAxis } from "../shape.js";
 
 export interface GroupNormOptions extends ChannelOptions {
   /** How many groups the channels are divided into. Default 32, as in the paper. */

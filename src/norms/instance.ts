@@ -8,21 +8,15 @@
  * With running statistics (PyTorch's `track_running_stats`) evaluation uses them: averages, over training batches, of the mean over
  * a batch's examples of each one's mean and unbiased variance. Training is the same with or without.
  */
-import { resolveAxis } from "../view.js";
-import { type ChannelOptions, channelPlan } from "./batch.js";
-import {
-  type AffineOptions,
-  affineWeights,
-  checkCount,
-  checkEpsilon,
-  checkShape,
-  keepingLast,
-  type Norm,
-  planOf,
-} from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { axesBut, type Operand, type Ops, spreadMask } from "./ops.js";
-import { checkRunning, type RunningOptions, runningWeights, track, unbiasedOf } from "./running.js";
+import { type ChannelOptions, channelPlan } from "../formula/channels.js";
+import { checkCount, checkEpsilon, checkShape } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import type { Operand, Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { checkRunning, type RunningOptions, runningWeights, track, unbiasedOf } from "../formula/running.js";
+import { axesBut, spreadMask } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface InstanceNormOptions
   extends ChannelOptions,

@@ -10,10 +10,9 @@
  * [batch, time, features]; LN runs over the 2·units sums of both gates together, and over the units of the candidate, of
  * one example at one step: variance biased, epsilon inside the root. Order z, r, g, as in Keras.
  */
-import { layerNorm } from "./layer.js";
-import { checkEpsilon } from "./norm.js";
-import { normalization, trained } from "./normalization.js";
-import type { Ops } from "./ops.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { normalization, trained } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
 import {
   type Cell,
   cellOf,
@@ -23,7 +22,8 @@ import {
   layerOf,
   type RecurrentOptions,
   type SequenceOptions,
-} from "./recurrent.js";
+} from "../formula/sequences.js";
+import { layerNorm } from "./layer.js";
 
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 

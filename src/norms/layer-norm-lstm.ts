@@ -8,9 +8,8 @@
  * 4·units sums of all gates together (the cell's over its units), of one example at one step: variance biased, epsilon inside
  * the root. Gates in Keras's order i, f, c, o.
  */
-import { layerNorm } from "./layer.js";
-import { checkEpsilon } from "./norm.js";
-import { normalization, trained } from "./normalization.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { normalization, trained } from "../formula/normalization.js";
 import {
   type Cell,
   cellOf,
@@ -21,7 +20,8 @@ import {
   lstmStep,
   type RecurrentOptions,
   type SequenceOptions,
-} from "./recurrent.js";
+} from "../formula/sequences.js";
+import { layerNorm } from "./layer.js";
 
 export interface LayerNormLSTMCellOptions extends RecurrentOptions {
   /** Whether the sums have the bias b, beside each LN's beta. Default true. */

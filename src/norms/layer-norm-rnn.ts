@@ -6,9 +6,8 @@
  * Ba, Kiros & Hinton 2016, arXiv 1607.06450, equation 4. Axes: x is [batch, time, features]; LN runs over the units of one
  * example at one step: variance biased, epsilon inside the root.
  */
-import { layerNorm } from "./layer.js";
-import { checkEpsilon } from "./norm.js";
-import { normalization, trained } from "./normalization.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { normalization, trained } from "../formula/normalization.js";
 import {
   type Cell,
   cellOf,
@@ -17,7 +16,8 @@ import {
   layerOf,
   type RecurrentOptions,
   type SequenceOptions,
-} from "./recurrent.js";
+} from "../formula/sequences.js";
+import { layerNorm } from "./layer.js";
 
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 

@@ -6,9 +6,9 @@
  *
  * Touvron et al. 2021 (CaiT), arXiv 2103.17239. Axes: none is reduced; gamma is per feature (`axis`).
  */
-import { planFeatures } from "./layer.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { affine } from "./ops.js";
+import { planFeatures } from "../formula/features.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import { affine } from "../formula/terms.js";
 
 export interface LayerScaleOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */

@@ -6,8 +6,10 @@
  * Ba, Kiros & Hinton 2016, arXiv 1607.06450. Axes: those named (the last by default) are reduced; gamma and beta
  * have their shape. RMS normalization (rms.ts) is the same without the mean.
  */
-import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, coreNorm, keepingLast, type Plan, planOf } from "./norm.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { planFeatures } from "../formula/features.js";
+import { coreNorm } from "../formula/fused-norm.js";
+import { keepingLast } from "../formula/plan.js";
 
 export interface LayerNormOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
@@ -30,19 +32,3 @@ export const layerNorm = coreNorm(
     return { epsilon, centered: true, plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)) };
   },
 );
-
-/** The plan of a norm over the features of each example. */
-export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {
-  checkShape(norm, shape, 1, "features");
-  const named = typeof axis === "number" ? [axis] : axis;
-  if (named.length === 0) {
-    throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);
-  }
-  const features = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (features.some((one, i) => one === features[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
-  }
-  const examples: number[] = [];
-  for (let one = 0; one < shape.length; one++) if (!features.includes(one)) examples.push(one);
-  return planOf(shape, shape, examples, features);
-}

@@ -8,10 +8,10 @@
  * epsilon. The paper and TensorFlow do not divide alpha by size (`alphaPer: "value"`); PyTorch, MXNet and ONNX do. A window
  * of even size has one more channel before than after, as in PyTorch.
  */
-import { resolveAxis } from "../view.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { square, windowSum } from "./ops.js";
-import { channelAxis } from "./position.js";
+import { channelAxis } from "../formula/channels.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { square, windowSum } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface LocalResponseNormOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */

@@ -15,11 +15,14 @@
  * Chiley et al. 2019, arXiv 1905.05894. Axes: the channel axis is kept; examples are taken one after the other, positions reduced.
  * Where mean(xHat²) is above 1/(1 − αb) the paper's v would swing without end; here its part is then limited to 1/mean(xHat²).
  */
-import { resolveAxis } from "../view.js";
-import { type ChannelOptions, channelPlan } from "./batch.js";
-import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
-import { type ApplyOptions, kept, type Normalization, normalization } from "./normalization.js";
-import { affine, axesBut, moments, type Operand, type Ops, spreadMask, square } from "./ops.js";
+import { type ChannelOptions, channelPlan } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
+import type { Operand, Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { affine, axesBut, moments, spreadMask, square } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
 
 export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
   /** Weight of the old running statistics at each example, αf. Default 0.999. */

@@ -11,10 +11,12 @@
  * Evaluation takes running statistics (running.ts) of the time step; a step that training has not seen, or beyond `maxLength`,
  * takes those of the last one before it that it has.
  */
-import { channelPlan } from "./batch.js";
-import { checkEpsilon, keepingLast, type Norm, planOf } from "./norm.js";
-import { kept, type Normalization, normalization, trained } from "./normalization.js";
-import type { NormalizeResult, Operand, Ops } from "./ops.js";
+import { channelPlan } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { kept, type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { NormalizeResult, Operand, Ops } from "../formula/ops.js";
+import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { checkRunning, type RunningOptions, track } from "../formula/running.js";
 import {
   byTime,
   checkSequence,
@@ -27,8 +29,7 @@ import {
   type SequenceOptions,
   type Sequences,
   unrolled,
-} from "./recurrent.js";
-import { checkRunning, type RunningOptions, track } from "./running.js";
+} from "../formula/sequences.js";
 
 export interface RecurrentBatchNormOptions extends SequenceOptions, Omit<RunningOptions, "microBatches"> {
   /** Time steps that running statistics are kept of; later ones use the last's. Default 100. */

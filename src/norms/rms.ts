@@ -6,10 +6,14 @@
  * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts. Language models differ in two ways: Gemma's gamma is a
  * distance from 1 (offset 1), and Llama rounds to the model's type before it multiplies by gamma, Gemma after.
  */
-import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { type AffineOptions, affineWeights, checkEpsilon, keepingLast, type Norm } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { affine, type NarrowType } from "./ops.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { planFeatures } from "../formula/features.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { NarrowType } from "../formula/ops.js";
+import { keepingLast, type Norm } from "../formula/plan.js";
+import { affine } from "../formula/terms.js";
+import type { LayerNormOptions } from "./layer.js";
 
 export interface RMSNormOptions extends LayerNormOptions, AffineOptions {
   /** What gamma is added to: 0 (default), or 1, where gamma starts at 0 (Gemma). */

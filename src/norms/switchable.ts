@@ -8,12 +8,14 @@
  * and channels, the batch's over positions and batch; gamma and beta per channel. In evaluation the batch's are running ones
  * (running.ts). The gradient goes through all of them.
  */
-import { type ChannelOptions, channelPlan, counted } from "./batch.js";
-import { channelOf } from "./condition.js";
-import { type AffineOptions, affineWeights, checkCount, checkEpsilon, type Norm, planOf } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-import { along, axesBut, mean, moments, type Ops, spreadMask, square } from "./ops.js";
-import { checkRunning, type RunningOptions, runningWeights, track } from "./running.js";
+import { type ChannelOptions, channelOf, channelPlan, counted } from "../formula/channels.js";
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { type Norm, planOf } from "../formula/plan.js";
+import { checkRunning, type RunningOptions, runningWeights, track } from "../formula/running.js";
+import { along, axesBut, mean, moments, spreadMask, square } from "../formula/terms.js";
 
 const NAME = "switchableNorm";
 

@@ -6,8 +6,8 @@
  *
  * Singh & Krishnan 2019, arXiv 1911.09737. Axes: none is reduced; tau and alpha are per feature or channel (`axis`).
  */
-import { planFeatures } from "./layer.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
+import { planFeatures } from "../formula/features.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
 
 export interface ThresholdedLinearUnitOptions {
   /** The axis, or axes, that have thresholds of their own. Default −1, the channels. */

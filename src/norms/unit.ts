@@ -8,12 +8,15 @@
  *
  * Axes: those named (the last by default) are reduced.
  */
-
-import { reducedSize, resolveAxis } from "../view.js";
-import { type LayerNormOptions, planFeatures } from "./layer.js";
-import { checkEpsilon, keepingLast, oneParameter } from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { type Ops, square } from "./ops.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { planFeatures } from "../formula/features.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { keepingLast, oneParameter } from "../formula/plan.js";
+import { square } from "../formula/terms.js";
+import { resolveAxis } from "../shape.js";
+import { reducedSize } from "../view.js";
+import type { LayerNormOptions } from "./layer.js";
 
 export interface UnitNormOptions extends LayerNormOptions {
   /** Of the length, p in (Σ |x|ᵖ)^(1/p): from 1 on, or Infinity, for the largest |x|. Default 2. */

@@ -7,10 +7,11 @@
  * Qiao, Wang, Liu, Shen & Yuille 2019, arXiv 1903.10520; scaled: Brock, De & Smith 2021, arXiv 2101.08692. Axes: that of the
  * outputs is kept, every other one is reduced; fanIn is the number of weights that an output has.
  */
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
+import type { Norm } from "../formula/plan.js";
+import { type WeightAxisOptions, weightPlan } from "../formula/weights.js";
 import { reducedSize } from "../view.js";
-import { checkCount, checkEpsilon, type Norm } from "./norm.js";
-import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
-import { type WeightAxisOptions, weightPlan } from "./weight.js";
 
 export interface WeightStandardizationOptions extends WeightAxisOptions {
   /** Default 1e-5. */

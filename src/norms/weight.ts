@@ -6,17 +6,12 @@
  * Salimans & Kingma 2016, arXiv 1602.07868, without an epsilon. Axes: that of the outputs is kept, every other one is reduced;
  * no mean is taken out. Epsilon stands inside the root, so that a v of 0 gives 0 and finite gradients.
  */
-import { reducedSize, resolveAxis, sizeOf } from "../view.js";
-import { checkEpsilon, checkShape, keepingLast, type Norm, type Plan, planOf } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-
-/** The axis, or axes, of a weight's outputs; null: none, the whole weight is one. */
-export type WeightAxis = number | readonly number[] | null;
-
-export interface WeightAxisOptions {
-  /** −1 (default) where outputs come last, as in Keras; 0 in PyTorch. */
-  axis?: WeightAxis;
-}
+import { checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Norm } from "../formula/plan.js";
+import { outputAxes, type WeightAxisOptions, weightPlan } from "../formula/weights.js";
+import { sizeOf } from "../shape.js";
+import { reducedSize } from "../view.js";
 
 export interface WeightNormOptions extends WeightAxisOptions {
   /** Default 1e-12. */
@@ -71,24 +66,4 @@ export function weightNormGain(
     sums[output] += v.data[i] ** 2;
   }
   return Float32Array.from(sums, (sum) => Math.sqrt(sum + epsilon));
-}
-
-/** The axes of a weight's outputs, in rising order. */
-export function outputAxes(norm: string, shape: readonly number[], axis: WeightAxis): number[] {
-  checkShape(norm, shape, 1, "inputs or outputs");
-  const named = axis === null ? [] : [axis].flat();
-  const axes = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (axes.some((one, i) => one === axes[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
-  }
-  return axes;
-}
-
-/** Statistics and parameters per output. */
-export function weightPlan(norm: string, axis: WeightAxis): Norm["plan"] {
-  return keepingLast((shape): Plan => {
-    const outputs = outputAxes(norm, shape, axis);
-    const plan = planOf(shape, shape, outputs, outputs);
-    return outputs.length > 0 ? plan : { ...plan, statisticsShape: [1], parameterShape: [1] };
-  });
 }

@@ -1,12 +1,13 @@
 /** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
+import { channelPlan } from "../formula/channels.js";
+import type { Normalization } from "../formula/normalization.js";
+import type { Norm } from "../formula/plan.js";
+import { axesBut, spreadMask } from "../formula/terms.js";
 import type { Moments } from "../moments.js";
-import { batchNorm, channelPlan } from "../norms/batch.js";
-import type { Norm } from "../norms/norm.js";
-import type { Normalization } from "../norms/normalization.js";
-import { axesBut, spreadMask } from "../norms/ops.js";
-import { resolveAxis } from "../view.js";
+import { batchNorm } from "../norms/batch.js";
+import { resolveAxis } from "../shape.js";
 import { NormalizationLayer } from "./layers.js";
 import { normalize } from "./operation.js";
 import { tfOps } from "./ops.js";

@@ -7,19 +7,18 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
-import { type Catalog, catalog, type WeightNormName } from "../norms/catalog.js";
 import {
   type About,
   type ApplyOptions,
   type ApplyResult,
   type Factory,
   type Normalization,
-  run,
   startOf,
   type Weight,
-  weightsFor,
-} from "../norms/normalization.js";
-import { resolveAxis, sameShape } from "../view.js";
+} from "../formula/normalization.js";
+import { run, weightsFor } from "../formula/run.js";
+import { type Catalog, catalog, type WeightNormName } from "../norms/catalog.js";
+import { resolveAxis, sameShape } from "../shape.js";
 import {
   type Constraint,
   constraint,

@@ -6,10 +6,12 @@
  * whose axes 1 and 3 are reduced.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { statisticsGiven } from "../formula/checks.js";
+import { maskViewOf, type Norm, type Plan, wholeView } from "../formula/plan.js";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
-import { maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
-import { fitsShape, sameShape, sizeOf, type View } from "../view.js";
+import { fitsShape, sameShape, sizeOf } from "../shape.js";
+import type { View } from "../view.js";
 import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";

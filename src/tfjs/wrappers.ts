@@ -13,11 +13,12 @@ import {
   type LayersModel,
   type LayerVariable,
 } from "@tensorflow/tfjs-layers";
-import { type Normalization, startOf } from "../norms/normalization.js";
+import { type Normalization, startOf } from "../formula/normalization.js";
+import { outputAxes, type WeightAxis } from "../formula/weights.js";
 import { spectralNorm } from "../norms/spectral.js";
-import { outputAxes, type WeightAxis, weightNorm } from "../norms/weight.js";
+import { weightNorm } from "../norms/weight.js";
 import { weightStandardization as standardization } from "../norms/weight-standardization.js";
-import { sizeOf } from "../view.js";
+import { sizeOf } from "../shape.js";
 import { applyLayer } from "./layers.js";
 import {
   type CallArgs,
