@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
 import { channelPlan } from "../formula/channels.js";
 import type { Normalization } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { axesBut, spreadMask } from "../formula/terms.js";
 import type { Moments } from "../moments.js";
 import { batchNorm } from "../norms/batch.js";
@@ -78,7 +78,7 @@ export interface Tracked {
   readonly variables: Readonly<Record<string, LayerVariable>>;
   read(): Record<string, tf.Tensor>;
   /** Over everything but the channels. */
-  readonly norm: Norm;
+  readonly norm: FusedNorm;
   readonly axis: number;
   readonly unbiased: boolean;
   readonly average?: unknown;
@@ -90,7 +90,7 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
   const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
   const axis = [named].flat()[0] as number;
-  const norm: Norm = {
+  const norm: FusedNorm = {
     name: layer.name,
     epsilon: epsilon as number,
     centered: true,

@@ -18,6 +18,7 @@ import { outputAxes, type WeightAxis } from "../formula/weights.js";
 import { spectralNorm } from "../norms/spectral.js";
 import { weightNorm } from "../norms/weight.js";
 import { weightStandardization as standardization } from "../norms/weight-standardization.js";
+import { accepted } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { applyLayer } from "./layers.js";
 import {
@@ -222,7 +223,7 @@ export class WeightNormalization extends WeightWrapper {
   private measures = false;
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return weightNorm({ ...this.options, axis });
+    return weightNorm({ ...accepted(this.options, weightNorm.defaults), axis });
   }
 
   protected override start(): void {
@@ -296,7 +297,7 @@ export class SpectralNormalization extends WeightWrapper {
   protected normalizationOf(axis: WeightAxis): Normalization {
     const { powerIterations: iterations, ...options } = this.options;
     return spectralNorm({
-      ...options,
+      ...accepted(options, spectralNorm.defaults),
       ...(iterations !== undefined && { iterations: iterations as number }),
       axis,
     });
@@ -308,7 +309,7 @@ export class WeightStandardization extends WeightWrapper {
   static readonly className: string = "WeightStandardization";
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return standardization({ ...this.options, axis });
+    return standardization({ ...accepted(this.options, standardization.defaults), axis });
   }
 }
 
