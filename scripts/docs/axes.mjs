@@ -200,7 +200,7 @@ export function axesSvg({ title, options }, found) {
     ...found.conditions.map((condition) => ({
       words: `also depends on a condition [${condition.shape.join(", ")}]: ${condition.text}`,
     })),
-    ...[...grouped].map(([how, those]) => ({ words: `${those.join(", ")}: ${how}` })),
+    ...[...grouped].map(([how, those]) => ({ words: `learned ${those.join(", ")}: ${how}` })),
     ...(others.length > 0 ? [{ words: `drawn with ${others.join(", ")}` }] : []),
   ];
   const longest = Math.max(...lines.map(({ words }) => words.length));
