@@ -10,7 +10,7 @@ const examples = examplesOf(readme, "js");
 /** What each example prints, in the README's order. */
 const printed = [
   /-1\.34.*-0\.44.*0\.44.*1\.34.*\n\[ 1, 4 \]\n$/s,
-  /fused: true.*Tensor/s,
+  /fused: true.*\[ 1, 6, 6, 16 \]\n$/s,
   /^2\.000 3\.000\n$/,
   /^\[ 2, 4 \] \[ 4 \]\n0\n$/,
   /^\[ 2, 4 \]\n$/,
