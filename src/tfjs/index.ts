@@ -1,8 +1,8 @@
 /** Public names of `evenkeel/tfjs`. Needs @tensorflow/tfjs-core and @tensorflow/tfjs-layers, or @tensorflow/tfjs. */
 export { type Installed, install } from "./install.js";
+export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
 export { apply, layers, type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers.js";
 export type { Batches, HeldOut } from "./model-runs.js";
-export { type Normalized, type NormalizeParameters, normalize } from "./operation.js";
 export { type ResidualArgs, ResidualBlock, residual } from "./residual.js";
 export { Reversible, type ReversibleArgs, reversible } from "./reversible.js";
 export {

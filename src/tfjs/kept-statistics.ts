@@ -4,12 +4,12 @@ import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
 import { channelPlan } from "../formula/channels.js";
 import type { Normalization } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
-import { axesBut, spreadMask } from "../formula/terms.js";
+import { axesBut, broadcastMask } from "../formula/terms.js";
 import type { Moments } from "../moments.js";
 import { batchNorm } from "../norms/batch.js";
 import { resolveAxis } from "../shape.js";
+import { normalize } from "./kernels/normalize.js";
 import { NormalizationLayer } from "./layers.js";
-import { normalize } from "./operation.js";
 import { tfOps } from "./ops.js";
 import { insideOf } from "./wrapper.js";
 
@@ -151,7 +151,7 @@ export function measured(
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const channels = resolveAxis(layer.name, axis, x.rank);
   if (!mask) return tf.tensor1d([x.size / x.shape[channels]]);
-  return tf.sum(spreadMask(tfOps, mask, x.shape), axesBut(x.rank, channels));
+  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesBut(x.rank, channels));
 }
 
 export function correction(count: number): number {

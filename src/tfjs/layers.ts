@@ -30,8 +30,8 @@ import {
   regularizer,
   saved,
 } from "./keras-objects.js";
+import { fusedKernels } from "./kernels/fused.js";
 import { type GivenMask, maskOf } from "./masks.js";
-import { fusedKernels } from "./operation.js";
 import { tfOps } from "./ops.js";
 
 type LayerArgs = NonNullable<ConstructorParameters<typeof builtIn.Layer>[0]>;
