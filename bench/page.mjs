@@ -1,7 +1,7 @@
 // @ts-check
 /** The page: one HTML file with everything in it, in the lab's style; it works from disk and asks nothing of the network. */
-import { count, duration, formatNumber } from "../lab/dist/format.js";
-import { escapeHtml, figure, wholePage } from "../lab/dist/report/html.js";
+import { count, duration, formatNumber } from "@evenkeel/report/format";
+import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
 import { evaluate, timesFaster } from "./bars.mjs";
 import { isPeer } from "./cases.mjs";
 import { amounts, key, lengths, logDomain, ratios } from "./plots.mjs";

@@ -1,7 +1,8 @@
 // @ts-check
 /** A run's results: what they hold, as tables for the terminal, and as the README's section. */
+
+import { count, formatNumber } from "@evenkeel/report/format";
 import Table from "cli-table3";
-import { count, formatNumber } from "../lab/dist/format.js";
 import { evaluate, timesFaster } from "./bars.mjs";
 
 /**

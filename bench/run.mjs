@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { duration, formatNumber } from "../lab/dist/format.js";
+import { duration, formatNumber } from "@evenkeel/report/format";
 import { cases, choose, contestants, nameOf } from "./cases.mjs";
 import { check, guarded, kindOf, record } from "./guard.mjs";
 import { machine, openMs, packageBytes } from "./machine.mjs";

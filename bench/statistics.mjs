@@ -1,6 +1,6 @@
 // @ts-check
 /** What a series of timings says: medians with their spread, and ratios with their noise. */
-import { quantile as quantileOfSorted } from "../lab/dist/results.js";
+import { quantile as quantileOfSorted } from "@evenkeel/report/statistics";
 
 /** @typedef {{ median: number, p20: number, p80: number }} Spread */
 
