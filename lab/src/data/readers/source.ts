@@ -1,7 +1,7 @@
 /** Where the bytes of a table come from: a file on disk, one that was dropped on a page, an answer of a server. */
 import { FailureError, UsageError } from "../../errors.js";
 
-/** Bytes that can be read in pieces. A Blob with a name is one. */
+/** Bytes that can be read in pieces, from `start` up to `end`. */
 export interface Source {
   /** As the user knows it; its ending says the format. */
   name: string;
