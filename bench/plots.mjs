@@ -1,5 +1,4 @@
-// @ts-check
-/** The figures of the page, each an SVG string in the manner of the lab's report: colours are CSS variables. */
+/** The figures of the page, each an SVG string whose colours are CSS variables. */
 
 import { draw } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
@@ -30,14 +29,14 @@ function logTicks(low, high) {
   return ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
 }
 
-/** A domain that holds all of them, with some room. @param {Dot[]} dots @param {number[]} marks @returns {[number, number]} */
+/** A domain that holds all values, with some room. @param {Dot[]} dots @param {number[]} marks @returns {[number, number]} */
 export function logDomain(dots, marks) {
   const values = [...marks, ...dots.flatMap(({ low, high }) => [low, high])];
   return [Math.min(...values) / 1.12, Math.max(...values) * 1.12];
 }
 
 /**
- * Ratios on a log axis, a line of the vertical axis each, against a line at 1 and a bar to be reached.
+ * Ratios on a log axis, one row per label, with a line at 1 and a dotted one at the target.
  * @param {{ title: string, labels: string[], dots: Dot[], domain: [number, number], left: number, bar?: number }} options
  * @returns {Figure}
  */
@@ -127,7 +126,7 @@ function dotFigure({ title, labels, dots, left, x, ticks, format, rules }) {
 }
 
 /**
- * Lengths, with their text at the end.
+ * Bars, each with its text at the end.
  * @param {{ title: string, bars: { label: string, value: number, text: string, colour: string }[], left: number }} options
  * @returns {Figure}
  */
@@ -163,7 +162,7 @@ export function lengths({ title, bars, left }) {
   return { svg, notes: [] };
 }
 
-/** A mark as the figures draw it, for the legend. @param {Series} series */
+/** A mark as in the figures, for the legend. @param {Series} series */
 export function key({ label, colour, hollow }) {
   const shape = hollow
     ? `<path d="M7 1.5 12.5 7 7 12.5 1.5 7Z" fill="var(--page)" stroke="var(--${colour})" stroke-width="2"/>`

@@ -1,5 +1,4 @@
-// @ts-check
-/** What a series of timings says: medians with their spread, and ratios with their noise. */
+/** Series of timings: medians with percentiles, and ratios with their noise. */
 import { quantile as quantileOfSorted } from "@evenkeel/report/statistics";
 
 /** @typedef {{ median: number, p20: number, p80: number }} Spread */
@@ -21,8 +20,8 @@ export const geometricMean = (values) =>
   Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
 /**
- * The ratio of two contestants that took turns, each taken within a turn, so that what slows both cancels; and its
- * noise: half the distance from p20 to p80, as a share of the median.
+ * The ratio of two contestants that took turns: the median of the ratios within each turn, so that whatever slows both
+ * cancels; and its noise, half the distance from p20 to p80 relative to the median.
  * @param {readonly number[]} times @param {readonly number[]} base in the same turns
  */
 export function ratioOf(times, base) {
