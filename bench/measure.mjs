@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bytesMoved, EPSILON, GROUPS, isPeer, nameOf, sizeOf, takesPart } from "./cases.mjs";
 import { expectedOf, inputsOf, TOLERANCE, worstError } from "./inputs.mjs";
 import { Player } from "./player.mjs";
-import { quantile, spread } from "./statistics.mjs";
+import { percentiles, quantile } from "./statistics.mjs";
 
 /**
  * @typedef {import("./cases.mjs").Case} Case
@@ -136,10 +136,10 @@ export class Field {
       if (player.id in results) continue;
       const copied = player.id === "memcpy" ? bytes / (2 * 4 * sizeOf(one.shape)) : 1;
       const ms = turns.map((time) => time * copied);
-      results[player.id] = { ...spread(ms), error: valid[player.id].error, turns: ms };
+      results[player.id] = { ...percentiles(ms), error: valid[player.id].error, turns: ms };
       const [key, size] = [`${one.norm} ${pass}`, sizeOf(one.shape)];
       if (size < (player.known[key]?.size ?? 0)) continue;
-      player.known[key] = { size, ms: spread(turns).median, name: nameOf(one) };
+      player.known[key] = { size, ms: percentiles(turns).median, name: nameOf(one) };
     }
   }
 }

@@ -28,7 +28,7 @@ export function build() {
     const binaries = pack(compile(entry), compile(entry, "--enable=relaxed-simd"));
     writeFileSync(
       target,
-      `// Generated from ${entry} by scripts/build.mjs; not kept in git.\n` +
+      `// Generated from ${entry} by scripts/build.mjs; not committed.\n` +
         `export const binaries = ${JSON.stringify(binaries, null, 2)};\n`,
     );
   }

@@ -1,5 +1,5 @@
 /** What the trials of several normalizations amount to. */
-import { spreadOf } from "@evenkeel/report/statistics";
+import { rangeOf } from "@evenkeel/report/statistics";
 import type { NormName } from "./norms.js";
 import type { Probe, Summary, Trial } from "./results.js";
 
@@ -33,10 +33,10 @@ export function summarize(norms: readonly NormName[], trials: readonly Trial[]):
       norm,
       trials: own.length,
       diverged: own.length - finished.length,
-      metric: spreadOf(finished.map(({ epochs }) => epochs.at(-1)?.metric ?? null)),
-      epochsToTarget: { ...spreadOf(reached), reached: reached.length },
-      stepMs: spreadOf(own.map(({ stepMs }) => stepMs)),
-      gradientRatio: spreadOf(own.map(({ probes }) => gradientRatio(probes))),
+      metric: rangeOf(finished.map(({ epochs }) => epochs.at(-1)?.metric ?? null)),
+      epochsToTarget: { ...rangeOf(reached), reached: reached.length },
+      stepMs: rangeOf(own.map(({ stepMs }) => stepMs)),
+      gradientRatio: rangeOf(own.map(({ probes }) => gradientRatio(probes))),
     };
   });
 }
@@ -47,5 +47,5 @@ function gradientRatio(probes: readonly Probe[]): number | null {
     const [first, last] = [gradientNorm[0], gradientNorm.at(-1)];
     return typeof first === "number" && typeof last === "number" && last > 0 ? first / last : null;
   });
-  return spreadOf(ratios).median;
+  return rangeOf(ratios).median;
 }

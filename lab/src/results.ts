@@ -2,7 +2,7 @@
  * What a comparison measures: the shape of `comparison.json`, from which the table and the report are made. Plain JSON
  * throughout; a number that is not finite is `null`.
  */
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import type { ModelSettings } from "./models/model.js";
 import type { ModelName } from "./models/registry.js";
 import type { NormName } from "./norms.js";
@@ -55,12 +55,12 @@ export interface Summary {
   trials: number;
   diverged: number;
   /** Metric on the held-out data after the last epoch. */
-  metric: Spread;
+  metric: Range;
   /** Over the trials that reached the target; `reached` says how many did. */
-  epochsToTarget: Spread & { reached: number };
-  stepMs: Spread;
+  epochsToTarget: Range & { reached: number };
+  stepMs: Range;
   /** Gradient norm of the first layer over that of the last one: median over each trial's probes. 1 = even; near 0 = vanishing. */
-  gradientRatio: Spread;
+  gradientRatio: Range;
 }
 
 export interface Comparison {

@@ -1,5 +1,5 @@
 /** What a comparison makes of its trials, by numbers worked out by hand. */
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import { describe, expect, test } from "vitest";
 import { summarize, targetOf, withTarget } from "../src/comparison.js";
 import type { NormName } from "../src/norms.js";
@@ -29,7 +29,7 @@ const probesOf = (...gradientNorms: (number | null)[][]) =>
     activationSpread: [],
   }));
 
-const nothing: Spread = { median: null, min: null, max: null };
+const nothing: Range = { median: null, min: null, max: null };
 
 describe("targetOf", () => {
   test("nine tenths of the way from guessing to the best of any epoch, not of the last", () => {

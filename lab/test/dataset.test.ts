@@ -48,7 +48,7 @@ test("classification: stratified, standardized by the training rows, the same on
     const values = inputs(dataset.train, feature);
     const mean = values.reduce((a, b) => a + b) / 80;
     expect(mean).toBeCloseTo(0, 6);
-    // What was missing became the mean, 0, and adds no spread.
+    // what was missing became the mean, 0, and adds no variance
     const there = feature === 0 ? values : values.filter((value) => value !== 0);
     expect(there.reduce((a, b) => a + b * b, 0) / there.length).toBeCloseTo(1, 5);
   }
@@ -57,7 +57,7 @@ test("classification: stratified, standardized by the training rows, the same on
   expect(inputs(dataset.train, 0)).not.toEqual([...inputs(dataset.train, 0)].sort((a, b) => a - b));
 });
 
-test("held-out rows are standardized by the training rows' mean and spread, never by their own", () => {
+test("held-out rows are standardized by the training rows' mean and standard deviation, never by their own", () => {
   const x = rows(50, (i) => (i * 37) % 50);
   const data = table({ constant: rows(50, () => 1), x, label: rows(50, (i) => i % 2) });
   const dataset = toDataset(data, { target: "label" }, "");
@@ -149,8 +149,8 @@ test("limit keeps the classes' proportions, and at least two rows of each", () =
   const { train, heldOut, classes } = toDataset(data, { limit: 100 }, "");
   expect(classes).toEqual(["most", "rare", "some"]);
   expect([train.count, heldOut.count]).toEqual([80, 20]);
-  const kept = classes.map((_, label) => countOf(train, label) + countOf(heldOut, label));
-  expect(kept).toEqual([69, 2, 29]);
+  const used = classes.map((_, label) => countOf(train, label) + countOf(heldOut, label));
+  expect(used).toEqual([69, 2, 29]);
   for (const label of [0, 1, 2]) expect(countOf(heldOut, label)).toBeGreaterThan(0);
   expect(toDataset(data, { limit: 5000 }, "").train.count).toBe(800);
 });
@@ -378,7 +378,7 @@ test("a held-out value that standardizing would overflow is named, not passed on
     ),
   );
   const named = results.filter((message) => message !== "none");
-  // In the 4 rows that are held out; in a training row the value widens the spread instead.
+  // In the 4 rows that are held out; in a training row the value widens the deviation instead.
   expect(named).toHaveLength(4);
   expect(named[0]).toMatch(
     /^UsageError: row \d+, column "x": 3e\+38 is too far from the training rows' values to be standardized; correct the value, or leave it empty where it is missing$/,

@@ -1,6 +1,6 @@
 /** Trials on threads, and what becomes of them when one fails. */
 import { describe, expect, test } from "vitest";
-// as built, because the worker beside it is started as it is
+// as built, because it starts the worker next to it
 import { openThreads } from "../dist/node/threads.js";
 import type { NormName } from "../src/norms.js";
 import type { TrialSpec } from "../src/trial.js";
@@ -53,7 +53,7 @@ describe("runTrials", () => {
     expect(trials[0]?.epochs[0]?.trainLoss).toBeGreaterThan(0);
   });
 
-  test("where one fails it says which and why, keeps what had finished, and starts no other", async () => {
+  test("a trial that fails is named with its reason; those that had finished are returned, and no other starts", async () => {
     const started: NormName[] = [];
     const { trials, failure } = await runTrials(
       [spec("none", 1), spec("batch", 3, -1), spec("layer", 1)],
@@ -69,7 +69,7 @@ describe("runTrials", () => {
     );
   });
 
-  test("where one fails, those that run beside it are ended, and the reason is its own", async () => {
+  test("when one fails, those running at the same time are ended, and the reason is its own", async () => {
     const endless = spec("none", 1);
     endless.training.epochs = 1_000_000;
     const { trials, failure } = await runTrials(

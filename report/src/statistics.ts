@@ -1,7 +1,7 @@
 /** What a handful of measurements say: median, range and quantiles. */
 
 /** Median and range; null where no value was a number. */
-export interface Spread {
+export interface Range {
   median: number | null;
   min: number | null;
   max: number | null;
@@ -11,7 +11,7 @@ export const isNumber = (value: number | null | undefined): value is number =>
   value !== null && value !== undefined && Number.isFinite(value);
 
 /** Median and range of the finite values. */
-export function spreadOf(values: readonly (number | null | undefined)[]): Spread {
+export function rangeOf(values: readonly (number | null | undefined)[]): Range {
   const sorted = values.filter(isNumber).sort((a, b) => a - b);
   if (sorted.length === 0) return { median: null, min: null, max: null };
   return { median: quantile(sorted, 0.5), min: sorted[0], max: sorted[sorted.length - 1] };

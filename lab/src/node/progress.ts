@@ -103,7 +103,7 @@ function liveDisplay(metric: Metric, total: number, threads: number, nameOf: Nam
     const elapsed = (now - start) / 1000;
     // the first trial says little about the others
     const left = done > 0.2 * threads ? `about ${timeLeft((elapsed / done) * (total - done))}` : "";
-    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C keeps what is finished"];
+    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C stops, with what is finished"];
     update(
       ["", ...lines, "", `  ${colors.dim(summary.filter((part) => part !== "").join("  ·  "))}`].join("\n"),
     );

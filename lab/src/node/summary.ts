@@ -1,7 +1,7 @@
 /** The table at the end of a comparison, for a terminal of 80 columns. */
 
 import { formatNumber, wrap } from "@evenkeel/report/format";
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import Table from "cli-table3";
 import { bestOf, type Column, findings, headline } from "../findings.js";
 import { labelOf } from "../norms.js";
@@ -59,7 +59,7 @@ export function summaryText(comparison: Comparison): string {
 }
 
 /** "96.1 % (95.3–96.9 %)": the median, and the range over the seeds. */
-function range({ median, min, max }: Spread, format: (value: number | null) => string): string {
+function range({ median, min, max }: Range, format: (value: number | null) => string): string {
   if (median === null || min === null || min === max) return format(median);
   // a dash before a minus sign would be hard to read
   const span =

@@ -3,7 +3,7 @@
 import { multiples, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber, tenToThe } from "@evenkeel/report/format";
-import { quantile, spreadOf } from "@evenkeel/report/statistics";
+import { quantile, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { labelOf, type NormName } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
@@ -81,7 +81,7 @@ export function gradientMaps(
     );
     const cells = steps.flatMap((step, column) =>
       Array.from({ length: depth }, (_, layer): Cell | null => {
-        const { median } = spreadOf(atStep.map((probes) => probes.get(step)?.gradientNorm[layer]));
+        const { median } = rangeOf(atStep.map((probes) => probes.get(step)?.gradientNorm[layer]));
         if (median === null) return null;
         return {
           x1: edges[column] ?? step,
@@ -102,7 +102,7 @@ export function gradientMaps(
   const xDomain: [number, number] = [edges[0] ?? 0, edges.at(-1) ?? 1];
 
   const panels = maps.map(({ norm, cells }): Panel => {
-    const worst = spreadOf(cells.map(({ exponent }) => 10 ** exponent));
+    const worst = rangeOf(cells.map(({ exponent }) => 10 ** exponent));
     const range =
       worst.min === null
         ? "no probe has a number"

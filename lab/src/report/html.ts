@@ -4,7 +4,7 @@
  */
 import { capitalize, count, duration, formatNumber, listed } from "@evenkeel/report/format";
 import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import { bestOf, type Column, findings, headline } from "../findings.js";
 import { models } from "../models/registry.js";
 import { labelOf, type NormName, nameOf } from "../norms.js";
@@ -93,7 +93,7 @@ function table(comparison: Comparison, looks: Looks): string {
 }
 
 /** "95.1 – 97.0 %", or nothing where the ends read the same. */
-function rangeText({ min, max }: Spread, format: (value: number | null) => string): string {
+function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
   const [low, high] = [format(min), format(max)];
   return low === high ? "" : `${low.replace("\u00a0%", "")} – ${high}`;
 }

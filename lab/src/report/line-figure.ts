@@ -3,7 +3,7 @@
 import { type Axis, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
-import { spreadOf } from "@evenkeel/report/statistics";
+import { rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { labelOf, type NormName } from "../norms.js";
 import { colourOf, looksOf } from "./series.js";
@@ -41,7 +41,7 @@ export interface LineFigure {
 /** Median and range of the values that several seeds gave at one x. */
 export function pointsOf(rows: { x: number; values: (number | null | undefined)[] }[]): Point[] {
   return rows.map(({ x, values }) => {
-    const { median, min, max } = spreadOf(values);
+    const { median, min, max } = rangeOf(values);
     return { x, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
   });
 }

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, test } from "vitest";
 import { headline } from "../../src/findings.js";
@@ -90,7 +90,7 @@ function numbersOf(json: string): unknown {
   };
 }
 
-test("six normalizations of a cnn: two files that agree with --json, and nothing beside them", async () => {
+test("six normalizations of a cnn: two files that agree with --json, and no others", async () => {
   const options = "--limit 120 --model cnn --depth 2 --width 4 --epochs 2 --seeds 2 --json --out six";
   const { code, stdout } = await compare(options);
   expect(code).toBe(0);
@@ -114,7 +114,7 @@ test("six normalizations of a cnn: two files that agree with --json, and nothing
   );
   for (const { epochs, probes, parameters, norm, stepMs } of comparison.trials) {
     expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
-    // six steps in all, each of them looked into
+    // six steps in all, each of them probed
     expect(probes.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(stepMs).toBeGreaterThan(0);
     for (const probe of probes) {
@@ -408,7 +408,7 @@ test("trials that diverge end in a table and a report that say so", async () => 
   );
   expect(code).toBe(0);
   const { trials, summaries }: Comparison = JSON.parse(read("diverged/comparison.json"));
-  const nothing: Spread = { median: null, min: null, max: null };
+  const nothing: Range = { median: null, min: null, max: null };
   expect(summaries[0]).toMatchObject({
     norm: "none",
     trials: 2,

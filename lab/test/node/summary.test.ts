@@ -1,19 +1,19 @@
 /** The table at the end of a comparison, whatever its numbers are. */
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import { describe, expect, test } from "vitest";
 import { summaryTable, summaryText } from "../../src/node/summary.js";
 import type { Comparison, Summary } from "../../src/results.js";
 import { syntheticComparison } from "../support/synthetic-comparison.js";
 
-const nothing: Spread = { median: null, min: null, max: null };
+const nothing: Range = { median: null, min: null, max: null };
 
 describe("the table", () => {
-  const spread = (median: number, min: number, max: number): Spread => ({ median, min, max });
+  const range = (median: number, min: number, max: number): Range => ({ median, min, max });
 
   /** Every cell as wide as it comes. */
   const awkward = (
     metric: Comparison["metric"],
-    values: Spread,
+    values: Range,
     more: Partial<Comparison> = {},
   ): Comparison => {
     const comparison = syntheticComparison({ metric });
@@ -24,9 +24,9 @@ describe("the table", () => {
         trials: 1000,
         diverged: 999,
         metric: values,
-        epochsToTarget: { ...spread(10_000.5, 1, 100_000), reached: 999 },
-        stepMs: spread(123_456, 1, 1e6),
-        gradientRatio: spread(1.23e-12, 1e-45, 1e12),
+        epochsToTarget: { ...range(10_000.5, 1, 100_000), reached: 999 },
+        stepMs: range(123_456, 1, 1e6),
+        gradientRatio: range(1.23e-12, 1e-45, 1e12),
       })),
       ...more,
     };
@@ -34,11 +34,11 @@ describe("the table", () => {
 
   const CASES: Record<string, Comparison> = {
     "as usual": syntheticComparison(),
-    "100 %": awkward("accuracy", spread(1, 1, 1)),
-    "a wide range of accuracy": awkward("accuracy", spread(0.999, 0.101, 1)),
-    "R² far below 0": awkward("R²", spread(-1.23e12, -4.56e34, -1.23e10)),
-    "R² near 0": awkward("R²", spread(-0.123, -9.999, 0.999)),
-    "a target of many digits": awkward("R²", spread(0.5, 0.1, 0.9), { targetMetric: 0.123456789012345 }),
+    "100 %": awkward("accuracy", range(1, 1, 1)),
+    "a wide range of accuracy": awkward("accuracy", range(0.999, 0.101, 1)),
+    "R² far below 0": awkward("R²", range(-1.23e12, -4.56e34, -1.23e10)),
+    "R² near 0": awkward("R²", range(-0.123, -9.999, 0.999)),
+    "a target of many digits": awkward("R²", range(0.5, 0.1, 0.9), { targetMetric: 0.123456789012345 }),
     "all diverged": syntheticComparison({ diverging: { none: 1, layer: 2, rms: 1 }, seeds: [1, 2, 3] }),
     stopped: syntheticComparison({ unfinished: ["group", "instance"] }),
     "a long name": syntheticComparison({
@@ -59,18 +59,18 @@ describe("the table", () => {
         norm: "none",
         trials: 3,
         diverged: 1,
-        metric: spread(0.1, 0.05, 0.2),
+        metric: range(0.1, 0.05, 0.2),
         epochsToTarget: { ...nothing, reached: 0 },
-        stepMs: spread(1.5, 1, 2),
-        gradientRatio: spread(1e-12, 1e-13, 1e-11),
+        stepMs: range(1.5, 1, 2),
+        gradientRatio: range(1e-12, 1e-13, 1e-11),
       },
       {
         norm: "rms",
         trials: 3,
         diverged: 0,
-        metric: spread(1, 1, 1),
-        epochsToTarget: { ...spread(2.5, 2, 3), reached: 2 },
-        stepMs: spread(20, 10, 30),
+        metric: range(1, 1, 1),
+        epochsToTarget: { ...range(2.5, 2, 3), reached: 2 },
+        stepMs: range(20, 10, 30),
         gradientRatio: nothing,
       },
     ];
@@ -93,7 +93,7 @@ describe("the table", () => {
   });
 
   test("what is too wide for its column goes on a second line", () => {
-    const [row] = awkward("R²", spread(-1.23e12, -4.56e34, -1.23e10)).summaries as [Summary];
+    const [row] = awkward("R²", range(-1.23e12, -4.56e34, -1.23e10)).summaries as [Summary];
     const table = summaryTable({ ...syntheticComparison({ metric: "R²" }), summaries: [row] });
     expect(table.split("\n").slice(4, -1)).toEqual([
       "│ none │           −1.23×10¹² │       10000.5 │ 123,000 │   1.23×10⁻¹² │",

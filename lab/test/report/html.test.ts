@@ -62,7 +62,7 @@ describe.each(Object.entries(CASES))("%s", (_, comparison) => {
   const markup = renderReport(comparison, serverDocument);
   const { document } = parseHTML(markup);
 
-  test("has no number that is none", () => {
+  test("shows no NaN, null or undefined", () => {
     expect(markup).not.toMatch(/NaN|undefined|Infinity|\bnull\b|\[object/);
   });
 

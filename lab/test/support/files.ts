@@ -18,7 +18,7 @@ export function write(name: string, content: string | Uint8Array): string {
   return pathOf(name);
 }
 
-/** "Class: message" of the error that `action` ends in, with the folder's own path taken out; "none" without one. */
+/** "Class: message" of the error that `action` ends in, without the path of the folder; "none" without one. */
 export async function errorOf(action: () => unknown): Promise<string> {
   try {
     await action();

@@ -2,7 +2,7 @@
  * A comparison made up from formulas, for the tests of the report: deterministic, of plausible shape. Without
  * normalization the gradient vanishes and the network stays at guessing; each normalization learns at its own pace.
  */
-import type { Spread } from "@evenkeel/report/statistics";
+import type { Range } from "@evenkeel/report/statistics";
 import type { NormName } from "../../src/norms.js";
 import type { Comparison, Epoch, Probe, Summary, Trial } from "../../src/results.js";
 
@@ -20,7 +20,7 @@ export interface Recipe {
   dataName?: string;
 }
 
-/** How each normalization behaves: pace of learning, final metric, gradient lost per layer, drift of the spread per layer. */
+/** How each normalization behaves: pace of learning, final metric, gradient lost per layer, drift of the deviation per layer. */
 const CHARACTER: Record<
   NormName,
   { pace: number; final: number; loss: number; drift: number; cost: number }
@@ -58,9 +58,9 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>): Tria
   const id = NAMES.includes(norm) ? NAMES.indexOf(norm) : recipe.norms.indexOf(norm) + NAMES.length;
   const { pace, final, loss, drift, cost } = characterOf(norm, id);
   const end = recipe.diverging[norm];
-  const kept = end === undefined ? recipe.epochs : Math.min(recipe.epochs, end - 1);
+  const finished = end === undefined ? recipe.epochs : Math.min(recipe.epochs, end - 1);
   const luck = noise(id, seed) - 0.5;
-  const epochs = Array.from({ length: kept }, (_, i): Epoch => {
+  const epochs = Array.from({ length: finished }, (_, i): Epoch => {
     const progress = 1 - Math.exp(-pace * (1 + 0.3 * luck) * (i + 1));
     const wobble = 0.012 * (noise(id, seed, i) - 0.5);
     const accuracy = Math.min(1, 0.1 + (final + 0.02 * luck - 0.1) * progress + wobble);
@@ -68,7 +68,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>): Tria
     const metric = recipe.metric === "accuracy" ? accuracy : (accuracy - 0.1) / 0.9;
     return { epoch: i + 1, trainLoss, heldOutLoss: trainLoss * 1.2 + 0.05, metric };
   });
-  const probes = Array.from({ length: kept + 1 }, (_, i): Probe => {
+  const probes = Array.from({ length: finished + 1 }, (_, i): Probe => {
     const progress = i / Math.max(1, recipe.epochs);
     const layers = Array.from({ length: recipe.depth }, (_, layer) => layer);
     const jitter = (layer: number, kind: number): number => 0.8 + 0.4 * noise(id, seed, i, layer, kind);
@@ -94,7 +94,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>): Tria
   };
 }
 
-function spread(values: (number | null | undefined)[]): Spread {
+function range(values: (number | null | undefined)[]): Range {
   const sorted = values.filter((value) => typeof value === "number").sort((a, b) => a - b);
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
   const median = low === undefined || high === undefined ? null : (low + high) / 2;
@@ -115,10 +115,10 @@ function summarize(norm: NormName, trials: Trial[]): Summary {
     norm,
     trials: trials.length,
     diverged: trials.length - finished.length,
-    metric: spread(finished.map(({ epochs }) => epochs.at(-1)?.metric)),
-    epochsToTarget: { ...spread(toTarget), reached: toTarget.filter((epoch) => epoch !== null).length },
-    stepMs: spread(trials.map(({ stepMs }) => stepMs)),
-    gradientRatio: spread(trials.map(ratio)),
+    metric: range(finished.map(({ epochs }) => epochs.at(-1)?.metric)),
+    epochsToTarget: { ...range(toTarget), reached: toTarget.filter((epoch) => epoch !== null).length },
+    stepMs: range(trials.map(({ stepMs }) => stepMs)),
+    gradientRatio: range(trials.map(ratio)),
   };
 }
 

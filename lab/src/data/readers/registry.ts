@@ -20,7 +20,7 @@ const FORMATS: Record<string, (source: Source, file: string) => Promise<Column[]
 
 /**
  * The reader for files of this name, whose ending says the format; one of `.gz` comes decompressed. Throws UsageError
- * for an ending that is none of those known. Reading, empty text, `NA`, `NaN`, `nan`, `null` and ARFF's `?` are missing
+ * for an ending that is none of those known. Empty text, `NA`, `NaN`, `nan`, `null` and ARFF's `?` are missing
  * values; the reader throws UsageError for what is no table (see `makeTable`) and FailureError for what cannot be
  * parsed; see each format.
  */
