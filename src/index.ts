@@ -1,8 +1,29 @@
 /** Public names of `evenkeel`. */
 
+export {
+  type ActivationName,
+  type ResidualOptions,
+  residualBlock,
+  withActivation,
+  withDropout,
+} from "./blocks.js";
+export type { ChannelOptions } from "./formula/channels.js";
+export type { StatisticsSource, StatisticsSources } from "./formula/evaluation-sources.js";
+export type { AffineOptions } from "./formula/fused-norm.js";
+export { statisticsOf } from "./formula/measured.js";
+export type { About, ApplyResult, Factory, Normalization, Weight } from "./formula/normalization.js";
+export type { NormalizeOperands, NormalizeResult, Operand, Ops } from "./formula/ops.js";
+export type { FusedNorm, Plan } from "./formula/plan.js";
+export type { RunningOptions } from "./formula/running.js";
+export type { RecurrentOptions, SequenceOptions } from "./formula/sequences.js";
+export type { WeightAxis, WeightAxisOptions } from "./formula/weights.js";
+export { conventions, convertRunningVariance, type Framework } from "./frameworks/conventions.js";
+export { type Folded, type FoldOptions, foldBatchNorm } from "./frameworks/folding.js";
 export type { Values } from "./kernels/contract.js";
-export { type Applied, type ApplyOptions, apply, type Gradients } from "./layers/apply.js";
-export { BackendArray, type PlainArray } from "./layers/array.js";
+export { type Mask, maskOfLengths } from "./mask.js";
+export { biasedVariance, type Moments, merge, momentsOf, noMoments, unbiasedVariance } from "./moments.js";
+export { type Applied, type ApplyOptions, apply, type Gradients } from "./native/apply.js";
+export { BackendArray, type PlainArray } from "./native/array.js";
 export {
   type BackendName,
   type BackwardResult,
@@ -14,39 +35,27 @@ export {
   open,
   type Parameters,
   type Saved,
-} from "./layers/evenkeel.js";
+} from "./native/evenkeel.js";
+export { type AddedAndNormalized, Layer, type StateDict } from "./native/layer.js";
 export {
-  type AddedAndNormalized,
   BatchNorm,
   type FeatureLayerOptions,
   GroupNorm,
   InstanceNorm,
-  Layer,
   LayerNorm,
   RMSNorm,
-  type StateDict,
-} from "./layers/layers.js";
-export { type Statistics, statistics } from "./layers/statistics.js";
-export { type Mask, maskOfLengths } from "./mask.js";
-export { biasedVariance, type Moments, merge, momentsOf, noMoments, unbiasedVariance } from "./moments.js";
+} from "./native/named-layers.js";
+export { type Statistics, statistics } from "./native/statistics.js";
 export { type AdaNormOptions, adaNorm } from "./norms/ada.js";
 export { adaptiveInstanceNorm } from "./norms/adaptive-instance.js";
 export { type AdaptiveLayerNormOptions, adaptiveLayerNorm } from "./norms/adaptive-layer.js";
 export { type AttentionOptions, normalizedAttention } from "./norms/attention.js";
-export { type BatchNormOptions, batchNorm, type ChannelOptions } from "./norms/batch.js";
+export { type BatchNormOptions, batchNorm } from "./norms/batch.js";
 export { type BatchLayerNormOptions, batchLayerNorm } from "./norms/batch-layer.js";
 export { type BatchRenormOptions, batchRenorm, renormSchedule } from "./norms/batch-renorm.js";
 export { type BoundedNormOptions, boundedNorm } from "./norms/bounded.js";
 export { type Catalog, catalog } from "./norms/catalog.js";
-export {
-  type ActivationName,
-  type ResidualOptions,
-  residualBlock,
-  withActivation,
-  withDropout,
-} from "./norms/combine.js";
 export { type ConditionalBatchNormOptions, conditionalBatchNorm } from "./norms/conditional-batch.js";
-export { conventions, convertRunningVariance, type Framework } from "./norms/conventions.js";
 export { type DeepAdaptiveInputNormOptions, deepAdaptiveInputNorm } from "./norms/deep-adaptive-input.js";
 export { type DivisiveNormOptions, divisiveNorm } from "./norms/divisive.js";
 export {
@@ -62,11 +71,10 @@ export {
   featureWiseLinearModulation,
 } from "./norms/feature-wise-linear-modulation.js";
 export { type FilterResponseNormOptions, filterResponseNorm } from "./norms/filter-response.js";
-export { type Folded, type FoldOptions, foldBatchNorm } from "./norms/fold.js";
 export { type GhostBatchNormOptions, ghostBatchNorm } from "./norms/ghost-batch.js";
 export { type GlobalResponseNormOptions, globalResponseNorm } from "./norms/global-response.js";
 export { type GroupNormOptions, groupNorm, legalGroups, nearestGroups } from "./norms/group.js";
-export { type GroupStatisticsOptions, groupStatistics, statisticsOf } from "./norms/group-statistics.js";
+export { type GroupStatisticsOptions, groupStatistics } from "./norms/group-statistics.js";
 export { type InstanceNormOptions, instanceNorm } from "./norms/instance.js";
 export { type LayerNormOptions, layerNorm } from "./norms/layer.js";
 export { layerNormGRU, layerNormGRUCell } from "./norms/layer-norm-gru.js";
@@ -79,17 +87,13 @@ export {
 export { layerNormRNN, layerNormRNNCell } from "./norms/layer-norm-rnn.js";
 export { type LayerScaleOptions, layerScale } from "./norms/layer-scale.js";
 export { type LocalResponseNormOptions, localResponseNorm } from "./norms/local-response.js";
-export type { AffineOptions, Norm, Plan } from "./norms/norm.js";
-export type { About, ApplyResult, Factory, Normalization, Weight } from "./norms/normalization.js";
 export { type OnlineNormOptions, onlineNorm } from "./norms/online.js";
-export type { NormalizeOperands, NormalizeResult, Operand, Ops } from "./norms/ops.js";
 export {
   type MomentShortcutOptions,
   momentShortcut,
   type PositionNormOptions,
   positionNorm,
 } from "./norms/position.js";
-export type { RecurrentOptions, SequenceOptions } from "./norms/recurrent.js";
 export { type RecurrentBatchNormOptions, recurrentBatchNorm } from "./norms/recurrent-batch.js";
 export {
   type ReversibleInstanceDenormOptions,
@@ -98,27 +102,18 @@ export {
   reversibleInstanceNorm,
 } from "./norms/reversible-instance.js";
 export { type RMSNormOptions, rmsNorm, rmsPresets } from "./norms/rms.js";
-export type { RunningOptions } from "./norms/running.js";
 export { scaleNorm } from "./norms/scale.js";
-export type { StatisticsSource, StatisticsSources } from "./norms/sources.js";
 export { type SpectralNormOptions, spectralNorm } from "./norms/spectral.js";
 export { type SwitchableNormOptions, switchableNorm } from "./norms/switchable.js";
 export { type ThresholdedLinearUnitOptions, thresholdedLinearUnit } from "./norms/thresholded-linear.js";
 export { type UnitNormOptions, unitNorm } from "./norms/unit.js";
-export {
-  type WeightAxis,
-  type WeightAxisOptions,
-  type WeightNormOptions,
-  weightNorm,
-  weightNormGain,
-} from "./norms/weight.js";
+export { type WeightNormOptions, weightNorm, weightNormGain } from "./norms/weight.js";
 export { type WeightStandardizationOptions, weightStandardization } from "./norms/weight-standardization.js";
 export {
   type Standardized,
   Standardizer,
   type StandardizerJSON,
   type StandardizerOptions,
-  type Table,
-  type Tabular,
-} from "./standardizer.js";
+} from "./standardizer/standardizer.js";
+export type { Table, Tabular } from "./standardizer/table.js";
 export type { View } from "./view.js";

@@ -1,5 +1,5 @@
 /** Masks: which positions of an array count, and which are padding. */
-import { checkHasShape, sizeOf } from "./view.js";
+import { checkHasShape, sizeOf } from "./shape.js";
 
 /** Values of 0 (or false) leave out, all others count. */
 export interface Mask {

@@ -5,21 +5,21 @@
 import { describe, expect, it } from "vitest";
 import {
   batchNorm,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   open,
   type PlainArray,
   rmsNorm,
   type Values,
 } from "../src/index.js";
 import type { Kernels } from "../src/kernels/contract.js";
-import { Evenkeel } from "../src/layers/evenkeel.js";
 import { type Mask, maskOfLengths } from "../src/mask.js";
-import { sizeOf } from "../src/view.js";
-import { backends, handleFrom } from "./backends.js";
-import { expectClose, normal, random, tolerance } from "./numerics.js";
+import { Evenkeel } from "../src/native/evenkeel.js";
+import { sizeOf } from "../src/shape.js";
+import { backends, handleFrom } from "./support/backends.js";
+import { expectClose, normal, random, tolerance } from "./support/numerics.js";
 
 const GUARD = 32;
 const EXACT = Number.MIN_VALUE;
@@ -56,7 +56,7 @@ const opened = await Promise.all(
 type Position = readonly number[];
 
 interface Case {
-  norm: Norm;
+  norm: FusedNorm;
   shape: number[];
   /** Of the mask. */
   mask: number[];
@@ -67,7 +67,7 @@ interface Case {
 
 const groups = 3;
 const of = (
-  norm: Norm,
+  norm: FusedNorm,
   shape: number[],
   mask: number[],
   rest: Pick<Case, "statistic" | "parameter">,

@@ -7,7 +7,7 @@ import {
   noMoments,
   unbiasedVariance,
 } from "../src/moments.js";
-import { normal } from "./numerics.js";
+import { normal } from "./support/numerics.js";
 
 const close = (actual: Moments, expected: Moments) => {
   expect(actual.count).toBe(expected.count);

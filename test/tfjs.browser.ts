@@ -10,10 +10,10 @@ import type { Browser, Page } from "playwright-core";
 import { rolldown } from "rolldown";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { batchNorm, groupNorm, instanceNorm, layerNorm, open, rmsNorm } from "../src/index.js";
-import { sizeOf } from "../src/view.js";
-import type { Answer, page as inPage, Task } from "./browser-page.js";
-import { launch } from "./chromium.js";
-import { expectClose, normal } from "./numerics.js";
+import { sizeOf } from "../src/shape.js";
+import type { Answer, page as inPage, Task } from "./support/browser-page.js";
+import { launch } from "./support/chromium.js";
+import { expectClose, normal } from "./support/numerics.js";
 
 let browser: Browser;
 let server: Server;
@@ -22,7 +22,7 @@ const messages: string[] = [];
 
 beforeAll(async () => {
   const bundle = await rolldown({
-    input: fileURLToPath(new URL("browser-page.ts", import.meta.url)),
+    input: fileURLToPath(new URL("support/browser-page.ts", import.meta.url)),
     platform: "browser",
     logLevel: "silent",
   });

@@ -5,8 +5,8 @@ import { beforeAll, expect, it } from "vitest";
 import { makeTransformer } from "../bench/transformer.mjs";
 import { layerNorm } from "../src/index.js";
 import { install, layers, normalize } from "../src/tfjs/index.js";
-import { random } from "./numerics.js";
-import { use } from "./tfjs-backends.js";
+import { random } from "./support/numerics.js";
+import { use } from "./support/tfjs-backends.js";
 
 beforeAll(async () => {
   await use("wasm");

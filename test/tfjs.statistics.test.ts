@@ -20,8 +20,8 @@ import {
   selectStatistics,
   statisticsGap,
 } from "../src/tfjs/index.js";
-import { expectClose, normal } from "./numerics.js";
-import { backends, use } from "./tfjs-backends.js";
+import { expectClose, normal } from "./support/numerics.js";
+import { backends, use } from "./support/tfjs-backends.js";
 
 const truth = await open({ backend: "reference" });
 

@@ -6,8 +6,8 @@ import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from 
 import * as evenkeel from "../src/tfjs/index.js";
 import { install, residual, weightNormalization, withoutWeightNormalization } from "../src/tfjs/index.js";
 import addons from "./fixtures/goldens/addons.json" with { type: "json" };
-import { expectClose, largest, normal } from "./numerics.js";
-import { backends, use } from "./tfjs-backends.js";
+import { expectClose, largest, normal } from "./support/numerics.js";
+import { backends, use } from "./support/tfjs-backends.js";
 
 type Layer = tfl.layers.Layer;
 type Plain = { shape: readonly number[]; data: ArrayLike<number> };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { keptSize, reducedSize, sizeOf, statisticIndex, type View, viewOf } from "../src/view.js";
-import { random } from "./numerics.js";
+import { sizeOf } from "../src/shape.js";
+import { keptSize, reducedSize, statisticIndex, type View, viewOf } from "../src/view.js";
+import { random } from "./support/numerics.js";
 
 const view = (k1: number, r1: number, k2: number, r2: number): View => ({ k1, r1, k2, r2 });
 

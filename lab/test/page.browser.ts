@@ -12,7 +12,7 @@ import { parseHTML } from "linkedom";
 import type { Browser } from "playwright-core";
 import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launch } from "../../test/chromium.js";
+import { launch } from "../../test/support/chromium.js";
 import { renderReport } from "../src/report/html.js";
 import type { Comparison } from "../src/results.js";
 import type { page as inPage } from "./support/page.js";

@@ -47,5 +47,8 @@ export function conventionsTable(name) {
 /** A page with its block filled. @param {string} page @param {string} name */
 export function withConventions(page, name) {
   const text = conventionsTable(name);
-  return page.replace(BLOCK, (_, start, end) => `${start}${text === "" ? "" : `\n${text}\n\n`}${end}`);
+  return page.replace(
+    BLOCK,
+    (_, start, end) => `${start}${text === "" ? "" : `\nDefaults, as options of ours:\n\n${text}\n\n`}${end}`,
+  );
 }

@@ -12,8 +12,8 @@
  * @property {[Wide, ...Wide[]]} inputs x, and a condition where it takes one
  * @property {Record<string, Float64Array>} weights
  */
+import { startOf } from "../../dist/formula/normalization.js";
 import { apply } from "../../dist/index.js";
-import { startOf } from "../../dist/norms/normalization.js";
 
 /** @type {number[][]} Batch, positions, channels: the first of these that a normalization takes. */
 const X = [

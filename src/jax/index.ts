@@ -8,14 +8,8 @@
  *     const { y } = apply(norm, x, weights);
  */
 import { numpy as np } from "@jax-js/jax";
-import {
-  checkNormalization,
-  type Normalization,
-  run,
-  startOf,
-  type Weight,
-  weightsFor,
-} from "../norms/normalization.js";
+import { type Normalization, startOf, type Weight } from "../formula/normalization.js";
+import { checkNormalization, run, weightsFor } from "../formula/run.js";
 import { type JaxArray, JaxOps } from "./ops.js";
 
 export type { JaxArray } from "./ops.js";

@@ -1,12 +1,12 @@
 /**
- * Formulas (src/norms/ops.ts) in jax-js. Its arrays are counted and its functions use their arguments up: here every use
+ * Formulas (src/formula/ops.ts) in jax-js. Its arrays are counted and its functions use their arguments up: here every use
  * takes a reference of its own, and what was made on the way is given back at the end.
  */
 import { lax, nn, numpy as np } from "@jax-js/jax";
-import { composedNormalize } from "../norms/composed.js";
-import { narrowed } from "../norms/narrow.js";
-import type { Norm } from "../norms/norm.js";
-import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../norms/ops.js";
+import { composedNormalize } from "../formula/composed.js";
+import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
+import type { FusedNorm } from "../formula/plan.js";
+import { narrowed } from "../formula/rounding.js";
 
 export type JaxArray = np.Array;
 
@@ -130,7 +130,7 @@ export class JaxOps implements Ops<JaxArray> {
     return this.keep(lax.stopGradient(x.ref) as JaxArray);
   }
 
-  normalize(norm: Norm, x: JaxArray, operands?: NormalizeOperands<JaxArray>): NormalizeResult<JaxArray> {
+  normalize(norm: FusedNorm, x: JaxArray, operands?: NormalizeOperands<JaxArray>): NormalizeResult<JaxArray> {
     return composedNormalize(this, norm, x, operands);
   }
 

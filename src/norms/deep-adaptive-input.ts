@@ -8,10 +8,12 @@
  * Passalis, Tefas, Kanniainen, Gabbouj & Iosifidis 2019, arXiv 1902.07892. Axes: batch and feature are kept, time is reduced.
  * Both first kernels start as the identity, as in the authors' code: y is then the standardized series, gated.
  */
-import { checkEpsilon } from "./norm.js";
-import { type Normalization, normalization, trained, type Weight } from "./normalization.js";
-import { along, mean, type Ops, spreadMask, square } from "./ops.js";
-import { seriesAxes } from "./reversible-instance.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { seriesAxes } from "../formula/series.js";
+import { along, mean, spreadMask, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 const NAME = "deepAdaptiveInputNorm";
 const MODES = ["averageOnly", "adaptiveShift", "adaptiveScale", "full"] as const;
@@ -38,7 +40,8 @@ export const deepAdaptiveInputNorm = normalization(
     paper: "Passalis et al. 2019, arXiv 1902.07892",
     takes: "positions",
   },
-  ({ axis = -1, epsilon = 1e-8, mode = "full" }: DeepAdaptiveInputNormOptions) => {
+  { axis: -1, epsilon: 1e-8, mode: "full" },
+  ({ axis, epsilon, mode }: Settled<DeepAdaptiveInputNormOptions>) => {
     checkEpsilon(NAME, epsilon);
     const level = MODES.indexOf(mode);
     if (level < 0) {

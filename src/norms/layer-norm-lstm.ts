@@ -8,9 +8,8 @@
  * 4·units sums of all gates together (the cell's over its units), of one example at one step: variance biased, epsilon inside
  * the root. Gates in Keras's order i, f, c, o.
  */
-import { layerNorm } from "./layer.js";
-import { checkEpsilon } from "./norm.js";
-import { normalization, trained } from "./normalization.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { normalization, trained } from "../formula/normalization.js";
 import {
   type Cell,
   cellOf,
@@ -20,8 +19,11 @@ import {
   lstmBias,
   lstmStep,
   type RecurrentOptions,
+  recurrentDefaults,
   type SequenceOptions,
-} from "./recurrent.js";
+} from "../formula/sequences.js";
+import type { Settled } from "../options.js";
+import { layerNorm } from "./layer.js";
 
 export interface LayerNormLSTMCellOptions extends RecurrentOptions {
   /** Whether the sums have the bias b, beside each LN's beta. Default true. */
@@ -37,6 +39,8 @@ export interface LayerNormLSTMCellOptions extends RecurrentOptions {
 
 export interface LayerNormLSTMOptions extends LayerNormLSTMCellOptions, SequenceOptions {}
 
+const cellDefaults = { ...recurrentDefaults, useBias: true, unitForgetBias: true, carry: "cell" } as const;
+
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
@@ -51,7 +55,8 @@ export const layerNormLSTM = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  ({ returnSequences = true, ...options }: LayerNormLSTMOptions) =>
+  { returnSequences: true, ...cellDefaults },
+  ({ returnSequences, ...options }: Settled<LayerNormLSTMOptions, "units">) =>
     layerOf("layerNormLSTM", lstmCell("layerNormLSTM", options), returnSequences),
 );
 
@@ -67,19 +72,21 @@ export const layerNormLSTMCell = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  (options: LayerNormLSTMCellOptions) => cellOf("layerNormLSTMCell", lstmCell("layerNormLSTMCell", options)),
+  cellDefaults,
+  (options: Settled<LayerNormLSTMCellOptions, "units">) =>
+    cellOf("layerNormLSTMCell", lstmCell("layerNormLSTMCell", options)),
 );
 
 function lstmCell(
   name: string,
   {
     units: length,
-    epsilon = 1e-5,
-    seed = 0,
-    useBias = true,
-    unitForgetBias = true,
-    carry = "cell",
-  }: LayerNormLSTMCellOptions,
+    epsilon,
+    seed,
+    useBias,
+    unitForgetBias,
+    carry,
+  }: Settled<LayerNormLSTMCellOptions, "units">,
 ): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);

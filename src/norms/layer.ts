@@ -6,18 +6,18 @@
  * Ba, Kiros & Hinton 2016, arXiv 1607.06450. Axes: those named (the last by default) are reduced; gamma and beta
  * have their shape. RMS normalization (rms.ts) is the same without the mean.
  */
-import { resolveAxis } from "../view.js";
-import { checkEpsilon, checkShape, coreNorm, keepingLast, type Plan, planOf } from "./norm.js";
+import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
+import { planFeatures } from "../formula/features.js";
+import type { AffineOptions } from "../formula/fused-norm.js";
+import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
+import { keepingLast } from "../formula/plan.js";
+import type { Settled } from "../options.js";
 
-export interface LayerNormOptions {
-  /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
-  axis?: number | readonly number[];
-  /** Default 1e-5 (PyTorch, ONNX; Keras has 1e-3). */
-  epsilon?: number;
-}
+export type LayerNormOptions = FeatureOptions & AffineOptions;
 
 /** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
-export const layerNorm = coreNorm(
+export const layerNorm = fusedNorm(
   {
     name: "layerNorm",
     title: "Layer normalization",
@@ -25,24 +25,9 @@ export const layerNorm = coreNorm(
     paper: "Ba, Kiros & Hinton 2016, arXiv 1607.06450",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+  { axis: -1, epsilon: 1e-5, ...affineDefaults },
+  ({ axis, epsilon }: Settled<LayerNormOptions>) => {
     checkEpsilon("layerNorm", epsilon);
     return { epsilon, centered: true, plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)) };
   },
 );
-
-/** The plan of a norm over the features of each example. */
-export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {
-  checkShape(norm, shape, 1, "features");
-  const named = typeof axis === "number" ? [axis] : axis;
-  if (named.length === 0) {
-    throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);
-  }
-  const features = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (features.some((one, i) => one === features[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
-  }
-  const examples: number[] = [];
-  for (let one = 0; one < shape.length; one++) if (!features.includes(one)) examples.push(one);
-  return planOf(shape, shape, examples, features);
-}

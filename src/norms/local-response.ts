@@ -8,10 +8,11 @@
  * epsilon. The paper and TensorFlow do not divide alpha by size (`alphaPer: "value"`); PyTorch, MXNet and ONNX do. A window
  * of even size has one more channel before than after, as in PyTorch.
  */
-import { resolveAxis } from "../view.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { square, windowSum } from "./ops.js";
-import { channelAxis } from "./position.js";
+import { channelAxis } from "../formula/channels.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { square, windowSum } from "../formula/terms.js";
+import type { Settled } from "../options.js";
+import { resolveAxis } from "../shape.js";
 
 export interface LocalResponseNormOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
@@ -37,14 +38,8 @@ export const localResponseNorm = normalization(
     paper: "Krizhevsky, Sutskever & Hinton 2012",
     takes: "features",
   },
-  ({
-    axis = -1,
-    size = 5,
-    alpha = 1e-4,
-    beta = 0.75,
-    k = 1,
-    alphaPer = "window",
-  }: LocalResponseNormOptions) => {
+  { axis: -1, size: 5, alpha: 1e-4, beta: 0.75, k: 1, alphaPer: "window" },
+  ({ axis, size, alpha, beta, k, alphaPer }: Settled<LocalResponseNormOptions>) => {
     if (!Number.isInteger(size) || size < 1) {
       throw new RangeError(`localResponseNorm: size must be a whole number of at least 1, got ${size}`);
     }

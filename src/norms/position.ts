@@ -10,19 +10,14 @@
  * Li, Wu, Weinberger & Belongie 2019, arXiv 1907.04312. Axes: the channel axis is reduced, batch and positions are kept;
  * gamma and beta, which the paper has not, are per channel. Without the moments it is layer normalization over that axis.
  */
-import { resolveAxis, sameShape } from "../view.js";
-import {
-  type AffineOptions,
-  affineWeights,
-  checkCount,
-  checkEpsilon,
-  checkShape,
-  keepingLast,
-  type Norm,
-  planOf,
-} from "./norm.js";
-import { type Normalization, normalization } from "./normalization.js";
-import { axesBut, moments } from "./ops.js";
+import { channelAxis } from "../formula/channels.js";
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type Normalization, normalization } from "../formula/normalization.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { axesBut, moments } from "../formula/terms.js";
+import type { Settled } from "../options.js";
+import { resolveAxis, sameShape } from "../shape.js";
 
 export interface PositionNormOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
@@ -46,15 +41,10 @@ export const positionNorm = normalization(
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "features",
   },
-  ({
-    axis = -1,
-    epsilon = 1e-5,
-    scale = false,
-    center = false,
-    moments: given = false,
-  }: PositionNormOptions) => {
+  { axis: -1, epsilon: 1e-5, scale: false, center: false, moments: false },
+  ({ axis, epsilon, scale, center, moments: given }: Settled<PositionNormOptions>) => {
     checkEpsilon("positionNorm", epsilon);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: "positionNorm",
       epsilon,
       centered: true,
@@ -84,7 +74,7 @@ export const positionNorm = normalization(
         const { mean, variance } = moments(ops, sum ?? x, [channel], mask);
         return { y, sum, more: [mean, ops.sqrt(ops.add(variance, epsilon))] };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies FusedNorm & Omit<Normalization, "name">;
   },
 );
 
@@ -105,7 +95,8 @@ export const momentShortcut = normalization(
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "condition",
   },
-  ({ axis = -1 }: MomentShortcutOptions) =>
+  { axis: -1 },
+  ({ axis }: Settled<MomentShortcutOptions>) =>
     ({
       weights(shape, ...moments) {
         const wanted = oneChannel(shape, channelAxis("momentShortcut", shape, axis));
@@ -121,26 +112,6 @@ export const momentShortcut = normalization(
       apply: (ops, [x, mean, std]) => ({ y: ops.add(ops.mul(x, std), mean) }),
     }) satisfies Omit<Normalization, "name">,
 );
-
-/** The axis of the channels, from 0. Throws RangeError where the array has too few axes, or it is the batch axis. */
-export function channelAxis(
-  norm: string,
-  shape: readonly number[],
-  axis: number,
-  leastRank: 2 | 3 = 2,
-): number {
-  checkShape(
-    norm,
-    shape,
-    leastRank,
-    leastRank === 2 ? "batch and channels" : "batch, channels and at least one of positions",
-  );
-  const channel = resolveAxis(norm, axis, shape.length);
-  if (channel > 0) return channel;
-  throw new RangeError(
-    `${norm}: axis must name the channels, got ${axis}, which is the batch axis; use 1 or -1`,
-  );
-}
 
 function oneChannel(shape: readonly number[], channel: number): number[] {
   return shape.map((length, axis) => (axis === channel ? 1 : length));

@@ -8,11 +8,13 @@
  *
  * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
  */
-import { sizeOf } from "../view.js";
-import { checkEpsilon } from "./norm.js";
-import { kept, type Normalization, normalization } from "./normalization.js";
-import { type Ops, square } from "./ops.js";
-import { outputAxes, type WeightAxisOptions } from "./weight.js";
+import { checkEpsilon } from "../formula/checks.js";
+import { kept, type Normalization, normalization } from "../formula/normalization.js";
+import type { Ops } from "../formula/ops.js";
+import { square } from "../formula/terms.js";
+import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
+import type { Settled } from "../options.js";
+import { sizeOf } from "../shape.js";
 
 export interface SpectralNormOptions extends WeightAxisOptions {
   /** Steps of the power iteration in each call in training. Default 1. */
@@ -34,7 +36,8 @@ export const spectralNorm = normalization(
     paper: "Miyato et al. 2018, arXiv 1802.05957",
     takes: "weight",
   },
-  ({ axis = -1, iterations = 1, epsilon = 1e-12 }: SpectralNormOptions) => {
+  { axis: -1, iterations: 1, epsilon: 1e-12 },
+  ({ axis, iterations, epsilon }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
     if (!Number.isInteger(iterations) || iterations < 1) {
       throw new RangeError(

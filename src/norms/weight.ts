@@ -6,22 +6,22 @@
  * Salimans & Kingma 2016, arXiv 1602.07868, without an epsilon. Axes: that of the outputs is kept, every other one is reduced;
  * no mean is taken out. Epsilon stands inside the root, so that a v of 0 gives 0 and finite gradients.
  */
-import { reducedSize, resolveAxis, sizeOf } from "../view.js";
-import { checkEpsilon, checkShape, keepingLast, type Norm, type Plan, planOf } from "./norm.js";
-import { type Normalization, normalization, trained } from "./normalization.js";
-
-/** The axis, or axes, of a weight's outputs; null: none, the whole weight is one. */
-export type WeightAxis = number | readonly number[] | null;
-
-export interface WeightAxisOptions {
-  /** −1 (default) where outputs come last, as in Keras; 0 in PyTorch. */
-  axis?: WeightAxis;
-}
+import { checkEpsilon } from "../formula/checks.js";
+import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { FusedNorm } from "../formula/plan.js";
+import { outputAxes, type WeightAxisOptions, weightPlan } from "../formula/weights.js";
+import { optionNames } from "../frameworks/names.js";
+import type { Defaults, Settled } from "../options.js";
+import { settle } from "../options.js";
+import { sizeOf } from "../shape.js";
+import { reducedSize } from "../view.js";
 
 export interface WeightNormOptions extends WeightAxisOptions {
   /** Default 1e-12. */
   epsilon?: number;
 }
+
+const defaults: Defaults<Settled<WeightNormOptions>> = { axis: -1, epsilon: 1e-12 };
 
 /**
  * x is the weight v. At its start g is 1, each output's weights have length 1; `weightNormGain` gives the g that leaves v as it
@@ -35,7 +35,8 @@ export const weightNorm = normalization(
     paper: "Salimans & Kingma 2016, arXiv 1602.07868",
     takes: "weight",
   },
-  ({ axis = -1, epsilon = 1e-12 }: WeightNormOptions) => {
+  defaults,
+  ({ axis, epsilon }: Settled<WeightNormOptions>) => {
     checkEpsilon("weightNorm", epsilon);
     const plan = weightPlan("weightNorm", axis);
     return {
@@ -43,7 +44,7 @@ export const weightNorm = normalization(
       apply(ops, [v], { g }) {
         // Σv² is the mean square times their number
         const count = reducedSize(plan(ops.shape(v)).statistics);
-        const norm: Norm = { name: "weightNorm", epsilon: epsilon / count, centered: false, plan };
+        const norm: FusedNorm = { name: "weightNorm", epsilon: epsilon / count, centered: false, plan };
         return { y: ops.normalize(norm, v, { gamma: ops.mul(g, 1 / Math.sqrt(count)) }).y };
       },
     } satisfies Omit<Normalization, "name">;
@@ -58,8 +59,9 @@ export const weightNorm = normalization(
  */
 export function weightNormGain(
   v: { readonly shape: readonly number[]; readonly data: ArrayLike<number> },
-  { axis = -1, epsilon = 1e-12 }: WeightNormOptions = {},
+  options: WeightNormOptions = {},
 ): Float32Array {
+  const { axis, epsilon } = settle("weightNormGain", options, defaults, optionNames);
   const outputs = outputAxes("weightNormGain", v.shape, axis);
   const strides = v.shape.map((_, one) => sizeOf(v.shape.slice(one + 1)));
   const sums = new Float64Array(sizeOf(outputs.map((one) => v.shape[one])));
@@ -71,24 +73,4 @@ export function weightNormGain(
     sums[output] += v.data[i] ** 2;
   }
   return Float32Array.from(sums, (sum) => Math.sqrt(sum + epsilon));
-}
-
-/** The axes of a weight's outputs, in rising order. */
-export function outputAxes(norm: string, shape: readonly number[], axis: WeightAxis): number[] {
-  checkShape(norm, shape, 1, "inputs or outputs");
-  const named = axis === null ? [] : [axis].flat();
-  const axes = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (axes.some((one, i) => one === axes[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
-  }
-  return axes;
-}
-
-/** Statistics and parameters per output. */
-export function weightPlan(norm: string, axis: WeightAxis): Norm["plan"] {
-  return keepingLast((shape): Plan => {
-    const outputs = outputAxes(norm, shape, axis);
-    const plan = planOf(shape, shape, outputs, outputs);
-    return outputs.length > 0 ? plan : { ...plan, statisticsShape: [1], parameterShape: [1] };
-  });
 }

@@ -1,12 +1,13 @@
 /** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
+import { channelPlan } from "../formula/channels.js";
+import type { Normalization } from "../formula/normalization.js";
+import type { FusedNorm } from "../formula/plan.js";
+import { axesBut, spreadMask } from "../formula/terms.js";
 import type { Moments } from "../moments.js";
-import { batchNorm, channelPlan } from "../norms/batch.js";
-import type { Norm } from "../norms/norm.js";
-import type { Normalization } from "../norms/normalization.js";
-import { axesBut, spreadMask } from "../norms/ops.js";
-import { resolveAxis } from "../view.js";
+import { batchNorm } from "../norms/batch.js";
+import { resolveAxis } from "../shape.js";
 import { NormalizationLayer } from "./layers.js";
 import { normalize } from "./operation.js";
 import { tfOps } from "./ops.js";
@@ -77,7 +78,7 @@ export interface Tracked {
   readonly variables: Readonly<Record<string, LayerVariable>>;
   read(): Record<string, tf.Tensor>;
   /** Over everything but the channels. */
-  readonly norm: Norm;
+  readonly norm: FusedNorm;
   readonly axis: number;
   readonly unbiased: boolean;
   readonly average?: unknown;
@@ -89,7 +90,7 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
   const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
   const axis = [named].flat()[0] as number;
-  const norm: Norm = {
+  const norm: FusedNorm = {
     name: layer.name,
     epsilon: epsilon as number,
     centered: true,

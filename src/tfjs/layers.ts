@@ -7,19 +7,19 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
-import { type Catalog, catalog, type WeightNormName } from "../norms/catalog.js";
 import {
   type About,
   type ApplyOptions,
   type ApplyResult,
   type Factory,
   type Normalization,
-  run,
   startOf,
   type Weight,
-  weightsFor,
-} from "../norms/normalization.js";
-import { resolveAxis, sameShape } from "../view.js";
+} from "../formula/normalization.js";
+import { run, weightsFor } from "../formula/run.js";
+import { type Catalog, catalog, type WeightNormName } from "../norms/catalog.js";
+import { accepted } from "../options.js";
+import { resolveAxis, sameShape } from "../shape.js";
 import {
   type Constraint,
   constraint,
@@ -85,7 +85,10 @@ const conventions: { readonly [K in keyof Catalog]?: Convention } = {
     defaults: { ...usual, groups: 32 },
     initializers: AFFINE,
     // -1 is Keras's name for a group per channel
-    make: (options) => (options.groups === -1 ? catalog.instanceNorm : catalog.groupNorm)(options),
+    make: ({ groups, ...options }) =>
+      groups === -1
+        ? catalog.instanceNorm(options)
+        : catalog.groupNorm({ ...options, groups: groups as number }),
   },
   instanceNorm: { defaults: usual, initializers: AFFINE },
   layerNormLSTM: { defaults: { returnSequences: false } },
@@ -290,7 +293,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
 
   private made(options: Config): Normalization {
     const { convention, factory } = this;
-    return (convention.make ?? factory)(ownOptions(this.getClassName(), factory.about, options));
+    const own = accepted(options, factory.defaults) as Config;
+    return (convention.make ?? factory)(ownOptions(this.getClassName(), factory.about, own));
   }
 
   /** The axes that `axis` names, in its order. */

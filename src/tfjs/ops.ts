@@ -1,8 +1,8 @@
-/** Formulas (src/norms/ops.ts) in TensorFlow.js: its own operations, with their gradients, and the fused one. */
+/** Formulas (src/formula/ops.ts) in TensorFlow.js: its own operations, with their gradients, and the fused one. */
 import * as tf from "@tensorflow/tfjs-core";
-import { narrowed } from "../norms/narrow.js";
-import type { Operand, Ops } from "../norms/ops.js";
-import { sameShape } from "../view.js";
+import type { Operand, Ops } from "../formula/ops.js";
+import { narrowed } from "../formula/rounding.js";
+import { sameShape } from "../shape.js";
 import { constant, normalize } from "./operation.js";
 
 /** A function whose gradient passes as it is. */

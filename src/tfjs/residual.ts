@@ -1,5 +1,5 @@
 /**
- * Residual blocks around any layer, with the normalization in one of its three places (src/norms/combine.ts).
+ * Residual blocks around any layer, with the normalization in one of its three places (src/blocks.ts).
  *
  *     model.add(residual(tf.layers.dense({ units: 64, activation: "relu" }), { placement: "pre", dropout: 0.1 }));
  */

@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
-import type { Normalization } from "../norms/normalization.js";
+import type { Normalization } from "../formula/normalization.js";
 import {
   type ReversibleInstanceNormOptions,
   reversibleInstanceDenorm,

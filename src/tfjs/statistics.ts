@@ -8,8 +8,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { Callback, type LayersModel } from "@tensorflow/tfjs-layers";
+import { type StatisticsSources, usualSources } from "../formula/evaluation-sources.js";
 import { type Moments, merge, noMoments } from "../moments.js";
-import { type StatisticsSources, usualSources } from "../norms/sources.js";
 import {
   BATCH_LAYER,
   copyOfState,

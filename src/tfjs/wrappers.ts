@@ -13,11 +13,13 @@ import {
   type LayersModel,
   type LayerVariable,
 } from "@tensorflow/tfjs-layers";
-import { type Normalization, startOf } from "../norms/normalization.js";
+import { type Normalization, startOf } from "../formula/normalization.js";
+import { outputAxes, type WeightAxis } from "../formula/weights.js";
 import { spectralNorm } from "../norms/spectral.js";
-import { outputAxes, type WeightAxis, weightNorm } from "../norms/weight.js";
+import { weightNorm } from "../norms/weight.js";
 import { weightStandardization as standardization } from "../norms/weight-standardization.js";
-import { sizeOf } from "../view.js";
+import { accepted } from "../options.js";
+import { sizeOf } from "../shape.js";
 import { applyLayer } from "./layers.js";
 import {
   type CallArgs,
@@ -221,7 +223,7 @@ export class WeightNormalization extends WeightWrapper {
   private measures = false;
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return weightNorm({ ...this.options, axis });
+    return weightNorm({ ...accepted(this.options, weightNorm.defaults), axis });
   }
 
   protected override start(): void {
@@ -295,7 +297,7 @@ export class SpectralNormalization extends WeightWrapper {
   protected normalizationOf(axis: WeightAxis): Normalization {
     const { powerIterations: iterations, ...options } = this.options;
     return spectralNorm({
-      ...options,
+      ...accepted(options, spectralNorm.defaults),
       ...(iterations !== undefined && { iterations: iterations as number }),
       axis,
     });
@@ -307,7 +309,7 @@ export class WeightStandardization extends WeightWrapper {
   static readonly className: string = "WeightStandardization";
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return standardization({ ...this.options, axis });
+    return standardization({ ...accepted(this.options, standardization.defaults), axis });
   }
 }
 

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { serverDocument } from "@evenkeel/report/server-document";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { launch } from "../../../test/chromium.js";
+import { launch } from "../../../test/support/chromium.js";
 import type { NormName } from "../../src/norms.js";
 import { renderReport } from "../../src/report/html.js";
 import { syntheticComparison } from "../support/synthetic-comparison.js";

@@ -1,7 +1,8 @@
 /**
  * The truth that the other backends answer to: plain loops over float64, element by element, never optimised.
  */
-import { keptSize, reducedSize, sizeOf, statisticIndex, type View } from "../../view.js";
+import { sizeOf } from "../../shape.js";
+import { keptSize, reducedSize, statisticIndex, type View } from "../../view.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
 
 export const reference: Kernels<Float64Array> = {

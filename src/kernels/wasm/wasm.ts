@@ -1,5 +1,5 @@
 /** The WASM backend: kernels from assembly/normalization.ts, standing on any heap, on one thread or several. */
-import { sizeOf } from "../../view.js";
+import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
 import { binaries } from "./binary.js";
 import type { Heap } from "./heap.js";

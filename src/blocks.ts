@@ -1,0 +1,142 @@
+/**
+ * Normalizations with their neighbours: an activation or dropout behind them, and the three places that they have in a
+ * residual block. What comes out is a normalization again, and runs in every host.
+ *
+ *     pre        y = x + branch(norm(x))              Xiong et al. 2020, arXiv 2002.04745
+ *     post       y = norm(x + branch(x))              Vaswani et al. 2017, arXiv 1706.03762
+ *     sandwich   y = x + after(branch(norm(x)))       Ding et al. 2021 (CogView), arXiv 2105.13290
+ */
+import type { ApplyOptions, Normalization, Weight } from "./formula/normalization.js";
+import type { Ops } from "./formula/ops.js";
+import { checkNormalization, run } from "./formula/run.js";
+import { spreadMask } from "./formula/terms.js";
+import { layerNorm } from "./norms/layer.js";
+import { checkOptions } from "./options.js";
+import { sameShape } from "./shape.js";
+
+export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
+
+/** gelu is the exact one, x·Φ(x). */
+const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
+  relu: (ops, x) => ops.max(x, 0),
+  gelu: (ops, x) => ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, Math.SQRT1_2)), 1)),
+  silu: (ops, x) => ops.mul(x, ops.sigmoid(x)),
+  tanh: (ops, x) => ops.tanh(x),
+  sigmoid: (ops, x) => ops.sigmoid(x),
+};
+
+/** The normalization, and then the activation. */
+export function withActivation(norm: Normalization, activation: ActivationName): Normalization {
+  const activate = Object.hasOwn(activations, activation) && activations[activation];
+  if (!activate) {
+    throw new RangeError(
+      `withActivation: activation must be one of ${Object.keys(activations).join(", ")}, got "${activation}"`,
+    );
+  }
+  const { name, handles, outputs } = norm;
+  return {
+    ...{ name, handles, outputs },
+    weights: (...shapes) => norm.weights(...shapes),
+    apply(ops, inputs, weights, options) {
+      const result = norm.apply(ops, inputs, weights, options);
+      const y = activate(ops, result.y);
+      const { mask } = options;
+      // not every activation of 0 is 0
+      return { ...result, y: mask === undefined ? y : ops.where(spreadMask(ops, mask, ops.shape(y)), y, 0) };
+    },
+  };
+}
+
+/**
+ * The normalization, and then dropout in training: where the last input, uniform noise from 0 to 1 of the shape of y, is below
+ * the rate, y is 0; elsewhere it is divided by 1 − rate. In evaluation the noise may be left out.
+ * @throws RangeError for a rate that is not from 0 up to 1; its `apply` where training goes without noise
+ */
+export function withDropout(norm: Normalization, rate: number): Normalization {
+  if (!(rate >= 0 && rate < 1)) {
+    throw new RangeError(`withDropout: rate must be a number from 0 up to 1, got ${rate}`);
+  }
+  const shapesOf = (shapes: (readonly number[])[]) => shapes.slice(0, Math.max(1, shapes.length - 1));
+  const { name, handles, outputs } = norm;
+  return {
+    ...{ name, handles, outputs },
+    weights: (...shapes) => norm.weights(...shapesOf(shapes)),
+    apply(ops, inputs, weights, options) {
+      if (!options.training) return norm.apply(ops, inputs, weights, options);
+      const noise = inputs[inputs.length - 1];
+      const needs = (shape: readonly number[]) =>
+        new RangeError(
+          `withDropout: training needs noise of the shape of y, [${shape.join(", ")}], as the last input`,
+        );
+      if (inputs.length < 2) throw needs(ops.shape(noise));
+      const result = norm.apply(ops, inputs.slice(0, -1), weights, options);
+      const shape = ops.shape(result.y);
+      if (!sameShape(ops.shape(noise), shape)) throw needs(shape);
+      const dropped = ops.greater(rate, noise);
+      return { ...result, y: ops.where(dropped, 0, ops.mul(result.y, 1 / (1 - rate))) };
+    },
+  };
+}
+
+export interface ResidualOptions {
+  /** Where the normalization stands. Default `pre`, which trains deep networks without a warm-up. */
+  placement?: "pre" | "post" | "sandwich";
+  /** The normalization before the branch, or behind the sum. Default layer normalization. */
+  norm?: Normalization;
+  /** That behind the branch, in a sandwich. Default layer normalization. */
+  after?: Normalization;
+}
+
+/**
+ * A residual block around a branch, which is anything that has weights and a formula, such as `normalizedAttention`. Its weights are called `norm/gamma`, `branch/kernel`, `after/gamma`, ...
+ * @throws RangeError for a placement that there is not
+ */
+export function residualBlock(branch: Normalization, options: ResidualOptions = {}): Normalization {
+  checkOptions("residualBlock", options, ["placement", "norm", "after"]);
+  const { placement = "pre", norm = layerNorm(), after = layerNorm() } = options;
+  if (placement !== "pre" && placement !== "post" && placement !== "sandwich") {
+    throw new RangeError(`residualBlock: placement must be "pre", "post" or "sandwich", got "${placement}"`);
+  }
+  const parts: Readonly<Record<string, Normalization>> = {
+    norm,
+    branch,
+    ...(placement === "sandwich" && { after }),
+  };
+  for (const part of Object.values(parts)) checkNormalization(part);
+  return {
+    name: "residualBlock",
+    weights(shape) {
+      const all: Record<string, Weight> = {};
+      for (const [part, normalization] of Object.entries(parts)) {
+        for (const [name, weight] of Object.entries(normalization.weights(shape)))
+          all[`${part}/${name}`] = weight;
+      }
+      return all;
+    },
+    apply<T>(ops: Ops<T>, [x]: readonly T[], weights: Readonly<Record<string, T>>, options: ApplyOptions<T>) {
+      const state: Record<string, T> = {};
+      const call = (part: string, input: T, residual?: T): T => {
+        const start = `${part}/`;
+        const own = Object.entries(weights).filter(([name]) => name.startsWith(start));
+        const held = Object.fromEntries(own.map(([name, values]) => [name.slice(start.length), values]));
+        const named = (state: Readonly<Record<string, T>>) =>
+          Object.fromEntries(Object.entries(state).map(([name, values]) => [start + name, values]));
+        const { moveState } = options;
+        const result = run(ops, parts[part], [input], held, {
+          ...options,
+          residual,
+          ...(moveState && { moveState: (moved) => moveState(named(moved)) }),
+        });
+        Object.assign(state, named(result.state ?? {}));
+        return result.y;
+      };
+      const placed = () => {
+        if (placement === "post") return call("norm", call("branch", x), x);
+        const inner = call("branch", call("norm", x));
+        return ops.add(x, placement === "sandwich" ? call("after", inner) : inner);
+      };
+      const y = placed();
+      return { y, ...(Object.keys(state).length > 0 && { state }) };
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/** Norms whose parameters are per channel: which axis the channels are on, plans that keep it, and what a batch says about each. */
+import { resolveAxis, sizeOf } from "../shape.js";
+import { reducedSize } from "../view.js";
+import { checkShape } from "./checks.js";
+import type { Operand, Ops } from "./ops.js";
+import { type FusedNorm, keepingLast, planOf } from "./plan.js";
+import { axesBut } from "./terms.js";
+
+export interface ChannelOptions {
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
+  axis?: number;
+  /** Default 1e-5 (PyTorch, ONNX, MXNet; Keras has 1e-3). */
+  epsilon?: number;
+}
+
+const CHANNELS = ["batch", "channels"];
+
+/** Channels are kept, everything else is reduced. */
+export function channelPlan(norm: string, axis: number): FusedNorm["plan"] {
+  return keepingLast((shape) => {
+    checkShape(norm, shape, CHANNELS);
+    const channels = [resolveAxis(norm, axis, shape.length)];
+    return planOf(shape, shape, channels, channels);
+  });
+}
+
+/** How many values stand behind each channel's statistics: a number, or [1] or [channels] under a mask. */
+export function counted<T>(
+  ops: Ops<T>,
+  norm: FusedNorm,
+  whole: readonly number[],
+  mask: T | undefined,
+  axis: number,
+): Operand<T> {
+  const count = reducedSize(norm.plan(whole).statistics);
+  if (mask === undefined) return count;
+  const shape = ops.shape(mask);
+  const channels = resolveAxis(norm.name, axis, whole.length);
+  const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
+  const unmasked = ops.sum(ones, axesBut(shape.length, channels));
+  const told = shape[channels] ?? 1;
+  return ops.mul(ops.reshape(unmasked, [told]), (count * told) / sizeOf(shape));
+}
+
+/** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */
+export function single(
+  name: string,
+  norm: FusedNorm,
+  shape: readonly number[],
+  warn: ((message: string) => void) | undefined,
+): boolean {
+  if (reducedSize(norm.plan(shape).statistics) > 1) return false;
+  warn?.(
+    `${name}: a training batch of shape [${shape.join(", ")}] has one value per channel, so that y is beta, and the running ` +
+      "statistics were left as they were; train on larger batches, or use layer or group normalization",
+  );
+  return true;
+}
+
+/** What axes an array must have for statistics over positions. */
+export const WITH_POSITIONS = ["batch", "channels", "at least one of positions"];
+
+/**
+ * The axis of the channels, from 0.
+ * @throws RangeError for fewer axes than `axes` names, and for the batch axis
+ */
+export function channelAxis(
+  norm: string,
+  shape: readonly number[],
+  axis: number,
+  axes: readonly string[] = CHANNELS,
+): number {
+  checkShape(norm, shape, axes);
+  const channel = resolveAxis(norm, axis, shape.length);
+  if (channel !== 0) return channel;
+  throw new RangeError(
+    `${norm}: axis must name the channels or features, got ${axis}, which is the batch axis; use 1 or -1`,
+  );
+}
+
+/** A plan whose gamma and beta are per example and channel, [batch, channels]. */
+export function examplePlan(
+  norm: string,
+  axis: number,
+  statistics: (shape: readonly number[], channel: number) => readonly number[],
+): FusedNorm["plan"] {
+  return keepingLast((shape) => {
+    const channel = channelAxis(norm, shape, axis);
+    return planOf(shape, shape, statistics(shape, channel), [0, channel]);
+  });
+}

@@ -1,0 +1,47 @@
+/** Checks that norm files share: each throws an error naming the norm, what was expected, what came, and the remedy. */
+import { checkHasShape } from "../shape.js";
+import type { FusedNorm, Plan } from "./plan.js";
+
+/**
+ * Whether statistics are given: mean and variance together, or variance alone where nothing is centred.
+ * @throws TypeError for any other choice of them
+ */
+export function statisticsGiven(norm: FusedNorm, mean: unknown, variance: unknown): boolean {
+  if (!norm.centered && mean !== undefined) {
+    throw new TypeError(`${norm.name}: mean must be left out, this normalization takes none`);
+  }
+  if (norm.centered && (mean === undefined) !== (variance === undefined)) {
+    throw new TypeError(`${norm.name}: mean and variance must be given together, or neither of them`);
+  }
+  return variance !== undefined;
+}
+
+/** @throws TypeError for what is no shape; RangeError for one that has not these axes at least, or lengths that no array has. */
+export function checkShape(norm: string, shape: readonly number[], axes: readonly string[]): void {
+  checkHasShape(norm, "x", shape);
+  if (shape.length < axes.length) {
+    const names = [axes.slice(0, -1).join(", "), axes[axes.length - 1]].filter((part) => part !== "");
+    throw new RangeError(
+      `${norm}: x must have at least ${axes.length} axes (${names.join(" and ")}), got shape [${shape.join(", ")}]`,
+    );
+  }
+  for (const length of shape) {
+    if (Number.isInteger(length) && length >= 0) continue;
+    throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape [${shape.join(", ")}]`);
+  }
+}
+
+export function checkEpsilon(norm: string, epsilon: number): void {
+  if (!(epsilon >= 0) || !Number.isFinite(epsilon)) {
+    throw new RangeError(`${norm}: epsilon must be a finite number of at least 0, got ${epsilon}`);
+  }
+}
+
+/** Refuses statistics of single values: their variance is 0, and y would be beta whatever x is. */
+export function checkCount(norm: string, plan: Plan, remedy: string): void {
+  if (plan.statistics.r1 * plan.statistics.r2 !== 1) return;
+  throw new RangeError(
+    `${norm}: shape [${plan.shape.join(", ")}] has one value per statistic, whose variance is 0, so that y would be beta ` +
+      `whatever x is; ${remedy}`,
+  );
+}

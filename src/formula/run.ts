@@ -1,0 +1,116 @@
+/** Runs a normalization in any host: supplies the mask and residual handling that its formula leaves out, and checks its weights. */
+import { checkMaskShape } from "../mask.js";
+import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
+import type { ApplyOptions, ApplyResult, Normalization, Weight } from "./normalization.js";
+import type { Ops } from "./ops.js";
+import { spreadMask } from "./terms.js";
+
+/**
+ * What every host calls: the formula, with what it does not see to itself. A residual is added to x first. Under a mask x is
+ * 0 where nothing counts (whatever it held), and so are y and its gradient; what a formula measures is its own to mask.
+ */
+export function run<T>(
+  ops: Ops<T>,
+  normalization: Normalization,
+  inputs: readonly T[],
+  weights: Readonly<Record<string, T>>,
+  options: ApplyOptions<T>,
+): ApplyResult<T> {
+  const { handles = {}, name } = normalization;
+  const { mask, residual } = options;
+  const [first, ...others] = inputs;
+  const shape = ops.shape(first);
+  if (sizeOf(shape) === 0) return runOnNothing(ops, normalization, inputs, options);
+  if (residual !== undefined && !sameShape(ops.shape(residual), shape)) {
+    throw new RangeError(
+      `${name}: residual must have the shape of x, [${shape.join(", ")}], got [${ops.shape(residual).join(", ")}]`,
+    );
+  }
+  if (mask !== undefined) {
+    const masked = handles.mask === "last" ? inputs[inputs.length - 1] : first;
+    checkMaskShape(name, ops.shape(masked), ops.shape(mask));
+  }
+  const sum = residual === undefined || handles.residual ? undefined : ops.add(first, residual);
+  let x = sum ?? first;
+  const counts = mask === undefined || handles.mask ? undefined : spreadMask(ops, mask, shape);
+  if (counts !== undefined) x = ops.where(counts, x, 0);
+  const result = normalization.apply(
+    ops,
+    [x, ...others],
+    weights,
+    sum === undefined ? options : { ...options, residual: undefined },
+  );
+  return {
+    ...result,
+    ...(counts !== undefined && { y: ops.where(counts, result.y, 0) }),
+    ...(sum !== undefined && { sum }),
+  };
+}
+
+/** An empty batch, such as that of a detector without detections, gives an empty y, and no state. */
+function runOnNothing<T>(
+  ops: Ops<T>,
+  normalization: Normalization,
+  inputs: readonly T[],
+  { training, residual, warn }: ApplyOptions<T>,
+): ApplyResult<T> {
+  const { name } = normalization;
+  const [x] = inputs;
+  const shapes = inputs.map((input) => ops.shape(input));
+  const [shape] = shapes;
+  const outputs = normalization.outputs?.(...shapes) ?? [shape];
+  if (outputs.some((output) => sizeOf(output) > 0)) {
+    throw new RangeError(
+      `${name}: x is empty (shape [${shape.join(", ")}]), and there is nothing to measure; leave empty batches out`,
+    );
+  }
+  if (training && Object.values(normalization.weights(...shapes)).some(({ trained }) => !trained)) {
+    warn?.(
+      `${name}: a training batch is empty (shape [${shape.join(", ")}]), and the running statistics were left as they were; ` +
+        "leave empty batches out of training",
+    );
+  }
+  const [y, ...more] = outputs.map((output) => ops.reshape(x, output));
+  return {
+    y,
+    ...(more.length > 0 && { more }),
+    ...(residual !== undefined && { sum: ops.reshape(residual, shape) }),
+  };
+}
+
+/**
+ * The weights that a call needs, where what it is given fits them: what every host checks before it makes anything.
+ * @param given shapes of the weights that came with the call, by name
+ * @throws TypeError for what is no normalization, or an input without a shape; RangeError for a weight that it does not have, or
+ * of another shape
+ */
+export function weightsFor(
+  normalization: Normalization,
+  inputs: readonly { readonly shape: readonly number[] }[],
+  given: Readonly<Record<string, readonly number[]>>,
+): Record<string, Weight> {
+  checkNormalization(normalization);
+  const { name } = normalization;
+  for (const [i, input] of inputs.entries()) checkHasShape(name, i === 0 ? "x" : `input ${i}`, input?.shape);
+  const weights = normalization.weights(...inputs.map(({ shape }) => shape));
+  const unknown = Object.keys(given).filter((weight) => !(weight in weights));
+  if (unknown.length > 0) {
+    throw new RangeError(
+      `${name}: no weights are called ${unknown.join(", ")}; there are ${Object.keys(weights).join(", ") || "none"}`,
+    );
+  }
+  for (const [weight, got] of Object.entries(given)) {
+    const { shape } = weights[weight];
+    if (fitsShape(got, shape)) continue;
+    throw new RangeError(`${name}: ${weight} must have shape [${shape.join(", ")}], got [${got.join(", ")}]`);
+  }
+  return weights;
+}
+
+/** @throws TypeError for what is no normalization, such as a factory that was not called. */
+export function checkNormalization(normalization: Normalization): void {
+  if (typeof normalization?.weights === "function") return;
+  throw new TypeError(
+    `expected a normalization, such as layerNorm(), got ${typeof normalization}; call the function that makes it`,
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * Folding: what batch normalization does in evaluation is a factor and an offset per channel, which the dense layer or the
+ * convolution before it can take into its own weights.
+ *
+ *     factor = gamma / √(runningVariance + epsilon)
+ *     kernel' = kernel · factor        bias' = (bias − runningMean) · factor + beta
+ */
+import { checkEpsilon } from "../formula/checks.js";
+import { checkOptions } from "../options.js";
+import { resolveAxis, sizeOf } from "../shape.js";
+import { optionNames, parameterNames } from "./names.js";
+
+type Numbers = ArrayLike<number>;
+
+export interface Folded {
+  /** float32, of the kernel's shape. */
+  readonly kernel: Float32Array;
+  /** float32 [channels]. */
+  readonly bias: Float32Array;
+}
+
+export interface FoldOptions {
+  /** The layer's kernel, of any rank. */
+  kernel: { readonly shape: readonly number[]; readonly data: Numbers };
+  /** [channels]; absent: 0. */
+  bias?: Numbers;
+  /** The kernel's axis of output channels: −1 (default; TensorFlow, Keras), 0 in PyTorch. */
+  axis?: number;
+  /** [channels] each; gamma is 1 and beta 0 where absent. */
+  statistics: { runningMean: Numbers; runningVariance: Numbers; gamma?: Numbers; beta?: Numbers };
+  /** Default 1e-5. */
+  epsilon?: number;
+}
+
+/**
+ * Kernel and bias of the one layer that does what a dense layer or convolution and the batch normalization behind it do in
+ * evaluation. In float64 inside.
+ * @throws RangeError where a length is not that of the kernel's channels
+ */
+export function foldBatchNorm(options: FoldOptions): Folded {
+  checkOptions("foldBatchNorm", options, ["kernel", "bias", "axis", "statistics", "epsilon"], optionNames);
+  checkOptions(
+    "foldBatchNorm: statistics",
+    options.statistics,
+    ["runningMean", "runningVariance", "gamma", "beta"],
+    {
+      ...parameterNames,
+      running_mean: '"runningMean"',
+      moving_mean: '"runningMean"',
+      running_var: '"runningVariance"',
+      moving_variance: '"runningVariance"',
+    },
+  );
+  const { kernel, bias, axis = -1, statistics, epsilon = 1e-5 } = options;
+  checkEpsilon("foldBatchNorm", epsilon);
+  const { shape, data } = kernel;
+  const channel = resolveAxis("foldBatchNorm", axis, shape.length);
+  const channels = shape[channel];
+  const inner = sizeOf(shape.slice(channel + 1));
+  const { runningMean, runningVariance, gamma, beta } = statistics;
+  if (data.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `foldBatchNorm: a kernel of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
+    );
+  }
+  for (const [name, values] of Object.entries({ runningMean, runningVariance })) {
+    if (values !== undefined) continue;
+    throw new TypeError(
+      `foldBatchNorm: statistics must have ${name}, which a batch normalization's stateDict() has`,
+    );
+  }
+  for (const [name, values] of Object.entries({ bias, runningMean, runningVariance, gamma, beta })) {
+    if (values === undefined || values.length === channels) continue;
+    throw new RangeError(
+      `foldBatchNorm: ${name} must have ${channels} values, one per channel of the kernel's axis ${axis}, got ${values.length}`,
+    );
+  }
+  const factors = Float64Array.from(
+    { length: channels },
+    (_, c) => (gamma?.[c] ?? 1) / Math.sqrt(runningVariance[c] + epsilon),
+  );
+  return {
+    kernel: Float32Array.from(data, (value, i) => value * factors[Math.floor(i / inner) % channels]),
+    bias: Float32Array.from(
+      factors,
+      (factor, c) => ((bias?.[c] ?? 0) - runningMean[c]) * factor + (beta?.[c] ?? 0),
+    ),
+  };
+}

@@ -1,0 +1,415 @@
+/**
+ * Normalizations without a framework: one operation, forward and backward, on any backend.
+ *
+ *     const ek = await open();
+ *     const { y, saved } = ek.forward(layerNorm(), x, { gamma, beta });
+ *     const { dx, dGamma, dBeta } = ek.backward(saved, dy);
+ */
+import { statisticsGiven } from "../formula/checks.js";
+import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/plan.js";
+import { parameterNames } from "../frameworks/names.js";
+import type { Kernels, Values } from "../kernels/contract.js";
+import { reference } from "../kernels/reference/reference.js";
+import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
+import { threadsHere } from "../kernels/wasm/pool.js";
+import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
+import { fillMask, type Mask } from "../mask.js";
+import { checkOptions } from "../options.js";
+import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
+import type { View } from "../view.js";
+import type { Arithmetic } from "./arithmetic.js";
+import { BackendArray, type PlainArray, Store } from "./array.js";
+import { Loops } from "./loops.js";
+
+export type BackendName = "wasm" | "reference";
+
+export interface OpenOptions {
+  /** `auto` (default) takes the fastest one that runs here; a name takes that one or throws. */
+  backend?: BackendName | "auto";
+  /**
+   * Threads that share large arrays, the calling one included. Default: one per core, at most 8; in a page that is not
+   * cross-origin isolated, 1.
+   */
+  threads?: number;
+}
+
+/** Opens a backend with a memory of its own. */
+export async function open({ backend = "auto", threads }: OpenOptions = {}): Promise<Evenkeel> {
+  if (!["auto", "wasm", "reference"].includes(backend)) {
+    throw new RangeError(`open: backend must be "auto", "wasm" or "reference", got "${backend}"`);
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new RangeError(`open: threads must be a whole number from 1 on, got ${threads}`);
+  }
+  if (backend === "reference") return new Evenkeel(reference);
+  try {
+    return await openWasm(threads);
+  } catch (error) {
+    if (backend === "wasm" || threads !== undefined) throw error;
+    return new Evenkeel(reference, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function openWasm(asked: number | undefined): Promise<Evenkeel> {
+  const threads = asked ?? threadsHere();
+  const memory = threads > 1 ? sharedMemory() : undefined;
+  if (memory) {
+    const kernels = new WasmKernels(
+      await normalizationModule({ shared: true }),
+      new OwnHeap(memory),
+      threads,
+    );
+    return new Evenkeel(kernels);
+  }
+  if (asked !== undefined && asked > 1) {
+    throw new Error(
+      `open: threads: ${asked} needs memory that threads share, which is not to be had here; in a page, serve it with the headers ` +
+        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
+    );
+  }
+  return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()));
+}
+
+/** Where a function takes values: an array of the backend, or a plain one that is copied. */
+export type Input = PlainArray | Values;
+
+/** gamma, beta, and statistics that are given. */
+export interface Parameters {
+  /** [parameters]; absent: 1. */
+  gamma?: Input;
+  /** [parameters]; absent: 0. */
+  beta?: Input;
+  /** Statistics to use instead of those of x: mean [statistics] (not for RMS) and biased variance [statistics]. */
+  mean?: Input;
+  variance?: Input;
+}
+
+/** What a forward call takes beside x. */
+export interface ForwardOptions extends Parameters {
+  /** Shape of x; added to x before anything else, in the same pass over memory. */
+  residual?: PlainArray;
+  /**
+   * Which positions count, [batch, length] for x [batch, length, features]: padding enters no statistic and no gradient, whatever
+   * it holds, and y is 0 there. See `maskOfLengths`.
+   */
+  mask?: Mask;
+}
+
+/**
+ * What `backward` needs of a forward call. It refers to x (to the sum, where there was a residual), gamma, the mask and
+ * the statistics: keep them until then.
+ */
+export interface Saved<T extends PlainArray> extends Parameters {
+  readonly norm: FusedNorm;
+  readonly plan: Plan;
+  /** What was normalized: x, or the sum. */
+  readonly x: T;
+  readonly variance: Input;
+  /** The statistics were given, and are constants. */
+  readonly given: boolean;
+  readonly mask?: Mask;
+}
+
+export interface ForwardResult<T extends PlainArray> {
+  /** Shape of x. */
+  readonly y: T;
+  /** x + residual, of which y and the statistics are; absent without a residual. */
+  readonly sum?: T;
+  /** [statistics]; absent where given, and for RMS. */
+  readonly mean?: T;
+  /** [statistics], biased; for RMS the mean square. Absent where given. */
+  readonly variance?: T;
+  readonly saved: Saved<T>;
+}
+
+export interface BackwardResult<T extends PlainArray> {
+  /** Shape of x. Where there was a residual, this is its gradient too. */
+  readonly dx: T;
+  /** [parameters]; present where the forward call had a gamma. */
+  readonly dGamma?: T;
+  /** [parameters]; present where the forward call had a beta. */
+  readonly dBeta?: T;
+}
+
+const FORWARD_OPTIONS = ["gamma", "beta", "mean", "variance", "residual", "mask"];
+
+/** A backend, the arrays that live in it, and the operation. Made by `open`. */
+export class Evenkeel {
+  readonly backend: string;
+  /** What formulas compute with, between calls of the operation. */
+  readonly arithmetic: Arithmetic;
+  private readonly store: Store;
+
+  constructor(
+    private readonly kernels: Kernels<unknown>,
+    /** Why the automatic choice did not take the fastest backend, where it did not. */
+    readonly fallback?: string,
+  ) {
+    this.backend = kernels.name;
+    this.arithmetic = new Loops(kernels === reference ? Float64Array : Float32Array);
+    this.store = new Store(kernels);
+  }
+
+  /** Arrays that live in the backend and were not disposed: how many, and their values. */
+  memory(): { arrays: number; elements: number } {
+    const { arrays, elements } = this.store;
+    return { arrays, elements };
+  }
+
+  /** Whether an array lives in this backend. */
+  owns(array: BackendArray): boolean {
+    return array.kernels === this.kernels;
+  }
+
+  /** Threads that share large arrays, the calling one included. They start with the first such call. */
+  get threads(): number {
+    return this.kernels.threads;
+  }
+
+  /** Ends the threads; whatever is called later runs on the calling one. A process ends without it too. */
+  close(): void {
+    this.kernels.close();
+  }
+
+  /** An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use. */
+  array(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
+    if (!Array.isArray(shape) || shape.some((length) => !Number.isInteger(length) || length < 0)) {
+      throw new RangeError(
+        `array: shape must have whole, non-negative lengths, got ${JSON.stringify(shape)}`,
+      );
+    }
+    if (values && values.length !== sizeOf(shape)) {
+      throw new RangeError(
+        `array: shape [${shape.join(", ")}] holds ${sizeOf(shape)} values, got ${values.length}`,
+      );
+    }
+    const array = this.store.make(shape);
+    if (values) array.data.set(values);
+    return array;
+  }
+
+  /**
+   * Normalizes x, or x + residual. Results live where x lives: in the backend, without a copy, or in plain arrays.
+   * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part.
+   */
+  forward<T extends PlainArray>(norm: FusedNorm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
+    if (typeof norm?.plan !== "function") {
+      throw new TypeError(
+        "forward: norm must be the operation alone, such as layerNorm(); call the function that makes it, and apply other normalizations by apply()",
+      );
+    }
+    checkHasShape(norm.name, "x", x?.shape);
+    checkOptions("forward", options, FORWARD_OPTIONS, parameterNames);
+    const plan = norm.plan(x.shape);
+    const { gamma, beta, residual, mask } = options;
+    const given = statisticsGiven(norm, options.mean, options.variance);
+    const call = new Call(this.store, norm.name, x);
+    try {
+      // "here" is in the backend, with axes in the plan's order
+      const xHere = call.ordered("x", x, plan);
+      const residualHere = residual && call.ordered("residual", residual, plan);
+      const sumHere = residual && call.result(plan.shape);
+      const yHere = call.result(plan.shape);
+      const meanHere = norm.centered ? call.statistic("mean", options.mean, plan) : undefined;
+      const varianceHere = call.statistic("variance", options.variance, plan);
+      this.kernels.forward({
+        x: xHere.handle,
+        residual: residualHere?.handle,
+        sum: sumHere?.handle,
+        y: yHere.handle,
+        mean: meanHere?.handle,
+        variance: varianceHere.handle,
+        given,
+        epsilon: norm.epsilon,
+        statistics: plan.statistics,
+        parameters: plan.parameters,
+        gamma: call.input("gamma", gamma, plan.parameterShape)?.handle,
+        beta: call.input("beta", beta, plan.parameterShape)?.handle,
+        ...call.masked(mask, plan),
+      });
+      const yBack = call.restored(yHere, plan);
+      const sumBack = sumHere && call.restored(sumHere, plan);
+      // nothing is given out before the last array is made: where there is no room for one, all are released
+      const y = call.give<T>(yBack);
+      const sum = sumBack && call.give<T>(sumBack);
+      const mean = given || !meanHere ? undefined : call.give<T>(meanHere);
+      const variance = given ? undefined : call.give<T>(varianceHere);
+      const saved = {
+        norm,
+        plan,
+        x: sum ?? x,
+        gamma,
+        beta,
+        mean: mean ?? options.mean,
+        variance: variance ?? (options.variance as Input),
+        given,
+        mask,
+      };
+      return { y, sum, mean, variance, saved };
+    } finally {
+      call.end();
+    }
+  }
+
+  /**
+   * Gradients of a forward call, from the gradient of its y.
+   *
+   * What was normalized (the sum, or x where there was no residual) often goes a second way too, past the norm: in a
+   * transformer along the residual path. The gradient that comes back from there is `dSum`, of the shape of x; it is
+   * added to dx in the same pass over memory.
+   * @throws RangeError where dy or dSum has not the shape of x.
+   */
+  backward<T extends PlainArray>(saved: Saved<T>, dy: T, dSum?: PlainArray): BackwardResult<T> {
+    const { norm, plan, x, given } = saved;
+    const call = new Call(this.store, norm.name, x);
+    try {
+      const dyHere = call.ordered("dy", dy, plan);
+      const dSumHere = dSum && call.ordered("dSum", dSum, plan);
+      const xHere = call.ordered("x", x, plan);
+      const dxHere = call.result(plan.shape);
+      const dGamma = saved.gamma && call.result(plan.parameterShape);
+      const dBeta = saved.beta && call.result(plan.parameterShape);
+      this.kernels.backward({
+        dy: dyHere.handle,
+        dSum: dSumHere?.handle,
+        x: xHere.handle,
+        mean: call.input("mean", saved.mean, plan.statisticsShape)?.handle,
+        variance: call.statistic("variance", saved.variance, plan).handle,
+        given,
+        epsilon: norm.epsilon,
+        statistics: plan.statistics,
+        parameters: plan.parameters,
+        gamma: call.input("gamma", saved.gamma, plan.parameterShape)?.handle,
+        dx: dxHere.handle,
+        dGamma: dGamma?.handle,
+        dBeta: dBeta?.handle,
+        ...call.masked(saved.mask, plan),
+      });
+      const dx = call.give<T>(call.restored(dxHere, plan));
+      return { dx, dGamma: dGamma && call.give<T>(dGamma), dBeta: dBeta && call.give<T>(dBeta) };
+    } finally {
+      call.end();
+    }
+  }
+}
+
+/** The arrays of one call: copies of plain inputs, and results that go the way that x came. */
+class Call {
+  /** What is released when the call ends. */
+  private readonly temporaries: BackendArray[] = [];
+  private readonly plain: boolean;
+
+  constructor(
+    private readonly store: Store,
+    private readonly norm: string,
+    x: PlainArray,
+  ) {
+    this.plain = !(x instanceof BackendArray);
+  }
+
+  /** An input in the backend; a plain one is copied there until the call ends. */
+  input<I extends Input | Mask | undefined>(
+    name: string,
+    values: I,
+    shape: readonly number[],
+  ): I extends undefined ? undefined : BackendArray;
+  input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
+    if (values === undefined) return undefined;
+    const flat = ArrayBuffer.isView(values);
+    const given = flat ? [values.length] : values?.shape;
+    if (!Array.isArray(given)) {
+      throw new TypeError(
+        `${this.norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${JSON.stringify(values)}`,
+      );
+    }
+    if (!fitsShape(given, shape)) {
+      const got = flat ? `${values.length} values` : `[${given.join(", ")}]`;
+      throw new RangeError(`${this.norm}: ${name} must have shape [${shape.join(", ")}], got ${got}`);
+    }
+    if (values instanceof BackendArray) {
+      if (values.disposed) values.check(`${this.norm}: ${name}`);
+      if (values.kernels === this.store.kernels) return values;
+      throw new TypeError(
+        `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
+      );
+    }
+    const data = flat ? values : values.data;
+    if (data?.length !== sizeOf(shape)) {
+      throw new RangeError(
+        `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
+      );
+    }
+    const copy = this.result(shape);
+    copy.data.set(data as ArrayLike<number>);
+    return copy;
+  }
+
+  /** The mask of a call, in the backend, and its view; nothing where there is none. */
+  masked(mask: Mask | undefined, plan: Plan): { mask?: unknown; masks?: View } {
+    if (mask === undefined) return {};
+    const masks = maskViewOf(this.norm, plan, mask?.shape);
+    const values = this.input("mask", mask, mask.shape);
+    if (masks) return { mask: values.handle, masks };
+    const whole = this.result(plan.shape);
+    fillMask(values, whole);
+    return { mask: this.ordered("mask", whole, plan).handle, masks: wholeView(whole.size) };
+  }
+
+  /** An array of x's shape, with its axes in the plan's order. */
+  ordered(name: string, array: PlainArray, plan: Plan): BackendArray {
+    checkHasShape(this.norm, name, array.shape);
+    if (!sameShape(array.shape, plan.shape)) {
+      const expected = `[${plan.shape.join(", ")}]`;
+      throw new RangeError(
+        `${this.norm}: ${name} must have the shape of x, ${expected}, got [${array.shape.join(", ")}]`,
+      );
+    }
+    const input = this.input(name, array, plan.shape);
+    if (!plan.order) return input;
+    const moved = this.result(plan.shape);
+    this.store.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
+    return moved;
+  }
+
+  /** A result with its axes back where x has them. */
+  restored(moved: BackendArray, plan: Plan): BackendArray {
+    const { order, shape } = plan;
+    if (!order) return moved;
+    const array = this.result(shape);
+    const back = order.map((_, axis) => order.indexOf(axis));
+    this.store.kernels.transpose(
+      moved.handle,
+      array.handle,
+      order.map((axis) => shape[axis]),
+      back,
+    );
+    return array;
+  }
+
+  /** Given statistics, or room for measured ones. */
+  statistic(name: string, given: Input | undefined, plan: Plan): BackendArray {
+    return given === undefined
+      ? this.result(plan.statisticsShape)
+      : this.input(name, given, plan.statisticsShape);
+  }
+
+  /** A result, as the caller gets it. */
+  give<T extends PlainArray>(array: BackendArray): T {
+    if (this.plain) return { data: array.data.slice(), shape: array.shape } as PlainArray as T;
+    const { temporaries } = this;
+    const last = temporaries.pop() as BackendArray;
+    if (last !== array) temporaries[temporaries.indexOf(array)] = last;
+    return array as PlainArray as T;
+  }
+
+  end(): void {
+    for (const array of this.temporaries) array.dispose();
+  }
+
+  /** An array that is released when the call ends, unless it is given out. */
+  result(shape: readonly number[]): BackendArray {
+    const array = this.store.make(shape);
+    this.temporaries.push(array);
+    return array;
+  }
+}

@@ -1,0 +1,168 @@
+/** The moments of each column of a stream, with forgetting. */
+import { type Moments, merge } from "../moments.js";
+import { type Read, refuse } from "./table.js";
+
+/** Per feature, float64 [features]: what `Moments` has, and Σ weight² for the unbiased variance. */
+export interface State {
+  readonly count: Float64Array<ArrayBuffer>;
+  readonly mean: Float64Array<ArrayBuffer>;
+  readonly m2: Float64Array<ArrayBuffer>;
+  readonly squares: Float64Array<ArrayBuffer>;
+}
+
+/** Below this part of the weight, what the unbiased variance is divided by is rounding: there is one value only. */
+export const ONE_VALUE = 1e-12;
+
+/**
+ * No weight decays below this. What is known of a feature that is missing for long stays known, while 1e-100 beside
+ * a new value's weight of 1 is nothing, and its square is far from what float64 cannot hold.
+ */
+const LEAST_WEIGHT = 1e-100;
+
+/** A block is read twice, the second time from cache: 256 KiB of float64, at most 512 columns wide. */
+const BLOCK_VALUES = 32768;
+const BLOCK_COLUMNS = 512;
+
+/** Merges all rows into the state, in place, a block at a time. */
+export function absorb(
+  caller: string,
+  state: State,
+  { rows, features, data }: Read,
+  forgetting: number,
+): void {
+  const width = Math.min(features, BLOCK_COLUMNS);
+  const height = Math.min(rows, Math.floor(BLOCK_VALUES / width), longest(forgetting));
+  const weights = new Float64Array(height);
+  for (let age = 0; age < height; age++) weights[age] = forgetting ** age;
+  const block: Block = {
+    data,
+    features,
+    weights,
+    anchor: new Float64Array(width),
+    count: new Float64Array(width),
+    squares: new Float64Array(width),
+    first: new Float64Array(width),
+    second: new Float64Array(width),
+  };
+  for (let left = 0; left < features; left += width) {
+    const columns = Math.min(width, features - left);
+    for (let top = 0; top < rows; top += height) {
+      const taken = Math.min(height, rows - top);
+      if (forgetting < 1) decay(state, left, columns, forgetting ** taken);
+      sumBlock(caller, block, top, taken, left, columns);
+      const { anchor, count, squares, first, second } = block;
+      for (let j = 0; j < columns; j++) {
+        if (count[j] === 0) continue;
+        const mean = anchor[j] + first[j] / count[j];
+        const m2 = Math.max(0, second[j] - (first[j] * first[j]) / count[j]);
+        add(state, left + j, { count: count[j], mean, m2 }, squares[j]);
+      }
+    }
+  }
+}
+
+/** Rows of a block such that the oldest one's weight is not below the least. */
+function longest(forgetting: number): number {
+  return forgetting === 1
+    ? Number.POSITIVE_INFINITY
+    : 1 + Math.floor(Math.log(LEAST_WEIGHT) / Math.log(forgetting));
+}
+
+function decay({ count, m2, squares }: State, left: number, columns: number, factor: number): void {
+  for (let j = left; j < left + columns; j++) {
+    if (count[j] === 0) continue;
+    const kept = Math.min(1, Math.max(factor, LEAST_WEIGHT / count[j]));
+    count[j] *= kept;
+    m2[j] *= kept;
+    squares[j] *= kept * kept;
+  }
+}
+
+/** What is summed over one block, per column of it: float64 [columns]. */
+interface Block {
+  readonly data: Float32Array | Float64Array;
+  readonly features: number;
+  /** λ^age. */
+  readonly weights: Float64Array;
+  /** What `first` and `second` are centred about. */
+  readonly anchor: Float64Array;
+  /** Σ weight */
+  readonly count: Float64Array;
+  /** Σ weight² */
+  readonly squares: Float64Array;
+  /** Σ weight · (value − anchor) */
+  readonly first: Float64Array;
+  /** Σ weight · (value − anchor)² */
+  readonly second: Float64Array;
+}
+
+/**
+ * Two passes: the first finds the mean, as a distance from a value of the column, so that equal values have exactly
+ * their value for a mean; the second is centred about it.
+ */
+function sumBlock(
+  caller: string,
+  { data, features, weights, anchor, count, squares, first, second }: Block,
+  top: number,
+  rows: number,
+  left: number,
+  columns: number,
+): void {
+  const start = top * features + left;
+  for (let j = 0; j < columns; j++) {
+    let row = 0;
+    while (row < rows - 1 && Number.isNaN(data[start + row * features + j])) row++;
+    anchor[j] = data[start + row * features + j];
+  }
+  count.fill(0);
+  squares.fill(0);
+  first.fill(0);
+  second.fill(0);
+  for (let row = 0, at = start; row < rows; row++, at += features) {
+    const weight = weights[rows - 1 - row];
+    for (let j = 0; j < columns; j++) {
+      const value = data[at + j];
+      if (Number.isFinite(value)) {
+        count[j] += weight;
+        squares[j] += weight * weight;
+        first[j] += weight * (value - anchor[j]);
+      } else if (!Number.isNaN(value)) {
+        refuse(caller, value, top + row, left + j);
+      }
+    }
+  }
+  for (let j = 0; j < columns; j++) {
+    if (count[j] > 0) anchor[j] += first[j] / count[j];
+    first[j] = 0;
+  }
+  for (let row = 0, at = start; row < rows; row++, at += features) {
+    const weight = weights[rows - 1 - row];
+    for (let j = 0; j < columns; j++) {
+      const distance = data[at + j] - anchor[j];
+      if (Number.isNaN(distance)) continue;
+      first[j] += weight * distance;
+      second[j] += weight * distance * distance;
+    }
+  }
+}
+
+export function add(state: State, j: number, moments: Moments, squares: number): void {
+  const { count, mean, m2 } = merge(momentsAt(state, j), moments);
+  state.count[j] = count;
+  state.mean[j] = mean;
+  state.m2[j] = m2;
+  state.squares[j] += squares;
+}
+
+export function momentsAt({ count, mean, m2 }: State, j: number): Moments {
+  return { count: count[j], mean: mean[j], m2: m2[j] };
+}
+
+export function empty(features: number): State {
+  const zeros = () => new Float64Array(features);
+  return { count: zeros(), mean: zeros(), m2: zeros(), squares: zeros() };
+}
+
+export function copied({ count, mean, m2, squares }: State): State {
+  return { count: count.slice(), mean: mean.slice(), m2: m2.slice(), squares: squares.slice() };
+}

@@ -1,0 +1,393 @@
+/**
+ * One table drives all: every normalization × every host and backend × training and evaluation × masked or not, against its
+ * formula in plain float64 loops; gradients of inputs and weights against central differences in float64 with a random dy
+ * (never through sum(), under which dx may be zero and any mistake passes); hard inputs; padding that must not count.
+ */
+import { defaultDevice, jit, numpy as np, init as startJax, vjp } from "@jax-js/jax";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { startOf } from "../../src/formula/normalization.js";
+import { run as runOps } from "../../src/formula/run.js";
+import { apply, type Evenkeel, Layer, open, type PlainArray } from "../../src/index.js";
+import * as jax from "../../src/jax/index.js";
+import { type Node, Tape } from "../../src/native/tape.js";
+import { catalog } from "../../src/norms/catalog.js";
+import { sizeOf } from "../../src/shape.js";
+import { install } from "../../src/tfjs/index.js";
+import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { expectClose, hardInputs, largest, normal } from "../support/numerics.js";
+import { backends as tfBackends, use } from "../support/tfjs-backends.js";
+import { type Row, rows } from "./rows/index.js";
+
+const truth = await open({ backend: "reference" });
+const wasm = await open({ backend: "wasm", threads: 1 });
+
+type Arrays = Record<string, Float64Array>;
+
+/** The same random numbers for the same row: inputs, weights, dy, and a mask with padding in it. */
+function prepared({ norm, shapes, weights: chosen, input = (value) => value, ...row }: Row) {
+  const inputs = shapes.map((shape, i) => ({
+    shape,
+    data: Float64Array.from(normal(sizeOf(shape), 11 + i, 0.3)).map(i === 0 ? input : (value) => value),
+  }));
+  const specified = norm.weights(...shapes);
+  const weights: Arrays = {};
+  Object.entries(specified).forEach(([name, weight], i) => {
+    const { shape, trained } = weight;
+    const noise = normal(sizeOf(shape), 31 + i);
+    const start = startOf(weight);
+    const values = Float64Array.from(noise, (value, at) =>
+      trained ? start[at] + 0.3 * value : Math.fround(Math.abs(value) + 0.5),
+    );
+    weights[name] = chosen ? chosen(name, values) : values;
+  });
+  const given = apply(truth, norm, inputs as unknown as [PlainArray], weights);
+  const dy = { shape: given.y.shape, data: Float64Array.from(normal(given.y.data.length, 51)) };
+  const maskShape =
+    row.mask === undefined ? (shapes[0].length > 2 ? shapes[0].slice(0, -1) : null) : row.mask;
+  const mask = maskShape && {
+    shape: maskShape,
+    // a part of every statistic counts, and a part does not
+    data: Float64Array.from(normal(sizeOf(maskShape), 71), (value) => (value > -0.4 ? 1 : 0)),
+  };
+  return { norm, inputs, specified, weights, dy, mask };
+}
+
+type Prepared = ReturnType<typeof prepared>;
+
+/** A mask at each element of x. */
+function whole(mask: NonNullable<Prepared["mask"]>, shape: readonly number[]): Float64Array {
+  return Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
+    let rest = i;
+    let at = 0;
+    let stride = 1;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const length = mask.shape[axis] ?? 1;
+      if (length !== 1) at += (rest % shape[axis]) * stride;
+      stride *= length;
+      rest = Math.floor(rest / shape[axis]);
+    }
+    return mask.data[at];
+  });
+}
+
+/** A tape that holds constant what a formula calls constant: the first run's values are those of all later ones. */
+class Frozen extends Tape {
+  private readonly first: Node[] = [];
+  private next = 0;
+
+  replay(): this {
+    this.next = 0;
+    return this;
+  }
+
+  override stop(x: Node): Node {
+    const { next } = this;
+    this.next++;
+    this.first[next] ??= this.fixed({ shape: x.array.shape, data: x.array.data.slice() });
+    return this.first[next];
+  }
+
+  override normalize(...call: Parameters<Tape["normalize"]>): ReturnType<Tape["normalize"]> {
+    const { mean, variance, ...result } = super.normalize(...call);
+    return { ...result, mean: mean && this.stop(mean), variance: variance && this.stop(variance) };
+  }
+}
+
+const close = (name: string, actual: PlainArray, expected: ArrayLike<number>, tolerance: number) =>
+  expectClose(name, actual.data, expected, () => tolerance * Math.max(1, largest(expected)));
+
+const named = rows.map((row) => ({ row, name: `${row.norm.name}${row.name ? ` ${row.name}` : ""}` }));
+
+it("has a row for every normalization of the catalog", () => {
+  const without = Object.keys(catalog).filter((name) => !rows.some(({ norm }) => norm.name === name));
+  expect(without).toEqual([]);
+});
+
+describe.each(named)("$name", ({ row }) => {
+  const { norm, inputs, specified, weights, dy, mask } = prepared(row);
+  const [x] = inputs;
+  const keeps = Object.values(specified).some(({ trained }) => !trained);
+  const tolerance = row.tolerance ?? 2e-5;
+  const calls = [true, ...((row.evaluates ?? keeps) ? [false] : [])].flatMap((training) =>
+    (mask ? [undefined, mask] : [undefined]).map((masked) => ({
+      training,
+      masked,
+      name: `${training ? "training" : "evaluation"}${masked ? ", masked" : ""}`,
+    })),
+  );
+  const trainedNames = Object.keys(specified).filter((name) => specified[name].trained);
+
+  /** y, state and gradients, without a framework. */
+  const run = (
+    ek: Evenkeel,
+    call: (typeof calls)[number],
+    arrays: readonly PlainArray[] = inputs,
+    held: Arrays = weights,
+  ) => {
+    const { training, masked } = call;
+    const applied = apply(ek, norm, arrays as unknown as [PlainArray], held, {
+      training,
+      mask: masked ?? undefined,
+    });
+    return { applied, backward: () => applied.backward(dy) };
+  };
+
+  describe.each(calls)("$name", (call) => {
+    const { training, masked } = call;
+    const counts = masked ? whole(masked, x.shape) : undefined;
+    const expected = row.expected(inputs, weights, { training, mask: counts });
+    const best = run(truth, call);
+    const gradients = best.backward();
+
+    it("is its formula in float64", () => {
+      close("y", best.applied.y, expected.y, 1e-9);
+      for (const [i, values] of (expected.more ?? []).entries()) {
+        close(`more[${i}]`, best.applied.more[i], values, 1e-9);
+      }
+      expect(Object.keys(best.applied.state).sort()).toEqual(Object.keys(expected.state ?? {}).sort());
+      for (const [name, values] of Object.entries(expected.state ?? {})) {
+        close(name, best.applied.state[name], values, 1e-9);
+      }
+    });
+
+    it("has the gradient of central differences", () => {
+      const constants = new Frozen(truth);
+      const loss = () => {
+        const tape = constants.replay();
+        const held = Object.entries(weights).map(([name, data]) => [
+          name,
+          tape.input({ shape: specified[name].shape, data }),
+        ]);
+        const { y } = runOps(
+          tape,
+          norm,
+          inputs.map((input) => tape.input(input)),
+          Object.fromEntries(held),
+          {
+            training,
+            mask: masked ? tape.fixed(masked) : undefined,
+          },
+        );
+        return Array.from(y.array.data, (each, j) => each * dy.data[j]).reduce((a, b) => a + b, 0);
+      };
+      loss();
+      const difference = (values: Float64Array) =>
+        values.map((value, i) => {
+          const step = 1e-5;
+          values[i] = value + step;
+          const above = loss();
+          values[i] = value - step;
+          const below = loss();
+          values[i] = value;
+          return (above - below) / (2 * step);
+        });
+      inputs.forEach((input, i) => {
+        const given = gradients.inputs[i] ?? {
+          shape: input.shape,
+          data: new Float64Array(input.data.length),
+        };
+        close(`gradient of input ${i}`, given, difference(input.data), 2e-7);
+      });
+      for (const name of trainedNames) {
+        close(`gradient of ${name}`, gradients.weights[name], difference(weights[name]), 2e-7);
+      }
+    });
+
+    it("in WASM", () => {
+      const { applied, backward } = run(wasm, call);
+      close("y", applied.y, best.applied.y.data, tolerance);
+      for (const [name, { data }] of Object.entries(best.applied.state))
+        close(name, applied.state[name], data, tolerance);
+      const actual = backward();
+      close("dx", actual.dx, gradients.dx.data, 10 * tolerance);
+      for (const name of trainedNames) {
+        close(`gradient of ${name}`, actual.weights[name], gradients.weights[name].data, 10 * tolerance);
+      }
+    });
+
+    it("on arrays of the backend, without one left behind", () => {
+      const before = wasm.memory().arrays;
+      const arrays = inputs.map(({ shape, data }) => wasm.array(shape, data));
+      const held = Object.fromEntries(
+        Object.entries(weights).map(([name, data]) => [name, wasm.array(specified[name].shape, data)]),
+      );
+      const applied = apply(wasm, norm, arrays as unknown as [PlainArray], held, {
+        training,
+        mask: masked ?? undefined,
+      });
+      const upstream = wasm.array(dy.shape, dy.data);
+      const actual = applied.backward(upstream);
+      close("y", applied.y, best.applied.y.data, tolerance);
+      close("dx", actual.dx, gradients.dx.data, 10 * tolerance);
+      const given = [...actual.inputs, ...Object.values(actual.weights), applied.y, ...applied.more];
+      for (const array of [...new Set(given), ...arrays, ...Object.values(held), upstream]) {
+        (array as { dispose?(): void } | undefined)?.dispose?.();
+      }
+      applied.release();
+      expect(wasm.memory().arrays).toBe(before);
+    });
+
+    if (masked && counts) {
+      it("padding counts for nothing, whatever it holds", () => {
+        const stray = {
+          shape: x.shape,
+          data: x.data.map((value, i) => (counts[i] === 0 ? [Number.NaN, 1e30, -7][i % 3] : value)),
+        };
+        for (const ek of [truth, wasm]) {
+          const [clean, other] = [inputs, [stray, ...inputs.slice(1)]].map((arrays) => run(ek, call, arrays));
+          expect([...other.applied.y.data]).toEqual([...clean.applied.y.data]);
+          for (const [name, { data }] of Object.entries(clean.applied.state)) {
+            expect([...other.applied.state[name].data], name).toEqual([...data]);
+          }
+          const [cleanly, otherwise] = [clean.backward(), other.backward()];
+          expect([...otherwise.dx.data]).toEqual([...cleanly.dx.data]);
+          otherwise.dx.data.forEach((value, i) => {
+            if (counts[i] === 0) expect(value).toBeCloseTo(0, 12);
+          });
+          for (const name of trainedNames) {
+            expect([...otherwise.weights[name].data], name).toEqual([...cleanly.weights[name].data]);
+          }
+        }
+      });
+    }
+
+    it.each(tfBackends)("in TensorFlow.js on %s", async (backend) => {
+      await use(backend);
+      await install();
+      const before = tf.memory().numTensors;
+      tf.tidy(() => {
+        const tensors = inputs.map(({ shape, data }) => tf.tensor(Float32Array.from(data), [...shape]));
+        const held = Object.fromEntries(
+          Object.entries(weights).map(([name, data]) => [
+            name,
+            tf.tensor(Float32Array.from(data), [...specified[name].shape]),
+          ]),
+        );
+        const maskTensor = masked
+          ? tf.tensor(Uint8Array.from(masked.data), [...masked.shape], "bool")
+          : undefined;
+        const call = (list: tf.Tensor[]) =>
+          applyTf(
+            norm,
+            list.slice(0, inputs.length),
+            {
+              ...held,
+              ...Object.fromEntries(trainedNames.map((name, i) => [name, list[inputs.length + i]])),
+            },
+            { training, mask: maskTensor },
+          );
+        const all = [...tensors, ...trainedNames.map((name) => held[name])];
+        const { y, state } = call(all);
+        const plain = (tensor: tf.Tensor) => ({
+          shape: tensor.shape,
+          data: tensor.dataSync() as Float32Array,
+        });
+        close("y", plain(y), best.applied.y.data, tolerance);
+        for (const [name, { data }] of Object.entries(best.applied.state)) {
+          close(name, plain(state?.[name] as tf.Tensor), data, tolerance);
+        }
+        // TensorFlow.js refuses to differentiate by what has no part in y, such as noise in evaluation
+        const connected = (list: tf.Tensor[], y: tf.Tensor) =>
+          list.reduce((sum, input) => tf.add(sum, tf.mul(tf.sum(input), 0)), y);
+        const slopes = tf.grads((...list: tf.Tensor[]) => connected(list, call(list).y))(
+          all,
+          tf.tensor(Float32Array.from(dy.data), [...dy.shape]),
+        );
+        close("dx", plain(slopes[0]), gradients.dx.data, 10 * tolerance);
+        trainedNames.forEach((name, i) => {
+          close(
+            `gradient of ${name}`,
+            plain(slopes[inputs.length + i]),
+            gradients.weights[name].data,
+            10 * tolerance,
+          );
+        });
+      });
+      expect(tf.memory().numTensors).toBe(before);
+    });
+
+    it("in jax-js, its gradient too, and both under jit", async () => {
+      await startJax("wasm");
+      defaultDevice("wasm");
+      const array = (data: ArrayLike<number>, shape: readonly number[]) =>
+        np.array(Float32Array.from(data)).reshape([...shape]);
+      const maskArray = masked ? array(masked.data, masked.shape) : undefined;
+      const kept = Object.keys(specified).filter((name) => !specified[name].trained);
+      const f = (...list: jax.JaxArray[]) => {
+        const held: jax.Weights = {};
+        trainedNames.forEach((name, i) => {
+          held[name] = list[inputs.length + i];
+        });
+        for (const name of kept) held[name] = array(weights[name], specified[name].shape);
+        const { y, more, state, sum } = jax.apply(norm, list.slice(0, inputs.length), held, {
+          training,
+          mask: maskArray?.ref,
+        });
+        for (const other of [...more, ...Object.values(state), ...(sum ? [sum] : [])]) other.dispose();
+        return y;
+      };
+      const all = () => [
+        ...inputs.map(({ data, shape }) => array(data, shape)),
+        ...trainedNames.map((name) => array(weights[name], specified[name].shape)),
+      ];
+      const both = (...list: jax.JaxArray[]) => {
+        const upstream = list.pop() as jax.JaxArray;
+        const [y, back] = vjp(f as never, list as never) as unknown as [
+          jax.JaxArray,
+          (dy: jax.JaxArray) => jax.JaxArray[],
+        ];
+        return [y, ...back(upstream)];
+      };
+      for (const call of [both, jit(both as never) as unknown as typeof both]) {
+        const [y, ...slopes] = call(...all(), array(dy.data, dy.shape));
+        const plain = async (given: jax.JaxArray) => ({
+          shape: given.shape,
+          data: (await given.data()) as Float32Array,
+        });
+        close("y", await plain(y), best.applied.y.data, tolerance);
+        close("dx", await plain(slopes[0]), gradients.dx.data, 10 * tolerance);
+        for (const [i, name] of trainedNames.entries()) {
+          const slope = slopes[inputs.length + i];
+          close(`gradient of ${name}`, await plain(slope), gradients.weights[name].data, 10 * tolerance);
+        }
+      }
+      maskArray?.dispose();
+    });
+  });
+
+  it.each(Object.keys(hardInputs))("stays finite on: %s", (kind) => {
+    const hard = { shape: x.shape, data: hardInputs[kind](x.data.length, 5) };
+    const applied = apply(wasm, norm, [hard, ...inputs.slice(1)] as unknown as [PlainArray], weights);
+    const { dx, weights: slopes } = applied.backward({ shape: dy.shape, data: Float32Array.from(dy.data) });
+    const all: Record<string, PlainArray> = { y: applied.y, dx, ...applied.state, ...slopes };
+    for (const [name, { data }] of Object.entries(all)) {
+      expect(
+        data.findIndex((value) => !Number.isFinite(value)),
+        name,
+      ).toBe(-1);
+    }
+  });
+
+  it("is a layer: forward, backward, state dict, and nothing left behind", () => {
+    const before = wasm.memory().arrays;
+    const layer = new Layer(wasm, norm, ...row.shapes);
+    const floats = (data: Float64Array) => Float32Array.from(data);
+    layer.loadStateDict(
+      Object.fromEntries(Object.entries(weights).map(([name, data]) => [name, floats(data)])),
+    );
+    const plain = inputs.map(({ shape, data }) => ({ shape, data: floats(data) }));
+    const { y, state } = layer.call(plain as unknown as [PlainArray]);
+    close("y", y, run(truth, calls[0]).applied.y.data, tolerance);
+    layer.backward({ shape: dy.shape, data: floats(dy.data) });
+    expect(Object.keys(layer.gradients).sort()).toEqual([...trainedNames].sort());
+    const saved = layer.stateDict();
+    for (const [name, { data }] of Object.entries(state)) expect([...saved[name]], name).toEqual([...data]);
+    layer.dispose();
+    expect(wasm.memory().arrays).toBe(before);
+  });
+});
+
+beforeAll(async () => {
+  await use("cpu");
+});

@@ -1,0 +1,130 @@
+/** Normalizations of weights: x is the weight itself, its outputs last unless the row names another axis. */
+import { spectralNorm, weightNorm, weightStandardization } from "../../../src/index.js";
+import { groupsBy, type Row, scaled, standardized, type Values64 } from "./row.js";
+
+/** Each output's weights divided by their length, times its g. */
+function lengthened(
+  { shape, data }: Values64,
+  key: (position: readonly number[]) => number,
+  g: Float64Array,
+  epsilon = 1e-12,
+): Float64Array {
+  const y = new Float64Array(data.length);
+  for (const [output, indexes] of groupsBy(shape, key)) {
+    const length = Math.sqrt(indexes.reduce((sum, i) => sum + data[i] ** 2, 0) + epsilon);
+    for (const i of indexes) y[i] = (g[Number(output)] * data[i]) / length;
+  }
+  return y;
+}
+
+/** W [outputs, rest] as a function of row and column, its power iteration and W / sigma. */
+function spectral(
+  count: readonly [number, number],
+  place: (output: number, rest: number) => number,
+  iterations: number,
+): Row["expected"] {
+  const [rows, columns] = count;
+  const unit = (values: number[]) => {
+    const length = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+    return values.map((value) => value / length);
+  };
+  return ([x], weights, { training }) => {
+    const at = (i: number, j: number) => x.data[place(i, j)];
+    let u = [...weights.u];
+    let v = [...weights.v];
+    const down = () =>
+      Array.from({ length: columns }, (_, j) => u.reduce((sum, value, i) => sum + value * at(i, j), 0));
+    const up = () =>
+      Array.from({ length: rows }, (_, i) => v.reduce((sum, value, j) => sum + value * at(i, j), 0));
+    for (let n = 0; training && n < iterations; n++) {
+      v = unit(down());
+      u = unit(up());
+    }
+    if (v.every((value) => value === 0)) v = unit(down());
+    const sigma = up().reduce((sum, value, i) => sum + value * u[i], 0);
+    const y = x.data.map((value) => value / sigma);
+    return training ? { y, state: { u: Float64Array.from(u), v: Float64Array.from(v) } } : { y };
+  };
+}
+
+// far from 0, so that the largest singular value is well apart and few iterations find it: u and v are then as good as
+// constant, which the gradient takes them for, and central differences do not
+const apart = (value: number) => value + 3;
+// every weight counts
+const mask = null;
+
+export const weights: Row[] = [
+  {
+    norm: weightNorm(),
+    shapes: [[5, 4]],
+    mask,
+    expected: ([x], { g }) => ({ y: lengthened(x, ([, o]) => o, g) }),
+  },
+  {
+    name: "outputs first, masked, with an epsilon",
+    norm: weightNorm({ axis: 0, epsilon: 0.5 }),
+    shapes: [[3, 2, 4]],
+    expected([{ shape, data }], { g }, { mask }) {
+      const kept = data.map((value, i) => (mask?.[i] === 0 ? 0 : value));
+      return { y: lengthened({ shape, data: kept }, ([o]) => o, g, 0.5) };
+    },
+  },
+  {
+    name: "outputs on two axes apart",
+    norm: weightNorm({ axis: [3, 1] }),
+    shapes: [[2, 3, 2, 4]],
+    mask,
+    expected: ([x], { g }) => ({ y: lengthened(x, ([, a, , b]) => a * 4 + b, g) }),
+  },
+  {
+    name: "one length for all",
+    norm: weightNorm({ axis: null }),
+    shapes: [[5, 4]],
+    mask,
+    expected: ([x], { g }) => ({ y: lengthened(x, () => 0, g) }),
+  },
+  {
+    norm: spectralNorm({ iterations: 8 }),
+    shapes: [[6, 4]],
+    mask,
+    input: apart,
+    expected: spectral([4, 6], (i, j) => j * 4 + i, 8),
+  },
+  {
+    name: "outputs first",
+    norm: spectralNorm({ axis: 0, iterations: 7 }),
+    shapes: [[4, 2, 3]],
+    mask,
+    input: apart,
+    expected: spectral([4, 6], (i, j) => i * 6 + j, 7),
+  },
+  {
+    name: "from u alone",
+    norm: spectralNorm({ axis: 1, iterations: 9 }),
+    shapes: [[2, 3, 2]],
+    mask,
+    input: apart,
+    // the first left singular vector is close to this, so that evaluation has the gradient of central differences too
+    weights: (name, values) => (name === "v" ? values.fill(0) : values.fill(1 / Math.sqrt(3))),
+    expected: spectral([3, 4], (i, j) => Math.floor(j / 2) * 6 + i * 2 + (j % 2), 9),
+  },
+  {
+    norm: weightStandardization(),
+    shapes: [[2, 3, 4]],
+    expected([x], _, { mask }) {
+      return {
+        y: scaled(x.shape, standardized(x, ([, , o]) => o, { epsilon: 1e-5, mask }).xHat, () => 0, {}, mask),
+      };
+    },
+  },
+  {
+    name: "scaled",
+    norm: weightStandardization({ axis: 1, epsilon: 0.1, scaled: true, gain: 1.7 }),
+    shapes: [[3, 4, 2]],
+    mask,
+    expected([x], { gain }) {
+      const { xHat } = standardized(x, ([, o]) => o, { epsilon: 0.1 });
+      return { y: scaled(x.shape, xHat, ([, o]) => o, { gamma: gain.map((one) => one / Math.sqrt(6)) }) };
+    },
+  },
+];
