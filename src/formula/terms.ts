@@ -100,10 +100,31 @@ export function rootMeanSquare<T>(
 /** Far below the mean of squares of which the largest is 1. */
 const LEAST = 1e-30;
 
+/**
+ * All of x about one origin, in one unit: x = values·unit + origin, 0 where x does not count. Both are constants to the gradient.
+ * For formulas that move with x and scale with it: what they subtract and square then stays in float32's range.
+ * @param least the smallest unit, above 0
+ */
+export function inUnits<T>(
+  ops: ElementaryOps<T>,
+  x: T,
+  counts: T | undefined,
+  least: Operand<T>,
+): { values: T; origin: T; unit: T } {
+  const shape = ops.shape(x);
+  const all = [...shape.keys()];
+  const { average, counting } = averaging(ops, shape, all, counts);
+  const origin = ops.stop(average(counting(x)));
+  const distance = counting(ops.sub(counting(x), origin));
+  const largest = ops.largest(ops.abs(distance), all);
+  const unit = ops.stop(ops.max(largest, least));
+  return { values: ops.div(distance, unit), origin, unit };
+}
+
 /** The length √Σx² over these axes, in range wherever it is itself; its gradient is 0 where all of x is. */
 export function lengthOf<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T {
-  const { scale, root } = rootMeanSquare(ops, x, axes, (squares) => ops.sum(squares, axes), 0);
-  return ops.mul(scale, root);
+  const { scale, power, root } = rootMeanSquare(ops, x, axes, (squares) => ops.sum(squares, axes), 0);
+  return ops.where(power, ops.mul(scale, root), 0);
 }
 
 /** A mask as ones and zeros of the whole shape. */

@@ -141,7 +141,7 @@ function formula<T>(
   const root = Math.sqrt(shape[features]);
   const mixed = ops.add(
     ops.mul(f.y, ops.div(ops.sub(share, OFFSET), root)),
-    ops.mul(b.y, ops.div(ops.sub(1, ops.add(share, OFFSET)), root)),
+    ops.mul(b.y, ops.div(ops.sub(ops.sub(1, share), OFFSET), root)),
   );
   const y = affine(ops, mixed, overBatch.plan(shape).parameters, gamma, beta);
   if (!training) return { y };

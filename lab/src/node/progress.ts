@@ -1,5 +1,4 @@
 /** What is shown while trials run: live in a terminal, plain lines anywhere else. Writes to standard error. */
-
 import { duration, formatNumber } from "@evenkeel/report/format";
 import { createLogUpdate } from "log-update";
 import { labelOf } from "../norms.js";

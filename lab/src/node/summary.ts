@@ -1,5 +1,4 @@
 /** The table at the end of a comparison, for a terminal of 80 columns. */
-
 import { formatNumber, wrap } from "@evenkeel/report/format";
 import type { Range } from "@evenkeel/report/statistics";
 import Table from "cli-table3";

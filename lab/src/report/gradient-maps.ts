@@ -1,5 +1,4 @@
 /** The norm of the gradient by layer and step: one map for each normalization, on one colour scale. */
-
 import { multiples, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber, tenToThe } from "@evenkeel/report/format";

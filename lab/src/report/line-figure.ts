@@ -1,5 +1,4 @@
 /** Lines with their range over the seeds: one for each normalization, labelled at its end. */
-
 import { type Axis, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";

@@ -1,5 +1,4 @@
 /** What all tasks ask of a target. */
-
 import { count } from "@evenkeel/report/format";
 import type { Column, Value } from "../data/column.js";
 import { numbers } from "../data/encoders.js";

@@ -1,5 +1,4 @@
 /** A kind of question that a network answers: how its target is read, its loss, and the metric it is judged by. */
-
 import type { Axis } from "@evenkeel/report/axes";
 import type * as TensorFlow from "@tensorflow/tfjs-core";
 import type { Column } from "../data/column.js";

@@ -1,5 +1,4 @@
 /** The report's markup: right for every comparison there can be, escaped, self-contained, and equal to the data. */
-
 import { formatNumber } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { parseHTML } from "linkedom";
