@@ -52,7 +52,11 @@ export class InstanceNorm extends Layer {
 
 /** Batch normalization: the batch's statistics in training, running ones in evaluation. */
 export class BatchNorm extends Layer {
-  constructor(ek: Evenkeel, channels: number, options: BatchNormOptions = {}) {
+  constructor(
+    ek: Evenkeel,
+    channels: number,
+    options: Omit<BatchNormOptions, "axis"> & { axis?: number } = {},
+  ) {
     super(ek, batchNorm(options), channelShape("BatchNorm", channels, options.axis));
   }
 

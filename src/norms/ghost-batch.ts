@@ -8,7 +8,7 @@
  * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as batch.ts, but for the batch axis, which is
  * reduced within each ghost batch.
  */
-import { channelPlan, counted, single } from "../formula/channels.js";
+import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { affineWeights } from "../formula/fused-norm.js";
 import { type ApplyOptions, type Normalization, normalization } from "../formula/normalization.js";
@@ -18,7 +18,7 @@ import { checkRunning, type Measured, runningWeights, track } from "../formula/r
 import { resolveAxis } from "../shape.js";
 import type { BatchNormOptions } from "./batch.js";
 
-export interface GhostBatchNormOptions extends BatchNormOptions {
+export interface GhostBatchNormOptions extends Omit<BatchNormOptions, "axis">, ChannelOptions {
   /** Examples of a ghost batch: it must divide a batch that is larger. Default 128, as in the paper. */
   batchSize?: number;
   /** When running statistics move: by `each` ghost batch in its turn (default, the paper), or `once`, by their mean (Keras 2). */

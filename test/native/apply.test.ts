@@ -27,7 +27,7 @@ import {
 import * as jax from "../../src/jax/index.js";
 import { sizeOf } from "../../src/shape.js";
 import { install, layers } from "../../src/tfjs/index.js";
-import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { expectClose, normal } from "../support/numerics.js";
 import { backends, use } from "../support/tfjs-backends.js";
 

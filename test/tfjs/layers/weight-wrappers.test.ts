@@ -2,12 +2,17 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from "../src/index.js";
-import * as evenkeel from "../src/tfjs/index.js";
-import { install, residual, weightNormalization, withoutWeightNormalization } from "../src/tfjs/index.js";
-import addons from "./fixtures/goldens/addons.json" with { type: "json" };
-import { expectClose, largest, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
+import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from "../../../src/index.js";
+import * as evenkeel from "../../../src/tfjs/index.js";
+import {
+  install,
+  residual,
+  weightNormalization,
+  withoutWeightNormalization,
+} from "../../../src/tfjs/index.js";
+import addons from "../../fixtures/goldens/addons.json" with { type: "json" };
+import { expectClose, largest, normal } from "../../support/numerics.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 type Layer = tfl.layers.Layer;
 type Plain = { shape: readonly number[]; data: ArrayLike<number> };

@@ -2,9 +2,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { install, layers } from "../src/tfjs/index.js";
-import { expectClose, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
+import { install, layers } from "../../../src/tfjs/index.js";
+import { expectClose, normal } from "../../support/numerics.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 /** A model's JSON and weights as it would be on disk. */
 async function artifacts(model: tfl.LayersModel): Promise<tf.io.ModelArtifacts> {

@@ -9,7 +9,7 @@ import {
   open,
   type PlainArray,
   type StatisticsSources,
-} from "../src/index.js";
+} from "../../../src/index.js";
 import {
   epochStatistics,
   freezeStatistics,
@@ -19,9 +19,9 @@ import {
   recalibrate,
   selectStatistics,
   statisticsGap,
-} from "../src/tfjs/index.js";
-import { expectClose, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
+} from "../../../src/tfjs/index.js";
+import { expectClose, normal } from "../../support/numerics.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 const truth = await open({ backend: "reference" });
 

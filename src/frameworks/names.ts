@@ -1,0 +1,122 @@
+/**
+ * What frameworks call the options and the weights of a normalization. A weight has our name (gamma, runningMean) wherever it is used; theirs stand in
+ * saved models and state dicts.
+ *
+ *     theirs("pytorch", "runningVariance")        // running_var
+ *     theirs("keras3", "gamma", "rmsNorm")        // scale
+ *     ours("flax", "var")                         // runningVariance
+ */
+import type { conventions } from "./conventions.js";
+
+/** Names by ours; `norms` for those that one normalization has otherwise, by its name in the catalog. */
+interface Names {
+  readonly weights: Readonly<Record<string, string>>;
+  readonly norms?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+const keras: Names = {
+  weights: {
+    gamma: "gamma",
+    beta: "beta",
+    runningMean: "moving_mean",
+    runningVariance: "moving_variance",
+    // of renorm=True, Batch Renormalization
+    runningDeviation: "moving_stddev",
+    renormMean: "renorm_mean",
+    renormDeviation: "renorm_stddev",
+  },
+  norms: { rmsNorm: { gamma: "scale" }, spectralNorm: { u: "vector_u", v: "vector_v" } },
+};
+
+const pytorch: Names = {
+  weights: { gamma: "weight", beta: "bias", runningMean: "running_mean", runningVariance: "running_var" },
+  norms: { weightNorm: { g: "weight_g" }, spectralNorm: { u: "weight_u", v: "weight_v" } },
+};
+
+const names: Readonly<Record<keyof typeof conventions, Names>> = {
+  pytorch,
+  fastai: pytorch,
+  keras2: keras,
+  keras3: keras,
+  tensorflowjs: keras,
+  gluon: {
+    weights: {
+      gamma: "gamma",
+      beta: "beta",
+      runningMean: "running_mean",
+      runningVariance: "running_var",
+    },
+  },
+  mxnet: {
+    weights: { gamma: "gamma", beta: "beta", runningMean: "moving_mean", runningVariance: "moving_var" },
+  },
+  flax: {
+    weights: { gamma: "scale", beta: "bias", runningMean: "mean", runningVariance: "var" },
+  },
+  onnx: {
+    weights: { gamma: "scale", beta: "B", runningMean: "input_mean", runningVariance: "input_var" },
+    norms: { layerNorm: { gamma: "Scale" }, groupNorm: { beta: "bias" } },
+  },
+};
+
+/**
+ * A framework's name of a weight; in its spelling (snake case) where it has no such weight.
+ * @param weight our name
+ * @param norm our name of the normalization, for those whose weights a framework names otherwise
+ */
+export function theirs(framework: keyof typeof conventions, weight: string, norm?: string): string {
+  return namesOf(framework, norm).get(weight) ?? snakeCase(weight);
+}
+
+/** Our name of a framework's weight, the other way. */
+export function ours(framework: keyof typeof conventions, name: string, norm?: string): string {
+  for (const [weight, their] of namesOf(framework, norm)) if (their === name) return weight;
+  return camelCase(name);
+}
+
+/** By our names. */
+function namesOf(framework: keyof typeof conventions, norm: string | undefined): Map<string, string> {
+  const { weights, norms = {} } = names[framework];
+  const own = norm !== undefined && Object.hasOwn(norms, norm) ? norms[norm] : {};
+  return new Map(Object.entries({ ...weights, ...own }));
+}
+
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+export function camelCase(name: string): string {
+  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Options of other frameworks by their names there: what to write here instead, for errors that translate. */
+export const optionNames: Readonly<Record<string, string>> = {
+  eps: '"epsilon"',
+  variance_epsilon: '"epsilon"',
+  layer_norm_eps: '"epsilon"',
+  rms_norm_eps: '"epsilon"',
+  norm_eps: '"epsilon"',
+  num_groups: '"groups"',
+  numGroups: '"groups"',
+  affine: '"scale" and "center" (gamma and beta)',
+  elementwise_affine: '"scale" and "center" (gamma and beta)',
+  elementwiseAffine: '"scale" and "center" (gamma and beta)',
+  use_scale: '"scale"',
+  useScale: '"scale"',
+  use_bias: '"center"',
+  weight: '"scale" (gamma)',
+  bias: '"center" (beta)',
+  track_running_stats: '"trackRunningStatistics"',
+  trackRunningStats: '"trackRunningStatistics"',
+  normalized_shape: '"axis", which names the axes instead of their lengths,',
+  normalizedShape: '"axis", which names the axes instead of their lengths,',
+  dim: '"axis"',
+  axes: '"axis"',
+  reduction_axes: '"axis"',
+  decay: '"momentum" (the weight of the old value)',
+  n_power_iterations: '"iterations"',
+  power_iterations: '"iterations"',
+  powerIterations: '"iterations"',
+  virtual_batch_size: '"batchSize"',
+  virtualBatchSize: '"batchSize"',
+};

@@ -1,0 +1,124 @@
+/** Options are checked by name: one that is misspelled, or that another framework calls differently, is an error. */
+
+/**
+ * Throws where `options` has a name that is not known.
+ *
+ *     checkOptions("layerNorm", { eps: 1e-5 }, ["axis", "epsilon"], { eps: "epsilon" });
+ *     // TypeError: layerNorm: no option is called "eps"; it is called epsilon here
+ *
+ * @param caller the function that took the options, as its users call it
+ * @param options of its own names only; a name whose value is undefined counts too
+ * @param known every name that the function takes
+ * @param translations what other frameworks call them, and the name (or names) here
+ * @throws TypeError where a name is not known, with the nearest one that is, or where options are not an object.
+ */
+export function checkOptions(
+  caller: string,
+  options: object,
+  known: readonly string[],
+  translations: Readonly<Record<string, string>> = {},
+): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const got = Array.isArray(options) ? "an array" : String(options);
+    throw new TypeError(`${caller}: options must be an object, got ${got}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    throw new TypeError(`${caller}: no option is called "${name}"; ${remedy(name, known, translations)}`);
+  }
+}
+
+function remedy(
+  name: string,
+  known: readonly string[],
+  translations: Readonly<Record<string, string>>,
+): string {
+  if (Object.hasOwn(translations, name)) return `it is called ${translations[name]} here`;
+  if (known.length === 0) return "there are none";
+  const near = nearest(name, known);
+  return near === undefined
+    ? `there are ${known.join(", ")}`
+    : `did you mean "${near}"? There are ${known.join(", ")}`;
+}
+
+/** The known name that the fewest typing errors lead to; undefined where none is within two fifths of its length. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const other of known) {
+    const longer = Math.max(name.length, other.length);
+    // lengths that differ by more need more insertions than that
+    if (Math.abs(name.length - other.length) > 0.4 * longer) continue;
+    const errors = distance(name.toLowerCase(), other.toLowerCase());
+    if (errors <= 0.4 * longer && errors < fewest) {
+      best = other;
+      fewest = errors;
+    }
+  }
+  return best;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbors that turn a into b (Damerau 1964, Levenshtein 1966). */
+function distance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row[j] = Math.min(rows[i - 1][j] + 1, row[j - 1] + 1, substitution);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        row[j] = Math.min(row[j], rows[i - 2][j - 2] + 1);
+      }
+    }
+    rows.push(row);
+  }
+  return rows[a.length][b.length];
+}
+
+/** Every option of a function with its default; undefined where it follows from others, or must be given. */
+export type Defaults<O> = { readonly [K in keyof Required<O>]: O[K] };
+
+/** Options with their defaults filled in; `Open` names those that have none. */
+export type Settled<O, Open extends keyof O = never> = Required<Omit<O, Open>> & Pick<O, Open>;
+
+/**
+ * Fills in what is left out, or undefined, from the defaults, after checking names and types: a number, boolean or string stays one.
+ * `axis` alone may be a list, or null where it names nothing: whoever takes it checks it.
+ * @throws TypeError for an option that is not known, is null, or has not the type of its default
+ */
+export function settle<S extends object>(
+  caller: string,
+  options: Partial<S>,
+  defaults: Defaults<S>,
+  translations?: Readonly<Record<string, string>>,
+): S {
+  checkOptions(caller, options, Object.keys(defaults), translations);
+  const settled: Record<string, unknown> = { ...defaults };
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const expected = typeof settled[name];
+    // what has no default, and names to choose from, are checked by whoever takes them
+    const checkedLater = expected === "undefined" || expected === "string" || Array.isArray(value);
+    if (name !== "axis" && (value === null || !(checkedLater || typeof value === expected))) {
+      const got = `${typeof value === "string" ? JSON.stringify(value) : String(value)}`;
+      const type = expected === "undefined" ? "a value" : `a ${expected}`;
+      throw new TypeError(`${caller}: ${name} must be ${type}, got ${got}; leave it out for its default`);
+    }
+    settled[name] = value;
+  }
+  return settled as S;
+}
+
+/** Those of the options that a function with these defaults takes. */
+export function accepted(options: object, defaults: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(defaults, name)));
+}
+
+const warned = new Set<string>();
+
+/** Says something to the user that is no error, once. */
+export function warnOnce(message: string): void {
+  if (warned.has(message)) return;
+  warned.add(message);
+  console.warn(message);
+}
