@@ -56,7 +56,13 @@ export function single(
   shape: readonly number[],
   warn: ((message: string) => void) | undefined,
 ): boolean {
-  if (reducedSize(norm.plan(shape).statistics) > 1) return false;
+  const size = reducedSize(norm.plan(shape).statistics);
+  if (size > 1) return false;
+  if (size === 0) {
+    throw new RangeError(
+      `${name}: x is empty (shape [${shape.join(", ")}]), and training has nothing to measure; leave empty batches out`,
+    );
+  }
   warn?.(
     `${name}: a training batch of shape [${shape.join(", ")}] has one value per channel, so that y is beta, and the running ` +
       "statistics were left as they were; train on larger batches, or use layer or group normalization",

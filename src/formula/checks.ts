@@ -28,11 +28,6 @@ export function checkShape(norm: string, shape: readonly number[], leastRank: nu
     if (Number.isInteger(length) && length >= 0) continue;
     throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape [${shape.join(", ")}]`);
   }
-  if (shape.includes(0)) {
-    throw new RangeError(
-      `${norm}: x is empty (shape [${shape.join(", ")}]), it has nothing to normalize; leave empty batches out`,
-    );
-  }
 }
 
 export function checkEpsilon(norm: string, epsilon: number): void {

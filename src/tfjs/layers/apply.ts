@@ -40,6 +40,11 @@ export function apply(
       moveState,
       warn,
     });
+    if (result.state && tensors[0].size === 0) {
+      throw new RangeError(
+        `${normalization.name}: x is empty (shape [${tensors[0].shape.join(", ")}]), and training has nothing to measure; leave empty batches out`,
+      );
+    }
     // a tidy keeps the tensors of what it returns, in arrays and objects too
     return result as unknown as tf.TensorContainer;
   }) as unknown as ApplyResult<tf.Tensor>;

@@ -476,8 +476,8 @@ describe.each(backends)("%s", (backend) => {
       const model = tfl.sequential({
         layers: [
           tfl.layers.masking({ maskValue: 0, inputShape: [4, 2] }),
-          asLayer(layers.batchNormalization({ name: "one" })),
-          asLayer(layers.batchNormalization({ name: "two", frozen: true })),
+          asLayer(layers.batchNormalization({ name: "one", useMask: true })),
+          asLayer(layers.batchNormalization({ name: "two", useMask: true, frozen: true })),
         ],
       });
       const x = normal(2 * 4 * 2, 90, 3);
@@ -677,9 +677,12 @@ it("measures behind a mask as training does, also where the mask is lost on the 
   for (const [between, norm] of [
     [
       tfl.layers.conv1d({ filters: 6, kernelSize: 2 }),
-      layers.batchNormalization({ momentum: 0, name: "norm" }),
+      layers.batchNormalization({ momentum: 0, name: "norm", useMask: true }),
     ],
-    [tfl.layers.activation({ activation: "tanh" }), layers.batchNormalization({ momentum: 0, name: "norm" })],
+    [
+      tfl.layers.activation({ activation: "tanh" }),
+      layers.batchNormalization({ momentum: 0, name: "norm", useMask: true }),
+    ],
   ] as const) {
     const model = tfl.sequential({
       layers: [tfl.layers.masking({ inputShape: [5, 6] }), between, asLayer(norm)],
