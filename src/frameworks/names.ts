@@ -86,7 +86,7 @@ export function snakeCase(name: string): string {
 }
 
 export function camelCase(name: string): string {
-  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return name.replace(/(?<=[a-z\d])_([a-z\d])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** Options of other frameworks by their names there: what to write here instead, for errors that translate. */

@@ -5,7 +5,7 @@
  */
 import { serialization } from "@tensorflow/tfjs-core";
 import { constraints, initializers, regularizers } from "@tensorflow/tfjs-layers";
-import type { Config, LayerArgs, SavedObject } from "../types.js";
+import type { Config, SavedObject } from "../types.js";
 
 type Serializable = serialization.Serializable;
 export type Initializer = ReturnType<typeof initializers.zeros>;
@@ -46,21 +46,6 @@ export function registerRegularizers(): void {
   registerAs("L1", cls, (_, config) => l1(config as { l1: number }));
   registerAs("L2", cls, (_, config) => l2(config as { l2: number }));
 }
-
-/** The options of a layer, with the name of its type: Keras 3 saves a policy. Variables are float32 here, whatever it says. */
-export function withTypeName<A extends object>(layer: string, args: A): A & LayerArgs {
-  const { dtype, ...others } = args as A & { dtype?: unknown };
-  const policy = dtype as { config?: { name?: unknown } } | string | null | undefined;
-  const type = typeof policy === "object" ? policy?.config?.name : policy;
-  if (policy === undefined || policy === null) return others as A & LayerArgs;
-  if (typeof type !== "string") {
-    throw new TypeError(`${layer}: dtype must be the name of a type, such as "float32", got ${typeof dtype}`);
-  }
-  return { ...others, dtype: TYPES.includes(type) ? type : "float32" } as A & LayerArgs;
-}
-
-/** Of TensorFlow.js. */
-const TYPES = ["float32", "int32", "bool", "string", "complex64"];
 
 function resolver<T extends Serializable>(kind: string, factories: object) {
   return (layer: string, name: string, option: Option<T> | null | undefined): T | undefined => {

@@ -2,7 +2,8 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Config, Layer, LayerArgs, SavedObject, Shape } from "../types.js";
-import { registered, withTypeName } from "./keras-objects.js";
+import { registered } from "./keras-objects.js";
+import { checkArgs, ownArgs, withTypeName } from "./layer-args.js";
 
 /** Its weights are those of what it wraps, and its own; it is saved with both. */
 export abstract class LayerWrapper extends builtIn.Layer {
@@ -19,13 +20,12 @@ export abstract class LayerWrapper extends builtIn.Layer {
         `${this.getClassName()}: expected a layer to wrap, such as tf.layers.dense({ units: 8 }), got ${typeof layer}`,
       );
     }
+    checkArgs(this.getClassName(), args, options);
     this.layer = layer;
     if (args.trainable === false) layer.trainable = false;
     this.supportsMasking = layer.supportsMasking;
     this._stateful = layer.stateful;
-    this.options = Object.fromEntries(
-      Object.entries(args).filter(([name, value]) => options.includes(name) && value !== undefined),
-    ) as Config;
+    this.options = ownArgs(args) as Config;
   }
 
   /** All layers inside, by the names that a saved wrapper has for them. */

@@ -5,8 +5,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Normalization, Weight } from "../../formula/normalization.js";
-import { camelCase, optionNames, theirs } from "../../frameworks/names.js";
-import { checkOptions } from "../../options.js";
+import { camelCase, theirs } from "../../frameworks/names.js";
 import { resolveAxis, sameShape } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
 import { applyLayer, initialize } from "./apply.js";
@@ -19,8 +18,8 @@ import {
   type Regularizer,
   regularizer,
   saved,
-  withTypeName,
 } from "./keras-objects.js";
+import { checkArgs, ownArgs, withTypeName } from "./layer-args.js";
 import type { LayerSpec } from "./layer-spec.js";
 import { followMasks, type GivenMask, maskOf } from "./masks.js";
 
@@ -47,20 +46,6 @@ export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
 } & WeightArgs &
   LayerArgs;
 
-const LAYER_ARGS = [
-  "inputShape",
-  "batchInputShape",
-  "batchSize",
-  "dtype",
-  "inputDType",
-  "name",
-  "trainable",
-  "weights",
-  // which TensorFlow.js adds to a config that it reads
-  "customObjects",
-];
-/** What Keras saves of any layer and none of these needs. */
-const KERAS_ARGS = ["activityRegularizer", "autocast", "ragged", "sparse", "quantizationConfig"];
 const OWN_ARGS = ["frozen", "useMask"];
 const WEIGHT_ARG = /^(.+)(Initializer|Regularizer|Constraint)$/;
 
@@ -91,15 +76,15 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     args: NormalizationArgs,
   ) {
     super(withTypeName(spec.className, args));
-    checkArgs(spec, args);
+    this.checkArgs(args);
     const { frozen = false, useMask = spec.useMask } = args;
     for (const [name, value] of Object.entries({ frozen, useMask })) {
       if (typeof value === "boolean") continue;
       throw new TypeError(`${spec.className}: ${name} must be true or false, got ${value}`);
     }
-    const options = { ...spec.defaults, ...optionsOf(args) };
+    let options = { ...spec.defaults, ...optionsOf(args) };
     if (spec.about.takes === "sequence") {
-      checkSequenceOptions(spec.className, options);
+      options = withoutSequenceArgs(spec.className, options);
       // layers of equal shape do not start alike, as in Keras; the seed is saved
       options.seed ??= Math.floor(Math.random() * 2 ** 31);
     }
@@ -239,7 +224,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
    */
   configure({ frozen = this.frozen, ...changes }: { frozen?: boolean; [option: string]: unknown }): this {
     const { spec } = this;
-    checkArgs(spec, changes);
+    this.checkArgs(changes);
     const options = { ...spec.defaults, ...optionsOf({ ...this.options, ...changes }) };
     const normalization = spec.make(options);
     if (this.shapes) {
@@ -324,6 +309,20 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     }
   }
 
+  private checkArgs(args: object): void {
+    const { className, about, options } = this.spec;
+    // which weights there are is known once the layer is built
+    const ofWeights = Object.keys(args ?? {}).filter((name) => WEIGHT_ARG.test(name));
+    // TEMP until main's factories have defaults
+    if (options.includes("epsilon"))
+      checkArgs(className, args, [
+        ...options,
+        ...OWN_ARGS,
+        ...ofWeights,
+        ...(about.takes === "sequence" ? SEQUENCE_ARGS : []),
+      ]);
+  }
+
   private checkInputs(inputs: readonly unknown[]): void {
     const { name, takes } = this.spec.about;
     if (inputs.length === 1 || takes === "condition" || takes === "sequence") return;
@@ -371,42 +370,25 @@ function argOf(weight: string): string {
   return camelCase(theirs("tensorflowjs", weight));
 }
 
-/**
- * @throws TypeError for an option that the layer does not have, with the nearest one that it has; RangeError for one of Keras's that
- * would change what the layer does
- */
-function checkArgs({ className, options }: LayerSpec, args: object): void {
-  if (typeof args === "object" && args !== null) {
-    const { activityRegularizer = null } = args as { activityRegularizer?: unknown };
-    if (activityRegularizer !== null) {
-      throw new RangeError(
-        `${className}: activityRegularizer must be left out, TensorFlow.js has none; add its loss to the model's`,
-      );
-    }
-  }
-  const weightArgs = Object.keys(args ?? {}).filter((name) => WEIGHT_ARG.test(name));
-  const known = [...options, ...OWN_ARGS, ...LAYER_ARGS, ...KERAS_ARGS, ...weightArgs];
-  // TEMP
-  if (options.includes("epsilon") || className === "TLU") checkOptions(className, args, known, optionNames);
-}
-
 /** Options of the normalization. */
 function optionsOf(args: object): Config {
-  const others = [...LAYER_ARGS, ...OWN_ARGS, ...KERAS_ARGS];
+  const own = Object.entries(ownArgs(args));
   return Object.fromEntries(
-    Object.entries(args).filter(
-      ([name, value]) => !others.includes(name) && !WEIGHT_ARG.test(name) && value !== undefined,
-    ),
-  );
+    own.filter(([name]) => !OWN_ARGS.includes(name) && !WEIGHT_ARG.test(name)),
+  ) as Config;
 }
 
-/** @throws RangeError for what Keras's recurrent layers can be told, and these cannot do. */
-function checkSequenceOptions(layer: string, options: Config): void {
-  for (const name of ["goBackwards", "returnState", "stateful"]) {
+/** Of Keras's recurrent layers, which these cannot do. */
+const SEQUENCE_ARGS = ["goBackwards", "returnState", "stateful"];
+
+/** @throws RangeError where one of them is wanted */
+function withoutSequenceArgs(layer: string, options: Config): Config {
+  for (const name of SEQUENCE_ARGS) {
     if (!options[name]) continue;
     throw new RangeError(
       `${layer}: ${name} must be left out, this layer cannot do it (nor be in tf.layers.bidirectional or rnn); ` +
         "without a framework there are cells, such as layerNormLSTMCell",
     );
   }
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !SEQUENCE_ARGS.includes(name)));
 }

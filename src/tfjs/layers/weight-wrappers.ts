@@ -61,7 +61,7 @@ interface Kernel {
   readonly variables: Readonly<Record<string, LayerVariable>>;
 }
 
-const OPTIONS = ["axis", "epsilon", "kernels", "powerIterations", "inPlace", "scaled", "gain"];
+const OPTIONS = ["axis", "epsilon", "kernels"];
 export const KERNEL_CONSTRAINT = /^(?!bias).*Constraint$/;
 const KERNEL = /(^|_)kernel$|^embeddings$/;
 
@@ -71,8 +71,8 @@ export abstract class WeightWrapper extends LayerWrapper {
   private removed = false;
 
   /** The kernels of the layer hold what is trained, before it is normalized. */
-  constructor(args: WeightWrapperArgs & { layer: Layer }) {
-    super(args, OPTIONS);
+  constructor(args: WeightWrapperArgs & { layer: Layer }, options: readonly string[] = []) {
+    super(args, [...OPTIONS, ...options]);
     // options out of range are told here, not when the layer is built
     this.normalizationOf(-1);
   }
@@ -231,7 +231,8 @@ export class WeightNormalization extends WeightWrapper {
   private measures = false;
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return weightNorm({ ...this.options, axis });
+    const { epsilon } = this.options as WeightWrapperArgs;
+    return weightNorm({ epsilon, axis });
   }
 
   protected override start(): void {
@@ -302,6 +303,10 @@ export class WeightNormalization extends WeightWrapper {
 export class SpectralNormalization extends WeightWrapper {
   static readonly className: string = "SpectralNormalization";
 
+  constructor(args: SpectralNormalizationArgs & { layer: Layer }) {
+    super(args, ["powerIterations", "inPlace"]);
+  }
+
   protected normalizationOf(axis: WeightAxis): Normalization {
     const { powerIterations, epsilon, inPlace } = this.options as SpectralNormalizationArgs;
     const spectral = spectralNorm({ iterations: powerIterations, epsilon, axis });
@@ -354,8 +359,13 @@ function stepwise(spectral: Normalization): Normalization {
 export class WeightStandardization extends WeightWrapper {
   static readonly className: string = "WeightStandardization";
 
+  constructor(args: WeightStandardizationArgs & { layer: Layer }) {
+    super(args, ["scaled", "gain"]);
+  }
+
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return standardization({ ...this.options, axis });
+    const { epsilon, scaled, gain } = this.options as WeightStandardizationArgs;
+    return standardization({ epsilon, scaled, gain, axis });
   }
 }
 

@@ -1,5 +1,6 @@
 /** Holding the running statistics of a model's layers, and starting those of an epoch anew. */
 import { Callback, type LayersModel } from "@tensorflow/tfjs-layers";
+import { checkOptions } from "../../options.js";
 import { freezeBuiltIn, isBuiltInBatch } from "../layers/built-in.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import { isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
@@ -9,9 +10,10 @@ import { isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
  * `trainable`; gamma and beta still learn. TensorFlow.js's own batch normalization too, which does not save it. Returns the
  * names of the layers.
  */
-export function freezeStatistics(model: LayersModel, frozen = true, { layers }: OfLayers = {}): string[] {
+export function freezeStatistics(model: LayersModel, frozen = true, options: OfLayers = {}): string[] {
+  checkOptions("freezeStatistics", options, ["layers"]);
   const names: string[] = [];
-  for (const layer of layersOf(model, layers)) {
+  for (const layer of layersOf(model, options.layers)) {
     if (layer instanceof NormalizationLayer && layer.keepsState) layer.frozen = frozen;
     else if (isBuiltInBatch(layer)) freezeBuiltIn(layer, frozen);
     else continue;

@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { type Moments, merge, noMoments } from "../../moments.js";
+import { checkOptions } from "../../options.js";
 import { apply } from "../layers/apply.js";
 import type { Layer } from "../types.js";
 import { type Batches, batchesOf, type Call, type Inputs, predict } from "./batches.js";
@@ -36,9 +37,10 @@ import {
 export async function recalibrate(
   model: LayersModel,
   batches: Batches<Inputs | { xs: Inputs }>,
-  { layers }: OfLayers = {},
+  options: OfLayers = {},
 ): Promise<string[]> {
-  const all = layersOf(model, layers).filter((layer) => !isFrozen(layer));
+  checkOptions("recalibrate", options, ["layers"]);
+  const all = layersOf(model, options.layers).filter((layer) => !isFrozen(layer));
   const tracked = all.map(trackedOf).filter((one) => one !== undefined);
   const inTwoParts = all.filter(isBatchLayer);
   if (tracked.length + inTwoParts.length === 0) {

@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { type StatisticsSources, usualSources } from "../../formula/evaluation-sources.js";
+import { checkOptions } from "../../options.js";
 import { type Batches, batchesOf, type HeldOut, type Inputs, listed } from "./batches.js";
 import { type StatisticsGap, statisticsGap } from "./statistics-gap.js";
 import { BATCH_LAYER, isChoosable, layersOf, type OfLayers } from "./tracked-layers.js";
@@ -43,8 +44,10 @@ export interface SelectOptions extends OfLayers {
 export async function selectStatistics(
   model: LayersModel,
   heldOut: HeldOut | Batches<{ xs: Inputs; ys: Inputs }>,
-  { metric = "loss", direction = metric === "loss" ? "min" : undefined, layers }: SelectOptions = {},
+  options: SelectOptions = {},
 ): Promise<Selection> {
+  checkOptions("selectStatistics", options, ["metric", "direction", "layers"]);
+  const { metric = "loss", direction = metric === "loss" ? "min" : undefined, layers } = options;
   const chosen = layersOf(model, layers).filter(isChoosable);
   if (chosen.length === 0) {
     throw new RangeError(

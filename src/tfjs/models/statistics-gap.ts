@@ -1,6 +1,7 @@
 /** How far the statistics of a batch are from those that a model's layers store for evaluation. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { checkOptions } from "../../options.js";
 import { apply } from "../layers/apply.js";
 import type { Layer } from "../types.js";
 import { type Call, type Inputs, predict } from "./batches.js";
@@ -28,10 +29,11 @@ export interface StatisticsGap {
 }
 
 /** How far a batch's statistics are from those that each layer keeps, with the model in evaluation. */
-export function statisticsGap(model: LayersModel, batch: Inputs, { layers }: OfLayers = {}): StatisticsGap[] {
+export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLayers = {}): StatisticsGap[] {
+  checkOptions("statisticsGap", options, ["layers"]);
   const gaps: StatisticsGap[] = [];
   const calls = new Map<Layer, Call>();
-  for (const layer of layersOf(model, layers)) {
+  for (const layer of layersOf(model, options.layers)) {
     const one = trackedOf(layer);
     if (one) {
       calls.set(layer, (inputs, call, original) => {
