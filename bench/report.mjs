@@ -1,5 +1,5 @@
 // @ts-check
-/** A run's results: what they hold, as tables for the terminal, and as the README's section. */
+/** A run's results: what they hold, as tables for the terminal, and as sections of the README and of docs/speed.md. */
 import Table from "cli-table3";
 import { count, formatNumber } from "../lab/dist/format.js";
 import { evaluate, timesFaster } from "./bars.mjs";
@@ -241,9 +241,9 @@ function wrapped(text) {
   return [...lines, line].join("\n");
 }
 
-// ---- the README ----
+// ---- the documentation ----
 
-/** @type {string[]} What it quotes; the page has the rest. */
+/** @type {string[]} What docs/speed.md quotes; the page has the rest. */
 const QUOTED = [
   "layer 32x768 forward",
   "layer 512x768 forward",
@@ -257,7 +257,10 @@ const QUOTED = [
   "group 32x64x56x56 channelsFirst forward",
 ];
 
-/** Its columns: how many times as fast the first is as the second. */
+/** @type {string[]} What the README quotes of them. */
+const HEADLINES = ["layer 512x768 forward", "layer 512x768 both", "batch 32x56x56x64 channelsLast forward"];
+
+/** Columns: how many times as fast the first is as the second. */
 const COLUMNS = [
   ["evenkeel-1", "pytorch-1"],
   ["evenkeel-2", "pytorch-2"],
@@ -266,36 +269,80 @@ const COLUMNS = [
   ["evenkeel-1", "tfjs-layer"],
 ];
 
+/** Of the README, which has less room, and a section of its own for TensorFlow.js. */
+const FEWER = COLUMNS.filter(([our, their]) => our === "evenkeel-1" && their !== "tfjs-layer");
+
 /** The README's section, without its markers. @param {Results} results */
 export function readmeSection(results) {
-  const { cases, contestants, date } = results;
-  const columns = COLUMNS.filter((ids) => ids.every((id) => contestants[id]?.about));
-  const heads = columns.map(([, id]) => `vs ${headOf(id, contestants[id])}`);
-  const quoted = QUOTED.flatMap((name) => cases.filter((row) => row.name === name));
-  const rows = quoted.map((row) => {
-    const ours = row.results["evenkeel-1"];
-    const cells = [
-      titleOf(row),
-      row.shape.join("×"),
-      isTimed(ours) ? timeText(ours.median) : "–",
-      ratioText(timesFaster(row, "memcpy", "evenkeel-1")),
-      ...columns.map(([our, their]) => ratioText(timesFaster(row, our, their))),
-    ];
-    return `| ${cells.join(" | ")} |`;
+  return [
+    `Speed-up over each library, and run time relative to memcpy of the same bytes; one thread (${provenance(results)}):`,
+    "",
+    speedTable(results, HEADLINES, FEWER),
+  ].join("\n");
+}
+
+/** What `install()` does to TensorFlow.js, for the README's section about it. @param {Results} results */
+export function tensorflowSection({ cases, contestants }) {
+  const rows = [
+    ["`layerNormalization`, 512×768", "layer 512x768 forward"],
+    ["... forward and backward", "layer 512x768 both"],
+    ["a transformer's training step, 16×64×128", "transformer 16x64x128 step"],
+  ].flatMap(([title, wanted]) => {
+    const row = cases.find(({ name }) => name === wanted);
+    const [before, after] = [row?.results["tfjs-layer"], row?.results["tfjs-evenkeel"]];
+    return isTimed(before) && isTimed(after)
+      ? [`| ${title} | ${timeText(before.median)} | ${timeText(after.median)} |`]
+      : [];
   });
+  return [
+    `On the wasm backend, one thread (${contestants["tfjs-layer"]?.about?.split(",")[0]}; machine, date and method [below](#speed)):`,
+    "",
+    "| | before | after `install()` |",
+    "|---|--:|--:|",
+    ...rows,
+  ].join("\n");
+}
+
+/** The section of docs/speed.md, without its markers. @param {Results} results */
+export function speedSection(results) {
+  const { cases, contestants } = results;
   const steps = cases
     .filter(({ norm }) => norm === "transformer")
     .map((row) => stepSentence(row, contestants));
   return [
-    "How many times as fast as others Evenkeel is, and how many times as long it takes as a plain copy of the same bytes; one thread, where it",
-    `does not say two. Medians of one run of \`npm run bench\` on ${date.slice(0, 10)}, results validated against float64 first (${machineText(results)}):`,
+    `Speed-up over each library, and run time relative to memcpy of the same bytes; one thread unless marked "2 threads" (${provenance(results)}):`,
     "",
-    `| | ${["shape", "Evenkeel", "time of memcpy", ...heads].join(" | ")} |`,
-    `|---|---|--:|--:|${heads.map(() => "--:|").join("")}`,
-    ...rows,
+    speedTable(results, QUOTED, COLUMNS),
     "",
     ...steps,
-    "All shapes, what was missing and how it was measured: `bench/results/index.html`.",
+  ].join("\n");
+}
+
+/** @param {Results} results */
+const provenance = (results) =>
+  `medians of one run of \`npm run bench\` on ${results.date.slice(0, 10)}, results validated against float64 first; ${machineText(results)}`;
+
+/** @param {Results} results @param {string[]} names @param {string[][]} pairs */
+function speedTable({ cases, contestants }, names, pairs) {
+  const columns = pairs.filter((ids) => ids.every((id) => contestants[id]?.about));
+  const heads = columns.map(([, id]) => `vs ${headOf(id, contestants[id])}`);
+  const rows = names
+    .flatMap((name) => cases.filter((row) => row.name === name))
+    .map((row) => {
+      const ours = row.results["evenkeel-1"];
+      const cells = [
+        titleOf(row),
+        row.shape.join("×"),
+        isTimed(ours) ? timeText(ours.median) : "–",
+        ratioText(timesFaster(row, "memcpy", "evenkeel-1")),
+        ...columns.map(([our, their]) => ratioText(timesFaster(row, our, their))),
+      ];
+      return `| ${cells.join(" | ")} |`;
+    });
+  return [
+    `| | ${["shape", "Evenkeel", "time ÷ memcpy", ...heads].join(" | ")} |`,
+    `|---|---|--:|--:|${heads.map(() => "--:|").join("")}`,
+    ...rows,
   ].join("\n");
 }
 
@@ -313,12 +360,11 @@ function stepSentence(row, contestants) {
   return `A transformer's training step (${row.shape.join("×")}): ${parts.join(", ")}.`;
 }
 
-const [START, END] = ["<!-- bench -->", "<!-- /bench -->"];
-
-/** A text with its section replaced. @param {string} text @param {string} section */
-export function withSection(text, section) {
-  const [start, end] = [text.indexOf(START), text.indexOf(END)];
+/** A text with one of its sections replaced. @param {string} text @param {string} section @param {string} [name] */
+export function withSection(text, section, name = "bench") {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [start, end] = [text.indexOf(open), text.indexOf(close)];
   if (start < 0 || end < start)
-    throw new Error(`withSection: text must have ${START} and then ${END}, as the README does`);
-  return `${text.slice(0, start)}${START}\n${section}\n${text.slice(end)}`;
+    throw new Error(`withSection: text must have ${open} and then ${close}, as the README does`);
+  return `${text.slice(0, start)}${open}\n${section}\n${text.slice(end)}`;
 }

@@ -11,14 +11,14 @@ import { check, guarded, kindOf, record } from "./guard.mjs";
 import { machine, openMs, packageBytes } from "./machine.mjs";
 import { Field } from "./measure.mjs";
 import { renderPage } from "./page.mjs";
-import { readmeSection, terminal, withSection } from "./report.mjs";
+import { readmeSection, speedSection, tensorflowSection, terminal, withSection } from "./report.mjs";
 
 const ids = Object.keys(contestants);
 const HELP = `npm run bench -- [options]
 
 Times every contestant in every case, side by side. A run of everything writes
-bench/results/ (results.json, index.html) and a section of the README; any other
-run writes to bench/results/partial/ only.
+bench/results/ (results.json, index.html) and sections of the README and of
+docs/speed.md; any other run writes to bench/results/partial/ only.
 
   --only TEXT,...         cases whose name has one of these texts in it, as in
                           "layer 512x768 forward", "rms+residual", "batch",
@@ -169,7 +169,10 @@ async function runBench() {
   write(join(options.out, "index.html"), renderPage(results));
   if (options.everything) {
     const readme = join(root, "README.md");
-    write(readme, withSection(readFileSync(readme, "utf8"), readmeSection(results)));
+    const started = withSection(readFileSync(readme, "utf8"), readmeSection(results));
+    write(readme, withSection(started, tensorflowSection(results), "bench:tensorflow"));
+    const speed = join(root, "docs/speed.md");
+    write(speed, withSection(readFileSync(speed, "utf8"), speedSection(results)));
   }
   process.stdout.write(`${terminal(results)}\n${relative(process.cwd(), join(options.out, "index.html"))}\n`);
   return 0;

@@ -11,6 +11,7 @@ import type { Ops } from "./formula/ops.js";
 import { checkNormalization, run } from "./formula/run.js";
 import { spreadMask } from "./formula/terms.js";
 import { layerNorm } from "./norms/layer.js";
+import { checkOptions } from "./options.js";
 import { sameShape } from "./shape.js";
 
 export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
@@ -90,10 +91,9 @@ export interface ResidualOptions {
  * A residual block around a branch, which is anything that has weights and a formula, such as `normalizedAttention`. Its weights are called `norm/gamma`, `branch/kernel`, `after/gamma`, ...
  * @throws RangeError for a placement that there is not
  */
-export function residualBlock(
-  branch: Normalization,
-  { placement = "pre", norm = layerNorm(), after = layerNorm() }: ResidualOptions = {},
-): Normalization {
+export function residualBlock(branch: Normalization, options: ResidualOptions = {}): Normalization {
+  checkOptions("residualBlock", options, ["placement", "norm", "after"]);
+  const { placement = "pre", norm = layerNorm(), after = layerNorm() } = options;
   if (placement !== "pre" && placement !== "post" && placement !== "sandwich") {
     throw new RangeError(`residualBlock: placement must be "pre", "post" or "sandwich", got "${placement}"`);
   }

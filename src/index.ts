@@ -13,7 +13,7 @@ export type { AffineOptions } from "./formula/fused-norm.js";
 export { statisticsOf } from "./formula/measured.js";
 export type { About, ApplyResult, Factory, Normalization, Weight } from "./formula/normalization.js";
 export type { NormalizeOperands, NormalizeResult, Operand, Ops } from "./formula/ops.js";
-export type { Norm, Plan } from "./formula/plan.js";
+export type { FusedNorm, Plan } from "./formula/plan.js";
 export type { RunningOptions } from "./formula/running.js";
 export type { RecurrentOptions, SequenceOptions } from "./formula/sequences.js";
 export type { WeightAxis, WeightAxisOptions } from "./formula/weights.js";

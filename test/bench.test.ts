@@ -1,5 +1,5 @@
 /** The benchmark's own arithmetic, tables and manners; no time is asserted. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -24,6 +24,8 @@ import {
   absencesOf,
   type Results,
   readmeSection,
+  speedSection,
+  tensorflowSection,
   terminal,
   timeText,
   withSection,
@@ -266,13 +268,34 @@ describe("the report", () => {
     expect([0.0000123, 0.5, 1.5, 2000].map(timeText)).toEqual(["0.0123 µs", "500 µs", "1.50 ms", "2.00 s"]);
   });
 
-  it("quotes itself in the README, with the machine and the day", () => {
-    const section = readmeSection(resultsOf({ "evenkeel-1": 1, memcpy: 0.8, "pytorch-1": 2 }));
+  it.each([
+    ["the README", readmeSection, 3],
+    ["docs/speed.md", speedSection, 10],
+  ])("quotes itself in %s, with the machine and the day", (_, sectionOf, rows) => {
+    const section = sectionOf(resultsOf({ "evenkeel-1": 1, memcpy: 0.8, "pytorch-1": 2 }));
     expect(section).toContain("on 2026-01-02");
     expect(section).toContain("CPU, 2 cores, Linux x64; Node 20.0.0 without relaxed SIMD");
-    expect(section).toContain("| | shape | Evenkeel | time of memcpy | vs PyTorch 1.0 |");
+    expect(section).toContain("| | shape | Evenkeel | time ÷ memcpy | vs PyTorch 1.0 |");
     expect(section).toContain("| LayerNorm forward | 512×768 | 393 µs | 1.25× | 2.00× |");
+    expect(section.match(/^\| \w+Norm/gm)).toHaveLength(rows);
     expect(section).not.toContain("jax-js");
+  });
+
+  it("says what install() does to TensorFlow.js", () => {
+    const section = tensorflowSection(resultsOf({ "tfjs-layer": 200, "tfjs-evenkeel": 1 }));
+    expect(section).toContain("(TensorFlow.js; machine, date and method [below](#speed))");
+    expect(section).toContain("| `layerNormalization`, 512×768 | 78.6 ms | 393 µs |");
+    expect(tensorflowSection(resultsOf({ "evenkeel-1": 1 })).match(/^\|/gm)).toHaveLength(2);
+  });
+
+  it("has its sections in the README and in docs/speed.md", () => {
+    const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
+    const results = JSON.parse(read("bench/results/results.json"));
+    expect(withSection(read("README.md"), readmeSection(results))).toBe(read("README.md"));
+    expect(withSection(read("README.md"), tensorflowSection(results), "bench:tensorflow")).toBe(
+      read("README.md"),
+    );
+    expect(withSection(read("docs/speed.md"), speedSection(results))).toBe(read("docs/speed.md"));
   });
 
   it("replaces its section and nothing else", () => {

@@ -5,10 +5,10 @@
 import { describe, expect, it } from "vitest";
 import {
   batchNorm,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   open,
   type PlainArray,
   rmsNorm,
@@ -56,7 +56,7 @@ const opened = await Promise.all(
 type Position = readonly number[];
 
 interface Case {
-  norm: Norm;
+  norm: FusedNorm;
   shape: number[];
   /** Of the mask. */
   mask: number[];
@@ -67,7 +67,7 @@ interface Case {
 
 const groups = 3;
 const of = (
-  norm: Norm,
+  norm: FusedNorm,
   shape: number[],
   mask: number[],
   rest: Pick<Case, "statistic" | "parameter">,

@@ -2,7 +2,7 @@
  * The normalizations by the names of the command line, as the library's catalog has them: `layerNorm` is layer,
  * `batchRenorm` batch-renorm, and `none` is a network without any. Light: no TensorFlow.js.
  */
-import { type About, catalog, type Factory, legalGroups, type Normalization } from "evenkeel";
+import { type About, catalog, type Factory, legalGroups } from "evenkeel";
 import { distance } from "fastest-levenshtein";
 import { wrap } from "./format.js";
 import type { NormName } from "./results.js";
@@ -77,7 +77,7 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
   const factory = factories.get(norm);
   if (!factory) return undefined;
   const shape = [2, 4, 4, width];
-  const groups = knows(factory, "groups", shape) ? { groups: groupsOf(width) } : {};
+  const groups = "groups" in factory.defaults ? { groups: groupsOf(width) } : {};
   const made = factory(groups);
   return {
     name: factory.about.name,
@@ -89,20 +89,6 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
       ...(norm === "weight-standardization" && { scaled: true }),
     },
   };
-}
-
-/** Whether a normalization has such an option, a count: it refuses one of 0. */
-function knows(factory: Factory<Options>, option: string, shape: readonly number[]): boolean {
-  const refuses = (options: Options) => {
-    try {
-      (factory(options) as Normalization).weights(shape);
-      return undefined;
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
-  const refused = refuses({ [option]: 0 });
-  return refused !== undefined && refused !== refuses({});
 }
 
 /** Names that a wrong one may be meant for, the nearest first. */

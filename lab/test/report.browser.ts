@@ -1,14 +1,14 @@
 /** The report in a real browser: fits desktop and phone, readable in light and dark, and its switches work without a script. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launch } from "../../test/support/chromium.js";
+import { renderReport } from "../src/report/html.js";
 import type { NormName } from "../src/results.js";
 import { syntheticComparison } from "./synthetic-comparison.js";
-import type { Browser, Page } from "playwright-core";
-import { beforeAll, afterAll, describe, test, expect } from "vitest";
-import { launch } from "../../test/support/chromium.js";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { tmpdir } from "node:os";
-import { renderReport } from "../src/report/html.js";
-import { pathToFileURL } from "node:url";
 
 const NORMS: NormName[] = [
   ...["none", "layer", "rms", "batch", "group", "instance"],

@@ -95,7 +95,7 @@ function sharing(found, shape, names) {
   const key = (set) => [...set].sort((a, b) => a - b).join();
   const positions = positionsOf(shape);
   const keys = found.map(key);
-  if (new Set(keys).size === 1) return all.size === 1 ? "one number for all" : `${all.size} numbers for all`;
+  if (new Set(keys).size === 1) return all.size === 1 ? "one value for all" : `${all.size} values for all`;
   const varies = shape.flatMap((length, axis) => {
     const seen = new Set();
     positions.forEach((position, i) => {
@@ -188,20 +188,20 @@ export function axesSvg({ title, options }, found) {
       ? { kind: "element", words: "one element of y" }
       : { words: `one element of y, of ${listed(found.where)}` },
     alone
-      ? { words: "comes from its own element of x alone: nothing is measured" }
-      : { kind: "measured", words: `comes from these of x: ${over}` },
+      ? { words: "depends on the same element of x only: no statistics" }
+      : { kind: "measured", words: `depends on these elements of x: ${over}` },
     ...(setKey(measured) === setKey(evaluated)
       ? []
       : [
           {
-            words: `in evaluation ${evaluated.size <= 1 ? "from its own element, by kept statistics" : `from ${described(evaluated, shape, names, element)}`}`,
+            words: `in evaluation it depends ${evaluated.size <= 1 ? "on the same element only, with running statistics" : `on ${described(evaluated, shape, names, element)}`}`,
           },
         ]),
     ...found.conditions.map((condition) => ({
-      words: `and from a condition [${condition.shape.join(", ")}]: ${condition.text}`,
+      words: `also depends on a condition [${condition.shape.join(", ")}]: ${condition.text}`,
     })),
-    ...[...grouped].map(([how, those]) => ({ words: `${those.join(", ")}: ${how}` })),
-    ...(others.length > 0 ? [{ words: `here with ${others.join(", ")}` }] : []),
+    ...[...grouped].map(([how, those]) => ({ words: `learned ${those.join(", ")}: ${how}` })),
+    ...(others.length > 0 ? [{ words: `drawn with ${others.join(", ")}` }] : []),
   ];
   const longest = Math.max(...lines.map(({ words }) => words.length));
   const width = Math.max(LEFT + sheets * (columns * CELL + GAP), LEFT + SWATCH + 8 + LETTER * longest);
@@ -211,10 +211,10 @@ export function axesSvg({ title, options }, found) {
     text(LEFT + (kind ? SWATCH + 8 : 0), base + i * LINE + 14, words, "start"),
   ]);
   const height = base + lines.length * LINE + 6;
-  const sentences = lines.slice(1).map(({ words }) => `${words}.`);
+  const [first, ...rest] = lines.slice(1).map(({ words }) => `${words}.`);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title about" font-family="system-ui, sans-serif" font-size="14">
 <title id="title">Axes of ${escaped(title)}</title>
-<desc id="about">${escaped(`${capital(lines[0].words)} ${sentences.join(" ")}`)}</desc>
+<desc id="about">${escaped(`${capital(lines[0].words)} ${[first, ...rest.map(capital)].join(" ")}`)}</desc>
 ${[...labels, ...cells, ...legend].join("\n")}
 </svg>
 `;

@@ -51,5 +51,8 @@ export function conventionsTable(name) {
 /** A page with its block filled. */
 export function withConventions(page, name) {
   const text = conventionsTable(name);
-  return page.replace(BLOCK, (_, start, end) => `${start}${text === "" ? "" : `\n${text}\n\n`}${end}`);
+  return page.replace(
+    BLOCK,
+    (_, start, end) => `${start}${text === "" ? "" : `\nDefaults, as options of ours:\n\n${text}\n\n`}${end}`,
+  );
 }

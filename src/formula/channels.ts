@@ -3,7 +3,7 @@ import { resolveAxis, sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 import { checkShape } from "./checks.js";
 import type { Operand, Ops } from "./ops.js";
-import { keepingLast, type Norm, planOf } from "./plan.js";
+import { type FusedNorm, keepingLast, planOf } from "./plan.js";
 import { axesBut } from "./terms.js";
 
 export interface ChannelOptions {
@@ -13,10 +13,12 @@ export interface ChannelOptions {
   epsilon?: number;
 }
 
+const CHANNELS = ["batch", "channels"];
+
 /** Channels are kept, everything else is reduced. They may be on several axes. */
-export function channelPlan(norm: string, axis: number | readonly number[]): Norm["plan"] {
+export function channelPlan(norm: string, axis: number | readonly number[]): FusedNorm["plan"] {
   return keepingLast((shape) => {
-    checkShape(norm, shape, 2, "batch and channels");
+    checkShape(norm, shape, CHANNELS);
     const channels = channelAxes(norm, shape.length, axis);
     return planOf(shape, shape, channels, channels);
   });
@@ -34,7 +36,7 @@ export function channelAxes(norm: string, rank: number, axis: number | readonly 
 /** How many values stand behind each channel's statistics: a number, or under a mask as many as it tells apart, [1] or [channels]. */
 export function counted<T>(
   ops: Ops<T>,
-  norm: Norm,
+  norm: FusedNorm,
   whole: readonly number[],
   mask: T | undefined,
   axis: number | readonly number[],
@@ -52,17 +54,11 @@ export function counted<T>(
 /** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */
 export function single(
   name: string,
-  norm: Norm,
+  norm: FusedNorm,
   shape: readonly number[],
   warn: ((message: string) => void) | undefined,
 ): boolean {
-  const size = reducedSize(norm.plan(shape).statistics);
-  if (size > 1) return false;
-  if (size === 0) {
-    throw new RangeError(
-      `${name}: x is empty (shape [${shape.join(", ")}]), and training has nothing to measure; leave empty batches out`,
-    );
-  }
+  if (reducedSize(norm.plan(shape).statistics) > 1) return false;
   warn?.(
     `${name}: a training batch of shape [${shape.join(", ")}] has one value per channel, so that y is beta, and the running ` +
       "statistics were left as they were; train on larger batches, or use layer or group normalization",
@@ -70,19 +66,24 @@ export function single(
   return true;
 }
 
-/** The axis of the channels, which cannot be that of the batch. */
-export function channelOf(
+/** What axes an array must have for statistics over positions. */
+export const WITH_POSITIONS = ["batch", "channels", "at least one of positions"];
+
+/**
+ * The axis of the channels, from 0.
+ * @throws RangeError for fewer axes than `axes` names, and for the batch axis
+ */
+export function channelAxis(
   norm: string,
   shape: readonly number[],
   axis: number,
-  leastRank = 2,
-  axes = "batch and channels",
+  axes: readonly string[] = CHANNELS,
 ): number {
-  checkShape(norm, shape, leastRank, axes);
+  checkShape(norm, shape, axes);
   const channel = resolveAxis(norm, axis, shape.length);
   if (channel !== 0) return channel;
   throw new RangeError(
-    `${norm}: axis must name the channels, got ${axis}, which is the batch axis; use 1 or -1`,
+    `${norm}: axis must name the channels or features, got ${axis}, which is the batch axis; use 1 or -1`,
   );
 }
 
@@ -91,29 +92,9 @@ export function examplePlan(
   norm: string,
   axis: number,
   statistics: (shape: readonly number[], channel: number) => readonly number[],
-): Norm["plan"] {
+): FusedNorm["plan"] {
   return keepingLast((shape) => {
-    const channel = channelOf(norm, shape, axis);
+    const channel = channelAxis(norm, shape, axis);
     return planOf(shape, shape, statistics(shape, channel), [0, channel]);
   });
-}
-
-/** The axis of the channels, from 0. Throws RangeError where the array has too few axes, or it is the batch axis. */
-export function channelAxis(
-  norm: string,
-  shape: readonly number[],
-  axis: number,
-  leastRank: 2 | 3 = 2,
-): number {
-  checkShape(
-    norm,
-    shape,
-    leastRank,
-    leastRank === 2 ? "batch and channels" : "batch, channels and at least one of positions",
-  );
-  const channel = resolveAxis(norm, axis, shape.length);
-  if (channel > 0) return channel;
-  throw new RangeError(
-    `${norm}: axis must name the channels, got ${axis}, which is the batch axis; use 1 or -1`,
-  );
 }

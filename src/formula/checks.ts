@@ -1,12 +1,12 @@
 /** Checks that norm files share: each throws an error naming the norm, what was expected, what came, and the remedy. */
 import { checkHasShape } from "../shape.js";
-import type { Norm, Plan } from "./plan.js";
+import type { FusedNorm, Plan } from "./plan.js";
 
 /**
  * Whether statistics are given: mean and variance together, or variance alone where nothing is centred.
  * @throws TypeError for any other choice of them
  */
-export function statisticsGiven(norm: Norm, mean: unknown, variance: unknown): boolean {
+export function statisticsGiven(norm: FusedNorm, mean: unknown, variance: unknown): boolean {
   if (!norm.centered && mean !== undefined) {
     throw new TypeError(`${norm.name}: mean must be left out, this normalization takes none`);
   }
@@ -16,12 +16,13 @@ export function statisticsGiven(norm: Norm, mean: unknown, variance: unknown): b
   return variance !== undefined;
 }
 
-/** An array's axes, or a RangeError that says what is wrong with them. */
-export function checkShape(norm: string, shape: readonly number[], leastRank: number, axes: string): void {
+/** @throws TypeError for what is no shape; RangeError for one that has not these axes at least, or lengths that no array has. */
+export function checkShape(norm: string, shape: readonly number[], axes: readonly string[]): void {
   checkHasShape(norm, "x", shape);
-  if (shape.length < leastRank) {
+  if (shape.length < axes.length) {
+    const names = [axes.slice(0, -1).join(", "), axes[axes.length - 1]].filter((part) => part !== "");
     throw new RangeError(
-      `${norm}: x must have at least ${leastRank} axes (${axes}), got shape [${shape.join(", ")}]`,
+      `${norm}: x must have at least ${axes.length} axes (${names.join(" and ")}), got shape [${shape.join(", ")}]`,
     );
   }
   for (const length of shape) {
@@ -38,7 +39,7 @@ export function checkEpsilon(norm: string, epsilon: number): void {
 
 /** Refuses statistics of single values: their variance is 0, and y would be beta whatever x is. */
 export function checkCount(norm: string, plan: Plan, remedy: string): void {
-  if (plan.statistics.r1 * plan.statistics.r2 > 1) return;
+  if (plan.statistics.r1 * plan.statistics.r2 !== 1) return;
   throw new RangeError(
     `${norm}: shape [${plan.shape.join(", ")}] has one value per statistic, whose variance is 0, so that y would be beta ` +
       `whatever x is; ${remedy}`,

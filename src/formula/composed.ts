@@ -2,7 +2,7 @@
 import type { View } from "../view.js";
 import { statisticsGiven } from "./checks.js";
 import type { NormalizeOperands, NormalizeResult, Ops } from "./ops.js";
-import type { Norm, Plan } from "./plan.js";
+import type { FusedNorm, Plan } from "./plan.js";
 import { affine, spreadMask, square } from "./terms.js";
 
 const REDUCED = [1, 3];
@@ -10,7 +10,7 @@ const REDUCED = [1, 3];
 /** As `Ops.normalize`. A view is a reshape to [k1, r1, k2, r2], of which axes 1 and 3 are reduced. */
 export function composedNormalize<T>(
   ops: Ops<T>,
-  norm: Norm,
+  norm: FusedNorm,
   x: T,
   { gamma, beta, mean, variance, mask, residual }: NormalizeOperands<T> = {},
 ): NormalizeResult<T> {

@@ -3,9 +3,16 @@ import { resolveAxis } from "../shape.js";
 import { checkShape } from "./checks.js";
 import { type Plan, planOf } from "./plan.js";
 
+export interface FeatureOptions {
+  /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
+  axis?: number | readonly number[];
+  /** Default 1e-5 (PyTorch, ONNX; Keras has 1e-3). */
+  epsilon?: number;
+}
+
 /** The plan of a norm over the features of each example. */
 export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {
-  checkShape(norm, shape, 1, "features");
+  checkShape(norm, shape, ["features"]);
   const named = typeof axis === "number" ? [axis] : axis;
   if (named.length === 0) {
     throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);

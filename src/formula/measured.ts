@@ -1,7 +1,7 @@
 /** What a norm measures, as a normalization of its own: mean and variance with gradients. */
 import type { Normalization } from "./normalization.js";
 import type { Ops } from "./ops.js";
-import type { Norm } from "./plan.js";
+import type { FusedNorm } from "./plan.js";
 import { moments, spreadMask, square } from "./terms.js";
 
 /**
@@ -9,7 +9,7 @@ import { moments, spreadMask, square } from "./terms.js";
  * variance, of the norm's `plan(shape).statisticsShape`; of a norm that centres nothing (RMS) the mean square alone.
  * @throws TypeError for what is not the one operation with a plan of its own: those are `layerNorm`, `rmsNorm`, `batchNorm`, ...
  */
-export function statisticsOf(norm: Norm): Normalization {
+export function statisticsOf(norm: FusedNorm): Normalization {
   if (typeof norm?.plan !== "function") {
     throw new TypeError(
       "statisticsOf: expected a norm with a plan, such as groupNorm(), got " +
@@ -35,7 +35,7 @@ export function statisticsOf(norm: Norm): Normalization {
 }
 
 /** Mean and variance, or the mean square, with gradients. */
-function measured<T>(ops: Ops<T>, norm: Norm, x: T, mask: T | undefined): T[] {
+function measured<T>(ops: Ops<T>, norm: FusedNorm, x: T, mask: T | undefined): T[] {
   const { statistics, statisticsShape, shape, order } = norm.plan(ops.shape(x));
   const { k1, r1, k2, r2 } = statistics;
   const seen = (values: T) => ops.reshape(order ? ops.transpose(values, order) : values, [k1, r1, k2, r2]);

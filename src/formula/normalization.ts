@@ -2,6 +2,8 @@
  * What every norm file gives: a function from options to a normalization, and a few words about it. Pure: it holds no
  * array, calls no kernel and knows no host.
  */
+import { optionNames } from "../frameworks/names.js";
+import { type Defaults, settle } from "../options.js";
 import { sizeOf } from "../shape.js";
 import type { Ops } from "./ops.js";
 
@@ -86,20 +88,26 @@ export interface About {
 
 export type Factory<O, N extends Normalization = Normalization> = ((options?: O) => N) & {
   readonly about: About;
+  /** Every option that it takes; undefined where it has no default of its own. */
+  readonly defaults: Defaults<O>;
 };
 
 /**
- * Joins a normalization with the words about it. Its options are all optional, or it says in its error what it needs.
- * (The comment lets bundlers leave out what a page does not use.)
+ * Makes the factory of a normalization from its metadata, every option with its default, and what it makes of the options. An option
+ * without a default says in `make` what it needs. (The comment lets bundlers leave out what a page does not use.)
  */
 /* @__NO_SIDE_EFFECTS__ */
-export function normalization<O, N extends object>(
+export function normalization<S extends object, N extends object>(
   about: About,
-  make: (options: O) => N,
-): Factory<O, N & { readonly name: string } & Normalization> {
-  const factory = (options?: O) => ({ name: about.name, ...make(options ?? ({} as O)) });
-  return Object.assign(factory, { about }) as unknown as Factory<
-    O,
+  defaults: Defaults<NoInfer<S>>,
+  make: (options: S) => N,
+): Factory<Partial<S>, N & { readonly name: string } & Normalization> {
+  const factory = (options: Partial<S> = {}) => ({
+    name: about.name,
+    ...make(settle<S>(about.name, options, defaults, optionNames)),
+  });
+  return Object.assign(factory, { about, defaults }) as unknown as Factory<
+    Partial<S>,
     N & { readonly name: string } & Normalization
   >;
 }

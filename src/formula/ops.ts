@@ -5,7 +5,7 @@
  * `T` is the host's array. Shapes broadcast as numpy's do; a number stands for a scalar. Nothing here keeps or
  * releases an array: that is the host's.
  */
-import type { Norm } from "./plan.js";
+import type { FusedNorm } from "./plan.js";
 
 export type Operand<T> = T | number;
 
@@ -64,7 +64,7 @@ export interface Ops<T> {
    * The one operation, by its kernels where the host has them: y, and mean and biased variance (mean square where
    * nothing is centred), which are constants to the gradient and absent where they were given.
    */
-  normalize(norm: Norm, x: T, parameters?: NormalizeOperands<T>): NormalizeResult<T>;
+  normalize(norm: FusedNorm, x: T, parameters?: NormalizeOperands<T>): NormalizeResult<T>;
 }
 
 export interface NormalizeOperands<T> {

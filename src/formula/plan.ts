@@ -6,7 +6,7 @@ import { checkMaskShape } from "../mask.js";
 import { sameShape } from "../shape.js";
 import { type View, viewOf } from "../view.js";
 
-export interface Norm {
+export interface FusedNorm {
   /** As it is called in errors: `layerNorm`, `batchNorm`, ... */
   readonly name: string;
   /** Added to the variance (or mean square) inside the root. */
@@ -32,7 +32,7 @@ export interface Plan {
 }
 
 /** A norm's `plan` that keeps its last result: a network asks for the same shape over and over. */
-export function keepingLast(plan: Norm["plan"]): Norm["plan"] {
+export function keepingLast(plan: FusedNorm["plan"]): FusedNorm["plan"] {
   let last: Plan | undefined;
   return (shape) => {
     if (last && Array.isArray(shape) && sameShape(last.shape, shape)) return last;

@@ -1,6 +1,6 @@
 /** Runs a normalization in any host: supplies the mask and residual handling that its formula leaves out, and checks its weights. */
 import { checkMaskShape } from "../mask.js";
-import { checkHasShape, fitsShape, sameShape } from "../shape.js";
+import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
 import { spreadMask } from "./terms.js";
@@ -20,6 +20,7 @@ export function run<T>(
   const { mask, residual } = options;
   const [first, ...others] = inputs;
   const shape = ops.shape(first);
+  if (sizeOf(shape) === 0) return runOnNothing(ops, normalization, inputs, options);
   if (residual !== undefined && !sameShape(ops.shape(residual), shape)) {
     throw new RangeError(
       `${name}: residual must have the shape of x, [${shape.join(", ")}], got [${ops.shape(residual).join(", ")}]`,
@@ -43,6 +44,37 @@ export function run<T>(
     ...result,
     ...(counts !== undefined && { y: ops.where(counts, result.y, 0) }),
     ...(sum !== undefined && { sum }),
+  };
+}
+
+/** An empty batch, such as that of a detector without detections, gives an empty y, and no state. */
+function runOnNothing<T>(
+  ops: Ops<T>,
+  normalization: Normalization,
+  inputs: readonly T[],
+  { training, residual, warn }: ApplyOptions<T>,
+): ApplyResult<T> {
+  const { name } = normalization;
+  const [x] = inputs;
+  const shapes = inputs.map((input) => ops.shape(input));
+  const [shape] = shapes;
+  const outputs = normalization.outputs?.(...shapes) ?? [shape];
+  if (outputs.some((output) => sizeOf(output) > 0)) {
+    throw new RangeError(
+      `${name}: x is empty (shape [${shape.join(", ")}]), and there is nothing to measure; leave empty batches out`,
+    );
+  }
+  if (training && Object.values(normalization.weights(...shapes)).some(({ trained }) => !trained)) {
+    warn?.(
+      `${name}: a training batch is empty (shape [${shape.join(", ")}]), and the running statistics were left as they were; ` +
+        "leave empty batches out of training",
+    );
+  }
+  const [y, ...more] = outputs.map((output) => ops.reshape(x, output));
+  return {
+    y,
+    ...(more.length > 0 && { more }),
+    ...(residual !== undefined && { sum: ops.reshape(residual, shape) }),
   };
 }
 

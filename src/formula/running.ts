@@ -12,6 +12,7 @@
  * epoch takes a single one too). Counts are float32, which is exact up to 2²⁴: a cumulative average stops counting after
  * 16.8 million batches, and an epoch of more values per channel gives its batches their weights to 7 digits.
  */
+import { warnOnce } from "../options.js";
 import { sameShape } from "../shape.js";
 import { kept, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
@@ -34,16 +35,19 @@ export interface Measured<T> {
   readonly count: Operand<T>;
 }
 
+export const runningDefaults = {
+  momentum: 0.9,
+  runningVariance: "biased",
+  average: "exponential",
+  microBatches: 1,
+} as const satisfies RunningOptions;
+
 /** @throws RangeError where an option has a value that it cannot have. */
 export function checkRunning(
   norm: string,
-  { momentum = 0.9, runningVariance = "biased", average = "exponential", microBatches = 1 }: RunningOptions,
+  { momentum, runningVariance, average, microBatches }: Required<RunningOptions>,
 ): Required<RunningOptions> {
-  if (!(momentum >= 0 && momentum <= 1)) {
-    throw new RangeError(
-      `${norm}: momentum must be from 0 to 1 (the weight of the old value), got ${momentum}`,
-    );
-  }
+  checkMomentum(norm, "momentum", momentum);
   if (runningVariance !== "biased" && runningVariance !== "unbiased") {
     throw new RangeError(`${norm}: runningVariance must be "biased" or "unbiased", got "${runningVariance}"`);
   }
@@ -54,6 +58,24 @@ export function checkRunning(
     throw new RangeError(`${norm}: microBatches must be a whole number from 1 on, got ${microBatches}`);
   }
   return { momentum, runningVariance, average, microBatches };
+}
+
+/**
+ * A momentum is the weight of the old value; PyTorch's is that of the new one, and one below a half is most likely meant so.
+ * @throws RangeError for one that is not from 0 to 1
+ */
+export function checkMomentum(norm: string, name: string, momentum: number): void {
+  if (!(momentum >= 0 && momentum <= 1)) {
+    throw new RangeError(
+      `${norm}: ${name} must be from 0 to 1 (the weight of the old value), got ${momentum}`,
+    );
+  }
+  if (momentum > 0 && momentum < 0.5) {
+    warnOnce(
+      `${norm}: ${name} ${momentum} is the weight of the old value here, so that the running statistics are little more than the ` +
+        `last batch's; did you mean ${Number((1 - momentum).toFixed(6))}, which PyTorch calls ${momentum}?`,
+    );
+  }
 }
 
 /** The state of running statistics: one mean and variance per kept position. */

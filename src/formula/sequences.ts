@@ -25,6 +25,8 @@ export interface SequenceOptions extends RecurrentOptions {
   returnSequences?: boolean;
 }
 
+export const recurrentDefaults = { units: undefined, epsilon: 1e-5, seed: 0 } as const;
+
 /** @throws TypeError or RangeError for units that are no whole number from `least` on. */
 export function checkUnits(name: string, units: number | undefined, least: number): number {
   if (units === undefined) {
@@ -39,7 +41,7 @@ export function checkUnits(name: string, units: number | undefined, least: numbe
 
 /** @throws RangeError for a shape that is not [batch, time, features]. */
 export function checkSequence(name: string, shape: readonly number[]): void {
-  checkShape(name, shape, 3, "batch, time and features");
+  checkShape(name, shape, ["batch", "time", "features"]);
   if (shape.length === 3) return;
   throw new RangeError(
     `${name}: x must be [batch, time, features], got shape [${shape.join(", ")}]; flatten what a step consists of into its features`,
@@ -244,7 +246,7 @@ export function cellOf(name: string, cell: Cell): Omit<Normalization, "name"> {
     handles: { mask: true },
     weights(...shapes) {
       const [x, ...others] = shapes;
-      checkShape(name, x, 2, "batch and features");
+      checkShape(name, x, ["batch", "features"]);
       const fits = x.length === 2 && others.length === states;
       if (
         !fits ||

@@ -1,7 +1,7 @@
 /** Norms of a layer's weight: which axes are its outputs, and the plan that keeps them. */
 import { resolveAxis } from "../shape.js";
 import { checkShape } from "./checks.js";
-import { keepingLast, type Norm, type Plan, planOf } from "./plan.js";
+import { type FusedNorm, keepingLast, type Plan, planOf } from "./plan.js";
 
 /** The axis, or axes, of a weight's outputs; null: none, the whole weight is one. */
 export type WeightAxis = number | readonly number[] | null;
@@ -13,7 +13,7 @@ export interface WeightAxisOptions {
 
 /** The axes of a weight's outputs, in rising order. */
 export function outputAxes(norm: string, shape: readonly number[], axis: WeightAxis): number[] {
-  checkShape(norm, shape, 1, "inputs or outputs");
+  checkShape(norm, shape, ["inputs or outputs"]);
   const named = axis === null ? [] : [axis].flat();
   const axes = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
   if (axes.some((one, i) => one === axes[i - 1])) {
@@ -23,7 +23,7 @@ export function outputAxes(norm: string, shape: readonly number[], axis: WeightA
 }
 
 /** Statistics and parameters per output. */
-export function weightPlan(norm: string, axis: WeightAxis): Norm["plan"] {
+export function weightPlan(norm: string, axis: WeightAxis): FusedNorm["plan"] {
   return keepingLast((shape): Plan => {
     const outputs = outputAxes(norm, shape, axis);
     const plan = planOf(shape, shape, outputs, outputs);

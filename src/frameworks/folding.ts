@@ -6,7 +6,9 @@
  *     kernel' = kernel · factor        bias' = (bias − runningMean) · factor + beta
  */
 import { checkEpsilon } from "../formula/checks.js";
+import { checkOptions } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
+import { optionNames, parameterNames } from "./names.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -35,7 +37,21 @@ export interface FoldOptions {
  * evaluation. In float64 inside.
  * @throws RangeError where a length is not that of the kernel's channels
  */
-export function foldBatchNorm({ kernel, bias, axis = -1, statistics, epsilon = 1e-5 }: FoldOptions): Folded {
+export function foldBatchNorm(options: FoldOptions): Folded {
+  checkOptions("foldBatchNorm", options, ["kernel", "bias", "axis", "statistics", "epsilon"], optionNames);
+  checkOptions(
+    "foldBatchNorm: statistics",
+    options.statistics,
+    ["runningMean", "runningVariance", "gamma", "beta"],
+    {
+      ...parameterNames,
+      running_mean: '"runningMean"',
+      moving_mean: '"runningMean"',
+      running_var: '"runningVariance"',
+      moving_variance: '"runningVariance"',
+    },
+  );
+  const { kernel, bias, axis = -1, statistics, epsilon = 1e-5 } = options;
   checkEpsilon("foldBatchNorm", epsilon);
   const { shape, data } = kernel;
   const channel = resolveAxis("foldBatchNorm", axis, shape.length);

@@ -1,12 +1,11 @@
 /**
- * What frameworks call the options and the weights of a normalization. A weight has our name (gamma, runningMean) wherever it is used; theirs stand in
- * saved models and state dicts.
+ * What other frameworks call options and weights of a normalization. A weight has our name (gamma, runningMean) wherever it is used;
+ * theirs stand in saved models and state dicts.
  *
  *     theirs("pytorch", "runningVariance")        // running_var
  *     theirs("keras3", "gamma", "rmsNorm")        // scale
  *     ours("flax", "var")                         // runningVariance
  */
-import type { conventions } from "./conventions.js";
 
 /** Names by ours; `norms` for those that one normalization has otherwise, by its name in the catalog. */
 interface Names {
@@ -33,7 +32,7 @@ const pytorch: Names = {
   norms: { weightNorm: { g: "weight_g" }, spectralNorm: { u: "weight_u", v: "weight_v" } },
 };
 
-const names: Readonly<Record<keyof typeof conventions, Names>> = {
+const names = {
   pytorch,
   fastai: pytorch,
   keras2: keras,
@@ -57,26 +56,29 @@ const names: Readonly<Record<keyof typeof conventions, Names>> = {
     weights: { gamma: "scale", beta: "B", runningMean: "input_mean", runningVariance: "input_var" },
     norms: { layerNorm: { gamma: "Scale" }, groupNorm: { beta: "bias" } },
   },
-};
+} as const satisfies Readonly<Record<string, Names>>;
+
+/** As in `conventions`. */
+export type NamedFramework = keyof typeof names;
 
 /**
  * A framework's name of a weight; in its spelling (snake case) where it has no such weight.
  * @param weight our name
  * @param norm our name of the normalization, for those whose weights a framework names otherwise
  */
-export function theirs(framework: keyof typeof conventions, weight: string, norm?: string): string {
+export function theirs(framework: NamedFramework, weight: string, norm?: string): string {
   return namesOf(framework, norm).get(weight) ?? snakeCase(weight);
 }
 
 /** Our name of a framework's weight, the other way. */
-export function ours(framework: keyof typeof conventions, name: string, norm?: string): string {
+export function ours(framework: NamedFramework, name: string, norm?: string): string {
   for (const [weight, their] of namesOf(framework, norm)) if (their === name) return weight;
   return camelCase(name);
 }
 
 /** By our names. */
-function namesOf(framework: keyof typeof conventions, norm: string | undefined): Map<string, string> {
-  const { weights, norms = {} } = names[framework];
+function namesOf(framework: NamedFramework, norm: string | undefined): Map<string, string> {
+  const { weights, norms = {} }: Names = names[framework];
   const own = norm !== undefined && Object.hasOwn(norms, norm) ? norms[norm] : {};
   return new Map(Object.entries({ ...weights, ...own }));
 }
@@ -89,7 +91,7 @@ export function camelCase(name: string): string {
   return name.replace(/(?<=[a-z\d])_([a-z\d])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Options of other frameworks by their names there: what to write here instead, for errors that translate. */
+/** Options by their name elsewhere: what to write here instead. */
 export const optionNames: Readonly<Record<string, string>> = {
   eps: '"epsilon"',
   variance_epsilon: '"epsilon"',
@@ -119,4 +121,19 @@ export const optionNames: Readonly<Record<string, string>> = {
   powerIterations: '"iterations"',
   virtual_batch_size: '"batchSize"',
   virtualBatchSize: '"batchSize"',
+};
+
+/** Parameters and statistics of a call, likewise. */
+export const parameterNames: Readonly<Record<string, string>> = {
+  weight: '"gamma"',
+  scale: '"gamma"',
+  bias: '"beta"',
+  offset: '"beta"',
+  running_mean: '"mean"',
+  runningMean: '"mean"',
+  moving_mean: '"mean"',
+  running_var: '"variance"',
+  runningVariance: '"variance"',
+  moving_variance: '"variance"',
+  var: '"variance"',
 };

@@ -5,7 +5,7 @@
 import { lax, nn, numpy as np } from "@jax-js/jax";
 import { composedNormalize } from "../formula/composed.js";
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { narrowed } from "../formula/rounding.js";
 
 export type JaxArray = np.Array;
@@ -130,7 +130,7 @@ export class JaxOps implements Ops<JaxArray> {
     return this.keep(lax.stopGradient(x.ref) as JaxArray);
   }
 
-  normalize(norm: Norm, x: JaxArray, operands?: NormalizeOperands<JaxArray>): NormalizeResult<JaxArray> {
+  normalize(norm: FusedNorm, x: JaxArray, operands?: NormalizeOperands<JaxArray>): NormalizeResult<JaxArray> {
     return composedNormalize(this, norm, x, operands);
   }
 

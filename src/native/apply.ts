@@ -2,6 +2,7 @@
 import { type ApplyResult, type Normalization, startOf } from "../formula/normalization.js";
 import { run, weightsFor } from "../formula/run.js";
 import { countsOf, type Mask } from "../mask.js";
+import { checkOptions } from "../options.js";
 import { checkHasShape, sameShape, sizeOf } from "../shape.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
@@ -54,8 +55,10 @@ export function apply<T extends PlainArray>(
   normalization: Normalization,
   inputs: T | readonly [T, ...PlainArray[]],
   weights: Readonly<Record<string, Input>> = {},
-  { training = true, mask, residual, warn }: ApplyOptions = {},
+  options: ApplyOptions = {},
 ): Applied<T> {
+  checkOptions("apply", options, ["training", "mask", "residual", "warn"]);
+  const { training = true, mask, residual, warn } = options;
   const arrays = (Array.isArray(inputs) ? inputs : [inputs]) as readonly PlainArray[];
   const [x] = arrays;
   const given = Object.entries(weights).filter(([, values]) => values !== undefined);
@@ -185,6 +188,6 @@ function checkArray(ek: Evenkeel, norm: string, name: string, array: PlainArray)
   }
   if (array.data?.length === sizeOf(shape)) return;
   throw new RangeError(
-    `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${array.data?.length}`,
+    `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${array.data?.length ?? "no data"}`,
   );
 }

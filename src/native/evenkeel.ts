@@ -6,13 +6,15 @@
  *     const { dx, dGamma, dBeta } = ek.backward(saved, dy);
  */
 import { statisticsGiven } from "../formula/checks.js";
-import { maskViewOf, type Norm, type Plan, wholeView } from "../formula/plan.js";
+import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/plan.js";
+import { parameterNames } from "../frameworks/names.js";
 import type { Kernels, Values } from "../kernels/contract.js";
 import { reference } from "../kernels/reference/reference.js";
 import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
 import { fillMask, type Mask } from "../mask.js";
+import { checkOptions } from "../options.js";
 import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
 import { BackendArray, type PlainArray, Store } from "./array.js";
@@ -96,7 +98,7 @@ export interface ForwardOptions extends Parameters {
  * the statistics: keep them until then.
  */
 export interface Saved<T extends PlainArray> extends Parameters {
-  readonly norm: Norm;
+  readonly norm: FusedNorm;
   readonly plan: Plan;
   /** What was normalized: x, or the sum. */
   readonly x: T;
@@ -126,6 +128,8 @@ export interface BackwardResult<T extends PlainArray> {
   /** [parameters]; present where the forward call had a beta. */
   readonly dBeta?: T;
 }
+
+const FORWARD_OPTIONS = ["gamma", "beta", "mean", "variance", "residual", "mask"];
 
 /** A backend, the arrays that live in it, and the operation. Made by `open`. */
 export class Evenkeel {
@@ -183,12 +187,14 @@ export class Evenkeel {
    * Normalizes x, or x + residual. Results live where x lives: in the backend, without a copy, or in plain arrays.
    * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part.
    */
-  forward<T extends PlainArray>(norm: Norm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
+  forward<T extends PlainArray>(norm: FusedNorm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
     if (typeof norm?.plan !== "function") {
       throw new TypeError(
         "forward: norm must be the operation alone, such as layerNorm(); call the function that makes it, and apply other normalizations by apply()",
       );
     }
+    checkHasShape(norm.name, "x", x?.shape);
+    checkOptions("forward", options, FORWARD_OPTIONS, parameterNames);
     const plan = norm.plan(x.shape);
     const { gamma, beta, residual, mask } = options;
     const given = statisticsGiven(norm, options.mean, options.variance);
@@ -305,7 +311,7 @@ class Call {
   input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
     const flat = ArrayBuffer.isView(values);
-    const given = flat ? [values.length] : values.shape;
+    const given = flat ? [values.length] : values?.shape;
     if (!Array.isArray(given)) {
       throw new TypeError(
         `${this.norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${JSON.stringify(values)}`,
@@ -323,9 +329,9 @@ class Call {
       );
     }
     const data = flat ? values : values.data;
-    if (data.length !== sizeOf(shape)) {
+    if (data?.length !== sizeOf(shape)) {
       throw new RangeError(
-        `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
+        `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
       );
     }
     const copy = this.result(shape);

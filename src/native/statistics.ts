@@ -1,7 +1,8 @@
 /** What a norm measures of an array, without a framework and with gradients. */
 import { statisticsOf } from "../formula/measured.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import type { Mask } from "../mask.js";
+import { checkOptions } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { apply } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
@@ -23,10 +24,12 @@ export interface Statistics<T extends PlainArray> {
  */
 export function statistics<T extends PlainArray>(
   ek: Evenkeel,
-  norm: Norm,
+  norm: FusedNorm,
   x: T,
-  { mask }: { mask?: Mask } = {},
+  options: { mask?: Mask } = {},
 ): Statistics<T> {
+  checkOptions("statistics", options, ["mask"]);
+  const { mask } = options;
   const applied = apply(ek, statisticsOf(norm), x, {}, { mask });
   const [first, ...more] = [applied.y, ...applied.more].map(({ shape, data }) => ({
     shape,

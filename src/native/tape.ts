@@ -4,7 +4,7 @@
  * the precision of the backend, with sums in float64.
  */
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import type { Values } from "../kernels/contract.js";
 import { sameShape, sizeOf } from "../shape.js";
 import { BackendArray, type PlainArray } from "./array.js";
@@ -358,7 +358,7 @@ export class Tape implements Ops<Node> {
     );
   }
 
-  normalize(norm: Norm, x: Node, operands: NormalizeOperands<Node> = {}): NormalizeResult<Node> {
+  normalize(norm: FusedNorm, x: Node, operands: NormalizeOperands<Node> = {}): NormalizeResult<Node> {
     const { gamma, beta, residual } = operands;
     const arrays = Object.entries(operands).map(([name, node]) => [name, node?.array]);
     const { y, sum, mean, variance, saved } = this.ek.forward<PlainArray>(

@@ -7,12 +7,13 @@
  * named (the last by default) are reduced.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { keepingLast, type Norm } from "../formula/plan.js";
-import type { LayerNormOptions } from "./layer.js";
+import { type FusedNorm, keepingLast } from "../formula/plan.js";
+import type { Settled } from "../options.js";
 
-export interface AdaNormOptions extends LayerNormOptions {
+export interface AdaNormOptions extends FeatureOptions {
   /** Default 1. */
   c?: number;
   /** Default 0.1, as in the paper. */
@@ -28,10 +29,11 @@ export const adaNorm = normalization(
     paper: "Xu et al. 2019, arXiv 1911.07013",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5, c = 1, k = 0.1 }: AdaNormOptions) => {
+  { axis: -1, epsilon: 1e-5, c: 1, k: 0.1 },
+  ({ axis, epsilon, c, k }: Settled<AdaNormOptions>) => {
     checkEpsilon("adaNorm", epsilon);
     const plan = keepingLast((shape) => planFeatures("adaNorm", shape, axis));
-    const norm: Norm = { name: "adaNorm", epsilon, centered: true, plan };
+    const norm: FusedNorm = { name: "adaNorm", epsilon, centered: true, plan };
     return {
       weights(shape) {
         plan(shape);

@@ -6,12 +6,13 @@
  * Huang & Belongie 2017, arXiv 1703.06868. Axes: batch and channel are kept, positions are reduced, in x and in style.
  * Nothing is learned; the gradient goes through the statistics of both.
  */
-import { type ChannelOptions, channelOf, examplePlan } from "../formula/channels.js";
+import { type ChannelOptions, channelAxis, examplePlan, WITH_POSITIONS } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { checkBatch } from "../formula/conditioning.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { axesBut, moments } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 const NAME = "adaptiveInstanceNorm";
 
@@ -28,9 +29,10 @@ export const adaptiveInstanceNorm = normalization(
     paper: "Huang & Belongie 2017, arXiv 1703.06868",
     takes: "condition",
   },
-  ({ axis = -1, epsilon = 1e-5 }: ChannelOptions) => {
+  { axis: -1, epsilon: 1e-5 },
+  ({ axis, epsilon }: Settled<ChannelOptions>) => {
     checkEpsilon(NAME, epsilon);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: NAME,
       epsilon,
       centered: true,
@@ -40,8 +42,8 @@ export const adaptiveInstanceNorm = normalization(
       if (style === undefined) {
         throw new TypeError(`${NAME}: expected two inputs, x and a style, got x alone; give [x, style]`);
       }
-      const channel = channelOf(NAME, shape, axis, 3, "batch, channels and at least one of positions");
-      const ofStyle = channelOf(NAME, style, axis, 3, "batch, channels and at least one of positions");
+      const channel = channelAxis(NAME, shape, axis, WITH_POSITIONS);
+      const ofStyle = channelAxis(NAME, style, axis, WITH_POSITIONS);
       checkCount(NAME, norm.plan(shape), "give x more positions");
       if (style[ofStyle] === shape[channel]) return ofStyle;
       throw new RangeError(

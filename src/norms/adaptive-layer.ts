@@ -7,12 +7,13 @@
  * Peebles & Xie 2022 (DiT), arXiv 2212.09748; scale and shift as in FiLM (Perez et al. 2018). Axes: the feature axis is
  * reduced; scale, shift and gate are per example and feature. The gate is adaLN-Zero's, for the branch that follows.
  */
-import { channelOf, examplePlan } from "../formula/channels.js";
+import { channelAxis, examplePlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch, conditionFeatures } from "../formula/conditioning.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { axesBut } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
 const NAME = "adaptiveLayerNorm";
@@ -42,12 +43,13 @@ export const adaptiveLayerNorm = normalization(
     paper: "Peebles & Xie 2022, arXiv 2212.09748",
     takes: "condition",
   },
-  ({ axis = -1, epsilon = 1e-6, activation = "silu", zero = false }: AdaptiveLayerNormOptions) => {
+  { axis: -1, epsilon: 1e-6, activation: "silu", zero: false },
+  ({ axis, epsilon, activation, zero }: Settled<AdaptiveLayerNormOptions>) => {
     checkEpsilon(NAME, epsilon);
     if (activation !== "silu" && activation !== "none") {
       throw new RangeError(`${NAME}: activation must be "silu" or "none", got "${activation}"`);
     }
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: NAME,
       epsilon,
       centered: true,
@@ -56,13 +58,13 @@ export const adaptiveLayerNorm = normalization(
     const parts = zero ? 3 : 2;
     /** The shape of x where each example has one value per feature. */
     const gateShape = (shape: readonly number[]) => {
-      const channel = channelOf(NAME, shape, axis);
+      const channel = channelAxis(NAME, shape, axis);
       return shape.map((length, one) => (one === 0 || one === channel ? length : 1));
     };
     return {
       handles: { mask: true, residual: true },
       weights(...[shape, condition]: (readonly number[])[]) {
-        const width = parts * shape[channelOf(NAME, shape, axis)];
+        const width = parts * shape[channelAxis(NAME, shape, axis)];
         return {
           kernel: trained([conditionFeatures(NAME, condition), width], 0),
           bias: trained([width], 0),

@@ -16,6 +16,7 @@ import { glorotUniform, onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { spreadMask } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { layerNorm } from "./layer.js";
 import { rmsNorm } from "./rms.js";
 import { unitNorm } from "./unit.js";
@@ -56,15 +57,8 @@ export const normalizedAttention = normalization(
     paper: "Henry et al. 2020, arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442",
     takes: "sequence",
   },
-  ({
-    heads = 8,
-    size,
-    kind = "layer",
-    epsilon = 1e-6,
-    causal = false,
-    bias = true,
-    seed = 0,
-  }: AttentionOptions) => {
+  { heads: 8, size: undefined, kind: "layer", epsilon: 1e-6, causal: false, bias: true, seed: 0 },
+  ({ heads, size, kind, epsilon, causal, bias, seed }: Settled<AttentionOptions, "size">) => {
     checkEpsilon(NAME, epsilon);
     for (const [name, value] of Object.entries({ heads, ...(size !== undefined && { size }) })) {
       if (Number.isInteger(value) && value > 0) continue;
@@ -190,7 +184,7 @@ export const normalizedAttention = normalization(
 );
 
 function checkShapes(x: readonly number[], context: readonly number[]): void {
-  for (const shape of [x, context]) checkShape(NAME, shape, 3, "batch, length and features");
+  for (const shape of [x, context]) checkShape(NAME, shape, ["batch", "length", "features"]);
   if (x.length === 3 && context.length === 3 && x[0] === context[0]) return;
   throw new RangeError(
     `${NAME}: x and context must be [batch, length, features] with the same batch, got [${x.join(", ")}] and [${context.join(", ")}]`,

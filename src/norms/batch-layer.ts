@@ -16,14 +16,15 @@
  * evaluation each of the four comes from the mini-batch or from the population (sources.ts); m stays the one of training,
  * since gamma and beta were learned for its mixture. Under a mask m is that of each position: how many examples count there.
  */
-import { checkEpsilon, checkShape } from "../formula/checks.js";
+import { channelAxis } from "../formula/channels.js";
+import { checkEpsilon } from "../formula/checks.js";
 import {
   checkSources,
   type StatisticsSource,
   type StatisticsSources,
   standardizedByBoth,
 } from "../formula/evaluation-sources.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import {
   type ApplyOptions,
   type ApplyResult,
@@ -32,9 +33,10 @@ import {
   normalization,
 } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { affine, axesBut, spreadMask } from "../formula/terms.js";
-import { resolveAxis, sizeOf } from "../shape.js";
+import type { Settled } from "../options.js";
+import { sizeOf } from "../shape.js";
 
 export interface BatchLayerNormOptions extends AffineOptions {
   /** The axis of the features: −1 (default) where they come last. */
@@ -61,7 +63,8 @@ export const batchLayerNorm = normalization(
     paper: "Ziaee & Çano 2022, arXiv 2209.08898",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-3, sources = {}, ...options }: BatchLayerNormOptions) => {
+  { axis: -1, epsilon: 1e-3, sources: {}, ...affineDefaults },
+  ({ axis, epsilon, sources, ...options }: Settled<BatchLayerNormOptions>) => {
     checkEpsilon(NAME, epsilon);
     const evaluation = checkSources(NAME, sources);
     const parts = { overBatch: part(epsilon, axis, "batch"), overFeatures: part(epsilon, axis, "features") };
@@ -89,17 +92,11 @@ export const batchLayerNorm = normalization(
 
 type Part = "batch" | "features";
 
-function featureAxis(shape: readonly number[], axis: number): number {
-  checkShape(NAME, shape, 2, "batch and features");
-  const features = resolveAxis(NAME, axis, shape.length);
-  if (features > 0) return features;
-  throw new RangeError(
-    `${NAME}: axis must name the features, got ${axis}, which is the batch axis; use 1 or -1`,
-  );
-}
+const featureAxis = (shape: readonly number[], axis: number) =>
+  channelAxis(NAME, shape, axis, ["batch", "features"]);
 
 /** One of the two standardizations. */
-function part(epsilon: number, axis: number, over: Part): Norm {
+function part(epsilon: number, axis: number, over: Part): FusedNorm {
   const plan = keepingLast((shape) => {
     const features = featureAxis(shape, axis);
     return planOf(shape, shape, axesBut(shape.length, over === "batch" ? 0 : features), [features]);
@@ -112,7 +109,7 @@ function formula<T>(
   x: T,
   { gamma, beta, ...population }: Readonly<Record<string, T>>,
   { training, mask }: ApplyOptions<T>,
-  { overBatch, overFeatures }: { overBatch: Norm; overFeatures: Norm },
+  { overBatch, overFeatures }: { overBatch: FusedNorm; overFeatures: FusedNorm },
   features: number,
   evaluation: Required<StatisticsSources>,
 ): ApplyResult<T> {
@@ -178,7 +175,7 @@ function formula<T>(
 function standardized<T>(
   ops: Ops<T>,
   x: T,
-  norm: Norm,
+  norm: FusedNorm,
   reduced: number,
   mask: T | undefined,
   from: { population: { mean: T; variance: T }; mean: StatisticsSource; variance: StatisticsSource },

@@ -12,12 +12,13 @@
  */
 import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import type { Norm } from "../formula/plan.js";
-import { checkRunning, towards, whereMeasured } from "../formula/running.js";
+import type { FusedNorm } from "../formula/plan.js";
+import { checkMomentum, towards, whereMeasured } from "../formula/running.js";
 import { affine, spreadMask } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
   /** Added to the variance. Default 1e-3 (Keras). */
@@ -43,27 +44,38 @@ export const batchRenorm = normalization(
     paper: "Ioffe 2017, arXiv 1702.03275",
     takes: "features",
   },
+  {
+    axis: -1,
+    epsilon: 1e-3,
+    momentum: 0.99,
+    renormMomentum: undefined,
+    rMax: 3,
+    rMin: undefined,
+    dMax: 5,
+    ...affineDefaults,
+  },
   ({
-    axis = -1,
-    epsilon = 1e-3,
-    momentum = 0.99,
+    axis,
+    epsilon,
+    momentum,
     renormMomentum,
-    rMax = 3,
+    rMax,
     rMin,
-    dMax = 5,
+    dMax,
     ...options
-  }: BatchRenormOptions) => {
+  }: Settled<BatchRenormOptions, "renormMomentum" | "rMin">) => {
     checkEpsilon("batchRenorm", epsilon);
-    for (const one of [momentum, renormMomentum]) checkRunning("batchRenorm", { momentum: one });
+    checkMomentum("batchRenorm", "momentum", momentum);
+    if (renormMomentum !== undefined) checkMomentum("batchRenorm", "renormMomentum", renormMomentum);
     if (!(rMax >= 1)) throw new RangeError(`batchRenorm: rMax must be at least 1, got ${rMax}`);
     if (rMin !== undefined && !(rMin >= 0 && rMin <= 1)) {
       throw new RangeError(`batchRenorm: rMin must be from 0 to 1, got ${rMin}`);
     }
     if (!(dMax >= 0)) throw new RangeError(`batchRenorm: dMax must be at least 0, got ${dMax}`);
     const core = { name: "batchRenorm", centered: true, plan: channelPlan("batchRenorm", axis) };
-    const norm: Norm = { ...core, epsilon };
+    const norm: FusedNorm = { ...core, epsilon };
     // σ² has the epsilon in it
-    const evaluating: Norm = { ...core, epsilon: 0 };
+    const evaluating: FusedNorm = { ...core, epsilon: 0 };
     const apart = renormMomentum !== undefined;
     return {
       handles: { mask: true },

@@ -9,11 +9,18 @@
 import { type ChannelOptions, channelAxes, channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { checkSources, type StatisticsSources, standardizedByBoth } from "../formula/evaluation-sources.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
-import { checkRunning, type RunningOptions, runningWeights, track } from "../formula/running.js";
+import type { FusedNorm } from "../formula/plan.js";
+import {
+  checkRunning,
+  type RunningOptions,
+  runningDefaults,
+  runningWeights,
+  track,
+} from "../formula/running.js";
 import { affine, axesBut } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 export interface BatchNormOptions extends Omit<ChannelOptions, "axis">, AffineOptions, RunningOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several, whose lengths multiply. */
@@ -31,12 +38,18 @@ export const batchNorm = normalization(
     paper: "Ioffe & Szegedy 2015, arXiv 1502.03167",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5, sources = {}, ...options }: BatchNormOptions) => {
+  { axis: -1, epsilon: 1e-5, sources: {}, ...affineDefaults, ...runningDefaults },
+  ({ axis, epsilon, sources, ...options }: Settled<BatchNormOptions>) => {
     checkEpsilon("batchNorm", epsilon);
     const { batchMean, batchVariance } = checkSources("batchNorm", sources);
     const mixed = batchMean !== batchVariance;
     const running = checkRunning("batchNorm", options);
-    const norm: Norm = { name: "batchNorm", epsilon, centered: true, plan: channelPlan("batchNorm", axis) };
+    const norm: FusedNorm = {
+      name: "batchNorm",
+      epsilon,
+      centered: true,
+      plan: channelPlan("batchNorm", axis),
+    };
     return {
       ...norm,
       handles: { mask: !mixed, residual: !mixed },
@@ -71,6 +84,6 @@ export const batchNorm = normalization(
         const count = counted(ops, norm, ops.shape(x), mask, axis);
         return { y, sum, state: track(ops, state, { mean, variance, count }, running) };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies FusedNorm & Omit<Normalization, "name">;
   },
 );

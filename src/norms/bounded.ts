@@ -9,6 +9,7 @@
 import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import { axesBut, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
 export interface BoundedNormOptions {
@@ -35,7 +36,8 @@ export const boundedNorm = normalization(
     paper: "Srivastava et al. 2014, JMLR 15",
     takes: "weight",
   },
-  ({ axis = -1, least = 0, most = 1, rate = 1, order = 2, epsilon = 1e-7 }: BoundedNormOptions) => {
+  { axis: -1, least: 0, most: 1, rate: 1, order: 2, epsilon: 1e-7 },
+  ({ axis, least, most, rate, order, epsilon }: Settled<BoundedNormOptions>) => {
     checkEpsilon("boundedNorm", epsilon);
     if (!(least >= 0 && most > 0 && least <= most)) {
       throw new RangeError(
@@ -47,7 +49,7 @@ export const boundedNorm = normalization(
     }
     if (order !== 1 && order !== 2) throw new RangeError(`boundedNorm: order must be 1 or 2, got ${order}`);
     const keptAxes = (shape: readonly number[]) => {
-      checkShape("boundedNorm", shape, 1, "values");
+      checkShape("boundedNorm", shape, ["values"]);
       return [axis].flat().map((one) => resolveAxis("boundedNorm", one, shape.length));
     };
     return {

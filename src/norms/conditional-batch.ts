@@ -12,7 +12,7 @@
  */
 import {
   type ChannelOptions,
-  channelOf,
+  channelAxis,
   channelPlan,
   counted,
   examplePlan,
@@ -22,8 +22,15 @@ import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import type { Norm } from "../formula/plan.js";
-import { checkRunning, type RunningOptions, runningWeights, track } from "../formula/running.js";
+import type { FusedNorm } from "../formula/plan.js";
+import {
+  checkRunning,
+  type RunningOptions,
+  runningDefaults,
+  runningWeights,
+  track,
+} from "../formula/running.js";
+import type { Settled } from "../options.js";
 
 const NAME = "conditionalBatchNorm";
 
@@ -47,23 +54,24 @@ export const conditionalBatchNorm = normalization(
     paper: "de Vries et al. 2017, arXiv 1707.00683",
     takes: "condition",
   },
-  ({ axis = -1, epsilon = 1e-5, classes, ...options }: ConditionalBatchNormOptions) => {
+  { axis: -1, epsilon: 1e-5, classes: undefined, ...runningDefaults },
+  ({ axis, epsilon, classes, ...options }: Settled<ConditionalBatchNormOptions, "classes">) => {
     checkEpsilon(NAME, epsilon);
     if (classes !== undefined && (!Number.isInteger(classes) || classes < 1)) {
       throw new RangeError(`${NAME}: classes must be a whole number from 1 on, got ${classes}`);
     }
     const running = checkRunning(NAME, options);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: NAME,
       epsilon,
       centered: true,
       plan: examplePlan(NAME, axis, (_, channel) => [channel]),
     };
-    const byChannel: Norm = { ...norm, plan: channelPlan(NAME, axis) };
+    const byChannel: FusedNorm = { ...norm, plan: channelPlan(NAME, axis) };
     return {
       handles: { mask: true, residual: true },
       weights(...[shape, condition]: (readonly number[])[]) {
-        const channels = shape[channelOf(NAME, shape, axis)];
+        const channels = shape[channelAxis(NAME, shape, axis)];
         if (classes !== undefined) checkClasses(condition, classes);
         else if (condition?.length === 1) {
           throw new RangeError(

@@ -13,6 +13,7 @@ import { type Normalization, normalization, trained, type Weight } from "../form
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
 import { along, mean, spreadMask, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 const NAME = "deepAdaptiveInputNorm";
 const MODES = ["averageOnly", "adaptiveShift", "adaptiveScale", "full"] as const;
@@ -39,7 +40,8 @@ export const deepAdaptiveInputNorm = normalization(
     paper: "Passalis et al. 2019, arXiv 1902.07892",
     takes: "positions",
   },
-  ({ axis = -1, epsilon = 1e-8, mode = "full" }: DeepAdaptiveInputNormOptions) => {
+  { axis: -1, epsilon: 1e-8, mode: "full" },
+  ({ axis, epsilon, mode }: Settled<DeepAdaptiveInputNormOptions>) => {
     checkEpsilon(NAME, epsilon);
     const level = MODES.indexOf(mode);
     if (level < 0) {

@@ -11,10 +11,11 @@
  * width has one more place after than before, as TensorFlow's "SAME". gamma and beta are per channel.
  */
 import { channelAxis } from "../formula/channels.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { affine, axesBut, spreadMask, square, windowSum } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
 import { type View, viewOf } from "../view.js";
 
@@ -44,16 +45,26 @@ export const divisiveNorm = normalization(
     paper: "Ren et al. 2017, arXiv 1611.04520",
     takes: "features",
   },
+  {
+    axis: -1,
+    window: 5,
+    suppressionWindow: undefined,
+    channels: "all",
+    sigma: 1,
+    learnedSigma: false,
+    edges: "zero",
+    ...affineDefaults,
+  },
   ({
-    axis = -1,
-    window = 5,
+    axis,
+    window,
     suppressionWindow = window,
-    channels = "all",
-    sigma = 1,
-    learnedSigma = false,
-    edges = "zero",
+    channels,
+    sigma,
+    learnedSigma,
+    edges,
     ...options
-  }: DivisiveNormOptions) => {
+  }: Settled<DivisiveNormOptions, "suppressionWindow">) => {
     checkWidths("window", window);
     checkWidths("suppressionWindow", suppressionWindow);
     if (channels !== "all") checkWidths("channels", channels);

@@ -8,10 +8,11 @@
  * alpha, shift and width are one learned number each. Axes: none is reduced; gamma and beta are per feature (`axis`).
  */
 import { planFeatures } from "../formula/features.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type About, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { affine, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { keptSize } from "../view.js";
 
 export interface DynamicOptions extends AffineOptions {
@@ -32,7 +33,7 @@ export interface DynamicISRUOptions extends DynamicOptions {
 /** Numbers that start so, the squashing of x by them, and gamma and beta. */
 function squashing(
   { name }: About,
-  { axis = -1, ...options }: DynamicOptions,
+  { axis, ...options }: Settled<DynamicOptions>,
   numbers: (features: number) => Record<string, number>,
   squash: <T>(ops: Ops<T>, x: T, numbers: Readonly<Record<string, T>>, features: number) => T,
 ): Omit<Normalization, "name"> {
@@ -62,13 +63,16 @@ const tanh: About = {
 };
 
 /** Throws RangeError for axes that the array does not have. */
-export const dynamicTanh = normalization(tanh, ({ alpha = 0.5, ...options }: DynamicTanhOptions) =>
-  squashing(
-    tanh,
-    options,
-    () => ({ alpha }),
-    (ops, x, { alpha: factor }) => ops.tanh(ops.mul(x, factor)),
-  ),
+export const dynamicTanh = normalization(
+  tanh,
+  { alpha: 0.5, axis: -1, ...affineDefaults },
+  ({ alpha, ...options }: Settled<DynamicTanhOptions>) =>
+    squashing(
+      tanh,
+      options,
+      () => ({ alpha }),
+      (ops, x, { alpha: factor }) => ops.tanh(ops.mul(x, factor)),
+    ),
 );
 
 const erf: About = {
@@ -80,13 +84,16 @@ const erf: About = {
 };
 
 /** Throws RangeError for axes that the array does not have. */
-export const dynamicErf = normalization(erf, ({ alpha = 0.5, ...options }: DynamicTanhOptions) =>
-  squashing(
-    erf,
-    options,
-    () => ({ alpha, shift: 0 }),
-    (ops, x, { alpha: factor, shift }) => ops.erf(ops.add(ops.mul(x, factor), shift)),
-  ),
+export const dynamicErf = normalization(
+  erf,
+  { alpha: 0.5, axis: -1, ...affineDefaults },
+  ({ alpha, ...options }: Settled<DynamicTanhOptions>) =>
+    squashing(
+      erf,
+      options,
+      () => ({ alpha, shift: 0 }),
+      (ops, x, { alpha: factor, shift }) => ops.erf(ops.add(ops.mul(x, factor), shift)),
+    ),
 );
 
 const isru: About = {
@@ -98,15 +105,19 @@ const isru: About = {
 };
 
 /** Throws RangeError for axes that the array does not have, and a width that is not above 0. */
-export const dynamicISRU = normalization(isru, ({ width, ...options }: DynamicISRUOptions) => {
-  if (width !== undefined && !(width > 0)) {
-    throw new RangeError(`dynamicISRU: width must be a number above 0, got ${width}`);
-  }
-  return squashing(
-    isru,
-    options,
-    (features) => ({ width: width ?? features }),
-    (ops, x, { width: learned }, features) =>
-      ops.div(ops.mul(x, Math.sqrt(features)), ops.sqrt(ops.add(square(ops, x), ops.max(learned, 1e-6)))),
-  );
-});
+export const dynamicISRU = normalization(
+  isru,
+  { width: undefined, axis: -1, ...affineDefaults },
+  ({ width, ...options }: Settled<DynamicISRUOptions, "width">) => {
+    if (width !== undefined && !(width > 0)) {
+      throw new RangeError(`dynamicISRU: width must be a number above 0, got ${width}`);
+    }
+    return squashing(
+      isru,
+      options,
+      (features) => ({ width: width ?? features }),
+      (ops, x, { width: learned }, features) =>
+        ops.div(ops.mul(x, Math.sqrt(features)), ops.sqrt(ops.add(square(ops, x), ops.max(learned, 1e-6)))),
+    );
+  },
+);

@@ -6,10 +6,11 @@
  * Perez, Strub, de Vries, Dumoulin & Courville 2018, arXiv 1709.07871. Axes: none is reduced; gamma(c) and beta(c) are per
  * example and channel.
  */
-import { channelOf } from "../formula/channels.js";
+import { channelAxis } from "../formula/channels.js";
 import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import { affine } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { viewOf } from "../view.js";
 
 const NAME = "featureWiseLinearModulation";
@@ -32,14 +33,15 @@ export const featureWiseLinearModulation = normalization(
     paper: "Perez et al. 2018, arXiv 1709.07871",
     takes: "condition",
   },
-  ({ axis = -1 }: FeatureWiseLinearModulationOptions) =>
+  { axis: -1 },
+  ({ axis }: Settled<FeatureWiseLinearModulationOptions>) =>
     ({
       weights: (...[shape, condition]: (readonly number[])[]) =>
-        modulationWeights(conditionFeatures(NAME, condition), shape[channelOf(NAME, shape, axis)]),
+        modulationWeights(conditionFeatures(NAME, condition), shape[channelAxis(NAME, shape, axis)]),
       apply(ops, [x, condition], weights) {
         const shape = ops.shape(x);
         checkBatch(NAME, "condition", shape, ops.shape(condition));
-        const view = viewOf(shape, [0, channelOf(NAME, shape, axis)]);
+        const view = viewOf(shape, [0, channelAxis(NAME, shape, axis)]);
         // two kept axes of which one is the first are always a view
         if (view === undefined) throw new Error(`${NAME}: no view`);
         const { gamma, beta } = modulation(ops, condition, weights);

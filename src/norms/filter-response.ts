@@ -7,13 +7,14 @@
  * Singh & Krishnan 2019, arXiv 1911.09737. Axes: batch and channel are kept, positions are reduced; gamma, beta and tau are
  * per channel. No mean is taken out. Epsilon, inside the root, is 1e-6, or 1e-6 + |learnedEpsilon|.
  */
-import { channelAxis } from "../formula/channels.js";
+import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { affine, along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
 export interface FilterResponseNormOptions extends AffineOptions {
@@ -39,20 +40,15 @@ export const filterResponseNorm = normalization(
     paper: "Singh & Krishnan 2019, arXiv 1911.09737",
     takes: "positions",
   },
-  ({
-    axis = -1,
-    epsilon = 1e-6,
-    learnedEpsilon = false,
-    thresholded = true,
-    ...options
-  }: FilterResponseNormOptions) => {
+  { axis: -1, epsilon: 1e-6, learnedEpsilon: false, thresholded: true, ...affineDefaults },
+  ({ axis, epsilon, learnedEpsilon, thresholded, ...options }: Settled<FilterResponseNormOptions>) => {
     checkEpsilon("filterResponseNorm", epsilon);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: "filterResponseNorm",
       epsilon,
       centered: false,
       plan: keepingLast((shape) => {
-        const channel = channelAxis("filterResponseNorm", shape, axis, 3);
+        const channel = channelAxis("filterResponseNorm", shape, axis, WITH_POSITIONS);
         const plan = planOf(shape, shape, [0, channel], [channel]);
         if (plan.statistics.r1 * plan.statistics.r2 === 1 && !learnedEpsilon) {
           throw new RangeError(

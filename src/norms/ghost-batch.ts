@@ -8,17 +8,20 @@
  * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as batch.ts, but for the batch axis, which is
  * reduced within each ghost batch.
  */
-import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
+import type { ChannelOptions } from "../formula/channels.js";
+import { channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { affineWeights } from "../formula/fused-norm.js";
+import type { AffineOptions } from "../formula/fused-norm.js";
+import { affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type ApplyOptions, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
-import { checkRunning, type Measured, runningWeights, track } from "../formula/running.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import type { RunningOptions } from "../formula/running.js";
+import { checkRunning, type Measured, runningDefaults, runningWeights, track } from "../formula/running.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
-import type { BatchNormOptions } from "./batch.js";
 
-export interface GhostBatchNormOptions extends Omit<BatchNormOptions, "axis">, ChannelOptions {
+export interface GhostBatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {
   /** Examples of a ghost batch: it must divide a batch that is larger. Default 128, as in the paper. */
   batchSize?: number;
   /** When running statistics move: by `each` ghost batch in its turn (default, the paper), or `once`, by their mean (Keras 2). */
@@ -35,7 +38,8 @@ export const ghostBatchNorm = normalization(
     paper: "Hoffer, Hubara & Soudry 2017, arXiv 1705.08741",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5, batchSize = 128, moves = "each", ...options }: GhostBatchNormOptions) => {
+  { axis: -1, epsilon: 1e-5, batchSize: 128, moves: "each", ...affineDefaults, ...runningDefaults },
+  ({ axis, epsilon, batchSize, moves, ...options }: Settled<GhostBatchNormOptions>) => {
     checkEpsilon("ghostBatchNorm", epsilon);
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new RangeError(
@@ -47,9 +51,9 @@ export const ghostBatchNorm = normalization(
     }
     const running = checkRunning("ghostBatchNorm", options);
     const core = { name: "ghostBatchNorm", epsilon, centered: true };
-    const whole: Norm = { ...core, plan: channelPlan("ghostBatchNorm", axis) };
+    const whole: FusedNorm = { ...core, plan: channelPlan("ghostBatchNorm", axis) };
     /** Of [ghost batches, examples, ...]. */
-    const cut: Norm = {
+    const cut: FusedNorm = {
       ...core,
       plan: keepingLast((shape) => {
         const channel = 1 + resolveAxis("ghostBatchNorm", axis, shape.length - 1);

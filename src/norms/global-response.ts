@@ -7,10 +7,11 @@
  * Woo et al. 2023 (ConvNeXt V2), arXiv 2301.00808. Axes: batch and channel are kept, positions are reduced; then channels are.
  * No mean or variance; epsilon is outside the root, on G's mean. gamma and beta are per channel and start at 0: y is x.
  */
-import { channelAxis } from "../formula/channels.js";
+import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import { along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
 export interface GlobalResponseNormOptions {
@@ -29,7 +30,8 @@ export const globalResponseNorm = normalization(
     paper: "Woo et al. 2023, arXiv 2301.00808",
     takes: "positions",
   },
-  ({ axis = -1, epsilon = 1e-6 }: GlobalResponseNormOptions) => {
+  { axis: -1, epsilon: 1e-6 },
+  ({ axis, epsilon }: Settled<GlobalResponseNormOptions>) => {
     checkEpsilon("globalResponseNorm", epsilon);
     if (epsilon === 0) {
       throw new RangeError(
@@ -39,7 +41,7 @@ export const globalResponseNorm = normalization(
     return {
       handles: { mask: true },
       weights(shape) {
-        const channels = [shape[channelAxis("globalResponseNorm", shape, axis, 3)]];
+        const channels = [shape[channelAxis("globalResponseNorm", shape, axis, WITH_POSITIONS)]];
         return { gamma: trained(channels, 0), beta: trained(channels, 0) };
       },
       apply(ops, [x], { gamma, beta }, { mask }) {

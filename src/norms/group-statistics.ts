@@ -8,6 +8,7 @@
  */
 import { statisticsOf } from "../formula/measured.js";
 import { normalization } from "../formula/normalization.js";
+import type { Settled } from "../options.js";
 import { type GroupNormOptions, groupNorm } from "./group.js";
 
 export interface GroupStatisticsOptions {
@@ -29,7 +30,8 @@ export const groupStatistics = normalization(
     paper: "Wu & He 2018, arXiv 1803.08494",
     takes: "features",
   },
-  ({ groups, axis }: GroupStatisticsOptions) => {
+  { groups: 32, axis: -1 },
+  ({ groups, axis }: Settled<GroupStatisticsOptions>) => {
     const { name, ...statistics } = statisticsOf(groupNorm({ groups, axis }));
     return statistics;
   },

@@ -7,12 +7,14 @@
  * One group is layer normalization over channels and positions; as many groups as channels is instance normalization.
  */
 import type { ChannelOptions } from "../formula/channels.js";
-import { checkCount, checkEpsilon, checkShape } from "../formula/checks.js";
-import { coreNorm } from "../formula/fused-norm.js";
+import { channelAxis } from "../formula/channels.js";
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import type { AffineOptions } from "../formula/fused-norm.js";
+import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
 import { keepingLast, planOf } from "../formula/plan.js";
-import { resolveAxis } from "../shape.js";
+import type { Settled } from "../options.js";
 
-export interface GroupNormOptions extends ChannelOptions {
+export interface GroupNormOptions extends ChannelOptions, AffineOptions {
   /** How many groups the channels are divided into. Default 32, as in the paper. */
   groups?: number;
   /** What has a gamma and a beta of its own: each channel (default), or each group (MXNet 1, ONNX to opset 20). */
@@ -20,7 +22,7 @@ export interface GroupNormOptions extends ChannelOptions {
 }
 
 /** @throws RangeError for groups that are no whole number above 0; its `plan` throws where they do not divide the channels. */
-export const groupNorm = coreNorm(
+export const groupNorm = fusedNorm(
   {
     name: "groupNorm",
     title: "Group normalization",
@@ -28,7 +30,8 @@ export const groupNorm = coreNorm(
     paper: "Wu & He 2018, arXiv 1803.08494",
     takes: "features",
   },
-  ({ groups = 32, axis = -1, epsilon = 1e-5, parameters = "channel" }: GroupNormOptions) => {
+  { groups: 32, axis: -1, epsilon: 1e-5, parameters: "channel", ...affineDefaults },
+  ({ groups, axis, epsilon, parameters }: Settled<GroupNormOptions>) => {
     checkEpsilon("groupNorm", epsilon);
     if (parameters !== "channel" && parameters !== "group") {
       throw new RangeError(`groupNorm: parameters must be "channel" or "group", got "${parameters}"`);
@@ -40,13 +43,7 @@ export const groupNorm = coreNorm(
       epsilon,
       centered: true,
       plan: keepingLast((shape) => {
-        checkShape("groupNorm", shape, 2, "batch and channels");
-        const channel = resolveAxis("groupNorm", axis, shape.length);
-        if (channel === 0) {
-          throw new RangeError(
-            "groupNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
-          );
-        }
+        const channel = channelAxis("groupNorm", shape, axis);
         const channels = shape[channel];
         if (channels % groups !== 0) {
           throw new RangeError(

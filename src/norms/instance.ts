@@ -8,14 +8,22 @@
  * With running statistics (PyTorch's `track_running_stats`) evaluation uses them: averages, over training batches, of the mean over
  * a batch's examples of each one's mean and unbiased variance. Training is the same with or without.
  */
-import { type ChannelOptions, channelPlan } from "../formula/channels.js";
-import { checkCount, checkEpsilon, checkShape } from "../formula/checks.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type ChannelOptions, channelAxis, channelPlan, WITH_POSITIONS } from "../formula/channels.js";
+import { checkCount, checkEpsilon } from "../formula/checks.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
-import { checkRunning, type RunningOptions, runningWeights, track, unbiasedOf } from "../formula/running.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import {
+  checkRunning,
+  type RunningOptions,
+  runningDefaults,
+  runningWeights,
+  track,
+  unbiasedOf,
+} from "../formula/running.js";
 import { axesBut, spreadMask } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
 export interface InstanceNormOptions
@@ -37,27 +45,36 @@ export const instanceNorm = normalization(
     paper: "Ulyanov, Vedaldi & Lempitsky 2016, arXiv 1607.08022",
     takes: "positions",
   },
+  {
+    axis: -1,
+    epsilon: 1e-5,
+    trackRunningStatistics: false,
+    momentum: runningDefaults.momentum,
+    runningVariance: "unbiased",
+    average: "exponential",
+    ...affineDefaults,
+  },
   ({
-    axis = -1,
-    epsilon = 1e-5,
-    trackRunningStatistics = false,
+    axis,
+    epsilon,
+    trackRunningStatistics,
     momentum,
-    runningVariance = "unbiased",
+    runningVariance,
     average,
     ...options
-  }: InstanceNormOptions) => {
+  }: Settled<InstanceNormOptions>) => {
     checkEpsilon("instanceNorm", epsilon);
     if ((average as string) === "epoch") {
       throw new RangeError(
         'instanceNorm: average must be "exponential" or "cumulative", got "epoch"; batchNorm has the exact statistics of an epoch',
       );
     }
-    const running = checkRunning("instanceNorm", { momentum, runningVariance, average });
+    const running = checkRunning("instanceNorm", { ...runningDefaults, momentum, runningVariance, average });
     // each example's own variance is corrected, before they are averaged
     const averaging = { ...running, runningVariance: "biased" } as const;
     const core = { name: "instanceNorm", epsilon, centered: true };
-    const norm: Norm = { ...core, plan: keepingLast((shape) => planInstances(shape, axis)) };
-    const evaluating: Norm = { ...core, plan: channelPlan("instanceNorm", axis) };
+    const norm: FusedNorm = { ...core, plan: keepingLast((shape) => planInstances(shape, axis)) };
+    const evaluating: FusedNorm = { ...core, plan: channelPlan("instanceNorm", axis) };
     return {
       ...norm,
       handles: { mask: true, residual: true },
@@ -79,18 +96,12 @@ export const instanceNorm = normalization(
         const measured = overExamples(ops, x, axis, { mean, variance, mask }, running.runningVariance);
         return { y, sum, state: track(ops, state, measured, averaging) };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies FusedNorm & Omit<Normalization, "name">;
   },
 );
 
 function planInstances(shape: readonly number[], axis: number) {
-  checkShape("instanceNorm", shape, 3, "batch, channels and at least one of positions");
-  const channel = resolveAxis("instanceNorm", axis, shape.length);
-  if (channel === 0) {
-    throw new RangeError(
-      "instanceNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
-    );
-  }
+  const channel = channelAxis("instanceNorm", shape, axis, WITH_POSITIONS);
   const plan = planOf(shape, shape, [0, channel], [channel]);
   checkCount("instanceNorm", plan, "use layer or group normalization for a single position");
   return plan;

@@ -21,8 +21,10 @@ import {
   kernelsFor,
   layerOf,
   type RecurrentOptions,
+  recurrentDefaults,
   type SequenceOptions,
 } from "../formula/sequences.js";
+import type { Settled } from "../options.js";
 import { layerNorm } from "./layer.js";
 
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
@@ -39,7 +41,8 @@ export const layerNormGRU = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  ({ returnSequences = true, ...options }: SequenceOptions) =>
+  { returnSequences: true, ...recurrentDefaults },
+  ({ returnSequences, ...options }: Settled<SequenceOptions, "units">) =>
     layerOf("layerNormGRU", gruCell("layerNormGRU", options), returnSequences),
 );
 
@@ -55,10 +58,12 @@ export const layerNormGRUCell = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  (options: RecurrentOptions) => cellOf("layerNormGRUCell", gruCell("layerNormGRUCell", options)),
+  recurrentDefaults,
+  (options: Settled<RecurrentOptions, "units">) =>
+    cellOf("layerNormGRUCell", gruCell("layerNormGRUCell", options)),
 );
 
-function gruCell(name: string, { units: length, epsilon = 1e-5, seed = 0 }: RecurrentOptions): Cell {
+function gruCell(name: string, { units: length, epsilon, seed }: Settled<RecurrentOptions, "units">): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);
   const kernels = kernelsFor(units, 3, seed);

@@ -19,8 +19,10 @@ import {
   lstmBias,
   lstmStep,
   type RecurrentOptions,
+  recurrentDefaults,
   type SequenceOptions,
 } from "../formula/sequences.js";
+import type { Settled } from "../options.js";
 import { layerNorm } from "./layer.js";
 
 export interface LayerNormLSTMCellOptions extends RecurrentOptions {
@@ -37,6 +39,8 @@ export interface LayerNormLSTMCellOptions extends RecurrentOptions {
 
 export interface LayerNormLSTMOptions extends LayerNormLSTMCellOptions, SequenceOptions {}
 
+const cellDefaults = { ...recurrentDefaults, useBias: true, unitForgetBias: true, carry: "cell" } as const;
+
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
@@ -51,7 +55,8 @@ export const layerNormLSTM = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  ({ returnSequences = true, ...options }: LayerNormLSTMOptions) =>
+  { returnSequences: true, ...cellDefaults },
+  ({ returnSequences, ...options }: Settled<LayerNormLSTMOptions, "units">) =>
     layerOf("layerNormLSTM", lstmCell("layerNormLSTM", options), returnSequences),
 );
 
@@ -67,19 +72,21 @@ export const layerNormLSTMCell = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  (options: LayerNormLSTMCellOptions) => cellOf("layerNormLSTMCell", lstmCell("layerNormLSTMCell", options)),
+  cellDefaults,
+  (options: Settled<LayerNormLSTMCellOptions, "units">) =>
+    cellOf("layerNormLSTMCell", lstmCell("layerNormLSTMCell", options)),
 );
 
 function lstmCell(
   name: string,
   {
     units: length,
-    epsilon = 1e-5,
-    seed = 0,
-    useBias = true,
-    unitForgetBias = true,
-    carry = "cell",
-  }: LayerNormLSTMCellOptions,
+    epsilon,
+    seed,
+    useBias,
+    unitForgetBias,
+    carry,
+  }: Settled<LayerNormLSTMCellOptions, "units">,
 ): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);

@@ -15,8 +15,10 @@ import {
   kernelsFor,
   layerOf,
   type RecurrentOptions,
+  recurrentDefaults,
   type SequenceOptions,
 } from "../formula/sequences.js";
+import type { Settled } from "../options.js";
 import { layerNorm } from "./layer.js";
 
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
@@ -33,7 +35,8 @@ export const layerNormRNN = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  ({ returnSequences = true, ...options }: SequenceOptions) =>
+  { returnSequences: true, ...recurrentDefaults },
+  ({ returnSequences, ...options }: Settled<SequenceOptions, "units">) =>
     layerOf("layerNormRNN", simpleCell("layerNormRNN", options), returnSequences),
 );
 
@@ -49,10 +52,15 @@ export const layerNormRNNCell = normalization(
     paper: PAPER,
     takes: "sequence",
   },
-  (options: RecurrentOptions) => cellOf("layerNormRNNCell", simpleCell("layerNormRNNCell", options)),
+  recurrentDefaults,
+  (options: Settled<RecurrentOptions, "units">) =>
+    cellOf("layerNormRNNCell", simpleCell("layerNormRNNCell", options)),
 );
 
-function simpleCell(name: string, { units: length, epsilon = 1e-5, seed = 0 }: RecurrentOptions): Cell {
+function simpleCell(
+  name: string,
+  { units: length, epsilon, seed }: Settled<RecurrentOptions, "units">,
+): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);
   const kernels = kernelsFor(units, 1, seed);

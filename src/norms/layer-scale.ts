@@ -9,6 +9,7 @@
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import { affine } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 export interface LayerScaleOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
@@ -26,7 +27,8 @@ export const layerScale = normalization(
     paper: "Touvron et al. 2021, arXiv 2103.17239",
     takes: "features",
   },
-  ({ axis = -1, initial = 1e-4 }: LayerScaleOptions) =>
+  { axis: -1, initial: 1e-4 },
+  ({ axis, initial }: Settled<LayerScaleOptions>) =>
     ({
       weights: (shape) => ({
         gamma: trained(planFeatures("layerScale", shape, axis).parameterShape, initial),

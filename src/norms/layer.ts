@@ -7,19 +7,17 @@
  * have their shape. RMS normalization (rms.ts) is the same without the mean.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
-import { coreNorm } from "../formula/fused-norm.js";
+import type { AffineOptions } from "../formula/fused-norm.js";
+import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
 import { keepingLast } from "../formula/plan.js";
+import type { Settled } from "../options.js";
 
-export interface LayerNormOptions {
-  /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
-  axis?: number | readonly number[];
-  /** Default 1e-5 (PyTorch, ONNX; Keras has 1e-3). */
-  epsilon?: number;
-}
+export type LayerNormOptions = FeatureOptions & AffineOptions;
 
 /** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
-export const layerNorm = coreNorm(
+export const layerNorm = fusedNorm(
   {
     name: "layerNorm",
     title: "Layer normalization",
@@ -27,7 +25,8 @@ export const layerNorm = coreNorm(
     paper: "Ba, Kiros & Hinton 2016, arXiv 1607.06450",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+  { axis: -1, epsilon: 1e-5, ...affineDefaults },
+  ({ axis, epsilon }: Settled<LayerNormOptions>) => {
     checkEpsilon("layerNorm", epsilon);
     return { epsilon, centered: true, plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)) };
   },

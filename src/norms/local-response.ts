@@ -11,6 +11,7 @@
 import { channelAxis } from "../formula/channels.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import { square, windowSum } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
 export interface LocalResponseNormOptions {
@@ -37,14 +38,8 @@ export const localResponseNorm = normalization(
     paper: "Krizhevsky, Sutskever & Hinton 2012",
     takes: "features",
   },
-  ({
-    axis = -1,
-    size = 5,
-    alpha = 1e-4,
-    beta = 0.75,
-    k = 1,
-    alphaPer = "window",
-  }: LocalResponseNormOptions) => {
+  { axis: -1, size: 5, alpha: 1e-4, beta: 0.75, k: 1, alphaPer: "window" },
+  ({ axis, size, alpha, beta, k, alphaPer }: Settled<LocalResponseNormOptions>) => {
     if (!Number.isInteger(size) || size < 1) {
       throw new RangeError(`localResponseNorm: size must be a whole number of at least 1, got ${size}`);
     }

@@ -15,14 +15,14 @@
  * Chiley et al. 2019, arXiv 1905.05894. Axes: the channel axis is kept; examples are taken one after the other, positions reduced.
  * Where mean(xHat²) is above 1/(1 − αb) the paper's v would swing without end; here its part is then limited to 1/mean(xHat²).
  */
-import { type ChannelOptions, channelPlan } from "../formula/channels.js";
+import { type ChannelOptions, channelAxis, channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { affine, axesBut, moments, spreadMask, square } from "../formula/terms.js";
-import { resolveAxis } from "../shape.js";
+import type { Settled } from "../options.js";
 
 export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
   /** Weight of the old running statistics at each example, αf. Default 0.999. */
@@ -52,15 +52,24 @@ export const onlineNorm = normalization(
     paper: "Chiley et al. 2019, arXiv 1905.05894",
     takes: "features",
   },
+  {
+    axis: -1,
+    epsilon: 1e-5,
+    alphaForward: 0.999,
+    alphaBackward: 0.99,
+    guard: "layerScaling",
+    control: true,
+    ...affineDefaults,
+  },
   ({
-    axis = -1,
-    epsilon = 1e-5,
-    alphaForward = 0.999,
-    alphaBackward = 0.99,
-    guard = "layerScaling",
-    control = true,
+    axis,
+    epsilon,
+    alphaForward,
+    alphaBackward,
+    guard,
+    control,
     ...options
-  }: OnlineNormOptions) => {
+  }: Settled<OnlineNormOptions>) => {
     checkEpsilon("onlineNorm", epsilon);
     for (const [name, value] of Object.entries({ alphaForward, alphaBackward })) {
       if (value >= 0 && value <= 1) continue;
@@ -72,24 +81,16 @@ export const onlineNorm = normalization(
       throw new RangeError(`onlineNorm: guard must be "layerScaling", "clamp" or "none", got "${guard}"`);
     }
     const core = { name: "onlineNorm", epsilon, centered: true };
-    const evaluating: Norm = { ...core, plan: channelPlan("onlineNorm", axis) };
-    const channelOf = (shape: readonly number[]) => {
-      evaluating.plan(shape);
-      const channel = resolveAxis("onlineNorm", axis, shape.length);
-      if (channel > 0) return channel;
-      throw new RangeError(
-        "onlineNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
-      );
-    };
+    const evaluating: FusedNorm = { ...core, plan: channelPlan("onlineNorm", axis) };
     /** With statistics for each example. */
-    const each: Norm = {
+    const each: FusedNorm = {
       ...core,
       plan: keepingLast((shape) => {
-        const channel = channelOf(shape);
+        const channel = channelAxis("onlineNorm", shape, axis);
         return planOf(shape, shape, [0, channel], [channel]);
       }),
     };
-    const scaling: Norm = {
+    const scaling: FusedNorm = {
       ...core,
       centered: false,
       plan: keepingLast((shape) => planOf(shape, shape, [0], [])),
@@ -97,7 +98,7 @@ export const onlineNorm = normalization(
     return {
       handles: { mask: true },
       weights(shape: readonly number[]) {
-        const channels = [shape[channelOf(shape)]];
+        const channels = [shape[channelAxis("onlineNorm", shape, axis)]];
         return {
           ...affineWeights(channels, options),
           runningMean: kept(channels, 0),
@@ -133,7 +134,7 @@ export const onlineNorm = normalization(
           );
         }
         const shape = ops.shape(x);
-        const examples = new Examples(ops, shape, channelOf(shape), mask);
+        const examples = new Examples(ops, shape, channelAxis("onlineNorm", shape, axis), mask);
         const measured = examples.moments(ops.stop(x));
         const means = examples.recurrence(
           runningMean,

@@ -14,8 +14,9 @@ import { channelAxis } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { axesBut, moments } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis, sameShape } from "../shape.js";
 
 export interface PositionNormOptions {
@@ -40,15 +41,10 @@ export const positionNorm = normalization(
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "features",
   },
-  ({
-    axis = -1,
-    epsilon = 1e-5,
-    scale = false,
-    center = false,
-    moments: given = false,
-  }: PositionNormOptions) => {
+  { axis: -1, epsilon: 1e-5, scale: false, center: false, moments: false },
+  ({ axis, epsilon, scale, center, moments: given }: Settled<PositionNormOptions>) => {
     checkEpsilon("positionNorm", epsilon);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: "positionNorm",
       epsilon,
       centered: true,
@@ -78,7 +74,7 @@ export const positionNorm = normalization(
         const { mean, variance } = moments(ops, sum ?? x, [channel], mask);
         return { y, sum, more: [mean, ops.sqrt(ops.add(variance, epsilon))] };
       },
-    } satisfies Norm & Omit<Normalization, "name">;
+    } satisfies FusedNorm & Omit<Normalization, "name">;
   },
 );
 
@@ -99,7 +95,8 @@ export const momentShortcut = normalization(
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "condition",
   },
-  ({ axis = -1 }: MomentShortcutOptions) =>
+  { axis: -1 },
+  ({ axis }: Settled<MomentShortcutOptions>) =>
     ({
       weights(shape, ...moments) {
         const wanted = oneChannel(shape, channelAxis("momentShortcut", shape, axis));

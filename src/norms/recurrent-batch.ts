@@ -15,8 +15,8 @@ import { channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { kept, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NormalizeResult, Operand, Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
-import { checkRunning, type RunningOptions, track } from "../formula/running.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { checkRunning, type RunningOptions, runningDefaults, track } from "../formula/running.js";
 import {
   byTime,
   checkSequence,
@@ -30,6 +30,7 @@ import {
   type Sequences,
   unrolled,
 } from "../formula/sequences.js";
+import type { Settled } from "../options.js";
 
 export interface RecurrentBatchNormOptions extends SequenceOptions, Omit<RunningOptions, "microBatches"> {
   /** Time steps that running statistics are kept of; later ones use the last's. Default 100. */
@@ -58,33 +59,45 @@ export const recurrentBatchNorm = normalization(
     paper: "Cooijmans et al. 2017, arXiv 1603.09025",
     takes: "sequence",
   },
+  {
+    units: undefined,
+    returnSequences: true,
+    epsilon: 1e-5,
+    seed: 0,
+    maxLength: 100,
+    gamma: 0.1,
+    unitForgetBias: true,
+    momentum: runningDefaults.momentum,
+    runningVariance: runningDefaults.runningVariance,
+    average: runningDefaults.average,
+  },
   ({
     units: length,
-    returnSequences = true,
-    epsilon = 1e-5,
-    seed = 0,
-    maxLength = 100,
-    gamma: start = 0.1,
-    unitForgetBias = true,
+    returnSequences,
+    epsilon,
+    seed,
+    maxLength,
+    gamma: start,
+    unitForgetBias,
     momentum,
     runningVariance,
     average,
-  }: RecurrentBatchNormOptions) => {
+  }: Settled<RecurrentBatchNormOptions, "units">) => {
     const name = "recurrentBatchNorm";
     const units = checkUnits(name, length, 1);
     checkEpsilon(name, epsilon);
     if (!Number.isInteger(maxLength) || maxLength < 1) {
       throw new RangeError(`${name}: maxLength must be a whole number of at least 1, got ${maxLength}`);
     }
-    const running = checkRunning(name, { momentum, runningVariance, average });
+    const running = checkRunning(name, { ...runningDefaults, momentum, runningVariance, average });
     const kernels = kernelsFor(units, 4, seed);
     const norm = { name, epsilon, centered: true };
     // of all steps at once: [time, batch, sums]
-    const ofInput: Norm = {
+    const ofInput: FusedNorm = {
       ...norm,
       plan: keepingLast((shape) => planOf(shape, shape, [0, 2], [2])),
     };
-    const [ofState, ofCell] = [0, 1].map((): Norm => ({ ...norm, plan: channelPlan(name, -1) }));
+    const [ofState, ofCell] = [0, 1].map((): FusedNorm => ({ ...norm, plan: channelPlan(name, -1) }));
 
     return {
       handles: { mask: true },

@@ -11,12 +11,13 @@
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch } from "../formula/conditioning.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, type Norm, planOf } from "../formula/plan.js";
+import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { seriesAxes } from "../formula/series.js";
 import { along, moments, spreadMask } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 export interface ReversibleInstanceNormOptions extends AffineOptions {
   /** The axis of the features: −1 (default) for [batch, time, features], 1 for [batch, features, time]. */
@@ -44,9 +45,10 @@ export const reversibleInstanceNorm = normalization(
     paper: "Kim et al. 2022, ICLR 2022",
     takes: "forecast",
   },
-  ({ axis = -1, epsilon = 1e-5, subtractLast = false, ...options }: ReversibleInstanceNormOptions) => {
+  { axis: -1, epsilon: 1e-5, subtractLast: false, ...affineDefaults },
+  ({ axis, epsilon, subtractLast, ...options }: Settled<ReversibleInstanceNormOptions>) => {
     checkEpsilon(NAME, epsilon);
-    const norm: Norm = {
+    const norm: FusedNorm = {
       name: NAME,
       epsilon,
       centered: true,
@@ -99,7 +101,8 @@ export const reversibleInstanceDenorm = normalization(
     paper: "Kim et al. 2022, ICLR 2022",
     takes: "forecast",
   },
-  ({ axis = -1, epsilon = 1e-5, ...options }: ReversibleInstanceDenormOptions) => {
+  { axis: -1, epsilon: 1e-5, ...affineDefaults },
+  ({ axis, epsilon, ...options }: Settled<ReversibleInstanceDenormOptions>) => {
     const name = "reversibleInstanceDenorm";
     checkEpsilon(name, epsilon);
     return {

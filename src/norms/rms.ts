@@ -7,15 +7,16 @@
  * distance from 1 (offset 1), and Llama rounds to the model's type before it multiplies by gamma, Gemma after.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NarrowType } from "../formula/ops.js";
-import { keepingLast, type Norm } from "../formula/plan.js";
+import { type FusedNorm, keepingLast } from "../formula/plan.js";
 import { affine } from "../formula/terms.js";
-import type { LayerNormOptions } from "./layer.js";
+import type { Settled } from "../options.js";
 
-export interface RMSNormOptions extends LayerNormOptions, AffineOptions {
+export interface RMSNormOptions extends FeatureOptions, AffineOptions {
   /** What gamma is added to: 0 (default), or 1, where gamma starts at 0 (Gemma). */
   offset?: number;
   /** The type of the model, to which y is rounded; statistics are float32 whatever it is. Default float32: nothing is rounded. */
@@ -39,14 +40,8 @@ export const rmsNorm = normalization(
     paper: "Zhang & Sennrich 2019, arXiv 1910.07467",
     takes: "features",
   },
-  ({
-    axis = -1,
-    epsilon = 1e-5,
-    offset = 0,
-    type = "float32",
-    cast = "after",
-    ...options
-  }: RMSNormOptions) => {
+  { axis: -1, epsilon: 1e-5, offset: 0, type: "float32", cast: "after", ...affineDefaults, center: false },
+  ({ axis, epsilon, offset, type, cast, ...options }: Settled<RMSNormOptions>) => {
     checkEpsilon("rmsNorm", epsilon);
     if (!["float32", "float16", "bfloat16"].includes(type)) {
       throw new RangeError(`rmsNorm: type must be "float32", "float16" or "bfloat16", got "${type}"`);
@@ -58,7 +53,7 @@ export const rmsNorm = normalization(
       throw new RangeError(`rmsNorm: cast must be "before" or "after", got "${cast}"`);
     }
     const plan = keepingLast((shape) => planFeatures("rmsNorm", shape, axis));
-    const norm: Norm = { name: "rmsNorm", epsilon, centered: false, plan };
+    const norm: FusedNorm = { name: "rmsNorm", epsilon, centered: false, plan };
     const rounds = type !== "float32";
     return {
       // a plan says that the operation alone will do
@@ -66,7 +61,7 @@ export const rmsNorm = normalization(
       handles: { mask: !rounds, residual: !rounds },
       weights(shape: readonly number[]) {
         const { parameterShape } = plan(shape);
-        const { beta, gamma } = affineWeights(parameterShape, { center: false, ...options });
+        const { beta, gamma } = affineWeights(parameterShape, options);
         return { ...(gamma && { gamma: trained(parameterShape, 1 - offset) }), ...(beta && { beta }) };
       },
       apply(ops, [x], { gamma, beta }, { mask, residual }) {
@@ -77,6 +72,6 @@ export const rmsNorm = normalization(
         const { parameters } = plan(ops.shape(x));
         return { y: ops.rounded(affine(ops, hat, parameters, factor, beta), type) };
       },
-    } as Norm & Omit<Normalization, "name">;
+    } as FusedNorm & Omit<Normalization, "name">;
   },
 );

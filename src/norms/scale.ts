@@ -7,11 +7,12 @@
  * (the last by default) are reduced. RMS normalization with one gamma for all features, but for the factor √features.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import { keepingLast, oneParameter } from "../formula/plan.js";
+import type { Settled } from "../options.js";
 import { reducedSize } from "../view.js";
-import type { LayerNormOptions } from "./layer.js";
 
 /** Throws RangeError for an epsilon below 0, and for axes that the array does not have. */
 export const scaleNorm = normalization(
@@ -22,7 +23,8 @@ export const scaleNorm = normalization(
     paper: "Nguyen & Salazar 2019, arXiv 1910.05895",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-5 }: LayerNormOptions) => {
+  { axis: -1, epsilon: 1e-5 },
+  ({ axis, epsilon }: Settled<FeatureOptions>) => {
     checkEpsilon("scaleNorm", epsilon);
     // one gamma for all
     const plan = keepingLast((shape) => oneParameter(planFeatures("scaleNorm", shape, axis)));

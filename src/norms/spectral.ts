@@ -13,6 +13,7 @@ import { kept, type Normalization, normalization } from "../formula/normalizatio
 import type { Ops } from "../formula/ops.js";
 import { square } from "../formula/terms.js";
 import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
+import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
 export interface SpectralNormOptions extends WeightAxisOptions {
@@ -35,7 +36,8 @@ export const spectralNorm = normalization(
     paper: "Miyato et al. 2018, arXiv 1802.05957",
     takes: "weight",
   },
-  ({ axis = -1, iterations = 1, epsilon = 1e-12 }: SpectralNormOptions) => {
+  { axis: -1, iterations: 1, epsilon: 1e-12 },
+  ({ axis, iterations, epsilon }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
     if (!Number.isInteger(iterations) || iterations < 1) {
       throw new RangeError(

@@ -8,14 +8,27 @@
  * and channels, the batch's over positions and batch; gamma and beta per channel. In evaluation the batch's are running ones
  * (running.ts). The gradient goes through all of them.
  */
-import { type ChannelOptions, channelOf, channelPlan, counted } from "../formula/channels.js";
+import {
+  type ChannelOptions,
+  channelAxis,
+  channelPlan,
+  counted,
+  WITH_POSITIONS,
+} from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
-import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
+import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { type Norm, planOf } from "../formula/plan.js";
-import { checkRunning, type RunningOptions, runningWeights, track } from "../formula/running.js";
+import { type FusedNorm, planOf } from "../formula/plan.js";
+import {
+  checkRunning,
+  type RunningOptions,
+  runningDefaults,
+  runningWeights,
+  track,
+} from "../formula/running.js";
 import { along, axesBut, mean, moments, spreadMask, square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
 
@@ -39,12 +52,13 @@ export const switchableNorm = normalization(
     paper: "Luo et al. 2018, arXiv 1806.10779",
     takes: "positions",
   },
-  ({ axis = -1, epsilon = 1e-5, ...options }: SwitchableNormOptions) => {
+  { axis: -1, epsilon: 1e-5, ...affineDefaults, ...runningDefaults },
+  ({ axis, epsilon, ...options }: Settled<SwitchableNormOptions>) => {
     checkEpsilon(NAME, epsilon);
     const running = checkRunning(NAME, options);
-    const byChannel: Norm = { name: NAME, epsilon, centered: true, plan: channelPlan(NAME, axis) };
+    const byChannel: FusedNorm = { name: NAME, epsilon, centered: true, plan: channelPlan(NAME, axis) };
     const check = (shape: readonly number[]) => {
-      const channel = channelOf(NAME, shape, axis, 3, "batch, channels and at least one of positions");
+      const channel = channelAxis(NAME, shape, axis, WITH_POSITIONS);
       const instances = planOf(shape, shape, [0, channel], [channel]);
       checkCount(NAME, instances, "use batch or layer normalization for a single position");
       return channel;

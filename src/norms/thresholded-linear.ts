@@ -8,6 +8,7 @@
  */
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
+import type { Settled } from "../options.js";
 
 export interface ThresholdedLinearUnitOptions {
   /** The axis, or axes, that have thresholds of their own. Default −1, the channels. */
@@ -25,7 +26,8 @@ export const thresholdedLinearUnit = normalization(
     paper: "Singh & Krishnan 2019, arXiv 1911.09737",
     takes: "features",
   },
-  ({ axis = -1, affine = false }: ThresholdedLinearUnitOptions) =>
+  { axis: -1, affine: false },
+  ({ axis, affine }: Settled<ThresholdedLinearUnitOptions>) =>
     ({
       weights(shape) {
         const { parameterShape } = planFeatures("thresholdedLinearUnit", shape, axis);

@@ -9,16 +9,17 @@
  * Axes: those named (the last by default) are reduced.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { keepingLast, oneParameter } from "../formula/plan.js";
 import { square } from "../formula/terms.js";
+import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 import { reducedSize } from "../view.js";
-import type { LayerNormOptions } from "./layer.js";
 
-export interface UnitNormOptions extends LayerNormOptions {
+export interface UnitNormOptions extends FeatureOptions {
   /** Of the length, p in (Σ |x|ᵖ)^(1/p): from 1 on, or Infinity, for the largest |x|. Default 2. */
   order?: number;
   /** Where epsilon keeps a length of 0 from being divided by. Default `root`, whose gradient is smooth. */
@@ -34,7 +35,8 @@ export const unitNorm = normalization(
     paper: "the definition; sphere embeddings as in Wang et al. 2017, arXiv 1704.06369",
     takes: "features",
   },
-  ({ axis = -1, epsilon = 1e-12, order = 2, guard = "root" }: UnitNormOptions) => {
+  { axis: -1, epsilon: 1e-12, order: 2, guard: "root" },
+  ({ axis, epsilon, order, guard }: Settled<UnitNormOptions>) => {
     checkEpsilon("unitNorm", epsilon);
     if (!(order >= 1)) throw new RangeError(`unitNorm: order must be at least 1, got ${order}`);
     if (!["root", "square", "length"].includes(guard)) {

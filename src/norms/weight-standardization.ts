@@ -9,8 +9,9 @@
  */
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { type WeightAxisOptions, weightPlan } from "../formula/weights.js";
+import type { Settled } from "../options.js";
 import { reducedSize } from "../view.js";
 
 export interface WeightStandardizationOptions extends WeightAxisOptions {
@@ -35,13 +36,14 @@ export const weightStandardization = normalization(
     paper: "Qiao et al. 2019, arXiv 1903.10520",
     takes: "weight",
   },
-  ({ axis = -1, epsilon = 1e-5, scaled = false, gain = 1 }: WeightStandardizationOptions) => {
+  { axis: -1, epsilon: 1e-5, scaled: false, gain: 1 },
+  ({ axis, epsilon, scaled, gain }: Settled<WeightStandardizationOptions>) => {
     const name = "weightStandardization";
     checkEpsilon(name, epsilon);
     if (!Number.isFinite(gain)) {
       throw new RangeError(`${name}: gain must be a finite number, got ${gain}; leave it out for 1`);
     }
-    const norm: Norm = { name, epsilon, centered: true, plan: weightPlan(name, axis) };
+    const norm: FusedNorm = { name, epsilon, centered: true, plan: weightPlan(name, axis) };
     return {
       handles: { mask: true },
       weights(shape): Record<string, Weight> {

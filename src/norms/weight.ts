@@ -8,8 +8,11 @@
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import type { Norm } from "../formula/plan.js";
+import type { FusedNorm } from "../formula/plan.js";
 import { outputAxes, type WeightAxisOptions, weightPlan } from "../formula/weights.js";
+import { optionNames } from "../frameworks/names.js";
+import type { Defaults, Settled } from "../options.js";
+import { settle } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 
@@ -17,6 +20,8 @@ export interface WeightNormOptions extends WeightAxisOptions {
   /** Default 1e-12. */
   epsilon?: number;
 }
+
+const defaults: Defaults<Settled<WeightNormOptions>> = { axis: -1, epsilon: 1e-12 };
 
 /**
  * x is the weight v. At its start g is 1, each output's weights have length 1; `weightNormGain` gives the g that leaves v as it
@@ -30,7 +35,8 @@ export const weightNorm = normalization(
     paper: "Salimans & Kingma 2016, arXiv 1602.07868",
     takes: "weight",
   },
-  ({ axis = -1, epsilon = 1e-12 }: WeightNormOptions) => {
+  defaults,
+  ({ axis, epsilon }: Settled<WeightNormOptions>) => {
     checkEpsilon("weightNorm", epsilon);
     const plan = weightPlan("weightNorm", axis);
     return {
@@ -38,7 +44,7 @@ export const weightNorm = normalization(
       apply(ops, [v], { g }) {
         // Σv² is the mean square times their number
         const count = reducedSize(plan(ops.shape(v)).statistics);
-        const norm: Norm = { name: "weightNorm", epsilon: epsilon / count, centered: false, plan };
+        const norm: FusedNorm = { name: "weightNorm", epsilon: epsilon / count, centered: false, plan };
         return { y: ops.normalize(norm, v, { gamma: ops.mul(g, 1 / Math.sqrt(count)) }).y };
       },
     } satisfies Omit<Normalization, "name">;
@@ -53,8 +59,9 @@ export const weightNorm = normalization(
  */
 export function weightNormGain(
   v: { readonly shape: readonly number[]; readonly data: ArrayLike<number> },
-  { axis = -1, epsilon = 1e-12 }: WeightNormOptions = {},
+  options: WeightNormOptions = {},
 ): Float32Array {
+  const { axis, epsilon } = settle("weightNormGain", options, defaults, optionNames);
   const outputs = outputAxes("weightNormGain", v.shape, axis);
   const strides = v.shape.map((_, one) => sizeOf(v.shape.slice(one + 1)));
   const sums = new Float64Array(sizeOf(outputs.map((one) => v.shape[one])));

@@ -10,6 +10,7 @@
  * With forgetting λ, a row that was taken `age` rows ago weighs λ^age; the moments are weighted ones (West 1979,
  * "Updating mean and variance estimates: an improved method"), and how the stream was cut into batches does not matter.
  */
+import { checkOptions } from "../options.js";
 import { absorb, add, copied, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
 import { kindOf, type Read, read, refuse, shown, type Table, type Tabular } from "./table.js";
 
@@ -40,6 +41,13 @@ export interface StandardizerJSON {
   m2: number[];
   squares: number[];
 }
+/** What scikit-learn and others call an option. */
+const OTHER_NAMES = {
+  ddof: '"variance" ("biased" for 0, "unbiased" for 1)',
+  decay: '"forgetting"',
+  alpha: '"forgetting"',
+};
+
 const parts = ["count", "mean", "m2", "squares"] as const;
 
 /**
@@ -58,7 +66,9 @@ export class Standardizer {
   private state?: State;
 
   /** @throws RangeError for a forgetting factor outside (0, 1], or an unknown kind of variance. */
-  constructor({ forgetting = 1, variance = "biased" }: StandardizerOptions = {}) {
+  constructor(options: StandardizerOptions = {}) {
+    checkOptions("Standardizer", options, ["forgetting", "variance"], OTHER_NAMES);
+    const { forgetting = 1, variance = "biased" } = options;
     if (typeof forgetting !== "number" || !(forgetting > 0 && forgetting <= 1)) {
       throw new RangeError(
         `Standardizer: forgetting must be above 0 and at most 1, got ${shown(forgetting)}; 1 forgets nothing`,

@@ -7,7 +7,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { statisticsGiven } from "../formula/checks.js";
-import { maskViewOf, type Norm, type Plan, wholeView } from "../formula/plan.js";
+import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/plan.js";
 import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
 import { fitsShape, sameShape, sizeOf } from "../shape.js";
@@ -49,7 +49,7 @@ export interface Normalized {
  * Normalizes a tensor of any rank.
  * @throws RangeError where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm.
  */
-export function normalize(norm: Norm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
+export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
   const plan = norm.plan(x.shape);
   const given = statisticsGiven(norm, parameters.mean, parameters.variance);
   const { mask, residual } = parameters;
@@ -123,7 +123,7 @@ function floats(tensor: tf.Tensor): tf.Tensor {
 }
 
 /** A parameter or statistic as float32 of the plan's shape, so that its gradient goes back in its own. */
-function fitted(norm: Norm, name: string, tensor: tf.Tensor, shape: readonly number[]): tf.Tensor {
+function fitted(norm: FusedNorm, name: string, tensor: tf.Tensor, shape: readonly number[]): tf.Tensor {
   if (!fitsShape(tensor.shape, shape)) {
     throw new RangeError(
       `${norm.name}: ${name} must have shape [${shape.join(", ")}], got [${tensor.shape.join(", ")}]`,

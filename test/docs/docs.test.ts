@@ -84,7 +84,7 @@ const anchorOf = (heading: string): string =>
     .trim()
     .replace(/\s/g, "-");
 
-it.each(pages)("%s: links lead somewhere", (path) => {
+it.each(["README.md", "lab/data/README.md", ...pages])("%s: links lead somewhere", (path) => {
   const text = read(path).replace(/^```.*?^```$/gms, "");
   const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link);
   const broken = links.filter((link) => {

@@ -7,10 +7,10 @@ import {
   type BackendName,
   batchNorm,
   type Evenkeel,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   open,
   type Parameters,
   type PlainArray,
@@ -47,7 +47,7 @@ const trailing = ({ axis = -1 }: OnnxCase["attrs"], rank: number) => {
   return Array.from({ length: rank - first }, (_, i) => first + i);
 };
 
-function normOf({ op, attrs, inputs }: OnnxCase): Norm {
+function normOf({ op, attrs, inputs }: OnnxCase): FusedNorm {
   const epsilon = attrs.epsilon ?? 1e-5;
   const rank = inputs[0].shape.length;
   switch (op) {

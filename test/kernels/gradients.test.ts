@@ -6,10 +6,10 @@ import { describe, it } from "vitest";
 import {
   batchNorm,
   type ForwardOptions,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   open,
   type PlainArray,
   rmsNorm,
@@ -20,7 +20,7 @@ import { expectClose, normal, random } from "../support/numerics.js";
 
 const ek = await open({ backend: "reference" });
 
-const cases: [Norm, number[]][] = [
+const cases: [FusedNorm, number[]][] = [
   [layerNorm(), [3, 5]],
   [layerNorm({ axis: [1, 3] }), [2, 3, 2, 4]],
   [layerNorm({ axis: 0 }), [4, 3]],

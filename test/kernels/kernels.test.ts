@@ -6,10 +6,10 @@
 import { describe, expect, it } from "vitest";
 import {
   batchNorm,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   type Plan,
   rmsNorm,
   type View,
@@ -62,7 +62,7 @@ interface Case {
 }
 
 const last = -1;
-const shapes: [Norm, number[][]][] = [
+const shapes: [FusedNorm, number[][]][] = [
   [
     layerNorm(),
     [

@@ -411,7 +411,7 @@ describe("errors", () => {
     [
       "the batch axis for channels",
       () => apply(ek, switchableNorm({ axis: 0 }), x),
-      "switchableNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
+      "switchableNorm: axis must name the channels or features, got 0, which is the batch axis; use 1 or -1",
     ],
     [
       "classes that are not counted",

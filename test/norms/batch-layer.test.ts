@@ -239,7 +239,7 @@ it("says what does not fit", () => {
   );
   expect(() => batchLayerNorm({ axis: 0 }).weights([3, 4])).toThrow(
     new RangeError(
-      "batchLayerNorm: axis must name the features, got 0, which is the batch axis; use 1 or -1",
+      "batchLayerNorm: axis must name the channels or features, got 0, which is the batch axis; use 1 or -1",
     ),
   );
   const x = array([2, 3, 4], 71) as PlainArray;

@@ -467,7 +467,7 @@ describe("batch renormalization", () => {
     expect(() => batchRenorm({ rMin: 2 })).toThrow(
       new RangeError("batchRenorm: rMin must be from 0 to 1, got 2"),
     );
-    expect(() => batchRenorm({ renormMomentum: 2 })).toThrow("momentum must be from 0 to 1");
+    expect(() => batchRenorm({ renormMomentum: 2 })).toThrow("renormMomentum must be from 0 to 1");
   });
 });
 
@@ -734,7 +734,9 @@ describe("online normalization", () => {
       new RangeError('onlineNorm: guard must be "layerScaling", "clamp" or "none", got "no"'),
     );
     expect(() => onlineNorm({ axis: 0 }).weights([2, 3])).toThrow(
-      new RangeError("onlineNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1"),
+      new RangeError(
+        "onlineNorm: axis must name the channels or features, got 0, which is the batch axis; use 1 or -1",
+      ),
     );
   });
 });

@@ -12,6 +12,7 @@ import {
   batchNorm,
   divisiveNorm,
   dynamicTanh,
+  type FusedNorm,
   filterResponseNorm,
   globalResponseNorm,
   groupNorm,
@@ -21,7 +22,6 @@ import {
   localResponseNorm,
   maskOfLengths,
   momentShortcut,
-  type Norm,
   type Normalization,
   nearestGroups,
   open,
@@ -213,7 +213,7 @@ describe("what is given beside y has gradients", () => {
 
 describe("statistics of a norm", () => {
   const x = values([2, 3, 4, 4], 11, 2);
-  const norms: Norm[] = [
+  const norms: FusedNorm[] = [
     layerNorm(),
     layerNorm({ axis: [1, 3] }),
     rmsNorm(),
@@ -300,10 +300,10 @@ describe("statistics of a norm", () => {
   });
 
   it("refuses what has no statistics of its own", () => {
-    expect(() => statistics(truth, dynamicTanh() as unknown as Norm, x)).toThrow(
+    expect(() => statistics(truth, dynamicTanh() as unknown as FusedNorm, x)).toThrow(
       "statisticsOf: expected a norm with a plan, such as groupNorm(), got dynamicTanh; other normalizations measure otherwise, or nothing",
     );
-    expect(() => statisticsOf(groupNorm as unknown as Norm)).toThrow(TypeError);
+    expect(() => statisticsOf(groupNorm as unknown as FusedNorm)).toThrow(TypeError);
   });
 });
 
@@ -397,7 +397,7 @@ describe("errors", () => {
     ],
     [
       () => weights(positionNorm({ axis: 0 }), [2, 3]),
-      "positionNorm: axis must name the channels, got 0, which is the batch axis; use 1 or -1",
+      "positionNorm: axis must name the channels or features, got 0, which is the batch axis; use 1 or -1",
     ],
     [
       () => positionNorm({ epsilon: -1 }),

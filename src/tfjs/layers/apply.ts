@@ -40,14 +40,15 @@ export function apply(
       moveState,
       warn,
     });
-    if (result.state && tensors[0].size === 0) {
-      throw new RangeError(
-        `${normalization.name}: x is empty (shape [${tensors[0].shape.join(", ")}]), and training has nothing to measure; leave empty batches out`,
-      );
-    }
     // a tidy keeps the tensors of what it returns, in arrays and objects too
-    return result as unknown as tf.TensorContainer;
+    const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
+    return { ...result, y } as unknown as tf.TensorContainer;
   }) as unknown as ApplyResult<tf.Tensor>;
+}
+
+/** An empty y from which gradients reach the weights too, where they are 0. */
+function connected(y: tf.Tensor, weights: Readonly<Record<string, tf.Tensor>>): tf.Tensor {
+  return Object.values(weights).reduce((sum, weight) => tf.add(sum, tf.sum(tf.mul(weight, 0))), y);
 }
 
 /** What a normalization layer does when it is called; its state is written to its variables. */

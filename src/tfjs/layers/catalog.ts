@@ -53,11 +53,12 @@ function specOf(name: keyof Catalog): LayerSpec {
     defaults: {},
     initializers: {},
     useMask: true,
-    make: ({ axis, ...options }) =>
-      factory({ ...options, axis: SEVERAL_AXES.includes(name) ? axis : single(className, axis) }),
+    make({ axis, ...options }) {
+      if (axis === undefined) return factory(options);
+      return factory({ ...options, axis: SEVERAL_AXES.includes(name) ? axis : single(className, axis) });
+    },
     ...own,
-    // TEMP until main's factories have defaults
-    options: [...Object.keys((factory as { defaults?: object }).defaults ?? {}), ...options],
+    options: [...Object.keys(factory.defaults), ...options],
   };
 }
 

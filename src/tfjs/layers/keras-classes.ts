@@ -236,7 +236,7 @@ function varianceScaled({ axis, epsilon }: Config): Normalization {
   return {
     name: "layerNorm",
     handles: { mask: true },
-    weights: (shape) => affineWeights(plan(shape).parameterShape, { center: false }),
+    weights: (shape) => affineWeights(plan(shape).parameterShape, { scale: true, center: false }),
     apply(ops, [x], { gamma }, { mask }) {
       const shape = ops.shape(x);
       const axes = resolved("layerNorm", axis, shape.length);
@@ -252,11 +252,11 @@ function varianceScaled({ axis, epsilon }: Config): Normalization {
  * keras_contrib's InstanceNormalization with `axis: null`: over all of an example, with one gamma and one beta. Epsilon is added to
  * the standard deviation there.
  */
-function wholeExample({ epsilon, ...options }: Config): Normalization {
+function wholeExample({ epsilon, scale, center }: Config): Normalization {
   return {
     name: "instanceNorm",
     handles: { mask: true },
-    weights: () => affineWeights([1], options),
+    weights: () => affineWeights([1], { scale: scale as boolean, center: center as boolean }),
     apply(ops, [x], { gamma, beta }, { mask }) {
       const shape = ops.shape(x);
       const { mean, variance } = moments(ops, x, [...shape.keys()].slice(1), mask);

@@ -313,14 +313,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     const { className, about, options } = this.spec;
     // which weights there are is known once the layer is built
     const ofWeights = Object.keys(args ?? {}).filter((name) => WEIGHT_ARG.test(name));
-    // TEMP until main's factories have defaults
-    if (options.includes("epsilon"))
-      checkArgs(className, args, [
-        ...options,
-        ...OWN_ARGS,
-        ...ofWeights,
-        ...(about.takes === "sequence" ? SEQUENCE_ARGS : []),
-      ]);
+    const ofSequences = about.takes === "sequence" ? SEQUENCE_ARGS : [];
+    checkArgs(className, args, [...options, ...OWN_ARGS, ...ofWeights, ...ofSequences]);
   }
 
   private checkInputs(inputs: readonly unknown[]): void {

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { channelPlan } from "../../formula/channels.js";
 import type { Normalization } from "../../formula/normalization.js";
-import type { Norm } from "../../formula/plan.js";
+import type { FusedNorm } from "../../formula/plan.js";
 import { axesBut, spreadMask } from "../../formula/terms.js";
 import type { Moments } from "../../moments.js";
 import { resolveAxis } from "../../shape.js";
@@ -53,7 +53,7 @@ export interface Tracked {
   readonly variables: Variables;
   read(): Record<string, tf.Tensor>;
   /** Over everything but the channels. */
-  readonly norm: Norm;
+  readonly norm: FusedNorm;
   readonly axis: number;
   readonly unbiased: boolean;
   readonly average?: unknown;
@@ -65,7 +65,7 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
   const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
   const axis = [named].flat()[0] as number;
-  const norm: Norm = {
+  const norm: FusedNorm = {
     name: layer.name,
     epsilon: epsilon as number,
     centered: true,

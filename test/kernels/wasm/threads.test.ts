@@ -6,7 +6,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { batchNorm, groupNorm, instanceNorm, layerNorm, type Norm, open, rmsNorm } from "evenkeel";
+import { batchNorm, type FusedNorm, groupNorm, instanceNorm, layerNorm, open, rmsNorm } from "evenkeel";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { largest, normal } from "../../support/numerics.js";
 
@@ -21,7 +21,7 @@ const truth = await open({ backend: "reference" });
 afterAll(() => three.close());
 
 interface Case {
-  norm: Norm;
+  norm: FusedNorm;
   shape: number[];
   /** Of gamma and beta. */
   parameters: number;

@@ -3,10 +3,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   batchNorm,
+  type FusedNorm,
   groupNorm,
   instanceNorm,
   layerNorm,
-  type Norm,
   open,
   type PlainArray,
   rmsNorm,
@@ -19,7 +19,7 @@ import { backends, leakless, use } from "../../support/tfjs-backends.js";
 
 const reference = await open({ backend: "reference" });
 
-const cases: { norm: Norm; shape: number[] }[] = [
+const cases: { norm: FusedNorm; shape: number[] }[] = [
   { norm: layerNorm(), shape: [7, 33] },
   { norm: layerNorm(), shape: [2, 3, 16] },
   { norm: layerNorm({ axis: [1, 3] }), shape: [2, 3, 4, 5] },
@@ -40,7 +40,7 @@ const settings = cases.flatMap((one) =>
   ),
 );
 
-const maskCases: { norm: Norm; shape: number[]; mask: number[] }[] = [
+const maskCases: { norm: FusedNorm; shape: number[]; mask: number[] }[] = [
   { norm: layerNorm(), shape: [3, 4, 5], mask: [3, 4] },
   { norm: layerNorm({ axis: [1, 2] }), shape: [3, 4, 5], mask: [3, 4] },
   // the plan moves the axes
@@ -375,7 +375,6 @@ describe.each(backends)("%s", (backend) => {
           "give length 1 to each axis that it does not tell apart",
       ),
     );
-    expect(() => normalize(layerNorm(), tf.zeros([0, 4]))).toThrow("layerNorm: x is empty (shape [0, 4])");
   });
 });
 
