@@ -4,6 +4,7 @@ import { batchNorm } from "../../norms/batch.js";
 import { layerNorm } from "../../norms/layer.js";
 import type { CallArgs, Layer, Tensors, Variables } from "../types.js";
 import { applyLayer } from "./apply.js";
+import { NormalizationLayer } from "./normalization-layer.js";
 
 interface BuiltIn extends Layer {
   readonly axis: number | number[];
@@ -19,7 +20,7 @@ export interface BuiltInBatch extends BuiltIn {
 }
 
 export function isBuiltInBatch(layer: Layer): layer is BuiltInBatch {
-  return "movingMean" in layer && "movingVariance" in layer && layer.getClassName() === "BatchNormalization";
+  return !(layer instanceof NormalizationLayer) && layer.getClassName() === "BatchNormalization";
 }
 
 /** By our names. */

@@ -9,7 +9,7 @@
 import { affineWeights } from "../../formula/fused-norm.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "../../formula/normalization.js";
 import { kept } from "../../formula/normalization.js";
-import type { Operand, Ops } from "../../formula/ops.js";
+import type { Ops } from "../../formula/ops.js";
 import { moments, spreadMask } from "../../formula/terms.js";
 import { conventions } from "../../frameworks/conventions.js";
 import { batchNorm } from "../../norms/batch.js";
@@ -22,7 +22,7 @@ import { instanceNorm } from "../../norms/instance.js";
 import { layerNorm } from "../../norms/layer.js";
 import { thresholdedLinearUnit } from "../../norms/thresholded-linear.js";
 import { unitNorm } from "../../norms/unit.js";
-import { resolveAxis } from "../../shape.js";
+import { resolveAxis, sizeOf } from "../../shape.js";
 import type { Config } from "../types.js";
 import type { LayerSpec } from "./layer-spec.js";
 
@@ -275,27 +275,42 @@ function standardization({ axis, mean, variance, invert }: Config): Normalizatio
   if ((mean === null) !== (variance === null)) {
     throw new TypeError("Normalization: mean and variance must be given together, or neither of them");
   }
+  const given = { mean: numbersIn("mean", mean), variance: numbersIn("variance", variance) };
   return {
     name: "normalization",
     weights(shape): Record<string, Weight> {
-      if (mean !== null) return {};
       const lengths = resolved("normalization", axis, shape.length).map((one) => shape[one]);
+      for (const [name, values] of Object.entries(given)) {
+        if (!values || [1, sizeOf(lengths)].includes(values.length)) continue;
+        throw new RangeError(
+          `Normalization: ${name} must have one value, or one for each of the ${sizeOf(lengths)} features, got ${values.length}`,
+        );
+      }
+      if (given.mean) return {};
       return { mean: kept(lengths, 0, true), variance: kept(lengths, 1, true), count: kept([], 0, true) };
     },
     apply<T>(ops: Ops<T>, [x]: readonly T[], weights: Readonly<Record<string, T>>) {
       const shape = ops.shape(x);
       const lengths = lengthsAt(shape, resolved("normalization", axis, shape.length));
-      const statistic = (own: T | undefined, given: unknown): T => {
-        if (own !== undefined) return ops.reshape(own, lengths);
-        const values = ([given] as number[]).flat(Number.POSITIVE_INFINITY) as number[];
+      const statistic = (name: "mean" | "variance"): T => {
+        const values = given[name];
+        if (!values) return ops.reshape(weights[name], lengths);
         return ops.constant(values, values.length === 1 ? lengths.map(() => 1) : lengths);
       };
-      const center = statistic(weights.mean, mean);
-      const deviation: Operand<T> = ops.max(ops.sqrt(statistic(weights.variance, variance)), KERAS_EPSILON);
+      const center = statistic("mean");
+      const deviation = ops.max(ops.sqrt(statistic("variance")), KERAS_EPSILON);
       const y = invert ? ops.add(center, ops.mul(x, deviation)) : ops.div(ops.sub(x, center), deviation);
       return { y };
     },
   };
+}
+
+/** A number, or those of a list of lists; undefined for none. */
+function numbersIn(name: string, given: unknown): number[] | undefined {
+  if (given === null) return undefined;
+  if (Array.isArray(given)) return given.flatMap((one) => numbersIn(name, one) ?? []);
+  if (typeof given === "number") return [given];
+  throw new TypeError(`Normalization: ${name} must be a number, or a list of them, got ${typeof given}`);
 }
 
 /** Projection into the Poincaré ball: what is longer than 1 gets the length 1 − epsilon. */

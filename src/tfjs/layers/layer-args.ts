@@ -41,6 +41,8 @@ export function checkArgs(layer: string, args: object, known: readonly string[])
 
 /** The options of a layer, with the name of its type: Keras 3 saves a policy. Variables are float32 here, whatever it says. */
 export function withTypeName<A extends object>(layer: string, args: A): A & LayerArgs {
+  // what is no object is said before TensorFlow.js reads it
+  checkOptions(layer, args, Object.keys(Object(args)));
   const { dtype, ...others } = args as A & { dtype?: unknown };
   const policy = dtype as { config?: { name?: unknown } } | string | null | undefined;
   const type = typeof policy === "object" ? policy?.config?.name : policy;

@@ -138,7 +138,7 @@ export function rescope(layer: Layer, scope: string, built = layer.name): void {
     const before = [scopes.get(variable), built, layer.name].find((one) =>
       originalName.startsWith(`${one}/`),
     );
-    const own = originalName.slice(before === undefined ? originalName.indexOf("/") + 1 : before.length + 1);
+    const own = originalName.slice((before?.length ?? originalName.lastIndexOf("/")) + 1);
     (variable as { originalName: string }).originalName = `${scope}/${own}`;
     scopes.set(variable, scope);
   }

@@ -242,10 +242,15 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return this;
   }
 
+  /** Of the channels, or features; null where nothing names them. */
+  get axis(): number | readonly number[] | null {
+    const { axis } = this.options;
+    return this.spec.axisOf ? this.spec.axisOf(this.options) : ((axis ?? null) as number | number[] | null);
+  }
+
   /** The axes that `axis` names, in its order. */
   private axesOf(shape: Shape): number[] {
-    const axis = this.spec.axisOf ? this.spec.axisOf(this.options) : this.options.axis;
-    const axes = [axis ?? []].flat() as number[];
+    const axes = [this.axis ?? []].flat() as number[];
     return axes.map((axis) => resolveAxis(this.getClassName(), axis, shape.length));
   }
 
@@ -312,7 +317,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   private checkArgs(args: object): void {
     const { className, about, options } = this.spec;
     // which weights there are is known once the layer is built
-    const ofWeights = Object.keys(args ?? {}).filter((name) => WEIGHT_ARG.test(name));
+    const ofWeights = Object.keys(args).filter((name) => WEIGHT_ARG.test(name));
     const ofSequences = about.takes === "sequence" ? SEQUENCE_ARGS : [];
     checkArgs(className, args, [...options, ...OWN_ARGS, ...ofWeights, ...ofSequences]);
   }

@@ -1,11 +1,10 @@
 /** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
 import * as tf from "@tensorflow/tfjs-core";
-import { channelPlan } from "../../formula/channels.js";
+import { channelAxes, channelPlan } from "../../formula/channels.js";
 import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
 import { axesBut, spreadMask } from "../../formula/terms.js";
 import type { Moments } from "../../moments.js";
-import { resolveAxis } from "../../shape.js";
 import { batchVariables, builtInBatchNorm, isBuiltInBatch, isFrozenBuiltIn } from "../layers/built-in.js";
 import { insideOf } from "../layers/layer-wrapper.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
@@ -54,7 +53,7 @@ export interface Tracked {
   read(): Record<string, tf.Tensor>;
   /** Over everything but the channels. */
   readonly norm: FusedNorm;
-  readonly axis: number;
+  readonly axis: number | readonly number[];
   readonly unbiased: boolean;
   readonly average?: unknown;
 }
@@ -63,8 +62,8 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   const own = layer instanceof NormalizationLayer;
   if (!own && !isBuiltInBatch(layer)) return undefined;
   if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
-  const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
-  const axis = [named].flat()[0] as number;
+  const { epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
+  const axis = layer.axis ?? -1;
   const norm: FusedNorm = {
     name: layer.name,
     epsilon: epsilon as number,
@@ -108,9 +107,9 @@ export function measured(
 
 /** Of values behind each statistic: [1], or [channels] under a mask. */
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
-  const channels = resolveAxis(layer.name, axis, x.rank);
-  if (!mask) return tf.tensor1d([x.size / x.shape[channels]]);
-  return tf.sum(spreadMask(tfOps, mask, x.shape), axesBut(x.rank, channels));
+  const channels = channelAxes(layer.name, x.rank, axis);
+  if (!mask) return tf.tensor1d([x.size / channels.reduce((size, one) => size * x.shape[one], 1)]);
+  return tf.sum(spreadMask(tfOps, mask, x.shape), axesBut(x.rank, ...channels));
 }
 
 export function correction(count: number): number {

@@ -59,6 +59,23 @@ const files = Object.entries({ keras2, keras3 }).flatMap(([version, all]) =>
   Object.entries(all as unknown as Record<string, File>).map(([name, file]) => ({ version, name, file })),
 );
 
+/** A model of one layer, as Keras writes it. */
+const fileOf = (className: string, config: object, shape: number[], weights: File["weights"] = {}) =>
+  modelArtifacts({
+    topology: {
+      class_name: "Sequential",
+      config: {
+        name: "saved",
+        layers: [
+          { class_name: "InputLayer", config: { batch_input_shape: [null, ...shape], name: "x" } },
+          { class_name: className, config: { name: "layer", ...config } },
+        ],
+      },
+    },
+    weights,
+  });
+const load = (...file: Parameters<typeof fileOf>) => tfl.loadLayersModel(tf.io.fromMemory(fileOf(...file)));
+
 describe.each(backends)("%s", (backend) => {
   beforeAll(async () => {
     await use(backend);
@@ -93,5 +110,129 @@ describe.each(backends)("%s", (backend) => {
       expect(compared).toBeGreaterThan(0);
     }
     expect(tf.memory().numTensors).toBeGreaterThanOrEqual(tensors);
+  });
+
+  it("regularizers by Keras's class names add their loss", async () => {
+    const regularizer = (class_name: string, config: object) => ({ class_name, config });
+    const model = await load(
+      "LayerNormalization",
+      {
+        gamma_regularizer: regularizer("L2", { l2: 0.5 }),
+        beta_regularizer: regularizer("L1", { l1: 0.25 }),
+      },
+      [2],
+      {
+        "layer/gamma": { shape: [2], dtype: "float32", values: [1, 3] },
+        "layer/beta": { shape: [2], dtype: "float32", values: [-2, 4] },
+      },
+    );
+    const losses = model.layers[1].calculateLosses().map((loss) => loss.dataSync()[0]);
+    expect(losses).toEqual([0.5 * (1 + 9), 0.25 * (2 + 4)]);
+  });
+
+  it("keras_contrib's InstanceNormalization of a whole example adds epsilon to the deviation", async () => {
+    const model = await load("InstanceNormalization", { axis: null, epsilon: 0.5 }, [2, 2], {
+      "layer/gamma": { shape: [1], dtype: "float32", values: [2] },
+      "layer/beta": { shape: [1], dtype: "float32", values: [1] },
+    });
+    const y = model.predict(tf.tensor3d([1, 2, 3, 6, 5, 5, 5, 5], [2, 2, 2])) as tf.Tensor;
+    // mean 3, deviation √3.5
+    const scale = 2 / (Math.sqrt(3.5) + 0.5);
+    close("y", y, {
+      shape: [2, 2, 2],
+      dtype: "float32",
+      values: [...[-2, -1, 0, 3].map((v) => v * scale + 1), 1, 1, 1, 1],
+    });
+    const dx = tf.grad((x) => model.apply(x) as tf.Tensor)(tf.ones([1, 2, 2]));
+    expect([...dx.dataSync()].every(Number.isFinite)).toBe(true);
+  });
+
+  it("Addons' classes under their package's name, as Keras up to 2.12 writes them", async () => {
+    const { weights, x, y, topology } = (keras2 as unknown as Record<string, File>)[
+      "Addons SpectralNormalization"
+    ];
+    // without the modules that Keras 2.13 began to write
+    const text = JSON.stringify(topology)
+      .replaceAll(/"module":"[^"]*",/g, "")
+      .replaceAll(/,"registered_name":(null|"[^"]*")/g, "")
+      .replace('"class_name":"SpectralNormalization"', '"class_name":"Addons>SpectralNormalization"');
+    expect(text).toContain("Addons>Spectral");
+    const model = await tfl.loadLayersModel(
+      tf.io.fromMemory(modelArtifacts({ topology: JSON.parse(text), weights })),
+    );
+    close("y", model.predict(tensor(x)) as tf.Tensor, y);
+  });
+
+  it("weights that no variable is for are refused, as before", async () => {
+    const values = { shape: [2], dtype: "float32", values: [1, 3] };
+    const file = { "layer/gamma": values, "layer/beta": values, "layer/delta": values };
+    await expect(load("LayerNormalization", {}, [2], file)).rejects.toThrow(
+      "Provided weight data has no target variable: layer/delta",
+    );
+    await expect(load("LayerNormalization", {}, [2], { "layer/gamma": values })).rejects.toThrow(
+      "1 of 2 weights are not set: layer/beta",
+    );
+    const longer = { shape: [3], dtype: "float32", values: [1, 2, 3] };
+    await expect(
+      load("LayerNormalization", {}, [2], { "layer/gamma": longer, "layer/beta": values }),
+    ).rejects.toThrow("Shape mismatch");
+  });
+
+  it.each<[string, string, object, Error]>([
+    [
+      "a mean alone",
+      "Normalization",
+      { mean: [1, 2] },
+      new TypeError("Normalization: mean and variance must be given together, or neither of them"),
+    ],
+    [
+      "a mean of text",
+      "Normalization",
+      { mean: ["1"], variance: [2] },
+      new TypeError("Normalization: mean must be a number, or a list of them, got string"),
+    ],
+    [
+      "as many means as there are no features",
+      "Normalization",
+      { mean: [1, 2, 3], variance: [1, 2, 3] },
+      new RangeError("Normalization: mean must have one value, or one for each of the 2 features, got 3"),
+    ],
+    [
+      "a virtual batch of text",
+      "BatchNormalization",
+      { virtual_batch_size: "2" },
+      new TypeError('ghostBatchNorm: batchSize must be a number, got "2"; leave it out for its default'),
+    ],
+    [
+      "an epsilon of null",
+      "LayerNormalization",
+      { epsilon: null },
+      new TypeError("layerNorm: epsilon must be a number, got null; leave it out for its default"),
+    ],
+    [
+      "an option that Keras does not have",
+      "GroupNormalization",
+      { group: 2 },
+      new TypeError('GroupNormalization: no option is called "group"; did you mean "groups"?'),
+    ],
+    [
+      "an initializer by a name that every object has",
+      "LayerNormalization",
+      { gamma_initializer: { class_name: "constructor", config: {} } },
+      new RangeError(
+        'LayerNormalization: gammaInitializer names the class "constructor", which is not registered',
+      ),
+    ],
+    [
+      "an inner layer by such a name",
+      "SpectralNormalization",
+      { layer: { class_name: "toString", config: {} } },
+      new RangeError(
+        'SpectralNormalization: the inner layer is of class "toString", which is not registered',
+      ),
+    ],
+  ])("%s", async (_, className, config, error) => {
+    await expect(load(className, config, [2])).rejects.toThrow(error.message);
+    await expect(load(className, config, [2])).rejects.toBeInstanceOf(error.constructor);
   });
 });

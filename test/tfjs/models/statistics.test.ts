@@ -472,6 +472,39 @@ describe.each(backends)("%s", (backend) => {
       expect(values(layer.variables.batchSize.read())).toEqual([5]);
     });
 
+    it("gives channels on two axes their statistics, and says how far they are", async () => {
+      const model = tfl.sequential({
+        layers: [asLayer(layers.batchNormalization({ name: "norm", axis: [1, 3], inputShape: [2, 5, 3] }))],
+      });
+      const x = tf.tensor(normal(4 * 2 * 5 * 3, 97, 2, 3), [4, 2, 5, 3]);
+      expect(await recalibrate(model, [x])).toEqual(["norm"]);
+      const { mean, variance } = tf.moments(x, [0, 2]);
+      const { runningMean, runningVariance } = named(model, "norm").variables;
+      expect(runningMean.shape).toEqual([2, 3]);
+      close("mean", values(runningMean.read()), values(mean));
+      close("variance", values(runningVariance.read()), values(variance));
+      const [gap] = statisticsGap(model, x);
+      expect(gap.mean.max).toBeLessThan(1e-5);
+      close(
+        "normalized",
+        values(tf.moments(model.predict(x) as tf.Tensor, [0, 2]).mean),
+        new Array(6).fill(0),
+      );
+    });
+
+    it("options are checked by name", async () => {
+      const model = denseModel(() => asLayer(layers.batchNormalization({})));
+      const wrong = { layer: () => true } as never;
+      for (const run of [
+        () => recalibrate(model, batches(), wrong),
+        async () => statisticsGap(model, batches()[0], wrong),
+        async () => freezeStatistics(model, true, wrong),
+        () => selectStatistics(model, data(4), wrong),
+      ]) {
+        await expect(run).rejects.toThrow('no option is called "layer"; did you mean "layers"?');
+      }
+    });
+
     it("leaves out what is masked, and frozen layers", async () => {
       const model = tfl.sequential({
         layers: [
