@@ -17,7 +17,9 @@ import { fillMask, type Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
+import type { Arithmetic } from "./arithmetic.js";
 import { BackendArray, type PlainArray, Store } from "./array.js";
+import { Loops } from "./loops.js";
 
 export type BackendName = "wasm" | "reference";
 
@@ -134,6 +136,8 @@ const FORWARD_OPTIONS = ["gamma", "beta", "mean", "variance", "residual", "mask"
 /** A backend, the arrays that live in it, and the operation. Made by `open`. */
 export class Evenkeel {
   readonly backend: string;
+  /** What formulas compute with, between calls of the operation. */
+  readonly arithmetic: Arithmetic;
   private readonly store: Store;
 
   constructor(
@@ -142,6 +146,7 @@ export class Evenkeel {
     readonly fallback?: string,
   ) {
     this.backend = kernels.name;
+    this.arithmetic = new Loops(kernels === reference ? Float64Array : Float32Array);
     this.store = new Store(kernels);
   }
 
