@@ -1,9 +1,9 @@
 /**
- * What Keras, TensorFlow Addons and keras_contrib have their own way about classes that models are saved with: defaults, options,
- * formulas. Which numbers are the defaults is in src/frameworks/conventions.ts.
+ * Classes that Keras, TensorFlow Addons and keras_contrib save: their defaults (src/frameworks/conventions.ts), options and formulas,
+ * where these are not the norm files'.
  *
- * Masks pass these layers by, as they do in TensorFlow.js: a model gives the same with `install()` and without. (Keras 3's
- * BatchNormalization leaves masked positions out of its training statistics; `useMask: true` does it here.)
+ * They ignore masks, as TensorFlow.js's own layers do, so that a model gives the same numbers with `install()` and without. (Keras 3's
+ * BatchNormalization excludes masked positions from its training statistics; here `useMask: true` does.)
  */
 
 import { affineWeights } from "../../formula/fused-norm.js";
@@ -26,13 +26,13 @@ import { resolveAxis, sizeOf } from "../../shape.js";
 import type { Config } from "../types.js";
 import type { LayerSpec } from "./layer-spec.js";
 
-/** Of a normalization in the catalog: what is not as its norm file has it. */
+/** What a class of the catalog has otherwise than its norm file. */
 export type KerasClass = Partial<LayerSpec>;
 
 const AFFINE = { gamma: "ones", beta: "zeros" };
 const affine = { center: true, scale: true };
 const { keras3 } = conventions;
-// it is biased by default here too, and Keras saves no such option
+// biased is the default here too, and Keras saves no such option
 const { runningVariance: _, ...kerasBatchNorm } = keras3.batchNorm;
 
 /** As of Keras's recurrent layers. */
@@ -190,7 +190,7 @@ function kerasBatch({
   return batchNorm(options);
 }
 
-/** Whose parts of `size` examples in training are not those in a row: Keras deals them out. */
+/** In training, with parts of `size` examples that are not consecutive: of n parts Keras takes every n-th example for each. */
 function interleaved(normalization: Normalization, size: number): Normalization {
   return {
     ...normalization,
@@ -204,7 +204,7 @@ function interleaved(normalization: Normalization, size: number): Normalization 
       if (!options.training || examples <= size || examples % size !== 0) {
         return normalization.apply(ops, [x], weights, options);
       }
-      const dealt = (values: T, rows: number): T => {
+      const interleave = (values: T, rows: number): T => {
         const shape = ops.shape(values);
         const [, ...others] = shape;
         const order = [1, 0, ...others.map((_, axis) => axis + 2)];
@@ -213,11 +213,11 @@ function interleaved(normalization: Normalization, size: number): Normalization 
       };
       const { mask } = options;
       const masked = mask !== undefined && ops.shape(mask)[0] === examples;
-      const { y, ...others } = normalization.apply(ops, [dealt(x, size)], weights, {
+      const { y, ...others } = normalization.apply(ops, [interleave(x, size)], weights, {
         ...options,
-        mask: masked ? dealt(mask, size) : mask,
+        mask: masked ? interleave(mask, size) : mask,
       });
-      return { ...others, y: dealt(y, examples / size) };
+      return { ...others, y: interleave(y, examples / size) };
     },
   };
 }

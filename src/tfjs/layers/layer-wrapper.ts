@@ -130,7 +130,7 @@ function layerFrom(wrapper: string, { className, config }: SavedObject): Layer {
 
 /**
  * Renames the variables of a layer, as if they had been built in one of the name `scope`, under which they are saved. TensorFlow.js
- * named them when they were built: after the layer, or after the wrapper that `built` it. Any of these names may have slashes.
+ * named them when they were built: after the layer, the wrapper that `built` it, or one further out. Any name may have slashes.
  */
 export function rescope(layer: Layer, scope: string, built = layer.name): void {
   for (const variable of layer.weights) {

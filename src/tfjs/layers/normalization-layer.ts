@@ -5,7 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Normalization, Weight } from "../../formula/normalization.js";
-import { camelCase, theirs } from "../../frameworks/names.js";
+import { camelCase, optionNames, theirs } from "../../frameworks/names.js";
+import { checkOptions } from "../../options.js";
 import { resolveAxis, sameShape } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
 import { applyLayer, initialize } from "./apply.js";
@@ -37,10 +38,10 @@ export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
   /** Running statistics, and other state, stay as they are, in training too; apart from `trainable`. Default false. */
   frozen?: boolean;
   /**
-   * Whether a mask of the input (of `masking`, or of an embedding with `maskZero`) leaves positions out: they enter no statistic and
-   * no gradient, and are 0 in the output. Default false for the classes that Keras, TensorFlow Addons and keras_contrib have, which
-   * normalize masked positions like the others (layer, RMS, batch, group, instance, unit and filter response normalization), else
-   * true. The mask goes on to the next layer either way.
+   * Whether positions that are masked (by `masking`, or an embedding with `maskZero`) contribute to neither statistics nor gradients,
+   * and are 0 in the output. Default false for the classes that Keras, TensorFlow Addons and keras_contrib have, which normalize
+   * masked positions like all others (layer, RMS, batch, group, instance, unit and filter response normalization), else true. The
+   * mask goes on to the next layer either way.
    */
   useMask?: boolean;
 } & WeightArgs &
@@ -64,11 +65,12 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   readonly variables: Record<string, LayerVariable> = {};
   /** Where true, running statistics and other state stay as they are, in training too; apart from `trainable`. */
   frozen: boolean;
-  /** Whether masked positions are left out. */
-  readonly useMask: boolean;
+  /** Whether masked positions are excluded. */
+  useMask: boolean;
   private options: Config;
   private shapes?: Shape[];
-  private readonly objects: Record<string, WeightObjects> = {};
+  /** By Keras's names of weights; without a prototype, since files name them. */
+  private readonly objects: Record<string, WeightObjects> = Object.create(null);
   private specified: Readonly<Record<string, Weight>> = {};
 
   protected constructor(
@@ -78,10 +80,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     super(withTypeName(spec.className, args));
     this.checkArgs(args);
     const { frozen = false, useMask = spec.useMask } = args;
-    for (const [name, value] of Object.entries({ frozen, useMask })) {
-      if (typeof value === "boolean") continue;
-      throw new TypeError(`${spec.className}: ${name} must be true or false, got ${value}`);
-    }
+    checkFlags(spec.className, { frozen, useMask });
     let options = { ...spec.defaults, ...optionsOf(args) };
     if (spec.about.takes === "sequence") {
       options = withoutSequenceArgs(spec.className, options);
@@ -222,9 +221,18 @@ export abstract class NormalizationLayer extends builtIn.Layer {
    * @throws TypeError for an option that it does not have; RangeError where a layer that is built would have other weights with them;
    * then nothing is changed
    */
-  configure({ frozen = this.frozen, ...changes }: { frozen?: boolean; [option: string]: unknown }): this {
+  configure({
+    frozen = this.frozen,
+    useMask = this.useMask,
+    ...changes
+  }: {
+    frozen?: boolean;
+    useMask?: boolean;
+    [option: string]: unknown;
+  }): this {
     const { spec } = this;
-    this.checkArgs(changes);
+    checkOptions(spec.className, changes, [...spec.options, ...OWN_ARGS], optionNames);
+    checkFlags(spec.className, { frozen, useMask });
     const options = { ...spec.defaults, ...optionsOf({ ...this.options, ...changes }) };
     const normalization = spec.make(options);
     if (this.shapes) {
@@ -237,8 +245,10 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       }
     }
     this.frozen = frozen;
+    this.useMask = useMask;
     this.options = options;
     this.normalization = normalization;
+    if (useMask) followMasks(this);
     return this;
   }
 
@@ -367,6 +377,13 @@ function listed(shape: Shape | Shape[]): Shape[] {
 /** By which Keras's options name a weight. */
 function argOf(weight: string): string {
   return camelCase(theirs("tensorflowjs", weight));
+}
+
+function checkFlags(layer: string, flags: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value === "boolean") continue;
+    throw new TypeError(`${layer}: ${name} must be true or false, got ${value}`);
+  }
 }
 
 /** Options of the normalization. */

@@ -30,7 +30,8 @@ export function readKerasWeights(): void {
 /** The same weights, as the model's variables are called and shaped. What nothing is known of stays as it is, for TensorFlow.js to refuse. */
 function translated({ layers }: Loader, weights: tf.NamedTensorMap): tf.NamedTensorMap {
   const variables = new Map(layers.flatMap((layer) => layer.weights).map((one) => [one.originalName, one]));
-  const result: tf.NamedTensorMap = {};
+  // without a prototype, since files name them
+  const result: tf.NamedTensorMap = Object.create(null);
   for (const [name, tensor] of Object.entries(weights)) {
     const target = targetOf(name, variables, weights);
     if (target === undefined) result[name] = tensor;

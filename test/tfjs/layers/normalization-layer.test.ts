@@ -450,6 +450,36 @@ describe("options", () => {
     expect(run).toThrow(error.message);
   });
 
+  it("are changed by name too", () => {
+    const layer = layers.batchNormalization({});
+    expect(layer.configure({ useMask: true, momentum: 0.5 }).getConfig()).toMatchObject({
+      useMask: true,
+      momentum: 0.5,
+    });
+    expect(layer.configure({ useMask: false }).getConfig()).not.toHaveProperty("useMask");
+    expect(() => layer.configure({ momentun: 0.5 })).toThrow(
+      'BatchNormalization: no option is called "momentun"; did you mean "momentum"?',
+    );
+    expect(() => layer.configure({ name: "other" })).toThrow(
+      'BatchNormalization: no option is called "name"',
+    );
+    expect(() => layer.configure({ useMask: null as never })).toThrow(
+      "BatchNormalization: useMask must be true or false, got null",
+    );
+  });
+
+  it("of weights that every object has are refused, and change no other object", () => {
+    for (const name of ["__proto__", "constructor", "toString"]) {
+      const config = JSON.parse(`{ "${name}Initializer": "zeros", "${name}Constraint": "nonNeg" }`);
+      const layer = layers.layerNormalization(config);
+      expect(({} as { initializer?: unknown }).initializer).toBeUndefined();
+      expect((Object as { initializer?: unknown }).initializer).toBeUndefined();
+      expect(() => layer.build([null, 3])).toThrow(
+        new RangeError(`LayerNormalization: no weight is called ${name}; there are gamma, beta`),
+      );
+    }
+  });
+
   it("those that Keras saves and that change nothing are taken", () => {
     const layer = layers.batchNormalization({
       synchronized: true,
