@@ -1,6 +1,6 @@
 /**
  * Builds the package and the lab: AssemblyScript to WASM, plain and with relaxed SIMD, compressed into a generated
- * TypeScript module, then TypeScript to dist/. A module newer than its sources is kept.
+ * TypeScript module, then TypeScript to dist/. A module newer than its sources is left as it is.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -28,23 +28,23 @@ export function build() {
     const binaries = pack(compile(entry), compile(entry, "--enable=relaxed-simd"));
     writeFileSync(
       target,
-      `// Generated from ${entry} by scripts/build.mjs; not kept in git.\n` +
+      `// Generated from ${entry} by scripts/build.mjs; not committed.\n` +
         `export const binaries = ${JSON.stringify(binaries, null, 2)};\n`,
     );
   }
   run([`${root}node_modules/typescript/bin/tsc`, "-b", root]);
 }
 
-/** Runs a compiler; where it fails, it has said why. */
+/** Runs a compiler, which prints its own errors. @param {string[]} command */
 function run(command) {
   const { status } = spawnSync(process.execPath, command, { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Both binaries are longer than deflate looks back, and much alike: it sees them in turns. */
+/** Both binaries are longer than the window of deflate, and much alike: it gets them in turns. */
 const TURN_BYTES = 12288;
 
-/** What src/kernels/wasm/module.ts unpacks. */
+/** What src/kernels/wasm/module.ts unpacks. @param {Buffer} plain @param {Buffer} relaxed */
 function pack(plain, relaxed) {
   const turns = [];
   for (let at = 0; at < Math.max(plain.length, relaxed.length); at += TURN_BYTES) {
@@ -57,7 +57,10 @@ function pack(plain, relaxed) {
   };
 }
 
-/** No runtime and no data segment, so that the module may stand on a memory that another program owns. */
+/**
+ * No runtime and no data segment, so that the module can use a memory that another program owns.
+ * @param {string} entry @param {...string} more
+ */
 function compile(entry, ...more) {
   const folder = mkdtempSync(join(tmpdir(), "evenkeel-"));
   try {

@@ -1,12 +1,15 @@
-/** What Evenkeel costs a page: bundled with its kernels and its worker, minified, gzipped; of the rest only what is used. */
+/** What Evenkeel costs a page: bundled with its kernels and its worker, tree-shaken, minified, gzipped. */
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
-/** What a page has that normalizes layers: a backend, and one normalization. */
+/** What the simplest page uses: a backend, and one normalization. */
 const CORE = ["open", "layerNorm"];
 
-/** Bytes for a page that imports these names from the package's built entry (dist/index.js). */
+/**
+ * Bytes for a page that imports these names from the built entry of the package (dist/index.js).
+ * @param {string} entry @param {readonly string[]} [names]
+ */
 export async function coreBytes(entry, names = CORE) {
   const thread = join(dirname(entry), "kernels/wasm/thread.js");
   const page = "page";
@@ -24,5 +27,8 @@ export async function coreBytes(entry, names = CORE) {
   });
   const { output } = await bundle.generate({ format: "esm", minify: true });
   await bundle.close();
-  return output.reduce((sum, file) => sum + gzipSync(file.code).length, 0);
+  return output.reduce(
+    (sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source).length,
+    0,
+  );
 }

@@ -34,7 +34,7 @@ import {
 } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, axesBut, spreadMask } from "../formula/terms.js";
+import { affine, axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
@@ -205,5 +205,5 @@ function countsOf<T>(ops: Ops<T>, mask: T, perExample: readonly number[], featur
       `${NAME}: mask must not tell features apart, got shape [${lengths.join(", ")}]; give axis ${features} length 1`,
     );
   }
-  return spreadMask(ops, mask, perExample);
+  return broadcastMask(ops, mask, perExample);
 }

@@ -17,7 +17,7 @@ import { type ApplyOptions, kept, type Normalization, normalization } from "../f
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, towards, whereMeasured } from "../formula/running.js";
-import { affine, spreadMask } from "../formula/terms.js";
+import { affine, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
@@ -120,7 +120,7 @@ export const batchRenorm = normalization(
         );
         const { parameters } = norm.plan(shape);
         let y = affine(ops, affine(ops, xHat, parameters, r, d), parameters, gamma, beta);
-        if (mask !== undefined) y = ops.where(spreadMask(ops, mask, shape), y, 0);
+        if (mask !== undefined) y = ops.where(broadcastMask(ops, mask, shape), y, 0);
         if (alone) return { y };
         const follow = (mean: string, deviationName: string, weight: number) => ({
           [mean]: towards(ops, state[mean], batchMean, 1 - weight),

@@ -12,7 +12,7 @@ import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
-import { along, mean, spreadMask, square } from "../formula/terms.js";
+import { along, broadcastMask, mean, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "deepAdaptiveInputNorm";
@@ -60,7 +60,7 @@ export const deepAdaptiveInputNorm = normalization(
       apply(ops, [x], { shiftKernel, scaleKernel, gateKernel, gateBias }, { mask }) {
         const shape = ops.shape(x);
         const { time, features } = seriesAxes(NAME, shape, axis);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const count = counts === undefined ? undefined : ops.max(ops.sum(counts, time), 1);
         const counting = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
         const average = (values: typeof x) =>

@@ -14,7 +14,7 @@ import { channelAxis } from "../formula/channels.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { affine, axesBut, spreadMask, square, windowSum } from "../formula/terms.js";
+import { affine, axesBut, broadcastMask, square, windowSum } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
 import { type View, viewOf } from "../view.js";
@@ -93,7 +93,7 @@ export const divisiveNorm = normalization(
       apply(ops, [x], { gamma, beta, sigma: learned }, { mask }) {
         const shape = ops.shape(x);
         const channel = resolveAxis("divisiveNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const kept = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
         const ones = () => ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape);
         const average = (values: typeof x, positions: Widths) => {

@@ -13,7 +13,7 @@ import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fu
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import { affine, along, axesBut, broadcastMask, mean, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -73,7 +73,7 @@ export const filterResponseNorm = normalization(
         const shape = ops.shape(x);
         const { parameters } = norm.plan(shape);
         const channel = resolveAxis("filterResponseNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         let y: typeof x;
         if (learned === undefined) {
           y = ops.normalize(norm, x, { gamma, beta, mask }).y;

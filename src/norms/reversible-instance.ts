@@ -16,7 +16,7 @@ import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { seriesAxes } from "../formula/series.js";
-import { along, moments, spreadMask } from "../formula/terms.js";
+import { along, broadcastMask, moments } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 export interface ReversibleInstanceNormOptions extends AffineOptions {
@@ -143,7 +143,7 @@ function lastOf<T>(ops: Ops<T>, x: T, axis: number, mask: T | undefined): T {
   const shape = ops.shape(x);
   const length = shape[axis];
   if (mask === undefined) return ops.slice(x, axis, length - 1, length);
-  const counts = spreadMask(ops, mask, shape);
+  const counts = broadcastMask(ops, mask, shape);
   // whether any later one counts: each round looks twice as far ahead
   let later = shifted(ops, counts, axis, 1);
   for (let step = 1; step < length; step *= 2) later = ops.max(later, shifted(ops, later, axis, step));

@@ -27,7 +27,7 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import { along, axesBut, mean, moments, spreadMask, square } from "../formula/terms.js";
+import { along, axesBut, broadcastMask, mean, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
@@ -79,7 +79,7 @@ export const switchableNorm = normalization(
         const channel = check(shape);
         const perChannel = (values: typeof x) => along(ops, values, shape.length, channel);
         const positions = axesBut(shape.length, 0, channel);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const count = counts === undefined ? undefined : ops.sum(counts, positions);
         const instance = moments(ops, x, positions, mask);
         const layer = pooled(ops, instance, [channel], count);

@@ -1,5 +1,6 @@
 /** Public names of `evenkeel/tfjs`. Needs @tensorflow/tfjs-core and @tensorflow/tfjs-layers, or @tensorflow/tfjs. */
 export { type Installed, install } from "./install.js";
+export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
 export { apply } from "./layers/apply.js";
 export { layers } from "./layers/catalog.js";
 export { type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers/normalization-layer.js";
@@ -29,4 +30,3 @@ export {
   selectStatistics,
 } from "./models/select-statistics.js";
 export { type StatisticsGap, statisticsGap } from "./models/statistics-gap.js";
-export { type Normalized, type NormalizeParameters, normalize } from "./operation.js";

@@ -1,6 +1,7 @@
 /** One call that puts everything in place. */
 import * as tf from "@tensorflow/tfjs-core";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
+import { fusedKernels, useFused } from "./kernels/fused.js";
 import { useInBuiltInLayers } from "./layers/built-in.js";
 import { layerClasses } from "./layers/catalog.js";
 import { registerAs, registered, registerRegularizers } from "./layers/keras-objects.js";
@@ -8,7 +9,6 @@ import { ResidualBlock } from "./layers/residual.js";
 import { Reversible } from "./layers/reversible.js";
 import { readKerasWeights } from "./layers/saved-weights.js";
 import { SpectralNormalization, wrapperClasses } from "./layers/weight-wrappers.js";
-import { fusedKernels, useFused } from "./operation.js";
 import { compileTraining, registerTrainingKernels } from "./training.js";
 import type { Layer } from "./types.js";
 import { isThreaded, type WasmBackend } from "./wasm-backend.js";

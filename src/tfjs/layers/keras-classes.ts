@@ -10,7 +10,7 @@ import { affineWeights } from "../../formula/fused-norm.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "../../formula/normalization.js";
 import { kept } from "../../formula/normalization.js";
 import type { Ops } from "../../formula/ops.js";
-import { moments, spreadMask } from "../../formula/terms.js";
+import { broadcastMask, moments } from "../../formula/terms.js";
 import { conventions } from "../../frameworks/conventions.js";
 import { batchNorm } from "../../norms/batch.js";
 import { batchRenorm } from "../../norms/batch-renorm.js";
@@ -243,7 +243,7 @@ function varianceScaled({ axis, epsilon }: Config): Normalization {
       const { variance } = moments(ops, x, axes, mask);
       const scaled = ops.div(x, ops.sqrt(ops.add(variance, epsilon as number)));
       const y = ops.mul(scaled, ops.reshape(gamma, lengthsAt(shape, axes)));
-      return { y: mask === undefined ? y : ops.where(spreadMask(ops, mask, shape), y, 0) };
+      return { y: mask === undefined ? y : ops.where(broadcastMask(ops, mask, shape), y, 0) };
     },
   };
 }
@@ -265,7 +265,7 @@ function wholeExample({ epsilon, scale, center }: Config): Normalization {
       let y = ops.div(ops.sub(x, mean), deviation);
       if (gamma !== undefined) y = ops.mul(y, gamma);
       if (beta !== undefined) y = ops.add(y, beta);
-      return { y: mask === undefined ? y : ops.where(spreadMask(ops, mask, shape), y, 0) };
+      return { y: mask === undefined ? y : ops.where(broadcastMask(ops, mask, shape), y, 0) };
     },
   };
 }

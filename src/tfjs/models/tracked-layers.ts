@@ -3,12 +3,12 @@ import * as tf from "@tensorflow/tfjs-core";
 import { channelAxes, channelPlan } from "../../formula/channels.js";
 import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
-import { axesBut, spreadMask } from "../../formula/terms.js";
+import { axesBut, broadcastMask } from "../../formula/terms.js";
 import type { Moments } from "../../moments.js";
+import { normalize } from "../kernels/normalize.js";
 import { batchVariables, builtInBatchNorm, isBuiltInBatch, isFrozenBuiltIn } from "../layers/built-in.js";
 import { insideOf } from "../layers/layer-wrapper.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
-import { normalize } from "../operation.js";
 import { tfOps } from "../ops.js";
 import type { Layer, Variables } from "../types.js";
 
@@ -109,7 +109,7 @@ export function measured(
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const channels = channelAxes(layer.name, x.rank, axis);
   if (!mask) return tf.tensor1d([x.size / channels.reduce((size, one) => size * x.shape[one], 1)]);
-  return tf.sum(spreadMask(tfOps, mask, x.shape), axesBut(x.rank, ...channels));
+  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesBut(x.rank, ...channels));
 }
 
 export function correction(count: number): number {
