@@ -8,7 +8,6 @@
  *
  * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
  */
-
 import { checkEpsilon } from "../formula/checks.js";
 import { onceOf, orthogonal } from "../formula/initializers.js";
 import { kept, type Normalization, normalization } from "../formula/normalization.js";

@@ -2,12 +2,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from "../src/index.js";
-import * as evenkeel from "../src/tfjs/index.js";
-import { install, residual, weightNormalization, withoutWeightNormalization } from "../src/tfjs/index.js";
-import addons from "./fixtures/goldens/addons.json" with { type: "json" };
-import { expectClose, largest, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
+import { spectralNorm, weightNorm, weightNormGain, weightStandardization } from "../../../src/index.js";
+import * as evenkeel from "../../../src/tfjs/index.js";
+import {
+  install,
+  residual,
+  weightNormalization,
+  withoutWeightNormalization,
+} from "../../../src/tfjs/index.js";
+import addons from "../../fixtures/goldens/addons.json" with { type: "json" };
+import { expectClose, largest, normal } from "../../support/numerics.js";
+import { artifacts } from "../../support/tfjs-artifacts.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 type Layer = tfl.layers.Layer;
 type Plain = { shape: readonly number[]; data: ArrayLike<number> };
@@ -149,18 +155,6 @@ function ownWeights(wrapper: evenkeel.WeightWrapper, kernel: string): Record<str
       return found ? [[name, found.read()]] : [];
     }),
   );
-}
-
-/** A model's JSON and weights as it would be on disk. */
-async function artifacts(model: tfl.LayersModel): Promise<tf.io.ModelArtifacts> {
-  let saved: tf.io.ModelArtifacts | undefined;
-  await model.save(
-    tf.io.withSaveHandler(async (made) => {
-      saved = made;
-      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" } };
-    }),
-  );
-  return saved as tf.io.ModelArtifacts;
 }
 
 /** Weights apart from where they start, so that g is not the length of v; u and v stay directions. */
@@ -388,6 +382,43 @@ describe.each(backends)("%s", (backend) => {
     const bare = evenkeel.withoutWeightNormalization(model);
     expect(JSON.stringify(bare.getConfig())).not.toMatch(/"className":"(Weight|Spectral)/);
     close("output", values(bare.predict(data)), values(model.predict(data)), 1e-6);
+  });
+
+  it("names with slashes, and chosen kernels, survive saving (tfjs issue 3004)", async () => {
+    const model = tfl.sequential({
+      layers: [
+        evenkeel.weightNormalization(
+          tfl.layers.lstm({ units: 3, recurrentInitializer: init(2), name: "cell/lstm" }),
+          { name: "encoder/first/norm", kernels: ["recurrent_kernel"], inputShape: [4, 3] },
+        ),
+        residual(tfl.layers.dense({ units: 3, name: "a/b" }), { name: "encoder/block" }),
+        evenkeel.spectralNormalization(
+          evenkeel.weightNormalization(tfl.layers.dense({ units: 2, name: "c/d" })),
+          {
+            name: "head/last",
+          },
+        ),
+      ],
+    });
+    const names = model.weights.map(({ originalName }) => originalName);
+    expect(names).toEqual([
+      "encoder/first/norm/kernel",
+      "encoder/first/norm/recurrent_kernel",
+      "encoder/first/norm/bias",
+      "encoder/first/norm/g",
+      "encoder/block/layer/kernel",
+      "encoder/block/layer/bias",
+      "encoder/block/normalization/gamma",
+      "encoder/block/normalization/beta",
+      "head/last/kernel",
+      "head/last/bias",
+      "head/last/g",
+      "head/last/vector_u",
+      "head/last/vector_v",
+    ]);
+    const x = random([2, 4, 3], 3);
+    const loaded = await tfl.loadLayersModel(tf.io.fromMemory(await artifacts(model)));
+    expect([...values(loaded.predict(x))]).toEqual([...values(model.predict(x))]);
   });
 
   it("an inner layer that throws leaves the variables as they were", () => {

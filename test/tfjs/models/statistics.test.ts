@@ -9,7 +9,7 @@ import {
   open,
   type PlainArray,
   type StatisticsSources,
-} from "../src/index.js";
+} from "../../../src/index.js";
 import {
   epochStatistics,
   freezeStatistics,
@@ -19,9 +19,9 @@ import {
   recalibrate,
   selectStatistics,
   statisticsGap,
-} from "../src/tfjs/index.js";
-import { expectClose, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
+} from "../../../src/tfjs/index.js";
+import { expectClose, normal } from "../../support/numerics.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 const truth = await open({ backend: "reference" });
 
@@ -472,12 +472,45 @@ describe.each(backends)("%s", (backend) => {
       expect(values(layer.variables.batchSize.read())).toEqual([5]);
     });
 
+    it("gives channels on two axes their statistics, and says how far they are", async () => {
+      const model = tfl.sequential({
+        layers: [asLayer(layers.batchNormalization({ name: "norm", axis: [1, 3], inputShape: [2, 5, 3] }))],
+      });
+      const x = tf.tensor(normal(4 * 2 * 5 * 3, 97, 2, 3), [4, 2, 5, 3]);
+      expect(await recalibrate(model, [x])).toEqual(["norm"]);
+      const { mean, variance } = tf.moments(x, [0, 2]);
+      const { runningMean, runningVariance } = named(model, "norm").variables;
+      expect(runningMean.shape).toEqual([2, 3]);
+      close("mean", values(runningMean.read()), values(mean));
+      close("variance", values(runningVariance.read()), values(variance));
+      const [gap] = statisticsGap(model, x);
+      expect(gap.mean.max).toBeLessThan(1e-5);
+      close(
+        "normalized",
+        values(tf.moments(model.predict(x) as tf.Tensor, [0, 2]).mean),
+        new Array(6).fill(0),
+      );
+    });
+
+    it("options are checked by name", async () => {
+      const model = denseModel(() => asLayer(layers.batchNormalization({})));
+      const wrong = { layer: () => true } as never;
+      for (const run of [
+        () => recalibrate(model, batches(), wrong),
+        async () => statisticsGap(model, batches()[0], wrong),
+        async () => freezeStatistics(model, true, wrong),
+        () => selectStatistics(model, data(4), wrong),
+      ]) {
+        await expect(run).rejects.toThrow('no option is called "layer"; did you mean "layers"?');
+      }
+    });
+
     it("leaves out what is masked, and frozen layers", async () => {
       const model = tfl.sequential({
         layers: [
           tfl.layers.masking({ maskValue: 0, inputShape: [4, 2] }),
-          asLayer(layers.batchNormalization({ name: "one" })),
-          asLayer(layers.batchNormalization({ name: "two", frozen: true })),
+          asLayer(layers.batchNormalization({ name: "one", useMask: true })),
+          asLayer(layers.batchNormalization({ name: "two", useMask: true, frozen: true })),
         ],
       });
       const x = normal(2 * 4 * 2, 90, 3);
@@ -677,9 +710,12 @@ it("measures behind a mask as training does, also where the mask is lost on the 
   for (const [between, norm] of [
     [
       tfl.layers.conv1d({ filters: 6, kernelSize: 2 }),
-      layers.batchNormalization({ momentum: 0, name: "norm" }),
+      layers.batchNormalization({ momentum: 0, name: "norm", useMask: true }),
     ],
-    [tfl.layers.activation({ activation: "tanh" }), layers.batchNormalization({ momentum: 0, name: "norm" })],
+    [
+      tfl.layers.activation({ activation: "tanh" }),
+      layers.batchNormalization({ momentum: 0, name: "norm", useMask: true }),
+    ],
   ] as const) {
     const model = tfl.sequential({
       layers: [tfl.layers.masking({ inputShape: [5, 6] }), between, asLayer(norm)],

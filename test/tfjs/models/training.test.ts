@@ -2,11 +2,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, expect, it } from "vitest";
-import { makeTransformer } from "../bench/transformer.mjs";
-import { layerNorm } from "../src/index.js";
-import { install, layers, normalize } from "../src/tfjs/index.js";
-import { random } from "./support/numerics.js";
-import { use } from "./support/tfjs-backends.js";
+import { makeTransformer } from "../../../bench/transformer.mjs";
+import { layerNorm } from "../../../src/index.js";
+import { install, layers, normalize } from "../../../src/tfjs/index.js";
+import { random } from "../../support/numerics.js";
+import { use } from "../../support/tfjs-backends.js";
 
 beforeAll(async () => {
   await use("wasm");

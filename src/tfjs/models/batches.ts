@@ -1,11 +1,11 @@
 /** Running a TensorFlow.js model batch by batch, with other calls in the place of some of its layers' own. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import type { Layer } from "./kept-statistics.js";
-import { NormalizationLayer } from "./layers.js";
-import { maskOf } from "./masks.js";
+import type { GivenMask } from "../layers/masks.js";
+import { NormalizationLayer } from "../layers/normalization-layer.js";
+import type { Layer, Tensors } from "../types.js";
 
-export type Tensors = tf.Tensor | tf.Tensor[] | { [name: string]: tf.Tensor };
+export type Inputs = tf.Tensor | tf.Tensor[] | { [name: string]: tf.Tensor };
 
 /** All examples; they are evaluated in batches of this size (default 32), on which the batch's statistics depend. */
 export interface HeldOut {
@@ -29,11 +29,11 @@ interface CallOptions {
 export type Call = (
   inputs: tf.Tensor[],
   options: CallOptions,
-  original: (inputs: tf.Tensor[], options: CallOptions) => tf.Tensor | tf.Tensor[],
-) => tf.Tensor | tf.Tensor[];
+  original: (inputs: tf.Tensor[], options: CallOptions) => Tensors,
+) => Tensors;
 
 /** Runs the model in evaluation, with other calls in the place of some layers' own. */
-export function predict(model: LayersModel, xs: Tensors, calls: ReadonlyMap<Layer, Call>): void {
+export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer, Call>): void {
   const undo: (() => void)[] = [];
   for (const [layer, call] of calls) {
     const original = layer.call;
@@ -43,11 +43,13 @@ export function predict(model: LayersModel, xs: Tensors, calls: ReadonlyMap<Laye
       else delete (layer as { call?: unknown }).call;
     });
     layer.call = (inputs, { mask, ...options }) => {
-      // TensorFlow.js's own normalizations heed none
+      // TensorFlow.js's own normalizations follow none
       const one =
-        layer instanceof NormalizationLayer ? maskOf(layer, mask, [inputs].flat().length) : undefined;
+        layer instanceof NormalizationLayer
+          ? layer.maskFrom(mask as GivenMask, [inputs].flat().length)
+          : undefined;
       const own = (tensors: tf.Tensor[], chosen: CallOptions) =>
-        original.call(layer, tensors, { ...options, ...chosen }) as tf.Tensor | tf.Tensor[];
+        original.call(layer, tensors, { ...options, ...chosen }) as Tensors;
       return tf.tidy(() => call([inputs].flat(), { mask: one, ...options }, own));
     };
   }
@@ -61,13 +63,13 @@ export function predict(model: LayersModel, xs: Tensors, calls: ReadonlyMap<Laye
 }
 
 /** Inputs in the model's order. */
-export function listed(model: LayersModel, xs: Tensors): tf.Tensor | tf.Tensor[] {
+export function listed(model: LayersModel, xs: Inputs): tf.Tensor | tf.Tensor[] {
   return xs instanceof tf.Tensor || Array.isArray(xs) ? xs : model.inputNames.map((name) => xs[name]);
 }
 
 interface Batch {
-  readonly xs: Tensors;
-  readonly ys: Tensors;
+  readonly xs: Inputs;
+  readonly ys: Inputs;
   readonly batchSize?: number;
 }
 
@@ -124,7 +126,7 @@ export async function* batchesOf(
 
 /** What a dataset or a list holds: { xs, ys }, or inputs alone. */
 function batchOf(caller: string, value: unknown): Batch {
-  if (value instanceof tf.Tensor || Array.isArray(value)) return { xs: value as Tensors, ys: [] };
+  if (value instanceof tf.Tensor || Array.isArray(value)) return { xs: value as Inputs, ys: [] };
   if (typeof value === "object" && value !== null && "xs" in value) return value as Batch;
   throw new TypeError(`${caller}: a batch must be { xs, ys } of tensors, got ${typeof value}`);
 }

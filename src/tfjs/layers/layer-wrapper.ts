@@ -1,13 +1,9 @@
 /** A layer around others, as TensorFlow.js's own Wrapper is, which it does not export. */
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
-
-export type Layer = InstanceType<typeof builtIn.Layer>;
-export type LayerArgs = NonNullable<ConstructorParameters<typeof builtIn.Layer>[0]>;
-export type Shape = (number | null)[];
-export type Tensors = tf.Tensor | tf.Tensor[];
-export type CallArgs = Parameters<Layer["call"]>[1];
-type Config = tf.serialization.ConfigDict;
+import type { Config, Layer, LayerArgs, SavedObject, Shape } from "../types.js";
+import { registered } from "./keras-objects.js";
+import { checkArgs, ownArgs, withTypeName } from "./layer-args.js";
 
 /** Its weights are those of what it wraps, and its own; it is saved with both. */
 export abstract class LayerWrapper extends builtIn.Layer {
@@ -24,13 +20,12 @@ export abstract class LayerWrapper extends builtIn.Layer {
         `${this.getClassName()}: expected a layer to wrap, such as tf.layers.dense({ units: 8 }), got ${typeof layer}`,
       );
     }
+    checkArgs(this.getClassName(), args, options);
     this.layer = layer;
     if (args.trainable === false) layer.trainable = false;
     this.supportsMasking = layer.supportsMasking;
     this._stateful = layer.stateful;
-    this.options = Object.fromEntries(
-      Object.entries(args).filter(([name, value]) => options.includes(name) && value !== undefined),
-    ) as Config;
+    this.options = ownArgs(args) as Config;
   }
 
   /** All layers inside, by the names that a saved wrapper has for them. */
@@ -54,7 +49,7 @@ export abstract class LayerWrapper extends builtIn.Layer {
       if (layer.initialWeights) layer.setWeights(layer.initialWeights);
     }
     // a model's weights keep the names of its layers
-    if (!("layers" in layer)) rescope(layer.weights, scope);
+    if (!("layers" in layer)) rescope(layer, scope, this.name);
   }
 
   /** Leaves the wrapper without weights of its own, and what is inside free for another one. */
@@ -106,7 +101,7 @@ export abstract class LayerWrapper extends builtIn.Layer {
     cls: tf.serialization.SerializableConstructor<T>,
     config: Config,
   ): T {
-    const made = Object.entries(config).map(([name, value]) => [
+    const made = Object.entries(withTypeName(cls.className, config)).map(([name, value]) => [
       name,
       isSavedLayer(value) ? layerFrom(cls.className, value) : value,
     ]);
@@ -121,31 +116,36 @@ export abstract class LayerWrapper extends builtIn.Layer {
 /** What has built a layer that is inside it. */
 const owners = new WeakMap<Layer, LayerWrapper>();
 
-interface SavedLayer extends Config {
-  className: string;
-  config: Config;
-}
-
-function isSavedLayer(value: tf.serialization.ConfigDictValue): value is SavedLayer {
+function isSavedLayer(value: unknown): value is SavedObject {
   return typeof value === "object" && value !== null && "className" in value && "config" in value;
 }
 
-function layerFrom(wrapper: string, { className, config }: SavedLayer): Layer {
-  const known = tf.serialization.SerializationMap.getMap().classNameMap[className];
+function layerFrom(wrapper: string, { className, config }: SavedObject): Layer {
+  const known = registered(className);
   if (known) return known[1](known[0], config) as Layer;
   throw new RangeError(
     `${wrapper}: the inner layer is of class "${className}", which is not registered; register it with tf.serialization.registerClass`,
   );
 }
 
-/** Names variables, under which they are saved, as if they had been built in a layer of this name. */
-export function rescope(variables: readonly LayerVariable[], name: string): void {
-  for (const variable of variables) {
+/**
+ * Renames the variables of a layer, as if they had been built in one of the name `scope`, under which they are saved. TensorFlow.js
+ * named them when they were built: after the layer, the wrapper that `built` it, or one further out. Any name may have slashes.
+ */
+export function rescope(layer: Layer, scope: string, built = layer.name): void {
+  for (const variable of layer.weights) {
     const { originalName } = variable;
-    const own = originalName.slice(originalName.indexOf("/") + 1);
-    (variable as { originalName: string }).originalName = `${name}/${own}`;
+    const before = [scopes.get(variable), built, layer.name].find((one) =>
+      originalName.startsWith(`${one}/`),
+    );
+    const own = originalName.slice((before?.length ?? originalName.lastIndexOf("/")) + 1);
+    (variable as { originalName: string }).originalName = `${scope}/${own}`;
+    scopes.set(variable, scope);
   }
 }
+
+/** Of variables that were renamed. */
+const scopes = new WeakMap<LayerVariable, string>();
 
 /** The layers that a model, a wrapper or a bidirectional layer is made of. */
 export function insideOf(layer: Layer): Layer[] {

@@ -13,26 +13,16 @@ import {
   type LayersModel,
   type LayerVariable,
 } from "@tensorflow/tfjs-layers";
-import { type Normalization, startOf } from "../formula/normalization.js";
-import { outputAxes, type WeightAxis } from "../formula/weights.js";
-import { spectralNorm } from "../norms/spectral.js";
-import { weightNorm } from "../norms/weight.js";
-import { weightStandardization as standardization } from "../norms/weight-standardization.js";
-import { accepted } from "../options.js";
-import { sizeOf } from "../shape.js";
-import { applyLayer } from "./layers.js";
-import {
-  type CallArgs,
-  insideOf,
-  type Layer,
-  type LayerArgs,
-  LayerWrapper,
-  rescope,
-  type Shape,
-  type Tensors,
-} from "./wrapper.js";
-
-type Config = tf.serialization.ConfigDict;
+import type { Normalization } from "../../formula/normalization.js";
+import { outputAxes, type WeightAxis } from "../../formula/weights.js";
+import { snakeCase, theirs } from "../../frameworks/names.js";
+import { spectralNorm } from "../../norms/spectral.js";
+import { weightNorm } from "../../norms/weight.js";
+import { weightStandardization as standardization } from "../../norms/weight-standardization.js";
+import { sizeOf } from "../../shape.js";
+import type { CallArgs, Config, Layer, LayerArgs, Shape, Tensors } from "../types.js";
+import { applyLayer, initialize } from "./apply.js";
+import { insideOf, LayerWrapper, rescope } from "./layer-wrapper.js";
 
 export interface WeightWrapperArgs extends LayerArgs {
   /**
@@ -49,6 +39,11 @@ export interface WeightWrapperArgs extends LayerArgs {
 export interface SpectralNormalizationArgs extends WeightWrapperArgs {
   /** Steps of the power iteration in each training step. Default 1. */
   powerIterations?: number;
+  /**
+   * Keras's way, which models that Keras or TensorFlow Addons saved have: each training step replaces the kernel by the normalized
+   * one, u alone is stored, and evaluation takes the kernel as it is. Default false: kernels are normalized in every call.
+   */
+  inPlace?: boolean;
 }
 
 export interface WeightStandardizationArgs extends WeightWrapperArgs {
@@ -66,10 +61,8 @@ interface Kernel {
   readonly variables: Readonly<Record<string, LayerVariable>>;
 }
 
-/** Names of variables as Keras has them. */
-const VARIABLES: Readonly<Record<string, string>> = { u: "vector_u", v: "vector_v" };
-const OPTIONS = ["axis", "epsilon", "kernels", "powerIterations", "scaled", "gain"];
-const KERNEL_CONSTRAINT = /^(?!bias).*Constraint$/;
+const OPTIONS = ["axis", "epsilon", "kernels"];
+export const KERNEL_CONSTRAINT = /^(?!bias).*Constraint$/;
 const KERNEL = /(^|_)kernel$|^embeddings$/;
 
 /** A layer whose kernels are normalized whenever it is called. */
@@ -78,8 +71,8 @@ export abstract class WeightWrapper extends LayerWrapper {
   private removed = false;
 
   /** The kernels of the layer hold what is trained, before it is normalized. */
-  constructor(args: WeightWrapperArgs & { layer: Layer }) {
-    super(args, OPTIONS);
+  constructor(args: WeightWrapperArgs & { layer: Layer }, options: readonly string[] = []) {
+    super(args, [...OPTIONS, ...options]);
     // options out of range are told here, not when the layer is built
     this.normalizationOf(-1);
   }
@@ -96,7 +89,7 @@ export abstract class WeightWrapper extends LayerWrapper {
       const variables: Record<string, LayerVariable> = {};
       for (const [own, weight] of Object.entries(normalization.weights(kernel.shape as number[]))) {
         const { shape, trained } = weight;
-        const label = `${all.length > 1 ? `${name}_` : ""}${VARIABLES[own] ?? own}`;
+        const label = `${all.length > 1 ? `${name}_` : ""}${theirs("tensorflowjs", own, normalization.name)}`;
         const variable = this.addWeight(
           label,
           [...shape],
@@ -105,9 +98,7 @@ export abstract class WeightWrapper extends LayerWrapper {
           undefined,
           trained,
         );
-        tf.tidy(() => {
-          variable.write(tf.tensor(Float32Array.from(startOf(weight)), [...shape]));
-        });
+        initialize(variable, weight);
         variables[own] = variable;
       }
       return { name, kernel, normalization, variables };
@@ -133,7 +124,7 @@ export abstract class WeightWrapper extends LayerWrapper {
   }
 
   /** Each kernel as the inner layer reads it. */
-  private normalized(training: boolean): tf.Tensor[] {
+  protected normalized(training: boolean): tf.Tensor[] {
     return this.kernels.map(
       ({ normalization, kernel, variables }) =>
         applyLayer(normalization, [kernel.read()], variables, { training }) as tf.Tensor,
@@ -173,7 +164,7 @@ export abstract class WeightWrapper extends LayerWrapper {
       for (const name of Object.keys(holder)) if (KERNEL_CONSTRAINT.test(name)) holder[name] = null;
     }
     this.forgetOwnWeights();
-    rescope(layer.weights, layer.name);
+    rescope(layer, layer.name, this.name);
     return layer;
   }
 
@@ -196,7 +187,8 @@ export abstract class WeightWrapper extends LayerWrapper {
   private named(): [string, LayerVariable][] {
     const { layer } = this;
     const last = ({ originalName }: LayerVariable) => originalName.split("/").pop() as string;
-    const wanted = this.options.kernels as string[] | undefined;
+    // TensorFlow.js saves names in a list in snake case, and reads them in camel case
+    const wanted = (this.options.kernels as string[] | undefined)?.map(snakeCase);
     const named = layer.weights.filter((one) => wanted?.includes(last(one)) ?? KERNEL.test(last(one)));
     const missing = wanted?.filter((name) => !named.some((one) => last(one) === name)) ?? [];
     if (missing.length > 0 || named.length === 0) {
@@ -219,11 +211,28 @@ export abstract class WeightWrapper extends LayerWrapper {
  */
 export class WeightNormalization extends WeightWrapper {
   static readonly className: string = "WeightNormalization";
+
+  /** Addons normalizes one kernel of a layer, by its last axis. */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    { dataInit, ...config }: Config,
+  ): T {
+    if (dataInit === undefined) return LayerWrapper.fromConfig(cls, config);
+    const { className = "" } = (config.layer ?? {}) as { className?: string };
+    const recurrent = ["RNN", "SimpleRNN", "LSTM", "GRU"].includes(className);
+    return LayerWrapper.fromConfig(cls, {
+      ...config,
+      axis: -1,
+      kernels: [recurrent ? "recurrent_kernel" : "kernel"],
+    });
+  }
+
   /** Where true, the next call sets g and the bias by what it is given. */
   private measures = false;
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return weightNorm({ ...accepted(this.options, weightNorm.defaults), axis });
+    const { epsilon } = this.options as WeightWrapperArgs;
+    return weightNorm({ epsilon, axis });
   }
 
   protected override start(): void {
@@ -294,22 +303,69 @@ export class WeightNormalization extends WeightWrapper {
 export class SpectralNormalization extends WeightWrapper {
   static readonly className: string = "SpectralNormalization";
 
+  constructor(args: SpectralNormalizationArgs & { layer: Layer }) {
+    super(args, ["powerIterations", "inPlace"]);
+  }
+
   protected normalizationOf(axis: WeightAxis): Normalization {
-    const { powerIterations: iterations, ...options } = this.options;
-    return spectralNorm({
-      ...accepted(options, spectralNorm.defaults),
-      ...(iterations !== undefined && { iterations: iterations as number }),
-      axis,
+    const { powerIterations, epsilon, inPlace } = this.options as SpectralNormalizationArgs;
+    const spectral = spectralNorm({ iterations: powerIterations, epsilon, axis });
+    return inPlace ? stepwise(spectral) : spectral;
+  }
+
+  override call(inputs: Tensors, kwargs: CallArgs = {}): Tensors {
+    const { inPlace } = this.options as SpectralNormalizationArgs;
+    if (!inPlace) return super.call(inputs, kwargs);
+    return tf.tidy(() => {
+      if (kwargs.training) {
+        const values = this.normalized(true);
+        for (const [i, { kernel }] of this.kernels.entries())
+          (kernel.read() as tf.Variable).assign(values[i]);
+      }
+      return this.layer.call(inputs, kwargs);
     });
   }
+
+  /** Keras and Addons, whose nested configs name their module, have the layer of this name their own way. */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: Config,
+  ): T {
+    const { layer } = config as { layer?: object };
+    const inPlace = layer !== undefined && "module" in layer;
+    return LayerWrapper.fromConfig(cls, { ...config, ...(inPlace && { inPlace }) });
+  }
+}
+
+/** Spectral normalization in training steps alone, without a v to store: each step finds it from u. */
+function stepwise(spectral: Normalization): Normalization {
+  return {
+    ...spectral,
+    weights(shape) {
+      const { v, ...others } = spectral.weights(shape);
+      return others;
+    },
+    apply(ops, [x], { u }, options) {
+      if (!options.training) return { y: x };
+      const columns = ops.shape(x).reduce((a, b) => a * b, 1) / ops.shape(u).reduce((a, b) => a * b, 1);
+      const v = ops.constant(new Float32Array(columns), [columns]);
+      const { y, state } = spectral.apply(ops, [x], { u, v }, options);
+      return { y: ops.stop(y), state: state && { u: state.u } };
+    },
+  };
 }
 
 /** Weight standardization (Qiao et al. 2019) of a layer's kernels: those of each output have mean 0 and variance 1. */
 export class WeightStandardization extends WeightWrapper {
   static readonly className: string = "WeightStandardization";
 
+  constructor(args: WeightStandardizationArgs & { layer: Layer }) {
+    super(args, ["scaled", "gain"]);
+  }
+
   protected normalizationOf(axis: WeightAxis): Normalization {
-    return standardization({ ...accepted(this.options, standardization.defaults), axis });
+    const { epsilon, scaled, gain } = this.options as WeightStandardizationArgs;
+    return standardization({ epsilon, scaled, gain, axis });
   }
 }
 
@@ -366,61 +422,6 @@ export function initializeWeightNormalization(model: LayersModel, x: Tensors): s
     for (const one of found) one.measure(false);
   }
   return found.map(({ name }) => name);
-}
-
-/**
- * The same model without wrappers of weights: plain layers under the wrappers' names, whose kernels are as they are normalized in
- * evaluation. It gives the same outputs, and shares nothing with the other; compile it to train it on.
- */
-export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
-  const cls = model.constructor as unknown as tf.serialization.SerializableConstructor<M>;
-  const plain = cls.fromConfig(cls, plainConfig(model.getConfig() as Config) as Config);
-  tf.tidy(() => copyPlain(model, plain));
-  return plain;
-}
-
-/** A model's or a layer's config in which every wrapper is what it wraps. */
-function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization.ConfigDictValue {
-  if (Array.isArray(config)) return config.map(plainConfig) as tf.serialization.ConfigDictArray;
-  if (config === null || typeof config !== "object") return config;
-  const { className, config: own } = config as { className?: string; config?: Config };
-  if (own?.layer && wrapperClasses.some((one) => one.className === className)) {
-    const inner = plainConfig(own.layer) as { className: string; config: Config };
-    const { name, batchInputShape, dtype } = own;
-    const outer = { name, ...(batchInputShape && { batchInputShape, dtype }) };
-    return {
-      ...(config as Config),
-      className: inner.className,
-      config: { ...unconstrained(inner.config), ...outer },
-    };
-  }
-  return Object.fromEntries(
-    Object.entries(config).map(([name, value]) => [name, plainConfig(value)]),
-  ) as Config;
-}
-
-/** Without constraints of kernels, which were for what is trained under a wrapper. */
-function unconstrained(config: Config): Config {
-  return Object.fromEntries(Object.entries(config).filter(([name]) => !KERNEL_CONSTRAINT.test(name)));
-}
-
-/** Gives a layer the weights of another one of the same structure, but for wrappers: what these make of theirs. */
-function copyPlain(from: Layer, to: Layer): void {
-  if (from instanceof WeightWrapper) {
-    from.asNormalized(() => copyPlain(from.layer, to));
-    return;
-  }
-  const [inside, insideTo] = [from, to].map(insideOf);
-  for (const [i, inner] of inside.entries()) copyPlain(inner, insideTo[i]);
-  const own = (layer: Layer, inner: Layer[]) => {
-    const others = new Set(inner.flatMap(({ weights }) => weights));
-    return layer.weights.filter((variable) => !others.has(variable));
-  };
-  const values = own(from, inside);
-  for (const [i, variable] of own(to, insideTo).entries()) {
-    // past constraints, which are for what is trained
-    (variable.read() as tf.Variable).assign(values[i].read());
-  }
 }
 
 /** Every wrapper in a model, in its order, in models and wrappers within it too. */

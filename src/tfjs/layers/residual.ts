@@ -4,16 +4,11 @@
  *     model.add(residual(tf.layers.dense({ units: 64, activation: "relu" }), { placement: "pre", dropout: 0.1 }));
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers, NormalizationLayer } from "./layers.js";
-import { type GivenMask, maskOf } from "./masks.js";
-import {
-  type CallArgs,
-  type Layer,
-  type LayerArgs,
-  LayerWrapper,
-  type Shape,
-  type Tensors,
-} from "./wrapper.js";
+import type { CallArgs, Layer, LayerArgs, Shape, Tensors } from "../types.js";
+import { layers } from "./catalog.js";
+import { LayerWrapper } from "./layer-wrapper.js";
+import { followMasks, type GivenMask, maskOf } from "./masks.js";
+import { NormalizationLayer } from "./normalization-layer.js";
 
 export interface ResidualArgs extends LayerArgs {
   /** Where the normalization stands: `pre` (default), `post` or `sandwich`. */
@@ -54,6 +49,7 @@ export class ResidualBlock extends LayerWrapper {
     if (placement === "sandwich") this.after = checked("after", after);
     if (args.trainable === false) this.trainable = false;
     this.supportsMasking = true;
+    followMasks(this);
   }
 
   override build(inputShape: Shape | Shape[]): void {

@@ -2,21 +2,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { install, layers } from "../src/tfjs/index.js";
-import { expectClose, normal } from "./support/numerics.js";
-import { backends, use } from "./support/tfjs-backends.js";
-
-/** A model's JSON and weights as it would be on disk. */
-async function artifacts(model: tfl.LayersModel): Promise<tf.io.ModelArtifacts> {
-  let saved: tf.io.ModelArtifacts | undefined;
-  await model.save(
-    tf.io.withSaveHandler(async (made) => {
-      saved = made;
-      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" } };
-    }),
-  );
-  return saved as tf.io.ModelArtifacts;
-}
+import {
+  install,
+  layers,
+  residual,
+  spectralNormalization,
+  weightNormalization,
+} from "../../../src/tfjs/index.js";
+import { expectClose, normal } from "../../support/numerics.js";
+import { artifacts } from "../../support/tfjs-artifacts.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 const image = (seed: number) => tf.tensor(normal(2 * 4 * 4 * 8, seed), [2, 4, 4, 8]);
 const values = (tensor: tf.Tensor | tf.Tensor[]) => (tensor as tf.Tensor).dataSync() as Float32Array;
@@ -340,6 +335,164 @@ describe.each(backends)("%s", (backend) => {
     expect(() => layers.layerNormalization({ betaInitializer: "zeroes" })).toThrow(
       `LayerNormalization: betaInitializer must name one of TensorFlow.js's initializers, got "zeroes"`,
     );
+  });
+});
+
+describe("options", () => {
+  const make = (layer: keyof typeof layers, args: object) => () =>
+    (layers[layer] as (args: object) => unknown)(args);
+
+  it.each<[string, () => unknown, Error]>([
+    [
+      "one that is misspelled",
+      make("layerNormalization", { epsilom: 1e-3 }),
+      new TypeError('LayerNormalization: no option is called "epsilom"; did you mean "epsilon"?'),
+    ],
+    [
+      "one of another framework",
+      make("layerNormalization", { eps: 1e-3 }),
+      new TypeError('LayerNormalization: no option is called "eps"; it is called "epsilon" here'),
+    ],
+    [
+      "one of the layer itself",
+      make("batchNormalization", { trainabel: false }),
+      new TypeError('BatchNormalization: no option is called "trainabel"; did you mean "trainable"?'),
+    ],
+    [
+      "one that another normalization has",
+      make("layerNormalization", { momentum: 0.9 }),
+      new TypeError('LayerNormalization: no option is called "momentum"; there are '),
+    ],
+    [
+      "useMask misspelled",
+      make("groupNormalization", { usemask: true }),
+      new TypeError('GroupNormalization: no option is called "usemask"; did you mean "useMask"?'),
+    ],
+    [
+      "no options at all, but a number",
+      () => layers.groupNormalization(4 as never),
+      new TypeError("GroupNormalization: options must be an object, got 4"),
+    ],
+    [
+      "a loss of activities",
+      make("layerNormalization", { activityRegularizer: { className: "L2", config: { l2: 0.1 } } }),
+      new RangeError(
+        "LayerNormalization: activityRegularizer must be left out, TensorFlow.js has none; add its loss to the model's",
+      ),
+    ],
+    [
+      "a type that has no name",
+      make("layerNormalization", { dtype: { className: "DTypePolicy", config: {} } }),
+      new TypeError('LayerNormalization: dtype must be the name of a type, such as "float32", got object'),
+    ],
+    [
+      "an initializer by a name that every object has",
+      make("layerNormalization", { gammaInitializer: "constructor" }),
+      new RangeError(
+        'LayerNormalization: gammaInitializer must name one of TensorFlow.js\'s initializers, got "constructor"; there are ',
+      ),
+    ],
+    [
+      "an initializer of such a class",
+      make("layerNormalization", { gammaInitializer: { className: "__proto__", config: {} } }),
+      new RangeError(
+        'LayerNormalization: gammaInitializer names the class "__proto__", which is not registered; register it with tf.serialization.registerClass',
+      ),
+    ],
+    [
+      "a layer for an initializer",
+      make("layerNormalization", { gammaInitializer: { className: "Dense", config: { units: 1 } } }),
+      new RangeError(
+        'LayerNormalization: gammaInitializer must be one of TensorFlow.js\'s initializers, got an object of class "Dense"',
+      ),
+    ],
+    [
+      "a number for a constraint",
+      make("layerNormalization", { gammaConstraint: 3 }),
+      new TypeError(
+        'LayerNormalization: gammaConstraint must be a name, such as "maxNorm", or one of tf.constraints, got number',
+      ),
+    ],
+    [
+      "two axes of channels",
+      make("groupNormalization", { axis: [1, 2] }),
+      new TypeError("GroupNormalization: axis must be a single one, that of the channels, got [1, 2]"),
+    ],
+    [
+      "a mask that is neither wanted nor not",
+      make("rmsNormalization", { useMask: "yes" }),
+      new TypeError("RMSNormalization: useMask must be true or false, got yes"),
+    ],
+    [
+      "frozen by halves",
+      make("batchNormalization", { frozen: 0 }),
+      new TypeError("BatchNormalization: frozen must be true or false, got 0"),
+    ],
+    [
+      "a wrapper's, misspelled",
+      () => spectralNormalization(tfl.layers.dense({ units: 1 }), { iterations: 3 } as never),
+      new TypeError(
+        'SpectralNormalization: no option is called "iterations"; did you mean "powerIterations"?',
+      ),
+    ],
+    [
+      "that of another wrapper",
+      () => weightNormalization(tfl.layers.dense({ units: 1 }), { scaled: true } as never),
+      new TypeError('WeightNormalization: no option is called "scaled"; there are '),
+    ],
+    [
+      "a residual block's",
+      () => residual(tfl.layers.dense({ units: 1 }), { dropOut: 0.1 } as never),
+      new TypeError('ResidualBlock: no option is called "dropOut"; did you mean "dropout"?'),
+    ],
+  ])("%s", (_, run, error) => {
+    expect(run).toThrow(error.constructor as new () => Error);
+    expect(run).toThrow(error.message);
+  });
+
+  it("are changed by name too", () => {
+    const layer = layers.batchNormalization({});
+    expect(layer.configure({ useMask: true, momentum: 0.5 }).getConfig()).toMatchObject({
+      useMask: true,
+      momentum: 0.5,
+    });
+    expect(layer.configure({ useMask: false }).getConfig()).not.toHaveProperty("useMask");
+    expect(() => layer.configure({ momentun: 0.5 })).toThrow(
+      'BatchNormalization: no option is called "momentun"; did you mean "momentum"?',
+    );
+    expect(() => layer.configure({ name: "other" })).toThrow(
+      'BatchNormalization: no option is called "name"',
+    );
+    expect(() => layer.configure({ useMask: null as never })).toThrow(
+      "BatchNormalization: useMask must be true or false, got null",
+    );
+  });
+
+  it("of weights that every object has are refused, and change no other object", () => {
+    for (const name of ["__proto__", "constructor", "toString"]) {
+      const config = JSON.parse(`{ "${name}Initializer": "zeros", "${name}Constraint": "nonNeg" }`);
+      const layer = layers.layerNormalization(config);
+      expect(({} as { initializer?: unknown }).initializer).toBeUndefined();
+      expect((Object as { initializer?: unknown }).initializer).toBeUndefined();
+      expect(() => layer.build([null, 3])).toThrow(
+        new RangeError(`LayerNormalization: no weight is called ${name}; there are gamma, beta`),
+      );
+    }
+  });
+
+  it("those that Keras saves and that change nothing are taken", () => {
+    const layer = layers.batchNormalization({
+      synchronized: true,
+      fused: false,
+      renorm: false,
+      renormClipping: null,
+      virtualBatchSize: null,
+      dtype: { module: "keras", className: "DTypePolicy", config: { name: "mixed_float16" } },
+      autocast: true,
+    } as never);
+    expect(layer.normalization.name).toBe("batchNorm");
+    layer.build([null, 3]);
+    expect(layer.weights.map(({ dtype }) => dtype)).toEqual(["float32", "float32", "float32", "float32"]);
   });
 });
 

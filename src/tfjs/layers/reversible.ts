@@ -6,15 +6,16 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
-import type { Normalization } from "../formula/normalization.js";
+import type { Normalization } from "../../formula/normalization.js";
 import {
   type ReversibleInstanceNormOptions,
   reversibleInstanceDenorm,
   reversibleInstanceNorm,
-} from "../norms/reversible-instance.js";
-import { apply } from "./layers.js";
-import { type GivenMask, maskOf } from "./masks.js";
-import { type CallArgs, type Layer, type LayerArgs, LayerWrapper, type Shape } from "./wrapper.js";
+} from "../../norms/reversible-instance.js";
+import type { CallArgs, Layer, LayerArgs, Shape } from "../types.js";
+import { apply } from "./apply.js";
+import { LayerWrapper } from "./layer-wrapper.js";
+import { followMasks, type GivenMask, maskOf } from "./masks.js";
 
 export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {}
 
@@ -31,6 +32,7 @@ export class Reversible extends LayerWrapper {
   constructor(args: ReversibleArgs & { layer: Layer }) {
     super(args, OPTIONS);
     this.supportsMasking = true;
+    followMasks(this);
     const { subtractLast, ...options } = this.options as ReversibleInstanceNormOptions;
     this.norm = reversibleInstanceNorm({ subtractLast, ...options });
     this.denorm = reversibleInstanceDenorm(options);

@@ -2,11 +2,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { catalog } from "../src/index.js";
-import { install, layers, type NormalizationArgs, type NormalizationLayer } from "../src/tfjs/index.js";
-import { normal } from "./support/numerics.js";
-import { artifacts } from "./support/tfjs-artifacts.js";
-import { use } from "./support/tfjs-backends.js";
+import { catalog } from "../../../src/index.js";
+import { install, layers, type NormalizationArgs, type NormalizationLayer } from "../../../src/tfjs/index.js";
+import { normal } from "../../support/numerics.js";
+import { artifacts } from "../../support/tfjs-artifacts.js";
+import { use } from "../../support/tfjs-backends.js";
 
 /** What a layer needs to be told for inputs [4, 5, 6]. */
 const options: Record<string, object> = {

@@ -1,19 +1,21 @@
 /** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { layers as builtIn, LayerVariable } from "@tensorflow/tfjs-layers";
-import { channelPlan } from "../formula/channels.js";
-import type { Normalization } from "../formula/normalization.js";
-import type { FusedNorm } from "../formula/plan.js";
-import { axesBut, broadcastMask } from "../formula/terms.js";
-import type { Moments } from "../moments.js";
-import { batchNorm } from "../norms/batch.js";
-import { resolveAxis } from "../shape.js";
-import { normalize } from "./kernels/normalize.js";
-import { NormalizationLayer } from "./layers.js";
-import { tfOps } from "./ops.js";
-import { insideOf } from "./wrapper.js";
+import { channelAxes, channelPlan } from "../../formula/channels.js";
+import type { Normalization } from "../../formula/normalization.js";
+import type { FusedNorm } from "../../formula/plan.js";
+import { axesBut, broadcastMask } from "../../formula/terms.js";
+import type { Moments } from "../../moments.js";
+import { normalize } from "../kernels/normalize.js";
+import { batchVariables, builtInBatchNorm, isBuiltInBatch, isFrozenBuiltIn } from "../layers/built-in.js";
+import { insideOf } from "../layers/layer-wrapper.js";
+import { NormalizationLayer } from "../layers/normalization-layer.js";
+import { tfOps } from "../ops.js";
+import type { Layer, Variables } from "../types.js";
 
-export type Layer = builtIn.Layer;
+export interface OfLayers {
+  /** Which of the model's layers; default: every one that it can be done to. */
+  layers?(layer: Layer): boolean;
+}
 
 export const BATCH_LAYER = "batchLayerNorm";
 /** Whose running statistics are those of each channel over the batch and its positions. */
@@ -38,36 +40,8 @@ export function isChoosable(layer: Layer): layer is NormalizationLayer {
   return layer instanceof NormalizationLayer && [BATCH_LAYER, "batchNorm"].includes(layer.normalization.name);
 }
 
-interface BuiltInBatch extends Layer {
-  readonly axis: number | number[];
-  readonly epsilon: number;
-  readonly gamma?: LayerVariable | null;
-  readonly beta?: LayerVariable | null;
-  readonly movingMean: LayerVariable;
-  readonly movingVariance: LayerVariable;
-}
-
-export function isBuiltInBatch(layer: Layer): layer is BuiltInBatch {
-  return !(layer instanceof NormalizationLayer) && layer.getClassName() === "BatchNormalization";
-}
-
-const frozenBuiltIn = new WeakSet<Layer>();
-
-/** It knows no such thing, so its own `call` is put before that of its class. */
-export function freezeBuiltIn(layer: Layer, frozen: boolean): void {
-  if (frozen === frozenBuiltIn.has(layer)) return;
-  if (!frozen) {
-    frozenBuiltIn.delete(layer);
-    delete (layer as { call?: unknown }).call;
-    return;
-  }
-  frozenBuiltIn.add(layer);
-  layer.call = (inputs, call) =>
-    Object.getPrototypeOf(layer).call.call(layer, inputs, { ...call, training: false });
-}
-
 export function isFrozen(layer: Layer): boolean {
-  return layer instanceof NormalizationLayer ? layer.frozen : frozenBuiltIn.has(layer);
+  return layer instanceof NormalizationLayer ? layer.frozen : isFrozenBuiltIn(layer);
 }
 
 /** A layer with a mean and variance per channel. */
@@ -75,11 +49,11 @@ export interface Tracked {
   readonly layer: Layer;
   readonly normalization: Normalization;
   /** By our names. */
-  readonly variables: Readonly<Record<string, LayerVariable>>;
+  readonly variables: Variables;
   read(): Record<string, tf.Tensor>;
   /** Over everything but the channels. */
   readonly norm: FusedNorm;
-  readonly axis: number;
+  readonly axis: number | readonly number[];
   readonly unbiased: boolean;
   readonly average?: unknown;
 }
@@ -88,20 +62,18 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   const own = layer instanceof NormalizationLayer;
   if (!own && !isBuiltInBatch(layer)) return undefined;
   if (own && !PER_CHANNEL.includes(layer.normalization.name)) return undefined;
-  const { axis: named = -1, epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
-  const axis = [named].flat()[0] as number;
+  const { epsilon = 1e-5, ...config } = layer.getConfig() as Record<string, unknown>;
+  const axis = layer.axis ?? -1;
   const norm: FusedNorm = {
     name: layer.name,
     epsilon: epsilon as number,
     centered: true,
     plan: channelPlan(layer.name, axis),
   };
-  const variables = own ? layer.variables : variablesOf(layer);
+  const variables = own ? layer.variables : batchVariables(layer);
   return {
     layer,
-    normalization: own
-      ? layer.normalization
-      : batchNorm({ axis, epsilon: norm.epsilon, scale: !!layer.gamma, center: !!layer.beta }),
+    normalization: own ? layer.normalization : builtInBatchNorm(layer),
     variables,
     read: () => readAll(variables),
     norm,
@@ -111,21 +83,7 @@ export function trackedOf(layer: Layer): Tracked | undefined {
   };
 }
 
-function variablesOf({
-  gamma,
-  beta,
-  movingMean,
-  movingVariance,
-}: BuiltInBatch): Record<string, LayerVariable> {
-  return {
-    ...(gamma && { gamma }),
-    ...(beta && { beta }),
-    runningMean: movingMean,
-    runningVariance: movingVariance,
-  };
-}
-
-export function readAll(variables: Readonly<Record<string, LayerVariable>>): Record<string, tf.Tensor> {
+export function readAll(variables: Variables): Record<string, tf.Tensor> {
   return Object.fromEntries(Object.entries(variables).map(([name, variable]) => [name, variable.read()]));
 }
 
@@ -149,9 +107,9 @@ export function measured(
 
 /** Of values behind each statistic: [1], or [channels] under a mask. */
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
-  const channels = resolveAxis(layer.name, axis, x.rank);
-  if (!mask) return tf.tensor1d([x.size / x.shape[channels]]);
-  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesBut(x.rank, channels));
+  const channels = channelAxes(layer.name, x.rank, axis);
+  if (!mask) return tf.tensor1d([x.size / channels.reduce((size, one) => size * x.shape[one], 1)]);
+  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesBut(x.rank, ...channels));
 }
 
 export function correction(count: number): number {

@@ -10,10 +10,10 @@ import {
   recalibrate,
   residual,
   statisticsGap,
-} from "../src/tfjs/index.js";
-import { expectClose, normal } from "./support/numerics.js";
-import { artifacts } from "./support/tfjs-artifacts.js";
-import { backends, use } from "./support/tfjs-backends.js";
+} from "../../../src/tfjs/index.js";
+import { expectClose, normal } from "../../support/numerics.js";
+import { artifacts } from "../../support/tfjs-artifacts.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 const x = () => tf.tensor(normal(24, 1, 0.5), [4, 6]);
 const values = (tensor: unknown) => (tensor as tf.Tensor).dataSync() as Float32Array;
