@@ -4,12 +4,12 @@ import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
 import { batchNorm } from "../norms/batch.js";
 import { layerNorm } from "../norms/layer.js";
+import { compileTraining, registerTrainingKernels } from "./kernels/training.js";
+import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
 import { applyLayer, layerClasses } from "./layers.js";
 import { fusedKernels, useFused } from "./operation.js";
 import { ResidualBlock } from "./residual.js";
 import { Reversible } from "./reversible.js";
-import { compileTraining, registerTrainingKernels } from "./training.js";
-import { isThreaded, type WasmBackend } from "./wasm-backend.js";
 import { wrapperClasses } from "./wrappers.js";
 
 export interface Installed {

@@ -10,7 +10,7 @@ import { threadsHere } from "../kernels/wasm/pool.js";
 import { WasmKernels } from "../kernels/wasm/wasm.js";
 import { maskViewOf, type Norm, type Plan, statisticsGiven, wholeView } from "../norms/norm.js";
 import { fitsShape, sameShape, sizeOf, type View } from "../view.js";
-import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, isThreaded, outputOn, type WasmBackend } from "./kernels/wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
