@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Each binary: its AssemblyScript entry, and the module that carries it. */
 const binaries = [
   { entry: "assembly/normalization.ts", module: "src/kernels/wasm/binary.ts" },
-  { entry: "assembly/training.ts", module: "src/tfjs/training-binary.ts" },
+  { entry: "assembly/training.ts", module: "src/tfjs/kernels/training-binary.ts" },
 ];
 
 export function build() {

@@ -12,10 +12,10 @@ import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../../formula/
 import { broadcastMask } from "../../formula/terms.js";
 import { fitsShape, sameShape, sizeOf } from "../../shape.js";
 import { constant, elementary, isDifferentiatedAgain } from "../elementary.js";
-import type { WasmBackend } from "../wasm-backend.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
 import { fused, fusedGradient, fusedKernels } from "./fused.js";
+import type { WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";

@@ -455,7 +455,9 @@ describe.each(backends)("%s", (backend) => {
     for (let i = 0; i < 60; i++) wrapper.call(identity, { training: true });
     expect(largestSingular()).toBeCloseTo(1, 3);
     // vectors that are taken away are searched for again, whatever was known of them
-    const weights = Object.fromEntries(wrapper.weights.map((one) => [one.originalName.split("/").pop(), one]));
+    const weights = Object.fromEntries(
+      wrapper.weights.map((one) => [one.originalName.split("/").pop(), one]),
+    );
     const names = Object.keys(weights).filter((name) => /v$/.test(name));
     expect(names.length).toBe(1);
     for (const name of names) weights[name].write(tf.zerosLike(weights[name].read()));
