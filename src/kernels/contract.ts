@@ -3,7 +3,7 @@
  *
  * A backend is not a tensor library: it knows no shapes beyond views, no broadcasting and no graph, and it keeps
  * nothing between calls but the arrays that it was asked to hold. Calls end before they return. Every array belongs
- * to the caller, who releases it; a call writes its outputs whole and nothing else. Sizes are the caller's to check.
+ * to the caller, who releases it; a call writes its outputs whole and nothing else. Sizes are the caller's to check, and may be 0.
  */
 import type { View } from "../view.js";
 
@@ -32,11 +32,14 @@ interface Call<A> {
   x: A;
   /** One per statistic. Absent: nothing is centred (RMS). */
   mean?: A;
-  /** Biased variance, or the mean square where nothing is centred. One per statistic. */
+  /**
+   * Biased variance, or the mean square where nothing is centred. One per statistic. A spread beyond 1.8·10¹⁹ is stored as
+   * Infinity and one below 3·10⁻²³ as 0, since float32 represents no more; y and the gradients are right nevertheless.
+   */
   variance: A;
   /** Statistics come with the call and are constants, instead of being measured from x. */
   given: boolean;
-  /** Added to the variance inside the root. */
+  /** Added to the variance inside the root. Where both are 0, xHat and dx are 0. */
   epsilon: number;
   statistics: View;
   /** Kept: one gamma and one beta per kept position. */
@@ -45,7 +48,7 @@ interface Call<A> {
   gamma?: A;
   /**
    * One per kept position of `masks`; where it is 0, x and dy count nowhere, whatever they hold (NaN too), and y is 0.
-   * Absent: all counts. A statistic of which nothing counts has mean 0 and variance 0.
+   * Absent: all counts. A statistic of which nothing counts has mean 0 and variance 0, as has one of an empty array.
    */
   mask?: A;
   /** Of the mask; without one it says nothing. */
@@ -67,6 +70,9 @@ export interface Forward<A> extends Call<A> {
 }
 
 /**
+ * Unless the statistics were given, they are measured from x again wherever their stored float32 is not accurate enough:
+ * xHat agrees with the forward pass's to about 10⁻⁶ of a spread, however far the mean is from 0.
+ *
  * With g = dy·gamma and mean_s over the statistics view (no mean_s(g) where nothing is centred):
  * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)) + dSum, or rstd·g + dSum where the statistics were given;
  * dGamma = Σ dy·xHat and dBeta = Σ dy over the parameter view. With a residual, dx is its gradient as well as that
