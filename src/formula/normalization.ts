@@ -64,7 +64,7 @@ export interface Normalization {
 }
 
 /** What a weight starts with. */
-export function startOf({ shape, initial }: Weight): Float64Array {
+export function initialValues({ shape, initial }: Weight): Float64Array {
   if (typeof initial === "number") return new Float64Array(sizeOf(shape)).fill(initial);
   return Float64Array.from(typeof initial === "function" ? initial() : initial);
 }

@@ -562,7 +562,7 @@ describe.each(opened)("$backend: without spread and without epsilon", ({ kernels
 });
 
 /** One and two values per statistic, of which little or nothing of dx is left: in rows, runs, columns and their masked kinds. */
-const few: [Norm, number[]][] = [
+const few: [FusedNorm, number[]][] = [
   [layerNorm(), [9, 1]],
   [layerNorm(), [9, 2]],
   [layerNorm({ axis: 0 }), [2, 70]],

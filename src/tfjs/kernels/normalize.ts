@@ -158,7 +158,9 @@ tf.registerGradient({
     const dSum = residual && upstream[upstream.length - 1];
     const mean = given ? givenMean : centered ? rest.shift() : undefined;
     const variance = (given ? givenVariance : rest.shift()) as tf.Tensor;
-    const normalized = residual ? rest[0] : x;
+    // a saved output is constant where the gradient is differentiated again
+    const sum = residual && (isDifferentiatedAgain() ? tf.add(x, residual) : rest[0]);
+    const normalized = sum ?? x;
     const gradients = gradientsOf(
       upstream[0],
       { dSum, x: normalized, gamma, mean, variance, mask },
