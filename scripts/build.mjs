@@ -33,7 +33,8 @@ const binaries = [
 /** The source of a helper thread, and the module that carries it. */
 const thread = { entry: "src/kernels/wasm/thread.ts", module: "src/kernels/wasm/thread-source.ts" };
 
-const generated = (from) => `// Generated from ${from} by scripts/build.mjs; not kept in git.\n`;
+const generated = (/** @type {string} */ from) =>
+  `// Generated from ${from} by scripts/build.mjs; not committed.\n`;
 
 export async function build() {
   const own = fileURLToPath(import.meta.url);
@@ -41,12 +42,13 @@ export async function build() {
   const sources = [...assembly, `${root}src/kernels/wasm/call-words.ts`, own];
   for (const { entry, module, files } of binaries) {
     if (isNewer([module, ...files], sources)) continue;
-    const builds = [compile(entry), compile(entry, "--enable=relaxed-simd")];
-    const carried = `export const binaries = ${JSON.stringify(await pack(...builds), null, 2)};\n`;
+    const plain = compile(entry);
+    const relaxed = compile(entry, "--enable=relaxed-simd");
+    const carried = `export const binaries = ${JSON.stringify(await pack(plain, relaxed), null, 2)};\n`;
     writeFileSync(`${root}${module}`, generated(entry) + carried);
     mkdirSync(`${root}dist`, { recursive: true });
     files.forEach((file, i) => {
-      writeFileSync(`${root}${file}`, builds[i]);
+      writeFileSync(`${root}${file}`, [plain, relaxed][i]);
       writeFileSync(
         `${root}${file}.d.ts`,
         "declare const module: WebAssembly.Module;\nexport default module;\n",
@@ -60,12 +62,13 @@ export async function build() {
   run([`${root}node_modules/typescript/bin/tsc`, "-b", root]);
 }
 
+/** @param {string[]} targets @param {string[]} sources */
 function isNewer(targets, sources) {
   const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
   return targets.every((path) => existsSync(`${root}${path}`) && statSync(`${root}${path}`).mtimeMs > newest);
 }
 
-/** A module and what it imports as one classic script, minified. */
+/** A module and what it imports as one classic script, minified. @param {string} entry */
 async function bundle(entry) {
   const { rolldown } = await import("rolldown");
   const script = await rolldown({ input: `${root}${entry}`, platform: "browser", logLevel: "silent" });
@@ -74,16 +77,19 @@ async function bundle(entry) {
   return output[0].code.trim();
 }
 
-/** Runs a compiler; where it fails, it has said why. */
+/** Runs a compiler, which prints its own errors. @param {string[]} command */
 function run(command) {
   const { status } = spawnSync(process.execPath, command, { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Both binaries are longer than deflate looks back, and much alike: it sees them in turns. */
+/** Both binaries are longer than the window of deflate, and much alike: it gets them in turns. */
 const TURN_BYTES = 16384;
 
-/** What src/kernels/wasm/module.ts unpacks. Zopfli's deflate is a twentieth smaller than zlib's. */
+/**
+ * What src/kernels/wasm/module.ts unpacks. Zopfli's deflate is a twentieth smaller than zlib's.
+ * @param {Buffer} plain @param {Buffer} relaxed
+ */
 async function pack(plain, relaxed) {
   const { deflateAsync } = (await import("@gfx/zopfli")).default;
   const turns = [];
@@ -97,7 +103,10 @@ async function pack(plain, relaxed) {
   };
 }
 
-/** No runtime and no data segment, so that the module may stand on a memory that another program owns. */
+/**
+ * No runtime and no data segment, so that the module can use a memory that another program owns.
+ * @param {string} entry @param {...string} more
+ */
 function compile(entry, ...more) {
   const folder = mkdtempSync(join(tmpdir(), "evenkeel-"));
   try {

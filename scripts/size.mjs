@@ -2,10 +2,13 @@
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
-/** What a page has that normalizes layers: a backend, and one normalization. */
+/** What the simplest page uses: a backend, and one normalization. */
 const CORE = ["open", "layerNorm"];
 
-/** Bytes for a page that imports these names from the package's built entry (dist/index.js). */
+/**
+ * Bytes for a page that imports these names from the built entry of the package (dist/index.js).
+ * @param {string} entry @param {readonly string[]} [names]
+ */
 export async function coreBytes(entry, names = CORE) {
   const page = "page";
   const bundle = await rolldown({
@@ -22,5 +25,8 @@ export async function coreBytes(entry, names = CORE) {
   });
   const { output } = await bundle.generate({ format: "esm", minify: true });
   await bundle.close();
-  return output.reduce((sum, file) => sum + gzipSync(file.code).length, 0);
+  return output.reduce(
+    (sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source).length,
+    0,
+  );
 }

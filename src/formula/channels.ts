@@ -15,31 +15,40 @@ export interface ChannelOptions {
 
 const CHANNELS = ["batch", "channels"];
 
-/** Channels are kept, everything else is reduced. */
-export function channelPlan(norm: string, axis: number): FusedNorm["plan"] {
+/** Channels are kept, everything else is reduced. They may be on several axes. */
+export function channelPlan(norm: string, axis: number | readonly number[]): FusedNorm["plan"] {
   return keepingLast((shape) => {
     checkShape(norm, shape, CHANNELS);
-    const channels = [resolveAxis(norm, axis, shape.length)];
+    const channels = channelAxes(norm, shape.length, axis);
     return planOf(shape, shape, channels, channels);
   });
 }
 
-/** How many values stand behind each channel's statistics: a number, or [1] or [channels] under a mask. */
+/** The axes of the channels, from 0, in rising order. */
+export function channelAxes(norm: string, rank: number, axis: number | readonly number[]): number[] {
+  const axes = [axis].flat().map((one) => resolveAxis(norm, one, rank));
+  if (axes.length > 0 && new Set(axes).size === axes.length) return axes.sort((a, b) => a - b);
+  throw new RangeError(
+    `${norm}: axis must name one axis at least, and each once, got [${[axis].flat().join(", ")}]`,
+  );
+}
+
+/** How many values stand behind each channel's statistics: a number, or under a mask as many as it tells apart, [1] or [channels]. */
 export function counted<T>(
   ops: Ops<T>,
   norm: FusedNorm,
   whole: readonly number[],
   mask: T | undefined,
-  axis: number,
+  axis: number | readonly number[],
 ): Operand<T> {
   const count = reducedSize(norm.plan(whole).statistics);
   if (mask === undefined) return count;
   const shape = ops.shape(mask);
-  const channels = resolveAxis(norm.name, axis, whole.length);
+  const channels = channelAxes(norm.name, whole.length, axis);
   const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
-  const unmasked = ops.sum(ones, axesBut(shape.length, channels));
-  const told = shape[channels] ?? 1;
-  return ops.mul(ops.reshape(unmasked, [told]), (count * told) / sizeOf(shape));
+  const unmasked = ops.sum(ones, axesBut(shape.length, ...channels));
+  const told = channels.map((one) => shape[one] ?? 1);
+  return ops.mul(ops.reshape(unmasked, told), (count * sizeOf(told)) / sizeOf(shape));
 }
 
 /** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */

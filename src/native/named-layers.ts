@@ -75,8 +75,13 @@ function featureShape(layer: string, shape: number | readonly number[]): readonl
 }
 
 /** An example's shape with so many channels on their axis; the other lengths are of no matter. */
-function channelShape(layer: string, channels: number, axis = -1): number[] {
+function channelShape(layer: string, channels: number, axis: number | readonly number[] = -1): number[] {
   const [length] = featureShape(layer, channels);
+  if (typeof axis !== "number") {
+    throw new TypeError(
+      `${layer}: axis must be a single one, that of the channels, got [${axis.join(", ")}]`,
+    );
+  }
   const rank = Math.max(3, axis < 0 ? -axis : axis + 1);
   const shape = new Array<number>(rank).fill(2);
   shape[resolveAxis(layer, axis, rank)] = length;

@@ -23,7 +23,8 @@ import {
 import * as jax from "../../src/jax/index.js";
 import { sizeOf } from "../../src/shape.js";
 import { install, reversible } from "../../src/tfjs/index.js";
-import { apply as applyTf, layers } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
+import { layers } from "../../src/tfjs/layers/catalog.js";
 import { expectClose, largest, normal } from "../support/numerics.js";
 import { backends, leakless, use } from "../support/tfjs-backends.js";
 import { adaptive } from "./rows/adaptive.js";

@@ -14,7 +14,7 @@ import { type Node, Tape } from "../../src/native/tape.js";
 import { catalog } from "../../src/norms/catalog.js";
 import { sizeOf } from "../../src/shape.js";
 import { install } from "../../src/tfjs/index.js";
-import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { expectClose, hardInputs, largest, normal } from "../support/numerics.js";
 import { backends as tfBackends, use } from "../support/tfjs-backends.js";
 import { type Row, rows } from "./rows/index.js";

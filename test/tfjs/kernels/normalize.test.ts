@@ -13,7 +13,7 @@ import {
 } from "../../../src/index.js";
 import { sizeOf } from "../../../src/shape.js";
 import { install, type Normalized, normalize } from "../../../src/tfjs/index.js";
-import { fusedKernels } from "../../../src/tfjs/operation.js";
+import { fusedKernels } from "../../../src/tfjs/kernels/fused.js";
 import { expectClose, largest, normal, random } from "../../support/numerics.js";
 import { backends, leakless, use } from "../../support/tfjs-backends.js";
 
