@@ -1,5 +1,4 @@
-/** What Evenkeel costs a page: bundled with its kernels and its worker, tree-shaken, minified, gzipped. */
-import { dirname, join } from "node:path";
+/** What Evenkeel costs a page: bundled with its kernels and its worker's source, minified, gzipped; of the rest only what is used. */
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
@@ -11,10 +10,9 @@ const CORE = ["open", "layerNorm"];
  * @param {string} entry @param {readonly string[]} [names]
  */
 export async function coreBytes(entry, names = CORE) {
-  const thread = join(dirname(entry), "kernels/wasm/thread.js");
   const page = "page";
   const bundle = await rolldown({
-    input: [page, thread],
+    input: page,
     platform: "browser",
     logLevel: "silent",
     plugins: [

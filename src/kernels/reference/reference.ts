@@ -12,6 +12,7 @@ export const reference: Kernels<Float64Array> = {
   release: () => {},
   close: () => {},
   values: (array) => array,
+  read: async (array) => array.slice(),
   forward,
   backward,
   transpose,
