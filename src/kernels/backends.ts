@@ -6,7 +6,6 @@
  */
 import { checkOptions, warnOnce } from "../options.js";
 import type { Kernels } from "./contract.js";
-import { reference } from "./reference/reference.js";
 import { openWasm, type WasmOptions } from "./wasm/open.js";
 
 export type BackendName = "wasm" | "reference";
@@ -29,7 +28,8 @@ interface Backend {
 /** The fastest first. */
 const backends: Readonly<Record<BackendName, Backend>> = {
   wasm: { options: ["threads", "module", "relaxed"], open: openWasm },
-  reference: { options: [], open: () => reference },
+  // loaded where it is asked for, or where nothing else runs
+  reference: { options: [], open: async () => (await import("./reference/reference.js")).reference },
 };
 
 /**

@@ -14,6 +14,8 @@ export type Values = Float32Array | Float64Array;
 /** `A` is the backend's handle of an array: float32 in wasm, float64 in the reference. */
 export interface Kernels<A> {
   readonly name: string;
+  /** Of the values that it holds. */
+  readonly precision: "float32" | "float64";
   /** That share large arrays now, the calling one included. */
   readonly threads: number;
   /** Room for `length` values, which are not set to anything. Throws a RangeError where there is none. */

@@ -10,14 +10,11 @@ import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/pla
 import { parameterNames } from "../frameworks/names.js";
 import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
-import { reference } from "../kernels/reference/reference.js";
 import { fillMask, type Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
-import type { Arithmetic } from "./arithmetic.js";
 import { BackendArray, disposable, type PlainArray, Store } from "./array.js";
-import { Loops } from "./loops.js";
 
 /**
  * Opens a backend with a memory of its own: the fastest one that runs here, unless `options` ask for another.
@@ -98,8 +95,8 @@ const FORWARD_OPTIONS = ["gamma", "beta", "mean", "variance", "residual", "mask"
 /** A backend, the arrays that live in it, and the operation. Made by `open`. */
 export class Evenkeel {
   readonly backend: string;
-  /** What formulas compute with, between calls of the operation. */
-  readonly arithmetic: Arithmetic;
+  /** Of results: float32, or float64 on the reference. */
+  readonly precision: "float32" | "float64";
   private readonly store: Store;
   declare [Symbol.dispose]: () => void;
 
@@ -109,7 +106,7 @@ export class Evenkeel {
     readonly fallback?: string,
   ) {
     this.backend = kernels.name;
-    this.arithmetic = new Loops(kernels === reference ? Float64Array : Float32Array);
+    this.precision = kernels.precision;
     this.store = new Store(kernels);
   }
 

@@ -7,6 +7,7 @@ import type { Backward, Forward, Kernels } from "../contract.js";
 
 export const reference: Kernels<Float64Array> = {
   name: "reference",
+  precision: "float64",
   threads: 1,
   allocate: (length) => new Float64Array(length).fill(Number.NaN),
   release: () => {},

@@ -55,6 +55,7 @@ export class Scratch {
 /** Arrays are addresses on the heap. */
 export class WasmKernels implements Kernels<number> {
   readonly name = "wasm";
+  readonly precision = "float32";
   private readonly exports: Exports;
   private readonly scratch: Scratch;
   private readonly call: number;
