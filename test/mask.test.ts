@@ -427,7 +427,7 @@ describe("maskOfLengths", () => {
   it.each([4, -1, 1.5, Number.NaN])("refuses a length of %d", (length) => {
     expect(() => maskOfLengths([1, length], 3)).toThrow(
       new RangeError(
-        `maskOfLengths: lengths must be whole numbers from 0 to longest, 3, got ${length} at 1; ` +
+        `maskOfLengths: lengths must be integers from 0 to longest, 3, got ${length} at 1; ` +
           "cut the sequence, or pad the batch to its length",
       ),
     );
@@ -441,7 +441,7 @@ describe("maskOfLengths", () => {
     );
     expect(() => maskOfLengths([1], 1.5)).toThrow(
       new RangeError(
-        "maskOfLengths: longest must be a whole number from 0 on, got 1.5; it is the length that sequences were padded to",
+        "maskOfLengths: longest must be an integer from 0 on, got 1.5; it is the length that sequences were padded to",
       ),
     );
   });

@@ -9,6 +9,7 @@
  * Both first kernels start as the identity, as in the authors' code: y is then the standardized series, gated.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import { onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
@@ -82,7 +83,11 @@ export const deepAdaptiveInputNorm = normalization(
 
 function startingWeights(features: number, level: number): Record<string, Weight> {
   const square = [features, features];
-  const identity = Float32Array.from({ length: features ** 2 }, (_, i) => (i % (features + 1) === 0 ? 1 : 0));
+  const identity = onceOf(() => {
+    const values = new Float32Array(features ** 2);
+    for (let i = 0; i < features; i++) values[i * (features + 1)] = 1;
+    return values;
+  });
   return {
     ...(level > 0 && { shiftKernel: trained(square, identity) }),
     ...(level > 1 && { scaleKernel: trained(square, identity) }),

@@ -9,6 +9,7 @@
  * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import { onceOf } from "../formula/initializers.js";
 import { kept, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { square } from "../formula/terms.js";
@@ -17,7 +18,7 @@ import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
 export interface SpectralNormOptions extends WeightAxisOptions {
-  /** Steps of the power iteration in each call in training. Default 1. */
+  /** Steps of the power iteration in each call in training, at most 10,000. Default 1. */
   iterations?: number;
   /** Default 1e-12 (PyTorch). */
   epsilon?: number;
@@ -39,9 +40,9 @@ export const spectralNorm = normalization(
   { axis: -1, iterations: 1, epsilon: 1e-12 },
   ({ axis, iterations, epsilon }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
-    if (!Number.isInteger(iterations) || iterations < 1) {
+    if (!Number.isInteger(iterations) || iterations < 1 || iterations > MOST_ITERATIONS) {
       throw new RangeError(
-        `spectralNorm: iterations must be a whole number of at least 1, got ${iterations}`,
+        `spectralNorm: iterations must be an integer from 1 to ${MOST_ITERATIONS}, got ${iterations}`,
       );
     }
     /** Axes with those of the outputs in front, and the lengths of the matrix. */
@@ -54,7 +55,13 @@ export const spectralNorm = normalization(
     return {
       weights(shape) {
         const { rows, columns } = seen(shape);
-        return { u: kept([rows], randomDirection(rows)), v: kept([columns], 0) };
+        return {
+          u: kept(
+            [rows],
+            onceOf(() => randomDirection(rows)),
+          ),
+          v: kept([columns], 0),
+        };
       },
       apply(ops, [x], { u, v }, { training }) {
         const { order, rows, columns } = seen(ops.shape(x));
@@ -100,6 +107,9 @@ function directed<T>(ops: Ops<T>, vector: T, epsilon: number) {
   const divisor = ops.max(length, Math.max(epsilon, LEAST));
   return { direction: ops.div(vector, divisor), share: ops.div(length, divisor) };
 }
+
+/** Far beyond what a power iteration needs: a call ends. */
+const MOST_ITERATIONS = 10_000;
 
 /** Above 0 in float32, for an epsilon that is not. */
 const LEAST = 1e-30;
