@@ -291,9 +291,10 @@ export class Layer {
     for (const [name, { own, batchCount }] of named) {
       const { size } = this.weights[own];
       const least = NEVER_NEGATIVE.test(own) ? 0 : undefined;
+      const most = MAY_BE_INFINITE.test(own) ? Number.POSITIVE_INFINITY : undefined;
       loaded[own] = batchCount
         ? new Float64Array(size).fill(countOf(name))
-        : checkValues(caller, name, state[name], size, least);
+        : checkValues(caller, name, state[name], size, least, most);
     }
     for (const [name, values] of Object.entries(loaded)) this.weights[name].data.set(values);
   }
@@ -401,14 +402,20 @@ function lastPart(name: string): string {
 
 /** State of these names cannot be below 0. */
 const NEVER_NEGATIVE = /(variance|deviation|count|batches|batchSize)$/i;
+/** Limits of batch renormalization. */
+const MAY_BE_INFINITE = /(rMax|dMax)$/;
 
-/** Values of an entry of a state dict, as many as expected, each finite in float32 and at least `least`. */
+/** The largest of float32. */
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+
+/** Values of an entry of a state dict, as many as expected, each from `least` to `most`; by default finite in float32. */
 function checkValues(
   caller: string,
   name: string,
   values: unknown,
   size: number,
-  least = Number.NEGATIVE_INFINITY,
+  least = -LARGEST,
+  most = LARGEST,
 ): Float64Array {
   if (!isNumbers(values)) {
     throw new TypeError(
@@ -427,16 +434,10 @@ function checkValues(
           (Array.isArray(value) ? "; flatten nested lists with values.flat(Infinity)" : ""),
       );
     }
-    if (!Number.isFinite(Math.fround(value))) {
-      throw new RangeError(
-        `${caller} expected finite float32 values for ${name}, got ${value} at index ${i}`,
-      );
-    }
-    if (value < least) {
-      throw new RangeError(
-        `${caller} expected values of at least ${least} for ${name}, got ${value} at index ${i}`,
-      );
-    }
+    const rounded = Math.fround(value);
+    if (rounded >= least && rounded <= most) continue;
+    const expected = least === 0 ? "finite values of at least 0" : "finite float32 values";
+    throw new RangeError(`${caller} expected ${expected} for ${name}, got ${value} at index ${i}`);
   }
   return Float64Array.from(values);
 }
