@@ -1,10 +1,12 @@
 /** Layer classes named after their normalization, as in torch.nn. */
 import type { AffineOptions } from "../formula/fused-norm.js";
+import { optionNames } from "../frameworks/names.js";
 import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
 import { rmsNorm } from "../norms/rms.js";
+import { checkOptions } from "../options.js";
 import { checkLengths, described, MOST_AXES } from "../shape.js";
 import type { Evenkeel } from "./evenkeel.js";
 import { Layer } from "./layer.js";
@@ -22,6 +24,7 @@ export class LayerNorm extends Layer {
    */
   constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
     const lengths = featureShape("LayerNorm", "shape", shape);
+    checkOptions("LayerNorm", options, namesBut("axis", layerNorm.defaults), optionNames);
     super(ek, layerNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
@@ -34,6 +37,7 @@ export class RMSNorm extends Layer {
    */
   constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
     const lengths = featureShape("RMSNorm", "shape", shape);
+    checkOptions("RMSNorm", options, namesBut("axis", rmsNorm.defaults), optionNames);
     super(ek, rmsNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
@@ -47,6 +51,7 @@ export class GroupNorm extends Layer {
     channels: number,
     options: Omit<GroupNormOptions, "groups"> & AffineOptions = {},
   ) {
+    checkOptions("GroupNorm", options, namesBut("groups", groupNorm.defaults), optionNames);
     const norm = groupNorm({ ...options, groups });
     super(ek, norm, channelShape("GroupNorm", channels, options.axis));
   }
@@ -56,6 +61,7 @@ export class GroupNorm extends Layer {
 export class InstanceNorm extends Layer {
   /** @throws RangeError for channels that are not a positive integer, TypeError for options that are not known */
   constructor(ek: Evenkeel, channels: number, options: InstanceNormOptions = {}) {
+    checkOptions("InstanceNorm", options, Object.keys(instanceNorm.defaults), optionNames);
     const norm = instanceNorm({ scale: false, center: false, ...options });
     super(ek, norm, channelShape("InstanceNorm", channels, options.axis));
   }
@@ -78,6 +84,11 @@ export class BatchNorm extends Layer {
   get runningVariance(): Float32Array {
     return this.weights.runningVariance.data as Float32Array;
   }
+}
+
+/** The options that a layer takes: those of its normalization, but for the one that the layer's arguments give. */
+function namesBut(given: string, defaults: object): string[] {
+  return Object.keys(defaults).filter((name) => name !== given);
 }
 
 function featureShape(layer: string, name: string, shape: number | readonly number[]): readonly number[] {
