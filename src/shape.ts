@@ -106,7 +106,8 @@ export function described(value: unknown): string {
   if (Array.isArray(value)) return listed(value);
   if (typeof value !== "object" || value === null) return String(value);
   const { constructor: made } = value;
-  return typeof made === "function" && made !== Object ? `a ${made.name}` : "an object";
+  if (typeof made !== "function" || made === Object) return "an object";
+  return `${/^[AEIOU]/.test(made.name) ? "an" : "a"} ${made.name}`;
 }
 
 /** A list in an error message, its first entries. */

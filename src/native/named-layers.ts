@@ -5,7 +5,7 @@ import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
-import { rmsNorm } from "../norms/rms.js";
+import { type RMSNormOptions, rmsNorm } from "../norms/rms.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, described, MOST_AXES } from "../shape.js";
 import type { Evenkeel } from "./evenkeel.js";
@@ -35,7 +35,7 @@ export class RMSNorm extends Layer {
    * @param shape a length, or a list of lengths: PyTorch's `normalized_shape`
    * @throws TypeError for a shape that is neither, RangeError for lengths that are not positive integers
    */
-  constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
+  constructor(ek: Evenkeel, shape: number | readonly number[], options: Omit<RMSNormOptions, "axis"> = {}) {
     const lengths = featureShape("RMSNorm", "shape", shape);
     checkOptions("RMSNorm", options, namesBut("axis", rmsNorm.defaults), optionNames);
     super(ek, rmsNorm({ ...options, axis: trailing(lengths) }), lengths);
