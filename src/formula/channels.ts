@@ -1,4 +1,4 @@
-/** Norms whose parameters are per channel: which axis the channels are on, plans that keep it, and what a batch says about each. */
+/** Norms with a parameter per channel: the axis of the channels, plans that keep it, and how many values a batch has of each. */
 import { resolveAxis, sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 import { checkShape } from "./checks.js";
@@ -15,7 +15,7 @@ export interface ChannelOptions {
 
 const CHANNELS = ["batch", "channels"];
 
-/** Channels are kept, everything else is reduced. */
+/** The plan that keeps the channels and reduces every other axis: statistics and parameters per channel. */
 export function channelPlan(norm: string, axis: number): FusedNorm["plan"] {
   return keepingLast((shape) => {
     checkShape(norm, shape, CHANNELS);
@@ -24,7 +24,7 @@ export function channelPlan(norm: string, axis: number): FusedNorm["plan"] {
   });
 }
 
-/** How many values stand behind each channel's statistics: a number, or [1] or [channels] under a mask. */
+/** How many values each channel's statistics are computed from: a number, or under a mask an array [1] or [channels]. */
 export function counted<T>(
   ops: Ops<T>,
   norm: FusedNorm,
@@ -38,11 +38,12 @@ export function counted<T>(
   const channels = resolveAxis(norm.name, axis, whole.length);
   const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
   const unmasked = ops.sum(ones, axesBut(shape.length, channels));
-  const told = shape[channels] ?? 1;
-  return ops.mul(ops.reshape(unmasked, [told]), (count * told) / sizeOf(shape));
+  // 1 where the mask is the same for all channels
+  const distinct = shape[channels] ?? 1;
+  return ops.mul(ops.reshape(unmasked, [distinct]), (count * distinct) / sizeOf(shape));
 }
 
-/** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */
+/** Whether a training batch has one value per statistic, which has no variance to learn from; `warn` is then called. */
 export function single(
   name: string,
   norm: FusedNorm,
@@ -57,7 +58,7 @@ export function single(
   return true;
 }
 
-/** What axes an array must have for statistics over positions. */
+/** The axes that an array must have for statistics over positions, as `checkShape` names them. */
 export const WITH_POSITIONS = ["batch", "channels", "at least one of positions"];
 
 /**

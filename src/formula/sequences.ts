@@ -1,8 +1,8 @@
 /**
  * What the recurrent layers share: their shapes and masks, their loop over time, the LSTM's step, initial kernels.
  *
- * Axes: x is [batch, time, features], a mask [batch, time]. A masked step carries the state over as it was, its y is 0, and
- * nothing of it reaches a gradient. Inside, everything goes by time first, so that a step is a stretch of rows.
+ * Axes: x is [batch, time, features], a mask [batch, time]. A masked step leaves the state unchanged, its y is 0, and it contributes to
+ * no gradient. Internally time is the first axis, so that a step is a contiguous range of rows.
  */
 import { checkShape } from "./checks.js";
 import { checkSeed, glorotUniform, onceOf, orthogonal } from "./initializers.js";
@@ -48,7 +48,7 @@ export function checkSequence(name: string, shape: readonly number[]): void {
   );
 }
 
-/** Shapes of y. */
+/** The shape of y: of every step, or of the last state. */
 export function outputsOf(
   [batch, steps]: readonly number[],
   units: number,
@@ -57,7 +57,7 @@ export function outputsOf(
   return [returnSequences ? [batch, steps, units] : [batch, units]];
 }
 
-/** A batch of sequences, by time. */
+/** A batch of sequences with time as the first axis. */
 export interface Sequences<T> {
   readonly batch: number;
   readonly steps: number;
@@ -67,7 +67,7 @@ export interface Sequences<T> {
   readonly counts?: { readonly rows: T; readonly mask: T };
 }
 
-/** @throws RangeError for a mask that is not [batch, time]. */
+/** Reorders x, and its mask, by time. @throws RangeError for a mask that is not [batch, time] */
 export function byTime<T>(ops: Ops<T>, name: string, x: T, mask: T | undefined): Sequences<T> {
   const [batch, steps, features] = ops.shape(x);
   const rowsOf = (array: T, columns: number) =>
@@ -102,10 +102,10 @@ export function carried<T>(ops: Ops<T>, counts: T | undefined, before: T, after:
   return counts === undefined ? after : ops.where(counts, after, before);
 }
 
-/** One step: from what was made of its input, and the states before it, to those after it. The first state is y. */
+/** One step: from its projected input and the states before it to the states after it. The first state is y. */
 export type Step<T> = (inputs: readonly T[], states: readonly T[], time: number, counts?: T) => readonly T[];
 
-/** The loop: y from what was made of all inputs, each [time·batch, ...], and states [batch, units] that start at 0. */
+/** The loop over time: y from the projected inputs, each [time·batch, ...], with states [batch, units] initialized to 0. */
 export function unrolled<T>(
   ops: Ops<T>,
   { batch, steps, counts }: Sequences<T>,
@@ -149,7 +149,7 @@ export function parts<T>(ops: Ops<T>, x: T, count: number): T[] {
   ];
 }
 
-/** The n-th stretch of so many columns. */
+/** Columns n·width up to (n + 1)·width. */
 export function columns<T>(ops: Ops<T>, x: T, n: number, width: number): T {
   return ops.slice(x, 1, n * width, (n + 1) * width);
 }
@@ -175,7 +175,7 @@ export function lstmStep<T>(
   return { h: ops.mul(columns(ops, gates, 3, units), ops.tanh(normalized)), cell, normalized };
 }
 
-/** The LSTM's bias: 1 for the forget gate, where that is wanted. */
+/** The LSTM's bias: 1 for the forget gate where `unitForgetBias` is set, else 0. */
 export function lstmBias(units: number, unitForgetBias: boolean): Weight {
   if (!unitForgetBias) return trained([4 * units], 0);
   return trained(
@@ -212,18 +212,18 @@ export function kernelsFor(name: string, units: number, gates: number, seed: num
   };
 }
 
-/** A recurrent layer's one step, with which a layer makes its loop, and a cell its result. */
+/** One step of a recurrent layer: `layerOf` loops over it, `cellOf` exposes it alone. */
 export interface Cell {
   readonly units: number;
   /** How many states it has; the first is y. */
   readonly states: number;
   weights(features: number): Record<string, Weight>;
-  /** What is made of inputs [rows, features], of all steps at once. */
+  /** Projects the inputs [rows, features] of all steps at once. */
   project<T>(ops: Ops<T>, rows: T, weights: Readonly<Record<string, T>>): T[];
   step<T>(ops: Ops<T>, inputs: readonly T[], states: readonly T[], weights: Readonly<Record<string, T>>): T[];
 }
 
-/** The layer that is a cell's loop. */
+/** The layer that loops over a cell. */
 export function layerOf(name: string, cell: Cell, returnSequences: boolean): Omit<Normalization, "name"> {
   const { units, states } = cell;
   return {
