@@ -266,7 +266,10 @@ export class Layer {
    * @throws TypeError for values that are not numbers, RangeError where a name is missing or unknown, a length differs, a value is not
    * finite in float32, or a variance is negative; then nothing is changed
    */
-  loadStateDict(state: Readonly<Record<string, ArrayLike<number>>>, options: StateDictOptions = {}): void {
+  loadStateDict(
+    state: Readonly<Record<string, ArrayLike<number> | number>>,
+    options: StateDictOptions = {},
+  ): void {
     const caller = `${this.norm.name}: loadStateDict`;
     if (typeof state !== "object" || state === null || Array.isArray(state)) {
       throw new TypeError(

@@ -220,7 +220,7 @@ describe("names", () => {
 
   it("PyTorch's number of batches is that of a cumulative average, and is ignored elsewhere", () => {
     const state = { weight: [1, 1], bias: [0, 0], running_mean: [2, 3], running_var: [4, 5] };
-    const counted = { ...state, num_batches_tracked: 7 as unknown as number[] };
+    const counted = { ...state, num_batches_tracked: 7 };
     const exponential = new BatchNorm(ek, 2);
     for (const one of [state, counted]) exponential.loadStateDict(one, { names: "pytorch" });
     expect(exponential.stateDict().runningMean).toEqual(Float32Array.of(2, 3));
