@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 const suites = {
-  fast: ["test/**/*.test.ts", "lab/test/**/*.test.ts"],
+  fast: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"],
   browser: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"],
   package: ["test/**/*.package.ts"],
 };

@@ -1,5 +1,4 @@
-// @ts-check
-/** What is to be reached (issue 3), as data, and how far a run got. */
+/** The speeds and sizes to reach, as data, and how far a run got. */
 import { nameOf, sizeOf } from "./cases.mjs";
 
 /**
@@ -75,7 +74,7 @@ export const evaluate = (results) => [
 function outcomeOf(bar, { cases, machine }) {
   const { title, norms, pass, ours, theirs, atLeast, atMost } = bar;
   const beyond = bar.beyond === "cache" ? machine.cacheBytes : (bar.beyond ?? 0);
-  /** Above 1: how much of the bar is reached. */
+  /** How much of the bar is reached; 1 and above is all of it. */
   const share = (/** @type {number} */ ratio) => (atLeast ? ratio / atLeast : (atMost ?? 1) / ratio);
   const measured = cases
     .filter((row) => norms.includes(row.norm) && row.pass === pass && 4 * sizeOf(row.shape) > beyond)

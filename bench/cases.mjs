@@ -1,5 +1,4 @@
-// @ts-check
-/** Which shapes, norms and passes are timed, and who takes part: tables, to be read and changed as such. */
+/** Which shapes, norms and passes are timed, and which contestants take part: tables, to be read and edited as such. */
 
 /**
  * @typedef {"layer" | "rms" | "batch" | "batch-eval" | "group" | "instance" | "transformer"} Norm
@@ -11,8 +10,8 @@
  * One array that every contestant normalizes; its passes are timed one after the other.
  * @typedef {object} Case
  * @property {Norm} norm
- * @property {boolean} residual a second array is added to x first; the sum is a result
- * @property {number[]} shape as it lies in memory: [rows, features], or four axes in the order of the layout
+ * @property {boolean} residual whether a second array is added to x first; the sum is a result too
+ * @property {number[]} shape in memory order: [rows, features], or four axes in the order of the layout
  * @property {Layout} [layout] of images
  * @property {Pass[]} passes
  */
@@ -82,7 +81,7 @@ const everyPass = ["forward", "backward", "both"];
  * @property {string[]} norms that it takes part in
  * @property {string[]} passes
  * @property {boolean} [residual] takes part with a residual too
- * @property {string} how the operation as its users call it
+ * @property {string} how its users call the operation
  */
 
 /** @type {Record<string, Contestant>} */
@@ -196,7 +195,7 @@ export const contestants = {
   },
 };
 
-/** A library of JavaScript. Between the others a ratio is taken in every case. @param {string} id */
+/** Whether it is a JavaScript library. Between the others a ratio is taken in every case. @param {string} id */
 export const isPeer = (id) => !/^(evenkeel|memcpy|pytorch)/.test(id);
 
 /** @param {Contestant} contestant @param {Case} one @param {Pass} pass */
@@ -207,7 +206,7 @@ export const takesPart = ({ norms, passes, residual = false }, one, pass) =>
 export const nameOf = ({ norm, residual, shape, layout }, pass) =>
   [residual ? `${norm}+residual` : norm, shape.join("x"), layout, pass].filter(Boolean).join(" ");
 
-/** Those passes of these cases whose name has one of some texts in it. @param {readonly Case[]} some @param {readonly string[]} texts */
+/** Those passes of these cases whose name contains one of the texts. @param {readonly Case[]} some @param {readonly string[]} texts */
 export const choose = (some, texts) =>
   some
     .map((one) => ({
@@ -220,12 +219,12 @@ export const choose = (some, texts) =>
 export const sizeOf = (shape) => shape.reduce((size, length) => size * length, 1);
 
 /**
- * Bytes that a pass must move, each array once.
+ * Bytes that a pass must move, counting each array once.
  *
  *     forward: read x, gamma, beta; write y, statistics                      residual: read it, write the sum
  *     backward: read dy, x, gamma, statistics; write dx, dGamma, dBeta       residual: read dSum
  *
- * RMS has no beta and one statistic. A training step moves what its framework makes of it: 0.
+ * RMS has no beta and one statistic. What a training step moves depends on its framework: 0.
  * @param {Case} one @param {Pass} pass
  */
 export function bytesMoved(one, pass) {
@@ -240,7 +239,7 @@ export function bytesMoved(one, pass) {
   return 4 * { forward, backward, both: forward + backward, step: 0 }[pass];
 }
 
-/** Means (or mean squares) that a norm takes. @param {Case} one */
+/** Number of means (or mean squares) of a norm. @param {Case} one */
 function statisticsOf({ norm, shape, layout }) {
   const channels = shape[layout === "channelsFirst" ? 1 : shape.length - 1];
   if (norm === "group") return shape[0] * GROUPS;

@@ -1,22 +1,12 @@
-// @ts-check
 /** Evenkeel without a framework; the argument is the number of threads. */
 import * as evenkeel from "evenkeel";
+import { normOf } from "./inputs.mjs";
 import { rotation, serve } from "./serve.mjs";
 
 /** @typedef {import("evenkeel").BackendArray} BackendArray */
 
 const threads = Number(process.argv[2]);
 const ek = await evenkeel.open({ threads });
-
-/** @param {import("./serve.mjs").Task} task */
-function normOf({ norm, layout, epsilon, groups }) {
-  const axis = layout === "channelsFirst" ? 1 : -1;
-  if (norm === "layer") return evenkeel.layerNorm({ epsilon });
-  if (norm === "rms") return evenkeel.rmsNorm({ epsilon });
-  if (norm === "group") return evenkeel.groupNorm({ axis, epsilon, groups });
-  if (norm === "instance") return evenkeel.instanceNorm({ axis, epsilon });
-  return evenkeel.batchNorm({ axis, epsilon });
-}
 
 /** @param {object} results of a call */
 function dispose(results) {
@@ -26,7 +16,7 @@ function dispose(results) {
 }
 
 await serve({
-  about: `Evenkeel ${ek.backend}, ${ek.threads} ${ek.threads === 1 ? "thread" : "threads"}`,
+  about: `Evenkeel ${ek.backend}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
   prepare(task, inputs, copies) {
     const norm = normOf(task);
     const many = (/** @type {Float32Array | undefined} */ values) =>

@@ -1,7 +1,6 @@
-// @ts-check
 /**
- * A guard against getting slower that does not depend on the machine: Evenkeel's time on one thread as a multiple of
- * memcpy's, case by case, beside the ratios that were recorded. Kinds of engine have records of their own, since their
+ * A guard against regressions that does not depend on the machine: the time of Evenkeel on one thread as a multiple of
+ * the time of memcpy, case by case, compared with recorded ratios. Each kind of engine has its own record, since their
  * kernels differ.
  */
 import { cases, nameOf, sizeOf } from "./cases.mjs";
@@ -17,7 +16,7 @@ import { ratioOf } from "./statistics.mjs";
  * @typedef {{ name: string, recorded: Measured, now: Measured, allowed: number }} Worse
  */
 
-/** The largest array says nothing that the second largest does not, and takes longest. */
+/** The largest array tells nothing that the second largest does not, and takes longest. */
 const LARGEST = 1 << 24;
 const effort = { turns: 15, budget: 120 };
 
@@ -31,7 +30,7 @@ export const kindOf = ({ node, relaxedSimd }) =>
   `Node ${node.split(".")[0]}${relaxedSimd ? " with relaxed SIMD" : ""}`;
 
 /**
- * One run, in new processes. What gave no ratio, as where a result is wrong, is among `failures`.
+ * One run, in new processes. Cases that gave no ratio, for example because a result is wrong, are in `failures`.
  * @param {readonly Case[]} chosen @param {(text: string) => void} progress
  */
 async function measure(chosen, progress) {
@@ -53,8 +52,8 @@ async function measure(chosen, progress) {
 }
 
 /**
- * What a record holds: the worst of some clean runs, and their noise. Where other programs use the memory, memcpy slows
- * down more than a kernel does, and ratios fall: the worst run is the one that the machine disturbed least.
+ * What a record holds: the worst ratio of several clean runs, and their noise. While other programs use the memory,
+ * memcpy slows down more than a kernel does and ratios fall: the worst run is the one that was disturbed least.
  * @param {readonly Ratios[]} runs @returns {Ratios}
  */
 export function combine(runs) {
@@ -79,8 +78,8 @@ export async function record(chosen, progress) {
 }
 
 /**
- * How far above the record a ratio may lie: twice the noise of both together, and never less than this share, since
- * processes differ by where their memory lies, which turns within one do not show.
+ * How far above the record a ratio may be: twice the combined noise, and never less than this share, since processes
+ * differ in the placement of their memory, which turns within one process do not show.
  */
 const LEAST = 0.15;
 /** @param {Measured} recorded @param {Measured} now */
@@ -100,7 +99,7 @@ export function worse(recorded, now) {
 }
 
 /**
- * What is worse, and stays so: a case that looks worse is measured twice more, in new processes, and must look so each
+ * Cases that got slower: one that looks slower is measured twice more, in new processes, and must look slower each
  * time.
  * @param {readonly Case[]} chosen @param {Ratios} recorded @param {(text: string) => void} progress
  */

@@ -1,5 +1,4 @@
-// @ts-check
-/** A case's arrays from a seed, and what float64 makes of them. */
+/** The arrays of a case, from a seed, and its results in float64. */
 import { batchNorm, groupNorm, instanceNorm, layerNorm, open, rmsNorm } from "evenkeel";
 import { EPSILON, GROUPS, sizeOf } from "./cases.mjs";
 import { BLOCKS } from "./transformer.mjs";
@@ -8,7 +7,7 @@ import { BLOCKS } from "./transformer.mjs";
  * @typedef {import("./cases.mjs").Case} Case
  * @typedef {import("./cases.mjs").Pass} Pass
  * @typedef {Record<string, Float32Array>} Inputs
- * @typedef {{ values: ArrayLike<number>, scale: number }} Expected `scale`: the size of the values that were summed
+ * @typedef {{ values: ArrayLike<number>, scale: number }} Expected `scale`: the magnitude of the values that were summed
  */
 
 /** Uniform in [low, high), the same on every machine (mulberry32). @param {number} length @param {number} seed */
@@ -29,7 +28,7 @@ export function inputsOf(one) {
   const { norm, residual, shape, layout } = one;
   const size = sizeOf(shape);
   if (norm === "transformer") {
-    // each block has four square kernels, one to four times the width and one back; of variance 1, to be scaled
+    // each block has four square kernels, one to four times the width and one back; of variance 1, scaled later
     const kernels = BLOCKS * 12 * shape[2] ** 2;
     return {
       x: seeded(size, 1),
@@ -53,8 +52,8 @@ export function inputsOf(one) {
   return inputs;
 }
 
-/** @param {Case} one */
-function normOf({ norm, layout }) {
+/** The normalization of a case. @param {Pick<Case, "norm" | "layout">} one */
+export function normOf({ norm, layout }) {
   const options = { axis: layout === "channelsFirst" ? 1 : -1, epsilon: EPSILON };
   if (norm === "layer") return layerNorm({ epsilon: EPSILON });
   if (norm === "rms") return rmsNorm({ epsilon: EPSILON });
@@ -64,7 +63,7 @@ function normOf({ norm, layout }) {
 }
 
 /**
- * What each pass must give, in float64.
+ * The results of each pass in float64.
  * @param {Case} one @param {Inputs} inputs @returns {Promise<Partial<Record<Pass, Record<string, Expected>>>>}
  */
 export async function expectedOf(one, inputs) {
@@ -102,11 +101,11 @@ function add(to, from) {
   for (let i = 0; i < to.length; i++) to[i] += from[i];
 }
 
-/** The tolerance of `worstError`: some hundred float32 roundings. */
+/** The tolerance of `worstError`: about a thousand float32 roundings. */
 export const TOLERANCE = 1e-4;
 
 /**
- * The largest |actual − expected| / (scale + |expected|), or NaN where a value is none.
+ * The largest |actual − expected| / (scale + |expected|), or NaN if a value is NaN.
  * @param {ArrayLike<number>} actual @param {Expected} expected
  */
 export function worstError(actual, { values, scale }) {

@@ -1,5 +1,4 @@
-// @ts-check
-/** What a run ran on, and what it weighs. */
+/** The machine of a run, the size of the package, and the time that it takes to open. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { arch, cpus, type } from "node:os";
@@ -38,7 +37,7 @@ function secondLevelCache() {
   return 1 << 20;
 }
 
-/** Bytes of the core with its kernels, as scripts/size.mjs weighs it. */
+/** Bytes of the core with its kernels, as scripts/size.mjs measures them. */
 export const packageBytes = () => coreBytes(join(root, "dist/index.js"));
 
 /** ms of the first `open()` of a process, median of several. */

@@ -1,5 +1,4 @@
-// @ts-check
-/** One run: contestants are validated, and then timed in turns, so that what the machine does meanwhile happens to all. */
+/** One run: contestants are validated, then timed in turns, so that whatever else the machine does affects all of them. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bytesMoved, EPSILON, GROUPS, isPeer, nameOf, sizeOf, takesPart } from "./cases.mjs";
 import { expectedOf, inputsOf, TOLERANCE, worstError } from "./inputs.mjs";
 import { Player } from "./player.mjs";
-import { quantile, spread } from "./statistics.mjs";
+import { percentiles, quantile } from "./statistics.mjs";
 
 /**
  * @typedef {import("./cases.mjs").Case} Case
@@ -25,21 +24,21 @@ import { quantile, spread } from "./statistics.mjs";
  * @typedef {{ turns: number, budget: number }} Effort at most so many turns, and ms for the turns of one contestant
  */
 
-/** ms that a turn takes at least, so that neither the clock's grain nor waking up shows. */
+/** Shortest turn in ms, so that neither the resolution of the clock nor waking up shows. */
 const TURN = 2;
-/** ms of calls before the first turn: engines compile hot code meanwhile. */
+/** ms of calls before the first turn, while engines compile hot code. */
 const WARM = 100;
-/** ms after a turn on several threads, by which its waiting threads have stopped spinning. */
+/** ms after a turn on several threads until its waiting threads have stopped spinning. */
 const REST = 6;
-/** ms that one call may take, as far as earlier cases tell. */
+/** ms that one call may take, judging by earlier cases. */
 const LONGEST_CALL = 1500;
-/** Turns of the contestants that ratios are taken between, however slow, ... */
+/** Fewest turns of the contestants between which ratios are taken, however slow, ... */
 const FEWEST_TURNS = 9;
-/** ... and of others. */
+/** ... and of the others. */
 const FEWEST_SLOW = 5;
-/** Relative, of a training step's loss: float32 in another order, over three steps. */
+/** Relative tolerance of a training step's loss: float32 sums in another order, over three steps. */
 const LOSS_TOLERANCE = 1e-3;
-/** Inputs rotate through this many bytes where one would fit a cache, so that no call finds the last one's there ... */
+/** Inputs rotate through this many bytes, so that no call finds its input in a cache ... */
 const ROTATION = 64 << 20;
 /** ... and at most this many arrays. */
 const MOST_COPIES = 1024;
@@ -54,7 +53,7 @@ export class Field {
     process.once("exit", () => this.stop());
   }
 
-  /** Versions of those that took part, reasons for those that could not. */
+  /** Versions of those that took part, reasons why the others could not. */
   about() {
     return Object.fromEntries(
       this.players.map(({ id, about, missing }) => [id, missing ? { missing } : { about }]),
@@ -90,7 +89,7 @@ export class Field {
       results: {},
     }));
     for (const player of this.players) {
-      // what it holds of earlier cases would be in the way of others
+      // the memory that it holds from earlier cases would disturb the others
       if (!one.passes.some((pass) => takesPart(player.entry, one, pass))) player.stop();
     }
     const data = { folder: this.folder, files, copies, expected, copied: inputs.x };
@@ -113,7 +112,7 @@ export class Field {
       if ("failed" in pace) results[player.id] = pace;
       else entries.push({ player, turns: /** @type {number[]} */ ([]), ...pace });
     }
-    // those that ratios are taken between have a turn in every round; slow ones in some
+    // those between which ratios are taken have a turn in every round; slow ones in some
     const affordable = (/** @type {number} */ ms) => Math.floor(this.effort.budget / Math.max(ms, TURN));
     const core = entries.filter(({ player }) => !isPeer(player.id));
     const most = Math.min(
@@ -127,8 +126,8 @@ export class Field {
         const { player, turns, times, warm, ms } = entry;
         const share = core.includes(entry) ? 1 : Math.min(1, Math.max(FEWEST_SLOW, affordable(ms)) / rounds);
         if (Math.floor((round + 1) * share) === Math.floor(round * share) || player.id in results) continue;
-        const answer = await player.ask({ do: "turn", pass, warm, times });
-        if (answer.failed) results[player.id] = answer;
+        const answer = await player.turn(pass, warm, times);
+        if ("failed" in answer) results[player.id] = answer;
         else turns.push(answer.ms);
         if (player.entry.threads > 1) await sleep(REST);
       }
@@ -137,16 +136,16 @@ export class Field {
       if (player.id in results) continue;
       const copied = player.id === "memcpy" ? bytes / (2 * 4 * sizeOf(one.shape)) : 1;
       const ms = turns.map((time) => time * copied);
-      results[player.id] = { ...spread(ms), error: valid[player.id].error, turns: ms };
+      results[player.id] = { ...percentiles(ms), error: valid[player.id].error, turns: ms };
       const [key, size] = [`${one.norm} ${pass}`, sizeOf(one.shape)];
       if (size < (player.known[key]?.size ?? 0)) continue;
-      player.known[key] = { size, ms: spread(turns).median, name: nameOf(one) };
+      player.known[key] = { size, ms: percentiles(turns).median, name: nameOf(one) };
     }
   }
 }
 
 /**
- * Has a contestant make ready for a case, and run each of its passes once; what is wrong with it goes to the results.
+ * Has a contestant prepare a case and run each of its passes once; what is wrong with it goes to the results.
  * @param {Player} player @param {Case} one @param {Row[]} rows
  * @param {{ folder: string, files: Record<string, string>, copies: number, copied: Float32Array,
  *   expected?: Awaited<ReturnType<typeof expectedOf>> }} data
@@ -165,20 +164,18 @@ async function validate(player, one, rows, { folder, files, copies, copied, expe
   if (open.length === 0) return;
   const task = { ...one, passes: open.map(({ pass }) => pass), epsilon: EPSILON, groups: GROUPS };
   const ready = await player.ask({ do: "prepare", task, inputs: files, copies });
-  const outputs = join(folder, id);
-  mkdirSync(outputs, { recursive: true });
+  const own = join(folder, id);
+  mkdirSync(own, { recursive: true });
   for (const row of open) {
-    const answer =
+    const { outputs, notOffered, failed } =
       ready.failed || ready.notOffered
         ? ready
-        : await player.ask({ do: "validate", pass: row.pass, folder: outputs, layout: one.layout });
-    if (answer.failed || answer.notOffered) {
-      row.results[id] = answer;
+        : await player.ask({ do: "validate", pass: row.pass, folder: own, layout: one.layout });
+    if (!outputs) {
+      row.results[id] = notOffered ? { notOffered } : { failed: failed ?? "gave no results" };
       continue;
     }
-    const arrays = Object.fromEntries(
-      Object.entries(answer.outputs).map(([name, file]) => [name, floats(file)]),
-    );
+    const arrays = Object.fromEntries(Object.entries(outputs).map(([name, file]) => [name, floats(file)]));
     const wanted = id === "memcpy" ? { y: { values: copied, scale: 1 } } : (expected?.[row.pass] ?? {});
     const { invalid, error } = check(arrays, wanted);
     if (invalid) row.results[id] = { invalid };
@@ -187,7 +184,7 @@ async function validate(player, one, rows, { folder, files, copies, copied, expe
 }
 
 /**
- * Whether every array that is expected is there and right.
+ * Whether every expected array is present and correct.
  * @param {Record<string, Float32Array>} arrays @param {Record<string, import("./inputs.mjs").Expected>} expected
  * @returns {{ error: number, invalid?: string }}
  */
@@ -204,7 +201,7 @@ function check(arrays, expected) {
   return { error: worst };
 }
 
-/** A training step has no reference but the others: the losses of its first steps must be those of most. @param {Row} row */
+/** A training step has no reference but the others: the losses of its first steps must match the median. @param {Row} row */
 function agree({ valid, results }) {
   const all = Object.values(valid).map(({ losses }) => losses);
   for (const [id, { losses }] of Object.entries(valid)) {
@@ -226,22 +223,22 @@ function agree({ valid, results }) {
   }
 }
 
-/** Calls until the engine has compiled them; how many make a turn. @param {Player} player @param {Pass} pass */
+/** Calls a pass until the engine has compiled it, and finds how many calls make a turn. @param {Player} player @param {Pass} pass */
 async function warmUp(player, pass) {
   let [times, total, ms] = [1, 0, 0];
   while (total < WARM) {
-    const answer = await player.ask({ do: "turn", pass, warm: 0, times });
-    if (answer.failed) return /** @type {{ failed: string }} */ (answer);
+    const answer = await player.turn(pass, 0, times);
+    if ("failed" in answer) return answer;
     ms = answer.ms;
     total += Math.max(ms * times, 0.1);
     times = Math.max(1, Math.ceil(TURN / Math.max(ms, 1e-6)));
   }
   if (player.entry.threads > 1) await sleep(REST);
-  // a turn begins with some untimed calls, which wake its threads
+  // a turn begins with some untimed calls, which wake up its threads
   return { ms, times, warm: ms < TURN ? Math.ceil(times / 4) : 0 };
 }
 
-/** Why a case would take too long, as far as the largest one before it tells. @param {Player} player @param {Row} row */
+/** Why a case would take too long, judging by the largest one before it. @param {Player} player @param {Row} row */
 function tooLong({ known }, { one, pass }) {
   const before = known[`${one.norm} ${pass}`];
   if (!before) return;

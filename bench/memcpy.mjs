@@ -1,5 +1,4 @@
-// @ts-check
-/** The limit: a plain copy, on the kind of memory that the kernels stand on. */
+/** The limit: a plain copy, in WebAssembly memory, where the kernels run too. */
 import { rotation, serve } from "./serve.mjs";
 
 const PAGE = 65536;
@@ -9,7 +8,7 @@ await serve({
   about: `V8 ${process.versions.v8}`,
   prepare(_task, { x }, copies) {
     const bytes = x.byteLength;
-    // one result, always at the same place: an allocator gives what was released last
+    // one result, always in the same place: an allocator returns what was released last
     const missing = (copies + 1) * bytes - memory.buffer.byteLength;
     if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
     const all = new Uint8Array(memory.buffer);

@@ -1,7 +1,6 @@
-// @ts-check
-/** The page: one HTML file with everything in it, in the lab's style; it works from disk and asks nothing of the network. */
-import { count, duration, formatNumber } from "../lab/dist/format.js";
-import { escapeHtml, figure, wholePage } from "../lab/dist/report/html.js";
+/** The page: one HTML file that holds everything it needs, in the style that the lab's report has. */
+import { count, duration, formatNumber } from "@evenkeel/report/format";
+import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
 import { evaluate, timesFaster } from "./bars.mjs";
 import { isPeer } from "./cases.mjs";
 import { amounts, key, lengths, logDomain, ratios } from "./plots.mjs";
@@ -83,7 +82,7 @@ ${methodSection(results, [...new Set(versions)])}
   return wholePage(title, OWN_STYLE, body);
 }
 
-/** What the run says, in one sentence. @param {Results} results */
+/** The result of the run in one sentence. @param {Results} results */
 function headline({ cases }) {
   const mean = (/** @type {string} */ pass, /** @type {string} */ theirs) => {
     const ratios = cases
@@ -93,7 +92,7 @@ function headline({ cases }) {
   };
   const [forward, backward] = [mean("forward", "pytorch-1"), mean("backward", "pytorch-1")];
   if (forward === null) return "How fast Evenkeel is";
-  const both = backward === null ? "" : `, and its gradient at ${backward}`;
+  const both = backward === null ? "" : `, its gradient at ${backward}`;
   return `Layer normalization runs at ${forward} the speed of PyTorch on one thread${both}`;
 }
 
@@ -106,15 +105,15 @@ function barSection(results) {
   const rows = outcomes.map(
     ({ title, bar, reached, at, of, value, worst }) =>
       `<tr role="row"><th role="rowheader" scope="row">${escapeHtml(title)}</th>${[
-        td("bar", escapeHtml(bar), "number"),
+        td("target", escapeHtml(bar), "number"),
         td("furthest", formatNumber(value), `number ${reached ? "yes" : "no"}`),
         td("reached by", of > 1 ? `${at} of ${of}` : reached ? "yes" : "no", "number"),
         td("furthest at", escapeHtml(worst ?? ""), "at"),
       ].join("")}</tr>`,
   );
-  return `<section id="bars"><h2>What was to be reached</h2>
-<table role="table" class="bars">${thead(["", "Bar", "Furthest from it", "Reached by", "Furthest at"], [1, 2, 3])}<tbody role="rowgroup">${rows.join("\n")}</tbody></table>
-<p class="note">Ratios of medians: times faster, or times the time of a plain copy of the same bytes. Bars on two threads count arrays over 256 KiB, bars on memcpy those over the second-level cache (${results.machine.cacheBytes / 2 ** 20} MiB).</p></section>`;
+  return `<section id="bars"><h2>Targets</h2>
+<table role="table" class="bars">${thead(["", "Target", "Furthest from it", "Reached by", "Furthest at"], [1, 2, 3])}<tbody role="rowgroup">${rows.join("\n")}</tbody></table>
+<p class="note">Ratios of medians: times faster, or times the time of a plain copy of the same bytes. Targets on two threads count arrays over 256 KiB, targets for memcpy those larger than the second-level cache (${results.machine.cacheBytes / 2 ** 20} MiB).</p></section>`;
 }
 
 /** @param {string[]} names @param {number[]} numbers columns of numbers */
@@ -197,9 +196,9 @@ function pytorchSection(results) {
   const onRows = ratioPanels(panelsOf(results, ROWS), dotsOf, ({ pass }) => (pass === "forward" ? 1.5 : 1.2));
   const onImages = ratioPanels(panelsOf(results, IMAGES), dotsOf, () => 1.2);
   if (onRows + onImages === "") return "";
-  return `<section id="pytorch"><h2>How many times as fast as PyTorch</h2>
-<div class="how"><p>Right of the line, Evenkeel is faster. A dot is the ratio of medians, the line through it reaches from the 20th to the 80th percentile of Evenkeel’s turns. Shapes are rows × features, and as the image lies in memory, channels first or last.</p></div>
-${keys([ONE, TWO], "the bar, one thread")}
+  return `<section id="pytorch"><h2>Speed-up over PyTorch</h2>
+<div class="how"><p>Right of the line, Evenkeel is faster. A dot is the ratio of medians; the line through it spans the 20th to the 80th percentile of Evenkeel’s turns. Shapes are rows × features, or those of images in memory order, channels first or last.</p></div>
+${keys([ONE, TWO], "the target, one thread")}
 ${onRows && `<h3>Rows</h3><div class="pair">${onRows}</div>`}
 ${onImages && `<h3>Images</h3><div class="pair">${onImages}</div>`}</section>`;
 }
@@ -237,13 +236,13 @@ function memorySection(results) {
       });
     const used = [...new Set(panels.flatMap(({ dots }) => dots.map(({ series }) => series)))];
     return figures.length > 0
-      ? `${keys(used, "the bar, beyond the second-level cache")}<div class="pair">${figures.join("")}</div>`
+      ? `${keys(used, "the target, beyond the second-level cache")}<div class="pair">${figures.join("")}</div>`
       : "";
   });
   const speeds = throughput(results);
   if (parts.join("") + speeds === "") return "";
-  return `<section id="memory"><h2>How near to the speed of memory</h2>
-<div class="how"><p>The time of a pass on one thread as a multiple of the time in which a plain copy moves the same bytes; 1 is the limit for arrays that come from memory. Arrays within a cache are copied faster than anything can be computed, so that small shapes lie far right.</p></div>
+  return `<section id="memory"><h2>How close to memory bandwidth</h2>
+<div class="how"><p>Run time of a pass on one thread relative to a plain copy of the same bytes; 1 is the limit for arrays that come from memory. Arrays within a cache are copied faster than anything can be computed, so small shapes are far to the right.</p></div>
 ${parts.join("")}${speeds}</section>`;
 }
 
@@ -284,7 +283,7 @@ function throughput({ cases }) {
   const figures = panels.map(({ title, labels, dots }) =>
     figure(title, "GB/s", amounts({ title: `${title}, GB/s`, labels, dots, left: leftOf(labels), most })),
   );
-  return `<h3>Bytes that must move, by time</h3>${keys(shown.map(([, series]) => series))}<div class="pair">${figures.join("")}</div>`;
+  return `<h3>Throughput: bytes that must move per second</h3>${keys(shown.map(([, series]) => series))}<div class="pair">${figures.join("")}</div>`;
 }
 
 /** @param {Results} results */
@@ -315,8 +314,8 @@ function peerSection({ cases, contestants }) {
   });
   const steps = cases.filter(({ norm }) => norm === "transformer").map((row) => stepFigure(row, contestants));
   if (figures.length + steps.length === 0) return "";
-  return `<section id="peers"><h2>How many times as fast as libraries of JavaScript</h2>
-<div class="how"><p>Evenkeel without a framework on one thread against each; a dot for every shape, on a log scale. TensorFlow.js appears as shipped (its layer, and the formula composed from its operations) and with Evenkeel installed.</p></div>
+  return `<section id="peers"><h2>Speed-up over JavaScript libraries</h2>
+<div class="how"><p>Evenkeel without a framework, on one thread, against each library; one dot per shape, on a log scale. TensorFlow.js appears as shipped (its layer, and the formula composed from its operations) and with Evenkeel installed.</p></div>
 ${figures.length > 0 ? keys([SHAPES]) : ""}<div class="pair">${figures.join("")}${steps.join("")}</div></section>`;
 }
 
@@ -370,7 +369,7 @@ function tableSection({ cases, contestants }) {
       [...names.keys()].map((i) => i + 1),
     )}<tbody role="rowgroup">${body.join("\n")}</tbody></table></div></details>`;
   });
-  return `<section id="numbers"><h2>All the numbers</h2><p class="note">Medians of one call; below each, the 20th and 80th percentile, and the bytes that must move by the median.</p>${parts.join("\n")}</section>`;
+  return `<section id="numbers"><h2>All the numbers</h2><p class="note">Median time of one call; below it, the 20th and 80th percentiles, and the throughput at the median.</p>${parts.join("\n")}</section>`;
 }
 
 /** @param {ResultRow["results"][string] | undefined} result @param {number} bytes */
@@ -400,17 +399,17 @@ function methodSection({ contestants, command, cases }, versions) {
   });
   const who = worst.map(({ id, error }) => {
     const { label, how, about, missing } = contestants[id];
-    const state = missing ? "missing" : (about ?? "took no part");
+    const state = missing ? "missing" : (about ?? "did not take part");
     const off =
       error === null || id === "memcpy" ? "" : `; largest error against float64 ${formatNumber(error)}`;
     return `<div><dt>${escapeHtml(label)}</dt><dd>${escapeHtml(`${how} (${state}${off})`)}</dd></div>`;
   });
   return `<section id="method"><h2>How it was measured</h2>
-<div class="how wide"><p>Each contestant has a process of its own. For each case all get the same seeded inputs; each runs every pass once, and its results are compared with plain loops in float64. Who is off is named above and not timed.</p>
-<p>Then they take turns in a random order, at least two milliseconds each, so that whatever the machine does meanwhile happens to all. After a turn on two threads there is a pause, until its threads have stopped spinning. Slow contestants have fewer turns.</p>
-<p>Inputs rotate through 64 MiB (at most 1,024 arrays), so that a call does not find the last one’s in a cache. Every call allocates its results and gives them back; the allocators of native libraries are told to keep what was given back, so that results lie in warm memory for all.</p>
-<p>The bytes that must move are each array’s once: forward x, y, parameters and statistics; backward dy, x, dx, parameters, their gradients and statistics; a residual adds two arrays forward and one backward. memcpy copies x; its time is scaled to those bytes.</p></div>
+<div class="how wide"><p>Each contestant has its own process. For each case all get the same seeded inputs; each runs every pass once, and its results are compared with plain loops in float64. A contestant whose results are wrong is named above and not timed.</p>
+<p>Then they take turns in random order, at least two milliseconds each, so that whatever else the machine does affects all of them. After a turn on two threads there is a pause until its threads have stopped spinning. Slow contestants get fewer turns.</p>
+<p>Inputs rotate through 64 MiB (at most 1,024 arrays), so that no call finds its input in a cache. Every call allocates its results and releases them; the allocators of native libraries are set to reuse what was released, so that results are in warm memory for all.</p>
+<p>The bytes that must move count each array once: forward x, y, parameters and statistics; backward dy, x, dx, parameters, their gradients and statistics; a residual adds two arrays forward and one backward. memcpy copies x; its time is scaled to those bytes.</p></div>
 <dl>${who.join("\n")}</dl>
 <p class="note">${escapeHtml(versions.join(" · "))}</p>
-<p>To make it again:</p><pre><code>${escapeHtml(command)}</code></pre></section>`;
+<p>To reproduce it:</p><pre><code>${escapeHtml(command)}</code></pre></section>`;
 }

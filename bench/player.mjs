@@ -1,4 +1,3 @@
-// @ts-check
 /** A contestant as the runner sees it: a process that answers requests (serve.mjs), and may be missing, or die. */
 import { spawn, spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -6,12 +5,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { contestants } from "./cases.mjs";
 
-/** ms after which a silent contestant is ended; the next case finds a new one. */
+/**
+ * @typedef {Omit<import("./serve.mjs").Answer, "error"> & { failed?: string }} Heard
+ *   `failed` where the contestant threw, died or fell silent
+ */
+
+/** ms after which a silent contestant is killed; the next case starts a new one. */
 const PATIENCE = 30_000;
-/** Times that it may die before it is given up. */
+/** Times that it may die before the run gives it up. */
 const LIVES = 3;
 
-/** A Python that has PyTorch. */
+/** A Python with PyTorch. */
 function python() {
   for (const command of ["python3", "/usr/bin/python3"]) {
     if (spawnSync(command, ["-c", "import torch"], { stdio: "ignore" }).status === 0) return command;
@@ -20,9 +24,9 @@ function python() {
 
 /** One contestant, in a process of its own. */
 export class Player {
-  /** @type {string | undefined} Library and version, as it says itself. */
+  /** @type {string | undefined} Library and version, as it reports them. */
   about;
-  /** @type {string | undefined} Why it takes no part in anything. */
+  /** @type {string | undefined} Why it cannot take part. */
   missing;
   /** @type {Record<string, { size: number, ms: number, name: string }>} By norm and pass: the largest case so far. */
   known = {};
@@ -39,7 +43,7 @@ export class Player {
     this.entry = contestants[id];
   }
 
-  /** Starts its process, where it has none; leaves why in `missing` where that cannot be. */
+  /** Starts its process, unless it runs; sets `missing` to the reason where it cannot. */
   async start() {
     if (this.deaths === LIVES) this.missing ??= `its process ended ${LIVES} times`;
     if (this.child || this.missing) return;
@@ -66,7 +70,7 @@ export class Player {
       this.child = undefined;
       this.deaths++;
     });
-    // what is written to a process that has just died is lost; the answer says so
+    // what is written to a process that has just died is lost; `answer` notices
     child.stdin.on("error", () => {});
     child.stderr.on("data", (text) => {
       this.stderr = (this.stderr + text).slice(-2000);
@@ -78,13 +82,22 @@ export class Player {
     if (this.missing) this.stop();
   }
 
-  /** @param {object} request @returns {Promise<any>} { failed } where the contestant throws, dies or falls silent */
+  /** @param {import("./serve.mjs").Request} request */
   ask(request) {
     this.child?.stdin?.write(`${JSON.stringify(request)}\n`);
     return this.answer();
   }
 
-  /** The next line that is an answer. @returns {Promise<any>} */
+  /**
+   * ms of one call, the mean over `times` calls after `warm` untimed ones.
+   * @param {string} pass @param {number} warm @param {number} times @returns {Promise<{ ms: number } | { failed: string }>}
+   */
+  async turn(pass, warm, times) {
+    const { ms, failed = "gave no time" } = await this.ask({ do: "turn", pass, warm, times });
+    return ms === undefined ? { failed } : { ms };
+  }
+
+  /** The next line that is an answer. @returns {Promise<Heard>} */
   async answer() {
     const over = new AbortController();
     const silence = sleep(PATIENCE, null, { signal: over.signal }).catch(() => null);
@@ -110,16 +123,21 @@ export class Player {
   }
 }
 
-/** A line's object; nothing where it is no answer, but something that a library printed. @param {string} line */
+/**
+ * The answer on a line; undefined where a library printed it.
+ * @param {string} line @returns {import("./serve.mjs").Answer | undefined}
+ */
 function parsed(line) {
   try {
-    return line.startsWith("{") && JSON.parse(line);
-  } catch {}
+    return line.startsWith("{") ? JSON.parse(line) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
- * glibc gives large blocks back to the system and takes fresh pages at every call, each of which is cleared first. This
- * keeps them, so that the results of native libraries lie in warm memory as those in a WebAssembly heap do.
+ * glibc returns large blocks to the system and gets fresh pages at every call, each of which is zeroed first. These
+ * settings make it reuse them, so that the results of native libraries are in warm memory, as in a WebAssembly heap.
  */
 const WARM_MALLOC = {
   MALLOC_MMAP_THRESHOLD_: "4294967296",

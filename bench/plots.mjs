@@ -1,11 +1,12 @@
-// @ts-check
-/** The figures of the page, each an SVG string in the manner of the lab's report: colours are CSS variables. */
+/** The figures of the page, each an SVG string whose colours are CSS variables. */
+
+import { draw } from "@evenkeel/report/draw";
+import { formatNumber } from "@evenkeel/report/format";
+import { serverDocument } from "@evenkeel/report/server-document";
 import * as Plot from "@observablehq/plot";
-import { formatNumber } from "../lab/dist/format.js";
-import { draw } from "../lab/dist/report/plots.js";
 
 /**
- * @typedef {import("../lab/dist/report/plots.js").Figure} Figure
+ * @typedef {import("@evenkeel/report/draw").Figure} Figure
  * @typedef {{ low: number, median: number, high: number }} Range
  * @typedef {{ label: string, colour: string, hollow?: boolean }} Series `colour` a CSS variable
  * @typedef {{ at: string, series: Series } & Range} Dot `at`: a label of the vertical axis
@@ -28,14 +29,14 @@ function logTicks(low, high) {
   return ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
 }
 
-/** A domain that holds all of them, with some room. @param {Dot[]} dots @param {number[]} marks @returns {[number, number]} */
+/** A domain that holds all values, with some room. @param {Dot[]} dots @param {number[]} marks @returns {[number, number]} */
 export function logDomain(dots, marks) {
   const values = [...marks, ...dots.flatMap(({ low, high }) => [low, high])];
   return [Math.min(...values) / 1.12, Math.max(...values) * 1.12];
 }
 
 /**
- * Ratios on a log axis, a line of the vertical axis each, against a line at 1 and a bar to be reached.
+ * Ratios on a log axis, one row per label, with a line at 1 and a dotted one at the target.
  * @param {{ title: string, labels: string[], dots: Dot[], domain: [number, number], left: number, bar?: number }} options
  * @returns {Figure}
  */
@@ -79,83 +80,89 @@ function dotFigure({ title, labels, dots, left, x, ticks, format, rules }) {
     const here = dots.filter(({ at }) => at === label).map(({ median }) => formatNumber(median));
     return `${label}: ${here.join(", ") || "none"}`;
   });
-  const svg = draw({
-    width: WIDTH,
-    height: labels.length * ROW + 34,
-    margin: { top: 4, right: 14, bottom: 30, left },
-    x,
-    y: /** @type {Plot.ScaleOptions} */ ({ type: "point", domain: labels, padding: 0.5 }),
-    ariaLabel: `${title}. ${summary.join("; ")}.`,
-    marks: [
-      Plot.gridX(ticks, GRID),
-      Plot.ruleY(labels, GRID),
-      ...rules,
-      Plot.axisX(ticks, { text: format, tickSize: 0, tickPadding: 8, label: null }),
-      Plot.axisY({ tickSize: 0, tickPadding: 8, label: null }),
-      ...dots.flatMap((dot) => {
-        const { colour, hollow } = dot.series;
-        const stroke = `var(--${colour})`;
-        return [
-          Plot.link([dot], {
-            x1: "low",
-            x2: "high",
-            y1: "at",
-            y2: "at",
-            stroke,
-            strokeWidth: 2,
-            strokeOpacity: 0.5,
-          }),
-          Plot.dot([dot], {
-            x: "median",
-            y: "at",
-            r: 4.5,
-            symbol: hollow ? "diamond" : "circle",
-            fill: hollow ? "var(--page)" : stroke,
-            stroke,
-            strokeWidth: hollow ? 2 : 0,
-          }),
-        ];
-      }),
-    ],
-  });
+  const svg = draw(
+    {
+      width: WIDTH,
+      height: labels.length * ROW + 34,
+      margin: { top: 4, right: 14, bottom: 30, left },
+      x,
+      y: /** @type {Plot.ScaleOptions} */ ({ type: "point", domain: labels, padding: 0.5 }),
+      ariaLabel: `${title}. ${summary.join("; ")}.`,
+      marks: [
+        Plot.gridX(ticks, GRID),
+        Plot.ruleY(labels, GRID),
+        ...rules,
+        Plot.axisX(ticks, { text: format, tickSize: 0, tickPadding: 8, label: null }),
+        Plot.axisY({ tickSize: 0, tickPadding: 8, label: null }),
+        ...dots.flatMap((dot) => {
+          const { colour, hollow } = dot.series;
+          const stroke = `var(--${colour})`;
+          return [
+            Plot.link([dot], {
+              x1: "low",
+              x2: "high",
+              y1: "at",
+              y2: "at",
+              stroke,
+              strokeWidth: 2,
+              strokeOpacity: 0.5,
+            }),
+            Plot.dot([dot], {
+              x: "median",
+              y: "at",
+              r: 4.5,
+              symbol: hollow ? "diamond" : "circle",
+              fill: hollow ? "var(--page)" : stroke,
+              stroke,
+              strokeWidth: hollow ? 2 : 0,
+            }),
+          ];
+        }),
+      ],
+    },
+    serverDocument,
+  );
   return { svg, notes: [] };
 }
 
 /**
- * Lengths, with their text at the end.
+ * Bars, each with its text at the end.
  * @param {{ title: string, bars: { label: string, value: number, text: string, colour: string }[], left: number }} options
  * @returns {Figure}
  */
 export function lengths({ title, bars, left }) {
   const most = Math.max(...bars.map(({ value }) => value));
-  const svg = draw({
-    width: WIDTH,
-    height: bars.length * 30 + 10,
-    margin: { top: 4, right: 62, bottom: 6, left },
-    x: { domain: [0, most], axis: null },
-    y: /** @type {Plot.ScaleOptions} */ ({
-      type: "band",
-      domain: bars.map(({ label }) => label),
-      padding: 0.3,
-    }),
-    ariaLabel: `${title}. ${bars.map(({ label, text }) => `${label}: ${text}`).join("; ")}.`,
-    marks: [
-      Plot.axisY({ tickSize: 0, tickPadding: 8, label: null }),
-      Plot.barX(bars, { x: "value", y: "label", fill: ({ colour }) => `var(--${colour})`, rx: 2 }),
-      Plot.text(bars, {
-        x: "value",
-        y: "label",
-        text: "text",
-        textAnchor: "start",
-        dx: 6,
-        fill: "var(--ink)",
+  const svg = draw(
+    {
+      width: WIDTH,
+      height: bars.length * 30 + 10,
+      margin: { top: 4, right: 62, bottom: 6, left },
+      x: { domain: [0, most], axis: null },
+      y: /** @type {Plot.ScaleOptions} */ ({
+        type: "band",
+        domain: bars.map(({ label }) => label),
+        padding: 0.3,
       }),
-    ],
-  });
+      ariaLabel: `${title}. ${bars.map(({ label, text }) => `${label}: ${text}`).join("; ")}.`,
+      marks: [
+        Plot.axisY({ tickSize: 0, tickPadding: 8, label: null }),
+        Plot.barX(bars, { x: "value", y: "label", fill: ({ colour }) => `var(--${colour})`, rx: 2 }),
+        Plot.text(bars, {
+          x: "value",
+          y: "label",
+          text: "text",
+          textAnchor: "start",
+          dx: 6,
+          fill: "var(--ink)",
+        }),
+      ],
+    },
+    serverDocument,
+  );
   return { svg, notes: [] };
 }
 
-/** A mark as the figures draw it, for the legend. @param {Series} series */
+/** A mark as in the figures, for the legend. @param {Series} series */
 export function key({ label, colour, hollow }) {
   const shape = hollow
     ? `<path d="M7 1.5 12.5 7 7 12.5 1.5 7Z" fill="var(--page)" stroke="var(--${colour})" stroke-width="2"/>`

@@ -1,7 +1,7 @@
-// @ts-check
-/** A run's results: what they hold, as tables for the terminal, and as sections of the README and of docs/speed.md. */
+/** The results of a run: their shape, tables for the terminal, and sections of the README and of docs/speed.md. */
+
+import { count, formatNumber, wrap } from "@evenkeel/report/format";
 import Table from "cli-table3";
-import { count, formatNumber } from "../lab/dist/format.js";
 import { evaluate, timesFaster } from "./bars.mjs";
 
 /**
@@ -81,7 +81,7 @@ export const ratioText = (ratio) => (ratio === null ? "–" : `${formatNumber(ra
 /** @param {ResultTime | ResultAbsent | undefined} result @returns {result is ResultTime} */
 export const isTimed = (result) => result !== undefined && "median" in result;
 
-/** "not offered: ONNX knows channels first only". @param {ResultAbsent} result */
+/** "not offered: ONNX supports channels first only". @param {ResultAbsent} result */
 export function reasonText(result) {
   const [[kind, why]] = Object.entries(result);
   return `${kind === "notOffered" ? "not offered" : kind}: ${why}`;
@@ -99,7 +99,7 @@ export function groupsOf(cases) {
   return [...groups.values()];
 }
 
-/** What was not timed, and why, in a sentence each. @param {Results} results */
+/** What was not timed, and why, one sentence each. @param {Results} results */
 export function absencesOf({ contestants, cases }) {
   const sentences = [];
   for (const [id, { label, missing }] of Object.entries(contestants)) {
@@ -135,18 +135,18 @@ export function terminal(results) {
     rows[0].norm === "transformer" ? stepTable(rows[0], results) : normTables(rows),
   );
   const absences = absencesOf(results);
-  if (absences.length > 0) parts.push(absences.map(wrapped).join("\n"));
+  if (absences.length > 0) parts.push(absences.map((line) => wrap(line, WIDTH, "    ")).join("\n"));
   const bars = evaluate(results).filter(({ reached }) => reached !== null);
   if (bars.length > 0)
     parts.push(
-      `Bars: the case that is furthest from each, and how many reach it\n${bars.map(barLine).join("\n")}`,
+      `Targets: the case furthest from each, and how many reach it\n${bars.map(barLine).join("\n")}`,
     );
   return `${parts.join("\n\n")}\n`;
 }
 
 /** @param {ResultRow[]} rows of one norm and pass */
 function normTables(rows) {
-  const head = ["", "1 thread", "GB/s", "time of\nmemcpy", "faster\nPyTorch", "2 threads", "faster\nPyTorch"];
+  const head = ["", "1 thread", "GB/s", "time of\nmemcpy", "vs\nPyTorch", "2 threads", "vs\nPyTorch"];
   const lines = rows.map((row) => {
     const one = row.results["evenkeel-1"];
     return [
@@ -168,7 +168,7 @@ function normTables(rows) {
       isTimed(row.results[id]) ? ratioText(timesFaster(row, "evenkeel-1", id)) : cell(row.results[id]),
     ),
   ]);
-  return `${main}\n\n${titleOf(rows[0])}, 1 thread: times faster than\n${table(["", ...peers.map((id) => SHORT[id])], versus)}`;
+  return `${main}\n\n${titleOf(rows[0])}, 1 thread: speed-up over\n${table(["", ...peers.map((id) => SHORT[id])], versus)}`;
 }
 
 /** @type {Record<string, string>} Heads of narrow columns. */
@@ -192,7 +192,7 @@ function stepTable(row, { contestants }) {
   return `${titleOf(row)}, ${shapeText(row)}\n${table(["", "median", "of Evenkeel's"], lines)}`;
 }
 
-/** A time, or in a word why there is none. @param {ResultTime | ResultAbsent | undefined} result */
+/** A time, or one word for why there is none. @param {ResultTime | ResultAbsent | undefined} result */
 function cell(result) {
   if (isTimed(result)) return timeText(result.median);
   return result === undefined ? "–" : Object.keys(result)[0].replace("notOffered", "none");
@@ -227,23 +227,9 @@ function barLine({ title, bar, reached, at, of, value, worst }) {
   return worst === null || reached ? line : `${line}\n    ${worst}`;
 }
 
-/** Breaks a line at 80 columns. @param {string} text */
-function wrapped(text) {
-  let line = "";
-  const lines = [];
-  for (const word of text.split(" ")) {
-    if (line && line.length + 1 + word.length > WIDTH) {
-      lines.push(line);
-      line = "   ";
-    }
-    line += line ? ` ${word}` : word;
-  }
-  return [...lines, line].join("\n");
-}
-
 // ---- the documentation ----
 
-/** @type {string[]} What docs/speed.md quotes; the page has the rest. */
+/** @type {string[]} The rows that docs/speed.md quotes; the page has the rest. */
 const QUOTED = [
   "layer 32x768 forward",
   "layer 512x768 forward",
@@ -257,10 +243,10 @@ const QUOTED = [
   "group 32x64x56x56 channelsFirst forward",
 ];
 
-/** @type {string[]} What the README quotes of them. */
+/** @type {string[]} The rows of them that the README quotes. */
 const HEADLINES = ["layer 512x768 forward", "layer 512x768 both", "batch 32x56x56x64 channelsLast forward"];
 
-/** Columns: how many times as fast the first is as the second. */
+/** Columns: the speed of the first relative to the second. */
 const COLUMNS = [
   ["evenkeel-1", "pytorch-1"],
   ["evenkeel-2", "pytorch-2"],
@@ -269,7 +255,7 @@ const COLUMNS = [
   ["evenkeel-1", "tfjs-layer"],
 ];
 
-/** Of the README, which has less room, and a section of its own for TensorFlow.js. */
+/** Columns of the README, which has less room and a separate section about TensorFlow.js. */
 const FEWER = COLUMNS.filter(([our, their]) => our === "evenkeel-1" && their !== "tfjs-layer");
 
 /** The README's section, without its markers. @param {Results} results */

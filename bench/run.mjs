@@ -1,11 +1,10 @@
-// @ts-check
 /** `npm run bench`: what is measured, and where the results go. `--help` lists the options. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { duration, formatNumber } from "../lab/dist/format.js";
+import { duration, formatNumber } from "@evenkeel/report/format";
 import { cases, choose, contestants, nameOf } from "./cases.mjs";
 import { check, guarded, kindOf, record } from "./guard.mjs";
 import { machine, openMs, packageBytes } from "./machine.mjs";
@@ -16,25 +15,25 @@ import { readmeSection, speedSection, tensorflowSection, terminal, withSection }
 const ids = Object.keys(contestants);
 const HELP = `npm run bench -- [options]
 
-Times every contestant in every case, side by side. A run of everything writes
+Times every contestant in every case, in turns. A complete run writes
 bench/results/ (results.json, index.html) and sections of the README and of
 docs/speed.md; any other run writes to bench/results/partial/ only.
 
-  --only TEXT,...         cases whose name has one of these texts in it, as in
+  --only TEXT,...         cases whose name contains one of these texts, such as
                           "layer 512x768 forward", "rms+residual", "batch",
                           "8x14x14x256 channelsLast", "transformer"
-  --contestants NAME,...  those whose names begin so:
+  --contestants NAME,...  those whose names start with one of these:
                           ${ids.slice(0, 5).join(", ")},
                           ${ids.slice(5, 8).join(", ")},
                           ${ids.slice(8).join(", ")}
-  --turns N               of each contestant, at most (default 31)
+  --turns N               at most N turns for each contestant (default 31)
   --quick                 at most 9 turns, and a quarter of the time for them
-  --out FOLDER            where results.json and index.html go instead
+  --out FOLDER            writes results.json and index.html there instead
   --install-peers         first installs the libraries of bench/peers (npm ci,
-                          no install scripts); PyTorch is taken from the system
-  --check                 fails where Evenkeel's time got worse, as a multiple
-                          of memcpy's, than bench/results/ratios.json records
-  --record                records those multiples for this kind of engine
+                          no install scripts); PyTorch is the system's
+  --check                 fails if the time of Evenkeel relative to memcpy got
+                          worse than bench/results/ratios.json records
+  --record                records those ratios for this kind of engine
   --help
 `;
 
@@ -89,7 +88,7 @@ function readOptions() {
     process.stdout.write(HELP);
     process.exit();
   }
-  if (values.check && values.record) fail("--check: expected it without --record, got both");
+  if (values.check && values.record) fail("--check: expected --check or --record, got both");
   // not trimmed: "layer " leaves out "layer+residual"
   const list = (/** @type {string | undefined} */ text) => text?.split(",").filter(Boolean);
   const [only, named] = [list(values.only), list(values.contestants)];
@@ -99,7 +98,7 @@ function readOptions() {
   }
   const turns = values.turns === undefined ? (values.quick ? 9 : 31) : Number(values.turns);
   if (!Number.isInteger(turns) || turns < 3)
-    fail(`--turns: expected a whole number of at least 3, got "${values.turns}"`);
+    fail(`--turns: expected an integer of at least 3, got "${values.turns}"`);
   const all = values.check || values.record ? guarded : cases;
   const chosen = only ? choose(all, only) : all;
   if (chosen.length === 0)
@@ -118,7 +117,7 @@ function readOptions() {
   };
 }
 
-/** As a shell wants it. @param {string} word */
+/** As one types it in a shell. @param {string} word */
 function quoted(word) {
   return /^[\w=,./-]+$/.test(word) ? word : `"${word}"`;
 }
@@ -178,7 +177,7 @@ async function runBench() {
   return 0;
 }
 
-/** Four digits are enough. @param {import("./measure.mjs").Timed | import("./measure.mjs").Absent} result */
+/** Rounded to four digits. @param {import("./measure.mjs").Timed | import("./measure.mjs").Absent} result */
 function rounded(result) {
   if (!("median" in result)) return result;
   const four = (/** @type {number} */ value) => Number(value.toPrecision(4));
@@ -192,7 +191,7 @@ function rounded(result) {
   };
 }
 
-/** Whole or not at all. @param {string} file @param {string} text */
+/** Writes a file completely or not at all. @param {string} file @param {string} text */
 function write(file, text) {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.part`, text);
@@ -243,7 +242,7 @@ async function runCheck() {
       ({ name, now, recorded: { ratio }, allowed }) =>
         `${name}: ${formatNumber(now.ratio)} times memcpy, recorded ${formatNumber(ratio)}, allowed ${formatNumber(allowed)}`,
     ),
-    `${suspects.length || "none"} of ${measured} got worse than recorded for ${kind}${failures.length > 0 ? `; ${failures.length} failed` : ""}`,
+    `${suspects.length || "none"} of ${measured} slower than recorded for ${kind}${failures.length > 0 ? `; ${failures.length} failed` : ""}`,
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
   return suspects.length + failures.length > 0 ? 1 : 0;

@@ -1,15 +1,15 @@
-// @ts-check
 /**
  * A contestant's side of the conversation: JSON lines, one answer to each request (measure.mjs asks; peers/pytorch.py
  * answers in Python).
  *
- *     (start)                                        { about: "jax-js 0.1.25" } or { missing: why }
- *     { do: "prepare", task, inputs, copies, seed }  {} or { notOffered: why }; inputs: name to file of raw float32
- *     { do: "validate", pass, folder }               { ms, outputs: name to file, values: name to number }
- *     { do: "turn", pass, warm, times }              { ms } of one call, mean over `times`, after `warm` untimed ones
- *     { do: "close" }                                {}
+ *     (start)                                  { about: "jax-js 0.1.25" } or { missing: why }
+ *     { do: "prepare", task, inputs, copies }  {} or { notOffered: why }; inputs: name to file of raw float32
+ *     { do: "validate", pass, folder }         { outputs }: name to file
+ *     { do: "turn", pass, warm, times }        { ms } of one call, mean over `times`, after `warm` untimed ones
+ *     { do: "close" }                          {}
  *
- * Anything that throws answers { error }; lines that are no answers, such as what a library prints, are passed over. Allocation is treated alike: a call allocates its results and gives them back.
+ * What throws answers { error }; lines that are not answers, such as what a library prints, are skipped. Allocation is
+ * part of a call for every contestant: a call allocates its results and releases them.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,19 @@ import { createInterface } from "node:readline";
  * @typedef {object} Prepared
  * @property {Record<string, () => unknown>} passes one call of each; a promise is awaited
  * @property {Record<string, () => Results | Promise<Results>>} results of a call on the first copy, in the layout of x
- * @property {() => void} [close] gives back what `prepare` took
+ * @property {() => void} [close] releases what `prepare` allocated
+ *
+ * @typedef {{ do: "prepare", task: Task, inputs: Record<string, string>, copies: number }
+ *   | { do: "validate", pass: string, folder: string, layout?: string }
+ *   | { do: "turn", pass: string, warm: number, times: number }
+ *   | { do: "close" }} Request
+ * @typedef {object} Answer of these, those that the request asks for
+ * @property {string} [about]
+ * @property {string} [missing]
+ * @property {string} [notOffered]
+ * @property {string} [error]
+ * @property {Record<string, string>} [outputs]
+ * @property {number} [ms]
  */
 
 /** What `prepare` throws where a library has no such operation. */
@@ -30,11 +42,11 @@ export class NotOffered extends Error {}
 
 /** @param {{ about: string, prepare: (task: Task, inputs: Arrays, copies: number) => Prepared | Promise<Prepared> }} contestant */
 export async function serve({ about, prepare }) {
-  const answer = (/** @type {object} */ message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+  const answer = (/** @type {Answer} */ message) => process.stdout.write(`${JSON.stringify(message)}\n`);
   /** @type {Prepared | undefined} */
   let prepared;
 
-  /** @param {any} request */
+  /** @param {Request} request @returns {Promise<Answer>} */
   async function handle(request) {
     if (request.do === "prepare") {
       /** @type {Arrays} */
@@ -48,11 +60,9 @@ export async function serve({ about, prepare }) {
       prepared = undefined;
       return {};
     }
-    if (!prepared) throw new Error(`${request.do}: nothing is prepared; send "prepare" first`);
+    if (!prepared) throw new Error(`${request.do}: expected "prepare" before it`);
     if (request.do === "validate") {
-      const began = performance.now();
       const results = await prepared.results[request.pass]();
-      const ms = performance.now() - began;
       /** @type {Record<string, string>} */
       const outputs = {};
       for (const [name, values] of Object.entries(results)) {
@@ -60,7 +70,7 @@ export async function serve({ about, prepare }) {
         outputs[name] = join(request.folder, name);
         writeFileSync(outputs[name], values);
       }
-      return { ms, outputs };
+      return { outputs };
     }
     const call = prepared.passes[request.pass];
     await repeat(call, request.warm);
@@ -84,7 +94,7 @@ export async function serve({ about, prepare }) {
 async function repeat(call, times) {
   for (let i = 0; i < times; i++) {
     const result = call();
-    // a call that is not asynchronous does not wait for a tick
+    // a synchronous call does not wait for a tick
     if (result instanceof Promise) await result;
   }
 }
@@ -95,10 +105,7 @@ function readFloats(file) {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-/**
- * Each call's place in a round of copies.
- * @param {number} copies
- */
+/** Indices of copies, in turn. @param {number} copies */
 export function rotation(copies) {
   let turn = 0;
   return () => turn++ % copies;

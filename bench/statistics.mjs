@@ -1,8 +1,7 @@
-// @ts-check
-/** What a series of timings says: medians with their spread, and ratios with their noise. */
-import { quantile as quantileOfSorted } from "../lab/dist/results.js";
+/** Series of timings: medians with percentiles, and ratios with their noise. */
+import { quantile as quantileOfSorted } from "@evenkeel/report/statistics";
 
-/** @typedef {{ median: number, p20: number, p80: number }} Spread */
+/** @typedef {{ median: number, p20: number, p80: number }} Percentiles */
 
 /** Value at the given share (0 to 1), interpolated. @param {readonly number[]} values @param {number} share */
 export const quantile = (values, share) =>
@@ -11,8 +10,8 @@ export const quantile = (values, share) =>
     share,
   );
 
-/** @param {readonly number[]} values @returns {Spread} */
-export function spread(values) {
+/** @param {readonly number[]} values @returns {Percentiles} */
+export function percentiles(values) {
   return { median: quantile(values, 0.5), p20: quantile(values, 0.2), p80: quantile(values, 0.8) };
 }
 
@@ -21,11 +20,11 @@ export const geometricMean = (values) =>
   Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
 /**
- * The ratio of two contestants that took turns, each taken within a turn, so that what slows both cancels; and its
- * noise: half the distance from p20 to p80, as a share of the median.
+ * The ratio of two contestants that took turns: the median of the ratios within each turn, so that whatever slows both
+ * cancels; and its noise, half the distance from p20 to p80 relative to the median.
  * @param {readonly number[]} times @param {readonly number[]} base in the same turns
  */
 export function ratioOf(times, base) {
-  const { median, p20, p80 } = spread(times.map((time, turn) => time / base[turn]));
+  const { median, p20, p80 } = percentiles(times.map((time, turn) => time / base[turn]));
   return { ratio: median, noise: (p80 - p20) / 2 / median };
 }

@@ -1,23 +1,22 @@
-// @ts-check
 /**
- * A small pre-norm transformer encoder on plain tf operations: what a training step of one costs, and whether it learns.
- * peers/jax-transformer.mjs and peers/pytorch_transformer.py are the same in their libraries.
+ * A small pre-norm transformer encoder from plain tf operations, to time a training step and to see whether it learns.
+ * peers/jax-transformer.mjs and peers/pytorch_transformer.py are the same model in their libraries.
  */
 
 /** @typedef {typeof import("@tensorflow/tfjs-core")} TF */
 /** @typedef {import("@tensorflow/tfjs-core").Tensor} Tensor */
 
-/** The one that is timed; [batch, time, width] is the case's shape. */
+/** The model that is timed; [batch, time, width] is the shape of the case. */
 export const BLOCKS = 2;
 export const HEADS = 4;
 
 /**
- * Blocks of attention and a two-layer perceptron, each behind a normalization and beside a residual.
+ * Blocks of attention and a two-layer perceptron, each after a normalization and with a residual connection.
  * @param {TF} tf
  * @param {{ blocks: number, width: number, heads: number, normalization: () => (x: Tensor) => Tensor,
  *   kernel?: (inputs: number, outputs: number) => Tensor }} options
- *   `normalization` makes one normalization of the last axis; `kernel` the first value of a dense layer's, by default
- *   random. They are asked for in the order of queries, keys, values, out, up and down, block by block
+ *   `normalization` makes a normalization of the last axis; `kernel` the initial kernel of a dense layer, by default
+ *   random. Kernels are made in the order of queries, keys, values, out, up and down, block by block
  * @returns {(x: Tensor) => Tensor} from [batch, time, width] to the same
  */
 export function makeTransformer(tf, { blocks, width, heads, normalization, kernel: first }) {

@@ -1,13 +1,11 @@
 /**
- * Generates what the documentation says about every normalization of the catalog, from the code: a picture of its axes, the
- * table of conventions in its page, and docs/norms/README.md. With --check it writes nothing, and fails where a file
- * is not what it would write.
+ * Generates what the documentation says about every normalization of the catalog: a picture of its axes, the table of
+ * conventions in its page, and docs/norms/README.md. With --check it writes nothing, and fails if a file is out of date.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { open } from "../dist/index.js";
-import { catalog } from "../dist/norms/catalog.js";
+import { catalog, open } from "../dist/index.js";
 import { axesOf, axesSvg } from "./docs/axes.mjs";
 import { withConventions } from "./docs/conventions.mjs";
 import { runsOn } from "./docs/hosts.mjs";
@@ -17,9 +15,10 @@ import { sampleOf } from "./docs/sample.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const AXES = "docs/norms/axes";
 
-/** Every generated file's path and text; pages that nobody has written yet are left out. */
+/** Path and text of every generated file; pages that nobody has written yet are left out. */
 export async function generated() {
   const ek = await open({ backend: "reference" });
+  /** @type {Map<string, string>} */
   const files = new Map();
   const norms = [];
   for (const factory of Object.values(catalog)) {
@@ -35,16 +34,17 @@ export async function generated() {
   return { files, norms };
 }
 
-/** Pictures of what is in the catalog no more. */
+/** Pictures of what is no longer in the catalog. @param {ReadonlyMap<string, string>} files */
 function leftOver(files) {
   const folder = root + AXES;
-  const there = existsSync(folder) ? readdirSync(folder).map((name) => `${AXES}/${name}`) : [];
-  return there.filter((path) => !files.has(path));
+  const found = existsSync(folder) ? readdirSync(folder).map((name) => `${AXES}/${name}`) : [];
+  return found.filter((path) => !files.has(path));
 }
 
-/** Paths whose files are not what would be generated. */
+/** Paths whose files are not what would be generated. @param {ReadonlyMap<string, string>} files */
 export function outOfDate(files) {
-  const differs = ([path, text]) => !existsSync(root + path) || readFileSync(root + path, "utf8") !== text;
+  const differs = (/** @type {[string, string]} */ [path, text]) =>
+    !existsSync(root + path) || readFileSync(root + path, "utf8") !== text;
   return [...[...files].filter(differs).map(([path]) => path), ...leftOver(files)];
 }
 
@@ -63,9 +63,11 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     }
   } else {
     for (const path of leftOver(files)) rmSync(root + path);
-    for (const path of old.filter((one) => files.has(one))) {
+    for (const path of old) {
+      const text = files.get(path);
+      if (text === undefined) continue;
       mkdirSync(dirname(root + path), { recursive: true });
-      writeFileSync(root + path, files.get(path));
+      writeFileSync(root + path, text);
       console.log(path);
     }
   }

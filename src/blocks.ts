@@ -9,7 +9,7 @@
 import type { ApplyOptions, Normalization, Weight } from "./formula/normalization.js";
 import type { Ops } from "./formula/ops.js";
 import { checkNormalization, run } from "./formula/run.js";
-import { spreadMask } from "./formula/terms.js";
+import { broadcastMask } from "./formula/terms.js";
 import { layerNorm } from "./norms/layer.js";
 import { checkOptions } from "./options.js";
 import { described, sameShape } from "./shape.js";
@@ -43,7 +43,10 @@ export function withActivation(norm: Normalization, activation: ActivationName):
       const y = activate(ops, result.y);
       const { mask } = options;
       // not every activation of 0 is 0
-      return { ...result, y: mask === undefined ? y : ops.where(spreadMask(ops, mask, ops.shape(y)), y, 0) };
+      return {
+        ...result,
+        y: mask === undefined ? y : ops.where(broadcastMask(ops, mask, ops.shape(y)), y, 0),
+      };
     },
   };
 }

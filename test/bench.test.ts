@@ -1,8 +1,8 @@
-/** The benchmark's own arithmetic, tables and manners; no time is asserted. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** The arithmetic, tables and behaviour of the benchmark; no time is asserted. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { evaluate, speedBars, timesFaster } from "../bench/bars.mjs";
 import {
@@ -408,4 +408,24 @@ it("writes ONNX models as protobuf", () => {
     ...y,
   ];
   expect([...model]).toEqual([0x08, 10, 0x3a, graph.length, ...graph, 0x42, 4, 0x0a, 0, 0x10, 17]);
+});
+
+describe("type checks", () => {
+  const root = new URL("..", import.meta.url);
+  const read = (path: string) => readFileSync(new URL(path, root), "utf8");
+
+  it.each(["bench", "scripts"])("of %s are strict, and part of npm run types", (folder) => {
+    expect(JSON.parse(read("package.json")).scripts.types.split(" && ")).toContain(`tsc -p ${folder}`);
+    expect(JSON.parse(read("tsconfig.base.json")).compilerOptions).toMatchObject({ strict: true });
+    const { extends: base, compilerOptions, include } = JSON.parse(read(`${folder}/tsconfig.json`));
+    expect([base, include[0]]).toEqual(["../tsconfig.base.json", "**/*.mjs"]);
+    expect(compilerOptions).toMatchObject({ checkJs: true });
+    expect(compilerOptions.strict ?? true).toBe(true);
+    const files = readdirSync(fileURLToPath(new URL(folder, root)), { recursive: true, encoding: "utf8" })
+      .filter((file) => /\.m?[jt]s$/.test(file) && !file.includes("node_modules"))
+      .map((file) => file.replaceAll("\\", "/"));
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files)
+      expect(read(`${folder}/${file}`), file).not.toMatch(/@ts-(ignore|nocheck|expect)/);
+  });
 });

@@ -1,10 +1,9 @@
-// @ts-check
 /** The transformer of ../transformer.mjs in jax-js: one step, gradients and Adam included, under one jit. */
 import { jit, nn, numpy as np, tree, valueAndGrad } from "@jax-js/jax";
 import { BLOCKS, HEADS } from "../transformer.mjs";
 import { kernelsFrom } from "./kernels.mjs";
 
-/** @typedef {any} Array jax-js's array; its own types do not say what `.ref` gives */
+/** @typedef {any} Array jax-js's array; its own types do not say what `.ref` returns */
 
 const [RATE, BETA1, BETA2, EPSILON] = [0.001, 0.9, 0.999, 1e-7];
 

@@ -1,11 +1,10 @@
-// @ts-check
-/** jax-js on its wasm backend, everything under jit. Its arrays are counted: an argument is used up, `.ref` keeps it. */
+/** jax-js on its wasm backend, everything under jit. Its arrays are reference-counted: an argument is consumed, `.ref` retains it. */
 import { readFileSync } from "node:fs";
 import { blockUntilReady, defaultDevice, init, jit, nn, numpy as np, vjp } from "@jax-js/jax";
 import { NotOffered, rotation, serve } from "../serve.mjs";
 import { trainTransformer } from "./jax-transformer.mjs";
 
-/** @typedef {any} Array jax-js's array; its own types do not say what `.ref` gives */
+/** @typedef {any} Array jax-js's array; its own types do not say what `.ref` returns */
 
 await init("wasm");
 defaultDevice("wasm");

@@ -1,5 +1,4 @@
-// @ts-check
-/** The transformer's first kernels, the same for every library: slices of one array, scaled by 1/√inputs. */
+/** The initial kernels of the transformer, the same for every library: slices of one array, scaled by 1/√inputs. */
 
 /** @param {Float32Array} values */
 export function kernelsFrom(values) {

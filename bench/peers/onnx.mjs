@@ -1,7 +1,6 @@
-// @ts-check
 /**
  * A one-node ONNX model as protobuf bytes (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto): field numbers
- * stand beside their names below.
+ * are given with their names below.
  */
 
 /**

@@ -1,4 +1,3 @@
-// @ts-check
 /** onnxruntime, native in Node or its wasm build: the argument says which. A model of one node, one thread. */
 import { readFileSync } from "node:fs";
 import { NotOffered, rotation, serve } from "../serve.mjs";
@@ -14,7 +13,7 @@ if (library === "onnxruntime-web") ort.env.wasm.numThreads = 1;
  * @param {import("../serve.mjs").Task} task @returns {Omit<import("./onnx.mjs").Model, "inputs" | "constants">}
  */
 function operatorOf({ norm, residual, layout, epsilon, groups }) {
-  if (layout === "channelsLast") throw new NotOffered("ONNX knows channels first only");
+  if (layout === "channelsLast") throw new NotOffered("ONNX supports channels first only");
   const axis = { int: -1 };
   const eps = { float: epsilon };
   const outputs = ["y"];

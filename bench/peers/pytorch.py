@@ -22,7 +22,7 @@ def floats(path):
 
 
 def write(path, tensor, layout):
-    """In the layout of x."""
+    """To the layout of x."""
     tensor = tensor.detach()
     if tensor.dim() == 4 and layout == "channelsLast":
         tensor = tensor.permute(0, 2, 3, 1)
@@ -50,7 +50,7 @@ class Norm:
         self.gamma, self.beta = values["gamma"], values.get("beta")
         self.mean, self.variance = values.get("mean"), values.get("variance")
         self.copies, self.turn = copies, 0
-        # RMS and instance norm have no backward of their own to call: autograd does, over a graph that is kept
+        # RMS and instance norm have no backward operator of their own: autograd runs it, over a retained graph
         self.by_autograd = self.kind in ("rms", "instance")
         if self.by_autograd:
             self.parameters = [p.requires_grad_() for p in (self.gamma, self.beta) if p is not None]
@@ -102,7 +102,7 @@ class Norm:
             )
         if self.kind == "group":
             n, c, h, w = x.shape
-            # the kernel knows channels first only; autograd converts for it in the same way
+            # the kernel supports channels first only; autograd converts in the same way
             return aten.native_group_norm_backward(
                 dy.contiguous(), x.contiguous(), mean, rstd, self.gamma, n, c, h * w, self.groups, every
             )

@@ -1,4 +1,3 @@
-// @ts-check
 /** TensorFlow.js on its wasm backend; the argument: "layer" as shipped, "composed", or "evenkeel", the layer after install(). */
 import { createRequire } from "node:module";
 import { dirname } from "node:path";

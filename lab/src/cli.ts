@@ -2,17 +2,22 @@
 /** The command line of the lab. Exit codes: 0 done, 1 failure, 2 usage, 130 stopped by Ctrl-C. */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { colorsOf } from "./colors.js";
-import { bundledNames } from "./data/bundled.js";
 import { FailureError, UsageError } from "./errors.js";
-import { listText, usualNorms } from "./norms.js";
-import { activations, type CompareOptions, modelKinds, optimizers, usual } from "./settings.js";
-import { version } from "./version.js";
+import type { Usual } from "./models/model.js";
+import { modelNames, models } from "./models/registry.js";
+import { colorsOf } from "./node/colors.js";
+import type { CompareOptions } from "./node/compare.js";
+import { describedData } from "./node/datasets.js";
+import { listText } from "./node/norm-list.js";
+import { version } from "./node/version.js";
+import { usualNorms } from "./norms.js";
+import { activations, optimizers } from "./settings.js";
+import { taskNames } from "./tasks/registry.js";
 
-const wholeNumber = (least: number, most: number) => (text: string) => {
+const integer = (least: number, most: number) => (text: string) => {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most.toLocaleString("en-US")}.`);
+  throw new InvalidArgumentError(`Expected an integer from ${least} to ${most.toLocaleString("en-US")}.`);
 };
 
 const positiveNumber = (text: string) => {
@@ -30,7 +35,7 @@ const metricValue = (text: string) => {
 const list = (text: string) => {
   const names = text.split(",").map((name) => name.trim());
   if (names.every((name) => name !== "")) return names;
-  throw new InvalidArgumentError("Expected names with commas between them.");
+  throw new InvalidArgumentError("Expected names separated by commas.");
 };
 
 const size = (text: string): [number, number] => {
@@ -43,12 +48,12 @@ const size = (text: string): [number, number] => {
 const quoted = (argument: string) =>
   /^[\w./,:=@%+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
-/** What makes it again, from the repository's folder. `npm start` names the subcommand itself. */
+/** What reproduces it, from the folder of the repository. `npm start` names the subcommand itself. */
 const commandOf = ([, ...options]: string[]) =>
   ["npm start", ...(options.length > 0 ? ["--", ...options.map(quoted)] : [])].join(" ");
 
-const usually = (text: string, name: keyof (typeof usual)["mlp"]) =>
-  `${text} (default: ${usual.mlp[name]} for mlp, ${usual.cnn[name]} for cnn)`;
+const usually = (text: string, name: keyof Usual) =>
+  `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
 
 const program = new Command("evenkeel")
   .description("Shows on real data what each normalization does to a network's training.")
@@ -61,36 +66,36 @@ program
   .description("Train one network under several normalizations, and report.")
   .option(
     "--data <name|file>",
-    `${bundledNames.map(({ name }) => name).join(", ")}, or a CSV, TSV, ARFF, JSON or Parquet file`,
+    `${describedData.map(({ name }) => name).join(", ")}, or a CSV, TSV, ARFF, JSON or Parquet file`,
     "digits",
   )
   .option("--target <column>", "what to predict (default: the last column)")
   .option("--ignore <columns>", "columns to leave out", list)
-  .option("--categorical <columns>", "columns whose numbers are names", list)
-  .addOption(
-    new Option("--task <task>", "what the target is, if not clear").choices(["classification", "regression"]),
-  )
+  .option("--categorical <columns>", "columns whose numbers are names of categories", list)
+  .addOption(new Option("--task <task>", "how to read the target, if it is not clear").choices(taskNames))
   .option("--image <HxW>", "the features are the pixels of images", size)
-  .option("--limit <rows>", "use at most so many rows", wholeNumber(2, 1e9))
+  .option("--limit <rows>", "use at most this many rows", integer(2, 1e9))
+  .addOption(new Option("--model <kind>", "the network (default: what suits the data)").choices(modelNames))
+  .option("--depth <layers>", usually("blocks before the last layer", "depth"), integer(1, 200))
+  .option("--width <units>", usually("units, or channels, of a block", "width"), integer(1, 4096))
   .addOption(
-    new Option("--model <kind>", "the network (default: cnn for images, else mlp)").choices(modelKinds),
+    new Option("--activation <name>", "after each normalization").choices(activations).default("relu"),
   )
-  .option("--depth <layers>", usually("blocks before the last layer", "depth"), wholeNumber(1, 200))
-  .option("--width <units>", usually("units, or channels, of a block", "width"), wholeNumber(1, 4096))
-  .addOption(new Option("--activation <name>", "between the blocks").choices(activations).default("relu"))
   .option("--norms <names>", `see evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`, list)
-  .option("--seeds <count>", "trials of each normalization", wholeNumber(1, 1000), 3)
-  .option("--epochs <count>", usually("passes over the training data", "epochs"), wholeNumber(1, 100_000))
-  .option("--batch-size <examples>", "examples of a step (default: about 32)", wholeNumber(2, 1_000_000))
+  .option("--seeds <count>", "trials of each normalization", integer(1, 1000), 3)
+  .option("--epochs <count>", usually("passes over the training data", "epochs"), integer(1, 100_000))
+  .option("--batch-size <examples>", "examples per step (default: about 32)", integer(2, 1_000_000))
   .option("--learning-rate <rate>", usually("step size of the optimizer", "learningRate"), positiveNumber)
-  .addOption(new Option("--optimizer <name>", "how steps are taken").choices(optimizers).default("sgd"))
-  .option("--reach <metric>", "target to count epochs to (default: 9/10 of the way to the best)", metricValue)
-  .option("--threads <count>", "trials at a time", wholeNumber(1, 1024), availableParallelism())
-  .option("--out <folder>", "where report.html and comparison.json go", "evenkeel-report")
+  .addOption(
+    new Option("--optimizer <name>", "how the weights are updated").choices(optimizers).default("sgd"),
+  )
+  .option("--reach <metric>", "metric to count epochs to (default: 9/10 of the way to the best)", metricValue)
+  .option("--threads <count>", "trials that run at a time", integer(1, 1024), availableParallelism())
+  .option("--out <folder>", "where to write report.html and comparison.json", "evenkeel-report")
   .option("--json", "print every number as JSON instead of the table", false)
   .action(async (options: CompareOptions) => {
-    // TensorFlow.js and the plots take half a second to load, which help and usage errors need not wait for
-    const { compare } = await import("./compare.js");
+    // TensorFlow.js and the plots take half a second to load, too long for help and usage errors to wait
+    const { compare } = await import("./node/compare.js");
     process.exitCode = await compare(options, commandOf(process.argv.slice(2)));
   });
 
@@ -101,7 +106,7 @@ program
     process.stdout.write(`${listText(80)}\n`);
   });
 
-// a reader that has seen enough, such as head, is no failure of this program
+// a reader that stops early, such as head, is not a failure of this program
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
@@ -111,7 +116,7 @@ try {
 } catch (error) {
   const label = colorsOf(process.stderr).red("error:");
   if (error instanceof CommanderError) {
-    // commander has said it already
+    // commander has already printed it
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof UsageError || error instanceof FailureError) {
     process.stderr.write(`${label} ${error.message}\n`);

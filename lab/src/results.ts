@@ -1,10 +1,13 @@
 /**
- * What a comparison measures: the shape of `comparison.json`, and all that the table and the report are made from.
- * Plain JSON throughout; a number that is not finite is `null`.
+ * What a comparison measures: the shape of `comparison.json`, from which the table and the report are made. Plain JSON
+ * throughout; a number that is not finite is `null`.
  */
-
-/** A normalization as the command line names it (norms.ts): `layer`, `batch-renorm`, ..., or `none`. */
-export type NormName = string;
+import type { Range } from "@evenkeel/report/statistics";
+import type { ModelSettings } from "./models/model.js";
+import type { ModelName } from "./models/registry.js";
+import type { NormName } from "./norms.js";
+import { metricNamed, type TaskName } from "./tasks/registry.js";
+import type { Metric } from "./tasks/task.js";
 
 /** One pass over the training data. */
 export interface Epoch {
@@ -18,9 +21,9 @@ export interface Epoch {
   metric: number | null;
 }
 
-/** A look into the network at one moment of its training; arrays run over the depth, first hidden layer first. */
+/** The state of the network at one step of its training; arrays run over the depth, first hidden layer first. */
 export interface Probe {
-  /** Optimizer steps taken before this look. */
+  /** Optimizer steps taken before this probe. */
   step: number;
   /** Euclidean norm of the loss gradient with respect to each layer's kernel. */
   gradientNorm: (number | null)[];
@@ -34,7 +37,7 @@ export interface Probe {
 export interface Trial {
   norm: NormName;
   seed: number;
-  /** `diverged`: the loss stopped being finite; the trial ends there and keeps what came before. */
+  /** `diverged`: the loss stopped being finite; the trial ends there, with what came before. */
   outcome: "finished" | "diverged";
   parameters: number;
   epochs: Epoch[];
@@ -45,13 +48,6 @@ export interface Trial {
   epochsToTarget: number | null;
 }
 
-/** Median and range over the seeds of one normalization; null where no trial gave a number. */
-export interface Spread {
-  median: number | null;
-  min: number | null;
-  max: number | null;
-}
-
 /** One row of the table. */
 export interface Summary {
   norm: NormName;
@@ -59,12 +55,12 @@ export interface Summary {
   trials: number;
   diverged: number;
   /** Metric on the held-out data after the last epoch. */
-  metric: Spread;
+  metric: Range;
   /** Over the trials that reached the target; `reached` says how many did. */
-  epochsToTarget: Spread & { reached: number };
-  stepMs: Spread;
+  epochsToTarget: Range & { reached: number };
+  stepMs: Range;
   /** Gradient norm of the first layer over that of the last one: median over each trial's probes. 1 = even; near 0 = vanishing. */
-  gradientRatio: Spread;
+  gradientRatio: Range;
 }
 
 export interface Comparison {
@@ -72,28 +68,28 @@ export interface Comparison {
   evenkeel: string;
   /** ISO 8601. */
   date: string;
-  /** The command that makes it again. */
+  /** The command that reproduces it. */
   command: string;
   machine: { processor: string; cores: number; node: string; backend: string };
   data: {
     name: string;
     provenance: string;
-    task: "classification" | "regression";
+    task: TaskName;
     target: string;
     inputShape: number[];
     classes: string[];
     trainCount: number;
     heldOutCount: number;
-    /** The metric of guessing: the share of the held-out data's most frequent class, or an R² of 0. */
+    /** The metric of guessing. */
     baseline: number;
     /** What was left out of the data, one sentence each. */
     notes: string[];
   };
-  /** `accuracy` (share of right answers, 0 to 1) or `R²` (1 = perfect, 0 = no better than the mean). */
-  metric: "accuracy" | "R²";
-  /** The metric's value that counts as reached; null where nothing got beyond guessing, and none was named. */
+  /** The name of the task's metric: `accuracy` (share of right answers, 0 to 1) or `R²` (1 = perfect, 0 = no better than the mean). */
+  metric: string;
+  /** The value of the metric that counts as reached; null where nothing got beyond guessing, and none was given. */
   targetMetric: number | null;
-  model: { kind: "mlp" | "cnn"; depth: number; width: number; activation: string };
+  model: ModelSettings<ModelName>;
   training: { epochs: number; batchSize: number; learningRate: number; optimizer: string; seeds: number[] };
   /** True where the user stopped it: the trials are those that had finished. */
   interrupted: boolean;
@@ -103,24 +99,16 @@ export interface Comparison {
   trials: Trial[];
 }
 
-/** Up to here a metric is what a network that learnt nothing would give, as far as this much held-out data can tell. */
-export function guessingLevel(metric: Comparison["metric"], baseline: number, heldOutCount: number): number {
-  if (metric === "R²") return 0.01;
-  return baseline + 2 * Math.sqrt((baseline * (1 - baseline)) / Math.max(1, heldOutCount));
-}
+export const trialsOf = (comparison: Comparison, norm: NormName): Trial[] =>
+  comparison.trials.filter((trial) => trial.norm === norm);
 
-/** Median and range of those values that are numbers. */
-export function spreadOf(values: readonly (number | null | undefined)[]): Spread {
-  const sorted = values.filter((value) => typeof value === "number" && Number.isFinite(value)) as number[];
-  if (sorted.length === 0) return { median: null, min: null, max: null };
-  sorted.sort((a, b) => a - b);
-  return { median: quantile(sorted, 0.5), min: sorted[0], max: sorted[sorted.length - 1] };
-}
+export const normsOf = (comparison: Comparison): NormName[] => comparison.summaries.map(({ norm }) => norm);
 
-/** Value at the given share (0 to 1) of sorted numbers, interpolated. */
-export function quantile(sorted: readonly number[], share: number): number {
-  const position = share * (sorted.length - 1);
-  const below = sorted[Math.floor(position)];
-  const above = sorted[Math.ceil(position)];
-  return below + (above - below) * (position % 1);
-}
+export const metricOf = (comparison: Comparison): Metric => metricNamed(comparison.metric);
+
+/** The target as the user gave it, without padding: "90 %", "0.8". */
+export const formatTarget = (comparison: Comparison): string =>
+  comparison.targetMetric === null ? "target" : metricOf(comparison).formatTarget(comparison.targetMetric);
+
+export const formatEpochs = (epochs: number | null): string =>
+  epochs === null ? "–" : Number.isInteger(epochs) ? String(epochs) : epochs.toFixed(1);

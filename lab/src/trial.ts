@@ -1,11 +1,15 @@
-/** One network, trained from one seed, and what was seen on the way. Runs in a worker; knows nothing of the others. */
+/** One network, trained from one seed, and what was measured on the way. */
 import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
-import type { Dataset, Split } from "./data/dataset.js";
 import { shuffledRows } from "./data/split.js";
-import { buildNetwork, type ModelSettings, type Network } from "./models.js";
-import type { Epoch, NormName, Probe, Trial } from "./results.js";
+import type { Dataset, Split } from "./dataset.js";
+import type { ModelSettings } from "./models/model.js";
+import { buildNetwork, type Network } from "./models/network.js";
+import type { ModelName } from "./models/registry.js";
+import type { NormName } from "./norms.js";
+import type { Epoch, Probe, Trial } from "./results.js";
 import type { OptimizerName } from "./settings.js";
+import { tasks } from "./tasks/registry.js";
 
 export interface TrainingSettings {
   epochs: number;
@@ -14,39 +18,45 @@ export interface TrainingSettings {
   optimizer: OptimizerName;
 }
 
-/** What a trial needs of a dataset. Arrays may be shared between threads. */
+/** What a trial needs of a dataset; the arrays may be shared with other trials. */
 export type TrialData = Pick<Dataset, "task" | "inputShape" | "classes" | "train" | "heldOut">;
 
 export interface TrialSpec {
   norm: NormName;
   seed: number;
-  model: ModelSettings;
+  model: ModelSettings<ModelName>;
   training: TrainingSettings;
   data: TrialData;
 }
 
-/** Where a trial stands, told after some steps and after each epoch. */
+/** How far a trial has come. */
 export interface Progress {
   /** From 0 to 1. */
   done: number;
   epoch: number;
   /** Of the last batches. */
   loss: number;
-  /** Held-out metric after the last whole epoch. */
+  /** Held-out metric after the last complete epoch. */
   metric: number | null;
 }
 
-/** Looks into the network, spread evenly over the training, the first before any step. */
+/** Probes of the network, evenly spaced over the training, the first before any step. */
 const PROBES = 24;
-/** Milliseconds between two reports of progress. */
+/** ms between two reports of progress. */
 const REPORT_MS = 200;
 /** Held-out examples that are evaluated at a time. */
 const EVALUATION_BATCH = 1024;
 
-/** Trains and evaluates. The same spec gives the same numbers, but for `stepMs`. */
-export async function runTrial(spec: TrialSpec, report: (progress: Progress) => void): Promise<Trial> {
+/**
+ * Trains and evaluates. The same spec gives the same numbers, but for `stepMs`. `report` is awaited now and then, so
+ * that whoever runs the trial can let other work through.
+ */
+export async function runTrial(
+  spec: TrialSpec,
+  report: (progress: Progress) => void | Promise<void>,
+): Promise<Trial> {
   const { norm, seed, data, training } = spec;
-  const outputs = data.task === "classification" ? data.classes.length : 1;
+  const outputs = tasks[data.task].outputs(data.classes);
   const network = buildNetwork(spec.model, norm, data.inputShape, outputs, seed);
   const optimizer = makeOptimizer(training);
   const stepsPerEpoch = Math.ceil(data.train.count / training.batchSize);
@@ -82,9 +92,7 @@ export async function runTrial(spec: TrialSpec, report: (progress: Progress) => 
       if (now - lastReport > REPORT_MS) {
         lastReport = now;
         const done = (step + 1) / steps;
-        report({ done, epoch, loss: lossSum / seen, metric: epochs.at(-1)?.metric ?? null });
-        // lets messages through
-        await new Promise((resolve) => setImmediate(resolve));
+        await report({ done, epoch, loss: lossSum / seen, metric: epochs.at(-1)?.metric ?? null });
       }
     }
     const held = evaluate(network, data);
@@ -94,7 +102,7 @@ export async function runTrial(spec: TrialSpec, report: (progress: Progress) => 
       epoch,
       trainLoss: finite(lossSum / seen),
       heldOutLoss: finite(held.loss),
-      // one class or other is the largest of the outputs even where all of them are NaN
+      // some class has the largest output even where all of them are NaN
       metric: diverged ? null : finite(held.metric),
     });
   }
@@ -111,7 +119,7 @@ export async function runTrial(spec: TrialSpec, report: (progress: Progress) => 
     parameters,
     epochs,
     probes,
-    // the first half warms the engine up
+    // the first half warms up the engine
     stepMs: median(stepTimes.slice(stepTimes.length >> 1)),
     epochsToTarget: null,
   };
@@ -128,7 +136,7 @@ function makeOptimizer({ optimizer, learningRate }: TrainingSettings): tf.Optimi
   }
 }
 
-/** One update from the examples `rows`, and its time; a look into the network, not timed, where `probeStep` is given. */
+/** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. */
 function trainStep(
   { model, kernels }: Network,
   optimizer: tf.Optimizer,
@@ -151,7 +159,7 @@ function trainStep(
     const ms = performance.now() - began;
     if (probeStep === undefined) return { loss, ms };
     const gradients = kernels.map((name) => gradientOf(grads, name));
-    const probe = lookInto(probeStep, gradients, blocks);
+    const probe = probeOf(probeStep, gradients, blocks);
     for (const block of blocks) block.dispose();
     return { loss, ms, probe };
   } finally {
@@ -159,13 +167,13 @@ function trainStep(
   }
 }
 
-/** Variables are named after their layers, with a suffix where a name is taken already. */
+/** Variables are named after their layers, with a suffix where the name is already taken. */
 function gradientOf(grads: tf.NamedTensorMap, kernel: string): tf.Tensor {
   const name = Object.keys(grads).find((key) => key === kernel || key.startsWith(`${kernel}_`));
   return grads[name as string];
 }
 
-function lookInto(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Probe {
+function probeOf(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Probe {
   const moments = blocks.map((block) => momentsOf(block.dataSync()));
   return {
     step,
@@ -175,42 +183,32 @@ function lookInto(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Pr
   };
 }
 
-/** In float64, where no square of a float32 is too small or too large: gradients that vanish or explode are what is looked for. */
+/** In float64, where no square of a float32 underflows or overflows: vanishing and exploding gradients are what is looked for. */
 function normOf(tensor: tf.Tensor): number {
   let squares = 0;
   for (const value of tensor.dataSync()) squares += value * value;
   return Math.sqrt(squares);
 }
 
-function lossOf({ task, classes }: TrialData, outputs: tf.Tensor, y: tf.Tensor1D): tf.Scalar {
-  if (task === "regression") return tf.losses.meanSquaredError(y, tf.reshape(outputs, [-1]));
-  const labels = tf.oneHot(tf.cast(y, "int32"), classes.length);
-  return tf.losses.softmaxCrossEntropy(labels, outputs);
-}
+const lossOf = ({ task, classes }: TrialData, outputs: tf.Tensor, y: tf.Tensor1D): tf.Scalar =>
+  tasks[task].loss(tf, outputs, y, classes);
 
-/** Loss and metric (accuracy, or R²) on the held-out data, in evaluation mode. */
+/** Loss and metric on the held-out data, in evaluation mode. */
 function evaluate({ model }: Network, data: TrialData): { loss: number; metric: number } {
-  const { heldOut, task, inputShape } = data;
+  const { heldOut, task, classes, inputShape } = data;
+  const width = tasks[task].outputs(classes);
+  const all = new Float32Array(heldOut.count * width);
   let loss = 0;
-  let right = 0;
   for (let at = 0; at < heldOut.count; at += EVALUATION_BATCH) {
     const rows = Array.from({ length: Math.min(EVALUATION_BATCH, heldOut.count - at) }, (_, i) => at + i);
-    const [batchLoss, batchRight] = tf.tidy(() => {
+    tf.tidy(() => {
       const { x, y } = batchOf(heldOut, rows, inputShape);
       const [outputs] = model.apply(x, { training: false }) as tf.Tensor[];
-      const hits =
-        task === "classification"
-          ? tf.sum(tf.equal(tf.argMax(outputs, 1), tf.cast(y, "int32"))).dataSync()[0]
-          : 0;
-      return [lossOf(data, outputs, y).dataSync()[0], hits];
+      all.set(outputs.dataSync(), at * width);
+      loss += (lossOf(data, outputs, y).dataSync()[0] * rows.length) / heldOut.count;
     });
-    loss += (batchLoss * rows.length) / heldOut.count;
-    right += batchRight;
   }
-  if (task === "classification") return { loss, metric: right / heldOut.count };
-  const mean = heldOut.y.reduce((sum, y) => sum + y, 0) / heldOut.count;
-  const variance = heldOut.y.reduce((sum, y) => sum + (y - mean) ** 2, 0) / heldOut.count;
-  return { loss, metric: 1 - loss / variance };
+  return { loss, metric: tasks[task].metric.of({ outputs: all, y: heldOut.y, loss }) };
 }
 
 function batchOf(

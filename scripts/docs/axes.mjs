@@ -1,17 +1,33 @@
 /**
- * A picture of each normalization's axes. Nothing in it is typed: the normalization runs in float64 on a small array, each
- * element is changed in turn, and what changes one element of y is what that element's statistics are measured over.
+ * A picture of each normalization's axes. Nothing in it is written by hand: the normalization runs in float64 on a small
+ * array, each element is changed in turn, and those that change one element of y are what its statistics are measured
+ * over.
  */
+
+import { capitalize, listed } from "@evenkeel/report/format";
+import { escapeHtml } from "@evenkeel/report/page";
 import { apply } from "../../dist/index.js";
 import { sizeOf } from "./sample.mjs";
 
-/** Changes large enough to be seen where a maximum or a threshold decides. */
+/**
+ * @typedef {import("./sample.mjs").Sample} Sample
+ * @typedef {import("../../dist/index.js").About} About
+ * @typedef {readonly number[]} Shape
+ * @typedef {Set<number>} Elements indices into an array
+ * @typedef {ReturnType<typeof axesOf>} Found
+ * @typedef {keyof typeof COLOURS} Kind
+ */
+
+/** Changes large enough to show where a maximum or a threshold decides. */
 const CHANGES = [0.7, -0.9, 40, -40];
 
-/** Which elements of `values` change these elements of y when they are changed: for each element, a set of indexes. */
+/**
+ * For each element of y, which elements of `values` change it.
+ * @param {() => Float64Array} run @param {Float64Array} values
+ */
 function influences(run, values) {
   const before = run();
-  const found = Array.from(before, () => new Set());
+  const found = Array.from(before, () => /** @type {Elements} */ (new Set()));
   values.forEach((value, j) => {
     for (const change of CHANGES) {
       values[j] = value + change;
@@ -24,9 +40,10 @@ function influences(run, values) {
   return found;
 }
 
-/** The index of each element along each axis. */
+/** The index of each element along each axis. @param {Shape} shape */
 function positionsOf(shape) {
   return Array.from({ length: sizeOf(shape) }, (_, i) => {
+    /** @type {number[]} */
     const position = [];
     let rest = i;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -37,7 +54,7 @@ function positionsOf(shape) {
   });
 }
 
-/** "batch", "positions", "channels": the axes of x, or of a layer's weight, as one calls them. */
+/** "batch", "positions", "channels": the usual names of the axes of x, or of a layer's weight. @param {Shape} shape @param {About["takes"]} [takes] */
 function axisNames(shape, takes) {
   if (takes === "weight") return ["taps", "inputs", "outputs"].slice(3 - shape.length);
   if (takes === "sequence" && shape.length === 3) return ["batch", "steps", "features"];
@@ -48,6 +65,7 @@ function axisNames(shape, takes) {
   return ["batch", ...between, "channels"];
 }
 
+/** @type {Record<string, string>} */
 const ONE = {
   batch: "example",
   positions: "position",
@@ -61,10 +79,10 @@ const ONE = {
   outputs: "output",
 };
 
-const listed = (words) =>
-  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
-
-/** What a set of elements is, in words; `element` is the one that it is of, where it lies in the same array. */
+/**
+ * A set of elements in words; `element` is the one that they influence, if it is in the same array.
+ * @param {Elements} set @param {Shape} shape @param {string[]} names @param {number} [element]
+ */
 function described(set, shape, names, element) {
   const positions = positionsOf(shape);
   const members = [...set].map((i) => positions[i]);
@@ -89,12 +107,14 @@ function described(set, shape, names, element) {
   return `${set.size} elements, along ${listed(parts)}`;
 }
 
-/** How the elements of a weight are shared out over y. */
+/**
+ * How the elements of a weight are distributed over y.
+ * @param {Elements[]} found @param {Shape} shape @param {string[]} names
+ */
 function sharing(found, shape, names) {
   const all = new Set(found.flatMap((set) => [...set]));
-  const key = (set) => [...set].sort((a, b) => a - b).join();
   const positions = positionsOf(shape);
-  const keys = found.map(key);
+  const keys = found.map(setKey);
   if (new Set(keys).size === 1) return all.size === 1 ? "one value for all" : `${all.size} values for all`;
   const varies = shape.flatMap((length, axis) => {
     const seen = new Set();
@@ -108,11 +128,12 @@ function sharing(found, shape, names) {
   return `${several ? "several" : "one"} for each ${listed(varies)}`;
 }
 
-/** What is found out about a normalization by running it. */
+/** What running a normalization tells about it. @param {import("./sample.mjs").Evenkeel} ek @param {About["takes"]} takes @param {Sample} sample */
 export function axesOf(ek, takes, { norm, inputs, weights }) {
   const [x] = inputs;
   const names = axisNames(x.shape, takes);
-  const run = (training) => () => Float64Array.from(apply(ek, norm, inputs, weights, { training }).y.data);
+  const run = (/** @type {boolean} */ training) => () =>
+    Float64Array.from(apply(ek, norm, inputs, weights, { training }).y.data);
   const { shape } = apply(ek, norm, inputs, weights).y;
   const same = shape.join() === x.shape.join();
   // in the middle, so that a window shows both of its sides
@@ -142,22 +163,19 @@ const LEFT = 82;
 const TOP = 30;
 const LINE = 22;
 const SWATCH = 18;
-/** Of a letter, at most on average. */
+/** Width of a letter, at most on average. */
 const LETTER = 8;
 /** Middle greys and colours, which stand out from white and from black alike. */
 const INK = "#767c85";
 const COLOURS = { element: "#e8590c", measured: "#4285f4", other: "none" };
 
-const escaped = (text) =>
-  text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character]);
-
-/** The picture: a sheet of positions × channels for each example of the batch. */
+/** The picture: a sheet of positions × channels for each example of the batch. @param {About & Sample} norm @param {Found} found */
 export function axesSvg({ title, options }, found) {
   const { shape, names, element, measured, evaluated } = found;
   const flat = shape.length === 2;
   const sheets = flat ? 1 : shape[0];
   const rows = flat ? shape[0] : sizeOf(shape.slice(1, -1));
-  const columns = shape.at(-1);
+  const columns = shape[shape.length - 1];
   const cells = [];
   for (let i = 0; i < sizeOf(shape); i++) {
     const sheet = Math.floor(i / (rows * columns));
@@ -179,10 +197,12 @@ export function axesSvg({ title, options }, found) {
       return text(at, TOP - 10, flat ? names[1] : `${ONE[names[0]]} ${sheet + 1}: ${names.at(-1)}`, "middle");
     }),
   ];
+  /** @type {Map<string, string[]>} */
   const grouped = new Map();
   for (const { name, how } of found.shares) grouped.set(how, [...(grouped.get(how) ?? []), name]);
   const others = Object.entries(options).map(([name, value]) => `${name}: ${value}`);
   const alone = measured.size <= 1;
+  /** @type {{ kind?: Kind, words: string }[]} */
   const lines = [
     found.same
       ? { kind: "element", words: "one element of y" }
@@ -213,21 +233,22 @@ export function axesSvg({ title, options }, found) {
   const height = base + lines.length * LINE + 6;
   const [first, ...rest] = lines.slice(1).map(({ words }) => `${words}.`);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title about" font-family="system-ui, sans-serif" font-size="14">
-<title id="title">Axes of ${escaped(title)}</title>
-<desc id="about">${escaped(`${capital(lines[0].words)} ${[first, ...rest.map(capital)].join(" ")}`)}</desc>
+<title id="title">Axes of ${escapeHtml(title)}</title>
+<desc id="about">${escapeHtml(`${capitalize(lines[0].words)} ${[first, ...rest.map(capitalize)].join(" ")}`)}</desc>
 ${[...labels, ...cells, ...legend].join("\n")}
 </svg>
 `;
 }
 
-const capital = (words) => words[0].toUpperCase() + words.slice(1);
-
+/** @param {Elements} set */
 const setKey = (set) => [...set].sort((a, b) => a - b).join();
 
+/** @param {number} x @param {number} y @param {Kind} kind @param {number} [size] */
 function square(x, y, kind, size = CELL) {
   return `<rect x="${x + 1}" y="${y + 1}" width="${size - 2}" height="${size - 2}" rx="2" fill="${COLOURS[kind]}" stroke="${kind === "other" ? INK : COLOURS[kind]}"${kind === "other" ? ' stroke-opacity="0.6"' : ""}/>`;
 }
 
+/** @param {number} x @param {number} y @param {string} words @param {"start" | "middle" | "end"} anchor */
 function text(x, y, words, anchor) {
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${INK}">${escaped(words)}</text>`;
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${INK}">${escapeHtml(words)}</text>`;
 }

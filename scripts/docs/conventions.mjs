@@ -1,14 +1,10 @@
-/** The table of a page's frameworks: each one's options for the normalization, from src/frameworks/conventions.ts. */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+/** The table of a page's frameworks: the options that each of them has for the normalization. */
+import { conventions } from "../../dist/index.js";
 import { table } from "./overview.mjs";
 
 const BLOCK = /(<!-- generated:conventions -->\n)(?:.*?)(<!-- \/generated -->)/s;
-const file = new URL("../../dist/frameworks/conventions.js", import.meta.url);
 
-/** By framework, then by normalization; empty until it is written. */
-const conventions = existsSync(fileURLToPath(file)) ? ((await import(file)).conventions ?? {}) : {};
-
+/** @type {Record<string, string>} */
 const TITLES = {
   pytorch: "PyTorch",
   keras2: "TensorFlow, Keras 2",
@@ -21,7 +17,7 @@ const TITLES = {
   fastai: "fastai",
 };
 
-/** `1e-3`, `∞`, `false`, `"biased"`; nothing where a framework has no such default. */
+/** `1e-3`, `∞`, `false`, `biased`; nothing where a framework has no such default. @param {unknown} value */
 function shown(value) {
   if (value === undefined) return "";
   if (value === Number.POSITIVE_INFINITY) return "∞";
@@ -30,10 +26,10 @@ function shown(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** The table for a normalization, or nothing. */
+/** The table for a normalization, or nothing. @param {string} name */
 export function conventionsTable(name) {
-  const rows = Object.entries(conventions).flatMap(([framework, of]) => {
-    const options = of[name];
+  const rows = Object.entries(conventions).flatMap(([framework, norms]) => {
+    const options = /** @type {Record<string, Record<string, unknown>>} */ (norms)[name];
     return options && typeof options === "object" ? [{ framework, options }] : [];
   });
   if (rows.length === 0) return "";
@@ -48,7 +44,7 @@ export function conventionsTable(name) {
   );
 }
 
-/** A page with its block filled. */
+/** A page with its block filled. @param {string} page @param {string} name */
 export function withConventions(page, name) {
   const text = conventionsTable(name);
   return page.replace(

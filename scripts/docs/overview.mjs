@@ -1,11 +1,20 @@
-/** docs/norms/README.md: the catalog, the hosts that run each normalization, and the coverage of other frameworks. */
+/**
+ * docs/norms/README.md: the catalog, the hosts that run each normalization, and the coverage of other frameworks.
+ *
+ * @typedef {{ ours?: string | string[], how?: string }} Mapped what covers an offered name, and how
+ * @typedef {object} Goldens what a framework offers
+ * @property {string} framework
+ * @property {string} title
+ * @property {string} version
+ * @property {string[]} offered
+ * @property {Record<string, Mapped>} mapping
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
-import { catalog } from "../../dist/norms/catalog.js";
 import * as tfjs from "../../dist/tfjs/index.js";
 import { hosts } from "./hosts.mjs";
 
-/** The inputs of a normalization. */
+/** @type {Record<import("../../dist/index.js").About["takes"], string>} The inputs of a normalization. */
 const TAKES = {
   features: "any [batch, ..., features]",
   positions: "[batch, positions, channels]",
@@ -15,7 +24,7 @@ const TAKES = {
   forecast: "a forecasting model's inputs",
 };
 
-/** Frameworks, in the order of the tables; `goldens` are the files that list what each offers. */
+/** @type {Record<string, string>} Frameworks, in the order of the tables. */
 const FRAMEWORKS = {
   pytorch: "PyTorch",
   keras: "Keras 3",
@@ -26,14 +35,20 @@ const FRAMEWORKS = {
   flax: "Flax",
 };
 
+/** @param {unknown} text */
 const cell = (text) => String(text).replaceAll("|", "\\|");
+/** @param {readonly unknown[]} cells */
 const row = (cells) => `| ${cells.map(cell).join(" | ")} |`;
 
+/** @param {readonly unknown[]} head @param {readonly (readonly unknown[])[]} rows */
 export function table(head, rows) {
   return [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n");
 }
 
-/** @param {{ about: import("../../dist/index.js").About, runs: Record<string, string | undefined> }[]} norms */
+/**
+ * @typedef {{ about: import("../../dist/index.js").About, runs: Record<string, string | undefined> }} Listed
+ * @param {Listed[]} norms @param {Goldens[]} goldens
+ */
 export function overview(norms, goldens) {
   const columns = Object.keys(hosts);
   const rows = norms.map(({ about, runs }) => [
@@ -61,7 +76,7 @@ ${support(goldens).join("\n\n")}
 `;
 }
 
-/** The error messages of hosts that do not run a normalization. */
+/** The error messages of hosts that do not run a normalization. @param {Listed[]} norms */
 function reasons(norms) {
   const lines = norms.flatMap(({ about, runs }) =>
     Object.entries(runs).flatMap(([host, reason]) =>
@@ -73,10 +88,13 @@ function reasons(norms) {
   return lines.length > 0 ? `\nExceptions:\n\n${lines.join("\n")}\n` : "";
 }
 
-/** Whether a name is one of ours, in the library or in its TensorFlow.js part. */
+/** Whether a name is one of ours, in the library or in its TensorFlow.js part. @param {string} name */
 export const isOurs = (name) => name in evenkeel || name in tfjs;
 
-/** Our equivalent of a framework's name; `missing` says why there is none. */
+/**
+ * Our equivalent of a framework's name; `missing` says why there is none.
+ * @param {Mapped | undefined} entry @returns {{ names: string[], how?: string, missing?: undefined } | { missing: string }}
+ */
 export function resolved(entry) {
   if (!entry?.ours) return { missing: entry?.how ?? "not mapped" };
   const names = [entry.ours].flat();
@@ -84,6 +102,7 @@ export function resolved(entry) {
   return absent.length > 0 ? { missing: `${absent.join(", ")} is not there yet` } : { names, how: entry.how };
 }
 
+/** @param {string} folder @returns {Goldens[]} */
 export function readGoldens(folder) {
   const mapping = JSON.parse(readFileSync(`${folder}/mapping.json`, "utf8"));
   const files = readdirSync(folder).filter((file) => file.endsWith(".json") && file !== "mapping.json");
@@ -103,15 +122,16 @@ export function readGoldens(folder) {
   });
 }
 
+/** @param {Goldens[]} goldens */
 function support(goldens) {
   const parts = goldens.map(({ title, version, offered, mapping }) => {
-    const entries = offered.map((name) => ({ name, ...resolved(mapping[name]) }));
-    const covered = entries.filter(({ missing }) => missing === undefined).length;
-    const rows = entries.map(({ name, names, how, missing }) => [
-      `\`${name}\``,
-      missing === undefined ? names.map(linked).join(", ") : "missing",
-      missing ?? how ?? "",
-    ]);
+    const entries = offered.map((name) => ({ name, found: resolved(mapping[name]) }));
+    const covered = entries.filter(({ found }) => found.missing === undefined).length;
+    const rows = entries.map(({ name, found }) =>
+      found.missing === undefined
+        ? [`\`${name}\``, found.names.map(linked).join(", "), found.how ?? ""]
+        : [`\`${name}\``, "missing", found.missing],
+    );
     return {
       summary: [title, version, `${covered} of ${offered.length}`],
       part: `### ${title}\n\n${table(["Framework", "Here", "Notes"], rows)}`,
@@ -126,8 +146,9 @@ function support(goldens) {
   ];
 }
 
+/** @param {string} name */
 function linked(name) {
-  if (name in catalog) return `[${name}](${name}.md)`;
+  if (name in evenkeel.catalog) return `[${name}](${name}.md)`;
   if (name === "Standardizer") return "[Standardizer](../standardizer.md)";
   return `\`${name}\``;
 }

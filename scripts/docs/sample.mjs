@@ -1,20 +1,37 @@
-/** A small array for each normalization of the catalog, with the options that it needs there, and random weights. */
-
-import { startOf } from "../../dist/formula/normalization.js";
+/**
+ * A small array for each normalization of the catalog, with the options that it needs there, and random weights.
+ *
+ * @typedef {import("../../dist/index.js").Normalization} Normalization
+ * @typedef {import("../../dist/index.js").Evenkeel} Evenkeel
+ * @typedef {{ readonly about: import("../../dist/index.js").About, (options?: any): Normalization }} Factory any of the catalog
+ * @typedef {{ shape: readonly number[], data: Float64Array<ArrayBuffer> }} Wide
+ * @typedef {{ groups?: number, units?: number, heads?: number }} Options
+ * @typedef {object} Sample
+ * @property {Normalization} norm
+ * @property {Options} options
+ * @property {[Wide, ...Wide[]]} inputs x, and a condition where it takes one
+ * @property {Record<string, Float64Array>} weights
+ */
+import { initialValues } from "../../dist/formula/normalization.js";
 import { apply } from "../../dist/index.js";
 
-/** Batch, positions, channels: the first of these that a normalization takes. */
+/** @type {number[][]} Batch, positions, channels: the first of these that a normalization takes. */
 const X = [
   [3, 4, 6],
   [3, 2, 2, 6],
   [3, 6],
 ];
-/** Of a condition beside x: one vector for each example, or an array like x. */
-const CONDITIONS = [(x) => [x[0], 5], (x) => [x[0], x.at(-1)], (x) => [...x.slice(0, -1), 5], (x) => x];
-/** Options where the defaults are for larger arrays. */
+/** @type {((x: number[]) => number[])[]} Of a condition beside x: one vector for each example, or an array like x. */
+const CONDITIONS = [
+  (x) => [x[0], 5],
+  (x) => [x[0], x[x.length - 1]],
+  (x) => [...x.slice(0, -1), 5],
+  (x) => x,
+];
+/** @type {Options[]} Options, where the defaults are for larger arrays. */
 const OPTIONS = [{}, { groups: 2 }, { groups: 3 }, { units: 5 }, { heads: 2 }];
 
-/** Numbers from −1 to 1 that depend on the seed alone. */
+/** Numbers from −1 to 1 that depend on the seed alone. @param {number} length @param {number} seed */
 export function noise(length, seed) {
   let state = seed * 7919 + 17;
   return Float64Array.from({ length }, () => {
@@ -23,23 +40,29 @@ export function noise(length, seed) {
   });
 }
 
+/** @param {readonly number[]} shape */
 export const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /**
  * The first shapes and options with which a factory gives a result.
- * @returns {{ norm: import("../../dist/index.js").Normalization, options: object, inputs: object[], weights: object }}
+ * @param {Evenkeel} ek @param {Factory} factory @returns {Sample}
  */
 export function sampleOf(ek, factory) {
   const { name, takes } = factory.about;
   let reason;
   for (const options of OPTIONS) {
     for (const x of X) {
-      const lists = takes === "condition" ? CONDITIONS.map((shape) => [x, shape(x)]) : [[x]];
-      for (const shapes of lists) {
+      const others = takes === "condition" ? CONDITIONS.map((shape) => [shape(x)]) : [[]];
+      for (const conditions of others) {
         try {
           const norm = factory(options);
-          const inputs = shapes.map((shape, i) => ({ shape, data: noise(sizeOf(shape), 3 + i) }));
-          const weights = weightsOf(norm, shapes);
+          const wide = (/** @type {number[]} */ shape, /** @type {number} */ i) => ({
+            shape,
+            data: noise(sizeOf(shape), 3 + i),
+          });
+          /** @type {[Wide, ...Wide[]]} */
+          const inputs = [wide(x, 0), ...conditions.map((shape, i) => wide(shape, 1 + i))];
+          const weights = weightsOf(norm, [x, ...conditions]);
           apply(ek, norm, inputs, weights);
           return { norm, options, inputs, weights };
         } catch (error) {
@@ -48,18 +71,21 @@ export function sampleOf(ek, factory) {
       }
     }
   }
-  throw new Error(`${name}: no small array that it takes; add one to scripts/docs/sample.mjs`, {
+  throw new Error(`${name}: takes none of the small arrays; add one to scripts/docs/sample.mjs`, {
     cause: reason,
   });
 }
 
-/** Away from where they start, which may hide what they do: a gamma of 0 lets nothing through. */
+/**
+ * Away from their initial values, which may hide what they do: a gamma of 0 lets nothing through.
+ * @param {Normalization} norm @param {number[][]} shapes
+ */
 function weightsOf(norm, shapes) {
   return Object.fromEntries(
     Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
       const { shape, trained } = weight;
       const random = noise(sizeOf(shape), 41 + i);
-      const start = startOf(weight);
+      const start = initialValues(weight);
       return [
         name,
         random.map((value, at) => (trained ? start[at] + 0.4 * value + 0.1 : Math.abs(value) + 0.5)),

@@ -15,32 +15,43 @@ export interface ChannelOptions {
 
 const CHANNELS = ["batch", "channels"];
 
-/** The plan that keeps the channels and reduces every other axis: statistics and parameters per channel. */
-export function channelPlan(norm: string, axis: number): FusedNorm["plan"] {
+/** The plan that keeps the channels, which may be on several axes, and reduces every other axis: statistics and parameters per channel. */
+export function channelPlan(norm: string, axis: number | readonly number[]): FusedNorm["plan"] {
   return keepingLast((shape) => {
     checkShape(norm, shape, CHANNELS);
-    const channels = [resolveAxis(norm, axis, shape.length)];
+    const channels = channelAxes(norm, shape.length, axis);
     return planOf(shape, shape, channels, channels);
   });
 }
 
-/** How many values each channel's statistics are computed from: a number, or under a mask an array [1] or [channels]. */
+/** The axes of the channels, from 0, in rising order. @throws where the array has no such axes, or none are named */
+export function channelAxes(norm: string, rank: number, axis: number | readonly number[]): number[] {
+  const axes = [axis].flat().map((one) => resolveAxis(norm, one, rank));
+  if (axes.length > 0 && new Set(axes).size === axes.length) return axes.sort((a, b) => a - b);
+  throw new RangeError(
+    `${norm}: axis must name one axis at least, and each once, got [${[axis].flat().join(", ")}]`,
+  );
+}
+
+/**
+ * How many values each channel's statistics are computed from: a number, or under a mask an array of the channels' shape, with 1 for
+ * those of their axes along which the mask is constant.
+ */
 export function counted<T>(
   ops: Ops<T>,
   norm: FusedNorm,
   whole: readonly number[],
   mask: T | undefined,
-  axis: number,
+  axis: number | readonly number[],
 ): Operand<T> {
   const count = reducedSize(norm.plan(whole).statistics);
   if (mask === undefined) return count;
   const shape = ops.shape(mask);
-  const channels = resolveAxis(norm.name, axis, whole.length);
+  const channels = channelAxes(norm.name, whole.length, axis);
   const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
-  const unmasked = ops.sum(ones, axesBut(shape.length, channels));
-  // 1 where the mask is the same for all channels
-  const distinct = shape[channels] ?? 1;
-  return ops.mul(ops.reshape(unmasked, [distinct]), (count * distinct) / sizeOf(shape));
+  const unmasked = ops.sum(ones, axesBut(shape.length, ...channels));
+  const distinct = channels.map((one) => shape[one] ?? 1);
+  return ops.mul(ops.reshape(unmasked, distinct), (count * sizeOf(distinct)) / sizeOf(shape));
 }
 
 /** Whether a training batch has one value per statistic, which has no variance to learn from; `warn` is then called. */

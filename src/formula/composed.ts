@@ -1,57 +1,147 @@
-/** The one operation from a host's own operations, for hosts without its kernels: the same results, and gradients through it. */
+/**
+ * The one operation from a host's elementary operations, forward and backward, for hosts without its kernels: the same results.
+ *
+ * A view is a reshape to [k1, r1, k2, r2], of which axes 1 and 3 are reduced. Values are centred twice, since a float32 mean far above
+ * the standard deviation is too coarse to subtract once; and they are scaled by the largest distance before they are squared, so that
+ * no square leaves float32's range. The backward pass measures again, from x, what a float32 mean and variance cannot hold.
+ */
+import { fitsShape } from "../shape.js";
 import type { View } from "../view.js";
 import { statisticsGiven } from "./checks.js";
-import type { NormalizeOperands, NormalizeResult, Ops } from "./ops.js";
+import type { ElementaryOps, NormalizeOperands, NormalizeResult } from "./ops.js";
 import type { FusedNorm, Plan } from "./plan.js";
-import { affine, spreadMask, square } from "./terms.js";
+import { affine, averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
-const REDUCED = [1, 3];
+/** A call of the operation: arrays in the order of axes in which the views hold. */
+export interface ComposedCall<T> {
+  readonly x: T;
+  readonly statistics: View;
+  readonly parameters: View;
+  readonly epsilon: number;
+  readonly centered: boolean;
+  /** Ones and zeros of the shape of x; absent: all count. */
+  readonly counts?: T;
+  readonly gamma?: T;
+  readonly beta?: T;
+  /** Statistics are given and constants. */
+  readonly given: boolean;
+  /** One per statistic: given, or, in the backward pass, as they were measured. */
+  readonly mean?: T;
+  readonly variance?: T;
+}
 
-/** As `Ops.normalize`. A view is a reshape to [k1, r1, k2, r2], of which axes 1 and 3 are reduced. */
+/** y, and mean and variance as [k1, 1, k2, 1]. */
+export function composedForward<T>(
+  ops: ElementaryOps<T>,
+  call: ComposedCall<T>,
+): { y: T; mean?: T; variance: T } {
+  const { x, parameters, gamma, beta, counts } = call;
+  const { xHat, mean, variance } = standardized(ops, call);
+  const y = affine(ops, ops.reshape(xHat, ops.shape(x)), parameters, gamma, beta);
+  return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance };
+}
+
+/** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] over the view of the parameters. */
+export function composedBackward<T>(
+  ops: ElementaryOps<T>,
+  dy: T,
+  call: ComposedCall<T>,
+): { dx: T; dGamma: T; dBeta: T } {
+  const { x, statistics, parameters, centered, given, counts, gamma } = call;
+  const { xHat, rstd, average } = standardized(ops, call);
+  const shape = ops.shape(x);
+  const upstream = counts === undefined ? dy : ops.where(counts, dy, 0);
+  const g = seen(ops, affine(ops, upstream, parameters, gamma), statistics);
+  let inner = g;
+  if (!given) {
+    if (centered) inner = ops.sub(inner, average(g));
+    inner = ops.sub(inner, ops.mul(xHat, average(ops.mul(g, xHat))));
+  }
+  const dx = ops.reshape(ops.mul(inner, rstd), shape);
+  const [dyHere, xHatHere] = [upstream, ops.reshape(xHat, shape)].map((values) =>
+    seen(ops, values, parameters),
+  );
+  return {
+    dx: counts === undefined ? dx : ops.where(counts, dx, 0),
+    dGamma: ops.sum(ops.mul(dyHere, xHatHere), REDUCED),
+    dBeta: ops.sum(dyHere, REDUCED),
+  };
+}
+
+/** As `Ops.normalize`, for hosts whose own gradients go through it. */
 export function composedNormalize<T>(
-  ops: Ops<T>,
+  ops: ElementaryOps<T>,
   norm: FusedNorm,
   x: T,
-  { gamma, beta, mean, variance, mask, residual }: NormalizeOperands<T> = {},
+  operands: NormalizeOperands<T> = {},
 ): NormalizeResult<T> {
+  const { mask, residual, ...arrays } = operands;
   const plan = norm.plan(ops.shape(x));
-  const given = statisticsGiven(norm, mean, variance);
+  const given = statisticsGiven(norm, operands.mean, operands.variance);
+  for (const name of ["gamma", "beta", "mean", "variance"] as const) {
+    const expected = name === "gamma" || name === "beta" ? plan.parameterShape : plan.statisticsShape;
+    const values = arrays[name];
+    if (values === undefined || fitsShape(ops.shape(values), expected)) continue;
+    throw new RangeError(
+      `${norm.name}: ${name} must have shape [${expected.join(", ")}], got [${ops.shape(values).join(", ")}]`,
+    );
+  }
   const sum = residual === undefined ? undefined : ops.add(x, residual);
-  const counts = mask === undefined ? undefined : moved(ops, spreadMask(ops, mask, plan.shape), plan.order);
-  const input = moved(ops, sum ?? x, plan.order);
-  const values = seen(ops, counts === undefined ? input : ops.where(counts, input, 0), plan.statistics);
-  const within = counts === undefined ? undefined : seen(ops, counts, plan.statistics);
-  const average = (terms: T) => {
-    const { r1, r2 } = plan.statistics;
-    if (within === undefined) return ops.div(ops.sum(terms, REDUCED), r1 * r2);
-    return ops.div(ops.sum(ops.where(within, terms, 0), REDUCED), ops.max(ops.sum(within, REDUCED), 1));
-  };
-  const centre = given
-    ? mean && spread(ops, mean, plan.statistics)
-    : norm.centered
-      ? average(values)
-      : undefined;
-  const distance = centre === undefined ? values : ops.sub(values, centre);
-  const width =
-    given && variance !== undefined ? spread(ops, variance, plan.statistics) : average(square(ops, distance));
-  const xHat = ops.div(distance, ops.sqrt(ops.add(width, norm.epsilon)));
-  const whole = ops.reshape(xHat, ops.shape(input));
-  let y = affine(ops, whole, plan.parameters, gamma, beta);
-  if (counts !== undefined) y = ops.where(counts, y, 0);
+  const { y, mean, variance } = composedForward(ops, {
+    ...arrays,
+    x: ordered(ops, sum ?? x, plan.order),
+    statistics: plan.statistics,
+    parameters: plan.parameters,
+    epsilon: norm.epsilon,
+    centered: norm.centered,
+    given,
+    counts: mask === undefined ? undefined : ordered(ops, broadcastMask(ops, mask, plan.shape), plan.order),
+  });
   const back = plan.order?.map((_, axis, order) => order.indexOf(axis));
   const constant = (statistic: T | undefined) =>
     given || statistic === undefined ? undefined : ops.stop(ops.reshape(statistic, plan.statisticsShape));
-  return { y: moved(ops, y, back), sum, mean: constant(centre), variance: constant(width) };
+  return { y: ordered(ops, y, back), sum, mean: constant(mean), variance: constant(variance) };
 }
 
-function moved<T>(ops: Ops<T>, x: T, order: Plan["order"]): T {
+const REDUCED = [1, 3];
+
+/** xHat [k1, r1, k2, r2], 0 where the mask is; rstd, mean and variance [k1, 1, k2, 1]; and means over what counts. */
+function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>) {
+  const { statistics, epsilon, given, counts } = call;
+  const { k1, r1, k2, r2 } = statistics;
+  const x = seen(ops, call.x, statistics);
+  const within = counts === undefined ? undefined : seen(ops, counts, statistics);
+  const over = averaging(ops, [k1, r1, k2, r2], REDUCED, within);
+  const { average } = over;
+  const [stated, variance] = [call.mean, call.variance].map(
+    (statistic) => statistic && ops.reshape(statistic, [k1, 1, k2, 1]),
+  );
+  if (given && variance !== undefined) {
+    const distance = over.counting(stated === undefined ? x : ops.sub(over.counting(x), stated));
+    const power = ops.add(variance, epsilon);
+    // nothing is divided by 0
+    const rstd = ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
+    return { xHat: ops.mul(distance, rstd), rstd, mean: stated, variance, average };
+  }
+  const { mean, distance } = call.centered
+    ? centered(ops, x, over, stated)
+    : { mean: undefined, distance: over.counting(x) };
+  const { scaled, scale, power, root } = rootMeanSquare(ops, distance, REDUCED, average, epsilon);
+  const rstd = ops.div(ops.div(1, root), scale);
+  return {
+    xHat: ops.div(scaled, root),
+    // where all are equal and epsilon is 0
+    rstd: epsilon > 0 ? rstd : ops.where(power, rstd, 0),
+    mean,
+    variance: ops.mul(ops.mul(power, scale), scale),
+    average,
+  };
+}
+
+function ordered<T>(ops: ElementaryOps<T>, x: T, order: Plan["order"]): T {
   return order ? ops.transpose(x, order) : x;
 }
 
-function seen<T>(ops: Ops<T>, x: T, { k1, r1, k2, r2 }: View): T {
+function seen<T>(ops: ElementaryOps<T>, x: T, { k1, r1, k2, r2 }: View): T {
   return ops.reshape(x, [k1, r1, k2, r2]);
-}
-
-function spread<T>(ops: Ops<T>, values: T, { k1, k2 }: View): T {
-  return ops.reshape(values, [k1, 1, k2, 1]);
 }

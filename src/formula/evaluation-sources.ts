@@ -3,7 +3,7 @@
  * Each of them apart, as Ziaee & Çano 2022 (arXiv 2209.08898) propose.
  */
 import type { Ops } from "./ops.js";
-import { moments } from "./terms.js";
+import { averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
 export type StatisticsSource = "batch" | "population";
 
@@ -52,8 +52,10 @@ export function standardizedByBoth<T>(
   epsilon: number,
   mask?: T,
 ): T {
-  const batch = moments(ops, x, axes, mask);
-  const mean = measured === "mean" ? batch.mean : population.mean;
-  const variance = measured === "variance" ? batch.variance : population.variance;
-  return ops.div(ops.sub(x, mean), ops.sqrt(ops.add(variance, epsilon)));
+  const shape = ops.shape(x);
+  const over = averaging(ops, shape, axes, mask === undefined ? undefined : broadcastMask(ops, mask, shape));
+  const { distance } = centered(ops, x, over);
+  if (measured === "mean") return ops.div(distance, ops.sqrt(ops.add(population.variance, epsilon)));
+  const { scale, root } = rootMeanSquare(ops, distance, axes, over.average, epsilon);
+  return ops.div(ops.div(ops.sub(x, population.mean), scale), root);
 }

@@ -2,7 +2,7 @@
 import type { Normalization } from "./normalization.js";
 import type { Ops } from "./ops.js";
 import type { FusedNorm } from "./plan.js";
-import { moments, spreadMask, square } from "./terms.js";
+import { broadcastMask, moments, square } from "./terms.js";
 
 /**
  * What a norm measures of x, as a normalization that any host's `apply` runs: the mean and, beside it (`more`), the biased
@@ -39,7 +39,7 @@ function measured<T>(ops: Ops<T>, norm: FusedNorm, x: T, mask: T | undefined): T
   const { statistics, statisticsShape, shape, order } = norm.plan(ops.shape(x));
   const { k1, r1, k2, r2 } = statistics;
   const seen = (values: T) => ops.reshape(order ? ops.transpose(values, order) : values, [k1, r1, k2, r2]);
-  const counts = mask === undefined ? undefined : seen(spreadMask(ops, mask, shape));
+  const counts = mask === undefined ? undefined : seen(broadcastMask(ops, mask, shape));
   const values = counts === undefined ? seen(x) : ops.where(counts, seen(x), 0);
   const { mean, variance } = moments(ops, norm.centered ? values : square(ops, values), [1, 3], counts);
   return (norm.centered ? [mean, variance] : [mean]).map((result) => ops.reshape(result, statisticsShape));

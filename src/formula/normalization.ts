@@ -75,7 +75,7 @@ export function initialize({ initial }: Weight, values: Float32Array | Float64Ar
 }
 
 /** The values that a weight is initialized to. Its shape is checked by then (`weightsFor`), so that a host can hold them. */
-export function startOf(weight: Weight): Float64Array {
+export function initialValues(weight: Weight): Float64Array {
   const values = new Float64Array(sizeOf(weight.shape));
   initialize(weight, values);
   return values;
@@ -98,8 +98,10 @@ export interface About {
   readonly takes: "features" | "positions" | "condition" | "weight" | "sequence" | "forecast";
 }
 
-export type Factory<O, N extends Normalization = Normalization> = ((options?: O) => N) & {
-  readonly about: About;
+export type Factory<O, N extends Normalization = Normalization, A extends About = About> = ((
+  options?: O,
+) => N) & {
+  readonly about: A;
   /** Every option that it takes; undefined where it has no default of its own. */
   readonly defaults: Defaults<O>;
 };
@@ -109,11 +111,11 @@ export type Factory<O, N extends Normalization = Normalization> = ((options?: O)
  * without a default says in `make` what it needs. (The comment lets bundlers leave out what a page does not use.)
  */
 /* @__NO_SIDE_EFFECTS__ */
-export function normalization<S extends object, N extends object>(
-  about: About,
+export function normalization<S extends object, N extends object, const A extends About>(
+  about: A,
   defaults: Defaults<NoInfer<S>>,
   make: (options: S) => N,
-): Factory<Partial<S>, N & { readonly name: string } & Normalization> {
+): Factory<Partial<S>, N & { readonly name: string } & Normalization, A> {
   const factory = (options: Partial<S> = {}) => {
     const settled = settle<S>(about.name, options, defaults, optionNames);
     return {
@@ -124,7 +126,8 @@ export function normalization<S extends object, N extends object>(
   };
   return Object.assign(factory, { about, defaults }) as unknown as Factory<
     Partial<S>,
-    N & { readonly name: string } & Normalization
+    N & { readonly name: string } & Normalization,
+    A
   >;
 }
 

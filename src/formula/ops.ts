@@ -12,7 +12,8 @@ export type Operand<T> = T | number;
 /** Of 11 and of 8 significant bits. */
 export type NarrowType = "float16" | "bfloat16";
 
-export interface Ops<T> {
+/** All of them but the fused operation, which hosts without kernels compose of these. */
+export interface ElementaryOps<T> {
   shape(x: T): readonly number[];
   constant(values: ArrayLike<number>, shape: readonly number[]): T;
 
@@ -59,7 +60,9 @@ export interface Ops<T> {
    * called once in each backward pass. Absent where a host knows no gradient but its own.
    */
   intercept?(x: T, saved: readonly T[], through: (gradient: T, saved: readonly T[]) => T): T;
+}
 
+export interface Ops<T> extends ElementaryOps<T> {
   /**
    * The one operation, by its kernels where the host has them: y, and mean and biased variance (mean square where
    * nothing is centred), which are constants to the gradient and absent where they were given.

@@ -1,11 +1,11 @@
 /** float32 values rounded to a narrower type by float32 operations alone, for hosts that cannot hold it. */
-import type { NarrowType, Ops } from "./ops.js";
+import type { ElementaryOps, NarrowType } from "./ops.js";
 
 /**
  * To 11 (float16) or 8 (bfloat16) significant bits: the high part of Dekker's splitting (1971), which rounds to nearest.
  * float16 is infinite from 65520 on, and has steps of 2^-24 below 2^-14.
  */
-export function narrowed<T>(ops: Ops<T>, x: T, type: NarrowType): T {
+export function narrowed<T>(ops: ElementaryOps<T>, x: T, type: NarrowType): T {
   const dropped = type === "float16" ? 13 : 16;
   const size = ops.abs(x);
   // so that the product does not overflow

@@ -11,7 +11,7 @@ import {
 } from "../shape.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
-import { spreadMask } from "./terms.js";
+import { broadcastMask } from "./terms.js";
 
 /**
  * What every host calls: runs the formula and supplies what it does not handle. A residual is added to x first. Under a mask x is 0
@@ -40,7 +40,7 @@ export function run<T>(
   }
   const sum = residual === undefined || handles.residual ? undefined : ops.add(first, residual);
   let x = sum ?? first;
-  const counts = mask === undefined || handles.mask ? undefined : spreadMask(ops, mask, shape);
+  const counts = mask === undefined || handles.mask ? undefined : broadcastMask(ops, mask, shape);
   if (counts !== undefined) x = ops.where(counts, x, 0);
   const result = normalization.apply(
     ops,

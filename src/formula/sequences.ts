@@ -8,7 +8,7 @@ import { checkShape } from "./checks.js";
 import { checkSeed, glorotUniform, onceOf, orthogonal } from "./initializers.js";
 import { type Normalization, trained, type Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
-import { spreadMask } from "./terms.js";
+import { broadcastMask } from "./terms.js";
 
 /** Options of every recurrent layer. */
 export interface RecurrentOptions {
@@ -94,7 +94,7 @@ export function stepMask<T>(ops: Ops<T>, name: string, mask: T, shape: readonly 
       `${name}: mask must be ${axes}, here [${shape.slice(0, -1).join(", ")}], got [${lengths.join(", ")}]; a step counts as a whole`,
     );
   }
-  return spreadMask(ops, mask, shape);
+  return broadcastMask(ops, mask, shape);
 }
 
 /** The state after a step: as it was where the step does not count. */

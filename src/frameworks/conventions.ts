@@ -13,6 +13,7 @@ import type { GroupNormOptions } from "../norms/group.js";
 import type { InstanceNormOptions } from "../norms/instance.js";
 import type { LayerNormOptions } from "../norms/layer.js";
 import type { RMSNormOptions } from "../norms/rms.js";
+import type { UnitNormOptions } from "../norms/unit.js";
 
 interface Convention {
   readonly batchNorm?: Readonly<BatchNormOptions>;
@@ -22,6 +23,7 @@ interface Convention {
   readonly rmsNorm?: Readonly<RMSNormOptions & AffineOptions>;
   readonly ghostBatchNorm?: Readonly<GhostBatchNormOptions>;
   readonly batchRenorm?: Readonly<BatchRenormOptions>;
+  readonly unitNorm?: Readonly<UnitNormOptions>;
 }
 
 export const conventions = {
@@ -65,13 +67,17 @@ export const conventions = {
       dMax: Number.POSITIVE_INFINITY,
     },
   },
-  /** The running variance is biased on every backend. Instance normalization is GroupNormalization with groups −1. */
+  /**
+   * The running variance is biased on every backend. Instance normalization is GroupNormalization with groups −1. The layers of
+   * `evenkeel/tfjs` have these defaults.
+   */
   keras3: {
     batchNorm: { axis: -1, epsilon: 1e-3, momentum: 0.99, runningVariance: "biased" },
     layerNorm: { axis: -1, epsilon: 1e-3 },
     groupNorm: { axis: -1, epsilon: 1e-3, groups: 32 },
     instanceNorm: { axis: -1, epsilon: 1e-3 },
     rmsNorm: { axis: -1, epsilon: 1e-6 },
+    unitNorm: { axis: -1, epsilon: 1e-12, guard: "length" },
     batchRenorm: {
       axis: -1,
       epsilon: 1e-3,

@@ -40,7 +40,10 @@ export class JaxOps implements Ops<JaxArray> {
   }
 
   div(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
-    return this.keep(np.divide(ref(a), ref(b)));
+    if (typeof b === "number") return this.keep(np.divide(ref(a), b));
+    // jax-js's gradient squares b, which leaves float32's range from 2·10¹⁹ on: that of b/constant is of size 1
+    const constant = this.stop(this.where(b, b, 1));
+    return this.keep(np.divide(np.divide(ref(a), constant.ref), np.divide(b.ref, constant.ref)));
   }
 
   max(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {

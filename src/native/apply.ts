@@ -95,8 +95,9 @@ export function apply<T extends PlainArray>(
     const values = Object.hasOwn(weights, name) ? weights[name] : undefined;
     let array: PlainArray;
     if (values === undefined) {
-      array = ek.arithmetic.zeros(shape);
-      initialize(weight, array.data);
+      const data = new (ek.precision === "float64" ? Float64Array : Float32Array)(sizeOf(shape));
+      initialize(weight, data);
+      array = { shape, data };
     } else {
       array = shaped(values, shape);
       checkArray(ek, called, name, array);

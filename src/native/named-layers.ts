@@ -110,13 +110,13 @@ function featureShape(layer: string, name: string, shape: number | readonly numb
 }
 
 /** The shape of an x with so many channels along their axis; the other lengths do not matter. */
-function channelShape(layer: string, channels: number, axis = -1): number[] {
+function channelShape(layer: string, channels: number, axis: number | readonly number[] = -1): number[] {
   if (typeof channels !== "number") {
     throw new TypeError(`${layer}: channels must be a number, got ${described(channels)}`);
   }
   const [length] = featureShape(layer, "channels", channels);
   if (typeof axis !== "number")
-    throw new TypeError(`${layer}: axis must be a number, got ${described(axis)}`);
+    throw new TypeError(`${layer}: axis must be a single number, got ${described(axis)}`);
   if (!Number.isInteger(axis) || axis < -MOST_AXES || axis >= MOST_AXES) {
     throw new RangeError(
       `${layer}: axis must be an integer from ${-MOST_AXES} to ${MOST_AXES - 1}, got ${axis}; an array has at most ${MOST_AXES} axes`,

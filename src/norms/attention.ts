@@ -15,7 +15,7 @@ import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { checkSeed, glorotUniform, onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { spreadMask } from "../formula/terms.js";
+import { broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { checkLengths } from "../shape.js";
 import { layerNorm } from "./layer.js";
@@ -149,7 +149,7 @@ export const normalizedAttention = normalization(
           norm ? norm.apply(ops, [values], gamma === undefined ? {} : { gamma }, { training }).y : values;
         type T = typeof x;
         // what is left out may hold anything, and must not come near a product
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, [batch, others]);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, [batch, others]);
         const seen = counts === undefined ? undefined : ops.reshape(counts, [batch, others, 1]);
         const clean = (values: T) => (seen === undefined ? values : ops.where(seen, values, 0));
         const own = context === x;

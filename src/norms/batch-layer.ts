@@ -34,7 +34,7 @@ import {
 } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, axesBut, spreadMask } from "../formula/terms.js";
+import { affine, axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
@@ -141,7 +141,7 @@ function formula<T>(
   const root = Math.sqrt(shape[features]);
   const mixed = ops.add(
     ops.mul(f.y, ops.div(ops.sub(share, OFFSET), root)),
-    ops.mul(b.y, ops.div(ops.sub(1, ops.add(share, OFFSET)), root)),
+    ops.mul(b.y, ops.div(ops.sub(ops.sub(1, share), OFFSET), root)),
   );
   const y = affine(ops, mixed, overBatch.plan(shape).parameters, gamma, beta);
   if (!training) return { y };
@@ -205,5 +205,5 @@ function countsOf<T>(ops: Ops<T>, mask: T, perExample: readonly number[], featur
       `${NAME}: mask must not tell features apart, got shape [${lengths.join(", ")}]; give axis ${features} length 1`,
     );
   }
-  return spreadMask(ops, mask, perExample);
+  return broadcastMask(ops, mask, perExample);
 }

@@ -17,8 +17,9 @@ import { type ApplyOptions, kept, type Normalization, normalization } from "../f
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, towards, whereMeasured } from "../formula/running.js";
-import { affine, spreadMask } from "../formula/terms.js";
+import { affine, along, averaging, axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
+import { resolveAxis } from "../shape.js";
 
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
   /** Added to the variance. Default 1e-3 (Keras). */
@@ -114,13 +115,18 @@ export const batchRenorm = normalization(
         const deviation = ops.sqrt(ops.add(ops.reshape(variance, flat), epsilon));
         const ratio = ops.div(deviation, state[width]);
         const r = ops.min(ops.max(ratio, rMin ?? ops.div(1, state.rMax)), state.rMax);
-        const d = ops.min(
-          ops.max(ops.div(ops.sub(batchMean, state[center]), state[width]), ops.mul(state.dMax, -1)),
-          state.dMax,
+        // what the mean lost when it was rounded, which counts where it is far above the standard deviation
+        const channels = resolveAxis("batchRenorm", axis, shape.length);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, axesBut(shape.length, channels), counts);
+        const near = over.counting(
+          ops.sub(over.counting(ops.stop(x)), along(ops, batchMean, shape.length, channels)),
         );
+        const distance = ops.add(ops.sub(batchMean, state[center]), ops.reshape(over.average(near), flat));
+        const d = ops.min(ops.max(ops.div(distance, state[width]), ops.mul(state.dMax, -1)), state.dMax);
         const { parameters } = norm.plan(shape);
         let y = affine(ops, affine(ops, xHat, parameters, r, d), parameters, gamma, beta);
-        if (mask !== undefined) y = ops.where(spreadMask(ops, mask, shape), y, 0);
+        if (mask !== undefined) y = ops.where(broadcastMask(ops, mask, shape), y, 0);
         if (alone) return { y };
         const follow = (mean: string, deviationName: string, weight: number) => ({
           [mean]: towards(ops, state[mean], batchMean, 1 - weight),

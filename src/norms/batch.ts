@@ -6,7 +6,7 @@
  *
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
-import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
+import { type ChannelOptions, channelAxes, channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { checkSources, type StatisticsSources, standardizedByBoth } from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
@@ -19,11 +19,12 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import { affine, along, axesBut } from "../formula/terms.js";
+import { affine, axesBut } from "../formula/terms.js";
 import type { Settled } from "../options.js";
-import { resolveAxis } from "../shape.js";
 
-export interface BatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {
+export interface BatchNormOptions extends Omit<ChannelOptions, "axis">, AffineOptions, RunningOptions {
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several, whose lengths multiply. */
+  axis?: number | readonly number[];
   /** Where `batchMean` and `batchVariance` come from in evaluation. Default: the running ones, the population's. */
   sources?: StatisticsSources;
 }
@@ -59,12 +60,13 @@ export const batchNorm = normalization(
       apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual, warn }) {
         if (!training && mixed) {
           const shape = ops.shape(x);
-          const channels = resolveAxis("batchNorm", axis, shape.length);
+          const channels = channelAxes("batchNorm", shape.length, axis);
+          const spread = shape.map((length, one) => (channels.includes(one) ? length : 1));
           const [mean, variance] = [state.runningMean, state.runningVariance].map((values) =>
-            along(ops, values, shape.length, channels),
+            ops.reshape(values, spread),
           );
           const measured = batchMean === "batch" ? "mean" : "variance";
-          const axes = axesBut(shape.length, channels);
+          const axes = axesBut(shape.length, ...channels);
           const xHat = standardizedByBoth(ops, x, { mean, variance }, measured, axes, epsilon, mask);
           return { y: affine(ops, xHat, norm.plan(shape).parameters, gamma, beta) };
         }

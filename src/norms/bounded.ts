@@ -8,7 +8,7 @@
  */
 import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { axesBut, square } from "../formula/terms.js";
+import { axesBut, lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxes } from "../shape.js";
 
@@ -60,9 +60,7 @@ export const boundedNorm = normalization(
       apply(ops, [x]) {
         const shape = ops.shape(x);
         const axes = axesBut(shape.length, ...keptAxes(shape));
-        // the root's slope has no end at 0
-        const length =
-          order === 1 ? ops.sum(ops.abs(x), axes) : ops.sqrt(ops.max(ops.sum(square(ops, x), axes), 1e-30));
+        const length = order === 1 ? ops.sum(ops.abs(x), axes) : lengthOf(ops, x, axes);
         const bounded = ops.min(ops.max(length, least), most);
         const wanted = ops.add(ops.mul(bounded, rate), ops.mul(length, 1 - rate));
         const scaled = ops.mul(x, ops.div(wanted, ops.add(length, epsilon)));

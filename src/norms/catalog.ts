@@ -80,4 +80,6 @@ export const catalog = {
 export type Catalog = typeof catalog;
 
 /** Those that are applied to the weight of a layer, not to what flows through it. */
-export type WeightNormName = "weightNorm" | "spectralNorm" | "weightStandardization" | "boundedNorm";
+export type WeightNormName = {
+  [K in keyof Catalog]: Catalog[K]["about"]["takes"] extends "weight" ? K : never;
+}[keyof Catalog];

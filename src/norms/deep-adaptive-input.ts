@@ -13,7 +13,7 @@ import { onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
-import { along, mean, spreadMask, square } from "../formula/terms.js";
+import { along, averaging, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "deepAdaptiveInputNorm";
@@ -61,20 +61,23 @@ export const deepAdaptiveInputNorm = normalization(
       apply(ops, [x], { shiftKernel, scaleKernel, gateKernel, gateBias }, { mask }) {
         const shape = ops.shape(x);
         const { time, features } = seriesAxes(NAME, shape, axis);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
-        const count = counts === undefined ? undefined : ops.max(ops.sum(counts, time), 1);
-        const counting = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
-        const average = (values: typeof x) =>
-          count === undefined ? mean(ops, values, time) : ops.div(ops.sum(values, time), count);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, time, counts);
         const dense = (values: typeof x, kernel: typeof x) => linear(ops, values, kernel, shape[features]);
-        let y = counting(x);
-        const centre = average(y);
-        y = counting(ops.sub(y, level === 0 ? centre : dense(centre, shiftKernel)));
+        // x − mean·kernel = (x − mean) − mean·(kernel − identity), which the mean's own rounding does not reach
+        const { mean, distance } = centered(ops, x, over);
+        const shift =
+          level > 0 && dense(mean, ops.sub(shiftKernel, ops.constant(...identity(shape[features]))));
+        let y = shift ? over.counting(ops.sub(distance, shift)) : distance;
         if (level < 2) return { y };
-        const scale = dense(ops.sqrt(ops.add(average(square(ops, y)), epsilon)), scaleKernel);
+        const { scale: unit, root } = rootMeanSquare(ops, y, time, over.average, epsilon);
+        const scale = dense(ops.mul(unit, root), scaleKernel);
         y = ops.div(y, ops.where(ops.greater(scale, epsilon), scale, 1));
         if (level < 3) return { y };
-        const gate = ops.add(dense(average(y), gateKernel), along(ops, gateBias, shape.length, features));
+        const gate = ops.add(
+          dense(over.average(y), gateKernel),
+          along(ops, gateBias, shape.length, features),
+        );
         return { y: ops.mul(y, ops.sigmoid(gate)) };
       },
     } satisfies Omit<Normalization, "name">;
@@ -83,16 +86,19 @@ export const deepAdaptiveInputNorm = normalization(
 
 function startingWeights(features: number, level: number): Record<string, Weight> {
   const square = [features, features];
-  const identity = onceOf(() => {
-    const values = new Float32Array(features ** 2);
-    for (let i = 0; i < features; i++) values[i * (features + 1)] = 1;
-    return values;
-  });
+  const initial = onceOf(() => identity(features)[0]);
   return {
-    ...(level > 0 && { shiftKernel: trained(square, identity) }),
-    ...(level > 1 && { scaleKernel: trained(square, identity) }),
+    ...(level > 0 && { shiftKernel: trained(square, initial) }),
+    ...(level > 1 && { scaleKernel: trained(square, initial) }),
     ...(level > 2 && { gateKernel: trained(square, 0), gateBias: trained([features], 0) }),
   };
+}
+
+/** Values and shape of the identity matrix. */
+function identity(features: number): [Float32Array, number[]] {
+  const values = new Float32Array(features ** 2);
+  for (let i = 0; i < features; i++) values[i * (features + 1)] = 1;
+  return [values, [features, features]];
 }
 
 /** A statistic of each example and feature, whatever the order of axes, by a kernel. */

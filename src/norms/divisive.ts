@@ -14,7 +14,7 @@ import { channelAxis } from "../formula/channels.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { affine, axesBut, spreadMask, square, windowSum } from "../formula/terms.js";
+import { affine, axesBut, broadcastMask, inUnits, square, windowSum } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
 import { type View, viewOf } from "../view.js";
@@ -93,7 +93,7 @@ export const divisiveNorm = normalization(
       apply(ops, [x], { gamma, beta, sigma: learned }, { mask }) {
         const shape = ops.shape(x);
         const channel = resolveAxis("divisiveNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const kept = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
         const ones = () => ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape);
         const average = (values: typeof x, positions: Widths) => {
@@ -107,11 +107,22 @@ export const divisiveNorm = normalization(
           }
           return ops.div(total, ops.max(within(ops, counts ?? ones(), windows), 1));
         };
-        const values = kept(x);
-        const distance = kept(ops.sub(values, average(values, window)));
-        const width = average(square(ops, distance), suppressionWindow);
-        const smoothing = learned === undefined ? sigma * sigma : square(ops, learned);
-        const xHat = ops.div(distance, ops.sqrt(ops.add(width, smoothing)));
+        const { values, origin, unit } = inUnits(
+          ops,
+          x,
+          counts,
+          learned === undefined ? sigma : ops.max(ops.abs(learned), 1e-30),
+        );
+        let distance = ops.sub(values, average(values, window));
+        if (edges === "zero") {
+          // what lies beyond the ends, and where the mask is, is at −origin from here
+          const outside = ops.sub(1, average(counts ?? ones(), window));
+          distance = ops.add(distance, ops.mul(outside, ops.div(origin, unit)));
+        }
+        distance = kept(distance);
+        const power = average(square(ops, distance), suppressionWindow);
+        const smoothing = square(ops, ops.div(learned ?? sigma, unit));
+        const xHat = ops.div(distance, ops.sqrt(ops.max(ops.add(power, smoothing), 1e-30)));
         const parameters = viewOf(shape, [channel]) as View;
         return { y: kept(affine(ops, xHat, parameters, gamma, beta)) };
       },

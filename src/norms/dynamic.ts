@@ -117,7 +117,18 @@ export const dynamicISRU = normalization(
       options,
       (features) => ({ width: width ?? features }),
       (ops, x, { width: learned }, features) =>
-        ops.div(ops.mul(x, Math.sqrt(features)), ops.sqrt(ops.add(square(ops, x), ops.max(learned, 1e-6)))),
+        ops.mul(inverseSquareRoot(ops, x, ops.sqrt(ops.max(learned, 1e-6))), Math.sqrt(features)),
     );
   },
 );
+
+/** x/√(root² + x²), by the smaller of x/root and root/x: neither a square nor a slope leaves float32's range. */
+function inverseSquareRoot<T>(ops: Ops<T>, x: T, root: T): T {
+  const size = ops.abs(x);
+  const far = ops.greater(size, root);
+  const sign = ops.sub(ops.mul(ops.greater(x, 0), 2), 1);
+  const beyond = ops.div(root, ops.where(far, size, root));
+  const within = ops.div(ops.where(far, 0, x), root);
+  const part = (ratio: T) => ops.sqrt(ops.add(square(ops, ratio), 1));
+  return ops.where(far, ops.div(sign, part(beyond)), ops.div(within, part(within)));
+}

@@ -11,9 +11,8 @@ import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import { affine, along, averaging, axesBut, broadcastMask, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -73,16 +72,23 @@ export const filterResponseNorm = normalization(
         const shape = ops.shape(x);
         const { parameters } = norm.plan(shape);
         const channel = resolveAxis("filterResponseNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         let y: typeof x;
         if (learned === undefined) {
           y = ops.normalize(norm, x, { gamma, beta, mask }).y;
         } else {
           // the operation's epsilon is a constant
-          const values = counts === undefined ? x : ops.where(counts, x, 0);
-          const power = meanSquare(ops, values, axesBut(shape.length, 0, channel), counts);
-          const root = ops.sqrt(ops.add(ops.add(power, epsilon), ops.abs(learned)));
-          y = affine(ops, ops.div(values, root), parameters, gamma, beta);
+          const axes = axesBut(shape.length, 0, channel);
+          const { counting, average } = averaging(ops, shape, axes, counts);
+          const { scaled, scale, power } = rootMeanSquare(
+            ops,
+            counting(x),
+            axes,
+            average,
+            Math.max(epsilon, LEAST),
+          );
+          const share = ops.div(ops.div(ops.add(ops.abs(learned), epsilon), scale), scale);
+          y = affine(ops, ops.div(scaled, ops.sqrt(ops.add(power, share))), parameters, gamma, beta);
         }
         if (tau !== undefined) {
           y = ops.max(y, along(ops, tau, shape.length, channel));
@@ -93,9 +99,5 @@ export const filterResponseNorm = normalization(
   },
 );
 
-/** Of values that are 0 where they do not count. */
-function meanSquare<T>(ops: Ops<T>, values: T, axes: readonly number[], counts: T | undefined): T {
-  const squares = square(ops, values);
-  if (counts === undefined) return mean(ops, squares, axes);
-  return ops.div(ops.sum(squares, axes), ops.max(ops.sum(counts, axes), 1));
-}
+/** Above 0, for an epsilon that is not: x of zeros is divided by something. */
+const LEAST = 1e-30;

@@ -10,7 +10,7 @@
 import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import { along, axesBut, mean, spreadMask, square } from "../formula/terms.js";
+import { along, axesBut, broadcastMask, lengthOf, mean } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -48,10 +48,9 @@ export const globalResponseNorm = normalization(
         const shape = ops.shape(x);
         const channel = resolveAxis("globalResponseNorm", axis, shape.length);
         const positions = axesBut(shape.length, 0, channel);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const values = counts === undefined ? x : ops.where(counts, x, 0);
-        // far below anything that counts: where all is 0, the root's gradient is not infinite
-        const response = ops.sqrt(ops.max(ops.sum(square(ops, values), positions), 1e-30));
+        const response = lengthOf(ops, values, positions);
         let average: typeof x;
         if (counts === undefined) {
           average = mean(ops, response, [channel]);

@@ -22,7 +22,7 @@ import {
   track,
   unbiasedOf,
 } from "../formula/running.js";
-import { axesBut, spreadMask } from "../formula/terms.js";
+import { axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -122,7 +122,7 @@ function overExamples<T>(
   const counts: Operand<T> =
     mask === undefined
       ? shape.reduce((a, b) => a * b, 1) / (examples * channels)
-      : each(ops.sum(spreadMask(ops, mask, shape), axesBut(shape.length, 0, channel)));
+      : each(ops.sum(broadcastMask(ops, mask, shape), axesBut(shape.length, 0, channel)));
   const variances = estimator === "unbiased" ? unbiasedOf(ops, each(variance), counts) : each(variance);
   if (typeof counts === "number") {
     const average = (values: T) => ops.div(ops.sum(values, [0]), examples);

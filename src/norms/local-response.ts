@@ -10,7 +10,7 @@
  */
 import { channelAxis } from "../formula/channels.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { square, windowSum } from "../formula/terms.js";
+import { axesBut, square, windowSum } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -28,6 +28,9 @@ export interface LocalResponseNormOptions {
   /** What alpha weighs: the `window`'s mean of x² (default, as in PyTorch), or the sum, each `value` (the paper, TensorFlow). */
   alphaPer?: "window" | "value";
 }
+
+/** Below the least k/unit² that float32 tells from 0. */
+const LEAST = 1e-37;
 
 /** @throws RangeError where an option has a value that it cannot have, or axis is the batch's. */
 export const localResponseNorm = normalization(
@@ -63,9 +66,16 @@ export const localResponseNorm = normalization(
       },
       apply(ops, [x]) {
         const channel = resolveAxis("localResponseNorm", axis, ops.shape(x).length);
-        const power = windowSum(ops, square(ops, x), channel, before, after);
-        const divisor = ops.add(ops.mul(power, alphaPer === "window" ? alpha / size : alpha), k);
-        return { y: ops.mul(x, ops.pow(divisor, -beta)) };
+        // in units of the largest value, so that no square leaves float32's range; of 1 at least, so that k does not
+        const axes = axesBut(ops.shape(x).length, 0);
+        const unit = ops.max(ops.largest(ops.abs(x), axes), 1);
+        const scaled = ops.div(x, unit);
+        const power = windowSum(ops, square(ops, scaled), channel, before, after);
+        const weighed = ops.mul(power, alphaPer === "window" ? alpha / size : alpha);
+        const divisor = ops.add(weighed, ops.div(ops.div(k, unit), unit));
+        // where alpha is 0 and k/unit² is below float32's range, x is divided by nothing that could be told from 0
+        const factor = ops.mul(ops.pow(ops.max(divisor, LEAST), -beta), ops.pow(unit, 1 - 2 * beta));
+        return { y: ops.mul(scaled, factor) };
       },
     } satisfies Omit<Normalization, "name">;
   },

@@ -21,7 +21,7 @@ import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fu
 import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
 import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, axesBut, moments, spreadMask, square } from "../formula/terms.js";
+import { affine, axesBut, broadcastMask, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
@@ -189,7 +189,7 @@ class Examples<T> {
   ) {
     this.size = [shape[0], shape[channel]];
     if (mask === undefined) return;
-    this.counts = spreadMask(ops, mask, shape);
+    this.counts = broadcastMask(ops, mask, shape);
     this.number = this.flat(ops.sum(this.longer(this.counts), this.axes()));
   }
 

@@ -14,9 +14,9 @@ import { checkBatch } from "../formula/conditioning.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { keepingLast, planOf } from "../formula/plan.js";
 import { seriesAxes } from "../formula/series.js";
-import { along, moments, spreadMask } from "../formula/terms.js";
+import { affine, along, averaging, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 export interface ReversibleInstanceNormOptions extends AffineOptions {
@@ -48,15 +48,10 @@ export const reversibleInstanceNorm = normalization(
   { axis: -1, epsilon: 1e-5, subtractLast: false, ...affineDefaults },
   ({ axis, epsilon, subtractLast, ...options }: Settled<ReversibleInstanceNormOptions>) => {
     checkEpsilon(NAME, epsilon);
-    const norm: FusedNorm = {
-      name: NAME,
-      epsilon,
-      centered: true,
-      plan: keepingLast((shape) => {
-        const { features } = seriesAxes(NAME, shape, axis);
-        return planOf(shape, shape, [0, features], [features]);
-      }),
-    };
+    const plan = keepingLast((shape) => {
+      const { features } = seriesAxes(NAME, shape, axis);
+      return planOf(shape, shape, [0, features], [features]);
+    });
     return {
       handles: { mask: true },
       weights(shape: readonly number[]) {
@@ -77,12 +72,18 @@ export const reversibleInstanceNorm = normalization(
       apply(ops, [x], { gamma, beta }, { mask }) {
         const shape = ops.shape(x);
         const { time } = seriesAxes(NAME, shape, axis);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, time, counts);
         const constant = ops.stop(x);
-        const measured = moments(ops, constant, time, mask);
-        const level = subtractLast ? lastOf(ops, constant, time[0], mask) : measured.mean;
-        const { variance } = measured;
-        const { y } = ops.normalize(norm, x, { gamma, beta, mean: level, variance, mask });
-        return { y, more: [level, ops.sqrt(ops.add(variance, epsilon))] };
+        const { mean, distance } = centered(ops, constant, over);
+        const { scale, root } = rootMeanSquare(ops, distance, time, over.average, epsilon);
+        const level = subtractLast ? lastOf(ops, constant, time[0], mask) : mean;
+        // in two steps, the second by what the first leaves of the mean
+        const near = over.counting(ops.sub(over.counting(x), level));
+        const rest = subtractLast ? 0 : over.average(ops.stop(near));
+        const xHat = ops.div(ops.div(over.counting(ops.sub(near, rest)), scale), root);
+        const y = affine(ops, xHat, plan(shape).parameters, gamma, beta);
+        return { y: over.counting(y), more: [level, ops.mul(scale, root)] };
       },
     } satisfies Omit<Normalization, "name">;
   },
@@ -143,7 +144,7 @@ function lastOf<T>(ops: Ops<T>, x: T, axis: number, mask: T | undefined): T {
   const shape = ops.shape(x);
   const length = shape[axis];
   if (mask === undefined) return ops.slice(x, axis, length - 1, length);
-  const counts = spreadMask(ops, mask, shape);
+  const counts = broadcastMask(ops, mask, shape);
   // whether any later one counts: each round looks twice as far ahead
   let later = shifted(ops, counts, axis, 1);
   for (let step = 1; step < length; step *= 2) later = ops.max(later, shifted(ops, later, axis, step));

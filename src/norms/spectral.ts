@@ -3,16 +3,16 @@
  *
  *     y = W / |sigma|        sigma = uᵀ·M·v        M [outputs, rest] the weight as a matrix
  *
- *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both kept, constants to the gradient
- *     evaluation:                     u and v as they were kept
+ *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both stored, constants to the gradient
+ *     evaluation:                     u and v as stored; found by `warmUp` iterations where none are
  *
  * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
  */
 import { checkEpsilon } from "../formula/checks.js";
-import { onceOf } from "../formula/initializers.js";
+import { onceOf, orthogonal } from "../formula/initializers.js";
 import { kept, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { square } from "../formula/terms.js";
+import { lengthOf } from "../formula/terms.js";
 import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
@@ -20,6 +20,11 @@ import { sizeOf } from "../shape.js";
 export interface SpectralNormOptions extends WeightAxisOptions {
   /** Steps of the power iteration in each call in training, at most 10,000. Default 1. */
   iterations?: number;
+  /**
+   * Steps in evaluation where no v is stored yet, before any training step. Default 15, as PyTorch takes when it starts, or `iterations`
+   * where those are more; at most 10,000. 0: u alone serves, whose sigma is too small.
+   */
+  warmUp?: number;
   /** Default 1e-12 (PyTorch). */
   epsilon?: number;
 }
@@ -37,14 +42,20 @@ export const spectralNorm = normalization(
     paper: "Miyato et al. 2018, arXiv 1802.05957",
     takes: "weight",
   },
-  { axis: -1, iterations: 1, epsilon: 1e-12 },
-  ({ axis, iterations, epsilon }: Settled<SpectralNormOptions>) => {
+  { axis: -1, iterations: 1, warmUp: 15, epsilon: 1e-12 },
+  ({ axis, iterations, warmUp, epsilon }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
     if (!Number.isInteger(iterations) || iterations < 1 || iterations > MOST_ITERATIONS) {
       throw new RangeError(
         `spectralNorm: iterations must be an integer from 1 to ${MOST_ITERATIONS}, got ${iterations}`,
       );
     }
+    if (!Number.isInteger(warmUp) || warmUp < 0 || warmUp > MOST_ITERATIONS) {
+      throw new RangeError(
+        `spectralNorm: warmUp must be an integer from 0 to ${MOST_ITERATIONS}, got ${warmUp}`,
+      );
+    }
+    const coldSteps = warmUp === 0 ? 0 : Math.max(warmUp, iterations);
     /** Axes with those of the outputs in front, and the lengths of the matrix. */
     const seen = (shape: readonly number[]) => {
       const outputs = outputAxes("spectralNorm", shape, axis);
@@ -58,7 +69,7 @@ export const spectralNorm = normalization(
         return {
           u: kept(
             [rows],
-            onceOf(() => randomDirection(rows)),
+            onceOf(() => orthogonal(1, rows, 1)),
           ),
           v: kept([columns], 0),
         };
@@ -68,16 +79,24 @@ export const spectralNorm = normalization(
         const matrix = ops.reshape(ops.transpose(x, order), [rows, columns]);
         const fixed = ops.stop(matrix);
         const turned = ops.transpose(fixed, [1, 0]);
-        let left = ops.reshape(u, [rows, 1]);
-        let right = ops.reshape(v, [columns, 1]);
-        if (training) {
-          for (let i = 0; i < iterations; i++) {
+        const iterated = (vectors: Vectors<typeof x>, steps: number) => {
+          let { left, right } = vectors;
+          for (let i = 0; i < steps; i++) {
             right = unit(ops, ops.matMul(turned, left), right, epsilon);
             left = unit(ops, ops.matMul(fixed, right), left, epsilon);
           }
-        } else {
-          const found = unit(ops, ops.matMul(turned, left), right, epsilon);
-          right = ops.add(right, ops.mul(found, ops.sub(1, directed(ops, right, epsilon).share)));
+          return { left, right };
+        };
+        const stored = { left: ops.reshape(u, [rows, 1]), right: ops.reshape(v, [columns, 1]) };
+        let { left, right } = stored;
+        if (training) ({ left, right } = iterated(stored, iterations));
+        else {
+          const found = iterated(stored, coldSteps);
+          // where no v is stored
+          const first = unit(ops, ops.matMul(turned, found.left), right, epsilon);
+          const known = lengthOf(ops, right, [0, 1]);
+          left = ops.where(known, left, found.left);
+          right = ops.where(known, right, first);
         }
         const sigma = ops.sum(ops.mul(left, ops.matMul(matrix, right)), [0, 1]);
         const divisor = ops.max(ops.abs(sigma), Math.max(epsilon, LEAST));
@@ -95,6 +114,12 @@ export const spectralNorm = normalization(
   },
 );
 
+/** Columns: u and v. */
+interface Vectors<T> {
+  readonly left: T;
+  readonly right: T;
+}
+
 /** A vector of length 1; the old one where there is no direction, as of a weight that is 0: from 0 no iteration comes back. */
 function unit<T>(ops: Ops<T>, vector: T, old: T, epsilon: number): T {
   const { direction, share } = directed(ops, vector, epsilon);
@@ -103,7 +128,7 @@ function unit<T>(ops: Ops<T>, vector: T, old: T, epsilon: number): T {
 
 /** A vector divided by its length, or by epsilon, and how much of length 1 that leaves: 0 of a vector that is 0, else 1. */
 function directed<T>(ops: Ops<T>, vector: T, epsilon: number) {
-  const length = ops.sqrt(ops.sum(square(ops, vector), [0, 1]));
+  const length = lengthOf(ops, vector, [0, 1]);
   const divisor = ops.max(length, Math.max(epsilon, LEAST));
   return { direction: ops.div(vector, divisor), share: ops.div(length, divisor) };
 }
@@ -113,20 +138,3 @@ const MOST_ITERATIONS = 10_000;
 
 /** Above 0 in float32, for an epsilon that is not. */
 const LEAST = 1e-30;
-
-/** A random direction, the same for the same length (normal values by Box & Muller, from mulberry32). */
-function randomDirection(length: number): Float32Array {
-  let state = 1;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const values = Float32Array.from(
-    { length },
-    () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
-  );
-  const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-  return values.map((value) => value / norm);
-}

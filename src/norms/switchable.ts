@@ -27,7 +27,7 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import { along, axesBut, mean, moments, spreadMask, square } from "../formula/terms.js";
+import { along, axesBut, broadcastMask, inUnits, mean, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
@@ -79,13 +79,17 @@ export const switchableNorm = normalization(
         const channel = check(shape);
         const perChannel = (values: typeof x) => along(ops, values, shape.length, channel);
         const positions = axesBut(shape.length, 0, channel);
-        const counts = mask === undefined ? undefined : spreadMask(ops, mask, shape);
+        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const count = counts === undefined ? undefined : ops.sum(counts, positions);
-        const instance = moments(ops, x, positions, mask);
+        const { values, origin, unit } = inUnits(ops, x, counts, Math.max(Math.sqrt(epsilon), 1e-30));
+        const instance = moments(ops, values, positions, mask);
         const layer = pooled(ops, instance, [channel], count);
         const batch = training
           ? pooled(ops, instance, [0], count)
-          : { mean: perChannel(weights.runningMean), variance: perChannel(weights.runningVariance) };
+          : {
+              mean: ops.div(ops.sub(perChannel(weights.runningMean), origin), unit),
+              variance: ops.div(ops.div(perChannel(weights.runningVariance), unit), unit),
+            };
         const mixed = (part: keyof Statistics<unknown>, logits: typeof x) =>
           mixture(
             ops,
@@ -93,14 +97,18 @@ export const switchableNorm = normalization(
             logits,
           );
         const centre = mixed("mean", weights.meanLogits);
-        const spread = ops.sqrt(ops.add(mixed("variance", weights.varianceLogits), epsilon));
-        const values = counts === undefined ? x : ops.where(counts, x, 0);
-        let y = ops.div(ops.sub(values, centre), spread);
+        const share = square(ops, ops.div(Math.sqrt(epsilon), unit));
+        const power = ops.max(ops.add(mixed("variance", weights.varianceLogits), share), 1e-30);
+        let y = ops.div(ops.sub(values, centre), ops.sqrt(power));
         if (weights.gamma !== undefined) y = ops.mul(y, perChannel(weights.gamma));
         if (weights.beta !== undefined) y = ops.add(y, perChannel(weights.beta));
         if (counts !== undefined) y = ops.where(counts, y, 0);
         if (!training) return { y };
-        const measured = { ...batch, count: counted(ops, byChannel, shape, mask, axis) };
+        const measured = {
+          mean: ops.add(ops.mul(batch.mean, unit), origin),
+          variance: ops.mul(ops.mul(batch.variance, unit), unit),
+          count: counted(ops, byChannel, shape, mask, axis),
+        };
         return { y, state: track(ops, weights, measured, running) };
       },
     } satisfies Omit<Normalization, "name">;

@@ -14,7 +14,7 @@ import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { keepingLast, oneParameter } from "../formula/plan.js";
-import { square } from "../formula/terms.js";
+import { lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 import { reducedSize } from "../view.js";
@@ -53,21 +53,22 @@ export const unitNorm = normalization(
         const { statistics } = plan(shape);
         const axes = [axis].flat().map((one) => resolveAxis("unitNorm", one, shape.length));
         if (order === 1) return { y: ops.div(x, ops.max(ops.sum(ops.abs(x), axes), epsilon)) };
-        if (order !== 2) return { y: ops.div(x, ops.max(lengthOf(ops, ops.abs(x), axes, order), epsilon)) };
+        if (order !== 2)
+          return { y: ops.div(x, ops.max(powerLength(ops, ops.abs(x), axes, order), epsilon)) };
         if (guard === "root") {
           const features = reducedSize(statistics);
           const norm = { name: "unitNorm", epsilon: epsilon / features, centered: false, plan };
           return { y: ops.normalize(norm, x, { gamma: ops.constant([1 / Math.sqrt(features)], [1]) }).y };
         }
-        const least = guard === "square" ? epsilon : epsilon * epsilon;
-        return { y: ops.div(x, ops.sqrt(ops.max(ops.sum(square(ops, x), axes), least))) };
+        const least = guard === "square" ? Math.sqrt(epsilon) : epsilon;
+        return { y: ops.div(x, ops.max(lengthOf(ops, x, axes), least)) };
       },
     } satisfies Omit<Normalization, "name">;
   },
 );
 
 /** (Σ sizeᵖ)^(1/p), or the largest; by the largest first, so that no power leaves the range. */
-function lengthOf<T>(ops: Ops<T>, sizes: T, axes: readonly number[], order: number): T {
+function powerLength<T>(ops: Ops<T>, sizes: T, axes: readonly number[], order: number): T {
   const top = ops.max(ops.largest(sizes, axes), 1e-30);
   if (order === Number.POSITIVE_INFINITY) {
     const reached = ops.where(ops.greater(top, sizes), 0, ops.constant([1], [1]));

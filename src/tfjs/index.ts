@@ -1,21 +1,12 @@
 /** Public names of `evenkeel/tfjs`. Needs @tensorflow/tfjs-core and @tensorflow/tfjs-layers, or @tensorflow/tfjs. */
 export { type Installed, install } from "./install.js";
-export { apply, layers, type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers.js";
-export type { Batches, HeldOut } from "./model-runs.js";
-export { type Normalized, type NormalizeParameters, normalize } from "./operation.js";
-export { type ResidualArgs, ResidualBlock, residual } from "./residual.js";
-export { Reversible, type ReversibleArgs, reversible } from "./reversible.js";
-export {
-  type Evaluated,
-  epochStatistics,
-  freezeStatistics,
-  recalibrate,
-  type Selection,
-  type SelectOptions,
-  type StatisticsGap,
-  selectStatistics,
-  statisticsGap,
-} from "./statistics.js";
+export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
+export { apply } from "./layers/apply.js";
+export { layers } from "./layers/catalog.js";
+export { type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers/normalization-layer.js";
+export { type ResidualArgs, ResidualBlock, residual } from "./layers/residual.js";
+export { Reversible, type ReversibleArgs, reversible } from "./layers/reversible.js";
+export { withoutWeightNormalization } from "./layers/unwrapped-model.js";
 export {
   initializeWeightNormalization,
   SpectralNormalization,
@@ -28,5 +19,14 @@ export {
   type WeightWrapperArgs,
   weightNormalization,
   weightStandardization,
-  withoutWeightNormalization,
-} from "./wrappers.js";
+} from "./layers/weight-wrappers.js";
+export type { Batches, HeldOut } from "./models/batches.js";
+export { epochStatistics, freezeStatistics } from "./models/freeze.js";
+export { recalibrate } from "./models/recalibrate.js";
+export {
+  type Evaluated,
+  type Selection,
+  type SelectOptions,
+  selectStatistics,
+} from "./models/select-statistics.js";
+export { type StatisticsGap, statisticsGap } from "./models/statistics-gap.js";

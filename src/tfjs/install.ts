@@ -1,16 +1,17 @@
 /** One call that puts everything in place. */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
-import { batchNorm } from "../norms/batch.js";
-import { layerNorm } from "../norms/layer.js";
-import { applyLayer, layerClasses } from "./layers.js";
-import { fusedKernels, useFused } from "./operation.js";
-import { ResidualBlock } from "./residual.js";
-import { Reversible } from "./reversible.js";
-import { compileTraining, registerTrainingKernels } from "./training.js";
-import { isThreaded, type WasmBackend } from "./wasm-backend.js";
-import { wrapperClasses } from "./wrappers.js";
+import { fusedKernels, useFused } from "./kernels/fused.js";
+import { compileTraining, registerTrainingKernels } from "./kernels/training.js";
+import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
+import { useInBuiltInLayers } from "./layers/built-in.js";
+import { layerClasses } from "./layers/catalog.js";
+import { registerAs, registered, registerRegularizers } from "./layers/keras-objects.js";
+import { ResidualBlock } from "./layers/residual.js";
+import { Reversible } from "./layers/reversible.js";
+import { readKerasWeights } from "./layers/saved-weights.js";
+import { SpectralNormalization, wrapperClasses } from "./layers/weight-wrappers.js";
+import type { Layer } from "./types.js";
 
 export interface Installed {
   /** The backend that TensorFlow.js has set. */
@@ -26,14 +27,16 @@ export interface Installed {
 /**
  * Puts the fused kernels and the training kernels on TensorFlow.js's wasm backend, makes the built-in
  * `layerNormalization` and `batchNormalization` of existing and of loaded models use the fused operation, and lets
- * saved models with group, RMS or instance normalization load (TensorFlow Addons' names included).
+ * models load that Keras saved with its other normalizations, or TensorFlow Addons with theirs. A model gives the same numbers as
+ * before, but for faults of TensorFlow.js itself.
  *
  * Call it once, after `tf.setBackend`. More than once is the same as once.
  */
 export async function install(): Promise<Installed> {
   await tf.ready();
   useInBuiltInLayers();
-  registerLayers();
+  registerClasses();
+  readKerasWeights();
   const backend = tf.getBackend();
   try {
     const shared = isThreaded(tf.backend() as object as WasmBackend);
@@ -48,58 +51,31 @@ export async function install(): Promise<Installed> {
   return { backend, fused: false, trainingKernels: [], reason };
 }
 
-/** What TensorFlow.js's own layers hold. */
-interface BuiltIn {
-  readonly axis: number | number[];
-  readonly epsilon: number;
-  readonly gamma?: LayerVariable | null;
-  readonly beta?: LayerVariable | null;
-}
-
-interface BuiltInBatch extends BuiltIn {
-  readonly momentum: number;
-  readonly movingMean: LayerVariable;
-  readonly movingVariance: LayerVariable;
-}
-
-/** Their state is what ours is, so what they do when called can be ours too: the same results, masks as little heeded. The names keep those of users. */
-function useInBuiltInLayers(): void {
-  const layer = prototypeOf(builtIn.layerNormalization({ name: "evenkeel_probe" }));
-  layer.call = function (this: BuiltIn, inputs) {
-    const { axis, epsilon, gamma, beta } = this;
-    return applyLayer(layerNorm({ axis, epsilon }), [inputs].flat(), { gamma, beta }, { training: false });
-  };
-  const batch = prototypeOf(builtIn.batchNormalization({ name: "evenkeel_probe" }));
-  batch.call = function (this: BuiltInBatch, inputs, { training = false }) {
-    const { axis, epsilon, momentum, gamma, beta, movingMean, movingVariance } = this;
-    return applyLayer(
-      batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta }),
-      [inputs].flat(),
-      { gamma, beta, runningMean: movingMean, runningVariance: movingVariance },
-      { training },
-    );
-  };
-}
-
-interface Callable {
-  call(
-    this: unknown,
-    inputs: tf.Tensor | tf.Tensor[],
-    options: { training?: boolean },
-  ): tf.Tensor | tf.Tensor[];
-}
-
-function prototypeOf(layer: object): Callable {
-  return Object.getPrototypeOf(layer);
-}
-
-/** By Keras's names, under which models are saved, and by those of TensorFlow Addons. */
-function registerLayers(): void {
-  for (const layer of layerClasses) tf.serialization.registerClass(layer);
-  for (const wrapper of [...wrapperClasses, Reversible, ResidualBlock])
-    tf.serialization.registerClass(wrapper);
-  const { classNameMap } = tf.serialization.SerializationMap.getMap();
-  for (const name of ["GroupNormalization", "InstanceNormalization"]) {
-    classNameMap[`Addons>${name}`] = classNameMap[name];
+/** By the names under which models are saved, ours and Keras's. */
+function registerClasses(): void {
+  for (const cls of [...layerClasses, ...wrapperClasses, Reversible, ResidualBlock]) {
+    tf.serialization.registerClass(cls as tf.serialization.SerializableConstructor<Layer>);
   }
+  // Keras up to 2.12 writes the package of a class with its name
+  for (const name of ADDONS) {
+    const known = registered(name);
+    if (known) registerAs(`Addons>${name}`, ...known);
+  }
+  registerAs("Addons>SpectralNormalization", SpectralNormalization, (cls, config) =>
+    SpectralNormalization.fromConfig(cls, { ...config, inPlace: true }),
+  );
+  // over the replicas of one batch, of which there is one here
+  const batch = registered("BatchNormalization");
+  if (batch) registerAs("SyncBatchNormalization", ...batch);
+  registerRegularizers();
 }
+
+/** Classes of TensorFlow Addons whose configs ours read. */
+const ADDONS = [
+  "GroupNormalization",
+  "InstanceNormalization",
+  "FilterResponseNormalization",
+  "PoincareNormalize",
+  "TLU",
+  "WeightNormalization",
+];

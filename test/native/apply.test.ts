@@ -27,7 +27,7 @@ import {
 import * as jax from "../../src/jax/index.js";
 import { sizeOf } from "../../src/shape.js";
 import { install, layers } from "../../src/tfjs/index.js";
-import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { expectClose, normal } from "../support/numerics.js";
 import { backends, use } from "../support/tfjs-backends.js";
 
@@ -336,7 +336,7 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
     x.dispose();
   });
 
-  it("a mask that was lost on the way is not heeded, one that comes through is", () => {
+  it("a mask that was lost on the way is not followed, one that comes through is", () => {
     const tokens = tf.tensor2d([
       [1, 2, 0],
       [3, 0, 0],
@@ -353,7 +353,7 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
       layers: [
         embedding(),
         tfl.layers.globalAveragePooling1d({}),
-        layers.layerNormalization({ name: "norm" }),
+        layers.layerNormalization({ name: "norm", useMask: true }),
       ],
     });
     expect([...(lost.predict(tokens) as tf.Tensor).dataSync()].every((value) => value !== 0)).toBe(true);
@@ -361,11 +361,11 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
       layers: [
         embedding(),
         tfl.layers.lstm({ units: 3, recurrentInitializer: "glorotNormal" }),
-        layers.layerNormalization(),
+        layers.layerNormalization({ useMask: true }),
       ],
     });
     expect([...(last.predict(tokens) as tf.Tensor).dataSync()].every((value) => value !== 0)).toBe(true);
-    const through = tfl.sequential({ layers: [embedding(), layers.layerNormalization()] });
+    const through = tfl.sequential({ layers: [embedding(), layers.layerNormalization({ useMask: true })] });
     const y = (through.predict(tokens) as tf.Tensor).dataSync();
     const zeros = Array.from({ length: 6 }, (_, step) =>
       y.slice(4 * step, 4 * step + 4).every((value) => value === 0),
@@ -387,7 +387,7 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
       const branch = tfl.layers.dense({ units: 4 }).apply(x) as tfl.SymbolicTensor;
       x = tfl.layers.add().apply([x, branch]) as tfl.SymbolicTensor;
     }
-    const y = layers.layerNormalization().apply(x) as tfl.SymbolicTensor;
+    const y = layers.layerNormalization({ useMask: true }).apply(x) as tfl.SymbolicTensor;
     const model = tfl.model({ inputs: input, outputs: y });
     const data = (model.predict(tokens) as tf.Tensor).dataSync();
     const zeros = Array.from({ length: 6 }, (_, step) =>
@@ -396,7 +396,7 @@ describe.each(backends)("TensorFlow.js on %s", (backend) => {
     expect(zeros).toEqual([false, false, true, false, true, true]);
 
     const [a, b] = [tfl.input({ shape: [3, 4] }), tfl.input({ shape: [3, 4] })];
-    const shared = layers.layerNormalization();
+    const shared = layers.layerNormalization({ useMask: true });
     const masked = tfl.layers.masking({}).apply(a);
     const both = [masked, b].map((one) => shared.apply(one as tfl.SymbolicTensor) as tfl.SymbolicTensor);
     const two = tfl.model({ inputs: [a, b], outputs: both });

@@ -25,7 +25,7 @@ import {
 } from "../../src/index.js";
 import * as jax from "../../src/jax/index.js";
 import { install, layers } from "../../src/tfjs/index.js";
-import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { expectClose, largest, normal } from "../support/numerics.js";
 import { use } from "../support/tfjs-backends.js";
 import { online as onlineLoops } from "./rows/batch.js";

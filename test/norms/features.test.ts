@@ -13,7 +13,7 @@ import {
   unitNorm,
 } from "../../src/index.js";
 import { apply as applyJax } from "../../src/jax/index.js";
-import { apply as applyTf } from "../../src/tfjs/layers.js";
+import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { expectClose, normal } from "../support/numerics.js";
 import { use } from "../support/tfjs-backends.js";
 

@@ -1,8 +1,8 @@
-/** Normalizations of weights: what their papers say of them, hard weights, and errors. */
 import { describe, expect, it } from "vitest";
-import { startOf } from "../../src/formula/normalization.js";
+import { initialValues } from "../../src/formula/normalization.js";
 import {
   apply,
+  Layer,
   type Normalization,
   open,
   type PlainArray,
@@ -91,16 +91,28 @@ describe("spectral normalization", () => {
     close("from u alone", fromU.data, y.data, 1e-6);
   });
 
-  it("starts in one direction, the same every time, and is above no bound before it was trained", () => {
+  it("starts in one direction, the same every time", () => {
     const [{ u, v }, again] = [0, 1].map(() => spectralNorm().weights([7, 5]));
-    expect(startOf(u)).toEqual(startOf(again.u));
-    expect(Math.hypot(...startOf(u))).toBeCloseTo(1, 6);
+    expect(initialValues(u)).toEqual(initialValues(again.u));
+    expect(Math.hypot(...initialValues(u))).toBeCloseTo(1, 6);
     expect(v).toMatchObject({ shape: [7], initial: 0, trained: false });
-    const w = array([7, 5], 8);
-    const { y } = apply(truth, spectralNorm(), w, {}, { training: false });
-    // sigma is never above the largest singular value, and from u alone it is above 0
-    expect(singular(y)).toBeGreaterThanOrEqual(1 - 1e-9);
-    expect(singular(y)).toBeLessThan(20);
+  });
+
+  it("finds its vectors in evaluation, where no training step did: the more iterations, the closer", () => {
+    const w = array([24, 32], 8);
+    const evaluated = (options: Parameters<typeof spectralNorm>[0]) =>
+      singular(apply(truth, spectralNorm(options), w, {}, { training: false }).y);
+    expect(evaluated({ warmUp: 0 })).toBeGreaterThan(1.5);
+    expect(evaluated({})).toBeLessThan(1.05);
+    expect(evaluated({ iterations: 300 })).toBeCloseTo(1, 5);
+    expect(evaluated({ warmUp: 300 })).toBeCloseTo(1, 5);
+    const layer = new Layer(truth, spectralNorm(), w.shape);
+    expect(singular(layer.eval().forward(w))).toBeLessThan(1.05);
+    // what training stored serves as it is
+    layer.train().forward(w);
+    const { u, v } = layer.stateDict();
+    layer.eval().forward(w);
+    expect(layer.stateDict()).toEqual({ u, v });
   });
 
   it("comes back from a weight of 0", () => {
@@ -108,7 +120,7 @@ describe("spectral normalization", () => {
     const { y, state, backward } = apply(wasm, spectralNorm(), zero);
     expect([...y.data]).toEqual(Array(12).fill(0));
     expect(backward({ shape: [4, 3], data: normal(12, 1) }).dx.data.every(Number.isFinite)).toBe(true);
-    expect([...state.u.data]).toEqual([...startOf(spectralNorm().weights([4, 3]).u)]);
+    expect([...state.u.data]).toEqual([...initialValues(spectralNorm().weights([4, 3]).u)]);
     const w = array([4, 3], 5);
     const of = (held: Record<string, Float64Array>) => apply(wasm, spectralNorm(), w, held).y.data;
     expect([...of({ u: flat(state.u), v: flat(state.v) })]).toEqual([...of({})]);

@@ -1,19 +1,19 @@
 /**
- * What every reader of a file ends in: named columns of numbers or text, and the one place that decides
- * which of the two a column is.
+ * What every reader of a file gives: named columns of numbers or text, and the one place that decides which of the two
+ * a column is.
  *
- * Rows are counted as data rows, from 1: the first row below the header of a CSV file, the first row
- * below `@data` of an ARFF file, the first record of a JSON or Parquet file. Blank lines and comments do
- * not count. `values[17 - 1]` is therefore "row 17" of every message.
+ * Rows are data rows, counted from 1: the first row below the header of a CSV file, the first row below `@data` of an
+ * ARFF file, the first record of a JSON or Parquet file. Blank lines and comments do not count. `values[17 - 1]` is
+ * therefore "row 17" in every message.
  */
 import { UsageError } from "../errors.js";
 
-/** What stands in one row of a column; null where the value is missing. */
+/** One cell; null where the value is missing. */
 export type Value = number | string | null;
 
 /**
- * A column of a table. Where `kind` is "number", text among the values is what could not be read as a
- * finite number, kept so that whoever needs numbers can name it; where it is "text" no value is a number.
+ * A column of a table. Where `kind` is "number", text among the values is what could not be read as a finite number,
+ * left in so that whoever needs numbers can name it; where it is "text" no value is a number.
  */
 export interface Column {
   name: string;
@@ -38,20 +38,20 @@ export function isMissing(text: string): boolean {
   return MISSING.has(text);
 }
 
-/** Whether text stands for a number, be it one too large for a double or an infinity. */
+/** Whether text means a number, even one too large for a double, or an infinity. */
 export function looksNumeric(text: string): boolean {
   return NUMBER.test(text) || INFINITE.test(text);
 }
 
-/** `text` as a finite number where it is one, else as it stands. */
+/** `text` as a finite number where it is one, else unchanged. */
 export function numberOrText(text: string): number | string {
   const value = NUMBER.test(text) ? Number(text) : Number.NaN;
   return Number.isFinite(value) ? value : text;
 }
 
 /**
- * A column of a format that does not declare types. It is a column of numbers when more than half of its
- * values that are there read as numbers (the rest is then somebody's mistake), or when none is there.
+ * A column of a format that does not declare types. It is a column of numbers when more than half of the values that are
+ * not missing read as numbers (the rest is then somebody's mistake), or when all are missing.
  */
 export function inferColumn(name: string, cells: readonly Value[]): Column {
   const values = cells.map((cell) =>
@@ -76,9 +76,9 @@ export function inferColumn(name: string, cells: readonly Value[]): Column {
 }
 
 /**
- * The columns of records such as JSON and Parquet hold; a record without one of `names` misses that value.
- * Whole numbers beyond a double's are rounded, booleans become "true" and "false", dates ISO 8601 text.
- * Throws UsageError for a value that is none of these (a list, an object, bytes).
+ * The columns of records, as JSON and Parquet have them; a record without one of `names` misses that value. Integers
+ * beyond a double's are rounded, booleans become "true" and "false", dates ISO 8601 text. Throws UsageError for a value
+ * that is none of these (a list, an object, bytes).
  */
 export function columnsOfRecords(
   file: string,

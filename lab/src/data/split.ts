@@ -1,5 +1,5 @@
 /**
- * Which rows are trained on and which are held out: drawn at random within each class, from one fixed seed, so that
+ * Which rows are for training and which are held out: drawn at random within each class, from one fixed seed, so that
  * every call, run and machine draws the same.
  */
 import { uniformInt } from "pure-rand/distribution/uniformInt";
@@ -12,7 +12,7 @@ const SEED = 20;
 export function checkLimit(limit: number, classes: number): void {
   if (Number.isInteger(limit) && limit >= 2 * classes) return;
   throw new UsageError(
-    `--limit: expected a whole number of rows, at least ${2 * classes}${classes > 1 ? ` (2 of each of the ${classes} classes)` : ""}, got ${limit}`,
+    `--limit: expected an integer number of rows, at least ${2 * classes}${classes > 1 ? ` (2 of each of the ${classes} classes)` : ""}, got ${limit}`,
   );
 }
 
@@ -28,8 +28,8 @@ export function shuffledRows(count: number, seed = SEED): number[] {
 }
 
 /**
- * Divides `rows`, in their order, into `count` taken and the rest: each class (`classOf[row]`, 0 to classes − 1) gives its
- * share of the count to the nearest row, and at least `least`, which count and each class must suffice for.
+ * Divides `rows`, in their order, into `count` taken ones and the rest: each class (`classOf[row]`, 0 to classes − 1)
+ * gives its share of the count, rounded, and at least `least`. The count and each class must be large enough for that.
  */
 export function drawRows(
   rows: readonly number[],
@@ -50,7 +50,7 @@ export function drawRows(
   return { taken, rest };
 }
 
-/** `count` divided in proportion to `sizes`: whole shares first, what is left to those furthest below their due. */
+/** `count` divided in proportion to `sizes`: shares rounded down first, the remainder to those furthest below their due. */
 function apportion(sizes: readonly number[], count: number, least: number): number[] {
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const due = sizes.map((size) => (count * size) / total);

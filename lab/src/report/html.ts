@@ -1,35 +1,26 @@
 /**
- * The report of a comparison: one HTML file with everything in it, which works from disk and asks nothing of the
- * network (a content security policy in the page holds it to that). There is no script: the switches that show and
- * hide a normalization are checkboxes that the style sheet reads.
+ * The report of a comparison: one HTML file that holds everything it needs. There is no script: the switches that show
+ * and hide a normalization are checkboxes that the style sheet reads.
  */
-import { count, duration, formatEpochs, formatMetric, formatNumber, formatTarget } from "../format.js";
-import { labelOf, nameOf } from "../norms.js";
-import type { Comparison, NormName, Spread } from "../results.js";
-import { bestOf, type Column, capitalize, findings, headline, listed } from "./findings.js";
-import { depthProfile, type Figure, gradientMaps, learningCurves, type Profile } from "./plots.js";
+import { capitalize, count, duration, formatNumber, listed } from "@evenkeel/report/format";
+import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
+import type { Range } from "@evenkeel/report/statistics";
+import { bestOf, type Column, findings, headline } from "../findings.js";
+import { models } from "../models/registry.js";
+import { labelOf, type NormName, nameOf } from "../norms.js";
+import { type Comparison, formatEpochs, formatTarget, metricOf } from "../results.js";
+import { depthProfile, learningCurves, type Profile } from "./figures.js";
+import { gradientMaps } from "./gradient-maps.js";
 import { colourOf, type Looks, looksOf, looksStyle } from "./series.js";
-import { STYLE } from "./style.js";
-
-const ENTITIES: Record<string, string> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 
 function table(comparison: Comparison, looks: Looks): string {
-  const { summaries, metric } = comparison;
-  const name = metric === "accuracy" ? "Accuracy" : "R²";
+  const { summaries } = comparison;
+  const { title: name, format } = metricOf(comparison);
   const goal = formatTarget(comparison);
   const columns: {
     key: Column;
     head: string;
-    /** The head where the table stands as cards, on a phone. */
+    /** The head where the table is shown as cards, on a phone. */
     short: string;
     unit: string;
     tag: string;
@@ -41,7 +32,7 @@ function table(comparison: Comparison, looks: Looks): string {
       short: name,
       unit: "after the last epoch",
       tag: "best",
-      format: (value) => formatMetric(metric, value),
+      format,
     },
     {
       key: "epochsToTarget",
@@ -102,7 +93,7 @@ function table(comparison: Comparison, looks: Looks): string {
 }
 
 /** "95.1 – 97.0 %", or nothing where the ends read the same. */
-function rangeText({ min, max }: Spread, format: (value: number | null) => string): string {
+function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
   const [low, high] = [format(min), format(max)];
   return low === high ? "" : `${low.replace("\u00a0%", "")} – ${high}`;
 }
@@ -111,74 +102,46 @@ function swatch(norm: NormName, looks: Looks): string {
   return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="${colourOf(norm)}" stroke-width="3" stroke-dasharray="${looks.get(norm)?.dash}"/></svg>`;
 }
 
-/** A page that needs nothing else, in light and dark. `body` is HTML. */
-export function wholePage(title: string, ownStyle: string, body: string): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}${ownStyle}</style>
-</head>
-<body>
-${body}
-</body>
-</html>
-`;
-}
-
-// ---- figures ----
-
-export function figure(title: string, qualifier: string, { svg, notes }: Figure): string {
-  const small = notes.length > 0 ? `<p class="note">${notes.join(" ")}</p>` : "";
-  return `<figure><figcaption><b>${title}</b>${qualifier === "" ? "" : ` <span>${qualifier}</span>`}</figcaption>${svg}${small}</figure>`;
-}
-
 function section(id: string, title: string, how: string[], figures: string): string {
   return `<section id="${id}"><h2>${title}</h2><div class="beside"><div class="how">${how
     .map((paragraph) => `<p>${paragraph}</p>`)
     .join("")}</div><div class="pair">${figures}</div></div></section>`;
 }
 
-function learningSection(comparison: Comparison): string {
-  const { loss, metric } = learningCurves(comparison);
-  const name = comparison.metric === "accuracy" ? "Accuracy" : "R²";
+function learningSection(comparison: Comparison, document: Document): string {
+  const { loss, metric } = learningCurves(comparison, document);
+  const { title, explanation } = metricOf(comparison);
   return section(
     "learning",
     "Learning",
     [
       "A line is the median over the seeds; the band around it reaches from the lowest seed to the highest. Where two bands overlap, the seeds alone may explain the difference.",
       "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why.",
-      comparison.metric === "accuracy"
-        ? `Accuracy is the share of the ${comparison.data.heldOutCount.toLocaleString("en-US")} held-out examples that the network gets right.`
-        : "R² is 1 for a perfect prediction, and 0 for one that is no better than always giving the mean.",
+      explanation(comparison.data.heldOutCount),
     ],
     figure("Training loss", loss.log ? "log scale" : "", loss) +
       figure(
-        `${name} on held-out data`,
+        `${title} on held-out data`,
         comparison.targetMetric === null ? "" : `dotted line: target ${formatTarget(comparison)}`,
         metric,
       ),
   );
 }
 
-function gradientSection(comparison: Comparison, looks: Looks): string {
-  const { panels, legend, width, notes } = gradientMaps(comparison);
+function gradientSection(comparison: Comparison, looks: Looks, document: Document): string {
+  const { panels, legend, width, notes } = gradientMaps(comparison, document);
   const maps = panels.map(
     ({ norm, svg, notes: own }) =>
       `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
   );
-  const profile = depthProfile(comparison, "gradientNorm");
+  const profile = depthProfile(comparison, "gradientNorm", document);
   return `<section id="gradients"><h2>How the gradient travels</h2>
 <div class="how wide"><p>The gradient enters at the last layer, on top, and travels down to the first. Each cell is the norm of the loss gradient for one layer’s weights at one step (median over the seeds). All panels share one colour scale.</p>
-<p><b>Vanishing</b> looks like a panel that darkens toward the bottom: the layers near the input hardly hear what the loss says. <b>Exploding</b> is the reverse, brighter toward the bottom. A panel of one even tone passes the gradient on unchanged.</p></div>
+<p><b>Vanishing</b> looks like a panel that darkens toward the bottom: the loss hardly reaches the layers near the input. <b>Exploding</b> is the reverse, brighter toward the bottom. A panel of one even tone passes the gradient on unchanged.</p></div>
 <div class="scale"><span>Gradient norm</span>${legend}<span class="absent"><svg width="18" height="14" aria-hidden="true"><rect width="18" height="14" fill="url(#missing)" stroke="var(--axis)"/></svg> no finite value</span></div>
 <p class="axes">Across: optimizer step. Up: layer, 1 next to the input; the top row is the output layer.${notes.map((note) => ` ${note}`).join("")}</p>
 <div class="panels" style="--panel:${width}px">${maps.join("")}</div>
-<div class="beside"><div class="how"><p>The same norms as lines, at the two ends of training. The axis runs the way the gradient travels, from the last layer to the first: a level line is an even gradient, one that falls to the right is vanishing, one that rises is exploding. A straight slope on this log scale means that every layer takes (or adds) the same share.</p></div>
+<div class="beside"><div class="how"><p>The same norms as lines, at the two ends of training. The axis runs the way the gradient travels, from the last layer to the first: a level line is an even gradient, one that falls to the right is vanishing, one that rises is exploding. A straight slope on this log scale means that every layer scales it by the same factor.</p></div>
 <div class="pair">${profileFigures("Gradient norm", profile)}</div></div></section>`;
 }
 
@@ -193,23 +156,23 @@ function profileFigures(title: string, { first, last, firstStep, scale }: Profil
   return figure(title, `${start}${kind}`, first) + figure(title, `last probe${kind}`, last);
 }
 
-function activationSection(comparison: Comparison): string {
+function activationSection(comparison: Comparison, document: Document): string {
   return section(
     "activations",
     "What the layers pass on",
     [
-      "Mean and standard deviation of each block’s output, over the batch and its features; of each pair of figures, the first is the start, the second the last probe of each trial.",
-      "A spread that shrinks layer by layer means that the inputs become hard to tell apart on their way up; one that grows can end in a loss that is not finite. A level line keeps the signal’s size from layer to layer.",
-      "A mean far from zero against the spread means that a layer mostly passes on a constant.",
+      "Mean and standard deviation of each block’s output, over the batch and its features. In each pair of figures, the first is the start, the second the last probe of each trial.",
+      "A standard deviation that shrinks layer by layer means that inputs become hard to tell apart on their way up; one that grows can end in a loss that is not finite. A level line preserves the magnitude of the signal from layer to layer.",
+      "A mean that is large compared with the standard deviation means that a layer mostly passes on a constant.",
     ],
-    profileFigures("Spread", depthProfile(comparison, "activationSpread")) +
-      profileFigures("Mean", depthProfile(comparison, "activationMean")),
+    profileFigures("Standard deviation", depthProfile(comparison, "activationSpread", document)) +
+      profileFigures("Mean", depthProfile(comparison, "activationMean", document)),
   );
 }
 
 // ---- settings ----
 
-/** A command whose lines break between its words, not within an option's name. */
+/** A command whose lines break between words, not within the name of an option. */
 const words = (command: string): string =>
   command
     .split(/(\s+)/)
@@ -218,8 +181,7 @@ const words = (command: string): string =>
 
 function settings(comparison: Comparison): string {
   const { model, training, data, machine } = comparison;
-  const kind = model.kind === "mlp" ? "multilayer perceptron" : "convolutional network";
-  const unit = model.kind === "mlp" ? "units" : "channels";
+  const { title, unit } = models[model.kind];
   const classes = data.classes.length > 0 ? ` (${count(data.classes.length, "class", "classes")})` : "";
   const date = new Date(comparison.date);
   const when = Number.isNaN(date.getTime())
@@ -228,7 +190,7 @@ function settings(comparison: Comparison): string {
   const rows: [string, string][] = [
     [
       "Network",
-      `${capitalize(kind)}, ${count(model.depth, "layer")}, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}`,
+      `${capitalize(title)}, ${count(model.depth, "layer")}, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}`,
     ],
     [
       "Training",
@@ -255,7 +217,7 @@ function settings(comparison: Comparison): string {
     .map(([term, value]) => `<div><dt>${term}</dt><dd>${escapeHtml(value)}</dd></div>`)
     .join("\n");
   return `<section id="settings"><h2>How it was made</h2><dl>${list}</dl>
-<p>The same seeds give the same numbers, times apart. To make it again:</p><pre><code>${words(comparison.command)}</code></pre></section>`;
+<p>The same seeds give the same numbers, except for times. To reproduce it:</p><pre><code>${words(comparison.command)}</code></pre></section>`;
 }
 
 // ---- the page ----
@@ -274,7 +236,7 @@ function stopped({ interrupted, trials, summaries, training }: Comparison): stri
   return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished, and only these are shown.</p>`;
 }
 
-/** "no, layer and RMS normalization"; whole names where some do not end so. */
+/** "no, layer and RMS normalization"; full names where some do not end that way. */
 function trainedWith(norms: NormName[]): string {
   const names = norms.map(nameOf);
   const end = " normalization";
@@ -282,14 +244,14 @@ function trainedWith(norms: NormName[]): string {
   return listed(names.map((name) => name.slice(0, -end.length))) + end;
 }
 
-/** The whole report as one self-contained HTML document. */
-export function renderReport(comparison: Comparison): string {
+/** The whole report as one self-contained HTML document; its figures are drawn in `document`. */
+export function renderReport(comparison: Comparison, document: Document): string {
   const title = headline(comparison);
   const norms = comparison.summaries.map(({ norm }) => norm);
   const looks = looksOf(norms);
   const found = findings(comparison).map((line) => `<li>${escapeHtml(line)}</li>`);
   const { data, training } = comparison;
-  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, measured on ${data.heldOutCount.toLocaleString("en-US")} others.`;
+  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, evaluated on ${data.heldOutCount.toLocaleString("en-US")} others.`;
   const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>
@@ -304,9 +266,9 @@ ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 <p class="note">Time per step is the wall time of one optimizer step on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.</p></section>
 <div class="figures">
 ${switches(norms, looks)}
-${learningSection(comparison)}
-${gradientSection(comparison, looks)}
-${activationSection(comparison)}
+${learningSection(comparison, document)}
+${gradientSection(comparison, looks, document)}
+${activationSection(comparison, document)}
 </div>
 ${settings(comparison)}
 </main>

@@ -1,5 +1,5 @@
-/** What tells the normalizations of one comparison apart: a colour and a dash pattern each. */
-import type { NormName } from "../results.js";
+/** How the normalizations of one comparison are told apart: a colour and a dash pattern each. */
+import type { NormName } from "../norms.js";
 
 interface Look {
   /** Number of a colour of the style sheet, `--hue0` and on. */
@@ -18,13 +18,13 @@ const USUAL: Record<NormName, Look> = {
   instance: { hue: 5, dash: "4 2.5" },
 };
 
-/** For the others: colours that the usual ones do not have come first, then those that are free. Hue 0 is for none. */
+/** For the others: first the colours that no usual one has, then those that are free. Hue 0 is for none. */
 const HUES = [6, 7, 1, 3, 5, 2, 4];
 const DASHES = ["12 2", "3 2", "8 2 2 2", "20 3", "5 4", "14 3 5 3", "6 2 2 2 2 2"];
 
 export type Looks = ReadonlyMap<NormName, Look>;
 
-/** Different for each of these, whatever their number: all colours in turn, with other dashes in each round. */
+/** A different look for each of these, however many: all colours in turn, with other dashes in each round. */
 export function looksOf(norms: readonly NormName[]): Looks {
   const looks = new Map<NormName, Look>();
   for (const norm of norms) if (USUAL[norm]) looks.set(norm, USUAL[norm]);
@@ -37,7 +37,7 @@ export function looksOf(norms: readonly NormName[]): Looks {
     if (looks.has(norm)) continue;
     let look: Look;
     do {
-      // with each round of the colours the patterns move on by one, and after all of those come longer ones
+      // each round of the colours moves the patterns on by one; after all of them come longer ones
       const round = Math.floor(next / order.length);
       const dash = round < DASHES.length ? DASHES[(next + round) % DASHES.length] : `${4 * round} 3 2 3`;
       look = { hue: order[next % order.length], dash };
@@ -51,7 +51,7 @@ export function looksOf(norms: readonly NormName[]): Looks {
 /** The variable that holds a normalization's colour. */
 export const colourOf = (norm: NormName): string => `var(--n-${norm})`;
 
-/** Rules that give the normalizations their colours, and that take one out of the figures whose switch is off. */
+/** Rules that give the normalizations their colours, and that hide one from the figures while its switch is off. */
 export function looksStyle(looks: Looks): string {
   const colours = [...looks].map(([norm, { hue }]) => `--n-${norm}:var(--hue${hue})`);
   const switches = [...looks.keys()].map(

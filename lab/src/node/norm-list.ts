@@ -1,0 +1,53 @@
+/** `evenkeel norms`: every normalization, one line each. */
+import { wrap } from "@evenkeel/report/format";
+import type { About } from "evenkeel";
+import { modelNames, models, modelsFor } from "../models/registry.js";
+import { aboutOf, normNames, usualNorms } from "../norms.js";
+
+type Takes = About["takes"];
+
+const HEADS: readonly (readonly [Takes, string])[] = [
+  ["features", "For any array [batch, ..., features]"],
+  ["positions", "For images and sequences, with positions"],
+  ["condition", "With a second input, the condition"],
+  ["weight", "For the weights of a layer"],
+  ["sequence", "Layers of sequences"],
+  ["forecast", "Around a forecasting model"],
+];
+
+/** Every normalization in lines of at most `width` characters, grouped by what it takes. */
+export function listText(width: number): string {
+  const all = normNames.flatMap((norm) => {
+    const about = aboutOf(norm);
+    return about ? [{ norm, ...about }] : [];
+  });
+  const parts = HEADS.flatMap(([takes, head]) => {
+    const own = all.filter((each) => each.takes === takes);
+    if (own.length === 0) return [];
+    const column = Math.max(...own.map(({ norm }) => norm.length)) + 2;
+    const kinds = modelNames.filter((name) => models[name].places.includes(takes)).join(" and ");
+    const trains = kinds ? `compare: ${kinds}` : "not in compare";
+    const lines = own.map(({ norm, summary }) => {
+      const text = kinds && modelsFor(norm).length === 0 ? `not in compare: ${summary}` : summary;
+      return `  ${norm.padEnd(column)}${shortened(text, width - column - 2)}`;
+    });
+    return [wrap(`${head} (${trains})`, width), ...lines, ""];
+  });
+  return [
+    ...parts,
+    wrap(
+      `evenkeel compare --norms takes these names separated by commas, none for a network without normalization, or all; ` +
+        `by default it compares ${usualNorms.join(", ")}.`,
+      width,
+    ),
+  ].join("\n");
+}
+
+/** The start of a text: up to the end of a clause where that is long enough, else up to a word. */
+function shortened(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const ends = [...text.matchAll(/[;:] /g)].map(({ index }) => index).filter((end) => end <= width);
+  const clause = text.slice(0, Math.max(0, ...ends));
+  if (clause.length >= width / 3) return clause;
+  return `${text.slice(0, text.lastIndexOf(" ", width - 1))}…`;
+}

@@ -1,5 +1,0 @@
-/** The version of Evenkeel, which the lab shares. */
-import { createRequire } from "node:module";
-
-const manifest: { version: string } = createRequire(import.meta.url)("evenkeel/package.json");
-export const { version } = manifest;

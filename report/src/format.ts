@@ -1,0 +1,58 @@
+/** Numbers and words for people, in the terminal and on a page alike. */
+
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** `10⁻⁷`. */
+export function tenToThe(exponent: number): string {
+  const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[Number(digit)]).join("");
+  return `10${exponent < 0 ? "⁻" : ""}${digits}`;
+}
+
+/** Three significant digits: `0.0123`, `4.50`, `1,230`, `1.23×10⁻⁷`; an en dash for null, NaN and infinities. */
+export function formatNumber(value: number | null): string {
+  if (value === null || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e6) {
+    const [mantissa, exponent] = value.toExponential(2).split("e");
+    return `${minus(mantissa ?? "")}×${tenToThe(Number(exponent))}`;
+  }
+  const rounded = Number(value.toPrecision(3));
+  return minus(Math.abs(rounded) >= 100 ? rounded.toLocaleString("en-US") : value.toPrecision(3));
+}
+
+/** A typographic minus sign, and none before a zero: "−0.00" never appears. */
+export function minus(text: string): string {
+  return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
+}
+
+/** `8.3 s`, `42 s`, `3 min 20 s`, `1 h 5 min`. */
+export function duration(seconds: number): string {
+  const rounded = Math.round(seconds);
+  if (rounded < 60) return `${seconds < 10 ? seconds.toFixed(1) : rounded} s`;
+  const minutes = Math.floor(rounded / 60);
+  return minutes < 60
+    ? `${minutes} min ${rounded % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** `1 trial`, `1,200 trials`. */
+export const count = (n: number, one: string, many = `${one}s`): string =>
+  `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+
+export const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** `a, b and c`. */
+export const listed = (words: readonly string[]): string =>
+  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+
+/** Breaks a text between words into lines of at most `width` characters; lines after the first start with `indent`. */
+export function wrap(text: string, width: number, indent = ""): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line !== "" && line.length + word.length + 1 > width) lines.push(`${indent}${word}`);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}

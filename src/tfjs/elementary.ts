@@ -1,0 +1,154 @@
+/** Formulas' elementary operations in TensorFlow.js: its own, with gradients of any order. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { ElementaryOps, Operand } from "../formula/ops.js";
+import { narrowed } from "../formula/rounding.js";
+
+/** What is computed without a way back for gradients: an operation of no inputs has none. */
+export function constant(value: () => tf.Tensor): tf.Tensor {
+  return tf.customGrad(() => ({ value: value(), gradFunc: () => [] }))();
+}
+
+/** Whether a gradient is computed within another one, so that it must have a gradient itself. */
+export function isDifferentiatedAgain(): boolean {
+  return tf.engine().state.gradientDepth > 0;
+}
+
+/**
+ * A function whose slope follows from its value. TensorFlow.js holds the saved value constant when it differentiates the gradient
+ * again, which is then silently wrong; here it is computed anew.
+ */
+function smooth(
+  x: tf.Tensor,
+  value: (x: tf.Tensor) => tf.Tensor,
+  slope: (y: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  const operation = tf.customGrad((input, save) => {
+    const y = value(input as tf.Tensor);
+    (save as tf.GradSaveFunc)([input as tf.Tensor, y]);
+    return {
+      value: y,
+      gradFunc(dy: tf.Tensor, saved) {
+        const [from, to] = saved as tf.Tensor[];
+        return tf.mul(dy, slope(isDifferentiatedAgain() ? smooth(from, value, slope) : to));
+      },
+    };
+  });
+  return operation(x);
+}
+
+/** a/b. TensorFlow.js's gradient squares b, which leaves float32's range from 2·10¹⁹ on; here it is divided by twice. */
+function divided(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+  const operation = tf.customGrad((p, q, save) => {
+    (save as unknown as tf.GradSaveFunc)([p as tf.Tensor, q as tf.Tensor]);
+    return {
+      value: tf.div(p as tf.Tensor, q as tf.Tensor),
+      gradFunc(dy: tf.Tensor, saved) {
+        const [numerator, denominator] = saved as tf.Tensor[];
+        const ofNumerator = divided(dy, denominator);
+        const ofDenominator = tf.neg(tf.mul(ofNumerator, divided(numerator, denominator)));
+        return [summedTo(ofNumerator, numerator.shape), summedTo(ofDenominator, denominator.shape)];
+      },
+    };
+  });
+  return operation(a, b);
+}
+
+/** The larger or smaller one. TensorFlow.js's gradients do not sum over what was broadcast, and have none themselves. */
+function extremum(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  value: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+  takesA: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  const operation = tf.customGrad((p, q, save) => {
+    (save as unknown as tf.GradSaveFunc)([p as tf.Tensor, q as tf.Tensor]);
+    return {
+      value: value(p as tf.Tensor, q as tf.Tensor),
+      gradFunc(dy: tf.Tensor, saved) {
+        const [first, second] = saved as tf.Tensor[];
+        const ofFirst = constant(() => tf.cast(takesA(first, second), "float32"));
+        return [
+          summedTo(tf.mul(dy, ofFirst), first.shape),
+          summedTo(tf.mul(dy, tf.sub(1, ofFirst)), second.shape),
+        ];
+      },
+    };
+  });
+  return operation(a, b);
+}
+
+/** Undoes a broadcast. */
+function summedTo(x: tf.Tensor, shape: number[]): tf.Tensor {
+  const axes = tf.broadcast_util.getReductionAxes(shape, x.shape);
+  return tf.reshape(axes.length > 0 ? tf.sum(x, axes) : x, shape);
+}
+
+/** A function whose gradient passes as it is. */
+function straight(x: tf.Tensor, value: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const operation = tf.customGrad((input) => ({
+    value: value(input as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => dy,
+  }));
+  return operation(x);
+}
+
+export const elementary: ElementaryOps<tf.Tensor> = {
+  shape: (x) => x.shape,
+  constant: (values, shape) => tf.tensor(Float32Array.from(values), [...shape], "float32"),
+  add: (a, b) => tf.add(tensor(a), tensor(b)),
+  sub: (a, b) => tf.sub(tensor(a), tensor(b)),
+  mul: (a, b) => tf.mul(tensor(a), tensor(b)),
+  div: (a, b) => divided(tensor(a), tensor(b)),
+  max: (a, b) => extremum(tensor(a), tensor(b), tf.maximum, tf.greaterEqual),
+  min: (a, b) => extremum(tensor(a), tensor(b), tf.minimum, tf.lessEqual),
+  greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
+  // a cast to bool would cut 0.3 to 0 on some backends
+  where: (condition, a, b) =>
+    tf.where(
+      constant(() => tf.notEqual(condition, tf.zerosLike(condition))),
+      tensor(a),
+      tensor(b),
+    ),
+  abs: (x) => tf.abs(x),
+  exp: (x) => smooth(x, tf.exp, (y) => y),
+  sqrt: (x) => tf.sqrt(x),
+  tanh: (x) => smooth(x, tf.tanh, (y) => tf.sub(1, tf.square(y))),
+  sigmoid: (x) => smooth(x, tf.sigmoid, (y) => tf.mul(y, tf.sub(1, y))),
+  erf: (x) => tf.erf(x),
+  pow: (x, exponent) => tf.pow(x, exponent),
+  rounded: (x, type) => straight(x, (values) => narrowed(elementary, values, type)),
+  sum: (x, axes) => tf.sum(x, [...axes], true),
+  largest: (x, axes) => constant(() => tf.max(x, [...axes], true)),
+  matMul: (a, b) => tf.matMul(a, b),
+  reshape: (x, shape) => tf.reshape(x, [...shape]),
+  transpose: (x, order) => tf.transpose(x, [...order]),
+  slice(x, axis, from, to) {
+    const begin = x.shape.map((_, one) => (one === axis ? from : 0));
+    const size = x.shape.map((length, one) => (one === axis ? to - from : length));
+    return tf.slice(x, begin, size);
+  },
+  concat: (parts, axis) => tf.concat([...parts], axis),
+  stop: (x) => constant(() => tf.clone(x)),
+  intercept(x, saved, through) {
+    const intercepted = tf.customGrad((values, save) => {
+      (save as tf.GradSaveFunc)([...saved]);
+      return {
+        value: tf.clone(values as tf.Tensor),
+        gradFunc(gradient, kept) {
+          if (isDifferentiatedAgain()) {
+            throw new Error(
+              "evenkeel: a gradient that is replaced on its way back, as online normalization's, has no gradient of its own; " +
+                "take second derivatives with control: false",
+            );
+          }
+          return through(gradient as tf.Tensor, kept as tf.Tensor[]);
+        },
+      };
+    });
+    return intercepted(x);
+  },
+};
+
+function tensor(operand: Operand<tf.Tensor>): tf.Tensor {
+  return typeof operand === "number" ? tf.scalar(operand) : operand;
+}

@@ -1,0 +1,69 @@
+/**
+ * TensorFlow.js's wasm backend, as far as kernels that stand on its memory need it: where tensors lie, room for outputs, and
+ * a heap. The threaded build's memory is shared, and takes modules that were compiled for such.
+ */
+import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
+import type { Heap } from "../../kernels/wasm/heap.js";
+
+/** The parts of `BackendWasm` (tfjs-backend-wasm 4.22) that are used; they are internal to it. */
+export interface WasmBackend {
+  readonly wasm: {
+    /** Of the builds without threads. */
+    readonly asm?: { readonly memory?: unknown };
+    /** Of the threaded build. */
+    readonly wasmMemory?: unknown;
+    _malloc(bytes: number): number;
+    _free(address: number): void;
+  };
+  readonly dataIdMap: { get(dataId: object): { memoryOffset: number } };
+  makeOutput(shape: number[], dtype: DataType): TensorInfo;
+  disposeData(dataId: object): boolean;
+}
+
+/** The backend's own memory and allocator, or undefined where the kernels cannot stand on it. */
+export function heapOf(backend: WasmBackend): Heap | undefined {
+  const memory = backend.wasm?.asm?.memory ?? backend.wasm?.wasmMemory;
+  if (!(memory instanceof WebAssembly.Memory)) return undefined;
+  return {
+    memory,
+    allocate(bytes) {
+      // above 2 GiB the backend's allocator gives negative numbers
+      const address = backend.wasm._malloc(bytes) >>> 0;
+      if (address === 0) throw noRoom(bytes);
+      return address;
+    },
+    release: (address) => backend.wasm._free(address),
+  };
+}
+
+/** Whether threads share this backend's memory. */
+export function isThreaded(backend: WasmBackend): boolean {
+  const memory = heapOf(backend)?.memory;
+  return typeof SharedArrayBuffer !== "undefined" && memory?.buffer instanceof SharedArrayBuffer;
+}
+
+/** The byte address of a tensor's values; only until the next allocation is it sure to hold them. */
+export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
+  return backend.dataIdMap.get(tensor.dataId).memoryOffset >>> 0;
+}
+
+/** A tensor (of four bytes an element) for a kernel to write. The backend itself hands out address 0 where there is no room. */
+export function outputOn(
+  backend: WasmBackend,
+  shape: readonly number[],
+  dtype: "float32" | "int32" = "float32",
+): TensorInfo {
+  const output = backend.makeOutput([...shape], dtype);
+  const elements = shape.reduce((size, length) => size * length, 1);
+  if (elements > 0 && addressOf(backend, output) === 0) {
+    backend.disposeData(output.dataId);
+    throw noRoom(elements * 4);
+  }
+  return output;
+}
+
+function noRoom(bytes: number): RangeError {
+  return new RangeError(
+    `evenkeel: TensorFlow.js's wasm memory has no room for ${bytes} bytes more; dispose of tensors`,
+  );
+}

@@ -1,0 +1,125 @@
+/** A normalization run on tensors: as a function, and on the variables of a layer, whose state it replaces. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { LayerVariable } from "@tensorflow/tfjs-layers";
+import {
+  type ApplyOptions,
+  type ApplyResult,
+  initialValues,
+  type Normalization,
+  type Weight,
+} from "../../formula/normalization.js";
+import { run, weightsFor } from "../../formula/run.js";
+import { tfOps } from "../ops.js";
+import type { Tensors } from "../types.js";
+
+/**
+ * Any normalization as a function, differentiable with respect to its inputs and weights.
+ * @param inputs x, or a list of x and a condition
+ * @param weights by our names (gamma, runningMean, ...); those that are left out have their initial values
+ * @param options `training` (default true), `mask`, `residual`, `moveState`
+ * @returns y and, where there is any, the state that replaces weights that are not trained
+ * @throws TypeError for what is no normalization; RangeError for a shape that does not fit
+ */
+export function apply(
+  normalization: Normalization,
+  inputs: tf.Tensor | readonly tf.Tensor[],
+  weights: Readonly<Record<string, tf.Tensor>> = {},
+  { training = true, ...options }: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
+): ApplyResult<tf.Tensor> {
+  const tensors = (Array.isArray(inputs) ? inputs : [inputs]) as readonly tf.Tensor[];
+  const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
+  const specified = weightsFor(normalization, tensors, Object.fromEntries(shapes));
+  return tf.tidy(() => {
+    const all: Record<string, tf.Tensor> = { ...weights };
+    for (const [name, weight] of Object.entries(specified)) all[name] ??= initialValue(weight);
+    const { mask, residual, moveState } = options;
+    const result = run(tfOps, normalization, tensors, all, {
+      training,
+      mask: mask ?? undefined,
+      residual: residual ?? undefined,
+      moveState,
+      warn,
+    });
+    // a tidy keeps the tensors of what it returns, in arrays and objects too
+    const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
+    return { ...result, y } as unknown as tf.TensorContainer;
+  }) as unknown as ApplyResult<tf.Tensor>;
+}
+
+/** An empty y from which gradients reach the weights too, where they are 0. */
+function connected(y: tf.Tensor, weights: Readonly<Record<string, tf.Tensor>>): tf.Tensor {
+  return Object.values(weights).reduce((sum, weight) => tf.add(sum, tf.sum(tf.mul(weight, 0))), y);
+}
+
+/** What a normalization layer does when it is called; its state is written to its variables. */
+export function applyLayer(
+  normalization: Normalization,
+  inputs: tf.Tensor[],
+  variables: Readonly<Record<string, LayerVariable | null | undefined>>,
+  { training, mask, residual }: { training: boolean; mask?: tf.Tensor; residual?: tf.Tensor },
+): Tensors {
+  return tf.tidy(() => {
+    const weights: Record<string, tf.Tensor> = {};
+    for (const [name, variable] of Object.entries(variables)) {
+      if (!variable) continue;
+      const values = variable.read();
+      // Keras gives gamma and beta one axis for each that is normalized, in the order that they are named in
+      const several = (name === "gamma" || name === "beta") && values.rank > 1;
+      weights[name] = several ? tf.reshape(values, [-1]) : values;
+    }
+    const { y, more, state } = apply(normalization, inputs, weights, {
+      training,
+      mask,
+      residual,
+      moveState: (moved) => writeState(moved, variables),
+    });
+    if (state) writeState(state, variables);
+    return more ? [y, ...more] : y;
+  });
+}
+
+/** Gives a variable the values that its weight starts with. */
+export function initialize(variable: LayerVariable, weight: Weight): void {
+  tf.tidy(() => {
+    variable.write(initialValue(weight));
+  });
+}
+
+function initialValue(weight: Weight): tf.Tensor {
+  return tf.tensor(Float32Array.from(initialValues(weight)), [...weight.shape]);
+}
+
+/** Replaces state, all of it, or none where a batch was not finite. */
+function writeState(
+  state: Readonly<Record<string, tf.Tensor>>,
+  variables: Readonly<Record<string, LayerVariable | null | undefined>>,
+): void {
+  if (inHostMemory()) {
+    const finite = Object.values(state).every((tensor) => tensor.dataSync().every(Number.isFinite));
+    if (finite) for (const [name, tensor] of Object.entries(state)) variables[name]?.write(tensor);
+    return;
+  }
+  // a look would wait for the device: it chooses by itself
+  const finite = tf.isFinite(tf.addN(Object.values(state).map((tensor) => tf.sum(tensor))));
+  for (const [name, tensor] of Object.entries(state)) {
+    const variable = variables[name];
+    if (variable) variable.write(tf.where(finite, tensor, variable.read()));
+  }
+}
+
+/** Whether the backend's tensors lie in memory of the host, where reading them waits for no device. */
+function inHostMemory(): boolean {
+  return HOST_BACKENDS.includes(tf.getBackend());
+}
+
+const HOST_BACKENDS = ["cpu", "wasm"];
+
+const warned = new Set<string>();
+
+/** Once for each kind of normalization. */
+function warn(message: string): void {
+  const [name] = message.split(":");
+  if (warned.has(name)) return;
+  warned.add(name);
+  console.warn(message);
+}

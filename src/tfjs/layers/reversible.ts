@@ -1,0 +1,118 @@
+/**
+ * Reversible instance normalization (src/norms/reversible-instance.ts) around a forecasting layer or model: its input is
+ * normalized over time, its output put back on the level and spread of that input, with the same gamma and beta.
+ *
+ *     const model = tf.sequential({ layers: [reversible(forecaster, { inputShape: [96, 7] })] });
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
+import type { Normalization } from "../../formula/normalization.js";
+import {
+  type ReversibleInstanceNormOptions,
+  reversibleInstanceDenorm,
+  reversibleInstanceNorm,
+} from "../../norms/reversible-instance.js";
+import type { CallArgs, Layer, LayerArgs, Shape } from "../types.js";
+import { apply } from "./apply.js";
+import { LayerWrapper } from "./layer-wrapper.js";
+import { followMasks, type GivenMask, maskOf } from "./masks.js";
+
+export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {}
+
+const OPTIONS = ["axis", "epsilon", "subtractLast", "scale", "center"];
+
+/** [batch, time, features] to [batch, horizon, features], or to [batch, features] where the inner one gives a single step. */
+export class Reversible extends LayerWrapper {
+  static readonly className: string = "Reversible";
+  private readonly norm: Normalization;
+  private readonly denorm: Normalization;
+  /** gamma and beta, once it is built. */
+  private readonly variables: Record<string, LayerVariable> = {};
+
+  constructor(args: ReversibleArgs & { layer: Layer }) {
+    super(args, OPTIONS);
+    this.supportsMasking = true;
+    followMasks(this);
+    const { subtractLast, ...options } = this.options as ReversibleInstanceNormOptions;
+    this.norm = reversibleInstanceNorm({ subtractLast, ...options });
+    this.denorm = reversibleInstanceDenorm(options);
+  }
+
+  override build(inputShape: Shape | Shape[]): void {
+    const shape = oneShape(inputShape);
+    const { layer } = this;
+    this.buildPart(layer, shape);
+    this.computeOutputShape(shape);
+    const features = shape[this.features(shape)];
+    if (features === null) {
+      throw new RangeError(
+        `reversible: the number of features must be known, got input shape [${shape.map(String).join(", ")}]; give the model's input a shape`,
+      );
+    }
+    const weights = this.norm.weights(shape.map((length) => length ?? 1));
+    for (const [name, { shape: lengths, initial }] of Object.entries(weights)) {
+      const start = initializers.constant({ value: initial as number });
+      // a name that no weight of the inner layer has
+      this.variables[name] = this.addWeight(`reversible_${name}`, [...lengths], "float32", start);
+    }
+    super.build(inputShape);
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): tf.Tensor {
+    return tf.tidy(() => {
+      const [x] = [inputs].flat();
+      const { mask, ...others } = kwargs as { mask?: GivenMask };
+      const counts = maskOf(this, mask);
+      const weights = Object.fromEntries(
+        Object.entries(this.variables).map(([name, variable]) => [name, variable.read()]),
+      );
+      const { y, more = [] } = apply(this.norm, x, weights, { mask: counts });
+      // the layers of a model would each take a mask for theirs
+      const passed = ("layers" in this.layer ? others : { ...others, mask: counts }) as CallArgs;
+      const [z] = [this.layer.call(y, passed)].flat();
+      const steps = z.rank === 2 ? tf.expandDims(z, 3 - this.features(x.shape)) : z;
+      const forecast = apply(this.denorm, [steps, ...more], weights).y;
+      return z.rank === 2 ? tf.reshape(forecast, z.shape) : forecast;
+    });
+  }
+
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape {
+    const shape = oneShape(inputShape);
+    const output = this.layer.computeOutputShape(shape) as Shape;
+    const axis = this.features(shape);
+    const features = output.length === 2 ? output[1] : output[axis];
+    if ([2, 3].includes(output.length) && features === shape[axis]) return output;
+    throw new RangeError(
+      `reversible: ${this.layer.name} must give [batch, horizon, features] or [batch, features], with the ${shape[axis]} features of its ` +
+        `input, got [${output.map(String).join(", ")}]; forecast all of them, and take those you want from the result`,
+    );
+  }
+
+  /** A forecast's steps are not the input's. */
+  override computeMask(): tf.Tensor {
+    return null as unknown as tf.Tensor;
+  }
+
+  private features(shape: Shape): number {
+    const { axis = -1 } = this.options as ReversibleInstanceNormOptions;
+    return axis < 0 ? axis + shape.length : axis;
+  }
+}
+
+/**
+ * A forecasting layer or model in reversible instance normalization: it sees each series without its level and spread, and its
+ * forecast gets them back. It takes [batch, time, features] and gives [batch, horizon, features], or [batch, features].
+ * @throws TypeError for what is no layer; RangeError for options out of range, and, once it is built, where the forecast has not
+ * the features of the input
+ */
+export function reversible(layer: Layer, args: ReversibleArgs = {}): Reversible {
+  return new Reversible({ ...args, layer });
+}
+
+function oneShape(shape: Shape | Shape[]): Shape {
+  const one = (Array.isArray(shape[0]) ? shape[0] : shape) as Shape;
+  if (one.length === 3) return one;
+  throw new RangeError(
+    `reversible: the input must have the 3 axes batch, time and features, got [${one.map(String).join(", ")}]; reshape it first`,
+  );
+}

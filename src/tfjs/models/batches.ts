@@ -1,0 +1,132 @@
+/** Running a TensorFlow.js model batch by batch, with other calls in the place of some of its layers' own. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
+import type { GivenMask } from "../layers/masks.js";
+import { NormalizationLayer } from "../layers/normalization-layer.js";
+import type { Layer, Tensors } from "../types.js";
+
+export type Inputs = tf.Tensor | tf.Tensor[] | { [name: string]: tf.Tensor };
+
+/** All examples; they are evaluated in batches of this size (default 32), on which the batch's statistics depend. */
+export interface HeldOut {
+  xs: tf.Tensor | tf.Tensor[];
+  ys: tf.Tensor | tf.Tensor[];
+  batchSize?: number;
+}
+
+/** Batches as they are: a `tf.data` dataset, whose tensors are disposed of, or a list of batches, which stay their owner's. */
+export type Batches<T> =
+  | { iterator(): Promise<{ next(): Promise<{ value: unknown; done?: boolean }> }> }
+  | Iterable<T>
+  | AsyncIterable<T>;
+
+interface CallOptions {
+  readonly mask?: tf.Tensor;
+  readonly training?: boolean;
+}
+
+/** What a layer does in the place of its own `call`, which it may use. */
+export type Call = (
+  inputs: tf.Tensor[],
+  options: CallOptions,
+  original: (inputs: tf.Tensor[], options: CallOptions) => Tensors,
+) => Tensors;
+
+/** Runs the model in evaluation, with other calls in the place of some layers' own. */
+export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer, Call>): void {
+  const undo: (() => void)[] = [];
+  for (const [layer, call] of calls) {
+    const original = layer.call;
+    const isOwn = Object.hasOwn(layer, "call");
+    undo.push(() => {
+      if (isOwn) layer.call = original;
+      else delete (layer as { call?: unknown }).call;
+    });
+    layer.call = (inputs, { mask, ...options }) => {
+      // TensorFlow.js's own normalizations follow none
+      const one =
+        layer instanceof NormalizationLayer
+          ? layer.maskFrom(mask as GivenMask, [inputs].flat().length)
+          : undefined;
+      const own = (tensors: tf.Tensor[], chosen: CallOptions) =>
+        original.call(layer, tensors, { ...options, ...chosen }) as Tensors;
+      return tf.tidy(() => call([inputs].flat(), { mask: one, ...options }, own));
+    };
+  }
+  try {
+    tf.tidy(() => {
+      model.predictOnBatch(listed(model, xs));
+    });
+  } finally {
+    for (const one of undo) one();
+  }
+}
+
+/** Inputs in the model's order. */
+export function listed(model: LayersModel, xs: Inputs): tf.Tensor | tf.Tensor[] {
+  return xs instanceof tf.Tensor || Array.isArray(xs) ? xs : model.inputNames.map((name) => xs[name]);
+}
+
+interface Batch {
+  readonly xs: Inputs;
+  readonly ys: Inputs;
+  readonly batchSize?: number;
+}
+
+/**
+ * Batch by batch; of examples that are given whole, those, or the first batch of them alone. What comes from a dataset is
+ * disposed of after its use.
+ */
+export async function* batchesOf(
+  caller: string,
+  source: HeldOut | Batches<unknown>,
+  firstAlone = false,
+): AsyncGenerator<Batch> {
+  if ("iterator" in source) {
+    const iterator = await source.iterator();
+    for (let { value, done } = await iterator.next(); !done; { value, done } = await iterator.next()) {
+      try {
+        yield batchOf(caller, value);
+      } finally {
+        tf.dispose(value as tf.TensorContainer);
+      }
+    }
+  } else if ("xs" in source) {
+    const { batchSize = 32 } = source;
+    if (caller === "selectStatistics" && source.ys === undefined) {
+      throw new TypeError(
+        `${caller}: held-out data must be { xs, ys }, got xs alone; the loss needs targets`,
+      );
+    }
+    if (!firstAlone) {
+      yield { ...source, batchSize };
+      return;
+    }
+    const first = tf.tidy(() =>
+      [source.xs].flat().map((x) => tf.slice(x, 0, Math.min(batchSize, x.shape[0]))),
+    );
+    try {
+      yield { xs: first, ys: source.ys };
+    } finally {
+      tf.dispose(first);
+    }
+  } else if (Symbol.iterator in source || Symbol.asyncIterator in source) {
+    if ("next" in source && caller === "selectStatistics") {
+      throw new TypeError(
+        `${caller}: batches must be there to be gone through several times, got a generator's; give an array of them`,
+      );
+    }
+    for await (const value of source) yield batchOf(caller, value);
+  } else {
+    throw new TypeError(
+      `${caller}: expected { xs, ys }, a list of batches or a dataset, got ${typeof source}`,
+    );
+  }
+}
+
+/** What a dataset or a list holds: { xs, ys }, or inputs alone. */
+function batchOf(caller: string, value: unknown): Batch {
+  if (value instanceof tf.Tensor || Array.isArray(value)) return { xs: value as Inputs, ys: [] };
+  if (typeof value === "object" && value !== null && "xs" in value) return value as Batch;
+  throw new TypeError(`${caller}: a batch must be { xs, ys } of tensors, got ${typeof value}`);
+}
