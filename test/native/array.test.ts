@@ -135,13 +135,17 @@ describe("is bounded before anything is allocated", () => {
       "beyond doubles",
       [1e200, 1e200],
       undefined,
-      new RangeError("array: shape must hold at most 1073741824 values (4 GiB of float32), got [1e+200, 1e+200]"),
+      new RangeError(
+        "array: shape must hold at most 1073741824 values (4 GiB of float32), got [1e+200, 1e+200]",
+      ),
     ],
     [
       "large beside 0",
       [0, 2 ** 40],
       undefined,
-      new RangeError("array: shape must hold at most 1073741824 values (4 GiB of float32), got [0, 1099511627776]"),
+      new RangeError(
+        "array: shape must hold at most 1073741824 values (4 GiB of float32), got [0, 1099511627776]",
+      ),
     ],
     ["few values", [2], [1], new RangeError("array: shape [2] holds 2 values, got 1")],
     [
