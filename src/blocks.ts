@@ -12,7 +12,7 @@ import { checkNormalization, run } from "./formula/run.js";
 import { broadcastMask } from "./formula/terms.js";
 import { layerNorm } from "./norms/layer.js";
 import { checkOptions } from "./options.js";
-import { sameShape } from "./shape.js";
+import { described, sameShape } from "./shape.js";
 
 export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
 
@@ -27,15 +27,16 @@ const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
 
 /** The normalization, and then the activation. */
 export function withActivation(norm: Normalization, activation: ActivationName): Normalization {
+  checkNormalization(norm, "withActivation");
   const activate = Object.hasOwn(activations, activation) && activations[activation];
   if (!activate) {
     throw new RangeError(
-      `withActivation: activation must be one of ${Object.keys(activations).join(", ")}, got "${activation}"`,
+      `withActivation: activation must be one of ${Object.keys(activations).join(", ")}, got ${described(activation)}`,
     );
   }
-  const { name, handles, outputs } = norm;
+  const { name, handles, outputs, featureShape } = norm;
   return {
-    ...{ name, handles, outputs },
+    ...{ name, handles, outputs, featureShape },
     weights: (...shapes) => norm.weights(...shapes),
     apply(ops, inputs, weights, options) {
       const result = norm.apply(ops, inputs, weights, options);
@@ -56,13 +57,17 @@ export function withActivation(norm: Normalization, activation: ActivationName):
  * @throws RangeError for a rate that is not from 0 up to 1; its `apply` where training goes without noise
  */
 export function withDropout(norm: Normalization, rate: number): Normalization {
+  checkNormalization(norm, "withDropout");
+  if (typeof rate !== "number") {
+    throw new TypeError(`withDropout: rate must be a number from 0 up to 1, got ${described(rate)}`);
+  }
   if (!(rate >= 0 && rate < 1)) {
     throw new RangeError(`withDropout: rate must be a number from 0 up to 1, got ${rate}`);
   }
   const shapesOf = (shapes: (readonly number[])[]) => shapes.slice(0, Math.max(1, shapes.length - 1));
-  const { name, handles, outputs } = norm;
+  const { name, handles, outputs, featureShape } = norm;
   return {
-    ...{ name, handles, outputs },
+    ...{ name, handles, outputs, featureShape },
     weights: (...shapes) => norm.weights(...shapesOf(shapes)),
     apply(ops, inputs, weights, options) {
       if (!options.training) return norm.apply(ops, inputs, weights, options);
@@ -98,16 +103,21 @@ export function residualBlock(branch: Normalization, options: ResidualOptions = 
   checkOptions("residualBlock", options, ["placement", "norm", "after"]);
   const { placement = "pre", norm = layerNorm(), after = layerNorm() } = options;
   if (placement !== "pre" && placement !== "post" && placement !== "sandwich") {
-    throw new RangeError(`residualBlock: placement must be "pre", "post" or "sandwich", got "${placement}"`);
+    throw new RangeError(
+      `residualBlock: placement must be "pre", "post" or "sandwich", got ${described(placement)}`,
+    );
   }
   const parts: Readonly<Record<string, Normalization>> = {
     norm,
     branch,
     ...(placement === "sandwich" && { after }),
   };
-  for (const part of Object.values(parts)) checkNormalization(part);
+  for (const [part, normalization] of Object.entries(parts)) {
+    checkNormalization(normalization, "residualBlock", part);
+  }
   return {
     name: "residualBlock",
+    featureShape: (shape) => Object.values(parts).flatMap((part) => part.featureShape?.(shape) ?? []),
     weights(shape) {
       const all: Record<string, Weight> = {};
       for (const [part, normalization] of Object.entries(parts)) {

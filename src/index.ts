@@ -35,7 +35,7 @@ export {
   type Parameters,
   type Saved,
 } from "./native/evenkeel.js";
-export { type AddedAndNormalized, Layer, type StateDict } from "./native/layer.js";
+export { type AddedAndNormalized, Layer, type StateDict, type StateDictOptions } from "./native/layer.js";
 export {
   BatchNorm,
   type FeatureLayerOptions,

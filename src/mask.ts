@@ -1,17 +1,21 @@
 /** Masks: which positions of an array count, and which are padding. */
-import { checkHasShape, sizeOf } from "./shape.js";
+import { checkHasShape, checkLengths, described, sizeOf } from "./shape.js";
 
-/** Values of 0 (or false) leave out, all others count. */
+/** Marks the positions of an array that count: those where its value is not 0 (or false). */
 export interface Mask {
-  /** That of x; axes that the mask does not tell apart have length 1, or are left out at the end. */
+  /** The shape of x, except that axes along which the mask is constant have length 1, or are left out at the end. */
   readonly shape: readonly number[];
+  /** As many values as the shape says, row-major. */
   readonly data: ArrayLike<number | boolean>;
 }
 
 /**
  * The mask [batch, longest] of sequences that were padded at their end, from their lengths:
  * `maskOfLengths([1, 3], 3)` is 1 0 0, 1 1 1.
- * @throws RangeError for a length that is no whole number from 0 to `longest`
+ * @param lengths one for each sequence, integers from 0 to `longest`
+ * @param longest the length that the sequences were padded to
+ * @throws TypeError where lengths are not a list, RangeError where one is not an integer from 0 to `longest`, or the mask would hold
+ * more than 2³⁰ values
  */
 export function maskOfLengths(
   lengths: ArrayLike<number>,
@@ -19,29 +23,35 @@ export function maskOfLengths(
 ): { shape: [number, number]; data: Uint8Array } {
   if (typeof lengths !== "object" || typeof lengths?.length !== "number") {
     throw new TypeError(
-      `maskOfLengths: lengths must be an array of one length per sequence, got ${lengths}; put a single one in brackets`,
+      `maskOfLengths: lengths must be an array of one length per sequence, got ${described(lengths)}; put a single one in brackets`,
+    );
+  }
+  if (typeof longest !== "number") {
+    throw new TypeError(
+      `maskOfLengths: longest must be a number, got ${described(longest)}; it is the length that sequences were padded to`,
     );
   }
   if (!Number.isInteger(longest) || longest < 0) {
     throw new RangeError(
-      `maskOfLengths: longest must be a whole number from 0 on, got ${longest}; it is the length that sequences were padded to`,
+      `maskOfLengths: longest must be an integer from 0 on, got ${longest}; it is the length that sequences were padded to`,
     );
   }
-  const data = new Uint8Array(lengths.length * longest);
+  checkLengths("maskOfLengths", "mask [lengths.length, longest]", [lengths.length, longest]);
   for (let i = 0; i < lengths.length; i++) {
     const length = lengths[i];
     if (!Number.isInteger(length) || length < 0 || length > longest) {
       throw new RangeError(
-        `maskOfLengths: lengths must be whole numbers from 0 to longest, ${longest}, got ${length} at ${i}; ` +
+        `maskOfLengths: lengths must be integers from 0 to longest, ${longest}, got ${described(length)} at ${i}; ` +
           "cut the sequence, or pad the batch to its length",
       );
     }
-    data.fill(1, i * longest, i * longest + length);
   }
+  const data = new Uint8Array(lengths.length * longest);
+  for (let i = 0; i < lengths.length; i++) data.fill(1, i * longest, i * longest + lengths[i]);
   return { shape: [lengths.length, longest], data };
 }
 
-/** Copies a mask to each element of an array that it belongs to: row-major, axes of length 1 and absent ones repeated. */
+/** Broadcasts a mask to the array `whole`, row-major: along axes of length 1, and those left out at the end, it is repeated. */
 export function fillMask(
   mask: Mask,
   whole: { readonly data: Float32Array | Float64Array; readonly shape: readonly number[] },
@@ -65,6 +75,7 @@ export function fillMask(
 /** @throws TypeError for what has no shape, RangeError for one that is not x's with axes of length 1, or left out at the end. */
 export function checkMaskShape(norm: string, shape: readonly number[], mask: readonly number[]): void {
   checkHasShape(norm, "mask", mask);
+  checkLengths(norm, "mask", mask);
   if (mask.length > shape.length || mask.some((length, axis) => length !== 1 && length !== shape[axis])) {
     throw new RangeError(
       `${norm}: mask must have the shape of x, [${shape.join(", ")}], with axes of length 1 or left out at the end, ` +
@@ -73,12 +84,22 @@ export function checkMaskShape(norm: string, shape: readonly number[], mask: rea
   }
 }
 
-/** Ones and zeros of a mask's values, which may be booleans. @throws where they are not as many as its shape says */
-export function countsOf(norm: string, { shape, data }: Mask): Float32Array {
-  checkHasShape(norm, "mask", shape);
+/**
+ * A mask's values as ones and zeros.
+ * @param x the shape that the mask belongs to
+ * @throws TypeError for what is not a mask, RangeError where its shape is not x's, or its values are not as many as it says
+ */
+export function maskValues(norm: string, mask: Mask, x: readonly number[]): Float32Array {
+  if (typeof mask !== "object" || mask === null) {
+    throw new TypeError(
+      `${norm}: mask must be { shape, data }, such as maskOfLengths() gives, got ${described(mask)}; leave it out for none`,
+    );
+  }
+  const { shape, data } = mask;
+  checkMaskShape(norm, x, shape);
   if (data?.length !== sizeOf(shape)) {
     throw new RangeError(
-      `${norm}: mask of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length}`,
+      `${norm}: mask of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
     );
   }
   return Float32Array.from(data as ArrayLike<number>, (value) => {

@@ -426,7 +426,7 @@ describe("maskOfLengths", () => {
   it.each([4, -1, 1.5, Number.NaN])("refuses a length of %d", (length) => {
     expect(() => maskOfLengths([1, length], 3)).toThrow(
       new RangeError(
-        `maskOfLengths: lengths must be whole numbers from 0 to longest, 3, got ${length} at 1; ` +
+        `maskOfLengths: lengths must be integers from 0 to longest, 3, got ${length} at 1; ` +
           "cut the sequence, or pad the batch to its length",
       ),
     );
@@ -440,7 +440,27 @@ describe("maskOfLengths", () => {
     );
     expect(() => maskOfLengths([1], 1.5)).toThrow(
       new RangeError(
-        "maskOfLengths: longest must be a whole number from 0 on, got 1.5; it is the length that sequences were padded to",
+        "maskOfLengths: longest must be an integer from 0 on, got 1.5; it is the length that sequences were padded to",
+      ),
+    );
+  });
+
+  it.each<[string, unknown, unknown, string]>([
+    ["a batch", { length: 2 ** 53 }, 2, "[9007199254740992, 2]"],
+    ["a longest", [1], 1e15, "[1, 1000000000000000]"],
+    ["a product", { length: 1e6 }, 1e6, "[1000000, 1000000]"],
+  ])("refuses %s that no mask has", (_, lengths, longest, got) => {
+    expect(() => maskOfLengths(lengths as number[], longest as number)).toThrow(
+      new RangeError(
+        `maskOfLengths: mask [lengths.length, longest] must hold at most 1073741824 values (4 GiB of float32), got ${got}`,
+      ),
+    );
+  });
+
+  it("looks at every length before it makes a mask", () => {
+    expect(() => maskOfLengths({ length: 1e9 }, 1)).toThrow(
+      new RangeError(
+        "maskOfLengths: lengths must be integers from 0 to longest, 1, got undefined at 0; cut the sequence, or pad the batch to its length",
       ),
     );
   });

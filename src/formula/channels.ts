@@ -1,4 +1,4 @@
-/** Norms whose parameters are per channel: which axis the channels are on, plans that keep it, and what a batch says about each. */
+/** Norms with a parameter per channel: the axis of the channels, plans that keep it, and how many values a batch has of each. */
 import { resolveAxis, sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 import { checkShape } from "./checks.js";
@@ -15,7 +15,7 @@ export interface ChannelOptions {
 
 const CHANNELS = ["batch", "channels"];
 
-/** Channels are kept, everything else is reduced. They may be on several axes. */
+/** The plan that keeps the channels, which may be on several axes, and reduces every other axis: statistics and parameters per channel. */
 export function channelPlan(norm: string, axis: number | readonly number[]): FusedNorm["plan"] {
   return keepingLast((shape) => {
     checkShape(norm, shape, CHANNELS);
@@ -24,7 +24,7 @@ export function channelPlan(norm: string, axis: number | readonly number[]): Fus
   });
 }
 
-/** The axes of the channels, from 0, in rising order. */
+/** The axes of the channels, from 0, in rising order. @throws where the array has no such axes, or none are named */
 export function channelAxes(norm: string, rank: number, axis: number | readonly number[]): number[] {
   const axes = [axis].flat().map((one) => resolveAxis(norm, one, rank));
   if (axes.length > 0 && new Set(axes).size === axes.length) return axes.sort((a, b) => a - b);
@@ -33,7 +33,10 @@ export function channelAxes(norm: string, rank: number, axis: number | readonly 
   );
 }
 
-/** How many values stand behind each channel's statistics: a number, or under a mask as many as it tells apart, [1] or [channels]. */
+/**
+ * How many values each channel's statistics are computed from: a number, or under a mask an array of the channels' shape, with 1 for
+ * those of their axes along which the mask is constant.
+ */
 export function counted<T>(
   ops: Ops<T>,
   norm: FusedNorm,
@@ -47,11 +50,11 @@ export function counted<T>(
   const channels = channelAxes(norm.name, whole.length, axis);
   const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
   const unmasked = ops.sum(ones, axesBut(shape.length, ...channels));
-  const told = channels.map((one) => shape[one] ?? 1);
-  return ops.mul(ops.reshape(unmasked, told), (count * sizeOf(told)) / sizeOf(shape));
+  const distinct = channels.map((one) => shape[one] ?? 1);
+  return ops.mul(ops.reshape(unmasked, distinct), (count * sizeOf(distinct)) / sizeOf(shape));
 }
 
-/** Whether a training batch has one value per statistic, from which nothing can be learned about a spread. */
+/** Whether a training batch has one value per statistic, which has no variance to learn from; `warn` is then called. */
 export function single(
   name: string,
   norm: FusedNorm,
@@ -66,7 +69,7 @@ export function single(
   return true;
 }
 
-/** What axes an array must have for statistics over positions. */
+/** The axes that an array must have for statistics over positions, as `checkShape` names them. */
 export const WITH_POSITIONS = ["batch", "channels", "at least one of positions"];
 
 /**

@@ -1,5 +1,5 @@
 /** Checks that norm files share: each throws an error naming the norm, what was expected, what came, and the remedy. */
-import { checkHasShape } from "../shape.js";
+import { checkHasShape, checkLengths } from "../shape.js";
 import type { FusedNorm, Plan } from "./plan.js";
 
 /**
@@ -16,28 +16,26 @@ export function statisticsGiven(norm: FusedNorm, mean: unknown, variance: unknow
   return variance !== undefined;
 }
 
-/** @throws TypeError for what is no shape; RangeError for one that has not these axes at least, or lengths that no array has. */
+/** @throws TypeError for what is no shape; RangeError for fewer axes than these, or lengths that no array has. */
 export function checkShape(norm: string, shape: readonly number[], axes: readonly string[]): void {
   checkHasShape(norm, "x", shape);
+  checkLengths(norm, "x", shape);
   if (shape.length < axes.length) {
     const names = [axes.slice(0, -1).join(", "), axes[axes.length - 1]].filter((part) => part !== "");
     throw new RangeError(
       `${norm}: x must have at least ${axes.length} axes (${names.join(" and ")}), got shape [${shape.join(", ")}]`,
     );
   }
-  for (const length of shape) {
-    if (Number.isInteger(length) && length >= 0) continue;
-    throw new RangeError(`${norm}: x must have whole, non-negative lengths, got shape [${shape.join(", ")}]`);
-  }
 }
 
+/** @throws RangeError for an epsilon that is negative, infinite or NaN. */
 export function checkEpsilon(norm: string, epsilon: number): void {
   if (!(epsilon >= 0) || !Number.isFinite(epsilon)) {
     throw new RangeError(`${norm}: epsilon must be a finite number of at least 0, got ${epsilon}`);
   }
 }
 
-/** Refuses statistics of single values: their variance is 0, and y would be beta whatever x is. */
+/** @throws RangeError for statistics of single values: their variance is 0, and y would be beta whatever x is. */
 export function checkCount(norm: string, plan: Plan, remedy: string): void {
   if (plan.statistics.r1 * plan.statistics.r2 !== 1) return;
   throw new RangeError(

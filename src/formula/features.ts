@@ -1,5 +1,5 @@
 /** Norms over the features of each example: the plan that reduces the feature axes. */
-import { resolveAxis } from "../shape.js";
+import { resolveAxes } from "../shape.js";
 import { checkShape } from "./checks.js";
 import { type Plan, planOf } from "./plan.js";
 
@@ -10,16 +10,15 @@ export interface FeatureOptions {
   epsilon?: number;
 }
 
-/** The plan of a norm over the features of each example. */
+/**
+ * The plan of a norm over the features of each example: statistics per example, parameters per feature.
+ * @throws RangeError for an x without such axes, TypeError for an axis that is neither a number nor a list of numbers
+ */
 export function planFeatures(norm: string, shape: readonly number[], axis: number | readonly number[]): Plan {
   checkShape(norm, shape, ["features"]);
-  const named = typeof axis === "number" ? [axis] : axis;
-  if (named.length === 0) {
+  const features = resolveAxes(norm, axis, shape.length);
+  if (features.length === 0) {
     throw new RangeError(`${norm}: axis must name at least one axis, got []; the last axis is -1`);
-  }
-  const features = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (features.some((one, i) => one === features[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
   }
   const examples: number[] = [];
   for (let one = 0; one < shape.length; one++) if (!features.includes(one)) examples.push(one);

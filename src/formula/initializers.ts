@@ -1,6 +1,6 @@
-/** Random starts of weights, the same for the same seed. */
+/** Random initial values of weights: the same seed and shape give the same values. */
 
-/** Made when it is first asked for, and kept: hosts ask for weights at every call, and for their start only where none are given. */
+/** Computed when first asked for, then stored: hosts ask for weights at every call, and for their values only where none are given. */
 export function onceOf(make: () => Float32Array): () => Float32Array {
   let made: Float32Array | undefined;
   return () => {
@@ -9,18 +9,27 @@ export function onceOf(make: () => Float32Array): () => Float32Array {
   };
 }
 
+/** @throws RangeError for a seed that is not an integer (within ±2⁵³; its low 32 bits are used). */
+export function checkSeed(norm: string, seed: number): void {
+  if (Number.isSafeInteger(seed)) return;
+  throw new RangeError(`${norm}: seed must be an integer, got ${seed}`);
+}
+
 /** [rows, width], uniform within ±√(6 / (rows + width)). Glorot & Bengio 2010. */
 export function glorotUniform(rows: number, width: number, seed: number): Float32Array {
   const next = uniform(seed);
   const limit = Math.sqrt(6 / (rows + width));
-  return Float32Array.from({ length: rows * width }, () => limit * (2 * next() - 1));
+  const values = new Float32Array(rows * width);
+  for (let i = 0; i < values.length; i++) values[i] = limit * (2 * next() - 1);
+  return values;
 }
 
-/** Normally distributed rows, each made orthogonal to those before it. Gram and Schmidt's way is exact enough for wide matrices. */
+/** [rows, width], rows ≤ width: normally distributed rows, each orthogonal to those before it and of length 1 (Gram & Schmidt). */
 export function orthogonal(rows: number, width: number, seed: number): Float32Array {
   const next = uniform(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const done: Float64Array[] = [];
+  const all = new Float32Array(rows * width);
   for (let row = 0; row < rows; row++) {
     const values = Float64Array.from({ length: width }, normal);
     for (const other of done) {
@@ -28,13 +37,13 @@ export function orthogonal(rows: number, width: number, seed: number): Float32Ar
       for (let i = 0; i < width; i++) along += values[i] * other[i];
       for (let i = 0; i < width; i++) values[i] -= along * other[i];
     }
-    const length = Math.hypot(...values);
-    done.push(values.map((value) => value / length));
-  }
-  const all = new Float32Array(rows * width);
-  done.forEach((values, row) => {
+    let square = 0;
+    for (const value of values) square += value * value;
+    const length = Math.sqrt(square);
+    for (let i = 0; i < width; i++) values[i] /= length;
+    done.push(values);
     all.set(values, row * width);
-  });
+  }
   return all;
 }
 

@@ -4,7 +4,7 @@
  */
 import { optionNames } from "../frameworks/names.js";
 import { type Defaults, settle } from "../options.js";
-import { sizeOf } from "../shape.js";
+import { resolveAxes, sizeOf } from "../shape.js";
 import type { Ops } from "./ops.js";
 
 /** Of an array that a normalization learns, or keeps between calls. */
@@ -52,6 +52,11 @@ export interface Normalization {
    * `last` input.
    */
   readonly handles?: { readonly mask?: boolean | "last"; readonly residual?: boolean };
+  /**
+   * The lengths of x along the normalization's axes (features, channels, or a weight's outputs): what a layer is made for, whether
+   * or not it has weights of these lengths. Absent: the weights' shapes alone say what it is made for.
+   */
+  featureShape?(...shapes: (readonly number[])[]): readonly number[];
   /** Shapes of y and of what it gives beside y, where y has not the shape of x or is not alone. */
   outputs?(...shapes: (readonly number[])[]): (readonly number[])[];
   /** The formula. `inputs` are x, and a condition or style where the norm file asks for one. */
@@ -63,10 +68,17 @@ export interface Normalization {
   ): ApplyResult<T>;
 }
 
-/** What a weight starts with. */
-export function initialValues({ shape, initial }: Weight): Float64Array {
-  if (typeof initial === "number") return new Float64Array(sizeOf(shape)).fill(initial);
-  return Float64Array.from(typeof initial === "function" ? initial() : initial);
+/** Writes the values that a weight is initialized to; `values` has as many as its shape says. */
+export function initialize({ initial }: Weight, values: Float32Array | Float64Array): void {
+  if (typeof initial === "number") values.fill(initial);
+  else values.set(typeof initial === "function" ? initial() : initial);
+}
+
+/** The values that a weight is initialized to. Its shape is checked by then (`weightsFor`), so that a host can hold them. */
+export function initialValues(weight: Weight): Float64Array {
+  const values = new Float64Array(sizeOf(weight.shape));
+  initialize(weight, values);
+  return values;
 }
 
 /** A few words about a normalization, for lists and pages. */
@@ -104,15 +116,27 @@ export function normalization<S extends object, N extends object, const A extend
   defaults: Defaults<NoInfer<S>>,
   make: (options: S) => N,
 ): Factory<Partial<S>, N & { readonly name: string } & Normalization, A> {
-  const factory = (options: Partial<S> = {}) => ({
-    name: about.name,
-    ...make(settle<S>(about.name, options, defaults, optionNames)),
-  });
+  const factory = (options: Partial<S> = {}) => {
+    const settled = settle<S>(about.name, options, defaults, optionNames);
+    return {
+      name: about.name,
+      ...("axis" in settled && { featureShape: lengthsAlong(about.name, settled.axis as Axes) }),
+      ...make(settled),
+    };
+  };
   return Object.assign(factory, { about, defaults }) as unknown as Factory<
     Partial<S>,
     N & { readonly name: string } & Normalization,
     A
   >;
+}
+
+type Axes = number | readonly number[] | null;
+
+/** The lengths of x along these axes; null names none. */
+function lengthsAlong(norm: string, axes: Axes) {
+  return (shape: readonly number[]) =>
+    axes === null ? [] : resolveAxes(norm, axes, shape.length).map((axis) => shape[axis]);
 }
 
 /** A trained weight, and state. */

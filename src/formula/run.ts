@@ -1,13 +1,21 @@
 /** Runs a normalization in any host: supplies the mask and residual handling that its formula leaves out, and checks its weights. */
 import { checkMaskShape } from "../mask.js";
-import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
+import {
+  checkHasShape,
+  checkLengths,
+  described,
+  fitsShape,
+  MOST_VALUES,
+  sameShape,
+  sizeOf,
+} from "../shape.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
 import { broadcastMask } from "./terms.js";
 
 /**
- * What every host calls: the formula, with what it does not see to itself. A residual is added to x first. Under a mask x is
- * 0 where nothing counts (whatever it held), and so are y and its gradient; what a formula measures is its own to mask.
+ * What every host calls: runs the formula and supplies what it does not handle. A residual is added to x first. Under a mask x is 0
+ * where nothing counts (whatever it held), and so are y and its gradient; what a formula measures, it masks itself.
  */
 export function run<T>(
   ops: Ops<T>,
@@ -79,10 +87,11 @@ function runOnNothing<T>(
 }
 
 /**
- * The weights that a call needs, where what it is given fits them: what every host checks before it makes anything.
+ * The weights that a call needs: what every host checks before it allocates anything. Inputs, outputs and all weights together must
+ * be within what an array can hold.
  * @param given shapes of the weights that came with the call, by name
- * @throws TypeError for what is no normalization, or an input without a shape; RangeError for a weight that it does not have, or
- * of another shape
+ * @throws TypeError for what is not a normalization, or an input without a shape; RangeError for a weight that it does not have, or
+ * of another shape, and for sizes that no backend holds
  */
 export function weightsFor(
   normalization: Normalization,
@@ -91,9 +100,28 @@ export function weightsFor(
 ): Record<string, Weight> {
   checkNormalization(normalization);
   const { name } = normalization;
-  for (const [i, input] of inputs.entries()) checkHasShape(name, i === 0 ? "x" : `input ${i}`, input?.shape);
-  const weights = normalization.weights(...inputs.map(({ shape }) => shape));
-  const unknown = Object.keys(given).filter((weight) => !(weight in weights));
+  if (inputs.length === 0) {
+    throw new TypeError(`${name}: expected at least one input, x, got none`);
+  }
+  for (const [i, input] of inputs.entries()) {
+    const called = i === 0 ? "x" : `input ${i}`;
+    checkHasShape(name, called, input?.shape);
+    checkLengths(name, called, input.shape);
+  }
+  const shapes = inputs.map(({ shape }) => shape);
+  const weights = normalization.weights(...shapes);
+  let values = 0;
+  for (const [weight, { shape }] of Object.entries(weights)) {
+    checkLengths(name, weight, shape);
+    values += sizeOf(shape);
+  }
+  if (values > MOST_VALUES) {
+    throw new RangeError(
+      `${name}: its weights hold ${values} values in all, more than the ${MOST_VALUES} (4 GiB of float32) of a backend; choose smaller sizes`,
+    );
+  }
+  for (const output of normalization.outputs?.(...shapes) ?? []) checkLengths(name, "what it gives", output);
+  const unknown = Object.keys(given).filter((weight) => !Object.hasOwn(weights, weight));
   if (unknown.length > 0) {
     throw new RangeError(
       `${name}: no weights are called ${unknown.join(", ")}; there are ${Object.keys(weights).join(", ") || "none"}`,
@@ -107,10 +135,20 @@ export function weightsFor(
   return weights;
 }
 
-/** @throws TypeError for what is no normalization, such as a factory that was not called. */
-export function checkNormalization(normalization: Normalization): void {
-  if (typeof normalization?.weights === "function") return;
+/**
+ * @param caller the function that took it, as its users call it
+ * @param argument which of its arguments it is
+ * @throws TypeError for what is not a normalization, such as a factory that was not called.
+ */
+export function checkNormalization(
+  normalization: Normalization,
+  caller = "apply",
+  argument = "norm",
+): asserts normalization is Normalization {
+  const { weights, apply } = (normalization ?? {}) as Partial<Normalization>;
+  if (typeof weights === "function" && typeof apply === "function") return;
+  const remedy = typeof normalization === "function" ? "; call the function that makes it" : "";
   throw new TypeError(
-    `expected a normalization, such as layerNorm(), got ${typeof normalization}; call the function that makes it`,
+    `${caller}: ${argument} must be a normalization, such as layerNorm(), got ${described(normalization)}${remedy}`,
   );
 }

@@ -1,22 +1,22 @@
 /**
  * What the recurrent layers share: their shapes and masks, their loop over time, the LSTM's step, initial kernels.
  *
- * Axes: x is [batch, time, features], a mask [batch, time]. A masked step carries the state over as it was, its y is 0, and
- * nothing of it reaches a gradient. Inside, everything goes by time first, so that a step is a stretch of rows.
+ * Axes: x is [batch, time, features], a mask [batch, time]. A masked step leaves the state unchanged, its y is 0, and it contributes to
+ * no gradient. Internally time is the first axis, so that a step is a contiguous range of rows.
  */
 import { checkShape } from "./checks.js";
-import { glorotUniform, onceOf, orthogonal } from "./initializers.js";
+import { checkSeed, glorotUniform, onceOf, orthogonal } from "./initializers.js";
 import { type Normalization, trained, type Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
 import { broadcastMask } from "./terms.js";
 
-/** What every recurrent layer is told. */
+/** Options of every recurrent layer. */
 export interface RecurrentOptions {
   /** Length of the hidden state, and of y. No default. */
   units?: number;
   /** Default 1e-5; TensorFlow Addons has 1e-3. */
   epsilon?: number;
-  /** Of the initial kernels: the same for the same seed and shape. Default 0; give each layer of a network its own. */
+  /** Seed of the initial kernels, an integer: the same seed and shape give the same values. Default 0; give each layer its own. */
   seed?: number;
 }
 
@@ -27,7 +27,7 @@ export interface SequenceOptions extends RecurrentOptions {
 
 export const recurrentDefaults = { units: undefined, epsilon: 1e-5, seed: 0 } as const;
 
-/** @throws TypeError or RangeError for units that are no whole number from `least` on. */
+/** @throws TypeError where units are missing, RangeError where they are not an integer of at least `least`. */
 export function checkUnits(name: string, units: number | undefined, least: number): number {
   if (units === undefined) {
     throw new TypeError(
@@ -36,7 +36,7 @@ export function checkUnits(name: string, units: number | undefined, least: numbe
   }
   if (Number.isInteger(units) && units >= least) return units;
   const why = least > 1 ? "; over a single one layer normalization leaves nothing of the input" : "";
-  throw new RangeError(`${name}: units must be a whole number of at least ${least}, got ${units}${why}`);
+  throw new RangeError(`${name}: units must be an integer of at least ${least}, got ${units}${why}`);
 }
 
 /** @throws RangeError for a shape that is not [batch, time, features]. */
@@ -48,7 +48,7 @@ export function checkSequence(name: string, shape: readonly number[]): void {
   );
 }
 
-/** Shapes of y. */
+/** The shape of y: of every step, or of the last state. */
 export function outputsOf(
   [batch, steps]: readonly number[],
   units: number,
@@ -57,7 +57,7 @@ export function outputsOf(
   return [returnSequences ? [batch, steps, units] : [batch, units]];
 }
 
-/** A batch of sequences, by time. */
+/** A batch of sequences with time as the first axis. */
 export interface Sequences<T> {
   readonly batch: number;
   readonly steps: number;
@@ -67,13 +67,13 @@ export interface Sequences<T> {
   readonly counts?: { readonly rows: T; readonly mask: T };
 }
 
-/** @throws RangeError for a mask that is not [batch, time]. */
+/** Reorders x, and its mask, by time. @throws RangeError for a mask that is not [batch, time] */
 export function byTime<T>(ops: Ops<T>, name: string, x: T, mask: T | undefined): Sequences<T> {
   const [batch, steps, features] = ops.shape(x);
   const rowsOf = (array: T, columns: number) =>
     ops.reshape(ops.transpose(array, [1, 0, 2]), [steps * batch, columns]);
   if (mask === undefined) return { batch, steps, rows: rowsOf(x, features) };
-  const counted = countsOf(ops, name, mask, [batch, steps, 1]);
+  const counted = stepMask(ops, name, mask, [batch, steps, 1]);
   return {
     batch,
     steps,
@@ -82,8 +82,8 @@ export function byTime<T>(ops: Ops<T>, name: string, x: T, mask: T | undefined):
   };
 }
 
-/** A mask as ones and zeros of this shape, whose last axis, the features', it may not tell apart. */
-export function countsOf<T>(ops: Ops<T>, name: string, mask: T, shape: readonly number[]): T {
+/** A mask as ones and zeros of this shape, whose last axis has length 1: a step counts with all of its features, or not at all. */
+export function stepMask<T>(ops: Ops<T>, name: string, mask: T, shape: readonly number[]): T {
   const lengths = ops.shape(mask);
   if (
     lengths.length > shape.length ||
@@ -102,10 +102,10 @@ export function carried<T>(ops: Ops<T>, counts: T | undefined, before: T, after:
   return counts === undefined ? after : ops.where(counts, after, before);
 }
 
-/** One step: from what was made of its input, and the states before it, to those after it. The first state is y. */
+/** One step: from its projected input and the states before it to the states after it. The first state is y. */
 export type Step<T> = (inputs: readonly T[], states: readonly T[], time: number, counts?: T) => readonly T[];
 
-/** The loop: y from what was made of all inputs, each [time·batch, ...], and states [batch, units] that start at 0. */
+/** The loop over time: y from the projected inputs, each [time·batch, ...], with states [batch, units] initialized to 0. */
 export function unrolled<T>(
   ops: Ops<T>,
   { batch, steps, counts }: Sequences<T>,
@@ -149,7 +149,7 @@ export function parts<T>(ops: Ops<T>, x: T, count: number): T[] {
   ];
 }
 
-/** The n-th stretch of so many columns. */
+/** Columns n·width up to (n + 1)·width. */
 export function columns<T>(ops: Ops<T>, x: T, n: number, width: number): T {
   return ops.slice(x, 1, n * width, (n + 1) * width);
 }
@@ -168,24 +168,29 @@ export function lstmStep<T>(
   const units = ops.shape(c)[1];
   // one sigmoid for all four, of which the third goes unused
   const gates = ops.sigmoid(sums);
-  const kept = ops.mul(columns(ops, gates, 1, units), c);
-  const taken = ops.mul(columns(ops, gates, 0, units), ops.tanh(columns(ops, sums, 2, units)));
-  const cell = ops.add(kept, taken);
+  const remembered = ops.mul(columns(ops, gates, 1, units), c);
+  const added = ops.mul(columns(ops, gates, 0, units), ops.tanh(columns(ops, sums, 2, units)));
+  const cell = ops.add(remembered, added);
   const normalized = normalizeCell(cell);
   return { h: ops.mul(columns(ops, gates, 3, units), ops.tanh(normalized)), cell, normalized };
 }
 
-/** The LSTM's bias: 1 for the forget gate, where that is wanted. */
+/** The LSTM's bias: 1 for the forget gate where `unitForgetBias` is set, else 0. */
 export function lstmBias(units: number, unitForgetBias: boolean): Weight {
   if (!unitForgetBias) return trained([4 * units], 0);
-  return trained([4 * units], new Float32Array(4 * units).fill(1, units, 2 * units));
+  return trained(
+    [4 * units],
+    onceOf(() => new Float32Array(4 * units).fill(1, units, 2 * units)),
+  );
 }
 
 /**
  * Initial kernels by the number of features: Glorot uniform for x, rows orthonormal for h, as in Keras. Hosts ask for weights at
- * every call, so they are made once.
+ * every call, so each kernel is computed once, when its values are first needed.
+ * @throws RangeError for a seed that is not an integer
  */
-export function kernelsFor(units: number, gates: number, seed: number) {
+export function kernelsFor(name: string, units: number, gates: number, seed: number) {
+  checkSeed(name, seed);
   const made = new Map<number, { kernel: Weight; recurrentKernel: Weight }>();
   const width = gates * units;
   return (features: number) => {
@@ -207,18 +212,18 @@ export function kernelsFor(units: number, gates: number, seed: number) {
   };
 }
 
-/** A recurrent layer's one step, with which a layer makes its loop, and a cell its result. */
+/** One step of a recurrent layer: `layerOf` loops over it, `cellOf` exposes it alone. */
 export interface Cell {
   readonly units: number;
   /** How many states it has; the first is y. */
   readonly states: number;
   weights(features: number): Record<string, Weight>;
-  /** What is made of inputs [rows, features], of all steps at once. */
+  /** Projects the inputs [rows, features] of all steps at once. */
   project<T>(ops: Ops<T>, rows: T, weights: Readonly<Record<string, T>>): T[];
   step<T>(ops: Ops<T>, inputs: readonly T[], states: readonly T[], weights: Readonly<Record<string, T>>): T[];
 }
 
-/** The layer that is a cell's loop. */
+/** The layer that loops over a cell. */
 export function layerOf(name: string, cell: Cell, returnSequences: boolean): Omit<Normalization, "name"> {
   const { units, states } = cell;
   return {
@@ -262,7 +267,7 @@ export function cellOf(name: string, cell: Cell): Omit<Normalization, "name"> {
     },
     outputs: (_, ...others) => others.map((shape) => [...shape]),
     apply(ops, [x, ...before], weights, { mask }) {
-      const counts = mask && countsOf(ops, name, mask, [ops.shape(x)[0], 1]);
+      const counts = mask && stepMask(ops, name, mask, [ops.shape(x)[0], 1]);
       const rows = counts ? ops.where(counts, x, 0) : x;
       const after = cell.step(ops, cell.project(ops, rows, weights), before, weights);
       const [y, ...more] = after.map((state, i) => carried(ops, counts, before[i], state));

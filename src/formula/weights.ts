@@ -1,9 +1,9 @@
 /** Norms of a layer's weight: which axes are its outputs, and the plan that keeps them. */
-import { resolveAxis } from "../shape.js";
+import { resolveAxes } from "../shape.js";
 import { checkShape } from "./checks.js";
 import { type FusedNorm, keepingLast, type Plan, planOf } from "./plan.js";
 
-/** The axis, or axes, of a weight's outputs; null: none, the whole weight is one. */
+/** The axis, or axes, of a weight's outputs; null for none: the whole weight has one statistic. */
 export type WeightAxis = number | readonly number[] | null;
 
 export interface WeightAxisOptions {
@@ -11,18 +11,13 @@ export interface WeightAxisOptions {
   axis?: WeightAxis;
 }
 
-/** The axes of a weight's outputs, in rising order. */
+/** The axes of a weight's outputs, counted from 0, in rising order. @throws where the weight has no such axes */
 export function outputAxes(norm: string, shape: readonly number[], axis: WeightAxis): number[] {
   checkShape(norm, shape, ["inputs or outputs"]);
-  const named = axis === null ? [] : [axis].flat();
-  const axes = named.map((one) => resolveAxis(norm, one, shape.length)).sort((a, b) => a - b);
-  if (axes.some((one, i) => one === axes[i - 1])) {
-    throw new RangeError(`${norm}: axis must name each axis once, got [${named.join(", ")}]`);
-  }
-  return axes;
+  return axis === null ? [] : resolveAxes(norm, axis, shape.length);
 }
 
-/** Statistics and parameters per output. */
+/** The plan of a norm of a weight: statistics and parameters per output; [1] of each where `axis` is null. */
 export function weightPlan(norm: string, axis: WeightAxis): FusedNorm["plan"] {
   return keepingLast((shape): Plan => {
     const outputs = outputAxes(norm, shape, axis);

@@ -6,11 +6,14 @@
  *     theirs("keras3", "gamma", "rmsNorm")        // scale
  *     ours("flax", "var")                         // runningVariance
  */
+import { described } from "../shape.js";
 
 /** Names by ours; `norms` for those that one normalization has otherwise, by its name in the catalog. */
 interface Names {
   readonly weights: Readonly<Record<string, string>>;
   readonly norms?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Counts training batches, one number for all channels: beside running statistics. */
+  readonly batchCount?: string;
 }
 
 const keras: Names = {
@@ -30,11 +33,13 @@ const keras: Names = {
 const pytorch: Names = {
   weights: { gamma: "weight", beta: "bias", runningMean: "running_mean", runningVariance: "running_var" },
   norms: { weightNorm: { g: "weight_g" }, spectralNorm: { u: "weight_u", v: "weight_v" } },
+  batchCount: "num_batches_tracked",
 };
 
 const names = {
   pytorch,
   fastai: pytorch,
+  keras,
   keras2: keras,
   keras3: keras,
   tensorflowjs: keras,
@@ -58,8 +63,21 @@ const names = {
   },
 } as const satisfies Readonly<Record<string, Names>>;
 
-/** As in `conventions`. */
+/** As in `conventions`; `keras` where the version makes no difference. */
 export type NamedFramework = keyof typeof names;
+
+/** @throws RangeError for a framework whose names are not known here */
+export function checkFramework(caller: string, framework: unknown): asserts framework is NamedFramework {
+  if (typeof framework === "string" && Object.hasOwn(names, framework)) return;
+  throw new RangeError(
+    `${caller}: names must be those of ${Object.keys(names).join(", ")}, got ${described(framework)}`,
+  );
+}
+
+/** What a framework calls the number of training batches that running statistics were measured on; undefined where it has none. */
+export function batchCountOf(framework: NamedFramework): string | undefined {
+  return (names[framework] as Names).batchCount;
+}
 
 /**
  * A framework's name of a weight; in its spelling (snake case) where it has no such weight.

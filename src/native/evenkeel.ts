@@ -12,7 +12,7 @@ import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
 import { fillMask, type Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
-import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
+import { checkHasShape, checkLengths, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
 import { BackendArray, disposable, type PlainArray, Store } from "./array.js";
 
@@ -143,7 +143,7 @@ export class Evenkeel {
    * values is not that of the shape, or there is no room for them.
    */
   array(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
-    checkShape(shape);
+    checkLengths("array", "shape", shape);
     if (values !== undefined) checkValues(values, shape);
     const array = this.store.make(shape);
     if (values) array.data.set(values);
@@ -256,31 +256,6 @@ export class Evenkeel {
 }
 
 disposable(Evenkeel, "close");
-
-const MOST_AXES = 32;
-/** What 4 GiB of float32 hold. */
-const MOST_VALUES = 2 ** 30;
-
-function checkShape(shape: readonly number[]): void {
-  if (!Array.isArray(shape)) {
-    throw new TypeError(`array: shape must be a list of lengths such as [2, 3], got ${String(shape)}`);
-  }
-  if (shape.length > MOST_AXES) {
-    throw new RangeError(`array: shape must have at most ${MOST_AXES} axes, got ${shape.length}`);
-  }
-  let size = 1;
-  for (const length of shape) {
-    if (!Number.isInteger(length) || length < 0) {
-      throw new RangeError(
-        `array: shape must have non-negative integer lengths, got [${Array.from(shape, String).join(", ")}]`,
-      );
-    }
-    size *= Math.max(1, length);
-  }
-  if (size > MOST_VALUES) {
-    throw new RangeError(`array: shape [${shape.join(", ")}] must hold at most ${MOST_VALUES} values`);
-  }
-}
 
 function checkValues(values: ArrayLike<number>, shape: readonly number[]): void {
   const length = values?.length;

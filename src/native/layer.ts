@@ -1,20 +1,27 @@
 /**
- * Layers with weights, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out. One class
- * serves every normalization; those that have a name of their own know how to be made.
- *
- * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance, ...
+ * Layers with weights, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out. One class serves every
+ * normalization; those with a name of their own (named-layers.ts) only make it.
  */
-import { initialValues, type Normalization, type Weight } from "../formula/normalization.js";
-import { checkNormalization } from "../formula/run.js";
+import { initialize, type Normalization, type Weight } from "../formula/normalization.js";
+import { checkNormalization, weightsFor } from "../formula/run.js";
+import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
 import type { Mask } from "../mask.js";
-import { sameShape } from "../shape.js";
-import { type Applied, apply } from "./apply.js";
+import { checkOptions } from "../options.js";
+import { checkLengths, described, sameShape, sizeOf } from "../shape.js";
+import { type Applied, apply, checkBackend, type Gradients, isNumbers } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 
+/** float32 copies of a layer's weights, by name: gamma, beta, runningMean, runningVariance, ... */
 export type StateDict = Record<string, Float32Array>;
 
-/** What a layer gives for x and a residual. Both are the caller's; the sum is kept (not copied) for `backward`. */
+/** How a state dict calls the weights. */
+export interface StateDictOptions {
+  /** The framework whose names are used, such as `pytorch` (weight, bias, running_mean, running_var). Default: our own. */
+  names?: NamedFramework;
+}
+
+/** What a layer gives for x and a residual. Both are the caller's; `backward` needs the sum, and refers to it. */
 export interface AddedAndNormalized<T extends PlainArray> {
   /** The normalized sum. */
   readonly y: T;
@@ -22,32 +29,77 @@ export interface AddedAndNormalized<T extends PlainArray> {
   readonly sum: T;
 }
 
-/** A normalization with its weights: any of them, made for inputs of these shapes (the batch axis may have any length). */
+/** So many calls await `backward` in any case; more of them only within the values below. */
+const LEAST_PENDING = 4;
+/** Of x, in all calls that await `backward` (256 MiB of float32); a call counts as `CALL_VALUES` at least. */
+const MOST_PENDING_VALUES = 2 ** 26;
+const CALL_VALUES = 1024;
+
+/**
+ * A normalization with its weights, for inputs of these shapes. What an input must have in common with its shape here are the lengths
+ * along the normalization's axes (features, channels) and those that weights depend on; batch, positions and, where the axes allow it,
+ * the number of axes may differ from call to call.
+ *
+ * **Several calls before `backward`**, such as the two inputs of a siamese network: each `backward` takes back one `forward`, the last
+ * one first, and `gradients` are the sum over all of them. The first `forward` after a `backward` begins anew: calls that were not
+ * taken back are dropped, and the next `backward` overwrites `gradients`. In evaluation a layer holds on to its last call alone; in
+ * training to the last 4, and more while they hold at most 2²⁶ values of x, so that neither loop runs out of memory.
+ */
 export class Layer {
-  /** By name: what is trained, and state. */
+  /** By name: those that are trained, and state such as running statistics. They live in the backend, to be read and written. */
   readonly weights: Readonly<Record<string, BackendArray>>;
-  /** Of the last `backward`, by the names of the trained weights. */
+  /** By the names of the trained weights: the sum over the calls of `backward` since the last `forward`. */
   gradients: Readonly<Record<string, Float32Array>> = {};
-  /** Of the last `backward`: of the inputs behind x, such as a condition; undefined where none came back. */
+  /** Of the inputs beside x, such as a condition, in the last `backward`; undefined for those that no gradient reaches. */
   inputGradients: readonly (Float32Array | undefined)[] = [];
   protected training = true;
   private frozen = false;
-  private applied?: Applied<PlainArray>;
   private readonly specified: Readonly<Record<string, Weight>>;
+  /** Lengths along the normalization's axes. */
+  private readonly featureShape?: readonly number[];
+  /** Shapes of the last inputs that fit: a network asks for the same over and over. */
+  private fitting: readonly (readonly number[])[] = [];
+  /** Calls that `backward` has not taken back, in their order. */
+  private pending: { readonly call: Applied<PlainArray>; readonly values: number }[] = [];
+  /** Whether `backward` was called since the last `forward`. */
+  private goingBack = false;
 
+  /**
+   * @param ek the backend that the weights live in, until `dispose`
+   * @param shapes of x, and of further inputs where the normalization takes them
+   * @throws TypeError for what is not a backend, a normalization or a shape; RangeError for a shape that the normalization does not
+   * take, and for more values than the backend holds, before anything is allocated
+   */
   constructor(
     protected readonly ek: Evenkeel,
     readonly norm: Normalization,
     ...shapes: readonly (readonly number[])[]
   ) {
-    checkNormalization(norm);
-    this.specified = norm.weights(...shapes);
-    this.weights = Object.fromEntries(
-      Object.entries(this.specified).map(([name, weight]) => [
-        name,
-        ek.array(weight.shape, initialValues(weight)),
-      ]),
+    checkBackend("Layer", ek);
+    checkNormalization(norm, "Layer");
+    if (shapes.length === 0) {
+      throw new TypeError(
+        "Layer: shape must be that of x, a list of lengths such as [2, 3], got none; further inputs follow",
+      );
+    }
+    for (const [i, shape] of shapes.entries()) checkLengths("Layer", i === 0 ? "shape" : `shape ${i}`, shape);
+    this.specified = weightsFor(
+      norm,
+      shapes.map((shape) => ({ shape })),
+      {},
     );
+    this.featureShape = norm.featureShape?.(...shapes);
+    const weights: Record<string, BackendArray> = {};
+    try {
+      for (const [name, weight] of Object.entries(this.specified)) {
+        weights[name] = ek.array(weight.shape);
+        initialize(weight, weights[name].data);
+      }
+    } catch (error) {
+      for (const array of Object.values(weights)) array.dispose();
+      throw error;
+    }
+    this.weights = weights;
   }
 
   /** float32 [parameters]; undefined where the layer has none. */
@@ -55,53 +107,62 @@ export class Layer {
     return this.weights.gamma;
   }
 
+  /** float32 [parameters]; undefined where the layer has none. */
   get beta(): BackendArray | undefined {
     return this.weights.beta;
   }
 
+  /** `gradients.gamma`; undefined before the first `backward`, and without a gamma. */
   get dGamma(): Float32Array | undefined {
     return this.gradients.gamma;
   }
 
+  /** `gradients.beta`; undefined before the first `backward`, and without a beta. */
   get dBeta(): Float32Array | undefined {
     return this.gradients.beta;
   }
 
+  /** From here on statistics are measured, and running ones updated; a layer starts so. */
   train(): this {
     this.training = true;
     return this;
   }
 
+  /** From here on running statistics are used, where the normalization has them. */
   eval(): this {
     this.training = false;
     return this;
   }
 
   /**
-   * Holds what is kept between calls: the layer goes on as in evaluation, through `train()` too, until `unfreeze()`. What is
-   * trained still is.
+   * Freezes state (running statistics): it is used as in evaluation and not updated, through `train()` too, until `unfreeze()`.
+   * Weights that are trained still get gradients.
    */
   freeze(): this {
     this.frozen = true;
     return this;
   }
 
+  /** Ends `freeze()`. */
   unfreeze(): this {
     this.frozen = false;
     return this;
   }
 
   /**
-   * Starts what is kept between calls anew: an epoch's statistics, or a cumulative average. There the counts go to 0 and the last
-   * statistics stay for evaluation, until the next training batch takes their place; exponential ones start again at 0 and 1.
+   * Resets running state: exponential averages go back to 0 and 1. Of an epoch's statistics or a cumulative average the counts go to
+   * 0, and the last statistics serve evaluation until the next training batch replaces them.
    */
   resetState(): void {
     for (const [name, weight] of Object.entries(this.specified)) {
-      if (!weight.trained && !weight.outlastsReset) this.weights[name].data.set(initialValues(weight));
+      if (!weight.trained && !weight.outlastsReset) initialize(weight, this.weights[name].data);
     }
   }
 
-  /** y, of x's shape, where x lives. Inputs are kept (not copied) for `backward`. */
+  /**
+   * y, of x's shape, where x lives. `backward` refers to x, which is not copied: leave it as it is until then.
+   * @throws TypeError or RangeError for an x that this layer was not made for
+   */
   forward<T extends PlainArray>(x: T, residual?: undefined, mask?: Mask): T;
   /** x + residual and its y, in one pass: `{ y, sum } = norm.forward(branch, stream)` in a transformer's block. */
   forward<T extends PlainArray>(x: T, residual: PlainArray, mask?: Mask): AddedAndNormalized<T>;
@@ -110,21 +171,23 @@ export class Layer {
     return sum ? { y, sum } : y;
   }
 
-  /** The same for a normalization of more inputs, such as x and a condition, or of more outputs (`more`). */
+  /**
+   * The same for a normalization of more inputs, such as x and a condition, or of more outputs (`more`). The result's own `backward`
+   * takes back this very call, in whatever order; it adds to `gradients` as the layer's does, and what it returns is the caller's.
+   */
   call<T extends PlainArray>(
     inputs: readonly [T, ...PlainArray[]],
-    { residual, mask }: { residual?: PlainArray; mask?: Mask } = {},
+    options: { residual?: PlainArray; mask?: Mask } = {},
   ): Applied<T> {
-    this.forget();
     const { norm } = this;
-    const asked = norm.weights(...inputs.map(({ shape }) => shape));
-    for (const [name, { shape }] of Object.entries(this.specified)) {
-      if (sameShape(asked[name]?.shape ?? [], shape)) continue;
-      throw new RangeError(
-        `${norm.name}: this layer was made for [${shape.join(", ")}], got x of shape [${inputs[0].shape.join(", ")}], ` +
-          `which has [${asked[name]?.shape.join(", ")}] there`,
-      );
+    if (!Array.isArray(inputs)) {
+      throw new TypeError(`${norm.name}: call expected a list of inputs, [x], got ${described(inputs)}`);
     }
+    checkOptions(`${norm.name}: call`, options, ["residual", "mask"]);
+    this.checkInputs(inputs);
+    if (this.goingBack || !this.training) this.release();
+    this.goingBack = false;
+    const { residual, mask } = options;
     const applied = apply(this.ek, norm, inputs, this.weights, {
       training: this.training && !this.frozen,
       mask,
@@ -134,105 +197,259 @@ export class Layer {
       },
     });
     try {
-      this.keep(applied.state);
+      this.checkState(applied.state);
     } catch (error) {
       applied.release();
-      for (const array of [applied.y, applied.sum, ...applied.more]) {
-        if (array instanceof BackendArray) array.dispose();
-      }
+      for (const array of [applied.y, applied.sum, ...applied.more]) disposeOf(array);
       throw error;
     }
-    this.applied = applied as Applied<PlainArray>;
-    return applied;
+    this.write(applied.state);
+    const call: Applied<T> = {
+      ...applied,
+      backward: (dy, more) => {
+        const gradients = applied.backward(dy, more);
+        this.settle(call);
+        this.accumulate(gradients);
+        return gradients;
+      },
+      release: () => {
+        applied.release();
+        this.settle(call);
+      },
+    };
+    this.pending.push({
+      call: call as Applied<PlainArray>,
+      values: Math.max(CALL_VALUES, sizeOf(inputs[0].shape)),
+    });
+    this.dropOldest();
+    return call;
   }
 
   /**
-   * dx for the last `forward`, which is the residual's gradient too; those of the weights are left in `gradients`. `dSum`,
-   * of the shape of x, is the gradient that comes back along the residual path; it is added to dx.
+   * dx for the last `forward` that was not taken back yet; it is the residual's gradient too. The weights' gradients are in
+   * `gradients`.
+   * @param dy of the shape of y
+   * @param dSum of the shape of x: the gradient that comes back along the residual path; it is added to dx
+   * @throws Error where no call awaits `backward`, TypeError or RangeError where a shape does not fit
    */
   backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
-    if (!this.applied) throw new Error(`${this.norm.name}: backward needs a forward call before it`);
-    const { dx, inputs, weights, state } = this.applied.backward(dy, { dSum });
-    this.applied = undefined;
-    // a gradient that is not finite moves nothing
-    if (Object.values(state).every(({ data }) => data.every(Number.isFinite))) this.write(state);
-    this.inputGradients = inputs.slice(1).map((gradient) => gradient && taken(gradient));
-    this.gradients = Object.fromEntries(
-      Object.entries(weights).map(([name, gradient]) => [name, taken(gradient)]),
-    );
+    const last = this.pending.at(-1);
+    if (!last) {
+      throw new Error(
+        `${this.norm.name}: backward needs a forward call before it: each takes back one, the last first, and a forward ` +
+          "after a backward drops the others",
+      );
+    }
+    const { dx, inputs, weights } = last.call.backward(dy, { dSum });
+    for (const array of [...inputs.slice(1), ...Object.values(weights)]) disposeOf(array);
     return dx as T;
   }
 
-  /** Copies of the weights. */
-  stateDict(): StateDict {
+  /**
+   * Copies of the weights, by our names or a framework's: `layer.stateDict({ names: "pytorch" })`. Weights that the framework does not
+   * have are named in its spelling. PyTorch's `num_batches_tracked` is there where the layer counts batches (a cumulative average).
+   * @throws RangeError for a framework whose names are not known
+   */
+  stateDict(options: StateDictOptions = {}): StateDict {
+    const caller = `${this.norm.name}: stateDict`;
     return Object.fromEntries(
-      Object.entries(this.weights).map(([name, { data }]) => [name, Float32Array.from(data)]),
+      [...this.named(caller, options)].map(([name, { own, batchCount }]) => {
+        const { data } = this.weights[own];
+        return [name, Float32Array.from(batchCount ? data.subarray(0, 1) : data)];
+      }),
     );
   }
 
-  /** @throws RangeError where a name is missing or unknown, or a length differs; then nothing is changed. */
-  loadStateDict(state: StateDict): void {
-    if (typeof state !== "object" || state === null) {
+  /**
+   * Takes the weights from a state dict, by our names or a framework's: typed arrays, or lists of numbers as they come from JSON.
+   * `num_batches_tracked` of PyTorch may be a single number; a layer that counts no batches ignores it.
+   * @throws TypeError for values that are not numbers, RangeError where a name is missing or unknown, a length differs, a value is not
+   * finite in float32, or a variance is negative; then nothing is changed
+   */
+  loadStateDict(
+    state: Readonly<Record<string, ArrayLike<number> | number>>,
+    options: StateDictOptions = {},
+  ): void {
+    const caller = `${this.norm.name}: loadStateDict`;
+    if (typeof state !== "object" || state === null || Array.isArray(state)) {
       throw new TypeError(
-        `${this.norm.name}: loadStateDict expected what stateDict() gives, arrays by name, got ${state}`,
+        `${caller} expected what stateDict() gives, arrays by name, got ${described(state)}`,
       );
     }
-    const own = this.weights;
-    const unknown = Object.keys(state).filter((name) => !(name in own));
-    const missing = Object.keys(own).filter((name) => !(name in state));
+    const named = this.named(caller, options);
+    const batchCount = options.names && batchCountOf(options.names);
+    const others = Object.keys(state).filter((name) => !named.has(name));
+    const unknown = others.filter((name) => batchCount === undefined || lastPart(name) !== batchCount);
+    const missing = [...named.keys()].filter((name) => !Object.hasOwn(state, name));
     if (unknown.length > 0 || missing.length > 0) {
       throw new RangeError(
-        `${this.norm.name}: loadStateDict expected ${Object.keys(own).join(", ") || "no entries"}; ` +
+        `${caller} expected ${[...named.keys()].join(", ") || "no entries"}; ` +
           `missing: ${missing.join(", ") || "none"}; unknown: ${unknown.join(", ") || "none"}`,
       );
     }
-    for (const [name, { size }] of Object.entries(own)) {
-      const given = state[name]?.length;
-      if (given !== size) {
-        throw new RangeError(
-          `${this.norm.name}: loadStateDict expected ${size} values for ${name}, got ${given ?? "no list"}` +
-            (given === undefined ? "; in JSON, write Array.from(values)" : ""),
-        );
-      }
-      if (!Array.prototype.every.call(state[name], (value) => typeof value === "number")) {
-        throw new TypeError(`${this.norm.name}: loadStateDict expected numbers for ${name}`);
-      }
+    const countOf = (name: string) => {
+      const value: unknown = state[name];
+      return checkValues(caller, name, typeof value === "number" ? [value] : value, 1, 0)[0];
+    };
+    for (const name of others) countOf(name);
+    const loaded: Record<string, Float64Array> = {};
+    for (const [name, { own, batchCount }] of named) {
+      const { size } = this.weights[own];
+      const least = NEVER_NEGATIVE.test(own) ? 0 : undefined;
+      const most = MAY_BE_INFINITE.test(own) ? Number.POSITIVE_INFINITY : undefined;
+      loaded[own] = batchCount
+        ? new Float64Array(size).fill(countOf(name))
+        : checkValues(caller, name, state[name], size, least, most);
     }
-    for (const [name, { data }] of Object.entries(own)) data.set(state[name]);
+    for (const [name, values] of Object.entries(loaded)) this.weights[name].data.set(values);
   }
 
-  /** Releases the layer's arrays. */
+  /** Releases the layer's arrays; it cannot be used afterwards. */
   dispose(): void {
-    this.forget();
+    this.release();
     for (const array of Object.values(this.weights)) array.dispose();
   }
 
-  /** All of it, or, where a value is not finite, nothing. */
-  private keep(state: Readonly<Record<string, PlainArray>>): void {
+  /** Weights by the names of a framework; the one that counts batches, for every channel here, is a single number there. */
+  private named(
+    caller: string,
+    options: StateDictOptions,
+  ): Map<string, { own: string; batchCount: boolean }> {
+    checkOptions(caller, options, ["names"]);
+    const { names } = options;
+    if (names !== undefined) checkFramework(caller, names);
+    const all = new Map<string, { own: string; batchCount: boolean }>();
+    for (const own of Object.keys(this.weights)) {
+      const weight = lastPart(own);
+      const part = own.slice(0, -weight.length);
+      const count = names && weight === "runningCount" ? batchCountOf(names) : undefined;
+      const name = count ?? (names ? theirs(names, weight, this.norm.name) : weight);
+      all.set(part + name, { own, batchCount: count !== undefined });
+    }
+    return all;
+  }
+
+  /** @throws RangeError where inputs do not fit what the layer was made for */
+  private checkInputs(inputs: readonly PlainArray[]): void {
+    const { norm, specified, featureShape, fitting } = this;
+    const asBefore = (input: PlainArray, i: number) => sameShape(fitting[i], input?.shape ?? []);
+    if (inputs.length === fitting.length && inputs.every(asBefore)) return;
+    const needed = weightsFor(norm, inputs, {});
+    const shapes = inputs.map(({ shape }) => shape);
+    const made: [readonly number[], readonly number[] | undefined][] = Object.entries(specified).map(
+      ([name, { shape }]) => [shape, needed[name]?.shape],
+    );
+    if (featureShape) made.push([featureShape, norm.featureShape?.(...shapes)]);
+    for (const [shape, got] of made) {
+      if (got && sameShape(got, shape)) continue;
+      throw new RangeError(
+        `${norm.name}: this layer was made for [${shape.join(", ")}], got x of shape [${shapes[0].join(", ")}], ` +
+          `which has [${got?.join(", ")}] there`,
+      );
+    }
+    this.fitting = shapes.map((shape) => [...shape]);
+  }
+
+  /** @throws RangeError where a value is not finite */
+  private checkState(state: Readonly<Record<string, PlainArray>>): void {
     for (const [name, { data }] of Object.entries(state)) {
       const bad = data.findIndex((value) => !Number.isFinite(value));
       if (bad < 0) continue;
       throw new RangeError(
-        `${this.norm.name}: x has a value that is not finite, or too large to square, in channel ${bad} (of ${name}); what the layer ` +
-          "keeps was left as it was; look for a learning rate that is too high or a bad example in this batch",
+        `${this.norm.name}: x has a value that is not finite, or too large to square, in channel ${bad} (of ${name}); the layer's ` +
+          "state was left as it was; look for a learning rate that is too high or a bad example in this batch",
       );
     }
-    this.write(state);
   }
 
   private write(state: Readonly<Record<string, PlainArray>>): void {
     for (const [name, { data }] of Object.entries(state)) this.weights[name].data.set(data);
   }
 
-  private forget(): void {
-    this.applied?.release();
-    this.applied = undefined;
+  /** Adds the gradients of a call to those since the last `forward`. */
+  private accumulate({ inputs, weights, state }: Gradients<PlainArray>): void {
+    // state does not follow a gradient that is not finite
+    if (Object.values(state).every(({ data }) => data.every(Number.isFinite))) this.write(state);
+    const before = this.goingBack ? this.gradients : {};
+    this.goingBack = true;
+    this.inputGradients = inputs.slice(1).map((gradient) => gradient && Float32Array.from(gradient.data));
+    this.gradients = Object.fromEntries(
+      Object.entries(weights).map(([name, { data }]) => {
+        const sum = Float32Array.from(data);
+        const earlier = before[name];
+        if (earlier) for (let i = 0; i < sum.length; i++) sum[i] += earlier[i];
+        return [name, sum];
+      }),
+    );
+  }
+
+  /** A call that no longer awaits `backward`. */
+  private settle(call: unknown): void {
+    this.pending = this.pending.filter((one) => one.call !== call);
+  }
+
+  private dropOldest(): void {
+    let values = 0;
+    for (const one of this.pending) values += one.values;
+    while (this.pending.length > LEAST_PENDING && values > MOST_PENDING_VALUES) {
+      values -= this.pending[0].values;
+      this.pending[0].call.release();
+    }
+  }
+
+  /** Drops all calls that await `backward`. */
+  private release(): void {
+    for (const { call } of [...this.pending]) call.release();
   }
 }
 
-/** A gradient as plain values; an array of the backend is released. */
-function taken(array: PlainArray): Float32Array {
-  const values = Float32Array.from(array.data);
+/** A weight's name without those of the parts of a block before it, which are joined by slashes. */
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
+}
+
+/** State of these names cannot be below 0. */
+const NEVER_NEGATIVE = /(variance|deviation|count|batches|batchSize)$/i;
+/** Limits of batch renormalization. */
+const MAY_BE_INFINITE = /(rMax|dMax)$/;
+
+/** The largest of float32. */
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+
+/** Values of an entry of a state dict, as many as expected, each from `least` to `most`; by default finite in float32. */
+function checkValues(
+  caller: string,
+  name: string,
+  values: unknown,
+  size: number,
+  least = -LARGEST,
+  most = LARGEST,
+): Float64Array {
+  if (!isNumbers(values)) {
+    throw new TypeError(
+      `${caller} expected ${size} values for ${name}, in a list or a typed array, got ${described(values)}; ` +
+        "in JSON, write Array.from(values)",
+    );
+  }
+  if (values.length !== size) {
+    throw new RangeError(`${caller} expected ${size} values for ${name}, got ${values.length}`);
+  }
+  for (let i = 0; i < size; i++) {
+    const value = values[i];
+    if (typeof value !== "number") {
+      throw new TypeError(
+        `${caller} expected numbers for ${name}, got ${described(value)} at index ${i}` +
+          (Array.isArray(value) ? "; flatten nested lists with values.flat(Infinity)" : ""),
+      );
+    }
+    const rounded = Math.fround(value);
+    if (rounded >= least && rounded <= most) continue;
+    const expected = least === 0 ? "finite values of at least 0" : "finite float32 values";
+    throw new RangeError(`${caller} expected ${expected} for ${name}, got ${value} at index ${i}`);
+  }
+  return Float64Array.from(values);
+}
+
+function disposeOf(array: PlainArray | undefined): void {
   if (array instanceof BackendArray) array.dispose();
-  return values;
 }

@@ -1,90 +1,134 @@
 /** Layer classes named after their normalization, as in torch.nn. */
 import type { AffineOptions } from "../formula/fused-norm.js";
+import { optionNames } from "../frameworks/names.js";
 import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
-import { rmsNorm } from "../norms/rms.js";
-import { resolveAxis } from "../shape.js";
+import { type RMSNormOptions, rmsNorm } from "../norms/rms.js";
+import { checkOptions } from "../options.js";
+import { checkLengths, described, MOST_AXES } from "../shape.js";
 import type { Evenkeel } from "./evenkeel.js";
 import { Layer } from "./layer.js";
 
 export interface FeatureLayerOptions extends AffineOptions {
-  /** Default 1e-5. */
+  /** Added to the variance inside the root. Default 1e-5. */
   epsilon?: number;
 }
 
-/** Layer normalization over the trailing axes, whose lengths are `shape`. */
+/** Layer normalization over the trailing axes, whose lengths are `shape`; x may have any axes before them. */
 export class LayerNorm extends Layer {
+  /**
+   * @param shape a length, or a list of lengths: PyTorch's `normalized_shape`
+   * @throws TypeError for a shape that is neither, RangeError for lengths that are not positive integers
+   */
   constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
-    const lengths = featureShape("LayerNorm", shape);
+    const lengths = featureShape("LayerNorm", "shape", shape);
+    checkOptions("LayerNorm", options, namesBut("axis", layerNorm.defaults), optionNames);
     super(ek, layerNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
 
 /** RMS normalization over the trailing axes, whose lengths are `shape`; no beta unless `center` is set. */
 export class RMSNorm extends Layer {
-  constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
-    const lengths = featureShape("RMSNorm", shape);
+  /**
+   * @param shape a length, or a list of lengths: PyTorch's `normalized_shape`
+   * @throws TypeError for a shape that is neither, RangeError for lengths that are not positive integers
+   */
+  constructor(ek: Evenkeel, shape: number | readonly number[], options: Omit<RMSNormOptions, "axis"> = {}) {
+    const lengths = featureShape("RMSNorm", "shape", shape);
+    checkOptions("RMSNorm", options, namesBut("axis", rmsNorm.defaults), optionNames);
     super(ek, rmsNorm({ ...options, axis: trailing(lengths) }), lengths);
   }
 }
 
-/** Group normalization. */
+/** Group normalization. x is [batch, ..., channels], or with `axis: 1` [batch, channels, ...]. */
 export class GroupNorm extends Layer {
+  /** @throws RangeError for groups that do not divide the channels */
   constructor(
     ek: Evenkeel,
     groups: number,
     channels: number,
     options: Omit<GroupNormOptions, "groups"> & AffineOptions = {},
   ) {
-    super(ek, groupNorm({ ...options, groups }), channelShape("GroupNorm", channels, options.axis));
+    checkOptions("GroupNorm", options, namesBut("groups", groupNorm.defaults), optionNames);
+    const norm = groupNorm({ ...options, groups });
+    super(ek, norm, channelShape("GroupNorm", channels, options.axis));
   }
 }
 
-/** Instance normalization; without gamma and beta unless they are asked for, as in PyTorch. */
+/** Instance normalization; without gamma and beta unless they are asked for, as in PyTorch. x has axes of positions. */
 export class InstanceNorm extends Layer {
+  /** @throws RangeError for channels that are not a positive integer, TypeError for options that are not known */
   constructor(ek: Evenkeel, channels: number, options: InstanceNormOptions = {}) {
+    checkOptions("InstanceNorm", options, Object.keys(instanceNorm.defaults), optionNames);
     const norm = instanceNorm({ scale: false, center: false, ...options });
     super(ek, norm, channelShape("InstanceNorm", channels, options.axis));
   }
 }
 
-/** Batch normalization: the batch's statistics in training, running ones in evaluation. */
+/** Batch normalization: the batch's statistics in training, running ones in evaluation. x is [batch, ..., channels] by default. */
 export class BatchNorm extends Layer {
+  /** @throws RangeError for channels that are not a positive integer, TypeError for options that are not known */
   constructor(ek: Evenkeel, channels: number, options: BatchNormOptions = {}) {
-    super(ek, batchNorm(options), channelShape("BatchNorm", channels, options.axis));
+    const norm = batchNorm(options);
+    super(ek, norm, channelShape("BatchNorm", channels, options.axis));
   }
 
-  /** float32 [channels]. */
+  /** float32 [channels], not a copy. */
   get runningMean(): Float32Array {
     return this.weights.runningMean.data as Float32Array;
   }
 
+  /** float32 [channels], not a copy. */
   get runningVariance(): Float32Array {
     return this.weights.runningVariance.data as Float32Array;
   }
 }
 
-function featureShape(layer: string, shape: number | readonly number[]): readonly number[] {
-  const lengths = typeof shape === "number" ? [shape] : shape;
-  if (lengths.length === 0 || lengths.some((length) => !Number.isInteger(length) || length < 1)) {
-    throw new RangeError(`${layer}: expected whole lengths of at least 1, got [${lengths.join(", ")}]`);
+/** The options that a layer takes: those of its normalization, but for the one that the layer's arguments give. */
+function namesBut(given: string, defaults: object): string[] {
+  return Object.keys(defaults).filter((name) => name !== given);
+}
+
+function featureShape(layer: string, name: string, shape: number | readonly number[]): readonly number[] {
+  if (typeof shape !== "number" && !Array.isArray(shape)) {
+    throw new TypeError(
+      `${layer}: ${name} must be a length, or a list of lengths such as [3, 4], got ${described(shape)}`,
+    );
   }
+  const lengths = typeof shape === "number" ? [shape] : shape;
+  if (lengths.length === 0) throw new RangeError(`${layer}: ${name} must have at least one length, got []`);
+  const bad = lengths.findIndex((length) => !Number.isInteger(length) || length < 1);
+  if (bad >= 0) {
+    throw new RangeError(
+      `${layer}: ${name} must have integer lengths of at least 1, got ${described(lengths[bad])}`,
+    );
+  }
+  checkLengths(layer, name, lengths);
   return lengths;
 }
 
-/** An example's shape with so many channels on their axis; the other lengths are of no matter. */
+/** The shape of an x with so many channels along their axis; the other lengths do not matter. */
 function channelShape(layer: string, channels: number, axis: number | readonly number[] = -1): number[] {
-  const [length] = featureShape(layer, channels);
-  if (typeof axis !== "number") {
-    throw new TypeError(
-      `${layer}: axis must be a single one, that of the channels, got [${axis.join(", ")}]`,
+  if (typeof channels !== "number") {
+    throw new TypeError(`${layer}: channels must be a number, got ${described(channels)}`);
+  }
+  const [length] = featureShape(layer, "channels", channels);
+  if (typeof axis !== "number")
+    throw new TypeError(`${layer}: axis must be a single number, got ${described(axis)}`);
+  if (!Number.isInteger(axis) || axis < -MOST_AXES || axis >= MOST_AXES) {
+    throw new RangeError(
+      `${layer}: axis must be an integer from ${-MOST_AXES} to ${MOST_AXES - 1}, got ${axis}; an array has at most ${MOST_AXES} axes`,
     );
   }
-  const rank = Math.max(3, axis < 0 ? -axis : axis + 1);
-  const shape = new Array<number>(rank).fill(2);
-  shape[resolveAxis(layer, axis, rank)] = length;
+  // counted from the end, the batch's axis comes before it
+  const rank = Math.max(3, axis < 0 ? Math.min(1 - axis, MOST_AXES) : axis + 1);
+  const channel = axis < 0 ? axis + rank : axis;
+  const shape = new Array<number>(rank).fill(1);
+  // two positions: a single one has no variance
+  shape[channel === 1 ? 2 : 1] = 2;
+  shape[channel] = length;
   return shape;
 }
 

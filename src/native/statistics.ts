@@ -4,23 +4,29 @@ import type { FusedNorm } from "../formula/plan.js";
 import type { Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { sizeOf } from "../shape.js";
-import { apply } from "./apply.js";
+import { apply, checkBackend } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 
+/** The statistics of an array, as plain arrays. */
 export interface Statistics<T extends PlainArray> {
-  /** Of the norm's statisticsShape, such as [batch, groups]; absent where the norm centres nothing (RMS). */
+  /** Of the norm's statisticsShape, such as [batch, groups]; absent for a norm that subtracts no mean (RMS). */
   readonly mean?: PlainArray;
-  /** The same shape: the biased variance, or the mean square where nothing is centred. */
+  /** The same shape: the biased variance, or the mean square where no mean is subtracted. */
   readonly variance: PlainArray;
-  /** dx from the gradients of the statistics; those that are left out are 0. Once; dx lives where x lives. */
+  /**
+   * dx from the gradients of the statistics, each of their shape; one that is left out is 0. It may be called once. dx lives where x
+   * lives.
+   */
   backward(gradients: { dMean?: PlainArray; dVariance?: PlainArray }): T;
 }
 
 /**
- * The statistics of x that this norm would normalize it by: `statistics(ek, groupNorm({ groups: 8 }), x).variance`. Of any norm
- * that is the one operation; of batch normalization they are the batch's own.
- * @throws TypeError for a normalization without a plan of its own, RangeError where the shape of x does not fit
+ * The statistics by which a norm would normalize x: `statistics(ek, groupNorm({ groups: 8 }), x).variance`. The norm is one that is the
+ * fused operation, such as `layerNorm` or `rmsNorm`; of batch normalization they are the batch's own statistics.
+ * @param options `mask`: which positions count, as in `forward`
+ * @throws TypeError for a normalization without a plan of its own, or what is not a backend or an array; RangeError where the shape of
+ * x does not fit
  */
 export function statistics<T extends PlainArray>(
   ek: Evenkeel,
@@ -28,6 +34,7 @@ export function statistics<T extends PlainArray>(
   x: T,
   options: { mask?: Mask } = {},
 ): Statistics<T> {
+  checkBackend("statistics", ek);
   checkOptions("statistics", options, ["mask"]);
   const { mask } = options;
   const applied = apply(ek, statisticsOf(norm), x, {}, { mask });
@@ -40,8 +47,12 @@ export function statistics<T extends PlainArray>(
   return {
     ...(norm.centered && { mean: first }),
     variance: norm.centered ? more[0] : first,
-    backward({ dMean, dVariance }) {
-      const [dy, ...dMore] = norm.centered ? [dMean ?? none(), dVariance] : [dVariance ?? none()];
+    backward(gradients) {
+      checkOptions("statistics: backward", gradients, norm.centered ? ["dMean", "dVariance"] : ["dVariance"]);
+      const { dMean = none(), dVariance } = gradients;
+      const [dy, ...dMore] = norm.centered
+        ? [dMean, dVariance]
+        : [dVariance === undefined ? none() : dVariance];
       return applied.backward(dy as T, { dMore }).dx;
     },
   };

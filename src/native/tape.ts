@@ -3,7 +3,6 @@
  * gradients can be carried back through them. The one operation goes to the backend's kernels, the others to its arithmetic: here
  * is no loop, and no value is read.
  */
-
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import type { Arithmetic, Binary, Unary } from "./arithmetic.js";

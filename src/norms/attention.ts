@@ -12,11 +12,12 @@
  * Axes: the features of a head are reduced; batch, position and head are kept.
  */
 import { checkEpsilon, checkShape } from "../formula/checks.js";
-import { glorotUniform, onceOf } from "../formula/initializers.js";
+import { checkSeed, glorotUniform, onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
+import { checkLengths } from "../shape.js";
 import { layerNorm } from "./layer.js";
 import { rmsNorm } from "./rms.js";
 import { unitNorm } from "./unit.js";
@@ -60,6 +61,7 @@ export const normalizedAttention = normalization(
   { heads: 8, size: undefined, kind: "layer", epsilon: 1e-6, causal: false, bias: true, seed: 0 },
   ({ heads, size, kind, epsilon, causal, bias, seed }: Settled<AttentionOptions, "size">) => {
     checkEpsilon(NAME, epsilon);
+    checkSeed(NAME, seed);
     for (const [name, value] of Object.entries({ heads, ...(size !== undefined && { size }) })) {
       if (Number.isInteger(value) && value > 0) continue;
       throw new RangeError(`${NAME}: ${name} must be a whole number from 1 on, got ${value}`);
@@ -141,6 +143,7 @@ export const normalizedAttention = normalization(
       apply(ops, [x, context = x], weights, { mask, training }) {
         const [batch, length, features] = ops.shape(x);
         const [, others] = ops.shape(context);
+        checkLengths(NAME, "scores, one for each head, query and key,", [batch * heads, length, others]);
         const width = widthOf(features);
         const normalized = (values: T, gamma: T | undefined): T =>
           norm ? norm.apply(ops, [values], gamma === undefined ? {} : { gamma }, { training }).y : values;

@@ -10,7 +10,7 @@ import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import { axesBut, lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
-import { resolveAxis } from "../shape.js";
+import { resolveAxes } from "../shape.js";
 
 export interface BoundedNormOptions {
   /** The axis, or axes, that tell vectors apart; none: all of x is one vector. Default −1, the outputs of a kernel. */
@@ -50,7 +50,7 @@ export const boundedNorm = normalization(
     if (order !== 1 && order !== 2) throw new RangeError(`boundedNorm: order must be 1 or 2, got ${order}`);
     const keptAxes = (shape: readonly number[]) => {
       checkShape("boundedNorm", shape, ["values"]);
-      return [axis].flat().map((one) => resolveAxis("boundedNorm", one, shape.length));
+      return resolveAxes("boundedNorm", axis, shape.length);
     };
     return {
       weights(shape) {

@@ -131,7 +131,7 @@ function rowsOf<T>(
   let shares = condition;
   if (width === 1) {
     const numbers = ops.constant(
-      Array.from({ length: classes }, (_, i) => i),
+      new Float32Array(classes).map((_, i) => i),
       [1, classes],
     );
     shares = ops.greater(0.5, ops.abs(ops.sub(ops.reshape(condition, [batch, 1]), numbers)));

@@ -9,6 +9,7 @@
  * Both first kernels start as the identity, as in the authors' code: y is then the standardized series, gated.
  */
 import { checkEpsilon } from "../formula/checks.js";
+import { onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
@@ -84,17 +85,19 @@ export const deepAdaptiveInputNorm = normalization(
 );
 
 function startingWeights(features: number, level: number): Record<string, Weight> {
-  const [values, square] = identity(features);
+  const square = [features, features];
+  const initial = onceOf(() => identity(features)[0]);
   return {
-    ...(level > 0 && { shiftKernel: trained(square, values) }),
-    ...(level > 1 && { scaleKernel: trained(square, values) }),
+    ...(level > 0 && { shiftKernel: trained(square, initial) }),
+    ...(level > 1 && { scaleKernel: trained(square, initial) }),
     ...(level > 2 && { gateKernel: trained(square, 0), gateBias: trained([features], 0) }),
   };
 }
 
 /** Values and shape of the identity matrix. */
 function identity(features: number): [Float32Array, number[]] {
-  const values = Float32Array.from({ length: features ** 2 }, (_, i) => (i % (features + 1) === 0 ? 1 : 0));
+  const values = new Float32Array(features ** 2);
+  for (let i = 0; i < features; i++) values[i * (features + 1)] = 1;
   return [values, [features, features]];
 }
 

@@ -13,6 +13,7 @@ import type { AffineOptions } from "../formula/fused-norm.js";
 import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
 import { keepingLast, planOf } from "../formula/plan.js";
 import type { Settled } from "../options.js";
+import { MOST_VALUES } from "../shape.js";
 
 export interface GroupNormOptions extends ChannelOptions, AffineOptions {
   /** How many groups the channels are divided into. Default 32, as in the paper. */
@@ -21,7 +22,7 @@ export interface GroupNormOptions extends ChannelOptions, AffineOptions {
   parameters?: "channel" | "group";
 }
 
-/** @throws RangeError for groups that are no whole number above 0; its `plan` throws where they do not divide the channels. */
+/** @throws RangeError for groups that are not a positive integer; its `plan` throws where they do not divide the channels. */
 export const groupNorm = fusedNorm(
   {
     name: "groupNorm",
@@ -37,7 +38,7 @@ export const groupNorm = fusedNorm(
       throw new RangeError(`groupNorm: parameters must be "channel" or "group", got "${parameters}"`);
     }
     if (!Number.isInteger(groups) || groups < 1) {
-      throw new RangeError(`groupNorm: groups must be a whole number of at least 1, got ${groups}`);
+      throw new RangeError(`groupNorm: groups must be an integer of at least 1, got ${groups}`);
     }
     return {
       epsilon,
@@ -48,7 +49,7 @@ export const groupNorm = fusedNorm(
         if (channels % groups !== 0) {
           throw new RangeError(
             `groupNorm: groups must divide the ${channels} channels of axis ${axis}, got ${groups}; ` +
-              `${legalGroups(channels).join(", ")} would`,
+              `${nearestLegal(channels, groups).join(", ")} would`,
           );
         }
         const seen = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
@@ -64,20 +65,46 @@ export const groupNorm = fusedNorm(
   },
 );
 
-/** Every number of groups that divides this many channels, in rising order. */
+/**
+ * Every number of groups that divides this many channels, in rising order: `legalGroups(12)` is 1, 2, 3, 4, 6, 12.
+ * @throws RangeError for channels that are not an integer from 1 to 2³⁰, the most that an array has
+ */
 export function legalGroups(channels: number): number[] {
-  return Array.from({ length: channels }, (_, i) => i + 1).filter((groups) => channels % groups === 0);
+  checkCountOf("legalGroups", "channels", channels);
+  const [low, high]: number[][] = [[], []];
+  for (let groups = 1; groups * groups <= channels; groups++) {
+    if (channels % groups !== 0) continue;
+    low.push(groups);
+    if (groups * groups !== channels) high.push(channels / groups);
+  }
+  return [...low, ...high.reverse()];
 }
 
 /**
- * The number of groups nearest to the wanted one that divides this many channels; of two that are as near, the larger.
- * @throws RangeError for channels or groups that are no whole number above 0
+ * The number of groups nearest to the wanted one that divides this many channels; of two that are equally near, the larger.
+ * @throws RangeError for channels or groups that are not an integer from 1 to 2³⁰
  */
 export function nearestGroups(channels: number, wanted: number): number {
-  for (const [name, value] of Object.entries({ channels, wanted })) {
-    if (Number.isInteger(value) && value >= 1) continue;
-    throw new RangeError(`nearestGroups: ${name} must be a whole number of at least 1, got ${value}`);
-  }
+  checkCountOf("nearestGroups", "channels", channels);
+  checkCountOf("nearestGroups", "wanted", wanted);
   const distance = (groups: number) => Math.abs(groups - wanted);
   return legalGroups(channels).reduce((best, groups) => (distance(groups) <= distance(best) ? groups : best));
+}
+
+/** How many numbers of groups an error suggests. */
+const SUGGESTED = 6;
+
+/** The legal numbers of groups nearest to one that is not, in rising order. */
+function nearestLegal(channels: number, groups: number): number[] {
+  return legalGroups(channels)
+    .sort((a, b) => Math.abs(a - groups) - Math.abs(b - groups))
+    .slice(0, SUGGESTED)
+    .sort((a, b) => a - b);
+}
+
+function checkCountOf(caller: string, name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= MOST_VALUES) return;
+  throw new RangeError(
+    `${caller}: ${name} must be an integer from 1 to ${MOST_VALUES}, got ${String(value)}`,
+  );
 }

@@ -66,7 +66,7 @@ export const layerNormGRUCell = normalization(
 function gruCell(name: string, { units: length, epsilon, seed }: Settled<RecurrentOptions, "units">): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);
-  const kernels = kernelsFor(units, 3, seed);
+  const kernels = kernelsFor(name, units, 3, seed);
   const sums = [3 * units];
 
   /** LN of products [rows, 3·units]: of the gates' columns together, and of the candidate's. */

@@ -93,7 +93,7 @@ function lstmCell(
   if (carry !== "cell" && carry !== "normalized") {
     throw new RangeError(`${name}: carry must be "cell" or "normalized", got "${carry}"`);
   }
-  const kernels = kernelsFor(units, 4, seed);
+  const kernels = kernelsFor(name, units, 4, seed);
   // one each, since each keeps the plan of its last shape
   const [ofInput, ofState, ofCell] = [0, 1, 2].map(() => layerNorm({ epsilon }));
   const sums = [4 * units];

@@ -63,7 +63,7 @@ function simpleCell(
 ): Cell {
   const units = checkUnits(name, length, 2);
   checkEpsilon(name, epsilon);
-  const kernels = kernelsFor(units, 1, seed);
+  const kernels = kernelsFor(name, units, 1, seed);
   const norm = layerNorm({ epsilon });
   return {
     units,

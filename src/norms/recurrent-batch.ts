@@ -90,7 +90,7 @@ export const recurrentBatchNorm = normalization(
       throw new RangeError(`${name}: maxLength must be a whole number of at least 1, got ${maxLength}`);
     }
     const running = checkRunning(name, { ...runningDefaults, momentum, runningVariance, average });
-    const kernels = kernelsFor(units, 4, seed);
+    const kernels = kernelsFor(name, units, 4, seed);
     const norm = { name, epsilon, centered: true };
     // of all steps at once: [time, batch, sums]
     const ofInput: FusedNorm = {

@@ -18,11 +18,11 @@ import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
 export interface SpectralNormOptions extends WeightAxisOptions {
-  /** Steps of the power iteration in each call in training. Default 1. */
+  /** Steps of the power iteration in each call in training, at most 10,000. Default 1. */
   iterations?: number;
   /**
    * Steps in evaluation where no v is stored yet, before any training step. Default 15, as PyTorch takes when it starts, or `iterations`
-   * where those are more. 0: u alone serves, whose sigma is too small.
+   * where those are more; at most 10,000. 0: u alone serves, whose sigma is too small.
    */
   warmUp?: number;
   /** Default 1e-12 (PyTorch). */
@@ -45,13 +45,15 @@ export const spectralNorm = normalization(
   { axis: -1, iterations: 1, warmUp: 15, epsilon: 1e-12 },
   ({ axis, iterations, warmUp, epsilon }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
-    if (!Number.isInteger(iterations) || iterations < 1) {
+    if (!Number.isInteger(iterations) || iterations < 1 || iterations > MOST_ITERATIONS) {
       throw new RangeError(
-        `spectralNorm: iterations must be a whole number of at least 1, got ${iterations}`,
+        `spectralNorm: iterations must be an integer from 1 to ${MOST_ITERATIONS}, got ${iterations}`,
       );
     }
-    if (!Number.isInteger(warmUp) || warmUp < 0) {
-      throw new RangeError(`spectralNorm: warmUp must be an integer of at least 0, got ${warmUp}`);
+    if (!Number.isInteger(warmUp) || warmUp < 0 || warmUp > MOST_ITERATIONS) {
+      throw new RangeError(
+        `spectralNorm: warmUp must be an integer from 0 to ${MOST_ITERATIONS}, got ${warmUp}`,
+      );
     }
     const coldSteps = warmUp === 0 ? 0 : Math.max(warmUp, iterations);
     /** Axes with those of the outputs in front, and the lengths of the matrix. */
@@ -130,6 +132,9 @@ function directed<T>(ops: Ops<T>, vector: T, epsilon: number) {
   const divisor = ops.max(length, Math.max(epsilon, LEAST));
   return { direction: ops.div(vector, divisor), share: ops.div(length, divisor) };
 }
+
+/** Far beyond what a power iteration needs: a call ends. */
+const MOST_ITERATIONS = 10_000;
 
 /** Above 0 in float32, for an epsilon that is not. */
 const LEAST = 1e-30;

@@ -253,13 +253,14 @@ describe.each(wrong)("%s", (_, norm, shape, { weights = {}, mask, residual }, me
 
 describe("what is no normalization, or no array", () => {
   const factory = layerNorm as unknown as Normalization;
-  const text = "expected a normalization, such as layerNorm(), got function; call the function that makes it";
+  const text = (caller: string, argument = "norm") =>
+    `${caller}: ${argument} must be a normalization, such as layerNorm(), got the function factory; call the function that makes it`;
   it.each<[string, () => unknown, string]>([
-    ["a factory, without a framework", () => apply(ek, factory, array([2, 3])), text],
-    ["a factory in a layer", () => new Layer(ek, factory, [2, 3]), text],
-    ["a factory in jax-js", () => jax.apply(factory, np.ones([2, 3])), text],
-    ["a factory in TensorFlow.js", () => applyTf(factory, tf.ones([2, 3])), text],
-    ["a factory in a block", () => residualBlock(factory), text],
+    ["a factory, without a framework", () => apply(ek, factory, array([2, 3])), text("apply")],
+    ["a factory in a layer", () => new Layer(ek, factory, [2, 3]), text("Layer")],
+    ["a factory in jax-js", () => jax.apply(factory, np.ones([2, 3])), text("apply")],
+    ["a factory in TensorFlow.js", () => applyTf(factory, tf.ones([2, 3])), text("apply")],
+    ["a factory in a block", () => residualBlock(factory), text("residualBlock", "branch")],
     [
       "no x",
       () => apply(ek, layerNorm(), undefined as unknown as PlainArray),
@@ -268,7 +269,7 @@ describe("what is no normalization, or no array", () => {
     [
       "a list of numbers as a weight",
       () => apply(ek, layerNorm(), array([2, 3]), { gamma: [1, 2, 3] as unknown as Input }),
-      "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got [1,2,3]",
+      "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got [1, 2, 3]",
     ],
     [
       "a mask without a shape",

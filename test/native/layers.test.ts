@@ -312,8 +312,8 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
       const arrays = ek.memory().arrays;
       expect(() => layer.forward(held)).toThrow(
         new RangeError(
-          "batchNorm: x has a value that is not finite, or too large to square, in channel 1 (of runningMean); what the layer " +
-            "keeps was left as it was; look for a learning rate that is too high or a bad example in this batch",
+          "batchNorm: x has a value that is not finite, or too large to square, in channel 1 (of runningMean); the layer's " +
+            "state was left as it was; look for a learning rate that is too high or a bad example in this batch",
         ),
       );
       expect(layer.stateDict()).toEqual(before);
@@ -359,7 +359,7 @@ describe("errors", async () => {
     [
       "an axis that is not there",
       () => ek.forward(layerNorm({ axis: 2 }), zeros(2, 3)),
-      new RangeError("layerNorm: axis must be a whole number from -2 to 1 for an array of 2 axes, got 2"),
+      new RangeError("layerNorm: axis must be an integer from -2 to 1 for an array of 2 axes, got 2"),
     ],
     [
       "an axis twice",
@@ -436,7 +436,7 @@ describe("errors", async () => {
     [
       "groups that are no number of groups",
       () => groupNorm({ groups: 1.5 }),
-      new RangeError("groupNorm: groups must be a whole number of at least 1, got 1.5"),
+      new RangeError("groupNorm: groups must be an integer of at least 1, got 1.5"),
     ],
     [
       "the batch axis as channels",
@@ -476,7 +476,7 @@ describe("errors", async () => {
     [
       "a length that is none",
       () => ek.forward(layerNorm(), { shape: [2, Number.NaN], data: new Float32Array(2) }),
-      new RangeError("layerNorm: x must have whole, non-negative lengths, got shape [2, NaN]"),
+      new RangeError("layerNorm: x must have non-negative integer lengths, got [2, NaN]"),
     ],
     [
       "a negative epsilon",
@@ -496,7 +496,7 @@ describe("errors", async () => {
     [
       "a layer without features",
       () => new LayerNorm(ek, []),
-      new RangeError("LayerNorm: expected whole lengths of at least 1, got []"),
+      new RangeError("LayerNorm: shape must have at least one length, got []"),
     ],
     [
       "a momentum that is none",
@@ -506,7 +506,9 @@ describe("errors", async () => {
     [
       "backward before forward",
       () => new GroupNorm(ek, 1, 2, { scale: false, center: false }).backward(zeros(2, 2)),
-      new Error("groupNorm: backward needs a forward call before it"),
+      new Error(
+        "groupNorm: backward needs a forward call before it: each takes back one, the last first, and a forward after a backward drops the others",
+      ),
     ],
   ])("%s", (_, run, error) => raises(run, error));
 

@@ -388,8 +388,8 @@ it.each([
 describe("errors", () => {
   const weights = (norm: Normalization, ...shapes: Shape[]) => norm.weights(...shapes);
   const cases: [() => unknown, string][] = [
-    [() => nearestGroups(12, 0), "nearestGroups: wanted must be a whole number of at least 1, got 0"],
-    [() => nearestGroups(2.5, 1), "nearestGroups: channels must be a whole number of at least 1, got 2.5"],
+    [() => nearestGroups(12, 0), "nearestGroups: wanted must be an integer from 1 to 1073741824, got 0"],
+    [() => nearestGroups(2.5, 1), "nearestGroups: channels must be an integer from 1 to 1073741824, got 2.5"],
     [
       () => weights(positionNorm(), [2, 3, 1]),
       "positionNorm: shape [2, 3, 1] has one value per statistic, whose variance is 0, so that y would be beta whatever x is; " +

@@ -174,7 +174,7 @@ describe.each(Object.entries(made))("%s", (name, make) => {
     );
     const why = least > 1 ? "; over a single one layer normalization leaves nothing of the input" : "";
     expect(() => norm({ units: least - 1 })).toThrow(
-      new RangeError(`${name}: units must be a whole number of at least ${least}, got ${least - 1}${why}`),
+      new RangeError(`${name}: units must be an integer of at least ${least}, got ${least - 1}${why}`),
     );
     expect(() => make({}).weights([2, 3])).toThrow(
       new RangeError(`${name}: x must have at least 3 axes (batch, time and features), got shape [2, 3]`),
@@ -223,7 +223,7 @@ describe("recurrentBatchNorm", () => {
     for (const name of ["kernelGamma", "recurrentGamma", "cellGamma"] as const) {
       expect(weights[name].initial).toBe(0.1);
     }
-    expect([...(weights.bias.initial as Float32Array)]).toEqual([0, 0, 1, 1, 0, 0, 0, 0]);
+    expect([...initialValues(weights.bias)]).toEqual([0, 0, 1, 1, 0, 0, 0, 0]);
     expect(weights.runningMean.shape).toEqual([7, 18]);
     expect(weights.cellBeta.initial).toBe(0);
   });

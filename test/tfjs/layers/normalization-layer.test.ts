@@ -330,7 +330,7 @@ describe.each(backends)("%s", (backend) => {
       "BatchNormalization: the lengths of the axes that its weights are for must be known, got input shape [null, null]; name another axis, or give the model's input a shape",
     );
     expect(build(layers.layerNormalization({ axis: 4 }), [null, 3])).toThrow(
-      "layerNorm: axis must be a whole number from -2 to 1 for an array of 2 axes, got 4",
+      "layerNorm: axis must be an integer from -2 to 1 for an array of 2 axes, got 4",
     );
     expect(() => layers.layerNormalization({ betaInitializer: "zeroes" })).toThrow(
       `LayerNormalization: betaInitializer must name one of TensorFlow.js's initializers, got "zeroes"`,

@@ -1,0 +1,333 @@
+/**
+ * What is passed by mistake (undefined, null, words, promises, arrays of other kinds), in every argument: a TypeError or RangeError that
+ * names the function or the normalization, never what the engine says of its own code; and nothing is left in the backend.
+ */
+import { describe, expect, it } from "vitest";
+import {
+  adaptiveLayerNorm,
+  apply,
+  BatchNorm,
+  batchNorm,
+  dynamicTanh,
+  GroupNorm,
+  groupNorm,
+  InstanceNorm,
+  Layer,
+  LayerNorm,
+  layerNorm,
+  legalGroups,
+  maskOfLengths,
+  nearestGroups,
+  open,
+  positionNorm,
+  RMSNorm,
+  residualBlock,
+  rmsNorm,
+  statistics,
+  statisticsOf,
+  withActivation,
+  withDropout,
+} from "../../src/index.js";
+
+const ek = await open({ backend: "wasm", threads: 1 });
+const data = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 9);
+const x = { shape: [2, 4], data };
+const image = { shape: [2, 2, 2], data };
+
+/** None of these is what any of the arguments below expects. */
+const mistakes: unknown[] = [
+  null,
+  Number.NaN,
+  -1.5,
+  "0.5",
+  "",
+  true,
+  [[]],
+  () => 1,
+  Symbol("s"),
+  1n,
+  Promise.resolve(ek),
+  { shape: null },
+  { shape: [2, 4] },
+  { shape: [2, 4], data: null },
+  { shape: [2, 4], data: "12345678" },
+  { shape: [2, 4], data: new BigInt64Array(8) },
+  { shape: [2, 4], data: { length: 8 } },
+  { shape: "24", data },
+  { shape: [4, 4], data },
+  { name: "x" },
+  { weights: () => ({}) },
+  new Date(0),
+];
+
+/** Made anew for each call, and disposed of after it. */
+const made: Layer[] = [];
+function layer(norm = layerNorm(), ...more: number[][]): Layer {
+  const one = new Layer(ek, norm, x.shape, ...more);
+  made.push(one);
+  return one;
+}
+function calledLayer(): Layer {
+  const one = layer();
+  one.forward(x);
+  return one;
+}
+const keep = (one: Layer) => made.push(one);
+
+/** Each argument of each function. `absent`: whether undefined is a mistake too. */
+const places: {
+  name: string;
+  absent?: boolean;
+  allows?: (value: unknown) => boolean;
+  run: (wrong: never) => unknown;
+}[] = [
+  { name: "apply: ek", absent: true, run: (wrong) => apply(wrong, layerNorm(), x) },
+  { name: "apply: norm", absent: true, run: (wrong) => apply(ek, wrong, x) },
+  { name: "apply: x", absent: true, run: (wrong) => apply(ek, layerNorm(), wrong) },
+  { name: "apply: x in a list", absent: true, run: (wrong) => apply(ek, layerNorm(), [wrong]) },
+  { name: "apply: condition", absent: true, run: (wrong) => apply(ek, adaptiveLayerNorm(), [x, wrong]) },
+  { name: "apply: gamma", run: (wrong) => apply(ek, layerNorm(), x, { gamma: wrong }) },
+  { name: "apply: mask", run: (wrong) => apply(ek, dynamicTanh(), x, {}, { mask: wrong }) },
+  {
+    name: "apply: mask's values",
+    absent: true,
+    run: (wrong) => apply(ek, layerNorm(), x, {}, { mask: { shape: [2], data: wrong } }),
+  },
+  { name: "apply: residual", run: (wrong) => apply(ek, dynamicTanh(), x, {}, { residual: wrong }) },
+  {
+    name: "apply: training",
+    allows: (value) => value === true,
+    run: (wrong) => apply(ek, batchNorm(), x, {}, { training: wrong }),
+  },
+  { name: "applied.backward: dy", absent: true, run: (wrong) => apply(ek, layerNorm(), x).backward(wrong) },
+  { name: "applied.backward: dSum", run: (wrong) => apply(ek, layerNorm(), x).backward(x, { dSum: wrong }) },
+  {
+    name: "applied.backward: dMore",
+    allows: Array.isArray,
+    run: (wrong) => apply(ek, layerNorm(), x).backward(x, { dMore: wrong }),
+  },
+  {
+    name: "applied.backward: dMore[0]",
+    run: (wrong) => apply(ek, positionNorm({ moments: true }), image).backward(image, { dMore: [wrong] }),
+  },
+  { name: "Layer: ek", absent: true, run: (wrong) => keep(new Layer(wrong, layerNorm(), [2, 4])) },
+  { name: "Layer: norm", absent: true, run: (wrong) => keep(new Layer(ek, wrong, [2, 4])) },
+  { name: "Layer: shape", absent: true, run: (wrong) => keep(new Layer(ek, layerNorm(), wrong)) },
+  { name: "Layer: second shape", absent: true, run: (wrong) => layer(adaptiveLayerNorm() as never, wrong) },
+  { name: "layer.forward: x", absent: true, run: (wrong) => layer().forward(wrong) },
+  { name: "layer.forward: residual", run: (wrong) => layer().forward(x, wrong) },
+  { name: "layer.forward: mask", run: (wrong) => layer().forward(x, undefined, wrong) },
+  { name: "layer.call: inputs", absent: true, run: (wrong) => layer().call(wrong) },
+  {
+    name: "layer.backward: dy",
+    absent: true,
+    run: (wrong) => calledLayer().backward(wrong),
+  },
+  { name: "layer.backward: dSum", run: (wrong) => calledLayer().backward(x, wrong) },
+  { name: "layer.stateDict: names", run: (wrong) => layer().stateDict({ names: wrong }) },
+  { name: "layer.loadStateDict: state", absent: true, run: (wrong) => layer().loadStateDict(wrong) },
+  {
+    name: "layer.loadStateDict: gamma",
+    absent: true,
+    run: (wrong) => layer().loadStateDict({ ...layer().stateDict(), gamma: wrong }),
+  },
+  {
+    name: "layer.loadStateDict: names",
+    run: (wrong) => layer().loadStateDict(layer().stateDict(), { names: wrong }),
+  },
+  { name: "statistics: ek", absent: true, run: (wrong) => statistics(wrong, layerNorm(), x) },
+  { name: "statistics: norm", absent: true, run: (wrong) => statistics(ek, wrong, x) },
+  { name: "statistics: x", absent: true, run: (wrong) => statistics(ek, layerNorm(), wrong) },
+  { name: "statistics: mask", run: (wrong) => statistics(ek, layerNorm(), x, { mask: wrong }) },
+  {
+    name: "statistics.backward: dMean",
+    run: (wrong) => statistics(ek, layerNorm(), x).backward({ dMean: wrong }),
+  },
+  {
+    name: "statistics.backward: dVariance",
+    run: (wrong) => statistics(ek, rmsNorm(), x).backward({ dVariance: wrong }),
+  },
+  { name: "statisticsOf: norm", absent: true, run: statisticsOf },
+  { name: "withActivation: norm", absent: true, run: (wrong) => withActivation(wrong, "relu") },
+  { name: "withActivation: activation", absent: true, run: (wrong) => withActivation(layerNorm(), wrong) },
+  { name: "withDropout: norm", absent: true, run: (wrong) => withDropout(wrong, 0.5) },
+  { name: "withDropout: rate", absent: true, run: (wrong) => withDropout(layerNorm(), wrong) },
+  { name: "residualBlock: branch", absent: true, run: (wrong) => residualBlock(wrong) },
+  { name: "residualBlock: norm", run: (wrong) => residualBlock(layerNorm(), { norm: wrong }) },
+  {
+    name: "residualBlock: after",
+    run: (wrong) => residualBlock(layerNorm(), { placement: "sandwich", after: wrong }),
+  },
+  { name: "residualBlock: placement", run: (wrong) => residualBlock(layerNorm(), { placement: wrong }) },
+  ...[LayerNorm, RMSNorm, BatchNorm, InstanceNorm].flatMap((Made) => [
+    { name: `${Made.name}: ek`, absent: true, run: (wrong: never) => keep(new Made(wrong, 4)) },
+    { name: `${Made.name}: size`, absent: true, run: (wrong: never) => keep(new Made(ek, wrong)) },
+    { name: `${Made.name}: epsilon`, run: (wrong: never) => keep(new Made(ek, 4, { epsilon: wrong })) },
+  ]),
+  { name: "GroupNorm: ek", absent: true, run: (wrong) => keep(new GroupNorm(wrong, 2, 4)) },
+  { name: "GroupNorm: groups", run: (wrong) => keep(new GroupNorm(ek, wrong, 4)) },
+  { name: "GroupNorm: channels", absent: true, run: (wrong) => keep(new GroupNorm(ek, 2, wrong)) },
+  { name: "legalGroups: channels", absent: true, run: legalGroups },
+  { name: "nearestGroups: channels", absent: true, run: (wrong) => nearestGroups(wrong, 2) },
+  { name: "nearestGroups: wanted", absent: true, run: (wrong) => nearestGroups(2, wrong) },
+  { name: "maskOfLengths: lengths", absent: true, run: (wrong) => maskOfLengths(wrong, 2) },
+  { name: "maskOfLengths: a length", absent: true, run: (wrong) => maskOfLengths([wrong], 2) },
+  { name: "maskOfLengths: longest", absent: true, run: (wrong) => maskOfLengths([1], wrong) },
+];
+
+/** Where options, or arrays by name, are expected. */
+const objects: typeof places = [
+  { name: "apply: weights", run: (wrong) => apply(ek, layerNorm(), x, wrong) },
+  { name: "apply: options", run: (wrong) => apply(ek, layerNorm(), x, {}, wrong) },
+  { name: "applied.backward: more", run: (wrong) => apply(ek, layerNorm(), x).backward(x, wrong) },
+  { name: "layer.call: options", run: (wrong) => layer().call([x], wrong) },
+  { name: "layer.stateDict: options", run: (wrong) => layer().stateDict(wrong) },
+  { name: "layer.loadStateDict: options", run: (wrong) => layer().loadStateDict(layer().stateDict(), wrong) },
+  { name: "statistics: options", run: (wrong) => statistics(ek, layerNorm(), x, wrong) },
+  {
+    name: "statistics.backward",
+    absent: true,
+    run: (wrong) => statistics(ek, layerNorm(), x).backward(wrong),
+  },
+  { name: "residualBlock: options", run: (wrong) => residualBlock(layerNorm(), wrong) },
+  { name: "LayerNorm: options", run: (wrong) => keep(new LayerNorm(ek, 4, wrong)) },
+  { name: "RMSNorm: options", run: (wrong) => keep(new RMSNorm(ek, 4, wrong)) },
+  { name: "BatchNorm: options", run: (wrong) => keep(new BatchNorm(ek, 4, wrong)) },
+  { name: "InstanceNorm: options", run: (wrong) => keep(new InstanceNorm(ek, 4, wrong)) },
+  { name: "GroupNorm: options", run: (wrong) => keep(new GroupNorm(ek, 2, 4, wrong)) },
+];
+const noObjects = [null, Number.NaN, 3, "0.5", "", true, Symbol("s"), 1n, () => 1, { shape: [2, 4] }];
+
+/** What engines say where code trips over a value. */
+const engine = /Cannot|is not a function|is not iterable|not an object|Invalid|undefined \(|null \(|convert/i;
+
+function refused(run: (wrong: never) => unknown, wrong: unknown): void {
+  let error: unknown;
+  try {
+    run(wrong as never);
+  } catch (thrown) {
+    error = thrown;
+  }
+  for (const one of made.splice(0)) one.dispose();
+  const called = typeof wrong === "symbol" ? "a symbol" : `${wrong?.constructor?.name} ${String(wrong)}`;
+  expect(error instanceof TypeError || error instanceof RangeError, `${called}: ${error}`).toBe(true);
+  expect((error as Error).message, called).toMatch(/^\w+( of \w+)?: /);
+  expect((error as Error).message, called).not.toMatch(engine);
+  expect(ek.memory(), called).toEqual({ arrays: 0, elements: 0 });
+}
+
+describe("a mistake is said by name", () => {
+  it.each(places)("$name", ({ absent = false, allows = () => false, run }) => {
+    const all = absent ? [undefined, ...mistakes] : mistakes;
+    for (const wrong of all) {
+      if (!allows(wrong)) refused(run, wrong);
+    }
+  });
+
+  it.each(objects)("$name", ({ absent = false, run }) => {
+    for (const wrong of absent ? [undefined, ...noObjects] : noObjects) refused(run, wrong);
+  });
+
+  it("where arguments are missing", () => {
+    const bare =
+      <A extends unknown[]>(run: (...args: A) => unknown) =>
+      () =>
+        (run as () => unknown)();
+    for (const run of [
+      bare(apply),
+      bare(statistics),
+      bare(statisticsOf),
+      bare(withActivation),
+      bare(withDropout),
+      bare(residualBlock),
+      bare(maskOfLengths),
+      bare(legalGroups),
+      () => new (Layer as new () => Layer)(),
+      () => new (LayerNorm as unknown as new () => Layer)(),
+      () => new Layer(ek, layerNorm()),
+    ]) {
+      refused(run, undefined);
+    }
+  });
+});
+
+it.each<[string, () => unknown, Error]>([
+  [
+    "a promise for a backend",
+    () => apply(open() as never, layerNorm(), x),
+    new TypeError("apply: ek must be a backend, which await open() gives, got a Promise"),
+  ],
+  [
+    "no backend for a layer",
+    () => new Layer(undefined as never, layerNorm(), [2, 4]),
+    new TypeError("Layer: ek must be a backend, which await open() gives, got undefined"),
+  ],
+  [
+    "a layer without a shape",
+    () => new Layer(ek, layerNorm()),
+    new TypeError(
+      "Layer: shape must be that of x, a list of lengths such as [2, 3], got none; further inputs follow",
+    ),
+  ],
+  [
+    "no activation",
+    () => withActivation(layerNorm(), undefined as never),
+    new RangeError(
+      "withActivation: activation must be one of relu, gelu, silu, tanh, sigmoid, got undefined",
+    ),
+  ],
+  [
+    "a rate in words",
+    () => withDropout(layerNorm(), "0.5" as never),
+    new TypeError('withDropout: rate must be a number from 0 up to 1, got "0.5"'),
+  ],
+  [
+    "no branch",
+    () => residualBlock(undefined as never),
+    new TypeError("residualBlock: branch must be a normalization, such as layerNorm(), got undefined"),
+  ],
+  [
+    "null for a mask",
+    () => apply(ek, layerNorm(), x, {}, { mask: null as never }),
+    new TypeError(
+      "layerNorm: mask must be { shape, data }, such as maskOfLengths() gives, got null; leave it out for none",
+    ),
+  ],
+  [
+    "null for a residual",
+    () => apply(ek, layerNorm(), x, {}, { residual: null as never }),
+    new TypeError(
+      "layerNorm: residual must be an array with a shape, such as { shape: [2, 3], data }, got undefined for its shape",
+    ),
+  ],
+  [
+    "no inputs",
+    () => apply(ek, layerNorm(), [] as never),
+    new TypeError("layerNorm: expected at least one input, x, got none"),
+  ],
+  [
+    "an axis for a layer that has its own",
+    () => new LayerNorm(ek, 4, { axis: 1 } as never),
+    new TypeError('LayerNorm: no option is called "axis"; there are epsilon, scale, center'),
+  ],
+  [
+    "groups as an option",
+    () => new GroupNorm(ek, 2, 4, { num_groups: 2 } as never),
+    new TypeError('GroupNorm: no option is called "num_groups"; it is called "groups" here'),
+  ],
+  [
+    "a weight that every object has",
+    () => apply(ek, groupNorm({ groups: 1 }), x, { constructor: data } as never),
+    new RangeError("groupNorm: no weights are called constructor; there are gamma, beta"),
+  ],
+  [
+    "its prototype",
+    () => apply(ek, layerNorm(), x, JSON.parse('{ "__proto__": { "shape": [4], "data": [1, 2, 3, 4] } }')),
+    new RangeError("layerNorm: no weights are called __proto__; there are gamma, beta"),
+  ],
+  [
+    "values of a weight in words",
+    () => apply(ek, layerNorm(), x, { gamma: { shape: [4], data: "1234" as never } }),
+    new TypeError('layerNorm: gamma must have its values in a Float32Array, got "1234" for its data'),
+  ],
+])("%s", (_, run, error) => expect(run).toThrow(error));
