@@ -4,7 +4,7 @@
  *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
  *
  * Wu & He 2018, arXiv 1803.08494. Axes: batch and group are kept; positions and the channels of a group are reduced.
- * One group is layer normalization over channels and positions; as many groups as channels is instance normalization.
+ * With one group it is layer normalization over channels and positions; with one channel per group, instance normalization.
  */
 import type { ChannelOptions } from "../formula/channels.js";
 import { channelAxis } from "../formula/channels.js";
@@ -14,19 +14,23 @@ import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
 import { keepingLast, planOf } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 
+/** Options of `groupNorm`. */
 export interface GroupNormOptions extends ChannelOptions, AffineOptions {
-  /** How many groups the channels are divided into. Default 32, as in the paper. */
+  /** Number of groups; must divide the channels. Default 32, as in the paper. */
   groups?: number;
-  /** What has a gamma and a beta of its own: each channel (default), or each group (MXNet 1, ONNX to opset 20). */
+  /** Whether gamma and beta are per channel (default) or per group (MXNet 1, ONNX up to opset 20). */
   parameters?: "channel" | "group";
 }
 
-/** @throws RangeError for groups that are no whole number above 0; its `plan` throws where they do not divide the channels. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], or [groups].
+ * @throws RangeError for options out of range; when called, if the groups do not divide the channels, or a group has one value
+ */
 export const groupNorm = fusedNorm(
   {
     name: "groupNorm",
     title: "Group normalization",
-    summary: "groups of channels of each example; for images in small batches",
+    summary: "standardizes groups of channels of each example; for images in small batches",
     paper: "Wu & He 2018, arXiv 1803.08494",
     takes: "features",
   },
@@ -37,7 +41,7 @@ export const groupNorm = fusedNorm(
       throw new RangeError(`groupNorm: parameters must be "channel" or "group", got "${parameters}"`);
     }
     if (!Number.isInteger(groups) || groups < 1) {
-      throw new RangeError(`groupNorm: groups must be a whole number of at least 1, got ${groups}`);
+      throw new RangeError(`groupNorm: groups must be an integer of at least 1, got ${groups}`);
     }
     return {
       epsilon,
@@ -51,10 +55,10 @@ export const groupNorm = fusedNorm(
               `${legalGroups(channels).join(", ")} would`,
           );
         }
-        const seen = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
+        const grouped = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
         const perChannel = parameters === "channel";
         const plan = {
-          ...planOf(shape, seen, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
+          ...planOf(shape, grouped, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
           parameterShape: [perChannel ? channels : groups],
         };
         checkCount("groupNorm", plan, "use fewer groups");
@@ -70,13 +74,13 @@ export function legalGroups(channels: number): number[] {
 }
 
 /**
- * The number of groups nearest to the wanted one that divides this many channels; of two that are as near, the larger.
- * @throws RangeError for channels or groups that are no whole number above 0
+ * The divisor of `channels` that is nearest to the wanted number of groups; of two equally near, the larger.
+ * @throws RangeError for channels or groups that are not integers of at least 1
  */
 export function nearestGroups(channels: number, wanted: number): number {
   for (const [name, value] of Object.entries({ channels, wanted })) {
     if (Number.isInteger(value) && value >= 1) continue;
-    throw new RangeError(`nearestGroups: ${name} must be a whole number of at least 1, got ${value}`);
+    throw new RangeError(`nearestGroups: ${name} must be an integer of at least 1, got ${value}`);
   }
   const distance = (groups: number) => Math.abs(groups - wanted);
   return legalGroups(channels).reduce((best, groups) => (distance(groups) <= distance(best) ? groups : best));

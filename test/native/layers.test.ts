@@ -436,7 +436,7 @@ describe("errors", async () => {
     [
       "groups that are no number of groups",
       () => groupNorm({ groups: 1.5 }),
-      new RangeError("groupNorm: groups must be a whole number of at least 1, got 1.5"),
+      new RangeError("groupNorm: groups must be an integer of at least 1, got 1.5"),
     ],
     [
       "the batch axis as channels",

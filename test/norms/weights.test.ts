@@ -166,11 +166,11 @@ it("what is wrong is said", () => {
   );
   fails(
     () => spectralNorm({ iterations: 1.5 }),
-    "spectralNorm: iterations must be a whole number of at least 1, got 1.5",
+    "spectralNorm: iterations must be an integer of at least 1, got 1.5",
   );
   fails(
     () => weightStandardization({ gain: Number.NaN }),
-    "weightStandardization: gain must be a finite number, got NaN; leave it out for 1",
+    "weightStandardization: gain must be a finite number, got NaN; omit it for 1",
   );
   const weights =
     (norm: Normalization, ...shape: number[]) =>
@@ -187,6 +187,6 @@ it("what is wrong is said", () => {
   fails(
     weights(weightStandardization(), 1, 4),
     "weightStandardization: shape [1, 4] has one value per statistic, whose variance is 0, so that y would be beta " +
-      "whatever x is; leave such a weight as it is, or name fewer axes",
+      "whatever x is; do not normalize this weight, or name fewer axes",
   );
 });

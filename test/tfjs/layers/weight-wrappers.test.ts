@@ -478,7 +478,7 @@ describe.each(backends)("%s", (backend) => {
       "SpectralNormalization: d (Dense) has no weight called filter; it has kernel, bias; name some of these in kernels",
     );
     expect(() => evenkeel.spectralNormalization(dense, { powerIterations: 0 })).toThrow(
-      new RangeError("spectralNorm: iterations must be a whole number of at least 1, got 0"),
+      new RangeError("spectralNorm: iterations must be an integer of at least 1, got 0"),
     );
     expect(() => evenkeel.weightStandardization({} as Layer)).toThrow(
       new TypeError(
