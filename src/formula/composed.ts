@@ -3,7 +3,7 @@
  *
  * A view is a reshape to [k1, r1, k2, r2], of which axes 1 and 3 are reduced. Values are centred twice, since a float32 mean far above
  * the standard deviation is too coarse to subtract once; and they are scaled by the largest distance before they are squared, so that
- * no square leaves float32's range. The backward pass recomputes statistics from x, since a float32 mean and variance are not exact enough.
+ * no square leaves float32's range. The backward pass recomputes statistics from x, whose float32 mean and variance are too coarse.
  */
 import { fitsShape } from "../shape.js";
 import type { View } from "../view.js";

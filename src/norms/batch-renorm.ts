@@ -27,9 +27,9 @@ export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
   epsilon?: number;
   /** Weight of the old running value. Default 0.99, as in the paper. */
   momentum?: number;
-  /** Momentum of separate statistics that r and d refer to, for faster or slower ones than evaluation uses. Default: none, they are shared. */
+  /** Momentum of statistics for r and d alone, to follow faster or slower than evaluation's. Default: they share evaluation's. */
   renormMomentum?: number;
-  /** Initial value of rMax, the upper limit of r: at least 1, Infinity for no limit. Default 3, the end of the paper's schedule. */
+  /** Initial value of rMax, the upper limit of r: at least 1, Infinity for none. Default 3, the end of the paper's schedule. */
   rMax?: number;
   /** Lower limit of r, from 0 to 1. Default 1/rMax, following rMax; in Keras it is a separate option. */
   rMin?: number;

@@ -25,7 +25,7 @@ import type { Settled } from "../options.js";
 
 /** Options of `batchNorm`. */
 export interface BatchNormOptions extends Omit<ChannelOptions, "axis">, AffineOptions, RunningOptions {
-  /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several axes, with statistics per combination. */
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several axes together. */
   axis?: number | readonly number[];
   /** Where `batchMean` and `batchVariance` come from in evaluation. Default: the running statistics (`population`). */
   sources?: StatisticsSources;

@@ -33,7 +33,7 @@ export interface DivisiveNormOptions extends AffineOptions {
   sigma?: number;
   /** Whether sigma is learned (one number, initialized to `sigma`). Default false. */
   learnedSigma?: boolean;
-  /** Beyond the edges, and where a mask is 0: zeros that enter the averages (`zero`, default), or `nothing`. */
+  /** Beyond the edges, and where a mask is 0: zeros that enter the averages (`zero`, default), or `nothing` does. */
   edges?: "zero" | "nothing";
 }
 

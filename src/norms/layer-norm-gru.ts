@@ -30,8 +30,8 @@ import { layerNorm } from "./layer.js";
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false. Weights: kernel [features, 3·units],
- * recurrentKernel [units, 3·units], and a gamma and beta [3·units] for each.
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, 3·units], recurrentKernel [units, 3·units], and a gamma and beta [3·units] for each.
  * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const layerNormGRU = normalization(

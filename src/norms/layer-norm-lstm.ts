@@ -46,8 +46,9 @@ const cellDefaults = { ...recurrentDefaults, useBias: true, unitForgetBias: true
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false. Weights: kernel [features, 4·units],
- * recurrentKernel [units, 4·units] and bias [4·units], a gamma and beta [4·units] for each product, cellGamma and cellBeta [units].
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, 4·units], recurrentKernel [units, 4·units] and bias [4·units], a gamma and beta [4·units] for each
+ * kernel, cellGamma and cellBeta [units].
  * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const layerNormLSTM = normalization(

@@ -24,8 +24,8 @@ import { layerNorm } from "./layer.js";
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false. Weights: kernel [features, units],
- * recurrentKernel [units, units], gamma and bias [units].
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, units], recurrentKernel [units, units], gamma and bias [units].
  * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const layerNormRNN = normalization(

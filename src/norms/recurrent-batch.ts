@@ -49,9 +49,9 @@ interface Statistics<T> {
 }
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false. Weights: kernel [features, 4·units],
- * recurrentKernel [units, 4·units] and bias [4·units]; kernelGamma and recurrentGamma [4·units], cellGamma and cellBeta [units];
- * running statistics [maxLength, 9·units] (state).
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, 4·units], recurrentKernel [units, 4·units], bias [4·units]; kernelGamma and recurrentGamma [4·units],
+ * cellGamma and cellBeta [units]; running statistics [maxLength, 9·units] (state).
  * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const recurrentBatchNorm = normalization(

@@ -23,7 +23,7 @@ export interface SpectralNormOptions extends WeightAxisOptions {
   iterations?: number;
   /**
    * Power iterations in evaluation before any training step, while no v is stored. Default 15, as in PyTorch's initialization, or
-   * `iterations` if that is more. With 0, u as initialized is used, whose sigma is too small.
+   * `iterations` if that is more. With 0, v comes from u alone, and sigma is too small.
    */
   warmUp?: number;
   /** Lower bound of divisors. Default 1e-12 (PyTorch). */

@@ -47,9 +47,9 @@ export function absorb(
   for (let left = 0; left < features; left += width) {
     const columns = Math.min(width, features - left);
     for (let top = 0; top < rows; top += height) {
-      const taken = Math.min(height, rows - top);
-      if (forgetting < 1) decay(state, left, columns, forgetting ** taken);
-      sumBlock(caller, block, top, taken, left, columns);
+      const blockRows = Math.min(height, rows - top);
+      if (forgetting < 1) decay(state, left, columns, forgetting ** blockRows);
+      sumBlock(caller, block, top, blockRows, left, columns);
       const { anchor, count, squares, first, second } = block;
       for (let j = 0; j < columns; j++) {
         if (count[j] === 0) continue;
