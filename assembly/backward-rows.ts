@@ -5,11 +5,14 @@
  * of the first-level cache, dx is written for two at once, which share what comes back. Narrow rows, where what is done
  * once per row would cost more than the row, are summed four at a time.
  */
-import { dxVector, isMeanNear, sumDy, sumDyX, vectorSums } from "./backward-runs";
+import { dxVector, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import { dSum, dx, dy, epsilon, gamma, mean, variance, x } from "./call";
+import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
+import { segmentInDoubles, segmentM2, segmentMean, sumAbout } from "./moments";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
 import { foldPairs, laneSum, load, madd, nearHat, splatLane, zero } from "./simd";
-import { inverseRoot, r2 } from "./views";
+import { fourSuffice, isFar, isNear, fitsFloat32, meanAt, rootOf, varianceAt } from "./spread";
+import { r2 } from "./views";
 
 /** Rows up to this are summed four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
@@ -30,25 +33,32 @@ export function backwardRows(from: i32, to: i32): void {
   for (; row < to; row++) oneRow(row);
 }
 
-// @ts-ignore: decorator
-@inline
-function meanAt(statistic: usize): f32 {
-  return mean == 0 ? <f32>0 : f32.load(mean + statistic);
+function oneRow(row: i32): void {
+  const at = <usize>row * <usize>r2 << 2;
+  const spread = varianceAt(row);
+  if (!fitsFloat32(spread)) {
+    rowByElement(row);
+    return;
+  }
+  let m = meanAt(row);
+  const near = isNear(m, spread);
+  if (isFar(m, spread)) m += sumAbout(x + at, r2, <f32>m) / <f64>r2;
+  const rstd = 1.0 / rootOf(spread);
+  keepShort(1);
+  vectorSums(dy + at, x + at, r2, m, rstd, near, gamma, partialGamma, partialBeta);
+  const share = rstd / <f64>r2;
+  const slope = rstd * share * sumDyX;
+  const level = mean == 0 ? 0 : share * sumDy;
+  dxVector(dy + at, x + at, dx + at, r2, m, <f32>rstd, slope, level, near, gamma, dSum == 0 ? 0 : dSum + at);
 }
 
-function oneRow(row: i32): void {
-  const statistic = <usize>row << 2;
-  const at = statistic * <usize>r2;
-  const m = meanAt(statistic);
-  const spread = f32.load(variance + statistic);
-  const near = isMeanNear(m, spread);
-  const rstd = inverseRoot(spread, epsilon);
-  keepShort(1);
-  vectorSums(dy + at, x + at, r2, m, <f32>rstd, near, gamma, partialGamma, partialBeta);
-  const share = rstd / <f64>r2;
-  const slope = <f32>(rstd * share * sumDyX);
-  const level = mean == 0 ? <f32>0 : <f32>(share * sumDy);
-  dxVector(dy + at, x + at, dx + at, r2, m, <f32>rstd, slope, level, near, gamma, dSum == 0 ? 0 : dSum + at);
+/** A row whose spread float32 does not represent. */
+function rowByElement(row: i32): void {
+  const count = <f64>r2;
+  segmentInDoubles(x + (<usize>row * <usize>r2 << 2), r2, mean != 0);
+  const m = segmentMean, root = rootOf(segmentM2 / count);
+  sumElements(row * r2, r2, m, root);
+  writeElements(row * r2, r2, m, root, mean == 0 ? 0 : sumOfG / count, sumOfGX / count);
 }
 
 // What dx = g·rstd + xHat·slope + level takes of two rows, float32 in lanes 0 and 1.
@@ -73,6 +83,11 @@ let sumG: f64 = 0;
 let sumGX: f64 = 0;
 
 function twoRows(row: i32): void {
+  if (!storedSuffices(row) || !storedSuffices(row + 1)) {
+    oneRow(row);
+    oneRow(row + 1);
+    return;
+  }
   const statistic = <usize>row << 2;
   const near = sumRow(row);
   const first = sumG, firstX = sumGX;
@@ -82,13 +97,18 @@ function twoRows(row: i32): void {
   writeTwo(row, bothNear);
 }
 
+/** Whether the stored statistics of a row suffice: its spread fits float32, and its mean is not far from 0. */
+function storedSuffices(row: i32): bool {
+  return fitsFloat32(varianceAt(row)) && !isFar(meanAt(row), varianceAt(row));
+}
+
 /** Whether its mean is near 0. */
 function sumRow(row: i32): bool {
-  const statistic = <usize>row << 2;
-  const m = meanAt(statistic);
-  const near = isMeanNear(m, f32.load(variance + statistic));
-  if (near) sumRowFrom(statistic * <usize>r2, m, true);
-  else sumRowFrom(statistic * <usize>r2, m, false);
+  const at = <usize>row * <usize>r2 << 2;
+  const m = meanAt(row);
+  const near = isNear(m, varianceAt(row));
+  if (near) sumRowFrom(at, <f32>m, true);
+  else sumRowFrom(at, <f32>m, false);
   return near;
 }
 
@@ -153,6 +173,10 @@ function fourRows(row: i32, adds: bool): void {
   const statistic = <usize>row << 2;
   const at = statistic * <usize>r2;
   const means = mean == 0 ? zero() : load(mean + statistic);
+  if (!fourSuffice(means, load(variance + statistic))) {
+    for (let i = row; i < row + 4; i++) oneRow(i);
+    return;
+  }
   const p0 = x + at, p1 = p0 + bytes, p2 = p1 + bytes, p3 = p2 + bytes;
   const u0 = dy + at, u1 = u0 + bytes, u2 = u1 + bytes, u3 = u2 + bytes;
   const factors = gamma;

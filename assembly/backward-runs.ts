@@ -1,5 +1,4 @@
 /** The backward pass over a contiguous run of elements that share their statistics. */
-import { isNear } from "./moments";
 import { laneSum, load, madd, nearHat, nearShift, zero } from "./simd";
 
 /** Elements whose float32 sums are joined in float64. */
@@ -10,7 +9,7 @@ export let sumDy: f64 = 0;
 export let sumDyX: f64 = 0;
 
 /** sumDy = Σ dy, sumDyX = Σ dy·(x − mean); `near`: the mean is near 0. */
-export function runSums(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
+export function runSums(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
   if (near) sumRun(dy, x, n, mean, true);
   else sumRun(dy, x, n, mean, false);
 }
@@ -18,8 +17,9 @@ export function runSums(dy: usize, x: usize, n: i32, mean: f32, near: bool): voi
 /** `near` is a constant of each call: Σ dy·x is as exact as Σ dy·(x − mean). */
 // @ts-ignore: decorator
 @inline
-function sumRun(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
-  const m = f32x4.splat(mean);
+function sumRun(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
+  const high = <f32>mean;
+  const m = f32x4.splat(high);
   let total: f64 = 0;
   let totalX: f64 = 0;
   const bytes = <usize>n << 2;
@@ -48,13 +48,13 @@ function sumRun(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
     for (; i < end; i += 4) {
       const u = <f64>f32.load(dy + i);
       total += u;
-      totalX += u * (near ? <f64>f32.load(x + i) : <f64>f32.load(x + i) - <f64>mean);
+      totalX += u * (near ? <f64>f32.load(x + i) : <f64>f32.load(x + i) - <f64>high);
     }
     total += laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
     totalX += laneSum(f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
   }
   sumDy = total;
-  sumDyX = near ? totalX - <f64>mean * total : totalX;
+  sumDyX = totalX - (near ? mean : mean - <f64>high) * total;
 }
 
 /**
@@ -62,29 +62,25 @@ function sumRun(dy: usize, x: usize, n: i32, mean: f32, near: bool): void {
  * gradients. gamma: 0 where absent.
  */
 export function vectorSums(
-  dy: usize, x: usize, n: i32, mean: f32, rstd: f32, near: bool, gamma: usize, dGamma: usize, dBeta: usize,
+  dy: usize, x: usize, n: i32, mean: f64, rstd: f64, near: bool, gamma: usize, dGamma: usize, dBeta: usize,
 ): void {
   if (gamma == 0) sumVector(dy, x, n, mean, rstd, 0, dGamma, dBeta, false, false);
   else if (near) sumVector(dy, x, n, mean, rstd, gamma, dGamma, dBeta, true, true);
   else sumVector(dy, x, n, mean, rstd, gamma, dGamma, dBeta, false, true);
 }
 
-/** Whether x·rstd − mean·rstd is as exact as (x − mean)·rstd: the mean is within a spread of 0. */
-// @ts-ignore: decorator
-@inline
-export function isMeanNear(mean: f32, variance: f32): bool {
-  return isNear(<f64>mean * <f64>mean, <f64>variance);
-}
-
 /** `near` and `scale` (whether there is a gamma) are constants of each call. */
 // @ts-ignore: decorator
 @inline
 function sumVector(
-  dy: usize, x: usize, n: i32, mean: f32, rstd: f32, gamma: usize, dGamma: usize, dBeta: usize, near: bool, scale: bool,
+  dy: usize, x: usize, n: i32, mean: f64, rstd: f64, gamma: usize, dGamma: usize, dBeta: usize, near: bool, scale: bool,
 ): void {
-  const m = f32x4.splat(mean);
-  const r = f32x4.splat(rstd);
-  const t = f32x4.splat(nearShift(<f64>mean, <f64>rstd));
+  // the mean in two parts: x − high is exact where the mean is far from 0
+  const high = <f32>mean;
+  const low = <f32>((mean - <f64>high) * rstd);
+  const m = f32x4.splat(high);
+  const r = f32x4.splat(<f32>rstd);
+  const t = f32x4.splat(near ? nearShift(mean, rstd) : -low);
   let total: f64 = 0;
   let totalX: f64 = 0;
   let i: usize = 0;
@@ -97,28 +93,28 @@ function sumVector(
       const p = dy + i, q = x + i, toBeta = dBeta + i, toGamma = dGamma + i, factors = gamma + i;
       const u0 = v128.load(p);
       const g0 = scale ? f32x4.mul(u0, v128.load(factors)) : u0;
-      const h0 = near ? nearHat(v128.load(q), r, t) : f32x4.mul(f32x4.sub(v128.load(q), m), r);
+      const h0 = near ? nearHat(v128.load(q), r, t) : madd(f32x4.sub(v128.load(q), m), r, t);
       v128.store(toBeta, f32x4.add(v128.load(toBeta), u0));
       v128.store(toGamma, madd(u0, h0, v128.load(toGamma)));
       s0 = f32x4.add(s0, g0);
       t0 = madd(g0, h0, t0);
       const u1 = v128.load(p, 16);
       const g1 = scale ? f32x4.mul(u1, v128.load(factors, 16)) : u1;
-      const h1 = near ? nearHat(v128.load(q, 16), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 16), m), r);
+      const h1 = near ? nearHat(v128.load(q, 16), r, t) : madd(f32x4.sub(v128.load(q, 16), m), r, t);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 16), u1), 16);
       v128.store(toGamma, madd(u1, h1, v128.load(toGamma, 16)), 16);
       s1 = f32x4.add(s1, g1);
       t1 = madd(g1, h1, t1);
       const u2 = v128.load(p, 32);
       const g2 = scale ? f32x4.mul(u2, v128.load(factors, 32)) : u2;
-      const h2 = near ? nearHat(v128.load(q, 32), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 32), m), r);
+      const h2 = near ? nearHat(v128.load(q, 32), r, t) : madd(f32x4.sub(v128.load(q, 32), m), r, t);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 32), u2), 32);
       v128.store(toGamma, madd(u2, h2, v128.load(toGamma, 32)), 32);
       s0 = f32x4.add(s0, g2);
       t0 = madd(g2, h2, t0);
       const u3 = v128.load(p, 48);
       const g3 = scale ? f32x4.mul(u3, v128.load(factors, 48)) : u3;
-      const h3 = near ? nearHat(v128.load(q, 48), r, t) : f32x4.mul(f32x4.sub(v128.load(q, 48), m), r);
+      const h3 = near ? nearHat(v128.load(q, 48), r, t) : madd(f32x4.sub(v128.load(q, 48), m), r, t);
       v128.store(toBeta, f32x4.add(v128.load(toBeta, 48), u3), 48);
       v128.store(toGamma, madd(u3, h3, v128.load(toGamma, 48)), 48);
       s1 = f32x4.add(s1, g3);
@@ -126,7 +122,7 @@ function sumVector(
     }
     for (; i < end; i += 4) {
       const u = f32.load(dy + i);
-      const w = u * ((f32.load(x + i) - mean) * rstd);
+      const w = u * ((f32.load(x + i) - high) * <f32>rstd - low);
       f32.store(dBeta + i, f32.load(dBeta + i) + u);
       f32.store(dGamma + i, f32.load(dGamma + i) + w);
       const g = scale ? <f64>f32.load(gamma + i) : 1;
@@ -142,7 +138,7 @@ function sumVector(
 
 /** dx = dy·scale − (x − mean)·slope − level + dSum; dSum: 0 where absent */
 export function dxRun(
-  dy: usize, x: usize, dx: usize, n: i32, mean: f32, scale: f32, slope: f32, level: f32, near: bool, dSum: usize,
+  dy: usize, x: usize, dx: usize, n: i32, mean: f64, scale: f32, slope: f64, level: f64, near: bool, dSum: usize,
 ): void {
   if (dSum != 0) writeVector(dy, x, dx, n, mean, scale, slope, level, 0, dSum, false, false, true);
   else if (slope == 0 && level == 0) scaleRun(dy, dx, n, scale);
@@ -167,7 +163,7 @@ function scaleRun(dy: usize, dx: usize, n: i32, scale: f32): void {
 
 /** dx = dy·gamma·rstd − (x − mean)·slope − level + dSum, gamma per element; dSum: 0 where absent */
 export function dxVector(
-  dy: usize, x: usize, dx: usize, n: i32, mean: f32, rstd: f32, slope: f32, level: f32, near: bool, gamma: usize, dSum: usize,
+  dy: usize, x: usize, dx: usize, n: i32, mean: f64, rstd: f32, slope: f64, level: f64, near: bool, gamma: usize, dSum: usize,
 ): void {
   if (near) {
     if (dSum == 0) writeVector(dy, x, dx, n, mean, rstd, slope, level, gamma, 0, true, true, false);
@@ -183,13 +179,15 @@ export function dxVector(
 // @ts-ignore: decorator
 @inline
 function writeVector(
-  dy: usize, x: usize, dx: usize, n: i32, mean: f32, rstd: f32, slope: f32, level: f32, gamma: usize, dSum: usize,
+  dy: usize, x: usize, dx: usize, n: i32, mean: f64, rstd: f32, slope: f64, level: f64, gamma: usize, dSum: usize,
   near: bool, scale: bool, adds: bool,
 ): void {
-  const m = f32x4.splat(mean);
+  const high = near ? <f32>0 : <f32>mean;
+  const down = <f32>-slope, away = <f32>((mean - <f64>high) * slope - level);
+  const m = f32x4.splat(high);
   const s = f32x4.splat(rstd);
-  const t = f32x4.splat(-slope);
-  const l = f32x4.splat(near ? mean * slope - level : -level);
+  const t = f32x4.splat(down);
+  const l = f32x4.splat(away);
   let i: usize = 0;
   const fours = <usize>(n & -16) << 2;
   for (; i < fours; i += 64) {
@@ -210,7 +208,7 @@ function writeVector(
   for (; i < <usize>n << 2; i += 4) {
     let g = f32.load(dy + i);
     if (scale) g *= f32.load(gamma + i);
-    let value = g * rstd - ((f32.load(x + i) - mean) * slope + level);
+    let value = g * rstd + ((f32.load(x + i) - high) * down + away);
     if (adds) value += f32.load(dSum + i);
     f32.store(dx + i, value);
   }

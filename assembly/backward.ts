@@ -6,52 +6,82 @@
  * dx = rstd·g + dSum. Without `mean` (RMS) there is no mean_s(g). All sums are taken in the same order always.
  */
 import { backwardRows } from "./backward-rows";
-import { dxRun, dxVector, isMeanNear, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
+import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
-  blockSize, columnsRepeat, dSum, dx, dy, epsilon, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength,
-  pieceRows, pieces, scratch, variance, x,
+  blockSize, columnsRepeat, dSum, dx, dy, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows,
+  pieces, scratch, x,
 } from "./call";
-import { addRun } from "./forward-runs";
 import { columnSums } from "./columns";
+import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
+import { addRun } from "./forward-runs";
+import { momentsInDoubles, sumAbout } from "./moments";
 import {
-  emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
+  addTo, addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, useSums,
 } from "./parameters";
 import { addDoubles, madd } from "./simd";
-import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
+import { FEW, isFar, isNear, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
-// A slot: the parameters' gradients, float64 [k2, 2] for Σ g and Σ g·xHat of each statistic, and the work of columns:
-// float64 [2, columns] for their sums, float32 [4, columns] for their mean, scale, slope and level.
-function slotBytes(): u64 {
-  const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return (sumsBytes() + (<u64>k2 << 4) + (<u64>columns << 5) + 63) & -64;
-}
-
+// A slot: float64 means [k2] and roots [k2]; float64 [k2, 2] for Σ g and Σ g·xHat of each statistic; the work of columns, float64
+// [3, columns] for their sums and float32 [4, columns] for their mean, scale, slope and level; and the parameters' gradients.
 // @ts-ignore: decorator
 @inline
+function statisticsBytes(): u64 {
+  const columns = asColumns(k2, r2) ? k2 * r2 : 0;
+  return ((<u64>k2 << 5) + <u64>columns * 40 + 63) & -64;
+}
+
+function slotBytes(): u64 {
+  return (statisticsBytes() + sumsBytes() + 63) & -64;
+}
+
 function slotOf(part: i32): usize {
   return scratch + <usize>part * <usize>slotBytes();
 }
 
 // @ts-ignore: decorator
 @inline
-function statisticsOf(slot: usize): usize {
-  return slot + <usize>sumsBytes();
+function rootsOf(slot: usize): usize {
+  return slot + (<usize>k2 << 3);
+}
+
+// @ts-ignore: decorator
+@inline
+function sumsOf(slot: usize): usize {
+  return slot + (<usize>k2 << 4);
 }
 
 // @ts-ignore: decorator
 @inline
 function columnsOf(slot: usize): usize {
-  return statisticsOf(slot) + (<usize>k2 << 4);
+  return slot + (<usize>k2 << 5);
 }
 
-/** As float64, which holds what does not fit an address. */
-export function backwardScratch(): f64 {
+// @ts-ignore: decorator
+@inline
+function gradientsOf(slot: usize): usize {
+  return slot + <usize>statisticsBytes();
+}
+
+// The current block: whether it is processed element by element (elements.ts), whether all of its means are near 0, and whether
+// any is far from 0.
+let byElement: bool = false;
+let near: bool = false;
+let far: bool = false;
+
+/** The block whose means and roots this thread computed last, and the slot that holds them: its other pieces reuse them. */
+let knownBlock: i32 = -1;
+let knownSlot: usize = 0;
+
+/** The bytes of scratch that the call needs, as float64, which holds what does not fit an address. */
+export function beginBackward(): f64 {
+  knownBlock = -1;
   return <f64>parts * <f64>slotBytes();
 }
 
 export function firstOfBackward(part: i32): void {
   const slot = slotOf(part);
-  useSums(slot);
+  useSums(gradientsOf(slot));
   if (pieces > 0) {
     piece(part % pieces, pieces);
     const base = (part / pieces) * blockSize + pieceFrom;
@@ -62,7 +92,7 @@ export function firstOfBackward(part: i32): void {
   const from = firstOf(part, parts, k1);
   const to = firstOf(part + 1, parts, k1);
   emptySums(from * blockSize, (to - from) * blockSize);
-  if (k2 == 1 && r1 == 1 && !given && gamma != 0 && pr2 == 1 && pk2 == r2 && pr1 == k1) {
+  if (k2 == 1 && r1 == 1 && r2 > FEW && !given && gamma != 0 && pr2 == 1 && pk2 == r2 && pr1 == k1) {
     backwardRows(from, to);
     return;
   }
@@ -77,67 +107,119 @@ export function firstOfBackward(part: i32): void {
 /** Merges the pieces of each block into its first slot, and the parameters' gradients of all slots. */
 export function finishBackward(): void {
   if (pieces > 0) {
-    const sums = (k2 << 1) + (asColumns(k2, r2) ? (k2 * r2) << 1 : 0);
     for (let block = 0; block < k1; block++) {
       const slot = slotOf(block * pieces);
-      for (let i = 1; i < pieces; i++) addDoubles(statisticsOf(slot), statisticsOf(slotOf(block * pieces + i)), sums);
-      useSums(slot);
+      classify(slot, block);
+      const planes = byElement || !asColumns(k2, r2) ? 0 : far ? 3 : 2;
+      const sums = (k2 << 1) + planes * k2 * r2;
+      for (let i = 1; i < pieces; i++) addDoubles(sumsOf(slot), sumsOf(slotOf(block * pieces + i)), sums);
+      useSums(gradientsOf(slot));
       settle(slot, block);
     }
   }
-  storeGradients(slotOf(0), <usize>slotBytes());
+  storeGradients(gradientsOf(scratch), <usize>slotBytes());
 }
 
 export function secondOfBackward(part: i32): void {
   const block = part / pieces;
+  const slot = slotOf(block * pieces);
   piece(part % pieces, pieces);
-  write(slotOf(block * pieces), block * blockSize + pieceFrom, pieceRows, pieceLength);
-}
-
-// @ts-ignore: decorator
-@inline
-export function meanAt(statistic: i32): f32 {
-  return mean == 0 ? <f32>0 : f32.load(mean + (<usize>statistic << 2));
-}
-
-// @ts-ignore: decorator
-@inline
-function varianceAt(statistic: i32): f32 {
-  return f32.load(variance + (<usize>statistic << 2));
-}
-
-// @ts-ignore: decorator
-@inline
-function addTo(address: usize, value: f64): void {
-  f64.store(address, f64.load(address) + value);
+  classify(slot, block);
+  write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
 }
 
 /** Sums of `rows` times k2 segments of `length` elements, from element `base` on, into the slot. */
 function measure(slot: usize, base: i32, rows: i32, length: i32): void {
-  memory.fill(statisticsOf(slot), 0, <usize>k2 << 4);
+  const block = base / blockSize;
+  takeStatistics(slot, block);
+  memory.fill(sumsOf(slot), 0, <usize>k2 << 4);
   if (given && parameterCount == 0) return;
-  const statistic = (base / blockSize) * k2;
-  if (!asColumns(k2, r2)) sumSegments(statisticsOf(slot), statistic, base, rows, length);
-  else if (columnsRepeat()) sumColumns(columnsOf(slot), statistic, base, rows);
-  else sumElements(statisticsOf(slot), statistic, base, rows);
+  if (byElement) sumByElement(slot, base, rows, length);
+  else if (asColumns(k2, r2)) sumColumns(columnsOf(slot), block, base, rows);
+  else sumSegments(slot, block * k2, base, rows, length);
+}
+
+/**
+ * Means and roots of a block into the slot: those that the forward pass stored, or measured again in float64 where float32 is not
+ * enough. Means far from 0 regain what rounding took from them (those of columns in `settle`).
+ */
+function takeStatistics(slot: usize, block: i32): void {
+  const means = slot, roots = rootsOf(slot);
+  const first = block * k2;
+  if (block == knownBlock) {
+    memory.copy(means, knownSlot, <usize>k2 << 4);
+    classify(slot, block);
+    return;
+  }
+  knownBlock = block;
+  knownSlot = slot;
+  for (let c = 0; c < k2; c++) {
+    f64.store(means + (<usize>c << 3), meanAt(first + c));
+    f64.store(roots + (<usize>c << 3), rootOf(varianceAt(first + c)));
+  }
+  classify(slot, block);
+  if (given) return;
+  const from = x + (<usize>(block * blockSize) << 2);
+  if (byElement) {
+    const count = <f64>r1 * <f64>r2;
+    momentsInDoubles(from, r1, k2, r2, means, roots, mean != 0);
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) f64.store(roots + c, rootOf(f64.load(roots + c) / count));
+  } else if (far && !asColumns(k2, r2)) {
+    recenter(means, first, from);
+  }
+}
+
+/** Sets `byElement`, `near` and `far`; the block's roots are in the slot. */
+function classify(slot: usize, block: i32): void {
+  const first = block * k2, roots = rootsOf(slot);
+  let allFit = true, allNear = true, anyFar = false;
+  for (let c = 0; c < k2; c++) {
+    const m = meanAt(first + c), spread = varianceAt(first + c);
+    if (!rootFits(f64.load(roots + (<usize>c << 3)))) allFit = false;
+    if (isNear(m, spread)) continue;
+    allNear = false;
+    if (isFar(m, spread)) anyFar = true;
+  }
+  near = allNear;
+  far = anyFar;
+  byElement = !allFit || (!given && r1 * r2 <= FEW) || (asColumns(k2, r2) && !columnsRepeat());
+}
+
+/** Adds Σ (x − mean) / n to each mean that is far from 0. */
+function recenter(means: usize, first: i32, from: usize): void {
+  const share = 1.0 / (<f64>r1 * <f64>r2);
+  for (let b = 0; b < r1; b++) {
+    for (let c = 0; c < k2; c++, from += <usize>r2 << 2) {
+      const about = meanAt(first + c);
+      if (isFar(about, varianceAt(first + c))) addTo(means + (<usize>c << 3), share * sumAbout(from, r2, <f32>about));
+    }
+  }
 }
 
 /** From the sums of a block's columns: gradients of parameters, and what dx takes of each column. */
 function settle(slot: usize, block: i32): void {
-  if (!asColumns(k2, r2) || !columnsRepeat()) return;
+  if (byElement || !asColumns(k2, r2)) return;
   const columns = k2 * r2;
-  const sums = statisticsOf(slot);
+  const exact = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   const dySums = columnsOf(slot);
   const dyXSums = dySums + (<usize>columns << 3);
-  const means = dyXSums + (<usize>columns << 3);
+  const xSums = dyXSums + (<usize>columns << 3);
+  const means = xSums + (<usize>columns << 3);
   const plane = <usize>columns << 2;
   const statistic = block * k2;
   const base = block * blockSize;
   let parameters = 0;
   let parameter = 0;
   for (let c = 0, j = 0; c < k2; c++) {
-    const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
+    const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
     const about = meanAt(statistic + c);
+    // what rounding took from the mean
+    let low: f64 = 0;
+    if (far) {
+      for (let d = 0; d < r2; d++) low += f64.load(xSums + (<usize>(j + d) << 3));
+      low /= <f64>r1 * <f64>r2;
+      f64.store(exact + (<usize>c << 3), about + low);
+    }
     let level: f64 = 0;
     let slope: f64 = 0;
     for (let d = 0; d < r2; d++, j++) {
@@ -145,7 +227,7 @@ function settle(slot: usize, block: i32): void {
       let g: f64 = 1;
       if (!given || parameterCount != 0) {
         const sum = f64.load(dySums + (at << 1));
-        const sumX = f64.load(dyXSums + (at << 1));
+        const sumX = f64.load(dyXSums + (at << 1)) - low * sum;
         if (parameterCount != 0) {
           if (j == parameters) {
             parameter = parameterIndex(base + j);
@@ -158,21 +240,20 @@ function settle(slot: usize, block: i32): void {
         level += g * sum;
         slope += g * sumX * rstd;
       }
-      f32.store(means + at, about);
+      f32.store(means + at, <f32>about);
       f32.store(means + plane + at, <f32>(rstd * g));
     }
     f64.store(sums + (<usize>c << 4), level);
     f64.store(sums + (<usize>c << 4), slope, 8);
   }
   const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
-  const near = blockIsNear(statistic);
   let at = means;
   for (let c = 0; c < k2; c++) {
-    const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
+    const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
     const sum = sums + (<usize>c << 4);
     const slope = -rstd * rstd * f64.load(sum, 8) * share;
-    let level = mean == 0 ? 0 : -rstd * f64.load(sum) * share;
-    if (near) level -= <f64>meanAt(statistic + c) * slope;
+    const left = f64.load(exact + (<usize>c << 3)) - (near ? 0 : meanAt(statistic + c));
+    const level = (mean == 0 ? 0 : -rstd * f64.load(sum) * share) - left * slope;
     for (let d = 0; d < r2; d++, at += 4) {
       f32.store(at + 2 * plane, <f32>slope);
       f32.store(at + 3 * plane, <f32>level);
@@ -180,50 +261,31 @@ function settle(slot: usize, block: i32): void {
   }
 }
 
-/** Whether the means of all of a block's statistics are near 0. */
-function blockIsNear(statistic: i32): bool {
-  for (let c = 0; c < k2; c++) {
-    if (!isMeanNear(meanAt(statistic + c), varianceAt(statistic + c))) return false;
-  }
-  return true;
-}
-
 /** Writes dx of `rows` times k2 segments of `length` elements, from element `base` on. */
 function write(slot: usize, base: i32, rows: i32, length: i32): void {
   const at = <usize>base << 2;
-  const statistic = (base / blockSize) * k2;
-  if (!asColumns(k2, r2)) {
-    writeSegments(statisticsOf(slot), statistic, base, rows, length);
-    return;
-  }
-  const columns = k2 * r2;
-  if (!columnsRepeat()) {
-    writeElements(statisticsOf(slot), statistic, base, rows);
-  } else {
-    const means = columnsOf(slot) + (<usize>columns << 4);
+  if (byElement) {
+    writeByElement(slot, base, rows, length);
+  } else if (asColumns(k2, r2)) {
+    const columns = k2 * r2;
+    const means = columnsOf(slot) + <usize>columns * 24;
     if (given) scaleColumns(dy + at, dx + at, rows, columns, means + (<usize>columns << 2));
-    else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means, blockIsNear(statistic));
+    else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means);
+    if (dSum != 0) addRun(dx + at, dSum + at, dx + at, rows * columns);
+  } else {
+    writeSegments(slot, (base / blockSize) * k2, base, rows, length);
   }
-  if (dSum != 0) addRun(dx + at, dSum + at, dx + at, rows * columns);
-}
-
-/** Adds to the gradients of one parameter; gives its gamma. */
-export function addToParameter(parameter: i32, toBeta: f64, toGamma: f64): f64 {
-  const at = <usize>parameter << 3;
-  addTo(totalBeta + at, toBeta);
-  addTo(totalGamma + at, toGamma);
-  return gamma == 0 ? 1 : <f64>f32.load(gamma + (at >> 1));
 }
 
 /** Statistics constant over segments. `sums` is float64 [k2, 2]: Σ g and Σ g·xHat. */
-function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   let index = base;
   for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
-      const m = meanAt(statistic + c);
-      const spread = varianceAt(statistic + c);
-      const rstd = inverseRoot(spread, epsilon);
-      const near = isMeanNear(m, spread);
+      const m = f64.load(means + (<usize>c << 3));
+      const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
+      const near = isNear(m, varianceAt(statistic + c));
       const sum = sums + (<usize>c << 4);
       const end = index + length;
       while (index < end) {
@@ -247,7 +309,7 @@ function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: 
           const at = <usize>parameter << 2;
           const factors: usize = gamma == 0 ? 0 : gamma + at;
           keepShort(1);
-          vectorSums(p, q, n, m, <f32>rstd, near, factors, partialGamma + at, partialBeta + at);
+          vectorSums(p, q, n, m, rstd, near, factors, partialGamma + at, partialBeta + at);
           addTo(sum, sumDy);
           addTo(sum + 8, sumDyX);
         }
@@ -257,18 +319,18 @@ function sumSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: 
   }
 }
 
-function writeSegments(sums: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+function writeSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
   let index = base;
   for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
-      const m = meanAt(statistic + c);
-      const spread = varianceAt(statistic + c);
-      const rstd = inverseRoot(spread, epsilon);
+      const m = f64.load(means + (<usize>c << 3));
+      const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
       const sum = sums + (<usize>c << 4);
-      const slope = given ? <f32>0 : <f32>(rstd * rstd * f64.load(sum, 8) * share);
-      const level = given || mean == 0 ? <f32>0 : <f32>(rstd * f64.load(sum) * share);
-      const near = isMeanNear(m, spread);
+      const slope = given ? 0 : rstd * rstd * f64.load(sum, 8) * share;
+      const level = given || mean == 0 ? 0 : rstd * f64.load(sum) * share;
+      const near = isNear(m, varianceAt(statistic + c));
       const end = index + length;
       while (index < end) {
         const at = <usize>index << 2;
@@ -292,20 +354,20 @@ function writeSegments(sums: usize, statistic: i32, base: i32, rows: i32, length
 }
 
 /** Sums of columns of a block's rows; statistics and parameters repeat row by row. */
-function sumColumns(work: usize, statistic: i32, base: i32, rows: i32): void {
+function sumColumns(work: usize, block: i32, base: i32, rows: i32): void {
   const columns = k2 * r2;
-  const dyXSums = work + (<usize>columns << 3);
-  const means = dyXSums + (<usize>columns << 3);
-  for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), meanAt(statistic + j / r2));
+  const means = work + <usize>columns * 24;
+  for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), <f32>meanAt(block * k2 + j / r2));
   const at = <usize>base << 2;
-  columnSums(dy + at, x + at, rows, columns, means, blockIsNear(statistic), work, dyXSums, means + (<usize>columns << 2));
+  const more = means + (<usize>columns << 2);
+  columnSums(dy + at, x + at, rows, columns, means, near, far, work, more);
 }
 
 /**
  * dx = dy·scale + (x − mean)·slope + level, float32 [columns] each, from `means` on. Where `near`, x need not be centred:
  * level has what that would have taken.
  */
-function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize, near: bool): void {
+function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize): void {
   if (near) writeColumns(dy, x, dx, rows, stride, means, true);
   else writeColumns(dy, x, dx, rows, stride, means, false);
 }
@@ -353,42 +415,25 @@ function scaleColumns(dy: usize, dx: usize, rows: i32, columns: i32, scale: usiz
   }
 }
 
-/** For parameters that follow neither the segments nor the columns. */
-function sumElements(sums: usize, statistic: i32, base: i32, rows: i32): void {
-  let index = base;
-  for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
-      const m = <f64>meanAt(statistic + c);
-      const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
-      const sum = sums + (<usize>c << 4);
-      for (let d = 0; d < r2; d++, index++) {
-        const u = <f64>f32.load(dy + (<usize>index << 2));
-        const xHat = (<f64>f32.load(x + (<usize>index << 2)) - m) * rstd;
-        const g = u * addToParameter(parameterIndex(index), u, u * xHat);
-        addTo(sum, g);
-        addTo(sum + 8, g * xHat);
-      }
+function sumByElement(slot: usize, base: i32, rows: i32, length: i32): void {
+  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
+  for (let b = 0, index = base; b < rows; b++) {
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+      sumElements(index, length, f64.load(means + c), f64.load(roots + c));
+      addTo(sums + (c << 1), sumOfG);
+      addTo(sums + (c << 1) + 8, sumOfGX);
     }
   }
 }
 
-function writeElements(sums: usize, statistic: i32, base: i32, rows: i32): void {
-  const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
-  let index = base;
-  for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
-      const m = <f64>meanAt(statistic + c);
-      const rstd = inverseRoot(varianceAt(statistic + c), epsilon);
-      const sum = sums + (<usize>c << 4);
-      for (let d = 0; d < r2; d++, index++) {
-        const at = <usize>index << 2;
-        const xHat = (<f64>f32.load(x + at) - m) * rstd;
-        let value = <f64>f32.load(dy + at);
-        if (gamma != 0) value *= <f64>f32.load(gamma + (<usize>parameterIndex(index) << 2));
-        value -= xHat * f64.load(sum, 8) * share;
-        if (mean != 0) value -= f64.load(sum) * share;
-        f32.store(dx + at, <f32>(value * rstd));
-      }
+function writeByElement(slot: usize, base: i32, rows: i32, length: i32): void {
+  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
+  const count = <f64>r1 * <f64>r2;
+  for (let b = 0, index = base; b < rows; b++) {
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+      const level = given || mean == 0 ? 0 : f64.load(sums + (c << 1)) / count;
+      const slope = given ? 0 : f64.load(sums + (c << 1), 8) / count;
+      writeElements(index, length, f64.load(means + c), f64.load(roots + c), level, slope);
     }
   }
 }

@@ -6,7 +6,8 @@
  * each part is a range of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each
  * block is split into pieces: of its r1 rows, or, where it is one single segment, of that.
  */
-import { asColumns, k1, k2, pr2, r1, r2, repeatsByRow, setMaskView, setViews } from "./views";
+import * as words from "../src/kernels/wasm/call-words";
+import { asColumns, k1, k2, pk1, pk2, pr2, r1, r2, repeatsByRow, setMaskView, setViews } from "./views";
 
 // Addresses in bytes; 0 stands for an absent array.
 export let isBackward: bool = false;
@@ -46,35 +47,41 @@ const MOST_PARTS = 8;
 /** Rows of columns that are worth sums of their own. */
 const PIECE_ROWS = 32;
 
-/** Takes the arguments from where the host wrote them (src/kernels/wasm/wasm.ts, in the same order). */
+// @ts-ignore: decorator
+@inline
+function word<T>(call: usize, at: i32): T {
+  return load<T>(call + (<usize>at << 2));
+}
+
+/** Takes the arguments from where the host wrote them. */
 export function begin(call: usize): void {
-  isBackward = load<i32>(call) != 0;
-  x = load<usize>(call, 4);
-  y = load<usize>(call, 8);
-  dy = load<usize>(call, 12);
-  dx = load<usize>(call, 16);
-  gamma = load<usize>(call, 20);
-  beta = load<usize>(call, 24);
-  mean = load<usize>(call, 28);
-  variance = load<usize>(call, 32);
-  dGamma = load<usize>(call, 36);
-  dBeta = load<usize>(call, 40);
-  residual = load<usize>(call, 44);
-  sum = load<usize>(call, 48);
-  dSum = load<usize>(call, 52);
-  scratch = load<usize>(call, 56);
-  given = load<i32>(call, 60) != 0;
+  isBackward = word<i32>(call, words.backward) != 0;
+  x = word<usize>(call, words.x);
+  y = word<usize>(call, words.y);
+  dy = word<usize>(call, words.dy);
+  dx = word<usize>(call, words.dx);
+  gamma = word<usize>(call, words.gamma);
+  beta = word<usize>(call, words.beta);
+  mean = word<usize>(call, words.mean);
+  variance = word<usize>(call, words.variance);
+  dGamma = word<usize>(call, words.dGamma);
+  dBeta = word<usize>(call, words.dBeta);
+  residual = word<usize>(call, words.residual);
+  sum = word<usize>(call, words.sum);
+  dSum = word<usize>(call, words.dSum);
+  scratch = word<usize>(call, words.scratch);
+  given = word<i32>(call, words.given) != 0;
   setViews(
-    load<i32>(call, 64), load<i32>(call, 68), load<i32>(call, 72), load<i32>(call, 76),
-    load<i32>(call, 80), load<i32>(call, 84), load<i32>(call, 88), load<i32>(call, 92),
+    word<i32>(call, words.k1), word<i32>(call, words.r1), word<i32>(call, words.k2), word<i32>(call, words.r2),
+    word<i32>(call, words.pk1), word<i32>(call, words.pr1), word<i32>(call, words.pk2), word<i32>(call, words.pr2),
   );
-  mask = load<usize>(call, 96);
-  setMaskView(load<i32>(call, 100), load<i32>(call, 104), load<i32>(call, 108));
-  epsilon = load<f64>(call, 112);
+  mask = word<usize>(call, words.mask);
+  setMaskView(word<i32>(call, words.mr1), word<i32>(call, words.mk2), word<i32>(call, words.mr2));
+  epsilon = word<f64>(call, words.epsilon);
   blockSize = r1 * k2 * r2;
   size = k1 * blockSize;
   const plain = gamma == 0 && beta == 0 && dGamma == 0 && dBeta == 0;
-  parameterCount = plain ? 0 : load<i32>(call, 80) * load<i32>(call, 88);
+  parameterCount = plain ? 0 : pk1 * pk2;
   if (mask == 0) {
     cut();
     return;
@@ -93,7 +100,7 @@ function cut(): void {
   if (r1 > 1) pieces = min(pieces, asColumns(k2, r2) ? r1 / PIECE_ROWS : r1);
   else if (k2 > 1) pieces = 0;
   if (pieces > 1) {
-    // 14 at most: a ticket of src/kernels/wasm/pool.ts holds 15
+    // 14 at most: a ticket of src/kernels/wasm/tickets.ts holds 15
     parts = k1 * pieces;
     return;
   }

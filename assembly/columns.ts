@@ -5,8 +5,9 @@
  * Rows are read in their order, as hardware prefetches best; short ones, which lie side by side, are taken several at a time.
  * Float32 sums stand in memory, few rows long, and join float64 ones.
  */
-import { isNear } from "./moments";
+import { momentsInDoubles } from "./moments";
 import { accumulate, load, madd } from "./simd";
+import { isNear, fitsFloat32, isResolved } from "./spread";
 
 /** Rows of a chunk: few enough for float32 sums. */
 const CHUNK_ROWS = 32;
@@ -21,30 +22,33 @@ export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2
   const plane = <usize>columns << 2;
   const abouts = work + 2 * plane;
   squareSums(x, rows, columns, mean, m2, work, abouts, false);
-  if (!centered) {
-    memory.fill(mean, 0, 2 * plane);
-    return;
-  }
-  let allNear = true;
   const share = 1.0 / <f64>rows;
+  let enough = true;
   for (let i: usize = 0; i < plane; i += 4) {
-    const sum = f64.load(mean + (i << 1));
+    const sum = centered ? f64.load(mean + (i << 1)) : 0;
     const center = sum * share;
-    const spread = f64.load(m2 + (i << 1)) - center * sum;
+    const squares = f64.load(m2 + (i << 1)) - center * sum;
+    const spread = squares * share;
     f64.store(mean + (i << 1), center);
-    f64.store(m2 + (i << 1), spread);
+    f64.store(m2 + (i << 1), squares);
     f32.store(abouts + i, <f32>center);
-    // not near also where the sums are not finite
-    if (!isNear(center * sum, spread)) allNear = false;
+    enough = enough && isNear(center, spread) && fitsFloat32(spread);
   }
-  if (allNear) return;
-  squareSums(x, rows, columns, mean, m2, work, abouts, true);
-  for (let i: usize = 0; i < plane; i += 4) {
-    const sum = f64.load(mean + (i << 1));
-    const left = sum * share;
-    f64.store(mean + (i << 1), <f64>f32.load(abouts + i) + left);
-    f64.store(m2 + (i << 1), max(0, f64.load(m2 + (i << 1)) - left * sum));
+  if (enough) return;
+  if (centered) {
+    squareSums(x, rows, columns, mean, m2, work, abouts, true);
+    enough = true;
+    for (let i: usize = 0; i < plane; i += 4) {
+      const sum = f64.load(mean + (i << 1));
+      const left = sum * share;
+      const center = <f64>f32.load(abouts + i) + left;
+      const squares = max(0, f64.load(m2 + (i << 1)) - left * sum);
+      f64.store(mean + (i << 1), center);
+      f64.store(m2 + (i << 1), squares);
+      if (!isResolved(center, squares * share)) enough = false;
+    }
   }
+  if (!enough) momentsInDoubles(x, rows, columns, 1, mean, m2, centered);
 }
 
 /** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is a constant of each call. */
@@ -139,92 +143,113 @@ function addFourRows(x: usize, stride: usize, sums: usize, squares: usize, about
 }
 
 /**
- * Σ dy and Σ dy·(x − mean) of each column, float64 [columns], with float32 means [columns]; `near`: they are all near 0.
- * `work` is scratch for float32 [2, columns].
+ * Σ dy, Σ dy·d and Σ d of each column, float64 [3, columns], d = x − mean with float32 means [columns]; `work` is scratch for
+ * float32 [3, columns]. Where all means are `near` 0, Σ dy·x is as exact. Σ d, from which `settle` recovers the rounding of the
+ * mean, is summed only where one is `far` from 0.
  */
 export function columnSums(
-  dy: usize, x: usize, rows: i32, columns: i32, means: usize, near: bool, dySums: usize, dyXSums: usize, work: usize,
+  dy: usize, x: usize, rows: i32, columns: i32, means: usize, near: bool, far: bool, sums: usize, work: usize,
 ): void {
-  if (!near) {
-    productSums(dy, x, rows, columns, means, dySums, dyXSums, work, true);
+  if (far) {
+    productSums(dy, x, rows, columns, means, sums, work, true, true);
     return;
   }
-  // Σ dy·x is as exact
-  productSums(dy, x, rows, columns, means, dySums, dyXSums, work, false);
+  if (!near) {
+    productSums(dy, x, rows, columns, means, sums, work, true, false);
+    return;
+  }
+  productSums(dy, x, rows, columns, means, sums, work, false, false);
+  const dyXSums = sums + (<usize>columns << 3);
   for (let i: usize = 0; i < <usize>columns << 2; i += 4) {
-    const sum = f64.load(dySums + (i << 1));
-    f64.store(dyXSums + (i << 1), f64.load(dyXSums + (i << 1)) - <f64>f32.load(means + i) * sum);
+    const at = dyXSums + (i << 1);
+    f64.store(at, f64.load(at) - <f64>f32.load(means + i) * f64.load(sums + (i << 1)));
   }
 }
 
-/** Σ dy and Σ dy·d, d = x − mean, or x where not `shifted`, which is a constant of each call. */
+/** `shifted` (else d = x) and `recentered` (Σ d is summed too) are constants of each call. */
 // @ts-ignore: decorator
 @inline
 function productSums(
-  dy: usize, x: usize, rows: i32, columns: i32, means: usize, dySums: usize, dyXSums: usize, work: usize, shifted: bool,
+  dy: usize, x: usize, rows: i32, columns: i32, means: usize, totals: usize, work: usize, shifted: bool, recentered: bool,
 ): void {
   const stride = <usize>columns << 2;
-  const sumsX = work + stride;
-  memory.fill(dySums, 0, 2 * stride);
-  memory.fill(dyXSums, 0, 2 * stride);
+  const planes: usize = recentered ? 3 : 2;
+  memory.fill(totals, 0, 2 * planes * stride);
   for (let row = 0; row < rows; row += CHUNK_ROWS) {
     const end = min(row + CHUNK_ROWS, rows);
-    memory.fill(work, 0, 2 * stride);
+    memory.fill(work, 0, planes * stride);
     let i = row;
     if (stride <= SHORT_ROW) {
-      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) addTwoProducts(dy, x, stride, means, work, sumsX, shifted);
+      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) {
+        addTwoProducts(dy, x, stride, means, work, shifted, recentered);
+      }
     }
-    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, sumsX, shifted);
-    addSums(dySums, work, columns);
-    addSums(dyXSums, sumsX, columns);
+    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, shifted, recentered);
+    for (let plane: usize = 0; plane < planes; plane++) addSums(totals + 2 * plane * stride, work + plane * stride, columns);
   }
 }
 
+/** Adds to the sums of their columns, float32 [3, columns], a row of `stride` bytes. */
 // @ts-ignore: decorator
 @inline
-function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool): void {
+function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, shifted: bool, recentered: bool): void {
+  const sumsX = sums + stride;
   let i: usize = 0;
   for (; i + 64 <= stride; i += 64) {
-    const m = means + i, p = x + i, u = dy + i, s = sums + i, q = sumsX + i;
+    const m = means + i, p = x + i, u = dy + i, s = sums + i, q = sumsX + i, r = q + stride;
     const a = v128.load(u), b = v128.load(u, 16), c = v128.load(u, 32), d = v128.load(u, 48);
     v128.store(s, f32x4.add(v128.load(s), a));
     v128.store(s, f32x4.add(v128.load(s, 16), b), 16);
     v128.store(s, f32x4.add(v128.load(s, 32), c), 32);
     v128.store(s, f32x4.add(v128.load(s, 48), d), 48);
-    v128.store(q, madd(a, shifted ? f32x4.sub(v128.load(p), v128.load(m)) : v128.load(p), v128.load(q)));
-    v128.store(q, madd(b, shifted ? f32x4.sub(v128.load(p, 16), v128.load(m, 16)) : v128.load(p, 16), v128.load(q, 16)), 16);
-    v128.store(q, madd(c, shifted ? f32x4.sub(v128.load(p, 32), v128.load(m, 32)) : v128.load(p, 32), v128.load(q, 32)), 32);
-    v128.store(q, madd(d, shifted ? f32x4.sub(v128.load(p, 48), v128.load(m, 48)) : v128.load(p, 48), v128.load(q, 48)), 48);
+    const e = shifted ? f32x4.sub(v128.load(p), v128.load(m)) : v128.load(p);
+    v128.store(q, madd(a, e, v128.load(q)));
+    const f = shifted ? f32x4.sub(v128.load(p, 16), v128.load(m, 16)) : v128.load(p, 16);
+    v128.store(q, madd(b, f, v128.load(q, 16)), 16);
+    const g = shifted ? f32x4.sub(v128.load(p, 32), v128.load(m, 32)) : v128.load(p, 32);
+    v128.store(q, madd(c, g, v128.load(q, 32)), 32);
+    const h = shifted ? f32x4.sub(v128.load(p, 48), v128.load(m, 48)) : v128.load(p, 48);
+    v128.store(q, madd(d, h, v128.load(q, 48)), 48);
+    if (recentered) {
+      v128.store(r, f32x4.add(v128.load(r), e));
+      v128.store(r, f32x4.add(v128.load(r, 16), f), 16);
+      v128.store(r, f32x4.add(v128.load(r, 32), g), 32);
+      v128.store(r, f32x4.add(v128.load(r, 48), h), 48);
+    }
   }
-  addProductsFrom(dy, x, i, stride, means, sums, sumsX, shifted);
+  addProductsFrom(dy, x, i, stride, means, sums, shifted, recentered);
 }
 
 // @ts-ignore: decorator
 @inline
 function addProductsFrom(
-  dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool,
+  dy: usize, x: usize, from: usize, stride: usize, means: usize, sums: usize, shifted: bool, recentered: bool,
 ): void {
+  const sumsX = sums + stride;
   for (let i = from; i < stride; i += 4) {
-    const u = f32.load(dy + i);
+    const u = f32.load(dy + i), r = sumsX + stride + i;
     const d = shifted ? f32.load(x + i) - f32.load(means + i) : f32.load(x + i);
     f32.store(sums + i, f32.load(sums + i) + u);
     f32.store(sumsX + i, f32.load(sumsX + i) + u * d);
+    if (recentered) f32.store(r, f32.load(r) + d);
   }
 }
 
+/** The same for two rows. */
 // @ts-ignore: decorator
 @inline
-function addTwoProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, sumsX: usize, shifted: bool): void {
-  const dy1 = dy + stride, x1 = x + stride;
+function addTwoProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, shifted: bool, recentered: bool): void {
+  const dy1 = dy + stride, x1 = x + stride, sumsX = sums + stride;
   let i: usize = 0;
   for (; i + 16 <= stride; i += 16) {
-    const u = load(dy + i), u1 = load(dy1 + i);
+    const u = load(dy + i), u1 = load(dy1 + i), r = sumsX + stride + i;
     const m = shifted ? load(means + i) : u;
+    const d = distance(load(x + i), m, shifted), d1 = distance(load(x1 + i), m, shifted);
     v128.store(sums + i, f32x4.add(load(sums + i), f32x4.add(u, u1)));
-    const w = madd(u, distance(load(x + i), m, shifted), f32x4.mul(u1, distance(load(x1 + i), m, shifted)));
-    v128.store(sumsX + i, f32x4.add(load(sumsX + i), w));
+    v128.store(sumsX + i, f32x4.add(load(sumsX + i), madd(u, d, f32x4.mul(u1, d1))));
+    if (recentered) v128.store(r, f32x4.add(load(r), f32x4.add(d, d1)));
   }
   if (i == stride) return;
-  addProductsFrom(dy, x, i, stride, means, sums, sumsX, shifted);
-  addProductsFrom(dy1, x1, i, stride, means, sums, sumsX, shifted);
+  addProductsFrom(dy, x, i, stride, means, sums, shifted, recentered);
+  addProductsFrom(dy1, x1, i, stride, means, sums, shifted, recentered);
 }

@@ -7,10 +7,12 @@
  * in cache beside them, two.
  */
 import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./call";
-import { isNear, momentsFromSums, NEAR, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { normalizeElements } from "./elements";
+import { momentsFromSums, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { addRun, affine, normalizeVector } from "./forward-runs";
 import { foldPairs, laneSum, load, madd, nearHat, nearHatOf, nearShift, splatLane, zero } from "./simd";
-import { inverseRoot, r2 } from "./views";
+import { areNearAndFit, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./spread";
+import { r2 } from "./views";
 
 /** Elements whose float32 sums are joined in float64: 8 lanes of 64. */
 const CHUNK = 512;
@@ -49,13 +51,14 @@ function wideRows(from: i32, to: i32): void {
   let q = y + <usize>from * bytes;
   let near = measureRow(from);
   for (let row = from; row < to; row++, p += bytes, q += bytes) {
-    const exact = segmentMean, rstd = rowRstd;
+    const exact = segmentMean, root = rowRoot;
     const next = row + 1;
     if (next == to || !loops || !near) {
-      normalizeRow(p, q, exact, rstd);
+      normalizeRow(row, exact, root);
       if (next < to) near = measureRow(next);
       continue;
     }
+    const rstd = 1.0 / root;
     const shift = nearShift(exact, rstd);
     const offset = <usize>next * bytes;
     if (residual == 0) writeAhead(p, q, p + bytes, 0, 0, <f32>rstd, shift, false);
@@ -75,12 +78,13 @@ function twoRows(row: i32): void {
   const from = (residual == 0 ? x : sum) + at;
   const into = y + at;
   const nearA = measureRow(row);
-  const rstdA = rowRstd, meanA = segmentMean;
+  const rootA = rowRoot, meanA = segmentMean;
   const nearB = measureRow(row + 1);
-  const rstdB = rowRstd, meanB = segmentMean;
+  const rootB = rowRoot, meanB = segmentMean;
+  const rstdA = 1.0 / rootA, rstdB = 1.0 / rootB;
   if (!(nearA && nearB)) {
-    normalizeRow(from, into, meanA, rstdA);
-    normalizeRow(from + bytes, into + bytes, meanB, rstdB);
+    normalizeRow(row, meanA, rootA);
+    normalizeRow(row + 1, meanB, rootB);
   } else if (gamma == 0) {
     writeTwoRows(from, into, meanA, rstdA, meanB, rstdB, false, false);
   } else if (beta == 0) {
@@ -91,9 +95,9 @@ function twoRows(row: i32): void {
 }
 
 // Of the row that was measured last.
-let rowRstd: f64 = 0;
+let rowRoot: f64 = 0;
 
-/** Sums a row, and writes its statistics; whether its mean is near 0. */
+/** Sums a row, and writes its statistics; whether its mean is near 0 and its spread fits float32. */
 function measureRow(row: i32): bool {
   const at = <usize>row * <usize>r2 << 2;
   if (residual != 0) addRun(x + at, residual + at, sum + at, r2);
@@ -103,17 +107,23 @@ function measureRow(row: i32): bool {
 
 /** The second half of it. */
 function settleRow(row: i32): bool {
-  const spread = <f32>(segmentM2 / <f64>r2);
+  const spread = segmentM2 / <f64>r2;
   if (mean != 0) f32.store(mean + (<usize>row << 2), <f32>segmentMean);
-  f32.store(variance + (<usize>row << 2), spread);
-  rowRstd = inverseRoot(spread, epsilon);
-  return isNear(segmentMean * segmentMean * <f64>r2, segmentM2);
+  f32.store(variance + (<usize>row << 2), <f32>spread);
+  rowRoot = rootOf(asStored(spread));
+  return isNear(segmentMean, spread) && fitsFloat32(spread);
 }
 
 /** With the mean in two parts, so that x − mean is exact where the mean is far from 0. */
-function normalizeRow(from: usize, into: usize, exact: f64, rstd: f64): void {
+function normalizeRow(row: i32, exact: f64, root: f64): void {
+  if (!rootFits(root)) {
+    normalizeElements(row * r2, r2, exact, root);
+    return;
+  }
+  const at = <usize>row * <usize>r2 << 2;
   const high = <f32>exact;
-  normalizeVector(from, into, r2, high, <f32>rstd, <f32>((<f64>high - exact) * rstd), gamma, beta);
+  const rstd = 1.0 / root;
+  normalizeVector((residual == 0 ? x : sum) + at, y + at, r2, high, <f32>rstd, <f32>((<f64>high - exact) * rstd), gamma, beta);
 }
 
 /** `scale` and `offset` are constants of each call. */
@@ -290,15 +300,13 @@ function fourRows(row: i32, scale: bool, offset: bool): void {
 let rstds: v128 = i64x2.splat(0);
 let shifts: v128 = i64x2.splat(0);
 
-/** Statistics of two rows from their sums, float64×2; false where a mean is too far from 0 for sums about 0. */
+/** Statistics of two rows from their sums, float64×2; false where sums about 0 are not enough. */
 // @ts-ignore: decorator
 @inline
 function twoStatistics(means: usize, spreads: usize, sums: v128, squares: v128, share: v128): bool {
   const exact = means == 0 ? f64x2.splat(0) : f64x2.mul(sums, share);
-  const squaredMean = f64x2.mul(exact, exact);
-  const spread = f64x2.sub(f64x2.mul(squares, share), squaredMean);
-  // also where the sums are not finite
-  if (means != 0 && !i64x2.all_true(v128.and(f64x2.le(squaredMean, f64x2.mul(spread, f64x2.splat(NEAR * NEAR))), f64x2.lt(spread, f64x2.splat(Infinity))))) return false;
+  const spread = f64x2.sub(f64x2.mul(squares, share), f64x2.mul(exact, exact));
+  if (!areNearAndFit(exact, spread)) return false;
   const rounded = f32x4.demote_f64x2_zero(spread);
   if (means != 0) v128.store64_lane(means, f32x4.demote_f64x2_zero(exact), 0);
   v128.store64_lane(spreads, rounded, 0);

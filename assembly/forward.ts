@@ -8,17 +8,19 @@
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
  */
 import {
-  beta, blockSize, columnsRepeat, epsilon, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
+  beta, blockSize, columnsRepeat, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
   residual, scratch, sum, variance, x, y,
 } from "./call";
 import { columnMoments } from "./columns";
+import { normalizeElements } from "./elements";
 import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
-import { isNear, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import { mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { madd } from "./simd";
-import { asColumns, inverseRoot, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
+import { asStored, isNear, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
-/** Bytes of one slot: the moments of a block or a piece, then the coefficients of its columns. */
+/** Bytes of one slot: the moments of a block or a piece, which become its means and roots, then the coefficients of its columns. */
 function slotBytes(): u64 {
   const columns = asColumns(k2, r2) ? k2 * r2 : 0;
   return ((<u64>max(columns, k2) << 4) + <u64>columns * 12 + 4 + 63) & -64;
@@ -70,7 +72,7 @@ export function finishForward(): void {
         const count = pieceRows * pieceLength;
         if (i > 0) {
           for (let at: usize = 0; at < <usize>k2 << 3; at += 8) {
-            mergeInto(slot + at, m2sOf(slot) + at, before, count, f64.load(other + at), f64.load(m2sOf(other) + at));
+            mergeInto(slot + at, secondsOf(slot) + at, before, count, f64.load(other + at), f64.load(secondsOf(other) + at));
           }
         }
         before += count;
@@ -82,14 +84,16 @@ export function finishForward(): void {
 
 export function secondOfForward(part: i32): void {
   const block = part / pieces;
+  const slot = slotOf(block * pieces);
   piece(part % pieces, pieces);
-  write(slotOf(block * pieces), block * blockSize + pieceFrom, pieceRows, pieceLength);
+  classify(slot);
+  write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
 }
 
-// A slot: float64 means, float64 m2s, float32 coefficients [3, columns].
+// A slot: float64 means; float64 m2s, and from `settle` on roots; float32 coefficients [3, columns].
 // @ts-ignore: decorator
 @inline
-function m2sOf(slot: usize): usize {
+function secondsOf(slot: usize): usize {
   return slot + (<usize>(asColumns(k2, r2) ? k2 * r2 : k2) << 3);
 }
 
@@ -104,7 +108,7 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   const at = <usize>base << 2;
   if (residual != 0) addRun(x + at, residual + at, sum + at, rows * k2 * length);
   const from = (residual == 0 ? x : sum) + at;
-  const m2s = m2sOf(slot);
+  const m2s = secondsOf(slot);
   const centered = mean != 0;
   if (asColumns(k2, r2)) {
     columnMoments(from, rows, k2 * r2, slot, m2s, coefficientsOf(slot), centered);
@@ -123,7 +127,6 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
 /** Merges each r2 neighbouring columns of `rows` values into one statistic, in place: moments of equal counts. */
 function foldColumns(means: usize, m2s: usize, rows: i32): void {
   if (r2 == 1) return;
-  const share = 1.0 / <f64>r2;
   let from = means, fromM2 = m2s;
   for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
     let sum: f64 = 0;
@@ -132,7 +135,8 @@ function foldColumns(means: usize, m2s: usize, rows: i32): void {
       sum += f64.load(from + d);
       m2 += f64.load(fromM2 + d);
     }
-    const center = sum * share;
+    // the mean of equal values is their value
+    const center = sum / <f64>r2;
     let between: f64 = 0;
     for (let d: usize = 0; d < <usize>r2 << 3; d += 8) {
       const distance = f64.load(from + d) - center;
@@ -145,23 +149,35 @@ function foldColumns(means: usize, m2s: usize, rows: i32): void {
   }
 }
 
-/** Writes a block's statistics, or takes the given ones into the slot; then the coefficients of its columns. */
+/** Writes a block's statistics, or takes the given ones; puts its roots into the slot, and the coefficients of its columns. */
 function settle(slot: usize, block: i32): void {
-  const at = <usize>(block * k2) << 2;
-  if (!given) {
-    const share = 1.0 / (<f64>r1 * <f64>r2);
-    const m2s = m2sOf(slot);
-    for (let c = 0; c < k2; c++) {
-      if (mean != 0) f32.store(mean + at + (<usize>c << 2), <f32>f64.load(slot + (<usize>c << 3)));
-      f32.store(variance + at + (<usize>c << 2), <f32>(f64.load(m2s + (<usize>c << 3)) * share));
+  const first = block * k2;
+  const roots = secondsOf(slot);
+  const share = 1.0 / (<f64>r1 * <f64>r2);
+  for (let c = 0; c < k2; c++) {
+    const at = <usize>c << 3;
+    if (given) {
+      f64.store(slot + at, meanAt(first + c));
+      f64.store(roots + at, rootOf(varianceAt(first + c)));
+      continue;
     }
-  } else if (mean != 0) {
-    for (let c = 0; c < k2; c++) f64.store(slot + (<usize>c << 3), <f64>f32.load(mean + at + (<usize>c << 2)));
+    const measured = f64.load(roots + at) * share;
+    const to = <usize>(first + c) << 2;
+    if (mean != 0) f32.store(mean + to, <f32>f64.load(slot + at));
+    f32.store(variance + to, <f32>measured);
+    f64.store(roots + at, rootOf(asStored(measured)));
   }
-  if (mean == 0) memory.fill(slot, 0, <usize>k2 << 3);
-  if (asColumns(k2, r2) && columnsRepeat()) {
-    columnCoefficients(coefficientsOf(slot), slot, variance + at, block * blockSize);
-  }
+  classify(slot);
+  if (!byElement && asColumns(k2, r2)) columnCoefficients(coefficientsOf(slot), slot, roots, first, block * blockSize);
+}
+
+/** Whether the current block is normalized element by element (elements.ts). */
+let byElement: bool = false;
+
+function classify(slot: usize): void {
+  byElement = asColumns(k2, r2) && !columnsRepeat();
+  const roots = secondsOf(slot);
+  for (let c: usize = 0; c < <usize>k2 << 3; c += 8) if (!rootFits(f64.load(roots + c))) byElement = true;
 }
 
 /** Normalizes `rows` times k2 segments of `length` elements, from element `base` on, with the block's statistics. */
@@ -169,14 +185,21 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
   const at = <usize>base << 2;
   if (residual != 0 && given) addRun(x + at, residual + at, sum + at, rows * k2 * length);
   const from = (residual == 0 ? x : sum) + at;
-  const spread = variance + (<usize>(base / blockSize * k2) << 2);
-  if (!asColumns(k2, r2)) normalizeSegments(from, y + at, slot, spread, base, rows, length);
-  else if (columnsRepeat()) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
-  else normalizeElements(from, y + at, slot, spread, base, rows);
+  if (byElement) normalizeByElement(slot, secondsOf(slot), base, rows, length);
+  else if (asColumns(k2, r2)) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
+  else normalizeSegments(from, y + at, slot, secondsOf(slot), base, rows, length);
+}
+
+function normalizeByElement(means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
+  for (let b = 0, index = base; b < rows; b++) {
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+      normalizeElements(index, length, f64.load(means + c), f64.load(roots + c));
+    }
+  }
 }
 
 /** Every segment has one statistic; its parameters come in runs of one, or as a vector. */
-function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, base: i32, rows: i32, length: i32): void {
+function normalizeSegments(x: usize, y: usize, means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
   const plain = parameterCount == 0;
   let offset = 0;
   for (let b = 0; b < rows; b++) {
@@ -184,7 +207,7 @@ function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, ba
       const exact = f64.load(means + (<usize>c << 3));
       const high = <f32>exact;
       const low = <f32>(exact - <f64>high);
-      const rstd = <f32>inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
+      const rstd = <f32>(1.0 / f64.load(roots + (<usize>c << 3)));
       const end = offset + length;
       while (offset < end) {
         const p = x + (<usize>offset << 2);
@@ -216,13 +239,10 @@ function normalizeSegments(x: usize, y: usize, means: usize, variance: usize, ba
  * scale, shift and high of each column: three float32 [columns], one after the other. Where no mean is far from 0, x need not
  * be centred: high is 0, and that is said by the float32 behind them.
  */
-function columnCoefficients(coefficients: usize, means: usize, variance: usize, base: i32): void {
+function columnCoefficients(coefficients: usize, means: usize, roots: usize, first: i32, base: i32): void {
   const plane = <usize>(k2 * r2) << 2;
   let allNear = true;
-  for (let c = 0; c < k2; c++) {
-    const exact = f64.load(means + (<usize>c << 3));
-    allNear = allNear && isNear(exact * exact, <f64>f32.load(variance + (<usize>c << 2)));
-  }
+  for (let c = 0; c < k2; c++) allNear = allNear && isNear(f64.load(means + (<usize>c << 3)), varianceAt(first + c));
   let p = coefficients;
   let parameters = 0;
   let parameter: usize = 0;
@@ -230,7 +250,7 @@ function columnCoefficients(coefficients: usize, means: usize, variance: usize, 
     const exact = f64.load(means + (<usize>c << 3));
     const high = allNear ? <f32>0 : <f32>exact;
     const low = exact - <f64>high;
-    const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
+    const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
     for (let d = 0; d < r2; d++, p += 4, j++) {
       if (j == parameters) {
         parameter = <usize>parameterIndex(base + j) << 2;
@@ -274,24 +294,6 @@ function writeColumns(x: usize, y: usize, coefficients: usize, rows: i32, column
     for (; i < stride; i += 4) {
       const d = near ? f32.load(x + i) : f32.load(x + i) - f32.load(highs + i);
       f32.store(y + i, d * f32.load(coefficients + i) + f32.load(shifts + i));
-    }
-  }
-}
-
-/** For parameters that follow neither the segments nor the columns. */
-function normalizeElements(x: usize, y: usize, means: usize, variance: usize, base: i32, rows: i32): void {
-  let offset = 0;
-  for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
-      const exact = f64.load(means + (<usize>c << 3));
-      const rstd = inverseRoot(f32.load(variance + (<usize>c << 2)), epsilon);
-      for (let d = 0; d < r2; d++, offset++) {
-        const parameter = <usize>parameterIndex(base + offset) << 2;
-        let value = (<f64>f32.load(x + (<usize>offset << 2)) - exact) * rstd;
-        if (gamma != 0) value *= <f64>f32.load(gamma + parameter);
-        if (beta != 0) value += <f64>f32.load(beta + parameter);
-        f32.store(y + (<usize>offset << 2), <f32>value);
-      }
     }
   }
 }

@@ -6,22 +6,25 @@
  *     dx = rstd·(g − Σ g / n − xHat·Σ (g·xHat) / n) + dSum
  *
  * The array is walked in runs of elements which all count, or none of which does, and which share a statistic, or have one
- * each (r2 = 1); likewise a parameter. Runs with one statistic take the loops of calls without a mask, others plain ones in
- * float64. All is one part: threads do not share it.
+ * each (r2 = 1); likewise a parameter. Runs with one statistic take the loops of calls without a mask, where float32 is enough; the
+ * others take plain float64 loops. All is one part: threads do not share it.
  */
-import { addToParameter, meanAt } from "./backward";
-import { dxRun, dxVector, isMeanNear, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
+import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
-  beta, dSum, dx, dy, epsilon, gamma, given, isBackward, mask, mean, parameterCount, residual, scratch, size, sum, variance, x, y,
+  beta, dSum, dx, dy, gamma, given, isBackward, mask, mean, parameterCount, residual, scratch, size, sum, variance, x, y,
 } from "./call";
+import { normalizeElements, sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
-import { mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
-import { emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums } from "./parameters";
+import { mergeInto, segmentInDoubles, segmentM2, segmentMean, segmentMoments } from "./moments";
+import {
+  addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
+} from "./parameters";
 import { zero } from "./simd";
-import { inverseRoot, k1, k2, mk2, mr1, mr2, pk2, pr1, pr2, r1, r2 } from "./views";
+import { asStored, FEW, isFar, isNear, fitsFloat32, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { k1, k2, mk2, mr1, mr2, pk2, pr1, pr2, r1, r2 } from "./views";
 
-// Scratch: of each statistic, in float64, the number of its elements that count, rstd, its mean, and a second moment; on the
-// way back the last two are Σ g and Σ g·xHat. Behind them the cursors, and the gradients of the parameters.
+// Scratch: of each statistic, in float64, the number of its elements that count, its mean, its m2 and then its root, and on the
+// way back Σ g and Σ g·xHat. Behind them the cursors, and the gradients of the parameters.
 // @ts-ignore: decorator
 @inline
 function tableBytes(): usize {
@@ -36,20 +39,32 @@ function countsTable(): usize {
 
 // @ts-ignore: decorator
 @inline
-function rootsTable(): usize {
+function meansTable(): usize {
   return scratch + tableBytes();
 }
 
 // @ts-ignore: decorator
 @inline
-function firstTable(): usize {
+function rootsTable(): usize {
   return scratch + 2 * tableBytes();
 }
 
 // @ts-ignore: decorator
 @inline
-function secondTable(): usize {
+function levelsTable(): usize {
   return scratch + 3 * tableBytes();
+}
+
+// @ts-ignore: decorator
+@inline
+function slopesTable(): usize {
+  return scratch + 4 * tableBytes();
+}
+
+// @ts-ignore: decorator
+@inline
+function cursors(): usize {
+  return scratch + 5 * tableBytes();
 }
 
 // @ts-ignore: decorator
@@ -60,11 +75,11 @@ function gradientsSlot(): usize {
 
 /** As float64, which holds what does not fit an address. */
 export function maskedScratch(): f64 {
-  return 32.0 * <f64>k1 * <f64>k2 + 192 + (isBackward ? <f64>sumsBytes() : 0);
+  return 40.0 * <f64>k1 * <f64>k2 + 192 + (isBackward ? <f64>sumsBytes() : 0);
 }
 
 export function runMasked(): void {
-  memory.fill(scratch, 0, 4 * tableBytes());
+  memory.fill(scratch, 0, 5 * tableBytes());
   if (isBackward) backward();
   else forward();
 }
@@ -111,12 +126,6 @@ function advance(cursor: usize, n: i32): void {
   const blockEnds = row == i32.load(cursor);
   i32.store(cursor, blockEnds ? 0 : row, 12);
   if (blockEnds) i32.store(cursor, i32.load(cursor, 20) + k2, 20);
-}
-
-// @ts-ignore: decorator
-@inline
-function cursors(): usize {
-  return scratch + 4 * tableBytes();
 }
 
 /** Before the first `takeRun` of a walk over the array. */
@@ -226,66 +235,83 @@ function parameterStep(): i32 {
 function forward(): void {
   if (residual != 0) addRun(x, residual, sum, size);
   const from = residual == 0 ? x : sum;
-  if (given) takeMeans();
+  if (given) takeStatistics();
   else measure(from);
-  takeRoots();
   startWalk();
   for (let i = 0, n = 0; i < size; i += n) {
     n = takeRun();
     const at = <usize>i << 2;
     if (!counts) memory.fill(y + at, 0, <usize>n << 2);
-    else if (r2 > 1) normalizeShared(from + at, y + at, n);
-    else normalizeEach(from + at, y + at, n);
+    else if (r2 == 1) normalizeEach(from + at, y + at, n);
+    else if (rootFits(rootAt())) normalizeShared(from + at, y + at, n);
+    else normalizeElements(i, n, meanOfRun(), rootAt());
   }
 }
 
-function takeMeans(): void {
-  if (mean == 0) return;
-  for (let s = 0, end = k1 * k2; s < end; s++) put(firstTable(), s, valueAt(mean, s));
+// @ts-ignore: decorator
+@inline
+function meanOfRun(): f64 {
+  return at(meansTable(), statistic);
 }
 
-function takeRoots(): void {
+// @ts-ignore: decorator
+@inline
+function rootAt(): f64 {
+  return at(rootsTable(), statistic);
+}
+
+/** What was given, or stored by the forward pass. */
+function takeStatistics(): void {
   for (let s = 0, end = k1 * k2; s < end; s++) {
-    put(rootsTable(), s, inverseRoot(f32.load(variance + (<usize>s << 2)), epsilon));
+    put(meansTable(), s, meanAt(s));
+    put(rootsTable(), s, rootOf(varianceAt(s)));
   }
 }
 
 /** Writes mean and variance; the mean stays in its table, not rounded. */
 function measure(from: usize): void {
-  if (r2 > 1) {
-    mergeRuns(from);
-  } else {
-    if (mean != 0) {
-      sumEach(from, false);
-      const means = firstTable(), sums = secondTable();
-      for (let s = 0, end = k1 * k2; s < end; s++) put(means, s, at(sums, s) / max(1, at(countsTable(), s)));
-      memory.fill(countsTable(), 0, tableBytes());
-      memory.fill(sums, 0, tableBytes());
-    }
-    sumEach(from, true);
-  }
+  measureRuns(from, false);
   for (let s = 0, end = k1 * k2; s < end; s++) {
-    if (mean != 0) f32.store(mean + (<usize>s << 2), <f32>at(firstTable(), s));
-    f32.store(variance + (<usize>s << 2), <f32>(at(secondTable(), s) / max(1, at(countsTable(), s))));
+    const spread = at(rootsTable(), s) / max(1, at(countsTable(), s));
+    if (mean != 0) f32.store(mean + (<usize>s << 2), <f32>at(meansTable(), s));
+    f32.store(variance + (<usize>s << 2), <f32>spread);
+    put(rootsTable(), s, rootOf(asStored(spread)));
   }
 }
 
+/** How many elements count, their mean and m2 (in the table of roots), from tables of zeros; `exactly`: all in float64. */
+function measureRuns(from: usize, exactly: bool): void {
+  if (r2 > 1) {
+    mergeRuns(from, exactly);
+    return;
+  }
+  if (mean != 0) {
+    sumEach(from, false);
+    const means = meansTable(), sums = rootsTable();
+    for (let s = 0, end = k1 * k2; s < end; s++) put(means, s, at(sums, s) / max(1, at(countsTable(), s)));
+    memory.fill(countsTable(), 0, tableBytes());
+    memory.fill(sums, 0, tableBytes());
+  }
+  sumEach(from, true);
+}
+
 /** Moments of runs that share a statistic. */
-function mergeRuns(from: usize): void {
+function mergeRuns(from: usize, exactly: bool): void {
   startWalk();
   for (let i = 0, n = 0; i < size; i += n) {
     n = takeRun();
     if (!counts) continue;
-    segmentMoments(from + (<usize>i << 2), n, mean != 0);
+    if (exactly) segmentInDoubles(from + (<usize>i << 2), n, mean != 0);
+    else segmentMoments(from + (<usize>i << 2), n, mean != 0);
     const s = <usize>statistic << 3;
-    mergeInto(firstTable() + s, secondTable() + s, <i32>at(countsTable(), statistic), n, segmentMean, segmentM2);
+    mergeInto(meansTable() + s, rootsTable() + s, <i32>at(countsTable(), statistic), n, segmentMean, segmentM2);
     addAt(countsTable(), statistic, <f64>n);
   }
 }
 
 /** n, and Σ (x − mean) or Σ (x − mean)², of runs whose elements have a statistic each. */
 function sumEach(from: usize, squared: bool): void {
-  const means = firstTable(), sums = secondTable(), numbers = countsTable();
+  const means = meansTable(), sums = rootsTable(), numbers = countsTable();
   const one = f64x2.splat(1);
   startWalk();
   for (let i = 0, n = 0; i < size; i += n) {
@@ -308,10 +334,10 @@ function sumEach(from: usize, squared: bool): void {
 
 /** The run shares a statistic. */
 function normalizeShared(x: usize, y: usize, n: i32): void {
-  const exact = at(firstTable(), statistic);
+  const exact = meanOfRun();
   const high = <f32>exact;
   const low = <f32>(exact - <f64>high);
-  const rstd = <f32>at(rootsTable(), statistic);
+  const rstd = <f32>(1.0 / rootAt());
   const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
   const shifts: usize = beta == 0 ? 0 : beta + (<usize>parameter << 2);
   if (pr2 == 1) {
@@ -325,17 +351,17 @@ function normalizeShared(x: usize, y: usize, n: i32): void {
 
 /** Elements of the run have a statistic each. */
 function normalizeEach(x: usize, y: usize, n: i32): void {
-  const means = firstTable(), roots = rootsTable(), step = parameterStep();
+  const means = meansTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);
   for (let i = 0; i < j; i += 2) {
     const s = <usize>(statistic + i) << 3;
-    let value = f64x2.mul(f64x2.sub(pairAt(x, i), v128.load(means + s)), v128.load(roots + s));
+    let value = f64x2.div(f64x2.sub(pairAt(x, i), v128.load(means + s)), v128.load(roots + s));
     if (gamma != 0) value = f64x2.mul(value, pairAt(gamma, parameter + i));
     if (beta != 0) value = f64x2.add(value, pairAt(beta, parameter + i));
     storePair(y, i, value);
   }
   for (let p = parameter + j * step; j < n; j++, p += step) {
-    let value = (valueAt(x, j) - at(means, statistic + j)) * at(roots, statistic + j);
+    let value = (valueAt(x, j) - at(means, statistic + j)) / at(roots, statistic + j);
     if (gamma != 0) value *= valueAt(gamma, p);
     if (beta != 0) value += valueAt(beta, p);
     f32.store(y + (<usize>j << 2), <f32>value);
@@ -343,21 +369,78 @@ function normalizeEach(x: usize, y: usize, n: i32): void {
 }
 
 function backward(): void {
-  takeRoots();
+  counted = false;
+  takeStatistics();
+  if (!given && !storedSuffices()) measureAgain();
+  const measured = counted;
   if (!given || parameterCount > 0) sumGradients();
+  if (!given && !measured && anyFew()) {
+    measureAgain();
+    sumGradients();
+  }
   startWalk();
   for (let i = 0, n = 0; i < size; i += n) {
     n = takeRun();
     const at = <usize>i << 2;
-    if (counts) {
-      if (r2 > 1) writeShared(at, n);
-      else writeEach(i, n);
-    } else if (dSum == 0) {
-      memory.fill(dx + at, 0, <usize>n << 2);
+    if (!counts) {
+      if (dSum == 0) memory.fill(dx + at, 0, <usize>n << 2);
+      else memory.copy(dx + at, dSum + at, <usize>n << 2);
+    } else if (r2 == 1) {
+      writeEach(i, n);
+    } else if (goesByElement()) {
+      writeElements(i, n, meanOfRun(), rootAt(), levelAt(), slopeAt());
     } else {
-      memory.copy(dx + at, dSum + at, <usize>n << 2);
+      writeShared(at, n);
     }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function levelAt(): f64 {
+  return at(levelsTable(), statistic);
+}
+
+// @ts-ignore: decorator
+@inline
+function slopeAt(): f64 {
+  return at(slopesTable(), statistic);
+}
+
+/** Whether the table of counts is complete. */
+let counted: bool = false;
+
+// @ts-ignore: decorator
+@inline
+function isFew(statistic: i32): bool {
+  const number = at(countsTable(), statistic);
+  return number > 0 && number <= <f64>FEW;
+}
+
+function anyFew(): bool {
+  for (let s = 0, end = k1 * k2; s < end; s++) if (isFew(s)) return true;
+  return false;
+}
+
+/** Whether a run with one statistic goes element by element. */
+function goesByElement(): bool {
+  return !rootFits(rootAt()) || (counted && !given && isFew(statistic));
+}
+
+/** Whether the statistics that the forward pass stored suffice (spread.ts). */
+function storedSuffices(): bool {
+  for (let s = 0, end = k1 * k2; s < end; s++) {
+    const spread = varianceAt(s);
+    if (!fitsFloat32(spread) || isFar(meanAt(s), spread)) return false;
+  }
+  return true;
+}
+
+function measureAgain(): void {
+  memory.fill(scratch, 0, 3 * tableBytes());
+  measureRuns(x, true);
+  for (let s = 0, end = k1 * k2; s < end; s++) put(rootsTable(), s, rootOf(at(rootsTable(), s) / max(1, at(countsTable(), s))));
+  counted = true;
 }
 
 /** Σ g / n (0 where nothing is centred) and Σ (g·xHat) / n of each statistic, and the gradients of the parameters. */
@@ -365,16 +448,19 @@ function sumGradients(): void {
   const slot = gradientsSlot();
   useSums(slot);
   emptySums(0, size);
+  memory.fill(levelsTable(), 0, 2 * tableBytes());
   startWalk();
   for (let i = 0, n = 0; i < size; i += n) {
     n = takeRun();
     if (!counts) continue;
-    if (r2 > 1) sumShared(<usize>i << 2, n);
-    else sumEachGradient(i, n);
+    if (r2 == 1) sumEachGradient(i, n);
+    else if (goesByElement()) sumByElement(i, n);
+    else sumShared(<usize>i << 2, n);
   }
+  counted = true;
   storeGradients(slot, <usize>sumsBytes());
   // statistics that were given are constants
-  const levels = firstTable(), slopes = secondTable();
+  const levels = levelsTable(), slopes = slopesTable();
   for (let s = 0, end = k1 * k2; s < end; s++) {
     const n = max(1, at(countsTable(), s));
     put(levels, s, given || mean == 0 ? 0 : at(levels, s) / n);
@@ -382,65 +468,59 @@ function sumGradients(): void {
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function meansAt(statistic: i32): v128 {
-  return mean == 0 ? zero() : pairAt(mean, statistic);
-}
-
-// @ts-ignore: decorator
-@inline
-function isNear(statistic: i32): bool {
-  return isMeanNear(meanAt(statistic), f32.load(variance + (<usize>statistic << 2)));
+function sumByElement(index: i32, n: i32): void {
+  if (!counted) addAt(countsTable(), statistic, <f64>n);
+  sumElements(index, n, meanOfRun(), rootAt());
+  addAt(levelsTable(), statistic, sumOfG);
+  addAt(slopesTable(), statistic, sumOfGX);
 }
 
 /** The run shares a statistic. */
 function sumShared(offset: usize, n: i32): void {
-  const rstd = at(rootsTable(), statistic);
-  const m = meanAt(statistic);
-  const near = isNear(statistic);
-  addAt(countsTable(), statistic, <f64>n);
+  const rstd = 1.0 / rootAt();
+  const m = meanOfRun();
+  const near = isNear(m, varianceAt(statistic));
+  if (!counted) addAt(countsTable(), statistic, <f64>n);
   if (parameterCount > 0 && pr2 == 1) {
     const p = <usize>parameter << 2;
     const factors: usize = gamma == 0 ? 0 : gamma + p;
     keepShort(1);
-    vectorSums(dy + offset, x + offset, n, m, <f32>rstd, near, factors, partialGamma + p, partialBeta + p);
-    addAt(firstTable(), statistic, sumDy);
-    addAt(secondTable(), statistic, sumDyX);
+    vectorSums(dy + offset, x + offset, n, m, rstd, near, factors, partialGamma + p, partialBeta + p);
+    addAt(levelsTable(), statistic, sumDy);
+    addAt(slopesTable(), statistic, sumDyX);
     return;
   }
   runSums(dy + offset, x + offset, n, m, near);
   const slope = sumDyX * rstd;
   const g = parameterCount > 0 ? addToParameter(parameter, sumDy, slope) : 1;
-  addAt(firstTable(), statistic, g * sumDy);
-  addAt(secondTable(), statistic, g * slope);
+  addAt(levelsTable(), statistic, g * sumDy);
+  addAt(slopesTable(), statistic, g * slope);
 }
 
 /** Elements of the run have a statistic each. */
 function sumEachGradient(index: i32, n: i32): void {
-  const numbers = countsTable(), levels = firstTable(), slopes = secondTable(), roots = rootsTable(), step = parameterStep();
-  const one = f64x2.splat(1);
+  const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);
   for (let i = 0; i < j; i += 2) {
     const s = <usize>(statistic + i) << 3;
     let g = pairAt(dy, index + i);
-    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), meansAt(statistic + i)), v128.load(roots + s));
+    const xHat = f64x2.div(f64x2.sub(pairAt(x, index + i), v128.load(means + s)), v128.load(roots + s));
     if (parameterCount > 0) {
       const p = parameter + i;
       addPair(totalBeta, p, g);
       addPair(totalGamma, p, f64x2.mul(g, xHat));
       if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, p));
     }
-    addPair(numbers, statistic + i, one);
+    if (!counted) addPair(countsTable(), statistic + i, f64x2.splat(1));
     addPair(levels, statistic + i, g);
     addPair(slopes, statistic + i, f64x2.mul(g, xHat));
   }
   for (let p = parameter + j * step; j < n; j++, p += step) {
     const s = statistic + j;
     const u = valueAt(dy, index + j);
-    const xHat = (valueAt(x, index + j) - <f64>meanAt(s)) * at(roots, s);
+    const xHat = (valueAt(x, index + j) - at(means, s)) / at(roots, s);
     const g = parameterCount > 0 ? u * addToParameter(p, u, u * xHat) : u;
-    addAt(numbers, s, 1);
+    if (!counted) addAt(countsTable(), s, 1);
     addAt(levels, s, g);
     addAt(slopes, s, g * xHat);
   }
@@ -448,11 +528,11 @@ function sumEachGradient(index: i32, n: i32): void {
 
 /** The run shares a statistic. */
 function writeShared(offset: usize, n: i32): void {
-  const rstd = at(rootsTable(), statistic);
-  const m = meanAt(statistic);
-  const near = isNear(statistic);
-  const level = <f32>(rstd * at(firstTable(), statistic));
-  const slope = <f32>(rstd * rstd * at(secondTable(), statistic));
+  const rstd = 1.0 / rootAt();
+  const m = meanOfRun();
+  const near = isNear(m, varianceAt(statistic));
+  const level = rstd * levelAt();
+  const slope = rstd * rstd * slopeAt();
   const u = dy + offset, from = x + offset, to = dx + offset;
   const more: usize = dSum == 0 ? 0 : dSum + offset;
   const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
@@ -466,12 +546,12 @@ function writeShared(offset: usize, n: i32): void {
 
 /** Elements of the run have a statistic each. */
 function writeEach(index: i32, n: i32): void {
-  const levels = firstTable(), slopes = secondTable(), roots = rootsTable(), step = parameterStep();
+  const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);
   for (let i = 0; i < j; i += 2) {
     const s = <usize>(statistic + i) << 3;
-    const rstd = v128.load(roots + s);
-    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), meansAt(statistic + i)), rstd);
+    const rstd = f64x2.div(f64x2.splat(1), v128.load(roots + s));
+    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), v128.load(means + s)), rstd);
     let g = pairAt(dy, index + i);
     if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, parameter + i));
     g = f64x2.sub(f64x2.sub(g, v128.load(levels + s)), f64x2.mul(xHat, v128.load(slopes + s)));
@@ -481,11 +561,11 @@ function writeEach(index: i32, n: i32): void {
   }
   for (let p = parameter + j * step; j < n; j++, p += step) {
     const s = statistic + j;
-    const rstd = at(roots, s);
-    const xHat = (valueAt(x, index + j) - <f64>meanAt(s)) * rstd;
+    const root = at(roots, s);
+    const xHat = (valueAt(x, index + j) - at(means, s)) / root;
     let g = valueAt(dy, index + j);
     if (gamma != 0) g *= valueAt(gamma, p);
-    let value = (g - at(levels, s) - xHat * at(slopes, s)) * rstd;
+    let value = (g - at(levels, s) - xHat * at(slopes, s)) / root;
     if (dSum != 0) value += valueAt(dSum, index + j);
     f32.store(dx + (<usize>(index + j) << 2), <f32>value);
   }

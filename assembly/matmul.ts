@@ -59,6 +59,43 @@ export function matMul(
   }
 }
 
+/** `matMul` of int32, which wraps around as integers do. */
+export function matMulIntegers(
+  a: usize,
+  b: usize,
+  c: usize,
+  batch: i32,
+  batchA: i32,
+  batchB: i32,
+  m: i32,
+  n: i32,
+  k: i32,
+  transposeA: bool,
+  transposeB: bool,
+): void {
+  const stepA = bytes(transposeA ? m : 1);
+  const rowB = bytes(transposeB ? 1 : n);
+  const stepB = bytes(transposeB ? k : 1);
+  memory.fill(c, 0, bytes(m) * <usize>n * <usize>batch);
+  for (let matrix = 0; matrix < batch; matrix++, a += bytes(batchA), b += bytes(batchB)) {
+    for (let i = 0; i < m; i++, c += bytes(n)) {
+      for (let p = 0; p < k; p++) {
+        const value = i32.load(a + bytes(transposeA ? i : i * k) + stepA * <usize>p);
+        let from = b + rowB * <usize>p;
+        let j = 0;
+        if (!transposeB) {
+          const values = i32x4.splat(value);
+          for (; j + 4 <= n; j += 4, from += 16) {
+            const to = c + bytes(j);
+            v128.store(to, i32x4.add(load(to), i32x4.mul(values, load(from))));
+          }
+        }
+        for (; j < n; j++, from += stepB) i32.store(c + bytes(j), i32.load(c + bytes(j)) + value * i32.load(from));
+      }
+    }
+  }
+}
+
 /** One product; `rowA`, `rowB` and `rowC` are the bytes from one stored row to the next. */
 export function multiply(
   a: usize,

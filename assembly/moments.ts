@@ -5,53 +5,79 @@
  * spread of 0 (that is checked), the difference of the two sums loses one bit, and no more. Anywhere else the
  * sums are taken again about the mean, rounded to float32, and Σ d takes that rounding out again: centred, in two passes.
  *
- * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64.
+ * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64. Where that is not accurate (spread.ts: squares
+ * that leave the range of float32, differences below the rounding of the mean) everything is summed again in float64.
  */
 import { laneSum, madd, zero } from "./simd";
+import { isNear, fitsFloat32, isResolved } from "./spread";
 
 /** Elements whose float32 sums are joined in float64: 16 lanes of 64. */
 const CHUNK = 1024;
 
-/** How many spreads the mean may be from 0 for sums about 0 to be enough. */
-export const NEAR: f64 = 1;
-
 // Σ d and Σ d² as `segmentSums` left them.
-export let sumD: f64 = 0;
-export let sumDD: f64 = 0;
+let sumD: f64 = 0;
+let sumDD: f64 = 0;
 // What `segmentMoments` found.
 export let segmentMean: f64 = 0;
 export let segmentM2: f64 = 0;
 
 /** Moments of x[0..n). Not centred: the mean is taken as 0. */
 export function segmentMoments(x: usize, n: i32, centered: bool): void {
-  segmentSums(x, n, 0, false);
+  segmentSums(x, n, 0, false, true);
   momentsFromSums(x, n, centered, sumD, sumDD);
 }
 
 /** The same where Σ x and Σ x² are known already. */
 export function momentsFromSums(x: usize, n: i32, centered: bool, sumX: f64, sumXX: f64): void {
-  segmentMean = centered ? sumX / <f64>n : 0;
+  const share = 1.0 / <f64>n;
+  segmentMean = centered ? sumX * share : 0;
   segmentM2 = sumXX - segmentMean * sumX;
-  // taken again also where the sums are not finite
-  if (!centered || isNear(segmentMean * sumX, segmentM2)) return;
-  const about = <f32>segmentMean;
-  segmentSums(x, n, about, true);
-  const left = sumD / <f64>n;
-  segmentMean = <f64>about + left;
-  segmentM2 = max(0, sumDD - left * sumD);
+  if (isNear(segmentMean, segmentM2 * share) && fitsFloat32(segmentM2 * share)) return;
+  if (centered) {
+    segmentSums(x, n, <f32>segmentMean, true, true);
+    const about = <f64>(<f32>segmentMean);
+    const left = sumD * share;
+    segmentMean = about + left;
+    segmentM2 = max(0, sumDD - left * sumD);
+    if (isResolved(segmentMean, segmentM2 * share)) return;
+  }
+  segmentInDoubles(x, n, centered);
 }
 
-/** Whether n·mean² is small enough against Σ (x − mean)². */
-// @ts-ignore: decorator
-@inline
-export function isNear(squaredMeans: f64, m2: f64): bool {
-  return squaredMeans <= NEAR * NEAR * m2 && m2 < Infinity;
+/** The same, summed in float64: exact for equal values. */
+export function segmentInDoubles(x: usize, n: i32, centered: bool): void {
+  let total: f64 = 0;
+  for (let i: usize = 0; centered && i < <usize>n << 2; i += 4) total += <f64>f32.load(x + i);
+  const mean = total / <f64>n;
+  let squares: f64 = 0;
+  for (let i: usize = 0; i < <usize>n << 2; i += 4) {
+    const d = <f64>f32.load(x + i) - mean;
+    squares += d * d;
+  }
+  segmentMean = mean;
+  segmentM2 = squares;
 }
 
-/** Σ d and Σ d² of x[0..n), d = x − about; `shifted` is a constant of each call, false where about is 0. */
+/** Moments of each column of x [rows, columns, length], in float64 throughout, into float64 mean [columns] and m2 [columns]. */
+export function momentsInDoubles(x: usize, rows: i32, columns: i32, length: i32, mean: usize, m2: usize, centered: bool): void {
+  for (let b = 0; b < rows; b++) {
+    for (let c: usize = 0; c < <usize>columns << 3; c += 8, x += <usize>length << 2) {
+      segmentInDoubles(x, length, centered);
+      mergeInto(mean + c, m2 + c, b * length, length, segmentMean, segmentM2);
+    }
+  }
+}
+
+/** Σ (x − about) of x[0..n). */
+export function sumAbout(x: usize, n: i32, about: f32): f64 {
+  segmentSums(x, n, about, true, false);
+  return sumD;
+}
+
+/** Σ d and, where `squared`, Σ d² of x[0..n), d = x − about; not `shifted`: about is 0. Both are constants of each call. */
 // @ts-ignore: decorator
 @inline
-function segmentSums(x: usize, n: i32, about: f32, shifted: bool): void {
+function segmentSums(x: usize, n: i32, about: f32, shifted: bool, squared: bool): void {
   const center = f32x4.splat(about);
   let total: f64 = 0;
   let totalSquares: f64 = 0;
@@ -69,23 +95,25 @@ function segmentSums(x: usize, n: i32, about: f32, shifted: bool): void {
       f1 = f32x4.add(f1, d1);
       f2 = f32x4.add(f2, d2);
       f3 = f32x4.add(f3, d3);
-      s0 = madd(d0, d0, s0);
-      s1 = madd(d1, d1, s1);
-      s2 = madd(d2, d2, s2);
-      s3 = madd(d3, d3, s3);
+      if (squared) {
+        s0 = madd(d0, d0, s0);
+        s1 = madd(d1, d1, s1);
+        s2 = madd(d2, d2, s2);
+        s3 = madd(d3, d3, s3);
+      }
     }
     for (; i + 4 <= end; i += 4, x += 16) {
       const d = distance(v128.load(x), center, shifted);
       f0 = f32x4.add(f0, d);
-      s0 = madd(d, d, s0);
+      if (squared) s0 = madd(d, d, s0);
     }
     for (; i < end; i++, x += 4) {
       const d = <f64>(f32.load(x) - about);
       total += d;
-      totalSquares += d * d;
+      if (squared) totalSquares += d * d;
     }
     total += laneSum(f32x4.add(f32x4.add(f0, f1), f32x4.add(f2, f3)));
-    totalSquares += laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
+    if (squared) totalSquares += laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
   }
   sumD = total;
   sumDD = totalSquares;

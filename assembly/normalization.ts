@@ -7,9 +7,10 @@
  * which only `run` runs.
  */
 import * as call from "./call";
-import { backwardScratch, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
+import { beginBackward, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
 import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
 import { maskedScratch, runMasked } from "./masked";
+import { k1, k2 } from "./views";
 export { transpose } from "./transpose";
 
 /**
@@ -19,7 +20,7 @@ export { transpose } from "./transpose";
 export function begin(address: usize): f64 {
   call.begin(address);
   if (call.mask != 0) return maskedScratch();
-  return call.isBackward ? backwardScratch() : forwardScratch();
+  return call.isBackward ? beginBackward() : forwardScratch();
 }
 
 export function parts(): i32 {
@@ -46,6 +47,10 @@ export function second(part: i32): void {
 }
 
 export function run(): void {
+  if (call.size == 0) {
+    runEmpty();
+    return;
+  }
   if (call.mask != 0) {
     runMasked();
     return;
@@ -54,4 +59,17 @@ export function run(): void {
   between();
   if (!hasSecond()) return;
   for (let part = 0; part < call.parts; part++) second(part);
+}
+
+/** Of no elements, statistics and gradients are 0. */
+function runEmpty(): void {
+  const statistics = <usize>(k1 * k2) << 2;
+  const parameters = <usize>call.parameterCount << 2;
+  if (call.isBackward) {
+    if (call.dGamma != 0) memory.fill(call.dGamma, 0, parameters);
+    if (call.dBeta != 0) memory.fill(call.dBeta, 0, parameters);
+  } else if (!call.given) {
+    if (call.mean != 0) memory.fill(call.mean, 0, statistics);
+    memory.fill(call.variance, 0, statistics);
+  }
 }

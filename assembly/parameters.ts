@@ -3,7 +3,7 @@
  * stretch (total), in each part of a call for itself, and over the parts at the end. Where each parameter meets one
  * element only, it is written to its place at once (direct).
  */
-import { dBeta, dGamma, hasVectors, isDirect, parameterCount, parts } from "./call";
+import { dBeta, dGamma, gamma, hasVectors, isDirect, parameterCount, parts } from "./call";
 import { accumulate, highLanes, lowLanes, zero } from "./simd";
 
 /** Additions that one float32 partial sum takes before it joins the float64 total. */
@@ -85,6 +85,25 @@ function flushPartials(): void {
   }
   for (let i: usize = 0; i < bytes; i += 16) accumulate(totalGamma + (i << 1), v128.load(partialGamma + i));
   memory.fill(partialGamma, 0, bytes);
+}
+
+/** Adds to the gradients of one parameter, to partial sums where they are for vectors; gives its gamma. */
+export function addToParameter(parameter: i32, toBeta: f64, toGamma: f64): f64 {
+  const at = <usize>parameter << 2;
+  if (hasVectors()) {
+    f32.store(partialBeta + at, f32.load(partialBeta + at) + <f32>toBeta);
+    f32.store(partialGamma + at, f32.load(partialGamma + at) + <f32>toGamma);
+  } else {
+    addTo(totalBeta + (at << 1), toBeta);
+    addTo(totalGamma + (at << 1), toGamma);
+  }
+  return gamma == 0 ? 1 : <f64>f32.load(gamma + at);
+}
+
+// @ts-ignore: decorator
+@inline
+export function addTo(address: usize, value: f64): void {
+  f64.store(address, f64.load(address) + value);
 }
 
 /** Adds up the sums of all parts, which begin `stride` bytes one after the other, and writes the gradients. */

@@ -1,14 +1,11 @@
 /**
  * What training on TensorFlow.js's wasm backend lacks. Pointers are byte addresses in the host's memory; arrays are
- * float32, row-major. Nothing here allocates: the host brings the scratch.
+ * float32, row-major, where nothing else is said. Nothing here allocates: the host brings the scratch.
  */
-export {
-  convolutionBackwardFilter,
-  convolutionBackwardInput,
-  depthwiseBackward,
-  depthwiseBytes,
-  patchesBytes,
-} from "./convolution";
-export { matMul, matMulScratchBytes } from "./matmul";
+export { convolution, patchesBytes } from "./convolution";
+export { depthwiseBackward, depthwiseBytes } from "./depthwise";
+export { dilation } from "./dilation";
+export { matMul, matMulIntegers, matMulScratchBytes } from "./matmul";
+export { averagePoolBackward, maxPool } from "./pooling";
 export { segmentSum } from "./segments";
 export { sum, sumBytes } from "./sums";

@@ -72,9 +72,3 @@ export function repeatsByRow(): bool {
   const period = pk2 * pr2;
   return r1 == 1 || (columns % period == 0 && (pr1 * period) % (r1 * columns) == 0);
 }
-
-// @ts-ignore: decorator
-@inline
-export function inverseRoot(variance: f32, epsilon: f64): f64 {
-  return 1.0 / Math.sqrt(<f64>variance + epsilon);
-}

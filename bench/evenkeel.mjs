@@ -16,7 +16,7 @@ function dispose(results) {
 }
 
 await serve({
-  about: `Evenkeel ${ek.backend}, ${ek.threads} ${ek.threads === 1 ? "thread" : "threads"}`,
+  about: `Evenkeel ${ek.backend}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
   prepare(task, inputs, copies) {
     const norm = normOf(task);
     const many = (/** @type {Float32Array | undefined} */ values) =>

@@ -1,38 +1,80 @@
 /**
  * Builds the package and the lab: AssemblyScript to WASM, plain and with relaxed SIMD, compressed into a generated
- * TypeScript module, then TypeScript to dist/. A module newer than its sources is left as it is.
+ * TypeScript module and as files for hosts that compile ahead; what a helper thread runs, as one string; then TypeScript
+ * to dist/. What is newer than its sources stays.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { deflateRawSync } from "node:zlib";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Each binary: its AssemblyScript entry, and the module that carries it. */
+/** Each pair of binaries: its AssemblyScript entry, the module that carries it, and the files, if any. */
 const binaries = [
-  { entry: "assembly/normalization.ts", module: "src/kernels/wasm/binary.ts" },
-  { entry: "assembly/training.ts", module: "src/tfjs/training-binary.ts" },
+  {
+    entry: "assembly/normalization.ts",
+    module: "src/kernels/wasm/binary.ts",
+    files: ["dist/kernels.wasm", "dist/kernels-relaxed.wasm"],
+  },
+  { entry: "assembly/training.ts", module: "src/tfjs/kernels/training-binary.ts", files: [] },
 ];
 
-export function build() {
-  const sources = readdirSync(`${root}assembly`).map((name) => `${root}assembly/${name}`);
-  const newest = Math.max(
-    ...[...sources, fileURLToPath(import.meta.url)].map((path) => statSync(path).mtimeMs),
-  );
-  for (const { entry, module } of binaries) {
-    const target = `${root}${module}`;
-    if (existsSync(target) && statSync(target).mtimeMs > newest) continue;
-    const binaries = pack(compile(entry), compile(entry, "--enable=relaxed-simd"));
-    writeFileSync(
-      target,
-      `// Generated from ${entry} by scripts/build.mjs; not committed.\n` +
-        `export const binaries = ${JSON.stringify(binaries, null, 2)};\n`,
-    );
+/** The source of a helper thread, and the module that carries it. */
+const thread = { entry: "src/kernels/wasm/thread.ts", module: "src/kernels/wasm/thread-source.ts" };
+
+const generated = (/** @type {string} */ from) =>
+  `// Generated from ${from} by scripts/build.mjs; not committed.\n`;
+
+export async function build() {
+  const own = fileURLToPath(import.meta.url);
+  const assembly = readdirSync(`${root}assembly`).map((name) => `${root}assembly/${name}`);
+  const sources = [...assembly, `${root}src/kernels/wasm/call-words.ts`, own];
+  for (const { entry, module, files } of binaries) {
+    if (isNewer([module, ...files], sources)) continue;
+    const plain = compile(entry);
+    const relaxed = compile(entry, "--enable=relaxed-simd");
+    const carried = `export const binaries = ${JSON.stringify(await pack(plain, relaxed), null, 2)};\n`;
+    writeFileSync(`${root}${module}`, generated(entry) + carried);
+    mkdirSync(`${root}dist`, { recursive: true });
+    files.forEach((file, i) => {
+      writeFileSync(`${root}${file}`, [plain, relaxed][i]);
+      writeFileSync(
+        `${root}${file}.d.ts`,
+        "declare const module: WebAssembly.Module;\nexport default module;\n",
+      );
+    });
+  }
+  if (!isNewer([thread.module], [`${root}${thread.entry}`, `${root}src/kernels/wasm/tickets.ts`, own])) {
+    const source = `export const source = ${JSON.stringify(await bundle(thread.entry))};\n`;
+    writeFileSync(`${root}${thread.module}`, generated(thread.entry) + source);
   }
   run([`${root}node_modules/typescript/bin/tsc`, "-b", root]);
+}
+
+/** @param {string[]} targets @param {string[]} sources */
+function isNewer(targets, sources) {
+  const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
+  return targets.every((path) => existsSync(`${root}${path}`) && statSync(`${root}${path}`).mtimeMs > newest);
+}
+
+/** A module and what it imports as one classic script, minified. @param {string} entry */
+async function bundle(entry) {
+  const { rolldown } = await import("rolldown");
+  const script = await rolldown({ input: `${root}${entry}`, platform: "browser", logLevel: "silent" });
+  const { output } = await script.generate({ format: "iife", minify: true });
+  await script.close();
+  return output[0].code.trim();
 }
 
 /** Runs a compiler, which prints its own errors. @param {string[]} command */
@@ -42,10 +84,14 @@ function run(command) {
 }
 
 /** Both binaries are longer than the window of deflate, and much alike: it gets them in turns. */
-const TURN_BYTES = 12288;
+const TURN_BYTES = 16384;
 
-/** What src/kernels/wasm/module.ts unpacks. @param {Buffer} plain @param {Buffer} relaxed */
-function pack(plain, relaxed) {
+/**
+ * What src/kernels/wasm/module.ts unpacks. Zopfli's deflate is a twentieth smaller than zlib's.
+ * @param {Buffer} plain @param {Buffer} relaxed
+ */
+async function pack(plain, relaxed) {
+  const { deflateAsync } = (await import("@gfx/zopfli")).default;
   const turns = [];
   for (let at = 0; at < Math.max(plain.length, relaxed.length); at += TURN_BYTES) {
     turns.push(plain.subarray(at, at + TURN_BYTES), relaxed.subarray(at, at + TURN_BYTES));
@@ -53,7 +99,7 @@ function pack(plain, relaxed) {
   return {
     lengths: [plain.length, relaxed.length],
     turnBytes: TURN_BYTES,
-    deflated: deflateRawSync(Buffer.concat(turns), { level: 9 }).toString("base64"),
+    deflated: Buffer.from(await deflateAsync(Buffer.concat(turns), { numiterations: 15 })).toString("base64"),
   };
 }
 
@@ -80,4 +126,4 @@ function compile(entry, ...more) {
   }
 }
 
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) build();
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await build();

@@ -18,4 +18,4 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(`${root}pac
     shell: process.platform === "win32",
   });
 }
-build();
+await build();

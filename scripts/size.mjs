@@ -1,5 +1,4 @@
-/** What Evenkeel costs a page: bundled with its kernels and its worker, tree-shaken, minified, gzipped. */
-import { dirname, join } from "node:path";
+/** What Evenkeel costs a page: with its kernels and its worker's source, minified, gzipped; of the rest only what is loaded. */
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
@@ -11,10 +10,9 @@ const CORE = ["open", "layerNorm"];
  * @param {string} entry @param {readonly string[]} [names]
  */
 export async function coreBytes(entry, names = CORE) {
-  const thread = join(dirname(entry), "kernels/wasm/thread.js");
   const page = "page";
   const bundle = await rolldown({
-    input: [page, thread],
+    input: page,
     platform: "browser",
     logLevel: "silent",
     plugins: [
@@ -27,8 +25,12 @@ export async function coreBytes(entry, names = CORE) {
   });
   const { output } = await bundle.generate({ format: "esm", minify: true });
   await bundle.close();
-  return output.reduce(
-    (sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source).length,
-    0,
-  );
+  const chunks = output.filter((file) => file.type === "chunk");
+  const loaded = new Set(chunks.filter(({ isEntry }) => isEntry).map(({ fileName }) => fileName));
+  for (const name of loaded) {
+    for (const other of chunks.find(({ fileName }) => fileName === name)?.imports ?? []) loaded.add(other);
+  }
+  return chunks
+    .filter(({ fileName }) => loaded.has(fileName))
+    .reduce((sum, { code }) => sum + gzipSync(code).length, 0);
 }

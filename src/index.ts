@@ -19,19 +19,18 @@ export type { RecurrentOptions, SequenceOptions } from "./formula/sequences.js";
 export type { WeightAxis, WeightAxisOptions } from "./formula/weights.js";
 export { conventions, convertRunningVariance, type Framework } from "./frameworks/conventions.js";
 export { type Folded, type FoldOptions, foldBatchNorm } from "./frameworks/folding.js";
+export type { BackendName, OpenOptions } from "./kernels/backends.js";
 export type { Values } from "./kernels/contract.js";
 export { type Mask, maskOfLengths } from "./mask.js";
 export { biasedVariance, type Moments, merge, momentsOf, noMoments, unbiasedVariance } from "./moments.js";
 export { type Applied, type ApplyOptions, apply, type Gradients } from "./native/apply.js";
 export { BackendArray, type PlainArray } from "./native/array.js";
 export {
-  type BackendName,
   type BackwardResult,
   type Evenkeel,
   type ForwardOptions,
   type ForwardResult,
   type Input,
-  type OpenOptions,
   open,
   type Parameters,
   type Saved,

@@ -225,8 +225,7 @@ function expectedOf(one: Case, counts: boolean[], inputs: Inputs) {
       dx[i] += rstd * (g(i) - level - xHat(i) * slope);
       dGamma[parameter[i]] += inputs.dy[i] * xHat(i);
       dBeta[parameter[i]] += inputs.dy[i];
-      const off = tolerance.meanRounding * Math.abs(mean[s]) * rstd;
-      sensitivity[i] = rstd * (tolerance.backward + 4 * off) * (1 + Math.abs(xHat(i)));
+      sensitivity[i] = rstd * tolerance.backward * (1 + Math.abs(xHat(i)));
     }
   });
   return { sum, y, mean, variance, dx, dGamma, dBeta, sensitivity };

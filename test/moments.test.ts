@@ -22,6 +22,16 @@ describe("moments", () => {
     expect(m2).toBe(90);
   });
 
+  it("are exact for values that are all the same", () => {
+    for (const value of [0.1, -7.3, 1 / 3, 1e30]) {
+      for (const count of [1, 2, 7, 1000, 99_999]) {
+        const same = momentsOf(new Float64Array(count).fill(value));
+        expect(same).toEqual({ count, mean: value, m2: 0 });
+        expect(merge(same, momentsOf([value, value]))).toEqual({ count: count + 2, mean: value, m2: 0 });
+      }
+    }
+  });
+
   it("merge to those of the whole, in any order and any parts", () => {
     const values = [...normal(1000, 3, 50, 4)];
     const whole = momentsOf(values);

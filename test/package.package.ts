@@ -47,12 +47,19 @@ it("has no runtime dependency, and frameworks as optional peers only", () => {
 });
 
 it("exports exactly these paths, and each one is there with its types", () => {
-  expect(Object.keys(manifest.exports)).toEqual([".", "./tfjs", "./jax", "./package.json"]);
-  for (const path of [".", "./tfjs", "./jax"]) {
-    for (const file of Object.values<string>(manifest.exports[path]))
+  expect(Object.keys(manifest.exports)).toEqual([
+    ".",
+    "./tfjs",
+    "./jax",
+    "./kernels.wasm",
+    "./kernels-relaxed.wasm",
+    "./package.json",
+  ]);
+  for (const files of Object.values<string | Record<string, string>>(manifest.exports)) {
+    for (const file of Object.values(typeof files === "string" ? [files] : files))
       expect(existsSync(join(installed, file)), file).toBe(true);
   }
-  const allowed = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+  const allowed = /^(dist\/.*\.(js|wasm|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
   const packed = readdirSync(installed, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(installed, join(entry.parentPath, entry.name)));
@@ -77,6 +84,7 @@ it("each adapter imports its framework alone", () => {
 
 /** From the ground up; a file may import its own floor and those before it. */
 const floors = [
+  "options",
   "view",
   "mask",
   "moments",
@@ -121,12 +129,29 @@ it("runs where only Node is, without TensorFlow.js", () => {
   expect(run(process.execPath, "use.js").trim()).toBe("wasm -1.000 1.000");
 });
 
+it("its kernels are files too, for hosts that compile ahead", () => {
+  writeFileSync(
+    join(folder, "module.js"),
+    `import { readFileSync } from "node:fs";
+     import { fileURLToPath } from "node:url";
+     import { layerNorm, open } from "evenkeel";
+     for (const name of ["kernels", "kernels-relaxed"]) {
+       const module = readFileSync(fileURLToPath(import.meta.resolve(\`evenkeel/\${name}.wasm\`)));
+       if (!WebAssembly.validate(module)) continue;
+       const ek = await open({ module: new WebAssembly.Module(module) });
+       console.log(ek.forward(layerNorm(), { shape: [1, 2], data: Float32Array.of(1, 3) }).y.data[0].toFixed(3));
+     }`,
+  );
+  expect(run(process.execPath, "module.js").trim()).toMatch(/^-1\.000(\n-1\.000)?$/);
+});
+
 it("its types check in a strict project", () => {
   writeFileSync(
     join(folder, "use.ts"),
     `import { BatchNorm, type BackendArray, groupNorm, open } from "evenkeel";
-     const ek = await open({ backend: "wasm" });
-     const x: BackendArray = ek.array([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
+     import module from "evenkeel/kernels.wasm";
+     using ek = await open({ backend: "wasm", module });
+     using x: BackendArray = ek.array([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
      const { y, saved } = ek.forward(groupNorm({ groups: 2 }), x);
      const dx: BackendArray = ek.backward(saved, y).dx;
      new BatchNorm(ek, 4).forward(dx).dispose();

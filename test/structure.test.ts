@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import * as evenkeel from "../src/index.js";
+import { catalog } from "../src/norms/catalog.js";
 
 const root = fileURLToPath(new URL("../src", import.meta.url));
 
@@ -93,6 +95,12 @@ it("norms import one another only where the mathematics does", () => {
         .map((other) => `${file.slice(6)} → ${other.slice(6)}`),
     );
   expect(found.sort()).toEqual(normsInNorms);
+});
+
+it("every normalization of the catalog is public", () => {
+  expect(
+    Object.entries(catalog).filter(([name, factory]) => (evenkeel as object)[name as never] !== factory),
+  ).toEqual([]);
 });
 
 it("a host imports no other, and what is no host imports no framework", () => {

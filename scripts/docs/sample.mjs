@@ -12,7 +12,7 @@
  * @property {[Wide, ...Wide[]]} inputs x, and a condition where it takes one
  * @property {Record<string, Float64Array>} weights
  */
-import { startOf } from "../../dist/formula/normalization.js";
+import { initialValues } from "../../dist/formula/normalization.js";
 import { apply } from "../../dist/index.js";
 
 /** @type {number[][]} Batch, positions, channels: the first of these that a normalization takes. */
@@ -85,7 +85,7 @@ function weightsOf(norm, shapes) {
     Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
       const { shape, trained } = weight;
       const random = noise(sizeOf(shape), 41 + i);
-      const start = startOf(weight);
+      const start = initialValues(weight);
       return [
         name,
         random.map((value, at) => (trained ? start[at] + 0.4 * value + 0.1 : Math.abs(value) + 0.5)),

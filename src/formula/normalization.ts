@@ -67,7 +67,7 @@ export interface Normalization {
 }
 
 /** A weight's initial values, float64. */
-export function startOf({ shape, initial }: Weight): Float64Array {
+export function initialValues({ shape, initial }: Weight): Float64Array {
   if (typeof initial === "number") return new Float64Array(sizeOf(shape)).fill(initial);
   return Float64Array.from(typeof initial === "function" ? initial() : initial);
 }
@@ -90,8 +90,10 @@ export interface About {
 }
 
 /** Makes a normalization from options; carries its metadata and defaults. */
-export type Factory<O, N extends Normalization = Normalization> = ((options?: O) => N) & {
-  readonly about: About;
+export type Factory<O, N extends Normalization = Normalization, A extends About = About> = ((
+  options?: O,
+) => N) & {
+  readonly about: A;
   /** Every option with its default; undefined if it has none. */
   readonly defaults: Defaults<O>;
 };
@@ -101,18 +103,19 @@ export type Factory<O, N extends Normalization = Normalization> = ((options?: O)
  * checks options without a default. (The annotation lets bundlers drop unused normalizations.)
  */
 /* @__NO_SIDE_EFFECTS__ */
-export function normalization<S extends object, N extends object>(
-  about: About,
+export function normalization<S extends object, N extends object, const A extends About>(
+  about: A,
   defaults: Defaults<NoInfer<S>>,
   make: (options: S) => N,
-): Factory<Partial<S>, N & { readonly name: string } & Normalization> {
+): Factory<Partial<S>, N & { readonly name: string } & Normalization, A> {
   const factory = (options: Partial<S> = {}) => ({
     name: about.name,
     ...make(settle<S>(about.name, options, defaults, optionNames)),
   });
   return Object.assign(factory, { about, defaults }) as unknown as Factory<
     Partial<S>,
-    N & { readonly name: string } & Normalization
+    N & { readonly name: string } & Normalization,
+    A
   >;
 }
 

@@ -8,7 +8,7 @@
  *     const { y } = apply(norm, x, weights);
  */
 import { numpy as np } from "@jax-js/jax";
-import { type Normalization, startOf, type Weight } from "../formula/normalization.js";
+import { initialValues, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization, run, weightsFor } from "../formula/run.js";
 import { type JaxArray, JaxOps } from "./ops.js";
 
@@ -84,5 +84,5 @@ export function apply(
 function initialOf(weight: Weight): JaxArray {
   const { shape, initial } = weight;
   if (typeof initial === "number") return np.full([...shape], initial, { dtype: np.float32 });
-  return np.array(Float32Array.from(startOf(weight))).reshape([...shape]);
+  return np.array(Float32Array.from(initialValues(weight))).reshape([...shape]);
 }

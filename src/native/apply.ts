@@ -1,5 +1,5 @@
 /** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
-import { type ApplyResult, type Normalization, startOf } from "../formula/normalization.js";
+import { type ApplyResult, initialValues, type Normalization } from "../formula/normalization.js";
 import { run, weightsFor } from "../formula/run.js";
 import { countsOf, type Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
@@ -72,7 +72,7 @@ export function apply<T extends PlainArray>(
   for (const [name, weight] of Object.entries(specified)) {
     const { shape, trained } = weight;
     const values = weights[name];
-    const array = values === undefined ? { shape, data: startOf(weight) } : shaped(values, shape);
+    const array = values === undefined ? { shape, data: initialValues(weight) } : shaped(values, shape);
     checkArray(ek, called, name, array);
     held[name] = trained ? tape.input(array) : tape.fixed(array);
   }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Arrays that functions and layers take and give: such as live in the backend, and plain ones. */
 import type { Kernels, Values } from "../kernels/contract.js";
 import { sizeOf } from "../shape.js";
@@ -18,7 +19,7 @@ export class Store {
   /** An array whose values are not set to anything. */
   make(shape: readonly number[]): BackendArray {
     const size = sizeOf(shape);
-    const array = new BackendArray(this, this.kernels.allocate(size), [...shape], size);
+    const array = new BackendArray(this, this.kernels.allocate(size), Object.freeze([...shape]), size);
     this.arrays++;
     this.elements += size;
     return array;
@@ -37,16 +38,21 @@ export class Store {
  * called the function that made it, until `dispose`.
  */
 export class BackendArray implements PlainArray {
-  private released = false;
+  #disposed = false;
+  declare [Symbol.dispose]: () => void;
 
   constructor(
     private readonly store: Store,
     /** The backend's own name for it: a byte address in wasm. */
     readonly handle: unknown,
+    /** Frozen, as all of the array but its values. */
     readonly shape: readonly number[],
     /** How many values it has. */
     readonly size: number,
-  ) {}
+  ) {
+    // another size or handle would read and write what belongs to others
+    Object.freeze(this);
+  }
 
   /** The backend that it lives in. */
   get kernels(): Kernels<unknown> {
@@ -55,29 +61,87 @@ export class BackendArray implements PlainArray {
 
   /**
    * The values themselves, not a copy: to read or write at once, since the backend's memory may move when it grows.
-   * `data.slice()` is a copy of one's own (and is not shared memory, as the backend's may be).
+   * `data.slice()` is a copy of one's own (and is not shared memory, as the backend's may be). Throws where the backend's
+   * memory is not the host's own (none yet); `read` serves every backend.
    */
   get data(): Values {
     this.check("data");
     return this.kernels.values(this.handle, this.size);
   }
 
-  get disposed(): boolean {
-    return this.released;
+  /** A copy of the values, as they are after all calls so far: float32, or float64 of the reference backend. */
+  async read(): Promise<Values> {
+    this.check("read");
+    return this.kernels.read(this.handle, this.size);
   }
 
-  /** Gives the memory back. More than once is the same as once. */
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Gives the memory back. More than once is the same as once. Also by `using y = …`. */
   dispose(): void {
-    if (this.released) return;
-    this.released = true;
+    if (this.#disposed) return;
+    this.#disposed = true;
     this.store.release(this);
   }
 
   check(caller: string): void {
-    if (this.released) {
+    if (this.#disposed) {
       throw new Error(
         `${caller}: this array of shape [${this.shape.join(", ")}] was disposed; keep it until its last use`,
       );
     }
   }
+
+  /** Shape and values, to read: six digits; of more than 100 values, the ends. */
+  toString(): string {
+    const { shape } = this;
+    return `[${shape.join(", ")}] ${this.#disposed ? "disposed" : written(this.data, shape)}`;
+  }
+
+  /** Shape and all values, as `array` takes them: `ek.array(json.shape, json.data)`. */
+  toJSON(): { shape: readonly number[]; data: number[] } | { shape: readonly number[]; disposed: true } {
+    const { shape } = this;
+    return this.#disposed ? { shape, disposed: true } : { shape, data: Array.from(this.data) };
+  }
+}
+
+disposable(BackendArray, "dispose");
+Object.defineProperty(BackendArray.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: BackendArray) {
+    return `BackendArray ${this}`;
+  },
+});
+
+/** Lets `using` end what a class makes, in engines that have it. */
+export function disposable(made: { prototype: object }, method: string): void {
+  if (!Symbol.dispose) return;
+  Object.defineProperty(made.prototype, Symbol.dispose, {
+    value(this: Record<string, () => void>) {
+      this[method]();
+    },
+  });
+}
+
+/** As many values are written in full; of more, the ends of the last two axes, and the first entry of the others. */
+const WRITTEN_VALUES = 100;
+const END = 3;
+
+/** Values from index `from` on, as nested lists; lists of lists have a line for each. */
+function written(data: Values, shape: readonly number[], from = 0, indent = 1): string {
+  if (shape.length === 0) return String(Number(data[from].toPrecision(6)));
+  const [length, ...inner] = shape;
+  const size = sizeOf(inner);
+  // of more values than are written
+  const outer = inner.length > 1;
+  const whole = data.length <= WRITTEN_VALUES || length <= (outer ? 1 : 2 * END);
+  const [first, last] = whole ? [length, 0] : outer ? [1, 0] : [END, END];
+  const entry = (i: number) => written(data, inner, from + i * size, indent + 1);
+  const entries = [
+    ...Array.from({ length: first }, (_, i) => entry(i)),
+    ...(first + last < length ? ["…"] : []),
+    ...Array.from({ length: last }, (_, i) => entry(length - last + i)),
+  ];
+  return `[${entries.join(inner.length > 0 ? `,\n${" ".repeat(indent)}` : ", ")}]`;
 }

@@ -8,66 +8,25 @@
 import { statisticsGiven } from "../formula/checks.js";
 import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/plan.js";
 import { parameterNames } from "../frameworks/names.js";
+import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
-import { reference } from "../kernels/reference/reference.js";
-import { OwnHeap, sharedMemory } from "../kernels/wasm/heap.js";
-import { threadsHere } from "../kernels/wasm/pool.js";
-import { normalizationModule, WasmKernels } from "../kernels/wasm/wasm.js";
 import { fillMask, type Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { checkHasShape, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
-import type { Arithmetic } from "./arithmetic.js";
-import { BackendArray, type PlainArray, Store } from "./array.js";
-import { Loops } from "./loops.js";
+import { BackendArray, disposable, type PlainArray, Store } from "./array.js";
 
-export type BackendName = "wasm" | "reference";
-
-export interface OpenOptions {
-  /** `auto` (default) takes the fastest one that runs here; a name takes that one or throws. */
-  backend?: BackendName | "auto";
-  /**
-   * Threads that share large arrays, the calling one included. Default: one per core, at most 8; in a page that is not
-   * cross-origin isolated, 1.
-   */
-  threads?: number;
-}
-
-/** Opens a backend with a memory of its own. */
-export async function open({ backend = "auto", threads }: OpenOptions = {}): Promise<Evenkeel> {
-  if (!["auto", "wasm", "reference"].includes(backend)) {
-    throw new RangeError(`open: backend must be "auto", "wasm" or "reference", got "${backend}"`);
-  }
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
-    throw new RangeError(`open: threads must be a whole number from 1 on, got ${threads}`);
-  }
-  if (backend === "reference") return new Evenkeel(reference);
-  try {
-    return await openWasm(threads);
-  } catch (error) {
-    if (backend === "wasm" || threads !== undefined) throw error;
-    return new Evenkeel(reference, error instanceof Error ? error.message : String(error));
-  }
-}
-
-async function openWasm(asked: number | undefined): Promise<Evenkeel> {
-  const threads = asked ?? threadsHere();
-  const memory = threads > 1 ? sharedMemory() : undefined;
-  if (memory) {
-    const kernels = new WasmKernels(
-      await normalizationModule({ shared: true }),
-      new OwnHeap(memory),
-      threads,
-    );
-    return new Evenkeel(kernels);
-  }
-  if (asked !== undefined && asked > 1) {
-    throw new Error(
-      `open: threads: ${asked} needs memory that threads share, which is not to be had here; in a page, serve it with the headers ` +
-        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
-    );
-  }
-  return new Evenkeel(new WasmKernels(await normalizationModule(), new OwnHeap()));
+/**
+ * Opens a backend with a memory of its own: the fastest one that runs here, unless `options` ask for another.
+ *
+ *     const ek = await open();
+ *
+ * @throws TypeError or RangeError where an option is unknown or impossible, Error where a backend that was asked for does
+ * not run here; the message says what helps.
+ */
+export async function open(options: OpenOptions = {}): Promise<Evenkeel> {
+  const { kernels, fallback } = await openBackend(options);
+  return new Evenkeel(kernels, fallback);
 }
 
 /** Where a function takes values: an array of the backend, or a plain one that is copied. */
@@ -136,17 +95,18 @@ const FORWARD_OPTIONS = ["gamma", "beta", "mean", "variance", "residual", "mask"
 /** A backend, the arrays that live in it, and the operation. Made by `open`. */
 export class Evenkeel {
   readonly backend: string;
-  /** What formulas compute with, between calls of the operation. */
-  readonly arithmetic: Arithmetic;
+  /** Of results: float32, or float64 on the reference. */
+  readonly precision: "float32" | "float64";
   private readonly store: Store;
+  declare [Symbol.dispose]: () => void;
 
   constructor(
     private readonly kernels: Kernels<unknown>,
-    /** Why the automatic choice did not take the fastest backend, where it did not. */
+    /** Why the automatic choice did not take the fastest backend, and what helps; absent where it did. */
     readonly fallback?: string,
   ) {
     this.backend = kernels.name;
-    this.arithmetic = new Loops(kernels === reference ? Float64Array : Float32Array);
+    this.precision = kernels.precision;
     this.store = new Store(kernels);
   }
 
@@ -161,28 +121,30 @@ export class Evenkeel {
     return array.kernels === this.kernels;
   }
 
-  /** Threads that share large arrays, the calling one included. They start with the first such call. */
+  /**
+   * Threads that share large arrays now, the calling one included: 1 until the first large array (96 KiB) has started the others
+   * and they run, which no call waits for; fewer than were asked for where the host starts no workers.
+   */
   get threads(): number {
     return this.kernels.threads;
   }
 
-  /** Ends the threads; whatever is called later runs on the calling one. A process ends without it too. */
+  /**
+   * Ends what runs beside the caller: later calls run on the calling thread alone, and arrays stay. A process ends without it, and
+   * an instance that is dropped is closed when it is collected as garbage. Also by `using ek = await open()`.
+   */
   close(): void {
     this.kernels.close();
   }
 
-  /** An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use. */
+  /**
+   * An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use.
+   * @throws TypeError where shape is no list or values are no numbers; RangeError where lengths are no sizes, the number of
+   * values is not that of the shape, or there is no room for them.
+   */
   array(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
-    if (!Array.isArray(shape) || shape.some((length) => !Number.isInteger(length) || length < 0)) {
-      throw new RangeError(
-        `array: shape must have whole, non-negative lengths, got ${JSON.stringify(shape)}`,
-      );
-    }
-    if (values && values.length !== sizeOf(shape)) {
-      throw new RangeError(
-        `array: shape [${shape.join(", ")}] holds ${sizeOf(shape)} values, got ${values.length}`,
-      );
-    }
+    checkShape(shape);
+    if (values !== undefined) checkValues(values, shape);
     const array = this.store.make(shape);
     if (values) array.data.set(values);
     return array;
@@ -290,6 +252,47 @@ export class Evenkeel {
     } finally {
       call.end();
     }
+  }
+}
+
+disposable(Evenkeel, "close");
+
+const MOST_AXES = 32;
+/** What 4 GiB of float32 hold. */
+const MOST_VALUES = 2 ** 30;
+
+function checkShape(shape: readonly number[]): void {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(`array: shape must be a list of lengths such as [2, 3], got ${String(shape)}`);
+  }
+  if (shape.length > MOST_AXES) {
+    throw new RangeError(`array: shape must have at most ${MOST_AXES} axes, got ${shape.length}`);
+  }
+  let size = 1;
+  for (const length of shape) {
+    if (!Number.isInteger(length) || length < 0) {
+      throw new RangeError(
+        `array: shape must have non-negative integer lengths, got [${Array.from(shape, String).join(", ")}]`,
+      );
+    }
+    size *= Math.max(1, length);
+  }
+  if (size > MOST_VALUES) {
+    throw new RangeError(`array: shape [${shape.join(", ")}] must hold at most ${MOST_VALUES} values`);
+  }
+}
+
+function checkValues(values: ArrayLike<number>, shape: readonly number[]): void {
+  const length = values?.length;
+  if (length !== sizeOf(shape)) {
+    throw new RangeError(
+      `array: shape [${shape.join(", ")}] holds ${sizeOf(shape)} values, got ${length ?? values}`,
+    );
+  }
+  // of a typed array, all are what the first one is
+  for (let i = 0; i < (ArrayBuffer.isView(values) ? Math.min(1, length) : length); i++) {
+    if (typeof values[i] === "number") continue;
+    throw new TypeError(`array: values must be numbers, got ${typeof values[i]} at index ${i}`);
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * A state dict holds float32 copies by our own names: gamma, beta, runningMean, runningVariance, ...
  */
-import { type Normalization, startOf, type Weight } from "../formula/normalization.js";
+import { initialValues, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization } from "../formula/run.js";
 import type { Mask } from "../mask.js";
 import { sameShape } from "../shape.js";
@@ -43,7 +43,10 @@ export class Layer {
     checkNormalization(norm);
     this.specified = norm.weights(...shapes);
     this.weights = Object.fromEntries(
-      Object.entries(this.specified).map(([name, weight]) => [name, ek.array(weight.shape, startOf(weight))]),
+      Object.entries(this.specified).map(([name, weight]) => [
+        name,
+        ek.array(weight.shape, initialValues(weight)),
+      ]),
     );
   }
 
@@ -94,7 +97,7 @@ export class Layer {
    */
   resetState(): void {
     for (const [name, weight] of Object.entries(this.specified)) {
-      if (!weight.trained && !weight.outlastsReset) this.weights[name].data.set(startOf(weight));
+      if (!weight.trained && !weight.outlastsReset) this.weights[name].data.set(initialValues(weight));
     }
   }
 

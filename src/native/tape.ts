@@ -3,11 +3,13 @@
  * gradients can be carried back through them. The one operation goes to the backend's kernels, the others to its arithmetic: here
  * is no loop, and no value is read.
  */
+
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import type { Arithmetic, Binary, Unary } from "./arithmetic.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
+import { Loops } from "./loops.js";
 
 /** An array in a formula, and how a gradient of it is handed on to what it was made from. */
 export interface Node {
@@ -24,11 +26,14 @@ export class Tape implements Ops<Node> {
   private readonly nodes: Node[] = [];
   /** Arrays of the backend that calls made on the way. */
   private readonly made: BackendArray[] = [];
-  private readonly arithmetic: Arithmetic;
 
-  constructor(private readonly ek: Evenkeel) {
-    this.arithmetic = ek.arithmetic;
-  }
+  /** `arithmetic` is what the operations run on between calls of the kernels: loops, where memory is the host's own. */
+  constructor(
+    private readonly ek: Evenkeel,
+    private readonly arithmetic: Arithmetic = new Loops(
+      ek.precision === "float64" ? Float64Array : Float32Array,
+    ),
+  ) {}
 
   /** What a gradient is wanted of. */
   input(array: PlainArray): Node {

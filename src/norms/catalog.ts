@@ -82,4 +82,6 @@ export const catalog = {
 export type Catalog = typeof catalog;
 
 /** Normalizations of a layer's weights rather than its activations. */
-export type WeightNormName = "weightNorm" | "spectralNorm" | "weightStandardization" | "boundedNorm";
+export type WeightNormName = {
+  [K in keyof Catalog]: Catalog[K]["about"]["takes"] extends "weight" ? K : never;
+}[keyof Catalog];

@@ -2,7 +2,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ElementaryOps, Operand } from "../formula/ops.js";
 import { narrowed } from "../formula/rounding.js";
-import { sameShape } from "../shape.js";
 
 /** What is computed without a way back for gradients: an operation of no inputs has none. */
 export function constant(value: () => tf.Tensor): tf.Tensor {
@@ -54,6 +53,30 @@ function divided(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return operation(a, b);
 }
 
+/** The larger or smaller one. TensorFlow.js's gradients do not sum over what was broadcast, and have none themselves. */
+function extremum(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  value: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+  takesA: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  const operation = tf.customGrad((p, q, save) => {
+    (save as unknown as tf.GradSaveFunc)([p as tf.Tensor, q as tf.Tensor]);
+    return {
+      value: value(p as tf.Tensor, q as tf.Tensor),
+      gradFunc(dy: tf.Tensor, saved) {
+        const [first, second] = saved as tf.Tensor[];
+        const ofFirst = constant(() => tf.cast(takesA(first, second), "float32"));
+        return [
+          summedTo(tf.mul(dy, ofFirst), first.shape),
+          summedTo(tf.mul(dy, tf.sub(1, ofFirst)), second.shape),
+        ];
+      },
+    };
+  });
+  return operation(a, b);
+}
+
 /** Undoes a broadcast. */
 function summedTo(x: tf.Tensor, shape: number[]): tf.Tensor {
   const axes = tf.broadcast_util.getReductionAxes(shape, x.shape);
@@ -76,8 +99,8 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   sub: (a, b) => tf.sub(tensor(a), tensor(b)),
   mul: (a, b) => tf.mul(tensor(a), tensor(b)),
   div: (a, b) => divided(tensor(a), tensor(b)),
-  max: (a, b) => tf.maximum(...alike(tensor(a), tensor(b))),
-  min: (a, b) => tf.minimum(...alike(tensor(a), tensor(b))),
+  max: (a, b) => extremum(tensor(a), tensor(b), tf.maximum, tf.greaterEqual),
+  min: (a, b) => extremum(tensor(a), tensor(b), tf.minimum, tf.lessEqual),
   greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
   // a cast to bool would cut 0.3 to 0 on some backends
   where: (condition, a, b) =>
@@ -125,18 +148,6 @@ export const elementary: ElementaryOps<tf.Tensor> = {
     return intercepted(x);
   },
 };
-
-/**
- * Two of one shape: TensorFlow.js's gradients of the larger and the smaller one do not sum over what was broadcast. A
- * scalar, which has none, stays.
- */
-function alike(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
-  if (a.rank === 0 || b.rank === 0 || sameShape(a.shape, b.shape)) return [a, b];
-  const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
-  // added to zeros: the gradient of broadcastTo takes a slice for each repetition
-  const whole = (one: tf.Tensor) => (sameShape(one.shape, shape) ? one : tf.add(one, tf.zeros(shape)));
-  return [whole(a), whole(b)];
-}
 
 function tensor(operand: Operand<tf.Tensor>): tf.Tensor {
   return typeof operand === "number" ? tf.scalar(operand) : operand;

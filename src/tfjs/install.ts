@@ -2,6 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
 import { fusedKernels, useFused } from "./kernels/fused.js";
+import { compileTraining, registerTrainingKernels } from "./kernels/training.js";
+import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
 import { useInBuiltInLayers } from "./layers/built-in.js";
 import { layerClasses } from "./layers/catalog.js";
 import { registerAs, registered, registerRegularizers } from "./layers/keras-objects.js";
@@ -9,9 +11,7 @@ import { ResidualBlock } from "./layers/residual.js";
 import { Reversible } from "./layers/reversible.js";
 import { readKerasWeights } from "./layers/saved-weights.js";
 import { SpectralNormalization, wrapperClasses } from "./layers/weight-wrappers.js";
-import { compileTraining, registerTrainingKernels } from "./training.js";
 import type { Layer } from "./types.js";
-import { isThreaded, type WasmBackend } from "./wasm-backend.js";
 
 export interface Installed {
   /** The backend that TensorFlow.js has set. */

@@ -9,7 +9,7 @@ const entries = ["src/index.ts", "src/jax/index.ts", "src/tfjs/index.ts"];
 /** Declared in files that still wait for their docstrings; a name leaves this list when it has one. */
 const pending: string[] = [
   "ApplyOptions (src/native/apply.ts)",
-  "BackendName (src/native/evenkeel.ts)",
+  "BackendName (src/kernels/backends.ts)",
   "BackwardResult (src/native/evenkeel.ts)",
   "FeatureLayerOptions (src/native/named-layers.ts)",
   "ForwardResult (src/native/evenkeel.ts)",
@@ -17,7 +17,7 @@ const pending: string[] = [
   "Installed (src/tfjs/install.ts)",
   "NormalizeParameters (src/tfjs/kernels/normalize.ts)",
   "Normalized (src/tfjs/kernels/normalize.ts)",
-  "OpenOptions (src/native/evenkeel.ts)",
+  "OpenOptions (src/kernels/backends.ts)",
   "ResidualArgs (src/tfjs/layers/residual.ts)",
   "ReversibleArgs (src/tfjs/layers/reversible.ts)",
   "SelectOptions (src/tfjs/models/select-statistics.ts)",

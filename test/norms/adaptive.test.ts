@@ -3,7 +3,7 @@ import { defaultDevice, grad, jit, numpy as np, init as startJax } from "@jax-js
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { startOf } from "../../src/formula/normalization.js";
+import { initialValues } from "../../src/formula/normalization.js";
 import {
   adaptiveInstanceNorm,
   adaptiveLayerNorm,
@@ -58,7 +58,7 @@ const weightsOf = (norm: Normalization, shapes: readonly (readonly number[])[]) 
   Object.fromEntries(
     Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
       const { shape, trained } = weight;
-      const start = startOf(weight);
+      const start = initialValues(weight);
       const noise = trained ? 0.3 : 0;
       return [
         name,

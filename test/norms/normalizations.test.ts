@@ -6,15 +6,15 @@
 import { defaultDevice, jit, numpy as np, init as startJax, vjp } from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { startOf } from "../../src/formula/normalization.js";
+import { initialValues } from "../../src/formula/normalization.js";
 import { run as runOps } from "../../src/formula/run.js";
 import { apply, type Evenkeel, Layer, open, type PlainArray } from "../../src/index.js";
 import * as jax from "../../src/jax/index.js";
-import { type Node, Tape } from "../../src/native/tape.js";
 import { catalog } from "../../src/norms/catalog.js";
 import { sizeOf } from "../../src/shape.js";
 import { install } from "../../src/tfjs/index.js";
 import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
+import { Frozen } from "../support/frozen.js";
 import { expectClose, hardInputs, largest, normal } from "../support/numerics.js";
 import { backends as tfBackends, use } from "../support/tfjs-backends.js";
 import { type Row, rows } from "./rows/index.js";
@@ -35,7 +35,7 @@ function prepared({ norm, shapes, weights: chosen, input = (value) => value, ...
   Object.entries(specified).forEach(([name, weight], i) => {
     const { shape, trained } = weight;
     const noise = normal(sizeOf(shape), 31 + i);
-    const start = startOf(weight);
+    const start = initialValues(weight);
     const values = Float64Array.from(noise, (value, at) =>
       trained ? start[at] + 0.3 * value : Math.fround(Math.abs(value) + 0.5),
     );
@@ -69,29 +69,6 @@ function whole(mask: NonNullable<Prepared["mask"]>, shape: readonly number[]): F
     }
     return mask.data[at];
   });
-}
-
-/** A tape that holds constant what a formula calls constant: the first run's values are those of all later ones. */
-class Frozen extends Tape {
-  private readonly first: Node[] = [];
-  private next = 0;
-
-  replay(): this {
-    this.next = 0;
-    return this;
-  }
-
-  override stop(x: Node): Node {
-    const { next } = this;
-    this.next++;
-    this.first[next] ??= this.fixed({ shape: x.array.shape, data: x.array.data.slice() });
-    return this.first[next];
-  }
-
-  override normalize(...call: Parameters<Tape["normalize"]>): ReturnType<Tape["normalize"]> {
-    const { mean, variance, ...result } = super.normalize(...call);
-    return { ...result, mean: mean && this.stop(mean), variance: variance && this.stop(variance) };
-  }
 }
 
 const close = (name: string, actual: PlainArray, expected: ArrayLike<number>, tolerance: number) =>

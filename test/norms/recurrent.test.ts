@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { startOf } from "../../src/formula/normalization.js";
+import { initialValues } from "../../src/formula/normalization.js";
 import {
   apply,
   catalog,
@@ -146,13 +146,13 @@ describe.each(Object.entries(made))("%s", (name, make) => {
   it("starts with a Glorot uniform kernel and orthonormal recurrent rows, the same for the same seed, made once", () => {
     const norm: Normalization = make({});
     const { kernel, recurrentKernel } = norm.weights([2, 3, 6]);
-    const values = startOf(kernel);
+    const values = initialValues(kernel);
     const width = kernel.shape[1];
     const limit = Math.sqrt(6 / (6 + width));
     expect(largest(values)).toBeLessThanOrEqual(limit);
     expect(largest(values)).toBeGreaterThan(0.8 * limit);
     expect(Math.abs(values.reduce((a, b) => a + b, 0) / values.length)).toBeLessThan(0.25 * limit);
-    const rows = startOf(recurrentKernel);
+    const rows = initialValues(recurrentKernel);
     for (let i = 0; i < 4; i++) {
       for (let j = 0; j < 4; j++) {
         let dot = 0;
@@ -161,7 +161,7 @@ describe.each(Object.entries(made))("%s", (name, make) => {
       }
     }
     expect(norm.weights([5, 9, 6]).kernel.initial).toBe(kernel.initial);
-    expect([...startOf(make({}).weights([1, 1, 6]).kernel)]).toEqual([...values]);
+    expect([...initialValues(make({}).weights([1, 1, 6]).kernel)]).toEqual([...values]);
   });
 
   it("says what it needs", () => {
@@ -190,7 +190,7 @@ describe.each(Object.entries(made))("%s", (name, make) => {
     const norm = catalog[name as "layerNormLSTM"];
     const first = (seed: number) => {
       const { kernel, recurrentKernel } = norm({ units: 4, seed }).weights([1, 1, 2]);
-      return [kernel, recurrentKernel].map((weight) => startOf(weight)[0]);
+      return [kernel, recurrentKernel].map((weight) => initialValues(weight)[0]);
     };
     const [a, b] = [first(0), first(1)];
     expect(a[0]).not.toBe(b[0]);

@@ -7,11 +7,13 @@ import type { Backward, Forward, Kernels } from "../contract.js";
 
 export const reference: Kernels<Float64Array> = {
   name: "reference",
+  precision: "float64",
   threads: 1,
   allocate: (length) => new Float64Array(length).fill(Number.NaN),
   release: () => {},
   close: () => {},
   values: (array) => array,
+  read: async (array) => array.slice(),
   forward,
   backward,
   transpose,
@@ -25,8 +27,14 @@ function forward(call: Forward<Float64Array>): void {
   const x = sum ?? call.x;
   const counts = countsOf(call);
   if (!given) {
-    if (mean) meanOver(statistics, mean, counts, (i) => x[i]);
     const centered = (i: number) => x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0);
+    if (mean) {
+      meanOver(statistics, mean, counts, (i) => x[i]);
+      // a second time, about the first mean: takes out its rounding, so that the mean of equal values is their value
+      const left = new Float64Array(keptSize(statistics));
+      meanOver(statistics, left, counts, centered);
+      for (let s = 0; s < left.length; s++) mean[s] += left[s];
+    }
     meanOver(statistics, variance, counts, (i) => centered(i) ** 2);
   }
   for (let i = 0; i < elements(statistics); i++) {
@@ -36,7 +44,7 @@ function forward(call: Forward<Float64Array>): void {
     }
     const s = statisticIndex(statistics, i);
     const p = statisticIndex(parameters, i);
-    const xHat = (x[i] - (mean ? mean[s] : 0)) / Math.sqrt(variance[s] + epsilon);
+    const xHat = (x[i] - (mean ? mean[s] : 0)) / rootOf(variance[s] + epsilon);
     y[i] = xHat * (gamma ? gamma[p] : 1) + (beta ? beta[p] : 0);
   }
 }
@@ -44,8 +52,8 @@ function forward(call: Forward<Float64Array>): void {
 function backward(call: Backward<Float64Array>): void {
   const { dy, x, mean, variance, given, epsilon, statistics, parameters, gamma, dSum, dx, dGamma, dBeta } =
     call;
-  const rstd = (i: number) => 1 / Math.sqrt(variance[statisticIndex(statistics, i)] + epsilon);
-  const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) * rstd(i);
+  const root = (i: number) => rootOf(variance[statisticIndex(statistics, i)] + epsilon);
+  const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) / root(i);
   const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
   const counts = countsOf(call);
   if (dGamma) sumOver(parameters, dGamma, counts, (i) => dy[i] * xHat(i));
@@ -58,7 +66,7 @@ function backward(call: Backward<Float64Array>): void {
   }
   for (let i = 0; i < elements(statistics); i++) {
     const s = statisticIndex(statistics, i);
-    const normalized = counts(i) ? rstd(i) * (g(i) - meanG[s] - xHat(i) * meanGX[s]) : 0;
+    const normalized = counts(i) ? (g(i) - meanG[s] - xHat(i) * meanGX[s]) / root(i) : 0;
     dx[i] = normalized + (dSum ? dSum[i] : 0);
   }
 }
@@ -82,6 +90,11 @@ function transpose(
 
 function elements(view: View): number {
   return keptSize(view) * reducedSize(view);
+}
+
+/** Infinity where there is no spread and no epsilon: xHat and dx are 0 there. */
+function rootOf(square: number): number {
+  return square === 0 ? Number.POSITIVE_INFINITY : Math.sqrt(square);
 }
 
 type Counts = (index: number) => boolean;

@@ -17,32 +17,47 @@ export interface CompileOptions {
   relaxed?: boolean;
 }
 
-/** A module of one function, f32x4.relaxed_madd(a, b, c). */
-const RELAXED_MADD =
-  "\0asm\x01\0\0\0\x01\x08\x01\x60\x03\x7b\x7b\x7b\x01\x7b\x03\x02\x01\0\x0a\x0d\x01\x0b\0\x20\0\x20\x01\x20\x02\xfd\x85\x02\x0b";
+/** A module of one function, f32x4.relaxed_madd(a, b, c); in base64, as all bytes here: pages may be read in any charset. */
+const RELAXED_MADD = "AGFzbQEAAAABCAFgA3t7ewF7AwIBAAoNAQsAIAAgASAC/YUCCw==";
 
 /** Whether this engine has relaxed SIMD, as Node 22 and Chrome 114 do. */
 export const hasRelaxedSimd = globalThis.WebAssembly?.validate(bytesOf(RELAXED_MADD)) ?? false;
 
-/** Throws where the engine has no SIMD, or no shared memory where that is asked for. */
+/** A module of one function that gives a vector, by i8x16.splat and i8x16.popcnt. */
+const SIMD = "AGFzbQEAAAABBQFgAAF7AwIBAAoKAQgAQQD9D/1iCw==";
+
+/** Throws where this host does not compile it: the cause, and what helps. */
 export async function compile(
   binaries: Binaries,
   { shared = false, relaxed = hasRelaxedSimd }: CompileOptions = {},
 ): Promise<WebAssembly.Module> {
-  try {
-    const build = (await unpack(binaries))[relaxed ? 1 : 0];
-    if (shared) importSharedMemory(build);
-    return await WebAssembly.compile(build);
-  } catch {
+  if (!globalThis.WebAssembly) {
+    throw new Error(
+      "evenkeel: there is no WebAssembly here (node --jitless and browsers' lockdown modes take it away); allow it, or take " +
+        'open({ backend: "reference" })',
+    );
+  }
+  if (!WebAssembly.validate(bytesOf(SIMD))) {
     throw new Error(
       "evenkeel: this engine does not run WebAssembly with SIMD; use Node 20, Chrome 103, Firefox 113, Safari 16.4 or newer, " +
         'or open({ backend: "reference" })',
     );
   }
+  const build = (await unpack(binaries))[relaxed ? 1 : 0];
+  if (shared) importSharedMemory(build);
+  try {
+    return await WebAssembly.compile(build);
+  } catch (error) {
+    throw new Error(
+      `evenkeel: this host does not let WebAssembly be compiled (${error instanceof Error ? error.message : error}); in a page's ` +
+        "Content-Security-Policy, add 'wasm-unsafe-eval' to script-src; where modules are compiled ahead, as in Cloudflare " +
+        'Workers, pass open({ module }) what `import module from "evenkeel/kernels.wasm"` gives',
+    );
+  }
 }
 
 async function unpack({ lengths, turnBytes, deflated }: Binaries): Promise<Uint8Array<ArrayBuffer>[]> {
-  const bytes = await inflate(bytesOf(atob(deflated)));
+  const bytes = await inflate(bytesOf(deflated));
   const builds = lengths.map((length) => new Uint8Array(length));
   let from = 0;
   for (let to = 0; to < Math.max(...lengths); to += turnBytes) {
@@ -59,17 +74,23 @@ async function unpack({ lengths, turnBytes, deflated }: Binaries): Promise<Uint8
 async function inflate(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const zlib = globalThis.process?.getBuiltinModule?.("node:zlib");
   if (zlib) return zlib.inflateRawSync(packed);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  try {
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch (error) {
+    throw new Error(
+      `evenkeel: this host does not inflate the kernels by DecompressionStream("deflate-raw") (${error}); use Chrome 103, Firefox 113, ` +
+        "Safari 16.4 or newer, or compile evenkeel/kernels.wasm and pass open({ module })",
+    );
+  }
 }
 
-/** One byte per character. */
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 /** The name "memory", the kind of import that a memory is, and limits with a maximum. */
-const IMPORTED_MEMORY = [...new TextEncoder().encode("\x06memory"), 2, 1];
+const IMPORTED_MEMORY = [...bytesOf("Bm1lbW9yeQIB")];
 /** Limits with a maximum of a memory that is shared (threads proposal). */
 const SHARED_LIMITS = 3;
 

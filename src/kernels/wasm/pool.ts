@@ -1,49 +1,34 @@
 /**
- * Threads that take the parts of a call, beside the one that made it.
+ * Helpers: threads that take parts of a call beside the one that makes it. All instances of a program share them, since
+ * calls end before they return; the first shared call starts them, and nobody waits until they run.
  *
- * All wait on one word of shared memory, the ticket: it names a stage's number of parts and the next one that nobody has
- * taken. Taking a part is a compare-and-exchange on it, so that a thread that comes late, or is still asleep, keeps
- * nobody waiting: the others take its parts. The thread that made the call takes parts too, and waits, without giving up its
- * time, until those that were taken are done.
+ * Two things can go wrong with a thread, and neither may hold a call up. Its core may be taken by others: the caller
+ * compares what calls take with what they would have taken alone, and runs alone for a while where sharing does not
+ * pay. It may die within a part, which its caller cannot be told while it waits: a part that takes far too long is
+ * run by the caller, and helpers are started anew.
  */
-
-/** What a thread calls of its instance of the kernels. */
-export interface Parts {
-  /** Takes up a call; gives the bytes of scratch that it needs. */
-  begin(call: number): number;
-  first(part: number): void;
-  second(part: number): void;
-}
-
-/** What a new thread is told. */
-export interface Start {
-  module: WebAssembly.Module;
-  memory: WebAssembly.Memory;
-  /** Address of the control words. */
-  control: number;
-}
-
-// Control words. Those that are written while others read lie in cache lines of their own.
-const TICKET = 0;
-const CALL = 16;
-const STAGE = 17;
-const DONE = 32;
-const ASLEEP = 48;
-const FAILED = 49;
-const WORDS = 64;
-export const CONTROL_BYTES = WORDS * 4;
-
-export const controlWords = (memory: WebAssembly.Memory, address: number): Int32Array =>
-  new Int32Array(memory.buffer, address, WORDS);
-
-// A ticket: 4 bits for the next part, 4 for the number of parts, and a number that tells stages apart.
-const PART = 15;
-const NEXT_STAGE = 256;
-
-/** How long an idle thread looks for work before it sleeps: waking one takes longer than most calls. */
-const AWAKE_MS = 1;
-/** Looks between two looks at the clock. */
-const LOOKS = 200;
+import { allWays, type Thread, type Way } from "./start-thread.js";
+import {
+  announce,
+  CALL,
+  DONE,
+  endStage,
+  FAILED,
+  INSTANCE,
+  type Instance,
+  LOOKS,
+  MAIL,
+  MOST_HELPERS,
+  nextOf,
+  type Parts,
+  pause,
+  READ,
+  runPart,
+  STAGE,
+  TICKET,
+  take,
+  WORDS,
+} from "./tickets.js";
 
 /** More threads than these find no more memory bandwidth. */
 const MOST_THREADS = 8;
@@ -55,103 +40,210 @@ export function threadsHere(): number {
   return Math.min(MOST_THREADS, cores);
 }
 
-const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+/** What sharing may have lost, in ms, before calls run alone: short of what it gained before, up to as much again. */
+const CREDIT_MS = 1;
+/** For how many times as long as sharing lost time calls then run alone. So it loses a tenth of all time at most. */
+const ALONE_TIMES = 10;
+/** What clocks of pages resolve; no part is much shorter. */
+const CLOCK_MS = 0.005;
+/** A part is lost where nothing is done for so long, and for so many times as long as the caller's own parts took. */
+const LOST_MS = 2000;
+const LOST_TIMES = 20;
+/** As much of it passes at most between two looks at the clock: a machine that was suspended has not waited. */
+const STEP_MS = 10;
 
-/** Runs the parts of the stage in progress that nobody has taken; gives the last ticket that was seen. */
-function takeParts(kernels: Parts, control: Int32Array, begun: boolean): number {
-  for (;;) {
-    const ticket = Atomics.load(control, TICKET);
-    const part = ticket & PART;
-    if (part >= ((ticket >> 4) & PART)) return ticket;
-    if (Atomics.compareExchange(control, TICKET, ticket, ticket + 1) !== ticket) continue;
-    // until this part is done, the call stays the one that the ticket was of
-    try {
-      if (!begun) kernels.begin(control[CALL]);
-      if (control[STAGE] === 0) kernels.first(part);
-      else kernels.second(part);
-    } catch (error) {
-      Atomics.store(control, FAILED, 1);
-      throw error;
-    } finally {
-      Atomics.add(control, DONE, 1);
-    }
-  }
-}
-
-/** The life of a thread: it never returns. */
-export function serve({ module, memory, control: address }: Start): void {
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  const kernels = instance.exports as unknown as Parts;
-  const control = controlWords(memory, address);
-  for (;;) {
-    const ticket = takeParts(kernels, control, false);
-    if (!comesSoon(control, ticket)) {
-      Atomics.add(control, ASLEEP, 1);
-      Atomics.wait(control, TICKET, ticket);
-      Atomics.sub(control, ASLEEP, 1);
-    }
-  }
-}
-
-/** Looks for another ticket, for as long as it is worth to stay awake. */
-function comesSoon(control: Int32Array, ticket: number): boolean {
-  const end = performance.now() + AWAKE_MS;
-  do {
-    for (let i = 0; i < LOOKS; i++) {
-      if (Atomics.load(control, TICKET) !== ticket) return true;
-      pause();
-    }
-  } while (performance.now() < end);
-  return false;
+/** An instance, and what the pool knows of it. */
+interface Member extends Instance {
+  /** That serve it at most, the calling one included. */
+  readonly threads: number;
+  /** The mail that introduced it to helpers. */
+  since: number;
 }
 
 export class Pool {
-  private readonly control: Int32Array;
-  private readonly workers: { terminate(): unknown }[] = [];
+  private control?: Int32Array;
+  /** Undefined where one could not be started, or ended. */
+  private helpers: (Thread | undefined)[] = [];
+  private readonly members = new Map<number, Member>();
+  private ids = 0;
+  private dropped?: FinalizationRegistry<number>;
+  private credit = CREDIT_MS;
+  private aloneUntil = 0;
 
-  /** `threads` counts the one that makes the calls. Until the others have started, that one does it all. */
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, address: number, threads: number) {
-    this.control = controlWords(memory, address).fill(0);
-    for (let i = 1; i < threads; i++) this.workers.push(startThread({ module, memory, control: address }));
+  /** `ways` in which a helper may start, the first that works. */
+  constructor(private readonly ways: readonly Way[] = allWays) {}
+
+  /**
+   * Lets an instance share its calls among `threads`, the calling one included, until it leaves or `owner` is garbage.
+   * Gives its id. Helpers that are missing are started; until one runs, calls go on alone.
+   */
+  join(owner: object, module: WebAssembly.Module, memory: WebAssembly.Memory, threads: number): number {
+    const id = ++this.ids;
+    this.dropped ??= new FinalizationRegistry((dropped) => this.leave(dropped));
+    this.dropped.register(owner, id);
+    const member = { id, module, memory, threads: Math.min(threads, MOST_HELPERS + 1), since: 0 };
+    this.members.set(id, member);
+    this.send([member], []);
+    return id;
+  }
+
+  /** Ends what `join` began; with the last instance, the helpers. */
+  leave(id: number): void {
+    if (!this.members.delete(id)) return;
+    if (this.members.size === 0) this.end();
+    else if (this.control) this.send([], [id]);
+  }
+
+  /** Threads that take parts of an instance's calls now, the calling one included. */
+  threads(id: number): number {
+    const { control } = this;
+    const member = this.members.get(id);
+    let running = 1;
+    if (!control || !member) return running;
+    for (let i = 0; i < member.threads - 1; i++) {
+      if (Atomics.load(control, READ + i) >= member.since) running++;
+    }
+    return running;
+  }
+
+  /** Whether a call of this instance is to be shared now. */
+  helps(id: number): boolean {
+    if (performance.now() < this.aloneUntil) return false;
+    // helpers were lost
+    if (!this.control) this.send([...this.members.values()], []);
+    return this.threads(id) > 1;
   }
 
   /** Runs one stage of a call that `kernels` has begun: all of its parts, on whichever threads come first. */
-  share(kernels: Parts, call: number, stage: number, parts: number): void {
-    const { control } = this;
+  share(id: number, kernels: Parts, call: number, stage: number, parts: number): void {
+    const start = performance.now();
+    const control = this.control ?? newControl();
     control[CALL] = call;
     control[STAGE] = stage;
+    control[INSTANCE] = id;
     Atomics.store(control, DONE, 0);
-    const before = Atomics.load(control, TICKET) & -NEXT_STAGE;
-    Atomics.store(control, TICKET, (before + NEXT_STAGE + (parts << 4)) | 0);
-    if (Atomics.load(control, ASLEEP) > 0) Atomics.notify(control, TICKET);
-    takeParts(kernels, control, true);
-    while (Atomics.load(control, DONE) < parts) pause();
-    if (Atomics.load(control, FAILED) !== 0) {
-      throw new Error("evenkeel: a thread failed in a kernel; this is a bug: please report the call's shape");
+    Atomics.store(control, FAILED, 0);
+    announce(control, parts);
+    let worked = 0;
+    let fastest = Number.POSITIVE_INFINITY;
+    let unfinished = 0;
+    try {
+      for (let before = performance.now(); ; ) {
+        const ticket = Atomics.load(control, TICKET);
+        if (nextOf(ticket) === parts) break;
+        if (!take(control, ticket)) continue;
+        Atomics.or(control, DONE, 1 << nextOf(ticket));
+        runPart(kernels, stage, nextOf(ticket));
+        const now = performance.now();
+        fastest = Math.min(fastest, now - before);
+        worked += now - before;
+        before = now;
+      }
+    } finally {
+      // where the caller failed too: nobody writes any more when this returns
+      unfinished = this.wait(control, endStage(control), LOST_MS + LOST_TIMES * worked);
+    }
+    for (let part = 0; part < parts; part++) {
+      if ((unfinished >> part) & 1) runPart(kernels, stage, part);
+    }
+    const took = performance.now() - start;
+    this.account(fastest === Number.POSITIVE_INFINITY ? took : took - Math.max(fastest, CLOCK_MS) * parts);
+  }
+
+  /** Waits for parts that helpers took; gives those that they did not finish. */
+  private wait(control: Int32Array, taken: number, most: number): number {
+    let waited = 0;
+    let seen = performance.now();
+    for (let looks = 1; (taken & ~Atomics.load(control, DONE)) !== 0; looks++) {
+      pause();
+      if (looks % LOOKS !== 0) continue;
+      const now = performance.now();
+      waited += Math.min(now - seen, STEP_MS);
+      seen = now;
+      if (waited < most) continue;
+      this.end();
+      break;
+    }
+    return (taken & ~Atomics.load(control, DONE)) | Atomics.load(control, FAILED);
+  }
+
+  /**
+   * Takes account of the ms that a shared stage took beyond its time alone; less than 0 where it gained. Alone, all parts would
+   * have taken what the caller's fastest one did: its other parts may have waited for a core too, and its helpers be the
+   * reason.
+   */
+  private account(loss: number): void {
+    this.credit = Math.min(CREDIT_MS, this.credit - loss);
+    if (this.credit >= 0) return;
+    this.aloneUntil = performance.now() - ALONE_TIMES * this.credit;
+    this.credit = 0;
+  }
+
+  /** Sends helpers what instances there are to serve and to forget, and starts those that are missing. */
+  private send(join: readonly Member[], leave: number[]): void {
+    this.control ??= newControl();
+    const { control, helpers } = this;
+    const mail = Atomics.add(control, MAIL, 1) + 1;
+    for (const member of join) member.since = mail;
+    helpers.forEach((helper, i) => {
+      helper?.postMessage({ control, helper: i, mail, join: served(join, i), leave });
+    });
+    const most = Math.max(...[...this.members.values()].map(({ threads }) => threads));
+    while (helpers.length < most - 1) this.start(helpers.length, 0);
+    announce(control, 0);
+  }
+
+  /** Starts helper `i` in a given way; where that fails, in the next one. */
+  private start(i: number, way: number): void {
+    const { control, helpers } = this;
+    if (!control) return;
+    helpers[i] = undefined;
+    let ended = false;
+    const end = () => {
+      if (ended) return;
+      ended = true;
+      if (this.control !== control) return;
+      helpers[i]?.terminate();
+      helpers[i] = undefined;
+      const ran = Atomics.exchange(control, READ + i, 0) > 0;
+      if (!ran && way + 1 < this.ways.length) this.start(i, way + 1);
+    };
+    const begin = (helper: Thread) => {
+      if (this.control !== control) {
+        helper.terminate();
+        return;
+      }
+      helpers[i] = helper;
+      const mail = Atomics.load(control, MAIL);
+      helper.postMessage({
+        control,
+        helper: i,
+        mail,
+        join: served([...this.members.values()], i),
+        leave: [],
+      });
+    };
+    try {
+      const helper = this.ways[way](end);
+      if (helper instanceof Promise) helper.then(begin).catch(end);
+      else begin(helper);
+    } catch {
+      end();
     }
   }
 
-  close(): void {
-    for (const worker of this.workers) worker.terminate();
+  private end(): void {
+    for (const helper of this.helpers) helper?.terminate();
+    this.helpers = [];
+    this.control = undefined;
   }
 }
 
-/** In Node a worker does not keep the process alive. One that cannot start is as one that never comes. */
-function startThread(start: Start): { terminate(): unknown } {
-  try {
-    const node = globalThis.process?.getBuiltinModule?.("node:worker_threads");
-    if (node) {
-      const worker = new node.Worker(new URL("./thread.js", import.meta.url), { execArgv: [] });
-      worker.on("error", () => {});
-      worker.postMessage(start);
-      worker.unref();
-      return worker;
-    }
-    const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
-    worker.addEventListener("error", (event) => event.preventDefault());
-    worker.postMessage(start);
-    return worker;
-  } catch {
-    return { terminate() {} };
-  }
-}
+/** Of all instances of the program. */
+export const pool = /* @__PURE__ */ new Pool();
+
+const newControl = () => new Int32Array(new SharedArrayBuffer(WORDS * 4));
+
+/** What helper `i` is told of instances: of those that may have so many threads. */
+const served = (members: readonly Member[], i: number): Instance[] =>
+  members.filter(({ threads }) => threads > i + 1).map(({ id, module, memory }) => ({ id, module, memory }));

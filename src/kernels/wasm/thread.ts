@@ -1,6 +1,84 @@
-/** What a worker of the pool runs, in Node and in browsers: it is told where the work lies, and serves from then on. */
-import { type Start, serve } from "./pool.js";
+/**
+ * What a helper runs, in Node and in browsers: it takes parts of calls, and returns to its event loop for mail alone.
+ * scripts/build.mjs makes thread-source.ts of it, which pool.ts starts.
+ */
+import {
+  ASLEEP,
+  CALL,
+  DONE,
+  FAILED,
+  INSTANCE,
+  LOOKS,
+  MAIL,
+  type Mail,
+  nextOf,
+  type Parts,
+  partsOf,
+  pause,
+  READ,
+  runPart,
+  STAGE,
+  TICKET,
+  take,
+} from "./tickets.js";
 
-const parent = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
-if (parent) parent.once("message", serve);
-else addEventListener("message", ({ data }: MessageEvent<Start>) => serve(data), { once: true });
+/** How long an idle helper looks for work before it sleeps: waking one takes longer than most calls. */
+const AWAKE_MS = 1;
+
+/** By id. */
+const instances = new Map<number, Parts>();
+
+function receive({ control, helper, mail, join, leave }: Mail): void {
+  for (const id of leave) instances.delete(id);
+  for (const { id, module, memory } of join) {
+    const instance = new WebAssembly.Instance(module, { env: { memory } });
+    instances.set(id, instance.exports as unknown as Parts);
+  }
+  Atomics.store(control, READ + helper, mail);
+  while (Atomics.load(control, MAIL) === mail) serve(control);
+}
+
+/** Runs the parts that are there, and waits for the next ticket. */
+function serve(control: Int32Array): void {
+  const ticket = takeParts(control);
+  if (comesSoon(control, ticket)) return;
+  Atomics.add(control, ASLEEP, 1);
+  Atomics.wait(control, TICKET, ticket);
+  Atomics.sub(control, ASLEEP, 1);
+}
+
+/** Runs the parts of the stage in progress that nobody has taken; gives the last ticket that was seen. */
+function takeParts(control: Int32Array): number {
+  for (;;) {
+    const ticket = Atomics.load(control, TICKET);
+    const part = nextOf(ticket);
+    // until this part is taken and done, the call stays the one that the ticket is of
+    const kernels = instances.get(control[INSTANCE]);
+    if (part >= partsOf(ticket) || !kernels) return ticket;
+    if (!take(control, ticket)) continue;
+    try {
+      kernels.begin(control[CALL]);
+      runPart(kernels, control[STAGE], part);
+    } catch {
+      // the caller runs it again, and throws what it meets
+      Atomics.or(control, FAILED, 1 << part);
+    }
+    Atomics.or(control, DONE, 1 << part);
+  }
+}
+
+/** Looks for another ticket, for as long as it is worth to stay awake. */
+function comesSoon(control: Int32Array, ticket: number): boolean {
+  const end = performance.now() + AWAKE_MS;
+  do {
+    for (let i = 0; i < LOOKS; i++) {
+      if (Atomics.load(control, TICKET) !== ticket) return true;
+      pause();
+    }
+  } while (performance.now() < end);
+  return false;
+}
+
+const port = globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort;
+if (port) port.on("message", receive);
+else addEventListener("message", ({ data }: MessageEvent<Mail>) => receive(data));

@@ -2,9 +2,11 @@
 import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
 import { binaries } from "./binary.js";
+import * as at from "./call-words.js";
 import type { Heap } from "./heap.js";
 import { type CompileOptions, compile } from "./module.js";
-import { CONTROL_BYTES, type Parts, Pool } from "./pool.js";
+import { pool } from "./pool.js";
+import type { Parts } from "./tickets.js";
 
 /** What assembly/normalization.ts exports. */
 interface Exports extends Parts {
@@ -17,6 +19,8 @@ interface Exports extends Parts {
   run(): void;
   transpose(x: number, y: number, layout: number, position: number, rank: number, size: number): void;
 }
+
+export const EXPORTS = ["begin", "parts", "hasSecond", "first", "between", "second", "run", "transpose"];
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
@@ -48,31 +52,32 @@ export class Scratch {
   }
 }
 
-// A call's arguments as assembly/call.ts reads them: int32 words, and a float64 behind them.
-const WORDS = 28;
-const CALL_BYTES = WORDS * 4 + 8;
-const SCRATCH = 14;
-
 /** Arrays are addresses on the heap. */
 export class WasmKernels implements Kernels<number> {
   readonly name = "wasm";
+  readonly precision = "float32";
   private readonly exports: Exports;
   private readonly scratch: Scratch;
   private readonly call: number;
   private words = new Int32Array();
   private epsilon = new Float64Array();
-  private pool?: Pool;
+  /** In the pool; 0 before the first call that is worth sharing. */
+  private id = 0;
 
-  /** More threads than one need a module for shared memory, and a heap on one. */
+  /** `most` threads share a call; more than one need a module for shared memory, and a heap on one. */
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly heap: Heap,
-    public threads = 1,
+    private most = 1,
   ) {
     const instance = new WebAssembly.Instance(module, { env: { memory: heap.memory } });
     this.exports = instance.exports as unknown as Exports;
     this.scratch = new Scratch(heap);
-    this.call = heap.allocate(CALL_BYTES);
+    this.call = heap.allocate(at.length * 4);
+  }
+
+  get threads(): number {
+    return pool.threads(this.id);
   }
 
   allocate(length: number): number {
@@ -87,24 +92,27 @@ export class WasmKernels implements Kernels<number> {
     return new Float32Array(this.heap.memory.buffer, array, length);
   }
 
+  async read(array: number, length: number): Promise<Float32Array> {
+    return this.values(array, length).slice();
+  }
+
   forward(call: Forward<number>): void {
     const words = this.wordsOf(call);
-    words[0] = 0;
-    words[2] = call.y;
-    words[6] = call.beta ?? 0;
-    words[11] = call.residual ?? 0;
-    words[12] = call.sum ?? 0;
+    words[at.y] = call.y;
+    words[at.beta] = call.beta ?? 0;
+    words[at.residual] = call.residual ?? 0;
+    words[at.sum] = call.sum ?? 0;
     this.run();
   }
 
   backward(call: Backward<number>): void {
     const words = this.wordsOf(call);
-    words[0] = 1;
-    words[3] = call.dy;
-    words[4] = call.dx;
-    words[9] = call.dGamma ?? 0;
-    words[10] = call.dBeta ?? 0;
-    words[13] = call.dSum ?? 0;
+    words[at.backward] = 1;
+    words[at.dy] = call.dy;
+    words[at.dx] = call.dx;
+    words[at.dGamma] = call.dGamma ?? 0;
+    words[at.dBeta] = call.dBeta ?? 0;
+    words[at.dSum] = call.dSum ?? 0;
     this.run();
   }
 
@@ -120,8 +128,8 @@ export class WasmKernels implements Kernels<number> {
   }
 
   close(): void {
-    this.pool?.close();
-    this.threads = 1;
+    pool.leave(this.id);
+    this.most = 1;
   }
 
   /** The call's arguments in memory, with what both passes have in common; the rest is 0. */
@@ -129,31 +137,31 @@ export class WasmKernels implements Kernels<number> {
     const { buffer } = this.heap.memory;
     // a memory that grew has a new buffer
     if (this.words.buffer !== buffer) {
-      this.words = new Int32Array(buffer, this.call, WORDS);
-      this.epsilon = new Float64Array(buffer, this.call + WORDS * 4, 1);
+      this.words = new Int32Array(buffer, this.call, at.length);
+      this.epsilon = new Float64Array(buffer, this.call + at.epsilon * 4, 1);
     }
     const { words } = this;
     const { statistics: s, parameters: p } = call;
     words.fill(0);
-    words[1] = call.x;
-    words[5] = call.gamma ?? 0;
-    words[7] = call.mean ?? 0;
-    words[8] = call.variance;
-    words[SCRATCH] = this.scratch.atLeast(0);
-    words[15] = call.given ? 1 : 0;
-    words[16] = s.k1;
-    words[17] = s.r1;
-    words[18] = s.k2;
-    words[19] = s.r2;
-    words[20] = p.k1;
-    words[21] = p.r1;
-    words[22] = p.k2;
-    words[23] = p.r2;
+    words[at.x] = call.x;
+    words[at.gamma] = call.gamma ?? 0;
+    words[at.mean] = call.mean ?? 0;
+    words[at.variance] = call.variance;
+    words[at.scratch] = this.scratch.atLeast(0);
+    words[at.given] = call.given ? 1 : 0;
+    words[at.k1] = s.k1;
+    words[at.r1] = s.r1;
+    words[at.k2] = s.k2;
+    words[at.r2] = s.r2;
+    words[at.pk1] = p.k1;
+    words[at.pr1] = p.r1;
+    words[at.pk2] = p.k2;
+    words[at.pr2] = p.r2;
     if (call.mask !== undefined && call.masks) {
-      words[24] = call.mask;
-      words[25] = call.masks.r1;
-      words[26] = call.masks.k2;
-      words[27] = call.masks.r2;
+      words[at.mask] = call.mask;
+      words[at.mr1] = call.masks.r1;
+      words[at.mk2] = call.masks.k2;
+      words[at.mr2] = call.masks.r2;
     }
     this.epsilon[0] = call.epsilon;
     return words;
@@ -161,21 +169,25 @@ export class WasmKernels implements Kernels<number> {
 
   private run(): void {
     const { exports, call } = this;
-    const known = this.words[SCRATCH];
+    const known = this.words[at.scratch];
     const scratch = this.scratch.atLeast(exports.begin(call));
     if ((scratch | 0) !== known) {
       // the memory may have grown
-      new Int32Array(this.heap.memory.buffer)[(call >>> 2) + SCRATCH] = scratch;
+      new Int32Array(this.heap.memory.buffer)[(call >>> 2) + at.scratch] = scratch;
       exports.begin(call);
     }
-    const parts = this.threads > 1 ? exports.parts() : 1;
-    if (parts === 1) {
+    const parts = this.most > 1 ? exports.parts() : 1;
+    if (parts === 1 || !this.isHelped()) {
       exports.run();
       return;
     }
-    this.pool ??= new Pool(this.module, this.heap.memory, this.heap.allocate(CONTROL_BYTES), this.threads);
-    this.pool.share(exports, call, 0, parts);
+    pool.share(this.id, exports, call, 0, parts);
     exports.between();
-    if (exports.hasSecond()) this.pool.share(exports, call, 1, parts);
+    if (exports.hasSecond()) pool.share(this.id, exports, call, 1, parts);
+  }
+
+  private isHelped(): boolean {
+    this.id ||= pool.join(this, this.module, this.heap.memory, this.most);
+    return pool.helps(this.id);
   }
 }

@@ -2,10 +2,10 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../../kernels/wasm/pool.js";
 import { WasmKernels } from "../../kernels/wasm/wasm.js";
-import type { WasmBackend } from "../wasm-backend.js";
-import { addressOf, heapOf, isThreaded, outputOn } from "../wasm-backend.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
+import type { WasmBackend } from "./wasm-backend.js";
+import { addressOf, heapOf, isThreaded, outputOn } from "./wasm-backend.js";
 
 /** The kernels, compiled for a memory of one kind. */
 let normalization: { module: WebAssembly.Module; shared: boolean } | undefined;

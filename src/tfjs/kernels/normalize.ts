@@ -12,10 +12,10 @@ import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../../formula/
 import { broadcastMask } from "../../formula/terms.js";
 import { fitsShape, sameShape, sizeOf } from "../../shape.js";
 import { constant, elementary, isDifferentiatedAgain } from "../elementary.js";
-import type { WasmBackend } from "../wasm-backend.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
 import { fused, fusedGradient, fusedKernels } from "./fused.js";
+import type { WasmBackend } from "./wasm-backend.js";
 
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
@@ -158,7 +158,9 @@ tf.registerGradient({
     const dSum = residual && upstream[upstream.length - 1];
     const mean = given ? givenMean : centered ? rest.shift() : undefined;
     const variance = (given ? givenVariance : rest.shift()) as tf.Tensor;
-    const normalized = residual ? rest[0] : x;
+    // a saved output is constant where the gradient is differentiated again
+    const sum = residual && (isDifferentiatedAgain() ? tf.add(x, residual) : rest[0]);
+    const normalized = sum ?? x;
     const gradients = gradientsOf(
       upstream[0],
       { dSum, x: normalized, gamma, mean, variance, mask },

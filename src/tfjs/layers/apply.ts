@@ -4,8 +4,8 @@ import type { LayerVariable } from "@tensorflow/tfjs-layers";
 import {
   type ApplyOptions,
   type ApplyResult,
+  initialValues,
   type Normalization,
-  startOf,
   type Weight,
 } from "../../formula/normalization.js";
 import { run, weightsFor } from "../../formula/run.js";
@@ -86,7 +86,7 @@ export function initialize(variable: LayerVariable, weight: Weight): void {
 }
 
 function initialValue(weight: Weight): tf.Tensor {
-  return tf.tensor(Float32Array.from(startOf(weight)), [...weight.shape]);
+  return tf.tensor(Float32Array.from(initialValues(weight)), [...weight.shape]);
 }
 
 /** Replaces state, all of it, or none where a batch was not finite. */

@@ -125,10 +125,15 @@ export abstract class WeightWrapper extends LayerWrapper {
 
   /** Each kernel as the inner layer reads it. */
   protected normalized(training: boolean): tf.Tensor[] {
-    return this.kernels.map(
-      ({ normalization, kernel, variables }) =>
-        applyLayer(normalization, [kernel.read()], variables, { training }) as tf.Tensor,
-    );
+    return this.kernels.map((one) => {
+      const { kernel, variables } = one;
+      return applyLayer(this.serving(one, training), [kernel.read()], variables, { training }) as tf.Tensor;
+    });
+  }
+
+  /** The normalization of a kernel in this call. */
+  protected serving({ normalization }: Kernel, _training: boolean): Normalization {
+    return normalization;
   }
 
   /** Runs a function in which the kernels read as they are normalized in evaluation. */
@@ -309,8 +314,23 @@ export class SpectralNormalization extends WeightWrapper {
 
   protected normalizationOf(axis: WeightAxis): Normalization {
     const { powerIterations, epsilon, inPlace } = this.options as SpectralNormalizationArgs;
-    const spectral = spectralNorm({ iterations: powerIterations, epsilon, axis });
-    return inPlace ? stepwise(spectral) : spectral;
+    const options = { iterations: powerIterations, epsilon, axis };
+    if (inPlace) return stepwise(spectralNorm(options));
+    const cold = spectralNorm(options);
+    withVectors.set(cold, spectralNorm({ ...options, warmUp: 0 }));
+    return cold;
+  }
+
+  /** In evaluation the vectors are searched for only until a training step, or a file, has given them. */
+  protected override serving({ normalization, variables }: Kernel, training: boolean): Normalization {
+    const warm = withVectors.get(normalization);
+    if (training || !warm) return normalization;
+    const v = variables.v.read();
+    if (!notZero.has(v.dataId)) {
+      if (v.dataSync().every((value) => value === 0)) return normalization;
+      notZero.add(v.dataId);
+    }
+    return warm;
   }
 
   override call(inputs: Tensors, kwargs: CallArgs = {}): Tensors {
@@ -336,6 +356,11 @@ export class SpectralNormalization extends WeightWrapper {
     return LayerWrapper.fromConfig(cls, { ...config, ...(inPlace && { inPlace }) });
   }
 }
+
+/** For each that searches for its vectors in evaluation, the one that takes them as stored. */
+const withVectors = new WeakMap<Normalization, Normalization>();
+/** Data of vectors v that are known to be stored. */
+const notZero = new WeakSet<object>();
 
 /** Spectral normalization in training steps alone, without a v to store: each step finds it from u. */
 function stepwise(spectral: Normalization): Normalization {

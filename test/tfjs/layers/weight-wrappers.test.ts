@@ -434,6 +434,36 @@ describe.each(backends)("%s", (backend) => {
     for (const variable of layer.weights) expect(Object.hasOwn(variable, "read")).toBe(false);
   });
 
+  it("spectral normalization evaluates before any training step, and after weights were set", () => {
+    const layer = tfl.layers.dense({ units: 24, inputShape: [32], useBias: false });
+    const wrapper = evenkeel.spectralNormalization(layer);
+    const model = tfl.sequential({ layers: [wrapper] });
+    const identity = tf.eye(32);
+    /** Σ of squared singular values over the largest, which power iteration finds in many steps. */
+    const largestSingular = () =>
+      tf.tidy(() => {
+        const w = model.predict(identity) as tf.Tensor2D;
+        let v = tf.ones([24, 1]);
+        for (let i = 0; i < 300; i++) {
+          const u = tf.matMul(w, v) as tf.Tensor2D;
+          v = tf.div(tf.matMul(w, u, true), tf.norm(tf.matMul(w, u, true)));
+        }
+        return tf.norm(tf.matMul(w, v)).dataSync()[0];
+      });
+    expect(largestSingular()).toBeLessThan(1.05);
+    model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+    for (let i = 0; i < 60; i++) wrapper.call(identity, { training: true });
+    expect(largestSingular()).toBeCloseTo(1, 3);
+    // vectors that are taken away are searched for again, whatever was known of them
+    const weights = Object.fromEntries(
+      wrapper.weights.map((one) => [one.originalName.split("/").pop(), one]),
+    );
+    const names = Object.keys(weights).filter((name) => /v$/.test(name));
+    expect(names.length).toBe(1);
+    for (const name of names) weights[name].write(tf.zerosLike(weights[name].read()));
+    expect(largestSingular()).toBeCloseTo(1, 3);
+  });
+
   it("spectral normalization keeps u through saving, moves it in training alone, and finds the largest singular value", () => {
     const layer = tfl.layers.dense({ units: 3, useBias: false, kernelInitializer: init(3) });
     const wrapper = evenkeel.spectralNormalization(layer);

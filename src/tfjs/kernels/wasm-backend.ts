@@ -3,7 +3,7 @@
  * a heap. The threaded build's memory is shared, and takes modules that were compiled for such.
  */
 import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
-import type { Heap } from "../kernels/wasm/heap.js";
+import type { Heap } from "../../kernels/wasm/heap.js";
 
 /** The parts of `BackendWasm` (tfjs-backend-wasm 4.22) that are used; they are internal to it. */
 export interface WasmBackend {
@@ -47,9 +47,13 @@ export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
   return backend.dataIdMap.get(tensor.dataId).memoryOffset >>> 0;
 }
 
-/** A float32 tensor for a kernel to write. The backend itself hands out address 0 where there is no room. */
-export function outputOn(backend: WasmBackend, shape: readonly number[]): TensorInfo {
-  const output = backend.makeOutput([...shape], "float32");
+/** A tensor (of four bytes an element) for a kernel to write. The backend itself hands out address 0 where there is no room. */
+export function outputOn(
+  backend: WasmBackend,
+  shape: readonly number[],
+  dtype: "float32" | "int32" = "float32",
+): TensorInfo {
+  const output = backend.makeOutput([...shape], dtype);
   const elements = shape.reduce((size, length) => size * length, 1);
   if (elements > 0 && addressOf(backend, output) === 0) {
     backend.disposeData(output.dataId);

@@ -1,0 +1,89 @@
+/**
+ * What threads share: the words through which a caller (pool.ts) hands out the parts of a call, and its helpers (thread.ts)
+ * take them.
+ *
+ * All wait on one word, the ticket: it names a stage's number of parts and the next one that nobody has taken. Taking a
+ * part is a compare-and-exchange on it, so that a helper that comes late, or is asleep, keeps nobody waiting: the
+ * others take its parts.
+ */
+
+/** What a thread calls of its instance of the kernels. */
+export interface Parts {
+  /** Takes up a call; gives the bytes of scratch that it needs. */
+  begin(call: number): number;
+  first(part: number): void;
+  second(part: number): void;
+}
+
+/** Kernels on one memory: what several threads can serve. */
+export interface Instance {
+  readonly id: number;
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+}
+
+/** What a helper is sent. */
+export interface Mail {
+  /** Control words. */
+  control: Int32Array;
+  /** Which helper it is, from 0 on. */
+  helper: number;
+  /** The value of MAIL once this has been sent. */
+  mail: number;
+  /** Instances to serve from now on, and ids of those to forget. */
+  join: Instance[];
+  leave: number[];
+}
+
+// Control words. Those that are written while others read lie in cache lines of their own.
+export const TICKET = 0;
+export const CALL = 16;
+export const STAGE = 17;
+export const INSTANCE = 18;
+/** How often helpers were sent mail: they return to their event loops for it. */
+export const MAIL = 19;
+/** A bit for each part that was run, and for each that failed in a helper. */
+export const DONE = 32;
+export const FAILED = 33;
+export const ASLEEP = 48;
+/** For each helper, the mail that it has read; 0 before it runs. */
+export const READ = 64;
+/** A call has 14 parts at most. */
+export const MOST_HELPERS = 13;
+export const WORDS = READ + MOST_HELPERS;
+
+// A ticket: 4 bits for the next part, 4 for the number of parts, and a number that tells stages apart.
+export const nextOf = (ticket: number): number => ticket & 15;
+export const partsOf = (ticket: number): number => (ticket >> 4) & 15;
+
+/** Takes the next part of the ticket, as it was seen; false where another thread was faster. */
+export function take(control: Int32Array, ticket: number): boolean {
+  return Atomics.compareExchange(control, TICKET, ticket, ticket + 1) === ticket;
+}
+
+/** Lets no thread take another part of the stage; gives a bit for each that was taken. */
+export function endStage(control: Int32Array): number {
+  for (;;) {
+    const ticket = Atomics.load(control, TICKET);
+    const ended = (ticket & -16) | partsOf(ticket);
+    if (Atomics.compareExchange(control, TICKET, ticket, ended) === ticket) return (1 << nextOf(ticket)) - 1;
+  }
+}
+
+/** Announces a stage of so many parts, after which every helper looks up; of none where it is mail that waits. */
+export function announce(control: Int32Array, parts: number): void {
+  const ticket = Atomics.load(control, TICKET);
+  Atomics.store(control, TICKET, ((ticket & -256) + 256 + (parts << 4)) | 0);
+  if (Atomics.load(control, ASLEEP) > 0) Atomics.notify(control, TICKET);
+}
+
+export function runPart(kernels: Parts, stage: number, part: number): void {
+  if (stage === 0) kernels.first(part);
+  else kernels.second(part);
+}
+
+/** Tells the processor that this is a loop of waiting, where the engine can. */
+export const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** Looks at a control word between two looks at the clock. */
+export const LOOKS = 200;

@@ -1,0 +1,127 @@
+/** What convolutions and pools share: their windows, and where these lie. */
+import * as tf from "@tensorflow/tfjs-core";
+
+export type Pad = tf.Conv2DAttrs["pad"];
+/** Before and behind, of each axis of an image. */
+type Sides = [[number, number], [number, number], [number, number], [number, number]];
+export type Rounding = "floor" | "round" | "ceil" | undefined;
+
+/** What `computeConv2DInfo` and `computePool2DInfo` say of the geometry. */
+interface Window {
+  readonly inHeight: number;
+  readonly inWidth: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly filterHeight: number;
+  readonly filterWidth: number;
+  readonly effectiveFilterHeight: number;
+  readonly effectiveFilterWidth: number;
+  readonly strideHeight: number;
+  readonly strideWidth: number;
+  readonly dilationHeight: number;
+  readonly dilationWidth: number;
+  readonly padInfo: {
+    readonly top: number;
+    readonly bottom: number;
+    readonly left: number;
+    readonly right: number;
+  };
+}
+
+/** Of a number, each side's padding: TensorFlow.js takes a number to mean the height's geometry for the width as well. */
+export function sidesOf(pad: Pad, format = "channelsLast"): Pad {
+  if (typeof pad !== "number") return pad;
+  const sides = format === "channelsLast" ? [0, pad, pad, 0] : [0, 0, pad, pad];
+  return sides.map((side) => [side, side]) as Pad;
+}
+
+/** Whether the shipped kernels read the padding right as it is, which is the common case and need not be computed. */
+export function isReadRight(pad: Pad, strides: number | number[], rounding: Rounding): boolean {
+  if (rounding && rounding !== "floor") return false;
+  return pad === "valid" || (pad === "same" && [strides].flat().every((stride) => stride === 1));
+}
+
+/**
+ * Padding under which the shipped kernels (XNNPACK) find the same outputs by themselves: of each side, as far as the last
+ * window reaches. For "same" they compute a padding below 0 where strides pass beyond the input, and they round down.
+ */
+export function windowPad(window: Window): Sides {
+  const { padInfo, outHeight, outWidth, strideHeight, strideWidth } = window;
+  const { inHeight, inWidth, effectiveFilterHeight, effectiveFilterWidth } = window;
+  const bottom = (outHeight - 1) * strideHeight + effectiveFilterHeight - inHeight - padInfo.top;
+  const right = (outWidth - 1) * strideWidth + effectiveFilterWidth - inWidth - padInfo.left;
+  return [
+    [0, 0],
+    [padInfo.top, Math.max(0, bottom)],
+    [padInfo.left, Math.max(0, right)],
+    [0, 0],
+  ];
+}
+
+/**
+ * The geometry under which dy has the output's shape. TensorFlow.js's gradients drop the rounding mode of what they
+ * differentiate, so where none is given, each is tried.
+ * @throws RangeError where dy has another shape.
+ */
+export function geometryOf<Info extends { outShape: number[] }>(
+  name: string,
+  dy: tf.TensorInfo,
+  rounding: Rounding,
+  infoOf: (rounding: Rounding) => Info,
+): Info {
+  const infos = (rounding ? [rounding] : ([undefined, "ceil", "round"] as const)).map(infoOf);
+  const info = infos.find(({ outShape }) => tf.util.arraysEqual(outShape, dy.shape));
+  if (info) return info;
+  throw new RangeError(`${name}: dy must have the output's shape [${infos[0].outShape}], got [${dy.shape}]`);
+}
+
+/** A window as the exports take it. */
+export function windowOf(window: Omit<Window, `effective${string}`>): number[] {
+  return [
+    ...[window.filterHeight, window.filterWidth, window.strideHeight, window.strideWidth],
+    ...[window.dilationHeight, window.dilationWidth, window.padInfo.top, window.padInfo.left],
+  ];
+}
+
+/** What the exports of convolutions and pools over volumes take. */
+export interface VolumeWindow {
+  readonly batchSize: number;
+  readonly inDepth: number;
+  readonly inHeight: number;
+  readonly inWidth: number;
+  readonly inChannels: number;
+  readonly outDepth: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly filterDepth: number;
+  readonly filterHeight: number;
+  readonly filterWidth: number;
+  readonly strideDepth: number;
+  readonly strideHeight: number;
+  readonly strideWidth: number;
+  readonly dilationDepth: number;
+  readonly dilationHeight: number;
+  readonly dilationWidth: number;
+  readonly padInfo: { readonly front: number; readonly top: number; readonly left: number };
+}
+
+/** Images as volumes of depth 1. */
+export function asVolume<Info extends Window>(info: Info) {
+  const flat = { inDepth: 1, outDepth: 1, filterDepth: 1, strideDepth: 1, dilationDepth: 1 };
+  return { ...info, ...flat, padInfo: { ...info.padInfo, front: 0 } };
+}
+
+/** Of x, filter and y of a convolution, the one that is not given is computed; as the exports number them. */
+export function whatIsComputed(x: unknown, filter: unknown): number {
+  return x ? (filter ? 0 : 1) : 2;
+}
+
+/** The kernels read and write by these shapes, so they must be true of the tensors. */
+export function requireChannels(
+  name: string,
+  { inChannels }: { inChannels: number },
+  filterShape: readonly number[],
+): void {
+  if (filterShape[filterShape.length - 2] === inChannels) return;
+  throw new RangeError(`${name}: the filter must have ${inChannels} input channels, got [${filterShape}]`);
+}

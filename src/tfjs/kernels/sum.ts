@@ -1,0 +1,25 @@
+/** Sums over axes. */
+import * as tf from "@tensorflow/tfjs-core";
+import { viewOf } from "../../view.js";
+import type { Host, Inputs, Shipped } from "./host.js";
+import { addressOf, outputOn } from "./wasm-backend.js";
+
+/** Sums of float32 over axes that have a view; the gradient of every bias is one. */
+export function sum(
+  { backend, exports, scratch, isThreaded }: Host,
+  { x }: Inputs,
+  { axis, keepDims }: tf.SumAttrs,
+  shipped: Shipped,
+): tf.TensorInfo {
+  const axes = tf.util.parseAxisParam(axis, x.shape);
+  const kept = x.shape.map((_, at) => at).filter((at) => !axes.includes(at));
+  const view = viewOf(x.shape, kept);
+  if (isThreaded || x.dtype !== "float32" || !view) return shipped();
+  const shape = keepDims
+    ? x.shape.map((length, at) => (axes.includes(at) ? 1 : length))
+    : kept.map((at) => x.shape[at]);
+  const y = outputOn(backend, shape);
+  const work = scratch.atLeast(exports.sumBytes(view.k2));
+  exports.sum(addressOf(backend, x), addressOf(backend, y), work, view.k1, view.r1, view.k2, view.r2);
+  return y;
+}
