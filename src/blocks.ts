@@ -1,6 +1,6 @@
 /**
- * Normalizations with their neighbours: an activation or dropout behind them, and the three places that they have in a
- * residual block. What comes out is a normalization again, and runs in every host.
+ * Normalizations with their neighbours: followed by an activation or dropout, and in their three placements in a residual
+ * block. The result is again a normalization, and runs in every host.
  *
  *     pre        y = x + branch(norm(x))              Xiong et al. 2020, arXiv 2002.04745
  *     post       y = norm(x + branch(x))              Vaswani et al. 2017, arXiv 1706.03762
@@ -14,9 +14,9 @@ import { layerNorm } from "./norms/layer.js";
 import { checkOptions } from "./options.js";
 import { described, sameShape } from "./shape.js";
 
+/** Activations of `withActivation`; `gelu` is the exact one, x·Φ(x), not its tanh approximation. */
 export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
 
-/** gelu is the exact one, x·Φ(x). */
 const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
   relu: (ops, x) => ops.max(x, 0),
   gelu: (ops, x) => ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, Math.SQRT1_2)), 1)),
@@ -25,7 +25,10 @@ const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
   sigmoid: (ops, x) => ops.sigmoid(x),
 };
 
-/** The normalization, and then the activation. */
+/**
+ * The normalization followed by the activation: same inputs, weights and shapes.
+ * @throws RangeError for an unknown activation
+ */
 export function withActivation(norm: Normalization, activation: ActivationName): Normalization {
   checkNormalization(norm, "withActivation");
   const activate = Object.hasOwn(activations, activation) && activations[activation];
@@ -42,7 +45,7 @@ export function withActivation(norm: Normalization, activation: ActivationName):
       const result = norm.apply(ops, inputs, weights, options);
       const y = activate(ops, result.y);
       const { mask } = options;
-      // not every activation of 0 is 0
+      // sigmoid(0) is not 0
       return {
         ...result,
         y: mask === undefined ? y : ops.where(broadcastMask(ops, mask, ops.shape(y)), y, 0),
@@ -52,9 +55,9 @@ export function withActivation(norm: Normalization, activation: ActivationName):
 }
 
 /**
- * The normalization, and then dropout in training: where the last input, uniform noise from 0 to 1 of the shape of y, is below
- * the rate, y is 0; elsewhere it is divided by 1 − rate. In evaluation the noise may be left out.
- * @throws RangeError for a rate that is not from 0 up to 1; its `apply` where training goes without noise
+ * The normalization followed by dropout in training: y is 0 where the last input, uniform noise in [0, 1) of the shape of y, is
+ * below the rate, and divided by 1 − rate elsewhere. In evaluation the noise may be omitted.
+ * @throws RangeError for a rate outside [0, 1); when called, for training without noise of the shape of y
  */
 export function withDropout(norm: Normalization, rate: number): Normalization {
   checkNormalization(norm, "withDropout");
@@ -62,7 +65,7 @@ export function withDropout(norm: Normalization, rate: number): Normalization {
     throw new TypeError(`withDropout: rate must be a number from 0 up to 1, got ${described(rate)}`);
   }
   if (!(rate >= 0 && rate < 1)) {
-    throw new RangeError(`withDropout: rate must be a number from 0 up to 1, got ${rate}`);
+    throw new RangeError(`withDropout: rate must be at least 0 and below 1, got ${rate}`);
   }
   const shapesOf = (shapes: (readonly number[])[]) => shapes.slice(0, Math.max(1, shapes.length - 1));
   const { name, handles, outputs, featureShape } = norm;
@@ -86,18 +89,20 @@ export function withDropout(norm: Normalization, rate: number): Normalization {
   };
 }
 
+/** Options of `residualBlock`. */
 export interface ResidualOptions {
-  /** Where the normalization stands. Default `pre`, which trains deep networks without a warm-up. */
+  /** Placement of the normalization. Default `pre`, which trains deep networks without warm-up. */
   placement?: "pre" | "post" | "sandwich";
-  /** The normalization before the branch, or behind the sum. Default layer normalization. */
+  /** The normalization before the branch, or after the sum. Default `layerNorm()`. */
   norm?: Normalization;
-  /** That behind the branch, in a sandwich. Default layer normalization. */
+  /** The normalization after the branch, in a sandwich. Default `layerNorm()`. */
   after?: Normalization;
 }
 
 /**
- * A residual block around a branch, which is anything that has weights and a formula, such as `normalizedAttention`. Its weights are called `norm/gamma`, `branch/kernel`, `after/gamma`, ...
- * @throws RangeError for a placement that there is not
+ * A residual block around a branch: any normalization whose y has the shape of x, such as `normalizedAttention()`. Weights are
+ * named `norm/gamma`, `branch/kernel`, `after/gamma`, ...
+ * @throws RangeError for an unknown option or placement; TypeError for a branch or norm that is not a normalization
  */
 export function residualBlock(branch: Normalization, options: ResidualOptions = {}): Normalization {
   checkOptions("residualBlock", options, ["placement", "norm", "after"]);
@@ -138,7 +143,7 @@ export function residualBlock(branch: Normalization, options: ResidualOptions = 
         const result = run(ops, parts[part], [input], held, {
           ...options,
           residual,
-          ...(moveState && { moveState: (moved) => moveState(named(moved)) }),
+          ...(moveState && { moveState: (updates) => moveState(named(updates)) }),
         });
         Object.assign(state, named(result.state ?? {}));
         return result.y;

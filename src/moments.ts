@@ -1,8 +1,8 @@
 /**
- * Moments that merge: how many values, their mean, and the sum of squared distances from it.
+ * Mergeable moments: count, mean, and the sum of squared distances from the mean.
  *
  * The merge is exact up to rounding, in any order (Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise
- * algorithm for computing sample variances"). Batches, micro-batches, replicas, shards and streams are joined by it.
+ * algorithm for computing sample variances"). It joins batches, micro-batches, replicas, shards and streams.
  */
 export interface Moments {
   /** Number of values. */
@@ -12,10 +12,10 @@ export interface Moments {
   readonly m2: number;
 }
 
-/** The moments of nothing: merging them changes nothing. */
+/** The moments of no values, the identity of `merge`. */
 export const noMoments: Moments = { count: 0, mean: 0, m2: 0 };
 
-/** Centred in two passes; the second one also takes out what the first left of the mean's rounding error. */
+/** The moments of these values, float64, in two passes; the second also corrects the mean's rounding error. `noMoments` for none. */
 export function momentsOf(values: ArrayLike<number>): Moments {
   const count = values.length;
   if (count === 0) return noMoments;
@@ -32,6 +32,7 @@ export function momentsOf(values: ArrayLike<number>): Moments {
   return { count, mean: about + first / count, m2: Math.max(0, second - (first * first) / count) };
 }
 
+/** The moments of both sets of values together; inputs are unchanged. */
 export function merge(a: Moments, b: Moments): Moments {
   if (a.count === 0) return b;
   if (b.count === 0) return a;

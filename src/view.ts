@@ -1,6 +1,6 @@
 /**
- * A view cuts an array's axes into those kept and those reduced. Adjacent axes of one kind collapse, so that
- * four sizes over a row-major array hold every normalization in use:
+ * A view divides an array's axes into kept and reduced ones. Adjacent axes of one kind collapse, so that four sizes over
+ * a row-major array describe every normalization in use:
  *
  *     x[((a·r1 + b)·k2 + c)·r2 + d]        a < k1, b < r1, c < k2, d < r2
  *     statistic index = a·k2 + c           one value per kept position
@@ -12,31 +12,30 @@ export interface View {
   readonly r2: number;
 }
 
-/** Number of values that remain after the reduction. */
+/** Number of values after the reduction. */
 export function keptSize(view: View): number {
   return view.k1 * view.k2;
 }
 
-/** Number of elements behind each value that remains. */
+/** Number of elements reduced to each value. */
 export function reducedSize(view: View): number {
   return view.r1 * view.r2;
 }
 
 /**
- * The view of a row-major array that keeps the named axes and reduces the others, or undefined where the axes
- * alternate more often than kept-reduced-kept-reduced (see `arrange`).
+ * The view of a row-major array that keeps the named axes and reduces the others, or undefined if the axes
+ * alternate more often than kept-reduced-kept-reduced (`planOf` then transposes).
  *
- * One array has one view: axes of length 1 count for nothing; without an inner kept axis (k2 = 1) all that is
- * reduced is in r2, and without an outer reduced one (r1 = 1) all that is kept is in k1, or in k2 where nothing
- * is reduced.
+ * The view is canonical: axes of length 1 are ignored; without an inner kept axis (k2 = 1) everything reduced is in r2;
+ * if nothing is reduced, everything is in k2.
  */
-export function viewOf(shape: readonly number[], kept: readonly number[]): View | undefined {
+export function viewOf(shape: readonly number[], keptAxes: readonly number[]): View | undefined {
   const sizes = [1, 1, 1, 1];
   let slot = 0;
   for (let axis = 0; axis < shape.length; axis++) {
     const length = shape[axis];
     if (length === 1) continue;
-    const parity = kept.includes(axis) ? 0 : 1;
+    const parity = keptAxes.includes(axis) ? 0 : 1;
     if (slot % 2 !== parity) slot++;
     if (slot > 3) return undefined;
     sizes[slot] *= length;

@@ -6,6 +6,7 @@ import type { Operand, Ops } from "./ops.js";
 import { type FusedNorm, keepingLast, planOf } from "./plan.js";
 import { axesBut } from "./terms.js";
 
+/** Options of normalizations with statistics or parameters per channel. */
 export interface ChannelOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;

@@ -1,9 +1,9 @@
 /**
- * The one operation from a host's elementary operations, forward and backward, for hosts without its kernels: the same results.
+ * The fused operation composed from a host's elementary operations, forward and backward, for hosts without its kernels.
  *
  * A view is a reshape to [k1, r1, k2, r2], of which axes 1 and 3 are reduced. Values are centred twice, since a float32 mean far above
  * the standard deviation is too coarse to subtract once; and they are scaled by the largest distance before they are squared, so that
- * no square leaves float32's range. The backward pass measures again, from x, what a float32 mean and variance cannot hold.
+ * no square leaves float32's range. The backward pass recomputes statistics from x, whose float32 mean and variance are too coarse.
  */
 import { fitsShape } from "../shape.js";
 import type { View } from "../view.js";
@@ -12,20 +12,20 @@ import type { ElementaryOps, NormalizeOperands, NormalizeResult } from "./ops.js
 import type { FusedNorm, Plan } from "./plan.js";
 import { affine, averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
-/** A call of the operation: arrays in the order of axes in which the views hold. */
+/** A call of the operation; arrays are already transposed to the plan's order. */
 export interface ComposedCall<T> {
   readonly x: T;
   readonly statistics: View;
   readonly parameters: View;
   readonly epsilon: number;
   readonly centered: boolean;
-  /** Ones and zeros of the shape of x; absent: all count. */
+  /** The mask as ones and zeros of the shape of x; absent: nothing is masked. */
   readonly counts?: T;
   readonly gamma?: T;
   readonly beta?: T;
-  /** Statistics are given and constants. */
+  /** Whether statistics were passed in, as constants. */
   readonly given: boolean;
-  /** One per statistic: given, or, in the backward pass, as they were measured. */
+  /** Passed in, or, in the backward pass, those measured in the forward pass. */
   readonly mean?: T;
   readonly variance?: T;
 }
@@ -41,7 +41,7 @@ export function composedForward<T>(
   return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance };
 }
 
-/** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] over the view of the parameters. */
+/** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] of the parameters' view. */
 export function composedBackward<T>(
   ops: ElementaryOps<T>,
   dy: T,
@@ -51,24 +51,24 @@ export function composedBackward<T>(
   const { xHat, rstd, average } = standardized(ops, call);
   const shape = ops.shape(x);
   const upstream = counts === undefined ? dy : ops.where(counts, dy, 0);
-  const g = seen(ops, affine(ops, upstream, parameters, gamma), statistics);
+  const g = viewed(ops, affine(ops, upstream, parameters, gamma), statistics);
   let inner = g;
   if (!given) {
     if (centered) inner = ops.sub(inner, average(g));
     inner = ops.sub(inner, ops.mul(xHat, average(ops.mul(g, xHat))));
   }
   const dx = ops.reshape(ops.mul(inner, rstd), shape);
-  const [dyHere, xHatHere] = [upstream, ops.reshape(xHat, shape)].map((values) =>
-    seen(ops, values, parameters),
+  const [dyViewed, xHatViewed] = [upstream, ops.reshape(xHat, shape)].map((values) =>
+    viewed(ops, values, parameters),
   );
   return {
     dx: counts === undefined ? dx : ops.where(counts, dx, 0),
-    dGamma: ops.sum(ops.mul(dyHere, xHatHere), REDUCED),
-    dBeta: ops.sum(dyHere, REDUCED),
+    dGamma: ops.sum(ops.mul(dyViewed, xHatViewed), REDUCED),
+    dBeta: ops.sum(dyViewed, REDUCED),
   };
 }
 
-/** As `Ops.normalize`, for hosts whose own gradients go through it. */
+/** `Ops.normalize` for hosts that differentiate the composition themselves. @throws RangeError for operands of other shapes */
 export function composedNormalize<T>(
   ops: ElementaryOps<T>,
   norm: FusedNorm,
@@ -105,32 +105,32 @@ export function composedNormalize<T>(
 
 const REDUCED = [1, 3];
 
-/** xHat [k1, r1, k2, r2], 0 where the mask is; rstd, mean and variance [k1, 1, k2, 1]; and means over what counts. */
+/** xHat [k1, r1, k2, r2], 0 where masked; rstd, mean and variance [k1, 1, k2, 1]; and `average` over unmasked values. */
 function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>) {
   const { statistics, epsilon, given, counts } = call;
   const { k1, r1, k2, r2 } = statistics;
-  const x = seen(ops, call.x, statistics);
-  const within = counts === undefined ? undefined : seen(ops, counts, statistics);
+  const x = viewed(ops, call.x, statistics);
+  const within = counts === undefined ? undefined : viewed(ops, counts, statistics);
   const over = averaging(ops, [k1, r1, k2, r2], REDUCED, within);
   const { average } = over;
-  const [stated, variance] = [call.mean, call.variance].map(
+  const [statedMean, variance] = [call.mean, call.variance].map(
     (statistic) => statistic && ops.reshape(statistic, [k1, 1, k2, 1]),
   );
   if (given && variance !== undefined) {
-    const distance = over.counting(stated === undefined ? x : ops.sub(over.counting(x), stated));
+    const distance = over.counting(statedMean === undefined ? x : ops.sub(over.counting(x), statedMean));
     const power = ops.add(variance, epsilon);
-    // nothing is divided by 0
+    // a variance and epsilon of 0 give 0, not NaN
     const rstd = ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
-    return { xHat: ops.mul(distance, rstd), rstd, mean: stated, variance, average };
+    return { xHat: ops.mul(distance, rstd), rstd, mean: statedMean, variance, average };
   }
   const { mean, distance } = call.centered
-    ? centered(ops, x, over, stated)
+    ? centered(ops, x, over, statedMean)
     : { mean: undefined, distance: over.counting(x) };
   const { scaled, scale, power, root } = rootMeanSquare(ops, distance, REDUCED, average, epsilon);
   const rstd = ops.div(ops.div(1, root), scale);
   return {
     xHat: ops.div(scaled, root),
-    // where all are equal and epsilon is 0
+    // 0 if all values are equal and epsilon is 0
     rstd: epsilon > 0 ? rstd : ops.where(power, rstd, 0),
     mean,
     variance: ops.mul(ops.mul(power, scale), scale),
@@ -142,6 +142,6 @@ function ordered<T>(ops: ElementaryOps<T>, x: T, order: Plan["order"]): T {
   return order ? ops.transpose(x, order) : x;
 }
 
-function seen<T>(ops: ElementaryOps<T>, x: T, { k1, r1, k2, r2 }: View): T {
+function viewed<T>(ops: ElementaryOps<T>, x: T, { k1, r1, k2, r2 }: View): T {
   return ops.reshape(x, [k1, r1, k2, r2]);
 }

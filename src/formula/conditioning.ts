@@ -1,8 +1,11 @@
-/** What normalizations with a condition share: gamma and beta of each example, made from a second input. */
+/** Shared by conditional normalizations: gamma and beta per example, computed from a second input. */
 import { trained, type Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
 
-/** How many features a condition [batch, features] has. */
+/**
+ * The number of features of a condition [batch, features].
+ * @throws TypeError without a condition; RangeError for one of another shape
+ */
 export function conditionFeatures(norm: string, condition: readonly number[] | undefined): number {
   if (condition === undefined) {
     throw new TypeError(`${norm}: expected two inputs, x and a condition, got x alone; give [x, condition]`);
@@ -10,10 +13,11 @@ export function conditionFeatures(norm: string, condition: readonly number[] | u
   if (condition.length === 2 && condition[1] > 0) return condition[1];
   throw new RangeError(
     `${norm}: condition must have shape [batch, features], got [${condition.join(", ")}]; ` +
-      "bring it to one row per example first, by a mean over positions or a reshape",
+      "reduce it to one row per example first, by a mean over positions or a reshape",
   );
 }
 
+/** @throws RangeError if the batch sizes differ. */
 export function checkBatch(norm: string, name: string, x: readonly number[], other: readonly number[]): void {
   if (x[0] === other[0]) return;
   throw new RangeError(
@@ -21,7 +25,7 @@ export function checkBatch(norm: string, name: string, x: readonly number[], oth
   );
 }
 
-/** gamma(c) = gamma + c·gammaKernel, and beta(c) alike: at first 1 and 0, whatever the condition. */
+/** Weights of gamma(c) = gamma + c·gammaKernel and beta(c) = beta + c·betaKernel, initially 1 and 0 for any condition. */
 export function modulationWeights(features: number, channels: number): Record<string, Weight> {
   return {
     gammaKernel: trained([features, channels], 0),

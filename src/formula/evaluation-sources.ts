@@ -1,13 +1,14 @@
 /**
- * Where statistics come from in evaluation: from what was kept of training, the population, or from the mini-batch at hand.
- * Each of them apart, as Ziaee & Çano 2022 (arXiv 2209.08898) propose.
+ * Where statistics come from in evaluation: the population (stored in training), or the mini-batch at hand; separately for each
+ * statistic, as Ziaee & Çano 2022 (arXiv 2209.08898) propose.
  */
 import type { Ops } from "./ops.js";
 import { averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
+/** `population`: statistics stored in training; `batch`: those of the mini-batch at hand. */
 export type StatisticsSource = "batch" | "population";
 
-/** For each statistic; those of the features where a normalization has any. */
+/** The source of each statistic in evaluation; `feature...` apply to Batch Layer Normalization alone. */
 export interface StatisticsSources {
   batchMean?: StatisticsSource;
   batchVariance?: StatisticsSource;
@@ -17,7 +18,7 @@ export interface StatisticsSources {
 
 const NAMES = ["batchMean", "batchVariance", "featureMean", "featureVariance"] as const;
 
-/** The batch's statistics from the population, which one example has too; the features' from the example. */
+/** Batch statistics from the population, so that a single example can be evaluated; feature statistics from the example. */
 export const usualSources: Required<StatisticsSources> = {
   batchMean: "population",
   batchVariance: "population",
@@ -25,7 +26,7 @@ export const usualSources: Required<StatisticsSources> = {
   featureVariance: "batch",
 };
 
-/** @throws RangeError for a statistic that there is not, or a source that is none */
+/** @throws RangeError for an unknown statistic or source */
 export function checkSources(norm: string, sources: StatisticsSources): Required<StatisticsSources> {
   for (const [name, source] of Object.entries(sources)) {
     if (!NAMES.includes(name as (typeof NAMES)[number])) {
@@ -40,8 +41,8 @@ export function checkSources(norm: string, sources: StatisticsSources): Required
 }
 
 /**
- * (x − mean)/√(variance + epsilon) with one statistic of the batch and the other of the population, which broadcasts over
- * x. The gradient goes through what is measured, over these axes, where the mask is not 0. x is to be finite everywhere.
+ * (x − mean)/√(variance + epsilon) with one statistic measured over these axes and the other from the population, which broadcasts
+ * over x. Gradients flow through the measured one. x must be finite, also where masked.
  */
 export function standardizedByBoth<T>(
   ops: Ops<T>,

@@ -3,17 +3,17 @@ import type { Defaults } from "../options.js";
 import { type About, type Factory, type Normalization, normalization, trained } from "./normalization.js";
 import type { FusedNorm } from "./plan.js";
 
-/** Which parameters a layer of the norm learns. */
+/** Which of gamma and beta a norm learns. */
 export interface AffineOptions {
-  /** A factor per parameter, gamma, initialized to 1. Default true. */
+  /** Whether it has a factor, gamma, initialized to 1. Default true. */
   scale?: boolean;
-  /** An offset per parameter, beta, initialized to 0. Default true. */
+  /** Whether it has an offset, beta, initialized to 0. Default true. */
   center?: boolean;
 }
 
 export const affineDefaults = { scale: true, center: true } as const;
 
-/** A norm that is the operation itself, with gamma and beta. */
+/** The factory of a norm that is the fused operation itself, with gamma and beta. */
 /* @__NO_SIDE_EFFECTS__ */
 export function fusedNorm<S extends Required<AffineOptions>>(
   about: About,
@@ -34,7 +34,7 @@ export function fusedNorm<S extends Required<AffineOptions>>(
   });
 }
 
-/** gamma and beta of this shape, those that are wanted. */
+/** gamma and beta of this shape, as enabled. */
 export function affineWeights(shape: readonly number[], { scale, center }: Required<AffineOptions>) {
   return { ...(scale && { gamma: trained(shape, 1) }), ...(center && { beta: trained(shape, 0) }) };
 }

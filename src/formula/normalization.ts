@@ -1,55 +1,58 @@
 /**
- * What every norm file gives: a function from options to a normalization, and a few words about it. Pure: it holds no
- * array, calls no kernel and knows no host.
+ * What every norm file exports: a factory from options to a normalization, with its metadata. Pure: a normalization holds no
+ * arrays, calls no kernels and depends on no host.
  */
 import { optionNames } from "../frameworks/names.js";
 import { type Defaults, settle } from "../options.js";
 import { resolveAxes, sizeOf } from "../shape.js";
 import type { Ops } from "./ops.js";
 
-/** Of an array that a normalization learns, or keeps between calls. */
+/** An array that a normalization learns, or stores between calls: a parameter or a buffer. */
 export interface Weight {
   readonly shape: readonly number[];
-  /** The value that it starts with: one for all, or one for each; a function where they take time to make. */
+  /** Initial value: one for all, or one per element; a function if they are expensive to compute. */
   readonly initial: number | ArrayLike<number> | (() => ArrayLike<number>);
-  /** False: state, such as running statistics, which a call may replace and no gradient reaches. */
+  /** False: state, such as running statistics, which calls may replace and gradients do not reach. */
   readonly trained: boolean;
-  /** True for state that `resetState` leaves: it serves until a call replaces it, such as the last epoch's statistics. */
+  /** True for state that `resetState` preserves until a call replaces it, such as the last epoch's statistics. */
   readonly outlastsReset?: boolean;
 }
 
-/** How a normalization is called, beside its inputs and weights. */
+/** Options of a call, besides its inputs and weights. */
 export interface ApplyOptions<T> {
-  /** Whether statistics are measured where a normalization measures them in training alone. */
+  /** Whether norms with running statistics measure the batch and update them. */
   readonly training: boolean;
-  /** Shape of x, but for lengths of 1 and trailing axes that are left out; 0: counts in no statistic, gets no gradient. */
+  /** Broadcasts to x: axes may have length 1, trailing ones may be omitted. 0 excludes a value from statistics and gradients. */
   readonly mask?: T;
-  /** Shape of x; added to x before anything else. */
+  /** Shape of x; added to x first. */
   readonly residual?: T;
-  /** Something that is no error, but that the user should hear of: a layer without a framework throws it. */
+  /** Reports a problem that is not an error in every host; a layer without a framework throws it. */
   warn?(message: string): void;
-  /** Takes state that the backward pass moves, when it does; absent where a host keeps none of it. */
+  /** Receives state that the backward pass updates; absent in hosts that do not store it. */
   moveState?(state: Readonly<Record<string, T>>): void;
 }
 
+/** What a normalization gives. */
 export interface ApplyResult<T> {
+  /** Of the shape of x, unless `outputs` says otherwise. */
   readonly y: T;
-  /** What it gives beside y, where its norm file says so. */
+  /** Further outputs, as documented by the norm. */
   readonly more?: readonly T[];
-  /** x + residual, where there was one. */
+  /** x + residual, if there was one. */
   readonly sum?: T;
-  /** What replaces weights that are not trained; those that are left out stay. */
+  /** New values of weights that are not trained; those absent are unchanged. */
   readonly state?: Readonly<Record<string, T>>;
 }
 
+/** A normalization: its weights for given shapes, and its formula in any host's operations. */
 export interface Normalization {
-  /** As it is called in errors and in the catalog: `layerNorm`, `dynamicTanh`, ... */
+  /** Used in errors and in the catalog: `layerNorm`, `dynamicTanh`, ... */
   readonly name: string;
-  /** What it learns and keeps, for inputs of these shapes. Throws RangeError where a shape does not fit. */
+  /** Its parameters and buffers for inputs of these shapes. @throws RangeError for a shape that does not fit */
   weights(...shapes: (readonly number[])[]): Record<string, Weight>;
   /**
-   * Whether the formula itself sees to a mask, or a residual. Where it does not, `run` does. A mask is that of x, or of the
-   * `last` input.
+   * Whether the formula itself handles a mask or a residual; otherwise `run` does. The mask is that of x, or of the `last`
+   * input.
    */
   readonly handles?: { readonly mask?: boolean | "last"; readonly residual?: boolean };
   /**
@@ -57,9 +60,9 @@ export interface Normalization {
    * or not it has weights of these lengths. Absent: the weights' shapes alone say what it is made for.
    */
   featureShape?(...shapes: (readonly number[])[]): readonly number[];
-  /** Shapes of y and of what it gives beside y, where y has not the shape of x or is not alone. */
+  /** Shapes of y and of further outputs; absent if y has the shape of x and is the only output. */
   outputs?(...shapes: (readonly number[])[]): (readonly number[])[];
-  /** The formula. `inputs` are x, and a condition or style where the norm file asks for one. */
+  /** The formula. `inputs` are x and, if the norm takes one, a condition or style. */
   apply<T>(
     ops: Ops<T>,
     inputs: readonly T[],
@@ -81,34 +84,35 @@ export function initialValues(weight: Weight): Float64Array {
   return values;
 }
 
-/** A few words about a normalization, for lists and pages. */
+/** Metadata of a normalization, for lists and documentation. */
 export interface About {
   readonly name: string;
-  /** As in the heading of its page. */
+  /** The heading of its page. */
   readonly title: string;
-  /** One line: what it does, and when one takes it. */
+  /** One line: what it does, and when to use it. */
   readonly summary: string;
   /** Authors, year, arXiv number. */
   readonly paper: string;
   /**
-   * What it stands in the place of: `features` normalizes any [batch, ..., features], `positions` needs positions
-   * between batch and channels, `condition` takes a second input, `weight` is applied to a layer's weight,
-   * `sequence` is a recurrent layer, `forecast` wraps a model.
+   * What it applies to: `features` normalizes any [batch, ..., features], `positions` needs positions between batch and
+   * channels, `condition` takes a second input, `weight` is applied to a layer's weight, `sequence` is a recurrent layer,
+   * `forecast` wraps a model.
    */
   readonly takes: "features" | "positions" | "condition" | "weight" | "sequence" | "forecast";
 }
 
+/** Makes a normalization from options; carries its metadata and defaults. */
 export type Factory<O, N extends Normalization = Normalization, A extends About = About> = ((
   options?: O,
 ) => N) & {
   readonly about: A;
-  /** Every option that it takes; undefined where it has no default of its own. */
+  /** Every option with its default; undefined if it has none. */
   readonly defaults: Defaults<O>;
 };
 
 /**
- * Makes the factory of a normalization from its metadata, every option with its default, and what it makes of the options. An option
- * without a default says in `make` what it needs. (The comment lets bundlers leave out what a page does not use.)
+ * A normalization's factory, from its metadata, every option's default, and `make`, which builds it from settled options and
+ * checks options without a default. (The annotation lets bundlers drop unused normalizations.)
  */
 /* @__NO_SIDE_EFFECTS__ */
 export function normalization<S extends object, N extends object, const A extends About>(
@@ -139,12 +143,13 @@ function lengthsAlong(norm: string, axes: Axes) {
     axes === null ? [] : resolveAxes(norm, axes, shape.length).map((axis) => shape[axis]);
 }
 
-/** A trained weight, and state. */
+/** A parameter: a weight that gradients train. */
 export const trained = (shape: readonly number[], initial: Weight["initial"]): Weight => ({
   shape,
   initial,
   trained: true,
 });
+/** A buffer: state that calls replace. */
 export const kept = (
   shape: readonly number[],
   initial: Weight["initial"],

@@ -1,18 +1,19 @@
 /**
- * What a host offers to a formula: a few differentiable operations on its own arrays. A norm file writes its formula
- * once, in these, and runs without a framework (src/native/tape.ts), in TensorFlow.js and in jax-js.
+ * The operations that a host provides: a few differentiable ones on its own arrays. A norm file writes its formula once, in
+ * these, and runs without a framework (src/native/tape.ts), in TensorFlow.js and in jax-js.
  *
- * `T` is the host's array. Shapes broadcast as numpy's do; a number stands for a scalar. Nothing here keeps or
- * releases an array: that is the host's.
+ * `T` is the host's array. Shapes broadcast as in NumPy; a number is a scalar. Formulas neither retain nor release arrays: the
+ * host does.
  */
 import type { FusedNorm } from "./plan.js";
 
+/** A host's array, or a number as a scalar. */
 export type Operand<T> = T | number;
 
-/** Of 11 and of 8 significant bits. */
+/** Types of 11 and of 8 significant bits. */
 export type NarrowType = "float16" | "bfloat16";
 
-/** All of them but the fused operation, which hosts without kernels compose of these. */
+/** All operations except the fused one, which hosts without kernels compose from these. */
 export interface ElementaryOps<T> {
   shape(x: T): readonly number[];
   constant(values: ArrayLike<number>, shape: readonly number[]): T;
@@ -21,13 +22,13 @@ export interface ElementaryOps<T> {
   sub(a: Operand<T>, b: Operand<T>): T;
   mul(a: Operand<T>, b: Operand<T>): T;
   div(a: Operand<T>, b: Operand<T>): T;
-  /** The larger one; the gradient goes to it, to `a` where they are equal. */
+  /** The larger one, which gets the gradient; `a` does on ties. */
   max(a: Operand<T>, b: Operand<T>): T;
   /** The smaller one, likewise. */
   min(a: Operand<T>, b: Operand<T>): T;
   /** 1 where a > b, else 0; no gradient. */
   greater(a: Operand<T>, b: Operand<T>): T;
-  /** `a` where the condition is not 0, else `b`; what is not taken is not in the gradient either. */
+  /** `a` where the condition is not 0, else `b`; the gradient goes to the selected one only. */
   where(condition: T, a: Operand<T>, b: Operand<T>): T;
 
   abs(x: T): T;
@@ -39,53 +40,58 @@ export interface ElementaryOps<T> {
   /** x to a constant power. */
   pow(x: T, exponent: number): T;
 
-  /** Rounded to a narrower type, and wide again; the gradient passes as it is. */
+  /** Rounded to a narrower type and back; the gradient passes unchanged. */
   rounded(x: T, type: NarrowType): T;
 
-  /** Over these axes, which stay with length 1. */
+  /** Sum over these axes, which remain with length 1. */
   sum(x: T, axes: readonly number[]): T;
-  /** The largest over these axes, which stay with length 1; constant to the gradient. */
+  /** Maximum over these axes, which remain with length 1; no gradient. */
   largest(x: T, axes: readonly number[]): T;
   /** [..., m, k] by [..., k, n], with the same leading axes. */
   matMul(a: T, b: T): T;
   reshape(x: T, shape: readonly number[]): T;
   transpose(x: T, order: readonly number[]): T;
-  /** From `from` up to, not with, `to` along an axis. */
+  /** From `from` up to but excluding `to` along an axis. */
   slice(x: T, axis: number, from: number, to: number): T;
   concat(parts: readonly T[], axis: number): T;
-  /** The same values, constant to the gradient. */
+  /** The same values, without gradient. */
   stop(x: T): T;
   /**
-   * x, whose gradient is replaced on its way back by what `through` makes of it, and of the arrays that are saved for it. It is
-   * called once in each backward pass. Absent where a host knows no gradient but its own.
+   * x, whose gradient in the backward pass is replaced by `through` of it and the saved arrays, called once per backward pass.
+   * Absent where a host does not support custom gradients with state.
    */
   intercept?(x: T, saved: readonly T[], through: (gradient: T, saved: readonly T[]) => T): T;
 }
 
+/** All operations of a host: the elementary ones and the fused normalization. */
 export interface Ops<T> extends ElementaryOps<T> {
   /**
-   * The one operation, by its kernels where the host has them: y, and mean and biased variance (mean square where
-   * nothing is centred), which are constants to the gradient and absent where they were given.
+   * The fused operation, by kernels where the host has them. Gives y, and mean and biased variance (mean square if not
+   * centred), which have no gradient and are absent if they were passed in.
    */
   normalize(norm: FusedNorm, x: T, parameters?: NormalizeOperands<T>): NormalizeResult<T>;
 }
 
+/** Optional operands of the fused operation. */
 export interface NormalizeOperands<T> {
-  /** One per parameter; absent: 1, and 0. */
+  /** Of the plan's parameterShape; absent: 1. */
   gamma?: T;
+  /** Of the plan's parameterShape; absent: 0. */
   beta?: T;
-  /** Statistics to use instead of x's, as constants; mean is left out where nothing is centred. */
+  /** Statistics to use instead of those of x, without gradient; no mean if the norm is not centred. */
   mean?: T;
   variance?: T;
-  /** Shape of x, but for lengths of 1 and trailing axes that are left out; 0 where x counts for nothing. */
+  /** Broadcasts to x: axes may have length 1, trailing ones may be omitted. 0 excludes a value. */
   mask?: T;
-  /** Shape of x; added to x before anything else. */
+  /** Shape of x; added to x first. */
   residual?: T;
 }
 
+/** What the fused operation gives. */
 export interface NormalizeResult<T> {
+  /** Of the shape of x. */
   y: T;
-  /** x + residual, where there is one. */
+  /** x + residual, if there is one. */
   sum?: T;
   mean?: T;
   variance?: T;

@@ -1,37 +1,40 @@
 /**
- * The one operation's description: a source of statistics, and the views of any array. The norm files whose formula is
- * this operation alone give it themselves; the others call it.
+ * Describes the fused operation to kernels: axes and views for arrays of any shape. Normalizations that are this operation alone
+ * have a plan of their own; others call the operation with one.
  */
 import { checkMaskShape } from "../mask.js";
 import { sameShape } from "../shape.js";
 import { type View, viewOf } from "../view.js";
 
+/** The fused operation as a norm uses it: epsilon, whether it is centred, and a plan per shape. */
 export interface FusedNorm {
-  /** As it is called in errors: `layerNorm`, `batchNorm`, ... */
+  /** Used in errors: `layerNorm`, `batchNorm`, ... */
   readonly name: string;
   /** Added to the variance (or mean square) inside the root. */
   readonly epsilon: number;
-  /** False where the mean is not taken out (RMS). */
+  /** Whether the mean is subtracted; false for RMS. */
   readonly centered: boolean;
-  /** Axes, views and sizes for an array of this shape. Throws RangeError where the shape does not fit. */
+  /** Views and sizes for an array of this shape. @throws RangeError for a shape that does not fit */
   plan(shape: readonly number[]): Plan;
 }
 
+/** How the fused operation runs over arrays of one shape. */
 export interface Plan {
-  /** Of the array itself. */
+  /** The array's shape. */
   readonly shape: readonly number[];
-  /** Reduced: what mean and variance run over. */
+  /** Its reduced axes are those that mean and variance run over. */
   readonly statistics: View;
-  /** Kept: what gamma and beta are indexed by. */
+  /** Its kept axes are those that index gamma and beta. */
   readonly parameters: View;
-  /** Lengths of the kept axes. */
+  /** Lengths of the kept axes of `statistics`. */
   readonly statisticsShape: readonly number[];
+  /** Lengths of the kept axes of `parameters`. */
   readonly parameterShape: readonly number[];
-  /** The order of axes in which the views hold, where they do not hold for the array as it lies. */
+  /** The order to transpose axes into before the views apply; absent: the array's own order. */
   readonly order?: readonly number[];
 }
 
-/** A norm's `plan` that keeps its last result: a network asks for the same shape over and over. */
+/** Memoizes a norm's last plan: networks use the same shape again and again. */
 export function keepingLast(plan: FusedNorm["plan"]): FusedNorm["plan"] {
   let last: Plan | undefined;
   return (shape) => {
@@ -46,27 +49,27 @@ export function oneParameter(plan: Plan): Plan {
   return { ...plan, parameters: viewOf(plan.shape, []) as View, parameterShape: [1] };
 }
 
-/** The plan of an array as it is seen: perhaps with an axis split in two, each axis kept or reduced. */
+/** A plan from the kept axes of statistics and parameters. `viewed` is the array's shape, perhaps with an axis split in two. */
 export function planOf(
   array: readonly number[],
-  seen: readonly number[],
+  viewed: readonly number[],
   statisticsAxes: readonly number[],
   parameterAxes: readonly number[],
 ): Plan {
   const shape = [...array];
-  const statisticsShape = statisticsAxes.map((axis) => seen[axis]);
-  const parameterShape = parameterAxes.map((axis) => seen[axis]);
-  const statistics = viewOf(seen, statisticsAxes);
-  const parameters = viewOf(seen, parameterAxes);
+  const statisticsShape = statisticsAxes.map((axis) => viewed[axis]);
+  const parameterShape = parameterAxes.map((axis) => viewed[axis]);
+  const statistics = viewOf(viewed, statisticsAxes);
+  const parameters = viewOf(viewed, parameterAxes);
   if (statistics && parameters) return { shape, statistics, parameters, statisticsShape, parameterShape };
-  const axes = [...seen.keys()];
+  const axes = [...viewed.keys()];
   const order = [...statisticsAxes, ...axes.filter((axis) => !statisticsAxes.includes(axis))];
-  const moved = order.map((axis) => seen[axis]);
-  const places = (wanted: readonly number[]) => wanted.map((axis) => order.indexOf(axis));
+  const transposed = order.map((axis) => viewed[axis]);
+  const positionsOf = (wanted: readonly number[]) => wanted.map((axis) => order.indexOf(axis));
   return {
     shape,
-    statistics: viewOf(moved, places(statisticsAxes)) as View,
-    parameters: viewOf(moved, places(parameterAxes)) as View,
+    statistics: viewOf(transposed, positionsOf(statisticsAxes)) as View,
+    parameters: viewOf(transposed, positionsOf(parameterAxes)) as View,
     statisticsShape,
     parameterShape,
     order,
@@ -74,18 +77,18 @@ export function planOf(
 }
 
 /**
- * The view that a mask of this shape is kept by, or undefined where it must be broadcast to all of x first: where its axes
- * alternate too often for a view, or the plan moves axes.
- * @throws RangeError for a shape that is not that of x with axes of length 1, or left out at the end
+ * The view whose kept axes index the mask, or undefined if the mask must first be broadcast to x: if its axes alternate too often
+ * for a view, or the plan transposes.
+ * @throws RangeError for a shape that does not broadcast to that of x
  */
 export function maskViewOf(norm: string, plan: Plan, mask: readonly number[]): View | undefined {
   const { shape, order } = plan;
   checkMaskShape(norm, shape, mask);
-  const kept = [...mask.keys()].filter((axis) => mask[axis] !== 1);
-  return order ? undefined : viewOf(shape, kept);
+  const keptAxes = [...mask.keys()].filter((axis) => mask[axis] !== 1);
+  return order ? undefined : viewOf(shape, keptAxes);
 }
 
-/** Where nothing is reduced: one value per element. */
+/** The view that reduces nothing: one value per element. */
 export function wholeView(size: number): View {
   return { k1: 1, r1: 1, k2: size, r2: 1 };
 }

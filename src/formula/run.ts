@@ -14,8 +14,9 @@ import type { Ops } from "./ops.js";
 import { broadcastMask } from "./terms.js";
 
 /**
- * What every host calls: runs the formula and supplies what it does not handle. A residual is added to x first. Under a mask x is 0
- * where nothing counts (whatever it held), and so are y and its gradient; what a formula measures, it masks itself.
+ * Runs the formula and supplies what it does not handle: a residual is added to x first; masked values of x, which may be NaN, are
+ * set to 0, and so are those of y and the gradient. Statistics are for the formula to mask.
+ * @throws RangeError for a residual of another shape than x, or a mask that does not broadcast to it
  */
 export function run<T>(
   ops: Ops<T>,
@@ -28,7 +29,7 @@ export function run<T>(
   const { mask, residual } = options;
   const [first, ...others] = inputs;
   const shape = ops.shape(first);
-  if (sizeOf(shape) === 0) return runOnNothing(ops, normalization, inputs, options);
+  if (sizeOf(shape) === 0) return runOnEmpty(ops, normalization, inputs, options);
   if (residual !== undefined && !sameShape(ops.shape(residual), shape)) {
     throw new RangeError(
       `${name}: residual must have the shape of x, [${shape.join(", ")}], got [${ops.shape(residual).join(", ")}]`,
@@ -40,8 +41,8 @@ export function run<T>(
   }
   const sum = residual === undefined || handles.residual ? undefined : ops.add(first, residual);
   let x = sum ?? first;
-  const counts = mask === undefined || handles.mask ? undefined : broadcastMask(ops, mask, shape);
-  if (counts !== undefined) x = ops.where(counts, x, 0);
+  const fullMask = mask === undefined || handles.mask ? undefined : broadcastMask(ops, mask, shape);
+  if (fullMask !== undefined) x = ops.where(fullMask, x, 0);
   const result = normalization.apply(
     ops,
     [x, ...others],
@@ -50,13 +51,13 @@ export function run<T>(
   );
   return {
     ...result,
-    ...(counts !== undefined && { y: ops.where(counts, result.y, 0) }),
+    ...(fullMask !== undefined && { y: ops.where(fullMask, result.y, 0) }),
     ...(sum !== undefined && { sum }),
   };
 }
 
-/** An empty batch, such as that of a detector without detections, gives an empty y, and no state. */
-function runOnNothing<T>(
+/** An empty batch, such as that of a detector without detections, gives an empty y and no state. */
+function runOnEmpty<T>(
   ops: Ops<T>,
   normalization: Normalization,
   inputs: readonly T[],
@@ -69,13 +70,13 @@ function runOnNothing<T>(
   const outputs = normalization.outputs?.(...shapes) ?? [shape];
   if (outputs.some((output) => sizeOf(output) > 0)) {
     throw new RangeError(
-      `${name}: x is empty (shape [${shape.join(", ")}]), and there is nothing to measure; leave empty batches out`,
+      `${name}: x is empty (shape [${shape.join(", ")}]), and there is nothing to measure; skip empty batches`,
     );
   }
   if (training && Object.values(normalization.weights(...shapes)).some(({ trained }) => !trained)) {
     warn?.(
       `${name}: a training batch is empty (shape [${shape.join(", ")}]), and the running statistics were left as they were; ` +
-        "leave empty batches out of training",
+        "skip empty batches in training",
     );
   }
   const [y, ...more] = outputs.map((output) => ops.reshape(x, output));

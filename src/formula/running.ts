@@ -1,34 +1,35 @@
 /**
- * Running statistics: what batch normalization and its kin keep of their training batches for evaluation.
+ * Running statistics: what batch normalization and its relatives store of training batches for evaluation.
  *
  *     exponential   running = momentum·running + (1 − momentum)·batch
  *     cumulative    running = the plain mean over all batches so far             (PyTorch's momentum=None)
  *     epoch         running = the exact statistics of all examples since the last reset, merged by count
  *                   (Chan, Golub & LeVeque 1979)
  *
- * With micro-batches, statistics are merged over so many calls first, and moved once: as though they were one batch.
+ * With micro-batches, the statistics of that many calls are merged first and then update the running ones once, as one batch.
  *
- * A mask may leave a batch fewer than two values of a channel, which say nothing about a spread: then its running ones stay (an
- * epoch takes a single one too). Counts are float32, which is exact up to 2²⁴: a cumulative average stops counting after
- * 16.8 million batches, and an epoch of more values per channel gives its batches their weights to 7 digits.
+ * A mask may leave a batch fewer than two values of a channel, which have no variance: its running statistics are then unchanged
+ * (an epoch's accept a single value). Counts are float32, exact up to 2²⁴: a cumulative average stops counting after 16.8 million
+ * batches, and in an epoch of more values per channel batches have weights of 7 digits.
  */
 import { warnOnce } from "../options.js";
 import { sameShape } from "../shape.js";
 import { kept, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
 
+/** Options of running statistics. */
 export interface RunningOptions {
   /** Weight of the old running value. Default 0.9 (ONNX, MXNet; PyTorch's momentum 0.1 is the same). */
   momentum?: number;
-  /** What the running variance is made of: the biased variance (default), or count/(count − 1) times it, as in PyTorch. */
+  /** Estimator of the running variance: biased (default), or unbiased, count/(count − 1) times it, as in PyTorch. */
   runningVariance?: "biased" | "unbiased";
   /** How batches are averaged. Default `exponential`. */
   average?: "exponential" | "cumulative" | "epoch";
-  /** Calls whose statistics are merged before the running ones move, for gradient accumulation. Default 1. */
+  /** Number of calls merged into one update, for gradient accumulation. Default 1. */
   microBatches?: number;
 }
 
-/** Mean and biased variance of this many values. */
+/** Mean and biased variance of `count` values. */
 export interface Measured<T> {
   readonly mean: T;
   readonly variance: T;
@@ -42,7 +43,7 @@ export const runningDefaults = {
   microBatches: 1,
 } as const satisfies RunningOptions;
 
-/** @throws RangeError where an option has a value that it cannot have. */
+/** @throws RangeError for an option out of range. */
 export function checkRunning(
   norm: string,
   { momentum, runningVariance, average, microBatches }: Required<RunningOptions>,
@@ -55,14 +56,14 @@ export function checkRunning(
     throw new RangeError(`${norm}: average must be "exponential", "cumulative" or "epoch", got "${average}"`);
   }
   if (!Number.isInteger(microBatches) || microBatches < 1) {
-    throw new RangeError(`${norm}: microBatches must be a whole number from 1 on, got ${microBatches}`);
+    throw new RangeError(`${norm}: microBatches must be an integer of at least 1, got ${microBatches}`);
   }
   return { momentum, runningVariance, average, microBatches };
 }
 
 /**
- * A momentum is the weight of the old value; PyTorch's is that of the new one, and one below a half is most likely meant so.
- * @throws RangeError for one that is not from 0 to 1
+ * Momentum is the weight of the old value; PyTorch's is that of the new one, and a value below a half is most likely meant so: warns.
+ * @throws RangeError for a momentum that is not from 0 to 1
  */
 export function checkMomentum(norm: string, name: string, momentum: number): void {
   if (!(momentum >= 0 && momentum <= 1)) {
@@ -83,12 +84,12 @@ export function runningWeights(
   shape: readonly number[],
   { average, microBatches }: Required<RunningOptions>,
 ): Record<string, Weight> {
-  const counts = average !== "exponential";
+  const counting = average !== "exponential";
   return {
-    runningMean: kept(shape, 0, counts),
-    runningVariance: kept(shape, 1, counts),
-    // of batches (cumulative) or values (epoch), which a mask may tell apart by channel
-    ...(counts && { runningCount: kept(shape, 0) }),
+    runningMean: kept(shape, 0, counting),
+    runningVariance: kept(shape, 1, counting),
+    // of batches (cumulative) or values (epoch); per channel, since a mask may differ between channels
+    ...(counting && { runningCount: kept(shape, 0) }),
     ...(microBatches > 1 && {
       pendingMean: kept(shape, 0),
       pendingVariance: kept(shape, 0),
@@ -98,7 +99,7 @@ export function runningWeights(
   };
 }
 
-/** What replaces the state after a training batch with these statistics. */
+/** The new state after a training batch with these statistics. */
 export function track<T>(
   ops: Ops<T>,
   state: Readonly<Record<string, T>>,
@@ -113,7 +114,7 @@ export function track<T>(
     variance: shaped(measured.variance),
     count: measured.count,
   };
-  if (options.microBatches === 1) return moved(ops, state, batch, options);
+  if (options.microBatches === 1) return updated(ops, state, batch, options);
   const { pendingMean, pendingVariance, pendingCount, pendingBatches } = state;
   const pending = merged(ops, { mean: pendingMean, variance: pendingVariance, count: pendingCount }, batch);
   const batches = ops.add(pendingBatches, 1);
@@ -124,22 +125,23 @@ export function track<T>(
     pendingCount: ops.where(complete, 0, pending.count),
     pendingBatches: ops.where(complete, 0, batches),
   };
-  const next = moved(ops, state, pending, options);
+  const next = updated(ops, state, pending, options);
   for (const [name, values] of Object.entries(next)) after[name] = ops.where(complete, values, state[name]);
   return after;
 }
 
-/** Chan, Golub & LeVeque 1979, with the variance in the place of m2. */
+/** Chan, Golub & LeVeque 1979, with the variance instead of m2. */
 function merged<T>(ops: Ops<T>, a: Measured<T>, b: Measured<T>): Measured<T> & { count: T } {
   const count = ops.add(a.count, b.count);
-  const share = ops.div(b.count, ops.max(count, 1));
+  const fraction = ops.div(b.count, ops.max(count, 1));
   const distance = ops.sub(b.mean, a.mean);
-  const within = ops.add(ops.mul(a.variance, ops.sub(1, share)), ops.mul(b.variance, share));
-  const between = ops.mul(ops.mul(distance, distance), ops.mul(share, ops.sub(1, share)));
-  return { mean: ops.add(a.mean, ops.mul(distance, share)), variance: ops.add(within, between), count };
+  const within = ops.add(ops.mul(a.variance, ops.sub(1, fraction)), ops.mul(b.variance, fraction));
+  const between = ops.mul(ops.mul(distance, distance), ops.mul(fraction, ops.sub(1, fraction)));
+  return { mean: ops.add(a.mean, ops.mul(distance, fraction)), variance: ops.add(within, between), count };
 }
 
-function moved<T>(
+/** The running statistics after a complete batch. */
+function updated<T>(
   ops: Ops<T>,
   state: Readonly<Record<string, T>>,
   batch: Measured<T>,
@@ -150,7 +152,7 @@ function moved<T>(
   const corrected = (variance: T, count: Operand<T>) =>
     unbiased ? unbiasedOf(ops, variance, count) : variance;
   if (average === "epoch") {
-    // what is kept may be unbiased; what is merged is not. After a reset the old statistics are still there, for evaluation
+    // the stored variance may be unbiased, the merged ones are biased. A reset clears the count only: evaluation still uses the old ones
     const biased = unbiased
       ? ops.mul(oldVariance, ops.div(ops.max(ops.sub(runningCount, 1), 0), ops.max(runningCount, 1)))
       : oldVariance;
@@ -168,27 +170,27 @@ function moved<T>(
     return whereMeasured(ops, batch.count, 1, next, state);
   }
   const batches = average === "cumulative" ? ops.add(runningCount, 1) : undefined;
-  const share: Operand<T> = batches === undefined ? 1 - momentum : ops.div(1, batches);
+  const weight: Operand<T> = batches === undefined ? 1 - momentum : ops.div(1, batches);
   const next = {
-    runningMean: towards(ops, runningMean, batch.mean, share),
-    runningVariance: towards(ops, oldVariance, corrected(batch.variance, batch.count), share),
+    runningMean: towards(ops, runningMean, batch.mean, weight),
+    runningVariance: towards(ops, oldVariance, corrected(batch.variance, batch.count), weight),
     ...(batches !== undefined && { runningCount: batches }),
   };
   return whereMeasured(ops, batch.count, 2, next, state);
 }
 
-/** The variance of so many values, unbiased from the biased. */
+/** The unbiased variance of `count` values from the biased one. */
 export function unbiasedOf<T>(ops: Ops<T>, variance: T, count: Operand<T>): T {
   return ops.mul(variance, ops.div(count, ops.max(ops.sub(count, 1), 1)));
 }
 
-/** A moving average's next value, in which the new one has this share. */
-export function towards<T>(ops: Ops<T>, old: T, value: T, share: Operand<T>): T {
-  const rest = typeof share === "number" ? 1 - share : ops.sub(1, share);
-  return ops.add(ops.mul(old, rest), ops.mul(value, share));
+/** A moving average's next value; `weight` is that of the new value. */
+export function towards<T>(ops: Ops<T>, old: T, value: T, weight: Operand<T>): T {
+  const rest = typeof weight === "number" ? 1 - weight : ops.sub(1, weight);
+  return ops.add(ops.mul(old, rest), ops.mul(value, weight));
 }
 
-/** The next state where so many values were measured, and the old one elsewhere. */
+/** The next state where at least `least` values were measured, the old one elsewhere. */
 export function whereMeasured<T>(
   ops: Ops<T>,
   count: Operand<T>,

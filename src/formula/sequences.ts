@@ -10,7 +10,7 @@ import { type Normalization, trained, type Weight } from "./normalization.js";
 import type { Ops } from "./ops.js";
 import { broadcastMask } from "./terms.js";
 
-/** Options of every recurrent layer. */
+/** Options of every recurrent layer and cell. */
 export interface RecurrentOptions {
   /** Length of the hidden state, and of y. No default. */
   units?: number;
@@ -20,6 +20,7 @@ export interface RecurrentOptions {
   seed?: number;
 }
 
+/** Options of recurrent layers over whole sequences. */
 export interface SequenceOptions extends RecurrentOptions {
   /** Whether y is that of every step, [batch, time, units] (default), or the last state alone, [batch, units]. */
   returnSequences?: boolean;

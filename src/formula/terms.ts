@@ -1,4 +1,4 @@
-/** Terms that formulas share, composed from a host's `Ops`. */
+/** Terms shared by formulas, composed from a host's `Ops`. */
 import type { View } from "../view.js";
 import type { ElementaryOps, Operand } from "./ops.js";
 
@@ -6,6 +6,7 @@ export function square<T>(ops: ElementaryOps<T>, x: T): T {
   return ops.mul(x, x);
 }
 
+/** Mean over these axes, which remain with length 1. */
 export function mean<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T {
   const shape = ops.shape(x);
   return ops.div(
@@ -14,36 +15,37 @@ export function mean<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T
   );
 }
 
-/** Means over some axes, which stay with length 1, of what counts: `counts` is ones and zeros of the whole shape. */
+/** Masked means over some axes, which remain with length 1. */
 export interface Averaging<T> {
-  /** How many values count. */
+  /** Number of unmasked values, at least 1. */
   readonly count: Operand<T>;
-  /** The values, and 0 where they do not count. */
+  /** The values, 0 where masked. */
   counting(values: T): T;
-  /** The mean of values that are 0 where they do not count. */
+  /** The mean of values that are 0 where masked. */
   average(values: T): T;
 }
 
+/** @param fullMask the mask as ones and zeros of the whole shape; absent: nothing is masked */
 export function averaging<T>(
   ops: ElementaryOps<T>,
   shape: readonly number[],
   axes: readonly number[],
-  counts?: T,
+  fullMask?: T,
 ): Averaging<T> {
   const count: Operand<T> =
-    counts === undefined
+    fullMask === undefined
       ? axes.reduce((product, axis) => product * shape[axis], 1)
-      : ops.max(ops.sum(counts, axes), 1);
+      : ops.max(ops.sum(fullMask, axes), 1);
   return {
     count,
-    counting: (values) => (counts === undefined ? values : ops.where(counts, values, 0)),
+    counting: (values) => (fullMask === undefined ? values : ops.where(fullMask, values, 0)),
     average: (values) => ops.div(ops.sum(values, axes), count),
   };
 }
 
 /**
- * The mean, and x − mean, 0 where x does not count. Values are centred twice, about any value near the mean (by default the mean
- * as it is rounded) and about what rests: a float32 mean far above the standard deviation is too coarse to be subtracted once.
+ * The mean, and x − mean, 0 where masked. Values are centred twice, about a value near the mean (by default the rounded mean) and
+ * about the mean of the result: a float32 mean far above the standard deviation is too coarse to be subtracted once.
  */
 export function centered<T>(
   ops: ElementaryOps<T>,
@@ -58,18 +60,18 @@ export function centered<T>(
   return { mean: ops.add(about, rest), distance: counting(ops.sub(first, rest)) };
 }
 
-/** What is measured of values over some axes, which stay with length 1. */
+/** Statistics over some axes, which remain with length 1. */
 export interface Moments<T> extends Averaging<T> {
   readonly mean: T;
   /** Biased. */
   readonly variance: T;
-  /** x − mean, of the shape of x; 0 where x does not count. Formulas go on with it, not with the rounded mean. */
+  /** x − mean, of the shape of x; 0 where masked. More exact than subtracting the rounded mean. */
   readonly distance: T;
 }
 
 /**
- * Mean and biased variance over these axes, differentiable: for formulas in which a statistic is more than a constant of the
- * normalization. With a mask (as x, but for lengths of 1) of what it does not leave out.
+ * Mean and biased variance of unmasked values over these axes, with gradients: for formulas that use statistics beyond the fused
+ * operation. The mask broadcasts to x.
  */
 export function moments<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[], mask?: T): Moments<T> {
   const shape = ops.shape(x);
@@ -79,8 +81,8 @@ export function moments<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[],
 }
 
 /**
- * √(mean(x²) + epsilon) = scale · root, and x / scale: by the largest |x|, so that no square leaves float32's range. Where all of x
- * and epsilon are 0, root is far below 1, and nothing is divided by 0.
+ * √(mean(x²) + epsilon) = scale · root, and x / scale: scaled by the largest |x|, so that no square leaves float32's range.
+ * If x and epsilon are all 0, root is far below 1 but not 0.
  */
 export function rootMeanSquare<T>(
   ops: ElementaryOps<T>,
@@ -93,27 +95,28 @@ export function rootMeanSquare<T>(
   const scale = epsilon > 0 ? ops.max(largest, Math.sqrt(epsilon)) : ops.where(largest, largest, 1);
   const scaled = ops.div(x, scale);
   const power = average(square(ops, scaled));
-  const share = epsilon > 0 ? square(ops, ops.div(Math.sqrt(epsilon), scale)) : 0;
-  return { scaled, scale, power, root: ops.sqrt(ops.max(ops.add(power, share), LEAST)) };
+  const guard = epsilon > 0 ? square(ops, ops.div(Math.sqrt(epsilon), scale)) : 0;
+  return { scaled, scale, power, root: ops.sqrt(ops.max(ops.add(power, guard), LEAST)) };
 }
 
-/** Far below the mean of squares of which the largest is 1. */
+/** Far below any mean of squares of which the largest is 1. */
 const LEAST = 1e-30;
 
 /**
- * All of x about one origin, in one unit: x = values·unit + origin, 0 where x does not count. Both are constants to the gradient.
- * For formulas that move with x and scale with it: what they subtract and square then stays in float32's range.
+ * x = values·unit + origin with one origin and unit for all of x, both without gradient; values are 0 where masked. For formulas
+ * that are shift- and scale-equivariant: their differences and squares then stay in float32's range.
+ * @param fullMask the mask as ones and zeros of the whole shape
  * @param least the smallest unit, above 0
  */
 export function inUnits<T>(
   ops: ElementaryOps<T>,
   x: T,
-  counts: T | undefined,
+  fullMask: T | undefined,
   least: Operand<T>,
 ): { values: T; origin: T; unit: T } {
   const shape = ops.shape(x);
   const all = [...shape.keys()];
-  const { average, counting } = averaging(ops, shape, all, counts);
+  const { average, counting } = averaging(ops, shape, all, fullMask);
   const origin = ops.stop(average(counting(x)));
   const distance = counting(ops.sub(counting(x), origin));
   const largest = ops.largest(ops.abs(distance), all);
@@ -121,7 +124,7 @@ export function inUnits<T>(
   return { values: ops.div(distance, unit), origin, unit };
 }
 
-/** The length √Σx² over these axes, in range wherever it is itself; its gradient is 0 where all of x is. */
+/** The length √Σx² over these axes, without overflow of squares; its gradient is 0 where x is all 0. */
 export function lengthOf<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T {
   const { scale, power, root } = rootMeanSquare(ops, x, axes, (squares) => ops.sum(squares, axes), 0);
   return ops.where(power, ops.mul(scale, root), 0);
@@ -130,9 +133,9 @@ export function lengthOf<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]
 /** A mask as ones and zeros of the whole shape. */
 export function broadcastMask<T>(ops: ElementaryOps<T>, mask: T, shape: readonly number[]): T {
   const lengths = ops.shape(mask);
-  const spread = ops.reshape(mask, [...lengths, ...shape.slice(lengths.length).map(() => 1)]);
+  const padded = ops.reshape(mask, [...lengths, ...shape.slice(lengths.length).map(() => 1)]);
   return ops.where(
-    spread,
+    padded,
     ops.constant(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape),
     0,
   );
@@ -145,9 +148,9 @@ export function along<T>(ops: ElementaryOps<T>, values: T, rank: number, axis: n
   return ops.reshape(values, shape);
 }
 
-/** All axes but those named. */
-export function axesBut(rank: number, ...kept: number[]): number[] {
-  return [...Array(rank).keys()].filter((axis) => !kept.includes(axis));
+/** All axes except those named. */
+export function axesBut(rank: number, ...excluded: number[]): number[] {
+  return [...Array(rank).keys()].filter((axis) => !excluded.includes(axis));
 }
 
 /** x·gamma + beta, with a gamma and beta per kept position of the view; either may be absent. */
@@ -156,15 +159,15 @@ export function affine<T>(ops: ElementaryOps<T>, x: T, view: View, gamma?: T, be
   if (gamma === undefined && beta === undefined) return x;
   const { k1, r1, k2, r2 } = view;
   let y = ops.reshape(x, [k1, r1, k2, r2]);
-  const spread = (values: T) => ops.reshape(values, [k1, 1, k2, 1]);
-  if (gamma !== undefined) y = ops.mul(y, spread(gamma));
-  if (beta !== undefined) y = ops.add(y, spread(beta));
+  const broadcast = (values: T) => ops.reshape(values, [k1, 1, k2, 1]);
+  if (gamma !== undefined) y = ops.mul(y, broadcast(gamma));
+  if (beta !== undefined) y = ops.add(y, broadcast(beta));
   return ops.reshape(y, shape);
 }
 
 /**
- * Sums over a window along an axis: of each place, of so many `before` it and `after` it. Beyond the ends there are zeros.
- * Widths double (sums over 2, 4, 8, ... places), so that a window costs the logarithm of its width.
+ * Sums over a window along an axis: each place with `before` places before and `after` after it, zeros beyond the ends. Widths
+ * double (sums over 2, 4, 8, ... places), so that the cost is logarithmic in the window's width.
  */
 export function windowSum<T>(ops: ElementaryOps<T>, x: T, axis: number, before: number, after: number): T {
   const shape = ops.shape(x);

@@ -6,6 +6,7 @@ import { type FusedNorm, keepingLast, type Plan, planOf } from "./plan.js";
 /** The axis, or axes, of a weight's outputs; null for none: the whole weight has one statistic. */
 export type WeightAxis = number | readonly number[] | null;
 
+/** Options of normalizations of a layer's weight. */
 export interface WeightAxisOptions {
   /** −1 (default) where outputs come last, as in Keras; 0 in PyTorch. */
   axis?: WeightAxis;

@@ -1,7 +1,7 @@
 /**
- * How frameworks normalize by default, as options of ours: `batchNorm(conventions.pytorch.batchNorm)` is torch.nn.BatchNorm2d. Plain
- * data, read from the frameworks' sources and held to their outputs (test/fixtures/goldens). A norm that a framework has not is not
- * in its entry.
+ * The frameworks' defaults as options of ours: `batchNorm(conventions.pytorch.batchNorm)` is torch.nn.BatchNorm2d. Plain data, read
+ * from the frameworks' sources and tested against their outputs (test/fixtures/goldens). An entry omits the norms that its framework
+ * lacks.
  *
  * `momentum` is the weight of the old value, as in Keras, Flax, MXNet and ONNX; PyTorch's and fastai's is 1 minus it.
  */
@@ -26,11 +26,12 @@ interface Convention {
   readonly unitNorm?: Readonly<UnitNormOptions>;
 }
 
+/** Options per framework and norm that reproduce the framework's defaults: `conventions.keras3.layerNorm`. */
 export const conventions = {
   /**
-   * Layer and RMS normalization take the trailing axes that the shape given to them names: hand `axis` over where it is more than the
-   * last. `groups` must be given. Instance normalization has no gamma and beta unless `affine`, and running statistics only with
-   * `track_running_stats`. RMS normalization's epsilon is that of the type; here float32's, 2⁻²³.
+   * Layer and RMS normalization reduce the trailing axes of `normalized_shape`: set `axis` if there are several. `groups` has no
+   * default. Instance normalization has gamma and beta only with `affine`, and running statistics only with `track_running_stats`.
+   * RMS normalization's epsilon is that of the type; here float32's, 2⁻²³.
    */
   pytorch: {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "unbiased" },
@@ -48,10 +49,10 @@ export const conventions = {
     rmsNorm: { axis: -1, epsilon: 2 ** -23 },
   },
   /**
-   * tf.keras up to 2.15. Batch normalization of 4 axes (images) in float32 is "fused" there, whose running variance is unbiased:
-   * `{ ...conventions.keras2.batchNorm, runningVariance: "unbiased" }`; elsewhere it is biased. `virtual_batch_size`, our
-   * `ghostBatchNorm`, must be given; its running statistics move once for a batch, by the mean over its ghost batches. Renormalization
-   * (`renorm=True`) has no limits unless `renorm_clipping` sets them. Instance normalization is a group for each channel.
+   * tf.keras up to 2.15. Batch normalization of 4 axes (images) in float32 is "fused" there, with an unbiased running variance:
+   * `{ ...conventions.keras2.batchNorm, runningVariance: "unbiased" }`; otherwise it is biased. `virtual_batch_size`, our
+   * `ghostBatchNorm`, has no default; its running statistics are updated once per batch, by the mean over its ghost batches.
+   * Renormalization (`renorm=True`) has no limits unless `renorm_clipping` sets them. Instance normalization is one group per channel.
    */
   keras2: {
     batchNorm: { axis: -1, epsilon: 1e-3, momentum: 0.99, runningVariance: "biased" },
@@ -69,7 +70,7 @@ export const conventions = {
   },
   /**
    * The running variance is biased on every backend. Instance normalization is GroupNormalization with groups −1. The layers of
-   * `evenkeel/tfjs` have these defaults.
+   * `evenkeel/tfjs` use these defaults.
    */
   keras3: {
     batchNorm: { axis: -1, epsilon: 1e-3, momentum: 0.99, runningVariance: "biased" },
@@ -92,8 +93,8 @@ export const conventions = {
     layerNorm: { axis: -1, epsilon: 1e-3 },
   },
   /**
-   * Gluon's layers. Running statistics move in the backward pass there. Group normalization has a gamma and beta for each group: ours
-   * are for each channel, so that a group's go to all of its channels. Instance normalization learns beta alone.
+   * Gluon's layers. They update running statistics in the backward pass. Group normalization has gamma and beta per group. Instance
+   * normalization learns beta only.
    */
   gluon: {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "biased" },
@@ -102,8 +103,8 @@ export const conventions = {
     instanceNorm: { axis: 1, epsilon: 1e-5, scale: false },
   },
   /**
-   * MXNet's operators themselves, whose defaults are not Gluon's. BatchNorm has `fix_gamma=True`: gamma is 1 whatever is stored for it,
-   * and not learned, which here is no gamma; with fix_gamma=False add `scale: true`.
+   * MXNet's operators, whose defaults differ from Gluon's. BatchNorm has `fix_gamma=True`: gamma is 1 regardless of its stored value,
+   * and not learned, here no gamma; for fix_gamma=False add `scale: true`.
    */
   mxnet: {
     batchNorm: { axis: 1, epsilon: 1e-3, momentum: 0.9, runningVariance: "biased", scale: false },
@@ -111,7 +112,7 @@ export const conventions = {
     groupNorm: { axis: 1, epsilon: 1e-5, groups: 1, parameters: "group" },
     instanceNorm: { axis: 1, epsilon: 1e-3 },
   },
-  /** Linen and NNX. The variance is E[x²] − E[x]² there (`use_fast_variance`), which loses digits where the mean is large. */
+  /** Linen and NNX. They compute the variance as E[x²] − E[x]² (`use_fast_variance`), which is inaccurate for large means. */
   flax: {
     batchNorm: { axis: -1, epsilon: 1e-5, momentum: 0.99, runningVariance: "biased" },
     layerNorm: { axis: -1, epsilon: 1e-6 },
@@ -120,8 +121,8 @@ export const conventions = {
     rmsNorm: { axis: -1, epsilon: 1e-6 },
   },
   /**
-   * `num_groups` must be given; GroupNormalization's scale and bias are for each channel since opset 21, and for each group in 18.
-   * LayerNormalization takes all axes from `axis` on.
+   * `num_groups` has no default; GroupNormalization's scale and bias are per channel since opset 21, and per group in 18.
+   * LayerNormalization reduces all axes from `axis` on.
    */
   onnx: {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "biased" },
@@ -131,8 +132,8 @@ export const conventions = {
     rmsNorm: { axis: -1, epsilon: 1e-5 },
   },
   /**
-   * PyTorch's, but for where weights start: beta at 1e-3, and gamma at 0 in BatchZero and InstanceZero (the last normalization of a
-   * residual branch). Options say nothing of that: fill `layer.beta` and `layer.gamma`, or load them. Instance normalization has both.
+   * As PyTorch, except for initial values: beta 1e-3, and gamma 0 in BatchZero and InstanceZero (the last normalization of a residual
+   * branch). Options do not cover those: fill `layer.beta` and `layer.gamma`, or load them. Instance normalization has both.
    */
   fastai: {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "unbiased" },
@@ -140,12 +141,13 @@ export const conventions = {
   },
 } as const satisfies Readonly<Record<string, Convention>>;
 
+/** The frameworks of `conventions`. */
 export type Framework = keyof typeof conventions;
 
 /**
- * Running variances in the other estimator: of batches of `count` values per channel (batch times positions), `to` unbiased
- * multiplies by count/(count − 1), `to` biased divides by it. Exact where all batches had that many.
- * @throws RangeError for a count below 2, of which there is no unbiased variance
+ * Converts running variances, float32 [channels], to the other estimator. With batches of `count` values per channel (batch times
+ * positions), unbiased is count/(count − 1) times biased. Exact if all batches had that size.
+ * @throws RangeError for a count below 2, for which there is no unbiased variance
  */
 export function convertRunningVariance(
   variance: ArrayLike<number>,

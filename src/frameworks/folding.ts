@@ -1,6 +1,6 @@
 /**
- * Folding: what batch normalization does in evaluation is a factor and an offset per channel, which the dense layer or the
- * convolution before it can take into its own weights.
+ * Folding: in evaluation batch normalization is a factor and an offset per channel, which can be absorbed into the weights of the
+ * preceding dense layer or convolution.
  *
  *     factor = gamma / √(runningVariance + epsilon)
  *     kernel' = kernel · factor        bias' = (bias − runningMean) · factor + beta
@@ -12,6 +12,7 @@ import { optionNames, parameterNames } from "./names.js";
 
 type Numbers = ArrayLike<number>;
 
+/** The folded layer's weights. */
 export interface Folded {
   /** float32, of the kernel's shape. */
   readonly kernel: Float32Array;
@@ -19,6 +20,7 @@ export interface Folded {
   readonly bias: Float32Array;
 }
 
+/** Options of `foldBatchNorm`. */
 export interface FoldOptions {
   /** The layer's kernel, of any rank. */
   kernel: { readonly shape: readonly number[]; readonly data: Numbers };
@@ -26,16 +28,16 @@ export interface FoldOptions {
   bias?: Numbers;
   /** The kernel's axis of output channels: −1 (default; TensorFlow, Keras), 0 in PyTorch. */
   axis?: number;
-  /** [channels] each; gamma is 1 and beta 0 where absent. */
+  /** Of the batch normalization, [channels] each; gamma defaults to 1 and beta to 0. */
   statistics: { runningMean: Numbers; runningVariance: Numbers; gamma?: Numbers; beta?: Numbers };
-  /** Default 1e-5. */
+  /** Of the batch normalization. Default 1e-5. */
   epsilon?: number;
 }
 
 /**
- * Kernel and bias of the one layer that does what a dense layer or convolution and the batch normalization behind it do in
- * evaluation. In float64 inside.
- * @throws RangeError where a length is not that of the kernel's channels
+ * Kernel and bias of the single layer equivalent, in evaluation, to a dense layer or convolution followed by batch normalization.
+ * Computed in float64.
+ * @throws TypeError without runningMean or runningVariance; RangeError for lengths that do not match the kernel's channels
  */
 export function foldBatchNorm(options: FoldOptions): Folded {
   checkOptions("foldBatchNorm", options, ["kernel", "bias", "axis", "statistics", "epsilon"], optionNames);
@@ -66,7 +68,7 @@ export function foldBatchNorm(options: FoldOptions): Folded {
   for (const [name, values] of Object.entries({ runningMean, runningVariance })) {
     if (values !== undefined) continue;
     throw new TypeError(
-      `foldBatchNorm: statistics must have ${name}, which a batch normalization's stateDict() has`,
+      `foldBatchNorm: statistics must have ${name}, as in a batch normalization's stateDict()`,
     );
   }
   for (const [name, values] of Object.entries({ bias, runningMean, runningVariance, gamma, beta })) {

@@ -14,32 +14,36 @@ import { type JaxArray, JaxOps } from "./ops.js";
 
 export type { JaxArray } from "./ops.js";
 
-/** By name, as the normalization calls them. */
+/** Weights by name, as the normalization names them: `gamma`, `runningMean`, ... */
 export type Weights = Record<string, JaxArray>;
 
+/** The result of `apply`. */
 export interface Applied {
   /** The normalized array, in the type of x. */
   y: JaxArray;
   /** x + residual; absent without a residual. */
   sum?: JaxArray;
-  /** What it gives beside y. */
+  /** Further outputs, as documented by the normalization. */
   more: JaxArray[];
-  /** What replaces the weights that are not trained, by name; empty outside training. */
+  /** New values of weights that are not trained, by name; empty outside training. */
   state: Weights;
 }
 
-/** Weights at their start, for inputs of these shapes: float32. */
+/**
+ * Initial weights for inputs of these shapes, float32.
+ * @throws TypeError for a value that is not a normalization; RangeError for a shape that does not fit
+ */
 export function init(normalization: Normalization, ...shapes: (readonly number[])[]): Weights {
   checkNormalization(normalization);
   return Object.fromEntries(
-    Object.entries(normalization.weights(...shapes)).map(([name, weight]) => [name, started(weight)]),
+    Object.entries(normalization.weights(...shapes)).map(([name, weight]) => [name, initialOf(weight)]),
   );
 }
 
 /**
- * Applies a normalization to x, or to x and a condition. As everywhere in jax-js, arguments are used up: `.ref` keeps them.
- * Weights that are left out are at their start. Statistics are float32, whatever the type of x.
- * @throws RangeError where a shape does not fit, or a weight is not one of the normalization's
+ * Applies a normalization to x, or to [x, condition]. As everywhere in jax-js, arguments are consumed: pass `.ref` to keep them.
+ * Weights default to their initial values, `training` to true. Statistics are float32 for any type of x; y has the type of x.
+ * @throws RangeError for a shape that does not fit, or an unknown weight
  */
 export function apply(
   normalization: Normalization,
@@ -56,7 +60,7 @@ export function apply(
   const arrays = given.map(wide);
   const added = residual ? wide(residual) : undefined;
   const all: Weights = { ...weights };
-  for (const [name, weight] of Object.entries(specified)) all[name] ??= started(weight);
+  for (const [name, weight] of Object.entries(specified)) all[name] ??= initialOf(weight);
   const ops = new JaxOps();
   try {
     const result = run(ops, normalization, arrays, all, {
@@ -64,7 +68,7 @@ export function apply(
       mask: mask ?? undefined,
       residual: added,
     });
-    /** A reference that outlives what is given back, in the type that x came in. */
+    /** A reference that outlives the release below, in the type of x. */
     const out = (array: JaxArray) => (type === np.float16 ? array.ref.astype(type) : array.ref);
     return {
       y: out(result.y),
@@ -77,7 +81,7 @@ export function apply(
   }
 }
 
-function started(weight: Weight): JaxArray {
+function initialOf(weight: Weight): JaxArray {
   const { shape, initial } = weight;
   if (typeof initial === "number") return np.full([...shape], initial, { dtype: np.float32 });
   return np.array(Float32Array.from(initialValues(weight))).reshape([...shape]);

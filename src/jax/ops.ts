@@ -1,6 +1,6 @@
 /**
- * Formulas (src/formula/ops.ts) in jax-js. Its arrays are counted and its functions use their arguments up: here every use
- * takes a reference of its own, and what was made on the way is given back at the end.
+ * `Ops` (src/formula/ops.ts) of jax-js. Its arrays are reference-counted and its functions consume their arguments: here each use
+ * takes its own reference, and intermediate arrays are released at the end.
  */
 import { lax, nn, numpy as np } from "@jax-js/jax";
 import { composedNormalize } from "../formula/composed.js";
@@ -8,12 +8,13 @@ import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } fro
 import type { FusedNorm } from "../formula/plan.js";
 import { narrowed } from "../formula/rounding.js";
 
+/** An array of jax-js. */
 export type JaxArray = np.Array;
 
 export class JaxOps implements Ops<JaxArray> {
   private readonly made: JaxArray[] = [];
 
-  /** Gives back what was made, and these; not the results, of which the caller holds references. */
+  /** Releases intermediate arrays and these inputs; the caller holds references to the results. */
   release(inputs: readonly JaxArray[]): void {
     for (const array of [...this.made, ...inputs]) array.dispose();
     this.made.length = 0;
@@ -41,7 +42,7 @@ export class JaxOps implements Ops<JaxArray> {
 
   div(a: Operand<JaxArray>, b: Operand<JaxArray>): JaxArray {
     if (typeof b === "number") return this.keep(np.divide(ref(a), b));
-    // jax-js's gradient squares b, which leaves float32's range from 2·10¹⁹ on: that of b/constant is of size 1
+    // jax-js's gradient squares b, which overflows float32 from 2·10¹⁹ on; b/constant is 1
     const constant = this.stop(this.where(b, b, 1));
     return this.keep(np.divide(np.divide(ref(a), constant.ref), np.divide(b.ref, constant.ref)));
   }

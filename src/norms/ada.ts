@@ -1,9 +1,9 @@
 /**
- * AdaNorm: layer normalization without parameters, with a scale that shrinks what stands out.
+ * AdaNorm: layer normalization without parameters, whose scale shrinks large positive values and enlarges large negative ones.
  *
  *     y = c · (1 − k · xHat) · xHat        xHat = (x − mean) / √(variance + epsilon), variance biased
  *
- * The factor c·(1 − k·xHat) is constant to the gradient. Xu, Sun, Zhang, Zhao & Lin 2019, arXiv 1911.07013. Axes: those
+ * No gradient flows through the factor c·(1 − k·xHat). Xu, Sun, Zhang, Zhao & Lin 2019, arXiv 1911.07013. Axes: those
  * named (the last by default) are reduced.
  */
 import { checkEpsilon } from "../formula/checks.js";
@@ -13,19 +13,24 @@ import { type Normalization, normalization } from "../formula/normalization.js";
 import { type FusedNorm, keepingLast } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 
+/** Options of `adaNorm`. */
 export interface AdaNormOptions extends FeatureOptions {
-  /** Default 1. */
+  /** Scale of the output. Default 1. */
   c?: number;
-  /** Default 0.1, as in the paper. */
+  /** Slope of the factor in xHat. Default 0.1, as in the paper. */
   k?: number;
 }
 
-/** Throws RangeError for an epsilon below 0, and for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape; no weights.
+ * @throws RangeError for a negative epsilon; when called, for axes that x does not have
+ */
 export const adaNorm = normalization(
   {
     name: "adaNorm",
     title: "AdaNorm",
-    summary: "layer normalization whose scale follows xHat instead of learned parameters; overfits less",
+    summary:
+      "layer normalization with a scale computed from xHat instead of learned parameters; overfits less",
     paper: "Xu et al. 2019, arXiv 1911.07013",
     takes: "features",
   },

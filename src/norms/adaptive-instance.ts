@@ -1,10 +1,10 @@
 /**
- * Adaptive instance normalization: a content takes on the mean and spread of a style, channel by channel.
+ * Adaptive instance normalization: the content takes on the mean and standard deviation of the style, channel by channel.
  *
  *     y = √(variance(style) + epsilon) · (x − mean(x)) / √(variance(x) + epsilon) + mean(style)        variances biased
  *
  * Huang & Belongie 2017, arXiv 1703.06868. Axes: batch and channel are kept, positions are reduced, in x and in style.
- * Nothing is learned; the gradient goes through the statistics of both.
+ * There are no weights; gradients flow through the statistics of both inputs.
  */
 import { type ChannelOptions, channelAxis, examplePlan, WITH_POSITIONS } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
@@ -17,15 +17,16 @@ import type { Settled } from "../options.js";
 const NAME = "adaptiveInstanceNorm";
 
 /**
- * Inputs [x, style]: x [batch, ..., channels], style [batch, ..., channels] with positions of its own, as many as it likes.
- * A mask is that of x; style counts in full.
- * @throws RangeError for an epsilon below 0; when called, for an x without positions, and a style of other channels or batch
+ * Inputs [x, style]: both [batch, ..., channels], with any number of positions each; y has the shape of x. No weights.
+ * A mask applies to x only.
+ * @throws RangeError for a negative epsilon; when called, for an x without positions, or a style whose batch or channels differ
  */
 export const adaptiveInstanceNorm = normalization(
   {
     name: NAME,
     title: "Adaptive instance normalization",
-    summary: "a content with the mean and spread of a style; for style transfer and generators",
+    summary:
+      "gives the content the mean and standard deviation of a style; for style transfer and generators",
     paper: "Huang & Belongie 2017, arXiv 1703.06868",
     takes: "condition",
   },

@@ -5,7 +5,7 @@
  *     y = (x − mean) / √(variance + epsilon) · (1 + scale) + shift        variance biased
  *
  * Peebles & Xie 2022 (DiT), arXiv 2212.09748; scale and shift as in FiLM (Perez et al. 2018). Axes: the feature axis is
- * reduced; scale, shift and gate are per example and feature. The gate is adaLN-Zero's, for the branch that follows.
+ * reduced; scale, shift and gate are per example and feature. The gate (adaLN-Zero) scales the branch that follows.
  */
 import { channelAxis, examplePlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -18,28 +18,29 @@ import { sizeOf } from "../shape.js";
 
 const NAME = "adaptiveLayerNorm";
 
+/** Options of `adaptiveLayerNorm`. */
 export interface AdaptiveLayerNormOptions {
   /** The axis of the features. Default −1. */
   axis?: number;
   /** Default 1e-6 (DiT). */
   epsilon?: number;
-  /** What the condition goes through before the dense layer. Default `silu` (DiT). */
+  /** Activation of the condition before the dense layer. Default `silu` (DiT). */
   activation?: "silu" | "none";
-  /** adaLN-Zero: `more[0]` is a gate, at first 0, by which the branch after this norm is multiplied. Default false. */
+  /** adaLN-Zero: `more[0]` is a gate, initialized to 0, that multiplies the branch after this norm. Default false. */
   zero?: boolean;
 }
 
 /**
  * Inputs [x, condition]: x [batch, ..., features], condition [batch, conditionFeatures]. Weights: kernel [conditionFeatures,
- * 2·features] (3 with a gate; in the order shift, scale, gate) and bias, all 0 at first, so that y starts as plain layer
- * normalization. The gate has the shape of x with length 1 for what lies between batch and features.
+ * 2·features] (3·features with a gate; in the order shift, scale, gate) and bias, initialized to 0, so that y starts as plain layer
+ * normalization. The gate has the shape of x with length 1 between batch and features.
  * @throws RangeError for options out of range; when called, for a condition that is not [batch, conditionFeatures]
  */
 export const adaptiveLayerNorm = normalization(
   {
     name: NAME,
     title: "Adaptive layer normalization",
-    summary: "layer normalization with scale and shift from a condition; for diffusion transformers",
+    summary: "layer normalization with scale and shift from a condition (adaLN); for diffusion transformers",
     paper: "Peebles & Xie 2022, arXiv 2212.09748",
     takes: "condition",
   },
@@ -56,7 +57,7 @@ export const adaptiveLayerNorm = normalization(
       plan: examplePlan(NAME, axis, ({ length }, channel) => axesBut(length, channel)),
     };
     const parts = zero ? 3 : 2;
-    /** The shape of x where each example has one value per feature. */
+    /** The shape of x with length 1 between batch and features. */
     const gateShape = (shape: readonly number[]) => {
       const channel = channelAxis(NAME, shape, axis);
       return shape.map((length, one) => (one === 0 || one === channel ? length : 1));

@@ -1,13 +1,13 @@
 /**
- * Attention with normalized queries and keys (QK-norm): scores that cannot grow with the activations.
+ * Attention with normalized queries and keys (QK-norm): attention scores cannot grow with the activations.
  *
  *     q = norm(x·Wq + bq)    k = norm(c·Wk + bk)    v = c·Wv + bv        per head; c the context, x itself by default
  *     y = softmax(factor · q·kᵀ) · v · Wo + bo
  *
  *     layer, rms   norm over a head's features with a gamma for queries and one for keys (no beta), factor 1/√size
  *                  Dehghani et al. 2023 (ViT-22B), arXiv 2302.05442
- *     unit         norm to length 1, factor one learned number   Henry et al. 2020, arXiv 2010.04245
- *     none         no norm, factor 1/√size: plain attention, to compare with
+ *     unit         norm to length 1, one learned factor           Henry et al. 2020, arXiv 2010.04245
+ *     none         no norm, factor 1/√size: plain attention, as a baseline
  *
  * Axes: the features of a head are reduced; batch, position and head are kept.
  */
@@ -22,39 +22,39 @@ import { layerNorm } from "./layer.js";
 import { rmsNorm } from "./rms.js";
 import { unitNorm } from "./unit.js";
 
+/** Options of `normalizedAttention`. */
 export interface AttentionOptions {
-  /** How many heads. Default 8. */
+  /** Number of heads. Default 8. */
   heads?: number;
-  /** Features of a head. Default: those of x, divided among the heads. */
+  /** Features per head. Default: the features of x divided by `heads`. */
   size?: number;
   /** How queries and keys are normalized. Default `layer`. */
   kind?: "layer" | "rms" | "unit" | "none";
   /** Default 1e-6 (Flax). */
   epsilon?: number;
-  /** Whether a position sees only itself and those before it. Default false. */
+  /** Whether a position attends only to itself and earlier ones. Default false. */
   causal?: boolean;
-  /** Whether the four dense maps have a bias. Default true. */
+  /** Whether the four dense projections have a bias. Default true. */
   bias?: boolean;
-  /** Of the random start of the kernels (Glorot uniform). Default 0. */
+  /** Seed of the kernels' initial values (Glorot uniform). Default 0. */
   seed?: number;
 }
 
 const NAME = "normalizedAttention";
-/** What a score is set to where a query may not look. */
-const NOWHERE = -1e30;
+/** The score of a key that a query must not attend to. */
+const MASKED_SCORE = -1e30;
 
 /**
- * x is [batch, length, features], or [x, context] with a context [batch, other length, other features]. A mask [batch, length]
- * (of the context where there is one) leaves keys out; without a context, y is 0 at what it leaves out.
- *
- * Throws RangeError for options and shapes that do not fit.
+ * Inputs x [batch, length, features], or [x, context] with context [batch, other length, other features]; y has the shape of x.
+ * A mask [batch, length] (of the context, if there is one) excludes keys; without a context, y is 0 at masked positions.
+ * Weights: query, key, value and output kernels and biases; queryGamma and keyGamma [size] (layer, rms), or factor [1] (unit).
+ * @throws RangeError for options out of range; when called, for shapes that do not fit
  */
 export const normalizedAttention = normalization(
   {
     name: NAME,
     title: "Attention with QK-norm",
-    summary:
-      "attention whose queries and keys are normalized; keeps the training of large transformers stable",
+    summary: "attention with normalized queries and keys; stabilizes the training of large transformers",
     paper: "Henry et al. 2020, arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442",
     takes: "sequence",
   },
@@ -64,7 +64,7 @@ export const normalizedAttention = normalization(
     checkSeed(NAME, seed);
     for (const [name, value] of Object.entries({ heads, ...(size !== undefined && { size }) })) {
       if (Number.isInteger(value) && value > 0) continue;
-      throw new RangeError(`${NAME}: ${name} must be a whole number from 1 on, got ${value}`);
+      throw new RangeError(`${NAME}: ${name} must be an integer of at least 1, got ${value}`);
     }
     if (!["layer", "rms", "unit", "none"].includes(kind)) {
       throw new RangeError(`${NAME}: kind must be "layer", "rms", "unit" or "none", got "${kind}"`);
@@ -75,12 +75,12 @@ export const normalizedAttention = normalization(
       unit: unitNorm({ epsilon }),
       none: undefined,
     }[kind];
-    /** Features of a head. */
+    /** Features per head. */
     const widthOf = (features: number) => {
       const width = size ?? features / heads;
       if (Number.isInteger(width)) return width;
       throw new RangeError(
-        `${NAME}: heads must divide the ${features} features of x, got ${heads}; give the size of a head, or other heads`,
+        `${NAME}: heads must divide the ${features} features of x, got ${heads}; give the size of a head, or another number of heads`,
       );
     };
     const kernels = new Map<string, Weight>();
@@ -136,7 +136,7 @@ export const normalizedAttention = normalization(
             queryGamma: trained([width], 1),
             keyGamma: trained([width], 1),
           }),
-          // as large as the factor and the lengths together are in plain attention
+          // the scale of plain attention's scores: lengths √width · √width, times 1/√width
           ...(kind === "unit" && { factor: trained([1], Math.sqrt(width)) }),
         };
       },
@@ -148,12 +148,12 @@ export const normalizedAttention = normalization(
         const normalized = (values: T, gamma: T | undefined): T =>
           norm ? norm.apply(ops, [values], gamma === undefined ? {} : { gamma }, { training }).y : values;
         type T = typeof x;
-        // what is left out may hold anything, and must not come near a product
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, [batch, others]);
-        const seen = counts === undefined ? undefined : ops.reshape(counts, [batch, others, 1]);
-        const clean = (values: T) => (seen === undefined ? values : ops.where(seen, values, 0));
+        // masked values may be NaN, and 0 · NaN in a product is NaN
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, [batch, others]);
+        const keyMask = fullMask === undefined ? undefined : ops.reshape(fullMask, [batch, others, 1]);
+        const masked = (values: T) => (keyMask === undefined ? values : ops.where(keyMask, values, 0));
         const own = context === x;
-        const source = clean(context);
+        const source = masked(context);
         const target = own ? source : x;
         const { queryKernel, keyKernel, valueKernel, outputKernel } = weights;
         const queries = normalized(
@@ -165,22 +165,22 @@ export const normalizedAttention = normalization(
         const products = ops.matMul(queries, ops.transpose(keys, [0, 2, 1]));
         let scores = ops.mul(products, weights.factor ?? 1 / Math.sqrt(width));
         if (causal) {
-          const before = Float32Array.from({ length: length * others }, (_, i) =>
+          const visible = Float32Array.from({ length: length * others }, (_, i) =>
             i % others <= Math.floor(i / others) ? 1 : 0,
           );
-          scores = ops.where(ops.constant(before, [1, length, others]), scores, NOWHERE);
+          scores = ops.where(ops.constant(visible, [1, length, others]), scores, MASKED_SCORE);
         }
-        if (counts !== undefined) {
-          const looked = ops.reshape(scores, [batch, heads, length, others]);
-          const allowed = ops.where(ops.reshape(counts, [batch, 1, 1, others]), looked, NOWHERE);
+        if (fullMask !== undefined) {
+          const perHead = ops.reshape(scores, [batch, heads, length, others]);
+          const allowed = ops.where(ops.reshape(fullMask, [batch, 1, 1, others]), perHead, MASKED_SCORE);
           scores = ops.reshape(allowed, [batch * heads, length, others]);
         }
         const powers = ops.exp(ops.sub(scores, ops.largest(scores, [2])));
         const attention = ops.div(powers, ops.sum(powers, [2]));
-        const heard = ops.reshape(ops.matMul(attention, values), [batch, heads, length, width]);
-        const joined = ops.reshape(ops.transpose(heard, [0, 2, 1, 3]), [batch, length, heads * width]);
+        const attended = ops.reshape(ops.matMul(attention, values), [batch, heads, length, width]);
+        const joined = ops.reshape(ops.transpose(attended, [0, 2, 1, 3]), [batch, length, heads * width]);
         const y = dense(ops, joined, outputKernel, weights.outputBias);
-        return { y: own ? clean(y) : y };
+        return { y: own ? masked(y) : y };
       },
     } satisfies Omit<Normalization, "name">;
   },

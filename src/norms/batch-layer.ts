@@ -1,20 +1,20 @@
 /**
- * Batch Layer Normalization: each position over the batch and each example over its features, mixed by the size of the
- * mini-batch.
+ * Batch Layer Normalization: batch statistics of each position and layer statistics of each example, mixed by the size of
+ * the mini-batch.
  *
  *     x_b = (x − mean_b) / √(variance_b + epsilon)        over the batch axis, for each position and feature
  *     x_f = (x − mean_f) / √(variance_f + epsilon)        over the feature axis, for each example and position
  *     y = gamma · [x_f·(1/m − 1e-4) + x_b·(1 − (1/m + 1e-4))] / √d + beta        m examples, d features
  *
- * Ziaee & Çano 2022, arXiv 2209.08898. Variances of the mini-batch are biased, epsilon stands inside both roots; gamma and
+ * Ziaee & Çano 2022, arXiv 2209.08898. Variances of the mini-batch are biased, epsilon is inside both roots; gamma and
  * beta are per feature.
  *
  *     population mean        the mean of the batches' means, over the batches of an epoch
  *     population variance    the mean of the batches' m/(m − 1)·variance; m/(m − 1) is 1 where m is 1
  *
- * Statistics of the features are averaged over the batch's examples first, so that what is kept does not depend on m. In
- * evaluation each of the four comes from the mini-batch or from the population (sources.ts); m stays the one of training,
- * since gamma and beta were learned for its mixture. Under a mask m is that of each position: how many examples count there.
+ * Feature statistics are first averaged over the batch's examples, so that the stored shape does not depend on m. In evaluation
+ * each of the four comes from the mini-batch or the population (formula/evaluation-sources.ts); m remains that of training,
+ * since gamma and beta were learned for its mixture. Under a mask, m is the number of unmasked examples at each position.
  */
 import { channelAxis } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -38,6 +38,7 @@ import { affine, axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
+/** Options of `batchLayerNorm`. */
 export interface BatchLayerNormOptions extends AffineOptions {
   /** The axis of the features: −1 (default) where they come last. */
   axis?: number;
@@ -45,21 +46,24 @@ export interface BatchLayerNormOptions extends AffineOptions {
   epsilon?: number;
   /**
    * Where each statistic comes from in evaluation. Default: those over the batch from the population, those over the features
-   * from the mini-batch, so that what an example gives does not depend on those beside it.
+   * from the mini-batch, so that an example's output does not depend on the rest of the batch.
    */
   sources?: StatisticsSources;
 }
 
 const NAME = "batchLayerNorm";
-/** In both shares of the mixture, as the paper has it. */
+/** In both weights of the mixture, as in the paper. */
 const OFFSET = 1e-4;
 
-/** Throws RangeError for options out of range, and for an x without a batch axis and a feature axis. */
+/**
+ * x [batch, ..., features], y of its shape. Weights: gamma and beta [features], population statistics (state).
+ * @throws RangeError for options out of range; when called, for an x without a batch and a feature axis
+ */
 export const batchLayerNorm = normalization(
   {
     name: NAME,
     title: "Batch Layer Normalization",
-    summary: "over the batch and over the features, mixed by the size of the batch; for small batches",
+    summary: "batch and layer statistics, mixed by batch size; for small batches",
     paper: "Ziaee & Çano 2022, arXiv 2209.08898",
     takes: "features",
   },
@@ -79,7 +83,7 @@ export const batchLayerNorm = normalization(
           batchVariance: kept(shape.slice(1), 1, true),
           featureMean: kept(each, 0, true),
           featureVariance: kept(each, 1, true),
-          // since the epoch began: how many batches, and how many examples they had on average
+          // of the current epoch: number of batches, and their mean number of examples
           batches: kept(each, 0),
           batchSize: kept(each, 0, true),
         };
@@ -116,11 +120,11 @@ function formula<T>(
   const shape = ops.shape(x);
   const perExample = shape.map((length, one) => (one === features ? 1 : length));
   const perPosition = [1, ...perExample.slice(1)];
-  const counts = mask === undefined ? undefined : countsOf(ops, mask, perExample, features);
+  const fullMask = mask === undefined ? undefined : positionMask(ops, mask, perExample, features);
   const examples =
-    counts === undefined
+    fullMask === undefined
       ? ops.constant(new Float32Array(sizeOf(perPosition)).fill(shape[0]), perPosition)
-      : ops.sum(counts, [0]);
+      : ops.sum(fullMask, [0]);
   const size = ops.max(examples, 1);
 
   const { batchMean, batchVariance, featureMean, featureVariance } = population;
@@ -137,11 +141,11 @@ function formula<T>(
 
   const usual = ops.reshape(population.batchSize, perPosition);
   const m = training ? size : ops.where(ops.greater(usual, 0.5), usual, size);
-  const share = ops.div(1, m);
+  const inverse = ops.div(1, m);
   const root = Math.sqrt(shape[features]);
   const mixed = ops.add(
-    ops.mul(f.y, ops.div(ops.sub(share, OFFSET), root)),
-    ops.mul(b.y, ops.div(ops.sub(ops.sub(1, share), OFFSET), root)),
+    ops.mul(f.y, ops.div(ops.sub(inverse, OFFSET), root)),
+    ops.mul(b.y, ops.div(ops.sub(ops.sub(1, inverse), OFFSET), root)),
   );
   const y = affine(ops, mixed, overBatch.plan(shape).parameters, gamma, beta);
   if (!training) return { y };
@@ -151,7 +155,7 @@ function formula<T>(
   const weight = ops.div(present, ops.max(batches, 1));
   const corrected = ops.div(size, ops.max(ops.sub(size, 1), 1));
   const averaged = (statistic: T | undefined) => {
-    // 0 where an example is masked
+    // masked examples are 0
     return ops.div(ops.sum(ops.reshape(statistic as T, perExample), [0]), size);
   };
   const position = (statistic: T | undefined) => ops.reshape(statistic as T, [1, ...shape.slice(1)]);
@@ -165,13 +169,13 @@ function formula<T>(
   const state: Record<string, T> = { batches: ops.reshape(batches, ops.shape(population.batches)) };
   for (const [name, value] of Object.entries(measured)) {
     const before = ops.reshape(population[name], ops.shape(value));
-    const moved = ops.add(ops.mul(before, ops.sub(1, weight)), ops.mul(ops.stop(value), weight));
-    state[name] = ops.reshape(moved, ops.shape(population[name]));
+    const next = ops.add(ops.mul(before, ops.sub(1, weight)), ops.mul(ops.stop(value), weight));
+    state[name] = ops.reshape(next, ops.shape(population[name]));
   }
   return { y, state };
 }
 
-/** xHat, and what was measured where both statistics are the mini-batch's. */
+/** xHat, and the measured statistics if both are the mini-batch's. */
 function standardized<T>(
   ops: Ops<T>,
   x: T,
@@ -183,26 +187,26 @@ function standardized<T>(
   if (from.mean === "batch" && from.variance === "batch") return ops.normalize(norm, x, { mask });
   const shape = ops.shape(x);
   const { statisticsShape } = norm.plan(shape);
-  const kept = shape.map((length, one) => (one === 0 || one === reduced ? 1 : length));
-  const mean = ops.reshape(from.population.mean, kept);
-  const variance = ops.reshape(from.population.variance, kept);
+  const populationShape = shape.map((length, one) => (one === 0 || one === reduced ? 1 : length));
+  const mean = ops.reshape(from.population.mean, populationShape);
+  const variance = ops.reshape(from.population.variance, populationShape);
   if (from.mean !== from.variance) {
     const measured = from.mean === "batch" ? "mean" : "variance";
     return { y: standardizedByBoth(ops, x, { mean, variance }, measured, [reduced], norm.epsilon, mask) };
   }
-  // the same for each example, where there is one for each
+  // statistics over the features are per example: repeat the population's for each
   const each = shape.map((length, one) => (one === reduced ? 1 : length));
   const zero = ops.constant(new Float32Array(sizeOf(each)), each);
-  const spread = (statistic: T) => ops.reshape(ops.add(statistic, zero), statisticsShape);
-  return ops.normalize(norm, x, { mean: spread(mean), variance: spread(variance), mask });
+  const broadcast = (statistic: T) => ops.reshape(ops.add(statistic, zero), statisticsShape);
+  return ops.normalize(norm, x, { mean: broadcast(mean), variance: broadcast(variance), mask });
 }
 
-/** Ones and zeros for each example and position; all features of one count, or none. */
-function countsOf<T>(ops: Ops<T>, mask: T, perExample: readonly number[], features: number): T {
+/** Ones and zeros per example and position; a mask applies to all features alike. */
+function positionMask<T>(ops: Ops<T>, mask: T, perExample: readonly number[], features: number): T {
   const lengths = ops.shape(mask);
   if ((lengths[features] ?? 1) !== 1) {
     throw new RangeError(
-      `${NAME}: mask must not tell features apart, got shape [${lengths.join(", ")}]; give axis ${features} length 1`,
+      `${NAME}: mask must be the same for all features, got shape [${lengths.join(", ")}]; give axis ${features} length 1`,
     );
   }
   return broadcastMask(ops, mask, perExample);

@@ -1,14 +1,14 @@
 /**
- * Batch renormalization: batch normalization whose training output follows the running statistics, as evaluation does.
+ * Batch renormalization: batch normalization whose training output follows the running statistics, as in evaluation.
  *
  *     σ_B = √(variance + epsilon)                    of the batch, variance biased
- *     r = clip(σ_B / σ, 1/rMax, rMax)                d = clip((mean − µ) / σ, −dMax, dMax)        constants to the gradient
+ *     r = clip(σ_B / σ, 1/rMax, rMax)                d = clip((mean − µ) / σ, −dMax, dMax)        no gradient
  *     training:     y = ((x − mean) / σ_B · r + d) · gamma + beta
  *                   µ = momentum·µ + (1 − momentum)·mean        σ = momentum·σ + (1 − momentum)·σ_B        after y
  *     evaluation:   y = (x − µ) / σ · gamma + beta
  *
- * Ioffe 2017, arXiv 1702.03275. Axes as batch.ts. It is the standard deviation that runs, epsilon in it; as with Keras's `renorm=True`.
- * rMax and dMax are kept weights: 1 and 0 make it batch normalization, with which training starts (`renormSchedule`).
+ * Ioffe 2017, arXiv 1702.03275. Axes as in batch.ts. The running statistic is the standard deviation with epsilon in it, as in Keras's
+ * `renorm=True`. rMax and dMax are state: with 1 and 0, as at the start of training, it is batch normalization (`renormSchedule`).
  */
 import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -21,27 +21,31 @@ import { affine, along, averaging, axesBut, broadcastMask } from "../formula/ter
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
+/** Options of `batchRenorm`. */
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
   /** Added to the variance. Default 1e-3 (Keras). */
   epsilon?: number;
   /** Weight of the old running value. Default 0.99, as in the paper. */
   momentum?: number;
-  /** Of what r and d are measured against, where they are to follow faster or slower than what evaluates. Default: the same. */
+  /** Momentum of statistics for r and d alone, to follow faster or slower than evaluation's. Default: they share evaluation's. */
   renormMomentum?: number;
-  /** What r may be at most, from 1 on; Infinity for no limit. Where rMax starts: default 3, where the paper's schedule ends. */
+  /** Initial value of rMax, the upper limit of r: at least 1, Infinity for none. Default 3, the end of the paper's schedule. */
   rMax?: number;
-  /** What r may be at least, from 0 to 1. Default 1/rMax, which follows rMax; Keras has it apart. */
+  /** Lower limit of r, from 0 to 1. Default 1/rMax, following rMax; in Keras it is a separate option. */
   rMin?: number;
-  /** What |d| may be at most, from 0 on. Where dMax starts: default 5, likewise. */
+  /** Initial value of dMax, the limit of |d|: at least 0. Default 5, likewise. */
   dMax?: number;
 }
 
-/** @throws RangeError for options out of range; its `plan` throws for an axis that the array does not have. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels]; running statistics, rMax and dMax (state).
+ * @throws RangeError for options out of range; when called, for an axis that x does not have
+ */
 export const batchRenorm = normalization(
   {
     name: "batchRenorm",
     title: "Batch renormalization",
-    summary: "batch normalization that trains as it evaluates; for small batches, or ones that are not alike",
+    summary: "batch normalization whose training output matches evaluation; for small or non-i.i.d. batches",
     paper: "Ioffe 2017, arXiv 1702.03275",
     takes: "features",
   },
@@ -75,9 +79,9 @@ export const batchRenorm = normalization(
     if (!(dMax >= 0)) throw new RangeError(`batchRenorm: dMax must be at least 0, got ${dMax}`);
     const core = { name: "batchRenorm", centered: true, plan: channelPlan("batchRenorm", axis) };
     const norm: FusedNorm = { ...core, epsilon };
-    // σ² has the epsilon in it
+    // σ² contains epsilon
     const evaluating: FusedNorm = { ...core, epsilon: 0 };
-    const apart = renormMomentum !== undefined;
+    const separate = renormMomentum !== undefined;
     return {
       handles: { mask: true },
       weights(shape: readonly number[]) {
@@ -86,7 +90,7 @@ export const batchRenorm = normalization(
           ...affineWeights(parameterShape, options),
           runningMean: kept(parameterShape, 0),
           runningDeviation: kept(parameterShape, 1),
-          ...(apart && { renormMean: kept(parameterShape, 0), renormDeviation: kept(parameterShape, 1) }),
+          ...(separate && { renormMean: kept(parameterShape, 0), renormDeviation: kept(parameterShape, 1) }),
           rMax: kept([1], rMax, true),
           dMax: kept([1], dMax, true),
         };
@@ -107,7 +111,7 @@ export const batchRenorm = normalization(
         if (mean === undefined || variance === undefined)
           throw new Error("batchRenorm: the host measured nothing");
         const alone = single("batchRenorm", norm, shape, warn);
-        const [center, width] = apart
+        const [center, width] = separate
           ? ["renormMean", "renormDeviation"]
           : ["runningMean", "runningDeviation"];
         const flat = ops.shape(state[center]);
@@ -115,14 +119,17 @@ export const batchRenorm = normalization(
         const deviation = ops.sqrt(ops.add(ops.reshape(variance, flat), epsilon));
         const ratio = ops.div(deviation, state[width]);
         const r = ops.min(ops.max(ratio, rMin ?? ops.div(1, state.rMax)), state.rMax);
-        // what the mean lost when it was rounded, which counts where it is far above the standard deviation
+        // restores the mean's rounding error, which matters where it is far above the standard deviation
         const channels = resolveAxis("batchRenorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, axesBut(shape.length, channels), counts);
-        const near = over.counting(
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, axesBut(shape.length, channels), fullMask);
+        const remainder = over.counting(
           ops.sub(over.counting(ops.stop(x)), along(ops, batchMean, shape.length, channels)),
         );
-        const distance = ops.add(ops.sub(batchMean, state[center]), ops.reshape(over.average(near), flat));
+        const distance = ops.add(
+          ops.sub(batchMean, state[center]),
+          ops.reshape(over.average(remainder), flat),
+        );
         const d = ops.min(ops.max(ops.div(distance, state[width]), ops.mul(state.dMax, -1)), state.dMax);
         const { parameters } = norm.plan(shape);
         let y = affine(ops, affine(ops, xHat, parameters, r, d), parameters, gamma, beta);
@@ -134,7 +141,7 @@ export const batchRenorm = normalization(
         });
         const next = {
           ...follow("runningMean", "runningDeviation", momentum),
-          ...(apart && follow("renormMean", "renormDeviation", renormMomentum)),
+          ...(separate && follow("renormMean", "renormDeviation", renormMomentum)),
         };
         return { y, state: whereMeasured(ops, counted(ops, norm, shape, mask, axis), 2, next, state) };
       },
@@ -143,10 +150,10 @@ export const batchRenorm = normalization(
 );
 
 /**
- * The paper's schedule, from 0 steps of training: batch normalization for 5000 steps (rMax 1, dMax 0), then rMax rises to 3 at
- * step 40 000 and dMax to 5 at step 25 000, both along a line.
+ * rMax and dMax of the paper's schedule after `step` training steps: batch normalization for 5000 steps (rMax 1, dMax 0), then
+ * rMax rises linearly to 3 at step 40 000 and dMax to 5 at step 25 000.
  */
 export function renormSchedule(step: number): { rMax: number; dMax: number } {
-  const along = (end: number) => Math.min(1, Math.max(0, (step - 5000) / (end - 5000)));
-  return { rMax: 1 + 2 * along(40000), dMax: 5 * along(25000) };
+  const progress = (end: number) => Math.min(1, Math.max(0, (step - 5000) / (end - 5000)));
+  return { rMax: 1 + 2 * progress(40000), dMax: 5 * progress(25000) };
 }

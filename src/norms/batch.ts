@@ -2,7 +2,8 @@
  * Batch normalization: statistics of each channel over the batch and all positions, parameters per channel.
  *
  *     training:     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
- *     evaluation:   the same with running statistics (running.ts) in place of the batch's, or with one of each (sources.ts)
+ *     evaluation:   the same with running statistics (formula/running.ts) instead of the batch's, or with one of each
+ *                   (formula/evaluation-sources.ts)
  *
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
@@ -22,19 +23,23 @@ import {
 import { affine, axesBut } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
+/** Options of `batchNorm`. */
 export interface BatchNormOptions extends Omit<ChannelOptions, "axis">, AffineOptions, RunningOptions {
-  /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several, whose lengths multiply. */
+  /** The axis of the channels: −1 (default) where they come last, 1 where they come first; or several axes together. */
   axis?: number | readonly number[];
-  /** Where `batchMean` and `batchVariance` come from in evaluation. Default: the running ones, the population's. */
+  /** Where `batchMean` and `batchVariance` come from in evaluation. Default: the running statistics (`population`). */
   sources?: StatisticsSources;
 }
 
-/** @throws RangeError for options out of range; its `plan` throws for an axis that the array does not have. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], running statistics (state).
+ * @throws RangeError for options out of range; when called, for an axis that x does not have
+ */
 export const batchNorm = normalization(
   {
     name: "batchNorm",
     title: "Batch normalization",
-    summary: "each channel over the batch and its positions; the usual one of convolutional networks",
+    summary: "standardizes each channel over the batch and its positions; standard in convolutional networks",
     paper: "Ioffe & Szegedy 2015, arXiv 1502.03167",
     takes: "features",
   },
@@ -61,9 +66,9 @@ export const batchNorm = normalization(
         if (!training && mixed) {
           const shape = ops.shape(x);
           const channels = channelAxes("batchNorm", shape.length, axis);
-          const spread = shape.map((length, one) => (channels.includes(one) ? length : 1));
+          const broadcastShape = shape.map((length, one) => (channels.includes(one) ? length : 1));
           const [mean, variance] = [state.runningMean, state.runningVariance].map((values) =>
-            ops.reshape(values, spread),
+            ops.reshape(values, broadcastShape),
           );
           const measured = batchMean === "batch" ? "mean" : "variance";
           const axes = axesBut(shape.length, ...channels);

@@ -1,9 +1,9 @@
 /**
- * Bounded norm: vectors that are too long (or too short) are brought to the bound, the others are left as they are.
+ * Bounded norm: vectors that are too long (or too short) are rescaled to the bound, the others are unchanged.
  *
  *     y = x · (rate · bound + (1 − rate) · ‖x‖) / (‖x‖ + epsilon)        where ‖x‖ is beyond a bound; else y = x
  *
- * Srebro, Rennie & Jaakkola 2005; Srivastava et al. 2014 (max-norm), JMLR 15. Axes: those kept tell vectors apart, the others
+ * Srebro, Rennie & Jaakkola 2005; Srivastava et al. 2014 (max-norm), JMLR 15. Axes: the kept ones index vectors, the others
  * are reduced. Keras's MaxNorm, MinMaxNorm and UnitNorm, PyTorch's renorm and max_norm, the Poincaré ball of TensorFlow Addons.
  */
 import { checkEpsilon, checkShape } from "../formula/checks.js";
@@ -12,27 +12,31 @@ import { axesBut, lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxes } from "../shape.js";
 
+/** Options of `boundedNorm`. */
 export interface BoundedNormOptions {
-  /** The axis, or axes, that tell vectors apart; none: all of x is one vector. Default −1, the outputs of a kernel. */
+  /** The axis or axes that index vectors; []: all of x is one vector. Default −1, the outputs of a kernel. */
   axis?: number | readonly number[];
-  /** The least length. Default 0. */
+  /** Lower bound of the length. Default 0. */
   least?: number;
-  /** The greatest length. Default 1. */
+  /** Upper bound of the length. Default 1. */
   most?: number;
-  /** How much of the way to the bound is gone at once. Default 1. */
+  /** Fraction of the way to the bound that one call moves. Default 1. */
   rate?: number;
-  /** Of the length: 2 (default), from squares, or 1, from absolute values. */
+  /** Order of the norm ‖x‖: 2 (default) or 1. */
   order?: 1 | 2;
-  /** Added to the length that is divided by. Default 1e-7 (Keras, PyTorch). */
+  /** Added to the length in the divisor. Default 1e-7 (Keras, PyTorch). */
   epsilon?: number;
 }
 
-/** Throws RangeError for options out of range, and for axes that the array does not have. */
+/**
+ * x is a weight of any shape, y has its shape; no weights of its own.
+ * @throws RangeError for options out of range; when called, for axes that x does not have
+ */
 export const boundedNorm = normalization(
   {
     name: "boundedNorm",
     title: "Bounded norm",
-    summary: "vectors no longer (or shorter) than a bound: max-norm for weights and embeddings",
+    summary: "rescales vectors beyond an upper or lower bound: max-norm for weights and embeddings",
     paper: "Srivastava et al. 2014, JMLR 15",
     takes: "weight",
   },
@@ -62,8 +66,8 @@ export const boundedNorm = normalization(
         const axes = axesBut(shape.length, ...keptAxes(shape));
         const length = order === 1 ? ops.sum(ops.abs(x), axes) : lengthOf(ops, x, axes);
         const bounded = ops.min(ops.max(length, least), most);
-        const wanted = ops.add(ops.mul(bounded, rate), ops.mul(length, 1 - rate));
-        const scaled = ops.mul(x, ops.div(wanted, ops.add(length, epsilon)));
+        const target = ops.add(ops.mul(bounded, rate), ops.mul(length, 1 - rate));
+        const scaled = ops.mul(x, ops.div(target, ops.add(length, epsilon)));
         const beyond = ops.max(ops.greater(length, most), ops.greater(least, length));
         return { y: ops.where(beyond, scaled, x) };
       },

@@ -1,4 +1,4 @@
-/** Every normalization, by its name: what lists, hosts, tests and pages go through. One line each. */
+/** The catalog of normalizations: layers, tests and documentation are generated from it. */
 import { adaNorm } from "./ada.js";
 import { adaptiveInstanceNorm } from "./adaptive-instance.js";
 import { adaptiveLayerNorm } from "./adaptive-layer.js";
@@ -36,6 +36,7 @@ import { unitNorm } from "./unit.js";
 import { weightNorm } from "./weight.js";
 import { weightStandardization } from "./weight-standardization.js";
 
+/** Every normalization's factory, by name. */
 export const catalog = {
   layerNorm,
   rmsNorm,
@@ -77,9 +78,10 @@ export const catalog = {
   recurrentBatchNorm,
 };
 
+/** The type of `catalog`. */
 export type Catalog = typeof catalog;
 
-/** Those that are applied to the weight of a layer, not to what flows through it. */
+/** Normalizations of a layer's weights rather than its activations. */
 export type WeightNormName = {
   [K in keyof Catalog]: Catalog[K]["about"]["takes"] extends "weight" ? K : never;
 }[keyof Catalog];

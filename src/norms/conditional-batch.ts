@@ -1,8 +1,8 @@
 /**
- * Conditional batch normalization: the statistics of batch normalization, gamma and beta of each example's class.
+ * Conditional batch normalization: batch normalization whose gamma and beta depend on each example's condition.
  *
  *     training:     y = (x − mean) / √(variance + epsilon) · gamma(c) + beta(c)        variance biased
- *     evaluation:   the same with running statistics (running.ts) in place of the batch's
+ *     evaluation:   the same with running statistics (formula/running.ts) instead of the batch's
  *
  *     of a class c             gamma(c) = gamma[c]                       beta(c) = beta[c]
  *     of a feature vector c    gamma(c) = gamma + c · gammaKernel        beta(c) = beta + c · betaKernel
@@ -34,23 +34,24 @@ import type { Settled } from "../options.js";
 
 const NAME = "conditionalBatchNorm";
 
+/** Options of `conditionalBatchNorm`. */
 export interface ConditionalBatchNormOptions extends ChannelOptions, RunningOptions {
-  /** How many classes there are, where the condition tells classes. Default: none, the condition is a feature vector. */
+  /** Number of classes, if the condition is a class. Default: none, the condition is a feature vector. */
   classes?: number;
 }
 
 /**
  * Inputs [x, condition]: x [batch, ..., channels]. With `classes`, condition is [batch] or [batch, 1], each example's class
- * from 0, or [batch, classes], its share of each (one-hot, or a blend); gamma and beta are [classes, channels]. An index that
- * is no class has gamma and beta 0. Without, condition is [batch, features]; gamma and beta are [channels], gammaKernel and
- * betaKernel [features, channels], at first 0.
+ * index from 0, or [batch, classes], class weights (one-hot or mixed); gamma and beta are [classes, channels]. For an index out
+ * of range gamma and beta are 0. Without `classes`, condition is [batch, features]; gamma and beta are [channels], gammaKernel
+ * and betaKernel [features, channels], initialized to 0.
  * @throws RangeError for options out of range; when called, for a condition that does not fit
  */
 export const conditionalBatchNorm = normalization(
   {
     name: NAME,
     title: "Conditional batch normalization",
-    summary: "batch normalization with gamma and beta of each example's class or condition",
+    summary: "batch normalization with gamma and beta from each example's class or condition",
     paper: "de Vries et al. 2017, arXiv 1707.00683",
     takes: "condition",
   },
@@ -58,7 +59,7 @@ export const conditionalBatchNorm = normalization(
   ({ axis, epsilon, classes, ...options }: Settled<ConditionalBatchNormOptions, "classes">) => {
     checkEpsilon(NAME, epsilon);
     if (classes !== undefined && (!Number.isInteger(classes) || classes < 1)) {
-      throw new RangeError(`${NAME}: classes must be a whole number from 1 on, got ${classes}`);
+      throw new RangeError(`${NAME}: classes must be an integer of at least 1, got ${classes}`);
     }
     const running = checkRunning(NAME, options);
     const norm: FusedNorm = {
@@ -75,7 +76,7 @@ export const conditionalBatchNorm = normalization(
         if (classes !== undefined) checkClasses(condition, classes);
         else if (condition?.length === 1) {
           throw new RangeError(
-            `${NAME}: condition of shape [${condition[0]}] holds classes, but classes was not given; say how many there are`,
+            `${NAME}: condition of shape [${condition[0]}] holds class indices, but the option classes was not given; set it to their number`,
           );
         }
         return {
@@ -114,7 +115,7 @@ function checkClasses(condition: readonly number[] | undefined, classes: number)
   else if (condition.length === 2 && [1, classes].includes(condition[1])) return;
   else {
     throw new RangeError(
-      `${NAME}: condition must be each example's class, [batch], or its share of the ${classes} classes, ` +
+      `${NAME}: condition must be each example's class, [batch], or weights of the ${classes} classes, ` +
         `[batch, ${classes}], got shape [${condition.join(", ")}]`,
     );
   }
@@ -128,17 +129,17 @@ function rowsOf<T>(
   weights: Readonly<Record<string, T>>,
 ): { gamma: T; beta: T } {
   const [batch, width = 1] = ops.shape(condition);
-  let shares = condition;
+  let classWeights = condition;
   if (width === 1) {
-    const numbers = ops.constant(
+    const indices = ops.constant(
       new Float32Array(classes).map((_, i) => i),
       [1, classes],
     );
-    shares = ops.greater(0.5, ops.abs(ops.sub(ops.reshape(condition, [batch, 1]), numbers)));
+    classWeights = ops.greater(0.5, ops.abs(ops.sub(ops.reshape(condition, [batch, 1]), indices)));
   }
   const row = (table: T) => {
     const channels = ops.shape(table).reduce((a, b) => a * b, 1) / classes;
-    return ops.matMul(shares, ops.reshape(table, [classes, channels]));
+    return ops.matMul(classWeights, ops.reshape(table, [classes, channels]));
   };
   return { gamma: row(weights.gamma), beta: row(weights.beta) };
 }

@@ -1,12 +1,12 @@
 /**
- * Deep adaptive input normalization (DAIN): a series is shifted, scaled and gated by what is learned from its own statistics.
+ * Deep adaptive input normalization (DAIN): a series is shifted, scaled and gated by learned functions of its own statistics.
  *
  *     a = mean(x)                               x1 = x − a · shiftKernel
  *     b = √(mean(x1²) + epsilon)                x2 = x1 / (b · scaleKernel)            where b · scaleKernel ≤ epsilon: x1
  *     c = mean(x2)                              y  = x2 · sigmoid(c · gateKernel + gateBias)
  *
  * Passalis, Tefas, Kanniainen, Gabbouj & Iosifidis 2019, arXiv 1902.07892. Axes: batch and feature are kept, time is reduced.
- * Both first kernels start as the identity, as in the authors' code: y is then the standardized series, gated.
+ * shiftKernel and scaleKernel are initialized to the identity, as in the authors' code: y is then the standardized series, gated.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { onceOf } from "../formula/initializers.js";
@@ -19,25 +19,27 @@ import type { Settled } from "../options.js";
 const NAME = "deepAdaptiveInputNorm";
 const MODES = ["averageOnly", "adaptiveShift", "adaptiveScale", "full"] as const;
 
+/** Options of `deepAdaptiveInputNorm`. */
 export interface DeepAdaptiveInputNormOptions {
   /** The axis of the features: −1 (default) for [batch, time, features], 1 for [batch, features, time] as in the paper. */
   axis?: number;
-  /** Inside the root of the spread, and what a learned scale must be above. Default 1e-8, as in the authors' code. */
+  /** Inside the root of the standard deviation; a learned scale not above it is replaced by 1. Default 1e-8 (the authors' code). */
   epsilon?: number;
-  /** How far it goes: the mean taken out as it is, a learned shift, the scale too, the gate too. Default `full`. */
+  /** Steps applied: the plain mean subtracted, a learned shift, also a learned scale, also the gate. Default `full`. */
   mode?: (typeof MODES)[number];
 }
 
 /**
- * x [batch, time, features]. Weights: shiftKernel and scaleKernel [features, features], at first the identity; gateKernel
- * [features, features] and gateBias [features], at first 0, so that the gate is one half; those that the mode uses.
- * @throws RangeError for options out of range; when called, for an x without time
+ * x [batch, time, features], y of its shape. Weights, those that the mode uses: shiftKernel and scaleKernel [features, features],
+ * initialized to the identity; gateKernel [features, features] and gateBias [features], initialized to 0, a gate of one half.
+ * @throws RangeError for options out of range; when called, for an x without a time axis
  */
 export const deepAdaptiveInputNorm = normalization(
   {
     name: NAME,
     title: "Deep adaptive input normalization",
-    summary: "learned shift, scale and gate from a series' own statistics; the first layer of a network",
+    summary:
+      "learned shift, scale and gate from a series' own statistics (DAIN); the first layer of a network",
     paper: "Passalis et al. 2019, arXiv 1902.07892",
     takes: "positions",
   },
@@ -54,17 +56,17 @@ export const deepAdaptiveInputNorm = normalization(
       handles: { mask: true },
       weights(shape: readonly number[]) {
         const features = shape[seriesAxes(NAME, shape, axis).features];
-        if (made !== features) weights = startingWeights(features, level);
+        if (made !== features) weights = initialWeights(features, level);
         made = features;
         return weights;
       },
       apply(ops, [x], { shiftKernel, scaleKernel, gateKernel, gateBias }, { mask }) {
         const shape = ops.shape(x);
         const { time, features } = seriesAxes(NAME, shape, axis);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, time, counts);
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, time, fullMask);
         const dense = (values: typeof x, kernel: typeof x) => linear(ops, values, kernel, shape[features]);
-        // x − mean·kernel = (x − mean) − mean·(kernel − identity), which the mean's own rounding does not reach
+        // x − mean·kernel = (x − mean) − mean·(kernel − identity): the mean's rounding error cancels
         const { mean, distance } = centered(ops, x, over);
         const shift =
           level > 0 && dense(mean, ops.sub(shiftKernel, ops.constant(...identity(shape[features]))));
@@ -84,7 +86,7 @@ export const deepAdaptiveInputNorm = normalization(
   },
 );
 
-function startingWeights(features: number, level: number): Record<string, Weight> {
+function initialWeights(features: number, level: number): Record<string, Weight> {
   const square = [features, features];
   const initial = onceOf(() => identity(features)[0]);
   return {
@@ -101,7 +103,7 @@ function identity(features: number): [Float32Array, number[]] {
   return [values, [features, features]];
 }
 
-/** A statistic of each example and feature, whatever the order of axes, by a kernel. */
+/** A statistic per example and feature, times a kernel, for any order of axes. */
 function linear<T>(ops: Ops<T>, values: T, kernel: T, features: number): T {
   const shape = ops.shape(values);
   return ops.reshape(ops.matMul(ops.reshape(values, [shape[0], features]), kernel), shape);

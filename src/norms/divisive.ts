@@ -1,14 +1,14 @@
 /**
- * Divisive normalization: each value among its neighbours, of channels and of nearby positions.
+ * Divisive normalization: each value is standardized over neighbouring channels and positions.
  *
  *     v = x − mean of x over the summation window
  *     y = v / √(sigma² + mean of v² over the suppression window) · gamma + beta
  *
  * Ren, Liao, Urtasun, Sinz & Zemel 2017, arXiv 1611.04520; after Carandini & Heeger 2012, "Normalization as a canonical neural
  * computation". Axes: windows run over channels (all of them by default) and over every axis of positions; examples are kept.
- * The variance is biased, and each v in it has its own window's mean; sigma², inside the root, is what smooths it, and stands
- * in the place of epsilon. Beyond the ends there are zeros, as in the authors' code, or nothing (`edges`). A window of even
- * width has one more place after than before, as TensorFlow's "SAME". gamma and beta are per channel.
+ * The variance is biased, each v in it centred by its own window's mean; sigma², inside the root, smooths it and serves as
+ * epsilon. Edges are padded with zeros, as in the authors' code, or excluded (`edges`). A window of even width has one more
+ * place after than before, as in TensorFlow's "SAME". gamma and beta are per channel.
  */
 import { channelAxis } from "../formula/channels.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
@@ -19,29 +19,34 @@ import type { Settled } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
 import { type View, viewOf } from "../view.js";
 
+/** Options of `divisiveNorm`. */
 export interface DivisiveNormOptions extends AffineOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;
-  /** Places of the window along each axis of positions, one for all or one for each; of no matter without positions. Default 5. */
+  /** Width of the summation window on the position axes: one for all or one per axis; unused without positions. Default 5. */
   window?: number | readonly number[];
-  /** The same for the window in which v² is averaged. Default that of `window`. */
+  /** Width of the suppression window, in which v² is averaged. Default `window`. */
   suppressionWindow?: number | readonly number[];
-  /** Channels of both windows. Default `all`, as in the paper's convolutional networks. */
+  /** Width of both windows on the channel axis. Default `all`, as in the paper's convolutional networks. */
   channels?: number | "all";
-  /** What smooths the root, above 0. Default 1. */
+  /** Smoothing term, above 0. Default 1. */
   sigma?: number;
-  /** Whether sigma is learned, one number, from there. Default false. */
+  /** Whether sigma is learned (one number, initialized to `sigma`). Default false. */
   learnedSigma?: boolean;
-  /** What lies beyond the ends, and where a mask is 0: `zero` (default), which is averaged, or `nothing`, which is not. */
+  /** Beyond the edges, and where a mask is 0: zeros that enter the averages (`zero`, default), or `nothing` does. */
   edges?: "zero" | "nothing";
 }
 
-/** @throws RangeError where an option has a value that it cannot have, and for windows that do not fit the axes of x. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels]; sigma [1] if learned.
+ * @throws RangeError for options out of range; when called, for windows that do not fit the axes of x
+ */
 export const divisiveNorm = normalization(
   {
     name: "divisiveNorm",
     title: "Divisive normalization",
-    summary: "each value among neighbouring channels and positions; local contrast, as in the visual cortex",
+    summary:
+      "standardizes each value over neighbouring channels and positions; local contrast, as in the visual cortex",
     paper: "Ren et al. 2017, arXiv 1611.04520",
     takes: "features",
   },
@@ -82,7 +87,7 @@ export const divisiveNorm = normalization(
           if (typeof widths === "number" || widths.length === shape.length - 2) continue;
           throw new RangeError(
             `divisiveNorm: ${name} must have one width for each of the ${shape.length - 2} axes of positions of x, ` +
-              `shape [${shape.join(", ")}], got [${widths.join(", ")}]; a single number stands for all`,
+              `shape [${shape.join(", ")}], got [${widths.join(", ")}]; a single number serves all`,
           );
         }
         return {
@@ -93,8 +98,9 @@ export const divisiveNorm = normalization(
       apply(ops, [x], { gamma, beta, sigma: learned }, { mask }) {
         const shape = ops.shape(x);
         const channel = resolveAxis("divisiveNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const kept = (values: typeof x) => (counts === undefined ? values : ops.where(counts, values, 0));
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const masked = (values: typeof x) =>
+          fullMask === undefined ? values : ops.where(fullMask, values, 0);
         const ones = () => ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape);
         const average = (values: typeof x, positions: Widths) => {
           const windows = windowsOf(shape, channel, positions, channels);
@@ -105,26 +111,26 @@ export const divisiveNorm = normalization(
               windows.reduce((places, { width }) => places * width, 1),
             );
           }
-          return ops.div(total, ops.max(within(ops, counts ?? ones(), windows), 1));
+          return ops.div(total, ops.max(within(ops, fullMask ?? ones(), windows), 1));
         };
         const { values, origin, unit } = inUnits(
           ops,
           x,
-          counts,
+          fullMask,
           learned === undefined ? sigma : ops.max(ops.abs(learned), 1e-30),
         );
         let distance = ops.sub(values, average(values, window));
         if (edges === "zero") {
-          // what lies beyond the ends, and where the mask is, is at −origin from here
-          const outside = ops.sub(1, average(counts ?? ones(), window));
+          // zeros beyond the edges and under the mask are −origin in these units
+          const outside = ops.sub(1, average(fullMask ?? ones(), window));
           distance = ops.add(distance, ops.mul(outside, ops.div(origin, unit)));
         }
-        distance = kept(distance);
+        distance = masked(distance);
         const power = average(square(ops, distance), suppressionWindow);
         const smoothing = square(ops, ops.div(learned ?? sigma, unit));
         const xHat = ops.div(distance, ops.sqrt(ops.max(ops.add(power, smoothing), 1e-30)));
         const parameters = viewOf(shape, [channel]) as View;
-        return { y: kept(affine(ops, xHat, parameters, gamma, beta)) };
+        return { y: masked(affine(ops, xHat, parameters, gamma, beta)) };
       },
     } satisfies Omit<Normalization, "name">;
   },
@@ -132,7 +138,7 @@ export const divisiveNorm = normalization(
 
 type Widths = number | readonly number[];
 
-/** A window along one axis; all of it is one window for every place. */
+/** A window along one axis; `all`: the whole axis. */
 interface Window {
   readonly axis: number;
   readonly width: number;
@@ -145,7 +151,7 @@ function windowsOf(
   positions: Widths,
   channels: number | "all",
 ): Window[] {
-  // channels first, which leave less to do where all of them are one
+  // channels first: summing all of them leaves less to do
   return [
     channels === "all"
       ? { axis: channel, width: shape[channel], all: true }
@@ -171,6 +177,6 @@ function within<T>(ops: Ops<T>, values: T, windows: readonly Window[]): T {
 function checkWidths(name: string, widths: Widths): void {
   for (const width of [widths].flat()) {
     if (Number.isInteger(width) && width >= 1) continue;
-    throw new RangeError(`divisiveNorm: ${name} must be a whole number of at least 1, got ${width}`);
+    throw new RangeError(`divisiveNorm: ${name} must be an integer of at least 1, got ${width}`);
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Dynamic tanh and its relatives: a learned squashing of each value in the place of statistics.
+ * Dynamic tanh and its relatives: a learned squashing function of each value instead of statistics.
  *
  *     dynamicTanh   y = tanh(alpha · x) · gamma + beta                        Zhu et al. 2025, arXiv 2503.10622
  *     dynamicErf    y = erf(alpha · x + shift) · gamma + beta                 Chen et al. 2025, arXiv 2512.10938
  *     dynamicISRU   y = √features · x / √(width + x²) · gamma + beta          Stollenwerk 2025, arXiv 2503.21708
  *
- * alpha, shift and width are one learned number each. Axes: none is reduced; gamma and beta are per feature (`axis`).
+ * alpha, shift and width are learned scalars. Axes: none is reduced; gamma and beta are per feature (`axis`).
  */
 import { planFeatures } from "../formula/features.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
@@ -15,22 +15,25 @@ import { affine, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { keptSize } from "../view.js";
 
+/** Options of `dynamicErf`, `dynamicISRU` and `dynamicTanh`. */
 export interface DynamicOptions extends AffineOptions {
   /** The axis, or axes, of the features; negative ones count from the end. Default −1. */
   axis?: number | readonly number[];
 }
 
+/** Options of `dynamicTanh` and `dynamicErf`. */
 export interface DynamicTanhOptions extends DynamicOptions {
-  /** What alpha starts with. Default 0.5; both papers take other values in the attention of large language models. */
+  /** Initial value of alpha. Default 0.5; both papers use other values in the attention of large language models. */
   alpha?: number;
 }
 
+/** Options of `dynamicISRU`. */
 export interface DynamicISRUOptions extends DynamicOptions {
-  /** What width starts with. Default: as many as features, where the slope at 0 is 1. It counts as 1e-6 at least. */
+  /** Initial value of width. Default: the number of features, for a slope of 1 at 0. Clamped to at least 1e-6. */
   width?: number;
 }
 
-/** Numbers that start so, the squashing of x by them, and gamma and beta. */
+/** A squashing function of x with learned scalars, given by their initial values, then gamma and beta. */
 function squashing(
   { name }: About,
   { axis, ...options }: Settled<DynamicOptions>,
@@ -40,9 +43,9 @@ function squashing(
   return {
     weights(shape) {
       const { parameterShape, parameters } = planFeatures(name, shape, axis);
-      const started = Object.entries(numbers(keptSize(parameters)));
+      const scalars = Object.entries(numbers(keptSize(parameters)));
       return {
-        ...Object.fromEntries(started.map(([number, initial]) => [number, trained([1], initial)])),
+        ...Object.fromEntries(scalars.map(([number, initial]) => [number, trained([1], initial)])),
         ...affineWeights(parameterShape, options),
       };
     },
@@ -57,12 +60,15 @@ function squashing(
 const tanh: About = {
   name: "dynamicTanh",
   title: "Dynamic tanh",
-  summary: "a learned tanh in the place of layer normalization; no statistics at all",
+  summary: "a learned tanh instead of layer normalization (DyT); no statistics",
   paper: "Zhu et al. 2025, arXiv 2503.10622",
   takes: "features",
 };
 
-/** Throws RangeError for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape. Weights: alpha [1], gamma and beta [features].
+ * @throws RangeError, when called, for axes that x does not have
+ */
 export const dynamicTanh = normalization(
   tanh,
   { alpha: 0.5, axis: -1, ...affineDefaults },
@@ -78,12 +84,15 @@ export const dynamicTanh = normalization(
 const erf: About = {
   name: "dynamicErf",
   title: "Dynamic erf",
-  summary: "a learned, shifted error function in the place of layer normalization (Derf)",
+  summary: "a learned, shifted error function instead of layer normalization (Derf); no statistics",
   paper: "Chen et al. 2025, arXiv 2512.10938",
   takes: "features",
 };
 
-/** Throws RangeError for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape. Weights: alpha [1], shift [1] (initialized to 0), gamma and beta [features].
+ * @throws RangeError, when called, for axes that x does not have
+ */
 export const dynamicErf = normalization(
   erf,
   { alpha: 0.5, axis: -1, ...affineDefaults },
@@ -99,12 +108,15 @@ export const dynamicErf = normalization(
 const isru: About = {
   name: "dynamicISRU",
   title: "Dynamic inverse square root unit",
-  summary: "RMS normalization with a learned number in the place of the other features' squares",
+  summary: "RMS normalization with a learned number instead of the other features' squares; no statistics",
   paper: "Stollenwerk 2025, arXiv 2503.21708",
   takes: "features",
 };
 
-/** Throws RangeError for axes that the array does not have, and a width that is not above 0. */
+/**
+ * x [..., features], y of its shape. Weights: width [1], gamma and beta [features].
+ * @throws RangeError for a width that is not above 0; when called, for axes that x does not have
+ */
 export const dynamicISRU = normalization(
   isru,
   { width: undefined, axis: -1, ...affineDefaults },
@@ -122,7 +134,7 @@ export const dynamicISRU = normalization(
   },
 );
 
-/** x/√(root² + x²), by the smaller of x/root and root/x: neither a square nor a slope leaves float32's range. */
+/** x/√(root² + x²), from the smaller of x/root and root/x: no square or derivative overflows float32. */
 function inverseSquareRoot<T>(ops: Ops<T>, x: T, root: T): T {
   const size = ops.abs(x);
   const far = ops.greater(size, root);

@@ -15,6 +15,7 @@ import { viewOf } from "../view.js";
 
 const NAME = "featureWiseLinearModulation";
 
+/** Options of `featureWiseLinearModulation`. */
 export interface FeatureWiseLinearModulationOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;
@@ -22,14 +23,14 @@ export interface FeatureWiseLinearModulationOptions {
 
 /**
  * Inputs [x, condition]: x [batch, ..., channels], condition [batch, features]. Weights: gammaKernel and betaKernel [features,
- * channels], at first 0, gamma [channels], at first 1, and beta [channels], at first 0: y starts as x.
- * Throws RangeError, when called, for a condition that is not [batch, features].
+ * channels], gamma and beta [channels]; gamma is initialized to 1, the others to 0, so that y is x.
+ * @throws RangeError, when called, for a condition that is not [batch, features]
  */
 export const featureWiseLinearModulation = normalization(
   {
     name: NAME,
     title: "Feature-wise linear modulation",
-    summary: "a condition scales and shifts each channel; no statistics; after another norm, or alone",
+    summary: "a condition scales and shifts each channel (FiLM); no statistics; alone or after another norm",
     paper: "Perez et al. 2018, arXiv 1709.07871",
     takes: "condition",
   },
@@ -42,7 +43,7 @@ export const featureWiseLinearModulation = normalization(
         const shape = ops.shape(x);
         checkBatch(NAME, "condition", shape, ops.shape(condition));
         const view = viewOf(shape, [0, channelAxis(NAME, shape, axis)]);
-        // two kept axes of which one is the first are always a view
+        // two kept axes, one of them the first, always form a view
         if (view === undefined) throw new Error(`${NAME}: no view`);
         const { gamma, beta } = modulation(ops, condition, weights);
         return { y: affine(ops, x, view, gamma, beta) };

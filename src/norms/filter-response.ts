@@ -1,11 +1,11 @@
 /**
- * Filter response normalization, with the thresholded linear unit that belongs to it.
+ * Filter response normalization, with its thresholded linear unit.
  *
- *     z = x / √(nu² + epsilon) · gamma + beta        nu² the mean of x² over positions
+ *     z = x / √(nu² + epsilon) · gamma + beta        nu²: mean of x² over positions
  *     y = max(z, tau)
  *
  * Singh & Krishnan 2019, arXiv 1911.09737. Axes: batch and channel are kept, positions are reduced; gamma, beta and tau are
- * per channel. No mean is taken out. Epsilon, inside the root, is 1e-6, or 1e-6 + |learnedEpsilon|.
+ * per channel. No mean is subtracted. Epsilon, inside the root, is 1e-6, or 1e-6 + |learnedEpsilon|.
  */
 import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -16,26 +16,29 @@ import { affine, along, averaging, axesBut, broadcastMask, rootMeanSquare } from
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
+/** Options of `filterResponseNorm`. */
 export interface FilterResponseNormOptions extends AffineOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;
   /** Default 1e-6. */
   epsilon?: number;
-  /** Whether a number is learned (at first 1e-4) whose absolute value is added to epsilon. Default false. */
+  /** Whether a learned number (initialized to 1e-4) has its absolute value added to epsilon. Default false. */
   learnedEpsilon?: boolean;
-  /** Whether the thresholded linear unit, max(z, tau), follows; tau is learned, at first 0. Default true. */
+  /** Whether the thresholded linear unit, max(z, tau), follows; tau is learned, initialized to 0. Default true. */
   thresholded?: boolean;
 }
 
 /**
- * @throws RangeError for an epsilon below 0, and for arrays without positions; for arrays with a single one, where y would be
- * x's sign, unless epsilon is learned
+ * x [batch, ..., channels], y of its shape. Weights: gamma, beta and tau [channels]; learnedEpsilon [1].
+ * @throws RangeError for a negative epsilon; when called, for an x without positions, or with a single one (y would be the sign
+ * of x) unless epsilon is learned
  */
 export const filterResponseNorm = normalization(
   {
     name: "filterResponseNorm",
     title: "Filter response normalization",
-    summary: "each channel by its power over positions, then a learned threshold; for any batch size",
+    summary:
+      "divides each channel by its RMS over positions, then applies a learned threshold; for any batch size",
     paper: "Singh & Krishnan 2019, arXiv 1911.09737",
     takes: "positions",
   },
@@ -72,14 +75,14 @@ export const filterResponseNorm = normalization(
         const shape = ops.shape(x);
         const { parameters } = norm.plan(shape);
         const channel = resolveAxis("filterResponseNorm", axis, shape.length);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         let y: typeof x;
         if (learned === undefined) {
           y = ops.normalize(norm, x, { gamma, beta, mask }).y;
         } else {
-          // the operation's epsilon is a constant
+          // the fused operation's epsilon is a constant
           const axes = axesBut(shape.length, 0, channel);
-          const { counting, average } = averaging(ops, shape, axes, counts);
+          const { counting, average } = averaging(ops, shape, axes, fullMask);
           const { scaled, scale, power } = rootMeanSquare(
             ops,
             counting(x),
@@ -87,17 +90,17 @@ export const filterResponseNorm = normalization(
             average,
             Math.max(epsilon, LEAST),
           );
-          const share = ops.div(ops.div(ops.add(ops.abs(learned), epsilon), scale), scale);
-          y = affine(ops, ops.div(scaled, ops.sqrt(ops.add(power, share))), parameters, gamma, beta);
+          const guard = ops.div(ops.div(ops.add(ops.abs(learned), epsilon), scale), scale);
+          y = affine(ops, ops.div(scaled, ops.sqrt(ops.add(power, guard))), parameters, gamma, beta);
         }
         if (tau !== undefined) {
           y = ops.max(y, along(ops, tau, shape.length, channel));
         }
-        return { y: counts === undefined ? y : ops.where(counts, y, 0) };
+        return { y: fullMask === undefined ? y : ops.where(fullMask, y, 0) };
       },
     } satisfies Omit<Normalization, "name">;
   },
 );
 
-/** Above 0, for an epsilon that is not: x of zeros is divided by something. */
+/** Replaces an epsilon of 0, so that an x of zeros is not divided by 0. */
 const LEAST = 1e-30;

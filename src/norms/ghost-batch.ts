@@ -1,12 +1,12 @@
 /**
- * Ghost batch normalization: batch normalization of each part of a large batch by itself.
+ * Ghost batch normalization: batch normalization of each part of a large batch separately.
  *
- *     training:     the batch is cut into ghost batches of `batchSize` examples; each is normalized with its own statistics
+ *     training:     the batch is split into ghost batches of `batchSize` examples; each is normalized by its own statistics
  *                   y = (x − mean_g) / √(variance_g + epsilon) · gamma + beta        variance biased
- *     evaluation:   the same with running statistics (running.ts), which each ghost batch moved in its turn
+ *     evaluation:   the same with running statistics (formula/running.ts), updated by each ghost batch in turn
  *
- * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as batch.ts, but for the batch axis, which is
- * reduced within each ghost batch.
+ * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as in batch.ts, except that the batch axis
+ * is reduced within each ghost batch.
  */
 import type { ChannelOptions } from "../formula/channels.js";
 import { channelPlan, counted, single } from "../formula/channels.js";
@@ -21,20 +21,24 @@ import { checkRunning, type Measured, runningDefaults, runningWeights, track } f
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
+/** Options of `ghostBatchNorm`. */
 export interface GhostBatchNormOptions extends ChannelOptions, AffineOptions, RunningOptions {
-  /** Examples of a ghost batch: it must divide a batch that is larger. Default 128, as in the paper. */
+  /** Examples per ghost batch; must divide any larger training batch. Default 128, as in the paper. */
   batchSize?: number;
-  /** When running statistics move: by `each` ghost batch in its turn (default, the paper), or `once`, by their mean (Keras 2). */
+  /** How running statistics are updated: by `each` ghost batch in turn (default, the paper), or `once`, by their mean (Keras 2). */
   moves?: "each" | "once";
 }
 
-/** @throws RangeError for options out of range; when applied in training, where the batch is larger and not a multiple. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], running statistics (state).
+ * @throws RangeError for options out of range; in training, for a larger batch that is not a multiple of `batchSize`
+ */
 export const ghostBatchNorm = normalization(
   {
     name: "ghostBatchNorm",
     title: "Ghost batch normalization",
     summary:
-      "batch normalization in small parts of a large batch; large batches then generalize as small ones",
+      "batch normalization over small parts of a large batch; lets large batches generalize like small ones",
     paper: "Hoffer, Hubara & Soudry 2017, arXiv 1705.08741",
     takes: "features",
   },
@@ -42,9 +46,7 @@ export const ghostBatchNorm = normalization(
   ({ axis, epsilon, batchSize, moves, ...options }: Settled<GhostBatchNormOptions>) => {
     checkEpsilon("ghostBatchNorm", epsilon);
     if (!Number.isInteger(batchSize) || batchSize < 1) {
-      throw new RangeError(
-        `ghostBatchNorm: batchSize must be a whole number of at least 1, got ${batchSize}`,
-      );
+      throw new RangeError(`ghostBatchNorm: batchSize must be an integer of at least 1, got ${batchSize}`);
     }
     if (moves !== "each" && moves !== "once") {
       throw new RangeError(`ghostBatchNorm: moves must be "each" or "once", got "${moves}"`);
@@ -52,7 +54,7 @@ export const ghostBatchNorm = normalization(
     const running = checkRunning("ghostBatchNorm", options);
     const core = { name: "ghostBatchNorm", epsilon, centered: true };
     const whole: FusedNorm = { ...core, plan: channelPlan("ghostBatchNorm", axis) };
-    /** Of [ghost batches, examples, ...]. */
+    /** For x as [ghost batches, examples, ...]. */
     const cut: FusedNorm = {
       ...core,
       plan: keepingLast((shape) => {
@@ -96,16 +98,16 @@ export const ghostBatchNorm = normalization(
           variance: ops.slice(variance, 0, i, i + 1),
           count: counted(ops, whole, part, maskParts && partOf(ops, maskParts, i), axis),
         }));
-        const moved = moves === "once" ? [averaged(ops, ghosts)] : ghosts;
+        const updates = moves === "once" ? [averaged(ops, ghosts)] : ghosts;
         let next: Readonly<Record<string, T>> = state;
-        for (const ghost of moved) next = { ...next, ...track(ops, next, ghost, running) };
+        for (const update of updates) next = { ...next, ...track(ops, next, update, running) };
         return { y: ops.reshape(y, shape), state: next };
       },
     } satisfies Omit<Normalization, "name">;
   },
 );
 
-/** The mean of their statistics, by what counts in each; and what counts in one of them on average. */
+/** Means of their statistics, weighted by their counts, and the mean count. */
 function averaged<T>(ops: Ops<T>, ghosts: readonly Measured<T>[]): Measured<T> {
   const total = ghosts.map(({ count }) => count).reduce((a, b) => ops.add(a, b));
   const mean = (statistic: "mean" | "variance") =>
@@ -116,17 +118,17 @@ function averaged<T>(ops: Ops<T>, ghosts: readonly Measured<T>[]): Measured<T> {
   return { mean: mean("mean"), variance: mean("variance"), count: ops.div(total, ghosts.length) };
 }
 
-/** Examples of each ghost batch: a batch that is no larger is a single one. */
+/** Examples per ghost batch; a batch that is not larger is a single one. */
 function partSize([examples, ...rest]: readonly number[], batchSize: number): number {
   if (examples <= batchSize) return examples;
   if (examples % batchSize === 0) return batchSize;
   throw new RangeError(
-    `ghostBatchNorm: batchSize must divide a batch that is larger, got ${batchSize} for x of shape ` +
-      `[${[examples, ...rest].join(", ")}]; leave out the last ${examples % batchSize} examples, or choose another batchSize`,
+    `ghostBatchNorm: batchSize must divide a larger batch, got ${batchSize} for x of shape ` +
+      `[${[examples, ...rest].join(", ")}]; leave out the last ${examples % batchSize} examples, or use another batchSize`,
   );
 }
 
-/** [batch, ...] as [parts, batch / parts, ...]; a mask may have 1 for the batch. */
+/** [batch, ...] as [parts, batch / parts, ...]; a mask may have length 1 for the batch. */
 function inParts<T>(ops: Ops<T>, array: T, parts: number): T {
   const [examples = 1, ...rest] = ops.shape(array);
   return ops.reshape(array, examples === 1 ? [1, 1, ...rest] : [parts, examples / parts, ...rest]);

@@ -1,25 +1,25 @@
 /**
- * Group statistics by themselves: what group normalization measures, with gradients, and the same of any norm that is the
- * one operation.
+ * Group statistics: what group normalization measures, as outputs with gradients.
  *
  *     mean = Σ x / n        variance = Σ (x − mean)² / n        over a group's channels and all positions; n values, biased
  *
- * Wu & He 2018, arXiv 1803.08494. Axes: [batch, groups] are kept. Epsilon has no part in them.
+ * Wu & He 2018, arXiv 1803.08494. Axes: [batch, groups] are kept. Epsilon is not included.
  */
 import { statisticsOf } from "../formula/measured.js";
 import { normalization } from "../formula/normalization.js";
 import type { Settled } from "../options.js";
 import { type GroupNormOptions, groupNorm } from "./group.js";
 
+/** Options of `groupStatistics`. */
 export interface GroupStatisticsOptions {
-  /** How many groups the channels are divided into. Default 32. */
+  /** Number of groups. Default 32. */
   groups?: GroupNormOptions["groups"];
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;
 }
 
 /**
- * Gives the mean of each group, [batch, groups], and beside it (`more`) the biased variance: any host's `apply` runs it.
+ * x [batch, ..., channels]; y is the mean of each group, [batch, groups], and `more[0]` the biased variance. No weights.
  * @throws RangeError as `groupNorm` does
  */
 export const groupStatistics = normalization(

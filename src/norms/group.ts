@@ -4,7 +4,7 @@
  *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased
  *
  * Wu & He 2018, arXiv 1803.08494. Axes: batch and group are kept; positions and the channels of a group are reduced.
- * One group is layer normalization over channels and positions; as many groups as channels is instance normalization.
+ * With one group it is layer normalization over channels and positions; with one channel per group, instance normalization.
  */
 import type { ChannelOptions } from "../formula/channels.js";
 import { channelAxis } from "../formula/channels.js";
@@ -15,19 +15,23 @@ import { keepingLast, planOf } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 import { MOST_VALUES } from "../shape.js";
 
+/** Options of `groupNorm`. */
 export interface GroupNormOptions extends ChannelOptions, AffineOptions {
-  /** How many groups the channels are divided into. Default 32, as in the paper. */
+  /** Number of groups; must divide the channels. Default 32, as in the paper. */
   groups?: number;
-  /** What has a gamma and a beta of its own: each channel (default), or each group (MXNet 1, ONNX to opset 20). */
+  /** Whether gamma and beta are per channel (default) or per group (MXNet 1, ONNX up to opset 20). */
   parameters?: "channel" | "group";
 }
 
-/** @throws RangeError for groups that are not a positive integer; its `plan` throws where they do not divide the channels. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], or [groups].
+ * @throws RangeError for options out of range; when called, if the groups do not divide the channels, or a group has one value
+ */
 export const groupNorm = fusedNorm(
   {
     name: "groupNorm",
     title: "Group normalization",
-    summary: "groups of channels of each example; for images in small batches",
+    summary: "standardizes groups of channels of each example; for images in small batches",
     paper: "Wu & He 2018, arXiv 1803.08494",
     takes: "features",
   },
@@ -52,10 +56,10 @@ export const groupNorm = fusedNorm(
               `${nearestLegal(channels, groups).join(", ")} would`,
           );
         }
-        const seen = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
+        const grouped = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
         const perChannel = parameters === "channel";
         const plan = {
-          ...planOf(shape, seen, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
+          ...planOf(shape, grouped, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
           parameterShape: [perChannel ? channels : groups],
         };
         checkCount("groupNorm", plan, "use fewer groups");

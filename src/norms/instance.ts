@@ -5,8 +5,8 @@
  *
  * Ulyanov, Vedaldi & Lempitsky 2016, arXiv 1607.08022. Axes: batch and channel are kept, positions are reduced.
  *
- * With running statistics (PyTorch's `track_running_stats`) evaluation uses them: averages, over training batches, of the mean over
- * a batch's examples of each one's mean and unbiased variance. Training is the same with or without.
+ * With running statistics (PyTorch's `track_running_stats`) evaluation uses those: averages over training batches of the examples'
+ * average mean and unbiased variance. Training is the same with or without.
  */
 import { type ChannelOptions, channelAxis, channelPlan, WITH_POSITIONS } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
@@ -26,22 +26,27 @@ import { axesBut, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
+/** Options of `instanceNorm`. */
 export interface InstanceNormOptions
   extends ChannelOptions,
     AffineOptions,
     Pick<RunningOptions, "momentum" | "runningVariance"> {
-  /** Keeps running statistics, and evaluates with them. Default false. */
+  /** Whether to track running statistics and use them in evaluation. Default false. */
   trackRunningStatistics?: boolean;
   /** How batches are averaged. Default `exponential`. */
   average?: "exponential" | "cumulative";
 }
 
-/** @throws RangeError for options out of range; its `plan` throws for arrays without positions, or with one position only. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels]; running statistics (state) if tracked.
+ * @throws RangeError for options out of range; when called, for an x without positions, or with a single one
+ */
 export const instanceNorm = normalization(
   {
     name: "instanceNorm",
     title: "Instance normalization",
-    summary: "each channel of each example over its positions; takes contrast and style out of images",
+    summary:
+      "standardizes each channel of each example over its positions; removes contrast and style from images",
     paper: "Ulyanov, Vedaldi & Lempitsky 2016, arXiv 1607.08022",
     takes: "positions",
   },
@@ -66,11 +71,11 @@ export const instanceNorm = normalization(
     checkEpsilon("instanceNorm", epsilon);
     if ((average as string) === "epoch") {
       throw new RangeError(
-        'instanceNorm: average must be "exponential" or "cumulative", got "epoch"; batchNorm has the exact statistics of an epoch',
+        'instanceNorm: average must be "exponential" or "cumulative", got "epoch"; batchNorm supports exact statistics of an epoch',
       );
     }
     const running = checkRunning("instanceNorm", { ...runningDefaults, momentum, runningVariance, average });
-    // each example's own variance is corrected, before they are averaged
+    // variances are corrected per example, before they are averaged
     const averaging = { ...running, runningVariance: "biased" } as const;
     const core = { name: "instanceNorm", epsilon, centered: true };
     const norm: FusedNorm = { ...core, plan: keepingLast((shape) => planInstances(shape, axis)) };
@@ -107,7 +112,7 @@ function planInstances(shape: readonly number[], axis: number) {
   return plan;
 }
 
-/** Averages over a batch's examples, of those that have two unmasked positions at least; `count` is their number, twice. */
+/** Averages over the examples with at least two unmasked positions; `count` is twice their number. */
 function overExamples<T>(
   ops: Ops<T>,
   x: T,
@@ -119,16 +124,16 @@ function overExamples<T>(
   const [examples, channel] = [shape[0], resolveAxis("instanceNorm", axis, shape.length)];
   const channels = shape[channel];
   const each = (values: T) => ops.reshape(values, [examples, channels]);
-  const counts: Operand<T> =
+  const positions: Operand<T> =
     mask === undefined
       ? shape.reduce((a, b) => a * b, 1) / (examples * channels)
       : each(ops.sum(broadcastMask(ops, mask, shape), axesBut(shape.length, 0, channel)));
-  const variances = estimator === "unbiased" ? unbiasedOf(ops, each(variance), counts) : each(variance);
-  if (typeof counts === "number") {
+  const variances = estimator === "unbiased" ? unbiasedOf(ops, each(variance), positions) : each(variance);
+  if (typeof positions === "number") {
     const average = (values: T) => ops.div(ops.sum(values, [0]), examples);
-    return { mean: average(each(mean)), variance: average(variances), count: counts * examples };
+    return { mean: average(each(mean)), variance: average(variances), count: positions * examples };
   }
-  const enough = ops.greater(counts, 1.5);
+  const enough = ops.greater(positions, 1.5);
   const number = ops.sum(enough, [0]);
   const average = (values: T) => ops.div(ops.sum(ops.where(enough, values, 0), [0]), ops.max(number, 1));
   return {

@@ -1,14 +1,14 @@
 /**
- * The GRU with layer normalization of what its gates sum.
+ * The GRU with layer-normalized input and recurrent pre-activations.
  *
  *     (z, r) = LN(x·W_zr; gamma₁, beta₁) + LN(h·U_zr; gamma₂, beta₂)
  *     g = tanh(LN(x·W_g; gamma₃, beta₃) + sigmoid(r)·LN(h·U_g; gamma₄, beta₄))
  *     h' = sigmoid(z)·h + (1 − sigmoid(z))·g
  *
- * Ba, Kiros & Hinton 2016, arXiv 1607.06450, supplementary equations, in which z and 1 − z stand the other way round: here as in
+ * Ba, Kiros & Hinton 2016, arXiv 1607.06450, supplementary equations, in which z and 1 − z are swapped: here as in
  * the authors' code, Keras and PyTorch. The reset gate is applied after the product with U (Keras's `reset_after`). Axes: x is
- * [batch, time, features]; LN runs over the 2·units sums of both gates together, and over the units of the candidate, of
- * one example at one step: variance biased, epsilon inside the root. Order z, r, g, as in Keras.
+ * [batch, time, features]; LN runs over the 2·units pre-activations of both gates together, and over those of the candidate,
+ * per example and step: variance biased, epsilon inside the root. Order z, r, g, as in Keras.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { normalization, trained } from "../formula/normalization.js";
@@ -30,14 +30,15 @@ import { layerNorm } from "./layer.js";
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
- * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, 3·units], recurrentKernel [units, 3·units], and a gamma and beta [3·units] for each.
+ * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const layerNormGRU = normalization(
   {
     name: "layerNormGRU",
     title: "Layer-normalized GRU",
-    summary: "a GRU whose gates are layer-normalized; lighter than the LSTM, for small batches",
+    summary: "a GRU with layer-normalized gates; lighter than the LSTM, for small batches",
     paper: PAPER,
     takes: "sequence",
   },
@@ -47,14 +48,14 @@ export const layerNormGRU = normalization(
 );
 
 /**
- * One step of it, for sequences that come as they are made: x [batch, features] and h [batch, units] to h'. Where a mask [batch]
- * is 0 it stays as it was.
+ * One step of `layerNormGRU`, for streamed or generated sequences: x [batch, features] and h [batch, units] to h'. Where a mask
+ * [batch] is 0, h' is h. Weights and errors as in `layerNormGRU`.
  */
 export const layerNormGRUCell = normalization(
   {
     name: "layerNormGRUCell",
     title: "Cell of the layer-normalized GRU",
-    summary: "one step of the layer-normalized GRU, for sequences that come as they are made",
+    summary: "one step of the layer-normalized GRU, for streamed or generated sequences",
     paper: PAPER,
     takes: "sequence",
   },
@@ -69,7 +70,7 @@ function gruCell(name: string, { units: length, epsilon, seed }: Settled<Recurre
   const kernels = kernelsFor(name, units, 3, seed);
   const sums = [3 * units];
 
-  /** LN of products [rows, 3·units]: of the gates' columns together, and of the candidate's. */
+  /** LN of products [rows, 3·units]: over the gates' columns together, and over the candidate's. */
   function normalizer() {
     const [ofGates, ofCandidate] = [0, 1].map(() => layerNorm({ epsilon }));
     return <T>(ops: Ops<T>, products: T, gamma: T, beta: T): T[] => {

@@ -1,10 +1,10 @@
 /**
- * The simple recurrent network with layer normalization of what it sums.
+ * The simple recurrent network with layer-normalized pre-activations.
  *
  *     h' = tanh(LN(x·W + h·U; gamma) + bias)
  *
- * Ba, Kiros & Hinton 2016, arXiv 1607.06450, equation 4. Axes: x is [batch, time, features]; LN runs over the units of one
- * example at one step: variance biased, epsilon inside the root.
+ * Ba, Kiros & Hinton 2016, arXiv 1607.06450, equation 4. Axes: x is [batch, time, features]; LN runs over the units,
+ * per example and step: variance biased, epsilon inside the root.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { normalization, trained } from "../formula/normalization.js";
@@ -24,14 +24,15 @@ import { layerNorm } from "./layer.js";
 const PAPER = "Ba, Kiros & Hinton 2016, arXiv 1607.06450";
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
- * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, units], recurrentKernel [units, units], gamma and bias [units].
+ * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const layerNormRNN = normalization(
   {
     name: "layerNormRNN",
     title: "Layer-normalized simple RNN",
-    summary: "a simple recurrent network that is layer-normalized; the smallest, for short sequences",
+    summary: "a layer-normalized simple recurrent network; the smallest, for short sequences",
     paper: PAPER,
     takes: "sequence",
   },
@@ -41,14 +42,14 @@ export const layerNormRNN = normalization(
 );
 
 /**
- * One step of it, for sequences that come as they are made: x [batch, features] and h [batch, units] to h'. Where a mask [batch]
- * is 0 it stays as it was.
+ * One step of `layerNormRNN`, for streamed or generated sequences: x [batch, features] and h [batch, units] to h'. Where a mask
+ * [batch] is 0, h' is h. Weights and errors as in `layerNormRNN`.
  */
 export const layerNormRNNCell = normalization(
   {
     name: "layerNormRNNCell",
     title: "Cell of the layer-normalized simple RNN",
-    summary: "one step of the layer-normalized simple RNN, for sequences that come as they are made",
+    summary: "one step of the layer-normalized simple RNN, for streamed or generated sequences",
     paper: PAPER,
     takes: "sequence",
   },

@@ -4,7 +4,7 @@
  *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variance biased, epsilon inside the root
  *
  * Ba, Kiros & Hinton 2016, arXiv 1607.06450. Axes: those named (the last by default) are reduced; gamma and beta
- * have their shape. RMS normalization (rms.ts) is the same without the mean.
+ * have their shape. RMS normalization (rms.ts) omits the mean.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
@@ -14,14 +14,18 @@ import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
 import { keepingLast } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 
+/** Options of `layerNorm`. */
 export type LayerNormOptions = FeatureOptions & AffineOptions;
 
-/** @throws RangeError for an epsilon below 0; its `plan` throws for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape. Weights: gamma and beta [features].
+ * @throws RangeError for a negative epsilon; when called, for axes that x does not have
+ */
 export const layerNorm = fusedNorm(
   {
     name: "layerNorm",
     title: "Layer normalization",
-    summary: "each example over its features; the usual one of transformers and recurrent networks",
+    summary: "standardizes each example over its features; standard in transformers and recurrent networks",
     paper: "Ba, Kiros & Hinton 2016, arXiv 1607.06450",
     takes: "features",
   },

@@ -1,19 +1,19 @@
 /**
- * Online normalization: each example is normalized with the statistics of those before it, so that batches of one do.
+ * Online normalization: each example is normalized by the statistics of those before it, so that batches of one suffice.
  *
  *     y_t = xHat_t · gamma + beta                xHat_t = (x_t − µ_(t−1)) / √(σ²_(t−1) + epsilon)
  *     σ²_t = αf·σ²_(t−1) + (1 − αf)·variance_t + αf·(1 − αf)·(mean_t − µ_(t−1))²
  *     µ_t  = αf·µ_(t−1) + (1 − αf)·mean_t        mean_t, variance_t of example t over its positions, biased
- *     z_t  = y_t / √(mean(y_t²) + epsilon)       layer scaling: over all of the example
+ *     z_t  = y_t / √(mean(y_t²) + epsilon)       layer scaling: over the whole example
  *
- * The statistics are constants to the gradient. What this leaves out of it, a control process makes up for, with state of its own
- * (u: `controlMean`, v: `controlProjection`), which moves in the backward pass; g the gradient of xHat:
+ * No gradient flows through the statistics. A control process compensates for that, with state of its own (u: `controlMean`,
+ * v: `controlProjection`) that is updated in the backward pass; g is the gradient of xHat:
  *
  *     h_t  = g_t − (1 − αb)·v_(t−1)·xHat_t                    v_t = v_(t−1) + mean(h_t·xHat_t)
  *     dx_t = h_t / √(σ²_(t−1) + epsilon) − (1 − αb)·u_(t−1)   u_t = u_(t−1) + mean(dx_t)
  *
- * Chiley et al. 2019, arXiv 1905.05894. Axes: the channel axis is kept; examples are taken one after the other, positions reduced.
- * Where mean(xHat²) is above 1/(1 − αb) the paper's v would swing without end; here its part is then limited to 1/mean(xHat²).
+ * Chiley et al. 2019, arXiv 1905.05894. Axes: the channel axis is kept; examples are processed in order, positions reduced.
+ * Where mean(xHat²) is above 1/(1 − αb) the paper's v would diverge; here 1 − αb is then replaced by 1/mean(xHat²).
  */
 import { type ChannelOptions, channelAxis, channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -24,16 +24,17 @@ import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
 import { affine, axesBut, broadcastMask, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
+/** Options of `onlineNorm`. */
 export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
-  /** Weight of the old running statistics at each example, αf. Default 0.999. */
+  /** αf, the weight of the old running statistics at each example. Default 0.999. */
   alphaForward?: number;
-  /** Of the control process, αb. Default 0.99. */
+  /** αb, the same for the control process. Default 0.99. */
   alphaBackward?: number;
-  /** What keeps y from growing without bound: layer scaling (default), y cut off at ±5, or nothing. */
+  /** What bounds y: layer scaling (default), clamping to ±5, or nothing. */
   guard?: "layerScaling" | "clamp" | "none";
   /**
-   * Whether the backward pass has its control process; default true. It needs a host that keeps state of the backward pass: layers
-   * without a framework and in TensorFlow.js do, jax-js has no place for it.
+   * Whether the control process runs in the backward pass. Default true. It needs a host that stores backward state: layers
+   * without a framework and in TensorFlow.js do, jax-js does not.
    */
   control?: boolean;
 }
@@ -41,14 +42,15 @@ export interface OnlineNormOptions extends ChannelOptions, AffineOptions {
 const CLAMP = 5;
 
 /**
- * @throws RangeError for options out of range, and for a channel axis that is the batch's; Error where training is controlled in a
- * host that cannot
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels]; running statistics and control (state).
+ * @throws RangeError for options out of range; when called, for the batch axis as `axis`; Error where training needs control that
+ * the host does not support
  */
 export const onlineNorm = normalization(
   {
     name: "onlineNorm",
     title: "Online normalization",
-    summary: "each example with the statistics of those before it; for batches of one",
+    summary: "normalizes each example by the statistics of those before it; for batches of one",
     paper: "Chiley et al. 2019, arXiv 1905.05894",
     takes: "features",
   },
@@ -82,7 +84,7 @@ export const onlineNorm = normalization(
     }
     const core = { name: "onlineNorm", epsilon, centered: true };
     const evaluating: FusedNorm = { ...core, plan: channelPlan("onlineNorm", axis) };
-    /** With statistics for each example. */
+    /** With statistics per example. */
     const each: FusedNorm = {
       ...core,
       plan: keepingLast((shape) => {
@@ -129,8 +131,8 @@ export const onlineNorm = normalization(
         }
         if (control && !(ops.intercept && moveState)) {
           throw new Error(
-            "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give " +
-              "moveState, or leave the control out with control: false",
+            "onlineNorm: its control process needs state in the backward pass, which this host does not store; use a layer, pass " +
+              "moveState, or set control: false",
           );
         }
         const shape = ops.shape(x);
@@ -153,7 +155,7 @@ export const onlineNorm = normalization(
           const held = ops.intercept(x, [controlMean], (dx, [u]) => {
             const { before, last } = examples.recurrence(u, alphaBackward, examples.mean(dx));
             moveState({ controlMean: last });
-            return examples.masked(ops.sub(dx, ops.mul(examples.spread(before), 1 - alphaBackward)));
+            return examples.masked(ops.sub(dx, ops.mul(examples.broadcast(before), 1 - alphaBackward)));
           });
           const plain = ops.normalize(each, held, given).y;
           xHat = ops.intercept(plain, [plain, controlProjection], (g, [out, v]) => {
@@ -162,7 +164,7 @@ export const onlineNorm = normalization(
             const keeps = ops.sub(1, ops.mul(part, power));
             const { before, last } = examples.recurrence(v, keeps, examples.mean(ops.mul(g, out)));
             moveState({ controlProjection: last });
-            return ops.sub(g, ops.mul(out, examples.spread(ops.mul(part, before))));
+            return ops.sub(g, ops.mul(out, examples.broadcast(ops.mul(part, before))));
           });
         } else {
           xHat = ops.normalize(each, x, given).y;
@@ -177,9 +179,9 @@ export const onlineNorm = normalization(
 /** A batch, example by example: arrays of [examples, channels]. */
 class Examples<T> {
   private readonly size: readonly [number, number];
-  private readonly counts?: T;
-  /** For each example and channel: how many positions count, where a mask says so. */
-  private readonly number?: T;
+  private readonly fullMask?: T;
+  /** Unmasked positions per example and channel. */
+  private readonly unmasked?: T;
 
   constructor(
     private readonly ops: Ops<T>,
@@ -189,37 +191,42 @@ class Examples<T> {
   ) {
     this.size = [shape[0], shape[channel]];
     if (mask === undefined) return;
-    this.counts = broadcastMask(ops, mask, shape);
-    this.number = this.flat(ops.sum(this.longer(this.counts), this.axes()));
+    this.fullMask = broadcastMask(ops, mask, shape);
+    this.unmasked = this.flat(ops.sum(this.withPositions(this.fullMask), this.axes()));
   }
 
   /** Mean and biased variance over the positions. */
   moments(x: T) {
-    const { ops, counts } = this;
-    const { mean, variance } = moments(ops, this.longer(x), this.axes(), counts && this.longer(counts));
+    const { ops, fullMask } = this;
+    const { mean, variance } = moments(
+      ops,
+      this.withPositions(x),
+      this.axes(),
+      fullMask && this.withPositions(fullMask),
+    );
     return { mean: this.flat(mean), variance: this.flat(variance) };
   }
 
   mean(values: T): T {
-    const { ops, number, shape, size } = this;
-    const sums = this.flat(ops.sum(this.longer(this.masked(values)), this.axes()));
+    const { ops, unmasked, shape, size } = this;
+    const sums = this.flat(ops.sum(this.withPositions(this.masked(values)), this.axes()));
     const positions = shape.reduce((a, b) => a * b, 1) / (size[0] * size[1]);
-    return ops.div(sums, number === undefined ? positions : ops.max(number, 1));
+    return ops.div(sums, unmasked === undefined ? positions : ops.max(unmasked, 1));
   }
 
-  /** s_t = keeps_t·s_(t−1) + adds_t: what each example finds, and what the last one leaves. One that is masked leaves what it finds. */
+  /** s_t = keeps_t·s_(t−1) + adds_t: s before each example, and after the last. Masked examples leave s unchanged. */
   recurrence(start: T, keeps: Operand<T>, adds: T): { before: T; last: T } {
-    const { ops, number } = this;
+    const { ops, unmasked } = this;
     const [examples, channels] = this.size;
     const [factor, more] =
-      number === undefined ? [keeps, adds] : [ops.where(number, keeps, 1), ops.where(number, adds, 0)];
+      unmasked === undefined ? [keeps, adds] : [ops.where(unmasked, keeps, 1), ops.where(unmasked, adds, 0)];
     const row = (values: T, i: number) => (examples === 1 ? values : ops.slice(values, 0, i, i + 1));
     let current = ops.reshape(start, [1, channels]);
     const before: T[] = [];
     for (let i = 0; i < examples; i++) {
       before.push(current);
-      const kept = ops.mul(current, typeof factor === "number" ? factor : row(factor, i));
-      current = ops.add(kept, row(more, i));
+      const decayed = ops.mul(current, typeof factor === "number" ? factor : row(factor, i));
+      current = ops.add(decayed, row(more, i));
     }
     return {
       before: examples === 1 ? before[0] : ops.concat(before, 0),
@@ -227,18 +234,18 @@ class Examples<T> {
     };
   }
 
-  /** Along the positions. */
-  spread(values: T): T {
+  /** Broadcast over the positions. */
+  broadcast(values: T): T {
     const lengths = this.shape.map((length, axis) => (axis === 0 || axis === this.channel ? length : 1));
     return this.ops.reshape(values, lengths);
   }
 
   masked(values: T): T {
-    return this.counts === undefined ? values : this.ops.where(this.counts, values, 0);
+    return this.fullMask === undefined ? values : this.ops.where(this.fullMask, values, 0);
   }
 
-  /** With one more axis, so that there is one to reduce where x has no positions. */
-  private longer(values: T): T {
+  /** With a trailing axis of length 1, so that there is one to reduce where x has no positions. */
+  private withPositions(values: T): T {
     return this.ops.reshape(values, [...this.shape, 1]);
   }
 

@@ -1,14 +1,14 @@
 /**
- * Position normalization (PONO): statistics of each position over its channels, which may be handed on.
+ * Positional normalization (PONO): statistics of each position over its channels, which may be passed on.
  *
  *     y = (x − mean) / std        std = √(variance + epsilon), variance biased
  *
- * and the moment shortcut, which gives a later layer the statistics that an earlier one took out:
+ * and the moment shortcut, which restores in a later layer the statistics that an earlier one removed:
  *
  *     y = x · std + mean
  *
  * Li, Wu, Weinberger & Belongie 2019, arXiv 1907.04312. Axes: the channel axis is reduced, batch and positions are kept;
- * gamma and beta, which the paper has not, are per channel. Without the moments it is layer normalization over that axis.
+ * gamma and beta, which the paper omits, are per channel. Without the moments it is layer normalization over that axis.
  */
 import { channelAxis } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
@@ -19,6 +19,7 @@ import { axesBut, moments } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis, sameShape } from "../shape.js";
 
+/** Options of `positionNorm`. */
 export interface PositionNormOptions {
   /** The axis of the channels: −1 (default) where they come last, 1 where they come first. */
   axis?: number;
@@ -28,16 +29,19 @@ export interface PositionNormOptions {
   scale?: AffineOptions["scale"];
   /** An offset per channel, beta. Default false, as in the paper. */
   center?: AffineOptions["center"];
-  /** Whether mean and std are given beside y (`more`), for `momentShortcut`: of x's shape with one channel. Default false. */
+  /** Whether mean and std are returned as `more`, for `momentShortcut`: the shape of x with one channel. Default false. */
   moments?: boolean;
 }
 
-/** @throws RangeError for an epsilon below 0; its `plan` throws where there is one channel only, or axis is the batch's. */
+/**
+ * x [batch, ..., channels], y of its shape. Weights: none by default; gamma and beta [channels] if set.
+ * @throws RangeError for a negative epsilon; when called, for a single channel, or the batch axis as `axis`
+ */
 export const positionNorm = normalization(
   {
     name: "positionNorm",
-    title: "Position normalization",
-    summary: "each position over its channels; hands the moments on to a generator's decoder",
+    title: "Positional normalization",
+    summary: "standardizes each position over its channels, and passes the moments on (PONO); for generators",
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "features",
   },
@@ -69,7 +73,7 @@ export const positionNorm = normalization(
       apply(ops, [x], { gamma, beta }, { mask, residual }) {
         const { y, sum } = ops.normalize(norm, x, { gamma, beta, mask, residual });
         if (!given) return { y, sum };
-        // measured again, since what the operation measures is constant to the gradient
+        // measured again, since no gradient flows through the fused operation's statistics
         const channel = resolveAxis("positionNorm", axis, ops.shape(x).length);
         const { mean, variance } = moments(ops, sum ?? x, [channel], mask);
         return { y, sum, more: [mean, ops.sqrt(ops.add(variance, epsilon))] };
@@ -78,20 +82,22 @@ export const positionNorm = normalization(
   },
 );
 
+/** Options of `momentShortcut`. */
 export interface MomentShortcutOptions {
-  /** As in the `positionNorm` that the moments come from. */
+  /** As in the `positionNorm` that the moments come from. Default −1. */
   axis?: number;
 }
 
 /**
- * x·std + mean, of [x, mean, std] as `positionNorm({ moments: true })` gives them beside y: the same batch and positions as x,
- * one channel. Nothing is learned. Throws RangeError where their shapes do not fit.
+ * x·std + mean. Inputs [x, mean, std]: x [batch, ..., channels]; mean and std, `more` of `positionNorm({ moments: true })`, have
+ * the shape of x with one channel. No weights.
+ * @throws RangeError, when called, for a mean or std of another shape
  */
 export const momentShortcut = normalization(
   {
     name: "momentShortcut",
     title: "Moment shortcut",
-    summary: "gives back to a decoder the moments that position normalization took out",
+    summary: "restores in a decoder the moments that positional normalization removed",
     paper: "Li et al. 2019, arXiv 1907.04312",
     takes: "condition",
   },
@@ -99,12 +105,12 @@ export const momentShortcut = normalization(
   ({ axis }: Settled<MomentShortcutOptions>) =>
     ({
       weights(shape, ...moments) {
-        const wanted = oneChannel(shape, channelAxis("momentShortcut", shape, axis));
+        const expected = oneChannel(shape, channelAxis("momentShortcut", shape, axis));
         for (const [i, name] of ["mean", "std"].entries()) {
-          if (moments[i] && sameShape(moments[i], wanted)) continue;
+          if (moments[i] && sameShape(moments[i], expected)) continue;
           throw new RangeError(
-            `momentShortcut: ${name} must have shape [${wanted.join(", ")}] for x of shape [${shape.join(", ")}], ` +
-              `got ${moments[i] ? `[${moments[i].join(", ")}]` : "none"}; give it [x, mean, std]`,
+            `momentShortcut: ${name} must have shape [${expected.join(", ")}] for x of shape [${shape.join(", ")}], ` +
+              `got ${moments[i] ? `[${moments[i].join(", ")}]` : "none"}; give [x, mean, std]`,
           );
         }
         return {};

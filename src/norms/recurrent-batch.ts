@@ -1,15 +1,15 @@
 /**
- * The LSTM with batch normalization of what its gates sum, and of its cell, each time step with statistics of its own.
+ * The LSTM with batch-normalized input and recurrent pre-activations, and cell, with separate statistics for each time step.
  *
  *     (i, f, g, o) = BN(x·W; gamma₁) + BN(h·U; gamma₂) + b
  *     c' = sigmoid(f)·c + sigmoid(i)·tanh(g)        h' = sigmoid(o)·tanh(BN(c'; gamma₃, beta₃))
  *
- * Cooijmans, Ballas, Laurent, Gülçehre & Courville 2017, arXiv 1603.09025. Axes: x is [batch, time, features]; each sum of each
- * step is normalized over the batch: variance biased, epsilon inside the root. The gammas start at 0.1; a beta of the first two
- * would be b once more. Gates in Keras's order i, f, c, o.
+ * Cooijmans, Ballas, Laurent, Gülçehre & Courville 2017, arXiv 1603.09025. Axes: x is [batch, time, features]; each
+ * pre-activation of each step is normalized over the batch: variance biased, epsilon inside the root. The gammas are initialized
+ * to 0.1; a beta of the first two would duplicate b. Gates in Keras's order i, f, c, o.
  *
- * Evaluation takes running statistics (running.ts) of the time step; a step that training has not seen, or beyond `maxLength`,
- * takes those of the last one before it that it has.
+ * Evaluation uses running statistics (formula/running.ts) of the time step; a step that training has not seen, or beyond
+ * `maxLength`, uses those of the last earlier step that has them.
  */
 import { channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
@@ -32,12 +32,13 @@ import {
 } from "../formula/sequences.js";
 import type { Settled } from "../options.js";
 
+/** Options of `recurrentBatchNorm`. */
 export interface RecurrentBatchNormOptions extends SequenceOptions, Omit<RunningOptions, "microBatches"> {
-  /** Time steps that running statistics are kept of; later ones use the last's. Default 100. */
+  /** Number of time steps with running statistics; later ones use the last step's. Default 100. */
   maxLength?: number;
-  /** What the gammas start with. Default 0.1, as in the paper: with 1 the gradient vanishes in the saturated tanh. */
+  /** Initial value of the gammas. Default 0.1, as in the paper: with 1 the gradient vanishes in the saturated tanh. */
   gamma?: number;
-  /** Whether b starts at 1 for the forget gate (default), as in Keras, or at 0. */
+  /** Whether b is initialized to 1 for the forget gate (default, as in Keras) instead of 0. */
   unitForgetBias?: boolean;
 }
 
@@ -48,14 +49,16 @@ interface Statistics<T> {
 }
 
 /**
- * x [batch, time, features] to y [batch, time, units], or [batch, units] where `returnSequences` is false.
- * Throws TypeError without units, RangeError for options out of range, and for an x that is not of three axes.
+ * x [batch, time, features] to y [batch, time, units], or [batch, units] if `returnSequences` is false.
+ * Weights: kernel [features, 4·units], recurrentKernel [units, 4·units], bias [4·units]; kernelGamma and recurrentGamma [4·units],
+ * cellGamma and cellBeta [units]; running statistics [maxLength, 9·units] (state).
+ * @throws TypeError without units; RangeError for options out of range and, when called, for an x without three axes
  */
 export const recurrentBatchNorm = normalization(
   {
     name: "recurrentBatchNorm",
     title: "Recurrent batch normalization",
-    summary: "an LSTM batch-normalized at each time step; for large batches of aligned sequences",
+    summary: "an LSTM with batch normalization at each time step; for large batches of aligned sequences",
     paper: "Cooijmans et al. 2017, arXiv 1603.09025",
     takes: "sequence",
   },
@@ -87,12 +90,12 @@ export const recurrentBatchNorm = normalization(
     const units = checkUnits(name, length, 1);
     checkEpsilon(name, epsilon);
     if (!Number.isInteger(maxLength) || maxLength < 1) {
-      throw new RangeError(`${name}: maxLength must be a whole number of at least 1, got ${maxLength}`);
+      throw new RangeError(`${name}: maxLength must be an integer of at least 1, got ${maxLength}`);
     }
     const running = checkRunning(name, { ...runningDefaults, momentum, runningVariance, average });
     const kernels = kernelsFor(name, units, 4, seed);
     const norm = { name, epsilon, centered: true };
-    // of all steps at once: [time, batch, sums]
+    // all steps at once: [time, batch, 4·units]
     const ofInput: FusedNorm = {
       ...norm,
       plan: keepingLast((shape) => planOf(shape, shape, [0, 2], [2])),
@@ -112,7 +115,7 @@ export const recurrentBatchNorm = normalization(
           cellBeta: trained([units], 0),
           runningMean: kept([maxLength, 9 * units], 0),
           runningVariance: kept([maxLength, 9 * units], 1),
-          // batches that a step was seen in; its values, where the average is an epoch's
+          // number of batches that a step occurred in; of values, if the average is an epoch's
           runningCount: kept([maxLength, 1], 0),
         };
       },
@@ -122,7 +125,7 @@ export const recurrentBatchNorm = normalization(
         const sequences = byTime(ops, name, x, mask);
         const { batch, steps, rows, counts } = sequences;
         const given = training ? undefined : runningOf(ops, state, steps);
-        /** Some columns of the given statistics: of all steps, and of each. */
+        /** Columns of the running statistics: of all steps, and per step. */
         const part = (from: number, to: number) => {
           if (!given) return { all: {}, each: undefined };
           const mean = ops.slice(given.mean, 1, from * units, to * units);
@@ -153,19 +156,19 @@ export const recurrentBatchNorm = normalization(
           [input],
           { units, states: 2, returnSequences },
           ([now], [h, c], time, counted) => {
-            const remembered = ops.normalize(ofState, ops.matMul(h, recurrentKernel), {
+            const recurrent = ops.normalize(ofState, ops.matMul(h, recurrentKernel), {
               gamma: recurrentGamma,
               mask: counted,
               ...stateStatistics?.[time],
             });
-            const next = lstmStep(ops, ops.add(now, remembered.y), c, (cell) => {
+            const next = lstmStep(ops, ops.add(now, recurrent.y), c, (cell) => {
               const normalized = ops.normalize(ofCell, cell, {
                 gamma: cellGamma,
                 beta: cellBeta,
                 mask: counted,
                 ...cellStatistics?.[time],
               });
-              measured.push([remembered, normalized]);
+              measured.push([recurrent, normalized]);
               return normalized.y;
             });
             return [next.h, next.cell];
@@ -174,7 +177,7 @@ export const recurrentBatchNorm = normalization(
         if (!training) return { y };
         if (batch === 1) {
           warn?.(
-            `${name}: a training batch of shape [${ops.shape(x).join(", ")}] has one sequence, whose every step is its own mean, so that ` +
+            `${name}: a training batch of shape [${ops.shape(x).join(", ")}] has one sequence, of which every step is its own mean: ` +
               "y does not depend on x, and the running statistics were left as they were; train on larger batches, or use layerNormLSTM",
           );
           return { y };
@@ -203,7 +206,7 @@ export const recurrentBatchNorm = normalization(
           );
         };
         const statistics = { mean: gathered("mean"), variance: gathered("variance") };
-        return { y, state: moved(ops, state, statistics, sequences, running) };
+        return { y, state: updated(ops, state, statistics, sequences, running) };
       },
     } satisfies Omit<Normalization, "name">;
   },
@@ -214,30 +217,30 @@ function found<T>(statistic: T | undefined): T {
   return statistic;
 }
 
-/** Running statistics for so many steps, a row each: those of the last step up to it that training has seen. */
+/** Running statistics of `steps` steps, one row each: those of the last step so far that training has seen. */
 function runningOf<T>(
   ops: Ops<T>,
   { runningMean, runningVariance, runningCount }: Readonly<Record<string, T>>,
   steps: number,
 ): Statistics<T> {
-  const both = ops.concat([runningMean, runningVariance], 1);
-  const [maxLength, width] = ops.shape(both);
-  const rows: T[] = [ops.slice(both, 0, 0, 1)];
+  const columns = ops.concat([runningMean, runningVariance], 1);
+  const [maxLength, width] = ops.shape(columns);
+  const rows: T[] = [ops.slice(columns, 0, 0, 1)];
   for (let time = 1; time < steps; time++) {
     const last = rows[time - 1];
     if (time >= maxLength) {
       rows.push(last);
       continue;
     }
-    const seen = ops.greater(ops.slice(runningCount, 0, time, time + 1), 0.5);
-    rows.push(ops.where(seen, ops.slice(both, 0, time, time + 1), last));
+    const trained = ops.greater(ops.slice(runningCount, 0, time, time + 1), 0.5);
+    rows.push(ops.where(trained, ops.slice(columns, 0, time, time + 1), last));
   }
   const all = ops.concat(rows, 0);
   return { mean: ops.slice(all, 1, 0, width / 2), variance: ops.slice(all, 1, width / 2, width) };
 }
 
-/** The state after a training batch: steps at which less than two sequences count stay as they were. */
-function moved<T>(
+/** The state after a training batch: steps with fewer than two unmasked sequences are unchanged. */
+function updated<T>(
   ops: Ops<T>,
   state: Readonly<Record<string, T>>,
   { mean, variance }: Statistics<T>,
@@ -245,8 +248,8 @@ function moved<T>(
   running: Required<RunningOptions>,
 ): Record<string, T> {
   const [maxLength] = ops.shape(state.runningMean);
-  const seen = Math.min(steps, maxLength);
-  const first = (rows: T, length = seen) => ops.slice(rows, 0, 0, length);
+  const tracked = Math.min(steps, maxLength);
+  const first = (rows: T, length = tracked) => ops.slice(rows, 0, 0, length);
   const before = Object.fromEntries(Object.entries(state).map(([name, rows]) => [name, first(rows)]));
   const perStep = counts && ops.reshape(ops.sum(counts.mask, [0]), [steps, 1]);
   const count: Operand<T> = perStep === undefined ? batch : first(perStep);
@@ -258,7 +261,7 @@ function moved<T>(
   return Object.fromEntries(
     Object.entries(after).map(([name, rows]) => {
       const next = ops.where(enough, rows, before[name]);
-      const rest = seen < maxLength ? [ops.slice(state[name], 0, seen, maxLength)] : [];
+      const rest = tracked < maxLength ? [ops.slice(state[name], 0, tracked, maxLength)] : [];
       return [name, ops.concat([next, ...rest], 0)];
     }),
   );

@@ -1,13 +1,13 @@
 /**
- * Reversible instance normalization (RevIN): takes each series' level and spread out before a forecast, and puts them back.
+ * Reversible instance normalization (RevIN): removes each series' mean and scale before a forecast, and restores them after it.
  *
  *     y = (x − mean) / std · gamma + beta                            std = √(variance + epsilon), variance biased
  *     forecast = (z − beta) / (gamma + epsilon²) · std + mean
  *
  * Kim, Kim, Tae, Park, Choi & Choo 2022, "Reversible Instance Normalization for Accurate Time-Series Forecasting against
  * Distribution Shift", ICLR 2022. Axes: batch and feature are kept, time is reduced; gamma and beta per feature. With
- * `subtractLast` the last value stands in the place of the mean, and std is still that about the mean. Statistics are
- * constants to the gradient, as in the authors' code.
+ * `subtractLast` the last value is subtracted instead of the mean; std is still about the mean. No gradient flows through
+ * the statistics, as in the authors' code.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch } from "../formula/conditioning.js";
@@ -19,29 +19,32 @@ import { seriesAxes } from "../formula/series.js";
 import { affine, along, averaging, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
+/** Options of `reversibleInstanceNorm`. */
 export interface ReversibleInstanceNormOptions extends AffineOptions {
   /** The axis of the features: −1 (default) for [batch, time, features], 1 for [batch, features, time]. */
   axis?: number;
-  /** Default 1e-5, as in the authors' code. */
+  /** Added to the variance. Default 1e-5, as in the authors' code. */
   epsilon?: number;
-  /** Takes out the last value that counts, not the mean. Default false. */
+  /** Whether the last unmasked value is subtracted instead of the mean. Default false. */
   subtractLast?: boolean;
 }
 
+/** Options of `reversibleInstanceDenorm`: those of the norm that it undoes. */
 export type ReversibleInstanceDenormOptions = Omit<ReversibleInstanceNormOptions, "subtractLast">;
 
 const NAME = "reversibleInstanceNorm";
 
 /**
- * x [batch, time, features]. `more` is [mean, std], each [batch, 1, features]: what `reversibleInstanceDenorm` takes.
- * Weights: gamma and beta [features]. Several axes of positions count as one of time.
- * @throws RangeError for an epsilon below 0; when called, for an x without time
+ * x [batch, time, features], y of its shape; `more` is [mean, std], each [batch, 1, features], for `reversibleInstanceDenorm`.
+ * Weights: gamma and beta [features]. Several axes between batch and features are all reduced as time.
+ * @throws RangeError for a negative epsilon; when called, for an x without a time axis
  */
 export const reversibleInstanceNorm = normalization(
   {
     name: NAME,
     title: "Reversible instance normalization",
-    summary: "each series over time, undone after the forecast; for series whose level drifts",
+    summary:
+      "standardizes each series over time and restores it after the forecast (RevIN); for drifting series",
     paper: "Kim et al. 2022, ICLR 2022",
     takes: "forecast",
   },
@@ -59,7 +62,7 @@ export const reversibleInstanceNorm = normalization(
         if (subtractLast && time.length > 1) {
           throw new RangeError(
             `${NAME}: with subtractLast x must have the 3 axes batch, time and features, got shape [${shape.join(", ")}]; ` +
-              "reshape it, or leave subtractLast out",
+              "reshape it, or omit subtractLast",
           );
         }
         return affineWeights([shape[features]], options);
@@ -72,16 +75,16 @@ export const reversibleInstanceNorm = normalization(
       apply(ops, [x], { gamma, beta }, { mask }) {
         const shape = ops.shape(x);
         const { time } = seriesAxes(NAME, shape, axis);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, time, counts);
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const over = averaging(ops, shape, time, fullMask);
         const constant = ops.stop(x);
         const { mean, distance } = centered(ops, constant, over);
         const { scale, root } = rootMeanSquare(ops, distance, time, over.average, epsilon);
         const level = subtractLast ? lastOf(ops, constant, time[0], mask) : mean;
-        // in two steps, the second by what the first leaves of the mean
-        const near = over.counting(ops.sub(over.counting(x), level));
-        const rest = subtractLast ? 0 : over.average(ops.stop(near));
-        const xHat = ops.div(ops.div(over.counting(ops.sub(near, rest)), scale), root);
+        // centred in two steps: the second subtracts the rounding error of the first
+        const remainder = over.counting(ops.sub(over.counting(x), level));
+        const rest = subtractLast ? 0 : over.average(ops.stop(remainder));
+        const xHat = ops.div(ops.div(over.counting(ops.sub(remainder, rest)), scale), root);
         const y = affine(ops, xHat, plan(shape).parameters, gamma, beta);
         return { y: over.counting(y), more: [level, ops.mul(scale, root)] };
       },
@@ -90,15 +93,15 @@ export const reversibleInstanceNorm = normalization(
 );
 
 /**
- * Undoes `reversibleInstanceNorm` of the same options, with the same weights. Inputs [z, mean, std]: z [batch, horizon, features]
- * is the forecast of what was normalized, mean and std [batch, 1, features] are the norm's `more`.
- * @throws RangeError for an epsilon below 0; when called, for shapes that do not fit
+ * Inverts `reversibleInstanceNorm` with the same options and weights. Inputs [z, mean, std]: z [batch, horizon, features]
+ * is the forecast of normalized series, mean and std [batch, 1, features] are the norm's `more`.
+ * @throws RangeError for a negative epsilon; when called, for shapes that do not fit; TypeError for other than three inputs
  */
 export const reversibleInstanceDenorm = normalization(
   {
     name: "reversibleInstanceDenorm",
     title: "Reversible instance denormalization",
-    summary: "puts the level and spread back that reversibleInstanceNorm took out",
+    summary: "restores the mean and scale that reversibleInstanceNorm removed",
     paper: "Kim et al. 2022, ICLR 2022",
     takes: "forecast",
   },
@@ -111,8 +114,8 @@ export const reversibleInstanceDenorm = normalization(
         const { features, time } = seriesAxes(name, shape, axis);
         if (statistics.length !== 2) {
           throw new TypeError(
-            `${name}: expected three inputs, z, mean and std, got ${1 + statistics.length}; mean and std are what ` +
-              "reversibleInstanceNorm gives as `more`",
+            `${name}: expected three inputs, z, mean and std, got ${1 + statistics.length}; mean and std are ` +
+              "`more` of reversibleInstanceNorm",
           );
         }
         for (const [i, lengths] of statistics.entries()) {
@@ -139,19 +142,19 @@ export const reversibleInstanceDenorm = normalization(
   },
 );
 
-/** The last value along an axis of those that count, 0 where none does. */
+/** The last unmasked value along an axis, 0 where there is none. */
 function lastOf<T>(ops: Ops<T>, x: T, axis: number, mask: T | undefined): T {
   const shape = ops.shape(x);
   const length = shape[axis];
   if (mask === undefined) return ops.slice(x, axis, length - 1, length);
-  const counts = broadcastMask(ops, mask, shape);
-  // whether any later one counts: each round looks twice as far ahead
-  let later = shifted(ops, counts, axis, 1);
+  const fullMask = broadcastMask(ops, mask, shape);
+  // whether any later value is unmasked: each round looks twice as far ahead
+  let later = shifted(ops, fullMask, axis, 1);
   for (let step = 1; step < length; step *= 2) later = ops.max(later, shifted(ops, later, axis, step));
-  return ops.sum(ops.where(ops.where(later, 0, counts), x, 0), [axis]);
+  return ops.sum(ops.where(ops.where(later, 0, fullMask), x, 0), [axis]);
 }
 
-/** The values so many steps ahead, 0 beyond the end. */
+/** The values `steps` ahead along an axis, 0 beyond the end. */
 function shifted<T>(ops: Ops<T>, x: T, axis: number, steps: number): T {
   const shape = ops.shape(x);
   if (steps >= shape[axis]) return ops.mul(x, 0);

@@ -3,8 +3,8 @@
  *
  *     y = x / √(mean(x²) + epsilon) · (offset + gamma) (+ beta)
  *
- * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts. Language models differ in two ways: Gemma's gamma is a
- * distance from 1 (offset 1), and Llama rounds to the model's type before it multiplies by gamma, Gemma after.
+ * Zhang & Sennrich 2019, arXiv 1910.07467. Axes as in layer.ts. Language models differ in two ways: Gemma's gamma is stored
+ * minus 1 (offset 1), and Llama rounds to the model's type before multiplying by gamma, Gemma after.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
@@ -16,27 +16,31 @@ import { type FusedNorm, keepingLast } from "../formula/plan.js";
 import { affine } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
+/** Options of `rmsNorm`. */
 export interface RMSNormOptions extends FeatureOptions, AffineOptions {
-  /** What gamma is added to: 0 (default), or 1, where gamma starts at 0 (Gemma). */
+  /** Added to gamma, which is initialized to 1 − offset: 0 (default), or 1 (Gemma). */
   offset?: number;
-  /** The type of the model, to which y is rounded; statistics are float32 whatever it is. Default float32: nothing is rounded. */
+  /** The model's type, to which y is rounded; statistics are always float32. Default float32: nothing is rounded. */
   type?: "float32" | NarrowType;
-  /** Where else it is rounded: before the product with gamma (Llama), or nowhere (default, and Gemma). */
+  /** Whether xHat is also rounded before the product with gamma (`before`, Llama), or only y is (`after`, default, Gemma). */
   cast?: "before" | "after";
 }
 
-/** Options that reproduce the two kinds of language models; add the `type` that theirs is in. */
+/** Options of Llama's and Gemma's norms; add the model's `type`, and the epsilon of its configuration if it is not 1e-6. */
 export const rmsPresets = {
   llama: { epsilon: 1e-6, cast: "before" },
   gemma: { epsilon: 1e-6, offset: 1, cast: "after" },
 } as const satisfies Record<string, RMSNormOptions>;
 
-/** No beta unless `center` is set. Throws RangeError for an epsilon below 0; its `plan` for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape. Weights: gamma [features]; beta [features] only if `center` is set.
+ * @throws RangeError for options out of range; when called, for axes that x does not have
+ */
 export const rmsNorm = normalization(
   {
     name: "rmsNorm",
     title: "RMS normalization",
-    summary: "layer normalization without the mean; the usual one of large language models",
+    summary: "layer normalization without the mean; standard in large language models",
     paper: "Zhang & Sennrich 2019, arXiv 1910.07467",
     takes: "features",
   },
@@ -56,7 +60,7 @@ export const rmsNorm = normalization(
     const norm: FusedNorm = { name: "rmsNorm", epsilon, centered: false, plan };
     const rounds = type !== "float32";
     return {
-      // a plan says that the operation alone will do
+      // a plan marks norms that are the fused operation alone
       ...(offset === 0 && !rounds && norm),
       handles: { mask: !rounds, residual: !rounds },
       weights(shape: readonly number[]) {

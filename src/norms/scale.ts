@@ -1,10 +1,10 @@
 /**
- * Scale normalization: each example is given the same length, one learned number.
+ * Scale normalization: each example is scaled to the same, learned length.
  *
- *     y = gamma · x / √(Σ x² + epsilon)        gamma one number, at first √features
+ *     y = gamma · x / √(Σ x² + epsilon)        gamma a scalar, initialized to √features
  *
- * Nguyen & Salazar 2019, arXiv 1910.05895 (who bound the length from below instead of adding epsilon). Axes: those named
- * (the last by default) are reduced. RMS normalization with one gamma for all features, but for the factor √features.
+ * Nguyen & Salazar 2019, arXiv 1910.05895 (who clamp the length from below instead of adding epsilon). Axes: those named
+ * (the last by default) are reduced. Up to the factor √features it is RMS normalization with one gamma for all features.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
@@ -14,25 +14,27 @@ import { keepingLast, oneParameter } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 import { reducedSize } from "../view.js";
 
-/** Throws RangeError for an epsilon below 0, and for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape. Weights: gamma [1].
+ * @throws RangeError for a negative epsilon; when called, for axes that x does not have
+ */
 export const scaleNorm = normalization(
   {
     name: "scaleNorm",
     title: "Scale normalization",
-    summary: "one learned length for every example; a light layer norm for small transformers",
+    summary: "one learned length for all examples; a lighter layer normalization for small transformers",
     paper: "Nguyen & Salazar 2019, arXiv 1910.05895",
     takes: "features",
   },
   { axis: -1, epsilon: 1e-5 },
   ({ axis, epsilon }: Settled<FeatureOptions>) => {
     checkEpsilon("scaleNorm", epsilon);
-    // one gamma for all
     const plan = keepingLast((shape) => oneParameter(planFeatures("scaleNorm", shape, axis)));
     return {
       weights: (shape) => ({ gamma: trained([1], Math.sqrt(reducedSize(plan(shape).statistics))) }),
       apply(ops, [x], { gamma }) {
         const features = reducedSize(plan(ops.shape(x)).statistics);
-        // the length from the mean square
+        // Σ x² = features · mean(x²)
         const norm = { name: "scaleNorm", epsilon: epsilon / features, centered: false, plan };
         return { y: ops.normalize(norm, x, { gamma: ops.div(gamma, Math.sqrt(features)) }).y };
       },

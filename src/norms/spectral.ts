@@ -1,12 +1,12 @@
 /**
- * Spectral normalization: a weight with the largest singular value 1, so that its layer stretches no input.
+ * Spectral normalization: a weight is divided by its largest singular value, so that its layer is 1-Lipschitz.
  *
  *     y = W / |sigma|        sigma = uᵀ·M·v        M [outputs, rest] the weight as a matrix
  *
- *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both stored, constants to the gradient
- *     evaluation:                     u and v as stored; found by `warmUp` iterations where none are
+ *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both stored, without gradient
+ *     evaluation:                     the stored u and v; `warmUp` iterations if v was never stored
  *
- * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the least that is divided by: a norm, or |sigma|.
+ * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the lower bound of every divisor: a norm, or |sigma|.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { onceOf, orthogonal } from "../formula/initializers.js";
@@ -17,28 +17,29 @@ import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
+/** Options of `spectralNorm`. */
 export interface SpectralNormOptions extends WeightAxisOptions {
-  /** Steps of the power iteration in each call in training, at most 10,000. Default 1. */
+  /** Power iterations per training call, at most 10,000. Default 1. */
   iterations?: number;
   /**
-   * Steps in evaluation where no v is stored yet, before any training step. Default 15, as PyTorch takes when it starts, or `iterations`
-   * where those are more; at most 10,000. 0: u alone serves, whose sigma is too small.
+   * Power iterations in evaluation before any training step, while no v is stored. Default 15, as in PyTorch's initialization, or
+   * `iterations` if that is more; at most 10,000. With 0, v comes from u alone, and sigma is too small.
    */
   warmUp?: number;
-  /** Default 1e-12 (PyTorch). */
+  /** Lower bound of divisors. Default 1e-12 (PyTorch). */
   epsilon?: number;
 }
 
 /**
- * x is the weight. It keeps u [outputs] and v [rest], as PyTorch does; a v of 0, as at the start, is found from u. Throws
- * RangeError for options out of range, and for axes that the weight does not have.
+ * x is the weight, of any shape; y has its shape. State: u [outputs] and v [rest], as in PyTorch; v is initialized to 0 and then
+ * computed from u.
+ * @throws RangeError for options out of range; when called, for axes that the weight does not have
  */
 export const spectralNorm = normalization(
   {
     name: "spectralNorm",
     title: "Spectral normalization",
-    summary:
-      "weights whose largest singular value is 1; for discriminators, and wherever slopes must be bounded",
+    summary: "divides weights by their largest singular value; for discriminators and Lipschitz bounds",
     paper: "Miyato et al. 2018, arXiv 1802.05957",
     takes: "weight",
   },
@@ -56,8 +57,8 @@ export const spectralNorm = normalization(
       );
     }
     const coldSteps = warmUp === 0 ? 0 : Math.max(warmUp, iterations);
-    /** Axes with those of the outputs in front, and the lengths of the matrix. */
-    const seen = (shape: readonly number[]) => {
+    /** The weight as a matrix: axes with those of the outputs first, and its size. */
+    const matrixOf = (shape: readonly number[]) => {
       const outputs = outputAxes("spectralNorm", shape, axis);
       const order = [...outputs, ...[...shape.keys()].filter((one) => !outputs.includes(one))];
       const rows = sizeOf(outputs.map((one) => shape[one]));
@@ -65,7 +66,7 @@ export const spectralNorm = normalization(
     };
     return {
       weights(shape) {
-        const { rows, columns } = seen(shape);
+        const { rows, columns } = matrixOf(shape);
         return {
           u: kept(
             [rows],
@@ -75,14 +76,14 @@ export const spectralNorm = normalization(
         };
       },
       apply(ops, [x], { u, v }, { training }) {
-        const { order, rows, columns } = seen(ops.shape(x));
+        const { order, rows, columns } = matrixOf(ops.shape(x));
         const matrix = ops.reshape(ops.transpose(x, order), [rows, columns]);
         const fixed = ops.stop(matrix);
-        const turned = ops.transpose(fixed, [1, 0]);
+        const transposed = ops.transpose(fixed, [1, 0]);
         const iterated = (vectors: Vectors<typeof x>, steps: number) => {
           let { left, right } = vectors;
           for (let i = 0; i < steps; i++) {
-            right = unit(ops, ops.matMul(turned, left), right, epsilon);
+            right = unit(ops, ops.matMul(transposed, left), right, epsilon);
             left = unit(ops, ops.matMul(fixed, right), left, epsilon);
           }
           return { left, right };
@@ -92,8 +93,8 @@ export const spectralNorm = normalization(
         if (training) ({ left, right } = iterated(stored, iterations));
         else {
           const found = iterated(stored, coldSteps);
-          // where no v is stored
-          const first = unit(ops, ops.matMul(turned, found.left), right, epsilon);
+          // only if no v is stored
+          const first = unit(ops, ops.matMul(transposed, found.left), right, epsilon);
           const known = lengthOf(ops, right, [0, 1]);
           left = ops.where(known, left, found.left);
           right = ops.where(known, right, first);
@@ -114,27 +115,27 @@ export const spectralNorm = normalization(
   },
 );
 
-/** Columns: u and v. */
+/** u and v as columns. */
 interface Vectors<T> {
   readonly left: T;
   readonly right: T;
 }
 
-/** A vector of length 1; the old one where there is no direction, as of a weight that is 0: from 0 no iteration comes back. */
+/** The vector at length 1; the old one if it is 0, as for a weight of 0: the iteration cannot leave 0. */
 function unit<T>(ops: Ops<T>, vector: T, old: T, epsilon: number): T {
-  const { direction, share } = directed(ops, vector, epsilon);
-  return ops.add(direction, ops.mul(old, ops.sub(1, share)));
+  const { direction, length } = directed(ops, vector, epsilon);
+  return ops.add(direction, ops.mul(old, ops.sub(1, length)));
 }
 
-/** A vector divided by its length, or by epsilon, and how much of length 1 that leaves: 0 of a vector that is 0, else 1. */
+/** A vector divided by its length (at least epsilon), and the length of the result: 0 for a vector of 0, else 1. */
 function directed<T>(ops: Ops<T>, vector: T, epsilon: number) {
   const length = lengthOf(ops, vector, [0, 1]);
   const divisor = ops.max(length, Math.max(epsilon, LEAST));
-  return { direction: ops.div(vector, divisor), share: ops.div(length, divisor) };
+  return { direction: ops.div(vector, divisor), length: ops.div(length, divisor) };
 }
 
 /** Far beyond what a power iteration needs: a call ends. */
 const MOST_ITERATIONS = 10_000;
 
-/** Above 0 in float32, for an epsilon that is not. */
+/** Above 0 in float32, if epsilon is not. */
 const LEAST = 1e-30;

@@ -5,8 +5,8 @@
  *     y = (x − mean) / √(variance + epsilon) · gamma + beta        variances biased
  *
  * Luo, Ren, Peng, Zhang & Li 2018, arXiv 1806.10779. Axes: instance statistics are over positions, the layer's over positions
- * and channels, the batch's over positions and batch; gamma and beta per channel. In evaluation the batch's are running ones
- * (running.ts). The gradient goes through all of them.
+ * and channels, the batch's over positions and batch; gamma and beta per channel. In evaluation the batch's are the
+ * running ones (formula/running.ts). Gradients flow through all of them.
  */
 import {
   type ChannelOptions,
@@ -32,6 +32,7 @@ import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
 
+/** Options of `switchableNorm`. */
 export interface SwitchableNormOptions extends ChannelOptions, AffineOptions, RunningOptions {}
 
 interface Statistics<T> {
@@ -40,15 +41,15 @@ interface Statistics<T> {
 }
 
 /**
- * x [batch, ..., channels] with positions between. Weights: gamma and beta [channels], meanLogits and varianceLogits [3] (instance,
- * layer, batch; at first 1 each, equal shares), running statistics of the batch's.
+ * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], meanLogits and varianceLogits [3] (instance, layer,
+ * batch; initialized to 1, equal weights), running statistics of the batch (state).
  * @throws RangeError for options out of range; when called, for an x without positions, or with a single one
  */
 export const switchableNorm = normalization(
   {
     name: NAME,
     title: "Switchable normalization",
-    summary: "a learned mixture of instance, layer and batch statistics; where the right one is unknown",
+    summary: "a learned mixture of instance, layer and batch statistics; where the best one is unknown",
     paper: "Luo et al. 2018, arXiv 1806.10779",
     takes: "positions",
   },
@@ -79,9 +80,9 @@ export const switchableNorm = normalization(
         const channel = check(shape);
         const perChannel = (values: typeof x) => along(ops, values, shape.length, channel);
         const positions = axesBut(shape.length, 0, channel);
-        const counts = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const count = counts === undefined ? undefined : ops.sum(counts, positions);
-        const { values, origin, unit } = inUnits(ops, x, counts, Math.max(Math.sqrt(epsilon), 1e-30));
+        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+        const count = fullMask === undefined ? undefined : ops.sum(fullMask, positions);
+        const { values, origin, unit } = inUnits(ops, x, fullMask, Math.max(Math.sqrt(epsilon), 1e-30));
         const instance = moments(ops, values, positions, mask);
         const layer = pooled(ops, instance, [channel], count);
         const batch = training
@@ -97,12 +98,12 @@ export const switchableNorm = normalization(
             logits,
           );
         const centre = mixed("mean", weights.meanLogits);
-        const share = square(ops, ops.div(Math.sqrt(epsilon), unit));
-        const power = ops.max(ops.add(mixed("variance", weights.varianceLogits), share), 1e-30);
+        const guard = square(ops, ops.div(Math.sqrt(epsilon), unit));
+        const power = ops.max(ops.add(mixed("variance", weights.varianceLogits), guard), 1e-30);
         let y = ops.div(ops.sub(values, centre), ops.sqrt(power));
         if (weights.gamma !== undefined) y = ops.mul(y, perChannel(weights.gamma));
         if (weights.beta !== undefined) y = ops.add(y, perChannel(weights.beta));
-        if (counts !== undefined) y = ops.where(counts, y, 0);
+        if (fullMask !== undefined) y = ops.where(fullMask, y, 0);
         if (!training) return { y };
         const measured = {
           mean: ops.add(ops.mul(batch.mean, unit), origin),
@@ -115,7 +116,7 @@ export const switchableNorm = normalization(
   },
 );
 
-/** Statistics of several instances together, merged by their counts (equal where there are none given). */
+/** Statistics of several instances merged, weighted by `count` (equally if absent). */
 function pooled<T>(
   ops: Ops<T>,
   parts: Statistics<T>,

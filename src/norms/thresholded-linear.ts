@@ -1,6 +1,6 @@
 /**
- * Thresholded linear unit: a ReLU whose threshold is learned. It belongs behind filter response normalization, whose outputs
- * have no mean of 0 for a ReLU to cut at.
+ * Thresholded linear unit: a ReLU with a learned threshold. It follows filter response normalization, whose outputs do not
+ * have the mean 0 that a ReLU expects.
  *
  *     y = max(x, tau)                     affine: y = max(x, alpha · x + tau)
  *
@@ -10,14 +10,18 @@ import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Settled } from "../options.js";
 
+/** Options of `thresholdedLinearUnit`. */
 export interface ThresholdedLinearUnitOptions {
-  /** The axis, or axes, that have thresholds of their own. Default −1, the channels. */
+  /** The axis or axes with separate thresholds. Default −1, the channels. */
   axis?: number | readonly number[];
-  /** Whether the threshold has a slope, alpha, at first 0. Default false. */
+  /** Whether the threshold has a slope, alpha, initialized to 0. Default false. */
   affine?: boolean;
 }
 
-/** Throws RangeError for axes that the array does not have. */
+/**
+ * x [..., channels], y of its shape. Weights: tau [channels], initialized to 0; alpha [channels] if affine.
+ * @throws RangeError, when called, for axes that x does not have
+ */
 export const thresholdedLinearUnit = normalization(
   {
     name: "thresholdedLinearUnit",
@@ -36,11 +40,11 @@ export const thresholdedLinearUnit = normalization(
       apply(ops, [x], { tau, alpha }) {
         const shape = ops.shape(x);
         const { k1, r1, k2, r2 } = planFeatures("thresholdedLinearUnit", shape, axis).parameters;
-        const seen = ops.reshape(x, [k1, r1, k2, r2]);
-        const spread = (values: typeof x) => ops.reshape(values, [k1, 1, k2, 1]);
-        const threshold = spread(tau);
-        const line = alpha === undefined ? threshold : ops.add(ops.mul(seen, spread(alpha)), threshold);
-        return { y: ops.reshape(ops.max(seen, line), shape) };
+        const viewed = ops.reshape(x, [k1, r1, k2, r2]);
+        const broadcast = (values: typeof x) => ops.reshape(values, [k1, 1, k2, 1]);
+        const threshold = broadcast(tau);
+        const line = alpha === undefined ? threshold : ops.add(ops.mul(viewed, broadcast(alpha)), threshold);
+        return { y: ops.reshape(ops.max(viewed, line), shape) };
       },
     }) satisfies Omit<Normalization, "name">,
 );

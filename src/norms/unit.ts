@@ -1,10 +1,10 @@
 /**
- * Unit normalization: each example is given the length 1. Nothing is learned.
+ * Unit normalization: each example is scaled to length 1. No weights.
  *
  *     order 2, guard root     y = x / √(Σ x² + epsilon)             (default; MXNet, with epsilon 1e-10)
  *     order 2, guard square   y = x / √max(Σ x², epsilon)           (TensorFlow, Keras)
  *     order 2, guard length   y = x / max(√Σ x², epsilon)           (PyTorch)
- *     order p                 y = x / max((Σ |x|ᵖ)^(1/p), epsilon)  (whatever the guard)
+ *     order p                 y = x / max((Σ |x|ᵖ)^(1/p), epsilon)  (any guard)
  *
  * Axes: those named (the last by default) are reduced.
  */
@@ -19,19 +19,23 @@ import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 import { reducedSize } from "../view.js";
 
+/** Options of `unitNorm`. */
 export interface UnitNormOptions extends FeatureOptions {
-  /** Of the length, p in (Σ |x|ᵖ)^(1/p): from 1 on, or Infinity, for the largest |x|. Default 2. */
+  /** p of the length (Σ |x|ᵖ)^(1/p): at least 1; Infinity for the largest |x|. Default 2. */
   order?: number;
-  /** Where epsilon keeps a length of 0 from being divided by. Default `root`, whose gradient is smooth. */
+  /** Where epsilon prevents a division by 0 (order 2). Default `root`, whose gradient is smooth. */
   guard?: "root" | "square" | "length";
 }
 
-/** epsilon is 1e-12 by default. Throws RangeError for options out of range, and for axes that the array does not have. */
+/**
+ * x [..., features], y of its shape; no weights. Default epsilon 1e-12.
+ * @throws RangeError for options out of range; when called, for axes that x does not have
+ */
 export const unitNorm = normalization(
   {
     name: "unitNorm",
     title: "Unit normalization",
-    summary: "each example to length 1 (l2 or l1); for embeddings that are compared by angle",
+    summary: "scales each example to length 1 (l2, l1 or lᵖ); for embeddings compared by angle",
     paper: "the definition; sphere embeddings as in Wang et al. 2017, arXiv 1704.06369",
     takes: "features",
   },
@@ -67,14 +71,14 @@ export const unitNorm = normalization(
   },
 );
 
-/** (Σ sizeᵖ)^(1/p), or the largest; by the largest first, so that no power leaves the range. */
+/** (Σ sizeᵖ)^(1/p), or the largest; divided by the largest first, so that no power overflows. */
 function powerLength<T>(ops: Ops<T>, sizes: T, axes: readonly number[], order: number): T {
   const top = ops.max(ops.largest(sizes, axes), 1e-30);
   if (order === Number.POSITIVE_INFINITY) {
     const reached = ops.where(ops.greater(top, sizes), 0, ops.constant([1], [1]));
     return ops.div(ops.sum(ops.mul(sizes, reached), axes), ops.max(ops.sum(reached, axes), 1));
   }
-  const shares = ops.pow(ops.div(sizes, top), order);
-  // the root's slope has no end at 0
-  return ops.mul(ops.pow(ops.max(ops.sum(shares, axes), 1e-30), 1 / order), top);
+  const powers = ops.pow(ops.div(sizes, top), order);
+  // the root's derivative is infinite at 0
+  return ops.mul(ops.pow(ops.max(ops.sum(powers, axes), 1e-30), 1 / order), top);
 }

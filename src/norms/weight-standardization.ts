@@ -1,11 +1,11 @@
 /**
- * Weight standardization: the weights of each output with mean 0 and variance 1.
+ * Weight standardization: the weights of each output are standardized to mean 0 and variance 1.
  *
  *     y = (w − mean) / √(variance + epsilon)                          variance biased, epsilon inside the root
- *     scaled:  y = gain · (w − mean) / √(fanIn · (variance + epsilon))        gain one learned factor per output
+ *     scaled:  y = gain · (w − mean) / √(fanIn · (variance + epsilon))        gain: a learned factor per output
  *
  * Qiao, Wang, Liu, Shen & Yuille 2019, arXiv 1903.10520; scaled: Brock, De & Smith 2021, arXiv 2101.08692. Axes: that of the
- * outputs is kept, every other one is reduced; fanIn is the number of weights that an output has.
+ * outputs is kept, every other one is reduced; fanIn is the number of weights per output.
  */
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
@@ -14,25 +14,26 @@ import { type WeightAxisOptions, weightPlan } from "../formula/weights.js";
 import type { Settled } from "../options.js";
 import { reducedSize } from "../view.js";
 
+/** Options of `weightStandardization`. */
 export interface WeightStandardizationOptions extends WeightAxisOptions {
   /** Default 1e-5. */
   epsilon?: number;
-  /** Divides by √fanIn and learns a gain, for networks without batch normalization. Default false. */
+  /** Whether to divide by √fanIn and learn a gain, for networks without batch normalization. Default false. */
   scaled?: boolean;
-  /** What the gain starts with, where scaled: √2 / √(1 − 1/π) keeps the variance through a relu. Default 1. */
+  /** Initial gain, if scaled: √2 / √(1 − 1/π) preserves the variance through a ReLU. Default 1. */
   gain?: number;
 }
 
 /**
- * x is the weight. Throws RangeError for an epsilon below 0, for axes that the weight does not have, and where an output has
- * one weight, whose variance is 0.
+ * x is the weight, of any shape; y has its shape. Weights: gain [outputs] if scaled.
+ * @throws RangeError for options out of range; when called, for axes that the weight does not have, and for outputs with a single
+ * weight, whose variance is 0
  */
 export const weightStandardization = normalization(
   {
     name: "weightStandardization",
     title: "Weight standardization",
-    summary:
-      "weights of each output with mean 0 and variance 1; with group norm, for images in small batches",
+    summary: "standardizes each output's weights; with group normalization, for images in small batches",
     paper: "Qiao et al. 2019, arXiv 1903.10520",
     takes: "weight",
   },
@@ -41,14 +42,14 @@ export const weightStandardization = normalization(
     const name = "weightStandardization";
     checkEpsilon(name, epsilon);
     if (!Number.isFinite(gain)) {
-      throw new RangeError(`${name}: gain must be a finite number, got ${gain}; leave it out for 1`);
+      throw new RangeError(`${name}: gain must be a finite number, got ${gain}; omit it for 1`);
     }
     const norm: FusedNorm = { name, epsilon, centered: true, plan: weightPlan(name, axis) };
     return {
       handles: { mask: true },
       weights(shape): Record<string, Weight> {
         const plan = norm.plan(shape);
-        checkCount(name, plan, "leave such a weight as it is, or name fewer axes");
+        checkCount(name, plan, "do not normalize this weight, or name fewer axes");
         return scaled ? { gain: trained(plan.parameterShape, gain) } : {};
       },
       apply(ops, [x], { gain }, { mask }) {

@@ -1,10 +1,10 @@
 /**
- * Weight normalization: the length and the direction of each output's weights, learned apart.
+ * Weight normalization: the length and the direction of each output's weights are learned separately.
  *
- *     w = g · v / √(Σv² + epsilon)        g one learned length per output, v the weight that a layer holds
+ *     w = g · v / √(Σv² + epsilon)        g: a learned length per output; v: the layer's weight
  *
  * Salimans & Kingma 2016, arXiv 1602.07868, without an epsilon. Axes: that of the outputs is kept, every other one is reduced;
- * no mean is taken out. Epsilon stands inside the root, so that a v of 0 gives 0 and finite gradients.
+ * no mean is subtracted. Epsilon is inside the root, so that a v of 0 gives 0 and finite gradients.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
@@ -16,6 +16,7 @@ import { settle } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 
+/** Options of `weightNorm` and `weightNormGain`. */
 export interface WeightNormOptions extends WeightAxisOptions {
   /** Default 1e-12. */
   epsilon?: number;
@@ -24,14 +25,16 @@ export interface WeightNormOptions extends WeightAxisOptions {
 const defaults: Defaults<Settled<WeightNormOptions>> = { axis: -1, epsilon: 1e-12 };
 
 /**
- * x is the weight v. At its start g is 1, each output's weights have length 1; `weightNormGain` gives the g that leaves v as it
- * is. Throws RangeError for an epsilon below 0, and for axes that the weight does not have.
+ * x is the weight v, of any shape; y has its shape. Weights: g [outputs], initialized to 1; `weightNormGain` gives the g that
+ * leaves v unchanged.
+ * @throws RangeError for a negative epsilon; when called, for axes that the weight does not have
  */
 export const weightNorm = normalization(
   {
     name: "weightNorm",
     title: "Weight normalization",
-    summary: "length and direction of weights learned apart; for small batches and reinforcement learning",
+    summary:
+      "learns the length and direction of weights separately; for small batches and reinforcement learning",
     paper: "Salimans & Kingma 2016, arXiv 1602.07868",
     takes: "weight",
   },
@@ -52,8 +55,9 @@ export const weightNorm = normalization(
 );
 
 /**
- * The g with which weight normalization leaves this weight as it is: the length of each output's weights, in the order of
- * their axis. `axis` and `epsilon` as in `weightNorm`.
+ * The g with which weight normalization leaves this weight unchanged: the length of each output's weights, float32 [outputs], in
+ * the order of their axis. `axis` and `epsilon` as in `weightNorm`.
+ * @throws RangeError for axes that the weight does not have
  *
  *     const weights = { g: np.array(weightNormGain({ shape: v.shape, data: await v.ref.data() })) };
  */

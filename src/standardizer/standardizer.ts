@@ -1,36 +1,37 @@
 /**
- * Streaming standardization of a table: features are columns, and each is brought to mean 0 and variance 1.
+ * Streaming standardization of a table: each column, a feature, is transformed to mean 0 and variance 1.
  *
  *     y = (x − mean) / scale        scale = √variance; 1 for a constant feature        x = y · scale + mean
  *
- * Each column keeps its moments (moments.ts). A batch is centred about its own mean, in two passes, and merged by
+ * Moments (moments.ts) are stored per column. A batch is centred about its own mean, in two passes, and merged by
  * the formula of Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample
- * variances"; so batches, shards and machines give what one pass over everything gives, up to float64 rounding.
+ * variances"; so batches, shards and machines give the result of one pass over everything, up to float64 rounding.
  *
- * With forgetting λ, a row that was taken `age` rows ago weighs λ^age; the moments are weighted ones (West 1979,
- * "Updating mean and variance estimates: an improved method"), and how the stream was cut into batches does not matter.
+ * With forgetting λ, a row of `age` rows ago has weight λ^age; the moments are weighted (West 1979, "Updating mean and
+ * variance estimates: an improved method"), and do not depend on how the stream is cut into batches.
  */
 import { checkOptions } from "../options.js";
 import { absorb, add, copied, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
 import { kindOf, type Read, read, refuse, shown, type Table, type Tabular } from "./table.js";
 
-/** What it gives: rows for rows, a table for a table; float32 for a Float32Array, float64 otherwise. */
+/** The result for an input X: rows for rows, a table for a table; float32 for a Float32Array, float64 otherwise. */
 export type Standardized<X extends Tabular> =
   X extends Table<infer Data>
     ? Table<Data extends Float32Array ? Float32Array<ArrayBuffer> : Float64Array<ArrayBuffer>>
     : number[][];
 
+/** Options of `new Standardizer(options)`. */
 export interface StandardizerOptions {
   /**
-   * λ, above 0 and at most 1: what a row's weight is multiplied by for each row that comes after it. A batch of n
-   * rows multiplies all older weights by λ^n. About 1/(1 − λ) rows count. Default 1: nothing is forgotten.
+   * λ, above 0 and at most 1: each new row multiplies all older weights by λ, so that about the last 1/(1 − λ) rows
+   * matter. Default 1: nothing is forgotten.
    */
   forgetting?: number;
-  /** Divided by the weight (scikit-learn), or by one value less. Default "biased". */
+  /** Estimator: "biased" divides by the count (default, as in scikit-learn), "unbiased" by one less. */
   variance?: "biased" | "unbiased";
 }
 
-/** A `Standardizer` as JSON: plain numbers, which JSON keeps to the last bit. Lists have one entry per feature. */
+/** A `Standardizer` as JSON: plain numbers, which survive JSON exactly. Lists have one entry per feature. */
 export interface StandardizerJSON {
   type: "Standardizer";
   version: 1;
@@ -41,6 +42,7 @@ export interface StandardizerJSON {
   m2: number[];
   squares: number[];
 }
+
 /** What scikit-learn and others call an option. */
 const OTHER_NAMES = {
   ddof: '"variance" ("biased" for 0, "unbiased" for 1)',
@@ -53,19 +55,19 @@ const parts = ["count", "mean", "m2", "squares"] as const;
 /**
  * Standardizes the columns of tables and streams.
  *
- * NaN entries are missing: they are left out of their feature's statistics (their row still counts as time for
- * `forgetting`), and stay NaN in results. A feature without any value is NaN throughout. A feature is constant where
- * its spread is no more than float64's rounding of its mean: it is centred and not scaled.
+ * NaN entries are missing values: they are excluded from their feature's statistics (their row still counts as time for
+ * `forgetting`), and remain NaN in results. A feature without any value is NaN throughout. A feature is constant if its
+ * standard deviation is within float64's rounding of its mean: it is centred and not scaled.
  *
- * Methods throw TypeError for what is no table, and RangeError for ±Infinity (with its row and column), for rows of
- * another width, and for values whose variance exceeds float64. A call that throws changes nothing.
+ * Methods throw TypeError for input that is not a table, and RangeError for ±Infinity (with its row and column), for
+ * rows of another width, and for values whose variance exceeds float64. A call that throws changes nothing.
  */
 export class Standardizer {
   readonly forgetting: number;
   private readonly estimator: "biased" | "unbiased";
   private state?: State;
 
-  /** @throws RangeError for a forgetting factor outside (0, 1], or an unknown kind of variance. */
+  /** @throws RangeError for an unknown option, a forgetting factor outside (0, 1], or an unknown estimator of the variance. */
   constructor(options: StandardizerOptions = {}) {
     checkOptions("Standardizer", options, ["forgetting", "variance"], OTHER_NAMES);
     const { forgetting = 1, variance = "biased" } = options;
@@ -81,20 +83,24 @@ export class Standardizer {
     this.estimator = variance;
   }
 
-  /** Forgets everything, then takes x, of shape [rows ≥ 1, features]; its last row weighs 1. */
+  /** Resets the statistics to those of x, [rows ≥ 1, features]; its last row has weight 1. */
   fit(x: Tabular): this {
     const input = read("fit", x);
     if (input.rows === 0) throw new RangeError("Standardizer.fit: expected at least 1 row, got 0");
-    this.state = this.taken("fit", empty(input.features), input);
+    this.state = this.absorbed("fit", empty(input.features), input);
     return this;
   }
 
-  /** Takes more rows, of shape [rows, features], in the order of time; its last row weighs 1. */
+  /** Adds rows, [rows, features], in the order of time; the last has weight 1. */
   partialFit(x: Tabular): this {
     const input = read("partialFit", x);
     this.checkWidth("partialFit", input);
     if (input.rows > 0) {
-      this.state = this.taken("partialFit", this.state ? copied(this.state) : empty(input.features), input);
+      this.state = this.absorbed(
+        "partialFit",
+        this.state ? copied(this.state) : empty(input.features),
+        input,
+      );
     }
     return this;
   }
@@ -104,7 +110,7 @@ export class Standardizer {
     return this.mapped("transform", x, (value, mean, scale) => (value - mean) / scale);
   }
 
-  /** y · scale + mean in a new array, [rows, features]: what `transform` made y from. */
+  /** y · scale + mean in a new array, [rows, features]: the inverse of `transform`. */
   inverse<X extends Tabular>(y: X): Standardized<X> {
     return this.mapped("inverse", y, (value, mean, scale) => value * scale + mean);
   }
@@ -115,12 +121,11 @@ export class Standardizer {
   }
 
   /**
-   * Adds what another standardizer has taken, which stays as it is. Any split and any order give what `fit` of the
-   * whole gives. With forgetting, the two are streams that ran side by side and end at the same moment: the last row
-   * of each weighs 1. (To put one stream after another, give its rows to `partialFit`.) The kind of variance stays
-   * this one's.
+   * Merges another standardizer's statistics into this one; the other is unchanged. Any split and any order give the result
+   * of one `fit` of everything. With forgetting, the two are parallel streams that end at the same time: the last row of
+   * each has weight 1. (To append one stream to another, pass its rows to `partialFit`.) This one's estimator applies.
    *
-   * @throws TypeError for what is no Standardizer, RangeError for another width or another forgetting factor
+   * @throws TypeError for a value that is not a Standardizer, RangeError for another width or another forgetting factor
    */
   merge(other: Standardizer): this {
     if (!(other instanceof Standardizer)) {
@@ -141,20 +146,20 @@ export class Standardizer {
     return this;
   }
 
-  /** Weight of the values taken, float64 [features]: their number, or Σ λ^age with forgetting. Empty before any fit. */
+  /** Weight of all values, float64 [features]: their number, or Σ λ^age with forgetting. Empty before any fit. */
   get count(): Float64Array<ArrayBuffer> {
     return (this.state ?? empty(0)).count.slice();
   }
 
-  /** float64 [features]; NaN for a feature without values. Empty before any fit. */
+  /** Mean, float64 [features]; NaN for a feature without values. Empty before any fit. */
   get mean(): Float64Array<ArrayBuffer> {
     const { mean, count } = this.state ?? empty(0);
     return mean.map((value, j) => (count[j] > 0 ? value : Number.NaN));
   }
 
   /**
-   * float64 [features]: m2 / count, or unbiased m2 / (count − Σ weight² / count), which is m2 / (count − 1) without
-   * forgetting. NaN for a feature without values (unbiased: with one). Empty before any fit.
+   * Variance, float64 [features]: m2 / count, or unbiased m2 / (count − Σ weight² / count), which is m2 / (count − 1) without
+   * forgetting. NaN for a feature without values (unbiased: with fewer than two). Empty before any fit.
    */
   get variance(): Float64Array<ArrayBuffer> {
     const { count, m2, squares } = this.state ?? empty(0);
@@ -166,7 +171,7 @@ export class Standardizer {
     });
   }
 
-  /** For `JSON.stringify`, and back by `fromJSON(JSON.parse(text))`, exactly. */
+  /** For `JSON.stringify`; `fromJSON(JSON.parse(text))` restores it exactly. */
   toJSON(): StandardizerJSON {
     const { count, mean, m2, squares } = this.state ?? empty(0);
     return {
@@ -181,7 +186,7 @@ export class Standardizer {
     };
   }
 
-  /** @throws TypeError or RangeError that names the entry, for anything that `toJSON` does not give. */
+  /** Restores a standardizer. @throws TypeError or RangeError naming the entry, for anything but the result of `toJSON` */
   static fromJSON(json: unknown): Standardizer {
     const { forgetting, variance, ...lists } = checkJSON(json);
     const standardizer = new Standardizer({ forgetting, variance });
@@ -196,8 +201,8 @@ export class Standardizer {
     return standardizer;
   }
 
-  /** `state`, which is nobody else's yet, with the rows of `input` merged in. */
-  private taken(caller: string, state: State, input: Read): State {
+  /** Merges the rows of `input` into `state`, a copy that no one else holds. */
+  private absorbed(caller: string, state: State, input: Read): State {
     absorb(caller, state, input, this.forgetting);
     checkFinite(caller, state);
     return state;
@@ -209,15 +214,15 @@ export class Standardizer {
     formula: (value: number, mean: number, scale: number) => number,
   ): Standardized<X> {
     if (!this.state) {
-      throw new Error(`Standardizer.${caller}: nothing was fitted yet; call fit or partialFit first`);
+      throw new Error(`Standardizer.${caller}: not fitted yet; call fit or partialFit first`);
     }
     const input = read(caller, x);
     this.checkWidth(caller, input);
     const { rows, features, data, listed } = input;
     const mean = this.mean;
     const scale = this.variance.map((variance, j) => {
-      const spread = Math.sqrt(variance);
-      return spread > Number.EPSILON * Math.abs(mean[j]) ? spread : 1;
+      const deviation = Math.sqrt(variance);
+      return deviation > Number.EPSILON * Math.abs(mean[j]) ? deviation : 1;
     });
     const result =
       kindOf(data) === "Float32Array" ? new Float32Array(data.length) : new Float64Array(data.length);
@@ -237,7 +242,7 @@ export class Standardizer {
   private checkWidth(caller: string, { rows, features }: { rows?: number; features: number }): void {
     const expected = this.state?.count.length ?? features;
     if (features === expected || (rows === 0 && features === 0)) return;
-    const remedy = caller === "partialFit" ? "; fit(x) starts anew" : "";
+    const remedy = caller === "partialFit" ? "; fit(x) starts over" : "";
     throw new RangeError(
       `Standardizer.${caller}: expected ${expected} features, as fitted, got ${features}${remedy}`,
     );
@@ -248,7 +253,7 @@ function checkFinite(caller: string, { mean, m2 }: State): void {
   for (let j = 0; j < mean.length; j++) {
     if (Number.isFinite(mean[j]) && Number.isFinite(m2[j])) continue;
     throw new RangeError(
-      `Standardizer.${caller}: the squared spread of column ${j} exceeds float64; divide the column by a constant first`,
+      `Standardizer.${caller}: the sum of squared deviations of column ${j} exceeds float64; divide the column by a constant first`,
     );
   }
 }
@@ -256,8 +261,8 @@ function checkFinite(caller: string, { mean, m2 }: State): void {
 function checkJSON(json: unknown): StandardizerJSON {
   const said = "Standardizer.fromJSON:";
   if (typeof json !== "object" || json === null) {
-    const remedy = typeof json === "string" ? "; a text goes through JSON.parse first" : "";
-    throw new TypeError(`${said} expected what toJSON gives, got ${shown(json)}${remedy}`);
+    const remedy = typeof json === "string" ? "; parse a string with JSON.parse first" : "";
+    throw new TypeError(`${said} expected the result of toJSON, got ${shown(json)}${remedy}`);
   }
   const found = json as Partial<Record<keyof StandardizerJSON, unknown>>;
   if (found.type !== "Standardizer") {
@@ -272,7 +277,7 @@ function checkJSON(json: unknown): StandardizerJSON {
     throw new TypeError(`${said} expected a number as forgetting, got ${shown(found.forgetting)}`);
   }
   if (typeof found.variance !== "string") {
-    throw new TypeError(`${said} expected a text as variance, got ${shown(found.variance)}`);
+    throw new TypeError(`${said} expected a string as variance, got ${shown(found.variance)}`);
   }
   const features = Array.isArray(found.count) ? found.count.length : 0;
   for (const part of parts) {

@@ -2,7 +2,7 @@
 import { type Moments, merge } from "../moments.js";
 import { type Read, refuse } from "./table.js";
 
-/** Per feature, float64 [features]: what `Moments` has, and Σ weight² for the unbiased variance. */
+/** Moments per feature, float64 [features], and Σ weight² for the unbiased variance. */
 export interface State {
   readonly count: Float64Array<ArrayBuffer>;
   readonly mean: Float64Array<ArrayBuffer>;
@@ -10,16 +10,16 @@ export interface State {
   readonly squares: Float64Array<ArrayBuffer>;
 }
 
-/** Below this part of the weight, what the unbiased variance is divided by is rounding: there is one value only. */
+/** Below this fraction of the weight, the unbiased variance's divisor is rounding error: there is a single value. */
 export const ONE_VALUE = 1e-12;
 
 /**
- * No weight decays below this. What is known of a feature that is missing for long stays known, while 1e-100 beside
- * a new value's weight of 1 is nothing, and its square is far from what float64 cannot hold.
+ * Lower bound of decayed weights. The statistics of a feature that is missing for long remain, while 1e-100 is negligible
+ * against a new value's weight of 1, and its square is far from underflow.
  */
 const LEAST_WEIGHT = 1e-100;
 
-/** A block is read twice, the second time from cache: 256 KiB of float64, at most 512 columns wide. */
+/** A block, read twice, fits the cache: 256 KiB of float64, at most 512 columns wide. */
 const BLOCK_VALUES = 32768;
 const BLOCK_COLUMNS = 512;
 
@@ -47,9 +47,9 @@ export function absorb(
   for (let left = 0; left < features; left += width) {
     const columns = Math.min(width, features - left);
     for (let top = 0; top < rows; top += height) {
-      const taken = Math.min(height, rows - top);
-      if (forgetting < 1) decay(state, left, columns, forgetting ** taken);
-      sumBlock(caller, block, top, taken, left, columns);
+      const blockRows = Math.min(height, rows - top);
+      if (forgetting < 1) decay(state, left, columns, forgetting ** blockRows);
+      sumBlock(caller, block, top, blockRows, left, columns);
       const { anchor, count, squares, first, second } = block;
       for (let j = 0; j < columns; j++) {
         if (count[j] === 0) continue;
@@ -61,7 +61,7 @@ export function absorb(
   }
 }
 
-/** Rows of a block such that the oldest one's weight is not below the least. */
+/** The most rows per block for which the oldest one's weight is not below LEAST_WEIGHT. */
 function longest(forgetting: number): number {
   return forgetting === 1
     ? Number.POSITIVE_INFINITY
@@ -71,14 +71,14 @@ function longest(forgetting: number): number {
 function decay({ count, m2, squares }: State, left: number, columns: number, factor: number): void {
   for (let j = left; j < left + columns; j++) {
     if (count[j] === 0) continue;
-    const kept = Math.min(1, Math.max(factor, LEAST_WEIGHT / count[j]));
-    count[j] *= kept;
-    m2[j] *= kept;
-    squares[j] *= kept * kept;
+    const decayed = Math.min(1, Math.max(factor, LEAST_WEIGHT / count[j]));
+    count[j] *= decayed;
+    m2[j] *= decayed;
+    squares[j] *= decayed * decayed;
   }
 }
 
-/** What is summed over one block, per column of it: float64 [columns]. */
+/** A block and its sums per column, float64 [columns]. */
 interface Block {
   readonly data: Float32Array | Float64Array;
   readonly features: number;
@@ -97,8 +97,8 @@ interface Block {
 }
 
 /**
- * Two passes: the first finds the mean, as a distance from a value of the column, so that equal values have exactly
- * their value for a mean; the second is centred about it.
+ * Two passes: the first finds the mean as a distance from one of the column's values, so that the mean of equal values is
+ * exactly that value; the second is centred about it.
  */
 function sumBlock(
   caller: string,
@@ -146,6 +146,7 @@ function sumBlock(
   }
 }
 
+/** Merges moments into column j, in place. */
 export function add(state: State, j: number, moments: Moments, squares: number): void {
   const { count, mean, m2 } = merge(momentsAt(state, j), moments);
   state.count[j] = count;

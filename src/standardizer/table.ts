@@ -1,15 +1,15 @@
-/** Tables as users have them: checked, and read as rows of numbers. */
+/** Reads and checks the tables that users pass. */
 
-/** Row-major values of shape [rows, features]. */
+/** A table: row-major values of shape [rows, features]. */
 export interface Table<Data = Float32Array | Float64Array | readonly number[]> {
   readonly shape: readonly number[];
   readonly data: Data;
 }
 
-/** What a `Standardizer` takes: a table, or rows of equal length. NaN is a missing value. */
+/** Input of a `Standardizer`: a table, or rows of equal length. NaN is a missing value. */
 export type Tabular = Table | readonly (readonly number[])[];
 
-/** An input as it is read. */
+/** An input after reading; `listed`: it came as rows. */
 export interface Read {
   readonly rows: number;
   readonly features: number;
@@ -34,8 +34,8 @@ export function read(caller: string, x: Tabular): Read {
     );
   }
   const [rows, features] = shape;
-  const whole = shape.every((length) => Number.isSafeInteger(length) && length >= 0);
-  if (shape.length !== 2 || !whole || features === 0) {
+  const valid = shape.every((length) => Number.isSafeInteger(length) && length >= 0);
+  if (shape.length !== 2 || !valid || features === 0) {
     throw new RangeError(
       `Standardizer.${caller}: expected a shape of [rows, features] with at least 1 feature, got [${shape.join(", ")}]`,
     );

@@ -384,7 +384,7 @@ describe("errors", () => {
       "a condition with positions",
       () => apply(ek, adaptiveLayerNorm(), [x, array([2, 4, 5], 2)]),
       "adaptiveLayerNorm: condition must have shape [batch, features], got [2, 4, 5]; " +
-        "bring it to one row per example first, by a mean over positions or a reshape",
+        "reduce it to one row per example first, by a mean over positions or a reshape",
     ],
     [
       "a condition of another batch",
@@ -416,28 +416,28 @@ describe("errors", () => {
     [
       "classes that are not counted",
       () => apply(ek, conditionalBatchNorm(), [x, { shape: [2], data: Float64Array.from([0, 1]) }]),
-      "conditionalBatchNorm: condition of shape [2] holds classes, but classes was not given; say how many there are",
+      "conditionalBatchNorm: condition of shape [2] holds class indices, but the option classes was not given; set it to their number",
     ],
     [
       "shares of other classes",
       () => apply(ek, conditionalBatchNorm({ classes: 4 }), [x, array([2, 3], 2)]),
-      "conditionalBatchNorm: condition must be each example's class, [batch], or its share of the 4 classes, [batch, 4], got shape [2, 3]",
+      "conditionalBatchNorm: condition must be each example's class, [batch], or weights of the 4 classes, [batch, 4], got shape [2, 3]",
     ],
     [
       "no classes",
       () => conditionalBatchNorm({ classes: 0 }),
-      "conditionalBatchNorm: classes must be a whole number from 1 on, got 0",
+      "conditionalBatchNorm: classes must be an integer of at least 1, got 0",
     ],
     [
       "an image from its last value",
       () => apply(ek, reversibleInstanceNorm({ subtractLast: true }), array([2, 2, 2, 3], 1)),
       "reversibleInstanceNorm: with subtractLast x must have the 3 axes batch, time and features, got shape [2, 2, 2, 3]; " +
-        "reshape it, or leave subtractLast out",
+        "reshape it, or omit subtractLast",
     ],
     [
       "a forecast without statistics",
       () => apply(ek, reversibleInstanceDenorm(), x),
-      "reversibleInstanceDenorm: expected three inputs, z, mean and std, got 1; mean and std are what reversibleInstanceNorm gives as `more`",
+      "reversibleInstanceDenorm: expected three inputs, z, mean and std, got 1; mean and std are `more` of reversibleInstanceNorm",
       TypeError,
     ],
     [

@@ -246,7 +246,7 @@ it("says what does not fit", () => {
   const mask = { shape: [2, 1, 4], data: new Float64Array(8).fill(1) };
   expect(() => apply(truth, batchLayerNorm(), x, {}, { mask })).toThrow(
     new RangeError(
-      "batchLayerNorm: mask must not tell features apart, got shape [2, 1, 4]; give axis 2 length 1",
+      "batchLayerNorm: mask must be the same for all features, got shape [2, 1, 4]; give axis 2 length 1",
     ),
   );
 });

@@ -324,12 +324,12 @@ describe("ghost batches", () => {
   it("must divide a larger batch", () => {
     expect(() => apply(wasm, ghostBatchNorm({ batchSize: 4 }), array([10, 3], 1))).toThrow(
       new RangeError(
-        "ghostBatchNorm: batchSize must divide a batch that is larger, got 4 for x of shape [10, 3]; leave out the last 2 " +
-          "examples, or choose another batchSize",
+        "ghostBatchNorm: batchSize must divide a larger batch, got 4 for x of shape [10, 3]; leave out the last 2 " +
+          "examples, or use another batchSize",
       ),
     );
     expect(() => ghostBatchNorm({ batchSize: 1.5 })).toThrow(
-      new RangeError("ghostBatchNorm: batchSize must be a whole number of at least 1, got 1.5"),
+      new RangeError("ghostBatchNorm: batchSize must be an integer of at least 1, got 1.5"),
     );
     const evaluated = apply(
       wasm,
@@ -723,8 +723,8 @@ describe("online normalization", () => {
     defaultDevice("wasm");
     expect(() => jax.apply(onlineNorm(), np.ones([2, 5, 2]))).toThrow(
       new Error(
-        "onlineNorm: its backward pass is controlled by state that this host has no place for; use a layer, give moveState, or " +
-          "leave the control out with control: false",
+        "onlineNorm: its control process needs state in the backward pass, which this host does not store; use a layer, " +
+          "pass moveState, or set control: false",
       ),
     );
     expect(() => onlineNorm({ alphaBackward: 2 })).toThrow(

@@ -101,7 +101,7 @@ it("training on nothing says so: running statistics stay", () => {
   expect(() => layer.forward(x)).toThrow(
     new RangeError(
       "batchNorm: a training batch is empty (shape [0, 3]), and the running statistics were left as they were; " +
-        "leave empty batches out of training",
+        "skip empty batches in training",
     ),
   );
   expect(layer.stateDict()).toEqual(before);
@@ -113,7 +113,7 @@ it("what measures something of nothing says so", () => {
   const x = { shape: [2, 3, 0], data: new Float32Array(0) };
   expect(() => apply(truth, groupStatistics({ groups: 3, axis: 1 }), x)).toThrow(
     new RangeError(
-      "groupStatistics: x is empty (shape [2, 3, 0]), and there is nothing to measure; leave empty batches out",
+      "groupStatistics: x is empty (shape [2, 3, 0]), and there is nothing to measure; skip empty batches",
     ),
   );
   expect(() => apply(truth, batchNorm(), { shape: [], data: new Float32Array(1) })).toThrow(

@@ -62,7 +62,7 @@ function same(one: Normalization, other: Normalization, shape: Shape, others: No
 }
 
 describe("identities", () => {
-  it("position normalization is layer normalization over the channels", () => {
+  it("positional normalization is layer normalization over the channels", () => {
     const plain = { scale: false, center: false };
     same(
       layerNorm({ axis: 1, ...plain }),
@@ -73,7 +73,7 @@ describe("identities", () => {
     same(layerNorm({ axis: -1 }), positionNorm({ scale: true, center: true }), [2, 3, 4]);
   });
 
-  it("the moment shortcut gives back what position normalization took out", () => {
+  it("the moment shortcut restores what positional normalization removed", () => {
     const x = values([2, 3, 5], 1);
     const { y, more } = apply(truth, positionNorm({ moments: true }), x);
     const [mean, std] = more;
@@ -301,7 +301,7 @@ describe("statistics of a norm", () => {
 
   it("refuses what has no statistics of its own", () => {
     expect(() => statistics(truth, dynamicTanh() as unknown as FusedNorm, x)).toThrow(
-      "statisticsOf: expected a norm with a plan, such as groupNorm(), got dynamicTanh; other normalizations measure otherwise, or nothing",
+      "statisticsOf: expected a norm with a plan, such as groupNorm(), got dynamicTanh; other normalizations measure differently, or nothing",
     );
     expect(() => statisticsOf(groupNorm as unknown as FusedNorm)).toThrow(TypeError);
   });
@@ -351,7 +351,7 @@ describe("as layers of TensorFlow.js", () => {
     model.dispose();
   });
 
-  it("position normalization gives its moments", async () => {
+  it("positional normalization gives its moments", async () => {
     await use("cpu");
     const layer = layers.positionNormalization({ axis: 1, moments: true });
     expect(layer.computeOutputShape([null, 3, 5, 5])).toEqual([
@@ -405,16 +405,13 @@ describe("errors", () => {
     ],
     [
       () => weights(momentShortcut(), [2, 3, 4], [2, 3, 1], [2, 3]),
-      "momentShortcut: std must have shape [2, 3, 1] for x of shape [2, 3, 4], got [2, 3]; give it [x, mean, std]",
+      "momentShortcut: std must have shape [2, 3, 1] for x of shape [2, 3, 4], got [2, 3]; give [x, mean, std]",
     ],
     [
       () => weights(momentShortcut(), [2, 3, 4]),
-      "momentShortcut: mean must have shape [2, 3, 1] for x of shape [2, 3, 4], got none; give it [x, mean, std]",
+      "momentShortcut: mean must have shape [2, 3, 1] for x of shape [2, 3, 4], got none; give [x, mean, std]",
     ],
-    [
-      () => localResponseNorm({ size: 0 }),
-      "localResponseNorm: size must be a whole number of at least 1, got 0",
-    ],
+    [() => localResponseNorm({ size: 0 }), "localResponseNorm: size must be an integer of at least 1, got 0"],
     [() => localResponseNorm({ k: 0 }), "localResponseNorm: k must be a finite number above 0, got 0"],
     [
       () => localResponseNorm({ alpha: -1 }),
@@ -443,12 +440,9 @@ describe("errors", () => {
     ],
     [
       () => globalResponseNorm({ epsilon: 0 }),
-      "globalResponseNorm: epsilon must be above 0, got 0; x of zeros would be divided by it",
+      "globalResponseNorm: epsilon must be above 0, got 0; an x of zeros would be divided by it",
     ],
-    [
-      () => divisiveNorm({ window: [3, 0] }),
-      "divisiveNorm: window must be a whole number of at least 1, got 0",
-    ],
+    [() => divisiveNorm({ window: [3, 0] }), "divisiveNorm: window must be an integer of at least 1, got 0"],
     [() => divisiveNorm({ sigma: 0 }), "divisiveNorm: sigma must be a finite number above 0, got 0"],
     [
       () => divisiveNorm({ edges: "mirror" as "zero" }),
@@ -457,7 +451,7 @@ describe("errors", () => {
     [
       () => weights(divisiveNorm({ window: [3] }), [2, 5, 5, 3]),
       "divisiveNorm: window must have one width for each of the 2 axes of positions of x, shape [2, 5, 5, 3], got [3]; a single " +
-        "number stands for all",
+        "number serves all",
     ],
   ];
   it.each(cases.map(([call, message]) => ({ call, message })))("$message", ({ call, message }) => {

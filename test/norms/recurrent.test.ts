@@ -251,7 +251,7 @@ describe("recurrentBatchNorm", () => {
     const norm = recurrentBatchNorm({ units });
     const x = random([1, 3, 2], 5) as PlainArray;
     const message =
-      "recurrentBatchNorm: a training batch of shape [1, 3, 2] has one sequence, whose every step is its own mean, so that y does " +
+      "recurrentBatchNorm: a training batch of shape [1, 3, 2] has one sequence, of which every step is its own mean: y does " +
       "not depend on x, and the running statistics were left as they were; train on larger batches, or use layerNormLSTM";
     const warn = vi.fn();
     expect(apply(truth, norm, x, {}, { warn }).state).toEqual({});
@@ -263,7 +263,7 @@ describe("recurrentBatchNorm", () => {
 
   it("refuses options out of range", () => {
     expect(() => recurrentBatchNorm({ units, maxLength: 0 })).toThrow(
-      new RangeError("recurrentBatchNorm: maxLength must be a whole number of at least 1, got 0"),
+      new RangeError("recurrentBatchNorm: maxLength must be an integer of at least 1, got 0"),
     );
     expect(() => recurrentBatchNorm({ units, momentum: 2 })).toThrow(
       "recurrentBatchNorm: momentum must be from 0 to 1",

@@ -169,7 +169,7 @@ it("what is wrong is said", () => {
   );
   fails(
     () => weightStandardization({ gain: Number.NaN }),
-    "weightStandardization: gain must be a finite number, got NaN; leave it out for 1",
+    "weightStandardization: gain must be a finite number, got NaN; omit it for 1",
   );
   const weights =
     (norm: Normalization, ...shape: number[]) =>
@@ -186,6 +186,6 @@ it("what is wrong is said", () => {
   fails(
     weights(weightStandardization(), 1, 4),
     "weightStandardization: shape [1, 4] has one value per statistic, whose variance is 0, so that y would be beta " +
-      "whatever x is; leave such a weight as it is, or name fewer axes",
+      "whatever x is; do not normalize this weight, or name fewer axes",
   );
 });

@@ -192,7 +192,7 @@ describe("shards", () => {
     const [low, high] = [-1e154, 1e154].map((value) => new Standardizer().fit([[0, value]]));
     const far = JSON.stringify(low);
     expect(thrown(() => low.merge(high))).toBe(
-      "RangeError: Standardizer.merge: the squared spread of column 1 exceeds float64; divide the column by a constant first",
+      "RangeError: Standardizer.merge: the sum of squared deviations of column 1 exceeds float64; divide the column by a constant first",
     );
     expect(JSON.stringify(low)).toBe(far);
     expect(JSON.stringify(fitted)).toBe(before);
@@ -400,10 +400,10 @@ describe("transform and inverse", () => {
 
   it("need a fit before them", () => {
     expect(thrown(() => new Standardizer().transform([[1]]))).toBe(
-      "Error: Standardizer.transform: nothing was fitted yet; call fit or partialFit first",
+      "Error: Standardizer.transform: not fitted yet; call fit or partialFit first",
     );
     expect(thrown(() => new Standardizer().partialFit([]).inverse([[1]]))).toBe(
-      "Error: Standardizer.inverse: nothing was fitted yet; call fit or partialFit first",
+      "Error: Standardizer.inverse: not fitted yet; call fit or partialFit first",
     );
   });
 });
@@ -494,7 +494,7 @@ describe("a refused call says why and changes nothing:", () => {
     const before = JSON.stringify(standardizer);
     const x = { shape: [2, 3], data: new Float32Array(6) };
     expect(thrown(() => standardizer.partialFit(x))).toBe(
-      "RangeError: Standardizer.partialFit: expected 2 features, as fitted, got 3; fit(x) starts anew",
+      "RangeError: Standardizer.partialFit: expected 2 features, as fitted, got 3; fit(x) starts over",
     );
     expect(thrown(() => standardizer.transform(x))).toBe(
       "RangeError: Standardizer.transform: expected 2 features, as fitted, got 3",
@@ -525,7 +525,7 @@ describe("a refused call says why and changes nothing:", () => {
   ])("a spread beyond float64", (...x) => {
     const standardizer = new Standardizer().fit([[1]]);
     expect(thrown(() => standardizer.partialFit(x))).toBe(
-      "RangeError: Standardizer.partialFit: the squared spread of column 0 exceeds float64; divide the column by a constant first",
+      "RangeError: Standardizer.partialFit: the sum of squared deviations of column 0 exceeds float64; divide the column by a constant first",
     );
     expect([standardizer.count[0], standardizer.mean[0]]).toEqual([1, 1]);
   });
@@ -575,9 +575,9 @@ describe("JSON", () => {
   it.each<[unknown, string]>([
     [
       JSON.stringify(good),
-      'TypeError: Standardizer.fromJSON: expected what toJSON gives, got "{\\"type\\":\\"Standardize…"; a text goes through JSON.parse first',
+      'TypeError: Standardizer.fromJSON: expected the result of toJSON, got "{\\"type\\":\\"Standardize…"; parse a string with JSON.parse first',
     ],
-    [null, "TypeError: Standardizer.fromJSON: expected what toJSON gives, got null"],
+    [null, "TypeError: Standardizer.fromJSON: expected the result of toJSON, got null"],
     [{}, 'TypeError: Standardizer.fromJSON: expected type "Standardizer", got undefined'],
     [
       { ...good, type: "Scaler" },
@@ -597,7 +597,7 @@ describe("JSON", () => {
     ],
     [
       { ...good, variance: undefined },
-      "TypeError: Standardizer.fromJSON: expected a text as variance, got undefined",
+      "TypeError: Standardizer.fromJSON: expected a string as variance, got undefined",
     ],
     [
       { ...good, variance: "x" },
