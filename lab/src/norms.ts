@@ -75,7 +75,7 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
     options: {
       ...groups,
       ...("epsilon" in made && { epsilon: EPSILON }),
-      ...("runningMean" in made.weights(shape) && { momentum: MOMENTUM }),
+      ...("momentum" in factory.defaults && "runningMean" in made.weights(shape) && { momentum: MOMENTUM }),
       // without another normalization after it, its outputs grow with the inputs of each unit
       ...(norm === "weight-standardization" && { scaled: true }),
     },

@@ -3,8 +3,8 @@ import { resolveAxis, sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 import { checkShape } from "./checks.js";
 import type { Operand, Ops } from "./ops.js";
-import { type FusedNorm, keepingLast, planOf } from "./plan.js";
-import { axesBut } from "./terms.js";
+import { type FusedNorm, memoizeLast, planOf } from "./plan.js";
+import { axesExcept } from "./terms.js";
 
 /** Options of normalizations with statistics or parameters per channel. */
 export interface ChannelOptions {
@@ -18,7 +18,7 @@ const CHANNELS = ["batch", "channels"];
 
 /** The plan that keeps the channels, which may be on several axes, and reduces every other axis: statistics and parameters per channel. */
 export function channelPlan(norm: string, axis: number | readonly number[]): FusedNorm["plan"] {
-  return keepingLast((shape) => {
+  return memoizeLast((shape) => {
     checkShape(norm, shape, CHANNELS);
     const channels = channelAxes(norm, shape.length, axis);
     return planOf(shape, shape, channels, channels);
@@ -38,7 +38,7 @@ export function channelAxes(norm: string, rank: number, axis: number | readonly 
  * How many values each channel's statistics are computed from: a number, or under a mask an array of the channels' shape, with 1 for
  * those of their axes along which the mask is constant.
  */
-export function counted<T>(
+export function valuesPerChannel<T>(
   ops: Ops<T>,
   norm: FusedNorm,
   whole: readonly number[],
@@ -50,13 +50,13 @@ export function counted<T>(
   const shape = ops.shape(mask);
   const channels = channelAxes(norm.name, whole.length, axis);
   const ones = ops.where(mask, ops.constant(new Float32Array(sizeOf(shape)).fill(1), shape), 0);
-  const unmasked = ops.sum(ones, axesBut(shape.length, ...channels));
+  const unmasked = ops.sum(ones, axesExcept(shape.length, ...channels));
   const distinct = channels.map((one) => shape[one] ?? 1);
   return ops.mul(ops.reshape(unmasked, distinct), (count * sizeOf(distinct)) / sizeOf(shape));
 }
 
 /** Whether a training batch has one value per statistic, which has no variance to learn from; `warn` is then called. */
-export function single(
+export function hasSingleValue(
   name: string,
   norm: FusedNorm,
   shape: readonly number[],
@@ -97,7 +97,7 @@ export function examplePlan(
   axis: number,
   statistics: (shape: readonly number[], channel: number) => readonly number[],
 ): FusedNorm["plan"] {
-  return keepingLast((shape) => {
+  return memoizeLast((shape) => {
     const channel = channelAxis(norm, shape, axis);
     return planOf(shape, shape, statistics(shape, channel), [0, channel]);
   });

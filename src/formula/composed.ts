@@ -117,7 +117,7 @@ function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>) {
     (statistic) => statistic && ops.reshape(statistic, [k1, 1, k2, 1]),
   );
   if (given && variance !== undefined) {
-    const distance = over.counting(statedMean === undefined ? x : ops.sub(over.counting(x), statedMean));
+    const distance = over.masked(statedMean === undefined ? x : ops.sub(over.masked(x), statedMean));
     const power = ops.add(variance, epsilon);
     // a variance and epsilon of 0 give 0, not NaN
     const rstd = ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
@@ -125,7 +125,7 @@ function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>) {
   }
   const { mean, distance } = call.centered
     ? centered(ops, x, over, statedMean)
-    : { mean: undefined, distance: over.counting(x) };
+    : { mean: undefined, distance: over.masked(x) };
   const { scaled, scale, power, root } = rootMeanSquare(ops, distance, REDUCED, average, epsilon);
   const rstd = ops.div(ops.div(1, root), scale);
   return {

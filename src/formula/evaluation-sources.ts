@@ -19,7 +19,7 @@ export interface StatisticsSources {
 const NAMES = ["batchMean", "batchVariance", "featureMean", "featureVariance"] as const;
 
 /** Batch statistics from the population, so that a single example can be evaluated; feature statistics from the example. */
-export const usualSources: Required<StatisticsSources> = {
+export const defaultSources: Required<StatisticsSources> = {
   batchMean: "population",
   batchVariance: "population",
   featureMean: "batch",
@@ -37,14 +37,14 @@ export function checkSources(norm: string, sources: StatisticsSources): Required
     }
   }
   const given = Object.entries(sources).filter(([, source]) => source !== undefined);
-  return { ...usualSources, ...Object.fromEntries(given) };
+  return { ...defaultSources, ...Object.fromEntries(given) };
 }
 
 /**
  * (x − mean)/√(variance + epsilon) with one statistic measured over these axes and the other from the population, which broadcasts
  * over x. Gradients flow through the measured one. x must be finite, also where masked.
  */
-export function standardizedByBoth<T>(
+export function standardizedByMixedStatistics<T>(
   ops: Ops<T>,
   x: T,
   population: { readonly mean: T; readonly variance: T },

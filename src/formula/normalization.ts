@@ -150,7 +150,7 @@ export const trained = (shape: readonly number[], initial: Weight["initial"]): W
   trained: true,
 });
 /** A buffer: state that calls replace. */
-export const kept = (
+export const buffer = (
   shape: readonly number[],
   initial: Weight["initial"],
   outlastsReset = false,

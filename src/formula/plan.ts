@@ -35,7 +35,7 @@ export interface Plan {
 }
 
 /** Memoizes a norm's last plan: networks use the same shape again and again. */
-export function keepingLast(plan: FusedNorm["plan"]): FusedNorm["plan"] {
+export function memoizeLast(plan: FusedNorm["plan"]): FusedNorm["plan"] {
   let last: Plan | undefined;
   return (shape) => {
     if (last && Array.isArray(shape) && sameShape(last.shape, shape)) return last;
@@ -89,6 +89,6 @@ export function maskViewOf(norm: string, plan: Plan, mask: readonly number[]): V
 }
 
 /** The view that reduces nothing: one value per element. */
-export function wholeView(size: number): View {
+export function identityView(size: number): View {
   return { k1: 1, r1: 1, k2: size, r2: 1 };
 }

@@ -5,7 +5,7 @@ import type { ElementaryOps, NarrowType } from "./ops.js";
  * Rounds to 11 (float16) or 8 (bfloat16) significant bits: the high part of Dekker's splitting (1971), which rounds to nearest.
  * float16 overflows to infinity at 65520, and has steps of 2^-24 below 2^-14.
  */
-export function narrowed<T>(ops: ElementaryOps<T>, x: T, type: NarrowType): T {
+export function roundedTo<T>(ops: ElementaryOps<T>, x: T, type: NarrowType): T {
   const dropped = type === "float16" ? 13 : 16;
   const size = ops.abs(x);
   // keeps the product from overflowing

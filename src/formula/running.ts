@@ -14,7 +14,7 @@
  */
 import { warnOnce } from "../options.js";
 import { sameShape } from "../shape.js";
-import { kept, type Weight } from "./normalization.js";
+import { buffer, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
 
 /** Options of running statistics. */
@@ -86,15 +86,15 @@ export function runningWeights(
 ): Record<string, Weight> {
   const counting = average !== "exponential";
   return {
-    runningMean: kept(shape, 0, counting),
-    runningVariance: kept(shape, 1, counting),
+    runningMean: buffer(shape, 0, counting),
+    runningVariance: buffer(shape, 1, counting),
     // of batches (cumulative) or values (epoch); per channel, since a mask may differ between channels
-    ...(counting && { runningCount: kept(shape, 0) }),
+    ...(counting && { runningCount: buffer(shape, 0) }),
     ...(microBatches > 1 && {
-      pendingMean: kept(shape, 0),
-      pendingVariance: kept(shape, 0),
-      pendingCount: kept(shape, 0),
-      pendingBatches: kept([1], 0),
+      pendingMean: buffer(shape, 0),
+      pendingVariance: buffer(shape, 0),
+      pendingCount: buffer(shape, 0),
+      pendingBatches: buffer([1], 0),
     }),
   };
 }
@@ -172,8 +172,8 @@ function updated<T>(
   const batches = average === "cumulative" ? ops.add(runningCount, 1) : undefined;
   const weight: Operand<T> = batches === undefined ? 1 - momentum : ops.div(1, batches);
   const next = {
-    runningMean: towards(ops, runningMean, batch.mean, weight),
-    runningVariance: towards(ops, oldVariance, corrected(batch.variance, batch.count), weight),
+    runningMean: movingAverage(ops, runningMean, batch.mean, weight),
+    runningVariance: movingAverage(ops, oldVariance, corrected(batch.variance, batch.count), weight),
     ...(batches !== undefined && { runningCount: batches }),
   };
   return whereMeasured(ops, batch.count, 2, next, state);
@@ -185,7 +185,7 @@ export function unbiasedOf<T>(ops: Ops<T>, variance: T, count: Operand<T>): T {
 }
 
 /** A moving average's next value; `weight` is that of the new value. */
-export function towards<T>(ops: Ops<T>, old: T, value: T, weight: Operand<T>): T {
+export function movingAverage<T>(ops: Ops<T>, old: T, value: T, weight: Operand<T>): T {
   const rest = typeof weight === "number" ? 1 - weight : ops.sub(1, weight);
   return ops.add(ops.mul(old, rest), ops.mul(value, weight));
 }

@@ -20,7 +20,7 @@ export interface Averaging<T> {
   /** Number of unmasked values, at least 1. */
   readonly count: Operand<T>;
   /** The values, 0 where masked. */
-  counting(values: T): T;
+  masked(values: T): T;
   /** The mean of values that are 0 where masked. */
   average(values: T): T;
 }
@@ -38,7 +38,7 @@ export function averaging<T>(
       : ops.max(ops.sum(fullMask, axes), 1);
   return {
     count,
-    counting: (values) => (fullMask === undefined ? values : ops.where(fullMask, values, 0)),
+    masked: (values) => (fullMask === undefined ? values : ops.where(fullMask, values, 0)),
     average: (values) => ops.div(ops.sum(values, axes), count),
   };
 }
@@ -50,7 +50,7 @@ export function averaging<T>(
 export function centered<T>(
   ops: ElementaryOps<T>,
   x: T,
-  { counting, average }: Averaging<T>,
+  { masked: counting, average }: Averaging<T>,
   near?: T,
 ): { mean: T; distance: T } {
   const values = counting(x);
@@ -116,7 +116,7 @@ export function inUnits<T>(
 ): { values: T; origin: T; unit: T } {
   const shape = ops.shape(x);
   const all = [...shape.keys()];
-  const { average, counting } = averaging(ops, shape, all, fullMask);
+  const { average, masked: counting } = averaging(ops, shape, all, fullMask);
   const origin = ops.stop(average(counting(x)));
   const distance = counting(ops.sub(counting(x), origin));
   const largest = ops.largest(ops.abs(distance), all);
@@ -142,14 +142,14 @@ export function broadcastMask<T>(ops: ElementaryOps<T>, mask: T, shape: readonly
 }
 
 /** A per-channel array as one that broadcasts over x: its values along `axis`, length 1 elsewhere. */
-export function along<T>(ops: ElementaryOps<T>, values: T, rank: number, axis: number): T {
+export function broadcastAlong<T>(ops: ElementaryOps<T>, values: T, rank: number, axis: number): T {
   const shape = new Array<number>(rank).fill(1);
   shape[axis] = ops.shape(values).reduce((a, b) => a * b, 1);
   return ops.reshape(values, shape);
 }
 
 /** All axes except those named. */
-export function axesBut(rank: number, ...excluded: number[]): number[] {
+export function axesExcept(rank: number, ...excluded: number[]): number[] {
   return [...Array(rank).keys()].filter((axis) => !excluded.includes(axis));
 }
 

@@ -1,7 +1,7 @@
 /** Norms of a layer's weight: which axes are its outputs, and the plan that keeps them. */
 import { resolveAxes } from "../shape.js";
 import { checkShape } from "./checks.js";
-import { type FusedNorm, keepingLast, type Plan, planOf } from "./plan.js";
+import { type FusedNorm, memoizeLast, type Plan, planOf } from "./plan.js";
 
 /** The axis, or axes, of a weight's outputs; null for none: the whole weight has one statistic. */
 export type WeightAxis = number | readonly number[] | null;
@@ -20,7 +20,7 @@ export function outputAxes(norm: string, shape: readonly number[], axis: WeightA
 
 /** The plan of a norm of a weight: statistics and parameters per output; [1] of each where `axis` is null. */
 export function weightPlan(norm: string, axis: WeightAxis): FusedNorm["plan"] {
-  return keepingLast((shape): Plan => {
+  return memoizeLast((shape): Plan => {
     const outputs = outputAxes(norm, shape, axis);
     const plan = planOf(shape, shape, outputs, outputs);
     return outputs.length > 0 ? plan : { ...plan, statisticsShape: [1], parameterShape: [1] };

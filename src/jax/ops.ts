@@ -6,7 +6,7 @@ import { lax, nn, numpy as np } from "@jax-js/jax";
 import { composedNormalize } from "../formula/composed.js";
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
-import { narrowed } from "../formula/rounding.js";
+import { roundedTo } from "../formula/rounding.js";
 
 /** An array of jax-js. */
 export type JaxArray = np.Array;
@@ -93,7 +93,7 @@ export class JaxOps implements Ops<JaxArray> {
 
   rounded(x: JaxArray, type: NarrowType): JaxArray {
     const values = this.stop(x);
-    return this.add(x, this.stop(this.sub(narrowed(this, values, type), values)));
+    return this.add(x, this.stop(this.sub(roundedTo(this, values, type), values)));
   }
 
   sum(x: JaxArray, axes: readonly number[]): JaxArray {

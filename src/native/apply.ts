@@ -8,6 +8,7 @@ import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
 import { type Node, Tape } from "./tape.js";
 
+/** How `apply` runs a normalization, besides its inputs and weights. */
 export interface ApplyOptions {
   /** Whether normalizations that evaluate with stored statistics measure those of x instead. Default true. */
   training?: boolean;

@@ -6,7 +6,7 @@
  *     const { dx, dGamma, dBeta } = ek.backward(saved, dy);
  */
 import { statisticsGiven } from "../formula/checks.js";
-import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../formula/plan.js";
+import { type FusedNorm, identityView, maskViewOf, type Plan } from "../formula/plan.js";
 import { parameterNames } from "../frameworks/names.js";
 import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
@@ -69,6 +69,7 @@ export interface Saved<T extends PlainArray> extends Parameters {
   readonly mask?: Mask;
 }
 
+/** What `forward` gives; arrays live where x lives. */
 export interface ForwardResult<T extends PlainArray> {
   /** Shape of x. */
   readonly y: T;
@@ -81,6 +82,7 @@ export interface ForwardResult<T extends PlainArray> {
   readonly saved: Saved<T>;
 }
 
+/** What `backward` gives: gradients, which live where x lives. */
 export interface BackwardResult<T extends PlainArray> {
   /** Shape of x. Where there was a residual, this is its gradient too. */
   readonly dx: T;
@@ -330,7 +332,7 @@ class Call {
     if (masks) return { mask: values.handle, masks };
     const whole = this.result(plan.shape);
     fillMask(values, whole);
-    return { mask: this.ordered("mask", whole, plan).handle, masks: wholeView(whole.size) };
+    return { mask: this.ordered("mask", whole, plan).handle, masks: identityView(whole.size) };
   }
 
   /** An array of x's shape, with its axes in the plan's order. */

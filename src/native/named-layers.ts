@@ -11,6 +11,7 @@ import { checkLengths, described, MOST_AXES } from "../shape.js";
 import type { Evenkeel } from "./evenkeel.js";
 import { Layer } from "./layer.js";
 
+/** Options of `LayerNorm` and `RMSNorm`; the axes follow from the shape that the layer is made for. */
 export interface FeatureLayerOptions extends AffineOptions {
   /** Added to the variance inside the root. Default 1e-5. */
   epsilon?: number;

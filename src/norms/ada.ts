@@ -10,7 +10,7 @@ import { checkEpsilon } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { type FusedNorm, keepingLast } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 
 /** Options of `adaNorm`. */
@@ -37,7 +37,7 @@ export const adaNorm = normalization(
   { axis: -1, epsilon: 1e-5, c: 1, k: 0.1 },
   ({ axis, epsilon, c, k }: Settled<AdaNormOptions>) => {
     checkEpsilon("adaNorm", epsilon);
-    const plan = keepingLast((shape) => planFeatures("adaNorm", shape, axis));
+    const plan = memoizeLast((shape) => planFeatures("adaNorm", shape, axis));
     const norm: FusedNorm = { name: "adaNorm", epsilon, centered: true, plan };
     return {
       weights(shape) {

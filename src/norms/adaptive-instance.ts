@@ -11,7 +11,7 @@ import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { checkBatch } from "../formula/conditioning.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
-import { axesBut, moments } from "../formula/terms.js";
+import { axesExcept, moments } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "adaptiveInstanceNorm";
@@ -62,7 +62,7 @@ export const adaptiveInstanceNorm = normalization(
         const [shape, styleShape] = [ops.shape(x), ops.shape(style)];
         const channel = check(shape, styleShape);
         checkBatch(NAME, "style", shape, styleShape);
-        const measured = moments(ops, style, axesBut(styleShape.length, 0, channel));
+        const measured = moments(ops, style, axesExcept(styleShape.length, 0, channel));
         const { parameterShape } = norm.plan(shape);
         const { y, sum } = ops.normalize(norm, x, {
           gamma: ops.reshape(ops.sqrt(ops.add(measured.variance, epsilon)), parameterShape),

@@ -12,7 +12,7 @@ import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch, conditionFeatures } from "../formula/conditioning.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
-import { axesBut } from "../formula/terms.js";
+import { axesExcept } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
@@ -54,7 +54,7 @@ export const adaptiveLayerNorm = normalization(
       name: NAME,
       epsilon,
       centered: true,
-      plan: examplePlan(NAME, axis, ({ length }, channel) => axesBut(length, channel)),
+      plan: examplePlan(NAME, axis, ({ length }, channel) => axesExcept(length, channel)),
     };
     const parts = zero ? 3 : 2;
     /** The shape of x with length 1 between batch and features. */

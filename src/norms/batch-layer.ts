@@ -22,19 +22,19 @@ import {
   checkSources,
   type StatisticsSource,
   type StatisticsSources,
-  standardizedByBoth,
+  standardizedByMixedStatistics,
 } from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import {
   type ApplyOptions,
   type ApplyResult,
-  kept,
+  buffer,
   type Normalization,
   normalization,
 } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, axesBut, broadcastMask } from "../formula/terms.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
+import { affine, axesExcept, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
@@ -79,13 +79,13 @@ export const batchLayerNorm = normalization(
         const each = positions.length === 0 ? [1] : positions;
         return {
           ...affineWeights([shape[features]], options),
-          batchMean: kept(shape.slice(1), 0, true),
-          batchVariance: kept(shape.slice(1), 1, true),
-          featureMean: kept(each, 0, true),
-          featureVariance: kept(each, 1, true),
+          batchMean: buffer(shape.slice(1), 0, true),
+          batchVariance: buffer(shape.slice(1), 1, true),
+          featureMean: buffer(each, 0, true),
+          featureVariance: buffer(each, 1, true),
           // of the current epoch: number of batches, and their mean number of examples
-          batches: kept(each, 0),
-          batchSize: kept(each, 0, true),
+          batches: buffer(each, 0),
+          batchSize: buffer(each, 0, true),
         };
       },
       apply: (ops, [x], weights, call) =>
@@ -101,9 +101,9 @@ const featureAxis = (shape: readonly number[], axis: number) =>
 
 /** One of the two standardizations. */
 function part(epsilon: number, axis: number, over: Part): FusedNorm {
-  const plan = keepingLast((shape) => {
+  const plan = memoizeLast((shape) => {
     const features = featureAxis(shape, axis);
-    return planOf(shape, shape, axesBut(shape.length, over === "batch" ? 0 : features), [features]);
+    return planOf(shape, shape, axesExcept(shape.length, over === "batch" ? 0 : features), [features]);
   });
   return { name: NAME, epsilon, centered: true, plan };
 }
@@ -192,7 +192,9 @@ function standardized<T>(
   const variance = ops.reshape(from.population.variance, populationShape);
   if (from.mean !== from.variance) {
     const measured = from.mean === "batch" ? "mean" : "variance";
-    return { y: standardizedByBoth(ops, x, { mean, variance }, measured, [reduced], norm.epsilon, mask) };
+    return {
+      y: standardizedByMixedStatistics(ops, x, { mean, variance }, measured, [reduced], norm.epsilon, mask),
+    };
   }
   // statistics over the features are per example: repeat the population's for each
   const each = shape.map((length, one) => (one === reduced ? 1 : length));

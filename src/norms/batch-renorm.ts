@@ -10,14 +10,14 @@
  * Ioffe 2017, arXiv 1702.03275. Axes as in batch.ts. The running statistic is the standard deviation with epsilon in it, as in Keras's
  * `renorm=True`. rMax and dMax are state: with 1 and 0, as at the start of training, it is batch normalization (`renormSchedule`).
  */
-import { type ChannelOptions, channelPlan, counted, single } from "../formula/channels.js";
+import { type ChannelOptions, channelPlan, hasSingleValue, valuesPerChannel } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
-import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
+import { type ApplyOptions, buffer, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
-import { checkMomentum, towards, whereMeasured } from "../formula/running.js";
-import { affine, along, averaging, axesBut, broadcastMask } from "../formula/terms.js";
+import { checkMomentum, movingAverage, whereMeasured } from "../formula/running.js";
+import { affine, averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -88,11 +88,14 @@ export const batchRenorm = normalization(
         const { parameterShape } = norm.plan(shape);
         return {
           ...affineWeights(parameterShape, options),
-          runningMean: kept(parameterShape, 0),
-          runningDeviation: kept(parameterShape, 1),
-          ...(separate && { renormMean: kept(parameterShape, 0), renormDeviation: kept(parameterShape, 1) }),
-          rMax: kept([1], rMax, true),
-          dMax: kept([1], dMax, true),
+          runningMean: buffer(parameterShape, 0),
+          runningDeviation: buffer(parameterShape, 1),
+          ...(separate && {
+            renormMean: buffer(parameterShape, 0),
+            renormDeviation: buffer(parameterShape, 1),
+          }),
+          rMax: buffer([1], rMax, true),
+          dMax: buffer([1], dMax, true),
         };
       },
       apply<T>(
@@ -110,7 +113,7 @@ export const batchRenorm = normalization(
         const { y: xHat, mean, variance } = ops.normalize(norm, x, { mask });
         if (mean === undefined || variance === undefined)
           throw new Error("batchRenorm: the host measured nothing");
-        const alone = single("batchRenorm", norm, shape, warn);
+        const alone = hasSingleValue("batchRenorm", norm, shape, warn);
         const [center, width] = separate
           ? ["renormMean", "renormDeviation"]
           : ["runningMean", "runningDeviation"];
@@ -122,9 +125,9 @@ export const batchRenorm = normalization(
         // restores the mean's rounding error, which matters where it is far above the standard deviation
         const channels = resolveAxis("batchRenorm", axis, shape.length);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, axesBut(shape.length, channels), fullMask);
-        const remainder = over.counting(
-          ops.sub(over.counting(ops.stop(x)), along(ops, batchMean, shape.length, channels)),
+        const over = averaging(ops, shape, axesExcept(shape.length, channels), fullMask);
+        const remainder = over.masked(
+          ops.sub(over.masked(ops.stop(x)), broadcastAlong(ops, batchMean, shape.length, channels)),
         );
         const distance = ops.add(
           ops.sub(batchMean, state[center]),
@@ -136,14 +139,17 @@ export const batchRenorm = normalization(
         if (mask !== undefined) y = ops.where(broadcastMask(ops, mask, shape), y, 0);
         if (alone) return { y };
         const follow = (mean: string, deviationName: string, weight: number) => ({
-          [mean]: towards(ops, state[mean], batchMean, 1 - weight),
-          [deviationName]: towards(ops, state[deviationName], deviation, 1 - weight),
+          [mean]: movingAverage(ops, state[mean], batchMean, 1 - weight),
+          [deviationName]: movingAverage(ops, state[deviationName], deviation, 1 - weight),
         });
         const next = {
           ...follow("runningMean", "runningDeviation", momentum),
           ...(separate && follow("renormMean", "renormDeviation", renormMomentum)),
         };
-        return { y, state: whereMeasured(ops, counted(ops, norm, shape, mask, axis), 2, next, state) };
+        return {
+          y,
+          state: whereMeasured(ops, valuesPerChannel(ops, norm, shape, mask, axis), 2, next, state),
+        };
       },
     } satisfies Omit<Normalization, "name">;
   },

@@ -7,9 +7,19 @@
  *
  * Ioffe & Szegedy 2015, arXiv 1502.03167. Axes: the channel axis is kept, every other one is reduced.
  */
-import { type ChannelOptions, channelAxes, channelPlan, counted, single } from "../formula/channels.js";
+import {
+  type ChannelOptions,
+  channelAxes,
+  channelPlan,
+  hasSingleValue,
+  valuesPerChannel,
+} from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { checkSources, type StatisticsSources, standardizedByBoth } from "../formula/evaluation-sources.js";
+import {
+  checkSources,
+  type StatisticsSources,
+  standardizedByMixedStatistics,
+} from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
@@ -20,7 +30,7 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import { affine, axesBut } from "../formula/terms.js";
+import { affine, axesExcept } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 /** Options of `batchNorm`. */
@@ -71,8 +81,16 @@ export const batchNorm = normalization(
             ops.reshape(values, broadcastShape),
           );
           const measured = batchMean === "batch" ? "mean" : "variance";
-          const axes = axesBut(shape.length, ...channels);
-          const xHat = standardizedByBoth(ops, x, { mean, variance }, measured, axes, epsilon, mask);
+          const axes = axesExcept(shape.length, ...channels);
+          const xHat = standardizedByMixedStatistics(
+            ops,
+            x,
+            { mean, variance },
+            measured,
+            axes,
+            epsilon,
+            mask,
+          );
           return { y: affine(ops, xHat, norm.plan(shape).parameters, gamma, beta) };
         }
         if (!training) {
@@ -85,8 +103,8 @@ export const batchNorm = normalization(
         const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
         if (mean === undefined || variance === undefined)
           throw new Error("batchNorm: the host measured nothing");
-        if (single("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
-        const count = counted(ops, norm, ops.shape(x), mask, axis);
+        if (hasSingleValue("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
+        const count = valuesPerChannel(ops, norm, ops.shape(x), mask, axis);
         return { y, sum, state: track(ops, state, { mean, variance, count }, running) };
       },
     } satisfies FusedNorm & Omit<Normalization, "name">;

@@ -8,7 +8,7 @@
  */
 import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { axesBut, lengthOf } from "../formula/terms.js";
+import { axesExcept, lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxes } from "../shape.js";
 
@@ -63,7 +63,7 @@ export const boundedNorm = normalization(
       },
       apply(ops, [x]) {
         const shape = ops.shape(x);
-        const axes = axesBut(shape.length, ...keptAxes(shape));
+        const axes = axesExcept(shape.length, ...keptAxes(shape));
         const length = order === 1 ? ops.sum(ops.abs(x), axes) : lengthOf(ops, x, axes);
         const bounded = ops.min(ops.max(length, least), most);
         const target = ops.add(ops.mul(bounded, rate), ops.mul(length, 1 - rate));

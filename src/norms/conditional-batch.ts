@@ -14,9 +14,9 @@ import {
   type ChannelOptions,
   channelAxis,
   channelPlan,
-  counted,
   examplePlan,
-  single,
+  hasSingleValue,
+  valuesPerChannel,
 } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
@@ -101,8 +101,8 @@ export const conditionalBatchNorm = normalization(
         const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
         if (mean === undefined || variance === undefined)
           throw new Error(`${NAME}: the host measured nothing`);
-        if (single(NAME, byChannel, shape, warn)) return { y, sum };
-        const count = counted(ops, byChannel, shape, mask, axis);
+        if (hasSingleValue(NAME, byChannel, shape, warn)) return { y, sum };
+        const count = valuesPerChannel(ops, byChannel, shape, mask, axis);
         return { y, sum, state: track(ops, weights, { mean, variance, count }, running) };
       },
     } satisfies Omit<Normalization, "name">;

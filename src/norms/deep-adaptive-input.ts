@@ -13,7 +13,7 @@ import { onceOf } from "../formula/initializers.js";
 import { type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { seriesAxes } from "../formula/series.js";
-import { along, averaging, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
+import { averaging, broadcastAlong, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "deepAdaptiveInputNorm";
@@ -70,7 +70,7 @@ export const deepAdaptiveInputNorm = normalization(
         const { mean, distance } = centered(ops, x, over);
         const shift =
           level > 0 && dense(mean, ops.sub(shiftKernel, ops.constant(...identity(shape[features]))));
-        let y = shift ? over.counting(ops.sub(distance, shift)) : distance;
+        let y = shift ? over.masked(ops.sub(distance, shift)) : distance;
         if (level < 2) return { y };
         const { scale: unit, root } = rootMeanSquare(ops, y, time, over.average, epsilon);
         const scale = dense(ops.mul(unit, root), scaleKernel);
@@ -78,7 +78,7 @@ export const deepAdaptiveInputNorm = normalization(
         if (level < 3) return { y };
         const gate = ops.add(
           dense(over.average(y), gateKernel),
-          along(ops, gateBias, shape.length, features),
+          broadcastAlong(ops, gateBias, shape.length, features),
         );
         return { y: ops.mul(y, ops.sigmoid(gate)) };
       },

@@ -14,7 +14,7 @@ import { channelAxis } from "../formula/channels.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { affine, axesBut, broadcastMask, inUnits, square, windowSum } from "../formula/terms.js";
+import { affine, axesExcept, broadcastMask, inUnits, square, windowSum } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
 import { type View, viewOf } from "../view.js";
@@ -156,7 +156,7 @@ function windowsOf(
     channels === "all"
       ? { axis: channel, width: shape[channel], all: true }
       : { axis: channel, width: channels },
-    ...axesBut(shape.length, 0, channel).map((axis, i) => ({
+    ...axesExcept(shape.length, 0, channel).map((axis, i) => ({
       axis,
       width: typeof positions === "number" ? positions : positions[i],
     })),

@@ -11,8 +11,15 @@ import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, along, averaging, axesBut, broadcastMask, rootMeanSquare } from "../formula/terms.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
+import {
+  affine,
+  averaging,
+  axesExcept,
+  broadcastAlong,
+  broadcastMask,
+  rootMeanSquare,
+} from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -49,7 +56,7 @@ export const filterResponseNorm = normalization(
       name: "filterResponseNorm",
       epsilon,
       centered: false,
-      plan: keepingLast((shape) => {
+      plan: memoizeLast((shape) => {
         const channel = channelAxis("filterResponseNorm", shape, axis, WITH_POSITIONS);
         const plan = planOf(shape, shape, [0, channel], [channel]);
         if (plan.statistics.r1 * plan.statistics.r2 === 1 && !learnedEpsilon) {
@@ -81,8 +88,8 @@ export const filterResponseNorm = normalization(
           y = ops.normalize(norm, x, { gamma, beta, mask }).y;
         } else {
           // the fused operation's epsilon is a constant
-          const axes = axesBut(shape.length, 0, channel);
-          const { counting, average } = averaging(ops, shape, axes, fullMask);
+          const axes = axesExcept(shape.length, 0, channel);
+          const { masked: counting, average } = averaging(ops, shape, axes, fullMask);
           const { scaled, scale, power } = rootMeanSquare(
             ops,
             counting(x),
@@ -94,7 +101,7 @@ export const filterResponseNorm = normalization(
           y = affine(ops, ops.div(scaled, ops.sqrt(ops.add(power, guard))), parameters, gamma, beta);
         }
         if (tau !== undefined) {
-          y = ops.max(y, along(ops, tau, shape.length, channel));
+          y = ops.max(y, broadcastAlong(ops, tau, shape.length, channel));
         }
         return { y: fullMask === undefined ? y : ops.where(fullMask, y, 0) };
       },

@@ -9,13 +9,13 @@
  * is reduced within each ghost batch.
  */
 import type { ChannelOptions } from "../formula/channels.js";
-import { channelPlan, counted, single } from "../formula/channels.js";
+import { channelPlan, hasSingleValue, valuesPerChannel } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import type { AffineOptions } from "../formula/fused-norm.js";
 import { affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type ApplyOptions, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
 import type { RunningOptions } from "../formula/running.js";
 import { checkRunning, type Measured, runningDefaults, runningWeights, track } from "../formula/running.js";
 import type { Settled } from "../options.js";
@@ -57,7 +57,7 @@ export const ghostBatchNorm = normalization(
     /** For x as [ghost batches, examples, ...]. */
     const cut: FusedNorm = {
       ...core,
-      plan: keepingLast((shape) => {
+      plan: memoizeLast((shape) => {
         const channel = 1 + resolveAxis("ghostBatchNorm", axis, shape.length - 1);
         return planOf(shape, shape, [0, channel], [channel]);
       }),
@@ -82,7 +82,7 @@ export const ghostBatchNorm = normalization(
         const size = partSize(shape, batchSize);
         const parts = shape[0] / size;
         const part = [size, ...shape.slice(1)];
-        if (single("ghostBatchNorm", whole, part, warn)) {
+        if (hasSingleValue("ghostBatchNorm", whole, part, warn)) {
           return { y: ops.normalize(cut, inParts(ops, x, parts), { gamma, beta }).y };
         }
         const maskParts = mask === undefined ? undefined : inParts(ops, mask, parts);
@@ -96,7 +96,7 @@ export const ghostBatchNorm = normalization(
         const ghosts = Array.from({ length: parts }, (_, i) => ({
           mean: ops.slice(mean, 0, i, i + 1),
           variance: ops.slice(variance, 0, i, i + 1),
-          count: counted(ops, whole, part, maskParts && partOf(ops, maskParts, i), axis),
+          count: valuesPerChannel(ops, whole, part, maskParts && partOf(ops, maskParts, i), axis),
         }));
         const updates = moves === "once" ? [averaged(ops, ghosts)] : ghosts;
         let next: Readonly<Record<string, T>> = state;

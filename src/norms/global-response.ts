@@ -10,7 +10,7 @@
 import { channelAxis, WITH_POSITIONS } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import { along, axesBut, broadcastMask, lengthOf, mean } from "../formula/terms.js";
+import { axesExcept, broadcastAlong, broadcastMask, lengthOf, mean } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -51,7 +51,7 @@ export const globalResponseNorm = normalization(
       apply(ops, [x], { gamma, beta }, { mask }) {
         const shape = ops.shape(x);
         const channel = resolveAxis("globalResponseNorm", axis, shape.length);
-        const positions = axesBut(shape.length, 0, channel);
+        const positions = axesExcept(shape.length, 0, channel);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const values = fullMask === undefined ? x : ops.where(fullMask, x, 0);
         const response = lengthOf(ops, values, positions);
@@ -64,7 +64,9 @@ export const globalResponseNorm = normalization(
           average = ops.div(ops.sum(response, [channel]), ops.max(unmasked, 1));
         }
         const relative = ops.div(response, ops.add(average, epsilon));
-        const [factor, offset] = [gamma, beta].map((weight) => along(ops, weight, shape.length, channel));
+        const [factor, offset] = [gamma, beta].map((weight) =>
+          broadcastAlong(ops, weight, shape.length, channel),
+        );
         const y = ops.add(ops.add(ops.mul(values, ops.mul(relative, factor)), offset), values);
         return { y: fullMask === undefined ? y : ops.where(fullMask, y, 0) };
       },

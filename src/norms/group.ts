@@ -11,7 +11,7 @@ import { channelAxis } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import type { AffineOptions } from "../formula/fused-norm.js";
 import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
-import { keepingLast, planOf } from "../formula/plan.js";
+import { memoizeLast, planOf } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 import { MOST_VALUES } from "../shape.js";
 
@@ -47,7 +47,7 @@ export const groupNorm = fusedNorm(
     return {
       epsilon,
       centered: true,
-      plan: keepingLast((shape) => {
+      plan: memoizeLast((shape) => {
         const channel = channelAxis("groupNorm", shape, axis);
         const channels = shape[channel];
         if (channels % groups !== 0) {

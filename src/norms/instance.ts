@@ -13,7 +13,7 @@ import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
 import {
   checkRunning,
   type RunningOptions,
@@ -22,7 +22,7 @@ import {
   track,
   unbiasedOf,
 } from "../formula/running.js";
-import { axesBut, broadcastMask } from "../formula/terms.js";
+import { axesExcept, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -78,7 +78,7 @@ export const instanceNorm = normalization(
     // variances are corrected per example, before they are averaged
     const averaging = { ...running, runningVariance: "biased" } as const;
     const core = { name: "instanceNorm", epsilon, centered: true };
-    const norm: FusedNorm = { ...core, plan: keepingLast((shape) => planInstances(shape, axis)) };
+    const norm: FusedNorm = { ...core, plan: memoizeLast((shape) => planInstances(shape, axis)) };
     const evaluating: FusedNorm = { ...core, plan: channelPlan("instanceNorm", axis) };
     return {
       ...norm,
@@ -127,7 +127,7 @@ function overExamples<T>(
   const positions: Operand<T> =
     mask === undefined
       ? shape.reduce((a, b) => a * b, 1) / (examples * channels)
-      : each(ops.sum(broadcastMask(ops, mask, shape), axesBut(shape.length, 0, channel)));
+      : each(ops.sum(broadcastMask(ops, mask, shape), axesExcept(shape.length, 0, channel)));
   const variances = estimator === "unbiased" ? unbiasedOf(ops, each(variance), positions) : each(variance);
   if (typeof positions === "number") {
     const average = (values: T) => ops.div(ops.sum(values, [0]), examples);

@@ -11,7 +11,7 @@ import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import type { AffineOptions } from "../formula/fused-norm.js";
 import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
-import { keepingLast } from "../formula/plan.js";
+import { memoizeLast } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 
 /** Options of `layerNorm`. */
@@ -32,6 +32,6 @@ export const layerNorm = fusedNorm(
   { axis: -1, epsilon: 1e-5, ...affineDefaults },
   ({ axis, epsilon }: Settled<LayerNormOptions>) => {
     checkEpsilon("layerNorm", epsilon);
-    return { epsilon, centered: true, plan: keepingLast((shape) => planFeatures("layerNorm", shape, axis)) };
+    return { epsilon, centered: true, plan: memoizeLast((shape) => planFeatures("layerNorm", shape, axis)) };
   },
 );

@@ -10,7 +10,7 @@
  */
 import { channelAxis } from "../formula/channels.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { axesBut, square, windowSum } from "../formula/terms.js";
+import { axesExcept, square, windowSum } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
 
@@ -71,7 +71,7 @@ export const localResponseNorm = normalization(
       apply(ops, [x]) {
         const channel = resolveAxis("localResponseNorm", axis, ops.shape(x).length);
         // in units of the largest value, at least 1, so that neither a square nor k leaves float32's range
-        const axes = axesBut(ops.shape(x).length, 0);
+        const axes = axesExcept(ops.shape(x).length, 0);
         const unit = ops.max(ops.largest(ops.abs(x), axes), 1);
         const scaled = ops.div(x, unit);
         const power = windowSum(ops, square(ops, scaled), channel, before, after);

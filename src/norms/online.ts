@@ -18,10 +18,10 @@
 import { type ChannelOptions, channelAxis, channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
-import { type ApplyOptions, kept, type Normalization, normalization } from "../formula/normalization.js";
+import { type ApplyOptions, buffer, type Normalization, normalization } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { affine, axesBut, broadcastMask, moments, square } from "../formula/terms.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
+import { affine, axesExcept, broadcastMask, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 /** Options of `onlineNorm`. */
@@ -87,7 +87,7 @@ export const onlineNorm = normalization(
     /** With statistics per example. */
     const each: FusedNorm = {
       ...core,
-      plan: keepingLast((shape) => {
+      plan: memoizeLast((shape) => {
         const channel = channelAxis("onlineNorm", shape, axis);
         return planOf(shape, shape, [0, channel], [channel]);
       }),
@@ -95,7 +95,7 @@ export const onlineNorm = normalization(
     const scaling: FusedNorm = {
       ...core,
       centered: false,
-      plan: keepingLast((shape) => planOf(shape, shape, [0], [])),
+      plan: memoizeLast((shape) => planOf(shape, shape, [0], [])),
     };
     return {
       handles: { mask: true },
@@ -103,9 +103,9 @@ export const onlineNorm = normalization(
         const channels = [shape[channelAxis("onlineNorm", shape, axis)]];
         return {
           ...affineWeights(channels, options),
-          runningMean: kept(channels, 0),
-          runningVariance: kept(channels, 1),
-          ...(control && { controlMean: kept(channels, 0), controlProjection: kept(channels, 0) }),
+          runningMean: buffer(channels, 0),
+          runningVariance: buffer(channels, 1),
+          ...(control && { controlMean: buffer(channels, 0), controlProjection: buffer(channels, 0) }),
         };
       },
       apply<T>(
@@ -250,7 +250,7 @@ class Examples<T> {
   }
 
   private axes(): number[] {
-    return axesBut(this.shape.length + 1, 0, this.channel);
+    return axesExcept(this.shape.length + 1, 0, this.channel);
   }
 
   private flat(values: T): T {

@@ -14,8 +14,8 @@ import { channelAxis } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
-import { axesBut, moments } from "../formula/terms.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
+import { axesExcept, moments } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis, sameShape } from "../shape.js";
 
@@ -52,9 +52,9 @@ export const positionNorm = normalization(
       name: "positionNorm",
       epsilon,
       centered: true,
-      plan: keepingLast((shape) => {
+      plan: memoizeLast((shape) => {
         const channel = channelAxis("positionNorm", shape, axis);
-        const plan = planOf(shape, shape, axesBut(shape.length, channel), [channel]);
+        const plan = planOf(shape, shape, axesExcept(shape.length, channel), [channel]);
         checkCount("positionNorm", plan, "use instance or batch normalization for a single channel");
         return plan;
       }),

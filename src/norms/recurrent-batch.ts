@@ -13,9 +13,9 @@
  */
 import { channelPlan } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
-import { kept, type Normalization, normalization, trained } from "../formula/normalization.js";
+import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NormalizeResult, Operand, Ops } from "../formula/ops.js";
-import { type FusedNorm, keepingLast, planOf } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
 import { checkRunning, type RunningOptions, runningDefaults, track } from "../formula/running.js";
 import {
   byTime,
@@ -98,7 +98,7 @@ export const recurrentBatchNorm = normalization(
     // all steps at once: [time, batch, 4·units]
     const ofInput: FusedNorm = {
       ...norm,
-      plan: keepingLast((shape) => planOf(shape, shape, [0, 2], [2])),
+      plan: memoizeLast((shape) => planOf(shape, shape, [0, 2], [2])),
     };
     const [ofState, ofCell] = [0, 1].map((): FusedNorm => ({ ...norm, plan: channelPlan(name, -1) }));
 
@@ -113,10 +113,10 @@ export const recurrentBatchNorm = normalization(
           recurrentGamma: trained([4 * units], start),
           cellGamma: trained([units], start),
           cellBeta: trained([units], 0),
-          runningMean: kept([maxLength, 9 * units], 0),
-          runningVariance: kept([maxLength, 9 * units], 1),
+          runningMean: buffer([maxLength, 9 * units], 0),
+          runningVariance: buffer([maxLength, 9 * units], 1),
           // number of batches that a step occurred in; of values, if the average is an epoch's
-          runningCount: kept([maxLength, 1], 0),
+          runningCount: buffer([maxLength, 1], 0),
         };
       },
       outputs: (shape) => outputsOf(shape, units, returnSequences),

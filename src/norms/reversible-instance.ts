@@ -14,9 +14,16 @@ import { checkBatch } from "../formula/conditioning.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, planOf } from "../formula/plan.js";
+import { memoizeLast, planOf } from "../formula/plan.js";
 import { seriesAxes } from "../formula/series.js";
-import { affine, along, averaging, broadcastMask, centered, rootMeanSquare } from "../formula/terms.js";
+import {
+  affine,
+  averaging,
+  broadcastAlong,
+  broadcastMask,
+  centered,
+  rootMeanSquare,
+} from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 /** Options of `reversibleInstanceNorm`. */
@@ -51,7 +58,7 @@ export const reversibleInstanceNorm = normalization(
   { axis: -1, epsilon: 1e-5, subtractLast: false, ...affineDefaults },
   ({ axis, epsilon, subtractLast, ...options }: Settled<ReversibleInstanceNormOptions>) => {
     checkEpsilon(NAME, epsilon);
-    const plan = keepingLast((shape) => {
+    const plan = memoizeLast((shape) => {
       const { features } = seriesAxes(NAME, shape, axis);
       return planOf(shape, shape, [0, features], [features]);
     });
@@ -82,11 +89,11 @@ export const reversibleInstanceNorm = normalization(
         const { scale, root } = rootMeanSquare(ops, distance, time, over.average, epsilon);
         const level = subtractLast ? lastOf(ops, constant, time[0], mask) : mean;
         // centred in two steps: the second subtracts the rounding error of the first
-        const remainder = over.counting(ops.sub(over.counting(x), level));
+        const remainder = over.masked(ops.sub(over.masked(x), level));
         const rest = subtractLast ? 0 : over.average(ops.stop(remainder));
-        const xHat = ops.div(ops.div(over.counting(ops.sub(remainder, rest)), scale), root);
+        const xHat = ops.div(ops.div(over.masked(ops.sub(remainder, rest)), scale), root);
         const y = affine(ops, xHat, plan(shape).parameters, gamma, beta);
-        return { y: over.counting(y), more: [level, ops.mul(scale, root)] };
+        return { y: over.masked(y), more: [level, ops.mul(scale, root)] };
       },
     } satisfies Omit<Normalization, "name">;
   },
@@ -133,9 +140,9 @@ export const reversibleInstanceDenorm = normalization(
         const { features } = seriesAxes(name, shape, axis);
         checkBatch(name, "mean", shape, ops.shape(level));
         let x = z;
-        if (beta !== undefined) x = ops.sub(x, along(ops, beta, shape.length, features));
+        if (beta !== undefined) x = ops.sub(x, broadcastAlong(ops, beta, shape.length, features));
         if (gamma !== undefined)
-          x = ops.div(x, ops.add(along(ops, gamma, shape.length, features), epsilon ** 2));
+          x = ops.div(x, ops.add(broadcastAlong(ops, gamma, shape.length, features), epsilon ** 2));
         return { y: ops.add(ops.mul(x, std), level) };
       },
     } satisfies Omit<Normalization, "name">;

@@ -12,7 +12,7 @@ import { planFeatures } from "../formula/features.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NarrowType } from "../formula/ops.js";
-import { type FusedNorm, keepingLast } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast } from "../formula/plan.js";
 import { affine } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
@@ -56,7 +56,7 @@ export const rmsNorm = normalization(
     if (cast !== "before" && cast !== "after") {
       throw new RangeError(`rmsNorm: cast must be "before" or "after", got "${cast}"`);
     }
-    const plan = keepingLast((shape) => planFeatures("rmsNorm", shape, axis));
+    const plan = memoizeLast((shape) => planFeatures("rmsNorm", shape, axis));
     const norm: FusedNorm = { name: "rmsNorm", epsilon, centered: false, plan };
     const rounds = type !== "float32";
     return {

@@ -10,7 +10,7 @@ import { checkEpsilon } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
-import { keepingLast, oneParameter } from "../formula/plan.js";
+import { memoizeLast, oneParameter } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 import { reducedSize } from "../view.js";
 
@@ -29,7 +29,7 @@ export const scaleNorm = normalization(
   { axis: -1, epsilon: 1e-5 },
   ({ axis, epsilon }: Settled<FeatureOptions>) => {
     checkEpsilon("scaleNorm", epsilon);
-    const plan = keepingLast((shape) => oneParameter(planFeatures("scaleNorm", shape, axis)));
+    const plan = memoizeLast((shape) => oneParameter(planFeatures("scaleNorm", shape, axis)));
     return {
       weights: (shape) => ({ gamma: trained([1], Math.sqrt(reducedSize(plan(shape).statistics))) }),
       apply(ops, [x], { gamma }) {

@@ -10,7 +10,7 @@
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { onceOf, orthogonal } from "../formula/initializers.js";
-import { kept, type Normalization, normalization } from "../formula/normalization.js";
+import { buffer, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { lengthOf } from "../formula/terms.js";
 import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
@@ -68,11 +68,11 @@ export const spectralNorm = normalization(
       weights(shape) {
         const { rows, columns } = matrixOf(shape);
         return {
-          u: kept(
+          u: buffer(
             [rows],
             onceOf(() => orthogonal(1, rows, 1)),
           ),
-          v: kept([columns], 0),
+          v: buffer([columns], 0),
         };
       },
       apply(ops, [x], { u, v }, { training }) {

@@ -12,7 +12,7 @@ import {
   type ChannelOptions,
   channelAxis,
   channelPlan,
-  counted,
+  valuesPerChannel,
   WITH_POSITIONS,
 } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
@@ -27,7 +27,15 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import { along, axesBut, broadcastMask, inUnits, mean, moments, square } from "../formula/terms.js";
+import {
+  axesExcept,
+  broadcastAlong,
+  broadcastMask,
+  inUnits,
+  mean,
+  moments,
+  square,
+} from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
@@ -78,8 +86,8 @@ export const switchableNorm = normalization(
       apply(ops, [x], weights, { training, mask }) {
         const shape = ops.shape(x);
         const channel = check(shape);
-        const perChannel = (values: typeof x) => along(ops, values, shape.length, channel);
-        const positions = axesBut(shape.length, 0, channel);
+        const perChannel = (values: typeof x) => broadcastAlong(ops, values, shape.length, channel);
+        const positions = axesExcept(shape.length, 0, channel);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const count = fullMask === undefined ? undefined : ops.sum(fullMask, positions);
         const { values, origin, unit } = inUnits(ops, x, fullMask, Math.max(Math.sqrt(epsilon), 1e-30));
@@ -108,7 +116,7 @@ export const switchableNorm = normalization(
         const measured = {
           mean: ops.add(ops.mul(batch.mean, unit), origin),
           variance: ops.mul(ops.mul(batch.variance, unit), unit),
-          count: counted(ops, byChannel, shape, mask, axis),
+          count: valuesPerChannel(ops, byChannel, shape, mask, axis),
         };
         return { y, state: track(ops, weights, measured, running) };
       },

@@ -13,7 +13,7 @@ import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { keepingLast, oneParameter } from "../formula/plan.js";
+import { memoizeLast, oneParameter } from "../formula/plan.js";
 import { lengthOf } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { resolveAxis } from "../shape.js";
@@ -46,7 +46,7 @@ export const unitNorm = normalization(
     if (!["root", "square", "length"].includes(guard)) {
       throw new RangeError(`unitNorm: guard must be "root", "square" or "length", got "${guard}"`);
     }
-    const plan = keepingLast((shape) => oneParameter(planFeatures("unitNorm", shape, axis)));
+    const plan = memoizeLast((shape) => oneParameter(planFeatures("unitNorm", shape, axis)));
     return {
       weights(shape) {
         plan(shape);

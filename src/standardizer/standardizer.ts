@@ -11,7 +11,7 @@
  * variance estimates: an improved method"), and do not depend on how the stream is cut into batches.
  */
 import { checkOptions } from "../options.js";
-import { absorb, add, copied, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
+import { absorb, add, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
 import { kindOf, type Read, read, refuse, shown, type Table, type Tabular } from "./table.js";
 
 /** The result for an input X: rows for rows, a table for a table; float32 for a Float32Array, float64 otherwise. */
@@ -98,7 +98,7 @@ export class Standardizer {
     if (input.rows > 0) {
       this.state = this.absorbed(
         "partialFit",
-        this.state ? copied(this.state) : empty(input.features),
+        this.state ? copyOf(this.state) : empty(input.features),
         input,
       );
     }
@@ -139,7 +139,7 @@ export class Standardizer {
     if (!other.state) return this;
     const features = other.state.count.length;
     this.checkWidth("merge", { features });
-    const state = this.state ? copied(this.state) : empty(features);
+    const state = this.state ? copyOf(this.state) : empty(features);
     for (let j = 0; j < features; j++) add(state, j, momentsAt(other.state, j), other.state.squares[j]);
     checkFinite("merge", state);
     this.state = state;

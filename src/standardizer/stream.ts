@@ -164,6 +164,6 @@ export function empty(features: number): State {
   return { count: zeros(), mean: zeros(), m2: zeros(), squares: zeros() };
 }
 
-export function copied({ count, mean, m2, squares }: State): State {
+export function copyOf({ count, mean, m2, squares }: State): State {
   return { count: count.slice(), mean: mean.slice(), m2: m2.slice(), squares: squares.slice() };
 }

@@ -1,7 +1,7 @@
 /** Formulas' elementary operations in TensorFlow.js: its own, with gradients of any order. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ElementaryOps, Operand } from "../formula/ops.js";
-import { narrowed } from "../formula/rounding.js";
+import { roundedTo } from "../formula/rounding.js";
 
 /** What is computed without a way back for gradients: an operation of no inputs has none. */
 export function constant(value: () => tf.Tensor): tf.Tensor {
@@ -116,7 +116,7 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   sigmoid: (x) => smooth(x, tf.sigmoid, (y) => tf.mul(y, tf.sub(1, y))),
   erf: (x) => tf.erf(x),
   pow: (x, exponent) => tf.pow(x, exponent),
-  rounded: (x, type) => straight(x, (values) => narrowed(elementary, values, type)),
+  rounded: (x, type) => straight(x, (values) => roundedTo(elementary, values, type)),
   sum: (x, axes) => tf.sum(x, [...axes], true),
   largest: (x, axes) => constant(() => tf.max(x, [...axes], true)),
   matMul: (a, b) => tf.matMul(a, b),

@@ -8,12 +8,7 @@ const entries = ["src/index.ts", "src/jax/index.ts", "src/tfjs/index.ts"];
 
 /** Declared in files that still wait for their docstrings; a name leaves this list when it has one. */
 const pending: string[] = [
-  "ApplyOptions (src/native/apply.ts)",
   "BackendName (src/kernels/backends.ts)",
-  "BackwardResult (src/native/evenkeel.ts)",
-  "FeatureLayerOptions (src/native/named-layers.ts)",
-  "ForwardResult (src/native/evenkeel.ts)",
-  "Gradients (src/native/apply.ts)",
   "Installed (src/tfjs/install.ts)",
   "NormalizeParameters (src/tfjs/kernels/normalize.ts)",
   "Normalized (src/tfjs/kernels/normalize.ts)",
@@ -23,8 +18,6 @@ const pending: string[] = [
   "SelectOptions (src/tfjs/models/select-statistics.ts)",
   "Selection (src/tfjs/models/select-statistics.ts)",
   "SpectralNormalizationArgs (src/tfjs/layers/weight-wrappers.ts)",
-  "StateDict (src/native/layer.ts)",
-  "Statistics (src/native/statistics.ts)",
   "Values (src/kernels/contract.ts)",
   "WeightStandardizationArgs (src/tfjs/layers/weight-wrappers.ts)",
   "WeightWrapperArgs (src/tfjs/layers/weight-wrappers.ts)",

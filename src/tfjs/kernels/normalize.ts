@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { statisticsGiven } from "../../formula/checks.js";
 import type { ComposedCall } from "../../formula/composed.js";
 import { composedBackward, composedForward } from "../../formula/composed.js";
-import { type FusedNorm, maskViewOf, type Plan, wholeView } from "../../formula/plan.js";
+import { type FusedNorm, identityView, maskViewOf, type Plan } from "../../formula/plan.js";
 import { broadcastMask } from "../../formula/terms.js";
 import { fitsShape, sameShape, sizeOf } from "../../shape.js";
 import { constant, elementary, isDifferentiatedAgain } from "../elementary.js";
@@ -75,7 +75,7 @@ export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizePa
     given,
     added: residual !== undefined,
     masked: mask !== undefined,
-    masks: masks ?? wholeView(sizeOf(plan.shape)),
+    masks: masks ?? identityView(sizeOf(plan.shape)),
   };
   return tf.tidy(() => {
     const others = (["gamma", "beta", "mean", "variance"] as const).map((name) => {

@@ -7,7 +7,7 @@
  */
 import { affineWeights } from "../../formula/fused-norm.js";
 import type { ApplyOptions, ApplyResult, Normalization, Weight } from "../../formula/normalization.js";
-import { kept } from "../../formula/normalization.js";
+import { buffer } from "../../formula/normalization.js";
 import type { Ops } from "../../formula/ops.js";
 import { broadcastMask, moments } from "../../formula/terms.js";
 import { conventions } from "../../frameworks/conventions.js";
@@ -286,7 +286,11 @@ function standardization({ axis, mean, variance, invert }: Config): Normalizatio
         );
       }
       if (given.mean) return {};
-      return { mean: kept(lengths, 0, true), variance: kept(lengths, 1, true), count: kept([], 0, true) };
+      return {
+        mean: buffer(lengths, 0, true),
+        variance: buffer(lengths, 1, true),
+        count: buffer([], 0, true),
+      };
     },
     apply<T>(ops: Ops<T>, [x]: readonly T[], weights: Readonly<Record<string, T>>) {
       const shape = ops.shape(x);

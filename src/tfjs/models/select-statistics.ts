@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import { type StatisticsSources, usualSources } from "../../formula/evaluation-sources.js";
+import { defaultSources, type StatisticsSources } from "../../formula/evaluation-sources.js";
 import { checkOptions } from "../../options.js";
 import { type Batches, batchesOf, type HeldOut, type Inputs, listed } from "./batches.js";
 import { type StatisticsGap, statisticsGap } from "./statistics-gap.js";
@@ -96,12 +96,12 @@ export async function selectStatistics(
 }
 
 function configurations(inTwoParts: boolean): StatisticsSources[] {
-  const names = Object.keys(usualSources) as (keyof typeof usualSources)[];
+  const names = Object.keys(defaultSources) as (keyof typeof defaultSources)[];
   const used = inTwoParts ? names : names.slice(0, 2);
   const other = { batch: "population", population: "batch" } as const;
   return Array.from({ length: 2 ** used.length }, (_, i) =>
     Object.fromEntries(
-      used.map((name, bit) => [name, (i >> bit) & 1 ? other[usualSources[name]] : usualSources[name]]),
+      used.map((name, bit) => [name, (i >> bit) & 1 ? other[defaultSources[name]] : defaultSources[name]]),
     ),
   );
 }

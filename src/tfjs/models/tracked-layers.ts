@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { channelAxes, channelPlan } from "../../formula/channels.js";
 import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
-import { axesBut, broadcastMask } from "../../formula/terms.js";
+import { axesExcept, broadcastMask } from "../../formula/terms.js";
 import type { Moments } from "../../moments.js";
 import { normalize } from "../kernels/normalize.js";
 import { batchVariables, builtInBatchNorm, isBuiltInBatch, isFrozenBuiltIn } from "../layers/built-in.js";
@@ -109,7 +109,7 @@ export function measured(
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const channels = channelAxes(layer.name, x.rank, axis);
   if (!mask) return tf.tensor1d([x.size / channels.reduce((size, one) => size * x.shape[one], 1)]);
-  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesBut(x.rank, ...channels));
+  return tf.sum(broadcastMask(tfOps, mask, x.shape), axesExcept(x.rank, ...channels));
 }
 
 export function correction(count: number): number {

@@ -1,5 +1,5 @@
 /** TensorFlow Addons: Keras 2 layers. */
-import { kept } from "../../../src/formula/normalization.js";
+import { buffer } from "../../../src/formula/normalization.js";
 import {
   batchNorm,
   boundedNorm,
@@ -78,7 +78,7 @@ const weight: Mapping = (c) => {
           state: { initialized: filled(ops, [], 1) },
         };
       },
-      { initialized: kept([], 0) },
+      { initialized: buffer([], 0) },
     ),
     outputs: ({ y }) => [y],
     after: { g: ({ more }) => more[0].data, bias: ({ more }) => more[1].data },

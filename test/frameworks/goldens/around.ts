@@ -2,7 +2,7 @@
  * What stands around a normalization in the frameworks' cases: linear layers, convolutions, activations, attention. None of
  * it is Evenkeel's; it is written in the same operations, so that a whole case runs, and is differentiated, in one call.
  */
-import { type ApplyOptions, kept, trained } from "../../../src/formula/normalization.js";
+import { type ApplyOptions, buffer, trained } from "../../../src/formula/normalization.js";
 import { run } from "../../../src/formula/run.js";
 import type { ApplyResult, Normalization, Operand, Ops, Weight } from "../../../src/index.js";
 import type { Case, Mapped } from "./golden.js";
@@ -32,7 +32,7 @@ export function around(
 
 /** State of these names, as it is at first. */
 export const state = (names: readonly string[], length: number, initial = 0) =>
-  Object.fromEntries(names.map((name) => [name, kept([length], initial)]));
+  Object.fromEntries(names.map((name) => [name, buffer([length], initial)]));
 
 /** A normalization in a formula: its own names of weights by the framework's. */
 export function part(norm: Normalization, names: Named<string>) {

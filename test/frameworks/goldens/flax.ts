@@ -1,5 +1,5 @@
 /** Flax, Linen and NNX. Momentum is the weight of the old value; channels come last. */
-import { kept } from "../../../src/formula/normalization.js";
+import { buffer } from "../../../src/formula/normalization.js";
 import {
   batchNorm,
   conventions,
@@ -150,7 +150,7 @@ const spectral: Mapping = (c) => {
           ...(options.training && { state: { ...state, [sigma]: ops.reshape(ops.stop(ratio), []) } }),
         };
       },
-      { [u]: kept(c.weights?.[u].shape ?? [], 0), [sigma]: kept([], 1), v: kept([length], 0) },
+      { [u]: buffer(c.weights?.[u].shape ?? [], 0), [sigma]: buffer([], 1), v: buffer([length], 0) },
     ),
     outputs: ({ y }) => [y],
     ...(nnx && { after: { [KERNEL]: ({ more }) => more[0].data } }),
@@ -185,7 +185,7 @@ const standardize: Mapping = (c) => {
   const norm = layerNorm({ axis: (axis ?? -1) as number | number[], epsilon, scale: false, center: false });
   if (!c.weights) return { norm };
   const state = Object.fromEntries(
-    Object.entries(c.weights).map(([name, { shape }]) => [name, kept(shape, 0)]),
+    Object.entries(c.weights).map(([name, { shape }]) => [name, buffer(shape, 0)]),
   );
   return around(
     c,

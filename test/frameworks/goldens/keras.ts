@@ -1,5 +1,5 @@
 /** Keras 3, and what Keras 2 and TensorFlow Addons do in the same way. Momentum is the weight of the old value; channels come last. */
-import { kept } from "../../../src/formula/normalization.js";
+import { buffer } from "../../../src/formula/normalization.js";
 import {
   type Applied,
   batchNorm,
@@ -136,7 +136,7 @@ export const spectral =
           const overwritten = ops.add(kernel, ops.stop(ops.sub(y, kernel)));
           return { y: layerOf(written)(ops, x, overwritten, bias), more: [overwritten], state };
         },
-        { [u]: kept(c.weights?.[u].shape ?? [], 0), v: kept([length], 0) },
+        { [u]: buffer(c.weights?.[u].shape ?? [], 0), v: buffer([length], 0) },
       ),
       outputs: ({ y }: Applied<PlainArray>) => [y],
       after: { kernel: ({ more }) => more[0].data },
@@ -183,7 +183,7 @@ export const standardized: Mapping = (c) => {
         });
         return { y };
       },
-      c.weights && { mean: kept(c.weights.mean.shape, 0), variance: kept(c.weights.variance.shape, 1) },
+      c.weights && { mean: buffer(c.weights.mean.shape, 0), variance: buffer(c.weights.variance.shape, 1) },
     ),
     without: { count: "of values; a Standardizer has it by feature" },
     also() {

@@ -1,5 +1,5 @@
 /** MXNet: Gluon's layers, and the operators, whose defaults are others. Momentum is the weight of the old value; channels come first. */
-import { kept } from "../../../src/formula/normalization.js";
+import { buffer } from "../../../src/formula/normalization.js";
 import {
   type BatchNormOptions,
   batchNorm,
@@ -72,7 +72,7 @@ function batched(
           : [weights[mean], weights[variance]];
         return { y, state, more: [used[0], inverse(ops, used[1], options.epsilon ?? 0)] };
       },
-      { [mean]: kept(length, 0), [variance]: kept(length, 1) },
+      { [mean]: buffer(length, 0), [variance]: buffer(length, 1) },
     ),
     ...more,
   };

@@ -1,5 +1,5 @@
 /** PyTorch. Momentum is the weight of the new value; running variances are unbiased; channels come first. */
-import { kept } from "../../../src/formula/normalization.js";
+import { buffer } from "../../../src/formula/normalization.js";
 import {
   batchNorm,
   boundedNorm,
@@ -169,7 +169,7 @@ export const spectral =
       u: own.u,
       v: own.v,
     });
-    const length = (name: string) => kept(c.weights?.[name].shape ?? [], 0);
+    const length = (name: string) => buffer(c.weights?.[name].shape ?? [], 0);
     return {
       ...around(
         c,
