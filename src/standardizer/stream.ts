@@ -4,10 +4,10 @@ import { type Read, refuse } from "./table.js";
 
 /** Per feature, float64 [features]: what `Moments` has, and Σ weight² for the unbiased variance. */
 export interface State {
-  readonly count: Float64Array<ArrayBuffer>;
-  readonly mean: Float64Array<ArrayBuffer>;
-  readonly m2: Float64Array<ArrayBuffer>;
-  readonly squares: Float64Array<ArrayBuffer>;
+  readonly count: Float64Array;
+  readonly mean: Float64Array;
+  readonly m2: Float64Array;
+  readonly squares: Float64Array;
 }
 
 /** Below this part of the weight, what the unbiased variance is divided by is rounding: there is one value only. */
