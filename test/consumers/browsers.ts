@@ -1,5 +1,6 @@
 /** Pages that are served, opened in a browser, and report what apps/page/page.js found. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,10 +15,17 @@ export const ISOLATED = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-const policy = (text: string) => ({ "Content-Security-Policy": text });
-/** A strict policy that allows WebAssembly: workers from files only. */
-export const SELF = policy("script-src 'self' 'wasm-unsafe-eval'");
-export const NO_WASM = policy("script-src 'self'");
+/**
+ * A strict policy for a page of this folder: scripts of its own, and these sources. Where a bundler puts a script within
+ * the page, as Parcel does to find what is loaded later, its hash is among them.
+ */
+export function policy(folder: string, ...sources: string[]): Record<string, string> {
+  const page = readFileSync(join(folder, "index.html"), "utf8");
+  const hashes = [...page.matchAll(/<script[^>]*>([^<]+)<\/script>/g)].map(
+    ([, script]) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`,
+  );
+  return { "Content-Security-Policy": ["script-src 'self'", ...hashes, ...sources].join(" ") };
+}
 
 const TYPES: Record<string, string> = {
   ".html": "text/html",

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chromium, ISOLATED, NO_WASM, reportOf, SELF, serve } from "./browsers.js";
+import { chromium, ISOLATED, policy, reportOf, serve } from "./browsers.js";
 import { binary, expectKernels, folder, run, server, tool } from "./project.js";
 
 let browser: Awaited<ReturnType<typeof chromium>>;
@@ -41,8 +41,7 @@ const bundlers: { name: string; build(out: string): Promise<string>; startsFile:
         "--no-cache",
         "--no-source-maps",
       ),
-    // it finds the file by a script within the page, which such a policy forbids
-    startsFile: false,
+    startsFile: true,
   },
   {
     name: "esbuild",
@@ -87,13 +86,13 @@ describe.each(bundlers)("$name", ({ name, build, startsFile }) => {
   it("isolated: two threads", async () => expectKernels(await report(ISOLATED, { threads: 2 }), 2));
 
   it("isolated, under a policy that allows WebAssembly and workers from files", async () => {
-    const page = { ...ISOLATED, ...SELF };
+    const page = { ...ISOLATED, ...policy(out, "'wasm-unsafe-eval'") };
     if (startsFile) expectKernels(await report(page, { threads: 2 }), 2);
     else expectKernels(await report(page, { threads: 2, calls: 100 }), 1);
   });
 
   it("under a policy without WebAssembly: the reference, which says why", async () => {
-    const { backend, error, warnings } = await report(NO_WASM);
+    const { backend, error, warnings } = await report(policy(out));
     expect(backend).toBe("reference");
     expect(error).toBeLessThan(1e-6);
     expect(warnings).toHaveLength(1);

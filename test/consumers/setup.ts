@@ -2,7 +2,8 @@
  * Before the suite: the project that all its files share, a folder outside the repository with the packed tarball and every
  * tool that uses it installed, and apps/, which the tools are asked to build or to run.
  */
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,7 +20,7 @@ const frameworks = [
   "@tensorflow/tfjs-backend-wasm",
 ];
 
-export default function setup(project: TestProject): () => void {
+export default function setup(project: TestProject): () => Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "evenkeel-consumers-"));
   const tools = JSON.parse(readFileSync(join(here, "tools.json"), "utf8"));
   for (const name of frameworks) tools[name] = manifest.devDependencies[name];
@@ -33,5 +34,6 @@ export default function setup(project: TestProject): () => void {
   for (const binary of Object.values(runtimes)) chmodSync(join(folder, binary), 0o755);
   cpSync(join(here, "apps"), folder, { recursive: true });
   project.provide("consumers", { folder, tarball });
-  return () => rmSync(folder, { recursive: true });
+  // not synchronously: it takes seconds, in which Vitest would wait for its workers in vain
+  return () => rm(folder, { recursive: true });
 }
