@@ -1,15 +1,22 @@
 import { defineConfig } from "vitest/config";
 
 const suites = {
-  fast: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"],
-  browser: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"],
-  package: ["test/**/*.package.ts"],
+  fast: { include: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"] },
+  browser: { include: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"] },
+  package: { include: ["test/**/*.package.ts"] },
+  // other people's builds, which take long where cores are few
+  consumers: {
+    include: ["test/**/*.consumer.ts"],
+    globalSetup: ["test/consumers/setup.ts"],
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+  },
 };
 
 export default defineConfig({
   test: {
-    projects: Object.entries(suites).map(([name, include]) => ({
-      test: { name, include, testTimeout: 60_000, hookTimeout: 60_000 },
+    projects: Object.entries(suites).map(([name, suite]) => ({
+      test: { name, testTimeout: 60_000, hookTimeout: 60_000, ...suite },
     })),
   },
 });

@@ -60,6 +60,23 @@ export async function build() {
     writeFileSync(`${root}${thread.module}`, generated(thread.entry) + source);
   }
   run([`${root}node_modules/typescript/bin/tsc`, "-b", root]);
+  removeStale();
+}
+
+/** Where sources are, and what is made of them. */
+const outputs = { src: "dist", "report/src": "report/dist", "lab/src": "lab/dist" };
+
+/** Removes what was once made of sources that are gone: compilers leave it, and npm would publish it. */
+function removeStale() {
+  const files = binaries.flatMap(({ files }) => files.flatMap((file) => [file, `${file}.d.ts`]));
+  for (const [sources, folder] of Object.entries(outputs)) {
+    for (const name of /** @type {string[]} */ (readdirSync(`${root}${folder}`, { recursive: true }))) {
+      const output = `${root}${folder}/${name}`;
+      const source = `${root}${sources}/${name.replace(/(\.d\.ts|\.js)$/, ".ts")}`;
+      const expected = existsSync(source) || files.includes(`${folder}/${name}`) || name === ".tsbuildinfo";
+      if (!expected && statSync(output).isFile()) rmSync(output);
+    }
+  }
 }
 
 /** @param {string[]} targets @param {string[]} sources */

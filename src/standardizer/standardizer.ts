@@ -16,9 +16,7 @@ import { kindOf, type Read, read, refuse, shown, type Table, type Tabular } from
 
 /** The result for an input X: rows for rows, a table for a table; float32 for a Float32Array, float64 otherwise. */
 export type Standardized<X extends Tabular> =
-  X extends Table<infer Data>
-    ? Table<Data extends Float32Array ? Float32Array<ArrayBuffer> : Float64Array<ArrayBuffer>>
-    : number[][];
+  X extends Table<infer Data> ? Table<Data extends Float32Array ? Float32Array : Float64Array> : number[][];
 
 /** Options of `new Standardizer(options)`. */
 export interface StandardizerOptions {
@@ -147,12 +145,12 @@ export class Standardizer {
   }
 
   /** Weight of all values, float64 [features]: their number, or Σ λ^age with forgetting. Empty before any fit. */
-  get count(): Float64Array<ArrayBuffer> {
+  get count(): Float64Array {
     return (this.state ?? empty(0)).count.slice();
   }
 
   /** Mean, float64 [features]; NaN for a feature without values. Empty before any fit. */
-  get mean(): Float64Array<ArrayBuffer> {
+  get mean(): Float64Array {
     const { mean, count } = this.state ?? empty(0);
     return mean.map((value, j) => (count[j] > 0 ? value : Number.NaN));
   }
@@ -161,7 +159,7 @@ export class Standardizer {
    * Variance, float64 [features]: m2 / count, or unbiased m2 / (count − Σ weight² / count), which is m2 / (count − 1) without
    * forgetting. NaN for a feature without values (unbiased: with fewer than two). Empty before any fit.
    */
-  get variance(): Float64Array<ArrayBuffer> {
+  get variance(): Float64Array {
     const { count, m2, squares } = this.state ?? empty(0);
     return m2.map((value, j) => {
       const weight = count[j];

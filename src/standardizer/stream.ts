@@ -4,10 +4,10 @@ import { type Read, refuse } from "./table.js";
 
 /** Moments per feature, float64 [features], and Σ weight² for the unbiased variance. */
 export interface State {
-  readonly count: Float64Array<ArrayBuffer>;
-  readonly mean: Float64Array<ArrayBuffer>;
-  readonly m2: Float64Array<ArrayBuffer>;
-  readonly squares: Float64Array<ArrayBuffer>;
+  readonly count: Float64Array;
+  readonly mean: Float64Array;
+  readonly m2: Float64Array;
+  readonly squares: Float64Array;
 }
 
 /** Below this fraction of the weight, the unbiased variance's divisor is rounding error: there is a single value. */

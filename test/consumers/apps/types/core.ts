@@ -1,0 +1,34 @@
+import {
+  type BackendArray,
+  BatchNorm,
+  batchNorm,
+  conventions,
+  groupNorm,
+  layerNorm,
+  open,
+  Standardizer,
+} from "evenkeel";
+import module from "evenkeel/kernels.wasm";
+
+export async function core(): Promise<number> {
+  using ek = await open({ backend: "wasm", module });
+  using x: BackendArray = ek.array([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
+  const { y, saved } = ek.forward(groupNorm({ groups: 2 }), x);
+  const dx: BackendArray = ek.backward(saved, y).dx;
+  new BatchNorm(ek, 4).forward(dx).dispose();
+  const first: number | undefined = y.shape[0];
+  const layer = new BatchNorm(ek, 2, conventions.pytorch.batchNorm);
+  const state: Record<string, number[]> = JSON.parse(
+    '{ "gamma": [2, 2], "beta": [0, 1], "runningMean": [10, 20], "runningVariance": [4, 9] }',
+  );
+  layer.loadStateDict(state);
+  layer.loadStateDict(layer.stateDict());
+  const standardizer = new Standardizer();
+  const mean: Float64Array = standardizer.mean;
+  // @ts-expect-error groups are a number
+  groupNorm({ groups: "2" });
+  // @ts-expect-error there is no such option
+  layerNorm({ eps: 1e-5 });
+  batchNorm({ axis: 1, momentum: 0.9 });
+  return (first ?? 0) + mean.length;
+}
