@@ -1,9 +1,9 @@
 /**
  * Rows of features with a gamma per feature (layer and RMS normalization), backward.
  *
- * Row by row, since hardware prefetches one sequence of reads best. Of rows so wide that they drive the parameters' arrays out
- * of the first-level cache, dx is written for two at once, which share what comes back. Narrow rows, where what is done
- * once per row would cost more than the row, are summed four at a time.
+ * Row by row, since hardware prefetches one sequence of reads best. For rows so wide that they evict the parameters' arrays from
+ * the first-level cache, dx is written for two rows at once, which halves the reloads. Narrow rows, where the overhead per row
+ * would exceed the row's own work, are summed four at a time.
  */
 import { dxVector, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import { dSum, dx, dy, epsilon, gamma, mean, variance, x } from "./call";
@@ -11,17 +11,17 @@ import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
 import { segmentInDoubles, segmentM2, segmentMean, sumAbout } from "./moments";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
 import { foldPairs, laneSum, load, madd, nearHat, splatLane, zero } from "./simd";
-import { fourSuffice, isFar, isNear, fitsFloat32, meanAt, rootOf, varianceAt } from "./spread";
+import { fourSuffice, isFar, isNear, fitsFloat32, meanAt, rootOf, varianceAt } from "./precision";
 import { r2 } from "./views";
 
-/** Rows up to this are summed four at a time; one float32 sum per lane is then short enough. */
+/** Rows up to this length are summed four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
-/** Elements of a wide row whose float32 sums are joined in float64: 8 lanes of 64. */
+/** Elements of a wide row that are summed in float32 before float64: 8 lanes of 64. */
 const CHUNK = 512;
-/** Rows beyond this drive the parameters' arrays out of the first-level cache: two at once halve what comes back. */
+/** Longer rows evict the parameters' arrays from the first-level cache: two at once halve the reloads. */
 const OVERFLOWS = 1200;
 
-/** Rows `from` to `to`. */
+/** Rows from `from` to before `to`. */
 export function backwardRows(from: i32, to: i32): void {
   let row = from;
   if (r2 <= NARROW) {
@@ -52,7 +52,7 @@ function oneRow(row: i32): void {
   dxVector(dy + at, x + at, dx + at, r2, m, <f32>rstd, slope, level, near, gamma, dSum == 0 ? 0 : dSum + at);
 }
 
-/** A row whose spread float32 does not represent. */
+/** A row whose variance float32 does not represent. */
 function rowByElement(row: i32): void {
   const count = <f64>r2;
   segmentInDoubles(x + (<usize>row * <usize>r2 << 2), r2, mean != 0);
@@ -61,7 +61,7 @@ function rowByElement(row: i32): void {
   writeElements(row * r2, r2, m, root, mean == 0 ? 0 : sumOfG / count, sumOfGX / count);
 }
 
-// What dx = g·rstd + xHat·slope + level takes of two rows, float32 in lanes 0 and 1.
+// Coefficients of dx = g·rstd + xHat·slope + level for two rows, float32 in lanes 0 and 1.
 let rstds: v128 = i64x2.splat(0);
 let slopes: v128 = i64x2.splat(0);
 let levels: v128 = i64x2.splat(0);
@@ -97,12 +97,12 @@ function twoRows(row: i32): void {
   writeTwo(row, bothNear);
 }
 
-/** Whether the stored statistics of a row suffice: its spread fits float32, and its mean is not far from 0. */
+/** Whether the stored statistics of a row suffice: its variance fits float32, and its mean is not far from 0. */
 function storedSuffices(row: i32): bool {
   return fitsFloat32(varianceAt(row)) && !isFar(meanAt(row), varianceAt(row));
 }
 
-/** Whether its mean is near 0. */
+/** Sums a row; returns whether its mean is near 0. */
 function sumRow(row: i32): bool {
   const at = <usize>row * <usize>r2 << 2;
   const m = meanAt(row);
@@ -112,7 +112,7 @@ function sumRow(row: i32): bool {
   return near;
 }
 
-/** `near` is a constant of each call: Σ g·x is as exact as Σ g·(x − mean). */
+/** `near` is constant at each call site: Σ g·x is as exact as Σ g·(x − mean). */
 // @ts-ignore: decorator
 @inline
 function sumRowFrom(at: usize, about: f32, near: bool): void {
@@ -164,7 +164,7 @@ function sumRowFrom(at: usize, about: f32, near: bool): void {
   sumGX = near ? totalX - <f64>about * total : totalX;
 }
 
-/** `adds` is a constant of each call: whether there is a dSum. */
+/** `adds` is constant at each call site: whether there is a dSum. */
 // @ts-ignore: decorator
 @inline
 function fourRows(row: i32, adds: bool): void {
@@ -212,7 +212,7 @@ function fourRows(row: i32, adds: bool): void {
   }
 }
 
-/** dx of two rows, and what they add to the parameters' gradients. */
+/** dx of two rows, and their contributions to the parameters' gradients. */
 function writeTwo(row: i32, near: bool): void {
   if (near) {
     if (dSum == 0) writeTwoRows(row, true, false);
@@ -224,7 +224,7 @@ function writeTwo(row: i32, near: bool): void {
   }
 }
 
-/** `near` and `adds` (whether there is a dSum) are constants of each call. */
+/** `near` and `adds` (whether there is a dSum) are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function writeTwoRows(row: i32, near: bool, adds: bool): void {

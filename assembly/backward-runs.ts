@@ -1,10 +1,10 @@
 /** The backward pass over a contiguous run of elements that share their statistics. */
 import { laneSum, load, madd, nearHat, nearShift, zero } from "./simd";
 
-/** Elements whose float32 sums are joined in float64. */
+/** Elements that are summed in float32 before float64. */
 const CHUNK = 1024;
 
-/** Σ dy and Σ dy·(x − mean), or Σ g and Σ g·xHat, as the last loop left them. */
+/** Results of the last loop: Σ dy and Σ dy·(x − mean), or Σ g and Σ g·xHat. */
 export let sumDy: f64 = 0;
 export let sumDyX: f64 = 0;
 
@@ -14,7 +14,7 @@ export function runSums(dy: usize, x: usize, n: i32, mean: f64, near: bool): voi
   else sumRun(dy, x, n, mean, false);
 }
 
-/** `near` is a constant of each call: Σ dy·x is as exact as Σ dy·(x − mean). */
+/** `near` is constant at each call site: Σ dy·x is as exact as Σ dy·(x − mean). */
 // @ts-ignore: decorator
 @inline
 function sumRun(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
@@ -69,7 +69,7 @@ export function vectorSums(
   else sumVector(dy, x, n, mean, rstd, gamma, dGamma, dBeta, false, true);
 }
 
-/** `near` and `scale` (whether there is a gamma) are constants of each call. */
+/** `near` and `scale` (whether there is a gamma) are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function sumVector(
@@ -175,7 +175,7 @@ export function dxVector(
   }
 }
 
-/** `near`, `scale` and `adds` (whether there is a dSum) are constants of each call. */
+/** `near`, `scale` and `adds` (whether there is a dSum) are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function writeVector(

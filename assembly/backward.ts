@@ -3,7 +3,7 @@
  * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)) + dSum          with g = dy·gamma
  *
  * Σp runs over the parameter view, mean_s over the statistics view. Statistics that are `given` are constants:
- * dx = rstd·g + dSum. Without `mean` (RMS) there is no mean_s(g). All sums are taken in the same order always.
+ * dx = rstd·g + dSum. Without `mean` (RMS) there is no mean_s(g). All sums are always taken in the same order.
  */
 import { backwardRows } from "./backward-rows";
 import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
@@ -19,10 +19,10 @@ import {
   addTo, addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, useSums,
 } from "./parameters";
 import { addDoubles, madd } from "./simd";
-import { FEW, isFar, isNear, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { FEW, isFar, isNear, rootFits, meanAt, rootOf, varianceAt } from "./precision";
 import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
-// A slot: float64 means [k2] and roots [k2]; float64 [k2, 2] for Σ g and Σ g·xHat of each statistic; the work of columns, float64
+// A slot: float64 means [k2] and roots [k2]; float64 [k2, 2] for Σ g and Σ g·xHat of each statistic; scratch for columns, float64
 // [3, columns] for their sums and float32 [4, columns] for their mean, scale, slope and level; and the parameters' gradients.
 // @ts-ignore: decorator
 @inline
@@ -73,7 +73,7 @@ let far: bool = false;
 let knownBlock: i32 = -1;
 let knownSlot: usize = 0;
 
-/** The bytes of scratch that the call needs, as float64, which holds what does not fit an address. */
+/** The bytes of scratch that the call needs; float64, since they may exceed the address space. */
 export function beginBackward(): f64 {
   knownBlock = -1;
   return <f64>parts * <f64>slotBytes();
@@ -140,8 +140,8 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
 }
 
 /**
- * Means and roots of a block into the slot: those that the forward pass stored, or measured again in float64 where float32 is not
- * enough. Means far from 0 regain what rounding took from them (those of columns in `settle`).
+ * Loads means and roots of a block into the slot: those that the forward pass stored, or measured again in float64 where float32
+ * is not enough. The rounding of means far from 0 is corrected (of those of columns, in `settle`).
  */
 function takeStatistics(slot: usize, block: i32): void {
   const means = slot, roots = rootsOf(slot);
@@ -196,7 +196,7 @@ function recenter(means: usize, first: i32, from: usize): void {
   }
 }
 
-/** From the sums of a block's columns: gradients of parameters, and what dx takes of each column. */
+/** Computes, from the sums of a block's columns, gradients of parameters and the coefficients of dx for each column. */
 function settle(slot: usize, block: i32): void {
   if (byElement || !asColumns(k2, r2)) return;
   const columns = k2 * r2;
@@ -213,7 +213,7 @@ function settle(slot: usize, block: i32): void {
   for (let c = 0, j = 0; c < k2; c++) {
     const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
     const about = meanAt(statistic + c);
-    // what rounding took from the mean
+    // the rounding of the mean
     let low: f64 = 0;
     if (far) {
       for (let d = 0; d < r2; d++) low += f64.load(xSums + (<usize>(j + d) << 3));
@@ -364,15 +364,15 @@ function sumColumns(work: usize, block: i32, base: i32, rows: i32): void {
 }
 
 /**
- * dx = dy·scale + (x − mean)·slope + level, float32 [columns] each, from `means` on. Where `near`, x need not be centred:
- * level has what that would have taken.
+ * dx = dy·scale + (x − mean)·slope + level, float32 [columns] each, from `means` on. Where `near`, x is not centred: level
+ * accounts for the mean.
  */
 function dxColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize): void {
   if (near) writeColumns(dy, x, dx, rows, stride, means, true);
   else writeColumns(dy, x, dx, rows, stride, means, false);
 }
 
-/** `near` is a constant of each call. */
+/** `near` is constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function writeColumns(dy: usize, x: usize, dx: usize, rows: i32, stride: usize, means: usize, near: bool): void {

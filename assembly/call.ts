@@ -1,10 +1,10 @@
 /**
- * The call in progress: its arguments as the host laid them out in memory, so that every thread's instance reads the same,
- * and how its work is cut into parts.
+ * The current call: its arguments, read from where the host wrote them in memory, so that every thread's instance has the same,
+ * and how its work is split into parts.
  *
- * The parts follow from the sizes alone, never from the number of threads, so that results do not depend on it. Either
- * each part is a range of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each
- * block is split into pieces: of its r1 rows, or, where it is one single segment, of that.
+ * The parts depend on the sizes alone, never on the number of threads, so that results do not either. Either each part is a range
+ * of whole blocks (a block is [r1, k2, r2] with k2 statistics), or, where blocks are few and large, each block is split into
+ * pieces: of its r1 rows or, where it is a single segment, of that.
  */
 import * as words from "../src/kernels/wasm/call-words";
 import { asColumns, k1, k2, pk1, pk2, pr2, r1, r2, repeatsByRow, setMaskView, setViews } from "./views";
@@ -24,10 +24,10 @@ export let dBeta: usize = 0;
 export let residual: usize = 0;
 export let sum: usize = 0;
 export let dSum: usize = 0;
-/** One value per kept position of its own view; where it is 0, an element counts nowhere (`masked.ts`). */
+/** One value per kept position of its own view; where it is 0, an element is masked (`masked.ts`). */
 export let mask: usize = 0;
 export let scratch: usize = 0;
-/** Statistics come with the call, and are constants. */
+/** Statistics are given with the call, as constants. */
 export let given: bool = false;
 export let epsilon: f64 = 0;
 
@@ -40,11 +40,11 @@ export let parts: i32 = 0;
 /** Pieces that each block is split into; 0 where parts are whole blocks. */
 export let pieces: i32 = 0;
 
-/** Bytes of x that are worth a part of their own: with twice as many, two threads take 3.2 instead of 5.4 µs. */
+/** Bytes of x that are worth a part of their own: with twice as many, two threads take 3.2 µs, one takes 5.4 µs. */
 const PART_BYTES = 49152;
-/** More threads than these find no more memory bandwidth. */
+/** More threads than these gain no memory bandwidth. */
 const MOST_PARTS = 8;
-/** Rows of columns that are worth sums of their own. */
+/** Rows that are worth column sums of their own. */
 const PIECE_ROWS = 32;
 
 // @ts-ignore: decorator
@@ -53,7 +53,7 @@ function word<T>(call: usize, at: i32): T {
   return load<T>(call + (<usize>at << 2));
 }
 
-/** Takes the arguments from where the host wrote them. */
+/** Reads the arguments from where the host wrote them. */
 export function begin(call: usize): void {
   isBackward = word<i32>(call, words.backward) != 0;
   x = word<usize>(call, words.x);
@@ -108,35 +108,35 @@ function cut(): void {
   parts = max(1, min(most, k1));
 }
 
-/** Whether runs of elements have a parameter each; else many elements share one. */
+/** Whether the elements of a run have a parameter each; else many elements share one. */
 // @ts-ignore: decorator
 @inline
 export function hasVectors(): bool {
   return pr2 == 1 && !asColumns(k2, r2);
 }
 
-/** Whether each parameter meets one element only, in runs. */
+/** Whether each parameter applies to one element only, in runs. */
 // @ts-ignore: decorator
 @inline
 export function isDirect(): bool {
   return parameterCount == size && hasVectors();
 }
 
-/** Whether every row of columns meets the same parameters, or none. */
+/** Whether every row of columns has the same parameters, or none. */
 // @ts-ignore: decorator
 @inline
 export function columnsRepeat(): bool {
   return parameterCount == 0 || repeatsByRow();
 }
 
-/** The first of `count` that belongs to share `i` of `shares`. */
+/** The first of `count` items that belongs to part `i` of `shares`. */
 // @ts-ignore: decorator
 @inline
 export function firstOf(i: i32, shares: i32, count: i32): i32 {
   return <i32>((<i64>i * <i64>count) / <i64>shares);
 }
 
-// What `piece` found: the piece's first element in its block, how many rows of segments it has, and how long they are.
+// Results of `piece`: the piece's first element in its block, the number of its rows of segments, and their length.
 export let pieceFrom: i32 = 0;
 export let pieceRows: i32 = 0;
 export let pieceLength: i32 = 0;
@@ -144,7 +144,7 @@ export let pieceLength: i32 = 0;
 /** Piece `i` of `count` of a block. */
 export function piece(i: i32, count: i32): void {
   if (r1 == 1 && count > 1) {
-    // on a cache line's border
+    // aligned to cache lines
     pieceFrom = firstOf(i, count, r2) & -16;
     pieceRows = 1;
     pieceLength = (i + 1 == count ? r2 : firstOf(i + 1, count, r2) & -16) - pieceFrom;

@@ -1,17 +1,17 @@
 /**
- * Sums over the rows of a matrix, column by column: for the moments of columns (moments.ts says why about 0 first), and for
- * the two sums that the backward pass needs.
+ * Sums over the rows of a matrix, column by column: for the moments of columns (moments.ts says why about 0 first), and for the
+ * two sums that the backward pass needs.
  *
- * Rows are read in their order, as hardware prefetches best; short ones, which lie side by side, are taken several at a time.
- * Float32 sums stand in memory, few rows long, and join float64 ones.
+ * Rows are read in order, as hardware prefetches best; short ones, which are adjacent, several at a time. Float32 sums are in
+ * memory, over a few rows, and are then added to float64 ones.
  */
 import { momentsInDoubles } from "./moments";
 import { accumulate, load, madd } from "./simd";
-import { isNear, fitsFloat32, isResolved } from "./spread";
+import { isNear, fitsFloat32, isResolved } from "./precision";
 
 /** Rows of a chunk: few enough for float32 sums. */
 const CHUNK_ROWS = 32;
-/** Bytes of a row up to which several are taken at a time. */
+/** Rows up to this many bytes are taken several at a time. */
 const SHORT_ROW: usize = 256;
 
 /**
@@ -51,7 +51,7 @@ export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2
   if (!enough) momentsInDoubles(x, rows, columns, 1, mean, m2, centered);
 }
 
-/** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is a constant of each call. */
+/** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function squareSums(
@@ -166,7 +166,7 @@ export function columnSums(
   }
 }
 
-/** `shifted` (else d = x) and `recentered` (Σ d is summed too) are constants of each call. */
+/** `shifted` (else d = x) and `recentered` (Σ d is summed too) are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function productSums(
@@ -189,7 +189,7 @@ function productSums(
   }
 }
 
-/** Adds to the sums of their columns, float32 [3, columns], a row of `stride` bytes. */
+/** Adds a row of `stride` bytes to the sums of its columns, float32 [3, columns]. */
 // @ts-ignore: decorator
 @inline
 function addProducts(dy: usize, x: usize, stride: usize, means: usize, sums: usize, shifted: bool, recentered: bool): void {

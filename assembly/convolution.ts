@@ -3,7 +3,7 @@
  * over patches (im2col; Chellapilla, Puri & Simard 2006). With patches
  * [outputs, filterDepth·filterHeight·filterWidth·inChannels] of x, and y and dy [outputs, outChannels]: y = patches·filter,
  * dFilter = patchesᵀ·dy, and dx is dy·filterᵀ with every patch added back to where it was taken from (col2im). Patches
- * are made for some outputs at a time, in scratch.
+ * are made for a number of outputs at a time, in scratch.
  */
 import { bytes, multiply } from "./matmul";
 import { addRow } from "./segments";
@@ -14,7 +14,7 @@ const PATCH_BYTES = 1 << 19;
 const FEWEST_PATCHES = 32;
 const MOST_PATCHES = 256;
 
-/** What is computed (src/tfjs/kernels/host.ts): y, or the gradient of the filter or of x, in the place of each. */
+/** What is computed (src/tfjs/kernels/geometry.ts), into its own array: y, or the gradient of the filter or of x. */
 export const OUTPUT = 0;
 export const FILTER = 1;
 export const INPUT = 2;
@@ -186,7 +186,7 @@ function addPatch(volume: usize, patch: usize, z0: i32, y0: i32, x0: i32): void 
   }
 }
 
-/** How many of a filter's rows or columns lie before the pixel that is `distance` behind its first one. */
+/** How many of a filter's rows or columns come before the pixel at `distance` from its first one. */
 // @ts-ignore: decorator
 @inline
 export function taps(distance: i32, dilation: i32, length: i32): i32 {
@@ -199,7 +199,7 @@ function pixel(volume: usize, z: i32, y: i32, x: i32): usize {
   return volume + bytes((z * inHeight + y) * inWidth + x) * <usize>channels;
 }
 
-/** Both give the address after what it wrote. */
+/** Both return the address after what they wrote. */
 // @ts-ignore: decorator
 @inline
 function clear(to: usize, count: i32): usize {

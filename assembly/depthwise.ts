@@ -1,7 +1,6 @@
 /**
- * Gradients of depthwise convolutions, channels last: sums over rows, channels across the SIMD lanes. Where each of
- * the channels has several filters (the multiplier), a row of x is widened by as many copies of each channel, and folded
- * again for dx.
+ * Gradients of depthwise convolutions, channels last: sums over rows, channels across the SIMD lanes. Where each channel has
+ * several filters (the multiplier), a row of x is widened to as many copies of each channel, and folded back for dx.
  */
 import { FILTER } from "./convolution";
 import { bytes } from "./matmul";
@@ -155,7 +154,7 @@ function widen(from: usize, to: usize, count: i32, times: i32): void {
   }
 }
 
-/** Adds each `times` neighbours to one of `count` values. */
+/** Adds every `times` neighbours to one of `count` values. */
 function fold(from: usize, to: usize, count: i32, times: i32): void {
   for (let i = 0; i < count; i++, to += 4) {
     let sum: f32 = 0;

@@ -8,9 +8,9 @@ import { add } from "./pooling";
 import { load } from "./simd";
 
 /**
- * From x [batch, inHeight, inWidth, channels] and filter [filterHeight, filterWidth, channels] what `what` names: y
- * [batch, outHeight, outWidth, channels], −∞ where a window lies in the padding alone, or, from dy, as y, the gradient of
- * filter or of x, as they.
+ * From x [batch, inHeight, inWidth, channels] and filter [filterHeight, filterWidth, channels] computes what `what` names: y
+ * [batch, outHeight, outWidth, channels], −∞ where a window is entirely in the padding, or, from dy in the shape of y, the
+ * gradient of filter or x, in its shape.
  */
 export function dilation(
   what: i32,

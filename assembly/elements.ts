@@ -1,6 +1,6 @@
 /**
  * Plain float64 loops, element by element: for parameters aligned with neither segments nor columns, and where float32 is not
- * enough (spread.ts): spreads whose squares leave its range, and statistics of so few values that dx cancels.
+ * enough (precision.ts): standard deviations whose squares leave its range, and statistics of so few values that dx cancels.
  *
  * Each function takes n elements, from element `index` of the call's arrays on, that share a statistic (mean and root).
  */

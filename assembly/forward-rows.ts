@@ -2,33 +2,33 @@
  * Rows of features with parameters per feature (layer and RMS normalization), forward.
  *
  * A row is written while the next one is read for its statistics (the sums of moments.ts), in one loop, so that memory and
- * arithmetic overlap; one row at a time, since hardware prefetches one sequence of reads best. Narrow rows, where what is
- * done once per row would cost more than the row, are taken four at a time; rows so wide that gamma and beta do not stay
- * in cache beside them, two.
+ * arithmetic overlap; one row at a time, since hardware prefetches one sequence of reads best. Narrow rows, where the overhead
+ * per row would exceed the row's own work, are taken four at a time; rows so wide that gamma and beta do not stay in cache beside
+ * them, two.
  */
 import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./call";
 import { normalizeElements } from "./elements";
 import { momentsFromSums, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { addRun, affine, normalizeVector } from "./forward-runs";
 import { foldPairs, laneSum, load, madd, nearHat, nearHatOf, nearShift, splatLane, zero } from "./simd";
-import { areNearAndFit, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./spread";
+import { areNearAndFit, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./precision";
 import { r2 } from "./views";
 
-/** Elements whose float32 sums are joined in float64: 8 lanes of 64. */
+/** Elements that are summed in float32 before float64: 8 lanes of 64. */
 const CHUNK = 512;
-/** Rows up to this are taken four at a time; one float32 sum per lane is then short enough. */
+/** Rows up to this length are taken four at a time; one float32 sum per lane is then short enough. */
 const NARROW = 256;
-/** Rows beyond this drive gamma and beta out of the first-level cache: two at once halve what comes back. */
+/** Longer rows evict gamma and beta from the first-level cache: two at once halve the reloads. */
 const OVERFLOWS = 3000;
 
 // Σ x and Σ x² of the row that was read ahead.
 let sumX: f64 = 0;
 let sumXX: f64 = 0;
 
-/** Rows `from` to `to`. */
+/** Rows from `from` to before `to`. */
 export function forwardRows(from: i32, to: i32): void {
   let row = from;
-  // four rows share their loads of gamma and beta, so both of them, gamma or neither
+  // four rows share their loads of gamma and beta: there are loops for both, gamma alone and neither
   if (r2 <= NARROW && (beta == 0 || gamma != 0)) {
     for (; row + 4 <= to; row += 4) {
       if (gamma == 0) fourRows(row, false, false);
@@ -45,7 +45,7 @@ export function forwardRows(from: i32, to: i32): void {
 function wideRows(from: i32, to: i32): void {
   const bytes = <usize>r2 << 2;
   const centered = mean != 0;
-  // far from 0, x − mean is taken exactly; so are the few kinds that no loop was written for
+  // far from 0, x − mean must be exact; the combinations without a loop here go the same way
   const loops = centered ? gamma != 0 || beta == 0 : beta == 0;
   let p = (residual == 0 ? x : sum) + <usize>from * bytes;
   let q = y + <usize>from * bytes;
@@ -69,8 +69,8 @@ function wideRows(from: i32, to: i32): void {
 }
 
 /**
- * Two rows at once, which share their loads of gamma and beta; each is summed before. Rows whose mean is far from 0 are
- * normalized one by one.
+ * Two rows at once, which share their loads of gamma and beta; each is summed first. Rows whose mean is far from 0 are normalized
+ * one by one.
  */
 function twoRows(row: i32): void {
   const bytes = <usize>r2 << 2;
@@ -94,10 +94,10 @@ function twoRows(row: i32): void {
   }
 }
 
-// Of the row that was measured last.
+// The root of the row that was measured last.
 let rowRoot: f64 = 0;
 
-/** Sums a row, and writes its statistics; whether its mean is near 0 and its spread fits float32. */
+/** Sums a row, and writes its statistics; returns whether its mean is near 0 and its variance fits float32. */
 function measureRow(row: i32): bool {
   const at = <usize>row * <usize>r2 << 2;
   if (residual != 0) addRun(x + at, residual + at, sum + at, r2);
@@ -105,7 +105,7 @@ function measureRow(row: i32): bool {
   return settleRow(row);
 }
 
-/** The second half of it. */
+/** The second half of `measureRow`. */
 function settleRow(row: i32): bool {
   const spread = segmentM2 / <f64>r2;
   if (mean != 0) f32.store(mean + (<usize>row << 2), <f32>segmentMean);
@@ -126,7 +126,7 @@ function normalizeRow(row: i32, exact: f64, root: f64): void {
   normalizeVector((residual == 0 ? x : sum) + at, y + at, r2, high, <f32>rstd, <f32>((<f64>high - exact) * rstd), gamma, beta);
 }
 
-/** `scale` and `offset` are constants of each call. */
+/** `scale` and `offset` are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function writeTwoRows(from: usize, into: usize, meanA: f64, rstdA: f64, meanB: f64, rstdB: f64, scale: bool, offset: bool): void {
@@ -158,7 +158,7 @@ function writeTwoRows(from: usize, into: usize, meanA: f64, rstdA: f64, meanB: f
   }
 }
 
-/** `adds` is a constant of each call: whether the next row is first added to its residual. */
+/** `adds` is constant at each call site: whether the next row is first added to its residual. */
 // @ts-ignore: decorator
 @inline
 function writeAhead(p: usize, q: usize, ahead: usize, other: usize, to: usize, rstd: f32, shift: f32, adds: bool): void {
@@ -176,7 +176,7 @@ function writeAhead(p: usize, q: usize, ahead: usize, other: usize, to: usize, r
 
 /**
  * Writes one row, y = xHat·gamma + beta, and sums the next one (`ahead`, or ahead + other, which goes to `to`).
- * `scale`, `offset`, `centered` and `adds` are constants of each call, so that each has a loop without the operations
+ * `scale`, `offset`, `centered` and `adds` are constant at each call site, so that each has a loop without the operations
  * that it does not need.
  */
 // @ts-ignore: decorator
@@ -296,7 +296,7 @@ function fourRows(row: i32, scale: bool, offset: bool): void {
   }
 }
 
-// Of two rows, float32 in lanes 0 and 1: rstd, and what `nearHat` takes beside it.
+// Of two rows, float32 in lanes 0 and 1: rstd, and the shift for `nearHat`.
 let rstds: v128 = i64x2.splat(0);
 let shifts: v128 = i64x2.splat(0);
 

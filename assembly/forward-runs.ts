@@ -27,7 +27,7 @@ export function normalizeVector(x: usize, y: usize, n: i32, high: f32, rstd: f32
   else vectorRun(x, y, n, high, rstd, shift, gamma, beta, true, true);
 }
 
-/** `scale` and `offset` are constants of each call: whether there is a gamma, and a beta. */
+/** `scale` and `offset` are constant at each call site: whether there is a gamma, and a beta. */
 // @ts-ignore: decorator
 @inline
 function vectorRun(
@@ -53,7 +53,7 @@ function vectorRun(
   }
 }
 
-/** u·gamma + beta, of which `scale` and `offset` say what there is. */
+/** u·gamma + beta; `scale` and `offset` say which of the two there are. */
 // @ts-ignore: decorator
 @inline
 export function affine(u: v128, gamma: v128, beta: v128, scale: bool, offset: bool): v128 {

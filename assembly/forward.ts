@@ -1,11 +1,11 @@
 /**
  * y = (x − mean)·rstd·gamma + beta, with rstd = 1 / √(variance + epsilon); x may come as the sum of x and a residual.
  *
- * Statistics belong to the view (k1, r1, k2, r2), parameters to (pk1, pr1, pk2, pr2). They are measured from x and
- * written to `mean` and `variance` (biased), or, where `given`, read from there. Without `mean` nothing is centred
- * and `variance` is the mean square (RMS).
+ * Statistics belong to the view (k1, r1, k2, r2), parameters to (pk1, pr1, pk2, pr2). Statistics are measured from x and written
+ * to `mean` and `variance` (biased), or, where `given`, read from there. Without `mean` nothing is centred and `variance` is the
+ * mean square (RMS).
  *
- * The mean is used in two float32 parts: x − high is exact where x is near it, and low is what rounding took.
+ * The mean is used in two float32 parts: x − high is exact where x is near it, and low is the rounding error of high.
  */
 import {
   beta, blockSize, columnsRepeat, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
@@ -17,7 +17,7 @@ import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
 import { mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { madd } from "./simd";
-import { asStored, isNear, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { asStored, isNear, rootFits, meanAt, rootOf, varianceAt } from "./precision";
 import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
 /** Bytes of one slot: the moments of a block or a piece, which become its means and roots, then the coefficients of its columns. */
@@ -32,7 +32,7 @@ function slotOf(part: i32): usize {
   return scratch + <usize>part * <usize>slotBytes();
 }
 
-/** As float64, which holds what does not fit an address. */
+/** The bytes of scratch that the call needs; float64, since they may exceed the address space. */
 export function forwardScratch(): f64 {
   return <f64>parts * <f64>slotBytes();
 }
@@ -90,7 +90,7 @@ export function secondOfForward(part: i32): void {
   write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
 }
 
-// A slot: float64 means; float64 m2s, and from `settle` on roots; float32 coefficients [3, columns].
+// A slot: float64 means; float64 m2s, which `settle` replaces by roots; float32 coefficients [3, columns].
 // @ts-ignore: decorator
 @inline
 function secondsOf(slot: usize): usize {
@@ -124,7 +124,7 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   }
 }
 
-/** Merges each r2 neighbouring columns of `rows` values into one statistic, in place: moments of equal counts. */
+/** Merges every r2 neighbouring columns of `rows` values into one statistic, in place: moments of equal counts. */
 function foldColumns(means: usize, m2s: usize, rows: i32): void {
   if (r2 == 1) return;
   let from = means, fromM2 = m2s;
@@ -149,7 +149,7 @@ function foldColumns(means: usize, m2s: usize, rows: i32): void {
   }
 }
 
-/** Writes a block's statistics, or takes the given ones; puts its roots into the slot, and the coefficients of its columns. */
+/** Writes a block's statistics, or loads the given ones; puts its roots and the coefficients of its columns into the slot. */
 function settle(slot: usize, block: i32): void {
   const first = block * k2;
   const roots = secondsOf(slot);
@@ -198,7 +198,7 @@ function normalizeByElement(means: usize, roots: usize, base: i32, rows: i32, le
   }
 }
 
-/** Every segment has one statistic; its parameters come in runs of one, or as a vector. */
+/** Every segment has one statistic; its parameters are constant over runs, or one per element. */
 function normalizeSegments(x: usize, y: usize, means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
   const plain = parameterCount == 0;
   let offset = 0;
@@ -236,8 +236,8 @@ function normalizeSegments(x: usize, y: usize, means: usize, roots: usize, base:
 }
 
 /**
- * scale, shift and high of each column: three float32 [columns], one after the other. Where no mean is far from 0, x need not
- * be centred: high is 0, and that is said by the float32 behind them.
+ * scale, shift and high of each column: three consecutive float32 [columns]. Where all means are near 0, x is not centred: high
+ * is 0, and the float32 after them is 1.
  */
 function columnCoefficients(coefficients: usize, means: usize, roots: usize, first: i32, base: i32): void {
   const plane = <usize>(k2 * r2) << 2;
@@ -275,7 +275,7 @@ function normalizeColumns(x: usize, y: usize, coefficients: usize, rows: i32, co
   else writeColumns(x, y, coefficients, rows, columns, false);
 }
 
-/** `near` is a constant of each call: high is 0 everywhere. */
+/** `near` is constant at each call site: high is 0 everywhere. */
 // @ts-ignore: decorator
 @inline
 function writeColumns(x: usize, y: usize, coefficients: usize, rows: i32, columns: i32, near: bool): void {

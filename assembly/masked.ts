@@ -1,13 +1,13 @@
 /**
- * The call with a mask. Where that is 0, an element counts in no statistic and in no sum, y is 0 and dx is dSum, whatever
- * x and dy hold.
+ * Calls with a mask. Where it is 0, an element contributes to no statistic and no sum, y is 0 and dx is dSum, whatever x and dy
+ * hold.
  *
- *     mean = Σ x / n         variance = Σ (x − mean)² / n         n, Σ: of the elements that count; 0 where there are none
+ *     mean = Σ x / n         variance = Σ (x − mean)² / n         n, Σ: over unmasked elements; 0 where there are none
  *     dx = rstd·(g − Σ g / n − xHat·Σ (g·xHat) / n) + dSum
  *
- * The array is walked in runs of elements which all count, or none of which does, and which share a statistic, or have one
- * each (r2 = 1); likewise a parameter. Runs with one statistic take the loops of calls without a mask, where float32 is enough; the
- * others take plain float64 loops. All is one part: threads do not share it.
+ * The array is walked in runs of elements that are all masked or all unmasked, and that share a statistic, or have one each
+ * (r2 = 1); likewise a parameter. Runs with one statistic use the loops of calls without a mask, where float32 is enough; the others
+ * use plain float64 loops. The whole call is one part: threads do not share it.
  */
 import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
@@ -20,11 +20,11 @@ import {
   addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
 } from "./parameters";
 import { zero } from "./simd";
-import { asStored, FEW, isFar, isNear, fitsFloat32, rootFits, meanAt, rootOf, varianceAt } from "./spread";
+import { asStored, FEW, isFar, isNear, fitsFloat32, rootFits, meanAt, rootOf, varianceAt } from "./precision";
 import { k1, k2, mk2, mr1, mr2, pk2, pr1, pr2, r1, r2 } from "./views";
 
-// Scratch: of each statistic, in float64, the number of its elements that count, its mean, its m2 and then its root, and on the
-// way back Σ g and Σ g·xHat. Behind them the cursors, and the gradients of the parameters.
+// Scratch: for each statistic, in float64, the number of its unmasked elements, its mean, its m2 (later its root) and, in the
+// backward pass, Σ g and Σ g·xHat; then the cursors, and the gradients of the parameters.
 // @ts-ignore: decorator
 @inline
 function tableBytes(): usize {
@@ -73,7 +73,7 @@ function gradientsSlot(): usize {
   return (cursors() + 3 * CURSOR_BYTES + 63) & -64;
 }
 
-/** As float64, which holds what does not fit an address. */
+/** The bytes of scratch that the call needs; float64, since they may exceed the address space. */
 export function maskedScratch(): f64 {
   return 40.0 * <f64>k1 * <f64>k2 + 192 + (isBackward ? <f64>sumsBytes() : 0);
 }
@@ -84,9 +84,9 @@ export function runMasked(): void {
   else forward();
 }
 
-// A cursor walks a view without divisions. Its int32 words: the view's r1, k2 and r2, the row (of r1) and the column (of k2) where
-// it stands, the index of the block's first kept position, and how many elements are left that share a position (r2 > 1), or have
-// one each in a row (r2 = 1).
+// A cursor walks a view without divisions. Its int32 words: the view's r1, k2 and r2, its current row (of r1) and column (of k2),
+// the index of the block's first kept position, and how many elements are left that share a position (r2 > 1), or have one each
+// in a row (r2 = 1).
 const CURSOR_BYTES: usize = 32;
 
 function start(cursor: usize, r1: i32, k2: i32, r2: i32): void {
@@ -111,7 +111,7 @@ function leftOf(cursor: usize): i32 {
   return i32.load(cursor, 24);
 }
 
-/** Goes on by n elements, at most those that are left. */
+/** Advances by n elements, at most those that are left. */
 function advance(cursor: usize, n: i32): void {
   const k2 = i32.load(cursor, 4), r2 = i32.load(cursor, 8);
   const left = leftOf(cursor) - n;
@@ -128,19 +128,19 @@ function advance(cursor: usize, n: i32): void {
   if (blockEnds) i32.store(cursor, i32.load(cursor, 20) + k2, 20);
 }
 
-/** Before the first `takeRun` of a walk over the array. */
+/** Call before the first `takeRun` of a walk over the array. */
 function startWalk(): void {
   start(cursors(), r1, k2, r2);
   start(cursors() + CURSOR_BYTES, mr1, mk2, mr2);
   if (parameterCount > 0) start(cursors() + 2 * CURSOR_BYTES, pr1, pk2, pr2);
 }
 
-// The run that `takeRun` found: whether it counts, and its first statistic and parameter.
+// The run that `takeRun` found: whether it is unmasked, and its first statistic and parameter.
 let counts: bool = false;
 let statistic: i32 = 0;
 let parameter: i32 = 0;
 
-/** The next run; gives its length. */
+/** Takes the next run; returns its length. */
 function takeRun(): i32 {
   const ofMask = cursors() + CURSOR_BYTES, ofParameters = ofMask + CURSOR_BYTES;
   statistic = positionOf(cursors());
@@ -158,7 +158,7 @@ function takeRun(): i32 {
   return n;
 }
 
-/** How many values of the mask, of at most n, say what the first one does. */
+/** How many values of the mask, of at most n, agree with the first one. */
 function stretch(first: usize, n: i32): i32 {
   const end = first + (<usize>n << 2);
   let p = first + 4;
@@ -167,7 +167,7 @@ function stretch(first: usize, n: i32): i32 {
   return <i32>((p - first) >>> 2);
 }
 
-/** Whether four values of the mask say what the run's first one does. */
+/** Whether four values of the mask agree with the run's first one. */
 // @ts-ignore: decorator
 @inline
 function areAlike(values: v128): bool {
@@ -218,14 +218,14 @@ function storePair(to: usize, index: i32, values: v128): void {
   v128.store64_lane(to + (<usize>index << 2), f32x4.demote_f64x2_zero(values), 0);
 }
 
-/** How many elements of a run, whose elements have a statistic each, go two at a time. */
+/** How many elements of a run that have a statistic each are processed in pairs. */
 // @ts-ignore: decorator
 @inline
 function pairsOf(n: i32): i32 {
   return parameterCount == 0 || pr2 == 1 ? n & -2 : 0;
 }
 
-/** By how much the parameter's index grows from element to element of a run. */
+/** Increment of the parameter's index from element to element of a run. */
 // @ts-ignore: decorator
 @inline
 function parameterStep(): i32 {
@@ -260,7 +260,7 @@ function rootAt(): f64 {
   return at(rootsTable(), statistic);
 }
 
-/** What was given, or stored by the forward pass. */
+/** Loads statistics that were given, or stored by the forward pass. */
 function takeStatistics(): void {
   for (let s = 0, end = k1 * k2; s < end; s++) {
     put(meansTable(), s, meanAt(s));
@@ -268,7 +268,7 @@ function takeStatistics(): void {
   }
 }
 
-/** Writes mean and variance; the mean stays in its table, not rounded. */
+/** Writes mean and variance; the mean's table holds it without rounding. */
 function measure(from: usize): void {
   measureRuns(from, false);
   for (let s = 0, end = k1 * k2; s < end; s++) {
@@ -279,7 +279,9 @@ function measure(from: usize): void {
   }
 }
 
-/** How many elements count, their mean and m2 (in the table of roots), from tables of zeros; `exactly`: all in float64. */
+/**
+ * The number of unmasked elements, their mean and m2 (in the table of roots), from tables of zeros; `exactly`: all in float64.
+ */
 function measureRuns(from: usize, exactly: bool): void {
   if (r2 > 1) {
     mergeRuns(from, exactly);
@@ -332,7 +334,7 @@ function sumEach(from: usize, squared: bool): void {
   }
 }
 
-/** The run shares a statistic. */
+/** For runs that share a statistic. */
 function normalizeShared(x: usize, y: usize, n: i32): void {
   const exact = meanOfRun();
   const high = <f32>exact;
@@ -349,7 +351,7 @@ function normalizeShared(x: usize, y: usize, n: i32): void {
   normalizeRun(x, y, n, high, scale, shift - low * scale);
 }
 
-/** Elements of the run have a statistic each. */
+/** For runs whose elements have a statistic each. */
 function normalizeEach(x: usize, y: usize, n: i32): void {
   const means = meansTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);
@@ -422,12 +424,12 @@ function anyFew(): bool {
   return false;
 }
 
-/** Whether a run with one statistic goes element by element. */
+/** Whether a run with one statistic is processed element by element. */
 function goesByElement(): bool {
   return !rootFits(rootAt()) || (counted && !given && isFew(statistic));
 }
 
-/** Whether the statistics that the forward pass stored suffice (spread.ts). */
+/** Whether the statistics that the forward pass stored suffice (precision.ts). */
 function storedSuffices(): bool {
   for (let s = 0, end = k1 * k2; s < end; s++) {
     const spread = varianceAt(s);
@@ -475,7 +477,7 @@ function sumByElement(index: i32, n: i32): void {
   addAt(slopesTable(), statistic, sumOfGX);
 }
 
-/** The run shares a statistic. */
+/** For runs that share a statistic. */
 function sumShared(offset: usize, n: i32): void {
   const rstd = 1.0 / rootAt();
   const m = meanOfRun();
@@ -497,7 +499,7 @@ function sumShared(offset: usize, n: i32): void {
   addAt(slopesTable(), statistic, g * slope);
 }
 
-/** Elements of the run have a statistic each. */
+/** For runs whose elements have a statistic each. */
 function sumEachGradient(index: i32, n: i32): void {
   const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);
@@ -526,7 +528,7 @@ function sumEachGradient(index: i32, n: i32): void {
   }
 }
 
-/** The run shares a statistic. */
+/** For runs that share a statistic. */
 function writeShared(offset: usize, n: i32): void {
   const rstd = 1.0 / rootAt();
   const m = meanOfRun();
@@ -544,7 +546,7 @@ function writeShared(offset: usize, n: i32): void {
   dxRun(u, from, to, n, m, <f32>scale, slope, level, near, more);
 }
 
-/** Elements of the run have a statistic each. */
+/** For runs whose elements have a statistic each. */
 function writeEach(index: i32, n: i32): void {
   const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
   let j = pairsOf(n);

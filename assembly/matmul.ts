@@ -1,11 +1,11 @@
 /**
  * C = A·B, or C += A·B, for float32 matrices with any transposes.
  *
- * Blocked as by Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): a block of B
+ * Blocked as in Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): a block of B
  * (DEPTH × WIDTH) and one of A (HEIGHT × DEPTH) are packed into panels, B by eight columns and A by four rows, and a
  * 4×8 tile of C stays in registers while one panel of each streams past. Packing is where transposes are resolved.
- * Four rows and not six: eight accumulators and their operands fit into the registers that every engine has to give,
- * and it measures the same.
+ * Four rows, not six: eight accumulators and their operands fit into the registers of every engine, and it measures
+ * the same.
  *
  * Every element of C is summed in order of k within a block and block after block, whatever the sizes of m and n.
  */
@@ -21,9 +21,9 @@ const WIDTH = 512;
 const A_BYTES: usize = HEIGHT * DEPTH * 4;
 const B_BYTES: usize = DEPTH * WIDTH * 4;
 
-/** Matrices that meet fewer panels than this do not earn back what packing them costs. */
+/** With fewer panels than this, packing a matrix costs more than it saves. */
 const FEW_PANELS = 6;
-/** Elements of a matrix that is in cache however its rows are walked. */
+/** A matrix of up to this many elements stays in cache in whatever order it is read. */
 const SMALL: i64 = 1 << 13;
 
 /** Scratch of `matMul` and `multiply`, for any sizes. */
@@ -174,7 +174,7 @@ function packRowPanels(a: usize, rowA: usize, transposed: bool, to: usize, rows:
   }
 }
 
-/** The columns [steps, from…columns] of B as panels [steps, 8], each where its column number puts it. */
+/** The columns [steps, from…columns] of B as panels [steps, 8], each at the place of its column number. */
 function packColumnPanels(
   b: usize,
   rowB: usize,
@@ -235,7 +235,7 @@ function packTransposed(from: usize, row: usize, to: usize, step: usize, lanes: 
   }
 }
 
-/** A tile of up to four rows: for each number of them a loop of its own. */
+/** A tile of up to four rows, with a separate loop for each number of rows. */
 function tileOf(
   rows: i32,
   a: usize,

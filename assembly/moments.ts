@@ -1,23 +1,23 @@
 /**
  * Mean and centred second moment (Σ (x − mean)²), of a contiguous segment and of the columns of a matrix.
  *
- * Both are taken from Σ d and Σ d², with d = x − about. At first about is 0; where the mean then turns out to be within one
- * spread of 0 (that is checked), the difference of the two sums loses one bit, and no more. Anywhere else the
- * sums are taken again about the mean, rounded to float32, and Σ d takes that rounding out again: centred, in two passes.
+ * Both are computed from Σ d and Σ d², with d = x − about. First about is 0; where the mean then turns out to be within one
+ * standard deviation of 0 (this is checked), the difference of the two sums loses one bit, and no more. Otherwise the sums are
+ * taken again about the mean, rounded to float32, and Σ d corrects for that rounding: centred, in two passes.
  *
- * Sums run in float32 lanes over short chunks, and from chunk to chunk in float64. Where that is not accurate (spread.ts: squares
- * that leave the range of float32, differences below the rounding of the mean) everything is summed again in float64.
+ * Sums run in float32 lanes over short chunks, and in float64 across chunks. Where that is not accurate (precision.ts: squares that
+ * leave the range of float32, differences below the rounding of the mean) everything is summed again in float64.
  */
 import { laneSum, madd, zero } from "./simd";
-import { isNear, fitsFloat32, isResolved } from "./spread";
+import { isNear, fitsFloat32, isResolved } from "./precision";
 
-/** Elements whose float32 sums are joined in float64: 16 lanes of 64. */
+/** Elements that are summed in float32 before float64: 16 lanes of 64. */
 const CHUNK = 1024;
 
-// Σ d and Σ d² as `segmentSums` left them.
+// Results of `segmentSums`: Σ d and Σ d².
 let sumD: f64 = 0;
 let sumDD: f64 = 0;
-// What `segmentMoments` found.
+// Results of `segmentMoments`.
 export let segmentMean: f64 = 0;
 export let segmentM2: f64 = 0;
 
@@ -74,7 +74,7 @@ export function sumAbout(x: usize, n: i32, about: f32): f64 {
   return sumD;
 }
 
-/** Σ d and, where `squared`, Σ d² of x[0..n), d = x − about; not `shifted`: about is 0. Both are constants of each call. */
+/** Σ d and, where `squared`, Σ d² of x[0..n), d = x − about; not `shifted`: about is 0. Both are constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function segmentSums(x: usize, n: i32, about: f32, shifted: bool, squared: bool): void {

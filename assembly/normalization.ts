@@ -1,6 +1,6 @@
 /**
  * The normalization kernels. Pointers are byte addresses in the host's memory; 0 stands for an absent array.
- * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host brings scratch.
+ * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host provides scratch.
  *
  * A call runs as a whole (`run`), or its parts are shared among threads, each of which has an instance of its own on the
  * same memory: all of `first`, then `between` once, then, where there is one, all of `second`. A call with a mask is one part,
@@ -14,8 +14,8 @@ import { k1, k2 } from "./views";
 export { transpose } from "./transpose";
 
 /**
- * Takes up the call whose arguments lie at `address`, as each thread does before its first part. Gives the bytes of scratch
- * that the call needs.
+ * Loads the call whose arguments are at `address`, as each thread does before its first part. Returns the bytes of scratch that
+ * the call needs.
  */
 export function begin(address: usize): f64 {
   call.begin(address);
@@ -61,7 +61,7 @@ export function run(): void {
   for (let part = 0; part < call.parts; part++) second(part);
 }
 
-/** Of no elements, statistics and gradients are 0. */
+/** Statistics and gradients of no elements are 0. */
 function runEmpty(): void {
   const statistics = <usize>(k1 * k2) << 2;
   const parameters = <usize>call.parameterCount << 2;

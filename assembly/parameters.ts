@@ -1,12 +1,12 @@
 /**
- * The gradients of gamma and beta as they are summed: in float32 over short stretches (partial), in float64 from stretch to
- * stretch (total), in each part of a call for itself, and over the parts at the end. Where each parameter meets one
- * element only, it is written to its place at once (direct).
+ * Sums of the gradients of gamma and beta: in float32 over short stretches (partial), in float64 across stretches (total),
+ * separately in each part of a call, and over the parts at the end. Where each parameter applies to one element only, its
+ * gradient is written directly (direct).
  */
 import { dBeta, dGamma, gamma, hasVectors, isDirect, parameterCount, parts } from "./call";
 import { accumulate, highLanes, lowLanes, zero } from "./simd";
 
-/** Additions that one float32 partial sum takes before it joins the float64 total. */
+/** Additions to a float32 partial sum before it is added to the float64 total. */
 const STRETCH = 64;
 
 export let totalGamma: usize = 0;
@@ -14,10 +14,10 @@ export let totalBeta: usize = 0;
 export let partialGamma: usize = 0;
 export let partialBeta: usize = 0;
 let pendingAdditions: i32 = 0;
-/** Where it is kept whether a part's totals hold anything; most parts are short, and partial sums are all they have. */
+/** Address of the flag that says whether a part's totals are in use; most parts are short, and have partial sums only. */
 let totalsFlag: usize = 0;
 
-// A part's sums: the flag in a line of its own, partial float32 [2, parameters], total float64 [2, parameters].
+// A part's sums: the flag in a cache line of its own, partial float32 [2, parameters], total float64 [2, parameters].
 const FLAG_BYTES: usize = 64;
 
 // @ts-ignore: decorator
@@ -26,7 +26,7 @@ function planeBytes(): usize {
   return (<usize>parameterCount + 3 & -4) << 2;
 }
 
-/** Bytes of a part's sums; more than addresses reach where there are too many parameters. */
+/** Bytes of a part's sums; with too many parameters they exceed the address space. */
 // @ts-ignore: decorator
 @inline
 export function sumsBytes(): u64 {
@@ -35,11 +35,11 @@ export function sumsBytes(): u64 {
   return <u64>FLAG_BYTES + <u64>planeBytes() * 6;
 }
 
-/** From here on, sums are those at `at`. */
+/** Selects the sums at address `at`. */
 export function useSums(at: usize): void {
   pendingAdditions = 0;
   if (isDirect()) {
-    // what nobody asked for goes to where nobody reads
+    // a gradient that was not requested is written to scratch
     partialGamma = dGamma != 0 ? dGamma : at;
     partialBeta = dBeta != 0 ? dBeta : at;
     return;
@@ -51,7 +51,7 @@ export function useSums(at: usize): void {
   totalBeta = totalGamma + 2 * planeBytes();
 }
 
-/** Empties them; where they are direct, those of `count` elements from `base` on. */
+/** Sets the selected sums to 0; where they are direct, those of `count` elements from `base` on. */
 export function emptySums(base: i32, count: i32): void {
   if (parameterCount == 0) return;
   if (isDirect()) {
@@ -59,14 +59,14 @@ export function emptySums(base: i32, count: i32): void {
     if (dBeta != 0) memory.fill(partialBeta + (<usize>base << 2), 0, <usize>count << 2);
     return;
   }
-  // partial sums are for vectors; else totals are added to
+  // partial sums are for vectors; otherwise totals are added to
   const vectors = hasVectors();
   store<i32>(totalsFlag, vectors ? 0 : 1);
   memory.fill(partialGamma, 0, 2 * planeBytes());
   if (!vectors) memory.fill(totalGamma, 0, 4 * planeBytes());
 }
 
-/** To be called before `additions` are made to partial sums. */
+/** Call before making this many additions to partial sums. */
 // @ts-ignore: decorator
 @inline
 export function keepShort(additions: i32): void {
@@ -74,7 +74,7 @@ export function keepShort(additions: i32): void {
   pendingAdditions += additions;
 }
 
-/** Adds the float32 partial sums to the float64 totals and empties them. */
+/** Adds the float32 partial sums to the float64 totals, and sets them to 0. */
 function flushPartials(): void {
   pendingAdditions = 0;
   if (isDirect()) return;
@@ -87,7 +87,7 @@ function flushPartials(): void {
   memory.fill(partialGamma, 0, bytes);
 }
 
-/** Adds to the gradients of one parameter, to partial sums where they are for vectors; gives its gamma. */
+/** Adds to the gradients of one parameter, in partial sums where they are for vectors; returns its gamma. */
 export function addToParameter(parameter: i32, toBeta: f64, toGamma: f64): f64 {
   const at = <usize>parameter << 2;
   if (hasVectors()) {
@@ -106,7 +106,7 @@ export function addTo(address: usize, value: f64): void {
   f64.store(address, f64.load(address) + value);
 }
 
-/** Adds up the sums of all parts, which begin `stride` bytes one after the other, and writes the gradients. */
+/** Adds up the sums of all parts, which are `stride` bytes apart, and writes the gradients. */
 export function storeGradients(first: usize, stride: usize): void {
   if (parameterCount == 0 || isDirect()) return;
   useSums(first);

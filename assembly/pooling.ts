@@ -1,16 +1,17 @@
 /**
- * Pooling over volumes, channels last, and its gradients; an image is a volume of depth 1. A window passes its dy on to its
- * maximum: the first, in order of depth, row and column, of several that are equal; or, where it is a mean, in equal parts to
- * what of it lies in the volume.
+ * Pooling over volumes, channels last, and its gradients; an image is a volume of depth 1. A window passes its dy to its maximum,
+ * the first in order of depth, row and column where several are equal, or, if it is a mean, in equal parts to its elements inside
+ * the volume.
  */
 import { bytes } from "./matmul";
 import { load, madd } from "./simd";
 
 /**
- * From x [batch, inDepth, inHeight, inWidth, channels], whichever of these has an address other than 0:
- * y [batch, outDepth, outHeight, outWidth, channels], the maxima, −∞ where a window lies in the padding alone;
- * indices (int32, as y), where in x the maxima are, `batchInIndex` counting from the first image, else from their own;
- * dx, as x, from dy, as y.
+ * From x [batch, inDepth, inHeight, inWidth, channels] computes whichever of these has an address other than 0:
+ * y [batch, outDepth, outHeight, outWidth, channels], the maxima, −∞ where a window is entirely in the padding;
+ * indices (int32, shape of y), the positions of the maxima in x, counted from the first image if `batchInIndex`, else from their
+ * own;
+ * dx (shape of x), from dy (shape of y).
  */
 export function maxPool(
   x: usize,
@@ -98,7 +99,7 @@ export function maxPool(
   }
 }
 
-/** dx [batch, inDepth, inHeight, inWidth, channels] from dy [batch, outDepth, outHeight, outWidth, channels] of means. */
+/** dx [batch, inDepth, inHeight, inWidth, channels] from dy [batch, outDepth, outHeight, outWidth, channels] of average pools. */
 export function averagePoolBackward(
   dy: usize,
   dx: usize,

@@ -2,13 +2,13 @@
 import { bytes } from "./matmul";
 import { load } from "./simd";
 
-/** y [segments, size] = for each segment the sum, in order, of the rows of x [rows, size] whose id (int32) it is. */
+/** y [segments, size]: for each segment the sum, in order, of the rows of x [rows, size] that have its id (int32). */
 export function segmentSum(x: usize, ids: usize, y: usize, rows: i32, size: i32, segments: i32): void {
   const row = bytes(size);
   memory.fill(y, 0, row * <usize>segments);
   for (let i = 0; i < rows; i++, x += row, ids += 4) {
     const id = i32.load(ids);
-    // an id that names no segment (-1 by custom) is left out
+    // an id out of range (-1 by convention) is skipped
     if (id >= 0 && id < segments) addRow(y + row * <usize>id, x, size);
   }
 }

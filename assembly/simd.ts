@@ -21,8 +21,8 @@ export function madd(a: v128, b: v128, c: v128): v128 {
 }
 
 /**
- * xHat where the mean is near 0. With fused multiply-add x·rstd + shift, `shift` being −mean·rstd; without it
- * (x − shift)·rstd, `shift` being the mean: as many operations, and the more exact of the two then.
+ * xHat where the mean is near 0. With fused multiply-add x·rstd + shift, `shift` being −mean·rstd; without it (x − shift)·rstd,
+ * `shift` being the mean: as many operations, and in each case the more accurate form.
  */
 // @ts-ignore: decorator
 @inline
@@ -77,7 +77,7 @@ export function foldPairs(a: v128, b: v128): v128 {
   return f64x2.add(i64x2.shuffle(p, q, 0, 2), i64x2.shuffle(p, q, 1, 3));
 }
 
-/** One lane in all four; `lane` is a constant of each call. */
+/** One lane in all four; `lane` is constant at each call site. */
 // @ts-ignore: decorator
 @inline
 export function splatLane(v: v128, lane: i32): v128 {

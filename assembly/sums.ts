@@ -1,7 +1,7 @@
-/** Sums over a view, such as the gradient of a bias: float32 over short stretches, float64 from stretch to stretch. */
+/** Sums over a view, such as the gradient of a bias: in float32 over short stretches, in float64 across stretches. */
 import { accumulate, laneSum, load, zero } from "./simd";
 
-/** Additions that a float32 sum takes before it joins the float64 one. */
+/** Additions to a float32 sum before it is added to the float64 one. */
 const STRETCH = 32;
 
 /** Bytes of scratch that `sum` needs. */
@@ -50,7 +50,7 @@ function sumRun(x: usize, n: i32): f64 {
   return total;
 }
 
-/** Rows are read in their order, four at a time. */
+/** Rows are read in order, four at a time. */
 function sumColumns(x: usize, rows: i32, columns: i32, totals: usize, partial: usize): void {
   const stride = <usize>columns << 2;
   for (let row = 0; row < rows; row += STRETCH) {

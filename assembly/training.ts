@@ -1,6 +1,6 @@
 /**
- * What training on TensorFlow.js's wasm backend lacks. Pointers are byte addresses in the host's memory; arrays are
- * float32, row-major, where nothing else is said. Nothing here allocates: the host brings the scratch.
+ * Kernels that training on TensorFlow.js's wasm backend lacks. Pointers are byte addresses in the host's memory; arrays are
+ * float32, row-major, unless stated otherwise. Nothing here allocates: the host provides scratch.
  */
 export { convolution, patchesBytes } from "./convolution";
 export { depthwiseBackward, depthwiseBytes } from "./depthwise";

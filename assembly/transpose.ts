@@ -1,7 +1,6 @@
 /**
- * y takes the elements of x in another order of axes: y is written in sequence, x read by strides.
- * `layout` holds int32 [2, rank]: the lengths of y's axes, and the stride in x (in elements) of each.
- * `position` is int32 [rank] of scratch.
+ * Copies x to y with its axes in another order: y is written in sequence, x read by strides. `layout` holds int32 [2, rank]: the
+ * lengths of y's axes, and the stride in x (in elements) of each. `position` is int32 [rank] of scratch.
  */
 export function transpose(x: usize, y: usize, layout: usize, position: usize, rank: i32, size: i32): void {
   const strides = layout + (<usize>rank << 2);

@@ -1,6 +1,6 @@
-/** The pair of views of the call in progress: how a block of statistics is walked, and which parameter belongs to an element. */
+/** The two views of the current call: how a block of statistics is walked, and which parameter belongs to an element. */
 
-// The statistics view, and behind it the parameter view; set by `setViews`, constant through a call.
+// The statistics view, followed by the parameter view; set by `setViews`, constant during a call.
 export let k1: i32 = 0;
 export let r1: i32 = 0;
 export let k2: i32 = 0;
@@ -22,7 +22,7 @@ export function setMaskView(b: i32, c: i32, d: i32): void {
 }
 
 export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i32, pd: i32): void {
-  // without axes reduced between them, both kinds of kept axes are one
+  // with no reduced axes between them, the two groups of kept axes are one
   const joined = b == 1 && d > 1;
   k1 = joined ? a * c : a;
   r1 = b;
@@ -36,7 +36,7 @@ export function setViews(a: i32, b: i32, c: i32, d: i32, pa: i32, pb: i32, pc: i
 
 /** Segments shorter than this are walked as columns. */
 const SHORT_SEGMENT = 64;
-/** Widest row that is walked as columns for the sake of short segments; its coefficients stay in cache. */
+/** Widest row that is walked as columns because of short segments; its coefficients stay in cache. */
 const WIDEST_ROW = 4096;
 
 /**
@@ -64,7 +64,7 @@ export function runLength(index: i32, most: i32): i32 {
   return min(most, pr2 > 1 ? pr2 - (index % pr2) : pk2 - (index % pk2));
 }
 
-/** Whether every row of every block meets the same parameters, column by column. */
+/** Whether every row of every block has the same parameters, column by column. */
 // @ts-ignore: decorator
 @inline
 export function repeatsByRow(): bool {

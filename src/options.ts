@@ -1,16 +1,16 @@
-/** Options are checked by name: one that is misspelled, or that another framework calls differently, is an error. */
+/** Checks options by name: a misspelled one, or one by another framework's name, is an error. */
 
 /**
- * Throws where `options` has a name that is not known.
+ * Throws where `options` has an unknown name.
  *
  *     checkOptions("layerNorm", { eps: 1e-5 }, ["axis", "epsilon"], { eps: "epsilon" });
  *     // TypeError: layerNorm: no option is called "eps"; it is called epsilon here
  *
- * @param caller the function that took the options, as its users call it
- * @param options of its own names only; a name whose value is undefined counts too
+ * @param caller the function that takes the options, by its public name
+ * @param options own properties only; one whose value is undefined counts too
  * @param known every name that the function takes
- * @param translations what other frameworks call them, and the name (or names) here
- * @throws TypeError where a name is not known, with the nearest one that is, or where options are not an object.
+ * @param translations other frameworks' names, each with the name (or names) here
+ * @throws TypeError for an unknown name, with the nearest known one, or options that are not an object
  */
 export function checkOptions(
   caller: string,
@@ -41,7 +41,7 @@ function remedy(
     : `did you mean "${near}"? There are ${known.join(", ")}`;
 }
 
-/** The known name that the fewest typing errors lead to; undefined where none is within two fifths of its length. */
+/** The known name at the smallest edit distance; undefined where none is within two fifths of the longer name. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let fewest = Number.POSITIVE_INFINITY;
@@ -58,7 +58,10 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** Insertions, deletions, substitutions and swaps of neighbors that turn a into b (Damerau 1964, Levenshtein 1966). */
+/**
+ * Fewest insertions, deletions, substitutions and swaps of neighbors that turn a into b (Damerau 1964,
+ * Levenshtein 1966).
+ */
 function distance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
@@ -75,16 +78,17 @@ function distance(a: string, b: string): number {
   return rows[a.length][b.length];
 }
 
-/** Every option of a function with its default; undefined where it follows from others, or must be given. */
+/** Every option of a function with its default; undefined where it depends on others, or is required. */
 export type Defaults<O> = { readonly [K in keyof Required<O>]: O[K] };
 
 /** Options with their defaults filled in; `Open` names those that have none. */
 export type Settled<O, Open extends keyof O = never> = Required<Omit<O, Open>> & Pick<O, Open>;
 
 /**
- * Fills in what is left out, or undefined, from the defaults, after checking names and types: a number, boolean or string stays one.
- * `axis` alone may be a list, or null where it names nothing: whoever takes it checks it.
- * @throws TypeError for an option that is not known, is null, or has not the type of its default
+ * Fills in options that are absent or undefined from the defaults, after checking names and types: a number,
+ * boolean or string must remain one. Lists, names to choose from and `axis` (which may be null) are checked
+ * by the function that uses them.
+ * @throws TypeError for an option that is unknown, null, or not of the type of its default
  */
 export function settle<S extends object>(
   caller: string,
@@ -97,7 +101,7 @@ export function settle<S extends object>(
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     const expected = typeof settled[name];
-    // what has no default, and names to choose from, are checked by whoever takes them
+    // options without a default, and names to choose from, are checked where they are used
     const checkedLater = expected === "undefined" || expected === "string" || Array.isArray(value);
     if (name !== "axis" && (value === null || !(checkedLater || typeof value === expected))) {
       const got = `${typeof value === "string" ? JSON.stringify(value) : String(value)}`;
@@ -109,14 +113,14 @@ export function settle<S extends object>(
   return settled as S;
 }
 
-/** Those of the options that a function with these defaults takes. */
+/** Those of the options that a function with these defaults has. */
 export function accepted(options: object, defaults: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(defaults, name)));
 }
 
 const warned = new Set<string>();
 
-/** Says something to the user that is no error, once. */
+/** Warns the user, once per message. */
 export function warnOnce(message: string): void {
   if (warned.has(message)) return;
   warned.add(message);

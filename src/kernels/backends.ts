@@ -1,41 +1,43 @@
 /**
- * Which backends there are, and how one is chosen.
+ * The available backends, and how one is chosen.
  *
- * A new backend is a folder beside wasm/ that implements contract.ts, a line in the table below, and its options among
- * `OpenOptions`; the suites run on it by a line in test/backends.ts.
+ * A new backend is a folder beside wasm/ that implements contract.ts, a line in the table below, and its
+ * options in `OpenOptions`; a line in test/support/backends.ts runs the suites on it.
  */
 import { checkOptions, warnOnce } from "../options.js";
 import type { Kernels } from "./contract.js";
 import { openWasm, type WasmOptions } from "./wasm/open.js";
 
+/** `wasm`: WebAssembly with SIMD, in float32. `reference`: plain loops in float64, some 100 times slower. */
 export type BackendName = "wasm" | "reference";
 
+/** Options of `open`. */
 export interface OpenOptions extends WasmOptions {
   /**
-   * `auto` (default) takes the fastest backend that runs here and has the options that are given. Where a faster one does
-   * not run, it warns once, and `ek.fallback` holds the cause. A name takes that backend or throws.
+   * `auto` (default) uses the fastest backend that runs here and has the given options. Where a faster one
+   * does not run, it warns once, and `ek.fallback` holds the cause. A name uses that backend or throws.
    */
   backend?: BackendName | "auto";
 }
 
 interface Backend {
-  /** The options that it has. */
+  /** Names of the options that it has. */
   readonly options: readonly string[];
   /** Throws with the cause and the remedy where it does not run here. */
   open(options: OpenOptions): Kernels<unknown> | Promise<Kernels<unknown>>;
 }
 
-/** The fastest first. */
+/** Fastest first. */
 const backends: Readonly<Record<BackendName, Backend>> = {
   wasm: { options: ["threads", "module", "relaxed"], open: openWasm },
-  // loaded where it is asked for, or where nothing else runs
+  // loaded only on request, or where nothing else runs
   reference: { options: [], open: async () => (await import("./reference/reference.js")).reference },
 };
 
 /**
- * Opens the backend that the options ask for. `fallback` is why `auto` did not take a faster one.
- * @throws TypeError where an option is unknown or of the wrong type; RangeError where its value is not possible, or the
- * backend does not have it; Error where the backend does not run here.
+ * Opens the backend that the options select. `fallback` is why `auto` did not use a faster one.
+ * @throws TypeError for an option that is unknown or of the wrong type; RangeError for a value out of range,
+ * or an option that the backend does not have; Error where the backend does not run here
  */
 export async function openBackend(
   options: OpenOptions,
@@ -63,7 +65,7 @@ export async function openBackend(
       const kernels = await backends[name].open(options);
       const fallback = causes.join("; ") || undefined;
       if (fallback)
-        warnOnce(`${fallback}\nevenkeel: open() took the ${name} backend, which is some 100 times slower`);
+        warnOnce(`${fallback}\nevenkeel: open() uses the ${name} backend, which is some 100 times slower`);
       return { kernels, fallback };
     } catch (error) {
       if (name === able.at(-1)) throw error;

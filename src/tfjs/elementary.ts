@@ -1,21 +1,21 @@
-/** Formulas' elementary operations in TensorFlow.js: its own, with gradients of any order. */
+/** The elementary operations of formulas in TensorFlow.js, with gradients of any order. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ElementaryOps, Operand } from "../formula/ops.js";
 import { roundedTo } from "../formula/rounding.js";
 
-/** What is computed without a way back for gradients: an operation of no inputs has none. */
+/** Computes a value that no gradient flows through: an operation without inputs has none. */
 export function constant(value: () => tf.Tensor): tf.Tensor {
   return tf.customGrad(() => ({ value: value(), gradFunc: () => [] }))();
 }
 
-/** Whether a gradient is computed within another one, so that it must have a gradient itself. */
+/** Whether gradients are nested, so that this one must itself be differentiable. */
 export function isDifferentiatedAgain(): boolean {
   return tf.engine().state.gradientDepth > 0;
 }
 
 /**
- * A function whose slope follows from its value. TensorFlow.js holds the saved value constant when it differentiates the gradient
- * again, which is then silently wrong; here it is computed anew.
+ * A function whose derivative is a function of its value. TensorFlow.js treats the saved value as constant
+ * when it differentiates the gradient again, which is silently wrong; here the value is recomputed.
  */
 function smooth(
   x: tf.Tensor,
@@ -36,7 +36,7 @@ function smooth(
   return operation(x);
 }
 
-/** a/b. TensorFlow.js's gradient squares b, which leaves float32's range from 2·10¹⁹ on; here it is divided by twice. */
+/** a/b. TensorFlow.js's gradient squares b, which overflows float32 from 2·10¹⁹ on; this one divides by b twice. */
 function divided(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   const operation = tf.customGrad((p, q, save) => {
     (save as unknown as tf.GradSaveFunc)([p as tf.Tensor, q as tf.Tensor]);
@@ -53,7 +53,7 @@ function divided(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return operation(a, b);
 }
 
-/** The larger or smaller one. TensorFlow.js's gradients do not sum over what was broadcast, and have none themselves. */
+/** Elementwise maximum or minimum. TensorFlow.js's gradients do not sum over broadcast axes, and have none themselves. */
 function extremum(
   a: tf.Tensor,
   b: tf.Tensor,
@@ -83,7 +83,7 @@ function summedTo(x: tf.Tensor, shape: number[]): tf.Tensor {
   return tf.reshape(axes.length > 0 ? tf.sum(x, axes) : x, shape);
 }
 
-/** A function whose gradient passes as it is. */
+/** A function with a straight-through gradient. */
 function straight(x: tf.Tensor, value: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
   const operation = tf.customGrad((input) => ({
     value: value(input as tf.Tensor),
@@ -102,7 +102,7 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   max: (a, b) => extremum(tensor(a), tensor(b), tf.maximum, tf.greaterEqual),
   min: (a, b) => extremum(tensor(a), tensor(b), tf.minimum, tf.lessEqual),
   greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
-  // a cast to bool would cut 0.3 to 0 on some backends
+  // a cast to bool would truncate 0.3 to 0 on some backends
   where: (condition, a, b) =>
     tf.where(
       constant(() => tf.notEqual(condition, tf.zerosLike(condition))),
@@ -134,14 +134,14 @@ export const elementary: ElementaryOps<tf.Tensor> = {
       (save as tf.GradSaveFunc)([...saved]);
       return {
         value: tf.clone(values as tf.Tensor),
-        gradFunc(gradient, kept) {
+        gradFunc(gradient, stored) {
           if (isDifferentiatedAgain()) {
             throw new Error(
-              "evenkeel: a gradient that is replaced on its way back, as online normalization's, has no gradient of its own; " +
+              "evenkeel: a gradient that is replaced in the backward pass, as online normalization's, is not differentiable; " +
                 "take second derivatives with control: false",
             );
           }
-          return through(gradient as tf.Tensor, kept as tf.Tensor[]);
+          return through(gradient as tf.Tensor, stored as tf.Tensor[]);
         },
       };
     });

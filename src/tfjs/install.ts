@@ -1,4 +1,4 @@
-/** One call that puts everything in place. */
+/** One call sets up everything. */
 import * as tf from "@tensorflow/tfjs-core";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
 import { fusedKernels, useFused } from "./kernels/fused.js";
@@ -13,24 +13,32 @@ import { readKerasWeights } from "./layers/saved-weights.js";
 import { SpectralNormalization, wrapperClasses } from "./layers/weight-wrappers.js";
 import type { Layer } from "./types.js";
 
+/** What `install` set up. */
 export interface Installed {
-  /** The backend that TensorFlow.js has set. */
+  /** TensorFlow.js's current backend. */
   backend: string;
-  /** Whether the operation runs fused kernels there; else it is composed from tf operations, with the same results. */
+  /**
+   * Whether normalizations run fused kernels there; otherwise they are composed of tf operations, with the
+   * same results.
+   */
   fused: boolean;
-  /** Training kernels of the wasm backend that it lacked, or had slower; none where they cannot run. */
+  /**
+   * Names of the training kernels registered for the wasm backend, which lacked them or had them wrong or
+   * slower; empty where they cannot run.
+   */
   trainingKernels: string[];
-  /** Why the operation is not fused, where it is not. */
+  /** Why normalizations are not fused; absent where they are. */
   reason?: string;
 }
 
 /**
- * Puts the fused kernels and the training kernels on TensorFlow.js's wasm backend, makes the built-in
- * `layerNormalization` and `batchNormalization` of existing and of loaded models use the fused operation, and lets
- * models load that Keras saved with its other normalizations, or TensorFlow Addons with theirs. A model gives the same numbers as
- * before, but for faults of TensorFlow.js itself.
+ * Registers the fused kernels and the training kernels for TensorFlow.js's wasm backend, makes the built-in
+ * `layerNormalization` and `batchNormalization` of existing and loaded models run the fused operation, and
+ * registers the other normalizations of Keras and TensorFlow Addons, so that saved models with them load. A
+ * model gives the same numbers as before, except where TensorFlow.js itself is wrong.
  *
- * Call it once, after `tf.setBackend`. More than once is the same as once.
+ * Call it once, after `tf.setBackend`; further calls have no effect. Where the kernels cannot run it does not
+ * throw: `fused` is false, and `reason` says why.
  */
 export async function install(): Promise<Installed> {
   await tf.ready();
@@ -44,19 +52,19 @@ export async function install(): Promise<Installed> {
     const trainingKernels = registerTrainingKernels(await compileTraining({ shared }), shared);
     if (fusedKernels(tf.backend())) return { backend, fused: true, trainingKernels };
   } catch (error) {
-    // the engine has no SIMD, which the other backends do not need
+    // this engine has no SIMD, which the other backends do not need
     return { backend, fused: false, trainingKernels: [], reason: String(error) };
   }
-  const reason = `the ${backend} backend has no fused kernels; the wasm backend has`;
+  const reason = `the ${backend} backend has no fused kernels; the wasm backend does`;
   return { backend, fused: false, trainingKernels: [], reason };
 }
 
-/** By the names under which models are saved, ours and Keras's. */
+/** Registers classes under the names in saved models, ours and Keras's. */
 function registerClasses(): void {
   for (const cls of [...layerClasses, ...wrapperClasses, Reversible, ResidualBlock]) {
     tf.serialization.registerClass(cls as tf.serialization.SerializableConstructor<Layer>);
   }
-  // Keras up to 2.12 writes the package of a class with its name
+  // Keras up to 2.12 prefixes the name of a class with its package
   for (const name of ADDONS) {
     const known = registered(name);
     if (known) registerAs(`Addons>${name}`, ...known);
@@ -64,13 +72,13 @@ function registerClasses(): void {
   registerAs("Addons>SpectralNormalization", SpectralNormalization, (cls, config) =>
     SpectralNormalization.fromConfig(cls, { ...config, inPlace: true }),
   );
-  // over the replicas of one batch, of which there is one here
+  // synchronizes replicas, of which there is one here
   const batch = registered("BatchNormalization");
   if (batch) registerAs("SyncBatchNormalization", ...batch);
   registerRegularizers();
 }
 
-/** Classes of TensorFlow Addons whose configs ours read. */
+/** Classes of TensorFlow Addons whose configs ours can read. */
 const ADDONS = [
   "GroupNormalization",
   "InstanceNormalization",

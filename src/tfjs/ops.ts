@@ -1,4 +1,4 @@
-/** Formulas (src/formula/ops.ts) in TensorFlow.js: elementary operations, and the fused one. */
+/** `Ops` (src/formula/ops.ts) in TensorFlow.js: the elementary operations and the fused normalization. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Ops } from "../formula/ops.js";
 import { elementary } from "./elementary.js";

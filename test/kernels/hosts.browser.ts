@@ -82,7 +82,7 @@ afterAll(async () => {
   server?.close();
 });
 
-const UNAVAILABLE = "evenkeel: this host does not let WebAssembly be compiled (WebAssembly.compile(): ";
+const UNAVAILABLE = "evenkeel: this host does not allow WebAssembly to be compiled (WebAssembly.compile(): ";
 
 it.each([
   { name: "isolated", headers: ISOLATED, threads: 2 },

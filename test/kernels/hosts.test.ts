@@ -37,7 +37,7 @@ describe("where the fastest backend does not run, open falls back, warns once, a
       flags: ["--jitless", "--no-warnings"],
       program: "",
       cause:
-        "evenkeel: there is no WebAssembly here (node --jitless and browsers' lockdown modes take it away); allow it, or take " +
+        "evenkeel: WebAssembly is not available here (node --jitless and browsers' lockdown modes disable it); enable it, or use " +
         'open({ backend: "reference" })',
     },
     {
@@ -53,7 +53,7 @@ describe("where the fastest backend does not run, open falls back, warns once, a
       flags: [],
       program: "process.getBuiltinModule = undefined; delete globalThis.DecompressionStream;",
       cause:
-        'evenkeel: this host does not inflate the kernels by DecompressionStream("deflate-raw") (ReferenceError: DecompressionStream is not ' +
+        'evenkeel: this host cannot inflate the kernels with DecompressionStream("deflate-raw") (ReferenceError: DecompressionStream is not ' +
         "defined); use Chrome 103, Firefox 113, Safari 16.4 or newer, or compile evenkeel/kernels.wasm and pass open({ module })",
     },
     {
@@ -62,8 +62,8 @@ describe("where the fastest backend does not run, open falls back, warns once, a
       program:
         "WebAssembly.compile = async () => { throw new WebAssembly.CompileError('disallowed by embedder'); };",
       cause:
-        "evenkeel: this host does not let WebAssembly be compiled (disallowed by embedder); in a page's Content-Security-Policy, add " +
-        "'wasm-unsafe-eval' to script-src; where modules are compiled ahead, as in Cloudflare Workers, pass open({ module }) what " +
+        "evenkeel: this host does not allow WebAssembly to be compiled (disallowed by embedder); in a page's Content-Security-Policy, add " +
+        "'wasm-unsafe-eval' to script-src; where modules are compiled ahead of time, as in Cloudflare Workers, pass open({ module }) what " +
         '`import module from "evenkeel/kernels.wasm"` gives',
     },
     {
@@ -89,7 +89,7 @@ describe("where the fastest backend does not run, open falls back, warns once, a
     for (const each of refusals) expect(each).toMatch(/^\w*Error: /);
     for (const each of refusals) expect(each.replace(/^\w*Error: /, "")).toBe(cause);
     expect(stderr.trim().replace(/^.*--expose_wasm.*\n/, "")).toBe(
-      `${cause}\nevenkeel: open() took the reference backend, which is some 100 times slower`,
+      `${cause}\nevenkeel: open() uses the reference backend, which is some 100 times slower`,
     );
     expect(y).toBe(2);
   });
@@ -168,7 +168,7 @@ it("relaxed: true takes relaxed SIMD, or says that there is none", async () => {
   } else {
     await expect(open({ relaxed: true })).rejects.toThrow(
       new RangeError(
-        "open: relaxed: true needs relaxed SIMD, as Node 22 and Chrome 114 have it; leave it out to use it where it is",
+        "open: relaxed: true needs relaxed SIMD, as Node 22 and Chrome 114 have it; leave it out to use it where available",
       ),
     );
   }

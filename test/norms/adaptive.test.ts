@@ -465,8 +465,8 @@ describe("errors", () => {
     [
       "a forecast of other features in TensorFlow.js",
       () => reversible(tfl.layers.dense({ units: 2, name: "inner" })).apply(tfl.input({ shape: [4, 3] })),
-      "reversible: inner must give [batch, horizon, features] or [batch, features], with the 3 features of its input, " +
-        "got [null, 4, 2]; forecast all of them, and take those you want from the result",
+      "reversible: inner must output [batch, horizon, features] or [batch, features], with the 3 features of its input, " +
+        "got [null, 4, 2]; forecast all of them, and select those you want from the result",
     ],
     [
       "an input without time",

@@ -1,4 +1,4 @@
-/** The kernels that the suites run on: a line for each build and setting of the WASM backend, and the reference. */
+/** The kernels that the suites run on: one line per build and setting of the WASM backend, and the reference. */
 import type { Kernels } from "../../src/kernels/contract.js";
 import { reference } from "../../src/kernels/reference/reference.js";
 import { OwnHeap } from "../../src/kernels/wasm/heap.js";
@@ -25,7 +25,7 @@ if (hasRelaxedSimd) {
   });
 }
 
-/** The handle of the same array without its first values. */
+/** A handle of the same array without its first values. */
 export function handleFrom(handle: unknown, first: number): unknown {
   return typeof handle === "number" ? handle + first * 4 : (handle as Float64Array).subarray(first);
 }

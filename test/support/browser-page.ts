@@ -1,4 +1,4 @@
-/** What runs inside the browser in tfjs.browser.ts: bundled, and called through `window.normalizeOn`. */
+/** What runs inside the browser for tfjs.browser.ts: bundled, and called as `page`. */
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { batchNorm, groupNorm, instanceNorm, layerNorm, open, rmsNorm } from "evenkeel";
@@ -70,7 +70,7 @@ async function normalizeAlone(): Promise<{ backend: string; y: number[] }> {
   return { backend: ek.backend, y: Array.from(y.data) };
 }
 
-/** Sums over y of a large array, normalized again and again on so many threads; the default where undefined. */
+/** Sums over y of a large array, normalized repeatedly on this many threads, or the default number. */
 async function normalizeShared(
   threads: number | undefined,
   times: number,
@@ -79,7 +79,7 @@ async function normalizeShared(
   const data = Float32Array.from({ length: 300_000 }, (_, i) => Math.sin(i * i));
   const sums: number[] = [];
   for (let i = 0; i < times || (threads !== undefined && ek.threads < threads && i < 1000); i++) {
-    // a worker starts only while the page gives up its time
+    // a worker starts only when the page yields
     await new Promise((next) => setTimeout(next));
     const { y } = ek.forward(layerNorm(), { shape: [1000, 300], data });
     if (i < times) sums.push(y.data.reduce((sum, value, at) => sum + value * (at % 7), 0));

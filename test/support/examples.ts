@@ -1,4 +1,4 @@
-/** Examples in Markdown, run as they stand, each in a process of its own. */
+/** Runs examples in Markdown as they are, each in a process of its own. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -21,13 +21,13 @@ export async function runExample(code: string): Promise<string> {
   return (await run).stdout;
 }
 
-/** The texts that an example says it prints, in its order. */
+/** The texts that an example says it prints, in order. */
 export const promised = (code: string): string[] =>
   [...code.matchAll(/\/\/ prints: (.*)$/gm)].map(([, text]) => text);
 
 /**
- * What an example says it prints, and what it printed there: its lines one by one where each print says what it is; else
- * the next line that is as promised.
+ * What an example says it prints, and what it printed: all lines where every print has a text, else for each
+ * text the next line that equals it.
  */
 export function printedAsPromised(code: string, output: string): { promised: string[]; printed: string[] } {
   const texts = promised(code);

@@ -1,7 +1,7 @@
-/** A tape for central differences, which hold constant what a formula calls constant. */
+/** A tape for central differences, on which a formula's constants stay constant. */
 import { type Node, Tape } from "../../src/native/tape.js";
 
-/** A tape that holds constant what a formula calls constant: the first run's values are those of all later ones. */
+/** Records the values of constants in its first run, and reuses them in all later ones. */
 export class Frozen extends Tape {
   private readonly first: Node[] = [];
   private next = 0;

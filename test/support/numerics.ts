@@ -14,11 +14,11 @@ export function random(seed: number): () => number {
 }
 
 /** Normally distributed float32 values. */
-export function normal(length: number, seed: number, mean = 0, spread = 1): Float32Array {
+export function normal(length: number, seed: number, mean = 0, deviation = 1): Float32Array {
   const next = random(seed);
   return Float32Array.from({ length }, () => {
     const radius = Math.sqrt(-2 * Math.log(1 - next()));
-    return mean + spread * radius * Math.cos(2 * Math.PI * next());
+    return mean + deviation * radius * Math.cos(2 * Math.PI * next());
   });
 }
 
@@ -27,10 +27,10 @@ export const hardInputs: Record<string, (length: number, seed: number) => Float3
   "unit normal": (length, seed) => normal(length, seed),
   "variance far below epsilon": (length, seed) => normal(length, seed, 0, 1e-6),
   constant: (length) => new Float32Array(length).fill(0.1),
-  "mean just within one spread of 0": (length, seed) => normal(length, seed, -0.95, 1),
-  "mean just beyond one spread of 0": (length, seed) => normal(length, seed, 1.05, 1),
-  "mean at one and a half spreads": (length, seed) => normal(length, seed, -1.5, 1),
-  "mean 10⁴, spread 1": (length, seed) => normal(length, seed, 1e4, 1),
+  "mean just within one standard deviation of 0": (length, seed) => normal(length, seed, -0.95, 1),
+  "mean just beyond one standard deviation of 0": (length, seed) => normal(length, seed, 1.05, 1),
+  "mean at one and a half standard deviations": (length, seed) => normal(length, seed, -1.5, 1),
+  "mean 10⁴, standard deviation 1": (length, seed) => normal(length, seed, 1e4, 1),
   "one huge value": (length, seed) => {
     const values = normal(length, seed);
     for (let i = 0; i < length; i += 97) values[i] = 1e5;
@@ -41,13 +41,13 @@ export const hardInputs: Record<string, (length: number, seed: number) => Float3
 
 /** Inputs whose squares, or whose inverse squares, float32 does not hold. */
 export const extremeInputs: Record<string, (length: number, seed: number) => Float32Array> = {
-  "spread 10²⁰": (length, seed) => normal(length, seed, 0, 1e20),
-  "mean 10²⁴, spread 10²⁰": (length, seed) => normal(length, seed, 1e24, 1e20),
-  "spread 10³⁰": (length, seed) => normal(length, seed, 1e30, 1e30),
+  "standard deviation 10²⁰": (length, seed) => normal(length, seed, 0, 1e20),
+  "mean 10²⁴, standard deviation 10²⁰": (length, seed) => normal(length, seed, 1e24, 1e20),
+  "standard deviation 10³⁰": (length, seed) => normal(length, seed, 1e30, 1e30),
   "±3·10³⁸": (length, seed) => normal(length, seed).map((value) => Math.sign(value) * 3e38),
   "constant 3·10³⁸": (length) => new Float32Array(length).fill(3e38),
-  "spread 10⁻²⁰": (length, seed) => normal(length, seed, 1e-20, 1e-20),
-  "spread 10⁻³⁰": (length, seed) => normal(length, seed, 0, 1e-30),
+  "standard deviation 10⁻²⁰": (length, seed) => normal(length, seed, 1e-20, 1e-20),
+  "standard deviation 10⁻³⁰": (length, seed) => normal(length, seed, 0, 1e-30),
   denormal: (length, seed) => normal(length, seed, 0, 1e-40),
   "one value 10³⁰": (length, seed) => {
     const values = normal(length, seed);
@@ -62,8 +62,9 @@ export const extremeInputs: Record<string, (length: number, seed: number) => Flo
  * Allowed error, in units of the result's own scale.
  *
  * forward: a few roundings of float32 (6e-8 each) on top of a variance summed in float32 over short chunks.
- * backward: sums of dy·xHat run in float32 over stretches of 64. A mean within 8 spreads of 0 is used as it was stored, rounded
- * to float32: 5e-7 of a spread. Beyond that, what rounding took is measured again.
+ * backward: sums of dy·xHat run in float32 over stretches of 64. A mean within 8 standard deviations of 0 is
+ * used as stored, rounded to float32: an error of 5e-7 of a standard deviation. Beyond that, the rounding
+ * error is measured.
  * cancelling: where dx cancels to (nearly) nothing, float64 up to the variance, and one rounding.
  * addition: one rounding to float32 of a sum that is at most twice as large.
  */

@@ -1,4 +1,4 @@
-/** A model's JSON and weights as it would be on disk. */
+/** A model's JSON and weights, as a file would hold them. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 

@@ -101,7 +101,7 @@ describe.each(backends)("on %s", (backend) => {
     const x = tf.randomNormal([4, 3], 0, 1, "float32", 1);
     const f = (input: tf.Tensor) => apply(onlineNorm(), input, {}, { moveState() {} }).y;
     expect(() => tf.grad((input) => tf.sum(tf.grad(f)(input)))(x)).toThrow(
-      "evenkeel: a gradient that is replaced on its way back, as online normalization's, has no gradient of its own; " +
+      "evenkeel: a gradient that is replaced in the backward pass, as online normalization's, is not differentiable; " +
         "take second derivatives with control: false",
     );
   });

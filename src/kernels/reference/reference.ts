@@ -1,6 +1,4 @@
-/**
- * The truth that the other backends answer to: plain loops over float64, element by element, never optimised.
- */
+/** The ground truth for the other backends: plain loops over float64, element by element, never optimised. */
 import { sizeOf } from "../../shape.js";
 import { keptSize, reducedSize, statisticIndex, type View } from "../../view.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
@@ -25,20 +23,20 @@ function forward(call: Forward<Float64Array>): void {
     for (let i = 0; i < elements(statistics); i++) sum[i] = call.x[i] + residual[i];
   }
   const x = sum ?? call.x;
-  const counts = countsOf(call);
+  const includes = inclusionOf(call);
   if (!given) {
     const centered = (i: number) => x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0);
     if (mean) {
-      meanOver(statistics, mean, counts, (i) => x[i]);
-      // a second time, about the first mean: takes out its rounding, so that the mean of equal values is their value
-      const left = new Float64Array(keptSize(statistics));
-      meanOver(statistics, left, counts, centered);
-      for (let s = 0; s < left.length; s++) mean[s] += left[s];
+      meanOver(statistics, mean, includes, (i) => x[i]);
+      // again, about the first mean: corrects its rounding, so that the mean of equal values is their value
+      const roundings = new Float64Array(keptSize(statistics));
+      meanOver(statistics, roundings, includes, centered);
+      for (let s = 0; s < roundings.length; s++) mean[s] += roundings[s];
     }
-    meanOver(statistics, variance, counts, (i) => centered(i) ** 2);
+    meanOver(statistics, variance, includes, (i) => centered(i) ** 2);
   }
   for (let i = 0; i < elements(statistics); i++) {
-    if (!counts(i)) {
+    if (!includes(i)) {
       y[i] = 0;
       continue;
     }
@@ -55,18 +53,18 @@ function backward(call: Backward<Float64Array>): void {
   const root = (i: number) => rootOf(variance[statisticIndex(statistics, i)] + epsilon);
   const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) / root(i);
   const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
-  const counts = countsOf(call);
-  if (dGamma) sumOver(parameters, dGamma, counts, (i) => dy[i] * xHat(i));
-  if (dBeta) sumOver(parameters, dBeta, counts, (i) => dy[i]);
+  const includes = inclusionOf(call);
+  if (dGamma) sumOver(parameters, dGamma, includes, (i) => dy[i] * xHat(i));
+  if (dBeta) sumOver(parameters, dBeta, includes, (i) => dy[i]);
   const meanG = new Float64Array(keptSize(statistics));
   const meanGX = new Float64Array(keptSize(statistics));
   if (!given) {
-    if (mean) meanOver(statistics, meanG, counts, g);
-    meanOver(statistics, meanGX, counts, (i) => g(i) * xHat(i));
+    if (mean) meanOver(statistics, meanG, includes, g);
+    meanOver(statistics, meanGX, includes, (i) => g(i) * xHat(i));
   }
   for (let i = 0; i < elements(statistics); i++) {
     const s = statisticIndex(statistics, i);
-    const normalized = counts(i) ? (g(i) - meanG[s] - xHat(i) * meanGX[s]) / root(i) : 0;
+    const normalized = includes(i) ? (g(i) - meanG[s] - xHat(i) * meanGX[s]) / root(i) : 0;
     dx[i] = normalized + (dSum ? dSum[i] : 0);
   }
 }
@@ -92,28 +90,38 @@ function elements(view: View): number {
   return keptSize(view) * reducedSize(view);
 }
 
-/** Infinity where there is no spread and no epsilon: xHat and dx are 0 there. */
+/** Infinity where variance and epsilon are 0, so that xHat and dx are 0. */
 function rootOf(square: number): number {
   return square === 0 ? Number.POSITIVE_INFINITY : Math.sqrt(square);
 }
 
-type Counts = (index: number) => boolean;
+type Inclusion = (index: number) => boolean;
 
-/** Whether an element counts, or the mask leaves it out. */
-function countsOf({ mask, masks }: Forward<Float64Array> | Backward<Float64Array>): Counts {
+/** Whether an element is included, or masked. */
+function inclusionOf({ mask, masks }: Forward<Float64Array> | Backward<Float64Array>): Inclusion {
   if (!mask || !masks) return () => true;
   return (i) => mask[statisticIndex(masks, i)] !== 0;
 }
 
-function sumOver(view: View, into: Float64Array, counts: Counts, value: (index: number) => number): void {
+function sumOver(
+  view: View,
+  into: Float64Array,
+  includes: Inclusion,
+  value: (index: number) => number,
+): void {
   into.fill(0, 0, keptSize(view));
-  for (let i = 0; i < elements(view); i++) if (counts(i)) into[statisticIndex(view, i)] += value(i);
+  for (let i = 0; i < elements(view); i++) if (includes(i)) into[statisticIndex(view, i)] += value(i);
 }
 
-/** 0 where nothing counts. */
-function meanOver(view: View, into: Float64Array, counts: Counts, value: (index: number) => number): void {
-  sumOver(view, into, counts, value);
-  const number = new Float64Array(keptSize(view));
-  sumOver(view, number, counts, () => 1);
-  for (let s = 0; s < keptSize(view); s++) into[s] /= Math.max(1, number[s]);
+/** 0 where everything is masked. */
+function meanOver(
+  view: View,
+  into: Float64Array,
+  includes: Inclusion,
+  value: (index: number) => number,
+): void {
+  sumOver(view, into, includes, value);
+  const counts = new Float64Array(keptSize(view));
+  sumOver(view, counts, includes, () => 1);
+  for (let s = 0; s < keptSize(view); s++) into[s] /= Math.max(1, counts[s]);
 }

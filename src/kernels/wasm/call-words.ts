@@ -1,6 +1,7 @@
 /**
- * Where the arguments of a call stand in memory, in words of 4 bytes: addresses in bytes, flags and sizes. Both sides read
- * this one table: wasm.ts writes a call by it, and AssemblyScript compiles it into assembly/call.ts.
+ * Offsets of a call's arguments in memory, in words of 4 bytes: addresses in bytes, flags and sizes. Both
+ * sides use this one table: wasm.ts writes a call by it, and AssemblyScript compiles it into
+ * assembly/call.ts.
  */
 export const backward = 0;
 export const x = 1;
@@ -18,22 +19,22 @@ export const sum = 12;
 export const dSum = 13;
 export const scratch = 14;
 export const given = 15;
-// the view of statistics
+// the statistics view
 export const k1 = 16;
 export const r1 = 17;
 export const k2 = 18;
 export const r2 = 19;
-// of parameters
+// the parameter view
 export const pk1 = 20;
 export const pr1 = 21;
 export const pk2 = 22;
 export const pr2 = 23;
 export const mask = 24;
-// of the mask
+// the mask's view, whose k1 follows from the rest
 export const mr1 = 25;
 export const mk2 = 26;
 export const mr2 = 27;
-/** A float64, and so on a border of 8 bytes. */
+/** A float64, hence aligned to 8 bytes. */
 export const epsilon = 28;
-/** Words of a whole call. */
+/** Words of a call. */
 export const length = 30;

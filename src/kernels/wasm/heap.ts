@@ -1,7 +1,7 @@
-/** Memory that the kernels work on: their own here, or a host's (TensorFlow.js's) that offers the same. */
+/** Memory for kernels: their own, or a host's (TensorFlow.js's) that offers the same. */
 export interface Heap {
   readonly memory: WebAssembly.Memory;
-  /** Address of `bytes` bytes, aligned to 16 at least; never 0. */
+  /** Allocates `bytes` bytes; their address is aligned to 16 at least, and never 0. */
   allocate(bytes: number): number;
   release(address: number): void;
 }
@@ -9,13 +9,13 @@ export interface Heap {
 const PAGE = 65536;
 /** 4 GiB, the most that a 32-bit address reaches. */
 const MOST_PAGES = 65536;
-/** What a heap begins with. */
+/** The initial size of a heap. */
 const FIRST_PAGES = 16;
 /** A cache line: arrays do not share one. */
 const ALIGNMENT = 64;
 /**
- * Arrays of so many bytes are followed by so many empty lines: one behind the other, arrays of a power of two would begin at
- * the same place of every cache, and their rows would drive each other out.
+ * Arrays from this many bytes on are followed by this many empty lines: arrays of a power of two would
+ * otherwise map to the same cache sets, and their rows would evict each other.
  */
 const STAGGERED_BYTES = 4096;
 const STAGGER_LINES = 17;
@@ -25,27 +25,27 @@ interface Range {
   readonly size: number;
 }
 
-/** A range that is given out, or was and is kept as it is for the next request of its size. */
+/** A range in use, or a spare one that waits for the next request of its size. */
 interface Block extends Range {
   taken: boolean;
 }
 
 /**
- * A memory of its own. Networks ask for the same few sizes over and over: a block that is released is spare, and the
- * next request of its size takes it without a search. A request that finds no room otherwise joins the spare blocks
- * with their free neighbours, and only where that makes no room either does the memory grow.
+ * A heap on a memory of its own. Networks request the same few sizes over and over: a released block becomes
+ * spare, and the next request of its size takes it without a search. A request that finds no other room
+ * merges spare blocks with their free neighbours; only where that is not enough does the memory grow.
  */
 export class OwnHeap implements Heap {
-  /** What no block holds: in order of addresses, neighbours joined. Blocks are cut from the first one that has room. */
+  /** Ranges outside of any block, by address, neighbours merged. A block is cut from the first one with room. */
   private free: Range[] = [];
-  /** Taken and spare, by address. */
+  /** Blocks in use and spare, by address. */
   private readonly blocks = new Map<number, Block>();
-  /** By size; the one released last, which is the likeliest to be in cache, is taken first. */
+  /** Spare blocks by size; the last one released, which is likeliest to be in cache, is taken first. */
   private readonly spare = new Map<number, Block[]>();
 
-  /** On a memory that nothing else uses, all of it. It may be shared. */
+  /** Uses all of a memory that nothing else uses; it may be shared. */
   constructor(readonly memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES })) {
-    // address 0 is left out: it stands for an absent array
+    // address 0 is excluded: it stands for an absent array
     this.join([{ start: ALIGNMENT, size: memory.buffer.byteLength - ALIGNMENT }]);
   }
 
@@ -66,7 +66,7 @@ export class OwnHeap implements Heap {
     else this.spare.set(block.size, [block]);
   }
 
-  /** A new block. */
+  /** Cuts a new block. */
   private cut(size: number): Block {
     let at = this.roomFor(size);
     if (at < 0) {
@@ -96,7 +96,7 @@ export class OwnHeap implements Heap {
     this.join(spare);
   }
 
-  /** Adds ranges to what is free. */
+  /** Adds ranges to the free ones. */
   private join(ranges: readonly Range[]): void {
     const joined: { start: number; size: number }[] = [];
     for (const { start, size } of [...this.free, ...ranges].sort((a, b) => a.start - b.start)) {
@@ -107,7 +107,7 @@ export class OwnHeap implements Heap {
     this.free = joined;
   }
 
-  /** By half again at least, so that many small arrays do not grow it many times. */
+  /** Grows by at least half, so that many small arrays do not grow it many times. */
   private grow(bytes: number): void {
     const before = this.memory.buffer.byteLength / PAGE;
     const needed = Math.ceil(bytes / PAGE);
@@ -123,7 +123,7 @@ export class OwnHeap implements Heap {
     this.join([{ start: before * PAGE, size: pages * PAGE }]);
   }
 
-  /** By what is wanted, or, where the machine has not that much, by what is needed. */
+  /** Grows by `wanted` pages or, where the machine does not have that many, by `needed`. */
   private growBy(wanted: number, needed: number): number {
     try {
       this.memory.grow(wanted);
@@ -135,7 +135,10 @@ export class OwnHeap implements Heap {
   }
 }
 
-/** For an `OwnHeap` that threads share; undefined where pages may not have it, or the machine cannot reserve it. */
+/**
+ * Memory for an `OwnHeap` that threads share; undefined where the page may not use it, or the machine cannot
+ * reserve it.
+ */
 export function sharedMemory(): WebAssembly.Memory | undefined {
   if (typeof SharedArrayBuffer === "undefined" || globalThis.crossOriginIsolated === false) return undefined;
   try {

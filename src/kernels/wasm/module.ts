@@ -1,23 +1,26 @@
-/** From the embedded binaries to a compiled module: the fastest one that this engine runs. */
+/** Compiles the embedded binaries: the fastest build that this engine runs. */
 
 /** Two builds of the same kernels, compressed together by scripts/build.mjs. */
 export interface Binaries {
   /** Bytes of the plain build (SIMD), and of the one with relaxed SIMD (fused multiply-add). */
   readonly lengths: readonly number[];
-  /** They take turns of so many bytes. */
+  /** The builds are interleaved in chunks of this many bytes. */
   readonly turnBytes: number;
   /** Base64 of raw deflate. */
   readonly deflated: string;
 }
 
 export interface CompileOptions {
-  /** For a memory that threads share. */
+  /** Whether to import shared memory. Default false. */
   shared?: boolean;
-  /** The build with relaxed SIMD; default: where the engine has it. */
+  /** Whether to use the build with relaxed SIMD; default: where the engine supports it. */
   relaxed?: boolean;
 }
 
-/** A module of one function, f32x4.relaxed_madd(a, b, c); in base64, as all bytes here: pages may be read in any charset. */
+/**
+ * A module of one function, f32x4.relaxed_madd(a, b, c); in base64, as all bytes here: pages may be read in
+ * any charset.
+ */
 const RELAXED_MADD = "AGFzbQEAAAABCAFgA3t7ewF7AwIBAAoNAQsAIAAgASAC/YUCCw==";
 
 /** Whether this engine has relaxed SIMD, as Node 22 and Chrome 114 do. */
@@ -26,14 +29,14 @@ export const hasRelaxedSimd = globalThis.WebAssembly?.validate(bytesOf(RELAXED_M
 /** A module of one function that gives a vector, by i8x16.splat and i8x16.popcnt. */
 const SIMD = "AGFzbQEAAAABBQFgAAF7AwIBAAoKAQgAQQD9D/1iCw==";
 
-/** Throws where this host does not compile it: the cause, and what helps. */
+/** Throws where this host cannot compile it, with the cause and the remedy. */
 export async function compile(
   binaries: Binaries,
   { shared = false, relaxed = hasRelaxedSimd }: CompileOptions = {},
 ): Promise<WebAssembly.Module> {
   if (!globalThis.WebAssembly) {
     throw new Error(
-      "evenkeel: there is no WebAssembly here (node --jitless and browsers' lockdown modes take it away); allow it, or take " +
+      "evenkeel: WebAssembly is not available here (node --jitless and browsers' lockdown modes disable it); enable it, or use " +
         'open({ backend: "reference" })',
     );
   }
@@ -49,8 +52,8 @@ export async function compile(
     return await WebAssembly.compile(build);
   } catch (error) {
     throw new Error(
-      `evenkeel: this host does not let WebAssembly be compiled (${error instanceof Error ? error.message : error}); in a page's ` +
-        "Content-Security-Policy, add 'wasm-unsafe-eval' to script-src; where modules are compiled ahead, as in Cloudflare " +
+      `evenkeel: this host does not allow WebAssembly to be compiled (${error instanceof Error ? error.message : error}); in a page's ` +
+        "Content-Security-Policy, add 'wasm-unsafe-eval' to script-src; where modules are compiled ahead of time, as in Cloudflare " +
         'Workers, pass open({ module }) what `import module from "evenkeel/kernels.wasm"` gives',
     );
   }
@@ -70,7 +73,7 @@ async function unpack({ lengths, turnBytes, deflated }: Binaries): Promise<Uint8
   return builds;
 }
 
-/** With Node's own zlib where there is one: the first use of streams costs Node 25 ms. */
+/** Uses Node's own zlib where there is one: the first use of streams costs Node 25 ms. */
 async function inflate(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const zlib = globalThis.process?.getBuiltinModule?.("node:zlib");
   if (zlib) return zlib.inflateRawSync(packed);
@@ -79,7 +82,7 @@ async function inflate(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch (error) {
     throw new Error(
-      `evenkeel: this host does not inflate the kernels by DecompressionStream("deflate-raw") (${error}); use Chrome 103, Firefox 113, ` +
+      `evenkeel: this host cannot inflate the kernels with DecompressionStream("deflate-raw") (${error}); use Chrome 103, Firefox 113, ` +
         "Safari 16.4 or newer, or compile evenkeel/kernels.wasm and pass open({ module })",
     );
   }
@@ -89,12 +92,12 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** The name "memory", the kind of import that a memory is, and limits with a maximum. */
+/** The import's name, "memory", its kind, and limits with a maximum. */
 const IMPORTED_MEMORY = [...bytesOf("Bm1lbW9yeQIB")];
-/** Limits with a maximum of a memory that is shared (threads proposal). */
+/** Limits with a maximum of a shared memory (threads proposal). */
 const SHARED_LIMITS = 3;
 
-/** The kernels are the same on a shared memory; only the import says so. */
+/** The kernels are the same on shared memory; only the import differs. */
 function importSharedMemory(build: Uint8Array): void {
   const at = build.findIndex((_, start) =>
     IMPORTED_MEMORY.every((byte, offset) => build[start + offset] === byte),

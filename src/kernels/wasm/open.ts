@@ -4,25 +4,27 @@ import { hasRelaxedSimd } from "./module.js";
 import { threadsHere } from "./pool.js";
 import { EXPORTS, normalizationModule, WasmKernels } from "./wasm.js";
 
+/** Options of the WASM backend. */
 export interface WasmOptions {
   /**
-   * Threads that may share large arrays, the calling one included; `ek.threads` says how many do. Default: one per core, at
-   * most 8; in a page that is not cross-origin isolated, or with `module`, 1. More than 14 find nothing to do.
+   * Most threads that share large arrays, the calling one included; `ek.threads` says how many do. Default:
+   * one per core, at most 8; 1 in a page that is not cross-origin isolated, or with `module`. More than 14
+   * are of no use.
    */
   threads?: number;
   /**
-   * The kernels, for hosts that compile WebAssembly only ahead (Cloudflare Workers): there, it is what
-   * `import module from "evenkeel/kernels.wasm"` gives, or kernels-relaxed.wasm.
+   * The compiled kernels, for hosts that compile WebAssembly ahead of time only (Cloudflare Workers): what
+   * `import module from "evenkeel/kernels.wasm"` gives there, or kernels-relaxed.wasm.
    */
   module?: WebAssembly.Module;
   /**
-   * Whether products are added without being rounded first (relaxed SIMD), which is faster. Default: where the engine
-   * can. `false` gives the same bits on every engine.
+   * Whether to use fused multiply-add (relaxed SIMD), which is faster. Default: where the engine supports it.
+   * `false` gives bit-identical results on every engine.
    */
   relaxed?: boolean;
 }
 
-/** @throws where this host does not run it, or not with these options: the cause, and what helps. */
+/** @throws where this host does not run it, or not with these options, with the cause and the remedy. */
 export async function openWasm({ threads, module, relaxed }: WasmOptions): Promise<WasmKernels> {
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new RangeError(`open: threads must be an integer of at least 1, got ${threads}`);
@@ -33,7 +35,7 @@ export async function openWasm({ threads, module, relaxed }: WasmOptions): Promi
   if (module !== undefined) return withModule(module, threads, relaxed);
   if (relaxed && !hasRelaxedSimd) {
     throw new RangeError(
-      "open: relaxed: true needs relaxed SIMD, as Node 22 and Chrome 114 have it; leave it out to use it where it is",
+      "open: relaxed: true needs relaxed SIMD, as Node 22 and Chrome 114 have it; leave it out to use it where available",
     );
   }
   const most = threads ?? threadsHere();
@@ -43,7 +45,7 @@ export async function openWasm({ threads, module, relaxed }: WasmOptions): Promi
   }
   if (threads !== undefined && threads > 1) {
     throw new Error(
-      `open: threads: ${threads} needs memory that threads share, which is not available here; in a page, serve it with the headers ` +
+      `open: threads: ${threads} needs shared memory, which is not available here; in a page, serve it with the headers ` +
         "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
     );
   }

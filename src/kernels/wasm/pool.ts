@@ -1,11 +1,12 @@
 /**
- * Helpers: threads that take parts of a call beside the one that makes it. All instances of a program share them, since
- * calls end before they return; the first shared call starts them, and nobody waits until they run.
+ * Helpers: threads that run parts of a call beside the one that makes it. All instances of a program share
+ * them, since calls end before they return; the first shared call starts them, and nobody waits until they
+ * run.
  *
- * Two things can go wrong with a thread, and neither may hold a call up. Its core may be taken by others: the caller
- * compares what calls take with what they would have taken alone, and runs alone for a while where sharing does not
- * pay. It may die within a part, which its caller cannot be told while it waits: a part that takes far too long is
- * run by the caller, and helpers are started anew.
+ * Two things can go wrong with a thread, and neither may hold up a call. Its core may be busy: the caller
+ * compares the time of calls with what they would have taken alone, and runs alone for a while where sharing
+ * does not pay. It may die within a part, of which its waiting caller is not notified: a part that takes far
+ * too long is run by the caller, and helpers are restarted.
  */
 import { allWays, type Thread, type Way } from "./start-thread.js";
 import {
@@ -30,39 +31,39 @@ import {
   WORDS,
 } from "./tickets.js";
 
-/** More threads than these find no more memory bandwidth. */
+/** More threads than these gain no memory bandwidth. */
 const MOST_THREADS = 8;
 
-/** One per core, up to what is of use. */
+/** One per core, up to that limit. */
 export function threadsHere(): number {
   const os = globalThis.process?.getBuiltinModule?.("node:os");
   const cores = os ? os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1);
   return Math.min(MOST_THREADS, cores);
 }
 
-/** What sharing may have lost, in ms, before calls run alone: short of what it gained before, up to as much again. */
+/** Time in ms that sharing may lose before calls run alone; gains are credited, up to this much. */
 const CREDIT_MS = 1;
-/** For how many times as long as sharing lost time calls then run alone. So it loses a tenth of all time at most. */
+/** Calls then run alone for this many times the time lost, so that at most a tenth of all time is lost. */
 const ALONE_TIMES = 10;
-/** What clocks of pages resolve; no part is much shorter. */
+/** Resolution of the clock in pages; no part is much shorter. */
 const CLOCK_MS = 0.005;
-/** A part is lost where nothing is done for so long, and for so many times as long as the caller's own parts took. */
+/** A part is given up after this long, plus this many times the time that the caller's own parts took. */
 const LOST_MS = 2000;
 const LOST_TIMES = 20;
-/** As much of it passes at most between two looks at the clock: a machine that was suspended has not waited. */
+/** At most this much is counted between two readings of the clock, so that a suspended machine does not seem to wait. */
 const STEP_MS = 10;
 
 /** An instance, and what the pool knows of it. */
 interface Member extends Instance {
-  /** That serve it at most, the calling one included. */
+  /** Most threads that serve it, the calling one included. */
   readonly threads: number;
-  /** The mail that introduced it to helpers. */
+  /** The mail that announced it to helpers. */
   since: number;
 }
 
 export class Pool {
   private control?: Int32Array;
-  /** Undefined where one could not be started, or ended. */
+  /** Undefined where one could not be started, or has ended. */
   private helpers: (Thread | undefined)[] = [];
   private readonly members = new Map<number, Member>();
   private ids = 0;
@@ -70,12 +71,12 @@ export class Pool {
   private credit = CREDIT_MS;
   private aloneUntil = 0;
 
-  /** `ways` in which a helper may start, the first that works. */
+  /** `ways`: how a helper may start; the first that works is used. */
   constructor(private readonly ways: readonly Way[] = allWays) {}
 
   /**
-   * Lets an instance share its calls among `threads`, the calling one included, until it leaves or `owner` is garbage.
-   * Gives its id. Helpers that are missing are started; until one runs, calls go on alone.
+   * Lets an instance share its calls among `threads`, the calling one included, until it leaves or `owner` is
+   * garbage-collected. Returns its id. Missing helpers are started; until one runs, calls run alone.
    */
   join(owner: object, module: WebAssembly.Module, memory: WebAssembly.Memory, threads: number): number {
     const id = ++this.ids;
@@ -87,14 +88,14 @@ export class Pool {
     return id;
   }
 
-  /** Ends what `join` began; with the last instance, the helpers. */
+  /** Undoes `join`; helpers end with the last instance. */
   leave(id: number): void {
     if (!this.members.delete(id)) return;
     if (this.members.size === 0) this.end();
     else if (this.control) this.send([], [id]);
   }
 
-  /** Threads that take parts of an instance's calls now, the calling one included. */
+  /** Threads that run parts of an instance's calls now, the calling one included. */
   threads(id: number): number {
     const { control } = this;
     const member = this.members.get(id);
@@ -106,7 +107,7 @@ export class Pool {
     return running;
   }
 
-  /** Whether a call of this instance is to be shared now. */
+  /** Whether a call of this instance should be shared now. */
   helps(id: number): boolean {
     if (performance.now() < this.aloneUntil) return false;
     // helpers were lost
@@ -140,7 +141,7 @@ export class Pool {
         before = now;
       }
     } finally {
-      // where the caller failed too: nobody writes any more when this returns
+      // even where the caller failed: nobody writes any more when this returns
       unfinished = this.wait(control, endStage(control), LOST_MS + LOST_TIMES * worked);
     }
     for (let part = 0; part < parts; part++) {
@@ -150,7 +151,7 @@ export class Pool {
     this.account(fastest === Number.POSITIVE_INFINITY ? took : took - Math.max(fastest, CLOCK_MS) * parts);
   }
 
-  /** Waits for parts that helpers took; gives those that they did not finish. */
+  /** Waits for parts that helpers took; returns a bit for each that they did not finish. */
   private wait(control: Int32Array, taken: number, most: number): number {
     let waited = 0;
     let seen = performance.now();
@@ -168,9 +169,9 @@ export class Pool {
   }
 
   /**
-   * Takes account of the ms that a shared stage took beyond its time alone; less than 0 where it gained. Alone, all parts would
-   * have taken what the caller's fastest one did: its other parts may have waited for a core too, and its helpers be the
-   * reason.
+   * Charges the time in ms that a shared stage took beyond its time alone; negative where it gained. Alone,
+   * each part would have taken as long as the caller's fastest one: its other parts may have waited for a
+   * core too, because of the helpers.
    */
   private account(loss: number): void {
     this.credit = Math.min(CREDIT_MS, this.credit - loss);
@@ -179,7 +180,7 @@ export class Pool {
     this.credit = 0;
   }
 
-  /** Sends helpers what instances there are to serve and to forget, and starts those that are missing. */
+  /** Tells helpers which instances to serve and to forget, and starts those that are missing. */
   private send(join: readonly Member[], leave: number[]): void {
     this.control ??= newControl();
     const { control, helpers } = this;
@@ -239,11 +240,11 @@ export class Pool {
   }
 }
 
-/** Of all instances of the program. */
+/** Shared by all instances of the program. */
 export const pool = /* @__PURE__ */ new Pool();
 
 const newControl = () => new Int32Array(new SharedArrayBuffer(WORDS * 4));
 
-/** What helper `i` is told of instances: of those that may have so many threads. */
+/** The instances that helper `i` serves: those with enough threads. */
 const served = (members: readonly Member[], i: number): Instance[] =>
   members.filter(({ threads }) => threads > i + 1).map(({ id, module, memory }) => ({ id, module, memory }));

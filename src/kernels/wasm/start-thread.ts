@@ -2,15 +2,16 @@
 import { source } from "./thread-source.js";
 import type { Mail } from "./tickets.js";
 
+/** A worker, of Node or of a page. */
 export interface Thread {
   postMessage(mail: Mail): void;
   terminate(): unknown;
 }
 
-/** Throws, rejects or calls `onEnd` where there is no worker to be had this way; calls `onEnd` when one ends, too. */
+/** Throws, rejects or calls `onEnd` where a worker cannot be started this way; calls `onEnd` when one ends, too. */
 export type Way = (onEnd: () => void) => Thread | Promise<Thread>;
 
-/** In Node, Deno and Bun, none of which such a worker keeps alive. */
+/** For Node, Deno and Bun; such a worker does not keep the process alive. */
 function inNode(onEnd: () => void): Thread {
   const { Worker } = globalThis.process.getBuiltinModule("node:worker_threads");
   const worker = new Worker(source, { eval: true, execArgv: [] });
@@ -20,15 +21,15 @@ function inNode(onEnd: () => void): Thread {
   return worker;
 }
 
-/** In pages: bundlers carry the source along without knowing, and no file has to be served. */
+/** For pages: the source is a string, so that bundlers need not know and no file has to be served. */
 function fromSource(onEnd: () => void): Thread {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   return watched(new Worker(url), onEnd);
 }
 
-/** Where a Content-Security-Policy allows no workers but from files: a bundler has to have made one of thread.ts. */
+/** For a Content-Security-Policy that allows workers from files only: a bundler must have made one of thread.ts. */
 async function fromFile(onEnd: () => void): Promise<Thread> {
-  // a file of its own, since what names its own address cannot be transformed to CommonJS (Jest)
+  // in a file of its own, since code that refers to its own URL cannot be transformed to CommonJS (Jest)
   const { workerFromFile } = await import("./thread-file.js");
   return watched(workerFromFile(), onEnd);
 }
@@ -41,5 +42,5 @@ function watched(worker: Worker, onEnd: () => void): Worker {
   return worker;
 }
 
-/** The first one that works is taken. */
+/** In order of preference: the first that works is used. */
 export const allWays: readonly Way[] = [inNode, fromSource, fromFile];

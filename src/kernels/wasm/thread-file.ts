@@ -1,3 +1,3 @@
-/** The one place that names the worker's file, written as bundlers look for it. */
+/** The one place that names the worker's file, in the form that bundlers recognize. */
 export const workerFromFile = (): Worker =>
   new Worker(new URL("./thread.js", import.meta.url), { type: "module" });

@@ -1,6 +1,6 @@
 /**
- * What a helper runs, in Node and in browsers: it takes parts of calls, and returns to its event loop for mail alone.
- * scripts/build.mjs makes thread-source.ts of it, which pool.ts starts.
+ * What a helper runs, in Node and in browsers: it takes parts of calls, and returns to its event loop only
+ * for mail. scripts/build.mjs makes thread-source.ts from it, which pool.ts starts.
  */
 import {
   ASLEEP,
@@ -22,10 +22,10 @@ import {
   take,
 } from "./tickets.js";
 
-/** How long an idle helper looks for work before it sleeps: waking one takes longer than most calls. */
+/** How long an idle helper polls for work before it sleeps: waking one takes longer than most calls. */
 const AWAKE_MS = 1;
 
-/** By id. */
+/** Instances by id. */
 const instances = new Map<number, Parts>();
 
 function receive({ control, helper, mail, join, leave }: Mail): void {
@@ -38,7 +38,7 @@ function receive({ control, helper, mail, join, leave }: Mail): void {
   while (Atomics.load(control, MAIL) === mail) serve(control);
 }
 
-/** Runs the parts that are there, and waits for the next ticket. */
+/** Runs the available parts, and waits for the next ticket. */
 function serve(control: Int32Array): void {
   const ticket = takeParts(control);
   if (comesSoon(control, ticket)) return;
@@ -47,12 +47,12 @@ function serve(control: Int32Array): void {
   Atomics.sub(control, ASLEEP, 1);
 }
 
-/** Runs the parts of the stage in progress that nobody has taken; gives the last ticket that was seen. */
+/** Runs the parts of the current stage that nobody has taken; returns the last ticket seen. */
 function takeParts(control: Int32Array): number {
   for (;;) {
     const ticket = Atomics.load(control, TICKET);
     const part = nextOf(ticket);
-    // until this part is taken and done, the call stays the one that the ticket is of
+    // until this part is taken and done, the ticket's call remains the current one
     const kernels = instances.get(control[INSTANCE]);
     if (part >= partsOf(ticket) || !kernels) return ticket;
     if (!take(control, ticket)) continue;
@@ -60,14 +60,14 @@ function takeParts(control: Int32Array): number {
       kernels.begin(control[CALL]);
       runPart(kernels, control[STAGE], part);
     } catch {
-      // the caller runs it again, and throws what it meets
+      // the caller runs it again, and throws the error
       Atomics.or(control, FAILED, 1 << part);
     }
     Atomics.or(control, DONE, 1 << part);
   }
 }
 
-/** Looks for another ticket, for as long as it is worth to stay awake. */
+/** Polls for another ticket, for as long as staying awake pays. */
 function comesSoon(control: Int32Array, ticket: number): boolean {
   const end = performance.now() + AWAKE_MS;
   do {

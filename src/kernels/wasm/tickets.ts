@@ -1,32 +1,32 @@
 /**
- * What threads share: the words through which a caller (pool.ts) hands out the parts of a call, and its helpers (thread.ts)
- * take them.
+ * The control words through which a caller (pool.ts) hands out the parts of a call, and its helpers
+ * (thread.ts) take them.
  *
- * All wait on one word, the ticket: it names a stage's number of parts and the next one that nobody has taken. Taking a
- * part is a compare-and-exchange on it, so that a helper that comes late, or is asleep, keeps nobody waiting: the
- * others take its parts.
+ * All wait on one word, the ticket: it holds a stage's number of parts and the next one that nobody has
+ * taken. Taking a part is a compare-and-exchange on it, so that a helper that is late, or asleep, delays
+ * nobody: the others take its parts.
  */
 
-/** What a thread calls of its instance of the kernels. */
+/** What a thread calls on its instance of the kernels. */
 export interface Parts {
-  /** Takes up a call; gives the bytes of scratch that it needs. */
+  /** Loads a call; returns the bytes of scratch that it needs. */
   begin(call: number): number;
   first(part: number): void;
   second(part: number): void;
 }
 
-/** Kernels on one memory: what several threads can serve. */
+/** Kernels on one memory, which several threads can serve. */
 export interface Instance {
   readonly id: number;
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
 }
 
-/** What a helper is sent. */
+/** A message to a helper. */
 export interface Mail {
   /** Control words. */
   control: Int32Array;
-  /** Which helper it is, from 0 on. */
+  /** The helper's index, from 0. */
   helper: number;
   /** The value of MAIL once this has been sent. */
   mail: number;
@@ -35,33 +35,35 @@ export interface Mail {
   leave: number[];
 }
 
-// Control words. Those that are written while others read lie in cache lines of their own.
+// Control words. Those that are written while others read are in cache lines of their own.
 export const TICKET = 0;
 export const CALL = 16;
 export const STAGE = 17;
 export const INSTANCE = 18;
-/** How often helpers were sent mail: they return to their event loops for it. */
+/** Number of mails sent so far; helpers return to their event loops for them. */
 export const MAIL = 19;
 /** A bit for each part that was run, and for each that failed in a helper. */
 export const DONE = 32;
 export const FAILED = 33;
+/** Number of helpers that sleep. */
 export const ASLEEP = 48;
-/** For each helper, the mail that it has read; 0 before it runs. */
+/** For each helper, the last mail that it has read; 0 before it runs. */
 export const READ = 64;
 /** A call has 14 parts at most. */
 export const MOST_HELPERS = 13;
+/** Number of control words. */
 export const WORDS = READ + MOST_HELPERS;
 
-// A ticket: 4 bits for the next part, 4 for the number of parts, and a number that tells stages apart.
+// A ticket: 4 bits for the next part, 4 for the number of parts, and a counter of stages.
 export const nextOf = (ticket: number): number => ticket & 15;
 export const partsOf = (ticket: number): number => (ticket >> 4) & 15;
 
-/** Takes the next part of the ticket, as it was seen; false where another thread was faster. */
+/** Takes the next part of the ticket, as it was read; false where another thread was faster. */
 export function take(control: Int32Array, ticket: number): boolean {
   return Atomics.compareExchange(control, TICKET, ticket, ticket + 1) === ticket;
 }
 
-/** Lets no thread take another part of the stage; gives a bit for each that was taken. */
+/** Stops threads from taking parts of the stage; returns a bit for each that was taken. */
 export function endStage(control: Int32Array): number {
   for (;;) {
     const ticket = Atomics.load(control, TICKET);
@@ -70,7 +72,7 @@ export function endStage(control: Int32Array): number {
   }
 }
 
-/** Announces a stage of so many parts, after which every helper looks up; of none where it is mail that waits. */
+/** Announces a stage of this many parts, for which every helper wakes; of none where only mail is waiting. */
 export function announce(control: Int32Array, parts: number): void {
   const ticket = Atomics.load(control, TICKET);
   Atomics.store(control, TICKET, ((ticket & -256) + 256 + (parts << 4)) | 0);
@@ -82,8 +84,8 @@ export function runPart(kernels: Parts, stage: number, part: number): void {
   else kernels.second(part);
 }
 
-/** Tells the processor that this is a loop of waiting, where the engine can. */
+/** Tells the processor that this is a spin loop, where the engine can. */
 export const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
-/** Looks at a control word between two looks at the clock. */
+/** Readings of a control word between two readings of the clock. */
 export const LOOKS = 200;

@@ -1,4 +1,4 @@
-/** The WASM backend: kernels from assembly/normalization.ts, standing on any heap, on one thread or several. */
+/** The WASM backend: kernels from assembly/normalization.ts, on any heap, on one thread or several. */
 import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels } from "../contract.js";
 import { binaries } from "./binary.js";
@@ -8,14 +8,14 @@ import { type CompileOptions, compile } from "./module.js";
 import { pool } from "./pool.js";
 import type { Parts } from "./tickets.js";
 
-/** What assembly/normalization.ts exports. */
+/** Exports of assembly/normalization.ts. */
 interface Exports extends Parts {
-  /** How many parts the call that was begun has, and whether they have a second stage. */
+  /** The number of parts of the loaded call, and whether they have a second stage. */
   parts(): number;
   hasSecond(): number;
-  /** What lies between the stages. */
+  /** Runs once between the stages. */
   between(): void;
-  /** All of the call. */
+  /** Runs the whole call. */
   run(): void;
   transpose(x: number, y: number, layout: number, position: number, rank: number, size: number): void;
 }
@@ -24,7 +24,7 @@ export const EXPORTS = ["begin", "parts", "hasSecond", "first", "between", "seco
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
-/** The normalization kernels; each kind is compiled once. */
+/** The compiled normalization kernels; each build is compiled once. */
 export function normalizationModule(options: CompileOptions = {}): Promise<WebAssembly.Module> {
   const kind = JSON.stringify(options);
   const module = compiled.get(kind) ?? compile(binaries, options);
@@ -32,7 +32,7 @@ export function normalizationModule(options: CompileOptions = {}): Promise<WebAs
   return module;
 }
 
-/** Scratch that grows to the largest request and stays. */
+/** Scratch memory, which grows to the largest request and never shrinks. */
 export class Scratch {
   private address = 0;
   private bytes = 0;
@@ -42,7 +42,7 @@ export class Scratch {
   atLeast(bytes: number): number {
     if (bytes > this.bytes) {
       if (this.address !== 0) this.heap.release(this.address);
-      // where there is no room, nothing is held
+      // so that nothing is held where there is no room
       this.address = 0;
       this.bytes = 0;
       this.address = this.heap.allocate(bytes);
@@ -61,10 +61,10 @@ export class WasmKernels implements Kernels<number> {
   private readonly call: number;
   private words = new Int32Array();
   private epsilon = new Float64Array();
-  /** In the pool; 0 before the first call that is worth sharing. */
+  /** Id in the pool; 0 before the first call that is worth sharing. */
   private id = 0;
 
-  /** `most` threads share a call; more than one need a module for shared memory, and a heap on one. */
+  /** At most `most` threads share a call; more than one need a module for shared memory, and a heap on one. */
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly heap: Heap,
@@ -132,7 +132,7 @@ export class WasmKernels implements Kernels<number> {
     this.most = 1;
   }
 
-  /** The call's arguments in memory, with what both passes have in common; the rest is 0. */
+  /** Writes the arguments that both passes have in common, and 0 to the rest. */
   private wordsOf(call: Forward<number> | Backward<number>): Int32Array {
     const { buffer } = this.heap.memory;
     // a memory that grew has a new buffer

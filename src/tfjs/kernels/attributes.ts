@@ -1,6 +1,7 @@
+/** Attributes of the normalization kernel and its gradient, and the order of their inputs. */
 import type { View } from "../../view.js";
-/** What the operation and its gradient are told, and which tensors their lists of inputs hold. */
-/** What both kernels are told. `added`, `scale`, `offset`, `given` and `masked` say which of the optional inputs are there. */
+
+/** Attributes of both kernels. `added`, `scale`, `offset`, `given` and `masked` say which optional inputs are present. */
 export interface Attributes {
   readonly statistics: View;
   readonly parameters: View;
@@ -13,11 +14,11 @@ export interface Attributes {
   readonly offset: boolean;
   readonly given: boolean;
   readonly masked: boolean;
-  /** Kept: one value of the mask per kept position. */
+  /** View of the mask: one value per kept position. */
   readonly masks: View;
 }
 
-/** The list's optional members by name: x, then residual, gamma, beta, mean, variance and mask where they are. */
+/** Names the inputs of the kernel: x, then residual, gamma, beta, mean, variance and mask where present. */
 export function named<T>(list: readonly T[], { added, scale, offset, centered, given, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);
@@ -29,12 +30,12 @@ export function named<T>(list: readonly T[], { added, scale, offset, centered, g
     mean: take(centered && given),
     variance: take(given),
     mask: take(masked),
-    /** What follows the inputs: saved outputs. */
+    /** Saved outputs, which follow the inputs. */
     rest,
   };
 }
 
-/** The gradient's list by name. */
+/** Names the inputs of the gradient's kernel. */
 export function gradientInputs<T>(list: readonly T[], { added, scale, centered, masked }: Attributes) {
   const rest = [...list];
   const take = (present: boolean) => (present ? rest.shift() : undefined);

@@ -1,7 +1,7 @@
 /**
- * `FusedBatchNorm`, which `tf.batchNorm` and the graph operations FusedBatchNorm, …V2 and …V3 run, by the normalization
- * kernels. A graph that was saved in training mode has empty statistics there (TensorFlow's convention for "measure them"):
- * then y is normalized by those of x.
+ * Runs `FusedBatchNorm` (of `tf.batchNorm` and the graph operations FusedBatchNorm, …V2 and …V3) on the
+ * normalization kernels. A graph saved in training mode has empty statistics (TensorFlow's convention for
+ * "measure them"): y is then normalized by the statistics of x.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { fusedKernels } from "./fused.js";
@@ -9,8 +9,9 @@ import type { Host, Inputs, Shipped } from "./host.js";
 import { addressOf, outputOn } from "./wasm-backend.js";
 
 /**
- * y from x [..., channels], and mean, variance, offset and scale (both optional) of one length: the channels, or those of
- * the last few axes together. Several lengths, and other types than float32, are the shipped kernel's.
+ * y from x [..., channels] and mean, variance, offset and scale (the last two optional) of one length: the
+ * channels, or the last few axes combined. Different lengths, and types other than float32, are left to the
+ * shipped kernel.
  */
 export function fusedBatchNorm(
   host: Host,

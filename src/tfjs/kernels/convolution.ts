@@ -1,7 +1,7 @@
 /**
- * Convolutions of images and volumes, and their gradients. The shipped kernels go forward over images, channels last, given
- * a padding that they read right. Of the others, dFilter of an image does not exist, dFilter of a volume is wrong with
- * strides, dx of a volume is wrong, and all are plain loops.
+ * Convolutions of images and volumes, and their gradients. The shipped kernels serve the forward pass over
+ * images, channels last, given a padding that they handle correctly. Of the rest, dFilter of images is
+ * missing, dFilter of volumes is wrong with strides, dx of volumes is wrong, and all are plain loops.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import {
@@ -28,7 +28,7 @@ import { addressOf, outputOn } from "./wasm-backend.js";
 
 type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
-/** y from x and filter, fused with a bias and an activation or not. */
+/** y from x and filter, with or without a fused bias and activation. */
 export function conv2D(
   host: Host,
   inputs: Inputs,
@@ -131,7 +131,7 @@ function infoOf(
   return tf.backend_util.computeConv2DInfo(...shapes, strides, dilations, sides, rounding, false, format);
 }
 
-/** Of x, filter and y (dy), the one that is to be computed is absent. */
+/** x, filter and y (or dy); the one to compute is absent. */
 interface Arrays {
   x?: tf.TensorInfo;
   filter?: tf.TensorInfo;
@@ -141,7 +141,7 @@ interface Arrays {
 const TO_LAST = [0, 2, 3, 1];
 const TO_FIRST = [0, 3, 1, 2];
 
-/** Of images, channels first or last. */
+/** Convolves images, channels first or last. */
 function convolveImages(host: Host, info: ConvInfo, { x, filter, y }: Arrays): tf.TensorInfo {
   const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels } = info;
   const inShape = [batchSize, inHeight, inWidth, inChannels];
@@ -165,7 +165,7 @@ type Info = VolumeWindow & {
   outShape: number[];
 };
 
-/** Of volumes, channels last. */
+/** Convolves volumes, channels last. */
 function convolve({ backend, exports, scratch }: Host, info: Info, { x, filter, y }: Arrays): tf.TensorInfo {
   const shape = !x ? info.inShape : !filter ? info.filterShape : info.outShape;
   const result = outputOn(backend, shape);

@@ -1,4 +1,4 @@
-/** Cumulative sums and products. The shipped kernels read out of bounds where the axis counts from the end. */
+/** Cumulative sums and products. The shipped kernels read out of bounds for negative axes. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Host, Inputs, Shipped } from "./host.js";
 

@@ -1,6 +1,6 @@
 /**
- * Depthwise convolutions and their gradients. The shipped kernels go forward, given a padding that they read right; there
- * are none for the gradients.
+ * Depthwise convolutions and their gradients. The shipped kernels serve the forward pass, given a padding
+ * that they handle correctly; there are none for the gradients.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import {
@@ -20,7 +20,7 @@ type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 type Attributes = Pick<tf.DepthwiseConv2dNativeAttrs, "strides" | "pad"> &
   Partial<Pick<tf.DepthwiseConv2dNativeAttrs, "dilations">>;
 
-/** y from x and filter, fused with a bias and an activation or not. */
+/** y from x and filter, with or without a fused bias and activation. */
 export function depthwiseConv2D(
   _: Host,
   { x, filter }: Inputs,
@@ -75,7 +75,7 @@ function infoOf(
   return tf.backend_util.computeConv2DInfo(...shapes, strides, dilations ?? 1, sidesOf(pad), rounding, true);
 }
 
-/** Of x and filter, the gradient of the one that is not given. */
+/** The gradient of x or filter, whichever is absent. */
 function backward(
   { backend, exports, scratch }: Host,
   info: ConvInfo,

@@ -1,4 +1,4 @@
-/** Grey-scale dilation and its gradients. The shipped kernels take no maximum to be below 0. */
+/** Grey-scale dilation and its gradients. The shipped kernels assume that no maximum is below 0. */
 import * as tf from "@tensorflow/tfjs-core";
 import { windowOf } from "./geometry.js";
 import type { Host, Inputs, Shape4, Shipped } from "./host.js";
@@ -21,7 +21,7 @@ export function dilation2DBackpropFilter(
   return dilate(host, tf.Dilation2DBackpropFilter, inputs, attributes, 1, shipped);
 }
 
-/** dx from the same. */
+/** dx from x, filter and dy. */
 export function dilation2DBackpropInput(
   host: Host,
   inputs: Inputs,
@@ -31,7 +31,7 @@ export function dilation2DBackpropInput(
   return dilate(host, tf.Dilation2DBackpropInput, inputs, attributes, 2, shipped);
 }
 
-/** y, or the gradient of filter or x, as assembly/convolution.ts numbers them; of integers: the shipped kernel's. */
+/** y, dFilter or dx, numbered as in assembly/convolution.ts; integers are left to the shipped kernel. */
 function dilate(
   { backend, exports }: Host,
   name: string,

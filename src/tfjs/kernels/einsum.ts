@@ -1,6 +1,7 @@
 /**
- * Einstein summation of one tensor or two: axes that only one of them has and that are summed over are summed first; what is
- * left is a matrix product over the axes that both have. It has a gradient on every backend, which is a summation again.
+ * Einstein summation of one or two tensors: summed axes that only one of them has are reduced first; what
+ * remains is a matrix product over the axes that both have. Its gradient, registered for every backend, is
+ * again a summation.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { call, dispose, type Host, type Inputs } from "./host.js";
@@ -24,7 +25,7 @@ export function einsum(host: Host, inputs: Inputs, { equation }: tf.EinsumAttrs)
   const ordered = (x: tf.TensorInfo, from: number[], to: number[]) =>
     isSame(from, to) ? x : run(tf.Transpose, { x }, { perm: to.map((axis) => from.indexOf(axis)) });
 
-  // axes are numbered as in allDims: first the output's, in its order
+  // axes are numbered as in allDims: the output's first, in its order
   const isOutput = (axis: number) => !summedDims.includes(axis);
   const terms = tensors.map((tensor, i) => {
     const others = idDims.filter((_, other) => other !== i).flat();
@@ -46,7 +47,7 @@ export function einsum(host: Host, inputs: Inputs, { equation }: tf.EinsumAttrs)
     const lengths = new Map(terms.flatMap(({ x, axes }) => axes.map((axis, at) => [axis, x.shape[at]])));
     const shape = (...axes: number[][]) => axes.flat().map((axis) => lengths.get(axis) as number);
     const size = (axes: number[]) => tf.util.sizeFromShape(shape(axes));
-    // a matrix as it lies, where it can be taken so: [batch, free, contracted] or [batch, contracted, free]
+    // without a transpose where axes are already [batch, free, contracted] or [batch, contracted, free]
     const matrices = terms.map(({ x, axes }, i) => {
       const isTransposed = isSame(axes, [...batch, ...contracted, ...free[i]]);
       const order = isTransposed ? [contracted, free[i]] : [free[i], contracted];
@@ -72,7 +73,7 @@ export function einsum(host: Host, inputs: Inputs, { equation }: tf.EinsumAttrs)
     const { x, axes } = terms.length === 1 ? terms[0] : product();
     const inOrder = [...axes].sort((i, j) => i - j);
     const y = ordered(x, axes, inOrder);
-    // a tensor of its own, also where nothing was to be done
+    // always a new tensor, even where there was nothing to do
     return call(host, tf.Reshape, { x: y }, { shape: y.shape });
   } finally {
     dispose(host, ...made);
@@ -83,7 +84,7 @@ function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 
-/** TensorFlow.js defines none. */
+/** TensorFlow.js registers no gradient for Einsum. */
 tf.registerGradient({
   kernelName: tf.Einsum,
   saveAllInputs: true,
@@ -102,7 +103,7 @@ tf.registerGradient({
         dy as tf.Tensor,
         ...saved.filter((_, other) => other !== i),
       );
-      // x was summed over the other axes: each of its elements there has the same gradient
+      // x was summed over the other axes: the gradient is broadcast along them
       const shape = x.shape.map((length, axis) => (known.includes(term[axis]) ? length : 1));
       return tf.broadcastTo(tf.reshape(sum, shape), x.shape);
     });

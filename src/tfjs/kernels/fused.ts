@@ -1,4 +1,4 @@
-/** The operation by the fused kernels, on the wasm backend's own memory. */
+/** The normalization operation by the fused kernels, on the wasm backend's own memory. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../../kernels/wasm/pool.js";
 import { WasmKernels } from "../../kernels/wasm/wasm.js";
@@ -7,16 +7,16 @@ import { gradientInputs, named } from "./attributes.js";
 import type { WasmBackend } from "./wasm-backend.js";
 import { addressOf, heapOf, isThreaded, outputOn } from "./wasm-backend.js";
 
-/** The kernels, compiled for a memory of one kind. */
+/** The compiled kernels, for shared memory or not. */
 let normalization: { module: WebAssembly.Module; shared: boolean } | undefined;
 const kernelsOf = new WeakMap<object, WasmKernels | null>();
 
-/** Lets the operation use the fused kernels; called by `install`. */
+/** Enables the fused kernels; called by `install`. */
 export function useFused(module: WebAssembly.Module, shared: boolean): void {
   normalization = { module, shared };
 }
 
-/** The fused kernels on this backend's memory, or null where it has none that they can stand on. */
+/** The fused kernels on this backend's memory, or null where they cannot run on it. */
 export function fusedKernels(backend: object): WasmKernels | null {
   if (!normalization) return null;
   let kernels = kernelsOf.get(backend);

@@ -1,12 +1,12 @@
-/** What convolutions and pools share: their windows, and where these lie. */
+/** Geometry of the windows of convolutions and pools. */
 import * as tf from "@tensorflow/tfjs-core";
 
 export type Pad = tf.Conv2DAttrs["pad"];
-/** Before and behind, of each axis of an image. */
+/** Padding before and after, for each axis of an image. */
 type Sides = [[number, number], [number, number], [number, number], [number, number]];
 export type Rounding = "floor" | "round" | "ceil" | undefined;
 
-/** What `computeConv2DInfo` and `computePool2DInfo` say of the geometry. */
+/** The geometry in what `computeConv2DInfo` and `computePool2DInfo` return. */
 interface Window {
   readonly inHeight: number;
   readonly inWidth: number;
@@ -28,22 +28,26 @@ interface Window {
   };
 }
 
-/** Of a number, each side's padding: TensorFlow.js takes a number to mean the height's geometry for the width as well. */
+/**
+ * Expands numeric padding to every side: given a number, TensorFlow.js uses the height's geometry for the
+ * width as well.
+ */
 export function sidesOf(pad: Pad, format = "channelsLast"): Pad {
   if (typeof pad !== "number") return pad;
   const sides = format === "channelsLast" ? [0, pad, pad, 0] : [0, 0, pad, pad];
   return sides.map((side) => [side, side]) as Pad;
 }
 
-/** Whether the shipped kernels read the padding right as it is, which is the common case and need not be computed. */
+/** Whether the shipped kernels handle this padding correctly: the common cases, for which nothing need be computed. */
 export function isReadRight(pad: Pad, strides: number | number[], rounding: Rounding): boolean {
   if (rounding && rounding !== "floor") return false;
   return pad === "valid" || (pad === "same" && [strides].flat().every((stride) => stride === 1));
 }
 
 /**
- * Padding under which the shipped kernels (XNNPACK) find the same outputs by themselves: of each side, as far as the last
- * window reaches. For "same" they compute a padding below 0 where strides pass beyond the input, and they round down.
+ * Explicit padding with which the shipped kernels (XNNPACK) give the same outputs: on each side, as far as
+ * the last window reaches. For "same" they compute a negative padding where strides reach past the input, and
+ * they round down.
  */
 export function windowPad(window: Window): Sides {
   const { padInfo, outHeight, outWidth, strideHeight, strideWidth } = window;
@@ -59,9 +63,9 @@ export function windowPad(window: Window): Sides {
 }
 
 /**
- * The geometry under which dy has the output's shape. TensorFlow.js's gradients drop the rounding mode of what they
- * differentiate, so where none is given, each is tried.
- * @throws RangeError where dy has another shape.
+ * The geometry in which dy has the output's shape. TensorFlow.js's gradients drop the forward operation's
+ * rounding mode, so where none is given, each is tried.
+ * @throws RangeError where dy fits none
  */
 export function geometryOf<Info extends { outShape: number[] }>(
   name: string,
@@ -75,7 +79,7 @@ export function geometryOf<Info extends { outShape: number[] }>(
   throw new RangeError(`${name}: dy must have the output's shape [${infos[0].outShape}], got [${dy.shape}]`);
 }
 
-/** A window as the exports take it. */
+/** A window in the order that the exports take it. */
 export function windowOf(window: Omit<Window, `effective${string}`>): number[] {
   return [
     ...[window.filterHeight, window.filterWidth, window.strideHeight, window.strideWidth],
@@ -83,7 +87,7 @@ export function windowOf(window: Omit<Window, `effective${string}`>): number[] {
   ];
 }
 
-/** What the exports of convolutions and pools over volumes take. */
+/** Arguments of the exports for convolutions and pools over volumes. */
 export interface VolumeWindow {
   readonly batchSize: number;
   readonly inDepth: number;
@@ -111,12 +115,12 @@ export function asVolume<Info extends Window>(info: Info) {
   return { ...info, ...flat, padInfo: { ...info.padInfo, front: 0 } };
 }
 
-/** Of x, filter and y of a convolution, the one that is not given is computed; as the exports number them. */
+/** Which of y (0), filter (1) and x (2) is computed, numbered as in assembly/convolution.ts: the absent one. */
 export function whatIsComputed(x: unknown, filter: unknown): number {
   return x ? (filter ? 0 : 1) : 2;
 }
 
-/** The kernels read and write by these shapes, so they must be true of the tensors. */
+/** The kernels address memory by these shapes, so they must match the tensors. */
 export function requireChannels(
   name: string,
   { inChannels }: { inChannels: number },

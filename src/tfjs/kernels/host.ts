@@ -1,9 +1,9 @@
-/** What every training kernel stands on: the backend, the exports of assembly/training.ts on its memory, and scratch. */
+/** What every training kernel needs: the backend, the exports of assembly/training.ts on its memory, and scratch. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Scratch } from "../../kernels/wasm/wasm.js";
 import type { WasmBackend } from "./wasm-backend.js";
 
-/** What assembly/training.ts exports; addresses in bytes. */
+/** Exports of assembly/training.ts; addresses are in bytes. */
 export interface Exports {
   matMul(...values: number[]): void;
   matMulIntegers(...values: number[]): void;
@@ -20,7 +20,7 @@ export interface Exports {
   sumBytes(k2: number): number;
 }
 
-/** One backend, the kernels that stand on its memory, and their scratch. */
+/** One backend, the kernels on its memory, and their scratch. */
 export interface Host {
   readonly backend: WasmBackend;
   readonly exports: Exports;
@@ -30,7 +30,10 @@ export interface Host {
 }
 
 export type Inputs = Record<string, tf.TensorInfo>;
-/** `shipped` runs what the backend has under the name, with what the kernel was called with, or others. */
+/**
+ * A kernel that replaces another. `shipped` runs the backend's own kernel of that name, with the same
+ * arguments or others.
+ */
 export type Kernel = (
   host: Host,
   inputs: Inputs,

@@ -1,4 +1,4 @@
-/** Matrix products. The shipped ones are plain loops wherever an input is transposed or there are several matrices. */
+/** Matrix products. The shipped kernels are plain loops for transposed inputs and for several matrices. */
 import * as tf from "@tensorflow/tfjs-core";
 import { call, described, dispose, type Host, type Inputs, type Shipped } from "./host.js";
 import { addressOf, outputOn } from "./wasm-backend.js";
@@ -14,7 +14,7 @@ export function batchMatMul(
   return product(host, tf.BatchMatMul, a, b, attributes);
 }
 
-/** The same, with a bias and an activation. One float32 product of matrices as they are stored is the shipped kernel's. */
+/** The same with a bias and an activation. A single float32 product without transposes is left to the shipped kernel. */
 export function fusedMatMul(
   host: Host,
   inputs: Inputs,
@@ -26,7 +26,7 @@ export function fusedMatMul(
   return finish(host, product(host, tf._FusedMatMul, a, b, attributes), inputs, attributes);
 }
 
-/** One product of float32 matrices as they are stored: the shipped kernels (XNNPACK) are fast at these. */
+/** A single float32 product without transposes, at which the shipped kernels (XNNPACK) are fast. */
 function isPlain(
   a: tf.TensorInfo,
   b: tf.TensorInfo,
@@ -56,7 +56,7 @@ function product(
   const [n, innerB] = transposeB ? [rowsB, columnsB] : [columnsB, rowsB];
   if (a.shape.length < 2 || b.shape.length < 2 || k !== innerB) {
     throw new RangeError(
-      "matMul: a must be [..., m, k] and b [..., k, n], each transposed where so asked, got " +
+      "matMul: a must be [..., m, k] and b [..., k, n], after their transposes, got " +
         `a [${a.shape}], transposeA ${transposeA}, and b [${b.shape}], transposeB ${transposeB}`,
     );
   }
@@ -73,7 +73,7 @@ function product(
   const [atA, atB, atY] = [a, b, y].map((tensor) => addressOf(backend, tensor));
   const indexA = broadcastIndices(batchShapeA, batchShape);
   const indexB = broadcastIndices(batchShapeB, batchShape);
-  // matrices that lie evenly in a, b and y go together
+  // evenly spaced matrices in a, b and y go in one call
   for (let first = 0, end: number; first < batch; first = end) {
     end = first + 1;
     const stepA = end < batch ? indexA[end] - indexA[first] : 0;
@@ -81,7 +81,7 @@ function product(
     const isEven = (at: number) =>
       indexA[at] - indexA[at - 1] === stepA && indexB[at] - indexB[at - 1] === stepB;
     while (end < batch && isEven(end)) end++;
-    // one b for neighbours in a: one product with more rows
+    // one b for consecutive a: a single product with more rows
     const joined = stepA === 1 && stepB === 0 && !transposeA;
     multiply(
       ...[atA + indexA[first] * m * k * 4, atB + indexB[first] * k * n * 4, atY + first * m * n * 4],
@@ -93,7 +93,7 @@ function product(
   return y;
 }
 
-/** For each element of an array of shape `to`, row-major, the element of one of shape `from` that it is copied from. */
+/** For each element of shape `to`, row-major, the index of the element of shape `from` that is broadcast to it. */
 function broadcastIndices(from: readonly number[], to: readonly number[]): number[] {
   let indices = [0];
   for (let axis = 0; axis < to.length; axis++) {
@@ -119,7 +119,7 @@ const activations: Record<string, string> = {
   leakyrelu: tf.LeakyRelu,
 };
 
-/** activation(y + bias); y is used up. */
+/** activation(y + bias); y is consumed. */
 function finish(
   host: Host,
   y: tf.TensorInfo,

@@ -2,7 +2,7 @@
  * One TensorFlow.js operation with one gradient for every normalization.
  *
  * On the wasm backend it runs the kernels on TensorFlow.js's own memory, without a copy (after `install`). On every
- * other backend it is composed from tf operations (src/formula/composed.ts), with the same results.
+ * other backend it is composed of tf operations (src/formula/composed.ts), with the same results.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { statisticsGiven } from "../../formula/checks.js";
@@ -20,37 +20,44 @@ import type { WasmBackend } from "./wasm-backend.js";
 const NORMALIZE = "EvenkeelNormalize";
 const NORMALIZE_GRADIENT = "EvenkeelNormalizeGradient";
 
+/** Optional operands of `normalize`; [parameters] and [statistics] are the shapes that the norm's plan has for x. */
 export interface NormalizeParameters {
-  /** float32 [parameters]; absent: 1. */
+  /** [parameters], as float32; default 1. */
   gamma?: tf.Tensor;
-  /** float32 [parameters]; absent: 0. */
+  /** [parameters], as float32; default 0. */
   beta?: tf.Tensor;
-  /** Statistics to use instead of those of x, as constants: mean [statistics] (not for RMS), variance [statistics]. */
+  /** Mean [statistics] to use instead of that of x, a constant. Given with the variance; not for RMS norms. */
   mean?: tf.Tensor;
+  /** Variance [statistics], biased, or mean square for RMS norms, to use instead of that of x; a constant. */
   variance?: tf.Tensor;
   /**
-   * Of any type, 0 where x does not count, as a constant: [batch, length] for x [batch, length, features]. Its axes are those of x,
-   * with length 1 where it does not tell them apart, or left out at the end. Padding enters no statistic and no gradient, whatever
-   * it holds, and y is 0 there.
+   * 0 where x is padding, of any type; a constant. Its axes are those of x, with length 1 where it does not
+   * vary along one, or with trailing axes left out: [batch, length] for x [batch, length, features]. Padding
+   * contributes to neither statistics nor gradients, even if it holds NaN, and y is 0 there.
    */
   mask?: tf.Tensor;
-  /** Shape of x; added to x before anything else, in the same pass over memory. */
+  /** Shape of x; added to x before normalization, in the same pass over memory. */
   residual?: tf.Tensor;
 }
 
+/** What `normalize` returns. */
 export interface Normalized {
-  /** float32, shape of x. Differentiable with respect to x, the residual, gamma and beta. */
+  /** float32, shape of x; differentiable with respect to x, the residual, gamma and beta. */
   y: tf.Tensor;
-  /** x + residual, of which y and the statistics are; differentiable too. Absent without a residual. */
+  /** x + residual, which is what was normalized; differentiable. Absent without a residual. */
   sum?: tf.Tensor;
-  /** float32 [statistics], constants to the gradient; absent where given, mean also for RMS. */
+  /** float32 [statistics], constant in the gradient. Absent for RMS norms, and where statistics were given. */
   mean?: tf.Tensor;
+  /** float32 [statistics], biased, or the mean square for RMS norms; constant in the gradient. Absent where given. */
   variance?: tf.Tensor;
 }
 
 /**
- * Normalizes a tensor of any rank.
- * @throws RangeError where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm.
+ * Normalizes a tensor of any rank; differentiable, second derivatives included.
+ * @param norm a normalization with one mean and variance, such as `layerNorm()` or `groupNorm({ groups: 8 })`
+ * @param x of any type, cast to float32
+ * @throws TypeError where mean and variance are not given together, or a mean to an RMS norm; RangeError
+ * where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm
  */
 export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
   const plan = norm.plan(x.shape);
@@ -82,27 +89,27 @@ export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizePa
       const shape = name === "gamma" || name === "beta" ? plan.parameterShape : plan.statisticsShape;
       return parameters[name] && fitted(norm, name, parameters[name], shape);
     });
-    const input = moved(floats(x), plan.order);
+    const input = reordered(floats(x), plan.order);
     const counts = mask && constantMask(mask, masks ? undefined : plan);
-    const added = residual && moved(floats(residual), plan.order);
+    const added = residual && reordered(floats(residual), plan.order);
     const inputs = [input, added, ...others, counts].filter((tensor) => tensor !== undefined);
     const outputs = run(NORMALIZE, inputs, attributes);
     const back = plan.order?.map((_, axis, order) => order.indexOf(axis));
-    const y = moved(outputs[0], back);
-    const sum = residual && { sum: moved(outputs[outputs.length - 1], back) };
+    const y = reordered(outputs[0], back);
+    const sum = residual && { sum: reordered(outputs[outputs.length - 1], back) };
     if (given) return { y, ...sum };
     const [, first, second] = outputs;
     return norm.centered ? { y, ...sum, mean: first, variance: second } : { y, ...sum, variance: first };
   });
 }
 
-function moved(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
+function reordered(x: tf.Tensor, order: Plan["order"]): tf.Tensor {
   return order ? tf.transpose(x, [...order]) : x;
 }
 
 /**
- * The mask as float32 of 0 and 1, without a way back for gradients; for all of x, as the plan orders its axes, where that is given.
- * (Comparisons, which masks are made of, know no gradient.)
+ * The mask as float32 0 and 1, which no gradient flows through: comparisons, which masks are made with, have
+ * none. With a plan, it is broadcast to x, with the plan's order of axes.
  */
 function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
   const made = () => {
@@ -110,17 +117,17 @@ function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
     if (!plan) return counts;
     const ones = new Array<number>(plan.shape.length - mask.rank).fill(1);
     const whole = tf.broadcastTo(tf.reshape(counts, [...mask.shape, ...ones]), [...plan.shape]);
-    return moved(whole, plan.order);
+    return reordered(whole, plan.order);
   };
   return constant(made);
 }
 
-/** As float32; what is float32 already is left alone, since a cast would copy it. */
+/** As float32; a float32 tensor is returned as is, since a cast would copy it. */
 function floats(tensor: tf.Tensor): tf.Tensor {
   return tensor.dtype === "float32" ? tensor : tf.cast(tensor, "float32");
 }
 
-/** A parameter or statistic as float32 of the plan's shape, so that its gradient goes back in its own. */
+/** A parameter or statistic as float32 in the plan's shape; its gradient is reshaped back to its own. */
 function fitted(norm: FusedNorm, name: string, tensor: tf.Tensor, shape: readonly number[]): tf.Tensor {
   if (!fitsShape(tensor.shape, shape)) {
     throw new RangeError(
@@ -131,7 +138,7 @@ function fitted(norm: FusedNorm, name: string, tensor: tf.Tensor, shape: readonl
   return floats(same ? tensor : tf.reshape(tensor, [...shape]));
 }
 
-/** Inputs go as a list: TensorFlow.js cannot save a named one that is absent. */
+/** Inputs are passed as a list: TensorFlow.js cannot save a named one that is absent. */
 function run(kernel: string, inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
   const map = inputs as unknown as tf.NamedTensorMap;
   return tf.engine().runKernel(kernel, map, attributes as unknown as tf.NamedAttrMap) as tf.Tensor[];
@@ -170,7 +177,7 @@ tf.registerGradient({
     const [dx, ...parameters] = gradients;
     const all = [
       () => dx,
-      // of its own, since TensorFlow.js disposes of each when it adds another to it
+      // a copy, since TensorFlow.js disposes of gradients when it adds them up
       ...(residual ? [() => tf.clone(dx)] : []),
       ...parameters.slice(0, Number(scale) + Number(offset)).map((gradient) => () => gradient),
       ...constants.map((constant) => () => tf.zerosLike(constant)),
@@ -189,16 +196,16 @@ interface GradientInputs {
   mask?: tf.Tensor;
 }
 
-/** dx, then dGamma and dBeta where there are such inputs. */
+/** dx, then dGamma and dBeta where those inputs are present. */
 function gradientsOf(dy: tf.Tensor, inputs: GradientInputs, attributes: Attributes): tf.Tensor[] {
-  // the gradient of the gradient: composed operations have one, a kernel has not
+  // second derivatives: composed operations have them, a kernel does not
   if (isDifferentiatedAgain()) return composedGradient(dy, inputs, attributes);
   const { dSum, x, gamma, mean, variance, mask } = inputs;
   const list = [dy, dSum, x, gamma, mean, variance, mask].filter((tensor) => tensor !== undefined);
   return run(NORMALIZE_GRADIENT, list, attributes);
 }
 
-/** The call as the composition takes it. */
+/** The call as the composed operation takes it. */
 function composedCall(
   { x, residual, mask, ...tensors }: Partial<ReturnType<typeof named<tf.Tensor>>> & { x: tf.Tensor },
   attributes: Attributes,
@@ -232,10 +239,10 @@ function composedGradient(dy: tf.Tensor, inputs: GradientInputs, attributes: Att
   return [dSum ? tf.add(dx, dSum) : dx, ...ofParameters.map((one) => tf.reshape(one, [...parameterShape]))];
 }
 
-/** Both kernels for a backend, once. A backend that has no fused ones composes them. */
+/** Registers both kernels for a backend, once. A backend without fused ones composes them. */
 function registerFor(backendName: string): void {
   if (tf.getKernel(NORMALIZE, backendName)) return;
-  // the engine hands a kernel the tensors themselves
+  // the engine passes tensors, not just their infos
   const listed = (inputs: tf.NamedTensorInfoMap) => Object.values(inputs) as tf.Tensor[];
   const kernel = (
     kernelName: string,

@@ -1,6 +1,7 @@
 /**
- * Pooling and its gradients. Of the shipped kernels those that know where a maximum is, and those of volumes, take none to be
- * below 0; and the gradients of means share dy with the padding, which the means leave out (on every backend).
+ * Pooling and its gradients. The shipped kernels that locate maxima, and those for volumes, assume that none
+ * is below 0; and the gradients of average pools distribute dy over the padding too, which the averages
+ * exclude (on every backend).
  */
 import * as tf from "@tensorflow/tfjs-core";
 import {
@@ -19,7 +20,7 @@ import { addressOf, outputOn } from "./wasm-backend.js";
 type Shape5 = [number, number, number, number, number];
 type Info2 = ReturnType<typeof tf.backend_util.computePool2DInfo>;
 
-/** y from x [batch, height, width, channels]; a window that lies in the padding alone gives −∞. */
+/** y from x [batch, height, width, channels]; a window entirely in the padding gives −∞. */
 export function maxPool(
   host: Host,
   { x }: Inputs,
@@ -39,7 +40,7 @@ export function maxPool(
   return y;
 }
 
-/** The same of means. */
+/** The same for average pools. */
 export function avgPool(
   _: Host,
   { x }: Inputs,
@@ -52,7 +53,7 @@ export function avgPool(
   return shipped({ ...attributes, pad: windowPad(info), dimRoundingMode: undefined });
 }
 
-/** dx from dy and the input of a pool of means. */
+/** dx from dy and the input of an average pool. */
 export function avgPoolGrad(
   host: Host,
   { dy, input: x }: Inputs,
@@ -66,7 +67,7 @@ export function avgPoolGrad(
   return backwardOfMeans(host, asVolume(info), x, dy);
 }
 
-/** The same of volumes. */
+/** The same for volumes. */
 export function avgPool3DGrad(
   host: Host,
   { dy, input: x }: Inputs,
@@ -80,7 +81,7 @@ export function avgPool3DGrad(
   return backwardOfMeans(host, info, x, dy);
 }
 
-/** y, and where in x each maximum is (int32). */
+/** y, and the index in x of each maximum (int32). */
 export function maxPoolWithArgmax(
   host: Host,
   { x }: Inputs,
@@ -167,7 +168,7 @@ interface Arrays {
   dx?: tf.TensorInfo;
 }
 
-/** From x, and dy where there is dx, whichever of y, indices and dx is there. */
+/** Computes whichever of y, indices and dx is present, from x and, for dx, dy. */
 function pool({ backend, exports }: Host, info: VolumeWindow, arrays: Arrays, batchInIndex = false): void {
   const { x, y, indices, dy, dx } = arrays;
   exports.maxPool(

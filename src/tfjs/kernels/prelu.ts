@@ -1,4 +1,4 @@
-/** The parametric rectifier. The shipped kernel (XNNPACK) takes alpha to be one value for each channel, whatever its shape. */
+/** PReLU. The shipped kernel (XNNPACK) assumes one alpha per channel, whatever its shape. */
 import * as tf from "@tensorflow/tfjs-core";
 import { call, dispose, type Host, type Inputs, type Shipped } from "./host.js";
 

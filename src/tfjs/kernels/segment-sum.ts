@@ -4,8 +4,8 @@ import { call, described, dispose, type Host, type Inputs } from "./host.js";
 import { addressOf, outputOn } from "./wasm-backend.js";
 
 /**
- * y [numSegments, ...] from x [rows, ...] and segmentIds int32 [rows]. Rows whose id names no segment are left out; a
- * segment without rows is 0.
+ * y [numSegments, ...] from x [rows, ...] and segmentIds int32 [rows]. Rows with an id out of range are
+ * dropped; a segment without rows is 0.
  */
 export function segmentSum(
   host: Host,

@@ -4,7 +4,7 @@ import { viewOf } from "../../view.js";
 import type { Host, Inputs, Shipped } from "./host.js";
 import { addressOf, outputOn } from "./wasm-backend.js";
 
-/** Sums of float32 over axes that have a view; the gradient of every bias is one. */
+/** Sums float32 over axes that a view can express, such as in the gradient of every bias. */
 export function sum(
   { backend, exports, scratch, isThreaded }: Host,
   { x }: Inputs,

@@ -1,9 +1,10 @@
 /**
- * Kernels that TensorFlow.js's wasm backend lacks, or has wrong, or has as slow loops, and that training needs. They stand on
- * the backend's own memory (assembly/training.ts) and have the names, attributes and results of TensorFlow.js's cpu
- * backend, except where that is wrong: it leaves dilations out of depthwise gradients, shares the gradient of a mean with
- * the padding, passes some of that of a maximum in a volume to other elements, and lets a NaN of one segment into all of
- * them. Where the shipped kernel is right and as fast, it is called.
+ * Kernels that training needs and TensorFlow.js's wasm backend lacks, has wrong, or has as slow loops. They
+ * run on the backend's own memory (assembly/training.ts) and have the names, attributes and results of
+ * TensorFlow.js's cpu backend, except where that is wrong: it ignores dilations in depthwise gradients,
+ * distributes the gradient of a mean over the padding too, passes some of that of a maximum in a volume to
+ * other elements, and lets a NaN in one segment into all of them. Where the shipped kernel is right and as
+ * fast, it is called.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type CompileOptions, compile } from "../../kernels/wasm/module.js";
@@ -40,7 +41,7 @@ import { binaries } from "./training-binary.js";
 import { cast, clipByValue, oneHot, reverse } from "./types.js";
 import { heapOf, isThreaded, type WasmBackend } from "./wasm-backend.js";
 
-/** Each takes the attributes of its name, which TensorFlow.js hands over as a plain map. */
+/** Each takes the attributes of its kernel, which TensorFlow.js passes as a plain map. */
 const kernels = {
   [tf.AvgPool]: avgPool,
   [tf.AvgPool3DGrad]: avgPool3DGrad,
@@ -79,17 +80,17 @@ const kernels = {
   [tf._FusedMatMul]: fusedMatMul,
 } as unknown as Record<string, Kernel>;
 
-/** The kernels, compiled; throws where the engine has no SIMD. */
+/** Compiles the kernels; throws where the engine has no SIMD. */
 export function compileTraining(options?: CompileOptions): Promise<WebAssembly.Module> {
   return compile(binaries, options);
 }
 
-/** Ours, so that they do not replace themselves. */
+/** Registered here, so that they do not replace themselves. */
 const registered = new WeakSet<tf.KernelFunc>();
 
 /**
- * Registers the kernels for the wasm backend and gives their names; none where that backend is not loaded. `shared`: the
- * module was compiled for the threaded build's memory.
+ * Registers the kernels for the wasm backend and returns their names; none where that backend is not loaded.
+ * `shared`: whether the module was compiled for the threaded build's memory.
  */
 export function registerTrainingKernels(module: WebAssembly.Module, shared: boolean): string[] {
   if (!tf.getKernel(tf.BatchMatMul, "wasm")) return [];
@@ -122,7 +123,7 @@ export function registerTrainingKernels(module: WebAssembly.Module, shared: bool
       return host ? kernel(host, params.inputs as Inputs, params.attrs ?? {}, runShipped) : runShipped();
     };
     if (shipped) tf.unregisterKernel(kernelName, "wasm");
-    // with what else the shipped kernel has: it may not have been set up yet
+    // with the shipped kernel's other fields: its setup may not have run yet
     tf.registerKernel({ ...shipped, kernelName, backendName: "wasm", kernelFunc });
     registered.add(kernelFunc);
   }

@@ -1,8 +1,11 @@
-/** Types that shipped kernels read as if they were float32. */
+/** Kernels for types that the shipped ones read as if they were float32. */
 import * as tf from "@tensorflow/tfjs-core";
 import { call, dispose, type Host, type Inputs, type Shipped } from "./host.js";
 
-/** To bool: 1 wherever x is not 0. The shipped kernel takes the lowest byte of an integer, and rounds a float towards 0. */
+/**
+ * Casts to bool: 1 wherever x is not 0. The shipped kernel takes the lowest byte of an integer, and truncates
+ * a float.
+ */
 export function cast(host: Host, { x }: Inputs, { dtype }: tf.CastAttrs, shipped: Shipped): tf.TensorInfo {
   if (dtype !== "bool" || (x.dtype !== "float32" && x.dtype !== "int32")) return shipped();
   const zero = call(host, tf.Fill, {}, { shape: [], value: 0, dtype: x.dtype });
@@ -11,7 +14,7 @@ export function cast(host: Host, { x }: Inputs, { dtype }: tf.CastAttrs, shipped
   return y;
 }
 
-/** Of bool, as of a mask that a layer reads backwards. */
+/** Reverses bool, such as the mask of a layer that reads backwards. */
 export function reverse(
   host: Host,
   { x }: Inputs,
@@ -26,7 +29,7 @@ export function reverse(
   return y;
 }
 
-/** Of int32. */
+/** Clips int32. */
 export function clipByValue(
   host: Host,
   { x }: Inputs,
@@ -42,7 +45,7 @@ export function clipByValue(
   return y;
 }
 
-/** Of other types than int32, which the shipped kernel writes whatever it is asked for. */
+/** One-hot of types other than int32, the only one that the shipped kernel writes. */
 export function oneHot(
   host: Host,
   { indices }: Inputs,
@@ -52,18 +55,20 @@ export function oneHot(
   const { dtype, onValue, offValue } = attributes;
   if (dtype === "int32") return shipped();
   const made: tf.TensorInfo[] = [];
-  const keep = (tensor: tf.TensorInfo) => {
+  const temporary = (tensor: tf.TensorInfo) => {
     made.push(tensor);
     return tensor;
   };
-  // one of the two is 1 and the other 0, so that the values come out as they are
+  // in each element one term is 0, so the other comes out exactly
   const weighted = (value: number, isOn: boolean) => {
     const ones = { ...attributes, dtype: "int32", onValue: Number(isOn), offValue: Number(!isOn) };
-    const x = keep(call(host, tf.Cast, { x: keep(shipped(ones, { indices })) }, { dtype: "float32" }));
-    const factor = keep(call(host, tf.Fill, {}, { shape: [], value, dtype: "float32" }));
-    return keep(call(host, tf.Multiply, { a: x, b: factor }));
+    const x = temporary(
+      call(host, tf.Cast, { x: temporary(shipped(ones, { indices })) }, { dtype: "float32" }),
+    );
+    const factor = temporary(call(host, tf.Fill, {}, { shape: [], value, dtype: "float32" }));
+    return temporary(call(host, tf.Multiply, { a: x, b: factor }));
   };
-  const y = keep(call(host, tf.Add, { a: weighted(onValue, true), b: weighted(offValue, false) }));
+  const y = temporary(call(host, tf.Add, { a: weighted(onValue, true), b: weighted(offValue, false) }));
   const result = call(host, tf.Cast, { x: y }, { dtype: dtype as tf.DataType });
   dispose(host, ...made);
   return result;

@@ -1,6 +1,6 @@
 /**
- * TensorFlow.js's wasm backend, as far as kernels that stand on its memory need it: where tensors lie, room for outputs, and
- * a heap. The threaded build's memory is shared, and takes modules that were compiled for such.
+ * What kernels on the memory of TensorFlow.js's wasm backend need of it: addresses of tensors, allocation of
+ * outputs, and a heap. The threaded build's memory is shared, and needs modules compiled for shared memory.
  */
 import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
 import type { Heap } from "../../kernels/wasm/heap.js";
@@ -8,9 +8,9 @@ import type { Heap } from "../../kernels/wasm/heap.js";
 /** The parts of `BackendWasm` (tfjs-backend-wasm 4.22) that are used; they are internal to it. */
 export interface WasmBackend {
   readonly wasm: {
-    /** Of the builds without threads. */
+    /** In the builds without threads. */
     readonly asm?: { readonly memory?: unknown };
-    /** Of the threaded build. */
+    /** In the threaded build. */
     readonly wasmMemory?: unknown;
     _malloc(bytes: number): number;
     _free(address: number): void;
@@ -20,14 +20,14 @@ export interface WasmBackend {
   disposeData(dataId: object): boolean;
 }
 
-/** The backend's own memory and allocator, or undefined where the kernels cannot stand on it. */
+/** The backend's own memory and allocator, or undefined where kernels cannot use them. */
 export function heapOf(backend: WasmBackend): Heap | undefined {
   const memory = backend.wasm?.asm?.memory ?? backend.wasm?.wasmMemory;
   if (!(memory instanceof WebAssembly.Memory)) return undefined;
   return {
     memory,
     allocate(bytes) {
-      // above 2 GiB the backend's allocator gives negative numbers
+      // above 2 GiB the backend's allocator returns negative numbers
       const address = backend.wasm._malloc(bytes) >>> 0;
       if (address === 0) throw noRoom(bytes);
       return address;
@@ -42,12 +42,16 @@ export function isThreaded(backend: WasmBackend): boolean {
   return typeof SharedArrayBuffer !== "undefined" && memory?.buffer instanceof SharedArrayBuffer;
 }
 
-/** The byte address of a tensor's values; only until the next allocation is it sure to hold them. */
+/** The byte address of a tensor's values; valid until the next allocation. */
 export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
   return backend.dataIdMap.get(tensor.dataId).memoryOffset >>> 0;
 }
 
-/** A tensor (of four bytes an element) for a kernel to write. The backend itself hands out address 0 where there is no room. */
+/**
+ * Allocates a tensor (four bytes per element) for a kernel to write. The backend itself returns address 0
+ * where there is no room.
+ * @throws RangeError where there is no room
+ */
 export function outputOn(
   backend: WasmBackend,
   shape: readonly number[],

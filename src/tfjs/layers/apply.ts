@@ -1,4 +1,4 @@
-/** A normalization run on tensors: as a function, and on the variables of a layer, whose state it replaces. */
+/** Runs a normalization on tensors: as a function, and on the variables of a layer, whose state it updates. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayerVariable } from "@tensorflow/tfjs-layers";
 import {
@@ -15,10 +15,10 @@ import type { Tensors } from "../types.js";
 /**
  * Any normalization as a function, differentiable with respect to its inputs and weights.
  * @param inputs x, or a list of x and a condition
- * @param weights by our names (gamma, runningMean, ...); those that are left out have their initial values
+ * @param weights float32, by our names (gamma, runningMean, ...); default: their initial values
  * @param options `training` (default true), `mask`, `residual`, `moveState`
- * @returns y and, where there is any, the state that replaces weights that are not trained
- * @throws TypeError for what is no normalization; RangeError for a shape that does not fit
+ * @returns y and, where it has state, the new values of the weights that are not trained
+ * @throws TypeError where `normalization` is not one; RangeError for a shape that does not fit
  */
 export function apply(
   normalization: Normalization,
@@ -40,18 +40,18 @@ export function apply(
       moveState,
       warn,
     });
-    // a tidy keeps the tensors of what it returns, in arrays and objects too
+    // tidy does not dispose of tensors in what it returns, nested ones included
     const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
     return { ...result, y } as unknown as tf.TensorContainer;
   }) as unknown as ApplyResult<tf.Tensor>;
 }
 
-/** An empty y from which gradients reach the weights too, where they are 0. */
+/** Connects an empty y to the weights, whose gradients are then 0. */
 function connected(y: tf.Tensor, weights: Readonly<Record<string, tf.Tensor>>): tf.Tensor {
   return Object.values(weights).reduce((sum, weight) => tf.add(sum, tf.sum(tf.mul(weight, 0))), y);
 }
 
-/** What a normalization layer does when it is called; its state is written to its variables. */
+/** The call of a normalization layer; new state is written to its variables. */
 export function applyLayer(
   normalization: Normalization,
   inputs: tf.Tensor[],
@@ -63,7 +63,7 @@ export function applyLayer(
     for (const [name, variable] of Object.entries(variables)) {
       if (!variable) continue;
       const values = variable.read();
-      // Keras gives gamma and beta one axis for each that is normalized, in the order that they are named in
+      // Keras gives gamma and beta one axis per normalized axis, in the order that `axis` lists them
       const several = (name === "gamma" || name === "beta") && values.rank > 1;
       weights[name] = several ? tf.reshape(values, [-1]) : values;
     }
@@ -71,14 +71,14 @@ export function applyLayer(
       training,
       mask,
       residual,
-      moveState: (moved) => writeState(moved, variables),
+      moveState: (next) => writeState(next, variables),
     });
     if (state) writeState(state, variables);
     return more ? [y, ...more] : y;
   });
 }
 
-/** Gives a variable the values that its weight starts with. */
+/** Sets a variable to its weight's initial values. */
 export function initialize(variable: LayerVariable, weight: Weight): void {
   tf.tidy(() => {
     variable.write(initialValue(weight));
@@ -89,7 +89,7 @@ function initialValue(weight: Weight): tf.Tensor {
   return tf.tensor(Float32Array.from(initialValues(weight)), [...weight.shape]);
 }
 
-/** Replaces state, all of it, or none where a batch was not finite. */
+/** Updates all state, or none where any of it is not finite. */
 function writeState(
   state: Readonly<Record<string, tf.Tensor>>,
   variables: Readonly<Record<string, LayerVariable | null | undefined>>,
@@ -99,7 +99,7 @@ function writeState(
     if (finite) for (const [name, tensor] of Object.entries(state)) variables[name]?.write(tensor);
     return;
   }
-  // a look would wait for the device: it chooses by itself
+  // reading would wait for the device, so the choice is made there
   const finite = tf.isFinite(tf.addN(Object.values(state).map((tensor) => tf.sum(tensor))));
   for (const [name, tensor] of Object.entries(state)) {
     const variable = variables[name];
@@ -107,7 +107,7 @@ function writeState(
   }
 }
 
-/** Whether the backend's tensors lie in memory of the host, where reading them waits for no device. */
+/** Whether the backend's tensors are in host memory, where reading them waits for no device. */
 function inHostMemory(): boolean {
   return HOST_BACKENDS.includes(tf.getBackend());
 }
@@ -116,7 +116,7 @@ const HOST_BACKENDS = ["cpu", "wasm"];
 
 const warned = new Set<string>();
 
-/** Once for each kind of normalization. */
+/** Warns once per normalization. */
 function warn(message: string): void {
   const [name] = message.split(":");
   if (warned.has(name)) return;

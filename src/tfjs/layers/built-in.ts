@@ -1,4 +1,7 @@
-/** TensorFlow.js's own layer and batch normalization: their variables, holding their statistics, and their way to the operation. */
+/**
+ * TensorFlow.js's own layer and batch normalization: reading their variables, freezing their statistics, and
+ * running them by the fused operation.
+ */
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import { batchNorm } from "../../norms/batch.js";
 import { layerNorm } from "../../norms/layer.js";
@@ -23,7 +26,7 @@ export function isBuiltInBatch(layer: Layer): layer is BuiltInBatch {
   return !(layer instanceof NormalizationLayer) && layer.getClassName() === "BatchNormalization";
 }
 
-/** By our names. */
+/** Variables by our names. */
 export function batchVariables({ gamma, beta, movingMean, movingVariance }: BuiltInBatch): Variables {
   return {
     ...(gamma && { gamma }),
@@ -33,14 +36,15 @@ export function batchVariables({ gamma, beta, movingMean, movingVariance }: Buil
   };
 }
 
-/** The normalization that a layer of TensorFlow.js is. */
+/** The normalization that a layer of TensorFlow.js computes. */
 export function builtInBatchNorm({ axis, epsilon, momentum, gamma, beta }: BuiltInBatch) {
   return batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta });
 }
 
 /**
- * Lets both layers, in models that exist and in those to come, run the operation. Their variables are what ours are, so that they give
- * the same results; masks pass them by, as before. The probes have names, so that the numbers in users' names stay theirs.
+ * Makes both layers, in existing and future models, run the operation. Their variables are what ours are, so
+ * results are the same; they ignore masks, as before. Probes are named so as not to shift the numbers in
+ * automatic layer names.
  */
 export function useInBuiltInLayers(): void {
   prototypeOf<BuiltIn>(builtIn.layerNormalization({ name: "evenkeel_probe" })).call = function (inputs) {
@@ -68,7 +72,7 @@ function prototypeOf<L>(layer: Layer): Callable<L> {
 
 const frozen = new WeakSet<Layer>();
 
-/** It has no such option, so its own `call` shadows that of its class. */
+/** These layers have no option for it, so the layer's own `call` shadows that of its class. */
 export function freezeBuiltIn(layer: Layer, freeze: boolean): void {
   if (freeze === frozen.has(layer)) return;
   if (!freeze) {

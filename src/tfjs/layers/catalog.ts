@@ -1,5 +1,5 @@
 /**
- * A class of layers for every normalization of the catalog, and their factories.
+ * A layer class for every normalization of the catalog, and their factories.
  *
  *     import { layers } from "evenkeel/tfjs";
  *     model.add(layers.groupNormalization({ groups: 8 }));
@@ -11,7 +11,7 @@ import { kerasClasses, otherClasses, single } from "./keras-classes.js";
 import type { LayerSpec } from "./layer-spec.js";
 import { type NormalizationArgs, NormalizationLayer } from "./normalization-layer.js";
 
-/** As Keras calls a normalization: `layerNorm` is layerNormalization. */
+/** Keras's name of a normalization: `layerNorm` becomes layerNormalization. */
 type LayerName<K extends string> = K extends `${infer Start}Norm`
   ? `${Start}Normalization`
   : K extends `${infer Start}norm`
@@ -31,7 +31,7 @@ type LayerClass = tf.serialization.SerializableConstructor<NormalizationLayer> &
     args?: NormalizationArgs,
   ) => NormalizationLayer);
 
-/** Whose `axis` may name several axes. */
+/** Normalizations whose `axis` may be a list. */
 const SEVERAL_AXES: readonly (keyof Catalog)[] = [
   "rmsNorm",
   "unitNorm",
@@ -82,18 +82,23 @@ function capitalized(name: string): string {
 
 const classes = Object.fromEntries(
   (Object.keys(catalog) as (keyof Catalog)[])
-    // those of weights are wrappers of other layers (weight-wrappers.ts)
+    // normalizations of weights are wrappers of other layers (weight-wrappers.ts)
     .filter((name) => catalog[name].about.takes !== "weight")
     .map((name) => [layerName(name), layerClass(specOf(name))]),
 );
 
-/** The classes, for a registry of them: those of `layers`, and others that Keras and Addons save. */
+/** All classes to register: those of `layers`, and others that Keras and Addons save. */
 export const layerClasses: readonly LayerClass[] = [
   ...Object.values(classes),
   ...otherClasses.map(layerClass),
 ];
 
-/** Factories, as in `tf.layers`: of every normalization, by the names of Keras. */
+/**
+ * Layer factories as in `tf.layers`, one per normalization (not of weights), under Keras's names:
+ * `layers.layerNormalization(args?)`. Arguments are `NormalizationArgs` with the normalization's options;
+ * defaults are Keras's where Keras has the layer, else the normalization's.
+ * @throws TypeError for an unknown option or a value of the wrong type; RangeError for one out of range
+ */
 export const layers = Object.fromEntries(
   Object.entries(classes).map(([name, Class]) => [name, (args?: NormalizationArgs) => new Class(args)]),
 ) as unknown as Layers;

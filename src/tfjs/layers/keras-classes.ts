@@ -1,6 +1,6 @@
 /**
  * Classes that Keras, TensorFlow Addons and keras_contrib save: their defaults (src/frameworks/conventions.ts), options and formulas,
- * where these are not the norm files'.
+ * where they differ from the norm files'.
  *
  * They ignore masks, as TensorFlow.js's own layers do, so that a model gives the same numbers with `install()` and without. (Keras 3's
  * BatchNormalization excludes masked positions from its training statistics; here `useMask: true` does.)
@@ -25,7 +25,7 @@ import { resolveAxis, sizeOf } from "../../shape.js";
 import type { Config } from "../types.js";
 import type { LayerSpec } from "./layer-spec.js";
 
-/** What a class of the catalog has otherwise than its norm file. */
+/** How a class of the catalog differs from its norm file. */
 export type KerasClass = Partial<LayerSpec>;
 
 const AFFINE = { gamma: "ones", beta: "zeros" };
@@ -34,7 +34,7 @@ const { keras3 } = conventions;
 // biased is the default here too, and Keras saves no such option
 const { runningVariance: _, ...kerasBatchNorm } = keras3.batchNorm;
 
-/** As of Keras's recurrent layers. */
+/** Defaults of Keras's recurrent layers. */
 const recurrent = { returnSequences: false };
 
 /** Classes that Keras, Addons and keras_contrib save under these names, and our recurrent ones, which have Keras's defaults. */
@@ -64,7 +64,7 @@ export const kerasClasses: { readonly [K in keyof Catalog]?: KerasClass } = {
     defaults: { ...keras3.groupNorm, ...affine },
     initializers: AFFINE,
     useMask: false,
-    // −1 is Keras's name for a group per channel
+    // −1 means one group per channel in Keras
     make: ({ axis, ...options }) =>
       options.groups === -1
         ? instances({ axis, ...options })
@@ -99,7 +99,7 @@ export const kerasClasses: { readonly [K in keyof Catalog]?: KerasClass } = {
   recurrentBatchNorm: { defaults: recurrent },
 };
 
-/** Classes of saved models that are no entries of the catalog. */
+/** Classes of saved models that are not in the catalog. */
 export const otherClasses: readonly LayerSpec[] = [
   {
     className: "Normalization",
@@ -119,7 +119,7 @@ export const otherClasses: readonly LayerSpec[] = [
     useMask: false,
     make: ({ affine }) =>
       ofShape("thresholdedLinearUnit", (shape) =>
-        // Addons has a threshold for each element of an example
+        // Addons has one threshold per element of an example
         thresholdedLinearUnit({ axis: [...shape.keys()].slice(1), affine: affine as boolean }),
       ),
   },
@@ -134,14 +134,14 @@ export const otherClasses: readonly LayerSpec[] = [
   },
 ];
 
-/** Keras's axis, which may be a list of one. */
+/** A single axis, which Keras may save as a list of one. */
 export function single(layer: string, axis: unknown): number {
   if (!Array.isArray(axis)) return axis as number;
   if (axis.length === 1) return axis[0];
-  throw new TypeError(`${layer}: axis must be a single one, that of the channels, got [${axis.join(", ")}]`);
+  throw new TypeError(`${layer}: axis must be a single axis, that of the channels, got [${axis.join(", ")}]`);
 }
 
-/** Addons' FilterResponseNormalization names the axes of positions, which are 1 and 2 always, and has no threshold in it. */
+/** In Addons' FilterResponseNormalization `axis` lists the spatial axes, always 1 and 2, and there is no threshold. */
 function namesPositions(axis: unknown): boolean {
   return Array.isArray(axis) && axis.length > 1;
 }
@@ -150,13 +150,13 @@ function responseAxis({ axis = -1 }: Config): number {
   return namesPositions(axis) ? -1 : single("FilterResponseNormalization", axis);
 }
 
-/** With virtual batches Keras saves it as it stands after the axis that it adds for them; in a list, as ever. */
+/** With virtual batches Keras saves the axis, in a list as always, shifted by the axis that it adds for them. */
 function batchAxis({ axis, virtualBatchSize }: Config): number | number[] {
   if (!virtualBatchSize || !Array.isArray(axis)) return axis as number | number[];
   return (axis as number[]).map((one) => (one > 0 ? one - 1 : one));
 }
 
-/** Keras 2 has Batch Renormalization and Ghost Batch Normalization as options of its class. */
+/** Keras 2 has Batch Renormalization and Ghost Batch Normalization as options of BatchNormalization. */
 function kerasBatch({
   synchronized,
   fused,
@@ -189,7 +189,7 @@ function kerasBatch({
   return batchNorm(options);
 }
 
-/** In training, with parts of `size` examples that are not consecutive: of n parts Keras takes every n-th example for each. */
+/** In training, splits the batch as Keras does: each of n virtual batches of `size` takes every n-th example. */
 function interleaved(normalization: Normalization, size: number): Normalization {
   return {
     ...normalization,
@@ -221,14 +221,14 @@ function interleaved(normalization: Normalization, size: number): Normalization 
   };
 }
 
-/** A group for each channel. Addons saves how many those are. */
+/** One group per channel. Addons saves their number. */
 function instances({ groups, axis, ...options }: Config): Normalization {
   return instanceNorm({ ...options, axis: single("InstanceNormalization", axis) });
 }
 
 /**
- * Keras 3's `rms_scaling`, which divides x by its standard deviation and leaves the mean in, and has no beta. It is deprecated there as
- * incorrect; RMSNormalization is what was meant.
+ * Keras 3's `rms_scaling`, which divides x by its standard deviation without subtracting the mean, and has no
+ * beta. Keras deprecates it as incorrect, in favor of RMSNormalization.
  */
 function varianceScaled({ axis, epsilon }: Config): Normalization {
   const { plan } = layerNorm({ axis: axis as number | number[] });
@@ -248,8 +248,8 @@ function varianceScaled({ axis, epsilon }: Config): Normalization {
 }
 
 /**
- * keras_contrib's InstanceNormalization with `axis: null`: over all of an example, with one gamma and one beta. Epsilon is added to
- * the standard deviation there.
+ * keras_contrib's InstanceNormalization with `axis: null`: over a whole example, with one gamma and one beta.
+ * Epsilon is added to the standard deviation.
  */
 function wholeExample({ epsilon, scale, center }: Config): Normalization {
   return {
@@ -269,7 +269,10 @@ function wholeExample({ epsilon, scale, center }: Config): Normalization {
   };
 }
 
-/** Keras's Normalization of features by means and variances of the training data, which its `adapt` measured, or that are given. */
+/**
+ * Keras's Normalization of features by given means and variances, or by those of the training data, which
+ * `adapt` measured.
+ */
 function standardization({ axis, mean, variance, invert }: Config): Normalization {
   if ((mean === null) !== (variance === null)) {
     throw new TypeError("Normalization: mean and variance must be given together, or neither of them");
@@ -308,7 +311,7 @@ function standardization({ axis, mean, variance, invert }: Config): Normalizatio
   };
 }
 
-/** A number, or those of a list of lists; undefined for none. */
+/** Flattens a number or nested lists of them; undefined for null. */
 function numbersIn(name: string, given: unknown): number[] | undefined {
   if (given === null) return undefined;
   if (Array.isArray(given)) return given.flatMap((one) => numbersIn(name, one) ?? []);
@@ -316,7 +319,7 @@ function numbersIn(name: string, given: unknown): number[] | undefined {
   throw new TypeError(`Normalization: ${name} must be a number, or a list of them, got ${typeof given}`);
 }
 
-/** Projection into the Poincaré ball: what is longer than 1 gets the length 1 − epsilon. */
+/** Projection into the Poincaré ball: vectors longer than 1 − epsilon are scaled to that length. */
 function poincare({ axis, epsilon }: Config): Normalization {
   return {
     name: "poincareNormalize",
@@ -330,12 +333,12 @@ function poincare({ axis, epsilon }: Config): Normalization {
   };
 }
 
-/** What keeps a root's gradient finite at 0: its square root is far below epsilon. */
+/** Keeps the gradient of a root finite at 0; its own root is far below epsilon. */
 const LEAST = 1e-30;
-/** Of `keras.backend.epsilon()`. */
+/** Keras's `keras.backend.epsilon()`. */
 const KERAS_EPSILON = 1e-7;
 
-/** A normalization whose options follow from the shape of x. */
+/** A normalization whose options depend on the shape of x. */
 function ofShape(name: string, make: (shape: readonly number[]) => Normalization): Normalization {
   return {
     name,
@@ -344,13 +347,13 @@ function ofShape(name: string, make: (shape: readonly number[]) => Normalization
   };
 }
 
-/** Axes in rising order, counted from the front. */
+/** Axes in ascending order, none negative. */
 function resolved(norm: string, axis: unknown, rank: number): number[] {
   const named = [axis ?? []].flat() as number[];
   return named.map((one) => resolveAxis(norm, one, rank)).sort((a, b) => a - b);
 }
 
-/** The shape with length 1 wherever it is not one of these axes, which broadcasts over it. */
+/** The shape with length 1 on all other axes, for broadcasting. */
 function lengthsAt(shape: readonly number[], axes: readonly number[]): number[] {
   return shape.map((length, axis) => (axes.includes(axis) ? length : 1));
 }

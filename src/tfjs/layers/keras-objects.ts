@@ -12,25 +12,25 @@ export type Initializer = ReturnType<typeof initializers.zeros>;
 export type Regularizer = ReturnType<typeof regularizers.l2>;
 export type Constraint = ReturnType<typeof constraints.nonNeg>;
 
-/** An identifier, an object, or what a saved model holds of one. */
+/** An identifier, an object, or its serialized form. */
 export type Option<T> = string | T | SavedObject;
 
 export const initializer = resolver<Initializer>("initializers", initializers);
 export const regularizer = resolver<Regularizer>("regularizers", regularizers);
 export const constraint = resolver<Constraint>("constraints", constraints);
 
-/** What a saved model holds of it; null for none. */
+/** Its serialized form; null for none. */
 export function saved(object: Serializable | undefined): Config | null {
   return object ? { className: object.getClassName(), config: object.getConfig() } : null;
 }
 
-/** A registered class and what makes it of a config; undefined where none has that name. */
+/** A registered class and its `fromConfig`; undefined where no class has that name. */
 export function registered(className: string) {
   const { classNameMap } = serialization.SerializationMap.getMap();
   return Object.hasOwn(classNameMap, className) ? classNameMap[className] : undefined;
 }
 
-/** Registers a name of Keras's under which saved models hold a class, with what makes it of a config. */
+/** Registers a class under a name that Keras saves, with its `fromConfig`. */
 export function registerAs(
   className: string,
   cls: serialization.SerializableConstructor<Serializable>,
@@ -39,7 +39,7 @@ export function registerAs(
   serialization.SerializationMap.getMap().classNameMap[className] = [cls, fromConfig];
 }
 
-/** Keras's regularizers, one class each; TensorFlow.js has the class of both alone. */
+/** Registers Keras's L1 and L2; TensorFlow.js has only L1L2. */
 export function registerRegularizers(): void {
   const { l1, l2 } = regularizers;
   const cls = l2({ l2: 0 }).constructor as serialization.SerializableConstructor<Serializable>;

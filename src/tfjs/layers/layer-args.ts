@@ -1,4 +1,4 @@
-/** Options that any layer has, of TensorFlow.js and of saved Keras layers, and the check of those that one has. */
+/** Options common to all layers, of TensorFlow.js and of saved Keras models, and the check of a layer's own. */
 import { optionNames } from "../../frameworks/names.js";
 import { checkOptions } from "../../options.js";
 import type { LayerArgs } from "../types.js";
@@ -12,13 +12,13 @@ const LAYER_ARGS = [
   "name",
   "trainable",
   "weights",
-  // which TensorFlow.js adds to a config that it reads
+  // added by TensorFlow.js to a config that it reads
   "customObjects",
 ];
-/** Which Keras saves, and no layer here needs. */
+/** Saved by Keras and not needed here. */
 const KERAS_ARGS = ["activityRegularizer", "autocast", "ragged", "sparse", "quantizationConfig"];
 
-/** Options of a layer that are not those of every layer. */
+/** A layer's options without those common to all layers. */
 export function ownArgs(args: object): Record<string, unknown> {
   const others = [...LAYER_ARGS, ...KERAS_ARGS];
   return Object.fromEntries(
@@ -27,8 +27,8 @@ export function ownArgs(args: object): Record<string, unknown> {
 }
 
 /**
- * @throws TypeError for an option that is neither one of every layer nor one of `known`, with the nearest one; RangeError for one of
- * Keras's that would change what the layer does
+ * @throws TypeError for an unknown option, with the nearest known one; RangeError for an option of Keras that
+ * is not supported and would change the layer's behavior
  */
 export function checkArgs(layer: string, args: object, known: readonly string[]): void {
   checkOptions(layer, args, [...known, ...LAYER_ARGS, ...KERAS_ARGS], optionNames);
@@ -39,9 +39,9 @@ export function checkArgs(layer: string, args: object, known: readonly string[])
   );
 }
 
-/** The options of a layer, with the name of its type: Keras 3 saves a policy. Variables are float32 here, whatever it says. */
+/** A layer's options with the name of its dtype, for which Keras 3 saves a policy. Variables are float32 in any case. */
 export function withTypeName<A extends object>(layer: string, args: A): A & LayerArgs {
-  // what is no object is said before TensorFlow.js reads it
+  // anything but an object is reported before TensorFlow.js reads it
   checkOptions(layer, args, Object.keys(Object(args)));
   const { dtype, ...others } = args as A & { dtype?: unknown };
   const policy = dtype as { config?: { name?: unknown } } | string | null | undefined;
@@ -53,5 +53,5 @@ export function withTypeName<A extends object>(layer: string, args: A): A & Laye
   return { ...others, dtype: TYPES.includes(type) ? type : "float32" } as A & LayerArgs;
 }
 
-/** Of TensorFlow.js. */
+/** TensorFlow.js's dtypes. */
 const TYPES = ["float32", "int32", "bool", "string", "complex64"];

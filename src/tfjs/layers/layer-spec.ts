@@ -1,21 +1,21 @@
-/** What a class of layers is: a normalization, and what Keras has its own way about it. */
+/** Describes a layer class: its normalization, and how Keras's class differs from it. */
 import type { About, Normalization } from "../../formula/normalization.js";
 import type { Config } from "../types.js";
 
 export interface LayerSpec {
-  /** Under which it is saved. */
+  /** The class name under which it is saved. */
   readonly className: string;
   readonly about: Pick<About, "name" | "takes">;
-  /** Every option of the layer that goes into its normalization, in Keras's names. */
+  /** Every option that the layer passes to its normalization, by Keras's names. */
   readonly options: readonly string[];
-  /** Defaults of options, which are saved. */
+  /** Defaults of options; these are saved. */
   readonly defaults: Config;
-  /** Identifiers of initializers, by Keras's names of weights, that a saved layer always mentions. */
+  /** Default initializers by Keras's names of weights; always present in a saved config. */
   readonly initializers: Readonly<Record<string, string>>;
-  /** Whether the layer follows a mask unless it is told otherwise. */
+  /** Default of the layer's `useMask`. */
   readonly useMask: boolean;
-  /** The axes of its weights, where `axis` names others. */
+  /** The axes of its weights, where they are not those of `axis`. */
   axisOf?(options: Config): number | readonly number[];
-  /** The normalization that these options, each of them known, mean. */
+  /** Creates the normalization; the options' names were checked. */
   make(options: Config): Normalization;
 }

@@ -1,15 +1,15 @@
-/** A layer around others, as TensorFlow.js's own Wrapper is, which it does not export. */
+/** A layer that wraps others, as TensorFlow.js's own Wrapper, which is not exported. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Config, Layer, LayerArgs, SavedObject, Shape } from "../types.js";
 import { registered } from "./keras-objects.js";
 import { checkArgs, ownArgs, withTypeName } from "./layer-args.js";
 
-/** Its weights are those of what it wraps, and its own; it is saved with both. */
+/** Its weights are the wrapped layers' and its own; it is saved with both. */
 export abstract class LayerWrapper extends builtIn.Layer {
-  /** What is wrapped. */
+  /** The wrapped layer. */
   readonly layer: Layer;
-  /** Options of the wrapper, as they were given. */
+  /** Options of the wrapper, as given. */
   protected readonly options: Config;
 
   protected constructor({ layer, ...args }: LayerArgs & { layer: Layer }, options: readonly string[]) {
@@ -28,18 +28,18 @@ export abstract class LayerWrapper extends builtIn.Layer {
     this.options = ownArgs(args) as Config;
   }
 
-  /** All layers inside, by the names that a saved wrapper has for them. */
+  /** All inner layers, by their names in a saved config. */
   parts(): Record<string, Layer> {
     // absent while the constructor of Layer runs
     return this.layer ? { layer: this.layer } : {};
   }
 
-  /** Builds a layer inside, whose weights are then saved under the wrapper's name, as if they had been made in it. */
+  /** Builds an inner layer, whose weights are saved under the wrapper's name, as if created in its scope. */
   protected buildPart(layer: Layer, inputShape: Shape | Shape[], scope = this.name): void {
     const owner = owners.get(layer);
     if (owner !== undefined && owner !== this) {
       throw new Error(
-        `${this.getClassName()}: ${layer.name} is in ${owner.name} already, whose name its weights are saved under; give each a layer of its own`,
+        `${this.getClassName()}: ${layer.name} is already inside ${owner.name}, under whose name its weights are saved; give each wrapper its own layer`,
       );
     }
     owners.set(layer, this);
@@ -52,7 +52,7 @@ export abstract class LayerWrapper extends builtIn.Layer {
     if (!("layers" in layer)) rescope(layer, scope, this.name);
   }
 
-  /** Leaves the wrapper without weights of its own, and what is inside free for another one. */
+  /** Drops the wrapper's own weights, and frees the inner layer for another wrapper. */
   protected forgetOwnWeights(): void {
     owners.delete(this.layer);
     this._trainableWeights = [];
@@ -113,7 +113,7 @@ export abstract class LayerWrapper extends builtIn.Layer {
   }
 }
 
-/** What has built a layer that is inside it. */
+/** The wrapper that built an inner layer. */
 const owners = new WeakMap<Layer, LayerWrapper>();
 
 function isSavedLayer(value: unknown): value is SavedObject {
@@ -129,8 +129,9 @@ function layerFrom(wrapper: string, { className, config }: SavedObject): Layer {
 }
 
 /**
- * Renames the variables of a layer, as if they had been built in one of the name `scope`, under which they are saved. TensorFlow.js
- * named them when they were built: after the layer, the wrapper that `built` it, or one further out. Any name may have slashes.
+ * Renames a layer's variables as if they had been built in `scope`, under which they are saved. TensorFlow.js
+ * named them when they were built: after the layer, the wrapper that `built` it, or an outer one. Any of
+ * these names may contain slashes.
  */
 export function rescope(layer: Layer, scope: string, built = layer.name): void {
   for (const variable of layer.weights) {
@@ -144,10 +145,10 @@ export function rescope(layer: Layer, scope: string, built = layer.name): void {
   }
 }
 
-/** Of variables that were renamed. */
+/** Scopes of renamed variables. */
 const scopes = new WeakMap<LayerVariable, string>();
 
-/** The layers that a model, a wrapper or a bidirectional layer is made of. */
+/** The layers inside a model, a wrapper or a bidirectional layer. */
 export function insideOf(layer: Layer): Layer[] {
   if (layer instanceof LayerWrapper) return Object.values(layer.parts());
   const {
@@ -157,7 +158,7 @@ export function insideOf(layer: Layer): Layer[] {
     layer: wrapped,
   } = layer as Partial<Record<"layer" | "forwardLayer" | "backwardLayer", Layer>> & { layers?: Layer[] };
   if (layers) return layers;
-  // what a bidirectional layer was made of is not what it runs
+  // a bidirectional layer runs copies of the layer that it was given
   if (forwardLayer && backwardLayer) return [forwardLayer, backwardLayer];
   return wrapped ? [wrapped] : [];
 }

@@ -1,12 +1,13 @@
 /**
- * Finds the mask that reaches a layer. TensorFlow.js gives the mask of a masked layer to every layer after it, even where it was lost
- * on the way (a pooling, the last state of a sequence) or belongs to another input: so its way is looked up here.
+ * Finds the mask that reaches a layer. TensorFlow.js passes the mask of a masked layer to every layer after
+ * it, even where it was lost on the way (a pooling, the last state of a sequence) or belongs to another
+ * input: so its path is traced here.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn } from "@tensorflow/tfjs-layers";
 import type { Layer, Tensors } from "../types.js";
 
-/** As a layer is called with: of its input, or a list for its inputs. */
+/** The mask that a layer is called with: one, or a list with one per input. */
 export type GivenMask = tf.Tensor | (tf.Tensor | null)[] | null | undefined;
 
 /** The mask of a layer's first input, or of its last one; undefined where none reaches it. */
@@ -17,21 +18,21 @@ export function maskOf(
   which: "first" | "last" = "first",
 ): tf.Tensor | undefined {
   if (Array.isArray(given)) return given[which === "first" ? 0 : given.length - 1] ?? undefined;
-  // a single one is of the first input that has one
+  // a single mask is that of the first input that has one
   if (!given || (which === "last" && inputs > 1)) return undefined;
   const { inboundNodes } = layer;
   if (inboundNodes.length === 0) return given;
   const seen = new Map<Layer, boolean>();
-  // a layer that is shared does not know which of its inputs it is called for
+  // a shared layer does not know which of its inputs it is called with
   const reaches = inboundNodes.every((node) => node.inboundLayers.some((from) => gives(from, seen)));
   if (!reaches) return undefined;
   let mask = given;
-  // each of TensorFlow.js's merging layers leaves an axis of length 1 before it
+  // each merging layer of TensorFlow.js prepends an axis of length 1
   while (mask.rank > 2 && mask.shape[0] === 1) mask = tf.squeeze(mask, [0]);
   return mask;
 }
 
-/** Whether a mask comes out of a layer. */
+/** Whether a layer outputs a mask. */
 function gives(layer: Layer, seen: Map<Layer, boolean>): boolean {
   const known = seen.get(layer);
   if (known !== undefined) return known;
@@ -50,8 +51,9 @@ const followers = new WeakSet<Layer>();
 let splitting = false;
 
 /**
- * Says that a layer follows masks. Within `timeDistributed` it is then called with the mask of its own step, [batch]:
- * TensorFlow.js gives it that of all steps, [batch, time], which is not of its input. Other layers get what they got.
+ * Declares that a layer uses masks. Inside `timeDistributed` it is then called with the mask of its own step,
+ * [batch]: TensorFlow.js passes that of all steps, [batch, time], which does not match its input. Other
+ * layers are unaffected.
  */
 export function followMasks(layer: Layer): void {
   followers.add(layer);
@@ -70,7 +72,7 @@ export function followMasks(layer: Layer): void {
   };
 }
 
-/** Runs a function that calls a layer once for each step, in their order, with each step's part of the mask. */
+/** Runs a function that calls a layer once per step, in order, passing it each step's slice of the mask. */
 function stepByStep(layer: Layer, mask: tf.Tensor | undefined, run: () => Tensors): Tensors {
   const shadowed = Object.getOwnPropertyDescriptor(layer, "call");
   const { call } = layer;

@@ -1,6 +1,6 @@
 /**
- * A layer of one normalization: one class serves every normalization of the catalog (catalog.ts), with the names, options and
- * defaults of Keras, and is saved as Keras's layers are.
+ * The layer of a normalization: one class serves every normalization of the catalog (catalog.ts), with the
+ * names, options and defaults of Keras, and is saved as Keras's layers are.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
@@ -24,24 +24,35 @@ import { checkArgs, ownArgs, withTypeName } from "./layer-args.js";
 import type { LayerSpec } from "./layer-spec.js";
 import { followMasks, type GivenMask, maskOf } from "./masks.js";
 
-/** What Keras has an option for, for each weight of a layer, by Keras's name of it: gamma, beta, movingMean, ... */
+/**
+ * Keras's options for each weight of a layer, by Keras's name of it (gamma, beta, movingMean, ...): an
+ * identifier such as "zeros", an object of TensorFlow.js, or its serialized form. Default: the weight's own
+ * initial values, no regularizer and no constraint.
+ * @throws RangeError for an unknown identifier or, when the layer is built, a weight that it does not have
+ */
 export type WeightArgs = {
   [weight: `${string}Initializer`]: Option<Initializer> | undefined;
   [weight: `${string}Regularizer`]: Option<Regularizer> | null | undefined;
   [weight: `${string}Constraint`]: Option<Constraint> | null | undefined;
 };
 
-/** Options of a layer: those of its normalization, of Keras's weights, and of any layer. */
+/** Options of a layer: its normalization's, Keras's for its weights, and those of any layer. */
 export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
-  /** Of the channels, or features; a list of one, as Keras saves it, is the same. */
+  /**
+   * The axis of the channels or features, or several where the normalization allows it; a list of one, as
+   * Keras saves it, is the same as its element. Default: the normalization's.
+   */
   axis?: number | number[];
-  /** Running statistics, and other state, stay as they are, in training too; apart from `trainable`. Default false. */
+  /**
+   * Whether running statistics and other state stay unchanged, in training too; independent of `trainable`.
+   * Default false.
+   */
   frozen?: boolean;
   /**
-   * Whether positions that are masked (by `masking`, or an embedding with `maskZero`) contribute to neither statistics nor gradients,
-   * and are 0 in the output. Default false for the classes that Keras, TensorFlow Addons and keras_contrib have, which normalize
-   * masked positions like all others (layer, RMS, batch, group, instance, unit and filter response normalization), else true. The
-   * mask goes on to the next layer either way.
+   * Whether masked positions (by `masking`, or an embedding with `maskZero`) contribute to neither statistics
+   * nor gradients, and are 0 in the output. Default false for the classes that Keras, TensorFlow Addons and
+   * keras_contrib have, which normalize masked positions like all others (layer, RMS, batch, group, instance,
+   * unit and filter response normalization), else true. The mask is passed on to the next layer either way.
    */
   useMask?: boolean;
 } & WeightArgs &
@@ -50,26 +61,31 @@ export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
 const OWN_ARGS = ["frozen", "useMask"];
 const WEIGHT_ARG = /^(.+)(Initializer|Regularizer|Constraint)$/;
 
-/** What Keras's options made of a weight. */
+/** What Keras's options for a weight resolve to. */
 interface WeightObjects {
   initializer?: Initializer;
   regularizer?: Regularizer;
   constraint?: Constraint;
 }
 
-/** A layer of one normalization. */
+/**
+ * A normalization as a layer, made by the factories in `layers`. y is float32 of the shape of x, unless the
+ * normalization outputs others. A list of inputs is x and a condition.
+ * @throws TypeError for an unknown option, a value of the wrong type, or several inputs where one is taken;
+ * RangeError for a value out of range, or a shape that does not fit
+ */
 export abstract class NormalizationLayer extends builtIn.Layer {
-  /** With the options that it has now. */
+  /** The normalization, with its current options. */
   normalization: Normalization;
-  /** Its weights and state, by our names (gamma, runningMean, ...), once it is built. */
+  /** Weights and state, by our names (gamma, runningMean, ...); empty until it is built. */
   readonly variables: Record<string, LayerVariable> = {};
-  /** Where true, running statistics and other state stay as they are, in training too; apart from `trainable`. */
+  /** Whether running statistics and other state stay unchanged, in training too; independent of `trainable`. */
   frozen: boolean;
   /** Whether masked positions are excluded. */
   useMask: boolean;
   private options: Config;
   private shapes?: Shape[];
-  /** By Keras's names of weights; without a prototype, since files name them. */
+  /** By Keras's names of weights; without a prototype, since the names come from files. */
   private readonly objects: Record<string, WeightObjects> = Object.create(null);
   private specified: Readonly<Record<string, Weight>> = {};
 
@@ -84,7 +100,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     let options = { ...spec.defaults, ...optionsOf(args) };
     if (spec.about.takes === "sequence") {
       options = withoutSequenceArgs(spec.className, options);
-      // layers of equal shape do not start alike, as in Keras; the seed is saved
+      // as in Keras, layers of equal shape are initialized differently; the seed is saved
       options.seed ??= Math.floor(Math.random() * 2 ** 31);
     }
     this.frozen = frozen;
@@ -115,7 +131,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
         trained,
         made.constraint,
       );
-      // TensorFlow.js starts weights at 0 where a file is to follow, which may not have them all
+      // TensorFlow.js zeroes weights that a file is about to set, and the file may not have them all
       if (!made.initializer && !(trained && typeof initial === "number")) initialize(variable, weight);
       this.variables[name] = variable;
     }
@@ -137,7 +153,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     });
   }
 
-  /** The mask that it follows, of those that it is called with; undefined where it follows none. */
+  /** The mask to apply, of those that the layer is called with; undefined for none. */
   maskFrom(given: GivenMask, inputs = 1): tf.Tensor | undefined {
     if (!this.useMask) return undefined;
     return maskOf(this, given, inputs, this.normalization.handles?.mask === "last" ? "last" : "first");
@@ -149,7 +165,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     residual: tf.Tensor,
     kwargs: { training?: boolean; mask?: GivenMask } = {},
   ): tf.Tensor {
-    // what replaces `call` must see the sum
+    // a replaced `call` must see the sum
     if (Object.hasOwn(this, "call")) return this.call(tf.add(x, residual), kwargs) as tf.Tensor;
     this.constrain();
     return applyLayer(this.normalization, [x], this.variables, {
@@ -159,7 +175,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     }) as tf.Tensor;
   }
 
-  /** As TensorFlow.js's recurrent layers say whether their output still has time. */
+  /** Whether the output has a time axis; named as in TensorFlow.js's recurrent layers. */
   get returnSequences(): boolean {
     return this.options.returnSequences !== false;
   }
@@ -168,7 +184,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     const shapes = listed(inputShape);
     const { normalization } = this;
     if (!normalization.outputs) return shapes[0];
-    // lengths that follow an unknown one are unknown too
+    // lengths that depend on an unknown one are unknown too
     const [some, others] = STAND_INS.map((length) => normalization.outputs?.(...known(shapes, length)) ?? []);
     const outputs = some.map((shape, i) =>
       shape.map((length, axis) => (length === others[i][axis] ? length : null)),
@@ -176,13 +192,13 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return outputs.length === 1 ? outputs[0] : outputs;
   }
 
-  /** A mask goes on with y as long as y still has the axes that it tells apart: the last state of a sequence has no time. */
+  /** The mask is passed on where y still has its axes: the last state of a sequence has no time. */
   override computeMask(inputs: Tensors, mask?: Tensors): Tensors {
     const shapes = [inputs].flat().map(({ shape }): Shape => shape);
     const [y, ...more] = listed(this.computeOutputShape(shapes));
-    const goesOn = y.length >= shapes[0].length;
-    // null as Keras has it for what has none, which the types do not know
-    const masks = [goesOn ? ([mask].flat()[0] ?? null) : null, ...more.map(() => null)] as tf.Tensor[];
+    const isPassedOn = y.length >= shapes[0].length;
+    // null where there is none, as in Keras, though the types do not allow it
+    const masks = [isPassedOn ? ([mask].flat()[0] ?? null) : null, ...more.map(() => null)] as tf.Tensor[];
     return more.length > 0 ? masks : masks[0];
   }
 
@@ -192,7 +208,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       ...super.getConfig(),
       ...this.options,
       ...(frozen && { frozen }),
-      // absent: as Keras has it
+      // left out where it is the default, as in Keras's files
       ...(useMask !== spec.useMask && { useMask }),
     };
     for (const [weight, { initializer, regularizer, constraint }] of Object.entries(this.objects)) {
@@ -204,22 +220,27 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return config;
   }
 
-  /** Resets state; the last statistics of an epoch, or cumulative ones, stay until others come. */
+  /**
+   * Resets running state. Statistics averaged over an epoch, or cumulatively, remain in use until new ones
+   * replace them.
+   */
   resetState(): void {
     for (const [name, weight] of Object.entries(this.specified)) {
       if (!weight.trained && !weight.outlastsReset) initialize(this.variables[name], weight);
     }
   }
 
-  /** Whether it has state, such as running statistics; known once it is built. */
+  /** Whether it has state, such as running statistics; false until it is built. */
   get keepsState(): boolean {
     return Object.values(this.specified).some(({ trained }) => !trained);
   }
 
   /**
-   * Changes options of its normalization, such as `sources` or `momentum`; undefined takes one away. It is saved with them.
-   * @throws TypeError for an option that it does not have; RangeError where a layer that is built would have other weights with them;
-   * then nothing is changed
+   * Changes options of its normalization, such as `sources` or `momentum`, as well as `frozen` and `useMask`;
+   * undefined removes one. The new options are saved with the layer. Changes nothing where it throws.
+   * @returns this layer
+   * @throws TypeError for an unknown option or a value of the wrong type; RangeError where the layer is
+   * built, and its weights would change
    */
   configure({
     frozen = this.frozen,
@@ -252,19 +273,19 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return this;
   }
 
-  /** Of the channels, or features; null where nothing names them. */
+  /** The axis, or axes, of the channels or features; null where the layer has no such option. */
   get axis(): number | readonly number[] | null {
     const { axis } = this.options;
     return this.spec.axisOf ? this.spec.axisOf(this.options) : ((axis ?? null) as number | number[] | null);
   }
 
-  /** The axes that `axis` names, in its order. */
+  /** The resolved axes of `axis`, in its order. */
   private axesOf(shape: Shape): number[] {
     const axes = [this.axis ?? []].flat() as number[];
     return axes.map((axis) => resolveAxis(this.getClassName(), axis, shape.length));
   }
 
-  /** The shape of a weight that has the axes of `axis`: Keras gives them the order that they are named in, in some classes. */
+  /** The shape of a weight over the axes of `axis`: some of Keras's classes keep the order of that list. */
   private inOrder(input: Shape, shape: readonly number[]): number[] {
     if (!IN_NAMED_ORDER.includes(this.spec.about.name)) return [...shape];
     const axes = this.axesOf(input);
@@ -272,12 +293,12 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     return sameShape(ours, shape) ? axes.map((axis) => input[axis] ?? 0) : [...shape];
   }
 
-  /** Weights for inputs of these shapes, which may not depend on lengths that are not known. */
+  /** Weights for inputs of these shapes; they may not depend on unknown lengths. */
   private weightsFor(normalization: Normalization, shapes: Shape[]) {
     const [some, others] = STAND_INS.map((length) => () => normalization.weights(...known(shapes, length)));
     const unknown = () =>
       new RangeError(
-        `${this.getClassName()}: the lengths of the axes that its weights are for must be known, got input shape ` +
+        `${this.getClassName()}: the lengths of its weights' axes must be known, got input shape ` +
           `${shapes.map((shape) => `[${shape.map(String).join(", ")}]`).join(", ")}; name another axis, or give the model's input a shape`,
       );
     let first: ReturnType<typeof some>;
@@ -313,7 +334,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     }
   }
 
-  /** @throws RangeError for an initializer, regularizer or constraint of a weight that there is not. */
+  /** @throws RangeError for an initializer, regularizer or constraint of a weight that does not exist. */
   private checkWeightArgs(): void {
     const known = [...Object.keys(this.specified).map(argOf), ...USUAL_WEIGHTS];
     for (const weight of Object.keys(this.objects)) {
@@ -326,7 +347,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
 
   private checkArgs(args: object): void {
     const { className, about, options } = this.spec;
-    // which weights there are is known once the layer is built
+    // the weights are known once the layer is built
     const ofWeights = Object.keys(args).filter((name) => WEIGHT_ARG.test(name));
     const ofSequences = about.takes === "sequence" ? SEQUENCE_ARGS : [];
     checkArgs(className, args, [...options, ...OWN_ARGS, ...ofWeights, ...ofSequences]);
@@ -340,7 +361,10 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     );
   }
 
-  /** TensorFlow.js constrains a weight when it is written, but not after a training step: so here, before each use. */
+  /**
+   * Applies constraints before each use: TensorFlow.js does so when a weight is written, but not after a
+   * training step.
+   */
   private constrain(): void {
     for (const [name, variable] of Object.entries(this.variables)) {
       // a clone, since writing a variable to itself does nothing
@@ -352,18 +376,19 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   }
 }
 
-/** Names and shapes of weights, in a word. */
+/** Names and shapes of weights, as text. */
 function describe(weights: Readonly<Record<string, Weight>>): string {
   const each = Object.entries(weights).map(([name, { shape }]) => `${name} [${shape.join(", ")}]`);
   return each.sort().join(", ") || "none";
 }
 
+/** Classes whose gamma and beta have the axes in the order of `axis`. */
 const IN_NAMED_ORDER = ["layerNorm", "rmsNorm"];
 
-/** Saved layers mention these also where they have none, as with `center: false`. */
+/** Saved layers have options for these even where the weight is absent, as with `center: false`. */
 const USUAL_WEIGHTS = ["gamma", "beta", "movingMean", "movingVariance"];
 
-/** What an unknown length may be: whatever follows from it differs between the two. */
+/** Stand-ins for an unknown length: whatever depends on it differs between the two. */
 const STAND_INS = [2, 64];
 
 function known(shapes: Shape[], length: number): number[][] {
@@ -374,7 +399,7 @@ function listed(shape: Shape | Shape[]): Shape[] {
   return Array.isArray(shape[0]) ? (shape as Shape[]) : [shape as Shape];
 }
 
-/** By which Keras's options name a weight. */
+/** Keras's name of a weight, as its options begin. */
 function argOf(weight: string): string {
   return camelCase(theirs("tensorflowjs", weight));
 }
@@ -394,15 +419,15 @@ function optionsOf(args: object): Config {
   ) as Config;
 }
 
-/** Of Keras's recurrent layers, which these cannot do. */
+/** Options of Keras's recurrent layers that these do not support. */
 const SEQUENCE_ARGS = ["goBackwards", "returnState", "stateful"];
 
-/** @throws RangeError where one of them is wanted */
+/** @throws RangeError where one of them is set */
 function withoutSequenceArgs(layer: string, options: Config): Config {
   for (const name of SEQUENCE_ARGS) {
     if (!options[name]) continue;
     throw new RangeError(
-      `${layer}: ${name} must be left out, this layer cannot do it (nor be in tf.layers.bidirectional or rnn); ` +
+      `${layer}: ${name} must be left out, this layer does not support it (nor tf.layers.bidirectional or rnn); ` +
         "without a framework there are cells, such as layerNormLSTMCell",
     );
   }

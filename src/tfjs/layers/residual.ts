@@ -1,5 +1,5 @@
 /**
- * Residual blocks around any layer, with the normalization in one of its three places (src/blocks.ts).
+ * Residual blocks around any layer, with a normalization in one of three placements (src/blocks.ts).
  *
  *     model.add(residual(tf.layers.dense({ units: 64, activation: "relu" }), { placement: "pre", dropout: 0.1 }));
  */
@@ -10,18 +10,19 @@ import { LayerWrapper } from "./layer-wrapper.js";
 import { followMasks, type GivenMask, maskOf } from "./masks.js";
 import { NormalizationLayer } from "./normalization-layer.js";
 
+/** Options of `residual`, and of any layer. */
 export interface ResidualArgs extends LayerArgs {
-  /** Where the normalization stands: `pre` (default), `post` or `sandwich`. */
+  /** `pre` (default): x + layer(norm(x)); `post`: norm(x + layer(x)); `sandwich`: x + after(layer(norm(x))). */
   placement?: "pre" | "post" | "sandwich";
-  /** The normalization before the layer, or behind the sum. Default `layers.layerNormalization()`. */
+  /** The normalization before the layer, or after the sum. Default `layers.layerNormalization()`. */
   normalization?: NormalizationLayer;
-  /** That behind the layer, in a sandwich. Default `layers.layerNormalization()`. */
+  /** The normalization after the layer, in a sandwich only. Default `layers.layerNormalization()`. */
   after?: NormalizationLayer;
-  /** Share of the branch that is dropped in training. Default 0. */
+  /** Fraction of the branch that is dropped in training, from 0 to below 1. Default 0. */
   dropout?: number;
 }
 
-/** y has the shape of x, as the inner layer's output must have. */
+/** A residual block, made by `residual`. x, the inner layer's output and y have the same shape. */
 export class ResidualBlock extends LayerWrapper {
   static readonly className: string = "ResidualBlock";
   private readonly normalization: NormalizationLayer;
@@ -40,7 +41,7 @@ export class ResidualBlock extends LayerWrapper {
     }
     if (after && placement !== "sandwich") {
       throw new TypeError(
-        `residual: after is the normalization behind the layer of a sandwich, got placement "${placement}"`,
+        `residual: after is the normalization that follows the layer in a sandwich, got placement "${placement}"`,
       );
     }
     this.placement = placement;
@@ -53,7 +54,7 @@ export class ResidualBlock extends LayerWrapper {
   }
 
   override build(inputShape: Shape | Shape[]): void {
-    // a model of layers knows its output only when it is built
+    // a model's output shape is known only once it is built
     this.buildPart(this.layer, inputShape, `${this.name}/layer`);
     const shape = this.computeOutputShape(inputShape);
     for (const [name, layer] of Object.entries(this.parts())) {
@@ -67,7 +68,7 @@ export class ResidualBlock extends LayerWrapper {
       const [x] = [inputs].flat();
       const training = Boolean(kwargs.training);
       const mask = maskOf(this, (kwargs as { mask?: GivenMask }).mask);
-      // what is inside has no place in the model's graph, by which it could know
+      // inner layers are not in the model's graph, which maskOf traces
       const passed: CallArgs = { ...kwargs, mask };
       const branch = (input: tf.Tensor) => {
         const [y] = [this.layer.call(input, passed)].flat();
@@ -84,8 +85,8 @@ export class ResidualBlock extends LayerWrapper {
     const output = this.layer.computeOutputShape(shape) as Shape;
     if (output.join() === shape.join()) return shape;
     throw new RangeError(
-      `residual: ${this.layer.name} must give the shape that it takes, [${shape.map(String).join(", ")}], got ` +
-        `[${output.map(String).join(", ")}]; take as many units or filters as there are features, and padding "same"`,
+      `residual: ${this.layer.name} must keep the shape of its input, [${shape.map(String).join(", ")}], got ` +
+        `[${output.map(String).join(", ")}]; use as many units or filters as there are features, and padding "same"`,
     );
   }
 
@@ -101,8 +102,9 @@ export class ResidualBlock extends LayerWrapper {
 
 /**
  * A residual block around a layer.
- * @throws TypeError for what is no layer; RangeError for options out of range, and, once it is built, where the layer does not
- * give the shape that it takes
+ * @param layer its output must have the shape of its input
+ * @throws TypeError where `layer` is not one, or for an unknown option; RangeError for an option out of range
+ * and, when built, where the layer changes the shape
  */
 export function residual(layer: Layer, args: ResidualArgs = {}): ResidualBlock {
   return new ResidualBlock({ ...args, layer });

@@ -1,6 +1,7 @@
 /**
- * Reversible instance normalization (src/norms/reversible-instance.ts) around a forecasting layer or model: its input is
- * normalized over time, its output put back on the level and spread of that input, with the same gamma and beta.
+ * Reversible instance normalization (src/norms/reversible-instance.ts) around a forecasting layer or model:
+ * the input is normalized over time, and the output is given back the input's level and standard deviation,
+ * with the same gamma and beta.
  *
  *     const model = tf.sequential({ layers: [reversible(forecaster, { inputShape: [96, 7] })] });
  */
@@ -17,16 +18,20 @@ import { apply } from "./apply.js";
 import { LayerWrapper } from "./layer-wrapper.js";
 import { followMasks, type GivenMask, maskOf } from "./masks.js";
 
+/** Options of `reversible`: those of `reversibleInstanceNorm`, and of any layer. */
 export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {}
 
 const OPTIONS = ["axis", "epsilon", "subtractLast", "scale", "center"];
 
-/** [batch, time, features] to [batch, horizon, features], or to [batch, features] where the inner one gives a single step. */
+/**
+ * Made by `reversible`: [batch, time, features] to [batch, horizon, features], or to [batch, features] where
+ * the inner layer outputs a single step.
+ */
 export class Reversible extends LayerWrapper {
   static readonly className: string = "Reversible";
   private readonly norm: Normalization;
   private readonly denorm: Normalization;
-  /** gamma and beta, once it is built. */
+  /** gamma and beta; empty until it is built. */
   private readonly variables: Record<string, LayerVariable> = {};
 
   constructor(args: ReversibleArgs & { layer: Layer }) {
@@ -67,7 +72,7 @@ export class Reversible extends LayerWrapper {
         Object.entries(this.variables).map(([name, variable]) => [name, variable.read()]),
       );
       const { y, more = [] } = apply(this.norm, x, weights, { mask: counts });
-      // the layers of a model would each take a mask for theirs
+      // each layer of a model would take the mask for its own
       const passed = ("layers" in this.layer ? others : { ...others, mask: counts }) as CallArgs;
       const [z] = [this.layer.call(y, passed)].flat();
       const steps = z.rank === 2 ? tf.expandDims(z, 3 - this.features(x.shape)) : z;
@@ -83,12 +88,12 @@ export class Reversible extends LayerWrapper {
     const features = output.length === 2 ? output[1] : output[axis];
     if ([2, 3].includes(output.length) && features === shape[axis]) return output;
     throw new RangeError(
-      `reversible: ${this.layer.name} must give [batch, horizon, features] or [batch, features], with the ${shape[axis]} features of its ` +
-        `input, got [${output.map(String).join(", ")}]; forecast all of them, and take those you want from the result`,
+      `reversible: ${this.layer.name} must output [batch, horizon, features] or [batch, features], with the ${shape[axis]} features of its ` +
+        `input, got [${output.map(String).join(", ")}]; forecast all of them, and select those you want from the result`,
     );
   }
 
-  /** A forecast's steps are not the input's. */
+  /** None: a forecast's steps are not the input's. */
   override computeMask(): tf.Tensor {
     return null as unknown as tf.Tensor;
   }
@@ -100,10 +105,11 @@ export class Reversible extends LayerWrapper {
 }
 
 /**
- * A forecasting layer or model in reversible instance normalization: it sees each series without its level and spread, and its
- * forecast gets them back. It takes [batch, time, features] and gives [batch, horizon, features], or [batch, features].
- * @throws TypeError for what is no layer; RangeError for options out of range, and, once it is built, where the forecast has not
- * the features of the input
+ * Reversible instance normalization around a forecasting layer or model, which sees each series without its
+ * level and scale; its forecast gets them back. It maps [batch, time, features] to [batch, horizon, features]
+ * or [batch, features].
+ * @throws TypeError where `layer` is not one, or for an unknown option; RangeError for an option out of range
+ * and, when built, where the forecast does not have the input's features
  */
 export function reversible(layer: Layer, args: ReversibleArgs = {}): Reversible {
   return new Reversible({ ...args, layer });

@@ -1,6 +1,6 @@
 /**
- * Weights of saved models as Keras and Addons write them: under other names, in other shapes of the same values, with some that are
- * of no use here. TensorFlow.js loads weights by their exact names and shapes.
+ * Loads weights as Keras and Addons save them: under other names, in other shapes of the same values, some of
+ * them unused here. TensorFlow.js requires exact names and shapes.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { LayersModel, type LayerVariable } from "@tensorflow/tfjs-layers";
@@ -11,13 +11,13 @@ interface Loader {
   loadWeights(weights: tf.NamedTensorMap, strict?: boolean): void;
 }
 
-let reads = false;
+let isInstalled = false;
 
-/** Lets every model load them. */
+/** Makes every model load such weights. */
 export function readKerasWeights(): void {
-  if (reads) return;
-  reads = true;
-  // that of a model's superclass, which sequential models have too
+  if (isInstalled) return;
+  isInstalled = true;
+  // the prototype of models' superclass, which sequential models share
   const prototype: Loader = Object.getPrototypeOf(LayersModel.prototype);
   const { loadWeights } = prototype;
   prototype.loadWeights = function (this: Loader, weights, strict) {
@@ -27,10 +27,13 @@ export function readKerasWeights(): void {
   };
 }
 
-/** The same weights, as the model's variables are called and shaped. What nothing is known of stays as it is, for TensorFlow.js to refuse. */
+/**
+ * The same weights by the names and shapes of the model's variables. Unknown ones stay as they are, for
+ * TensorFlow.js to reject.
+ */
 function translated({ layers }: Loader, weights: tf.NamedTensorMap): tf.NamedTensorMap {
   const variables = new Map(layers.flatMap((layer) => layer.weights).map((one) => [one.originalName, one]));
-  // without a prototype, since files name them
+  // without a prototype, since the names come from files
   const result: tf.NamedTensorMap = Object.create(null);
   for (const [name, tensor] of Object.entries(weights)) {
     const target = targetOf(name, variables, weights);
@@ -38,13 +41,13 @@ function translated({ layers }: Loader, weights: tf.NamedTensorMap): tf.NamedTen
     else if (target !== null) result[target] = fitted(tensor, variables.get(target) as LayerVariable);
   }
   for (const [name, variable] of variables) {
-    // which Keras has as options
+    // in Keras these are options
     if (!(name in result) && LIMITS.test(name)) result[name] = variable.read();
   }
   return result;
 }
 
-/** The name of the variable that a saved weight is for; null where it is for none, undefined where that is not known. */
+/** The name of the variable that a saved weight is for; null where it is unused, undefined where it is unknown. */
 function targetOf(
   name: string,
   variables: ReadonlyMap<string, LayerVariable>,
@@ -55,26 +58,26 @@ function targetOf(
   const scope = scopes.reverse();
   const within = (path: string[], weight: string) => [...path, weight].join("/");
   const addons = variables.has(within(scope, "g")) || variables.has(within(scope.slice(0, -1), "g"));
-  // whether g is set already, and a copy of the layer from before it was
+  // the flag that g is initialized, and a copy of the layer from before it was
   if (addons && (own === "initialized" || scope[scope.length - 1] === "data_dep_init")) return null;
-  // of Batch Renormalization, which evaluates by the deviation
+  // Batch Renormalization evaluates by the standard deviation
   if (own === "moving_variance" && variables.has(within(scope, "moving_stddev"))) return null;
-  // TensorFlow writes the inner layer's or cell's name too
+  // TensorFlow adds the name of the inner layer or cell
   const shorter = within(scope.slice(0, -1), own);
   if (scope.length > 1 && variables.has(shorter)) return shorter;
   const renamed = Object.hasOwn(RENAMED, own) ? within(scope, RENAMED[own]) : "";
   if (variables.has(renamed)) return renamed;
   if (scope.length > 0) return undefined;
-  // a weight that was made outside of any layer's scope
+  // a weight created outside of any layer's scope
   const candidates = [...variables.keys()].filter((one) => one.endsWith(`/${own}`) && !(one in weights));
   return candidates.length === 1 ? candidates[0] : undefined;
 }
 
-/** Addons' names. */
+/** Our names of weights by Addons'. */
 const RENAMED: Readonly<Record<string, string>> = { sn_u: "vector_u" };
 const LIMITS = /\/[rd]_max$/;
 
-/** In the variable's shape and type, where it has as many values. */
+/** In the variable's shape and type, if it has as many values. */
 function fitted(tensor: tf.Tensor, variable: LayerVariable): tf.Tensor {
   const shape = variable.shape as number[];
   const dtype = (variable.read() as tf.Tensor).dtype;

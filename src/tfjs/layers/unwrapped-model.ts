@@ -1,4 +1,7 @@
-/** A model without the wrappers of its weights: a copy in which every wrapped layer is a plain one, with its normalized kernel. */
+/**
+ * A model without its weight wrappers: a copy in which every wrapped layer is a plain one, with its
+ * normalized kernel.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { Config, Layer } from "../types.js";
@@ -6,8 +9,9 @@ import { insideOf } from "./layer-wrapper.js";
 import { KERNEL_CONSTRAINT, WeightWrapper, wrapperClasses } from "./weight-wrappers.js";
 
 /**
- * The same model without wrappers of weights: plain layers under the wrappers' names, whose kernels are as they are normalized in
- * evaluation. It gives the same outputs, and shares nothing with the other; compile it to train it on.
+ * A copy of a model without its weight wrappers: plain layers under the wrappers' names, with kernels as they
+ * are normalized in evaluation. It gives the same outputs and shares no variables with the original; compile
+ * it before training it.
  */
 export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
   const cls = model.constructor as unknown as tf.serialization.SerializableConstructor<M>;
@@ -16,7 +20,7 @@ export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
   return plain;
 }
 
-/** A model's or a layer's config in which every wrapper is what it wraps. */
+/** A model's or a layer's config in which every wrapper is replaced by what it wraps. */
 function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization.ConfigDictValue {
   if (Array.isArray(config)) return config.map(plainConfig) as tf.serialization.ConfigDictArray;
   if (config === null || typeof config !== "object") return config;
@@ -36,12 +40,15 @@ function plainConfig(config: tf.serialization.ConfigDictValue): tf.serialization
   ) as Config;
 }
 
-/** Without constraints of kernels, which were for what is trained under a wrapper. */
+/** Without constraints of kernels, which apply before normalization. */
 function unconstrained(config: Config): Config {
   return Object.fromEntries(Object.entries(config).filter(([name]) => !KERNEL_CONSTRAINT.test(name)));
 }
 
-/** Gives a layer the weights of another one of the same structure, but for wrappers: what these make of theirs. */
+/**
+ * Copies the weights of a layer to another of the same structure, but for wrappers, whose kernels are copied
+ * as normalized.
+ */
 function copyPlain(from: Layer, to: Layer): void {
   if (from instanceof WeightWrapper) {
     from.asNormalized(() => copyPlain(from.layer, to));
@@ -55,7 +62,7 @@ function copyPlain(from: Layer, to: Layer): void {
   };
   const values = own(from, inside);
   for (const [i, variable] of own(to, insideTo).entries()) {
-    // past constraints, which are for what is trained
+    // bypasses constraints, which are for training
     (variable.read() as tf.Variable).assign(values[i].read());
   }
 }

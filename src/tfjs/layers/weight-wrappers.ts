@@ -1,10 +1,11 @@
 /**
- * Normalizations of weights as wrappers of other layers, with Keras's names where Keras has them. Any layer with kernels can be
- * wrapped: dense, convolutional (transposed, depthwise and separable too), embedding, recurrent, and a wrapper of these.
+ * Normalizations of weights as wrappers of other layers, under Keras's names where Keras has them. Any layer
+ * with kernels can be wrapped: dense, convolutional (transposed, depthwise and separable too), embedding,
+ * recurrent, and a wrapper of these.
  *
  *     model.add(weightNormalization(tf.layers.dense({ units: 8 })));
  *
- * The inner layer stays as it is: while it is called, its variables read as normalized.
+ * The inner layer is not changed: while it is called, its variables read as normalized.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import {
@@ -24,36 +25,40 @@ import type { CallArgs, Config, Layer, LayerArgs, Shape, Tensors } from "../type
 import { applyLayer, initialize } from "./apply.js";
 import { insideOf, LayerWrapper, rescope } from "./layer-wrapper.js";
 
+/** Options of every wrapper of weights, and of any layer. */
 export interface WeightWrapperArgs extends LayerArgs {
   /**
-   * The axis, or axes, of the outputs of every kernel; null: none. Default: the last one, that of the outputs where the kernel is
-   * of a transposed convolution, those of channel and multiplier where it is depthwise.
+   * The axis, or axes, of the outputs of every kernel; null for none. Default: the last axis; the axis of the
+   * outputs in transposed convolutions, those of channel and multiplier in depthwise ones.
    */
   axis?: WeightAxis;
-  /** Default as of the normalization. */
+  /** Added for stability. Default: the normalization's. */
   epsilon?: number;
   /** Names of the weights to normalize, such as `["kernel"]`. Default: those whose names end in kernel, and embeddings. */
   kernels?: string[];
 }
 
+/** Options of `spectralNormalization`. */
 export interface SpectralNormalizationArgs extends WeightWrapperArgs {
-  /** Steps of the power iteration in each training step. Default 1. */
+  /** Power iterations per training step. Default 1. */
   powerIterations?: number;
   /**
-   * Keras's way, which models that Keras or TensorFlow Addons saved have: each training step replaces the kernel by the normalized
-   * one, u alone is stored, and evaluation takes the kernel as it is. Default false: kernels are normalized in every call.
+   * Keras's behavior, which models saved by Keras or TensorFlow Addons have: each training step replaces the
+   * kernel by the normalized one, only u is stored, and evaluation uses the kernel as it is. Default false:
+   * kernels are normalized in every call.
    */
   inPlace?: boolean;
 }
 
+/** Options of `weightStandardization`. */
 export interface WeightStandardizationArgs extends WeightWrapperArgs {
   /** Divides by √fanIn and learns a gain. Default false. */
   scaled?: boolean;
-  /** What the gain starts with, where scaled. Default 1. */
+  /** Initial gain, where scaled. Default 1. */
   gain?: number;
 }
 
-/** A weight of the inner layer, and what its normalization learns and keeps. */
+/** A weight of the inner layer, and the variables of its normalization. */
 interface Kernel {
   readonly name: string;
   readonly kernel: LayerVariable;
@@ -65,15 +70,18 @@ const OPTIONS = ["axis", "epsilon", "kernels"];
 export const KERNEL_CONSTRAINT = /^(?!bias).*Constraint$/;
 const KERNEL = /(^|_)kernel$|^embeddings$/;
 
-/** A layer whose kernels are normalized whenever it is called. */
+/** Base class of the wrappers: the inner layer's kernels are normalized whenever it is called. */
 export abstract class WeightWrapper extends LayerWrapper {
   protected kernels: readonly Kernel[] = [];
   private removed = false;
 
-  /** The kernels of the layer hold what is trained, before it is normalized. */
+  /**
+   * The inner layer's kernels hold what is trained, before normalization.
+   * @throws as `weightNormalization`
+   */
   constructor(args: WeightWrapperArgs & { layer: Layer }, options: readonly string[] = []) {
     super(args, [...OPTIONS, ...options]);
-    // options out of range are told here, not when the layer is built
+    // so that options out of range throw here, not when the layer is built
     this.normalizationOf(-1);
   }
 
@@ -108,7 +116,7 @@ export abstract class WeightWrapper extends LayerWrapper {
     super.build(inputShape);
   }
 
-  /** Called when the kernels are there, for what starts by their values. */
+  /** Called once the kernels exist, for variables whose initial values depend on them. */
   protected start(): void {}
 
   override call(inputs: Tensors, kwargs: CallArgs = {}): Tensors {
@@ -131,12 +139,12 @@ export abstract class WeightWrapper extends LayerWrapper {
     });
   }
 
-  /** The normalization of a kernel in this call. */
+  /** The normalization to use for a kernel in this call. */
   protected serving({ normalization }: Kernel, _training: boolean): Normalization {
     return normalization;
   }
 
-  /** Runs a function in which the kernels read as they are normalized in evaluation. */
+  /** Runs a function while the kernels read as they are normalized in evaluation. */
   asNormalized(run: () => void): void {
     tf.tidy(() => {
       reading(
@@ -148,16 +156,17 @@ export abstract class WeightWrapper extends LayerWrapper {
   }
 
   /**
-   * The inner layer, with its kernels as they are normalized in evaluation: it gives what this one gave. What the wrapper learned
-   * and kept is released; where it is still in a model, it only calls the inner layer from now on, and is not saved any more: put
-   * the inner layer into a model of its own, or take `withoutWeightNormalization`.
+   * Removes the normalization: returns the inner layer, with its kernels as they are normalized in
+   * evaluation, so that it gives the same outputs. The wrapper's variables are disposed of. Where the wrapper
+   * is still in a model, it only calls the inner layer from now on, and can no longer be saved: put the inner
+   * layer into a model of its own, or use `withoutWeightNormalization`.
    */
   remove(): Layer {
     const { layer } = this;
     tf.tidy(() => {
       const values = this.normalized(false);
       for (const [i, { kernel }] of this.kernels.entries()) {
-        // past its constraint, which is for the kernel before it is normalized
+        // bypasses its constraint, which applies before normalization
         (kernel.read() as tf.Variable).assign(values[i]);
         (kernel as { constraint: unknown }).constraint = null;
       }
@@ -176,7 +185,7 @@ export abstract class WeightWrapper extends LayerWrapper {
   override getConfig(): Config {
     if (!this.removed) return super.getConfig();
     throw new Error(
-      `${this.getClassName()}: ${this.name} was removed, and cannot be saved; put the layer that remove() gave into a model of its own`,
+      `${this.getClassName()}: ${this.name} was removed, and cannot be saved; put the layer that remove() returned into a model of its own`,
     );
   }
 
@@ -188,7 +197,7 @@ export abstract class WeightWrapper extends LayerWrapper {
     return this.layer.computeMask(inputs, mask);
   }
 
-  /** The inner layer's weights that are normalized; a name that comes again has a number. */
+  /** The inner layer's weights to normalize; repeated names are numbered. */
   private named(): [string, LayerVariable][] {
     const { layer } = this;
     const last = ({ originalName }: LayerVariable) => originalName.split("/").pop() as string;
@@ -211,8 +220,9 @@ export abstract class WeightWrapper extends LayerWrapper {
 }
 
 /**
- * Weight normalization (Salimans & Kingma 2016) of a layer's kernels: g, one learned length per output, times their direction.
- * g starts with the lengths that the kernels have, so that nothing changes at first.
+ * Weight normalization (Salimans & Kingma 2016) of a layer's kernels: g, one learned length per output, times
+ * their direction. g is initialized to the lengths of the kernels, so that wrapping a layer does not change
+ * its outputs.
  */
 export class WeightNormalization extends WeightWrapper {
   static readonly className: string = "WeightNormalization";
@@ -232,7 +242,7 @@ export class WeightNormalization extends WeightWrapper {
     });
   }
 
-  /** Where true, the next call sets g and the bias by what it is given. */
+  /** Whether the next call sets g and the bias from its inputs. */
   private measures = false;
 
   protected normalizationOf(axis: WeightAxis): Normalization {
@@ -259,13 +269,13 @@ export class WeightNormalization extends WeightWrapper {
     return super.call(inputs, kwargs);
   }
 
-  /** Whether the layer has what `initializeWeightNormalization` sets: it is no embedding, and not recurrent. */
+  /** Whether `initializeWeightNormalization` applies to the layer: not to embeddings and recurrent ones. */
   get initializes(): boolean {
     const inner = innermost(this.layer);
     return "activation" in inner && "bias" in inner;
   }
 
-  /** Lets the next call set g and the bias by its inputs, or no longer. */
+  /** Whether the next call is to set g and the bias from its inputs. */
   measure(measures: boolean): void {
     this.measures = measures;
   }
@@ -321,7 +331,7 @@ export class SpectralNormalization extends WeightWrapper {
     return cold;
   }
 
-  /** In evaluation the vectors are searched for only until a training step, or a file, has given them. */
+  /** In evaluation the vectors are estimated only until a training step, or a file, has set them. */
   protected override serving({ normalization, variables }: Kernel, training: boolean): Normalization {
     const warm = withVectors.get(normalization);
     if (training || !warm) return normalization;
@@ -346,7 +356,7 @@ export class SpectralNormalization extends WeightWrapper {
     });
   }
 
-  /** Keras and Addons, whose nested configs name their module, have the layer of this name their own way. */
+  /** Layers of this name saved by Keras and Addons, whose nested configs name their module, are `inPlace`. */
   static override fromConfig<T extends tf.serialization.Serializable>(
     cls: tf.serialization.SerializableConstructor<T>,
     config: Config,
@@ -357,12 +367,12 @@ export class SpectralNormalization extends WeightWrapper {
   }
 }
 
-/** For each that searches for its vectors in evaluation, the one that takes them as stored. */
+/** For each normalization that estimates its vectors in evaluation, one that uses them as stored. */
 const withVectors = new WeakMap<Normalization, Normalization>();
-/** Data of vectors v that are known to be stored. */
+/** Data ids of vectors v that are known to be set. */
 const notZero = new WeakSet<object>();
 
-/** Spectral normalization in training steps alone, without a v to store: each step finds it from u. */
+/** Spectral normalization in training steps only, without a stored v: each step computes it from u. */
 function stepwise(spectral: Normalization): Normalization {
   return {
     ...spectral,
@@ -394,18 +404,19 @@ export class WeightStandardization extends WeightWrapper {
   }
 }
 
-/** The classes, for a registry of them. */
+/** All classes to register. */
 export const wrapperClasses = [WeightNormalization, SpectralNormalization, WeightStandardization];
 
 /**
- * A layer with weight normalization.
- * @throws TypeError for what is no layer; RangeError for options out of range, and, once it is built, where it has no kernels
+ * Wraps a layer in weight normalization.
+ * @throws TypeError where `layer` is not one, or for an unknown option; RangeError for an option out of range
+ * and, when built, where the layer has no kernels
  */
 export function weightNormalization(layer: Layer, args: WeightWrapperArgs = {}): WeightNormalization {
   return new WeightNormalization({ ...args, layer });
 }
 
-/** A layer with spectral normalization. Throws as `weightNormalization`. */
+/** Wraps a layer in spectral normalization. Throws as `weightNormalization`. */
 export function spectralNormalization(
   layer: Layer,
   args: SpectralNormalizationArgs = {},
@@ -413,7 +424,7 @@ export function spectralNormalization(
   return new SpectralNormalization({ ...args, layer });
 }
 
-/** A layer with weight standardization. Throws as `weightNormalization`. */
+/** Wraps a layer in weight standardization. Throws as `weightNormalization`. */
 export function weightStandardization(
   layer: Layer,
   args: WeightStandardizationArgs = {},
@@ -422,9 +433,11 @@ export function weightStandardization(
 }
 
 /**
- * The data-dependent start of weight normalization (section 3 of its paper): sets g and the bias of every such layer of a model,
- * from the first to the last, so that before its activation each output has mean 0 and variance 1 over this batch. A layer
- * without a bias keeps its mean; embeddings and recurrent layers stay as they are. x is one batch, of a few hundred examples.
+ * Data-dependent initialization of weight normalization (section 3 of its paper): sets g and the bias of
+ * every such layer of a model, from the first to the last, so that before its activation each output has mean
+ * 0 and variance 1 over this batch. Without a bias the mean remains; embeddings and recurrent layers are
+ * skipped.
+ * @param x one batch, of a few hundred examples
  * @returns the names of the layers that were set
  * @throws RangeError where the model has no such layer
  */
@@ -449,7 +462,7 @@ export function initializeWeightNormalization(model: LayersModel, x: Tensors): s
   return found.map(({ name }) => name);
 }
 
-/** Every wrapper in a model, in its order, in models and wrappers within it too. */
+/** Every wrapper in a model, in order, those in nested models and wrappers included. */
 function wrappersIn(layer: Layer): WeightWrapper[] {
   const within = insideOf(layer).flatMap(wrappersIn);
   return layer instanceof WeightWrapper ? [layer, ...within] : within;
@@ -466,7 +479,7 @@ function outputsOf(layer: Layer, name: string): WeightAxis {
   return /^Conv[23]DTranspose$/.test(innermost(layer).getClassName()) ? -2 : -1;
 }
 
-/** Runs a function in which these variables read as these tensors. */
+/** Runs a function while these variables read as these tensors. */
 function reading<T>(variables: readonly LayerVariable[], values: readonly tf.Tensor[], run: () => T): T {
   const before = variables.map((variable) => Object.getOwnPropertyDescriptor(variable, "read"));
   try {
@@ -485,7 +498,7 @@ function reading<T>(variables: readonly LayerVariable[], values: readonly tf.Ten
 
 /** TensorFlow.js's linear activation, which it does not export. */
 function linear(): unknown {
-  // named, so that the numbers in users' names stay theirs
+  // named so as not to shift the numbers in automatic layer names
   const layer = builtIn.activation({ activation: "linear", name: "evenkeel_linear" });
   return (layer as unknown as { activation: unknown }).activation;
 }

@@ -1,4 +1,4 @@
-/** Running a TensorFlow.js model batch by batch, with other calls in the place of some of its layers' own. */
+/** Runs a TensorFlow.js model batch by batch, with the calls of some of its layers replaced. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { GivenMask } from "../layers/masks.js";
@@ -7,14 +7,20 @@ import type { Layer, Tensors } from "../types.js";
 
 export type Inputs = tf.Tensor | tf.Tensor[] | { [name: string]: tf.Tensor };
 
-/** All examples; they are evaluated in batches of this size (default 32), on which the batch's statistics depend. */
+/** Held-out examples. */
 export interface HeldOut {
+  /** Inputs [examples, ...], one tensor per input of the model. */
   xs: tf.Tensor | tf.Tensor[];
+  /** Targets [examples, ...], one tensor per output of the model. */
   ys: tf.Tensor | tf.Tensor[];
+  /** Examples per batch, on which statistics of the batch depend. Default 32. */
   batchSize?: number;
 }
 
-/** Batches as they are: a `tf.data` dataset, whose tensors are disposed of, or a list of batches, which stay their owner's. */
+/**
+ * Ready-made batches: a `tf.data` dataset, whose tensors are disposed of after use, or an iterable of
+ * batches, which the caller owns.
+ */
 export type Batches<T> =
   | { iterator(): Promise<{ next(): Promise<{ value: unknown; done?: boolean }> }> }
   | Iterable<T>
@@ -25,14 +31,14 @@ interface CallOptions {
   readonly training?: boolean;
 }
 
-/** What a layer does in the place of its own `call`, which it may use. */
+/** Replaces a layer's `call`, which it may use as `original`. */
 export type Call = (
   inputs: tf.Tensor[],
   options: CallOptions,
   original: (inputs: tf.Tensor[], options: CallOptions) => Tensors,
 ) => Tensors;
 
-/** Runs the model in evaluation, with other calls in the place of some layers' own. */
+/** Runs the model in evaluation, with the calls of some layers replaced. */
 export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer, Call>): void {
   const undo: (() => void)[] = [];
   for (const [layer, call] of calls) {
@@ -43,7 +49,7 @@ export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer
       else delete (layer as { call?: unknown }).call;
     });
     layer.call = (inputs, { mask, ...options }) => {
-      // TensorFlow.js's own normalizations follow none
+      // TensorFlow.js's own normalizations ignore masks
       const one =
         layer instanceof NormalizationLayer
           ? layer.maskFrom(mask as GivenMask, [inputs].flat().length)
@@ -74,8 +80,8 @@ interface Batch {
 }
 
 /**
- * Batch by batch; of examples that are given whole, those, or the first batch of them alone. What comes from a dataset is
- * disposed of after its use.
+ * Yields batch by batch; held-out examples whole, or with `firstAlone` only the first batch of them. Tensors
+ * of a dataset are disposed of after use.
  */
 export async function* batchesOf(
   caller: string,
@@ -113,7 +119,7 @@ export async function* batchesOf(
   } else if (Symbol.iterator in source || Symbol.asyncIterator in source) {
     if ("next" in source && caller === "selectStatistics") {
       throw new TypeError(
-        `${caller}: batches must be there to be gone through several times, got a generator's; give an array of them`,
+        `${caller}: batches must be iterable several times, got a generator; pass an array of them`,
       );
     }
     for await (const value of source) yield batchOf(caller, value);
@@ -124,7 +130,7 @@ export async function* batchesOf(
   }
 }
 
-/** What a dataset or a list holds: { xs, ys }, or inputs alone. */
+/** An element of a dataset or list: { xs, ys }, or inputs alone. */
 function batchOf(caller: string, value: unknown): Batch {
   if (value instanceof tf.Tensor || Array.isArray(value)) return { xs: value as Inputs, ys: [] };
   if (typeof value === "object" && value !== null && "xs" in value) return value as Batch;

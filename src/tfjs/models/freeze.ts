@@ -1,4 +1,4 @@
-/** Holding the running statistics of a model's layers, and starting those of an epoch anew. */
+/** Freezes the running statistics of a model's layers, and resets those of an epoch. */
 import { Callback, type LayersModel } from "@tensorflow/tfjs-layers";
 import { checkOptions } from "../../options.js";
 import { freezeBuiltIn, isBuiltInBatch } from "../layers/built-in.js";
@@ -6,9 +6,13 @@ import { NormalizationLayer } from "../layers/normalization-layer.js";
 import { isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
 
 /**
- * Holds what layers keep between calls, or lets go of it: a frozen layer goes on as in evaluation, in training too, apart from
- * `trainable`; gamma and beta still learn. TensorFlow.js's own batch normalization too, which does not save it. Returns the
- * names of the layers.
+ * Freezes the running state of layers, or unfreezes it: a frozen layer runs as in evaluation, in training
+ * too, independent of `trainable`; gamma and beta still learn. This includes TensorFlow.js's own batch
+ * normalization, which does not save it.
+ * @param frozen default true
+ * @param options `layers`: which of them; default: all that have state
+ * @returns the names of the layers
+ * @throws TypeError for an unknown option
  */
 export function freezeStatistics(model: LayersModel, frozen = true, options: OfLayers = {}): string[] {
   checkOptions("freezeStatistics", options, ["layers"]);
@@ -23,8 +27,9 @@ export function freezeStatistics(model: LayersModel, frozen = true, options: OfL
 }
 
 /**
- * A callback for `model.fit`: begins the statistics of each epoch anew, in layers that average over an epoch (`average:
- * "epoch"`, and Batch Layer Normalization). Those of the epoch before serve until the first batch.
+ * A callback for `model.fit` that resets statistics at the start of each epoch, in layers that average over
+ * an epoch (`average: "epoch"`, and Batch Layer Normalization). Those of the previous epoch are used until
+ * the first batch.
  *
  *     await model.fit(xs, ys, { epochs: 10, callbacks: epochStatistics() });
  */

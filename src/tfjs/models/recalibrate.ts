@@ -1,5 +1,5 @@
 /**
- * Measuring the statistics that a model's layers store for evaluation again, exactly.
+ * Measures again, exactly, the statistics that a model's layers store for evaluation.
  *
  *     await recalibrate(model, batches);
  */
@@ -25,14 +25,18 @@ import {
 } from "./tracked-layers.js";
 
 /**
- * Measures what batch normalization keeps anew, exactly, over all of these batches: merged by count, whatever their sizes. Those of
- * Batch Layer Normalization become their means over the batches, as over an epoch. Each such layer runs as in training
- * meanwhile, on its batch's statistics, as by PyTorch's `update_bn`; all others (dropout, noise) as in evaluation. No trained
- * weight changes; layers that are frozen are left alone. Returns the names of the layers.
+ * Measures the running statistics of batch normalization again, exactly, over all of these batches: merged by
+ * count, whatever their sizes. Those of Batch Layer Normalization become their means over the batches, as
+ * over an epoch. Meanwhile each such layer runs as in training, on its batch's statistics, as in PyTorch's
+ * `update_bn`; all others (dropout, noise) run as in evaluation. No trained weight changes; frozen layers are
+ * skipped.
  *
- * Of Evenkeel's layers: batch, ghost batch, conditional batch and Batch Layer Normalization; and TensorFlow.js's own.
- * Where it throws, the model is as it was.
- * @throws RangeError where there is no batch, or one is not finite in such a layer
+ * Applies to batch, ghost batch, conditional batch and Batch Layer Normalization of Evenkeel, and to
+ * TensorFlow.js's own batch normalization. Where it throws, the model is unchanged.
+ * @param options `layers`: which of them; default: all of these
+ * @returns the names of the layers
+ * @throws TypeError for an unknown option, or batches of another form; RangeError where there is no such
+ * layer or no batch, or where a batch is not finite in such a layer
  */
 export async function recalibrate(
   model: LayersModel,
@@ -45,7 +49,7 @@ export async function recalibrate(
   const inTwoParts = all.filter(isBatchLayer);
   if (tracked.length + inTwoParts.length === 0) {
     throw new RangeError(
-      "recalibrate: the model has no layer that keeps a batch's statistics and is not frozen",
+      "recalibrate: the model has no layer with running statistics of batches that is not frozen",
     );
   }
   const merged = new Map(tracked.map((one) => [one, [] as Moments[]]));
@@ -79,7 +83,7 @@ export async function recalibrate(
           const [[sum], means, variances, counts] = await Promise.all(tensors.map((tensor) => tensor.data()));
           if (!Number.isFinite(sum)) {
             throw new RangeError(
-              `recalibrate: batch ${number} is not finite in ${layer.name}, the model was left as it was; look for a bad example in it`,
+              `recalibrate: batch ${number} is not finite in ${layer.name}, the model is unchanged; look for a bad example in it`,
             );
           }
           if (!one) continue;

@@ -1,5 +1,5 @@
 /**
- * Where the statistics of evaluation come from, chosen on held-out data.
+ * Chooses on held-out data where the statistics used in evaluation come from.
  *
  *     const { ranking } = await selectStatistics(model, { xs, ys, batchSize: 25 });
  */
@@ -11,14 +11,17 @@ import { type Batches, batchesOf, type HeldOut, type Inputs, listed } from "./ba
 import { type StatisticsGap, statisticsGap } from "./statistics-gap.js";
 import { BATCH_LAYER, isChoosable, layersOf, type OfLayers } from "./tracked-layers.js";
 
-/** Where each statistic comes from, what that gave on held-out data. */
+/** A choice of sources, and its results on held-out data. */
 export interface Evaluated {
+  /** Where each statistic comes from. */
   readonly configuration: StatisticsSources;
+  /** Mean over the examples. */
   readonly loss: number;
-  /** By the names of `model.metricsNames`. */
+  /** Means over the examples, by the names in `model.metricsNames`. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** What `selectStatistics` returns. */
 export interface Selection {
   /** Best first. */
   readonly ranking: readonly Evaluated[];
@@ -26,20 +29,21 @@ export interface Selection {
   readonly gaps: readonly StatisticsGap[];
 }
 
+/** Options of `selectStatistics`. */
 export interface SelectOptions extends OfLayers {
   /** What to rank by: "loss" (default), or a name in `model.metricsNames`, such as "acc". */
   metric?: string;
-  /** Which values of it are better: for the loss "min"; a metric needs to be told. */
+  /** Which values are better: default "min" for the loss; required for a metric. */
   direction?: "min" | "max";
 }
 
 /**
- * Tries every choice of sources on held-out data, by `model.evaluate`, ranks them, and leaves the layers with the best one: 16
- * where the model has Batch Layer Normalization, 4 where it has batch normalization alone. All layers share a choice. They
- * are Evenkeel's own layers, which loaded models have after `install()`; the choice is saved with the model.
- *
- * Where it throws, the model is as it was.
- * @throws RangeError for a model without such layers, or without that metric
+ * Evaluates every choice of sources on held-out data with `model.evaluate`, ranks them, and leaves the layers
+ * with the best one: 16 choices where the model has Batch Layer Normalization, 4 where it has batch
+ * normalization alone. All layers share a choice. Only Evenkeel's own layers can be chosen for, which models
+ * loaded after `install()` have; the choice is saved with the model. Where it throws, the model is unchanged.
+ * @throws TypeError for an unknown option, or data of another form; RangeError for a model without such
+ * layers or without that metric, for a metric without a direction, or where there is no data
  */
 export async function selectStatistics(
   model: LayersModel,
@@ -52,7 +56,7 @@ export async function selectStatistics(
   if (chosen.length === 0) {
     throw new RangeError(
       "selectStatistics: the model has no layer whose statistics can be chosen; it needs batchLayerNormalization or " +
-        "batchNormalization of evenkeel/tfjs, which models have that are loaded after install()",
+        "batchNormalization of evenkeel/tfjs, which models loaded after install() have",
     );
   }
   if (metric !== "loss" && !model.metricsNames?.includes(metric)) {
@@ -89,7 +93,7 @@ export async function selectStatistics(
     const at = value(one) * (direction === "min" ? 1 : -1);
     return Number.isNaN(at) ? Number.POSITIVE_INFINITY : at;
   };
-  // equals keep their order, in which the usual choice is first
+  // ties keep their order, in which the default choice is first
   ranking.sort((a, b) => (cost(a) === cost(b) ? 0 : cost(a) - cost(b)));
   for (const layer of chosen) layer.configure({ sources: ranking[0].configuration });
   return { ranking, gaps };
@@ -106,7 +110,7 @@ function configurations(inTwoParts: boolean): StatisticsSources[] {
   );
 }
 
-/** As `model.evaluate` gives it. */
+/** Loss and metrics of `model.evaluate`, averaged over all batches. */
 async function evaluated(
   model: LayersModel,
   heldOut: HeldOut | Batches<{ xs: Inputs; ys: Inputs }>,
@@ -131,7 +135,7 @@ async function evaluated(
   }
   if (examples === 0) throw new RangeError("selectStatistics: there is no held-out data");
   const means = totals.map((total) => total / examples);
-  // of several outputs, evaluate gives the sums of their losses, one by one, and the last is the loss
+  // with several outputs, evaluate returns the running sums of their losses, the last of which is the loss
   const outputs = model.outputs.length;
   const names = model.metricsNames.slice(1);
   return {

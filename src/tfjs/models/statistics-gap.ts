@@ -16,19 +16,25 @@ import {
   trackedOf,
 } from "./tracked-layers.js";
 
-/** How far the statistics of a batch are from those that a layer keeps, over its channels (or positions). */
+/** How far the statistics of a batch are from those that a layer stores, over its channels (or positions). */
 export interface StatisticsGap {
-  /** Its name. */
+  /** The layer's name. */
   readonly layer: string;
   /** Which statistics: Batch Layer Normalization has two kinds. */
   readonly over: "batch" | "features";
-  /** |batch − kept| in kept standard deviations. */
+  /** |batch − stored| in stored standard deviations. */
   readonly mean: { readonly max: number; readonly median: number };
-  /** The larger variance over the smaller one, each with epsilon. */
+  /** The larger variance divided by the smaller, each plus epsilon. */
   readonly variance: { readonly max: number; readonly median: number };
 }
 
-/** How far a batch's statistics are from those that each layer keeps, with the model in evaluation. */
+/**
+ * How far a batch's statistics are from those that each layer stores, with the model in evaluation.
+ * @param batch inputs of the model
+ * @param options `layers`: which of them; default: all that store statistics of batches
+ * @returns one entry per layer and kind of statistics, in the order of the calls
+ * @throws TypeError for an unknown option
+ */
 export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLayers = {}): StatisticsGap[] {
   checkOptions("statisticsGap", options, ["layers"]);
   const gaps: StatisticsGap[] = [];
@@ -47,16 +53,16 @@ export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLaye
         gaps.push(
           gapOf(layer, "batch", one.norm.epsilon, {
             batch: [mean.dataSync(), batch],
-            kept: [runningMean.read().dataSync(), runningVariance.read().dataSync()],
+            stored: [runningMean.read().dataSync(), runningVariance.read().dataSync()],
           }),
         );
         return original(inputs, call);
       });
     } else if (isBatchLayer(layer)) {
       calls.set(layer, (inputs, call, original) => {
-        const kept = readAll(layer.variables);
-        // of an epoch that has this batch alone
-        const first = { ...kept, batches: tf.zerosLike(kept.batches) };
+        const stored = readAll(layer.variables);
+        // as of an epoch that has this batch alone
+        const first = { ...stored, batches: tf.zerosLike(stored.batches) };
         const { state = {} } = apply(layer.normalization, inputs, first, { training: true, mask: call.mask });
         const { epsilon = 1e-3 } = layer.getConfig() as { epsilon?: number };
         for (const [over, name] of [
@@ -67,7 +73,7 @@ export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLaye
           gaps.push(
             gapOf(layer, over, epsilon, {
               batch: both.map((each) => state[each].dataSync()),
-              kept: both.map((each) => kept[each].dataSync()),
+              stored: both.map((each) => stored[each].dataSync()),
             }),
           );
         }
@@ -78,17 +84,18 @@ export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLaye
   predict(model, batch, calls);
   return gaps;
 }
+
 function gapOf(
   { name }: Layer,
   over: "batch" | "features",
   epsilon: number,
-  { batch, kept }: { batch: ArrayLike<number>[]; kept: ArrayLike<number>[] },
+  { batch, stored }: { batch: ArrayLike<number>[]; stored: ArrayLike<number>[] },
 ): StatisticsGap {
   const means = Array.from(
-    kept[0],
-    (mean, c) => Math.abs(batch[0][c] - mean) / Math.sqrt(kept[1][c] + epsilon),
+    stored[0],
+    (mean, c) => Math.abs(batch[0][c] - mean) / Math.sqrt(stored[1][c] + epsilon),
   );
-  const variances = Array.from(kept[1], (variance, c) => {
+  const variances = Array.from(stored[1], (variance, c) => {
     const ratio = (batch[1][c] + epsilon) / (variance + epsilon);
     return Math.max(ratio, 1 / ratio);
   });

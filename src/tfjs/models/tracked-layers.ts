@@ -1,4 +1,7 @@
-/** The layers of a TensorFlow.js model that keep statistics of batches, TensorFlow.js's own among them, and how those are measured. */
+/**
+ * The layers of a TensorFlow.js model that store statistics of batches, TensorFlow.js's own among them, and
+ * how to measure those.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import { channelAxes, channelPlan } from "../../formula/channels.js";
 import type { Normalization } from "../../formula/normalization.js";
@@ -12,16 +15,17 @@ import { NormalizationLayer } from "../layers/normalization-layer.js";
 import { tfOps } from "../ops.js";
 import type { Layer, Variables } from "../types.js";
 
+/** Selects layers of a model. */
 export interface OfLayers {
-  /** Which of the model's layers; default: every one that it can be done to. */
+  /** Which of the model's layers; default: all that it applies to. */
   layers?(layer: Layer): boolean;
 }
 
 export const BATCH_LAYER = "batchLayerNorm";
-/** Whose running statistics are those of each channel over the batch and its positions. */
+/** Normalizations whose running statistics are those of each channel over the batch and its positions. */
 const PER_CHANNEL = ["batchNorm", "ghostBatchNorm", "conditionalBatchNorm"];
 
-/** Every layer once, of nested models and of wrappers too. */
+/** Every layer once, those of nested models and wrappers included. */
 export function layersOf(model: { layers: Layer[] }, wanted?: (layer: Layer) => boolean): Layer[] {
   const found = new Set<Layer>();
   const add = (layer: Layer) => {
@@ -48,10 +52,10 @@ export function isFrozen(layer: Layer): boolean {
 export interface Tracked {
   readonly layer: Layer;
   readonly normalization: Normalization;
-  /** By our names. */
+  /** Variables by our names. */
   readonly variables: Variables;
   read(): Record<string, tf.Tensor>;
-  /** Over everything but the channels. */
+  /** Measures statistics over everything but the channels. */
   readonly norm: FusedNorm;
   readonly axis: number | readonly number[];
   readonly unbiased: boolean;
@@ -105,7 +109,7 @@ export function measured(
   return { mean: mean as tf.Tensor, variance: variance as tf.Tensor };
 }
 
-/** Of values behind each statistic: [1], or [channels] under a mask. */
+/** The number of values per statistic: [1], or [channels] with a mask. */
 export function countOf({ axis, layer }: Tracked, x: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const channels = channelAxes(layer.name, x.rank, axis);
   if (!mask) return tf.tensor1d([x.size / channels.reduce((size, one) => size * x.shape[one], 1)]);
@@ -126,7 +130,7 @@ export function write(
     if (!variable) return;
     const before = variable.read().dataSync();
     const of = (at: number) => total[before.length === 1 ? 0 : at];
-    // a channel that is masked everywhere keeps what it had
+    // a channel that is masked everywhere retains its old value
     const values = before.map((old, at) => (of(at).count === 0 ? old : value(of(at), old)));
     tf.tidy(() => {
       variable.write(tf.tensor(values, variable.shape as number[]));

@@ -543,7 +543,7 @@ it("in a page that is not isolated: one thread, or an error that says what is mi
     expect((await open()).threads).toBe(1);
     await expect(open({ threads: 2 })).rejects.toThrow(
       new Error(
-        "open: threads: 2 needs memory that threads share, which is not available here; in a page, serve it with the headers " +
+        "open: threads: 2 needs shared memory, which is not available here; in a page, serve it with the headers " +
           "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave threads out",
       ),
     );

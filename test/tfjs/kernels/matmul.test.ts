@@ -194,7 +194,7 @@ describe("BatchMatMul", () => {
     const vector: tf.Tensor = tf.ones([3]);
     expect(() => tf.matMul(tf.ones([2, 3]), tf.ones([3, 4]), true)).toThrow(
       new RangeError(
-        "matMul: a must be [..., m, k] and b [..., k, n], each transposed where so asked, " +
+        "matMul: a must be [..., m, k] and b [..., k, n], after their transposes, " +
           "got a [2,3], transposeA true, and b [3,4], transposeB false",
       ),
     );

@@ -390,12 +390,12 @@ describe("install", () => {
       backend: "cpu",
       fused: false,
       trainingKernels: [],
-      reason: "the cpu backend has no fused kernels; the wasm backend has",
+      reason: "the cpu backend has no fused kernels; the wasm backend does",
     });
     WebAssembly.compile = async () => Promise.reject(new WebAssembly.CompileError());
     expect(await install()).toMatchObject({
       fused: false,
-      reason: expect.stringContaining("does not let WebAssembly be compiled"),
+      reason: expect.stringContaining("does not allow WebAssembly to be compiled"),
     });
     expect(normalize(layerNorm(), tf.tensor2d([[1, 3]])).y.dataSync()[0]).toBeCloseTo(-1, 3);
   });

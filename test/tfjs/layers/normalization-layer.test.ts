@@ -278,7 +278,7 @@ describe.each(backends)("%s", (backend) => {
     const builtIn = tfl.layers.batchNormalization({ axis: [3] as unknown as number });
     same(values(builtIn.apply(image(4)) as tf.Tensor), expected);
     expect(() => layers.groupNormalization({ axis: [1, 2] })).toThrow(
-      new TypeError("GroupNormalization: axis must be a single one, that of the channels, got [1, 2]"),
+      new TypeError("GroupNormalization: axis must be a single axis, that of the channels, got [1, 2]"),
     );
   });
 
@@ -327,7 +327,7 @@ describe.each(backends)("%s", (backend) => {
       "groupNorm: groups must divide the 8 channels of axis -1, got 5; 1, 2, 4, 8 would",
     );
     expect(build(layers.batchNormalization(), [null, null])).toThrow(
-      "BatchNormalization: the lengths of the axes that its weights are for must be known, got input shape [null, null]; name another axis, or give the model's input a shape",
+      "BatchNormalization: the lengths of its weights' axes must be known, got input shape [null, null]; name another axis, or give the model's input a shape",
     );
     expect(build(layers.layerNormalization({ axis: 4 }), [null, 3])).toThrow(
       "layerNorm: axis must be an integer from -2 to 1 for an array of 2 axes, got 4",
@@ -416,7 +416,7 @@ describe("options", () => {
     [
       "two axes of channels",
       make("groupNormalization", { axis: [1, 2] }),
-      new TypeError("GroupNormalization: axis must be a single one, that of the channels, got [1, 2]"),
+      new TypeError("GroupNormalization: axis must be a single axis, that of the channels, got [1, 2]"),
     ],
     [
       "a mask that is neither wanted nor not",

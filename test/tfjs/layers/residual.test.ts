@@ -149,7 +149,7 @@ describe("errors", () => {
       "a second normalization outside a sandwich",
       () => residual(dense(), { after: layers.layerNormalization() }),
       new TypeError(
-        'residual: after is the normalization behind the layer of a sandwich, got placement "pre"',
+        'residual: after is the normalization that follows the layer in a sandwich, got placement "pre"',
       ),
     ],
     [
@@ -163,7 +163,7 @@ describe("errors", () => {
       "a layer of another width",
       () => residual(tfl.layers.dense({ units: 5, name: "narrow" })).build([null, 6]),
       new RangeError(
-        'residual: narrow must give the shape that it takes, [null, 6], got [null, 5]; take as many units or filters as there are features, and padding "same"',
+        'residual: narrow must keep the shape of its input, [null, 6], got [null, 5]; use as many units or filters as there are features, and padding "same"',
       ),
     ],
   ])("%s", (_, run, error) => expect(run).toThrow(error));

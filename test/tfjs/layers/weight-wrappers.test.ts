@@ -625,7 +625,7 @@ describe("models of other wrappers", () => {
     const dense = tfl.layers.dense({ units: 6, name: "shared" });
     weightNormalization(dense, { name: "first" }).build([null, 6]);
     expect(() => weightNormalization(dense).build([null, 6])).toThrow(
-      "WeightNormalization: shared is in first already, whose name its weights are saved under; give each a layer of its own",
+      "WeightNormalization: shared is already inside first, under whose name its weights are saved; give each wrapper its own layer",
     );
     const wrapper = weightNormalization(tfl.layers.dense({ units: 6 }), { name: "once" });
     wrapper.build([null, 6]);

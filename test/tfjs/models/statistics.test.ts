@@ -324,7 +324,7 @@ describe.each(backends)("%s", (backend) => {
       })();
       await expect(selectStatistics(model, generator)).rejects.toThrow(
         new TypeError(
-          "selectStatistics: batches must be there to be gone through several times, got a generator's; give an array of them",
+          "selectStatistics: batches must be iterable several times, got a generator; pass an array of them",
         ),
       );
       const other = denseModel(() => tfl.layers.batchNormalization({}));
@@ -555,7 +555,7 @@ describe.each(backends)("%s", (backend) => {
         const list = [...batches(), bad];
         await expect(recalibrate(model, list)).rejects.toThrow(
           new RangeError(
-            "recalibrate: batch 3 is not finite in bln, the model was left as it was; look for a bad example in it",
+            "recalibrate: batch 3 is not finite in bln, the model is unchanged; look for a bad example in it",
           ),
         );
         tf.dispose(list);
@@ -567,7 +567,7 @@ describe.each(backends)("%s", (backend) => {
       expect(weights(model)).toEqual(before);
       freezeStatistics(model);
       await expect(recalibrate(model, batches())).rejects.toThrow(
-        "keeps a batch's statistics and is not frozen",
+        "with running statistics of batches that is not frozen",
       );
       // calls are the layers' own again
       expect(Object.hasOwn(model.layers[0], "call")).toBe(false);

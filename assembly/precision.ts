@@ -1,17 +1,17 @@
 /**
- * What the mean and variance of a statistic decide: the root, and whether float32 arithmetic is enough for its elements or
+ * What follows from the mean and variance of a statistic: the root, and whether float32 arithmetic is enough for its elements or
  * they need float64 (elements.ts).
  */
 import { epsilon, given, mean, variance } from "./call";
 
-/** Variances whose roots, squares and inverses float32 represents with room to spare: spreads from 2⁻⁴⁰ to 2⁴⁰. */
+/** Variances whose roots, squares and inverses float32 represents with room to spare: standard deviations from 2⁻⁴⁰ to 2⁴⁰. */
 const LEAST: f64 = 8.271806125530277e-25;
 const MOST: f64 = 1.2089258196146292e24;
-/** How many spreads the mean may be from 0 for sums about 0 to be enough. */
+/** How many standard deviations the mean may be from 0 for sums about 0 to be accurate. */
 const NEAR: f64 = 1;
-/** Mean over spread beyond which the rounding of the stored mean shows in xHat: up to there it is below 5e-7. */
+/** Mean over standard deviation beyond which the rounding of the stored mean shows in xHat: up to there it is below 5e-7. */
 const FAR: f64 = 8;
-/** A variance below this share of mean² (2⁻⁴⁴) is lost in the rounding of the mean to float32. */
+/** A variance below this fraction of mean² (2⁻⁴⁴) is lost in the rounding of the mean to float32. */
 const LOST: f64 = 5.684341886080802e-14;
 /** With this many values per statistic, or fewer, dx cancels almost completely. */
 export const FEW: i32 = 2;
@@ -54,7 +54,7 @@ export function isNear(mean: f64, variance: f64): bool {
   return mean * mean <= NEAR * NEAR * variance;
 }
 
-/** Both of two statistics, float64×2. */
+/** `isNear` and `fitsFloat32` of two statistics, float64×2. */
 // @ts-ignore: decorator
 @inline
 export function areNearAndFit(means: v128, variances: v128): bool {
