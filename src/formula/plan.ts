@@ -40,6 +40,8 @@ export function memoizeLast(plan: FusedNorm["plan"]): FusedNorm["plan"] {
   return (shape) => {
     if (last && Array.isArray(shape) && sameShape(last.shape, shape)) return last;
     last = plan(shape);
+    // arrays of these shapes take them as they are
+    for (const one of [last.shape, last.statisticsShape, last.parameterShape]) Object.freeze(one);
     return last;
   };
 }

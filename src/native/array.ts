@@ -19,7 +19,9 @@ export class Store {
   /** An array whose values are not set to anything. */
   make(shape: readonly number[]): BackendArray {
     const size = sizeOf(shape);
-    const array = new BackendArray(this, this.kernels.allocate(size), Object.freeze([...shape]), size);
+    // a plan's shapes are frozen, and serve call after call
+    const own = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
+    const array = new BackendArray(this, this.kernels.allocate(size), own, size);
     this.arrays++;
     this.elements += size;
     return array;
@@ -38,25 +40,39 @@ export class Store {
  * called the function that made it, until `dispose`.
  */
 export class BackendArray implements PlainArray {
+  // read-only: another size or handle would read and write what belongs to others
+  readonly #store: Store;
+  readonly #handle: unknown;
+  readonly #shape: readonly number[];
+  readonly #size: number;
   #disposed = false;
   declare [Symbol.dispose]: () => void;
 
-  constructor(
-    private readonly store: Store,
-    /** The backend's own name for it: a byte address in wasm. */
-    readonly handle: unknown,
-    /** Frozen, as all of the array but its values. */
-    readonly shape: readonly number[],
-    /** How many values it has. */
-    readonly size: number,
-  ) {
-    // another size or handle would read and write what belongs to others
-    Object.freeze(this);
+  constructor(store: Store, handle: unknown, shape: readonly number[], size: number) {
+    this.#store = store;
+    this.#handle = handle;
+    this.#shape = shape;
+    this.#size = size;
+  }
+
+  /** The backend's own name for it: a byte address in wasm. */
+  get handle(): unknown {
+    return this.#handle;
+  }
+
+  /** Frozen. */
+  get shape(): readonly number[] {
+    return this.#shape;
+  }
+
+  /** How many values it has. */
+  get size(): number {
+    return this.#size;
   }
 
   /** The backend that it lives in. */
   get kernels(): Kernels<unknown> {
-    return this.store.kernels;
+    return this.#store.kernels;
   }
 
   /**
@@ -83,7 +99,7 @@ export class BackendArray implements PlainArray {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.store.release(this);
+    this.#store.release(this);
   }
 
   check(caller: string): void {
