@@ -18,10 +18,13 @@ export class Store {
 
   /** An array whose values are not set to anything. */
   make(shape: readonly number[]): BackendArray {
+    return this.makeOf(Object.freeze([...shape]));
+  }
+
+  /** The same of a shape that nobody changes, such as a plan's, which serves call after call. */
+  makeOf(shape: readonly number[]): BackendArray {
     const size = sizeOf(shape);
-    // a plan's shapes are frozen, and serve call after call
-    const own = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
-    const array = new BackendArray(this, this.kernels.allocate(size), own, size);
+    const array = new BackendArray(this, this.kernels.allocate(size), shape, size);
     this.arrays++;
     this.elements += size;
     return array;

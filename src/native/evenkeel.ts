@@ -388,7 +388,7 @@ class Call {
 
   /** An array that is released when the call ends, unless it is given out. */
   result(shape: readonly number[]): BackendArray {
-    const array = this.store.make(shape);
+    const array = this.store.makeOf(shape);
     this.temporaries.push(array);
     return array;
   }
