@@ -15,6 +15,8 @@ const suites = {
 
 export default defineConfig({
   test: {
+    // vitest leaves one core idle, which is half of two
+    maxWorkers: "100%",
     projects: Object.entries(suites).map(([name, suite]) => ({
       test: { name, testTimeout: 60_000, hookTimeout: 60_000, ...suite },
     })),

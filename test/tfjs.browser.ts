@@ -26,21 +26,25 @@ beforeAll(async () => {
     platform: "browser",
     logLevel: "silent",
   });
-  const [{ code }] = (await bundle.generate({ format: "esm" })).output;
+  const { output } = await bundle.generate({
+    format: "esm",
+    entryFileNames: "page.js",
+    chunkFileNames: "[name].js",
+  });
+  const scripts = new Map(
+    output.map((file) => [`/${file.fileName}`, file.type === "chunk" ? file.code : ""]),
+  );
   const wasm = join(
     dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")),
     "wasm-out",
   );
-  const kernels = fileURLToPath(new URL("../dist/kernels/wasm", import.meta.url));
   server = createServer(({ url = "/" }, response) => {
     // with these two, a page has shared memory, and TensorFlow.js takes its threaded build; its workers need the second
     if (url !== "/") response.setHeader("cross-origin-resource-policy", "same-origin");
     if (url === "/isolated") response.setHeader("cross-origin-opener-policy", "same-origin");
     if (url !== "/") response.setHeader("cross-origin-embedder-policy", "require-corp");
-    if (url === "/page.js") response.setHeader("content-type", "text/javascript").end(code);
-    // what the bundle refers to by new URL(..., import.meta.url)
-    else if (["/thread.js", "/pool.js"].includes(url))
-      response.setHeader("content-type", "text/javascript").end(readFileSync(join(kernels, basename(url))));
+    const script = scripts.get(url);
+    if (script !== undefined) response.setHeader("content-type", "text/javascript").end(script);
     else if (url.startsWith("/wasm/"))
       response.setHeader("content-type", "application/wasm").end(readFileSync(join(wasm, basename(url))));
     else

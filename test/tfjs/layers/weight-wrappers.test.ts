@@ -435,7 +435,8 @@ describe.each(backends)("%s", (backend) => {
   });
 
   it("spectral normalization evaluates before any training step, and after weights were set", () => {
-    const layer = tfl.layers.dense({ units: 24, inputShape: [32], useBias: false });
+    const kernelInitializer = tfl.initializers.randomNormal({ seed: 3 });
+    const layer = tfl.layers.dense({ units: 24, inputShape: [32], useBias: false, kernelInitializer });
     const wrapper = evenkeel.spectralNormalization(layer);
     const model = tfl.sequential({ layers: [wrapper] });
     const identity = tf.eye(32);
@@ -452,7 +453,7 @@ describe.each(backends)("%s", (backend) => {
       });
     expect(largestSingular()).toBeLessThan(1.05);
     model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
-    for (let i = 0; i < 60; i++) wrapper.call(identity, { training: true });
+    for (let i = 0; i < 300; i++) wrapper.call(identity, { training: true });
     expect(largestSingular()).toBeCloseTo(1, 3);
     // vectors that are taken away are searched for again, whatever was known of them
     const weights = Object.fromEntries(
@@ -461,7 +462,7 @@ describe.each(backends)("%s", (backend) => {
     const names = Object.keys(weights).filter((name) => /v$/.test(name));
     expect(names.length).toBe(1);
     for (const name of names) weights[name].write(tf.zerosLike(weights[name].read()));
-    expect(largestSingular()).toBeCloseTo(1, 3);
+    expect(largestSingular()).toBeCloseTo(1, 3); // from the u that is left
   });
 
   it("spectral normalization keeps u through saving, moves it in training alone, and finds the largest singular value", () => {
