@@ -2,8 +2,7 @@
  * What every norm file exports: a factory from options to a normalization, with its metadata. Pure: a normalization holds no
  * arrays, calls no kernels and depends on no host.
  */
-import { optionNames } from "../frameworks/names.js";
-import { type Defaults, settle } from "../options.js";
+import { type Defaults, optionNames, settle } from "../options.js";
 import { resolveAxes, sizeOf } from "../shape.js";
 import type { Ops } from "./ops.js";
 

@@ -6,9 +6,8 @@
  *     kernel' = kernel · factor        bias' = (bias − runningMean) · factor + beta
  */
 import { checkEpsilon } from "../formula/checks.js";
-import { checkOptions } from "../options.js";
+import { checkOptions, optionNames, parameterNames } from "../options.js";
 import { resolveAxis, sizeOf } from "../shape.js";
-import { optionNames, parameterNames } from "./names.js";
 
 type Numbers = ArrayLike<number>;
 

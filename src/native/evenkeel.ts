@@ -7,11 +7,10 @@
  */
 import { statisticsGiven } from "../formula/checks.js";
 import { type FusedNorm, identityView, maskViewOf, type Plan } from "../formula/plan.js";
-import { parameterNames } from "../frameworks/names.js";
 import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
 import { fillMask, type Mask } from "../mask.js";
-import { checkOptions } from "../options.js";
+import { checkOptions, parameterNames } from "../options.js";
 import { checkHasShape, checkLengths, fitsShape, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
 import { BackendArray, disposable, type PlainArray, Store } from "./array.js";

@@ -1,12 +1,11 @@
 /** Layer classes named after their normalization, as in torch.nn. */
 import type { AffineOptions } from "../formula/fused-norm.js";
-import { optionNames } from "../frameworks/names.js";
 import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
 import { layerNorm } from "../norms/layer.js";
 import { type RMSNormOptions, rmsNorm } from "../norms/rms.js";
-import { checkOptions } from "../options.js";
+import { checkOptions, optionNames } from "../options.js";
 import { checkLengths, described, MOST_AXES } from "../shape.js";
 import type { Evenkeel } from "./evenkeel.js";
 import { Layer } from "./layer.js";

@@ -10,9 +10,8 @@ import { checkEpsilon } from "../formula/checks.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { outputAxes, type WeightAxisOptions, weightPlan } from "../formula/weights.js";
-import { optionNames } from "../frameworks/names.js";
 import type { Defaults, Settled } from "../options.js";
-import { settle } from "../options.js";
+import { optionNames, settle } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 

@@ -1,6 +1,5 @@
 /** Options common to all layers, of TensorFlow.js and of saved Keras models, and the check of a layer's own. */
-import { optionNames } from "../../frameworks/names.js";
-import { checkOptions } from "../../options.js";
+import { checkOptions, optionNames } from "../../options.js";
 import type { LayerArgs } from "../types.js";
 
 const LAYER_ARGS = [

@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Normalization, Weight } from "../../formula/normalization.js";
-import { camelCase, optionNames, theirs } from "../../frameworks/names.js";
-import { checkOptions } from "../../options.js";
+import { camelCase, theirs } from "../../frameworks/names.js";
+import { checkOptions, optionNames } from "../../options.js";
 import { resolveAxis, sameShape } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
 import { applyLayer, initialize } from "./apply.js";
