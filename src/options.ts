@@ -1,4 +1,5 @@
 /** Checks options by name: a misspelled one, or one by another framework's name, is an error. */
+import { described } from "./shape.js";
 
 /**
  * Throws where `options` has an unknown name.
@@ -86,8 +87,8 @@ export type Settled<O, Open extends keyof O = never> = Required<Omit<O, Open>> &
 
 /**
  * Fills in options that are absent or undefined from the defaults, after checking names and types: a number,
- * boolean or string must remain one. Lists, names to choose from and `axis` (which may be null) are checked
- * by the function that uses them.
+ * boolean or string must remain one. Values, and `axis` (which may be a list or null), are checked by the
+ * function that uses them.
  * @throws TypeError for an option that is unknown, null, or not of the type of its default
  */
 export function settle<S extends object>(
@@ -101,12 +102,17 @@ export function settle<S extends object>(
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     const expected = typeof settled[name];
-    // options without a default, and names to choose from, are checked where they are used
-    const checkedLater = expected === "undefined" || expected === "string" || Array.isArray(value);
-    if (name !== "axis" && (value === null || !(checkedLater || typeof value === expected))) {
-      const got = `${typeof value === "string" ? JSON.stringify(value) : String(value)}`;
-      const type = expected === "undefined" ? "a value" : `a ${expected}`;
-      throw new TypeError(`${caller}: ${name} must be ${type}, got ${got}; leave it out for its default`);
+    const given = Array.isArray(value) ? "list" : typeof value;
+    // what has no default is a number, or a list of some; a name to choose from may have a number beside it
+    const fits =
+      given === expected ||
+      (given === "number" && (expected === "string" || expected === "undefined")) ||
+      (given === "list" && expected === "undefined");
+    if (name !== "axis" && (value === null || !fits)) {
+      const type = expected === "undefined" ? "number" : expected;
+      throw new TypeError(
+        `${caller}: ${name} must be a ${type}, got ${described(value)}; leave it out for its default`,
+      );
     }
     settled[name] = value;
   }

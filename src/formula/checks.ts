@@ -35,6 +35,12 @@ export function checkEpsilon(norm: string, epsilon: number): void {
   }
 }
 
+/** @throws RangeError for NaN and infinities. */
+export function checkFinite(norm: string, name: string, value: number): void {
+  if (Number.isFinite(value)) return;
+  throw new RangeError(`${norm}: ${name} must be a finite number, got ${value}`);
+}
+
 /** @throws RangeError for statistics of single values: their variance is 0, and y would be beta whatever x is. */
 export function checkCount(norm: string, plan: Plan, remedy: string): void {
   if (plan.statistics.r1 * plan.statistics.r2 !== 1) return;

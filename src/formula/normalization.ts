@@ -127,11 +127,10 @@ export function normalization<S extends object, N extends object, const A extend
       ...make(settled),
     };
   };
-  return Object.assign(factory, { about, defaults }) as unknown as Factory<
-    Partial<S>,
-    N & { readonly name: string } & Normalization,
-    A
-  >;
+  return Object.assign(factory, {
+    about: Object.freeze(about),
+    defaults: Object.freeze({ ...defaults }),
+  }) as unknown as Factory<Partial<S>, N & { readonly name: string } & Normalization, A>;
 }
 
 type Axes = number | readonly number[] | null;

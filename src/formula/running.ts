@@ -13,7 +13,7 @@
  * batches, and in an epoch of more values per channel batches have weights of 7 digits.
  */
 import { warnOnce } from "../options.js";
-import { sameShape } from "../shape.js";
+import { described, sameShape } from "../shape.js";
 import { buffer, type Weight } from "./normalization.js";
 import type { Operand, Ops } from "./ops.js";
 
@@ -66,9 +66,9 @@ export function checkRunning(
  * @throws RangeError for a momentum that is not from 0 to 1
  */
 export function checkMomentum(norm: string, name: string, momentum: number): void {
-  if (!(momentum >= 0 && momentum <= 1)) {
+  if (!(typeof momentum === "number" && momentum >= 0 && momentum <= 1)) {
     throw new RangeError(
-      `${norm}: ${name} must be from 0 to 1 (the weight of the old value), got ${momentum}`,
+      `${norm}: ${name} must be from 0 to 1 (the weight of the old value), got ${described(momentum)}`,
     );
   }
   if (momentum > 0 && momentum < 0.5) {

@@ -6,7 +6,7 @@
  * No gradient flows through the factor c·(1 − k·xHat). Xu, Sun, Zhang, Zhao & Lin 2019, arXiv 1911.07013. Axes: those
  * named (the last by default) are reduced.
  */
-import { checkEpsilon } from "../formula/checks.js";
+import { checkEpsilon, checkFinite } from "../formula/checks.js";
 import type { FeatureOptions } from "../formula/features.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
@@ -37,6 +37,8 @@ export const adaNorm = normalization(
   { axis: -1, epsilon: 1e-5, c: 1, k: 0.1 },
   ({ axis, epsilon, c, k }: Settled<AdaNormOptions>) => {
     checkEpsilon("adaNorm", epsilon);
+    checkFinite("adaNorm", "c", c);
+    checkFinite("adaNorm", "k", k);
     const plan = memoizeLast((shape) => planFeatures("adaNorm", shape, axis));
     const norm: FusedNorm = { name: "adaNorm", epsilon, centered: true, plan };
     return {

@@ -73,7 +73,7 @@ export const batchRenorm = normalization(
     checkMomentum("batchRenorm", "momentum", momentum);
     if (renormMomentum !== undefined) checkMomentum("batchRenorm", "renormMomentum", renormMomentum);
     if (!(rMax >= 1)) throw new RangeError(`batchRenorm: rMax must be at least 1, got ${rMax}`);
-    if (rMin !== undefined && !(rMin >= 0 && rMin <= 1)) {
+    if (rMin !== undefined && !(typeof rMin === "number" && rMin >= 0 && rMin <= 1)) {
       throw new RangeError(`batchRenorm: rMin must be from 0 to 1, got ${rMin}`);
     }
     if (!(dMax >= 0)) throw new RangeError(`batchRenorm: dMax must be at least 0, got ${dMax}`);

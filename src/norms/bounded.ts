@@ -67,10 +67,13 @@ export const boundedNorm = normalization(
         const length = order === 1 ? ops.sum(ops.abs(x), axes) : lengthOf(ops, x, axes);
         const bounded = ops.min(ops.max(length, least), most);
         const target = ops.add(ops.mul(bounded, rate), ops.mul(length, 1 - rate));
-        const scaled = ops.mul(x, ops.div(target, ops.add(length, epsilon)));
+        const scaled = ops.mul(x, ops.div(target, ops.max(ops.add(length, epsilon), LEAST)));
         const beyond = ops.max(ops.greater(length, most), ops.greater(least, length));
         return { y: ops.where(beyond, scaled, x) };
       },
     } satisfies Omit<Normalization, "name">;
   },
 );
+
+/** Above 0 in float32, if epsilon is not: a length of 0 is divided by. */
+const LEAST = 1e-30;

@@ -37,7 +37,7 @@ import { weightNorm } from "./weight.js";
 import { weightStandardization } from "./weight-standardization.js";
 
 /** Every normalization's factory, by name. */
-export const catalog = {
+export const catalog = Object.freeze({
   layerNorm,
   rmsNorm,
   batchNorm,
@@ -76,7 +76,7 @@ export const catalog = {
   layerNormGRU,
   layerNormRNN,
   recurrentBatchNorm,
-};
+});
 
 /** The type of `catalog`. */
 export type Catalog = typeof catalog;

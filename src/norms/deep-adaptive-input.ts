@@ -74,13 +74,14 @@ export const deepAdaptiveInputNorm = normalization(
         if (level < 2) return { y };
         const { scale: unit, root } = rootMeanSquare(ops, y, time, over.average, epsilon);
         const scale = dense(ops.mul(unit, root), scaleKernel);
-        y = ops.div(y, ops.where(ops.greater(scale, epsilon), scale, 1));
+        y = over.masked(ops.div(y, ops.where(ops.greater(scale, epsilon), scale, 1)));
         if (level < 3) return { y };
         const gate = ops.add(
           dense(over.average(y), gateKernel),
           broadcastAlong(ops, gateBias, shape.length, features),
         );
-        return { y: ops.mul(y, ops.sigmoid(gate)) };
+        // masked once more, for the gradient that comes back to it
+        return { y: over.masked(ops.mul(y, ops.sigmoid(gate))) };
       },
     } satisfies Omit<Normalization, "name">;
   },

@@ -52,7 +52,7 @@ export const divisiveNorm = normalization(
   },
   {
     axis: -1,
-    window: 5,
+    window: undefined,
     suppressionWindow: undefined,
     channels: "all",
     sigma: 1,
@@ -62,14 +62,14 @@ export const divisiveNorm = normalization(
   },
   ({
     axis,
-    window,
+    window = 5,
     suppressionWindow = window,
     channels,
     sigma,
     learnedSigma,
     edges,
     ...options
-  }: Settled<DivisiveNormOptions, "suppressionWindow">) => {
+  }: Settled<DivisiveNormOptions, "window" | "suppressionWindow">) => {
     checkWidths("window", window);
     checkWidths("suppressionWindow", suppressionWindow);
     if (channels !== "all") checkWidths("channels", channels);

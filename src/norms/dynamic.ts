@@ -7,6 +7,7 @@
  *
  * alpha, shift and width are learned scalars. Axes: none is reduced; gamma and beta are per feature (`axis`).
  */
+import { checkFinite } from "../formula/checks.js";
 import { planFeatures } from "../formula/features.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type About, type Normalization, normalization, trained } from "../formula/normalization.js";
@@ -72,13 +73,15 @@ const tanh: About = {
 export const dynamicTanh = normalization(
   tanh,
   { alpha: 0.5, axis: -1, ...affineDefaults },
-  ({ alpha, ...options }: Settled<DynamicTanhOptions>) =>
-    squashing(
+  ({ alpha, ...options }: Settled<DynamicTanhOptions>) => {
+    checkFinite("dynamicTanh", "alpha", alpha);
+    return squashing(
       tanh,
       options,
       () => ({ alpha }),
       (ops, x, { alpha: factor }) => ops.tanh(ops.mul(x, factor)),
-    ),
+    );
+  },
 );
 
 const erf: About = {
@@ -96,13 +99,15 @@ const erf: About = {
 export const dynamicErf = normalization(
   erf,
   { alpha: 0.5, axis: -1, ...affineDefaults },
-  ({ alpha, ...options }: Settled<DynamicTanhOptions>) =>
-    squashing(
+  ({ alpha, ...options }: Settled<DynamicTanhOptions>) => {
+    checkFinite("dynamicErf", "alpha", alpha);
+    return squashing(
       erf,
       options,
       () => ({ alpha, shift: 0 }),
       (ops, x, { alpha: factor, shift }) => ops.erf(ops.add(ops.mul(x, factor), shift)),
-    ),
+    );
+  },
 );
 
 const isru: About = {
@@ -121,7 +126,10 @@ export const dynamicISRU = normalization(
   isru,
   { width: undefined, axis: -1, ...affineDefaults },
   ({ width, ...options }: Settled<DynamicISRUOptions, "width">) => {
-    if (width !== undefined && !(width > 0)) {
+    if (
+      width !== undefined &&
+      !(typeof width === "number" && width > 0 && width < Number.POSITIVE_INFINITY)
+    ) {
       throw new RangeError(`dynamicISRU: width must be a number above 0, got ${width}`);
     }
     return squashing(

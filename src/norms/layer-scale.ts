@@ -6,6 +6,7 @@
  *
  * Touvron et al. 2021 (CaiT), arXiv 2103.17239. Axes: none is reduced; gamma is per feature (`axis`).
  */
+import { checkFinite } from "../formula/checks.js";
 import { planFeatures } from "../formula/features.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import { affine } from "../formula/terms.js";
@@ -32,8 +33,9 @@ export const layerScale = normalization(
     takes: "features",
   },
   { axis: -1, initial: 1e-4 },
-  ({ axis, initial }: Settled<LayerScaleOptions>) =>
-    ({
+  ({ axis, initial }: Settled<LayerScaleOptions>) => {
+    checkFinite("layerScale", "initial", initial);
+    return {
       weights: (shape) => ({
         gamma: trained(planFeatures("layerScale", shape, axis).parameterShape, initial),
       }),
@@ -41,5 +43,6 @@ export const layerScale = normalization(
         const { parameters } = planFeatures("layerScale", ops.shape(x), axis);
         return { y: affine(ops, x, parameters, gamma) };
       },
-    }) satisfies Omit<Normalization, "name">,
+    } satisfies Omit<Normalization, "name">;
+  },
 );

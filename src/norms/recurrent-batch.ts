@@ -12,7 +12,7 @@
  * `maxLength`, uses those of the last earlier step that has them.
  */
 import { channelPlan } from "../formula/channels.js";
-import { checkEpsilon } from "../formula/checks.js";
+import { checkEpsilon, checkFinite } from "../formula/checks.js";
 import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
@@ -89,6 +89,7 @@ export const recurrentBatchNorm = normalization(
     const name = "recurrentBatchNorm";
     const units = checkUnits(name, length, 1);
     checkEpsilon(name, epsilon);
+    checkFinite(name, "gamma", start);
     if (!Number.isInteger(maxLength) || maxLength < 1) {
       throw new RangeError(`${name}: maxLength must be an integer of at least 1, got ${maxLength}`);
     }

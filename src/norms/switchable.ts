@@ -90,7 +90,7 @@ export const switchableNorm = normalization(
         const positions = axesExcept(shape.length, 0, channel);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const count = fullMask === undefined ? undefined : ops.sum(fullMask, positions);
-        const { values, origin, unit } = inUnits(ops, x, fullMask, Math.max(Math.sqrt(epsilon), 1e-30));
+        const { values, origin, unit } = inUnits(ops, x, fullMask, Math.max(Math.sqrt(epsilon), 1e-15));
         const instance = moments(ops, values, positions, mask);
         const layer = pooled(ops, instance, [channel], count);
         const batch = training
@@ -107,8 +107,10 @@ export const switchableNorm = normalization(
           );
         const centre = mixed("mean", weights.meanLogits);
         const guard = square(ops, ops.div(Math.sqrt(epsilon), unit));
-        const power = ops.max(ops.add(mixed("variance", weights.varianceLogits), guard), 1e-30);
-        let y = ops.div(ops.sub(values, centre), ops.sqrt(power));
+        const power = ops.add(mixed("variance", weights.varianceLogits), guard);
+        // where all are equal and epsilon is 0
+        const deviation = ops.sqrt(ops.where(power, power, 1));
+        let y = ops.where(power, ops.div(ops.sub(values, centre), deviation), 0);
         if (weights.gamma !== undefined) y = ops.mul(y, perChannel(weights.gamma));
         if (weights.beta !== undefined) y = ops.add(y, perChannel(weights.beta));
         if (fullMask !== undefined) y = ops.where(fullMask, y, 0);

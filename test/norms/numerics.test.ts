@@ -2,11 +2,14 @@
  * Every normalization on inputs that cost digits: a mean far above the standard deviation, values whose squares leave float32's range,
  * constants with epsilon 0. Each host against the float64 reference on the same float32 inputs.
  */
+
 import { defaultDevice, numpy as np, init as startJax, vjp } from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { apply, type Normalization, open } from "../../src/index.js";
 import * as jax from "../../src/jax/index.js";
+import { fillMask } from "../../src/mask.js";
+import { catalog } from "../../src/norms/catalog.js";
 import { sizeOf } from "../../src/shape.js";
 import { apply as applyTf, install } from "../../src/tfjs/index.js";
 import { largest, normal } from "../support/numerics.js";
@@ -138,4 +141,58 @@ describe.each(hosts)("%s", (host, run, start) => {
       }
     });
   });
+});
+
+/** What a normalization needs on the shapes of its first row. */
+const optionsFor = (name: string): object =>
+  ({ groupNorm: { groups: 1 }, normalizedAttention: { heads: 2 } })[name] ?? {};
+
+describe("without epsilon, constants and zeros", () => {
+  const takesEpsilon = rows.filter(({ norm }) => {
+    const factory = (catalog as Record<string, { defaults: object } | undefined>)[norm.name];
+    return factory !== undefined && "epsilon" in factory.defaults;
+  });
+  const names = [...new Set(takesEpsilon.map(({ norm }) => norm.name))]
+    // says that it must be above 0, since zeros are divided by it
+    .filter((name) => name !== "globalResponseNorm");
+
+  it.each(names)("%s", (name) => {
+    const row = rows.find(({ norm }) => norm.name === name) as (typeof rows)[number];
+    const factory = (catalog as unknown as Record<string, (options: object) => Normalization>)[name];
+    const recurrent = "units" in (factory as unknown as { defaults: object }).defaults;
+    const norm = factory({ epsilon: 0, ...(recurrent && { units: 4 }), ...optionsFor(name) });
+    for (const value of [0, 3]) {
+      const [first, ...others] = row.shapes.map((shape, i) => ({
+        shape,
+        data: i === 0 ? new Float32Array(sizeOf(shape)).fill(value) : normal(sizeOf(shape), 11 + i),
+      }));
+      for (const ek of [truth, wasm]) {
+        for (const training of [true, false]) {
+          const { y, backward } = apply(ek, norm, [first, ...others], {}, { training });
+          const { dx, weights } = backward({ shape: y.shape, data: normal(y.data.length, 3) });
+          for (const [what, { data }] of Object.entries({ y, dx, ...weights })) {
+            expect(data.every(Number.isFinite), `${what}, ${value}, training ${training}`).toBe(true);
+          }
+        }
+      }
+    }
+  });
+});
+
+it("gradients that are NaN at padding reach nothing, in every normalization that takes a mask", () => {
+  for (const { norm, shapes, mask, name } of rows) {
+    const [shape] = shapes;
+    const maskShape = mask === undefined ? (shape.length > 2 ? shape.slice(0, -1) : null) : mask;
+    if (!maskShape || (norm.outputs?.(...shapes)[0] ?? shape).join() !== shape.join()) continue;
+    const data = Float32Array.from(normal(sizeOf(maskShape), 71), (value) => (value > -0.4 ? 1 : 0));
+    const [x, ...others] = shapes.map((one, i) => ({ shape: one, data: normal(sizeOf(one), 11 + i) }));
+    const { y, backward } = apply(truth, norm, [x, ...others], {}, { mask: { shape: maskShape, data } });
+    const counts = new Float32Array(y.data.length);
+    fillMask({ shape: maskShape, data }, { shape: y.shape, data: counts });
+    const dy = normal(y.data.length, 3).map((value, i) => (counts[i] === 0 ? Number.NaN : value));
+    const { dx, weights } = backward({ shape: y.shape, data: dy });
+    for (const [what, gradient] of Object.entries({ dx, ...weights })) {
+      expect(gradient.data.every(Number.isFinite), `${norm.name} ${name ?? ""}: ${what}`).toBe(true);
+    }
+  }
 });

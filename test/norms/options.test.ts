@@ -27,6 +27,14 @@ describe.each(Object.values(catalog))("$about.name", (factory) => {
   // what has no default must be given
   const needed: Options = "units" in factory.defaults ? { units: 4 } : {};
 
+  // divisive normalization's windows are checked against the shape
+  const weightsOf = (norm: unknown) => (norm as { weights(shape: number[]): object }).weights([2, 4, 4, 8]);
+
+  it("has options that nobody changes for others", () => {
+    expect(Object.isFrozen(factory.defaults)).toBe(true);
+    expect(Object.isFrozen(factory.about)).toBe(true);
+  });
+
   it("refuses an option that it does not have", () => {
     const known = Object.keys(factory.defaults).join(", ");
     expect(() => make({ ...needed, nonsense: 1 })).toThrow(
@@ -39,9 +47,26 @@ describe.each(Object.values(catalog))("$about.name", (factory) => {
       if (option === "axis") continue;
       expect(() => make({ ...needed, [option]: null }), option).toThrow(
         new TypeError(
-          `${name}: ${option} must be a${usual === undefined ? " value" : ` ${typeof usual}`}, got null; leave it out for its default`,
+          `${name}: ${option} must be a ${usual === undefined ? "number" : typeof usual}, got null; leave it out for its default`,
         ),
       );
+      for (const wrong of [
+        true,
+        1n,
+        () => 1,
+        Symbol("a"),
+        Object.create(null),
+        ...(usual === undefined ? [] : [[], [1]]),
+      ]) {
+        if (typeof wrong === typeof usual) continue;
+        expect(() => make({ ...needed, [option]: wrong }), `${option} ${typeof wrong}`).toThrow(
+          `${name}: ${option} must be a ${usual === undefined ? "number" : typeof usual}, got `,
+        );
+      }
+      if (typeof usual === "number" || usual === undefined) {
+        const message = new RegExp(`^${name}: .*\\b${option}\\b.* must be`);
+        expect(() => weightsOf(make({ ...needed, [option]: Number.NaN })), option).toThrow(message);
+      }
       if (typeof usual !== "number" && typeof usual !== "boolean") continue;
       expect(() => make({ ...needed, [option]: "1" }), option).toThrow(
         new TypeError(`${name}: ${option} must be a ${typeof usual}, got "1"; leave it out for its default`),
