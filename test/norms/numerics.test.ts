@@ -2,7 +2,6 @@
  * Every normalization on inputs that cost digits: a mean far above the standard deviation, values whose squares leave float32's range,
  * constants with epsilon 0. Each host against the float64 reference on the same float32 inputs.
  */
-
 import { defaultDevice, numpy as np, init as startJax, vjp } from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import {
   asVolume,
+  emptyShape,
   geometryOf,
   isReadRight,
   type Rounding,
@@ -37,8 +38,10 @@ export function conv2D(
 ): tf.TensorInfo {
   const { x, filter } = inputs;
   const { strides, pad, dimRoundingMode, dataFormat } = attributes;
-  if (dataFormat === "NHWC" && isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const info = infoOf(x.shape, filter.shape, attributes, dimRoundingMode);
+  const empty = emptyShape(info);
+  if (empty) return outputOn(host.backend, empty);
+  if (dataFormat === "NHWC" && isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const padded = { ...attributes, pad: windowPad(info), dimRoundingMode: undefined };
   if (info.dataFormat === "channelsLast") return shipped(padded);
   const last = transpose(host, x, TO_LAST);

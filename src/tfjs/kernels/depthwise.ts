@@ -4,6 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import {
+  emptyShape,
   geometryOf,
   isReadRight,
   type Rounding,
@@ -22,14 +23,16 @@ type Attributes = Pick<tf.DepthwiseConv2dNativeAttrs, "strides" | "pad"> &
 
 /** y from x and filter, with or without a fused bias and activation. */
 export function depthwiseConv2D(
-  _: Host,
+  { backend }: Host,
   { x, filter }: Inputs,
   attributes: tf.DepthwiseConv2dNativeAttrs,
   shipped: Shipped,
 ): tf.TensorInfo {
   const { strides, pad, dimRoundingMode } = attributes;
-  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const info = infoOf(x.shape, filter.shape, attributes, dimRoundingMode);
+  const empty = emptyShape(info);
+  if (empty) return outputOn(backend, empty);
+  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   return shipped({ ...attributes, pad: windowPad(info), dimRoundingMode: undefined });
 }
 

@@ -38,6 +38,14 @@ export function sidesOf(pad: Pad, format = "channelsLast"): Pad {
   return sides.map((side) => [side, side]) as Pad;
 }
 
+/**
+ * The output's shape if it is empty, since windows fit nowhere or there are no images: shipped kernels then read and
+ * write out of bounds. (Rounding may leave a length of −0.)
+ */
+export function emptyShape({ outShape }: { readonly outShape: number[] }): number[] | undefined {
+  return tf.util.sizeFromShape(outShape) === 0 ? outShape.map((length) => Math.max(0, length)) : undefined;
+}
+
 /** Whether the shipped kernels handle this padding correctly: the common cases, for which nothing need be computed. */
 export function isReadRight(pad: Pad, strides: number | number[], rounding: Rounding): boolean {
   if (rounding && rounding !== "floor") return false;

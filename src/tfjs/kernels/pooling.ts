@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import {
   asVolume,
+  emptyShape,
   geometryOf,
   isReadRight,
   type Pad,
@@ -28,8 +29,10 @@ export function maxPool(
   shipped: Shipped,
 ): tf.TensorInfo {
   const { filterSize, strides, pad, dimRoundingMode } = attributes;
-  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const info = poolInfo(x.shape, filterSize, strides, pad, dimRoundingMode);
+  const empty = emptyShape(info);
+  if (empty) return outputOn(host.backend, empty);
+  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const [, rows, columns] = windowPad(info);
   const isShipped = Math.max(...rows) < info.filterHeight && Math.max(...columns) < info.filterWidth;
   if (isShipped || x.dtype !== "float32") {
@@ -42,14 +45,16 @@ export function maxPool(
 
 /** The same for average pools. */
 export function avgPool(
-  _: Host,
+  host: Host,
   { x }: Inputs,
   attributes: tf.AvgPoolAttrs,
   shipped: Shipped,
 ): tf.TensorInfo {
   const { filterSize, strides, pad, dimRoundingMode } = attributes;
-  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   const info = poolInfo(x.shape, filterSize, strides, pad, dimRoundingMode);
+  const empty = emptyShape(info);
+  if (empty) return outputOn(host.backend, empty);
+  if (isReadRight(pad, strides, dimRoundingMode)) return shipped();
   return shipped({ ...attributes, pad: windowPad(info), dimRoundingMode: undefined });
 }
 

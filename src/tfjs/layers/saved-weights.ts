@@ -57,14 +57,16 @@ function targetOf(
   const [own, ...scopes] = name.split("/").reverse();
   const scope = scopes.reverse();
   const within = (path: string[], weight: string) => [...path, weight].join("/");
-  const addons = variables.has(within(scope, "g")) || variables.has(within(scope.slice(0, -1), "g"));
+  const addons = scope.some((_, i) => variables.has(within(scope.slice(0, i + 1), "g")));
   // the flag that g is initialized, and a copy of the layer from before it was
   if (addons && (own === "initialized" || scope[scope.length - 1] === "data_dep_init")) return null;
   // Batch Renormalization evaluates by the standard deviation
   if (own === "moving_variance" && variables.has(within(scope, "moving_stddev"))) return null;
-  // TensorFlow adds the name of the inner layer or cell
-  const shorter = within(scope.slice(0, -1), own);
-  if (scope.length > 1 && variables.has(shorter)) return shorter;
+  // TensorFlow adds the name of the inner layer or cell, in which there may be slashes
+  for (let length = scope.length - 1; length > 0; length--) {
+    const shorter = within(scope.slice(0, length), own);
+    if (variables.has(shorter)) return shorter;
+  }
   const renamed = Object.hasOwn(RENAMED, own) ? within(scope, RENAMED[own]) : "";
   if (variables.has(renamed)) return renamed;
   if (scope.length > 0) return undefined;

@@ -170,3 +170,29 @@ describe("convolutions of volumes", () => {
     );
   });
 });
+
+it("windows that fit nowhere give empty outputs, and leave the memory alone", () => {
+  const image = random(2, 8, 2, 2);
+  const filter = random(1, 2, 2, 1);
+  for (let i = 0; i < 4; i++) {
+    expect(tf.conv2d(image as tf.Tensor4D, filter as tf.Tensor4D, 1, "valid", "NHWC", [1, 2]).shape).toEqual([
+      2, 8, 0, 1,
+    ]);
+    expect(
+      tf.depthwiseConv2d(image as tf.Tensor4D, random(9, 1, 2, 1) as tf.Tensor4D, 1, "valid").shape,
+    ).toEqual([2, 0, 2, 2]);
+    expect(tf.maxPool(random(1, 1, 6, 2) as tf.Tensor4D, [4, 3], [4, 2], "valid").shape).toEqual([
+      1, 0, 2, 2,
+    ]);
+    expect(tf.avgPool(random(1, 1, 6, 2) as tf.Tensor4D, [4, 3], [4, 2], 0, "floor").shape).toEqual([
+      1, 0, 2, 2,
+    ]);
+    expect(
+      tf.conv2d(tf.zeros<tf.Rank.R4>([0, 8, 8, 2]), random(3, 3, 2, 4) as tf.Tensor4D, 1, "same").shape,
+    ).toEqual([0, 8, 8, 4]);
+  }
+  const dx = tf.grad((x: tf.Tensor) =>
+    tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, 1, "valid", "NHWC", [1, 2]),
+  )(image);
+  expect([...dx.dataSync()]).toEqual(new Array(64).fill(0));
+});

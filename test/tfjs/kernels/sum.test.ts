@@ -68,3 +68,12 @@ describe("Sum", () => {
     expect(Array.from(tf.sum(tf.zeros([0, 3]), 0).dataSync())).toEqual([0, 0, 0]);
   });
 });
+
+it("of nothing is 0, in every type", () => {
+  for (let i = 0; i < 3; i++) {
+    for (const dtype of ["float32", "int32", "bool"] as const) {
+      expect([...tf.sum(tf.zeros([2, 0], dtype), 1).dataSync()]).toEqual([0, 0]);
+      expect([...tf.sum(tf.zeros([0], dtype)).dataSync()]).toEqual([0]);
+    }
+  }
+});
