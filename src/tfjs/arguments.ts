@@ -21,7 +21,10 @@ export function checkModel(caller: string, model: unknown): asserts model is Lay
   );
 }
 
-/** Tensors of a model, in the order of these names. @throws TypeError where any is not a tensor */
+/**
+ * Tensors of a model, in the order of these names.
+ * @throws TypeError where any is not a tensor, RangeError where a list has not one for each name
+ */
 export function tensorsOf(
   caller: string,
   kind: "input" | "target",
@@ -37,6 +40,12 @@ export function tensorsOf(
   const list: [name: string, tensor: unknown][] = Array.isArray(given)
     ? given.map((tensor, i) => [String(i), tensor])
     : names.map((name) => [`"${name}"`, (given as Record<string, unknown>)[name]]);
+  if (list.length !== names.length) {
+    const expected = `${names.length} ${kind}${names.length === 1 ? "" : "s"}`;
+    throw new RangeError(
+      `${caller}: the model has ${expected}, got ${list.length} tensors; pass one for each`,
+    );
+  }
   return list.map(([name, tensor]) => {
     checkTensor(caller, `${kind} ${name}`, tensor);
     return tensor;

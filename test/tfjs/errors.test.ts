@@ -202,6 +202,33 @@ describe.each(Object.entries(takeModels))("%s", (name, take) => {
 });
 
 describe("data", () => {
+  it.each<Row>([
+    [
+      "selectStatistics batchSize 0",
+      () => selectStatistics(compiled(), { xs: x(), ys: x(), batchSize: 0 }),
+      "selectStatistics: batchSize must be a positive integer, got 0; leave it out for 32",
+    ],
+    [
+      "selectStatistics batches without targets",
+      () => selectStatistics(compiled(), [x()] as never),
+      "selectStatistics: the model has 1 target, got 0 tensors; pass one for each",
+    ],
+    [
+      "statisticsGap []",
+      () => statisticsGap(compiled(), []),
+      "statisticsGap: the model has 1 input, got 0 tensors; pass one for each",
+    ],
+    [
+      "recalibrate two inputs",
+      () => recalibrate(compiled(), [[x(), x()]]),
+      "recalibrate: the model has 1 input, got 2 tensors; pass one for each",
+    ],
+  ])("%s", async (_, run, message) => {
+    const error = await errorOf(run);
+    expect(error).toEqual(new RangeError(message));
+    expect(error).toBeInstanceOf(RangeError);
+  });
+
   const batches = "expected { xs, ys }, a list of batches or a dataset, got";
   const rows: Row[] = [
     ...wrong.flatMap(([got, data]): Row[] => [
@@ -244,6 +271,16 @@ describe("data", () => {
       "selectStatistics ys 1",
       () => selectStatistics(compiled(), { xs: x(), ys: 1 } as never),
       "selectStatistics: targets must be a tensor, a list of tensors, or an object of tensors by name, got 1",
+    ],
+    [
+      "selectStatistics xs 1",
+      () => selectStatistics(compiled(), { xs: 1, ys: x() } as never),
+      `selectStatistics: xs ${tensor} 1`,
+    ],
+    [
+      "selectStatistics batchSize null",
+      () => selectStatistics(compiled(), { xs: x(), ys: x(), batchSize: null } as never),
+      "selectStatistics: batchSize must be a positive integer, got null; leave it out for 32",
     ],
     [
       "recalibrate [1]",

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { described } from "../../shape.js";
-import { tensorsOf } from "../arguments.js";
+import { checkTensor, tensorsOf } from "../arguments.js";
 import type { GivenMask } from "../layers/masks.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import type { Layer, Tensors } from "../types.js";
@@ -103,6 +103,10 @@ export async function* batchesOf(
     }
   } else if ("xs" in source) {
     const { batchSize = 32 } = source;
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      const message = `${caller}: batchSize must be a positive integer, got ${described(batchSize)}; leave it out for 32`;
+      throw typeof batchSize === "number" ? new RangeError(message) : new TypeError(message);
+    }
     if (caller === "selectStatistics" && source.ys === undefined) {
       throw new TypeError(
         `${caller}: held-out data must be { xs, ys }, got xs alone; the loss needs targets`,
@@ -112,6 +116,7 @@ export async function* batchesOf(
       yield { ...source, batchSize };
       return;
     }
+    for (const x of [source.xs].flat()) checkTensor(caller, "xs", x);
     const first = tf.tidy(() =>
       [source.xs].flat().map((x) => tf.slice(x, 0, Math.min(batchSize, x.shape[0]))),
     );
