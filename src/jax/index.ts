@@ -10,6 +10,8 @@
 import { numpy as np } from "@jax-js/jax";
 import { initialValues, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization, run, weightsFor } from "../formula/run.js";
+import { checkOptions } from "../options.js";
+import { checkLengths, described } from "../shape.js";
 import { type JaxArray, JaxOps } from "./ops.js";
 
 export type { JaxArray } from "./ops.js";
@@ -31,41 +33,69 @@ export interface Applied {
 
 /**
  * Initial weights for inputs of these shapes, float32.
- * @throws TypeError for a value that is not a normalization; RangeError for a shape that does not fit
+ * @throws TypeError for a value that is not a normalization, or not a shape; RangeError for a shape that does not fit
  */
 export function init(normalization: Normalization, ...shapes: (readonly number[])[]): Weights {
-  checkNormalization(normalization);
-  return Object.fromEntries(
-    Object.entries(normalization.weights(...shapes)).map(([name, weight]) => [name, initialOf(weight)]),
-  );
+  checkNormalization(normalization, "init");
+  if (shapes.length === 0) {
+    throw new TypeError(
+      "init: shape must be that of x, a list of lengths such as [2, 3], got none; further inputs follow",
+    );
+  }
+  for (const [i, shape] of shapes.entries()) checkLengths("init", i === 0 ? "shape" : `shape ${i}`, shape);
+  const inputs = shapes.map((shape) => ({ shape }));
+  const specified = Object.entries(weightsFor(normalization, inputs, {}));
+  return Object.fromEntries(specified.map(([name, weight]) => [name, initialOf(weight)]));
 }
 
 /**
  * Applies a normalization to x, or to [x, condition]. As everywhere in jax-js, arguments are consumed: pass `.ref` to keep them.
  * Weights default to their initial values, `training` to true. Statistics are float32 for any type of x; y has the type of x.
- * @throws RangeError for a shape that does not fit, or an unknown weight
+ * @throws TypeError for what is not a normalization or an array, or an unknown option; RangeError for a shape that does not fit, or an
+ * unknown weight
  */
 export function apply(
   normalization: Normalization,
   inputs: JaxArray | readonly JaxArray[],
   weights: Weights = {},
-  { training = true, mask, residual }: { training?: boolean; mask?: JaxArray; residual?: JaxArray } = {},
+  options: { training?: boolean; mask?: JaxArray; residual?: JaxArray } = {},
 ): Applied {
+  checkNormalization(normalization);
+  checkOptions("apply", options, ["training", "mask", "residual"]);
+  const { training = true, mask, residual } = options;
+  if (typeof training !== "boolean") {
+    throw new TypeError(
+      `apply: training must be true or false, got ${described(training)}; leave it out for true`,
+    );
+  }
+  if (typeof weights !== "object" || weights === null || Array.isArray(weights) || isArray(weights)) {
+    // jax-js is published with shortened class names
+    const got = isArray(weights) ? "one array" : described(weights);
+    throw new TypeError(
+      `apply: weights must be an object, arrays by name, got ${got}; leave it out for initial values`,
+    );
+  }
+  const { name: called } = normalization;
   const given = (Array.isArray(inputs) ? inputs : [inputs]) as readonly JaxArray[];
-  const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
+  const passed = Object.entries(weights).filter(([, array]) => array !== undefined);
+  for (const [i, array] of given.entries()) checkArray(called, i === 0 ? "x" : `input ${i}`, array);
+  for (const [name, array] of passed) checkArray(called, name, array);
+  if (mask !== undefined) checkArray(called, "mask", mask);
+  if (residual !== undefined) checkArray(called, "residual", residual);
+  const shapes = passed.map(([name, { shape }]) => [name, shape]);
   const specified = weightsFor(normalization, given, Object.fromEntries(shapes));
   const type = given[0].dtype;
   const wide = (array: JaxArray) =>
     array.dtype === np.float32 || array.dtype === np.float64 ? array : array.astype(np.float32);
   const arrays = given.map(wide);
   const added = residual ? wide(residual) : undefined;
-  const all: Weights = { ...weights };
+  const all: Weights = Object.fromEntries(passed);
   for (const [name, weight] of Object.entries(specified)) all[name] ??= initialOf(weight);
   const ops = new JaxOps();
   try {
     const result = run(ops, normalization, arrays, all, {
       training,
-      mask: mask ?? undefined,
+      mask,
       residual: added,
     });
     /** A reference that outlives the release below, in the type of x. */
@@ -79,6 +109,20 @@ export function apply(
   } finally {
     ops.release([...arrays, ...Object.values(all), ...[mask, added].filter((array) => array !== undefined)]);
   }
+}
+
+/** Whether it is an array of jax-js, or a tracer of one. */
+function isArray(value: unknown): value is JaxArray {
+  const { shape, astype } = (value ?? {}) as Partial<JaxArray>;
+  return Array.isArray(shape) && typeof astype === "function";
+}
+
+/** @throws TypeError for what is not an array of jax-js */
+function checkArray(norm: string, name: string, value: unknown): asserts value is JaxArray {
+  if (isArray(value)) return;
+  throw new TypeError(
+    `${norm}: ${name} must be an array of jax-js, such as numpy.ones([2, 3]), got ${described(value)}`,
+  );
 }
 
 function initialOf(weight: Weight): JaxArray {

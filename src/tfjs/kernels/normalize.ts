@@ -10,7 +10,9 @@ import type { ComposedCall } from "../../formula/composed.js";
 import { composedBackward, composedForward } from "../../formula/composed.js";
 import { type FusedNorm, identityView, maskViewOf, type Plan } from "../../formula/plan.js";
 import { broadcastMask } from "../../formula/terms.js";
-import { fitsShape, sameShape, sizeOf } from "../../shape.js";
+import { checkOptions, parameterNames } from "../../options.js";
+import { described, fitsShape, sameShape, sizeOf } from "../../shape.js";
+import { checkTensor } from "../arguments.js";
 import { constant, elementary, isDifferentiatedAgain } from "../elementary.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
@@ -40,6 +42,8 @@ export interface NormalizeParameters {
   residual?: tf.Tensor;
 }
 
+const PARAMETERS = ["gamma", "beta", "mean", "variance", "mask", "residual"] as const;
+
 /** What `normalize` returns. */
 export interface Normalized {
   /** float32, shape of x; differentiable with respect to x, the residual, gamma and beta. */
@@ -56,10 +60,21 @@ export interface Normalized {
  * Normalizes a tensor of any rank; differentiable, second derivatives included.
  * @param norm a normalization with one mean and variance, such as `layerNorm()` or `groupNorm({ groups: 8 })`
  * @param x of any type, cast to float32
- * @throws TypeError where mean and variance are not given together, or a mean to an RMS norm; RangeError
+ * @throws TypeError for what is not a norm or a tensor, for an unknown parameter, and where mean and variance
+ * are not given together, or a mean to an RMS norm; RangeError
  * where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm
  */
 export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizeParameters = {}): Normalized {
+  if (typeof norm?.plan !== "function") {
+    throw new TypeError(
+      `normalize: norm must be the operation alone, such as layerNorm(), got ${described(norm)}; call the function that makes it, and apply other normalizations by apply()`,
+    );
+  }
+  checkOptions("normalize", parameters, PARAMETERS, parameterNames);
+  checkTensor(norm.name, "x", x);
+  for (const name of PARAMETERS) {
+    if (parameters[name] !== undefined) checkTensor(norm.name, name, parameters[name]);
+  }
   const plan = norm.plan(x.shape);
   const given = statisticsGiven(norm, parameters.mean, parameters.variance);
   const { mask, residual } = parameters;

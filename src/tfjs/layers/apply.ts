@@ -8,7 +8,10 @@ import {
   type Normalization,
   type Weight,
 } from "../../formula/normalization.js";
-import { run, weightsFor } from "../../formula/run.js";
+import { checkNormalization, run, weightsFor } from "../../formula/run.js";
+import { checkOptions } from "../../options.js";
+import { described } from "../../shape.js";
+import { checkTensor } from "../arguments.js";
 import { tfOps } from "../ops.js";
 import type { Tensors } from "../types.js";
 
@@ -18,28 +21,51 @@ import type { Tensors } from "../types.js";
  * @param weights float32, by our names (gamma, runningMean, ...); default: their initial values
  * @param options `training` (default true), `mask`, `residual`, `moveState`
  * @returns y and, where it has state, the new values of the weights that are not trained
- * @throws TypeError where `normalization` is not one; RangeError for a shape that does not fit
+ * @throws TypeError where `normalization` is not one, for what is not a tensor, or an unknown option; RangeError for a shape that does
+ * not fit, or an unknown weight
  */
 export function apply(
   normalization: Normalization,
   inputs: tf.Tensor | readonly tf.Tensor[],
   weights: Readonly<Record<string, tf.Tensor>> = {},
-  { training = true, ...options }: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
+  options: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
 ): ApplyResult<tf.Tensor> {
+  checkNormalization(normalization);
+  checkOptions("apply", options, ["training", "mask", "residual", "moveState"]);
+  const { training = true, mask, residual, moveState } = options;
+  if (typeof training !== "boolean") {
+    throw new TypeError(
+      `apply: training must be true or false, got ${described(training)}; leave it out for true`,
+    );
+  }
+  if (moveState !== undefined && typeof moveState !== "function") {
+    throw new TypeError(
+      `apply: moveState must be a function, got ${described(moveState)}; leave it out for none`,
+    );
+  }
+  if (
+    typeof weights !== "object" ||
+    weights === null ||
+    Array.isArray(weights) ||
+    weights instanceof tf.Tensor
+  ) {
+    throw new TypeError(
+      `apply: weights must be an object, tensors by name, got ${described(weights)}; leave it out for initial values`,
+    );
+  }
+  const { name: called } = normalization;
   const tensors = (Array.isArray(inputs) ? inputs : [inputs]) as readonly tf.Tensor[];
-  const shapes = Object.entries(weights).map(([name, { shape }]) => [name, shape]);
+  const given = Object.entries(weights).filter(([, tensor]) => tensor !== undefined);
+  for (const [i, tensor] of tensors.entries()) checkTensor(called, i === 0 ? "x" : `input ${i}`, tensor);
+  for (const [name, tensor] of given) checkTensor(called, name, tensor);
+  if (mask !== undefined) checkTensor(called, "mask", mask);
+  if (residual !== undefined) checkTensor(called, "residual", residual);
+  const shapes = given.map(([name, { shape }]) => [name, shape]);
   const specified = weightsFor(normalization, tensors, Object.fromEntries(shapes));
   return tf.tidy(() => {
-    const all: Record<string, tf.Tensor> = { ...weights };
+    const all: Record<string, tf.Tensor> = Object.fromEntries(given);
     for (const [name, weight] of Object.entries(specified)) all[name] ??= initialValue(weight);
-    const { mask, residual, moveState } = options;
-    const result = run(tfOps, normalization, tensors, all, {
-      training,
-      mask: mask ?? undefined,
-      residual: residual ?? undefined,
-      moveState,
-      warn,
-    });
+    const result = run(tfOps, normalization, tensors, all, { training, mask, residual, moveState, warn });
     // tidy does not dispose of tensors in what it returns, nested ones included
     const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
     return { ...result, y } as unknown as tf.TensorContainer;

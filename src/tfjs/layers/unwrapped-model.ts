@@ -4,6 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { checkModel } from "../arguments.js";
 import type { Config, Layer } from "../types.js";
 import { insideOf } from "./layer-wrapper.js";
 import { KERNEL_CONSTRAINT, WeightWrapper, wrapperClasses } from "./weight-wrappers.js";
@@ -12,8 +13,10 @@ import { KERNEL_CONSTRAINT, WeightWrapper, wrapperClasses } from "./weight-wrapp
  * A copy of a model without its weight wrappers: plain layers under the wrappers' names, with kernels as they
  * are normalized in evaluation. It gives the same outputs and shares no variables with the original; compile
  * it before training it.
+ * @throws TypeError for what is not a model
  */
 export function withoutWeightNormalization<M extends LayersModel>(model: M): M {
+  checkModel("withoutWeightNormalization", model);
   const cls = model.constructor as unknown as tf.serialization.SerializableConstructor<M>;
   const plain = cls.fromConfig(cls, plainConfig(model.getConfig() as Config) as Config);
   tf.tidy(() => copyPlain(model, plain));

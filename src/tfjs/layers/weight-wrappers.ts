@@ -21,6 +21,7 @@ import { spectralNorm } from "../../norms/spectral.js";
 import { weightNorm } from "../../norms/weight.js";
 import { weightStandardization as standardization } from "../../norms/weight-standardization.js";
 import { sizeOf } from "../../shape.js";
+import { checkModel, checkTensor } from "../arguments.js";
 import type { CallArgs, Config, Layer, LayerArgs, Shape, Tensors } from "../types.js";
 import { applyLayer, initialize } from "./apply.js";
 import { insideOf, LayerWrapper, rescope } from "./layer-wrapper.js";
@@ -439,9 +440,13 @@ export function weightStandardization(
  * skipped.
  * @param x one batch, of a few hundred examples
  * @returns the names of the layers that were set
- * @throws RangeError where the model has no such layer
+ * @throws TypeError for what is not a model or a tensor; RangeError where the model has no such layer
  */
 export function initializeWeightNormalization(model: LayersModel, x: Tensors): string[] {
+  checkModel("initializeWeightNormalization", model);
+  for (const [i, tensor] of [x].flat().entries()) {
+    checkTensor("initializeWeightNormalization", Array.isArray(x) ? `x[${i}]` : "x", tensor);
+  }
   const found = wrappersIn(model).filter(
     (one): one is WeightNormalization => one instanceof WeightNormalization && one.initializes,
   );

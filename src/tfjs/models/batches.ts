@@ -1,6 +1,8 @@
 /** Runs a TensorFlow.js model batch by batch, with the calls of some of its layers replaced. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { described } from "../../shape.js";
+import { checkTensor, tensorsOf } from "../arguments.js";
 import type { GivenMask } from "../layers/masks.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import type { Layer, Tensors } from "../types.js";
@@ -39,7 +41,13 @@ export type Call = (
 ) => Tensors;
 
 /** Runs the model in evaluation, with the calls of some layers replaced. */
-export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer, Call>): void {
+export function predict(
+  caller: string,
+  model: LayersModel,
+  xs: Inputs,
+  calls: ReadonlyMap<Layer, Call>,
+): void {
+  const inputs = tensorsOf(caller, "input", xs, model.inputNames);
   const undo: (() => void)[] = [];
   for (const [layer, call] of calls) {
     const original = layer.call;
@@ -61,16 +69,11 @@ export function predict(model: LayersModel, xs: Inputs, calls: ReadonlyMap<Layer
   }
   try {
     tf.tidy(() => {
-      model.predictOnBatch(listed(model, xs));
+      model.predictOnBatch(inputs);
     });
   } finally {
     for (const one of undo) one();
   }
-}
-
-/** Inputs in the model's order. */
-export function listed(model: LayersModel, xs: Inputs): tf.Tensor | tf.Tensor[] {
-  return xs instanceof tf.Tensor || Array.isArray(xs) ? xs : model.inputNames.map((name) => xs[name]);
 }
 
 interface Batch {
@@ -88,7 +91,8 @@ export async function* batchesOf(
   source: HeldOut | Batches<unknown>,
   firstAlone = false,
 ): AsyncGenerator<Batch> {
-  if ("iterator" in source) {
+  if (typeof source !== "object" || source === null) throw new TypeError(unexpected(caller, source));
+  if ("iterator" in source && typeof source.iterator === "function") {
     const iterator = await source.iterator();
     for (let { value, done } = await iterator.next(); !done; { value, done } = await iterator.next()) {
       try {
@@ -99,6 +103,10 @@ export async function* batchesOf(
     }
   } else if ("xs" in source) {
     const { batchSize = 32 } = source;
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      const message = `${caller}: batchSize must be a positive integer, got ${described(batchSize)}; leave it out for 32`;
+      throw typeof batchSize === "number" ? new RangeError(message) : new TypeError(message);
+    }
     if (caller === "selectStatistics" && source.ys === undefined) {
       throw new TypeError(
         `${caller}: held-out data must be { xs, ys }, got xs alone; the loss needs targets`,
@@ -108,6 +116,7 @@ export async function* batchesOf(
       yield { ...source, batchSize };
       return;
     }
+    for (const x of [source.xs].flat()) checkTensor(caller, "xs", x);
     const first = tf.tidy(() =>
       [source.xs].flat().map((x) => tf.slice(x, 0, Math.min(batchSize, x.shape[0]))),
     );
@@ -124,15 +133,17 @@ export async function* batchesOf(
     }
     for await (const value of source) yield batchOf(caller, value);
   } else {
-    throw new TypeError(
-      `${caller}: expected { xs, ys }, a list of batches or a dataset, got ${typeof source}`,
-    );
+    throw new TypeError(unexpected(caller, source));
   }
+}
+
+function unexpected(caller: string, source: unknown): string {
+  return `${caller}: expected { xs, ys }, a list of batches or a dataset, got ${described(source)}`;
 }
 
 /** An element of a dataset or list: { xs, ys }, or inputs alone. */
 function batchOf(caller: string, value: unknown): Batch {
   if (value instanceof tf.Tensor || Array.isArray(value)) return { xs: value as Inputs, ys: [] };
   if (typeof value === "object" && value !== null && "xs" in value) return value as Batch;
-  throw new TypeError(`${caller}: a batch must be { xs, ys } of tensors, got ${typeof value}`);
+  throw new TypeError(`${caller}: a batch must be { xs, ys } of tensors, got ${described(value)}`);
 }

@@ -1,9 +1,10 @@
 /** Freezes the running statistics of a model's layers, and resets those of an epoch. */
 import { Callback, type LayersModel } from "@tensorflow/tfjs-layers";
-import { checkOptions } from "../../options.js";
+import { described } from "../../shape.js";
+import { checkModel } from "../arguments.js";
 import { freezeBuiltIn, isBuiltInBatch } from "../layers/built-in.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
-import { isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
+import { checkLayersOf, isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
 
 /**
  * Freezes the running state of layers, or unfreezes it: a frozen layer runs as in evaluation, in training
@@ -12,10 +13,15 @@ import { isBatchLayer, layersOf, type OfLayers } from "./tracked-layers.js";
  * @param frozen default true
  * @param options `layers`: which of them; default: all that have state
  * @returns the names of the layers
- * @throws TypeError for an unknown option
+ * @throws TypeError for what is not a model, or an unknown option
  */
 export function freezeStatistics(model: LayersModel, frozen = true, options: OfLayers = {}): string[] {
-  checkOptions("freezeStatistics", options, ["layers"]);
+  checkLayersOf("freezeStatistics", model, options);
+  if (typeof frozen !== "boolean") {
+    throw new TypeError(
+      `freezeStatistics: frozen must be true or false, got ${described(frozen)}; leave it out for true`,
+    );
+  }
   const names: string[] = [];
   for (const layer of layersOf(model, options.layers)) {
     if (layer instanceof NormalizationLayer && layer.keepsState) layer.frozen = frozen;
@@ -39,7 +45,9 @@ export function epochStatistics(): Callback {
 
 class EpochStatistics extends Callback {
   override async onEpochBegin(): Promise<void> {
-    for (const layer of layersOf(this.model as LayersModel)) {
+    const { model } = this;
+    checkModel("epochStatistics", model);
+    for (const layer of layersOf(model)) {
       if (!(layer instanceof NormalizationLayer) || layer.frozen) continue;
       if (layer.getConfig().average === "epoch" || isBatchLayer(layer)) layer.resetState();
     }

@@ -6,11 +6,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { type Moments, merge, noMoments } from "../../moments.js";
-import { checkOptions } from "../../options.js";
 import { apply } from "../layers/apply.js";
 import type { Layer } from "../types.js";
 import { type Batches, batchesOf, type Call, type Inputs, predict } from "./batches.js";
 import {
+  checkLayersOf,
   copyOfState,
   countOf,
   isBatchLayer,
@@ -35,7 +35,7 @@ import {
  * TensorFlow.js's own batch normalization. Where it throws, the model is unchanged.
  * @param options `layers`: which of them; default: all of these
  * @returns the names of the layers
- * @throws TypeError for an unknown option, or batches of another form; RangeError where there is no such
+ * @throws TypeError for what is not a model, an unknown option, or batches of another form; RangeError where there is no such
  * layer or no batch, or where a batch is not finite in such a layer
  */
 export async function recalibrate(
@@ -43,7 +43,7 @@ export async function recalibrate(
   batches: Batches<Inputs | { xs: Inputs }>,
   options: OfLayers = {},
 ): Promise<string[]> {
-  checkOptions("recalibrate", options, ["layers"]);
+  checkLayersOf("recalibrate", model, options);
   const all = layersOf(model, options.layers).filter((layer) => !isFrozen(layer));
   const tracked = all.map(trackedOf).filter((one) => one !== undefined);
   const inTwoParts = all.filter(isBatchLayer);
@@ -78,7 +78,7 @@ export async function recalibrate(
         });
       }
       try {
-        predict(model, xs, calls);
+        predict("recalibrate", model, xs, calls);
         for (const { layer, one, tensors } of seen) {
           const [[sum], means, variances, counts] = await Promise.all(tensors.map((tensor) => tensor.data()));
           if (!Number.isFinite(sum)) {

@@ -6,10 +6,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { defaultSources, type StatisticsSources } from "../../formula/evaluation-sources.js";
-import { checkOptions } from "../../options.js";
-import { type Batches, batchesOf, type HeldOut, type Inputs, listed } from "./batches.js";
+import { tensorsOf } from "../arguments.js";
+import { type Batches, batchesOf, type HeldOut, type Inputs } from "./batches.js";
 import { type StatisticsGap, statisticsGap } from "./statistics-gap.js";
-import { BATCH_LAYER, isChoosable, layersOf, type OfLayers } from "./tracked-layers.js";
+import { BATCH_LAYER, checkLayersOf, isChoosable, layersOf, type OfLayers } from "./tracked-layers.js";
 
 /** A choice of sources, and its results on held-out data. */
 export interface Evaluated {
@@ -42,7 +42,7 @@ export interface SelectOptions extends OfLayers {
  * with the best one: 16 choices where the model has Batch Layer Normalization, 4 where it has batch
  * normalization alone. All layers share a choice. Only Evenkeel's own layers can be chosen for, which models
  * loaded after `install()` have; the choice is saved with the model. Where it throws, the model is unchanged.
- * @throws TypeError for an unknown option, or data of another form; RangeError for a model without such
+ * @throws TypeError for what is not a model, an unknown option, or data of another form; RangeError for a model without such
  * layers or without that metric, for a metric without a direction, or where there is no data
  */
 export async function selectStatistics(
@@ -50,7 +50,7 @@ export async function selectStatistics(
   heldOut: HeldOut | Batches<{ xs: Inputs; ys: Inputs }>,
   options: SelectOptions = {},
 ): Promise<Selection> {
-  checkOptions("selectStatistics", options, ["metric", "direction", "layers"]);
+  checkLayersOf("selectStatistics", model, options, ["metric", "direction", "layers"]);
   const { metric = "loss", direction = metric === "loss" ? "min" : undefined, layers } = options;
   const chosen = layersOf(model, layers).filter(isChoosable);
   if (chosen.length === 0) {
@@ -118,11 +118,8 @@ async function evaluated(
   let examples = 0;
   let totals: number[] = [];
   for await (const { xs, ys, batchSize } of batchesOf("selectStatistics", heldOut)) {
-    const inputs = listed(model, xs);
-    const targets =
-      ys instanceof tf.Tensor || Array.isArray(ys)
-        ? ys
-        : model.outputNames.map((name) => (ys as Record<string, tf.Tensor>)[name]);
+    const inputs = tensorsOf("selectStatistics", "input", xs, model.inputNames);
+    const targets = tensorsOf("selectStatistics", "target", ys, model.outputNames);
     const rows = [inputs].flat()[0].shape[0];
     const given = [model.evaluate(inputs, targets, { batchSize: batchSize ?? rows })].flat();
     try {

@@ -1,11 +1,11 @@
 /** How far the statistics of a batch are from those that a model's layers store for evaluation. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import { checkOptions } from "../../options.js";
 import { apply } from "../layers/apply.js";
 import type { Layer } from "../types.js";
 import { type Call, type Inputs, predict } from "./batches.js";
 import {
+  checkLayersOf,
   correction,
   countOf,
   isBatchLayer,
@@ -33,10 +33,10 @@ export interface StatisticsGap {
  * @param batch inputs of the model
  * @param options `layers`: which of them; default: all that store statistics of batches
  * @returns one entry per layer and kind of statistics, in the order of the calls
- * @throws TypeError for an unknown option
+ * @throws TypeError for what is not a model, or its inputs, or an unknown option
  */
 export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLayers = {}): StatisticsGap[] {
-  checkOptions("statisticsGap", options, ["layers"]);
+  checkLayersOf("statisticsGap", model, options);
   const gaps: StatisticsGap[] = [];
   const calls = new Map<Layer, Call>();
   for (const layer of layersOf(model, options.layers)) {
@@ -81,7 +81,7 @@ export function statisticsGap(model: LayersModel, batch: Inputs, options: OfLaye
       });
     }
   }
-  predict(model, batch, calls);
+  predict("statisticsGap", model, batch, calls);
   return gaps;
 }
 

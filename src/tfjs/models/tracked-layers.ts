@@ -8,6 +8,9 @@ import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
 import { axesExcept, broadcastMask } from "../../formula/terms.js";
 import type { Moments } from "../../moments.js";
+import { checkOptions } from "../../options.js";
+import { described } from "../../shape.js";
+import { checkModel } from "../arguments.js";
 import { normalize } from "../kernels/normalize.js";
 import { batchVariables, builtInBatchNorm, isBuiltInBatch, isFrozenBuiltIn } from "../layers/built-in.js";
 import { insideOf } from "../layers/layer-wrapper.js";
@@ -24,6 +27,26 @@ export interface OfLayers {
 export const BATCH_LAYER = "batchLayerNorm";
 /** Normalizations whose running statistics are those of each channel over the batch and its positions. */
 const PER_CHANNEL = ["batchNorm", "ghostBatchNorm", "conditionalBatchNorm"];
+
+/**
+ * Checks what a function on a model's layers takes.
+ * @param known every option of the function
+ * @throws TypeError for what is not a model, an unknown option, or `layers` that are not a function
+ */
+export function checkLayersOf(
+  caller: string,
+  model: unknown,
+  options: OfLayers,
+  known: readonly string[] = ["layers"],
+): void {
+  checkModel(caller, model);
+  checkOptions(caller, options, known);
+  const { layers } = options;
+  if (layers === undefined || typeof layers === "function") return;
+  throw new TypeError(
+    `${caller}: layers must be a function of a layer, got ${described(layers)}; leave it out for all`,
+  );
+}
 
 /** Every layer once, those of nested models and wrappers included. */
 export function layersOf(model: { layers: Layer[] }, wanted?: (layer: Layer) => boolean): Layer[] {
