@@ -8,7 +8,7 @@ import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../fr
 import type { Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, described, sameShape, sizeOf } from "../shape.js";
-import { type Applied, apply, checkBackend, type Gradients, isNumbers } from "./apply.js";
+import { type Applied, apply, checkBackend, type Gradients, isNumbers, isOver } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 
@@ -207,10 +207,14 @@ export class Layer {
     const call: Applied<T> = {
       ...applied,
       backward: (dy, more) => {
-        const gradients = applied.backward(dy, more);
-        this.settle(call);
-        this.accumulate(gradients);
-        return gradients;
+        try {
+          const gradients = applied.backward(dy, more);
+          this.accumulate(gradients);
+          return gradients;
+        } finally {
+          // one that failed on its way back cannot be repeated: the calls before it must not wait behind it
+          if (isOver(applied)) this.settle(call);
+        }
       },
       release: () => {
         applied.release();
@@ -230,7 +234,8 @@ export class Layer {
    * `gradients`.
    * @param dy of the shape of y
    * @param dSum of the shape of x: the gradient that comes back along the residual path; it is added to dx
-   * @throws Error where no call awaits `backward`, TypeError or RangeError where a shape does not fit
+   * @throws Error where no call awaits `backward`, or an array that the call refers to was disposed, which drops the call; TypeError or
+   * RangeError where a shape does not fit, which does not
    */
   backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
     const last = this.pending.at(-1);

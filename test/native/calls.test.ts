@@ -210,6 +210,34 @@ describe("what awaits backward", () => {
     layer.dispose();
   });
 
+  it("a call that fails on its way back is dropped, and leaves nothing behind: the one before it is next", () => {
+    for (const own of [false, true]) {
+      const layer = new LayerNorm(wasm, 3);
+      const [a, b] = [wasm.array([4, 3], normal(12, 1)), wasm.array([4, 3], normal(12, 2))];
+      const dy = random([4, 3], 3);
+      layer.forward(a).dispose();
+      const before = wasm.memory().arrays;
+      const last = layer.call([b]);
+      last.y.dispose();
+      b.dispose();
+      const back = () => (own ? last.backward(dy as never) : layer.backward(dy));
+      expect(back).toThrow(
+        "layerNorm: x: this array of shape [4, 3] was disposed; keep it until its last use",
+      );
+      // b itself is gone
+      expect(wasm.memory().arrays).toBe(before - 1);
+      // one that does not fit may be repeated
+      expect(() => layer.backward(random([3, 4], 3))).toThrow("dy must have shape [4, 3], got [3, 4]");
+      const dx = layer.backward(dy);
+      const { dx: expected } = new LayerNorm(truth, 3)
+        .call([{ shape: a.shape, data: a.data.slice() }])
+        .backward(dy);
+      close("dx", dx, expected, 1e-5);
+      expect(() => layer.backward(dy)).toThrow("backward needs a forward call before it");
+      for (const one of [layer, a]) one.dispose();
+    }
+  });
+
   it("the control process of online normalization goes on from one backward to the next", () => {
     const layer = new Layer(wasm, onlineNorm(), [1, 3]);
     const [a, b] = [1, 2].map((seed) => random([1, 3], seed));
