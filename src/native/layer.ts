@@ -154,9 +154,12 @@ export class Layer {
    * 0, and the last statistics serve evaluation until the next training batch replaces them.
    */
   resetState(): void {
-    for (const [name, weight] of Object.entries(this.specified)) {
-      if (!weight.trained && !weight.outlastsReset) initialize(weight, this.weights[name].data);
-    }
+    const reset = Object.entries(this.specified).filter(
+      ([, { trained, outlastsReset }]) => !trained && !outlastsReset,
+    );
+    // all are asked for before one is written: a disposed one throws
+    const targets = reset.map(([name, weight]) => [weight, this.weights[name].data] as const);
+    for (const [weight, target] of targets) initialize(weight, target);
   }
 
   /**
@@ -306,7 +309,7 @@ export class Layer {
         ? new Float64Array(size).fill(countOf(name))
         : checkValues(caller, name, state[name], size, least, most);
     }
-    for (const [name, values] of Object.entries(loaded)) this.weights[name].data.set(values);
+    this.writeAll(loaded);
   }
 
   /** Releases the layer's arrays; it cannot be used afterwards. */
@@ -368,7 +371,13 @@ export class Layer {
   }
 
   private write(state: Readonly<Record<string, PlainArray>>): void {
-    for (const [name, { data }] of Object.entries(state)) this.weights[name].data.set(data);
+    this.writeAll(Object.fromEntries(Object.entries(state).map(([name, { data }]) => [name, data])));
+  }
+
+  /** @throws Error where one of these weights was disposed; then none is written */
+  private writeAll(values: Readonly<Record<string, ArrayLike<number>>>): void {
+    const targets = Object.keys(values).map((name) => [name, this.weights[name].data] as const);
+    for (const [name, target] of targets) target.set(values[name]);
   }
 
   /** Adds the gradients of a call to those since the last `forward`. */
@@ -439,6 +448,8 @@ function checkValues(
   if (values.length !== size) {
     throw new RangeError(`${caller} expected ${size} values for ${name}, got ${values.length}`);
   }
+  // by index, each read once: an iterator of the list's own, or a getter, could give others than those that were checked
+  const checked = new Float64Array(size);
   for (let i = 0; i < size; i++) {
     const value = values[i];
     if (typeof value !== "number") {
@@ -448,11 +459,14 @@ function checkValues(
       );
     }
     const rounded = Math.fround(value);
-    if (rounded >= least && rounded <= most) continue;
+    if (rounded >= least && rounded <= most) {
+      checked[i] = value;
+      continue;
+    }
     const expected = least === 0 ? "finite values of at least 0" : "finite float32 values";
     throw new RangeError(`${caller} expected ${expected} for ${name}, got ${value} at index ${i}`);
   }
-  return Float64Array.from(values);
+  return checked;
 }
 
 function disposeOf(array: PlainArray | undefined): void {
