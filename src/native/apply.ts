@@ -3,8 +3,8 @@ import { type ApplyResult, initialize, type Normalization } from "../formula/nor
 import { checkNormalization, run, weightsFor } from "../formula/run.js";
 import { type Mask, maskValues } from "../mask.js";
 import { checkOptions } from "../options.js";
-import { checkHasShape, checkLengths, described, sameShape, sizeOf } from "../shape.js";
-import { BackendArray, type PlainArray } from "./array.js";
+import { checkHasShape, checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
+import { BackendArray, checkData, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
 import { type Node, Tape } from "./tape.js";
 
@@ -213,15 +213,6 @@ export function checkBackend(caller: string, ek: unknown): asserts ek is Evenkee
   throw new TypeError(`${caller}: ek must be a backend, which await open() gives, got ${described(ek)}`);
 }
 
-/** Whether these are numbers one after the other: a list, or a typed array. */
-export function isNumbers(values: unknown): values is ArrayLike<number> {
-  if (Array.isArray(values)) return true;
-  return (
-    ArrayBuffer.isView(values) &&
-    !(values instanceof DataView || values instanceof BigInt64Array || values instanceof BigUint64Array)
-  );
-}
-
 /** The shape of values, which may be flat. */
 function shapeOf(norm: string, name: string, values: Input): readonly number[] {
   if (isNumbers(values) && !Array.isArray(values)) return [values.length];
@@ -258,13 +249,5 @@ function checkArray(ek: Evenkeel, norm: string, name: string, array: PlainArray)
     );
   }
   checkLengths(norm, name, shape);
-  if (array.data !== undefined && array.data !== null && !isNumbers(array.data)) {
-    throw new TypeError(
-      `${norm}: ${name} must have its values in a Float32Array, got ${described(array.data)} for its data`,
-    );
-  }
-  if (array.data?.length === sizeOf(shape)) return;
-  throw new RangeError(
-    `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${array.data?.length ?? "no data"}`,
-  );
+  checkData(norm, name, shape, array.data);
 }

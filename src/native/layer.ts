@@ -7,8 +7,8 @@ import { checkNormalization, weightsFor } from "../formula/run.js";
 import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
 import type { Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
-import { checkLengths, described, sameShape, sizeOf } from "../shape.js";
-import { type Applied, apply, checkBackend, type Gradients, isNumbers, isOver } from "./apply.js";
+import { checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
+import { type Applied, apply, checkBackend, type Gradients, isOver } from "./apply.js";
 import { BackendArray, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 

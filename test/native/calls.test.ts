@@ -234,7 +234,7 @@ describe("what awaits backward", () => {
         .backward(dy);
       close("dx", dx, expected, 1e-5);
       expect(() => layer.backward(dy)).toThrow("backward needs a forward call before it");
-      for (const one of [layer, a]) one.dispose();
+      for (const one of [layer, a, dx as typeof a]) one.dispose();
     }
   });
 

@@ -53,6 +53,10 @@ const mistakes: unknown[] = [
   { shape: [2, 4], data: "12345678" },
   { shape: [2, 4], data: new BigInt64Array(8) },
   { shape: [2, 4], data: { length: 8 } },
+  { shape: [2, 4], data: Array(8).fill("1") },
+  { shape: [2, 4], data: Array(8) },
+  { shape: [Symbol("s"), 4], data },
+  new BigInt64Array(4),
   { shape: "24", data },
   { shape: [4, 4], data },
   { name: "x" },
@@ -73,6 +77,14 @@ function calledLayer(): Layer {
   return one;
 }
 const keep = (one: Layer) => made.push(one);
+
+/** Of mean and variance, the other one. */
+const given = (name: string) =>
+  name === "mean"
+    ? { variance: data.subarray(0, 2) }
+    : name === "variance"
+      ? { mean: data.subarray(0, 2) }
+      : {};
 
 /** Each argument of each function. `absent`: whether undefined is a mistake too. */
 const places: {
@@ -110,6 +122,31 @@ const places: {
     name: "applied.backward: dMore[0]",
     run: (wrong) => apply(ek, positionNorm({ moments: true }), image).backward(image, { dMore: [wrong] }),
   },
+  { name: "ek.forward: norm", absent: true, run: (wrong) => ek.forward(wrong, x) },
+  {
+    name: "ek.forward: epsilon",
+    run: (wrong) => ek.forward({ ...layerNorm(), epsilon: wrong }, x),
+  },
+  { name: "ek.forward: x", absent: true, run: (wrong) => ek.forward(layerNorm(), wrong) },
+  ...["gamma", "beta", "mean", "variance", "residual", "mask"].map((name) => ({
+    name: `ek.forward: ${name}`,
+    run: (wrong: never) => ek.forward(layerNorm(), x, { ...given(name), [name]: wrong }),
+  })),
+  ...["x", "gamma", "residual", "mask"].map((name) => ({
+    name: `ek.forward: values of ${name}`,
+    absent: true,
+    run: (wrong: never) => {
+      const array = { shape: name === "gamma" ? [4] : [2, 4], data: wrong };
+      return name === "x" ? ek.forward(layerNorm(), array) : ek.forward(layerNorm(), x, { [name]: array });
+    },
+  })),
+  { name: "ek.backward: saved", absent: true, run: (wrong) => ek.backward(wrong, x) },
+  {
+    name: "ek.backward: dy",
+    absent: true,
+    run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, wrong),
+  },
+  { name: "ek.backward: dSum", run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, x, wrong) },
   { name: "Layer: ek", absent: true, run: (wrong) => keep(new Layer(wrong, layerNorm(), [2, 4])) },
   { name: "Layer: norm", absent: true, run: (wrong) => keep(new Layer(ek, wrong, [2, 4])) },
   { name: "Layer: shape", absent: true, run: (wrong) => keep(new Layer(ek, layerNorm(), wrong)) },
@@ -330,4 +367,54 @@ it.each<[string, () => unknown, Error]>([
     () => apply(ek, layerNorm(), x, { gamma: { shape: [4], data: "1234" as never } }),
     new TypeError('layerNorm: gamma must have its values in a Float32Array, got "1234" for its data'),
   ],
+  [
+    "words in a list of values",
+    () => ek.forward(layerNorm(), { shape: [1, 2], data: [1, "2"] as never }),
+    new TypeError('layerNorm: x must hold numbers, got "2" at index 1'),
+  ],
+  [
+    "the whole result for what it saved",
+    () => ek.backward(ek.forward(layerNorm(), x) as never, x),
+    new TypeError(
+      "backward: saved must be what forward gives by that name, got its whole result; pass result.saved",
+    ),
+  ],
+  [
+    "nothing saved",
+    () => ek.backward(undefined as never, x),
+    new TypeError("backward: saved must be what forward gives by that name, got undefined"),
+  ],
+  [
+    "an epsilon that was spread over",
+    () => ek.forward({ ...layerNorm(), epsilon: Number.NaN }, x),
+    new RangeError("layerNorm: epsilon must be a finite number of at least 0, got NaN"),
+  ],
+  [
+    "a large integer for gamma",
+    () => ek.forward(layerNorm(), x, { gamma: 1n as never }),
+    new TypeError(
+      "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got 1n",
+    ),
+  ],
+  [
+    "NaN in a mask",
+    () => ek.forward(layerNorm(), x, { mask: { shape: [2], data: [1, Number.NaN] } }),
+    new RangeError("layerNorm: mask must be 0 or another number at each position, got NaN at index 1"),
+  ],
 ])("%s", (_, run, error) => expect(run).toThrow(error));
+
+it("what is false is not left out", () => {
+  for (const wrong of [null, false, 0, "", Number.NaN, 0n] as never[]) {
+    refused(() => ek.forward(layerNorm(), x, { residual: wrong }), wrong);
+    refused(() => ek.forward(layerNorm(), x, { gamma: wrong }), wrong);
+    refused(() => ek.forward(layerNorm(), x, { mask: wrong }), wrong);
+    refused(() => ek.backward(ek.forward(layerNorm(), x).saved, x, wrong), wrong);
+  }
+  expect(() =>
+    ek.backward(ek.forward(layerNorm(), x, { residual: undefined }).saved, x, undefined),
+  ).not.toThrow();
+});
+
+it("null lives in no backend", () => {
+  for (const nothing of [null, undefined, x, 1n]) expect(ek.owns(nothing as never)).toBe(false);
+});
