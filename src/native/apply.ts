@@ -202,7 +202,7 @@ export function apply<T extends PlainArray>(
 const over = new WeakSet<object>();
 
 /** Whether what `apply` gave has no `backward` left: it was called, whether or not it succeeded, or the result was released. */
-export function isOver(applied: Applied<never>): boolean {
+export function isOver(applied: object): boolean {
   return over.has(applied);
 }
 

@@ -309,7 +309,7 @@ class Call {
   ): I extends undefined ? undefined : BackendArray;
   input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
-    const flat = isNumbers(values) && !Array.isArray(values);
+    const flat = ArrayBuffer.isView(values) && isNumbers(values);
     const given = flat ? [values.length] : values?.shape;
     if (!Array.isArray(given)) {
       throw new TypeError(
@@ -328,7 +328,7 @@ class Call {
         `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
       );
     }
-    const data = flat ? values : (values as PlainArray).data;
+    const data = flat ? values : values.data;
     checkData(this.norm, name, given, data);
     const copy = this.result(shape);
     copy.data.set(data as ArrayLike<number>);

@@ -9,7 +9,7 @@ import type { Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { type Applied, apply, checkBackend, type Gradients, isOver } from "./apply.js";
-import { BackendArray, type PlainArray } from "./array.js";
+import { BackendArray, disposable, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 
 /** float32 copies of a layer's weights, by name: gamma, beta, runningMean, runningVariance, ... */
@@ -48,6 +48,7 @@ const CALL_VALUES = 1024;
 export class Layer {
   /** By name: those that are trained, and state such as running statistics. They live in the backend, to be read and written. */
   readonly weights: Readonly<Record<string, BackendArray>>;
+  declare [Symbol.dispose]: () => void;
   /** By the names of the trained weights: the sum over the calls of `backward` since the last `forward`. */
   gradients: Readonly<Record<string, Float32Array>> = {};
   /** Of the inputs beside x, such as a condition, in the last `backward`; undefined for those that no gradient reaches. */
@@ -312,7 +313,7 @@ export class Layer {
     this.writeAll(loaded);
   }
 
-  /** Releases the layer's arrays; it cannot be used afterwards. */
+  /** Releases the layer's arrays; it cannot be used afterwards. Also by `using layer = …`. */
   dispose(): void {
     this.release();
     for (const array of Object.values(this.weights)) array.dispose();
@@ -416,6 +417,8 @@ export class Layer {
     for (const { call } of [...this.pending]) call.release();
   }
 }
+
+disposable(Layer, "dispose");
 
 /** A weight's name without those of the parts of a block before it, which are joined by slashes. */
 function lastPart(name: string): string {

@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import {
   apply,
+  type BackendArray,
   BatchNorm,
   type Evenkeel,
   GroupNorm,
@@ -214,7 +215,7 @@ describe("what awaits backward", () => {
     for (const own of [false, true]) {
       const layer = new LayerNorm(wasm, 3);
       const [a, b] = [wasm.array([4, 3], normal(12, 1)), wasm.array([4, 3], normal(12, 2))];
-      const dy = random([4, 3], 3);
+      const dy: PlainArray = random([4, 3], 3);
       layer.forward(a).dispose();
       const before = wasm.memory().arrays;
       const last = layer.call([b]);
@@ -228,13 +229,13 @@ describe("what awaits backward", () => {
       expect(wasm.memory().arrays).toBe(before - 1);
       // one that does not fit may be repeated
       expect(() => layer.backward(random([3, 4], 3))).toThrow("dy must have shape [4, 3], got [3, 4]");
-      const dx = layer.backward(dy);
+      const dx: PlainArray = layer.backward<PlainArray>(dy);
       const { dx: expected } = new LayerNorm(truth, 3)
-        .call([{ shape: a.shape, data: a.data.slice() }])
+        .call<PlainArray>([{ shape: a.shape, data: a.data.slice() }])
         .backward(dy);
       close("dx", dx, expected, 1e-5);
       expect(() => layer.backward(dy)).toThrow("backward needs a forward call before it");
-      for (const one of [layer, a, dx as typeof a]) one.dispose();
+      for (const one of [layer, a, dx as BackendArray]) one.dispose();
     }
   });
 

@@ -8,7 +8,11 @@ import {
   apply,
   BatchNorm,
   batchNorm,
+  biasedVariance,
+  conventions,
+  convertRunningVariance,
   dynamicTanh,
+  foldBatchNorm,
   GroupNorm,
   groupNorm,
   InstanceNorm,
@@ -17,14 +21,19 @@ import {
   layerNorm,
   legalGroups,
   maskOfLengths,
+  merge,
+  momentsOf,
   nearestGroups,
   open,
   positionNorm,
   RMSNorm,
+  renormSchedule,
   residualBlock,
   rmsNorm,
   statistics,
   statisticsOf,
+  unbiasedVariance,
+  weightNormGain,
   withActivation,
   withDropout,
 } from "../../src/index.js";
@@ -85,6 +94,10 @@ const given = (name: string) =>
     : name === "variance"
       ? { mean: data.subarray(0, 2) }
       : {};
+
+const four = data.subarray(0, 4);
+const channels = { runningMean: four, runningVariance: four };
+const fold = (options: object) => foldBatchNorm({ kernel: x, statistics: channels, ...options });
 
 /** Each argument of each function. `absent`: whether undefined is a mistake too. */
 const places: {
@@ -147,6 +160,47 @@ const places: {
     run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, wrong),
   },
   { name: "ek.backward: dSum", run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, x, wrong) },
+  { name: "foldBatchNorm: kernel", absent: true, run: (wrong) => fold({ kernel: wrong }) },
+  {
+    name: "foldBatchNorm: kernel.shape",
+    absent: true,
+    run: (wrong) => fold({ kernel: { shape: wrong, data } }),
+  },
+  {
+    name: "foldBatchNorm: kernel.data",
+    absent: true,
+    run: (wrong) => fold({ kernel: { shape: [2, 4], data: wrong } }),
+  },
+  { name: "foldBatchNorm: bias", run: (wrong) => fold({ bias: wrong }) },
+  { name: "foldBatchNorm: axis", run: (wrong) => fold({ axis: wrong }) },
+  { name: "foldBatchNorm: epsilon", run: (wrong) => fold({ epsilon: wrong }) },
+  ...["runningMean", "runningVariance", "gamma", "beta"].map((name) => ({
+    name: `foldBatchNorm: ${name}`,
+    run: (wrong: never) => fold({ statistics: { ...channels, [name]: wrong } }),
+  })),
+  { name: "weightNormGain: v", absent: true, run: weightNormGain },
+  {
+    name: "weightNormGain: v.data",
+    absent: true,
+    run: (wrong) => weightNormGain({ shape: [2, 4], data: wrong }),
+  },
+  {
+    name: "convertRunningVariance: variance",
+    absent: true,
+    run: (wrong) => convertRunningVariance(wrong, 2, "biased"),
+  },
+  {
+    name: "convertRunningVariance: count",
+    absent: true,
+    run: (wrong) => convertRunningVariance([1], wrong, "biased"),
+  },
+  { name: "convertRunningVariance: to", absent: true, run: (wrong) => convertRunningVariance([1], 2, wrong) },
+  { name: "renormSchedule: step", absent: true, run: renormSchedule },
+  { name: "momentsOf: values", absent: true, run: momentsOf },
+  { name: "merge: a", absent: true, run: (wrong) => merge(wrong, momentsOf([1])) },
+  { name: "merge: b", absent: true, run: (wrong) => merge(momentsOf([1]), wrong) },
+  { name: "biasedVariance: moments", absent: true, run: biasedVariance },
+  { name: "unbiasedVariance: moments", absent: true, run: unbiasedVariance },
   { name: "Layer: ek", absent: true, run: (wrong) => keep(new Layer(wrong, layerNorm(), [2, 4])) },
   { name: "Layer: norm", absent: true, run: (wrong) => keep(new Layer(ek, wrong, [2, 4])) },
   { name: "Layer: shape", absent: true, run: (wrong) => keep(new Layer(ek, layerNorm(), wrong)) },
@@ -236,7 +290,8 @@ const objects: typeof places = [
 const noObjects = [null, Number.NaN, 3, "0.5", "", true, Symbol("s"), 1n, () => 1, { shape: [2, 4] }];
 
 /** What engines say where code trips over a value. */
-const engine = /Cannot|is not a function|is not iterable|not an object|Invalid|undefined \(|null \(|convert/i;
+const engine =
+  /Cannot|is not a function|is not iterable|not an object|Invalid|undefined \(|null \(|convert (a|un)/i;
 
 function refused(run: (wrong: never) => unknown, wrong: unknown): void {
   let error: unknown;
@@ -397,6 +452,50 @@ it.each<[string, () => unknown, Error]>([
     ),
   ],
   [
+    "a weight without values",
+    () => weightNormGain({ shape: [0, 2 ** 27], data: [] }),
+    new RangeError(
+      "weightNormGain: v must have a value for each output, got shape [0, 134217728] with 134217728 outputs",
+    ),
+  ],
+  [
+    "a length instead of a kernel",
+    () => foldBatchNorm({ kernel: { shape: [1e9], data: { length: 1e9 } }, statistics: channels }),
+    new TypeError("foldBatchNorm: kernel.data must be a typed array or a list of numbers, got an object"),
+  ],
+  [
+    "lengths instead of statistics",
+    () => fold({ statistics: { runningMean: { length: 4 }, runningVariance: four } }),
+    new TypeError("foldBatchNorm: runningMean must be a typed array or a list of numbers, got an object"),
+  ],
+  [
+    "batches without an end",
+    () => convertRunningVariance([1], Number.POSITIVE_INFINITY, "biased"),
+    new RangeError(
+      "convertRunningVariance: count must be a finite number of at least 2 (values per channel in a batch), got Infinity",
+    ),
+  ],
+  [
+    "another estimator",
+    () => convertRunningVariance([1], 2, "sample" as never),
+    new RangeError('convertRunningVariance: to must be "biased" or "unbiased", got "sample"'),
+  ],
+  [
+    "no step",
+    () => renormSchedule(undefined as never),
+    new TypeError("renormSchedule: step must be a number, that of the training steps so far, got undefined"),
+  ],
+  [
+    "a step that is NaN",
+    () => renormSchedule(Number.NaN),
+    new RangeError("renormSchedule: step must be at least 0, got NaN"),
+  ],
+  [
+    "a variance for moments",
+    () => merge(momentsOf([1]), 2 as never),
+    new TypeError("merge: b must be { count, mean, m2 }, as momentsOf() gives, got 2"),
+  ],
+  [
     "NaN in a mask",
     () => ek.forward(layerNorm(), x, { mask: { shape: [2], data: [1, Number.NaN] } }),
     new RangeError("layerNorm: mask must be 0 or another number at each position, got NaN at index 1"),
@@ -417,4 +516,16 @@ it("what is false is not left out", () => {
 
 it("null lives in no backend", () => {
   for (const nothing of [null, undefined, x, 1n]) expect(ek.owns(nothing as never)).toBe(false);
+});
+
+it("conventions are frozen, since a program shares them", () => {
+  const all = [conventions, ...Object.values(conventions).flatMap((one) => [one, ...Object.values(one)])];
+  for (const one of all) expect(Object.isFrozen(one)).toBe(true);
+});
+
+it("a layer ends by using, where the engine has that", () => {
+  if (!Symbol.dispose) return;
+  const one = new LayerNorm(ek, 4);
+  one[Symbol.dispose]();
+  expect(ek.memory()).toEqual({ arrays: 0, elements: 0 });
 });
