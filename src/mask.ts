@@ -87,7 +87,7 @@ export function checkMaskShape(norm: string, shape: readonly number[], mask: rea
 /**
  * A mask's values as ones and zeros.
  * @param x the shape that the mask belongs to
- * @throws TypeError for what is not a mask, RangeError where its shape is not x's, or its values are not as many as it says
+ * @throws TypeError for what is not a mask, RangeError where its shape is not x's, its values are not as many as it says, or one is NaN
  */
 export function maskValues(norm: string, mask: Mask, x: readonly number[]): Float32Array {
   if (typeof mask !== "object" || mask === null) {
@@ -102,8 +102,18 @@ export function maskValues(norm: string, mask: Mask, x: readonly number[]): Floa
       `${norm}: mask of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
     );
   }
-  return Float32Array.from(data as ArrayLike<number>, (value) => {
-    if (typeof value === "number" || typeof value === "boolean") return value ? 1 : 0;
-    throw new TypeError(`${norm}: mask must hold numbers or booleans, got ${typeof value}`);
-  });
+  const values = new Float32Array(data.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = data[i];
+    if (typeof value !== "number" && typeof value !== "boolean") {
+      throw new TypeError(`${norm}: mask must hold numbers or booleans, got ${typeof value}`);
+    }
+    if (Number.isNaN(value)) {
+      throw new RangeError(
+        `${norm}: mask must be 0 or another number at each position, got NaN at index ${i}`,
+      );
+    }
+    values[i] = value ? 1 : 0;
+  }
+  return values;
 }

@@ -97,6 +97,33 @@ export function checkHasShape(norm: string, name: string, shape: unknown): void 
   );
 }
 
+/** Whether these are numbers one after the other: a list, or a typed array. */
+export function isNumbers(values: unknown): values is ArrayLike<number> {
+  if (Array.isArray(values)) return true;
+  return (
+    ArrayBuffer.isView(values) &&
+    !(values instanceof DataView || values instanceof BigInt64Array || values instanceof BigUint64Array)
+  );
+}
+
+/** @throws TypeError for what is neither a typed array nor a list of numbers */
+export function checkNumbers(
+  caller: string,
+  name: string,
+  values: unknown,
+): asserts values is ArrayLike<number> {
+  if (!isNumbers(values)) {
+    throw new TypeError(
+      `${caller}: ${name} must be a typed array or a list of numbers, got ${described(values)}`,
+    );
+  }
+  if (!Array.isArray(values)) return;
+  for (let i = 0; i < values.length; i++) {
+    if (typeof values[i] === "number") continue;
+    throw new TypeError(`${caller}: ${name} must hold numbers, got ${described(values[i])} at index ${i}`);
+  }
+}
+
 /** A value in an error message: short, whatever it is. */
 export function described(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);

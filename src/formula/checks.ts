@@ -1,5 +1,5 @@
 /** Checks that norm files share: each throws an error naming the norm, what was expected, what came, and the remedy. */
-import { checkHasShape, checkLengths } from "../shape.js";
+import { checkHasShape, checkLengths, described } from "../shape.js";
 import type { FusedNorm, Plan } from "./plan.js";
 
 /**
@@ -28,8 +28,11 @@ export function checkShape(norm: string, shape: readonly number[], axes: readonl
   }
 }
 
-/** @throws RangeError for an epsilon that is negative, infinite or NaN. */
+/** @throws TypeError for an epsilon that is no number, RangeError for one that is negative, infinite or NaN. */
 export function checkEpsilon(norm: string, epsilon: number): void {
+  if (typeof epsilon !== "number") {
+    throw new TypeError(`${norm}: epsilon must be a number, got ${described(epsilon)}`);
+  }
   if (!(epsilon >= 0) || !Number.isFinite(epsilon)) {
     throw new RangeError(`${norm}: epsilon must be a finite number of at least 0, got ${epsilon}`);
   }

@@ -14,6 +14,7 @@ import type { InstanceNormOptions } from "../norms/instance.js";
 import type { LayerNormOptions } from "../norms/layer.js";
 import type { RMSNormOptions } from "../norms/rms.js";
 import type { UnitNormOptions } from "../norms/unit.js";
+import { checkNumbers, described } from "../shape.js";
 
 interface Convention {
   readonly batchNorm?: Readonly<BatchNormOptions>;
@@ -26,8 +27,14 @@ interface Convention {
   readonly unitNorm?: Readonly<UnitNormOptions>;
 }
 
-/** Options per framework and norm that reproduce the framework's defaults: `conventions.keras3.layerNorm`. */
-export const conventions = {
+/** The same object; nobody changes what it holds, for every user of it in the program. */
+function frozen<T extends object>(entries: T): T {
+  for (const entry of Object.values(entries)) if (typeof entry === "object") frozen(entry);
+  return Object.freeze(entries);
+}
+
+/** Options per framework and norm that reproduce the framework's defaults: `conventions.keras3.layerNorm`. Frozen. */
+export const conventions = /* @__PURE__ */ frozen({
   /**
    * Layer and RMS normalization reduce the trailing axes of `normalized_shape`: set `axis` if there are several. `groups` has no
    * default. Instance normalization has gamma and beta only with `affine`, and running statistics only with `track_running_stats`.
@@ -139,7 +146,7 @@ export const conventions = {
     batchNorm: { axis: 1, epsilon: 1e-5, momentum: 0.9, runningVariance: "unbiased" },
     instanceNorm: { axis: 1, epsilon: 1e-5 },
   },
-} as const satisfies Readonly<Record<string, Convention>>;
+} as const satisfies Readonly<Record<string, Convention>>);
 
 /** The frameworks of `conventions`. */
 export type Framework = keyof typeof conventions;
@@ -147,18 +154,25 @@ export type Framework = keyof typeof conventions;
 /**
  * Converts running variances, float32 [channels], to the other estimator. With batches of `count` values per channel (batch times
  * positions), unbiased is count/(count − 1) times biased. Exact if all batches had that size.
- * @throws RangeError for a count below 2, for which there is no unbiased variance
+ * @throws TypeError for what is not numbers; RangeError for a count that is not finite, or below 2, for which there is no unbiased
+ * variance, and for another estimator
  */
 export function convertRunningVariance(
   variance: ArrayLike<number>,
   count: number,
   to: "biased" | "unbiased",
 ): Float32Array {
-  if (!(count >= 2)) {
-    throw new RangeError(
-      `convertRunningVariance: count must be at least 2 (values per channel in a batch), got ${count}`,
+  checkNumbers("convertRunningVariance", "variance", variance);
+  if (!(Number.isFinite(count) && count >= 2)) {
+    throw new (typeof count === "number" ? RangeError : TypeError)(
+      `convertRunningVariance: count must be a finite number of at least 2 (values per channel in a batch), got ${described(count)}`,
     );
   }
+  if (to !== "biased" && to !== "unbiased") {
+    throw new RangeError(`convertRunningVariance: to must be "biased" or "unbiased", got ${described(to)}`);
+  }
   const factor = to === "unbiased" ? count / (count - 1) : (count - 1) / count;
-  return Float32Array.from(variance, (value) => value * factor);
+  const converted = new Float32Array(variance.length);
+  for (let i = 0; i < converted.length; i++) converted[i] = variance[i] * factor;
+  return converted;
 }

@@ -7,7 +7,7 @@
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { checkOptions, optionNames, parameterNames } from "../options.js";
-import { resolveAxis, sizeOf } from "../shape.js";
+import { checkLengths, checkNumbers, described, resolveAxis, sizeOf } from "../shape.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -36,7 +36,7 @@ export interface FoldOptions {
 /**
  * Kernel and bias of the single layer equivalent, in evaluation, to a dense layer or convolution followed by batch normalization.
  * Computed in float64.
- * @throws TypeError without runningMean or runningVariance; RangeError for lengths that do not match the kernel's channels
+ * @throws TypeError without runningMean or runningVariance, or for what is not numbers; RangeError for lengths that do not match the kernel's channels
  */
 export function foldBatchNorm(options: FoldOptions): Folded {
   checkOptions("foldBatchNorm", options, ["kernel", "bias", "axis", "statistics", "epsilon"], optionNames);
@@ -54,7 +54,12 @@ export function foldBatchNorm(options: FoldOptions): Folded {
   );
   const { kernel, bias, axis = -1, statistics, epsilon = 1e-5 } = options;
   checkEpsilon("foldBatchNorm", epsilon);
+  if (typeof kernel !== "object" || kernel === null) {
+    throw new TypeError(`foldBatchNorm: kernel must be { shape, data }, got ${described(kernel)}`);
+  }
   const { shape, data } = kernel;
+  checkLengths("foldBatchNorm", "kernel.shape", shape);
+  checkNumbers("foldBatchNorm", "kernel.data", data);
   const channel = resolveAxis("foldBatchNorm", axis, shape.length);
   const channels = shape[channel];
   const inner = sizeOf(shape.slice(channel + 1));
@@ -71,20 +76,22 @@ export function foldBatchNorm(options: FoldOptions): Folded {
     );
   }
   for (const [name, values] of Object.entries({ bias, runningMean, runningVariance, gamma, beta })) {
-    if (values === undefined || values.length === channels) continue;
+    if (values === undefined) continue;
+    checkNumbers("foldBatchNorm", name, values);
+    if (values.length === channels) continue;
     throw new RangeError(
       `foldBatchNorm: ${name} must have ${channels} values, one per channel of the kernel's axis ${axis}, got ${values.length}`,
     );
   }
-  const factors = Float64Array.from(
-    { length: channels },
-    (_, c) => (gamma?.[c] ?? 1) / Math.sqrt(runningVariance[c] + epsilon),
-  );
-  return {
-    kernel: Float32Array.from(data, (value, i) => value * factors[Math.floor(i / inner) % channels]),
-    bias: Float32Array.from(
-      factors,
-      (factor, c) => ((bias?.[c] ?? 0) - runningMean[c]) * factor + (beta?.[c] ?? 0),
-    ),
-  };
+  // everything fits by now, so that what is allocated is as long as what was given
+  const factors = new Float64Array(channels);
+  const folded = { kernel: new Float32Array(data.length), bias: new Float32Array(channels) };
+  for (let c = 0; c < channels; c++) {
+    factors[c] = (gamma?.[c] ?? 1) / Math.sqrt(runningVariance[c] + epsilon);
+    folded.bias[c] = ((bias?.[c] ?? 0) - runningMean[c]) * factors[c] + (beta?.[c] ?? 0);
+  }
+  for (let i = 0; i < data.length; i++) {
+    folded.kernel[i] = data[i] * factors[Math.floor(i / inner) % channels];
+  }
+  return folded;
 }

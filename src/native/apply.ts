@@ -3,8 +3,8 @@ import { type ApplyResult, initialize, type Normalization } from "../formula/nor
 import { checkNormalization, run, weightsFor } from "../formula/run.js";
 import { type Mask, maskValues } from "../mask.js";
 import { checkOptions } from "../options.js";
-import { checkHasShape, checkLengths, described, sameShape, sizeOf } from "../shape.js";
-import { BackendArray, type PlainArray } from "./array.js";
+import { checkHasShape, checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
+import { BackendArray, checkData, type PlainArray } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
 import { type Node, Tape } from "./tape.js";
 
@@ -33,7 +33,8 @@ export interface Applied<T extends PlainArray> {
   /**
    * Gradients of inputs and weights, from that of y (and of the sum, or of x along another path, and of `more`). It may be called
    * once.
-   * @throws TypeError or RangeError where a gradient does not have the shape of its result; it may then be called again
+   * @throws TypeError or RangeError where a gradient does not have the shape of its result; it may then be called again. Error where
+   * an array that it refers to was disposed; it may not be called again then
    */
   backward(dy: T, more?: { dSum?: PlainArray; dMore?: readonly (PlainArray | undefined)[] }): Gradients<T>;
   /** Releases what `backward` would need, where results live in the backend; y, sum and gradients are the caller's. */
@@ -130,8 +131,7 @@ export function apply<T extends PlainArray>(
   const sum = result.sum && (living(result.sum.array) as T);
   const more = (result.more ?? []).map(({ array }) => living(array));
   const out = [y, sum, ...more];
-  let ended = false;
-  return {
+  const applied: Applied<T> = {
     y,
     sum,
     more,
@@ -144,7 +144,7 @@ export function apply<T extends PlainArray>(
           `${called}: dMore must be a list of gradients, one for each of \`more\`, got ${described(dMore)}`,
         );
       }
-      if (ended) {
+      if (isOver(applied)) {
         throw new Error(
           `${called}: backward was called already, or after release; call apply again for another one`,
         );
@@ -167,8 +167,14 @@ export function apply<T extends PlainArray>(
           `${called}: ${name} must have shape [${array.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
         );
       }
-      ended = true;
-      tape.backward(handed.map(([, node, gradient]) => [node, gradient]));
+      over.add(applied);
+      try {
+        tape.backward(handed.map(([, node, gradient]) => [node, gradient]));
+      } catch (error) {
+        // gradients are there in part, so that a second attempt would add to them
+        tape.release(...out);
+        throw error;
+      }
       const gradientOf = ({ gradient, array }: Node) =>
         living(gradient ?? { shape: array.shape, data: new Float32Array(sizeOf(array.shape)) });
       const dx = gradientOf(leaves[0]) as T;
@@ -186,10 +192,18 @@ export function apply<T extends PlainArray>(
       return gradients;
     },
     release() {
-      ended = true;
+      over.add(applied);
       tape.release(...out);
     },
   };
+  return applied;
+}
+
+const over = new WeakSet<object>();
+
+/** Whether what `apply` gave has no `backward` left: it was called, whether or not it succeeded, or the result was released. */
+export function isOver(applied: object): boolean {
+  return over.has(applied);
 }
 
 /** @throws TypeError for what is not a backend, such as the promise of one. */
@@ -197,15 +211,6 @@ export function checkBackend(caller: string, ek: unknown): asserts ek is Evenkee
   const { array, forward } = (ek ?? {}) as Partial<Evenkeel>;
   if (typeof array === "function" && typeof forward === "function") return;
   throw new TypeError(`${caller}: ek must be a backend, which await open() gives, got ${described(ek)}`);
-}
-
-/** Whether these are numbers one after the other: a list, or a typed array. */
-export function isNumbers(values: unknown): values is ArrayLike<number> {
-  if (Array.isArray(values)) return true;
-  return (
-    ArrayBuffer.isView(values) &&
-    !(values instanceof DataView || values instanceof BigInt64Array || values instanceof BigUint64Array)
-  );
 }
 
 /** The shape of values, which may be flat. */
@@ -244,13 +249,5 @@ function checkArray(ek: Evenkeel, norm: string, name: string, array: PlainArray)
     );
   }
   checkLengths(norm, name, shape);
-  if (array.data !== undefined && array.data !== null && !isNumbers(array.data)) {
-    throw new TypeError(
-      `${norm}: ${name} must have its values in a Float32Array, got ${described(array.data)} for its data`,
-    );
-  }
-  if (array.data?.length === sizeOf(shape)) return;
-  throw new RangeError(
-    `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${array.data?.length ?? "no data"}`,
-  );
+  checkData(norm, name, shape, array.data);
 }

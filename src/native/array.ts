@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Arrays that functions and layers take and give: such as live in the backend, and plain ones. */
 import type { Kernels, Values } from "../kernels/contract.js";
-import { sizeOf } from "../shape.js";
+import { checkNumbers, described, isNumbers, sizeOf } from "../shape.js";
 
 /** Row-major values with a shape. Float32Array; Float64Array where the reference backend made it. */
 export interface PlainArray {
@@ -141,6 +141,21 @@ export function disposable(made: { prototype: object }, method: string): void {
       this[method]();
     },
   });
+}
+
+/** @throws TypeError where data are no numbers, RangeError where they are not as many as the shape says */
+export function checkData(norm: string, name: string, shape: readonly number[], data: unknown): void {
+  if (data !== undefined && data !== null && !isNumbers(data)) {
+    throw new TypeError(
+      `${norm}: ${name} must have its values in a Float32Array, got ${described(data)} for its data`,
+    );
+  }
+  if (data?.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `${norm}: ${name} of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
+    );
+  }
+  checkNumbers(norm, name, data);
 }
 
 /** As many values are written in full; of more, the ends of the last two axes, and the first entry of the others. */

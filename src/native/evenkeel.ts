@@ -5,15 +5,15 @@
  *     const { y, saved } = ek.forward(layerNorm(), x, { gamma, beta });
  *     const { dx, dGamma, dBeta } = ek.backward(saved, dy);
  */
-import { statisticsGiven } from "../formula/checks.js";
+import { checkEpsilon, statisticsGiven } from "../formula/checks.js";
 import { type FusedNorm, identityView, maskViewOf, type Plan } from "../formula/plan.js";
 import { type OpenOptions, openBackend } from "../kernels/backends.js";
 import type { Kernels, Values } from "../kernels/contract.js";
-import { fillMask, type Mask } from "../mask.js";
+import { fillMask, type Mask, maskValues } from "../mask.js";
 import { checkOptions, parameterNames } from "../options.js";
-import { checkHasShape, checkLengths, fitsShape, sameShape, sizeOf } from "../shape.js";
+import { checkHasShape, checkLengths, described, fitsShape, isNumbers, sameShape, sizeOf } from "../shape.js";
 import type { View } from "../view.js";
-import { BackendArray, disposable, type PlainArray, Store } from "./array.js";
+import { BackendArray, checkData, disposable, type PlainArray, Store } from "./array.js";
 
 /**
  * Opens a backend with a memory of its own: the fastest one that runs here, unless `options` ask for another.
@@ -119,7 +119,7 @@ export class Evenkeel {
 
   /** Whether an array lives in this backend. */
   owns(array: BackendArray): boolean {
-    return array.kernels === this.kernels;
+    return array instanceof BackendArray && array.kernels === this.kernels;
   }
 
   /**
@@ -164,14 +164,16 @@ export class Evenkeel {
     checkHasShape(norm.name, "x", x?.shape);
     checkOptions("forward", options, FORWARD_OPTIONS, parameterNames);
     const plan = norm.plan(x.shape);
+    // of an empty array it may be divided by 0 values
+    if (sizeOf(plan.shape) > 0) checkEpsilon(norm.name, norm.epsilon);
     const { gamma, beta, residual, mask } = options;
     const given = statisticsGiven(norm, options.mean, options.variance);
     const call = new Call(this.store, norm.name, x);
     try {
       // "here" is in the backend, with axes in the plan's order
       const xHere = call.ordered("x", x, plan);
-      const residualHere = residual && call.ordered("residual", residual, plan);
-      const sumHere = residual && call.result(plan.shape);
+      const residualHere = residual === undefined ? undefined : call.ordered("residual", residual, plan);
+      const sumHere = residualHere && call.result(plan.shape);
       const yHere = call.result(plan.shape);
       const meanHere = norm.centered ? call.statistic("mean", options.mean, plan) : undefined;
       const varianceHere = call.statistic("variance", options.variance, plan);
@@ -220,14 +222,16 @@ export class Evenkeel {
    * What was normalized (the sum, or x where there was no residual) often goes a second way too, past the norm: in a
    * transformer along the residual path. The gradient that comes back from there is `dSum`, of the shape of x; it is
    * added to dx in the same pass over memory.
-   * @throws RangeError where dy or dSum has not the shape of x.
+   * @throws TypeError for what `forward` did not give as `saved`, or is not an array; RangeError where dy or dSum has not the shape of
+   * x.
    */
   backward<T extends PlainArray>(saved: Saved<T>, dy: T, dSum?: PlainArray): BackwardResult<T> {
+    checkSaved(saved);
     const { norm, plan, x, given } = saved;
     const call = new Call(this.store, norm.name, x);
     try {
       const dyHere = call.ordered("dy", dy, plan);
-      const dSumHere = dSum && call.ordered("dSum", dSum, plan);
+      const dSumHere = dSum === undefined ? undefined : call.ordered("dSum", dSum, plan);
       const xHere = call.ordered("x", x, plan);
       const dxHere = call.result(plan.shape);
       const dGamma = saved.gamma && call.result(plan.parameterShape);
@@ -257,6 +261,17 @@ export class Evenkeel {
 }
 
 disposable(Evenkeel, "close");
+
+/** @throws TypeError for what is not the `saved` of a forward call, such as its whole result */
+function checkSaved(saved: unknown): void {
+  const { norm, plan, x } = (saved ?? {}) as Partial<Saved<PlainArray>>;
+  if (typeof norm?.plan === "function" && Array.isArray(plan?.shape) && Array.isArray(x?.shape)) return;
+  const whole = typeof saved === "object" && saved !== null && "saved" in saved;
+  throw new TypeError(
+    "backward: saved must be what forward gives by that name, got " +
+      (whole ? "its whole result; pass result.saved" : described(saved)),
+  );
+}
 
 function checkValues(values: ArrayLike<number>, shape: readonly number[]): void {
   const length = values?.length;
@@ -294,13 +309,14 @@ class Call {
   ): I extends undefined ? undefined : BackendArray;
   input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
-    const flat = ArrayBuffer.isView(values);
+    const flat = ArrayBuffer.isView(values) && isNumbers(values);
     const given = flat ? [values.length] : values?.shape;
     if (!Array.isArray(given)) {
       throw new TypeError(
-        `${this.norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${JSON.stringify(values)}`,
+        `${this.norm}: ${name} must be a Float32Array, an array of the backend or { shape, data }, got ${described(values)}`,
       );
     }
+    checkLengths(this.norm, name, given);
     if (!fitsShape(given, shape)) {
       const got = flat ? `${values.length} values` : `[${given.join(", ")}]`;
       throw new RangeError(`${this.norm}: ${name} must have shape [${shape.join(", ")}], got ${got}`);
@@ -313,11 +329,7 @@ class Call {
       );
     }
     const data = flat ? values : values.data;
-    if (data?.length !== sizeOf(shape)) {
-      throw new RangeError(
-        `${this.norm}: ${name} of shape [${given.join(", ")}] must have ${sizeOf(shape)} values, got ${data?.length ?? "no data"}`,
-      );
-    }
+    checkData(this.norm, name, given, data);
     const copy = this.result(shape);
     copy.data.set(data as ArrayLike<number>);
     return copy;
@@ -326,8 +338,10 @@ class Call {
   /** The mask of a call, in the backend, and its view; nothing where there is none. */
   masked(mask: Mask | undefined, plan: Plan): { mask?: unknown; masks?: View } {
     if (mask === undefined) return {};
-    const masks = maskViewOf(this.norm, plan, mask?.shape);
-    const values = this.input("mask", mask, mask.shape);
+    const inBackend = mask instanceof BackendArray;
+    const data = inBackend ? undefined : maskValues(this.norm, mask, plan.shape);
+    const masks = maskViewOf(this.norm, plan, mask.shape);
+    const values = this.input("mask", data ? { shape: mask.shape, data } : mask, mask.shape);
     if (masks) return { mask: values.handle, masks };
     const whole = this.result(plan.shape);
     fillMask(values, whole);
@@ -336,8 +350,9 @@ class Call {
 
   /** An array of x's shape, with its axes in the plan's order. */
   ordered(name: string, array: PlainArray, plan: Plan): BackendArray {
-    checkHasShape(this.norm, name, array.shape);
+    checkHasShape(this.norm, name, array?.shape);
     if (!sameShape(array.shape, plan.shape)) {
+      checkLengths(this.norm, name, array.shape);
       const expected = `[${plan.shape.join(", ")}]`;
       throw new RangeError(
         `${this.norm}: ${name} must have the shape of x, ${expected}, got [${array.shape.join(", ")}]`,

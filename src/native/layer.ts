@@ -7,9 +7,9 @@ import { checkNormalization, weightsFor } from "../formula/run.js";
 import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
 import type { Mask } from "../mask.js";
 import { checkOptions } from "../options.js";
-import { checkLengths, described, sameShape, sizeOf } from "../shape.js";
-import { type Applied, apply, checkBackend, type Gradients, isNumbers } from "./apply.js";
-import { BackendArray, type PlainArray } from "./array.js";
+import { checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
+import { type Applied, apply, checkBackend, type Gradients, isOver } from "./apply.js";
+import { BackendArray, disposable, type PlainArray } from "./array.js";
 import type { Evenkeel } from "./evenkeel.js";
 
 /** float32 copies of a layer's weights, by name: gamma, beta, runningMean, runningVariance, ... */
@@ -48,6 +48,7 @@ const CALL_VALUES = 1024;
 export class Layer {
   /** By name: those that are trained, and state such as running statistics. They live in the backend, to be read and written. */
   readonly weights: Readonly<Record<string, BackendArray>>;
+  declare [Symbol.dispose]: () => void;
   /** By the names of the trained weights: the sum over the calls of `backward` since the last `forward`. */
   gradients: Readonly<Record<string, Float32Array>> = {};
   /** Of the inputs beside x, such as a condition, in the last `backward`; undefined for those that no gradient reaches. */
@@ -154,9 +155,12 @@ export class Layer {
    * 0, and the last statistics serve evaluation until the next training batch replaces them.
    */
   resetState(): void {
-    for (const [name, weight] of Object.entries(this.specified)) {
-      if (!weight.trained && !weight.outlastsReset) initialize(weight, this.weights[name].data);
-    }
+    const reset = Object.entries(this.specified).filter(
+      ([, { trained, outlastsReset }]) => !trained && !outlastsReset,
+    );
+    // all are asked for before one is written: a disposed one throws
+    const targets = reset.map(([name, weight]) => [weight, this.weights[name].data] as const);
+    for (const [weight, target] of targets) initialize(weight, target);
   }
 
   /**
@@ -207,10 +211,14 @@ export class Layer {
     const call: Applied<T> = {
       ...applied,
       backward: (dy, more) => {
-        const gradients = applied.backward(dy, more);
-        this.settle(call);
-        this.accumulate(gradients);
-        return gradients;
+        try {
+          const gradients = applied.backward(dy, more);
+          this.accumulate(gradients);
+          return gradients;
+        } finally {
+          // one that failed on its way back cannot be repeated: the calls before it must not wait behind it
+          if (isOver(applied)) this.settle(call);
+        }
       },
       release: () => {
         applied.release();
@@ -230,7 +238,8 @@ export class Layer {
    * `gradients`.
    * @param dy of the shape of y
    * @param dSum of the shape of x: the gradient that comes back along the residual path; it is added to dx
-   * @throws Error where no call awaits `backward`, TypeError or RangeError where a shape does not fit
+   * @throws Error where no call awaits `backward`, or an array that the call refers to was disposed, which drops the call; TypeError or
+   * RangeError where a shape does not fit, which does not
    */
   backward<T extends PlainArray>(dy: T, dSum?: PlainArray): T {
     const last = this.pending.at(-1);
@@ -301,10 +310,10 @@ export class Layer {
         ? new Float64Array(size).fill(countOf(name))
         : checkValues(caller, name, state[name], size, least, most);
     }
-    for (const [name, values] of Object.entries(loaded)) this.weights[name].data.set(values);
+    this.writeAll(loaded);
   }
 
-  /** Releases the layer's arrays; it cannot be used afterwards. */
+  /** Releases the layer's arrays; it cannot be used afterwards. Also by `using layer = …`. */
   dispose(): void {
     this.release();
     for (const array of Object.values(this.weights)) array.dispose();
@@ -363,7 +372,13 @@ export class Layer {
   }
 
   private write(state: Readonly<Record<string, PlainArray>>): void {
-    for (const [name, { data }] of Object.entries(state)) this.weights[name].data.set(data);
+    this.writeAll(Object.fromEntries(Object.entries(state).map(([name, { data }]) => [name, data])));
+  }
+
+  /** @throws Error where one of these weights was disposed; then none is written */
+  private writeAll(values: Readonly<Record<string, ArrayLike<number>>>): void {
+    const targets = Object.keys(values).map((name) => [name, this.weights[name].data] as const);
+    for (const [name, target] of targets) target.set(values[name]);
   }
 
   /** Adds the gradients of a call to those since the last `forward`. */
@@ -403,6 +418,8 @@ export class Layer {
   }
 }
 
+disposable(Layer, "dispose");
+
 /** A weight's name without those of the parts of a block before it, which are joined by slashes. */
 function lastPart(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);
@@ -434,6 +451,8 @@ function checkValues(
   if (values.length !== size) {
     throw new RangeError(`${caller} expected ${size} values for ${name}, got ${values.length}`);
   }
+  // by index, each read once: an iterator of the list's own, or a getter, could give others than those that were checked
+  const checked = new Float64Array(size);
   for (let i = 0; i < size; i++) {
     const value = values[i];
     if (typeof value !== "number") {
@@ -443,11 +462,14 @@ function checkValues(
       );
     }
     const rounded = Math.fround(value);
-    if (rounded >= least && rounded <= most) continue;
+    if (rounded >= least && rounded <= most) {
+      checked[i] = value;
+      continue;
+    }
     const expected = least === 0 ? "finite values of at least 0" : "finite float32 values";
     throw new RangeError(`${caller} expected ${expected} for ${name}, got ${value} at index ${i}`);
   }
-  return Float64Array.from(values);
+  return checked;
 }
 
 function disposeOf(array: PlainArray | undefined): void {

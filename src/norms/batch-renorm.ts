@@ -19,7 +19,7 @@ import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, whereMeasured } from "../formula/running.js";
 import { affine, averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
-import { resolveAxis } from "../shape.js";
+import { described, resolveAxis } from "../shape.js";
 
 /** Options of `batchRenorm`. */
 export interface BatchRenormOptions extends ChannelOptions, AffineOptions {
@@ -158,8 +158,15 @@ export const batchRenorm = normalization(
 /**
  * rMax and dMax of the paper's schedule after `step` training steps: batch normalization for 5000 steps (rMax 1, dMax 0), then
  * rMax rises linearly to 3 at step 40 000 and dMax to 5 at step 25 000.
+ * @throws TypeError for a step that is no number, RangeError for one that is negative or NaN
  */
 export function renormSchedule(step: number): { rMax: number; dMax: number } {
+  if (typeof step !== "number") {
+    throw new TypeError(
+      `renormSchedule: step must be a number, that of the training steps so far, got ${described(step)}`,
+    );
+  }
+  if (!(step >= 0)) throw new RangeError(`renormSchedule: step must be at least 0, got ${step}`);
   const progress = (end: number) => Math.min(1, Math.max(0, (step - 5000) / (end - 5000)));
   return { rMax: 1 + 2 * progress(40000), dMax: 5 * progress(25000) };
 }

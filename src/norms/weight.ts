@@ -12,7 +12,7 @@ import type { FusedNorm } from "../formula/plan.js";
 import { outputAxes, type WeightAxisOptions, weightPlan } from "../formula/weights.js";
 import type { Defaults, Settled } from "../options.js";
 import { optionNames, settle } from "../options.js";
-import { sizeOf } from "../shape.js";
+import { checkNumbers, described, sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 
 /** Options of `weightNorm` and `weightNormGain`. */
@@ -56,7 +56,8 @@ export const weightNorm = normalization(
 /**
  * The g with which weight normalization leaves this weight unchanged: the length of each output's weights, float32 [outputs], in
  * the order of their axis. `axis` and `epsilon` as in `weightNorm`.
- * @throws RangeError for axes that the weight does not have
+ * @throws TypeError for what is not `{ shape, data }`; RangeError for axes that the weight does not have, values that are not as many
+ * as its shape says, and outputs without any
  *
  *     const weights = { g: np.array(weightNormGain({ shape: v.shape, data: await v.ref.data() })) };
  */
@@ -65,15 +66,35 @@ export function weightNormGain(
   options: WeightNormOptions = {},
 ): Float32Array {
   const { axis, epsilon } = settle("weightNormGain", options, defaults, optionNames);
+  checkEpsilon("weightNormGain", epsilon);
+  if (typeof v !== "object" || v === null) {
+    throw new TypeError(`weightNormGain: v must be a weight, { shape, data }, got ${described(v)}`);
+  }
+  const { data } = v;
   const outputs = outputAxes("weightNormGain", v.shape, axis);
+  const size = sizeOf(v.shape);
+  checkNumbers("weightNormGain", "v.data", data);
+  if (data.length !== size) {
+    throw new RangeError(
+      `weightNormGain: v of shape [${v.shape.join(", ")}] must have ${size} values, got ${data.length}`,
+    );
+  }
+  const count = sizeOf(outputs.map((one) => v.shape[one]));
+  if (count > size) {
+    throw new RangeError(
+      `weightNormGain: v must have a value for each output, got shape [${v.shape.join(", ")}] with ${count} outputs`,
+    );
+  }
   const strides = v.shape.map((_, one) => sizeOf(v.shape.slice(one + 1)));
-  const sums = new Float64Array(sizeOf(outputs.map((one) => v.shape[one])));
-  for (let i = 0; i < v.data.length; i++) {
+  const sums = new Float64Array(count);
+  for (let i = 0; i < size; i++) {
     let output = 0;
     for (const one of outputs) {
       output = output * v.shape[one] + (Math.floor(i / strides[one]) % v.shape[one]);
     }
-    sums[output] += v.data[i] ** 2;
+    sums[output] += data[i] ** 2;
   }
-  return Float32Array.from(sums, (sum) => Math.sqrt(sum + epsilon));
+  const gain = new Float32Array(count);
+  for (let i = 0; i < count; i++) gain[i] = Math.sqrt(sums[i] + epsilon);
+  return gain;
 }

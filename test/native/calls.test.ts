@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import {
   apply,
+  type BackendArray,
   BatchNorm,
   type Evenkeel,
   GroupNorm,
@@ -208,6 +209,34 @@ describe("what awaits backward", () => {
     layer.forward(x(4));
     expect(() => c.backward(x(3))).toThrow(over);
     layer.dispose();
+  });
+
+  it("a call that fails on its way back is dropped, and leaves nothing behind: the one before it is next", () => {
+    for (const own of [false, true]) {
+      const layer = new LayerNorm(wasm, 3);
+      const [a, b] = [wasm.array([4, 3], normal(12, 1)), wasm.array([4, 3], normal(12, 2))];
+      const dy: PlainArray = random([4, 3], 3);
+      layer.forward(a).dispose();
+      const before = wasm.memory().arrays;
+      const last = layer.call([b]);
+      last.y.dispose();
+      b.dispose();
+      const back = () => (own ? last.backward(dy as never) : layer.backward(dy));
+      expect(back).toThrow(
+        "layerNorm: x: this array of shape [4, 3] was disposed; keep it until its last use",
+      );
+      // b itself is gone
+      expect(wasm.memory().arrays).toBe(before - 1);
+      // one that does not fit may be repeated
+      expect(() => layer.backward(random([3, 4], 3))).toThrow("dy must have shape [4, 3], got [3, 4]");
+      const dx: PlainArray = layer.backward<PlainArray>(dy);
+      const { dx: expected } = new LayerNorm(truth, 3)
+        .call<PlainArray>([{ shape: a.shape, data: a.data.slice() }])
+        .backward(dy);
+      close("dx", dx, expected, 1e-5);
+      expect(() => layer.backward(dy)).toThrow("backward needs a forward call before it");
+      for (const one of [layer, a, dx as BackendArray]) one.dispose();
+    }
   });
 
   it("the control process of online normalization goes on from one backward to the next", () => {

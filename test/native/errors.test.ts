@@ -8,7 +8,11 @@ import {
   apply,
   BatchNorm,
   batchNorm,
+  biasedVariance,
+  conventions,
+  convertRunningVariance,
   dynamicTanh,
+  foldBatchNorm,
   GroupNorm,
   groupNorm,
   InstanceNorm,
@@ -17,14 +21,19 @@ import {
   layerNorm,
   legalGroups,
   maskOfLengths,
+  merge,
+  momentsOf,
   nearestGroups,
   open,
   positionNorm,
   RMSNorm,
+  renormSchedule,
   residualBlock,
   rmsNorm,
   statistics,
   statisticsOf,
+  unbiasedVariance,
+  weightNormGain,
   withActivation,
   withDropout,
 } from "../../src/index.js";
@@ -53,6 +62,10 @@ const mistakes: unknown[] = [
   { shape: [2, 4], data: "12345678" },
   { shape: [2, 4], data: new BigInt64Array(8) },
   { shape: [2, 4], data: { length: 8 } },
+  { shape: [2, 4], data: Array(8).fill("1") },
+  { shape: [2, 4], data: Array(8) },
+  { shape: [Symbol("s"), 4], data },
+  new BigInt64Array(4),
   { shape: "24", data },
   { shape: [4, 4], data },
   { name: "x" },
@@ -73,6 +86,18 @@ function calledLayer(): Layer {
   return one;
 }
 const keep = (one: Layer) => made.push(one);
+
+/** Of mean and variance, the other one. */
+const given = (name: string) =>
+  name === "mean"
+    ? { variance: data.subarray(0, 2) }
+    : name === "variance"
+      ? { mean: data.subarray(0, 2) }
+      : {};
+
+const four = data.subarray(0, 4);
+const channels = { runningMean: four, runningVariance: four };
+const fold = (options: object) => foldBatchNorm({ kernel: x, statistics: channels, ...options });
 
 /** Each argument of each function. `absent`: whether undefined is a mistake too. */
 const places: {
@@ -110,6 +135,72 @@ const places: {
     name: "applied.backward: dMore[0]",
     run: (wrong) => apply(ek, positionNorm({ moments: true }), image).backward(image, { dMore: [wrong] }),
   },
+  { name: "ek.forward: norm", absent: true, run: (wrong) => ek.forward(wrong, x) },
+  {
+    name: "ek.forward: epsilon",
+    run: (wrong) => ek.forward({ ...layerNorm(), epsilon: wrong }, x),
+  },
+  { name: "ek.forward: x", absent: true, run: (wrong) => ek.forward(layerNorm(), wrong) },
+  ...["gamma", "beta", "mean", "variance", "residual", "mask"].map((name) => ({
+    name: `ek.forward: ${name}`,
+    run: (wrong: never) => ek.forward(layerNorm(), x, { ...given(name), [name]: wrong }),
+  })),
+  ...["x", "gamma", "residual", "mask"].map((name) => ({
+    name: `ek.forward: values of ${name}`,
+    absent: true,
+    run: (wrong: never) => {
+      const array = { shape: name === "gamma" ? [4] : [2, 4], data: wrong };
+      return name === "x" ? ek.forward(layerNorm(), array) : ek.forward(layerNorm(), x, { [name]: array });
+    },
+  })),
+  { name: "ek.backward: saved", absent: true, run: (wrong) => ek.backward(wrong, x) },
+  {
+    name: "ek.backward: dy",
+    absent: true,
+    run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, wrong),
+  },
+  { name: "ek.backward: dSum", run: (wrong) => ek.backward(ek.forward(layerNorm(), x).saved, x, wrong) },
+  { name: "foldBatchNorm: kernel", absent: true, run: (wrong) => fold({ kernel: wrong }) },
+  {
+    name: "foldBatchNorm: kernel.shape",
+    absent: true,
+    run: (wrong) => fold({ kernel: { shape: wrong, data } }),
+  },
+  {
+    name: "foldBatchNorm: kernel.data",
+    absent: true,
+    run: (wrong) => fold({ kernel: { shape: [2, 4], data: wrong } }),
+  },
+  { name: "foldBatchNorm: bias", run: (wrong) => fold({ bias: wrong }) },
+  { name: "foldBatchNorm: axis", run: (wrong) => fold({ axis: wrong }) },
+  { name: "foldBatchNorm: epsilon", run: (wrong) => fold({ epsilon: wrong }) },
+  ...["runningMean", "runningVariance", "gamma", "beta"].map((name) => ({
+    name: `foldBatchNorm: ${name}`,
+    run: (wrong: never) => fold({ statistics: { ...channels, [name]: wrong } }),
+  })),
+  { name: "weightNormGain: v", absent: true, run: weightNormGain },
+  {
+    name: "weightNormGain: v.data",
+    absent: true,
+    run: (wrong) => weightNormGain({ shape: [2, 4], data: wrong }),
+  },
+  {
+    name: "convertRunningVariance: variance",
+    absent: true,
+    run: (wrong) => convertRunningVariance(wrong, 2, "biased"),
+  },
+  {
+    name: "convertRunningVariance: count",
+    absent: true,
+    run: (wrong) => convertRunningVariance([1], wrong, "biased"),
+  },
+  { name: "convertRunningVariance: to", absent: true, run: (wrong) => convertRunningVariance([1], 2, wrong) },
+  { name: "renormSchedule: step", absent: true, run: renormSchedule },
+  { name: "momentsOf: values", absent: true, run: momentsOf },
+  { name: "merge: a", absent: true, run: (wrong) => merge(wrong, momentsOf([1])) },
+  { name: "merge: b", absent: true, run: (wrong) => merge(momentsOf([1]), wrong) },
+  { name: "biasedVariance: moments", absent: true, run: biasedVariance },
+  { name: "unbiasedVariance: moments", absent: true, run: unbiasedVariance },
   { name: "Layer: ek", absent: true, run: (wrong) => keep(new Layer(wrong, layerNorm(), [2, 4])) },
   { name: "Layer: norm", absent: true, run: (wrong) => keep(new Layer(ek, wrong, [2, 4])) },
   { name: "Layer: shape", absent: true, run: (wrong) => keep(new Layer(ek, layerNorm(), wrong)) },
@@ -199,7 +290,8 @@ const objects: typeof places = [
 const noObjects = [null, Number.NaN, 3, "0.5", "", true, Symbol("s"), 1n, () => 1, { shape: [2, 4] }];
 
 /** What engines say where code trips over a value. */
-const engine = /Cannot|is not a function|is not iterable|not an object|Invalid|undefined \(|null \(|convert/i;
+const engine =
+  /Cannot|is not a function|is not iterable|not an object|Invalid|undefined \(|null \(|convert (a|un)/i;
 
 function refused(run: (wrong: never) => unknown, wrong: unknown): void {
   let error: unknown;
@@ -330,4 +422,110 @@ it.each<[string, () => unknown, Error]>([
     () => apply(ek, layerNorm(), x, { gamma: { shape: [4], data: "1234" as never } }),
     new TypeError('layerNorm: gamma must have its values in a Float32Array, got "1234" for its data'),
   ],
+  [
+    "words in a list of values",
+    () => ek.forward(layerNorm(), { shape: [1, 2], data: [1, "2"] as never }),
+    new TypeError('layerNorm: x must hold numbers, got "2" at index 1'),
+  ],
+  [
+    "the whole result for what it saved",
+    () => ek.backward(ek.forward(layerNorm(), x) as never, x),
+    new TypeError(
+      "backward: saved must be what forward gives by that name, got its whole result; pass result.saved",
+    ),
+  ],
+  [
+    "nothing saved",
+    () => ek.backward(undefined as never, x),
+    new TypeError("backward: saved must be what forward gives by that name, got undefined"),
+  ],
+  [
+    "an epsilon that was spread over",
+    () => ek.forward({ ...layerNorm(), epsilon: Number.NaN }, x),
+    new RangeError("layerNorm: epsilon must be a finite number of at least 0, got NaN"),
+  ],
+  [
+    "a large integer for gamma",
+    () => ek.forward(layerNorm(), x, { gamma: 1n as never }),
+    new TypeError(
+      "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got 1n",
+    ),
+  ],
+  [
+    "a weight without values",
+    () => weightNormGain({ shape: [0, 2 ** 27], data: [] }),
+    new RangeError(
+      "weightNormGain: v must have a value for each output, got shape [0, 134217728] with 134217728 outputs",
+    ),
+  ],
+  [
+    "a length instead of a kernel",
+    () => foldBatchNorm({ kernel: { shape: [1e9], data: { length: 1e9 } }, statistics: channels }),
+    new TypeError("foldBatchNorm: kernel.data must be a typed array or a list of numbers, got an object"),
+  ],
+  [
+    "lengths instead of statistics",
+    () => fold({ statistics: { runningMean: { length: 4 }, runningVariance: four } }),
+    new TypeError("foldBatchNorm: runningMean must be a typed array or a list of numbers, got an object"),
+  ],
+  [
+    "batches without an end",
+    () => convertRunningVariance([1], Number.POSITIVE_INFINITY, "biased"),
+    new RangeError(
+      "convertRunningVariance: count must be a finite number of at least 2 (values per channel in a batch), got Infinity",
+    ),
+  ],
+  [
+    "another estimator",
+    () => convertRunningVariance([1], 2, "sample" as never),
+    new RangeError('convertRunningVariance: to must be "biased" or "unbiased", got "sample"'),
+  ],
+  [
+    "no step",
+    () => renormSchedule(undefined as never),
+    new TypeError("renormSchedule: step must be a number, that of the training steps so far, got undefined"),
+  ],
+  [
+    "a step that is NaN",
+    () => renormSchedule(Number.NaN),
+    new RangeError("renormSchedule: step must be at least 0, got NaN"),
+  ],
+  [
+    "a variance for moments",
+    () => merge(momentsOf([1]), 2 as never),
+    new TypeError("merge: b must be { count, mean, m2 }, as momentsOf() gives, got 2"),
+  ],
+  [
+    "NaN in a mask",
+    () => ek.forward(layerNorm(), x, { mask: { shape: [2], data: [1, Number.NaN] } }),
+    new RangeError("layerNorm: mask must be 0 or another number at each position, got NaN at index 1"),
+  ],
 ])("%s", (_, run, error) => expect(run).toThrow(error));
+
+it("what is false is not left out", () => {
+  for (const wrong of [null, false, 0, "", Number.NaN, 0n] as never[]) {
+    refused(() => ek.forward(layerNorm(), x, { residual: wrong }), wrong);
+    refused(() => ek.forward(layerNorm(), x, { gamma: wrong }), wrong);
+    refused(() => ek.forward(layerNorm(), x, { mask: wrong }), wrong);
+    refused(() => ek.backward(ek.forward(layerNorm(), x).saved, x, wrong), wrong);
+  }
+  expect(() =>
+    ek.backward(ek.forward(layerNorm(), x, { residual: undefined }).saved, x, undefined),
+  ).not.toThrow();
+});
+
+it("null lives in no backend", () => {
+  for (const nothing of [null, undefined, x, 1n]) expect(ek.owns(nothing as never)).toBe(false);
+});
+
+it("conventions are frozen, since a program shares them", () => {
+  const all = [conventions, ...Object.values(conventions).flatMap((one) => [one, ...Object.values(one)])];
+  for (const one of all) expect(Object.isFrozen(one)).toBe(true);
+});
+
+it("a layer ends by using, where the engine has that", () => {
+  if (!Symbol.dispose) return;
+  const one = new LayerNorm(ek, 4);
+  one[Symbol.dispose]();
+  expect(ek.memory()).toEqual({ arrays: 0, elements: 0 });
+});

@@ -536,7 +536,7 @@ describe("errors", async () => {
       "a gamma that is no array",
       () => ek.forward(layerNorm(), zeros(2, 3), { gamma: [1, 2, 3] as unknown as Float32Array }),
       new TypeError(
-        "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got [1,2,3]",
+        "layerNorm: gamma must be a Float32Array, an array of the backend or { shape, data }, got [1, 2, 3]",
       ),
     ],
     [

@@ -18,6 +18,8 @@ const ek = await open({ backend: "wasm", threads: 1 });
 type Names = NonNullable<NonNullable<Parameters<Layer["stateDict"]>[0]>["names"]>;
 type State = Parameters<Layer["loadStateDict"]>[0];
 
+const two = [2, 2];
+
 describe("values", () => {
   const layer = new BatchNorm(ek, 2);
   const expects = "batchNorm: loadStateDict expected";
@@ -245,6 +247,45 @@ describe("names", () => {
       expect(() => layer.loadStateDict(counted, { names: "keras" })).toThrow("unknown: weight");
       layer.dispose();
     }
+  });
+
+  it("changes nothing where one of the weights was disposed", () => {
+    for (const change of [
+      (layer: BatchNorm) =>
+        layer.loadStateDict({ gamma: two, beta: two, runningMean: two, runningVariance: two }),
+      (layer: BatchNorm) => layer.resetState(),
+    ]) {
+      const layer = new BatchNorm(ek, 2);
+      layer.weights.runningMean.data.fill(5);
+      layer.weights.runningVariance.dispose();
+      const left = ["gamma", "beta", "runningMean"].map((name) => layer.weights[name]);
+      const before = left.map(({ data }) => [...data]);
+      expect(() => change(layer)).toThrow(
+        "data: this array of shape [2] was disposed; keep it until its last use",
+      );
+      expect(left.map(({ data }) => [...data])).toEqual(before);
+      layer.dispose();
+    }
+  });
+
+  it("takes the values that it checked, whatever the list's iterator or getters say", () => {
+    const layer = new BatchNorm(ek, 2, { scale: false, center: false });
+    const iterated = Object.assign([7, 8], {
+      *[Symbol.iterator]() {
+        yield* [Number.NaN, Number.NaN];
+      },
+    });
+    let reads = 0;
+    const read = Object.defineProperty([7, 8], 1, { get: () => (reads++ === 0 ? 8 : Number.NaN) });
+    const typed = Object.defineProperty(Float32Array.of(7, 8), Symbol.iterator, {
+      value: () => [Number.NaN].values(),
+    });
+    for (const runningMean of [iterated, read, typed]) {
+      layer.loadStateDict({ runningMean, runningVariance: two });
+      expect([...layer.weights.runningMean.data]).toEqual([7, 8]);
+      layer.resetState();
+    }
+    layer.dispose();
   });
 
   it("says what is missing in the framework's names", () => {

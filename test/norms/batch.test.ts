@@ -842,7 +842,7 @@ describe("conventions", () => {
     expect([...convertRunningVariance(unbiased, 5, "biased")]).toEqual([2, 4]);
     expect(() => convertRunningVariance([1], 1, "biased")).toThrow(
       new RangeError(
-        "convertRunningVariance: count must be at least 2 (values per channel in a batch), got 1",
+        "convertRunningVariance: count must be a finite number of at least 2 (values per channel in a batch), got 1",
       ),
     );
   });

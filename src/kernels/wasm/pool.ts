@@ -65,6 +65,8 @@ export class Pool {
   private control?: Int32Array;
   /** Undefined where one could not be started, or has ended. */
   private helpers: (Thread | undefined)[] = [];
+  /** Those that ran, and ended without being asked to: the next call that is worth sharing starts them anew. */
+  private readonly lost = new Set<number>();
   private readonly members = new Map<number, Member>();
   private ids = 0;
   private dropped?: FinalizationRegistry<number>;
@@ -110,8 +112,12 @@ export class Pool {
   /** Whether a call of this instance should be shared now. */
   helps(id: number): boolean {
     if (performance.now() < this.aloneUntil) return false;
-    // helpers were lost
+    // all helpers were ended
     if (!this.control) this.send([...this.members.values()], []);
+    for (const i of this.lost) {
+      this.lost.delete(i);
+      this.start(i, 0);
+    }
     return this.threads(id) > 1;
   }
 
@@ -207,7 +213,8 @@ export class Pool {
       helpers[i]?.terminate();
       helpers[i] = undefined;
       const ran = Atomics.exchange(control, READ + i, 0) > 0;
-      if (!ran && way + 1 < this.ways.length) this.start(i, way + 1);
+      if (ran) this.lost.add(i);
+      else if (way + 1 < this.ways.length) this.start(i, way + 1);
     };
     const begin = (helper: Thread) => {
       if (this.control !== control) {
@@ -236,6 +243,7 @@ export class Pool {
   private end(): void {
     for (const helper of this.helpers) helper?.terminate();
     this.helpers = [];
+    this.lost.clear();
     this.control = undefined;
   }
 }

@@ -332,12 +332,17 @@ it("runs a part itself that a helper died in, and starts another", async () => {
   end();
 });
 
-it("a helper that dies between calls is gone, and known to be", async () => {
-  const { end, pool, id, threads } = await gated();
+it("a helper that dies between calls is known to be gone, and the next call starts another", async () => {
+  const { end, pool, id, threads, runs, share, words } = await gated();
   await threads[0].terminate();
   for (let i = 0; i < 1000 && pool.threads(id) > 1; i++) await sleep(10);
   expect(pool.threads(id)).toBe(1);
+  expect(threads.length).toBe(1);
   expect(pool.helps(id)).toBe(false);
+  await runs();
+  expect(threads.length).toBe(2);
+  words[GATE] = 1;
+  expect(share(() => {}).length).toBeLessThan(8);
   end();
 });
 
