@@ -309,6 +309,8 @@ class Call {
   ): I extends undefined ? undefined : BackendArray;
   input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
+    // an array that was made here has been checked
+    if (values instanceof BackendArray && sameShape(values.shape, shape)) return this.own(name, values);
     const flat = ArrayBuffer.isView(values) && isNumbers(values);
     const given = flat ? [values.length] : values?.shape;
     if (!Array.isArray(given)) {
@@ -321,18 +323,21 @@ class Call {
       const got = flat ? `${values.length} values` : `[${given.join(", ")}]`;
       throw new RangeError(`${this.norm}: ${name} must have shape [${shape.join(", ")}], got ${got}`);
     }
-    if (values instanceof BackendArray) {
-      if (values.disposed) values.check(`${this.norm}: ${name}`);
-      if (values.kernels === this.store.kernels) return values;
-      throw new TypeError(
-        `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
-      );
-    }
+    if (values instanceof BackendArray) return this.own(name, values);
     const data = flat ? values : values.data;
     checkData(this.norm, name, given, data);
     const copy = this.result(shape);
     copy.data.set(data as ArrayLike<number>);
     return copy;
+  }
+
+  /** An array of this backend that is still there. */
+  private own(name: string, array: BackendArray): BackendArray {
+    if (array.disposed) array.check(`${this.norm}: ${name}`);
+    if (array.kernels === this.store.kernels) return array;
+    throw new TypeError(
+      `${this.norm}: ${name} lives in another backend; make it with this one's array(), or pass a copy of its data`,
+    );
   }
 
   /** The mask of a call, in the backend, and its view; nothing where there is none. */

@@ -106,13 +106,13 @@ it("tools that read no exports find the main entry, and TypeScript's node10 the 
   expect(typesVersions).toEqual({ "*": Object.fromEntries(others) });
 });
 
-it("the core imports no adapter and no package; a page with it weighs under 33.5 KB, minified and gzipped", async () => {
+it("the core imports no adapter and no package; a page with it weighs under 34.5 KB, minified and gzipped", async () => {
   const entry = join(installed, "dist/index.js");
   const { files, packages } = reach(entry);
   expect([...packages]).toEqual([]);
   const names = [...files].map((file) => relative(join(installed, "dist"), file));
   expect(names.filter((name) => /^(tfjs|jax)\//.test(name))).toEqual([]);
-  expect(await coreBytes(entry)).toBeLessThan(33_500);
+  expect(await coreBytes(entry)).toBeLessThan(34_500);
 });
 
 it("each adapter imports its framework alone", () => {
