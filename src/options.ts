@@ -119,11 +119,6 @@ export function settle<S extends object>(
   return settled as S;
 }
 
-/** Those of the options that a function with these defaults has. */
-export function accepted(options: object, defaults: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(defaults, name)));
-}
-
 const warned = new Set<string>();
 
 /** Warns the user, once per message. */

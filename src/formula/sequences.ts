@@ -84,7 +84,7 @@ export function byTime<T>(ops: Ops<T>, name: string, x: T, mask: T | undefined):
 }
 
 /** A mask as ones and zeros of this shape, whose last axis has length 1: a step counts with all of its features, or not at all. */
-export function stepMask<T>(ops: Ops<T>, name: string, mask: T, shape: readonly number[]): T {
+function stepMask<T>(ops: Ops<T>, name: string, mask: T, shape: readonly number[]): T {
   const lengths = ops.shape(mask);
   if (
     lengths.length > shape.length ||
@@ -104,7 +104,7 @@ export function carried<T>(ops: Ops<T>, counts: T | undefined, before: T, after:
 }
 
 /** One step: from its projected input and the states before it to the states after it. The first state is y. */
-export type Step<T> = (inputs: readonly T[], states: readonly T[], time: number, counts?: T) => readonly T[];
+type Step<T> = (inputs: readonly T[], states: readonly T[], time: number, counts?: T) => readonly T[];
 
 /** The loop over time: y from the projected inputs, each [time·batch, ...], with states [batch, units] initialized to 0. */
 export function unrolled<T>(

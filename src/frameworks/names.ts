@@ -1,5 +1,5 @@
 /**
- * What other frameworks call options and weights of a normalization. A weight has our name (gamma, runningMean) wherever it is used;
+ * What other frameworks call the weights of a normalization. A weight has our name (gamma, runningMean) wherever it is used;
  * theirs stand in saved models and state dicts.
  *
  *     theirs("pytorch", "runningVariance")        // running_var

@@ -16,7 +16,7 @@ interface BuiltIn extends Layer {
   readonly beta?: LayerVariable | null;
 }
 
-export interface BuiltInBatch extends BuiltIn {
+interface BuiltInBatch extends BuiltIn {
   readonly momentum: number;
   readonly movingMean: LayerVariable;
   readonly movingVariance: LayerVariable;

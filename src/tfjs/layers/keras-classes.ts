@@ -26,7 +26,7 @@ import type { Config } from "../types.js";
 import type { LayerSpec } from "./layer-spec.js";
 
 /** How a class of the catalog differs from its norm file. */
-export type KerasClass = Partial<LayerSpec>;
+type KerasClass = Partial<LayerSpec>;
 
 const AFFINE = { gamma: "ones", beta: "zeros" };
 const affine = { center: true, scale: true };
