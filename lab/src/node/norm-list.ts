@@ -1,4 +1,4 @@
-/** `evenkeel norms`: every normalization, one line each. */
+/** `evenkeel norms`: every normalization, with what it does. */
 import { wrap } from "@evenkeel/report/format";
 import type { About } from "evenkeel";
 import { modelNames, models, modelsFor } from "../models/registry.js";
@@ -29,7 +29,7 @@ export function listText(width: number): string {
     const trains = kinds ? `compare: ${kinds}` : "not in compare";
     const lines = own.map(({ norm, summary }) => {
       const text = kinds && modelsFor(norm).length === 0 ? `not in compare: ${summary}` : summary;
-      return `  ${norm.padEnd(column)}${shortened(text, width - column - 2)}`;
+      return `  ${norm.padEnd(column)}${wrap(text, width - column - 2).replaceAll("\n", `\n  ${" ".repeat(column)}`)}`;
     });
     return [wrap(`${head} (${trains})`, width), ...lines, ""];
   });
@@ -41,13 +41,4 @@ export function listText(width: number): string {
       width,
     ),
   ].join("\n");
-}
-
-/** The start of a text: up to the end of a clause where that is long enough, else up to a word. */
-function shortened(text: string, width: number): string {
-  if (text.length <= width) return text;
-  const ends = [...text.matchAll(/[;:] /g)].map(({ index }) => index).filter((end) => end <= width);
-  const clause = text.slice(0, Math.max(0, ...ends));
-  if (clause.length >= width / 3) return clause;
-  return `${text.slice(0, text.lastIndexOf(" ", width - 1))}…`;
 }
