@@ -20,6 +20,7 @@ const modules = [
   "norms",
   "blocks",
   "frameworks",
+  "checkpoints",
   "native",
   "jax",
   "tfjs",

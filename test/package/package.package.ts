@@ -63,6 +63,7 @@ it("exports exactly these paths, and each one is there with its types", () => {
     ".",
     "./tfjs",
     "./jax",
+    "./checkpoints",
     "./kernels.wasm",
     "./kernels-relaxed.wasm",
     "./package.json",

@@ -1,0 +1,131 @@
+/**
+ * Protocol buffers' wire format, read field by field from a range of bytes: what a message holds is read when it is asked for, so that a
+ * tensor of gigabytes is passed over. https://protobuf.dev/programming-guides/encoding
+ */
+import { CheckpointError } from "../errors.js";
+import type { Bytes } from "../source.js";
+
+/** A field of a message. */
+export interface Field {
+  readonly number: number;
+  /** 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes. */
+  readonly wire: number;
+  /** Of wire type 0: the 64 bits, unsigned. Of 1 and 5: the bits as an unsigned number, to be read as its type demands. */
+  readonly bits: bigint;
+  /** Of wire type 2: the range; of others empty. */
+  readonly bytes: Bytes;
+  /** From the beginning of the file. */
+  readonly offset: number;
+}
+
+/** Messages are read into memory in whole when they are no longer than this, which most are. */
+const WHOLE = 2 ** 16;
+
+/**
+ * All fields of a message, in their order. Long ones of length-delimited type stay where they are.
+ * @param format for errors
+ * @throws CheckpointError for what is not the wire format
+ */
+export async function fieldsOf(format: string, message: Bytes): Promise<Field[]> {
+  const fields: Field[] = [];
+  const base = message.offset ?? 0;
+  const fail = (problem: string, at: number) =>
+    new CheckpointError(message.file, format, problem, { offset: base + at });
+  let window: Uint8Array = new Uint8Array();
+  let windowAt = 0;
+  let at = 0;
+  const need = async (count: number): Promise<void> => {
+    if (at >= windowAt && at + count <= windowAt + window.length) return;
+    if (at + count > message.byteLength) throw fail(`expected ${count} more bytes of a message, it ends`, at);
+    windowAt = at;
+    window = await message.read(at, Math.min(message.byteLength, at + WHOLE));
+  };
+  const varint = async (): Promise<bigint> => {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      await need(1);
+      const byte = window[at - windowAt];
+      at++;
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw fail("expected a varint of at most 10 bytes", at);
+  };
+  const fixed = async (count: 4 | 8): Promise<bigint> => {
+    await need(count);
+    const view = new DataView(window.buffer, window.byteOffset + at - windowAt, count);
+    at += count;
+    return count === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+  };
+  const none = message.part(0, 0);
+  while (at < message.byteLength) {
+    const offset = base + at;
+    const key = Number(await varint());
+    const [number, wire] = [Math.floor(key / 8), key % 8];
+    if (number < 1 || number > 2 ** 29) throw fail(`expected the number of a field, got ${number}`, at);
+    if (wire === 0) fields.push({ number, wire, bits: await varint(), bytes: none, offset });
+    else if (wire === 1 || wire === 5) {
+      fields.push({ number, wire, bits: await fixed(wire === 1 ? 8 : 4), bytes: none, offset });
+    } else if (wire === 2) {
+      const length = Number(await varint());
+      if (length > message.byteLength - at)
+        throw fail(`expected ${length} bytes of field ${number}, the message ends`, at);
+      fields.push({ number, wire, bits: 0n, bytes: message.part(at, at + length), offset });
+      at += length;
+    } else throw fail(`expected a wire type of 0, 1, 2 or 5, got ${wire}`, at);
+  }
+  return fields;
+}
+
+/** By number, in their order. */
+export function byNumber(fields: readonly Field[]): Map<number, Field[]> {
+  const found = new Map<number, Field[]>();
+  for (const field of fields) {
+    const others = found.get(field.number);
+    if (others) others.push(field);
+    else found.set(field.number, [field]);
+  }
+  return found;
+}
+
+export async function textIn({ bytes }: Field): Promise<string> {
+  return new TextDecoder().decode(await bytes.read());
+}
+
+/** A signed 64-bit varint (int64, enum), as a number; beyond 2⁵³ the nearest. */
+export function integerIn({ bits }: Field): number {
+  return Number(BigInt.asIntN(64, bits));
+}
+
+/** A float of four bytes. */
+export function floatIn({ bits }: Field): number {
+  return new Float32Array(Uint32Array.of(Number(bits)).buffer)[0];
+}
+
+/** A double of eight bytes. */
+export function doubleIn({ bits }: Field): number {
+  return new Float64Array(BigUint64Array.of(bits).buffer)[0];
+}
+
+/** Integers of a repeated field, packed into one or one each. */
+export async function integersIn(fields: readonly Field[] = []): Promise<number[]> {
+  const all: number[] = [];
+  for (const field of fields) {
+    if (field.wire === 0) {
+      all.push(integerIn(field));
+      continue;
+    }
+    const bytes = await field.bytes.read();
+    let value = 0n;
+    let shift = 0n;
+    for (const byte of bytes) {
+      value |= BigInt(byte & 0x7f) << shift;
+      shift += 7n;
+      if (byte >= 0x80 && shift < 70n) continue;
+      all.push(Number(BigInt.asIntN(64, value)));
+      value = 0n;
+      shift = 0n;
+    }
+  }
+  return all;
+}

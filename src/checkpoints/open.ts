@@ -1,0 +1,55 @@
+/** Opens a file of any format that is read here; the format is told by the bytes. */
+import { checkOptions } from "../options.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { CheckpointError } from "./errors.js";
+import { type FileSource, type Files, filesOf } from "./source.js";
+
+/** A format: how its files are told, and their reader. */
+export interface Format {
+  readonly name: string;
+  /** @param head the first 4 KiB, or all there is */
+  matches(head: Uint8Array, files: Files): boolean | Promise<boolean>;
+  read(files: Files): Promise<Checkpoint>;
+}
+
+/** In this order: those with a magic number first. */
+const formats: readonly Format[] = [];
+
+export interface OpenOptions {
+  /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */
+  name?: string;
+}
+
+const HEAD = 4096;
+
+/**
+ * Opens a checkpoint: its tensors by name, each read when it is asked for, and what the file says of the network.
+ *
+ * @param source bytes, a `Blob` or `File`, a path (in Node; a folder of a model too), anything with `byteLength` and
+ * `slice(start, end)`, or several Files of one folder, the one to open first
+ * @throws CheckpointError for a file that is damaged or of none of the formats; TypeError for what is no source
+ */
+export async function open(
+  source: FileSource | readonly File[] | ReadonlyMap<string, FileSource>,
+  options: OpenOptions = {},
+): Promise<Checkpoint> {
+  checkOptions("open", options, ["name"]);
+  const files = await filesOf(source, options.name);
+  if (files.bytes.byteLength === 0) {
+    throw new CheckpointError(files.name, "unknown", "the file is empty", {
+      remedy: "fetch or write it again",
+    });
+  }
+  const head = await files.bytes.read(0, Math.min(HEAD, files.bytes.byteLength));
+  for (const format of formats) if (await format.matches(head, files)) return format.read(files);
+  throw new CheckpointError(
+    files.name,
+    "unknown",
+    `expected one of ${formats.map(({ name }) => name).join(", ")}, its first bytes are ${hex(head.subarray(0, 8))}`,
+    { remedy: "convert it where it was written, to safetensors for example" },
+  );
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}

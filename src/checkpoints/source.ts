@@ -1,0 +1,305 @@
+/**
+ * Where bytes come from: memory, a Blob, a file in Node, a server that answers ranges. Readers see named ranges of bytes, and nothing of
+ * files or URLs.
+ */
+import { described } from "../shape.js";
+import { CheckpointError } from "./errors.js";
+
+/** Bytes that are read in pieces, from `start` up to `end`. A `Blob` and a hyparquet `AsyncBuffer` are such sources too. */
+export interface Source {
+  readonly byteLength: number;
+  slice(start: number, end: number): Promise<ArrayBuffer> | ArrayBuffer;
+}
+
+/** What `open` takes as one file: bytes, a Blob or File, a path or file: URL (in Node), or a source. */
+export type FileSource = ArrayBuffer | ArrayBufferView | Blob | string | URL | Source;
+
+/** Bytes in a row, of a file or of what a file holds compressed. */
+export interface Bytes {
+  /** The file's name, as the user knows it. */
+  readonly file: string;
+  readonly byteLength: number;
+  /** Where they begin in the file; undefined where they lie there compressed. */
+  readonly offset?: number;
+  /**
+   * A copy of the bytes from `start` (default 0) up to `end` (default: all).
+   * @throws CheckpointError where they are fewer
+   */
+  read(start?: number, end?: number): Promise<Uint8Array>;
+  /** A part of them. Its ends are checked when it is read. */
+  part(start: number, end: number): Bytes;
+}
+
+/** The file that was opened, and those that lie beside it. */
+export interface Files {
+  /** As the user knows it. */
+  readonly name: string;
+  readonly bytes: Bytes;
+  /** Names of the files in the opened one's folder, itself among them. */
+  list(): Promise<readonly string[]>;
+  /**
+   * A file by its path from the opened one's folder; undefined where there is none.
+   * @throws CheckpointError for a path that leaves the folder: names come from files
+   */
+  beside(path: string): Promise<Bytes | undefined>;
+}
+
+/** Small reads are served from blocks of this many bytes, the last few of which are kept. */
+const BLOCK = 2 ** 14;
+const KEPT_BLOCKS = 8;
+
+/** The bytes of a source, under the name of its file. */
+export function bytesOf(file: string, source: Source): Bytes {
+  const size = source.byteLength;
+  const blocks = new Map<number, Promise<Uint8Array>>();
+  const fetched = async (start: number, end: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(await source.slice(start, end));
+    if (bytes.length === end - start) return bytes;
+    throw new CheckpointError(file, "source", `expected ${end - start} bytes, got ${bytes.length}`, {
+      offset: start,
+      remedy: "slice(start, end) must give the bytes of that range",
+    });
+  };
+  const block = (index: number): Promise<Uint8Array> => {
+    const known = blocks.get(index);
+    blocks.delete(index);
+    const found = known ?? fetched(index * BLOCK, Math.min(size, (index + 1) * BLOCK));
+    blocks.set(index, found);
+    found.catch(() => blocks.delete(index));
+    for (const oldest of blocks.keys()) {
+      if (blocks.size <= KEPT_BLOCKS) break;
+      blocks.delete(oldest);
+    }
+    return found;
+  };
+  const readAt = async (start: number, end: number): Promise<Uint8Array> => {
+    if (end - start >= BLOCK) return fetched(start, end);
+    const bytes = new Uint8Array(end - start);
+    for (let at = start; at < end; ) {
+      const index = Math.floor(at / BLOCK);
+      const from = at - index * BLOCK;
+      const some = (await block(index)).subarray(from, from + end - at);
+      bytes.set(some, at - start);
+      at += some.length;
+    }
+    return bytes;
+  };
+  const ranged = (offset: number, byteLength: number): Bytes => ({
+    file,
+    byteLength,
+    offset,
+    async read(start = 0, end = byteLength) {
+      if (!(start >= 0 && start <= end && end <= byteLength && offset + end <= size)) {
+        const there = Math.max(0, Math.min(byteLength, size - offset) - start);
+        throw new CheckpointError(file, "bytes", `expected ${end - start} bytes, there are ${there}`, {
+          offset: offset + start,
+        });
+      }
+      return readAt(offset + start, offset + end);
+    },
+    part: (start, end) => ranged(offset + start, end - start),
+  });
+  return ranged(0, size);
+}
+
+/** Bytes in memory: those of a file, or what was decompressed of one (`offset` undefined). */
+export function bytesInMemory(file: string, bytes: Uint8Array, offset?: number): Bytes {
+  return {
+    file,
+    byteLength: bytes.length,
+    offset,
+    async read(start = 0, end = bytes.length) {
+      if (!(start >= 0 && start <= end && end <= bytes.length)) {
+        throw new CheckpointError(
+          file,
+          "bytes",
+          `expected ${end - start} bytes, there are ${Math.max(0, bytes.length - start)}`,
+          { offset: offset === undefined ? undefined : offset + start },
+        );
+      }
+      return bytes.slice(start, end);
+    },
+    part: (start, end) =>
+      bytesInMemory(file, bytes.subarray(start, end), offset === undefined ? undefined : offset + start),
+  };
+}
+
+/**
+ * What `open` was given, as files. A list is a set of files that lie in one folder, the first being the one to open; a File's
+ * `webkitRelativePath` counts as its name.
+ * @throws TypeError for what is no source; CheckpointError where there is no such file
+ */
+export async function filesOf(
+  source: FileSource | readonly File[] | ReadonlyMap<string, FileSource>,
+  name?: string,
+): Promise<Files> {
+  if (source instanceof Map || Array.isArray(source)) {
+    const named =
+      source instanceof Map ? [...source] : (source as readonly File[]).map((file) => [nameOf(file), file]);
+    return filesInSet(named as [string, FileSource][], name);
+  }
+  if (typeof source === "string" || source instanceof URL) return filesOnDisk(source, name);
+  const known = name ?? nameOf(source as object);
+  return filesInSet([[known, source as FileSource]], known);
+}
+
+function nameOf(source: object): string {
+  const { webkitRelativePath, name } = source as { webkitRelativePath?: unknown; name?: unknown };
+  if (typeof webkitRelativePath === "string" && webkitRelativePath !== "") return webkitRelativePath;
+  return typeof name === "string" && name !== "" ? name : "file";
+}
+
+/** One of `open`'s kinds of sources as bytes in ranges. */
+function sourceOf(source: unknown): Source {
+  if (source instanceof ArrayBuffer) return source;
+  if (ArrayBuffer.isView(source)) {
+    const { buffer, byteOffset, byteLength } = source;
+    return {
+      byteLength,
+      slice: (start, end) =>
+        new Uint8Array(buffer, byteOffset + start, Math.min(end, byteLength) - start).slice().buffer,
+    };
+  }
+  if (typeof Blob !== "undefined" && source instanceof Blob) {
+    return { byteLength: source.size, slice: (start, end) => source.slice(start, end).arrayBuffer() };
+  }
+  const { byteLength, slice } = Object(source) as Partial<Source>;
+  if (typeof byteLength === "number" && typeof slice === "function") return source as Source;
+  throw new TypeError(
+    "open: source must be bytes (an ArrayBuffer or a typed array), a Blob or File, a path (in Node), a list of Files, or an object " +
+      `with byteLength and slice(start, end), got ${described(source)}`,
+  );
+}
+
+function filesInSet(named: readonly (readonly [string, FileSource])[], opened = named[0]?.[0]): Files {
+  const all = new Map(named);
+  const source = opened === undefined ? undefined : all.get(opened);
+  if (opened === undefined || source === undefined) {
+    throw new TypeError(
+      `open: expected at least one file, and the one to open among them, got ${[...all.keys()].join(", ") || "none"}`,
+    );
+  }
+  const folder = opened.slice(0, opened.lastIndexOf("/") + 1);
+  return {
+    name: opened,
+    bytes: bytesOf(opened, sourceOf(source)),
+    async list() {
+      return [...all.keys()]
+        .filter((one) => one.startsWith(folder) && !one.slice(folder.length).includes("/"))
+        .map((one) => one.slice(folder.length));
+    },
+    async beside(path) {
+      const found = all.get(folder + insideFolder(opened, path));
+      return found === undefined ? undefined : bytesOf(path, sourceOf(found));
+    },
+  };
+}
+
+/** @throws CheckpointError for a path that is absolute or leaves the folder */
+function insideFolder(file: string, path: string): string {
+  const parts = path.split("/").filter((part) => part !== ".");
+  const leaves =
+    path.startsWith("/") || /[\\\0]|^[A-Za-z]:/.test(path) || parts.includes("..") || parts.includes("");
+  if (!leaves) return parts.join("/");
+  throw new CheckpointError(
+    file,
+    "source",
+    `expected the name of a file in the same folder, got ${described(path)}`,
+    { remedy: "files are read from the opened one's folder only: move them there, and name them so" },
+  );
+}
+
+/** Node's modules, without an import that a bundler for browsers would follow. */
+function node(): {
+  fs: typeof import("node:fs/promises");
+  path: typeof import("node:path");
+  url: typeof import("node:url");
+} {
+  const built = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }).process;
+  if (typeof built?.getBuiltinModule !== "function") {
+    throw new TypeError(
+      "open: a path can be opened in Node only (20.16 or later); elsewhere give the bytes, a File, or an object with byteLength and " +
+        "slice(start, end)",
+    );
+  }
+  const get = built.getBuiltinModule;
+  return { fs: get("node:fs/promises"), path: get("node:path"), url: get("node:url") } as ReturnType<
+    typeof node
+  >;
+}
+
+async function filesOnDisk(given: string | URL, name?: string): Promise<Files> {
+  const { fs, path, url } = node();
+  const where = given instanceof URL || given.startsWith("file:") ? url.fileURLToPath(given) : given;
+  const opened = await entryOf(where);
+  const folder = path.dirname(opened);
+  const onDisk = async (file: string, shown: string): Promise<Bytes> => {
+    const { size } = await fs.stat(file);
+    return bytesOf(shown, {
+      byteLength: size,
+      async slice(start, end) {
+        // opened for each read, so that nothing stays open
+        const handle = await fs.open(file);
+        try {
+          const bytes = new Uint8Array(end - start);
+          const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
+          return bytes.buffer.slice(0, bytesRead);
+        } finally {
+          await handle.close();
+        }
+      },
+    });
+  };
+  return {
+    name: name ?? opened,
+    bytes: await onDisk(opened, name ?? opened),
+    list: async () => (await fs.readdir(folder)).sort(),
+    async beside(relative) {
+      const inside = insideFolder(opened, relative);
+      const file = path.join(folder, inside);
+      // a link could lead out of the folder
+      const real = await fs.realpath(file).catch(() => undefined);
+      if (real === undefined) return undefined;
+      return (await fs.stat(real)).isFile() ? onDisk(file, relative) : undefined;
+    },
+  };
+}
+
+/** What a folder of a framework is opened by, the first that is there. */
+const ENTRIES = [
+  /^saved_model\.pb$/,
+  /^model\.json$/,
+  /^model\.safetensors\.index\.json$/,
+  /^model\.safetensors$/,
+  /\.safetensors\.index\.json$/,
+  /\.safetensors$/,
+  /^pytorch_model\.bin$/,
+  /\.index$/,
+  /\.onnx$/,
+  /\.json$/,
+];
+
+/** The file that a path names: itself, or what its folder is opened by. */
+async function entryOf(where: string): Promise<string> {
+  const { fs, path } = node();
+  const stat = await fs.stat(where).catch((error: NodeJS.ErrnoException) => {
+    const missing = error.code === "ENOENT" || error.code === "ENOTDIR";
+    throw new CheckpointError(
+      where,
+      "source",
+      missing ? "there is no such file" : `it cannot be read (${error.code})`,
+      {
+        remedy: missing ? "check the path" : "allow it, or use a copy",
+      },
+    );
+  });
+  if (!stat.isDirectory()) return where;
+  const names = (await fs.readdir(where)).sort();
+  for (const entry of ENTRIES) {
+    const found = names.find((one) => entry.test(one));
+    if (found !== undefined) return path.join(where, found);
+  }
+  throw new CheckpointError(where, "source", "expected a file, got a folder without a model's entry", {
+    remedy: "name a file in it",
+  });
+}
