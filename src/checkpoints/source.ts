@@ -16,10 +16,10 @@ export type FileSource = ArrayBuffer | ArrayBufferView | Blob | string | URL | S
 
 /** Bytes in a row, of a file or of what a file holds compressed. */
 export interface Bytes {
-  /** The file's name, as the user knows it. */
+  /** The file's name, as the user knows it; of an archive's entry followed by "/" and the entry's name. */
   readonly file: string;
   readonly byteLength: number;
-  /** Where they begin in the file; undefined where they lie there compressed. */
+  /** Where they begin in that file; undefined where they lie there compressed. */
   readonly offset?: number;
   /**
    * A copy of the bytes from `start` (default 0) up to `end` (default: all).

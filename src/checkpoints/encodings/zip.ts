@@ -25,7 +25,10 @@ interface Entry {
   readonly header: number;
 }
 
-/** The entries of an archive by name; the later one where a name is there twice, as for any reader of the directory. */
+/**
+ * The entries of an archive by name; the later one where a name is there twice, as for any reader of the directory. An entry is a file
+ * of its own, called ARCHIVE/ENTRY: where it begins in the archive is not known before its local header is read.
+ */
 export async function zipEntries(format: string, archive: Bytes): Promise<ReadonlyMap<string, Bytes>> {
   const fail = (problem: string, offset?: number, remedy?: string) =>
     new CheckpointError(archive.file, format, problem, { offset, remedy });
@@ -145,9 +148,11 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
       });
     return inflated;
   };
+  const file = `${archive.file}/${name}`;
   const ranged = (from: number, to: number): Bytes => ({
-    file: archive.file,
+    file,
     byteLength: to - from,
+    offset: from,
     async read(start = 0, end = to - from) {
       if (!(start >= 0 && start <= end && end <= to - from && from >= 0 && to <= size)) {
         throw fail(
