@@ -1,0 +1,336 @@
+/**
+ * What a layer's class or an operator of a framework is here, and its options: by the defaults of the conventions table, over which
+ * stand the options that the file has.
+ */
+import { conventions, type Framework } from "../../frameworks/conventions.js";
+import { ours } from "../../frameworks/names.js";
+import type { Catalog } from "../../norms/catalog.js";
+import type { Module } from "../checkpoint.js";
+import type { Tensor } from "../tensors.js";
+
+export type Kind = keyof Catalog;
+
+/** A normalization before its values are read. */
+export interface Draft {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly options: Record<string, unknown>;
+  /** By our names. */
+  readonly tensors: Record<string, Tensor>;
+  readonly type?: string;
+  readonly framework: Framework;
+  readonly conversions: string[];
+  /** Which of epsilon and momentum the file has. */
+  readonly said: readonly string[];
+}
+
+/** An option's value as ours; what it says of itself goes to `told`. */
+type Translate = (value: unknown, told: Told) => Record<string, unknown>;
+
+interface Told {
+  readonly module: Module;
+  readonly kind: Kind;
+  say(line: string): void;
+}
+
+interface Language {
+  readonly title: string;
+  /** By class or operator; the first that fits. */
+  readonly classes: readonly (readonly [RegExp, Kind, Record<string, unknown>?])[];
+  readonly options: Readonly<Record<string, Translate>>;
+  /** Our names of weights that it calls otherwise than `src/frameworks/names.ts` says. */
+  readonly weights?: Readonly<Record<string, string>>;
+}
+
+const same =
+  (name: string): Translate =>
+  (value) => ({ [name]: value });
+const ignored: Translate = () => ({});
+
+/** `0.9` for `1 - 0.1`. */
+const complement = (value: number) => Number((1 - value).toPrecision(12));
+
+/** PyTorch's momentum is the weight of the new value, and None the plain mean over all batches. */
+const newWeight: Translate = (value, { say }) => {
+  if (value === null) {
+    say("momentum None: the plain mean over all batches (average: cumulative)");
+    return { average: "cumulative" };
+  }
+  const keeps = complement(value as number);
+  say(`momentum ${value} of the new value → keeps ${keeps} of the old`);
+  return { momentum: keeps };
+};
+
+const affine: Translate = (value) => ({ scale: value === true, center: value === true });
+
+const pytorch: Language = {
+  title: "PyTorch",
+  classes: [
+    [/^(Lazy|Sync|Naive|Frozen|Synchronized)*BatchNorm(alization)?(\dd|Act\dd|Act)?$/, "batchNorm"],
+    [/^(Lazy)?InstanceNorm\dd$/, "instanceNorm"],
+    [/^(GroupNorm|GroupNormAct)$/, "groupNorm"],
+    [/^GroupNorm1$/, "groupNorm", { groups: 1 }],
+    [/^(LocalResponseNorm|CrossMapLRN2d)$/, "localResponseNorm", { axis: 1 }],
+    [/^LayerNorm2d$/, "layerNorm", { axis: 1 }],
+    [/Gemma\w*RMSNorm$/, "rmsNorm", { offset: 1 }],
+    [/(RMSNorm|RmsNorm|T5LayerNorm)$/, "rmsNorm"],
+    [/LayerNorm(Fp32)?$/, "layerNorm"],
+    [/^LayerScale(2d)?$/, "layerScale"],
+  ],
+  options: {
+    eps: same("epsilon"),
+    epsilon: same("epsilon"),
+    variance_epsilon: same("epsilon"),
+    momentum: newWeight,
+    affine,
+    elementwise_affine: affine,
+    track_running_stats: (value, { kind, say }) => {
+      if (kind === "instanceNorm") return { trackRunningStatistics: value === true };
+      if (value !== false) return {};
+      say("track_running_stats is off: the batch's own statistics in evaluation too");
+      return { sources: { batchMean: "batch", batchVariance: "batch" } };
+    },
+    num_groups: same("groups"),
+    normalized_shape: (value) => ({ axis: trailing(Array.isArray(value) ? value.length : 1) }),
+    size: same("size"),
+    alpha: same("alpha"),
+    beta: same("beta"),
+    k: same("k"),
+  },
+};
+
+const single = (axis: unknown): unknown => (Array.isArray(axis) && axis.length === 1 ? axis[0] : axis);
+
+const keras: Language = {
+  title: "Keras",
+  classes: [
+    [/^(Sync)?BatchNormalization(V1|V2)?$/, "batchNorm"],
+    [/^LayerNormalization$/, "layerNorm"],
+    [/^GroupNormalization$/, "groupNorm"],
+    [/^InstanceNormalization$/, "instanceNorm"],
+    [/^(RMSNormalization|RMSNorm)$/, "rmsNorm"],
+    [/^UnitNormalization$/, "unitNorm"],
+    [/^FilterResponseNormalization$/, "filterResponseNorm", { thresholded: false }],
+    [/^SpectralNormalization$/, "spectralNorm"],
+    [/^WeightNormalization$/, "weightNorm"],
+  ],
+  options: {
+    axis: (value, { kind }) =>
+      kind === "filterResponseNorm" && Array.isArray(value) ? {} : { axis: single(value) },
+    epsilon: same("epsilon"),
+    momentum: same("momentum"),
+    scale: (value) => ({ scale: value === true }),
+    center: (value) => ({ center: value === true }),
+    groups: (value, { kind }) => (kind === "groupNorm" ? { groups: value } : {}),
+    power_iterations: same("iterations"),
+    rms_scaling: (value, { say }) => {
+      if (value === true) {
+        say(
+          "rms_scaling divides by the standard deviation and keeps the mean, which no normalization of the catalog does: " +
+            "use layers.layerNormalization({ rmsScaling: true }) of evenkeel/tfjs",
+        );
+      }
+      return {};
+    },
+    renorm: (value, { say }) => {
+      if (value === true)
+        say("renorm: batch renormalization in training; in evaluation as batch normalization");
+      return {};
+    },
+    virtual_batch_size: (value, { say }) => {
+      if (typeof value === "number")
+        say(`virtual batches of ${value} in training; in evaluation as batch normalization`);
+      return {};
+    },
+  },
+  weights: {
+    running_std: "runningVariance",
+    scale: "gamma",
+    offset: "beta",
+    mean: "runningMean",
+    variance: "runningVariance",
+  },
+};
+
+/** TensorFlow's operators: those of graphs, whose layers' names are lost. */
+const tensorflow: Language = {
+  title: "TensorFlow",
+  classes: [[/^FusedBatchNorm(V2|V3)?$/, "batchNorm", { epsilon: 1e-4 }]],
+  options: {
+    epsilon: same("epsilon"),
+    data_format: (value) => ({ axis: value === "NCHW" ? 1 : -1 }),
+    exponential_avg_factor: (value, { say }) => {
+      if (typeof value !== "number" || value === 1) return {};
+      say(`exponential_avg_factor ${value} of the new value → keeps ${complement(value)} of the old`);
+      return { momentum: complement(value) };
+    },
+    is_training: (value, { say }) => {
+      if (value === true) say("is_training is on in the graph: it normalizes by the batch's own statistics");
+      return {};
+    },
+  },
+  weights: { scale: "gamma", offset: "beta", mean: "runningMean", variance: "runningVariance" },
+};
+
+/** The value of an attribute of MXNet, which is a text. */
+const parsed = (value: unknown): unknown => {
+  if (value === "True" || value === "true" || value === "1") return value !== "1" ? true : 1;
+  if (value === "False" || value === "false") return false;
+  return typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))
+    ? Number(value)
+    : value;
+};
+const asFlag = (value: unknown) => [true, 1].includes(parsed(value) as boolean | number);
+
+const mxnet: Language = {
+  title: "MXNet",
+  classes: [
+    [/^(BatchNorm|BatchNorm_v1|_?contrib_?SyncBatchNorm|SyncBatchNorm|CuDNNBatchNorm)$/, "batchNorm"],
+    [/^LayerNorm$/, "layerNorm"],
+    [/^GroupNorm$/, "groupNorm"],
+    [/^InstanceNorm$/, "instanceNorm"],
+    [/^L2Normalization$/, "unitNorm", { axis: 1, epsilon: 1e-10 }],
+    [/^LRN$/, "localResponseNorm", { axis: 1, k: 2 }],
+  ],
+  options: {
+    eps: (value) => ({ epsilon: parsed(value) }),
+    momentum: (value) => ({ momentum: parsed(value) }),
+    axis: (value) => ({ axis: parsed(value) }),
+    num_groups: (value) => ({ groups: parsed(value) }),
+    fix_gamma: (value) => ({ scale: !asFlag(value) }),
+    use_global_stats: ignored,
+    // of L2Normalization: over the channels, or over all of an example
+    mode: (value, { say }) => {
+      if (value === "channel") return {};
+      say(
+        `mode ${value}: the length is over ${value === "spatial" ? "the positions of each channel" : "a whole example"}; set axis to those axes`,
+      );
+      return {};
+    },
+    alpha: (value) => ({ alpha: parsed(value) }),
+    beta: (value) => ({ beta: parsed(value) }),
+    knorm: (value) => ({ k: parsed(value) }),
+    nsize: (value) => ({ size: parsed(value) }),
+  },
+};
+
+const onnx: Language = {
+  title: "ONNX",
+  classes: [
+    [/^BatchNormalization$/, "batchNorm"],
+    [/^LayerNormalization$/, "layerNorm"],
+    [/^InstanceNormalization$/, "instanceNorm"],
+    [/GroupNormalization$/, "groupNorm"],
+    [/^com\.microsoft\.GroupNorm$/, "groupNorm", { axis: -1 }],
+    [/^com\.microsoft\.SkipLayerNormalization$/, "layerNorm", { epsilon: 1e-12 }],
+    [/^com\.microsoft\.SkipSimplifiedLayerNormalization$/, "rmsNorm", { epsilon: 1e-12 }],
+    [/(^|\.)(RMSNormalization|SimplifiedLayerNormalization)$/, "rmsNorm"],
+    [/^LpNormalization$/, "unitNorm", { epsilon: 0, guard: "length" }],
+    [/^LRN$/, "localResponseNorm", { axis: 1 }],
+  ],
+  options: {
+    epsilon: same("epsilon"),
+    momentum: same("momentum"),
+    axis: (value, { kind, module }) => {
+      if (kind !== "layerNorm" && kind !== "rmsNorm") return { axis: value };
+      // over every axis from this one on: as many as gamma has, where the rank of x is not known
+      const axes =
+        (value as number) < 0
+          ? -(value as number)
+          : (module.tensors.Scale ?? module.tensors.scale)?.shape.length;
+      return { axis: axes ? trailing(axes) : value };
+    },
+    num_groups: same("groups"),
+    groups: same("groups"),
+    p: same("order"),
+    size: same("size"),
+    alpha: same("alpha"),
+    beta: same("beta"),
+    bias: (value, { kind }) => (kind === "localResponseNorm" ? { k: value } : {}),
+    training_mode: (value, { say }) => {
+      if (value === 1) say("training_mode is on in the file: it normalizes by the batch's own statistics");
+      return {};
+    },
+  },
+  weights: {
+    gamma: "gamma",
+    beta: "beta",
+    bias: "beta",
+    mean: "runningMean",
+    var: "runningVariance",
+    scale: "gamma",
+  },
+};
+
+const languages: Readonly<Record<Framework, Language>> = {
+  pytorch,
+  fastai: { ...pytorch, title: "fastai" },
+  keras2: keras,
+  keras3: keras,
+  tensorflowjs: { ...keras, title: "TensorFlow.js" },
+  gluon: { ...mxnet, title: "Gluon" },
+  mxnet,
+  flax: { ...keras, title: "Flax" },
+  onnx,
+};
+
+/** The last axes, so many of them. */
+export function trailing(count: number): number | number[] {
+  return count === 1 ? -1 : Array.from({ length: count }, (_, i) => i - count);
+}
+
+/** The language of a module: that of its framework, or of TensorFlow's operators. */
+function languageOf({ type }: Module, framework: Framework): Language {
+  return type.startsWith("FusedBatchNorm") ? tensorflow : languages[framework];
+}
+
+/** A layer of Keras within a wrapper that applies it (TimeDistributed), as the layer. */
+function unwrapped(module: Module): Module {
+  const { layer } = module.config as { layer?: { class_name?: unknown; config?: unknown } };
+  if (module.type !== "TimeDistributed" || typeof layer?.class_name !== "string") return module;
+  return { ...module, type: layer.class_name, config: Object(layer.config) };
+}
+
+/** What a module is here; undefined where it is no normalization, or of a class that is not known. */
+export function draftOf(given: Module, framework: Framework): Draft | undefined {
+  const module = unwrapped(given);
+  const language = languageOf(module, framework);
+  const type = module.type.replace(/^.*>/, "");
+  const [, found, own] = language.classes.find(([pattern]) => pattern.test(type)) ?? [];
+  if (found === undefined) return undefined;
+  const conversions: string[] = [];
+  const told: Told = { module, kind: found, say: (line) => conversions.push(line) };
+  const options: Record<string, unknown> = { ...defaultsOf(found, framework), ...own };
+  const said: string[] = [];
+  for (const [name, value] of Object.entries(module.config)) {
+    if (value === undefined || !Object.hasOwn(language.options, name)) continue;
+    const translated = language.options[name](value, told);
+    Object.assign(options, translated);
+    said.push(...Object.keys(translated));
+  }
+  const tensors = Object.fromEntries(
+    Object.entries(module.tensors).map(([name, tensor]) => [
+      ourName(language, framework, name, found),
+      tensor,
+    ]),
+  );
+  const oneChannelGroups = found === "groupNorm" && options.groups === -1;
+  if (oneChannelGroups) conversions.push("groups -1: one group per channel, instance normalization");
+  const kind = oneChannelGroups ? "instanceNorm" : found;
+  return { name: module.name, kind, options, tensors, type: given.type, framework, conversions, said };
+}
+
+/** By the last part of a weight's path, within wrappers. */
+function ourName(language: Language, framework: Framework, name: string, kind: Kind): string {
+  const local = name.slice(name.lastIndexOf("/") + 1);
+  const own = language.weights ?? {};
+  return Object.hasOwn(own, local) ? own[local] : ours(framework, local, kind);
+}
+
+/** The framework's defaults for a kind; none where it does not have it. */
+export function defaultsOf(kind: Kind, framework: Framework): Readonly<Record<string, unknown>> {
+  return (conventions[framework] as Record<string, Readonly<Record<string, unknown>>>)[kind] ?? {};
+}
+
+/** What a framework is called in a line. */
+export const titleOf = (framework: Framework): string => languages[framework].title;

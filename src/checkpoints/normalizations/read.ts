@@ -1,0 +1,197 @@
+/**
+ * Every normalization of a checkpoint: drafts by the classes of its modules, else by the names of its tensors; then their values, and what
+ * these tell of options.
+ */
+import type { Framework } from "../../frameworks/conventions.js";
+import { catalog } from "../../norms/catalog.js";
+import { sizeOf } from "../../shape.js";
+import type { Checkpoint, Module } from "../checkpoint.js";
+import { numbersOf, type Tensor } from "../tensors.js";
+import { draftsByName, withoutWrappers } from "./by-name.js";
+import { type Draft, draftOf, titleOf } from "./classes.js";
+import type { MappedNormalization } from "./normalization.js";
+
+/**
+ * The normalizations of a file, in its order, in Evenkeel's words: `catalog[kind](options)` with `weights` and `statistics` gives, in evaluation,
+ * what the layer gave where it was trained. Reads their weights (of weight and spectral normalization not the weight itself, which `tensors` has).
+ * @throws CheckpointError where the file ends before its values do
+ */
+export async function normalizationsOf(checkpoint: Checkpoint): Promise<MappedNormalization[]> {
+  const { modules, framework, version } = checkpoint;
+  const drafts: Draft[] = [];
+  const claimed = new Set<Tensor>();
+  for (const module of modules) {
+    const draft = draftOf(module, framework ?? "keras2");
+    if (draft === undefined) continue;
+    drafts.push(draft);
+    for (const tensor of Object.values(module.tensors)) claimed.add(tensor);
+  }
+  // ONNX's operators are all there are
+  if (framework !== "onnx") {
+    const others = [...checkpoint.tensors.values()].filter((tensor) => !claimed.has(tensor));
+    drafts.push(...draftsByName(others, framework, modules, settingsOf(checkpoint)));
+  }
+  const order = new Map([...checkpoint.tensors.values()].map((tensor, i) => [tensor, i]));
+  const placeOf = ({ tensors, name }: Draft) => {
+    const places = Object.values(tensors).flatMap((tensor) => order.get(tensor) ?? []);
+    return places.length > 0 ? Math.min(...places) : placeOfModule(modules, name, order);
+  };
+  const placed = drafts.map((draft) => ({ draft, place: placeOf(draft) }));
+  placed.sort((a, b) => a.place - b.place);
+  const mapped: MappedNormalization[] = [];
+  for (const { draft } of placed) mapped.push(await withValues(draft, version));
+  return mapped;
+}
+
+/** After the tensors of the modules before it. */
+function placeOfModule(modules: readonly Module[], name: string, order: ReadonlyMap<Tensor, number>): number {
+  let place = -1;
+  for (const module of modules) {
+    if (module.name === name) break;
+    for (const tensor of Object.values(module.tensors)) place = Math.max(place, order.get(tensor) ?? -1);
+  }
+  return place + 0.5;
+}
+
+/** What stands beside a language model's weights. */
+function settingsOf({ metadata }: Checkpoint): Readonly<Record<string, unknown>> {
+  const { config } = metadata;
+  return typeof config === "object" && config !== null ? (config as Record<string, unknown>) : {};
+}
+
+/** Learned; the rest is state. */
+const LEARNED = new Set(["gamma", "beta", "g", "tau", "learnedEpsilon"]);
+/** Those that a normalization only acts on. */
+const ACTED_ON = new Set(["weight", "kernel", "weightNorm.v"]);
+
+async function withValues(draft: Draft, version: string | undefined): Promise<MappedNormalization> {
+  const { kind, framework, conversions, tensors } = draft;
+  const defaults = catalog[kind].defaults as Readonly<Record<string, unknown>>;
+  const options = Object.fromEntries(
+    Object.entries(draft.options).filter(
+      ([name, value]) => Object.hasOwn(defaults, name) && value !== undefined,
+    ),
+  );
+  const lines = [...conversions];
+  const used = { ...tensors };
+  settleAffine(draft, options, used, lines);
+  settleStatistics(draft, options, used, lines);
+  settleGroups(options, used, kind, lines);
+  const tracks = used.runningMean !== undefined;
+  for (const option of ["epsilon", "momentum"]) {
+    const counts = option === "epsilon" || (tracks && options.average !== "cumulative");
+    if (!counts || !Object.hasOwn(defaults, option) || draft.said.includes(option)) continue;
+    lines.push(assumed(framework, option, (options[option] ?? defaults[option]) as number));
+  }
+  const weights: Record<string, Float32Array | Float64Array> = {};
+  const statistics: Record<string, Float32Array | Float64Array> = {};
+  for (const [name, tensor] of Object.entries(used)) {
+    if (ACTED_ON.has(name) || ACTED_ON.has(`${kind}.${name}`)) continue;
+    // what a class has beside, such as the weights of a wrapped layer
+    if (!OURS.has(name)) continue;
+    const values = await numbersOf(tensor);
+    if (name === "runningCount") statistics[name] = countPerChannel(values, used.runningMean);
+    else if (LEARNED.has(name)) weights[name] = values;
+    else statistics[name] = values;
+  }
+  return {
+    name: withoutWrappers(draft.name),
+    kind,
+    options,
+    weights,
+    statistics,
+    framework,
+    version,
+    type: draft.type,
+    conversions: [...new Set(lines)],
+    tensors: used,
+  };
+}
+
+/** All weights and state that a normalization may have. */
+const OURS = new Set([
+  ...LEARNED,
+  "runningMean",
+  "runningVariance",
+  "runningDeviation",
+  "runningCount",
+  "u",
+  "v",
+]);
+
+function assumed(framework: Framework, option: string, value: number): string {
+  const start = `${option} not in the file: ${titleOf(framework)}'s default`;
+  const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
+  if (!newWeight) return `${start} ${value} assumed`;
+  return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
+}
+
+/** Gamma and beta are where the file has them, but for a gamma that its framework takes for 1. */
+function settleAffine(
+  { kind, framework, said }: Draft,
+  options: Record<string, unknown>,
+  tensors: Record<string, Tensor>,
+  lines: string[],
+): void {
+  if (!Object.hasOwn(catalog[kind].defaults, "scale")) return;
+  if (
+    framework === "mxnet" &&
+    kind === "batchNorm" &&
+    options.scale === false &&
+    tensors.gamma !== undefined
+  ) {
+    const why = said.includes("scale")
+      ? "fix_gamma"
+      : "fix_gamma not in the file: MXNet's default True assumed";
+    lines.push(`gamma stored but fixed: read as 1 (${why})`);
+    delete tensors.gamma;
+  }
+  options.scale = tensors.gamma !== undefined;
+  options.center = tensors.beta !== undefined;
+}
+
+function settleStatistics(
+  { kind, framework }: Draft,
+  options: Record<string, unknown>,
+  tensors: Record<string, Tensor>,
+  lines: string[],
+): void {
+  const tracked = tensors.runningMean !== undefined && tensors.runningVariance !== undefined;
+  if (kind === "instanceNorm") options.trackRunningStatistics = tracked;
+  if (kind === "batchNorm" && !tracked && options.sources === undefined) {
+    options.sources = { batchMean: "batch", batchVariance: "batch" };
+    lines.push("no running statistics in the file: the batch's own in evaluation too");
+  }
+  if (options.average !== "cumulative") delete tensors.runningCount;
+  else if (tracked && tensors.runningCount === undefined) {
+    lines.push("num_batches_tracked not in the file: the cumulative average counts from the next batch on");
+  }
+  if (!tracked) return;
+  if (options.runningVariance === "unbiased") {
+    lines.push(
+      "running variance unbiased, count unknown: kept as it is (convertRunningVariance if the count is known)",
+    );
+  } else if (framework === "keras2" && kind === "batchNorm") {
+    lines.push("running variance unbiased where Keras 2 fused it (images), else biased: kept as it is");
+  }
+}
+
+/** Gamma per group where it has as many values as there are groups. */
+function settleGroups(
+  options: Record<string, unknown>,
+  { gamma, beta }: Readonly<Record<string, Tensor>>,
+  kind: string,
+  lines: string[],
+): void {
+  const length = (gamma ?? beta)?.shape.reduce((product, one) => product * one, 1);
+  if (kind !== "groupNorm" || length === undefined) return;
+  const perGroup = length === options.groups;
+  // with one channel a group they are the same
+  if (perGroup) lines.push("gamma and beta per group (of one channel each, or of several)");
+  options.parameters = perGroup ? "group" : "channel";
+}
+
+/** One number for all channels in the file; per channel here, since a mask may leave channels different counts. */
+function countPerChannel(values: ArrayLike<number>, mean: Tensor | undefined): Float32Array {
+  return new Float32Array(mean === undefined ? 1 : sizeOf(mean.shape)).fill(values[0] ?? 0);
+}
