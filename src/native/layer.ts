@@ -2,6 +2,7 @@
  * Layers with weights, without a framework: `forward`, `backward`, `train()`/`eval()`, state dict in and out. One class serves every
  * normalization; those with a name of their own (named-layers.ts) only make it.
  */
+import type { MappedNormalization } from "../checkpoints/normalizations/normalization.js";
 import { initialize, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
@@ -20,6 +21,9 @@ export interface StateDictOptions {
   /** The framework whose names are used, such as `pytorch` (weight, bias, running_mean, running_var). Default: our own. */
   names?: NamedFramework;
 }
+
+/** A normalization of a checkpoint, as far as a layer needs it. */
+type Mapped = Pick<MappedNormalization, "kind" | "weights" | "statistics">;
 
 /** What a layer gives for x and a residual. Both are the caller's; `backward` needs the sum, and refers to it. */
 export interface AddedAndNormalized<T extends PlainArray> {
@@ -270,21 +274,23 @@ export class Layer {
   }
 
   /**
-   * Takes the weights from a state dict, by our names or a framework's: typed arrays, or lists of numbers as they come from JSON.
+   * Takes the weights from a state dict, by our names or a framework's: typed arrays, or lists of numbers as they come from JSON; or from a
+   * normalization of a checkpoint (`normalizationsOf` of evenkeel/checkpoints).
    * `num_batches_tracked` of PyTorch may be a single number; a layer that counts no batches ignores it.
    * @throws TypeError for values that are not numbers, RangeError where a name is missing or unknown, a length differs, a value is not
-   * finite in float32, or a variance is negative; then nothing is changed
+   * finite in float32, a variance is negative, or the checkpoint's normalization is of another kind; then nothing is changed
    */
   loadStateDict(
-    state: Readonly<Record<string, ArrayLike<number> | number>>,
+    given: Readonly<Record<string, ArrayLike<number> | number>> | Mapped,
     options: StateDictOptions = {},
   ): void {
     const caller = `${this.norm.name}: loadStateDict`;
-    if (typeof state !== "object" || state === null || Array.isArray(state)) {
+    if (typeof given !== "object" || given === null || Array.isArray(given)) {
       throw new TypeError(
-        `${caller} expected what stateDict() gives, arrays by name, got ${described(state)}`,
+        `${caller} expected what stateDict() gives, arrays by name, got ${described(given)}`,
       );
     }
+    const state = isMapped(given) ? this.stateOf(given, caller, options) : given;
     const named = this.named(caller, options);
     const batchCount = options.names && batchCountOf(options.names);
     const others = Object.keys(state).filter((name) => !named.has(name));
@@ -311,6 +317,21 @@ export class Layer {
         : checkValues(caller, name, state[name], size, least, most);
     }
     this.writeAll(loaded);
+  }
+
+  /** By our names. */
+  private stateOf({ kind, weights, statistics }: Mapped, caller: string, { names }: StateDictOptions) {
+    if (kind !== this.norm.name) {
+      throw new RangeError(
+        `${caller} expected a ${this.norm.name}, got a ${kind}; make the layer of catalog.${kind}`,
+      );
+    }
+    if (names !== undefined) {
+      throw new TypeError(
+        `${caller}: names must be left out for a checkpoint's normalization, whose names are ours`,
+      );
+    }
+    return { ...weights, ...statistics };
   }
 
   /** Releases the layer's arrays; it cannot be used afterwards. Also by `using layer = …`. */
@@ -423,6 +444,11 @@ disposable(Layer, "dispose");
 /** A weight's name without those of the parts of a block before it, which are joined by slashes. */
 function lastPart(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);
+}
+
+/** Entries of a state dict are numbers. */
+function isMapped(given: object): given is Mapped {
+  return "kind" in given && typeof given.kind === "string" && "weights" in given && "statistics" in given;
 }
 
 /** State of these names cannot be below 0. */

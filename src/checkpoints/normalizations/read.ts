@@ -94,6 +94,13 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     else if (LEARNED.has(name)) weights[name] = values;
     else statistics[name] = values;
   }
+  if (options.average === "cumulative" && used.runningMean && !statistics.runningCount) {
+    statistics.runningCount = countPerChannel([0], used.runningMean);
+  }
+  // made of u, where the file is older than its v
+  if (kind === "spectralNorm" && statistics.u && !statistics.v && used.weight) {
+    statistics.v = new Float32Array(sizeOf(used.weight.shape) / statistics.u.length);
+  }
   return {
     name: withoutWrappers(draft.name),
     kind,
