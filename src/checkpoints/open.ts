@@ -2,6 +2,8 @@
 import { checkOptions } from "../options.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { CheckpointError } from "./errors.js";
+import { npy, npz } from "./formats/npz.js";
+import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { type FileSource, type Files, filesOf } from "./source.js";
 
 /** A format: how its files are told, and their reader. */
@@ -13,7 +15,7 @@ export interface Format {
 }
 
 /** In this order: those with a magic number first. */
-const formats: readonly Format[] = [];
+const formats: readonly Format[] = [npy, npz, safetensors, safetensorsIndex];
 
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */
@@ -21,6 +23,16 @@ export interface OpenOptions {
 }
 
 const HEAD = 4096;
+
+/** What is often there instead of the file: how it begins, what it is, and what helps. */
+const mistakes: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /^version https:\/\/git-lfs/,
+    "a pointer of Git LFS to one",
+    "run git lfs pull, or download the file itself",
+  ],
+  [/^\s*<(!doctype|html)/i, "a web page", "download the file itself, not the page that shows it"],
+];
 
 /**
  * Opens a checkpoint: its tensors by name, each read when it is asked for, and what the file says of the network.
@@ -42,6 +54,13 @@ export async function open(
   }
   const head = await files.bytes.read(0, Math.min(HEAD, files.bytes.byteLength));
   for (const format of formats) if (await format.matches(head, files)) return format.read(files);
+  const text = new TextDecoder("latin1").decode(head.subarray(0, 64));
+  const mistaken = mistakes.find(([beginning]) => beginning.test(text));
+  if (mistaken) {
+    throw new CheckpointError(files.name, "unknown", `expected a checkpoint, got ${mistaken[1]}`, {
+      remedy: mistaken[2],
+    });
+  }
   throw new CheckpointError(
     files.name,
     "unknown",

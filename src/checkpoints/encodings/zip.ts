@@ -14,11 +14,14 @@ const LOCAL = 0x04034b50;
 const FULL_32 = 0xffffffff;
 /** What an archive may hold at the most; the files that frameworks write have thousands of entries. */
 const MOST_ENTRIES = 2 ** 20;
+/** What is inflated alone: up to so many bytes of an entry, from so many of them at a time. */
+const BEGINNING = 2 ** 14;
 /** The longest comment after the end record, and that record. */
 const TAIL = 0xffff + 22;
 
 interface Entry {
   readonly method: number;
+  readonly encrypted: boolean;
   readonly stored: number;
   readonly size: number;
   readonly crc: number;
@@ -50,10 +53,12 @@ export async function zipEntries(format: string, archive: Bytes): Promise<Readon
     if (next > bytes.length) throw fail("expected an entry within the ZIP directory", start + at);
     const flags = view.getUint16(at + 8, true);
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
-    const entry = { method: view.getUint16(at + 10, true), crc: view.getUint32(at + 16, true) };
+    const entry = {
+      method: view.getUint16(at + 10, true),
+      encrypted: (flags & 1) === 1,
+      crc: view.getUint32(at + 16, true),
+    };
     const [stored, size, header] = sizes64(view, at, at + 46 + nameLength, extraLength);
-    if (flags & 1)
-      throw fail(`entry "${name}" is encrypted`, start + at, "write the archive without a password");
     // an entry of no bytes is a folder
     if (!name.endsWith("/"))
       entries.set(name, entryBytes(format, archive, name, { ...entry, stored, size, header }));
@@ -65,6 +70,12 @@ export async function zipEntries(format: string, archive: Bytes): Promise<Readon
 /** Whether the bytes begin as an archive with entries does. */
 export function isZip(head: Uint8Array): boolean {
   return head.length >= 4 && viewOf(head).getUint32(0, true) === LOCAL;
+}
+
+/** The name of the entry that an archive begins with, by which its kind is told; undefined of what is no archive. */
+export function firstEntryOf(head: Uint8Array): string | undefined {
+  if (!isZip(head) || head.length < 30) return undefined;
+  return new TextDecoder().decode(head.subarray(30, 30 + viewOf(head).getUint16(26, true)));
 }
 
 type Fail = (problem: string, offset?: number, remedy?: string) => CheckpointError;
@@ -121,32 +132,39 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
   const { method, stored, size } = entry;
   const fail: Fail = (problem, offset, remedy) =>
     new CheckpointError(archive.file, format, `entry "${name}": ${problem}`, { offset, remedy });
-  if (method !== 0 && method !== 8) {
-    throw fail(`compression method ${method} is not read`, entry.header, "write it stored or deflated");
-  }
-  if (entry.header + 30 + stored > archive.byteLength || (method === 0 && stored !== size)) {
+  if (
+    entry.header + 30 + stored > archive.byteLength ||
+    (method === 0 && !entry.encrypted && stored !== size)
+  ) {
     throw fail(`expected ${stored} bytes, the file ends before`, entry.header);
   }
   if (!fitsStored(size, stored)) {
     throw fail(`${stored} compressed bytes cannot hold the ${size} that are declared`, entry.header);
   }
   const data = async (): Promise<Bytes> => {
+    if (entry.encrypted) throw fail("it is encrypted", entry.header, "write the archive without a password");
+    if (method !== 0 && method !== 8) {
+      throw fail(`compression method ${method} is not read`, entry.header, "write it stored or deflated");
+    }
     const header = viewOf(await archive.read(entry.header, entry.header + 30));
     if (header.getUint32(0, true) !== LOCAL) throw fail("expected its local header", entry.header);
     const start = entry.header + 30 + header.getUint16(26, true) + header.getUint16(28, true);
     return archive.part(start, start + stored);
   };
-  let inflated: Promise<Uint8Array> | undefined;
-  const inflatedOnce = (): Promise<Uint8Array> => {
-    inflated ??= data()
+  // held while anyone needs it, and no longer: an archive is not to stay in memory inflated
+  let kept: WeakRef<Promise<Uint8Array>> | undefined;
+  const whole = (): Promise<Uint8Array> => {
+    const known = kept?.deref();
+    if (known) return known;
+    const made = data()
       .then((bytes) => bytes.read())
       .then((bytes) => inflate(bytes, size, fail))
       .then((bytes) => {
-        if (crc32(bytes) !== entry.crc)
-          throw fail("its checksum (CRC-32) differs from what is stored", entry.header);
-        return bytes;
+        if (crc32(bytes) === entry.crc) return bytes;
+        throw fail("its checksum (CRC-32) differs from what is stored", entry.header);
       });
-    return inflated;
+    kept = new WeakRef(made);
+    return made;
   };
   const file = `${archive.file}/${name}`;
   const ranged = (from: number, to: number): Bytes => ({
@@ -160,45 +178,75 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
           entry.header,
         );
       }
-      if (method === 0) return (await data()).read(from + start, from + end);
-      return (await inflatedOnce()).slice(from + start, from + end);
+      const [first, last] = [from + start, from + end];
+      if (method !== 8) return (await data()).read(first, last);
+      // headers are read without inflating what follows them
+      if (last <= BEGINNING && last < size)
+        return (await beginning(await data(), last, fail)).subarray(first);
+      return (await whole()).slice(first, last);
     },
     part: (start, end) => ranged(from + start, from + end),
   });
   return ranged(0, size);
 }
 
+/** The first bytes of raw deflate data, of which no more is read than they need; their checksum is not checked. */
+function beginning(bytes: Bytes, count: number, fail: (problem: string) => Error): Promise<Uint8Array> {
+  let at = 0;
+  const pieces = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const end = Math.min(bytes.byteLength, at + BEGINNING);
+      if (at === end) return controller.close();
+      controller.enqueue(await bytes.read(at, end));
+      at = end;
+    },
+  });
+  return inflated(pieces, count, fail, "deflate-raw", false);
+}
+
+type Compression = "deflate-raw" | "deflate" | "gzip";
+
 /**
  * Inflates raw deflate data of a declared size, and stops at what is longer.
  * @param fail makes the error
  */
-export async function inflate(
+export function inflate(
   bytes: Uint8Array,
   size: number,
   fail: (problem: string) => Error,
-  kind: "deflate-raw" | "deflate" | "gzip" = "deflate-raw",
+  kind: Compression = "deflate-raw",
 ): Promise<Uint8Array> {
-  const result = new Uint8Array(size);
-  let at = 0;
-  const reader = new Blob([bytes as BlobPart])
-    .stream()
-    .pipeThrough(new DecompressionStream(kind))
-    .getReader();
+  return inflated(new Blob([bytes as BlobPart]).stream(), size, fail, kind, true);
+}
+
+/** @param whole whether nothing may follow the `size` bytes */
+async function inflated(
+  compressed: ReadableStream<Uint8Array>,
+  size: number,
+  fail: (problem: string) => Error,
+  kind: Compression,
+  whole: boolean,
+): Promise<Uint8Array> {
+  const stream = new DecompressionStream(kind) as ReadableWritablePair<Uint8Array, Uint8Array>;
+  const reader = compressed.pipeThrough(stream).getReader();
   try {
-    for (;;) {
+    const result = new Uint8Array(size);
+    let at = 0;
+    while (whole || at < size) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (at + value.length > size) throw fail(`expected ${size} bytes when inflated, got more`);
-      result.set(value, at);
-      at += value.length;
+      if (whole && at + value.length > size) throw fail(`expected ${size} bytes when inflated, got more`);
+      result.set(value.subarray(0, size - at), at);
+      at = Math.min(size, at + value.length);
     }
+    if (at < size) throw fail(`expected ${size} bytes when inflated, got ${at}`);
+    return result;
   } catch (error) {
-    await reader.cancel().catch(() => {});
     if (error instanceof CheckpointError) throw error;
     throw fail(`its compressed data is damaged (${error instanceof Error ? error.message : error})`);
+  } finally {
+    await reader.cancel().catch(() => {});
   }
-  if (at < size) throw fail(`expected ${size} bytes when inflated, got ${at}`);
-  return result;
 }
 
 /** Of a whole archive in memory, nothing compressed: what `.npz` and PyTorch's files are. */
@@ -228,8 +276,8 @@ export function writeZip(entries: Iterable<readonly [string, Uint8Array]>): Uint
     parts.push(local, bytes);
     at += local.length + bytes.length;
   }
-  if (at > FULL_32 || directory.length > 0xffff)
-    throw new RangeError("writeZip: expected less than 4 GiB, and 65,536 entries");
+  if (at > FULL_32 || directory.length >= 0xffff)
+    throw new RangeError("writeZip: expected less than 4 GiB in at most 65,534 entries");
   const bytes = concatenated(directory);
   const end = new DataView(new ArrayBuffer(22));
   end.setUint32(0, END, true);
