@@ -34,7 +34,7 @@ export function mutated(bytes: Uint8Array, next: () => number): Uint8Array {
     const span = Math.min(result.length, 1024);
     const place = next();
     const at = Math.floor(
-      place < 0.35 ? next() * span : place < 0.5 ? result.length - 1 - next() * span : next() * result.length,
+      place < 0.35 ? next() * span : place < 0.5 ? result.length - next() * span : next() * result.length,
     );
     const length = Math.min(result.length - at, 1 + Math.floor(next() ** 3 * 64));
     const kind = Math.floor(next() * 8);
