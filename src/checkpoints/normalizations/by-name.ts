@@ -48,10 +48,8 @@ const HINTS: readonly (readonly [RegExp, Kind])[] = [
 
 /** A name without what wrappers (DataParallel, torch.compile) put before it and within it. */
 export function withoutWrappers(name: string): string {
-  return name
-    .split(".")
-    .filter((part, i) => part !== "_orig_mod" && !(i === 0 && part === "module"))
-    .join(".");
+  const parts = name.split(".").filter((part) => part !== "_orig_mod");
+  return (parts[0] === "module" && parts.length > 1 ? parts.slice(1) : parts).join(".");
 }
 
 /** @param settings of a configuration beside the weights, such as Hugging Face's config.json */
@@ -132,7 +130,7 @@ function layerDraft(
     };
   }
   const found = PARAMETERS.find(
-    ([gamma, beta]) => group.has(gamma) || (gamma !== "weight" && hint !== undefined && group.has(beta)),
+    ([gamma, beta]) => group.has(gamma) || (beta === "beta" && hint !== undefined && group.has(beta)),
   );
   if (found === undefined) return undefined;
   const [gammaName, betaName, theirs] = found;

@@ -129,7 +129,7 @@ const OURS = new Set([
 function assumed(framework: Framework, option: string, value: number): string {
   const start = `${option} not in the file: ${titleOf(framework)}'s default`;
   const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
-  if (!newWeight) return `${start} ${value} assumed`;
+  if (!newWeight) return `${start} ${value < 1e-3 ? value.toExponential() : value} assumed`;
   return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
 }
 
