@@ -2,6 +2,7 @@
 import { checkOptions } from "../options.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { CheckpointError } from "./errors.js";
+import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { type FileSource, type Files, filesOf } from "./source.js";
@@ -15,7 +16,7 @@ export interface Format {
 }
 
 /** In this order: those with a magic number first. */
-const formats: readonly Format[] = [npy, npz, safetensors, safetensorsIndex];
+const formats: readonly Format[] = [npy, npz, safetensors, safetensorsIndex, mxnet];
 
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */
