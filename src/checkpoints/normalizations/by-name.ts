@@ -5,7 +5,7 @@
 import type { Framework } from "../../frameworks/conventions.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
-import { type Draft, defaultsOf, type Kind, trailing } from "./classes.js";
+import { type Draft, defaultsOf, type Kind, titleOf, trailing } from "./classes.js";
 
 /** Running statistics by their names, and whose names they are. */
 const STATISTICS: readonly (readonly [
@@ -118,6 +118,7 @@ function layerDraft(
       ...common,
       kind,
       framework: own,
+      title: titleOf(own),
       options: { ...defaultsOf(kind, own), ...(kind === "instanceNorm" && { trackRunningStatistics: true }) },
       tensors: present({
         gamma: group.get(gamma),
@@ -166,7 +167,16 @@ function layerDraft(
     ...(shaped.length > 1 && { axis: trailing(shaped.length) }),
   };
   const said = fromSettings(kind, settings, options, conversions);
-  return { ...common, kind, framework: own, options, tensors: present({ gamma, beta }), conversions, said };
+  return {
+    ...common,
+    kind,
+    framework: own,
+    title: titleOf(own),
+    options,
+    tensors: present({ gamma, beta }),
+    conversions,
+    said,
+  };
 }
 
 /** Epsilon and offset by a configuration beside the weights. */
@@ -209,7 +219,8 @@ function weightDraft(
 ): Draft | undefined {
   const [layer, weight] = key.split("\n");
   const name = weight === "weight" ? layer : [layer, weight].filter((part) => part !== "").join(".");
-  const common = { name, framework: framework ?? "pytorch", conversions: [], said: ["epsilon"] };
+  const own = framework ?? "pytorch";
+  const common = { name, framework: own, title: titleOf(own), conversions: [], said: ["epsilon"] };
   const g = group.get("g") ?? group.get("original0");
   const direction = group.has("original1") ? group.get("original1") : group.get("v");
   if (g !== undefined && direction !== undefined) {

@@ -19,6 +19,8 @@ export interface Draft {
   readonly tensors: Record<string, Tensor>;
   readonly type?: string;
   readonly framework: Framework;
+  /** What lines call the framework. */
+  readonly title: string;
   readonly conversions: string[];
   /** Which of epsilon and momentum the file has. */
   readonly said: readonly string[];
@@ -78,8 +80,12 @@ const pytorch: Language = {
     [/^LayerScale(2d)?$/, "layerScale"],
   ],
   options: {
-    eps: same("epsilon"),
-    epsilon: same("epsilon"),
+    eps: (value, { say }) => {
+      if (value !== null) return { epsilon: value };
+      const { epsilon } = conventions.pytorch.rmsNorm;
+      say(`eps None: float32's own, ${epsilon.toPrecision(4)}`);
+      return { epsilon };
+    },
     variance_epsilon: same("epsilon"),
     momentum: newWeight,
     affine,
@@ -301,6 +307,7 @@ export function draftOf(given: Module, framework: Framework): Draft | undefined 
   const conversions: string[] = [];
   const told: Told = { module, kind: found, say: (line) => conversions.push(line) };
   const options: Record<string, unknown> = { ...defaultsOf(found, framework), ...own };
+  if (options.offset === 1) conversions.push(`gamma is stored minus 1 (${type}): offset 1`);
   const said: string[] = [];
   for (const [name, value] of Object.entries(module.config)) {
     if (value === undefined || !Object.hasOwn(language.options, name)) continue;
@@ -317,7 +324,8 @@ export function draftOf(given: Module, framework: Framework): Draft | undefined 
   const oneChannelGroups = found === "groupNorm" && options.groups === -1;
   if (oneChannelGroups) conversions.push("groups -1: one group per channel, instance normalization");
   const kind = oneChannelGroups ? "instanceNorm" : found;
-  return { name: module.name, kind, options, tensors, type: given.type, framework, conversions, said };
+  const { title } = language;
+  return { name: module.name, kind, options, tensors, type: given.type, framework, title, conversions, said };
 }
 
 /** By the last part of a weight's path, within wrappers. */

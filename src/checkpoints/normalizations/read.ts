@@ -8,7 +8,7 @@ import { sizeOf } from "../../shape.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
 import { numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
-import { type Draft, draftOf, titleOf } from "./classes.js";
+import { type Draft, draftOf } from "./classes.js";
 import type { MappedNormalization } from "./normalization.js";
 
 /**
@@ -76,12 +76,12 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
   const used = { ...tensors };
   settleAffine(draft, options, used, lines);
   settleStatistics(draft, options, used, lines);
-  settleGroups(options, used, kind, lines);
+  settleGroups(draft, options, used, lines);
   const tracks = used.runningMean !== undefined;
   for (const option of ["epsilon", "momentum"]) {
     const counts = option === "epsilon" || (tracks && options.average !== "cumulative");
     if (!counts || !Object.hasOwn(defaults, option) || draft.said.includes(option)) continue;
-    lines.push(assumed(framework, option, (options[option] ?? defaults[option]) as number));
+    lines.push(assumed(draft, option, (options[option] ?? defaults[option]) as number));
   }
   const weights: Record<string, Float32Array | Float64Array> = {};
   const statistics: Record<string, Float32Array | Float64Array> = {};
@@ -126,8 +126,8 @@ const OURS = new Set([
   "v",
 ]);
 
-function assumed(framework: Framework, option: string, value: number): string {
-  const start = `${option} not in the file: ${titleOf(framework)}'s default`;
+function assumed({ framework, title }: Draft, option: string, value: number): string {
+  const start = `${option} not in the file: ${title}'s default`;
   const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
   if (!newWeight) return `${start} ${value < 1e-3 ? value.toExponential() : value} assumed`;
   return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
@@ -183,18 +183,19 @@ function settleStatistics(
   }
 }
 
-/** Gamma per group where it has as many values as there are groups. */
+/** Frameworks in which gamma and beta may be per group: as many as there are groups. */
+const PER_GROUP: readonly Framework[] = ["gluon", "mxnet", "onnx"];
+
 function settleGroups(
+  { kind, framework }: Draft,
   options: Record<string, unknown>,
   { gamma, beta }: Readonly<Record<string, Tensor>>,
-  kind: string,
   lines: string[],
 ): void {
-  const length = (gamma ?? beta)?.shape.reduce((product, one) => product * one, 1);
-  if (kind !== "groupNorm" || length === undefined) return;
-  const perGroup = length === options.groups;
-  // with one channel a group they are the same
-  if (perGroup) lines.push("gamma and beta per group (of one channel each, or of several)");
+  const shape = (gamma ?? beta)?.shape;
+  if (kind !== "groupNorm" || shape === undefined) return;
+  const perGroup = PER_GROUP.includes(framework) && sizeOf(shape) === options.groups;
+  if (perGroup) lines.push("gamma and beta per group");
   options.parameters = perGroup ? "group" : "channel";
 }
 
