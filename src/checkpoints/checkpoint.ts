@@ -1,5 +1,6 @@
 /** What every reader gives of a file. */
 import type { Framework } from "../frameworks/conventions.js";
+import type { Files } from "./source.js";
 import type { Tensor } from "./tensors.js";
 
 /** A layer, module, operator or node, as far as the file describes it; of those without parameters too. */
@@ -47,4 +48,12 @@ export interface Checkpoint {
   /** Empty where the file holds tensors alone. */
   readonly modules: readonly Module[];
   readonly architecture?: Architecture;
+}
+
+/** A format: how its files are told, and their reader. */
+export interface Format {
+  readonly name: string;
+  /** @param head the first 4 KiB, or all there is */
+  matches(head: Uint8Array, files: Files): boolean | Promise<boolean>;
+  read(files: Files): Promise<Checkpoint>;
 }

@@ -1,19 +1,13 @@
 /** Opens a file of any format that is read here; the format is told by the bytes. */
 import { checkOptions } from "../options.js";
-import type { Checkpoint } from "./checkpoint.js";
+import type { Checkpoint, Format } from "./checkpoint.js";
 import { CheckpointError } from "./errors.js";
 import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
-import { type FileSource, type Files, filesOf } from "./source.js";
+import { type FileSource, filesOf } from "./source.js";
 
-/** A format: how its files are told, and their reader. */
-export interface Format {
-  readonly name: string;
-  /** @param head the first 4 KiB, or all there is */
-  matches(head: Uint8Array, files: Files): boolean | Promise<boolean>;
-  read(files: Files): Promise<Checkpoint>;
-}
+export type { Format } from "./checkpoint.js";
 
 /** In this order: those with a magic number first. */
 const formats: readonly Format[] = [npy, npz, safetensors, safetensorsIndex, mxnet];
