@@ -89,7 +89,7 @@ function encoded(caller: string, name: string, tensor: WrittenTensor): Encoded {
   const values = valuesOf(dtype, data);
   if (values === undefined) {
     throw new TypeError(
-      `${caller}: the data of ${called} must be a ${arrays[dtype].name} for ${dtype}, got ${described(data)}`,
+      `${caller}: the data of ${called} must be of ${arrays[dtype].name} for ${dtype}, got ${described(data)}`,
     );
   }
   if (values.length !== size) {
