@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line of the lab. Exit codes: 0 done, 1 failure, 2 usage, 130 stopped by Ctrl-C. */
+/** The command line of the lab. Exit codes: 0 done, 1 failure (or, with --strict, sickness), 2 usage, 130 stopped by Ctrl-C. */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { FailureError, UsageError } from "./errors.js";
@@ -8,6 +8,7 @@ import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import type { CompareOptions } from "./node/compare.js";
 import { describedData } from "./node/datasets.js";
+import type { InspectOptions } from "./node/inspect.js";
 import { listText } from "./node/norm-list.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
@@ -44,6 +45,11 @@ const size = (text: string): [number, number] => {
   throw new InvalidArgumentError("Expected HEIGHTxWIDTH, such as 8x8.");
 };
 
+const page = (text: string) => {
+  if (/\.html?$/i.test(text)) return text;
+  throw new InvalidArgumentError("Expected a name that ends in .html; FILE comes before --html.");
+};
+
 /** An argument as one would type it. */
 const quoted = (argument: string) =>
   /^[\w./,:=@%+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
@@ -56,7 +62,7 @@ const usually = (text: string, name: keyof Usual) =>
   `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
 
 const program = new Command("evenkeel")
-  .description("Shows on real data what each normalization does to a network's training.")
+  .description("Shows what each normalization does to a network's training, and what trained ones hold.")
   .version(version)
   .showHelpAfterError("(--help lists the options)")
   .exitOverride();
@@ -100,6 +106,28 @@ program
   });
 
 program
+  .command("inspect")
+  .description("Show what a file of a trained network holds, and whether its normalizations are well.")
+  .argument("<file>", "of PyTorch, Keras, TensorFlow, MXNet, ONNX or NumPy, or a folder of such a model")
+  .option("--json", "print every number as JSON instead of the summary", false)
+  .option("--html [out]", "write a page with plots by depth too (default: inspection.html)", page)
+  .option("--strict", "exit with 1 where a normalization is sick", false)
+  .action(async (file: string, options: InspectOptions) => {
+    const { inspect } = await import("./node/inspect.js");
+    process.exitCode = await inspect(file, options);
+  });
+
+program
+  .command("convert")
+  .description("Write the tensors of a trained network in another format.")
+  .argument("<file>", "what inspect reads")
+  .argument("<out>", "a name that ends in .safetensors or .npz")
+  .action(async (file: string, out: string) => {
+    const { convert } = await import("./node/convert.js");
+    process.exitCode = await convert(file, out);
+  });
+
+program
   .command("norms")
   .description("List every normalization, and in which networks compare can train it.")
   .action(() => {
@@ -121,6 +149,10 @@ try {
   } else if (error instanceof UsageError || error instanceof FailureError) {
     process.stderr.write(`${label} ${error.message}\n`);
     process.exitCode = error.exitCode;
+  } else if (error instanceof Error && error.name === "CheckpointError") {
+    // told by its name, so that the readers are loaded only where they are needed
+    process.stderr.write(`${label} ${error.message}\n`);
+    process.exitCode = 1;
   } else {
     process.stderr.write(`${label} ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 1;

@@ -18,7 +18,7 @@ export function rangeOf(values: readonly (number | null | undefined)[]): Range {
 }
 
 /** Value at the given share (0 to 1) of numbers sorted in ascending order, linearly interpolated. */
-export function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: ArrayLike<number>, share: number): number {
   const position = share * (sorted.length - 1);
   const below = sorted[Math.floor(position)];
   const above = sorted[Math.ceil(position)];

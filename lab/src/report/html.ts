@@ -11,7 +11,7 @@ import { labelOf, type NormName, nameOf } from "../norms.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf } from "../results.js";
 import { depthProfile, learningCurves, type Profile } from "./figures.js";
 import { gradientMaps } from "./gradient-maps.js";
-import { colourOf, type Looks, looksOf, looksStyle } from "./series.js";
+import { type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
 
 function table(comparison: Comparison, looks: Looks): string {
   const { summaries } = comparison;
@@ -96,10 +96,6 @@ function table(comparison: Comparison, looks: Looks): string {
 function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
   const [low, high] = [format(min), format(max)];
   return low === high ? "" : `${low.replace("\u00a0%", "")} – ${high}`;
-}
-
-function swatch(norm: NormName, looks: Looks): string {
-  return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="${colourOf(norm)}" stroke-width="3" stroke-dasharray="${looks.get(norm)?.dash}"/></svg>`;
 }
 
 function section(id: string, title: string, how: string[], figures: string): string {
@@ -221,14 +217,6 @@ function settings(comparison: Comparison): string {
 }
 
 // ---- the page ----
-
-function switches(norms: NormName[], looks: Looks): string {
-  const labels = norms.map(
-    (norm) =>
-      `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
-  );
-  return `<fieldset class="switches"><legend>In the figures</legend>${labels.join("")}</fieldset>`;
-}
 
 function stopped({ interrupted, trials, summaries, training }: Comparison): string {
   if (!interrupted) return "";

@@ -1,5 +1,5 @@
-/** How the normalizations of one comparison are told apart: a colour and a dash pattern each. */
-import type { NormName } from "../norms.js";
+/** How the normalizations of one page are told apart: a colour and a dash pattern each, and switches that hide them. */
+import { labelOf, type NormName } from "../norms.js";
 
 interface Look {
   /** Number of a colour of the style sheet, `--hue0` and on. */
@@ -58,4 +58,18 @@ export function looksStyle(looks: Looks): string {
     (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}`,
   );
   return [`:root{${colours.join(";")}}`, ...switches].join("\n");
+}
+
+/** A piece of the normalization's line. */
+export function swatch(norm: NormName, looks: Looks): string {
+  return `<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true"><line x1="1" x2="25" y1="5" y2="5" stroke="${colourOf(norm)}" stroke-width="3" stroke-dasharray="${looks.get(norm)?.dash}"/></svg>`;
+}
+
+/** A checkbox for each; `looksStyle` has the rules that they turn. */
+export function switches(norms: NormName[], looks: Looks): string {
+  const labels = norms.map(
+    (norm) =>
+      `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
+  );
+  return `<fieldset class="switches"><legend>In the figures</legend>${labels.join("")}</fieldset>`;
 }

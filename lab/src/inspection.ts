@@ -1,0 +1,374 @@
+/**
+ * What a checkpoint holds, and how well its normalizations are: the shape of `evenkeel inspect --json`, from which the summary in the
+ * terminal and the page are made. Plain JSON throughout; of numbers, NaN and the infinities are the strings "NaN", "Infinity" and
+ * "-Infinity", which `Number` reads back: they are what an inspection looks for, and null would not tell them apart.
+ */
+import { capitalize, count, listed } from "@evenkeel/report/format";
+import { quantile } from "@evenkeel/report/statistics";
+import {
+  type Checkpoint,
+  type Finding,
+  healthOf,
+  type MappedNormalization,
+  normalizationsOf,
+  type Tensor,
+} from "evenkeel/checkpoints";
+import { kebab, nameOf } from "./norms.js";
+
+export type JsonNumber = number | "NaN" | "Infinity" | "-Infinity";
+export type Json = JsonNumber | string | boolean | null | Json[] | { [key: string]: Json };
+
+/** How many values lie in each of equal pieces of a range, or of its logarithm. */
+export interface Histogram {
+  scale: "linear" | "log";
+  /** Of what is counted: all finite values, or all above 0 where `scale` is log. */
+  low: number;
+  high: number;
+  counts: number[];
+}
+
+/** The values of a weight or statistic. Quantiles and ends are of the finite ones, null where there are none. */
+export interface Distribution {
+  count: number;
+  notFinite: number;
+  min: number | null;
+  p5: number | null;
+  median: number | null;
+  p95: number | null;
+  max: number | null;
+  /** Null where no value can be counted. */
+  histogram: Histogram | null;
+  /** All of them, in the file's order; null where they are more than `MOST_VALUES`. */
+  values: JsonNumber[] | null;
+}
+
+export interface InspectedNormalization {
+  name: string;
+  /** Its name in the library's catalog: batchNorm, layerNorm, ... */
+  kind: string;
+  /** What its framework calls it; null where the file does not say. */
+  type: string | null;
+  /** The library's options. */
+  options: { [key: string]: Json };
+  /** Length of gamma, or of what stands for it. */
+  channels: number;
+  /** By the library's names: gamma, beta, ... */
+  weights: { [name: string]: Distribution };
+  /** runningMean, runningVariance, ... */
+  statistics: { [name: string]: Distribution };
+  conversions: string[];
+  findings: Finding[];
+  sick: boolean;
+}
+
+export interface Totals {
+  tensors: number;
+  /** Values in all of them; those that tensors share are counted once. */
+  values: number;
+  /** Values by type, such as float32, most first. */
+  types: { [dtype: string]: number };
+}
+
+export interface InspectedTensor {
+  name: string;
+  shape: number[];
+  dtype: string;
+}
+
+export interface Inspection {
+  /** Version of Evenkeel. */
+  evenkeel: string;
+  file: string;
+  format: string;
+  framework: string | null;
+  /** The framework's version. */
+  version: string | null;
+  byteLength: number;
+  /** The model's. */
+  tensors: Totals;
+  /** Those of optimizers, moving averages and counters. */
+  others: Totals;
+  /** At most `MOST_LARGEST`. */
+  largest: InspectedTensor[];
+  /** In the order of the file. */
+  normalizations: InspectedNormalization[];
+}
+
+/** Values of one array that are listed each. */
+export const MOST_VALUES = 65_536;
+const MOST_LARGEST = 10;
+/** Pieces of a histogram. */
+export const BINS = 24;
+
+/** Inspects an opened checkpoint. @throws CheckpointError where the file cannot be read further */
+export async function inspect(checkpoint: Checkpoint, evenkeel: string): Promise<Inspection> {
+  const { file, format, framework, version, byteLength, tensors, others } = checkpoint;
+  const normalizations = await normalizationsOf(checkpoint);
+  const bySize = [...tensors.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  return {
+    evenkeel,
+    file,
+    format,
+    framework: framework ?? null,
+    version: version ?? null,
+    byteLength,
+    tensors: totalsOf(tensors.values()),
+    others: totalsOf(others.values()),
+    largest: bySize
+      .slice(0, MOST_LARGEST)
+      .map((tensor) => ({ name: tensor.name, shape: [...tensor.shape], dtype: typeOf(tensor) })),
+    normalizations: normalizations.map(inspected),
+  };
+}
+
+const sizeOf = ({ shape }: Tensor): number => shape.reduce((size, length) => size * length, 1);
+
+/** Its type in memory, and in the file where that is another. */
+const typeOf = ({ dtype, quantized }: Tensor): string =>
+  quantized === undefined ? dtype : `${dtype} as ${quantized}`;
+
+function totalsOf(tensors: Iterable<Tensor>): Totals {
+  const seen = new Set<string>();
+  const types = new Map<string, number>();
+  let [number, values] = [0, 0];
+  for (const tensor of tensors) {
+    number++;
+    const { at, shape } = tensor;
+    const place = `${at.offset} ${shape} ${at.file}`;
+    if (at.offset !== undefined && seen.has(place)) continue;
+    seen.add(place);
+    values += sizeOf(tensor);
+    types.set(typeOf(tensor), (types.get(typeOf(tensor)) ?? 0) + sizeOf(tensor));
+  }
+  return {
+    tensors: number,
+    values,
+    types: Object.fromEntries([...types].sort(([, a], [, b]) => b - a)),
+  };
+}
+
+function inspected(normalization: MappedNormalization): InspectedNormalization {
+  const { name, kind, type, options, weights, statistics, conversions } = normalization;
+  const { findings, sick } = healthOf(normalization);
+  const named = (arrays: MappedNormalization["weights"]) =>
+    Object.fromEntries(
+      Object.entries(arrays).map(([key, values]) => [key, distributionOf(values, /variance/i.test(key))]),
+    );
+  const leading =
+    weights.gamma ?? statistics.runningMean ?? weights.beta ?? weights.g ?? Object.values(weights)[0];
+  return {
+    name,
+    kind,
+    type: type ?? null,
+    options: jsonOf(options) as { [key: string]: Json },
+    channels: leading?.length ?? 0,
+    weights: named(weights),
+    statistics: named(statistics),
+    conversions: [...conversions],
+    findings: [...findings],
+    sick,
+  };
+}
+
+/** Anything as JSON. */
+function jsonOf(value: unknown): Json {
+  if (typeof value === "number") return jsonNumber(value);
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value as number[], jsonOf);
+  if (typeof value !== "object") return String(value);
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  return Object.fromEntries(entries.map(([key, each]) => [key, jsonOf(each)]));
+}
+
+const jsonNumber = (value: number): JsonNumber =>
+  Number.isFinite(value) ? value : (String(value) as "NaN" | "Infinity" | "-Infinity");
+
+function distributionOf(values: Float32Array | Float64Array, log: boolean): Distribution {
+  const sorted = values.filter(Number.isFinite).sort();
+  const at = (share: number) => (sorted.length === 0 ? null : quantile(sorted, share));
+  // nine digits are enough to give a float32 back
+  const shown = (value: number) => (values instanceof Float32Array ? Number(value.toPrecision(9)) : value);
+  return {
+    count: values.length,
+    notFinite: values.length - sorted.length,
+    min: at(0),
+    p5: at(0.05),
+    median: at(0.5),
+    p95: at(0.95),
+    max: at(1),
+    histogram: histogramOf(log ? sorted.filter((value) => value > 0) : sorted, log ? "log" : "linear"),
+    values: values.length > MOST_VALUES ? null : Array.from(values, (value) => jsonNumber(shown(value))),
+  };
+}
+
+function histogramOf(sorted: Float32Array | Float64Array, scale: Histogram["scale"]): Histogram | null {
+  if (sorted.length === 0) return null;
+  const [low, high] = [sorted[0], sorted[sorted.length - 1]];
+  const place = scale === "log" ? Math.log : Number;
+  // halves, so that the span of the largest numbers does not overflow
+  const span = place(high) / 2 - place(low) / 2;
+  const counts = new Array<number>(BINS).fill(0);
+  for (const value of sorted) {
+    const share = span > 0 ? (place(value) / 2 - place(low) / 2) / span : 0;
+    counts[Math.min(BINS - 1, Math.floor(share * BINS))]++;
+  }
+  return { scale, low, high, counts };
+}
+
+// ---- in words ----
+
+/** `batchNorm` is batch normalization. */
+export const kindName = (kind: string): string => nameOf(kebab(kind));
+
+/** A setting as one writes it: 1e-5, 0.99. */
+function settingText(value: Json): string {
+  if (typeof value !== "number" || value === 0)
+    return Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
+  return Math.abs(value) < 0.01
+    ? Number(value.toPrecision(3)).toExponential()
+    : String(Number(value.toPrecision(6)));
+}
+
+/** "epsilon 1e-5, keeps 0.9, axis 1, running variance unbiased": those that change what it computes. */
+export function settingsText({ options }: InspectedNormalization): string {
+  const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  const parts = Object.entries(options).flatMap(([name, value]) => {
+    if (name === "momentum") return [`keeps ${settingText(value)}`];
+    if (value === false) return [`no ${words(name)}`];
+    return value === true || value === null ? [] : [`${words(name)} ${settingText(value)}`];
+  });
+  return parts.join(", ");
+}
+
+/** "Batch normalization (BatchNorm2d): axis 1, epsilon 1e-5". */
+export function describedAs(normalization: InspectedNormalization): string {
+  const { kind, type } = normalization;
+  const settings = settingsText(normalization);
+  return `${capitalize(kindName(kind))}${type === null ? "" : ` (${type})`}${settings === "" ? "" : `: ${settings}`}`;
+}
+
+/** The two arrays of a normalization that say most about it: a gain, and the running variance where it has one. */
+export function leadingArrays({ weights, statistics }: InspectedNormalization): [string, Distribution][] {
+  const all = { ...weights, ...statistics };
+  const order = ["gamma", "g", "runningVariance", ...Object.keys(all)];
+  return [...new Set(order)]
+    .filter((name) => Object.hasOwn(all, name))
+    .slice(0, 2)
+    .map((name) => [name, all[name]]);
+}
+
+/** `runningVariance` is running variance. */
+export const arrayName = (name: string): string =>
+  name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
+/** Each thing that was translated or assumed once, with the normalizations it is true of. */
+export function conversionsOf({ normalizations }: Inspection): { text: string; members: number[] }[] {
+  const found = new Map<string, number[]>();
+  for (const [index, { conversions }] of normalizations.entries()) {
+    for (const text of new Set(conversions)) found.set(text, [...(found.get(text) ?? []), index + 1]);
+  }
+  return [...found].map(([text, members]) => ({ text, members }));
+}
+
+/** Most serious first. */
+const SEVERITY: readonly Finding["kind"][] = [
+  "nonfinite",
+  "negative-variance",
+  "half-overflow",
+  "dead-channels",
+  "variance-near-zero",
+  "variance-enormous",
+  "epsilon-matters",
+  "never-updated",
+  "never-trained",
+];
+
+/** A finding, and where it was made; `index` is counted from 1. */
+export interface Found {
+  index: number;
+  name: string;
+  finding: Finding;
+}
+
+/** All findings, those of sick normalizations first, then by how serious they are and how much they concern. */
+export function foundIn({ normalizations }: Inspection): Found[] {
+  const all = normalizations.flatMap(({ name, findings }, index) =>
+    findings.map((finding): Found => ({ index: index + 1, name, finding })),
+  );
+  const rank = ({ finding: { sick, kind } }: Found) => (sick ? 0 : SEVERITY.length) + SEVERITY.indexOf(kind);
+  const share = ({ finding: { count = 0, of = 1 } }: Found) => count / of;
+  return all.sort((a, b) => rank(a) - rank(b) || share(b) - share(a) || a.index - b.index);
+}
+
+/** "52 normalizations, all well", "3 of 52 normalizations are sick". */
+export function verdict({ normalizations }: Inspection): string {
+  const sick = normalizations.filter((each) => each.sick).length;
+  const remarked = normalizations.filter(({ sick, findings }) => !sick && findings.length > 0).length;
+  const all = normalizations.length;
+  if (all === 0) return "No normalizations";
+  if (sick > 0) {
+    if (all === 1) return "The only normalization is sick";
+    return sick === all
+      ? `All ${all} normalizations are sick`
+      : `${sick} of ${all} normalizations ${sick === 1 ? "is" : "are"} sick`;
+  }
+  if (remarked === 0)
+    return all === 1 ? "1 normalization, and it is well" : `${all} normalizations, all well`;
+  return `${count(all, "normalization")}, none sick; ${remarked} worth a look`;
+}
+
+/** The verdict, and of sickness the most serious finding. */
+export function headline(inspection: Inspection): string {
+  const [first] = foundIn(inspection);
+  const text = verdict(inspection);
+  return first?.finding.sick ? `${text}: ${first.name}, ${first.finding.text}` : text;
+}
+
+/** The numbers of normalizations in a list: "1–4, 7 and 9". */
+export function ranges(members: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const member of members) {
+    const last = runs.at(-1);
+    if (last && last[1] === member - 1) last[1] = member;
+    else runs.push([member, member]);
+  }
+  return listed(
+    runs.flatMap(([from, to]) =>
+      to - from > 1 ? [`${from}–${to}`] : from === to ? [`${from}`] : [`${from}`, `${to}`],
+    ),
+  );
+}
+
+/** `1.51 MB`, in powers of 1000 as disks are sold and files are listed. */
+export function size(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3 + 1e-9));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 ? bytes : value.toPrecision(Math.max(3, Math.floor(Math.log10(value)) + 1))} ${units[power]}`;
+}
+
+/** Values by type: "1,509,296 parameters (float32)", "... (1,000 float32, 12 int64)". */
+export function totalsText({ values, types }: Totals, one: string): string {
+  const names = Object.entries(types);
+  const by = names.map(([type, n]) => (names.length === 1 ? type : `${n.toLocaleString("en-US")} ${type}`));
+  return `${count(values, one)}${by.length > 0 ? ` (${by.join(", ")})` : ""}`;
+}
+
+const FRAMEWORKS: Readonly<Record<string, string>> = {
+  pytorch: "PyTorch",
+  keras2: "Keras 2",
+  keras3: "Keras 3",
+  tensorflowjs: "TensorFlow.js",
+  gluon: "MXNet Gluon",
+  mxnet: "MXNet",
+  flax: "Flax",
+  onnx: "ONNX",
+  fastai: "fastai",
+};
+
+/** "PyTorch", "Keras 2.15.0"; undefined where the file does not say. */
+export function frameworkText({ framework, version }: Inspection): string | undefined {
+  if (framework === null) return undefined;
+  const name = FRAMEWORKS[framework] ?? framework;
+  return version === null ? name : `${name.replace(/ \d$/, "")} ${version}`;
+}
