@@ -34,16 +34,17 @@ export async function fieldsOf(format: string, message: Bytes): Promise<Field[]>
   let window: Uint8Array = new Uint8Array();
   let windowAt = 0;
   let at = 0;
-  const need = async (count: number): Promise<void> => {
-    if (at >= windowAt && at + count <= windowAt + window.length) return;
+  /** Reads on, so that the window holds the next `count` bytes; what it holds already is not waited for. */
+  const filled = async (count: number): Promise<void> => {
     if (at + count > message.byteLength) throw fail(`expected ${count} more bytes of a message, it ends`, at);
     windowAt = at;
     window = await message.read(at, Math.min(message.byteLength, at + WHOLE));
   };
+  const inWindow = (count: number) => at + count <= windowAt + window.length;
   const varint = async (): Promise<bigint> => {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
-      await need(1);
+      if (!inWindow(1)) await filled(1);
       const byte = window[at - windowAt];
       at++;
       value |= BigInt(byte & 0x7f) << shift;
@@ -52,22 +53,27 @@ export async function fieldsOf(format: string, message: Bytes): Promise<Field[]>
     throw fail("expected a varint of at most 10 bytes", at);
   };
   const fixed = async (count: 4 | 8): Promise<bigint> => {
-    await need(count);
+    if (!inWindow(count)) await filled(count);
     const view = new DataView(window.buffer, window.byteOffset + at - windowAt, count);
     at += count;
     return count === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
   };
+  /** Most varints are a byte that lies in the window: these are not waited for. */
+  const short = (): bigint | undefined => {
+    if (!inWindow(1) || window[at - windowAt] >= 0x80) return undefined;
+    return BigInt(window[at++ - windowAt]);
+  };
   const none = message.part(0, 0);
   while (at < message.byteLength) {
     const offset = base + at;
-    const key = Number(await varint());
+    const key = Number(short() ?? (await varint()));
     const [number, wire] = [Math.floor(key / 8), key % 8];
     if (number < 1 || number > 2 ** 29) throw fail(`expected the number of a field, got ${number}`, at);
-    if (wire === 0) fields.push({ number, wire, bits: await varint(), bytes: none, offset });
+    if (wire === 0) fields.push({ number, wire, bits: short() ?? (await varint()), bytes: none, offset });
     else if (wire === 1 || wire === 5) {
       fields.push({ number, wire, bits: await fixed(wire === 1 ? 8 : 4), bytes: none, offset });
     } else if (wire === 2) {
-      const length = Number(await varint());
+      const length = Number(short() ?? (await varint()));
       if (length > message.byteLength - at)
         throw fail(`expected ${length} bytes of field ${number}, the message ends`, at);
       fields.push({ number, wire, bits: 0n, bytes: message.part(at, at + length), offset });
@@ -107,25 +113,29 @@ export function doubleIn({ bits }: Field): number {
   return new Float64Array(BigUint64Array.of(bits).buffer)[0];
 }
 
-/** Integers of a repeated field, packed into one or one each. */
-export async function integersIn(fields: readonly Field[] = []): Promise<number[]> {
-  const all: number[] = [];
-  for (const field of fields) {
-    if (field.wire === 0) {
-      all.push(integerIn(field));
+/** Signed integers of a repeated field, packed into one or one each. */
+export async function bigIntegersIn(fields: readonly Field[] = []): Promise<bigint[]> {
+  const all: bigint[] = [];
+  for (const { wire, bits, bytes } of fields) {
+    if (wire === 0) {
+      all.push(BigInt.asIntN(64, bits));
       continue;
     }
-    const bytes = await field.bytes.read();
     let value = 0n;
     let shift = 0n;
-    for (const byte of bytes) {
+    for (const byte of await bytes.read()) {
       value |= BigInt(byte & 0x7f) << shift;
       shift += 7n;
       if (byte >= 0x80 && shift < 70n) continue;
-      all.push(Number(BigInt.asIntN(64, value)));
+      all.push(BigInt.asIntN(64, value));
       value = 0n;
       shift = 0n;
     }
   }
   return all;
+}
+
+/** As `bigIntegersIn`, as numbers; beyond 2⁵³ the nearest. */
+export async function integersIn(fields: readonly Field[] = []): Promise<number[]> {
+  return (await bigIntegersIn(fields)).map(Number);
 }
