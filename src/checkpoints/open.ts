@@ -2,6 +2,8 @@
 import { checkOptions } from "../options.js";
 import type { Checkpoint, Format } from "./checkpoint.js";
 import { CheckpointError } from "./errors.js";
+import { kerasHdf5 } from "./formats/keras-hdf5.js";
+import { kerasZip } from "./formats/keras-zip.js";
 import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
@@ -10,7 +12,7 @@ import { type FileSource, filesOf } from "./source.js";
 export type { Format } from "./checkpoint.js";
 
 /** In this order: those with a magic number first. */
-const formats: readonly Format[] = [npy, npz, safetensors, safetensorsIndex, mxnet];
+const formats: readonly Format[] = [kerasHdf5, kerasZip, npy, npz, safetensors, safetensorsIndex, mxnet];
 
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */

@@ -43,8 +43,15 @@ const HINTS: readonly (readonly [RegExp, Kind])[] = [
   [/instance_?norm|(^|[._/])in\d*$/i, "instanceNorm"],
   [/rms/i, "rmsNorm"],
   [/batch_?norm|(^|[._/])bn\d*([._/]|$)/i, "batchNorm"],
-  [/norm|(^|[._/])ln(_|\d|[._/]|$)/i, "layerNorm"],
+  [/layer_?norm|(^|[._/])ln(_|\d|[._/]|$)/i, "layerNorm"],
 ];
+/** A name that says that it is one, but not which. */
+const SOME_NORM = /norm/i;
+
+/** What stores tensors of the same names and shapes. */
+const SAME_LAYER = "group and instance normalization store the same";
+const SAME_RMS = "layer normalization without bias stores the same";
+const SAME_BATCH = "instance normalization with running statistics stores the same";
 
 /** A name without what wrappers (DataParallel, torch.compile) put before it and within it. */
 export function withoutWrappers(name: string): string {
@@ -100,7 +107,7 @@ function layerDraft(
   module: Module | undefined,
   settings: Readonly<Record<string, unknown>>,
 ): Draft | undefined {
-  const hint = HINTS.find(([pattern]) => pattern.test(module?.type ?? name) || pattern.test(name))?.[1];
+  const hint = HINTS.find(([pattern]) => pattern.test(module?.type ?? "") || pattern.test(name))?.[1];
   const common = { name, type: module?.type, said: [] as string[] };
   const statistics = STATISTICS.find(
     ([mean, variance, gamma, beta]) =>
@@ -127,11 +134,13 @@ function layerDraft(
         runningVariance: group.get(variance),
         runningCount: counted,
       }),
-      conversions: [],
+      conversions:
+        hint === kind ? [] : [`its name does not tell: read as batch normalization; ${SAME_BATCH}`],
     };
   }
+  const isNorm = hint !== undefined || SOME_NORM.test(module?.type ?? "") || SOME_NORM.test(name);
   const found = PARAMETERS.find(
-    ([gamma, beta]) => group.has(gamma) || (beta === "beta" && hint !== undefined && group.has(beta)),
+    ([gamma, beta]) => group.has(gamma) || (beta === "beta" && isNorm && group.has(beta)),
   );
   if (found === undefined) return undefined;
   const [gammaName, betaName, theirs] = found;
@@ -139,23 +148,20 @@ function layerDraft(
   const shaped = (gamma ?? beta)?.shape ?? [];
   // kernels have more axes, and biases of other lengths
   const isVector = shaped.length === 1 && (!gamma || !beta || gamma.shape.join() === beta.shape.join());
-  const isLayerScale =
-    gammaName === "gamma" && beta === undefined && /(^|[._/])(ls\d*|layer_?scale\w*)$/i.test(name);
-  if (!isVector && !(hint === "layerNorm" && gammaName !== "weight" && shaped.length > 0)) return undefined;
-  if (hint === undefined && (beta === undefined || gamma === undefined) && !isLayerScale) return undefined;
+  const isLayerScale = gammaName === "gamma" && beta === undefined && !isNorm;
+  if (!isVector && !(isNorm && gammaName !== "weight" && shaped.length > 0)) return undefined;
+  if (!isNorm && !isLayerScale && (beta === undefined || gamma === undefined)) return undefined;
   const own = ownFramework(framework, theirs);
   const conversions: string[] = [];
   let kind: Kind = hint ?? "layerNorm";
-  if (isLayerScale) kind = "layerScale";
-  else if (kind === "layerNorm" && gamma !== undefined && beta === undefined && module === undefined) {
+  if (isLayerScale) {
+    kind = "layerScale";
+    conversions.push("a gamma alone: read as layer scale");
+  } else if (kind === "layerNorm" && gamma !== undefined && beta === undefined) {
     kind = "rmsNorm";
-    conversions.push(
-      "a weight without a bias: read as RMS normalization; layer normalization without bias stores the same",
-    );
+    conversions.push(`a weight without a bias: read as RMS normalization; ${SAME_RMS}`);
   } else if (hint === undefined) {
-    conversions.push(
-      "neither names nor shapes tell which: read as layer normalization; group and instance normalization store the same",
-    );
+    conversions.push(`its name does not tell: read as layer normalization; ${SAME_LAYER}`);
   }
   if (kind === "batchNorm") {
     conversions.push("no running statistics in the file: the batch's own in evaluation too");

@@ -1,0 +1,184 @@
+/**
+ * HDF5 files of Keras 1, 2 and 3: a whole model (keras/src/legacy/saving/legacy_h5_format.py), its weights alone, and `.weights.h5`, which
+ * is a tree of objects (see keras.ts). HDF5 of others opens too, as tensors by their paths.
+ *
+ * The weights of a model within a model lie in one group: first all trainable ones of its layers, then the others, so a frozen layer changes
+ * their order (keras#6607, #10777). They are told apart by their names, never by their order; what no name tells stays the inner model's.
+ *
+ * `running_std` of Keras 1 is the running variance since 1.0.3 (keras#3484), in spite of its name.
+ */
+import type { Format } from "../checkpoint.js";
+import { type AttributeValue, type Hdf5Object, isHdf5, openHdf5 } from "../encodings/hdf5.js";
+import { CheckpointError } from "../errors.js";
+import type { Tensor } from "../tensors.js";
+import {
+  Contents,
+  frameworkOf,
+  type Layer,
+  leavesOf,
+  modelOf,
+  parsedJson,
+  takeSaved,
+  variablesOf,
+} from "./keras.js";
+
+const NAME = "Keras (HDF5)";
+
+type Weight = readonly [name: string, tensor: Tensor];
+
+export const kerasHdf5: Format = {
+  name: NAME,
+
+  matches: (head) => isHdf5(head),
+
+  async read(files) {
+    const root = await openHdf5(NAME, files.bytes);
+    const fail = (problem: string, remedy?: string) =>
+      new CheckpointError(files.name, NAME, problem, { remedy });
+    const weights = root.members.get("model_weights") ?? root;
+    const text = (name: string) => textOf(root.attributes.get(name)) ?? textOf(weights.attributes.get(name));
+    const json = (name: string) => {
+      const value = text(name);
+      return value === undefined ? undefined : parsedJson(value, name, fail);
+    };
+    const topology = json("model_config");
+    const isSaved = ["vars", "layers", "_layer_checkpoint_dependencies"].some((name) =>
+      root.members.has(name),
+    );
+    const isLegacy = topology !== undefined || weights !== root || listOf(root, "layer_names") !== undefined;
+    const model = topology && modelOf(topology, fail);
+    const contents = new Contents(root);
+    if (isLegacy) takeGroups(contents, weights, model);
+    else if (isSaved) takeSaved(contents, root, model);
+    // Keras 3 names each object that it saves, Keras 2 does not
+    const isNamed = root.members.get("vars")?.attributes.has("name");
+    const version = text("keras_version");
+    return contents.checkpoint({
+      format: isLegacy || isSaved ? NAME : "HDF5",
+      framework: isLegacy || version !== undefined ? frameworkOf(version) : isNamed ? "keras3" : undefined,
+      version,
+      file: files.name,
+      byteLength: files.bytes.byteLength,
+      metadata: { backend: text("backend"), training: json("training_config") },
+      architecture: topology && { topology, version },
+    });
+  },
+};
+
+const textOf = (value: AttributeValue) => (typeof value === "string" ? value : undefined);
+
+/** A list of texts, which Keras cuts into `name0`, `name1`, ... where it is long. */
+function listOf({ attributes }: Hdf5Object, name: string): string[] | undefined {
+  const texts = (value: AttributeValue) =>
+    (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === "string");
+  if (attributes.has(name)) return texts(attributes.get(name));
+  const parts: string[] = [];
+  let number = 0;
+  for (; attributes.has(`${name}${number}`); number++)
+    parts.push(...texts(attributes.get(`${name}${number}`)));
+  return number === 0 ? undefined : parts;
+}
+
+/** Of a layer's group, in the order that it lists; all that there is where it lists none. */
+function weightsIn(contents: Contents, group: Hdf5Object | undefined): Weight[] {
+  if (group === undefined) return [];
+  const names = listOf(group, "weight_names");
+  const found = names?.map((name) => [name, at(group, name)] as const) ?? datasetsIn(contents, group, "");
+  return found.flatMap(([name, object]) => {
+    const tensor = contents.take(object);
+    return tensor === undefined ? [] : [[name, tensor] as const];
+  });
+}
+
+const at = (group: Hdf5Object, path: string): Hdf5Object | undefined =>
+  path.split("/").reduce<Hdf5Object | undefined>((found, name) => found?.members.get(name), group);
+
+function datasetsIn(contents: Contents, group: Hdf5Object, path: string): (readonly [string, Hdf5Object])[] {
+  return contents.once([...group.members]).flatMap(([name, member]) => {
+    const full = path === "" ? name : `${path}/${name}`;
+    return member.dataset === undefined ? datasetsIn(contents, member, full) : [[full, member] as const];
+  });
+}
+
+/** A group for each layer of the model, by its name. */
+function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | undefined): void {
+  const groupOf = (name: string) => weights.members.get(name) ?? at(weights, name);
+  for (const layer of model?.layers ?? []) {
+    const found = weightsIn(contents, groupOf(layer.name));
+    if (layer.layers === undefined) takeLayer(contents, layer, found);
+    else takeInner(contents, layer, found);
+  }
+  // those of a model whose layers are not known, and of its own
+  for (const name of listOf(weights, "layer_names") ?? []) weightsIn(contents, groupOf(name));
+  const own = weightsIn(contents, groupOf("top_level_model_weights"));
+  if (model !== undefined && own.length > 0) takeLayer(contents, model, own);
+}
+
+function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): void {
+  const paths = found.map(([name]) => name.replace(/:\d+$/, "").split("/"));
+  const names = paths.map((path) => localName(path, layer.name, paths));
+  const local = new Set(names).size === names.length ? names : found.map(([name]) => name);
+  const tensors = found.map(([, tensor], i) => [local[i], tensor] as const);
+  const order = variablesOf(layer.type, layer.config);
+  if (order !== undefined && tensors.every(([name]) => order.includes(name))) {
+    tensors.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
+  }
+  contents.module(layer, tensors);
+}
+
+const unnumbered = (name: string) => name.replace(/_\d+$/, "");
+
+/** What follows the layer's name; Keras 1 has "name_W", and early Keras 2 numbers it once more: "name_1/kernel". */
+function localName(path: readonly string[], layer: string, all: readonly (readonly string[])[]): string {
+  const last = path.length - 1;
+  let end = path.indexOf(layer);
+  if (end < 0) end = path.findIndex((part) => unnumbered(part) === layer);
+  if (end >= 0 && end < last) return path.slice(end + 1).join("/");
+  if (path[last].startsWith(`${layer}_`)) return path[last].slice(layer.length + 1);
+  // a layer that was renamed after it was built: what all of its weights begin with
+  let common = 0;
+  while (common < last && all.every((one) => common < one.length - 1 && one[common] === path[common]))
+    common++;
+  return path.slice(common).join("/");
+}
+
+/** The weights of a model within the model, to its layers. */
+function takeInner(contents: Contents, inner: Layer, found: readonly Weight[]): void {
+  const leaves = leavesOf(inner);
+  // layers by their names, with and without those of the models that hold them; none where several have one
+  const byName = new Map<string, Layer | undefined>();
+  for (const leaf of leaves) {
+    const parts = leaf.path.split("/");
+    for (let from = 0; from < parts.length; from++) {
+      const name = parts.slice(from).join("/");
+      byName.set(name, byName.has(name) ? undefined : leaf);
+    }
+  }
+  const ownerOf = (parts: readonly string[]): Layer | undefined => {
+    for (const named of [(part: string) => part, unnumbered]) {
+      for (let end = 1; end < parts.length; end++) {
+        const path = [...parts.slice(0, end - 1), named(parts[end - 1])];
+        for (let from = 0; from < end; from++) {
+          const leaf = byName.get(path.slice(from).join("/"));
+          if (leaf !== undefined) return leaf;
+        }
+      }
+    }
+    // of Keras 1: "name_W"
+    let last = parts[parts.length - 1];
+    while (last.includes("_")) {
+      last = last.slice(0, last.lastIndexOf("_"));
+      const leaf = byName.get(last);
+      if (leaf !== undefined) return leaf;
+    }
+    return undefined;
+  };
+  const owned = new Map<Layer, Weight[]>([...leaves, inner].map((layer) => [layer, []]));
+  for (const weight of found) {
+    const owner = ownerOf(weight[0].replace(/:\d+$/, "").split("/")) ?? inner;
+    owned.get(owner)?.push(weight);
+  }
+  for (const [layer, weights] of owned) {
+    if (layer !== inner || weights.length > 0) takeLayer(contents, layer, weights);
+  }
+}
