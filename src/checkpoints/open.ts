@@ -6,13 +6,14 @@ import { kerasHdf5 } from "./formats/keras-hdf5.js";
 import { kerasZip } from "./formats/keras-zip.js";
 import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
+import { onnx } from "./formats/onnx.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { type FileSource, filesOf } from "./source.js";
 
 export type { Format } from "./checkpoint.js";
 
 /** In this order: those with a magic number first. */
-const formats: readonly Format[] = [kerasHdf5, kerasZip, npy, npz, safetensors, safetensorsIndex, mxnet];
+const formats: readonly Format[] = [kerasHdf5, kerasZip, npy, npz, safetensors, safetensorsIndex, mxnet, onnx];
 
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */

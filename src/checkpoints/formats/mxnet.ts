@@ -11,10 +11,9 @@
  * whether it calls them "attrs" (from 1.0), "attr" (0.9 to 0.12) or "param" (before). What it leaves out is MXNet's default.
  */
 import { MOST_AXES } from "../../shape.js";
-import type { Checkpoint, Module } from "../checkpoint.js";
+import type { Checkpoint, Format, Module } from "../checkpoint.js";
 import { viewOf } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
-import type { Format } from "../open.js";
 import type { Bytes, Files } from "../source.js";
 import { dtypes, storedTensor, type Tensor } from "../tensors.js";
 
