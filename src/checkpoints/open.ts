@@ -2,18 +2,35 @@
 import { checkOptions } from "../options.js";
 import type { Checkpoint, Format } from "./checkpoint.js";
 import { CheckpointError } from "./errors.js";
+import { frozenGraph } from "./formats/frozen-graph.js";
 import { kerasHdf5 } from "./formats/keras-hdf5.js";
 import { kerasZip } from "./formats/keras-zip.js";
 import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
 import { onnx } from "./formats/onnx.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
+import { savedModel } from "./formats/saved-model.js";
+import { tensorflowBundle } from "./formats/tensorflow-bundle.js";
+import { tfjs } from "./formats/tfjs.js";
 import { type FileSource, filesOf } from "./source.js";
 
 export type { Format } from "./checkpoint.js";
 
 /** In this order: those with a magic number first. */
-const formats: readonly Format[] = [kerasHdf5, kerasZip, npy, npz, safetensors, safetensorsIndex, mxnet, onnx];
+const formats: readonly Format[] = [
+  kerasHdf5,
+  kerasZip,
+  npy,
+  npz,
+  safetensors,
+  safetensorsIndex,
+  tfjs,
+  mxnet,
+  tensorflowBundle,
+  savedModel,
+  frozenGraph,
+  onnx,
+];
 
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */

@@ -5,10 +5,9 @@
  * The literal is parsed, never evaluated. Refused when they are read: objects (they are pickles), texts, structures, dates, and floats
  * longer than 8 bytes.
  */
-import type { Checkpoint } from "../checkpoint.js";
+import type { Checkpoint, Format } from "../checkpoint.js";
 import { concatenated, firstEntryOf, viewOf, writeZip, zipEntries } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
-import type { Format } from "../open.js";
 import type { Bytes, Files } from "../source.js";
 import { dtypes, shortened, storedTensor, type Tensor } from "../tensors.js";
 import { encodedTensors, type WrittenTensor } from "../written.js";

@@ -10,11 +10,10 @@
  */
 import type { Framework } from "../../frameworks/conventions.js";
 import { described, sizeOf } from "../../shape.js";
-import type { Checkpoint } from "../checkpoint.js";
+import type { Checkpoint, Format } from "../checkpoint.js";
 import { isObject, type JSONObject, jsonIn } from "../encodings/json.js";
 import { concatenated, viewOf } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
-import type { Format } from "../open.js";
 import type { Bytes, Files } from "../source.js";
 import { shortened, storedTensor, type Tensor } from "../tensors.js";
 import { encodedTensors, type WrittenTensor, type WrittenType } from "../written.js";

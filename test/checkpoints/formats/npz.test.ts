@@ -42,13 +42,15 @@ async function expectArray(tensor: Tensor | undefined, { name, dtype, shape, str
   expect(tensor, name).toMatchObject({ dtype, shape });
   // of one length or none, a stride says nothing
   if (!shape.includes(0)) expect(tensor?.strides, name).toEqual(strides);
-  const read = Array.from((await tensor?.read()) ?? []);
+  const read = Array.from(((await tensor?.read()) ?? []) as ArrayLike<number | bigint>);
   const expected = values.map((value) => {
     if (dtype.endsWith("int64")) return BigInt(value);
     return dtype === "bool" ? Number(value === "True") : Number(value.replace("inf", "Infinity"));
   });
   expect(read, name).toEqual(
-    dtype === "float32" || dtype === "complex64" ? expected.map(Math.fround) : expected,
+    dtype === "float32" || dtype === "complex64"
+      ? expected.map((value) => Math.fround(Number(value)))
+      : expected,
   );
 }
 

@@ -109,7 +109,7 @@ describe("files of safetensors", () => {
         );
         continue;
       }
-      const read = Array.from(await tensor.read(), (value) =>
+      const read = Array.from((await tensor.read()) as ArrayLike<number | bigint>, (value) =>
         dtype === "bool" ? (value ? "True" : "False") : value,
       );
       const numbers = (values as string[]).map((value) => {
@@ -156,7 +156,7 @@ describe("lazily", () => {
       let read = 0;
       const checkpoint = await open({
         byteLength: size,
-        async slice(from, to) {
+        async slice(from: number, to: number) {
           read += to - from;
           const bytes = new Uint8Array(to - from);
           await file.read(bytes, 0, bytes.length, from);
