@@ -186,6 +186,16 @@ const parsed = (value: unknown): unknown => {
     ? Number(value)
     : value;
 };
+
+/** A float32 that a file has as a double, by the fewest digits that give it: 0.001, not 0.0010000000474974513. */
+function shortest(value: number): number {
+  if (Math.fround(value) !== value) return value;
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
+}
 const asFlag = (value: unknown) => [true, 1].includes(parsed(value) as boolean | number);
 
 const mxnet: Language = {
@@ -311,7 +321,7 @@ export function draftOf(given: Module, framework: Framework): Draft | undefined 
   const said: string[] = [];
   for (const [name, value] of Object.entries(module.config)) {
     if (value === undefined || !Object.hasOwn(language.options, name)) continue;
-    const translated = language.options[name](value, told);
+    const translated = language.options[name](typeof value === "number" ? shortest(value) : value, told);
     Object.assign(options, translated);
     said.push(...Object.keys(translated));
   }

@@ -1,0 +1,94 @@
+/**
+ * What the frameworks themselves wrote (test/fixtures/checkpoints): every normalization of a network is found in each of its files, under its name, with
+ * the options that the live object had, its weights and its statistics.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { type MappedNormalization, normalizationsOf, open } from "../../../src/checkpoints/index.js";
+
+interface Network {
+  framework: string;
+  files: Record<string, string>;
+  weights: Record<string, { shape: number[]; values: number[] }>;
+  normalizations: { name: string; type: string; options: Record<string, unknown> }[];
+}
+
+const root = fileURLToPath(new URL("../../fixtures/checkpoints/", import.meta.url));
+
+const networks = readdirSync(root).flatMap((folder) =>
+  readdirSync(root + folder)
+    .filter((file) => file.endsWith(".json"))
+    .flatMap((file) => {
+      const network: Network = JSON.parse(readFileSync(`${root}${folder}/${file}`, "utf8"));
+      return network.files && network.normalizations?.length > 0 ? [{ folder, file, network }] : [];
+    }),
+);
+
+/** The names that a file gives a layer of the network; files name layers by themselves. */
+const lastPart = (name: string) =>
+  name
+    .replace(/\.parametrizations\.weight\.0$/, "")
+    .split(/[./]/)
+    .pop() as string;
+
+/** Independent of the code: what a framework's option is here. */
+function translated(framework: string, options: Record<string, unknown>): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  const epsilon = options.eps ?? options.epsilon;
+  if (epsilon !== undefined && epsilon !== null) result.epsilon = expect.closeTo(Number(epsilon), 9);
+  const isTorch = framework === "pytorch" || framework === "fastai";
+  if (options.momentum === null) result.average = "cumulative";
+  else if (options.momentum !== undefined && options.track_running_stats !== false) {
+    result.momentum = expect.closeTo(isTorch ? 1 - Number(options.momentum) : Number(options.momentum), 6);
+  }
+  if (options.num_groups !== undefined) result.groups = Number(options.num_groups);
+  if (typeof options.groups === "number" && options.groups > 0) result.groups = options.groups;
+  return result;
+}
+
+/** Files that name their layers otherwise than the network does: by operators of a graph, or by numbers. */
+const RENAMED = /frozen|ONNX|Gluon|MXNet|uint8|uint16|float16|fastai 1|weights|checkpoint/i;
+
+for (const { folder, file, network } of networks) {
+  describe(`${folder}/${file}`, () => {
+    const all = Object.entries(network.files).filter(([, path]) => existsSync(`${root}${folder}/${path}`));
+    it.each(all)("%s", async (format, path) => {
+      const mapped = await normalizationsOf(await open(`${root}${folder}/${path}`));
+      const expected = network.normalizations.filter(({ type }) => type !== "tf.nn.batch_normalization");
+      const found: MappedNormalization[] = [];
+      for (const { name, options: given, type } of expected) {
+        const same = mapped.filter((one) => lastPart(one.name) === lastPart(name));
+        const exact = same.find((one) => one.name === name) ?? same[0];
+        if (exact === undefined && RENAMED.test(format)) continue;
+        const hasWeights = Object.keys(network.weights).some((weight) => weight.startsWith(name));
+        if (exact === undefined && !hasWeights) continue;
+        expect(
+          exact,
+          `${name} (${type}) among ${mapped.map((one) => `${one.name} ${one.kind}`).join(", ")}`,
+        ).toBeDefined();
+        found.push(exact);
+        const said = exact.conversions.join("\n");
+        if (exact.type === undefined && Object.hasOwn(exact.options, "momentum")) {
+          expect(said, name).toMatch(/epsilon not in the file/);
+        }
+        const options = translated(network.framework, given);
+        for (const option of Object.keys(options))
+          if (said.includes(`${option} not in the file`)) delete options[option];
+        if (exact.type !== undefined) expect(exact.options, name).toMatchObject(options);
+      }
+      expect(found.length + (RENAMED.test(format) ? 1 : 0)).toBeGreaterThan(0);
+      if (/float16|bfloat16|uint/i.test(`${format} ${path}`)) return;
+      // every value is one that the network has; exporters write 1 and 0 where there is no gamma or beta
+      const known = Object.values(network.weights).flatMap(({ values }) => values.map(Math.fround));
+      const values = new Set([0, 1, ...known]);
+      for (const { name, weights, statistics } of mapped) {
+        const read = Object.entries({ ...weights, ...statistics }).filter(([one]) => one !== "runningCount");
+        for (const [weight, numbers] of read) {
+          const strange = [...numbers].filter((value) => !values.has(Math.fround(value)));
+          expect(strange.slice(0, 3), `${name} ${weight}`).toEqual([]);
+        }
+      }
+    });
+  });
+}
