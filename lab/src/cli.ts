@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line of the lab. Exit codes: 0 done, 1 failure (or, with --strict, sickness), 2 usage, 130 stopped by Ctrl-C. */
 import { availableParallelism } from "node:os";
+import { wrap } from "@evenkeel/report/format";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { FailureError, UsageError } from "./errors.js";
 import type { Usual } from "./models/model.js";
@@ -62,7 +63,9 @@ const usually = (text: string, name: keyof Usual) =>
   `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
 
 const program = new Command("evenkeel")
-  .description("Shows what each normalization does to a network's training, and what trained ones hold.")
+  .description(
+    "Shows what each normalization does to a network's training on real data, and what trained networks hold.",
+  )
   .version(version)
   .showHelpAfterError("(--help lists the options)")
   .exitOverride();
@@ -151,7 +154,7 @@ try {
     process.exitCode = error.exitCode;
   } else if (error instanceof Error && error.name === "CheckpointError") {
     // told by its name, so that the readers are loaded only where they are needed
-    process.stderr.write(`${label} ${error.message}\n`);
+    process.stderr.write(`${label} ${wrap(`error: ${error.message}`, 80).slice("error: ".length)}\n`);
     process.exitCode = 1;
   } else {
     process.stderr.write(`${label} ${error instanceof Error ? error.stack : error}\n`);

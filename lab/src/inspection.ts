@@ -186,8 +186,7 @@ const jsonNumber = (value: number): JsonNumber =>
 function distributionOf(values: Float32Array | Float64Array, log: boolean): Distribution {
   const sorted = values.filter(Number.isFinite).sort();
   const at = (share: number) => (sorted.length === 0 ? null : quantile(sorted, share));
-  // nine digits are enough to give a float32 back
-  const shown = (value: number) => (values instanceof Float32Array ? Number(value.toPrecision(9)) : value);
+  const shown = values instanceof Float32Array ? shortest : Number;
   return {
     count: values.length,
     notFinite: values.length - sorted.length,
@@ -201,10 +200,19 @@ function distributionOf(values: Float32Array | Float64Array, log: boolean): Dist
   };
 }
 
+/** The number of fewest digits that gives a float32 back: 0.1, not 0.10000000149. */
+function shortest(value: number): number {
+  for (const digits of [6, 7, 8]) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
+}
+
 function histogramOf(sorted: Float32Array | Float64Array, scale: Histogram["scale"]): Histogram | null {
   if (sorted.length === 0) return null;
   const [low, high] = [sorted[0], sorted[sorted.length - 1]];
-  const place = scale === "log" ? Math.log : Number;
+  const place = scale === "log" ? Math.log10 : Number;
   // halves, so that the span of the largest numbers does not overflow
   const span = place(high) / 2 - place(low) / 2;
   const counts = new Array<number>(BINS).fill(0);
@@ -302,20 +310,22 @@ export function foundIn({ normalizations }: Inspection): Found[] {
 
 /** "52 normalizations, all well", "3 of 52 normalizations are sick". */
 export function verdict({ normalizations }: Inspection): string {
-  const sick = normalizations.filter((each) => each.sick).length;
-  const remarked = normalizations.filter(({ sick, findings }) => !sick && findings.length > 0).length;
   const all = normalizations.length;
+  const sick = normalizations.filter((each) => each.sick).length;
+  const remarked = normalizations.filter((each) => !each.sick && each.findings.length > 0).length;
   if (all === 0) return "No normalizations";
-  if (sick > 0) {
-    if (all === 1) return "The only normalization is sick";
-    return sick === all
-      ? `All ${all} normalizations are sick`
-      : `${sick} of ${all} normalizations ${sick === 1 ? "is" : "are"} sick`;
+  if (all === 1) {
+    if (sick > 0) return "The only normalization is sick";
+    return `1 normalization, ${remarked > 0 ? "not sick but worth a look" : "and it is well"}`;
   }
-  if (remarked === 0)
-    return all === 1 ? "1 normalization, and it is well" : `${all} normalizations, all well`;
-  return `${count(all, "normalization")}, none sick; ${remarked} worth a look`;
+  if (sick === all) return `${all === 2 ? "Both" : `All ${all}`} normalizations are sick`;
+  if (sick > 0) return `${sick} of ${all} normalizations ${sick === 1 ? "is" : "are"} sick`;
+  return `${all} normalizations, ${remarked > 0 ? `none sick; ${remarked} worth a look` : "all well"}`;
 }
+
+/** The heading of what `conversionsOf` gives. */
+export const conversionsTitle = ({ normalizations }: Inspection): string =>
+  normalizations.length === 1 ? "How it was read" : "How they were read";
 
 /** The verdict, and of sickness the most serious finding. */
 export function headline(inspection: Inspection): string {
@@ -339,12 +349,12 @@ export function ranges(members: readonly number[]): string {
   );
 }
 
-/** `1.51 MB`, in powers of 1000 as disks are sold and files are listed. */
+/** `1.51 MB`, in powers of 1000. */
 export function size(bytes: number): string {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3 + 1e-9));
-  const value = bytes / 1000 ** power;
-  return `${power === 0 ? bytes : value.toPrecision(Math.max(3, Math.floor(Math.log10(value)) + 1))} ${units[power]}`;
+  if (bytes < 1000) return count(bytes, "byte");
+  const [digits, exponent] = bytes.toExponential(2).split("e").map(Number);
+  const unit = Math.min(4, Math.floor(exponent / 3));
+  return `${(digits * 10 ** (exponent - 3 * unit)).toPrecision(3)} ${["", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
 /** Values by type: "1,509,296 parameters (float32)", "... (1,000 float32, 12 int64)". */
@@ -367,8 +377,21 @@ const FRAMEWORKS: Readonly<Record<string, string>> = {
 };
 
 /** "PyTorch", "Keras 2.15.0"; undefined where the file does not say. */
-export function frameworkText({ framework, version }: Inspection): string | undefined {
+export function frameworkText({ format, framework, version }: Inspection): string | undefined {
   if (framework === null) return undefined;
-  const name = FRAMEWORKS[framework] ?? framework;
+  // Keras 2 is a part of TensorFlow there, and its version is TensorFlow's
+  const part = framework === "keras2" && format.startsWith("TensorFlow ");
+  const name = part ? "TensorFlow" : Object.hasOwn(FRAMEWORKS, framework) ? FRAMEWORKS[framework] : framework;
   return version === null ? name : `${name.replace(/ \d$/, "")} ${version}`;
+}
+
+/** Format and framework, each once: "Keras 2.15.0 (HDF5)", "safetensors of PyTorch". */
+export function formatText(inspection: Inspection): string {
+  const { format } = inspection;
+  const written = frameworkText(inspection);
+  if (written === undefined) return format;
+  const name = written.replace(/ [\d.]\S*$/, "");
+  return format.includes(name)
+    ? format.replace(name, () => (inspection.version === null ? name : written))
+    : `${format} of ${written}`;
 }

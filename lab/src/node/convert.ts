@@ -55,7 +55,7 @@ export async function convert(file: string, out: string): Promise<number> {
   }
   const checkpoint = await open(file);
   if (await isPartOf(checkpoint, out)) {
-    throw new UsageError(`convert: OUT "${out}" is the file that is read; name another`);
+    throw new UsageError(`convert: OUT "${out}" is read from; name another file`);
   }
   const { tensors, others } = checkpoint;
   const total = [...tensors.values()].reduce((sum, tensor) => sum + bytesOf(tensor, target), 0);

@@ -1,7 +1,7 @@
 /** `evenkeel inspect`: what a file of a network holds, on the terminal, as JSON and as a page. */
 import { serverDocument } from "@evenkeel/report/server-document";
 import { open } from "evenkeel/checkpoints";
-import { type Inspection, inspect as inspection } from "../inspection.js";
+import { inspect as inspection } from "../inspection.js";
 import { renderInspection } from "../report/inspection.js";
 import { colorsOf } from "./colors.js";
 import { inspectionText } from "./inspection-summary.js";
@@ -28,26 +28,10 @@ export async function inspect(file: string, { json, html, strict }: InspectOptio
     if (page !== undefined) await writeWhole(page, renderInspection(found, serverDocument), "--html");
   } finally {
     // shown even if the page could not be written
-    process.stdout.write(json ? `${jsonText(found)}\n` : inspectionText(found, columns()));
+    process.stdout.write(json ? `${JSON.stringify(found, null, 1)}\n` : inspectionText(found, columns()));
   }
   if (page !== undefined) process.stderr.write(`Page  ${colorsOf(process.stderr).underline(page)}\n`);
   return strict && found.normalizations.some(({ sick }) => sick) ? 1 : 0;
 }
 
 const columns = (): number => Math.min(WIDTH, process.stdout.columns || WIDTH);
-
-/** Indented, with each list of numbers on a line. */
-function jsonText(found: Inspection): string {
-  const lists: string[] = [];
-  const marked = JSON.stringify(
-    found,
-    (key, value) => {
-      if (key !== "values" && key !== "counts" && key !== "shape") return value;
-      if (!Array.isArray(value)) return value;
-      lists.push(JSON.stringify(value));
-      return `\u0000${lists.length - 1}`;
-    },
-    1,
-  );
-  return marked.replace(/"\\u0000(\d+)"/g, (_, index: string) => lists[Number(index)]);
-}

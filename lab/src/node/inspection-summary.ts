@@ -4,9 +4,10 @@ import {
   arrayName,
   BINS,
   conversionsOf,
+  conversionsTitle,
   type Distribution,
   describedAs,
-  frameworkText,
+  formatText,
   type Histogram,
   type InspectedNormalization,
   type Inspection,
@@ -41,10 +42,9 @@ export function inspectionText(inspection: Inspection, width: number): string {
 }
 
 function headText(inspection: Inspection, width: number, colors: Colors): string {
-  const { file, format, byteLength, tensors, others } = inspection;
-  const written = [format, frameworkText(inspection), size(byteLength)].filter((part) => part !== undefined);
+  const { file, byteLength, tensors, others } = inspection;
   const lines = [
-    written.join("  ·  "),
+    `${formatText(inspection)}  ·  ${size(byteLength)}`,
     `${count(tensors.tensors, "tensor")}  ·  ${totalsText(tensors, "parameter")}`,
     ...(others.tensors > 0
       ? [
@@ -198,12 +198,9 @@ function picture(column: Column, row: number, bars: number, colors: Colors): str
 
 /** Two digits in at most six characters, or more of both. */
 function short(value: number, digits = 2): string {
-  if (value === 0) return "0";
-  const amount = Math.abs(value);
-  const text =
-    amount >= 0.01 && amount < 10_000
-      ? String(Number(value.toPrecision(digits)))
-      : String(Number(value.toPrecision(digits - 1)).toExponential()).replace("e+", "e");
+  const rounded = Number(value.toPrecision(digits));
+  const plainly = rounded === 0 || (Math.abs(rounded) >= 0.01 && Math.abs(rounded) < 10_000);
+  const text = plainly ? String(rounded) : value.toExponential(digits - 2).replace("e+", "e");
   return text.replaceAll("-", "−");
 }
 
@@ -220,7 +217,7 @@ function conversionsText(inspection: Inspection, width: number): string {
     const line = all === 1 ? text : `${text}  ·  ${who}`;
     return `  ${folded(line, width - 2, "  ").replaceAll("\n", "\n  ")}`;
   });
-  return lines.length === 0 ? "" : ["How they were read", ...lines].join("\n");
+  return lines.length === 0 ? "" : [conversionsTitle(inspection), ...lines].join("\n");
 }
 
 function largestText({ largest, tensors }: Inspection, width: number): string {

@@ -4,9 +4,11 @@ import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
 import {
   arrayName,
   conversionsOf,
+  conversionsTitle,
   type Distribution,
   describedAs,
   type Found,
+  formatText,
   foundIn,
   frameworkText,
   headline,
@@ -50,14 +52,13 @@ const STYLE = `
 
 /** The whole page; its figures are drawn in `document`. */
 export function renderInspection(inspection: Inspection, document: Document): string {
-  const { normalizations, format, file, byteLength, tensors } = inspection;
+  const { normalizations, file, byteLength, tensors } = inspection;
   const title =
     normalizations.length === 0 ? `${lastPart(file)} holds no normalization` : headline(inspection);
   const kinds = [...new Set(normalizations.map(({ kind }) => kebab(kind)))];
   const looks = looksOf(kinds);
   const found = findingItems(foundIn(inspection));
-  const framework = frameworkText(inspection);
-  const deck = `${lastPart(file)}: ${size(byteLength)} of ${format}${framework === undefined ? "" : `, written by ${framework}`}, with ${totalsText(tensors, "parameter")} in ${tensors.tensors.toLocaleString("en-US")} tensors.`;
+  const deck = `${lastPart(file)}: ${size(byteLength)}, ${formatText(inspection)}, with ${totalsText(tensors, "parameter")} in ${tensors.tensors.toLocaleString("en-US")} tensors.`;
   const body = `<div class="page">
 <header>
 <p class="eyebrow">Evenkeel · inspection of a checkpoint</p>
@@ -96,7 +97,7 @@ function findingItems(found: Found[]): string[] {
     );
     if (rest.length === 0) return items;
     const numbers = ranges(rest.map(({ index }) => index).sort((a, b) => a - b));
-    return [...items, `<li>Likewise, less or later, in ${rest.length} others: numbers ${numbers}.</li>`];
+    return [...items, `<li>Likewise in ${rest.length} others: numbers ${numbers}.</li>`];
   });
 }
 
@@ -237,7 +238,7 @@ function conversions(inspection: Inspection): string {
     return `<li>${escapeHtml(capitalize(text))}${all > 1 ? ` <small>${which}</small>` : ""}</li>`;
   });
   if (items.length === 0) return "";
-  return `<section id="conversions"><h2>How they were read</h2><p class="deck">What was translated into Evenkeel’s words, assumed because the file does not say it, or cannot be known.</p><ul class="findings">${items.join("")}</ul></section>`;
+  return `<section id="conversions"><h2>${conversionsTitle(inspection)}</h2><p class="deck">What was translated into Evenkeel’s words, was assumed because the file does not say it, or cannot be known.</p><ul class="findings">${items.join("")}</ul></section>`;
 }
 
 function facts(inspection: Inspection): string {

@@ -29,8 +29,8 @@ test("the list has a line of at most 80 characters for each", () => {
 });
 
 test("help fits 80 columns", () => {
-  for (const line of ["--help", "compare --help", "norms --help"].flatMap((call) =>
-    evenkeel(call).split("\n"),
+  for (const line of ["--help", "compare --help", "inspect --help", "convert --help", "norms --help"].flatMap(
+    (call) => evenkeel(call).split("\n"),
   )) {
     expect(line.length, line).toBeLessThanOrEqual(80);
   }
