@@ -3,6 +3,7 @@ export { type Installed, install } from "./install.js";
 export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
 export { apply } from "./layers/apply.js";
 export { layers } from "./layers/catalog.js";
+export { type GRUArgs, gru } from "./layers/keras-only.js";
 export { type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers/normalization-layer.js";
 export { type ResidualArgs, ResidualBlock, residual } from "./layers/residual.js";
 export { Reversible, type ReversibleArgs, reversible } from "./layers/reversible.js";
@@ -22,6 +23,8 @@ export {
 } from "./layers/weight-wrappers.js";
 export type { Batches, HeldOut } from "./models/batches.js";
 export { epochStatistics, freezeStatistics } from "./models/freeze.js";
+export { layersModelFrom } from "./models/layers-model-from.js";
+export { type Loaded, type LoadedLayer, type LoadOptions, loadInto } from "./models/load-into.js";
 export { recalibrate } from "./models/recalibrate.js";
 export {
   type Evaluated,

@@ -5,13 +5,8 @@ import { fusedKernels, useFused } from "./kernels/fused.js";
 import { compileTraining, registerTrainingKernels } from "./kernels/training.js";
 import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
 import { useInBuiltInLayers } from "./layers/built-in.js";
-import { layerClasses } from "./layers/catalog.js";
-import { registerAs, registered, registerRegularizers } from "./layers/keras-objects.js";
-import { ResidualBlock } from "./layers/residual.js";
-import { Reversible } from "./layers/reversible.js";
+import { registerClasses } from "./layers/class-registry.js";
 import { readKerasWeights } from "./layers/saved-weights.js";
-import { SpectralNormalization, wrapperClasses } from "./layers/weight-wrappers.js";
-import type { Layer } from "./types.js";
 
 /** What `install` set up. */
 export interface Installed {
@@ -58,32 +53,3 @@ export async function install(): Promise<Installed> {
   const reason = `the ${backend} backend has no fused kernels; the wasm backend does`;
   return { backend, fused: false, trainingKernels: [], reason };
 }
-
-/** Registers classes under the names in saved models, ours and Keras's. */
-function registerClasses(): void {
-  for (const cls of [...layerClasses, ...wrapperClasses, Reversible, ResidualBlock]) {
-    tf.serialization.registerClass(cls as tf.serialization.SerializableConstructor<Layer>);
-  }
-  // Keras up to 2.12 prefixes the name of a class with its package
-  for (const name of ADDONS) {
-    const known = registered(name);
-    if (known) registerAs(`Addons>${name}`, ...known);
-  }
-  registerAs("Addons>SpectralNormalization", SpectralNormalization, (cls, config) =>
-    SpectralNormalization.fromConfig(cls, { ...config, inPlace: true }),
-  );
-  // synchronizes replicas, of which there is one here
-  const batch = registered("BatchNormalization");
-  if (batch) registerAs("SyncBatchNormalization", ...batch);
-  registerRegularizers();
-}
-
-/** Classes of TensorFlow Addons whose configs ours can read. */
-const ADDONS = [
-  "GroupNormalization",
-  "InstanceNormalization",
-  "FilterResponseNormalization",
-  "PoincareNormalize",
-  "TLU",
-  "WeightNormalization",
-];

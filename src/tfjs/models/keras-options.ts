@@ -1,0 +1,399 @@
+/**
+ * A Keras layer's class and options as TensorFlow.js's: policies for types, objects for initializers, names that versions changed, and
+ * layers that TensorFlow.js has under another name or not with every option.
+ */
+import type { serialization } from "@tensorflow/tfjs-core";
+import { initializers } from "@tensorflow/tfjs-layers";
+import { camelCase } from "../../frameworks/names.js";
+import { warnOnce } from "../../options.js";
+import { described } from "../../shape.js";
+import { registered } from "../layers/keras-objects.js";
+import type { Config, SavedObject } from "../types.js";
+
+/** What a file has: an object of Python's, as JSON. */
+export type Saved = Readonly<Record<string, unknown>>;
+
+/** The layer that is read, for messages, and what its file says of Keras. */
+export interface Reading {
+  /** The layer's name. */
+  readonly layer: string;
+  /** Of Keras: 1, 2 or 3; 0 for TensorFlow.js. */
+  readonly version: number;
+  /** Makes the error for a layer that cannot be read. */
+  fail(problem: string, remedy?: string): Error;
+}
+
+export function isSaved(value: unknown): value is Saved {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** An own property: a file's names are names. */
+export function own(saved: Saved, name: string): unknown {
+  return Object.hasOwn(saved, name) ? saved[name] : undefined;
+}
+
+/** A layer without what is inside it.
+ * @param depth of layers in layers
+ */
+export function layerOptions(className: string, config: Saved, reading: Reading, depth = 0): SavedObject {
+  const known = Object.hasOwn(classes, className) ? classes[className] : undefined;
+  const version1 = reading.version === 1 ? fromKeras1(className, config, reading) : { className, config };
+  const adapted = known?.(version1.config, reading) ?? {};
+  const named = { ...version1.config, ...adapted.config };
+  const { className: changed = Object.hasOwn(renamed, className) ? renamed[className] : version1.className } =
+    adapted;
+  return { className: changed, config: translated(named, reading, depth) as Config };
+}
+
+/** Classes under other names, of Keras 1 too. */
+const renamed: Readonly<Record<string, string>> = {
+  BatchNormalizationV1: "BatchNormalization",
+  BatchNormalizationV2: "BatchNormalization",
+  LSTMV2: "LSTM",
+  CuDNNLSTM: "LSTM",
+  DenseV2: "Dense",
+};
+
+/** What a class becomes: options that change, and another class where TensorFlow.js has it there. */
+type Adapt = (config: Saved, reading: Reading) => { className?: string; config?: Record<string, unknown> };
+
+const numbers = (value: unknown, length: number): number[] =>
+  Array.isArray(value) ? (value as number[]) : Array<number>(length).fill(value as number);
+
+/** Margins of each axis before the channels: a number, one for each axis, or a pair for each. */
+function margins(value: unknown, axes: number, sign: 1 | -1): number[][] {
+  const pairs = axes === 1 && Array.isArray(value) && !Array.isArray(value[0]) ? [value] : value;
+  const each = Array.isArray(pairs) ? pairs : Array(axes).fill(pairs);
+  return [...each.map((one) => numbers(one, 2).map((margin) => sign * margin)), [0, 0]];
+}
+
+/** For layers of Keras that change nothing in evaluation. */
+const onlyInTraining: Adapt = (_, { layer }) => {
+  warnOnce(
+    `layersModelFrom: ${layer} changes its inputs in training only, and not here: augment the data before fit`,
+  );
+  return { className: "Activation", config: { activation: "linear" } };
+};
+
+const globalPooling =
+  (by: "mean" | "max", axes: number): Adapt =>
+  ({ keepdims = false, data_format }) => {
+    if (keepdims !== true && axes < 3) return {};
+    const first = data_format === "channels_first" ? 2 : 1;
+    const all = Array.from({ length: axes }, (_, i) => first + i);
+    return { className: "GlobalPooling", config: { by, axes: all, keep_dims: keepdims } };
+  };
+
+const channelsLast = ({ data_format }: Saved, reading: Reading) => {
+  if (data_format === "channels_first")
+    throw reading.fail("data_format channels_first of this layer is not supported");
+};
+
+const convolution: Adapt = ({ groups = 1, output_padding = null }, reading) => {
+  if (groups !== 1 && groups !== null) {
+    throw reading.fail(
+      `groups ${groups}: TensorFlow.js has no grouped convolutions`,
+      "write it as depthwise or as several convolutions, and load it with loadInto",
+    );
+  }
+  const padded = output_padding !== null && numbers(output_padding, 1).some((one) => one !== 0);
+  if (padded) throw reading.fail("output_padding is not supported by TensorFlow.js", "leave it out");
+  return {};
+};
+
+const rectifier: Adapt = ({ max_value = null, negative_slope = 0, threshold = 0 }) =>
+  // null in Keras 2
+  (negative_slope ?? 0) === 0 && (threshold ?? 0) === 0
+    ? { config: { max_value: max_value ?? undefined } }
+    : {
+        className: "Rectifier",
+        config: { max_value, negative_slope: negative_slope ?? 0, threshold: threshold ?? 0 },
+      };
+
+const recurrent: Adapt = ({ time_major = false }, reading) => {
+  if (time_major === true)
+    throw reading.fail("time_major is not supported by TensorFlow.js", "transpose before it");
+  return {};
+};
+
+/** TensorFlow.js has no reset after the product. */
+const gatedRecurrent: Adapt = (config, reading) => {
+  recurrent(config, reading);
+  return own(config, "reset_after") === true ? { className: "ResetAfterGRU" } : {};
+};
+
+/** Layers whose calls TensorFlow.js's models do not have, or that are a function of the program that saved them. */
+const inCode: Adapt = (_, { fail }) => {
+  throw fail("its class is not one of TensorFlow.js's layers models");
+};
+
+const classes: Readonly<Record<string, Adapt>> = {
+  InputLayer: ({ dtype }) => ({ config: { dtype: dtype ?? "float32" } }),
+  Conv1D: (config, reading) => ({
+    ...convolution(config, reading),
+    // TensorFlow.js names causal padding, and does not compute it
+    ...(config.padding === "causal" && { className: "CausalConv1D", config: { padding: "valid" } }),
+  }),
+  Conv2D: convolution,
+  Conv3D: convolution,
+  Conv2DTranspose: convolution,
+  Conv3DTranspose: convolution,
+  SeparableConv2D: (config, reading) => {
+    convolution(config, reading);
+    // Keras writes them empty, and TensorFlow.js refuses them
+    return {
+      config: { kernel_initializer: undefined, kernel_regularizer: undefined, kernel_constraint: undefined },
+    };
+  },
+  // in Keras the kernel itself is replaced in training
+  SpectralNormalization: (_, { version }) => ({ config: version === 0 ? {} : { in_place: true } }),
+  ReLU: rectifier,
+  LeakyReLU: ({ alpha, negative_slope = alpha }) => ({ config: { alpha: negative_slope } }),
+  LSTM: recurrent,
+  SimpleRNN: recurrent,
+  GRU: gatedRecurrent,
+  Identity: () => ({ className: "Activation", config: { activation: "linear" } }),
+  ActivityRegularization: ({ l1 = 0, l2 = 0 }, { layer }) => {
+    if (l1 || l2) warnOnce(`layersModelFrom: ${layer} adds no loss here: add it to the model's`);
+    return { className: "Activation", config: { activation: "linear" } };
+  },
+  Subtract: () => ({ className: "Arithmetic", config: { operation: "subtract" } }),
+  SpatialDropout2D: (config, reading) => {
+    channelsLast(config, reading);
+    return { className: "SpatialDropout" };
+  },
+  SpatialDropout3D: (config, reading) => {
+    channelsLast(config, reading);
+    return { className: "SpatialDropout" };
+  },
+  ZeroPadding1D: ({ padding = 1 }) => ({ className: "Margins", config: { margins: margins(padding, 1, 1) } }),
+  ZeroPadding3D: (config, reading) => {
+    channelsLast(config, reading);
+    return { className: "Margins", config: { margins: margins(config.padding, 3, 1) } };
+  },
+  Cropping1D: ({ cropping = 1 }) => ({ className: "Margins", config: { margins: margins(cropping, 1, -1) } }),
+  Cropping3D: (config, reading) => {
+    channelsLast(config, reading);
+    return { className: "Margins", config: { margins: margins(config.cropping, 3, -1) } };
+  },
+  UpSampling1D: ({ size = 2 }) => ({ className: "Repeat", config: { factors: [...numbers(size, 1), 1] } }),
+  UpSampling2D: (config, reading) => {
+    const { size = 2, interpolation = "nearest" } = config;
+    if (interpolation === "nearest") return {};
+    channelsLast(config, reading);
+    if (interpolation !== "bilinear")
+      throw reading.fail(`interpolation ${described(interpolation)} is not supported`);
+    return { className: "Resize", config: { factors: numbers(size, 2) } };
+  },
+  UpSampling3D: (config, reading) => {
+    channelsLast(config, reading);
+    return { className: "Repeat", config: { factors: [...numbers(config.size ?? 2, 3), 1] } };
+  },
+  Resizing: (config, reading) => {
+    channelsLast(config, reading);
+    const { interpolation = "bilinear", crop_to_aspect_ratio, pad_to_aspect_ratio, antialias } = config;
+    const plain = interpolation === "bilinear" || interpolation === "nearest";
+    if (!plain || crop_to_aspect_ratio || pad_to_aspect_ratio || antialias) {
+      throw reading.fail(
+        "TensorFlow.js resizes bilinear or nearest, to a height and width alone",
+        "resize before the model",
+      );
+    }
+    return { className: "Resize" };
+  },
+  GlobalAveragePooling1D: globalPooling("mean", 1),
+  GlobalAveragePooling2D: globalPooling("mean", 2),
+  GlobalAveragePooling3D: globalPooling("mean", 3),
+  GlobalMaxPooling1D: globalPooling("max", 1),
+  GlobalMaxPooling2D: globalPooling("max", 2),
+  GlobalMaxPooling3D: globalPooling("max", 3),
+  MultiHeadAttention: inCode,
+  GroupQueryAttention: inCode,
+  Attention: inCode,
+  AdditiveAttention: inCode,
+  Lambda: inCode,
+  RandomFlip: onlyInTraining,
+  RandomRotation: onlyInTraining,
+  RandomZoom: onlyInTraining,
+  RandomTranslation: onlyInTraining,
+  RandomContrast: onlyInTraining,
+  RandomBrightness: onlyInTraining,
+  RandomShear: onlyInTraining,
+  RandomHue: onlyInTraining,
+  RandomSaturation: onlyInTraining,
+  RandomPerspective: onlyInTraining,
+  RandomGaussianBlur: onlyInTraining,
+  RandomErasing: onlyInTraining,
+};
+
+/** Layers are nested in layers (a wrapper in a wrapper), not much deeper. */
+const DEEPEST = 16;
+
+/** A value as TensorFlow.js has it: names in camel case, objects of Keras as `{ className, config }`. */
+function translated(value: unknown, reading: Reading, depth: number, key = ""): unknown {
+  if (depth > DEEPEST)
+    throw reading.fail(`its options are nested more than ${DEEPEST} deep`, "save a plainer model");
+  if (/(^|_)dtype$/.test(key)) return typeName(value);
+  if (/_initializer$/.test(key)) return initializerOf(value, reading, depth);
+  if (/_(regularizer|constraint)$/.test(key)) return objectOf(key, value, reading, depth);
+  if (/^((recurrent|inner|query|output)_)?activation$/.test(key)) return activationOf(value, reading);
+  if (typeof value === "string") return key === "name" ? value : camelCase(value);
+  if (Array.isArray(value)) return value.map((one) => translated(one, reading, depth + 1));
+  if (!isSaved(value)) return value;
+  const { class_name: className, config } = value as { class_name?: unknown; config?: unknown };
+  if (typeof className === "string" && isSaved(config)) {
+    const inner = { ...reading, layer: typeof config.name === "string" ? config.name : reading.layer };
+    return layerOptions(className, config, inner, depth + 1);
+  }
+  // numbers of NumPy
+  if (value.type === "ndarray" && "value" in value) return value.value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name, one]) => !UNUSED.includes(name) && one !== undefined)
+      .map(([name, one]) => [optionName(name), translated(one, reading, depth + 1, name)]),
+  );
+}
+
+/** Options that say nothing here. */
+const UNUSED = [
+  "module",
+  "registered_name",
+  "build_config",
+  "compile_config",
+  "seed_generator",
+  "activity_regularizer",
+];
+
+function optionName(name: string): string {
+  return name === "batch_shape" ? "batchInputShape" : camelCase(name);
+}
+
+/** TensorFlow.js's types, for Keras's and for its policies. */
+function typeName(value: unknown): string {
+  const policy = isSaved(value) ? (value.config as { name?: unknown } | undefined)?.name : value;
+  if (typeof policy === "string" && ["float32", "int32", "bool", "string", "complex64"].includes(policy))
+    return policy;
+  return /^u?int\d+$/.test(String(policy)) ? "int32" : "float32";
+}
+
+/** As TensorFlow.js makes it; zeros where it cannot, since all weights are set by the file. */
+function initializerOf(value: unknown, reading: Reading, depth: number): unknown {
+  if (value === null || value === undefined) return value;
+  if (typeof value === "string")
+    return Object.hasOwn(initializers, camelCase(value)) ? camelCase(value) : "zeros";
+  const { class_name: className, config } = value as { class_name?: unknown; config?: unknown };
+  if (typeof className !== "string") return "zeros";
+  const object = {
+    className: className.replace(/Initializer$/, ""),
+    config: translated(config ?? {}, reading, depth + 1),
+  };
+  return makes(object) ? object : "zeros";
+}
+
+/** A regularizer or constraint; none, with a warning, where TensorFlow.js has none: they change training only. */
+function objectOf(key: string, value: unknown, reading: Reading, depth: number): unknown {
+  if (value === null || value === undefined) return null;
+  const shorthand: Readonly<Record<string, string>> = { l1: "L1", l2: "L2", l1_l2: "L1L2" };
+  const named =
+    typeof value === "string" ? { class_name: shorthand[value] ?? pascalCase(value), config: {} } : value;
+  const { class_name: className, config } = named as { class_name?: unknown; config?: unknown };
+  const object = { className: String(className), config: translated(config ?? {}, reading, depth + 1) };
+  if (makes(object)) return object;
+  warnOnce(
+    `layersModelFrom: ${reading.layer} trains without its ${key}, ${object.className}, which TensorFlow.js does not have`,
+  );
+  return null;
+}
+
+function pascalCase(name: string): string {
+  return camelCase(`_${name}`.replace(/^_([a-z])/, (_, letter: string) => letter.toUpperCase()));
+}
+
+function makes({ className, config }: { className: string; config: unknown }): boolean {
+  const known = registered(className);
+  if (known === undefined) return false;
+  try {
+    const made: serialization.Serializable = known[1](known[0], structuredClone(config) as Config);
+    return "apply" in made;
+  } catch {
+    return false;
+  }
+}
+
+function activationOf(value: unknown, reading: Reading): unknown {
+  if (value === null || value === undefined) return "linear";
+  const { class_name: className, config } = isSaved(value) ? value : { class_name: undefined, config: value };
+  // a layer as an activation, by its class: ReLU, Softmax
+  const name = typeof config === "string" ? config : String(className);
+  const own = name.split(">").pop() as string;
+  const known = Object.hasOwn(ACTIVATIONS, own) ? ACTIVATIONS[own] : camelCase(own);
+  const wanted = known === "hardSigmoid" && reading.version === 3 ? "hardSigmoidOf6" : known;
+  const found = [wanted, name].find((one) => registered(one) !== undefined);
+  if (found !== undefined) return found;
+  throw reading.fail(
+    `the activation "${name}" is not known to TensorFlow.js`,
+    `register a class of that name with tf.serialization.registerClass`,
+  );
+}
+
+/** Activations under other names. */
+const ACTIVATIONS: Readonly<Record<string, string>> = {
+  silu: "swish",
+  swish: "swish",
+  hard_swish: "hardSilu",
+  ReLU: "relu",
+  Softmax: "softmax",
+  ELU: "elu",
+  Identity: "linear",
+  relu6: "relu6",
+};
+
+/** Keras 1's names of options, by Keras 2's. */
+const KERAS_1: Readonly<Record<string, string>> = {
+  nb_filter: "filters",
+  output_dim: "units",
+  border_mode: "padding",
+  subsample: "strides",
+  subsample_length: "strides",
+  filter_length: "kernel_size",
+  atrous_rate: "dilation_rate",
+  pool_length: "pool_size",
+  stride: "strides",
+  p: "rate",
+  inner_activation: "recurrent_activation",
+  bias: "use_bias",
+};
+const KERAS_1_CLASSES: Readonly<Record<string, string>> = {
+  Convolution1D: "Conv1D",
+  Convolution2D: "Conv2D",
+  Convolution3D: "Conv3D",
+  Deconvolution2D: "Conv2DTranspose",
+  SeparableConvolution2D: "SeparableConv2D",
+  AtrousConvolution2D: "Conv2D",
+};
+/** Of training alone, or said otherwise. */
+const KERAS_1_DROPPED =
+  /^(init|inner_init|forget_bias_init|[WbU]_(regularizer|constraint)|input_dtype|mode|nb_row|nb_col|dim_ordering|dropout_[WU]|(gamma|beta)_init|input_dim|input_length|learning_rate)$/;
+
+function fromKeras1(className: string, config: Saved, reading: Reading): SavedObject {
+  const renamedOptions = Object.entries(config)
+    .filter(([name]) => !KERAS_1_DROPPED.test(name))
+    .map(([name, value]) => [Object.hasOwn(KERAS_1, name) ? KERAS_1[name] : name, value]);
+  const { nb_row, nb_col, dim_ordering, mode = 0, input_dim, output_dim } = config;
+  if (className === "BatchNormalization" && mode !== 0) {
+    throw reading.fail(`mode ${mode} of Keras 1 is not supported`, "convert the model with Keras 2");
+  }
+  const made: Record<string, unknown> = {
+    ...Object.fromEntries(renamedOptions),
+    ...(nb_row !== undefined && { kernel_size: [nb_row, nb_col] }),
+    ...(dim_ordering !== undefined && {
+      data_format: dim_ordering === "th" ? "channels_first" : "channels_last",
+    }),
+    ...(className === "Embedding" && { input_dim, output_dim }),
+    ...(className === "GRU" && { reset_after: false }),
+  };
+  return {
+    className: Object.hasOwn(KERAS_1_CLASSES, className) ? KERAS_1_CLASSES[className] : className,
+    config: made as Config,
+  };
+}

@@ -1,0 +1,288 @@
+/**
+ * A model's layers and how they are connected, as Keras 1, 2 and 3 and TensorFlow.js save them (`to_json`), in one form. Keras 1 and 2
+ * list the calls of a layer as [[[from, call, output, options], ...], ...]; Keras 3 as { args, kwargs } with `__keras_tensor__`s in them.
+ *
+ * Refuses models of a class of their own, whose layers are in code: only sequential and functional ones are in a file.
+ */
+import type { Checkpoint } from "../../checkpoints/checkpoint.js";
+import { CheckpointError } from "../../checkpoints/errors.js";
+import { shortened } from "../../checkpoints/tensors.js";
+import { isOperation } from "../layers/keras-only.js";
+import type { Config } from "../types.js";
+import { isSaved, layerOptions, own, type Reading, type Saved } from "./keras-options.js";
+
+/** An output of a layer's call. */
+export interface Reference {
+  readonly layer: string;
+  readonly call: number;
+  readonly output: number;
+}
+
+export interface LayerPlan {
+  readonly name: string;
+  readonly className: string;
+  /** As TensorFlow.js has it; of a model empty. */
+  readonly config: Config;
+  /** Its layers, if it is a model. */
+  readonly model?: ModelPlan;
+  /** The layer in a wrapper of TensorFlow.js's. */
+  readonly inner?: LayerPlan;
+  /** In the order in which they were made; of an input none. */
+  readonly calls: readonly (readonly Reference[])[];
+}
+
+export interface ModelPlan {
+  readonly name: string;
+  /** One layer after the other, without calls and references. */
+  readonly sequential: boolean;
+  readonly layers: readonly LayerPlan[];
+  readonly inputs: readonly Reference[];
+  readonly outputs: readonly Reference[];
+}
+
+/** Models in models. */
+const DEEPEST = 32;
+const REMEDY = "build the model in TensorFlow.js and load its weights with loadInto(model, checkpoint)";
+
+/** @throws CheckpointError where the file has no architecture, or one of which a layer is not known */
+export function topologyOf(checkpoint: Checkpoint): ModelPlan {
+  const { architecture, file, format } = checkpoint;
+  if (architecture === undefined) {
+    throw new CheckpointError(file, format, "expected a model's architecture, it has weights alone", {
+      remedy: REMEDY,
+    });
+  }
+  const { topology, version = "" } = architecture;
+  const major = Number.parseInt(version, 10);
+  // TensorFlow.js calls its version "tfjs-layers 4.22.0"
+  return modelPlan(topology, { file, format, version: major <= 3 ? major : 0 }, 0);
+}
+
+interface File {
+  readonly file: string;
+  readonly format: string;
+  readonly version: number;
+}
+
+function failing({ file, format }: File, layer: string) {
+  return (problem: string, remedy = REMEDY) =>
+    new CheckpointError(file, format, `layer "${shortened(layer)}": ${problem}`, { remedy });
+}
+
+const classOf = (saved: Saved): string => String(own(saved, "class_name") ?? "");
+
+function isModel(saved: Saved): boolean {
+  const config = own(saved, "config");
+  if (classOf(saved) === "Sequential") return true;
+  return isSaved(config) && Array.isArray(own(config, "layers"));
+}
+
+function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
+  const className = classOf(saved);
+  const config = own(saved, "config");
+  const name = isSaved(config) && typeof config.name === "string" ? config.name : className.toLowerCase();
+  const fail = failing(file, name);
+  if (!isModel(saved)) {
+    throw fail(
+      `it is a model of its own class ${className}, whose layers are in code: expected Sequential or Functional`,
+    );
+  }
+  if (depth > DEEPEST) throw fail(`models are nested more than ${DEEPEST} deep`);
+  const listed = Array.isArray(config) ? config : own(config as Saved, "layers");
+  if (!Array.isArray(listed) || !listed.every(isSaved)) throw fail("expected a list of layers");
+  const layers = listed as Saved[];
+  if (className === "Sequential" || !isSaved(config) || own(config, "input_layers") === undefined) {
+    return { name, sequential: true, layers: sequence(layers, config, file, depth), inputs: [], outputs: [] };
+  }
+  const plans = layers.map((layer) => {
+    const { inbound, ...plan } = layerPlan(layer, file, depth);
+    return { ...plan, calls: inbound };
+  });
+  const inputs = references(own(config, "input_layers"), fail);
+  const outputs = references(own(config, "output_layers"), fail);
+  return { name, sequential: false, ...renumbered(plans, inputs, outputs, fail) };
+}
+
+/** The layers of a sequential model, the first with the shape of its input. */
+function sequence(layers: readonly Saved[], config: unknown, file: File, depth: number): LayerPlan[] {
+  const plans = layers.map((layer) => {
+    const { inbound: _, ...plan } = layerPlan(layer, file, depth);
+    return { ...plan, calls: [] };
+  });
+  const [first] = plans;
+  if (first === undefined || first.model || first.config.batchInputShape) return plans;
+  const shape = isSaved(config) ? own(config, "build_input_shape") : undefined;
+  if (!Array.isArray(shape)) {
+    throw failing(
+      file,
+      first.name,
+    )("the shape of the model's input is not in the file: it was saved before it was built");
+  }
+  return [{ ...first, config: { ...first.config, batchInputShape: shape as number[] } }, ...plans.slice(1)];
+}
+
+type UncalledPlan = Omit<LayerPlan, "calls"> & { inbound: Reference[][] };
+
+function layerPlan(saved: Saved, file: File, depth: number): UncalledPlan {
+  const className = classOf(saved);
+  const config = own(saved, "config");
+  const given = isSaved(config) ? own(config, "name") : undefined;
+  const name = String(own(saved, "name") ?? given ?? className);
+  const fail = failing(file, name);
+  if (depth > DEEPEST) throw fail(`layers are nested more than ${DEEPEST} deep`);
+  const nodes = own(saved, "inbound_nodes") ?? [];
+  if (!Array.isArray(nodes)) throw fail("expected a list of its calls in inbound_nodes");
+  if (isModel(saved)) {
+    const inbound = nodes.map((node) => callOf(node, fail).inputs);
+    return { name, className, config: {}, model: modelPlan(saved, file, depth + 1), inbound };
+  }
+  if (!isSaved(config)) throw fail("expected its options in config");
+  const calls = nodes.map((node) => callOf(node, fail));
+  const inbound = calls.map(({ inputs }) => inputs);
+  const operation = operationOf(saved, calls, fail);
+  if (operation) return { name, inbound, ...operation };
+  const reading: Reading = { layer: name, version: file.version, fail };
+  const options = { ...config, name };
+  if (className === "TimeDistributed" || className === "Bidirectional") {
+    const { layer, backward_layer, ...outer } = options as Saved & {
+      layer?: unknown;
+      backward_layer?: unknown;
+    };
+    if (!isSaved(layer)) throw fail(`expected the layer inside ${className}`);
+    const { inbound: _, ...inner } = layerPlan(layer, file, depth + 1);
+    return { name, ...layerOptions(className, outer, reading), inner: { ...inner, calls: [] }, inbound };
+  }
+  return { name, ...layerOptions(className, options, reading), inbound };
+}
+
+/** `x + y` and its like in the building of a model: a layer of Keras's module of operations. */
+function operationOf(
+  saved: Saved,
+  calls: readonly Called[],
+  fail: Reading["fail"],
+): { className: string; config: Config } | undefined {
+  const className = classOf(saved);
+  const config = own(saved, "config") as Saved;
+  const isOperator = /\.ops\./.test(String(own(saved, "module") ?? ""));
+  if (!isOperator && className !== "TFOpLambda") return undefined;
+  const called = isOperator ? className : String(own(config, "function") ?? "");
+  const operation = (called.split(".").pop() as string)
+    .toLowerCase()
+    .replace(/^true/, "")
+    .replace(/^sub$/, "subtract");
+  const [{ inputs, constants, constantFirst } = { inputs: [], constants: [], constantFirst: false }] = calls;
+  if (
+    isOperation(operation) &&
+    calls.length === 1 &&
+    inputs.length + constants.length === 2 &&
+    inputs.length > 0
+  ) {
+    const constant = constants.length > 0 ? constants[0] : null;
+    return {
+      className: "Arithmetic",
+      config: { name: String(own(saved, "name")), operation, constant, constantFirst },
+    };
+  }
+  throw fail(
+    `it is the operation ${called}, which is no layer`,
+    `${REMEDY}, or save a model of layers alone`,
+  );
+}
+
+interface Called {
+  readonly inputs: Reference[];
+  /** Numbers among the positional arguments. */
+  readonly constants: number[];
+  readonly constantFirst: boolean;
+}
+
+/** The tensors of a call, in its order: arguments by position, then those by name (the initial state of a recurrent layer). */
+function callOf(node: unknown, fail: Reading["fail"]): Called {
+  const inputs: Reference[] = [];
+  const constants: number[] = [];
+  let constantFirst = false;
+  const add = (layer: unknown, call: unknown, output: unknown) => {
+    if (typeof layer !== "string" || !Number.isInteger(call) || !Number.isInteger(output)) {
+      throw fail("expected the name of a layer, its call and output, in inbound_nodes");
+    }
+    inputs.push({ layer, call: call as number, output: output as number });
+  };
+  const constant = (value: number) => {
+    constantFirst ||= inputs.length === 0;
+    constants.push(value);
+  };
+  const scan = (value: unknown, depth: number): void => {
+    if (depth > DEEPEST) throw fail("its calls are nested too deep");
+    if (isReference(value)) {
+      add(value[0], value[1], value[2]);
+      if (isSaved(value[3])) for (const [name, one] of Object.entries(value[3])) argument(name, one, depth);
+    } else if (Array.isArray(value) && value[0] === "_CONSTANT_VALUE" && typeof value[2] === "number")
+      constant(value[2]);
+    else if (Array.isArray(value)) for (const one of value) scan(one, depth + 1);
+    else if (isSaved(value) && value.class_name === "__keras_tensor__") {
+      const history = own((value.config ?? {}) as Saved, "keras_history");
+      if (!Array.isArray(history)) throw fail("expected the history of a tensor in inbound_nodes");
+      add(history[0], history[1], history[2]);
+    } else if (typeof value === "number") constant(value);
+  };
+  const argument = (name: string, value: unknown, depth: number): void => {
+    if (name === "training" || name === "mask" || value === null) return;
+    if (typeof value === "number" && name !== "y") return;
+    scan(value, depth + 1);
+  };
+  if (isSaved(node)) {
+    scan(own(node, "args") ?? [], 0);
+    const kwargs = own(node, "kwargs");
+    if (isSaved(kwargs)) for (const [name, value] of Object.entries(kwargs)) argument(name, value, 0);
+  } else scan(node, 0);
+  return { inputs, constants, constantFirst };
+}
+
+function isReference(value: unknown): value is unknown[] {
+  return (
+    Array.isArray(value) &&
+    typeof value[0] === "string" &&
+    value[0] !== "_CONSTANT_VALUE" &&
+    value.length >= 3
+  );
+}
+
+/** Of inputs or outputs: one reference, or several in a list or by name. */
+function references(value: unknown, fail: Reading["fail"]): Reference[] {
+  if (isSaved(value)) return Object.values(value).flatMap((one) => references(one, fail));
+  return callOf([value], fail).inputs;
+}
+
+/**
+ * Keras 2 counts the making of a model as its call 0, where the model is a layer of another; here its first call is. Checks that what is
+ * referred to exists.
+ */
+function renumbered(
+  plans: readonly LayerPlan[],
+  inputs: readonly Reference[],
+  outputs: readonly Reference[],
+  fail: Reading["fail"],
+): Pick<ModelPlan, "layers" | "inputs" | "outputs"> {
+  const byName = new Map(plans.map((plan) => [plan.name, plan]));
+  if (byName.size < plans.length) throw fail("expected each layer to have a name of its own");
+  const last = new Map<string, number>();
+  for (const { layer, call } of [...plans.flatMap(({ calls }) => calls.flat()), ...inputs, ...outputs]) {
+    last.set(layer, Math.max(last.get(layer) ?? 0, call));
+  }
+  const moved = (reference: Reference): Reference => {
+    const { layer, call } = reference;
+    const plan = byName.get(layer);
+    if (plan === undefined) throw fail(`it refers to a layer "${shortened(layer)}", which there is not`);
+    const count = Math.max(1, plan.calls.length);
+    const shift = plan.model !== undefined && (last.get(layer) as number) >= count ? 1 : 0;
+    if (call - shift < 0 || call - shift >= count) {
+      throw fail(`it refers to call ${call} of "${shortened(layer)}", which has ${count}`);
+    }
+    return { ...reference, call: call - shift };
+  };
+  return {
+    layers: plans.map((plan) => ({ ...plan, calls: plan.calls.map((call) => call.map(moved)) })),
+    inputs: inputs.map(moved),
+    outputs: outputs.map(moved),
+  };
+}

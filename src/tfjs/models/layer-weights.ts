@@ -1,0 +1,245 @@
+/**
+ * The layers of a TensorFlow.js model that have weights, these by their roles, and how PyTorch (and MXNet, ONNX) lay them out:
+ *
+ *     dense         [in, out]               [out, in]
+ *     convolution   [...kernel, in, out]    [out, in, ...kernel]      transposed: [...kernel, out, in] and [in, out, ...kernel]
+ *     depthwise     [height, width, c, m]   [c·m, 1, height, width]
+ *     flattened     [height·width·c, out]   [out, c·height·width]     of a dense layer after flatten
+ */
+import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
+import { ours } from "../../frameworks/names.js";
+import { sizeOf } from "../../shape.js";
+import { batchVariables, isBuiltInBatch } from "../layers/built-in.js";
+import { insideOf } from "../layers/layer-wrapper.js";
+import { NormalizationLayer } from "../layers/normalization-layer.js";
+import { WeightWrapper } from "../layers/weight-wrappers.js";
+import type { Layer, Shape } from "../types.js";
+
+/** A layer with weights of its own. */
+export interface LayerWeights {
+  /** Its path: names of the models and wrappers around it, and its own. */
+  readonly name: string;
+  /** Other names for it: its wrapper's. */
+  readonly aliases: readonly string[];
+  readonly layer: Layer;
+  /** By role: our names of a normalization's (gamma, runningMean), Keras's of others' (kernel, bias, recurrent_kernel). */
+  readonly weights: ReadonlyMap<string, LayerVariable>;
+  readonly isNormalization: boolean;
+  /** Of a bidirectional layer. */
+  readonly direction?: "forward" | "backward";
+  /** Height, width and channels before the flatten that its inputs come from. */
+  readonly flattened?: readonly number[];
+}
+
+/** In the model's order, those of nested models and wrappers too, each once. */
+export function layersWithWeights(model: LayersModel): LayerWeights[] {
+  const found: LayerWeights[] = [];
+  const seen = new Set<Layer>();
+  const visit = (
+    layer: Layer,
+    path: string,
+    aliases: readonly string[],
+    direction?: "forward" | "backward",
+  ) => {
+    if (seen.has(layer)) return;
+    seen.add(layer);
+    const name = path === "" ? layer.name : `${path}/${layer.name}`;
+    const inside = insideOf(layer);
+    const isModel = "layers" in layer;
+    if (layer instanceof WeightWrapper) {
+      const [inner] = inside;
+      seen.add(inner);
+      add(layer, innermost(inner), name, [`${name}/${inner.name}`, ...aliases], direction);
+      return;
+    }
+    if (inside.length === 0) add(layer, layer, name, aliases, direction);
+    for (const [i, one] of inside.entries()) {
+      const both = inside.length === 2 && "forwardLayer" in layer;
+      visit(
+        one,
+        name,
+        isModel ? [] : [name, ...aliases],
+        both ? (["forward", "backward"] as const)[i] : direction,
+      );
+    }
+  };
+  const add = (
+    outer: Layer,
+    layer: Layer,
+    name: string,
+    aliases: readonly string[],
+    direction?: "forward" | "backward",
+  ) => {
+    const weights = rolesOf(outer);
+    if (weights.size === 0) return;
+    const isNormalization = layer instanceof NormalizationLayer || isBuiltIn(layer);
+    found.push({
+      name,
+      aliases,
+      layer,
+      weights,
+      isNormalization,
+      direction,
+      flattened: flattenedBefore(outer),
+    });
+  };
+  for (const layer of model.layers) visit(layer, "", []);
+  return found;
+}
+
+/** A normalization of TensorFlow.js's own. */
+export function isBuiltIn(layer: Layer): boolean {
+  return (
+    isBuiltInBatch(layer) ||
+    (!(layer instanceof NormalizationLayer) && layer.getClassName() === "LayerNormalization")
+  );
+}
+
+function innermost(layer: Layer): Layer {
+  const [inner] = insideOf(layer);
+  return inner && !("layers" in layer) ? innermost(inner) : layer;
+}
+
+function rolesOf(layer: Layer): Map<string, LayerVariable> {
+  if (layer instanceof NormalizationLayer) return new Map(Object.entries(layer.variables));
+  if (isBuiltInBatch(layer)) return new Map(Object.entries(batchVariables(layer)));
+  const roles = new Map<string, LayerVariable>();
+  for (const variable of layer.weights) {
+    const last = variable.originalName.split("/").pop() as string;
+    const role = layer instanceof WeightWrapper ? ours("tensorflowjs", last, "spectralNorm") : last;
+    // in camel case only what is a normalization's
+    const name = ["g", "u", "v"].includes(role) ? role : last;
+    let unique = name;
+    for (let i = 2; roles.has(unique); i++) unique = `${name}_${i}`;
+    roles.set(unique, variable);
+  }
+  return roles;
+}
+
+/** Layers that change neither the order nor the number of features. */
+const ELEMENTWISE =
+  /^(Dropout|AlphaDropout|GaussianNoise|GaussianDropout|Activation|\w*ReLU|ELU|Softmax|Masking|\w+Normalization|Rectifier)$/;
+
+function flattenedBefore(layer: Layer): readonly number[] | undefined {
+  let current: Layer = layer;
+  for (;;) {
+    const [node] = current.inboundNodes;
+    const before: Layer | undefined = node?.inboundLayers.length === 1 ? node.inboundLayers[0] : undefined;
+    if (before === undefined || "layers" in before) return undefined;
+    const name = before.getClassName();
+    if (name === "Flatten" || name === "Reshape") {
+      const [inner] = before.inboundNodes;
+      const shape = inner.inputShapes as Shape | Shape[];
+      const input = (Array.isArray(shape[0]) ? shape[0] : shape) as Shape;
+      const [, ...lengths] = input;
+      const from = inner.inboundLayers[0]?.getClassName();
+      const isFlat = name === "Flatten" || (before.outputShape as Shape).length === 2;
+      // a model that permutes or reshapes before it has the file's order already
+      if (!isFlat || lengths.length < 2 || lengths.includes(null) || from === "Permute" || from === "Reshape")
+        return undefined;
+      if ((before as { dataFormat?: string }).dataFormat === "channelsFirst") return undefined;
+      const channels = lengths[lengths.length - 1] as number;
+      return channels > 1 && sizeOf(lengths as number[]) > channels ? (lengths as number[]) : undefined;
+    }
+    if (!ELEMENTWISE.test(name)) return undefined;
+    current = before;
+  }
+}
+
+/** Where a weight's values are in PyTorch: of `view`, axes in this order are TensorFlow.js's. */
+export interface Layout {
+  /** PyTorch's. */
+  readonly shape: readonly number[];
+  readonly view: readonly number[];
+  readonly order: readonly number[];
+  /** What it is called: "[out, in] → [in, out]"; undefined where nothing changes. */
+  readonly says?: string;
+}
+
+/** PyTorch's layout of a weight. */
+export function torchLayout(
+  { layer, flattened }: LayerWeights,
+  role: string,
+  shape: readonly number[],
+): Layout {
+  const name = layer.getClassName();
+  const rank = shape.length;
+  const as = (view: readonly number[], order: readonly number[], says: string, theirs = view): Layout => ({
+    shape: theirs,
+    view,
+    order,
+    says,
+  });
+  const [places, channels] = flattened ? [flattened.slice(0, -1), flattened[flattened.length - 1]] : [[], 0];
+  if (name === "Dense" && role === "kernel") {
+    const [inputs, outputs] = shape;
+    if (flattened && sizeOf(flattened) === inputs) {
+      const view = [outputs, channels, ...places];
+      const order = [...places.map((_, i) => i + 2), 1, 0];
+      return as(view, order, FLATTENED, [outputs, inputs]);
+    }
+    return as([outputs, inputs], [1, 0], "[out, in] → [in, out]");
+  }
+  if (/^(Separable|Depthwise)Conv/.test(name) && role === "depthwise_kernel") {
+    const [multiplier, inputs] = [shape[rank - 1], shape[rank - 2]];
+    const kernel = shape.slice(0, -2);
+    const order = [...kernel.map((_, i) => i + 2), 0, 1];
+    return as([inputs, multiplier, ...kernel], order, "[in·m, 1, ...kernel] → [...kernel, in, m]", [
+      inputs * multiplier,
+      1,
+      ...kernel,
+    ]);
+  }
+  if (/Conv[123]D/.test(name) && (role === "kernel" || role === "pointwise_kernel")) {
+    const view = [shape[rank - 1], shape[rank - 2], ...shape.slice(0, -2)];
+    const order = [...shape.slice(0, -2).map((_, i) => i + 2), 1, 0];
+    const says = /Transpose$/.test(name)
+      ? "[in, out, ...kernel] → [...kernel, out, in]"
+      : "[out, in, ...kernel] → [...kernel, in, out]";
+    return as(view, order, says);
+  }
+  // normalized over several axes, the channels among them
+  if (rank > 2 && role !== "kernel") {
+    const view = [shape[rank - 1], ...shape.slice(0, -1)];
+    return as(view, [...shape.slice(1).map((_, i) => i + 1), 0], "[channels, ...] → [..., channels]");
+  }
+  if (flattened && rank === 1 && role !== "bias" && shape[0] === sizeOf(flattened)) {
+    const order = [...places.map((_, i) => i + 1), 0];
+    return as([channels, ...places], order, FLATTENED, shape);
+  }
+  return { shape, view: shape, order: [...shape.keys()] };
+}
+
+const FLATTENED = "features of flatten reordered, channels first → channels last";
+
+/** Values of an array with its axes in another order. */
+export function permuted(
+  values: ArrayLike<number>,
+  shape: readonly number[],
+  order: readonly number[],
+): Float32Array {
+  const result = new Float32Array(values.length);
+  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
+  const lengths = order.map((axis) => shape[axis]);
+  const steps = order.map((axis) => strides[axis]);
+  const index = order.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < result.length; to++) {
+    result[to] = values[from];
+    for (let axis = lengths.length - 1; axis >= 0; axis--) {
+      from += steps[axis];
+      index[axis]++;
+      if (index[axis] < lengths[axis]) break;
+      from -= steps[axis] * lengths[axis];
+      index[axis] = 0;
+    }
+  }
+  return result;
+}
+
+/** The order that undoes one. */
+export function inverse(order: readonly number[]): number[] {
+  const result: number[] = new Array(order.length);
+  for (const [i, axis] of order.entries()) result[axis] = i;
+  return result;
+}

@@ -1,0 +1,73 @@
+/** A file's tensors by what they belong to: as its modules say, else by their names. */
+import type { Checkpoint, Module } from "../../checkpoints/checkpoint.js";
+import type { Tensor } from "../../checkpoints/tensors.js";
+
+/** What has tensors in a file. */
+export interface NamedTensors {
+  readonly name: string;
+  readonly type?: string;
+  readonly config?: Module["config"];
+  /** By the file's names of weights. */
+  readonly tensors: Readonly<Record<string, Tensor>>;
+}
+
+/** MXNet joins a layer and its weight by an underscore, Gluon's recurrent layers with the number of theirs. */
+const JOINED =
+  /^(.*?)_((?:[lr]\d+_[ih]2h_)?(?:weight|bias)|gamma|beta|alpha|moving_mean|moving_var|running_mean|running_var)$/;
+/** torch.nn.utils.parametrizations keep a weight's parts inside it. */
+const PARAMETRIZED = /^(?:(.*)\.)?(parametrizations\..+)$/;
+
+/** In the file's order. A recurrent module of several layers is one for each: lstm.l0, lstm.l1. */
+export function modulesWithTensors({ modules, tensors }: Checkpoint): NamedTensors[] {
+  const found = new Map<string, { type?: string; config?: Module["config"]; tensors: Map<string, Tensor> }>();
+  const add = (name: string, local: string, tensor: Tensor, { type, config }: Partial<Module> = {}) => {
+    const group = found.get(name) ?? { type, config, tensors: new Map<string, Tensor>() };
+    found.set(name, group);
+    group.tensors.set(local, tensor);
+  };
+  const claimed = new Set<string>();
+  for (const module of modules) {
+    for (const [local, tensor] of Object.entries(module.tensors)) {
+      const [name, role] = parted(`${module.name}.${local}`) ?? [module.name, local];
+      add(name, role, tensor, name === module.name ? module : {});
+      claimed.add(tensor.name);
+    }
+  }
+  for (const [name, tensor] of tensors) {
+    if (claimed.has(name)) continue;
+    const plain = name.replace(/:0$/, "");
+    const parted_ = parted(plain);
+    const end = Math.max(plain.lastIndexOf("."), plain.lastIndexOf("/"));
+    const joined = end < 0 ? JOINED.exec(plain) : null;
+    if (parted_) add(...parted_, tensor);
+    else if (joined) add(joined[1], joined[2], tensor);
+    else add(plain.slice(0, Math.max(0, end)), plain.slice(end + 1), tensor);
+  }
+  return [...found].flatMap(([name, { type, config, tensors: own }]) => {
+    const whole = { name, type, config, tensors: Object.fromEntries(own) };
+    const layers = new Set([...own.keys()].map(recurrentLayer));
+    if (layers.has(undefined) || layers.size < 2) return [whole];
+    return [...layers].map((layer) => ({
+      ...whole,
+      name: `${name}.l${layer}`,
+      tensors: Object.fromEntries([...own].filter(([local]) => recurrentLayer(local) === layer)),
+    }));
+  });
+}
+
+function parted(name: string): [layer: string, rest: string] | undefined {
+  const found = PARAMETRIZED.exec(name);
+  return found ? [found[1] ?? "", found[2]] : undefined;
+}
+
+/** The layer that a recurrent weight belongs to; undefined for another weight. */
+function recurrentLayer(local: string): string | undefined {
+  return /^(?:weight|bias)_[ih]h_l(\d+)|^[lr](\d+)_[ih]2h_/.exec(local)?.slice(1).find(Boolean);
+}
+
+/** A name by which layers and modules find each other: separators alike, without wrappers' prefixes. */
+export function keyOf(name: string): string {
+  const parts = name.split(/[./]/).filter((part) => part !== "_orig_mod" && part !== "");
+  while (parts.length > 1 && (parts[0] === "module" || parts[0] === "model")) parts.shift();
+  return parts.join(".");
+}
