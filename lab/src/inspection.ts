@@ -90,7 +90,7 @@ export interface Inspection {
   others: Totals;
   /** At most `MOST_LARGEST`. */
   largest: InspectedTensor[];
-  /** In the order of the file. */
+  /** In the order of the layers, where the file lists them; else in that of the weights. */
   normalizations: InspectedNormalization[];
 }
 
@@ -103,7 +103,7 @@ export const BINS = 24;
 /** Inspects an opened checkpoint. @throws CheckpointError where the file cannot be read further */
 export async function inspect(checkpoint: Checkpoint, evenkeel: string): Promise<Inspection> {
   const { file, format, framework, version, byteLength, tensors, others } = checkpoint;
-  const normalizations = await normalizationsOf(checkpoint);
+  const normalizations = inOrder(await normalizationsOf(checkpoint), checkpoint);
   const bySize = [...tensors.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
   return {
     evenkeel,
@@ -119,6 +119,14 @@ export async function inspect(checkpoint: Checkpoint, evenkeel: string): Promise
       .map((tensor) => ({ name: tensor.name, shape: [...tensor.shape], dtype: typeOf(tensor) })),
     normalizations: normalizations.map(inspected),
   };
+}
+
+/** As the layers follow each other in the network, where the file lists its layers; some list the weights by name. */
+function inOrder(normalizations: MappedNormalization[], { modules }: Checkpoint): MappedNormalization[] {
+  const places = new Map(modules.map(({ name }, place) => [name, place]));
+  const place = ({ name }: MappedNormalization) => places.get(name) ?? Number.NaN;
+  if (normalizations.some((each) => Number.isNaN(place(each)))) return normalizations;
+  return normalizations.toSorted((a, b) => place(a) - place(b));
 }
 
 const sizeOf = ({ shape }: Tensor): number => shape.reduce((size, length) => size * length, 1);

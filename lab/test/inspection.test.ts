@@ -116,6 +116,20 @@ test("gamma and the running variance come first, then what else there is", async
   ]);
 });
 
+test("normalizations come in the order of the layers, not in that of the weights", async () => {
+  const { tensors, modules, ...rest } = checkpointOf(
+    ["stem", "block_1", "block_10", "block_2"].map((name) => batchNorm(name, 4)),
+  );
+  const byName = new Map([...tensors].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const names = async (listed: typeof modules) =>
+    (await inspect({ ...rest, tensors: byName, modules: listed }, "0")).normalizations.map(
+      ({ name }) => name,
+    );
+  expect(await names(modules)).toEqual(["stem", "block_1", "block_10", "block_2"]);
+  // without its layer one of them has no place among the others
+  expect(await names(modules.slice(1))).toEqual(["block_1", "block_10", "block_2", "stem"]);
+});
+
 test("the verdict, and the most serious finding first", async () => {
   const said = async (layers: Parameters<typeof of>[0]) => verdict(await of(layers));
   const [well, ...others] = sickLayers;

@@ -90,7 +90,7 @@ export async function convert(file: string, out: string): Promise<number> {
       `${out}  ${count(written.length, "tensor")}, ${size(bytes.length)}`,
       ...[...changed].map(([change, n]) => `${count(n, "tensor")} ${change}`),
       ...(others.size > 0
-        ? [`left out: ${count(others.size, "tensor")} of the training (optimizer, averages, counters)`]
+        ? [`left out: ${count(others.size, "tensor")} beside the model (optimizer, averages, counters)`]
         : []),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
@@ -104,9 +104,10 @@ export async function convert(file: string, out: string): Promise<number> {
   );
 }
 
-/** What becomes of its type, where the file is not to keep it. */
+/** What becomes of such tensors, where their type is not kept. */
 function changeOf({ dtype, quantized }: Tensor, { name, instead }: Target): string | undefined {
-  if (quantized !== undefined) return `quantized to ${quantized}: written as the ${dtype} that it stands for`;
+  if (quantized !== undefined)
+    return `quantized to ${quantized}: written as the ${dtype} values they stand for`;
   const other = instead[dtype];
   return other === undefined ? undefined : `of ${dtype}, which ${name} lacks: written as ${other}`;
 }

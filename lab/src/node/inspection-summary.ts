@@ -48,7 +48,7 @@ function headText(inspection: Inspection, width: number, colors: Colors): string
     `${count(tensors.tensors, "tensor")}  ·  ${totalsText(tensors, "parameter")}`,
     ...(others.tensors > 0
       ? [
-          `beside the model: ${count(others.tensors, "tensor")} of ${totalsText(others, "value")}, of its training`,
+          `beside the model (optimizer, averages, counters): ${count(others.tensors, "tensor")} of ${totalsText(others, "value")}`,
         ]
       : []),
   ];

@@ -34,7 +34,7 @@ const STYLE = `
 .small{display:block;max-width:100%;overflow:visible}
 #all td small{overflow-wrap:anywhere}
 #all td .ends{display:flex;justify-content:space-between;gap:8px;width:148px;max-width:100%;white-space:nowrap;font-variant-numeric:tabular-nums}
-#all tbody th{white-space:normal;overflow-wrap:anywhere;min-width:11em}
+#all tbody th{white-space:normal;overflow-wrap:anywhere;min-width:15.5em}
 #all table{margin-top:1rem}
 #all tbody th small{margin-right:.6em;font-weight:400;font-variant-numeric:tabular-nums}
 #all .well .value{color:var(--muted)}
@@ -42,7 +42,7 @@ const STYLE = `
 .findings b{overflow-wrap:anywhere}
 @media screen and (max-width:760px){
 #all tbody tr{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px 16px}
-#all tbody th,#all td[data-column=kind]{grid-column:1/-1;align-self:start}
+#all tbody th,#all td[data-column=kind]{grid-column:1/-1;min-width:0}
 #all td:is([data-column=channels],[data-column=health]){order:1}
 #all td .name{display:none}
 #largest tbody tr{grid-template-columns:repeat(2,minmax(0,1fr))}
@@ -54,11 +54,11 @@ const STYLE = `
 export function renderInspection(inspection: Inspection, document: Document): string {
   const { normalizations, file, byteLength, tensors } = inspection;
   const title =
-    normalizations.length === 0 ? `${lastPart(file)} holds no normalization` : headline(inspection);
+    normalizations.length === 0 ? `${shortName(file)} holds no normalization` : headline(inspection);
   const kinds = [...new Set(normalizations.map(({ kind }) => kebab(kind)))];
   const looks = looksOf(kinds);
   const found = findingItems(foundIn(inspection));
-  const deck = `${lastPart(file)}: ${size(byteLength)}, ${formatText(inspection)}, with ${totalsText(tensors, "parameter")} in ${tensors.tensors.toLocaleString("en-US")} tensors.`;
+  const deck = `${shortName(file)}: ${size(byteLength)}, ${formatText(inspection)}, with ${totalsText(tensors, "parameter")} in ${tensors.tensors.toLocaleString("en-US")} tensors.`;
   const body = `<div class="page">
 <header>
 <p class="eyebrow">Evenkeel · inspection of a checkpoint</p>
@@ -72,12 +72,16 @@ ${normalizations.length > 0 ? table(inspection, kinds, looks) : largestTable(ins
 ${conversions(inspection)}
 ${facts(inspection)}
 </main>
-<footer>Every number: evenkeel inspect ${escapeHtml(lastPart(file))} --json</footer>
+<footer>Every number: evenkeel inspect ${escapeHtml(shortName(file))} --json</footer>
 </div>`;
   return wholePage(title, looksStyle(looks) + STYLE, body);
 }
 
-const lastPart = (path: string): string => path.split(/[/\\]/).findLast((part) => part !== "") ?? path;
+/** A file's name; with its folder's where every file of its sort has that name. */
+function shortName(path: string): string {
+  const parts = path.split(/[/\\]/).filter((part) => part !== "");
+  return parts.slice(/^(saved_|pytorch_)?model\.\w+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/");
+}
 
 // ---- findings ----
 
@@ -106,7 +110,7 @@ function findingItems(found: Found[]): string[] {
 function depthSection(inspection: Inspection, kinds: string[], looks: Looks, document: Document): string {
   const arrays = arraysIn(inspection);
   const how = [
-    "From the first normalization of the file to the last. A wide bar holds the middle nine tenths of a normalization’s values, the thin one reaches from the lowest to the highest; the dot is the median, and the line joins the medians.",
+    "From the first normalization to the last, in the order of the network’s layers where the file lists them. A wide bar holds the middle nine tenths of a normalization’s values, the thin one reaches from the lowest to the highest; the dot is the median, and the line joins the medians.",
     ...(arrays.includes("gamma")
       ? [
           "A gamma near 0 shuts its channel off; gammas that shrink or grow with the depth scale the signal on its way.",
@@ -164,7 +168,7 @@ function table(inspection: Inspection, kinds: string[], looks: Looks): string {
     "Below each histogram: the lowest value, the median and the highest.",
     ...(all > MOST_PICTURED
       ? [
-          `Histograms of ${MOST_PICTURED} of the ${all.toLocaleString("en-US")}, those that are sick first, then in the file’s order.`,
+          `Histograms of ${MOST_PICTURED} of the ${all.toLocaleString("en-US")}, the sick ones and the first others.`,
         ]
       : []),
   ].join(" ");
@@ -251,9 +255,9 @@ function facts(inspection: Inspection): string {
     ["Tensors", tensors.tensors.toLocaleString("en-US")],
     ["Parameters", totalsText(tensors, "value")],
     [
-      "Training",
+      "Beside it",
       others.tensors > 0
-        ? `${others.tensors.toLocaleString("en-US")} tensors beside the model’s, of its optimizer or averages: ${totalsText(others, "value")}`
+        ? `optimizer, averages and counters: ${others.tensors.toLocaleString("en-US")} tensors of ${totalsText(others, "value")}`
         : undefined,
     ],
     ["Made", `with Evenkeel ${evenkeel}`],

@@ -77,6 +77,16 @@ test("NumPy has no bfloat16: float32, and said", async () => {
   }
 });
 
+test("safetensors has no complex128: complex64, and said", async () => {
+  const values = Float64Array.of(1, -2.5, 0.125, 3);
+  writeFileSync(at("complex.npz"), writeNpz([["z", { shape: [2], dtype: "complex128", data: values }]]));
+  const { code, stdout } = await run("complex.npz", "complex.safetensors");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/\n1 tensor of complex128, which safetensors lacks: written as complex64\n$/);
+  const { tensors } = await contentsOf("complex.safetensors");
+  expect(tensors.get("z")).toEqual(["complex64", [2], Float32Array.from(values)]);
+});
+
 test("what cannot be read is named and left out, the rest is written, and the command fails", async () => {
   withHeader(
     "float8.safetensors",

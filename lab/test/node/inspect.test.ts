@@ -10,9 +10,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { open, writeSafetensors } from "evenkeel/checkpoints";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, test } from "vitest";
+import { itWithModel, modelFile } from "../../../test/checkpoints/support/shared-models.js";
 import { headline, type Inspection, inspect } from "../../src/inspection.js";
 import { inspectionText } from "../../src/node/inspection-summary.js";
 import { version } from "../../src/node/version.js";
@@ -128,4 +130,12 @@ test("a page that cannot be written is told after the summary, and nothing is le
     /^error: --html: cannot write "absent\/page\.html" \(ENOENT.*\); free space, allow it/,
   );
   expect(existsSync(at("absent"))).toBe(false);
+});
+
+itWithModel("keras3/arnav-best_model.keras")("the screen in docs/lab.md is real", async () => {
+  const { stdout } = await evenkeel(modelFile("keras3"), "inspect", "arnav-best_model.keras");
+  const docs = readFileSync(fileURLToPath(new URL("../../../docs/lab.md", import.meta.url)), "utf8");
+  expect(docs).toContain(
+    `\n\`\`\`\n$ node lab/dist/cli.js inspect arnav-best_model.keras\n${stdout}\`\`\`\n`,
+  );
 });

@@ -1,14 +1,25 @@
-/** The report in a real browser: fits desktop and phone, readable in light and dark, and its switches work without a script. */
+/** The report, and the page of an inspection, in a real browser: they fit desktop and phone, are readable in light and dark, and their switches work without a script. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { serverDocument } from "@evenkeel/report/server-document";
+import type { Checkpoint } from "evenkeel/checkpoints";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launch } from "../../../test/support/chromium.js";
+import { inspect } from "../../src/inspection.js";
 import type { NormName } from "../../src/norms.js";
 import { renderReport } from "../../src/report/html.js";
+import { renderInspection } from "../../src/report/inspection.js";
+import type { Comparison } from "../../src/results.js";
+import {
+  batchNorm,
+  checkpointOf,
+  layerNorm,
+  manyBatchNorms,
+  sickLayers,
+} from "../support/synthetic-checkpoint.js";
 import { syntheticComparison } from "../support/synthetic-comparison.js";
 
 const NORMS: NormName[] = [
@@ -17,7 +28,7 @@ const NORMS: NormName[] = [
 ];
 const SMALLEST_TEXT_PX = 11;
 
-const REPORTS = {
+const REPORTS: Record<string, Comparison> = {
   "six norms": syntheticComparison(),
   "eight norms, most of them others": syntheticComparison({
     norms: [
@@ -48,6 +59,25 @@ const REPORTS = {
   }),
 };
 
+const INSPECTIONS: Record<string, Checkpoint> = {
+  "inspection of 52 batch norms": checkpointOf(manyBatchNorms()),
+  "inspection with every finding": checkpointOf(sickLayers),
+  "inspection of long words": checkpointOf(
+    [layerNorm, batchNorm, layerNorm].map((norm, i) =>
+      norm(`${"a-very-long-name-of-a-layer-".repeat(5)}.${i}`, 8),
+    ),
+    { file: `${"a-very-long-file-name-without-a-space-".repeat(4)}.pt` },
+  ),
+};
+
+/** Markup by name. */
+const PAGES = new Map(
+  Object.entries(REPORTS).map(([name, report]) => [name, renderReport(report, serverDocument)]),
+);
+for (const [name, checkpoint] of Object.entries(INSPECTIONS)) {
+  PAGES.set(name, renderInspection(await inspect(checkpoint, "0"), serverDocument));
+}
+
 let browser: Browser;
 let folder: string;
 
@@ -67,13 +97,9 @@ interface Visit {
   complaints: string[];
 }
 
-async function visit(
-  name: keyof typeof REPORTS,
-  size: [number, number],
-  scheme: "light" | "dark",
-): Promise<Visit> {
+async function visit(name: string, size: [number, number], scheme: "light" | "dark"): Promise<Visit> {
   const file = join(folder, `${name}.html`);
-  await writeFile(file, renderReport(REPORTS[name], serverDocument));
+  await writeFile(file, PAGES.get(name) ?? "");
   const page = await browser.newPage({ viewport: { width: size[0], height: size[1] }, colorScheme: scheme });
   const complaints: string[] = [];
   page.on("console", (message) => complaints.push(message.text()));
@@ -189,7 +215,7 @@ function measure(norms: string[]) {
 
 const SIZES: Record<string, [number, number]> = { desktop: [1280, 900], phone: [390, 844] };
 
-describe.each(Object.keys(REPORTS) as (keyof typeof REPORTS)[])("%s", (name) => {
+describe.each([...PAGES.keys()])("%s", (name) => {
   describe.each(Object.entries(SIZES))("on a %s", (_, size) => {
     test.each(["light", "dark"] as const)("%s", async (scheme) => {
       const { page, complaints } = await visit(name, size, scheme);
