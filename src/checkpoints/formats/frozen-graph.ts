@@ -6,7 +6,7 @@ import type { Checkpoint, Format } from "../checkpoint.js";
 
 import type { Files } from "../source.js";
 import type { Tensor } from "../tensors.js";
-import { commonFolder, constantIn, graphsIn, normalizationsIn } from "./tensorflow-graph.js";
+import { constantIn, graphsIn, normalizationsIn } from "./tensorflow-graph.js";
 
 const NAME = "TensorFlow frozen graph";
 
@@ -42,14 +42,7 @@ async function read(files: Files): Promise<Checkpoint> {
     const tensor = await constantIn(NAME, operation, bytes.byteLength);
     if (tensor) tensors.set(operation.name, tensor);
   }
-  const modules = await normalizationsIn(
-    NAME,
-    graphs,
-    bytes.byteLength,
-    (name) => tensors.get(name),
-    new Map(),
-    (its) => commonFolder(its.map(({ name }) => name)),
-  );
+  const modules = await normalizationsIn(NAME, graphs, bytes.byteLength, (name) => tensors.get(name));
   return {
     format: NAME,
     framework: modules.length > 0 ? "keras2" : undefined,

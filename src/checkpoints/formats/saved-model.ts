@@ -12,7 +12,7 @@ import type { Bytes, Files } from "../source.js";
 import type { Tensor } from "../tensors.js";
 import { messageIn, objectsIn, type ProgramObject } from "./tensorflow.js";
 import { type Bundle, frameworkOf, keyOf, readBundle } from "./tensorflow-bundle.js";
-import { commonFolder, graphsIn, normalizationsIn } from "./tensorflow-graph.js";
+import { graphsIn, normalizationsIn } from "./tensorflow-graph.js";
 
 const NAME = "TensorFlow SavedModel";
 const PREFIX = "variables/variables";
@@ -88,7 +88,6 @@ async function read(files: Files): Promise<Checkpoint> {
   }
   const functions = objectGraph ? await capturesIn(objectGraph.bytes, variables) : new Map();
   const program = graph.one(2);
-  const paths = new Map([...common.tensors].map(([path, tensor]) => [tensor, path]));
   const modules = program
     ? await normalizationsIn(
         NAME,
@@ -96,9 +95,13 @@ async function read(files: Files): Promise<Checkpoint> {
         bytes.byteLength,
         (name) => (objects.length === 0 ? bundle?.tensors.get(name) : undefined),
         functions,
-        (tensors) => holderOf(tensors, paths),
       )
     : [];
+  // a library has its functions in any order
+  const order = new Map([...common.tensors.values()].map((tensor, place) => [tensor, place]));
+  const placeOf = ({ tensors }: Module) =>
+    Math.min(...Object.values(tensors).map((tensor) => order.get(tensor) ?? order.size));
+  modules.sort((a, b) => placeOf(a) - placeOf(b));
   const framework = (bundle && frameworkOf(bundle)) ?? (modules.length > 0 ? "keras2" : undefined);
   return { ...common, framework, modules };
 }
@@ -146,14 +149,6 @@ async function capturesIn(
     );
   }
   return captures;
-}
-
-/** What holds the tensors, by the paths of their objects; by the variables' own names where objects are numbered only. */
-function holderOf(tensors: readonly Tensor[], paths: ReadonlyMap<Tensor, string>): string | undefined {
-  const variables = tensors.filter((tensor) => paths.has(tensor));
-  const held = variables.map((tensor) => paths.get(tensor) as string);
-  const numbered = held.some((path) => /(^|\/)\d+$/.test(path));
-  return commonFolder(numbered ? variables.map(({ name }) => name) : held);
 }
 
 /** What Keras says of each layer, by the number of its object: class_name, name, config and more. */

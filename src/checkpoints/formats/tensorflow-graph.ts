@@ -124,7 +124,6 @@ interface Occurrence {
  * @param whole bytes of the file, which bound what its constants can be
  * @param variable the variable of a name, where names stand for variables
  * @param captured by name of a function: the variables that are its last arguments
- * @param nameOf the layer's name, by its variables
  */
 export async function normalizationsIn(
   format: string,
@@ -132,7 +131,6 @@ export async function normalizationsIn(
   whole: number,
   variable: (name: string) => Tensor | undefined,
   captured: ReadonlyMap<string, readonly (Tensor | undefined)[]> = new Map(),
-  nameOf: (tensors: readonly Tensor[]) => string | undefined = () => undefined,
 ): Promise<Module[]> {
   const constants = new Map<Operation, Found | undefined>();
 
@@ -235,7 +233,7 @@ export async function normalizationsIn(
     }
     for (const occurrence of await writtenOut(graph, at)) add(occurrence);
   }
-  return layers.map((layer) => moduleOf(layer, nameOf));
+  return layers.map(moduleOf);
 }
 
 const ROLES = ["scale", "offset", "mean", "variance"] as const;
@@ -324,32 +322,22 @@ function agree(a: ReadonlyMap<string, Found>, b: ReadonlyMap<string, Found>): bo
   });
 }
 
-/** That of evaluation tells a layer's options. */
-function moduleOf(
-  layer: readonly Occurrence[],
-  nameOf: (tensors: readonly Tensor[]) => string | undefined,
-): Module {
+/** That of evaluation tells a layer's options. Its name is the folder of its variables, else of the operation. */
+function moduleOf(layer: readonly Occurrence[]): Module {
   const evaluation = layer.find(({ config }) => config.is_training !== true) ?? layer[0];
   const tensors: [string, Tensor][] = [];
+  const folders = new Set<string>();
   for (const role of ROLES) {
     const values = layer.flatMap(({ found }) => found.get(role) ?? []);
     const value = values.find(({ isVariable }) => isVariable) ?? evaluation.found.get(role) ?? values[0];
-    if (value) tensors.push([role, value.tensor]);
+    if (value === undefined) continue;
+    tensors.push([role, value.tensor]);
+    if (value.isVariable) folders.add(value.tensor.name.replace(/\/?[^/]*$/, ""));
   }
   const { operation, type, config } = evaluation;
-  // of net/bn/FusedBatchNormV3 and net/bn/batchnorm/Rsqrt the layer's own part
-  const scope = operation.replace(/\/(batchnorm\/)?[^/]*$/, "");
-  return {
-    name: nameOf(tensors.map(([, tensor]) => tensor)) ?? scope,
-    type,
-    config,
-    tensors: Object.fromEntries(tensors),
-  };
-}
-
-/** The folder that all the names lie in; undefined where they lie in several, or in none. */
-export function commonFolder(names: readonly string[]): string | undefined {
-  const folders = new Set(names.map((name) => name.slice(0, Math.max(0, name.lastIndexOf("/")))));
   const [folder] = folders;
-  return folders.size === 1 && folder !== "" ? folder : undefined;
+  const scoped = folders.size === 1 && folder !== "";
+  // of net/bn/FusedBatchNormV3 and net/bn/batchnorm/Rsqrt the layer's own part
+  const name = scoped ? folder : operation.replace(/\/(batchnorm\/)?[^/]*$/, "");
+  return { name, type, config, tensors: Object.fromEntries(tensors) };
 }

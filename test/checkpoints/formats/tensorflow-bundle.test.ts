@@ -2,15 +2,17 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.js";
-import { crc32c } from "../../../src/checkpoints/encodings/sstable.js";
+import { byNumber, type Field, fieldsOf, integerIn } from "../../../src/checkpoints/encodings/protobuf.js";
+import { crc32c, tableEntries } from "../../../src/checkpoints/encodings/sstable.js";
 import { concatenated } from "../../../src/checkpoints/encodings/zip.js";
 import { tensorflowBundle } from "../../../src/checkpoints/formats/tensorflow-bundle.js";
 import { open } from "../../../src/checkpoints/open.js";
+import { bytesInMemory, type Files } from "../../../src/checkpoints/source.js";
 import { numbersOf } from "../../../src/checkpoints/tensors.js";
 import { type Fixture, filesIn, fuzz } from "../support/fuzz.js";
-import { field, fixed32, message } from "../support/protobuf.js";
+import { field, fixed32, message, varint } from "../support/protobuf.js";
 import { itWithModel, modelFile } from "../support/shared-models.js";
-import { masked, table } from "../support/sstable.js";
+import { block, masked, table, tableOf } from "../support/sstable.js";
 
 const folder = fileURLToPath(new URL("../../fixtures/checkpoints/tensorflow/", import.meta.url));
 const network = (name: string) => JSON.parse(readFileSync(`${folder}${name}.json`, "utf8"));
@@ -92,7 +94,6 @@ describe("checkpoints of objects", () => {
     expect(checkpoint).toMatchObject({
       format: "TensorFlow checkpoint",
       framework: "keras2",
-      version: undefined,
       metadata: { shards: 1, endianness: "little" },
       modules: [],
     });
@@ -320,7 +321,46 @@ describe("types", () => {
   });
 });
 
-describe("damage", () => {
+/** What checksums protect, bare: a block of entries, the graph of objects, the variables. */
+async function bare([index, data]: Uint8Array[]): Promise<Fixture> {
+  const pairs: [Uint8Array, Uint8Array][] = [];
+  let graph = new Uint8Array();
+  for (const { key, value } of await tableEntries("test", bytesInMemory("x", index))) {
+    if (new TextDecoder().decode(key) !== "_CHECKPOINTABLE_OBJECT_GRAPH") {
+      pairs.push([key, await value.read()]);
+      continue;
+    }
+    const fields = byNumber(await fieldsOf("test", value));
+    const [offset, size] = [4, 5].map((number) => integerIn(fields.get(number)?.[0] as Field));
+    // after its length and a checksum of that
+    const at = data.findIndex((byte, i) => i >= offset && byte < 0x80) + 5;
+    graph = data.slice(at, offset + size);
+  }
+  return { entries: block(pairs), graph, data };
+}
+
+/** A bundle of these, with checksums that are right. */
+async function checked({ beside }: Files): Promise<Files> {
+  const [entries, graph, data] = await Promise.all(
+    ["entries", "graph", "data"].map(async (part) => (await beside(part))?.read() as Promise<Uint8Array>),
+  );
+  const length = raw(Uint32Array.of(graph.length));
+  const content = concatenated([raw(Uint32Array.of(masked(crc32c(length)))), graph]);
+  const stored = concatenated([varint(graph.length), content]);
+  const entry = message(
+    field(1, 7),
+    field(4, data.length),
+    field(5, stored.length),
+    fixed32(6, masked(crc32c(content, crc32c(length)))),
+  );
+  const objects = block([[new TextEncoder().encode("_CHECKPOINTABLE_OBJECT_GRAPH"), entry]]);
+  return filesIn({
+    "made.index": tableOf(graph.length > 0 ? [entries, objects] : [entries]).bytes,
+    "made.data-00000-of-00001": concatenated([data, stored]),
+  });
+}
+
+describe("damage", async () => {
   it("of a variable shows in its checksum, when it is read", async () => {
     const files = bundle({ "bn/gamma": floats(1, 2), "bn/beta": floats(3) });
     files["made.data-00000-of-00001"][5] ^= 1;
@@ -361,6 +401,19 @@ describe("damage", () => {
     expect([...tensors.keys()].sort()).toEqual(["__proto", "__proto__", "constructor"]);
     expect(await tensors.get("__proto__")?.read()).toEqual(Float32Array.of(2));
   });
+
+  const parts = await Promise.all(
+    [weights, named, sliced().slices].map((files) => bare(Object.values(files))),
+  );
+  it("of parts: they make the bundle again", async () => {
+    const again = await Promise.all(
+      parts.map(async (one) => tensorflowBundle.read(await checked(filesIn(one)))),
+    );
+    expect(again.map(({ tensors }) => tensors.size)).toEqual([17, 6, 1]);
+  });
+  fuzz("TensorFlow checkpoint below its checksums", parts, async (files) =>
+    tensorflowBundle.read(await checked(files)),
+  );
 
   fuzz(
     "TensorFlow checkpoint",

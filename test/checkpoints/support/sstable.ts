@@ -17,41 +17,48 @@ export interface Table {
   blocks: { offset: number; size: number }[];
 }
 
-/**
- * @param entries sorted by key, `perBlock` of them in a block, each key sharing what it can with the one before
- * @param repeated whether the index names the first block for all of them
- */
+/** @param entries sorted by key, `perBlock` of them in a block, each key sharing what it can with the one before */
 export function table(
   entries: readonly (readonly [Uint8Array, Uint8Array])[],
-  { snappy = false, perBlock = 16, repeated = false } = {},
+  { perBlock = 16, ...options }: TableOptions & { perBlock?: number } = {},
+): Table {
+  const blocks: Uint8Array[] = [];
+  for (let i = 0; i < entries.length; i += perBlock) blocks.push(block(entries.slice(i, i + perBlock)));
+  return tableOf(blocks, options);
+}
+
+export interface TableOptions {
+  snappy?: boolean;
+  /** Whether the index names the first block for all of them. */
+  repeated?: boolean;
+}
+
+/** A table of blocks that are as they are. */
+export function tableOf(
+  contents: readonly Uint8Array[],
+  { snappy = false, repeated = false }: TableOptions = {},
 ): Table {
   const parts: Uint8Array[] = [];
   const blocks: { offset: number; size: number }[] = [];
   let at = 0;
-  const add = (content: Uint8Array): number[] => {
+  const add = (content: Uint8Array): Uint8Array => {
     const stored = snappy ? compress(content) : content;
     const typed = concatenated([stored, Uint8Array.of(snappy ? 1 : 0)]);
     parts.push(typed, word(masked(crc32c(typed))));
     blocks.push({ offset: at, size: stored.length });
-    const handle = [...varint(at), ...varint(stored.length)];
+    const handle = concatenated([varint(at), varint(stored.length)]);
     at += stored.length + 5;
     return handle;
   };
-  const index: [Uint8Array, Uint8Array][] = [];
-  for (let i = 0; i < entries.length; i += perBlock) {
-    const some = entries.slice(i, i + perBlock);
-    const handle = Uint8Array.from(add(block(some)));
-    index.push([some[some.length - 1][0], repeated && index.length > 0 ? index[0][1] : handle]);
-  }
-  const filters = add(block([]));
-  const handles = [...filters, ...add(block(index))];
+  const handles = contents.map(add);
+  const index = handles.map((handle, i) => [Uint8Array.of(i), repeated ? handles[0] : handle] as const);
   const footer = new Uint8Array(48);
-  footer.set(handles);
+  footer.set(concatenated([add(block([])), add(block(index))]));
   new DataView(footer.buffer).setBigUint64(40, 0xdb4775248b80fb57n, true);
   return { bytes: concatenated([...parts, footer]), blocks };
 }
 
-function block(entries: readonly (readonly [Uint8Array, Uint8Array])[]): Uint8Array {
+export function block(entries: readonly (readonly [Uint8Array, Uint8Array])[]): Uint8Array {
   const parts: Uint8Array[] = [];
   let before = new Uint8Array();
   for (const [key, value] of entries) {
