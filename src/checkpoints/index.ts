@@ -7,6 +7,6 @@ export { type Finding, type Health, healthOf } from "./normalizations/health.js"
 export type { MappedNormalization } from "./normalizations/normalization.js";
 export { normalizationsOf } from "./normalizations/read.js";
 export { type OpenOptions, open } from "./open.js";
-export type { FileSource, Source } from "./source.js";
+export type { FileSet, FileSource, Source } from "./source.js";
 export { numbersOf, type Tensor, type Values } from "./tensors.js";
 export type { WrittenTensor, WrittenType } from "./written.js";

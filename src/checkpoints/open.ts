@@ -13,7 +13,7 @@ import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tensorflowBundle } from "./formats/tensorflow-bundle.js";
 import { tfjs } from "./formats/tfjs.js";
-import { type FileSource, filesOf } from "./source.js";
+import { type FileSet, type FileSource, filesOf } from "./source.js";
 
 export type { Format } from "./checkpoint.js";
 
@@ -55,13 +55,10 @@ const mistakes: readonly (readonly [RegExp, string, string])[] = [
  * Opens a checkpoint: its tensors by name, each read when it is asked for, and what the file says of the network.
  *
  * @param source bytes, a `Blob` or `File`, a path (in Node; a folder of a model too), anything with `byteLength` and
- * `slice(start, end)`, or several Files of one folder, the one to open first
+ * `slice(start, end)`, or several files of one folder, the one to open first
  * @throws CheckpointError for a file that is damaged or of none of the formats; TypeError for what is no source
  */
-export async function open(
-  source: FileSource | readonly File[] | ReadonlyMap<string, FileSource>,
-  options: OpenOptions = {},
-): Promise<Checkpoint> {
+export async function open(source: FileSource | FileSet, options: OpenOptions = {}): Promise<Checkpoint> {
   checkOptions("open", options, ["name"]);
   const files = await filesOf(source, options.name);
   if (files.bytes.byteLength === 0) {

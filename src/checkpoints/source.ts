@@ -14,6 +14,9 @@ export interface Source {
 /** What `open` takes as one file: bytes, a Blob or File, a path or file: URL (in Node), or a source. */
 export type FileSource = ArrayBuffer | ArrayBufferView | Blob | string | URL | Source;
 
+/** Several files of a folder: the first is the one to open, or of a page's FileList the one that such a folder is opened by. */
+export type FileSet = readonly File[] | FileList | ReadonlyMap<string, FileSource>;
+
 /** Bytes in a row, of a file or of what a file holds compressed. */
 export interface Bytes {
   /** The file's name, as the user knows it; of an archive's entry followed by "/" and the entry's name. */
@@ -84,67 +87,67 @@ export function bytesOf(file: string, source: Source): Bytes {
     }
     return bytes;
   };
-  const ranged = (offset: number, byteLength: number): Bytes => ({
-    file,
-    byteLength,
-    offset,
-    async read(start = 0, end = byteLength) {
-      if (!(start >= 0 && start <= end && end <= byteLength && offset + end <= size)) {
-        const there = Math.max(0, Math.min(byteLength, size - offset) - start);
-        throw new CheckpointError(file, "bytes", `expected ${end - start} bytes, there are ${there}`, {
-          offset: offset + start,
-        });
-      }
-      return readAt(offset + start, offset + end);
-    },
-    part: (start, end) => ranged(offset + start, end - start),
-  });
-  return ranged(0, size);
+  return ranged(file, readAt, 0, 0, size);
 }
 
 /** Bytes in memory: those of a file, or what was decompressed of one (`offset` undefined). */
 export function bytesInMemory(file: string, bytes: Uint8Array, offset?: number): Bytes {
+  return ranged(file, async (start, end) => bytes.slice(start, end), offset, 0, bytes.length);
+}
+
+/**
+ * @param origin where in the file what `readAt` counts from lies
+ * @param low the beginning, and `high` the end, of what this is a part of
+ */
+function ranged(
+  file: string,
+  readAt: (start: number, end: number) => Promise<Uint8Array>,
+  origin: number | undefined,
+  from: number,
+  to: number,
+  low = from,
+  high = to,
+): Bytes {
   return {
     file,
-    byteLength: bytes.length,
-    offset,
-    async read(start = 0, end = bytes.length) {
-      if (!(start >= 0 && start <= end && end <= bytes.length)) {
-        throw new CheckpointError(
-          file,
-          "bytes",
-          `expected ${end - start} bytes, there are ${Math.max(0, bytes.length - start)}`,
-          { offset: offset === undefined ? undefined : offset + start },
-        );
+    byteLength: to - from,
+    offset: origin === undefined ? undefined : origin + from,
+    async read(start = 0, end = to - from) {
+      if (start >= 0 && start <= end && from + end <= to && from >= low && to <= high) {
+        return readAt(from + start, from + end);
       }
-      return bytes.slice(start, end);
+      const there = Math.max(0, Math.min(to, high) - Math.max(from, low) - start);
+      throw new CheckpointError(file, "bytes", `expected ${end - start} bytes, there are ${there}`, {
+        offset: origin === undefined ? undefined : origin + from + start,
+      });
     },
     part: (start, end) =>
-      bytesInMemory(file, bytes.subarray(start, end), offset === undefined ? undefined : offset + start),
+      ranged(file, readAt, origin, from + start, from + end, Math.max(low, from), Math.min(high, to)),
   };
 }
 
 /**
- * What `open` was given, as files. A list is a set of files that lie in one folder, the first being the one to open; a File's
- * `webkitRelativePath` counts as its name.
+ * What `open` was given, as files. A File's `webkitRelativePath` counts as its name.
  * @throws TypeError for what is no source; CheckpointError where there is no such file
  */
-export async function filesOf(
-  source: FileSource | readonly File[] | ReadonlyMap<string, FileSource>,
-  name?: string,
-): Promise<Files> {
-  if (source instanceof Map || Array.isArray(source)) {
-    const named =
-      source instanceof Map ? [...source] : (source as readonly File[]).map((file) => [nameOf(file), file]);
-    return filesInSet(named as [string, FileSource][], name);
+export async function filesOf(source: FileSource | FileSet, name?: string): Promise<Files> {
+  if (source instanceof Map) return filesInSet([...source], name);
+  if (typeof FileList !== "undefined" && source instanceof FileList) {
+    const named = Array.from(source, (file) => [nameOf(file), file] as const);
+    return filesInSet(named, name ?? entryAmong(named.map(([one]) => one)));
   }
+  if (Array.isArray(source))
+    return filesInSet(
+      source.map((file) => [nameOf(file), file]),
+      name,
+    );
   if (typeof source === "string" || source instanceof URL) return filesOnDisk(source, name);
-  const known = name ?? nameOf(source as object);
+  const known = name ?? nameOf(source);
   return filesInSet([[known, source as FileSource]], known);
 }
 
-function nameOf(source: object): string {
-  const { webkitRelativePath, name } = source as { webkitRelativePath?: unknown; name?: unknown };
+function nameOf(source: unknown): string {
+  const { webkitRelativePath, name } = Object(source) as { webkitRelativePath?: unknown; name?: unknown };
   if (typeof webkitRelativePath === "string" && webkitRelativePath !== "") return webkitRelativePath;
   return typeof name === "string" && name !== "" ? name : "file";
 }
@@ -164,7 +167,9 @@ function sourceOf(source: unknown): Source {
     return { byteLength: source.size, slice: (start, end) => source.slice(start, end).arrayBuffer() };
   }
   const { byteLength, slice } = Object(source) as Partial<Source>;
-  if (typeof byteLength === "number" && typeof slice === "function") return source as Source;
+  if (Number.isSafeInteger(byteLength) && (byteLength as number) >= 0 && typeof slice === "function") {
+    return source as Source;
+  }
   throw new TypeError(
     "open: source must be bytes (an ArrayBuffer or a typed array), a Blob or File, a path (in Node), a list of Files, or an object " +
       `with byteLength and slice(start, end), got ${described(source)}`,
@@ -173,8 +178,7 @@ function sourceOf(source: unknown): Source {
 
 function filesInSet(named: readonly (readonly [string, FileSource])[], opened = named[0]?.[0]): Files {
   const all = new Map(named);
-  const source = opened === undefined ? undefined : all.get(opened);
-  if (opened === undefined || source === undefined) {
+  if (opened === undefined || !all.has(opened)) {
     throw new TypeError(
       `open: expected at least one file, and the one to open among them, got ${[...all.keys()].join(", ") || "none"}`,
     );
@@ -182,7 +186,7 @@ function filesInSet(named: readonly (readonly [string, FileSource])[], opened = 
   const folder = opened.slice(0, opened.lastIndexOf("/") + 1);
   return {
     name: opened,
-    bytes: bytesOf(opened, sourceOf(source)),
+    bytes: bytesOf(opened, sourceOf(all.get(opened))),
     async list() {
       return [...all.keys()]
         .filter((one) => one.startsWith(folder) && !one.slice(folder.length).includes("/"))
@@ -229,6 +233,12 @@ function node(): {
 }
 
 async function filesOnDisk(given: string | URL, name?: string): Promise<Files> {
+  if (/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(String(given))) {
+    throw new TypeError(
+      `open: ${described(String(given))} is not fetched: give what was fetched, or an object with byteLength and slice(start, end) ` +
+        "that asks for ranges of it",
+    );
+  }
   const { fs, path, url } = node();
   const where = given instanceof URL || given.startsWith("file:") ? url.fileURLToPath(given) : given;
   const opened = await entryOf(where);
@@ -237,17 +247,7 @@ async function filesOnDisk(given: string | URL, name?: string): Promise<Files> {
     const { size } = await fs.stat(file);
     return bytesOf(shown, {
       byteLength: size,
-      async slice(start, end) {
-        // opened for each read, so that nothing stays open
-        const handle = await fs.open(file);
-        try {
-          const bytes = new Uint8Array(end - start);
-          const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
-          return bytes.buffer.slice(0, bytesRead);
-        } finally {
-          await handle.close();
-        }
-      },
+      slice: (start, end) => readFrom(fs, file, shown, start, end),
     });
   };
   return {
@@ -257,12 +257,45 @@ async function filesOnDisk(given: string | URL, name?: string): Promise<Files> {
     async beside(relative) {
       const inside = insideFolder(opened, relative);
       const file = path.join(folder, inside);
-      // a link could lead out of the folder
-      const real = await fs.realpath(file).catch(() => undefined);
-      if (real === undefined) return undefined;
-      return (await fs.stat(real)).isFile() ? onDisk(file, relative) : undefined;
+      // links are followed wherever they lead: the cache of Hugging Face is made of them
+      const found = await fs.stat(file).catch(() => undefined);
+      return found?.isFile() ? onDisk(file, relative) : undefined;
     },
   };
+}
+
+/** As many bytes as Node reads at once are fewer than 2³¹. */
+const MOST_AT_ONCE = 2 ** 30;
+
+/** The file is opened for each read, so that nothing stays open. */
+async function readFrom(
+  fs: ReturnType<typeof node>["fs"],
+  file: string,
+  shown: string,
+  start: number,
+  end: number,
+): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(end - start);
+  let at = 0;
+  try {
+    const handle = await fs.open(file);
+    try {
+      while (at < bytes.length) {
+        const length = Math.min(MOST_AT_ONCE, bytes.length - at);
+        const { bytesRead } = await handle.read(bytes, at, length, start + at);
+        if (bytesRead === 0) break;
+        at += bytesRead;
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw new CheckpointError(shown, "source", `it cannot be read any more (${(error as Error).message})`, {
+      offset: start + at,
+      remedy: "leave it where it was until all is read",
+    });
+  }
+  return at === bytes.length ? bytes.buffer : bytes.buffer.slice(0, at);
 }
 
 /** What a folder of a framework is opened by, the first that is there. */
@@ -279,6 +312,14 @@ const ENTRIES = [
   /\.json$/,
 ];
 
+function entryAmong(paths: readonly string[]): string | undefined {
+  for (const entry of ENTRIES) {
+    const found = paths.find((path) => entry.test(path.slice(path.lastIndexOf("/") + 1)));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** The file that a path names: itself, or what its folder is opened by. */
 async function entryOf(where: string): Promise<string> {
   const { fs, path } = node();
@@ -294,11 +335,8 @@ async function entryOf(where: string): Promise<string> {
     );
   });
   if (!stat.isDirectory()) return where;
-  const names = (await fs.readdir(where)).sort();
-  for (const entry of ENTRIES) {
-    const found = names.find((one) => entry.test(one));
-    if (found !== undefined) return path.join(where, found);
-  }
+  const found = entryAmong((await fs.readdir(where)).sort());
+  if (found !== undefined) return path.join(where, found);
   throw new CheckpointError(where, "source", "expected a file, got a folder without a model's entry", {
     remedy: "name a file in it",
   });
