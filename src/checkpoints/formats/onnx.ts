@@ -21,8 +21,9 @@ import {
 } from "../encodings/protobuf.js";
 import { concatenated } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
-import type { Bytes, Files } from "../source.js";
+import { type Bytes, bytesInMemory, type Files } from "../source.js";
 import { dtypes, madeTensor, shortened, storedTensor, type Tensor, type Values } from "../tensors.js";
+import { ANCHORS, PASSING, recognizer, type Written } from "./onnx-written-out.js";
 
 const FORMAT = "ONNX";
 
@@ -69,7 +70,7 @@ export const onnx: Format = {
     const functions = new Map<string, Callable>();
     for (const { bytes } of model.all(25)) await addFunction(functions, context, bytes);
     const opsets = await opsetsIn(model.all(8));
-    const found = walked(files.name, await graphIn(context, graph.bytes, 0), functions, opsets);
+    const found = await walked(files.name, await graphIn(context, graph.bytes, 0), functions, opsets);
     const beside = [...external.values()].map((bytes) => bytes?.byteLength ?? 0);
     return {
       format: FORMAT,
@@ -97,8 +98,13 @@ interface Message {
   integer(number: number): number;
 }
 
+/** So short a message is read at once with all that is in it: graphs have thousands of nodes. */
+const SHORT = 4096;
+
 async function messageIn(bytes: Bytes): Promise<Message> {
-  const fields = byNumber(await fieldsOf(FORMAT, bytes));
+  const isShort = bytes.byteLength <= SHORT;
+  const near = isShort ? bytesInMemory(bytes.file, await bytes.read(), bytes.offset) : bytes;
+  const fields = byNumber(await fieldsOf(FORMAT, near));
   const last = (number: number) => fields.get(number)?.at(-1);
   return {
     all: (number) => fields.get(number) ?? [],
@@ -467,18 +473,16 @@ function lookedUp(scope: Scope, name: string): Tensor | undefined {
  */
 const MOST_WALKED = 2 ** 25;
 
-/** Operators that give what they get. */
-const PASSING = ["Identity", "Cast", "CastLike"];
-
 /** All tensors and modules of a graph, of the graphs in it and the functions that it calls. */
-function walked(
+async function walked(
   file: string,
   graph: Graph,
   functions: ReadonlyMap<string, Callable>,
   opsets: Opsets,
-): { tensors: Map<string, Tensor>; modules: Module[] } {
+): Promise<{ tensors: Map<string, Tensor>; modules: Module[] }> {
   const tensors = new Map<string, Tensor>();
-  const modules: Module[] = [];
+  /** Modules, and what tells whether a node stands for another one with its neighbours, once all constants are known. */
+  const found: { module?: Module; name: string; written?: () => Promise<Written | undefined> }[] = [];
   let effort = 0;
   const spend = (characters: number): void => {
     effort += 64 + characters;
@@ -501,6 +505,11 @@ function walked(
         `expected at most ${MOST_DEPTH} calls of functions in each other`,
       );
     }
+    let recognize: ReturnType<typeof recognizer> | undefined;
+    const recognized = (node: Node): Promise<Written | undefined> => {
+      recognize ??= recognizer(nodes, (name) => lookedUp(scope, name));
+      return recognize(node);
+    };
     for (const node of nodes) {
       spend(
         scope.prefix.length +
@@ -545,7 +554,8 @@ function walked(
         continue;
       }
       const module = moduleOf(node, inputs, attributes, scope);
-      if (module) modules.push(module);
+      const written = ANCHORS.includes(node.type) ? () => recognized(node) : undefined;
+      if (module || written) found.push({ module, name: nameOf(node, scope), written });
       for (const [name, { graphs }] of attributes) {
         for (const [i, inside] of graphs.entries()) {
           const prefix = `${within}${name}${graphs.length > 1 ? i : ""}/`;
@@ -559,7 +569,17 @@ function walked(
     walk(nodes, scope);
   };
   enter(graph, { prefix: "", known: new Map(), opsets, arguments: new Map(), depth: 0 });
+  const modules: Module[] = [];
+  for (const { module, name, written } of found) {
+    const whole = await written?.();
+    if (whole) modules.push({ name, ...whole });
+    else if (module) modules.push(module);
+  }
   return { tensors, modules };
+}
+
+function nameOf({ name, outputs, type }: Node, { prefix }: Scope): string {
+  return prefix + (name || outputs[0] || type);
 }
 
 /** Names of operators' inputs, from ONNX's documentation of operators, and ONNX Runtime's of its own. */
@@ -587,11 +607,12 @@ const INPUTS: ReadonlyMap<string, readonly string[]> = new Map(
 
 /** A node as a module: a normalization, or one of the operators above that has a weight. */
 function moduleOf(
-  { name, outputs, type, domain }: Node,
+  node: Node,
   inputs: readonly (Tensor | undefined)[],
   attributes: ReadonlyMap<string, Attribute>,
-  { prefix, opsets }: Scope,
+  scope: Scope,
 ): Module | undefined {
+  const { type, domain } = node;
   const formal = INPUTS.get(type) ?? [];
   const own = inputs.flatMap((tensor, i) => (tensor ? [[formal[i] ?? String(i), tensor] as const] : []));
   const isWeighted = formal.length > 0 && own.length > 0;
@@ -600,10 +621,10 @@ function moduleOf(
     value === undefined ? [] : [[key, value] as const],
   );
   return {
-    name: prefix + (name || outputs[0] || type),
+    name: nameOf(node, scope),
     type,
     config: Object.fromEntries(values),
     tensors: Object.fromEntries(own),
-    opset: opsets.get(domain),
+    opset: scope.opsets.get(domain),
   };
 }

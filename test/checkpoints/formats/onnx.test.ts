@@ -56,7 +56,7 @@ describe("PyTorch", () => {
     input_var: "batch0.running_var",
   };
 
-  it("TorchScript, opset 13: layer normalization is written out, group normalization an instance normalization", async () => {
+  it("TorchScript, opset 13: what has no operator there is recognized", async () => {
     const checkpoint = await opened("torchscript-13.onnx");
     expect(checkpoint.metadata).toEqual({
       ir_version: 7,
@@ -69,11 +69,34 @@ describe("PyTorch", () => {
     expect(checkpoint.modules.map(({ type }) => type)).toEqual([
       "Conv",
       "BatchNormalization",
-      "InstanceNormalization",
+      "GroupNormalization",
       "Conv",
       "InstanceNormalization",
+      "LayerNormalization",
+      "RMSNormalization",
       "Gemm",
     ]);
+    expect(module(checkpoint, "/group0/InstanceNormalization")).toEqual({
+      name: "/group0/InstanceNormalization",
+      type: "GroupNormalization",
+      config: { num_groups: 2, epsilon: Math.fround(1e-4) },
+      tensors: { scale: "onnx::Mul_74", bias: "onnx::Add_75" },
+      opset: 21,
+    });
+    expect(module(checkpoint, "/layer0/Sqrt")).toEqual({
+      name: "/layer0/Sqrt",
+      type: "LayerNormalization",
+      config: { axis: -1, epsilon: Math.fround(2e-5) },
+      tensors: { Scale: "layer0.weight", B: "layer0.bias" },
+      opset: 17,
+    });
+    expect(module(checkpoint, "/Sqrt")).toEqual({
+      name: "/Sqrt",
+      type: "RMSNormalization",
+      config: { axis: -1, epsilon: Math.fround(1e-6) },
+      tensors: { scale: "rms0.weight" },
+      opset: 23,
+    });
     expect(module(checkpoint, "/batch0/BatchNormalization")).toEqual({
       name: "/batch0/BatchNormalization",
       type: "BatchNormalization",
@@ -96,6 +119,29 @@ describe("PyTorch", () => {
     });
   });
 
+  it("every export has the same normalizations, whether as operators or written out", async () => {
+    const { files, weights } = network("torch");
+    for (const file of Object.values<string>(files)) {
+      const { modules } = await opened(file);
+      const norms = modules.filter(({ type }) => type.includes("Norm"));
+      expect(norms.map(({ type }) => type)).toEqual([
+        "BatchNormalization",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "RMSNormalization",
+      ]);
+      expect(norms.map(({ config }) => config.epsilon)).toEqual(
+        [1e-3, 1e-4, 1e-5, 2e-5, 1e-6].map(Math.fround),
+      );
+      const names = ["batch0", "group0", "instance0", "layer0", "rms0"];
+      for (const [i, { tensors }] of norms.entries()) {
+        const gamma = await numbersOf(tensors.scale ?? tensors.Scale);
+        expect(gamma, file).toEqual(Float32Array.from(weights[`${names[i]}.weight`].values));
+      }
+    }
+  });
+
   it("dynamo, opset 23: group normalization is an operator, per channel", async () => {
     const checkpoint = await opened("dynamo-23.onnx");
     expect(module(checkpoint, "node__native_batch_norm_legit_no_training__0").tensors).toEqual(batch);
@@ -105,7 +151,7 @@ describe("PyTorch", () => {
   });
 });
 
-it("tf2onnx: names of TensorFlow's graph; layer normalization is a batch normalization without weights", async () => {
+it("tf2onnx: names of TensorFlow's graph; layer normalization is recognized in a batch normalization", async () => {
   const checkpoint = await opened("keras.onnx");
   expect(checkpoint.metadata).toMatchObject({ producer_name: "tf2onnx", opset_import: { "ai.onnx": 17 } });
   expect(module(checkpoint, "sequential/batch0/FusedBatchNormV3")).toMatchObject({
@@ -113,7 +159,12 @@ it("tf2onnx: names of TensorFlow's graph; layer normalization is a batch normali
     config: { epsilon: Math.fround(2e-3) },
     tensors: { scale: "sequential/batch0/ReadVariableOp:0", B: "sequential/batch0/ReadVariableOp_1:0" },
   });
-  expect(module(checkpoint, "sequential/layer0/FusedBatchNormV3").tensors).toEqual({});
+  expect(module(checkpoint, "sequential/layer0/FusedBatchNormV3")).toMatchObject({
+    type: "LayerNormalization",
+    config: { axis: -1, epsilon: Math.fround(1e-3) },
+    tensors: { Scale: "sequential/layer0/mul/ReadVariableOp:0", B: "sequential/layer0/add/ReadVariableOp:0" },
+    opset: 17,
+  });
 });
 
 describe("operators", () => {
