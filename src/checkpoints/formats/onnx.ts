@@ -3,9 +3,10 @@
  * and Constant nodes of the graph, of the subgraphs of If, Loop and Scan, and of the functions that are called, once for each call.
  * Values in files beside the model are read from its folder alone.
  *
- * Modules are the normalizations, and the other nodes that have weights, in the graph's order. A node's meaning is that of `opset`, the
- * version that the model, or the function that the node stands in, imports of its domain. Listed and refused when they are read:
- * strings, float8, 4-bit and 2-bit types, sparse tensors, tensors in segments, and those whose file is missing.
+ * Modules are the normalizations, those that are written out in smaller operators too, and the other nodes that have weights, in the
+ * graph's order. A node's meaning is that of `opset`, the version that the model, or the function that the node stands in, imports of its
+ * domain. Listed and refused when they are read: strings, float8, 4-bit and 2-bit types, sparse tensors, tensors in segments, and those
+ * whose file is missing.
  */
 import { sizeOf } from "../../shape.js";
 import type { Format, Module } from "../checkpoint.js";
@@ -27,15 +28,13 @@ import { ANCHORS, PASSING, recognizer, type Written } from "./onnx-written-out.j
 
 const FORMAT = "ONNX";
 
-/** Wire types of ModelProto's fields. */
-const MODEL: Readonly<Record<number, number>> = {
-  ...{ 1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2 },
-  ...{ 14: 2, 20: 2, 25: 2, 26: 2 },
-};
+/** ModelProto's fields: those that are numbers, and those that have a length. */
+const NUMBERS = [1, 5];
+const LENGTHS = [2, 3, 4, 6, 7, 8, 14, 20, 25, 26];
 
 export const onnx: Format = {
   name: FORMAT,
-  /** By the first fields: the graph or operator sets, and no version of the format as low as a SavedModel's, which stands in its place. */
+  /** By the first fields: a graph or operator sets, and a version of 3 at least; a SavedModel's stands in its place, and is 1. */
   matches(head) {
     let at = 0;
     const varint = (): number => {
@@ -51,7 +50,7 @@ export const onnx: Format = {
     while (at < head.length) {
       const key = varint();
       const [number, wire] = [Math.floor(key / 8), key % 8];
-      if (MODEL[number] !== wire) return false;
+      if (!(wire === 0 ? NUMBERS : wire === 2 ? LENGTHS : []).includes(number)) return false;
       const value = varint();
       if (number === 1 && !(value >= 3 && value < 1000)) return false;
       if (wire === 2) at += value;
