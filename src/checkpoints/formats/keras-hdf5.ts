@@ -5,7 +5,8 @@
  * The weights of a model within a model lie in one group: first all trainable ones of its layers, then the others, so a frozen layer changes
  * their order (keras#6607, #10777). They are told apart by their names, never by their order; what no name tells stays the inner model's.
  *
- * `running_std` of Keras 1 is the running variance since 1.0.3 (keras#3484), in spite of its name.
+ * `running_std` of Keras 1 is the running variance, in spite of its name (keras#3484), in files that say `keras_version`: 1.0.7 began both.
+ * In older ones it is what its name says, the square root of variance + epsilon, to which epsilon is added once more (keras#2138).
  */
 import type { Format } from "../checkpoint.js";
 import { type AttributeValue, type Hdf5Object, isHdf5, openHdf5 } from "../encodings/hdf5.js";
@@ -47,7 +48,7 @@ export const kerasHdf5: Format = {
     );
     const isLegacy = topology !== undefined || weights !== root || listOf(root, "layer_names") !== undefined;
     const model = topology && modelOf(topology, fail);
-    const contents = new Contents(root);
+    const contents = new Contents(root, fail);
     if (isLegacy) takeGroups(contents, weights, model);
     else if (isSaved) takeSaved(contents, root, model);
     // Keras 3 names each object that it saves, Keras 2 does not
@@ -119,7 +120,7 @@ function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): 
   const names = paths.map((path) => localName(path, layer.name, paths));
   const local = new Set(names).size === names.length ? names : found.map(([name]) => name);
   const tensors = found.map(([, tensor], i) => [local[i], tensor] as const);
-  const order = variablesOf(layer.type, layer.config);
+  const order = variablesOf(layer);
   if (order !== undefined && tensors.every(([name]) => order.includes(name))) {
     tensors.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   }

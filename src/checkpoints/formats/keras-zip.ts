@@ -42,7 +42,7 @@ export const kerasZip: Format = {
       );
     }
     const root = await openHdf5(NAME, weights);
-    const contents = new Contents(root);
+    const contents = new Contents(root, fail);
     takeSaved(contents, root, modelOf(topology, fail));
     const known = typeof version === "string" ? version : undefined;
     return contents.checkpoint({

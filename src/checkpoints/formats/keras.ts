@@ -82,8 +82,7 @@ function layerOf(serialized: Json, parent: string | undefined, depth: number, fa
   const className = given.replace(/^.*>/, "");
   const full = typeof registered === "string" && registered.includes(">") ? registered : given;
   const options = isRecord(config) ? config : {};
-  const named = [options.name, serialized.name].find((one) => typeof one === "string") as string | undefined;
-  const name = named ?? className;
+  const name = [options.name, serialized.name, className].find((one) => typeof one === "string") as string;
   const path = parent === undefined ? "" : parent === "" ? name : `${parent}/${name}`;
   // a Sequential of Keras 1 and early 2 has its layers alone for a configuration
   const inside = Array.isArray(config) ? config : options.layers;
@@ -117,17 +116,19 @@ const AFFINE = ({ scale, center }: Json) => [
   ...(center === false ? [] : ["beta"]),
 ];
 
+type Variables = (config: Json) => readonly string[];
+
+const batch: Variables = (config) => [
+  ...AFFINE(config),
+  "moving_mean",
+  "moving_variance",
+  ...(config.renorm === true ? ["moving_stddev", "renorm_mean", "renorm_stddev"] : []),
+];
+
 /** Names of the variables of normalizations by their configuration, in the order in which they are made. */
-const VARIABLES = new Map<string, (config: Json) => readonly string[]>([
-  [
-    "BatchNormalization",
-    (config) => [
-      ...AFFINE(config),
-      "moving_mean",
-      "moving_variance",
-      ...(config.renorm === true ? ["moving_stddev", "renorm_mean", "renorm_stddev"] : []),
-    ],
-  ],
+const VARIABLES = new Map<string, Variables>([
+  ["BatchNormalization", batch],
+  ["SyncBatchNormalization", batch],
   ["LayerNormalization", (config) => (config.rms_scaling === true ? ["gamma"] : AFFINE(config))],
   ["GroupNormalization", AFFINE],
   ["InstanceNormalization", AFFINE],
@@ -137,35 +138,65 @@ const VARIABLES = new Map<string, (config: Json) => readonly string[]>([
     ({ learned_epsilon }) => ["gamma", "beta", ...(learned_epsilon === true ? ["learned_epsilon"] : [])],
   ],
   ["Normalization", () => ["mean", "variance", "count"]],
-  ["SpectralNormalization", () => ["kernel", "vector_u"]],
   ["UnitNormalization", () => []],
 ]);
-VARIABLES.set("SyncBatchNormalization", VARIABLES.get("BatchNormalization") as () => string[]);
 
-const NORMALIZATIONS = new Map([...VARIABLES.keys()].map((type) => [snakeCase(type), type]));
+/** Those of what normalizes another layer's kernel. Some versions list that kernel with theirs, some with the layer's, some twice. */
+const AROUND = new Map<string, { own: readonly string[]; order: readonly string[] }>([
+  [
+    "SpectralNormalization",
+    { own: ["kernel", "vector_u"], order: ["layer/kernel", "layer/bias", "vector_u"] },
+  ],
+  [
+    "Addons>SpectralNormalization",
+    { own: ["kernel", "sn_u"], order: ["layer/kernel", "layer/bias", "sn_u"] },
+  ],
+  [
+    "Addons>WeightNormalization",
+    {
+      own: ["g", "kernel", "initialized"],
+      order: ["g", "kernel", "layer/kernel", "layer/bias", "initialized"],
+    },
+  ],
+]);
 
-/** Names of a normalization's variables; undefined where the class is another, or the file has another number of them. */
-export function variablesOf(type: string, config: Json, count?: number): readonly string[] | undefined {
-  const names = VARIABLES.get(type.replace(/^.*>/, ""))?.(config);
-  return count === undefined || names?.length === count ? names : undefined;
+const NORMALIZATIONS = new Map(
+  [...VARIABLES.keys(), "SpectralNormalization"].map((type) => [snakeCase(type), type]),
+);
+
+/** Names of a normalization's own variables; undefined where the class is another. */
+export function variablesOf({ type, config }: Pick<Layer, "type" | "config">): readonly string[] | undefined {
+  return VARIABLES.get(type.replace(/^Addons>/, ""))?.(config);
+}
+
+/** What a number of variables is called: their names where they are known, or their numbers. */
+function named(
+  tensors: readonly Tensor[],
+  layer: Pick<Layer, "type" | "config"> | undefined,
+): [string, Tensor][] {
+  let names = layer && (variablesOf(layer) ?? AROUND.get(layer.type)?.own);
+  if (names?.length === tensors.length + 1) names = names.filter((name) => name !== "kernel");
+  return tensors.map((tensor, i) => [names?.length === tensors.length ? names[i] : String(i), tensor]);
 }
 
 /** Children of wrappers in the order of their weights; others after them, by name. */
-const CHILDREN = ["forward_layer", "backward_layer", "layer", "cell", "cells"].concat(
-  ["query", "key", "value", "output"].map((name) => `_${name}_dense`),
-);
+const CHILDREN =
+  "forward_layer backward_layer layer cell query_dense key_dense value_dense output_dense".split(" ");
 
 /** "dense_10" after "dense_9". */
 const byNumber = new Intl.Collator("en", { numeric: true }).compare;
 
 function childrenOf(contents: Contents, { members }: Hdf5Object): [string, Hdf5Object][] {
-  const rank = (name: string) => (CHILDREN.includes(name) ? CHILDREN.indexOf(name) : CHILDREN.length);
+  const rank = (name: string) => {
+    const place = CHILDREN.indexOf(name.replace(/^_/, ""));
+    return place < 0 ? CHILDREN.length : place;
+  };
   const children = [...members].filter(([name]) => name !== "vars");
   return contents.once(children).sort(([a], [b]) => rank(a) - rank(b) || byNumber(a, b));
 }
 
 /** What is no weight of the model: the first part of its path. */
-const OTHERS = /^_?(optimizer|metrics|loss|compile|train)/;
+const OTHERS = /^_?(optimizer|optimizer_weights|((compiled?_)?(metrics|loss))|loss_tracker)(\/|$)/;
 
 /** Everything in a file: first what modules own, in their order, then the rest in the file's. */
 export class Contents {
@@ -177,7 +208,10 @@ export class Contents {
   private readonly taken = new Set<Hdf5Object>();
   private readonly entered = new Set<Hdf5Object>();
 
-  constructor(root: Hdf5Object) {
+  constructor(
+    root: Hdf5Object,
+    readonly fail: Fail,
+  ) {
     this.walk(root, "");
   }
 
@@ -204,6 +238,12 @@ export class Contents {
     const tensor = object.dataset.tensor(path, dtype);
     (others ? this.others : this.tensors).set(path, tensor);
     return tensor;
+  }
+
+  /** Of a configuration's value: the layer that it is, if it is one. */
+  layersIn(value: unknown): Layer[] {
+    const layer = isRecord(value) ? layerOf(value, "", 0, this.fail) : undefined;
+    return layer === undefined ? [] : [layer];
   }
 
   module(
@@ -233,50 +273,59 @@ export function takeSaved(contents: Contents, root: Hdf5Object, model: Layer | u
 
 function takeModel(contents: Contents, object: Hdf5Object, model: Layer): void {
   const saved = object.members.get("layers") ?? object.members.get("_layer_checkpoint_dependencies");
-  const groups = groupsByClass(contents.once([...(saved?.members ?? [])]));
-  const layers = model.layers ?? [];
-  const counts = new Map<string, number>();
-  for (const layer of layers) {
-    const number = counts.get(layer.key) ?? 0;
-    counts.set(layer.key, number + 1);
-    // without gaps a group's number is the layer's; with gaps (Keras 2.13, and where layers without variables are left out) its rank is
-    const found = groups.get(layer.key) ?? [];
-    const group = (found.find(([index]) => index === number) ?? found[number])?.[1];
-    if (layer.layers !== undefined) takeModel(contents, group ?? NOTHING, layer);
-    else
-      contents.module(
-        layer,
-        group === undefined ? [] : variablesIn(contents, group, layer.type, layer.config),
-      );
+  for (const { layer, group } of groupsOf(contents, saved, model.layers ?? [])) {
+    if (layer.layers !== undefined) takeModel(contents, group, layer);
+    else contents.module(layer, variablesIn(contents, group, layer));
   }
   const own = ownVariables(contents, object);
-  if (own.length > 0)
-    contents.module(
-      model,
-      own.map((tensor, i) => [String(i), tensor]),
-    );
+  if (own.length > 0) contents.module(model, named(own, undefined));
 }
 
 const NOTHING: Hdf5Object = { attributes: new Map(), members: new Map() };
 
+/** For each of several layers the group of its variables, and that group's name. */
+function groupsOf(
+  contents: Contents,
+  saved: Hdf5Object | undefined,
+  layers: readonly Layer[],
+): { layer: Layer; name: string; group: Hdf5Object }[] {
+  const groups = groupsByClass(contents.once([...(saved?.members ?? [])]));
+  const ofClass = new Map<string, number>();
+  for (const { key } of layers) ofClass.set(key, (ofClass.get(key) ?? 0) + 1);
+  const numbers = new Map<string, number>();
+  return layers.map((layer) => {
+    const { key } = layer;
+    const number = numbers.get(key) ?? 0;
+    numbers.set(key, number + 1);
+    const found = groups.get(key) ?? [];
+    // Keras 2.13 counts a layer with weights twice, so ranks count; where layers are left out, numbers do
+    const all = found.length >= (ofClass.get(key) ?? 0);
+    const numbered = all ? found[number] : found.find((one) => one.number === number);
+    return { layer, name: numbered?.name ?? "", group: numbered?.group ?? NOTHING };
+  });
+}
+
+interface Numbered {
+  readonly number: number;
+  readonly name: string;
+  readonly group: Hdf5Object;
+}
+
 /** The numbered groups of each class, in the order of their numbers. */
-function groupsByClass(saved: readonly [string, Hdf5Object][]): Map<string, [number, Hdf5Object][]> {
-  const groups = new Map<string, [number, Hdf5Object][]>();
+function groupsByClass(saved: readonly [string, Hdf5Object][]): Map<string, Numbered[]> {
+  const groups = new Map<string, Numbered[]>();
+  const add = (key: string, numbered: Numbered) => {
+    const others = groups.get(key);
+    if (others) others.push(numbered);
+    else groups.set(key, [numbered]);
+  };
   for (const [name, group] of saved) {
-    // a class may end in a number itself, so both readings are kept: "dense_1" is the second Dense, or the first Dense_1
-    const numbered = /^(.*)_(\d+)$/.exec(name);
-    for (const [key, number] of numbered
-      ? ([
-          [name, 0],
-          [numbered[1], Number(numbered[2])],
-        ] as const)
-      : ([[name, 0]] as const)) {
-      const others = groups.get(key) ?? [];
-      others.push([number, group]);
-      groups.set(key, others);
-    }
+    // a class may end in a number itself: "dense_1" is the second Dense, or the first Dense_1
+    add(name, { number: 0, name, group });
+    const [, key, number] = /^(.*)_(\d+)$/.exec(name) ?? [];
+    if (key !== undefined) add(key, { number: Number(number), name, group });
   }
-  for (const found of groups.values()) found.sort(([a], [b]) => a - b);
+  for (const found of groups.values()) found.sort((a, b) => a.number - b.number);
   return groups;
 }
 
@@ -291,27 +340,33 @@ function ownVariables(contents: Contents, object: Hdf5Object): Tensor[] {
 }
 
 /** Those of a layer and of what it wraps: "0", "gamma", "forward_layer/cell/0". */
-function variablesIn(contents: Contents, object: Hdf5Object, type: string, config: Json): [string, Tensor][] {
-  const own = ownVariables(contents, object);
-  const names =
-    variablesOf(type, config, own.length) ??
-    (type === "SpectralNormalization" && own.length === 1 ? ["vector_u"] : undefined);
-  const mine = own.map((tensor, i): [string, Tensor] => [names?.[i] ?? String(i), tensor]);
+function variablesIn(contents: Contents, object: Hdf5Object, layer: Layer | undefined): [string, Tensor][] {
+  const mine = named(ownVariables(contents, object), layer);
   const inner: [string, Tensor][] = [];
+  const add = (path: string, group: Hdf5Object, wrapped: Layer | undefined) => {
+    for (const [key, tensor] of variablesIn(contents, group, wrapped)) inner.push([`${path}/${key}`, tensor]);
+  };
   for (const [name, child] of childrenOf(contents, object)) {
-    const wrapped = isRecord(config[name]) ? config[name] : {};
-    const innerType = typeof wrapped.class_name === "string" ? wrapped.class_name : "";
-    const found = variablesIn(contents, child, innerType, isRecord(wrapped.config) ? wrapped.config : {});
-    for (const [key, tensor] of found) inner.push([`${name}/${key}`, tensor]);
+    const wrapped = layer?.config[name];
+    if (Array.isArray(wrapped)) {
+      // cells in a cell, layers of a model that is wrapped
+      const layers = wrapped.flatMap((one) => contents.layersIn(one));
+      for (const found of groupsOf(contents, child, layers))
+        add(`${name}/${found.name}`, found.group, found.layer);
+    } else add(name, child, contents.layersIn(wrapped)[0]);
   }
-  if (type !== "SpectralNormalization") return [...mine, ...inner];
-  // the wrapper lists the kernel of its layer once more
-  const known = new Map([
-    ["layer/0", "layer/kernel"],
-    ["layer/1", "layer/bias"],
-  ]);
-  const renamed = inner.map(([key, tensor]): [string, Tensor] => [known.get(key) ?? key, tensor]);
-  return [...renamed, ...mine.filter(([key]) => key !== "kernel" || renamed.length === 0)];
+  const around = layer && AROUND.get(layer.type);
+  if (around === undefined) return [...mine, ...inner];
+  const ofLayer =
+    inner.length === 1 && layer?.type.endsWith("WeightNormalization") ? ["bias"] : ["kernel", "bias"];
+  const all = [...mine, ...inner].map(([key, tensor]): [string, Tensor] => {
+    const name = /^layer\/\d$/.test(key) ? ofLayer[Number(key.slice(6))] : undefined;
+    return [name === undefined ? key : `layer/${name}`, tensor];
+  });
+  const keys = new Set(all.map(([key]) => key));
+  return all
+    .filter(([key]) => key !== "kernel" || !keys.has("layer/kernel"))
+    .sort(([a], [b]) => around.order.indexOf(a) - around.order.indexOf(b));
 }
 
 /**
@@ -323,15 +378,12 @@ function takeObjects(contents: Contents, object: Hdf5Object, path: string): void
   if (own.length > 0) {
     const key = path.slice(path.lastIndexOf("/") + 1);
     const given = object.members.get("vars")?.attributes.get("name");
-    const named = [key, given].map((one) =>
+    const known = [key, given].map((one) =>
       typeof one === "string" ? NORMALIZATIONS.get(one.replace(/_\d+$/, "")) : undefined,
     );
-    const type = named.find((one) => one !== undefined) ?? key.replace(/_\d+$/, "");
-    const names = variablesOf(type, {}, own.length);
-    contents.module(
-      { path, type, config: {} },
-      own.map((tensor, i) => [names?.[i] ?? String(i), tensor]),
-    );
+    const type = known.find((one) => one !== undefined) ?? key.replace(/_\d+$/, "");
+    const layer = { path, type, config: {} };
+    contents.module(layer, named(own, layer));
   }
   for (const [name, child] of childrenOf(contents, object))
     takeObjects(contents, child, path === "" ? name : `${path}/${name}`);
