@@ -111,6 +111,15 @@ export const otherClasses: readonly LayerSpec[] = [
     make: standardization,
   },
   {
+    className: "TrailingScaleRMSNormalization",
+    about: { name: "rmsNorm", takes: "features" },
+    options: ["axis", "epsilon"],
+    defaults: keras3.rmsNorm,
+    initializers: { gamma: "ones" },
+    useMask: false,
+    make: trailingScale,
+  },
+  {
     className: "TLU",
     about: { name: "thresholdedLinearUnit", takes: "features" },
     options: ["affine"],
@@ -243,6 +252,27 @@ function varianceScaled({ axis, epsilon }: Config): Normalization {
       const scaled = ops.div(x, ops.sqrt(ops.add(variance, epsilon as number)));
       const y = ops.mul(scaled, ops.reshape(gamma, lengthsAt(shape, axes)));
       return { y: mask === undefined ? y : ops.where(broadcastMask(ops, mask, shape), y, 0) };
+    },
+  };
+}
+
+/**
+ * Keras 3's RMSNormalization over axes that are not the last: its scale, of the lengths of those axes, multiplies the last ones nevertheless.
+ * Models that were trained so are evaluated so.
+ */
+function trailingScale({ axis, epsilon }: Config): Normalization {
+  const lengths = (shape: readonly number[]) =>
+    (axis as number[]).map((one) => shape[resolveAxis("rmsNorm", one, shape.length)]);
+  return {
+    name: "rmsNorm",
+    weights: (shape) => affineWeights(lengths(shape), { scale: true, center: false }),
+    apply(ops, [x], { gamma }) {
+      const shape = ops.shape(x);
+      const axes = resolved("rmsNorm", axis, shape.length);
+      const count = sizeOf(axes.map((one) => shape[one]));
+      const square = ops.div(ops.sum(ops.mul(x, x), axes), count);
+      const y = ops.div(x, ops.sqrt(ops.add(square, epsilon as number)));
+      return { y: ops.mul(y, ops.reshape(gamma, lengths(shape))) };
     },
   };
 }

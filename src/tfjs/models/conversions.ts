@@ -50,7 +50,8 @@ export function converted(
   normalizations: ReadonlyMap<Tensor, MappedNormalization>,
   checkpoint: Checkpoint,
 ): Conversion | string {
-  const { module, weights } = source;
+  const { weights } = source;
+  const module = { ...source.module, tensors: ownTensors(layer, source.module.tensors) };
   const [mapped] = Object.values(module.tensors).flatMap((tensor) => normalizations.get(tensor) ?? []);
   if (layer.isNormalization && mapped && !weights && !ACTS_ON_WEIGHTS.includes(mapped.kind)) {
     return ofNormalization(layer, module, mapped, layout);
@@ -58,8 +59,54 @@ export function converted(
   const recurrent = weights ? undefined : ofRecurrent(layer, module);
   if (recurrent !== undefined) return recurrent;
   const wrapped = mapped && ACTS_ON_WEIGHTS.includes(mapped.kind) ? mapped : undefined;
-  return byRole(layer, source, layout, wrapped, checkpoint);
+  return byRole(layer, { module, weights }, layout, wrapped, checkpoint);
 }
+
+/**
+ * Of a module's tensors a layer's own, by their names alone: Keras has those in a wrapper or a cell under a path (forward_layer/cell/0). Where
+ * it numbers them, they are in its order, which is TensorFlow.js's.
+ */
+function ownTensors(layer: LayerWeights, tensors: NamedTensors["tensors"]): NamedTensors["tensors"] {
+  const { direction, cell, weights } = layer;
+  let entries = Object.entries(tensors).map(([key, tensor]) => ({ path: key.split("/"), tensor }));
+  const directed = entries.filter(
+    ({ path }) => direction && path.length > 1 && path[0].startsWith(direction),
+  );
+  if (directed.length > 0) entries = directed;
+  if (cell) {
+    const start = CELLS[cell.className];
+    const cellOf = ({ path }: { path: string[] }) => path[path.length - 2] ?? "";
+    const all = [...new Set(entries.map(cellOf))].filter((name) => name.replace(/_\d+$/, "") === start);
+    entries = entries.filter((entry) => cellOf(entry) === all[cell.index]);
+  }
+  const isNumber = ({ path }: { path: string[] }) => /^\d+$/.test(path[path.length - 1]);
+  const numbered = entries.filter(isNumber);
+  const named = entries.filter((entry) => !isNumber(entry));
+  const inner = numbered.filter(({ path }) => path.length > 1);
+  const outer = numbered.filter(({ path }) => path.length === 1);
+  const wraps = ["g", "u", "v"].filter((role) => weights.has(role));
+  const roles = [...weights.keys()].filter((role) => !wraps.includes(role));
+  const found: [string, Tensor][] = named.map(({ path, tensor }) => [path[path.length - 1], tensor]);
+  if (wraps.length > 0) {
+    // what a wrapper of Addons has of its layer's is its own: g, kernel, whether g is set
+    const names = named.map(({ path }) => path[path.length - 1]);
+    const others = outer.length > 0 ? ["g", "kernel", "initialized"] : [];
+    for (const [i, { tensor }] of outer.entries()) found.push([others[i] ?? String(i), tensor]);
+    const left = roles.filter(
+      (role) => ![...names, ...others].includes(role) || inner.length === roles.length,
+    );
+    for (const [i, { tensor }] of inner.entries()) found.push([left[i] ?? String(i), tensor]);
+  } else for (const [i, { tensor }] of numbered.entries()) found.push([roles[i] ?? String(i), tensor]);
+  return Object.fromEntries(found);
+}
+
+/** Keras's names of cells in a recurrent layer of several, before they are numbered. */
+const CELLS: Readonly<Record<string, string>> = {
+  LSTMCell: "lstm_cell",
+  GRUCell: "gru_cell",
+  ResetAfterGRUCell: "gru_cell",
+  SimpleRNNCell: "simple_rnn_cell",
+};
 
 const ACTS_ON_WEIGHTS: readonly string[] = ["weightNorm", "spectralNorm"];
 
@@ -130,7 +177,11 @@ function ofNormalization(
       if (initial !== undefined) {
         says.push(`no ${role} in the file: ${initial}`);
         made.push({ variable, tensors: [], make: () => new Float32Array(sizeOf(shape)).fill(initial) });
-      } else if (role !== "runningCount") return `no ${role} in the file`;
+      } else {
+        const own = tensorOf(role, module);
+        if (own) made.push({ variable, tensors: [own], make: ([numbers]) => numbers });
+        else if (!COUNTED.includes(role)) return `no ${role} in the file`;
+      }
       continue;
     }
     const tensor = mapped.tensors[role];
@@ -169,6 +220,9 @@ function ofNormalization(
   const also = Object.values(module.tensors);
   return conversion(made, says, { warnings: differences(config, kind, mapped), problem, also });
 }
+
+/** State that starts anew where the file does not have it: counters, and limits that are options in Keras. */
+const COUNTED = ["runningCount", "rMax", "rMin", "dMax"];
 
 /** What must not be taken for one another where the file names its class. */
 const FAMILIES: readonly (readonly string[])[] = [

@@ -149,9 +149,15 @@ const classes: Readonly<Record<string, Adapt>> = {
   SpectralNormalization: (_, { version }) => ({ config: version === 0 ? {} : { in_place: true } }),
   ReLU: rectifier,
   LeakyReLU: ({ alpha, negative_slope = alpha }) => ({ config: { alpha: negative_slope } }),
+  RMSNormalization: ({ axis }) => {
+    const named = [axis ?? []].flat() as number[];
+    const last = named.every((one, i) => one === i - named.length);
+    return named.length < 2 || last ? {} : { className: "TrailingScaleRMSNormalization" };
+  },
   LSTM: recurrent,
   SimpleRNN: recurrent,
   GRU: gatedRecurrent,
+  GRUCell: ({ reset_after }) => (reset_after === true ? { className: "ResetAfterGRUCell" } : {}),
   Identity: () => ({ className: "Activation", config: { activation: "linear" } }),
   ActivityRegularization: ({ l1 = 0, l2 = 0 }, { layer }) => {
     if (l1 || l2) warnOnce(`layersModelFrom: ${layer} adds no loss here: add it to the model's`);

@@ -94,21 +94,31 @@ function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
   if (className === "Sequential" || !isSaved(config) || own(config, "input_layers") === undefined) {
     return { name, sequential: true, layers: sequence(layers, config, file, depth), inputs: [], outputs: [] };
   }
-  const plans = layers.map((layer) => {
-    const { inbound, ...plan } = layerPlan(layer, file, depth);
-    return { ...plan, calls: inbound };
-  });
   const inputs = references(own(config, "input_layers"), fail);
   const outputs = references(own(config, "output_layers"), fail);
+  const used = leadingTo([...inputs, ...outputs], layers, file);
+  const plans = layers
+    .filter((layer) => used.has(nameOf(layer)))
+    .map((layer) => layerPlan(layer, file, depth));
   return { name, sequential: false, ...renumbered(plans, inputs, outputs, fail) };
+}
+
+/** Names of the layers that outputs need: Keras 3 has operations beside them that compute masks, which TensorFlow.js's layers pass on. */
+function leadingTo(ends: readonly Reference[], layers: readonly Saved[], file: File): Set<string> {
+  const byName = new Map(layers.map((layer) => [nameOf(layer), layer]));
+  const used = new Set(ends.map(({ layer }) => layer));
+  for (const name of used) {
+    const layer = byName.get(name);
+    const before = layer ? callsOf(layer, failing(file, name)).flatMap(({ inputs }) => inputs) : [];
+    // a set visits what is added to it
+    for (const { layer: other } of before) used.add(other);
+  }
+  return used;
 }
 
 /** The layers of a sequential model, the first with the shape of its input. */
 function sequence(layers: readonly Saved[], config: unknown, file: File, depth: number): LayerPlan[] {
-  const plans = layers.map((layer) => {
-    const { inbound: _, ...plan } = layerPlan(layer, file, depth);
-    return { ...plan, calls: [] };
-  });
+  const plans = layers.map((layer) => ({ ...layerPlan(layer, file, depth), calls: [] }));
   const [first] = plans;
   if (first === undefined || first.model || first.config.batchInputShape) return plans;
   const shape = isSaved(config) ? own(config, "build_input_shape") : undefined;
@@ -121,26 +131,29 @@ function sequence(layers: readonly Saved[], config: unknown, file: File, depth: 
   return [{ ...first, config: { ...first.config, batchInputShape: shape as number[] } }, ...plans.slice(1)];
 }
 
-type UncalledPlan = Omit<LayerPlan, "calls"> & { inbound: Reference[][] };
-
-function layerPlan(saved: Saved, file: File, depth: number): UncalledPlan {
-  const className = classOf(saved);
+function nameOf(saved: Saved): string {
   const config = own(saved, "config");
-  const given = isSaved(config) ? own(config, "name") : undefined;
-  const name = String(own(saved, "name") ?? given ?? className);
-  const fail = failing(file, name);
-  if (depth > DEEPEST) throw fail(`layers are nested more than ${DEEPEST} deep`);
+  return String(own(saved, "name") ?? (isSaved(config) ? own(config, "name") : undefined) ?? classOf(saved));
+}
+
+function callsOf(saved: Saved, fail: Reading["fail"]): Called[] {
   const nodes = own(saved, "inbound_nodes") ?? [];
   if (!Array.isArray(nodes)) throw fail("expected a list of its calls in inbound_nodes");
-  if (isModel(saved)) {
-    const inbound = nodes.map((node) => callOf(node, fail).inputs);
-    return { name, className, config: {}, model: modelPlan(saved, file, depth + 1), inbound };
-  }
+  return nodes.map((node) => callOf(node, fail));
+}
+
+function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
+  const className = classOf(saved);
+  const config = own(saved, "config");
+  const name = nameOf(saved);
+  const fail = failing(file, name);
+  if (depth > DEEPEST) throw fail(`layers are nested more than ${DEEPEST} deep`);
+  const called = callsOf(saved, fail);
+  const calls = called.map(({ inputs }) => inputs);
+  if (isModel(saved)) return { name, className, config: {}, model: modelPlan(saved, file, depth + 1), calls };
   if (!isSaved(config)) throw fail("expected its options in config");
-  const calls = nodes.map((node) => callOf(node, fail));
-  const inbound = calls.map(({ inputs }) => inputs);
-  const operation = operationOf(saved, calls, fail);
-  if (operation) return { name, inbound, ...operation };
+  const operation = operationOf(saved, called, fail);
+  if (operation) return { name, calls, ...operation };
   const reading: Reading = { layer: name, version: file.version, fail };
   const options = { ...config, name };
   if (className === "TimeDistributed" || className === "Bidirectional") {
@@ -149,10 +162,14 @@ function layerPlan(saved: Saved, file: File, depth: number): UncalledPlan {
       backward_layer?: unknown;
     };
     if (!isSaved(layer)) throw fail(`expected the layer inside ${className}`);
-    const { inbound: _, ...inner } = layerPlan(layer, file, depth + 1);
-    return { name, ...layerOptions(className, outer, reading), inner: { ...inner, calls: [] }, inbound };
+    return {
+      name,
+      ...layerOptions(className, outer, reading),
+      inner: layerPlan(layer, file, depth + 1),
+      calls,
+    };
   }
-  return { name, ...layerOptions(className, options, reading), inbound };
+  return { name, ...layerOptions(className, options, reading), calls };
 }
 
 /** `x + y` and its like in the building of a model: a layer of Keras's module of operations. */

@@ -27,63 +27,50 @@ export interface LayerWeights {
   readonly isNormalization: boolean;
   /** Of a bidirectional layer. */
   readonly direction?: "forward" | "backward";
+  /** Of a recurrent layer of several cells: its class, and which of those of this class it is. */
+  readonly cell?: { readonly className: string; readonly index: number };
   /** Height, width and channels before the flatten that its inputs come from. */
   readonly flattened?: readonly number[];
 }
+
+type Place = Pick<LayerWeights, "name" | "aliases" | "direction" | "cell">;
 
 /** In the model's order, those of nested models and wrappers too, each once. */
 export function layersWithWeights(model: LayersModel): LayerWeights[] {
   const found: LayerWeights[] = [];
   const seen = new Set<Layer>();
-  const visit = (
-    layer: Layer,
-    path: string,
-    aliases: readonly string[],
-    direction?: "forward" | "backward",
-  ) => {
-    if (seen.has(layer)) return;
-    seen.add(layer);
-    const name = path === "" ? layer.name : `${path}/${layer.name}`;
-    const inside = insideOf(layer);
-    const isModel = "layers" in layer;
-    if (layer instanceof WeightWrapper) {
-      const [inner] = inside;
-      seen.add(inner);
-      add(layer, innermost(inner), name, [`${name}/${inner.name}`, ...aliases], direction);
-      return;
-    }
-    if (inside.length === 0) add(layer, layer, name, aliases, direction);
-    for (const [i, one] of inside.entries()) {
-      const both = inside.length === 2 && "forwardLayer" in layer;
-      visit(
-        one,
-        name,
-        isModel ? [] : [name, ...aliases],
-        both ? (["forward", "backward"] as const)[i] : direction,
-      );
-    }
-  };
-  const add = (
-    outer: Layer,
-    layer: Layer,
-    name: string,
-    aliases: readonly string[],
-    direction?: "forward" | "backward",
-  ) => {
+  const add = (outer: Layer, layer: Layer, place: Place) => {
     const weights = rolesOf(outer);
     if (weights.size === 0) return;
     const isNormalization = layer instanceof NormalizationLayer || isBuiltIn(layer);
-    found.push({
-      name,
-      aliases,
-      layer,
-      weights,
-      isNormalization,
-      direction,
-      flattened: flattenedBefore(outer),
-    });
+    found.push({ ...place, layer, weights, isNormalization, flattened: flattenedBefore(outer) });
   };
-  for (const layer of model.layers) visit(layer, "", []);
+  const visit = (layer: Layer, place: Place) => {
+    if (seen.has(layer)) return;
+    seen.add(layer);
+    const inside = insideOf(layer);
+    const { name, direction } = place;
+    const aliases = "layers" in layer ? [] : [name, ...place.aliases];
+    const within = (one: Layer, more: Partial<Place> = {}) =>
+      visit(one, { name: `${name}/${one.name}`, aliases, direction, ...more });
+    const { cells = [] } = (layer as { cell?: { cells?: Layer[] } }).cell ?? {};
+    if (layer instanceof WeightWrapper)
+      add(layer, innermost(inside[0]), {
+        ...place,
+        aliases: [`${name}/${inside[0].name}`, ...place.aliases],
+      });
+    else if (cells.length > 0) {
+      const classes = cells.map((one) => one.getClassName());
+      for (const [i, one] of cells.entries()) {
+        const index = classes.slice(0, i).filter((className) => className === classes[i]).length;
+        within(one, { cell: { className: classes[i], index } });
+      }
+    } else if (inside.length === 0) add(layer, layer, place);
+    else if ("forwardLayer" in layer) {
+      for (const [i, one] of inside.entries()) within(one, { direction: i === 0 ? "forward" : "backward" });
+    } else for (const one of inside) within(one);
+  };
+  for (const layer of model.layers) visit(layer, { name: layer.name, aliases: [] });
   return found;
 }
 

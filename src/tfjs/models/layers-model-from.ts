@@ -98,7 +98,8 @@ function layerOf(plan: LayerPlan, checkpoint: Checkpoint): Layer {
   const layer = made(plan, checkpoint);
   if (typeof layer.apply !== "function" || !("inboundNodes" in layer)) throw unknownClass(plan, checkpoint);
   // the file has all weights: costly initial values would be made in vain
-  layer.setFastWeightInitDuringBuild(true);
+  const { cells = [] } = (layer as { cell?: { cells?: Layer[] } }).cell ?? {};
+  for (const one of [layer, ...cells]) one.setFastWeightInitDuringBuild(true);
   return layer;
 }
 
