@@ -5,6 +5,7 @@
  */
 import { capitalize, count, listed } from "@evenkeel/report/format";
 import { quantile } from "@evenkeel/report/statistics";
+import { catalog } from "evenkeel";
 import {
   type Checkpoint,
   type Finding,
@@ -50,8 +51,8 @@ export interface InspectedNormalization {
   type: string | null;
   /** The library's options. */
   options: { [key: string]: Json };
-  /** Length of gamma, or of what stands for it. */
-  channels: number;
+  /** Length of gamma, or of what stands for it; null where it has neither weights nor running statistics. */
+  channels: number | null;
   /** By the library's names: gamma, beta, ... */
   weights: { [name: string]: Distribution };
   /** runningMean, runningVariance, ... */
@@ -63,7 +64,7 @@ export interface InspectedNormalization {
 
 export interface Totals {
   tensors: number;
-  /** Values in all of them; those that tensors share are counted once. */
+  /** Values in all of them; those of tied tensors, which lie at one place, are counted once. */
   values: number;
   /** Values by type, such as float32, most first. */
   types: { [dtype: string]: number };
@@ -169,7 +170,7 @@ function inspected(normalization: MappedNormalization): InspectedNormalization {
     kind,
     type: type ?? null,
     options: jsonOf(options) as { [key: string]: Json },
-    channels: leading?.length ?? 0,
+    channels: leading?.length ?? null,
     weights: named(weights),
     statistics: named(statistics),
     conversions: [...conversions],
@@ -245,15 +246,31 @@ function settingText(value: Json): string {
     : String(Number(value.toPrecision(6)));
 }
 
-/** "epsilon 1e-5, keeps 0.9, axis 1, running variance unbiased": those that change what it computes. */
-export function settingsText({ options }: InspectedNormalization): string {
-  const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  const parts = Object.entries(options).flatMap(([name, value]) => {
-    if (name === "momentum") return [`keeps ${settingText(value)}`];
-    if (value === false) return [`no ${words(name)}`];
-    return value === true || value === null ? [] : [`${words(name)} ${settingText(value)}`];
-  });
-  return parts.join(", ");
+/** Those that are always said, first; the others where they are not the library's defaults. */
+const SAID = ["axis", "groups", "epsilon", "momentum", "runningVariance"];
+
+/** "axis 1, epsilon 1e-5, keeps 0.9, running variance unbiased": what matters of its options. */
+export function settingsText({ kind, options, statistics }: InspectedNormalization): string {
+  const defaults: Readonly<Record<string, unknown>> =
+    Object.entries(catalog).find(([name]) => name === kind)?.[1].defaults ?? {};
+  // where it keeps no statistics, nothing comes of how it would keep them
+  const idle = Object.hasOwn(statistics, "runningMean") ? [] : ["momentum", "runningVariance"];
+  const said = [...new Set([...SAID, ...Object.keys(options)])].filter(
+    (name) =>
+      Object.hasOwn(options, name) &&
+      !idle.includes(name) &&
+      (SAID.includes(name) || options[name] !== defaults[name]),
+  );
+  return said
+    .flatMap((name) => {
+      const value = options[name];
+      if (name === "momentum") return `keeps ${settingText(value)}`;
+      if (name === "trackRunningStatistics" || value === null) return [];
+      return typeof value === "boolean"
+        ? `${value ? "" : "no "}${arrayName(name)}`
+        : `${arrayName(name)} ${settingText(value)}`;
+    })
+    .join(", ");
 }
 
 /** "Batch normalization (BatchNorm2d): axis 1, epsilon 1e-5". */
@@ -274,8 +291,9 @@ export function leadingArrays({ weights, statistics }: InspectedNormalization): 
 }
 
 /** `runningVariance` is running variance. */
-export const arrayName = (name: string): string =>
-  name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+export function arrayName(name: string): string {
+  return name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
 
 /** Each thing that was translated or assumed once, with the normalizations it is true of. */
 export function conversionsOf({ normalizations }: Inspection): { text: string; members: number[] }[] {
@@ -399,6 +417,7 @@ export function formatText(inspection: Inspection): string {
   const written = frameworkText(inspection);
   if (written === undefined) return format;
   const name = written.replace(/ [\d.]\S*$/, "");
+  if (written.includes(format)) return written;
   return format.includes(name)
     ? format.replace(name, () => (inspection.version === null ? name : written))
     : `${format} of ${written}`;

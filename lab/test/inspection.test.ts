@@ -104,8 +104,16 @@ test("settings are said as one writes them", async () => {
   expect(settingsText({ ...rest, options })).toBe(
     "axis 1, epsilon 1e-5, keeps 0.9, running variance unbiased",
   );
-  const set = { epsilon: 1.1920928955078125e-7, axis: [1, 2], scale: false, center: true, groups: 0 };
-  expect(settingsText({ ...rest, options: set })).toBe("epsilon 1.19e-7, axis [1, 2], no scale, groups 0");
+  const set = {
+    trackRunningStatistics: false,
+    center: true,
+    scale: false,
+    groups: 0,
+    epsilon: 1.1920928955078125e-7,
+    axis: [1, -1],
+  };
+  expect(settingsText({ ...rest, options: set })).toBe("axis [1, -1], groups 0, epsilon 1.19e-7, no scale");
+  expect(settingsText({ ...rest, options, statistics: {} })).toBe("axis 1, epsilon 1e-5");
 });
 
 test("gamma and the running variance come first, then what else there is", async () => {
@@ -190,6 +198,7 @@ test.each([
   ["TensorFlow.js layers model", "tensorflowjs", null, "TensorFlow.js layers model"],
   ["TensorFlow.js layers model", "keras2", "2.2.4", "TensorFlow.js layers model of Keras 2.2.4"],
   ["safetensors", "pytorch", null, "safetensors of PyTorch"],
+  ["MXNet", "gluon", null, "MXNet Gluon"],
   ["safetensors", "keras3", null, "safetensors of Keras 3"],
   ["npz", null, null, "npz"],
   ["npz", "__proto__", "$&", "npz of __proto__ $&"],

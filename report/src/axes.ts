@@ -121,8 +121,11 @@ function symlogAxis(values: number[]): Axis {
   const powers = decades(exponent, Math.log10(largest), 3);
   const low = Math.min(0, ...values);
   const high = Math.max(0, ...values);
+  const place = (value: number) => Math.log1p(Math.abs(value) / 10 ** exponent);
+  // a label has no room nearer to that of 0
+  const nearest = 0.07 * (place(low) + place(high));
   const ticks = [...powers.map((power) => -power), 0, ...powers].filter(
-    (tick) => tick >= low && tick <= high,
+    (tick) => tick >= low && tick <= high && (tick === 0 || place(tick) > nearest),
   );
   const domain: [number, number] = [low * 1.2, high * 1.2];
   return { type: "symlog", domain, ticks, format: formatTick, constant: 10 ** exponent, clamped: false };

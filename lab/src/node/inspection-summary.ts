@@ -83,10 +83,11 @@ function familiesOf({ normalizations }: Inspection): Family[] {
 /** A heading, a line for each member, and what was found of it beneath. */
 function familyText({ title, members, digits }: Family, width: number, colors: Colors): string {
   const names = members.map(({ normalization }) => plain(normalization.name));
-  const channels = members.map(({ normalization }) => normalization.channels.toLocaleString("en-US"));
+  const channels = members.map(({ normalization }) => normalization.channels?.toLocaleString("en-US") ?? "");
+  const channelsHead = channels.some((text) => text !== "") ? "channels" : "";
   const longest = Math.max(...names.map(widthOf));
   const margin = digits + 3;
-  const channelsWidth = Math.max("channels".length, ...channels.map((text) => text.length));
+  const channelsWidth = Math.max(channelsHead.length, ...channels.map((text) => text.length));
   const { columns, bars, room } = fitting(
     [0, 1].map((which) => columnOf(members.map(({ normalization }) => leadingArrays(normalization)[which]))),
     width - margin - channelsWidth - 1,
@@ -95,7 +96,7 @@ function familyText({ title, members, digits }: Family, width: number, colors: C
   const nameWidth = Math.min(longest, room);
   const head = [
     " ".repeat(margin + nameWidth),
-    "channels".padStart(channelsWidth + 1),
+    channelsHead.padStart(channelsWidth + 1),
     ...columns.map((column) => `  ${column.head.padEnd(widthAt(column, bars))}`),
   ].join("");
   const rows = members.map(({ index, normalization }, row) => {
@@ -113,7 +114,8 @@ function familyText({ title, members, digits }: Family, width: number, colors: C
     });
     return [line.trimEnd(), ...notes].join("\n");
   });
-  return [colors.bold(folded(title, width, "  ")), colors.dim(head.trimEnd()), ...rows].join("\n");
+  const heads = head.trim() === "" ? [] : [colors.dim(head.trimEnd())];
+  return [colors.bold(folded(title, width, "  ")), ...heads, ...rows].join("\n");
 }
 
 function markOf({ findings, sick }: InspectedNormalization, colors: Colors): string {

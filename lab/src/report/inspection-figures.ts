@@ -20,11 +20,11 @@ interface Bar {
   max: number;
 }
 
-/** The weights and statistics that any normalization of the file has, in the order in which they are shown. */
+/** What is drawn by depth: the weights, and the running statistics, that any of the normalizations has. */
 export function arraysIn({ normalizations }: Inspection): string[] {
   const names = normalizations.flatMap(({ weights, statistics }) => [
     ...Object.keys(weights),
-    ...Object.keys(statistics),
+    ...["runningMean", "runningVariance"].filter((name) => Object.hasOwn(statistics, name)),
   ]);
   return [...new Set(["gamma", "beta", "runningMean", "runningVariance", ...names])].filter((name) =>
     names.includes(name),

@@ -130,6 +130,7 @@ function depthSection(inspection: Inspection, kinds: string[], looks: Looks, doc
       depthFigure(inspection, array, looks, document),
     ),
   );
+  if (figures.length === 0) return "";
   return `<section id="depth" class="figures"><h2>By depth</h2>${kinds.length > 1 ? switches(kinds, looks) : ""}
 <div class="beside"><div class="how">${how.map((text) => `<p>${text}</p>`).join("")}</div><div class="pair">${figures.join("")}</div></div></section>`;
 }
@@ -149,7 +150,13 @@ function table(inspection: Inspection, kinds: string[], looks: Looks): string {
     const names = [...new Set(arrays.flatMap((pair) => pair[which]?.[0] ?? []))].map(arrayName);
     return names.length === 0
       ? []
-      : [{ which, head: capitalize(names.join(" or ")), named: names.length > 1 }];
+      : [
+          {
+            which,
+            head: capitalize(names.length > 2 ? `${names[0]} or others` : names.join(" or ")),
+            named: names.length > 1,
+          },
+        ];
   });
   const rows = normalizations.map((normalization, at) => {
     const { name, kind, type, channels } = normalization;
@@ -159,7 +166,7 @@ function table(inspection: Inspection, kinds: string[], looks: Looks): string {
       alike
         ? ""
         : `<td role="cell" data-column="kind" data-head="Kind">${mark}<span class="value">${escapeHtml(type ?? capitalize(kindName(kind)))}</span><small>${escapeHtml([...(type === null ? [] : [kindName(kind)]), settingsText(normalization)].filter((part) => part !== "").join(": "))}</small></td>`,
-      `<td role="cell" data-column="channels" data-head="Channels"><span class="value">${channels.toLocaleString("en-US")}</span></td>`,
+      `<td role="cell" data-column="channels" data-head="Channels"><span class="value">${channels?.toLocaleString("en-US") ?? "–"}</span></td>`,
       ...pictures.map(({ which, named }) => arrayCell(arrays[at][which], kind, pictured.has(at), named)),
       `${healthCell(normalization)}</tr>`,
     ].join("");

@@ -29,6 +29,9 @@ const CASES: Record<string, Checkpoint> = {
   "no gamma": checkpointOf([
     { ...batchNorm("bn", 4), tensors: { running_mean: [1, 2, 3, 4], running_var: [1, 2, 3, 4] } },
   ]),
+  "no weights": checkpointOf([
+    { name: "ln", type: "LayerNorm", config: { normalized_shape: [4] }, tensors: {} },
+  ]),
   "numbers of many digits": checkpointOf([
     withValues(batchNorm("bn", 4), "weight", (_, i) => [-1.234e-30, -123456, 1.0001, 3.3e38][i]),
     withValues(batchNorm("bn2", 4), "running_var", (_, i) => [-1, 1e-38, Number.NaN, 1.00001e-38][i]),
