@@ -3,9 +3,10 @@
  * its layer is called. What names cannot tell is said.
  */
 import type { Framework } from "../../frameworks/conventions.js";
+import { theirs } from "../../frameworks/names.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
-import { type Draft, defaultsOf, type Kind, titleOf, trailing } from "./classes.js";
+import { BATCH, type Draft, defaultsOf, type Kind, titleOf, trailing } from "./classes.js";
 
 /** Running statistics by their names, and whose names they are. */
 const STATISTICS: readonly (readonly [
@@ -117,8 +118,8 @@ function layerDraft(
       (gamma !== "weight" || !(group.has("gamma") || group.has("beta"))),
   );
   if (statistics !== undefined) {
-    const [mean, variance, gamma, beta, theirs] = statistics;
-    const own = ownFramework(framework, theirs);
+    const [mean, variance, gamma, beta, theirOwn] = statistics;
+    const own = ownFramework(framework, "runningVariance", variance, theirOwn);
     const kind = hint === "instanceNorm" ? hint : "batchNorm";
     const counted = group.get("num_batches_tracked");
     return {
@@ -143,7 +144,7 @@ function layerDraft(
     ([gamma, beta]) => group.has(gamma) || (beta === "beta" && isNorm && group.has(beta)),
   );
   if (found === undefined) return undefined;
-  const [gammaName, betaName, theirs] = found;
+  const [gammaName, betaName, theirOwn] = found;
   const [gamma, beta] = [group.get(gammaName), group.get(betaName)];
   const shaped = (gamma ?? beta)?.shape ?? [];
   // kernels have more axes, and biases of other lengths
@@ -151,7 +152,7 @@ function layerDraft(
   const isLayerScale = gammaName === "gamma" && beta === undefined && !isNorm;
   if (!isVector && !(isNorm && gammaName !== "weight" && shaped.length > 0)) return undefined;
   if (!isNorm && !isLayerScale && (beta === undefined || gamma === undefined)) return undefined;
-  const own = ownFramework(framework, theirs);
+  const own = ownFramework(framework, "gamma", gammaName, theirOwn);
   const conversions: string[] = [];
   let kind: Kind = hint ?? "layerNorm";
   if (isLayerScale) {
@@ -169,7 +170,7 @@ function layerDraft(
   if (kind === "groupNorm") conversions.push("number of groups not in the file: give it, groups: ...");
   const options: Record<string, unknown> = {
     ...defaultsOf(kind, own),
-    ...(kind === "batchNorm" && { sources: { batchMean: "batch", batchVariance: "batch" } }),
+    ...(kind === "batchNorm" && { sources: BATCH }),
     ...(shaped.length > 1 && { axis: trailing(shaped.length) }),
   };
   const said = fromSettings(kind, settings, options, conversions);
@@ -247,11 +248,14 @@ function weightDraft(
   };
 }
 
-function ownFramework(framework: Framework | undefined, theirs: Framework): Framework {
-  const family = (one: Framework) =>
-    /^(keras\d|tensorflowjs)$/.test(one) ? "keras" : one === "fastai" ? "pytorch" : one;
-  if (framework === undefined) return theirs;
-  return family(framework) === family(theirs) ? framework : theirs;
+/** The file's framework where it calls a weight so; else the one that does. */
+function ownFramework(
+  framework: Framework | undefined,
+  weight: string,
+  name: string,
+  theirOwn: Framework,
+): Framework {
+  return framework !== undefined && theirs(framework, weight) === name ? framework : theirOwn;
 }
 
 function present(tensors: Readonly<Record<string, Tensor | undefined>>): Record<string, Tensor> {

@@ -63,6 +63,9 @@ const newWeight: Translate = (value, { say }) => {
   return { momentum: keeps };
 };
 
+/** Statistics of the batch in evaluation too. */
+export const BATCH = { batchMean: "batch", batchVariance: "batch" };
+
 const affine: Translate = (value) => ({ scale: value === true, center: value === true });
 
 const pytorch: Language = {
@@ -94,7 +97,7 @@ const pytorch: Language = {
       if (kind === "instanceNorm") return { trackRunningStatistics: value === true };
       if (value !== false) return {};
       say("track_running_stats is off: the batch's own statistics in evaluation too");
-      return { sources: { batchMean: "batch", batchVariance: "batch" } };
+      return { sources: BATCH };
     },
     num_groups: same("groups"),
     normalized_shape: (value) => ({ axis: trailing(Array.isArray(value) ? value.length : 1) }),
@@ -201,7 +204,10 @@ const asFlag = (value: unknown) => [true, 1].includes(parsed(value) as boolean |
 const mxnet: Language = {
   title: "MXNet",
   classes: [
-    [/^(BatchNorm|BatchNorm_v1|_?contrib_?SyncBatchNorm|SyncBatchNorm|CuDNNBatchNorm)$/, "batchNorm"],
+    [
+      /^(BatchNorm|BatchNorm_v1|_?contrib_?SyncBatchNorm|SyncBatchNorm|CuDNNBatchNorm|_contrib_BatchNormWithReLU)$/,
+      "batchNorm",
+    ],
     [/^LayerNorm$/, "layerNorm"],
     [/^GroupNorm$/, "groupNorm"],
     [/^InstanceNorm$/, "instanceNorm"],
@@ -243,10 +249,17 @@ const onnx: Language = {
     [/(^|\.)(RMSNormalization|SimplifiedLayerNormalization)$/, "rmsNorm"],
     [/^LpNormalization$/, "unitNorm", { epsilon: 0, guard: "length" }],
     [/^LRN$/, "localResponseNorm", { axis: 1 }],
+    [/^MeanVarianceNormalization$/, "batchNorm", { epsilon: 1e-9, sources: BATCH }],
   ],
   options: {
     epsilon: same("epsilon"),
     momentum: same("momentum"),
+    axes: (value, { kind, say }) => {
+      // what an opset before has as an attribute; of MeanVarianceNormalization, whose default is that of batch normalization
+      if (kind === "batchNorm" && String(value) !== "0,2,3")
+        say(`axes ${value} are reduced: set axis to the others`);
+      return {};
+    },
     axis: (value, { kind, module }) => {
       if (kind !== "layerNorm" && kind !== "rmsNorm") return { axis: value };
       // over every axis from this one on: as many as gamma has, where the rank of x is not known

@@ -8,7 +8,7 @@ import { sizeOf } from "../../shape.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
 import { numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
-import { type Draft, draftOf } from "./classes.js";
+import { BATCH, type Draft, draftOf } from "./classes.js";
 import type { MappedNormalization } from "./normalization.js";
 
 /**
@@ -166,7 +166,7 @@ function settleStatistics(
   const tracked = tensors.runningMean !== undefined && tensors.runningVariance !== undefined;
   if (kind === "instanceNorm") options.trackRunningStatistics = tracked;
   if (kind === "batchNorm" && !tracked && options.sources === undefined) {
-    options.sources = { batchMean: "batch", batchVariance: "batch" };
+    options.sources = BATCH;
     lines.push("no running statistics in the file: the batch's own in evaluation too");
   }
   if (options.average !== "cumulative") delete tensors.runningCount;
