@@ -151,6 +151,7 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
     const start = entry.header + 30 + header.getUint16(26, true) + header.getUint16(28, true);
     return archive.part(start, start + stored);
   };
+  const damaged = (problem: string) => fail(problem, entry.header);
   // held while anyone needs it, and no longer: an archive is not to stay in memory inflated
   let kept: WeakRef<Promise<Uint8Array>> | undefined;
   const whole = (): Promise<Uint8Array> => {
@@ -158,10 +159,10 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
     if (known) return known;
     const made = data()
       .then((bytes) => bytes.read())
-      .then((bytes) => inflate(bytes, size, fail))
+      .then((bytes) => inflate(bytes, size, damaged))
       .then((bytes) => {
         if (crc32(bytes) === entry.crc) return bytes;
-        throw fail("its checksum (CRC-32) differs from what is stored", entry.header);
+        throw damaged("its checksum (CRC-32) differs from what is stored");
       });
     kept = new WeakRef(made);
     return made;
@@ -182,7 +183,7 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
       if (method !== 8) return (await data()).read(first, last);
       // headers are read without inflating what follows them
       if (last <= BEGINNING && last < size)
-        return (await beginning(await data(), last, fail)).subarray(first);
+        return (await beginning(await data(), last, damaged)).subarray(first);
       return (await whole()).slice(first, last);
     },
     part: (start, end) => ranged(from + start, from + end),
@@ -195,6 +196,8 @@ function beginning(bytes: Bytes, count: number, fail: (problem: string) => Error
   let at = 0;
   const pieces = new ReadableStream<Uint8Array>({
     async pull(controller) {
+      // Node takes all there is before it inflates any: let it give what it has first
+      if (at > 0) await new Promise((next) => setTimeout(next));
       const end = Math.min(bytes.byteLength, at + BEGINNING);
       if (at === end) return controller.close();
       controller.enqueue(await bytes.read(at, end));
