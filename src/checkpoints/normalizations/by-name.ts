@@ -4,6 +4,7 @@
  */
 import type { Framework } from "../../frameworks/conventions.js";
 import { theirs } from "../../frameworks/names.js";
+import { sameShape } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
 import { BATCH, type Draft, defaultsOf, type Kind, titleOf, trailing } from "./classes.js";
@@ -148,9 +149,10 @@ function layerDraft(
   const [gamma, beta] = [group.get(gammaName), group.get(betaName)];
   const shaped = (gamma ?? beta)?.shape ?? [];
   // kernels have more axes, and biases of other lengths
-  const isVector = shaped.length === 1 && (!gamma || !beta || gamma.shape.join() === beta.shape.join());
+  const isPair = gamma !== undefined && beta !== undefined && sameShape(gamma.shape, beta.shape);
+  const isVector = shaped.length === 1 && (isPair || gamma === undefined || beta === undefined);
   const isLayerScale = gammaName === "gamma" && beta === undefined && !isNorm;
-  if (!isVector && !(isNorm && gammaName !== "weight" && shaped.length > 0)) return undefined;
+  if (!isVector && !(shaped.length > 0 && (isPair || (isNorm && gammaName !== "weight")))) return undefined;
   if (!isNorm && !isLayerScale && (beta === undefined || gamma === undefined)) return undefined;
   const own = ownFramework(framework, "gamma", gammaName, theirOwn);
   const conversions: string[] = [];
@@ -167,7 +169,6 @@ function layerDraft(
   if (kind === "batchNorm") {
     conversions.push("no running statistics in the file: the batch's own in evaluation too");
   }
-  if (kind === "groupNorm") conversions.push("number of groups not in the file: give it, groups: ...");
   const options: Record<string, unknown> = {
     ...defaultsOf(kind, own),
     ...(kind === "batchNorm" && { sources: BATCH }),

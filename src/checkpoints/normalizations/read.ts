@@ -192,8 +192,10 @@ function settleGroups(
   { gamma, beta }: Readonly<Record<string, Tensor>>,
   lines: string[],
 ): void {
+  if (kind !== "groupNorm") return;
+  if (options.groups === undefined) lines.push("number of groups not in the file: give it, groups: ...");
   const shape = (gamma ?? beta)?.shape;
-  if (kind !== "groupNorm" || shape === undefined) return;
+  if (shape === undefined) return;
   const perGroup = PER_GROUP.includes(framework) && sizeOf(shape) === options.groups;
   if (perGroup) lines.push("gamma and beta per group");
   options.parameters = perGroup ? "group" : "channel";
