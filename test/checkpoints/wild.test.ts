@@ -99,29 +99,24 @@ describe("opens, gives every tensor, names its normalizations", () => {
 });
 
 describe("one model in two formats", () => {
-  itWithModel("pytorch/burn-mnist.pt")("burn-mnist: PyTorch and safetensors", async () => {
-    const [a, b] = await Promise.all(
-      ["pytorch/burn-mnist.pt", "safetensors/burn-mnist.safetensors"].map((file) => open(modelFile(file))),
-    );
-    expect([...a.tensors.keys()].sort()).toEqual([...b.tensors.keys()].sort());
-    for (const [name, tensor] of a.tensors) {
-      const other = b.tensors.get(name);
-      expect(other?.shape, name).toEqual(tensor.shape);
-      expect(await tensor.read(), name).toEqual(await other?.read());
-    }
-    const [mapped, others] = await Promise.all([a, b].map(normalizationsOf));
-    const words = (all: typeof mapped) =>
-      all.map(({ name, kind, options, weights, statistics, conversions }) => ({
-        name,
-        kind,
-        options,
-        weights,
-        statistics,
-        conversions,
-      }));
-    const byName = (x: { name: string }, y: { name: string }) => x.name.localeCompare(y.name);
-    expect(words(mapped).sort(byName)).toEqual(words(others).sort(byName));
-  });
+  // the manifest calls them one model: they are one network, the second of them trained for longer
+  itWithModel("pytorch/burn-mnist.pt")(
+    "burn-mnist: PyTorch and safetensors have the same layers",
+    async () => {
+      const [a, b] = await Promise.all(
+        ["pytorch/burn-mnist.pt", "safetensors/burn-mnist.safetensors"].map((file) => open(modelFile(file))),
+      );
+      const shapes = ({ tensors }: typeof a) =>
+        Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
+      expect(shapes(a)).toEqual(shapes(b));
+      const [mapped, others] = await Promise.all([a, b].map(normalizationsOf));
+      const words = (all: typeof mapped) =>
+        Object.fromEntries(
+          all.map(({ name, kind, options, conversions }) => [name, { kind, options, conversions }]),
+        );
+      expect(words(mapped)).toEqual(words(others));
+    },
+  );
 
   itWithModel("onnx/basic_pitch-nmp.onnx")(
     "basic_pitch: SavedModel and ONNX have the same kernels",

@@ -5,6 +5,7 @@
 import { conventions, type Framework } from "../../frameworks/conventions.js";
 import { ours } from "../../frameworks/names.js";
 import type { Catalog } from "../../norms/catalog.js";
+import { MOST_AXES } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
 
@@ -24,6 +25,8 @@ export interface Draft {
   readonly conversions: string[];
   /** Which of epsilon and momentum the file has. */
   readonly said: readonly string[];
+  /** Statistics that stand among the options, by our names. */
+  readonly given?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** An option's value as ours; what it says of itself goes to `told`. */
@@ -122,6 +125,8 @@ const keras: Language = {
     [/^FilterResponseNormalization$/, "filterResponseNorm", { thresholded: false }],
     [/^SpectralNormalization$/, "spectralNorm"],
     [/^WeightNormalization$/, "weightNorm"],
+    // of features, by the training data's own mean and variance
+    [/^Normalization$/, "batchNorm", { epsilon: 0 }],
   ],
   options: {
     axis: (value, { kind }) =>
@@ -321,8 +326,8 @@ function unwrapped(module: Module): Module {
 }
 
 /** What a module is here; undefined where it is no normalization, or of a class that is not known. */
-export function draftOf(given: Module, framework: Framework): Draft | undefined {
-  const module = unwrapped(given);
+export function draftOf(layer: Module, framework: Framework): Draft | undefined {
+  const module = unwrapped(layer);
   const language = languageOf(module, framework);
   const type = module.type.replace(/^.*>/, "");
   const [, found, own] = language.classes.find(([pattern]) => pattern.test(type)) ?? [];
@@ -330,6 +335,8 @@ export function draftOf(given: Module, framework: Framework): Draft | undefined 
   const conversions: string[] = [];
   const told: Told = { module, kind: found, say: (line) => conversions.push(line) };
   const options: Record<string, unknown> = { ...defaultsOf(found, framework), ...own };
+  const given = type === "Normalization" ? standardizing(module, conversions) : undefined;
+  if (type === "Normalization" && given === undefined) return undefined;
   if (options.offset === 1) conversions.push(`gamma is stored minus 1 (${type}): offset 1`);
   const said: string[] = [];
   for (const [name, value] of Object.entries(module.config)) {
@@ -348,7 +355,31 @@ export function draftOf(given: Module, framework: Framework): Draft | undefined 
   if (oneChannelGroups) conversions.push("groups -1: one group per channel, instance normalization");
   const kind = oneChannelGroups ? "instanceNorm" : found;
   const { title } = language;
-  return { name: module.name, kind, options, tensors, type: given.type, framework, title, conversions, said };
+  return {
+    name: module.name,
+    kind,
+    options,
+    tensors,
+    type: layer.type,
+    framework,
+    title,
+    conversions,
+    said,
+    given,
+  };
+}
+
+/** Keras's Normalization as batch normalization in evaluation: the statistics that stand in its options; undefined where it is none. */
+function standardizing({ config }: Module, conversions: string[]): Draft["given"] {
+  // without an axis one mean and one variance are for all values, which is no channel's
+  if (config.axis === null || config.invert === true) return undefined;
+  conversions.push(
+    "Normalization of features by the training data's mean and variance: batch normalization in evaluation",
+  );
+  const numbers = (value: unknown) =>
+    [value].flat(MOST_AXES).filter((one): one is number => typeof one === "number");
+  const [runningMean, runningVariance] = [numbers(config.mean), numbers(config.variance)];
+  return runningMean.length > 0 && runningVariance.length > 0 ? { runningMean, runningVariance } : {};
 }
 
 /** By the last part of a weight's path, within wrappers. */

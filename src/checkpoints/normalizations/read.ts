@@ -84,7 +84,9 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     lines.push(assumed(draft, option, (options[option] ?? defaults[option]) as number));
   }
   const weights: Record<string, Float32Array | Float64Array> = {};
-  const statistics: Record<string, Float32Array | Float64Array> = {};
+  const statistics: Record<string, Float32Array | Float64Array> = Object.fromEntries(
+    Object.entries(draft.given ?? {}).map(([name, values]) => [name, Float64Array.from(values)]),
+  );
   for (const [name, tensor] of Object.entries(used)) {
     if (ACTED_ON.has(name) || ACTED_ON.has(`${kind}.${name}`)) continue;
     // what a class has beside, such as the weights of a wrapped layer
@@ -158,12 +160,13 @@ function settleAffine(
 }
 
 function settleStatistics(
-  { kind, framework }: Draft,
+  { kind, framework, given, type }: Draft,
   options: Record<string, unknown>,
   tensors: Record<string, Tensor>,
   lines: string[],
 ): void {
-  const tracked = tensors.runningMean !== undefined && tensors.runningVariance !== undefined;
+  const has = (name: string) => tensors[name] !== undefined || given?.[name] !== undefined;
+  const tracked = has("runningMean") && has("runningVariance");
   if (kind === "instanceNorm") options.trackRunningStatistics = tracked;
   if (kind === "batchNorm" && !tracked && options.sources === undefined) {
     options.sources = BATCH;
@@ -178,7 +181,7 @@ function settleStatistics(
     lines.push(
       "running variance unbiased, count unknown: kept as it is (convertRunningVariance if the count is known)",
     );
-  } else if (framework === "keras2" && kind === "batchNorm") {
+  } else if (framework === "keras2" && type !== "Normalization" && kind === "batchNorm") {
     lines.push("running variance unbiased where Keras 2 fused it (images), else biased: kept as it is");
   }
 }

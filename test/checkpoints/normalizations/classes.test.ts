@@ -246,6 +246,26 @@ const rows: Row[] = [
     [/^rms_scaling divides by the standard deviation/],
   ],
   [
+    "Keras's Normalization, adapted",
+    "keras3",
+    {
+      type: "Normalization",
+      config: { axis: [-1], mean: null, variance: null },
+      tensors: { mean: two, variance: two, count: [7] },
+    },
+    "batchNorm",
+    { axis: -1, epsilon: 0, scale: false, center: false },
+    [/^Normalization of features/],
+  ],
+  [
+    "and with statistics among its options",
+    "keras2",
+    { type: "Normalization", config: { axis: [-1], mean: [[1, 2]], variance: [[3, 4]] } },
+    "batchNorm",
+    { axis: -1, epsilon: 0, scale: false },
+    [],
+  ],
+  [
     "unit normalization",
     "keras3",
     { type: "UnitNormalization", config: { axis: -1 } },
