@@ -13,7 +13,7 @@ import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tensorflowBundle } from "./formats/tensorflow-bundle.js";
 import { tfjs } from "./formats/tfjs.js";
-import { type FileSet, type FileSource, filesOf } from "./source.js";
+import { type FileSet, type FileSource, filesOf, type Source } from "./source.js";
 
 export type { Format } from "./checkpoint.js";
 
@@ -51,6 +51,7 @@ const mistakes: readonly (readonly [RegExp, string, string])[] = [
   [/^\s*<(!doctype|html)/i, "a web page", "download the file itself, not the page that shows it"],
 ];
 
+// a source is a parameter of its own too, so that start and end have types where it is written in the call
 /**
  * Opens a checkpoint: its tensors by name, each read when it is asked for, and what the file says of the network.
  *
@@ -58,6 +59,8 @@ const mistakes: readonly (readonly [RegExp, string, string])[] = [
  * `slice(start, end)`, or several files of one folder, the one to open first
  * @throws CheckpointError for a file that is damaged or of none of the formats; TypeError for what is no source
  */
+export function open(source: Source, options?: OpenOptions): Promise<Checkpoint>;
+export function open(source: FileSource | FileSet, options?: OpenOptions): Promise<Checkpoint>;
 export async function open(source: FileSource | FileSet, options: OpenOptions = {}): Promise<Checkpoint> {
   checkOptions("open", options, ["name"]);
   const files = await filesOf(source, options.name);

@@ -75,20 +75,29 @@ export const dtypes: Readonly<Record<string, DType>> = {
   complex64: { bytes: 8, decode: (bytes) => new Float32Array(aligned(bytes)) },
 };
 
+let halves: Float32Array | undefined;
+
 /** IEEE 754 binary16 as float32, which holds every value of it. */
-export function fromHalf(halves: Uint16Array): Float32Array {
-  return Float32Array.from(halves, (bits) => {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 0x1f;
-    const fraction = bits & 0x3ff;
-    if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    return sign * (1024 + fraction) * 2 ** (exponent - 25);
-  });
+export function fromHalf(given: Uint16Array): Float32Array {
+  halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => valueOfHalf(bits));
+  const result = new Float32Array(given.length);
+  for (let i = 0; i < result.length; i++) result[i] = halves[given[i]];
+  return result;
 }
 
-function fromBrain(brains: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(brains, (bits) => bits << 16).buffer);
+function valueOfHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+function fromBrain(given: Uint16Array): Float32Array {
+  const result = new Uint32Array(given.length);
+  for (let i = 0; i < result.length; i++) result[i] = given[i] << 16;
+  return new Float32Array(result.buffer);
 }
 
 /** What a file may hold repeated, by strides of 0 or compression: so many times its own bytes, and this many in any case. */
@@ -227,7 +236,13 @@ function gathered(
 }
 
 function reverseEach(bytes: Uint8Array, length: number): void {
-  for (let at = 0; at < bytes.length; at += length) bytes.subarray(at, at + length).reverse();
+  for (let start = 0; start < bytes.length; start += length) {
+    for (let low = start, high = start + length - 1; low < high; low++, high--) {
+      const byte = bytes[low];
+      bytes[low] = bytes[high];
+      bytes[high] = byte;
+    }
+  }
 }
 
 /**

@@ -156,7 +156,7 @@ describe("lazily", () => {
       let read = 0;
       const checkpoint = await open({
         byteLength: size,
-        async slice(from: number, to: number) {
+        async slice(from, to) {
           read += to - from;
           const bytes = new Uint8Array(to - from);
           await file.read(bytes, 0, bytes.length, from);

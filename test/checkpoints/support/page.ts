@@ -45,7 +45,7 @@ async function openRanges(url: string, name: string): Promise<{ values: number[]
   let received = 0;
   const { tensors } = await open({
     byteLength: Number(headers.get("content-length")),
-    async slice(start: number, end: number) {
+    async slice(start, end) {
       const response = await fetch(url, { headers: { range: `bytes=${start}-${end - 1}` } });
       const bytes = await response.arrayBuffer();
       received += bytes.byteLength;
