@@ -98,9 +98,12 @@ export async function convert(file: string, out: string): Promise<number> {
   if (refused.length === 0) return 0;
   const named = refused.slice(0, MOST_NAMED).map(({ message }) => `\n  ${message}`);
   const more = refused.length - named.length;
+  const absent =
+    written.length === 0
+      ? "nothing was written, its tensors could not be read"
+      : `${count(refused.length, "tensor")} could not be read and ${refused.length === 1 ? "is" : "are"} not in ${out}`;
   throw new FailureError(
-    `convert: ${count(refused.length, "tensor")} could not be read and ${refused.length === 1 ? "is" : "are"} not in ${out}:${named.join("")}` +
-      (more > 0 ? `\n  and ${count(more, "other")}` : ""),
+    `convert: ${absent}:${named.join("")}${more > 0 ? `\n  and ${count(more, "other")}` : ""}`,
   );
 }
 

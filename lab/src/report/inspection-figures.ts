@@ -31,11 +31,16 @@ export function arraysIn({ normalizations }: Inspection): string[] {
   );
 }
 
-/** Whether its values are drawn by their logarithm. */
-export const isSpread = (array: string): boolean => /variance/i.test(array);
+/** Whether its values are magnitudes. */
+const isSpread = (array: string): boolean => /variance/i.test(array);
 
 /** For each normalization the range of the array's values, the middle nine tenths and the median, by depth. */
-export function depthFigure(inspection: Inspection, array: string, looks: Looks, document: Document): Figure {
+export function depthFigure(
+  inspection: Inspection,
+  array: string,
+  looks: Looks,
+  document: Document,
+): Figure & { scale: Axis["type"] } {
   const { normalizations } = inspection;
   const bars = normalizations.flatMap(({ kind, sick, weights, statistics }, at): Bar[] => {
     const { min, p5, median, p95, max } = { ...weights, ...statistics }[array] ?? {};
@@ -95,6 +100,7 @@ export function depthFigure(inspection: Inspection, array: string, looks: Looks,
   );
   return {
     svg,
+    scale: y.type,
     notes: [
       ...(bars.length === 0 ? ["No value is finite."] : []),
       ...(y.clamped

@@ -22,7 +22,7 @@ import {
   totalsText,
 } from "../inspection.js";
 import { kebab } from "../norms.js";
-import { arraysIn, depthFigure, isSpread, smallHistogram } from "./inspection-figures.js";
+import { arraysIn, depthFigure, smallHistogram } from "./inspection-figures.js";
 import { type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
 
 /** Normalizations that get histograms: more would make the page heavy. The sick ones come first. */
@@ -123,13 +123,11 @@ function depthSection(inspection: Inspection, kinds: string[], looks: Looks, doc
       : []),
     ...(inspection.normalizations.some(({ sick }) => sick) ? ["× marks those that are sick."] : []),
   ];
-  const figures = arrays.map((array) =>
-    figure(
-      capitalize(arrayName(array)),
-      isSpread(array) ? "log scale" : "",
-      depthFigure(inspection, array, looks, document),
-    ),
-  );
+  const figures = arrays.map((array) => {
+    const drawn = depthFigure(inspection, array, looks, document);
+    const scale = { linear: "", log: "log scale", symlog: "log scale about zero" }[drawn.scale];
+    return figure(capitalize(arrayName(array)), scale, drawn);
+  });
   if (figures.length === 0) return "";
   return `<section id="depth" class="figures"><h2>By depth</h2>${kinds.length > 1 ? switches(kinds, looks) : ""}
 <div class="beside"><div class="how">${how.map((text) => `<p>${text}</p>`).join("")}</div><div class="pair">${figures.join("")}</div></div></section>`;

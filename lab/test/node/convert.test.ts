@@ -105,6 +105,17 @@ test("what cannot be read is named and left out, the rest is written, and the co
   expect([...(await contentsOf("out.npz")).tensors.keys()]).toEqual(["good"]);
 });
 
+test("where no tensor can be read, nothing is written", async () => {
+  const header = { bad: { dtype: "F8_E4M3", shape: [4], data_offsets: [0, 4] } };
+  withHeader("only-float8.safetensors", header, 4);
+  const { code, stdout, stderr } = await run("only-float8.safetensors", "nothing.npz");
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toMatch(
+    /^error: convert: nothing was written, its tensors could not be read:\n {2}only-float8/,
+  );
+  expect(readdirSync(workplace)).not.toContain("nothing.npz");
+});
+
 test("a file that has none, or more than fits, is not converted", async () => {
   writeFileSync(at("none.safetensors"), writeSafetensors([]));
   withHeader(
