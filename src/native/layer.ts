@@ -319,7 +319,7 @@ export class Layer {
     this.writeAll(loaded);
   }
 
-  /** By our names. */
+  /** By our names. State that the file does not have, such as statistics that were not tracked, stays as it is. */
   private stateOf({ kind, weights, statistics }: Mapped, caller: string, { names }: StateDictOptions) {
     if (kind !== this.norm.name) {
       throw new RangeError(
@@ -331,7 +331,9 @@ export class Layer {
         `${caller}: names must be left out for a checkpoint's normalization, whose names are ours`,
       );
     }
-    return { ...weights, ...statistics };
+    const state = Object.entries(this.specified).filter(([, { trained }]) => !trained);
+    const own = Object.fromEntries(state.map(([name]) => [name, this.weights[name].data]));
+    return { ...own, ...weights, ...statistics };
   }
 
   /** Releases the layer's arrays; it cannot be used afterwards. Also by `using layer = …`. */

@@ -169,8 +169,10 @@ function layerDraft(
   if (kind === "batchNorm") {
     conversions.push("no running statistics in the file: the batch's own in evaluation too");
   }
+  // of groups a default would be a guess
+  const { groups: _, ...defaults } = defaultsOf(kind, own);
   const options: Record<string, unknown> = {
-    ...defaultsOf(kind, own),
+    ...defaults,
     ...(kind === "batchNorm" && { sources: BATCH }),
     ...(shaped.length > 1 && { axis: trailing(shaped.length) }),
   };

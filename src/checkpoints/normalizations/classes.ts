@@ -4,7 +4,7 @@
  */
 import { conventions, type Framework } from "../../frameworks/conventions.js";
 import { ours } from "../../frameworks/names.js";
-import type { Catalog } from "../../norms/catalog.js";
+import { type Catalog, catalog } from "../../norms/catalog.js";
 import { MOST_AXES } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
@@ -43,6 +43,8 @@ interface Language {
   /** By class or operator; the first that fits. */
   readonly classes: readonly (readonly [RegExp, Kind, Record<string, unknown>?])[];
   readonly options: Readonly<Record<string, Translate>>;
+  /** What an option makes of a kind. */
+  readonly variant?: (kind: Kind, config: Readonly<Record<string, unknown>>) => Kind;
   /** Our names of weights that it calls otherwise than `src/frameworks/names.ts` says. */
   readonly weights?: Readonly<Record<string, string>>;
 }
@@ -129,14 +131,21 @@ const keras: Language = {
     [/^Normalization$/, "batchNorm", { epsilon: 0 }],
   ],
   options: {
-    axis: (value, { kind }) =>
-      kind === "filterResponseNorm" && Array.isArray(value) ? {} : { axis: single(value) },
+    axis: (value, { kind }) => {
+      if (kind === "filterResponseNorm" && Array.isArray(value)) return {};
+      const axis = single(value);
+      // Keras saves it shifted by the axis that it adds for virtual batches
+      return { axis: kind === "ghostBatchNorm" && typeof axis === "number" && axis > 0 ? axis - 1 : axis };
+    },
     epsilon: same("epsilon"),
     momentum: same("momentum"),
     scale: (value) => ({ scale: value === true }),
     center: (value) => ({ center: value === true }),
     groups: (value, { kind }) => (kind === "groupNorm" ? { groups: value } : {}),
-    power_iterations: same("iterations"),
+    power_iterations: (value, { say }) => {
+      say("the kernel is stored divided by its sigma: in evaluation it is used as it is");
+      return { iterations: value };
+    },
     rms_scaling: (value, { say }) => {
       if (value === true) {
         say(
@@ -146,16 +155,18 @@ const keras: Language = {
       }
       return {};
     },
-    renorm: (value, { say }) => {
-      if (value === true)
-        say("renorm: batch renormalization in training; in evaluation as batch normalization");
-      return {};
+    renorm_momentum: same("renormMomentum"),
+    renorm_clipping: (value) => {
+      const { rmax, rmin, dmax } = Object(value);
+      return { rMax: rmax, rMin: rmin, dMax: dmax };
     },
-    virtual_batch_size: (value, { say }) => {
-      if (typeof value === "number")
-        say(`virtual batches of ${value} in training; in evaluation as batch normalization`);
-      return {};
-    },
+    virtual_batch_size: (value) => ({ batchSize: value, moves: "once" }),
+  },
+  variant: (kind, { renorm, virtual_batch_size, groups }) => {
+    if (kind === "batchNorm" && renorm === true) return "batchRenorm";
+    if (kind === "batchNorm" && typeof virtual_batch_size === "number") return "ghostBatchNorm";
+    // one group per channel
+    return kind === "groupNorm" && groups === -1 ? "instanceNorm" : kind;
   },
   weights: {
     running_std: "runningVariance",
@@ -332,12 +343,17 @@ export function draftOf(layer: Module, framework: Framework): Draft | undefined 
   const type = module.type.replace(/^.*>/, "");
   const [, found, own] = language.classes.find(([pattern]) => pattern.test(type)) ?? [];
   if (found === undefined) return undefined;
+  const kind = language.variant?.(found, module.config) ?? found;
   const conversions: string[] = [];
-  const told: Told = { module, kind: found, say: (line) => conversions.push(line) };
-  const options: Record<string, unknown> = { ...defaultsOf(found, framework), ...own };
+  if (kind !== found)
+    conversions.push(`${type} with these options is ${catalog[kind].about.title.toLowerCase()}`);
+  const told: Told = { module, kind, say: (line) => conversions.push(line) };
+  const options: Record<string, unknown> = { ...defaultsOf(kind, framework), ...own };
   const given = type === "Normalization" ? standardizing(module, conversions) : undefined;
   if (type === "Normalization" && given === undefined) return undefined;
   if (options.offset === 1) conversions.push(`gamma is stored minus 1 (${type}): offset 1`);
+  // operators have defaults, layers without their configuration none that are known
+  if (kind === "groupNorm" && framework !== "mxnet") delete options.groups;
   const said: string[] = [];
   for (const [name, value] of Object.entries(module.config)) {
     if (value === undefined || !Object.hasOwn(language.options, name)) continue;
@@ -347,13 +363,10 @@ export function draftOf(layer: Module, framework: Framework): Draft | undefined 
   }
   const tensors = Object.fromEntries(
     Object.entries(module.tensors).map(([name, tensor]) => [
-      ourName(language, framework, name, found),
+      ourName(language, framework, name, kind),
       tensor,
     ]),
   );
-  const oneChannelGroups = found === "groupNorm" && options.groups === -1;
-  if (oneChannelGroups) conversions.push("groups -1: one group per channel, instance normalization");
-  const kind = oneChannelGroups ? "instanceNorm" : found;
   const { title } = language;
   return {
     name: module.name,

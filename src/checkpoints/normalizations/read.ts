@@ -96,13 +96,6 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     else if (LEARNED.has(name)) weights[name] = values;
     else statistics[name] = values;
   }
-  if (options.average === "cumulative" && used.runningMean && !statistics.runningCount) {
-    statistics.runningCount = countPerChannel([0], used.runningMean);
-  }
-  // made of u, where the file is older than its v
-  if (kind === "spectralNorm" && statistics.u && !statistics.v && used.weight) {
-    statistics.v = new Float32Array(sizeOf(used.weight.shape) / statistics.u.length);
-  }
   return {
     name: withoutWrappers(draft.name),
     kind,
@@ -167,6 +160,15 @@ function settleStatistics(
 ): void {
   const has = (name: string) => tensors[name] !== undefined || given?.[name] !== undefined;
   const tracked = has("runningMean") && has("runningVariance");
+  // batch renormalization evaluates by the deviation; without a momentum of their own its limits' statistics are evaluation's
+  if (kind === "batchRenorm") {
+    delete tensors.runningVariance;
+    if (options.renormMomentum === undefined) {
+      delete tensors.renormMean;
+      delete tensors.renormDeviation;
+    }
+    return;
+  }
   if (kind === "instanceNorm") options.trackRunningStatistics = tracked;
   if (kind === "batchNorm" && !tracked && options.sources === undefined) {
     options.sources = BATCH;

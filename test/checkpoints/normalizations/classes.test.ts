@@ -211,7 +211,7 @@ const rows: Row[] = [
     },
     "instanceNorm",
     { axis: -1, epsilon: 1e-3 },
-    [/^groups -1: one group per channel, instance normalization$/],
+    [/^GroupNormalization with these options is instance normalization$/],
   ],
   [
     "Addons' class",
@@ -264,6 +264,44 @@ const rows: Row[] = [
     "batchNorm",
     { axis: -1, epsilon: 0, scale: false },
     [],
+  ],
+  [
+    "Keras 2's renorm",
+    "keras2",
+    {
+      type: "BatchNormalization",
+      config: {
+        axis: [3],
+        epsilon: 1e-3,
+        momentum: 0.9,
+        renorm: true,
+        renorm_clipping: { rmax: 2, dmax: 1 },
+        renorm_momentum: 0.8,
+      },
+      tensors: {
+        gamma: two,
+        moving_mean: two,
+        moving_variance: two,
+        moving_stddev: two,
+        renorm_mean: two,
+        renorm_stddev: two,
+      },
+    },
+    "batchRenorm",
+    { axis: 3, momentum: 0.9, rMax: 2, dMax: 1, renormMomentum: 0.8 },
+    [/^BatchNormalization with these options is batch renormalization$/],
+  ],
+  [
+    "Keras 2's virtual batches",
+    "keras2",
+    {
+      type: "BatchNormalization",
+      config: { axis: [4], epsilon: 1e-3, momentum: 0.9, virtual_batch_size: 8 },
+      tensors: { gamma: two, beta: two, moving_mean: two, moving_variance: two },
+    },
+    "ghostBatchNorm",
+    { axis: 3, batchSize: 8, moves: "once" },
+    [/ghost batch normalization$/],
   ],
   [
     "unit normalization",

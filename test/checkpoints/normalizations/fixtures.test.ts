@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type MappedNormalization, normalizationsOf, open } from "../../../src/checkpoints/index.js";
+import { catalog, Layer, type Normalization, open as openBackend } from "../../../src/index.js";
 
 interface Network {
   framework: string;
@@ -47,6 +48,29 @@ function translated(framework: string, options: Record<string, unknown>): Record
   return result;
 }
 
+const ek = await openBackend({ backend: "reference" });
+
+/** A shape of x that fits the tensors of a normalization; undefined where the file does not tell. */
+function shapeFor({ kind, options, tensors, statistics }: MappedNormalization): number[] | undefined {
+  if (kind === "weightNorm" || kind === "spectralNorm") {
+    return [
+      ...((tensors.v && kind === "weightNorm" ? tensors.v : (tensors.weight ?? tensors.kernel))?.shape ?? []),
+    ];
+  }
+  if (kind === "groupNorm" && options.groups === undefined) return undefined;
+  const axes = [(options.axis ?? -1) as number | number[]].flat();
+  const rank = Math.max(3, ...axes.map((axis) => (axis < 0 ? -axis : axis + 1)));
+  const shape: number[] = new Array(rank).fill(4);
+  const stored = (tensors.gamma ?? tensors.beta ?? tensors.runningMean)?.shape ?? [
+    statistics.runningMean?.length ?? 4,
+  ];
+  const own = stored.length === axes.length ? stored : [stored.reduce((product, one) => product * one, 1)];
+  for (const [i, axis] of axes.entries()) shape[axis < 0 ? axis + rank : axis] = own[i] ?? own[0];
+  if (options.parameters === "group")
+    shape[axes[0] < 0 ? axes[0] + rank : axes[0]] = 2 * (options.groups as number);
+  return shape;
+}
+
 /** Files that name their layers otherwise than the network does: by operators of a graph, or by numbers. */
 const RENAMED = /frozen|ONNX|Gluon|MXNet|uint8|uint16|float16|fastai 1|weights|checkpoint/i;
 
@@ -84,6 +108,23 @@ for (const { folder, file, network } of networks) {
         for (const option of Object.keys(options))
           if (said.includes(`${option} not in the file`)) delete options[option];
         if (exact.type !== undefined) expect(exact.options, name).toMatchObject(options);
+      }
+      // a layer made so takes what was read
+      for (const one of mapped) {
+        const shape = shapeFor(one);
+        if (shape === undefined || shape.length === 0) continue;
+        const layer = new Layer(
+          ek,
+          (catalog[one.kind] as (options: object) => Normalization)(one.options),
+          shape,
+        );
+        layer.loadStateDict(one);
+        for (const [name, values] of Object.entries(one.weights)) {
+          expect(Float32Array.from(layer.weights[name].data), `${one.name} ${name}`).toEqual(
+            Float32Array.from(values),
+          );
+        }
+        layer.dispose();
       }
       expect(found.length + (RENAMED.test(format) ? 1 : 0)).toBeGreaterThan(0);
       if (/float16|bfloat16|uint/i.test(`${format} ${path}`)) return;
