@@ -48,7 +48,7 @@ export const tfjs: Format = {
     }
     if (!isObject(modelTopology)) throw fail('expected "modelTopology" that is an object of JSON');
     if (Array.isArray(modelTopology.node)) {
-      const modules = graphModules(modelTopology.node, weights.tensors);
+      const modules = graphsIn(modelTopology).flatMap((nodes) => graphModules(nodes, weights.tensors));
       return { ...known, format: `${FORMAT} graph-model`, modules };
     }
     const { generatedBy } = rest;
@@ -84,7 +84,7 @@ async function weightsOf(files: Files, manifest: unknown, fail: Fail): Promise<W
     ) {
       throw fail("expected paths and weights in each group of the weights manifest");
     }
-    const shards = await shardsOf(files, paths as string[]);
+    const shards = await shardsOf(files, paths as string[], fail);
     byteLength += shards.bytes.byteLength;
     let at = 0;
     for (const listed of weights) {
@@ -106,9 +106,12 @@ interface Shards {
   readonly missing?: string;
 }
 
-async function shardsOf(files: Files, paths: readonly string[]): Promise<Shards> {
+async function shardsOf(files: Files, paths: readonly string[], fail: Fail): Promise<Shards> {
   const found: Bytes[] = [];
   let missing: string | undefined;
+  // a file named over and over would hold more than its bytes
+  const once = new Set(paths.map((path) => path.replace(/(^|\/)(\.\/)+/g, "$1")));
+  if (once.size < paths.length) throw fail("expected each file of a group of weights once");
   for (const path of paths) {
     // each path is checked, though the files from a missing one on are of no use
     const bytes = await files.beside(path);
@@ -315,6 +318,12 @@ const BATCH_NORMALIZATION = /^(FusedBatchNorm(V[23])?|_FusedBatchNormEx)$/;
 const ROLES = ["scale", "offset", "mean", "variance"];
 /** Nodes in a row that only hand on what they get. */
 const MOST_STEPS = 64;
+
+/** The nodes of a graph, and of each function that control flow calls. */
+function graphsIn({ node, library }: JSONObject): (readonly unknown[])[] {
+  const functions = isObject(library) && Array.isArray(library.function) ? library.function : [];
+  return [node, ...functions.map((one) => (isObject(one) ? one.nodeDef : []))].filter(Array.isArray);
+}
 
 /** The batch normalizations of a graph; the converter folds the others into the convolutions before them. */
 function graphModules(nodes: readonly unknown[], tensors: ReadonlyMap<string, Tensor>): Module[] {

@@ -9,6 +9,7 @@ import { tfjs } from "../../../src/checkpoints/formats/tfjs.js";
 import { normalizationsOf } from "../../../src/checkpoints/index.js";
 import { open } from "../../../src/checkpoints/open.js";
 import { numbersOf } from "../../../src/checkpoints/tensors.js";
+import { layersModelFrom } from "../../../src/tfjs/models/layers-model-from.js";
 import { fuzz } from "../support/fuzz.js";
 import { itWithModel, modelFile } from "../support/shared-models.js";
 
@@ -203,6 +204,21 @@ describe("quantized weights", () => {
   });
 });
 
+it.each([
+  ["layers", 1e-6],
+  ["download", 1e-6],
+  ["uint16", 1e-4],
+  ["float16", 1e-3],
+  ["uint8", 1e-2],
+])("%s: the network, built from it, gives what it gave", async (name, tolerance) => {
+  const model = await layersModelFrom(await open(join(folder, name)));
+  const { input, output } = network;
+  const y = (model.predict(tf.tensor(input.values, input.shape)) as tf.Tensor).dataSync();
+  const largest = Math.max(...output.values.map(Math.abs));
+  for (const [i, value] of y.entries())
+    expect(Math.abs(value - output.values[i]) / largest).toBeLessThan(tolerance);
+});
+
 describe("a graph-model", () => {
   it("has weights by node, and its batch normalizations with their attributes", async () => {
     const checkpoint = await open(join(folder, "graph"));
@@ -233,13 +249,20 @@ describe("a graph-model", () => {
     expect(await checkpoint.tensors.get("axes")?.read()).toEqual(Int32Array.of(1, 2));
   });
 
-  it("whose identities go round is not followed for ever", async () => {
+  it("has those of its functions; identities that go round are not followed for ever", async () => {
     const identity = (name: string, input: string) => ({ name, op: "Identity", input: [input] });
     const norm = { name: "n", op: "FusedBatchNorm", input: ["x", "a", "b", "a:0", "^c"] };
     const { modules } = await opened({
-      modelTopology: { node: [norm, identity("a", "b"), identity("b", "a"), null, 3] },
+      modelTopology: {
+        node: [norm, identity("a", "b"), identity("b", "a"), null, 3],
+        library: { function: [{ nodeDef: [{ ...norm, name: "branch/n" }] }, 3, {}] },
+      },
     });
-    expect(modules).toEqual([{ name: "n", type: "FusedBatchNorm", config: {}, tensors: {} }]);
+    const found = { type: "FusedBatchNorm", config: {}, tensors: {} };
+    expect(modules).toEqual([
+      { ...found, name: "n" },
+      { ...found, name: "branch" },
+    ]);
   });
 });
 
@@ -331,6 +354,10 @@ describe("damaged files", () => {
     [
       manifest({ ...weight, shape: [] }, { ...weight, shape: [] }),
       'expected each weight once, got "w" twice',
+    ],
+    [
+      { weightsManifest: [{ paths: ["a.bin", "././a.bin"], weights: [] }] },
+      "expected each file of a group of weights once",
     ],
     [{ modelTopology: 3 }, 'expected "modelTopology" that is an object of JSON'],
   ])("%j", async (json, problem) => {
