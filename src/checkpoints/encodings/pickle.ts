@@ -93,7 +93,9 @@ const WINDOW = 2 ** 16;
 const MOST_OPCODES = 2 ** 24;
 const MOST_OBJECTS = 2 ** 21;
 /** Of an integer: its conversion takes quadratic time. */
-const MOST_DIGITS = 4096;
+const MOST_DIGITS = 1024;
+/** Bytes of a string. */
+const MOST_TEXT = 2 ** 28;
 /** Of the name of a class with its module's. */
 const MOST_NAME = 512;
 
@@ -111,7 +113,9 @@ export async function unpickle(
   const reader = new Reader(format, bytes, start);
   const { fail } = reader;
   const modules = new Set<string>();
-  const memo = new Map<number, PickleValue>();
+  // sparse where a pickle leaves indices out
+  const memo: PickleValue[] = [];
+  let stored = 0;
   let stack: PickleValue[] = [];
   /** Stacks below the marks. */
   const below: PickleValue[][] = [];
@@ -162,13 +166,17 @@ export async function unpickle(
     return counted(new PickleGlobal(module, name));
   };
   const remember = (index: number): void => {
-    if (!memo.has(index)) counted(index);
-    memo.set(index, top());
+    if (memo[index] === undefined) stored++;
+    memo[index] = top();
   };
   const recall = (index: number): void => {
-    const value = memo.get(index);
+    const value = memo[index];
     if (value === undefined) throw fail(`expected a value that was stored as ${index}, there is none`);
     push(value);
+  };
+  const indexed = (line: string): number => {
+    if (/^\d{1,10}$/.test(line)) return Number(line);
+    throw fail(`expected an index, got "${line.slice(0, 40)}"`);
   };
   const append = (target: PickleValue, values: PickleValue[]): void => {
     if (target instanceof Set) for (const value of values) target.add(value);
@@ -196,8 +204,7 @@ export async function unpickle(
 
   for (let opcodes = 0; ; opcodes++) {
     if (opcodes > MOST_OPCODES) throw fail(`expected at most ${MOST_OPCODES} opcodes, got more`);
-    // all that an opcode takes beside strings
-    if (reader.left < 9) await reader.fill(9);
+    while (!reader.ready()) await reader.fill();
     const opcode = String.fromCharCode(reader.byte());
     switch (opcode) {
       case ".":
@@ -237,12 +244,12 @@ export async function unpickle(
         push(false);
         break;
       case "I": {
-        const line = await reader.line();
+        const line = reader.line();
         push(line === "00" ? false : line === "01" ? true : integer(line, fail));
         break;
       }
       case "L":
-        push(integer((await reader.line()).replace(/L$/, ""), fail));
+        push(integer(reader.line().replace(/L$/, ""), fail));
         break;
       case "J":
         push(reader.int32());
@@ -254,13 +261,13 @@ export async function unpickle(
         push(reader.uint16());
         break;
       case "\x8a":
-        push(littleEndian(await reader.bytes(reader.byte(), MOST_DIGITS)));
+        push(littleEndian(reader.bytes(reader.byte(), MOST_DIGITS)));
         break;
       case "\x8b":
-        push(littleEndian(await reader.bytes(reader.uint32(), MOST_DIGITS)));
+        push(littleEndian(reader.bytes(reader.uint32(), MOST_DIGITS)));
         break;
       case "F": {
-        const line = await reader.line();
+        const line = reader.line();
         const value = /^-?inf/.test(line)
           ? line.startsWith("-")
             ? Number.NEGATIVE_INFINITY
@@ -274,38 +281,38 @@ export async function unpickle(
         break;
 
       case "S": {
-        const quoted = /^(["'])(.*)\1$/s.exec((await reader.line()).trim());
+        const quoted = /^(["'])(.*)\1$/s.exec(reader.line().trim());
         if (quoted === null) throw fail("expected a string in quotes");
         push(ownText(bytes.file, unescaped(quoted[2])));
         break;
       }
       case "T":
-        push(await reader.stringOrBytes(reader.uint32()));
+        push(counted(reader.stringOrBytes(reader.uint32())));
         break;
       case "U":
-        push(await reader.stringOrBytes(reader.byte()));
+        push(counted(reader.stringOrBytes(reader.byte())));
         break;
       case "V":
-        push(rawUnicode(await reader.line()));
+        push(rawUnicode(reader.line()));
         break;
       case "X":
-        push(await reader.text(reader.uint32()));
+        push(reader.text(reader.uint32()));
         break;
       case "\x8c":
-        push(await reader.text(reader.byte()));
+        push(reader.text(reader.byte()));
         break;
       case "\x8d":
-        push(await reader.text(reader.uint64()));
+        push(reader.text(reader.uint64()));
         break;
       case "B":
-        push(reader.lying(reader.uint32()));
+        push(counted(reader.lying(reader.uint32())));
         break;
       case "C":
-        push(reader.lying(reader.byte()));
+        push(counted(reader.lying(reader.byte())));
         break;
       case "\x8e":
       case "\x96":
-        push(reader.lying(reader.uint64()));
+        push(counted(reader.lying(reader.uint64())));
         break;
       case "\x97":
         push(counted(new PickleRecord(outOfBand, [])));
@@ -370,7 +377,7 @@ export async function unpickle(
         break;
 
       case "p":
-        remember(Number(await reader.line()));
+        remember(indexed(reader.line()));
         break;
       case "q":
         remember(reader.byte());
@@ -379,10 +386,10 @@ export async function unpickle(
         remember(reader.uint32());
         break;
       case "\x94":
-        remember(memo.size);
+        remember(stored);
         break;
       case "g":
-        recall(Number(await reader.line()));
+        recall(indexed(reader.line()));
         break;
       case "h":
         recall(reader.byte());
@@ -392,8 +399,8 @@ export async function unpickle(
         break;
 
       case "c": {
-        const module = await reader.line();
-        push(global(module, await reader.line()));
+        const module = reader.line();
+        push(global(module, reader.line()));
         break;
       }
       case "\x93": {
@@ -423,8 +430,8 @@ export async function unpickle(
         break;
       }
       case "i": {
-        const module = await reader.line();
-        call(global(module, await reader.line()), popToMark());
+        const module = reader.line();
+        call(global(module, reader.line()), popToMark());
         break;
       }
       case "o": {
@@ -440,7 +447,7 @@ export async function unpickle(
         break;
       }
       case "P":
-        push(counted(outside(await reader.line())));
+        push(counted(outside(reader.line())));
         break;
       case "Q":
         push(counted(outside(pop())));
@@ -475,6 +482,11 @@ export function entriesOf(value: PickleValue | undefined): PickleDict | undefine
   return value instanceof PickleRecord ? value.entries : undefined;
 }
 
+/** By their names in Python 3 and 2. */
+const builtin = (...names: string[]) =>
+  new Set(names.flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]));
+const BYTES = builtin("bytes", "bytearray");
+const SETS = builtin("set", "frozenset");
 const DICTS = new Set(["collections.OrderedDict", "collections.defaultdict", "collections.Counter"]);
 
 /** Of those that Python itself makes by a call: containers, and bytes that older protocols write as text. */
@@ -485,7 +497,7 @@ function built(
   copying: (length: number) => void,
 ): PickleValue | undefined {
   if (!(called instanceof PickleGlobal)) return undefined;
-  const path = called.path.replace(/^__builtin__\./, "builtins.");
+  const { path } = called;
   const [first, second] = args;
   /** Text that stands for bytes, a character each. */
   const latin = (text: string): Bytes => {
@@ -496,12 +508,12 @@ function built(
     );
   };
   if (path === "_codecs.encode" && typeof first === "string" && second === "latin1") return latin(first);
-  if (path === "builtins.bytes" || path === "builtins.bytearray") {
+  if (BYTES.has(path)) {
     if (args.length === 0) return bytesInMemory(file, new Uint8Array());
     if (isBytes(first)) return first;
     if (typeof first === "string" && typeof second === "string") return latin(first);
   }
-  if (path === "builtins.set" || path === "builtins.frozenset") {
+  if (SETS.has(path)) {
     if (args.length === 0) return new Set();
     if (Array.isArray(first)) {
       copying(first.length);
@@ -522,13 +534,23 @@ function built(
   return record;
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** UTF-8; what is short and ASCII without the decoder, which takes longer to call. */
+function decoded(bytes: Uint8Array): string {
+  if (bytes.length > 64) return decoder.decode(bytes);
+  let text = "";
+  for (const byte of bytes) {
+    if (byte > 127) return decoder.decode(bytes);
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
 /** Python 2's strings are bytes: text where they are UTF-8. */
 function ownText(file: string, bytes: Uint8Array): string | Bytes {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return bytesInMemory(file, bytes);
-  }
+  const text = decoded(bytes);
+  return text.includes("\ufffd") ? bytesInMemory(file, bytes) : text;
 }
 
 const ESCAPES = new Map(
@@ -557,17 +579,23 @@ function rawUnicode(line: string): string {
 type Fail = (problem: string) => CheckpointError;
 
 function integer(digits: string, fail: Fail): number | bigint {
-  if (!/^[+-]?\d+$/.test(digits.trim()) || digits.length > MOST_DIGITS) {
+  if (!/^ *[+-]?\d+$/.test(digits) || digits.length > MOST_DIGITS) {
     throw fail(`expected an integer of at most ${MOST_DIGITS} digits, got "${digits.slice(0, 40)}"`);
   }
-  return small(BigInt(digits.trim().replace("+", "")));
+  return digits.length < 16 ? Number(digits) : small(BigInt(digits.replace("+", "")));
 }
 
 /** Two's complement. */
 function littleEndian(bytes: Uint8Array): number | bigint {
   if (bytes.length === 0) return 0;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).reverse();
-  return small(BigInt.asIntN(8 * bytes.length, BigInt(`0x${hex.join("")}`)));
+  let value = 0n;
+  const view = viewOf(bytes);
+  const words = bytes.length >> 2;
+  for (let at = bytes.length - 1; at >= 4 * words; at--) value = (value << 8n) | BigInt(bytes[at]);
+  for (let word = words - 1; word >= 0; word--) {
+    value = (value << 32n) | BigInt(view.getUint32(4 * word, true));
+  }
+  return small(BigInt.asIntN(8 * bytes.length, value));
 }
 
 function small(value: bigint): number | bigint {
@@ -575,13 +603,32 @@ function small(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** Reads ahead, a window at a time. */
+/** Bytes of the length that stands before a string or a long integer, by opcode. */
+const LENGTHS = new Uint8Array(256);
+for (const [opcode, bytes] of Object.entries({
+  X: 4,
+  T: 4,
+  "\x8b": 4,
+  U: 1,
+  "\x8c": 1,
+  "\x8a": 1,
+  "\x8d": 8,
+})) {
+  LENGTHS[opcode.charCodeAt(0)] = bytes;
+}
+/** Lines that follow an opcode. */
+const LINES = new Uint8Array(256);
+for (const opcode of "ILFSVpgPci") LINES[opcode.charCodeAt(0)] = "ci".includes(opcode) ? 2 : 1;
+
+/** Reads from a window that lies over the source. */
 class Reader {
   private window: Uint8Array = new Uint8Array();
   private view = viewOf(this.window);
   private windowAt: number;
   /** In the window. */
   private next = 0;
+  /** Bytes that the window must hold from `next` on. */
+  private wanted = 0;
 
   constructor(
     private readonly format: string,
@@ -600,17 +647,38 @@ class Reader {
     return this.windowAt + this.next;
   }
 
-  /** Bytes in the window that are not read yet. */
-  get left(): number {
-    return this.window.length - this.next;
+  /** Whether the window holds an opcode with all that belongs to it, or all that there is. */
+  ready(): boolean {
+    const left = this.window.length - this.next;
+    this.wanted = 9;
+    if (left >= 9) {
+      const opcode = this.window[this.next];
+      if (LENGTHS[opcode] > 0) this.wanted = 1 + LENGTHS[opcode] + this.lengthAhead(LENGTHS[opcode]);
+      let end = this.next;
+      for (let line = 0; line < LINES[opcode]; line++) {
+        end = this.window.indexOf(10, end + 1);
+        if (end >= 0) continue;
+        this.wanted = 2 * left;
+        break;
+      }
+    }
+    const there = this.source.byteLength - this.at;
+    if (there <= 0) throw this.fail("expected the pickle's end, the file ends before");
+    return left >= Math.min(this.wanted, there);
   }
 
-  /** Moves the window on, so that it begins here and holds `count` bytes or all that there are. */
-  async fill(count: number): Promise<void> {
+  private lengthAhead(bytes: number): number {
+    const at = this.next + 1;
+    if (bytes === 1) return this.window[at];
+    const length = bytes === 4 ? this.view.getUint32(at, true) : Number(this.view.getBigUint64(at, true));
+    // what is too long is refused when it is read, or passed over
+    return length > Math.min(MOST_TEXT, this.source.byteLength - this.at) ? 0 : length;
+  }
+
+  /** Moves the window on. */
+  async fill(): Promise<void> {
     const start = this.at;
-    const end = Math.min(this.source.byteLength, start + Math.max(count, WINDOW));
-    if (start >= this.source.byteLength) throw this.fail("expected the pickle's end, the file ends before");
-    if (end === this.windowAt + this.window.length) return;
+    const end = Math.min(this.source.byteLength, start + Math.max(this.wanted, WINDOW));
     this.window = await this.source.read(start, end);
     this.view = viewOf(this.window);
     this.windowAt = start;
@@ -618,7 +686,8 @@ class Reader {
   }
 
   private take(count: number): number {
-    if (this.left < count) throw this.fail(`expected ${count} more bytes, there are ${this.left}`);
+    const left = this.window.length - this.next;
+    if (left < count) throw this.fail(`expected ${count} more bytes, there are ${left}`);
     this.next += count;
     return this.next - count;
   }
@@ -647,11 +716,8 @@ class Reader {
     return this.view.getFloat64(this.take(8));
   }
 
-  async bytes(count: number, most = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
-    const there = this.source.byteLength - this.at;
-    if (count > Math.min(most, there))
-      throw this.fail(`expected at most ${Math.min(most, there)} bytes, got the length ${count}`);
-    if (this.left < count) await this.fill(count);
+  bytes(count: number, most = Number.POSITIVE_INFINITY): Uint8Array {
+    if (count > most) throw this.fail(`expected at most ${most} bytes, got the length ${count}`);
     const from = this.take(count);
     return this.window.subarray(from, from + count);
   }
@@ -659,10 +725,9 @@ class Reader {
   /** Byte strings are passed over. */
   lying(count: number): Bytes {
     const { at } = this;
-    if (count > this.source.byteLength - at) {
-      throw this.fail(`expected ${count} bytes of a byte string, there are ${this.source.byteLength - at}`);
-    }
-    if (count <= this.left) this.next += count;
+    const there = this.source.byteLength - at;
+    if (count > there) throw this.fail(`expected ${count} more bytes, there are ${there}`);
+    if (count <= this.window.length - this.next) this.next += count;
     else {
       this.window = new Uint8Array();
       this.windowAt = at + count;
@@ -671,34 +736,28 @@ class Reader {
     return this.source.part(at, at + count);
   }
 
-  async text(count: number): Promise<string> {
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await this.bytes(count));
+  text(count: number): string {
+    return decoded(this.bytes(count, MOST_TEXT));
   }
 
-  async stringOrBytes(count: number): Promise<string | Bytes> {
+  stringOrBytes(count: number): string | Bytes {
     if (count > WINDOW) return this.lying(count);
     const { at } = this;
-    const text = ownText(this.source.file, await this.bytes(count));
+    const text = ownText(this.source.file, this.bytes(count));
     return typeof text === "string" ? text : this.source.part(at, at + count);
   }
 
   /** A line as Latin-1, without its end. */
-  async line(): Promise<string> {
-    for (let length = WINDOW; ; length *= 2) {
-      const end = this.window.indexOf(10, this.next);
-      if (end >= 0) {
-        let line = "";
-        while (this.next < end) {
-          const part = this.window.subarray(this.next, Math.min(end, this.next + 1024));
-          line += String.fromCharCode(...part);
-          this.next += part.length;
-        }
-        this.next++;
-        return line.replace(/\r$/, "");
-      }
-      if (this.windowAt + this.window.length >= this.source.byteLength)
-        throw this.fail("expected the end of a line, the file ends");
-      await this.fill(length);
+  line(): string {
+    const end = this.window.indexOf(10, this.next);
+    if (end < 0) throw this.fail("expected the end of a line, the file ends");
+    let line = "";
+    while (this.next < end) {
+      const part = this.window.subarray(this.next, Math.min(end, this.next + 1024));
+      line += String.fromCharCode.apply(null, part as unknown as number[]);
+      this.next += part.length;
     }
+    this.next++;
+    return line.endsWith("\r") ? line.slice(0, -1) : line;
   }
 }

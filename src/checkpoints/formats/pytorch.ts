@@ -60,14 +60,11 @@ export const pytorch: Format = {
         },
       );
     }
-    const named = (name: string) => [...contents.packages].some((one) => one === name);
+    const { format, packages } = contents;
+    const known = format !== PLAIN || packages.has("torch");
     return {
-      format: contents.format,
-      framework: named("fastai")
-        ? "fastai"
-        : contents.format === PLAIN && !named("torch")
-          ? undefined
-          : "pytorch",
+      format,
+      framework: packages.has("fastai") ? "fastai" : known ? "pytorch" : undefined,
       file: files.name,
       byteLength: files.bytes.byteLength,
       metadata,
@@ -166,8 +163,8 @@ async function archived(bytes: Bytes): Promise<Contents> {
   const folder = pickle.slice(0, -"data.pkl".length);
   const code = [...entries.keys()].some((name) => name.startsWith(`${folder}code/`));
   const format = code ? "TorchScript" : "PyTorch (zip)";
-  const order = await entries.get(`${folder}byteorder`)?.read();
-  const bigEndian = new TextDecoder().decode(order).trim() === "big";
+  const order = entries.get(`${folder}byteorder`)?.part(0, "big".length).read();
+  const bigEndian = new TextDecoder().decode(await order) === "big";
   const read = async (name: string, storages: string): Promise<Contents | undefined> => {
     const entry = entries.get(`${folder}${name}`);
     if (entry === undefined) return undefined;
@@ -301,11 +298,12 @@ function storageId(format: string, file: string, id: PickleValue) {
     throw new CheckpointError(file, format, `expected the id of a storage, got ${kindOf(id)}`);
   }
   const [, first, length] = Array.isArray(view) ? view : [];
+  const numbered = typeof first === "number" && typeof length === "number";
   return {
     key: named,
     dtype: storageTypes.get(type.name) ?? type.name,
     count: count as number,
-    view: Array.isArray(view) ? { first: first as number, count: length as number } : undefined,
+    view: numbered ? { first, count: length } : undefined,
   };
 }
 
@@ -345,10 +343,12 @@ async function found(contents: Contents): Promise<Found> {
     await walk.all(value, isTensor(value) ? "tensor" : "", tensors);
     return { ...result, metadata: {} };
   }
-  const models = [...entries].filter(
-    ([key, one]) => typeof key === "string" && MODEL.test(key) && isModel(one),
-  );
-  const model = models.length === 1 ? models[0][1] : undefined;
+  const models = [...entries]
+    .filter(([, one]) => isModel(one))
+    .map(([key, one]) => [keyText(key), one] as const);
+  const main = models.filter(([name]) => MODEL.test(name));
+  const model = main.length === 1 ? main[0][1] : undefined;
+  const averaged = models.some(([name]) => !AVERAGE.test(name));
   const described: [string, unknown][] = [];
   const details = versionsOf(model ?? value);
   if (details !== undefined) described.push(["_metadata", await walk.plain(details)]);
@@ -358,10 +358,10 @@ async function found(contents: Contents): Promise<Found> {
       await walk.all(one, "", tensors);
       continue;
     }
+    const nested = !isTensor(one);
     const aside =
-      OPTIMIZER.test(name) ||
-      entriesOf(one)?.has("param_groups") ||
-      (models.length > 0 && AVERAGE.test(name)) ||
+      (nested && (OPTIMIZER.test(name) || entriesOf(one)?.has("param_groups"))) ||
+      (nested && averaged && AVERAGE.test(name)) ||
       (model !== undefined && (!isModel(one) || LOSS.test(name)));
     if (aside) await beside.all(one, name, others);
     else await walk.all(one, name, tensors);
@@ -371,10 +371,15 @@ async function found(contents: Contents): Promise<Found> {
   return { ...result, metadata: Object.fromEntries(described) };
 }
 
-/** A module, or a state dict. */
+/** A module, or a state dict: among its first values is a tensor. */
 function isModel(value: PickleValue): boolean {
   if (isModule(value)) return true;
-  return [...(entriesOf(value)?.values() ?? [])].some(isTensor);
+  let looked = 0;
+  for (const one of entriesOf(value)?.values() ?? []) {
+    if (isTensor(one)) return true;
+    if (++looked === MOST_LOOKED) break;
+  }
+  return false;
 }
 
 /** Versions of a state dict's modules, by their paths. */
@@ -417,6 +422,8 @@ function isTensor(value: PickleValue): value is PickleRecord {
   return arrayIn(value) !== undefined;
 }
 
+/** Values that tell a state dict. */
+const MOST_LOOKED = 32;
 /** How often a tensor may be wrapped. */
 const MOST_WRAPPED = 8;
 /** Characters of all names, and values of all options together: modules that stand in many places count in each. */
@@ -426,8 +433,9 @@ const TENSOR = 64;
 /** What metadata holds at the most, and how deep; what is beyond is left out. */
 const MOST_DESCRIBED = 100_000;
 const MOST_DEPTH = 8;
-/** Of a file of TorchScript's code. */
+/** Of a file of TorchScript's code, and of a constant in it. */
 const MOST_CODE = 2 ** 24;
+const MOST_CONSTANT = 1000;
 
 /** A walk through a pickle: without recursion, and bounded where references are shared. */
 class Walk {
@@ -537,7 +545,7 @@ class Walk {
     let classes = this.constants.get(path);
     if (classes === undefined) {
       const bytes = code(path);
-      const text = bytes && bytes.byteLength <= MOST_CODE ? bytes.read() : Promise.resolve(undefined);
+      const text = Promise.resolve(bytes && bytes.byteLength <= MOST_CODE ? bytes.read() : undefined);
       classes = text.then((read) => declaredIn(new TextDecoder().decode(read)));
       this.constants.set(path, classes);
     }
@@ -557,6 +565,8 @@ class Walk {
       const number = await numberIn(record);
       if (number !== undefined) return number;
       const text = textOf(record);
+      // texts of several parts are copies
+      this.described += (text ?? "").length >> 4;
       if (text !== undefined) return text;
     }
     const list = listOf(value) ?? (value instanceof Set ? value : undefined);
@@ -626,11 +636,13 @@ class Walk {
       case "_rebuild_tensor_v3":
       case "_rebuild_qtensor": {
         const { bytes, dtype, bigEndian } = await this.storage(args[0] ?? null);
+        const [, first] = args;
+        if (typeof first !== "number") throw fail(`expected an offset, got ${kindOf(first ?? null)}`);
         return storedTensor(format, {
           name,
           shape: lengths(args[2]),
           strides: lengths(args[3]),
-          first: args[1] as number,
+          first,
           dtype: made === "_rebuild_tensor_v3" && args[6] instanceof PickleGlobal ? args[6].name : dtype,
           bytes,
           bigEndian,
@@ -700,7 +712,10 @@ function* partsOf(value: PickleValue): Iterable<[string, PickleValue]> {
 /** Paths and devices, and objects of which no more is known than the call that made them, as text. */
 function textOf(record: PickleRecord): string | undefined {
   const { args, module, name, path, attributes, entries, items } = record;
-  const texts = args.slice(0, 32).filter(isScalar).map(String);
+  const texts = args
+    .slice(0, 32)
+    .filter(isScalar)
+    .map((one) => String(one).slice(0, 256));
   if (module.startsWith("pathlib")) {
     const separator = name.includes("Windows") ? "\\" : "/";
     return texts.reduce(
@@ -810,6 +825,7 @@ function declaredIn(code: string): Map<string, Record<string, unknown>> {
 
 /** A number, boolean, string, None, or a tuple or list of them; undefined for anything else. */
 function constant(text: string): unknown {
+  if (text.length > MOST_CONSTANT) return undefined;
   const json = text
     .replace(/^\((.*?),?\s*\)$/, "[$1]")
     .replace(/\b(True|False|None)\b/g, (word) => (word === "None" ? "null" : word.toLowerCase()))
