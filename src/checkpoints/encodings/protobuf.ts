@@ -3,7 +3,7 @@
  * tensor of gigabytes is passed over. https://protobuf.dev/programming-guides/encoding
  */
 import { CheckpointError } from "../errors.js";
-import type { Bytes } from "../source.js";
+import { type Bytes, bytesInMemory } from "../source.js";
 
 /** A field of a message. */
 export interface Field {
@@ -18,7 +18,7 @@ export interface Field {
   readonly offset: number;
 }
 
-/** Messages are read into memory in whole when they are no longer than this, which most are. */
+/** Messages are read into memory in whole when they are no longer than this, which most are, and what is in them from there. */
 const WHOLE = 2 ** 16;
 
 /**
@@ -26,8 +26,10 @@ const WHOLE = 2 ** 16;
  * @param format for errors
  * @throws CheckpointError for what is not the wire format
  */
-export async function fieldsOf(format: string, message: Bytes): Promise<Field[]> {
+export async function fieldsOf(format: string, stored: Bytes): Promise<Field[]> {
   const fields: Field[] = [];
+  const message =
+    stored.byteLength <= WHOLE ? bytesInMemory(stored.file, await stored.read(), stored.offset) : stored;
   const base = message.offset ?? 0;
   const fail = (problem: string, at: number) =>
     new CheckpointError(message.file, format, problem, { offset: base + at });

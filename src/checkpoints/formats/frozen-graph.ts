@@ -3,7 +3,6 @@
  * https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/graph.proto. Its text form (.pbtxt) is not read.
  */
 import type { Checkpoint, Format } from "../checkpoint.js";
-
 import type { Files } from "../source.js";
 import type { Tensor } from "../tensors.js";
 import { constantIn, graphsIn, normalizationsIn } from "./tensorflow-graph.js";

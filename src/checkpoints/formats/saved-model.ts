@@ -7,10 +7,9 @@ import type { Architecture, Checkpoint, Format, Module } from "../checkpoint.js"
 import { isObject, type JSONObject } from "../encodings/json.js";
 import { integerIn, integersIn, textIn } from "../encodings/protobuf.js";
 import { CheckpointError } from "../errors.js";
-
 import type { Bytes, Files } from "../source.js";
 import type { Tensor } from "../tensors.js";
-import { messageIn, objectsIn, type ProgramObject } from "./tensorflow.js";
+import { MOST_LEVELS, messageIn, objectsIn, type ProgramObject } from "./tensorflow.js";
 import { type Bundle, frameworkOf, keyOf, readBundle } from "./tensorflow-bundle.js";
 import { graphsIn, normalizationsIn } from "./tensorflow-graph.js";
 
@@ -117,16 +116,17 @@ async function variablesOf(
   const variables: (Tensor | undefined)[] = [];
   if (objects.length === 0 || bundle.objects.length === 0) return variables;
   const pairs: [number, number][] = [[0, 0]];
-  const seen = new Set([0]);
+  const [seen, seenStored] = [new Set([0]), new Set([0])];
   for (const [id, stored] of pairs) {
     const key = await keyOf(NAME, bundle.objects[stored]);
     if (key !== undefined) variables[id] = bundle.entries.get(key);
     const children = new Map(bundle.objects[stored].children.map((child) => [child.name, child.id]));
     for (const child of objects[id].children) {
       const other = children.get(child.name);
-      if (other === undefined || seen.has(child.id)) continue;
+      if (other === undefined || seen.has(child.id) || seenStored.has(other)) continue;
       if (objects[child.id] === undefined || bundle.objects[other] === undefined) continue;
       seen.add(child.id);
+      seenStored.add(other);
       pairs.push([child.id, other]);
     }
   }
@@ -191,7 +191,7 @@ function plain(_key: string, value: unknown): unknown {
   return (type === "__tuple__" || type === "TensorShape") && Array.isArray(items) ? items : value;
 }
 
-/** Each layer once, under the names of the models and layers that hold it, in their order. */
+/** Each layer once, under the names of the models and layers that hold it, in their order; 64 levels of them. */
 function kerasModules(
   objects: readonly ProgramObject[],
   layers: ReadonlyMap<number, JSONObject>,
@@ -203,7 +203,11 @@ function kerasModules(
   const queue: { id: number; holder: number }[] = [{ id: 0, holder: 0 }];
   for (const { id, holder } of queue) {
     const isLayer = id !== 0 && layers.has(id);
-    if (isLayer) held.set(holder, [...(held.get(holder) ?? []), id]);
+    if (isLayer) {
+      const inner = held.get(holder);
+      if (inner) inner.push(id);
+      else held.set(holder, [id]);
+    }
     for (const child of objects[id]?.children ?? []) {
       if (seen.has(child.id) || objects[child.id] === undefined || child.name === "keras_api") continue;
       seen.add(child.id);
@@ -213,16 +217,17 @@ function kerasModules(
   const modules: Module[] = [];
   const rootIsLayer = (objects[0]?.children ?? []).some(({ id }) => variables[id] !== undefined);
   const waiting = rootIsLayer
-    ? [{ id: 0, path: "" }]
-    : (held.get(0) ?? []).map((id) => ({ id, path: "" })).reverse();
+    ? [{ id: 0, path: "", level: 0 }]
+    : (held.get(0) ?? []).map((id) => ({ id, path: "", level: 0 })).reverse();
   for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const { id, path } = next;
+    const { id, path, level } = next;
     const { class_name: type, name, config, build_input_shape: shape } = layers.get(id) ?? {};
     const own = path + (typeof name === "string" ? name : id);
-    const tensors: [string, Tensor][] = [];
+    // some layers have a variable under two names
+    const tensors = new Map<Tensor, string>();
     for (const child of objects[id].children) {
       const tensor = variables[child.id];
-      if (tensor) tensors.push([child.name, tensor]);
+      if (tensor && !tensors.has(tensor)) tensors.set(tensor, child.name);
     }
     modules.push({
       name: own,
@@ -231,9 +236,12 @@ function kerasModules(
         ...(isObject(config) ? config : {}),
         ...(shape === undefined || shape === null ? {} : { build_input_shape: shape }),
       },
-      tensors: Object.fromEntries(tensors),
+      tensors: Object.fromEntries([...tensors].map(([tensor, local]) => [local, tensor])),
     });
-    for (const inner of [...(held.get(id) ?? [])].reverse()) waiting.push({ id: inner, path: `${own}/` });
+    if (level === MOST_LEVELS) continue;
+    for (const inner of [...(held.get(id) ?? [])].reverse()) {
+      waiting.push({ id: inner, path: `${own}/`, level: level + 1 });
+    }
   }
   return modules;
 }

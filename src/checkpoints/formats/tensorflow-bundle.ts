@@ -4,14 +4,12 @@
  * trackable_object_graph.proto. Opened by the index, by a shard, or by the text file `checkpoint` that names the latest. Checkpoints of
  * TensorFlow before 0.12 (V1, one file) are refused.
  */
-
 import type { Framework } from "../../frameworks/conventions.js";
 import { sizeOf } from "../../shape.js";
 import type { Format } from "../checkpoint.js";
 import { type Field, integerIn } from "../encodings/protobuf.js";
 import { crc32c, isTable, tableEntries, unmasked } from "../encodings/sstable.js";
 import { CheckpointError } from "../errors.js";
-
 import { type Bytes, bytesInMemory, type Files } from "../source.js";
 import {
   dtypes,
@@ -23,7 +21,15 @@ import {
   type Tensor,
   type Values,
 } from "../tensors.js";
-import { type Message, messageIn, objectsIn, type ProgramObject, shapeIn, typeIn } from "./tensorflow.js";
+import {
+  type Message,
+  MOST_LEVELS,
+  messageIn,
+  objectsIn,
+  type ProgramObject,
+  shapeIn,
+  typeIn,
+} from "./tensorflow.js";
 
 const NAME = "TensorFlow checkpoint";
 const SHARD = /\.data-\d{5}-of-\d{5}$/;
@@ -175,9 +181,9 @@ async function indexFor(files: Files): Promise<{ index: Bytes; prefix: string }>
   const base = baseOf(files.name);
   const head = await files.bytes.read(0, Math.min(files.bytes.byteLength, 4096));
   if (isState(head)) {
-    // one escaped string of a text protocol buffer; of a path elsewhere its file may lie here
-    const path = /^model_checkpoint_path: "([^"\\]*)"/.exec(new TextDecoder().decode(head))?.[1] ?? "";
-    const prefix = baseOf(path);
+    // a path of where it was written, perhaps with escaped backslashes: its file lies here
+    const path = /^model_checkpoint_path: "((?:[^"\\]|\\.)*)"/.exec(new TextDecoder().decode(head))?.[1];
+    const prefix = path?.split(/[/\\]+/).at(-1) ?? "";
     const index = prefix === "" ? undefined : await files.beside(`${prefix}.index`);
     if (index) return { index, prefix };
     throw new CheckpointError(
@@ -467,7 +473,8 @@ function othersAmong(
     if (COUNTER.test(path) || path.endsWith("/ExponentialMovingAverage")) return true;
     if (isCopy(key) && exported.has(names.get(key) ?? "")) return true;
     // what is made for a variable is named as though the variable were its folder
-    for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) {
+    let at = path.indexOf("/");
+    for (let level = 0; at >= 0 && level < MOST_LEVELS; level++, at = path.indexOf("/", at + 1)) {
       const folder = path.slice(0, at);
       if (paths.has(folder) || optimizers.has(folder)) return true;
     }

@@ -18,13 +18,13 @@ interface Operation {
   readonly attributes: readonly Field[];
 }
 
-export interface Graph {
+interface Graph {
   readonly operations: ReadonlyMap<string, Operation>;
-  /** Names of a function's arguments. */
-  readonly parameters: readonly string[];
+  /** A function's arguments, by name the place of each. */
+  readonly parameters: ReadonlyMap<string, number>;
 }
 
-export interface Graphs {
+interface Graphs {
   readonly main: Graph;
   /** By name. */
   readonly functions: ReadonlyMap<string, Graph>;
@@ -40,14 +40,14 @@ export async function graphsIn(format: string, graphDef: Bytes): Promise<Graphs>
       const signature = definition.one(1);
       if (signature === undefined) continue;
       const { text, all: inSignature } = await messageIn(format, signature.bytes);
-      const parameters: string[] = [];
+      const parameters = new Map<string, number>();
       for (const parameter of inSignature(2)) {
-        parameters.push(await (await messageIn(format, parameter.bytes)).text(1));
+        parameters.set(await (await messageIn(format, parameter.bytes)).text(1), parameters.size);
       }
       functions.set(await text(1), { operations: await operationsIn(format, definition.all(3)), parameters });
     }
   }
-  return { main: { operations: await operationsIn(format, all(1)), parameters: [] }, functions };
+  return { main: { operations: await operationsIn(format, all(1)), parameters: new Map() }, functions };
 }
 
 async function operationsIn(format: string, nodes: readonly Field[]): Promise<Map<string, Operation>> {
@@ -110,6 +110,10 @@ const CALLS = new Map<string, readonly [before: number, ...attributes: string[]]
 ]);
 /** Operations in a row through which an input is followed; a damaged graph may go round. */
 const MOST_STEPS = 64;
+/** Times that functions are gone through, each with what the time before told: as deep as calls lie in each other. */
+const MOST_ROUNDS = 16;
+/** Layers with a variable in common, such as ones for a scale, by which each is known again. */
+const MOST_SHARING = 64;
 
 /** A batch normalization as one operation, or several together, calculate it. */
 interface Occurrence {
@@ -139,7 +143,7 @@ export async function normalizationsIn(
     for (let step = 0; step < MOST_STEPS; step++) {
       name = name.split(":", 1)[0];
       const operation = graph.operations.get(name);
-      if (operation === undefined) return given[graph.parameters.indexOf(name)];
+      if (operation === undefined) return given[graph.parameters.get(name) ?? -1];
       if (PASSING.has(operation.op)) name = operation.inputs[0] ?? "";
       else if (VARIABLES.has(operation.op)) {
         const shared = await (await attributeOf(format, operation, "shared_name"))?.text(2);
@@ -161,11 +165,11 @@ export async function normalizationsIn(
   const givenTo = new Map<string, (Found | undefined)[]>();
   /** Whether a function learned what an argument is. */
   const give = (name: string, values: Arguments): boolean => {
-    const parameters = functions.get(name)?.parameters;
-    if (parameters === undefined) return false;
-    const known = givenTo.get(name) ?? parameters.map(() => undefined);
+    const known =
+      givenTo.get(name) ??
+      new Array<Found | undefined>(functions.get(name)?.parameters.size ?? 0).fill(undefined);
     let learned = false;
-    for (let i = 0; i < known.length; i++) {
+    for (let i = 0; i < Math.min(known.length, values.length); i++) {
       if (known[i] !== undefined || values[i] === undefined) continue;
       known[i] = values[i];
       learned = true;
@@ -174,48 +178,52 @@ export async function normalizationsIn(
     return learned;
   };
   for (const [name, tensors] of captured) {
-    const count = functions.get(name)?.parameters.length ?? 0;
-    const explicit = Math.max(0, count - tensors.length);
+    const count = functions.get(name)?.parameters.size ?? 0;
     const found = tensors.map((tensor) => tensor && { tensor, isVariable: true });
-    give(name, [...new Array<undefined>(explicit).fill(undefined), ...found]);
+    give(name, [...new Array<undefined>(Math.max(0, count - tensors.length)).fill(undefined), ...found]);
   }
-  const waiting: (readonly [Graph, string])[] = [
-    [main, ""],
-    ...[...functions].map(([name, graph]) => [graph, name] as const),
-  ];
-  // a function waits again only when an argument became known, and each becomes known once
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const [graph, name] = next;
-    for (const operation of graph.operations.values()) {
-      const [before, ...attributes] = CALLS.get(operation.op) ?? [0];
-      if (attributes.length === 0) continue;
-      const values: (Found | undefined)[] = [];
-      for (const input of operation.inputs.slice(before)) {
-        values.push(await follow(graph, givenTo.get(name) ?? [], input));
-      }
-      for (const attribute of attributes) {
-        const called = await functionNamed(format, operation, attribute);
-        const callee = functions.get(called);
-        if (callee && give(called, values)) waiting.push([callee, called]);
+  const graphs = new Map([["", main] as const, ...functions]);
+  // a function is gone through again when it learned of an argument
+  let waiting = new Set(graphs.keys());
+  for (let round = 0; round < MOST_ROUNDS && waiting.size > 0; round++) {
+    const learned = new Set<string>();
+    for (const name of waiting) {
+      const graph = graphs.get(name) as Graph;
+      for (const operation of graph.operations.values()) {
+        const [before, ...attributes] = CALLS.get(operation.op) ?? [0];
+        if (attributes.length === 0) continue;
+        const values: (Found | undefined)[] = [];
+        for (const input of operation.inputs.slice(before)) {
+          values.push(await follow(graph, givenTo.get(name) ?? [], input));
+        }
+        for (const attribute of attributes) {
+          const called = await functionNamed(format, operation, attribute);
+          if (functions.has(called) && give(called, values)) learned.add(called);
+        }
       }
     }
+    waiting = learned;
   }
 
-  const layers: Occurrence[][] = [];
-  const layersOf = new Map<Tensor, Occurrence[][]>();
+  const layers: Layer[] = [];
+  const layersOf = new Map<Tensor, Layer[]>();
   const add = (occurrence: Occurrence): void => {
-    const variables = [...occurrence.found.values()].filter(({ isVariable }) => isVariable);
-    const known = variables.flatMap(({ tensor }) => layersOf.get(tensor) ?? []);
-    const same = known.find((layer) => layer.every((other) => agree(occurrence.found, other.found)));
-    const layer = same ?? [];
-    layer.push(occurrence);
-    if (same === undefined) layers.push(layer);
-    for (const { tensor } of variables) {
-      const its = layersOf.get(tensor) ?? [];
-      if (!its.includes(layer)) layersOf.set(tensor, [...its, layer]);
+    const variables = new Map([...occurrence.found].filter(([, { isVariable }]) => isVariable));
+    const known = [...variables.values()].flatMap(({ tensor }) => layersOf.get(tensor) ?? []);
+    let layer = known.find((one) => agree(one.variables, variables));
+    if (layer === undefined) {
+      layer = { variables: new Map(), occurrences: [] };
+      layers.push(layer);
+    }
+    layer.occurrences.push(occurrence);
+    for (const [role, found] of variables) {
+      layer.variables.set(role, found);
+      const its = layersOf.get(found.tensor) ?? [];
+      if (its.length < MOST_SHARING && !its.includes(layer)) its.push(layer);
+      layersOf.set(found.tensor, its);
     }
   };
-  for (const [name, graph] of [["", main] as const, ...functions]) {
+  for (const [name, graph] of graphs) {
     const at = (input: string | undefined) => follow(graph, givenTo.get(name) ?? [], input);
     for (const operation of graph.operations.values()) {
       if (!FUSED.has(operation.op)) continue;
@@ -314,27 +322,33 @@ async function writtenOut(
   return occurrences;
 }
 
-/** Whether nothing that both know differs. A constant of each function's own does not tell. */
-function agree(a: ReadonlyMap<string, Found>, b: ReadonlyMap<string, Found>): boolean {
-  return ROLES.every((role) => {
-    const [one, other] = [a.get(role), b.get(role)];
-    return !one?.isVariable || !other?.isVariable || one.tensor === other.tensor;
-  });
+type Variables = ReadonlyMap<string, Found>;
+
+/** A batch normalization, and where it is calculated. */
+interface Layer {
+  readonly variables: Map<string, Found>;
+  readonly occurrences: Occurrence[];
+}
+
+/** Whether no variable differs of which both know. */
+function agree(a: Variables, b: Variables): boolean {
+  return [...b].every(([role, { tensor }]) => (a.get(role)?.tensor ?? tensor) === tensor);
 }
 
 /** That of evaluation tells a layer's options. Its name is the folder of its variables, else of the operation. */
-function moduleOf(layer: readonly Occurrence[]): Module {
-  const evaluation = layer.find(({ config }) => config.is_training !== true) ?? layer[0];
-  const tensors: [string, Tensor][] = [];
-  const folders = new Set<string>();
-  for (const role of ROLES) {
-    const values = layer.flatMap(({ found }) => found.get(role) ?? []);
-    const value = values.find(({ isVariable }) => isVariable) ?? evaluation.found.get(role) ?? values[0];
-    if (value === undefined) continue;
-    tensors.push([role, value.tensor]);
-    if (value.isVariable) folders.add(value.tensor.name.replace(/\/?[^/]*$/, ""));
-  }
-  const { operation, type, config } = evaluation;
+function moduleOf({ variables, occurrences }: Layer): Module {
+  const evaluation = occurrences.find(({ config }) => config.is_training !== true) ?? occurrences[0];
+  const { operation, type } = evaluation;
+  // how much of a batch the running statistics take counts in training alone
+  const training = occurrences.find(({ config }) => config.is_training === true)?.config;
+  const factor = training?.exponential_avg_factor;
+  const config =
+    factor === undefined ? evaluation.config : { ...evaluation.config, exponential_avg_factor: factor };
+  const tensors = ROLES.flatMap((role) => {
+    const found = variables.get(role) ?? evaluation.found.get(role);
+    return found ? [[role, found.tensor] as const] : [];
+  });
+  const folders = new Set([...variables.values()].map(({ tensor }) => tensor.name.replace(/\/?[^/]*$/, "")));
   const [folder] = folders;
   const scoped = folders.size === 1 && folder !== "";
   // of net/bn/FusedBatchNormV3 and net/bn/batchnorm/Rsqrt the layer's own part

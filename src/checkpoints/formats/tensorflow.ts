@@ -45,7 +45,7 @@ export async function shapeIn(format: string, message: Bytes | undefined): Promi
   return shape;
 }
 
-/** The first field of each number, and all where they repeat. */
+/** The fields of a message by their numbers. */
 export async function messageIn(format: string, message: Bytes) {
   const all = byNumber(await fieldsOf(format, message));
   return {
@@ -60,6 +60,9 @@ export async function messageIn(format: string, message: Bytes) {
 }
 
 export type Message = Awaited<ReturnType<typeof messageIn>>;
+
+/** Folders in a name, and layers in layers, that are looked at: more than a network has. */
+export const MOST_LEVELS = 64;
 
 /** An object of a program, as SavedObjectGraph and TrackableObjectGraph have it. */
 export interface ProgramObject {
@@ -86,28 +89,34 @@ export async function objectsIn(format: string, graph: Bytes): Promise<ProgramOb
 }
 
 /** Where a TensorProto has its values when it has no `tensor_content`, by type. */
-const VALUE_FIELDS = new Map([
-  ...["float32"].map((type) => [type, 5] as const),
-  ...["float64"].map((type) => [type, 6] as const),
-  ...["int32", "int16", "int8", "uint16", "uint8"].map((type) => [type, 7] as const),
-  ["complex64", 9],
-  ["int64", 10],
-  ["bool", 11],
-  ["complex128", 12],
-  ["float16", 13],
-  ["bfloat16", 13],
-  ["uint32", 16],
-  ["uint64", 17],
-]);
+const VALUE_FIELDS: Readonly<Record<string, number>> = {
+  float32: 5,
+  float64: 6,
+  int32: 7,
+  int16: 7,
+  int8: 7,
+  uint16: 7,
+  uint8: 7,
+  complex64: 9,
+  int64: 10,
+  bool: 11,
+  complex128: 12,
+  float16: 13,
+  bfloat16: 13,
+  uint32: 16,
+  uint64: 17,
+};
 
-/** The tensor of a TensorProto, which may leave out what repeats its last value. */
+/**
+ * The tensor of a TensorProto, which may leave out what repeats its last value.
+ * @param whole bytes of the file, which bound what it can be
+ */
 export async function tensorIn(format: string, name: string, proto: Bytes, whole: number): Promise<Tensor> {
   const { one, all } = await messageIn(format, proto);
   const dtype = typeIn(one(1));
   const shape = await shapeIn(format, one(2)?.bytes);
   const content = one(4)?.bytes;
-  const valueField = VALUE_FIELDS.get(dtype);
-  if (valueField === undefined || (content && content.byteLength > 0)) {
+  if (!Object.hasOwn(VALUE_FIELDS, dtype) || (content && content.byteLength > 0)) {
     return storedTensor(format, { name, shape, dtype, bytes: content ?? proto });
   }
   const { bytes: each } = dtypes[dtype];
@@ -116,8 +125,8 @@ export async function tensorIn(format: string, name: string, proto: Bytes, whole
     new CheckpointError(proto.file, format, `tensor "${shortened(name)}": ${problem}`, {
       offset: proto.offset,
     });
-  if (!shape.every((length) => length >= 0) || !fitsStored(size * each, whole)) {
-    throw fail(`expected values that a file of ${whole} bytes can hold, got [${shape.join(", ")}]`);
+  if (!shape.every((length) => length >= 0)) {
+    throw fail(`expected lengths of at least 0, got [${shape.join(", ")}]`);
   }
   return madeTensor({
     name,
@@ -125,8 +134,11 @@ export async function tensorIn(format: string, name: string, proto: Bytes, whole
     dtype,
     at: { file: proto.file, offset: proto.offset, byteLength: proto.byteLength },
     async read() {
+      if (!fitsStored(size * each, whole)) {
+        throw fail(`expected values that a file of ${whole} bytes can hold, got [${shape.join(", ")}]`);
+      }
       const bytes = new Uint8Array(size * each);
-      const listed = await valueBytes(all(valueField), dtype, each);
+      const listed = await valueBytes(all(VALUE_FIELDS[dtype]), dtype, each);
       if (listed.length > bytes.length || listed.length % each !== 0) {
         throw fail(`expected at most ${size} values, got ${listed.length / each}`);
       }

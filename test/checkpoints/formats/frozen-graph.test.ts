@@ -115,7 +115,8 @@ describe("a frozen graph", () => {
     await expect(more.tensors.get("a")?.read()).rejects.toThrow(
       'graph.pb (TensorFlow frozen graph at byte 25): tensor "a": expected at most 1 values, got 2; the file seems damaged: fetch or write it again',
     );
-    await expect(given(constant("a", field(1, 1), shapeOf(1e6, 1e6), float(5, 1)))).rejects.toThrow(
+    const large = await given(constant("a", field(1, 1), shapeOf(1e6, 1e6), float(5, 1)));
+    await expect(large.tensors.get("a")?.read()).rejects.toThrow(
       /tensor "a": expected values that a file of \d+ bytes can hold, got \[1000000, 1000000\]/,
     );
   });
@@ -126,6 +127,30 @@ describe("a frozen graph", () => {
       node("b", "Identity", ["a"]),
       node("bn/FusedBatchNorm", "FusedBatchNorm", ["x", "a", "a", "b", "b"]),
     );
+    expect((await given(graph)).modules).toEqual([]);
+  });
+
+  it("of thousands of layers that share a constant opens at once, each layer its own", async () => {
+    const vector = [field(1, 1), shapeOf(1)];
+    const layers = Array.from({ length: 3000 }, (_, i) =>
+      message(constant(`m${i}`, ...vector), node(`bn${i}`, "FusedBatchNorm", ["x", "k", "k", `m${i}`, "k"])),
+    );
+    const { modules } = await given(message(constant("k", ...vector), ...layers));
+    expect(modules).toHaveLength(3000);
+  });
+
+  it("whose function calls itself is followed no further", async () => {
+    const names = Array.from({ length: 2000 }, (_, i) => `a${i}`);
+    const call = (inputs: string[]) =>
+      message(
+        field(1, "call"),
+        field(2, "PartitionedCall"),
+        ...inputs.map((input) => field(3, input)),
+        attribute("f", field(10, field(1, "f"))),
+      );
+    const signature = message(field(1, "f"), ...names.map((name) => field(2, field(1, name))));
+    const itself = message(field(1, signature), field(3, call([names[0], ...names.slice(0, -1)])));
+    const graph = message(constant("k", field(1, 1)), field(1, call(["k"])), field(2, field(1, itself)));
     expect((await given(graph)).modules).toEqual([]);
   });
 
