@@ -104,7 +104,7 @@ export const BINS = 24;
 /** Inspects an opened checkpoint. @throws CheckpointError where the file cannot be read further */
 export async function inspect(checkpoint: Checkpoint, evenkeel: string): Promise<Inspection> {
   const { file, format, framework, version, byteLength, tensors, others } = checkpoint;
-  const normalizations = inOrder(await normalizationsOf(checkpoint), checkpoint);
+  const normalizations = await normalizationsOf(checkpoint);
   const bySize = [...tensors.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
   return {
     evenkeel,
@@ -120,14 +120,6 @@ export async function inspect(checkpoint: Checkpoint, evenkeel: string): Promise
       .map((tensor) => ({ name: tensor.name, shape: [...tensor.shape], dtype: typeOf(tensor) })),
     normalizations: normalizations.map(inspected),
   };
-}
-
-/** As the layers follow each other in the network, where the file lists its layers; some list the weights by name. */
-function inOrder(normalizations: MappedNormalization[], { modules }: Checkpoint): MappedNormalization[] {
-  const places = new Map(modules.map(({ name }, place) => [name, place]));
-  const place = ({ name }: MappedNormalization) => places.get(name) ?? Number.NaN;
-  if (normalizations.some((each) => Number.isNaN(place(each)))) return normalizations;
-  return normalizations.toSorted((a, b) => place(a) - place(b));
 }
 
 const sizeOf = ({ shape }: Tensor): number => shape.reduce((size, length) => size * length, 1);

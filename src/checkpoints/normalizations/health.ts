@@ -1,5 +1,5 @@
 /** Whether a trained normalization is well: what its values say of the network, and of how it was trained or saved. */
-import type { MappedNormalization } from "./normalization.js";
+import { type MappedNormalization, numeral } from "./normalization.js";
 
 /** One observation. */
 export interface Finding {
@@ -51,7 +51,7 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
       true,
       count,
       values.length,
-      `${share(count, values.length)} of ${name} ${are(count)} not finite`,
+      `${share(count, values.length)} of ${spelled(name)} ${are(count)} not finite`,
     );
   }
   const { runningMean: mean, runningVariance: variance } = statistics;
@@ -99,7 +99,7 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
         false,
         below,
         channels,
-        `epsilon ${epsilon} is more than the running variance in ${share(below, channels)}: it must be the same wherever this runs`,
+        `epsilon ${numeral(epsilon)} is more than the running variance in ${share(below, channels)}: it must be the same wherever this runs`,
       );
     }
   }
@@ -133,7 +133,7 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
         ? Array.from(values, (value, i) => Math.abs(value) + DEVIATIONS * Math.sqrt(Math.max(0, variance[i])))
         : Array.from(values, Math.abs);
     const count = reach.filter((value) => value * value > MOST_HALF).length;
-    const what = name === "runningMean" ? "inputs" : name;
+    const what = name === "runningMean" ? "inputs" : spelled(name);
     add(
       "half-overflow",
       false,
@@ -160,5 +160,8 @@ function medianOf(values: number[]): number {
 function share(count: number, of: number): string {
   return count === of ? `all ${of}` : `${count} of ${of}`;
 }
+
+/** `runningVariance` in words. */
+const spelled = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 const are = (count: number) => (count === 1 ? "is" : "are");

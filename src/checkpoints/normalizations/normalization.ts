@@ -24,3 +24,8 @@ export interface MappedNormalization {
   /** The tensors that it was read from, by our names. */
   readonly tensors: Readonly<Record<string, Tensor>>;
 }
+
+/** A number in a line: 1e-5, 0.001, 0.9. */
+export function numeral(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+}

@@ -5,11 +5,11 @@
 import type { Framework } from "../../frameworks/conventions.js";
 import { catalog } from "../../norms/catalog.js";
 import { sizeOf } from "../../shape.js";
-import type { Checkpoint, Module } from "../checkpoint.js";
+import type { Checkpoint } from "../checkpoint.js";
 import { numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
 import { BATCH, type Draft, draftOf } from "./classes.js";
-import type { MappedNormalization } from "./normalization.js";
+import { type MappedNormalization, numeral } from "./normalization.js";
 
 /**
  * The normalizations of a file, in its order, in Evenkeel's words: `catalog[kind](options)` with `weights` and `statistics` gives, in evaluation,
@@ -31,11 +31,7 @@ export async function normalizationsOf(checkpoint: Checkpoint): Promise<MappedNo
     const others = [...checkpoint.tensors.values()].filter((tensor) => !claimed.has(tensor));
     drafts.push(...draftsByName(others, framework, modules, settingsOf(checkpoint)));
   }
-  const order = new Map([...checkpoint.tensors.values()].map((tensor, i) => [tensor, i]));
-  const placeOf = ({ tensors, name }: Draft) => {
-    const places = Object.values(tensors).flatMap((tensor) => order.get(tensor) ?? []);
-    return places.length > 0 ? Math.min(...places) : placeOfModule(modules, name, order);
-  };
+  const placeOf = placesIn(checkpoint);
   const placed = drafts.map((draft) => ({ draft, place: placeOf(draft) }));
   placed.sort((a, b) => a.place - b.place);
   const mapped: MappedNormalization[] = [];
@@ -43,14 +39,20 @@ export async function normalizationsOf(checkpoint: Checkpoint): Promise<MappedNo
   return mapped;
 }
 
-/** After the tensors of the modules before it. */
-function placeOfModule(modules: readonly Module[], name: string, order: ReadonlyMap<Tensor, number>): number {
-  let place = -1;
-  for (const module of modules) {
-    if (module.name === name) break;
-    for (const tensor of Object.values(module.tensors)) place = Math.max(place, order.get(tensor) ?? -1);
+/** Where normalizations stand: in the order of the modules, where the file describes them, else of the tensors. */
+function placesIn({ modules, tensors }: Checkpoint): (draft: Draft) => number {
+  const places = new Map<unknown, number>();
+  const owners = modules.length > 0 ? modules : [...tensors.values()];
+  for (const [place, owner] of owners.entries()) {
+    if ("tensors" in owner) {
+      places.set(owner.name, place);
+      for (const tensor of Object.values(owner.tensors)) places.set(tensor, place);
+    } else places.set(owner, place);
   }
-  return place + 0.5;
+  return ({ name, tensors: own }) => {
+    const found = Object.values(own).flatMap((tensor) => places.get(tensor) ?? []);
+    return places.get(name) ?? Math.min(owners.length, ...found);
+  };
 }
 
 /** What stands beside a language model's weights. */
@@ -124,7 +126,7 @@ const OURS = new Set([
 function assumed({ framework, title }: Draft, option: string, value: number): string {
   const start = `${option} not in the file: ${title}'s default`;
   const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
-  if (!newWeight) return `${start} ${value < 1e-3 ? value.toExponential() : value} assumed`;
+  if (!newWeight) return `${start} ${numeral(value)} assumed`;
   return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
 }
 

@@ -85,7 +85,7 @@ it.each<[string, Record<string, Given>, string, boolean, number, string]>([
     "epsilon-matters",
     false,
     1,
-    "epsilon 0.00001 is more than the running variance in 1 of 4: it must be the same wherever this runs",
+    "epsilon 1e-5 is more than the running variance in 1 of 4: it must be the same wherever this runs",
   ],
   [
     "never trained",
