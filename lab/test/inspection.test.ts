@@ -153,7 +153,7 @@ test("the verdict, and the most serious finding first", async () => {
   expect(await said([...sick, ...sick, ...sick])).toBe("All 3 normalizations are sick");
   expect(await said([well, ...sick, ...look])).toBe("1 of 4 normalizations is sick");
   const all = await of(sickLayers);
-  expect(headline(all)).toBe("7 of 11 normalizations are sick: nan, 8 of 64 of gamma are not finite");
+  expect(headline(all)).toBe("7 of 11 normalizations are sick: nan, gamma not finite in 8 of 64");
   const found = foundIn(all);
   expect(found.map(({ finding }) => finding.sick)).toEqual(
     found.map(({ finding }) => finding.sick).toSorted((a, b) => Number(b) - Number(a)),

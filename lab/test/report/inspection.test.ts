@@ -121,8 +121,8 @@ test("the headline is the most serious finding, and the findings follow", async 
   expect(document.querySelector("h1")?.textContent).toBe(headline(found));
   const items = [...document.querySelectorAll("header .findings li")].map(({ textContent }) => textContent);
   expect(items.slice(0, 2)).toEqual([
-    "nan (number 2): 8 of 64 of gamma are not finite.",
-    "infinite (number 3): 1 of 64 of runningVariance is not finite.",
+    "nan (number 2): gamma not finite in 8 of 64.",
+    "infinite (number 3): running variance not finite in 1 of 64.",
   ]);
   expect(items).toHaveLength(10);
 });

@@ -51,7 +51,7 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
       true,
       count,
       values.length,
-      `${share(count, values.length)} of ${spelled(name)} ${are(count)} not finite`,
+      `${spelled(name)} not finite in ${share(count, values.length)}`,
     );
   }
   const { runningMean: mean, runningVariance: variance } = statistics;
@@ -64,7 +64,7 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
       true,
       negative,
       channels,
-      `${share(negative, channels)} of the running variance below 0`,
+      `running variance below 0 in ${share(negative, channels)}`,
     );
     const initial =
       channels > 0 && mean.every((value) => value === 0) && variance.every((value) => value === 1);
@@ -163,5 +163,3 @@ function share(count: number, of: number): string {
 
 /** `runningVariance` in words. */
 const spelled = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-
-const are = (count: number) => (count === 1 ? "is" : "are");

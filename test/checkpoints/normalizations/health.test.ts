@@ -36,7 +36,7 @@ it.each<[string, Record<string, Given>, string, boolean, number, string]>([
     "nonfinite",
     true,
     2,
-    "2 of 4 of gamma are not finite",
+    "gamma not finite in 2 of 4",
   ],
   [
     "a negative variance",
@@ -44,7 +44,7 @@ it.each<[string, Record<string, Given>, string, boolean, number, string]>([
     "negative-variance",
     true,
     1,
-    "1 of 4 of the running variance below 0",
+    "running variance below 0 in 1 of 4",
   ],
   [
     "statistics of a new layer",
