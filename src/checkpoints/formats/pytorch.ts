@@ -806,10 +806,26 @@ async function numberIn({ module, name, args }: PickleRecord): Promise<number | 
   return known.dtype === "bool" ? number !== 0 : number;
 }
 
-/** Constants of the classes of a file of TorchScript: `  eps : Final[float] = 1.0000000000000001e-05`. */
+/** Options by their place in a call of an operator; a traced module has them there alone. */
+const OPERATORS = new Map<string, Readonly<Record<string, number>>>([
+  ["batch_norm", { momentum: 6, eps: 7 }],
+  ["instance_norm", { momentum: 6, eps: 7 }],
+  ["group_norm", { num_groups: 1, eps: 4 }],
+  ["layer_norm", { normalized_shape: 1, eps: 4 }],
+  ["rms_norm", { normalized_shape: 1, eps: 3 }],
+]);
+
+/**
+ * Options of the classes of a file of TorchScript. A scripted one declares its constants, `  eps : Final[float] = 1.0e-05`; a traced
+ * one calls `torch.group_norm(input, 2, weight, bias, 1.0e-05)`.
+ */
 function declaredIn(code: string): Map<string, Record<string, unknown>> {
   const classes = new Map<string, [string, unknown][]>();
   let current: [string, unknown][] = [];
+  const declare = (option: string, text: string): void => {
+    const value = constant(text);
+    if (value !== undefined) current.push([option, value]);
+  };
   for (const line of code.split("\n")) {
     const [, name] = /^class (\w+)\(/.exec(line) ?? [];
     if (name !== undefined) {
@@ -817,8 +833,14 @@ function declaredIn(code: string): Map<string, Record<string, unknown>> {
       classes.set(name, current);
     }
     const [, option, text] = /^ {2}([A-Za-z]\w*) : Final\[.*\] = (.*)$/.exec(line) ?? [];
-    const value = option === undefined ? undefined : constant(text);
-    if (value !== undefined) current.push([option, value]);
+    if (option !== undefined) declare(option, text);
+    const [, operator, given] = /^ {4}(?:\w+ =|return) torch\.(\w+)\(([^()]{0,1000})\)$/.exec(line) ?? [];
+    const args = given?.split(/, (?![^[]*\])/) ?? [];
+    for (const [named, place] of Object.entries(OPERATORS.get(operator) ?? {})) {
+      // in evaluation, a momentum of None is traced as 0
+      if (place < args.length && !(named === "momentum" && Number(args[place]) === 0))
+        declare(named, args[place]);
+    }
   }
   return new Map(Array.from(classes, ([name, options]) => [name, Object.fromEntries(options)]));
 }

@@ -158,6 +158,14 @@ describe("whole modules", () => {
       transposed: false,
     });
   });
+
+  it("reads of a traced module what its operator is called with", async () => {
+    const { modules } = await fixture("images.trace.pt");
+    const options = (name: string) => modules.find((module) => module.name === name)?.config;
+    expect(options("batch")).toEqual({ momentum: 0.3, eps: 1e-3, training: false });
+    expect(options("group")).toEqual({ num_groups: 2, training: false });
+    expect(options("layer")).toEqual({ normalized_shape: [5], eps: 1e-4, training: false });
+  });
 });
 
 describe("tensors", () => {
