@@ -47,13 +47,17 @@ export function converted(
   layer: LayerWeights,
   source: Source,
   layout: "pytorch" | "keras",
-  normalizations: ReadonlyMap<Tensor, MappedNormalization>,
+  normalizations: ReadonlyMap<Tensor, readonly MappedNormalization[]>,
   checkpoint: Checkpoint,
 ): Conversion | string {
   const { weights } = source;
   const module = { ...source.module, tensors: ownTensors(layer, source.module.tensors) };
-  const [mapped] = Object.values(module.tensors).flatMap((tensor) => normalizations.get(tensor) ?? []);
-  if (layer.isNormalization && mapped && !weights && !ACTS_ON_WEIGHTS.includes(mapped.kind)) {
+  const all = Object.values(module.tensors).flatMap((tensor) => normalizations.get(tensor) ?? []);
+  const mapped = all.find(({ name }) => name === module.name) ?? all[0];
+  // Keras's Normalization of features has neither gamma nor running statistics, but what adapt measured
+  const isNumbered = Object.keys(source.module.tensors).every((name) => /^\d+$/.test(name));
+  const isMapped = layer.isNormalization && !isNumbered && layer.layer.getClassName() !== "Normalization";
+  if (isMapped && mapped && !weights && !ACTS_ON_WEIGHTS.includes(mapped.kind)) {
     return ofNormalization(layer, module, mapped, layout);
   }
   const recurrent = weights ? undefined : ofRecurrent(layer, module);
@@ -248,13 +252,11 @@ function differences(
     here !== undefined &&
     Math.abs(epsilon - here) > 1e-6 * Math.max(epsilon, here)
   ) {
-    const assumed = mapped.conversions.find((line) => line.startsWith("epsilon not in the file: "));
-    const whose = assumed
-      ? ` (${assumed.replace(/^epsilon not in the file: /, "").replace(/ assumed$/, "")}: not in the file)`
-      : " in the file";
-    const value = assumed ? "" : ` ${short(epsilon)}`;
+    const isAssumed = mapped.conversions.some((line) => line.startsWith("epsilon not in the file: "));
     lines.push(
-      `epsilon${value}${whose}, ${short(here)} in the layer: make it with epsilon: ${short(epsilon)}`,
+      isAssumed
+        ? `epsilon ${short(here)} in the layer, ${short(epsilon)} by default where it was trained; the file does not say`
+        : `epsilon ${short(epsilon)} in the file, ${short(here)} in the layer: make it with epsilon: ${short(epsilon)}`,
     );
   }
   const groups = mapped.options.groups;
@@ -309,6 +311,10 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   depthwise_kernel: ["depthwise_kernel", "depthwise_weights", "kernel", "weight", "W"],
   pointwise_kernel: ["pointwise_kernel", "pointwise_weights"],
   alpha: ["alpha", "weight", "slope", "gamma"],
+  gamma: ["gamma", "weight", "scale", "Scale"],
+  beta: ["beta", "bias", "offset", "B"],
+  runningMean: ["moving_mean", "running_mean", "mean"],
+  runningVariance: ["moving_variance", "running_var", "variance", "var"],
   u: ["vector_u", "sn_u", "u"],
   v: ["vector_v", "v"],
 };
@@ -318,7 +324,7 @@ function tensorOf(role: string, { type, tensors }: NamedTensors): Tensor | undef
   if (type === "Gemm" || type === "MatMul") return named({ kernel: "B", bias: "C" }[role] ?? "");
   const isConvolution = type !== undefined && /^Conv(Transpose)?$/.test(type);
   if (isConvolution && role === "bias" && named("B")) return named("B");
-  const names = Object.hasOwn(NAMES, role) ? NAMES[role] : [role, theirs("keras", role)];
+  const names = [role, ...(Object.hasOwn(NAMES, role) ? NAMES[role] : [theirs("keras", role)])];
   for (const name of names) if (named(name)) return named(name);
   return undefined;
 }

@@ -19,7 +19,7 @@ import type { Layer, Shape } from "../types.js";
 export interface LayerWeights {
   /** Its path: names of the models and wrappers around it, and its own. */
   readonly name: string;
-  /** Other names for it: its wrapper's. */
+  /** Other names for it: its wrapper's, and the path under which Keras 3 stores it. */
   readonly aliases: readonly string[];
   readonly layer: Layer;
   /** By role: our names of a normalization's (gamma, runningMean), Keras's of others' (kernel, bias, recurrent_kernel). */
@@ -50,9 +50,8 @@ export function layersWithWeights(model: LayersModel): LayerWeights[] {
     seen.add(layer);
     const inside = insideOf(layer);
     const { name, direction } = place;
-    const aliases = "layers" in layer ? [] : [name, ...place.aliases];
     const within = (one: Layer, more: Partial<Place> = {}) =>
-      visit(one, { name: `${name}/${one.name}`, aliases, direction, ...more });
+      visit(one, { name: `${name}/${one.name}`, aliases: [name, ...place.aliases], direction, ...more });
     const { cells = [] } = (layer as { cell?: { cells?: Layer[] } }).cell ?? {};
     if (layer instanceof WeightWrapper)
       add(layer, innermost(inside[0]), {
@@ -68,11 +67,43 @@ export function layersWithWeights(model: LayersModel): LayerWeights[] {
     } else if (inside.length === 0) add(layer, layer, place);
     else if ("forwardLayer" in layer) {
       for (const [i, one] of inside.entries()) within(one, { direction: i === 0 ? "forward" : "backward" });
-    } else for (const one of inside) within(one);
+    } else if ("layers" in layer) visitAll(inside, `${name}/`, `${place.aliases[place.aliases.length - 1]}/`);
+    else for (const one of inside) within(one);
   };
-  for (const layer of model.layers) visit(layer, { name: layer.name, aliases: [] });
+  const visitAll = (layers: readonly Layer[], path: string, stored: string) => {
+    const names = storedNames(layers);
+    for (const [i, layer] of layers.entries()) {
+      visit(layer, { name: path + layer.name, aliases: [`${stored}layers/${names[i]}`] });
+    }
+  };
+  visitAll(model.layers, "", "");
   return found;
 }
+
+/** What Keras 3 calls layers in .weights.h5 files, which do not have their names: by class, numbered. */
+function storedNames(layers: readonly Layer[]): string[] {
+  const counts = new Map<string, number>();
+  return layers.map((layer) => {
+    const className = layer.getClassName();
+    const known = Object.hasOwn(KERAS_CLASSES, className) ? KERAS_CLASSES[className] : className;
+    const name = known
+      .replace(/(.)([A-Z][a-z]+)/g, "$1_$2")
+      .replace(/([a-z])([A-Z])/g, "$1_$2")
+      .toLowerCase();
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    return count === 0 ? name : `${name}_${count}`;
+  });
+}
+
+/** Of ours that stand for one of Keras's. */
+const KERAS_CLASSES: Readonly<Record<string, string>> = {
+  Model: "Functional",
+  LayersModel: "Functional",
+  ResetAfterGRU: "GRU",
+  CausalConv1D: "Conv1D",
+  TrailingScaleRMSNormalization: "RMSNormalization",
+};
 
 /** A normalization of TensorFlow.js's own. */
 export function isBuiltIn(layer: Layer): boolean {

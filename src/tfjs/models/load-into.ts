@@ -16,7 +16,7 @@ import { described } from "../../shape.js";
 import { checkModel } from "../arguments.js";
 import { type Conversion, converted, type Source } from "./conversions.js";
 import { type LayerWeights, layersWithWeights } from "./layer-weights.js";
-import { keyOf, modulesWithTensors, type NamedTensors } from "./modules.js";
+import { keyOf, modulesWithTensors, type NamedTensors, namedAfter } from "./modules.js";
 
 export interface LoadOptions {
   /**
@@ -62,6 +62,12 @@ export interface Loaded {
 type By = LoadedLayer["by"];
 type Layout = "pytorch" | "keras";
 
+function layoutOf({ framework, format }: Checkpoint): Layout | undefined {
+  if (framework !== undefined) return LAYOUTS[framework];
+  // of which version of Keras it is makes no difference
+  return /^(Keras|TensorFlow)/.test(format) ? "keras" : undefined;
+}
+
 /** Which way kernels lie, by whose the file is. */
 const LAYOUTS: Readonly<Record<string, Layout>> = {
   pytorch: "pytorch",
@@ -89,7 +95,7 @@ export async function loadInto(
 ): Promise<Loaded> {
   checkModel("loadInto", model);
   checkOptions("loadInto", options, ["map", "partial", "layout"]);
-  const { map = {}, partial = false, layout = LAYOUTS[checkpoint.framework ?? ""] } = options;
+  const { map = {}, partial = false, layout = layoutOf(checkpoint) } = options;
   if (layout !== undefined && layout !== "pytorch" && layout !== "keras") {
     throw new RangeError(`loadInto: layout must be "pytorch" or "keras", got ${described(layout)}`);
   }
@@ -135,9 +141,13 @@ function assign(variable: LayerVariable, numbers: ArrayLike<number>): void {
   });
 }
 
-/** By each tensor that one was read from. */
-function normalizationsByTensor(all: readonly MappedNormalization[]): Map<Tensor, MappedNormalization> {
-  return new Map(all.flatMap((one) => Object.values(one.tensors).map((tensor) => [tensor, one] as const)));
+/** By each tensor that one was read from: of one that is used twice, both. */
+function normalizationsByTensor(all: readonly MappedNormalization[]): Map<Tensor, MappedNormalization[]> {
+  const found = new Map<Tensor, MappedNormalization[]>();
+  for (const one of all) {
+    for (const tensor of Object.values(one.tensors)) found.set(tensor, [...(found.get(tensor) ?? []), one]);
+  }
+  return found;
 }
 
 interface Pair {
@@ -160,7 +170,7 @@ interface Plan {
 function matched(
   layers: readonly LayerWeights[],
   modules: readonly NamedTensors[],
-  normalizations: ReadonlyMap<Tensor, MappedNormalization>,
+  normalizations: ReadonlyMap<Tensor, readonly MappedNormalization[]>,
   checkpoint: Checkpoint,
   layout: Layout,
   map: NonNullable<LoadOptions["map"]>,
@@ -178,7 +188,10 @@ function matched(
     taken.add(source.module);
   };
   const mapping = mappingOf(map, layers, checkpoint);
-  const byKey = new Map(modules.map((module) => [keyOf(module.name), module]));
+  const byKey = new Map([
+    ...modules.map((module) => [keyOf(namedAfter(module) ?? ""), module] as const),
+    ...modules.map((module) => [keyOf(module.name), module] as const),
+  ]);
   for (const layer of layers) {
     const { name, weights } = mapping.get(layer) ?? {};
     const module = name === undefined ? undefined : byKey.get(keyOf(name));
@@ -235,7 +248,7 @@ function named(
   }
   const own = keyOf(layer.layer.name);
   if (layers.some((other) => other !== layer && keyOf(other.layer.name) === own)) return undefined;
-  const ending = [...byKey].filter(([key]) => key.endsWith(`.${own}`));
+  const ending = [...byKey].filter(([key]) => key === own || key.endsWith(`.${own}`));
   return ending.length === 1 ? ending[0][1] : undefined;
 }
 

@@ -18,7 +18,7 @@ const JOINED =
 const PARAMETRIZED = /^(?:(.*)\.)?(parametrizations\..+)$/;
 
 /** In the file's order. A recurrent module of several layers is one for each: lstm.l0, lstm.l1. */
-export function modulesWithTensors({ modules, tensors }: Checkpoint): NamedTensors[] {
+export function modulesWithTensors({ modules, tensors, framework }: Checkpoint): NamedTensors[] {
   const found = new Map<string, { type?: string; config?: Module["config"]; tensors: Map<string, Tensor> }>();
   const add = (name: string, local: string, tensor: Tensor, { type, config }: Partial<Module> = {}) => {
     const group = found.get(name) ?? { type, config, tensors: new Map<string, Tensor>() };
@@ -28,13 +28,14 @@ export function modulesWithTensors({ modules, tensors }: Checkpoint): NamedTenso
   const claimed = new Set<string>();
   for (const module of modules) {
     for (const [local, tensor] of Object.entries(module.tensors)) {
-      const [name, role] = parted(`${module.name}.${local}`) ?? [module.name, local];
+      const [name, role] = parted(`${module.name}.${local}`) ?? withinLayer(module.name, local);
       add(name, role, tensor, name === module.name ? module : {});
       claimed.add(tensor.name);
     }
   }
   for (const [name, tensor] of tensors) {
-    if (claimed.has(name)) continue;
+    // what no operator of ONNX has for a weight is a shape, an axis or the like
+    if (claimed.has(name) || framework === "onnx") continue;
     const plain = name.replace(/:0$/, "");
     const parted_ = parted(plain);
     const end = Math.max(plain.lastIndexOf("."), plain.lastIndexOf("/"));
@@ -60,9 +61,21 @@ function parted(name: string): [layer: string, rest: string] | undefined {
   return found ? [found[1] ?? "", found[2]] : undefined;
 }
 
+/** Keras 3's .weights.h5 have what is inside a layer (a cell, a wrapped layer) beside it: layers/gru/cell. */
+function withinLayer(name: string, local: string): [layer: string, rest: string] {
+  const [, layer, inside] = /^(.*layers\/[^/]+)\/(?!layers\/)(.+)$/.exec(name) ?? [];
+  return layer === undefined ? [name, local] : [layer, `${inside}/${local}`];
+}
+
 /** The layer that a recurrent weight belongs to; undefined for another weight. */
 function recurrentLayer(local: string): string | undefined {
   return /^(?:weight|bias)_[ih]h_l(\d+)|^[lr](\d+)_[ih]2h_/.exec(local)?.slice(1).find(Boolean);
+}
+
+/** What the tensors of an ONNX operator are named after: exporters keep PyTorch's names of them, not of modules. */
+export function namedAfter({ tensors }: NamedTensors): string | undefined {
+  const names = Object.values(tensors).map(({ name }) => name.slice(0, Math.max(0, name.lastIndexOf("."))));
+  return names.every((name) => name === names[0]) && names[0] ? names[0] : undefined;
 }
 
 /** A name by which layers and modules find each other: separators alike, without wrappers' prefixes. */
