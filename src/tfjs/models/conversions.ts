@@ -252,10 +252,13 @@ function differences(
     here !== undefined &&
     Math.abs(epsilon - here) > 1e-6 * Math.max(epsilon, here)
   ) {
-    const isAssumed = mapped.conversions.some((line) => line.startsWith("epsilon not in the file: "));
+    // by default, or by a configuration that does not name layers
+    const assumed = mapped.conversions.find((line) =>
+      /^epsilon not in the file: |^epsilon .* of config\.json/.test(line),
+    );
     lines.push(
-      isAssumed
-        ? `epsilon ${short(here)} in the layer, ${short(epsilon)} by default where it was trained; the file does not say`
+      assumed
+        ? `epsilon ${short(here)} in the layer, ${short(epsilon)} by ${/config\.json/.test(assumed) ? "config.json" : "default where it was trained"}; the file does not say`
         : `epsilon ${short(epsilon)} in the file, ${short(here)} in the layer: make it with epsilon: ${short(epsilon)}`,
     );
   }

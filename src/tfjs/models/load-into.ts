@@ -225,7 +225,7 @@ function matched(
   const place = (layer: LayerWeights) => layers.indexOf(layer);
   pairs.sort((a, b) => place(a.layer) - place(b.layer));
   const used = new Set(pairs.flatMap(({ conversion }) => conversion.used));
-  const leftOver = [...checkpoint.tensors.keys()].filter((name) => !used.has(name));
+  const leftOver = [...checkpoint.tensors.values()].map(({ name }) => name).filter((name) => !used.has(name));
   const isIgnored = (name: string) => /(^|[._/])num_batches_tracked$/.test(name);
   return {
     pairs,
@@ -279,7 +279,8 @@ function mappingOf(
     );
     if (whole.length > 0) for (const layer of whole) result.set(layer, { ...result.get(layer), name: to });
     else if (part.length > 0) {
-      const tensor = checkpoint.tensors.get(to);
+      const tensor =
+        [...checkpoint.tensors.values()].find(({ name }) => name === to) ?? checkpoint.tensors.get(to);
       if (tensor === undefined) {
         throw failed(
           checkpoint,

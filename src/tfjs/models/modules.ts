@@ -33,7 +33,8 @@ export function modulesWithTensors({ modules, tensors, framework }: Checkpoint):
       claimed.add(tensor.name);
     }
   }
-  for (const [name, tensor] of tensors) {
+  for (const tensor of tensors.values()) {
+    const { name } = tensor;
     // what no operator of ONNX has for a weight is a shape, an axis or the like
     if (claimed.has(name) || framework === "onnx") continue;
     const plain = name.replace(/:0$/, "");
