@@ -6,7 +6,7 @@
  * Refused by name, when they are read: other datatypes than numbers, bool and (in attributes) strings, other filters, external and virtual
  * storage. Soft and external links are not followed. Checksums of structures are not verified; what they say is checked.
  *
- * A sound file has each structure once. So each is read once, and together they are no longer than the file: that ends every cycle.
+ * A sound file has each structure once. So each is read once, and together they are about as long as the file: that ends every cycle.
  */
 import { MOST_AXES, sizeOf } from "../../shape.js";
 import { CheckpointError } from "../errors.js";
@@ -57,7 +57,7 @@ export function isHdf5(head: Uint8Array): boolean {
 export async function openHdf5(format: string, bytes: Bytes): Promise<Hdf5Object> {
   for (let at = 0; at + 64 <= bytes.byteLength; at = at === 0 ? 512 : at * 2) {
     if (!isSignature(await bytes.read(at, at + 8), 0)) continue;
-    return new File(format, bytes.part(at, bytes.byteLength)).open();
+    return new Hdf5File(format, bytes.part(at, bytes.byteLength)).open();
   }
   throw new CheckpointError(bytes.file, format, "expected the signature of HDF5 at byte 0, 512, 1024, ...");
 }
@@ -68,7 +68,7 @@ class Fields {
   private readonly view: DataView;
 
   constructor(
-    readonly file: File,
+    readonly file: Hdf5File,
     readonly bytes: Uint8Array,
     /** Of its first byte, in the file. */
     readonly address: number,
@@ -186,7 +186,7 @@ class Structures {
   private readonly addresses = new Set<number>();
   private total = 0;
 
-  constructor(readonly file: File) {}
+  constructor(readonly file: Hdf5File) {}
 
   /** Bytes that one structure has to itself. */
   async claim(address: number, length: number): Promise<Fields> {
@@ -204,16 +204,16 @@ class Structures {
     this.count(length, address);
   }
 
-  /** Texts lie in structures: both together are at most twice the file. */
+  /** Objects lie in structures, and texts in them: counted together they are at most three times the file. */
   count(length: number, address: number): void {
     this.total += length;
-    if (this.total > 2 * this.file.bytes.byteLength) {
+    if (this.total > 3 * this.file.bytes.byteLength) {
       throw this.file.fail("expected structures that do not overlap", address);
     }
   }
 }
 
-class File {
+class Hdf5File {
   offsetWidth = 8;
   lengthWidth = 8;
   readonly structures = new Structures(this);
@@ -454,8 +454,7 @@ class File {
       .skip(1);
     const idLength = head.uint16();
     if (head.uint16() !== 0) throw head.fail("a filtered heap is not read", REWRITE);
-    const checked = (head.uint8() & 2) !== 0;
-    const mostManaged = head.uint32();
+    const mostManaged = head.skip(1).uint32();
     const huge = head.skip(lengthWidth).addressOrNone();
     head.skip(9 * lengthWidth + offsetWidth);
     const width = head.uint16();
@@ -467,7 +466,6 @@ class File {
     const rows = head.uint16();
     const offsetBytes = Math.ceil(bits / 8);
     const lengthBytes = Math.min(widthOf(mostDirect), widthOf(mostManaged));
-    const prefix = 5 + offsetWidth + offsetBytes + (checked ? 4 : 0);
     if (width === 0 || start === 0 || bits > 64) throw head.fail("expected a heap's table of blocks");
     const blocks: { from: number; bytes: Fields }[] = [];
     const rowSize = (row: number) => start * 2 ** Math.max(0, row - 1);
@@ -512,6 +510,16 @@ class File {
       if (place === undefined) throw id.fail("expected a long object of its heap");
       return place;
     };
+    // the block with an offset; they lie in that order
+    const blockAt = (offset: number) => {
+      let [low, high] = [0, blocks.length];
+      while (low + 1 < high) {
+        const middle = (low + high) >> 1;
+        if (blocks[middle].from <= offset) low = middle;
+        else high = middle;
+      }
+      return blocks[low]?.from <= offset ? blocks[low] : undefined;
+    };
     const found: Fields[] = [];
     for await (const record of records(this.structures, index, type)) {
       const id = record.skip(before).inner(Math.min(idLength, record.left));
@@ -528,10 +536,11 @@ class File {
       }
       const at = id.uint(offsetBytes);
       const length = id.uint(lengthBytes);
-      const block = blocks.find(
-        ({ from, bytes }) => at >= from + prefix && at + length <= from + bytes.bytes.length,
-      );
-      if (block === undefined) throw id.fail("expected an object within its heap");
+      const block = blockAt(at);
+      if (block === undefined || at + length > block.from + block.bytes.bytes.length) {
+        throw id.fail("expected an object within its heap");
+      }
+      this.structures.count(length, id.address);
       block.bytes.at = at - block.from;
       found.push(block.bytes.inner(length));
     }
@@ -892,7 +901,7 @@ function chunked(
 }
 
 interface Stored {
-  readonly file: File;
+  readonly file: Hdf5File;
   readonly shape: readonly number[];
   readonly most: readonly (number | undefined)[];
   readonly type: Datatype;
@@ -1134,6 +1143,7 @@ async function unfiltered(stored: Stored, chunk: Chunk, size: number): Promise<U
 /** Bytes of elements that lay plane by plane: all first bytes, all second bytes, .... */
 function unshuffled(bytes: Uint8Array, size: number): Uint8Array {
   const count = Math.floor(bytes.length / size);
+  if (count === 0) return bytes;
   const result = bytes.slice();
   for (let part = 0; part < size; part++) {
     for (let i = 0; i < count; i++) result[i * size + part] = bytes[part * count + i];

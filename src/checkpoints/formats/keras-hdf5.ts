@@ -82,7 +82,7 @@ function listOf({ attributes }: Hdf5Object, name: string): string[] | undefined 
 
 /** Of a layer's group, in the order that it lists; all that there is where it lists none. */
 function weightsIn(contents: Contents, group: Hdf5Object | undefined): Weight[] {
-  if (group === undefined) return [];
+  if (group === undefined || contents.once([["", group]]).length === 0) return [];
   const names = listOf(group, "weight_names");
   const found = names?.map((name) => [name, at(group, name)] as const) ?? datasetsIn(contents, group, "");
   return found.flatMap(([name, object]) => {
@@ -117,7 +117,8 @@ function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | unde
 
 function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): void {
   const paths = found.map(([name]) => name.replace(/:\d+$/, "").split("/"));
-  const names = paths.map((path) => localName(path, layer.name, paths));
+  const shared = commonLength(paths);
+  const names = paths.map((path) => localName(path, layer.name) ?? path.slice(shared).join("/"));
   const local = new Set(names).size === names.length ? names : found.map(([name]) => name);
   const tensors = found.map(([, tensor], i) => [local[i], tensor] as const);
   const order = variablesOf(layer);
@@ -130,18 +131,26 @@ function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): 
 const unnumbered = (name: string) => name.replace(/_\d+$/, "");
 
 /** What follows the layer's name; Keras 1 has "name_W", and early Keras 2 numbers it once more: "name_1/kernel". */
-function localName(path: readonly string[], layer: string, all: readonly (readonly string[])[]): string {
+function localName(path: readonly string[], layer: string): string | undefined {
   const last = path.length - 1;
   let end = path.indexOf(layer);
   if (end < 0) end = path.findIndex((part) => unnumbered(part) === layer);
   if (end >= 0 && end < last) return path.slice(end + 1).join("/");
-  if (path[last].startsWith(`${layer}_`)) return path[last].slice(layer.length + 1);
-  // a layer that was renamed after it was built: what all of its weights begin with
-  let common = 0;
-  while (common < last && all.every((one) => common < one.length - 1 && one[common] === path[common]))
-    common++;
-  return path.slice(common).join("/");
+  return path[last].startsWith(`${layer}_`) ? path[last].slice(layer.length + 1) : undefined;
 }
+
+/** With how many parts all begin; those of a layer that was renamed after it was built are of its former name. */
+function commonLength(paths: readonly (readonly string[])[]): number {
+  const [first = []] = paths;
+  let length = 0;
+  while (paths.every((path) => length < path.length - 1 && path[length] === first[length])) {
+    if (++length >= first.length) break;
+  }
+  return length;
+}
+
+/** Parts of a variable's name in Keras 1, after the layer's: "name_running_mean". */
+const MOST_CUTS = 4;
 
 /** The weights of a model within the model, to its layers. */
 function takeInner(contents: Contents, inner: Layer, found: readonly Weight[]): void {
@@ -166,10 +175,10 @@ function takeInner(contents: Contents, inner: Layer, found: readonly Weight[]): 
       }
     }
     // of Keras 1: "name_W"
-    let last = parts[parts.length - 1];
-    while (last.includes("_")) {
-      last = last.slice(0, last.lastIndexOf("_"));
-      const leaf = byName.get(last);
+    let name = parts[parts.length - 1];
+    for (let cuts = 0; cuts < MOST_CUTS && name.includes("_"); cuts++) {
+      name = name.slice(0, name.lastIndexOf("_"));
+      const leaf = byName.get(name);
       if (leaf !== undefined) return leaf;
     }
     return undefined;

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.js";
 import { type Hdf5Object, isHdf5, openHdf5 } from "../../../src/checkpoints/encodings/hdf5.js";
+import { zipEntries } from "../../../src/checkpoints/encodings/zip.js";
 import { kerasHdf5 } from "../../../src/checkpoints/formats/keras-hdf5.js";
 import { bytesInMemory, bytesOf, type Files } from "../../../src/checkpoints/source.js";
 import type { Tensor } from "../../../src/checkpoints/tensors.js";
@@ -157,6 +158,17 @@ describe("files of Keras", () => {
   ] as const) {
     itWithModel(name)(`${name} is as the library reads it`, async () => {
       expect(await compared(new Uint8Array(readFileSync(modelFile(name))))).toBe(count);
+    });
+  }
+
+  for (const [name, count] of [
+    ["keras3/arnav-best_model.keras", 56],
+    ["keras3/keras-pre_pr22362_nested_container.keras", 5],
+  ] as const) {
+    itWithModel(name)(`${name} is as the library reads it`, async () => {
+      const archive = bytesInMemory(name, new Uint8Array(readFileSync(modelFile(name))));
+      const weights = (await zipEntries("zip", archive)).get("model.weights.h5");
+      expect(await compared(await (weights as typeof archive).read())).toBe(count);
     });
   }
 });
