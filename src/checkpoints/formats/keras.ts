@@ -240,6 +240,12 @@ export class Contents {
     return tensor;
   }
 
+  /** A variable that the file has a second time is no weight more. */
+  copy({ name }: Tensor): void {
+    this.others.set(name, this.tensors.get(name) as Tensor);
+    this.tensors.delete(name);
+  }
+
   /** Of a configuration's value: the layer that it is, if it is one. */
   layersIn(value: unknown): Layer[] {
     const layer = isRecord(value) ? layerOf(value, "", 0, this.fail) : undefined;
@@ -363,9 +369,10 @@ function variablesIn(contents: Contents, object: Hdf5Object, layer: Layer | unde
     const name = /^layer\/\d$/.test(key) ? ofLayer[Number(key.slice(6))] : undefined;
     return [name === undefined ? key : `layer/${name}`, tensor];
   });
-  const keys = new Set(all.map(([key]) => key));
+  const twice = all.some(([key]) => key === "layer/kernel") && all.find(([key]) => key === "kernel");
+  if (twice) contents.copy(twice[1]);
   return all
-    .filter(([key]) => key !== "kernel" || !keys.has("layer/kernel"))
+    .filter((one) => one !== twice)
     .sort(([a], [b]) => around.order.indexOf(a) - around.order.indexOf(b));
 }
 

@@ -149,6 +149,15 @@ describe("names", () => {
     }
   });
 
+  it("of a kernel that a wrapper lists once more is no weight", async () => {
+    for (const name of ["keras2/normalizations.keras", "keras3/normalizations.keras"]) {
+      const { tensors, others, modules } = await open(path(name));
+      const copies = modules.filter(({ type }) => type.endsWith("SpectralNormalization")).length;
+      expect([...others.keys()].filter((key) => key.includes("spectral_normalization"))).toHaveLength(copies);
+      expect(tensors.size).toBe(modules.flatMap((module) => Object.keys(module.tensors)).length);
+    }
+  });
+
   it("of wrappers' parts lead to them", async () => {
     const saved = await open(path("keras2/recurrent.keras"));
     expect(Object.keys(moduleOf(saved, "both_ways").tensors)).toEqual([
