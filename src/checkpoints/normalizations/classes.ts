@@ -180,9 +180,13 @@ const keras: Language = {
 /** TensorFlow's operators: those of graphs, whose layers' names are lost. */
 const tensorflow: Language = {
   title: "TensorFlow",
-  classes: [[/^FusedBatchNorm(V2|V3)?$/, "batchNorm", { epsilon: 1e-4 }]],
+  classes: [
+    [/^FusedBatchNorm(V2|V3)?$/, "batchNorm", { epsilon: 1e-4 }],
+    [/^tf\.nn\.batch_normalization$/, "batchNorm"],
+  ],
   options: {
     epsilon: same("epsilon"),
+    variance_epsilon: same("epsilon"),
     data_format: (value) => ({ axis: value === "NCHW" ? 1 : -1 }),
     exponential_avg_factor: (value, { say }) => {
       if (typeof value !== "number" || value === 1) return {};
@@ -326,7 +330,7 @@ export function trailing(count: number): number | number[] {
 
 /** The language of a module: that of its framework, or of TensorFlow's operators. */
 function languageOf({ type }: Module, framework: Framework): Language {
-  return type.startsWith("FusedBatchNorm") ? tensorflow : languages[framework];
+  return tensorflow.classes.some(([pattern]) => pattern.test(type)) ? tensorflow : languages[framework];
 }
 
 /** A layer of Keras within a wrapper that applies it (TimeDistributed), as the layer. */

@@ -2,29 +2,11 @@
  * What the frameworks themselves wrote (test/fixtures/checkpoints): every normalization of a network is found in each of its files, under its name, with
  * the options that the live object had, its weights and its statistics.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type MappedNormalization, normalizationsOf, open } from "../../../src/checkpoints/index.js";
 import { catalog, Layer, type Normalization, open as openBackend } from "../../../src/index.js";
-
-interface Network {
-  framework: string;
-  files: Record<string, string>;
-  weights: Record<string, { shape: number[]; values: number[] }>;
-  normalizations: { name: string; type: string; options: Record<string, unknown> }[];
-}
-
-const root = fileURLToPath(new URL("../../fixtures/checkpoints/", import.meta.url));
-
-const networks = readdirSync(root).flatMap((folder) =>
-  readdirSync(root + folder)
-    .filter((file) => file.endsWith(".json"))
-    .flatMap((file) => {
-      const network: Network = JSON.parse(readFileSync(`${root}${folder}/${file}`, "utf8"));
-      return network.files && network.normalizations?.length > 0 ? [{ folder, file, network }] : [];
-    }),
-);
+import { type DescribedNetwork, fixtures, networks } from "../support/networks.js";
 
 /** The names that a file gives a layer of the network; files name layers by themselves. */
 const lastPart = (name: string) =>
@@ -36,7 +18,7 @@ const lastPart = (name: string) =>
 /** Independent of the code: what a framework's option is here. */
 function translated(framework: string, options: Record<string, unknown>): Record<string, unknown> {
   const result: Record<string, unknown> = {};
-  const epsilon = options.eps ?? options.epsilon;
+  const epsilon = options.eps ?? options.epsilon ?? options.variance_epsilon;
   if (epsilon !== undefined && epsilon !== null) result.epsilon = expect.closeTo(Number(epsilon), 9);
   const isTorch = framework === "pytorch" || framework === "fastai";
   if (options.momentum === null) result.average = "cumulative";
@@ -75,17 +57,19 @@ function shapeFor({ kind, options, tensors, statistics }: MappedNormalization): 
 const RENAMED = /frozen|ONNX|Gluon|MXNet|uint8|uint16|float16|fastai 1|weights|checkpoint/i;
 
 /** A weight alone, of a layer whose name says nothing, may be PReLU's slopes. */
-function isUntold(name: string, { weights }: Network): boolean {
+function isUntold(name: string, { weights }: DescribedNetwork): boolean {
   return !/norm|rms/i.test(name) && !(`${name}.bias` in weights) && !(`${name}.running_mean` in weights);
 }
 
 for (const { folder, file, network } of networks) {
   describe(`${folder}/${file}`, () => {
-    const all = Object.entries(network.files).filter(([, path]) => existsSync(`${root}${folder}/${path}`));
+    const all = Object.entries(network.files).filter(([, path]) =>
+      existsSync(`${fixtures}${folder}/${path}`),
+    );
     it.each(all)("%s", async (format, path) => {
-      const checkpoint = await open(`${root}${folder}/${path}`);
+      const checkpoint = await open(`${fixtures}${folder}/${path}`);
       const mapped = await normalizationsOf(checkpoint);
-      const expected = network.normalizations.filter(({ type }) => type !== "tf.nn.batch_normalization");
+      const expected = network.normalizations;
       const found: MappedNormalization[] = [];
       for (const { name, options: given, type } of expected) {
         const same = mapped.filter((one) => lastPart(one.name) === lastPart(name));
