@@ -378,7 +378,7 @@ function variablesIn(contents: Contents, object: Hdf5Object, layer: Layer | unde
 
 /**
  * Objects of a file that does not say what its layers are: each that has variables is a module, under the path of attributes that leads
- * to it. The class is told by the number that the file gives it ("batch_normalization_1") or by the layer's name.
+ * to it. The class is told by the number that the file gives it ("batch_normalization_1") or by the layer's name, which Keras 3 writes too.
  */
 function takeObjects(contents: Contents, object: Hdf5Object, path: string): void {
   const own = OTHERS.test(path) ? [] : ownVariables(contents, object);
@@ -389,7 +389,7 @@ function takeObjects(contents: Contents, object: Hdf5Object, path: string): void
       typeof one === "string" ? NORMALIZATIONS.get(one.replace(/_\d+$/, "")) : undefined,
     );
     const type = known.find((one) => one !== undefined) ?? key.replace(/_\d+$/, "");
-    const layer = { path, type, config: {} };
+    const layer = { path, type, config: typeof given === "string" ? { name: given } : {} };
     contents.module(layer, named(own, layer));
   }
   for (const [name, child] of childrenOf(contents, object))
