@@ -32,4 +32,5 @@ export {
   type SelectOptions,
   selectStatistics,
 } from "./models/select-statistics.js";
+export { stateDictOf } from "./models/state-dict.js";
 export { type StatisticsGap, statisticsGap } from "./models/statistics-gap.js";

@@ -216,6 +216,8 @@ export function torchLayout(
       : "[out, in, ...kernel] → [...kernel, in, out]";
     return as(view, order, says);
   }
+  if (role === "alpha")
+    return { shape: shape.filter((length) => length !== 1), view: shape, order: [...shape.keys()] };
   // normalized over several axes, the channels among them
   if (rank > 2 && role !== "kernel") {
     const view = [shape[rank - 1], ...shape.slice(0, -1)];

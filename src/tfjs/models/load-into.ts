@@ -202,7 +202,7 @@ function matched(
         `there are ${listed(modules)}`,
       );
     }
-    const found = module ?? named(layer, layers, byKey);
+    const found = module ?? separable(layer, byKey) ?? named(layer, layers, byKey);
     if (weights !== undefined) {
       take(layer, { module: found ?? { name: "", tensors: {} }, weights }, "map");
     } else if (found) take(layer, { module: found }, module ? "map" : "name");
@@ -250,6 +250,19 @@ function named(
   if (layers.some((other) => other !== layer && keyOf(other.layer.name) === own)) return undefined;
   const ending = [...byKey].filter(([key]) => key === own || key.endsWith(`.${own}`));
   return ending.length === 1 ? ending[0][1] : undefined;
+}
+
+/** PyTorch has a separable convolution as two modules in one. */
+function separable(
+  { name, weights }: LayerWeights,
+  byKey: ReadonlyMap<string, NamedTensors>,
+): NamedTensors | undefined {
+  const [depthwise, pointwise] = ["depthwise", "pointwise"].map((part) =>
+    byKey.get(keyOf(`${name}/${part}`)),
+  );
+  if (!weights.has("pointwise_kernel") || !depthwise || !pointwise) return undefined;
+  const { weight, ...bias } = pointwise.tensors;
+  return { name, tensors: { ...bias, depthwise_kernel: depthwise.tensors.weight, pointwise_kernel: weight } };
 }
 
 interface Mapped {
