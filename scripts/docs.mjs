@@ -2,6 +2,7 @@
  * Generates what the documentation says about every normalization of the catalog: a picture of its axes, the table of
  * conventions in its page, and docs/norms/README.md. With --check it writes nothing, and fails if a file is out of date.
  */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -70,5 +71,15 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
       writeFileSync(root + path, text);
       console.log(path);
     }
+    // the tables of files that are read come from the list of their tests
+    const vitest = [
+      `${root}node_modules/vitest/vitest.mjs`,
+      "run",
+      "--project",
+      "fast",
+      "test/docs/checkpoints.test.ts",
+    ];
+    const env = { ...process.env, EVENKEEL_WRITE: "1" };
+    process.exitCode = spawnSync(process.execPath, vitest, { cwd: root, env, stdio: "inherit" }).status ?? 1;
   }
 }

@@ -93,7 +93,9 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     if (ACTED_ON.has(name) || ACTED_ON.has(`${kind}.${name}`)) continue;
     // what a class has beside, such as the weights of a wrapped layer
     if (!OURS.has(name)) continue;
-    const values = await numbersOf(tensor);
+    const read = await numbersOf(tensor);
+    const values =
+      name === "runningVariance" ? varianceOf(read, tensor, options.epsilon, version, lines) : read;
     if (name === "runningCount") statistics[name] = countPerChannel(values, used.runningMean);
     else if (LEARNED.has(name)) weights[name] = values;
     else statistics[name] = values;
@@ -206,6 +208,29 @@ function settleGroups(
   const perGroup = PER_GROUP.includes(framework) && sizeOf(shape) === options.groups;
   if (perGroup) lines.push("gamma and beta per group");
   options.parameters = perGroup ? "group" : "channel";
+}
+
+/**
+ * Keras 1 calls it `running_std` (keras#2772). From 1.0.7 on, which notes its version, it is the variance; before, what is divided by is that
+ * deviation plus epsilon, epsilon being in it already.
+ */
+function varianceOf(
+  values: Float32Array | Float64Array,
+  { name }: Tensor,
+  epsilon: unknown,
+  version: string | undefined,
+  lines: string[],
+): Float32Array | Float64Array {
+  if (!/running_std(:0)?$/.test(name)) return values;
+  if (version !== undefined) {
+    lines.push(`running_std holds the variance in Keras ${version}: taken as that`);
+    return values;
+  }
+  lines.push(
+    "running_std of Keras before 1.0.7, a deviation to which epsilon is added → the variance that gives the same",
+  );
+  const offset = typeof epsilon === "number" ? epsilon : 0;
+  return Float64Array.from(values, (deviation) => (deviation + offset) ** 2 - offset);
 }
 
 /** One number for all channels in the file; per channel here, since a mask may leave channels different counts. */

@@ -488,6 +488,28 @@ describe("classes and operators", () => {
     );
   });
 
+  it("keras#2772: running_std is a variance where Keras 1 notes its version, before that a deviation", async () => {
+    const module: MadeModule = {
+      type: "BatchNormalization",
+      config: { axis: 1, epsilon: 0.25, momentum: 0.9 },
+      tensors: { running_mean: two, running_std: [0.5, 3] },
+    };
+    const read = async (version?: string) => {
+      const [norm] = await normalizationsOf(
+        checkpointOf({}, { framework: "keras2", version }, { layer: module }),
+      );
+      return norm;
+    };
+    const later = await read("1.2.2");
+    expect([...later.statistics.runningVariance]).toEqual([0.5, 3]);
+    expect(later.conversions).toContain("running_std holds the variance in Keras 1.2.2: taken as that");
+    // √(variance + epsilon) is deviation + epsilon
+    const before = await read();
+    expect([...before.statistics.runningVariance].map((variance) => Math.sqrt(variance + 0.25))).toEqual([
+      0.75, 3.25,
+    ]);
+  });
+
   it("a class that is not known, by its name and its weights, with its own epsilon", async () => {
     const norm = await one("pytorch", {
       type: "MyFancyRMSNorm2",
