@@ -7,9 +7,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { open } from "../../src/checkpoints/index.js";
-import { install, layersModelFrom, loadInto } from "../../src/tfjs/index.js";
+import { layersModelFrom, loadInto } from "../../src/tfjs/index.js";
 import { expectClose, largest } from "../support/numerics.js";
 import { use } from "../support/tfjs-backends.js";
 import { type Cell, cells } from "./networks/cells.js";
@@ -57,7 +57,7 @@ async function asTensorFlowLoads(path: string, x: tf.Tensor): Promise<tf.Tensor>
 describe("networks", () => {
   beforeAll(async () => {
     await use("cpu");
-    await install();
+    vi.spyOn(console, "warn").mockImplementation(() => {});
   });
 
   it.each(

@@ -586,7 +586,10 @@ const GATES: Readonly<Record<string, Readonly<Record<number, readonly number[]>>
 };
 
 /** LSTM, GRU and plain recurrent layers of PyTorch, Gluon and ONNX; undefined for what is none of these. */
-function ofRecurrent(layer: LayerWeights, { tensors, type }: NamedTensors): Conversion | string | undefined {
+function ofRecurrent(
+  layer: LayerWeights,
+  { tensors, type, config = {} }: NamedTensors,
+): Conversion | string | undefined {
   const { weights } = layer;
   const [kernel, recurrent, bias] = ["kernel", "recurrent_kernel", "bias"].map((role) => weights.get(role));
   if (kernel === undefined || recurrent === undefined) return undefined;
@@ -639,8 +642,12 @@ function ofRecurrent(layer: LayerWeights, { tensors, type }: NamedTensors): Conv
       ];
   const biases = given.filter((one): one is Tensor => one !== undefined);
   const resetsAfter = gates === 3 && bias?.shape.length === 2;
-  if (gates === 3 && !resetsAfter && biases.length > 0) {
-    return "the reset gate acts on the product there, before it here: make the layer with gru() of evenkeel/tfjs";
+  // without biases there is no telling, nor a difference that a layer's weights show
+  const isAfter = !isOnnx || config.linear_before_reset === 1;
+  if (gates === 3 && bias && isAfter !== resetsAfter) {
+    return isAfter
+      ? "the reset gate acts on the product there, before it here: make the layer with gru() of evenkeel/tfjs"
+      : "the reset gate acts before the product there, on it here: make the layer with tf.layers.gru()";
   }
   if (bias) {
     if (biases.length === 0) return "no bias in the file";

@@ -212,27 +212,35 @@ function matched(
   const rest = modules.filter((module) => !taken.has(module));
   const passed: string[] = [];
   let next = 0;
+  let last: { layer: LayerWeights; module: NamedTensors } | undefined;
   for (const layer of open) {
+    // both directions of a layer are in one module
+    const isSecond = layer.direction === "backward" && last?.layer.direction === "forward";
+    if (isSecond && last && hasBothDirections(last.module)) {
+      take(layer, { module: last.module }, "order");
+      continue;
+    }
     const at = rest.findIndex((module, i) => i >= next && typeof convert(layer, { module }) !== "string");
     if (at < 0) {
       missing.push({ layer });
       continue;
     }
     passed.push(...rest.slice(next, at).map(({ name }) => name));
-    take(layer, { module: rest[at] }, "order");
+    last = { layer, module: rest[at] };
+    take(layer, last, "order");
     next = at + 1;
   }
   const place = (layer: LayerWeights) => layers.indexOf(layer);
   pairs.sort((a, b) => place(a.layer) - place(b.layer));
   const used = new Set(pairs.flatMap(({ conversion }) => conversion.used));
-  const leftOver = [...checkpoint.tensors.values()].map(({ name }) => name).filter((name) => !used.has(name));
-  const isIgnored = (name: string) => /(^|[._/])num_batches_tracked$/.test(name);
+  const names = [...checkpoint.tensors.values()].map(({ name }) => name);
+  const isCounter = (name: string) => /(^|[._/])num_batches_tracked$/.test(name);
   return {
     pairs,
     missing,
     passed,
-    left: leftOver.filter((name) => !isIgnored(name)),
-    ignored: [...leftOver.filter(isIgnored), ...checkpoint.others.keys()],
+    left: names.filter((name) => !used.has(name) && !isCounter(name)),
+    ignored: [...names.filter(isCounter), ...checkpoint.others.keys()],
   };
 }
 
@@ -250,6 +258,11 @@ function named(
   if (layers.some((other) => other !== layer && keyOf(other.layer.name) === own)) return undefined;
   const ending = [...byKey].filter(([key]) => key === own || key.endsWith(`.${own}`));
   return ending.length === 1 ? ending[0][1] : undefined;
+}
+
+function hasBothDirections({ tensors, type }: NamedTensors): boolean {
+  const isOnnx = /^(LSTM|GRU|RNN)$/.test(type ?? "") && tensors.W?.shape[0] === 2;
+  return isOnnx || Object.keys(tensors).some((name) => /_reverse$|^r\d+_[ih]2h_/.test(name));
 }
 
 /** PyTorch has a separable convolution as two modules in one. */

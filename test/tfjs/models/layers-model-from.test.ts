@@ -1,12 +1,16 @@
 /** Architectures that Keras 2 and 3 wrote (test/fixtures/architectures) build, take their weights, and give Keras's outputs. */
 import * as tf from "@tensorflow/tfjs-core";
+import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Checkpoint, Module } from "../../../src/checkpoints/checkpoint.js";
+import { CheckpointError, open } from "../../../src/checkpoints/index.js";
 import { madeTensor } from "../../../src/checkpoints/tensors.js";
 import { layersModelFrom } from "../../../src/tfjs/index.js";
+import { itWithModel, modelFile } from "../../checkpoints/support/shared-models.js";
 import keras2 from "../../fixtures/architectures/keras2.json" with { type: "json" };
 import keras3 from "../../fixtures/architectures/keras3.json" with { type: "json" };
 import { expectClose, largest } from "../../support/numerics.js";
+import { artifacts } from "../../support/tfjs-artifacts.js";
 import { use } from "../../support/tfjs-backends.js";
 
 interface Listed {
@@ -73,6 +77,192 @@ describe("layersModelFrom", () => {
     for (const [i, { shape, values }] of file.outputs.entries()) {
       expect(outputs[i].shape).toEqual(shape);
       expectClose(`output ${i}`, outputs[i].dataSync() as Float32Array, values, () => 1e-5 * largest(values));
+    }
+  });
+
+  /** The first values for x[i] = (7919 i mod 1000) / 1000: of Keras 2.15 and 3.12, of Keras 1 by its formulas with numpy. */
+  const others: [name: string, shape: number[], first: number[]][] = [
+    [
+      "keras-h5/fer-emotion_model.hdf5",
+      [64, 64, 1],
+      [5.3978974e-6, 3.7229279e-14, 6.3823645e-6, 0.0010987096, 7.572978e-5, 0.99881374],
+    ],
+    [
+      "keras-h5/dl4j-batch_to_conv2d_theano_1.h5",
+      [100],
+      [0.43018016, -0.07296383, -0.4202689, 0.39518884, 0.05317217, 0.17534144],
+    ],
+    [
+      "keras-h5/dl4j-batch_to_conv2d_tensorflow_2.h5",
+      [100],
+      [-0.21650906, 0.23638365, -8.51609e-4, -0.32371986, -0.24386153, 1.0505935],
+    ],
+    [
+      "keras3/arnav-best_model.keras",
+      [28, 28, 1],
+      [1.507678e-8, 1.400438e-6, 5.908476e-6, 1.1268815e-8, 0.80173516, 0.00450233],
+    ],
+  ];
+  for (const [name, shape, expected] of others) {
+    itWithModel(name)(`of others: ${name}`, async () => {
+      const model = await layersModelFrom(await open(modelFile(name)));
+      const length = shape.reduce((a, b) => a * b, 1);
+      const x = tf.tensor(
+        Float32Array.from({ length }, (_, i) => ((i * 7919) % 1000) / 1000),
+        [1, ...shape],
+      );
+      const y = (model.predict(x) as tf.Tensor).dataSync().slice(0, expected.length) as Float32Array;
+      expectClose(name, y, expected, () => 1e-5 * largest(expected));
+    });
+  }
+
+  /** A model of a layer, as Keras writes it. */
+  const sequential = (className: string, config: object, more: object = {}) => ({
+    class_name: "Sequential",
+    config: {
+      name: "net",
+      layers: [
+        { class_name: "InputLayer", config: { batch_shape: [null, 4, 4, 2], name: "x" } },
+        { class_name: className, config: { name: "layer", ...config }, ...more },
+      ],
+    },
+  });
+  const call = (...inputs: unknown[]) => [inputs.map((name) => [name, 0, 0, {}])];
+  const graph = (nodes: Record<string, unknown[]>, output: unknown[]) => ({
+    class_name: "Functional",
+    config: {
+      name: "net",
+      layers: [
+        {
+          class_name: "InputLayer",
+          name: "x",
+          config: { batch_shape: [null, 2], name: "x" },
+          inbound_nodes: [],
+        },
+        ...Object.entries(nodes).map(([name, inbound_nodes]) => ({
+          class_name: "Dense",
+          name,
+          config: { name, units: 2 },
+          inbound_nodes,
+        })),
+      ],
+      input_layers: [["x", 0, 0]],
+      output_layers: [output],
+    },
+  });
+  const BUILD = "build the model in TensorFlow.js and load its weights with loadInto(model, checkpoint)";
+
+  it.each<[string, Record<string, unknown>, string]>([
+    [
+      "an unknown class",
+      sequential("Wavelet", {}),
+      'layer "layer": its class Wavelet is not known; register it with tf.serialization.registerClass, or build the model yourself and ' +
+        "load its weights with loadInto(model, checkpoint)",
+    ],
+    [
+      "a class by a name that every object has",
+      sequential("constructor", {}),
+      'layer "layer": its class constructor is not known',
+    ],
+    [
+      "a Lambda",
+      sequential("Lambda", {}),
+      `layer "layer": its class is not one of TensorFlow.js's layers models; ${BUILD}`,
+    ],
+    [
+      "attention",
+      sequential("MultiHeadAttention", {}),
+      `layer "layer": its class is not one of TensorFlow.js's layers models; ${BUILD}`,
+    ],
+    [
+      "groups",
+      sequential("Conv2D", { filters: 2, kernel_size: 1, groups: 2 }),
+      'layer "layer": groups 2: TensorFlow.js has no grouped convolutions; write it as depthwise or as several convolutions, and load it ' +
+        "with loadInto",
+    ],
+    [
+      "an activation of a program's own",
+      sequential("Dense", {
+        units: 2,
+        activation: { class_name: "function", config: "snake", registered_name: "snake" },
+      }),
+      'layer "layer": the activation "snake" is not known to TensorFlow.js; register a class of that name with tf.serialization.registerClass',
+    ],
+    [
+      "what TensorFlow.js does not make",
+      sequential("Dense", { units: -1 }),
+      'layer "layer": TensorFlow.js does not make this Dense: ',
+    ],
+    [
+      "a model in code",
+      { class_name: "MyModel", config: { name: "net" } },
+      `layer "net": it is a model of its own class MyModel, whose layers are in code: expected Sequential or Functional; ${BUILD}`,
+    ],
+    [
+      "a circle",
+      graph({ a: call("b"), b: call("a") }, ["b", 0, 0]),
+      'layer "a": its inputs come from its own output, or from a layer that is never called',
+    ],
+    [
+      "a layer that is not there",
+      graph({ a: call("y") }, ["a", 0, 0]),
+      'layer "net": it refers to a layer "y", which there is not',
+    ],
+    [
+      "a call that is not there",
+      graph({ a: call("x") }, ["a", 3, 0]),
+      'layer "net": it refers to call 3 of "a", which has 1',
+    ],
+    [
+      "an output that is not there",
+      graph({ a: call("x") }, ["a", 0, 2]),
+      'layer "a": expected an output 2, it has 1',
+    ],
+    [
+      "an operation that is no layer",
+      sequential("Sort", {}, { module: "keras.src.ops.numpy" }),
+      'layer "layer": it is the operation Sort, which is no layer',
+    ],
+    [
+      "a model that was never built",
+      {
+        class_name: "Sequential",
+        config: { name: "net", layers: [{ class_name: "Dense", config: { name: "d", units: 2 } }] },
+      },
+      'layer "d": the shape of the model\'s input is not in the file: it was saved before it was built',
+    ],
+  ])("%s", async (_, topology, message) => {
+    const error = await layersModelFrom(checkpointOf({ topology, layers: {} }, "3.12.0")).catch(
+      (thrown) => thrown,
+    );
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toContain(`model.keras (Keras): ${message}`);
+  });
+
+  it("weights alone", async () => {
+    const { architecture: _, ...checkpoint } = checkpointOf({ topology: {}, layers: {} }, "3.12.0");
+    await expect(layersModelFrom(checkpoint)).rejects.toThrow(
+      `model.keras (Keras): expected a model's architecture, it has weights alone; ${BUILD}`,
+    );
+  });
+
+  it("a model with weights missing is refused, and leaves no tensors", async () => {
+    const checkpoint = checkpointOf({ topology: sequential("Dense", { units: 2 }), layers: {} }, "3.12.0");
+    const { numTensors } = tf.memory();
+    await expect(layersModelFrom(checkpoint)).rejects.toThrow(
+      "nothing fits layer (Dense: kernel [2, 2], bias [2])",
+    );
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+
+  it("is saved and loaded by TensorFlow.js", async () => {
+    const { version, models } = keras3 as unknown as { version: string; models: Record<string, Saved> };
+    for (const name of ["activations", "convolutions", "series", "volumes", "normalizations"]) {
+      const model = await layersModelFrom(checkpointOf(models[name], version));
+      const again = await tfl.loadLayersModel(tf.io.fromMemory(await artifacts(model)));
+      const x = tf.tensor(models[name].inputs[0].values, models[name].inputs[0].shape);
+      const [y, z] = [model, again].map((one) => (one.predict(x) as tf.Tensor).dataSync());
+      expectClose(name, z as Float32Array, y as Float32Array, () => 1e-6 * largest(y as Float32Array));
     }
   });
 });
