@@ -28,6 +28,7 @@ export interface Architecture {
   readonly version?: string;
 }
 
+/** An opened file: its tensors, and what it says of the network that they belong to. */
 export interface Checkpoint {
   /** "safetensors", "PyTorch (zip)", "Keras (HDF5)", "TensorFlow SavedModel", ... */
   readonly format: string;

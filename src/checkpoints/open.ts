@@ -34,6 +34,7 @@ const formats: readonly Format[] = [
   onnx,
 ];
 
+/** Options of `open`. */
 export interface OpenOptions {
   /** What messages call the file; of a set of files, the one to open. Default: its own name, or "file". */
   name?: string;

@@ -16,6 +16,7 @@ export type Values =
   | BigInt64Array
   | BigUint64Array;
 
+/** A tensor of a file. What it is is known when the file is open; its values are read when they are asked for. */
 export interface Tensor {
   /** As the file has it. */
   readonly name: string;
@@ -245,9 +246,7 @@ function reverseEach(bytes: Uint8Array, length: number): void {
   }
 }
 
-/**
- * The values as float32 or float64 numbers; 64-bit integers as the nearest.
- */
+/** A tensor's values as float32 or float64 numbers, row-major; integers as float64, of 64 bits as the nearest. */
 export async function numbersOf(tensor: Tensor): Promise<Float32Array | Float64Array> {
   const values = await tensor.read();
   if (values instanceof Float32Array || values instanceof Float64Array) return values;

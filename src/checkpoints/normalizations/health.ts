@@ -23,6 +23,7 @@ export interface Finding {
   readonly of: number;
 }
 
+/** What `healthOf` says: most serious kinds first, and whether one of them is sick. */
 export interface Health {
   readonly findings: readonly Finding[];
   readonly sick: boolean;

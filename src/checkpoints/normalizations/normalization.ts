@@ -3,6 +3,7 @@ import type { Framework } from "../../frameworks/conventions.js";
 import type { Catalog } from "../../norms/catalog.js";
 import type { Tensor } from "../tensors.js";
 
+/** A normalization of a network, as `catalog[kind](options)` with these weights and statistics. */
 export interface MappedNormalization {
   /** Where it stands in the network, as the file says, without wrappers' prefixes (`module.`, `_orig_mod.`). */
   readonly name: string;
