@@ -25,7 +25,7 @@ type Row = [
 
 const rows: Row[] = [
   [
-    "PyTorch's batch normalization, its momentum turned round",
+    "PyTorch's batch normalization, its momentum turned round (pytorch2keras#70)",
     "pytorch",
     {
       type: "BatchNorm2d",
