@@ -88,7 +88,7 @@ function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
     );
   }
   if (depth > DEEPEST) throw fail(`models are nested more than ${DEEPEST} deep`);
-  const listed = Array.isArray(config) ? config : own(config as Saved, "layers");
+  const listed = isSaved(config) ? own(config, "layers") : config;
   if (!Array.isArray(listed) || !listed.every(isSaved)) throw fail("expected a list of layers");
   const layers = listed as Saved[];
   if (className === "Sequential" || !isSaved(config) || own(config, "input_layers") === undefined) {

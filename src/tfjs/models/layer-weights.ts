@@ -257,9 +257,16 @@ export function permuted(
   return result;
 }
 
-/** The order that undoes one. */
-export function inverse(order: readonly number[]): number[] {
-  const result: number[] = new Array(order.length);
-  for (const [i, axis] of order.entries()) result[axis] = i;
-  return result;
+/** The other way: values in TensorFlow.js's order in PyTorch's. */
+export function unpermuted(
+  values: ArrayLike<number>,
+  { view, order }: Pick<Layout, "view" | "order">,
+): Float32Array {
+  const back: number[] = new Array(order.length);
+  for (const [i, axis] of order.entries()) back[axis] = i;
+  return permuted(
+    values,
+    order.map((axis) => view[axis]),
+    back,
+  );
 }

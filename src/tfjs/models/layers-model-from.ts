@@ -6,135 +6,211 @@
 import * as tfl from "@tensorflow/tfjs-layers";
 import type { Checkpoint } from "../../checkpoints/checkpoint.js";
 import { CheckpointError } from "../../checkpoints/errors.js";
+import { shortened } from "../../checkpoints/tensors.js";
+import { sizeOf } from "../../shape.js";
 import { registerClasses } from "../layers/class-registry.js";
 import { registered } from "../layers/keras-objects.js";
 import type { Config, Layer } from "../types.js";
 import { type LayerPlan, type ModelPlan, type Reference, topologyOf } from "./keras-topology.js";
-import { loadInto } from "./load-into.js";
+import { checkCheckpoint, loadInto } from "./load-into.js";
 
 type Symbolic = tfl.SymbolicTensor;
 
 /**
- * Builds a model of Keras 1, 2 or 3, or of TensorFlow.js, from a file that has its architecture, and loads its weights. Classes of your
- * own are found where `tf.serialization.registerClass` knows them. The model is not compiled.
- * @throws CheckpointError where the file has weights alone, a layer of which is unknown or has options that TensorFlow.js lacks, and where
- * weights are missing
+ * Builds a model of Keras 1, 2 or 3, or of TensorFlow.js, from a file that has its architecture, and loads its weights. Classes of your own are
+ * found where `tf.serialization.registerClass` knows them. The model is not compiled.
+ * @throws TypeError for what is no checkpoint; CheckpointError where the file has weights alone, a layer of which is unknown or has options
+ * that TensorFlow.js lacks, and where weights are missing
  */
 export async function layersModelFrom(checkpoint: Checkpoint): Promise<tfl.LayersModel> {
+  checkCheckpoint("layersModelFrom", checkpoint);
   registerClasses();
-  const model = modelOf(topologyOf(checkpoint), checkpoint);
+  const builder = new Builder(checkpoint);
   try {
+    const model = builder.modelOf(topologyOf(checkpoint));
     await loadInto(model, checkpoint);
+    return model;
   } catch (error) {
-    model.dispose();
+    builder.dispose();
     throw error;
   }
-  return model;
 }
 
-function modelOf(plan: ModelPlan, checkpoint: Checkpoint): tfl.LayersModel {
-  const { name } = plan;
-  if (plan.sequential) {
-    const model = tfl.sequential({ name });
-    for (const one of plan.layers) within(one, checkpoint, () => model.add(layerOf(one, checkpoint)));
-    return model;
+/** A layer's call that waits for its inputs. */
+interface Call {
+  readonly plan: LayerPlan;
+  readonly layer: Layer;
+  readonly inputs: readonly Reference[];
+  readonly index: number;
+}
+
+/** What TensorFlow.js calls where a layer makes a weight. */
+interface Making {
+  addWeight(name: string, shape: number[], ...others: unknown[]): tfl.LayerVariable;
+}
+
+/** State that layers have beside what a file holds: counters and limits. */
+const OWN_STATE = 4096;
+
+class Builder {
+  private readonly made: tfl.LayerVariable[] = [];
+  /** Values that weights may still have: all come from the file, whose architecture could ask for any number. */
+  private left: number;
+
+  constructor(private readonly checkpoint: Checkpoint) {
+    const sizes = [...checkpoint.tensors.values()].map(({ shape }) => sizeOf(shape));
+    this.left = sizes.reduce((sum, size) => sum + size, OWN_STATE);
   }
-  const outputs = new Map<string, Symbolic[]>();
-  const at = ({ layer, call }: Reference) => `${call} ${layer}`;
-  const layers = plan.layers.map((one) => {
-    if (one.className === "InputLayer") {
-      const { batchInputShape, dtype } = one.config as { batchInputShape?: number[]; dtype?: "float32" };
-      const input = within(one, checkpoint, () =>
-        tfl.input({ batchShape: batchInputShape, dtype, name: one.name }),
-      );
-      outputs.set(at({ layer: one.name, call: 0, output: 0 }), [input]);
-      return { plan: one, calls: [] };
+
+  /** Of a model that is not finished. */
+  dispose(): void {
+    for (const variable of this.made) variable.dispose();
+  }
+
+  modelOf(plan: ModelPlan): tfl.LayersModel {
+    const { name } = plan;
+    if (plan.sequential) {
+      const model = tfl.sequential({ name });
+      for (const one of plan.layers) this.within(one, () => model.add(this.layerOf(one)));
+      return model;
     }
-    return { plan: one, layer: within(one, checkpoint, () => layerOf(one, checkpoint)), calls: one.calls };
-  });
-  // a layer's calls in their order, each once its inputs are there
-  let waiting = layers.flatMap(({ plan: one, layer, calls }) =>
-    calls.map((inputs, call) => ({ one, layer: layer as Layer, inputs, call })),
-  );
-  while (waiting.length > 0) {
-    const before = waiting.length;
-    waiting = waiting.filter(({ one, layer, inputs, call }) => {
-      const isNext = call === 0 || outputs.has(at({ layer: one.name, call: call - 1, output: 0 }));
-      if (!isNext || !inputs.every((reference) => outputs.has(at(reference)))) return true;
-      const tensors = inputs.map((reference) =>
-        outputOf(outputs.get(at(reference)) as Symbolic[], reference, checkpoint),
-      );
-      const y = within(one, checkpoint, () => layer.apply(tensors.length === 1 ? tensors[0] : tensors));
-      outputs.set(at({ layer: one.name, call, output: 0 }), [y].flat() as Symbolic[]);
-      return false;
-    });
-    if (waiting.length === before) {
-      throw failed(
-        checkpoint,
-        waiting[0].one.name,
-        "its inputs come from its own output, or from a layer that is never called",
-      );
+    const outputs = new Outputs(this.checkpoint);
+    const calls: Call[] = [];
+    for (const one of plan.layers) {
+      if (one.className === "InputLayer") {
+        const { batchInputShape, dtype } = one.config as { batchInputShape?: number[]; dtype?: "float32" };
+        const input = () => tfl.input({ batchShape: batchInputShape, dtype, name: one.name });
+        outputs.set(one.name, 0, [this.within(one, input)]);
+        continue;
+      }
+      const layer = this.within(one, () => this.layerOf(one));
+      calls.push(...one.calls.map((inputs, index) => ({ plan: one, layer, inputs, index })));
+    }
+    this.run(calls, outputs);
+    const root = { name, className: "Functional" };
+    return this.within(root, () =>
+      tfl.model({ inputs: plan.inputs.map(outputs.at), outputs: plan.outputs.map(outputs.at), name }),
+    );
+  }
+
+  /** Calls each layer as often as it is called, in order, once its inputs are there. */
+  private run(calls: readonly Call[], outputs: Outputs): void {
+    let waiting = calls;
+    while (waiting.length > 0) {
+      const ready = ({ plan, inputs, index }: Call) =>
+        (index === 0 || outputs.has(plan.name, index - 1)) &&
+        inputs.every(({ layer, call }) => outputs.has(layer, call));
+      const still: Call[] = [];
+      for (const one of waiting) {
+        if (!ready(one)) {
+          still.push(one);
+          continue;
+        }
+        const { plan, layer, inputs, index } = one;
+        const tensors = inputs.map(outputs.at);
+        const y = this.within(plan, () => layer.apply(tensors.length === 1 ? tensors[0] : tensors));
+        outputs.set(plan.name, index, [y].flat() as Symbolic[]);
+      }
+      if (still.length === waiting.length) {
+        throw failed(
+          this.checkpoint,
+          still[0].plan.name,
+          "its inputs come from its own output, or from a layer that is never called",
+        );
+      }
+      waiting = still;
     }
   }
-  const ends = (references: readonly Reference[]) =>
-    references.map((reference) => outputOf(outputs.get(at(reference)) ?? [], reference, checkpoint));
-  const root = { ...plan, className: "Functional" };
-  return within(root, checkpoint, () =>
-    tfl.model({ inputs: ends(plan.inputs), outputs: ends(plan.outputs), name }),
-  );
-}
 
-function outputOf(
-  outputs: readonly Symbolic[],
-  { layer, output }: Reference,
-  checkpoint: Checkpoint,
-): Symbolic {
-  if (outputs[output] !== undefined) return outputs[output];
-  throw failed(checkpoint, layer, `expected an output ${output}, it has ${outputs.length}`);
-}
-
-function layerOf(plan: LayerPlan, checkpoint: Checkpoint): Layer {
-  if (plan.model) return modelOf(plan.model, checkpoint);
-  const layer = made(plan, checkpoint);
-  if (typeof layer.apply !== "function" || !("inboundNodes" in layer)) throw unknownClass(plan, checkpoint);
-  // the file has all weights: costly initial values would be made in vain
-  const { cells = [] } = (layer as { cell?: { cells?: Layer[] } }).cell ?? {};
-  for (const one of [layer, ...cells]) one.setFastWeightInitDuringBuild(true);
-  return layer;
-}
-
-function made(plan: LayerPlan, checkpoint: Checkpoint): Layer {
-  const { className, config, inner } = plan;
-  if (inner) {
-    const layer = layerOf(inner, checkpoint);
-    const wrapper = className === "Bidirectional" ? tfl.layers.bidirectional : tfl.layers.timeDistributed;
-    return wrapper({ ...config, layer } as unknown as Parameters<
-      typeof tfl.layers.bidirectional
-    >[0]) as Layer;
+  private layerOf(plan: LayerPlan): Layer {
+    const { className, config, model, inner } = plan;
+    if (model) return this.modelOf(model);
+    let layer: Layer;
+    if (inner) {
+      const wrapper = className === "Bidirectional" ? tfl.layers.bidirectional : tfl.layers.timeDistributed;
+      const args = { ...config, layer: this.layerOf(inner) };
+      layer = wrapper(args as unknown as Parameters<typeof tfl.layers.bidirectional>[0]) as Layer;
+    } else {
+      const known = registered(className);
+      if (known === undefined) throw unknownClass(plan, this.checkpoint);
+      layer = known[1](known[0], structuredClone(config) as Config) as Layer;
+    }
+    if (typeof layer.apply !== "function" || !("inboundNodes" in layer)) {
+      throw unknownClass(plan, this.checkpoint);
+    }
+    for (const one of insideAndItself(layer)) this.prepare(one);
+    return layer;
   }
-  const known = registered(className);
-  if (known === undefined) throw unknownClass(plan, checkpoint);
-  return known[1](known[0], structuredClone(config) as Config) as Layer;
+
+  /** Costly initial values would be made in vain, and weights that no tensor of the file fits too. */
+  private prepare(layer: Layer): void {
+    layer.setFastWeightInitDuringBuild(true);
+    const making = layer as unknown as Making;
+    const { addWeight } = making;
+    making.addWeight = (name, shape, ...others) => {
+      this.left -= sizeOf(shape);
+      if (!(this.left >= 0)) {
+        throw failed(
+          this.checkpoint,
+          layer.name,
+          `its ${name} [${shape.join(", ")}] is more than is left of the file's values`,
+          "the file seems damaged: fetch or write it again",
+        );
+      }
+      const variable = addWeight.call(layer, name, shape, ...others);
+      this.made.push(variable);
+      return variable;
+    };
+  }
+
+  /** Runs what makes or calls a layer; TensorFlow.js's errors do not always name it. */
+  private within<T>({ name, className }: Pick<LayerPlan, "name" | "className">, run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      if (error instanceof CheckpointError) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      throw failed(this.checkpoint, name, `TensorFlow.js does not make this ${className}: ${message}`);
+    }
+  }
+}
+
+/** What each call of each layer gave. */
+class Outputs {
+  private readonly all = new Map<string, readonly Symbolic[]>();
+
+  constructor(private readonly checkpoint: Checkpoint) {}
+
+  has(layer: string, call: number): boolean {
+    return this.all.has(`${call} ${layer}`);
+  }
+
+  set(layer: string, call: number, outputs: readonly Symbolic[]): void {
+    this.all.set(`${call} ${layer}`, outputs);
+  }
+
+  readonly at = ({ layer, call, output }: Reference): Symbolic => {
+    const outputs = this.all.get(`${call} ${layer}`) ?? [];
+    if (outputs[output] !== undefined) return outputs[output];
+    throw failed(this.checkpoint, layer, `expected an output ${output}, it has ${outputs.length}`);
+  };
+}
+
+/** A layer, and those in it that make weights: a wrapper's, and cells. */
+function insideAndItself(layer: Layer): Layer[] {
+  const { cell, cells, forwardLayer, backwardLayer } = layer as Layer &
+    Partial<Record<"cell" | "forwardLayer" | "backwardLayer", Layer>> & { cells?: Layer[] };
+  const inside = [cell, forwardLayer, backwardLayer, ...(cells ?? [])].filter((one) => one !== undefined);
+  return [layer, ...inside.flatMap((one) => insideAndItself(one))];
 }
 
 function unknownClass({ className, name }: LayerPlan, checkpoint: Checkpoint): CheckpointError {
   return failed(
     checkpoint,
     name,
-    `its class ${className} is not known`,
+    `its class ${shortened(className)} is not known`,
     "register it with tf.serialization.registerClass, or build the model yourself and load its weights with loadInto(model, checkpoint)",
   );
-}
-
-/** Runs what makes or calls a layer; TensorFlow.js's errors do not always name it. */
-function within<T>(plan: Pick<LayerPlan, "name" | "className">, checkpoint: Checkpoint, run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw failed(checkpoint, plan.name, `TensorFlow.js does not make this ${plan.className}: ${message}`);
-  }
 }
 
 function failed(
@@ -143,5 +219,5 @@ function failed(
   problem: string,
   remedy = "build the model in TensorFlow.js and load its weights with loadInto(model, checkpoint)",
 ): CheckpointError {
-  return new CheckpointError(file, format, `layer "${layer.slice(0, 80)}": ${problem}`, { remedy });
+  return new CheckpointError(file, format, `layer "${shortened(layer)}": ${problem}`, { remedy });
 }

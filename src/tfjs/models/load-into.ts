@@ -12,9 +12,10 @@ import type { MappedNormalization } from "../../checkpoints/normalizations/norma
 import { normalizationsOf } from "../../checkpoints/normalizations/read.js";
 import type { Tensor } from "../../checkpoints/tensors.js";
 import { checkOptions, warnOnce } from "../../options.js";
-import { described } from "../../shape.js";
+import { described, sizeOf } from "../../shape.js";
 import { checkModel } from "../arguments.js";
-import { type Conversion, converted, type Source } from "./conversions.js";
+import type { Conversion } from "./conversions/conversion.js";
+import { converted, type Source } from "./conversions/converted.js";
 import { type LayerWeights, layersWithWeights } from "./layer-weights.js";
 import { keyOf, modulesWithTensors, type NamedTensors, namedAfter } from "./modules.js";
 
@@ -94,6 +95,7 @@ export async function loadInto(
   options: LoadOptions = {},
 ): Promise<Loaded> {
   checkModel("loadInto", model);
+  checkCheckpoint("loadInto", checkpoint);
   checkOptions("loadInto", options, ["map", "partial", "layout"]);
   const { map = {}, partial = false, layout = layoutOf(checkpoint) } = options;
   if (layout !== undefined && layout !== "pytorch" && layout !== "keras") {
@@ -110,7 +112,16 @@ export async function loadInto(
   const wrong = plan.pairs.flatMap((_, i) => values[i].problem ?? []);
   if (wrong.length > 0)
     throw failed(checkpoint, [wrong.join("; ")], "make the layers as they are in the file");
-  // all values are there: nothing fails from here on
+  for (const [variable, { length }] of values.flatMap(({ weights }) => weights ?? [])) {
+    const size = sizeOf(variable.shape as number[]);
+    if (length === size) continue;
+    throw failed(
+      checkpoint,
+      [`expected ${size} values for ${variable.originalName}, got ${length}`],
+      "make the layers as they are in the file",
+    );
+  }
+  // all values are there, and fit: nothing fails from here on
   for (const { weights } of values)
     for (const [variable, numbers] of weights ?? []) assign(variable, numbers);
   const warnings = plan.pairs.flatMap(({ layer, conversion }) =>
@@ -130,6 +141,15 @@ export async function loadInto(
     conversions: said,
     warnings,
   };
+}
+
+/** @throws TypeError for what `open` has not given */
+export function checkCheckpoint(caller: string, checkpoint: unknown): asserts checkpoint is Checkpoint {
+  const { tensors, modules } = (checkpoint ?? {}) as Partial<Checkpoint>;
+  if (tensors instanceof Map && Array.isArray(modules)) return;
+  throw new TypeError(
+    `${caller}: checkpoint must be what open() of evenkeel/checkpoints gives, got ${described(checkpoint)}; await it`,
+  );
 }
 
 function assign(variable: LayerVariable, numbers: ArrayLike<number>): void {

@@ -1,6 +1,7 @@
-/** A file's tensors by what they belong to: as its modules say, else by their names. */
+/** A file's tensors by what they belong to, as its modules say, else by their names; and a layer's weights among them. */
 import type { Checkpoint, Module } from "../../checkpoints/checkpoint.js";
 import type { Tensor } from "../../checkpoints/tensors.js";
+import { theirs } from "../../frameworks/names.js";
 
 /** What has tensors in a file. */
 export interface NamedTensors {
@@ -84,4 +85,31 @@ export function keyOf(name: string): string {
   const parts = name.split(/[./]/).filter((part) => part !== "_orig_mod" && part !== "");
   while (parts.length > 1 && (parts[0] === "module" || parts[0] === "model")) parts.shift();
   return parts.join(".");
+}
+
+/** Names of a weight in files, by role; of ONNX's operators those of their inputs. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  kernel: ["kernel", "weight", "W", "weights", "w"],
+  bias: ["bias", "biases", "b"],
+  embeddings: ["embeddings", "embedding", "weight"],
+  depthwise_kernel: ["depthwise_kernel", "depthwise_weights", "kernel", "weight", "W"],
+  pointwise_kernel: ["pointwise_kernel", "pointwise_weights"],
+  alpha: ["alpha", "weight", "slope", "gamma"],
+  gamma: ["gamma", "weight", "scale", "Scale"],
+  beta: ["beta", "bias", "offset", "B"],
+  runningMean: ["moving_mean", "running_mean", "mean"],
+  runningVariance: ["moving_variance", "running_var", "variance", "var"],
+  u: ["vector_u", "sn_u", "u"],
+  v: ["vector_v", "v"],
+};
+
+/** A module's tensor for a layer's weight. */
+export function tensorOf(role: string, { type, tensors }: NamedTensors): Tensor | undefined {
+  const named = (name: string) => (Object.hasOwn(tensors, name) ? tensors[name] : undefined);
+  if (type === "Gemm" || type === "MatMul") return named({ kernel: "B", bias: "C" }[role] ?? "");
+  const isConvolution = type !== undefined && /^Conv(Transpose)?$/.test(type);
+  if (isConvolution && role === "bias" && named("B")) return named("B");
+  const names = [role, ...(Object.hasOwn(NAMES, role) ? NAMES[role] : [theirs("keras", role)])];
+  for (const name of names) if (named(name)) return named(name);
+  return undefined;
 }

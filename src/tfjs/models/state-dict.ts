@@ -7,14 +7,16 @@
  * `pointwise`; recurrent layers have PyTorch's two biases, the second 0 where Keras has one; weight and spectral normalization are
  * torch.nn.utils.parametrizations'.
  */
-import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { WrittenTensor } from "../../checkpoints/written.js";
 import { batchCountOf, theirs } from "../../frameworks/names.js";
 import { checkOptions } from "../../options.js";
-import { described, sizeOf } from "../../shape.js";
+import { described } from "../../shape.js";
 import { checkModel } from "../arguments.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
-import { inverse, type LayerWeights, layersWithWeights, permuted, torchLayout } from "./layer-weights.js";
+import { lengthsShape, rightVector } from "./conversions/parametrized.js";
+import { recurrentInTorch } from "./conversions/recurrent.js";
+import { type LayerWeights, layersWithWeights, torchLayout, unpermuted } from "./layer-weights.js";
 
 /** A tensor's name, and itself. */
 type Named = readonly [name: string, tensor: WrittenTensor];
@@ -53,24 +55,20 @@ function inTorch(layer: LayerWeights): Named[] {
     .split("/")
     .slice(0, direction ? -1 : undefined)
     .join(".");
-  if (weights.has("recurrent_kernel")) return recurrent(layer, module);
+  if (weights.has("recurrent_kernel")) return recurrentInTorch(layer, module);
   const named: Named[] = [];
   const add = (name: string, tensor: WrittenTensor) => named.push([`${module}.${name}`, tensor]);
   for (const [role, variable] of weights) {
     const shape = variable.shape as number[];
     const values = Float32Array.from(variable.read().dataSync());
-    const { shape: torch, view, order } = torchLayout(layer, role, shape);
-    const turned = permuted(
-      values,
-      order.map((axis) => view[axis]),
-      inverse(order),
-    );
-    if (isNormalization) add(theirs("pytorch", role), affine(layer, role, { shape: torch, data: turned }));
-    else if (role === "g") add("weight_g", { shape: alone(layer, values.length), data: values });
+    const torch = torchLayout(layer, role, shape);
+    const turned = { shape: torch.shape, data: unpermuted(values, torch) };
+    if (isNormalization) add(theirs("pytorch", role), affine(layer, role, turned));
+    else if (role === "g") add("weight_g", { shape: lengthsShape(layer, values.length), data: values });
     else if (role === "u" && weights.has("v"))
       add("parametrizations.weight.0._u", { shape: [values.length], data: values });
-    else if (role === "v") add("parametrizations.weight.0._v", vector(layer, values));
-    else if (role !== "u") add(nameOf(layer, role), { shape: torch, data: turned });
+    else if (role === "v") add("parametrizations.weight.0._v", rightVector(layer, values));
+    else if (role !== "u") add(nameOf(layer, role), turned);
   }
   const counts = batchCountOf("pytorch");
   if (isNormalization && weights.has("runningMean") && counts) {
@@ -107,64 +105,4 @@ function affine(
     shape: [channels],
     data: Float32Array.from({ length: channels }, (_, i) => data[Math.floor(i / each)]),
   };
-}
-
-/** The shape of one length for each output: [out, 1, ...], of transposed convolutions [1, out, ...]. */
-function alone(layer: LayerWeights, outputs: number): number[] {
-  const [role, kernel] = [...layer.weights].find(([name]) => /kernel$|^embeddings$/.test(name)) ?? [];
-  const { shape } = torchLayout(layer, role ?? "kernel", (kernel?.shape ?? [outputs]) as number[]);
-  const at = /Transpose$/.test(layer.layer.getClassName()) ? 1 : 0;
-  return shape.map((_, axis) => (axis === at ? outputs : 1));
-}
-
-/** The right singular vector, which goes over [in, ...kernel] there. */
-function vector(layer: LayerWeights, values: Float32Array): WrittenTensor {
-  const kernel = layer.weights.get("kernel");
-  if (kernel === undefined) return { shape: [values.length], data: values };
-  const { view, order } = torchLayout(layer, "kernel", kernel.shape as number[]);
-  const outputs = /Transpose$/.test(layer.layer.getClassName()) ? 1 : 0;
-  const rest = view.filter((_, axis) => axis !== outputs);
-  const own = order.filter((axis) => axis !== outputs).map((axis) => (axis > outputs ? axis - 1 : axis));
-  return {
-    shape: [sizeOf(rest)],
-    data: permuted(
-      values,
-      own.map((axis) => rest[axis]),
-      inverse(own),
-    ),
-  };
-}
-
-/** Gates z, r, n are r, z, n there; those of an LSTM are in the same order. */
-function recurrent({ name, weights, direction }: LayerWeights, module: string): Named[] {
-  const end = `_l0${direction === "backward" ? "_reverse" : ""}`;
-  const read = (role: string) => Float32Array.from(weights.get(role)?.read().dataSync() ?? []);
-  const [units, rows] = (weights.get("recurrent_kernel") as LayerVariable).shape as number[];
-  const order = rows === 3 * units ? [1, 0, 2] : [...Array(rows / units).keys()];
-  const bias = read("bias");
-  const biases = bias.length / rows;
-  if (rows === 3 * units && biases === 1) {
-    throw new RangeError(
-      `stateDictOf: ${name} resets before its product, PyTorch's GRU after it: make the layer with gru() of evenkeel/tfjs`,
-    );
-  }
-  /** [columns, gates, units] as [gates, units, columns]. */
-  const turned = (values: Float32Array, columns: number) => {
-    const transposed = permuted(values, [columns, rows], [1, 0]);
-    const result = new Float32Array(values.length);
-    const length = units * columns;
-    for (const [i, gate] of order.entries()) {
-      result.set(transposed.subarray(gate * length, (gate + 1) * length), i * length);
-    }
-    return result;
-  };
-  const tensor = (called: string, data: Float32Array, columns?: number): Named => [
-    `${module}.${called}${end}`,
-    { shape: columns === undefined ? [rows] : [rows, columns], data: turned(data, columns ?? 1) },
-  ];
-  const [kernel, inner] = [read("kernel"), read("recurrent_kernel")];
-  const matrices = [tensor("weight_ih", kernel, kernel.length / rows), tensor("weight_hh", inner, units)];
-  if (biases === 0) return matrices;
-  const second = biases === 2 ? bias.slice(rows) : new Float32Array(rows);
-  return [...matrices, tensor("bias_ih", bias.slice(0, rows)), tensor("bias_hh", second)];
 }
