@@ -1,7 +1,7 @@
 /** Architectures that Keras 2 and 3 wrote (test/fixtures/architectures) build, take their weights, and give Keras's outputs. */
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Checkpoint, Module } from "../../../src/checkpoints/checkpoint.js";
 import { CheckpointError, open } from "../../../src/checkpoints/index.js";
 import { madeTensor } from "../../../src/checkpoints/tensors.js";
@@ -9,7 +9,7 @@ import { layersModelFrom } from "../../../src/tfjs/index.js";
 import { itWithModel, modelFile } from "../../checkpoints/support/shared-models.js";
 import keras2 from "../../fixtures/architectures/keras2.json" with { type: "json" };
 import keras3 from "../../fixtures/architectures/keras3.json" with { type: "json" };
-import { expectClose, largest } from "../../support/numerics.js";
+import { expectClose, largest, random } from "../../support/numerics.js";
 import { artifacts } from "../../support/tfjs-artifacts.js";
 import { use } from "../../support/tfjs-backends.js";
 
@@ -264,5 +264,75 @@ describe("layersModelFrom", () => {
       const [y, z] = [model, again].map((one) => (one.predict(x) as tf.Tensor).dataSync());
       expectClose(name, z as Float32Array, y as Float32Array, () => 1e-6 * largest(y as Float32Array));
     }
+  });
+
+  it("a layer larger than its file is refused before it is made", async () => {
+    const file = { topology: sequential("Dense", { units: 2e9 }), layers: {} };
+    await expect(layersModelFrom(checkpointOf(file, "3.12.0"))).rejects.toThrow(
+      'layer "layer": its kernel [2, 2000000000] is more than is left of the file\'s values; the file seems damaged: fetch or write it again',
+    );
+  });
+
+  it("a class of yours, registered", async () => {
+    class Doubled extends tfl.layers.Layer {
+      static readonly className = "Doubled";
+      override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+        return tf.mul([inputs].flat()[0], 2);
+      }
+    }
+    tf.serialization.registerClass(Doubled);
+    const file = { topology: sequential("Doubled", {}, { registered_name: "mine>Doubled" }), layers: {} };
+    const model = await layersModelFrom(checkpointOf(file, "3.12.0"));
+    expect([...(model.predict(tf.ones([1, 4, 4, 2])) as tf.Tensor).dataSync().slice(0, 2)]).toEqual([2, 2]);
+  });
+
+  it("a model in each step of a sequence", async () => {
+    const inner = {
+      class_name: "Sequential",
+      config: {
+        name: "inner",
+        layers: [
+          { class_name: "InputLayer", config: { batch_shape: [null, 4, 2], name: "y" } },
+          { class_name: "Dense", config: { name: "dense", units: 1, use_bias: false } },
+        ],
+      },
+    };
+    const layers = { "layer/inner/dense": { 0: { shape: [2, 1], values: [1, -3] } } };
+    const file = { topology: sequential("TimeDistributed", { layer: inner }), layers };
+    const model = await layersModelFrom(checkpointOf(file, "3.12.0"));
+    expect([...(model.predict(tf.ones([1, 4, 4, 2])) as tf.Tensor).dataSync()]).toEqual(Array(16).fill(-2));
+  });
+
+  it("400 damaged architectures build or are refused, and leave no tensors", async () => {
+    const next = random(11);
+    const all = saved.map(({ version, file }) => checkpointOf(file, version));
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)];
+    const junk = [null, -1, 0, 1e9, 2 ** 31, "x", "__proto__", [], {}, true, 1.5, [1e9, 1e9], [null]];
+    const { numTensors } = tf.memory();
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    for (let i = 0; i < 400; i++) {
+      const checkpoint = all[i % all.length];
+      const architecture = JSON.parse(JSON.stringify(checkpoint.architecture));
+      const places: [Record<string, unknown>, string][] = [];
+      const walk = (value: unknown) => {
+        if (typeof value !== "object" || value === null) return;
+        for (const [key, one] of Object.entries(value)) {
+          places.push([value as Record<string, unknown>, key]);
+          walk(one);
+        }
+      };
+      walk(architecture.topology);
+      for (let fault = 0; fault <= i % 3; fault++) {
+        const [object, key] = pick(places);
+        object[key] = structuredClone(next() < 0.3 ? pick(places)[0] : pick(junk));
+      }
+      const start = performance.now();
+      const model = await layersModelFrom({ ...checkpoint, architecture }).catch((error) => {
+        if (!(error instanceof CheckpointError)) throw new Error(`mutation ${i}`, { cause: error });
+      });
+      expect(performance.now() - start).toBeLessThan(2000);
+      for (const weight of new Set(model?.weights)) weight.dispose();
+    }
+    expect(tf.memory().numTensors - numTensors).toBeLessThan(40);
   });
 });
