@@ -36,16 +36,15 @@ export function own(saved: Saved, name: string): unknown {
  * @param depth of layers in layers
  */
 export function layerOptions(className: string, config: Saved, reading: Reading, depth = 0): SavedObject {
-  const known = Object.hasOwn(classes, className) ? classes[className] : undefined;
-  const version1 = reading.version === 1 ? fromKeras1(className, config, reading) : { className, config };
-  const adapted = known?.(version1.config, reading) ?? {};
-  const named = { ...version1.config, ...adapted.config };
-  const { className: changed = Object.hasOwn(renamed, className) ? renamed[className] : version1.className } =
-    adapted;
-  return { className: changed, config: translated(named, reading, depth) as Config };
+  const saved = reading.version === 1 ? fromKeras1(className, config, reading) : { className, config };
+  const known = Object.hasOwn(renamed, saved.className) ? renamed[saved.className] : saved.className;
+  const adapt = Object.hasOwn(classes, known) ? classes[known] : undefined;
+  const adapted = adapt?.(saved.config, reading) ?? {};
+  const options = translated({ ...saved.config, ...adapted.config }, reading, depth);
+  return { className: adapted.className ?? known, config: options as Config };
 }
 
-/** Classes under other names, of Keras 1 too. */
+/** Classes under other names. */
 const renamed: Readonly<Record<string, string>> = {
   BatchNormalizationV1: "BatchNormalization",
   BatchNormalizationV2: "BatchNormalization",
@@ -119,7 +118,13 @@ const recurrent: Adapt = ({ time_major = false }, reading) => {
 /** TensorFlow.js has no reset after the product. */
 const gatedRecurrent: Adapt = (config, reading) => {
   recurrent(config, reading);
-  return own(config, "reset_after") === true ? { className: "ResetAfterGRU" } : {};
+  if (own(config, "reset_after") !== true) return {};
+  if (config.dropout || config.recurrent_dropout) {
+    warnOnce(
+      `layersModelFrom: ${reading.layer} trains without its dropout here: add a dropout layer before it`,
+    );
+  }
+  return { className: "ResetAfterGRU" };
 };
 
 /** Layers whose calls TensorFlow.js's models do not have, or that are a function of the program that saved them. */

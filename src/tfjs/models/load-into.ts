@@ -19,6 +19,7 @@ import { converted, type Source } from "./conversions/converted.js";
 import { type LayerWeights, layersWithWeights } from "./layer-weights.js";
 import { keyOf, modulesWithTensors, type NamedTensors, namedAfter } from "./modules.js";
 
+/** Options of `loadInto`. */
 export interface LoadOptions {
   /**
    * What a layer of the model is called in the file: by the layer's name (or path, "encoder/dense"), the module's name; by the name of a
@@ -48,6 +49,7 @@ export interface LoadedLayer {
   readonly conversions: readonly string[];
 }
 
+/** What `loadInto` did. */
 export interface Loaded {
   readonly matched: readonly LoadedLayer[];
   /** What is left over on each side: the model's layers, and the file's tensors. */
@@ -83,11 +85,12 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
 };
 
 /**
- * Loads a checkpoint's weights into a model. Layers take the module of their name (as `map` says, or the same but for separators and the prefixes
- * `module.`, `model.` and `_orig_mod.`); those left over take the modules left over, in order, where shapes fit. Kernels are transposed between
- * layouts, and dense layers after `flatten` reordered.
+ * Loads a checkpoint's weights into a model. Layers take the module of their name (as `map` says, or the same but for separators and the
+ * prefixes `module.`, `model.` and `_orig_mod.`); those left over take the modules left over, in order, where shapes fit. Kernels are transposed
+ * between layouts. What follows `flatten` is reordered where the file's images have their channels first, unless the model has a `permute` or
+ * `reshape` right before it, and so the file's order already.
  * @throws CheckpointError where anything is missing or does not fit, with all that matched and all that did not; nothing is loaded then.
- * TypeError for what is no model, or an unknown option
+ * TypeError for what is no model or no checkpoint, or an unknown option; RangeError for a map of layers that there are not
  */
 export async function loadInto(
   model: LayersModel,
@@ -101,7 +104,11 @@ export async function loadInto(
   if (layout !== undefined && layout !== "pytorch" && layout !== "keras") {
     throw new RangeError(`loadInto: layout must be "pytorch" or "keras", got ${described(layout)}`);
   }
-  const layers = layersWithWeights(model);
+  // a network of TensorFlow's flattens channels last, in ONNX too
+  const isTensorFlow = /tf2onnx|keras/i.test(String(checkpoint.metadata.producer_name ?? ""));
+  const layers = layersWithWeights(model).map((one) =>
+    isTensorFlow ? { ...one, flattened: undefined } : one,
+  );
   const modules = modulesWithTensors(checkpoint);
   const normalizations = normalizationsByTensor(await normalizationsOf(checkpoint));
   const said: string[] = [];

@@ -257,7 +257,7 @@ describe("layersModelFrom", () => {
 
   it("is saved and loaded by TensorFlow.js", async () => {
     const { version, models } = keras3 as unknown as { version: string; models: Record<string, Saved> };
-    for (const name of ["activations", "convolutions", "series", "volumes", "normalizations"]) {
+    for (const name of ["activations", "convolutions", "series", "volumes", "recurrent", "normalizations"]) {
       const model = await layersModelFrom(checkpointOf(models[name], version));
       const again = await tfl.loadLayersModel(tf.io.fromMemory(await artifacts(model)));
       const x = tf.tensor(models[name].inputs[0].values, models[name].inputs[0].shape);
@@ -334,5 +334,34 @@ describe("layersModelFrom", () => {
       for (const weight of new Set(model?.weights)) weight.dispose();
     }
     expect(tf.memory().numTensors - numTensors).toBeLessThan(40);
+  });
+
+  it("Keras 1 with Theano's order of axes, whose convolutions turn the kernel round", async () => {
+    const options = {
+      nb_filter: 1,
+      nb_row: 2,
+      nb_col: 2,
+      border_mode: "valid",
+      dim_ordering: "th",
+      activation: "linear",
+      bias: true,
+    };
+    const topology = {
+      class_name: "Sequential",
+      config: [
+        {
+          class_name: "Convolution2D",
+          config: { name: "conv", batch_input_shape: [null, 1, 3, 3], ...options },
+        },
+        { class_name: "Flatten", config: { name: "flat" } },
+      ],
+    };
+    const layers = {
+      conv: { 0: { shape: [1, 1, 2, 2], values: [1, 2, 3, 4] }, 1: { shape: [1], values: [0.5] } },
+    };
+    const model = await layersModelFrom(checkpointOf({ topology, layers }, "1.2.2"));
+    const y = model.predict(tf.tensor([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 1, 3, 3])) as tf.Tensor;
+    // of each square [[a, b], [c, d]]: 4 a + 3 b + 2 c + d
+    expect([...y.dataSync()]).toEqual([23.5, 33.5, 53.5, 63.5]);
   });
 });

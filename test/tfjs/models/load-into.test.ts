@@ -271,4 +271,54 @@ describe("loadInto", () => {
       'loadInto: layout must be "pytorch" or "keras", got "NCHW"',
     );
   });
+
+  it("after flatten, features are reordered, but for a file of TensorFlow's or a model that permutes", async () => {
+    const shape = { "fc.weight": [1, 12], "fc.bias": [1] };
+    // [channels 2, height 2, width 3]
+    const checkpoint = await file(shape, (i) => i);
+    const flat = (...before: Parameters<typeof sequential>) =>
+      sequential(...before, tfl.layers.flatten(), tfl.layers.dropout({ rate: 0.5 }), dense("fc", 1));
+    const plain = flat(tfl.layers.inputLayer({ inputShape: [2, 3, 2] }));
+    await loadInto(plain, checkpoint);
+    expect(values(plain)[0]).toEqual([0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]);
+    const permuted = flat(tfl.layers.permute({ dims: [3, 1, 2], inputShape: [2, 3, 2] }));
+    await loadInto(permuted, checkpoint);
+    expect(values(permuted)[0]).toEqual([...Array(12).keys()]);
+    await loadInto(plain, {
+      ...checkpoint,
+      framework: "onnx",
+      metadata: { producer_name: "tf2onnx" },
+      modules: [
+        {
+          name: "fc",
+          type: "Gemm",
+          config: { transB: 1 },
+          tensors: {
+            B: checkpoint.tensors.get("fc.weight") as never,
+            C: checkpoint.tensors.get("fc.bias") as never,
+          },
+        },
+      ],
+    });
+    expect(values(plain)[0]).toEqual([...Array(12).keys()]);
+  });
+
+  it("Gluon's recurrent layers are PyTorch's by other names", async () => {
+    const theirs = await open(fixture("sequences.safetensors"));
+    const renamed = new Map(
+      [...theirs.tensors.values()].map((tensor) => {
+        const [, module, kind, side, layer, reverse] =
+          /^(\w+)\.(weight|bias)_([ih])h_l(\d)(_reverse)?$/.exec(tensor.name) ?? [];
+        if (module === undefined) return [tensor.name, tensor] as const;
+        const name = `${module}0_${reverse ? "r" : "l"}${layer}_${side}2h_${kind}`;
+        return [name, { ...tensor, name }] as const;
+      }),
+    );
+    const [model, same] = [sequences(), sequences()];
+    const map = (prefix: string) => ({ gru0: `${prefix}.l0`, gru1: `${prefix}.l1` });
+    await loadInto(same, theirs, { map: map("gru") });
+    const options = { map: { ...map("gru0"), both: "both0", rnn: "rnn0" } };
+    await loadInto(model, { ...theirs, framework: "gluon", tensors: renamed }, options);
+    expect(values(model)).toEqual(values(same));
+  });
 });
