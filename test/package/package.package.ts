@@ -121,6 +121,7 @@ it("each adapter imports its framework alone", () => {
     [...reach(join(installed, `dist/${adapter}/index.js`)).packages].sort();
   expect(packagesOf("tfjs")).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
   expect(packagesOf("jax")).toEqual(["@jax-js/jax"]);
+  expect(packagesOf("checkpoints")).toEqual([]);
 });
 
 it("runs where only Node is, without TensorFlow.js", () => {

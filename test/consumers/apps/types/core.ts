@@ -8,6 +8,7 @@ import {
   open,
   Standardizer,
 } from "evenkeel";
+import { healthOf, normalizationsOf, open as openFile, writeSafetensors } from "evenkeel/checkpoints";
 import module from "evenkeel/kernels.wasm";
 
 export async function core(): Promise<number> {
@@ -23,6 +24,11 @@ export async function core(): Promise<number> {
   );
   layer.loadStateDict(state);
   layer.loadStateDict(layer.stateDict());
+  const checkpoint = await openFile(writeSafetensors([["norm.weight", { shape: [2], data: [2, 2] }]]));
+  for (const norm of await normalizationsOf(checkpoint)) if (!healthOf(norm).sick) layer.loadStateDict(norm);
+  await openFile({ byteLength: 8, slice: async (start, end) => new ArrayBuffer(end - start) }).catch(
+    () => null,
+  );
   const standardizer = new Standardizer();
   const mean: Float64Array = standardizer.mean;
   // @ts-expect-error groups are a number
