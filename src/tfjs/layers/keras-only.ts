@@ -1,6 +1,7 @@
 /**
- * What Keras has and TensorFlow.js lacks, or computes otherwise: layers without weights, activations, and the cell of a GRU whose reset
- * comes after its product (reset_after, Keras's default since version 2, and PyTorch's only one). Models that `layersModelFrom` builds use them.
+ * What Keras has and TensorFlow.js lacks, or computes otherwise: layers without weights, activations, and the cell of a GRU whose
+ * reset comes after its product (reset_after, Keras's default since version 2, and PyTorch's only one). Models that `layersModelFrom`
+ * builds use them.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, RNN, type RNNLayerArgs } from "@tensorflow/tfjs-layers";

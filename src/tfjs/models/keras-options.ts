@@ -32,7 +32,8 @@ export function own(saved: Saved, name: string): unknown {
   return Object.hasOwn(saved, name) ? saved[name] : undefined;
 }
 
-/** A layer without what is inside it.
+/**
+ * A layer without what is inside it.
  * @param depth of layers in layers
  */
 export function layerOptions(className: string, config: Saved, reading: Reading, depth = 0): SavedObject {
@@ -49,7 +50,6 @@ const renamed: Readonly<Record<string, string>> = {
   BatchNormalizationV1: "BatchNormalization",
   BatchNormalizationV2: "BatchNormalization",
   LSTMV2: "LSTM",
-  CuDNNLSTM: "LSTM",
   DenseV2: "Dense",
 };
 

@@ -17,8 +17,8 @@ import { checkCheckpoint, loadInto } from "./load-into.js";
 type Symbolic = tfl.SymbolicTensor;
 
 /**
- * Builds a model of Keras 1, 2 or 3, or of TensorFlow.js, from a file that has its architecture, and loads its weights. Classes of your own are
- * found where `tf.serialization.registerClass` knows them. The model is not compiled.
+ * Builds a model of Keras 1, 2 or 3, or of TensorFlow.js, from a file that has its architecture, and loads its weights. Classes of
+ * your own are found where `tf.serialization.registerClass` knows them. The model is not compiled.
  * @throws TypeError for what is no checkpoint; CheckpointError where the file has weights alone, a layer of which is unknown or has options
  * that TensorFlow.js lacks, and where weights are missing
  */

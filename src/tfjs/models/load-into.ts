@@ -85,10 +85,10 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
 };
 
 /**
- * Loads a checkpoint's weights into a model. Layers take the module of their name (as `map` says, or the same but for separators and the
- * prefixes `module.`, `model.` and `_orig_mod.`); those left over take the modules left over, in order, where shapes fit. Kernels are transposed
- * between layouts. What follows `flatten` is reordered where the file's images have their channels first, unless the model has a `permute` or
- * `reshape` right before it, and so the file's order already.
+ * Loads a checkpoint's weights into a model. Layers take the module of their name (as `map` says, or the same but for separators and
+ * the prefixes `module.`, `model.` and `_orig_mod.`); those left over take the modules left over, in order, where shapes fit. Kernels
+ * are transposed between layouts. What follows `flatten` is reordered where the file's images have their channels first, unless the
+ * model has a `permute` or `reshape` right before it, and so the file's order already.
  * @throws CheckpointError where anything is missing or does not fit, with all that matched and all that did not; nothing is loaded then.
  * TypeError for what is no model or no checkpoint, or an unknown option; RangeError for a map of layers that there are not
  */

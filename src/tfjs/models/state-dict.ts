@@ -22,8 +22,8 @@ import { type LayerWeights, layersWithWeights, torchLayout, unpermuted } from ".
 type Named = readonly [name: string, tensor: WrittenTensor];
 
 /**
- * Copies of a model's weights, by name. A running variance is written as it is: Keras's is biased, PyTorch's is not, which makes no difference
- * in evaluation.
+ * Copies of a model's weights, by name. A running variance is written as it is: Keras's is biased, PyTorch's is not, which makes no
+ * difference in evaluation.
  * @param options `names`: "pytorch" (default), or "tensorflowjs" for the layers' own names and layouts
  * @throws TypeError for what is not a model, or an unknown option; RangeError for other names
  */

@@ -47,8 +47,8 @@ export function converted(
 }
 
 /**
- * Of a module's tensors a layer's own, by their names alone: Keras has those in a wrapper or a cell under a path (forward_layer/cell/0). Where
- * it numbers them, they are in its order, which is TensorFlow.js's.
+ * Of a module's tensors a layer's own, by their names alone: Keras has those in a wrapper or a cell under a path
+ * (forward_layer/cell/0). Where it numbers them, they are in its order, which is TensorFlow.js's.
  */
 function ownTensors(layer: LayerWeights, tensors: NamedTensors["tensors"]): NamedTensors["tensors"] | string {
   const { direction, cell, weights } = layer;

@@ -73,7 +73,9 @@ export function ofNormalization(
   const problem = () => {
     for (const [role, neutral] of excess) {
       if (mapped.weights[role].every((value) => value === neutral)) continue;
-      return `${layer.name} has no ${role}, the file has one that is not ${neutral} everywhere: make the layer with ${role === "gamma" ? "scale" : "center"}: true`;
+      const option = role === "gamma" ? "scale" : "center";
+      const has = `the file has one that is not ${neutral} everywhere`;
+      return `${layer.name} has no ${role}, ${has}: make the layer with ${option}: true`;
     }
     return undefined;
   };
@@ -112,9 +114,10 @@ function differences(
     const assumed = mapped.conversions.find((line) =>
       /^epsilon not in the file: |^epsilon .* of config\.json/.test(line),
     );
+    const why = /config\.json/.test(assumed ?? "") ? "config.json" : "default where it was trained";
     lines.push(
       assumed
-        ? `epsilon ${short(here)} in the layer, ${short(epsilon)} by ${/config\.json/.test(assumed) ? "config.json" : "default where it was trained"}; the file does not say`
+        ? `epsilon ${short(here)} in the layer, ${short(epsilon)} by ${why}; the file does not say`
         : `epsilon ${short(epsilon)} in the file, ${short(here)} in the layer: make it with epsilon: ${short(epsilon)}`,
     );
   }
