@@ -236,7 +236,8 @@ function gathered(
   return result;
 }
 
-function reverseEach(bytes: Uint8Array, length: number): void {
+/** Turns the bytes of each element around, in place. */
+export function reverseEach(bytes: Uint8Array, length: number): void {
   for (let start = 0; start < bytes.length; start += length) {
     for (let low = start, high = start + length - 1; low < high; low++, high--) {
       const byte = bytes[low];

@@ -9,7 +9,8 @@
  * In older ones it is what its name says, the square root of variance + epsilon, to which epsilon is added once more (keras#2138).
  */
 import type { Format } from "../checkpoint.js";
-import { type AttributeValue, type Hdf5Object, isHdf5, openHdf5 } from "../encodings/hdf5.js";
+import type { AttributeValue } from "../encodings/hdf5/attributes.js";
+import { type Hdf5Object, isHdf5, openHdf5 } from "../encodings/hdf5/file.js";
 import { CheckpointError } from "../errors.js";
 import type { Tensor } from "../tensors.js";
 import {

@@ -3,7 +3,7 @@
  * model.weights.h5. Variables that lie in an .npz instead are refused: they are pickled there.
  */
 import type { Format } from "../checkpoint.js";
-import { openHdf5 } from "../encodings/hdf5.js";
+import { openHdf5 } from "../encodings/hdf5/file.js";
 import { isZip, zipEntries } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
 import { Contents, frameworkOf, modelOf, parsedJson, takeSaved } from "./keras.js";

@@ -5,7 +5,7 @@
 
 import type { Framework } from "../../frameworks/conventions.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
-import type { Hdf5Object } from "../encodings/hdf5.js";
+import type { Hdf5Object } from "../encodings/hdf5/file.js";
 import { shortened, type Tensor } from "../tensors.js";
 
 /** A layer, or a model with layers of its own. */

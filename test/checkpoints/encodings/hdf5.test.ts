@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.js";
-import { type Hdf5Object, isHdf5, openHdf5 } from "../../../src/checkpoints/encodings/hdf5.js";
+import { type Hdf5Object, isHdf5, openHdf5 } from "../../../src/checkpoints/encodings/hdf5/file.js";
 import { zipEntries } from "../../../src/checkpoints/encodings/zip.js";
 import { kerasHdf5 } from "../../../src/checkpoints/formats/keras-hdf5.js";
 import { bytesInMemory, bytesOf, type Files } from "../../../src/checkpoints/source.js";
@@ -237,6 +237,28 @@ describe("damage", () => {
     view.setBigUint64(tree + 24 + 24, view.getBigUint64(tree + 24 + 8, true), true);
     expect(await message(new Uint8Array(view.buffer))).toMatch(
       /^a\.h5 \(HDF5 at byte \d+\): expected bytes that nothing else is made of; /,
+    );
+  });
+
+  it("is told where a header shares a message of its own", async () => {
+    const word = (value: number) => [value, 0, 0, 0, 0, 0, 0, 0];
+    const superblock = [
+      ...bytes.subarray(1024, 1032),
+      2,
+      8,
+      8,
+      0,
+      ...word(0),
+      ...word(0),
+      ...word(0),
+      ...word(64),
+    ];
+    const header = [79, 72, 68, 82, 2, 0, 14, 3, 10, 0, 2, 2, 2, ...word(64)];
+    const file = new Uint8Array(128);
+    file.set(superblock);
+    file.set(header, 64);
+    expect(await message(file)).toBe(
+      `a.h5 (HDF5 at byte 64): expected bytes that nothing else is made of; ${remedy}`,
     );
   });
 

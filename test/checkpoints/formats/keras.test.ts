@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.js";
-import { openHdf5 } from "../../../src/checkpoints/encodings/hdf5.js";
+import { openHdf5 } from "../../../src/checkpoints/encodings/hdf5/file.js";
 import { writeZip, zipEntries } from "../../../src/checkpoints/encodings/zip.js";
 import { kerasHdf5 } from "../../../src/checkpoints/formats/keras-hdf5.js";
 import { kerasZip } from "../../../src/checkpoints/formats/keras-zip.js";
