@@ -6,6 +6,7 @@
  */
 import { expect, it } from "vitest";
 import type { Checkpoint } from "../../../src/checkpoints/checkpoint.js";
+import { concatenated } from "../../../src/checkpoints/encodings/zip.js";
 import { CheckpointError } from "../../../src/checkpoints/errors.js";
 import { bytesOf, type Files } from "../../../src/checkpoints/source.js";
 
@@ -44,10 +45,8 @@ export function mutated(bytes: Uint8Array, next: () => number): Uint8Array {
     else if (kind === 3) result = result.slice(0, at);
     else if (kind === 4)
       result.copyWithin(at, Math.floor(next() * result.length), Math.floor(next() * result.length));
-    else if (kind === 5)
-      result = Uint8Array.from([...result.subarray(0, at), ...result.subarray(at + length)]);
-    else if (kind === 6)
-      result = Uint8Array.from([...result.subarray(0, at + length), ...result.subarray(at)]);
+    else if (kind === 5) result = concatenated([result.subarray(0, at), result.subarray(at + length)]);
+    else if (kind === 6) result = concatenated([result.subarray(0, at + length), result.subarray(at)]);
     else {
       const huge = [0x7fffffff, 0xffffffff, 0x80000000, 1, 0][Math.floor(next() * 5)];
       if (at + 4 <= result.length) new DataView(result.buffer).setUint32(at, huge, next() < 0.5);
