@@ -42,7 +42,14 @@ export interface OpenOptions {
 
 const HEAD = 4096;
 
-/** What is often there instead of the file: how it begins, what it is, and what helps. */
+const UNPACK = "unpack it, and open what is in it";
+const CONVERTED = "open the model that it was converted from";
+const NO_TENSORS = "there is no network in it to read";
+
+/** A pickle with arrays between its opcodes. */
+const JOBLIB = /^\x80.*joblib\.numpy_pickle/s;
+
+/** What is often there instead of a checkpoint: how it begins, what it is, and what helps. */
 const mistakes: readonly (readonly [RegExp, string, string])[] = [
   [
     /^version https:\/\/git-lfs/,
@@ -50,6 +57,37 @@ const mistakes: readonly (readonly [RegExp, string, string])[] = [
     "run git lfs pull, or download the file itself",
   ],
   [/^\s*<(!doctype|html)/i, "a web page", "download the file itself, not the page that shows it"],
+  [
+    /^(Entry not found|Repository not found|Invalid username or password|Access to model)/,
+    "a server's refusal",
+    "check the address and the permission, and download the file itself",
+  ],
+  [/^GGUF/, "GGUF of llama.cpp", "open the safetensors that it was converted from"],
+  [/^.{4}TFL3/s, "TensorFlow Lite", CONVERTED],
+  [/^.{4}ET\d\d/s, "a program of ExecuTorch", CONVERTED],
+  [/^\s*<\?xml.*<net\b/s, "OpenVINO", CONVERTED],
+  [/^7767517\n/, "ncnn", CONVERTED],
+  [
+    /^\s*(node|layer|name|input) ?[:{]/,
+    "a graph as text",
+    "write it in binary: tf.io.write_graph(..., as_text=False)",
+  ],
+  [JOBLIB, "joblib", "load it with joblib, and save its arrays with numpy.savez"],
+  [/^(tree\nversion=v|\{"learner":)/, "a model of decision trees", NO_TENSORS],
+  [/^.\x8b[\b]/s, "gzip", UNPACK],
+  [/^(BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!)/, "a packed file", UNPACK],
+  [/^.{257}ustar/s, "a tar archive", UNPACK],
+  [/^(\x89PNG|\xff\xd8\xff|GIF8)/, "an image", NO_TENSORS],
+  [/^%PDF/, "a PDF", NO_TENSORS],
+  [/^(PAR1|ARROW1|SQLite format 3)/, "a table", NO_TENSORS],
+  [/^MATLAB 5/, "MATLAB's MAT", "load it with scipy.io.loadmat, and save its arrays with numpy.savez"],
+  [/com\.(github\.)?apple\.coreml/i, "Core ML", CONVERTED],
+  [/^PK/, "a ZIP archive of something else", UNPACK],
+  [
+    /^\s*[{[]/,
+    "JSON that describes none",
+    "open the file of the weights, or the index that lists where they lie",
+  ],
 ];
 
 // a source is a parameter of its own too, so that start and end have types where it is written in the call
@@ -71,9 +109,11 @@ export async function open(source: FileSource | FileSet, options: OpenOptions = 
     });
   }
   const head = await files.bytes.read(0, Math.min(HEAD, files.bytes.byteLength));
-  for (const format of formats) if (await format.matches(head, files)) return format.read(files);
-  const text = new TextDecoder("latin1").decode(head.subarray(0, 64));
-  const mistaken = mistakes.find(([beginning]) => beginning.test(text));
+  const beginning = String.fromCharCode(...head);
+  if (!JOBLIB.test(beginning)) {
+    for (const format of formats) if (await format.matches(head, files)) return format.read(files);
+  }
+  const mistaken = mistakes.find(([pattern]) => pattern.test(beginning));
   if (mistaken) {
     throw new CheckpointError(files.name, "unknown", `expected a checkpoint, got ${mistaken[1]}`, {
       remedy: mistaken[2],
@@ -83,7 +123,11 @@ export async function open(source: FileSource | FileSet, options: OpenOptions = 
     files.name,
     "unknown",
     `expected one of ${formats.map(({ name }) => name).join(", ")}, its first bytes are ${hex(head.subarray(0, 8))}`,
-    { remedy: "convert it where it was written, to safetensors for example" },
+    {
+      remedy: /-shard\d+of\d+(\.bin)?$/.test(files.name)
+        ? "open the model.json beside it, whose weights it holds"
+        : "convert it where it was written, to safetensors for example",
+    },
   );
 }
 

@@ -290,12 +290,22 @@ async function readFrom(
       await handle.close();
     }
   } catch (error) {
-    throw new CheckpointError(shown, "source", `it cannot be read any more (${(error as Error).message})`, {
-      offset: start + at,
-      remedy: "leave it where it was until all is read",
-    });
+    throw unreadable(shown, error, start + at);
   }
   return at === bytes.length ? bytes.buffer : bytes.buffer.slice(0, at);
+}
+
+/** What the file system refuses, and what helps. */
+function unreadable(shown: string, error: unknown, offset?: number): CheckpointError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const missing = code === "ENOENT" || code === "ENOTDIR";
+  const [problem, remedy] =
+    missing && offset === undefined
+      ? ["there is no such file", "check the path"]
+      : missing
+        ? [`it cannot be read any more (${message})`, "leave it where it was until all is read"]
+        : [`it cannot be read (${message})`, "allow it, or use a copy"];
+  return new CheckpointError(shown, "source", problem, { offset, remedy });
 }
 
 /** What a folder of a framework is opened by, the first that is there. */
@@ -309,6 +319,7 @@ const ENTRIES = [
   /^pytorch_model\.bin$/,
   /\.index$/,
   /\.onnx$/,
+  /\.(keras|h5|hdf5|params|pt|pth|npz)$/,
   /\.json$/,
 ];
 
@@ -323,19 +334,17 @@ function entryAmong(paths: readonly string[]): string | undefined {
 /** The file that a path names: itself, or what its folder is opened by. */
 async function entryOf(where: string): Promise<string> {
   const { fs, path } = node();
-  const stat = await fs.stat(where).catch((error: NodeJS.ErrnoException) => {
-    const missing = error.code === "ENOENT" || error.code === "ENOTDIR";
-    throw new CheckpointError(
-      where,
-      "source",
-      missing ? "there is no such file" : `it cannot be read (${error.code})`,
-      {
-        remedy: missing ? "check the path" : "allow it, or use a copy",
-      },
-    );
-  });
-  if (!stat.isDirectory()) return where;
-  const found = entryAmong((await fs.readdir(where)).sort());
+  const refuse = (error: unknown) => {
+    throw unreadable(where, error);
+  };
+  const stat = await fs.stat(where).catch(refuse);
+  if (stat.isFile()) return where;
+  if (!stat.isDirectory()) {
+    throw new CheckpointError(where, "source", "expected a file or a folder, got a pipe or a device", {
+      remedy: "write what it gives to a file, and open that",
+    });
+  }
+  const found = entryAmong((await fs.readdir(where).catch(refuse)).sort());
   if (found !== undefined) return path.join(where, found);
   throw new CheckpointError(where, "source", "expected a file, got a folder without a model's entry", {
     remedy: "name a file in it",

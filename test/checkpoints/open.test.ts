@@ -38,6 +38,43 @@ describe("open", () => {
     );
   });
 
+  it.each([
+    [
+      "Entry not found",
+      "a server's refusal; check the address and the permission, and download the file itself",
+    ],
+    ["GGUF\x03\0\0\0", "GGUF of llama.cpp; open the safetensors that it was converted from"],
+    ["\x1c\0\0\0TFL3", "TensorFlow Lite; open the model that it was converted from"],
+    ["\x08\x06\x12\x20 com.github.apple.coremltools", "Core ML; open the model that it was converted from"],
+    ['{"com.apple.CoreML": 1}', "Core ML; open the model that it was converted from"],
+    ['<?xml version="1.0"?>\n<net name="a">', "OpenVINO; open the model that it was converted from"],
+    ["node {\n", "a graph as text; write it in binary: tf.io.write_graph(..., as_text=False)"],
+    [
+      "\x80\x04\x95\0\x8c\x13joblib.numpy_pickle\x94",
+      "joblib; load it with joblib, and save its arrays with numpy.savez",
+    ],
+    ["\x1f\x8b\x08\0", "gzip; unpack it, and open what is in it"],
+    [`x.txt${"\0".repeat(252)}ustar`, "a tar archive; unpack it, and open what is in it"],
+    ["PK\x03\x04", "a ZIP archive of something else; unpack it, and open what is in it"],
+    ["\x89PNG\r\n", "an image; there is no network in it to read"],
+    ["PAR1", "a table; there is no network in it to read"],
+    [
+      '{"a": 1}',
+      "JSON that describes none; open the file of the weights, or the index that lists where they lie",
+    ],
+  ])("says what %j begins", async (beginning, what) => {
+    const bytes = Uint8Array.from(beginning, (character) => character.charCodeAt(0));
+    await expect(open(bytes, { name: "a" })).rejects.toThrow(
+      `a (unknown): expected a checkpoint, got ${what}`,
+    );
+  });
+
+  it("sends from a file of TensorFlow.js's weights to its model", async () => {
+    await expect(open(Uint8Array.of(1, 2, 3), { name: "group1-shard1of2.bin" })).rejects.toThrow(
+      "its first bytes are 01 02 03; open the model.json beside it, whose weights it holds",
+    );
+  });
+
   it("checks its options", async () => {
     await expect(open(file, { nmae: "a" } as object)).rejects.toThrow(
       'open: no option is called "nmae"; did you mean "name"? There are name',

@@ -261,6 +261,13 @@ describe("files on disk", () => {
     );
   });
 
+  it("opens a folder by its weights before any JSON", async () => {
+    const weights = join(folder, "weights");
+    await mkdir(weights);
+    for (const name of ["config.json", "tf_model.h5"]) await writeFile(join(weights, name), all);
+    expect((await filesOf(weights)).name).toBe(join(weights, "tf_model.h5"));
+  });
+
   it("reads what lies beside, links too, and nothing outside", async () => {
     const files = await filesOf(join(folder, "model"));
     expect(await (await files.beside("a.bin"))?.read(0, 9)).toEqual(all.slice(0, 9));
@@ -282,6 +289,15 @@ describe("files on disk", () => {
     await rm(path);
     await expect(bytes.read(0, 4)).rejects.toThrow(
       /^gone.bin \(source at byte 0\): it cannot be read any more \(ENOENT/,
+    );
+  });
+
+  it("says what the file system refuses, and what is no file", async () => {
+    await expect(filesOf("a".repeat(300))).rejects.toThrow(
+      /^a+ \(source\): it cannot be read \(ENAMETOOLONG: .*\); allow it, or use a copy$/,
+    );
+    await expect(filesOf("/dev/null")).rejects.toThrow(
+      "/dev/null (source): expected a file or a folder, got a pipe or a device; write what it gives to a file, and open that",
     );
   });
 
