@@ -51,6 +51,11 @@ const page = (text: string) => {
   throw new InvalidArgumentError("Expected a name that ends in .html; FILE comes before --html.");
 };
 
+const checkpoint = (text: string) => {
+  if (!/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(text)) return text;
+  throw new InvalidArgumentError("Expected a file or a folder; download it first.");
+};
+
 /** An argument as one would type it. */
 const quoted = (argument: string) =>
   /^[\w./,:=@%+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
@@ -111,7 +116,11 @@ program
 program
   .command("inspect")
   .description("Show what a file of a trained network holds, and whether its normalizations are well.")
-  .argument("<file>", "of PyTorch, Keras, TensorFlow, MXNet, ONNX or NumPy, or a folder of such a model")
+  .argument(
+    "<file>",
+    "of PyTorch, Keras, TensorFlow, MXNet, ONNX or NumPy, or a folder of such a model",
+    checkpoint,
+  )
   .option("--json", "print every number as JSON instead of the summary", false)
   .option("--html [out]", "write a page with plots by depth too (default: inspection.html)", page)
   .option("--strict", "exit with 1 where a normalization is sick", false)
@@ -123,7 +132,7 @@ program
 program
   .command("convert")
   .description("Write the tensors of a trained network in another format.")
-  .argument("<file>", "what inspect reads")
+  .argument("<file>", "what inspect reads", checkpoint)
   .argument("<out>", "a name that ends in .safetensors or .npz")
   .action(async (file: string, out: string) => {
     const { convert } = await import("./node/convert.js");

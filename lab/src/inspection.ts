@@ -239,7 +239,7 @@ function settingText(value: Json): string {
 }
 
 /** Those that are always said, first; the others where they are not the library's defaults. */
-const SAID = ["axis", "groups", "epsilon", "momentum", "runningVariance"];
+const SAID = ["axis", "groups", "epsilon", "momentum"];
 
 /** "axis 1, epsilon 1e-5, keeps 0.9, running variance unbiased": what matters of its options. */
 export function settingsText({ kind, options, statistics }: InspectedNormalization): string {
@@ -258,6 +258,8 @@ export function settingsText({ kind, options, statistics }: InspectedNormalizati
       const value = options[name];
       if (name === "momentum") return `keeps ${settingText(value)}`;
       if (name === "trackRunningStatistics" || value === null) return [];
+      // a file leads to no other sources
+      if (name === "sources") return "statistics of the batch";
       return typeof value === "boolean"
         ? `${value ? "" : "no "}${arrayName(name)}`
         : `${arrayName(name)} ${settingText(value)}`;
@@ -339,6 +341,12 @@ export function verdict({ normalizations }: Inspection): string {
   if (sick === all) return `${all === 2 ? "Both" : `All ${all}`} normalizations are sick`;
   if (sick > 0) return `${sick} of ${all} normalizations ${sick === 1 ? "is" : "are"} sick`;
   return `${all} normalizations, ${remarked > 0 ? `none sick; ${remarked} worth a look` : "all well"}`;
+}
+
+/** Of which normalizations something is true: "both", "all 24", "numbers 1–3 and 7". */
+export function whichOf(members: readonly number[], all: number): string {
+  if (members.length === all && all > 1) return all === 2 ? "both" : `all ${all}`;
+  return `${members.length > 1 ? "numbers" : "number"} ${ranges(members)}`;
 }
 
 /** The heading of what `conversionsOf` gives. */

@@ -1,5 +1,6 @@
 /** What `evenkeel inspect` shows in the terminal. */
 import { count, wrap } from "@evenkeel/report/format";
+import { isNumber } from "@evenkeel/report/statistics";
 import {
   arrayName,
   BINS,
@@ -8,14 +9,13 @@ import {
   type Distribution,
   describedAs,
   formatText,
-  type Histogram,
   type InspectedNormalization,
   type Inspection,
   leadingArrays,
-  ranges,
   size,
   totalsText,
   verdict,
+  whichOf,
 } from "../inspection.js";
 import { colorsOf } from "./colors.js";
 
@@ -26,6 +26,8 @@ const BLOCKS = " ▁▂▃▄▅▆▇█";
 const BARS = BINS / 3;
 const WIDE_BARS = BINS / 2;
 const LEAST_NAME = 10;
+/** Characters of a list of numbers; longer ones become how many they are. */
+const MOST_WHICH = 24;
 
 /** The summary in lines of at most `width` columns. */
 export function inspectionText(inspection: Inspection, width: number): string {
@@ -137,7 +139,7 @@ function columnOf(arrays: ([string, Distribution] | undefined)[]): Column | unde
   const name = arrays.find((array) => array !== undefined)?.[0];
   if (name === undefined) return undefined;
   const log = arrays.some((array) => array?.[1].histogram?.scale === "log");
-  const cells = arrays.map((array) => ({ distribution: array?.[1], ...endsOf(array?.[1].histogram) }));
+  const cells = arrays.map((array) => ({ distribution: array?.[1], ...endsOf(array?.[1]) }));
   return {
     head: `${arrayName(name).replace(/^running (?=variance)/, "")}${log ? " (log)" : ""}`,
     cells,
@@ -146,13 +148,13 @@ function columnOf(arrays: ([string, Distribution] | undefined)[]): Column | unde
   };
 }
 
-/** The ends of a range, with as many digits as tell them apart. */
-function endsOf(histogram: Histogram | null | undefined): { low: string; high: string } {
-  if (!histogram) return { low: "", high: "" };
-  const { low, high } = histogram;
-  if (low === high) return { low: short(low), high: "" };
-  const digits = [2, 3, 4].find((count) => short(low, count) !== short(high, count));
-  return { low: short(low, digits), high: short(high, digits) };
+/** The lowest and the highest value, with as many digits as tell them apart. A log scale has those above 0 between them. */
+function endsOf(distribution: Distribution | undefined): { low: string; high: string } {
+  const { min, max, histogram } = distribution ?? {};
+  if (!histogram || !isNumber(min) || !isNumber(max)) return { low: "", high: "" };
+  if (min === max) return { low: short(min), high: "" };
+  const digits = [2, 3, 4].find((count) => short(min, count) !== short(max, count));
+  return { low: short(min, digits), high: short(max, digits) };
 }
 
 const widthAt = ({ head, left, right }: Column, bars: number): number =>
@@ -209,15 +211,15 @@ function short(value: number, digits = 2): string {
 function conversionsText(inspection: Inspection, width: number): string {
   const all = inspection.normalizations.length;
   const lines = conversionsOf(inspection).map(({ text, members }) => {
-    const which = `${members.length > 1 ? "numbers" : "number"} ${ranges(members)}`;
-    const who =
-      members.length === all && all > 1
-        ? `all ${all}`
-        : which.length <= 24
-          ? which
-          : `${members.length} of ${all}`;
-    const line = all === 1 ? text : `${text}  ·  ${who}`;
-    return `  ${folded(line, width - 2, "  ").replaceAll("\n", "\n  ")}`;
+    const lines = folded(text, width - 2, "  ").split("\n");
+    if (all > 1) {
+      const which = whichOf(members, all);
+      const who = `  ·  ${which.length <= MOST_WHICH ? which : `${members.length} of ${all}`}`;
+      // never a line that ends in the dot
+      if (widthOf(`${lines.at(-1)}${who}`) <= width - 2) lines.push(lines.pop() + who);
+      else lines.push(`  ${who.trimStart()}`);
+    }
+    return lines.map((line) => `  ${line}`).join("\n");
   });
   return lines.length === 0 ? "" : [conversionsTitle(inspection), ...lines].join("\n");
 }

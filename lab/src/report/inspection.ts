@@ -20,6 +20,7 @@ import {
   settingsText,
   size,
   totalsText,
+  whichOf,
 } from "../inspection.js";
 import { kebab } from "../norms.js";
 import { arraysIn, depthFigure, smallHistogram } from "./inspection-figures.js";
@@ -40,6 +41,7 @@ const STYLE = `
 #all .well .value{color:var(--muted)}
 #all tbody tr{break-inside:avoid}
 .findings b{overflow-wrap:anywhere}
+.whole{white-space:nowrap}
 @media screen and (max-width:760px){
 #all tbody tr{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px 16px}
 #all tbody th,#all td[data-column=kind]{grid-column:1/-1;min-width:0}
@@ -82,6 +84,13 @@ function shortName(path: string): string {
   const parts = path.split(/[/\\]/).filter((part) => part !== "");
   return parts.slice(/^(saved_|pytorch_)?model\.\w+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/");
 }
+
+/** Escaped HTML whose numbers with exponents stay on one line. */
+const unbroken = (html: string): string =>
+  html.replace(/\S+e-\d+/g, (number) => `<span class="whole">${number}</span>`);
+
+/** A name as HTML, which may break after its marks before it breaks anywhere. */
+const breakable = (name: string): string => escapeHtml(name).replace(/[_./](?=\w)/g, "$&<wbr>");
 
 // ---- findings ----
 
@@ -160,10 +169,10 @@ function table(inspection: Inspection, kinds: string[], looks: Looks): string {
     const { name, kind, type, channels } = normalization;
     const mark = kinds.length > 1 ? swatch(kebab(kind), looks) : "";
     return [
-      `<tr role="row"><th role="rowheader" scope="row"><small>${at + 1}</small>${escapeHtml(name)}</th>`,
+      `<tr role="row"><th role="rowheader" scope="row"><small>${at + 1}</small>${breakable(name)}</th>`,
       alike
         ? ""
-        : `<td role="cell" data-column="kind" data-head="Kind">${mark}<span class="value">${escapeHtml(type ?? capitalize(kindName(kind)))}</span><small>${escapeHtml([...(type === null ? [] : [kindName(kind)]), settingsText(normalization)].filter((part) => part !== "").join(": "))}</small></td>`,
+        : `<td role="cell" data-column="kind" data-head="Kind">${mark}<span class="value">${escapeHtml(type ?? capitalize(kindName(kind)))}</span><small>${unbroken(escapeHtml([...(type === null ? [] : [kindName(kind)]), settingsText(normalization)].filter((part) => part !== "").join(": ")))}</small></td>`,
       `<td role="cell" data-column="channels" data-head="Channels"><span class="value">${channels?.toLocaleString("en-US") ?? "–"}</span></td>`,
       ...pictures.map(({ which, named }) => arrayCell(arrays[at][which], kind, pictured.has(at), named)),
       `${healthCell(normalization)}</tr>`,
@@ -184,7 +193,7 @@ function table(inspection: Inspection, kinds: string[], looks: Looks): string {
     ...pictures.map(({ head }) => head),
     "Health",
   ];
-  const common = alike ? `<p class="deck">${escapeHtml(describedAs(normalizations[0]))}.</p>` : "";
+  const common = alike ? `<p class="deck">${unbroken(escapeHtml(describedAs(normalizations[0])))}.</p>` : "";
   return `<section id="all"><h2>${all === 1 ? "The normalization" : "Each of them"}</h2>${common}<table role="table"><caption>${caption}</caption>
 <thead role="rowgroup"><tr role="row">${columns.map((head) => `<th role="columnheader" scope="col">${escapeHtml(head)}</th>`).join("")}</tr></thead>
 <tbody role="rowgroup">${rows.join("\n")}</tbody></table></section>`;
@@ -229,7 +238,7 @@ function largestTable({ largest, tensors }: Inspection): string {
   if (largest.length === 0) return "";
   const rows = largest.map(
     ({ name, shape, dtype }) =>
-      `<tr role="row"><th role="rowheader" scope="row">${escapeHtml(name)}</th><td role="cell" data-head="Shape"><span class="value">${shape.length === 0 ? "one value" : shape.join(" × ")}</span></td><td role="cell" data-head="Type"><span class="value">${escapeHtml(dtype)}</span></td></tr>`,
+      `<tr role="row"><th role="rowheader" scope="row">${breakable(name)}</th><td role="cell" data-head="Shape"><span class="value">${shape.length === 0 ? "one value" : shape.join(" × ")}</span></td><td role="cell" data-head="Type"><span class="value">${escapeHtml(dtype)}</span></td></tr>`,
   );
   const title = tensors.tensors > largest.length ? `Its ${largest.length} largest tensors` : "Its tensors";
   return `<section id="largest"><h2>${title}</h2><table role="table">
@@ -242,9 +251,7 @@ function largestTable({ largest, tensors }: Inspection): string {
 function conversions(inspection: Inspection): string {
   const all = inspection.normalizations.length;
   const items = conversionsOf(inspection).map(({ text, members }) => {
-    const which =
-      members.length === all ? `all ${all}` : `number${members.length > 1 ? "s" : ""} ${ranges(members)}`;
-    return `<li>${escapeHtml(capitalize(text))}${all > 1 ? ` <small>${which}</small>` : ""}</li>`;
+    return `<li>${escapeHtml(capitalize(text))}${all > 1 ? ` <small>${whichOf(members, all)}</small>` : ""}</li>`;
   });
   if (items.length === 0) return "";
   return `<section id="conversions"><h2>${conversionsTitle(inspection)}</h2><p class="deck">What was translated into Evenkeel’s words, was assumed because the file does not say it, or cannot be known.</p><ul class="findings">${items.join("")}</ul></section>`;

@@ -100,6 +100,12 @@ const REFUSED: [string, number, string[], RegExp][] = [
     ["damaged.safetensors"],
     /^error: damaged\.safetensors \(safetensors at byte \d+\): tensor "bn\.running_var":\nexpected 16 bytes, there are 8;/,
   ],
+  [
+    "an address",
+    2,
+    ["https://example.com/model.pt"],
+    /^error: command-argument value 'https:\/\/example\.com\/model\.pt' is invalid for argument 'file'\. Expected a file or a folder; download it first\.\n/,
+  ],
   ["no argument", 2, [], /^error: missing required argument 'file'\n/],
   [
     "a file that --html takes",

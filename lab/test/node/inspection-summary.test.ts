@@ -56,6 +56,14 @@ const CASES: Record<string, Checkpoint> = {
       ...Array.from({ length: 12 }, (_, i) => named(`b${i}`, [i])),
     ),
   ),
+  "statistics of the batch": checkpointOf([
+    {
+      name: "bn",
+      type: "BatchNorm2d",
+      config: { track_running_stats: false },
+      tensors: { weight: [1, 2], bias: [3, 4] },
+    },
+  ]),
   "no tensors": checkpointOf([]),
   "an optimizer, and many types": checkpointOf([batchNorm("bn", 4)], {
     others: new Map(
@@ -107,9 +115,9 @@ Batch normalization (BatchNorm2d): axis 1, epsilon 1e-5, keeps 0.9, running
       gamma near 0 in all 4: dead channels
 
 How they were read
-  momentum 0.1 of the new value → keeps 0.9 of the old  ·  all 2
+  momentum 0.1 of the new value → keeps 0.9 of the old  ·  both
   running variance unbiased, count unknown: kept as it is
-    (convertRunningVariance if the count is known)  ·  all 2
+    (convertRunningVariance if the count is known)  ·  both
 
 1 of 2 normalizations is sick
 `,
@@ -137,4 +145,19 @@ ${Array.from({ length: 8 }, (_, i) => `  layer${9 - i}.weight   ${`[${10 - i}, 1
 No normalizations
 `,
   );
+});
+
+test("a range goes down to the lowest variance, though its logarithm does not", async () => {
+  const layer = withValues(batchNorm("bn", 4), "running_var", (_, i) => [0, 0.5, 1, 20][i]);
+  expect(inspectionText(await inspect(checkpointOf([layer]), "0"), 80)).toMatch(/ 0 █ .*█ 20\n/);
+});
+
+test("no line ends in the dot before the numbers", async () => {
+  const layers = [1, 2, 3].flatMap((i) => [layerNorm(`ln${i}`, 4, i), batchNorm(`bn${i}`, 4, i)]);
+  const found = await inspect(checkpointOf(layers), "0");
+  for (let width = 44; width <= 100; width++) {
+    const text = inspectionText(found, width);
+    expect(text).not.toMatch(/·\s*\n/);
+    expect(text).toContain("numbers 2, 4 and 6\n");
+  }
 });

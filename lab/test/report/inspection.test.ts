@@ -45,6 +45,14 @@ const CASES: Record<string, Checkpoint> = {
     tensors: new Map([["a.weight", tensorOf("a.weight", new Float32Array(), { shape: [3, 4] })]]),
     others: new Map([["step", tensorOf("step", new Float32Array(), { shape: [] })]]),
   }),
+  "statistics of the batch": checkpointOf([
+    {
+      name: "bn",
+      type: "BatchNorm2d",
+      config: { track_running_stats: false },
+      tensors: { weight: [1, 2], bias: [3, 4] },
+    },
+  ]),
   "no tensors": checkpointOf([]),
 };
 
@@ -178,4 +186,11 @@ test("hostile strings stay text", async () => {
   expect(document.querySelectorAll("script, img, [onerror]")).toHaveLength(0);
   expect(document.querySelector("#all tbody th")?.textContent).toBe(`1${hostile}`);
   expect(document.querySelector("dd")?.textContent).toBe(hostile);
+});
+
+test("names break after their marks, numbers with an exponent nowhere", async () => {
+  const layers = [batchNorm("expanded_conv_depthwise_BN", 4), layerNorm("a.norm", 4)];
+  const markup = renderInspection(await inspect(checkpointOf(layers), "0"), serverDocument);
+  expect(markup).toContain("expanded_<wbr>conv_<wbr>depthwise_<wbr>BN</th>");
+  expect(markup).toContain('epsilon <span class="whole">1e-5</span>');
 });

@@ -86,13 +86,14 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
         channels,
         `running variance above 10¹⁰ in ${share(enormous, channels)}: inputs grow out of bounds`,
       );
+      const quantized = tensors.runningVariance?.quantized;
       const constant = countOf(variance, (value) => value >= 0 && value < CONSTANT * epsilon);
       add(
         "variance-near-zero",
         constant === channels,
         constant,
         channels,
-        `running variance near 0 in ${share(constant, channels)}: the input is constant there`,
+        `running variance near 0 in ${share(constant, channels)}: ${quantized === undefined ? "" : `lost in ${quantized}, or `}the input is constant there`,
       );
       const below = countOf(variance, (value) => value >= CONSTANT * epsilon && value < epsilon);
       add(

@@ -115,3 +115,29 @@ it("Gemma's gamma is stored minus 1: 0 is 1", async () => {
   const [norm] = await normalizationsOf(checkpointOf({}, { framework: "pytorch" }, { gemma }));
   expect(healthOf(norm).findings.map(({ kind }) => kind)).toEqual(["never-trained"]);
 });
+
+it("a variance that quantizing made 0 need not be that of a constant input", () => {
+  const runningVariance = Float64Array.of(0, 4);
+  const { findings } = healthOf({
+    name: "bn",
+    kind: "batchNorm",
+    options: { epsilon: 1e-3 },
+    weights: {},
+    statistics: { runningMean: Float64Array.of(1, 2), runningVariance },
+    conversions: [],
+    tensors: {
+      runningVariance: {
+        name: "v",
+        shape: [2],
+        dtype: "float32",
+        strides: [1],
+        at: { file: "f", byteLength: 2 },
+        quantized: "uint8",
+        read: async () => runningVariance,
+      },
+    },
+  });
+  expect(findings.map(({ text }) => text)).toEqual([
+    "running variance near 0 in 1 of 2: lost in uint8, or the input is constant there",
+  ]);
+});
