@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, RNN, type RNNLayerArgs } from "@tensorflow/tfjs-layers";
 import type { Config, Layer, LayerArgs, Shape, Tensors } from "../types.js";
+import { KerasOperation } from "./keras-operations.js";
 
 /** How a layer without weights computes. */
 interface Stateless<O> {
@@ -48,35 +49,6 @@ function stateless<O extends Config>(className: string, { options, call, shape }
 /** A length that may be unknown, times or plus a number. */
 const scaled = (length: number | null, by: number) => (length === null ? null : length * by);
 const longer = (length: number | null, by: number) => (length === null ? null : length + by);
-
-const OPERATIONS = {
-  add: tf.add,
-  subtract: tf.sub,
-  multiply: tf.mul,
-  divide: tf.div,
-  maximum: tf.maximum,
-  minimum: tf.minimum,
-} as const;
-
-export type Operation = keyof typeof OPERATIONS;
-export const isOperation = (name: string): name is Operation => Object.hasOwn(OPERATIONS, name);
-
-/** Of two inputs, or of one and a constant: `keras.layers.Subtract`, and `x + y` in the building of a model. */
-const Arithmetic = stateless("Arithmetic", {
-  options: { operation: "add", constant: null as number | null, constantFirst: false },
-  call([a, b], { operation, constant, constantFirst }) {
-    const other = constant === null ? b : tf.scalar(constant, a.dtype);
-    return OPERATIONS[operation as Operation](
-      ...((constantFirst ? [other, a] : [a, other]) as [tf.Tensor, tf.Tensor]),
-    );
-  },
-  shape(first, { constant }, inputs) {
-    if (constant !== null) return first;
-    const rank = Math.max(...inputs.map(({ length }) => length));
-    const [a, b] = inputs.map((one): Shape => [...Array<1>(rank - one.length).fill(1), ...one]);
-    return a.map((length, axis) => (length === 1 ? b[axis] : length));
-  },
-});
 
 /** GlobalAveragePooling and GlobalMaxPooling in 3D, or with keepdims. */
 const GlobalPooling = stateless("GlobalPooling", {
@@ -336,7 +308,7 @@ export function gru(args: GRUArgs): RNN {
 
 /** All classes to register. */
 export const kerasOnlyClasses = [
-  Arithmetic,
+  KerasOperation,
   GlobalPooling,
   Margins,
   Repeat,

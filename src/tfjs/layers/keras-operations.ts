@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn } from "@tensorflow/tfjs-layers";
-import { resolveAxis } from "../../shape.js";
+import { resolveAxis, sizeOf } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -40,7 +40,7 @@ const elementwise: Readonly<Record<string, Operation>> = {
   log: unary(tf.log),
   log1p: unary(tf.log1p),
   logSigmoid: unary(tf.logSigmoid),
-  logicalNot: unary(tf.logicalNot),
+  logicalNot: unary((x) => tf.logicalNot(truth(x))),
   negative: unary(tf.neg),
   onesLike: unary(tf.onesLike),
   reciprocal: unary(tf.reciprocal),
@@ -87,11 +87,13 @@ const elementwise: Readonly<Record<string, Operation>> = {
   greaterEqual: binary(tf.greaterEqual),
   less: binary(tf.less),
   lessEqual: binary(tf.lessEqual),
-  logicalAnd: binary(tf.logicalAnd),
-  logicalOr: binary(tf.logicalOr),
-  where: ([condition, a, b]) => tf.where(tf.cast(condition, "bool"), a, b),
+  logicalAnd: binary((a, b) => tf.logicalAnd(truth(a), truth(b))),
+  logicalOr: binary((a, b) => tf.logicalOr(truth(a), truth(b))),
+  where: ([condition, a, b]) => tf.where(truth(condition), a, b),
 };
 
+/** Layers of TensorFlow.js pass truths on as numbers. */
+const truth = (x: tf.Tensor) => tf.cast(x, "bool");
 const TYPES = ["float32", "int32", "bool"] as const;
 
 type Reduction = (x: tf.Tensor, axis?: number | number[], keepDims?: boolean) => tf.Tensor;
@@ -107,8 +109,8 @@ const shaping: Readonly<Record<string, Operation>> = {
   max: reduced(tf.max),
   min: reduced(tf.min),
   prod: reduced(tf.prod),
-  any: reduced((x, axis, keep) => tf.any(tf.cast(x, "bool"), axis, keep)),
-  all: reduced((x, axis, keep) => tf.all(tf.cast(x, "bool"), axis, keep)),
+  any: reduced((x, axis, keep) => tf.any(truth(x), axis, keep)),
+  all: reduced((x, axis, keep) => tf.all(truth(x), axis, keep)),
   logsumexp: reduced(tf.logSumExp),
   var: reduced((x, axis, keep) => tf.moments(x, axis, keep).variance),
   std: reduced((x, axis, keep) => tf.sqrt(tf.moments(x, axis, keep).variance)),
@@ -167,7 +169,7 @@ const shaping: Readonly<Record<string, Operation>> = {
   matmul: ([a, b], { transposeA = false, transposeB = false }) =>
     tf.matMul(a, b, Boolean(transposeA), Boolean(transposeB)),
   oneHot: ([x], { numClasses, depth = numClasses }) =>
-    tf.oneHot(tf.cast(x, "int32"), depth as number, 1, 0, "float32"),
+    tf.cast(tf.oneHot(tf.cast(x, "int32"), depth as number), "float32"),
   depthToSpace: ([x], { blockSize }) => tf.depthToSpace(x as tf.Tensor4D, blockSize as number, "NHWC"),
   einsum: (operands, { subscripts, equation = subscripts }) => tf.einsum(equation as string, ...operands),
   resize: ([x], { size, interpolation, method = interpolation ?? "bilinear" }) => {
@@ -236,14 +238,12 @@ function rangeOf(
 ): [number, number, number] {
   const by = step ?? 1;
   const [least, most] = by > 0 ? [0, length] : [-1, length - 1];
-  const within = (value: number) => Math.min(most, Math.max(least, value < 0 ? value + length : value));
-  const first = within2(start, by > 0 ? least : most, within);
-  const end = within2(stop, by > 0 ? most : least, within);
+  const within = (value: number | null | undefined, otherwise: number) =>
+    Math.min(most, Math.max(least, (value ?? otherwise) + ((value ?? 0) < 0 ? length : 0)));
+  const first = within(start, by > 0 ? least : most);
+  const end = within(stop, by > 0 ? most : least);
   return [first, Math.max(0, Math.ceil((end - first) / by)), by];
 }
-
-const within2 = (value: number | null | undefined, otherwise: number, within: (value: number) => number) =>
-  value === null || value === undefined ? otherwise : within(value);
 
 function gelu(x: tf.Tensor, approximate: boolean): tf.Tensor {
   const phi = approximate
@@ -259,6 +259,8 @@ export function softmax(x: tf.Tensor, axis: unknown): tf.Tensor {
 
 /** Lengths that stand for unknown ones in working out a shape: a length that differs between them is unknown too. */
 const PROBES = [2, 3];
+/** Numbers in an output that is worked out so. */
+const LARGEST = 2 ** 26;
 
 /** An operation on the outputs of layers, and on constants. */
 export class KerasOperation extends builtIn.Layer {
@@ -301,17 +303,36 @@ export class KerasOperation extends builtIn.Layer {
   override computeOutputShape(input: Shape | Shape[]): Shape | Shape[] {
     const shapes = (Array.isArray(input[0]) ? input : [input]) as Shape[];
     if (this.supportsMasking) return broadcast([...shapes, ...this.constantShapes()]);
-    const [one, other] = PROBES.map((probe) =>
-      tf.tidy(() =>
-        [this.call(shapes.map((shape) => tf.zeros(shape.map((length) => length ?? probe))))]
-          .flat()
-          .map(({ shape }) => shape),
-      ),
-    );
+    const [one, other] = PROBES.map((probe) => {
+      const lengths = shapes.map((shape) => shape.map((length) => length ?? probe));
+      this.checkSize(lengths);
+      return tf.tidy(() =>
+        [this.call(lengths.map((each) => tf.zeros(each)))].flat().map(({ shape }) => shape),
+      );
+    });
     const found = one.map((shape, i) =>
       shape.map((length, axis) => (length === other[i][axis] ? length : null)),
     );
     return found.length === 1 ? found[0] : found;
+  }
+
+  /** Before anything is allocated: options come from files. */
+  private checkSize(lengths: readonly number[][]): void {
+    const { operation, options } = this;
+    const sizes = lengths.map(sizeOf);
+    const grown = [options.repeats, options.multiples, options.numClasses, options.depth].flat();
+    const factor = grown.reduce<number>((product, one) => product * (typeof one === "number" ? one : 1), 1);
+    const margins = [options.padWidth ?? options.paddings ?? []].flat(2) as number[];
+    const padded =
+      margins.length > 0
+        ? sizeOf(lengths[0].map((length, i) => length + margins[2 * i] + margins[2 * i + 1]))
+        : 0;
+    const resized =
+      sizeOf([options.size ?? 0].flat() as number[]) * sizeOf(lengths[0].filter((_, axis) => axis % 3 === 0));
+    const multiplied = operation === "matmul" || operation === "einsum" ? productSize(lengths, options) : 0;
+    const largest = Math.max(...sizes, sizes[0] * factor, padded, resized, multiplied);
+    if (largest <= LARGEST) return;
+    throw new RangeError(`${operation}: its output would have about ${largest.toPrecision(2)} numbers`);
   }
 
   private constantShapes(): Shape[] {
@@ -322,6 +343,19 @@ export class KerasOperation extends builtIn.Layer {
     const { operation, operands, options } = this;
     return { ...super.getConfig(), operation, operands, options } as unknown as Config;
   }
+}
+
+/** What a product of arrays has at most: einsum's lengths by its letters, else rows by columns. */
+function productSize(
+  [a, b = [1]]: readonly number[][],
+  { subscripts, equation = subscripts }: Options,
+): number {
+  if (typeof equation !== "string") return sizeOf(a) * Math.max(...b);
+  const [inputs, output = inputs] = equation.split("->");
+  const lengths = new Map<string, number>();
+  for (const [i, labels] of inputs.split(",").entries())
+    for (const [axis, label] of [...labels.trim()].entries()) lengths.set(label, [a, b][i]?.[axis] ?? 1);
+  return sizeOf([...output].map((label) => lengths.get(label) ?? 1));
 }
 
 function constantOf(value: Constant, like: tf.Tensor): tf.Tensor {
@@ -337,9 +371,8 @@ function shapeOf(value: Constant): Shape {
 function broadcast(shapes: readonly Shape[]): Shape {
   const rank = Math.max(...shapes.map(({ length }) => length));
   const all = shapes.map((one): Shape => [...Array<1>(rank - one.length).fill(1), ...one]);
-  return all[0].map(
-    (_, axis) =>
-      all.map((one) => one[axis]).find((length) => length !== 1) ??
-      (all.some((one) => one[axis] === null) ? null : 1),
-  );
+  return all[0].map((_, axis) => {
+    const lengths = all.map((one) => one[axis]).filter((length) => length !== 1);
+    return lengths.find((length) => length !== null) ?? (lengths.length > 0 ? null : 1);
+  });
 }

@@ -168,7 +168,10 @@ const classes: Readonly<Record<string, Adapt>> = {
     if (l1 || l2) warnOnce(`layersModelFrom: ${layer} adds no loss here: add it to the model's`);
     return { className: "Activation", config: { activation: "linear" } };
   },
-  Subtract: () => ({ className: "Arithmetic", config: { operation: "subtract" } }),
+  Subtract: () => ({
+    className: "KerasOperation",
+    config: { operation: "subtract", operands: [null, null] },
+  }),
   SpatialDropout2D: (config, reading) => {
     channelsLast(config, reading);
     return { className: "SpatialDropout" };

@@ -7,16 +7,9 @@
 import type { Checkpoint } from "../../checkpoints/checkpoint.js";
 import { CheckpointError } from "../../checkpoints/errors.js";
 import { shortened } from "../../checkpoints/tensors.js";
-import { isOperation } from "../layers/keras-only.js";
 import type { Config } from "../types.js";
+import { operationOf, type Reference } from "./keras-operations.js";
 import { isSaved, layerOptions, own, type Reading, type Saved } from "./keras-options.js";
-
-/** An output of a layer's call. */
-export interface Reference {
-  readonly layer: string;
-  readonly call: number;
-  readonly output: number;
-}
 
 export interface LayerPlan {
   readonly name: string;
@@ -109,7 +102,7 @@ function leadingTo(ends: readonly Reference[], layers: readonly Saved[], file: F
   const used = new Set(ends.map(({ layer }) => layer));
   for (const name of used) {
     const layer = byName.get(name);
-    const before = layer ? callsOf(layer, failing(file, name)).flatMap(({ inputs }) => inputs) : [];
+    const before = layer ? callsOf(layer, failing(file, name)).flat() : [];
     // a set visits what is added to it
     for (const { layer: other } of before) used.add(other);
   }
@@ -136,7 +129,7 @@ function nameOf(saved: Saved): string {
   return String(own(saved, "name") ?? (isSaved(config) ? own(config, "name") : undefined) ?? classOf(saved));
 }
 
-function callsOf(saved: Saved, fail: Reading["fail"]): Called[] {
+function callsOf(saved: Saved, fail: Reading["fail"]): Reference[][] {
   const nodes = own(saved, "inbound_nodes") ?? [];
   if (!Array.isArray(nodes)) throw fail("expected a list of its calls in inbound_nodes");
   return nodes.map((node) => callOf(node, fail));
@@ -148,12 +141,11 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
   const name = nameOf(saved);
   const fail = failing(file, name);
   if (depth > DEEPEST) throw fail(`layers are nested more than ${DEEPEST} deep`);
-  const called = callsOf(saved, fail);
-  const calls = called.map(({ inputs }) => inputs);
+  const calls = callsOf(saved, fail);
   if (isModel(saved)) return { name, className, config: {}, model: modelPlan(saved, file, depth + 1), calls };
   if (!isSaved(config)) throw fail("expected its options in config");
-  const operation = operationOf(saved, called, fail);
-  if (operation) return { name, calls, ...operation };
+  const operation = operationOf(saved, fail);
+  if (operation) return { name, ...operation };
   const reading: Reading = { layer: name, version: file.version, fail };
   const options = { ...config, name };
   if (className === "TimeDistributed" || className === "Bidirectional") {
@@ -172,102 +164,46 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
   return { name, ...layerOptions(className, options, reading), calls };
 }
 
-/** `x + y` and its like in the building of a model: a layer of Keras's module of operations. */
-function operationOf(
-  saved: Saved,
-  calls: readonly Called[],
-  fail: Reading["fail"],
-): { className: string; config: Config } | undefined {
-  const className = classOf(saved);
-  const config = own(saved, "config") as Saved;
-  const isOperator = /\.ops\./.test(String(own(saved, "module") ?? ""));
-  if (!isOperator && className !== "TFOpLambda") return undefined;
-  const called = isOperator ? className : String(own(config, "function") ?? "");
-  const operation = (called.split(".").pop() as string)
-    .toLowerCase()
-    .replace(/^true/, "")
-    .replace(/^sub$/, "subtract");
-  const [{ inputs, constants, constantFirst } = { inputs: [], constants: [], constantFirst: false }] = calls;
-  if (
-    isOperation(operation) &&
-    calls.length === 1 &&
-    inputs.length + constants.length === 2 &&
-    inputs.length > 0
-  ) {
-    const constant = constants.length > 0 ? constants[0] : null;
-    return {
-      className: "Arithmetic",
-      config: { name: String(own(saved, "name")), operation, constant, constantFirst },
-    };
-  }
-  throw fail(
-    `it is the operation ${called}, which is no layer`,
-    `${REMEDY}, or save a model of layers alone`,
-  );
-}
-
-interface Called {
-  readonly inputs: Reference[];
-  /** Numbers among the positional arguments. */
-  readonly constants: number[];
-  readonly constantFirst: boolean;
-}
-
 /** The tensors of a call, in its order: arguments by position, then those by name (the initial state of a recurrent layer). */
-function callOf(node: unknown, fail: Reading["fail"]): Called {
+function callOf(node: unknown, fail: Reading["fail"]): Reference[] {
   const inputs: Reference[] = [];
-  const constants: number[] = [];
-  let constantFirst = false;
   const add = (layer: unknown, call: unknown, output: unknown) => {
     if (typeof layer !== "string" || !Number.isInteger(call) || !Number.isInteger(output)) {
       throw fail("expected the name of a layer, its call and output, in inbound_nodes");
     }
     inputs.push({ layer, call: call as number, output: output as number });
   };
-  const constant = (value: number) => {
-    constantFirst ||= inputs.length === 0;
-    constants.push(value);
-  };
   const scan = (value: unknown, depth: number): void => {
     if (depth > DEEPEST) throw fail("its calls are nested too deep");
     if (isReference(value)) {
-      add(value[0], value[1], value[2]);
+      if (value[0] !== "_CONSTANT_VALUE") add(value[0], value[1], value[2]);
       if (isSaved(value[3])) for (const [name, one] of Object.entries(value[3])) argument(name, one, depth);
-    } else if (Array.isArray(value) && value[0] === "_CONSTANT_VALUE" && typeof value[2] === "number")
-      constant(value[2]);
-    else if (Array.isArray(value)) for (const one of value) scan(one, depth + 1);
+    } else if (Array.isArray(value)) for (const one of value) scan(one, depth + 1);
     else if (isSaved(value) && value.class_name === "__keras_tensor__") {
       const history = own((value.config ?? {}) as Saved, "keras_history");
       if (!Array.isArray(history)) throw fail("expected the history of a tensor in inbound_nodes");
       add(history[0], history[1], history[2]);
-    } else if (typeof value === "number") constant(value);
+    }
   };
   const argument = (name: string, value: unknown, depth: number): void => {
-    if (name === "training" || name === "mask" || value === null) return;
-    if (typeof value === "number" && name !== "y") return;
-    scan(value, depth + 1);
+    if (name !== "training" && name !== "mask") scan(value, depth + 1);
   };
   if (isSaved(node)) {
     scan(own(node, "args") ?? [], 0);
     const kwargs = own(node, "kwargs");
     if (isSaved(kwargs)) for (const [name, value] of Object.entries(kwargs)) argument(name, value, 0);
   } else scan(node, 0);
-  return { inputs, constants, constantFirst };
+  return inputs;
 }
 
 function isReference(value: unknown): value is unknown[] {
-  return (
-    Array.isArray(value) &&
-    typeof value[0] === "string" &&
-    value[0] !== "_CONSTANT_VALUE" &&
-    value.length >= 3
-  );
+  return Array.isArray(value) && typeof value[0] === "string" && value.length >= 3;
 }
 
 /** Of inputs or outputs: one reference, or several in a list or by name. */
 function references(value: unknown, fail: Reading["fail"]): Reference[] {
   if (isSaved(value)) return Object.values(value).flatMap((one) => references(one, fail));
-  return callOf([value], fail).inputs;
+  return callOf([value], fail);
 }
 
 /**

@@ -11,7 +11,8 @@ import { sizeOf } from "../../shape.js";
 import { registerClasses } from "../layers/class-registry.js";
 import { registered } from "../layers/keras-objects.js";
 import type { Config, Layer } from "../types.js";
-import { type LayerPlan, type ModelPlan, type Reference, topologyOf } from "./keras-topology.js";
+import type { Reference } from "./keras-operations.js";
+import { type LayerPlan, type ModelPlan, topologyOf } from "./keras-topology.js";
 import { checkCheckpoint, loadInto } from "./load-into.js";
 
 type Symbolic = tfl.SymbolicTensor;
