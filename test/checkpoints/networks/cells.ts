@@ -54,7 +54,6 @@ export const without: Readonly<Record<string, string>> = {
   "onnx/microsoft": "normalizations that add a residual, of ONNX Runtime's own",
   "onnx/nested": "a graph that chooses between branches",
   "tensorflow/shards": "two variables without a network",
-  "tensorflow/keras2 frozen.pb": "constants under names of operations",
   "tensorflow/graph frozen.pb": "a kernel in parts",
   "fastai/network version1.pth": "another network than the one described",
 };

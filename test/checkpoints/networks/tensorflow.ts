@@ -28,8 +28,24 @@ const keras: Network = {
     ),
 };
 
+/** Freezing leaves a network's variables as constants under the names of the operations that read them. */
+const frozen = {
+  "conv/kernel": "net/conv/Conv2D/ReadVariableOp/resource",
+  "conv/bias": "net/conv/BiasAdd/ReadVariableOp/resource",
+  bn: "net/bn",
+  "inner/inner_conv/kernel": "net/inner/inner_conv/Conv2D/ReadVariableOp/resource",
+  "inner/inner_conv/bias": "net/inner/inner_conv/BiasAdd/ReadVariableOp/resource",
+  "inner/inner_bn": "net/inner/inner_bn",
+  "ln/gamma": "net/ln/mul/ReadVariableOp/resource",
+  "ln/beta": "net/ln/add/ReadVariableOp/resource",
+  "gn/gamma": "net/gn/Reshape_2/ReadVariableOp/resource",
+  "gn/beta": "net/gn/Reshape_3/ReadVariableOp/resource",
+  "dense/kernel": "net/dense/MatMul/ReadVariableOp/resource",
+  "dense/bias": "net/dense/BiasAdd/ReadVariableOp/resource",
+};
+
 export const tensorflow: Readonly<Record<string, Network>> = {
-  keras2: keras,
+  keras2: { ...keras, options: (format) => (/frozen/.test(format) ? { map: frozen } : {}) },
   keras3: keras,
   graph: {
     build: () =>
