@@ -41,7 +41,7 @@ const REMEDY = "build the model in TensorFlow.js and load its weights with loadI
 export function topologyOf(checkpoint: Checkpoint): ModelPlan {
   const { architecture, file, format } = checkpoint;
   if (architecture === undefined) {
-    throw new CheckpointError(file, format, "expected a model's architecture, it has weights alone", {
+    throw new CheckpointError(file, format, "expected the layers of a Keras model, it has none", {
       remedy: REMEDY,
     });
   }

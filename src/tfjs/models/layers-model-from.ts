@@ -3,6 +3,7 @@
  *
  *     const model = await layersModelFrom(await open("model.keras"));
  */
+import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import type { Checkpoint } from "../../checkpoints/checkpoint.js";
 import { CheckpointError } from "../../checkpoints/errors.js";
@@ -25,6 +26,12 @@ type Symbolic = tfl.SymbolicTensor;
  */
 export async function layersModelFrom(checkpoint: Checkpoint): Promise<tfl.LayersModel> {
   checkCheckpoint("layersModelFrom", checkpoint);
+  if (tf.engine().backendNames().length === 0) {
+    throw new Error(
+      "layersModelFrom: expected a backend of TensorFlow.js, none is loaded; import one, such as @tensorflow/tfjs-backend-wasm",
+    );
+  }
+  await tf.ready();
   registerClasses();
   const builder = new Builder(checkpoint);
   try {

@@ -239,10 +239,18 @@ describe("layersModelFrom", () => {
     expect(error.message).toContain(`model.keras (Keras): ${message}`);
   });
 
+  it("no backend", async () => {
+    vi.spyOn(tf.engine(), "backendNames").mockReturnValueOnce([]);
+    const checkpoint = checkpointOf({ topology: {}, layers: {} }, "3.12.0");
+    await expect(layersModelFrom(checkpoint)).rejects.toThrow(
+      "layersModelFrom: expected a backend of TensorFlow.js, none is loaded; import one, such as @tensorflow/tfjs-backend-wasm",
+    );
+  });
+
   it("weights alone", async () => {
     const { architecture: _, ...checkpoint } = checkpointOf({ topology: {}, layers: {} }, "3.12.0");
     await expect(layersModelFrom(checkpoint)).rejects.toThrow(
-      `model.keras (Keras): expected a model's architecture, it has weights alone; ${BUILD}`,
+      `model.keras (Keras): expected the layers of a Keras model, it has none; ${BUILD}`,
     );
   });
 
