@@ -360,7 +360,7 @@ function productSize(
 
 function constantOf(value: Constant, like: tf.Tensor): tf.Tensor {
   const dtype = like.dtype === "bool" || like.dtype === "string" ? "float32" : like.dtype;
-  const isFraction = [value].flat(Number.POSITIVE_INFINITY).some((one) => !Number.isInteger(one));
+  const isFraction = [value as unknown].flat(Number.POSITIVE_INFINITY).some((one) => !Number.isInteger(one));
   return tf.tensor(value as tf.TensorLike, undefined, dtype === "int32" && isFraction ? "float32" : dtype);
 }
 
