@@ -8,7 +8,7 @@ import { kerasZip } from "./formats/keras-zip.js";
 import { mxnet } from "./formats/mxnet.js";
 import { npy, npz } from "./formats/npz.js";
 import { onnx } from "./formats/onnx.js";
-import { pytorch } from "./formats/pytorch.js";
+import { pytorch, pytorchIndex } from "./formats/pytorch.js";
 import { safetensors, safetensorsIndex } from "./formats/safetensors.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tensorflowBundle } from "./formats/tensorflow-bundle.js";
@@ -25,6 +25,7 @@ const formats: readonly Format[] = [
   npz,
   safetensors,
   safetensorsIndex,
+  pytorchIndex,
   tfjs,
   mxnet,
   pytorch,

@@ -32,7 +32,7 @@ export async function jsonIn(
   let value: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await bytes.read());
-    value = JSON.parse(text);
+    value = parsed(text);
   } catch (error) {
     if (error instanceof CheckpointError) throw error;
     throw fail(`expected ${what} in JSON, got something else (${(error as Error).message})`);
@@ -40,6 +40,22 @@ export async function jsonIn(
   if (!isObject(value)) throw fail(`expected ${what} that is an object of JSON`);
   if (unique && namesIn(text) !== namesOf(value)) throw fail(`expected ${what} with each name once`);
   return value;
+}
+
+/** Texts, also one without its end, and the numbers of Python that JSON does not have. */
+const PYTHON = /"(?:[^"\\]|\\[\s\S])*"?|\bInfinity\b|\bNaN\b/g;
+/** Characters of a text in which these are looked for. */
+const MOST_PYTHON = 2 ** 21;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const numbers: Record<string, string> = { Infinity: "1e999", NaN: "null" };
+    const written = text.length > MOST_PYTHON ? text : text.replace(PYTHON, (word) => numbers[word] ?? word);
+    if (written === text) throw error;
+    return JSON.parse(written);
+  }
 }
 
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];

@@ -7,7 +7,8 @@
  * A pickled object is read as data, of whatever class: a module by its `_modules`, `_parameters` and `_buffers`, a Learner by its
  * `model`. Of a dict with one model among other things (`state_dict`, `model`, ...) the names are those within the model; the optimizer's
  * tensors, and those of moving averages, are the checkpoint's `others`. Modules are walked under each of their paths, as `state_dict()`
- * does; of all else each object once, under its first path.
+ * does; of all else each object once, under its first path. Hugging Face's `pytorch_model.bin.index.json` opens all the files that it names, and
+ * its `config.json` beside a file is read into `metadata.config`.
  *
  * Refused when they are read: quantized, sparse, nested and float8 tensors, and those without values (meta). Refused at once: the tar
  * archives of 2016, TorchScript before 1.4, and pickles without any array.
@@ -28,6 +29,7 @@ import { firstEntryOf, isZip, zipEntries } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
 import { type Bytes, bytesInMemory } from "../source.js";
 import { dtypes, madeTensor, rowMajor, shortened, storedTensor, type Tensor } from "../tensors.js";
+import { sharded, withConfig } from "./hugging-face.js";
 
 /** Entries of an archive, below its folder. */
 const ARCHIVED =
@@ -67,13 +69,20 @@ export const pytorch: Format = {
       framework: packages.has("fastai") ? "fastai" : known ? "pytorch" : undefined,
       file: files.name,
       byteLength: files.bytes.byteLength,
-      metadata,
+      metadata: await withConfig(files, metadata),
       tensors,
       others,
       modules,
     };
   },
 };
+
+export const pytorchIndex = sharded({
+  name: "PyTorch (sharded)",
+  ending: ".bin",
+  contentsOf: async (bytes) => found(await contentsOf(bytes)),
+  frameworkOf: () => "pytorch",
+});
 
 /** A pickle of protocol 2 or later begins with its protocol; an earlier one with a container or a class, as text. */
 function isPickle(head: Uint8Array): boolean {
@@ -338,7 +347,9 @@ async function found(contents: Contents): Promise<Found> {
     await walk.module(learned, "", tensors);
     return { ...result, metadata: walk.config(value as PickleRecord) };
   }
-  const entries = isModule(value) || isTensor(value) ? undefined : entriesOf(value);
+  const list = listOf(value);
+  const several = list === undefined ? entriesOf(value) : new Map(numbered(list));
+  const entries = isModule(value) || isTensor(value) ? undefined : several;
   if (entries === undefined) {
     await walk.all(value, isTensor(value) ? "tensor" : "", tensors);
     return { ...result, metadata: {} };

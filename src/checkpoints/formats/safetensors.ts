@@ -2,28 +2,26 @@
  * safetensors: a header of JSON that says the name, type, shape and place of each tensor, then their bytes without a gap.
  * https://github.com/huggingface/safetensors#format
  *
- * Sharded too: `*.safetensors.index.json` names the file that each tensor lies in; the headers of all are read on opening. Hugging Face's
- * `config.json` beside either is read into `metadata.config`: the epsilon of a model's normalizations stands there alone.
+ * Sharded too (`*.safetensors.index.json`): the headers of all shards are read on opening. Hugging Face's `config.json` beside either is
+ * read into `metadata.config`.
  *
  * Refused: a name twice, places that overlap, leave gaps or leave the file, a header over 100 MB; when they are read, values of float8,
  * float6 and float4.
  */
 import type { Framework } from "../../frameworks/conventions.js";
 import { described, sizeOf } from "../../shape.js";
-import type { Checkpoint, Format } from "../checkpoint.js";
+import type { Format } from "../checkpoint.js";
 import { isObject, type JSONObject, jsonIn } from "../encodings/json.js";
 import { concatenated, viewOf } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
-import type { Bytes, Files } from "../source.js";
+import type { Bytes } from "../source.js";
 import { shortened, storedTensor, type Tensor } from "../tensors.js";
 import { encodedTensors, type WrittenTensor, type WrittenType } from "../written.js";
+import { sharded, withConfig } from "./hugging-face.js";
 
 const FORMAT = "safetensors";
-const SHARDED = "safetensors (sharded)";
 /** As the official library has it. */
 const MOST_HEADER = 100_000_000;
-const MOST_INDEX = 2 ** 27;
-const MOST_CONFIG = 2 ** 20;
 
 /** Types by their names in a header, with ours and their bits. */
 const types = new Map<string, readonly [string, number]>([
@@ -57,100 +55,25 @@ export const safetensors: Format = {
   matches: (head) => head.length > 8 && head[8] === 0x7b && head[6] === 0 && head[7] === 0,
   async read(files) {
     const { metadata, tensors } = await contentsOf(files.bytes);
-    return checkpointOf(files, FORMAT, metadata, tensors, files.bytes.byteLength);
+    return {
+      format: FORMAT,
+      framework: frameworkOf(metadata.format, tensors),
+      file: files.name,
+      byteLength: files.bytes.byteLength,
+      metadata: await withConfig(files, metadata),
+      tensors,
+      others: new Map(),
+      modules: [],
+    };
   },
 };
 
-export const safetensorsIndex: Format = {
-  name: SHARDED,
-  matches(head, files) {
-    if (head[0] !== 0x7b) return false;
-    const text = new TextDecoder().decode(head);
-    return (
-      files.name.endsWith(".safetensors.index.json") ||
-      (text.includes('"weight_map"') && text.includes(".safetensors"))
-    );
-  },
-  async read(files) {
-    const fail = (problem: string, remedy?: string) =>
-      new CheckpointError(files.name, SHARDED, problem, { remedy });
-    const index = await jsonIn(SHARDED, files.bytes, "an index", { most: MOST_INDEX });
-    if (!isObject(index.weight_map)) throw fail('expected "weight_map", from names of tensors to files');
-    const placed = Object.entries(index.weight_map);
-    const shards = new Map<string, Set<string>>();
-    for (const [name, shard] of placed) {
-      if (typeof shard !== "string")
-        throw fail(`tensor "${shortened(name)}": expected the name of its file, got ${described(shard)}`);
-      shards.set(shard, (shards.get(shard) ?? new Set()).add(name));
-    }
-    let byteLength = files.bytes.byteLength;
-    let metadata: JSONObject = {};
-    const tensors = new Map<string, Tensor>();
-    for (const [shard, names] of shards) {
-      const bytes = await files.beside(shard);
-      if (bytes === undefined) {
-        throw fail(
-          `expected the file "${shortened(shard)}" beside it, in which ${listed([...names])} lie; there is none`,
-          "fetch it into the same folder, or give it in the list of files",
-        );
-      }
-      const contents = await contentsOf(bytes);
-      for (const name of names) {
-        if (contents.tensors.has(name)) continue;
-        throw fail(
-          `expected the tensor "${shortened(name)}" in "${shortened(shard)}", which does not have it`,
-        );
-      }
-      for (const [name, tensor] of contents.tensors) if (names.has(name)) tensors.set(name, tensor);
-      byteLength += bytes.byteLength;
-      metadata = merged(metadata, contents.metadata);
-    }
-    if (isObject(index.metadata)) metadata = merged(metadata, index.metadata);
-    return checkpointOf(files, SHARDED, metadata, tensors, byteLength);
-  },
-};
-
-/** Without assigning names, of which one may be `__proto__`. */
-function merged(...all: readonly JSONObject[]): JSONObject {
-  return Object.fromEntries(all.flatMap((one) => Object.entries(one)));
-}
-
-function listed(names: readonly string[]): string {
-  const some = names.slice(0, 3).map((name) => `"${shortened(name)}"`);
-  return some.join(", ") + (names.length > 3 ? ` and ${names.length - 3} more tensors` : "");
-}
-
-async function checkpointOf(
-  files: Files,
-  format: string,
-  metadata: JSONObject,
-  tensors: ReadonlyMap<string, Tensor>,
-  byteLength: number,
-): Promise<Checkpoint> {
-  const config = await configBeside(files);
-  return {
-    format,
-    framework: frameworkOf(metadata.format, tensors),
-    file: files.name,
-    byteLength,
-    metadata: config === undefined ? metadata : merged(metadata, { config }),
-    tensors,
-    others: new Map(),
-    modules: [],
-  };
-}
-
-/** One that is not JSON says nothing of the tensors, and is left aside. */
-async function configBeside(files: Files): Promise<JSONObject | undefined> {
-  const bytes = await files.beside("config.json");
-  if (bytes === undefined) return undefined;
-  try {
-    return await jsonIn(FORMAT, bytes, "a configuration", { most: MOST_CONFIG });
-  } catch (error) {
-    if (error instanceof CheckpointError) return undefined;
-    throw error;
-  }
-}
+export const safetensorsIndex = sharded({
+  name: "safetensors (sharded)",
+  ending: ".safetensors",
+  contentsOf,
+  frameworkOf: ({ metadata, tensors }) => frameworkOf(metadata.format, tensors),
+});
 
 /** By what wrote the file: `save_file` of safetensors.torch, .flax and .tensorflow; or else by PyTorch's names. */
 function frameworkOf(format: unknown, tensors: ReadonlyMap<string, Tensor>): Framework | undefined {

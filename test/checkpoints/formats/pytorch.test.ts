@@ -94,6 +94,55 @@ describe.each(["images", "features", "older", "rest", "volumes"])("network %s", 
   );
 });
 
+describe("beside each other", () => {
+  const shard = bytesOfFixture("pytorch/images.state.pt");
+  const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const names = Object.keys(json("pytorch/images.json").weights);
+  const index = (weight_map: unknown) => ["pytorch_model.bin.index.json", text({ weight_map })] as const;
+
+  it("pytorch_model.bin.index.json opens the files that it names, with config.json", async () => {
+    const [first, ...rest] = names;
+    const weight_map = Object.fromEntries([
+      [first, "pytorch_model-00001-of-00002.bin"],
+      ...rest.map((name) => [name, "pytorch_model-00002-of-00002.bin"]),
+    ]);
+    const checkpoint = await open(
+      new Map([
+        index(weight_map),
+        ["pytorch_model-00001-of-00002.bin", shard],
+        ["pytorch_model-00002-of-00002.bin", shard],
+        ["config.json", text({ model_type: "resnet" })],
+      ]),
+    );
+    expect(checkpoint).toMatchObject({
+      format: "PyTorch (sharded)",
+      framework: "pytorch",
+      metadata: { config: { model_type: "resnet" } },
+    });
+    await expectNetwork(checkpoint, json("pytorch/images.json"));
+  });
+
+  it("says which shard is not there, or lacks a tensor", async () => {
+    await expect(open(new Map([index({ "fc.weight": "a.bin" })]))).rejects.toThrow(
+      'expected the file "a.bin" beside it, in which "fc.weight" lie; there is none; fetch it into the same folder',
+    );
+    await expect(open(new Map([index({ "fc.weight": "a.bin" }), ["a.bin", shard]]))).rejects.toThrow(
+      'expected the tensor "fc.weight" in "a.bin", which does not have it',
+    );
+  });
+
+  it("config.json of a single file, in which Python wrote an infinity", async () => {
+    const config = new TextEncoder().encode('{"norm_eps": 1e-6, "limits": [-Infinity, NaN, "NaN"]}');
+    const { metadata } = await open(
+      new Map([
+        ["pytorch_model.bin", shard],
+        ["config.json", config],
+      ]),
+    );
+    expect(metadata.config).toEqual({ norm_eps: 1e-6, limits: [Number.NEGATIVE_INFINITY, null, "NaN"] });
+  });
+});
+
 describe("whole modules", () => {
   it("gives each module its class, its plain attributes and its tensors, and no name to the network itself", async () => {
     const { modules } = await fixture("images.module.pt");
