@@ -7,7 +7,8 @@ import { theirs } from "../../frameworks/names.js";
 import { sameShape } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
-import { BATCH, type Draft, defaultsOf, type Kind, titleOf, trailing } from "./classes.js";
+import { BATCH, type Draft, defaultsOf, type Kind, optionsIn, titleOf, trailing } from "./classes.js";
+import { configured } from "./configuration.js";
 
 /** Running statistics by their names, and whose names they are. */
 const STATISTICS: readonly (readonly [
@@ -31,7 +32,9 @@ const PARAMETERS: readonly (readonly [gamma: string, beta: string, Framework])[]
   ["scale", "bias", "flax"],
 ];
 
-const LOCAL = new Set([...STATISTICS.flat(), ...PARAMETERS.flat(), "num_batches_tracked"]);
+const LOCAL = new Set([...STATISTICS.flat(), ...PARAMETERS.flat(), "num_batches_tracked", "tau"]);
+/** A layer scale that is no layer of its own but a weight of a block. */
+const SCALES = /^((gamma|lambda)_?\d+|layer_?scale(_parameter)?_?\d*)$/;
 /** MXNet joins a layer and its weight by an underscore. */
 const JOINED = /^(.*)_(gamma|beta|moving_mean|moving_var|running_mean|running_var)$/;
 /** torch.nn.utils.parametrizations: what is made of which weight. */
@@ -41,9 +44,14 @@ const HOOKED = /^(?:(.*)\.)?([^.]+)_(g|v|u|orig)$/;
 
 /** What a layer's name says of it; the first that fits. */
 const HINTS: readonly (readonly [RegExp, Kind])[] = [
+  [/(layer|res)_?scale|(^|[._/])ls\d*$/i, "layerScale"],
+  [/response_?norm|(^|[._/])grn\d*$/i, "globalResponseNorm"],
   [/group_?norm|(^|[._/])gn\d*([._/]|$)/i, "groupNorm"],
+  // of diffusion models: diffusers', and those of CompVis and OpenAI
+  [/(^|\.)(resnets\.\d+\.norm\d|attentions\.\d+\.norm|conv_norm_out|(in|out)_layers\.0)$/, "groupNorm"],
   [/instance_?norm|(^|[._/])in\d*$/i, "instanceNorm"],
-  [/rms/i, "rmsNorm"],
+  // not the end of "norms"
+  [/(^|[^o])rms/i, "rmsNorm"],
   [/batch_?norm|(^|[._/])bn\d*([._/]|$)/i, "batchNorm"],
   [/layer_?norm|(^|[._/])ln(_|\d|[._/]|$)/i, "layerNorm"],
 ];
@@ -69,6 +77,9 @@ export function draftsByName(
   settings: Readonly<Record<string, unknown>>,
 ): Draft[] {
   const layers = new Map<string, Map<string, Tensor>>();
+  const scales: Draft[] = [];
+  /** Layers with weights that no normalization has. */
+  const more = new Set<string>();
   const weights = new Map<string, Map<string, Tensor>>();
   const into = (groups: typeof layers, name: string, local: string, tensor: Tensor) => {
     const group = groups.get(name) ?? new Map<string, Tensor>();
@@ -92,14 +103,38 @@ export function draftsByName(
     const joined = JOINED.exec(name);
     if (LOCAL.has(local)) into(layers, name.slice(0, Math.max(0, end)), local, tensor);
     else if (joined) into(layers, joined[1], joined[2], tensor);
+    else if (SCALES.test(local) && axisOf(tensor.shape) !== undefined)
+      scales.push(scaleDraft(name, tensor, axisOf(tensor.shape) as number, framework));
+    else more.add(name.slice(0, Math.max(0, end)));
   }
-  const types = new Map(modules.map((module) => [withoutWrappers(module.name), module]));
+  const owners = new Map(modules.flatMap((one) => Object.values(one.tensors).map((tensor) => [tensor, one])));
+  const ownerOf = (group: ReadonlyMap<string, Tensor>) => owners.get([...group.values()][0]);
   return [
     ...[...layers].flatMap(
-      ([name, group]) => layerDraft(name, group, framework, types.get(name), settings) ?? [],
+      ([name, group]) => layerDraft(name, group, framework, ownerOf(group), settings, more.has(name)) ?? [],
     ),
+    ...scales,
     ...[...weights].flatMap(([key, group]) => weightDraft(key, group, framework) ?? []),
   ];
+}
+
+/** The axis of a tensor's length, counted from the end, where all others have length 1: along these it is broadcast. */
+function axisOf(shape: readonly number[]): number | undefined {
+  const long = shape.flatMap((length, axis) => (length !== 1 ? [axis - shape.length] : []));
+  return long.length === 1 ? long[0] : undefined;
+}
+
+function scaleDraft(name: string, gamma: Tensor, axis: number, framework: Framework = "pytorch"): Draft {
+  return {
+    name,
+    kind: "layerScale",
+    framework,
+    title: titleOf(framework),
+    options: { axis },
+    tensors: { gamma },
+    conversions: [],
+    said: [],
+  };
 }
 
 function layerDraft(
@@ -108,9 +143,33 @@ function layerDraft(
   framework: Framework | undefined,
   module: Module | undefined,
   settings: Readonly<Record<string, unknown>>,
+  hasMore: boolean,
 ): Draft | undefined {
-  const hint = HINTS.find(([pattern]) => pattern.test(module?.type ?? "") || pattern.test(name))?.[1];
-  const common = { name, type: module?.type, said: [] as string[] };
+  const hintIn = (text = "") => HINTS.find(([pattern]) => pattern.test(text))?.[1];
+  const hint = group.has("tau") ? "filterResponseNorm" : (hintIn(module?.type) ?? hintIn(name));
+  const common = { name: name || (module?.name ?? name), type: module?.type };
+  /** By what the layer's class says, where it is known, else by what stands beside the weights. */
+  const settled = (seems: Kind, own: Framework, options: object, conversions: string[]) => {
+    // of groups a default would be a guess
+    const { groups: _, ...defaults } = defaultsOf(seems, own);
+    const {
+      kind,
+      options: said,
+      lines,
+    } = module === undefined
+      ? configured(settings, name, seems)
+      : { kind: seems, options: optionsIn(module, seems, own, conversions), lines: [] };
+    if (kind === undefined) return undefined;
+    return {
+      ...common,
+      kind,
+      framework: own,
+      title: titleOf(own),
+      options: { ...(kind === seems ? defaults : defaultsOf(kind, own)), ...options, ...said },
+      conversions: [...conversions, ...lines],
+      said: Object.keys(said),
+    };
+  };
   const statistics = STATISTICS.find(
     ([mean, variance, gamma, beta]) =>
       group.has(mean) &&
@@ -122,45 +181,51 @@ function layerDraft(
     const [mean, variance, gamma, beta, theirOwn] = statistics;
     const own = ownFramework(framework, "runningVariance", variance, theirOwn);
     const kind = hint === "instanceNorm" ? hint : "batchNorm";
-    const counted = group.get("num_batches_tracked");
-    return {
-      ...common,
+    const draft = settled(
       kind,
-      framework: own,
-      title: titleOf(own),
-      options: { ...defaultsOf(kind, own), ...(kind === "instanceNorm" && { trackRunningStatistics: true }) },
-      tensors: present({
-        gamma: group.get(gamma),
-        beta: group.get(beta),
-        runningMean: group.get(mean),
-        runningVariance: group.get(variance),
-        runningCount: counted,
-      }),
-      conversions:
-        hint === kind ? [] : [`its name does not tell: read as batch normalization; ${SAME_BATCH}`],
-    };
+      own,
+      kind === "instanceNorm" ? { trackRunningStatistics: true } : {},
+      hint === kind ? [] : [`its name does not tell: read as batch normalization; ${SAME_BATCH}`],
+    );
+    const tensors = present({
+      gamma: group.get(gamma),
+      beta: group.get(beta),
+      runningMean: group.get(mean),
+      runningVariance: group.get(variance),
+      runningCount: group.get("num_batches_tracked"),
+    });
+    return draft && { ...draft, tensors };
   }
   const isNorm = hint !== undefined || SOME_NORM.test(module?.type ?? "") || SOME_NORM.test(name);
   const found = PARAMETERS.find(
     ([gamma, beta]) => group.has(gamma) || (beta === "beta" && isNorm && group.has(beta)),
   );
-  if (found === undefined) return undefined;
+  if (found === undefined || (hint === undefined && hasMore)) return undefined;
   const [gammaName, betaName, theirOwn] = found;
   const [gamma, beta] = [group.get(gammaName), group.get(betaName)];
   const shaped = (gamma ?? beta)?.shape ?? [];
   // kernels have more axes, and biases of other lengths
   const isPair = gamma !== undefined && beta !== undefined && sameShape(gamma.shape, beta.shape);
-  const isVector = shaped.length === 1 && (isPair || gamma === undefined || beta === undefined);
-  const isLayerScale = gammaName === "gamma" && beta === undefined && !isNorm;
-  if (!isVector && !(shaped.length > 0 && (isPair || (isNorm && gammaName !== "weight")))) return undefined;
-  if (!isNorm && !isLayerScale && (beta === undefined || gamma === undefined)) return undefined;
+  const alone = gamma === undefined || beta === undefined;
+  const isLayerScale = beta === undefined && (hint === "layerScale" || (gammaName === "gamma" && !isNorm));
+  if (hint === "layerScale" && !isLayerScale) return undefined;
+  const fits = shaped.length === 1 ? isPair || alone : isPair || (isNorm && gammaName !== "weight");
+  if (shaped.length === 0 || !fits) return undefined;
+  // a factor and a term of activations, or of a class that says nothing of norms
+  const isScalar = shaped.every((length) => length === 1);
+  if (!isNorm && !isLayerScale && (alone || isScalar || module !== undefined)) return undefined;
   const own = ownFramework(framework, "gamma", gammaName, theirOwn);
   const conversions: string[] = [];
   let kind: Kind = hint ?? "layerNorm";
   if (isLayerScale) {
     kind = "layerScale";
-    conversions.push("a gamma alone: read as layer scale");
-  } else if (kind === "layerNorm" && gamma !== undefined && beta === undefined) {
+    if (hint !== kind) conversions.push("a gamma alone: read as layer scale");
+  } else if (
+    kind === "layerNorm" &&
+    gamma !== undefined &&
+    beta === undefined &&
+    hintIn(module?.type) !== kind
+  ) {
     kind = "rmsNorm";
     conversions.push(`a weight without a bias: read as RMS normalization; ${SAME_RMS}`);
   } else if (hint === undefined) {
@@ -169,56 +234,18 @@ function layerDraft(
   if (kind === "batchNorm") {
     conversions.push("no running statistics in the file: the batch's own in evaluation too");
   }
-  // of groups a default would be a guess
-  const { groups: _, ...defaults } = defaultsOf(kind, own);
-  const options: Record<string, unknown> = {
-    ...defaults,
-    ...(kind === "batchNorm" && { sources: BATCH }),
-    ...(shaped.length > 1 && { axis: trailing(shaped.length) }),
-  };
-  const said = fromSettings(kind, settings, options, conversions);
-  return {
-    ...common,
+  const draft = settled(
     kind,
-    framework: own,
-    title: titleOf(own),
-    options,
-    tensors: present({ gamma, beta }),
+    own,
+    {
+      ...(shaped.length > 1 &&
+        kind !== "globalResponseNorm" && { axis: axisOf(shaped) ?? trailing(shaped.length) }),
+      ...(kind === "filterResponseNorm" && { axis: 1 }),
+      ...(kind === "batchNorm" && { sources: BATCH }),
+    },
     conversions,
-    said,
-  };
-}
-
-/** Epsilon and offset by a configuration beside the weights. */
-function fromSettings(
-  kind: Kind,
-  settings: Readonly<Record<string, unknown>>,
-  options: Record<string, unknown>,
-  conversions: string[],
-): string[] {
-  if (kind !== "layerNorm" && kind !== "rmsNorm") return [];
-  const names = [
-    "rms_norm_eps",
-    "layer_norm_eps",
-    "layer_norm_epsilon",
-    "layernorm_epsilon",
-    "norm_eps",
-    "norm_epsilon",
-  ];
-  const name = names.find((one) => typeof settings[one] === "number");
-  const type = String(settings.model_type ?? "");
-  if (/gemma/.test(type) && kind === "rmsNorm") {
-    options.offset = 1;
-    conversions.push(`gamma is stored minus 1 (model_type ${type}): offset 1`);
-  } else if (kind === "rmsNorm" && type === "") {
-    conversions.push(
-      "whether gamma is stored minus 1, as Gemma's is, is not in the file: read as it is; offset: 1 if so",
-    );
-  }
-  if (name === undefined) return [];
-  options.epsilon = settings[name];
-  conversions.push(`epsilon ${settings[name]} by ${name} of config.json`);
-  return ["epsilon"];
+  );
+  return draft && { ...draft, tensors: present({ gamma, beta, tau: group.get("tau") }) };
 }
 
 /** Weight and spectral normalization: a weight's parts, by which it is made. */

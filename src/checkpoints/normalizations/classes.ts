@@ -40,8 +40,8 @@ interface Told {
 
 interface Language {
   readonly title: string;
-  /** By class or operator; the first that fits. */
-  readonly classes: readonly (readonly [RegExp, Kind, Record<string, unknown>?])[];
+  /** By class or operator; the first that fits. Null for a normalization that the catalog does not have. */
+  readonly classes: readonly (readonly [RegExp, Kind | null, Record<string, unknown>?])[];
   readonly options: Readonly<Record<string, Translate>>;
   /** What an option makes of a kind. */
   readonly variant?: (kind: Kind, config: Readonly<Record<string, unknown>>) => Kind;
@@ -73,19 +73,41 @@ export const BATCH = { batchMean: "batch", batchVariance: "batch" };
 
 const affine: Translate = (value) => ({ scale: value === true, center: value === true });
 
+/** A class by the normalization in its name, of whatever library: FusedLayerNorm, LlamaRMSNorm, GroupNorm32, BatchNormAct2d. */
+const named = (norm: string) => new RegExp(`${norm}(\\d+|\\dd|Fp32|FP32|Act|NoBias|WithoutBias|Gated)*$`);
+
+/** What else a class does, by the end of its name. */
+const BESIDE: readonly (readonly [RegExp, string])[] = [
+  [/Act(\dd)?$/, "an activation follows within it, which is not in its formula"],
+  [/Gated$/, "it multiplies by a gate, which is not in its formula"],
+];
+
 const pytorch: Language = {
   title: "PyTorch",
   classes: [
-    [/^(Lazy|Sync|Naive|Frozen|Synchronized)*BatchNorm(alization)?(\dd|Act\dd|Act)?$/, "batchNorm"],
-    [/^(Lazy)?InstanceNorm\dd$/, "instanceNorm"],
-    [/^(GroupNorm|GroupNormAct)$/, "groupNorm"],
-    [/^GroupNorm1$/, "groupNorm", { groups: 1 }],
+    // a learned factor and term alone; other formulas; gamma and beta that a network computes
+    [/^(NoNorm|EvoNorm\w*|SimpleNorm\w*|(Ada|Conditional)\w*Norm\w*)$/, null],
+    [named("BatchNorm(alization)?"), "batchNorm"],
+    [named("InstanceNorm"), "instanceNorm"],
+    [/GroupNorm1(NoBias|Act)*$/, "groupNorm", { groups: 1 }],
+    [named("GroupNorm"), "groupNorm"],
     [/^(LocalResponseNorm|CrossMapLRN2d)$/, "localResponseNorm", { axis: 1 }],
-    [/^LayerNorm2d$/, "layerNorm", { axis: 1 }],
-    [/Gemma\w*RMSNorm$/, "rmsNorm", { offset: 1 }],
-    [/(RMSNorm|RmsNorm|T5LayerNorm)$/, "rmsNorm"],
-    [/LayerNorm(Fp32)?$/, "layerNorm"],
-    [/^LayerScale(2d)?$/, "layerScale"],
+    [/^(\w*GRN|GlobalResponseNorm)$/, "globalResponseNorm"],
+    [/^FilterResponseNorm(Tlu|Act)?2d$/, "filterResponseNorm", { axis: 1 }],
+    [/(Gemma[23]?|Qwen3Next)RMSNorm$/, "rmsNorm", { offset: 1 }],
+    // transformers calls T5's layer normalization, which subtracts no mean, as T5 does
+    [
+      /^(M?T5|LongT5|UMT5|Udop|Pop2Piano|Pix2Struct|SwitchTransformers|Kosmos2_5|ImageGPT)LayerNorm$/,
+      "rmsNorm",
+    ],
+    [/^Llama4TextL2Norm$/, "rmsNorm"],
+    [/R[Mm][Ss]Norm2d(Fp32|Act)*$|R[Mm][Ss]NormAct2d$/, "rmsNorm", { axis: 1 }],
+    [named("R[Mm][Ss]_?Norm"), "rmsNorm"],
+    [/LayerNorm1P$/, "layerNorm", { offset: 1 }],
+    [/LayerNorm2d(Fp32|NoBias)*$|LayerNormAct2d$|^(SqueezeBert|VitDet)LayerNorm$/, "layerNorm", { axis: 1 }],
+    [named("LayerNorm"), "layerNorm"],
+    [/^LayerScale2d$/, "layerScale", { axis: 1 }],
+    [/^LayerScale/, "layerScale"],
   ],
   options: {
     eps: (value, { say }) => {
@@ -105,7 +127,11 @@ const pytorch: Language = {
       return { sources: BATCH };
     },
     num_groups: same("groups"),
-    normalized_shape: (value) => ({ axis: trailing(Array.isArray(value) ? value.length : 1) }),
+    // of one axis it is the class's own
+    normalized_shape: (value) =>
+      Array.isArray(value) && value.length > 1 ? { axis: trailing(value.length) } : {},
+    data_format: (value) => (value === "channels_first" ? { axis: 1 } : {}),
+    channel_dim: same("axis"),
     size: same("size"),
     alpha: same("alpha"),
     beta: same("beta"),
@@ -340,31 +366,30 @@ function unwrapped(module: Module): Module {
   return { ...module, type: layer.class_name, config: Object(layer.config) };
 }
 
-/** What a module is here; undefined where it is no normalization, or of a class that is not known. */
-export function draftOf(layer: Module, framework: Framework): Draft | undefined {
+/**
+ * What a module is here; undefined where it is no normalization, or of a class that is not known, and null for a normalization that the
+ * catalog does not have.
+ */
+export function draftOf(layer: Module, framework: Framework): Draft | null | undefined {
   const module = unwrapped(layer);
   const language = languageOf(module, framework);
   const type = module.type.replace(/^.*>/, "");
   const [, found, own] = language.classes.find(([pattern]) => pattern.test(type)) ?? [];
-  if (found === undefined) return undefined;
+  if (found === undefined || found === null) return found;
   const kind = language.variant?.(found, module.config) ?? found;
   const conversions: string[] = [];
   if (kind !== found)
     conversions.push(`${type} with these options is ${catalog[kind].about.title.toLowerCase()}`);
-  const told: Told = { module, kind, say: (line) => conversions.push(line) };
   const options: Record<string, unknown> = { ...defaultsOf(kind, framework), ...own };
   const given = type === "Normalization" ? standardizing(module, conversions) : undefined;
   if (type === "Normalization" && given === undefined) return undefined;
-  if (options.offset === 1) conversions.push(`gamma is stored minus 1 (${type}): offset 1`);
+  if (options.offset === 1) conversions.push(storedMinusOne(kind, type));
   // operators have defaults, layers without their configuration none that are known
-  if (kind === "groupNorm" && framework !== "mxnet") delete options.groups;
-  const said: string[] = [];
-  for (const [name, value] of Object.entries(module.config)) {
-    if (value === undefined || !Object.hasOwn(language.options, name)) continue;
-    const translated = language.options[name](typeof value === "number" ? shortest(value) : value, told);
-    Object.assign(options, translated);
-    said.push(...Object.keys(translated));
-  }
+  if (kind === "groupNorm" && framework !== "mxnet" && own?.groups === undefined) delete options.groups;
+  const configured = optionsIn(module, kind, framework, conversions);
+  Object.assign(options, configured);
+  const beside = language === pytorch || framework === "fastai" ? BESIDE : [];
+  for (const [end, line] of beside) if (end.test(type)) conversions.push(line);
   const tensors = Object.fromEntries(
     Object.entries(module.tensors).map(([name, tensor]) => [
       ourName(language, framework, name, kind),
@@ -381,9 +406,31 @@ export function draftOf(layer: Module, framework: Framework): Draft | undefined 
     framework,
     title,
     conversions,
-    said,
+    said: Object.keys(configured),
     given,
   };
+}
+
+/** Options that a module's configuration says, in our words; what they say of themselves goes to `lines`. */
+export function optionsIn(
+  module: Module,
+  kind: Kind,
+  framework: Framework,
+  lines: string[],
+): Record<string, unknown> {
+  const { options } = languageOf(module, framework);
+  const told: Told = { module, kind, say: (line) => lines.push(line) };
+  return Object.assign(
+    {},
+    ...Object.entries(module.config)
+      .filter(([name, value]) => value !== undefined && Object.hasOwn(options, name))
+      .map(([name, value]) => options[name](typeof value === "number" ? shortest(value) : value, told)),
+  );
+}
+
+/** Of a gamma to which its layer adds 1: that it is the option's, or is added where the values are read. */
+export function storedMinusOne(kind: Kind, by: string): string {
+  return `gamma is stored minus 1 (${by}): ${Object.hasOwn(catalog[kind].defaults, "offset") ? "offset 1" : "read with 1 added"}`;
 }
 
 /** Keras's Normalization as batch normalization in evaluation: the statistics that stand in its options; undefined where it is none. */

@@ -5,10 +5,10 @@
 import type { Framework } from "../../frameworks/conventions.js";
 import { catalog } from "../../norms/catalog.js";
 import { sizeOf } from "../../shape.js";
-import type { Checkpoint } from "../checkpoint.js";
+import type { Checkpoint, Module } from "../checkpoint.js";
 import { numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
-import { BATCH, type Draft, draftOf } from "./classes.js";
+import { BATCH, type Draft, defaultsOf, draftOf } from "./classes.js";
 import { type MappedNormalization, numeral } from "./normalization.js";
 
 /**
@@ -20,10 +20,11 @@ export async function normalizationsOf(checkpoint: Checkpoint): Promise<MappedNo
   const { modules, framework, version } = checkpoint;
   const drafts: Draft[] = [];
   const claimed = new Set<Tensor>();
+  const parents = new Set(modules.map(({ name }) => name.slice(0, Math.max(0, name.lastIndexOf(".")))));
   for (const module of modules) {
     const draft = draftOf(module, framework ?? "keras2");
     if (draft === undefined) continue;
-    drafts.push(draft);
+    if (draft !== null && !isContainer(module, parents)) drafts.push(draft);
     for (const tensor of Object.values(module.tensors)) claimed.add(tensor);
   }
   // ONNX's operators are all there are
@@ -37,6 +38,11 @@ export async function normalizationsOf(checkpoint: Checkpoint): Promise<MappedNo
   const mapped: MappedNormalization[] = [];
   for (const { draft } of placed) mapped.push(await withValues(draft, version));
   return mapped;
+}
+
+/** A block that is called by the normalization in it. */
+function isContainer({ name, tensors }: Module, parents: ReadonlySet<string>): boolean {
+  return Object.keys(tensors).length === 0 && parents.has(name);
 }
 
 /** Where normalizations stand: in the order of the modules, where the file describes them, else of the tensors. */
@@ -97,6 +103,8 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     const values =
       name === "runningVariance" ? varianceOf(read, tensor, options.epsilon, version, lines) : read;
     if (name === "runningCount") statistics[name] = countPerChannel(values, used.runningMean);
+    else if (name === "gamma" && draft.options.offset === 1 && !Object.hasOwn(defaults, "offset"))
+      weights[name] = values.map((value) => value + 1);
     else if (LEARNED.has(name)) weights[name] = values;
     else statistics[name] = values;
   }
@@ -125,8 +133,9 @@ const OURS = new Set([
   "v",
 ]);
 
-function assumed({ framework, title }: Draft, option: string, value: number): string {
-  const start = `${option} not in the file: ${title}'s default`;
+function assumed({ kind, framework, title }: Draft, option: string, value: number): string {
+  const known = Object.hasOwn(defaultsOf(kind, framework), option);
+  const start = `${option} not in the file: ${known ? `${title}'s default` : "the usual"}`;
   const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
   if (!newWeight) return `${start} ${numeral(value)} assumed`;
   return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
@@ -139,6 +148,7 @@ function settleAffine(
   tensors: Record<string, Tensor>,
   lines: string[],
 ): void {
+  if (kind === "filterResponseNorm") options.thresholded = tensors.tau !== undefined;
   if (!Object.hasOwn(catalog[kind].defaults, "scale")) return;
   if (
     framework === "mxnet" &&

@@ -91,6 +91,12 @@ describe("PyTorch", () => {
     ["q_norm", { weight: gamma }, "rmsNorm", /layer normalization without bias/],
     ["3", { weight: gamma, bias: beta }, "layerNorm", /group and instance normalization store the same/],
     ["bn", { weight: gamma, bias: beta }, "batchNorm", /the batch's own in evaluation too/],
+    ["norms_1.0", { weight: gamma, bias: beta }, "layerNorm", /its name does not tell/],
+    ["mlp.grn", { weight: gamma, bias: beta }, "globalResponseNorm", /the usual 1e-6 assumed/],
+    ["norm1", { weight: gamma, bias: beta, tau: gamma }, "filterResponseNorm", undefined],
+    ["down_blocks.0.resnets.1.norm2", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
+    ["input_blocks.4.0.in_layers.0", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
+    ["stages.0.blocks.0.layer_scale1", { scale: gamma }, "layerScale", undefined],
   ])("%s", async (name, tensors, kind, line) => {
     const norm = await one(under(`${name}.`, tensors));
     expect(norm.kind).toBe(kind);
@@ -104,8 +110,32 @@ describe("PyTorch", () => {
     ["PReLU's slopes", { "act.weight": gamma }],
     ["a bias alone", { "norm.bias": beta }],
     ["an embedding", { "embedding.weight": { shape: [5, 2] } }],
+    ["a factor and a term of an activation", { "act.scale": [2], "act.bias": [3] }],
+    [
+      "EvoNorm, by the weight that it has more",
+      { "norm1.weight": gamma, "norm1.bias": beta, "norm1.v": gamma },
+    ],
   ])("%s is none", async (_, tensors) => {
     expect(await mapped(tensors)).toEqual([]);
+  });
+
+  it.each<[string, number[], unknown]>([
+    ["blocks.0.gamma_1", [2], -1],
+    ["layer_scale1.lambda1", [2], -1],
+    ["features.1.0.layer_scale", [2, 1, 1], -3],
+  ])("%s is a layer scale, whose axis is that of its length", async (name, shape, axis) => {
+    expect(await one({ [name]: { shape } })).toMatchObject({ name, kind: "layerScale", options: { axis } });
+  });
+
+  it("a layer scale and a layer normalization of images, whose gamma is broadcast", async () => {
+    const channels = { shape: [2, 1, 1] };
+    const [scale, norm] = await mapped({
+      "block.ls1.gamma": channels,
+      "norm1.weight": channels,
+      "norm1.bias": channels,
+    });
+    expect(scale).toMatchObject({ kind: "layerScale", options: { axis: -3 } });
+    expect(norm).toMatchObject({ kind: "layerNorm", options: { axis: -3 } });
   });
 
   it("weight normalization, old hooks and new parametrizations (pytorch#102999)", async () => {
@@ -176,6 +206,83 @@ describe("PyTorch", () => {
     expect(unknown.conversions.join("\n")).toMatch(
       /whether gamma is stored minus 1, as Gemma's is, is not in the file/,
     );
+  });
+
+  type Settings = Record<string, unknown>;
+  it.each<[string, Settings, string, Record<string, Given>, string, object]>([
+    [
+      "the part in which it stands",
+      { model_type: "llava", text_config: { rms_norm_eps: 1e-4 }, vision_config: { layer_norm_eps: 1e-3 } },
+      "model.vision_tower.vision_model.layer_norm1",
+      { weight: gamma, bias: beta },
+      "layerNorm",
+      { epsilon: 1e-3 },
+    ],
+    [
+      "its model's type",
+      { model_type: "paligemma", text_config: { model_type: "gemma", rms_norm_eps: 1e-4 } },
+      "model.language_model.layers.0.input_layernorm",
+      { weight: gamma },
+      "rmsNorm",
+      { epsilon: 1e-4, offset: 1 },
+    ],
+    [
+      "Gemma 3n stores gamma as it is",
+      { model_type: "gemma3n_text", rms_norm_eps: 1e-6 },
+      "norm",
+      { weight: gamma },
+      "rmsNorm",
+      { epsilon: 1e-6 },
+    ],
+    [
+      "layer normalization without bias",
+      { model_type: "modernbert", norm_eps: 1e-5 },
+      "final_norm",
+      { weight: gamma },
+      "layerNorm",
+      { epsilon: 1e-5, center: false },
+    ],
+    [
+      "an epsilon that stands in the model's code",
+      { model_type: "distilbert" },
+      "embeddings.LayerNorm",
+      { weight: gamma, bias: beta },
+      "layerNorm",
+      { epsilon: 1e-12 },
+    ],
+    [
+      "groups of diffusers",
+      { norm_num_groups: 2, norm_eps: 1e-5 },
+      "up_blocks.0.resnets.0.norm1",
+      { weight: gamma, bias: beta },
+      "groupNorm",
+      { groups: 2 },
+    ],
+    [
+      "wav2vec 2.0's one group per channel",
+      { model_type: "wav2vec2", feat_extract_norm: "group", layer_norm_eps: 1e-3 },
+      "feature_extractor.conv_layers.0.layer_norm",
+      { weight: gamma, bias: beta },
+      "instanceNorm",
+      { axis: 1, epsilon: 1e-5, scale: true },
+    ],
+  ])("by config.json: %s", async (_, config, name, tensors, kind, options) => {
+    const norm = await one(under(`${name}.`, tensors), { metadata: { config } });
+    expect(norm).toMatchObject({ kind, options });
+    expect(Object.hasOwn(norm.options, "offset")).toBe(Object.hasOwn(options, "offset"));
+  });
+
+  it("Nemotron's gamma is stored minus 1, which layer normalization has no option for", async () => {
+    const config = { model_type: "nemotron", norm_eps: 1e-5 };
+    const norm = await one(under("model.norm.", { weight: gamma, bias: beta }), { metadata: { config } });
+    expect(norm.weights.gamma).toEqual(Float32Array.of(3, 4));
+    expect(norm.conversions).toContain("gamma is stored minus 1 (model_type nemotron): read with 1 added");
+  });
+
+  it("MobileBERT's NoNorm normalizes nothing", async () => {
+    const config = { model_type: "mobilebert", normalization_type: "no_norm" };
+    const tensors = under("embeddings.LayerNorm.", { weight: gamma, bias: beta });
+    expect(await mapped(tensors, { metadata: { config } })).toEqual([]);
   });
 });
 

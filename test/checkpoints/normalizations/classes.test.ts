@@ -132,6 +132,114 @@ const rows: Row[] = [
     [],
   ],
   [
+    "torchvision's over channels, whose normalized_shape is theirs",
+    "pytorch",
+    {
+      type: "LayerNorm2d",
+      config: { normalized_shape: [2], eps: 1e-6 },
+      tensors: { weight: two, bias: two },
+    },
+    "layerNorm",
+    { axis: 1, epsilon: 1e-6 },
+    [],
+  ],
+  [
+    "ConvNeXt's, by its data_format",
+    "pytorch",
+    {
+      type: "ConvNextLayerNorm",
+      config: { eps: 1e-6, data_format: "channels_first", normalized_shape: [2] },
+      tensors: { weight: two, bias: two },
+    },
+    "layerNorm",
+    { axis: 1, epsilon: 1e-6 },
+    [],
+  ],
+  [
+    "Nemotron's",
+    "pytorch",
+    { type: "NemotronLayerNorm1P", config: { eps: 1e-5 }, tensors: { weight: two, bias: two } },
+    "layerNorm",
+    { epsilon: 1e-5 },
+    [/^gamma is stored minus 1 \(NemotronLayerNorm1P\): read with 1 added$/],
+  ],
+  [
+    "T5's by transformers' names of it",
+    "pytorch",
+    { type: "Pop2PianoLayerNorm", config: { variance_epsilon: 1e-6 }, tensors: { weight: two } },
+    "rmsNorm",
+    { epsilon: 1e-6 },
+    [],
+  ],
+  [
+    "Mamba's, with its gate",
+    "pytorch",
+    { type: "MambaRMSNormGated", config: { variance_epsilon: 1e-5 }, tensors: { weight: two } },
+    "rmsNorm",
+    { epsilon: 1e-5 },
+    [/^it multiplies by a gate, which is not in its formula$/],
+  ],
+  [
+    "apex's",
+    "pytorch",
+    {
+      type: "MixedFusedRMSNorm",
+      config: { normalized_shape: [2], eps: 1e-5, elementwise_affine: true },
+      tensors: { weight: two },
+    },
+    "rmsNorm",
+    { axis: -1, epsilon: 1e-5 },
+    [],
+  ],
+  [
+    "timm's of one group, with its activation",
+    "pytorch",
+    { type: "GroupNorm1Act", config: { eps: 1e-5 }, tensors: { weight: two, bias: two } },
+    "groupNorm",
+    { groups: 1, epsilon: 1e-5 },
+    [/^an activation follows within it/],
+  ],
+  [
+    "timm's RMS normalization over channels",
+    "pytorch",
+    { type: "RmsNorm2d", config: { eps: 1e-6 }, tensors: { weight: two } },
+    "rmsNorm",
+    { axis: 1, epsilon: 1e-6 },
+    [],
+  ],
+  [
+    "timm's filter response normalization",
+    "pytorch",
+    {
+      type: "FilterResponseNormTlu2d",
+      config: { eps: 1e-5 },
+      tensors: { weight: two, bias: two, tau: two },
+    },
+    "filterResponseNorm",
+    { axis: 1, epsilon: 1e-5, thresholded: true },
+    [],
+  ],
+  [
+    "timm's global response normalization",
+    "pytorch",
+    {
+      type: "GlobalResponseNorm",
+      config: { eps: 1e-6, channel_dim: 1 },
+      tensors: { weight: two, bias: two },
+    },
+    "globalResponseNorm",
+    { axis: 1, epsilon: 1e-6 },
+    [],
+  ],
+  [
+    "one of a class that no table has, by the class's name",
+    "pytorch",
+    { type: "SomeNorm", config: { eps: 1e-3 }, tensors: { weight: two, bias: two } },
+    "layerNorm",
+    { epsilon: 1e-3 },
+    [/^its name does not tell/],
+  ],
+  [
     "Gemma's",
     "pytorch",
     { type: "Gemma2RMSNorm", config: { eps: 1e-6 }, tensors: { weight: two } },
@@ -488,6 +596,36 @@ describe("classes and operators", () => {
     );
   });
 
+  it.each<[string, MadeModule]>([
+    [
+      "a normalization that the catalog does not have",
+      { type: "EvoNorm2dS0", tensors: { weight: two, bias: two } },
+    ],
+    ["MobileBERT's, which normalizes nothing", { type: "NoNorm", tensors: { weight: two, bias: two } }],
+    ["a dict of parameters", { type: "ParameterDict", tensors: { weight: two, bias: two } }],
+    ["an activation's factor and term", { type: "StarReLU", tensors: { scale: [1], bias: [0] } }],
+  ])("%s is none", async (_, module) => {
+    expect(await normalizationsOf(checkpointOf({}, { framework: "pytorch" }, { layer: module }))).toEqual([]);
+  });
+
+  it("a block that is called by the normalization in it is not one more", async () => {
+    const all = await normalizationsOf(
+      checkpointOf(
+        {},
+        { framework: "pytorch" },
+        {
+          "layer.output": { type: "ConvDropoutLayerNorm" },
+          "layer.output.layernorm": {
+            type: "LayerNorm",
+            config: { eps: 1e-6 },
+            tensors: { weight: two, bias: two },
+          },
+        },
+      ),
+    );
+    expect(all.map(({ name }) => name)).toEqual(["layer.output.layernorm"]);
+  });
+
   it("keras#2772: running_std is a variance where Keras 1 notes its version, before that a deviation", async () => {
     const module: MadeModule = {
       type: "BatchNormalization",
@@ -516,7 +654,8 @@ describe("classes and operators", () => {
       config: { eps: 1e-3 },
       tensors: { weight: two },
     });
-    expect(norm).toMatchObject({ kind: "rmsNorm", type: "MyFancyRMSNorm2" });
+    expect(norm).toMatchObject({ kind: "rmsNorm", type: "MyFancyRMSNorm2", options: { epsilon: 1e-3 } });
+    expect(norm.conversions).toEqual([]);
   });
 
   it("in the file's order, those without weights between", async () => {

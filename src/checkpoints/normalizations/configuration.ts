@@ -1,0 +1,136 @@
+/**
+ * What a configuration beside the weights (Hugging Face's config.json) says of normalizations that are known by their names: epsilon, groups,
+ * and what the code of its model does, which stands in no file (transformers 4.57, `models/<model_type>/modeling_*.py`).
+ */
+import { isObject, type JSONObject } from "../encodings/json.js";
+import { type Kind, storedMinusOne } from "./classes.js";
+
+/** What is read of a normalization's configuration. */
+export interface Configured {
+  /** Undefined for one that the catalog does not have. */
+  readonly kind: Kind | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly lines: readonly string[];
+}
+
+const LAYER = ["layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "norm_eps", "norm_epsilon"];
+
+/** Options by their names in a configuration; the first that it has. */
+const OPTIONS: readonly (readonly [Kind, option: string, names: readonly string[]])[] = [
+  ["rmsNorm", "epsilon", ["rms_norm_eps", ...LAYER]],
+  ["layerNorm", "epsilon", [...LAYER, "rms_norm_eps"]],
+  ["batchNorm", "epsilon", ["batch_norm_eps", "batch_norm_epsilon"]],
+  ["groupNorm", "groups", ["norm_num_groups"]],
+];
+
+const model =
+  (types: RegExp) =>
+  ({ model_type }: JSONObject) =>
+    types.test(String(model_type ?? ""));
+
+/** Which models' normalizations are another than they seem, or have options that the configuration does not say. */
+const MODELS: readonly {
+  readonly models: (settings: JSONObject) => boolean;
+  readonly seems: Kind;
+  readonly named?: RegExp;
+  readonly is: { readonly kind?: Kind | null; readonly options?: Readonly<Record<string, unknown>> };
+}[] = [
+  { models: model(/gemma[23]?(_[a-z]+)?$/), seems: "rmsNorm", is: { options: { offset: 1 } } },
+  {
+    models: model(/^qwen3_next$/),
+    seems: "rmsNorm",
+    named: /^(?!.*linear_attn\.norm$)/,
+    is: { options: { offset: 1 } },
+  },
+  { models: model(/^nemotron$/), seems: "layerNorm", is: { options: { offset: 1 } } },
+  {
+    models: model(/^(cohere2?(_[a-z]+)?|modernbert.*|mpt|dbrx|moonshine)$/),
+    seems: "rmsNorm",
+    is: { kind: "layerNorm" },
+  },
+  { models: model(/^distilbert$/), seems: "layerNorm", is: { options: { epsilon: 1e-12 } } },
+  { models: model(/^(segformer|perceiver)$/), seems: "layerNorm", is: { options: { epsilon: 1e-5 } } },
+  {
+    models: model(/^convnext(v2)?$/),
+    seems: "layerNorm",
+    named: /(^|\.)(embeddings\.layernorm|downsampling_layer\.0)$/,
+    is: { options: { axis: 1, epsilon: 1e-6 } },
+  },
+  {
+    models: model(/^convnext(v2)?$/),
+    seems: "layerNorm",
+    named: /(^|\.)stages\./,
+    is: { options: { epsilon: 1e-6 } },
+  },
+  {
+    models: model(/^squeezebert$/),
+    seems: "layerNorm",
+    named: /\.layernorm$/,
+    is: { options: { axis: 1, epsilon: 1e-12 } },
+  },
+  { models: model(/^mobilenet_v[12]$/), seems: "batchNorm", is: { options: { epsilon: 1e-3 } } },
+  // one group per channel
+  {
+    models: ({ feat_extract_norm }) => feat_extract_norm === "group",
+    seems: "layerNorm",
+    named: /(^|\.)conv_layers\.0\.layer_norm$/,
+    is: { kind: "instanceNorm", options: { axis: 1, epsilon: 1e-5 } },
+  },
+  // MobileBERT's: a factor and a term per feature, and nothing is normalized
+  {
+    models: ({ normalization_type }) => normalization_type === "no_norm",
+    seems: "layerNorm",
+    named: /^(?!cls\.)/,
+    is: { kind: null },
+  },
+];
+
+/** @param settings the whole configuration @param kind what the names of the tensors say */
+export function configured(settings: JSONObject, name: string, kind: Kind): Configured {
+  const part = partFor(name, settings);
+  const type = String(part.model_type ?? "");
+  const own = MODELS.find(
+    ({ models, seems, named }) => seems === kind && models(part) && (named?.test(name) ?? true),
+  )?.is;
+  if (own?.kind === null) return { kind: undefined, options: {}, lines: [] };
+  const by = `by model_type ${type} of config.json`;
+  const is = own?.kind ?? kind;
+  const options: Record<string, unknown> = {};
+  const lines: string[] = [];
+  if (own?.kind !== undefined) lines.push(`not what its name and weights say, ${by}: read as ${is}`);
+  for (const [of, option, names] of OPTIONS) {
+    const found = of === is && names.find((one) => typeof part[one] === "number");
+    if (!found || own?.options?.[option] !== undefined) continue;
+    options[option] = part[found];
+    lines.push(`${option} ${part[found]} by ${found} of config.json`);
+  }
+  for (const [option, value] of Object.entries(own?.options ?? {})) {
+    options[option] = value;
+    lines.push(option === "offset" ? storedMinusOne(is, `model_type ${type}`) : `${option} ${value} ${by}`);
+  }
+  if (is === "rmsNorm" && type === "") {
+    lines.push(
+      "whether gamma is stored minus 1, as Gemma's is, is not in the file: read as it is; offset: 1 if so",
+    );
+  }
+  return { kind: is, options, lines };
+}
+
+/** Parts of models by what their configuration is called. */
+const PARTS: readonly (readonly [RegExp, RegExp])[] = [
+  [/^text(_config)?$/, /^(text|language_model)/],
+  [/^vision(_config)?$/, /^(vision|visual)/],
+];
+
+/** Of a model of several models (CLIP, LLaVA), the configuration of that in which a layer stands. */
+function partFor(name: string, settings: JSONObject): JSONObject {
+  const places = name.split(".");
+  for (const [key, part] of Object.entries(settings)) {
+    if (!isObject(part)) continue;
+    const stem = key.replace(/_config$/, "");
+    const [, pattern] = PARTS.find(([called]) => called.test(key)) ?? [];
+    if (!places.some((place) => pattern?.test(place) ?? place.startsWith(stem))) continue;
+    return { model_type: settings.model_type, ...part };
+  }
+  return settings;
+}
