@@ -140,6 +140,15 @@ describe.each(["old", "v110", "latest"])("a file of libver %s", (version) => {
   });
 });
 
+it.each([
+  ["small-old", 13],
+  ["small-v110", 13],
+  ["small-latest", 13],
+  ["pages", 2],
+])("%s.h5, for fuzzing, is as the library reads it", async (name, count) => {
+  expect(await compared(fixture(`hdf5/${name}.h5`))).toBe(count);
+});
+
 describe("files of Keras", () => {
   it.each(
     ["keras2", "keras3"].flatMap((framework) =>
@@ -295,7 +304,9 @@ const read = (files: Files): Promise<Checkpoint> => kerasHdf5.read(files);
 describe("hostile files", () => {
   fuzz(
     "HDF5",
-    ["old", "v110", "latest"].map((name) => ({ "a.h5": fixture(`hdf5/${name}.h5`) })),
+    ["small-old", "small-v110", "small-latest", "pages"].map((name) => ({
+      "a.h5": fixture(`hdf5/${name}.h5`),
+    })),
     read,
   );
 

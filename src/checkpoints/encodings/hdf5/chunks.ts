@@ -63,10 +63,13 @@ export async function chunksOf(
   } else {
     const placeOf = numbered(space, chunk);
     const entries = index.kind === "fixed array" ? fixedArray : extensibleArray;
-    for await (const [number, entry] of entries(structures, address)) {
-      const where = entry.addressOrNone();
-      if (entry.left === 0) add(placeOf(number), where);
-      else add(placeOf(number), where, entry.uint(entry.left - 4), entry.uint32());
+    for await (const { from, size: entrySize, fields } of entries(structures, address)) {
+      const widthOfSize = entrySize - structures.offsetWidth - 4;
+      for (let number = from; fields.left > 0; number++) {
+        const where = fields.addressOrNone();
+        if (widthOfSize < 0) add(placeOf(number), where);
+        else add(placeOf(number), where, fields.uint(widthOfSize), fields.uint32());
+      }
     }
   }
   return found;
@@ -93,8 +96,14 @@ function numbered(space: Dataspace, chunk: readonly number[]): (number: number) 
   };
 }
 
-/** A chunk's number and its entry: its address; of filtered chunks size and mask too. */
-type Entries = AsyncGenerator<[number, Fields]>;
+/** Entries in a row: each an address; of filtered chunks size and mask too. */
+interface Entries {
+  /** The first one's number. */
+  readonly from: number;
+  /** Bytes of each. */
+  readonly size: number;
+  readonly fields: Fields;
+}
 
 /** Entries of an array have one of its kind's lengths. */
 function checkEntries(head: Fields, size: number, pageBits: number): void {
@@ -111,18 +120,18 @@ async function* pagesOf(
   address: number,
   { from, count, size, perPage }: { from: number; count: number; size: number; perPage: number },
   isWritten: (page: number) => boolean,
-): Entries {
+): AsyncGenerator<Entries> {
   for (let page = 0; page * perPage < count; page++) {
     if (!isWritten(page)) continue;
     const inside = Math.min(perPage, count - page * perPage);
-    const entries = await structures.claim(address + page * (perPage * size + 4), inside * size);
-    for (let i = 0; i < inside; i++) yield [from + page * perPage + i, entries.inner(size)];
+    const fields = await structures.claim(address + page * (perPage * size + 4), inside * size);
+    yield { from: from + page * perPage, size, fields };
   }
 }
 
 const bitIn = (bits: Uint8Array, at: number) => (bits[at >> 3] & (0x80 >> (at & 7))) !== 0;
 
-async function* fixedArray(structures: Structures, address: number): Entries {
+async function* fixedArray(structures: Structures, address: number): AsyncGenerator<Entries> {
   const { offsetWidth, lengthWidth } = structures;
   const head = (await structures.claim(address, 8 + lengthWidth + offsetWidth)).expect("FAHD").skip(2);
   const size = head.uint8();
@@ -134,8 +143,8 @@ async function* fixedArray(structures: Structures, address: number): Entries {
   const prefix = 6 + offsetWidth;
   const perPage = 2 ** pageBits;
   if (count <= perPage) {
-    const entries = (await structures.claim(block, prefix + count * size)).expect("FADB").skip(prefix - 4);
-    for (let i = 0; i < count; i++) yield [i, entries.inner(size)];
+    const fields = (await structures.claim(block, prefix + count * size)).expect("FADB").skip(prefix - 4);
+    yield { from: 0, size, fields };
     return;
   }
   const bitBytes = Math.ceil(Math.ceil(count / perPage) / 8);
@@ -151,7 +160,7 @@ async function* fixedArray(structures: Structures, address: number): Entries {
  * Entries in the index block, then in data blocks whose addresses stand there, then in those of super blocks. Of super block i there are
  * 2^⌊i/2⌋ data blocks of 2^⌈i/2⌉ times the least number of entries.
  */
-async function* extensibleArray(structures: Structures, address: number): Entries {
+async function* extensibleArray(structures: Structures, address: number): AsyncGenerator<Entries> {
   const { offsetWidth, lengthWidth } = structures;
   const head = (await structures.claim(address, 12 + 6 * lengthWidth + offsetWidth)).expect("EAHD").skip(2);
   const [size, bits, inIndex, least, pointers, pageBits] = Array.from({ length: 6 }, () => head.uint8());
@@ -168,7 +177,7 @@ async function* extensibleArray(structures: Structures, address: number): Entrie
   const block = (await structures.claim(index, 6 + offsetWidth + inIndex * size + addresses * offsetWidth))
     .expect("EAIB")
     .skip(2 + offsetWidth);
-  for (let i = 0; i < inIndex; i++) yield [i, block.inner(size)];
+  yield { from: 0, size, fields: block.inner(inIndex * size) };
   const prefix = 6 + offsetWidth + Math.ceil(bits / 8);
   const perPage = 2 ** pageBits;
   const dataBlock = async function* (
@@ -176,14 +185,14 @@ async function* extensibleArray(structures: Structures, address: number): Entrie
     from: number,
     count: number,
     isWritten: (page: number) => boolean,
-  ): Entries {
+  ): AsyncGenerator<Entries> {
     if (count > perPage) {
       (await structures.claim(at, prefix)).expect("EADB");
       yield* pagesOf(structures, at + prefix + 4, { from, count, size, perPage }, isWritten);
       return;
     }
-    const entries = (await structures.claim(at, prefix + count * size)).expect("EADB").skip(prefix - 4);
-    for (let i = 0; i < count; i++) yield [from + i, entries.inner(size)];
+    const fields = (await structures.claim(at, prefix + count * size)).expect("EADB").skip(prefix - 4);
+    yield { from, size, fields };
   };
   let from = inIndex;
   for (let i = 0; i < direct + supers && from < end; i++) {

@@ -6,7 +6,6 @@
  */
 import { CheckpointError } from "../../errors.js";
 import type { Bytes } from "../../source.js";
-import { viewOf } from "../zip.js";
 
 /** The structures of a file, of which none is read twice. */
 export class Structures {
@@ -67,16 +66,13 @@ export class Structures {
 /** Fields of a structure, one after the other. */
 export class Fields {
   at = 0;
-  private readonly view: DataView;
 
   constructor(
     readonly structures: Structures,
     readonly bytes: Uint8Array,
     /** Of its first byte, in the file. */
     readonly address: number,
-  ) {
-    this.view = viewOf(bytes);
-  }
+  ) {}
 
   get left(): number {
     return this.bytes.length - this.at;
@@ -111,20 +107,23 @@ export class Fields {
   }
 
   uint8(): number {
-    return this.skip(1).view.getUint8(this.at - 1);
+    return this.uint(1);
   }
 
   uint16(): number {
-    return this.skip(2).view.getUint16(this.at - 2, true);
+    return this.uint(2);
   }
 
   uint32(): number {
-    return this.skip(4).view.getUint32(this.at - 4, true);
+    return this.uint(4);
   }
 
   /** An unsigned number of `width` bytes; beyond 2⁵³ the nearest, which nothing in a file is as long as. */
   uint(width: number): number {
-    return numberOf(this.take(width));
+    this.skip(width);
+    let value = 0;
+    for (let i = 1; i <= width; i++) value = value * 256 + this.bytes[this.at - i];
+    return value;
   }
 
   length(): number {
@@ -133,8 +132,9 @@ export class Fields {
 
   /** Undefined where it is all ones: nothing there. */
   addressOrNone(): number | undefined {
-    const bytes = this.take(this.structures.offsetWidth);
-    return bytes.every((byte) => byte === 0xff) ? undefined : numberOf(bytes);
+    const { offsetWidth } = this.structures;
+    const address = this.uint(offsetWidth);
+    return address < 2 ** (8 * offsetWidth) - 1 ? address : undefined;
   }
 
   addressOf(what: string): number {
@@ -161,12 +161,6 @@ export class Fields {
 }
 
 const decoder = new TextDecoder();
-
-function numberOf(bytes: Uint8Array): number {
-  let value = 0;
-  for (let i = bytes.length - 1; i >= 0; i--) value = value * 256 + bytes[i];
-  return value;
-}
 
 /** Bytes that a count up to this one takes. */
 export function widthOf(most: number): number {
