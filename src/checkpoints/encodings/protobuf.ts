@@ -20,6 +20,8 @@ export interface Field {
 
 /** Messages are read into memory in whole when they are no longer than this, which most are, and what is in them from there. */
 const WHOLE = 2 ** 16;
+/** Bytes of a key and of what follows it, but what a length is of. */
+const LONGEST = 20;
 
 /**
  * All fields of a message, in their order. Long ones of length-delimited type stay where they are.
@@ -36,46 +38,43 @@ export async function fieldsOf(format: string, stored: Bytes): Promise<Field[]> 
   let window: Uint8Array = new Uint8Array();
   let windowAt = 0;
   let at = 0;
-  /** Reads on, so that the window holds the next `count` bytes; what it holds already is not waited for. */
-  const filled = async (count: number): Promise<void> => {
-    if (at + count > message.byteLength) throw fail(`expected ${count} more bytes of a message, it ends`, at);
-    windowAt = at;
-    window = await message.read(at, Math.min(message.byteLength, at + WHOLE));
+  const byte = (): number => {
+    if (at === message.byteLength) throw fail("expected 1 more bytes of a message, it ends", at);
+    return window[at++ - windowAt];
   };
-  const inWindow = (count: number) => at + count <= windowAt + window.length;
-  const varint = async (): Promise<bigint> => {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      if (!inWindow(1)) await filled(1);
-      const byte = window[at - windowAt];
-      at++;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
+  /** Most are of one byte. */
+  const varint = (): number | bigint => {
+    const first = byte();
+    if (first < 0x80) return first;
+    let value = BigInt(first & 0x7f);
+    for (let shift = 7n; shift < 70n; shift += 7n) {
+      const next = byte();
+      value |= BigInt(next & 0x7f) << shift;
+      if (next < 0x80) return BigInt.asUintN(64, value);
     }
     throw fail("expected a varint of at most 10 bytes", at);
   };
-  const fixed = async (count: 4 | 8): Promise<bigint> => {
-    if (!inWindow(count)) await filled(count);
+  const fixed = (count: 4 | 8): bigint => {
+    if (at + count > message.byteLength) throw fail(`expected ${count} more bytes of a message, it ends`, at);
     const view = new DataView(window.buffer, window.byteOffset + at - windowAt, count);
     at += count;
     return count === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
   };
-  /** Most varints are a byte that lies in the window: these are not waited for. */
-  const short = (): bigint | undefined => {
-    if (!inWindow(1) || window[at - windowAt] >= 0x80) return undefined;
-    return BigInt(window[at++ - windowAt]);
-  };
   const none = message.part(0, 0);
   while (at < message.byteLength) {
+    if (at + LONGEST > windowAt + window.length && windowAt + window.length < message.byteLength) {
+      windowAt = at;
+      window = await message.read(at, Math.min(message.byteLength, at + WHOLE));
+    }
     const offset = base + at;
-    const key = Number(short() ?? (await varint()));
+    const key = Number(varint());
     const [number, wire] = [Math.floor(key / 8), key % 8];
     if (number < 1 || number > 2 ** 29) throw fail(`expected the number of a field, got ${number}`, at);
-    if (wire === 0) fields.push({ number, wire, bits: short() ?? (await varint()), bytes: none, offset });
+    if (wire === 0) fields.push({ number, wire, bits: BigInt(varint()), bytes: none, offset });
     else if (wire === 1 || wire === 5) {
-      fields.push({ number, wire, bits: await fixed(wire === 1 ? 8 : 4), bytes: none, offset });
+      fields.push({ number, wire, bits: fixed(wire === 1 ? 8 : 4), bytes: none, offset });
     } else if (wire === 2) {
-      const length = Number(short() ?? (await varint()));
+      const length = Number(varint());
       if (length > message.byteLength - at)
         throw fail(`expected ${length} bytes of field ${number}, the message ends`, at);
       fields.push({ number, wire, bits: 0n, bytes: message.part(at, at + length), offset });

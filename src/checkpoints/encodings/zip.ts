@@ -16,6 +16,8 @@ const FULL_32 = 0xffffffff;
 const MOST_ENTRIES = 2 ** 20;
 /** What is inflated alone: up to so many bytes of an entry, from so many of them at a time. */
 const BEGINNING = 2 ** 14;
+/** What is inflated at a time of bytes that are in memory. */
+const PIECE = 2 ** 16;
 /** The longest comment after the end record, and that record. */
 const TAIL = 0xffff + 22;
 
@@ -219,7 +221,17 @@ export function inflate(
   fail: (problem: string) => Error,
   kind: Compression = "deflate-raw",
 ): Promise<Uint8Array> {
-  return inflated(new Blob([bytes as BlobPart]).stream(), size, fail, kind, true);
+  let at = 0;
+  // in pieces, so that no more than one is inflated of what turns out too long
+  const pieces = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at === bytes.length) return controller.close();
+      const end = Math.min(bytes.length, at + PIECE);
+      controller.enqueue(bytes.subarray(at, end));
+      at = end;
+    },
+  });
+  return inflated(pieces, size, fail, kind, true);
 }
 
 /** @param whole whether nothing may follow the `size` bytes */
