@@ -82,6 +82,7 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
   );
   const lines = [...conversions];
   const used = { ...tensors };
+  settleNumbered(draft, used, lines);
   settleAffine(draft, options, used, lines);
   settleStatistics(draft, options, used, lines);
   settleGroups(draft, options, used, lines);
@@ -139,6 +140,18 @@ function assumed({ kind, framework, title }: Draft, option: string, value: numbe
   const newWeight = option === "momentum" && (framework === "pytorch" || framework === "fastai");
   if (!newWeight) return `${start} ${numeral(value)} assumed`;
   return `${start} ${Number((1 - value).toPrecision(12))} of the new value assumed → keeps ${value} of the old`;
+}
+
+/** Keras's files of weights alone number the variables where gamma or beta is missing. The statistics are the last in any case. */
+function settleNumbered({ kind }: Draft, tensors: Record<string, Tensor>, lines: string[]): void {
+  const numbered = Object.keys(tensors).filter((name) => /^\d$/.test(name));
+  if (kind === "batchNorm" && (numbered.length === 2 || numbered.length === 3)) {
+    const [mean, variance] = numbered.splice(-2);
+    tensors.runningMean = tensors[mean];
+    tensors.runningVariance = tensors[variance];
+  }
+  if (numbered.length === 1)
+    lines.push("gamma or beta is in the file, but not which of the two it is: left out");
 }
 
 /** Gamma and beta are where the file has them, but for a gamma that its framework takes for 1. */

@@ -125,3 +125,29 @@ for (const { folder, file, network } of networks) {
     });
   });
 }
+
+it("Keras's numbered variables: statistics are known where gamma or beta is missing, and which of the two is not guessed", async () => {
+  const described = networks.find(
+    ({ folder, file }) => folder === "keras3" && file === "normalizations.json",
+  );
+  const found = await normalizationsOf(await open(`${fixtures}keras3/normalizations.weights.h5`));
+  const told = "gamma or beta is in the file, but not which of the two it is: left out";
+  for (const [name, live] of [
+    ["layers/batch_normalization_1", "batch_no_scale"],
+    ["layers/batch_normalization_2", "batch_no_center"],
+  ]) {
+    const norm = found.find((one) => one.name === name);
+    expect(norm?.options).toMatchObject({ scale: false, center: false });
+    expect(norm?.options.sources).toBeUndefined();
+    expect(norm?.conversions).toContain(told);
+    for (const [statistic, theirs] of [
+      ["runningMean", "moving_mean"],
+      ["runningVariance", "moving_variance"],
+    ]) {
+      const values = described?.network.weights[`${live}/${theirs}`].values.map(Math.fround);
+      expect([...(norm?.statistics[statistic] ?? [])], `${live} ${statistic}`).toEqual(values);
+    }
+  }
+  const layer = found.find(({ name }) => name === "layers/layer_normalization_2");
+  expect(layer?.conversions).toContain(told);
+});
