@@ -60,7 +60,7 @@ export class Attributes {
   }
 
   private async values(type: Datatype, count: number, fields: Fields): Promise<AttributeValue[]> {
-    if (type.text === undefined) return numbersIn(type, fields.take(count * type.size));
+    if (type.text === undefined) return numbersIn(type, count, fields.take(count * type.size));
     const values: string[] = [];
     for (let i = 0; i < count; i++) {
       const one = fields.inner(type.size);
@@ -85,9 +85,13 @@ export class Attributes {
 }
 
 /** Undefined each, where they are no numbers of ours. */
-function numbersIn({ dtype, size, bigEndian }: Datatype, stored: Uint8Array): AttributeValue[] {
+function numbersIn(
+  { dtype, size, bigEndian }: Datatype,
+  count: number,
+  stored: Uint8Array,
+): AttributeValue[] {
   const known = Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : undefined;
-  if (known === undefined) return new Array(stored.length / size).fill(undefined);
+  if (known === undefined) return new Array(count).fill(undefined);
   const bytes = stored.slice();
   if (bigEndian) reverseEach(bytes, size);
   const values = Array.from(known.decode(bytes) as ArrayLike<number | bigint>);
