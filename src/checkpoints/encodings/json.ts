@@ -12,13 +12,14 @@ export function isObject(value: unknown): value is JSONObject {
  * An object of JSON.
  * @param what it is, for errors: "a header"
  * @param most bytes that it may have
+ * @param list what a list in its place is a member of, where there may be one
  * @throws CheckpointError for what is none, and for two values under one name where `unique` is set
  */
 export async function jsonIn(
   format: string,
   bytes: Bytes,
   what: string,
-  { most, unique = false }: { most: number; unique?: boolean },
+  { most, unique = false, list }: { most: number; unique?: boolean; list?: string },
 ): Promise<JSONObject> {
   const fail = (problem: string, remedy?: string) =>
     new CheckpointError(bytes.file, format, problem, { offset: bytes.offset, remedy });
@@ -37,6 +38,7 @@ export async function jsonIn(
     if (error instanceof CheckpointError) throw error;
     throw fail(`expected ${what} in JSON, got something else (${(error as Error).message})`);
   }
+  if (list !== undefined && Array.isArray(value)) return { [list]: value };
   if (!isObject(value)) throw fail(`expected ${what} that is an object of JSON`);
   if (unique && namesIn(text) !== namesOf(value)) throw fail(`expected ${what} with each name once`);
   return value;

@@ -1,8 +1,12 @@
 /**
  * Frozen graphs of TensorFlow (GraphDef in a `.pb`), whose weights are constants among the operations:
- * https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/graph.proto. Its text form (.pbtxt) is not read.
+ * https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/graph.proto. Its text form (.pbtxt) is not read, and a
+ * graph of TensorFlow.js before 1.0 is refused: the values of its constants were taken out, and would all be 0.
  */
+
+import { sizeOf } from "../../shape.js";
 import type { Checkpoint, Format } from "../checkpoint.js";
+import { CheckpointError } from "../errors.js";
 import type { Files } from "../source.js";
 import type { Tensor } from "../tensors.js";
 import { constantIn, graphsIn, normalizationsIn } from "./tensorflow-graph.js";
@@ -41,6 +45,11 @@ async function read(files: Files): Promise<Checkpoint> {
     const tensor = await constantIn(NAME, operation, bytes.byteLength);
     if (tensor) tensors.set(operation.name, tensor);
   }
+  if (isEmptied([...tensors.values()])) {
+    throw new CheckpointError(file, NAME, "expected constants with values, they were taken out", {
+      remedy: "open the weights_manifest.json that TensorFlow.js wrote beside it",
+    });
+  }
   const modules = await normalizationsIn(NAME, graphs, bytes.byteLength, (name) => tensors.get(name));
   return {
     format: NAME,
@@ -53,3 +62,11 @@ async function read(files: Files): Promise<Checkpoint> {
     modules,
   };
 }
+
+/** Whether none of the large constants has a value. Those of a few values are shapes and axes, which stay. */
+function isEmptied(constants: readonly Tensor[]): boolean {
+  const large = constants.filter(({ shape }) => sizeOf(shape) >= LARGE);
+  return large.length > 0 && large.every(({ at }) => at.byteLength === 0);
+}
+
+const LARGE = 32;

@@ -128,17 +128,23 @@ export async function tensorIn(format: string, name: string, proto: Bytes, whole
   if (!shape.every((length) => length >= 0)) {
     throw fail(`expected lengths of at least 0, got [${shape.join(", ")}]`);
   }
+  const stored = all(VALUE_FIELDS[dtype]);
   return madeTensor({
     name,
     shape,
     dtype,
-    at: { file: proto.file, offset: proto.offset, byteLength: proto.byteLength },
+    // where none are stored, all are 0
+    at: {
+      file: proto.file,
+      offset: proto.offset,
+      byteLength: stored.length === 0 ? 0 : proto.byteLength,
+    },
     async read() {
       if (!fitsStored(size * each, whole)) {
         throw fail(`expected values that a file of ${whole} bytes can hold, got [${shape.join(", ")}]`);
       }
       const bytes = new Uint8Array(size * each);
-      const listed = await valueBytes(all(VALUE_FIELDS[dtype]), dtype, each);
+      const listed = await valueBytes(stored, dtype, each);
       if (listed.length > bytes.length || listed.length % each !== 0) {
         throw fail(`expected at most ${size} values, got ${listed.length / each}`);
       }

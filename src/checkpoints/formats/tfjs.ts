@@ -1,5 +1,6 @@
 /**
- * TensorFlow.js: `model.json` with a network's topology and a manifest of its weights, and the files beside it that they lie in.
+ * TensorFlow.js: `model.json` with a network's topology and a manifest of its weights, or the manifest alone, as versions before 1.0
+ * and face-api.js have it, and the files beside it that the weights lie in.
  * https://github.com/tensorflow/tfjs/blob/master/tfjs-core/src/io/types.ts (ModelJSON, WeightsManifestConfig)
  *
  * Layers-models have Keras's JSON, graph-models a GraphDef; either may be alone, without weights, or the weights without a topology. A
@@ -25,14 +26,16 @@ export const tfjs: Format = {
   matches(head) {
     const text = new TextDecoder().decode(head);
     return (
-      /^\s*\{/.test(text) &&
-      /"(modelTopology|weightsManifest)"\s*:|"format"\s*:\s*"(layers|graph)-model"/.test(text)
+      (/^\s*\{/.test(text) &&
+        /"(modelTopology|weightsManifest)"\s*:|"format"\s*:\s*"(layers|graph)-model"/.test(text)) ||
+      /^\s*\[\s*\{\s*"(paths|weights)"\s*:\s*\[/.test(text)
     );
   },
   async read(files) {
     const fail: Fail = (problem, remedy) => new CheckpointError(files.name, FORMAT, problem, { remedy });
     const { modelTopology, weightsManifest, ...rest } = await jsonIn(FORMAT, files.bytes, "a model", {
       most: MOST_JSON,
+      list: "weightsManifest",
     });
     const weights = await weightsOf(files, weightsManifest ?? [], fail);
     const known = {

@@ -110,6 +110,20 @@ describe("a frozen graph", () => {
     );
   });
 
+  it("of TensorFlow.js before 1.0 is refused: its values would all be 0", async () => {
+    const emptied = [
+      constant("shape", field(1, 3), shapeOf(4), field(4, raw(Int32Array.of(1, 2, 3, 4)))),
+      constant("kernel", field(1, 1), shapeOf(3, 3, 64)),
+      constant("bias", field(1, 1), shapeOf(64)),
+    ];
+    await expect(open(message(...emptied), { name: "a.pb" })).rejects.toThrow(
+      "a.pb (TensorFlow frozen graph): expected constants with values, they were taken out; open the weights_manifest.json that " +
+        "TensorFlow.js wrote beside it",
+    );
+    const weights = constant("weights", field(1, 1), shapeOf(32), field(4, raw(new Float32Array(32))));
+    expect((await open(message(...emptied, weights))).tensors.size).toBe(4);
+  });
+
   it("refuses more values than its shape has, and repeats that the file cannot mean", async () => {
     const more = await given(constant("a", field(1, 1), shapeOf(1), field(5, raw(Float32Array.of(1, 2)))));
     await expect(more.tensors.get("a")?.read()).rejects.toThrow(

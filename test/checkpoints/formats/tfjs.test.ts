@@ -154,6 +154,15 @@ describe("a layers-model", () => {
     expect(checkpoint).toMatchObject({ format: "TensorFlow.js weights", modules: [] });
     await expectWeights(checkpoint);
   });
+
+  it("a manifest alone, as before 1.0 and in face-api.js", async () => {
+    const json = JSON.parse(readFileSync(join(folder, "download/model.json"), "utf8"));
+    const checkpoint = await opened(json.weightsManifest, {
+      "model.weights.bin": bytesOf("download/model.weights.bin"),
+    });
+    expect(checkpoint).toMatchObject({ format: "TensorFlow.js weights", modules: [] });
+    await expectWeights(checkpoint);
+  });
 });
 
 describe("quantized weights", () => {
