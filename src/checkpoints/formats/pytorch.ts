@@ -11,7 +11,7 @@
  * its `config.json` beside a file is read into `metadata.config`.
  *
  * Refused when they are read: quantized, sparse, nested and float8 tensors, and those without values (meta). Refused at once: the tar
- * archives of 2016, TorchScript before 1.4, and pickles without any array.
+ * archives of 2016, TorchScript before 1.4, torch.distributed.checkpoint's parts, and pickles without any array.
  */
 
 import { MOST_AXES } from "../../shape.js";
@@ -49,6 +49,14 @@ export const pytorch: Format = {
       throw new CheckpointError(files.name, "PyTorch (tar)", "the tar archives of 2016 are not read", {
         remedy: "load it with PyTorch and save it again with torch.save",
       });
+    }
+    if (files.name.endsWith(".distcp")) {
+      throw new CheckpointError(
+        files.name,
+        "PyTorch (distributed)",
+        "parts of tensors by torch.distributed.checkpoint are not read",
+        { remedy: "join them by python -m torch.distributed.checkpoint.format_utils dcp_to_torch" },
+      );
     }
     const contents = await contentsOf(files.bytes);
     const { tensors, others, modules, metadata } = await found(contents);

@@ -8,7 +8,7 @@ import { sameShape } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
 import { BATCH, type Draft, defaultsOf, type Kind, optionsIn, titleOf, trailing } from "./classes.js";
-import { configured } from "./configuration.js";
+import { configured, partFor } from "./configuration.js";
 
 /** Running statistics by their names, and whose names they are. */
 const STATISTICS: readonly (readonly [
@@ -111,7 +111,8 @@ export function draftsByName(
   const ownerOf = (group: ReadonlyMap<string, Tensor>) => owners.get([...group.values()][0]);
   return [
     ...[...layers].flatMap(
-      ([name, group]) => layerDraft(name, group, framework, ownerOf(group), settings, more.has(name)) ?? [],
+      ([name, group]) =>
+        layerDraft(name, group, framework, ownerOf(group), partFor(name, settings), more.has(name)) ?? [],
     ),
     ...scales,
     ...[...weights].flatMap(([key, group]) => weightDraft(key, group, framework) ?? []),
@@ -166,7 +167,8 @@ function layerDraft(
       framework: own,
       title: titleOf(own),
       options: { ...(kind === seems ? defaults : defaultsOf(kind, own)), ...options, ...said },
-      conversions: [...conversions, ...lines],
+      // a model's type tells what names do not
+      conversions: kind === seems ? [...conversions, ...lines] : [...lines],
       said: Object.keys(said),
     };
   };
@@ -227,7 +229,8 @@ function layerDraft(
     hintIn(module?.type) !== kind
   ) {
     kind = "rmsNorm";
-    conversions.push(`a weight without a bias: read as RMS normalization; ${SAME_RMS}`);
+    if (settings.rms_norm_eps === undefined)
+      conversions.push(`a weight without a bias: read as RMS normalization; ${SAME_RMS}`);
   } else if (hint === undefined) {
     conversions.push(`its name does not tell: read as layer normalization; ${SAME_LAYER}`);
   }

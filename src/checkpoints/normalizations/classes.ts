@@ -86,7 +86,7 @@ const pytorch: Language = {
   title: "PyTorch",
   classes: [
     // a learned factor and term alone; other formulas; gamma and beta that a network computes
-    [/^(NoNorm|EvoNorm\w*|SimpleNorm\w*|(Ada|Conditional)\w*Norm\w*)$/, null],
+    [/^(NoNorm|EvoNorm\w*|SimpleNorm\w*|(Ada|Adaptive|Conditional)[A-Z][a-z]+Norm\w*)$/, null],
     [named("BatchNorm(alization)?"), "batchNorm"],
     [named("InstanceNorm"), "instanceNorm"],
     [/GroupNorm1(NoBias|Act)*$/, "groupNorm", { groups: 1 }],
@@ -127,6 +127,14 @@ const pytorch: Language = {
       return { sources: BATCH };
     },
     num_groups: same("groups"),
+    group_size: (value, { kind, module, say }) => {
+      const features = module.tensors.weight?.shape.at(-1);
+      if (kind === "rmsNorm" && value !== features)
+        say(
+          `each ${value} of ${features} features are normalized on their own, for which there is no option`,
+        );
+      return {};
+    },
     // of one axis it is the class's own
     normalized_shape: (value) =>
       Array.isArray(value) && value.length > 1 ? { axis: trailing(value.length) } : {},

@@ -2,6 +2,7 @@
  * What a configuration beside the weights (Hugging Face's config.json) says of normalizations that are known by their names: epsilon, groups,
  * and what the code of its model does, which stands in no file (transformers 4.57, `models/<model_type>/modeling_*.py`).
  */
+import { catalog } from "../../norms/catalog.js";
 import { isObject, type JSONObject } from "../encodings/json.js";
 import { type Kind, storedMinusOne } from "./classes.js";
 
@@ -85,9 +86,8 @@ const MODELS: readonly {
   },
 ];
 
-/** @param settings the whole configuration @param kind what the names of the tensors say */
-export function configured(settings: JSONObject, name: string, kind: Kind): Configured {
-  const part = partFor(name, settings);
+/** @param part the configuration of the model in which it stands @param kind what the names of its tensors say */
+export function configured(part: JSONObject, name: string, kind: Kind): Configured {
   const type = String(part.model_type ?? "");
   const own = MODELS.find(
     ({ models, seems, named }) => seems === kind && models(part) && (named?.test(name) ?? true),
@@ -97,7 +97,7 @@ export function configured(settings: JSONObject, name: string, kind: Kind): Conf
   const is = own?.kind ?? kind;
   const options: Record<string, unknown> = {};
   const lines: string[] = [];
-  if (own?.kind !== undefined) lines.push(`not what its name and weights say, ${by}: read as ${is}`);
+  if (own?.kind !== undefined) lines.push(`${catalog[is].about.title.toLowerCase()} ${by}`);
   for (const [of, option, names] of OPTIONS) {
     const found = of === is && names.find((one) => typeof part[one] === "number");
     if (!found || own?.options?.[option] !== undefined) continue;
@@ -123,7 +123,7 @@ const PARTS: readonly (readonly [RegExp, RegExp])[] = [
 ];
 
 /** Of a model of several models (CLIP, LLaVA), the configuration of that in which a layer stands. */
-function partFor(name: string, settings: JSONObject): JSONObject {
+export function partFor(name: string, settings: JSONObject): JSONObject {
   const places = name.split(".");
   for (const [key, part] of Object.entries(settings)) {
     if (!isObject(part)) continue;

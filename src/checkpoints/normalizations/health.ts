@@ -40,7 +40,7 @@ const MOST_HALF = 65504;
 const DEVIATIONS = 4;
 
 /** What is to be said of a normalization's weights and statistics. */
-export function healthOf({ options, weights, statistics, tensors }: MappedNormalization): Health {
+export function healthOf({ kind, options, weights, statistics, tensors }: MappedNormalization): Health {
   const findings: Finding[] = [];
   const add = (kind: Finding["kind"], sick: boolean, count: number, of: number, text: string) => {
     if (count > 0) findings.push({ kind, sick, text, count, of });
@@ -107,7 +107,9 @@ export function healthOf({ options, weights, statistics, tensors }: MappedNormal
   }
   const { gamma, beta } = weights;
   if (gamma !== undefined) {
-    const offset = typeof options.offset === "number" ? options.offset : 0;
+    // of global response normalization the input is added, as if gamma were 1 more
+    const stored = typeof options.offset === "number" ? options.offset : 0;
+    const offset = kind === "globalResponseNorm" ? 1 : stored;
     const sizes = Array.from(gamma, (value) => Math.abs(value + offset));
     const middle = medianOf(sizes.filter(Number.isFinite));
     const dead = sizes.filter((size) => size <= DEAD * middle || size === 0).length;

@@ -131,6 +131,13 @@ describe("beside each other", () => {
     );
   });
 
+  it("parts of torch.distributed.checkpoint are refused, with what joins them", async () => {
+    await expect(open(shard, { name: "__0_0.distcp" })).rejects.toThrow(
+      "__0_0.distcp (PyTorch (distributed)): parts of tensors by torch.distributed.checkpoint are not read; " +
+        "join them by python -m torch.distributed.checkpoint.format_utils dcp_to_torch",
+    );
+  });
+
   it("config.json of a single file, in which Python wrote an infinity", async () => {
     const config = new TextEncoder().encode('{"norm_eps": 1e-6, "limits": [-Infinity, NaN, "NaN"]}');
     const { metadata } = await open(

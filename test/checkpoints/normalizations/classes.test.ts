@@ -180,6 +180,26 @@ const rows: Row[] = [
     [/^it multiplies by a gate, which is not in its formula$/],
   ],
   [
+    "Zamba 2's, over groups of features",
+    "pytorch",
+    {
+      type: "Zamba2RMSNormGated",
+      config: { variance_epsilon: 1e-5, group_size: 1 },
+      tensors: { weight: two },
+    },
+    "rmsNorm",
+    { epsilon: 1e-5 },
+    [/^each 1 of 2 features are normalized on their own, for which there is no option$/],
+  ],
+  [
+    "a frozen one whose class is called by its model",
+    "pytorch",
+    { type: "ConditionalDetrFrozenBatchNorm2d", tensors: { weight: two, bias: two, ...statistics } },
+    "batchNorm",
+    { epsilon: 1e-5 },
+    [],
+  ],
+  [
     "apex's",
     "pytorch",
     {
@@ -601,6 +621,7 @@ describe("classes and operators", () => {
       "a normalization that the catalog does not have",
       { type: "EvoNorm2dS0", tensors: { weight: two, bias: two } },
     ],
+    ["one whose gamma a network computes", { type: "ConditionalBatchNorm2d", tensors: { ...statistics } }],
     ["MobileBERT's, which normalizes nothing", { type: "NoNorm", tensors: { weight: two, bias: two } }],
     ["a dict of parameters", { type: "ParameterDict", tensors: { weight: two, bias: two } }],
     ["an activation's factor and term", { type: "StarReLU", tensors: { scale: [1], bias: [0] } }],

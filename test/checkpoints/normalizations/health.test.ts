@@ -141,3 +141,9 @@ it("a variance that quantizing made 0 need not be that of a constant input", () 
     "running variance near 0 in 1 of 2: lost in uint8, or the input is constant there",
   ]);
 });
+
+it("global response normalization begins with a gamma of 0, to which its input is added", async () => {
+  const layer = { type: "GlobalResponseNorm", tensors: { weight: [0, 0.5, 0, -0.25], bias: [0, 0.1, 0, 0] } };
+  const [norm] = await normalizationsOf(checkpointOf({}, { framework: "pytorch" }, { layer }));
+  expect(healthOf(norm)).toEqual({ findings: [], sick: false });
+});
