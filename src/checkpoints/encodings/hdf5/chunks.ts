@@ -1,6 +1,6 @@
 /**
- * Where the chunks of an HDF5 dataset lie, by every index that the library writes: a B-tree of version 1 (specification, III.A.1), and those of
- * appendix C: a single chunk, implicit, fixed array, extensible array, B-tree of version 2.
+ * Where the chunks of an HDF5 dataset lie, by every index that the library writes: a B-tree of version 1 (specification, III.A.1), and
+ * those of appendix C: a single chunk, implicit, fixed array, extensible array, B-tree of version 2.
  */
 import { sizeOf } from "../../../shape.js";
 import type { Fields, Structures } from "./fields.js";

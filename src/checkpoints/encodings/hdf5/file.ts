@@ -1,6 +1,6 @@
 /**
- * HDF5 files (The HDF5 File Format Specification 3.0, https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html), read in ranges: the
- * superblock, versions 0 to 3 (II.A), and the graph of objects from the root group on.
+ * HDF5 files (The HDF5 File Format Specification 3.0, https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html), read in ranges:
+ * the superblock, versions 0 to 3 (II.A), and the graph of objects from the root group on.
  *
  * Soft and external links are not followed. Checksums of structures are not verified; what they say is checked.
  */
