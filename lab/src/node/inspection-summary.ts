@@ -96,13 +96,14 @@ function familyText({ title, members, digits }: Family, width: number, colors: C
     longest,
   );
   const nameWidth = Math.min(longest, room);
+  const shown = toldApart(names, nameWidth);
   const head = [
     " ".repeat(margin + nameWidth),
     channelsHead.padStart(channelsWidth + 1),
     ...columns.map((column) => `  ${column.head.padEnd(widthAt(column, bars))}`),
   ].join("");
   const rows = members.map(({ index, normalization }, row) => {
-    const name = shortened(names[row], nameWidth);
+    const name = shown[row];
     const line = [
       `${colors.dim(String(index).padStart(digits))} ${markOf(normalization, colors)} `,
       name + " ".repeat(nameWidth - widthOf(name)),
@@ -234,8 +235,9 @@ function largestText({ largest, tensors }: Inspection, width: number): string {
     LEAST_NAME,
     Math.min(Math.max(...names.map(widthOf)), width - shapeWidth - typeWidth - 6),
   );
+  const shown = toldApart(names, nameWidth);
   const rows = largest.map(({ dtype }, row) => {
-    const name = shortened(names[row], nameWidth);
+    const name = shown[row];
     return shortened(
       `  ${name}${" ".repeat(nameWidth - widthOf(name))}  ${shapes[row].padEnd(shapeWidth)}  ${plain(dtype)}`,
       width,
@@ -273,6 +275,40 @@ function widthOf(text: string): number {
   let columns = 0;
   for (const character of text) columns += WIDE.test(character) ? 2 : /\p{M}/u.test(character) ? 0 : 1;
   return columns;
+}
+
+/** Names in at most `width` columns. Where two would look the same, all lose the parts that they have in common at their ends. */
+function toldApart(names: readonly string[], width: number): string[] {
+  const [first] = names;
+  const least = Math.min(...names.map(({ length }) => length));
+  const same = (at: (name: string, i: number) => string) => {
+    let length = 0;
+    while (length < least && names.every((name) => at(name, length) === at(first, length))) length++;
+    return length;
+  };
+  let all = names.map((name) => shortened(name, width));
+  for (const [before, after] of [
+    [/[^/.]*$/, /[/.]|$/],
+    [/[^/._]*$/, /[/._]|$/],
+  ]) {
+    if (new Set(all).size === new Set(names).size) break;
+    const start = first
+      .slice(
+        0,
+        same((name, i) => name[i]),
+      )
+      .search(before);
+    const common = Math.min(
+      least - start,
+      same((name, i) => name[name.length - 1 - i]),
+    );
+    const end = common - first.slice(first.length - common).search(after);
+    all = names.map((name) => {
+      const own = name.slice(start, name.length - end);
+      return shortened(`${start > 0 ? "…" : ""}${own}${end > 0 ? "…" : ""}`, width);
+    });
+  }
+  return all;
 }
 
 /** At most `width` columns: what is too long loses its middle, since both ends of a path say most. */

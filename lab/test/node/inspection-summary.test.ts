@@ -161,3 +161,15 @@ test("no line ends in the dot before the numbers", async () => {
     expect(text).toContain("numbers 2, 4 and 6\n");
   }
 });
+
+test("long names are told apart by what they have of their own", async () => {
+  const layers = ["Conv2d_1_depthwise", "Conv2d_11_depthwise", "Conv2d_2_pointwise"].map((name, i) =>
+    batchNorm(`MobilenetV1/features/${name}/BatchNorm`, 32, i),
+  );
+  const text = inspectionText(await inspect(checkpointOf(layers), "0"), 80);
+  expect(text.match(/^\d ✓ .*? (?= +32)/gm)?.map((line) => line.slice(4).trim())).toEqual([
+    "…Conv2d_1_depthwise…",
+    "…Conv2d_11_depthwise…",
+    "…Conv2d_2_pointwise…",
+  ]);
+});
