@@ -49,6 +49,8 @@ const HINTS: readonly (readonly [RegExp, Kind])[] = [
   [/group_?norm|(^|[._/])gn\d*([._/]|$)/i, "groupNorm"],
   // of diffusion models: diffusers', and those of CompVis and OpenAI
   [/(^|\.)(resnets\.\d+\.norm\d|attentions\.\d+\.norm|conv_norm_out|(in|out)_layers\.0)$/, "groupNorm"],
+  // RWKV's, of a group for each head
+  [/(^|\.)att(ention)?\.ln_x$/, "groupNorm"],
   [/instance_?norm|(^|[._/])in\d*$/i, "instanceNorm"],
   // not the end of "norms"
   [/(^|[^o])rms/i, "rmsNorm"],
@@ -181,7 +183,9 @@ function layerDraft(
   );
   if (statistics !== undefined) {
     const [mean, variance, gamma, beta, theirOwn] = statistics;
-    const own = ownFramework(framework, "runningVariance", variance, theirOwn);
+    // the file's framework where it calls a weight so; else the one that does
+    const isTheirs = framework !== undefined && theirs(framework, "runningVariance") === variance;
+    const own = isTheirs ? framework : theirOwn;
     const kind = hint === "instanceNorm" ? hint : "batchNorm";
     const draft = settled(
       kind,
@@ -216,7 +220,7 @@ function layerDraft(
   // a factor and a term of activations, or of a class that says nothing of norms
   const isScalar = shaped.every((length) => length === 1);
   if (!isNorm && !isLayerScale && (alone || isScalar || module !== undefined)) return undefined;
-  const own = ownFramework(framework, "gamma", gammaName, theirOwn);
+  const own = framework ?? theirOwn;
   const conversions: string[] = [];
   let kind: Kind = hint ?? "layerNorm";
   if (isLayerScale) {
@@ -251,6 +255,12 @@ function layerDraft(
   return draft && { ...draft, tensors: present({ gamma, beta, tau: group.get("tau") }) };
 }
 
+/** Whether a tensor may be another's length: of shape [1, ..., outputs, ..., 1]. Two that are only called so have others. */
+function isLengthOf(g: readonly number[], v: readonly number[]): boolean {
+  if (g.length === 0) return true;
+  return g.length === v.length && !sameShape(g, v) && g.every((length, i) => length === 1 || length === v[i]);
+}
+
 /** Weight and spectral normalization: a weight's parts, by which it is made. */
 function weightDraft(
   key: string,
@@ -263,8 +273,8 @@ function weightDraft(
   const common = { name, framework: own, title: titleOf(own), conversions: [], said: ["epsilon"] };
   const g = group.get("g") ?? group.get("original0");
   const direction = group.has("original1") ? group.get("original1") : group.get("v");
-  if (g !== undefined && direction !== undefined) {
-    // of shape [1, ..., outputs, ..., 1]; of no axes where the whole weight has one length
+  if (g !== undefined && direction !== undefined && isLengthOf(g.shape, direction.shape)) {
+    // of no axes where the whole weight has one length
     const long = g.shape.findIndex((length) => length !== 1);
     const axis = long >= 0 ? long : g.shape.length === 0 ? null : 0;
     return { ...common, kind: "weightNorm", options: { axis, epsilon: 0 }, tensors: { g, v: direction } };
@@ -279,16 +289,6 @@ function weightDraft(
     options: { axis, epsilon: 1e-12 },
     tensors: present({ weight: whole, u, v: group.get("v") }),
   };
-}
-
-/** The file's framework where it calls a weight so; else the one that does. */
-function ownFramework(
-  framework: Framework | undefined,
-  weight: string,
-  name: string,
-  theirOwn: Framework,
-): Framework {
-  return framework !== undefined && theirs(framework, weight) === name ? framework : theirOwn;
 }
 
 function present(tensors: Readonly<Record<string, Tensor | undefined>>): Record<string, Tensor> {

@@ -92,6 +92,7 @@ describe("PyTorch", () => {
     ["3", { weight: gamma, bias: beta }, "layerNorm", /group and instance normalization store the same/],
     ["bn", { weight: gamma, bias: beta }, "batchNorm", /the batch's own in evaluation too/],
     ["norms_1.0", { weight: gamma, bias: beta }, "layerNorm", /its name does not tell/],
+    ["blocks.0.att.ln_x", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
     ["mlp.grn", { weight: gamma, bias: beta }, "globalResponseNorm", /the usual 1e-6 assumed/],
     ["norm1", { weight: gamma, bias: beta, tau: gamma }, "filterResponseNorm", undefined],
     ["down_blocks.0.resnets.1.norm2", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
@@ -110,6 +111,10 @@ describe("PyTorch", () => {
     ["PReLU's slopes", { "act.weight": gamma }],
     ["a bias alone", { "norm.bias": beta }],
     ["an embedding", { "embedding.weight": { shape: [5, 2] } }],
+    [
+      "RWKV's time mixing",
+      { "att.time_mix_g": { shape: [1, 1, 2] }, "att.time_mix_v": { shape: [1, 1, 2] } },
+    ],
     ["a factor and a term of an activation", { "act.scale": [2], "act.bias": [3] }],
     [
       "EvoNorm, by the weight that it has more",
@@ -125,6 +130,16 @@ describe("PyTorch", () => {
     ["features.1.0.layer_scale", [2, 1, 1], -3],
   ])("%s is a layer scale, whose axis is that of its length", async (name, shape, axis) => {
     expect(await one({ [name]: { shape } })).toMatchObject({ name, kind: "layerScale", options: { axis } });
+  });
+
+  it("gamma and beta of a file of PyTorch, as of its first BERT, have PyTorch's defaults", async () => {
+    const tensors = under("embeddings.LayerNorm.", { gamma, beta });
+    expect(await one(tensors, { framework: "pytorch" })).toMatchObject({
+      kind: "layerNorm",
+      framework: "pytorch",
+      options: { epsilon: 1e-5 },
+      weights: { gamma: Float32Array.from(gamma) },
+    });
   });
 
   it("a layer scale and a layer normalization of images, whose gamma is broadcast", async () => {
