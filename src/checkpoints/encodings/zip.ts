@@ -195,24 +195,20 @@ function entryBytes(format: string, archive: Bytes, name: string, entry: Entry):
 
 /** The first bytes of raw deflate data, of which no more is read than they need; their checksum is not checked. */
 function beginning(bytes: Bytes, count: number, fail: (problem: string) => Error): Promise<Uint8Array> {
-  let at = 0;
-  const pieces = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      // Node takes all there is before it inflates any: let it give what it has first
+  async function* pieces() {
+    for (let at = 0; at < bytes.byteLength; at += BEGINNING) {
+      // what the piece before gave is taken first
       if (at > 0) await new Promise((next) => setTimeout(next));
-      const end = Math.min(bytes.byteLength, at + BEGINNING);
-      if (at === end) return controller.close();
-      controller.enqueue(await bytes.read(at, end));
-      at = end;
-    },
-  });
-  return inflated(pieces, count, fail, "deflate-raw", false);
+      yield await bytes.read(at, Math.min(bytes.byteLength, at + BEGINNING));
+    }
+  }
+  return inflated(pieces(), count, fail, "deflate-raw", false);
 }
 
 type Compression = "deflate-raw" | "deflate" | "gzip";
 
 /**
- * Inflates raw deflate data of a declared size, and stops at what is longer.
+ * Inflates deflated data of a declared size, and stops at what is longer.
  * @param fail makes the error
  */
 export function inflate(
@@ -221,29 +217,24 @@ export function inflate(
   fail: (problem: string) => Error,
   kind: Compression = "deflate-raw",
 ): Promise<Uint8Array> {
-  let at = 0;
-  // in pieces, so that no more than one is inflated of what turns out too long
-  const pieces = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (at === bytes.length) return controller.close();
-      const end = Math.min(bytes.length, at + PIECE);
-      controller.enqueue(bytes.subarray(at, end));
-      at = end;
-    },
-  });
-  return inflated(pieces, size, fail, kind, true);
+  // no more than a piece is inflated of what turns out too long
+  function* pieces() {
+    for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+  }
+  return inflated(pieces(), size, fail, kind, true);
 }
 
 /** @param whole whether nothing may follow the `size` bytes */
 async function inflated(
-  compressed: ReadableStream<Uint8Array>,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   size: number,
   fail: (problem: string) => Error,
   kind: Compression,
   whole: boolean,
 ): Promise<Uint8Array> {
   const stream = new DecompressionStream(kind) as ReadableWritablePair<Uint8Array, Uint8Array>;
-  const reader = compressed.pipeThrough(stream).getReader();
+  feed(pieces, stream.writable.getWriter());
+  const reader = stream.readable.getReader();
   try {
     const result = new Uint8Array(size);
     let at = 0;
@@ -261,6 +252,19 @@ async function inflated(
     throw fail(`its compressed data is damaged (${error instanceof Error ? error.message : error})`);
   } finally {
     await reader.cancel().catch(() => {});
+  }
+}
+
+/** One piece after the other has been taken: a pipe of Node's would take all of them at once. What fails is told to the reader. */
+async function feed(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+): Promise<void> {
+  try {
+    for await (const piece of pieces) await writer.write(piece);
+    await writer.close();
+  } catch (error) {
+    await writer.abort(error).catch(() => {});
   }
 }
 
