@@ -7,7 +7,7 @@ import { theirs } from "../../frameworks/names.js";
 import { sameShape } from "../../shape.js";
 import type { Module } from "../checkpoint.js";
 import type { Tensor } from "../tensors.js";
-import { BATCH, type Draft, defaultsOf, type Kind, optionsIn, titleOf, trailing } from "./classes.js";
+import { axisOf, BATCH, type Draft, defaultsOf, type Kind, optionsIn, titleOf, trailing } from "./classes.js";
 import { configured, partFor } from "./configuration.js";
 
 /** Running statistics by their names, and whose names they are. */
@@ -30,6 +30,7 @@ const PARAMETERS: readonly (readonly [gamma: string, beta: string, Framework])[]
   ["weight", "bias", "pytorch"],
   ["gamma", "beta", "keras2"],
   ["scale", "bias", "flax"],
+  ["g", "b", "pytorch"],
 ];
 
 const LOCAL = new Set([...STATISTICS.flat(), ...PARAMETERS.flat(), "num_batches_tracked", "tau"]);
@@ -121,12 +122,6 @@ export function draftsByName(
   ];
 }
 
-/** The axis of a tensor's length, counted from the end, where all others have length 1: along these it is broadcast. */
-function axisOf(shape: readonly number[]): number | undefined {
-  const long = shape.flatMap((length, axis) => (length !== 1 ? [axis - shape.length] : []));
-  return long.length === 1 ? long[0] : undefined;
-}
-
 function scaleDraft(name: string, gamma: Tensor, axis: number, framework: Framework = "pytorch"): Draft {
   return {
     name,
@@ -204,7 +199,8 @@ function layerDraft(
   }
   const isNorm = hint !== undefined || SOME_NORM.test(module?.type ?? "") || SOME_NORM.test(name);
   const found = PARAMETERS.find(
-    ([gamma, beta]) => group.has(gamma) || (beta === "beta" && isNorm && group.has(beta)),
+    ([gamma, beta]) =>
+      (group.has(gamma) && (gamma !== "g" || isNorm)) || (beta === "beta" && isNorm && group.has(beta)),
   );
   if (found === undefined || (hint === undefined && hasMore)) return undefined;
   const [gammaName, betaName, theirOwn] = found;
@@ -217,9 +213,9 @@ function layerDraft(
   if (hint === "layerScale" && !isLayerScale) return undefined;
   const fits = shaped.length === 1 ? isPair || alone : isPair || (isNorm && gammaName !== "weight");
   if (shaped.length === 0 || !fits) return undefined;
-  // a factor and a term of activations, or of a class that says nothing of norms
-  const isScalar = shaped.every((length) => length === 1);
-  if (!isNorm && !isLayerScale && (alone || isScalar || module !== undefined)) return undefined;
+  // one factor and one term for all, as of activations
+  if (shaped.every((length) => length === 1)) return undefined;
+  if (!isNorm && !isLayerScale && (alone || module !== undefined)) return undefined;
   const own = framework ?? theirOwn;
   const conversions: string[] = [];
   let kind: Kind = hint ?? "layerNorm";

@@ -45,6 +45,8 @@ interface Language {
   readonly options: Readonly<Record<string, Translate>>;
   /** What an option makes of a kind. */
   readonly variant?: (kind: Kind, config: Readonly<Record<string, unknown>>) => Kind;
+  /** What else a class does, by its name. */
+  readonly beside?: readonly (readonly [RegExp, string])[];
   /** Our names of weights that it calls otherwise than `src/frameworks/names.ts` says. */
   readonly weights?: Readonly<Record<string, string>>;
 }
@@ -76,17 +78,14 @@ const affine: Translate = (value) => ({ scale: value === true, center: value ===
 /** A class by the normalization in its name, of whatever library: FusedLayerNorm, LlamaRMSNorm, GroupNorm32, BatchNormAct2d. */
 const named = (norm: string) => new RegExp(`${norm}(\\d+|\\dd|Fp32|FP32|Act|NoBias|WithoutBias|Gated)*$`);
 
-/** What else a class does, by the end of its name. */
-const BESIDE: readonly (readonly [RegExp, string])[] = [
-  [/Act(\dd)?$/, "an activation follows within it, which is not in its formula"],
-  [/Gated$/, "it multiplies by a gate, which is not in its formula"],
-];
-
 const pytorch: Language = {
   title: "PyTorch",
   classes: [
     // a learned factor and term alone; other formulas; gamma and beta that a network computes
-    [/^(NoNorm|EvoNorm\w*|SimpleNorm\w*|(Ada|Adaptive|Conditional)[A-Z][a-z]+Norm\w*)$/, null],
+    [
+      /^(NoNorm|EvoNorm\w*|SimpleNorm\w*|ScaleNorm|GraphNorm|HeteroLayerNorm|(Ada|Adaptive|Conditional)[A-Z][a-z]+Norm\w*)$/,
+      null,
+    ],
     [named("BatchNorm(alization)?"), "batchNorm"],
     [named("InstanceNorm"), "instanceNorm"],
     [/GroupNorm1(NoBias|Act)*$/, "groupNorm", { groups: 1 }],
@@ -144,7 +143,19 @@ const pytorch: Language = {
     alpha: same("alpha"),
     beta: same("beta"),
     k: same("k"),
+    // of PyTorch Geometric
+    mode: (value, { say }) => {
+      if (value === "graph") say("mode graph: over all nodes and features of a graph at once");
+      return {};
+    },
+    unit_offset: (value) => (Number(value) === 1 ? { offset: 1 } : {}),
   },
+  beside: [
+    [/Act(\dd)?$/, "an activation follows within it, which is not in its formula"],
+    [/Gated$/, "it multiplies by a gate, which is not in its formula"],
+  ],
+  // of classes that are not PyTorch's own
+  weights: { g: "gamma", gamma: "gamma", scale: "gamma", b: "beta", beta: "beta" },
 };
 
 const single = (axis: unknown): unknown => (Array.isArray(axis) && axis.length === 1 ? axis[0] : axis);
@@ -362,6 +373,12 @@ export function trailing(count: number): number | number[] {
   return count === 1 ? -1 : Array.from({ length: count }, (_, i) => i - count);
 }
 
+/** The axis of a tensor's length, counted from the end, where all others have length 1: along these it is broadcast. */
+export function axisOf(shape: readonly number[]): number | undefined {
+  const long = shape.flatMap((length, axis) => (length !== 1 ? [axis - shape.length] : []));
+  return long.length === 1 ? long[0] : undefined;
+}
+
 /** The language of a module: that of its framework, or of TensorFlow's operators. */
 function languageOf({ type }: Module, framework: Framework): Language {
   return tensorflow.classes.some(([pattern]) => pattern.test(type)) ? tensorflow : languages[framework];
@@ -391,19 +408,22 @@ export function draftOf(layer: Module, framework: Framework): Draft | null | und
   const options: Record<string, unknown> = { ...defaultsOf(kind, framework), ...own };
   const given = type === "Normalization" ? standardizing(module, conversions) : undefined;
   if (type === "Normalization" && given === undefined) return undefined;
-  if (options.offset === 1) conversions.push(storedMinusOne(kind, type));
   // operators have defaults, layers without their configuration none that are known
   if (kind === "groupNorm" && framework !== "mxnet" && own?.groups === undefined) delete options.groups;
   const configured = optionsIn(module, kind, framework, conversions);
   Object.assign(options, configured);
-  const beside = language === pytorch || framework === "fastai" ? BESIDE : [];
-  for (const [end, line] of beside) if (end.test(type)) conversions.push(line);
+  if (options.offset === 1) conversions.push(storedMinusOne(kind, type));
+  for (const [end, line] of language.beside ?? []) if (end.test(type)) conversions.push(line);
   const tensors = Object.fromEntries(
     Object.entries(module.tensors).map(([name, tensor]) => [
       ourName(language, framework, name, kind),
       tensor,
     ]),
   );
+  // what is broadcast along positions is of channels before them
+  const broadcast = tensors.gamma && tensors.gamma.shape.length > 1 ? axisOf(tensors.gamma.shape) : undefined;
+  if (framework === "pytorch" && broadcast !== undefined && configured.axis === undefined)
+    options.axis = broadcast;
   const { title } = language;
   return {
     name: module.name,

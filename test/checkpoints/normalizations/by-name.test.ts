@@ -93,6 +93,7 @@ describe("PyTorch", () => {
     ["bn", { weight: gamma, bias: beta }, "batchNorm", /the batch's own in evaluation too/],
     ["norms_1.0", { weight: gamma, bias: beta }, "layerNorm", /its name does not tell/],
     ["blocks.0.att.ln_x", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
+    ["downs.0.block1.norm", { g: { shape: [1, 2, 1, 1] } }, "rmsNorm", /layer normalization without bias/],
     ["mlp.grn", { weight: gamma, bias: beta }, "globalResponseNorm", /the usual 1e-6 assumed/],
     ["norm1", { weight: gamma, bias: beta, tau: gamma }, "filterResponseNorm", undefined],
     ["down_blocks.0.resnets.1.norm2", { weight: gamma, bias: beta }, "groupNorm", /number of groups/],
@@ -115,6 +116,7 @@ describe("PyTorch", () => {
       "RWKV's time mixing",
       { "att.time_mix_g": { shape: [1, 1, 2] }, "att.time_mix_v": { shape: [1, 1, 2] } },
     ],
+    ["a length of one number for all", { "final_norm.g": [2] }],
     ["a factor and a term of an activation", { "act.scale": [2], "act.bias": [3] }],
     [
       "EvoNorm, by the weight that it has more",

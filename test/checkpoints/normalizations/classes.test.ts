@@ -200,6 +200,22 @@ const rows: Row[] = [
     [],
   ],
   [
+    "one of images that calls its gamma g",
+    "pytorch",
+    { type: "RMSNorm", tensors: { g: { shape: [1, 2, 1, 1] } } },
+    "rmsNorm",
+    { axis: -3, scale: true },
+    [/^epsilon not in the file/],
+  ],
+  [
+    "x-transformers', whose gamma is stored minus 1 by its unit_offset",
+    "pytorch",
+    { type: "LayerNorm", config: { unit_offset: true }, tensors: { gamma: two } },
+    "layerNorm",
+    { scale: true, center: false },
+    [/^gamma is stored minus 1 \(LayerNorm\): read with 1 added$/],
+  ],
+  [
     "apex's",
     "pytorch",
     {
