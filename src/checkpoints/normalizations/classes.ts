@@ -76,7 +76,7 @@ export const BATCH = { batchMean: "batch", batchVariance: "batch" };
 const affine: Translate = (value) => ({ scale: value === true, center: value === true });
 
 /** A class by the normalization in its name, of whatever library: FusedLayerNorm, LlamaRMSNorm, GroupNorm32, BatchNormAct2d. */
-const named = (norm: string) => new RegExp(`${norm}(\\d+|\\dd|Fp32|FP32|Act|NoBias|WithoutBias|Gated)*$`);
+const named = (norm: string) => new RegExp(`${norm}(\\d|\\dd|Fp32|FP32|Act|NoBias|WithoutBias|Gated)*$`);
 
 const pytorch: Language = {
   title: "PyTorch",

@@ -24,10 +24,14 @@ const OPTIONS: readonly (readonly [Kind, option: string, names: readonly string[
   ["groupNorm", "groups", ["norm_num_groups"]],
 ];
 
-const model =
-  (types: RegExp) =>
-  ({ model_type }: JSONObject) =>
-    types.test(String(model_type ?? ""));
+/** Letters of a model's type; a longer one is of none. */
+const MOST_TYPE = 64;
+
+function typeOf({ model_type: type }: JSONObject): string {
+  return typeof type === "string" && type.length <= MOST_TYPE ? type : "";
+}
+
+const model = (types: RegExp) => (settings: JSONObject) => types.test(typeOf(settings));
 
 /** Which models' normalizations are another than they seem, or have options that the configuration does not say. */
 const MODELS: readonly {
@@ -88,7 +92,7 @@ const MODELS: readonly {
 
 /** @param part the configuration of the model in which it stands @param kind what the names of its tensors say */
 export function configured(part: JSONObject, name: string, kind: Kind): Configured {
-  const type = String(part.model_type ?? "");
+  const type = typeOf(part);
   const own = MODELS.find(
     ({ models, seems, named }) => seems === kind && models(part) && (named?.test(name) ?? true),
   )?.is;
@@ -116,21 +120,19 @@ export function configured(part: JSONObject, name: string, kind: Kind): Configur
   return { kind: is, options, lines };
 }
 
-/** Parts of models by what their configuration is called. */
-const PARTS: readonly (readonly [RegExp, RegExp])[] = [
-  [/^text(_config)?$/, /^(text|language_model)/],
-  [/^vision(_config)?$/, /^(vision|visual)/],
+/** Names of layers by those of their part's configuration. */
+const PARTS: readonly (readonly [config: string, place: RegExp])[] = [
+  ["text_config", /(^|\.)(text_|language_model)/],
+  ["vision_config", /(^|\.)vis(ion|ual)/],
+  ["audio_config", /(^|\.)audio/],
+  ["encoder", /(^|\.)encoder\./],
+  ["decoder", /(^|\.)decoder\./],
 ];
 
 /** Of a model of several models (CLIP, LLaVA), the configuration of that in which a layer stands. */
 export function partFor(name: string, settings: JSONObject): JSONObject {
-  const places = name.split(".");
-  for (const [key, part] of Object.entries(settings)) {
-    if (!isObject(part)) continue;
-    const stem = key.replace(/_config$/, "");
-    const [, pattern] = PARTS.find(([called]) => called.test(key)) ?? [];
-    if (!places.some((place) => pattern?.test(place) ?? place.startsWith(stem))) continue;
-    return { model_type: settings.model_type, ...part };
-  }
-  return settings;
+  const found = PARTS.find(([config, place]) => isObject(settings[config]) && place.test(name));
+  return found === undefined
+    ? settings
+    : { model_type: settings.model_type, ...(settings[found[0]] as JSONObject) };
 }
