@@ -292,7 +292,11 @@ async function readFrom(
   } catch (error) {
     throw unreadable(shown, error, start + at);
   }
-  return at === bytes.length ? bytes.buffer : bytes.buffer.slice(0, at);
+  if (at === bytes.length) return bytes.buffer;
+  throw new CheckpointError(shown, "source", `expected ${bytes.length} bytes, the file has become shorter`, {
+    offset: start,
+    remedy: "leave it as it was until all is read",
+  });
 }
 
 /** What the file system refuses, and what helps. */

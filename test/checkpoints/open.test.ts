@@ -53,6 +53,7 @@ describe("open", () => {
       "\x80\x04\x95\0\x8c\x13joblib.numpy_pickle\x94",
       "joblib; load it with joblib, and save its arrays with numpy.savez",
     ],
+    ["x\x9c\x01", "zlib, as of joblib; load it with joblib, and save its arrays with numpy.savez"],
     ["\x1f\x8b\x08\0", "gzip; unpack it, and open what is in it"],
     [`x.txt${"\0".repeat(252)}ustar`, "a tar archive; unpack it, and open what is in it"],
     ["PK\x03\x04", "a ZIP archive of something else; unpack it, and open what is in it"],

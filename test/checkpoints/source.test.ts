@@ -292,6 +292,16 @@ describe("files on disk", () => {
     );
   });
 
+  it("says that a file has become shorter", async () => {
+    const path = join(folder, "shorter.bin");
+    await writeFile(path, all);
+    const { bytes } = await filesOf(path, "shorter.bin");
+    await writeFile(path, all.subarray(0, 10));
+    await expect(bytes.read(0, 50_000)).rejects.toThrow(
+      "shorter.bin (source at byte 0): expected 50000 bytes, the file has become shorter; leave it as it was until all is read",
+    );
+  });
+
   it("says what the file system refuses, and what is no file", async () => {
     await expect(filesOf("a".repeat(300))).rejects.toThrow(
       /^a+ \(source\): it cannot be read \(ENAMETOOLONG: .*\); allow it, or use a copy$/,

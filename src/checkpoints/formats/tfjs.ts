@@ -37,6 +37,7 @@ export const tfjs: Format = {
       most: MOST_JSON,
       list: "weightsManifest",
     });
+    if (!modelTopology && !weightsManifest) throw fail('expected "modelTopology" or "weightsManifest"');
     const weights = await weightsOf(files, weightsManifest ?? [], fail);
     const known = {
       framework: "tensorflowjs" as const,

@@ -155,6 +155,12 @@ describe("a layers-model", () => {
     await expectWeights(checkpoint);
   });
 
+  it("without both is none", async () => {
+    await expect(opened({ format: "layers-model" })).rejects.toThrow(
+      'model.json (TensorFlow.js): expected "modelTopology" or "weightsManifest"; the file seems damaged: fetch or write it again',
+    );
+  });
+
   it("a manifest alone, as before 1.0 and in face-api.js", async () => {
     const json = JSON.parse(readFileSync(join(folder, "download/model.json"), "utf8"));
     const checkpoint = await opened(json.weightsManifest, {
