@@ -105,6 +105,7 @@ const pytorch: Language = {
     [/LayerNorm1P$/, "layerNorm", { offset: 1 }],
     [/LayerNorm2d(Fp32|NoBias)*$|LayerNormAct2d$|^(SqueezeBert|VitDet)LayerNorm$/, "layerNorm", { axis: 1 }],
     [named("LayerNorm"), "layerNorm"],
+    [/^(StdConv2d(Same)?|WeightStandardizedConv2d)$/, "weightStandardization", { axis: 0 }],
     [/^LayerScale2d$/, "layerScale", { axis: 1 }],
     [/^LayerScale/, "layerScale"],
   ],
@@ -477,6 +478,8 @@ function standardizing({ config }: Module, conversions: string[]): Draft["given"
 /** By the last part of a weight's path, within wrappers. */
 function ourName(language: Language, framework: Framework, name: string, kind: Kind): string {
   const local = name.slice(name.lastIndexOf("/") + 1);
+  // of a convolution, whose weights are its own
+  if (kind === "weightStandardization") return local;
   const own = language.weights ?? {};
   return Object.hasOwn(own, local) ? own[local] : ours(framework, local, kind);
 }

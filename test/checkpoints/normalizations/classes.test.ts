@@ -216,6 +216,14 @@ const rows: Row[] = [
     [/^gamma is stored minus 1 \(LayerNorm\): read with 1 added$/],
   ],
   [
+    "BiT's convolutions, whose weights are standardized",
+    "pytorch",
+    { type: "StdConv2d", config: { eps: 1e-8 }, tensors: { weight: { shape: [2, 3, 1, 1] }, bias: two } },
+    "weightStandardization",
+    { axis: 0, epsilon: 1e-8 },
+    [],
+  ],
+  [
     "apex's",
     "pytorch",
     {
