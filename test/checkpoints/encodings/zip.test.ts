@@ -20,6 +20,8 @@ import { mutated, random } from "../support/fuzz.js";
 
 const next = random(5);
 const noise = Uint8Array.from({ length: 200_000 }, () => Math.floor(next() * 256));
+/** At once: element by element takes a second. */
+const isNoise = (bytes: Uint8Array) => Buffer.from(noise.buffer).equals(bytes);
 const text = (value: string) => new TextEncoder().encode(value);
 
 /** An archive of one deflated entry, with what its directory says of it changed. */
@@ -153,7 +155,7 @@ describe("stored entries", () => {
 describe("deflated entries", () => {
   it("are inflated", async () => {
     const entry = await only(deflated(noise));
-    expect(await entry.read()).toEqual(noise);
+    expect(isNoise(await entry.read())).toBe(true);
     expect(await entry.part(100, 200).read(0, 10)).toEqual(noise.slice(100, 110));
     expect(await entry.read(150_000, 150_010)).toEqual(noise.slice(150_000, 150_010));
   });
@@ -336,9 +338,9 @@ describe("damaged directories", () => {
 describe("inflate", () => {
   const fail = (problem: string) => new CheckpointError("f", "format", problem);
   it("reads raw deflate, zlib and gzip", async () => {
-    expect(await inflate(deflateRawSync(noise), noise.length, fail)).toEqual(noise);
-    expect(await inflate(deflateSync(noise), noise.length, fail, "deflate")).toEqual(noise);
-    expect(await inflate(gzipSync(noise), noise.length, fail, "gzip")).toEqual(noise);
+    expect(isNoise(await inflate(deflateRawSync(noise), noise.length, fail))).toBe(true);
+    expect(isNoise(await inflate(deflateSync(noise), noise.length, fail, "deflate"))).toBe(true);
+    expect(isNoise(await inflate(gzipSync(noise), noise.length, fail, "gzip"))).toBe(true);
   });
 
   it("refuses a size that no memory has", async () => {

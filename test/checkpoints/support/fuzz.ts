@@ -29,7 +29,7 @@ export function random(seed: number): () => number {
 
 /** One to four faults; half of them in the first kilobyte, or the last, where formats keep their structure. */
 export function mutated(bytes: Uint8Array, next: () => number): Uint8Array {
-  let result = bytes.slice();
+  let result: Uint8Array = bytes.slice();
   const faults = 1 + Math.floor(next() * 4);
   for (let fault = 0; fault < faults && result.length > 0; fault++) {
     const span = Math.min(result.length, 1024);
