@@ -3,8 +3,8 @@
  * saved model ({ className, config }), or as an object. TensorFlow.js resolves them for its own layers only; this
  * does it for ours, through its public factories and its registry of classes.
  */
-import { serialization } from "@tensorflow/tfjs-core";
-import { constraints, initializers, regularizers } from "@tensorflow/tfjs-layers";
+import { serialization, type Tensor } from "@tensorflow/tfjs-core";
+import { constraints, initializers, layers, regularizers } from "@tensorflow/tfjs-layers";
 import type { Config, SavedObject } from "../types.js";
 
 type Serializable = serialization.Serializable;
@@ -18,6 +18,17 @@ export type Option<T> = string | T | SavedObject;
 export const initializer = resolver<Initializer>("initializers", initializers);
 export const regularizer = resolver<Regularizer>("regularizers", regularizers);
 export const constraint = resolver<Constraint>("constraints", constraints);
+
+/** A function of one tensor. */
+export interface Activation {
+  apply(x: Tensor): Tensor;
+}
+
+/** TensorFlow.js's own lookup of names, and of registered classes. */
+export function activationNamed(activation: string): Activation {
+  const args = { activation, name: "evenkeel_probe" } as unknown as Parameters<typeof layers.activation>[0];
+  return (layers.activation(args) as unknown as { activation: Activation }).activation;
+}
 
 /** Its serialized form; null for none. */
 export function saved(object: Serializable | undefined): Config | null {

@@ -4,15 +4,25 @@
  * builds use them.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn, RNN, type RNNLayerArgs } from "@tensorflow/tfjs-layers";
+import {
+  layers as builtIn,
+  initializers,
+  type LayerVariable,
+  RNN,
+  type RNNLayerArgs,
+} from "@tensorflow/tfjs-layers";
+import { sizeOf } from "../../shape.js";
 import type { Config, Layer, LayerArgs, Shape, Tensors } from "../types.js";
-import { KerasOperation } from "./keras-operations.js";
+import { kerasConvolutionClasses } from "./keras-convolutions.js";
+import { type Activation, activationNamed } from "./keras-objects.js";
+import { KerasOperation, lettersOf, product } from "./keras-operations.js";
+import { type GivenMask, maskOf } from "./masks.js";
 
 /** How a layer without weights computes. */
 interface Stateless<O> {
   /** Every option, with its default. */
   readonly options: O;
-  call(inputs: tf.Tensor[], options: O, training: boolean): tf.Tensor;
+  call(inputs: tf.Tensor[], options: O, given: { training: boolean; mask?: tf.Tensor }): tf.Tensor;
   /** Default: the shape of the (first) input. */
   shape?(input: Shape, options: O, inputs: Shape[]): Shape;
 }
@@ -31,8 +41,14 @@ function stateless<O extends Config>(className: string, { options, call, shape }
       this.supportsMasking = shape === undefined;
     }
 
-    override call(inputs: Tensors, { training }: { training?: boolean } = {}): tf.Tensor {
-      return tf.tidy(() => call([inputs].flat(), this.options, Boolean(training)));
+    override call(
+      inputs: Tensors,
+      { training, mask }: { training?: boolean; mask?: GivenMask } = {},
+    ): tf.Tensor {
+      return tf.tidy(() => {
+        const given = { training: Boolean(training), mask: maskOf(this as unknown as Layer, mask) };
+        return call([inputs].flat(), this.options, given);
+      });
     }
 
     override computeOutputShape(input: Shape | Shape[]): Shape {
@@ -53,11 +69,46 @@ const longer = (length: number | null, by: number) => (length === null ? null : 
 /** GlobalAveragePooling and GlobalMaxPooling in 3D, or with keepdims. */
 const GlobalPooling = stateless("GlobalPooling", {
   options: { by: "mean", axes: [1, 2] as number[], keepDims: false },
-  call: ([x], { by, axes, keepDims }) => (by === "max" ? tf.max : tf.mean)(x, axes, keepDims),
+  call([x], { by, axes, keepDims }, { mask }) {
+    if (by === "max") return tf.max(x, axes, keepDims);
+    if (mask === undefined || axes.length > 1) return tf.mean(x, axes, keepDims);
+    const counts = tf.expandDims(tf.cast(mask, x.dtype), -1);
+    return tf.div(tf.sum(tf.mul(x, counts), axes, keepDims), tf.sum(counts, axes, keepDims));
+  },
   shape: (input, { axes, keepDims }) =>
     keepDims
       ? input.map((length, axis) => (axes.includes(axis) ? 1 : length))
       : input.filter((_, axis) => !axes.includes(axis)),
+});
+
+/** CenterCrop of what is large enough. */
+const CenterCrop = stateless("KerasCenterCrop", {
+  options: { height: 1, width: 1 },
+  call([x], { height, width }) {
+    const [batch, rows, columns, channels] = x.shape;
+    if (rows < height || columns < width) {
+      throw new RangeError(
+        `CenterCrop: images of ${rows} × ${columns} are smaller than ${height} × ${width}; resize them before the model`,
+      );
+    }
+    const begin = [0, Math.floor((rows - height) / 2), Math.floor((columns - width) / 2), 0];
+    return tf.slice(x, begin, [batch, height, width, channels]);
+  },
+  shape: ([batch, , , channels], { height, width }) => [batch, height, width, channels],
+});
+
+/** CategoryEncoding: which numbers there are in the last axis, or which its only one is. */
+const CategoryEncoding = stateless("KerasCategoryEncoding", {
+  options: { numTokens: 1, outputMode: "multiHot" },
+  call([x], { numTokens, outputMode }) {
+    const each = tf.cast(tf.oneHot(tf.cast(x, "int32"), numTokens), "float32");
+    const isOne = outputMode === "oneHot" && x.shape[x.rank - 1] !== 1;
+    return isOne ? each : tf.max(each, -2);
+  },
+  shape: (input, { numTokens, outputMode }) =>
+    outputMode === "oneHot" && input[input.length - 1] !== 1
+      ? [...input, numTokens]
+      : [...input.slice(0, -1), numTokens],
 });
 
 /** ZeroPadding1D and ZeroPadding3D; with negative lengths Cropping1D and Cropping3D. One pair for each axis after the first. */
@@ -115,6 +166,19 @@ const Resize = stateless("Resize", {
   ],
 });
 
+/** Reshape with one length that is worked out: TensorFlow.js does so only where the batch's size is known. */
+const Reshape = stateless("KerasReshape", {
+  options: { targetShape: [] as (number | null)[] },
+  call: ([x], { targetShape }) => tf.reshape(x, [x.shape[0], ...targetShape.map((length) => length ?? -1)]),
+  shape([batch, ...lengths], { targetShape }) {
+    const known = targetShape.filter((length): length is number => length !== null && length >= 0);
+    const rest = lengths.includes(null) ? null : sizeOf(lengths as number[]) / sizeOf(known);
+    if (rest !== null && !Number.isInteger(rest))
+      throw new RangeError(`Reshape: [${lengths.join(", ")}] does not fit [${targetShape.join(", ")}]`);
+    return [batch, ...targetShape.map((length) => (length === null || length < 0 ? rest : length))];
+  },
+});
+
 /** ReLU with all of Keras's options. */
 const Rectifier = stateless("Rectifier", {
   options: { maxValue: null as number | null, negativeSlope: 0, threshold: 0 },
@@ -128,7 +192,7 @@ const Rectifier = stateless("Rectifier", {
 /** SpatialDropout2D and SpatialDropout3D: whole channels. */
 const SpatialDropout = stateless("SpatialDropout", {
   options: { rate: 0.5 },
-  call([x], { rate }, training) {
+  call([x], { rate }, { training }) {
     const each = x.shape.map((length, axis) => (axis === 0 || axis === x.rank - 1 ? length : 1));
     return training && rate > 0 ? tf.mul(x, tf.dropout(tf.ones(each), rate)) : x;
   },
@@ -202,6 +266,85 @@ class CausalConv1D extends Conv1D {
   private get before(): number {
     const [[size], [dilation]] = [this.kernelSize, this.dilationRate];
     return dilation * (size - 1);
+  }
+}
+
+type EinsumArgs = LayerArgs & {
+  equation: string;
+  /** Without the batch. */
+  outputShape: number | (number | null)[];
+  activation?: string;
+  /** Letters of the output along which the bias differs; null for none. */
+  biasAxes?: string | null;
+};
+
+/** A product with a kernel by an equation, such as "abc,cd->abd". */
+class EinsumDense extends builtIn.Layer {
+  static readonly className = "EinsumDense";
+  private readonly args: Required<Pick<EinsumArgs, "equation" | "outputShape" | "activation" | "biasAxes">>;
+  private readonly activation: Activation;
+  private kernel?: ReturnType<Layer["addWeight"]>;
+  private bias?: ReturnType<Layer["addWeight"]>;
+
+  constructor({ equation, outputShape, activation = "linear", biasAxes = null, ...args }: EinsumArgs) {
+    super(args);
+    this.args = { equation, outputShape, activation, biasAxes };
+    this.activation = activationNamed(activation);
+  }
+
+  override build(input: Shape | Shape[]): void {
+    const shape = input as Shape;
+    const { equation, biasAxes } = this.args;
+    const [[first, second], output] = lettersOf(equation, shape.length);
+    const outputs = this.computeOutputShape(shape);
+    const lengthOf = (letter: string): number => {
+      const at = first.indexOf(letter);
+      const length = at >= 0 ? shape[at] : outputs[output.indexOf(letter)];
+      if (typeof length !== "number")
+        throw new RangeError(`EinsumDense: the length of ${letter} must be known`);
+      return length;
+    };
+    this.kernel = this.addWeight(
+      "kernel",
+      [...second].map(lengthOf),
+      "float32",
+      initializers.glorotUniform({}),
+    );
+    if (biasAxes) {
+      const from = [...output].findIndex((letter) => biasAxes.includes(letter));
+      const lengths = [...output.slice(from)].map((letter) =>
+        biasAxes.includes(letter) ? lengthOf(letter) : 1,
+      );
+      this.bias = this.addWeight("bias", lengths, "float32", initializers.zeros());
+    }
+    this.built = true;
+  }
+
+  override call(inputs: Tensors): tf.Tensor {
+    return tf.tidy(() => {
+      const [x] = [inputs].flat();
+      const y = product(this.args.equation, [x, (this.kernel as LayerVariable).read()]);
+      return this.activation.apply(this.bias ? tf.add(y, this.bias.read()) : y);
+    });
+  }
+
+  override computeOutputShape(input: Shape | Shape[]): Shape {
+    const [batch, ...lengths] = input as Shape;
+    const { equation, outputShape } = this.args;
+    const [[first], output] = lettersOf(equation, lengths.length + 1);
+    const given = [outputShape].flat();
+    // Keras leaves out what an ellipsis stands for
+    const left = output.length - 1 - given.length;
+    return [
+      batch,
+      ...[...output]
+        .slice(1)
+        .map((letter, i) => given[i - left] ?? lengths[first.indexOf(letter) - 1] ?? null),
+    ];
+  }
+
+  override getConfig(): Config {
+    return { ...super.getConfig(), ...this.args } as Config;
   }
 }
 
@@ -309,7 +452,12 @@ export function gru(args: GRUArgs): RNN {
 /** All classes to register. */
 export const kerasOnlyClasses = [
   KerasOperation,
+  ...kerasConvolutionClasses,
   GlobalPooling,
+  CenterCrop,
+  Reshape,
+  EinsumDense,
+  CategoryEncoding,
   Margins,
   Repeat,
   Resize,

@@ -171,7 +171,7 @@ const shaping: Readonly<Record<string, Operation>> = {
   oneHot: ([x], { numClasses, depth = numClasses }) =>
     tf.cast(tf.oneHot(tf.cast(x, "int32"), depth as number), "float32"),
   depthToSpace: ([x], { blockSize }) => tf.depthToSpace(x as tf.Tensor4D, blockSize as number, "NHWC"),
-  einsum: (operands, { subscripts, equation = subscripts }) => tf.einsum(equation as string, ...operands),
+  einsum: (operands, { subscripts, equation = subscripts }) => product(equation as string, operands),
   resize: ([x], { size, interpolation, method = interpolation ?? "bilinear" }) => {
     const images = x as tf.Tensor4D;
     return method === "nearest"
@@ -180,6 +180,65 @@ const shaping: Readonly<Record<string, Operation>> = {
   },
   getItem: ([x], { slices }) => sliced(x, slices as Slice[]),
 };
+
+/** `einsum` of one or two arrays in which no letter is twice, by a product of matrices: TensorFlow.js's own is not on every backend. */
+export function product(equation: string, [a, b]: readonly tf.Tensor[]): tf.Tensor {
+  const [[first, second = ""], output] = lettersOf(equation, a.rank);
+  const shared = [...second].filter((letter) => first.includes(letter));
+  const isOut = (letter: string) => output.includes(letter);
+  const batch = shared.filter(isOut);
+  const inner = shared.filter((letter) => !isOut(letter));
+  const alone = (letters: string) => [...letters].filter((letter) => !shared.includes(letter));
+  // sums over what is in neither the other nor the output
+  const summed = (x: tf.Tensor, letters: string): [tf.Tensor, string] => {
+    const lost = alone(letters).filter((letter) => !isOut(letter));
+    if (lost.length === 0) return [x, letters];
+    return [
+      tf.sum(
+        x,
+        lost.map((letter) => letters.indexOf(letter)),
+      ),
+      [...letters].filter((one) => !lost.includes(one)).join(""),
+    ];
+  };
+  const [x, left] = summed(a, first);
+  const [y, right] = b ? summed(b, second) : [tf.scalar(1), ""];
+  const length = (letter: string) =>
+    left.includes(letter) ? x.shape[left.indexOf(letter)] : y.shape[right.indexOf(letter)];
+  const sized = (letters: readonly string[]) => letters.map(length);
+  const turned = (from: tf.Tensor, letters: string, ...groups: string[][]) =>
+    tf.reshape(
+      tf.transpose(
+        from,
+        groups.flat().map((letter) => letters.indexOf(letter)),
+      ),
+      groups.map((group) => sizeOf(sized(group))),
+    );
+  const rows = turned(x, left, batch, alone(left), inner);
+  const columns = turned(y, right, batch, inner, alone(right));
+  const found = [...batch, ...alone(left), ...alone(right)];
+  const whole = tf.reshape(tf.matMul(rows, columns), sized(found));
+  return tf.transpose(
+    whole,
+    [...output].map((letter) => found.indexOf(letter)),
+  );
+}
+
+/** Letters of the inputs and the output, with some for an ellipsis in the first input. */
+export function lettersOf(equation: string, rank: number): [inputs: string[], output: string] {
+  const [inputs, output] = equation.replaceAll(" ", "").split("->");
+  if (output === undefined) throw new RangeError(`einsum: expected an output in "${equation}"`);
+  const [first] = inputs.split(",");
+  const more = "ZYXWVUTS".slice(0, Math.max(0, rank - first.replace("...", "").length));
+  const written = [...inputs.split(","), output].map((one) => one.replace("...", more));
+  const isPlain = written.every((one) => /^[A-Za-z]*$/.test(one) && new Set(one).size === one.length);
+  if (!isPlain || written.length > 3) {
+    throw new RangeError(
+      `einsum: expected one or two arrays, and each letter once in each, got "${equation}"`,
+    );
+  }
+  return [written.slice(0, -1), written[written.length - 1]];
+}
 
 const operations: Readonly<Record<string, Operation>> = { ...elementwise, ...shaping };
 

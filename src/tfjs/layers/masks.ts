@@ -4,7 +4,7 @@
  * input: so its path is traced here.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { layers as builtIn } from "@tensorflow/tfjs-layers";
+import { layers as builtIn, type LayersModel } from "@tensorflow/tfjs-layers";
 import type { Layer, Tensors } from "../types.js";
 
 /** The mask that a layer is called with: one, or a list with one per input. */
@@ -36,15 +36,57 @@ export function maskOf(
 function gives(layer: Layer, seen: Map<Layer, boolean>): boolean {
   const known = seen.get(layer);
   if (known !== undefined) return known;
+  seen.set(layer, false);
+  const given = givesAnew(layer, seen);
+  seen.set(layer, given);
+  return given;
+}
+
+function givesAnew(layer: Layer, seen: Map<Layer, boolean>): boolean {
+  const comesMasked = (one: Layer) =>
+    one.inboundNodes.some((node) => node.inboundLayers.some((from) => gives(from, seen)));
+  const around = models.get(layer);
+  if (around) return comesMasked(around);
+  if ("layers" in layer) return (layer as LayersModel).outputs.some((one) => gives(one.sourceLayer, seen));
   const kind = layer.getClassName();
   const starts = kind === "Masking" || (kind === "Embedding" && (layer as { maskZero?: boolean }).maskZero);
   const { returnSequences = true } = layer as { returnSequences?: boolean };
-  const passes = layer.supportsMasking && returnSequences;
-  const given =
-    starts ||
-    (passes && layer.inboundNodes.some((node) => node.inboundLayers.some((from) => gives(from, seen))));
-  seen.set(layer, Boolean(given));
-  return Boolean(given);
+  return Boolean(starts || (layer.supportsMasking && returnSequences && comesMasked(layer)));
+}
+
+/** Models that are layers of others, by their inputs: masks go on into them. */
+const models = new WeakMap<Layer, Layer>();
+
+/** Declares that a model is a layer of another. */
+export function nested<T extends LayersModel>(model: T): T {
+  for (const { sourceLayer } of model.inputs) models.set(sourceLayer, model);
+  return model;
+}
+
+const RECURRENT = /^(RNN|LSTM|GRU|ResetAfterGRU|SimpleRNN|ConvLSTM2D|Bidirectional)$/;
+const MERGING = /^(Add|Average|Maximum|Minimum|Multiply)$/;
+
+/**
+ * Calls a recurrent layer with the mask that reaches it, and gives the masks of merged inputs on, as Keras does: up to version 2 what all that
+ * have one let through, from 3 on what any does, if all have one.
+ */
+export function maskAsKeras(layer: Layer, version: number): void {
+  const name = layer.getClassName();
+  if (RECURRENT.test(name)) {
+    const { call } = layer;
+    layer.call = (inputs, options) => {
+      const mask = maskOf(layer, (options as { mask?: GivenMask } | undefined)?.mask) ?? null;
+      return call.call(layer, inputs, { ...options, mask } as typeof options);
+    };
+  } else if (MERGING.test(name)) {
+    layer.computeMask = (_, mask) => {
+      const all = [mask].flat() as (tf.Tensor | null | undefined)[];
+      const given = all.filter((one): one is tf.Tensor => Boolean(one));
+      const [first = null, ...others] = version === 3 && given.length < all.length ? [] : given;
+      const join = version === 3 ? tf.logicalOr : tf.logicalAnd;
+      return others.reduce((both, one) => join(both as tf.Tensor, one), first) as tf.Tensor;
+    };
+  }
 }
 
 const followers = new WeakSet<Layer>();

@@ -76,29 +76,33 @@ const onlyInTraining: Adapt = (_, { layer }) => {
 
 const globalPooling =
   (by: "mean" | "max", axes: number): Adapt =>
-  ({ keepdims = false, data_format }) => {
-    if (keepdims !== true && axes < 3) return {};
-    const first = data_format === "channels_first" ? 2 : 1;
-    const all = Array.from({ length: axes }, (_, i) => first + i);
+  ({ keepdims = false }) => {
+    // TensorFlow.js's does not leave masked steps out
+    const ignoresMasks = axes === 1 && by === "mean";
+    if (keepdims !== true && axes < 3 && !ignoresMasks) return {};
+    const all = Array.from({ length: axes }, (_, i) => 1 + i);
     return { className: "GlobalPooling", config: { by, axes: all, keep_dims: keepdims } };
   };
 
-const channelsLast = ({ data_format }: Saved, reading: Reading) => {
-  if (data_format === "channels_first")
-    throw reading.fail("data_format channels_first of this layer is not supported");
-};
+const isOne = (value: unknown) => [value ?? 1].flat().every((one) => one === 1);
 
-const convolution: Adapt = ({ groups = 1, output_padding = null }, reading) => {
-  if (groups !== 1 && groups !== null) {
-    throw reading.fail(
-      `groups ${groups}: TensorFlow.js has no grouped convolutions`,
-      "write it as depthwise or as several convolutions, and load it with loadInto",
-    );
-  }
-  const padded = output_padding !== null && numbers(output_padding, 1).some((one) => one !== 0);
-  if (padded) throw reading.fail("output_padding is not supported by TensorFlow.js", "leave it out");
-  return {};
-};
+/** With groups by a class of its own. Convolutions name causal padding in TensorFlow.js, and do not compute it. */
+const convolution =
+  (axes: 1 | 2 | 3): Adapt =>
+  ({ groups = 1, padding }, reading) => {
+    const isCausal = padding === "causal";
+    if (isOne(groups)) return isCausal ? { className: "CausalConv1D", config: { padding: "valid" } } : {};
+    if (isCausal) throw reading.fail("causal padding with groups is not supported");
+    return { className: `GroupedConv${axes}D` };
+  };
+
+/** TensorFlow.js's ignores dilation, and on some backends computes that of volumes wrongly. */
+const transposedConvolution =
+  (axes: 1 | 2 | 3): Adapt =>
+  ({ dilation_rate, output_padding = null }) =>
+    axes === 2 && isOne(dilation_rate) && output_padding === null
+      ? {}
+      : { className: `TransposedConv${axes}D` };
 
 const rectifier: Adapt = ({ max_value = null, negative_slope = 0, threshold = 0 }) =>
   // null in Keras 2
@@ -127,24 +131,37 @@ const gatedRecurrent: Adapt = (config, reading) => {
   return { className: "ResetAfterGRU" };
 };
 
-/** Layers whose calls TensorFlow.js's models do not have, or that are a function of the program that saved them. */
-const inCode: Adapt = (_, { fail }) => {
-  throw fail("its class is not one of TensorFlow.js's layers models");
+/** Of preprocessing. */
+const beforeModel: Adapt = (_, { fail }) => {
+  throw fail(
+    "TensorFlow.js does not have this preprocessing",
+    "save the model without it, from the layer after it, and do it before predict",
+  );
 };
+
+/** Layers whose calls TensorFlow.js's models do not have, or that are a function of the program that saved them. */
+const inCode =
+  (className: string): Adapt =>
+  (_, { fail }) => {
+    throw fail(`its class ${className} is not one of TensorFlow.js's layers models`);
+  };
 
 const classes: Readonly<Record<string, Adapt>> = {
   InputLayer: ({ dtype }) => ({ config: { dtype: dtype ?? "float32" } }),
-  Conv1D: (config, reading) => ({
-    ...convolution(config, reading),
-    // TensorFlow.js names causal padding, and does not compute it
-    ...(config.padding === "causal" && { className: "CausalConv1D", config: { padding: "valid" } }),
-  }),
-  Conv2D: convolution,
-  Conv3D: convolution,
-  Conv2DTranspose: convolution,
-  Conv3DTranspose: convolution,
-  SeparableConv2D: (config, reading) => {
-    convolution(config, reading);
+  Conv1D: convolution(1),
+  Conv2D: convolution(2),
+  Conv3D: convolution(3),
+  Conv1DTranspose: transposedConvolution(1),
+  Conv2DTranspose: transposedConvolution(2),
+  Conv3DTranspose: transposedConvolution(3),
+  // TensorFlow.js's ignores dilation
+  DepthwiseConv2D: ({ dilation_rate }) =>
+    isOne(dilation_rate) ? {} : { className: "DilatedDepthwiseConv2D" },
+  SeparableConv1D: ({ padding }, reading) => {
+    if (padding === "causal") throw reading.fail("causal padding of this layer is not supported");
+    return {};
+  },
+  SeparableConv2D: () => {
     // Keras writes them empty, and TensorFlow.js refuses them
     return {
       config: { kernel_initializer: undefined, kernel_regularizer: undefined, kernel_constraint: undefined },
@@ -153,6 +170,14 @@ const classes: Readonly<Record<string, Adapt>> = {
   // in Keras the kernel itself is replaced in training
   SpectralNormalization: (_, { version }) => ({ config: version === 0 ? {} : { in_place: true } }),
   ReLU: rectifier,
+  // TensorFlow.js's is of the last axis alone
+  Softmax: ({ axis = -1 }) =>
+    axis === -1
+      ? {}
+      : {
+          className: "KerasOperation",
+          config: { operation: "softmax", operands: [null], options: { axis } },
+        },
   LeakyReLU: ({ alpha, negative_slope = alpha }) => ({ config: { alpha: negative_slope } }),
   RMSNormalization: ({ axis }) => {
     const named = [axis ?? []].flat() as number[];
@@ -163,48 +188,59 @@ const classes: Readonly<Record<string, Adapt>> = {
   SimpleRNN: recurrent,
   GRU: gatedRecurrent,
   GRUCell: ({ reset_after }) => (reset_after === true ? { className: "ResetAfterGRUCell" } : {}),
+  // of ConvNeXt in keras.applications
+  LayerScale: ({ init_values }) =>
+    init_values === undefined
+      ? {}
+      : { config: { initial: init_values, init_values: undefined, projection_dim: undefined } },
+  StochasticDepth: (_, { layer }) => {
+    warnOnce(`layersModelFrom: ${layer} drops nothing in training here`);
+    return { className: "Activation", config: { activation: "linear" } };
+  },
   Identity: () => ({ className: "Activation", config: { activation: "linear" } }),
   ActivityRegularization: ({ l1 = 0, l2 = 0 }, { layer }) => {
     if (l1 || l2) warnOnce(`layersModelFrom: ${layer} adds no loss here: add it to the model's`);
     return { className: "Activation", config: { activation: "linear" } };
   },
+  Reshape: ({ target_shape }) =>
+    Array.isArray(target_shape) && target_shape.some((length) => length === null || length < 0)
+      ? { className: "KerasReshape" }
+      : {},
   Subtract: () => ({
     className: "KerasOperation",
     config: { operation: "subtract", operands: [null, null] },
   }),
-  SpatialDropout2D: (config, reading) => {
-    channelsLast(config, reading);
-    return { className: "SpatialDropout" };
-  },
-  SpatialDropout3D: (config, reading) => {
-    channelsLast(config, reading);
-    return { className: "SpatialDropout" };
-  },
+  SpatialDropout2D: () => ({ className: "SpatialDropout" }),
+  SpatialDropout3D: () => ({ className: "SpatialDropout" }),
   ZeroPadding1D: ({ padding = 1 }) => ({ className: "Margins", config: { margins: margins(padding, 1, 1) } }),
-  ZeroPadding3D: (config, reading) => {
-    channelsLast(config, reading);
-    return { className: "Margins", config: { margins: margins(config.padding, 3, 1) } };
-  },
+  ZeroPadding3D: ({ padding = 1 }) => ({ className: "Margins", config: { margins: margins(padding, 3, 1) } }),
   Cropping1D: ({ cropping = 1 }) => ({ className: "Margins", config: { margins: margins(cropping, 1, -1) } }),
-  Cropping3D: (config, reading) => {
-    channelsLast(config, reading);
-    return { className: "Margins", config: { margins: margins(config.cropping, 3, -1) } };
-  },
+  Cropping3D: ({ cropping = 1 }) => ({ className: "Margins", config: { margins: margins(cropping, 3, -1) } }),
   UpSampling1D: ({ size = 2 }) => ({ className: "Repeat", config: { factors: [...numbers(size, 1), 1] } }),
   UpSampling2D: (config, reading) => {
     const { size = 2, interpolation = "nearest" } = config;
     if (interpolation === "nearest") return {};
-    channelsLast(config, reading);
     if (interpolation !== "bilinear")
       throw reading.fail(`interpolation ${described(interpolation)} is not supported`);
     return { className: "Resize", config: { factors: numbers(size, 2) } };
   },
-  UpSampling3D: (config, reading) => {
-    channelsLast(config, reading);
-    return { className: "Repeat", config: { factors: [...numbers(config.size ?? 2, 3), 1] } };
+  UpSampling3D: ({ size = 2 }) => ({ className: "Repeat", config: { factors: [...numbers(size, 3), 1] } }),
+  // TensorFlow.js's change the shape that their input has
+  CenterCrop: ({ height, width }) => ({ className: "KerasCenterCrop", config: { height, width } }),
+  CategoryEncoding: ({ num_tokens, output_mode = "multi_hot" }, reading) => {
+    if (!["multi_hot", "one_hot"].includes(String(output_mode))) {
+      throw reading.fail(`output_mode ${described(output_mode)} is not supported`, "encode before the model");
+    }
+    return { className: "KerasCategoryEncoding", config: { num_tokens, output_mode } };
   },
+  TextVectorization: beforeModel,
+  StringLookup: beforeModel,
+  IntegerLookup: beforeModel,
+  Hashing: beforeModel,
+  HashedCrossing: beforeModel,
+  Discretization: beforeModel,
+  RandomCrop: beforeModel,
   Resizing: (config, reading) => {
-    channelsLast(config, reading);
     const { interpolation = "bilinear", crop_to_aspect_ratio, pad_to_aspect_ratio, antialias } = config;
     const plain = interpolation === "bilinear" || interpolation === "nearest";
     if (!plain || crop_to_aspect_ratio || pad_to_aspect_ratio || antialias) {
@@ -221,11 +257,15 @@ const classes: Readonly<Record<string, Adapt>> = {
   GlobalMaxPooling1D: globalPooling("max", 1),
   GlobalMaxPooling2D: globalPooling("max", 2),
   GlobalMaxPooling3D: globalPooling("max", 3),
-  MultiHeadAttention: inCode,
-  GroupQueryAttention: inCode,
-  Attention: inCode,
-  AdditiveAttention: inCode,
-  Lambda: inCode,
+  MultiHeadAttention: inCode("MultiHeadAttention"),
+  GroupQueryAttention: inCode("GroupQueryAttention"),
+  Attention: inCode("Attention"),
+  AdditiveAttention: inCode("AdditiveAttention"),
+  Lambda: inCode("Lambda"),
+  LocallyConnected1D: inCode("LocallyConnected1D"),
+  LocallyConnected2D: inCode("LocallyConnected2D"),
+  ConvLSTM1D: inCode("ConvLSTM1D"),
+  ConvLSTM3D: inCode("ConvLSTM3D"),
   RandomFlip: onlyInTraining,
   RandomRotation: onlyInTraining,
   RandomZoom: onlyInTraining,
@@ -247,7 +287,7 @@ const DEEPEST = 16;
 function translated(value: unknown, reading: Reading, depth: number, key = ""): unknown {
   if (depth > DEEPEST)
     throw reading.fail(`its options are nested more than ${DEEPEST} deep`, "save a plainer model");
-  if (/(^|_)dtype$/.test(key)) return typeName(value);
+  if (/(^|_)dtype$/.test(key)) return typeName(value, reading);
   if (/_initializer$/.test(key)) return initializerOf(value, reading, depth);
   if (/_(regularizer|constraint)$/.test(key)) return objectOf(key, value, reading, depth);
   if (/^((recurrent|inner|query|output)_)?activation$/.test(key)) return activationOf(value, reading);
@@ -283,8 +323,12 @@ function optionName(name: string): string {
 }
 
 /** TensorFlow.js's types, for Keras's and for its policies. */
-function typeName(value: unknown): string {
-  const policy = isSaved(value) ? (value.config as { name?: unknown } | undefined)?.name : value;
+function typeName(value: unknown, reading: Reading): string {
+  const { name, mode = name } = (isSaved(value) && isSaved(value.config) ? value.config : {}) as Saved;
+  if (isSaved(value) && /Quantized|GPTQ/.test(String(value.class_name))) {
+    throw reading.fail(`its weights are quantized (${mode})`, "save the model before it is quantized");
+  }
+  const policy = isSaved(value) ? name : value;
   if (typeof policy === "string" && ["float32", "int32", "bool", "string", "complex64"].includes(policy))
     return policy;
   return /^u?int\d+$/.test(String(policy)) ? "int32" : "float32";
@@ -338,6 +382,12 @@ function activationOf(value: unknown, reading: Reading): unknown {
   if (value === null || value === undefined) return "linear";
   const { class_name: className, config } = isSaved(value) ? value : { class_name: undefined, config: value };
   // a layer as an activation, by its class: ReLU, Softmax
+  if (isSaved(config) && !changesNothing(config)) {
+    throw reading.fail(
+      `a ${className} with options of its own as an activation is not supported`,
+      "make it a layer after this one",
+    );
+  }
   const name = typeof config === "string" ? config : String(className);
   const own = name.split(">").pop() as string;
   const known = Object.hasOwn(ACTIVATIONS, own) ? ACTIVATIONS[own] : camelCase(own);
@@ -347,6 +397,15 @@ function activationOf(value: unknown, reading: Reading): unknown {
   throw reading.fail(
     `the activation "${name}" is not known to TensorFlow.js`,
     `register a class of that name with tf.serialization.registerClass`,
+  );
+}
+
+/** Whether a layer that is an activation has no options but those that all have, and none that differ from a plain function's. */
+function changesNothing(config: Saved): boolean {
+  const plain: Saved = { max_value: null, negative_slope: 0, threshold: 0, axis: -1, alpha: 1 };
+  return Object.entries(config).every(
+    ([name, value]) =>
+      ["name", "trainable", "dtype"].includes(name) || (Object.hasOwn(plain, name) && plain[name] === value),
   );
 }
 

@@ -10,6 +10,7 @@ import { shortened } from "../../checkpoints/tensors.js";
 import type { Config } from "../types.js";
 import { operationOf, type Reference } from "./keras-operations.js";
 import { isSaved, layerOptions, own, type Reading, type Saved } from "./keras-options.js";
+import { safeName } from "./modules.js";
 
 export interface LayerPlan {
   readonly name: string;
@@ -20,6 +21,8 @@ export interface LayerPlan {
   readonly model?: ModelPlan;
   /** The layer in a wrapper of TensorFlow.js's. */
   readonly inner?: LayerPlan;
+  /** How many axes lie between the batch and the channels, where these come first. */
+  readonly channelsFirst?: number;
   /** In the order in which they were made; of an input none. */
   readonly calls: readonly (readonly Reference[])[];
 }
@@ -45,10 +48,14 @@ export function topologyOf(checkpoint: Checkpoint): ModelPlan {
       remedy: REMEDY,
     });
   }
-  const { topology, version = "" } = architecture;
+  const { topology, version } = architecture;
+  return modelPlan(topology, { file, format, version: majorVersion(version) }, 0);
+}
+
+/** Of Keras; 0 for TensorFlow.js, which calls its version "tfjs-layers 4.22.0". */
+export function majorVersion(version = ""): number {
   const major = Number.parseInt(version, 10);
-  // TensorFlow.js calls its version "tfjs-layers 4.22.0"
-  return modelPlan(topology, { file, format, version: major <= 3 ? major : 0 }, 0);
+  return major <= 3 ? major : 0;
 }
 
 interface File {
@@ -85,7 +92,8 @@ function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
   if (!Array.isArray(listed) || !listed.every(isSaved)) throw fail("expected a list of layers");
   const layers = listed as Saved[];
   if (className === "Sequential" || !isSaved(config) || own(config, "input_layers") === undefined) {
-    return { name, sequential: true, layers: sequence(layers, config, file, depth), inputs: [], outputs: [] };
+    const plans = sequence(layers, config, file, depth);
+    return channelsLast({ name, sequential: true, layers: plans, inputs: [], outputs: [] });
   }
   const inputs = references(own(config, "input_layers"), fail);
   const outputs = references(own(config, "output_layers"), fail);
@@ -93,7 +101,7 @@ function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
   const plans = layers
     .filter((layer) => used.has(nameOf(layer)))
     .map((layer) => layerPlan(layer, file, depth));
-  return { name, sequential: false, ...renumbered(plans, inputs, outputs, fail) };
+  return channelsLast({ name, sequential: false, ...renumbered(plans, inputs, outputs, file.version, fail) });
 }
 
 /** Names of the layers that outputs need: Keras 3 has operations beside them that compute masks, which TensorFlow.js's layers pass on. */
@@ -147,21 +155,82 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
   const operation = operationOf(saved, fail);
   if (operation) return { name, ...operation };
   const reading: Reading = { layer: name, version: file.version, fail };
-  const options = { ...config, name };
+  const options = { ...config, name: safeName(name) };
   if (className === "TimeDistributed" || className === "Bidirectional") {
     const { layer, backward_layer, ...outer } = options as Saved & {
       layer?: unknown;
       backward_layer?: unknown;
     };
     if (!isSaved(layer)) throw fail(`expected the layer inside ${className}`);
-    return {
-      name,
-      ...layerOptions(className, outer, reading),
-      inner: layerPlan(layer, file, depth + 1),
-      calls,
-    };
+    if (isSaved(backward_layer) && asBackward(layer) !== asBackward(backward_layer)) {
+      throw fail("its backward_layer is not like its forward one, as TensorFlow.js has it");
+    }
+    const inner = layerPlan(className === "Bidirectional" ? ofOneCell(layer) : layer, file, depth + 1);
+    if (inner.channelsFirst) throw fail(`data_format channels_first inside ${className} is not supported`);
+    return { name, ...layerOptions(className, outer, reading), inner, calls };
   }
-  return { name, ...layerOptions(className, options, reading), calls };
+  const plan = { name, ...layerOptions(className, options, reading), calls };
+  if (plan.config.dataFormat !== "channelsFirst" || className === "Flatten") return plan;
+  const [, axes = "2"] = /([123])D/.exec(className) ?? [];
+  if (className.startsWith("ConvLSTM"))
+    throw fail("data_format channels_first of this layer is not supported");
+  return { ...plan, config: { ...plan.config, dataFormat: "channelsLast" }, channelsFirst: Number(axes) };
+}
+
+/** What a layer's forward and backward halves have in common. */
+function asBackward(layer: Saved): string {
+  const OWN = ["name", "go_backwards", "seed", "shared_object_id", "build_config"];
+  return JSON.stringify(layer, (key, value) => (OWN.includes(key) ? undefined : value));
+}
+
+/** `RNN(LSTMCell(5))` as `LSTM(5)`: TensorFlow.js makes no bidirectional layer of the first. */
+function ofOneCell(layer: Saved): Saved {
+  const config = own(layer, "config");
+  const cell = isSaved(config) ? own(config, "cell") : undefined;
+  if (classOf(layer) !== "RNN" || !isSaved(config) || !isSaved(cell) || !isSaved(cell.config)) return layer;
+  const className = classOf(cell).replace(/Cell$/, "");
+  if (!["LSTM", "GRU", "SimpleRNN"].includes(className)) return layer;
+  const { cell: _, ...outer } = config;
+  return { ...layer, class_name: className, config: { ...cell.config, ...outer } };
+}
+
+/**
+ * Layers with channels first compute with channels last, between two that turn the axes: TensorFlow.js's have no such option, or not on every
+ * backend.
+ */
+function channelsLast(plan: ModelPlan): ModelPlan {
+  const turned = new Map<string, string>();
+  for (const { name, config, className, channelsFirst } of plan.layers) {
+    const isKept = !/^Global/.test(className) || config.keepDims === true;
+    if (channelsFirst && isKept) turned.set(name, `${name}_channels_first`);
+  }
+  const after = (reference: Reference): Reference => ({
+    ...reference,
+    layer: turned.get(reference.layer) ?? reference.layer,
+  });
+  const permute = (name: string, dims: number[], calls: LayerPlan["calls"]): LayerPlan => ({
+    name,
+    className: "Permute",
+    config: { name: safeName(name), dims },
+    calls,
+  });
+  const following = (name: string, { calls }: LayerPlan) =>
+    calls.map((_, call) => [{ layer: name, call, output: 0 }]);
+  const layers = plan.layers.flatMap((layer): LayerPlan[] => {
+    const { name, channelsFirst: axes } = layer;
+    const calls = layer.calls.map((call) => call.map(after));
+    if (!axes) return [{ ...layer, calls }];
+    const places = Array.from({ length: axes }, (_, i) => i + 1);
+    const before = permute(`${name}_channels_last`, [...places.map((i) => i + 1), 1], calls);
+    const { batchInputShape, ...config } = layer.config;
+    const first = batchInputShape ? { ...before, config: { ...before.config, batchInputShape } } : before;
+    const middle = { ...layer, config, calls: following(before.name, layer) };
+    const last = turned.get(name);
+    return last === undefined
+      ? [first, middle]
+      : [first, middle, permute(last, [axes + 1, ...places], following(name, layer))];
+  });
+  return { ...plan, layers, inputs: plan.inputs.map(after), outputs: plan.outputs.map(after) };
 }
 
 /** The tensors of a call, in its order: arguments by position, then those by name (the initial state of a recurrent layer). */
@@ -207,19 +276,21 @@ function references(value: unknown, fail: Reading["fail"]): Reference[] {
 }
 
 /**
- * Keras 2 counts the making of a model as its call 0, where the model is a layer of another; here its first call is. Checks that what is
- * referred to exists.
+ * Keras 2 counts the making of a model as its call 0, where the model is a layer of another, and Keras 3 does so for functional models among
+ * inputs and outputs; here the first call is. Checks that what is referred to exists.
  */
 function renumbered(
   plans: readonly LayerPlan[],
   inputs: readonly Reference[],
   outputs: readonly Reference[],
+  version: number,
   fail: Reading["fail"],
 ): Pick<ModelPlan, "layers" | "inputs" | "outputs"> {
   const byName = new Map(plans.map((plan) => [plan.name, plan]));
   if (byName.size < plans.length) throw fail("expected each layer to have a name of its own");
   const last = new Map<string, number>();
-  for (const { layer, call } of [...plans.flatMap(({ calls }) => calls.flat()), ...inputs, ...outputs]) {
+  const ends = version === 3 ? [] : [...inputs, ...outputs];
+  for (const { layer, call } of [...plans.flatMap(({ calls }) => calls.flat()), ...ends]) {
     last.set(layer, Math.max(last.get(layer) ?? 0, call));
   }
   const moved = (reference: Reference): Reference => {
@@ -227,7 +298,7 @@ function renumbered(
     const plan = byName.get(layer);
     if (plan === undefined) throw fail(`it refers to a layer "${shortened(layer)}", which there is not`);
     const count = Math.max(1, plan.calls.length);
-    const shift = plan.model !== undefined && (last.get(layer) as number) >= count ? 1 : 0;
+    const shift = plan.model !== undefined && (last.get(layer) ?? 0) >= count ? 1 : 0;
     if (call - shift < 0 || call - shift >= count) {
       throw fail(`it refers to call ${call} of "${shortened(layer)}", which has ${count}`);
     }
@@ -236,6 +307,9 @@ function renumbered(
   return {
     layers: plans.map((plan) => ({ ...plan, calls: plan.calls.map((call) => call.map(moved)) })),
     inputs: inputs.map(moved),
-    outputs: outputs.map(moved),
+    outputs: outputs.map((reference) => {
+      const isCounted = version === 3 && byName.get(reference.layer)?.model?.sequential === false;
+      return moved(isCounted ? { ...reference, call: Math.max(0, reference.call - 1) } : reference);
+    }),
   };
 }

@@ -102,6 +102,13 @@ const KERAS_CLASSES: Readonly<Record<string, string>> = {
   LayersModel: "Functional",
   ResetAfterGRU: "GRU",
   CausalConv1D: "Conv1D",
+  GroupedConv1D: "Conv1D",
+  GroupedConv2D: "Conv2D",
+  GroupedConv3D: "Conv3D",
+  TransposedConv1D: "Conv1DTranspose",
+  TransposedConv2D: "Conv2DTranspose",
+  TransposedConv3D: "Conv3DTranspose",
+  DilatedDepthwiseConv2D: "DepthwiseConv2D",
   TrailingScaleRMSNormalization: "RMSNormalization",
 };
 

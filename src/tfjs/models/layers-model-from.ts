@@ -11,10 +11,12 @@ import { shortened } from "../../checkpoints/tensors.js";
 import { sizeOf } from "../../shape.js";
 import { registerClasses } from "../layers/class-registry.js";
 import { registered } from "../layers/keras-objects.js";
+import { maskAsKeras, nested } from "../layers/masks.js";
 import type { Config, Layer } from "../types.js";
 import type { Reference } from "./keras-operations.js";
-import { type LayerPlan, type ModelPlan, topologyOf } from "./keras-topology.js";
+import { type LayerPlan, type ModelPlan, majorVersion, topologyOf } from "./keras-topology.js";
 import { checkCheckpoint, loadInto } from "./load-into.js";
+import { safeName } from "./modules.js";
 
 type Symbolic = tfl.SymbolicTensor;
 
@@ -60,6 +62,16 @@ interface Making {
 /** State that layers have beside what a file holds: counters and limits. */
 const OWN_STATE = 4096;
 
+/** TensorFlow.js's models give an output that is named twice but once. */
+function eachOnce(outputs: readonly Symbolic[]): Symbolic[] {
+  const given = new Set<Symbolic>();
+  return outputs.map((one) => {
+    const isNew = !given.has(one);
+    given.add(one);
+    return isNew ? one : (tfl.layers.activation({ activation: "linear" }).apply(one) as Symbolic);
+  });
+}
+
 class Builder {
   private readonly made: tfl.LayerVariable[] = [];
   /** Values that weights may still have: all come from the file, whose architecture could ask for any number. */
@@ -76,7 +88,7 @@ class Builder {
   }
 
   modelOf(plan: ModelPlan): tfl.LayersModel {
-    const { name } = plan;
+    const name = safeName(plan.name);
     if (plan.sequential) {
       const model = tfl.sequential({ name });
       for (const one of plan.layers) this.within(one, () => model.add(this.layerOf(one)));
@@ -87,7 +99,7 @@ class Builder {
     for (const one of plan.layers) {
       if (one.className === "InputLayer") {
         const { batchInputShape, dtype } = one.config as { batchInputShape?: number[]; dtype?: "float32" };
-        const input = () => tfl.input({ batchShape: batchInputShape, dtype, name: one.name });
+        const input = () => tfl.input({ batchShape: batchInputShape, dtype, name: safeName(one.name) });
         outputs.set(one.name, 0, [this.within(one, input)]);
         continue;
       }
@@ -97,7 +109,11 @@ class Builder {
     this.run(calls, outputs);
     const root = { name, className: "Functional" };
     return this.within(root, () =>
-      tfl.model({ inputs: plan.inputs.map(outputs.at), outputs: plan.outputs.map(outputs.at), name }),
+      tfl.model({
+        inputs: plan.inputs.map(outputs.at),
+        outputs: eachOnce(plan.outputs.map(outputs.at)),
+        name,
+      }),
     );
   }
 
@@ -132,7 +148,7 @@ class Builder {
 
   private layerOf(plan: LayerPlan): Layer {
     const { className, config, model, inner } = plan;
-    if (model) return this.modelOf(model);
+    if (model) return nested(this.modelOf(model));
     let layer: Layer;
     if (inner) {
       const wrapper = className === "Bidirectional" ? tfl.layers.bidirectional : tfl.layers.timeDistributed;
@@ -147,6 +163,7 @@ class Builder {
       throw unknownClass(plan, this.checkpoint);
     }
     for (const one of insideAndItself(layer)) this.prepare(one);
+    maskAsKeras(layer, majorVersion(this.checkpoint.architecture?.version));
     return layer;
   }
 

@@ -17,7 +17,7 @@ import { checkModel } from "../arguments.js";
 import type { Conversion } from "./conversions/conversion.js";
 import { converted, type Source } from "./conversions/converted.js";
 import { type LayerWeights, layersWithWeights } from "./layer-weights.js";
-import { keyOf, modulesWithTensors, type NamedTensors, namedAfter } from "./modules.js";
+import { keyOf, modulesWithTensors, type NamedTensors, namedAfter, safeName } from "./modules.js";
 
 /** Options of `loadInto`. */
 export interface LoadOptions {
@@ -215,7 +215,11 @@ function matched(
     taken.add(source.module);
   };
   const mapping = mappingOf(map, layers, checkpoint);
+  const safe = modules.map((module) => keyOf(safeName(module.name)));
   const byKey = new Map([
+    ...modules
+      .map((module, i) => [safe[i], module] as const)
+      .filter(([key]) => safe.indexOf(key) === safe.lastIndexOf(key)),
     ...modules.map((module) => [keyOf(namedAfter(module) ?? ""), module] as const),
     ...modules.map((module) => [keyOf(module.name), module] as const),
   ]);

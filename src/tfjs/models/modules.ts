@@ -29,7 +29,8 @@ export function modulesWithTensors({ modules, tensors, framework }: Checkpoint):
   const claimed = new Set<string>();
   for (const module of modules) {
     for (const [local, tensor] of Object.entries(module.tensors)) {
-      const [name, role] = parted(`${module.name}.${local}`) ?? withinLayer(module.name, local);
+      const [name, role] =
+        parted(`${module.name}.${local}`) ?? inSteps(module, local) ?? withinLayer(module.name, local);
       add(name, role, tensor, name === module.name ? module : {});
       claimed.add(tensor.name);
     }
@@ -61,6 +62,17 @@ export function modulesWithTensors({ modules, tensors, framework }: Checkpoint):
 function parted(name: string): [layer: string, rest: string] | undefined {
   const found = PARAMETRIZED.exec(name);
   return found ? [found[1] ?? "", found[2]] : undefined;
+}
+
+/** What is in a model that is in each step of a sequence: layer/layers/dense/0, or dense/kernel. */
+function inSteps({ name, type, tensors }: Module, local: string): [layer: string, rest: string] | undefined {
+  if (type !== "TimeDistributed") return undefined;
+  const placed = (path: string) => /^(?:layer\/layers\/)?((?!layer\/).+)\/([^/]+)$/.exec(path);
+  const layers = new Set(Object.keys(tensors).map((one) => placed(one)?.[1]));
+  const [, layer, role] = placed(local) ?? [];
+  return layer === undefined || layers.size < 2 || layers.has(undefined)
+    ? undefined
+    : [`${name}/${layer}`, role];
 }
 
 /** Keras 3's .weights.h5 have what is inside a layer (a cell, a wrapped layer) beside it: layers/gru/cell. */
@@ -111,5 +123,12 @@ export function tensorOf(role: string, { type, tensors }: NamedTensors): Tensor 
   if (isConvolution && role === "bias" && named("B")) return named("B");
   const names = [role, ...(Object.hasOwn(NAMES, role) ? NAMES[role] : [theirs("keras", role)])];
   for (const name of names) if (named(name)) return named(name);
-  return undefined;
+  // Keras 3 calls a weight so that its layer has not named
+  const [only, ...others] = Object.keys(tensors);
+  return others.length === 0 && /^variable(_\d+)?$/.test(only ?? "") ? tensors[only] : undefined;
+}
+
+/** A name as TensorFlow.js takes it: Keras 3 has any characters in its own. */
+export function safeName(name: string): string {
+  return name.replace(/[^-A-Za-z0-9._/]/g, "_").replace(/^(?![A-Za-z0-9])/, "layer");
 }

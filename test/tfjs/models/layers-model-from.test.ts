@@ -127,6 +127,10 @@ describe("layersModelFrom", () => {
       ],
     },
   });
+  const kerasTensor = (name: string) => ({
+    class_name: "__keras_tensor__",
+    config: { shape: [null, 4], dtype: "float32", keras_history: [name, 0, 0] },
+  });
   const call = (...inputs: unknown[]) => [inputs.map((name) => [name, 0, 0, {}])];
   const graph = (nodes: Record<string, unknown[]>, output: unknown[]) => ({
     class_name: "Functional",
@@ -167,18 +171,62 @@ describe("layersModelFrom", () => {
     [
       "a Lambda",
       sequential("Lambda", {}),
-      `layer "layer": its class is not one of TensorFlow.js's layers models; ${BUILD}`,
+      `layer "layer": its class Lambda is not one of TensorFlow.js's layers models; ${BUILD}`,
     ],
     [
       "attention",
       sequential("MultiHeadAttention", {}),
-      `layer "layer": its class is not one of TensorFlow.js's layers models; ${BUILD}`,
+      `layer "layer": its class MultiHeadAttention is not one of TensorFlow.js's layers models; ${BUILD}`,
     ],
     [
-      "groups",
-      sequential("Conv2D", { filters: 2, kernel_size: 1, groups: 2 }),
-      'layer "layer": groups 2: TensorFlow.js has no grouped convolutions; write it as depthwise or as several convolutions, and load it ' +
-        "with loadInto",
+      "groups that do not divide the channels",
+      sequential("Conv2D", { filters: 3, kernel_size: 1, groups: 3 }),
+      'layer "layer": TensorFlow.js does not make this GroupedConv2D: GroupedConv2D: groups must divide the 2 channels and 3 filters, got 3',
+    ],
+    [
+      "two halves of a bidirectional layer that differ",
+      sequential("Bidirectional", {
+        layer: { class_name: "LSTM", config: { name: "a", units: 2 } },
+        backward_layer: {
+          class_name: "LSTM",
+          config: { name: "b", units: 2, activation: "relu", go_backwards: true },
+        },
+      }),
+      `layer "layer": its backward_layer is not like its forward one, as TensorFlow.js has it; ${BUILD}`,
+    ],
+    [
+      "preprocessing",
+      sequential("TextVectorization", { vocabulary: ["a"] }),
+      'layer "layer": TensorFlow.js does not have this preprocessing; save the model without it, from the layer after it, and do it ' +
+        "before predict",
+    ],
+    [
+      "quantized weights",
+      sequential("Dense", {
+        units: 2,
+        dtype: { class_name: "QuantizedDTypePolicy", config: { mode: "int8", source_name: "float32" } },
+      }),
+      'layer "layer": its weights are quantized (int8); save the model before it is quantized',
+    ],
+    [
+      "a layer with options as an activation",
+      sequential("Dense", {
+        units: 2,
+        activation: { class_name: "ReLU", config: { name: "relu", max_value: 0.5 } },
+      }),
+      'layer "layer": a ReLU with options of its own as an activation is not supported; make it a layer after this one',
+    ],
+    [
+      "an operation by an index that the model computes",
+      sequential(
+        "GetItem",
+        {},
+        {
+          module: "keras.src.ops.numpy",
+          inbound_nodes: [{ args: [kerasTensor("x"), [kerasTensor("y")]], kwargs: {} }],
+        },
+      ),
+      'layer "layer": it is the operation GetItem, whose index is computed by the model, which is not supported',
     ],
     [
       "an activation of a program's own",
