@@ -23,7 +23,7 @@ export interface Draft {
   /** What lines call the framework. */
   readonly title: string;
   readonly conversions: string[];
-  /** Which of epsilon and momentum the file has. */
+  /** Options that the file has, by our names. */
   readonly said: readonly string[];
   /** Statistics that stand among the options, by our names. */
   readonly given?: Readonly<Record<string, readonly number[]>>;

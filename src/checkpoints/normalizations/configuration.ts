@@ -5,6 +5,7 @@
 import { catalog } from "../../norms/catalog.js";
 import { isObject, type JSONObject } from "../encodings/json.js";
 import { type Kind, storedMinusOne } from "./classes.js";
+import { numeral } from "./normalization.js";
 
 /** What is read of a normalization's configuration. */
 export interface Configured {
@@ -106,11 +107,15 @@ export function configured(part: JSONObject, name: string, kind: Kind): Configur
     const found = of === is && names.find((one) => typeof part[one] === "number");
     if (!found || own?.options?.[option] !== undefined) continue;
     options[option] = part[found];
-    lines.push(`${option} ${part[found]} by ${found} of config.json`);
+    lines.push(`${option} ${numeral(part[found] as number)} by ${found} of config.json`);
   }
   for (const [option, value] of Object.entries(own?.options ?? {})) {
     options[option] = value;
-    lines.push(option === "offset" ? storedMinusOne(is, `model_type ${type}`) : `${option} ${value} ${by}`);
+    lines.push(
+      option === "offset"
+        ? storedMinusOne(is, `model_type ${type}`)
+        : `${option} ${numeral(value as number)} ${by}`,
+    );
   }
   if (is === "rmsNorm" && type === "") {
     lines.push(

@@ -8,7 +8,7 @@ import { sizeOf } from "../../shape.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
 import { numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
-import { BATCH, type Draft, defaultsOf, draftOf } from "./classes.js";
+import { BATCH, type Draft, defaultsOf, draftOf, trailing } from "./classes.js";
 import { type MappedNormalization, numeral } from "./normalization.js";
 
 /**
@@ -86,6 +86,7 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
   settleAffine(draft, options, used, lines);
   settleStatistics(draft, options, used, lines);
   settleGroups(draft, options, used, lines);
+  settleAxis(draft, options, used, lines);
   const tracks = used.runningMean !== undefined;
   for (const option of ["epsilon", "momentum"]) {
     const counts = option === "epsilon" || (tracks && options.average !== "cumulative");
@@ -212,6 +213,25 @@ function settleStatistics(
     );
   } else if (framework === "keras2" && type !== "Normalization" && kind === "batchNorm") {
     lines.push("running variance unbiased where Keras 2 fused it (images), else biased: kept as it is");
+  }
+}
+
+/** Keras's own choose their axes; without their configuration the shape of gamma tells how many there are, and the usual ones are the last. */
+function settleAxis(
+  { kind, framework, type, said }: Draft,
+  options: Record<string, unknown>,
+  { gamma, beta, runningMean }: Readonly<Record<string, Tensor>>,
+  lines: string[],
+): void {
+  const shape = (gamma ?? beta ?? runningMean)?.shape;
+  if (shape === undefined || said.includes("axis") || type === "Normalization") return;
+  if (framework !== "keras2" && framework !== "keras3" && framework !== "tensorflowjs") return;
+  const { length } = shape;
+  if (length > 1 && (kind === "layerNorm" || kind === "rmsNorm")) {
+    options.axis = trailing(length);
+    lines.push(`axis not in the file: the last ${length}, as many as gamma has`);
+  } else if (Object.hasOwn(options, "axis")) {
+    lines.push(`axis not in the file: Keras's default ${options.axis} assumed`);
   }
 }
 
