@@ -106,7 +106,7 @@ function findingItems(found: Found[]): string[] {
     const rest = sort.slice(told.length);
     const items = told.map(
       ({ name, index, finding }) =>
-        `<li><b>${escapeHtml(name)}</b> (number ${index}): ${escapeHtml(finding.text)}.</li>`,
+        `<li><b>${breakable(name)}</b> (number ${index}): ${escapeHtml(finding.text)}.</li>`,
     );
     if (rest.length === 0) return items;
     const numbers = ranges(rest.map(({ index }) => index).sort((a, b) => a - b));

@@ -150,4 +150,14 @@ it("Keras's numbered variables: statistics are known where gamma or beta is miss
   }
   const layer = found.find(({ name }) => name === "layers/layer_normalization_2");
   expect(layer?.conversions).toContain(told);
+  const axes = (name: string) => found.find((one) => one.name === `layers/${name}`)?.options.axis;
+  expect([axes("layer_normalization"), axes("layer_normalization_1"), axes("rms_normalization_1")]).toEqual([
+    -1,
+    [-3, -2, -1],
+    [-2, -1],
+  ]);
+  expect(found.find(({ name }) => name === "layers/layer_normalization_1")?.conversions).toContain(
+    "axis not in the file: the last 3, as many as gamma has",
+  );
+  expect(found[0].conversions).toContain("axis not in the file: Keras's default -1 assumed");
 });
