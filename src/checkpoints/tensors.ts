@@ -78,6 +78,9 @@ export const dtypes: Readonly<Record<string, DType>> = {
 
 let halves: Float32Array | undefined;
 
+/** Whether the values of a tensor are of a type that is decoded. */
+export const isRead = ({ dtype }: Pick<Tensor, "dtype">): boolean => Object.hasOwn(dtypes, dtype);
+
 /** IEEE 754 binary16 as float32, which holds every value of it. */
 export function fromHalf(given: Uint16Array): Float32Array {
   halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => valueOfHalf(bits));
@@ -155,7 +158,7 @@ export function storedTensor(format: string, stored: StoredTensor): Tensor {
   }
   const size = sizeOf(shape);
   const last = shape.reduce((sum, length, axis) => sum + (length - 1) * strides[axis], first);
-  const type = Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : undefined;
+  const type = isRead(stored) ? dtypes[dtype] : undefined;
   const needed = type && size > 0 ? (last + 1) * type.bytes : 0;
   if (!Number.isSafeInteger(size) || needed > bytes.byteLength) {
     fail(`expected ${needed} bytes for [${shape.join(", ")}] of ${dtype}, there are ${bytes.byteLength}`);

@@ -6,7 +6,7 @@ import type { Framework } from "../../frameworks/conventions.js";
 import { catalog } from "../../norms/catalog.js";
 import { sizeOf } from "../../shape.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
-import { numbersOf, type Tensor } from "../tensors.js";
+import { isRead, numbersOf, type Tensor } from "../tensors.js";
 import { draftsByName, withoutWrappers } from "./by-name.js";
 import { BATCH, type Draft, defaultsOf, draftOf, trailing } from "./classes.js";
 import { type MappedNormalization, numeral } from "./normalization.js";
@@ -101,6 +101,10 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
     if (ACTED_ON.has(name) || ACTED_ON.has(`${kind}.${name}`)) continue;
     // what a class has beside, such as the weights of a wrapped layer
     if (!OURS.has(name)) continue;
+    if (!isRead(tensor)) {
+      lines.push(`${name} is of type ${tensor.dtype}, whose values are not read`);
+      continue;
+    }
     const read = await numbersOf(tensor);
     const values =
       name === "runningVariance" ? varianceOf(read, tensor, options.epsilon, version, lines) : read;

@@ -210,6 +210,12 @@ describe("PyTorch", () => {
     }
   });
 
+  it("a weight of a type that is not read is said, and keeps no other from being read", async () => {
+    const norm = await one({ "ln.weight": { shape: [2], dtype: "float8_e4m3fn" }, "ln.bias": beta });
+    expect(norm.weights).toEqual({ beta: Float32Array.from(beta) });
+    expect(norm.conversions).toContain("gamma is of type float8_e4m3fn, whose values are not read");
+  });
+
   it("epsilon and Gemma's 1 + gamma by the config.json beside the weights", async () => {
     const tensors = under("model.norm.", { weight: gamma });
     const config = { model_type: "gemma2", rms_norm_eps: 1e-6 };
