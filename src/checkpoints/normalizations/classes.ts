@@ -154,6 +154,7 @@ const pytorch: Language = {
   beside: [
     [/Act(\dd)?$/, "an activation follows within it, which is not in its formula"],
     [/Gated$/, "it multiplies by a gate, which is not in its formula"],
+    [/^CrossMapLRN2d$/, "its windows keep channels that they have passed, which those of the formula do not"],
   ],
   // of classes that are not PyTorch's own
   weights: { g: "gamma", gamma: "gamma", scale: "gamma", b: "beta", beta: "beta" },
