@@ -472,6 +472,7 @@ function othersAmong(
     if (key.endsWith(VALUE) ? key.startsWith("keras_api/") : key.includes("/.ATTRIBUTES/")) return true;
     if (COUNTER.test(path) || path.endsWith("/ExponentialMovingAverage")) return true;
     if (isCopy(key) && exported.has(names.get(key) ?? "")) return true;
+    if (LISTED_WEIGHT.test(path)) return false;
     // what is made for a variable is named as though the variable were its folder
     let at = path.indexOf("/");
     for (let level = 0; at >= 0 && level < MOST_LEVELS; level++, at = path.indexOf("/", at + 1)) {
@@ -482,4 +483,6 @@ function othersAmong(
   };
 }
 
+/** Optimizers of Keras 3 list the model's own weights, which a checkpoint has under the first path that leads to them. */
+const LISTED_WEIGHT = /(^|\/)_trainable_variables\/\d+$/;
 const COUNTER = /^(.*\/)?(save_counter|global_step|beta[12]_power(_\d+)?|_CHECKPOINTABLE_OBJECT_GRAPH)$/;

@@ -68,7 +68,11 @@ export function layersWithWeights(model: LayersModel): LayerWeights[] {
     else if ("forwardLayer" in layer) {
       for (const [i, one] of inside.entries()) within(one, { direction: i === 0 ? "forward" : "backward" });
     } else if ("layers" in layer) visitAll(inside, `${name}/`, `${place.aliases[place.aliases.length - 1]}/`);
-    else for (const one of inside) within(one);
+    else {
+      // a model in each step of a sequence is stored as the attribute of its wrapper
+      const stored = `${place.aliases[place.aliases.length - 1]}/layer`;
+      for (const one of inside) within(one, "layers" in one ? { aliases: [name, stored] } : {});
+    }
   };
   const visitAll = (layers: readonly Layer[], path: string, stored: string) => {
     const names = storedNames(layers);

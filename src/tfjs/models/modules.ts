@@ -77,7 +77,7 @@ function inSteps({ name, type, tensors }: Module, local: string): [layer: string
 
 /** Keras 3's .weights.h5 have what is inside a layer (a cell, a wrapped layer) beside it: layers/gru/cell. */
 function withinLayer(name: string, local: string): [layer: string, rest: string] {
-  const [, layer, inside] = /^(.*layers\/[^/]+)\/(?!layers\/)(.+)$/.exec(name) ?? [];
+  const [, layer, inside] = /^(.*layers\/[^/]+)\/(?!.*layers\/)(.+)$/.exec(name) ?? [];
   return layer === undefined ? [name, local] : [layer, `${inside}/${local}`];
 }
 

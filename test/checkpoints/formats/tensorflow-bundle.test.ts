@@ -166,6 +166,22 @@ describe("checkpoints of objects", () => {
       "training/iter",
     ]);
   });
+
+  it("weights that an optimizer of Keras 3 lists are the model's", async () => {
+    const { tensors, others } = await given(
+      bundle({
+        "model/optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE": floats(1),
+        "model/optimizer/_variables/2/.ATTRIBUTES/VARIABLE_VALUE": floats(2),
+        "model/optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE": {
+          dtype: 9,
+          shape: [],
+          bytes: new Uint8Array(8),
+        },
+      }),
+    );
+    expect([...tensors.keys()]).toEqual(["model/optimizer/_trainable_variables/0"]);
+    expect([...others.keys()]).toEqual(["model/optimizer/_iterations", "model/optimizer/_variables/2"]);
+  });
 });
 
 describe("checkpoints by names", () => {

@@ -357,6 +357,36 @@ describe("layersModelFrom", () => {
     const file = { topology: sequential("TimeDistributed", { layer: inner }), layers };
     const model = await layersModelFrom(checkpointOf(file, "3.12.0"));
     expect([...(model.predict(tf.ones([1, 4, 4, 2])) as tf.Tensor).dataSync()]).toEqual(Array(16).fill(-2));
+    // as .keras, .h5 and .weights.h5 have them
+    inner.config.layers.push({ class_name: "Dense", config: { name: "other", units: 1, use_bias: false } });
+    const kernels = [
+      { shape: [2, 1], values: [1, -3] },
+      { shape: [1, 1], values: [4] },
+    ];
+    for (const [path, role] of [
+      ["layer", "layer/layers/*/0"],
+      ["layer", "*/kernel"],
+      ["layers/layer/layer/layers/*", "0"],
+    ]) {
+      const named = kernels.map((kernel, i) => [["dense", "other"][i], kernel] as const);
+      const stored: Record<string, Record<string, Listed>> = {};
+      for (const [name, kernel] of named) {
+        const module = path.replace("*", name);
+        stored[module] = { ...stored[module], [role.replace("*", name)]: kernel };
+      }
+      const whole = checkpointOf(
+        { topology: sequential("TimeDistributed", { layer: inner }), layers: stored },
+        "3.12.0",
+      );
+      const modules = whole.modules.map((module) => ({
+        ...module,
+        type: path === "layer" ? "TimeDistributed" : "",
+      }));
+      const deeper = await layersModelFrom({ ...whole, modules });
+      expect([...(deeper.predict(tf.ones([1, 4, 4, 2])) as tf.Tensor).dataSync()]).toEqual(
+        Array(16).fill(-8),
+      );
+    }
   });
 
   it("400 damaged architectures build or are refused, and leave no tensors", async () => {
