@@ -216,7 +216,11 @@ function settleStatistics(
       "running variance unbiased, count unknown: kept as it is (convertRunningVariance if the count is known)",
     );
   } else if (framework === "keras2" && type !== "Normalization" && kind === "batchNorm") {
-    lines.push("running variance unbiased where Keras 2 fused it (images), else biased: kept as it is");
+    // Keras 1 took the batch's own; Keras 2 with several backends corrected it, TensorFlow's where a fused kernel did
+    if (!RUNNING_STD.test(tensors.runningVariance?.name ?? ""))
+      lines.push(
+        "running variance unbiased or biased, by Keras 2's version and whether it fused the layer (images): kept as it is",
+      );
   }
 }
 
@@ -257,6 +261,8 @@ function settleGroups(
   options.parameters = perGroup ? "group" : "channel";
 }
 
+const RUNNING_STD = /running_std(:0)?$/;
+
 /**
  * Keras 1 calls it `running_std` (keras#2772). From 1.0.7 on, which notes its version, it is the variance; before, what is divided by is that
  * deviation plus epsilon, epsilon being in it already.
@@ -268,7 +274,7 @@ function varianceOf(
   version: string | undefined,
   lines: string[],
 ): Float32Array | Float64Array {
-  if (!/running_std(:0)?$/.test(name)) return values;
+  if (!RUNNING_STD.test(name)) return values;
   if (version !== undefined) {
     lines.push(`running_std holds the variance in Keras ${version}: taken as that`);
     return values;

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { type MappedNormalization, normalizationsOf, open } from "../../../src/checkpoints/index.js";
 import { catalog, Layer, type Normalization, open as openBackend } from "../../../src/index.js";
 import { type DescribedNetwork, fixtures, networks } from "../support/networks.js";
+import { itWithModel, modelFile } from "../support/shared-models.js";
 
 /** The names that a file gives a layer of the network; files name layers by themselves. */
 const lastPart = (name: string) =>
@@ -160,4 +161,14 @@ it("Keras's numbered variables: statistics are known where gamma or beta is miss
     "axis not in the file: the last 3, as many as gamma has",
   );
   expect(found[0].conversions).toContain("axis not in the file: Keras's default -1 assumed");
+});
+
+itWithModel("keras-h5/dl4j-batch_to_conv2d_theano_1.h5")("Keras 1 fused nothing", async () => {
+  const told = async (name: string) => (await normalizationsOf(await open(modelFile(name))))[0].conversions;
+  expect(await told("keras-h5/dl4j-batch_to_conv2d_theano_1.h5")).toEqual([
+    "running_std holds the variance in Keras 1.2.2: taken as that",
+  ]);
+  expect(await told("keras-h5/dl4j-batch_to_conv2d_tensorflow_2.h5")).toEqual([
+    "running variance unbiased or biased, by Keras 2's version and whether it fused the layer (images): kept as it is",
+  ]);
 });
