@@ -98,6 +98,11 @@ function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
   const inputs = references(own(config, "input_layers"), fail);
   const outputs = references(own(config, "output_layers"), fail);
   const used = leadingTo([...inputs, ...outputs], layers, file);
+  checkCalls(
+    layers.filter((layer) => used.has(nameOf(layer))),
+    layers,
+    file,
+  );
   const plans = layers
     .filter((layer) => used.has(nameOf(layer)))
     .map((layer) => layerPlan(layer, file, depth));
@@ -115,6 +120,63 @@ function leadingTo(ends: readonly Reference[], layers: readonly Saved[], file: F
     for (const { layer: other } of before) used.add(other);
   }
   return used;
+}
+
+/**
+ * Refuses what TensorFlow.js's layers are never called with: a mask of the model's own, and training in evaluation. (Keras 3 lists the masks
+ * that Embedding and Masking compute too; there an evaluated model has training false, whatever a call says.)
+ */
+function checkCalls(called: readonly Saved[], layers: readonly Saved[], file: File): void {
+  const byName = new Map(layers.map((layer) => [nameOf(layer), layer]));
+  const masking = layers.filter(
+    (layer) =>
+      classOf(layer) === "Masking" ||
+      (classOf(layer) === "Embedding" && optionOf(layer, "mask_zero") === true),
+  );
+  const callsIn = (layer: Saved) => callsOf(layer, failing(file, nameOf(layer))).flat();
+  /** What masks are computed of, and what these come from in turn. */
+  const allowed = new Set(masking.flatMap(callsIn).map((one) => JSON.stringify(one)));
+  for (const layer of called) {
+    const fail = failing(file, nameOf(layer));
+    for (const [name, value] of namedArguments(own(layer, "inbound_nodes"))) {
+      if (name === "training" && value === true && file.version < 3) {
+        throw fail("it is called with training true, in evaluation too, which TensorFlow.js's models cannot");
+      }
+      if (name !== "mask" || value === null) continue;
+      const sources = callOf([value], fail);
+      for (const source of sources) {
+        const from = byName.get(source.layer);
+        const key = JSON.stringify(source);
+        // of an input without a mask, beside others, only the shape is asked for
+        if (allowed.has(key) || from === undefined || classOf(from) === "OnesLike") continue;
+        const before = callsIn(from);
+        if (before.length === 0) {
+          throw fail(
+            "it is called with a mask of the model's own: TensorFlow.js has those of Embedding and Masking alone",
+          );
+        }
+        allowed.add(key);
+        // the list is visited to its end
+        sources.push(...before);
+      }
+    }
+  }
+}
+
+const optionOf = (saved: Saved, name: string): unknown => {
+  const config = own(saved, "config");
+  return isSaved(config) ? own(config, name) : undefined;
+};
+
+/** Of all calls, in either form. */
+function namedArguments(nodes: unknown, depth = 0): [name: string, value: unknown][] {
+  if (isSaved(nodes)) {
+    const kwargs = own(nodes, "kwargs");
+    return isSaved(kwargs) ? Object.entries(kwargs) : [];
+  }
+  if (!Array.isArray(nodes) || depth > 4) return [];
+  if (isReference(nodes)) return isSaved(nodes[3]) ? Object.entries(nodes[3]) : [];
+  return nodes.flatMap((one) => namedArguments(one, depth + 1));
 }
 
 /** The layers of a sequential model, the first with the shape of its input. */
