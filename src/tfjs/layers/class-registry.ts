@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Layer } from "../types.js";
 import { layerClasses } from "./catalog.js";
+import { kerasAttentionClasses } from "./keras-attention.js";
 import { registerAs, registered, registerRegularizers } from "./keras-objects.js";
 import { kerasOnlyClasses } from "./keras-only.js";
 import { ResidualBlock } from "./residual.js";
@@ -10,7 +11,14 @@ import { SpectralNormalization, wrapperClasses } from "./weight-wrappers.js";
 
 /** May be called again: a class of yours under one of these names then gives way. */
 export function registerClasses(): void {
-  const classes = [...layerClasses, ...wrapperClasses, Reversible, ResidualBlock, ...kerasOnlyClasses];
+  const classes = [
+    ...layerClasses,
+    ...wrapperClasses,
+    Reversible,
+    ResidualBlock,
+    ...kerasOnlyClasses,
+    ...kerasAttentionClasses,
+  ];
   for (const cls of classes) {
     tf.serialization.registerClass(cls as tf.serialization.SerializableConstructor<Layer>);
   }

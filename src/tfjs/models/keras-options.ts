@@ -257,7 +257,13 @@ const classes: Readonly<Record<string, Adapt>> = {
   GlobalMaxPooling1D: globalPooling("max", 1),
   GlobalMaxPooling2D: globalPooling("max", 2),
   GlobalMaxPooling3D: globalPooling("max", 3),
-  MultiHeadAttention: inCode("MultiHeadAttention"),
+  MultiHeadAttention: ({ dropout = 0, attention_axes = null }, reading) => {
+    if (attention_axes !== null && String(attention_axes) !== "1") {
+      throw reading.fail(`attention_axes ${described(attention_axes)} are not supported, but of sequences`);
+    }
+    if (dropout) warnOnce(`layersModelFrom: ${reading.layer} trains without its dropout here`);
+    return { className: "KerasMultiHeadAttention" };
+  },
   GroupQueryAttention: inCode("GroupQueryAttention"),
   Attention: inCode("Attention"),
   AdditiveAttention: inCode("AdditiveAttention"),

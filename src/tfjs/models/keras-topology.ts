@@ -231,12 +231,39 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
     if (inner.channelsFirst) throw fail(`data_format channels_first inside ${className} is not supported`);
     return { name, ...layerOptions(className, outer, reading), inner, calls };
   }
+  if (className === "MultiHeadAttention") {
+    const { inputs, causal } = attentionCalls(saved, fail);
+    return { name, ...layerOptions(className, { ...options, causal }, reading), calls: inputs };
+  }
   const plan = { name, ...layerOptions(className, options, reading), calls };
   if (plan.config.dataFormat !== "channelsFirst" || className === "Flatten") return plan;
   const [, axes = "2"] = /([123])D/.exec(className) ?? [];
   if (className.startsWith("ConvLSTM"))
     throw fail("data_format channels_first of this layer is not supported");
   return { ...plan, config: { ...plan.config, dataFormat: "channelsLast" }, channelsFirst: Number(axes) };
+}
+
+/** Of MultiHeadAttention: query, value and key, by whatever names they are called with. */
+function attentionCalls(saved: Saved, fail: Reading["fail"]): { inputs: Reference[][]; causal: boolean } {
+  let causal = false;
+  const nodes = own(saved, "inbound_nodes") ?? [];
+  if (!Array.isArray(nodes)) throw fail("expected a list of its calls in inbound_nodes");
+  const inputs = nodes.map((node) => {
+    const entries = isReference(node) ? [node] : node;
+    const bare = isSaved(node)
+      ? { args: own(node, "args") }
+      : (entries as unknown[]).map((one) => (Array.isArray(one) ? one.slice(0, 3) : one));
+    const named = new Map(namedArguments(node));
+    for (const [name, value] of named) {
+      if (name === "use_causal_mask") causal ||= value === true;
+      else if (!["query", "value", "key", "training"].includes(name) && value !== null && value !== false) {
+        throw fail(`its ${name} is not supported`);
+      }
+    }
+    const others = ["query", "value", "key"].map((name) => named.get(name) ?? []);
+    return [...callOf(bare, fail), ...callOf(others, fail)];
+  });
+  return { inputs, causal };
 }
 
 /** What a layer's forward and backward halves have in common. */

@@ -106,6 +106,7 @@ const KERAS_CLASSES: Readonly<Record<string, string>> = {
   LayersModel: "Functional",
   ResetAfterGRU: "GRU",
   CausalConv1D: "Conv1D",
+  KerasMultiHeadAttention: "MultiHeadAttention",
   GroupedConv1D: "Conv1D",
   GroupedConv2D: "Conv2D",
   GroupedConv3D: "Conv3D",

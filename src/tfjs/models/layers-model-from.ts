@@ -62,10 +62,13 @@ interface Making {
 /** State that layers have beside what a file holds: counters and limits. */
 const OWN_STATE = 4096;
 
-/** TensorFlow.js's models give an output that is named twice but once. */
-function eachOnce(outputs: readonly Symbolic[]): Symbolic[] {
+/**
+ * What is named twice once by itself, and then copied: TensorFlow.js's models give an output but once, and a layer that has an input twice
+ * disposes of it before others have read it.
+ */
+function eachOnce(tensors: readonly Symbolic[]): Symbolic[] {
   const given = new Set<Symbolic>();
-  return outputs.map((one) => {
+  return tensors.map((one) => {
     const isNew = !given.has(one);
     given.add(one);
     return isNew ? one : (tfl.layers.activation({ activation: "linear" }).apply(one) as Symbolic);
@@ -131,7 +134,7 @@ class Builder {
           continue;
         }
         const { plan, layer, inputs, index } = one;
-        const tensors = inputs.map(outputs.at);
+        const tensors = eachOnce(inputs.map(outputs.at));
         const y = this.within(plan, () => layer.apply(tensors.length === 1 ? tensors[0] : tensors));
         outputs.set(plan.name, index, [y].flat() as Symbolic[]);
       }

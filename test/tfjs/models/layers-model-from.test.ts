@@ -175,8 +175,8 @@ describe("layersModelFrom", () => {
     ],
     [
       "attention",
-      sequential("MultiHeadAttention", {}),
-      `layer "layer": its class MultiHeadAttention is not one of TensorFlow.js's layers models; ${BUILD}`,
+      sequential("AdditiveAttention", {}),
+      `layer "layer": its class AdditiveAttention is not one of TensorFlow.js's layers models; ${BUILD}`,
     ],
     [
       "groups that do not divide the channels",
@@ -245,6 +245,19 @@ describe("layersModelFrom", () => {
       "a model in code",
       { class_name: "MyModel", config: { name: "net" } },
       `layer "net": it is a model of its own class MyModel, whose layers are in code: expected Sequential or Functional; ${BUILD}`,
+    ],
+    [
+      "attention with a mask",
+      sequential(
+        "MultiHeadAttention",
+        { num_heads: 1, key_dim: 2 },
+        {
+          inbound_nodes: [
+            { args: [kerasTensor("x"), kerasTensor("x")], kwargs: { attention_mask: kerasTensor("x") } },
+          ],
+        },
+      ),
+      `layer "layer": its attention_mask is not supported; ${BUILD}`,
     ],
     [
       "a mask of the model's own",

@@ -63,6 +63,9 @@ function ownTensors(layer: LayerWeights, tensors: NamedTensors["tensors"]): Name
     const all = [...new Set(entries.map(cellOf))].filter((name) => name.replace(/_\d+$/, "") === start);
     entries = entries.filter((entry) => cellOf(entry) === all[cell.index]);
   }
+  if (weights.has("query_kernel")) {
+    return Object.fromEntries(entries.map(({ path, tensor }) => [projectionOf(path), tensor]));
+  }
   const isNumber = ({ path }: { path: string[] }) => /^\d+$/.test(path[path.length - 1]);
   const numbered = entries.filter(isNumber);
   const named = entries.filter((entry) => !isNumber(entry));
@@ -87,6 +90,13 @@ function ownTensors(layer: LayerWeights, tensors: NamedTensors["tensors"]): Name
     for (const [i, { tensor }] of numbered.entries()) found.push([roles[i], tensor]);
   }
   return Object.fromEntries(found);
+}
+
+/** The role of an attention's weight: of query_dense/0 (_query_dense/0 in Keras 2) and query/kernel query_kernel. */
+function projectionOf(path: readonly string[]): string {
+  const [layer = "", weight] = path.slice(-2);
+  const [, name = layer] = /^_?(query|key|value|output)_dense$/.exec(layer) ?? [];
+  return `${name === "output" ? "attention_output" : name}_${{ 0: "kernel", 1: "bias" }[weight] ?? weight}`;
 }
 
 /** Keras's names of cells in a recurrent layer of several, before they are numbered. */
