@@ -249,10 +249,10 @@ function attentionCalls(saved: Saved, fail: Reading["fail"]): { inputs: Referenc
   const nodes = own(saved, "inbound_nodes") ?? [];
   if (!Array.isArray(nodes)) throw fail("expected a list of its calls in inbound_nodes");
   const inputs = nodes.map((node) => {
-    const entries = isReference(node) ? [node] : node;
+    const entries = isReference(node) ? [node] : [node].flat();
     const bare = isSaved(node)
       ? { args: own(node, "args") }
-      : (entries as unknown[]).map((one) => (Array.isArray(one) ? one.slice(0, 3) : one));
+      : entries.map((one) => (Array.isArray(one) ? one.slice(0, 3) : one));
     const named = new Map(namedArguments(node));
     for (const [name, value] of named) {
       if (name === "use_causal_mask") causal ||= value === true;
