@@ -170,6 +170,13 @@ const classes: Readonly<Record<string, Adapt>> = {
   // in Keras the kernel itself is replaced in training
   SpectralNormalization: (_, { version }) => ({ config: version === 0 ? {} : { in_place: true } }),
   ReLU: rectifier,
+  PReLU: ({ shared_axes }, reading) => {
+    // TensorFlow.js makes a shape as long as the largest
+    const axes = [shared_axes ?? []].flat();
+    if (!axes.every((axis) => Number.isInteger(axis) && Math.abs(axis as number) < 8))
+      throw reading.fail(`shared_axes ${described(shared_axes)} are none of its input`);
+    return {};
+  },
   // TensorFlow.js's is of the last axis alone
   Softmax: ({ axis = -1 }) =>
     axis === -1

@@ -247,6 +247,11 @@ describe("layersModelFrom", () => {
       `layer "net": it is a model of its own class MyModel, whose layers are in code: expected Sequential or Functional; ${BUILD}`,
     ],
     [
+      "axes that no array has",
+      sequential("PReLU", { shared_axes: [1e9, 2] }),
+      `layer "layer": shared_axes [1000000000, 2] are none of its input; ${BUILD}`,
+    ],
+    [
       "attention with a mask",
       sequential(
         "MultiHeadAttention",
