@@ -294,12 +294,20 @@ function layersOf(
     own.set(path, list);
     if (!own.has(name)) own.set(name, list);
   }
-  for (const [name, tensor] of tensors) {
-    const parts = name.split("/");
-    if (parts.length > MOST_PARTS) continue;
-    const [list, key] = placed(parts, own) ?? [];
-    if (key !== undefined) list?.push([key, tensor]);
-  }
+  const place = (names: ReadonlyMap<string, [string, Tensor][]>, named: (part: string) => string) => {
+    for (const [name, tensor] of unplaced) {
+      const parts = name.split("/").map(named);
+      const [list, key] = parts.length > MOST_PARTS ? [] : (placed(parts, names) ?? []);
+      if (key === undefined) continue;
+      list?.push([key, tensor]);
+      unplaced.delete(name);
+    }
+  };
+  const unplaced = new Map(tensors);
+  place(own, (part) => part);
+  // a session of Keras that loads a model twice numbers its weights anew, and not its layers (tfjs#755)
+  const weightless = new Map([...own].filter(([, list]) => list.length === 0));
+  place(weightless, (part) => part.replace(/_\d+$/, ""));
   const modules = leaves.map(({ path, type, config }): Module => {
     return { name: path, type, config, tensors: Object.fromEntries(own.get(path) ?? []) };
   });

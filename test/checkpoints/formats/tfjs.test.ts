@@ -88,6 +88,27 @@ describe("a layers-model", () => {
     expect(architecture?.version).toBeUndefined();
   });
 
+  it("tfjs#755: weights that a second loading in Keras numbered anew are their layers'", async () => {
+    const json = JSON.parse(readFileSync(join(folder, "layers/model.json"), "utf8"));
+    for (const { weights: listed } of json.weightsManifest) {
+      for (const weight of listed) weight.name = weight.name.replace(/^((?:inner_)?norm|head)\//, "$1_2/");
+    }
+    const shards = Object.fromEntries(
+      json.weightsManifest.flatMap(({ paths }: { paths: string[] }) =>
+        paths.map((path) => [path, bytesOf(`layers/${path}`)]),
+      ),
+    );
+    const [renumbered, original] = await Promise.all([opened(json, shards), open(join(folder, "layers"))]);
+    expect(outline(renumbered.modules)).toEqual(outline(original.modules));
+    const model = await layersModelFrom(renumbered);
+    const { shape, values } = network.input;
+    const y = model.predict(tf.tensor(values, shape)) as tf.Tensor;
+    const largest = Math.max(...network.output.values.map(Math.abs));
+    for (const [i, value] of y.dataSync().entries()) {
+      expect(Math.abs(value - network.output.values[i])).toBeLessThan(1e-5 * largest);
+    }
+  });
+
   it("gives its normalizations", async () => {
     const found = await normalizationsOf(await open(join(folder, "download")));
     expect(found.map(({ name, kind, options }) => [name, kind, options.epsilon])).toEqual([
