@@ -50,6 +50,22 @@ describe("loadInto", () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
   });
 
+  it("pytorch2keras#120: the running mean and variance go by their names, in whatever order the file has them", async () => {
+    const model = sequential(tfl.layers.batchNormalization({ name: "bn", epsilon: 1e-5, inputShape: [1] }));
+    const one = (value: number) => ({ shape: [1], data: [value] });
+    const bytes = writeSafetensors(
+      Object.entries({
+        "bn.running_var": one(4),
+        "bn.bias": one(1),
+        "bn.running_mean": one(10),
+        "bn.weight": one(3),
+      }),
+    );
+    await loadInto(model, await open(bytes));
+    const [y] = (model.predict(tf.tensor([[12]])) as tf.Tensor).dataSync();
+    expect(y).toBeCloseTo(((12 - 10) / 2) * 3 + 1, 4);
+  });
+
   const gru = { gru0: "gru.l0", gru1: "gru.l1" };
   it.each<[string, string, keyof typeof described, () => tfl.Sequential, LoadOptions]>([
     ["images", "images.safetensors", "images", images, {}],
