@@ -489,7 +489,7 @@ const BYTES = builtin("bytes", "bytearray");
 const SETS = builtin("set", "frozenset");
 const DICTS = new Set(["collections.OrderedDict", "collections.defaultdict", "collections.Counter"]);
 
-/** Of those that Python itself makes by a call: containers, and bytes that older protocols write as text. */
+/** Of what is made by a call: Python's containers, bytes that older protocols write as text, and PyTorch's class of tuples. */
 function built(
   file: string,
   called: PickleValue,
@@ -520,6 +520,7 @@ function built(
       return new Set(first);
     }
   }
+  if (path === "torch.Size" && Array.isArray(first)) return first;
   if (!DICTS.has(path)) return undefined;
   const record = new PickleRecord(called, args);
   record.entries = new Map();

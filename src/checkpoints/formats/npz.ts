@@ -18,7 +18,7 @@ const MOST_HEADER = 2 ** 20;
 const ENDING = /\.npy$/;
 
 /** Types by NumPy's kind and bytes. */
-const types = new Map([
+export const numpyTypes = new Map([
   ["f8", "float64"],
   ["f4", "float32"],
   ["f2", "float16"],
@@ -127,7 +127,7 @@ async function arrayIn(format: string, name: string, bytes: Bytes): Promise<Tens
 function typeOf(descr: Literal): string {
   if (typeof descr !== "string") return "structure";
   const [, kind = "", bytes = ""] = /^[<>=|]?([A-Za-z])(\d*)/.exec(descr) ?? [];
-  const known = types.get(kind + bytes);
+  const known = numpyTypes.get(kind + bytes);
   if (known !== undefined) return known;
   return `${refused.get(kind) ?? "type"} (${shortened(descr)})`;
 }
@@ -187,7 +187,7 @@ function literal(text: string, fail: (problem: string) => Error): Literal {
 }
 
 /** NumPy's kind and bytes, by our names. */
-const written = new Map([...types].map(([theirs, ours]) => [ours, theirs]));
+const written = new Map([...numpyTypes].map(([theirs, ours]) => [ours, theirs]));
 
 /**
  * An `.npz` file of arrays, as `numpy.savez` writes it.

@@ -644,6 +644,23 @@ describe("hostile pickles", () => {
     );
   });
 
+  it("encodes the text of Python 2's arrays once, however many share it", async () => {
+    const length = 2 ** 20;
+    const shared = pickled(
+      "\x80\x02X",
+      new Uint8Array(Uint32Array.of(length).buffer),
+      "a".repeat(length),
+      "q\x000",
+    );
+    const type = "cnumpy\ndtype\nU\x02u1\x85R";
+    const array = `cnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x01\x85${type}\x89h\x00tb`;
+    const before = process.memoryUsage().arrayBuffers;
+    const { tensors } = await opened(pickled(shared, "](", array.repeat(500), "e."));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * length);
+    expect(tensors.size).toBe(500);
+    expect(await tensors.get("499")?.read()).toEqual(Uint8Array.of(97));
+  });
+
   it("reads views in legacy storages", async () => {
     const storage = (view: string) =>
       `(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00kX\x03\x00\x00\x00cpuK\x04${view}tQ`;
@@ -659,6 +676,9 @@ describe("hostile pickles", () => {
     expect(await value("")).toEqual(Float32Array.of(2));
     expect(await value("N")).toEqual(Float32Array.of(2));
     expect(await value("(X\x01\x00\x00\x00vK\x01K\x02t")).toEqual(Float32Array.of(3));
+    expect(await message(file("(X\x01\x00\x00\x00vG\x3f\xe0\0\0\0\0\0\0K\x02t"))).toBe(
+      "model.pt (PyTorch (legacy)): expected the id of a storage, got a list; the file seems damaged: fetch or write it again",
+    );
     expect(await message(file("(X\x01\x00\x00\x00vK\x03K\x02t"))).toBe(
       "model.pt (PyTorch (legacy)): expected a view within the 16 bytes of storage k, got 12 to 20; the file seems damaged: fetch or write it again",
     );
