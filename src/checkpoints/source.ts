@@ -113,7 +113,8 @@ function ranged(
     byteLength: to - from,
     offset: origin === undefined ? undefined : origin + from,
     async read(start = 0, end = to - from) {
-      if (start >= 0 && start <= end && from + end <= to && from >= low && to <= high) {
+      const whole = Number.isSafeInteger(from + start) && Number.isSafeInteger(from + end);
+      if (whole && start >= 0 && start <= end && from + end <= to && from >= low && to <= high) {
         return readAt(from + start, from + end);
       }
       const there = Math.max(0, Math.min(to, high) - Math.max(from, low) - start);

@@ -121,6 +121,12 @@ describe("a source", () => {
     ]);
   });
 
+  it("is asked for whole bytes: sums of what a file declares need not be", async () => {
+    await expect(bytesOf("f", counting()).part(0.5, 8).read(0, 4)).rejects.toThrow(
+      "f (bytes at byte 0.5): expected 4 bytes",
+    );
+  });
+
   it("that fails is asked again", async () => {
     let fails = true;
     const source: Source = {
