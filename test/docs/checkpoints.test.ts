@@ -17,6 +17,7 @@ const FRAMEWORKS: Readonly<Record<string, string>> = {
   safetensors: "PyTorch 2.8",
   fastai: "fastai 1 and 2",
   tensorflow: "TensorFlow 2.15, 2.20",
+  keras1: "Keras 1.2",
   keras2: "Keras 2.15",
   keras3: "Keras 3.12",
   mxnet: "MXNet 1.9",

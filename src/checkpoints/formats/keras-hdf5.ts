@@ -16,6 +16,7 @@ import type { Tensor } from "../tensors.js";
 import {
   Contents,
   frameworkOf,
+  isRecord,
   type Layer,
   leavesOf,
   modelOf,
@@ -43,7 +44,8 @@ export const kerasHdf5: Format = {
       const value = text(name);
       return value === undefined ? undefined : parsedJson(value, name, fail);
     };
-    const topology = json("model_config");
+    const saved = json("model_config");
+    const topology = saved && named(saved, listOf(weights, "layer_names") ?? []);
     const isSaved = ["vars", "layers", "_layer_checkpoint_dependencies"].some((name) =>
       root.members.has(name),
     );
@@ -61,11 +63,36 @@ export const kerasHdf5: Format = {
       version,
       file: files.name,
       byteLength: files.bytes.byteLength,
-      metadata: { backend: text("backend"), training: json("training_config") },
+      metadata: {
+        backend: text("backend") ?? backendOf(contents, version),
+        training: json("training_config"),
+      },
       architecture: topology && { topology, version },
     });
   },
 };
+
+/** Keras 1 does not say what computed; TensorFlow numbers its variables' outputs, and Theano does not. */
+function backendOf({ tensors }: Contents, version: string | undefined): string | undefined {
+  if (!version?.startsWith("1.")) return undefined;
+  return [...tensors.keys()].some((name) => name.endsWith(":0")) ? "tensorflow" : "theano";
+}
+
+/**
+ * Keras 1 does not name a Sequential in a Sequential: its name is that of its group. (Of merged models at the head the groups are their layers'.)
+ */
+function named(
+  sequential: Readonly<Record<string, unknown>>,
+  groups: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const { config: layers } = sequential;
+  if (!Array.isArray(layers)) return sequential;
+  const config = layers.map((layer: unknown, i) => {
+    if (!isRecord(layer) || !Array.isArray(layer.config)) return layer;
+    return { ...layer, name: layer.name ?? groups[groups.length - layers.length + i] };
+  });
+  return { ...sequential, config };
+}
 
 const textOf = (value: AttributeValue) => (typeof value === "string" ? value : undefined);
 
@@ -105,11 +132,15 @@ function datasetsIn(contents: Contents, group: Hdf5Object, path: string): (reado
 /** A group for each layer of the model, by its name. */
 function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | undefined): void {
   const groupOf = (name: string) => weights.members.get(name) ?? at(weights, name);
-  for (const layer of model?.layers ?? []) {
-    const found = weightsIn(contents, groupOf(layer.name));
+  const take = (layer: Layer): void => {
+    const group = groupOf(layer.name);
+    const found = weightsIn(contents, group);
     if (layer.layers === undefined) takeLayer(contents, layer, found);
+    // Keras 1 saves layers of a model in a Sequential as this one's own
+    else if (group === undefined) for (const inner of layer.layers) take(inner);
     else takeInner(contents, layer, found);
-  }
+  };
+  for (const layer of model?.layers ?? []) take(layer);
   // those of a model whose layers are not known, and of its own
   for (const name of listOf(weights, "layer_names") ?? []) weightsIn(contents, groupOf(name));
   const own = weightsIn(contents, groupOf("top_level_model_weights"));
@@ -119,7 +150,9 @@ function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | unde
 function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): void {
   const paths = found.map(([name]) => name.replace(/:\d+$/, "").split("/"));
   const shared = commonLength(paths);
-  const names = paths.map((path) => localName(path, layer.name) ?? path.slice(shared).join("/"));
+  const names = paths.map(
+    (path) => localName(path, layer.name) ?? nameInside(path, layer) ?? path.slice(shared).join("/"),
+  );
   const local = new Set(names).size === names.length ? names : found.map(([name]) => name);
   const tensors = found.map(([, tensor], i) => [local[i], tensor] as const);
   const order = variablesOf(layer);
@@ -138,6 +171,19 @@ function localName(path: readonly string[], layer: string): string | undefined {
   if (end < 0) end = path.findIndex((part) => unnumbered(part) === layer);
   if (end >= 0 && end < last) return path.slice(end + 1).join("/");
   return path[last].startsWith(`${layer}_`) ? path[last].slice(layer.length + 1) : undefined;
+}
+
+/** Keras 1 names what is in a wrapper after the layer inside: "forward_lstm_1_W" is "forward_layer/W", and "dense_1_W" in a TimeDistributed "W". */
+function nameInside(path: readonly string[], { type, config }: Layer): string | undefined {
+  const inner =
+    isRecord(config.layer) && isRecord(config.layer.config) ? config.layer.config.name : undefined;
+  if (typeof inner !== "string" || path.length > 1) return undefined;
+  if (type !== "Bidirectional") return localName(path, inner);
+  for (const direction of ["forward", "backward"]) {
+    const local = localName(path, `${direction}_${inner}`);
+    if (local !== undefined) return `${direction}_layer/${local}`;
+  }
+  return undefined;
 }
 
 /** With how many parts all begin; those of a layer that was renamed after it was built are of its former name. */

@@ -208,6 +208,12 @@ const keras: Language = {
       return { rMax: rmax, rMin: rmin, dMax: dmax };
     },
     virtual_batch_size: (value) => ({ batchSize: value, moves: "once" }),
+    // of Keras 1
+    mode: (value, { say }) => {
+      if (value !== 2) return {};
+      say("mode 2: the batch's own statistics in evaluation too");
+      return { sources: BATCH };
+    },
   },
   variant: (kind, { renorm, virtual_batch_size, groups }) => {
     if (kind === "batchNorm" && renorm === true) return "batchRenorm";
@@ -403,6 +409,8 @@ export function draftOf(layer: Module, framework: Framework): Draft | null | und
   const type = module.type.replace(/^.*>/, "");
   const [, found, own] = language.classes.find(([pattern]) => pattern.test(type)) ?? [];
   if (found === undefined || found === null) return found;
+  // of Keras 1: over the features of a sample, by its deviation, to which epsilon is added twice
+  if (type === "BatchNormalization" && module.config.mode === 1) return null;
   const kind = language.variant?.(found, module.config) ?? found;
   const conversions: string[] = [];
   if (kind !== found)

@@ -9,6 +9,7 @@ import { warnOnce } from "../../options.js";
 import { described } from "../../shape.js";
 import { registered } from "../layers/keras-objects.js";
 import type { Config, SavedObject } from "../types.js";
+import { fromKeras1 } from "./keras1.js";
 
 /** What a file has: an object of Python's, as JSON. */
 export type Saved = Readonly<Record<string, unknown>>;
@@ -19,6 +20,8 @@ export interface Reading {
   readonly layer: string;
   /** Of Keras: 1, 2 or 3; 0 for TensorFlow.js. */
   readonly version: number;
+  /** The order of axes in layers of Keras 1 that do not say it. */
+  readonly ordering?: unknown;
   /** Makes the error for a layer that cannot be read. */
   fail(problem: string, remedy?: string): Error;
 }
@@ -433,53 +436,3 @@ const ACTIVATIONS: Readonly<Record<string, string>> = {
   Identity: "linear",
   relu6: "relu6",
 };
-
-/** Keras 1's names of options, by Keras 2's. */
-const KERAS_1: Readonly<Record<string, string>> = {
-  nb_filter: "filters",
-  output_dim: "units",
-  border_mode: "padding",
-  subsample: "strides",
-  subsample_length: "strides",
-  filter_length: "kernel_size",
-  atrous_rate: "dilation_rate",
-  pool_length: "pool_size",
-  stride: "strides",
-  p: "rate",
-  inner_activation: "recurrent_activation",
-  bias: "use_bias",
-};
-const KERAS_1_CLASSES: Readonly<Record<string, string>> = {
-  Convolution1D: "Conv1D",
-  Convolution2D: "Conv2D",
-  Convolution3D: "Conv3D",
-  Deconvolution2D: "Conv2DTranspose",
-  SeparableConvolution2D: "SeparableConv2D",
-  AtrousConvolution2D: "Conv2D",
-};
-/** Of training alone, or said otherwise. */
-const KERAS_1_DROPPED =
-  /^(init|inner_init|forget_bias_init|[WbU]_(regularizer|constraint)|input_dtype|mode|nb_row|nb_col|dim_ordering|dropout_[WU]|(gamma|beta)_init|input_dim|input_length|learning_rate)$/;
-
-function fromKeras1(className: string, config: Saved, reading: Reading): SavedObject {
-  const renamedOptions = Object.entries(config)
-    .filter(([name]) => !KERAS_1_DROPPED.test(name))
-    .map(([name, value]) => [Object.hasOwn(KERAS_1, name) ? KERAS_1[name] : name, value]);
-  const { nb_row, nb_col, dim_ordering, mode = 0, input_dim, output_dim } = config;
-  if (className === "BatchNormalization" && mode !== 0) {
-    throw reading.fail(`mode ${mode} of Keras 1 is not supported`, "convert the model with Keras 2");
-  }
-  const made: Record<string, unknown> = {
-    ...Object.fromEntries(renamedOptions),
-    ...(nb_row !== undefined && { kernel_size: [nb_row, nb_col] }),
-    ...(dim_ordering !== undefined && {
-      data_format: dim_ordering === "th" ? "channels_first" : "channels_last",
-    }),
-    ...(className === "Embedding" && { input_dim, output_dim }),
-    ...(className === "GRU" && { reset_after: false }),
-  };
-  return {
-    className: Object.hasOwn(KERAS_1_CLASSES, className) ? KERAS_1_CLASSES[className] : className,
-    config: made as Config,
-  };
-}

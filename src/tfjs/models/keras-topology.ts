@@ -23,6 +23,8 @@ export interface LayerPlan {
   readonly inner?: LayerPlan;
   /** How many axes lie between the batch and the channels, where these come first. */
   readonly channelsFirst?: number;
+  /** Zeros around its input, channels last, which the layer itself does not add. */
+  readonly margins?: readonly number[][];
   /** In the order in which they were made; of an input none. */
   readonly calls: readonly (readonly Reference[])[];
 }
@@ -49,7 +51,10 @@ export function topologyOf(checkpoint: Checkpoint): ModelPlan {
     });
   }
   const { topology, version } = architecture;
-  return modelPlan(topology, { file, format, version: majorVersion(version) }, 0);
+  const isTheano = checkpoint.metadata.backend === "theano";
+  const major = majorVersion(version);
+  const ordering = major === 1 ? orderingIn(topology) : undefined;
+  return modelPlan(topology, { file, format, version: major, isTheano, ordering }, 0);
 }
 
 /** Of Keras; 0 for TensorFlow.js, which calls its version "tfjs-layers 4.22.0". */
@@ -62,11 +67,29 @@ interface File {
   readonly file: string;
   readonly format: string;
   readonly version: number;
+  /** Whether Keras computed with Theano. */
+  readonly isTheano: boolean;
+  /** What those layers of Keras 1 that say it have for their `dim_ordering`, if all the same. */
+  readonly ordering: unknown;
 }
 
-function failing({ file, format }: File, layer: string) {
+function failing({ file, format }: Pick<File, "file" | "format">, layer: string) {
   return (problem: string, remedy = REMEDY) =>
     new CheckpointError(file, format, `layer "${shortened(layer)}": ${problem}`, { remedy });
+}
+
+function orderingIn(topology: unknown): unknown {
+  const found = new Set<unknown>();
+  const all = [topology];
+  // the list is visited to its end
+  for (const one of all) {
+    if (typeof one !== "object" || one === null) continue;
+    for (const [name, value] of Object.entries(one)) {
+      if (name === "dim_ordering") found.add(value);
+      else all.push(value);
+    }
+  }
+  return found.size === 1 ? [...found][0] : undefined;
 }
 
 const classOf = (saved: Saved): string => String(own(saved, "class_name") ?? "");
@@ -74,13 +97,16 @@ const classOf = (saved: Saved): string => String(own(saved, "class_name") ?? "")
 function isModel(saved: Saved): boolean {
   const config = own(saved, "config");
   if (classOf(saved) === "Sequential") return true;
+  // of Keras 1, with the models that it merges
+  if (classOf(saved) === "Merge") return false;
   return isSaved(config) && Array.isArray(own(config, "layers"));
 }
 
 function modelPlan(saved: Saved, file: File, depth: number): ModelPlan {
   const className = classOf(saved);
   const config = own(saved, "config");
-  const name = isSaved(config) && typeof config.name === "string" ? config.name : className.toLowerCase();
+  const given = isSaved(config) ? own(config, "name") : own(saved, "name");
+  const name = typeof given === "string" ? given : className.toLowerCase();
   const fail = failing(file, name);
   if (!isModel(saved)) {
     throw fail(
@@ -216,7 +242,8 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
   if (!isSaved(config)) throw fail("expected its options in config");
   const operation = operationOf(saved, fail);
   if (operation) return { name, ...operation };
-  const reading: Reading = { layer: name, version: file.version, fail };
+  const { version, ordering } = file;
+  const reading: Reading = { layer: name, version, ordering, fail };
   const options = { ...config, name: safeName(name) };
   if (className === "TimeDistributed" || className === "Bidirectional") {
     const { layer, backward_layer, ...outer } = options as Saved & {
@@ -229,18 +256,47 @@ function layerPlan(saved: Saved, file: File, depth: number): LayerPlan {
     }
     const inner = layerPlan(className === "Bidirectional" ? ofOneCell(layer) : layer, file, depth + 1);
     if (inner.channelsFirst) throw fail(`data_format channels_first inside ${className} is not supported`);
+    if (inner.margins) throw fail(`Theano's padding "same" inside ${className} is not supported`);
     return { name, ...layerOptions(className, outer, reading), inner, calls };
   }
   if (className === "MultiHeadAttention") {
     const { inputs, causal } = attentionCalls(saved, fail);
     return { name, ...layerOptions(className, { ...options, causal }, reading), calls: inputs };
   }
-  const plan = { name, ...layerOptions(className, options, reading), calls };
+  const made = { name, ...layerOptions(className, options, reading), calls };
+  const plan = file.isTheano ? paddedAsTheano(made, fail) : made;
   if (plan.config.dataFormat !== "channelsFirst" || className === "Flatten") return plan;
   const [, axes = "2"] = /([123])D/.exec(className) ?? [];
   if (className.startsWith("ConvLSTM"))
     throw fail("data_format channels_first of this layer is not supported");
   return { ...plan, config: { ...plan.config, dataFormat: "channelsLast" }, channelsFirst: Number(axes) };
+}
+
+/**
+ * Theano puts half a kernel of padding "same" before an image, whatever its strides are, where TensorFlow puts less, and less yet with strides
+ * (`_preprocess_border_mode` and `pool2d` of keras/backend/theano_backend.py). With odd kernels and no strides they agree.
+ */
+function paddedAsTheano(plan: LayerPlan, fail: Reading["fail"]): LayerPlan {
+  const { className, config } = plan;
+  if (/^(Separable|(Dilated)?Depthwise)Conv/.test(className)) {
+    throw fail(`${className} that Theano computed is not supported`);
+  }
+  if (config.padding !== "same") return plan;
+  const { kernelSize, poolSize, strides = 1, dilationRate = 1 } = config as Record<string, number | number[]>;
+  const isPooling = poolSize !== undefined;
+  const sizes = [isPooling ? poolSize : kernelSize].flat();
+  const at = (value: number | number[], i: number) => (Array.isArray(value) ? value[i] : value) ?? 1;
+  const spans = sizes.map((size, i) => (size - 1) * at(dilationRate, i) + 1);
+  const steps = sizes.map((size, i) => (isPooling ? at(strides ?? size, i) : at(strides, i)));
+  const agrees = (span: number, i: number) => span % 2 === 1 && steps[i] === 1 && (!isPooling || span < 5);
+  if (spans.every((span, i) => span === 1 || agrees(span, i))) return plan;
+  if (!/^(Grouped)?Conv[123]D$/.test(className)) {
+    throw fail(
+      `padding "same" of ${className} is not TensorFlow's where Theano computed it, and is not supported`,
+    );
+  }
+  const margins = [...spans.map((span) => [Math.floor(span / 2), Math.floor((span - 1) / 2)]), [0, 0]];
+  return { ...plan, config: { ...config, padding: "valid" }, margins };
 }
 
 /** Of MultiHeadAttention: query, value and key, by whatever names they are called with. */
@@ -285,7 +341,7 @@ function ofOneCell(layer: Saved): Saved {
 
 /**
  * Layers with channels first compute with channels last, between two that turn the axes: TensorFlow.js's have no such option, or not on every
- * backend.
+ * backend. Margins that a layer does not add itself are one before it.
  */
 function channelsLast(plan: ModelPlan): ModelPlan {
   const turned = new Map<string, string>();
@@ -297,27 +353,32 @@ function channelsLast(plan: ModelPlan): ModelPlan {
     ...reference,
     layer: turned.get(reference.layer) ?? reference.layer,
   });
-  const permute = (name: string, dims: number[], calls: LayerPlan["calls"]): LayerPlan => ({
-    name,
-    className: "Permute",
-    config: { name: safeName(name), dims },
-    calls,
-  });
-  const following = (name: string, { calls }: LayerPlan) =>
-    calls.map((_, call) => [{ layer: name, call, output: 0 }]);
-  const layers = plan.layers.flatMap((layer): LayerPlan[] => {
-    const { name, channelsFirst: axes } = layer;
+  const layers = plan.layers.flatMap(({ channelsFirst: axes, margins, ...layer }): LayerPlan[] => {
+    const { name } = layer;
     const calls = layer.calls.map((call) => call.map(after));
-    if (!axes) return [{ ...layer, calls }];
-    const places = Array.from({ length: axes }, (_, i) => i + 1);
-    const before = permute(`${name}_channels_last`, [...places.map((i) => i + 1), 1], calls);
+    const places = Array.from({ length: axes ?? 0 }, (_, i) => i + 1);
+    const extra = (ending: string, className: string, config: Config): LayerPlan => {
+      const own = `${name}_${ending}`;
+      return { name: own, className, config: { ...config, name: safeName(own) }, calls: [] };
+    };
+    const chain = [
+      ...(axes ? [extra("channels_last", "Permute", { dims: [...places.map((i) => i + 1), 1] })] : []),
+      ...(margins ? [extra("margins", "Margins", { margins } as unknown as Config)] : []),
+      layer,
+      ...(turned.has(name)
+        ? [extra("channels_first", "Permute", { dims: [(axes ?? 0) + 1, ...places] })]
+        : []),
+    ];
     const { batchInputShape, ...config } = layer.config;
-    const first = batchInputShape ? { ...before, config: { ...before.config, batchInputShape } } : before;
-    const middle = { ...layer, config, calls: following(before.name, layer) };
-    const last = turned.get(name);
-    return last === undefined
-      ? [first, middle]
-      : [first, middle, permute(last, [axes + 1, ...places], following(name, layer))];
+    return chain.map((one, i) => {
+      const own = one === layer ? config : one.config;
+      return {
+        ...one,
+        config: i === 0 && batchInputShape ? { ...own, batchInputShape } : own,
+        calls:
+          i === 0 ? calls : layer.calls.map((_, call) => [{ layer: chain[i - 1].name, call, output: 0 }]),
+      };
+    });
   });
   return { ...plan, layers, inputs: plan.inputs.map(after), outputs: plan.outputs.map(after) };
 }

@@ -103,10 +103,11 @@ export function keyOf(name: string): string {
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   kernel: ["kernel", "weight", "W", "weights", "w"],
   bias: ["bias", "biases", "b"],
-  embeddings: ["embeddings", "embedding", "weight"],
+  recurrent_kernel: ["recurrent_kernel", "U"],
+  embeddings: ["embeddings", "embedding", "weight", "W"],
   depthwise_kernel: ["depthwise_kernel", "depthwise_weights", "kernel", "weight", "W"],
   pointwise_kernel: ["pointwise_kernel", "pointwise_weights"],
-  alpha: ["alpha", "weight", "slope", "gamma"],
+  alpha: ["alpha", "alphas", "weight", "slope", "gamma"],
   gamma: ["gamma", "weight", "scale", "Scale"],
   beta: ["beta", "bias", "offset", "B"],
   runningMean: ["moving_mean", "running_mean", "mean"],

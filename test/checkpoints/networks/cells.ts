@@ -12,7 +12,7 @@ import { fastai, pytorch, safetensors } from "./pytorch.js";
 import { kerasWithoutWeights, tensorflow } from "./tensorflow.js";
 
 export interface Cell {
-  /** Whose network it is: pytorch, fastai, keras2, keras3, tensorflow, gluon, mxnet, onnx, tensorflowjs. */
+  /** Whose network it is: pytorch, fastai, keras2 (Keras 1 too), keras3, tensorflow, gluon, mxnet, onnx, tensorflowjs. */
   readonly framework: string;
   readonly format: string;
   /** What it is, in a line. */
@@ -72,9 +72,9 @@ function cellsOf(folder: string, name: string): Cell[] {
     .filter(([, file]) => !(`${folder}/${name} ${file.split("/").pop()}` in without))
     .map(([format, file]) => {
       const path = join(root, folder, file);
-      const isWeightsOfKeras = /^keras[23]$/.test(folder) && /weights/.test(file);
+      const isWeightsOfKeras = /^keras[123]$/.test(folder) && /weights/.test(file);
       const hasArchitecture =
-        (/^keras[23]$/.test(folder) && !isWeightsOfKeras) ||
+        (/^keras[123]$/.test(folder) && !isWeightsOfKeras) ||
         folder === "tensorflowjs" ||
         (folder === "tensorflow" && name === "keras2" && /SavedModel/.test(format));
       const made = isWeightsOfKeras

@@ -151,7 +151,7 @@ function byRole(
   return conversion(made, says);
 }
 
-/** A tensor's layout, by its operator in ONNX, and by the order of axes in Keras 1. */
+/** A tensor's layout, by its operator in ONNX, and of a convolution by the version of Keras. */
 function layoutOf(
   layer: LayerWeights,
   role: string,
@@ -181,15 +181,8 @@ function layoutOf(
       turn: ([value]: ArrayLike<number> & Iterable<number>) => new Float32Array(sizeOf(shape)).fill(value),
     } as Fitted;
   }
-  const version = checkpoint.architecture?.version ?? "";
-  if (
-    layout === "keras" &&
-    /^1\./.test(version) &&
-    /Conv[123]D/.test(layer.layer.getClassName()) &&
-    role === "kernel"
-  ) {
-    return ofKeras1(layer, role, shape, tensor, checkpoint);
-  }
+  const isKernel = role === "kernel" && /Conv[123]D/.test(layer.layer.getClassName());
+  if (layout === "keras" && isKernel) return ofConvolution(layer, shape, tensor, module, checkpoint);
   return fitting(layer, role, shape, tensor.shape, layout);
 }
 
@@ -216,18 +209,27 @@ function transposedProduct(
   };
 }
 
-/** Theano's convolutions turn the kernel round; with channels first it is [out, in, ...kernel]. */
-function ofKeras1(
+/**
+ * A convolution's kernel in Keras: from version 2 on [...kernel, in, out]; in 1 [out, in, ...kernel] where channels came first, and a signal's
+ * one with an axis more. Theano's convolutions turn it round.
+ */
+function ofConvolution(
   layer: LayerWeights,
-  role: string,
   shape: readonly number[],
   tensor: Tensor,
-  checkpoint: Checkpoint,
+  { config = {} }: NamedTensors,
+  { metadata, architecture }: Checkpoint,
 ): Fitted | string {
-  const isFirst = (layer.layer.getConfig() as { dataFormat?: string }).dataFormat === "channelsFirst";
-  const fitted = fitting(layer, role, shape, tensor.shape, isFirst ? "pytorch" : "keras");
-  const { backend = "theano" } = checkpoint.metadata;
-  if (typeof fitted === "string" || backend !== "theano") return fitted;
+  const isKeras1 = /^1\./.test(architecture?.version ?? "");
+  const [length, inputs, outputs] = shape;
+  // since Keras 1.1, and before it
+  const isSignal = isKeras1 && sameShape(tensor.shape, [length, 1, inputs, outputs]);
+  const isOldSignal = isKeras1 && !isSignal && sameShape(tensor.shape, [outputs, inputs, length, 1]);
+  const from =
+    isSignal || isOldSignal ? tensor.shape.filter((_, axis) => axis !== (isSignal ? 1 : 3)) : tensor.shape;
+  const isFirst = isKeras1 && (config.dim_ordering === "th" || isOldSignal);
+  const fitted = fitting(layer, "kernel", shape, from, isFirst ? "pytorch" : "keras");
+  if (typeof fitted === "string" || metadata.backend !== "theano") return fitted;
   const inner = shape[shape.length - 1] * shape[shape.length - 2];
   const says = [fitted.says, "kernel turned round, from Theano's convolution"].filter(Boolean).join(", ");
   const reversed = (values: ArrayLike<number>) => {

@@ -16,7 +16,7 @@ const GATES: Readonly<Record<string, Readonly<Record<number, readonly number[]>>
   onnx: { 1: [0], 3: [0, 1, 2], 4: [0, 2, 3, 1] },
 };
 
-/** LSTM, GRU and plain recurrent layers of PyTorch, Gluon and ONNX; undefined for what is none of these. */
+/** LSTM, GRU and plain recurrent layers of PyTorch, Gluon, ONNX and Keras 1; undefined for what is none of these. */
 export function ofRecurrent(
   layer: LayerWeights,
   { tensors, type, config = {} }: NamedTensors,
@@ -24,6 +24,9 @@ export function ofRecurrent(
   const { weights } = layer;
   const [kernel, recurrent, bias] = ["kernel", "recurrent_kernel", "bias"].map((role) => weights.get(role));
   if (kernel === undefined || recurrent === undefined) return undefined;
+  if (Object.hasOwn(tensors, "W_h") || Object.hasOwn(tensors, "W_i")) {
+    return ofGates(weights, tensors);
+  }
   const backward = layer.direction === "backward";
   const find = (pattern: RegExp) => {
     const name = Object.keys(tensors).find((one) => pattern.test(one));
@@ -96,6 +99,37 @@ export function ofRecurrent(
     });
   } else if (biases.length > 0) return "biases in the file, none here: make the layer with useBias: true";
   return directions > 2 ? "more directions than two" : conversion(made, says);
+}
+
+/** Keras 1 has a tensor for each gate, named by its letter, unless it was told to consume less of a GPU. */
+function ofGates(weights: LayerWeights["weights"], tensors: NamedTensors["tensors"]): Conversion | string {
+  const gates = Object.hasOwn(tensors, "W_i") ? ["i", "f", "c", "o"] : ["z", "r", "h"];
+  const made: Made[] = [];
+  for (const [role, part] of Object.entries({ kernel: "W", recurrent_kernel: "U", bias: "b" })) {
+    const variable = weights.get(role);
+    const names = gates.map((gate) => `${part}_${gate}`);
+    if (variable === undefined) return `${names.join(", ")} in the file, no ${role} here`;
+    const shape = variable.shape as number[];
+    const columns = shape[shape.length - 1] / gates.length;
+    const rows = shape.slice(0, -1);
+    const own = names.flatMap((name) => (Object.hasOwn(tensors, name) ? [tensors[name]] : []));
+    const fits = own.length === gates.length && own.every((one) => sameShape(one.shape, [...rows, columns]));
+    if (!fits) {
+      return `${role} ${own.map((one) => list(one.shape)).join(", ")} in the file, each ${list([...rows, columns])} here`;
+    }
+    const make = (values: Numbers[]) => {
+      const joined = new Float32Array(values.reduce((sum, { length }) => sum + length, 0));
+      for (const [gate, one] of values.entries()) {
+        for (let at = 0; at < one.length; at++) {
+          const row = Math.floor(at / columns);
+          joined[(row * gates.length + gate) * columns + (at % columns)] = one[at];
+        }
+      }
+      return joined;
+    };
+    made.push({ variable, tensors: own, make });
+  }
+  return conversion(made, [`gates ${gates.join(", ")} joined`]);
 }
 
 /** Gates z, r, n are r, z, n there; those of an LSTM are in the same order. */
