@@ -5,8 +5,8 @@
  * The weights of a model within a model lie in one group: first all trainable ones of its layers, then the others, so a frozen layer changes
  * their order (keras#6607, #10777). They are told apart by their names, never by their order; what no name tells stays the inner model's.
  *
- * `running_std` of Keras 1 is the running variance, in spite of its name (keras#3484), in files that say `keras_version`: 1.0.7 began both.
- * In older ones it is what its name says, the square root of variance + epsilon, to which epsilon is added once more (keras#2138).
+ * `running_std` of Keras 1 is the running variance, in spite of its name (keras#3484), from 1.0.7 on. Before, with Theano, it was the square root of
+ * variance + epsilon, to which epsilon was added once more (keras#2138). Files of weights alone do not say which; whole models began with 1.0.7.
  */
 import type { Format } from "../checkpoint.js";
 import type { AttributeValue } from "../encodings/hdf5/attributes.js";
@@ -142,9 +142,25 @@ function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | unde
   };
   for (const layer of model?.layers ?? []) take(layer);
   // those of a model whose layers are not known, and of its own
-  for (const name of listOf(weights, "layer_names") ?? []) weightsIn(contents, groupOf(name));
+  for (const name of listOf(weights, "layer_names") ?? [])
+    takeBatchNormalizations(contents, name, weightsIn(contents, groupOf(name)));
   const own = weightsIn(contents, groupOf("top_level_model_weights"));
   if (model !== undefined && own.length > 0) takeLayer(contents, model, own);
+}
+
+/** In Keras 1's files of weights alone these are told by their names: "bn_running_std". */
+function takeBatchNormalizations(contents: Contents, group: string, found: readonly Weight[]): void {
+  for (const [full] of found) {
+    const [, layer] = /^(.+)_running_std(?::0)?$/.exec(full) ?? [];
+    if (layer === undefined) continue;
+    const own = found.flatMap(([name, tensor]) => {
+      const [, local] = /_(gamma|beta|running_mean|running_std)(?::0)?$/.exec(name) ?? [];
+      const isOwn = local !== undefined && name.replace(/:0$/, "") === `${layer}_${local}`;
+      return isOwn ? [[local, tensor] as const] : [];
+    });
+    const path = layer === group ? layer : `${group}/${layer}`;
+    contents.module({ path, type: "BatchNormalization", config: {} }, own);
+  }
 }
 
 function takeLayer(contents: Contents, layer: Layer, found: readonly Weight[]): void {

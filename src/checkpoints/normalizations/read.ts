@@ -105,9 +105,8 @@ async function withValues(draft: Draft, version: string | undefined): Promise<Ma
       lines.push(`${name} is of type ${tensor.dtype}, whose values are not read`);
       continue;
     }
-    const read = await numbersOf(tensor);
-    const values =
-      name === "runningVariance" ? varianceOf(read, tensor, options.epsilon, version, lines) : read;
+    const values = await numbersOf(tensor);
+    if (name === "runningVariance") sayOfDeviation(tensor, version, lines);
     if (name === "runningCount") statistics[name] = countPerChannel(values, used.runningMean);
     else if (name === "gamma" && draft.options.offset === 1 && !Object.hasOwn(defaults, "offset"))
       weights[name] = values.map((value) => value + 1);
@@ -264,26 +263,16 @@ function settleGroups(
 const RUNNING_STD = /running_std(:0)?$/;
 
 /**
- * Keras 1 calls it `running_std` (keras#2772). From 1.0.7 on, which notes its version, it is the variance; before, what is divided by is that
- * deviation plus epsilon, epsilon being in it already.
+ * Keras 1 calls the variance `running_std` (keras#2772). Before 1.0.7, with Theano, it was a deviation; all those files are of weights alone,
+ * which do not note a version in later Keras 1 either.
  */
-function varianceOf(
-  values: Float32Array | Float64Array,
-  { name }: Tensor,
-  epsilon: unknown,
-  version: string | undefined,
-  lines: string[],
-): Float32Array | Float64Array {
-  if (!RUNNING_STD.test(name)) return values;
-  if (version !== undefined) {
-    lines.push(`running_std holds the variance in Keras ${version}: taken as that`);
-    return values;
-  }
+function sayOfDeviation({ name }: Tensor, version: string | undefined, lines: string[]): void {
+  if (!RUNNING_STD.test(name)) return;
   lines.push(
-    "running_std of Keras before 1.0.7, a deviation to which epsilon is added → the variance that gives the same",
+    version === undefined
+      ? "running_std taken as the variance, which it is from Keras 1.0.7 on: before, with Theano, a deviation, which the file does not tell"
+      : `running_std holds the variance in Keras ${version}: taken as that`,
   );
-  const offset = typeof epsilon === "number" ? epsilon : 0;
-  return Float64Array.from(values, (deviation) => (deviation + offset) ** 2 - offset);
 }
 
 /** One number for all channels in the file; per channel here, since a mask may leave channels different counts. */

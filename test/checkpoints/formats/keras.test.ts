@@ -94,6 +94,35 @@ describe.each(networks)("%s", (network, expected) => {
   });
 });
 
+describe.each(["images", "branching", "sequences"])("Keras 1: %s", (network) => {
+  it("has every tensor, by its layer", async () => {
+    const { version, weights }: Expected = JSON.parse(readFileSync(path(`keras1/${network}.json`), "utf8"));
+    const { modules, ...checkpoint } = await open(path(`keras1/${network}.h5`));
+    expect(checkpoint).toMatchObject({ version, framework: "keras2", metadata: { backend: "theano" } });
+    const found = modules.flatMap(({ tensors }) => Object.values(tensors));
+    expect(found).toHaveLength(Object.keys(weights).length);
+    for (const tensor of found) {
+      const name = tensor.name.split("/").pop() as string;
+      expect(await valuesOf(tensor), name).toEqual(rounded(weights[name]));
+    }
+  });
+});
+
+it("Keras 1 names a Sequential in a Sequential, and what is in a wrapper, by their groups", async () => {
+  const images = await open(path("keras1/images.h5"));
+  expect(Object.keys(namesOf(images, "block/inner_bn"))).toEqual([
+    "gamma",
+    "beta",
+    "running_mean",
+    "running_std",
+  ]);
+  const sequences = await open(path("keras1/sequences.h5"));
+  expect(Object.keys(namesOf(sequences, "both"))).toEqual(
+    ["forward", "backward"].flatMap((one) => ["W", "U", "b"].map((name) => `${one}_layer/${name}`)),
+  );
+  expect(Object.keys(namesOf(sequences, "steps"))).toEqual(["W", "b"]);
+});
+
 describe("names", () => {
   it("of a nested model's layers are paths, and their variables' are local", async () => {
     const checkpoint = await open(path("keras3/nested.h5"));

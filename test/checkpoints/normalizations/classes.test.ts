@@ -354,6 +354,18 @@ const rows: Row[] = [
     [],
   ],
   [
+    "mode 2 of Keras 1 (feature-wise, in evaluation too)",
+    "keras2",
+    {
+      type: "BatchNormalization",
+      config: { axis: 1, epsilon: 1e-5, momentum: 0.9, mode: 2 },
+      tensors: { gamma: two, beta: two, running_mean: two, running_std: two },
+    },
+    "batchNorm",
+    { sources: { batchMean: "batch", batchVariance: "batch" } },
+    [/^mode 2: the batch's own statistics in evaluation too$/],
+  ],
+  [
     "Keras's groups of −1",
     "keras3",
     {
@@ -671,7 +683,7 @@ describe("classes and operators", () => {
     expect(all.map(({ name }) => name)).toEqual(["layer.output.layernorm"]);
   });
 
-  it("keras#2772: running_std is a variance where Keras 1 notes its version, before that a deviation", async () => {
+  it("keras#2772: running_std is the variance, with a doubt where Keras 1 does not note its version", async () => {
     const module: MadeModule = {
       type: "BatchNormalization",
       config: { axis: 1, epsilon: 0.25, momentum: 0.9 },
@@ -686,11 +698,11 @@ describe("classes and operators", () => {
     const later = await read("1.2.2");
     expect([...later.statistics.runningVariance]).toEqual([0.5, 3]);
     expect(later.conversions).toContain("running_std holds the variance in Keras 1.2.2: taken as that");
-    // √(variance + epsilon) is deviation + epsilon
-    const before = await read();
-    expect([...before.statistics.runningVariance].map((variance) => Math.sqrt(variance + 0.25))).toEqual([
-      0.75, 3.25,
-    ]);
+    const unsaid = await read();
+    expect([...unsaid.statistics.runningVariance]).toEqual([0.5, 3]);
+    expect(unsaid.conversions).toContain(
+      "running_std taken as the variance, which it is from Keras 1.0.7 on: before, with Theano, a deviation, which the file does not tell",
+    );
   });
 
   it("a class that is not known, by its name and its weights, with its own epsilon", async () => {

@@ -483,4 +483,65 @@ describe("layersModelFrom", () => {
     // of each square [[a, b], [c, d]]: 4 a + 3 b + 2 c + d
     expect([...y.dataSync()]).toEqual([23.5, 33.5, 53.5, 63.5]);
   });
+
+  const inKeras1 = (...layers: [className: string, config: object][]) => ({
+    class_name: "Sequential",
+    config: layers.map(([class_name, config], i) => ({
+      class_name,
+      config: { name: `layer${i}`, ...(i === 0 && { batch_input_shape: [null, 4, 4, 2] }), ...config },
+    })),
+  });
+
+  it.each<[string, ReturnType<typeof inKeras1>]>([
+    [
+      'layer "layer0": BatchNormalization of mode 1, which only Keras 1 has, is not supported',
+      inKeras1(["BatchNormalization", { mode: 1, axis: -1 }]),
+    ],
+    [
+      'layer "layer0": padding "same" of MaxPooling2D is not TensorFlow\'s where Theano computed it, and is not supported',
+      inKeras1([
+        "MaxPooling2D",
+        { pool_size: [2, 2], strides: [2, 2], border_mode: "same", dim_ordering: "tf" },
+      ]),
+    ],
+    [
+      'layer "layer0": Deconvolution2D of Keras 1, whose weights are laid out in a way of their own, is not supported',
+      inKeras1(["Deconvolution2D", { nb_filter: 1, nb_row: 2, nb_col: 2, dim_ordering: "tf" }]),
+    ],
+    ['layer "layer0": its class Highway is not known', inKeras1(["Highway", {}])],
+    [
+      'layer "layer0": the dim_ordering of its ZeroPadding2D is not in the file, nor all the same in other layers',
+      inKeras1(["ZeroPadding2D", { padding: [1, 1] }]),
+    ],
+    [
+      'layer "layer0": a Merge of models at the head of a Sequential one is not supported',
+      inKeras1(["Merge", { mode: "sum", mode_type: "raw", layers: [] }]),
+    ],
+    [
+      'layer "layer1": Merge of mode "dot" is not supported',
+      inKeras1(["Activation", { activation: "relu" }], ["Merge", { mode: "dot", mode_type: "raw" }]),
+    ],
+  ])("Keras 1: %s", async (message, topology) => {
+    const made = layersModelFrom(checkpointOf({ topology, layers: {} } as unknown as Saved, "1.2.2"));
+    await expect(made).rejects.toThrow(message);
+  });
+
+  it("Keras 1 with a tensor for each gate of a GRU", async () => {
+    const topology = inKeras1(["GRU", { output_dim: 1, batch_input_shape: [null, 1, 1] }]);
+    const one = (value: number, ...shape: number[]) => ({ shape, values: [value] });
+    const gates = Object.fromEntries(
+      ["z", "r", "h"].flatMap((gate, i) => [
+        [`W_${gate}`, one(i + 1, 1, 1)],
+        [`U_${gate}`, one(i + 4, 1, 1)],
+        [`b_${gate}`, one(i + 7, 1)],
+      ]),
+    );
+    const file = { topology, layers: { layer0: gates } } as unknown as Saved;
+    const model = await layersModelFrom(checkpointOf(file, "1.2.2"));
+    expect(model.getWeights().map((weight) => [...weight.dataSync()])).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+      [7, 8, 9],
+    ]);
+  });
 });
