@@ -108,6 +108,16 @@ describe.each(["images", "branching", "sequences"])("Keras 1: %s", (network) => 
   });
 });
 
+it("Keras 1's weights alone have batch normalizations by their names", async () => {
+  const checkpoint = await open(path("keras1/weights.h5"));
+  expect(checkpoint).toMatchObject({ framework: "keras2", version: undefined });
+  const { type, tensors } = moduleOf(checkpoint, "bn");
+  expect(type).toBe("BatchNormalization");
+  expect(await Promise.all(Object.values(tensors).map(valuesOf))).toEqual(
+    [0, 1, 2, 3].map((i) => ({ shape: [2], values: [i, i + 1] })),
+  );
+});
+
 it("Keras 1 names a Sequential in a Sequential, and what is in a wrapper, by their groups", async () => {
   const images = await open(path("keras1/images.h5"));
   expect(Object.keys(namesOf(images, "block/inner_bn"))).toEqual([

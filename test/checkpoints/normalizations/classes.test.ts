@@ -683,6 +683,11 @@ describe("classes and operators", () => {
     expect(all.map(({ name }) => name)).toEqual(["layer.output.layernorm"]);
   });
 
+  it("mode 1 of Keras 1, with epsilon twice, is none", async () => {
+    const module: MadeModule = { type: "BatchNormalization", config: { mode: 1 }, tensors: { gamma: two } };
+    expect(await normalizationsOf(checkpointOf({}, { framework: "keras2" }, { layer: module }))).toEqual([]);
+  });
+
   it("keras#2772: running_std is the variance, with a doubt where Keras 1 does not note its version", async () => {
     const module: MadeModule = {
       type: "BatchNormalization",
