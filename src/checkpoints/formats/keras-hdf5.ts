@@ -150,14 +150,16 @@ function takeGroups(contents: Contents, weights: Hdf5Object, model: Layer | unde
 
 /** In Keras 1's files of weights alone these are told by their names: "bn_running_std". */
 function takeBatchNormalizations(contents: Contents, group: string, found: readonly Weight[]): void {
-  for (const [full] of found) {
-    const [, layer] = /^(.+)_running_std(?::0)?$/.exec(full) ?? [];
+  const layers = new Map<string, [string, Tensor][]>();
+  for (const [name, tensor] of found) {
+    const [, layer, local] = /^(.+)_(gamma|beta|running_mean|running_std)(?::0)?$/.exec(name) ?? [];
     if (layer === undefined) continue;
-    const own = found.flatMap(([name, tensor]) => {
-      const [, local] = /_(gamma|beta|running_mean|running_std)(?::0)?$/.exec(name) ?? [];
-      const isOwn = local !== undefined && name.replace(/:0$/, "") === `${layer}_${local}`;
-      return isOwn ? [[local, tensor] as const] : [];
-    });
+    const own = layers.get(layer);
+    if (own) own.push([local, tensor]);
+    else layers.set(layer, [[local, tensor]]);
+  }
+  for (const [layer, own] of layers) {
+    if (!own.some(([local]) => local === "running_std")) continue;
     const path = layer === group ? layer : `${group}/${layer}`;
     contents.module({ path, type: "BatchNormalization", config: {} }, own);
   }
