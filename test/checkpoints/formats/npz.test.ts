@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -221,8 +221,9 @@ describe("writeNpz", () => {
     }
   });
 
-  const python = "/tmp/envs/pt/bin/python";
-  it.skipIf(!existsSync(python))("is read by NumPy", async () => {
+  // a Python with the library in it; skipped where none is named
+  const python = process.env.EVENKEEL_PYTHON ?? "";
+  it.skipIf(python === "")("is read by NumPy", async () => {
     const temporary = await mkdtemp(join(tmpdir(), "evenkeel-"));
     try {
       const path = join(temporary, "written.npz");
