@@ -22,3 +22,13 @@ export const networks = readdirSync(fixtures).flatMap((folder) =>
       return network.files && network.normalizations?.length > 0 ? [{ folder, file, network }] : [];
     }),
 );
+
+/** Normalizations with weights that a file does not tell, by the network's fixture and the format. */
+export const untold: Readonly<Record<string, readonly string[]>> = {
+  // a weight alone, of a layer whose name says nothing, may be PReLU's slopes
+  "pytorch/features.json state dict": ["layer"],
+  "pytorch/features.json state dict, legacy": ["layer"],
+  "pytorch/features.json safetensors": ["layer"],
+  // written out in operations that nothing names
+  "tensorflow/keras2.json TensorFlow frozen graph": ["ln", "gn"],
+};
