@@ -15,8 +15,6 @@ import { tensorflowBundle } from "./formats/tensorflow-bundle.js";
 import { tfjs } from "./formats/tfjs.js";
 import { type FileSet, type FileSource, filesOf, type Source } from "./source.js";
 
-export type { Format } from "./checkpoint.js";
-
 /** In this order: those with a magic number first. */
 const formats: readonly Format[] = [
   kerasHdf5,

@@ -33,7 +33,7 @@ export async function jsonIn(
   let value: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await bytes.read());
-    value = parsed(text);
+    value = parseJSON(text);
   } catch (error) {
     if (error instanceof CheckpointError) throw error;
     throw fail(`expected ${what} in JSON, got something else (${(error as Error).message})`);
@@ -44,20 +44,29 @@ export async function jsonIn(
   return value;
 }
 
-/** Texts, also one without its end, and the numbers of Python that JSON does not have. */
-const PYTHON = /"(?:[^"\\]|\\[\s\S])*"?|\bInfinity\b|\bNaN\b/g;
-/** Characters of a text in which these are looked for. */
-const MOST_PYTHON = 2 ** 21;
-
-function parsed(text: string): unknown {
+/** JSON, also as Python writes it: NaN and Infinity may stand in it, which become null and 1e999. @throws SyntaxError for what is none */
+export function parseJSON(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (error) {
-    const numbers: Record<string, string> = { Infinity: "1e999", NaN: "null" };
-    const written = text.length > MOST_PYTHON ? text : text.replace(PYTHON, (word) => numbers[word] ?? word);
-    if (written === text) throw error;
-    return JSON.parse(written);
+  } catch {
+    return JSON.parse(withoutPythonNumbers(text));
   }
+}
+
+function withoutPythonNumbers(text: string): string {
+  const parts: string[] = [];
+  let from = 0;
+  let inText = false;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === '"') inText = !inText;
+    else if (!inText && (text.startsWith("NaN", at) || text.startsWith("Infinity", at))) {
+      parts.push(text.slice(from, at), text[at] === "N" ? "null" : "1e999");
+      from = at + (text[at] === "N" ? 3 : 8);
+      at = from - 1;
+    }
+  }
+  return parts.join("") + text.slice(from);
 }
 
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];

@@ -8,15 +8,16 @@
  * `running_std` of Keras 1 is the running variance, in spite of its name (keras#3484), from 1.0.7 on. Before, with Theano, it was the square root of
  * variance + epsilon, to which epsilon was added once more (keras#2138). Files of weights alone do not say which; whole models began with 1.0.7.
  */
+
 import type { Format } from "../checkpoint.js";
 import type { AttributeValue } from "../encodings/hdf5/attributes.js";
 import { type Hdf5Object, isHdf5, openHdf5 } from "../encodings/hdf5/file.js";
+import { isObject } from "../encodings/json.js";
 import { CheckpointError } from "../errors.js";
 import type { Tensor } from "../tensors.js";
 import {
   Contents,
   frameworkOf,
-  isRecord,
   type Layer,
   leavesOf,
   modelOf,
@@ -88,7 +89,7 @@ function named(
   const { config: layers } = sequential;
   if (!Array.isArray(layers)) return sequential;
   const config = layers.map((layer: unknown, i) => {
-    if (!isRecord(layer) || !Array.isArray(layer.config)) return layer;
+    if (!isObject(layer) || !Array.isArray(layer.config)) return layer;
     return { ...layer, name: layer.name ?? groups[groups.length - layers.length + i] };
   });
   return { ...sequential, config };
@@ -194,7 +195,7 @@ function localName(path: readonly string[], layer: string): string | undefined {
 /** Keras 1 names what is in a wrapper after the layer inside: "forward_lstm_1_W" is "forward_layer/W", and "dense_1_W" in a TimeDistributed "W". */
 function nameInside(path: readonly string[], { type, config }: Layer): string | undefined {
   const inner =
-    isRecord(config.layer) && isRecord(config.layer.config) ? config.layer.config.name : undefined;
+    isObject(config.layer) && isObject(config.layer.config) ? config.layer.config.name : undefined;
   if (typeof inner !== "string" || path.length > 1) return undefined;
   if (type !== "Bidirectional") return localName(path, inner);
   for (const direction of ["forward", "backward"]) {

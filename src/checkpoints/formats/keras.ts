@@ -6,6 +6,7 @@
 import type { Framework } from "../../frameworks/conventions.js";
 import type { Checkpoint, Module } from "../checkpoint.js";
 import type { Hdf5Object } from "../encodings/hdf5/file.js";
+import { isObject, type JSONObject, parseJSON } from "../encodings/json.js";
 import { shortened, type Tensor } from "../tensors.js";
 
 /** A layer, or a model with layers of its own. */
@@ -27,41 +28,16 @@ const DEEPEST = 32;
 
 type Fail = (problem: string, remedy?: string) => Error;
 
-type Json = Readonly<Record<string, unknown>>;
-
-export const isRecord = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** JSON as Python writes it: NaN and Infinity may stand in it, which become null and 1e999. */
-export function parsedJson(text: string, what: string, fail: Fail): Json {
+/** A configuration, as its text. */
+export function parsedJson(text: string, what: string, fail: Fail): JSONObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    try {
-      value = JSON.parse(withoutPythonNumbers(text));
-    } catch (error) {
-      throw fail(`expected ${what} as JSON (${(error as Error).message.slice(0, 100)})`);
-    }
+    value = parseJSON(text);
+  } catch (error) {
+    throw fail(`expected ${what} as JSON (${(error as Error).message.slice(0, 100)})`);
   }
-  if (isRecord(value)) return value;
+  if (isObject(value)) return value;
   throw fail(`expected ${what} as a JSON object, got ${shortened(text)}`);
-}
-
-function withoutPythonNumbers(text: string): string {
-  const parts: string[] = [];
-  let from = 0;
-  let inText = false;
-  for (let at = 0; at < text.length; at++) {
-    if (text[at] === "\\") at++;
-    else if (text[at] === '"') inText = !inText;
-    else if (!inText && (text.startsWith("NaN", at) || text.startsWith("Infinity", at))) {
-      parts.push(text.slice(from, at), text[at] === "N" ? "null" : "1e999");
-      from = at + (text[at] === "N" ? 3 : 8);
-      at = from - 1;
-    }
-  }
-  return parts.join("") + text.slice(from);
 }
 
 /** Whose conventions hold: Keras 1 and 2 have the same, and so has a file that names no version: Keras 1 wrote none at first. */
@@ -70,23 +46,28 @@ export function frameworkOf(version: string | undefined): Framework {
 }
 
 /** The layers of a model; undefined where it is a class of its own, which its file tells nothing about. */
-export function modelOf(topology: Json, fail: Fail): Layer | undefined {
+export function modelOf(topology: JSONObject, fail: Fail): Layer | undefined {
   const model = layerOf(topology, undefined, 0, fail);
   return model?.layers === undefined ? undefined : model;
 }
 
-function layerOf(serialized: Json, parent: string | undefined, depth: number, fail: Fail): Layer | undefined {
+function layerOf(
+  serialized: JSONObject,
+  parent: string | undefined,
+  depth: number,
+  fail: Fail,
+): Layer | undefined {
   const { class_name: given, config, registered_name: registered } = serialized;
   if (typeof given !== "string") return undefined;
   if (depth > DEEPEST) throw fail(`expected at most ${DEEPEST} models in one another`);
   const className = given.replace(/^.*>/, "");
   const full = typeof registered === "string" && registered.includes(">") ? registered : given;
-  const options = isRecord(config) ? config : {};
+  const options = isObject(config) ? config : {};
   const name = [options.name, serialized.name, className].find((one) => typeof one === "string") as string;
   const path = parent === undefined ? "" : parent === "" ? name : `${parent}/${name}`;
   // a Sequential of Keras 1 and early 2 has its layers alone for a configuration
   const inside = Array.isArray(config) ? config : options.layers;
-  const isModel = Array.isArray(inside) && inside.every((one) => isRecord(one) && "class_name" in one);
+  const isModel = Array.isArray(inside) && inside.every((one) => isObject(one) && "class_name" in one);
   const layers = isModel
     ? inside.map((one) => layerOf(one, path, depth + 1, fail)).filter((one) => one !== undefined)
     : undefined;
@@ -111,12 +92,12 @@ export function leavesOf({ layers = [] }: Layer): Layer[] {
   return layers.flatMap((layer) => (layer.layers === undefined ? [layer] : leavesOf(layer)));
 }
 
-const AFFINE = ({ scale, center }: Json) => [
+const AFFINE = ({ scale, center }: JSONObject) => [
   ...(scale === false ? [] : ["gamma"]),
   ...(center === false ? [] : ["beta"]),
 ];
 
-type Variables = (config: Json) => readonly string[];
+type Variables = (config: JSONObject) => readonly string[];
 
 const batch: Variables = (config) => [
   ...AFFINE(config),
@@ -248,7 +229,7 @@ export class Contents {
 
   /** Of a configuration's value: the layer that it is, if it is one. */
   layersIn(value: unknown): Layer[] {
-    const layer = isRecord(value) ? layerOf(value, "", 0, this.fail) : undefined;
+    const layer = isObject(value) ? layerOf(value, "", 0, this.fail) : undefined;
     return layer === undefined ? [] : [layer];
   }
 

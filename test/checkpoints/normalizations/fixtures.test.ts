@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type MappedNormalization, normalizationsOf, open } from "../../../src/checkpoints/index.js";
 import { catalog, Layer, type Normalization, open as openBackend } from "../../../src/index.js";
-import { type DescribedNetwork, fixtures, networks, untold } from "../support/networks.js";
+import { fixtures, networks, untold } from "../support/networks.js";
 import { itWithModel, modelFile } from "../support/shared-models.js";
 
 /** The names that a file gives a layer of the network; files name layers by themselves. */
