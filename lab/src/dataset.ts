@@ -12,13 +12,13 @@ import { checkLimit, drawRows, shuffledRows } from "./data/split.js";
 import { UsageError } from "./errors.js";
 import { type TaskName, tasks, usualTask } from "./tasks/registry.js";
 
-/** Rows in a random but fixed order. */
-export interface Split {
-  /** [count, ...inputShape], row-major */
-  x: Float32Array;
-  /** [count]: the class index, or the target standardized by the training split */
-  y: Float32Array;
-  count: number;
+/** What was made from one column: as the report lists it. */
+export interface Input {
+  column: string;
+  /** "a number", "5 levels and other", "a date: year, month, weekday", "pixels" */
+  how: string;
+  /** One name per input of the network: "size", "colour=red", "when (month)". */
+  names: string[];
 }
 
 export interface Dataset {
@@ -26,33 +26,54 @@ export interface Dataset {
   /** Where the data come from. */
   provenance: string;
   task: TaskName;
+  /** The name of the metric that networks are compared by. */
+  metric: string;
   /** The column that is predicted. */
   target: string;
-  /** One name per input; a level of a text column is "column=level". */
-  features: string[];
-  /** [features.length], or [height, width, 1] of images. */
+  inputs: Input[];
+  /** [inputs], or [height, width, 1] of images. */
   inputShape: number[];
   /** Names of the classes in the order of their indices; empty where the task has none. */
   classes: string[];
-  train: Split;
-  heldOut: Split;
-  /** What was left out on the way (constant columns, rows without a target), one sentence each. */
-  notes: string[];
+  /** Examples. */
+  count: number;
+  /** [count, ...inputShape], row-major: what is `scaled` is centred and scaled by all rows, so that float32 keeps its digits; NaN where missing. */
+  x: Float32Array;
+  /** [inputs]: 1 where a trial standardizes the input by its training part (NaN becomes 0, the mean); 0 where it takes it as it is. */
+  scaled: Uint8Array;
+  /** [count]: see `Task.encode` */
+  y: Float32Array;
+  /** What 1 of y amounts to, in units of the target; 1 for classes. */
+  yScale: number;
+  parts: Parts;
+  /** Rows of the file. */
+  fileRows: number;
+  decisions: Decision[];
+  /** What may make the numbers too good, one sentence each. */
+  warnings: string[];
 }
 
-export interface DatasetOptions {
+export interface DatasetOptions extends ReadOptions {
   /** The column to predict; by default the last one that is not ignored. */
   target?: string;
-  /** Columns to leave out. */
+  /** Columns to leave out, and to keep although they say nothing (constants, identifiers): see `columnsNamed`. */
   ignore?: string[];
-  /** Columns whose numbers are names of categories. */
-  categorical?: string[];
+  keep?: string[];
+  /** Most levels of a text column that become inputs of their own; the rest are "other". */
+  levels?: number;
   /** By default the first task that suits the target. */
   task?: TaskName;
+  /** By default the first metric of the task that suits the target. */
+  metric?: string;
   /** The features are the pixels of an image, in row-major order. */
   image?: [height: number, width: number];
   /** Use at most this many rows in all, in the classes' proportions. */
   limit?: number;
+  /** Rows with one value of this column are all in one part. */
+  group?: string;
+  /** `time`: the latest rows by `time`, or else by the one column of dates, are held out. */
+  split?: "random" | "time";
+  time?: string;
 }
 
 const HELD_OUT = 0.2;

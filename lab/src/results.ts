@@ -3,22 +3,28 @@
  * throughout; a number that is not finite is `null`.
  */
 import type { Range } from "@evenkeel/report/statistics";
+import type { Difference } from "./claims.js";
+import type { Decision } from "./data/table.js";
+import type { Input } from "./dataset.js";
 import type { ModelSettings } from "./models/model.js";
 import type { ModelName } from "./models/registry.js";
 import type { NormName } from "./norms.js";
+import type { OptimizerName, SweepSetting } from "./settings.js";
 import { metricNamed, type TaskName } from "./tasks/registry.js";
 import type { Metric } from "./tasks/task.js";
 
-/** One pass over the training data. */
+/** One pass over the training part. */
 export interface Epoch {
   /** Counted from 1. */
   epoch: number;
   /** Mean loss over the training batches of this epoch. */
   trainLoss: number | null;
-  /** Loss on the held-out data, in evaluation mode, after this epoch. */
+  /** Loss on the held-out part, in evaluation mode, after this epoch. */
   heldOutLoss: number | null;
-  /** The comparison's metric on the held-out data after this epoch. */
+  /** The comparison's metric on the held-out part after this epoch. */
   metric: number | null;
+  /** Wall time spent in training steps up to here, in seconds; without evaluation. */
+  seconds: number;
 }
 
 /** The state of the network at one step of its training; arrays run over the depth, first hidden layer first. */
@@ -33,15 +39,28 @@ export interface Probe {
   activationSpread: (number | null)[];
 }
 
-/** One network trained from one seed. */
+/** Every metric of the task by its name. */
+export type Scores = Record<string, number | null>;
+
+/** One network trained from one seed, which also draws its training, validation and held-out part. */
 export interface Trial {
   norm: NormName;
   seed: number;
   /** `diverged`: the loss stopped being finite; the trial ends there, with what came before. */
   outcome: "finished" | "diverged";
   parameters: number;
+  /** The one that it was trained with. */
+  learningRate: number;
+  /** Where several were tried: each with the metric (null: diverged) and the loss on the validation part after the first epochs. */
+  tried: { learningRate: number; metric: number | null; loss: number | null }[];
   epochs: Epoch[];
   probes: Probe[];
+  /** After the last epoch, on each part (of the training part at most as many examples as are held out). */
+  scores: { train: Scores; validation: Scores; heldOut: Scores };
+  /** What guessing scores on this trial's held-out part. */
+  guess: Scores;
+  /** [true class][predicted class]: held-out examples; null where the task has no classes, or too many to show. */
+  confusion: number[][] | null;
   /** Median wall time of one optimizer step (forward, backward, update) of the second half, in milliseconds. */
   stepMs: number;
   /** The first epoch whose metric reached the comparison's target, or null. */
@@ -54,8 +73,14 @@ export interface Summary {
   /** Trials finished, and those of them that diverged. */
   trials: number;
   diverged: number;
-  /** Metric on the held-out data after the last epoch. */
+  parameters: number | null;
+  /** That the trials were trained with: the median, and the range. */
+  learningRate: Range;
+  /** The comparison's metric on the held-out part, and on the training part, after the last epoch. */
   metric: Range;
+  trainMetric: Range;
+  /** Every metric on the held-out part: the median over the trials. */
+  scores: Scores;
   /** Over the trials that reached the target; `reached` says how many did. */
   epochsToTarget: Range & { reached: number };
   stepMs: Range;
@@ -63,40 +88,72 @@ export interface Summary {
   gradientRatio: Range;
 }
 
+/** Held-out metric against one setting, for every normalization. */
+export interface Sweep {
+  setting: SweepSetting;
+  /** In ascending order of `value`. */
+  points: { value: number; trials: Trial[] }[];
+}
+
 export interface Comparison {
+  /** Of this file: 2. */
+  format: number;
   /** Version of Evenkeel that made this. */
   evenkeel: string;
   /** ISO 8601. */
   date: string;
-  /** The command that reproduces it. */
+  /** The command that reproduces it from any folder, and the one that goes on with it. */
   command: string;
   machine: { processor: string; cores: number; node: string; backend: string };
   data: {
     name: string;
     provenance: string;
+    /** SHA-256 of what the networks see, in hex. */
+    digest: string;
     task: TaskName;
     target: string;
+    /** What each input was made from. */
+    inputs: Input[];
     inputShape: number[];
     classes: string[];
-    trainCount: number;
-    heldOutCount: number;
-    /** The metric of guessing. */
-    baseline: number;
-    /** What was left out of the data, one sentence each. */
-    notes: string[];
+    /** Rows of the file, and examples that were used. */
+    fileRows: number;
+    examples: number;
+    /** Sizes of the parts that each seed draws. */
+    parts: { train: number; validation: number; heldOut: number };
+    /** How the parts are drawn, as it follows "Each seed ": "draws its own parts at random, …". */
+    drawn: string;
+    /** What was decided about the file and its columns. */
+    decisions: Decision[];
+    /** What may make the numbers too good (leaks), one sentence each. */
+    warnings: string[];
   };
-  /** The name of the task's metric: `accuracy` (share of right answers, 0 to 1) or `R²` (1 = perfect, 0 = no better than the mean). */
+  /** The name of the metric that the networks are compared by: higher is better. */
   metric: string;
+  /** What guessing scores: the mean over the trials. */
+  guess: Scores;
   /** The value of the metric that counts as reached; null where nothing got beyond guessing, and none was given. */
   targetMetric: number | null;
   model: ModelSettings<ModelName>;
-  training: { epochs: number; batchSize: number; learningRate: number; optimizer: string; seeds: number[] };
+  training: {
+    epochs: number;
+    batchSize: number;
+    /** Those that each trial tries; a single one is not tried but used. */
+    learningRates: number[];
+    optimizer: OptimizerName;
+    seeds: number[];
+  };
+  /** The normalization that the others are compared with. */
+  baseline: NormName;
+  /** Of the metric and of the epochs to the target, a row for each norm but the baseline; empty for a single norm. */
+  differences: { metric: Difference[]; epochsToTarget: Difference[] };
   /** True where the user stopped it: the trials are those that had finished. */
   interrupted: boolean;
   wallSeconds: number;
   /** In the order that the user named them. */
   summaries: Summary[];
   trials: Trial[];
+  sweep: Sweep | null;
 }
 
 export const trialsOf = (comparison: Comparison, norm: NormName): Trial[] =>

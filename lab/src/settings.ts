@@ -11,3 +11,7 @@ export function usualBatchSize(examples: number, least = 32): number {
   while (examples % size === 1) size++;
   return size;
 }
+
+/** What `--sweep` can vary. */
+export const sweepSettings = ["learning-rate", "batch-size", "depth"] as const;
+export type SweepSetting = (typeof sweepSettings)[number];

@@ -14,19 +14,29 @@ import { tasks } from "./tasks/registry.js";
 export interface TrainingSettings {
   epochs: number;
   batchSize: number;
-  learningRate: number;
+  /**
+   * Several are tried: each trains for the first `trialEpochs`, and the one with the best metric on the validation part
+   * (the lower loss of equals) is gone on with. A single one is used.
+   */
+  learningRates: number[];
   optimizer: OptimizerName;
 }
 
 /** What a trial needs of a dataset; the arrays may be shared with other trials. */
-export type TrialData = Pick<Dataset, "task" | "inputShape" | "classes" | "train" | "heldOut">;
+export type TrialData = Pick<
+  Dataset,
+  "task" | "metric" | "inputShape" | "classes" | "count" | "x" | "scaled" | "y" | "yScale" | "parts"
+>;
 
 export interface TrialSpec {
   norm: NormName;
+  /** Of the parts, the initial weights and the order of the examples. */
   seed: number;
   model: ModelSettings<ModelName>;
   training: TrainingSettings;
   data: TrialData;
+  /** SHA-256 of `data`, in hex. */
+  digest: string;
 }
 
 /** How far a trial has come. */

@@ -10,6 +10,13 @@ export interface Watcher {
   finished(trial: TrialSpec, result: Trial): void;
 }
 
+/** Where finished trials are kept, each under the key of its spec. */
+export interface Store {
+  get(key: string): Promise<Trial | undefined>;
+  /** Resolves when the trial cannot be lost any more. */
+  put(key: string, trial: Trial): Promise<void>;
+}
+
 /** Where trials run. The numbers of a trial do not depend on it. */
 export interface Executor {
   /** Trials that it runs at a time. */

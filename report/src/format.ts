@@ -56,3 +56,15 @@ export function wrap(text: string, width: number, indent = ""): string {
   }
   return lines.join("\n");
 }
+
+// what a terminal obeys, and what turns the direction of a line or cannot be seen
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
+
+/** A text of somebody else's as it may be shown: control and bidirectional characters become `�`. */
+export const printable = (text: string): string => text.replace(UNPRINTABLE, "\ufffd");
+
+/** A text of somebody else's in double quotes for a message: printable, on one line, at most `most` characters of it. */
+export function quote(text: string, most = 60): string {
+  const shown = printable(text.slice(0, most + 1).replace(/[\t\n\r]+/g, " "));
+  return `"${shown.length > most ? `${shown.slice(0, most - 1)}…` : shown}"`;
+}

@@ -6,6 +6,25 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { UsageError } from "../errors.js";
 
+/** How the examples of a dataset are divided; plain data, so that whoever trains can draw the parts of a seed. */
+export interface Parts {
+  /** [examples]: the class of each, by which random parts are stratified; all 0 where there are none. */
+  strata: Int32Array;
+  /** [examples]: numbers of groups; those of one group stay together. */
+  groups?: Int32Array;
+  /** [examples]: when each was, in any unit: the latest are held out, those before them validate, for every seed alike. */
+  time?: Float64Array;
+  /** Examples that the data themselves hold out. */
+  heldOut?: Int32Array;
+}
+
+/** The examples of one seed: rows of the dataset, in a random but fixed order. */
+export interface Split {
+  train: Int32Array;
+  validation: Int32Array;
+  heldOut: Int32Array;
+}
+
 const SEED = 20;
 
 /** Throws UsageError for a limit that leaves a class without a row to train on and one to hold out. */
