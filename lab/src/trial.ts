@@ -1,15 +1,17 @@
 /** One network, trained from one seed, and what was measured on the way. */
 import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
-import { shuffledRows } from "./data/split.js";
-import type { Dataset, Split } from "./dataset.js";
+import { shuffledRows, splitOf } from "./data/split.js";
+import { meanAndDeviation, type Standardization, standardizationOf } from "./data/standardize.js";
+import type { Dataset } from "./dataset.js";
 import type { ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import type { ModelName } from "./models/registry.js";
 import type { NormName } from "./norms.js";
-import type { Epoch, Probe, Trial } from "./results.js";
-import type { OptimizerName } from "./settings.js";
-import { tasks } from "./tasks/registry.js";
+import type { Epoch, Probe, Scores, Trial } from "./results.js";
+import { type OptimizerName, trialEpochs } from "./settings.js";
+import { metricNamed, tasks } from "./tasks/registry.js";
+import type { Metric, Scored } from "./tasks/task.js";
 
 export interface TrainingSettings {
   epochs: number;
@@ -54,88 +56,196 @@ export interface Progress {
 const PROBES = 24;
 /** ms between two reports of progress. */
 const REPORT_MS = 200;
-/** Held-out examples that are evaluated at a time. */
+/** Examples that are evaluated at a time. */
 const EVALUATION_BATCH = 1024;
+/** With more classes a table of confusions cannot be read. */
+const MOST_CONFUSED = 20;
+
+/** The examples of one seed as its network sees them. */
+interface Examples {
+  data: TrialData;
+  train: Int32Array;
+  validation: Int32Array;
+  heldOut: Int32Array;
+  /** Of the training part, at most as many as are held out. */
+  trained: Int32Array;
+  inputs: Standardization;
+  /** y is (y − mean) · factor. */
+  target: { mean: number; factor: number; scale: number };
+}
+
+function examplesOf(data: TrialData, seed: number): Examples {
+  const { train, validation, heldOut } = splitOf(data.parts, data.count, seed);
+  const { mean, deviation } = tasks[data.task].standardized
+    ? meanAndDeviation(Float64Array.from(train, (row) => data.y[row]))
+    : { mean: 0, deviation: 1 };
+  return {
+    data,
+    train,
+    validation,
+    heldOut,
+    trained: train.subarray(0, heldOut.length),
+    inputs: standardizationOf(data.x, data.scaled, train),
+    // a target that does not vary in the training part is learnt as it is
+    target: { mean, factor: 1 / (deviation || 1), scale: data.yScale * (deviation || 1) },
+  };
+}
+
+/** A network on its way through the epochs, with one learning rate. */
+interface Run {
+  network: Network;
+  optimizer: tf.Optimizer;
+  learningRate: number;
+  epochs: Epoch[];
+  probes: Probe[];
+  /** ms */
+  stepTimes: number[];
+  seconds: number;
+  diverged: boolean;
+}
 
 /**
- * Trains and evaluates. The same spec gives the same numbers, but for `stepMs`. `report` is awaited now and then, so
- * that whoever runs the trial can let other work through.
+ * Trains and evaluates. The same spec gives the same numbers, but for times. `report` is awaited now and then, so that
+ * whoever runs the trial can let other work through.
  */
 export async function runTrial(
   spec: TrialSpec,
   report: (progress: Progress) => void | Promise<void>,
 ): Promise<Trial> {
   const { norm, seed, data, training } = spec;
-  const outputs = tasks[data.task].outputs(data.classes);
-  const network = buildNetwork(spec.model, norm, data.inputShape, outputs, seed);
-  const optimizer = makeOptimizer(training);
-  const stepsPerEpoch = Math.ceil(data.train.count / training.batchSize);
-  const steps = stepsPerEpoch * training.epochs;
+  const { epochs, batchSize, learningRates } = training;
+  const examples = examplesOf(data, seed);
+  const stepsPerEpoch = Math.ceil(examples.train.length / batchSize);
+  const steps = stepsPerEpoch * epochs;
+  const firstEpochs = Math.min(epochs, trialEpochs(epochs));
+  const stepsInAll = steps + (learningRates.length - 1) * firstEpochs * stepsPerEpoch;
   const probeSteps = new Set(
     Array.from({ length: PROBES }, (_, i) => Math.round((i * (steps - 1)) / (PROBES - 1))),
   );
-  const epochs: Epoch[] = [];
-  const probes: Probe[] = [];
-  const stepTimes: number[] = [];
-  let step = 0;
-  let diverged = false;
+  let stepsDone = 0;
   let lastReport = 0;
-  for (let epoch = 1; epoch <= training.epochs && !diverged; epoch++) {
-    const order = shuffledRows(data.train.count, seed * 7919 + epoch);
-    let lossSum = 0;
-    let seen = 0;
-    for (let at = 0; at < order.length && !diverged; at += training.batchSize, step++) {
-      const rows = order.slice(at, at + training.batchSize);
-      const { loss, ms, probe } = trainStep(
-        network,
-        optimizer,
-        data,
-        rows,
-        probeSteps.has(step) ? step : undefined,
-      );
-      if (probe) probes.push(probe);
-      stepTimes.push(ms);
-      diverged = !Number.isFinite(loss);
-      lossSum += loss * rows.length;
-      seen += rows.length;
-      const now = performance.now();
-      if (now - lastReport > REPORT_MS) {
-        lastReport = now;
-        const done = (step + 1) / steps;
-        await report({ done, epoch, loss: lossSum / seen, metric: epochs.at(-1)?.metric ?? null });
+
+  /** Trains up to this epoch, or to where the loss is not finite any more. */
+  async function train(run: Run, upTo: number): Promise<void> {
+    for (let epoch = run.epochs.length + 1; epoch <= upTo && !run.diverged; epoch++) {
+      const order = shuffledRows(examples.train.length, seed * 7919 + epoch);
+      let lossSum = 0;
+      let seen = 0;
+      let step = (epoch - 1) * stepsPerEpoch;
+      for (let at = 0; at < order.length && !run.diverged; at += batchSize, step++) {
+        const rows = order.slice(at, at + batchSize).map((i) => examples.train[i]);
+        const { loss, ms, probe } = trainStep(run, examples, rows, probeSteps.has(step) ? step : undefined);
+        if (probe) run.probes.push(probe);
+        run.stepTimes.push(ms);
+        run.seconds += ms / 1000;
+        run.diverged = !Number.isFinite(loss);
+        lossSum += loss * rows.length;
+        seen += rows.length;
+        stepsDone++;
+        const now = performance.now();
+        if (now - lastReport > REPORT_MS) {
+          lastReport = now;
+          await report({
+            done: stepsDone / stepsInAll,
+            epoch,
+            loss: lossSum / seen,
+            metric: run.epochs.at(-1)?.metric ?? null,
+          });
+        }
       }
+      const held = evaluate(run.network, examples, examples.heldOut);
+      // the last update of an epoch may be the one that the network does not survive
+      run.diverged ||= !Number.isFinite(held.loss);
+      run.epochs.push({
+        epoch,
+        trainLoss: finite(lossSum / seen),
+        heldOutLoss: finite(held.loss),
+        // some class has the largest output even where all of them are NaN
+        metric: run.diverged ? null : finite(metricNamed(data.metric).of(held)),
+        seconds: run.seconds,
+      });
     }
-    const held = evaluate(network, data);
-    // the last update of an epoch may be the one that the network does not survive
-    diverged ||= !Number.isFinite(held.loss);
-    epochs.push({
-      epoch,
-      trainLoss: finite(lossSum / seen),
-      heldOutLoss: finite(held.loss),
-      // some class has the largest output even where all of them are NaN
-      metric: diverged ? null : finite(held.metric),
-    });
   }
-  const parameters = network.model.trainableWeights.reduce(
+
+  const tried: Trial["tried"] = [];
+  let best: Run | undefined;
+  let bestScore = { metric: -Infinity, loss: Infinity };
+  for (const learningRate of learningRates) {
+    const run = beginRun(spec, learningRate);
+    if (learningRates.length > 1) {
+      await train(run, firstEpochs);
+      const score = run.diverged ? undefined : validate(run.network, examples);
+      tried.push({ learningRate, metric: finite(score?.metric), loss: finite(score?.loss) });
+      const { metric, loss } = { metric: score?.metric ?? -Infinity, loss: score?.loss ?? Infinity };
+      // of those that all diverge the first, which is the smallest, is kept
+      if (best && !(metric > bestScore.metric || (metric === bestScore.metric && loss < bestScore.loss))) {
+        endRun(run);
+        continue;
+      }
+      bestScore = { metric, loss };
+    }
+    if (best) endRun(best);
+    best = run;
+  }
+  if (!best) throw new RangeError("runTrial: learningRates must hold at least one rate, got none");
+  await train(best, epochs);
+
+  const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
+  const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
+  let confusion: Trial["confusion"] = null;
+  for (const part of Object.keys(parts) as (keyof typeof parts)[]) {
+    const scored = evaluate(best.network, examples, parts[part]);
+    scores[part] = scoresOf(data, (metric) => (best.diverged ? Number.NaN : metric.of(scored)));
+    if (part === "heldOut" && !best.diverged && data.classes.length <= MOST_CONFUSED) {
+      confusion = tasks[data.task].confusionOf?.(scored) ?? null;
+    }
+  }
+  const heldOutY = targetsOf(examples, examples.heldOut);
+  const parameters = best.network.model.trainableWeights.reduce(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
   );
-  network.model.dispose();
-  optimizer.dispose();
+  endRun(best);
   return {
     norm,
     seed,
-    outcome: diverged ? "diverged" : "finished",
+    outcome: best.diverged ? "diverged" : "finished",
     parameters,
-    epochs,
-    probes,
+    learningRate: best.learningRate,
+    tried,
+    epochs: best.epochs,
+    probes: best.probes,
+    scores,
+    guess: scoresOf(data, (metric) => metric.guess(heldOutY, data.classes.length, examples.target.scale)),
+    confusion,
     // the first half warms up the engine
-    stepMs: median(stepTimes.slice(stepTimes.length >> 1)),
+    stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),
     epochsToTarget: null,
   };
 }
 
-function makeOptimizer({ optimizer, learningRate }: TrainingSettings): tf.Optimizer {
+const scoresOf = ({ task }: TrialData, score: (metric: Metric) => number): Scores =>
+  Object.fromEntries(tasks[task].metrics.map((metric) => [metric.name, finite(score(metric))]));
+
+function beginRun({ model, norm, seed, data, training }: TrialSpec, learningRate: number): Run {
+  return {
+    network: buildNetwork(model, norm, data.inputShape, tasks[data.task].outputs(data.classes), seed),
+    optimizer: makeOptimizer(training.optimizer, learningRate),
+    learningRate,
+    epochs: [],
+    probes: [],
+    stepTimes: [],
+    seconds: 0,
+    diverged: false,
+  };
+}
+
+function endRun({ network, optimizer }: Run): void {
+  network.model.dispose();
+  optimizer.dispose();
+}
+
+function makeOptimizer(optimizer: OptimizerName, learningRate: number): tf.Optimizer {
   switch (optimizer) {
     case "sgd":
       return tf.train.sgd(learningRate);
@@ -148,21 +258,20 @@ function makeOptimizer({ optimizer, learningRate }: TrainingSettings): tf.Optimi
 
 /** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. */
 function trainStep(
-  { model, kernels }: Network,
-  optimizer: tf.Optimizer,
-  data: TrialData,
-  rows: readonly number[],
+  { network: { model, kernels }, optimizer }: Run,
+  examples: Examples,
+  rows: ArrayLike<number>,
   probeStep?: number,
 ): { loss: number; ms: number; probe?: Probe } {
   const began = performance.now();
   tf.engine().startScope();
   try {
-    const { x, y } = batchOf(data.train, rows, data.inputShape);
+    const { x, y } = batchOf(examples, rows);
     const blocks: tf.Tensor[] = [];
     const { value, grads } = tf.variableGrads(() => {
       const [logits, ...rest] = model.apply(x, { training: true }) as tf.Tensor[];
       if (probeStep !== undefined) blocks.push(...rest.map((block) => tf.keep(block)));
-      return lossOf(data, logits, y);
+      return lossOf(examples.data, logits, y);
     });
     optimizer.applyGradients(grads);
     const loss = value.dataSync()[0];
@@ -203,35 +312,52 @@ function normOf(tensor: tf.Tensor): number {
 const lossOf = ({ task, classes }: TrialData, outputs: tf.Tensor, y: tf.Tensor1D): tf.Scalar =>
   tasks[task].loss(tf, outputs, y, classes);
 
-/** Loss and metric on the held-out data, in evaluation mode. */
-function evaluate({ model }: Network, data: TrialData): { loss: number; metric: number } {
-  const { heldOut, task, classes, inputShape } = data;
-  const width = tasks[task].outputs(classes);
-  const all = new Float32Array(heldOut.count * width);
+/** What the network gives for these examples, in evaluation mode. */
+function evaluate({ model }: Network, examples: Examples, rows: Int32Array): Scored {
+  const { data } = examples;
+  const width = tasks[data.task].outputs(data.classes);
+  const all = new Float32Array(rows.length * width);
   let loss = 0;
-  for (let at = 0; at < heldOut.count; at += EVALUATION_BATCH) {
-    const rows = Array.from({ length: Math.min(EVALUATION_BATCH, heldOut.count - at) }, (_, i) => at + i);
+  for (let at = 0; at < rows.length; at += EVALUATION_BATCH) {
+    const some = rows.subarray(at, at + EVALUATION_BATCH);
     tf.tidy(() => {
-      const { x, y } = batchOf(heldOut, rows, inputShape);
+      const { x, y } = batchOf(examples, some);
       const [outputs] = model.apply(x, { training: false }) as tf.Tensor[];
       all.set(outputs.dataSync(), at * width);
-      loss += (lossOf(data, outputs, y).dataSync()[0] * rows.length) / heldOut.count;
+      loss += (lossOf(data, outputs, y).dataSync()[0] * some.length) / rows.length;
     });
   }
-  return { loss, metric: tasks[task].metric.of({ outputs: all, y: heldOut.y, loss }) };
+  return { outputs: all, y: targetsOf(examples, rows), loss, scale: examples.target.scale };
 }
 
-function batchOf(
-  { x, y }: Split,
-  rows: readonly number[],
-  inputShape: number[],
-): { x: tf.Tensor; y: tf.Tensor1D } {
-  const size = inputShape.reduce((a, b) => a * b, 1);
-  const inputs = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) inputs.set(x.subarray(row * size, (row + 1) * size), i * size);
+/** How well a learning rate does: on the validation part, which is for this alone. */
+function validate(network: Network, examples: Examples): { metric: number; loss: number } | undefined {
+  const scored = evaluate(network, examples, examples.validation);
+  const metric = metricNamed(examples.data.metric).of(scored);
+  return Number.isFinite(scored.loss) && Number.isFinite(metric) ? { metric, loss: scored.loss } : undefined;
+}
+
+const targetsOf = ({ data, target }: Examples, rows: ArrayLike<number>): Float32Array =>
+  Float32Array.from(rows, (row) => (data.y[row] - target.mean) * target.factor);
+
+function batchOf(examples: Examples, rows: ArrayLike<number>): { x: tf.Tensor; y: tf.Tensor1D } {
+  const {
+    data: { x, inputShape },
+    inputs: { mean, factor },
+  } = examples;
+  const size = mean.length;
+  const values = new Float32Array(rows.length * size);
+  for (let i = 0; i < rows.length; i++) {
+    const [from, to] = [rows[i] * size, i * size];
+    for (let input = 0; input < size; input++) {
+      const value = (x[from + input] - mean[input]) * factor[input];
+      // what is missing is the mean
+      values[to + input] = Number.isNaN(value) ? 0 : value;
+    }
+  }
   return {
-    x: tf.tensor(inputs, [rows.length, ...inputShape]),
-    y: tf.tensor1d(Float32Array.from(rows, (row) => y[row])),
+    x: tf.tensor(values, [rows.length, ...inputShape]),
+    y: tf.tensor1d(targetsOf(examples, rows)),
   };
 }
 
@@ -240,6 +366,5 @@ function median(values: number[]): number {
   return sorted.length === 0 ? 0 : sorted[sorted.length >> 1];
 }
 
-function finite(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
-}
+const finite = (value: number | undefined): number | null =>
+  value !== undefined && Number.isFinite(value) ? value : null;

@@ -3,11 +3,35 @@ import { FailureError, reason } from "./errors.js";
 import type { Trial } from "./results.js";
 import type { Progress, TrialSpec } from "./trial.js";
 
+/** What a trial is known by: the same for the same numbers, in hex. */
+export async function keyOf({ norm, seed, model, training, digest }: TrialSpec): Promise<string> {
+  const { kind, depth, width, activation } = model;
+  const { epochs, batchSize, learningRates, optimizer } = training;
+  const identity = [
+    norm,
+    seed,
+    kind,
+    depth,
+    width,
+    activation,
+    epochs,
+    batchSize,
+    learningRates,
+    optimizer,
+    digest,
+  ];
+  const bytes = new TextEncoder().encode(JSON.stringify(identity));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** What happens while a comparison runs. */
 export interface Watcher {
   started(trial: TrialSpec): void;
   progress(trial: TrialSpec, progress: Progress): void;
   finished(trial: TrialSpec, result: Trial): void;
+  /** It is in the store, and not run again. */
+  found(trial: TrialSpec, result: Trial): void;
 }
 
 /** Where finished trials are kept, each under the key of its spec. */
@@ -28,25 +52,40 @@ export interface Executor {
 }
 
 /**
- * Runs the trials in their order and returns the finished ones, then closes the executor. When `signal` aborts, or a
- * trial fails, those that are running are ended.
+ * The trials of these specs in their order, as far as they finished: those that the store has, and the others run and
+ * put there one by one. Closes the executor. When `signal` aborts, or a trial fails, those that are running are ended.
  */
 export async function runTrials(
   specs: readonly TrialSpec[],
   executor: Executor,
   watcher: Watcher,
   signal: AbortSignal,
-): Promise<{ trials: Trial[]; failure?: FailureError }> {
-  const results = new Map<TrialSpec, Trial>();
-  const queue = [...specs];
+  store?: Store,
+): Promise<{ trials: (Trial | undefined)[]; failure?: FailureError }> {
+  const keys = await Promise.all(specs.map(keyOf));
+  const finished = new Map<string, Trial>();
+  const queue: { key: string; spec: TrialSpec }[] = [];
+  const known = new Set<string>();
+  for (const [i, key] of keys.entries()) {
+    // two of one key are one trial, asked for twice
+    if (known.has(key)) continue;
+    known.add(key);
+    const stored = await store?.get(key);
+    if (stored) {
+      finished.set(key, stored);
+      watcher.found(specs[i], stored);
+    } else queue.push({ key, spec: specs[i] });
+  }
   let failure: FailureError | undefined;
   const next = async (): Promise<void> => {
-    const spec = queue.shift();
-    if (!spec || signal.aborted) return;
+    const one = queue.shift();
+    if (!one || signal.aborted) return;
+    const { key, spec } = one;
     watcher.started(spec);
     try {
       const result = await executor.run(spec, (progress) => watcher.progress(spec, progress), signal);
-      results.set(spec, result);
+      await store?.put(key, result);
+      finished.set(key, result);
       watcher.finished(spec, result);
     } catch (error) {
       // the first one: those that end with it fail too
@@ -57,11 +96,12 @@ export async function runTrials(
   };
   await Promise.all(Array.from({ length: executor.size }, next));
   await executor.close();
-  return { trials: specs.flatMap((spec) => results.get(spec) ?? []), failure };
+  return { trials: keys.map((key) => finished.get(key)), failure };
 }
 
 /** An error from WebAssembly that ran out of memory does not say so. */
 function failureOf({ norm, seed }: TrialSpec, error: unknown): FailureError {
+  if (error instanceof FailureError) return error;
   return new FailureError(
     `the trial of ${norm} with seed ${seed} failed: ${reason(error)}\n` +
       "If the network is too large for the memory, use a smaller --width, --depth or --batch-size, or fewer --threads",

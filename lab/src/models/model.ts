@@ -13,6 +13,7 @@ export interface Usual {
   depth: number;
   width: number;
   epochs: number;
+  /** Of plain gradient descent. */
   learningRate: number;
 }
 

@@ -1,5 +1,6 @@
 /** Which models there are: from the most general to the most particular. Light: no TensorFlow.js is loaded. */
 import { aboutOf, hasLayer, type NormName } from "../norms.js";
+import type { OptimizerName } from "../settings.js";
 import { cnn } from "./cnn.js";
 import { mlp } from "./mlp.js";
 import type { Model } from "./model.js";
@@ -29,3 +30,15 @@ export function modelsFor(norm: NormName): ModelName[] {
 
 /** Whether a normalization has anything to normalize over in such a model. */
 export const fits = (norm: NormName, model: ModelName): boolean => modelsFor(norm).includes(model);
+
+/** What a step of the other optimizers is to one of plain gradient descent, by experience. */
+const STEP: Record<OptimizerName, (rate: number) => number> = {
+  sgd: (rate) => rate,
+  // momentum of 0.9 adds up ten steps
+  momentum: (rate) => rate / 10,
+  // its steps do not depend on the size of the gradient
+  adam: () => 0.002,
+};
+
+export const usualLearningRate = (model: ModelName, optimizer: OptimizerName): number =>
+  STEP[optimizer](models[model].usual.learningRate);

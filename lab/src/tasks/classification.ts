@@ -1,51 +1,54 @@
-/** Which of several classes: softmax cross-entropy, judged by accuracy. */
+/** Which of several classes: softmax cross-entropy; judged by accuracy, or by balanced accuracy where the classes are uneven. */
 import { linearAxis } from "@evenkeel/report/axes";
+import { minus, quote } from "@evenkeel/report/format";
 import { byLevel } from "../data/encoders.js";
 import { UsageError } from "../errors.js";
-import { checkVaries, valuesOf } from "./target.js";
-import type { Metric, Target, Task } from "./task.js";
+import { checkVaries } from "./target.js";
+import type { Metric, Scored, Task } from "./task.js";
 
 /** Integers of more distinct values than this are a quantity, unless the user says otherwise. */
 const MOST_CLASSES_OF_NUMBERS = 20;
+/** The most frequent class over the rarest one, from which on classes are uneven. */
+const UNEVEN = 2;
 
 const percentage = (value: number) => `${Number((100 * value).toPrecision(6))}\u00a0%`;
-const format = (value: number | null) =>
+const percent = (value: number | null) =>
   value === null || !Number.isFinite(value)
     ? "–"
     : `${value === 1 ? "100" : (100 * value).toFixed(1)}\u00a0%`;
+const decimals = (value: number | null) =>
+  value === null || !Number.isFinite(value) ? "–" : minus(value.toFixed(3));
+const signed = (text: string) => (/[1-9]/.test(text) && !text.startsWith("-") ? `+${text}` : minus(text));
 
-const accuracy: Metric = {
-  name: "accuracy",
-  title: "Accuracy",
-  of({ outputs, y }) {
-    const classes = outputs.length / y.length;
-    let right = 0;
-    for (let row = 0; row < y.length; row++) {
-      let best = 0;
-      for (let index = 1; index < classes; index++) {
-        if (outputs[row * classes + index] > outputs[row * classes + best]) best = index;
-      }
-      if (best === y[row]) right++;
+/** Two standard errors of a share of `count` examples above it. */
+const aboveShare = (share: number, count: number) =>
+  share + 2 * Math.sqrt((share * (1 - share)) / Math.max(1, count));
+
+/** Calls `visit` with the class of each example and the one that the network gives it, the first of equals. */
+function eachAnswer({ outputs, y }: Scored, visit: (is: number, answer: number) => void): void {
+  const classes = outputs.length / y.length;
+  for (let row = 0; row < y.length; row++) {
+    let best = 0;
+    for (let index = 1; index < classes; index++) {
+      if (outputs[row * classes + index] > outputs[row * classes + best]) best = index;
     }
-    return right / y.length;
-  },
-  baseline(y, classes) {
-    const counts = new Array<number>(classes.length).fill(0);
-    for (const index of y) counts[index]++;
-    return Math.max(...counts) / y.length;
-  },
-  guessing: (baseline, heldOutCount) =>
-    baseline + 2 * Math.sqrt((baseline * (1 - baseline)) / Math.max(1, heldOutCount)),
-  grain: (middle, heldOutCount) => 2 * Math.sqrt((2 * middle * (1 - middle)) / Math.max(1, heldOutCount)),
-  format,
-  brief: format,
+    visit(y[row], best);
+  }
+}
+
+const shares = {
+  higherIsBetter: true,
+  primary: true,
+  format: percent,
+  formatDifference: (value) => `${signed((100 * value).toFixed(1))} points`,
+  brief: percent,
   formatTarget: percentage,
-  phrase: format,
+  phrase: percent,
   goal: percentage,
-  guess: "guessing",
+  guessing: aboveShare,
+  resolution: (heldOutCount) => 1 / Math.max(1, heldOutCount),
+  guessed: "always answering the most frequent class",
   atGuessing: "the level of guessing",
-  explanation: (heldOutCount) =>
-    `Accuracy is the share of the ${heldOutCount.toLocaleString("en-US")} held-out examples that the network gets right.`,
   axis(values) {
     const min = Math.min(1, ...values);
     return {
@@ -53,45 +56,177 @@ const accuracy: Metric = {
       format: percentage,
     };
   },
+} satisfies Partial<Metric>;
+
+const accuracy: Metric = {
+  ...shares,
+  name: "accuracy",
+  title: "Accuracy",
+  suits: (sizes) => Math.max(...sizes) <= UNEVEN * Math.min(...sizes),
+  of(scored) {
+    let right = 0;
+    eachAnswer(scored, (is, answer) => {
+      if (is === answer) right++;
+    });
+    return right / scored.y.length;
+  },
+  guess: (y, classes) => Math.max(...sizesOf(y, classes)) / y.length,
+  explanation: (heldOutCount) =>
+    `Accuracy is the share of the ${heldOutCount.toLocaleString("en-US")} held-out examples that the network gets right.`,
 };
 
-/** Text stays text where the column is named; otherwise each value is a number. */
-const distinctOf = (target: Target) => {
-  const values = valuesOf(target);
-  return new Set(target.rows.map((row) => values[row]));
+const balancedAccuracy: Metric = {
+  ...shares,
+  name: "balanced accuracy",
+  title: "Balanced accuracy",
+  suits: () => true,
+  of(scored) {
+    const classes = scored.outputs.length / scored.y.length;
+    const right = new Array<number>(classes).fill(0);
+    eachAnswer(scored, (is, answer) => {
+      if (is === answer) right[is]++;
+    });
+    const recalls = sizesOf(scored.y, classes).flatMap((size, index) =>
+      size > 0 ? right[index] / size : [],
+    );
+    return recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
+  },
+  guess: (y, classes) => 1 / Math.max(1, sizesOf(y, classes).filter((size) => size > 0).length),
+  brief: (value) => `balanced ${percent(value)}`,
+  phrase: (value) => `a balanced accuracy of ${percent(value)}`,
+  goal: (value) => `a balanced accuracy of ${percentage(value)}`,
+  explanation: (heldOutCount) =>
+    `Balanced accuracy is the share that the network gets right of each class, averaged over the classes, since some are much more frequent among the ${heldOutCount.toLocaleString("en-US")} held-out examples than others: always answering the most frequent one would look right too often.`,
 };
+
+const auc: Metric = {
+  ...shares,
+  name: "AUC",
+  title: "AUC",
+  suits: () => true,
+  of(scored) {
+    const { outputs, y } = scored;
+    const classes = outputs.length / y.length;
+    const areas = sizesOf(y, classes).flatMap((size, index) =>
+      size > 0 && size < y.length ? areaOf(scored, index, size) : [],
+    );
+    return areas.length === 0 ? Number.NaN : areas.reduce((sum, area) => sum + area, 0) / areas.length;
+  },
+  guess: () => 0.5,
+  // the standard error of the rank sum of two equal classes
+  guessing: (guess, heldOutCount) => guess + 2 / Math.sqrt(3 * Math.max(1, heldOutCount)),
+  format: decimals,
+  formatDifference: (value) => signed(value.toFixed(3)),
+  brief: (value) => `AUC ${decimals(value)}`,
+  formatTarget: String,
+  phrase: (value) => `an AUC of ${decimals(value)}`,
+  goal: (value) => `an AUC of ${value}`,
+  guessed: "ranking at random",
+  atGuessing: "no better than ranking at random",
+  explanation: () =>
+    "AUC is the chance that an example of a class gets a higher score for it than one of another class, averaged over the classes: 1 is perfect, 0.5 random.",
+  axis(values) {
+    return linearAxis(Math.min(0.5, ...values), 1);
+  },
+};
+
+const logLoss: Metric = {
+  ...auc,
+  name: "log loss",
+  title: "Log loss",
+  higherIsBetter: false,
+  primary: false,
+  // the task's loss is the cross-entropy
+  of: ({ loss }) => loss,
+  guess(y, classes) {
+    const sizes = sizesOf(y, classes).filter((size) => size > 0);
+    return sizes.reduce((sum, size) => sum - (size / y.length) * Math.log(size / y.length), 0);
+  },
+  guessing: (guess) => guess,
+  resolution: () => 0,
+  brief: (value) => `log loss ${decimals(value)}`,
+  phrase: (value) => `a log loss of ${decimals(value)}`,
+  goal: (value) => `a log loss of ${value}`,
+  guessed: "always giving the classes’ shares",
+  atGuessing: "no better than giving the classes’ shares",
+  explanation: () => "Log loss is the mean cross-entropy in nats: 0 is perfect and certain.",
+  axis: (values) => linearAxis(0, Math.max(0, ...values)),
+};
+
+/** Examples of each class. */
+function sizesOf(y: ArrayLike<number>, classes: number): number[] {
+  const sizes = new Array<number>(classes).fill(0);
+  for (let row = 0; row < y.length; row++) sizes[y[row]]++;
+  return sizes;
+}
+
+/** The area under the curve of one class of this size against all others: the rank sum, equals sharing their ranks (Hanley & McNeil 1982). */
+function areaOf({ outputs, y }: Scored, index: number, size: number): number {
+  const classes = outputs.length / y.length;
+  // the probability of the class: its logit against the others'
+  const scores = Float64Array.from(y, (_, row) => {
+    const own = outputs[row * classes + index];
+    let others = 0;
+    for (let other = 0; other < classes; other++) {
+      if (other !== index) others += Math.exp(outputs[row * classes + other] - own);
+    }
+    return -others;
+  });
+  if (scores.some(Number.isNaN)) return Number.NaN;
+  const order = Uint32Array.from(y, (_, row) => row).sort((a, b) => scores[a] - scores[b]);
+  let ranks = 0;
+  for (let from = 0; from < order.length; ) {
+    let to = from;
+    while (to < order.length && scores[order[to]] === scores[order[from]]) to++;
+    const rank = (from + 1 + to) / 2;
+    for (let at = from; at < to; at++) if (y[order[at]] === index) ranks += rank;
+    from = to;
+  }
+  return (ranks - (size * (size + 1)) / 2) / (size * (y.length - size));
+}
 
 export const classification = {
   name: "classification",
-  metric: accuracy,
-  suits(target) {
-    const distinct = distinctOf(target);
-    return (
-      target.named || (distinct.size <= MOST_CLASSES_OF_NUMBERS && [...distinct].every(Number.isInteger))
-    );
+  metrics: [accuracy, balancedAccuracy, auc, logLoss],
+  suits({ column: { kind, values }, rows }) {
+    if (kind !== "number") return kind === "text";
+    const distinct = new Set<unknown>();
+    for (const row of rows) {
+      if (!Number.isInteger(values[row]) || distinct.add(values[row]).size > MOST_CLASSES_OF_NUMBERS)
+        return false;
+    }
+    return true;
   },
-  classesOf({ column, rows, named }) {
-    const { name, values } = column;
+  classesOf({ column, rows }) {
+    const { name, values, levels } = column;
     checkVaries(column, rows);
-    const names = [...new Set(rows.map((row) => String(values[row])))].sort(byLevel);
+    const found = new Set(rows.map((row) => String(values[row])));
+    const names = levels?.filter((level) => found.has(level)) ?? [...found].sort(byLevel);
     const indexOf = new Map(names.map((level, index) => [level, index]));
     const of = new Int32Array(values.length);
-    const counts = new Int32Array(names.length);
     for (const row of rows) {
-      of[row] = indexOf.get(String(values[row])) ?? 0;
-      counts[of[row]]++;
-    }
-    const lonely = counts.findIndex((count) => count < 2);
-    if (lonely >= 0) {
-      throw new UsageError(
-        `target "${name}": expected at least 2 rows of each class, one to train on and one to hold out, got 1 of class "${names[lonely]}"; remove that row, or choose another --target${named ? "" : " or --task"}`,
-      );
+      const index = indexOf.get(String(values[row]));
+      if (index === undefined) {
+        throw new UsageError(
+          `target "${name}": ${quote(String(values[row]))} is none of its declared levels; declare it`,
+        );
+      }
+      of[row] = index;
     }
     return { names, of };
   },
-  encode: (_target, classes) => Float64Array.from(classes.of),
+  encode: (_target, classes) => ({ y: Float64Array.from(classes.of), scale: 1 }),
   predicts: (classes) => `${classes.length} classes`,
+  standardized: false,
   outputs: (classes) => classes.length,
   loss: (tf, outputs, y, classes) =>
     tf.losses.softmaxCrossEntropy(tf.oneHot(tf.cast(y, "int32"), classes.length), outputs),
+  confusionOf(scored) {
+    const classes = scored.outputs.length / scored.y.length;
+    const counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+    eachAnswer(scored, (is, answer) => {
+      counts[is][answer]++;
+    });
+    return counts;
+  },
 } as const satisfies Task;

@@ -13,9 +13,17 @@ export const taskNames = Object.keys(tasks) as TaskName[];
 export const usualTask = (target: Target): TaskName =>
   taskNames.find((name) => tasks[name].suits(target)) ?? taskNames[0];
 
+/** Every metric, and the names of those that networks may be compared by. */
+const metrics = taskNames.flatMap((task) => tasks[task].metrics);
+export const primaryMetricNames = metrics.flatMap(({ name, primary }) => (primary ? name : []));
+
 /** The metric of this name, as comparison.json has it. */
 export function metricNamed(name: string): Metric {
-  const metric = taskNames.map((task) => tasks[task].metric).find((each) => each.name === name);
+  const metric = metrics.find((each) => each.name === name);
   if (!metric) throw new RangeError(`metricNamed: name must be a metric of a task, got "${name}"`);
   return metric;
 }
+
+/** What networks are compared by, for a target of such class sizes (none where the task has no classes). */
+export const usualMetric = (task: TaskName, sizes: readonly number[]): Metric =>
+  tasks[task].metrics.find((metric) => metric.primary && metric.suits(sizes)) ?? tasks[task].metrics[0];

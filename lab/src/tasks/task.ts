@@ -41,6 +41,8 @@ export interface Task {
     y: TensorFlow.Tensor1D,
     classes: readonly string[],
   ): TensorFlow.Scalar;
+  /** Examples [true class][answer], where the task has classes. */
+  confusionOf?(scored: Scored): number[][];
 }
 
 /** What a network gave for some examples. */
@@ -67,8 +69,8 @@ export interface Metric {
   /** Whether it fits a target of such class sizes (none where the task has no classes) better than those after it. */
   suits(sizes: readonly number[]): boolean;
   of(scored: Scored): number;
-  /** What guessing scores: y [count], and the number of classes. */
-  guess(y: Float32Array, classes: number): number;
+  /** What guessing scores: y [count], the number of classes, and `scale` as `Scored` has it. */
+  guess(y: Float32Array, classes: number, scale: number): number;
   /** The most that a network that learnt nothing may score, as far as this many held-out examples can tell. */
   guessing(guess: number, heldOutCount: number): number;
   /** The step between two values that it can take on this many examples; 0 where it is continuous. */
