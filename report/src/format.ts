@@ -26,6 +26,9 @@ export function minus(text: string): string {
   return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
 }
 
+/** A formatted number with its sign: `+1.2`, `−1.2`, `0.0`. */
+export const signed = (text: string): string => (/^[^-−]*[1-9]/.test(text) ? `+${text}` : minus(text));
+
 /** `8.3 s`, `42 s`, `3 min 20 s`, `1 h 5 min`. */
 export function duration(seconds: number): string {
   const rounded = Math.round(seconds);

@@ -1,7 +1,7 @@
 /** Which of several classes: softmax cross-entropy; judged by accuracy, or by balanced accuracy where the classes are uneven. */
 import { linearAxis } from "@evenkeel/report/axes";
-import { minus, quote } from "@evenkeel/report/format";
-import { byLevel } from "../data/encoders.js";
+import { minus, quote, signed } from "@evenkeel/report/format";
+import { byLevel } from "../data/levels.js";
 import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
 import type { Metric, Scored, Task } from "./task.js";
@@ -18,7 +18,6 @@ const percent = (value: number | null) =>
     : `${value === 1 ? "100" : (100 * value).toFixed(1)}\u00a0%`;
 const decimals = (value: number | null) =>
   value === null || !Number.isFinite(value) ? "–" : minus(value.toFixed(3));
-const signed = (text: string) => (/[1-9]/.test(text) && !text.startsWith("-") ? `+${text}` : minus(text));
 
 /** Two standard errors of a share of `count` examples above it. */
 const aboveShare = (share: number, count: number) =>

@@ -1,6 +1,6 @@
 /** How much: the mean squared error of the standardized target, judged by R². */
 import { linearAxis } from "@evenkeel/report/axes";
-import { formatNumber, minus, quote } from "@evenkeel/report/format";
+import { formatNumber, minus, quote, signed } from "@evenkeel/report/format";
 import { meanAndDeviation } from "../data/standardize.js";
 import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
@@ -11,7 +11,6 @@ const format = (value: number | null) => {
   if (value === null || !Number.isFinite(value)) return "–";
   return value > -10 ? minus(value.toFixed(3)) : formatNumber(value);
 };
-const signed = (text: string) => (/^[\d.]*[1-9]/.test(text) ? `+${text}` : text);
 
 const determination: Metric = {
   name: "R²",
@@ -29,7 +28,7 @@ const determination: Metric = {
   guessing: () => 0.01,
   resolution: () => 0,
   format,
-  formatDifference: (value) => signed(minus(value.toFixed(3))),
+  formatDifference: (value) => signed(value.toFixed(3)),
   brief: (value) => `R² ${format(value)}`,
   formatTarget: String,
   phrase: (value) => `an R² of ${format(value)}`,

@@ -1,49 +1,171 @@
 /** What the tasks measure, by numbers worked out by hand. */
 import { describe, expect, test } from "vitest";
-import { taskNames, tasks } from "../../src/tasks/registry.js";
+import { metricNamed, primaryMetricNames, taskNames, tasks, usualMetric } from "../../src/tasks/registry.js";
+import type { Scored } from "../../src/tasks/task.js";
 
-test("every task is listed by its own name", () => {
-  for (const name of taskNames) expect(tasks[name].name).toBe(name);
+const [classification, regression] = taskNames;
+const plain = (text: string) => text.replaceAll("\u00a0", " ");
+
+/** Examples of three classes; a row of outputs for each. */
+const scored = (y: number[], outputs: number[][], loss = 1): Scored => ({
+  outputs: Float32Array.from(outputs.flat()),
+  y: Float32Array.from(y),
+  loss,
+  scale: 1,
 });
 
-describe("accuracy", () => {
-  const { metric } = tasks.classification;
+test("every task is listed by its own name, and its metrics by theirs", () => {
+  for (const name of taskNames) {
+    expect(tasks[name].name).toBe(name);
+    for (const metric of tasks[name].metrics) expect(metricNamed(metric.name)).toBe(metric);
+  }
+  expect(primaryMetricNames).toEqual(["accuracy", "balanced accuracy", "AUC", "R²"]);
+  expect(() => metricNamed("luck")).toThrow('metricNamed: name must be a metric of a task, got "luck"');
+});
 
-  test("the share of the examples whose class has the largest output, the first of equals", () => {
-    const outputs = Float32Array.of(1, 2, 0, 3, 3, 1, -2, -3, -1, Number.NaN, 1, 2);
-    const held = { outputs, loss: 1 };
-    expect(metric.of({ ...held, y: Float32Array.of(1, 0, 2, 0) })).toBe(1);
-    expect(metric.of({ ...held, y: Float32Array.of(0, 1, 2, 2) })).toBe(0.25);
+test("the metric fits the classes: balanced where one has more than twice the examples of another", () => {
+  expect(usualMetric(classification, [10, 20, 15]).name).toBe("accuracy");
+  expect(usualMetric(classification, [10, 21, 15]).name).toBe("balanced accuracy");
+  expect(usualMetric(regression, []).name).toBe("R²");
+});
+
+describe("classes", () => {
+  const outputs = [
+    [1, 2, 0],
+    [3, 3, 1],
+    [-2, -3, -1],
+    [Number.NaN, 1, 2],
+  ];
+
+  test("accuracy: the share whose class has the largest output, the first of equals", () => {
+    const { of } = metricNamed("accuracy");
+    expect(of(scored([1, 0, 2, 0], outputs))).toBe(1);
+    expect(of(scored([0, 1, 2, 2], outputs))).toBe(0.25);
   });
 
-  test("guessing scores the share of the most frequent class", () => {
-    expect(metric.baseline(Float32Array.of(0, 2, 2, 1, 2, 2), ["a", "b", "c"])).toBe(4 / 6);
+  test("balanced accuracy: the mean over the classes that are there", () => {
+    const { of } = metricNamed("balanced accuracy");
+    const always = (count: number) => Array.from({ length: count }, () => [1, 0, 0]);
+    expect(of(scored([0, 0, 0, 0, 0, 0, 0, 0, 0, 1], always(10)))).toBe(0.5);
+    expect(
+      of(
+        scored(
+          [0, 0, 1, 2],
+          [
+            [1, 0, 0],
+            [0, 1, 0],
+            [0, 1, 0],
+            [1, 0, 0],
+          ],
+        ),
+      ),
+    ).toBe(0.5);
   });
 
-  test("guessing may look better by two standard errors, which more examples make smaller", () => {
-    expect(metric.guessing(0.5, 100)).toBeCloseTo(0.6, 12);
-    expect(metric.guessing(0.5, 10_000)).toBeCloseTo(0.51, 12);
-    expect(metric.grain(0.5, 50)).toBeCloseTo(0.2, 12);
+  test("AUC: pairs that are ranked right, equals half, averaged over the classes", () => {
+    const { of } = metricNamed("AUC");
+    const two = (scores: number[], y: number[]) =>
+      of(
+        scored(
+          y,
+          scores.map((score) => [0, score]),
+        ),
+      );
+    expect(two([1, 2, 3, 4], [0, 0, 1, 1])).toBe(1);
+    expect(two([4, 3, 2, 1], [0, 0, 1, 1])).toBe(0);
+    expect(two([1, 3, 2, 4], [0, 0, 1, 1])).toBe(0.75);
+    expect(two([1, 1, 1, 1], [0, 1, 0, 1])).toBe(0.5);
+    // always the same answer, and yet a perfect ranking
+    expect(two([-5, -4, -3, -2], [0, 0, 0, 1])).toBe(1);
+    expect(two([1, 2, Number.NaN, 4], [0, 0, 1, 1])).toBeNaN();
+    expect(two([1, 2], [1, 1])).toBeNaN();
+  });
+
+  test("log loss is the loss", () => {
+    expect(metricNamed("log loss").of(scored([0], [[0, 1]], 0.75))).toBe(0.75);
   });
 
   test.each([
-    [0.5, "50.0 %", "50 %"],
-    [1, "100 %", "100 %"],
-    [0.96125, "96.1 %", "96.125 %"],
-  ])("%s is %s, and as a target %s", (value, formatted, target) => {
-    const shown = [metric.format(value), metric.formatTarget(value)];
-    expect(shown.map((text) => text.replaceAll("\u00a0", " "))).toEqual([formatted, target]);
-    expect(metric.format(null)).toBe("–");
+    ["accuracy", 4 / 6],
+    ["balanced accuracy", 1 / 3],
+    ["AUC", 0.5],
+    ["log loss", -(Math.log(1 / 6) * 2 + 4 * Math.log(4 / 6)) / 6],
+  ])("guessing scores a %s of %s", (name, value) => {
+    expect(metricNamed(name).guess(Float32Array.of(0, 2, 2, 1, 2, 2), 3, 1)).toBeCloseTo(value, 12);
+  });
+
+  test("a class without examples is nothing to guess", () => {
+    expect(metricNamed("balanced accuracy").guess(Float32Array.of(0, 2, 2), 3, 1)).toBe(0.5);
+  });
+
+  test("guessing may look better by two standard errors, which more examples make smaller", () => {
+    expect(metricNamed("accuracy").guessing(0.5, 100)).toBeCloseTo(0.6, 12);
+    expect(metricNamed("accuracy").guessing(0.5, 10_000)).toBeCloseTo(0.51, 12);
+    expect(metricNamed("AUC").guessing(0.5, 300)).toBeCloseTo(0.5 + 2 / 30, 12);
+    expect(metricNamed("accuracy").resolution(50)).toBe(0.02);
+  });
+
+  test("confusions: a row for each class, a column for each answer", () => {
+    const rows = scored(
+      [1, 0, 2, 0],
+      [
+        [1, 2, 0],
+        [0, 3, 1],
+        [-2, -3, -1],
+        [1, 0, 0],
+      ],
+    );
+    expect(tasks[classification].confusionOf?.(rows)).toEqual([
+      [1, 1, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ]);
+  });
+
+  test.each([
+    ["accuracy", 0.5, "50.0 %", "50 %", "50.0 %"],
+    ["accuracy", 1, "100 %", "100 %", "100 %"],
+    ["balanced accuracy", 0.96125, "96.1 %", "96.125 %", "a balanced accuracy of 96.1 %"],
+    ["AUC", 0.9, "0.900", "0.9", "an AUC of 0.900"],
+  ])("%s: %s is %s, as a target %s, in a sentence %s", (name, value, formatted, target, phrase) => {
+    const { format, formatTarget, phrase: phraseOf } = metricNamed(name);
+    expect([format(value), formatTarget(value), phraseOf(value)].map(plain)).toEqual([
+      formatted,
+      target,
+      phrase,
+    ]);
+    expect(format(null)).toBe("–");
+  });
+
+  test.each([
+    ["accuracy", 0.0123, "+1.2 points"],
+    ["accuracy", -0.0123, "−1.2 points"],
+    ["accuracy", -0.0001, "0.0 points"],
+    ["AUC", 0.02, "+0.020"],
+    ["R²", -0.5, "−0.500"],
+    ["R²", 0.0001, "0.000"],
+    ["RMSE", 1234, "+1,230"],
+  ])("a difference of %s of %s is %s", (name, value, text) => {
+    expect(metricNamed(name).formatDifference(value)).toBe(text);
   });
 });
 
-describe("R²", () => {
-  const { metric } = tasks.regression;
+describe("numbers", () => {
+  const y = Float32Array.of(1, 2, 3, 4);
+  const held = (outputs: Float32Array, loss: number, scale = 1): Scored => ({ outputs, y, loss, scale });
 
-  test("1 minus the mean squared error over the variance", () => {
-    const y = Float32Array.of(1, 2, 3, 4);
-    expect(metric.of({ outputs: new Float32Array(4), y, loss: 0.25 })).toBe(0.8);
-    expect([metric.baseline(y, []), metric.of({ outputs: y, y, loss: 1.25 })]).toEqual([0, 0]);
+  test("R² is 1 minus the mean squared error over the variance", () => {
+    const { of, guess } = metricNamed("R²");
+    expect(of(held(new Float32Array(4), 0.25))).toBe(0.8);
+    expect([guess(y, 0, 1), of(held(y, 1.25))]).toEqual([0, 0]);
+  });
+
+  test("errors are in the units of the target", () => {
+    const outputs = Float32Array.of(1, 2, 3, 8);
+    expect(metricNamed("RMSE").of(held(outputs, 4, 10))).toBe(20);
+    expect(metricNamed("MAE").of(held(outputs, 4, 10))).toBe(10);
+    expect(metricNamed("RMSE").guess(y, 0, 10)).toBeCloseTo(10 * Math.sqrt(1.25), 12);
+    expect(metricNamed("MAE").guess(y, 0, 10)).toBe(10);
   });
 
   test.each([
@@ -51,10 +173,44 @@ describe("R²", () => {
     [-0.0001, "0.000", "an R² of 0.000"],
     [-12.345, "−12.3", "an R² of −12.3"],
   ])("%s is %s, in a sentence %s", (value, formatted, phrase) => {
+    const metric = metricNamed("R²");
     expect([metric.format(value), metric.phrase(value), metric.brief(value)]).toEqual([
       formatted,
       phrase,
       `R² ${formatted}`,
     ]);
+  });
+
+  test("a target far from 0 keeps its digits", () => {
+    const values = [1e12 + 1, 1e12 + 2, 1e12 + 3];
+    const column = { name: "y", kind: "number" as const, values };
+    const target = { column, rows: [0, 1, 2] };
+    const { encode, classesOf } = tasks[regression];
+    const { y: encoded, scale } = encode(target, classesOf(target));
+    expect(encoded[1]).toBe(0);
+    expect((encoded[2] - encoded[0]) * scale).toBeCloseTo(2, 9);
+  });
+});
+
+test.each([
+  ["number", [1, 2, 1, 3], classification],
+  ["number", [1, 2.5, 1, 3], regression],
+  ["number", Array.from({ length: 40 }, (_, i) => i), regression],
+  ["text", ["a", "b", "a", "b"], classification],
+] as const)("a column of kind %s with %j asks for %s", (kind, values, task) => {
+  const target = { column: { name: "y", kind, values: [...values] }, rows: values.map((_, row) => row) };
+  expect(taskNames.find((name) => tasks[name].suits(target))).toBe(task);
+});
+
+test("classes keep the order that their file declares", () => {
+  const column = {
+    name: "y",
+    kind: "text" as const,
+    values: ["high", "low", "high"],
+    levels: ["low", "mid", "high"],
+  };
+  expect(tasks[classification].classesOf({ column, rows: [0, 1, 2] })).toEqual({
+    names: ["low", "high"],
+    of: Int32Array.of(1, 0, 1),
   });
 });
