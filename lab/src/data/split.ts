@@ -1,7 +1,8 @@
 /**
- * Which rows are for training and which are held out: drawn at random within each class, from one fixed seed, so that
- * every call, run and machine draws the same.
+ * Which examples are for training, for choosing (validation) and held out: 64, 16 and 20 %. Each seed draws its own, the
+ * same in every call, run and machine; where the data say which are held out, or time does, all seeds have the same.
  */
+import { quote } from "@evenkeel/report/format";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { UsageError } from "../errors.js";
@@ -25,20 +26,58 @@ export interface Split {
   heldOut: Int32Array;
 }
 
+/** Training, validation, held out: each needs an example, and of each class one where it can be had. */
+export const PARTS = 3;
+const HELD_OUT = 0.2;
+/** Of what is not held out: 16 % of all. */
+const VALIDATION = 0.2;
 const SEED = 20;
 
-/** Throws UsageError for a limit that leaves a class without a row to train on and one to hold out. */
+/** The parts of a seed. There must be examples for each part: three, or three groups. */
+export function splitOf(parts: Parts, count: number, seed: number): Split {
+  const order = shuffledRows(count, seed);
+  const { train, validation, heldOut } = parts.time
+    ? byTime(parts.time, order)
+    : parts.groups
+      ? byGroup(parts.groups, parts.strata, order)
+      : atRandom(parts, order);
+  return {
+    train: Int32Array.from(train),
+    validation: Int32Array.from(validation),
+    heldOut: Int32Array.from(heldOut),
+  };
+}
+
+/** How the parts are drawn, as it follows "Each seed "; `group` and `time` are the names of columns. */
+export function drawnText(
+  parts: Parts,
+  { group = "", time = "" }: { group?: string; time?: string },
+): string {
+  if (parts.time) {
+    return `has the same parts: the latest fifth by ${quote(time)} is held out, and what was just before it is for validation`;
+  }
+  const stratified = parts.strata.some((stratum) => stratum > 0) ? ", stratified by class" : "";
+  if (parts.groups) {
+    return `draws its own parts at random${stratified}, all rows of one ${quote(group)} in one part`;
+  }
+  return parts.heldOut
+    ? `draws its own validation part at random${stratified}; the held-out part is the data's own`
+    : `draws its own parts at random${stratified}`;
+}
+
+/** Throws UsageError for a limit that leaves a class without a row for each part. */
 export function checkLimit(limit: number, classes: number): void {
-  if (Number.isInteger(limit) && limit >= 2 * classes) return;
+  const least = PARTS * Math.max(1, classes);
+  if (Number.isInteger(limit) && limit >= least) return;
   throw new UsageError(
-    `--limit: expected an integer number of rows, at least ${2 * classes}${classes > 1 ? ` (2 of each of the ${classes} classes)` : ""}, got ${limit}`,
+    `--limit: expected an integer number of rows, at least ${least}${classes > 1 ? ` (${PARTS} of each of the ${classes} classes)` : ""}, got ${limit}`,
   );
 }
 
 /** The numbers 0 to count − 1 in a random order, the same for the same seed. */
 export function shuffledRows(count: number, seed = SEED): number[] {
   const rows = Array.from({ length: count }, (_, index) => index);
-  const random = xoroshiro128plus(seed);
+  const random = xoroshiro128plus(scattered(seed));
   for (let last = count - 1; last > 0; last--) {
     const other = uniformInt(random, 0, last);
     [rows[last], rows[other]] = [rows[other], rows[last]];
@@ -46,9 +85,16 @@ export function shuffledRows(count: number, seed = SEED): number[] {
   return rows;
 }
 
+/** Neighbouring seeds would start the generator alike, and their first draws with it (the last step of MurmurHash3). */
+function scattered(seed: number): number {
+  let bits = Math.imul(seed ^ (seed >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (bits ^ (bits >>> 16)) | 0;
+}
+
 /**
  * Divides `rows`, in their order, into `count` taken ones and the rest: each class (`classOf[row]`, 0 to classes − 1)
- * gives its share of the count, rounded, and at least `least`. The count and each class must be large enough for that.
+ * gives its share of the count, rounded, and at least `least`, or all that it has. The count must be large enough for that.
  */
 export function drawRows(
   rows: readonly number[],
@@ -73,7 +119,8 @@ export function drawRows(
 function apportion(sizes: readonly number[], count: number, least: number): number[] {
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const due = sizes.map((size) => (count * size) / total);
-  const shares = due.map((share) => Math.max(least, Math.floor(share)));
+  const floor = sizes.map((size) => Math.min(size, least));
+  const shares = due.map((share, index) => Math.max(floor[index], Math.floor(share)));
   const lacking = (index: number) => due[index] - shares[index];
   const classes = sizes.map((_, index) => index);
   let left = count - shares.reduce((sum, share) => sum + share, 0);
@@ -82,8 +129,98 @@ function apportion(sizes: readonly number[], count: number, least: number): numb
     shares[open.reduce((best, index) => (lacking(index) > lacking(best) ? index : best))]++;
   }
   for (; left < 0; left++) {
-    const open = classes.filter((index) => shares[index] > least);
+    const open = classes.filter((index) => shares[index] > floor[index]);
     shares[open.reduce((best, index) => (lacking(index) < lacking(best) ? index : best))]--;
   }
   return shares;
+}
+
+interface Divided {
+  train: readonly number[];
+  validation: readonly number[];
+  heldOut: readonly number[];
+}
+
+function atRandom({ strata, heldOut }: Parts, order: readonly number[]): Divided {
+  const classes = strata.reduce((most, stratum) => Math.max(most, stratum + 1), 1);
+  const draw = (rows: readonly number[], share: number) => {
+    const here = new Set(rows.map((row) => strata[row])).size;
+    return drawRows(rows, strata, classes, Math.max(here, Math.round(share * rows.length)), 1);
+  };
+  const given = heldOut && new Set(heldOut);
+  const held = given
+    ? { taken: order.filter((row) => given.has(row)), rest: order.filter((row) => !given.has(row)) }
+    : draw(order, HELD_OUT);
+  const validation = draw(held.rest, VALIDATION);
+  return { train: validation.rest, validation: validation.taken, heldOut: held.taken };
+}
+
+/** Rows of one time are in one part where there are times enough for all. */
+function byTime(time: Float64Array, order: readonly number[]): Divided {
+  const rows = [...order].sort((a, b) => time[a] - time[b] || a - b);
+  const changes = (at: number) => time[rows[at - 1]] < time[rows[at]];
+  /** The change next to `at` in (from, to), an earlier one first. */
+  const border = (at: number, from: number, to: number) => {
+    for (let distance = 0; distance < rows.length; distance++) {
+      for (const near of [at - distance, at + distance]) {
+        if (near > from && near < to && changes(near)) return near;
+      }
+    }
+    return Math.min(Math.max(at, from + 1), to - 1);
+  };
+  const held = border(Math.round((1 - HELD_OUT) * rows.length), 1, rows.length);
+  const validation = border(Math.round((1 - VALIDATION) * held), 0, held);
+  const train = new Set(rows.slice(0, validation));
+  return {
+    train: order.filter((row) => train.has(row)),
+    validation: rows.slice(validation, held),
+    heldOut: rows.slice(held),
+  };
+}
+
+/**
+ * Whole groups, the largest first, each to the part where it brings the classes nearest to their shares of 64, 16 and
+ * 20 %; groups of one size come in the random order.
+ */
+function byGroup(groups: Int32Array, strata: Int32Array, order: readonly number[]): Divided {
+  const members = new Map<number, number[]>();
+  const totals = new Map<number, number>();
+  for (const row of order) {
+    const group = members.get(groups[row]);
+    if (group) group.push(row);
+    else members.set(groups[row], [row]);
+    totals.set(strata[row], (totals.get(strata[row]) ?? 0) + 1);
+  }
+  const parts = [(1 - HELD_OUT) * (1 - VALIDATION), (1 - HELD_OUT) * VALIDATION, HELD_OUT].map((share) => ({
+    share,
+    have: new Map<number, number>(),
+    groups: [] as number[][],
+  }));
+  for (const rows of [...members.values()].sort((a, b) => b.length - a.length)) {
+    const sizes = new Map<number, number>();
+    for (const row of rows) sizes.set(strata[row], (sizes.get(strata[row]) ?? 0) + 1);
+    // how much the squared distances from the shares grow
+    const growth = ({ share, have }: (typeof parts)[number]) => {
+      let sum = 0;
+      for (const [stratum, size] of sizes) {
+        const total = totals.get(stratum) ?? 1;
+        const off = (have.get(stratum) ?? 0) / total - share;
+        sum += (off + size / total) ** 2 - off ** 2;
+      }
+      return sum;
+    };
+    const grown = parts.map(growth);
+    const part = parts[grown.indexOf(Math.min(...grown))];
+    part.groups.push(rows);
+    for (const [stratum, size] of sizes) part.have.set(stratum, (part.have.get(stratum) ?? 0) + size);
+  }
+  for (const part of parts) {
+    if (part.groups.length > 0) continue;
+    // the smallest group of the part with the most
+    const from = parts.reduce((most, other) => (other.groups.length > most.groups.length ? other : most));
+    part.groups.push(from.groups.pop() as number[]);
+  }
+  const partOf = parts.map(({ groups: own }) => new Set(own.flat()));
+  const [train, validation, heldOut] = partOf.map((rows) => order.filter((row) => rows.has(row)));
+  return { train, validation, heldOut };
 }
