@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 const suites = {
   fast: { include: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"] },
   browser: { include: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"] },
+  // the lab's command as its user meets it: processes, signals, folders
+  command: { include: ["lab/test/**/*.command.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
   package: { include: ["test/**/*.package.ts"] },
   // other people's builds, which take long where cores are few
   consumers: {

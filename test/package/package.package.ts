@@ -1,5 +1,5 @@
 /** The published package as a stranger gets it: packed, installed alone, imported, weighed. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -73,7 +73,7 @@ it("exports exactly these paths, and each one is there with its types", () => {
       expect(existsSync(join(installed, file)), file).toBe(true);
   }
   const allowed =
-    /^(dist\/.*\.(js|wasm|d\.ts)|docs\/.*\.(md|svg|png)|package\.json|(lab\/data\/)?README\.md|LICENSE|(CHANGELOG|CONTRIBUTING)\.md)$/;
+    /^(bin\/evenkeel\.js|dist\/.*\.(js|wasm|d\.ts)|docs\/.*\.(md|svg|png)|package\.json|(lab\/data\/)?README\.md|LICENSE|(CHANGELOG|CONTRIBUTING)\.md)$/;
   const packed = readdirSync(installed, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(installed, join(entry.parentPath, entry.name)));
@@ -133,6 +133,15 @@ it("runs where only Node is, without TensorFlow.js", () => {
      console.log(ek.backend, Array.from(y.data, (v) => v.toFixed(3)).join(" "));`,
   );
   expect(run(process.execPath, "use.js").trim()).toBe("wasm -1.000 1.000");
+});
+
+it("npx evenkeel says where the command line is", () => {
+  const { status, stderr } = spawnSync("npx", ["--no", "evenkeel", "inspect", "model.pt"], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  expect(stderr).toContain("Run it with\n\n  npx @evenkeel/lab inspect model.pt\n");
+  expect(status).toBe(1);
 });
 
 it("its kernels are files too, for hosts that compile ahead", () => {
