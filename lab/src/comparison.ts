@@ -1,18 +1,324 @@
-/** What the trials of several normalizations amount to. */
+/**
+ * A comparison from what its user chose to what its trials amount to: every setting with its value, the trials that
+ * follow from them, and the numbers of the report. Node's command and a page take the same way.
+ */
+import { quote } from "@evenkeel/report/format";
 import { rangeOf } from "@evenkeel/report/statistics";
-import type { NormName } from "./norms.js";
-import type { Probe, Summary, Trial } from "./results.js";
+import { differencesOf, type Measured } from "./claims.js";
+import { type Parts, splitOf } from "./data/split.js";
+import type { Dataset } from "./dataset.js";
+import { UsageError } from "./errors.js";
+import type { ModelSettings } from "./models/model.js";
+import {
+  acceptingModels,
+  fits,
+  type ModelName,
+  models,
+  modelsFor,
+  usualLearningRate,
+  usualModel,
+} from "./models/registry.js";
+import { aboutOf, type NormName, nameOf, near, normNames, usualNorms } from "./norms.js";
+import type { Comparison, Probe, Scores, Summary, Trial } from "./results.js";
+import {
+  type Activation,
+  learningRatesAround,
+  type OptimizerName,
+  type SweepSetting,
+  usualBatchSize,
+} from "./settings.js";
+import { metricNamed, tasks } from "./tasks/registry.js";
+import type { TrainingSettings, TrialData, TrialSpec } from "./trial.js";
+
+/** What is compared, as far as its user says; the rest is what is usual for the data and the model. */
+export interface Choices {
+  model?: ModelName;
+  depth?: number;
+  width?: number;
+  activation?: Activation;
+  /** `all` stands for all that fit the model. */
+  norms?: string[];
+  baseline?: string;
+  /** How many. */
+  seeds: number;
+  epochs?: number;
+  batchSize?: number;
+  optimizer?: OptimizerName;
+  learningRate?: number;
+  /** The learning rates to try; true for those around the usual one, or `learningRate`; by default as `learningRate` is not given. */
+  tune?: boolean | number[];
+  sweep?: { setting: SweepSetting; values: number[] };
+  /** The value of the metric that counts as reached. */
+  reach?: number;
+}
+
+/** Every setting of a comparison with its value. Plain JSON. */
+export interface Settings {
+  model: ModelSettings<ModelName>;
+  training: TrainingSettings;
+  norms: NormName[];
+  seeds: number[];
+  baseline: NormName;
+  /** Values in ascending order. */
+  sweep: { setting: SweepSetting; values: number[] } | null;
+  reach: number | null;
+}
+
+/** Throws UsageError for settings that do not fit each other or the data. */
+export function settingsOf(choices: Choices, data: Dataset): Settings {
+  const kind = choices.model ?? usualModel(data.inputShape);
+  const norms = normsOf(choices.norms, kind);
+  const { usual } = models[kind];
+  const { depth = usual.depth, width = usual.width, activation = "relu", epochs = usual.epochs } = choices;
+  const { optimizer = "sgd", sweep = null, reach = null } = choices;
+  const seeds = Array.from({ length: choices.seeds }, (_, i) => i + 1);
+  const sizes = trainSizes(data, seeds);
+  const batchSize = choices.batchSize ?? batchSizeFor(sizes);
+  const learningRates = ratesOf(choices, usualLearningRate(kind, optimizer));
+  const swept = (setting: SweepSetting) => (sweep?.setting === setting ? sweep.values : []);
+  for (const each of new Set([depth, ...swept("depth")])) checkDepth(kind, each, data.inputShape);
+  for (const each of new Set([batchSize, ...swept("batch-size")])) checkBatchSize(each, sizes);
+  return {
+    model: { kind, depth, width, activation },
+    training: { epochs, batchSize, learningRates, optimizer },
+    norms,
+    seeds,
+    baseline: baselineOf(choices.baseline, norms),
+    sweep,
+    reach,
+  };
+}
+
+/** The normalizations of these names, `all` being all of them; only those that fit the model, where it is known. */
+export function normsOf(names: readonly string[] | undefined, kind: ModelName | undefined): NormName[] {
+  const trained = normNames.filter((norm) => modelsFor(norm).length > 0);
+  const fitting = (norms: readonly NormName[]) =>
+    norms.filter((norm) => kind === undefined || fits(norm, kind));
+  if (!names) return fitting(usualNorms);
+  const chosen = [...new Set(names)].filter((name) => name !== "all");
+  for (const name of chosen) {
+    if (trained.includes(name)) continue;
+    const problem = normNames.includes(name)
+      ? `${nameOf(name)} has no place in the networks of compare`
+      : `${quote(name)} is not known; did you mean ${near(name, trained).join(", or ")}?`;
+    throw new UsageError(`--norms: ${problem} (evenkeel norms lists all)`);
+  }
+  if (names.includes("all")) return fitting(trained);
+  const unfit = chosen.find((norm) => !fitting(chosen).includes(norm));
+  if (unfit) {
+    throw new UsageError(
+      `--norms: ${nameOf(unfit)} needs ${aboutOf(unfit)?.takes} to normalize over, and --model ${kind} has none; ` +
+        `leave it out, or use --model ${modelsFor(unfit).join(" or ")} (evenkeel norms lists what fits)`,
+    );
+  }
+  return chosen;
+}
+
+/** A network without any normalization, where it is among them. */
+function baselineOf(name: string | undefined, norms: readonly NormName[]): NormName {
+  if (name === undefined) return norms.find((norm) => aboutOf(norm) === undefined) ?? norms[0];
+  if (norms.includes(name)) return name;
+  throw new UsageError(
+    `--baseline: expected one of the normalizations that are compared (${norms.join(", ")}), got ${quote(name)}; add it to --norms`,
+  );
+}
+
+function ratesOf({ learningRate, tune }: Choices, usual: number): number[] {
+  if (!Array.isArray(tune)) {
+    const rate = learningRate ?? usual;
+    return (tune ?? learningRate === undefined) ? learningRatesAround(rate) : [rate];
+  }
+  if (learningRate !== undefined) {
+    throw new UsageError(
+      "--tune: takes the learning rates to try, so that --learning-rate has no place beside it; leave one of them out",
+    );
+  }
+  return tune;
+}
+
+function checkDepth(kind: ModelName, depth: number, inputShape: readonly number[]): void {
+  const refusal = models[kind].refusal(inputShape, depth);
+  if (!refusal) return;
+  const others = acceptingModels(inputShape, depth).join(" or ");
+  const remedies = [others && `use --model ${others}`, refusal.remedy].filter(Boolean).join(", or ");
+  throw new UsageError(`--model ${kind}: ${refusal.problem}; ${remedies}`);
+}
+
+/** Sizes of the training part, each once: groups make those of seeds differ. */
+function trainSizes({ parts, count }: TrialData, seeds: readonly number[]): number[] {
+  const drawn = parts.groups ? seeds : seeds.slice(0, 1);
+  return [...new Set(drawn.map((seed) => splitOf(parts, count, seed).train.length))];
+}
+
+/** No last batch of a single example, for any of these sizes of the training part. */
+function batchSizeFor(sizes: readonly number[], least?: number): number {
+  const smallest = Math.min(...sizes);
+  let size = usualBatchSize(smallest, least);
+  while (size < smallest && sizes.some((each) => each % size === 1))
+    size = usualBatchSize(smallest, size + 1);
+  return size;
+}
+
+function checkBatchSize(batchSize: number, sizes: readonly number[]): void {
+  const smallest = Math.min(...sizes);
+  if (batchSize > smallest) {
+    throw new UsageError(
+      `--batch-size: must be at most the ${smallest} training examples, got ${batchSize}; use ${smallest} or less`,
+    );
+  }
+  const single = sizes.find((size) => size % batchSize === 1);
+  if (single === undefined) return;
+  throw new UsageError(
+    `--batch-size: ${batchSize} leaves a last batch of a single one of the ${single} training examples, which has no ` +
+      `variance for batch normalization; use ${batchSizeFor(sizes, batchSize + 1)}`,
+  );
+}
+
+/**
+ * The trials, seed by seed, so that a comparison that is stopped has some of every normalization; then those of the
+ * sweep. Where a value of the sweep is the comparison's own, two are the same.
+ */
+export function specsOf(settings: Settings, data: TrialData, digest: string): TrialSpec[] {
+  const { model, training, norms, seeds, sweep } = settings;
+  const at = (value?: number) => ({
+    model: sweep?.setting === "depth" && value !== undefined ? { ...model, depth: value } : model,
+    training:
+      value === undefined || sweep === null
+        ? training
+        : {
+            ...training,
+            ...(sweep.setting === "learning-rate" && { learningRates: [value] }),
+            ...(sweep.setting === "batch-size" && { batchSize: value }),
+          },
+  });
+  const ofSeed = (seed: number, value?: number) =>
+    norms.map((norm): TrialSpec => ({ norm, seed, ...at(value), data, digest }));
+  return [
+    ...seeds.flatMap((seed) => ofSeed(seed)),
+    ...seeds.flatMap((seed) => (sweep?.values ?? []).flatMap((value) => ofSeed(seed, value))),
+  ];
+}
+
+/** When, where and by what a comparison was made. */
+export type Made = Pick<Comparison, "evenkeel" | "date" | "command" | "machine" | "wallSeconds">;
+
+/** The comparison of the trials of `specsOf`, in its order; undefined are those that did not finish. */
+export function comparisonOf(
+  settings: Settings,
+  data: Dataset,
+  digest: string,
+  trials: readonly (Trial | undefined)[],
+  made: Made,
+): Comparison {
+  const { model, training, norms, seeds, baseline, sweep } = settings;
+  const own = trials.slice(0, norms.length * seeds.length);
+  const base = own.flatMap((trial) => trial ?? []);
+  const { train, validation, heldOut } = splitOf(data.parts, data.count, seeds[0]);
+  const metric = metricNamed(data.metric);
+  const guess = meanOf(
+    base.map((trial) => trial.guess),
+    tasks[data.task].metrics.map(({ name }) => name),
+  );
+  const least = guess[metric.name] ?? 0;
+  const found = targetOf(base, least, metric.guessing(least, heldOut.length));
+  const targetMetric = settings.reach ?? (found === null ? null : Number(found.toFixed(3)));
+  const measured = withTarget(base, targetMetric);
+  const points = (sweep?.values ?? []).map((value, point) => {
+    const swept = seeds.flatMap((_, seed) => {
+      const from = own.length + (seed * (sweep?.values.length ?? 0) + point) * norms.length;
+      return trials.slice(from, from + norms.length);
+    });
+    return {
+      value,
+      trials: withTarget(
+        swept.flatMap((trial) => trial ?? []),
+        targetMetric,
+      ),
+    };
+  });
+  return {
+    format: 2,
+    ...made,
+    data: {
+      name: data.name,
+      provenance: data.provenance,
+      digest,
+      task: data.task,
+      target: data.target,
+      inputs: data.inputs,
+      inputShape: data.inputShape,
+      classes: data.classes,
+      fileRows: data.fileRows,
+      examples: data.count,
+      parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
+      drawn: drawnBy(data.parts),
+      decisions: data.decisions,
+      warnings: data.warnings,
+    },
+    metric: metric.name,
+    guess,
+    targetMetric,
+    model,
+    training: { ...training, seeds },
+    baseline,
+    differences: differencesIn(settings, measured, metric.name, metric.resolution(heldOut.length)),
+    interrupted: trials.includes(undefined),
+    summaries: summarize(norms, measured, metric.name),
+    trials: measured,
+    sweep: sweep && { setting: sweep.setting, points },
+  };
+}
+
+/** As it follows "Each seed ". */
+function drawnBy({ strata, groups, time, heldOut }: Parts): string {
+  const manners = [
+    groups && "groups together",
+    !groups && strata.some((stratum) => stratum !== strata[0]) && "each class in proportion",
+  ].filter((manner) => manner);
+  const how = ["at random", ...manners].join(", ");
+  if (time) return "has the same parts: the latest examples are held out, those before them validate";
+  return heldOut
+    ? `holds out what the data themselves hold out, and draws its own training and validation part of the rest ${how}`
+    : `draws its own parts ${how}`;
+}
+
+function differencesIn(
+  { norms, seeds, baseline }: Settings,
+  trials: readonly Trial[],
+  metric: string,
+  resolution: number,
+): Comparison["differences"] {
+  if (norms.length < 2) return { metric: [], epochsToTarget: [] };
+  const valuesOf = (value: (trial: Trial) => number | null): Measured =>
+    new Map(
+      norms.map((norm) => [
+        norm,
+        seeds.map((seed) => {
+          const trial = trials.find((each) => each.norm === norm && each.seed === seed);
+          return trial === undefined ? null : value(trial);
+        }),
+      ]),
+    );
+  const [ofMetric, ofEpochs] = differencesOf(
+    [
+      { values: valuesOf((trial) => trial.scores.heldOut[metric] ?? null), resolution },
+      { values: valuesOf((trial) => trial.epochsToTarget), resolution: 1 },
+    ],
+    baseline,
+  );
+  return { metric: ofMetric, epochsToTarget: ofEpochs };
+}
 
 /**
  * The default target: nine tenths of the way from guessing to the best metric of any epoch; null where no epoch was
  * above `level`, up to which a metric is guessing.
  */
-export function targetOf(trials: readonly Trial[], baseline: number, level: number): number | null {
-  let best = baseline;
+export function targetOf(trials: readonly Trial[], guess: number, level: number): number | null {
+  let best = guess;
   for (const { epochs } of trials) {
-    for (const { metric } of epochs) best = Math.max(best, metric ?? baseline);
+    for (const { metric } of epochs) best = Math.max(best, metric ?? guess);
   }
-  return best <= level ? null : baseline + 0.9 * (best - baseline);
+  return best <= level ? null : guess + 0.9 * (best - guess);
 }
 
 /** The trials, each with the first epoch at which it reached the target. */
@@ -23,17 +329,25 @@ export function withTarget(trials: readonly Trial[], target: number | null): Tri
   });
 }
 
-/** One row per normalization, in the order given. The metric of a diverged trial does not count: it has none. */
-export function summarize(norms: readonly NormName[], trials: readonly Trial[]): Summary[] {
+/** One row per normalization, in the order given. The metrics of a diverged trial do not count: it has none. */
+export function summarize(norms: readonly NormName[], trials: readonly Trial[], metric: string): Summary[] {
   return norms.map((norm) => {
     const own = trials.filter((trial) => trial.norm === norm);
     const finished = own.filter(({ outcome }) => outcome === "finished");
     const reached = own.flatMap(({ epochsToTarget }) => epochsToTarget ?? []);
+    const heldOut = finished.map(({ scores }) => scores.heldOut);
+    const names = new Set(own.flatMap(({ scores }) => Object.keys(scores.heldOut)));
     return {
       norm,
       trials: own.length,
       diverged: own.length - finished.length,
-      metric: rangeOf(finished.map(({ epochs }) => epochs.at(-1)?.metric ?? null)),
+      parameters: own[0]?.parameters ?? null,
+      learningRate: rangeOf(own.map(({ learningRate }) => learningRate)),
+      metric: rangeOf(heldOut.map((scores) => scores[metric])),
+      trainMetric: rangeOf(finished.map(({ scores }) => scores.train[metric])),
+      scores: Object.fromEntries(
+        [...names].map((name) => [name, rangeOf(heldOut.map((scores) => scores[name])).median]),
+      ),
       epochsToTarget: { ...rangeOf(reached), reached: reached.length },
       stepMs: rangeOf(own.map(({ stepMs }) => stepMs)),
       gradientRatio: rangeOf(own.map(({ probes }) => gradientRatio(probes))),
@@ -48,4 +362,15 @@ function gradientRatio(probes: readonly Probe[]): number | null {
     return typeof first === "number" && typeof last === "number" && last > 0 ? first / last : null;
   });
   return rangeOf(ratios).median;
+}
+
+/** Of each name the mean of the values that are numbers; null without any. */
+function meanOf(all: readonly Scores[], names: readonly string[]): Scores {
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = all.flatMap((scores) => scores[name] ?? []);
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      return [name, values.length === 0 ? null : mean];
+    }),
+  );
 }
