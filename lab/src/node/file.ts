@@ -1,70 +1,137 @@
-/** Files on disk, compressed or not, as sources of tables. */
-import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import type { Table } from "../data/column.js";
-import { readerOf } from "../data/readers/registry.js";
-import type { Source } from "../data/readers/source.js";
+/** Files on disk as sources of bytes, read in ranges: never more of one in memory than is asked for. */
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { printable } from "@evenkeel/report/format";
+import { bytesOf, type Source } from "../data/readers/source.js";
+import { unpack } from "../data/readers/unpack.js";
+import { type ReadOptions, usualLimits } from "../data/table.js";
 import { FailureError, reason, UsageError } from "../errors.js";
 
-const unzip = promisify(gunzip);
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+/** A file that is open until it is closed. */
+export interface FileSource extends Source {
+  close(): Promise<void>;
 }
 
-/** Reads the table in the file at `path`; throws as `readerOf`, its reader and `readBytes`. */
-export async function readTable(path: string): Promise<Table> {
-  const read = readerOf(path);
-  return read(await openFile(path));
-}
-
-/** The file at `path`, decompressed where its name ends in `.gz`; throws as `readBytes`. */
-export async function openFile(path: string): Promise<Source> {
-  const bytes = await readBytes(path);
-  return {
-    name: path,
-    byteLength: bytes.byteLength,
-    slice: async (start, end) => new Uint8Array(bytes.subarray(start, end)).buffer,
-  };
-}
+/** Most bytes of one call: Node reads at most 2 GB at a time. */
+const PIECE = 2 ** 30;
 
 /**
- * The bytes of a file, decompressed where its name ends in `.gz`. Throws UsageError for one that does not exist, is a
- * folder or is empty, FailureError for one that cannot be read.
+ * Opens the file at `path`. Throws UsageError for one that does not exist, is empty, larger than `limits.bytes` or no
+ * regular file (none of which is read, and none waited for), FailureError for one that cannot be read; `slice` throws
+ * FailureError for one that changes meanwhile.
  */
-export async function readBytes(path: string): Promise<Uint8Array> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    switch (errorCode(error)) {
-      case "ENOENT":
-      case "ENOTDIR":
-        throw new UsageError(`${path}: there is no such file; check the path`);
-      case "EISDIR":
-        throw new UsageError(`${path}: expected a file, got a folder; name a file in it`);
-      case "EACCES":
-      case "EPERM":
-        throw new FailureError(`${path}: no permission to read it; allow it (chmod +r), or use a copy`);
-      default:
-        throw new FailureError(`${path}: could not be read: ${reason(error)}`);
-    }
-  }
-  if (/\.gz$/i.test(path) && bytes.length > 0) {
+export async function openFile(
+  path: string,
+  { limits }: Pick<ReadOptions, "limits"> = {},
+): Promise<FileSource> {
+  const name = printable(path.length > 300 ? `${path.slice(0, 299)}…` : path);
+  const most = limits?.bytes ?? usualLimits.bytes;
+  return explained(name, async () => {
+    // before it is opened: opening some devices does something
+    checkKind(name, await stat(path));
+    // what is a pipe by now would keep a plain open waiting for its writer
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
-      bytes = await unzip(bytes);
-    } catch (error) {
-      if (errorCode(error) === "Z_BUF_ERROR") {
-        throw new FailureError(
-          `${path}: the compressed data ends too early, the file is truncated; fetch or write it again`,
+      const before = await handle.stat();
+      checkKind(name, before);
+      if (before.size > most) {
+        throw new UsageError(
+          `${name}: expected at most ${megabytes(most)}, got ${megabytes(before.size)}; allow more with --max-bytes ${before.size}`,
         );
       }
-      throw new FailureError(
-        `${path}: expected gzip-compressed data, got something else (${reason(error)}); fetch it again, or remove .gz from its name`,
-      );
+      if (before.size === 0) {
+        const { bytesRead } = await handle.read(new Uint8Array(1), 0, 1, 0);
+        throw new UsageError(
+          bytesRead === 0
+            ? `${name}: the file is empty; expected a table of data`
+            : `${name}: expected a file of known size, got one that its system writes while it is read; copy it (cat ${name} > copy.csv), and read the copy`,
+        );
+      }
+      return {
+        name: path,
+        byteLength: before.size,
+        slice: (start, end) => explained(name, () => readRange(handle, name, before, start, end)),
+        close: () => handle.close(),
+      };
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  });
+}
+
+/** All bytes of the file at `path`, unpacked where it is packed; throws as `openFile` and `unpack`. */
+export async function readBytes(path: string, options: ReadOptions = {}): Promise<Uint8Array> {
+  const file = await openFile(path, options);
+  try {
+    return await bytesOf(await unpack(file, options));
+  } finally {
+    await file.close();
+  }
+}
+
+async function readRange(
+  handle: FileHandle,
+  name: string,
+  before: Stats,
+  start: number,
+  end: number,
+): Promise<ArrayBuffer> {
+  const from = Math.max(0, Math.min(start, before.size));
+  const bytes = new Uint8Array(Math.max(0, Math.min(end, before.size) - from));
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(PIECE, bytes.length - done), from + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  const after = await handle.stat();
+  if (done < bytes.length || after.size !== before.size || after.mtimeMs !== before.mtimeMs) {
+    const size = done < bytes.length ? from + done : after.size;
+    throw new FailureError(
+      `${name}: the file changed while it was read (${before.size} bytes, then ${size}); wait until it is written, or read a copy`,
+    );
+  }
+  return bytes.buffer;
+}
+
+function checkKind(name: string, stats: Stats): void {
+  if (stats.isFile()) return;
+  if (stats.isDirectory()) {
+    throw new UsageError(`${name}: expected a file, got a folder; name a file in it`);
+  }
+  const kind = stats.isFIFO()
+    ? "a pipe"
+    : stats.isSocket()
+      ? "a socket"
+      : stats.isCharacterDevice() || stats.isBlockDevice()
+        ? "a device"
+        : "something else";
+  throw new UsageError(
+    `${name}: expected a file, got ${kind}; write its data to a file first, and name that`,
+  );
+}
+
+async function explained<T>(name: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    switch (error instanceof Error && "code" in error ? error.code : undefined) {
+      case undefined:
+        throw error;
+      case "ENOENT":
+      case "ENOTDIR":
+        throw new UsageError(`${name}: there is no such file; check the path`);
+      case "EISDIR":
+        throw new UsageError(`${name}: expected a file, got a folder; name a file in it`);
+      case "EACCES":
+      case "EPERM":
+        throw new FailureError(`${name}: no permission to read it; allow it (chmod +r), or use a copy`);
+      default:
+        throw new FailureError(`${name}: could not be read: ${reason(error)}`);
     }
   }
-  if (bytes.length === 0) throw new UsageError(`${path}: the file is empty; expected a table of data`);
-  return bytes;
 }
+
+const megabytes = (bytes: number): string =>
+  bytes < 1e6 ? `${bytes} bytes` : `${Math.ceil(bytes / 1e6).toLocaleString("en-US")} MB`;
