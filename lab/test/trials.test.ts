@@ -3,30 +3,118 @@ import { describe, expect, test } from "vitest";
 // as built, because it starts the worker next to it
 import { openThreads } from "../dist/node/threads.js";
 import type { NormName } from "../src/norms.js";
-import type { TrialSpec } from "../src/trial.js";
-import { runTrials } from "../src/trials.js";
+import type { Trial } from "../src/results.js";
+import type { TrialData, TrialSpec } from "../src/trial.js";
+import { type Executor, keyOf, runTrials, type Store } from "../src/trials.js";
+
+/** Two inputs that tell two classes, and one that is missing now and then. */
+const count = 40;
+const data: TrialData = {
+  task: "classification",
+  metric: "accuracy",
+  inputShape: [2],
+  classes: ["a", "b"],
+  count,
+  x: Float32Array.from({ length: 2 * count }, (_, i) => (i % 6 === 5 ? Number.NaN : (i % 4) + 5)),
+  scaled: Uint8Array.of(1, 1),
+  y: Float32Array.from({ length: count }, (_, i) => i % 2),
+  yScale: 1,
+  parts: { strata: Int32Array.from({ length: count }, (_, i) => i % 2) },
+};
+const spec = (norm: NormName, seed: number, units = 2): TrialSpec => ({
+  norm,
+  seed,
+  model: { kind: "mlp", depth: 1, width: units, activation: "relu" },
+  training: { epochs: 2, batchSize: 2, learningRates: [0.1], optimizer: "sgd" },
+  data,
+  digest: "0",
+});
+const watcher = { started() {}, progress() {}, finished() {}, found() {} };
+const go = new AbortController().signal;
+const run = async (specs: TrialSpec[], threads = 1) => {
+  const { trials, failure } = await runTrials(specs, openThreads(threads), watcher, go);
+  if (failure) throw failure;
+  return trials as Trial[];
+};
+
+describe("a trial", () => {
+  test("a gradient that vanishes is measured where its square is too small for float32", async () => {
+    const deep = spec("none", 1);
+    deep.model = { kind: "mlp", depth: 40, width: 2, activation: "sigmoid" };
+    const [trial] = await run([deep]);
+    const norms = trial.probes[0].gradientNorm;
+    expect(norms).toHaveLength(41);
+    expect(norms[0]).toBeGreaterThan(0);
+    expect(norms[0]).toBeLessThan(1e-22);
+  });
+
+  test("a network that its very last update ruins has diverged, and has no metric", async () => {
+    const ruined = spec("none", 1);
+    ruined.model.activation = "elu";
+    ruined.training = { epochs: 1, batchSize: 40, learningRates: [1e30], optimizer: "sgd" };
+    const [trial] = await run([ruined]);
+    expect(trial).toMatchObject({ outcome: "diverged", epochs: [{ heldOutLoss: null, metric: null }] });
+    expect(trial.scores.heldOut).toEqual({
+      accuracy: null,
+      "balanced accuracy": null,
+      AUC: null,
+      "log loss": null,
+    });
+    expect(trial.epochs[0].trainLoss).toBeGreaterThan(0);
+  });
+
+  test("goes on with the learning rate that does best on the validation part", async () => {
+    const tuned = spec("none", 1, 8);
+    tuned.training = { epochs: 6, batchSize: 4, learningRates: [1e-7, 0.2, 1e30], optimizer: "sgd" };
+    const alone = { ...tuned, training: { ...tuned.training, learningRates: [0.2] } };
+    const [trial, same] = await run([tuned, alone]);
+    expect(trial.learningRate).toBe(0.2);
+    expect(trial.tried.map(({ learningRate }) => learningRate)).toEqual([1e-7, 0.2, 1e30]);
+    expect(trial.tried[2]).toEqual({ learningRate: 1e30, metric: null, loss: null });
+    expect(trial.tried[1].loss).toBeLessThan(trial.tried[0].loss as number);
+    // what it goes on with is what it would have been from the start
+    expect(same.tried).toEqual([]);
+    const numbers = ({ epochs, scores, probes }: Trial) => ({
+      scores,
+      probes,
+      epochs: epochs.map(({ seconds, ...rest }) => rest),
+    });
+    expect(numbers(trial)).toEqual(numbers(same));
+  });
+
+  test("where every learning rate diverges, the smallest one is told", async () => {
+    const lost = spec("none", 1);
+    lost.model.activation = "elu";
+    lost.training.learningRates = [1e29, 1e30];
+    const [trial] = await run([lost]);
+    expect([trial.outcome, trial.learningRate]).toEqual(["diverged", 1e29]);
+  });
+
+  test("scores every part by every metric, and counts the confusions of the held-out one", async () => {
+    const [{ scores, guess, confusion }] = await run([spec("none", 1, 8)]);
+    for (const part of Object.values(scores)) {
+      expect(Object.keys(part)).toEqual(["accuracy", "balanced accuracy", "AUC", "log loss"]);
+    }
+    expect(guess).toEqual({
+      accuracy: 0.5,
+      "balanced accuracy": 0.5,
+      AUC: 0.5,
+      "log loss": expect.closeTo(Math.LN2, 6),
+    });
+    const counts = confusion?.flat() ?? [];
+    expect(counts.reduce((sum, each) => sum + each, 0)).toBe(8);
+    expect(((confusion?.[0][0] ?? 0) + (confusion?.[1][1] ?? 0)) / 8).toBe(scores.heldOut.accuracy);
+  });
+
+  test("another seed has other parts and other weights", async () => {
+    const [one, two] = await run([spec("none", 1), spec("none", 2)]);
+    expect(one.epochs[0].trainLoss).not.toBe(two.epochs[0].trainLoss);
+  });
+});
 
 describe("runTrials", () => {
-  const examples = { x: Float32Array.from([0, 1, 2, 3]), y: Float32Array.from([0, 1, 0, 1]), count: 4 };
-  const spec = (norm: NormName, seed: number, units = 2): TrialSpec => ({
-    norm,
-    seed,
-    model: { kind: "mlp", depth: 1, width: units, activation: "relu" },
-    training: { epochs: 2, batchSize: 2, learningRate: 0.1, optimizer: "sgd" },
-    data: {
-      task: "classification",
-      inputShape: [1],
-      classes: ["a", "b"],
-      train: examples,
-      heldOut: examples,
-    },
-  });
-  const watcher = { started() {}, progress() {}, finished() {} };
-
   test("gives the trials in the order asked for", async () => {
-    const specs = [spec("rms", 2), spec("none", 1), spec("rms", 1)];
-    const { trials, failure } = await runTrials(specs, openThreads(2), watcher, new AbortController().signal);
-    expect(failure).toBeUndefined();
+    const trials = await run([spec("rms", 2), spec("none", 1), spec("rms", 1)], 2);
     expect(trials.map(({ norm, seed, epochs }) => [norm, seed, epochs.length])).toEqual([
       ["rms", 2, 2],
       ["none", 1, 2],
@@ -34,23 +122,52 @@ describe("runTrials", () => {
     ]);
   });
 
-  test("a gradient that vanishes is measured where its square is too small for float32", async () => {
-    const deep = spec("none", 1);
-    deep.model = { kind: "mlp", depth: 40, width: 2, activation: "sigmoid" };
-    const { trials } = await runTrials([deep], openThreads(1), watcher, new AbortController().signal);
-    const norms = trials[0]?.probes[0]?.gradientNorm ?? [];
-    expect(norms).toHaveLength(41);
-    expect(norms[0]).toBeGreaterThan(0);
-    expect(norms[0]).toBeLessThan(1e-23);
+  /** An executor without threads: a trial is what it is asked for. */
+  const direct = (ran: string[]): Executor => ({
+    size: 2,
+    async run({ norm, seed }) {
+      ran.push(`${norm} ${seed}`);
+      return { norm, seed } as Trial;
+    },
+    close: async () => {},
+  });
+  const memory = (kept = new Map<string, Trial>()): Store & { kept: Map<string, Trial> } => ({
+    kept,
+    get: async (key) => kept.get(key),
+    put: async (key, trial) => void kept.set(key, trial),
   });
 
-  test("a network that its very last update ruins has diverged, and has no metric", async () => {
-    const ruined = spec("none", 1);
-    ruined.model.activation = "elu";
-    ruined.training = { epochs: 1, batchSize: 4, learningRate: 1e30, optimizer: "sgd" };
-    const { trials } = await runTrials([ruined], openThreads(1), watcher, new AbortController().signal);
-    expect(trials).toMatchObject([{ outcome: "diverged", epochs: [{ heldOutLoss: null, metric: null }] }]);
-    expect(trials[0]?.epochs[0]?.trainLoss).toBeGreaterThan(0);
+  test("what the store has is not run again; what is run is put there", async () => {
+    const store = memory();
+    await runTrials([spec("none", 1)], direct([]), watcher, go, store);
+    const ran: string[] = [];
+    const found: string[] = [];
+    const { trials } = await runTrials(
+      [spec("none", 1), spec("rms", 1), spec("rms", 1)],
+      direct(ran),
+      { ...watcher, found: ({ norm }) => found.push(norm) },
+      go,
+      store,
+    );
+    expect([ran, found, store.kept.size]).toEqual([["rms 1"], ["none"], 2]);
+    expect(trials.map((trial) => trial?.norm)).toEqual(["none", "rms", "rms"]);
+  });
+
+  test.each<[string, (spec: TrialSpec) => TrialSpec]>([
+    ["norm", (one) => ({ ...one, norm: "rms" })],
+    ["seed", (one) => ({ ...one, seed: 2 })],
+    ["data", (one) => ({ ...one, digest: "1" })],
+    ["depth", (one) => ({ ...one, model: { ...one.model, depth: 2 } })],
+    ["width", (one) => ({ ...one, model: { ...one.model, width: 3 } })],
+    ["activation", (one) => ({ ...one, model: { ...one.model, activation: "tanh" } })],
+    ["epochs", (one) => ({ ...one, training: { ...one.training, epochs: 3 } })],
+    ["batch size", (one) => ({ ...one, training: { ...one.training, batchSize: 3 } })],
+    ["learning rates", (one) => ({ ...one, training: { ...one.training, learningRates: [0.1, 0.2] } })],
+    ["optimizer", (one) => ({ ...one, training: { ...one.training, optimizer: "adam" } })],
+  ])("another %s is another trial", async (_, change) => {
+    const one = spec("none", 1);
+    expect(await keyOf(change(one))).not.toBe(await keyOf(one));
+    expect(await keyOf(structuredClone(one))).toBe(await keyOf(one));
   });
 
   test("a trial that fails is named with its reason; those that had finished are returned, and no other starts", async () => {
@@ -59,9 +176,9 @@ describe("runTrials", () => {
       [spec("none", 1), spec("batch", 3, -1), spec("layer", 1)],
       openThreads(1),
       { ...watcher, started: ({ norm }) => started.push(norm) },
-      new AbortController().signal,
+      go,
     );
-    expect(trials.map(({ norm }) => norm)).toEqual(["none"]);
+    expect(trials.map((trial) => trial?.norm)).toEqual(["none", undefined, undefined]);
     expect(started).toEqual(["none", "batch"]);
     expect(failure?.exitCode).toBe(1);
     expect(failure?.message).toMatch(
@@ -72,13 +189,8 @@ describe("runTrials", () => {
   test("when one fails, those running at the same time are ended, and the reason is its own", async () => {
     const endless = spec("none", 1);
     endless.training.epochs = 1_000_000;
-    const { trials, failure } = await runTrials(
-      [endless, spec("rms", 2, -1)],
-      openThreads(2),
-      watcher,
-      new AbortController().signal,
-    );
-    expect(trials).toEqual([]);
+    const { trials, failure } = await runTrials([endless, spec("rms", 2, -1)], openThreads(2), watcher, go);
+    expect(trials).toEqual([undefined, undefined]);
     expect(failure?.message).toMatch(/^the trial of rms with seed 2 failed: /);
   });
 });
