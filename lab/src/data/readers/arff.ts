@@ -1,170 +1,365 @@
 /**
  * ARFF, the format of Weka and OpenML: attributes declared one per line, then rows of values, dense
- * (`5.1, 'a b', ?`) or sparse (`{0 5.1, 1 'a b'}`). npm has no maintained parser for it. Rows are split here and not by
- * the CSV parser, because in one file either quote may enclose a value, with backslash escapes, after the index of a
- * sparse row too, and because `?` is missing but `'?'` is text.
+ * (`5.1, 'a b', ?`) or sparse (`{0 5.1, 1 'a b'}`). npm has no maintained parser for it.
+ * https://waikato.github.io/weka-wiki/formats_and_processing/arff_stable/
  */
-import { FailureError } from "../../errors.js";
-import { type Column, isMissing, numberOrText, type Value } from "../column.js";
+import { count, printable, quote } from "@evenkeel/report/format";
+import { DateTime } from "luxon";
+import { FailureError, UsageError } from "../../errors.js";
+import {
+  type Decision,
+  type Limits,
+  type RawColumn,
+  type RawTable,
+  type ReadOptions,
+  usualLimits,
+  type Value,
+} from "../table.js";
+import {
+  afterBlanks,
+  type Between,
+  denseValues,
+  isBlank,
+  isQuote,
+  quoted,
+  unquoted,
+  type Values,
+  weightAt,
+} from "./arff-values.js";
 
-/** A declared attribute: its levels if it is nominal, else whether it holds numbers or text. */
-interface Attribute {
-  name: string;
-  type: "number" | "text" | Set<string>;
-}
-
-const QUOTED = String.raw`'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"`;
-const VALUE = `${QUOTED}|(?!['"])[^,]*?`;
-const DENSE = new RegExp(String.raw`\s*(${VALUE})\s*(?:,|$)`, "y");
-const SPARSE = new RegExp(String.raw`\s*(\d+)\s+(${VALUE})\s*(?:,|$)`, "y");
-const ATTRIBUTE = new RegExp(
-  String.raw`^@attribute\s+(${QUOTED}|[^\s'"{][^\s{]*)(?:\s+|(?=\{))(?:\{(.*)\}|([a-z]+)[^%]*)\s*(?:%.*)?$`,
-  "i",
+type Attribute = { name: string } & (
+  | { type: "number" | "text" }
+  | { type: "date"; format: string }
+  /** A table in a cell. */
+  | { type: "relational" }
+  | { type: "levels"; levels: ReadonlySet<string> }
 );
-
-const TYPES = new Map<string, "number" | "text">([
-  ["numeric", "number"],
-  ["real", "number"],
-  ["integer", "number"],
-  ["string", "text"],
-  ["date", "text"],
-]);
-
-/**
- * The columns of an ARFF file's text; `file` is its name in messages. Dates are text. A value left out of a sparse row
- * is 0, or the first level of a nominal attribute, or missing where the attribute is text. Throws FailureError, with
- * the line, for what is not ARFF; text in a numeric attribute stays in the column for its user to name.
- */
-export function parseArff(text: string, file: string): Column[] {
-  const attributes: Attribute[] = [];
-  const columns: Column[] = [];
-  let inData = false;
-  let row = 0;
-  for (const [index, raw] of text.split("\n").entries()) {
-    const line = raw.trim();
-    if (line === "" || line.startsWith("%")) continue;
-    const fail = (message: string): never => {
-      const place = inData ? `row ${row + 1} (line ${index + 1})` : `line ${index + 1}`;
-      throw new FailureError(`${file}: ${place}: ${message}`);
-    };
-    if (inData) {
-      const values = line.startsWith("{")
-        ? sparseRow(line, attributes, fail)
-        : denseRow(line, attributes, fail);
-      for (const [column, value] of values.entries()) columns[column].values.push(value);
-      row++;
-    } else if (/^@relation\b/i.test(line)) {
-      // the name of the relation is not needed: the file has one
-    } else if (/^@attribute\b/i.test(line)) {
-      const attribute = readAttribute(line, fail);
-      attributes.push(attribute);
-      columns.push({
-        name: attribute.name,
-        kind: attribute.type === "number" ? "number" : "text",
-        values: [],
-      });
-    } else if (/^@data\s*(%.*)?$/i.test(line)) {
-      if (attributes.length === 0) fail("@data comes before any @attribute; declare the attributes first");
-      inData = true;
-    } else {
-      fail(`expected @relation, @attribute, @data or a % comment, got ${JSON.stringify(shorten(line))}`);
-    }
-  }
-  if (!inData) {
-    throw new FailureError(
-      `${file}: expected a line @data and rows below it, got none; the file may be truncated: fetch or write it again`,
-    );
-  }
-  return columns;
-}
 
 type Fail = (message: string) => never;
 
+const NUMBER_TYPES = new Set(["numeric", "real", "integer", "int", "float", "double"]);
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+const ALL_BETWEENS: readonly Between[] = ["commas", "tabs", "blanks"];
+const JAVA_DATE = "yyyy-MM-dd'T'HH:mm:ss";
+
+/**
+ * The columns of an ARFF file's text; `file` is its name in messages. A value left out of a sparse row is 0, or the
+ * first level of a nominal attribute, or missing where the attribute is text or a date. Throws FailureError, with the
+ * line, for what is not ARFF, UsageError above a limit; text in a numeric attribute stays in the column for its user to
+ * name.
+ */
+export function parseArff(text: string, file: string, options: ReadOptions = {}): RawTable {
+  const limits = { ...usualLimits, ...options.limits };
+  const { attributes, data, line } = headerOf(text, file, limits);
+  const rowCount = countRows(text, data);
+  if (rowCount * attributes.length > limits.cells) {
+    throw new UsageError(
+      `${file}: expected at most ${limits.cells.toLocaleString("en-US")} cells, got ${count(rowCount, "row")} of ${count(attributes.length, "attribute")}; remove attributes that are not needed, or rows`,
+    );
+  }
+  const columns = attributes.map((attribute) => new Array<Value>(rowCount).fill(absentFrom(attribute)));
+  let weights: string | undefined;
+  let row = 0;
+  let between: Between = "commas";
+  for (const { content, whole, number } of linesOf(text, data, line)) {
+    const fail: Fail = (message) => {
+      throw new FailureError(`${file}: row ${row + 1} (line ${number}): ${message}`);
+    };
+    if (content.startsWith("{")) {
+      weights = sparseRow(content, row, attributes, columns, fail) ?? weights;
+    } else {
+      const dense = denseRow(whole, attributes, between, fail);
+      between = dense.between;
+      weights = dense.weight ?? weights;
+      for (const [column, attribute] of attributes.entries()) {
+        columns[column][row] = cellOf(dense.values[column], attribute, fail);
+      }
+    }
+    row++;
+  }
+  return tableOf(attributes, columns, rowCount, weights);
+}
+
+function tableOf(
+  attributes: readonly Attribute[],
+  columns: readonly Value[][],
+  rowCount: number,
+  weights: string | undefined,
+): RawTable {
+  const decisions: Decision[] = [];
+  const relational = attributes.filter(({ type }) => type === "relational");
+  if (relational.length > 0) {
+    decisions.push({
+      columns: relational.map(({ name }) => printable(name)),
+      what: "left out",
+      why: "relational attributes hold a table in each cell",
+    });
+  }
+  if (weights !== undefined) {
+    decisions.push({
+      columns: [],
+      what: "weights of rows not used",
+      why: `{${quote(weights, 20).slice(1, -1)}} after a row`,
+    });
+  }
+  return {
+    columns: attributes.flatMap((attribute, index) => columnOf(attribute, columns[index])),
+    rowCount,
+    decisions,
+  };
+}
+
+function columnOf(attribute: Attribute, cells: Value[]): RawColumn[] {
+  const { name } = attribute;
+  switch (attribute.type) {
+    case "relational":
+      return [];
+    case "date": {
+      const dates = datesOf(cells, attribute.format);
+      return [dates === undefined ? { name, cells } : { name, cells: dates, type: "date" }];
+    }
+    case "levels":
+      return [{ name, cells, type: "text", levels: [...attribute.levels] }];
+    default:
+      return [{ name, cells, type: attribute.type }];
+  }
+}
+
+/** Lines that are neither blank nor a comment, whole and without the blanks around them, from a place on whose line has a number. */
+function* linesOf(text: string, from: number, first: number) {
+  const end = text.includes("\n") ? "\n" : "\r";
+  for (let at = from, number = first; at < text.length; number++) {
+    const found = text.indexOf(end, at);
+    const next = found < 0 ? text.length : found + 1;
+    const whole = text.slice(at, next).replace(/\r?\n?$/, "");
+    const content = whole.trim();
+    if (content !== "" && !content.startsWith("%")) yield { content, whole, number, next };
+    at = next;
+  }
+}
+
+function countRows(text: string, from: number): number {
+  let rows = 0;
+  for (const _ of linesOf(text, from, 0)) rows++;
+  return rows;
+}
+
+/** The attributes, and where the rows begin. */
+function headerOf(
+  text: string,
+  file: string,
+  limits: Limits,
+): { attributes: Attribute[]; data: number; line: number } {
+  const attributes: Attribute[] = [];
+  /** How many relational attributes are open; what is declared in them is none of the table's. */
+  let inside = 0;
+  for (const { content, number, next } of linesOf(text, 0, 1)) {
+    const fail: Fail = (message) => {
+      throw new FailureError(`${file}: line ${number}: ${message}`);
+    };
+    const keyword = /^@(relation|attribute|data|end)(?![^\s%'"{])/i.exec(content)?.[1].toLowerCase();
+    if (keyword === "relation") continue; // the file has a name
+    if (keyword === "attribute") {
+      const attribute = readAttribute(content, fail);
+      if (inside === 0) attributes.push(attribute);
+      if (attribute.type === "relational") inside++;
+      if (attributes.length > limits.columns) {
+        throw new UsageError(
+          `${file}: expected at most ${limits.columns.toLocaleString("en-US")} attributes, got more; remove those that are not needed`,
+        );
+      }
+    } else if (keyword === "end" && inside > 0) inside--;
+    else if (keyword === "data") {
+      if (inside > 0) fail("@data comes before the @end of a relational attribute; close it");
+      if (attributes.length === 0) fail("@data comes before any @attribute; declare the attributes first");
+      return { attributes, data: next, line: number + 1 };
+    } else fail(`expected @relation, @attribute, @data or a % comment, got ${quote(content, 80)}`);
+  }
+  throw new FailureError(
+    `${file}: expected a line @data and rows below it, got none; the file may be truncated: fetch or write it again`,
+  );
+}
+
 function readAttribute(line: string, fail: Fail): Attribute {
-  const [, name, levels, type] = ATTRIBUTE.exec(line) ?? [];
-  if (name === undefined) {
-    return fail(
-      `expected @attribute name numeric, string or {level, …}, got ${JSON.stringify(shorten(line))}`,
+  const malformed = () =>
+    fail(
+      `expected @attribute name numeric, string or {level, …}, got ${quote(line, 80)}; put a name that holds blanks in quotes`,
     );
+  let at = afterBlanks(line, "@attribute".length);
+  let name: string;
+  if (isQuote(line[at])) {
+    const piece = quoted(line, at);
+    if (piece === undefined) return malformed();
+    name = piece.text;
+    at = piece.end;
+  } else {
+    let end = at;
+    while (end < line.length && !isBlank(line[end]) && line[end] !== "{") end++;
+    name = line.slice(at, end);
+    at = end;
   }
-  if (levels !== undefined) return { name: unquote(name), type: new Set(split(levels, fail).map(unquote)) };
-  const known = TYPES.get(type.toLowerCase());
-  if (known === undefined) {
-    return fail(
-      `attribute "${unquote(name)}": expected the type numeric, real, integer, string, date or {level, …}, got "${type}"`,
-    );
+  at = afterBlanks(line, at);
+  if (name === "" || at >= line.length) return malformed();
+  if (line[at] === "{") return { name, type: "levels", levels: levelsOf(line, at) ?? malformed() };
+  const type = unquoted(line, at, " \t[{").text.toLowerCase();
+  if (NUMBER_TYPES.has(type)) return { name, type: "number" };
+  if (type === "string") return { name, type: "text" };
+  if (type === "relational") return { name, type };
+  if (type === "date") {
+    at = afterBlanks(line, at + type.length);
+    const format = isQuote(line[at]) ? quoted(line, at)?.text : unquoted(line, at, "").text;
+    return { name, type, format: format || JAVA_DATE };
   }
-  return { name: unquote(name), type: known };
+  return fail(
+    `attribute ${quote(name)}: expected the type numeric, real, integer, string, date, relational or {level, …}, got ${quote(type)}; put a name that holds blanks in quotes`,
+  );
 }
 
-function denseRow(line: string, attributes: readonly Attribute[], fail: Fail): Value[] {
-  const tokens = split(line, fail);
-  if (tokens.length !== attributes.length) {
-    return fail(
-      `expected ${attributes.length} values, one for each attribute, got ${tokens.length}; add or remove values, or quote a value that holds a comma`,
-    );
+/** The levels in the braces that open at `at`; undefined where they or a quote do not close. */
+function levelsOf(line: string, at: number): ReadonlySet<string> | undefined {
+  const levels = new Set<string>();
+  // as in rows: commas separate, and blanks only where there are none
+  const stops = line.includes(",", at) ? ",}" : ", \t}";
+  for (let next = at + 1; next < line.length; ) {
+    next = afterBlanks(line, next);
+    if (line[next] === "}") return levels;
+    if (line[next] === ",") next++;
+    else if (isQuote(line[next])) {
+      const piece = quoted(line, next);
+      if (piece === undefined) return undefined;
+      levels.add(piece.text);
+      next = piece.end;
+    } else {
+      const { text, end } = unquoted(line, next, stops);
+      if (end === next) return undefined;
+      levels.add(text);
+      next = end;
+    }
   }
-  return attributes.map((attribute, index) => readValue(tokens[index], attribute, fail));
+  return undefined;
 }
 
-function sparseRow(line: string, attributes: readonly Attribute[], fail: Fail): Value[] {
-  if (!line.endsWith("}")) return fail("a sparse row must end in }; close it");
-  const inside = line.slice(1, -1).trim();
-  const values = attributes.map(({ type }): Value => {
-    if (type === "number") return 0;
-    return type === "text" ? null : ([...type][0] ?? null);
-  });
+/** What a sparse row says of an attribute by leaving it out. */
+function absentFrom(attribute: Attribute): Value {
+  if (attribute.type === "number") return 0;
+  if (attribute.type !== "levels") return null;
+  const [first = null] = attribute.levels;
+  return first;
+}
+
+/** The values of a dense row, one for each attribute, and what separates them; the separator of the row before is tried first. */
+function denseRow(
+  line: string,
+  attributes: readonly Attribute[],
+  usual: Between,
+  fail: Fail,
+): Values & { between: Between } {
+  if (/^@(?:relation|attribute|data)(?:\s|$)/i.test(line)) {
+    fail(
+      `expected a row, got ${quote(line)}, as if another file began here; keep only one header, above all rows`,
+    );
+  }
+  for (const between of new Set([usual, ...ALL_BETWEENS])) {
+    const found = denseValues(line, attributes.length, between);
+    if (found?.count === attributes.length) return { ...found, between };
+  }
+  const commas = denseValues(line, attributes.length, "commas");
+  if (commas === undefined) {
+    return fail(unmatched(line));
+  }
+  return fail(
+    `expected ${count(attributes.length, "value")}, one for each attribute, got ${commas.count}; add or remove values, or quote a value that holds a comma`,
+  );
+}
+
+const unmatched = (line: string): string =>
+  `the quotes do not match in ${quote(line, 80)}; close the quote, or write \\' inside one`;
+
+/** Puts the values of a sparse row into the columns; its weight, where it has one. */
+function sparseRow(
+  line: string,
+  row: number,
+  attributes: readonly Attribute[],
+  columns: readonly Value[][],
+  fail: Fail,
+): string | undefined {
+  const wrong = () =>
+    fail(
+      `expected pairs "index value" with rising indices from 0 to ${attributes.length - 1}, got ${quote(line, 80)}`,
+    );
   let last = -1;
-  SPARSE.lastIndex = 0;
-  while (SPARSE.lastIndex < inside.length) {
-    const [, digits, token] = SPARSE.exec(inside) ?? [];
-    const index = Number(digits);
+  for (let at = 1; at < line.length; ) {
+    at = afterBlanks(line, at);
+    if (line[at] === "}") {
+      let rest = afterBlanks(line, at + 1);
+      if (line[rest] === ",") rest = afterBlanks(line, rest + 1);
+      const weight = weightAt(line, rest);
+      return weight === undefined && rest < line.length && line[rest] !== "%" ? wrong() : weight;
+    }
+    if (line[at] === ",") {
+      at++;
+      continue;
+    }
+    if (at >= line.length) break;
+    const { text, end } = unquoted(line, at, " \t,}");
+    const index = /^\d{1,9}$/.test(text) ? Number(text) : -1;
     const attribute = attributes[index];
-    if (token === undefined || attribute === undefined || index <= last) {
-      return fail(
-        `expected pairs "index value" with rising indices from 0 to ${attributes.length - 1}, got ${JSON.stringify(shorten(line))}`,
-      );
-    }
-    values[index] = readValue(token, attribute, fail);
+    const start = afterBlanks(line, end);
+    if (attribute === undefined || index <= last || start === end) return wrong();
+    const bare = !isQuote(line[start]);
+    const piece = bare ? unquoted(line, start, ",}") : quoted(line, start);
+    if (piece === undefined) return fail(unmatched(line));
+    const missing = bare && (piece.text === "?" || piece.text === "");
+    columns[index][row] = cellOf(missing ? null : piece.text, attribute, fail);
     last = index;
+    at = piece.end;
   }
-  return values;
+  return fail("a sparse row must end in }; close it");
 }
 
-/** The values between commas, with their quotes. */
-function split(line: string, fail: Fail): string[] {
-  const tokens: string[] = [];
-  DENSE.lastIndex = 0;
-  let more = true;
-  while (more) {
-    const match = DENSE.exec(line);
-    if (match === null) {
-      return fail(
-        `the quotes do not match in ${JSON.stringify(shorten(line))}; close the quote, or write \\' inside one`,
-      );
-    }
-    tokens.push(match[1]);
-    more = match[0].endsWith(",");
-  }
-  return tokens;
-}
-
-function readValue(token: string, { name, type }: Attribute, fail: Fail): Value {
-  if (token === "?" || token === "") return null;
-  const text = unquote(token);
-  if (type === "number") return isMissing(text) ? null : numberOrText(text);
-  if (type !== "text" && !type.has(text)) {
+function cellOf(text: string | null, attribute: Attribute, fail: Fail): Value {
+  if (text === null) return null;
+  if (attribute.type === "number") return NUMBER.test(text) ? Number(text) : text;
+  if (attribute.type === "levels" && !attribute.levels.has(text)) {
     return fail(
-      `attribute "${name}": expected one of ${shorten([...type].join(", "))}, got "${text}"; correct the value, or declare it`,
+      `attribute ${quote(attribute.name)}: expected one of ${quote([...attribute.levels].join(", "), 80).slice(1, -1)}, got ${quote(text)}; correct the value, or declare it`,
     );
   }
   return text;
 }
 
-function unquote(token: string): string {
-  return /^['"]/.test(token) ? token.slice(1, -1).replace(/\\(.)/g, "$1") : token;
-}
+/** A format of Java's SimpleDateFormat as Luxon has it. Where no digit stands beside it, a part may have one digit or two, as in Java. */
+const luxonFormat = (java: string): string =>
+  java
+    .split("'")
+    .map((part, index) =>
+      index % 2 === 1
+        ? part
+        : part
+            .replace(/(?<![A-Za-z])(MM|dd|HH|hh|mm|ss)(?![A-Za-z])/g, ([letter]) => letter)
+            .replace(/Z+/g, "ZZZ"),
+    )
+    .join("'");
 
-function shorten(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+/** Milliseconds since 1970, for dates in a format of Java's SimpleDateFormat; undefined where one is in another. */
+function datesOf(cells: readonly Value[], format: string): Value[] | undefined {
+  const known = new Map<Value, number>();
+  try {
+    const parser = DateTime.buildFormatParser(luxonFormat(format), { locale: "en-US" });
+    return cells.map((cell) => {
+      if (cell === null) return null;
+      let ms = known.get(cell);
+      if (ms === undefined) {
+        ms =
+          String(cell).length > 64
+            ? Number.NaN
+            : DateTime.fromFormatParser(String(cell), parser, { zone: "utc", locale: "en-US" }).toMillis();
+        if (Number.isNaN(ms)) throw new Error("no date of this format");
+        known.set(cell, ms);
+      }
+      return ms;
+    });
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { readTable } from "../../../src/node/file.js";
-import { errorOf, write } from "../../support/files.js";
+import { parseArff } from "../../../src/data/readers/arff.js";
+import { errorOf } from "../../support/files.js";
 
 const HEADER = `% a comment
 @RELATION 'a b'
@@ -11,42 +11,151 @@ const HEADER = `% a comment
 @attribute day date "yyyy-MM-dd"
 @attribute n integer
 `;
+const day = (text: string) => Date.parse(`${text}Z`);
+const cells = (text: string) => parseArff(text, "f.arff").columns.map((column) => column.cells);
 
-test("dense rows: either quote, escapes, gaps, comments, any case", async () => {
-  const text = `${HEADER}@DATA
-1.5, small, 'it''s, ok', 2020-01-01, 3
+test("dense rows: either quote, escapes, gaps, comments, any case", () => {
+  const text = `${HEADER}@DATA % here
+1.5, small, 'it\\'s, ok', 2020-01-01, 3
 % between
-?,'very large','?',?,NaN\r
--2e1,"don't","NA",'a\\'b',twelve
-`.replace("it''s", "it\\'s");
-  expect(await readTable(write("things.arff", text))).toEqual({
-    name: "things",
-    rowCount: 3,
+?,'very large','?',?,NaN \r
+-2e1,"don't","NA",2020-2-29,twelve, % at the end
+,very large,'it''s\\n100%',?,5% of it%
+`;
+  expect(parseArff(text, "things.arff")).toEqual({
+    rowCount: 4,
     columns: [
-      { name: "the size", kind: "number", values: [1.5, null, -20] },
-      { name: "kind", kind: "text", values: ["small", "very large", "don't"] },
-      { name: "note", kind: "text", values: ["it's, ok", "?", "NA"] },
-      { name: "day", kind: "text", values: ["2020-01-01", null, "a'b"] },
-      { name: "n", kind: "number", values: [3, null, "twelve"] },
+      { name: "the size", type: "number", cells: [1.5, null, -20, null] },
+      {
+        name: "kind",
+        type: "text",
+        cells: ["small", "very large", "don't", "very large"],
+        levels: ["small", "very large", "don't"],
+      },
+      { name: "note", type: "text", cells: ["it's, ok", "?", "NA", "it's\n100%"] },
+      { name: "day", type: "date", cells: [day("2020-01-01T00:00"), null, day("2020-02-29T00:00"), null] },
+      { name: "n", type: "number", cells: [3, "NaN", "twelve", "5% of it%"] },
+    ],
+    decisions: [],
+  });
+});
+
+test("sparse rows: 0, the first level, or missing for what is left out", () => {
+  const rows = `{0 7, 1 'very large', 2 'a, }b', 4 ?}\n{}\n{ 4 2 } % c\n{\t0\t1,1 very large,}\n`;
+  expect(cells(`${HEADER}@data\n${rows}`)).toEqual([
+    [7, 0, 0, 1],
+    ["very large", "small", "small", "very large"],
+    ["a, }b", null, null, null],
+    [null, null, null, null],
+    [null, 0, 2, 0],
+  ]);
+});
+
+test("tabs or blanks between the values, and rows that do not agree on it", () => {
+  const header = "@attribute a numeric\n@attribute b {x,'y z'}\n@attribute c string\n@data\n";
+  for (const rows of [
+    "1\tx\tp q\n2\ty z\t\n",
+    "1 x 'p q'\n2   'y z'  ?\n",
+    "1\tx\tp q\n2, y z,\n",
+    "1 x, 'p q'\n2,y z,?",
+  ]) {
+    expect(cells(header + rows), rows).toEqual([
+      [1, 2],
+      ["x", "y z"],
+      ["p q", null],
+    ]);
+  }
+});
+
+test("attributes as they are written: %, ranges, weights, blanks in braces, other names of types", () => {
+  const text = `@relation
+@attribute pct% integer [0,10]
+@attribute "a {b}" real[0, 1] % of all
+@attribute 'it\\'s' { yes,  no } {0.5}
+@attribute d {1 2 3}
+@attribute e Float {2}
+@attribute f {}
+@data
+1,2,yes,3,4,?`;
+  expect(parseArff(text, "f").columns).toEqual([
+    { name: "pct%", type: "number", cells: [1] },
+    { name: "a {b}", type: "number", cells: [2] },
+    { name: "it's", type: "text", cells: ["yes"], levels: ["yes", "no"] },
+    { name: "d", type: "text", cells: ["3"], levels: ["1", "2", "3"] },
+    { name: "e", type: "number", cells: [4] },
+    { name: "f", type: "text", cells: [null], levels: [] },
+  ]);
+});
+
+test("weights of rows and relational attributes are left out, and told", () => {
+  const text = `@attribute bag relational
+  @attribute f numeric
+  @attribute inner relational
+    @attribute g numeric
+  @end inner
+@end bag
+@attribute y {yes,no}
+@data
+'1\\n2',no,{5}
+{1 yes}, { 0.25 } % c
+'3',no {2}
+`;
+  expect(parseArff(text, "f")).toEqual({
+    rowCount: 3,
+    columns: [{ name: "y", type: "text", cells: ["no", "yes", "no"], levels: ["yes", "no"] }],
+    decisions: [
+      { columns: ["bag"], what: "left out", why: "relational attributes hold a table in each cell" },
+      { columns: [], what: "weights of rows not used", why: "{2} after a row" },
     ],
   });
 });
 
-test("sparse rows: 0, the first level, or missing for what is left out", async () => {
-  const text = `${HEADER}@data\n{0 7, 1 'very large', 2 'a, b', 4 ?}\n{}\n{ 4 2 }\n`;
-  const table = await readTable(write("sparse.arff", text));
-  expect(table.columns.map(({ values }) => values)).toEqual([
-    [7, 0, 0],
-    ["very large", "small", "small"],
-    ["a, b", null, null],
-    [null, null, null],
-    [null, 0, 2],
+test.each([
+  ["date", "2020-01-02T03:04:05", "2020-01-02T03:04:05"],
+  ['date "yyyy-MM-dd HH:mm:ss"', "'2020-01-02 03:04:05'", "2020-01-02T03:04:05"],
+  ["DATE yyyy-MM-dd", "2020-1-2", "2020-01-02T00:00"],
+  ["date 'dd-MMM-yy'", "03-Jan-98", "1998-01-03T00:00"],
+  ["date \"yyyy-MM-dd'T'HH:mm:ssZ\"", "2020-01-02T03:04:05+0100", "2020-01-02T02:04:05"],
+  ['date "yyyyMMdd"', "20200102", "2020-01-02T00:00"],
+])("%s", (type, value, iso) => {
+  expect(parseArff(`@attribute d ${type}\n@data\n${value}\n?\n`, "f").columns).toEqual([
+    { name: "d", type: "date", cells: [day(iso), null] },
   ]);
 });
 
-test("levels that look like numbers stay text", async () => {
-  const table = await readTable(write("levels.arff", "@relation r\n@attribute c {0,1}\n@data\n1\n0\n"));
-  expect(table.columns[0]).toEqual({ name: "c", kind: "text", values: ["1", "0"] });
+test("dates of another format than the declared are text yet to be understood", () => {
+  const text = "@attribute d date 'yyyy-MM-dd'\n@attribute e date qq'\n@data\n2020-01-02,x\n2/1/2020,\n";
+  expect(parseArff(text, "f").columns).toEqual([
+    { name: "d", cells: ["2020-01-02", "2/1/2020"] },
+    { name: "e", cells: ["x", null] },
+  ]);
+});
+
+test("lines that end as on an old Macintosh", () => {
+  expect(cells("@attribute a real\r@data\r1\r\r2\r")).toEqual([[1, 2]]);
+});
+
+test("no line takes longer than it is long", () => {
+  const long = 200_000;
+  const start = performance.now();
+  for (const line of [
+    `@attribute ${"'\\".repeat(long)}`,
+    `@attribute a {${"a ".repeat(long)}`,
+    `@attribute a ${"x".repeat(long)}%`,
+    `@attribute a date ${"Z'".repeat(long)}\n@data\nx`,
+    `@attribute a real\n@data\n${"1".repeat(long)}x`,
+    `@attribute a real\n@data\n${",'".repeat(long)}`,
+    `@attribute a real\n@data\n{0 ${" 1".repeat(long)}`,
+    `@attribute a real\n@data\n1${" {5}".repeat(long)}x`,
+    `@attribute a real\n@data\n1${" \t".repeat(long)}x`,
+  ]) {
+    try {
+      parseArff(line, "f");
+    } catch (error) {
+      expect((error as Error).message.length).toBeLessThan(400);
+    }
+  }
+  expect(performance.now() - start).toBeLessThan(1500);
 });
 
 const SMALL = "@relation r\n@attribute a numeric\n@attribute c {x,y}\n";
@@ -54,23 +163,23 @@ const SMALL = "@relation r\n@attribute a numeric\n@attribute c {x,y}\n";
 test.each([
   [
     "word.arff",
-    "@relation r\nhello there\n",
-    'FailureError: word.arff: line 2: expected @relation, @attribute, @data or a % comment, got "hello there"',
+    "@relation r\nhello\u001b there\n",
+    'FailureError: word.arff: line 2: expected @relation, @attribute, @data or a % comment, got "hello\ufffd there"',
   ],
   [
     "noname.arff",
     "@relation r\n@attribute\n",
-    'FailureError: noname.arff: line 2: expected @attribute name numeric, string or {level, …}, got "@attribute"',
+    'FailureError: noname.arff: line 2: expected @attribute name numeric, string or {level, …}, got "@attribute"; put a name that holds blanks in quotes',
   ],
   [
     "unclosed.arff",
     "@relation r\n@attribute c {x,y\n",
-    'FailureError: unclosed.arff: line 2: expected @attribute name numeric, string or {level, …}, got "@attribute c {x,y"',
+    'FailureError: unclosed.arff: line 2: expected @attribute name numeric, string or {level, …}, got "@attribute c {x,y"; put a name that holds blanks in quotes',
   ],
   [
     "type.arff",
-    "@relation r\n\n@attribute bag relational\n",
-    'FailureError: type.arff: line 3: attribute "bag": expected the type numeric, real, integer, string, date or {level, …}, got "relational"',
+    "@relation r\n\n@attribute big bag numeric\n",
+    'FailureError: type.arff: line 3: attribute "big": expected the type numeric, real, integer, string, date, relational or {level, …}, got "bag"; put a name that holds blanks in quotes',
   ],
   [
     "early.arff",
@@ -78,14 +187,14 @@ test.each([
     "FailureError: early.arff: line 2: @data comes before any @attribute; declare the attributes first",
   ],
   [
+    "open.arff",
+    "@attribute b relational\n@attribute c numeric\n@data\n",
+    "FailureError: open.arff: line 3: @data comes before the @end of a relational attribute; close it",
+  ],
+  [
     "nodata.arff",
     SMALL,
     "FailureError: nodata.arff: expected a line @data and rows below it, got none; the file may be truncated: fetch or write it again",
-  ],
-  [
-    "norows.arff",
-    `${SMALL}@data\n% nothing\n`,
-    "UsageError: norows.arff: expected at least one row of data, got only the names of the columns; check that the file was written to its end",
   ],
   [
     "ragged.arff",
@@ -118,10 +227,26 @@ test.each([
     'FailureError: falling.arff: row 1 (line 5): expected pairs "index value" with rising indices from 0 to 1, got "{1 x, 0 1}"',
   ],
   [
-    "double.arff",
-    "@relation r\n@attribute a numeric\n@attribute a real\n@data\n1,2\n",
-    'UsageError: double.arff: columns 1 and 2 are both named "a"; rename one of them',
+    "after.arff",
+    `${SMALL}@data\n{1 x} 1\n`,
+    'FailureError: after.arff: row 1 (line 5): expected pairs "index value" with rising indices from 0 to 1, got "{1 x} 1"',
+  ],
+  [
+    "twice.arff",
+    `${SMALL}@data\n1,x\n${SMALL}@data\n1,x\n`,
+    'FailureError: twice.arff: row 2 (line 6): expected a row, got "@relation r", as if another file began here; keep only one header, above all rows',
   ],
 ])("%s", async (name, text, message) => {
-  expect(await errorOf(() => readTable(write(name, text)))).toBe(message);
+  expect(await errorOf(() => parseArff(text, name))).toBe(message);
+});
+
+test("limits are told before memory is taken", async () => {
+  const wide = Array.from({ length: 500 }, (_, i) => `@attribute a${i} numeric\n`).join("");
+  const text = `${wide}@data\n${"{}\n".repeat(1000)}`;
+  expect(await errorOf(() => parseArff(text, "f.arff", { limits: { cells: 10_000 } }))).toBe(
+    "UsageError: f.arff: expected at most 10,000 cells, got 1,000 rows of 500 attributes; remove attributes that are not needed, or rows",
+  );
+  expect(await errorOf(() => parseArff(text, "f.arff", { limits: { columns: 499 } }))).toBe(
+    "UsageError: f.arff: expected at most 499 attributes, got more; remove those that are not needed",
+  );
 });
