@@ -10,7 +10,7 @@
  * spread: where spreads differ the moderated ones mislead, and the critical value rises by as much. One critical value
  * serves all comparisons of all measures, so that under no difference any claim at all is made in 5 % of cases.
  */
-import { isNumber, rangeOf } from "@evenkeel/report/statistics";
+import { isNumber, quantile } from "@evenkeel/report/statistics";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
@@ -79,7 +79,7 @@ export function differencesOf(measures: readonly Measure[], baseline: string): D
   const critical = criticalValue(families);
   return compared.map(({ contrasts, scale }, index) => {
     const { floor } = families[index];
-    const typical = typicalVariance(families[index].contrasts);
+    const typical = typicalOf(Float64Array.from(families[index].contrasts, varianceOf));
     return contrasts.map(({ norm, count, mean, squares }) => {
       const margin = ratioAt(critical, count) * Math.sqrt(moderated(squares, count, typical, floor) / count);
       const of = { norm, pairs: count, mean: count > 0 ? mean * scale : null };
@@ -132,9 +132,19 @@ function momentsOf(values: Float64Array): Moments {
   return { count, mean, squares };
 }
 
-/** The median, which one normalization that is far less steady than the others does not move. */
-const typicalVariance = (moments: readonly Moments[]): number =>
-  rangeOf(moments.map(({ squares, count }) => squares / (count - 1))).median ?? 0;
+/** The median, which one normalization that is far less steady than the others does not move; `variances` are sorted. */
+function typicalOf(variances: Float64Array): number {
+  // a handful of numbers: quicker than sort()
+  for (let i = 1; i < variances.length; i++) {
+    const value = variances[i];
+    let to = i;
+    for (; to > 0 && variances[to - 1] > value; to--) variances[to] = variances[to - 1];
+    variances[to] = value;
+  }
+  return variances.length === 0 ? 0 : quantile(variances, 0.5);
+}
+
+const varianceOf = ({ squares, count }: Moments): number => squares / (count - 1);
 
 function moderated(squares: number, pairs: number, typical: number, floor: number): number {
   const prior = priorOf(pairs);
@@ -161,7 +171,13 @@ function criticalValue(families: readonly Family[]): number {
   const fewest = Math.min(...drawn.flatMap(({ contrasts }) => contrasts.map(({ count }) => count)));
   // of a single contrast the ratio does not depend on its spread
   const three = fewest === 3 && drawn.some(({ contrasts }) => contrasts.length > 1);
-  const normal = normals(SEED);
+  normals ??= drawNormals();
+  const list = normals;
+  let at = 0;
+  const normal = () => {
+    if (at === NORMALS) at = 0;
+    return list[at++];
+  };
   const models = drawn.map(modelOf);
   const largest = Float64Array.from({ length: DRAWS }, () =>
     Math.max(0, ...models.map((model) => model(normal))),
@@ -172,25 +188,40 @@ function criticalValue(families: readonly Family[]): number {
 
 /** Draws the largest deviate of a family under no difference: what the baseline shares with all, and each one's own. */
 function modelOf({ contrasts, floor }: Family): (normal: () => number) => number {
-  const variances = contrasts.map(({ squares, count }) => Math.max(floor, squares / (count - 1)));
+  const variances = contrasts.map((contrast) => Math.max(floor, varianceOf(contrast)));
   const shared = Math.sqrt(sharedVariance(contrasts, Math.min(...variances)));
   const own = variances.map((variance) => Math.sqrt(variance - shared ** 2));
-  const seeds = contrasts[0].differences.length;
-  const base = new Float64Array(seeds);
-  const values = contrasts.map(({ differences }) => Float64Array.from(differences));
+  const base = new Float64Array(contrasts[0].differences.length);
+  const counts = contrasts.map(({ count }) => count);
+  // of each contrast the seeds that it has
+  const seeds = contrasts.map(({ differences }) =>
+    Int32Array.from([...differences.keys()].filter((seed) => isNumber(differences[seed]))),
+  );
+  const [means, squares, sorted] = [0, 1, 2].map(() => new Float64Array(contrasts.length));
   return (normal) => {
-    for (let seed = 0; seed < seeds; seed++) base[seed] = shared * normal();
-    const moments = values.map((drawn, index) => {
-      for (let seed = 0; seed < seeds; seed++) {
-        if (!Number.isNaN(drawn[seed])) drawn[seed] = own[index] * normal() - base[seed];
+    for (let seed = 0; seed < base.length; seed++) base[seed] = shared * normal();
+    for (let index = 0; index < seeds.length; index++) {
+      const [present, spread] = [seeds[index], own[index]];
+      let [sum, sumOfSquares] = [0, 0];
+      for (let i = 0; i < present.length; i++) {
+        const value = spread * normal() - base[present[i]];
+        sum += value;
+        sumOfSquares += value * value;
       }
-      return momentsOf(drawn);
-    });
-    const typical = typicalVariance(moments);
+      means[index] = sum / present.length;
+      squares[index] = Math.max(0, sumOfSquares - sum * means[index]);
+      sorted[index] = squares[index] / (present.length - 1);
+    }
+    const typical = typicalOf(sorted);
     let largest = 0;
-    for (const { count, mean, squares } of moments) {
-      const ratio = Math.abs(mean) / Math.sqrt(moderated(squares, count, typical, floor) / count);
-      largest = Math.max(largest, deviateAt(ratio, count));
+    // those of equally many pairs follow each other, and the largest ratio has the largest deviate
+    let ratio = 0;
+    for (let index = 0; index < counts.length; index++) {
+      const count = counts[index];
+      ratio = Math.max(ratio, means[index] ** 2 / (moderated(squares[index], count, typical, floor) / count));
+      if (counts[index + 1] === count) continue;
+      largest = Math.max(largest, deviateAt(Math.sqrt(ratio), count));
+      ratio = 0;
     }
     return largest;
   };
@@ -214,19 +245,18 @@ function sharedVariance(contrasts: readonly Contrast[], least: number): number {
   return Math.min(Math.max(0, mean), 0.9 * least);
 }
 
-/** Standard normal deviates (Box & Muller 1958). */
-function normals(seed: number): () => number {
-  const random = xoroshiro128plus(seed);
-  let spare: number | undefined;
-  return () => {
-    if (spare !== undefined) {
-      const value = spare;
-      spare = undefined;
-      return value;
-    }
+/** Standard normal deviates (Box & Muller 1958): a long list of them, drawn once, over and over. */
+const NORMALS = 99_991;
+let normals: Float64Array | undefined;
+
+function drawNormals(): Float64Array {
+  const random = xoroshiro128plus(SEED);
+  const drawn = new Float64Array(NORMALS);
+  for (let i = 0; i < NORMALS; i += 2) {
     const radius = Math.sqrt(-2 * Math.log(1 - uniformFloat64(random)));
     const angle = 2 * Math.PI * uniformFloat64(random);
-    spare = radius * Math.sin(angle);
-    return radius * Math.cos(angle);
-  };
+    drawn[i] = radius * Math.cos(angle);
+    if (i + 1 < NORMALS) drawn[i + 1] = radius * Math.sin(angle);
+  }
+  return drawn;
 }
