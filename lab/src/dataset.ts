@@ -1,25 +1,21 @@
 /**
- * From a table to what a network trains on: float32 inputs and targets, in a training and a held-out split.
+ * From a table to what a network trains on: float32 inputs and targets of all examples, and how they are divided.
  *
- * Whatever is learnt from the data (means, deviations, the levels of text) is learnt from the training split alone, and
- * applied to both.
+ * Numbers are centred and scaled, and the levels of text found, by all examples: no target is seen, and what a trial
+ * learns from the data it learns again from its own training part.
  */
-import { count } from "@evenkeel/report/format";
-import { closest } from "fastest-levenshtein";
-import type { Column, Table } from "./data/column.js";
-import { type Encoder, oneHot, pixels, standardized } from "./data/encoders.js";
-import { checkLimit, drawRows, shuffledRows } from "./data/split.js";
+import { count, listed, quote } from "@evenkeel/report/format";
+import { type Feature, featuresOf, type Input } from "./data/features.js";
+import { leaksOf } from "./data/leaks.js";
+import { argument, quoted } from "./data/names.js";
+import { type Roles, rolesOf } from "./data/roles.js";
+import { checkLimit, drawnText, drawRows, PARTS, type Parts, shuffledRows, splitOf } from "./data/split.js";
+import { type Column, type Decision, type ReadOptions, type Table, usualLimits } from "./data/table.js";
 import { UsageError } from "./errors.js";
-import { type TaskName, tasks, usualTask } from "./tasks/registry.js";
+import { type TaskName, taskNames, tasks, usualMetric, usualTask } from "./tasks/registry.js";
+import type { Classes, Target } from "./tasks/task.js";
 
-/** What was made from one column: as the report lists it. */
-export interface Input {
-  column: string;
-  /** "a number", "5 levels and other", "a date: year, month, weekday", "pixels" */
-  how: string;
-  /** One name per input of the network: "size", "colour=red", "when (month)". */
-  names: string[];
-}
+export type { Input } from "./data/features.js";
 
 export interface Dataset {
   name: string;
@@ -46,6 +42,8 @@ export interface Dataset {
   /** What 1 of y amounts to, in units of the target; 1 for classes. */
   yScale: number;
   parts: Parts;
+  /** How a seed draws its parts, as it follows "Each seed ". */
+  drawn: string;
   /** Rows of the file. */
   fileRows: number;
   decisions: Decision[];
@@ -76,123 +74,221 @@ export interface DatasetOptions extends ReadOptions {
   time?: string;
 }
 
-const HELD_OUT = 0.2;
+/** What a trial needs of a dataset; the arrays may be shared with other trials. */
+export type TrialData = Pick<
+  Dataset,
+  "task" | "metric" | "inputShape" | "classes" | "count" | "x" | "scaled" | "y" | "yScale" | "parts"
+>;
+
+const MOST_CLASSES = 1000;
+const MOST_NAMED = 10;
+/** Bytes that are hashed at a time. */
+const CHUNK = 2 ** 24;
 
 /**
- * The dataset in `table`. Numbers are standardized and missing ones replaced by the mean; text is one-hot, a missing
- * value being a level of its own; with `image`, numbers are scaled to 0..1 by the largest. A fifth is held out,
- * stratified by class. Throws UsageError for options and data that do not fit.
+ * The dataset in `table`, with every decision on the way. Examples are the rows with a target, of classes with a row for
+ * each part, at most `limit` of them; they keep the order of the table. Throws UsageError for options and data that do
+ * not fit.
  */
 export function toDataset(table: Table, options: DatasetOptions, provenance: string): Dataset {
-  const { target, features } = chooseColumns(table, options);
-  const labelled = shuffledRows(table.rowCount).filter((row) => target.values[row] !== null);
-  const notes: string[] = [];
-  if (labelled.length < table.rowCount) {
-    notes.push(
-      `left out ${count(table.rowCount - labelled.length, "row")} without a value of the target "${target.name}"`,
-    );
-  }
-  const isText = ({ kind, name }: Column) => kind === "text" || options.categorical?.includes(name) === true;
-  const question = { column: target, named: isText(target), rows: labelled };
-  const task = options.task ?? usualTask(question);
-  const { classesOf, encode } = tasks[task];
-  const classes = classesOf(question);
-  const { train, heldOut } = splitRows(
-    labelled,
-    classes.of,
-    Math.max(1, classes.names.length),
-    options.limit,
-  );
-  const y = encode(question, classes, train, heldOut);
-
-  const encoders: Encoder[] = [];
-  if (options.image) encoders.push(pixels(features, train, options.image, features.find(isText)));
-  else {
-    const constant: string[] = [];
-    for (const column of features) {
-      const encoder = isText(column) ? oneHot(column, train) : standardized(column, train);
-      if (encoder) encoders.push(encoder);
-      else constant.push(column.name);
-    }
-    if (constant.length > 0) {
-      notes.push(
-        `left out ${count(constant.length, "column")} with one value only in the training rows: ${quoted(constant)}`,
-      );
-    }
-    if (encoders.length === 0) {
-      throw new UsageError(
-        `expected at least one feature that varies, got constant columns only (${quoted(constant)}); check --target and --ignore`,
-      );
-    }
-  }
-  const names = encoders.flatMap((encoder) => encoder.names);
-  const toSplit = (rows: readonly number[]): Split => {
-    const x = new Float32Array(rows.length * names.length);
-    let at = 0;
-    for (const row of rows) {
-      for (const encoder of encoders) {
-        encoder.write(row, x, at);
-        at += encoder.names.length;
-      }
-    }
-    return { x, y: Float32Array.from(rows, (row) => y[row]), count: rows.length };
-  };
+  const roles = rolesOf(table, options);
+  const { target: column, group, time } = roles;
+  const decisions = [...table.decisions, ...roles.decisions];
+  const labelled = rowsWithTarget(table, roles, decisions);
+  const task = options.task ?? usualTask({ column, rows: labelled });
+  const { target, classes } = examplesOf({ column, rows: labelled }, task, options, decisions);
+  const { rows } = target;
+  const sizes = sizesOf(classes, rows);
+  const metric = metricOf(task, sizes, options.metric);
+  const { features, decisions: made } = featuresOf(roles.inputs, table, rows, options);
+  decisions.push(...made);
+  const inputs = features.flatMap(({ names }) => names).length;
+  checkCells(rows.length, inputs, options);
+  const x = inputsOf(features, rows, inputs);
+  const encoded = tasks[task].encode(target, classes);
+  const y = Float32Array.from(rows, (row) => encoded.y[row]);
+  const parts = partsOf(rows, classes, roles);
+  const split = splitOf(parts, rows.length, 1);
+  const used = new Set(features.flatMap(({ column: name }) => name));
   return {
     name: table.name,
     provenance,
     task,
-    target: target.name,
-    features: names,
-    inputShape: options.image ? [...options.image, 1] : [names.length],
+    metric,
+    target: column.name,
+    inputs: features.map(({ column: name, how, names }) => ({ column: name, how, names })),
+    inputShape: options.image ? [...options.image, 1] : [inputs],
     classes: classes.names,
-    train: toSplit(train),
-    heldOut: toSplit(heldOut),
-    notes,
+    count: rows.length,
+    x,
+    scaled: Uint8Array.from(features.flatMap(({ scaled }) => scaled.map(Number))),
+    y,
+    yScale: encoded.scale,
+    parts,
+    drawn: drawnText(parts, { group: group?.name, time: time?.name }),
+    fileRows: table.fileRows,
+    decisions,
+    warnings: leaksOf({
+      inputs: options.image ? [] : roles.inputs.filter(({ name }) => used.has(name)),
+      others: options.image ? [] : roles.inputs.filter(({ name }) => !used.has(name)),
+      target: column,
+      rows,
+      y,
+      classes: classes.names.length > 0,
+      x,
+      split,
+      random: !group && !time,
+    }),
   };
 }
 
-function chooseColumns(table: Table, options: DatasetOptions): { target: Column; features: Column[] } {
-  const find = (name: string, option: string): Column => {
-    const column = table.columns.find((candidate) => candidate.name === name);
-    if (column) return column;
-    const names = table.columns.map((candidate) => candidate.name);
-    throw new UsageError(
-      `${option}: there is no column "${name}"; did you mean "${closest(name, names)}"? The columns are ${quoted(names)}`,
-    );
-  };
-  const ignored = new Set((options.ignore ?? []).map((name) => find(name, "--ignore")));
-  for (const name of options.categorical ?? []) find(name, "--categorical");
-  const used = table.columns.filter((column) => !ignored.has(column));
-  const target = options.target === undefined ? used.at(-1) : find(options.target, "--target");
-  if (target !== undefined && ignored.has(target)) {
-    throw new UsageError(
-      `column "${target.name}" is both the target and ignored; remove it from --target or --ignore`,
-    );
+function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decision[]): number[] {
+  let rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  for (const column of [target, ...(time ? [time] : [])]) {
+    const present = rows.filter((row) => column.values[row] !== null);
+    if (present.length < rows.length && present.length > 0) {
+      decisions.push({
+        columns: [column.name],
+        what: `${count(rows.length - present.length, "row")} without a value left out`,
+        why: column === target ? "it is the target" : "it says when",
+      });
+    }
+    rows = present;
   }
-  const features = used.filter((column) => column !== target);
-  if (target === undefined || features.length === 0) {
-    throw new UsageError(
-      `expected a target and at least one feature, got ${used.length === 0 ? "no column" : `the one column "${used[0].name}"`} of ${table.columns.length}; check --ignore, or bring a table of more columns`,
-    );
-  }
-  return { target, features };
+  return rows;
 }
 
-function splitRows(
-  rows: readonly number[],
-  classOf: Int32Array,
-  classes: number,
-  limit = rows.length,
-): { train: number[]; heldOut: number[] } {
-  checkLimit(limit, classes);
-  const used = limit < rows.length ? drawRows(rows, classOf, classes, limit, 2).taken : rows;
-  const heldOutCount = Math.max(classes, Math.round(HELD_OUT * used.length));
-  const { taken, rest } = drawRows(used, classOf, classes, heldOutCount, 1);
-  return { train: rest, heldOut: taken };
+/** The rows that are used, at least one for each part and class, and their classes. */
+function examplesOf(
+  labelled: Target,
+  task: TaskName,
+  options: DatasetOptions,
+  decisions: Decision[],
+): { target: Target; classes: Classes } {
+  const { column } = labelled;
+  const { classesOf } = tasks[task];
+  const all = classesOf(labelled);
+  const sizes = sizesOf(all, labelled.rows);
+  if (sizes.length === 0 && labelled.rows.length < PARTS) {
+    throw new UsageError(
+      `expected at least ${count(PARTS, "row")} with a value of the target ${quote(column.name)}, one for each part, got ${labelled.rows.length}; bring more rows`,
+    );
+  }
+  const rare = sizes.flatMap((size, index) => (size < PARTS ? index : []));
+  const other = taskNames.find((name) => name !== task && tasks[name].suits(labelled));
+  const otherwise = `choose another --target${other ? `, or --task ${other}` : ""}`;
+  if (sizes.length > 0 && sizes.length - rare.length < 2) {
+    const often = sizes.filter((size) => size >= PARTS).length;
+    throw new UsageError(
+      `target ${quote(column.name)}: expected at least 2 classes of at least ${PARTS} rows, one row for each part, got ${often} of ${count(sizes.length, "class", "classes")} in ${count(labelled.rows.length, "row")}${isFree(column, sizes, labelled) ? ": it holds free text or names, no classes" : ""}; ${otherwise}`,
+    );
+  }
+  if (sizes.length - rare.length > MOST_CLASSES) {
+    throw new UsageError(
+      `target ${quote(column.name)}: expected at most ${MOST_CLASSES.toLocaleString("en-US")} classes, got ${(sizes.length - rare.length).toLocaleString("en-US")}; ${otherwise}`,
+    );
+  }
+  const left = new Set(rare);
+  let rows = labelled.rows.filter((row) => sizes.length === 0 || !left.has(all.of[row]));
+  if (rare.length > 0) {
+    const names = rare.slice(0, MOST_NAMED).map((index) => quote(all.names[index]));
+    const more = rare.length > MOST_NAMED ? [`${rare.length - MOST_NAMED} more`] : [];
+    decisions.push({
+      columns: [column.name],
+      what: `${rare.length === 1 ? "class" : "classes"} ${listed([...names, ...more])} left out, with ${count(labelled.rows.length - rows.length, "row")}`,
+      why: `fewer than ${PARTS} rows, one for each part`,
+      option: other ? `--task ${other}` : undefined,
+    });
+  }
+  const { limit } = options;
+  if (limit !== undefined) {
+    checkLimit(limit, sizes.length - rare.length);
+    if (limit < rows.length) {
+      const shuffled = shuffledRows(rows.length).map((index) => rows[index]);
+      rows = drawRows(shuffled, all.of, Math.max(1, sizes.length), limit, PARTS).taken.sort((a, b) => a - b);
+    }
+  }
+  const target = { column, rows };
+  return { target, classes: rare.length > 0 ? classesOf(target) : all };
 }
 
-/** Names in quotes, the first twenty of them. */
-function quoted(names: readonly string[]): string {
-  const shown = names.slice(0, 20).map((name) => `"${name}"`);
-  return shown.join(", ") + (names.length > 20 ? ` and ${names.length - 20} more` : "");
+const isFree = (column: Column, sizes: readonly number[], { rows }: Target): boolean =>
+  column.kind === "text" && sizes.length > rows.length / 2;
+
+/** Rows of each class; none where the task has no classes. */
+function sizesOf({ names, of }: Classes, rows: readonly number[]): number[] {
+  const sizes = names.map(() => 0);
+  if (names.length > 0) for (const row of rows) sizes[of[row]]++;
+  return sizes;
+}
+
+function metricOf(task: TaskName, sizes: readonly number[], named: string | undefined): string {
+  if (named === undefined) return usualMetric(task, sizes).name;
+  const primary = tasks[task].metrics.filter((metric) => metric.primary).map(({ name }) => name);
+  const found = primary.find((name) => name.toLowerCase() === named.toLowerCase());
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `--metric: expected ${primary.length > 1 ? "one of " : ""}${quoted(primary)} for ${task}, got ${quote(named)}`,
+  );
+}
+
+function checkCells(rows: number, inputs: number, { limits }: DatasetOptions): void {
+  const most = limits?.cells ?? usualLimits.cells;
+  if (rows * inputs <= most) return;
+  throw new UsageError(
+    `expected at most ${most.toLocaleString("en-US")} values (rows × inputs), got ${rows.toLocaleString("en-US")} × ${inputs.toLocaleString("en-US")}; use fewer rows with --limit, or fewer inputs with --levels or --ignore`,
+  );
+}
+
+/** x [rows, inputs] */
+function inputsOf(features: readonly Feature[], rows: readonly number[], inputs: number): Float32Array {
+  const x = new Float32Array(rows.length * inputs);
+  let first = 0;
+  for (const { write, names } of features) {
+    for (let at = 0; at < rows.length; at++) write(rows[at], x, at * inputs + first);
+    first += names.length;
+  }
+  return x;
+}
+
+function partsOf(rows: readonly number[], { of }: Classes, { group, time }: Roles): Parts {
+  const parts: Parts = { strata: Int32Array.from(rows, (row) => of[row]) };
+  if (time) parts.time = Float64Array.from(rows, (row) => time.values[row] as number);
+  if (!group) return parts;
+  const numbers = new Map<unknown, number>();
+  parts.groups = Int32Array.from(rows, (row) => {
+    // rows without a group are each alone
+    const key = group.values[row] ?? { row };
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
+  if (numbers.size < PARTS) {
+    throw new UsageError(
+      `--group ${argument(group.name)}: expected at least ${PARTS} groups, one for each part, got ${numbers.size}; choose another column`,
+    );
+  }
+  return parts;
+}
+
+/** SHA-256, in hex, of everything that a trial sees. */
+export async function digestOf(data: TrialData): Promise<string> {
+  const { task, metric, inputShape, classes, count: examples, yScale, parts } = data;
+  const digests: string[] = [];
+  for (const array of [data.x, data.scaled, data.y, parts.strata, parts.groups, parts.time, parts.heldOut]) {
+    digests.push(array === undefined ? "" : await digestOfBytes(array));
+  }
+  const told = JSON.stringify({ task, metric, inputShape, classes, examples, yScale, digests });
+  return digestOfBytes(new TextEncoder().encode(told));
+}
+
+/** Of the digests of chunks where there are several; a chunk is copied, since shared memory cannot be hashed. */
+async function digestOfBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Promise<string> {
+  const chunks: string[] = [];
+  for (let at = 0; at === 0 || at < byteLength; at += CHUNK) {
+    const bytes = new Uint8Array(buffer, byteOffset + at, Math.min(CHUNK, byteLength - at)).slice();
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    chunks.push(Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(""));
+  }
+  return chunks.length === 1 ? chunks[0] : digestOfBytes(new TextEncoder().encode(chunks.join()));
 }

@@ -1,108 +1,223 @@
 /**
- * From the columns of a table to the inputs of a network. Whatever is learnt from the data (means, deviations, the
- * levels of text) is learnt from the training rows alone.
+ * From one column of a table to inputs of a network. Numbers are centred and scaled, and levels found, by all rows that
+ * are used: neither sees the target, and what a trial learns from the data (means, deviations) it learns again from its
+ * own training part.
  */
-import { biasedVariance, momentsOf } from "evenkeel";
+import { count, listed } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
-import { type Column, looksNumeric } from "./column.js";
+import { byLevel } from "./levels.js";
+import { argument } from "./names.js";
+import { meanAndDeviation } from "./standardize.js";
+import type { Column, Table } from "./table.js";
 
-const MOST_LEVELS = 100;
-const MOST_FLOAT32 = 3.4028234663852886e38;
-
-/** One or more inputs made from one column: their names, and what writes them for one row into x from `at` on. */
+/** One or more inputs made from one column. */
 export interface Encoder {
+  /** What was made of it, as the report lists it: "a number", "20 levels and other". */
+  how: string;
   names: string[];
+  /** [names]: whether a trial standardizes it. */
+  scaled: boolean[];
+  /** Writes the inputs of one row into x from `at` on; NaN for a scaled one that is missing. */
   write(row: number, x: Float32Array, at: number): void;
 }
 
-/** The numbers of a column [rowCount], NaN where they are missing. Throws UsageError at the first value that is not a number, or not finite in float32. */
-export function numbers(column: Column): Float64Array {
-  return Float64Array.from(column.values, (value, row) => {
-    if (value === null) return Number.NaN;
-    if (typeof value === "number" && Math.abs(value) <= MOST_FLOAT32) return value;
-    throw new UsageError(
-      typeof value === "number" || looksNumeric(value)
-        ? `row ${row + 1}, column "${column.name}": expected a finite number, at most 3.4e38 in size, got ${JSON.stringify(String(value))}; correct the value, or leave it empty where it is missing`
-        : `row ${row + 1}, column "${column.name}": expected a number, got ${JSON.stringify(value)}; correct the value, or name the column with --categorical ${argument(column.name)}`,
-    );
-  });
+const LONGEST_LEVEL = 60;
+const MONTHS = 12;
+const MS_PER_DAY = 86_400_000;
+const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/** One input of mean 0 and deviation 1 over `rows`, in float64 until then: timestamps keep their digits. Throws UsageError for an infinity. */
+export function numeric(column: Column, table: Table, rows: readonly number[]): Encoder {
+  const write = standardized(column, table, rows, (value) => value);
+  return { how: "a number", names: [column.name], scaled: [true], write };
 }
 
-/**
- * Mean and standard deviation (the biased one) of `values` [rowCount] over the training rows, without NaN. The
- * deviation is exactly 0 where they do not vary.
- */
-export function standardize(
-  values: Float64Array,
-  train: readonly number[],
-): { mean: number; deviation: number } {
-  const present = train.map((row) => values[row]).filter((value) => !Number.isNaN(value));
-  // exactly 0, which rounding in the mean could miss
-  if (present.every((value) => value === present[0])) return { mean: present[0] ?? 0, deviation: 0 };
-  const moments = momentsOf(present);
-  return { mean: moments.mean, deviation: Math.sqrt(biasedVariance(moments)) };
+function standardized(
+  column: Column,
+  table: Table,
+  rows: readonly number[],
+  of: (value: number) => number,
+): Encoder["write"] {
+  const at = (row: number) => {
+    const value = column.values[row];
+    return value === null ? Number.NaN : of(value as number);
+  };
+  let most = 0;
+  for (const row of rows) {
+    const value = at(row);
+    if (Math.abs(value) === Number.POSITIVE_INFINITY) {
+      throw new UsageError(
+        `row ${table.rowNumber(row)}, column "${column.name}": expected a finite number, got ${value}; correct the value, or leave it empty where it is missing`,
+      );
+    }
+    most = Math.max(most, Math.abs(value) || 0);
+  }
+  // no sum or square of what is at most 1 in size overflows
+  const size = most || 1;
+  const { mean, deviation } = meanAndDeviation(Float64Array.from(rows, (row) => at(row) / size));
+  return (row, x, index) => {
+    x[index] = (at(row) / size - mean) / (deviation || 1);
+  };
 }
 
-/** One input of mean 0 and standard deviation 1 over the training rows; undefined where the column is constant in them. */
-export function standardized(column: Column, train: readonly number[]): Encoder | undefined {
-  const values = numbers(column);
-  const { mean, deviation } = standardize(values, train);
-  if (deviation === 0) return undefined;
+/** Whether there is a value: one input, for a column of a single one. */
+export function given(column: Column, rows: readonly number[]): Encoder {
+  const value = column.values[rows.find((row) => column.values[row] !== null) ?? 0];
+  const level = column.kind === "date" ? "given" : short(String(value));
   return {
-    names: [column.name],
+    how: "whether there is a value",
+    names: [`${column.name}=${level}`],
+    scaled: [false],
     write(row, x, at) {
-      x[at] = Number.isNaN(values[row]) ? 0 : inFloat32((values[row] - mean) / deviation, column, row);
+      x[at] = column.values[row] === null ? 0 : 1;
     },
   };
 }
 
-/** Passes a standardized value through; throws UsageError where one far outside the training rows overflowed float32. */
-export function inFloat32(value: number, column: Column, row: number): number {
-  if (Number.isFinite(Math.fround(value))) return value;
-  throw new UsageError(
-    `row ${row + 1}, column "${column.name}": ${column.values[row]} is too far from the training rows' values to be standardized; correct the value, or leave it empty where it is missing`,
-  );
-}
-
-/** One input per level found in the training rows, 1 where the row has it; undefined where there is a single level. */
-export function oneHot(column: Column, train: readonly number[]): Encoder | undefined {
-  const present = column.values.filter((value) => value !== null);
-  const count = new Set(present.map(String)).size;
-  if (count > MOST_LEVELS) {
-    throw new UsageError(
-      `column "${column.name}": expected at most ${MOST_LEVELS} different texts for one-hot inputs, got ${count}; leave it out with --ignore ${argument(column.name)}`,
-    );
+/**
+ * One input per level, 1 where the row has it: the `most` most frequent ones, in their declared order or else sorted;
+ * then one for all others, if any, and one for missing values, if any. `merged` counts the levels that are "other".
+ */
+export function levels(column: Column, rows: readonly number[], most: number): Encoder & { merged: number } {
+  const times = new Map<string, number>();
+  let missing = 0;
+  for (const row of rows) {
+    const value = column.values[row];
+    if (value === null) missing++;
+    else times.set(String(value), (times.get(String(value)) ?? 0) + 1);
   }
-  const inTrain = new Set(train.map((row) => column.values[row]));
-  const levels = [...new Set([...inTrain].filter((value) => value !== null).map(String))].sort(byLevel);
-  const gap = inTrain.has(null) ? levels.length : -1;
-  const names = levels.map((level) => `${column.name}=${level}`);
-  if (gap >= 0) names.push(`${column.name}=(missing)`);
-  if (names.length < 2) return undefined;
-  const indexOf = new Map(levels.map((level, index) => [level, index]));
+  const place = new Map(column.levels?.map((level, index) => [level, index]));
+  const inOrder = (a: string, b: string) =>
+    (place.get(a) ?? place.size) - (place.get(b) ?? place.size) || byLevel(a, b);
+  const all = [...times.keys()].sort(inOrder);
+  const kept =
+    all.length <= most
+      ? all
+      : all
+          // a level of one row says nothing of others; sorting is stable
+          .filter((level) => (times.get(level) ?? 0) > 1)
+          .sort((a, b) => (times.get(b) ?? 0) - (times.get(a) ?? 0))
+          .slice(0, most)
+          .sort(inOrder);
+  const merged = all.length - kept.length;
+  const names = kept.map((level) => `${column.name}=${short(level)}`);
+  const other = merged > 0 ? names.push(`${column.name}=(other)`) - 1 : -1;
+  const gap = missing > 0 ? names.push(`${column.name}=(missing)`) - 1 : -1;
+  const indexOf = new Map(kept.map((level, index) => [level, index]));
   return {
+    how: listed([
+      count(kept.length, "level"),
+      ...(merged > 0 ? ["other"] : []),
+      ...(missing > 0 ? ["missing"] : []),
+    ]),
     names,
+    scaled: names.map(() => false),
+    merged,
     write(row, x, at) {
       const value = column.values[row];
-      const index = value === null ? gap : (indexOf.get(String(value)) ?? -1);
+      const index = value === null ? gap : (indexOf.get(String(value)) ?? other);
       if (index >= 0) x[at + index] = 1;
     },
   };
 }
 
 /**
- * All columns as the pixels of an image, divided by the largest of the training rows; a missing one becomes its column's
- * mean. `text` is a column among them that holds no numbers.
+ * Dates, by the parts that vary: the year (a number), the month and the time of day (a point on a circle each, so that
+ * December is beside January), the weekday (one input each), and the time elapsed (a number). `parts` are their names.
  */
+export function dateParts(
+  column: Column,
+  table: Table,
+  rows: readonly number[],
+): Encoder & { parts: string[] } {
+  const { name, values } = column;
+  const seen = { year: new Set<number>(), month: new Set<number>(), day: new Set<number>() };
+  const weekdays = new Set<number>();
+  const times = new Set<number>();
+  for (const row of rows) {
+    const value = values[row] as number | null;
+    if (value === null) continue;
+    const date = new Date(value);
+    seen.year.add(date.getUTCFullYear());
+    seen.month.add(date.getUTCMonth());
+    seen.day.add(date.getUTCDate());
+    weekdays.add(weekdayOf(value));
+    times.add(timeOfDay(value));
+  }
+  const parts: string[] = [];
+  const names: string[] = [];
+  const scaled: boolean[] = [];
+  const writers: { width: number; write: Encoder["write"] }[] = [];
+  const number = (part: string, of: (value: number) => number) => {
+    parts.push(part);
+    names.push(`${name} (${part})`);
+    scaled.push(true);
+    writers.push({ width: 1, write: standardized(column, table, rows, of) });
+  };
+  /** `turn` is the share of a whole circle; a missing date is at its centre. */
+  const circle = (part: string, turn: (value: number) => number) => {
+    parts.push(part);
+    names.push(`${name} (${part}, sine)`, `${name} (${part}, cosine)`);
+    scaled.push(false, false);
+    const write: Encoder["write"] = (row, x, at) => {
+      const value = values[row] as number | null;
+      if (value === null) return;
+      x[at] = Math.sin(2 * Math.PI * turn(value));
+      x[at + 1] = Math.cos(2 * Math.PI * turn(value));
+    };
+    writers.push({ width: 2, write });
+  };
+  if (seen.year.size > 1) number("year", (value) => new Date(value).getUTCFullYear());
+  if (seen.month.size > 1) circle("month", (value) => new Date(value).getUTCMonth() / MONTHS);
+  // dates of months or years fall on any weekday
+  if (seen.day.size > 1 && weekdays.size > 1) {
+    const found = [...weekdays].sort((a, b) => a - b);
+    parts.push("weekday");
+    names.push(...found.map((day) => `${name} (${WEEKDAYS[day]})`));
+    scaled.push(...found.map(() => false));
+    const write: Encoder["write"] = (row, x, at) => {
+      const value = values[row] as number | null;
+      if (value !== null) x[at + found.indexOf(weekdayOf(value))] = 1;
+    };
+    writers.push({ width: found.length, write });
+  }
+  if (times.size > 1) circle("hour", (value) => timeOfDay(value) / MS_PER_DAY);
+  if (seen.month.size > 1 || seen.day.size > 1 || times.size > 1) number("elapsed", (value) => value);
+  return {
+    how: `a date: ${parts.join(", ")}`,
+    names,
+    scaled,
+    parts,
+    write(row, x, at) {
+      for (const { width, write } of writers) {
+        write(row, x, at);
+        at += width;
+      }
+    },
+  };
+}
+
+/** From 0, Monday. */
+function weekdayOf(value: number): number {
+  return (new Date(value).getUTCDay() + 6) % 7;
+}
+
+/** ms since midnight. */
+function timeOfDay(value: number): number {
+  return ((value % MS_PER_DAY) + MS_PER_DAY) % MS_PER_DAY;
+}
+
+/** All columns as the pixels of an image, divided by the largest of `rows`; a missing one becomes its column's mean. Throws UsageError for what is no such image. */
 export function pixels(
-  columns: Column[],
-  train: readonly number[],
+  columns: readonly Column[],
+  table: Table,
+  rows: readonly number[],
   [height, width]: [number, number],
-  text: Column | undefined,
 ): Encoder {
-  if (text) {
+  const other = columns.find(({ kind }) => kind !== "number");
+  if (other) {
     throw new UsageError(
-      `--image: expected pixels in every feature column, got text or categories in "${text.name}"; leave it out with --ignore ${argument(text.name)}`,
+      `--image: expected pixels in every input column, got ${other.kind === "text" ? "text" : "dates"} in "${other.name}"; leave it out with --ignore ${argument(other.name)}`,
     );
   }
   if (!(Number.isInteger(height) && Number.isInteger(width) && height > 0 && width > 0)) {
@@ -112,43 +227,41 @@ export function pixels(
   }
   if (height * width !== columns.length) {
     throw new UsageError(
-      `--image ${height}x${width}: expected ${height * width} columns of pixels, got ${columns.length} feature columns; correct the size, or leave columns out with --ignore`,
+      `--image ${height}x${width}: expected ${height * width} columns of pixels, got ${count(columns.length, "input column")}; correct the size, or leave columns out with --ignore`,
     );
   }
-  const planes = columns.map((column) => {
-    const values = numbers(column);
-    const { mean } = standardize(values, train);
-    return values.map((value, row) => {
-      if (value < 0) {
+  let most = 0;
+  const means = columns.map(({ name, values }) => {
+    let sum = 0;
+    let present = 0;
+    for (const row of rows) {
+      const value = values[row] as number | null;
+      if (value === null) continue;
+      if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) {
         throw new UsageError(
-          `row ${row + 1}, column "${column.name}": expected a pixel of 0 or more, got ${value}; correct the value, or leave out --image`,
+          `row ${table.rowNumber(row)}, column "${name}": expected a pixel of 0 or more, got ${value}; correct the value, or leave out --image`,
         );
       }
-      return Number.isNaN(value) ? mean : value;
-    });
+      sum += value;
+      present++;
+      most = Math.max(most, value);
+    }
+    return present === 0 ? 0 : sum / present;
   });
-  let most = 0;
-  for (const plane of planes) for (const row of train) most = Math.max(most, plane[row]);
   if (most === 0) {
-    throw new UsageError("--image: expected pixels that vary, got 0 in every training row; check --ignore");
+    throw new UsageError("--image: expected pixels that vary, got 0 in every row; check --ignore");
   }
   return {
-    names: columns.map((column) => column.name),
+    how: `pixels of ${height}×${width}`,
+    names: columns.map(({ name }) => name),
+    scaled: columns.map(() => false),
     write(row, x, at) {
-      for (const [index, plane] of planes.entries()) x[at + index] = plane[row] / most;
+      for (const [index, { values }] of columns.entries()) {
+        x[at + index] = ((values[row] as number | null) ?? means[index]) / most;
+      }
     },
   };
 }
 
-/** Orders levels: numbers by value, then text by its characters. */
-export function byLevel(a: string, b: string): number {
-  const difference = Number(a) - Number(b);
-  if (!Number.isNaN(difference)) return difference;
-  const order = Number(Number.isNaN(Number(a))) - Number(Number.isNaN(Number(b)));
-  return order !== 0 ? order : a < b ? -1 : 1;
-}
-
-/** A name as one would type it after an option. */
-function argument(name: string): string {
-  return /^[\w.-]+$/.test(name) ? name : JSON.stringify(name);
-}
+const short = (level: string): string =>
+  level.length > LONGEST_LEVEL ? `${level.slice(0, LONGEST_LEVEL - 1)}…` : level;

@@ -1,0 +1,173 @@
+/** What becomes of each column of a table: which inputs, or none; every decision is recorded, columns of one fate together. */
+import { listed, quote } from "@evenkeel/report/format";
+import { UsageError } from "../errors.js";
+import { dateParts, type Encoder, given, levels, numeric, pixels } from "./encoders.js";
+import { argument, columnsNamed } from "./names.js";
+import { type Nature, natureOf, type Useless } from "./nature.js";
+import type { Column, Decision, Table } from "./table.js";
+
+/** What was made from one column: as the report lists it. */
+export interface Input {
+  column: string;
+  /** "a number", "5 levels and other", "a date: year, month, weekday", "pixels of 8×8" */
+  how: string;
+  /** One name per input of the network: "size", "colour=red", "when (month, sine)". */
+  names: string[];
+}
+
+export interface Feature extends Encoder {
+  /** Its name; the first and the last one of pixels. */
+  column: string;
+}
+
+export interface FeatureOptions {
+  keep?: string[];
+  numeric?: string[];
+  levels?: number;
+  image?: [height: number, width: number];
+}
+
+const USUAL_LEVELS = 20;
+/** Rows and columns that are compared before columns are taken for equal. */
+const GLANCE = 64;
+const MOST_COMPARED = 1000;
+
+/** The features of these columns by `rows`. Throws UsageError where no column says anything, and as the encoders do. */
+export function featuresOf(
+  columns: readonly Column[],
+  table: Table,
+  rows: readonly number[],
+  options: FeatureOptions,
+): { features: Feature[]; decisions: Decision[] } {
+  const names = table.columns.map(({ name }) => name);
+  const keep = columnsNamed(options.keep ?? [], names, "--keep");
+  const most = options.levels ?? USUAL_LEVELS;
+  if (!Number.isInteger(most) || most < 1) {
+    throw new UsageError(`--levels: expected an integer of at least 1, got ${most}`);
+  }
+  if (options.image) {
+    const column = columns.length > 1 ? `${columns[0].name} … ${columns.at(-1)?.name}` : columns[0].name;
+    return { features: [{ column, ...pixels(columns, table, rows, options.image) }], decisions: [] };
+  }
+  const quantities = columnsNamed(options.numeric ?? [], names, "--numeric");
+  const told = new Fates();
+  const natures = new Map(columns.map((column) => [column, natureOf(column, table, rows)]));
+  const useful = columns.filter((column) => keep.has(column.name) || !natures.get(column)?.useless);
+  const counting = columns.filter((column) => natures.get(column)?.useless === "counts the rows");
+  const used = useful.length > 0 ? useful : counting;
+  if (used.length === 0) throw nothingToLearn(columns, natures);
+  for (const column of columns) {
+    const useless = natures.get(column)?.useless;
+    if (!useless || keep.has(column.name)) continue;
+    if (used.includes(column))
+      told.add(column, "used as a number", "it counts the rows, and there is no other input", "--ignore");
+    else told.add(column, "left out", REASON[useless], "--keep");
+  }
+  const features = used.map((column): Feature => {
+    const nature = natures.get(column) as Nature;
+    return { column: column.name, ...encoderOf(column, nature) };
+  });
+  for (const [copy, first] of copies(used, rows)) {
+    told.add(copy, `the same as ${quote(first.name)} in every row`, undefined, "--ignore");
+  }
+  return { features, decisions: told.decisions() };
+
+  function encoderOf(column: Column, { names: named, distinct, present }: Nature): Encoder {
+    if (distinct === 1 && present < rows.length) return given(column, rows);
+    const { kind } = column;
+    if (kind === "date") {
+      const dates = dateParts(column, table, rows);
+      // kept although all are one
+      if (dates.names.length === 0) return given(column, rows);
+      told.add(column, `taken apart: ${listed(dates.parts)}`, "it holds dates", "--categorical");
+      return dates;
+    }
+    if (kind === "number" && !(named && distinct < present && !quantities.has(column.name))) {
+      if (present < rows.length) {
+        told.add(column, "missing numbers taken for the mean of the training part", undefined, undefined);
+      }
+      return numeric(column, table, rows);
+    }
+    if (kind === "number") {
+      told.add(column, "taken as levels", "numbers that name something have no size", "--numeric");
+    }
+    const encoder = levels(column, rows, most);
+    if (encoder.merged > 0) {
+      const what = `the most frequent values (at most ${most}) kept, all others are "other"`;
+      told.add(column, what, undefined, "--levels", distinct);
+    }
+    return encoder;
+  }
+}
+
+const REASON: Record<Useless, string> = {
+  "no value": "no value in any row",
+  "one value only": "one value only",
+  "counts the rows": "a count of the rows",
+  "identifies the rows": "a value of its own in most rows",
+  "free text": "free text",
+};
+
+function nothingToLearn(columns: readonly Column[], natures: ReadonlyMap<Column, Nature>): UsageError {
+  const shown = columns
+    .slice(0, 5)
+    .map((column) => `${quote(column.name)} (${REASON[natures.get(column)?.useless ?? "no value"]})`);
+  const others = columns.length > 5 ? ` and ${columns.length - 5} more` : "";
+  return new UsageError(
+    `expected at least one input that says something, got ${shown.join(", ")}${others}; keep one with --keep ${argument(columns[0].name)}, or check --target and --ignore`,
+  );
+}
+
+/** What was done with columns, those of one fate together in the order of the first. */
+class Fates {
+  readonly #fates = new Map<
+    string,
+    { columns: Column[]; what: string; why?: string; option?: string; levels: number[] }
+  >();
+
+  add(
+    column: Column,
+    what: string,
+    why: string | undefined,
+    option: string | undefined,
+    levels?: number,
+  ): void {
+    const key = JSON.stringify([what, why]);
+    const fate = this.#fates.get(key) ?? { columns: [], what, why, option, levels: [] };
+    this.#fates.set(key, fate);
+    fate.columns.push(column);
+    if (levels !== undefined) fate.levels.push(levels);
+  }
+
+  decisions(): Decision[] {
+    return [...this.#fates.values()].map(({ columns, what, why, option, levels }) => {
+      const decision: Decision = { columns: columns.map(({ name }) => name), what };
+      if (why !== undefined) decision.why = why;
+      if (levels.length > 0) {
+        const [least, most] = [Math.min(...levels), Math.max(...levels)];
+        decision.why = `${least === most ? least.toLocaleString("en-US") : `${least.toLocaleString("en-US")} to ${most.toLocaleString("en-US")}`} different ones`;
+        decision.option = "--levels N";
+      } else if (option !== undefined) {
+        decision.option = `${option} ${columns.length === 1 ? argument(columns[0].name) : "NAME"}`;
+      }
+      return decision;
+    });
+  }
+}
+
+/** Columns that are equal to one before them, each with it. */
+function copies(columns: readonly Column[], rows: readonly number[]): [copy: Column, first: Column][] {
+  const step = Math.max(1, Math.floor(rows.length / GLANCE));
+  const glance = rows.filter((_, at) => at % step === 0);
+  const alike = new Map<string, Column[]>();
+  const found: [Column, Column][] = [];
+  for (const column of columns.slice(0, MOST_COMPARED)) {
+    const key = JSON.stringify(glance.map((row) => column.values[row]));
+    const before = alike.get(key) ?? [];
+    alike.set(key, before);
+    const first = before.find((other) => rows.every((row) => other.values[row] === column.values[row]));
+    if (first) found.push([column, first]);
+    else before.push(column);
+  }
+  return found;
+}

@@ -1,0 +1,319 @@
+/**
+ * What may make the numbers of a comparison too good: rows that are in two parts, an input that gives the target away,
+ * rows that belong together, and time. Each a sentence with its remedy; what is usual in good data is not told.
+ */
+import { count, listed, quote } from "@evenkeel/report/format";
+import { argument } from "./names.js";
+import { isTimeName, namesThings } from "./nature.js";
+import { type Split, shuffledRows } from "./split.js";
+import type { Column } from "./table.js";
+
+/** What is looked at; rows are those of the table, examples those of the dataset. */
+export interface Suspects {
+  /** Columns that became inputs, all others that were not ignored, and the target. */
+  inputs: readonly Column[];
+  others: readonly Column[];
+  target: Column;
+  /** [examples]: the row of each, and its class index or its number. */
+  rows: readonly number[];
+  y: ArrayLike<number>;
+  /** Whether y are classes. */
+  classes: boolean;
+  /** [examples, ...]: what the networks see. */
+  x: Float32Array;
+  /** Of one seed; `random` where neither groups nor time decide. */
+  split: Split;
+  random: boolean;
+}
+
+/** Fewer examples are too few to suspect anything. */
+const FEWEST = 20;
+/** Examples that columns are judged by. */
+const SAMPLE = 5000;
+/** Of the held-out rows: those that may be in the training part by chance. */
+const USUAL_DUPLICATES = 0.01;
+const FEWEST_DUPLICATES = 3;
+/** From here on a single column gives the target away. */
+const NEARLY_ALL = 0.99;
+const NEARLY_ALL_VARIANCE = 0.999;
+/** Of what guessing gets wrong, the most that may be left. */
+const LEFT = 0.2;
+const MOST_NAMED = 3;
+
+export function leaksOf(suspects: Suspects): string[] {
+  if (suspects.rows.length < FEWEST) return [];
+  const sample = sampleOf(suspects);
+  const time = suspects.random ? timeLeak(suspects) : undefined;
+  const groups = suspects.random ? groupLeak(suspects, sample) : undefined;
+  const apart = [time?.column, groups?.column];
+  return [
+    ...duplicates(suspects),
+    ...giveaways(suspects, sample, apart),
+    ...(groups ? [groups.warning] : []),
+    ...(time ? [time.warning] : []),
+  ];
+}
+
+/** Examples in the order of the table. */
+const sampleOf = ({ rows }: Suspects): number[] =>
+  shuffledRows(rows.length)
+    .slice(0, SAMPLE)
+    .sort((a, b) => a - b);
+
+/** Held-out examples that are equal to a training one, more than chance gives. */
+function duplicates({ rows, x, y, split, inputs }: Suspects): string[] {
+  const width = x.length / rows.length;
+  const bits = new Int32Array(x.buffer, x.byteOffset, x.length);
+  const equal = (a: number, b: number) => {
+    if (y[a] !== y[b]) return false;
+    for (let i = 0; i < width; i++) if (bits[a * width + i] !== bits[b * width + i]) return false;
+    return true;
+  };
+  const hash = (row: number) => {
+    let sum = 0;
+    for (let i = row * width; i < (row + 1) * width; i++) {
+      sum = Math.imul(sum ^ bits[i], 0x9e3779b1);
+      sum ^= sum >>> 15;
+    }
+    return sum;
+  };
+  const trained = new Map<number, number[]>();
+  for (const row of split.train) {
+    const key = hash(row);
+    const same = trained.get(key);
+    if (!same) trained.set(key, [row]);
+    else if (!same.some((other) => equal(row, other))) same.push(row);
+  }
+  const found = split.heldOut.reduce(
+    (sum, row) => sum + Number(trained.get(hash(row))?.some((other) => equal(row, other)) ?? false),
+    0,
+  );
+  const share = found / split.heldOut.length;
+  if (found < FEWEST_DUPLICATES || share <= Math.max(USUAL_DUPLICATES, 3 * byChance(inputs, rows, split)))
+    return [];
+  return [
+    `${count(found, "held-out row")} of ${split.heldOut.length.toLocaleString("en-US")} (${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %) ${found === 1 ? "is" : "are"} in the training part too, equal in every input and the target; remove the copies from the file, or keep them together with --group`,
+  ];
+}
+
+/** The share of rows that have an equal one in the training part, were the columns independent of each other. */
+function byChance(inputs: readonly Column[], rows: readonly number[], split: Split): number {
+  let logarithm = Math.log(split.train.length);
+  for (const { values } of inputs) {
+    const times = new Map<unknown, number>();
+    for (const row of rows) times.set(values[row], (times.get(values[row]) ?? 0) + 1);
+    let meeting = 0;
+    for (const size of times.values()) meeting += (size / rows.length) ** 2;
+    logarithm += Math.log(meeting);
+  }
+  return Math.min(1, Math.exp(logarithm));
+}
+
+/** How well one column alone predicts the others' target, each example by those next to it: guessing 0, perfect 1. */
+interface Power {
+  /** Share of right answers, or of the variance. */
+  score: number;
+  /** The share that guessing gets right; 0 of a variance. */
+  guess: number;
+}
+
+/** By the other examples of equal value, or else by the neighbours in the order of the numbers. */
+function powerOf({ kind, values }: Column, { rows, y, classes }: Suspects, sample: readonly number[]): Power {
+  const runs: number[][] = [];
+  if (kind === "text") {
+    const byLevel = new Map<unknown, number[]>();
+    for (const at of sample) {
+      const run = byLevel.get(values[rows[at]]);
+      if (run) run.push(at);
+      else byLevel.set(values[rows[at]], [at]);
+    }
+    runs.push(...byLevel.values());
+  } else {
+    const number = (at: number) => (values[rows[at]] as number | null) ?? Number.NEGATIVE_INFINITY;
+    for (const at of [...sample].sort((a, b) => number(a) - number(b))) {
+      const run = runs.at(-1);
+      if (run && number(run[0]) === number(at)) run.push(at);
+      else runs.push([at]);
+    }
+  }
+  const neighbours = (index: number): number[] =>
+    runs[index].length > 1 || kind === "text"
+      ? runs[index]
+      : [...(runs[index - 1] ?? []), ...(runs[index + 1] ?? [])];
+  return classes ? rightBy(runs, neighbours, y, sample) : explainedBy(runs, neighbours, y, sample);
+}
+
+function rightBy(
+  runs: readonly number[][],
+  neighbours: (index: number) => number[],
+  y: ArrayLike<number>,
+  sample: readonly number[],
+): Power {
+  let right = 0;
+  for (const [index, run] of runs.entries()) {
+    const near = neighbours(index);
+    const sizes = sizesOf(near, y);
+    for (const at of run) {
+      const own = near === run ? 1 : 0;
+      const others = (sizes.get(y[at]) ?? 0) - own;
+      let most = 0;
+      for (const [label, size] of sizes) if (label !== y[at]) most = Math.max(most, size);
+      // of two neighbours that differ, either may be right
+      if (others > most) right++;
+      else if (others === most && others > 0) right += 0.5;
+    }
+  }
+  return { score: right / sample.length, guess: Math.max(...sizesOf(sample, y).values()) / sample.length };
+}
+
+function explainedBy(
+  runs: readonly number[][],
+  neighbours: (index: number) => number[],
+  y: ArrayLike<number>,
+  sample: readonly number[],
+): Power {
+  const mean = sample.reduce((sum, at) => sum + y[at], 0) / sample.length;
+  let total = 0;
+  let left = 0;
+  for (const [index, run] of runs.entries()) {
+    const near = neighbours(index);
+    const sum = near.reduce((all, at) => all + y[at], 0);
+    for (const at of run) {
+      const others = near === run ? near.length - 1 : near.length;
+      const guess = others > 0 ? (near === run ? sum - y[at] : sum) / others : mean;
+      total += (y[at] - mean) ** 2;
+      left += (y[at] - guess) ** 2;
+    }
+  }
+  return { score: total > 0 ? 1 - left / total : 0, guess: 0 };
+}
+
+function sizesOf(examples: readonly number[], y: ArrayLike<number>): Map<number, number> {
+  const sizes = new Map<number, number>();
+  for (const at of examples) sizes.set(y[at], (sizes.get(y[at]) ?? 0) + 1);
+  return sizes;
+}
+
+/** Inputs that predict the target (nearly) perfectly, each alone; a single input is meant to. */
+function giveaways(
+  suspects: Suspects,
+  sample: readonly number[],
+  apart: readonly (Column | undefined)[],
+): string[] {
+  const { inputs, target, classes } = suspects;
+  if (inputs.length < 2) return [];
+  const found = inputs.filter((column) => {
+    if (apart.includes(column)) return false;
+    const { score, guess } = powerOf(column, suspects, sample);
+    return score >= (classes ? NEARLY_ALL : NEARLY_ALL_VARIANCE) && 1 - score <= LEFT * (1 - guess);
+  });
+  if (found.length === 0) return [];
+  const names = found.slice(0, MOST_NAMED).map(({ name }) => quote(name));
+  const named = listed(
+    found.length > MOST_NAMED ? [...names, `${found.length - MOST_NAMED} other columns`] : names,
+  );
+  const [each, them] = found.length === 1 ? ["alone", "it"] : ["each alone", "them"];
+  return [
+    `${named} ${each} predict${found.length === 1 ? "s" : ""} ${quote(target.name)} (nearly) perfectly; if ${them === "it" ? "it is" : "they are"} known only with the target, leave ${them} out: ${found
+      .slice(0, MOST_NAMED)
+      .map(({ name }) => `--ignore ${argument(name)}`)
+      .join(" ")}`,
+  ];
+}
+
+/** Names of things that have several rows each. */
+const THINGS =
+  /(?:^|[^\p{L}])(?:patient|subject|participant|person|user|customer|client|household|family|session|device|sensor|machine|engine|speaker|author|student|animal|donor|group)s?(?:[^\p{L}]|$)/iu;
+
+/** A column whose values have several rows each, with (nearly) one target each, by what it is called or as its rows stand together. */
+function groupLeak(
+  suspects: Suspects,
+  sample: readonly number[],
+): { column: Column; warning: string } | undefined {
+  const { inputs, others, rows } = suspects;
+  for (const column of [...inputs, ...others]) {
+    const { name, values, kind } = column;
+    if (kind === "date" || isTimeName(name)) continue;
+    const sizes = new Map<unknown, number>();
+    let blocks = 0;
+    let present = 0;
+    let whole = true;
+    for (const [at, row] of rows.entries()) {
+      const value = values[row];
+      if (value === null) continue;
+      present++;
+      whole &&= typeof value === "string" || Number.isInteger(value);
+      sizes.set(value, (sizes.get(value) ?? 0) + 1);
+      if (at === 0 || values[rows[at - 1]] !== value) blocks++;
+    }
+    const distinct = sizes.size;
+    if (!whole || distinct < 10 || present < 2 * distinct || present < rows.length / 2) continue;
+    const together = kind === "text" && blocks < 1.2 * distinct;
+    if (!namesThings(name) && !THINGS.test(name.replaceAll("_", " ")) && !together) continue;
+    const { score, guess } = powerOf({ ...column, kind: "text" }, suspects, sample);
+    if (score - guess < 0.8 * (1 - guess)) continue;
+    const of = present / distinct;
+    return {
+      column,
+      warning: `${quote(name)} looks like a group: each of its ${distinct.toLocaleString("en-US")} values has several rows (${of < 10 ? Number(of.toFixed(1)) : Math.round(of).toLocaleString("en-US")} on average) with one and the same target; keep them in one part with --group ${argument(name)}`,
+    };
+  }
+  return undefined;
+}
+
+/** A column of dates, or a counter in whose order the target changes slowly. */
+function timeLeak(suspects: Suspects): { column: Column; warning: string } | undefined {
+  const { inputs, others, rows, target } = suspects;
+  const date = [...inputs, ...others].find(
+    ({ kind, values }) => kind === "date" && new Set(rows.map((row) => values[row])).size >= 10,
+  );
+  if (date) {
+    return {
+      column: date,
+      warning: `${quote(date.name)} says when, and the parts are drawn at random: where later rows are to be predicted from earlier ones, use --split time${[...inputs, ...others].filter(({ kind }) => kind === "date").length > 1 ? ` --time ${argument(date.name)}` : ""}`,
+    };
+  }
+  const counter = inputs.find((column) => counts(column, rows));
+  if (!counter || !lingers(suspects)) return undefined;
+  return {
+    column: counter,
+    warning: `${quote(target.name)} changes slowly along ${quote(counter.name)}, and the parts are drawn at random: a row's neighbours give it away; use --split time --time ${argument(counter.name)}`,
+  };
+}
+
+/** Whether the numbers of a column ascend from row to row, in even steps or by the name of a time. */
+function counts({ kind, values, name }: Column, rows: readonly number[]): boolean {
+  if (kind !== "number") return false;
+  const step = (values[rows[1]] as number) - (values[rows[0]] as number);
+  let even = true;
+  for (let at = 1; at < rows.length; at++) {
+    const [before, here] = [values[rows[at - 1]], values[rows[at]]];
+    if (before === null || here === null || !(before <= here)) return false;
+    even &&= Math.abs((here as number) - (before as number) - step) <= 1e-6 * Math.abs(step);
+  }
+  return step > 0 && even ? true : isTimeName(name);
+}
+
+/** Whether the target stays near its value from row to row, and yet comes back: a file sorted by it is no series. */
+function lingers({ y, rows, classes }: Suspects): boolean {
+  const length = rows.length;
+  let mean = 0;
+  for (let at = 0; at < length; at++) mean += y[at] / length;
+  let [total, together, turns, changes] = [0, 0, 0, 0];
+  for (let at = 0; at < length; at++) {
+    total += (y[at] - mean) ** 2;
+    if (at === 0) continue;
+    together += (y[at] - mean) * (y[at - 1] - mean);
+    if (y[at] !== y[at - 1]) changes++;
+    if (at > 1 && (y[at] - y[at - 1]) * (y[at - 1] - y[at - 2]) < 0) turns++;
+  }
+  if (!classes) return together > 0.5 * total && turns > 0;
+  const sizes = [
+    ...sizesOf(
+      Array.from({ length }, (_, at) => at),
+      y,
+    ).values(),
+  ];
+  const bychance = (length - 1) * (1 - sizes.reduce((sum, size) => sum + (size / length) ** 2, 0));
+  return changes < 0.5 * bychance && changes > 2 * sizes.length;
+}
