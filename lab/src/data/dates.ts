@@ -1,4 +1,273 @@
-/** Notations of dates. */
+/** Dates and times as people write them, in UTC. No text longer than a date can be is looked at. */
 
 /** The order of the parts of a date in digits. */
 export type DateOrder = "dmy" | "mdy" | "ymd";
+
+/** What was read of a cell: a moment, but for the order of three numbers where that is open. */
+export interface DateParts {
+  /** [first, second, third], where any order is possible; third is a year where it has four digits. */
+  open?: readonly [number, number, number];
+  /** Whether the third number of `open` has four digits. */
+  year?: boolean;
+  /** Days since 1970 where it is not open. */
+  day: number;
+  /** Of the time of day, less the offset of its zone. */
+  ms: number;
+}
+
+const SHORTEST = 5;
+const LONGEST = 64;
+const DAY = 86_400_000;
+const MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
+const MONTH_NAMES =
+  "january february march april may june july august september october november december".split(" ");
+
+const WEEKDAY = /^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+/i;
+const ZONE = String.raw`(?:\s*(Z|UTC|GMT)?\s*([+\-\u2212]\d{2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
+const CLOCK = String.raw`(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
+const TIME = `(?:(?:\\s*T|,?\\s+|:|_)${CLOCK}${ZONE})?$`;
+const NAME = String.raw`([a-z]{3,9})\.?`;
+const NTH = "(?:st|nd|rd|th)?";
+
+const DIGITS_FIRST = {
+  yearFirst: new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, "i"),
+  yearLast: new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})${TIME}`, "i"),
+  dayName: new RegExp(String.raw`^(\d{1,2})${NTH}(?:[-/ .]| of )*${NAME}[-/ ,']*(\d{4}|\d{2})${TIME}`, "i"),
+  yearName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}[-/ ]?(\d{1,2})${TIME}`, "i"),
+  yearMonth: /^(\d{4})[-/](\d{1,2})$/,
+  monthYear: /^(\d{1,2})[-/](\d{4})$/,
+  yearMonthName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}$`, "i"),
+  yearQuarter: /^(\d{4})[-/ ]?Q([1-4])$/i,
+  week: /^(\d{4})-?W(\d{2})(?:-?([1-7]))?$/i,
+  basic: /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(?:(\d{2})(?:\.(\d{1,9}))?)?(Z)?$/,
+};
+const NAME_FIRST = {
+  nameDay: new RegExp(String.raw`^${NAME}[ -]*(\d{1,2})${NTH}[,\s-]\s*(\d{4})${TIME}`, "i"),
+  // date(1) and C's ctime put the year at the end
+  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:(UTC|GMT|Z)\s+)?(\d{4})$`, "i"),
+  nameYear: new RegExp(String.raw`^${NAME}[-/ ,]*(\d{4})$`, "i"),
+  nameShortYear: new RegExp(String.raw`^${NAME}[-'’](\d{2})$`, "i"),
+  quarterYear: /^Q([1-4])[-/ ]?(\d{4})$/i,
+};
+
+/** The date in `text`, trimmed; undefined where it holds none, or one that the calendar has not. */
+export function dateOf(text: string): DateParts | undefined {
+  if (text.length < SHORTEST || text.length > LONGEST) return undefined;
+  const first = text.charCodeAt(0);
+  if (first >= 48 && first <= 57) return digitsFirst(text);
+  return /^[a-z].*\d/is.test(text) ? nameFirst(text) : undefined;
+}
+
+function digitsFirst(text: string): DateParts | undefined {
+  const { yearFirst, yearLast, dayName, yearName } = DIGITS_FIRST;
+  let found = yearFirst.exec(text);
+  if (found) return at(Number(found[1]), Number(found[3]), Number(found[4]), found, 5);
+  found = yearLast.exec(text);
+  if (found) {
+    const ms = msOf(found, 5);
+    if (ms === undefined) return undefined;
+    const open = [Number(found[1]), Number(found[3]), Number(found[4])] as const;
+    return { open, year: found[4].length === 4, day: 0, ms };
+  }
+  const letter = /[a-z]/i.test(text);
+  if (letter) {
+    found = dayName.exec(text);
+    if (found) return at(fullYear(found[3]), monthOf(found[2]), Number(found[1]), found, 4);
+    found = yearName.exec(text);
+    if (found) return at(Number(found[1]), monthOf(found[2]), Number(found[3]), found, 4);
+    found = DIGITS_FIRST.yearMonthName.exec(text);
+    if (found) return at(Number(found[1]), monthOf(found[2]), 1);
+    found = DIGITS_FIRST.yearQuarter.exec(text);
+    if (found) return at(Number(found[1]), 3 * Number(found[2]) - 2, 1);
+    found = DIGITS_FIRST.week.exec(text);
+    if (found) return ofWeek(Number(found[1]), Number(found[2]), Number(found[3] ?? 1));
+    found = DIGITS_FIRST.basic.exec(text);
+    if (!found) return undefined;
+    const clock = `${found[4]}:${found[5]}${found[6] === undefined ? "" : `:${found[6]}`}`;
+    return dateOf(
+      `${found[1]}-${found[2]}-${found[3]}T${clock}${found[7] === undefined ? "" : `.${found[7]}`}`,
+    );
+  }
+  found = DIGITS_FIRST.yearMonth.exec(text);
+  if (found) return at(Number(found[1]), Number(found[2]), 1);
+  found = DIGITS_FIRST.monthYear.exec(text);
+  return found ? at(Number(found[2]), Number(found[1]), 1) : undefined;
+}
+
+function nameFirst(given: string): DateParts | undefined {
+  const text = given.replace(WEEKDAY, "");
+  if (text !== given && text.length >= SHORTEST && /^\d/.test(text)) return digitsFirst(text);
+  const { nameDay, ctime, nameYear, nameShortYear, quarterYear } = NAME_FIRST;
+  let found = nameDay.exec(text);
+  if (found) return at(Number(found[3]), monthOf(found[1]), Number(found[2]), found, 4);
+  found = ctime.exec(text);
+  if (found) return at(Number(found[9]), monthOf(found[1]), Number(found[2]), found, 3);
+  found = nameYear.exec(text);
+  if (found) return at(Number(found[2]), monthOf(found[1]), 1);
+  found = nameShortYear.exec(text);
+  if (found) return at(fullYear(found[2]), monthOf(found[1]), 1);
+  found = quarterYear.exec(text);
+  return found ? at(Number(found[2]), 3 * Number(found[1]) - 2, 1) : undefined;
+}
+
+/** 1 to 12, 0 for what is no month. */
+function monthOf(name: string): number {
+  const lower = name.toLowerCase();
+  const month =
+    lower === "sept" ? 8 : lower.length === 3 ? MONTHS.indexOf(lower) : MONTH_NAMES.indexOf(lower);
+  return month + 1;
+}
+
+/** Two digits mean 1970 to 2069, as in POSIX, near enough. */
+const fullYear = (digits: string): number =>
+  digits.length > 2 ? Number(digits) : Number(digits) + (Number(digits) < 70 ? 2000 : 1900);
+
+function at(
+  year: number,
+  month: number,
+  day: number,
+  found?: RegExpExecArray,
+  clock = 0,
+): DateParts | undefined {
+  const days = daysOf(year, month, day);
+  const ms = found === undefined ? 0 : msOf(found, clock);
+  return days === undefined || ms === undefined ? undefined : { day: days, ms };
+}
+
+/** Days since 1970; undefined for a date that the calendar has not. */
+function daysOf(year: number, month: number, day: number): number | undefined {
+  if (month < 1 || month > 12 || day < 1 || day > 31) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  return date.getUTCDate() === day ? date.getTime() / DAY : undefined;
+}
+
+/** Of the groups of `CLOCK` and `ZONE` from the one of the hour on: 0 without a time; undefined for one that no clock shows. */
+function msOf(found: RegExpExecArray, hourAt: number): number | undefined {
+  if (found[hourAt] === undefined) return 0;
+  let hour = Number(found[hourAt]);
+  const minute = Number(found[hourAt + 1]);
+  const second = Number(found[hourAt + 2] ?? 0);
+  const half = found[hourAt + 4]?.toLowerCase();
+  if (half !== undefined) {
+    if (hour < 1 || hour > 12) return undefined;
+    hour = (hour % 12) + (half === "p" ? 12 : 0);
+  }
+  // 24:00 is the end of the day, and 60 a leap second
+  if (hour > 24 || minute > 59 || second > 60 || (hour === 24 && minute + second > 0)) return undefined;
+  const fraction = Number(`0.${found[hourAt + 3] ?? 0}`);
+  const offset = /^([+\-\u2212])(\d{2}):?(\d{2})?$/.exec(found[hourAt + 6] ?? "");
+  const minutes = offset
+    ? (Number(offset[2]) * 60 + Number(offset[3] ?? 0)) * (offset[1] === "+" ? 1 : -1)
+    : 0;
+  return ((hour * 60 + minute - minutes) * 60 + second) * 1000 + Math.floor(fraction * 1000);
+}
+
+function ofWeek(year: number, week: number, weekday: number): DateParts | undefined {
+  if (week < 1 || week > 53) return undefined;
+  const fourth = daysOf(year, 1, 4) as number;
+  // 1970-01-01 was a Thursday; the fourth of January is in the first week
+  const monday = fourth - ((((fourth + 3) % 7) + 7) % 7);
+  return { day: monday + 7 * (week - 1) + weekday - 1, ms: 0 };
+}
+
+/** Milliseconds since 1970, the open parts being in `order`; undefined where they cannot be. */
+export function momentOf({ open, year, day, ms }: DateParts, order: DateOrder): number | undefined {
+  if (open === undefined) return day * DAY + ms;
+  const [first, second, third] = open;
+  const short = (value: number) => fullYear(String(value).padStart(2, "0"));
+  let days: number | undefined;
+  if (order === "ymd") days = year ? undefined : daysOf(short(first), second, third);
+  else {
+    const full = year ? third : short(third);
+    days = order === "dmy" ? daysOf(full, second, first) : daysOf(full, first, second);
+  }
+  return days === undefined ? undefined : days * DAY + ms;
+}
+
+/** What the dates of one column say of the order of their parts. */
+export class OrderEvidence {
+  /** How many can be read in each order. */
+  readonly fits: Record<DateOrder, number> = { dmy: 0, mdy: 0, ymd: 0 };
+  /** How many are open, how many of these are dotted, how many have 1 as their first, and as their second part. */
+  count = 0;
+  dotted = 0;
+  readonly ones: [number, number] = [0, 0];
+  /** The first open one. */
+  text = "";
+
+  add(parts: DateParts, text: string): void {
+    if (parts.open === undefined) return;
+    if (this.count === 0) this.text = text;
+    this.count++;
+    if (/^\d+\./.test(text)) this.dotted++;
+    for (const order of ["dmy", "mdy", "ymd"] as const) {
+      if (momentOf(parts, order) !== undefined) this.fits[order]++;
+    }
+    if (parts.open[0] === 1) this.ones[0]++;
+    if (parts.open[1] === 1) this.ones[1]++;
+  }
+
+  /** The only order that fits best; undefined where several do. */
+  get order(): DateOrder | undefined {
+    const most = Math.max(...Object.values(this.fits));
+    const best = (["dmy", "mdy", "ymd"] as const).filter((order) => this.fits[order] === most);
+    return best.length === 1 ? best[0] : undefined;
+  }
+}
+
+/**
+ * The order of a column's dates: what fits best; else `declared`, or the `others` of its file; else the usual one for how
+ * it looks. `sure` is whether no other is likely.
+ */
+export function columnOrder(
+  column: OrderEvidence,
+  others: readonly OrderEvidence[],
+  declared: DateOrder | undefined,
+  decimalComma: boolean,
+): { order: DateOrder; sure: boolean } {
+  // of random days, no more than 12 in 30 can be read in the wrong order
+  if (declared !== undefined && 2 * column.fits[declared] > column.count) {
+    return { order: declared, sure: true };
+  }
+  if (column.order !== undefined) return { order: column.order, sure: true };
+  const known = others.find(
+    ({ order }) => order !== undefined && column.fits[order] === column.fits.dmy,
+  )?.order;
+  if (known !== undefined) return { order: known, sure: true };
+  if (2 * column.dotted > column.count) return { order: "dmy", sure: true };
+  // the first of each month: a part that is 1 throughout is the day
+  const [first, second] = column.ones;
+  if (column.count > 1 && first !== second && Math.max(first, second) === column.count) {
+    return { order: first > second ? "dmy" : "mdy", sure: false };
+  }
+  return { order: decimalComma ? "dmy" : "mdy", sure: false };
+}
+
+const CLOCK_ALONE = new RegExp(`^${CLOCK}$`, "i");
+const SPAN = /^(-?)(?:(\d{1,6}) days?,? )?(\d{1,4}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?$/i;
+
+/** Minutes of a time of day or a span: "12:30", "1:30 pm", "2 days 03:04:05"; undefined for what is neither. */
+export function minutesOf(text: string): number | undefined {
+  if (text.length < 4 || text.length > LONGEST) return undefined;
+  const clock = CLOCK_ALONE.exec(text);
+  if (clock?.[5] !== undefined) {
+    const ms = msOf(clock, 1);
+    return ms === undefined ? undefined : ms / 60_000;
+  }
+  const span = SPAN.exec(text);
+  if (span === null || Number(span[4]) > 59 || Number(span[5] ?? 0) > 59) return undefined;
+  const seconds = Number(span[5] ?? 0) + Number(`0.${span[6] ?? 0}`);
+  const minutes = Number(span[2] ?? 0) * 1440 + Number(span[3]) * 60 + Number(span[4]) + seconds / 60;
+  return span[1] === "-" ? -minutes : minutes;
+}
+
+/** The date in eight digits, or the month in six; undefined for what is none of this and the last two centuries. */
+export function compactDateOf(text: string): number | undefined {
+  const found = /^(\d{4})(\d{2})(\d{2})?$/.exec(text);
+  if (found === null) return undefined;
+  const year = Number(found[1]);
+  if (year < 1800 || year > 2100) return undefined;
+  const days = daysOf(year, Number(found[2]), Number(found[3] ?? 1));
+  return days === undefined ? undefined : days * DAY;
+}
