@@ -5,8 +5,8 @@
 import { quote } from "@evenkeel/report/format";
 import { rangeOf } from "@evenkeel/report/statistics";
 import { differencesOf, type Measured } from "./claims.js";
-import { type Parts, splitOf } from "./data/split.js";
-import type { Dataset } from "./dataset.js";
+import { splitOf } from "./data/split.js";
+import type { Dataset, TrialData } from "./dataset.js";
 import { UsageError } from "./errors.js";
 import type { ModelSettings } from "./models/model.js";
 import {
@@ -28,7 +28,7 @@ import {
   usualBatchSize,
 } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
-import type { TrainingSettings, TrialData, TrialSpec } from "./trial.js";
+import type { TrainingSettings, TrialSpec } from "./trial.js";
 
 /** What is compared, as far as its user says; the rest is what is usual for the data and the model. */
 export interface Choices {
@@ -251,7 +251,7 @@ export function comparisonOf(
       fileRows: data.fileRows,
       examples: data.count,
       parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
-      drawn: drawnBy(data.parts),
+      drawn: data.drawn,
       decisions: data.decisions,
       warnings: data.warnings,
     },
@@ -267,19 +267,6 @@ export function comparisonOf(
     trials: measured,
     sweep: sweep && { setting: sweep.setting, points },
   };
-}
-
-/** As it follows "Each seed ". */
-function drawnBy({ strata, groups, time, heldOut }: Parts): string {
-  const manners = [
-    groups && "groups together",
-    !groups && strata.some((stratum) => stratum !== strata[0]) && "each class in proportion",
-  ].filter((manner) => manner);
-  const how = ["at random", ...manners].join(", ");
-  if (time) return "has the same parts: the latest examples are held out, those before them validate";
-  return heldOut
-    ? `holds out what the data themselves hold out, and draws its own training and validation part of the rest ${how}`
-    : `draws its own parts ${how}`;
 }
 
 function differencesIn(

@@ -1,226 +1,197 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
 import { availableParallelism, cpus } from "node:os";
-import { count, wrap } from "@evenkeel/report/format";
-import { summarize, targetOf, withTarget } from "../comparison.js";
-import type { Dataset, DatasetOptions } from "../dataset.js";
-import { type FailureError, UsageError } from "../errors.js";
-import type { ModelSettings } from "../models/model.js";
-import { acceptingModels, fits, type ModelName, models, modelsFor, usualModel } from "../models/registry.js";
-import { aboutOf, type NormName, nameOf, near, normNames, usualNorms } from "../norms.js";
+import { resolve } from "node:path";
+import { printable, quote } from "@evenkeel/report/format";
+import { serverDocument } from "@evenkeel/report/server-document";
+import { type Choices, comparisonOf, normsOf, settingsOf, specsOf } from "../comparison.js";
+import { type Dataset, type DatasetOptions, digestOf } from "../dataset.js";
+import { UsageError } from "../errors.js";
+import { renderReport } from "../report/html.js";
 import type { Comparison, Trial } from "../results.js";
-import { type Activation, type OptimizerName, usualBatchSize } from "../settings.js";
-import { tasks } from "../tasks/registry.js";
-import type { TrainingSettings, TrialSpec } from "../trial.js";
-import { runTrials } from "../trials.js";
+import { metricNamed } from "../tasks/registry.js";
+import type { TrialSpec } from "../trial.js";
+import { keyOf, runTrials, type Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
-import { loadDataset } from "./datasets.js";
-import { comparisonText, prepareFolder, writeComparison } from "./output.js";
+import { describedData, loadDataset } from "./datasets.js";
+import { compareCommand } from "./invocation.js";
+import { announcement, comparisonText } from "./output.js";
 import { openDisplay } from "./progress.js";
+import { stopOnSignals } from "./signals.js";
+import {
+  claimPlace,
+  leavePlace,
+  openStore,
+  type Plan,
+  preparePlace,
+  readPlan,
+  writeResults,
+} from "./store.js";
+import { columnsOf } from "./streams.js";
 import { summaryText } from "./summary.js";
 import { openThreads, shared } from "./threads.js";
 import { version } from "./version.js";
 
 /** The options of the command line, already checked. */
-export interface CompareOptions extends DatasetOptions {
+export interface CompareOptions {
+  /** A name, or the path of a file. */
   data: string;
-  /** By default the model that suits the data. */
-  model?: ModelName;
-  /** By default what is usual for the model. */
-  depth?: number;
-  width?: number;
-  epochs?: number;
-  learningRate?: number;
-  /** By default `usualBatchSize`. */
-  batchSize?: number;
-  activation: Activation;
-  norms?: string[];
-  seeds: number;
-  optimizer: OptimizerName;
-  reach?: number;
+  reading: DatasetOptions;
+  choices: Choices;
   threads: number;
-  out: string;
   json: boolean;
+  /** By default the next free one of the usual name. */
+  out?: string;
+  /** The options as they were typed, each with its value; null where it has none. */
+  typed: readonly (readonly [option: string, value: string | null])[];
 }
 
-/** Exit code of a process that Ctrl-C ended. */
-const INTERRUPTED = 130;
+/** What only the machine decides. */
+export type Running = Pick<CompareOptions, "threads" | "json">;
 
-/** Runs the comparison and returns the exit code. `command` reproduces it. */
-export async function compare(options: CompareOptions, command: string): Promise<number> {
+/** Runs the comparison and returns the exit code. */
+export async function compare(options: CompareOptions): Promise<number> {
+  const { reading, choices } = options;
   // what can be refused without the data is refused before they are read
-  if (options.norms) chooseNorms(options.norms, options.model);
-  const data = await loadDataset(options.data, options);
-  const kind = options.model ?? usualModel(data.inputShape);
-  const norms = chooseNorms(options.norms, kind);
-  const { activation, optimizer, batchSize = usualBatchSize(data.train.count) } = options;
-  const {
-    depth = models[kind].usual.depth,
-    width = models[kind].usual.width,
-    epochs = models[kind].usual.epochs,
-    learningRate = models[kind].usual.learningRate,
-  } = options;
-  const model: ModelSettings<ModelName> = { kind, depth, width, activation };
-  const training: TrainingSettings = { epochs, batchSize, learningRate, optimizer };
-  checkModel(model, batchSize, data);
-  await prepareFolder(options.out);
-  const seeds = Array.from({ length: options.seeds }, (_, i) => i + 1);
-  const trialData = shared(data);
-  // seed by seed, so that a comparison that is stopped has trials of every normalization
-  const specs = seeds.flatMap((seed) =>
-    norms.map((norm): TrialSpec => ({ norm, seed, model, training, data: trialData })),
-  );
-  const { metric } = tasks[data.task];
-
-  const stop = new AbortController();
-  const onInterrupt = () => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED);
-    stop.abort();
-  };
-  // until the process ends, so that it does not cut the writing short either
-  process.on("SIGINT", onInterrupt);
-  announce(model, options, data, norms);
-  const threads = openThreads(Math.min(options.threads, specs.length));
-  const display = openDisplay(metric, specs, threads.size);
-  const began = performance.now();
-  let trials: Trial[];
-  let failure: FailureError | undefined;
+  if (choices.norms) normsOf(choices.norms, choices.model);
+  const named = describedData.some(({ name }) => name === options.data);
+  const source = named ? options.data : resolve(options.data);
+  const place = preparePlace(options.out);
   try {
-    ({ trials, failure } = await runTrials(specs, threads, display, stop.signal));
+    const data = await loadDataset(options.data, reading);
+    const plan: Plan = {
+      evenkeel: version,
+      data: source,
+      provenance: data.provenance,
+      options: reading,
+      digest: await digestOf(data),
+      settings: settingsOf(choices, data),
+      command: compareCommand(againArguments(options.typed, source)),
+    };
+    claimPlace(place, plan);
+    return await run(place.path, plan, data, options, () => leavePlace(place));
+  } catch (error) {
+    leavePlace(place);
+    throw error;
+  }
+}
+
+/** Goes on with the comparison in a folder, and returns the exit code. */
+export async function resume(folder: string, running: Running): Promise<number> {
+  const plan = readPlan(folder);
+  const anew = `begin anew: ${printable(plan.command)}`;
+  if (plan.evenkeel !== version) {
+    throw new UsageError(
+      `--resume: the comparison in ${quote(folder, 200)} was begun by Evenkeel ${printable(plan.evenkeel)}, and this is ${version}, whose numbers may differ; go on with that version, or ${anew}`,
+    );
+  }
+  const data = { ...(await loadDataset(plan.data, plan.options)), provenance: plan.provenance };
+  if ((await digestOf(data)) !== plan.digest) {
+    throw new UsageError(
+      `--resume: ${quote(plan.data, 200)} has changed since the comparison in ${quote(folder, 200)} was begun; bring back what it was, or ${anew}`,
+    );
+  }
+  return run(folder, plan, data, running);
+}
+
+/** What was typed, with the data wherever they are; without what only says where results go. */
+function againArguments(typed: CompareOptions["typed"], source: string): string[] {
+  return typed.flatMap(([option, value], i) => {
+    if (option === "--out" || option === "--json") return [];
+    const shown = option === "--data" ? source : value;
+    // the words of one option
+    const again = typed[i - 1]?.[0] === option && option === "--sweep";
+    return [...(again ? [] : [option]), ...(shown === null ? [] : [shown])];
+  });
+}
+
+/** `leave` takes back what was made for the comparison, where no trial of it has finished. */
+async function run(
+  folder: string,
+  plan: Plan,
+  data: Dataset,
+  { threads, json }: Running,
+  leave?: () => void,
+): Promise<number> {
+  const { settings, digest, command } = plan;
+  const store = openStore(folder);
+  const specs = specsOf(settings, shared(data), digest);
+  const stop = stopOnSignals();
+
+  const keys = await Promise.all(specs.map(keyOf));
+  const byKey = new Map<string, TrialSpec>();
+  // a value of the sweep may be the comparison's own
+  for (const [i, key] of keys.entries()) if (!byKey.has(key)) byKey.set(key, specs[i]);
+  const distinct = [...byKey.values()];
+  const comparisonNow = (trials: readonly (Trial | undefined)[]): Comparison =>
+    comparisonOf(settings, data, digest, trials, {
+      evenkeel: version,
+      date: new Date().toISOString(),
+      command,
+      machine: machine(),
+      wallSeconds: store.seconds(),
+    });
+  const metric = metricNamed(data.metric);
+  const executor = openThreads(Math.min(threads, distinct.length));
+  const display = openDisplay(metric, settings, distinct, executor.size);
+  let found = 0;
+  let begun = false;
+  const begin = () => {
+    if (begun) return;
+    begun = true;
+    const amount = { trials: distinct.length, found, threads };
+    const { data: about } = comparisonNow([]);
+    process.stderr.write(`${announcement(settings, metric.name, about, amount)}\n\n`);
+  };
+  const watcher: Watcher = {
+    ...display,
+    found(spec, trial) {
+      found++;
+      display.found(spec, trial);
+    },
+    started(spec) {
+      begin();
+      display.started(spec);
+    },
+  };
+  let outcome: Awaited<ReturnType<typeof runTrials>>;
+  try {
+    outcome = await runTrials(specs, executor, watcher, stop.signal, store);
   } finally {
     display.close();
   }
-  if (trials.length === 0) {
+  begin();
+  await stop.letGo();
+  const { trials, failure } = outcome;
+  const finished = new Set(keys.filter((_, i) => trials[i] !== undefined)).size;
+  const goOn = `Go on: ${compareCommand(["--resume", resolve(folder)])}\n`;
+  if (finished === 0) {
+    leave?.();
     if (failure) throw failure;
     process.stderr.write("Stopped before any trial had finished; nothing was written.\n");
-    return INTERRUPTED;
+    return stop.exitCode() ?? 1;
   }
 
-  const baseline = metric.baseline(data.heldOut.y, data.classes);
-  const found = targetOf(trials, baseline, metric.guessing(baseline, data.heldOut.count));
-  const targetMetric = options.reach ?? (found === null ? null : Number(found.toFixed(3)));
-  const measured = withTarget(trials, targetMetric);
-  const comparison: Comparison = {
-    evenkeel: version,
-    date: new Date().toISOString(),
-    command,
-    machine: machine(),
-    data: {
-      name: data.name,
-      provenance: data.provenance,
-      task: data.task,
-      target: data.target,
-      inputShape: data.inputShape,
-      classes: data.classes,
-      trainCount: data.train.count,
-      heldOutCount: data.heldOut.count,
-      baseline,
-      notes: data.notes,
-    },
-    metric: metric.name,
-    targetMetric,
-    model,
-    training: { ...training, seeds },
-    interrupted: trials.length < specs.length,
-    wallSeconds: (performance.now() - began) / 1000,
-    summaries: summarize(norms, measured),
-    trials: measured,
-  };
+  const comparison = comparisonNow(trials);
   let files: { report: string; json: string };
   try {
-    files = await writeComparison(options.out, comparison);
+    files = writeResults(folder, {
+      report: renderReport(comparison, serverDocument),
+      json: comparisonText(comparison),
+    });
   } finally {
     // shown even if the files could not be written, so that what was trained is not lost
-    process.stdout.write(options.json ? comparisonText(comparison) : `${summaryText(comparison)}\n`);
+    process.stdout.write(
+      json ? comparisonText(comparison) : `${summaryText(comparison, columnsOf(process.stdout))}\n`,
+    );
   }
-  const report = colorsOf(process.stderr).underline(files.report);
-  process.stderr.write(`Report  ${report}\nNumbers ${files.json}\n`);
-  if (!comparison.interrupted) return 0;
+  const report = colorsOf(process.stderr).underline(printable(files.report));
+  process.stderr.write(`Report  ${report}\nNumbers ${printable(files.json)}\n`);
+  if (finished === distinct.length) return 0;
   process.stderr.write(
-    `Stopped: ${trials.length} of ${specs.length} trials had finished; their results were written.\n`,
+    `Stopped: ${finished} of ${distinct.length} trials had finished; their results were written.\n${goOn}`,
   );
   if (failure) throw failure;
-  return INTERRUPTED;
-}
-
-/** The normalizations of these names, `all` being all of them; only those that fit the model, where it is known. */
-function chooseNorms(names: string[] | undefined, kind: ModelName | undefined): NormName[] {
-  const trained = normNames.filter((norm) => modelsFor(norm).length > 0);
-  const fitting = (norms: readonly NormName[]) =>
-    norms.filter((norm) => kind === undefined || fits(norm, kind));
-  if (!names) return fitting(usualNorms);
-  const chosen = [...new Set(names)].filter((name) => name !== "all");
-  for (const name of chosen) {
-    if (trained.includes(name)) continue;
-    const problem = normNames.includes(name)
-      ? `${nameOf(name)} has no place in the networks of compare`
-      : `"${name}" is not known; did you mean ${near(name, trained).join(", or ")}?`;
-    throw new UsageError(wrapped(`--norms: ${problem} (evenkeel norms lists all)`));
-  }
-  if (names.includes("all")) return fitting(trained);
-  const unfit = chosen.find((norm) => !fitting(chosen).includes(norm));
-  if (unfit) {
-    throw new UsageError(
-      wrapped(
-        `--norms: ${nameOf(unfit)} needs ${aboutOf(unfit)?.takes} to normalize over, and --model ${kind} has none; ` +
-          `leave it out, or use --model ${modelsFor(unfit).join(" or ")} (evenkeel norms lists what fits)`,
-      ),
-    );
-  }
-  return chosen;
-}
-
-/** For a terminal of 80 columns, where it follows a word. */
-const wrapped = (message: string) => wrap(`error: ${message}`, 80).slice("error: ".length);
-
-function checkModel(
-  { kind, depth }: ModelSettings<ModelName>,
-  batchSize: number,
-  { inputShape, train }: Dataset,
-): void {
-  const refusal = models[kind].refusal(inputShape, depth);
-  if (refusal) {
-    const others = acceptingModels(inputShape, depth).join(" or ");
-    const remedies = [others && `use --model ${others}`, refusal.remedy].filter(Boolean).join(", or ");
-    throw new UsageError(`--model ${kind}: ${refusal.problem}; ${remedies}`);
-  }
-  if (batchSize > train.count) {
-    throw new UsageError(
-      `--batch-size: must be at most the ${train.count} training examples, got ${batchSize}`,
-    );
-  }
-  if (train.count % batchSize === 1) {
-    const better = usualBatchSize(train.count, batchSize + 1);
-    throw new UsageError(
-      `--batch-size: ${batchSize} leaves a last batch of a single one of the ${train.count} training examples, which has no ` +
-        `variance for batch normalization; use ${better}`,
-    );
-  }
-}
-
-function announce(
-  { kind, depth, width }: ModelSettings<ModelName>,
-  { seeds, threads }: CompareOptions,
-  data: Dataset,
-  norms: NormName[],
-): void {
-  const trials = norms.length * seeds;
-  const lines = [
-    `${colorsOf(process.stderr).bold("evenkeel compare")}  ${data.name}: ${count(data.train.count, "example")} to train on, ${data.heldOut.count.toLocaleString("en-US")} held out`,
-    `${kind} of ${count(depth, "layer")} of ${width}  ·  ${norms.join(", ")}  ·  ${count(seeds, "seed")}`,
-    described(data),
-    trials === 1 ? "1 trial" : `${trials} trials, ${Math.min(threads, trials)} at a time`,
-    ...data.notes,
-  ];
-  process.stderr.write(`${lines.join("\n")}\n\n`);
-}
-
-/** What is predicted from what, so that a wrong target or an id among the inputs is noticed before the training. */
-function described({ task, target, classes, features, inputShape }: Dataset): string {
-  const from =
-    inputShape.length === 3
-      ? `images of ${inputShape.slice(0, 2).join("×")}`
-      : `${features.length} inputs: ${features.slice(0, 4).join(", ")}${features.length > 4 ? ", ..." : ""}`;
-  return `predicts "${target}" (${tasks[task].predicts(classes)}) from ${from}`;
+  return stop.exitCode() ?? 1;
 }
 
 function machine(): Comparison["machine"] {

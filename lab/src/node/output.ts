@@ -1,47 +1,102 @@
-/** The folder that a comparison leaves: report.html and comparison.json, each complete or absent. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { serverDocument } from "@evenkeel/report/server-document";
-import { FailureError, reason } from "../errors.js";
-import { renderReport } from "../report/html.js";
+/** What is told of a comparison before its trials run: what is compared on what, and what was decided about the data. */
+import { count, formatNumber, quote, wrap } from "@evenkeel/report/format";
+import type { Settings } from "../comparison.js";
+import type { Decision } from "../data/table.js";
 import type { Comparison } from "../results.js";
+import { tasks } from "../tasks/registry.js";
+import { colorsOf } from "./colors.js";
+import { columnsOf } from "./streams.js";
 
-/** Creates the folder and tries it, so that a folder that cannot be written is known before anything is trained. */
-export async function prepareFolder(folder: string): Promise<void> {
-  const trial = join(folder, `.evenkeel-${process.pid}`);
-  try {
-    await mkdir(folder, { recursive: true });
-    await writeFile(trial, "");
-    await rm(trial);
-  } catch (error) {
-    throw new FailureError(
-      `--out: cannot write into the folder "${folder}" (${reason(error)}); name another one, or give this one write permission`,
-    );
-  }
-}
+/** Names, decisions and warnings that are listed; the report has all. */
+const MOST_NAMES = 6;
+const MOST_LINES = 20;
 
 /** A comparison as JSON, in the file and on standard output alike. */
-export function comparisonText(comparison: Comparison): string {
-  return `${JSON.stringify(comparison, null, 1)}\n`;
+export const comparisonText = (comparison: Comparison): string => `${JSON.stringify(comparison, null, 1)}\n`;
+
+/** Trials in all, those of them that an earlier run has finished, and how many run at a time. */
+export interface Amount {
+  trials: number;
+  found: number;
+  threads: number;
 }
 
-/** Writes both files under temporary names and then renames them. Returns their paths. */
-export async function writeComparison(
-  folder: string,
-  comparison: Comparison,
-): Promise<{ report: string; json: string }> {
-  const files = { report: join(folder, "report.html"), json: join(folder, "comparison.json") };
-  const contents = { report: renderReport(comparison, serverDocument), json: comparisonText(comparison) };
-  const names = ["report", "json"] as const;
-  const partial = (name: "report" | "json") => `${files[name]}.${process.pid}.part`;
-  try {
-    for (const name of names) await writeFile(partial(name), contents[name]);
-    for (const name of names) await rename(partial(name), files[name]);
-  } catch (error) {
-    for (const name of names) await rm(partial(name), { force: true });
-    throw new FailureError(
-      `--out: cannot write the results into "${folder}" (${reason(error)}); free space or name another folder`,
-    );
-  }
-  return files;
+/** The data as a comparison has them. */
+type Data = Comparison["data"];
+
+/** Lines for the terminal, none wider than it. */
+export function announcement(settings: Settings, metric: string, data: Data, amount: Amount): string {
+  const colors = colorsOf(process.stderr);
+  const width = columnsOf(process.stderr);
+  const { model, training, norms, seeds, baseline, sweep } = settings;
+  const { train, validation, heldOut } = data.parts;
+  const { learningRates } = training;
+  const rates = learningRates.map(formatNumber).join(", ");
+  const title = "evenkeel compare";
+  const lines = [
+    `${title}  ${quote(data.name)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
+    `predicts ${described(data)}`,
+    `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
+    `${model.kind} of ${count(model.depth, "layer")} of ${model.width}  ·  ${norms.join(", ")}${norms.length > 1 ? ` (beside ${baseline})` : ""}  ·  ${count(seeds.length, "seed")}`,
+    `${training.optimizer}, ${count(training.epochs, "epoch")}, ${learningRates.length > 1 ? `the best of the learning rates ${rates} on validation` : `learning rate ${rates}`}  ·  judged by ${metric}`,
+    ...(sweep ? [`sweeps ${sweep.setting} over ${sweep.values.map(formatNumber).join(", ")}`] : []),
+    amountText(amount),
+    ...some(
+      data.decisions.map((decision) => `- ${decisionText(decision)}`),
+      "decisions",
+    ),
+    ...some(
+      data.warnings.map((warning) => `! ${warning}`),
+      "warnings",
+    ),
+  ];
+  return lines
+    .map((line) => wrap(line, width, "  "))
+    .map((line) => (line.startsWith("!") ? colors.yellow(line) : line.replace(title, colors.bold)))
+    .join("\n");
 }
+
+function amountText({ trials, found, threads }: Amount): string {
+  const all = count(trials, "trial");
+  if (found === trials) return `${all}, all finished already`;
+  const left = trials - found;
+  const atATime = left > 1 ? `, ${Math.min(threads, left)} at a time` : "";
+  return found > 0 ? `${all}, ${found.toLocaleString("en-US")} finished already${atATime}` : all + atATime;
+}
+
+/** What is predicted from what, so that a wrong target or an id among the inputs is noticed before the training. */
+function described({ task, target, classes, inputs, inputShape }: Data): string {
+  const size = inputShape.reduce((a, b) => a * b, 1);
+  const columns = inputs.map(({ column }) => column);
+  const from =
+    inputShape.length > 1
+      ? `images of ${inputShape.slice(0, 2).join("×")}`
+      : columns.length === size
+        ? `${count(size, "input")}: ${names(columns)}`
+        : `${count(size, "input")} of ${count(columns.length, "column")}: ${names(columns)}`;
+  return `${quote(target)} (${tasks[task].predicts(classes)}) from ${from}`;
+}
+
+/** `"a", "b" and 3 more: left out (one value only); --keep a`. */
+export function decisionText({ columns, what, why, option }: Decision): string {
+  return [
+    columns.length > 0 ? `${names(columns)}: ` : "",
+    what,
+    why === undefined ? "" : ` (${why})`,
+    option === undefined ? "" : `; ${option}`,
+  ].join("");
+}
+
+function names(columns: readonly string[]): string {
+  const shown = columns.slice(0, MOST_NAMES).map((name) => quote(name, 40));
+  const more = columns.length - shown.length;
+  return shown.join(", ") + (more > 0 ? ` and ${more.toLocaleString("en-US")} more` : "");
+}
+
+const some = (lines: string[], what: string): string[] =>
+  lines.length <= MOST_LINES
+    ? lines
+    : [
+        ...lines.slice(0, MOST_LINES),
+        `${count(lines.length - MOST_LINES, `more of the ${what}`, `more of the ${what}`)}: see the report`,
+      ];

@@ -1,134 +1,267 @@
 /** What is shown while trials run: live in a terminal, plain lines anywhere else. Writes to standard error. */
 import { duration, formatNumber } from "@evenkeel/report/format";
 import { createLogUpdate } from "log-update";
+import type { Settings } from "../comparison.js";
 import { labelOf } from "../norms.js";
 import type { Trial } from "../results.js";
+import { trialEpochs } from "../settings.js";
 import type { Metric } from "../tasks/task.js";
 import type { Progress, TrialSpec } from "../trial.js";
 import type { Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
 
 export interface Display extends Watcher {
-  /** Clears what is live. */
+  /** Clears what is live; nothing is shown from then on. */
   close(): void;
 }
 
 /** ms between two drawings, so that the time left counts down between reports. */
 const REDRAW_MS = 250;
+/** Cells of a bar, and the fewest that say something. */
 const BAR = 16;
+const LEAST_BAR = 4;
+/** Of a line where there is no terminal. */
+const PLAIN_WIDTH = 100;
 
-interface Running {
-  spec: TrialSpec;
-  progress?: Progress;
-  began: number;
+/** A piece of a line: the first of a line stays, of the others those of the lowest rank go where there is no room. */
+interface Piece {
+  text: string;
+  rank: number;
+  style?: (text: string) => string;
 }
 
-/** A display for these trials, on `threads` threads. */
-export function openDisplay(metric: Metric, specs: readonly TrialSpec[], threads: number): Display {
-  const width = Math.max(8, ...specs.map(({ norm }) => labelOf(norm).length));
-  const nameOf = ({ norm, seed }: TrialSpec) => `${labelOf(norm).padEnd(width)} seed ${seed}`;
-  return process.stderr.isTTY
-    ? liveDisplay(metric, specs.length, threads, nameOf)
-    : plainDisplay(metric, specs.length, nameOf);
+/** As many of the pieces as there is room for, two blanks between them. */
+export function fitted(pieces: readonly Piece[], width: number): string {
+  const left = pieces.filter(({ text }) => text !== "");
+  const length = () => left.reduce((sum, { text }) => sum + text.length + 2, -2);
+  while (left.length > 1 && length() > width) {
+    const last = left.slice(1).reduce((least, piece) => (piece.rank < least.rank ? piece : least));
+    left.splice(left.indexOf(last), 1);
+  }
+  const [first, ...others] = left;
+  return [{ ...first, text: shortened(first.text, width) }, ...others]
+    .map(({ text, style }) => style?.(text) ?? text)
+    .join("  ");
 }
 
-type NameOf = (spec: TrialSpec) => string;
+const shortened = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 
 /** An estimate: in whole seconds, above a minute as `duration` has it. */
 function timeLeft(seconds: number): string {
   return `${seconds < 59 ? `${Math.ceil(seconds)} s` : duration(seconds)} left`;
 }
 
-function outcomeOf(metric: Metric, trial: Trial, seconds: number): string {
-  const last = trial.epochs.at(-1);
-  const result =
-    trial.outcome === "diverged"
-      ? `diverged in epoch ${trial.epochs.length}`
-      : `${metric.name} ${metric.format(last?.metric ?? null)}  loss ${formatNumber(last?.trainLoss ?? null)}`;
-  return `${result}  ${duration(seconds)}`;
+/** How long a trial takes beside others: steps, times layers. */
+function costOf({ model, training: { epochs, batchSize, learningRates } }: TrialSpec): number {
+  const passes = epochs + (learningRates.length - 1) * Math.min(epochs, trialEpochs(epochs));
+  return (passes * (model.depth + 1)) / batchSize;
 }
 
-function plainDisplay(metric: Metric, total: number, nameOf: NameOf): Display {
+/** Which trials there are, how far each is, and how long all will take. */
+class Course {
+  readonly #began = performance.now();
+  readonly #cost: number;
+  readonly running = new Map<TrialSpec, { progress?: Progress; began: number }>();
+  /** Those of an earlier run too, which took no time in this one. */
+  finished = 0;
+  #costDone = 0;
+  #costFound = 0;
+
+  constructor(
+    readonly specs: readonly TrialSpec[],
+    readonly threads: number,
+  ) {
+    this.#cost = specs.reduce((sum, spec) => sum + costOf(spec), 0);
+  }
+
+  start(spec: TrialSpec): void {
+    this.running.set(spec, { began: performance.now() });
+  }
+
+  progress(spec: TrialSpec, progress: Progress): void {
+    const trial = this.running.get(spec);
+    if (trial) trial.progress = progress;
+  }
+
+  found(spec: TrialSpec): void {
+    this.finished++;
+    this.#costFound += costOf(spec);
+  }
+
+  /** Returns the seconds that it took. */
+  finish(spec: TrialSpec): number {
+    const seconds = this.secondsOf(spec);
+    this.running.delete(spec);
+    this.finished++;
+    this.#costDone += costOf(spec);
+    return seconds;
+  }
+
+  secondsOf = (spec: TrialSpec): number =>
+    (performance.now() - (this.running.get(spec)?.began ?? performance.now())) / 1000;
+
+  /** Of one trial; undefined before it has shown how fast it is. */
+  leftOf(spec: TrialSpec): string {
+    const done = this.running.get(spec)?.progress?.done ?? 0;
+    return done > 0 ? timeLeft((this.secondsOf(spec) / done) * (1 - done)) : "";
+  }
+
+  left(): string {
+    let done = this.#costDone;
+    let trials = this.finished;
+    for (const [spec, { progress }] of this.running) {
+      done += costOf(spec) * (progress?.done ?? 0);
+      trials += progress?.done ?? 0;
+    }
+    // the first trial says little about the others
+    if (done === 0 || (this.#costDone === 0 && trials < 0.2 * this.threads)) return "";
+    const elapsed = (performance.now() - this.#began) / 1000;
+    return `about ${timeLeft((elapsed / done) * (this.#cost - this.#costFound - done))}`;
+  }
+}
+
+/** "layer  seed 1", and the value of a trial of the sweep. */
+function namer(settings: Settings, specs: readonly TrialSpec[]): (spec: TrialSpec) => string {
+  const { sweep, model, training } = settings;
+  const width = Math.max(8, ...specs.map(({ norm }) => labelOf(norm).length));
+  const pointOf = (spec: TrialSpec): string => {
+    if (sweep === null || (spec.model === model && spec.training === training)) return "";
+    const { batchSize, learningRates } = spec.training;
+    const values = { "learning-rate": learningRates[0], "batch-size": batchSize, depth: spec.model.depth };
+    return `  ${sweep.setting} ${values[sweep.setting]}`;
+  };
+  return (spec) => `${labelOf(spec.norm).padEnd(width)} seed ${spec.seed}${pointOf(spec)}`;
+}
+
+function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boolean): Piece[] {
+  const rate = { text: several ? `rate ${formatNumber(trial.learningRate)}` : "", rank: 2 };
+  const took = { text: duration(seconds), rank: 3 };
+  if (trial.outcome === "diverged") {
+    return [{ text: `diverged in epoch ${trial.epochs.length}`, rank: 4 }, rate, took];
+  }
+  const { trainLoss = null } = trial.epochs.at(-1) ?? {};
+  return [
+    { text: `${metric.name} ${metric.format(trial.scores.heldOut[metric.name] ?? null)}`, rank: 4 },
+    { text: `loss ${formatNumber(trainLoss)}`, rank: 1 },
+    rate,
+    took,
+  ];
+}
+
+/** A display of these trials (each once), on `threads` threads. */
+export function openDisplay(
+  metric: Metric,
+  settings: Settings,
+  specs: readonly TrialSpec[],
+  threads: number,
+): Display {
+  const course = new Course(specs, threads);
+  const nameOf = namer(settings, specs);
+  return process.stderr.isTTY ? liveDisplay(metric, course, nameOf) : plainDisplay(metric, course, nameOf);
+}
+
+type NameOf = (spec: TrialSpec) => string;
+
+const several = ({ training }: TrialSpec) => training.learningRates.length > 1;
+
+function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   const quarters = new Map<TrialSpec, number>();
-  const began = new Map<TrialSpec, number>();
-  let finished = 0;
-  const line = (text: string) => process.stderr.write(`${text}\n`);
+  const line = (pieces: Piece[]) => process.stderr.write(`${fitted(pieces, PLAIN_WIDTH)}\n`);
   return {
-    started(spec) {
-      began.set(spec, performance.now());
-    },
-    progress(spec, { done, epoch, loss, metric: value }) {
-      const quarter = Math.floor(done * 4);
+    started: (spec) => course.start(spec),
+    found: (spec) => course.found(spec),
+    progress(spec, progress) {
+      course.progress(spec, progress);
+      const quarter = Math.floor(progress.done * 4);
       if (quarter <= (quarters.get(spec) ?? 0) || quarter > 3) return;
       quarters.set(spec, quarter);
-      const elapsed = (performance.now() - (began.get(spec) ?? 0)) / 1000;
-      const left = (elapsed / done) * (1 - done);
-      line(
-        `${nameOf(spec)}  epoch ${epoch}/${spec.training.epochs}  loss ${formatNumber(loss)}  ` +
-          `${metric.name} ${metric.format(value)}  ${timeLeft(left)}`,
-      );
+      line([
+        { text: nameOf(spec), rank: 5 },
+        { text: `epoch ${progress.epoch}/${spec.training.epochs}`, rank: 3 },
+        { text: `loss ${formatNumber(progress.loss)}`, rank: 1 },
+        { text: `${metric.name} ${metric.format(progress.metric)}`, rank: 4 },
+        { text: course.leftOf(spec), rank: 2 },
+      ]);
     },
     finished(spec, trial) {
-      finished++;
-      const seconds = (performance.now() - (began.get(spec) ?? 0)) / 1000;
-      line(`${nameOf(spec)}  ${outcomeOf(metric, trial, seconds)}  (${finished} of ${total})`);
+      const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
+      line([
+        { text: nameOf(spec), rank: 5 },
+        ...pieces,
+        { text: `(${course.finished} of ${course.specs.length})`, rank: 5 },
+      ]);
     },
     close() {},
   };
 }
 
-function liveDisplay(metric: Metric, total: number, threads: number, nameOf: NameOf): Display {
+function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   const update = createLogUpdate(process.stderr);
   const colors = colorsOf(process.stderr);
-  const running = new Map<TrialSpec, Running>();
-  const start = performance.now();
-  let finished = 0;
-  const draw = () => {
-    const now = performance.now();
-    const trials = [...running.values()];
-    const lines = trials.map(({ spec, progress, began }) => {
-      const done = progress?.done ?? 0;
-      const filled = Math.round(done * BAR);
-      const bar = colors.cyan("█".repeat(filled)) + colors.dim("░".repeat(BAR - filled));
-      const name = nameOf(spec);
-      if (!progress) return `  ${name}  ${bar}  starting`;
-      const left = ((now - began) / 1000 / done) * (1 - done);
-      const facts = `loss ${formatNumber(progress.loss)}  ${metric.brief(progress.metric)}`;
-      return `  ${name}  ${bar}  ${facts}  ${colors.dim(timeLeft(left))}`;
-    });
-    // always as many lines: log-update loses what is above when the number grows
-    while (lines.length < threads) lines.push("");
-    const done = finished + trials.reduce((sum, { progress }) => sum + (progress?.done ?? 0), 0);
-    const elapsed = (now - start) / 1000;
-    // the first trial says little about the others
-    const left = done > 0.2 * threads ? `about ${timeLeft((elapsed / done) * (total - done))}` : "";
-    const summary = [`${finished} of ${total} trials`, left, "Ctrl-C stops, with what is finished"];
-    update(
-      ["", ...lines, "", `  ${colors.dim(summary.filter((part) => part !== "").join("  ·  "))}`].join("\n"),
+  const total = course.specs.length;
+  let closed = false;
+  // a line as wide as the terminal makes some of them go on to the next
+  const width = () => Math.max(20, (process.stderr.columns || 80) - 1);
+  const barOf = (done: number) => {
+    const cells = Math.min(BAR, Math.max(LEAST_BAR, width() - 56));
+    return "█".repeat(Math.round(done * cells)).padEnd(cells, "░");
+  };
+  const lineOf = (spec: TrialSpec): string => {
+    const progress = course.running.get(spec)?.progress;
+    return fitted(
+      [
+        { text: `  ${nameOf(spec)}`, rank: 5 },
+        { text: barOf(progress?.done ?? 0), rank: 3, style: colors.cyan },
+        ...(progress
+          ? [
+              { text: `loss ${formatNumber(progress.loss)}`, rank: 1 },
+              { text: progress.metric === null ? "" : metric.brief(progress.metric), rank: 4 },
+              { text: course.leftOf(spec), rank: 2, style: colors.dim },
+            ]
+          : [{ text: "starting", rank: 2 }]),
+      ],
+      width(),
     );
+  };
+  const draw = () => {
+    if (closed) return;
+    const most = Math.max(1, (process.stderr.rows || 24) - 5);
+    const lines = [...course.running.keys()].slice(0, most).map(lineOf);
+    // always as many lines: log-update loses what is above when the number grows
+    while (lines.length < Math.min(course.threads, most)) lines.push("");
+    const summary = fitted(
+      [
+        { text: `  ${course.finished} of ${total} trials`, rank: 3 },
+        { text: course.left(), rank: 2 },
+        { text: "Ctrl-C stops, with what is finished", rank: 1 },
+      ],
+      width(),
+    );
+    update(["", ...lines, "", colors.dim(summary)].join("\n"));
   };
   const timer = setInterval(draw, REDRAW_MS);
   return {
     started(spec) {
-      running.set(spec, { spec, began: performance.now() });
+      course.start(spec);
       draw();
     },
-    progress(spec, progress) {
-      const trial = running.get(spec);
-      if (trial) trial.progress = progress;
-    },
+    found: (spec) => course.found(spec),
+    progress: (spec, progress) => course.progress(spec, progress),
     finished(spec, trial) {
-      const seconds = (performance.now() - (running.get(spec)?.began ?? 0)) / 1000;
-      running.delete(spec);
-      finished++;
+      const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
       const mark = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       update.clear();
-      process.stderr.write(`${mark} ${nameOf(spec)}  ${outcomeOf(metric, trial, seconds)}\n`);
+      const line = fitted([{ text: nameOf(spec), rank: 5 }, ...pieces], width() - 2);
+      process.stderr.write(`${mark} ${line}\n`);
       draw();
     },
     close() {
+      if (closed) return;
+      closed = true;
       clearInterval(timer);
       update.clear();
+      update.done();
     },
   };
 }

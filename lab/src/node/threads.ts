@@ -2,7 +2,8 @@
 import { setMaxListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import Tinypool from "tinypool";
-import type { Progress, TrialData } from "../trial.js";
+import type { TrialData } from "../dataset.js";
+import type { Progress } from "../trial.js";
 import type { Executor } from "../trials.js";
 
 /** An executor with this many threads, each of which loads TensorFlow.js once. */
@@ -32,17 +33,29 @@ export function openThreads(size: number): Executor {
 
 /** The same data in memory that threads share, so that no trial has a copy. */
 export function shared(data: TrialData): TrialData {
-  const share = (values: Float32Array) => {
-    const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
-    copy.set(values);
-    return copy;
-  };
-  const { task, inputShape, classes, train, heldOut } = data;
+  const { task, metric, inputShape, classes, count, x, scaled, y, yScale } = data;
+  const { strata, groups, time, heldOut } = data.parts;
   return {
     task,
+    metric,
     inputShape,
     classes,
-    train: { x: share(train.x), y: share(train.y), count: train.count },
-    heldOut: { x: share(heldOut.x), y: share(heldOut.y), count: heldOut.count },
+    count,
+    x: share(x),
+    scaled: share(scaled),
+    y: share(y),
+    yScale,
+    parts: {
+      strata: share(strata),
+      ...(groups && { groups: share(groups) }),
+      ...(time && { time: share(time) }),
+      ...(heldOut && { heldOut: share(heldOut) }),
+    },
   };
+}
+
+function share<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(values: T): T {
+  const bytes = new Uint8Array(new SharedArrayBuffer(values.byteLength));
+  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return new (values.constructor as new (buffer: SharedArrayBuffer) => T)(bytes.buffer);
 }

@@ -1,17 +1,85 @@
-/** Files that are whole or absent: written under a temporary name, then renamed. */
-import { rename, rm, writeFile } from "node:fs/promises";
+/** Files that are whole or absent, whenever the process ends: written under a temporary name, then renamed. */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { quote } from "@evenkeel/report/format";
 import { FailureError, reason } from "../errors.js";
 
-/** @throws FailureError, in which `what` names the file's part in the command, where it cannot be written */
-export async function writeWhole(path: string, content: string | Uint8Array, what: string): Promise<void> {
-  const partial = `${path}.${process.pid}.part`;
+/**
+ * Writes a file so that it cannot be lost any more once this returns, in the place of what had its name. All at once,
+ * so that no signal comes between. The temporary name cannot be known before, and is never one that is there: in a
+ * folder that others write too, no link of theirs is followed.
+ * @throws what the system says
+ */
+export function writeFile(path: string, content: string | Uint8Array): void {
+  const folder = dirname(path);
+  const partial = join(folder, `.${basename(path)}.${randomBytes(9).toString("base64url")}.part`);
+  const file = openSync(partial, "wx", 0o600);
   try {
-    await writeFile(partial, content);
-    await rename(partial, path);
+    try {
+      const bytes = typeof content === "string" ? Buffer.from(content) : content;
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+      // as any other file of the user's
+      fchmodSync(file, 0o666 & ~process.umask());
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(partial, path);
   } catch (error) {
-    await rm(partial, { force: true }).catch(() => {});
+    rmSync(partial, { force: true });
+    throw error;
+  }
+  syncFolder(folder);
+}
+
+/** The name itself is to last too; where a system has no such thing, it lasts anyway. */
+function syncFolder(folder: string): void {
+  try {
+    const file = openSync(folder, "r");
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch {}
+}
+
+/** As `writeFile`. @throws FailureError, in which `what` names the file's part in the command, where it cannot be written */
+export function writeWhole(path: string, content: string | Uint8Array, what: string): void {
+  try {
+    writeFile(path, content);
+  } catch (error) {
     throw new FailureError(
-      `${what}: cannot write "${path}" (${reason(error)}); free space, allow it, or name another file`,
+      `${what}: cannot write ${quote(path, 200)} (${reason(error)}); free space, allow it, or name another file`,
     );
+  }
+}
+
+/** The text of a file of ours; undefined where it is not there, or is a link, a device or larger than `most` bytes. */
+export function readOwn(path: string, most: number): string | undefined {
+  let file: number;
+  try {
+    const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+    file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const about = fstatSync(file);
+    return about.isFile() && about.size <= most ? readFileSync(file, "utf8") : undefined;
+  } finally {
+    closeSync(file);
   }
 }

@@ -1,0 +1,29 @@
+/** How the command was started, so that it can be told how to start it again. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { printable } from "@evenkeel/report/format";
+
+/** An argument as one would type it in a shell, without what a terminal obeys. */
+export function typed(argument: string): string {
+  if (/^[\w./,:=@%+-]+$/.test(argument)) return argument;
+  if (printable(argument) === argument) return `'${argument.replaceAll("'", "'\\''")}'`;
+  const escaped = [...argument].map((character) =>
+    printable(character) === character
+      ? character.replace(/[\\']/, "\\$&")
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return `$'${escaped.join("")}'`;
+}
+
+const cli = fileURLToPath(new URL("../cli.js", import.meta.url));
+
+/** `evenkeel compare` with these arguments, from any folder: of an installed package, a script of a clone, or the file itself. */
+export function compareCommand(args: readonly string[], env: NodeJS.ProcessEnv = process.env): string {
+  const started =
+    env.npm_lifecycle_event === "start" && env.npm_package_json !== undefined
+      ? ["npm", "--prefix", dirname(env.npm_package_json), "start", ...(args.length > 0 ? ["--"] : [])]
+      : /[\\/]node_modules[\\/]/.test(cli)
+        ? ["npx", "@evenkeel/lab", "compare"]
+        : ["node", cli, "compare"];
+  return [...started, ...args].map(typed).join(" ");
+}
