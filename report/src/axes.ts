@@ -149,3 +149,31 @@ export function signedAxis(values: number[]): Axis {
   if (typical > 0 && quantile(sizes, 1) > 100 * typical) return symlogAxis(values);
   return linearAxis(Math.min(0, ...values), Math.max(0, ...values));
 }
+
+/** How settings are laid out that were chosen, not measured: each has its tick, and they are logarithmic where they span more than four to one. */
+export function chosenAxis(values: number[]): Axis {
+  const ticks = [...new Set(values)].sort((a, b) => a - b);
+  const [low, high] = [ticks[0] ?? 0, ticks.at(-1) ?? 1];
+  const log = low > 0 && high > 4 * low;
+  const [from, to] = log ? [Math.log(low), Math.log(high)] : [low, high];
+  // a margin, so that what stands at an end is whole
+  const margin = to > from ? 0.06 * (to - from) : log ? 1 : Math.abs(low) / 2 || 1;
+  const domain: [number, number] = log
+    ? [Math.exp(from - margin), Math.exp(to + margin)]
+    : [from - margin, to + margin];
+  return { type: log ? "log" : "linear", domain, ticks, format: formatTick, constant: 1, clamped: false };
+}
+
+/** Linear over exactly these values: time, or counted steps, of which an axis shows no empty part. */
+export function tightAxis(low: number, high: number): Axis {
+  const { ticks, ...axis } = linearAxis(low, high);
+  const domain: [number, number] = high > low ? [low, high] : [low - 0.5, low + 0.5];
+  return { ...axis, domain, ticks: ticks.filter((tick) => tick >= domain[0] && tick <= domain[1]) };
+}
+
+/** At most `most` of the values, evenly spaced, the first and the last included. */
+export function thinned<T>(values: readonly T[], most: number): T[] {
+  if (values.length <= most) return [...values];
+  const stride = (values.length - 1) / (most - 1);
+  return Array.from({ length: most }, (_, i) => values[Math.round(i * stride)] as T);
+}

@@ -5,6 +5,8 @@ import * as Plot from "@observablehq/plot";
 export interface Figure {
   svg: string;
   notes: string[];
+  /** The same as a table, in HTML. */
+  twin?: string;
 }
 
 /** Width and height of a figure of lines, in px: a phone shows it without shrinking its text. */

@@ -35,8 +35,33 @@ ${body}
 `;
 }
 
-/** A figure with its caption above and its notes below; all of them HTML. */
-export function figure(title: string, qualifier: string, { svg, notes }: Figure): string {
+/** A figure with its caption above, its notes and its table below; all of them HTML. */
+export function figure(title: string, qualifier: string, { svg, notes, twin = "" }: Figure): string {
   const small = notes.length > 0 ? `<p class="note">${notes.join(" ")}</p>` : "";
-  return `<figure><figcaption><b>${title}</b>${qualifier === "" ? "" : ` <span>${qualifier}</span>`}</figcaption>${svg}${small}</figure>`;
+  return `<figure><figcaption><b>${title}</b>${qualifier === "" ? "" : ` <span>${qualifier}</span>`}</figcaption>${svg}${small}${twin}</figure>`;
 }
+
+/** What is folded away until it is asked for; all HTML. */
+export const folded = (summary: string, body: string): string =>
+  `<details><summary>${summary}</summary>${body}</details>`;
+
+/** A table of numbers that stays one where there is little room, and scrolls by itself; all HTML but the caption. The first cell of a row is its head. */
+export function plainTable(
+  caption: string,
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const head = heads.map((cell) => `<th scope="col">${cell}</th>`).join("");
+  const body = rows.map(
+    ([first = "", ...rest]) =>
+      `<tr><th scope="row">${first}</th>${rest.map((cell) => `<td>${cell}</td>`).join("")}</tr>`,
+  );
+  return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(caption)}"><table class="plain"><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+/** The table that says what a figure shows, for who cannot see it or wants the numbers. */
+export const tableTwin = (
+  caption: string,
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+): string => folded("As a table", plainTable(caption, heads, rows));

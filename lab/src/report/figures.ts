@@ -3,65 +3,257 @@
  * drawing serves the light and the dark scheme, and the marks of each normalization carry its class (`s-none`,
  * `s-layer`, …), so that the page can hide them.
  */
-import { type Axis, magnitudeAxis, signedAxis } from "@evenkeel/report/axes";
+import {
+  type Axis,
+  chosenAxis,
+  magnitudeAxis,
+  multiples,
+  signedAxis,
+  tightAxis,
+} from "@evenkeel/report/axes";
 import type { Figure } from "@evenkeel/report/draw";
+import { formatNumber } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
-import { type Comparison, metricOf, normsOf, type Probe, trialsOf } from "../results.js";
-import { lineFigure, pointsOf, type Series, valuesOf } from "./line-figure.js";
+import {
+  type Comparison,
+  type Epoch,
+  metricOf,
+  normsOf,
+  type Probe,
+  type Sweep,
+  type Trial,
+  trialsOf,
+} from "../results.js";
+import { countAxis, lineFigure, pointsOf, type Reference, type Series, valuesOf } from "./line-figure.js";
 
-/** One series per normalization from a value that every epoch has. */
-function epochSeries(comparison: Comparison, value: "trainLoss" | "metric"): Series[] {
+/** A value that every epoch has. */
+type EpochValue = "trainLoss" | "heldOutLoss" | "metric";
+
+const isDiverged = ({ outcome }: Trial): boolean => outcome === "diverged";
+
+/** One series per normalization, over the epochs or over the seconds that they took. */
+function epochSeries(comparison: Comparison, value: EpochValue, across: "epoch" | "seconds"): Series[] {
   return normsOf(comparison).map((norm) => {
     const trials = trialsOf(comparison, norm);
-    const epochs = [...new Set(trials.flatMap((trial) => trial.epochs.map(({ epoch }) => epoch)))].sort(
-      (a, b) => a - b,
+    const last = Math.max(0, ...trials.map(({ epochs }) => epochs.length));
+    const rows = Array.from({ length: last }, (_, i) => trials.flatMap(({ epochs }) => epochs[i] ?? []));
+    const seeds = trials.map(({ epochs }) =>
+      epochs.flatMap((epoch) => {
+        const y = epoch[value];
+        return isNumber(y) ? [{ x: epoch[across], y }] : [];
+      }),
     );
-    const ends = trials
-      .filter(({ outcome }) => outcome === "diverged")
-      .flatMap((trial) => {
-        const last = trial.epochs.filter((epoch) => isNumber(epoch[value])).at(-1);
-        return last && isNumber(last[value]) ? [{ x: last.epoch, y: last[value] }] : [];
-      });
-    const points = pointsOf(
-      epochs.map((x) => ({
-        x,
-        values: trials.map((trial) => trial.epochs.find(({ epoch }) => epoch === x)?.[value]),
-      })),
-    );
-    return { norm, points, ends };
+    return {
+      norm,
+      points: pointsOf(
+        rows.map((epochs) => ({
+          x: medianOf(epochs.map((epoch) => epoch[across])),
+          values: epochs.map((epoch) => epoch[value]),
+        })),
+      ),
+      seeds: trials.length > 1 ? seeds : [],
+      ends: trials.flatMap((trial, i) => (isDiverged(trial) ? (seeds[i]?.at(-1) ?? []) : [])),
+    };
   });
 }
 
-/** Training loss and the held-out metric by epoch. */
+const medianOf = (values: number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+};
+
+/** The metric of an epoch as it was at some time, on the line between the two epochs about it; null before the first and after the last. */
+function metricAt(epochs: readonly Epoch[], seconds: number): number | null {
+  const after = epochs.findIndex((epoch) => epoch.seconds >= seconds);
+  const [from, to] = [epochs[after - 1], epochs[after]];
+  if (!to || to.metric === null) return null;
+  if (!from || from.metric === null) return to.seconds === seconds ? to.metric : null;
+  const share = (seconds - from.seconds) / (to.seconds - from.seconds || 1);
+  return from.metric + share * (to.metric - from.metric);
+}
+
+/** The metric at about twenty round times, which the normalizations have in common. */
+function atTimes(comparison: Comparison, last: number): Series[] {
+  const step = tightAxis(0, last).ticks[1] ?? last;
+  const times = step > 0 ? multiples(step / 4, step / 4, last) : [];
+  return normsOf(comparison).map((norm) => ({
+    norm,
+    points: pointsOf(
+      times.map((x) => ({
+        x,
+        values: trialsOf(comparison, norm).map(({ epochs }) => metricAt(epochs, x)),
+      })),
+    ),
+    seeds: [],
+    ends: [],
+  }));
+}
+
+/** What is marked across each figure of the metric. */
+function references(comparison: Comparison): Reference[] {
+  const guess = comparison.guess[comparison.metric];
+  return [
+    ...(isNumber(guess) ? [{ y: guess, kind: "guessing" as const }] : []),
+    ...(comparison.targetMetric === null ? [] : [{ y: comparison.targetMetric, kind: "target" as const }]),
+  ];
+}
+
+/** The metric's axis: of all values, and of what is marked beside them. */
+function metricAxis(comparison: Comparison, series: Series[], marked: Reference[]): Axis {
+  const values = valuesOf(series);
+  // where everything is far better than guessing, its line would take the room of all others
+  const shown = marked.filter(({ y, kind }) => kind === "target" || y >= Math.min(...values) - 0.5);
+  return metricOf(comparison).axis([...values, ...shown.map(({ y }) => y)]);
+}
+
+/** Losses and the held-out metric by epoch, and the metric by time. */
 export function learningCurves(
   comparison: Comparison,
   document: Document,
-): { loss: Figure & { log: boolean }; metric: Figure } {
-  const xDomain: [number, number] = [1, Math.max(1, comparison.training.epochs)];
-  const losses = epochSeries(comparison, "trainLoss");
-  const metrics = epochSeries(comparison, "metric");
-  const lossAxis = magnitudeAxis(valuesOf(losses));
-  const metricAxis = metricOf(comparison).axis([
-    ...valuesOf(metrics),
-    ...(comparison.targetMetric === null ? [] : [comparison.targetMetric]),
-  ]);
-  const common = { xLabel: "epoch", xDomain };
+): {
+  trainLoss: Figure;
+  heldOutLoss: Figure;
+  log: boolean;
+  metric: Figure;
+  byTime: Figure;
+} {
+  const train = epochSeries(comparison, "trainLoss", "epoch");
+  const heldOut = epochSeries(comparison, "heldOutLoss", "epoch");
+  const metrics = epochSeries(comparison, "metric", "epoch");
+  const timed = epochSeries(comparison, "metric", "seconds");
+  const y = magnitudeAxis(valuesOf([...train, ...heldOut]));
+  const marked = references(comparison);
+  const { format } = metricOf(comparison);
+  const last = Math.max(
+    0,
+    ...comparison.trials.flatMap(({ epochs }) => epochs.at(-1)?.seconds ?? 0).filter(isNumber),
+  );
+  const epochs = { xLabel: "epoch", x: countAxis(1, Math.max(1, comparison.training.epochs)) };
+  const metric = { y: metricAxis(comparison, metrics, marked), references: marked, format };
   return {
-    loss: {
-      ...lineFigure({ ...common, title: "Training loss by epoch", series: losses, y: lossAxis }, document),
-      log: lossAxis.type === "log",
-    },
+    trainLoss: lineFigure({ ...epochs, title: "Training loss by epoch", series: train, y }, document),
+    heldOutLoss: lineFigure({ ...epochs, title: "Held-out loss by epoch", series: heldOut, y }, document),
+    log: y.type === "log",
     metric: lineFigure(
+      { ...epochs, ...metric, title: `Held-out ${comparison.metric} by epoch`, series: metrics },
+      document,
+    ),
+    byTime: lineFigure(
       {
-        ...common,
-        title: `Held-out ${comparison.metric} by epoch`,
-        series: metrics,
-        y: metricAxis,
-        target: comparison.targetMetric ?? undefined,
+        ...metric,
+        title: `Held-out ${comparison.metric} by time`,
+        xLabel: "seconds of training",
+        x: tightAxis(0, last > 0 ? last : 1),
+        series: timed,
+        sampled: atTimes(comparison, last),
       },
       document,
     ),
   };
+}
+
+// ---- settings ----
+
+/** Validation metric of the learning rates that the trials tried. */
+export function triedRates(comparison: Comparison, document: Document): Figure {
+  const rates = comparison.training.learningRates.toSorted((a, b) => a - b);
+  const tried = ({ tried }: Trial, rate: number) => tried.find(({ learningRate }) => learningRate === rate);
+  const series = normsOf(comparison).map((norm) => {
+    const trials = trialsOf(comparison, norm);
+    return {
+      norm,
+      points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.metric) }))),
+      seeds: trials.map((trial) =>
+        rates.flatMap((x) => {
+          const y = tried(trial, x)?.metric;
+          return isNumber(y) ? [{ x, y }] : [];
+        }),
+      ),
+      lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.metric === null)),
+    };
+  });
+  return againstSetting(comparison, {
+    title: `Validation ${comparison.metric} by learning rate`,
+    xLabel: "learning rate",
+    values: rates,
+    series,
+    document,
+  });
+}
+
+/** Held-out metric against the setting that was swept. */
+export function sweepFigure(comparison: Comparison, { setting, points }: Sweep, document: Document): Figure {
+  const last = ({ scores }: Trial) => scores.heldOut[comparison.metric];
+  const series = normsOf(comparison).map((norm) => {
+    const own = points.map(({ value, trials }) => ({
+      x: value,
+      trials: trials.filter((trial) => trial.norm === norm),
+    }));
+    const finished = own.map(({ x, trials }) => ({
+      x,
+      trials: trials.filter((trial) => !isDiverged(trial)),
+    }));
+    const seeds = [...new Set(own.flatMap(({ trials }) => trials.map(({ seed }) => seed)))];
+    return {
+      norm,
+      points: pointsOf(finished.map(({ x, trials }) => ({ x, values: trials.map(last) }))),
+      seeds: seeds.map((seed) =>
+        finished.flatMap(({ x, trials }) => {
+          const trial = trials.find((each) => each.seed === seed);
+          const y = trial && last(trial);
+          return isNumber(y) ? [{ x, y }] : [];
+        }),
+      ),
+      lost: own.flatMap(({ x, trials }) => (trials.some(isDiverged) ? [x] : [])),
+    };
+  });
+  return againstSetting(comparison, {
+    title: `Held-out ${comparison.metric} by ${settingName(setting)}`,
+    xLabel: settingName(setting),
+    values: points.map(({ value }) => value),
+    series,
+    document,
+  });
+}
+
+export const settingName = (setting: Sweep["setting"]): string => setting.replaceAll("-", " ");
+
+function againstSetting(
+  comparison: Comparison,
+  {
+    title,
+    xLabel,
+    values,
+    series,
+    document,
+  }: {
+    title: string;
+    xLabel: string;
+    values: number[];
+    series: (Omit<Series, "ends"> & { lost: number[] })[];
+    document: Document;
+  },
+): Figure {
+  const marked = references(comparison).filter(({ kind }) => kind === "guessing");
+  const all = series.map((each) => ({ ...each, seeds: each.seeds.length > 1 ? each.seeds : [], ends: [] }));
+  const y = metricAxis(comparison, all, marked);
+  return lineFigure(
+    {
+      title,
+      xLabel,
+      x: chosenAxis(values),
+      dots: true,
+      y,
+      references: marked,
+      format: metricOf(comparison).format,
+      series: series.map(({ lost, ...each }, i) => ({
+        ...each,
+        seeds: all[i]?.seeds ?? [],
+        ends: lost.map((x) => ({ x, y: y.domain[0] })),
+      })),
+    },
+    document,
+  );
 }
 
 // ---- profiles over the depth ----
@@ -93,7 +285,7 @@ function depthSeries(
         values: chosen.map((probe) => probe?.[value][layer]),
       })),
     );
-    return { norm, points, ends: [] };
+    return { norm, points, seeds: [], ends: [] };
   });
 }
 
@@ -112,10 +304,11 @@ export function depthProfile(comparison: Comparison, value: ProbeValue, document
   }[value];
   const common = {
     xLabel: "layer (1 = next to the input)",
-    xDomain: [1, depth] as [number, number],
+    x: countAxis(1, depth),
     // the way the signal travels: gradients from the last layer to the first, activations the other way
     reverse: value === "gradientNorm",
     y,
+    format: formatNumber,
   };
   return {
     first: lineFigure({ ...common, title: `${name}, first probe`, series: first }, document),

@@ -1,32 +1,30 @@
 /** The norm of the gradient by layer and step: one map for each normalization, on one colour scale. */
-import { multiples, wholeTicks } from "@evenkeel/report/axes";
+import { multiples, thinned, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber, tenToThe } from "@evenkeel/report/format";
+import { plainTable } from "@evenkeel/report/page";
 import { quantile, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { labelOf, type NormName } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
 
-/** A figure of one normalization. */
+/** A figure of one normalization, and its table. */
 export interface Panel extends Figure {
   norm: NormName;
 }
 
+/** Of all maps together: more cells would make the page heavy, and their values more so. */
+const MOST_CELLS = 9000;
 const MOST_COLUMNS = 48;
+const MOST_TABLE_COLUMNS = 8;
 const MOST_DECADES = 14;
 
 interface Cell {
+  step: number;
   x1: number;
   x2: number;
   layer: number;
   exponent: number;
-}
-
-/** At most `MOST_COLUMNS` of the steps, evenly spaced, the first and the last included: more would be finer than a pixel. */
-function thin(steps: number[]): number[] {
-  if (steps.length <= MOST_COLUMNS) return steps;
-  const stride = (steps.length - 1) / (MOST_COLUMNS - 1);
-  return Array.from({ length: MOST_COLUMNS }, (_, i) => steps[Math.round(i * stride)] ?? 0);
 }
 
 /**
@@ -61,10 +59,14 @@ export function gradientMaps(
 } {
   const norms = normsOf(comparison);
   const allSteps = [...new Set(comparison.trials.flatMap(({ probes }) => probes.map(({ step }) => step)))];
-  const steps = thin(allSteps.sort((a, b) => a - b));
   const depth = Math.max(
     1,
     ...comparison.trials.flatMap(({ probes }) => probes.map(({ gradientNorm }) => gradientNorm.length)),
+  );
+  const columns = Math.floor(MOST_CELLS / (depth * Math.max(1, norms.length)));
+  const steps = thinned(
+    allSteps.sort((a, b) => a - b),
+    Math.max(8, Math.min(MOST_COLUMNS, columns)),
   );
   // the column of each probe reaches half-way to its neighbours
   const edges = steps.map((step, i) => {
@@ -83,6 +85,7 @@ export function gradientMaps(
         const { median } = rangeOf(atStep.map((probes) => probes.get(step)?.gradientNorm[layer]));
         if (median === null) return null;
         return {
+          step,
           x1: edges[column] ?? step,
           x2: edges[column + 1] ?? step,
           layer: layer + 1,
@@ -125,6 +128,8 @@ export function gradientMaps(
             // neither infinite nor missing: a gradient of zero takes the low end
             fill: ({ exponent }: Cell) => Number(Math.max(domain[0], exponent).toFixed(2)),
             shapeRendering: "crispEdges",
+            title: ({ step, layer, exponent }: Cell) =>
+              `step ${step}, layer ${layer}: ${formatNumber(10 ** exponent)}`,
           }),
           Plot.frame({ stroke: "var(--axis)" }),
           Plot.axisY({
@@ -146,7 +151,21 @@ export function gradientMaps(
       },
       document,
     );
-    return { norm, svg, notes: cells.length === 0 ? ["No probe has a number."] : [] };
+    const shown = thinned(steps, MOST_TABLE_COLUMNS);
+    const values = new Map(cells.map(({ step, layer, exponent }) => [`${step} ${layer}`, 10 ** exponent]));
+    return {
+      norm,
+      svg,
+      notes: cells.length === 0 ? ["No probe has a number."] : [],
+      twin: plainTable(
+        `${labelOf(norm)}: gradient norm by layer (rows) and step (columns)`,
+        ["layer", ...shown.map((step) => step.toLocaleString("en-US"))],
+        Array.from({ length: depth }, (_, i) => depth - i).map((layer) => [
+          String(layer),
+          ...shown.map((step) => formatNumber(values.get(`${step} ${layer}`) ?? null)),
+        ]),
+      ),
+    };
   });
 
   const beyond = exponents.some((exponent) => exponent < domain[0] - 0.1 || exponent > domain[1] + 0.1);

@@ -2,101 +2,29 @@
  * The report of a comparison: one HTML file that holds everything it needs. There is no script: the switches that show
  * and hide a normalization are checkboxes that the style sheet reads.
  */
-import { capitalize, count, duration, formatNumber, listed } from "@evenkeel/report/format";
-import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
-import type { Range } from "@evenkeel/report/statistics";
-import { bestOf, type Column, findings, headline } from "../findings.js";
+import type { Axis } from "@evenkeel/report/axes";
+import { capitalize, count, duration, listed } from "@evenkeel/report/format";
+import { escapeHtml, figure, folded, wholePage } from "@evenkeel/report/page";
+import { isNumber } from "@evenkeel/report/statistics";
+import { findings, headline } from "../findings.js";
 import { models } from "../models/registry.js";
 import { labelOf, type NormName, nameOf } from "../norms.js";
-import { type Comparison, formatEpochs, formatTarget, metricOf } from "../results.js";
-import { depthProfile, learningCurves, type Profile } from "./figures.js";
+import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
+import { confusionPanels } from "./confusion.js";
+import { dataSection, warningsBox } from "./data-section.js";
+import { differenceFigure, formatEpochDifference } from "./differences.js";
+import {
+  depthProfile,
+  learningCurves,
+  type Profile,
+  settingName,
+  sweepFigure,
+  triedRates,
+} from "./figures.js";
 import { gradientMaps } from "./gradient-maps.js";
-import { type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
-
-function table(comparison: Comparison, looks: Looks): string {
-  const { summaries } = comparison;
-  const { title: name, format } = metricOf(comparison);
-  const goal = formatTarget(comparison);
-  const columns: {
-    key: Column;
-    head: string;
-    /** The head where the table is shown as cards, on a phone. */
-    short: string;
-    unit: string;
-    tag: string;
-    format: (value: number | null) => string;
-  }[] = [
-    {
-      key: "metric",
-      head: `${name}, held out`,
-      short: name,
-      unit: "after the last epoch",
-      tag: "best",
-      format,
-    },
-    {
-      key: "epochsToTarget",
-      head: `Epochs to ${goal}`,
-      short: `Epochs to ${goal}`,
-      unit: "where reached",
-      tag: "best",
-      format: formatEpochs,
-    },
-    {
-      key: "stepMs",
-      head: "Time per step",
-      short: "Time per step",
-      unit: "forward, backward, update",
-      tag: "fastest",
-      format: formatNumber,
-    },
-    {
-      key: "gradientRatio",
-      head: "Gradient, first ÷ last layer",
-      short: "Gradient ratio",
-      unit: "1 = even",
-      tag: "most even",
-      format: formatNumber,
-    },
-  ];
-  if (comparison.targetMetric === null) columns.splice(1, 1);
-  const best = new Map(columns.map(({ key }) => [key, bestOf(summaries, key)]));
-  const choice = summaries.filter(({ trials }) => trials > 0).length > 1;
-
-  const rows = summaries.map((summary) => {
-    const cells = columns.map(({ key, short, tag, format }) => {
-      const marked = choice && best.get(key)?.includes(summary);
-      const value = format(summary[key].median);
-      const shown = key === "stepMs" && value !== "–" ? `${value} ms` : value;
-      const notes = [
-        rangeText(summary[key], format),
-        key === "epochsToTarget" && summary.trials > 0 && summary.epochsToTarget.reached < summary.trials
-          ? `in ${summary.epochsToTarget.reached} of ${count(summary.trials, "trial")}`
-          : "",
-      ].filter((note) => note !== "");
-      return `<td role="cell" data-column="${key}" data-head="${escapeHtml(short)}"${marked ? ' class="best"' : ""}><span class="value">${shown}</span>${
-        marked ? ` <em>${tag}</em>` : ""
-      }${notes.length > 0 ? `<small>${notes.join("; ")}</small>` : ""}</td>`;
-    });
-    const diverged =
-      summary.trials === 0
-        ? '<span class="value">–</span><small>no trial finished</small>'
-        : `<span class="value">${summary.diverged} of ${summary.trials}</span>`;
-    return `<tr role="row" data-norm="${summary.norm}"><th role="rowheader" scope="row">${swatch(summary.norm, looks)}${labelOf(summary.norm)}</th>${cells.join("")}<td role="cell" data-column="diverged" data-head="Diverged"${summary.diverged > 0 ? ' class="bad"' : ""}>${diverged}</td></tr>`;
-  });
-  const heads = columns.map(
-    ({ head, unit }) => `<th role="columnheader" scope="col">${escapeHtml(head)}<small>${unit}</small></th>`,
-  );
-  return `<table role="table"><caption>Median over the seeds, with the range from the lowest to the highest below it.</caption>
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Normalization</th>${heads.join("")}<th role="columnheader" scope="col">Diverged<small>trials</small></th></tr></thead>
-<tbody role="rowgroup">${rows.join("\n")}</tbody></table>`;
-}
-
-/** "95.1 – 97.0 %", or nothing where the ends read the same. */
-function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
-  const [low, high] = [format(min), format(max)];
-  return low === high ? "" : `${low.replace("\u00a0%", "")} – ${high}`;
-}
+import { detailsTable, formatRate, resultsTable } from "./numbers.js";
+import { clipped, type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
+import { chosenRates } from "./tuning.js";
 
 function section(id: string, title: string, how: string[], figures: string): string {
   return `<section id="${id}"><h2>${title}</h2><div class="beside"><div class="how">${how
@@ -104,24 +32,108 @@ function section(id: string, title: string, how: string[], figures: string): str
     .join("")}</div><div class="pair">${figures}</div></div></section>`;
 }
 
+function differencesSection(comparison: Comparison, document: Document): string {
+  const { baseline, differences, training } = comparison;
+  if (differences.metric.length === 0) return "";
+  const { title, formatDifference } = metricOf(comparison);
+  const than = baseline === "none" ? "no normalization" : nameOf(baseline);
+  const metric = differenceFigure(
+    {
+      title: `Difference in ${comparison.metric} from ${than}`,
+      differences: differences.metric,
+      better: "right",
+      format: formatDifference,
+    },
+    document,
+  );
+  const epochs = differences.epochsToTarget.some(({ mean }) => isNumber(mean))
+    ? figure(
+        `Epochs to ${formatTarget(comparison)}`,
+        `against ${than}`,
+        differenceFigure(
+          {
+            title: `Difference in epochs to ${formatTarget(comparison)} from ${than}`,
+            differences: differences.epochsToTarget,
+            better: "left",
+            format: formatEpochDifference,
+          },
+          document,
+        ),
+      )
+    : "";
+  return section(
+    "differences",
+    "What these seeds can tell apart",
+    [
+      `A dot is the mean difference from ${than}, paired by seed: both networks of a pair start from one seed, and learn and are judged on the same rows. The bar is its interval over ${count(training.seeds.length, "seed")}.`,
+      "A bar that crosses the line shows no difference that these seeds can tell from chance; its dot is hollow. The bars are as wide as it takes for all of them to be right at once in 95 of 100 comparisons. More seeds make them narrower.",
+    ],
+    figure(title, `held out, against ${than}`, metric) + epochs,
+  );
+}
+
 function learningSection(comparison: Comparison, document: Document): string {
-  const { loss, metric } = learningCurves(comparison, document);
+  const { trainLoss, heldOutLoss, log, metric, byTime } = learningCurves(comparison, document);
   const { title, explanation } = metricOf(comparison);
+  const several = comparison.training.seeds.length > 1;
   return section(
     "learning",
     "Learning",
     [
-      "A line is the median over the seeds; the band around it reaches from the lowest seed to the highest. Where two bands overlap, the seeds alone may explain the difference.",
-      "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why.",
-      explanation(comparison.data.heldOutCount),
+      several
+        ? "A line is the median over the seeds; the thin lines are the seeds themselves, and the band reaches from the lowest to the highest."
+        : "One line for each network; another seed would draw another.",
+      "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart.",
+      explanation(comparison.data.parts.heldOut),
+      "Time is that of the training steps on this machine, without evaluation. Trials that ran side by side share its cores.",
     ],
-    figure("Training loss", loss.log ? "log scale" : "", loss) +
-      figure(
-        `${title} on held-out data`,
-        comparison.targetMetric === null ? "" : `dotted line: target ${formatTarget(comparison)}`,
-        metric,
-      ),
+    figure("Training loss", log ? "log scale" : "", trainLoss) +
+      figure("Held-out loss", `same scale${log ? ", log" : ""}`, heldOutLoss) +
+      figure(title, "held out, by epoch", metric) +
+      figure(title, "held out, by time", byTime),
   );
+}
+
+function ratesSection(comparison: Comparison, looks: Looks, document: Document): string {
+  const { training, trials } = comparison;
+  if (training.learningRates.length < 2 || !trials.some(({ tried }) => tried.length > 0)) return "";
+  return section(
+    "rates",
+    "Learning rates",
+    [
+      `Each trial first tried ${listed(training.learningRates.map(formatRate))} for the first epochs, and went on with the one that was best on its validation part. The held-out part had no say.`,
+      "Normalizations that suit different learning rates are thus compared each at its own. Where the best one is the lowest or the highest tried, a wider grid may change the result.",
+    ],
+    figure(
+      metricOf(comparison).title,
+      "on validation, after the first epochs",
+      triedRates(comparison, document),
+    ) + figure("Chosen", "number of trials", chosenRates(comparison, looks, document)),
+  );
+}
+
+function sweepSection(comparison: Comparison, document: Document): string {
+  const { sweep } = comparison;
+  if (sweep === null || sweep.points.length === 0) return "";
+  const name = settingName(sweep.setting);
+  return section(
+    "sweep",
+    `Over the ${name}`,
+    [
+      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal. A line that stays level does not care; one with a narrow peak needs the right ${name}.`,
+      "What looks higher here was not tested: these are medians and single seeds without intervals.",
+    ],
+    figure(metricOf(comparison).title, `held out, by ${name}`, sweepFigure(comparison, sweep, document)),
+  );
+}
+
+function confusionSection(comparison: Comparison, looks: Looks): string {
+  const panels = confusionPanels(comparison, looks);
+  if (panels.length === 0) return "";
+  const several = comparison.training.seeds.length > 1;
+  return `<section id="confusion"><h2>What is taken for what</h2>
+<div class="how wide"><p>Held-out examples${several ? " of all seeds together" : ""}: a row is the class that they have, a column the one that the network gave. The colour of a cell grows with its share of the row; what lies off the diagonal is wrong.</p></div>
+<div class="matrices">${panels.map(({ html }) => html).join("")}</div></section>`;
 }
 
 function gradientSection(comparison: Comparison, looks: Looks, document: Document): string {
@@ -130,6 +142,7 @@ function gradientSection(comparison: Comparison, looks: Looks, document: Documen
     ({ norm, svg, notes: own }) =>
       `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
   );
+  const twins = panels.map(({ norm, twin }) => `<div class="p-${norm}">${twin}</div>`).join("");
   const profile = depthProfile(comparison, "gradientNorm", document);
   return `<section id="gradients"><h2>How the gradient travels</h2>
 <div class="how wide"><p>The gradient enters at the last layer, on top, and travels down to the first. Each cell is the norm of the loss gradient for one layer’s weights at one step (median over the seeds). All panels share one colour scale.</p>
@@ -137,19 +150,25 @@ function gradientSection(comparison: Comparison, looks: Looks, document: Documen
 <div class="scale"><span>Gradient norm</span>${legend}<span class="absent"><svg width="18" height="14" aria-hidden="true"><rect width="18" height="14" fill="url(#missing)" stroke="var(--axis)"/></svg> no finite value</span></div>
 <p class="axes">Across: optimizer step. Up: layer, 1 next to the input; the top row is the output layer.${notes.map((note) => ` ${note}`).join("")}</p>
 <div class="panels" style="--panel:${width}px">${maps.join("")}</div>
+${folded("As tables", twins)}
 <div class="beside"><div class="how"><p>The same norms as lines, at the two ends of training. The axis runs the way the gradient travels, from the last layer to the first: a level line is an even gradient, one that falls to the right is vanishing, one that rises is exploding. A straight slope on this log scale means that every layer scales it by the same factor.</p></div>
 <div class="pair">${profileFigures("Gradient norm", profile)}</div></div></section>`;
 }
 
+const SCALES: Record<Axis["type"], string> = {
+  linear: "",
+  log: ", log scale",
+  symlog: ", log scale about zero",
+};
+
 function profileFigures(title: string, { first, last, firstStep, scale }: Profile): string {
-  const kind = scale === "linear" ? "" : scale === "log" ? ", log scale" : ", log scale about zero";
   const start =
     firstStep === 0
       ? "before training"
       : firstStep === null
         ? "first probe"
         : `at step ${firstStep.toLocaleString("en-US")}`;
-  return figure(title, `${start}${kind}`, first) + figure(title, `last probe${kind}`, last);
+  return figure(title, `${start}${SCALES[scale]}`, first) + figure(title, `last probe${SCALES[scale]}`, last);
 }
 
 function activationSection(comparison: Comparison, document: Document): string {
@@ -176,44 +195,47 @@ const words = (command: string): string =>
     .join("");
 
 function settings(comparison: Comparison): string {
-  const { model, training, data, machine } = comparison;
+  const { model, training, data, machine, sweep } = comparison;
   const { title, unit } = models[model.kind];
-  const classes = data.classes.length > 0 ? ` (${count(data.classes.length, "class", "classes")})` : "";
   const date = new Date(comparison.date);
   const when = Number.isNaN(date.getTime())
     ? comparison.date
     : `${date.toISOString().slice(0, 16).replace("T", " ")} UTC, ${duration(comparison.wallSeconds)} in all`;
+  const rates = training.learningRates.map(formatRate);
   const rows: [string, string][] = [
     [
       "Network",
-      `${capitalize(title)}, ${count(model.depth, "layer")}, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}`,
+      `${capitalize(title)}, ${count(model.depth, "layer")}, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}; inputs of ${data.inputShape.join(" × ")}`,
     ],
     [
       "Training",
-      `${count(training.epochs, "epoch")}, batches of ${training.batchSize.toLocaleString("en-US")}, ${training.optimizer}, learning rate ${training.learningRate}`,
+      `${count(training.epochs, "epoch")}, batches of ${training.batchSize.toLocaleString("en-US")}, ${training.optimizer}, ${
+        rates.length > 1
+          ? `learning rate ${listed(rates)}, chosen by each trial on validation`
+          : `learning rate ${rates.join("")}`
+      }`,
     ],
     [training.seeds.length === 1 ? "Seed" : "Seeds", training.seeds.join(", ")],
-    [
-      "Data",
-      `${data.name}: ${data.task} of “${data.target}”${classes}, inputs of ${data.inputShape.join(" × ")}`,
-    ],
-    [
-      "Examples",
-      `${data.trainCount.toLocaleString("en-US")} for training, ${data.heldOutCount.toLocaleString("en-US")} held out`,
-    ],
-    ["Provenance", data.provenance],
-    ...data.notes.map((note): [string, string] => ["Left out", note.replace(/^left out /, "")]),
+    ...(sweep === null
+      ? []
+      : [
+          [
+            "Sweep",
+            `${settingName(sweep.setting)}: ${sweep.points.map(({ value }) => formatRate(value)).join(", ")}`,
+          ] satisfies [string, string],
+        ]),
     [
       "Machine",
       `${machine.processor}, ${count(machine.cores, "core")}; Node ${machine.node}; ${machine.backend}`,
     ],
     ["Made", `${when}, with Evenkeel ${comparison.evenkeel}`],
+    ["Digest", `${data.digest} (SHA-256 of what the networks saw)`],
   ];
   const list = rows
-    .map(([term, value]) => `<div><dt>${term}</dt><dd>${escapeHtml(value)}</dd></div>`)
+    .map(([term, value]) => `<div><dt>${term}</dt><dd>${escapeHtml(clipped(value, 400))}</dd></div>`)
     .join("\n");
   return `<section id="settings"><h2>How it was made</h2><dl>${list}</dl>
-<p>The same seeds give the same numbers, except for times. To reproduce it:</p><pre><code>${words(comparison.command)}</code></pre></section>`;
+<p>The same seeds give the same numbers, except for times. To reproduce it:</p><pre><code>${words(clipped(comparison.command, 4000))}</code></pre></section>`;
 }
 
 // ---- the page ----
@@ -224,8 +246,12 @@ function stopped({ interrupted, trials, summaries, training }: Comparison): stri
   return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished, and only these are shown.</p>`;
 }
 
+/** Normalizations that a sentence names; more of them are counted. */
+const MOST_NAMED = 8;
+
 /** "no, layer and RMS normalization"; full names where some do not end that way. */
 function trainedWith(norms: NormName[]): string {
+  if (norms.length > MOST_NAMED) return count(norms.length, "normalization");
   const names = norms.map(nameOf);
   const end = " normalization";
   if (!names.every((name) => name.endsWith(end))) return listed(names);
@@ -234,12 +260,14 @@ function trainedWith(norms: NormName[]): string {
 
 /** The whole report as one self-contained HTML document; its figures are drawn in `document`. */
 export function renderReport(comparison: Comparison, document: Document): string {
-  const title = headline(comparison);
-  const norms = comparison.summaries.map(({ norm }) => norm);
-  const looks = looksOf(norms);
-  const found = findings(comparison).map((line) => `<li>${escapeHtml(line)}</li>`);
   const { data, training } = comparison;
-  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.trainCount, "example")} of ${data.name}, evaluated on ${data.heldOutCount.toLocaleString("en-US")} others.`;
+  const name = clipped(data.name, 60);
+  const title = clipped(headline({ ...comparison, data: { ...data, name } }), 400);
+  const norms = normsOf(comparison);
+  const looks = looksOf(norms);
+  const found = findings(comparison).map((line) => `<li>${escapeHtml(clipped(line, 600))}</li>`);
+  const number = (n: number) => n.toLocaleString("en-US");
+  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.parts.train, "example")} of ${name}, evaluated on ${number(data.parts.heldOut)} others.`;
   const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>
@@ -247,17 +275,23 @@ export function renderReport(comparison: Comparison, document: Document): string
 <h1>${escapeHtml(title)}</h1>
 <p class="deck">${escapeHtml(deck)}</p>
 ${stopped(comparison)}
+${warningsBox(comparison)}
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 </header>
 <main>
-<section id="numbers"><h2>The numbers</h2>${table(comparison, looks)}
-<p class="note">Time per step is the wall time of one optimizer step on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.</p></section>
+<section id="numbers"><h2>The numbers</h2>${resultsTable(comparison, looks)}
+<h3>All metrics, and what it took</h3>${detailsTable(comparison, looks)}</section>
 <div class="figures">
 ${switches(norms, looks)}
+${differencesSection(comparison, document)}
 ${learningSection(comparison, document)}
+${ratesSection(comparison, looks, document)}
+${sweepSection(comparison, document)}
 ${gradientSection(comparison, looks, document)}
 ${activationSection(comparison, document)}
+${confusionSection(comparison, looks)}
 </div>
+${dataSection(comparison)}
 ${settings(comparison)}
 </main>
 <footer>Every number is in comparison.json, beside this file.</footer>

@@ -1,14 +1,21 @@
 /** Lines with their range over the seeds: one for each normalization, labelled at its end. */
-import { type Axis, wholeTicks } from "@evenkeel/report/axes";
+import { type Axis, thinned, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
+import { tableTwin } from "@evenkeel/report/page";
 import { rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { labelOf, type NormName } from "../norms.js";
-import { colourOf, looksOf } from "./series.js";
+import { colourOf, looksOf, shortLabel } from "./series.js";
+import { withTips } from "./tips.js";
 
 /** Width of a bold letter in px, at most on average. */
 const LETTER_WIDTH = 7;
+/** Height of a label in px. */
+const LABEL_GAP = 13.5;
+/** Points of a thin line; rows of a figure's table. */
+const MOST_SEED_POINTS = 60;
+const MOST_ROWS = 25;
 
 /** NaN where no seed gave a number: the line has a gap there. */
 export interface Point {
@@ -21,20 +28,32 @@ export interface Point {
 export interface Series {
   norm: NormName;
   points: Point[];
+  /** A line for each seed, where there are several. */
+  seeds: { x: number; y: number }[][];
   /** Where trials of this normalization diverged. */
   ends: { x: number; y: number }[];
+}
+
+/** A value to mark across the figure. */
+export interface Reference {
+  y: number;
+  kind: "target" | "guessing";
 }
 
 export interface LineFigure {
   title: string;
   series: Series[];
+  x: Axis;
   xLabel: string;
-  xDomain: [number, number];
   /** The horizontal axis runs from its upper end to its lower one. */
   reverse?: boolean;
+  /** There are only these values of x: each gets a dot. */
+  dots?: boolean;
+  /** Where the series have no x in common: their values at such, for the pointer and the table. */
+  sampled?: Series[];
   y: Axis;
-  /** A value to mark across the figure. */
-  target?: number;
+  format?: (value: number | null) => string;
+  references?: Reference[];
 }
 
 /** Median and range of the values that several seeds gave at one x. */
@@ -44,6 +63,16 @@ export function pointsOf(rows: { x: number; values: (number | null | undefined)[
     return { x, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
   });
 }
+
+/** Counted steps, layers or epochs: ticks at integers. */
+export const countAxis = (low: number, high: number): Axis => ({
+  type: "linear",
+  domain: high > low ? [low, high] : [low - 0.5, low + 0.5],
+  ticks: wholeTicks(low, high, 5),
+  format: (value) => value.toLocaleString("en-US"),
+  constant: 1,
+  clamped: false,
+});
 
 const drawable = (points: Point[]): Point[] => points.filter(({ median }) => Number.isFinite(median));
 
@@ -85,41 +114,91 @@ function spreadLabels(wanted: number[], gap: number, low: number, high: number):
   return placed;
 }
 
+/** "0.95 (0.93 – 0.96)". */
+function spread({ low, median, high }: Point, format: (value: number | null) => string): string {
+  const [from, middle, to] = [format(low), format(median), format(high)];
+  return from === to ? middle : `${middle} (${withoutUnit(from, to)} – ${to})`;
+}
+
+/** The first of two numbers, without the unit where the second has the same. */
+export function withoutUnit(first: string, second: string): string {
+  const unit = /[\s\u00a0].*$/.exec(second)?.[0];
+  return unit !== undefined && first.endsWith(unit) ? first.slice(0, -unit.length) : first;
+}
+
 export function lineFigure(
-  { title, series, xLabel, xDomain, reverse = false, y, target }: LineFigure,
+  {
+    title,
+    series,
+    x,
+    xLabel,
+    reverse = false,
+    dots = false,
+    sampled = series,
+    y,
+    format = formatNumber,
+    references = [],
+  }: LineFigure,
   document: Document,
 ): Figure {
   const norms = series.map(({ norm }) => norm);
   const looks = looksOf(norms);
-  const longest = Math.max(0, ...norms.map((norm) => labelOf(norm).length));
+  const longest = Math.max(0, ...norms.map((norm) => shortLabel(norm).length));
   const margin = { top: 12, right: Math.max(66, 18 + LETTER_WIDTH * longest), bottom: 34, left: 46 };
-  const [x0, x1] = xDomain[0] === xDomain[1] ? [xDomain[0] - 0.5, xDomain[1] + 0.5] : xDomain;
-  const [start, end] = reverse ? [x1, x0] : [x0, x1];
-  const xPerPixel = (end - start) / (LINE_WIDTH - margin.left - margin.right);
+  const within = (value: number): number => Math.min(y.domain[1], Math.max(y.domain[0], value));
+  const drawn = series.flatMap(({ norm, points, seeds, ends }) => {
+    const inside = points.map((point) => ({
+      x: point.x,
+      low: within(point.low),
+      median: within(point.median),
+      high: within(point.high),
+    }));
+    const last = drawable(inside).at(reverse ? 0 : -1);
+    if (!last && ends.length === 0) return [];
+    return [
+      {
+        norm,
+        points: inside,
+        last,
+        seeds: seeds.map((line) =>
+          thinned(line, MOST_SEED_POINTS).map((at) => ({ x: at.x, y: within(at.y) })),
+        ),
+        ends: ends.map((end) => ({ x: end.x, y: within(end.y) })),
+      },
+    ];
+  });
+  const labelled = drawn.filter(({ last }) => last !== undefined);
+  const height = Math.max(
+    LINE_HEIGHT,
+    Math.ceil(margin.top + margin.bottom + 4 + LABEL_GAP * (labelled.length - 1)),
+  );
+  const frame = {
+    x: margin.left,
+    y: margin.top,
+    width: LINE_WIDTH - margin.left - margin.right,
+    height: height - margin.top - margin.bottom,
+  };
+  const xScale: Plot.ScaleOptions = {
+    type: x.type,
+    domain: reverse ? x.domain.toReversed() : x.domain,
+    range: [frame.x, frame.x + frame.width],
+  };
   const yScale: Plot.ScaleOptions = {
     type: y.type,
     domain: y.domain,
-    range: [LINE_HEIGHT - margin.bottom, margin.top],
+    range: [frame.y + frame.height, frame.y],
     constant: y.constant,
     clamp: true,
   };
-  const { apply, invert } = Plot.scale({ y: yScale });
-  const within = (value: number): number => Math.min(y.domain[1], Math.max(y.domain[0], value));
-  const drawn = series.flatMap(({ norm, points, ends }) => {
-    const inside = points.map(({ x, low, median, high }) => ({
-      x,
-      low: within(low),
-      median: within(median),
-      high: within(high),
-    }));
-    const last = drawable(inside).at(reverse ? 0 : -1);
-    return last ? [{ norm, points: inside, last, ends: ends.map(({ x, y }) => ({ x, y: within(y) })) }] : [];
-  });
+  const across = Plot.scale({ x: xScale });
+  const up = Plot.scale({ y: yScale });
+  const end = reverse ? x.domain[0] : x.domain[1];
+  const labelX = across.invert?.(frame.x + frame.width + 11) ?? end;
   const labelPixels = spreadLabels(
-    drawn.map(({ last }) => apply(last.median)),
-    14,
-    margin.top,
-    LINE_HEIGHT - margin.bottom - 4,
+    labelled.map(({ last }) => up.apply(last?.median)),
+    LABEL_GAP,
+    frame.y,
+    frame.y + frame.height - 4,
   );
   const grid = { stroke: "var(--grid)", strokeOpacity: 1 };
   const marks: Plot.Markish[] = [
@@ -127,19 +206,26 @@ export function lineFigure(
     Plot.ruleY([y.domain[0]], { stroke: "var(--axis)" }),
     // `text`, not `tickFormat`: on a log axis Plot drops the labels of most ticks that are not powers of ten
     Plot.axisY(y.ticks, { text: y.format, tickSize: 0, tickPadding: 8, label: null }),
-    Plot.axisX({
-      ticks: wholeTicks(...xDomain, 5),
-      tickFormat: (value: number) => value.toLocaleString("en-US"),
+    Plot.axisX(roomFor(x, frame.width), {
+      text: x.format,
       tickSize: 4,
       label: xLabel,
       labelAnchor: "center",
       labelArrow: "none",
     }),
   ];
-  if (target !== undefined) {
-    marks.push(Plot.ruleY([target], { stroke: "var(--muted)", strokeWidth: 1.5, strokeDasharray: "1.5 4" }));
+  for (const reference of references) {
+    if (reference.y < y.domain[0] || reference.y > y.domain[1]) continue;
+    marks.push(
+      Plot.ruleY([reference.y], {
+        stroke: "var(--muted)",
+        strokeWidth: reference.kind === "target" ? 1.5 : 1.25,
+        strokeDasharray: reference.kind === "target" ? "1.5 4" : "6 3",
+      }),
+    );
   }
-  for (const { norm, points } of drawn) {
+  const ranges = labelled.length <= MOST_BANDS ? labelled : [];
+  for (const { norm, points } of ranges) {
     marks.push(
       Plot.areaY(points, {
         className: `s-${norm}`,
@@ -147,49 +233,75 @@ export function lineFigure(
         y1: "low",
         y2: "high",
         fill: colourOf(norm),
-        fillOpacity: 0.14,
+        fillOpacity: 0.12,
       }),
     );
   }
-  for (const [i, { norm, points, last, ends }] of drawn.entries()) {
-    const colour = colourOf(norm);
-    const className = `s-${norm}`;
-    const labelPixel = labelPixels[i] ?? 0;
-    const anchor = { x: end + 11 * xPerPixel, y: invert?.(labelPixel) ?? last.median };
+  for (const { norm, seeds } of drawn) {
+    if (seeds.length < 2) continue;
+    const flat = seeds.flatMap((line, seed) => line.map((at) => ({ ...at, seed })));
     marks.push(
-      Plot.lineY(points, {
-        className,
-        x: "x",
-        y: "median",
-        stroke: colour,
-        strokeWidth: 2,
-        strokeDasharray: looks.get(norm)?.dash,
-      }),
-      Plot.line([{ x: last.x, y: last.median }, anchor], {
-        className,
+      Plot.line(flat, {
+        className: `s-${norm} seed`,
         x: "x",
         y: "y",
-        stroke: colour,
+        z: "seed",
+        stroke: colourOf(norm),
+        strokeWidth: 0.75,
         strokeOpacity: 0.45,
-        strokeWidth: 1,
-        // where the series ends early, the line to its label must not look like its continuation
-        strokeDasharray: last.x === end || x0 !== xDomain[0] ? "none" : "1 5",
-      }),
-      Plot.text([anchor], {
-        className,
-        x: "x",
-        y: "y",
-        text: [labelOf(norm)],
-        textAnchor: "start",
-        dx: 3,
-        fill: colour,
-        fontWeight: 600,
       }),
     );
-    const alone = isolated(points);
+  }
+  const ended = drawn.filter(({ ends }) => ends.length > 0).map(({ norm }) => norm);
+  for (const { norm, points, last, ends } of drawn) {
+    const colour = colourOf(norm);
+    const className = `s-${norm}`;
+    if (last) {
+      const labelPixel = labelPixels[labelled.findIndex((each) => each.norm === norm)] ?? 0;
+      const anchor = { x: labelX, y: up.invert?.(labelPixel) ?? last.median };
+      marks.push(
+        Plot.lineY(points, {
+          className,
+          x: "x",
+          y: "median",
+          stroke: colour,
+          strokeWidth: 2,
+          strokeDasharray: looks.get(norm)?.dash,
+        }),
+        Plot.line([{ x: last.x, y: last.median }, anchor], {
+          className,
+          x: "x",
+          y: "y",
+          stroke: colour,
+          strokeOpacity: 0.45,
+          strokeWidth: 1,
+          // where the series ends early, the line to its label must not look like its continuation
+          strokeDasharray: Math.abs(across.apply(last.x) - across.apply(end)) < 24 ? "none" : "1 5",
+        }),
+        Plot.text([anchor], {
+          className,
+          x: "x",
+          y: "y",
+          text: [shortLabel(norm)],
+          textAnchor: "start",
+          dx: 3,
+          fill: colour,
+          fontWeight: 600,
+        }),
+      );
+    }
+    const alone = dots ? drawable(points) : isolated(points);
     if (alone.length > 0) {
       marks.push(
-        Plot.ruleX(alone, { className, x: "x", y1: "low", y2: "high", stroke: colour, strokeWidth: 2 }),
+        Plot.ruleX(alone, {
+          className,
+          x: "x",
+          y1: "low",
+          y2: "high",
+          stroke: colour,
+          strokeWidth: dots ? 1 : 2,
+          strokeOpacity: dots ? 0.6 : 1,
+        }),
         Plot.dot(alone, { className, x: "x", y: "median", fill: colour, r: points.length === 1 ? 3.5 : 2.5 }),
       );
     }
@@ -199,6 +311,8 @@ export function lineFigure(
           className,
           x: "x",
           y: "y",
+          // side by side, where several normalizations end at one x
+          dx: dots ? ((ended.indexOf(norm) + 0.5) / ended.length - 0.5) * Math.min(48, 9 * ended.length) : 0,
           symbol: "times",
           stroke: colour,
           strokeWidth: 2,
@@ -207,33 +321,80 @@ export function lineFigure(
       );
     }
   }
-  const summary = drawn.map(({ norm, last }) => `${labelOf(norm)} ${formatNumber(last.median)}`).join(", ");
+  const summary = labelled
+    .map(({ norm, last }) => `${labelOf(norm)} ${format(last?.median ?? null)}`)
+    .join(", ");
   const ariaLabel = `${title}. ${summary === "" ? "Nothing to draw." : `Median at the right end: ${summary}.`}`;
-  const svg = draw(
-    {
-      width: LINE_WIDTH,
-      height: LINE_HEIGHT,
-      margin,
-      x: { domain: [start, end] },
-      y: yScale,
-      ariaLabel,
-      marks,
-    },
-    document,
-  );
+  const svg = draw({ width: LINE_WIDTH, height, margin, x: xScale, y: yScale, ariaLabel, marks }, document);
+
   const missing = series
     .filter(({ points }) => drawable(points).length === 0)
     .map(({ norm }) => labelOf(norm));
+  const table = tableOf(sampled, reverse);
   return {
-    svg,
+    svg: withTips(
+      svg,
+      frame,
+      "x",
+      table.map(({ x: value, points }) => ({
+        pixel: across.apply(value),
+        lines: [
+          { text: `${xLabel.replace(/ \(.*/, "")} ${x.format(value)}` },
+          ...drawable(points.flatMap((point) => point ?? []))
+            .toSorted((a, b) => b.median - a.median)
+            .map((point) => {
+              const norm = norms[points.indexOf(point)] ?? "";
+              return { text: `${shortLabel(norm)} ${spread(point, format)}`, norm };
+            }),
+        ],
+      })),
+    ),
     notes: [
+      ...references.flatMap(({ y: at, kind }) =>
+        at < y.domain[0] || at > y.domain[1]
+          ? []
+          : [kind === "guessing" ? "Dashed: guessing." : `Dotted: the target, ${format(at)}.`],
+      ),
       ...(missing.length > 0 ? [`Not drawn, for want of a finite value: ${missing.join(", ")}.`] : []),
       ...(y.clamped
         ? [`Values beyond the axis${y.type === "log" ? ", zero among them," : ""} are drawn at its edge.`]
         : []),
-      ...(drawn.some(({ ends }) => ends.length > 0)
-        ? ["× marks the last finite value of a trial that diverged."]
-        : []),
+      ...(drawn.some(({ ends }) => ends.length > 0) ? [`× marks ${endings(dots)}.`] : []),
     ],
+    twin: tableTwin(
+      `${title}: median over the seeds${series.some(({ seeds }) => seeds.length > 1) ? " (lowest – highest)" : ""}`,
+      [xLabel, ...norms.map(labelOf)],
+      thinned(table, MOST_ROWS).map(({ x: value, points }) => [
+        x.format(value),
+        ...points.map((point) => (point && Number.isFinite(point.median) ? spread(point, format) : "–")),
+      ]),
+    ),
   };
+}
+
+/** Bands of more lines than this hide each other; the lines of the seeds stay. */
+const MOST_BANDS = 12;
+
+const endings = (dots: boolean): string =>
+  dots ? "trials that diverged" : "the last finite value of a trial that diverged";
+
+/** Ticks whose labels do not touch. */
+function roomFor({ ticks, format, type, domain }: Axis, width: number): number[] {
+  const { apply } = Plot.scale({ x: { type, domain, range: [0, width] } });
+  const kept: number[] = [];
+  let taken = Number.NEGATIVE_INFINITY;
+  for (const tick of ticks) {
+    const half = (LETTER_WIDTH * format(tick).length) / 2;
+    if (apply(tick) - half < taken + 4) continue;
+    kept.push(tick);
+    taken = apply(tick) + half;
+  }
+  return kept;
+}
+
+/** The points of each series at every x that any of them has. */
+function tableOf(series: Series[], reverse: boolean): { x: number; points: (Point | undefined)[] }[] {
+  const byX = series.map(({ points }) => new Map(points.map((point) => [point.x, point])));
+  const all = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
+  return (reverse ? all.toReversed() : all).map((x) => ({ x, points: byX.map((points) => points.get(x)) }));
 }

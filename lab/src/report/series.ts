@@ -1,4 +1,5 @@
 /** How the normalizations of one page are told apart: a colour and a dash pattern each, and switches that hide them. */
+import { printable } from "@evenkeel/report/format";
 import { labelOf, type NormName } from "../norms.js";
 
 interface Look {
@@ -51,13 +52,38 @@ export function looksOf(norms: readonly NormName[]): Looks {
 /** The variable that holds a normalization's colour. */
 export const colourOf = (norm: NormName): string => `var(--n-${norm})`;
 
-/** Rules that give the normalizations their colours, and that hide one from the figures while its switch is off. */
+/** Most letters of a label within a figure. */
+const MOST_LETTERS = 15;
+
+/** As the figures label it, cut where it would take the room of the lines. */
+export function shortLabel(norm: NormName): string {
+  const label = labelOf(norm);
+  return label.length <= MOST_LETTERS ? label : `${label.slice(0, MOST_LETTERS - 1).trimEnd()}…`;
+}
+
+/**
+ * Rules that give the normalizations their colours, that hide one from the figures while its switch is off, and that
+ * fade the others while a switch is pointed at.
+ */
 export function looksStyle(looks: Looks): string {
   const colours = [...looks].map(([norm, { hue }]) => `--n-${norm}:var(--hue${hue})`);
-  const switches = [...looks.keys()].map(
-    (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}`,
+  const rules = [...looks.keys()].map(
+    (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}
+tspan.s-${norm}{fill:${colourOf(norm)}}
+:root:has(label:is(:hover,:has(:focus-visible))>#show-${norm}:checked) .figures svg g[class^="s-"]:not(.s-${norm}){opacity:.12}`,
   );
-  return [`:root{${colours.join(";")}}`, ...switches].join("\n");
+  return [`:root{${colours.join(";")}}`, ...rules].join("\n");
+}
+
+/** Somebody else's text, printable, at most so many characters of it. */
+export function clipped(text: string, most: number): string {
+  const letters = [...printable(text.slice(0, 4 * most + 4)).replace(/\s+/g, " ")];
+  return letters.length <= most
+    ? letters.join("")
+    : `${letters
+        .slice(0, most - 1)
+        .join("")
+        .trimEnd()}…`;
 }
 
 /** A piece of the normalization's line. */
@@ -71,5 +97,7 @@ export function switches(norms: NormName[], looks: Looks): string {
     (norm) =>
       `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
   );
-  return `<fieldset class="switches"><legend>In the figures</legend>${labels.join("")}</fieldset>`;
+  // resetting a form needs no script
+  const all = norms.length > 3 ? '<button type="reset">Show all</button>' : "";
+  return `<form class="switches"><fieldset><legend>In the figures</legend>${labels.join("")}${all}</fieldset></form>`;
 }

@@ -1,0 +1,131 @@
+/** What was read, and what was decided about it: the inputs of the network, the parts, the classes, and what guessing scores. */
+import { capitalize, count } from "@evenkeel/report/format";
+import { escapeHtml, folded, plainTable } from "@evenkeel/report/page";
+import { type Comparison, metricOf } from "../results.js";
+import { tasks } from "../tasks/registry.js";
+import { clipped } from "./series.js";
+
+/** Letters of a name, and of a sentence with names in it. */
+const NAME = 40;
+const SENTENCE = 400;
+/** Items that are shown at once, and those that are folded away; the rest is in comparison.json. */
+const SHOWN = 12;
+const FOLDED = 200;
+/** Names of inputs and classes that are listed. */
+const MOST_NAMES = 8;
+
+const shown = (text: string, most: number): string => escapeHtml(clipped(text, most));
+
+/** Names in a sentence, the first few of them. */
+function some(names: readonly string[], most: number): string {
+  const first = names.slice(0, most).map((name) => shown(name, NAME));
+  return names.length > most
+    ? `${first.join(", ")} and ${(names.length - most).toLocaleString("en-US")} more`
+    : first.join(", ");
+}
+
+/** What may make the numbers too good; empty where nothing is known to. */
+export function warningsBox({ data }: Comparison): string {
+  if (data.warnings.length === 0) return "";
+  const items = data.warnings.slice(0, SHOWN).map((text) => `<li>${shown(text, SENTENCE)}</li>`);
+  const rest = data.warnings.length - SHOWN;
+  if (rest > 0) items.push(`<li>and ${rest.toLocaleString("en-US")} more, in comparison.json</li>`);
+  return `<aside class="warnings" aria-label="Warnings"><p>These numbers may be too good:</p><ul>${items.join("")}</ul></aside>`;
+}
+
+export function dataSection(comparison: Comparison): string {
+  const { data, guess } = comparison;
+  const { parts } = data;
+  const number = (n: number) => n.toLocaleString("en-US");
+  const { metrics, predicts } = tasks[data.task];
+  const guesses = metrics.flatMap(({ name, format }) => {
+    const value = guess[name] ?? null;
+    return value === null ? [] : `${escapeHtml(name)} ${format(value)}`;
+  });
+  const inputs = data.inputs.reduce((sum, { names }) => sum + names.length, 0);
+  const rows: [string, string][] = [
+    ["Data", `${shown(data.name, 120)}`],
+    ["Provenance", shown(data.provenance, SENTENCE)],
+    [
+      "Question",
+      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predicts(data.classes)}) from ${count(inputs, "input")} of ${count(data.inputs.length, "column")}`,
+    ],
+    [
+      "Rows",
+      data.fileRows === data.examples
+        ? `${number(data.fileRows)}, all used`
+        : `${number(data.fileRows)} in the file, ${number(data.examples)} used`,
+    ],
+    [
+      "Parts",
+      `Each seed ${shown(data.drawn, SENTENCE)}: ${number(parts.train)} examples to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. What is learnt from the data (means, deviations) is learnt from the training part alone; the held-out part chooses nothing.`,
+    ],
+    ["Guessing", `${metricOf(comparison).guessed}: ${guesses.join(", ")}`],
+    ...(data.classes.length > 0 ? [["Classes", classesOf(data.classes)] satisfies [string, string]] : []),
+  ];
+  const list = rows.map(([term, value]) => `<div><dt>${term}</dt><dd>${value}</dd></div>`).join("\n");
+  return `<section id="data"><h2>The data</h2><dl>${list}</dl>
+${decisions(data.decisions)}
+${inputsTable(data.inputs)}</section>`;
+}
+
+function classesOf(classes: readonly string[]): string {
+  const all = some(classes, FOLDED);
+  return classes.length <= SHOWN
+    ? all
+    : folded(`${count(classes.length, "class", "classes")}: ${some(classes, MOST_NAMES)}`, `<p>${all}</p>`);
+}
+
+function decisions(all: Comparison["data"]["decisions"]): string {
+  if (all.length === 0) return "";
+  const items = all.slice(0, FOLDED).map(({ columns, what, why, option }) => {
+    const who = columns.length > 0 ? `<b>${some(columns, MOST_NAMES)}</b>: ` : "";
+    const reason = why === undefined ? "" : ` <span class="why">(${shown(why, 160)})</span>`;
+    const otherwise =
+      option === undefined ? "" : ` <small>otherwise: <code>${shown(option, 120)}</code></small>`;
+    return `<li>${who}${shown(what, SENTENCE)}${reason}${otherwise}</li>`;
+  });
+  return `<h3>What was decided</h3>${listOf(items, all.length, "decision")}`;
+}
+
+function listOf(items: string[], all: number, what: string): string {
+  const list = (some: string[]) => `<ul class="decisions">${some.join("")}</ul>`;
+  const rest = items.slice(SHOWN);
+  const more =
+    all > items.length
+      ? `<p class="note">All ${all.toLocaleString("en-US")} are in comparison.json.</p>`
+      : "";
+  return (
+    list(items.slice(0, SHOWN)) +
+    (rest.length > 0 ? folded(`${count(all - SHOWN, `more ${what}`)}`, list(rest) + more) : "")
+  );
+}
+
+function inputsTable(inputs: Comparison["data"]["inputs"]): string {
+  const table = (some: Comparison["data"]["inputs"]) =>
+    plainTable(
+      "What becomes of each column",
+      ["column", "read as", "inputs"],
+      some.map(({ column, how, names }) => [
+        shown(column, NAME),
+        shown(how, 80),
+        names.length === 1 && names[0] === column
+          ? "1"
+          : `${names.length.toLocaleString("en-US")}: ${namesOf(names)}`,
+      ]),
+    );
+  if (inputs.length === 0) return "";
+  const rest = inputs.slice(SHOWN, SHOWN + FOLDED);
+  const more =
+    inputs.length > SHOWN + FOLDED
+      ? `<p class="note">All ${inputs.length.toLocaleString("en-US")} are in comparison.json.</p>`
+      : "";
+  return `<h3>What the network sees</h3>${table(inputs.slice(0, SHOWN))}${
+    rest.length > 0 ? folded(count(inputs.length - SHOWN, "more column"), table(rest) + more) : ""
+  }`;
+}
+
+const namesOf = (names: readonly string[]): string => {
+  const first = names.slice(0, MOST_NAMES).map((name) => shown(name, NAME));
+  return names.length > MOST_NAMES ? `${first.join(", ")}, …` : first.join(", ");
+};

@@ -1,0 +1,185 @@
+/** What normalizations differ in from the baseline: each with its interval, beside the line of no difference. */
+import { linearAxis } from "@evenkeel/report/axes";
+import { draw, type Figure, LINE_WIDTH } from "@evenkeel/report/draw";
+import { tableTwin } from "@evenkeel/report/page";
+import { isNumber } from "@evenkeel/report/statistics";
+import * as Plot from "@observablehq/plot";
+import type { Difference } from "../claims.js";
+import { labelOf } from "../norms.js";
+import { withoutUnit } from "./line-figure.js";
+import { colourOf, shortLabel } from "./series.js";
+import { withTips } from "./tips.js";
+
+const ROW_HEIGHT = 24;
+const LETTER_WIDTH = 7;
+
+/** The mean, and the interval: "+0.4 to +2.0 points"; empty where there is none. */
+export function differenceText(
+  { mean, low, high }: Difference,
+  format: (value: number) => string,
+): { mean: string; interval: string } {
+  if (mean === null) return { mean: "–", interval: "" };
+  if (low === null || high === null) return { mean: format(mean), interval: "" };
+  return { mean: format(mean), interval: `${withoutUnit(format(low), format(high))} to ${format(high)}` };
+}
+
+/** A difference of epochs, signed: "−2.5". */
+export const formatEpochDifference = (value: number): string => {
+  const text = Math.abs(value).toFixed(1);
+  return Number(text) === 0 ? "0" : `${value < 0 ? "−" : "+"}${text}`;
+};
+
+/** Intervals, one to a row. `better` says which side of zero is the better one. */
+export function differenceFigure(
+  {
+    title,
+    differences,
+    better,
+    format,
+  }: {
+    title: string;
+    differences: readonly Difference[];
+    better: "right" | "left";
+    format: (value: number) => string;
+  },
+  document: Document,
+): Figure {
+  const rows = differences.map((difference, row) => {
+    const { mean, interval } = differenceText(difference, format);
+    return { ...difference, row, text: interval === "" ? mean : `${mean} (${interval})` };
+  });
+  const found = rows.filter((each) => isNumber(each.mean));
+  const ends = found.flatMap(({ low, mean, high }) => [low, mean, high]).filter(isNumber);
+  const axis = linearAxis(Math.min(0, ...ends), Math.max(0, ...ends));
+  // the ends of an interval, and the line of no difference, stay off the frame
+  const room = 0.03 * (axis.domain[1] - axis.domain[0]);
+  const domain: [number, number] = [axis.domain[0] - room, axis.domain[1] + room];
+  const longest = Math.max(0, ...rows.map(({ norm }) => shortLabel(norm).length));
+  const margin = { top: 26, right: 14, bottom: 40, left: Math.max(52, 14 + LETTER_WIDTH * longest) };
+  const height = margin.top + margin.bottom + ROW_HEIGHT * Math.max(1, rows.length);
+  const unit = /[\s\u00a0](.*)$/.exec(format(axis.domain[1]))?.[1];
+  const bare = (value: number) => (value === 0 ? "0" : format(value).replace(/[\s\u00a0].*$/, ""));
+  const marks: Plot.Markish[] = [
+    Plot.gridX(axis.ticks, { stroke: "var(--grid)", strokeOpacity: 1 }),
+    Plot.ruleX([0], { stroke: "var(--ink)", strokeWidth: 1.25 }),
+    Plot.axisX(axis.ticks, {
+      text: bare,
+      tickSize: 4,
+      label: unit === undefined ? "difference" : `difference in ${unit}`,
+      labelAnchor: "center",
+      labelArrow: "none",
+    }),
+    ...[
+      { side: 1, text: `${better === "right" ? "better" : "worse"} →`, textAnchor: "start" as const },
+      { side: -1, text: `← ${better === "right" ? "worse" : "better"}`, textAnchor: "end" as const },
+    ]
+      // where there is room for it
+      .filter(({ side }) => (side > 0 ? domain[1] : -domain[0]) > 0.28 * (domain[1] - domain[0]))
+      .map(({ side, text, textAnchor }) =>
+        Plot.text([0], {
+          x: () => 0,
+          frameAnchor: "top",
+          dy: -12,
+          dx: 6 * side,
+          text: () => text,
+          textAnchor,
+          fill: "var(--muted)",
+        }),
+      ),
+  ];
+  for (const each of rows) {
+    const { norm, row, low, high, mean, clear } = each;
+    const own = { className: `s-${norm}`, y: "row" };
+    const colour = colourOf(norm);
+    marks.push(
+      Plot.text([each], {
+        ...own,
+        frameAnchor: "left",
+        text: () => shortLabel(norm),
+        textAnchor: "end",
+        dx: -8,
+        fill: colour,
+        fontWeight: 600,
+      }),
+    );
+    if (isNumber(low) && isNumber(high)) {
+      marks.push(
+        Plot.ruleY([each], { ...own, x1: "low", x2: "high", stroke: colour, strokeWidth: clear ? 3 : 1.75 }),
+        Plot.tickX(
+          [low, high].map((x) => ({ x, row })),
+          {
+            ...own,
+            x: "x",
+            stroke: colour,
+            strokeWidth: 1.5,
+            insetTop: 7,
+            insetBottom: 7,
+          },
+        ),
+      );
+    }
+    if (isNumber(mean)) {
+      marks.push(
+        Plot.dot([each], {
+          ...own,
+          x: "mean",
+          r: 4.5,
+          stroke: colour,
+          strokeWidth: 2,
+          fill: clear ? colour : "var(--page)",
+        }),
+      );
+    }
+  }
+  const said = found.map(({ norm, text, clear }) => `${labelOf(norm)} ${text}${clear ? ", clear" : ""}`);
+  const svg = draw(
+    {
+      width: LINE_WIDTH,
+      height,
+      margin,
+      x: { domain },
+      y: { type: "band", domain: rows.map(({ row }) => row), axis: null },
+      ariaLabel: `${title}. ${said.length === 0 ? "Nothing to draw." : `${said.join("; ")}.`}`,
+      marks,
+    },
+    document,
+  );
+  const frame = {
+    x: margin.left,
+    y: margin.top,
+    width: LINE_WIDTH - margin.left - margin.right,
+    height: height - margin.top - margin.bottom,
+  };
+  const none = rows.filter(({ mean }) => mean === null).map(({ norm }) => labelOf(norm));
+  return {
+    svg: withTips(
+      svg,
+      frame,
+      "y",
+      rows.map(({ norm, row, text }) => ({
+        pixel: margin.top + (row + 0.5) * ROW_HEIGHT,
+        lines: [{ text: `${shortLabel(norm)} ${text}`, norm }],
+      })),
+    ),
+    notes: [
+      ...(none.length > 0 ? [`No pair of values: ${none.join(", ")}.`] : []),
+      ...(found.some(({ low }) => low === null)
+        ? ["Without an interval, for want of seeds: a dot alone."]
+        : []),
+    ],
+    twin: tableTwin(
+      `${title}: mean over the pairs of seeds, and the simultaneous interval`,
+      ["normalization", "difference", "interval", "pairs", "told apart"],
+      rows.map((each) => {
+        const { mean, interval } = differenceText(each, format);
+        return [
+          labelOf(each.norm),
+          mean,
+          interval === "" ? "–" : interval,
+          String(each.pairs),
+          each.clear ? "yes" : "no",
+        ];
+      }),
+    ),
+  };
+}

@@ -1,0 +1,220 @@
+/** The tables of the report: a row for each normalization, and one for guessing. */
+import { count, formatNumber } from "@evenkeel/report/format";
+import { escapeHtml } from "@evenkeel/report/page";
+import type { Range } from "@evenkeel/report/statistics";
+import type { Difference } from "../claims.js";
+import { labelOf } from "../norms.js";
+import { type Comparison, formatEpochs, formatTarget, metricOf, type Summary } from "../results.js";
+import { tasks } from "../tasks/registry.js";
+import { differenceText, formatEpochDifference } from "./differences.js";
+import { withoutUnit } from "./line-figure.js";
+import { type Looks, swatch } from "./series.js";
+
+interface Cell {
+  value: string;
+  notes?: string[];
+  /** A word beside the value. */
+  mark?: string;
+  bad?: boolean;
+}
+
+interface Column {
+  key: string;
+  head: string;
+  /** The head where the table is shown as cards, on a phone. */
+  short?: string;
+  unit: string;
+  cell(summary: Summary): Cell;
+  /** What guessing has in this column. */
+  guess?: string;
+}
+
+function table(columns: Column[], { summaries }: Comparison, looks: Looks, caption: string): string {
+  const head = columns.map(
+    ({ head, unit }) =>
+      `<th role="columnheader" scope="col">${escapeHtml(head)}<small>${escapeHtml(unit)}</small></th>`,
+  );
+  const cellOf = ({ key, head, short = head }: Column, { value, notes = [], mark, bad }: Cell) =>
+    `<td role="cell" data-column="${escapeHtml(key)}" data-head="${escapeHtml(short)}"${bad ? ' class="bad"' : ""}><span class="value">${value}</span>${mark ? ` <em>${mark}</em>` : ""}${notes
+      .filter((note) => note !== "")
+      .map((note) => `<small>${note}</small>`)
+      .join("")}</td>`;
+  const rows = summaries.map(
+    (summary) =>
+      `<tr role="row" data-norm="${summary.norm}"><th role="rowheader" scope="row">${swatch(summary.norm, looks)}${labelOf(summary.norm)}</th>${columns.map((column) => cellOf(column, column.cell(summary))).join("")}</tr>`,
+  );
+  const guess = columns.some((column) => column.guess !== undefined)
+    ? `<tr role="row" class="guess"><th role="rowheader" scope="row">guessing</th>${columns
+        .map((column) =>
+          column.guess === undefined ? '<td role="cell"></td>' : cellOf(column, { value: column.guess }),
+        )
+        .join("")}</tr>`
+    : "";
+  return `<table role="table"><caption>${escapeHtml(caption)}</caption>
+<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Normalization</th>${head.join("")}</tr></thead>
+<tbody role="rowgroup">${rows.join("\n")}${guess}</tbody></table>`;
+}
+
+/** "95.1 – 97.0 %", or nothing where the ends read the same. */
+function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
+  const [low, high] = [format(min), format(max)];
+  return low === high ? "" : `${withoutUnit(low, high)} – ${high}`;
+}
+
+const ofRange = (range: Range, format: (value: number | null) => string): Cell => ({
+  value: format(range.median),
+  notes: [rangeText(range, format)],
+});
+
+/** What came out. */
+export function resultsTable(comparison: Comparison, looks: Looks): string {
+  const { baseline, differences, targetMetric, summaries } = comparison;
+  const metric = metricOf(comparison);
+  const goal = formatTarget(comparison);
+  const marks = marksOf(differences.metric);
+  const columns: Column[] = [
+    {
+      key: "metric",
+      head: `${metric.title}, held out`,
+      short: metric.title,
+      unit: "after the last epoch",
+      cell: ({ metric: range }) => ofRange(range, metric.format),
+      guess: metric.format(comparison.guess[comparison.metric] ?? null),
+    },
+  ];
+  if (differences.metric.length > 0) {
+    const of = new Map(differences.metric.map((each) => [each.norm, each]));
+    columns.push({
+      key: "difference",
+      head: baseline === "none" ? "Difference from none" : `Difference from ${labelOf(baseline)}`,
+      short: `From ${labelOf(baseline)}`,
+      unit: "interval by the seeds",
+      cell: ({ norm }) =>
+        norm === baseline
+          ? { value: "baseline" }
+          : differenceCell(of.get(norm), metric.formatDifference, marks.get(norm)),
+    });
+  }
+  columns.push({
+    key: "train",
+    head: "On training data",
+    short: "In training",
+    unit: metric.title.toLowerCase() === metric.title ? metric.title : metric.name,
+    cell: ({ trainMetric }) => ofRange(trainMetric, metric.format),
+  });
+  if (targetMetric !== null) {
+    const of = new Map(differences.epochsToTarget.map((each) => [each.norm, each]));
+    columns.push({
+      key: "epochsToTarget",
+      head: `Epochs to ${goal}`,
+      unit: "where reached",
+      cell: ({ norm, epochsToTarget, trials }) => {
+        const { mean = "–", interval = "" } = norm === baseline ? {} : epochDifference(of.get(norm));
+        const missed = trials > 0 && epochsToTarget.reached < trials;
+        return {
+          value: epochsToTarget.median === null && trials > 0 ? "never" : formatEpochs(epochsToTarget.median),
+          notes: [
+            rangeText(epochsToTarget, formatEpochs),
+            missed && epochsToTarget.reached > 0
+              ? `in ${epochsToTarget.reached} of ${count(trials, "trial")}`
+              : "",
+            interval === "" ? "" : `${mean} (${interval})`,
+          ],
+        };
+      },
+    });
+  }
+  columns.push({
+    key: "diverged",
+    head: "Diverged",
+    unit: "trials",
+    cell: ({ trials, diverged }) =>
+      trials === 0
+        ? { value: "–", notes: ["no trial finished"] }
+        : { value: `${diverged} of ${trials}`, bad: diverged > 0 },
+  });
+  const interval =
+    differences.metric.length === 0
+      ? ""
+      : " A difference is the mean of the differences paired by seed. The intervals of all rows hold at once in 95 of 100 comparisons; where one holds zero, these seeds can show no difference.";
+  const seeds = summaries.some(({ trials }) => trials > 1)
+    ? "Median over the seeds, with the range from the lowest to the highest below it."
+    : "One seed each.";
+  return table(columns, comparison, looks, seeds + interval);
+}
+
+/** The mark of each normalization that clearly differs from the baseline: the metric is one of which more is better. */
+const marksOf = (differences: readonly Difference[]): Map<string, string> =>
+  new Map(
+    differences
+      .filter(({ clear }) => clear)
+      .map(({ norm, mean }) => [norm, (mean ?? 0) > 0 ? "better" : "worse"]),
+  );
+
+const epochDifference = (difference: Difference | undefined) =>
+  difference ? differenceText(difference, formatEpochDifference) : {};
+
+function differenceCell(
+  difference: Difference | undefined,
+  format: (value: number) => string,
+  mark: string | undefined,
+): Cell {
+  if (!difference) return { value: "–" };
+  const { mean, interval } = differenceText(difference, format);
+  return {
+    value: mean,
+    notes: [interval === "" && difference.mean !== null ? "too few seeds for an interval" : interval],
+    mark,
+  };
+}
+
+/** All metrics, and what the networks are and cost. */
+export function detailsTable(comparison: Comparison, looks: Looks): string {
+  const { data, metric: main, guess } = comparison;
+  const others = tasks[data.task].metrics.filter(({ name }) => name !== main);
+  const columns: Column[] = [
+    ...others.map(
+      ({ name, title, format, higherIsBetter }): Column => ({
+        key: name,
+        head: title,
+        unit: `held out, ${higherIsBetter ? "higher" : "lower"} is better`,
+        cell: ({ scores }) => ({ value: format(scores[name] ?? null) }),
+        guess: format(guess[name] ?? null),
+      }),
+    ),
+    {
+      key: "learningRate",
+      head: "Learning rate",
+      unit: comparison.training.learningRates.length > 1 ? "chosen on validation" : "given",
+      cell: ({ learningRate }) => ofRange(learningRate, formatRate),
+    },
+    {
+      key: "parameters",
+      head: "Parameters",
+      unit: "trained",
+      cell: ({ parameters }) => ({ value: parameters?.toLocaleString("en-US") ?? "–" }),
+    },
+    {
+      key: "stepMs",
+      head: "Time per step",
+      unit: "ms",
+      cell: ({ stepMs }) => ofRange(stepMs, formatNumber),
+    },
+    {
+      key: "gradientRatio",
+      head: "Gradient ratio",
+      unit: "first ÷ last layer",
+      cell: ({ gradientRatio }) => ofRange(gradientRatio, formatNumber),
+    },
+  ];
+  return table(
+    columns,
+    comparison,
+    looks,
+    "Medians over the seeds, some with their range. Time per step is the wall time of one optimizer step (forward, backward, update) on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.",
+  );
+}
+
+/** As it was given: `0.003`. */
+export const formatRate = (rate: number | null): string =>
+  rate === null ? "–" : rate >= 1e-4 ? String(Number(rate.toPrecision(6))) : formatNumber(rate);
