@@ -26,6 +26,7 @@ import {
   type Values,
   weightAt,
 } from "./arff-values.js";
+import { drawn } from "./sample.js";
 
 type Attribute = { name: string } & (
   | { type: "number" | "text" }
@@ -52,32 +53,39 @@ export function parseArff(text: string, file: string, options: ReadOptions = {})
   const limits = { ...usualLimits, ...options.limits };
   const { attributes, data, line } = headerOf(text, file, limits);
   const rowCount = countRows(text, data);
-  if (rowCount * attributes.length > limits.cells) {
+  const kept = drawn(rowCount, options.sample);
+  const keptCount = kept?.length ?? rowCount;
+  if (keptCount * attributes.length > limits.cells) {
     throw new UsageError(
-      `${file}: expected at most ${limits.cells.toLocaleString("en-US")} cells, got ${count(rowCount, "row")} of ${count(attributes.length, "attribute")}; remove attributes that are not needed, or rows`,
+      `${file}: expected at most ${limits.cells.toLocaleString("en-US")} cells, got ${count(keptCount, "row")} of ${count(attributes.length, "attribute")}; remove attributes that are not needed, or rows`,
     );
   }
-  const columns = attributes.map((attribute) => new Array<Value>(rowCount).fill(absentFrom(attribute)));
+  const columns = attributes.map((attribute) => new Array<Value>(keptCount).fill(absentFrom(attribute)));
   let weights: string | undefined;
-  let row = 0;
+  /** In the file, and among those that are kept. */
+  let row = -1;
+  let place = 0;
   let between: Between = "commas";
   for (const { content, whole, number } of linesOf(text, data, line)) {
+    row++;
+    if (kept !== undefined && kept[place] !== row) continue;
     const fail: Fail = (message) => {
       throw new FailureError(`${file}: row ${row + 1} (line ${number}): ${message}`);
     };
     if (content.startsWith("{")) {
-      weights = sparseRow(content, row, attributes, columns, fail) ?? weights;
+      weights = sparseRow(content, place, attributes, columns, fail) ?? weights;
     } else {
       const dense = denseRow(whole, attributes, between, fail);
       between = dense.between;
       weights = dense.weight ?? weights;
       for (const [column, attribute] of attributes.entries()) {
-        columns[column][row] = cellOf(dense.values[column], attribute, fail);
+        columns[column][place] = cellOf(dense.values[column], attribute, fail);
       }
     }
-    row++;
+    place++;
   }
-  return tableOf(attributes, columns, rowCount, weights);
+  const table = tableOf(attributes, columns, rowCount, weights);
+  return kept === undefined ? table : { ...table, rowNumbers: kept.map((one) => one + 1) };
 }
 
 function tableOf(
@@ -278,7 +286,7 @@ const unmatched = (line: string): string =>
 /** Puts the values of a sparse row into the columns; its weight, where it has one. */
 function sparseRow(
   line: string,
-  row: number,
+  place: number,
   attributes: readonly Attribute[],
   columns: readonly Value[][],
   fail: Fail,
@@ -310,7 +318,7 @@ function sparseRow(
     const piece = bare ? unquoted(line, start, ",}") : quoted(line, start);
     if (piece === undefined) return fail(unmatched(line));
     const missing = bare && (piece.text === "?" || piece.text === "");
-    columns[index][row] = cellOf(missing ? null : piece.text, attribute, fail);
+    columns[index][place] = cellOf(missing ? null : piece.text, attribute, fail);
     last = index;
     at = piece.end;
   }

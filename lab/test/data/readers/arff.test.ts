@@ -131,6 +131,15 @@ test("dates of another format than the declared are text yet to be understood", 
   ]);
 });
 
+test("a sample of the rows, which know their numbers; the others are not read", () => {
+  const rows = Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? `${i + 1}` : `{0 ${i + 1}}`));
+  const text = `@attribute a real\n@data\n%\n${rows.join("\n\n")}`;
+  const { columns, rowCount, rowNumbers } = parseArff(text, "f", { sample: 7, limits: { cells: 7 } });
+  expect(rowCount).toBe(50);
+  expect(columns[0].cells).toHaveLength(7);
+  expect(Array.from(rowNumbers ?? [])).toEqual(columns[0].cells);
+});
+
 test("lines that end as on an old Macintosh", () => {
   expect(cells("@attribute a real\r@data\r1\r\r2\r")).toEqual([[1, 2]]);
 });

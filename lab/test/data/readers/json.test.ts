@@ -1,51 +1,248 @@
 import { expect, test } from "vitest";
-import { readTable } from "../../../src/node/file.js";
-import { errorOf, write } from "../../support/files.js";
+import { parseJson } from "../../../src/data/readers/json.js";
+import type { RawTable, Value } from "../../../src/data/table.js";
+import { errorOf } from "../../support/files.js";
 
 const ROWS = [
   { age: 31, name: "Ada", member: true },
   { name: "", age: null, code: "7" },
 ];
-const TABLE = {
+const TABLE: RawTable = {
   rowCount: 2,
   columns: [
-    { name: "age", kind: "number", values: [31, null] },
-    { name: "name", kind: "text", values: ["Ada", null] },
-    { name: "member", kind: "text", values: ["true", null] },
-    { name: "code", kind: "number", values: [null, 7] },
+    { name: "age", type: "number", cells: [31, null] },
+    { name: "name", cells: ["Ada", ""] },
+    { name: "member", type: "text", cells: ["true", null] },
+    { name: "code", cells: [null, "7"] },
   ],
+  decisions: [],
 };
+const lines = ROWS.map((row) => JSON.stringify(row));
 
-test("an array of objects; a key that is absent is missing", async () => {
-  expect(await readTable(write("rows.json", JSON.stringify(ROWS)))).toEqual({ name: "rows", ...TABLE });
+/** The cells by column, without what is known of them. */
+function cellsOf(text: string): Record<string, Value[]> {
+  return Object.fromEntries(parseJson(text, "f.json").columns.map(({ name, cells }) => [name, cells]));
+}
+
+test.each([
+  ["an array", JSON.stringify(ROWS, null, 2)],
+  ["a byte order mark", `\ufeff${JSON.stringify(ROWS)}`],
+  ["a line each", `\n${lines.join("\r\n\r\n")}\n`],
+  ["one after the other", lines.join("")],
+  ["over several lines each", ROWS.map((row) => JSON.stringify(row, null, 1)).join("\n")],
+  ["commas at the ends of lines", lines.join(",\n")],
+  ["record separators", lines.map((line) => `\u001e${line}\n`).join("")],
+  ["two on a line, after a line of one", `${JSON.stringify({ age: null })}\n${lines.join(" ")}`],
+  ["a list on each line", lines.map((line) => `[${line}]`).join("\n")],
+])("rows: %s", (name, text) => {
+  const { columns, rowCount } = parseJson(text, "f.json");
+  const extra = name.startsWith("two") ? 1 : 0;
+  expect(columns.map((column) => ({ ...column, cells: column.cells.slice(extra) }))).toEqual(TABLE.columns);
+  expect(rowCount).toBe(2 + extra);
 });
 
-test("an object per line", async () => {
-  const text = `\n${ROWS.map((row) => JSON.stringify(row)).join("\r\n\r\n")}\n`;
-  expect(await readTable(write("lines.ndjson", text))).toEqual({ name: "lines", ...TABLE });
-  expect(await readTable(write("lines.jsonl", text))).toEqual({ name: "lines", ...TABLE });
+const AY = { a: [1, 2, 3], y: [0, null, 1] };
+
+test.each([
+  ["columns", AY],
+  [
+    "lists with a header",
+    [
+      ["a", "y"],
+      [1, 0],
+      [2, null],
+      [3, 1],
+    ],
+  ],
+  ["pandas: columns", { a: { 0: 1, 1: 2, 2: 3 }, y: { 0: 0, 1: null, 2: 1 } }],
+  ["pandas: index", { 0: { a: 1, y: 0 }, 1: { a: 2, y: null }, 2: { a: 3, y: 1 } }],
+  [
+    "pandas: split",
+    {
+      columns: ["a", "y"],
+      index: [0, 1, 2],
+      data: [
+        [1, 0],
+        [2, null],
+        [3, 1],
+      ],
+    },
+  ],
+  [
+    "names of columns as objects",
+    {
+      fields: [{ id: "a" }, { id: "y" }],
+      rows: [
+        [1, 0],
+        [2, null],
+        [3, 1],
+      ],
+    },
+  ],
+  [
+    "within an object",
+    {
+      count: 3,
+      data: [
+        { a: 1, y: 0 },
+        { a: 2, y: null },
+        { a: 3, y: 1 },
+      ],
+      tags: ["x", "y", "z"],
+    },
+  ],
+  ["deeper in it", { response: { docs: [{ a: 1, y: 0 }, { a: 2 }, { a: 3, y: 1 }] }, header: { q: 1 } }],
+  ["columns, and what is about them", { ...AY, name: "toy" }],
+])("%s", (_, value) => {
+  expect(cellsOf(JSON.stringify(value))).toEqual({ a: [1, 2, 3], y: [0, null, 1] });
 });
 
-test("numbers that a double cannot hold stay for their user to name", async () => {
-  const table = await readTable(write("huge.json", '[{"a": 1e999}, {"a": 1}]'));
-  expect(table.columns[0].values).toEqual([Number.POSITIVE_INFINITY, 1]);
+test("pandas' schema, and rows whose labels are words", () => {
+  const table = {
+    schema: { fields: [{ name: "index", type: "integer" }], primaryKey: ["index"] },
+    data: [{ index: 0, a: 1 }],
+  };
+  expect(parseJson(JSON.stringify(table), "f.json")).toEqual({
+    rowCount: 1,
+    columns: [
+      { name: "index", type: "number", cells: [0] },
+      { name: "a", type: "number", cells: [1] },
+    ],
+    decisions: [
+      { columns: [], what: 'rows read from "data"', why: 'beside "schema.fields"', option: "--member NAME" },
+    ],
+  });
+  const people = {
+    ada: { age: 1, pets: [{ x: 1 }] },
+    bob: { age: 2, pets: [{ x: 2 }] },
+    eve: { age: 3, pets: [] },
+  };
+  expect(cellsOf(JSON.stringify(people))).toEqual({ index: ["ada", "bob", "eve"], age: [1, 2, 3] });
+  expect(cellsOf('{"a": {"x": 1, "y": 2, "z": 3}, "b": {"x": 4, "z": 6, "__proto__": 7}}')).toEqual({
+    index: ["x", "y", "z", "__proto__"],
+    a: [1, 2, 3, null],
+    b: [4, null, 6, 7],
+  });
+});
+
+test("lists without a header, and with one that is asked for", () => {
+  const text = '[["x", 1], ["y", 2]]';
+  expect(parseJson(text, "f").columns).toEqual([
+    { name: "", cells: ["x", "y"] },
+    { name: "", type: "number", cells: [1, 2] },
+  ]);
+  expect(parseJson(text, "f", { header: true }).columns.map(({ name }) => name)).toEqual(["x", "1"]);
+  expect(parseJson('[["a", "b"], [1, 2]]', "f", { header: false }).rowCount).toBe(2);
+  expect(
+    parseJson('[[[1], {"a": 1}], [1, 2]]', "f", { header: true }).columns.map(({ name }) => name),
+  ).toEqual(["", ""]);
+});
+
+test("GeoJSON: the properties of the features, and where they are", () => {
+  const feature = (n: number) => ({
+    type: "Feature",
+    properties: { n },
+    geometry: { type: "Point", coordinates: [n, -n] },
+  });
+  expect(cellsOf(JSON.stringify({ type: "FeatureCollection", features: [feature(1), feature(2)] }))).toEqual({
+    n: [1, 2],
+    "geometry.type": ["Point", "Point"],
+    "geometry.coordinates.0": [1, 2],
+    "geometry.coordinates.1": [-1, -2],
+  });
+});
+
+test("several lists of rows: the one that is named for rows, or chosen", async () => {
+  const text = JSON.stringify({ train: [{ a: 1 }], test: [{ a: 2 }], meta: { more: [{ a: 3 }] } });
+  expect(await errorOf(() => parseJson(text, "f.json"))).toBe(
+    'UsageError: f.json: expected one list of rows, got "train" and "test"; choose with --member "train"',
+  );
+  expect(parseJson(text, "f.json", { member: "meta.more" }).columns[0].cells).toEqual([3]);
+  expect(cellsOf('{"other": [{"a": 1}], "rows": [{"a": 2}]}')).toEqual({ a: [2] });
+});
+
+test("Python's numbers, and integers that a double cannot hold", () => {
+  const row =
+    '{"a": NaN, "b": -Infinity, "c": 9007199254740993, "d": 0.12345678901234566, "NaN 1234567890123456789": "\\"NaN"}';
+  for (const text of [`[${row}]`, `${row}\n{}`]) {
+    expect(Object.entries(cellsOf(text)).map(([name, [cell]]) => [name, cell])).toEqual([
+      ["a", null],
+      ["b", Number.NEGATIVE_INFINITY],
+      ["c", "9007199254740993"],
+      ["d", 0.12345678901234566],
+      ["NaN 1234567890123456789", '"NaN'],
+    ]);
+  }
+  expect(
+    cellsOf('[{"a": 1234567890123456789e-5, "b": -9007199254740993, "c": 1e1234567890123456789}]'),
+  ).toEqual({
+    a: [12345678901234.568],
+    b: ["-9007199254740993"],
+    c: [Number.POSITIVE_INFINITY],
+  });
+});
+
+test("a sample is drawn of rows and of columns, and knows their numbers", () => {
+  const n = Array.from({ length: 50 }, (_, i) => i + 1);
+  const rows = parseJson(JSON.stringify(n.map((a) => ({ a }))), "f", { sample: 5 });
+  const columns = parseJson(JSON.stringify({ a: n, b: n }), "f", { sample: 5 });
+  expect(rows.rowCount).toBe(50);
+  expect(rows.columns[0].cells).toHaveLength(5);
+  expect(rows.columns[0].cells).toEqual(Array.from(rows.rowNumbers ?? []));
+  expect(columns).toMatchObject({ rowCount: 50, rowNumbers: rows.rowNumbers });
+  expect(columns.columns[1].cells).toEqual(rows.columns[0].cells);
+});
+
+test("deep nesting and long lines take no longer than they are long", async () => {
+  const n = 100_000;
+  const start = performance.now();
+  for (const text of [
+    "[".repeat(n),
+    "[".repeat(n) + "]".repeat(n),
+    '[{"a":'.repeat(n),
+    `{"columns": [${"[".repeat(n)}${"]".repeat(n)}], "data": [[1]]}`,
+    `{}\n"${'\\"'.repeat(n)}`,
+    `{}\n${"1234567890123456 ".repeat(n)}"`,
+    "{}x".repeat(n),
+    "'\u001b[2J".repeat(n),
+  ]) {
+    const message = await errorOf(() => parseJson(text, "f"));
+    expect(message.length).toBeLessThan(400);
+    expect(message).not.toMatch(/RangeError|\p{Cc}/u);
+  }
+  expect(performance.now() - start).toBeLessThan(1500);
 });
 
 test.each([
   [
     "cut.json",
-    '[{"a": 1},',
-    "FailureError: cut.json: invalid JSON: Unexpected end of JSON input; correct it, or name it .ndjson where each line is an object of its own",
+    '[{"a": 1},\n\n{"a": 2]',
+    "FailureError: cut.json: line 3: invalid JSON: Expected ',' or '}' after property value; correct it there, or write the file again if it was cut off",
   ],
   [
     "cut.ndjson",
     '{"a": 1}\n{"a":',
-    "FailureError: cut.ndjson: line 2: invalid JSON: Unexpected end of JSON input; correct it, or name the file .json where it is one array",
+    "FailureError: cut.ndjson: line 2: invalid JSON: Unexpected end of JSON input; correct it there, or write the file again if it was cut off",
+  ],
+  [
+    "python.json",
+    "[{'a': 1}]",
+    "FailureError: python.json: line 1: invalid JSON: Expected property name or '}'; write it with json.dumps, where Python printed it with single quotes",
   ],
   [
     "object.json",
-    '{"a": [1, 2]}',
-    'UsageError: object.json: expected an array of objects, [{"a": 1}, …], got an object; save the rows as such an array',
+    '{"error": "not\\u001b found", "status": 404}',
+    'UsageError: object.json: expected rows, [{"a": 1, "b": 2}, …] or such an object on each line, or columns, {"a": [1, …], "b": [2, …]}, got an object of "error" and "status"; save the rows as such a list',
+  ],
+  [
+    "text.json",
+    '"a\u0000b"',
+    "FailureError: text.json: line 1: invalid JSON: Bad control character in string literal; correct it there, or write the file again if it was cut off",
+  ],
+  [
+    "scalar.json",
+    '"a\\u202eb"',
+    'UsageError: scalar.json: expected rows, [{"a": 1, "b": 2}, …] or such an object on each line, or columns, {"a": [1, …], "b": [2, …]}, got "a�b"',
   ],
   [
     "number.json",
@@ -53,15 +250,15 @@ test.each([
     'UsageError: number.json: row 2: expected an object, {"a": 1, …}, got 5; save each row as an object',
   ],
   [
-    "nested.json",
-    '[{"a": 1}, {"a": [1]}]',
-    'UsageError: nested.json: row 2, column "a": expected a number, text, true, false or null, got a list; give each value in it a column of its own, or remove it from the file',
+    "ragged.json",
+    '[["a", "b"], [1, 2], [3]]',
+    "FailureError: ragged.json: row 3: expected a list of 2 values as in the first, got 1; give each row a value for each column, null where there is none",
   ],
   [
-    "none.json",
-    "[]",
-    "UsageError: none.json: expected at least one row of data, got none; check that the file was written to its end",
+    "lengths.json",
+    '{"a": [1, 2], "b": [1]}',
+    'FailureError: lengths.json: expected columns of one length, got "a" with 2 values and "b" with 1; give each a value for each row, null where there is none',
   ],
 ])("%s", async (name, text, message) => {
-  expect(await errorOf(() => readTable(write(name, text)))).toBe(message);
+  expect(await errorOf(() => parseJson(text, name))).toBe(message);
 });

@@ -1,0 +1,139 @@
+/**
+ * The values in a text of JSON: one, or several after each other, on lines of their own (NDJSON) or not. NaN and
+ * Infinity may stand in it, as Python writes them; whole numbers that a double cannot hold become text, with all their
+ * digits.
+ */
+import { printable } from "@evenkeel/report/format";
+import { FailureError, reason } from "../../errors.js";
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const [CAPITAL_I, CAPITAL_N] = [0x49, 0x4e];
+
+/** Throws FailureError, with the line, for what is not JSON. */
+export function valuesOf(text: string, file: string): unknown[] {
+  const plain = withPlainNumbers(text.replace(/^\ufeff/, ""));
+  try {
+    return [JSON.parse(plain)];
+  } catch {
+    // several values, or none: see below
+  }
+  const [, first = ""] = /^\s*([^\r\n]*)/.exec(plain) ?? [];
+  const values: unknown[] = [];
+  if (!isJson(first)) {
+    for (const [start, end] of rangesOf(plain)) values.push(parsed(plain, start, end, file));
+    return values;
+  }
+  // a line that is broken does not take those below it with it
+  for (let at = 0; at < plain.length; ) {
+    const found = plain.indexOf("\n", at);
+    const end = found < 0 ? plain.length : found;
+    const line = plain.slice(at, end);
+    if (line.trim() !== "") {
+      try {
+        values.push(JSON.parse(line));
+      } catch {
+        for (const [from, to] of rangesOf(line)) values.push(parsed(plain, at + from, at + to, file));
+      }
+    }
+    at = end + 1;
+  }
+  return values;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parsed(text: string, start: number, end: number, file: string): unknown {
+  try {
+    return JSON.parse(text.slice(start, end));
+  } catch (error) {
+    const message = reason(error);
+    const at = Number(/ at position (\d+)/.exec(message)?.[1] ?? 0);
+    const what = printable(message.replace(/ in JSON at position.*/s, "").slice(0, 120));
+    const remedy = /[{[,:]\s*'/.test(text.slice(start, start + 1000))
+      ? "write it with json.dumps, where Python printed it with single quotes"
+      : "correct it there, or write the file again if it was cut off";
+    throw new FailureError(`${file}: line ${lineOf(text, start + at)}: invalid JSON: ${what}; ${remedy}`);
+  }
+}
+
+function lineOf(text: string, position: number): number {
+  let line = 1;
+  for (let at = text.indexOf("\n"); at >= 0 && at < position; at = text.indexOf("\n", at + 1)) line++;
+  return line;
+}
+
+/** Where values begin and end that follow each other, with blanks, commas or record separators between them or nothing. */
+function* rangesOf(text: string): Generator<[start: number, end: number]> {
+  for (let at = 0; at < text.length; ) {
+    if (isBetween(text[at])) {
+      at++;
+      continue;
+    }
+    const start = at;
+    if (text[at] === "{" || text[at] === "[") {
+      let depth = 0;
+      do {
+        const char = text[at];
+        if (char === '"') at = afterString(text, at);
+        else {
+          if (char === "{" || char === "[") depth++;
+          else if (char === "}" || char === "]") depth--;
+          at++;
+        }
+      } while (depth > 0 && at < text.length);
+    } else if (text[at] === '"') at = afterString(text, at);
+    else while (at < text.length && !isBetween(text[at]) && !'{["'.includes(text[at])) at++;
+    // whatever this is, it is something
+    yield [start, Math.max(at, start + 1)];
+  }
+}
+
+const isBetween = (char: string): boolean => char === "," || char === "\u001e" || char.trim() === "";
+
+/** The place after the string that opens at `at`; the end of the text where it does not close. */
+function afterString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let escapes = end;
+    while (text.charCodeAt(escapes - 1) === BACKSLASH) escapes--;
+    if ((end - escapes) % 2 === 0) return end + 1;
+  }
+  return text.length;
+}
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+
+function withPlainNumbers(text: string): string {
+  if (!/\d{16}|NaN|Infinity/.test(text)) return text;
+  const parts: string[] = [];
+  let from = 0;
+  const put = (start: number, end: number, instead: string) => {
+    parts.push(text.slice(from, start), instead);
+    from = end;
+    return end;
+  };
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = afterString(text, at);
+    else if (code === CAPITAL_N && text.startsWith("NaN", at)) at = put(at, at + 3, "null");
+    else if (code === CAPITAL_I && text.startsWith("Infinity", at)) at = put(at, at + 8, "1e999");
+    else if (isDigit(code)) {
+      const start = text[at - 1] === "-" ? at - 1 : at;
+      while (isDigit(text.charCodeAt(at))) at++;
+      const whole = at - start >= 16 && !/[.eE]/.test(text[at] ?? "");
+      // not one of the digits after a point or in an exponent
+      if (whole && !/[\d.eE+]/.test(text[start - 1] ?? "")) {
+        const number = text.slice(start, at);
+        if (!Number.isSafeInteger(Number(number))) at = put(start, at, `"${number}"`);
+      }
+    } else at++;
+  }
+  return parts.length === 0 ? text : parts.join("") + text.slice(from);
+}
