@@ -82,6 +82,8 @@ export type TrialData = Pick<
 
 const MOST_CLASSES = 1000;
 const MOST_NAMED = 10;
+/** Of the rows of a number: those that may be left out as members of rare classes. */
+const MOST_LOST = 0.1;
 /** Bytes that are hashed at a time. */
 const CHUNK = 2 ** 24;
 
@@ -95,7 +97,7 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
   const { target: column, group, time } = roles;
   const decisions = [...table.decisions, ...roles.decisions];
   const labelled = rowsWithTarget(table, roles, decisions);
-  const task = options.task ?? usualTask({ column, rows: labelled });
+  const task = options.task ?? taskFor({ column, rows: labelled }, decisions);
   const { target, classes } = examplesOf({ column, rows: labelled }, task, options, decisions);
   const { rows } = target;
   const sizes = sizesOf(classes, rows);
@@ -109,7 +111,8 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
   const y = Float32Array.from(rows, (row) => encoded.y[row]);
   const parts = partsOf(rows, classes, roles);
   const split = splitOf(parts, rows.length, 1);
-  const used = new Set(features.flatMap(({ column: name }) => name));
+  const used = new Set(features.map(({ column: name }) => name));
+  const isUsed = ({ name }: Column) => options.image !== undefined || used.has(name);
   return {
     name: table.name,
     provenance,
@@ -129,8 +132,8 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
     fileRows: table.fileRows,
     decisions,
     warnings: leaksOf({
-      inputs: options.image ? [] : roles.inputs.filter(({ name }) => used.has(name)),
-      others: options.image ? [] : roles.inputs.filter(({ name }) => !used.has(name)),
+      inputs: roles.inputs.filter(isUsed),
+      others: roles.inputs.filter((one) => !isUsed(one)),
       target: column,
       rows,
       y,
@@ -158,6 +161,24 @@ function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decisi
   return rows;
 }
 
+/** The first task that suits a target, unless that would leave out many of its rows and another would not. */
+function taskFor(target: Target, decisions: Decision[]): TaskName {
+  const usual = usualTask(target);
+  const other = taskNames.find((name) => name !== usual && tasks[name].suits(target));
+  if (other === undefined) return usual;
+  const sizes = sizesOf(tasks[usual].classesOf(target), target.rows);
+  const often = sizes.filter((size) => size >= PARTS);
+  const kept = often.reduce((sum, size) => sum + size, 0);
+  if (sizes.length === 0 || (often.length > 1 && kept >= (1 - MOST_LOST) * target.rows.length)) return usual;
+  decisions.push({
+    columns: [target.column.name],
+    what: `predicted as ${tasks[other].predicts([])}, not as one of ${sizes.length} classes`,
+    why: `${count(sizes.length - often.length, "value")} have fewer than ${PARTS} rows, one for each part`,
+    option: `--task ${usual}`,
+  });
+  return other;
+}
+
 /** The rows that are used, at least one for each part and class, and their classes. */
 function examplesOf(
   labelled: Target,
@@ -178,9 +199,8 @@ function examplesOf(
   const other = taskNames.find((name) => name !== task && tasks[name].suits(labelled));
   const otherwise = `choose another --target${other ? `, or --task ${other}` : ""}`;
   if (sizes.length > 0 && sizes.length - rare.length < 2) {
-    const often = sizes.filter((size) => size >= PARTS).length;
     throw new UsageError(
-      `target ${quote(column.name)}: expected at least 2 classes of at least ${PARTS} rows, one row for each part, got ${often} of ${count(sizes.length, "class", "classes")} in ${count(labelled.rows.length, "row")}${isFree(column, sizes, labelled) ? ": it holds free text or names, no classes" : ""}; ${otherwise}`,
+      `target ${quote(column.name)}: expected at least 2 classes of at least ${PARTS} rows, one row for each part, got ${sizes.length - rare.length} of ${count(sizes.length, "class", "classes")} in ${count(labelled.rows.length, "row")}${isFree(column, sizes, labelled) ? ": it holds free text or names, not classes" : ""}; bring more rows, or ${otherwise}`,
     );
   }
   if (sizes.length - rare.length > MOST_CLASSES) {
@@ -197,7 +217,7 @@ function examplesOf(
       columns: [column.name],
       what: `${rare.length === 1 ? "class" : "classes"} ${listed([...names, ...more])} left out, with ${count(labelled.rows.length - rows.length, "row")}`,
       why: `fewer than ${PARTS} rows, one for each part`,
-      option: other ? `--task ${other}` : undefined,
+      ...(other && { option: `--task ${other}` }),
     });
   }
   const { limit } = options;
@@ -222,7 +242,8 @@ function sizesOf({ names, of }: Classes, rows: readonly number[]): number[] {
   return sizes;
 }
 
-function metricOf(task: TaskName, sizes: readonly number[], named: string | undefined): string {
+/** The name of the metric that is named, or of the usual one for classes of such sizes. Throws UsageError for none that networks can be compared by. */
+export function metricOf(task: TaskName, sizes: readonly number[], named: string | undefined): string {
   if (named === undefined) return usualMetric(task, sizes).name;
   const primary = tasks[task].metrics.filter((metric) => metric.primary).map(({ name }) => name);
   const found = primary.find((name) => name.toLowerCase() === named.toLowerCase());

@@ -60,13 +60,11 @@ function standardized(
   };
 }
 
-/** Whether there is a value: one input, for a column of a single one. */
-export function given(column: Column, rows: readonly number[]): Encoder {
-  const value = column.values[rows.find((row) => column.values[row] !== null) ?? 0];
-  const level = column.kind === "date" ? "given" : short(String(value));
+/** Whether there is a value: one input. */
+export function given(column: Column): Encoder {
   return {
     how: "whether there is a value",
-    names: [`${column.name}=${level}`],
+    names: [`${column.name}=(given)`],
     scaled: [false],
     write(row, x, at) {
       x[at] = column.values[row] === null ? 0 : 1;
@@ -76,9 +74,13 @@ export function given(column: Column, rows: readonly number[]): Encoder {
 
 /**
  * One input per level, 1 where the row has it: the `most` most frequent ones, in their declared order or else sorted;
- * then one for all others, if any, and one for missing values, if any. `merged` counts the levels that are "other".
+ * then one for all others, if any, and one for missing values, if any. Of `all` levels, `merged` are "other".
  */
-export function levels(column: Column, rows: readonly number[], most: number): Encoder & { merged: number } {
+export function levels(
+  column: Column,
+  rows: readonly number[],
+  most: number,
+): Encoder & { all: number; merged: number } {
   const times = new Map<string, number>();
   let missing = 0;
   for (const row of rows) {
@@ -112,6 +114,7 @@ export function levels(column: Column, rows: readonly number[], most: number): E
     ]),
     names,
     scaled: names.map(() => false),
+    all: all.length,
     merged,
     write(row, x, at) {
       const value = column.values[row];

@@ -28,6 +28,8 @@ export interface FeatureOptions {
 }
 
 const USUAL_LEVELS = 20;
+/** The least share of rows without a value, and with one, from which on it says something that there is one. */
+const LEAST_APART = 0.05;
 /** Rows and columns that are compared before columns are taken for equal. */
 const GLANCE = 64;
 const MOST_COMPARED = 1000;
@@ -52,19 +54,34 @@ export function featuresOf(
   const quantities = columnsNamed(options.numeric ?? [], names, "--numeric");
   const told = new Fates();
   const natures = new Map(columns.map((column) => [column, natureOf(column, table, rows)]));
-  const useful = columns.filter((column) => keep.has(column.name) || !natures.get(column)?.useless);
+  const apart = LEAST_APART * rows.length;
+  const saysIfGiven = (column: Column): boolean => {
+    const { present, useless } = natures.get(column) as Nature;
+    return (
+      (useless === "free text" || useless === "identifies the rows") &&
+      present >= apart &&
+      rows.length - present >= apart
+    );
+  };
+  const isUseful = (column: Column) =>
+    keep.has(column.name) || !natures.get(column)?.useless || saysIfGiven(column);
+  const useful = columns.filter(isUseful);
   const counting = columns.filter((column) => natures.get(column)?.useless === "counts the rows");
   const used = useful.length > 0 ? useful : counting;
   if (used.length === 0) throw nothingToLearn(columns, natures);
   for (const column of columns) {
     const useless = natures.get(column)?.useless;
     if (!useless || keep.has(column.name)) continue;
-    if (used.includes(column))
+    if (!used.includes(column)) told.add(column, "left out", REASON[useless], "--keep");
+    else if (saysIfGiven(column)) {
+      told.add(column, "used for whether there is a value only", REASON[useless], "--keep");
+    } else {
       told.add(column, "used as a number", "it counts the rows, and there is no other input", "--ignore");
-    else told.add(column, "left out", REASON[useless], "--keep");
+    }
   }
   const features = used.map((column): Feature => {
     const nature = natures.get(column) as Nature;
+    if (!keep.has(column.name) && saysIfGiven(column)) return { column: column.name, ...given(column) };
     return { column: column.name, ...encoderOf(column, nature) };
   });
   for (const [copy, first] of copies(used, rows)) {
@@ -72,19 +89,19 @@ export function featuresOf(
   }
   return { features, decisions: told.decisions() };
 
-  function encoderOf(column: Column, { names: named, distinct, present }: Nature): Encoder {
-    if (distinct === 1 && present < rows.length) return given(column, rows);
+  function encoderOf(column: Column, { names: named, single, present }: Nature): Encoder {
+    if (single && present > 0 && present < rows.length) return given(column);
     const { kind } = column;
     if (kind === "date") {
       const dates = dateParts(column, table, rows);
       // kept although all are one
-      if (dates.names.length === 0) return given(column, rows);
+      if (dates.names.length === 0) return given(column);
       told.add(column, `taken apart: ${listed(dates.parts)}`, "it holds dates", "--categorical");
       return dates;
     }
-    if (kind === "number" && !(named && distinct < present && !quantities.has(column.name))) {
+    if (kind === "number" && !(named && !quantities.has(column.name))) {
       if (present < rows.length) {
-        told.add(column, "missing numbers taken for the mean of the training part", undefined, undefined);
+        told.add(column, "missing numbers taken for the mean of the training part", undefined, "--ignore");
       }
       return numeric(column, table, rows);
     }
@@ -94,7 +111,7 @@ export function featuresOf(
     const encoder = levels(column, rows, most);
     if (encoder.merged > 0) {
       const what = `the most frequent values (at most ${most}) kept, all others are "other"`;
-      told.add(column, what, undefined, "--levels", distinct);
+      told.add(column, what, undefined, "--levels", encoder.all);
     }
     return encoder;
   }
@@ -113,8 +130,9 @@ function nothingToLearn(columns: readonly Column[], natures: ReadonlyMap<Column,
     .slice(0, 5)
     .map((column) => `${quote(column.name)} (${REASON[natures.get(column)?.useless ?? "no value"]})`);
   const others = columns.length > 5 ? ` and ${columns.length - 5} more` : "";
+  const named = columns.find((column) => natures.get(column)?.useless === "identifies the rows");
   return new UsageError(
-    `expected at least one input that says something, got ${shown.join(", ")}${others}; keep one with --keep ${argument(columns[0].name)}, or check --target and --ignore`,
+    `expected at least one input that says something, got ${shown.join(", ")}${others}; ${named ? `keep one with --keep ${argument(named.name)}` : "bring columns of numbers, dates or classes"}, or check --target and --ignore`,
   );
 }
 

@@ -28,8 +28,8 @@ export interface Suspects {
 
 /** Fewer examples are too few to suspect anything. */
 const FEWEST = 20;
-/** Examples that columns are judged by. */
-const SAMPLE = 5000;
+/** Examples that columns are judged by, fewer where there are many columns. */
+const SAMPLE = { least: 500, most: 5000, values: 1e6 };
 /** Of the held-out rows: those that may be in the training part by chance. */
 const USUAL_DUPLICATES = 0.01;
 const FEWEST_DUPLICATES = 3;
@@ -55,10 +55,12 @@ export function leaksOf(suspects: Suspects): string[] {
 }
 
 /** Examples in the order of the table. */
-const sampleOf = ({ rows }: Suspects): number[] =>
-  shuffledRows(rows.length)
-    .slice(0, SAMPLE)
+function sampleOf({ rows, inputs }: Suspects): number[] {
+  const size = Math.max(SAMPLE.least, Math.min(SAMPLE.most, Math.floor(SAMPLE.values / inputs.length)));
+  return shuffledRows(rows.length)
+    .slice(0, size)
     .sort((a, b) => a - b);
+}
 
 /** Held-out examples that are equal to a training one, more than chance gives. */
 function duplicates({ rows, x, y, split, inputs }: Suspects): string[] {
@@ -221,10 +223,6 @@ function giveaways(
   ];
 }
 
-/** Names of things that have several rows each. */
-const THINGS =
-  /(?:^|[^\p{L}])(?:patient|subject|participant|person|user|customer|client|household|family|session|device|sensor|machine|engine|speaker|author|student|animal|donor|group)s?(?:[^\p{L}]|$)/iu;
-
 /** A column whose values have several rows each, with (nearly) one target each, by what it is called or as its rows stand together. */
 function groupLeak(
   suspects: Suspects,
@@ -233,7 +231,8 @@ function groupLeak(
   const { inputs, others, rows } = suspects;
   for (const column of [...inputs, ...others]) {
     const { name, values, kind } = column;
-    if (kind === "date" || isTimeName(name)) continue;
+    const named = namesThings(name);
+    if (kind === "date" || isTimeName(name) || (kind === "number" && !named)) continue;
     const sizes = new Map<unknown, number>();
     let blocks = 0;
     let present = 0;
@@ -248,8 +247,7 @@ function groupLeak(
     }
     const distinct = sizes.size;
     if (!whole || distinct < 10 || present < 2 * distinct || present < rows.length / 2) continue;
-    const together = kind === "text" && blocks < 1.2 * distinct;
-    if (!namesThings(name) && !THINGS.test(name.replaceAll("_", " ")) && !together) continue;
+    if (!named && blocks >= 1.2 * distinct) continue;
     const { score, guess } = powerOf({ ...column, kind: "text" }, suspects, sample);
     if (score - guess < 0.8 * (1 - guess)) continue;
     const of = present / distinct;

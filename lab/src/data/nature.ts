@@ -5,11 +5,12 @@ import type { Column, Table } from "./table.js";
 export type Useless = "no value" | "one value only" | "counts the rows" | "identifies the rows" | "free text";
 
 export interface Nature {
-  /** Rows that have a value, and different values among them. */
+  /** Rows that have a value. */
   present: number;
-  distinct: number;
+  /** All that have one have the same. */
+  single: boolean;
   useless?: Useless;
-  /** Integers that name something: their size and order say nothing. */
+  /** Integers that name something, each in several rows: their size and order say nothing. */
   names: boolean;
 }
 
@@ -20,28 +21,18 @@ const MOST_SINGLE = 0.5;
 /** Mean number of characters, and of words, from which on text is prose. */
 const PROSE = { characters: 40, words: 4 };
 
-const IDENTIFIERS = new Set(["id", "ids", "uuid", "guid", "identifier", "pk"]);
-const COUNTERS = new Set([
-  "index",
-  "idx",
-  "key",
-  "row",
-  "rowid",
-  "rownum",
-  "rownames",
-  "record",
-  "serial",
-  "no",
-  "nr",
-  "num",
-  "number",
-]);
-const TIMES = new Set(
-  "t time timestamp ts date datetime when year yr month week day hour minute second step tick period epoch quarter season".split(
-    " ",
-  ),
+const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
+const IDENTIFIERS = words("id ids uuid guid identifier pk");
+const COUNTERS = words("index idx key row rowid rownum rownames record serial no nr num number");
+const TIMES = words(
+  "t time timestamp ts date datetime when year yr month week day hour minute second step tick period epoch quarter season",
 );
-const UNNAMED = /^(unnamed: ?\d+|column \d+|__index_level_\d+__|x\.?|\.\.\.\d+|row[ ._]?names?)$/i;
+/** What a number may name. */
+const THINGS = words(
+  "patient subject participant person user customer client household family session device sensor machine store speaker author student animal donor group",
+);
+/** As pandas, R and this lab name what has no name. */
+const UNNAMED = /^([Uu]nnamed: ?\d+|column \d+|__index_level_\d+__|X|\.\.\.\d+|[Rr]ow[ ._]?[Nn]ames?)$/;
 
 /** `customerID`, `customer_id` → customer, id. */
 const wordsOf = (name: string): string[] =>
@@ -56,73 +47,88 @@ const endsIn = (name: string, words: ReadonlySet<string>): boolean => {
   return words.has(own[0] ?? "") || words.has(own.at(-1) ?? "");
 };
 
-/** Whether a column is called as what names things: `id`, `customerID`. */
-export const namesThings = (name: string): boolean => endsIn(name, IDENTIFIERS);
+/** Whether a column is called as what names things: `id`, `customerID`, `patient`. */
+export const namesThings = (name: string): boolean =>
+  endsIn(name, IDENTIFIERS) || THINGS.has(wordsOf(name).at(-1) ?? "");
 
 /** Whether a column is called as a time: `t`, `year`, `time step`. */
 export const isTimeName = (name: string): boolean => endsIn(name, TIMES);
 
 /** The nature of a column of `table` among some of its rows. */
 export function natureOf(column: Column, table: Table, rows: readonly number[]): Nature {
-  const { kind, values, name } = column;
-  const times = new Map<string | number, number>();
+  const { kind, values } = column;
   let present = 0;
+  let single = true;
+  let first: Column["values"][number] = null;
   for (const row of rows) {
     const value = values[row];
     if (value === null) continue;
     present++;
-    times.set(value, (times.get(value) ?? 0) + 1);
+    first ??= value;
+    single &&= value === first;
   }
-  const distinct = times.size;
-  const nature = { present, distinct, names: false };
-  if (distinct === 0) return { ...nature, useless: "no value" };
-  if (distinct === 1) return present === rows.length ? { ...nature, useless: "one value only" } : nature;
-  if (kind === "text") return { ...nature, useless: uselessText(times, present) };
-  if (kind === "date") return nature;
-  return { ...nature, ...numbers(name, values, nature, table, rows) };
+  const nature = { present, single, names: false };
+  if (present === 0) return { ...nature, useless: "no value" };
+  if (single) return present === rows.length ? { ...nature, useless: "one value only" } : nature;
+  if (kind === "text") return { ...nature, useless: uselessText(values, rows, present) };
+  return kind === "number" ? { ...nature, ...numbers(column, table, rows, present) } : nature;
 }
 
-function uselessText(times: Map<string | number, number>, present: number): Useless | undefined {
-  let single = 0;
+function uselessText(
+  values: Column["values"],
+  rows: readonly number[],
+  present: number,
+): Useless | undefined {
+  if (!mostlySingle(values, rows, present)) return undefined;
   let characters = 0;
   let words = 0;
-  for (const [value, count] of times) {
-    if (count === 1) single++;
-    characters += count * String(value).length;
-    words += count * String(value).split(" ").length;
+  for (const row of rows) {
+    const value = values[row] as string | null;
+    characters += value?.length ?? 0;
+    words += value?.split(" ").length ?? 0;
   }
-  if (single <= MOST_SINGLE * present) return undefined;
   return characters >= PROSE.characters * present || words >= PROSE.words * present
     ? "free text"
     : "identifies the rows";
 }
 
-function numbers(
-  name: string,
-  values: Column["values"],
-  { present, distinct }: Nature,
-  table: Table,
-  rows: readonly number[],
-): Pick<Nature, "useless" | "names"> {
-  if (isTimeName(name) || !rows.every((row) => values[row] === null || Number.isInteger(values[row]))) {
-    return { names: false };
-  }
-  const names = namesThings(name);
-  if (distinct < present) {
-    // what is beyond a double's integers was rounded, and no quantity
-    const rounded = rows.some((row) => Math.abs(values[row] as number) >= Number.MAX_SAFE_INTEGER);
-    return { names, useless: names && rounded ? "identifies the rows" : undefined };
-  }
-  const called = names || endsIn(name, COUNTERS);
-  const first = (values[rows[0]] as number) - table.rowNumber(rows[0]);
-  const counts =
-    present === rows.length && rows.every((row) => (values[row] as number) - table.rowNumber(row) === first);
-  const unnamed =
-    UNNAMED.test(name) && rows.every((row, at) => at === 0 || ascends(values, rows[at - 1], row));
-  if (counts && (rows.length >= FEWEST_COUNTED || called || unnamed))
-    return { names, useless: "counts the rows" };
-  return { names, useless: called || unnamed ? "identifies the rows" : undefined };
+/** Whether most rows with a value have one of their own. */
+function mostlySingle(values: Column["values"], rows: readonly number[], present: number): boolean {
+  const times = new Map<Column["values"][number], number>();
+  for (const row of rows) times.set(values[row], (times.get(values[row]) ?? 0) + 1);
+  times.delete(null);
+  let single = 0;
+  for (const count of times.values()) if (count === 1) single++;
+  return single > MOST_SINGLE * present;
 }
 
-const ascends = (values: Column["values"], one: number, next: number): boolean =>
-  values[one] !== null && values[next] !== null && values[one] < values[next];
+function numbers(
+  { name, values }: Column,
+  table: Table,
+  rows: readonly number[],
+  present: number,
+): { useless?: Useless; names: boolean } {
+  const other = { names: false };
+  if (isTimeName(name) || !rows.every((row) => values[row] === null || Number.isInteger(values[row]))) {
+    return other;
+  }
+  const first = (values[rows[0]] as number) - table.rowNumber(rows[0]);
+  const counts = rows.every((row) => values[row] !== null && values[row] === first + table.rowNumber(row));
+  const names = namesThings(name);
+  const ascends = (at: number) =>
+    values[rows[at - 1]] !== null && (values[rows[at - 1]] as number) < (values[rows[at]] as number);
+  const called =
+    names || endsIn(name, COUNTERS) || (UNNAMED.test(name) && rows.every((_, at) => at === 0 || ascends(at)));
+  if (counts && (called || rows.length >= FEWEST_COUNTED)) return { ...other, useless: "counts the rows" };
+  if (!called) return other;
+  // what is beyond a double's integers was rounded: different ones may have become the same
+  const rounded = rows.some(
+    (row) => Math.abs((values[row] as number | null) ?? 0) >= Number.MAX_SAFE_INTEGER,
+  );
+  if (names && (rounded || mostlySingle(values, rows, present))) {
+    return { ...other, useless: "identifies the rows" };
+  }
+  const distinct = new Set(rows.map((row) => values[row]).filter((value) => value !== null)).size;
+  if (distinct === present) return { ...other, useless: "identifies the rows" };
+  return { names };
+}

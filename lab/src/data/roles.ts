@@ -154,9 +154,9 @@ const UNFIT: Record<Useless, string> = {
 };
 
 function unfitFor(column: Column, table: Table, rows: readonly number[]): string | undefined {
-  const { useless, distinct } = natureOf(column, table, rows);
+  const { useless, single } = natureOf(column, table, rows);
   if (useless) return UNFIT[useless];
-  if (distinct === 1) return UNFIT["one value only"];
+  if (single) return UNFIT["one value only"];
   return column.kind === "date" ? "is a date" : undefined;
 }
 

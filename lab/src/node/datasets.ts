@@ -2,34 +2,57 @@
 import { existsSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { bundled, type Described } from "../data/bundled.js";
+import { readTable } from "../data/readers/registry.js";
+import type { Source } from "../data/readers/source.js";
 import { type Dataset, type DatasetOptions, toDataset } from "../dataset.js";
 import { UsageError } from "../errors.js";
 import { fashionMnist, loadFashionMnist } from "./fashion-mnist.js";
-import { openFile, readTable } from "./file.js";
+import { openFile } from "./file.js";
 
 /** Everything that has a name. */
 export const describedData: readonly Described[] = [...bundled, fashionMnist];
 
+/** Rows that are read at least where a few are to be drawn: rare classes are to be among them, and rows without a target left out. */
+const LEAST_READ = 20_000;
+
 /**
- * The dataset of a name, or of the file at a path; options that are left out take what suits a bundled one. Throws
- * UsageError for a name that is neither, and as `readTable` and `toDataset`.
+ * The dataset of a name, or of the file at a path; options that are left out take what suits a bundled one. With a
+ * `limit`, no more is kept of a file than twice as many rows (20,000 at least). Throws UsageError for a name that is
+ * neither, and as `openFile`, `readTable` and `toDataset`.
  */
 export async function loadDataset(source: string, options: DatasetOptions): Promise<Dataset> {
   if (source === fashionMnist.name) return loadFashionMnist(options, fashionMnist.provenance);
   const own = bundled.find(({ name }) => name === source);
   if (own) {
-    const table = await own.read(await openFile(dataFile(own.file)));
+    const table = await opened(dataFile(own.file), options, own.read);
     return toDataset(table, { ...options, image: options.image ?? own.image }, own.provenance);
   }
   if (!existsSync(source) && basename(source) === source && extname(source) === "") {
     const names = describedData.map(({ name }) => name);
     throw new UsageError(
-      `--data: there is neither a dataset nor a file "${source}"; did you mean "${closest(source, names)}"? The datasets are ${names.join(", ")}`,
+      `--data: there is neither a dataset nor a file ${quote(source)}; did you mean "${closest(source, names)}"? The datasets are ${names.join(", ")}`,
     );
   }
-  return toDataset(await readTable(source), options, source);
+  const { limit } = options;
+  const sample = limit === undefined ? undefined : Math.max(2 * limit, LEAST_READ);
+  const table = await opened(source, options, (file) => readTable(file, { ...options, sample }));
+  return toDataset(table, options, source);
+}
+
+async function opened<T>(
+  path: string,
+  options: DatasetOptions,
+  read: (file: Source) => Promise<T>,
+): Promise<T> {
+  const file = await openFile(path, options);
+  try {
+    return await read(file);
+  } finally {
+    await file.close();
+  }
 }
 
 /** A file of lab/data, which is two folders up from src/node and from dist/node alike. */

@@ -5,8 +5,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Described } from "../data/bundled.js";
-import { checkLimit, drawRows, shuffledRows } from "../data/split.js";
-import type { Dataset, DatasetOptions, Split } from "../dataset.js";
+import { checkLimit, drawnText, drawRows, type Parts, shuffledRows } from "../data/split.js";
+import { type Dataset, type DatasetOptions, metricOf } from "../dataset.js";
 import { FailureError, UsageError } from "../errors.js";
 import { classification } from "../tasks/classification.js";
 import { readBytes } from "./file.js";
@@ -39,22 +39,38 @@ interface Idx {
   data: Uint8Array;
 }
 
+/** What else is fixed, by the names of its options. */
+const FIXED = [
+  "target",
+  "ignore",
+  "keep",
+  "levels",
+  "task",
+  "image",
+  "group",
+  "split",
+  "time",
+  "categorical",
+  "numeric",
+] as const satisfies readonly (keyof DatasetOptions)[];
+
 /**
- * The dataset with its own split into training and held-out images, pixels divided by the largest of the training images.
- * `folder` holds the four files. Of the options only `limit` applies, divided in the proportion of the two splits. Throws
- * FailureError where the files are absent or damaged, UsageError for other options.
+ * The dataset with its own test images held out, pixels divided by the largest of the training images. `folder` holds the
+ * four files. Of the options only `limit`, divided in the proportion of training and test images, and `metric` apply.
+ * Throws FailureError where the files are absent or damaged, UsageError for other options.
  */
 export async function loadFashionMnist(
-  { limit, target, ignore, categorical, task, image }: DatasetOptions,
+  options: DatasetOptions,
   provenance: string,
   folder = INSTALLED,
 ): Promise<Dataset> {
-  const unfit = Object.entries({ target, ignore, categorical, task, image }).find(
-    ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
-  )?.[0];
+  const unfit = FIXED.find((name) => {
+    const value = options[name];
+    return value !== undefined && !(Array.isArray(value) && value.length === 0);
+  });
   if (unfit !== undefined) {
     throw new UsageError(
-      `fashion-mnist: --${unfit} does not apply, its images, classes and target are fixed; leave it out`,
+      `${fashionMnist.name}: --${unfit} does not apply, its images, classes, target and held-out part are fixed; leave it out`,
     );
   }
   const [trainFiles, heldOutFiles] = ["train", "t10k"].map((part) => ({
@@ -64,33 +80,55 @@ export async function loadFashionMnist(
   const absent = [trainFiles, heldOutFiles].flatMap(Object.values<string>).find((path) => !existsSync(path));
   if (absent !== undefined) {
     throw new FailureError(
-      `fashion-mnist is not installed (there is no ${absent}); install it: apt-get install dataset-fashion-mnist`,
+      `${fashionMnist.name} is not installed (there is no ${absent}); install it: apt-get install dataset-fashion-mnist`,
     );
   }
   const train = await readImages(trainFiles);
   const heldOut = await readImages(heldOutFiles);
   const [, height, width] = train.images.shape;
   const total = train.labels.data.length + heldOut.labels.data.length;
-  const least = CLASSES.length;
-  if (limit !== undefined) checkLimit(limit, least);
-  const share = Math.min(1, (limit ?? total) / total);
-  const heldOutCount = Math.max(least, Math.round(share * heldOut.labels.data.length));
-  const trainCount = Math.min(train.labels.data.length, (limit ?? total) - heldOutCount);
+  const { limit = total } = options;
+  checkLimit(limit, CLASSES.length);
+  const share = Math.min(1, limit / total);
+  const heldOutCount = Math.max(CLASSES.length, Math.round(share * heldOut.labels.data.length));
+  const trainCount = Math.min(train.labels.data.length, limit - heldOutCount);
   const most = train.images.data.reduce((a, b) => Math.max(a, b), 1);
+  const parts = [draw(train, trainCount, most), draw(heldOut, heldOutCount, most)];
+  const count = trainCount + heldOutCount;
+  const x = new Float32Array(count * height * width);
+  const y = new Float32Array(count);
+  x.set(parts[0].x);
+  x.set(parts[1].x, parts[0].x.length);
+  y.set(parts[0].y);
+  y.set(parts[1].y, trainCount);
+  const divided: Parts = {
+    strata: Int32Array.from(y),
+    heldOut: Int32Array.from({ length: heldOutCount }, (_, index) => trainCount + index),
+  };
+  const names = Array.from(
+    { length: height * width },
+    (_, index) => `pixel_${Math.floor(index / width)}_${index % width}`,
+  );
+  const sizes = CLASSES.map((_, label) => y.reduce((sum, one) => sum + Number(one === label), 0));
   return {
-    name: "fashion-mnist",
+    name: fashionMnist.name,
     provenance,
     task: classification.name,
+    metric: metricOf(classification.name, sizes, options.metric),
     target: "class",
-    features: Array.from(
-      { length: height * width },
-      (_, index) => `pixel_${Math.floor(index / width)}_${index % width}`,
-    ),
+    inputs: [{ column: `${names[0]} … ${names.at(-1)}`, how: `pixels of ${height}×${width}`, names }],
     inputShape: [height, width, 1],
     classes: CLASSES,
-    train: toSplit(train, trainCount, most),
-    heldOut: toSplit(heldOut, heldOutCount, most),
-    notes: [],
+    count,
+    x,
+    scaled: new Uint8Array(height * width),
+    y,
+    yScale: 1,
+    parts: divided,
+    drawn: drawnText(divided, {}),
+    fileRows: total,
+    decisions: [],
+    warnings: [],
   };
 }
 
@@ -126,7 +164,11 @@ async function readIdx(path: string, axes: number): Promise<Idx> {
 }
 
 /** `count` of the images, in the classes' proportions, divided by `most`. */
-function toSplit({ images, labels }: { images: Idx; labels: Idx }, count: number, most: number): Split {
+function draw(
+  { images, labels }: { images: Idx; labels: Idx },
+  count: number,
+  most: number,
+): { x: Float32Array; y: Float32Array } {
   const rows = drawRows(shuffledRows(labels.data.length), labels.data, CLASSES.length, count, 1).taken;
   const size = images.shape[1] * images.shape[2];
   const x = new Float32Array(rows.length * size);
@@ -134,5 +176,5 @@ function toSplit({ images, labels }: { images: Idx; labels: Idx }, count: number
     for (let pixel = 0; pixel < size; pixel++)
       x[index * size + pixel] = images.data[row * size + pixel] / most;
   }
-  return { x, y: Float32Array.from(rows, (row) => labels.data[row]), count: rows.length };
+  return { x, y: Float32Array.from(rows, (row) => labels.data[row]) };
 }
