@@ -5,7 +5,7 @@
 import { printable, quote } from "@evenkeel/report/format";
 import { parquetMetadata, type SchemaElement } from "hyparquet";
 import { compressors, decompressZstd } from "hyparquet-compressors";
-import { FailureError, reason, UsageError } from "../../errors.js";
+import { FailureError, UsageError } from "../../errors.js";
 import {
   type Decision,
   type Kind,
@@ -95,7 +95,7 @@ export async function readParquet(source: Source, file: string, options: ReadOpt
   } catch (error) {
     if (error instanceof UsageError || error instanceof FailureError) throw error;
     throw new FailureError(
-      `${file}: not a complete Parquet file (${quoted(reason(error))}); it may be truncated: fetch or write it again`,
+      `${file}: not a complete Parquet file (${whyOf(error)}); it may be truncated: fetch or write it again`,
     );
   }
 }
@@ -172,7 +172,7 @@ class Reader {
     const footer = await this.source.slice(byteLength - 8 - length, byteLength);
     // hyparquet takes the sizes in it on trust
     const fields = readStruct(new Uint8Array(footer, 0, length)).struct;
-    if (fields.has(8)) throw this.encrypted();
+    if (fields.get(8) instanceof Map) throw this.encrypted();
     const { schema, row_groups, num_rows, key_value_metadata } = parquetMetadata(footer, {
       geoparquet: false,
     });
@@ -187,7 +187,8 @@ class Reader {
       return {
         rows: sizeOf(rows, "rows"),
         chunks: columns.map(({ meta_data: meta, file_path, crypto_metadata }) => {
-          if (crypto_metadata !== undefined || meta === undefined) throw this.encrypted();
+          if (crypto_metadata !== undefined) throw this.encrypted();
+          if (meta === undefined) throw new Error("a column lacks its metadata");
           if (file_path) {
             throw new UsageError(
               `${this.file}: expected a file with its data in it, got one that refers to others (${quote(file_path)}); name one of those`,
@@ -245,7 +246,7 @@ class Reader {
     } catch (error) {
       if (error instanceof NoText) return undefined;
       if (error instanceof UsageError || error instanceof FailureError) throw error;
-      throw new Error(`column ${quote(leaf.name)}: ${reason(error)}`);
+      throw new Error(`column ${quote(leaf.name)}: ${whyOf(error)}`);
     }
     const { values, levels } = cells;
     const long = converter.long?.() ?? false;
@@ -806,4 +807,8 @@ function text(bytes: Uint8Array, annotated: boolean): string {
   return value;
 }
 
-const quoted = (message: string): string => printable(message.slice(0, 300));
+/** What is wrong, without the words of an engine about its own functions. */
+function whyOf(error: unknown): string {
+  const ours = error instanceof Error && !(error instanceof TypeError || error instanceof RangeError);
+  return ours ? printable(error.message.slice(0, 300)) : "its bytes are damaged";
+}
