@@ -1,8 +1,7 @@
 /** The tables that come with the lab, in lab/data. */
-import { makeTable, type Table } from "./column.js";
-import { parseCsv } from "./readers/csv.js";
-import { readerOf } from "./readers/registry.js";
-import { baseName, type Source, textOf } from "./readers/source.js";
+import { readTable } from "./readers/registry.js";
+import type { Source } from "./readers/source.js";
+import type { ReadOptions, Table } from "./table.js";
 
 /** Data that need no file of the user's. */
 export interface Described {
@@ -18,7 +17,7 @@ export interface Bundled extends Described {
   file: string;
   /** The size of the images that its features are the pixels of. */
   image?: [height: number, width: number];
-  read(source: Source): Promise<Table>;
+  read(source: Source, options?: ReadOptions): Promise<Table>;
 }
 
 export const bundled: readonly Bundled[] = [
@@ -48,7 +47,7 @@ export const bundled: readonly Bundled[] = [
       "Statlog German Credit Data, Hofmann 1994, UCI Machine Learning Repository; the file of Weka's examples",
     licence: "none stated in the file",
     file: "credit-g.arff",
-    read: asItIs,
+    read: readTable,
   },
   {
     name: "shuttle",
@@ -56,17 +55,12 @@ export const bundled: readonly Bundled[] = [
     provenance: "Statlog Shuttle, UCI Machine Learning Repository; from the R package mlbench",
     licence: "none stated in the file",
     file: "shuttle.csv.gz",
-    read: asItIs,
+    read: readTable,
   },
 ];
 
-/** The target is the last column, as `toDataset` takes it. */
-function asItIs(source: Source): Promise<Table> {
-  return readerOf(source.name)(source);
-}
-
 /** The first line is scikit-learn's own (rows, columns, classes) instead of a header. */
-async function breastCancer(source: Source): Promise<Table> {
+async function breastCancer(source: Source, options: ReadOptions = {}): Promise<Table> {
   const measures = [
     "radius",
     "texture",
@@ -82,23 +76,21 @@ async function breastCancer(source: Source): Promise<Table> {
   const names = ["mean", "error", "worst"].flatMap((statistic) =>
     measures.map((measure) => (statistic === "error" ? `${measure} error` : `${statistic} ${measure}`)),
   );
-  const text = await textOf(source);
-  const table = withHeader(
-    [...names, "diagnosis"],
-    text.slice(text.indexOf("\n") + 1),
-    baseName(source.name),
-  );
+  const table = await withNames([...names, "diagnosis"], source, options);
   const diagnosis = table.columns[names.length];
   diagnosis.kind = "text";
   diagnosis.values = diagnosis.values.map((value) => (value === 0 ? "malignant" : "benign"));
   return table;
 }
 
-async function digits(source: Source): Promise<Table> {
+function digits(source: Source, options: ReadOptions = {}): Promise<Table> {
   const pixels = Array.from({ length: 64 }, (_, index) => `pixel_${Math.floor(index / 8)}_${index % 8}`);
-  return withHeader([...pixels, "digit"], await textOf(source), "digits.csv");
+  return withNames([...pixels, "digit"], source, options);
 }
 
-function withHeader(names: string[], rows: string, file: string): Table {
-  return makeTable(file, parseCsv(`${names.join(",")}\n${rows}`, file, ","));
+/** A table without a header; that its columns are named here is nothing to decide. */
+async function withNames(names: string[], source: Source, options: ReadOptions): Promise<Table> {
+  const table = await readTable(source, { limits: options.limits, sample: options.sample, header: false });
+  for (const [index, column] of table.columns.entries()) column.name = names[index];
+  return { ...table, decisions: [] };
 }

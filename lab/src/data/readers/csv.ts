@@ -1,62 +1,334 @@
-/**
- * Comma- and tab-separated text (RFC 4180), and what spreadsheets write with semicolons or bars instead: a header row
- * with the names of the columns, fields quoted with `"` where they need it; blanks around a field and blank lines are
- * ignored.
- */
-import { CsvError, parse } from "csv-parse/browser/esm/sync";
+/** Text with delimiters between its fields (`.csv`, `.tsv`, `.txt`, `.data`, …), of the layout that its first lines show. */
+import { count, quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
-import { type Column, inferColumn, numberOrText } from "../column.js";
+import { type Decision, type RawColumn, type RawTable, type ReadOptions, usualLimits } from "../table.js";
+import { RecordError, Records } from "./delimited.js";
+import { type Layout, layoutOf, tooWide } from "./dialect.js";
+import { Reservoir } from "./sample.js";
+import { startOf, type Text } from "./source.js";
 
-/**
- * The columns of `text`, whose fields `usual` separates unless the header shows otherwise; `file` is its name in
- * messages. Throws FailureError for rows of unequal length and open quotes, UsageError for a missing header.
- */
-export function parseCsv(text: string, file: string, usual: "," | "\t"): Column[] {
-  const delimiter = delimiterOf(text, usual);
-  const [header, ...rows] = records(text, file, delimiter);
-  if (header === undefined) return [];
-  if (header.every((name) => typeof numberOrText(name) === "number")) {
-    throw new UsageError(
-      `${file}: expected a header row with the names of the columns, got numbers (${header.slice(0, 3).join(", ")}${header.length > 3 ? ", …" : ""}); add a first line that names them`,
-    );
-  }
-  return header.map((name, column) =>
-    inferColumn(
-      name,
-      // with semicolons between fields, spreadsheets write a decimal comma
-      rows.map((row) =>
-        delimiter === ";" ? row[column].replace(/^([+-]?\d+),(\d+)$/, "$1.$2") : row[column],
-      ),
-    ),
-  );
-}
+/** Characters by which the layout is known; more where they hold few lines, up to the second. */
+const START = 2 ** 18;
+const LONGEST_START = 2 ** 22;
+const FEW_LINES = 20;
+/** Rows at the end that are too short and no rows of the table, but totals, sources, or cut. */
+const MOST_CLOSING = 10;
 
 const NAMES: Record<string, string> = { ",": "comma", "\t": "tab", ";": "semicolon", "|": "bar" };
+const BETWEEN: Record<string, string> = {
+  ",": "commas",
+  "\t": "tabs",
+  ";": "semicolons",
+  "|": "bars",
+  " ": "blanks",
+};
 
-/** What separates the names in the header: the usual delimiter, or else the one it has most of. */
-function delimiterOf(text: string, usual: string): string {
-  const header = text.slice(0, text.search(/\r?\n|$/)).replace(/"[^"]*"/g, "");
-  if (header.includes(usual)) return usual;
-  const count = (one: string) => header.split(one).length;
-  return Object.keys(NAMES).reduce((best, one) => (count(one) > count(best) ? one : best), usual);
+/**
+ * The table in a text; `file` is its name in messages, `usual` the delimiter that its ending speaks of. Rows that end too
+ * early are filled up, those at the very end left out. Throws UsageError for a text that is empty or exceeds a limit,
+ * FailureError for rows that are too long and for quotes that are not closed.
+ */
+export async function readCsv(
+  text: Text,
+  file: string,
+  options: ReadOptions,
+  usual?: string,
+): Promise<RawTable> {
+  let start = (await startOf(text, START)).slice(0, START);
+  if (start.length === START && start.split(/[\n\r]+/, FEW_LINES).length < FEW_LINES) {
+    start = (await startOf(text, LONGEST_START)).slice(0, LONGEST_START);
+  }
+  if (!/\S/.test(start)) throw new UsageError(`${file}: the file is empty; expected a table of data`);
+  const { columns: mostColumns, cells: mostCells } = { ...usualLimits, ...options.limits };
+  const layout = layoutOf(start, start.length < START, options, mostColumns, file, usual);
+  const read = async (how: Layout): Promise<RawTable> => {
+    const rows = new Rows(file, how, mostColumns, mostCells, options.sample);
+    for await (const piece of text.pieces()) rows.push(piece);
+    rows.push("", true);
+    return rows.table(options, usual);
+  };
+  try {
+    return await read(layout);
+  } catch (error) {
+    // quotes that enclose nothing may come later than the lines that the layout was taken from
+    if (!(error instanceof FailureError) || layout.dialect.quote === "") throw error;
+    try {
+      return await read({ ...layout, dialect: { ...layout.dialect, quote: "" } });
+    } catch {
+      throw error;
+    }
+  }
 }
 
-function records(text: string, file: string, delimiter: string): string[][] {
-  try {
-    // no limit to a record: the default of 128,000 characters is less than the row of a wide table
-    return parse(text, { delimiter, trim: true, skip_empty_lines: true, max_record_size: 0 });
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    if (error.code === "CSV_RECORD_INCONSISTENT_FIELDS_LENGTH") {
-      const [, expected, got] = /expect (\d+), got (\d+)/.exec(error.message) ?? [];
-      // the parser counts the header as a record but not the one at fault, which gives the number of the data row
-      throw new FailureError(
-        `${file}: row ${error.records} (line ${error.lines}): expected ${expected} fields as in the header, got ${got}; add or remove fields, or quote a field that holds a ${NAMES[delimiter]}`,
+type Row = (string | null)[];
+
+/** The rows of a text, as they come; a sample of them where one is asked for. */
+class Rows {
+  readonly #file: string;
+  readonly #layout: Layout;
+  readonly #mostColumns: number;
+  readonly #mostCells: number;
+  readonly #records: Records;
+  readonly #reservoir: Reservoir | undefined;
+  /** Characters before the text that are passed over. */
+  #prefix: number;
+  /** Records so far, with titles and header. */
+  #seen = 0;
+  #rowCount = 0;
+  #names: string[] | undefined;
+  /** [width][rows]: all rows; or, with a sample, the rows drawn and their numbers. */
+  readonly #cells: Row[];
+  readonly #drawn: { row: Row; number: number }[] = [];
+  /** Short rows that none of full length has followed yet. */
+  #pending: { row: Row; line: number }[] = [];
+  #short = 0;
+  #firstShort = 0;
+  #headers = 0;
+  #remarks = 0;
+
+  constructor(
+    file: string,
+    layout: Layout,
+    mostColumns: number,
+    mostCells: number,
+    sample: number | undefined,
+  ) {
+    this.#file = file;
+    this.#layout = layout;
+    this.#mostColumns = mostColumns;
+    this.#mostCells = mostCells;
+    this.#reservoir = sample === undefined ? undefined : new Reservoir(sample);
+    this.#cells = Array.from({ length: layout.width }, () => []);
+    this.#prefix = layout.prefix;
+    this.#names = layout.namesInRecord ? undefined : layout.names;
+    this.#records = new Records(layout.dialect, mostColumns, (record) => this.#record(record));
+  }
+
+  /** Takes the next piece of the text, `last` where none follows. */
+  push(piece: string, last = false): void {
+    const text = piece.slice(this.#prefix);
+    this.#prefix = Math.max(0, this.#prefix - piece.length);
+    try {
+      this.#records.push(text, last);
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      throw this.#failure(error.kind);
+    }
+  }
+
+  #record(record: Records): undefined {
+    const { width, skipped, namesInRecord, rowNames } = this.#layout;
+    this.#seen++;
+    if (this.#seen <= skipped) return;
+    if (this.#seen === skipped + 1 && namesInRecord) {
+      const names = Array.from({ length: Math.min(record.count, width) }, (_, index) => record.cell(index));
+      this.#names = rowNames ? ["", ...names] : names;
+      return;
+    }
+    if (this.#isHeader(record)) {
+      this.#headers++;
+      return;
+    }
+    if (record.count !== width) {
+      if (isRemark(record)) {
+        this.#remarks++;
+        return;
+      }
+      if (record.count < width) {
+        this.#pending.push({ row: this.#rowOf(record), line: record.line });
+        if (this.#pending.length > MOST_CLOSING) this.#fill();
+        return;
+      }
+      for (let index = width; index < record.count; index++) {
+        if (record.length(index) > 0) throw this.#ragged(record.line, record.count);
+      }
+    } else if (isRule(record)) {
+      this.#remarks++;
+      return;
+    }
+    if (this.#pending.length > 0) this.#fill();
+    if (this.#reservoir?.draws(this.#rowCount) === false) this.#rowCount++;
+    else this.#add(this.#rowOf(record));
+  }
+
+  #rowOf(record: Records): Row {
+    const { width } = this.#layout;
+    const row: Row = new Array(width);
+    for (let index = 0; index < width; index++) row[index] = index < record.count ? record.cell(index) : null;
+    return row;
+  }
+
+  #add(row: Row): void {
+    const number = ++this.#rowCount;
+    if (this.#reservoir === undefined) {
+      for (let index = 0; index < row.length; index++) this.#cells[index].push(row[index]);
+    } else if (this.#reservoir.draws(number - 1)) {
+      this.#drawn[this.#reservoir.place(number - 1)] = { row, number };
+    }
+    const kept = this.#reservoir === undefined ? number : this.#drawn.length;
+    if (kept * row.length > this.#mostCells) {
+      throw new UsageError(
+        `${this.#file}: expected at most ${this.#mostCells.toLocaleString("en-US")} cells, got more (row ${number} of ${count(row.length, "column")}); read a sample of the rows with --limit, or allow more with --max-cells`,
       );
     }
-    // an open quote swallows the lines below it, so the row is named, not the line where the parser gave up
-    throw new FailureError(
-      `${file}: ${error.records === 0 ? "the header" : `row ${error.records}`}: a quote opens or closes in the wrong place; close it, quote the whole field, or double a quote inside a quoted field`,
+  }
+
+  /** Fills up the short rows that others have followed. */
+  #fill(): void {
+    for (const { row, line } of this.#pending) {
+      // where blanks separate fields, an empty one cannot be seen, whichever it is
+      if (this.#layout.dialect.delimiter === " ") throw this.#ragged(line, row.indexOf(null));
+      this.#add(row);
+      this.#short++;
+      if (this.#short === 1) this.#firstShort = this.#rowCount;
+    }
+    this.#pending = [];
+  }
+
+  /** Whether a row is the header once more, as where files were joined. */
+  #isHeader(record: Records): boolean {
+    const names = this.#names;
+    if (names === undefined || this.#layout.rowNames || record.length(0) !== names[0].length) return false;
+    for (let index = 0; index < names.length; index++) {
+      if (index >= record.count || record.cell(index) !== names[index]) return false;
+    }
+    return true;
+  }
+
+  #ragged(line: number, got: number): FailureError {
+    const { dialect, width, namesInRecord } = this.#layout;
+    const remedy =
+      dialect.delimiter === " "
+        ? "write NA for a value that is missing, or quote a field that holds a blank"
+        : `add or remove fields, or quote a field that holds a ${NAMES[dialect.delimiter] ?? quote(dialect.delimiter)}`;
+    return new FailureError(
+      `${this.#file}: row ${this.#rowCount + 1} (line ${line}): expected ${count(width, "field")} as in ${namesInRecord ? "the header" : "the other rows"}, got ${got}; ${remedy}`,
     );
   }
+
+  #failure(kind: RecordError["kind"]): Error {
+    const { namesInRecord, skipped, prefix } = this.#layout;
+    const { line } = this.#records;
+    const inHeader = this.#seen <= skipped && namesInRecord;
+    const place = `${this.#file}: ${inHeader ? "the header" : `row ${this.#rowCount + this.#pending.length + 1}`} (line ${line + (prefix > 0 ? 1 : 0)})`;
+    if (kind === "fields") {
+      return inHeader ? tooWide(this.#file, this.#mostColumns) : this.#ragged(line, this.#mostColumns + 1);
+    }
+    return new FailureError(
+      kind === "long"
+        ? `${place}: expected a row of some length, got one of more than 100 million characters; check that its quotes are closed and that the file is text`
+        : `${place}: a quote opens or closes in the wrong place; close it, quote the whole field, or double a quote inside a quoted field`,
+    );
+  }
+
+  /** All that was read. */
+  table(options: ReadOptions, usual: string | undefined): RawTable {
+    const { width, namesInRecord } = this.#layout;
+    const leftOut = this.#short === 0 && this.#rowCount > 0 ? this.#pending.splice(0) : [];
+    if (this.#pending.length > 0 && this.#rowCount === 0) {
+      const [{ row, line }] = this.#pending;
+      throw this.#ragged(line, row.indexOf(null));
+    }
+    this.#fill();
+    const decisions = this.#decisions(options, usual, leftOut);
+    let cells = this.#cells;
+    let rowNumbers: Int32Array | undefined;
+    if (this.#reservoir !== undefined) {
+      this.#drawn.sort((a, b) => a.number - b.number);
+      cells = cells.map((_, index) => this.#drawn.map(({ row }) => row[index]));
+      if (this.#drawn.length < this.#rowCount)
+        rowNumbers = Int32Array.from(this.#drawn, ({ number }) => number);
+    }
+    const names = this.#names ?? [];
+    const columns: RawColumn[] = [];
+    let empty = 0;
+    for (let index = 0; index < width; index++) {
+      const name = names[index] ?? "";
+      // a delimiter at the end of each line makes one more column, of nothing
+      const hasNone =
+        name === "" && (this.#names !== undefined || index === width - 1) && cells[index].length > 0;
+      if (hasNone && cells[index].every((cell) => cell === "" || cell === null)) empty++;
+      else columns.push({ name, cells: cells[index] });
+    }
+    if (empty > 0) {
+      decisions.push({
+        columns: [],
+        what: `read without ${count(empty, "column")} that ${empty === 1 ? "has" : "have"} neither a name nor a value`,
+      });
+    }
+    if (namesInRecord && this.#layout.rowNames) {
+      decisions.push({
+        columns: [],
+        what: "read with its first column as names of the rows",
+        why: "the header has one name fewer than the rows have fields",
+      });
+    }
+    return { columns, rowCount: this.#rowCount, ...(rowNumbers && { rowNumbers }), decisions };
+  }
+
+  #decisions(options: ReadOptions, usual: string | undefined, leftOut: readonly unknown[]): Decision[] {
+    const { dialect, skipped, skippedText, names, namesInRecord, sure, width } = this.#layout;
+    const decisions: Decision[] = [];
+    const tell = (what: string, why?: string, option?: string) =>
+      decisions.push({ columns: [], what, ...(why && { why }), ...(option && { option }) });
+    const { delimiter } = dialect;
+    if (options.delimiter === undefined && delimiter !== (usual ?? delimiter) && width > 1) {
+      tell(
+        `read with ${BETWEEN[delimiter] ?? quote(delimiter)} between its fields`,
+        undefined,
+        usual === "\t" ? "--delimiter tab" : `--delimiter "${usual}"`,
+      );
+    }
+    if (dialect.quote === "'") tell("read with ' as the quote around fields");
+    if (dialect.quote === "") tell('read with " as a character like any other', "not all of them are closed");
+    if (dialect.backslash) tell("read with a backslash before a character that is meant as it is");
+    if (skipped > 0) {
+      const lines = skipped === 1 ? "first line" : `first ${skipped} lines`;
+      tell(
+        `read without its ${lines}`,
+        skippedText
+          .slice(0, 3)
+          .map((line) => quote(line))
+          .join(", "),
+      );
+    }
+    const comments = this.#records.comments + this.#remarks;
+    if (comments > 0) tell(`read without ${count(comments, "line")} of comments and rules`);
+    if (options.header === undefined) {
+      if (names !== undefined && !namesInRecord) {
+        tell("read with the names in the last comment above the table", undefined, "--header no");
+      } else if (names === undefined) {
+        tell("read without a header", "its first row is like those below it", "--header yes");
+      } else if (!sure) {
+        tell("read with its first row as the names of the columns", undefined, "--header no");
+      }
+    }
+    if (this.#headers > 0)
+      tell(
+        `read without ${count(this.#headers, "row")} that repeat${this.#headers === 1 ? "s" : ""} the header`,
+      );
+    if (this.#short > 0) {
+      tell(
+        `read with nothing for what ${count(this.#short, "row")} ${this.#short === 1 ? "lacks" : "lack"} at the end`,
+        `row ${this.#firstShort} has fewer than ${width} fields`,
+      );
+    }
+    if (leftOut.length > 0) {
+      const rows = leftOut.length === 1 ? "last row" : `last ${leftOut.length} rows`;
+      tell(`read without its ${rows}`, `fewer than ${width} fields`);
+    }
+    return decisions;
+  }
+}
+
+/** A comment between rows. */
+const isRemark = (record: Records): boolean => !record.isQuoted(0) && record.cell(0).startsWith("#");
+
+/** A line that is drawn between rows, as in a table for people: `---+---`. */
+function isRule(record: Records): boolean {
+  for (let index = 0; index < record.count; index++) {
+    const length = record.length(index);
+    if (length > 0 && (length < 3 || !/^[-=+:]{3,}$/.test(record.cell(index).slice(0, 200)))) return false;
+  }
+  return true;
 }

@@ -1,0 +1,466 @@
+/**
+ * How a text with delimiters is to be read, from its first lines: what separates and encloses its fields, where the
+ * table begins, and whether its first row names the columns.
+ *
+ * Each way of reading is tried. The best one gives records of one length from the first line on, and fields that look
+ * like values rather than like several with a delimiter between them.
+ */
+import { quote as quoted } from "@evenkeel/report/format";
+import { FailureError, UsageError } from "../../errors.js";
+import { dateOf, minutesOf } from "../dates.js";
+import { missingNotations } from "../missing.js";
+import { numeralOf } from "../numbers.js";
+import type { ReadOptions } from "../table.js";
+import { type Dialect, RecordError, Records } from "./delimited.js";
+
+/** How the text is read, and what was seen in its first lines. */
+export interface Layout {
+  dialect: Dialect;
+  /** Fields of a row. */
+  width: number;
+  /** Records before the table, as titles: the first `skipped` ones. */
+  skipped: number;
+  /** What they say, for a message. */
+  skippedText: string[];
+  /** Names of the columns, in the table's first record or in the last comment before it; undefined where there are none. */
+  names: string[] | undefined;
+  /** Whether the names are a record of the table, and not in a comment. */
+  namesInRecord: boolean;
+  /** Whether the first row plainly is a header, or plainly none. */
+  sure: boolean;
+  /** Whether the names are one fewer than the fields, as R writes them: the first column has the names of the rows. */
+  rowNames: boolean;
+  /** A first line `sep=;`, as spreadsheets know it: characters to pass over. */
+  prefix: number;
+}
+
+const DELIMITERS = [",", "\t", ";", "|", " "];
+/** Records that are looked at. */
+const MOST_RECORDS = 1000;
+/** Records that one has looked at before something is said about a column. */
+const MOST_CELLS = 200_000;
+
+/** Records whose fields are judged. */
+const MOST_JUDGED = 200;
+
+const isMissing = missingNotations();
+
+/** What a field is, in any notation; undefined for text. */
+function kindOf(cell: string): "number" | "date" | undefined {
+  if (!/\d/.test(cell)) return undefined;
+  const numeral = numeralOf(cell);
+  if (numeral !== undefined && numeral.unit === "") return "number";
+  return dateOf(cell) !== undefined || minutesOf(cell) !== undefined ? "date" : undefined;
+}
+
+const isValue = (cell: string): boolean => kindOf(cell) !== undefined;
+
+/** Records of the first lines, read in one way. */
+interface Trial {
+  dialect: Dialect;
+  records: string[][];
+  /** Mean plausibility of the fields, 0 to 1. */
+  plausible: number;
+  /** Share of the text that could be read in this way. */
+  share: number;
+  strays: number;
+  quotedFields: number;
+  tooWide: boolean;
+}
+
+/** What `--delimiter` means. */
+function delimiterOf(option: string): string {
+  const name = {
+    tab: "\t",
+    "\\t": "\t",
+    space: " ",
+    blank: " ",
+    comma: ",",
+    semicolon: ";",
+    bar: "|",
+    pipe: "|",
+  }[option.toLowerCase()];
+  const delimiter = name ?? option;
+  if (delimiter.length === 1 && !/["'\\\n\r]/.test(delimiter)) return delimiter;
+  throw new UsageError(
+    `--delimiter: expected one character, tab, or " " for any number of blanks, got ${quoted(option)}`,
+  );
+}
+
+/**
+ * The layout of the text that starts with `start`, which is all of it where `whole`; `usual` is the delimiter that its
+ * name speaks of. Throws UsageError for a delimiter that cannot be one, and where there are more columns than allowed.
+ */
+export function layoutOf(
+  start: string,
+  whole: boolean,
+  options: Pick<ReadOptions, "delimiter" | "header">,
+  mostColumns: number,
+  file: string,
+  usual: string | undefined,
+): Layout {
+  const [prefixText = "", separator] = /^"?sep=(.)"?[ \t]*(?:\r\n|\n|\r)/i.exec(start.slice(0, 20)) ?? [];
+  const text = start.slice(prefixText.length);
+  const comment = commentOf(text);
+  const given = options.delimiter === undefined ? separator : delimiterOf(options.delimiter);
+  const order = given !== undefined ? [given] : [...new Set([...(usual ? [usual] : []), ...DELIMITERS])];
+
+  const judge = judgement();
+  const trials = order
+    .filter(
+      (delimiter) =>
+        given !== undefined || text.includes(delimiter) || (delimiter === " " && text.includes("\t")),
+    )
+    .flatMap((delimiter) => dialectsOf(delimiter, text, comment.sign))
+    .map((dialect) => tried(dialect, text, whole, mostColumns, judge));
+  let best: { trial: Trial; shape: Shape; score: number } | undefined;
+  for (const trial of trials) {
+    const shape = shapeOf(trial.records);
+    const score = scoreOf(trial, shape);
+    if (shape.width > (given === undefined ? 1 : 0) && (best === undefined || score > best.score + 1e-9)) {
+      best = { trial, shape, score };
+    }
+  }
+  if (best === undefined || best.score === 0) {
+    if (trials.some(({ tooWide }) => tooWide)) throw tooWide(file, mostColumns);
+    const trial = tried(
+      { delimiter: usual ?? ",", quote: '"', backslash: false, comment: comment.sign },
+      text,
+      whole,
+      mostColumns,
+      judge,
+    );
+    best = { trial, shape: shapeOf(trial.records), score: 0 };
+  }
+  const { trial, shape } = best;
+  if (given === undefined && shape.width > 1 && shape.consistent < 0.5) {
+    throw new UsageError(
+      `${file}: expected a table, got text whose lines have different numbers of fields, whatever may separate them; name what does with --delimiter`,
+    );
+  }
+  checkHeader(trial.records, shape, file);
+  return {
+    ...headerOf(trial, shape, comment.last, options.header),
+    prefix: prefixText.length,
+    dialect: trial.dialect,
+  };
+}
+
+export const tooWide = (file: string, most: number): UsageError =>
+  new UsageError(
+    `${file}: expected at most ${most.toLocaleString("en-US")} columns, got more; name what separates the fields with --delimiter, or leave columns out of the file`,
+  );
+
+/** Throws FailureError where what seems to be the header has more names than the rows have fields. */
+function checkHeader(records: readonly string[][], { width, skipped }: Shape, file: string): void {
+  const [first] = records;
+  if (skipped !== 1 || first.length <= width || first.some((cell) => cell === "" || isValue(cell))) return;
+  if (namesColumns(records[1], records.slice(2)).isHeader && records.length > 2) return;
+  throw new FailureError(
+    `${file}: row 1: expected ${first.length} fields as in the header, got ${records[1].length}; add or remove fields or names, or quote a name that holds the delimiter`,
+  );
+}
+
+/** The sign that starts the text's first lines where these are comments, and the last of them. */
+function commentOf(text: string): { sign: string; last: string } {
+  let sign = "";
+  let last = "";
+  let at = 0;
+  while (at < text.length) {
+    const stop = text.slice(at, at + 65536).search(/[\n\r]/);
+    const line = stop < 0 ? text.slice(at) : text.slice(at, at + stop);
+    if (line.trim() !== "") {
+      if (sign === "" && (line[0] === "#" || line[0] === "%")) sign = line[0];
+      if (sign === "" || line[0] !== sign) return { sign, last };
+      last = line;
+    }
+    if (stop < 0) break;
+    at += stop + 1;
+  }
+  // nothing but lines that start alike: these are the table
+  return { sign: "", last: "" };
+}
+
+function dialectsOf(delimiter: string, text: string, comment: string): Dialect[] {
+  const plain = { delimiter, comment, backslash: false };
+  const dialects: Dialect[] = [{ ...plain, quote: '"' }];
+  const doubles = text.includes('"');
+  const escapes = /\\["'\\,;|\t]/.test(text);
+  if (escapes) dialects.push({ ...plain, quote: '"', backslash: true });
+  if (/(?:^|[\s,;|])'/.test(text)) {
+    dialects.push({ ...plain, quote: "'" });
+    if (escapes) dialects.push({ ...plain, quote: "'", backslash: true });
+  }
+  if (doubles) dialects.push({ ...plain, quote: "" });
+  return dialects;
+}
+
+function tried(
+  dialect: Dialect,
+  text: string,
+  whole: boolean,
+  mostColumns: number,
+  judge: (cell: string) => number,
+): Trial {
+  const records: string[][] = [];
+  let cells = 0;
+  let judged = 0;
+  let sum = 0;
+  let quotedFields = 0;
+  let readTo = 0;
+  const blanks = dialect.delimiter === " ";
+  const reader = new Records(dialect, mostColumns, (record) => {
+    const row: string[] = [];
+    for (let index = 0; index < record.count; index++) {
+      const cell = record.cell(index).slice(0, 200);
+      row.push(cell);
+      const isQuoted = record.isQuoted(index);
+      if (isQuoted) quotedFields++;
+      if (records.length < MOST_JUDGED && judged < MOST_CELLS / 10) {
+        judged++;
+        sum += isQuoted
+          ? 1
+          : judge(cell) -
+            (blanks && /[^\d],/.test(cell) ? 0.3 : 0) -
+            (dialect.quote === "" && /^["']|["']$/.test(cell) ? 0.5 : 0);
+      }
+    }
+    cells += row.length;
+    records.push(row);
+    return records.length < MOST_RECORDS && cells < MOST_CELLS;
+  });
+  let failed: RecordError["kind"] | undefined;
+  try {
+    reader.push(text, whole);
+    // not one line in all of it
+    if (records.length === 0 && !whole) reader.push("", true);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    failed = error.kind;
+  }
+  readTo = reader.stopped ? text.length : reader.done;
+  // a record that a quote keeps open to the end, where others are shorter
+  const longest = text.length - readTo > 4 * (readTo / Math.max(1, records.length)) + 1000;
+  const share = failed !== undefined || (longest && records.length > 1) ? readTo / (2 * text.length) : 1;
+  return {
+    dialect,
+    records,
+    plausible: judged === 0 ? 0 : sum / judged,
+    share: failed === "fields" ? 0 : share,
+    strays: reader.strays,
+    quotedFields,
+    tooWide: failed === "fields",
+  };
+}
+
+/** How much a field without quotes looks like one value, 0 to 1; remembers what it has seen. */
+function judgement(): (cell: string) => number {
+  const seen = new Map<string, number>();
+  return (cell) => {
+    let found = seen.get(cell);
+    if (found === undefined) {
+      found = plausibility(cell);
+      seen.set(cell, found);
+    }
+    return found;
+  };
+}
+
+function plausibility(cell: string): number {
+  if (isMissing(cell)) return 0.9;
+  // a value with a delimiter behind it, or several with one between them
+  if (/[,;|]$/.test(cell)) return 0.3;
+  if (isValue(cell)) return 1;
+  if (/\d[;|\t][-+]?\d| {2}|\t/.test(cell)) return 0.3;
+  if (/[;|]/.test(cell)) return 0.5;
+  if (cell.includes(",")) return 0.6;
+  return cell.includes(" ") ? 0.9 : 0.95;
+}
+
+/** The form that records have in common. */
+interface Shape {
+  width: number;
+  /** Records before the table. */
+  skipped: number;
+  /** Share of the records from there on that have this width. */
+  consistent: number;
+  rowNames: boolean;
+}
+
+const filled = (record: readonly string[]): number => {
+  let last = record.length;
+  while (last > 0 && record[last - 1] === "") last--;
+  return last;
+};
+
+function shapeOf(records: readonly string[][]): Shape {
+  if (records.length === 0) return { width: 0, skipped: 0, consistent: 0, rowNames: false };
+  const lengths = records.map((record) => record.length);
+  // of two that are as frequent, the one that comes later: the first lines may be titles
+  const times = new Map<number, number>();
+  let width = lengths[0];
+  for (const length of lengths) {
+    times.set(length, (times.get(length) ?? 0) + 1);
+    if ((times.get(length) ?? 0) >= (times.get(width) ?? 0)) width = length;
+  }
+  // where some rows leave out fields at the end, the longest ones tell, if the first is among them
+  const longest = lengths.reduce((a, b) => Math.max(a, b));
+  if (longest > width && lengths[0] === longest && lengths.indexOf(longest, 1) > 0) width = longest;
+  let skipped = lengths.findIndex(
+    (length, index) =>
+      length === width || (length === width - 1 && isNames(records[index], records[index + 1], width)),
+  );
+  // a header with more names than any row has fields is not to be taken for a title
+  if (skipped === 1 && lengths[0] > width && filled(records[0]) === width) skipped = 0;
+  if (skipped < 0) skipped = 0;
+  // titles that a spreadsheet filled up with delimiters
+  while (skipped < records.length - 2 && isTitle(records[skipped], records.slice(skipped + 1, skipped + 20)))
+    skipped++;
+  if (isCount(records[skipped], records.slice(skipped + 1), width)) skipped++;
+  const table = records.slice(skipped);
+  const emptyLast = table.slice(1).every((record) => record.length < width || record[width - 1] === "");
+  const rowNames = table[0].length === width - 1 && table.length > 1 && !emptyLast;
+  let fitting = 0;
+  for (const [index, record] of table.entries()) {
+    if (record.length === width || filled(record) === width || (index === 0 && record.length === width - 1))
+      fitting++;
+  }
+  return { width, skipped, consistent: fitting / table.length, rowNames };
+}
+
+/** Whether a record may name the columns of the one below it, which has one field more for the name of the row. */
+function isNames(record: readonly string[], below: readonly string[] | undefined, width: number): boolean {
+  return below?.length === width && width > 1 && record.every((cell) => cell !== "" && !isValue(cell));
+}
+
+/** Text in the first field alone, above rows that have others. */
+function isTitle(record: readonly string[], below: readonly (readonly string[])[]): boolean {
+  return (
+    filled(record) === 1 &&
+    record.length > 1 &&
+    !isValue(record[0]) &&
+    below.some((row) => row.slice(1).some((cell) => cell !== ""))
+  );
+}
+
+/** As scikit-learn has it in the place of a header: rows, features, and the names of the classes that the last column counts. */
+function isCount(
+  [rows, features, ...classes]: readonly string[],
+  below: readonly string[][],
+  width: number,
+): boolean {
+  return (
+    below.length > 0 &&
+    /^\d+$/.test(rows) &&
+    features === String(width - 1) &&
+    classes.length > 1 &&
+    !classes.some((name) => isValue(name)) &&
+    below.every(
+      (row) =>
+        row.length !== width || (/^\d+$/.test(row[width - 1]) && Number(row[width - 1]) < classes.length),
+    )
+  );
+}
+
+function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
+  const strays = trial.strays / (1 + trial.quotedFields + trial.strays);
+  return (
+    trial.plausible *
+    consistent ** 2 *
+    trial.share *
+    (1 - 1 / (4 * Math.max(1, width))) *
+    (1 - strays / 2) *
+    (skipped > 0 ? 0.5 : 1) *
+    (rowNames ? 0.97 : 1)
+  );
+}
+
+/** Which of the records names the columns. */
+function headerOf(
+  trial: Trial,
+  shape: Shape,
+  comment: string,
+  asked: boolean | undefined,
+): Omit<Layout, "dialect" | "prefix"> {
+  const { width, skipped, rowNames } = shape;
+  const table = trial.records.slice(skipped);
+  const [first = [], ...below] = table;
+  const common = {
+    width,
+    skipped,
+    skippedText: trial.records
+      .slice(0, skipped)
+      .map((record) => record.filter((cell) => cell !== "").join(", ")),
+    rowNames: false,
+  };
+  const seen = rowNames ? { isHeader: true, sure: true } : namesColumns(first, below);
+  const { isHeader, sure } = asked === undefined ? seen : { isHeader: asked, sure: true };
+  if (isHeader)
+    return { ...common, rowNames, names: rowNames ? ["", ...first] : first, namesInRecord: true, sure };
+  const names =
+    asked === undefined && comment !== "" ? commentNames(comment, trial.dialect, width) : undefined;
+  return { ...common, names, namesInRecord: false, sure };
+}
+
+/** The names of the columns, where the last comment before the table has as many words as it has columns. */
+function commentNames(comment: string, dialect: Dialect, width: number): string[] | undefined {
+  let names: string[] | undefined;
+  const reader = new Records({ ...dialect, comment: "" }, width, (record) => {
+    names = Array.from({ length: record.count }, (_, index) => record.cell(index));
+    return false;
+  });
+  try {
+    reader.push(comment.replace(/^[#%]+[ \t]*/, ""), true);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+  }
+  return names?.length === width && names.every((name) => name !== "" && !isValue(name)) ? names : undefined;
+}
+
+/**
+ * Whether `first` names the columns of the rows `below`: its words stand over values, and do not come again; numbers
+ * over numbers speak against it, but where they count (years, 0 1 2 3).
+ */
+function namesColumns(
+  first: readonly string[],
+  below: readonly (readonly string[])[],
+): { isHeader: boolean; sure: boolean } {
+  const rows = below.filter(
+    (row) => row.length >= first.length && row.some((cell, column) => cell !== first[column]),
+  );
+  // nothing below, or the same row again and again
+  if (rows.length === 0) return { isHeader: !first.some(isValue), sure: true };
+  let names = 0;
+  let values = 0;
+  const numbers: number[] = [];
+  for (const [column, cell] of first.entries()) {
+    const cells = rows.map((row) => row[column]).filter((other) => !isMissing(other));
+    if (cells.length === 0) continue;
+    const kinds = cells.map(kindOf);
+    const usual = (["number", "date"] as const).find(
+      (kind) => kinds.filter((one) => one === kind).length > cells.length / 2,
+    );
+    const kind = kindOf(cell);
+    if (kind === "number" && /^\d{1,4}$/.test(cell)) numbers.push(Number(cell));
+    if (isMissing(cell)) {
+      // an index without a name is empty; anything else is a value that is not there
+      if (cell !== "") values += 0.5;
+    } else if (kind !== undefined && kind === usual) {
+      values++;
+    } else if (usual !== undefined) {
+      names++;
+    } else if (cells.includes(cell)) {
+      values++;
+    } else if (new Set(cells).size <= cells.length / 2) {
+      // few levels, each several times, and this is none of them
+      names += 0.5;
+    }
+  }
+  if (values === 0) return { isHeader: true, sure: names > 0 };
+  const counting =
+    numbers.length >= Math.max(3, values) && numbers.every((n, i) => i === 0 || n === numbers[i - 1] + 1);
+  if (counting && (numbers[0] === 0 || numbers[0] >= 1000 || names > 0 || first[0] === "")) {
+    return { isHeader: true, sure: false };
+  }
+  return { isHeader: names > values, sure: names === 0 || names > values };
+}
