@@ -38,10 +38,12 @@ export interface Difference {
 
 /** How many of 100 comparisons of all normalizations in all measures have only intervals that hold the true differences. */
 const CONFIDENCE = 0.95;
-/** Three seeds may show very different spreads as alike, and the bootstrap then draws too low: measured in the tests. */
-const CONFIDENCE_OF_THREE = 0.97;
+/** The fewest pairs that have an interval: two that agree by chance have no spread, and would be too sure. */
+const FEWEST = 3;
+/** Three seeds may show very different spreads as alike, and the bootstrap then draws too low. */
+const CONFIDENCE_OF_FEWEST = 0.97;
 /** What the spread of all counts for beside a normalization's own, in degrees of freedom; less where that has few pairs. */
-const priorOf = (pairs: number): number => Math.min(4, 2 * (pairs - 2));
+const priorOf = (pairs: number): number => (pairs === FEWEST ? 2 : 4);
 /** Comparisons drawn. */
 const DRAWS = 1999;
 const SEED = 1955;
@@ -53,63 +55,57 @@ interface Contrast extends Moments {
   norm: string;
   /** [seeds]: NaN where one of the two has no value. */
   differences: Float64Array;
-}
-
-/** The contrasts of one measure that have an interval, and what they share. */
-interface Family {
-  contrasts: Contrast[];
-  /** The least variance of a difference: that of rounding. */
+  /** The least variance of a difference: that of two values, each rounded evenly to a step. */
   floor: number;
 }
 
 /**
  * Of each measure the differences of its other normalizations from `baseline`, in the order of its values: intervals that
  * all hold at once in 95 of 100 comparisons. The values of a measure are by seed, in the same order for each
- * normalization; a pair of which one is null is left out. A single pair has no interval.
+ * normalization; a pair of which one is null is left out. Fewer than three
+ * pairs have no interval.
  */
 export function differencesOf(measures: readonly Measure[], baseline: string): Difference[][] {
   const compared = measures.map((measure) => contrastsOf(measure, baseline));
-  const families = compared.map(({ contrasts, floor }) => ({
-    floor,
-    // in an order that does not depend on that of the norms, as the draws go by it
-    contrasts: contrasts
-      .filter(({ count }) => count > 1)
+  // in an order that does not depend on that of the norms, as the draws go by it
+  const families = compared.map(({ contrasts }) =>
+    contrasts
+      .filter(({ count }) => count >= FEWEST)
       .sort((a, b) => a.count - b.count || a.squares - b.squares),
-  }));
-  const critical = criticalValue(families);
+  );
+  const critical = criticalValue(families.filter(({ length }) => length > 0));
   return compared.map(({ contrasts, scale }, index) => {
-    const { floor } = families[index];
-    const typical = typicalOf(Float64Array.from(families[index].contrasts, varianceOf));
-    return contrasts.map(({ norm, count, mean, squares }) => {
-      const margin = ratioAt(critical, count) * Math.sqrt(moderated(squares, count, typical, floor) / count);
+    const typical = typicalOf(Float64Array.from(families[index], varianceOf));
+    return contrasts.map(({ norm, count, mean, squares, floor }) => {
+      const error = Math.sqrt(Math.max(floor, moderated(squares, count, typical)) / count);
+      const margin = ratioAt(critical, count) * error;
       const of = { norm, pairs: count, mean: count > 0 ? mean * scale : null };
-      return count > 1 && Number.isFinite(margin * scale)
-        ? {
-            ...of,
-            low: (mean - margin) * scale,
-            high: (mean + margin) * scale,
-            clear: Math.abs(mean) > margin,
-          }
-        : { ...of, low: null, high: null, clear: false };
+      if (count < FEWEST || !Number.isFinite(margin * scale))
+        return { ...of, low: null, high: null, clear: false };
+      const [low, high] = [(mean - margin) * scale, (mean + margin) * scale];
+      return { ...of, low, high, clear: Math.abs(mean) > margin };
     });
   });
 }
 
 /** Paired differences, divided by `scale`, so that no square of them overflows. */
-function contrastsOf({ values, resolution }: Measure, baseline: string): Family & { scale: number } {
+function contrastsOf(
+  { values, resolution }: Measure,
+  baseline: string,
+): { contrasts: Contrast[]; scale: number } {
   const base = values.get(baseline) ?? [];
-  const all = [...values.values()].flat().filter(isNumber).map(Math.abs);
-  const scale = Math.max(0, ...all) || 1;
+  const sizeOf = (of: readonly (number | null)[]) => Math.max(0, ...of.filter(isNumber).map(Math.abs));
+  const scale = Math.max(...[...values.values()].map(sizeOf)) || 1;
   const contrasts = [...values].flatMap(([norm, own]) => {
     if (norm === baseline) return [];
     const differences = Float64Array.from(base, (value, seed) => {
       const other = own[seed];
       return isNumber(value) && isNumber(other) ? other / scale - value / scale : Number.NaN;
     });
-    return { norm, differences, ...momentsOf(differences) };
+    const step = Math.max(resolution, ROUNDING * Math.max(sizeOf(base), sizeOf(own))) / scale;
+    return { norm, differences, floor: step ** 2 / 6, ...momentsOf(differences) };
   });
-  // two values, each rounded evenly to a step
-  return { contrasts, scale, floor: Math.max(resolution / scale, ROUNDING) ** 2 / 6 };
+  return { contrasts, scale };
 }
 
 interface Moments {
@@ -146,9 +142,9 @@ function typicalOf(variances: Float64Array): number {
 
 const varianceOf = ({ squares, count }: Moments): number => squares / (count - 1);
 
-function moderated(squares: number, pairs: number, typical: number, floor: number): number {
+function moderated(squares: number, pairs: number, typical: number): number {
   const prior = priorOf(pairs);
-  return Math.max(floor, (squares + prior * typical) / (pairs - 1 + prior));
+  return (squares + prior * typical) / (pairs - 1 + prior);
 }
 
 /**
@@ -166,11 +162,10 @@ const ratioAt = (deviate: number, pairs: number): number => {
 };
 
 /** The normal deviate that the largest ratio of all contrasts stays below where nothing differs. */
-function criticalValue(families: readonly Family[]): number {
-  const drawn = families.filter(({ contrasts }) => contrasts.length > 0);
-  const fewest = Math.min(...drawn.flatMap(({ contrasts }) => contrasts.map(({ count }) => count)));
+function criticalValue(families: readonly Contrast[][]): number {
+  const fewest = Math.min(...families.flatMap((contrasts) => contrasts.map(({ count }) => count)));
   // of a single contrast the ratio does not depend on its spread
-  const three = fewest === 3 && drawn.some(({ contrasts }) => contrasts.length > 1);
+  const few = fewest === FEWEST && families.some(({ length }) => length > 1);
   normals ??= drawNormals();
   const list = normals;
   let at = 0;
@@ -178,17 +173,17 @@ function criticalValue(families: readonly Family[]): number {
     if (at === NORMALS) at = 0;
     return list[at++];
   };
-  const models = drawn.map(modelOf);
+  const models = families.map(modelOf);
   const largest = Float64Array.from({ length: DRAWS }, () =>
     Math.max(0, ...models.map((model) => model(normal))),
   );
   largest.sort();
-  return largest[Math.ceil((three ? CONFIDENCE_OF_THREE : CONFIDENCE) * (DRAWS + 1)) - 1];
+  return largest[Math.ceil((few ? CONFIDENCE_OF_FEWEST : CONFIDENCE) * (DRAWS + 1)) - 1];
 }
 
 /** Draws the largest deviate of a family under no difference: what the baseline shares with all, and each one's own. */
-function modelOf({ contrasts, floor }: Family): (normal: () => number) => number {
-  const variances = contrasts.map((contrast) => Math.max(floor, varianceOf(contrast)));
+function modelOf(contrasts: readonly Contrast[]): (normal: () => number) => number {
+  const variances = contrasts.map((contrast) => Math.max(contrast.floor, varianceOf(contrast)));
   const shared = Math.sqrt(sharedVariance(contrasts, Math.min(...variances)));
   const own = variances.map((variance) => Math.sqrt(variance - shared ** 2));
   const base = new Float64Array(contrasts[0].differences.length);
@@ -218,7 +213,7 @@ function modelOf({ contrasts, floor }: Family): (normal: () => number) => number
     let ratio = 0;
     for (let index = 0; index < counts.length; index++) {
       const count = counts[index];
-      ratio = Math.max(ratio, means[index] ** 2 / (moderated(squares[index], count, typical, floor) / count));
+      ratio = Math.max(ratio, means[index] ** 2 / (moderated(squares[index], count, typical) / count));
       if (counts[index + 1] === count) continue;
       largest = Math.max(largest, deviateAt(Math.sqrt(ratio), count));
       ratio = 0;
