@@ -40,12 +40,14 @@ summary:hover{color:var(--ink)}
 summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 details{margin:.35rem 0 0;font-size:.8125rem;color:var(--muted)}
 details[open]>summary{margin-bottom:.4rem}
-.scroll{overflow-x:auto;max-width:100%;color:var(--ink)}
+.scroll{overflow-x:auto;max-width:100%;color:var(--ink);container-type:inline-size}
 .plain{width:auto;font-size:.8125rem;line-height:1.4}
-.plain caption{caption-side:top;padding:0 0 .3rem;max-width:60ch;overflow-wrap:anywhere}
+.plain caption{caption-side:top;padding:0 0 .3rem;max-width:100cqw;overflow-wrap:anywhere}
 .plain :is(th,td){padding:.2rem 1rem .2rem 0;white-space:nowrap}
 .plain thead th{font-size:inherit}
 .plain tbody th{font-weight:400;color:var(--muted)}
+.plain tr>th:first-child{position:sticky;left:0;background:var(--page)}
+#data .plain td:last-child{white-space:normal;overflow-wrap:anywhere;min-width:12em}
 .swatch{vertical-align:.05em;margin-right:.5rem;overflow:visible}
 td em{font-style:normal;font-size:.75rem;font-weight:600;color:var(--page);background:var(--ink);border-radius:3px;padding:.08em .4em;margin-left:.25rem;white-space:nowrap;vertical-align:.08em}
 .best .value{font-weight:700}
@@ -81,7 +83,7 @@ figure>svg{display:block;width:100%;height:auto;max-width:400px;font-family:inhe
 .tip:hover g{visibility:visible}
 figure svg g[class^=s-]{transition:opacity .15s}
 .panels+details{margin-bottom:34px}
-.matrices{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:24px}
+.matrices{display:grid;margin-top:.8rem;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:24px}
 .confusion{border-collapse:separate;border-spacing:1px;font-size:.75rem}
 .confusion :is(th,td){min-width:24px;height:24px;padding:0 3px;text-align:center;vertical-align:middle;border:0;font-weight:400;line-height:1.2}
 .confusion tbody td{background:color-mix(in srgb,var(--hue7) calc(var(--s,0)*.5%),var(--tint))}
@@ -98,7 +100,7 @@ figure svg g[class^=s-]{transition:opacity .15s}
 .why{color:var(--muted)}
 .decisions small{white-space:normal;margin-left:.3em}
 .decisions code{font-size:.8125rem}
-.panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(var(--panel),calc(50% - 6px)),var(--panel)));gap:16px 12px;justify-content:start}
+.panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(var(--panel),calc(50% - 6px)),var(--panel)));gap:16px 12px;justify-content:start;align-items:end}
 .panels .swatch{width:26px;display:inline}
 .panel>svg{max-width:calc(var(--panel)*1.1)}
 .scale{display:flex;flex-wrap:wrap;align-items:flex-start;gap:4px 16px;font-size:.875rem;line-height:20px;margin:.6rem 0 .1rem}

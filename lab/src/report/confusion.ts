@@ -1,13 +1,11 @@
-/** What networks took the examples of each class for: a matrix for each normalization, or, of many classes, what they confused most. */
-import { escapeHtml, plainTable } from "@evenkeel/report/page";
+/** What networks took the examples of each class for: a matrix for each normalization, which is a table too. */
+import { escapeHtml } from "@evenkeel/report/page";
 import { labelOf, type NormName } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
 import { clipped, type Looks, swatch } from "./series.js";
 
-/** Classes of a matrix whose cells can still be read. */
-const MOST_CLASSES = 20;
-/** Confusions that are listed where there are more classes. */
-const MOST_LISTED = 15;
+/** Letters of a class's name. */
+const NAME = 12;
 
 /** The sum over the trials; undefined where no trial has one. */
 function matrixOf(comparison: Comparison, norm: NormName): number[][] | undefined {
@@ -25,12 +23,11 @@ export function confusionPanels(comparison: Comparison, looks: Looks): { norm: N
     const matrix = matrixOf(comparison, norm);
     if (!matrix) return [];
     const names = matrix.map((_, i) => comparison.data.classes[i] ?? String(i));
-    const draw = names.length <= MOST_CLASSES ? matrixTable : confusedTable;
     const caption = `${labelOf(norm)}: held-out examples by class (rows) and answer (columns)`;
     return [
       {
         norm,
-        html: `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${draw(matrix, names, caption)}</figure>`,
+        html: `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${matrixTable(matrix, names, caption)}</figure>`,
       },
     ];
   });
@@ -38,7 +35,7 @@ export function confusionPanels(comparison: Comparison, looks: Looks): { norm: N
 
 /** The colour of a cell grows with its share of the row. */
 function matrixTable(matrix: number[][], names: string[], caption: string): string {
-  const head = names.map((name) => `<th scope="col"><span>${escapeHtml(clipped(name, 12))}</span></th>`);
+  const head = names.map((name) => `<th scope="col"><span>${escapeHtml(clipped(name, NAME))}</span></th>`);
   const rows = matrix.map((row, is) => {
     const all = sumOf(row);
     const cells = row.map((count, answer) => {
@@ -47,28 +44,7 @@ function matrixTable(matrix: number[][], names: string[], caption: string): stri
       const share = Math.round(100 * Math.sqrt(count / all));
       return `<td${is === answer ? ' class="right"' : ""} style="--s:${share}">${count.toLocaleString("en-US")}</td>`;
     });
-    return `<tr><th scope="row">${escapeHtml(clipped(names[is] ?? "", 12))}</th>${cells.join("")}<td class="sum">${all.toLocaleString("en-US")}</td></tr>`;
+    return `<tr><th scope="row">${escapeHtml(clipped(names[is] ?? "", NAME))}</th>${cells.join("")}<td class="sum">${all.toLocaleString("en-US")}</td></tr>`;
   });
   return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(caption)}"><table class="plain confusion"><caption class="unseen">${escapeHtml(caption)}</caption><thead><tr><td></td>${head.join("")}<th scope="col" class="sum"><span>all</span></th></tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`;
-}
-
-function confusedTable(matrix: number[][], names: string[], caption: string): string {
-  const confused = matrix.flatMap((row, is) => {
-    const all = sumOf(row);
-    return row.flatMap((count, answer) => (is === answer || count === 0 ? [] : [{ is, answer, count, all }]));
-  });
-  const most = confused.sort((a, b) => b.count - a.count || a.is - b.is).slice(0, MOST_LISTED);
-  if (most.length === 0) return '<p class="note">No example was taken for another class.</p>';
-  return plainTable(
-    caption.replace(
-      /:.*/,
-      `: what was confused most often, of ${names.length.toLocaleString("en-US")} classes`,
-    ),
-    ["is", "taken for", "examples"],
-    most.map(({ is, answer, count, all }) => [
-      escapeHtml(clipped(names[is] ?? "", 24)),
-      escapeHtml(clipped(names[answer] ?? "", 24)),
-      `${count.toLocaleString("en-US")} of ${all.toLocaleString("en-US")}`,
-    ]),
-  );
 }

@@ -60,7 +60,7 @@ export function dataSection(comparison: Comparison): string {
       "Parts",
       `Each seed ${shown(data.drawn, SENTENCE)}: ${number(parts.train)} examples to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. What is learnt from the data (means, deviations) is learnt from the training part alone; the held-out part chooses nothing.`,
     ],
-    ["Guessing", `${metricOf(comparison).guessed}: ${guesses.join(", ")}`],
+    ["Guessing", `${capitalize(metricOf(comparison).guessed)}: ${guesses.join(", ")}`],
     ...(data.classes.length > 0 ? [["Classes", classesOf(data.classes)] satisfies [string, string]] : []),
   ];
   const list = rows.map(([term, value]) => `<div><dt>${term}</dt><dd>${value}</dd></div>`).join("\n");

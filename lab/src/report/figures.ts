@@ -6,6 +6,7 @@
 import {
   type Axis,
   chosenAxis,
+  linearAxis,
   magnitudeAxis,
   multiples,
   signedAxis,
@@ -14,6 +15,8 @@ import {
 import type { Figure } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
+import { summarize } from "../comparison.js";
+import type { NormName } from "../norms.js";
 import {
   type Comparison,
   type Epoch,
@@ -24,7 +27,15 @@ import {
   type Trial,
   trialsOf,
 } from "../results.js";
-import { countAxis, lineFigure, pointsOf, type Reference, type Series, valuesOf } from "./line-figure.js";
+import {
+  countAxis,
+  lineFigure,
+  type Point,
+  pointsOf,
+  type Reference,
+  type Series,
+  valuesOf,
+} from "./line-figure.js";
 
 /** A value that every epoch has. */
 type EpochValue = "trainLoss" | "heldOutLoss" | "metric";
@@ -89,22 +100,20 @@ function atTimes(comparison: Comparison, last: number): Series[] {
   }));
 }
 
-/** What is marked across each figure of the metric. */
-function references(comparison: Comparison): Reference[] {
-  const guess = comparison.guess[comparison.metric];
-  return [
-    ...(isNumber(guess) ? [{ y: guess, kind: "guessing" as const }] : []),
-    ...(comparison.targetMetric === null ? [] : [{ y: comparison.targetMetric, kind: "target" as const }]),
-  ];
-}
+/** What guessing scores, as far as it is known. */
+const guessing = ({ guess, metric }: Comparison): Reference[] => {
+  const y = guess[metric];
+  return isNumber(y) ? [{ y, line: "dashed", note: "Dashed: guessing." }] : [];
+};
+
+const target = ({ targetMetric }: Comparison, format: (value: number | null) => string): Reference[] =>
+  targetMetric === null
+    ? []
+    : [{ y: targetMetric, line: "dotted", note: `Dotted: the target, ${format(targetMetric)}.` }];
 
 /** The metric's axis: of all values, and of what is marked beside them. */
-function metricAxis(comparison: Comparison, series: Series[], marked: Reference[]): Axis {
-  const values = valuesOf(series);
-  // where everything is far better than guessing, its line would take the room of all others
-  const shown = marked.filter(({ y, kind }) => kind === "target" || y >= Math.min(...values) - 0.5);
-  return metricOf(comparison).axis([...values, ...shown.map(({ y }) => y)]);
-}
+const metricAxis = (comparison: Comparison, series: Series[], marked: Reference[]): Axis =>
+  metricOf(comparison).axis([...valuesOf(series), ...marked.map(({ y }) => y)]);
 
 /** Losses and the held-out metric by epoch, and the metric by time. */
 export function learningCurves(
@@ -122,8 +131,8 @@ export function learningCurves(
   const metrics = epochSeries(comparison, "metric", "epoch");
   const timed = epochSeries(comparison, "metric", "seconds");
   const y = magnitudeAxis(valuesOf([...train, ...heldOut]));
-  const marked = references(comparison);
   const { format } = metricOf(comparison);
+  const marked = [...guessing(comparison), ...target(comparison, format)];
   const last = Math.max(
     0,
     ...comparison.trials.flatMap(({ epochs }) => epochs.at(-1)?.seconds ?? 0).filter(isNumber),
@@ -163,12 +172,7 @@ export function triedRates(comparison: Comparison, document: Document): Figure {
     return {
       norm,
       points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.metric) }))),
-      seeds: trials.map((trial) =>
-        rates.flatMap((x) => {
-          const y = tried(trial, x)?.metric;
-          return isNumber(y) ? [{ x, y }] : [];
-        }),
-      ),
+      seeds: [],
       lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.metric === null)),
     };
   });
@@ -181,43 +185,80 @@ export function triedRates(comparison: Comparison, document: Document): Figure {
   });
 }
 
-/** Held-out metric against the setting that was swept. */
-export function sweepFigure(comparison: Comparison, { setting, points }: Sweep, document: Document): Figure {
-  const last = ({ scores }: Trial) => scores.heldOut[comparison.metric];
-  const series = normsOf(comparison).map((norm) => {
-    const own = points.map(({ value, trials }) => ({
-      x: value,
-      trials: trials.filter((trial) => trial.norm === norm),
-    }));
-    const finished = own.map(({ x, trials }) => ({
-      x,
-      trials: trials.filter((trial) => !isDiverged(trial)),
-    }));
-    const seeds = [...new Set(own.flatMap(({ trials }) => trials.map(({ seed }) => seed)))];
-    return {
+/** The metric, the epochs to the target and the evenness of the gradient against the setting that was swept. */
+export function sweepFigures(
+  comparison: Comparison,
+  { setting, points }: Sweep,
+  document: Document,
+): { metric: Figure; epochsToTarget?: Figure; gradientRatio?: Figure } {
+  const norms = normsOf(comparison);
+  const name = settingName(setting);
+  const values = points.map(({ value }) => value);
+  const lost = (norm: NormName) =>
+    points.flatMap(({ value, trials }) =>
+      trials.some((trial) => trial.norm === norm && isDiverged(trial)) ? [value] : [],
+    );
+  const rows = points.map(({ value, trials }) => ({
+    value,
+    summaries: summarize(norms, trials, comparison.metric),
+  }));
+  const seriesOf = (measure: "metric" | "epochsToTarget" | "gradientRatio") =>
+    norms.map((norm, i) => ({
       norm,
-      points: pointsOf(finished.map(({ x, trials }) => ({ x, values: trials.map(last) }))),
-      seeds: seeds.map((seed) =>
-        finished.flatMap(({ x, trials }) => {
-          const trial = trials.find((each) => each.seed === seed);
-          const y = trial && last(trial);
-          return isNumber(y) ? [{ x, y }] : [];
-        }),
-      ),
-      lost: own.flatMap(({ x, trials }) => (trials.some(isDiverged) ? [x] : [])),
-    };
-  });
-  return againstSetting(comparison, {
-    title: `Held-out ${comparison.metric} by ${settingName(setting)}`,
-    xLabel: settingName(setting),
-    values: points.map(({ value }) => value),
-    series,
+      points: rows.map(({ value, summaries }): Point => {
+        const { min, median, max } = summaries[i]?.[measure] ?? { min: null, median: null, max: null };
+        return { x: value, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
+      }),
+      seeds: [],
+      lost: lost(norm),
+    }));
+  const metric = againstSetting(comparison, {
+    title: `Held-out ${comparison.metric} by ${name}`,
+    xLabel: name,
+    values,
+    series: seriesOf("metric"),
     document,
   });
+  const more = (
+    measure: "epochsToTarget" | "gradientRatio",
+    title: string,
+    axisOf: (values: number[]) => Axis,
+    references: Reference[] = [],
+  ): Figure | undefined => {
+    const series = seriesOf(measure).map(({ lost, ...each }) => ({ ...each, ends: [] }));
+    const all = valuesOf(series);
+    if (all.length === 0) return undefined;
+    const y = axisOf([...all, ...references.map((each) => each.y)]);
+    return lineFigure(
+      {
+        title: `${title} by ${name}`,
+        xLabel: name,
+        x: chosenAxis(values),
+        dots: true,
+        y,
+        series,
+        references,
+      },
+      document,
+    );
+  };
+  return {
+    metric,
+    epochsToTarget: more("epochsToTarget", "Epochs to the target", (all) =>
+      linearAxis(0, Math.max(comparison.training.epochs, ...all)),
+    ),
+    gradientRatio: more(
+      "gradientRatio",
+      "Gradient, first layer over last",
+      (all) => magnitudeAxis(all, true),
+      [{ y: 1, line: "dashed", note: "Dashed: 1, an even gradient." }],
+    ),
+  };
 }
 
 export const settingName = (setting: Sweep["setting"]): string => setting.replaceAll("-", " ");
 
+/** The metric against values of a setting. */
 function againstSetting(
   comparison: Comparison,
   {
@@ -230,13 +271,14 @@ function againstSetting(
     title: string;
     xLabel: string;
     values: number[];
+    /** With the values at which trials diverged. */
     series: (Omit<Series, "ends"> & { lost: number[] })[];
     document: Document;
   },
 ): Figure {
-  const marked = references(comparison).filter(({ kind }) => kind === "guessing");
-  const all = series.map((each) => ({ ...each, seeds: each.seeds.length > 1 ? each.seeds : [], ends: [] }));
-  const y = metricAxis(comparison, all, marked);
+  const references = guessing(comparison);
+  const bare = series.map(({ lost, ...each }) => ({ ...each, ends: [] }));
+  const y = metricAxis(comparison, bare, references);
   return lineFigure(
     {
       title,
@@ -244,11 +286,10 @@ function againstSetting(
       x: chosenAxis(values),
       dots: true,
       y,
-      references: marked,
+      references,
       format: metricOf(comparison).format,
-      series: series.map(({ lost, ...each }, i) => ({
+      series: series.map(({ lost, ...each }) => ({
         ...each,
-        seeds: all[i]?.seeds ?? [],
         ends: lost.map((x) => ({ x, y: y.domain[0] })),
       })),
     },

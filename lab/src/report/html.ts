@@ -18,7 +18,7 @@ import {
   learningCurves,
   type Profile,
   settingName,
-  sweepFigure,
+  sweepFigures,
   triedRates,
 } from "./figures.js";
 import { gradientMaps } from "./gradient-maps.js";
@@ -34,7 +34,7 @@ function section(id: string, title: string, how: string[], figures: string): str
 
 function differencesSection(comparison: Comparison, document: Document): string {
   const { baseline, differences, training } = comparison;
-  if (differences.metric.length === 0) return "";
+  if (!differences.metric.some(({ mean }) => isNumber(mean))) return "";
   const { title, formatDifference } = metricOf(comparison);
   const than = baseline === "none" ? "no normalization" : nameOf(baseline);
   const metric = differenceFigure(
@@ -116,14 +116,19 @@ function sweepSection(comparison: Comparison, document: Document): string {
   const { sweep } = comparison;
   if (sweep === null || sweep.points.length === 0) return "";
   const name = settingName(sweep.setting);
+  const { metric, epochsToTarget, gradientRatio } = sweepFigures(comparison, sweep, document);
   return section(
     "sweep",
     `Over the ${name}`,
     [
       `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal. A line that stays level does not care; one with a narrow peak needs the right ${name}.`,
-      "What looks higher here was not tested: these are medians and single seeds without intervals.",
+      "What looks higher here was not tested: these are medians over the seeds with their ranges, without intervals.",
     ],
-    figure(metricOf(comparison).title, `held out, by ${name}`, sweepFigure(comparison, sweep, document)),
+    figure(metricOf(comparison).title, `held out, by ${name}`, metric) +
+      (epochsToTarget
+        ? figure(`Epochs to ${formatTarget(comparison)}`, "where reached", epochsToTarget)
+        : "") +
+      (gradientRatio ? figure("Gradient ratio", "first layer over last, log scale", gradientRatio) : ""),
   );
 }
 

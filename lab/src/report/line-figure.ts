@@ -13,6 +13,8 @@ import { withTips } from "./tips.js";
 const LETTER_WIDTH = 7;
 /** Height of a label in px. */
 const LABEL_GAP = 13.5;
+/** Bands of more lines than this hide each other; the lines of the seeds stay. */
+const MOST_BANDS = 12;
 /** Points of a thin line; rows of a figure's table. */
 const MOST_SEED_POINTS = 60;
 const MOST_ROWS = 25;
@@ -34,10 +36,11 @@ export interface Series {
   ends: { x: number; y: number }[];
 }
 
-/** A value to mark across the figure. */
+/** A value to mark across the figure, and the sentence that says what it is. */
 export interface Reference {
   y: number;
-  kind: "target" | "guessing";
+  line: "dashed" | "dotted";
+  note: string;
 }
 
 export interface LineFigure {
@@ -219,8 +222,8 @@ export function lineFigure(
     marks.push(
       Plot.ruleY([reference.y], {
         stroke: "var(--muted)",
-        strokeWidth: reference.kind === "target" ? 1.5 : 1.25,
-        strokeDasharray: reference.kind === "target" ? "1.5 4" : "6 3",
+        strokeWidth: reference.line === "dotted" ? 1.5 : 1.25,
+        strokeDasharray: reference.line === "dotted" ? "1.5 4" : "6 3",
       }),
     );
   }
@@ -273,7 +276,7 @@ export function lineFigure(
           x: "x",
           y: "y",
           stroke: colour,
-          strokeOpacity: 0.45,
+          strokeOpacity: labelled.length > MOST_BANDS ? 0.2 : 0.45,
           strokeWidth: 1,
           // where the series ends early, the line to its label must not look like its continuation
           strokeDasharray: Math.abs(across.apply(last.x) - across.apply(end)) < 24 ? "none" : "1 5",
@@ -313,6 +316,8 @@ export function lineFigure(
           y: "y",
           // side by side, where several normalizations end at one x
           dx: dots ? ((ended.indexOf(norm) + 0.5) / ended.length - 0.5) * Math.min(48, 9 * ended.length) : 0,
+          // above the axis, on which these stand
+          dy: dots ? -7 : 0,
           symbol: "times",
           stroke: colour,
           strokeWidth: 2,
@@ -350,11 +355,7 @@ export function lineFigure(
       })),
     ),
     notes: [
-      ...references.flatMap(({ y: at, kind }) =>
-        at < y.domain[0] || at > y.domain[1]
-          ? []
-          : [kind === "guessing" ? "Dashed: guessing." : `Dotted: the target, ${format(at)}.`],
-      ),
+      ...references.flatMap(({ y: at, note }) => (at < y.domain[0] || at > y.domain[1] ? [] : [note])),
       ...(missing.length > 0 ? [`Not drawn, for want of a finite value: ${missing.join(", ")}.`] : []),
       ...(y.clamped
         ? [`Values beyond the axis${y.type === "log" ? ", zero among them," : ""} are drawn at its edge.`]
@@ -371,9 +372,6 @@ export function lineFigure(
     ),
   };
 }
-
-/** Bands of more lines than this hide each other; the lines of the seeds stay. */
-const MOST_BANDS = 12;
 
 const endings = (dots: boolean): string =>
   dots ? "trials that diverged" : "the last finite value of a trial that diverged";
