@@ -1,6 +1,6 @@
 /**
- * Damages the fixtures of every format of checkpoints, 100,000 times each or as often as the first argument says, and reads what comes of
- * it: test/checkpoints/support/fuzz.ts.
+ * Damages files of every format of checkpoints and of tables, 100,000 times each or as often as the first argument says, and reads what
+ * comes of it: test/checkpoints/support/fuzz.ts, lab/test/data/readers/fuzz.test.ts.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ const vitest = [
   "--project",
   "fast",
   "test/checkpoints",
+  "lab/test/data/readers/fuzz",
   "-t",
   "damaged files",
 ];
