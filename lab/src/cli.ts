@@ -161,7 +161,7 @@ interface Parsed extends Omit<DatasetOptions, "limits">, Omit<Choices, "sweep"> 
   maxCells?: number;
   sweep?: string[];
   threads: number;
-  json: boolean;
+  json?: boolean;
   out?: string;
   resume?: string;
 }
@@ -253,8 +253,15 @@ const compareCommand = program
   .option("--out <folder>", "where they go (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "go on with the comparison in a folder, with all of its options")
   .option("--threads <count>", "trials that run at a time", integer(1, 1024), availableParallelism())
-  .option("--json", "print every number as JSON instead of the table", false)
-  .optionsGroup("Other:");
+  .option("--json", "print every number as JSON instead of the table")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  evenkeel compare --data mine.csv --target price --ignore id --seeds 5
+  evenkeel compare --data digits --norms none,batch --sweep batch-size 4,16,64
+  evenkeel compare --resume evenkeel-report`,
+  );
 
 /** The options as they are typed. */
 const typed: [option: string, value: string | null][] = [];
@@ -265,7 +272,7 @@ for (const option of compareCommand.options) {
 }
 
 compareCommand.action(async (parsed: Parsed) => {
-  const { data, maxBytes, maxCells, sweep, threads, json, out, resume, ...rest } = parsed;
+  const { data, maxBytes, maxCells, sweep, threads, json = false, out, resume, ...rest } = parsed;
   if (resume !== undefined) {
     const beside = typed.find(([option]) => !["--resume", "--threads", "--json"].includes(option));
     if (beside) {

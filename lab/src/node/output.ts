@@ -1,5 +1,5 @@
 /** What is told of a comparison before its trials run: what is compared on what, and what was decided about the data. */
-import { count, formatNumber, quote, wrap } from "@evenkeel/report/format";
+import { count, printable, quote, wrap } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
 import type { Decision } from "../data/table.js";
 import type { Comparison } from "../results.js";
@@ -13,6 +13,9 @@ const MOST_LINES = 20;
 
 /** A comparison as JSON, in the file and on standard output alike. */
 export const comparisonText = (comparison: Comparison): string => `${JSON.stringify(comparison, null, 1)}\n`;
+
+/** A setting as one would type it. */
+export const plain = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** Trials in all, those of them that an earlier run has finished, and how many run at a time. */
 export interface Amount {
@@ -31,15 +34,15 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
   const { model, training, norms, seeds, baseline, sweep } = settings;
   const { train, validation, heldOut } = data.parts;
   const { learningRates } = training;
-  const rates = learningRates.map(formatNumber).join(", ");
+  const rates = learningRates.map(plain).join(", ");
   const title = "evenkeel compare";
   const lines = [
-    `${title}  ${quote(data.name)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
+    `${title}  ${printable(data.name)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
     `predicts ${described(data)}`,
     `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
     `${model.kind} of ${count(model.depth, "layer")} of ${model.width}  ·  ${norms.join(", ")}${norms.length > 1 ? ` (beside ${baseline})` : ""}  ·  ${count(seeds.length, "seed")}`,
     `${training.optimizer}, ${count(training.epochs, "epoch")}, ${learningRates.length > 1 ? `the best of the learning rates ${rates} on validation` : `learning rate ${rates}`}  ·  judged by ${metric}`,
-    ...(sweep ? [`sweeps ${sweep.setting} over ${sweep.values.map(formatNumber).join(", ")}`] : []),
+    ...(sweep ? [`sweeps ${sweep.setting} over ${sweep.values.map(plain).join(", ")}`] : []),
     amountText(amount),
     ...some(
       data.decisions.map((decision) => `- ${decisionText(decision)}`),

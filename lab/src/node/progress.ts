@@ -9,6 +9,7 @@ import type { Metric } from "../tasks/task.js";
 import type { Progress, TrialSpec } from "../trial.js";
 import type { Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
+import { plain } from "./output.js";
 
 export interface Display extends Watcher {
   /** Clears what is live; nothing is shown from then on. */
@@ -135,7 +136,7 @@ function namer(settings: Settings, specs: readonly TrialSpec[]): (spec: TrialSpe
 }
 
 function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boolean): Piece[] {
-  const rate = { text: several ? `rate ${formatNumber(trial.learningRate)}` : "", rank: 2 };
+  const rate = { text: several ? `rate ${plain(trial.learningRate)}` : "", rank: 2 };
   const took = { text: duration(seconds), rank: 3 };
   if (trial.outcome === "diverged") {
     return [{ text: `diverged in epoch ${trial.epochs.length}`, rank: 4 }, rate, took];
@@ -180,7 +181,10 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
         { text: nameOf(spec), rank: 5 },
         { text: `epoch ${progress.epoch}/${spec.training.epochs}`, rank: 3 },
         { text: `loss ${formatNumber(progress.loss)}`, rank: 1 },
-        { text: `${metric.name} ${metric.format(progress.metric)}`, rank: 4 },
+        {
+          text: progress.metric === null ? "" : `${metric.name} ${metric.format(progress.metric)}`,
+          rank: 4,
+        },
         { text: course.leftOf(spec), rank: 2 },
       ]);
     },

@@ -6,14 +6,16 @@ import type { TrialData } from "../dataset.js";
 import type { Progress } from "../trial.js";
 import type { Executor } from "../trials.js";
 
-/** An executor with this many threads, each of which loads TensorFlow.js once. */
+/** An executor with this many threads, each of which loads TensorFlow.js once, with the first trial. */
 export function openThreads(size: number): Executor {
-  const pool = new Tinypool({
-    filename: new URL("./worker.js", import.meta.url).href,
-    minThreads: size,
-    maxThreads: size,
-    isolateWorkers: false,
-  });
+  let pool: Tinypool | undefined;
+  const open = () =>
+    new Tinypool({
+      filename: new URL("./worker.js", import.meta.url).href,
+      minThreads: size,
+      maxThreads: size,
+      isolateWorkers: false,
+    });
   return {
     size,
     async run(spec, report, signal) {
@@ -22,12 +24,15 @@ export function openThreads(size: number): Executor {
       const { port1, port2 } = new MessageChannel();
       port1.on("message", (progress: Progress) => report(progress));
       try {
+        pool ??= open();
         return await pool.run({ spec, port: port2 }, { transferList: [port2], signal });
       } finally {
         port1.close();
       }
     },
-    close: () => pool.destroy(),
+    async close() {
+      await pool?.destroy();
+    },
   };
 }
 
