@@ -142,9 +142,6 @@ class Rows {
       for (let index = width; index < record.count; index++) {
         if (record.length(index) > 0) throw this.#ragged(record.line, record.count);
       }
-    } else if (isRule(record)) {
-      this.#remarks++;
-      return;
     }
     if (this.#pending.length > 0) this.#fill();
     if (this.#reservoir?.draws(this.#rowCount) === false) this.#rowCount++;
@@ -322,13 +319,4 @@ class Rows {
 }
 
 /** A comment between rows. */
-const isRemark = (record: Records): boolean => !record.isQuoted(0) && record.cell(0).startsWith("#");
-
-/** A line that is drawn between rows, as in a table for people: `---+---`. */
-function isRule(record: Records): boolean {
-  for (let index = 0; index < record.count; index++) {
-    const length = record.length(index);
-    if (length > 0 && (length < 3 || !/^[-=+:]{3,}$/.test(record.cell(index).slice(0, 200)))) return false;
-  }
-  return true;
-}
+const isRemark = (record: Records): boolean => !record.isMarked(0) && record.cell(0).startsWith("#");

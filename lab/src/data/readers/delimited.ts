@@ -7,7 +7,7 @@
  */
 
 export interface Dialect {
-  /** One character, or " " for any number of spaces and tabs. */
+  /** One or more characters; " " is any number of spaces and tabs. */
   delimiter: string;
   /** What may enclose a field, or "" where nothing does. */
   quote: '"' | "'" | "";
@@ -26,6 +26,11 @@ const CR = 13;
 const SPACE = 32;
 const BACKSLASH = 92;
 
+/** What a field is: as it stands, in quotes, or with something in it that is escaped. */
+const PLAIN = 0;
+const QUOTED = 1;
+const ESCAPED = 2;
+
 /** Where text cannot be split; the position is `Records.row` and `Records.line`. */
 export class RecordError extends Error {
   /** `quote`: one opens that is not closed, or is closed in the wrong place; `fields`: more than allowed; `long`: a record is. */
@@ -42,12 +47,13 @@ export class Records {
   count = 0;
   /** Quotes inside quoted fields so far that are neither doubled nor escaped. */
   strays = 0;
-  /** Lines left out as comments so far. */
+  /** Lines left out so far: comments, and those that are drawn between rows. */
   comments = 0;
 
   readonly #visit: (records: Records) => boolean | undefined;
   readonly #mostFields: number;
-  readonly #delimiter: number;
+  readonly #delimiter: string;
+  readonly #first: number;
   readonly #runs: boolean;
   readonly #quote: number;
   readonly #backslash: boolean;
@@ -65,19 +71,19 @@ export class Records {
   #breaks = 0;
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
-  /** 0 plain, 1 quoted, 2 quoted with escapes, 3 plain with escapes */
   readonly #forms: number[] = [];
 
   constructor(dialect: Dialect, mostFields: number, visit: (records: Records) => boolean | undefined) {
     this.#visit = visit;
     this.#mostFields = mostFields;
     this.#runs = dialect.delimiter === " ";
-    this.#delimiter = dialect.delimiter.charCodeAt(0);
+    this.#delimiter = dialect.delimiter;
+    this.#first = dialect.delimiter.charCodeAt(0);
     this.#quote = dialect.quote === "" ? -1 : dialect.quote.charCodeAt(0);
     this.#backslash = dialect.backslash;
     this.#comment = dialect.comment === "" ? -1 : dialect.comment.charCodeAt(0);
     this.#pair = dialect.quote + dialect.quote;
-    const special = dialect.delimiter.replace(/[\\\]^-]/g, "\\$&");
+    const special = dialect.delimiter[0].replace(/[\\\]^-]/g, "\\$&");
     this.#escapes = new RegExp(
       `\\\\([\\\\"'\\n\\r${special}])${dialect.quote === "" ? "" : `|(${dialect.quote}){2}`}`,
       "g",
@@ -117,15 +123,10 @@ export class Records {
   /** Field `index` of the record, without quotes and escapes, and without the blanks around it. */
   cell(index: number): string {
     const cell = this.#text.slice(this.#starts[index], this.#ends[index]);
-    switch (this.#forms[index]) {
-      case 2:
-      case 3:
-        return this.#backslash
-          ? cell.replace(this.#escapes, (_, escaped, quote) => escaped ?? quote)
-          : cell.replaceAll(this.#pair, this.#pair[0]);
-      default:
-        return cell;
-    }
+    if (this.#forms[index] !== ESCAPED) return cell;
+    return this.#backslash
+      ? cell.replace(this.#escapes, (_, escaped, quote) => escaped ?? quote)
+      : cell.replaceAll(this.#pair, this.#pair[0]);
   }
 
   /** Characters of a field, before escapes are resolved. */
@@ -133,8 +134,9 @@ export class Records {
     return this.#ends[index] - this.#starts[index];
   }
 
-  isQuoted(index: number): boolean {
-    return this.#forms[index] === 1 || this.#forms[index] === 2;
+  /** Whether a field is quoted, or has escapes: it is one, whatever it holds. */
+  isMarked(index: number): boolean {
+    return this.#forms[index] !== PLAIN;
   }
 
   /** Finds the fields of the record at `at`, and hands it over; gives the position behind it, or −1 where the text ends before it does. */
@@ -150,7 +152,7 @@ export class Records {
       while (i < end && this.#isBlank(text.charCodeAt(i))) i++;
       let start = i;
       let stop: number;
-      let form = 0;
+      let form = PLAIN;
       if (i < end && text.charCodeAt(i) === this.#quote) {
         i = this.#closing(i, last);
         if (i < 0) return -1;
@@ -162,9 +164,15 @@ export class Records {
       } else {
         for (; i < end; i++) {
           const code = text.charCodeAt(i);
-          if (code === this.#delimiter || code === LF || code === CR || (this.#runs && code === TAB)) break;
+          if (
+            code === LF ||
+            code === CR ||
+            (code === this.#first && this.#separates(i)) ||
+            (this.#runs && code === TAB)
+          )
+            break;
           if (code === BACKSLASH && this.#backslash && i + 1 < end) {
-            form = 3;
+            form = ESCAPED;
             i++;
           }
         }
@@ -190,21 +198,38 @@ export class Records {
         this.#breaks++;
         break;
       }
-      if (!this.#runs) i++;
+      if (!this.#runs) i += this.#delimiter.length;
     }
     this.#hand();
     this.line += this.#breaks;
     return i;
   }
 
-  /** A line without any value is blank, however many delimiters it has. */
+  /** A line without any value is blank, however many delimiters it has; one that is drawn is for people. */
   #hand(): void {
-    for (let index = 0; index < this.count; index++) {
-      if (this.#ends[index] > this.#starts[index]) {
-        if (this.#visit(this) === false) this.#stopped = true;
-        return;
-      }
+    let index = 0;
+    while (index < this.count && this.#ends[index] === this.#starts[index]) index++;
+    if (index === this.count) return;
+    if (this.#isRule(index)) this.comments++;
+    else if (this.#visit(this) === false) this.#stopped = true;
+  }
+
+  /** Whether the line is drawn between rows, as in a table for people: `---+---`. */
+  #isRule(from: number): boolean {
+    for (let index = from; index < this.count; index++) {
+      const start = this.#starts[index];
+      const length = this.length(index);
+      if (length === 0) continue;
+      // two of its characters say no of nearly all fields
+      if (
+        length < 3 ||
+        !isStroke(this.#text.charCodeAt(start + 1)) ||
+        !isStroke(this.#text.charCodeAt(start))
+      )
+        return false;
+      if (!/^[-=+:]+$/.test(this.cell(index))) return false;
     }
+    return true;
   }
 
   #commentLine(at: number, last: boolean): number {
@@ -218,24 +243,24 @@ export class Records {
     return Math.min(i, text.length);
   }
 
-  #form = 0;
+  #form = PLAIN;
 
   /** The quote that closes the one at `open`: that which a delimiter or the end of a line follows. −1 where the text ends before. */
   #closing(open: number, last: boolean): number {
     const text = this.#text;
     const end = text.length;
-    let form = 1;
+    let form = QUOTED;
     let stray = false;
     let breaks = 0;
     for (let i = open + 1; i < end; i++) {
       const code = text.charCodeAt(i);
       if (code === BACKSLASH && this.#backslash) {
-        form = 2;
+        form = ESCAPED;
         i++;
       } else if (code === this.#quote) {
         if (i + 1 >= end && !last) return -1;
         if (text.charCodeAt(i + 1) === this.#quote) {
-          form = 2;
+          form = ESCAPED;
           i++;
           continue;
         }
@@ -243,13 +268,8 @@ export class Records {
         while (next < end && this.#isBlank(text.charCodeAt(next))) next++;
         if (next >= end && !last) return -1;
         const follows = next < end ? text.charCodeAt(next) : LF;
-        if (
-          follows === this.#delimiter ||
-          follows === LF ||
-          follows === CR ||
-          (this.#runs && next > i + 1) ||
-          (this.#runs && follows === TAB)
-        ) {
+        const closes = this.#runs ? next > i + 1 : follows === this.#first && this.#separates(next);
+        if (closes || follows === LF || follows === CR) {
           this.#breaks += breaks;
           this.#form = form;
           return i;
@@ -267,9 +287,15 @@ export class Records {
     return -1;
   }
 
+  /** Whether the delimiter, whose first character is at `at`, is there. */
+  #separates(at: number): boolean {
+    return this.#delimiter.length === 1 || this.#text.startsWith(this.#delimiter, at);
+  }
+
   #isBlank(code: number): boolean {
-    return (code === SPACE || code === TAB) && (this.#runs ? true : code !== this.#delimiter);
+    return (code === SPACE || code === TAB) && (this.#runs || code !== this.#first);
   }
 }
 
 const isSpace = (code: number): boolean => code === SPACE || code === TAB;
+const isStroke = (code: number): boolean => code === 45 || code === 61 || code === 43 || code === 58;

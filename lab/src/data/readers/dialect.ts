@@ -34,7 +34,10 @@ export interface Layout {
   prefix: number;
 }
 
-const DELIMITERS = [",", "\t", ";", "|", " "];
+const DELIMITERS = [",", "\t", ";", "|", " ", "::", "^", "~", "\x01", ":"];
+/** Those that are more often something else. */
+const RARE = new Set(["^", "~", "\x01", ":"]);
+const LONGEST_DELIMITER = 8;
 /** Records that are looked at. */
 const MOST_RECORDS = 1000;
 /** Records that one has looked at before something is said about a column. */
@@ -64,7 +67,7 @@ interface Trial {
   /** Share of the text that could be read in this way. */
   share: number;
   strays: number;
-  quotedFields: number;
+  marked: number;
   tooWide: boolean;
 }
 
@@ -81,9 +84,11 @@ function delimiterOf(option: string): string {
     pipe: "|",
   }[option.toLowerCase()];
   const delimiter = name ?? option;
-  if (delimiter.length === 1 && !/["'\\\n\r]/.test(delimiter)) return delimiter;
+  if (/^ +$/.test(delimiter)) return " ";
+  if (delimiter.length > 0 && delimiter.length <= LONGEST_DELIMITER && !/["'\\\n\r]/.test(delimiter))
+    return delimiter;
   throw new UsageError(
-    `--delimiter: expected one character, tab, or " " for any number of blanks, got ${quoted(option)}`,
+    `--delimiter: expected a character such as ";", tab, or " " for any number of blanks, got ${quoted(option)}`,
   );
 }
 
@@ -170,7 +175,7 @@ function commentOf(text: string): { sign: string; last: string } {
     const stop = text.slice(at, at + 65536).search(/[\n\r]/);
     const line = stop < 0 ? text.slice(at) : text.slice(at, at + stop);
     if (line.trim() !== "") {
-      if (sign === "" && (line[0] === "#" || line[0] === "%")) sign = line[0];
+      if (sign === "" && /^[#%](?![,;|\t])/.test(line)) sign = line[0];
       if (sign === "" || line[0] !== sign) return { sign, last };
       last = line;
     }
@@ -206,7 +211,7 @@ function tried(
   let cells = 0;
   let judged = 0;
   let sum = 0;
-  let quotedFields = 0;
+  let marked = 0;
   let readTo = 0;
   const blanks = dialect.delimiter === " ";
   const reader = new Records(dialect, mostColumns, (record) => {
@@ -214,11 +219,11 @@ function tried(
     for (let index = 0; index < record.count; index++) {
       const cell = record.cell(index).slice(0, 200);
       row.push(cell);
-      const isQuoted = record.isQuoted(index);
-      if (isQuoted) quotedFields++;
+      const isMarked = record.isMarked(index);
+      if (isMarked) marked++;
       if (records.length < MOST_JUDGED && judged < MOST_CELLS / 10) {
         judged++;
-        sum += isQuoted
+        sum += isMarked
           ? 1
           : judge(cell) -
             (blanks && /[^\d],/.test(cell) ? 0.3 : 0) -
@@ -248,7 +253,7 @@ function tried(
     plausible: judged === 0 ? 0 : sum / judged,
     share: failed === "fields" ? 0 : share,
     strays: reader.strays,
-    quotedFields,
+    marked,
     tooWide: failed === "fields",
   };
 }
@@ -269,9 +274,9 @@ function judgement(): (cell: string) => number {
 function plausibility(cell: string): number {
   if (isMissing(cell)) return 0.9;
   // a value with a delimiter behind it, or several with one between them
-  if (/[,;|]$/.test(cell)) return 0.3;
+  if (/[,;|\\]$/.test(cell)) return 0.3;
   if (isValue(cell)) return 1;
-  if (/\d[;|\t][-+]?\d| {2}|\t/.test(cell)) return 0.3;
+  if (/\d[;|\t][-+]?\d| {2}|\t|::/.test(cell)) return 0.3;
   if (/[;|]/.test(cell)) return 0.5;
   if (cell.includes(",")) return 0.6;
   return cell.includes(" ") ? 0.9 : 0.95;
@@ -363,7 +368,7 @@ function isCount(
 }
 
 function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
-  const strays = trial.strays / (1 + trial.quotedFields + trial.strays);
+  const strays = trial.strays / (1 + trial.marked + trial.strays);
   return (
     trial.plausible *
     consistent ** 2 *
@@ -371,7 +376,8 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape):
     (1 - 1 / (4 * Math.max(1, width))) *
     (1 - strays / 2) *
     (skipped > 0 ? 0.5 : 1) *
-    (rowNames ? 0.97 : 1)
+    (rowNames ? 0.97 : 1) *
+    (RARE.has(trial.dialect.delimiter) ? 0.8 : 1)
   );
 }
 
@@ -445,6 +451,8 @@ function namesColumns(
     if (isMissing(cell)) {
       // an index without a name is empty; anything else is a value that is not there
       if (cell !== "") values += 0.5;
+    } else if (isYear(cell) && cells.filter(isYear).length < cells.length / 2) {
+      // the name of a column in a table of years
     } else if (kind !== undefined && kind === usual) {
       values++;
     } else if (usual !== undefined) {
@@ -464,3 +472,5 @@ function namesColumns(
   }
   return { isHeader: names > values, sure: names === 0 || names > values };
 }
+
+const isYear = (cell: string): boolean => /^(?:1[89]|20)\d\d$/.test(cell);

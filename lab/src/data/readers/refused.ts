@@ -176,6 +176,8 @@ const REFUSED: readonly Refused[] = [
 const PAGE = /^\s*<(?:!doctype html|html|head|body)[\s>]/i;
 const XML = /^\s*<(?:\?xml|!doctype|svg|table)[\s>]/i;
 
+const SPARSE = /^[-+]?[\d.,]+(?: +\d+:[-+\d.e]+){2,} *[\r\n]/i;
+
 /** Bytes of a file's start that tell its format. */
 export const TELLING = 512;
 
@@ -205,6 +207,12 @@ function markup(text: string): Pick<Refused, "what" | "remedy"> | undefined {
     return {
       what: "a web page",
       remedy: "download the file itself (on GitHub: Raw), or copy its table into a spreadsheet and save that",
+    };
+  }
+  if (SPARSE.test(text)) {
+    return {
+      what: "LIBSVM's sparse rows",
+      remedy: 'write them as .csv, in Python for example: sklearn.datasets.load_svmlight_file("FILE")',
     };
   }
   return XML.test(text) ? { what: "XML", remedy: "save its rows as .csv or .json" } : undefined;

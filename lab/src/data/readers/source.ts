@@ -1,5 +1,5 @@
 /** Where the bytes of a table come from (a file on disk, one that was dropped on a page, an answer of a server), and their text. */
-import { quote } from "@evenkeel/report/format";
+import { count, quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
 import type { Decision, ReadOptions } from "../table.js";
 
@@ -66,8 +66,7 @@ export async function textOf(
   const { sequences, faults } = await utf8Of(source);
   // a few broken characters in what is UTF-8 otherwise are no reason to misread all others
   if (faults === 0 || sequences > 20 * faults) {
-    const decisions =
-      faults === 0 ? [] : [told("UTF-8", `${faults.toLocaleString("en-US")} of its characters are broken`)];
+    const decisions = faults === 0 ? [] : [told("UTF-8", `but for ${count(faults, "broken character")}`)];
     return { pieces: () => decoded(source, "utf-8"), decisions };
   }
   return {
