@@ -7,7 +7,6 @@ import { parquetMetadata, type SchemaElement } from "hyparquet";
 import { compressors, decompressZstd } from "hyparquet-compressors";
 import { FailureError, UsageError } from "../../errors.js";
 import {
-  type Decision,
   type Kind,
   type Limits,
   type RawColumn,
@@ -20,6 +19,24 @@ import { Runs, type Stored, valuesOf } from "./parquet-pages.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
 import type { Source } from "./source.js";
+import {
+  Budget,
+  bigEndian,
+  Collected,
+  checkSize,
+  DAY,
+  dateOf,
+  decimalOf,
+  float16,
+  integerOf,
+  integersOf,
+  NoText,
+  numberOrNone,
+  Pandas,
+  scaleOf,
+  textOfBytes,
+  whyOf,
+} from "./stored.js";
 import { numberOf, readStruct, type Struct } from "./thrift.js";
 
 /** Bytes that are read at a time where less is asked for. */
@@ -32,10 +49,6 @@ const BYTES_A_NUMBER = 32;
 const BYTES_A_PAGE = 2 ** 17;
 /** A column chunk of old writers is a little longer than they say (PARQUET-816). */
 const SLACK = 100;
-const MOST_ROWS = 2 ** 31 - 1;
-/** Bytes of a decimal number. */
-const MOST_DIGITS = 64;
-const DAY = 86_400_000;
 
 const ENCODINGS = [
   "PLAIN",
@@ -102,8 +115,7 @@ export async function readParquet(source: Source, file: string, options: ReadOpt
 
 class Reader {
   private readonly limits: Limits;
-  /** Bytes that may still be unpacked for texts. */
-  private texts: number;
+  readonly spend: (bytes: number) => void;
 
   constructor(
     private readonly source: Source,
@@ -111,53 +123,35 @@ class Reader {
     private readonly options: ReadOptions,
   ) {
     this.limits = { ...usualLimits, ...options.limits };
-    this.texts = this.limits.bytes;
+    this.spend = new Budget(file, this.limits.bytes).spend;
   }
 
   async table(): Promise<RawTable> {
     const { leaves, groups, pandas } = await this.footer();
     const rowCount = groups.reduce((sum, { rows }) => sum + rows, 0);
-    if (rowCount > MOST_ROWS) {
-      throw new UsageError(
-        `${this.file}: expected at most ${MOST_ROWS.toLocaleString("en-US")} rows, got more; split the file`,
-      );
-    }
-    const kept = drawn(rowCount, this.options.sample);
-    const cells = (kept?.length ?? rowCount) * leaves.filter(({ unread }) => !unread).length;
-    if (cells > this.limits.cells) {
-      throw new UsageError(
-        `${this.file}: expected at most ${this.limits.cells.toLocaleString("en-US")} cells, got ${cells.toLocaleString("en-US")}; read fewer rows with --limit`,
-      );
-    }
-    const columns: RawColumn[] = [];
-    const decisions: Decision[] = [];
-    const tell = (decision: Decision) => {
-      const told = decisions.find(({ what, why }) => what === decision.what && why === decision.why);
-      if (told === undefined) decisions.push(decision);
-      else told.columns.push(...decision.columns.filter((name) => !told.columns.includes(name)));
-    };
+    const kept = Math.min(rowCount, this.options.sample ?? rowCount);
+    checkSize(this.file, rowCount, kept, leaves.filter(({ unread }) => !unread).length, this.limits);
+    const rows = drawn(rowCount, this.options.sample);
+    const table = new Collected();
     for (const leaf of pandas.indexFirst(leaves)) {
       const column = leaf.unread
         ? undefined
-        : await this.column(leaf, groups, kept, pandas.isCategorical(leaf));
-      if (leaf.repeated > 0 && column !== undefined) {
+        : await this.column(leaf, groups, rows, pandas.isCategorical(leaf));
+      if (column === undefined) table.leftOut(leaf.name, leaf.unread ?? "bytes");
+      else if (leaf.repeated > 0) {
         const { name, cells: values } = column;
-        const table = tableOfColumns([{ name, values }], values.length, this.file, this.limits);
-        columns.push(...table.columns);
-        table.decisions.forEach(tell);
-      } else if (column !== undefined) columns.push(column as RawColumn);
-      else tell({ columns: [printable(leaf.name)], what: "left out", why: leaf.unread ?? "bytes" });
+        const lists = tableOfColumns([{ name, values }], values.length, this.file, this.limits);
+        table.columns.push(...lists.columns);
+        for (const decision of lists.decisions) table.tell(decision);
+      } else {
+        table.columns.push(column as RawColumn);
+        if (unitOf(leaf.element, "TIME") !== undefined) {
+          table.tell({ columns: [printable(leaf.name)], what: "read as seconds since midnight" });
+        }
+      }
     }
-    const seconds = leaves.filter((leaf) => !leaf.unread && unitOf(leaf.element, "TIME") !== undefined);
-    if (seconds.length > 0) {
-      tell({ columns: seconds.map(({ name }) => printable(name)), what: "read as seconds since midnight" });
-    }
-    return {
-      columns,
-      rowCount,
-      ...(kept && { rowNumbers: kept.map((row) => row + 1) }),
-      decisions,
-    };
+    const { columns, decisions } = table;
+    return { columns, rowCount, ...(rows && { rowNumbers: rows.map((row) => row + 1) }), decisions };
   }
 
   private async footer(): Promise<{ leaves: Leaf[]; groups: Group[]; pandas: Pandas }> {
@@ -177,11 +171,6 @@ class Reader {
       geoparquet: false,
     });
     const leaves = leavesOf(schema);
-    if (leaves.length > this.limits.columns) {
-      throw new UsageError(
-        `${this.file}: expected at most ${this.limits.columns.toLocaleString("en-US")} columns, got ${leaves.length.toLocaleString("en-US")}; write a file without those that are not needed`,
-      );
-    }
     const groups = row_groups.map(({ columns, num_rows: rows }): Group => {
       if (columns.length !== leaves.length) throw new Error("a group of rows lacks columns");
       return {
@@ -249,13 +238,12 @@ class Reader {
       throw new Error(`column ${quote(leaf.name)}: ${whyOf(error)}`);
     }
     const { values, levels } = cells;
-    const long = converter.long?.() ?? false;
+    const whole = converter.whole && leaf.repeated === 0 ? integersOf(values) : undefined;
     return {
       name: leaf.name,
-      // an identifier keeps all its digits, and those beside it are text too
-      cells:
-        long && leaf.repeated === 0 ? values.map((value) => (value === null ? null : String(value))) : values,
-      ...(long ? { type: "text" as const } : converter.type && { type: converter.type }),
+      cells: values,
+      ...(converter.type && { type: converter.type }),
+      ...whole,
       ...(levels !== undefined && levels.size > 0 && { levels: [...levels] }),
     };
   }
@@ -263,16 +251,6 @@ class Reader {
   bytes(start: number, end: number): Promise<ArrayBuffer> {
     return this.source.slice(start, end);
   }
-
-  /** Takes bytes from those that texts may need. */
-  readonly spend = (bytes: number): void => {
-    this.texts -= bytes;
-    if (this.texts < 0) {
-      throw new UsageError(
-        `${this.file}: expected at most ${this.limits.bytes.toLocaleString("en-US")} bytes once its texts are unpacked, got more; where it is to be trusted, allow more with --max-bytes`,
-      );
-    }
-  };
 
   get mostValues(): number {
     return this.limits.cells;
@@ -642,49 +620,12 @@ function leafOf(path: readonly SchemaElement[], index: number): Leaf {
 const isListed = (element: SchemaElement | undefined) =>
   /^(LIST|MAP)/.test(element?.logical_type?.type ?? element?.converted_type ?? "");
 
-/** What pandas writes beside a table: which columns are its index, and which categories. */
-class Pandas {
-  private readonly index = new Set<string>();
-  private readonly categories = new Set<string>();
-
-  constructor(metadata: string | undefined) {
-    let about: unknown;
-    try {
-      about = JSON.parse(metadata ?? "null");
-    } catch {
-      return;
-    }
-    const { index_columns, columns } = (about ?? {}) as { index_columns?: unknown; columns?: unknown };
-    // a range is no column of the file
-    for (const name of Array.isArray(index_columns) ? index_columns : []) {
-      if (typeof name === "string") this.index.add(name);
-    }
-    for (const column of Array.isArray(columns) ? columns : []) {
-      const { field_name, name, pandas_type } = (column ?? {}) as Record<string, unknown>;
-      if (pandas_type === "categorical") this.categories.add(String(field_name ?? name));
-    }
-  }
-
-  /** An index stands before the columns, as in pandas, and not after them, as in the file. */
-  indexFirst(leaves: readonly Leaf[]): Leaf[] {
-    const isIndex = ({ name }: Leaf) => this.index.has(name) || /^__index_level_\d+__$/.test(name);
-    return [...leaves.filter(isIndex), ...leaves.filter((leaf) => !isIndex(leaf))];
-  }
-
-  isCategorical({ name }: Leaf): boolean {
-    return this.categories.has(name);
-  }
-}
-
-/** Bytes that are no text. */
-class NoText extends Error {}
-
 interface Converter {
   /** Left out where it is text that is yet to be understood. */
   type?: Kind;
   cell(stored: Stored): Value;
-  /** Whether there was an integer beyond 2⁵³. */
-  long?(): boolean;
+  /** Whether its cells are integers, those beyond 2⁵³ as text. */
+  whole?: boolean;
 }
 
 /** The unit of a time or a timestamp, in its parts of a millisecond; undefined where it is none. */
@@ -717,7 +658,7 @@ function converterOf(element: SchemaElement, categorical: boolean): Converter {
   if (type === "BOOLEAN") return { type: "text", cell: String };
   if (converted === "DECIMAL" || logical?.type === "DECIMAL") return decimals(element);
   if (logical?.type === "FLOAT16" && element.type_length === 2) {
-    return { type: "number", cell: (stored) => numberOrNone(float16(stored as Uint8Array)) };
+    return { type: "number", cell: (stored) => numberOrNone(halfOf(stored as Uint8Array)) };
   }
   if (type === "FLOAT" || type === "DOUBLE") {
     return { type: "number", cell: (stored) => numberOrNone(stored as number) };
@@ -729,45 +670,32 @@ function converterOf(element: SchemaElement, categorical: boolean): Converter {
     converted === "ENUM" ||
     converted === "JSON" ||
     ["STRING", "ENUM", "JSON"].includes(logical?.type ?? "");
-  return { ...(categorical && { type: "text" }), cell: (stored) => text(stored as Uint8Array, annotated) };
+  return {
+    ...(categorical && { type: "text" }),
+    cell: (stored) => textOfBytes(stored as Uint8Array, annotated),
+  };
 }
 
 function integers({ type, converted_type, logical_type }: SchemaElement, categorical: boolean): Converter {
   const unsigned =
     converted_type?.startsWith("UINT") || (logical_type?.type === "INTEGER" && !logical_type.isSigned);
-  let long = false;
-  const number = (stored: Stored): number | string => {
+  const cell = (stored: Stored) => {
     if (type === "INT32") return unsigned ? (stored as number) >>> 0 : (stored as number);
-    const value = unsigned ? BigInt.asUintN(64, stored as bigint) : (stored as bigint);
-    if (Number.isSafeInteger(Number(value))) return Number(value);
-    long = true;
-    return String(value);
+    return integerOf(unsigned ? BigInt.asUintN(64, stored as bigint) : (stored as bigint));
   };
   return categorical
-    ? { type: "text", cell: (stored) => String(number(stored)) }
-    : { type: "number", cell: number, long: () => long };
+    ? { type: "text", cell: (stored) => String(cell(stored)) }
+    : { type: "number", cell, whole: true };
 }
 
-function decimals({ scale, logical_type, type }: SchemaElement): Converter {
-  const digits = scale ?? (logical_type?.type === "DECIMAL" ? logical_type.scale : 0) ?? 0;
-  if (digits < 0 || digits > 1000 || type === "FLOAT") throw new Error(`decimals of scale ${digits}`);
-  // by its text, since a power of ten is not exact
+function decimals({ scale, logical_type }: SchemaElement): Converter {
+  const digits = scaleOf(scale ?? (logical_type?.type === "DECIMAL" ? logical_type.scale : 0) ?? 0);
   return {
     type: "number",
-    cell: (stored) => Number(`${stored instanceof Uint8Array ? bigEndian(stored) : stored}e-${digits}`),
+    cell: (stored) =>
+      decimalOf(stored instanceof Uint8Array ? bigEndian(stored) : (stored as number), digits),
   };
 }
-
-function bigEndian(bytes: Uint8Array): bigint {
-  if (bytes.length > MOST_DIGITS) throw new Error(`a number of ${bytes.length} bytes`);
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return BigInt.asIntN(8 * bytes.length, value);
-}
-
-const numberOrNone = (value: number): Value => (Number.isNaN(value) ? null : value);
-
-const dateOf = (ms: number): Value => (Math.abs(ms) <= 8.64e15 ? ms : null);
 
 /** Nanoseconds of a day, and the Julian day. */
 function int96(bytes: Uint8Array): number {
@@ -775,40 +703,9 @@ function int96(bytes: Uint8Array): number {
   return (view.getUint32(8, true) - 2_440_588) * DAY + Number(view.getBigUint64(0, true) / 1_000_000n);
 }
 
-function float16(bytes: Uint8Array): number {
-  const bits = bytes[0] | (bytes[1] << 8);
-  const sign = bits >> 15 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = (bits & 1023) / 1024;
-  if (exponent === 0) return sign * 2 ** -14 * fraction;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * 2 ** (exponent - 15) * (1 + fraction);
-}
+const halfOf = (bytes: Uint8Array) => float16(bytes[0] | (bytes[1] << 8));
 
 function uuid(bytes: Uint8Array): string {
   const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
-
-/** Bytes of a text; where the file does not say that they are one, they must be. */
-function text(bytes: Uint8Array, annotated: boolean): string {
-  if (annotated) return decoder.decode(bytes);
-  let value: string;
-  try {
-    value = strict.decode(bytes);
-  } catch {
-    throw new NoText();
-  }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: no text has them
-  if (/[\0-\x08\x0e-\x1f]/.test(value)) throw new NoText();
-  return value;
-}
-
-/** What is wrong, without the words of an engine about its own functions. */
-function whyOf(error: unknown): string {
-  const ours = error instanceof Error && !(error instanceof TypeError || error instanceof RangeError);
-  return ours ? printable(error.message.slice(0, 300)) : "its bytes are damaged";
 }
