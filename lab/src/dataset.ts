@@ -140,7 +140,8 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
       classes: classes.names.length > 0,
       x,
       split,
-      random: !group && !time,
+      groups: parts.groups,
+      time: time !== undefined,
     }),
   };
 }

@@ -52,8 +52,8 @@ function standardized(
     }
     most = Math.max(most, Math.abs(value) || 0);
   }
-  // no sum or square of what is at most 1 in size overflows
-  const size = most || 1;
+  // a power of two, so that nothing is rounded, and no sum or square over- or underflows
+  const size = most > 0 ? 2 ** Math.floor(Math.log2(most)) : 1;
   const { mean, deviation } = meanAndDeviation(Float64Array.from(rows, (row) => at(row) / size));
   return (row, x, index) => {
     x[index] = (at(row) / size - mean) / (deviation || 1);

@@ -21,9 +21,12 @@ export interface Suspects {
   classes: boolean;
   /** [examples, ...]: what the networks see. */
   x: Float32Array;
-  /** Of one seed; `random` where neither groups nor time decide. */
+  /** Of one seed. */
   split: Split;
-  random: boolean;
+  /** [examples]: the group of each, where groups decide on the parts. */
+  groups?: ArrayLike<number>;
+  /** Whether time decides on them. */
+  time: boolean;
 }
 
 /** Fewer examples are too few to suspect anything. */
@@ -43,15 +46,27 @@ const MOST_NAMED = 3;
 export function leaksOf(suspects: Suspects): string[] {
   if (suspects.rows.length < FEWEST) return [];
   const sample = sampleOf(suspects);
-  const time = suspects.random ? timeLeak(suspects) : undefined;
-  const groups = suspects.random ? groupLeak(suspects, sample) : undefined;
-  const apart = [time?.column, groups?.column];
+  const random = !suspects.groups && !suspects.time;
+  const time = random ? timeLeak(suspects) : undefined;
+  const groups = random ? groupLeak(suspects, sample) : undefined;
+  const { rows } = suspects;
+  const values = groups?.column.values;
+  const groupOf = values ? (at: number) => values[rows[at]] : (at: number) => suspects.groups?.[at] ?? null;
   return [
     ...duplicates(suspects),
-    ...giveaways(suspects, sample, apart),
+    ...giveaways(suspects, apart(sample, groupOf), [time?.column, groups?.column]),
     ...(groups ? [groups.warning] : []),
     ...(time ? [time.warning] : []),
   ];
+}
+
+/** One example of each group, by which an input is judged: its neighbours would be of its own group. */
+function apart(sample: readonly number[], groupOf: (at: number) => unknown): number[] {
+  const seen = new Set<unknown>();
+  return sample.filter((at) => {
+    const group = groupOf(at);
+    return group === null || (!seen.has(group) && seen.add(group));
+  });
 }
 
 /** Examples in the order of the table. */
@@ -119,45 +134,54 @@ interface Power {
   guess: number;
 }
 
-/** By the other examples of equal value, or else by the neighbours in the order of the numbers. */
-function powerOf({ kind, values }: Column, { rows, y, classes }: Suspects, sample: readonly number[]): Power {
-  const runs: number[][] = [];
+/**
+ * Of the examples of a level, or of a number: by the others of the same, or else, where numbers have an order, by those
+ * before and after. Levels without another example are guessed wrong.
+ */
+function powerOf({ kind, values }: Column, suspects: Suspects, sample: readonly number[]): Power {
+  const { rows, classes, y } = suspects;
+  const value = (at: number) => values[rows[at]];
   if (kind === "text") {
-    const byLevel = new Map<unknown, number[]>();
+    const runs = new Map<unknown, number[]>();
     for (const at of sample) {
-      const run = byLevel.get(values[rows[at]]);
+      const run = runs.get(value(at));
       if (run) run.push(at);
-      else byLevel.set(values[rows[at]], [at]);
+      else runs.set(value(at), [at]);
     }
-    runs.push(...byLevel.values());
-  } else {
-    const number = (at: number) => (values[rows[at]] as number | null) ?? Number.NEGATIVE_INFINITY;
-    for (const at of [...sample].sort((a, b) => number(a) - number(b))) {
-      const run = runs.at(-1);
-      if (run && number(run[0]) === number(at)) run.push(at);
-      else runs.push([at]);
-    }
+    return classes ? rightBy([...runs.values()], y) : explainedBy([...runs.values()], y);
   }
-  const neighbours = (index: number): number[] =>
-    runs[index].length > 1 || kind === "text"
-      ? runs[index]
-      : [...(runs[index - 1] ?? []), ...(runs[index + 1] ?? [])];
-  return classes ? rightBy(runs, neighbours, y, sample) : explainedBy(runs, neighbours, y, sample);
+  // missing ones have no place among the others
+  const number = value as (at: number) => number;
+  const present = sample.filter((at) => value(at) !== null).sort((a, b) => number(a) - number(b));
+  const runs: number[][] = sample.length > present.length ? [sample.filter((at) => value(at) === null)] : [];
+  const first = runs.length;
+  for (const at of present) {
+    const run = runs.length > first ? runs[runs.length - 1] : undefined;
+    if (run && number(run[0]) === number(at)) run.push(at);
+    else runs.push([at]);
+  }
+  return classes
+    ? rightBy(runs, y, first)
+    : explainedBy(runs, y, (index) => {
+        if (index <= first || index >= runs.length - 1) return undefined;
+        const [before, here, after] = [runs[index - 1][0], runs[index][0], runs[index + 1][0]].map(number);
+        return (here - before) / (after - before);
+      });
 }
 
+/** From the run `ordered` on, one of a single example asks those beside it. */
 function rightBy(
-  runs: readonly number[][],
-  neighbours: (index: number) => number[],
+  runs: readonly (readonly number[])[],
   y: ArrayLike<number>,
-  sample: readonly number[],
+  ordered = Number.POSITIVE_INFINITY,
 ): Power {
   let right = 0;
   for (const [index, run] of runs.entries()) {
-    const near = neighbours(index);
+    const alone = run.length === 1 && index >= ordered;
+    const near = alone ? [...(index > ordered ? runs[index - 1] : []), ...(runs[index + 1] ?? [])] : run;
     const sizes = sizesOf(near, y);
     for (const at of run) {
-      const own = near === run ? 1 : 0;
-      const others = (sizes.get(y[at]) ?? 0) - own;
+      const others = (sizes.get(y[at]) ?? 0) - (alone ? 0 : 1);
       let most = 0;
       for (const [label, size] of sizes) if (label !== y[at]) most = Math.max(most, size);
       // of two neighbours that differ, either may be right
@@ -165,24 +189,33 @@ function rightBy(
       else if (others === most && others > 0) right += 0.5;
     }
   }
-  return { score: right / sample.length, guess: Math.max(...sizesOf(sample, y).values()) / sample.length };
+  const all = runs.flat();
+  return { score: right / all.length, guess: Math.max(...sizesOf(all, y).values()) / all.length };
 }
 
+/** `place`: where between the runs before and after it a run of one example lies, from 0 to 1; nothing where it has only one of them. */
 function explainedBy(
-  runs: readonly number[][],
-  neighbours: (index: number) => number[],
+  runs: readonly (readonly number[])[],
   y: ArrayLike<number>,
-  sample: readonly number[],
+  place?: (index: number) => number | undefined,
 ): Power {
-  const mean = sample.reduce((sum, at) => sum + y[at], 0) / sample.length;
+  const means = runs.map((run) => run.reduce((sum, at) => sum + y[at], 0) / run.length);
+  const all = runs.flat();
+  const mean = all.reduce((sum, at) => sum + y[at], 0) / all.length;
   let total = 0;
   let left = 0;
   for (const [index, run] of runs.entries()) {
-    const near = neighbours(index);
-    const sum = near.reduce((all, at) => all + y[at], 0);
+    if (run.length === 1) {
+      const share = place?.(index);
+      if (place && share === undefined) continue;
+      const guess =
+        share === undefined ? mean : means[index - 1] + share * (means[index + 1] - means[index - 1]);
+      total += (y[run[0]] - mean) ** 2;
+      left += (y[run[0]] - guess) ** 2;
+      continue;
+    }
     for (const at of run) {
-      const others = near === run ? near.length - 1 : near.length;
-      const guess = others > 0 ? (near === run ? sum - y[at] : sum) / others : mean;
+      const guess = (means[index] * run.length - y[at]) / (run.length - 1);
       total += (y[at] - mean) ** 2;
       left += (y[at] - guess) ** 2;
     }
@@ -200,12 +233,12 @@ function sizesOf(examples: readonly number[], y: ArrayLike<number>): Map<number,
 function giveaways(
   suspects: Suspects,
   sample: readonly number[],
-  apart: readonly (Column | undefined)[],
+  others: readonly (Column | undefined)[],
 ): string[] {
   const { inputs, target, classes } = suspects;
-  if (inputs.length < 2) return [];
+  if (inputs.length < 2 || sample.length < FEWEST) return [];
   const found = inputs.filter((column) => {
-    if (apart.includes(column)) return false;
+    if (others.includes(column)) return false;
     const { score, guess } = powerOf(column, suspects, sample);
     return score >= (classes ? NEARLY_ALL : NEARLY_ALL_VARIANCE) && 1 - score <= LEFT * (1 - guess);
   });

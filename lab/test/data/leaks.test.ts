@@ -1,0 +1,142 @@
+import { expect, test } from "vitest";
+import type { Value } from "../../src/data/table.js";
+import { type DatasetOptions, toDataset } from "../../src/dataset.js";
+import { rows, scattered, tableOf } from "../support/tables.js";
+
+const warnings = (columns: Record<string, readonly (Value | Date)[]>, options: DatasetOptions = {}) =>
+  toDataset(tableOf(columns), options, "").warnings;
+
+const N = 200;
+const a = rows(N, (i) => scattered(i));
+const b = rows(N, (i) => scattered(i, Math.PI));
+/** Two classes that a and b tell of, not perfectly. */
+const y = rows(N, (i) => (a[i] + 0.5 * b[i] + 0.6 * scattered(i, Math.E) > 1 ? "yes" : "no"));
+const amount = rows(N, (i) => 3 * a[i] + b[i] + scattered(i, Math.E));
+
+test("good data are not suspected", () => {
+  expect(warnings({ a, b, y })).toEqual([]);
+  expect(warnings({ a, b, amount })).toEqual([]);
+  const sorted = rows(N, (i) => i).sort((i, j) => Number(y[i] > y[j]));
+  expect(warnings({ id: rows(N, (i) => i), a: sorted.map((i) => a[i]), y: sorted.map((i) => y[i]) })).toEqual(
+    [],
+  );
+});
+
+test("rows that are in two parts", () => {
+  const twice = <T>(values: T[]) => [...values, ...values.slice(0, 100)];
+  const [warning, ...others] = warnings({ a: twice(a), b: twice(b), y: twice(y) });
+  expect(warning).toMatch(
+    /^\d\d held-out rows of 60 \(\d\d %\) are in the training part too, equal in every input and the target; remove the copies from the file, or keep them together with --group$/,
+  );
+  // of 60 held-out rows 40 have a copy, 64 % of which train
+  expect(Number.parseInt(warning, 10)).toBeGreaterThan(15);
+  expect(Number.parseInt(warning, 10)).toBeLessThan(36);
+  expect(others).toEqual([]);
+});
+
+test("rows of few different values are equal by chance", () => {
+  const bit = (shift: number) => rows(N, (i) => (i >> shift) & 1);
+  expect(warnings({ a: bit(0), b: bit(1), c: bit(3), y: rows(N, (i) => ((i >> 1) ^ i) & 1) })).toEqual([]);
+});
+
+test("one copy is not told", () => {
+  const copied = (values: readonly Value[]) => values.with(0, values[1]);
+  expect(warnings({ a: copied(a), b: copied(b), y: copied(y) })).toEqual([]);
+});
+
+test.each<[string, readonly Value[]]>([
+  ["a code of the classes", y.map((label) => (label === "yes" ? 7 : 3))],
+  ["a text of them, with a gap", y.map((label, i) => (i % 100 === 0 ? null : `is ${label}`))],
+  ["numbers on two sides of a threshold", y.map((label, i) => (label === "yes" ? 1 : -1) * (0.1 + b[i]))],
+])("an input gives the target away: %s", (_, code) => {
+  const found = warnings({ a, code, y });
+  expect(found).toEqual([
+    '"code" alone predicts "y" (nearly) perfectly; if it is known only with the target, leave it out: --ignore code',
+  ]);
+});
+
+test("an input that is right in 19 of 20 rows is not suspected", () => {
+  expect(warnings({ a, code: y.map((label, i) => (i % 20 ? label : "no")), b, y })).toEqual([]);
+});
+
+test("uneven classes: always the same answer is no gift", () => {
+  const rare = rows(1000, (i) => (i % 200 === 0 ? "yes" : "no"));
+  const some = rows(1000, (i) => scattered(i));
+  expect(warnings({ some, flag: rows(1000, (i) => `f${i % 7}`), rare })).toEqual([]);
+});
+
+test("inputs give a number away, each alone", () => {
+  expect(
+    warnings({
+      a,
+      euros: amount.map((one) => 0.9 * one + 3),
+      "log (1)": amount.map((one) => Math.log(1 + one)),
+      amount,
+    }),
+  ).toEqual([
+    '"euros" and "log (1)" each alone predict "amount" (nearly) perfectly; if they are known only with the target, leave them out: --ignore euros --ignore "log (1)"',
+  ]);
+  // with noise of a twentieth it may be a good measurement
+  expect(
+    warnings({ a, b, near: amount.map((one, i) => one + 0.3 * scattered(i, Math.sqrt(7))), amount }),
+  ).toEqual([]);
+});
+
+test("a single input is meant to predict", () => {
+  expect(warnings({ a, y: rows(N, (i) => 2 * a[i]) })).toEqual([]);
+});
+
+/** 20 patients of 10 rows, each with its own place and its own class. */
+const patient = rows(N, (i) => Math.floor(i / 10));
+const grouped = {
+  a: rows(N, (i) => scattered(patient[i]) + 0.01 * a[i]),
+  y: rows(N, (i) => (scattered(patient[i], Math.E) > 0.5 ? "ill" : "well")),
+};
+const groupWarning = (name: string) =>
+  `"${name}" looks like a group: each of its 20 values has several rows (10 on average) with one and the same target; keep them in one part with --group ${name}`;
+
+test("groups: by what they are called, whatever the order of the rows", () => {
+  const order = rows(N, (i) => (i * 37) % N);
+  const shuffled = {
+    patient_id: order.map((i) => patient[i]),
+    a: order.map((i) => grouped.a[i]),
+    y: order.map((i) => grouped.y[i]),
+  };
+  expect(warnings(shuffled)).toEqual([groupWarning("patient_id")]);
+  expect(warnings(shuffled, { group: "patient_id" })).toEqual([]);
+});
+
+test("groups: texts whose rows stand together", () => {
+  expect(warnings({ who: patient.map((one) => `w${one}`), ...grouped })).toEqual([groupWarning("who")]);
+});
+
+test("what names things but says no more of the target than chance is no group to keep together", () => {
+  expect(warnings({ patient, a, b, y })).toEqual([]);
+  expect(warnings({ patient, a, b, amount })).toEqual([]);
+});
+
+test("dates, unless time divides", () => {
+  const when = rows(N, (i) => new Date(Date.UTC(2024, 0, 1 + i)));
+  expect(warnings({ when, a, b, y })).toEqual([
+    '"when" says when, and the parts are drawn at random: where later rows are to be predicted from earlier ones, use --split time',
+  ]);
+  expect(warnings({ when, sold: when.toReversed(), a, y })).toEqual([
+    '"when" says when, and the parts are drawn at random: where later rows are to be predicted from earlier ones, use --split time --time when',
+  ]);
+  expect(warnings({ when, a, b, y }, { split: "time" })).toEqual([]);
+});
+
+test("a counter along which the target changes slowly", () => {
+  const waves = rows(N, (i) => Math.sin(i / 9) + 0.1 * a[i]);
+  expect(warnings({ t: rows(N, (i) => i), b, waves })).toEqual([
+    '"waves" changes slowly along "t", and the parts are drawn at random: a row\'s neighbours give it away; use --split time --time t',
+  ]);
+  expect(
+    warnings({ second: rows(N, (i) => i / 4), b, state: waves.map((one) => (one > 0 ? "up" : "down")) }),
+  ).toHaveLength(1);
+  expect(warnings({ t: rows(N, (i) => i), b, amount })).toEqual([]);
+});
+
+test("few rows are not suspected", () => {
+  expect(warnings({ a: [1, 1, 1, 2, 2, 2], b: [0, 1, 2, 3, 4, 9], y: [0, 0, 0, 1, 1, 1] })).toEqual([]);
+});
