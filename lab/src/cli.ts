@@ -14,7 +14,7 @@ import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
 import type { InspectOptions } from "./node/inspect.js";
 import { listText } from "./node/norm-list.js";
-import { columnsOf, outliveReaders, printableLines } from "./node/streams.js";
+import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
 import { activations, optimizers, type SweepSetting, sweepSettings } from "./settings.js";
@@ -365,3 +365,4 @@ try {
     process.exitCode = 1;
   }
 }
+endWithTerminal();

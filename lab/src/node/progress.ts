@@ -27,15 +27,18 @@ const PLAIN_WIDTH = 100;
 /** A piece of a line: the first of a line stays, of the others those of the lowest rank go where there is no room. */
 interface Piece {
   text: string;
+  /** Where there is little room. */
+  short?: string;
   rank: number;
   style?: (text: string) => string;
 }
 
 /** As many of the pieces as there is room for, two blanks between them. */
 export function fitted(pieces: readonly Piece[], width: number): string {
-  const left = pieces.filter(({ text }) => text !== "");
-  const length = () => left.reduce((sum, { text }) => sum + text.length + 2, -2);
-  while (left.length > 1 && length() > width) {
+  let left = pieces.filter(({ text }) => text !== "");
+  const tooLong = () => left.reduce((sum, { text }) => sum + text.length + 2, -2) > width;
+  if (tooLong()) left = left.map(({ short, ...piece }) => ({ ...piece, text: short ?? piece.text }));
+  while (left.length > 1 && tooLong()) {
     const last = left.slice(1).reduce((least, piece) => (piece.rank < least.rank ? piece : least));
     left.splice(left.indexOf(last), 1);
   }
@@ -105,7 +108,7 @@ class Course {
   /** Of one trial; undefined before it has shown how fast it is. */
   leftOf(spec: TrialSpec): string {
     const done = this.running.get(spec)?.progress?.done ?? 0;
-    return done > 0 ? timeLeft((this.secondsOf(spec) / done) * (1 - done)) : "";
+    return done > 0.02 ? timeLeft((this.secondsOf(spec) / done) * (1 - done)) : "";
   }
 
   left(): string {
@@ -122,18 +125,37 @@ class Course {
   }
 }
 
-/** "layer  seed 1", and the value of a trial of the sweep. */
-function namer(settings: Settings, specs: readonly TrialSpec[]): (spec: TrialSpec) => string {
+/** "layer  seed 1", and the value of a trial of the sweep; for a line of a width. */
+type NameOf = (spec: TrialSpec, width: number) => Piece[];
+
+function namer(settings: Settings, specs: readonly TrialSpec[]): NameOf {
   const { sweep, model, training } = settings;
-  const width = Math.max(8, ...specs.map(({ norm }) => labelOf(norm).length));
+  const longest = Math.max(8, ...specs.map(({ norm }) => labelOf(norm).length));
   const pointOf = (spec: TrialSpec): string => {
     if (sweep === null || (spec.model === model && spec.training === training)) return "";
     const { batchSize, learningRates } = spec.training;
-    const values = { "learning-rate": learningRates[0], "batch-size": batchSize, depth: spec.model.depth };
-    return `  ${sweep.setting} ${values[sweep.setting]}`;
+    const values = {
+      "learning-rate": `rate ${plain(learningRates[0])}`,
+      "batch-size": `batch ${batchSize}`,
+      depth: `depth ${spec.model.depth}`,
+    };
+    return values[sweep.setting];
   };
-  return (spec) => `${labelOf(spec.norm).padEnd(width)} seed ${spec.seed}${pointOf(spec)}`;
+  return (spec, width) => {
+    const most = Math.min(longest, Math.max(9, Math.floor(width / 4)));
+    const label = shortened(labelOf(spec.norm), most).padEnd(most);
+    return [
+      { text: `${label} seed ${spec.seed}`, rank: 6 },
+      { text: pointOf(spec), rank: 5 },
+    ];
+  };
 }
+
+const scoreOf = (metric: Metric, value: number | null): Piece => ({
+  text: value === null ? "" : `${metric.name} ${metric.format(value)}`,
+  short: value === null ? "" : metric.format(value),
+  rank: 4,
+});
 
 function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boolean): Piece[] {
   const rate = { text: several ? `rate ${plain(trial.learningRate)}` : "", rank: 2 };
@@ -143,7 +165,7 @@ function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boole
   }
   const { trainLoss = null } = trial.epochs.at(-1) ?? {};
   return [
-    { text: `${metric.name} ${metric.format(trial.scores.heldOut[metric.name] ?? null)}`, rank: 4 },
+    scoreOf(metric, trial.scores.heldOut[metric.name] ?? null),
     { text: `loss ${formatNumber(trainLoss)}`, rank: 1 },
     rate,
     took,
@@ -162,8 +184,6 @@ export function openDisplay(
   return process.stderr.isTTY ? liveDisplay(metric, course, nameOf) : plainDisplay(metric, course, nameOf);
 }
 
-type NameOf = (spec: TrialSpec) => string;
-
 const several = ({ training }: TrialSpec) => training.learningRates.length > 1;
 
 function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
@@ -178,20 +198,17 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
       if (quarter <= (quarters.get(spec) ?? 0) || quarter > 3) return;
       quarters.set(spec, quarter);
       line([
-        { text: nameOf(spec), rank: 5 },
+        ...nameOf(spec, PLAIN_WIDTH),
         { text: `epoch ${progress.epoch}/${spec.training.epochs}`, rank: 3 },
         { text: `loss ${formatNumber(progress.loss)}`, rank: 1 },
-        {
-          text: progress.metric === null ? "" : `${metric.name} ${metric.format(progress.metric)}`,
-          rank: 4,
-        },
+        scoreOf(metric, progress.metric),
         { text: course.leftOf(spec), rank: 2 },
       ]);
     },
     finished(spec, trial) {
       const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
       line([
-        { text: nameOf(spec), rank: 5 },
+        ...nameOf(spec, PLAIN_WIDTH),
         ...pieces,
         { text: `(${course.finished} of ${course.specs.length})`, rank: 5 },
       ]);
@@ -212,15 +229,20 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
     return "█".repeat(Math.round(done * cells)).padEnd(cells, "░");
   };
   const lineOf = (spec: TrialSpec): string => {
+    const [name, point] = nameOf(spec, width());
     const progress = course.running.get(spec)?.progress;
     return fitted(
       [
-        { text: `  ${nameOf(spec)}`, rank: 5 },
+        { ...name, text: `  ${name.text}` },
+        point,
         { text: barOf(progress?.done ?? 0), rank: 3, style: colors.cyan },
         ...(progress
           ? [
               { text: `loss ${formatNumber(progress.loss)}`, rank: 1 },
-              { text: progress.metric === null ? "" : metric.brief(progress.metric), rank: 4 },
+              {
+                ...scoreOf(metric, progress.metric),
+                text: progress.metric === null ? "" : metric.brief(progress.metric),
+              },
               { text: course.leftOf(spec), rank: 2, style: colors.dim },
             ]
           : [{ text: "starting", rank: 2 }]),
@@ -256,7 +278,7 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
       const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
       const mark = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       update.clear();
-      const line = fitted([{ text: nameOf(spec), rank: 5 }, ...pieces], width() - 2);
+      const line = fitted([...nameOf(spec, width()), ...pieces], width() - 2);
       process.stderr.write(`${mark} ${line}\n`);
       draw();
     },

@@ -17,6 +17,8 @@ export const printableLines = (text: string): string =>
     .map((line) => printable(line.replaceAll("\t", " ")))
     .join("\n");
 
+let terminalGone = false;
+
 /**
  * From here on a reader that stops early, such as head, or a terminal that closes does not end the program: it goes on,
  * and what it writes is lost. Where output fails for another reason (a full disk), the exit code says so.
@@ -24,6 +26,7 @@ export const printableLines = (text: string): string =>
 export function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
+      terminalGone ||= stream.isTTY && GONE.includes(error.code ?? "");
       if (GONE.includes(error.code ?? "")) return;
       process.exitCode ||= 1;
       if (stream === process.stdout) {
@@ -31,4 +34,11 @@ export function outliveReaders(): void {
       }
     });
   }
+}
+
+/** Without its terminal Node aborts at its end, where it would set it back: it is ended as closing the terminal ends a program. */
+export function endWithTerminal(): void {
+  if (!terminalGone) return;
+  process.removeAllListeners("SIGHUP");
+  process.kill(process.pid, "SIGHUP");
 }
