@@ -1,386 +1,421 @@
 import { expect, test } from "vitest";
-import { inferColumn, makeTable, type Table, type Value } from "../src/data/column.js";
-import { type DatasetOptions, type Split, toDataset } from "../src/dataset.js";
+import { splitOf } from "../src/data/split.js";
+import type { Value } from "../src/data/table.js";
+import { type Dataset, type DatasetOptions, digestOf, toDataset } from "../src/dataset.js";
 import { errorOf } from "./support/files.js";
+import { columnOf, rows, scattered, tableOf } from "./support/tables.js";
 
-function table(columns: Record<string, Value[]>): Table {
-  return makeTable(
-    "test.csv",
-    Object.entries(columns).map(([name, values]) => inferColumn(name, values)),
-  );
-}
+type Columns = Record<string, readonly (Value | Date)[]>;
 
-/** `count` values of `value`, which gets the row's index. */
-function rows<T>(count: number, value: (index: number) => T): T[] {
-  return Array.from({ length: count }, (_, index) => value(index));
-}
+const made = (columns: Columns, options: DatasetOptions = {}) =>
+  toDataset(tableOf(columns), options, "made up");
+/** Input `index` of all examples. */
+const input = ({ x, count }: Dataset, index: number) =>
+  rows(count, (row) => x[(row * x.length) / count + index]);
+const decided = ({ decisions }: Dataset, what: RegExp) => decisions.filter((one) => what.test(one.what));
 
-function countOf(split: Split, value: number): number {
-  return split.y.filter((y) => y === value).length;
-}
+const N = 100;
+const a = rows(N, (i) => scattered(i));
+const label = rows(N, (i) => (i < 70 ? "yes" : "no"));
 
-/** Column `feature` of x. */
-function inputs(split: Split, feature: number): number[] {
-  const width = split.x.length / split.count;
-  return rows(split.count, (row) => split.x[row * width + feature]);
-}
-
-test("classification: stratified, standardized by the training rows, the same on every call", () => {
-  const data = table({
-    a: rows(100, (i) => 1e6 + i * i),
-    b: rows(100, (i) => (i % 7 === 0 ? null : i / 3)),
-    label: rows(100, (i) => (i < 70 ? "yes" : "no")),
-  });
-  const dataset = toDataset(data, {}, "made up");
+test("classification: inputs, targets and parts, the same on every call", () => {
+  const data = {
+    a,
+    b: rows(N, (i) => (i % 7 === 0 ? null : scattered(i, Math.PI))),
+    city: rows(N, (i) => ["Oslo", "Rome"][i % 2]),
+    label,
+  };
+  const dataset = made(data);
   expect(dataset).toMatchObject({
     name: "test",
     provenance: "made up",
     task: "classification",
+    metric: "balanced accuracy",
     target: "label",
-    features: ["a", "b"],
-    inputShape: [2],
+    inputs: [
+      { column: "a", how: "a number", names: ["a"] },
+      { column: "b", how: "a number", names: ["b"] },
+      { column: "city", how: "2 levels", names: ["city=Oslo", "city=Rome"] },
+    ],
+    inputShape: [4],
     classes: ["no", "yes"],
-    notes: [],
+    count: N,
+    yScale: 1,
+    drawn: "draws its own parts at random, stratified by class",
+    fileRows: N,
+    warnings: [],
   });
-  expect([dataset.train.count, dataset.heldOut.count]).toEqual([80, 20]);
-  expect([countOf(dataset.train, 1), countOf(dataset.heldOut, 1)]).toEqual([56, 14]);
-  for (const feature of [0, 1]) {
-    const values = inputs(dataset.train, feature);
-    const mean = values.reduce((a, b) => a + b) / 80;
-    expect(mean).toBeCloseTo(0, 6);
-    // what was missing became the mean, 0, and adds no variance
-    const there = feature === 0 ? values : values.filter((value) => value !== 0);
-    expect(there.reduce((a, b) => a + b * b, 0) / there.length).toBeCloseTo(1, 5);
-  }
-  expect(toDataset(data, {}, "made up")).toEqual(dataset);
-  // Shuffled: the rows are not in the table's order.
-  expect(inputs(dataset.train, 0)).not.toEqual([...inputs(dataset.train, 0)].sort((a, b) => a - b));
+  expect([...dataset.scaled]).toEqual([1, 1, 0, 0]);
+  expect([...dataset.y]).toEqual(rows(N, (i) => (i < 70 ? 1 : 0)));
+  expect([...dataset.parts.strata]).toEqual([...dataset.y]);
+  expect(input(dataset, 0).reduce((sum, value) => sum + value) / N).toBeCloseTo(0, 6);
+  expect(input(dataset, 0).reduce((sum, value) => sum + value ** 2, 0) / N).toBeCloseTo(1, 5);
+  expect(input(dataset, 1).map(Number.isNaN)).toEqual(rows(N, (i) => i % 7 === 0));
+  expect(input(dataset, 3)).toEqual(rows(N, (i) => i % 2));
+  expect(made(data)).toEqual(dataset);
 });
 
-test("held-out rows are standardized by the training rows' mean and standard deviation, never by their own", () => {
-  const x = rows(50, (i) => (i * 37) % 50);
-  const data = table({ constant: rows(50, () => 1), x, label: rows(50, (i) => i % 2) });
-  const dataset = toDataset(data, { target: "label" }, "");
-  // x holds 0 to 49 once each, so that one line through both splits makes equal steps.
-  const seen = [...inputs(dataset.train, 0), ...inputs(dataset.heldOut, 0)].sort((a, b) => a - b);
-  const steps = seen.slice(1).map((value, index) => value - seen[index]);
-  for (const step of steps) expect(step).toBeCloseTo(steps[0], 5);
+test("regression: the target centred and scaled, rows without one left out and told", () => {
+  const dataset = made({ a, y: rows(N, (i) => (i % 10 === 0 ? null : 1000 + 50 * scattered(i, Math.E))) });
+  expect(dataset).toMatchObject({ task: "regression", metric: "R²", classes: [], count: 90, fileRows: N });
+  expect(dataset.y.reduce((sum, value) => sum + value) / 90).toBeCloseTo(0, 5);
+  expect(dataset.yScale * dataset.y[0]).toBeCloseTo(
+    1000 +
+      50 * scattered(1, Math.E) -
+      rows(N, (i) => i)
+        .filter((i) => i % 10)
+        .reduce((sum, i) => sum + 1000 + 50 * scattered(i, Math.E), 0) /
+        90,
+    3,
+  );
+  expect(dataset.decisions[0]).toEqual({
+    columns: ["y"],
+    what: "10 rows without a value left out",
+    why: "it is the target",
+  });
 });
 
-test("regression: the target standardized by the training rows, rows without one left out", () => {
-  const data = table({
-    x: rows(53, (i) => i),
-    y: rows(53, (i) => (i >= 50 ? null : 0.5 * i)),
-  });
-  const dataset = toDataset(data, {}, "");
-  expect(dataset).toMatchObject({ task: "regression", target: "y", classes: [] });
-  expect(dataset.notes).toEqual(['left out 3 rows without a value of the target "y"']);
-  expect([dataset.train.count, dataset.heldOut.count]).toEqual([40, 10]);
-  expect(dataset.train.y.reduce((a, b) => a + b) / 40).toBeCloseTo(0, 6);
-  expect(dataset.train.y.reduce((a, b) => a + b * b, 0) / 40).toBeCloseTo(1, 5);
+test("decisions of the reader come first", () => {
+  const table = tableOf({ a, label });
+  const read = { columns: [], what: "read with a decimal comma", option: "--decimal ." };
+  expect(toDataset({ ...table, decisions: [read] }, {}, "").decisions).toEqual([read]);
 });
 
-test("the task follows from the target, or from --task and --categorical", () => {
-  const data = table({
-    x: rows(60, (i) => i),
-    few: rows(60, (i) => [10, 9, 100][i % 3]),
-    many: rows(60, (i) => i % 30),
-    halves: rows(60, (i) => (i % 2) / 2),
-    flag: rows(60, (i) => String(i % 2 === 0)),
+const date = (i: number) => new Date(Date.UTC(2024, 0, 1 + i));
+
+test.each<[string, Columns, string, string]>([
+  ["a date", { when: rows(N, date) }, '"when" is a date', "a"],
+  ["an identifier", { id: rows(N, (i) => i) }, '"id" counts the rows', "a"],
+  ["hashes", { hash: rows(N, (i) => `h${i}`) }, '"hash" identifies the rows', "a"],
+  ["a constant", { one: rows(N, () => 1) }, '"one" has one value only', "a"],
+  ["empty", { none: rows(N, () => null) }, '"none" has no value', "a"],
+  [
+    "free text, and a date before it",
+    { when: rows(N, date), review: rows(N, (i) => `I have seen better ones, number ${i}`) },
+    '"review" is free text and "when" is a date',
+    "a",
+  ],
+])("the last column is %s: the last that can be predicted is", (_, last, why, target) => {
+  const dataset = made({ b: rows(N, (i) => scattered(i, Math.E)), a, ...last });
+  expect(dataset.target).toBe(target);
+  expect(dataset.decisions[0]).toEqual({
+    columns: [target],
+    what: "predicted",
+    why,
+    option: "--target NAME",
   });
-  const task = (options: DatasetOptions) => {
-    const { task, classes } = toDataset(data, options, "");
-    return [task, classes.length];
+});
+
+test("another column that is called a target is told", () => {
+  expect(made({ Class: label, a, b: a.map((one) => 1 / (1 + one)) }).decisions[0]).toEqual({
+    columns: ["b"],
+    what: "predicted",
+    why: 'it is the last column; "Class" may be meant',
+    option: "--target Class",
+  });
+  expect(made({ Class: label, a, y: label }).decisions).toEqual([]);
+});
+
+test("a target that is named holds, whatever it is", () => {
+  const id = rows(N, (i) => i);
+  expect(made({ id, a, label }, { target: "id" })).toMatchObject({ target: "id", task: "regression" });
+  const when = made({ when: rows(N, date), a, label }, { target: "WHEN" });
+  expect(when).toMatchObject({ target: "when", task: "regression" });
+  // 0 to 99 days
+  expect(when.yScale).toBeCloseTo(Math.sqrt((N * N - 1) / 12), 5);
+  expect(when.decisions[0]).toEqual({
+    columns: ["when"],
+    what: "predicted as a number of days",
+    why: "it holds dates",
+    option: "--categorical when",
+  });
+});
+
+test("the task follows from the target, or from --task", () => {
+  const data = {
+    a,
+    few: rows(N, (i) => [10, 9, 100][i % 3]),
+    many: rows(N, (i) => i % 30),
+    half: rows(N, (i) => (i % 2) / 2),
   };
-  expect(toDataset(data, { target: "few" }, "").classes).toEqual(["9", "10", "100"]);
-  expect(task({})).toEqual(["classification", 2]);
-  expect(task({ target: "many" })).toEqual(["regression", 0]);
-  expect(task({ target: "many", categorical: ["many"] })).toEqual(["classification", 30]);
-  expect(task({ target: "many", task: "classification" })).toEqual(["classification", 30]);
-  expect(task({ target: "halves" })).toEqual(["regression", 0]);
-  expect(task({ target: "few", task: "regression" })).toEqual(["regression", 0]);
-  expect(toDataset(data, { ignore: ["flag"] }, "").target).toBe("halves");
+  const task = (options: DatasetOptions) => {
+    const { task, classes } = made(data, options);
+    return [task, classes];
+  };
+  expect(task({ target: "few" })).toEqual(["classification", ["9", "10", "100"]]);
+  expect(task({ target: "few", task: "regression" })).toEqual(["regression", []]);
+  expect(task({ target: "many" })[0]).toBe("regression");
+  expect(task({ target: "many", task: "classification" })[1]).toHaveLength(30);
+  expect(task({})[0]).toBe("regression");
 });
 
-test("text is one-hot by the training rows' levels, a gap being a level of its own; what is constant goes", () => {
-  const data = table({
-    city: rows(40, (i) => ["Oslo", "Bergen", null][i % 3]),
-    code: rows(40, (i) => [2, 10][i % 2]),
-    same: rows(40, () => 3),
-    gone: rows(40, () => null),
-    word: rows(40, () => "w"),
-    label: rows(40, (i) => i % 2),
-  });
-  const dataset = toDataset(data, { categorical: ["code"] }, "");
-  expect(dataset.features).toEqual(["city=Bergen", "city=Oslo", "city=(missing)", "code=2", "code=10"]);
-  expect(dataset.notes).toEqual([
-    'left out 3 columns with one value only in the training rows: "same", "gone", "word"',
+test("integers that would make classes of few rows are a number", () => {
+  const { task, decisions } = made({ a: a.slice(0, 15), price: rows(15, (i) => 200 + ((i * 7) % 15)) });
+  expect(task).toBe("regression");
+  expect(decisions).toEqual([
+    {
+      columns: ["price"],
+      what: "predicted as a number, not as one of 15 classes",
+      why: "15 values have fewer than 3 rows, one for each part",
+      option: "--task classification",
+    },
   ]);
-  for (const split of [dataset.train, dataset.heldOut]) {
-    for (let row = 0; row < split.count; row++) {
-      const x = split.x.subarray(row * 5, row * 5 + 5);
-      expect(x[0] + x[1] + x[2]).toBe(1);
-      // label = i mod 2 goes with code = 2 or 10.
-      expect([x[3], x[4]]).toEqual(split.y[row] === 0 ? [1, 0] : [0, 1]);
-    }
-  }
 });
 
-test("a level that only held-out rows have is no input, and they have none of the others", () => {
-  const data = table({
-    x: rows(40, (i) => i),
-    letter: rows(40, (i) => ["a", "b"][i % 2]),
-    label: rows(40, (i) => i % 2),
-  });
-  const before = toDataset(data, {}, "");
-  // Which row was held out first: x is the row's index, and keeps its order when standardized.
-  const order = [...inputs(before.train, 0), ...inputs(before.heldOut, 0)].sort((a, b) => a - b);
-  data.columns[1].values[order.indexOf(before.heldOut.x[0])] = "rare";
-  const after = toDataset(data, {}, "");
-  expect(after.features).toEqual(["x", "letter=a", "letter=b"]);
-  expect([...after.heldOut.x.subarray(1, 3)]).toEqual([0, 0]);
+test("classes of fewer than three rows are left out and told", () => {
+  const dataset = made({ a, label: rows(N, (i) => (i < 2 ? "rare" : i === 2 ? "rarer" : label[i])) });
+  expect(dataset).toMatchObject({ count: 97, classes: ["no", "yes"] });
+  expect(dataset.decisions).toEqual([
+    {
+      columns: ["label"],
+      what: 'classes "rare" and "rarer" left out, with 3 rows',
+      why: "fewer than 3 rows, one for each part",
+    },
+  ]);
+  const counts = made({ a, n: rows(N, (i) => (i < 2 ? 7 : i % 3)) });
+  expect(decided(counts, /left out/)).toEqual([
+    {
+      columns: ["n"],
+      what: 'class "7" left out, with 2 rows',
+      why: "fewer than 3 rows, one for each part",
+      option: "--task regression",
+    },
+  ]);
 });
 
-test("limit keeps the classes' proportions, and at least two rows of each", () => {
-  const data = table({
-    x: rows(1000, (i) => i),
-    label: rows(1000, (i) => (i < 3 ? "rare" : i < 300 ? "some" : "most")),
-  });
-  const { train, heldOut, classes } = toDataset(data, { limit: 100 }, "");
-  expect(classes).toEqual(["most", "rare", "some"]);
-  expect([train.count, heldOut.count]).toEqual([80, 20]);
-  const used = classes.map((_, label) => countOf(train, label) + countOf(heldOut, label));
-  expect(used).toEqual([69, 2, 29]);
-  for (const label of [0, 1, 2]) expect(countOf(heldOut, label)).toBeGreaterThan(0);
-  expect(toDataset(data, { limit: 5000 }, "").train.count).toBe(800);
+test("the metric: the usual one, or --metric in any case", () => {
+  expect(made({ a, y: rows(N, (i) => i % 2) }).metric).toBe("accuracy");
+  expect(made({ a, label }, { metric: "auc" }).metric).toBe("AUC");
 });
 
-test("every class has rows in both splits, however small", () => {
-  for (const size of [2, 3, 4, 5]) {
-    const data = table({ x: rows(3 * size, (i) => i), label: rows(3 * size, (i) => i % 3) });
-    const { train, heldOut } = toDataset(data, {}, "");
-    expect(train.count + heldOut.count).toBe(3 * size);
-    for (const label of [0, 1, 2]) {
-      expect(countOf(train, label)).toBeGreaterThan(0);
-      expect(countOf(heldOut, label)).toBeGreaterThan(0);
-    }
-  }
+test("limit keeps the classes' proportions, at least three rows of each, and the order of the rows", () => {
+  const many = rows(1000, (i) => scattered(i));
+  const kinds = rows(1000, (i) => (i < 3 ? "rare" : i < 300 ? "some" : "most"));
+  const dataset = made({ many, kinds }, { limit: 100 });
+  expect([dataset.count, dataset.fileRows]).toEqual([100, 1000]);
+  expect([0, 1, 2].map((index) => dataset.y.filter((one) => one === index).length)).toEqual([69, 3, 28]);
+  expect([...dataset.y]).toEqual(
+    [...dataset.y].sort((one, other) => [1, 2, 0].indexOf(one) - [1, 2, 0].indexOf(other)),
+  );
+  expect(made({ many, kinds }, { limit: 5000 }).count).toBe(1000);
 });
 
-test("an image: pixels divided by the training rows' largest, nothing dropped or standardized", () => {
-  const data = table({
-    p0: rows(20, () => 0),
-    p1: rows(20, (i) => i % 5),
-    p2: rows(20, () => 8),
-    p3: rows(20, (i) => (i === 7 ? null : 4)),
-    label: rows(20, (i) => i % 2),
-  });
-  const dataset = toDataset(data, { image: [2, 2] }, "");
+test("groups: no input, and whole; rows without one are each alone", () => {
+  const patient = rows(N, (i) => (i < 10 ? null : `p${i % 9}`));
+  const dataset = made({ patient, a, label }, { group: "patient" });
+  expect(dataset.inputs.map(({ column }) => column)).toEqual(["a"]);
+  expect(new Set(dataset.parts.groups).size).toBe(19);
+  expect(dataset.drawn).toBe(
+    'draws its own parts at random, stratified by class, all rows of one "patient" in one part',
+  );
+  expect(decided(dataset, /not an input/)[0].columns).toEqual(["patient"]);
+  const { train, heldOut } = splitOf(dataset.parts, N, 1);
+  const groups = new Set([...train].map((row) => dataset.parts.groups?.[row]));
+  expect([...heldOut].some((row) => groups.has(dataset.parts.groups?.[row]))).toBe(false);
+});
+
+test("time: the one column of dates, or the one that is named; rows without it are left out", () => {
+  const when = rows(N, (i) => (i === 4 ? null : date(i)));
+  const dataset = made({ when, a, label }, { split: "time" });
+  expect(dataset.count).toBe(99);
+  expect(decided(dataset, /without a value/)[0]).toMatchObject({ columns: ["when"], why: "it says when" });
+  expect([...splitOf(dataset.parts, 99, 1).heldOut].sort((i, j) => i - j)).toEqual(rows(20, (i) => 79 + i));
+  expect(dataset.inputs[0].column).toBe("when");
+  const step = made({ step: rows(N, (i) => N - i), a, label }, { time: "step" });
+  expect([...splitOf(step.parts, N, 1).heldOut].sort((i, j) => i - j)).toEqual(rows(20, (i) => i));
+});
+
+test("an image: pixels divided by the largest, nothing left out", () => {
+  const dataset = made(
+    { p0: rows(N, () => 0), p1: rows(N, (i) => i % 5), p2: rows(N, () => 8), p3: rows(N, () => 4), label },
+    { image: [2, 2] },
+  );
   expect(dataset.inputShape).toEqual([2, 2, 1]);
-  expect(dataset.features).toEqual(["p0", "p1", "p2", "p3"]);
-  for (const split of [dataset.train, dataset.heldOut]) {
-    expect(inputs(split, 0).every((pixel) => pixel === 0)).toBe(true);
-    expect(inputs(split, 1).every((pixel) => [0, 0.125, 0.25, 0.375, 0.5].includes(pixel))).toBe(true);
-    expect(inputs(split, 2).every((pixel) => pixel === 1)).toBe(true);
-    expect(inputs(split, 3).every((pixel) => pixel === 0.5)).toBe(true);
-  }
+  expect(dataset.inputs).toEqual([
+    { column: "p0 … p3", how: "pixels of 2×2", names: ["p0", "p1", "p2", "p3"] },
+  ]);
+  expect([...dataset.x.subarray(4, 8)]).toEqual([0, 0.125, 1, 0.5]);
+  expect([...dataset.scaled]).toEqual([0, 0, 0, 0]);
 });
 
-const PLAIN = {
-  age: rows(20, (i) => i + 20),
-  city: rows(20, (i) => ["Oslo", "Bergen"][i % 2]),
-  label: rows(20, (i) => i % 2),
-};
+test("the digest tells of all that a trial sees, and of nothing else", async () => {
+  const dataset = made({ a, label });
+  const digest = await digestOf(dataset);
+  expect(digest).toMatch(/^[0-9a-f]{64}$/);
+  expect(
+    await digestOf({
+      ...dataset,
+      x: new Float32Array(new SharedArrayBuffer(4 * N)).map((_, i) => dataset.x[i]),
+    }),
+  ).toBe(digest);
+  expect(await digestOf(made({ a, label: label.map((one) => one.toUpperCase()) }))).not.toBe(digest);
+  const changed: Partial<Dataset>[] = [
+    { x: dataset.x.with(7, 3) },
+    { y: dataset.y.with(7, 0) },
+    { scaled: new Uint8Array(1) },
+    { metric: "AUC" },
+    { inputShape: [1, 1] },
+    { yScale: 2 },
+    { parts: { ...dataset.parts, groups: new Int32Array(N) } },
+    { parts: { ...dataset.parts, heldOut: new Int32Array(N) } },
+  ];
+  const others = await Promise.all(changed.map((change) => digestOf({ ...dataset, ...change })));
+  expect(new Set([digest, ...others]).size).toBe(9);
+  expect(await digestOf({ ...dataset, name: "other" } as Dataset)).toBe(digest);
+});
 
-/** The column of `values` with `value` in row `row`, counted from 1. */
-function withValue(values: Value[], row: number, value: Value): Value[] {
-  return values.with(row - 1, value);
-}
+test("declared levels give the order of the classes", () => {
+  const table = tableOf({ a, label });
+  table.columns[1] = columnOf("label", label, ["yes", "maybe", "no"]);
+  expect(toDataset(table, {}, "").classes).toEqual(["yes", "no"]);
+});
 
-test.each<[string, Record<string, Value[]>, DatasetOptions, string]>([
-  [
-    "text among numbers",
-    { ...PLAIN, age: withValue(PLAIN.age, 17, "abc") },
-    {},
-    'row 17, column "age": expected a number, got "abc"; correct the value, or name the column with --categorical age',
-  ],
-  [
-    "text among numbers, in a column whose name needs quotes",
-    { "the age": withValue(PLAIN.age, 2, "?"), label: PLAIN.label },
-    {},
-    'row 2, column "the age": expected a number, got "?"; correct the value, or name the column with --categorical "the age"',
-  ],
-  [
-    "text in a numeric target",
-    { age: PLAIN.age, score: rows(20, (i) => (i === 4 ? "high" : i / 3)) },
-    {},
-    'row 5, column "score": expected a number, got "high"; correct the value, or name the column with --categorical score',
-  ],
-  [
-    "an infinity",
-    { ...PLAIN, age: withValue(PLAIN.age, 3, "-inf") },
-    {},
-    'row 3, column "age": expected a finite number, at most 3.4e38 in size, got "-inf"; correct the value, or leave it empty where it is missing',
-  ],
-  [
-    "a number beyond a double",
-    { ...PLAIN, age: withValue(PLAIN.age, 3, "1e999") },
-    {},
-    'row 3, column "age": expected a finite number, at most 3.4e38 in size, got "1e999"; correct the value, or leave it empty where it is missing',
-  ],
-  [
-    "a number beyond float32",
-    { ...PLAIN, age: withValue(PLAIN.age, 3, 1e39) },
-    {},
-    'row 3, column "age": expected a finite number, at most 3.4e38 in size, got "1e+39"; correct the value, or leave it empty where it is missing',
-  ],
+const ERRORS: [string, Columns, DatasetOptions, string][] = [
   [
     "a target that is not there",
-    PLAIN,
+    { a, label },
     { target: "lable" },
-    '--target: there is no column "lable"; did you mean "label"? The columns are "age", "city", "label"',
+    '--target: there is no column "lable"; did you mean "label"? The columns are "a", "label"',
   ],
   [
     "an ignored column that is not there",
-    PLAIN,
-    { ignore: ["cty"] },
-    '--ignore: there is no column "cty"; did you mean "city"? The columns are "age", "city", "label"',
-  ],
-  [
-    "a categorical column that is not there",
-    Object.fromEntries(rows(25, (i) => [`c${i}`, [1, 2, 3]])),
-    { categorical: ["c99"] },
-    `--categorical: there is no column "c99"; did you mean "c9"? The columns are ${rows(20, (i) => `"c${i}"`).join(", ")} and 5 more`,
+    { a, label },
+    { ignore: ["labl"] },
+    '--ignore: there is no column "labl"; did you mean "label"? The columns are "a", "label"',
   ],
   [
     "a target that is ignored",
-    PLAIN,
-    { target: "city", ignore: ["city"] },
-    'column "city" is both the target and ignored; remove it from --target or --ignore',
+    { a, label },
+    { target: "a", ignore: ["a"] },
+    'column "a" is both the target and ignored; remove it from --target or --ignore',
+  ],
+  [
+    "two targets",
+    { a, b: a, label },
+    { target: "a,b" },
+    '--target: expected one column, got "a", "b"; name one of them',
+  ],
+  [
+    "a target that groups",
+    { a, b: a, label },
+    { target: "label", group: "label" },
+    'column "label" is both the target and --group; name another one of them',
   ],
   [
     "one column only",
-    PLAIN,
-    { ignore: ["age", "label"] },
-    'expected a target and at least one feature, got the one column "city" of 3; check --ignore, or bring a table of more columns',
+    { a, b: a, label },
+    { ignore: ["a", "label"] },
+    'expected a target and at least one input, got the one column "b" of 3; check --ignore, or bring a table of more columns',
   ],
   [
     "nothing left",
-    PLAIN,
-    { ignore: ["age", "city", "label"] },
-    "expected a target and at least one feature, got no column of 3; check --ignore, or bring a table of more columns",
+    { a, label },
+    { ignore: ["a", "label"] },
+    "expected a target and at least one input, got no column of 2; check --ignore, or bring a table of more columns",
+  ],
+  [
+    "nothing that can be predicted",
+    { name: rows(N, (i) => `n${i}`), when: rows(N, date) },
+    {},
+    'expected a column that can be predicted, got none: "when" is a date and "name" identifies the rows; name one with --target NAME, or bring a table of more columns',
   ],
   [
     "a constant target",
-    { age: PLAIN.age, label: rows(20, () => "a") },
-    {},
-    'target "label": expected at least two different values to learn from, got only "a" in 20 rows; choose another column with --target',
+    { a, one: rows(N, () => "x") },
+    { target: "one" },
+    'target "one": expected at least two different values to learn from, got only "x" in 100 rows; choose another column with --target',
   ],
   [
     "a target that is never there",
-    { age: PLAIN.age, label: rows(20, () => null) },
-    {},
-    'target "label": expected at least two different values to learn from, got none; choose another column with --target',
+    { a, none: rows(N, () => null) },
+    { target: "none" },
+    'target "none": expected at least two different values to learn from, got none; choose another column with --target',
   ],
   [
-    "a target constant in the training rows",
-    { age: [1, 2], y: [0.5, 1.5] },
-    {},
-    'target "y": expected at least two different values to learn from, got only 1.5 in 1 training row; choose another column with --target',
+    "free text",
+    { a, review: rows(N, (i) => `I have seen better ones, number ${i}`) },
+    { target: "review" },
+    'target "review": expected at least 2 classes of at least 3 rows, one row for each part, got 0 of 100 classes in 100 rows: it holds free text or names, not classes; bring more rows, or choose another --target',
   ],
   [
-    "a class of one row",
-    { age: PLAIN.age, label: rows(20, (i) => (i === 5 ? "c" : ["a", "b"][i % 2])) },
+    "one class that is not rare",
+    { a, label: rows(N, (i) => (i < 2 ? "b" : "a")) },
     {},
-    'target "label": expected at least 2 rows of each class, one to train on and one to hold out, got 1 of class "c"; remove that row, or choose another --target',
+    'target "label": expected at least 2 classes of at least 3 rows, one row for each part, got 1 of 2 classes in 100 rows; bring more rows, or choose another --target',
   ],
   [
-    "a class of one row, of numbers",
-    { age: PLAIN.age, label: rows(20, (i) => (i === 5 ? 2 : i % 2)) },
+    "too many classes",
+    { a: rows(3003, (i) => scattered(i)), label: rows(3003, (i) => `c${i % 1001}`) },
     {},
-    'target "label": expected at least 2 rows of each class, one to train on and one to hold out, got 1 of class "2"; remove that row, or choose another --target or --task',
+    'target "label": expected at most 1,000 classes, got 1,001; choose another --target',
+  ],
+  [
+    "two rows",
+    { a: [1, 2], y: [0.5, 1.5] },
+    {},
+    'expected at least 3 rows with a value of the target "y", one for each part, got 2; bring more rows',
   ],
   [
     "regression of text",
-    PLAIN,
-    { target: "city", task: "regression" },
-    'target "city": regression needs numbers, and this column holds text ("Oslo", for example); leave out --task regression, or choose another --target',
+    { a, label },
+    { task: "regression" },
+    'target "label": regression needs numbers, and this column holds text ("yes", for example); leave out --task, or choose another --target',
   ],
   [
-    "regression of categories",
-    PLAIN,
-    { task: "regression", categorical: ["label"] },
-    'target "label": regression needs numbers, and this column holds categories (--categorical); leave out --task regression, or choose another --target',
+    "a metric of another task",
+    { a, label },
+    { metric: "R²" },
+    '--metric: expected one of "accuracy", "balanced accuracy", "AUC" for classification, got "R²"',
   ],
   [
-    "more texts than one-hot takes",
-    { name: rows(202, (i) => `n${i % 101}`), label: rows(202, (i) => i % 2) },
-    {},
-    'column "name": expected at most 100 different texts for one-hot inputs, got 101; leave it out with --ignore name',
+    "a limit below three rows of each class",
+    { a, label },
+    { limit: 5 },
+    "--limit: expected an integer number of rows, at least 6 (3 of each of the 2 classes), got 5",
   ],
   [
-    "constant features only",
-    { age: rows(20, () => 0.1), label: PLAIN.label },
-    {},
-    'expected at least one feature that varies, got constant columns only ("age"); check --target and --ignore',
+    "too few groups",
+    { g: rows(N, (i) => i % 2), a, label },
+    { group: "g" },
+    "--group g: expected at least 3 groups, one for each part, got 2; choose another column",
   ],
   [
-    "a limit below two rows of each class",
-    PLAIN,
-    { limit: 3 },
-    "--limit: expected an integer number of rows, at least 4 (2 of each of the 2 classes), got 3",
+    "groups and time",
+    { g: rows(N, (i) => i % 9), when: rows(N, date), a, label },
+    { group: "g", split: "time" },
+    "--group and --split time divide the rows in different ways; leave one of them out",
   ],
   [
-    "a limit that is not an integer",
-    { age: PLAIN.age, y: rows(20, (i) => i / 3) },
-    { limit: 2.5 },
-    "--limit: expected an integer number of rows, at least 2, got 2.5",
+    "no column of dates",
+    { a, label },
+    { split: "time" },
+    "--split time: expected one column of dates, got none; name the one that says when with --time",
   ],
   [
-    "an image of another size",
-    PLAIN,
-    { image: [2, 2], ignore: ["city"] },
-    "--image 2x2: expected 4 columns of pixels, got 1 feature columns; correct the size, or leave columns out with --ignore",
+    "two columns of dates",
+    { when: rows(N, date), sold: rows(N, date), a, label },
+    { split: "time" },
+    '--split time: expected one column of dates, got "when", "sold"; name the one that says when with --time',
   ],
   [
-    "an image with text",
-    PLAIN,
-    { image: [1, 2] },
-    '--image: expected pixels in every feature column, got text or categories in "city"; leave it out with --ignore city',
+    "a time of text",
+    { era: rows(N, (i) => `e${i % 4}`), a, label },
+    { time: "era" },
+    '--time: expected a column of dates or numbers, got text in "era"; name another one',
   ],
   [
-    "an image without a side",
-    PLAIN,
-    { image: [0, 2], ignore: ["city"] },
-    "--image: expected a height and a width of at least 1 pixel each, got 0x2",
+    "time and --split random",
+    { when: rows(N, date), a, label },
+    { time: "when", split: "random" },
+    "--time says what --split time divides by; leave out one of them",
   ],
   [
-    "a negative pixel",
-    { p: withValue(PLAIN.age, 4, -3), label: PLAIN.label },
-    { image: [1, 1] },
-    'row 4, column "p": expected a pixel of 0 or more, got -3; correct the value, or leave out --image',
+    "more values than the limits allow",
+    { a, b: rows(N, (i) => `b${i % 9}`), label },
+    { limits: { cells: 999 } },
+    "expected at most 999 values (rows × inputs), got 100 × 10; use fewer rows with --limit, or fewer inputs with --levels or --ignore",
   ],
-  [
-    "a black image",
-    { p: rows(20, () => 0), label: PLAIN.label },
-    { image: [1, 1] },
-    "--image: expected pixels that vary, got 0 in every training row; check --ignore",
-  ],
-])("%s", async (_, columns, options, message) => {
-  expect(await errorOf(() => toDataset(table(columns), options, ""))).toBe(`UsageError: ${message}`);
-});
-
-test("a held-out value that standardizing would overflow is named, not passed on as infinity", async () => {
-  const values = rows(20, (i) => i * 1e-30);
-  const results = await Promise.all(
-    values.map((_, index) =>
-      errorOf(() => toDataset(table({ x: values.with(index, 3e38), label: PLAIN.label }), {}, "")),
-    ),
-  );
-  const named = results.filter((message) => message !== "none");
-  // In the 4 rows that are held out; in a training row the value widens the deviation instead.
-  expect(named).toHaveLength(4);
-  expect(named[0]).toMatch(
-    /^UsageError: row \d+, column "x": 3e\+38 is too far from the training rows' values to be standardized; correct the value, or leave it empty where it is missing$/,
-  );
+];
+test.each(ERRORS)("%s", async (_, columns, options, message) => {
+  expect(await errorOf(() => made(columns, options))).toBe(`UsageError: ${message}`);
 });
