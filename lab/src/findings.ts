@@ -1,7 +1,14 @@
-/** What a comparison found, in sentences that hold for its numbers. */
-import { capitalize, count, formatNumber, listed } from "@evenkeel/report/format";
+/**
+ * What a comparison found, in sentences that hold for its numbers. Normalizations are compared with the baseline alone,
+ * and only where `claims.ts` calls the difference clear; everything else said is a fact of one normalization's trials.
+ */
+import { capitalize, count, formatNumber, listed, minus } from "@evenkeel/report/format";
+import { isNumber } from "@evenkeel/report/statistics";
+import type { Difference } from "./claims.js";
 import { labelOf, type NormName, nameOf } from "./norms.js";
-import { type Comparison, formatEpochs, metricOf, type Summary } from "./results.js";
+import { type Comparison, metricOf, type Summary, type Trial, trialsOf } from "./results.js";
+import { tasks } from "./tasks/registry.js";
+import type { Metric } from "./tasks/task.js";
 
 /** "with batch normalization", "without normalization". */
 export const under = (norm: NormName): string =>
@@ -13,46 +20,135 @@ export function network({ model }: Comparison): string {
   return `${article} ${model.depth}-layer network`;
 }
 
+/** Most normalizations that a sentence names in full, and by their labels. */
+const MOST_NAMES = 3;
+const MOST_LABELS = 6;
+
+/** "without normalization and with layer normalization", "with 5 normalizations (layer, RMS, batch, group and instance)". */
+export function underAll(norms: readonly NormName[]): string {
+  const others = norms.filter((norm) => norm !== "none");
+  const named =
+    others.length === 0
+      ? []
+      : others.length <= MOST_NAMES
+        ? [`with ${listed(others.map(nameOf))}`]
+        : [`with ${others.length} normalizations (${labelled(others.map(labelOf))})`];
+  return [...(others.length < norms.length ? ["without normalization"] : []), ...named].join(" and ");
+}
+
+/** "a, b and 30 others". */
+const labelled = (labels: readonly string[]): string =>
+  labels.length <= MOST_LABELS
+    ? listed(labels)
+    : listed([...labels.slice(0, MOST_LABELS - 1), `${labels.length - MOST_LABELS + 1} others`]);
+
+// ---- what is clear ----
+
+/** What normalizations are compared in, and whether more of it is better. */
+const measures = { metric: true, epochsToTarget: false } satisfies Record<
+  keyof Comparison["differences"],
+  boolean
+>;
+export type MeasureName = keyof typeof measures;
+
+const clearOnes = ({ differences }: Comparison, measure: MeasureName, better: boolean): Difference[] =>
+  differences[measure].filter(
+    ({ clear, mean }) => clear && mean !== null && mean > 0 === (measures[measure] === better),
+  );
+
+/** The normalizations that are clearly better than the baseline, or worse. */
+export const clearlyBetter = (comparison: Comparison, measure: MeasureName): Set<NormName> =>
+  new Set(clearOnes(comparison, measure, true).map(({ norm }) => norm));
+export const clearlyWorse = (comparison: Comparison, measure: MeasureName): Set<NormName> =>
+  new Set(clearOnes(comparison, measure, false).map(({ norm }) => norm));
+
+/** A difference of epochs, signed: "−2.5". */
+export const formatEpochDifference = (value: number): string => {
+  const text = value.toFixed(1);
+  return Number(text) > 0 ? `+${text}` : minus(text);
+};
+
+/** The mean, and the interval: "+0.4 to +2.0 points"; empty where there is none. */
+export function differenceText(
+  { mean, low, high }: Difference,
+  format: (value: number) => string,
+): { mean: string; interval: string } {
+  if (mean === null) return { mean: "–", interval: "" };
+  if (low === null || high === null) return { mean: format(mean), interval: "" };
+  const [from, to] = [format(low), format(high)];
+  const unit = /[\s\u00a0]\S+$/.exec(to)?.[0];
+  return {
+    mean: format(mean),
+    interval: `${unit && from.endsWith(unit) ? from.slice(0, -unit.length) : from} to ${to}`,
+  };
+}
+
+// ---- one normalization ----
+
 /** A row of the table with at least one trial that did not diverge and gave a number. */
 type Result = Summary & { metric: { median: number; min: number; max: number } };
 
-const hasResult = (summary: Summary): summary is Result =>
-  summary.trials > summary.diverged &&
-  summary.metric.median !== null &&
-  summary.metric.min !== null &&
-  summary.metric.max !== null;
+const hasResult = ({ trials, diverged, metric }: Summary): boolean =>
+  trials > diverged && metric.median !== null && metric.min !== null && metric.max !== null;
 
 const allDiverged = ({ trials, diverged }: Summary): boolean => trials > 0 && diverged === trials;
 
-/** "96.4 %", "an R² of 0.87 (1 of 3 trials diverged)": never the survivors' number alone. */
-function metricPhrase(comparison: Comparison, { metric, trials, diverged }: Result): string {
-  const value = metricOf(comparison).phrase(metric.median);
+/** Of a trial: whether a metric is at the level of guessing; undefined where it has no value. */
+function atGuessing({ data }: Comparison, { scores, guess }: Trial, metric: Metric): boolean | undefined {
+  const [value, level] = [scores.heldOut[metric.name], guess[metric.name]];
+  if (!isNumber(value) || !isNumber(level)) return undefined;
+  return value <= metric.guessing(level, data.parts.heldOut);
+}
+
+/** Whether every trial that did not diverge is at the level of guessing in a metric that can tell. */
+function guesses(comparison: Comparison, norm: NormName, metric: Metric): boolean {
+  const found = trialsOf(comparison, norm)
+    .filter(({ outcome }) => outcome === "finished")
+    .map((trial) => atGuessing(comparison, trial, metric))
+    .filter((each) => each !== undefined);
+  return found.length > 0 && found.every(Boolean);
+}
+
+/** The metrics of which more is better and that guessing has a level of: an uneven target hides in one what another shows. */
+const telling = ({ data }: Comparison): readonly Metric[] =>
+  tasks[data.task].metrics.filter(({ primary }) => primary);
+
+/** Whether a network learnt nothing that any metric of the task shows, with any seed. */
+const learntNothing = (comparison: Comparison, norm: NormName): boolean =>
+  telling(comparison).every((metric) => guesses(comparison, norm, metric));
+
+// ---- the headline ----
+
+/** "96.4 %", "an R² of 0.610 to 0.870 (1 of 3 trials diverged)": never the survivors' numbers alone. */
+function metricPhrase(comparison: Comparison, results: readonly Result[]): string {
+  const metric = metricOf(comparison);
+  const medians = results.map((each) => each.metric.median);
+  const [low, high] = [Math.min(...medians), Math.max(...medians)];
+  const value =
+    metric.format(low) === metric.format(high)
+      ? metric.phrase(low)
+      : `${metric.phrase(low)} to ${metric.format(high)}`;
+  const diverged = results.reduce((sum, each) => sum + each.diverged, 0);
+  const trials = results.reduce((sum, each) => sum + each.trials, 0);
   return diverged > 0 ? `${value} (${diverged} of ${count(trials, "trial")} diverged)` : value;
 }
 
-function isGuessing(comparison: Comparison, value: number): boolean {
-  const { baseline, heldOutCount } = comparison.data;
-  return value <= metricOf(comparison).guessing(baseline, heldOutCount);
-}
-
 function endsAt(comparison: Comparison, result: Result): string {
-  const phrase = metricPhrase(comparison, result);
-  if (!isGuessing(comparison, result.metric.median)) return `reaches ${phrase}`;
-  return `ends at ${phrase}, ${metricOf(comparison).atGuessing}`;
-}
-
-/** Whether one result is higher than another by more than the range over seeds and the resolution of the held-out data. */
-function clearlyHigher(comparison: Comparison, high: Result, low: Result): boolean {
-  const middle = Math.min(1, Math.max(0, (high.metric.median + low.metric.median) / 2));
-  const grain = metricOf(comparison).grain(middle, comparison.data.heldOutCount);
-  return high.metric.min > low.metric.max && high.metric.median - low.metric.median > grain;
+  const metric = metricOf(comparison);
+  const phrase = metricPhrase(comparison, [result]);
+  if (learntNothing(comparison, result.norm)) return `ends at ${phrase}, ${metric.atGuessing}`;
+  return guesses(comparison, result.norm, metric)
+    ? `ends at ${phrase}, as ${metric.guessed} does`
+    : `ends at ${phrase}`;
 }
 
 /** What the comparison found, in one sentence that holds for these numbers. */
 export function headline(comparison: Comparison): string {
+  const { baseline } = comparison;
+  const metric = metricOf(comparison);
   const subject = `${network(comparison)} on ${comparison.data.name}`;
   const started = comparison.summaries.filter(({ trials }) => trials > 0);
-  const results = started.filter(hasResult).sort((a, b) => b.metric.median - a.metric.median);
+  const results = started.filter((each): each is Result => hasResult(each));
   const lost = started.filter(allDiverged).map(({ norm }) => norm);
   const [first] = started;
   if (first === undefined) return "Stopped before any trial had finished";
@@ -63,146 +159,237 @@ export function headline(comparison: Comparison): string {
       : "under every normalization compared";
     return capitalize(`${subject} diverges ${every}`);
   }
-  const [best] = results;
-  if (best === undefined) return capitalize(`${subject} gave no finite ${comparison.metric}`);
-  if (started.length === 1) {
-    return capitalize(`${under(best.norm)}, ${subject} ${endsAt(comparison, best)}`);
+  const [some] = results;
+  if (some === undefined) return capitalize(`${subject} gave no finite ${comparison.metric}`);
+  if (started.length === 1) return capitalize(`${under(some.norm)}, ${subject} ${endsAt(comparison, some)}`);
+  if (results.length > 1 && results.every(({ norm }) => learntNothing(comparison, norm))) {
+    const how = results.some(({ norm }) => norm === "none")
+      ? "with or without normalization"
+      : "under any normalization compared";
+    const most = metric.phrase(Math.max(...results.map((each) => each.metric.median)));
+    return capitalize(`${subject} does not get beyond ${metric.guessed} ${how}: ${most} at most`);
   }
-  const none = results.find(({ norm }) => norm === "none");
-  const bestNorm = results.find(({ norm }) => norm !== "none");
-  if (bestNorm && lost.includes("none")) {
-    return `Without normalization, ${subject} diverges; ${under(bestNorm.norm)} it ${endsAt(comparison, bestNorm)}`;
+  const base = results.find(({ norm }) => norm === baseline);
+  const others = results.filter((each) => each !== base);
+  const elsewhere = () =>
+    others.length === 1
+      ? `${under(others[0].norm)} it ${endsAt(comparison, others[0])}`
+      : `${underAll(others.map(({ norm }) => norm))} it ends at ${metricPhrase(comparison, others)}`;
+  if (base === undefined) {
+    const what = lost.includes(baseline) ? "diverges" : "has no result";
+    return capitalize(`${under(baseline)}, ${subject} ${what}; ${elsewhere()}`);
   }
-  if (results.length > 1 && results.every(({ metric }) => isGuessing(comparison, metric.median))) {
-    const { guess } = metricOf(comparison);
-    const how = none ? "with or without normalization" : "under any normalization compared";
-    return capitalize(
-      `${subject} does not get beyond ${guess} ${how}: ${metricPhrase(comparison, best)} at best`,
-    );
+  const found = [true, false].flatMap((better) => {
+    const norms = better ? clearlyBetter(comparison, "metric") : clearlyWorse(comparison, "metric");
+    const which = others.filter(({ norm }) => norms.has(norm));
+    if (which.length === 0) return [];
+    const does = better ? "reaches" : "ends clearly lower, at";
+    const names =
+      which.length > MOST_LABELS
+        ? `with ${which.length} of the ${others.length} others`
+        : underAll(which.map(({ norm }) => norm));
+    return [`${names} it ${does} ${metricPhrase(comparison, which)}`];
+  });
+  if (found.length > 0) {
+    return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${found.join("; ")}`);
   }
-  if (none && bestNorm) return againstNone(comparison, subject, none, bestNorm);
-  const worst = results.at(-1) ?? best;
-  if (lost.length > 0) {
-    const losers = listed(lost.map(under));
-    return capitalize(`${under(best.norm)}, ${subject} ${endsAt(comparison, best)}; ${losers} it diverges`);
-  }
-  if (worst === best) return capitalize(`${under(best.norm)}, ${subject} ${endsAt(comparison, best)}`);
-  const [high, low] = [best, worst].map((result) => metricPhrase(comparison, result));
-  if (!clearlyHigher(comparison, best, worst)) {
-    const range = high === low ? high : `${low} to ${high}`;
-    return capitalize(`${subject} ends about the same under each normalization compared: ${range}`);
-  }
-  return capitalize(
-    `${subject} ends highest ${under(best.norm)}, at ${high}, and lowest ${under(worst.norm)}, at ${low}`,
-  );
+  const pairs = Math.max(0, ...comparison.differences.metric.map((each) => each.pairs));
+  const shown = comparison.differences.metric.some(({ low }) => low !== null);
+  if (others.length === 0) return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}`);
+  const why = shown
+    ? "No difference that these seeds can show"
+    : `${pairs === 1 ? "One seed" : `${pairs} seeds`} cannot tell a difference from chance`;
+  return `${why}: ${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${elsewhere()}`;
 }
 
-function againstNone(comparison: Comparison, subject: string, none: Result, best: Result): string {
-  const without = metricPhrase(comparison, none);
-  const withBest = metricPhrase(comparison, best);
-  if (clearlyHigher(comparison, best, none)) {
-    const level = isGuessing(comparison, none.metric.median)
-      ? endsAt(comparison, none)
-      : `ends at ${without}`;
-    return `Without normalization, ${subject} ${level}; ${under(best.norm)} it ${endsAt(comparison, best)}`;
-  }
-  if (clearlyHigher(comparison, none, best)) {
-    return capitalize(
-      `${subject} ends highest without normalization, at ${without}; ${under(best.norm)} it ends at ${withBest}`,
-    );
-  }
-  return capitalize(
-    `${subject} ends at ${without} without normalization and at ${withBest} ${under(best.norm)}, too close to tell apart`,
-  );
-}
+// ---- the findings ----
 
 /** Whatever else is worth knowing, one sentence each. */
 export function findings(comparison: Comparison): string[] {
-  const { summaries, targetMetric, training } = comparison;
-  const started = summaries.filter(({ trials }) => trials > 0);
-  const lines: string[] = [];
+  const started = comparison.summaries.filter(({ trials }) => trials > 0);
+  return [
+    ...differences(comparison),
+    ...epochs(comparison, started),
+    ...hidden(comparison, started),
+    ...gradients(comparison, started),
+    ...diverged(started),
+    ...sweep(comparison),
+    ...learningRates(comparison, started),
+    ...seeds(comparison),
+  ];
+}
 
-  if (started.length > 0 && targetMetric !== null) {
-    const goal = metricOf(comparison).goal(targetMetric);
-    const fastest = bestOf(started, "epochsToTarget");
-    const [sample] = fastest;
-    const never = started
-      .filter(({ epochsToTarget }) => epochsToTarget.reached === 0)
-      .map(({ norm }) => norm);
-    const neverText = never.length > 0 ? ` ${capitalize(listed(never.map(under)))}: never.` : "";
-    if (sample) {
-      const { reached, median } = sample.epochsToTarget;
-      const who = capitalize(listed(fastest.map(({ norm }) => under(norm))));
-      const share =
-        sample.trials === 1
-          ? "the only trial"
-          : reached === sample.trials
-            ? "every trial"
-            : `${reached} of ${count(sample.trials, "trial")}`;
-      const epoch = `at epoch ${formatEpochs(median)}${reached > 1 ? " (median)" : ""}`;
-      const others = fastest.length < started.length ? ": more of them, or sooner, than with any other" : "";
-      lines.push(`${who}, ${share} reached the target of ${goal}, ${epoch}${others}.${neverText}`);
-    } else {
-      lines.push(`No trial reached the target of ${goal} within ${count(training.epochs, "epoch")}.`);
-    }
-  }
-
-  const ratios = started.filter((each) => each.gradientRatio.median !== null && !allDiverged(each));
-  const byEvenness = ratios.toSorted(
-    (a, b) => unevenness(a.gradientRatio.median) - unevenness(b.gradientRatio.median),
+/** "batch (+2.4 points, +0.9 to +3.9 points)" of each. */
+const detailed = (found: readonly Difference[], format: (value: number) => string, unit = ""): string =>
+  labelled(
+    found.map((difference) => {
+      const { mean, interval } = differenceText(difference, format);
+      return `${labelOf(difference.norm)} (${mean}${unit}, interval ${interval})`;
+    }),
   );
-  const [even, uneven] = [byEvenness[0], byEvenness.at(-1)];
-  if (even && uneven) {
-    const phrase = ({ norm, gradientRatio }: Summary): string =>
-      `${under(norm)} the first layer’s gradient is ${times(gradientRatio.median)} the last layer’s`;
-    lines.push(
-      even === uneven || formatNumber(even.gradientRatio.median) === formatNumber(uneven.gradientRatio.median)
-        ? `${capitalize(phrase(even))}.`
-        : `${capitalize(phrase(uneven))}; ${under(even.norm)}, where it is most even, ${times(even.gradientRatio.median)}.`,
-    );
-  }
 
-  const diverged = started.filter((summary) => summary.diverged > 0);
-  if (diverged.length > 0) {
-    const each = diverged.map(
-      (summary) => `${labelOf(summary.norm)} ${summary.diverged} of ${summary.trials}`,
-    );
-    lines.push(`Diverged (the loss stopped being finite): ${listed(each)}.`);
-  }
-  if (started.some(({ trials }) => trials === 1)) {
-    lines.push("One trial only: a small difference here may be chance. Several seeds would show the range.");
+function differences(comparison: Comparison): string[] {
+  const { baseline, metric, differences: all } = comparison;
+  const { formatDifference, title } = metricOf(comparison);
+  const than = under(baseline);
+  const lines = [true, false].flatMap((better) => {
+    const found = clearOnes(comparison, "metric", better);
+    const how = better ? "higher" : "lower";
+    return found.length === 0
+      ? []
+      : [`${title} is clearly ${how} than ${than}: ${detailed(found, formatDifference)}.`];
+  });
+  const rest = all.metric.filter(({ clear, low }) => !clear && low !== null).map(({ norm }) => norm);
+  if (lines.length > 0 && rest.length > 0) {
+    lines.push(`No difference in ${metric} that these seeds can show: ${labelled(rest.map(labelOf))}.`);
   }
   return lines;
 }
 
-/** "0.92 times", "1.2×10⁻⁵ times". */
-const times = (ratio: number | null): string => `${formatNumber(ratio)} times`;
-
-/** How far a gradient ratio is from 1, on a scale where 10 and 0.1 are equally far. */
-const unevenness = (ratio: number | null): number =>
-  ratio === null || ratio <= 0 ? Infinity : Math.abs(Math.log(ratio));
-
-export type Column = "metric" | "epochsToTarget" | "stepMs" | "gradientRatio";
-
-/** The rows whose value in this column is the best, to the digits shown; none where there is nothing to choose from. */
-export function bestOf(summaries: Summary[], column: Column): Summary[] {
-  let rows = summaries.filter((summary) => summary[column].median !== null);
-  if (column === "epochsToTarget") {
-    // one lucky seed that gets there early is not better than all seeds getting there
-    const share = ({ epochsToTarget, trials }: Summary): number =>
-      epochsToTarget.reached / Math.max(1, trials);
-    const most = Math.max(0, ...rows.map(share));
-    rows = rows.filter((row) => share(row) === most);
+function epochs(comparison: Comparison, started: readonly Summary[]): string[] {
+  const { baseline, targetMetric, training } = comparison;
+  if (started.length === 0 || targetMetric === null) return [];
+  const goal = metricOf(comparison).goal(targetMetric);
+  const reached = started.filter(({ epochsToTarget }) => epochsToTarget.reached > 0);
+  if (reached.length === 0) {
+    return [`No trial reached the target of ${goal} within ${count(training.epochs, "epoch")}.`];
   }
-  const cost = (summary: Summary): number => {
-    const value = summary[column].median ?? Infinity;
-    if (column === "gradientRatio") return unevenness(value);
-    return column === "metric" ? -value : value;
+  const groups: [string, Summary[]][] = [
+    ["in every trial", reached.filter(({ trials, epochsToTarget }) => epochsToTarget.reached === trials)],
+    ["in some trials", reached.filter(({ trials, epochsToTarget }) => epochsToTarget.reached < trials)],
+    ["never", started.filter((each) => !reached.includes(each))],
+  ];
+  const shares = groups.flatMap(([how, which]) =>
+    which.length > 0 ? [`${how} ${underAll(which.map(({ norm }) => norm))}`] : [],
+  );
+  const clear = [true, false].flatMap((better) => {
+    const found = clearOnes(comparison, "epochsToTarget", better);
+    return found.length === 0
+      ? []
+      : [
+          ` In clearly ${better ? "fewer" : "more"} epochs than ${under(baseline)}, with the seeds where both reach it: ${detailed(found, formatEpochDifference, " epochs")}.`,
+        ];
+  });
+  return [`The target of ${goal} is reached ${shares.join("; ")}.${clear.join("")}`];
+}
+
+/** Networks that one metric sees at the level of guessing, and another beyond. */
+function hidden(comparison: Comparison, started: readonly Summary[]): string[] {
+  const metric = metricOf(comparison);
+  return started.filter(hasResult).flatMap(({ norm, scores }) => {
+    if (!guesses(comparison, norm, metric)) return [];
+    const other = telling(comparison).find(
+      (each) => each !== metric && !guesses(comparison, norm, each) && isNumber(scores[each.name]),
+    );
+    if (!other) return [];
+    const level = other.format(comparison.guess[other.name] ?? null);
+    return [
+      `${capitalize(under(norm))}, the ${metric.name} is what ${metric.guessed} gives, and yet something is learnt: ${other.phrase(scores[other.name] ?? null)} (${other.guessed}: ${level}).`,
+    ];
+  });
+}
+
+/** From which ratio on a gradient or a signal vanishes on its way through the network, or explodes. */
+const VANISHING = 1e-3;
+
+function gradients(comparison: Comparison, started: readonly Summary[]): string[] {
+  const ratios = started.flatMap(({ norm, gradientRatio: { min, max } }) =>
+    isNumber(min) && isNumber(max) ? [{ norm, min, max }] : [],
+  );
+  const vanishing = ratios.filter(({ max }) => max < VANISHING);
+  const exploding = ratios.filter(({ min }) => min > 1 / VANISHING);
+  const fading = started.flatMap(({ norm }) => {
+    const most = Math.max(...trialsOf(comparison, norm).map(signalLeft));
+    return most < VANISHING ? [{ norm, most }] : [];
+  });
+  const lines: string[] = [];
+  const say = (which: readonly { norm: NormName }[], text: string, than: string, ratio: number) => {
+    if (which.length === 0) return;
+    lines.push(
+      `${text} ${underAll(which.map(({ norm }) => norm))}: ${than} ${formatNumber(ratio)} times the last layer’s.`,
+    );
   };
-  const least = Math.min(...rows.map(cost));
-  const winner = rows.find((row) => cost(row) === least);
-  // the only number in its column is best at nothing, but the only one to reach the target reached it first
-  if (winner === undefined || !Number.isFinite(least) || (rows.length === 1 && column !== "epochsToTarget"))
-    return [];
-  return rows.filter((row) => formatNumber(row[column].median) === formatNumber(winner[column].median));
+  say(
+    vanishing,
+    "The gradient vanishes",
+    "at the first layer it is at most",
+    Math.max(...vanishing.map(({ max }) => max)),
+  );
+  say(
+    exploding,
+    "The gradient explodes",
+    "at the first layer it is at least",
+    Math.min(...exploding.map(({ min }) => min)),
+  );
+  if (fading.length > 0) {
+    lines.push(
+      `The signal fades ${underAll(fading.map(({ norm }) => norm))}: activations of the last block spread at most ${formatNumber(Math.max(...fading.map(({ most }) => most)))} times as much as those of the first, so that all inputs look alike.`,
+    );
+  }
+  return lines;
+}
+
+/** The spread of the last block's activations over that of the first one's at the end of the training; infinite where unknown. */
+function signalLeft({ probes }: Trial): number {
+  const spread = probes.at(-1)?.activationSpread ?? [];
+  const [first, last] = [spread[0], spread.at(-1)];
+  return isNumber(first) && isNumber(last) && first > 0 ? last / first : Number.POSITIVE_INFINITY;
+}
+
+function diverged(started: readonly Summary[]): string[] {
+  const lost = started.filter((summary) => summary.diverged > 0);
+  if (lost.length === 0) return [];
+  const each = lost.map((summary) => `${labelOf(summary.norm)} ${summary.diverged} of ${summary.trials}`);
+  return [`Diverged (the loss stopped being finite): ${labelled(each)}.`];
+}
+
+/** Where a setting makes all trials of some normalizations diverge, and none of others. */
+function sweep({ sweep: swept, summaries }: Comparison): string[] {
+  return (swept?.points ?? []).flatMap(({ value, trials }) => {
+    const shares = summaries.flatMap(({ norm }) => {
+      const own = trials.filter((trial) => trial.norm === norm);
+      const lost = own.filter(({ outcome }) => outcome === "diverged").length;
+      return own.length > 0 ? [{ norm, lost, trials: own.length }] : [];
+    });
+    const all = shares.filter((each) => each.lost === each.trials);
+    const none = shares.filter((each) => each.lost === 0).map(({ norm }) => norm);
+    if (all.length === 0 || none.length === 0) return [];
+    const most = Math.max(...all.map((each) => each.trials));
+    const which = most === 1 ? "the trial" : `all ${most} trials`;
+    return [
+      `At a ${swept?.setting.replaceAll("-", " ")} of ${plain(value)}, ${which} ${most === 1 ? "diverges" : "diverge"} ${underAll(all.map(({ norm }) => norm))}; none ${underAll(none)}.`,
+    ];
+  });
+}
+
+/** As a user writes a setting: "0.05". */
+const plain = (value: number): string => String(Number(value.toPrecision(3)));
+
+function learningRates(comparison: Comparison, started: readonly Summary[]): string[] {
+  const { learningRates: tried } = comparison.training;
+  if (started.length < 2) return [];
+  if (tried.length === 1) {
+    return [`All were trained at one learning rate of ${plain(tried[0])}: another one may turn this around.`];
+  }
+  return [Math.min(...tried), Math.max(...tried)].flatMap((end, index) => {
+    const norms = started
+      .filter(({ norm, trials }) => {
+        const chose = trialsOf(comparison, norm).filter(({ learningRate }) => learningRate === end);
+        return 2 * chose.length > trials;
+      })
+      .map(({ norm }) => norm);
+    if (norms.length === 0) return [];
+    const [which, beyond] = index === 0 ? ["lowest", "lower"] : ["highest", "higher"];
+    return [
+      `Most trials ${underAll(norms)} chose the ${which} learning rate tried, ${plain(end)}: a ${beyond} one may do better.`,
+    ];
+  });
+}
+
+function seeds({ differences: { metric }, training }: Comparison): string[] {
+  if (metric.length === 0 || metric.some(({ low }) => low !== null)) return [];
+  const many = training.seeds.length;
+  if (many > 2) return [];
+  const few = many === 1 ? "One seed is" : "Two seeds are";
+  return [`${few} too few for an interval: with five, differences that are not chance show.`];
 }
