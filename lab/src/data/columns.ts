@@ -35,6 +35,9 @@ const MOST_SHARE = 0.75;
 /** With no more different values than these, of which texts are so large a share, texts are levels as the numbers are. */
 const MOST_LEVELS = 20;
 const LEVEL_SHARE = 0.05;
+/** Where half of the values are numbers, so few different texts among many numbers are notes, not names. */
+const HALF = 0.5;
+const FEW_TEXTS = 5;
 /** Values that are tried before all are, to see whether there are dates at all. */
 const TRIED = 200;
 const DISTINCT_KEPT = 1000;
@@ -92,6 +95,26 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
       }
       const minutes = asMinutes(survey, told);
       if (minutes) return { name, kind: "number", values: minutes };
+      if (survey.units.size > 1 && !survey.factors && survey.mixedUnits >= HALF * survey.values) {
+        told.add("read as text", name, {
+          examples: survey.distinct.keys(),
+          why: (examples) => `numbers of different units: ${examples}`,
+        });
+      } else if (survey.dates >= HALF * survey.values && survey.values > 0) {
+        told.add("read as text", name, {
+          examples: [...survey.distinct.keys()].filter((text) => survey.date(text) === undefined),
+          count: survey.values - survey.dates,
+          why: (examples, count) =>
+            `${counted(count, "value is no date", "values are no dates")}: ${examples}`,
+        });
+      } else if (survey.numerals >= HALF * survey.values && !numbers.includes(survey)) {
+        told.add("read as text", name, {
+          examples: survey.otherTexts(),
+          count: survey.texts,
+          why: (examples, count) =>
+            `${counted(count, "value is no number", "values are no numbers")}: ${examples}`,
+        });
+      }
     }
     if (survey.kind === "number" || survey.kind === "date") {
       return { name, kind: survey.kind, values: finite(survey, told) };
@@ -136,12 +159,14 @@ class Survey {
   large = 0;
   shortest = Number.POSITIVE_INFINITY;
   longest = 0;
-  /** Different values, up to some number of them. */
+  /** Different values and how many cells have each, complete where there are fewer than are kept. */
   readonly distinct = new Map<string, number>();
   /** Set where a comma or a unit is no part of a number here. */
   private commasAreLists = false;
   unit: string | undefined;
   factors = false;
+  /** Cells of numbers with a unit, where there are several. */
+  mixedUnits = 0;
 
   constructor(column: RawColumn, name: string, forced: "text" | "number" | undefined, missing: Missing) {
     this.name = name;
@@ -194,9 +219,9 @@ class Survey {
   }
 
   private see(text: string): void {
+    if (this.distinct.size === DISTINCT_KEPT) return;
     const seen = this.distinct.get(text);
-    if (seen !== undefined) this.distinct.set(text, seen + 1);
-    else if (this.distinct.size < DISTINCT_KEPT) this.distinct.set(text, 1);
+    this.distinct.set(text, (seen ?? 0) + 1);
   }
 
   /** One unit is nothing but a name for the numbers; several are numbers only where they are factors of one another. */
@@ -206,6 +231,7 @@ class Survey {
     if (this.units.size === 1 && withUnit >= MOST_SHARE * this.numerals) [this.unit] = this.units.keys();
     else if ([...this.units.keys()].every((unit) => FACTORS.has(unit))) this.factors = true;
     else {
+      this.mixedUnits = withUnit;
       this.numerals -= withUnit;
       this.texts += withUnit;
     }
@@ -223,8 +249,17 @@ class Survey {
     return this.numerals + this.texts;
   }
 
+  /** Numbers are most of the values, or the others are a few texts that come again among many numbers. */
   get mostlyNumbers(): boolean {
-    return this.numerals >= MOST_SHARE * this.values;
+    if (this.numerals >= MOST_SHARE * this.values) return true;
+    if (this.numerals < HALF * this.values) return false;
+    const texts = this.otherTexts().length;
+    return texts <= FEW_TEXTS && this.distinct.size - texts > MOST_LEVELS;
+  }
+
+  /** The different texts that are no numbers. */
+  otherTexts(): string[] {
+    return [...this.distinct.keys()].filter((text) => this.numeral(text) === undefined);
   }
 
   private readonly moments = new Map<string, ReturnType<typeof dateOf>>();
@@ -237,18 +272,19 @@ class Survey {
   }
 
   readonly order = new OrderEvidence();
+  /** Cells of dates, once they were looked for. */
+  dates = 0;
 
   /** Whether so many of the cells are dates; the evidence of their order is then complete. */
   mostlyDates(): boolean {
     if (this.values === 0 || !this.likely((text) => dateOf(text) !== undefined)) return false;
-    let dates = 0;
     for (const text of this.present()) {
       const date = this.date(text);
       if (date === undefined) continue;
-      dates++;
+      this.dates++;
       this.order.add(date, text);
     }
-    return dates >= MOST_SHARE * this.values;
+    return this.dates >= MOST_SHARE * this.values;
   }
 
   /** Whether `test` holds for most of some of the values. */
@@ -289,13 +325,11 @@ function staysText(survey: Survey, told: Told): boolean {
   const { name, texts, values, distinct, whole, zeros, large, shortest, longest } = survey;
   const numeric = (columns: string) => `--numeric ${columns}`;
   if (texts > 0 && distinct.size <= MOST_LEVELS && texts >= LEVEL_SHARE * values) {
-    const levels = [...distinct.keys()].filter((text) => survey.numeral(text) === undefined);
-    const repeated = [...distinct.values()].reduce((most, count) => Math.max(most, count), 0) > 1;
-    if (repeated) {
+    const others = survey.otherTexts();
+    if (others.some((text) => (distinct.get(text) ?? 0) > 1)) {
       told.add("read as text", name, {
-        examples: levels,
-        count: texts,
-        why: (examples) => `${examples} beside numbers, as frequent as a level`,
+        examples: others,
+        why: (examples) => `${examples} beside numbers, as frequent as levels are`,
       });
       return true;
     }
@@ -409,8 +443,11 @@ function asNumbers(
       option: otherwise,
     });
   }
-  if (decimal === "," && evidence.proofs[","] > 0) {
-    told.add("read with a decimal comma", name, { option: (columns) => `--decimal .${columns && ""}` });
+  const proof = evidence.proofTexts[decimal];
+  if (proof !== "" && decimal !== (options.decimal ?? ".")) {
+    told.add(`read with a decimal ${decimal === "." ? "point" : "comma"}`, name, {
+      why: () => `such as ${shown(proof)}`,
+    });
   }
   if (foreign !== "") {
     told.add("read with decimal points and commas alike", name, { why: () => `such as ${shown(foreign)}` });
@@ -419,6 +456,14 @@ function asNumbers(
     const separator = /['’_]/.exec(neutral)?.[0] ?? " ";
     told.add(`read with thousands separated by ${GROUPS[separator] ?? "blanks"}`, name, {
       why: () => `such as ${shown(neutral)}`,
+      option: keptAsText,
+    });
+  }
+  if (survey.zeros > 0) {
+    const zeros = [...survey.distinct.keys()].filter((text) => /^0\d/.test(text));
+    told.add("read as numbers without leading zeros", name, {
+      examples: zeros,
+      why: (examples) => `such as ${examples}`,
       option: keptAsText,
     });
   }
@@ -516,7 +561,8 @@ function asDates(
   const { name, missing } = survey;
   const evidence = survey.order;
   const others = dates.filter((other) => other !== survey).map(({ order }) => order);
-  const { order, sure } = columnOrder(evidence, others, declared, decimalComma);
+  const { order, or } = columnOrder(evidence, others, declared, decimalComma);
+  let example = "";
   const invalid: string[] = [];
   let invalidCount = 0;
   const values = survey.cells.map((cell): Value => {
@@ -524,16 +570,18 @@ function asDates(
     if (missing(text)) return null;
     const parts = survey.date(text);
     const moment = parts && momentOf(parts, order);
-    if (moment !== undefined) return moment;
+    if (moment !== undefined) {
+      if (example === "") example = text;
+      return moment;
+    }
     invalidCount++;
     if (invalid.length < EXAMPLES && !invalid.includes(text)) invalid.push(text);
     return null;
   });
   told.add(evidence.count > 0 ? `read as dates of ${ORDERS[order]}` : "read as dates", name, {
-    examples: sure ? survey.distinct.keys() : [evidence.text],
-    most: 1,
-    why: (examples) => (sure ? `such as ${examples}` : `${examples} could be another order`),
-    option: (columns) => (sure ? keptAsText(columns) : `--dates ${order === "mdy" ? "dmy" : "mdy"}`),
+    examples: [or === undefined ? example : evidence.text],
+    why: (examples) => (or === undefined ? `such as ${examples}` : `${examples} could be another order`),
+    option: or === undefined ? keptAsText : () => `--dates ${or}`,
   });
   if (invalidCount > 0) {
     told.add("read with what is no date as missing", name, {
@@ -630,36 +678,42 @@ const shown = (text: string): string => quote(text, SHOWN);
 interface About {
   /** Cells to show, and how many are meant. */
   examples?: Iterable<string>;
-  most?: number;
   count?: number;
   why?: (examples: string, count: number) => string;
   /** `columns`: as one types them after an option. */
   option?: (columns: string) => string | undefined;
 }
 
+interface Telling {
+  what: string;
+  columns: Set<string>;
+  examples: Set<string>;
+  count: number;
+  about: About;
+}
+
 /** Decisions by what was done: one for all columns that it was done to. */
 class Told {
-  private readonly all = new Map<
-    string,
-    { columns: Set<string>; examples: Set<string>; count: number; about: About }
-  >();
+  private readonly all = new Map<string, Telling>();
 
   add(what: string, column: string, about: About): void {
-    let entry = this.all.get(what);
+    // what can be decided otherwise in another way is told by itself
+    const key = JSON.stringify([what, about.option?.("NAME")]);
+    let entry = this.all.get(key);
     if (entry === undefined) {
-      entry = { columns: new Set(), examples: new Set(), count: 0, about };
-      this.all.set(what, entry);
+      entry = { what, columns: new Set(), examples: new Set(), count: 0, about };
+      this.all.set(key, entry);
     }
     entry.columns.add(column);
     entry.count += about.count ?? 0;
     for (const example of about.examples ?? []) {
-      if (entry.examples.size >= (about.most ?? EXAMPLES)) break;
+      if (entry.examples.size >= EXAMPLES) break;
       entry.examples.add(example);
     }
   }
 
   get decisions(): Decision[] {
-    return [...this.all].map(([what, { columns, examples, count, about }]) => {
+    return [...this.all.values()].map(({ what, columns, examples, count, about }) => {
       const why = about.why?.(listed([...examples].map(shown)), count);
       const typed = columns.size <= EXAMPLES ? [...columns].map(argument).join(",") : "NAME";
       const option = about.option?.(typed);

@@ -18,6 +18,9 @@ export interface DateParts {
 const SHORTEST = 5;
 const LONGEST = 64;
 const DAY = 86_400_000;
+/** Years of what may be another number than a date. */
+const EARLIEST = 1800;
+const LATEST = 2100;
 const MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
 const MONTH_NAMES =
   "january february march april may june july august september october november december".split(" ");
@@ -89,9 +92,9 @@ function digitsFirst(text: string): DateParts | undefined {
     );
   }
   found = DIGITS_FIRST.yearMonth.exec(text);
-  if (found) return at(Number(found[1]), Number(found[2]), 1);
+  if (found) return ofMonth(Number(found[1]), Number(found[2]));
   found = DIGITS_FIRST.monthYear.exec(text);
-  return found ? at(Number(found[2]), Number(found[1]), 1) : undefined;
+  return found ? ofMonth(Number(found[2]), Number(found[1])) : undefined;
 }
 
 function nameFirst(given: string): DateParts | undefined {
@@ -133,6 +136,10 @@ function at(
   const ms = found === undefined ? 0 : msOf(found, clock);
   return days === undefined || ms === undefined ? undefined : { day: days, ms };
 }
+
+/** A month in digits; of no century that numbers such as 1001-12 may be of. */
+const ofMonth = (year: number, month: number): DateParts | undefined =>
+  year < EARLIEST || year > LATEST ? undefined : at(year, month, 1);
 
 /** Days since 1970; undefined for a date that the calendar has not. */
 function daysOf(year: number, month: number, day: number): number | undefined {
@@ -193,6 +200,9 @@ export class OrderEvidence {
   count = 0;
   dotted = 0;
   readonly ones: [number, number] = [0, 0];
+  /** The different first, and third parts. */
+  readonly firsts = new Set<number>();
+  readonly thirds = new Set<number>();
   /** The first open one. */
   text = "";
 
@@ -201,47 +211,52 @@ export class OrderEvidence {
     if (this.count === 0) this.text = text;
     this.count++;
     if (/^\d+\./.test(text)) this.dotted++;
-    for (const order of ["dmy", "mdy", "ymd"] as const) {
-      if (momentOf(parts, order) !== undefined) this.fits[order]++;
-    }
-    if (parts.open[0] === 1) this.ones[0]++;
-    if (parts.open[1] === 1) this.ones[1]++;
+    for (const order of ORDERS) if (momentOf(parts, order) !== undefined) this.fits[order]++;
+    const [first, second, third] = parts.open;
+    if (first === 1) this.ones[0]++;
+    if (second === 1) this.ones[1]++;
+    this.firsts.add(first);
+    this.thirds.add(third);
   }
 
-  /** The only order that fits best; undefined where several do. */
-  get order(): DateOrder | undefined {
+  /** The orders that fit best. */
+  get orders(): DateOrder[] {
     const most = Math.max(...Object.values(this.fits));
-    const best = (["dmy", "mdy", "ymd"] as const).filter((order) => this.fits[order] === most);
-    return best.length === 1 ? best[0] : undefined;
+    return ORDERS.filter((order) => this.fits[order] === most);
   }
 }
 
+const ORDERS: readonly DateOrder[] = ["dmy", "mdy", "ymd"];
+
 /**
- * The order of a column's dates: what fits best; else `declared`, or the `others` of its file; else the usual one for how
- * it looks. `sure` is whether no other is likely.
+ * The order of a column's dates: what alone fits best; else `declared`, or that of the `others` of its file; else the
+ * usual one for how they look. `or` is an order that is as possible.
  */
 export function columnOrder(
   column: OrderEvidence,
   others: readonly OrderEvidence[],
   declared: DateOrder | undefined,
   decimalComma: boolean,
-): { order: DateOrder; sure: boolean } {
+): { order: DateOrder; or?: DateOrder } {
   // of random days, no more than 12 in 30 can be read in the wrong order
-  if (declared !== undefined && 2 * column.fits[declared] > column.count) {
-    return { order: declared, sure: true };
-  }
-  if (column.order !== undefined) return { order: column.order, sure: true };
-  const known = others.find(
-    ({ order }) => order !== undefined && column.fits[order] === column.fits.dmy,
-  )?.order;
-  if (known !== undefined) return { order: known, sure: true };
-  if (2 * column.dotted > column.count) return { order: "dmy", sure: true };
+  if (declared !== undefined && 2 * column.fits[declared] > column.count) return { order: declared };
+  const { orders, dotted, count, ones } = column;
+  if (orders.length === 1 || count === 0) return { order: orders[0] };
+  const known = others
+    .map((other) => other.orders)
+    .find((sure) => sure.length === 1 && orders.includes(sure[0]));
+  if (known !== undefined) return { order: known[0] };
+  if (orders.includes("dmy") && 2 * dotted > count) return { order: "dmy" };
+  const all = orders.includes("mdy") && orders.includes("dmy");
+  const [first, second] = ones;
+  let order: DateOrder;
+  // years come again more often than days do
+  if (!all) order = column.firsts.size < column.thirds.size ? "ymd" : orders[0];
   // the first of each month: a part that is 1 throughout is the day
-  const [first, second] = column.ones;
-  if (column.count > 1 && first !== second && Math.max(first, second) === column.count) {
-    return { order: first > second ? "dmy" : "mdy", sure: false };
-  }
-  return { order: decimalComma ? "dmy" : "mdy", sure: false };
+  else if (count > 1 && first !== second && Math.max(first, second) === count) {
+    order = first > second ? "dmy" : "mdy";
+  } else order = decimalComma ? "dmy" : "mdy";
+  return { order, or: orders.find((another) => another !== order) };
 }
 
 const CLOCK_ALONE = new RegExp(`^${CLOCK}$`, "i");
@@ -267,7 +282,7 @@ export function compactDateOf(text: string): number | undefined {
   const found = /^(\d{4})(\d{2})(\d{2})?$/.exec(text);
   if (found === null) return undefined;
   const year = Number(found[1]);
-  if (year < 1800 || year > 2100) return undefined;
+  if (year < EARLIEST || year > LATEST) return undefined;
   const days = daysOf(year, Number(found[2]), Number(found[3] ?? 1));
   return days === undefined ? undefined : days * DAY;
 }

@@ -33,13 +33,13 @@ const MOST_SIZES = 1000;
 
 const SIGN = /[+\-\u2212\u2010-\u2013\ufe63\uff0d\uff0b]/;
 const CURRENCY =
-  /(?:(?:US|CA|AU|NZ|HK|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft)\b\.?)/u;
+  /(?:(?:US|CA|AU|NZ|HK|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft)(?!\p{L})\.?)/u;
 const HEAD = new RegExp(`(${SIGN.source})?\\s*(${CURRENCY.source})?\\s*(${SIGN.source})?\\s*`, "uy");
 const BODY = /\d+(?:[.,'’ \u00a0\u2007\u2009\u202f_]\d+)*[.]?|[.,]\d+/y;
 const EXPONENT = /(?:[eE]|\s?[x×·*]\s?10\^)([+\-\u2212]?\d+)(?!\d)/y;
 const TAIL_CURRENCY = new RegExp(`^${CURRENCY.source}$`, "u");
 // letters and signs of units, or one of the few that hold a digit
-const UNIT = /^[\p{L}°"'′″\p{Sc}/µ][^\d]*[23]?$/u;
+const UNIT = /^(?:["'′″]|\/?[\p{L}°\p{Sc}µ][^\d]*|(?:[^\d]*[/ ])?(?:[a-z]?m|ft|in|s)[23])$/u;
 const INFINITE = /^([+\-\u2212]?)(?:inf|infinity|∞|1\.#inf)$/i;
 const HEXADECIMAL = /^([+-]?)(0x[0-9a-f]{1,16})$/i;
 const NO_MARKS: readonly Mark[] = [];
@@ -47,33 +47,53 @@ const NO_MARKS: readonly Mark[] = [];
 /** The number in `text`, trimmed; undefined where it holds none, or more than one. */
 export function numeralOf(text: string): Numeral | undefined {
   if (text.length === 0 || text.length > LONGEST) return undefined;
-  return plain(text) ?? (/[\d∞]|inf/i.test(text) ? marked(text) : undefined);
+  const found = plain(text);
+  if (found !== undefined) return found;
+  const latin = OTHER_DIGITS.test(text) ? latinDigits(text) : text;
+  return /[\d∞]|inf/i.test(latin) ? marked(latin) : undefined;
 }
 
-/** What most cells are: a sign, digits and one point. */
+// full-width forms with their signs, Arabic and Persian digits with theirs
+const OTHER_DIGITS = /[\uff0b-\uff19\uff05\u0660-\u0669\u06f0-\u06f9]/;
+
+const latinDigits = (text: string): string =>
+  text
+    .replace(/[\uff05\uff0b-\uff19]/g, (one) => String.fromCharCode(one.charCodeAt(0) - 0xfee0))
+    .replace(/[\u0660-\u0669\u06f0-\u06f9]/g, (one) => String(one.charCodeAt(0) & 15))
+    .replaceAll("\u066b", ".")
+    .replaceAll("\u066c", "'")
+    .replaceAll("\u066a", "%");
+
+/** What most cells are: a sign, digits and at most one point or comma. */
 function plain(text: string): Numeral | undefined {
   const first = text.charCodeAt(0);
-  const signed = first === 45 || first === 43;
-  let point = -1;
-  const start = signed ? 1 : 0;
+  const start = first === 45 || first === 43 ? 1 : 0;
+  let separator = -1;
   for (let at = start; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (code === 46 && point < 0) point = at;
+    if ((code === 46 || code === 44) && separator < 0) separator = at - start;
     else if (code < 48 || code > 57) return undefined;
   }
-  const body = signed ? text.slice(1) : text;
-  if (body === "" || body === ".") return undefined;
+  const body = start === 1 ? text.slice(1) : text;
+  if (body.length === (separator < 0 ? 0 : 1)) return undefined;
   const numeral: Numeral = {
     negative: first === 45,
     body,
     exponent: "",
+    decimal: undefined,
+    unclear: undefined,
     groups: "",
     marks: NO_MARKS,
     unit: "",
   };
-  if (point >= 0) {
-    if (isGrouped(body, ".")) numeral.unclear = ".";
-    else numeral.decimal = ".";
+  if (separator >= 0) {
+    const mark = body[separator] as Decimal;
+    // as `isGrouped` has it, for one separator
+    const grouped =
+      separator >= 1 && separator <= 3 && body.length - separator === 4 && body.charCodeAt(0) !== 48;
+    if (grouped) numeral.unclear = mark;
+    else if (mark === "." || separator < body.length - 1) numeral.decimal = mark;
+    else return undefined;
   }
   return numeral;
 }
@@ -223,7 +243,8 @@ export function numberOf(numeral: Numeral, decimal: Decimal): number {
   const own = numeral.decimal ?? decimal;
   let { body } = numeral;
   if (numeral.decimal !== undefined || numeral.unclear !== undefined) {
-    body = own === "." ? body.replaceAll(",", "") : body.replaceAll(".", "").replace(",", ".");
+    if (own === ",") body = (body.includes(".") ? body.replaceAll(".", "") : body).replace(",", ".");
+    else if (body.includes(",")) body = body.replaceAll(",", "");
   }
   const size = Number(body + numeral.exponent);
   return numeral.negative ? -size : size;
@@ -240,6 +261,7 @@ export class Evidence {
   /** How many prove a decimal point, and a decimal comma; how many hold one of them that may be either. */
   readonly proofs = { ".": 0, ",": 0 };
   readonly unclear = { ".": 0, ",": 0 };
+  readonly proofTexts = { ".": "", ",": "" };
   /** The first unclear one, and the first whole number without a separator. */
   unclearText = "";
   wholeText = "";
@@ -249,8 +271,9 @@ export class Evidence {
   readonly wholeSizes: number[] = [];
 
   add(numeral: Numeral, text: string): void {
-    if (numeral.decimal !== undefined) this.proofs[numeral.decimal]++;
-    else if (numeral.unclear !== undefined) {
+    if (numeral.decimal !== undefined) {
+      if (this.proofs[numeral.decimal]++ === 0) this.proofTexts[numeral.decimal] = text;
+    } else if (numeral.unclear !== undefined) {
       if (this.unclearSizes.length === 0) this.unclearText = text;
       this.unclear[numeral.unclear]++;
       if (this.unclearSizes.length < MOST_SIZES) {
