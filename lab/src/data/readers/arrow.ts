@@ -3,7 +3,6 @@
  * Members of structs are columns of their own, dictionaries are levels; what no cell can hold is left out, and told.
  */
 import { printable, quote } from "@evenkeel/report/format";
-import { decompressZstd } from "hyparquet-compressors";
 import { FailureError, UsageError } from "../../errors.js";
 import {
   type Kind,
@@ -18,11 +17,11 @@ import { type Batch, type Field, readMessage, type Schema, type Type } from "./a
 import { lz4 } from "./lz4.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
+import { checkSize } from "./size.js";
 import type { Source } from "./source.js";
 import {
   Budget,
   Collected,
-  checkSize,
   DAY,
   dateOf,
   decimalOf,
@@ -36,6 +35,7 @@ import {
   textOfBytes,
   whyOf,
 } from "./stored.js";
+import { zstd } from "./zstd.js";
 
 const MAGIC = "ARROW1";
 /** Metadata of one message: that of a table of many columns is long. */
@@ -198,6 +198,7 @@ class Reader {
       }
     }
     if (schema === undefined) throw new Error("it has no schema");
+    if (!ended && at !== end) throw new Error("it ends too early");
     return { schema, batches, ended };
   }
 
@@ -513,11 +514,8 @@ class Reader {
 
 function decompress(bytes: Uint8Array, length: number, codec: number): Uint8Array {
   if (codec === 0) return lz4(bytes, length);
-  if (codec !== 1) throw new Error(`compression of number ${codec}, which is not read`);
-  // never allocated by the size in its own header
-  const unpacked = length === 0 ? new Uint8Array(0) : decompressZstd(bytes, new Uint8Array(length));
-  if (unpacked.length !== length) throw new Error("a buffer is shorter than it declares");
-  return unpacked;
+  if (codec === 1) return zstd(bytes, length);
+  throw new Error(`compression of number ${codec}, which is not read`);
 }
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -4,7 +4,7 @@
  */
 import { printable, quote } from "@evenkeel/report/format";
 import { parquetMetadata, type SchemaElement } from "hyparquet";
-import { compressors, decompressZstd } from "hyparquet-compressors";
+import { compressors } from "hyparquet-compressors";
 import { FailureError, UsageError } from "../../errors.js";
 import {
   type Kind,
@@ -18,12 +18,12 @@ import {
 import { Runs, type Stored, valuesOf } from "./parquet-pages.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
+import { checkSize } from "./size.js";
 import type { Source } from "./source.js";
 import {
   Budget,
   bigEndian,
   Collected,
-  checkSize,
   DAY,
   dateOf,
   decimalOf,
@@ -38,6 +38,7 @@ import {
   whyOf,
 } from "./stored.js";
 import { numberOf, readStruct, type Struct } from "./thrift.js";
+import { zstd } from "./zstd.js";
 
 /** Bytes that are read at a time where less is asked for. */
 const AHEAD = 2 ** 22;
@@ -551,14 +552,9 @@ function decompress(packed: Uint8Array, length: number, codec: string): Uint8Arr
     if (packed.length !== length) throw new Error("a page is shorter than it declares");
     return packed;
   }
-  // never allocated by the size in its own header
-  const unpack =
-    codec === "ZSTD"
-      ? () => decompressZstd(packed, new Uint8Array(length))
-      : (compressors as Record<string, ((packed: Uint8Array, length: number) => Uint8Array) | undefined>)[
-          codec
-        ];
-  if (unpack === undefined) throw new Error(`compression ${codec}, which is not read`);
+  const unpack = codec === "ZSTD" ? zstd : (compressors as Partial<Record<string, typeof zstd>>)[codec];
+  if (!unpack || !Object.hasOwn(compressors, codec))
+    throw new Error(`compression ${codec}, which is not read`);
   const bytes = length === 0 ? new Uint8Array(0) : unpack(packed, length);
   if (bytes.length !== length) throw new Error("a page is shorter than it declares");
   return bytes;
