@@ -5,7 +5,7 @@
  */
 import { count, printable, quote } from "@evenkeel/report/format";
 import { DateTime } from "luxon";
-import { FailureError, UsageError } from "../../errors.js";
+import { FailureError } from "../../errors.js";
 import {
   type Decision,
   type Limits,
@@ -27,6 +27,7 @@ import {
   weightAt,
 } from "./arff-values.js";
 import { drawn } from "./sample.js";
+import { checkSize } from "./size.js";
 
 type Attribute = { name: string } & (
   | { type: "number" | "text" }
@@ -55,11 +56,7 @@ export function parseArff(text: string, file: string, options: ReadOptions = {})
   const rowCount = countRows(text, data);
   const kept = drawn(rowCount, options.sample);
   const keptCount = kept?.length ?? rowCount;
-  if (keptCount * attributes.length > limits.cells) {
-    throw new UsageError(
-      `${file}: expected at most ${limits.cells.toLocaleString("en-US")} cells, got ${count(keptCount, "row")} of ${count(attributes.length, "attribute")}; remove attributes that are not needed, or rows`,
-    );
-  }
+  checkSize(file, rowCount, keptCount, attributes.length, limits);
   const columns = attributes.map((attribute) => new Array<Value>(keptCount).fill(absentFrom(attribute)));
   let weights: string | undefined;
   /** In the file, and among those that are kept. */
@@ -171,11 +168,7 @@ function headerOf(
       const attribute = readAttribute(content, fail);
       if (inside === 0) attributes.push(attribute);
       if (attribute.type === "relational") inside++;
-      if (attributes.length > limits.columns) {
-        throw new UsageError(
-          `${file}: expected at most ${limits.columns.toLocaleString("en-US")} attributes, got more; remove those that are not needed`,
-        );
-      }
+      checkSize(file, 0, 0, attributes.length, limits);
     } else if (keyword === "end" && inside > 0) inside--;
     else if (keyword === "data") {
       if (inside > 0) fail("@data comes before the @end of a relational attribute; close it");

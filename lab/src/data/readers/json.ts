@@ -124,7 +124,10 @@ function withHeader(lists: unknown[][], asked: boolean | undefined): Shape {
   const named =
     first.every((cell) => typeof cell === "string" && cell.trim() !== "" && Number.isNaN(Number(cell))) &&
     new Set(first).size === first.length;
-  return (asked ?? named) ? { lists: rows, names } : { lists };
+  if (asked ?? named) return { lists: rows, names };
+  if (asked === false) return { lists };
+  const why = "its first list is not one of names alone";
+  return { lists, decisions: [{ columns: [], what: "read without a header", why, option: "--header yes" }] };
 }
 
 /** GeoJSON: what is known of each feature, and where it is. */

@@ -4,7 +4,6 @@
  * out, and told.
  */
 import { printable } from "@evenkeel/report/format";
-import { UsageError } from "../../errors.js";
 import {
   type Decision,
   type Limits,
@@ -13,6 +12,7 @@ import {
   usualLimits,
   type Value,
 } from "../table.js";
+import { checkSize } from "./size.js";
 
 /** Objects within objects: deeper ones are left out. */
 const MOST_DEPTH = 8;
@@ -160,20 +160,9 @@ class Fields {
     return { name, fields: new Map(), from: new Set(), unread: new Set() };
   }
 
-  /** Checked before memory is taken for them. */
   private grown(by: number): void {
     this.count += by;
-    const { columns, cells } = this.limits;
-    if (this.count > columns) {
-      throw new UsageError(
-        `${this.file}: expected at most ${columns.toLocaleString("en-US")} columns, got more; each key of an object is a column: remove from the file those that are not needed`,
-      );
-    }
-    if (this.count * this.rowCount > cells) {
-      throw new UsageError(
-        `${this.file}: expected at most ${cells.toLocaleString("en-US")} cells, got more (${this.rowCount.toLocaleString("en-US")} rows of ${this.count.toLocaleString("en-US")} columns or more); remove columns that are not needed, or rows`,
-      );
-    }
+    checkSize(this.file, this.rowCount, this.rowCount, this.count, this.limits);
   }
 
   table(): RawTable {

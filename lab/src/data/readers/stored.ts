@@ -1,10 +1,9 @@
 /** What Parquet and Arrow store, as cells; what they need for a whole table in common. */
 import { printable } from "@evenkeel/report/format";
 import { UsageError } from "../../errors.js";
-import type { Decision, Limits, RawColumn, Value } from "../table.js";
+import type { Decision, RawColumn, Value } from "../table.js";
 
 export const DAY = 86_400_000;
-const MOST_ROWS = 2 ** 31 - 1;
 /** Bytes of an integer that is read exactly. */
 const MOST_DIGITS = 64;
 
@@ -93,22 +92,6 @@ export class Budget {
       );
     }
   };
-}
-
-/** Throws UsageError above the limits of a table, before memory is taken for it. */
-export function checkSize(file: string, rows: number, kept: number, columns: number, limits: Limits): void {
-  const exceeds = (most: number, what: string, got: number, remedy: string) => {
-    throw new UsageError(
-      `${file}: expected at most ${most.toLocaleString("en-US")} ${what}, got ${got.toLocaleString("en-US")}; ${remedy}`,
-    );
-  };
-  if (rows > MOST_ROWS) exceeds(MOST_ROWS, "rows", rows, "split the file");
-  if (columns > limits.columns) {
-    exceeds(limits.columns, "columns", columns, "write a file without those that are not needed");
-  }
-  if (kept * columns > limits.cells) {
-    exceeds(limits.cells, "cells", kept * columns, "read fewer rows with --limit");
-  }
 }
 
 /** Columns and decisions as they are made; a decision about several columns is told once. */

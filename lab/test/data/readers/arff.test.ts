@@ -253,9 +253,9 @@ test("limits are told before memory is taken", async () => {
   const wide = Array.from({ length: 500 }, (_, i) => `@attribute a${i} numeric\n`).join("");
   const text = `${wide}@data\n${"{}\n".repeat(1000)}`;
   expect(await errorOf(() => parseArff(text, "f.arff", { limits: { cells: 10_000 } }))).toBe(
-    "UsageError: f.arff: expected at most 10,000 cells, got 1,000 rows of 500 attributes; remove attributes that are not needed, or rows",
+    "UsageError: f.arff: expected at most 10,000 cells, got 500,000; read fewer rows with --limit, or allow more with --max-cells",
   );
   expect(await errorOf(() => parseArff(text, "f.arff", { limits: { columns: 499 } }))).toBe(
-    "UsageError: f.arff: expected at most 499 attributes, got more; remove those that are not needed",
+    "UsageError: f.arff: expected at most 499 columns, got 500; write a file without those that are not needed",
   );
 });

@@ -127,10 +127,21 @@ test("pandas' schema, and rows whose labels are words", () => {
 
 test("lists without a header, and with one that is asked for", () => {
   const text = '[["x", 1], ["y", 2]]';
-  expect(parseJson(text, "f").columns).toEqual([
-    { name: "", cells: ["x", "y"] },
-    { name: "", type: "number", cells: [1, 2] },
-  ]);
+  expect(parseJson(text, "f")).toEqual({
+    rowCount: 2,
+    columns: [
+      { name: "", cells: ["x", "y"] },
+      { name: "", type: "number", cells: [1, 2] },
+    ],
+    decisions: [
+      {
+        columns: [],
+        what: "read without a header",
+        why: "its first list is not one of names alone",
+        option: "--header yes",
+      },
+    ],
+  });
   expect(parseJson(text, "f", { header: true }).columns.map(({ name }) => name)).toEqual(["x", "1"]);
   expect(parseJson('[["a", "b"], [1, 2]]', "f", { header: false }).rowCount).toBe(2);
   expect(

@@ -130,10 +130,10 @@ test("long keys in long keys give short names", () => {
 test("limits are told before memory is taken", () => {
   const rows = Array.from({ length: 1000 }, (_, i) => ({ [`k${i}`]: 1 }));
   expect(() => tableOfRecords(rows, "f.json", [], { columns: 500 })).toThrow(
-    "f.json: expected at most 500 columns, got more; each key of an object is a column: remove from the file those that are not needed",
+    "f.json: expected at most 500 columns, got 501; write a file without those that are not needed",
   );
   expect(() => tableOfRecords(rows, "f.json", [], { cells: 50_000 })).toThrow(
-    "f.json: expected at most 50,000 cells, got more (1,000 rows of 51 columns or more); remove columns that are not needed, or rows",
+    "f.json: expected at most 50,000 cells, got 51,000; read fewer rows with --limit, or allow more with --max-cells",
   );
   expect(() => tableOfRecords([{ e: new Array(2000).fill(1) }], "f", [], { columns: 1000 })).toThrow(
     /at most 1,000 columns/,
