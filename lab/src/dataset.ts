@@ -150,6 +150,9 @@ function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decisi
   let rows = Array.from({ length: table.rowCount }, (_, row) => row);
   for (const column of [target, ...(time ? [time] : [])]) {
     const present = rows.filter((row) => column.values[row] !== null);
+    if (column === time && rows.length > 0 && present.length === 0) {
+      throw new UsageError(`--time: ${quote(column.name)} has no value in any row; name another column`);
+    }
     if (present.length < rows.length && present.length > 0) {
       decisions.push({
         columns: [column.name],

@@ -264,6 +264,13 @@ test("the digest tells of all that a trial sees, and of nothing else", async () 
   expect(await digestOf({ ...dataset, name: "other" } as Dataset)).toBe(digest);
 });
 
+test("what the reader left out is named where a single column is left", async () => {
+  const read = { columns: ["tags"], what: "left out", why: "lists" };
+  expect(await errorOf(() => toDataset({ ...tableOf({ label }), decisions: [read] }, {}, ""))).toBe(
+    'UsageError: expected a target and at least one input, got the one column "label" of 1 ("tags" was left out); check --ignore, or bring a table of more columns',
+  );
+});
+
 test("declared levels give the order of the classes", () => {
   const table = tableOf({ a, label });
   table.columns[1] = columnOf("label", label, ["yes", "maybe", "no"]);
@@ -402,6 +409,12 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     { era: rows(N, (i) => `e${i % 4}`), a, label },
     { time: "era" },
     '--time: expected a column of dates or numbers, got text in "era"; name another one',
+  ],
+  [
+    "a time that is never there",
+    { when: rows(N, () => null), a, label },
+    { time: "when" },
+    '--time: "when" has no value in any row; name another column',
   ],
   [
     "time and --split random",

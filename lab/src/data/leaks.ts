@@ -48,7 +48,7 @@ export function leaksOf(suspects: Suspects): string[] {
   const sample = sampleOf(suspects);
   const random = !suspects.groups && !suspects.time;
   const time = random ? timeLeak(suspects) : undefined;
-  const groups = random ? groupLeak(suspects, sample) : undefined;
+  const groups = random ? groupLeak(suspects) : undefined;
   const { rows } = suspects;
   const values = groups?.column.values;
   const groupOf = values ? (at: number) => values[rows[at]] : (at: number) => suspects.groups?.[at] ?? null;
@@ -257,11 +257,10 @@ function giveaways(
 }
 
 /** A column whose values have several rows each, with (nearly) one target each, by what it is called or as its rows stand together. */
-function groupLeak(
-  suspects: Suspects,
-  sample: readonly number[],
-): { column: Column; warning: string } | undefined {
+function groupLeak(suspects: Suspects): { column: Column; warning: string } | undefined {
   const { inputs, others, rows } = suspects;
+  // a sample would tear groups apart
+  const all = rows.map((_, at) => at);
   for (const column of [...inputs, ...others]) {
     const { name, values, kind } = column;
     const named = namesThings(name);
@@ -281,7 +280,7 @@ function groupLeak(
     const distinct = sizes.size;
     if (!whole || distinct < 10 || present < 2 * distinct || present < rows.length / 2) continue;
     if (!named && blocks >= 1.2 * distinct) continue;
-    const { score, guess } = powerOf({ ...column, kind: "text" }, suspects, sample);
+    const { score, guess } = powerOf({ ...column, kind: "text" }, suspects, all);
     if (score - guess < 0.8 * (1 - guess)) continue;
     const of = present / distinct;
     return {

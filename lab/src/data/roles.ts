@@ -65,8 +65,10 @@ export function rolesOf(table: Table, options: RoleOptions): Roles {
   const target = named ?? usualTarget(table, used, time, decisions);
   const inputs = used.filter((column) => column !== target);
   if (inputs.length === 0) {
+    const left = table.decisions.filter(({ what }) => what === "left out").flatMap(({ columns }) => columns);
+    const of = left.length > 0 ? ` (${quoted(left)} ${left.length > 1 ? "were" : "was"} left out)` : "";
     throw new UsageError(
-      `expected a target and at least one input, got the one column ${quote(target.name)} of ${table.columns.length}; check --ignore, or bring a table of more columns`,
+      `expected a target and at least one input, got the one column ${quote(target.name)} of ${table.columns.length}${of}; check --ignore, or bring a table of more columns`,
     );
   }
   if (group) {

@@ -106,6 +106,19 @@ test("groups: by what they are called, whatever the order of the rows", () => {
   expect(warnings(shuffled, { group: "patient_id" })).toEqual([]);
 });
 
+test("many small groups are seen as well", () => {
+  const many = rows(12_000, (i) => i);
+  const user = many.map((i) => Math.floor(i / 2));
+  const columns = {
+    user,
+    a: many.map((i) => scattered(i)),
+    y: user.map((one) => Number(scattered(one, Math.E) > 0.5)),
+  };
+  expect(warnings(columns)).toEqual([
+    '"user" looks like a group: each of its 6,000 values has several rows (2 on average) with one and the same target; keep them in one part with --group user',
+  ]);
+});
+
 test("groups: texts whose rows stand together", () => {
   expect(warnings({ who: patient.map((one) => `w${one}`), ...grouped })).toEqual([groupWarning("who")]);
 });
