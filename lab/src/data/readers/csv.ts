@@ -13,6 +13,8 @@ const LONGEST_START = 2 ** 22;
 const FEW_LINES = 20;
 /** Rows at the end that are too short and no rows of the table, but totals, sources, or cut. */
 const MOST_CLOSING = 10;
+/** Different cells of a column that are remembered. */
+const MOST_KNOWN = 1000;
 
 const NAMES: Record<string, string> = { ",": "comma", "\t": "tab", ";": "semicolon", "|": "bar" };
 const BETWEEN: Record<string, string> = {
@@ -77,7 +79,7 @@ class Rows {
   #rowCount = 0;
   #names: string[] | undefined;
   /** [width][rows]: all rows; or, with a sample, the rows drawn and their numbers. */
-  readonly #cells: Row[];
+  readonly #columns: Cells[];
   readonly #drawn: { row: Row; number: number }[] = [];
   /** Short rows that none of full length has followed yet. */
   #pending: { row: Row; line: number }[] = [];
@@ -98,7 +100,7 @@ class Rows {
     this.#mostColumns = mostColumns;
     this.#mostCells = mostCells;
     this.#reservoir = sample === undefined ? undefined : new Reservoir(sample);
-    this.#cells = Array.from({ length: layout.width }, () => []);
+    this.#columns = Array.from({ length: layout.width }, () => new Cells());
     this.#prefix = layout.prefix;
     this.#names = layout.namesInRecord ? undefined : layout.names;
     this.#records = new Records(layout.dialect, mostColumns, (record) => this.#record(record));
@@ -158,9 +160,9 @@ class Rows {
   #add(row: Row): void {
     const number = ++this.#rowCount;
     if (this.#reservoir === undefined) {
-      for (let index = 0; index < row.length; index++) this.#cells[index].push(row[index]);
+      for (let index = 0; index < row.length; index++) this.#columns[index].push(row[index]);
     } else if (this.#reservoir.draws(number - 1)) {
-      this.#drawn[this.#reservoir.place(number - 1)] = { row, number };
+      this.#drawn[this.#reservoir.place(number - 1)] = { row: row.map(apart), number };
     }
     const kept = this.#reservoir === undefined ? number : this.#drawn.length;
     if (kept * row.length > this.#mostCells) {
@@ -228,7 +230,7 @@ class Rows {
     }
     this.#fill();
     const decisions = this.#decisions(options, usual, leftOut);
-    let cells = this.#cells;
+    let cells = this.#columns.map(({ values }) => values);
     let rowNumbers: Int32Array | undefined;
     if (this.#reservoir !== undefined) {
       this.#drawn.sort((a, b) => a.number - b.number);
@@ -317,6 +319,28 @@ class Rows {
     return decisions;
   }
 }
+
+/** The cells of a column; equal ones share their memory where a column repeats itself. */
+class Cells {
+  readonly values: Row = [];
+  #known: Map<string, string> | undefined = new Map();
+  #unknown = 0;
+
+  push(cell: string | null): void {
+    this.values.push(cell === null || this.#known === undefined ? cell : this.#shared(cell, this.#known));
+  }
+
+  #shared(cell: string, known: Map<string, string>): string {
+    const same = known.get(cell);
+    if (same !== undefined) return same;
+    if (known.size < MOST_KNOWN) known.set(cell, cell);
+    else if (++this.#unknown > MOST_KNOWN && 2 * this.#unknown > this.values.length) this.#known = undefined;
+    return cell;
+  }
+}
+
+/** A string of its own memory: a part of a longer one keeps all of that alive in V8. */
+const apart = (cell: string | null): string | null => (cell === null ? null : ` ${cell}`.slice(1));
 
 /** A comment between rows. */
 const isRemark = (record: Records): boolean => !record.isMarked(0) && record.cell(0).startsWith("#");
