@@ -64,13 +64,11 @@ export const isQuote = (char: string | undefined): boolean => char === "'" || ch
 /** The text from `at` up to one of `stops`, or to a comment or the weight of the row, without the blanks around it. */
 export function unquoted(line: string, at: number, stops: string): Piece {
   let end = at;
-  while (end < line.length && !stops.includes(line[end])) {
-    if (
-      isBlank(line[end - 1]) &&
-      (line[end] === "%" || (line[end] === "{" && weightAt(line, end) !== undefined))
-    )
-      break;
-    end++;
+  for (; end < line.length; end++) {
+    const char = line[end];
+    if (stops.includes(char)) break;
+    if (char === "%" && isBlank(line[end - 1])) break;
+    if (char === "{" && isBlank(line[end - 1]) && weightAt(line, end) !== undefined) break;
   }
   return { text: line.slice(at, end).trim(), end };
 }

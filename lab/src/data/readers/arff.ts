@@ -41,6 +41,7 @@ type Fail = (message: string) => never;
 
 const NUMBER_TYPES = new Set(["numeric", "real", "integer", "int", "float", "double"]);
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+const NAN = /^[+-]?nan$/i;
 const ALL_BETWEENS: readonly Between[] = ["commas", "tabs", "blanks"];
 const JAVA_DATE = "yyyy-MM-dd'T'HH:mm:ss";
 
@@ -135,11 +136,11 @@ function* linesOf(text: string, from: number, first: number) {
   const end = text.includes("\n") ? "\n" : "\r";
   for (let at = from, number = first; at < text.length; number++) {
     const found = text.indexOf(end, at);
-    const next = found < 0 ? text.length : found + 1;
-    const whole = text.slice(at, next).replace(/\r?\n?$/, "");
+    const stop = found < 0 ? text.length : found;
+    const whole = text.slice(at, text[stop - 1] === "\r" ? stop - 1 : stop);
     const content = whole.trim();
-    if (content !== "" && !content.startsWith("%")) yield { content, whole, number, next };
-    at = next;
+    at = stop + 1;
+    if (content !== "" && !content.startsWith("%")) yield { content, whole, number, next: at };
   }
 }
 
@@ -320,7 +321,7 @@ function sparseRow(
 
 function cellOf(text: string | null, attribute: Attribute, fail: Fail): Value {
   if (text === null) return null;
-  if (attribute.type === "number") return NUMBER.test(text) ? Number(text) : text;
+  if (attribute.type === "number") return NUMBER.test(text) ? Number(text) : NAN.test(text) ? null : text;
   if (attribute.type === "levels" && !attribute.levels.has(text)) {
     return fail(
       `attribute ${quote(attribute.name)}: expected one of ${quote([...attribute.levels].join(", "), 80).slice(1, -1)}, got ${quote(text)}; correct the value, or declare it`,

@@ -34,7 +34,7 @@ test("dense rows: either quote, escapes, gaps, comments, any case", () => {
       },
       { name: "note", type: "text", cells: ["it's, ok", "?", "NA", "it's\n100%"] },
       { name: "day", type: "date", cells: [day("2020-01-01T00:00"), null, day("2020-02-29T00:00"), null] },
-      { name: "n", type: "number", cells: [3, "NaN", "twelve", "5% of it%"] },
+      { name: "n", type: "number", cells: [3, null, "twelve", "5% of it%"] },
     ],
     decisions: [],
   });
