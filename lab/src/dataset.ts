@@ -109,6 +109,11 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
   const x = inputsOf(features, rows, inputs);
   const encoded = tasks[task].encode(target, classes);
   const y = Float32Array.from(rows, (row) => encoded.y[row]);
+  if (!y.every(Number.isFinite)) {
+    throw new UsageError(
+      `target ${quote(column.name)}: its numbers are too large or too close to each other to be learnt from; use other units`,
+    );
+  }
   const parts = partsOf(rows, classes, roles);
   const split = splitOf(parts, rows.length, 1);
   const used = new Set(features.map(({ column: name }) => name));
@@ -150,10 +155,13 @@ function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decisi
   let rows = Array.from({ length: table.rowCount }, (_, row) => row);
   for (const column of [target, ...(time ? [time] : [])]) {
     const present = rows.filter((row) => column.values[row] !== null);
-    if (column === time && rows.length > 0 && present.length === 0) {
-      throw new UsageError(`--time: ${quote(column.name)} has no value in any row; name another column`);
+    if (present.length === 0) {
+      const option = column === target ? "--target" : "--time";
+      throw new UsageError(
+        `${option}: ${quote(column.name)} has no value in any row${column === target ? "" : " with a target"}; name another column`,
+      );
     }
-    if (present.length < rows.length && present.length > 0) {
+    if (present.length < rows.length) {
       decisions.push({
         columns: [column.name],
         what: `${count(rows.length - present.length, "row")} without a value left out`,

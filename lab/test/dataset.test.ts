@@ -336,7 +336,7 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     "a target that is never there",
     { a, none: rows(N, () => null) },
     { target: "none" },
-    'target "none": expected at least two different values to learn from, got none; choose another column with --target',
+    '--target: "none" has no value in any row; name another column',
   ],
   [
     "free text",
@@ -361,6 +361,12 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     { a: [1, 2], y: [0.5, 1.5] },
     {},
     'expected at least 3 rows with a value of the target "y", one for each part, got 2; bring more rows',
+  ],
+  [
+    "a target beyond what can be squared",
+    { a, y: rows(N, (i) => (i % 2 ? 1e308 : -1e308) * (1 + a[i] / 4)) },
+    {},
+    'target "y": its numbers are too large or too close to each other to be learnt from; use other units',
   ],
   [
     "regression of text",
@@ -414,7 +420,7 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     "a time that is never there",
     { when: rows(N, () => null), a, label },
     { time: "when" },
-    '--time: "when" has no value in any row; name another column',
+    '--time: "when" has no value in any row with a target; name another column',
   ],
   [
     "time and --split random",
