@@ -186,7 +186,7 @@ export function headline(comparison: Comparison): string {
     const does = better ? "reaches" : "ends clearly lower, at";
     const names =
       which.length > MOST_LABELS
-        ? `with ${which.length} of the ${others.length} others`
+        ? `with ${which.length === others.length ? "all" : `${which.length} of the`} ${others.length} others`
         : underAll(which.map(({ norm }) => norm));
     return [`${names} it ${does} ${metricPhrase(comparison, which)}`];
   });
@@ -219,12 +219,12 @@ export function findings(comparison: Comparison): string[] {
   ];
 }
 
-/** "batch (+2.4 points, +0.9 to +3.9 points)" of each. */
+/** "batch +2.4 points (+0.9 to +3.9 points)" of each. */
 const detailed = (found: readonly Difference[], format: (value: number) => string, unit = ""): string =>
   labelled(
     found.map((difference) => {
       const { mean, interval } = differenceText(difference, format);
-      return `${labelOf(difference.norm)} (${mean}${unit}, interval ${interval})`;
+      return `${labelOf(difference.norm)} ${mean}${unit} (${interval})`;
     }),
   );
 
@@ -357,19 +357,23 @@ function sweep({ sweep: swept, summaries }: Comparison): string[] {
     const most = Math.max(...all.map((each) => each.trials));
     const which = most === 1 ? "the trial" : `all ${most} trials`;
     return [
-      `At a ${swept?.setting.replaceAll("-", " ")} of ${plain(value)}, ${which} ${most === 1 ? "diverges" : "diverge"} ${underAll(all.map(({ norm }) => norm))}; none ${underAll(none)}.`,
+      `At a ${swept?.setting.replaceAll("-", " ")} of ${formatSetting(value)}, ${which} ${most === 1 ? "diverges" : "diverge"} ${underAll(all.map(({ norm }) => norm))}; none ${underAll(none)}.`,
     ];
   });
 }
 
 /** As a user writes a setting: "0.05". */
-const plain = (value: number): string => String(Number(value.toPrecision(3)));
+export const formatSetting = (value: number | null): string =>
+  value === null ? "–" : String(Number(value.toPrecision(3)));
 
 function learningRates(comparison: Comparison, started: readonly Summary[]): string[] {
-  const { learningRates: tried } = comparison.training;
+  const { training } = comparison;
+  const { learningRates: tried } = training;
   if (started.length < 2) return [];
   if (tried.length === 1) {
-    return [`All were trained at one learning rate of ${plain(tried[0])}: another one may turn this around.`];
+    return [
+      `All were trained at one learning rate of ${formatSetting(tried[0])}: another one may turn this around.`,
+    ];
   }
   return [Math.min(...tried), Math.max(...tried)].flatMap((end, index) => {
     const norms = started
@@ -381,7 +385,7 @@ function learningRates(comparison: Comparison, started: readonly Summary[]): str
     if (norms.length === 0) return [];
     const [which, beyond] = index === 0 ? ["lowest", "lower"] : ["highest", "higher"];
     return [
-      `Most trials ${underAll(norms)} chose the ${which} learning rate tried, ${plain(end)}: a ${beyond} one may do better.`,
+      `${training.seeds.length > 1 ? "Most" : "The"} trials ${underAll(norms)} chose the ${which} learning rate tried, ${formatSetting(end)}: a ${beyond} one may do better.`,
     ];
   });
 }

@@ -1,68 +1,188 @@
-/** The table at the end of a comparison, for a terminal of 80 columns. */
+/** The table at the end of a comparison and what it says in sentences, as wide as the terminal. */
+import { stripVTControlCharacters } from "node:util";
 import { formatNumber, wrap } from "@evenkeel/report/format";
 import type { Range } from "@evenkeel/report/statistics";
 import Table from "cli-table3";
-import { bestOf, type Column, findings, headline } from "../findings.js";
+import {
+  clearlyBetter,
+  clearlyWorse,
+  differenceText,
+  findings,
+  formatEpochDifference,
+  formatSetting,
+  headline,
+  type MeasureName,
+  under,
+} from "../findings.js";
 import { labelOf } from "../norms.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf, type Summary } from "../results.js";
 import { colorsOf } from "./colors.js";
 
-/** Widths that leave room for the other columns; what is wider continues on a second line. */
-const METRIC_WIDTH = 22;
-const EPOCHS_WIDTH = 15;
-const LABEL_WIDTH = 9;
+/** Sentences wider than this are hard to read. */
+const WIDEST_TEXT = 100;
+const LABEL_WIDTH = 14;
 
-export function summaryTable(comparison: Comparison): string {
-  const { metric, summaries } = comparison;
+interface Column {
+  /** Two lines at most. */
+  head: string;
+  cell(summary: Summary): Cell;
+  /** Of the row of guessing. */
+  guess?: string;
+}
+
+interface Cell {
+  main: string;
+  /** What stands in parentheses after it, or below it where there is little room. */
+  more?: string;
+  /** What has a line of its own. */
+  below?: string;
+}
+
+const joined = ({ main, more, below }: Cell, narrow: boolean): string =>
+  [more ? (narrow ? `${main}\n${more}` : `${main} (${more})`) : main, below].filter(Boolean).join("\n");
+
+/** The headline, the table and the findings, in lines of at most `columns` characters where no single word is longer. */
+export function summaryText(comparison: Comparison, columns = 80): string {
   const colors = colorsOf(process.stdout);
-  const table = new Table({
-    head: ["", metric, `epochs to\n${formatTarget(comparison)}`, "ms per\nstep", "gradient\nfirst ÷ last"],
-    colAligns: ["left", "right", "right", "right", "right"],
-    style: { head: [], border: [], compact: true },
-  });
-  const best = (summary: Summary, column: Column, text: string) =>
-    summaries.length > 1 && bestOf(summaries, column).includes(summary)
-      ? colors.bold(colors.green(text))
-      : text;
-  for (const summary of summaries) {
-    const { norm, trials, diverged, epochsToTarget } = summary;
-    const label = wrap(labelOf(norm), LABEL_WIDTH);
-    if (trials === 0) {
-      table.push([label, { colSpan: 4, content: "no trial finished", hAlign: "left" }]);
-      continue;
+  const width = Math.min(columns, WIDEST_TEXT) - 2;
+  const list = findings(comparison).map((line) => wrap(`· ${line}`, width, "  "));
+  const parts = [colors.bold(wrap(headline(comparison), width)), summaryTable(comparison, columns)];
+  if (list.length > 0) parts.push(list.join("\n"));
+  return `\n${parts.join("\n\n")}\n`;
+}
+
+/** As many columns as fit, the first ones being the most important; where not even those fit, a line for each cell. */
+export function summaryTable(comparison: Comparison, columns = 80): string {
+  const shown = columnsOf(comparison);
+  const note = noteOf(comparison, columns);
+  for (const narrow of [false, true]) {
+    for (let count = shown.length; count >= Math.min(narrow ? 3 : 4, shown.length); count--) {
+      const table = tableOf(comparison, shown.slice(0, count), narrow);
+      if (widthOf(table) <= columns) return table + note;
     }
-    const lost = diverged > 0 ? `${diverged} of ${trials} diverged` : "";
-    const accuracy = range(summary.metric, metricOf(comparison).format);
-    const epochs = formatEpochs(epochsToTarget.median);
-    const share = epochsToTarget.reached < trials ? `(${epochsToTarget.reached} of ${trials})` : "";
-    const between = epochs.length + share.length < EPOCHS_WIDTH ? " " : "\n";
-    table.push([
-      label,
-      [best(summary, "metric", accuracy), lost && colors.red(lost)].filter((line) => line !== "").join("\n"),
-      epochsToTarget.reached === 0
-        ? comparison.targetMetric === null
-          ? "–"
-          : "never"
-        : best(summary, "epochsToTarget", epochs) + (share && between + share),
-      best(summary, "stepMs", formatNumber(summary.stepMs.median)),
-      best(summary, "gradientRatio", formatNumber(summary.gradientRatio.median)),
-    ]);
   }
-  return table.toString();
+  return stacked(comparison, shown.slice(0, 4), columns) + note;
 }
 
-/** The table, and what it says in sentences. */
-export function summaryText(comparison: Comparison): string {
-  const sentences = [headline(comparison), ...findings(comparison)].map((line) => wrap(line, 78));
-  return `\n${colorsOf(process.stdout).bold(sentences[0])}\n\n${summaryTable(comparison)}\n\n${sentences.slice(1).join("\n")}\n`;
+const widthOf = (text: string): number =>
+  Math.max(...text.split("\n").map((line) => stripVTControlCharacters(line).length));
+
+const BORDERS = ["top", "bottom", "left", "right"].flatMap((side) => [
+  side,
+  ...["left", "mid", "right"].map((end) => `${side}-${end}`),
+]);
+
+function tableOf(comparison: Comparison, columns: readonly Column[], narrow: boolean): string {
+  const table = new Table({
+    head: columns.map(({ head }) => head),
+    colAligns: columns.map((_, index) => (index === 0 ? "left" : "right")),
+    chars: {
+      ...Object.fromEntries(BORDERS.map((name) => [name, ""])),
+      middle: "  ",
+      mid: "─",
+      "mid-mid": "──",
+    },
+    style: { head: [], border: [], compact: true, "padding-left": 0, "padding-right": 0 },
+  });
+  for (const summary of comparison.summaries) {
+    table.push(columns.map(({ cell }) => joined(cell(summary), narrow)));
+  }
+  table.push(columns.map(({ guess = "" }) => guess));
+  // a cell is as wide as its column
+  return table.toString().replaceAll(/ +$/gm, "");
 }
 
-/** "96.1 % (95.3–96.9 %)": the median, and the range over the seeds. */
-function range({ median, min, max }: Range, format: (value: number | null) => string): string {
-  if (median === null || min === null || min === max) return format(median);
+function stacked(comparison: Comparison, [, ...columns]: readonly Column[], width: number): string {
+  const { bold } = colorsOf(process.stdout);
+  const blocks = comparison.summaries.map((summary) =>
+    [
+      bold(labelOf(summary.norm)),
+      ...columns.map(({ head, cell }) => {
+        const text = `${head.replace("\n", " ")}: ${joined(cell(summary), false).replace("\n", ", ")}`;
+        return `  ${wrap(text, width - 4, "    ")}`;
+      }),
+    ].join("\n"),
+  );
+  return [...blocks, `guessing: ${columns[0].guess ?? "–"}`].join("\n");
+}
+
+/** What the marks and intervals say; empty without any. */
+function noteOf({ differences: { metric, epochsToTarget }, baseline }: Comparison, columns: number): string {
+  if (![...metric, ...epochsToTarget].some(({ low }) => low !== null)) return "";
+  const marks = [...metric, ...epochsToTarget].some(({ clear }) => clear)
+    ? `▲ clearly better than ${under(baseline)}, ▼ clearly worse. `
+    : "";
+  const text = `${marks}Differences are means over the seeds; all intervals hold at once in 95 of 100 comparisons.`;
+  return `\n${colorsOf(process.stdout).dim(wrap(text, Math.min(columns, WIDEST_TEXT) - 2))}`;
+}
+
+/** The columns in the order of their importance. */
+function columnsOf(comparison: Comparison): Column[] {
+  const { baseline, differences, guess, training, targetMetric } = comparison;
+  const metric = metricOf(comparison);
+  const colors = colorsOf(process.stdout);
+  const against = (name: MeasureName, head: string, format: (value: number) => string): Column => {
+    const [better, worse] = [clearlyBetter(comparison, name), clearlyWorse(comparison, name)];
+    return {
+      head,
+      cell({ norm }) {
+        if (norm === baseline) return { main: "baseline" };
+        const found = differences[name].find((each) => each.norm === norm);
+        if (!found) return { main: "–" };
+        const { mean, interval } = differenceText(found, format);
+        if (better.has(norm)) return { main: colors.green(`▲ ${mean}`), more: interval };
+        return { main: worse.has(norm) ? colors.yellow(`▼ ${mean}`) : mean, more: interval };
+      },
+    };
+  };
+  const unit = /[\s\u00a0](\S+)$/.exec(metric.formatDifference(1))?.[1];
+  const withoutUnit = (value: number) =>
+    unit === undefined
+      ? metric.formatDifference(value)
+      : metric.formatDifference(value).slice(0, -unit.length - 1);
+  const columns: (Column | false)[] = [
+    { head: "", cell: ({ norm }) => ({ main: wrap(labelOf(norm), LABEL_WIDTH) }), guess: "guessing" },
+    {
+      head: metric.name,
+      cell({ trials, diverged, metric: values }) {
+        if (trials === 0) return { main: "no trial finished" };
+        const below = diverged > 0 ? colors.red(`${diverged} of ${trials} diverged`) : "";
+        return { main: metric.format(values.median), more: rangeText(values, metric.format), below };
+      },
+      guess: metric.format(guess[metric.name] ?? null),
+    },
+    differences.metric.length > 0 &&
+      against("metric", `against ${labelOf(baseline)}${unit ? `\n${unit}` : ""}`, withoutUnit),
+    targetMetric !== null && {
+      head: `epochs to\n${formatTarget(comparison)}`,
+      cell({ trials, epochsToTarget: { median, reached } }) {
+        if (trials === 0) return { main: "" };
+        if (reached === 0) return { main: "never" };
+        return { main: formatEpochs(median), more: reached < trials ? `${reached} of ${trials}` : "" };
+      },
+    },
+    training.learningRates.length > 1 &&
+      plain("learning\nrate", ({ learningRate }) => formatSetting(learningRate.median)),
+    plain("ms per\nstep", ({ stepMs }) => formatNumber(stepMs.median)),
+    plain("gradient\nfirst ÷ last", ({ gradientRatio }) => formatNumber(gradientRatio.median)),
+    plain(`${metric.name}\nin training`, ({ trainMetric }) => metric.format(trainMetric.median)),
+    targetMetric !== null &&
+      differences.epochsToTarget.length > 0 &&
+      against("epochsToTarget", `epochs against\n${labelOf(baseline)}`, formatEpochDifference),
+    plain("parameters", ({ parameters }) => parameters?.toLocaleString("en-US") ?? "–"),
+  ];
+  return columns.filter((column) => column !== false);
+}
+
+/** A column of one number. */
+const plain = (head: string, text: (summary: Summary) => string): Column => ({
+  head,
+  cell: (summary) => ({ main: summary.trials === 0 ? "" : text(summary) }),
+});
+
+/** "95.3–96.9 %"; empty where all are the same. */
+function rangeText({ min, max }: Range, format: (value: number | null) => string): string {
+  if (min === null || max === null || format(min) === format(max)) return "";
   // a dash before a minus sign would be hard to read
-  const span =
-    min < 0 ? `${format(min)} to ${format(max)}` : `${format(min).replace(/\s%$/, "")}–${format(max)}`;
-  const whole = `${format(median)} (${span})`;
-  return whole.length <= METRIC_WIDTH ? whole : `${format(median)}\n${wrap(`(${span})`, METRIC_WIDTH)}`;
+  return min < 0 ? `${format(min)} to ${format(max)}` : `${format(min).replace(/\s%$/, "")}–${format(max)}`;
 }
