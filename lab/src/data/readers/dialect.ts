@@ -64,8 +64,8 @@ interface Trial {
   records: string[][];
   /** Mean plausibility of the fields, 0 to 1. */
   plausible: number;
-  /** Share of the text that could be read in this way. */
-  share: number;
+  /** 1 where the text could be read to its end in this way, less where a quote is in the wrong place or closed nowhere. */
+  complete: number;
   strays: number;
   marked: number;
   tooWide: boolean;
@@ -212,7 +212,6 @@ function tried(
   let judged = 0;
   let sum = 0;
   let marked = 0;
-  let readTo = 0;
   const blanks = dialect.delimiter === " ";
   const reader = new Records(dialect, mostColumns, (record) => {
     const row: string[] = [];
@@ -243,15 +242,14 @@ function tried(
     if (!(error instanceof RecordError)) throw error;
     failed = error.kind;
   }
-  readTo = reader.stopped ? text.length : reader.done;
   // a record that a quote keeps open to the end, where others are shorter
-  const longest = text.length - readTo > 4 * (readTo / Math.max(1, records.length)) + 1000;
-  const share = failed !== undefined || (longest && records.length > 1) ? readTo / (2 * text.length) : 1;
+  const rest = reader.stopped ? 0 : text.length - reader.done;
+  const open = records.length > 1 && rest > 4 * (reader.done / records.length) + 1000;
   return {
     dialect,
     records,
     plausible: judged === 0 ? 0 : sum / judged,
-    share: failed === "fields" ? 0 : share,
+    complete: failed === "fields" ? 0 : failed !== undefined ? 0.3 : open ? 0.5 : 1,
     strays: reader.strays,
     marked,
     tooWide: failed === "fields",
@@ -372,7 +370,7 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape):
   return (
     trial.plausible *
     consistent ** 2 *
-    trial.share *
+    trial.complete *
     (1 - 1 / (4 * Math.max(1, width))) *
     (1 - strays / 2) *
     (skipped > 0 ? 0.5 : 1) *
