@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { quote } from "@evenkeel/report/format";
+import { printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { bundled, type Described } from "../data/bundled.js";
 import { readTable } from "../data/readers/registry.js";
@@ -39,7 +39,7 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   const { limit } = options;
   const sample = limit === undefined ? undefined : Math.max(2 * limit, LEAST_READ);
   const table = await opened(source, options, (file) => readTable(file, { ...options, sample }));
-  return toDataset(table, options, source);
+  return toDataset(table, options, printable(source));
 }
 
 async function opened<T>(

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
+import { splitOf } from "../../src/data/split.js";
 import { describedData, loadDataset } from "../../src/node/datasets.js";
 import { loadFashionMnist } from "../../src/node/fashion-mnist.js";
 import { errorOf, pathOf, write } from "../support/files.js";
@@ -10,56 +11,86 @@ test("breast-cancer", async () => {
   expect(data).toMatchObject({
     name: "breast-cancer",
     task: "classification",
+    metric: "accuracy",
     target: "diagnosis",
     inputShape: [30],
     classes: ["benign", "malignant"],
-    notes: [],
+    count: 569,
+    decisions: [],
+    warnings: [],
   });
-  expect(data.features.slice(0, 2)).toEqual(["mean radius", "mean texture"]);
-  expect(data.features.slice(10, 11)).toEqual(["radius error"]);
-  expect(data.features.at(-1)).toBe("worst fractal dimension");
-  expect([data.train.count, data.heldOut.count]).toEqual([455, 114]);
-  // 212 malignant and 357 benign in all.
-  const malignant = [data.train, data.heldOut].map(({ y }) => y.reduce((a, b) => a + b));
-  expect(malignant).toEqual([170, 42]);
-  // Malignant nuclei are larger: the classes are not swapped.
+  const names = data.inputs.map(({ column }) => column);
+  expect(names.slice(0, 2)).toEqual(["mean radius", "mean texture"]);
+  expect([names[10], names[29]]).toEqual(["radius error", "worst fractal dimension"]);
+  expect(data.y.reduce((a, b) => a + b)).toBe(212);
+  // malignant nuclei are larger: the classes are not swapped
   const radius = (label: number) => {
-    const rows = [...data.train.y.keys()].filter((row) => data.train.y[row] === label);
-    return rows.reduce((sum, row) => sum + data.train.x[row * 30], 0) / rows.length;
+    const rows = [...data.y.keys()].filter((row) => data.y[row] === label);
+    return rows.reduce((sum, row) => sum + data.x[row * 30], 0) / rows.length;
   };
   expect(radius(1)).toBeGreaterThan(radius(0) + 1);
 });
 
 test("digits, as images", async () => {
   const data = await loadDataset("digits", {});
-  expect(data).toMatchObject({ task: "classification", target: "digit", inputShape: [8, 8, 1], notes: [] });
-  expect(data.classes).toEqual(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
-  expect(data.features.slice(7, 9)).toEqual(["pixel_0_7", "pixel_1_0"]);
-  expect([data.train.count, data.heldOut.count]).toEqual([1438, 359]);
-  expect([Math.min(...data.train.x), Math.max(...data.train.x)]).toEqual([0, 1]);
-  expect(data.train.x).toHaveLength(1438 * 64);
+  expect(data).toMatchObject({
+    task: "classification",
+    target: "digit",
+    inputShape: [8, 8, 1],
+    classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    count: 1797,
+    decisions: [],
+    warnings: [],
+  });
+  expect(data.inputs).toHaveLength(1);
+  expect(data.inputs[0].names.slice(7, 9)).toEqual(["pixel_0_7", "pixel_1_0"]);
+  expect([Math.min(...data.x), Math.max(...data.x)]).toEqual([0, 1]);
+  expect(data.x).toHaveLength(1797 * 64);
 });
 
 test("credit-g", async () => {
   const data = await loadDataset("credit-g", {});
-  expect(data).toMatchObject({ task: "classification", target: "class", classes: ["bad", "good"] });
-  expect(data.features).toContain("checking_status=no checking");
-  expect(data.features).toContain("duration");
-  expect([data.train.count, data.heldOut.count]).toEqual([800, 200]);
-  expect(data.heldOut.y.reduce((a, b) => a + b)).toBe(140);
+  expect(data).toMatchObject({
+    task: "classification",
+    metric: "balanced accuracy",
+    target: "class",
+    classes: ["good", "bad"],
+    decisions: [],
+    warnings: [],
+  });
+  expect(data.inputs.find(({ column }) => column === "checking_status")?.names).toContain(
+    "checking_status=no checking",
+  );
+  expect(data.inputs.map(({ column }) => column)).toContain("duration");
+  expect(data.y.filter((label) => label === 0)).toHaveLength(700);
 });
 
-test("shuttle, limited", async () => {
+test("shuttle, limited: every class is there", async () => {
   const data = await loadDataset("shuttle", { limit: 2000 });
-  expect(data).toMatchObject({ task: "classification", target: "Class", inputShape: [9] });
+  expect(data).toMatchObject({ task: "classification", target: "Class", inputShape: [9], fileRows: 58_000 });
+  expect(data).toMatchObject({ decisions: [], warnings: [] });
   expect(data.classes).toHaveLength(7);
-  expect([data.train.count, data.heldOut.count]).toEqual([1600, 400]);
-  expect(data.train.x.every(Number.isFinite)).toBe(true);
+  expect(data.count).toBe(2000);
+  expect(data.x.every(Number.isFinite)).toBe(true);
 });
 
 test("the file of a path, and its provenance", async () => {
-  const path = write("own.csv", `x,y\n${"1,a\n2,b\n".repeat(5)}`);
+  const path = write("own.csv", `x,y\n${"1.5,a\n2.5,b\n".repeat(5)}`);
   expect(await loadDataset(path, {})).toMatchObject({ name: "own", provenance: path, classes: ["a", "b"] });
+});
+
+test("a limit draws from all that is read, and no more than that is kept", async () => {
+  const lines = Array.from({ length: 25_000 }, (_, row) => `${row},${row % 2 ? "a" : "b"}`);
+  const path = write("long.csv", `x,y\n${lines.join("\n")}\n`);
+  const data = await loadDataset(path, { limit: 100 });
+  expect([data.count, data.fileRows]).toEqual([100, 25_000]);
+  // x counts the rows of the file, not those of the sample
+  expect(data.decisions).toContainEqual({
+    columns: ["x"],
+    what: "used as a number",
+    why: "it counts the rows, and there is no other input",
+    option: "--ignore x",
+  });
 });
 
 test("every bundled name says what it is and where it comes from", () => {
@@ -117,30 +148,32 @@ function writeFashionMnist(): string {
   return pathOf(".");
 }
 
-test("Fashion-MNIST keeps its own split, and each image its label", async () => {
+test("Fashion-MNIST holds out its own test images, and each image keeps its label", async () => {
   const folder = writeFashionMnist();
   const data = await loadFashionMnist({ ignore: [], target: undefined }, "", folder);
-  expect(data).toMatchObject({ inputShape: [2, 3, 1], train: { count: 60 }, heldOut: { count: 20 } });
+  expect(data).toMatchObject({ inputShape: [2, 3, 1], count: 80, metric: "accuracy", fileRows: 80 });
   expect([data.classes[0], data.classes[9]]).toEqual(["T-shirt/top", "Ankle boot"]);
-  for (const split of [data.train, data.heldOut]) {
-    expect(split.x).toEqual(
-      Float32Array.from({ length: split.count * 6 }, (_, i) => (10 * split.y[Math.floor(i / 6)]) / 90),
-    );
-  }
-  const limited = await loadFashionMnist({ limit: 40 }, "", folder);
-  expect([limited.train.count, limited.heldOut.count]).toEqual([30, 10]);
-  expect([...limited.heldOut.y].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  expect(await loadFashionMnist({ limit: 40 }, "", folder)).toEqual(limited);
+  expect(data.x).toEqual(
+    Float32Array.from({ length: 80 * 6 }, (_, i) => (10 * data.y[Math.floor(i / 6)]) / 90),
+  );
+  const split = splitOf(data.parts, 80, 1);
+  expect([split.train.length, split.validation.length]).toEqual([48, 12]);
+  expect([...split.heldOut].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => 60 + i));
+  const limited = await loadFashionMnist({ limit: 40, metric: "auc" }, "", folder);
+  expect(limited).toMatchObject({ count: 40, metric: "AUC", fileRows: 80 });
+  const held = [...(limited.parts.heldOut ?? [])].map((row) => limited.y[row]);
+  expect(held.sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(await loadFashionMnist({ limit: 40, metric: "auc" }, "", folder)).toEqual(limited);
 });
 
 test("Fashion-MNIST's errors", async () => {
   const folder = writeFashionMnist();
   const error = (options = {}) => errorOf(() => loadFashionMnist(options, "", folder));
   expect(await error({ target: "a" })).toBe(
-    "UsageError: fashion-mnist: --target does not apply, its images, classes and target are fixed; leave it out",
+    "UsageError: fashion-mnist: --target does not apply, its images, classes, target and held-out part are fixed; leave it out",
   );
-  expect(await error({ limit: 10 })).toBe(
-    "UsageError: --limit: expected an integer number of rows, at least 20 (2 of each of the 10 classes), got 10",
+  expect(await error({ limit: 29 })).toBe(
+    "UsageError: --limit: expected an integer number of rows, at least 30 (3 of each of the 10 classes), got 29",
   );
   write(
     "t10k-labels-idx1-ubyte.gz",
@@ -166,6 +199,7 @@ test.skipIf(!existsSync("/usr/share/datasets/fashion-mnist"))("Fashion-MNIST as 
   // with all that the command line hands over, which is more than options of the data
   const options = { data: "fashion-mnist", seeds: 3, json: false, out: "folder", limit: 700 };
   const data = await loadDataset("fashion-mnist", options);
-  expect(data).toMatchObject({ inputShape: [28, 28, 1], train: { count: 600 }, heldOut: { count: 100 } });
-  expect(data.train.x.reduce((a, b) => Math.max(a, b))).toBe(1);
+  expect(data).toMatchObject({ inputShape: [28, 28, 1], count: 700, fileRows: 70_000 });
+  expect(data.parts.heldOut).toHaveLength(100);
+  expect(data.x.reduce((a, b) => Math.max(a, b))).toBe(1);
 });
