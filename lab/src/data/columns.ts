@@ -140,7 +140,8 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
 class Survey {
   readonly name: string;
   readonly cells: readonly Value[];
-  /** What the format declares, and what an option does. */
+  /** What the format declares, what an option does, and what the column is if that is known by the one or the other. */
+  readonly declared: RawColumn["type"];
   readonly kind: RawColumn["type"];
   readonly forced: "text" | "number" | undefined;
   readonly missing: Missing;
@@ -171,6 +172,7 @@ class Survey {
   constructor(column: RawColumn, name: string, forced: "text" | "number" | undefined, missing: Missing) {
     this.name = name;
     this.cells = column.cells;
+    this.declared = column.type;
     this.forced = forced;
     this.kind = forced === undefined || forced === column.type ? column.type : undefined;
     this.missing = missing;
@@ -430,8 +432,8 @@ function asNumbers(
     evidence.wholeText === ""
       ? `such as ${shown(text)}`
       : `${shown(text)} beside ${shown(evidence.wholeText)}`;
-  const otherwise = (columns: string) =>
-    sure ? undefined : `--decimal ${decimal === "." ? "," : "."}${columns && ""}`;
+  const proven = evidence.decimal !== undefined;
+  const otherwise = () => (proven ? undefined : `--decimal ${decimal === "." ? "," : "."}`);
   if (thousands !== "") {
     const what = `read with thousands separated by ${decimal === "." ? "commas" : "dots"}`;
     told.add(what, name, { why: () => beside(thousands), option: otherwise });
@@ -622,12 +624,15 @@ function asMinutes(survey: Survey, told: Told): Value[] | undefined {
 
 /** Cells as text that can be shown; notations of a missing value are levels where they are like the others. */
 function asText(survey: Survey, told: Told): Value[] {
-  const { name, cells, missing, kind } = survey;
+  const { name, cells, missing, kind, declared } = survey;
   const counts = new Map<string, number>();
   const cleaned = new Map<string, string>();
   const texts = cells.map((cell): string => {
     if (cell === null) return "";
-    if (typeof cell === "number") return Number.isNaN(cell) ? "" : String(cell);
+    if (typeof cell === "number") {
+      if (Number.isNaN(cell)) return "";
+      return declared === "date" ? new Date(cell).toISOString() : String(cell);
+    }
     const known = cleaned.get(cell);
     if (known !== undefined) return known;
     const text = printable(cell.trim());

@@ -99,9 +99,9 @@ function plain(text: string): Numeral | undefined {
 }
 
 function marked(text: string): Numeral | undefined {
-  const infinite = INFINITE.exec(text);
+  const infinite = /[f∞y]$/i.test(text) ? INFINITE.exec(text) : null;
   if (infinite) return special(infinite[1] !== "" && infinite[1] !== "+", "Infinity", NO_MARKS);
-  const hexadecimal = HEXADECIMAL.exec(text);
+  const hexadecimal = text.includes("x") || text.includes("X") ? HEXADECIMAL.exec(text) : null;
   if (hexadecimal) return special(hexadecimal[1] === "-", hexadecimal[2], ["hexadecimal"]);
 
   const marks: Mark[] = [];
@@ -109,7 +109,7 @@ function marked(text: string): Numeral | undefined {
   const noted = withoutNotes(rest);
   if (noted !== rest) marks.push("footnote");
   rest = noted;
-  const parenthesized = /^(\p{Sc}?)\s*\((.*)\)$/su.exec(rest);
+  const parenthesized = rest.endsWith(")") ? /^(\p{Sc}?)\s*\((.*)\)$/su.exec(rest) : null;
   if (parenthesized) {
     marks.push("parentheses");
     rest = parenthesized[1] + parenthesized[2].trim();
