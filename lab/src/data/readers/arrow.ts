@@ -150,11 +150,6 @@ class Reader {
   private async messages(): Promise<{ schema: Schema; batches: Step[]; ended: boolean }> {
     const { byteLength } = this.source;
     const magic = String.fromCharCode(...(await this.bytes(0, Math.min(6, byteLength))));
-    if (magic.startsWith("FEA1")) {
-      throw new UsageError(
-        `${this.file}: expected Feather of version 2, got version 1; write it again with a newer pandas or pyarrow, or as .parquet`,
-      );
-    }
     let at = 0;
     let end = byteLength;
     if (magic === MAGIC) {

@@ -3,7 +3,7 @@ import { quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
 import { type ReadOptions, usualLimits } from "../table.js";
-import { baseName, type Source } from "./source.js";
+import { baseName, headOf, type Source } from "./source.js";
 import { contentOf, inflated, type Member, membersOf, type Pieces } from "./zip.js";
 
 /** Packed within packed, as an archive of `.csv.gz` files, and the table at last: more levels than any file of data has. */
@@ -15,28 +15,6 @@ const ZIPS = [
   [0x50, 0x4b, 5, 6],
   [0x50, 0x4b, 7, 8],
 ];
-
-/** What is not read: how it starts, what it is, and what helps. */
-const OTHERS: readonly { start: readonly number[]; at?: number; what: string; remedy: string }[] = [
-  { start: [0x42, 0x5a, 0x68], what: "a bzip2 file", remedy: "unpack it (bunzip2)" },
-  { start: [0xfd, 0x37, 0x7a, 0x58, 0x5a], what: "an xz file", remedy: "unpack it (unxz)" },
-  { start: [0x28, 0xb5, 0x2f, 0xfd], what: "a Zstandard file", remedy: "unpack it (zstd -d)" },
-  { start: [0x04, 0x22, 0x4d, 0x18], what: "an LZ4 file", remedy: "unpack it (lz4 -d)" },
-  { start: [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], what: "a 7-Zip archive", remedy: "unpack it (7z x)" },
-  { start: [0x52, 0x61, 0x72, 0x21, 0x1a], what: "a RAR archive", remedy: "unpack it (unrar x)" },
-  {
-    start: [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1],
-    what: "an Excel workbook with a password, or of the old format .xls",
-    remedy: "save it as .xlsx without a password, or as .csv",
-  },
-  {
-    start: [0x75, 0x73, 0x74, 0x61, 0x72],
-    at: 257,
-    what: "a tar archive",
-    remedy: "unpack it (tar xf), and name the table in it",
-  },
-];
-const LONGEST = 262;
 
 /** How the names of tables end; text that may be a table, or about one, counts where there is no other. */
 const TABLES = /\.(csv|tsv|tab|data|arff|json|ndjson|jsonl|parquet|pq|arrow|feather|ipc|xlsx)(\.gz)?$/i;
@@ -52,14 +30,7 @@ export async function unpack(source: Source, options: ReadOptions): Promise<Sour
   let unpacked = source;
   for (let level = 0; level < LEVELS; level++) {
     const file = baseName(unpacked.name);
-    const head = new Uint8Array(await unpacked.slice(0, Math.min(LONGEST, unpacked.byteLength)));
-    for (const { start, at, what, remedy } of OTHERS) {
-      if (startsWith(head, start, at)) {
-        throw new UsageError(
-          `${file}: expected a table, or one packed as .gz or .zip, got ${what}; ${remedy}`,
-        );
-      }
-    }
+    const head = await headOf(unpacked, 4);
     let pieces: Pieces;
     let name: string;
     if (startsWith(head, GZIP)) {
@@ -85,8 +56,8 @@ export async function unpack(source: Source, options: ReadOptions): Promise<Sour
   );
 }
 
-const startsWith = (head: Uint8Array, start: readonly number[], at = 0): boolean =>
-  start.every((byte, index) => head[at + index] === byte);
+const startsWith = (head: Uint8Array, start: readonly number[]): boolean =>
+  start.every((byte, index) => head[index] === byte);
 
 /** Whether an archive is a workbook; throws UsageError for the documents that are not read. */
 function isDocument(members: readonly Member[], file: string): boolean {
