@@ -79,7 +79,7 @@ function tableOf(shape: Shape, file: string, options: ReadOptions): RawTable {
   return { ...table, rowCount, rowNumbers: kept.map((row) => row + 1) };
 }
 
-function shapeOf(value: unknown, file: string, options: ReadOptions): Shape {
+function shapeOf(value: unknown, file: string, options: ReadOptions, depth = 0): Shape {
   if (Array.isArray(value)) return shapeOfList(value, file, options);
   if (!isObject(value)) throw new UsageError(`${file}: ${EXPECTED}, got ${describe(value)}`);
   return (
@@ -87,6 +87,7 @@ function shapeOf(value: unknown, file: string, options: ReadOptions): Shape {
     namedLists(value, file) ??
     columnsOfLists(value) ??
     listInside(value, file, options) ??
+    objectInside(value, file, options, depth) ??
     dictionaries(value) ??
     noShape(value, file)
   );
@@ -140,16 +141,28 @@ function features(value: Dictionary): Shape | undefined {
   return { records };
 }
 
-/** Lists of cells, with the names of the columns beside them: `split` of pandas, for example. */
+/** Lists of cells, with the names of the columns beside them, and perhaps columns of their own: `split` of pandas, or scikit-learn's data and target. */
 function namedLists(value: Dictionary, file: string): Shape | undefined {
   for (const key of NAMES_OF_ROWS) {
     const rows = own(value, key);
     if (!Array.isArray(rows) || !Array.isArray(rows[0])) continue;
-    for (const naming of NAMES_OF_COLUMNS) {
-      const names = own(value, naming);
-      if (!Array.isArray(names) || names.length !== rows[0].length) continue;
-      return { lists: listsOf(rows, file), names: names.map(nameOf) };
+    const naming = NAMES_OF_COLUMNS.find((name) => {
+      const names = own(value, name);
+      return Array.isArray(names) && names.length === rows[0].length;
+    });
+    if (naming === undefined) continue;
+    const lists = listsOf(rows, file);
+    const columns = (value[naming] as unknown[]).map((name, index) => ({
+      name: nameOf(name),
+      values: lists.map((list) => list[index]),
+    }));
+    for (const [name, values] of Object.entries(value)) {
+      if (name === key || name === naming || !Array.isArray(values) || values.length !== rows.length)
+        continue;
+      const isCount = name === "index" && values.every((label, row) => label === row);
+      if (!isCount) columns.push({ name, values });
     }
+    return { columns };
   }
   return undefined;
 }
@@ -240,6 +253,18 @@ function listInside(value: Dictionary, file: string, options: ReadOptions): Shap
     decision.option = "--member NAME";
   }
   return { ...shape, decisions: [decision] };
+}
+
+/** The one object in an object that has no lists, such as columns in `{"data": {"a": [1, 2], "b": [3, 4]}}`. */
+function objectInside(
+  value: Dictionary,
+  file: string,
+  options: ReadOptions,
+  depth: number,
+): Shape | undefined {
+  const [inner, ...others] = Object.values(value).filter((one) => typeof one === "object" && one !== null);
+  if (depth === MOST_DEPTH || others.length > 0 || !isObject(inner)) return undefined;
+  return shapeOf(inner, file, options, depth + 1);
 }
 
 /** `{"a": {"0": 1, "1": 2}, "b": …}`, columns by their names and rows by their labels, or the other way round. */

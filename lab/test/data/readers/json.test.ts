@@ -93,6 +93,12 @@ test.each([
   ],
   ["deeper in it", { response: { docs: [{ a: 1, y: 0 }, { a: 2 }, { a: 3, y: 1 }] }, header: { q: 1 } }],
   ["columns, and what is about them", { ...AY, name: "toy" }],
+  ["columns within an object", { version: 1, dataset: { train: AY } }],
+  [
+    "data, names and a target",
+    { data: [[1], [2], [3]], feature_names: ["a"], y: [0, null, 1], DESCR: "toy" },
+  ],
+  ["records by number within an object", { people: { 0: { a: 1, y: 0 }, 1: { a: 2 }, 2: { a: 3, y: 1 } } }],
 ])("%s", (_, value) => {
   expect(cellsOf(JSON.stringify(value))).toEqual({ a: [1, 2, 3], y: [0, null, 1] });
 });
@@ -123,6 +129,12 @@ test("pandas' schema, and rows whose labels are words", () => {
     a: [1, 2, 3, null],
     b: [4, null, 6, 7],
   });
+});
+
+test("an index of pandas that counts is none of the columns, others are", () => {
+  const split = (index: unknown[]) => JSON.stringify({ columns: ["a"], index, data: [[1], [2]] });
+  expect(cellsOf(split([0, 1]))).toEqual({ a: [1, 2] });
+  expect(cellsOf(split(["x", "y"]))).toEqual({ a: [1, 2], index: ["x", "y"] });
 });
 
 test("lists without a header, and with one that is asked for", () => {
@@ -211,6 +223,7 @@ test("deep nesting and long lines take no longer than they are long", async () =
     "[".repeat(n),
     "[".repeat(n) + "]".repeat(n),
     '[{"a":'.repeat(n),
+    `${'{"a":'.repeat(n)}1${"}".repeat(n)}`,
     `{"columns": [${"[".repeat(n)}${"]".repeat(n)}], "data": [[1]]}`,
     `{}\n"${'\\"'.repeat(n)}`,
     `{}\n${"1234567890123456 ".repeat(n)}"`,
