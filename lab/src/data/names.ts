@@ -40,7 +40,8 @@ export function nameColumns(raw: readonly string[]): { names: string[]; decision
     return distinct;
   });
   const decisions: Decision[] = [];
-  if (unnamed.length > 0) {
+  // a file that names no column at all is told of by its reader
+  if (unnamed.length > 0 && unnamed.length < names.length) {
     decisions.push({
       columns: unnamed,
       what: unnamed.length === 1 ? "named by its place" : "named by their places",

@@ -80,6 +80,8 @@ test("names are made distinct, whole and printable, and each change is told", ()
     { columns: ["\ufffdc"], what: "named without the control characters of the file" },
   ]);
   expect(nameColumns(["a", "A", "<b>"])).toEqual({ names: ["a", "A", "<b>"], decisions: [] });
+  // as whoever reads it tells
+  expect(nameColumns(["", ""])).toEqual({ names: ["column 1", "column 2"], decisions: [] });
   expect(nameColumns(["x".repeat(1e6)]).names[0]).toHaveLength(200);
 });
 
