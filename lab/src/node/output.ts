@@ -10,6 +10,10 @@ import { columnsOf } from "./streams.js";
 /** Names, decisions and warnings that are listed; the report has all. */
 const MOST_NAMES = 6;
 const MOST_LINES = 20;
+/** Characters of an option that decides otherwise: a longer one would be no help. */
+const MOST_OPTION = 60;
+/** Of a warning, and of what was decided. */
+const MOST_TEXT = 200;
 
 /** A comparison as JSON, in the file and on standard output alike. */
 export const comparisonText = (comparison: Comparison): string => `${JSON.stringify(comparison, null, 1)}\n`;
@@ -37,7 +41,7 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
   const rates = learningRates.map(plain).join(", ");
   const title = "evenkeel compare";
   const lines = [
-    `${title}  ${printable(data.name)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
+    `${title}  ${cut(data.name, MOST_OPTION)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
     `predicts ${described(data)}`,
     `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
     `${model.kind} of ${count(model.depth, "layer")} of ${model.width} · ${norms.join(", ")}${norms.length > 1 ? ` · compared with ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
@@ -49,12 +53,12 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
       "decisions",
     ),
     ...some(
-      data.warnings.map((warning) => `! ${warning}`),
+      data.warnings.map((warning) => `! ${cut(warning, MOST_TEXT)}`),
       "warnings",
     ),
   ];
   return lines
-    .map((line) => wrap(line, width, "  "))
+    .map((line) => wrap(printable(line), width, "  "))
     .map((line) => (line.startsWith("!") ? colors.yellow(line) : line.replace(title, colors.bold)))
     .join("\n");
 }
@@ -80,13 +84,15 @@ function described({ task, target, classes, inputs, inputShape }: Data): string 
   return `${quote(target)} (${tasks[task].predicts(classes)}) from ${from}`;
 }
 
+const cut = (text: string, most: number) => quote(text, most).slice(1, -1);
+
 /** `"a", "b" and 3 more: left out (one value only); --keep a`. */
 export function decisionText({ columns, what, why, option }: Decision): string {
   return [
     columns.length > 0 ? `${names(columns)}: ` : "",
-    what,
-    why === undefined ? "" : ` (${why})`,
-    option === undefined ? "" : `; ${option}`,
+    cut(what, MOST_TEXT),
+    why === undefined ? "" : ` (${cut(why, MOST_TEXT)})`,
+    option === undefined || option.length > MOST_OPTION ? "" : `; ${option}`,
   ].join("");
 }
 

@@ -21,6 +21,8 @@ const REDRAW_MS = 250;
 /** Cells of a bar, and the fewest that say something. */
 const BAR = 16;
 const LEAST_BAR = 4;
+/** That a trial takes before lines tell how far it is. */
+const LEAST_SECONDS = 2;
 /** Of a line where there is no terminal. */
 const PLAIN_WIDTH = 100;
 
@@ -196,6 +198,8 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
       course.progress(spec, progress);
       const quarter = Math.floor(progress.done * 4);
       if (quarter <= (quarters.get(spec) ?? 0) || quarter > 3) return;
+      // one that ends soon is told of then
+      if (course.secondsOf(spec) < LEAST_SECONDS) return;
       quarters.set(spec, quarter);
       line([
         ...nameOf(spec, PLAIN_WIDTH),
