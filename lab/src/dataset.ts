@@ -144,6 +144,7 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
       y,
       classes: classes.names.length > 0,
       x,
+      widths: options.image ? new Array<number>(inputs).fill(1) : features.map(({ names }) => names.length),
       split,
       groups: parts.groups,
       time: time !== undefined,

@@ -19,8 +19,9 @@ export interface Suspects {
   y: ArrayLike<number>;
   /** Whether y are classes. */
   classes: boolean;
-  /** [examples, ...]: what the networks see. */
+  /** [examples, ...]: what the networks see, and how many of the inputs belong together. */
   x: Float32Array;
+  widths: readonly number[];
   /** Of one seed. */
   split: Split;
   /** [examples]: the group of each, where groups decide on the parts. */
@@ -78,7 +79,8 @@ function sampleOf({ rows, inputs }: Suspects): number[] {
 }
 
 /** Held-out examples that are equal to a training one, more than chance gives. */
-function duplicates({ rows, x, y, split, inputs }: Suspects): string[] {
+function duplicates(suspects: Suspects): string[] {
+  const { rows, x, y, split } = suspects;
   const width = x.length / rows.length;
   const bits = new Int32Array(x.buffer, x.byteOffset, x.length);
   const equal = (a: number, b: number) => {
@@ -86,14 +88,7 @@ function duplicates({ rows, x, y, split, inputs }: Suspects): string[] {
     for (let i = 0; i < width; i++) if (bits[a * width + i] !== bits[b * width + i]) return false;
     return true;
   };
-  const hash = (row: number) => {
-    let sum = 0;
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      sum = Math.imul(sum ^ bits[i], 0x9e3779b1);
-      sum ^= sum >>> 15;
-    }
-    return sum;
-  };
+  const hash = (row: number) => hashOf(bits, row * width, (row + 1) * width);
   const trained = new Map<number, number[]>();
   for (const row of split.train) {
     const key = hash(row);
@@ -106,22 +101,37 @@ function duplicates({ rows, x, y, split, inputs }: Suspects): string[] {
     0,
   );
   const share = found / split.heldOut.length;
-  if (found < FEWEST_DUPLICATES || share <= Math.max(USUAL_DUPLICATES, 3 * byChance(inputs, rows, split)))
-    return [];
+  if (found < FEWEST_DUPLICATES || share <= Math.max(USUAL_DUPLICATES, 3 * byChance(suspects))) return [];
   return [
     `${count(found, "held-out row")} of ${split.heldOut.length.toLocaleString("en-US")} (${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %) ${found === 1 ? "is" : "are"} in the training part too, equal in every input and the target; remove the copies from the file, or keep them together with --group`,
   ];
 }
 
-/** The share of rows that have an equal one in the training part, were the columns independent of each other. */
-function byChance(inputs: readonly Column[], rows: readonly number[], split: Split): number {
+function hashOf(bits: Int32Array, from: number, to: number): number {
+  let sum = 0;
+  for (let at = from; at < to; at++) {
+    sum = Math.imul(sum ^ bits[at], 0x9e3779b1);
+    sum ^= sum >>> 15;
+  }
+  return sum;
+}
+
+/** The share of rows that have an equal one in the training part, were the inputs of different columns independent of each other. */
+function byChance({ rows, x, widths, split }: Suspects): number {
+  const width = x.length / rows.length;
+  const bits = new Int32Array(x.buffer, x.byteOffset, x.length);
   let logarithm = Math.log(split.train.length);
-  for (const { values } of inputs) {
-    const times = new Map<unknown, number>();
-    for (const row of rows) times.set(values[row], (times.get(values[row]) ?? 0) + 1);
+  let first = 0;
+  for (const own of widths) {
+    const times = new Map<number, number>();
+    for (let row = 0; row < rows.length; row++) {
+      const key = hashOf(bits, row * width + first, row * width + first + own);
+      times.set(key, (times.get(key) ?? 0) + 1);
+    }
     let meeting = 0;
     for (const size of times.values()) meeting += (size / rows.length) ** 2;
     logarithm += Math.log(meeting);
+    first += own;
   }
   return Math.min(1, Math.exp(logarithm));
 }

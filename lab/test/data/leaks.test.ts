@@ -39,6 +39,19 @@ test("rows of few different values are equal by chance", () => {
   expect(warnings({ a: bit(0), b: bit(1), c: bit(3), y: rows(N, (i) => ((i >> 1) ^ i) & 1) })).toEqual([]);
 });
 
+test("rows that are equal only as their levels became other are no copies", () => {
+  const word = (step: number) => rows(600, (i) => `w${Math.floor(300 * scattered(i, step))}`);
+  const labels = rows(600, (i) => Number(scattered(i) > 0.5));
+  expect(warnings({ a: word(Math.PI), b: word(Math.E), labels }, { levels: 1 })).toEqual([]);
+});
+
+test("images that are in two parts", () => {
+  const pixel = (step: number) => rows(N, (i) => Math.floor(16 * scattered(i % 120, step)));
+  const columns = { p: pixel(Math.PI), q: pixel(Math.E), r: pixel(Math.SQRT2), s: pixel(Math.sqrt(7)) };
+  const labels = rows(N, (i) => (i % 120) % 2);
+  expect(warnings({ ...columns, labels }, { image: [2, 2] })).toHaveLength(1);
+});
+
 test("one copy is not told", () => {
   const copied = (values: readonly Value[]) => values.with(0, values[1]);
   expect(warnings({ a: copied(a), b: copied(b), y: copied(y) })).toEqual([]);
