@@ -10,7 +10,7 @@
  * spread: where spreads differ the moderated ones mislead, and the critical value rises by as much. One critical value
  * serves all comparisons of all measures, so that under no difference any claim at all is made in 5 % of cases.
  */
-import { isNumber, quantile } from "@evenkeel/report/statistics";
+import { isNumber } from "@evenkeel/report/statistics";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
@@ -128,7 +128,10 @@ function momentsOf(values: Float64Array): Moments {
   return { count, mean, squares };
 }
 
-/** The median, which one normalization that is far less steady than the others does not move; `variances` are sorted. */
+/**
+ * The median, which one normalization that is far less steady than the others does not move; of an even number the
+ * geometric mean of the two in the middle. Sorts `variances`.
+ */
 function typicalOf(variances: Float64Array): number {
   // a handful of numbers: quicker than sort()
   for (let i = 1; i < variances.length; i++) {
@@ -137,10 +140,11 @@ function typicalOf(variances: Float64Array): number {
     for (; to > 0 && variances[to - 1] > value; to--) variances[to] = variances[to - 1];
     variances[to] = value;
   }
-  return variances.length === 0 ? 0 : quantile(variances, 0.5);
+  const last = variances.length - 1;
+  return last < 0 ? 0 : Math.sqrt(variances[last >> 1] * variances[(last + 1) >> 1]);
 }
 
-const varianceOf = ({ squares, count }: Moments): number => squares / (count - 1);
+const varianceOf = ({ squares, count, floor }: Contrast): number => Math.max(floor, squares / (count - 1));
 
 function moderated(squares: number, pairs: number, typical: number): number {
   const prior = priorOf(pairs);
@@ -183,7 +187,7 @@ function criticalValue(families: readonly Contrast[][]): number {
 
 /** Draws the largest deviate of a family under no difference: what the baseline shares with all, and each one's own. */
 function modelOf(contrasts: readonly Contrast[]): (normal: () => number) => number {
-  const variances = contrasts.map((contrast) => Math.max(contrast.floor, varianceOf(contrast)));
+  const variances = contrasts.map(varianceOf);
   const shared = Math.sqrt(sharedVariance(contrasts, Math.min(...variances)));
   const own = variances.map((variance) => Math.sqrt(variance - shared ** 2));
   const base = new Float64Array(contrasts[0].differences.length);
