@@ -311,7 +311,9 @@ function shapeOf(records: readonly string[][]): Shape {
   if (longest > width && lengths[0] === longest && lengths.indexOf(longest, 1) > 0) width = longest;
   let skipped = lengths.findIndex(
     (length, index) =>
-      length === width || (length === width - 1 && isNames(records[index], records[index + 1], width)),
+      length === width ||
+      filled(records[index]) === width ||
+      (length === width - 1 && isNames(records[index], records[index + 1], width)),
   );
   // a header with more names than any row has fields is not to be taken for a title
   if (skipped === 1 && lengths[0] > width && filled(records[0]) === width) skipped = 0;
