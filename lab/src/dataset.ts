@@ -147,7 +147,8 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
       widths: options.image ? new Array<number>(inputs).fill(1) : features.map(({ names }) => names.length),
       split,
       groups: parts.groups,
-      time: time !== undefined,
+      byTime: time !== undefined,
+      atRandom: options.split === "random",
     }),
   };
 }

@@ -26,8 +26,9 @@ export interface Suspects {
   split: Split;
   /** [examples]: the group of each, where groups decide on the parts. */
   groups?: ArrayLike<number>;
-  /** Whether time decides on them. */
-  time: boolean;
+  /** Whether time decides on them, and whether the user says that it does not. */
+  byTime: boolean;
+  atRandom: boolean;
 }
 
 /** Fewer examples are too few to suspect anything. */
@@ -47,9 +48,9 @@ const MOST_NAMED = 3;
 export function leaksOf(suspects: Suspects): string[] {
   if (suspects.rows.length < FEWEST) return [];
   const sample = sampleOf(suspects);
-  const random = !suspects.groups && !suspects.time;
-  const time = random ? timeLeak(suspects) : undefined;
-  const groups = random ? groupLeak(suspects) : undefined;
+  const open = !suspects.groups && !suspects.byTime;
+  const time = open && !suspects.atRandom ? timeLeak(suspects) : undefined;
+  const groups = open ? groupLeak(suspects) : undefined;
   const { rows } = suspects;
   const values = groups?.column.values;
   const groupOf = values ? (at: number) => values[rows[at]] : (at: number) => suspects.groups?.[at] ?? null;

@@ -23,7 +23,7 @@ const PROSE = { characters: 40, words: 4 };
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
 const IDENTIFIERS = words("id ids uuid guid identifier pk");
-const COUNTERS = words("index idx key row rowid rownum rownames record serial no nr num number");
+const COUNTERS = words("index idx key row rownum rownames record serial sample line no nr num number");
 const TIMES = words(
   "t time timestamp ts date datetime when year yr month week day hour minute second step tick period epoch quarter season",
 );
@@ -47,9 +47,15 @@ const endsIn = (name: string, words: ReadonlySet<string>): boolean => {
   return words.has(own[0] ?? "") || words.has(own.at(-1) ?? "");
 };
 
-/** Whether a column is called as what names things: `id`, `customerID`, `patient`. */
-export const namesThings = (name: string): boolean =>
-  endsIn(name, IDENTIFIERS) || THINGS.has(wordsOf(name).at(-1) ?? "");
+/** Whether a column is called as what names things: `id`, `customerID`, `patient`, `patient no`. */
+export function namesThings(name: string): boolean {
+  const [first = "", second = "no", ...others] = wordsOf(name);
+  return endsIn(name, IDENTIFIERS) || (THINGS.has(first) && COUNTERS.has(second) && others.length === 0);
+}
+
+/** Whether a column is called as what has another number in each row: `row no`, `passengerid`. */
+const numbersRows = (name: string): boolean =>
+  wordsOf(name).every((word) => COUNTERS.has(word)) || /\Bid$/i.test(name);
 
 /** Whether a column is called as a time: `t`, `year`, `time step`. */
 export const isTimeName = (name: string): boolean => endsIn(name, TIMES);
@@ -118,7 +124,7 @@ function numbers(
   const ascends = (at: number) =>
     values[rows[at - 1]] !== null && (values[rows[at - 1]] as number) < (values[rows[at]] as number);
   const called =
-    names || endsIn(name, COUNTERS) || (UNNAMED.test(name) && rows.every((_, at) => at === 0 || ascends(at)));
+    names || numbersRows(name) || (UNNAMED.test(name) && rows.every((_, at) => at === 0 || ascends(at)));
   if (counts && (called || rows.length >= FEWEST_COUNTED)) return { ...other, useless: "counts the rows" };
   if (!called) return other;
   // what is beyond a double's integers was rounded: different ones may have become the same

@@ -66,6 +66,8 @@ test.each<[string, (row: number) => Value]>([
   ["customerID", (i) => (i * 17) % N],
   ["user_id", (i) => ((i % 38) * 17) % N],
   ["patient", (i) => (i * 17) % N],
+  ["passengerid", (i) => (i * 17) % N],
+  ["Sample Number", (i) => (i * 17) % N],
   ["id", (i) => 9007199254740992 + 2 * Math.floor(i / 3)],
   ["ticket", (i) => `T${i % 33}`],
 ])("an identifier: %s", (name, value) => {
@@ -79,7 +81,11 @@ test.each<[string, (row: number) => Value]>([
   ["population", (i) => 1000 + ((i * 17) % N)],
   ["column 2", (i) => (i * 17) % N],
   ["id", (i) => i / 2],
-  ["valid", (i) => (i * 17) % N],
+  ["number of visitors", (i) => (i * 17) % N],
+  ["price index", (i) => (i * 17) % N],
+  ["family size", (i) => i % 7],
+  ["sales per customer", (i) => i % 7],
+  ["acid", (i) => i % 7],
 ])("no identifier: %s", (name, value) => {
   expect(inputs({ [name]: rows(N, value), size })[0]).toBe(`${name}: a number`);
 });

@@ -117,6 +117,7 @@ test("groups: by what they are called, whatever the order of the rows", () => {
   };
   expect(warnings(shuffled)).toEqual([groupWarning("patient_id")]);
   expect(warnings(shuffled, { group: "patient_id" })).toEqual([]);
+  expect(warnings(shuffled, { split: "random" })).toHaveLength(1);
 });
 
 test("many small groups are seen as well", () => {
@@ -150,6 +151,7 @@ test("dates, unless time divides", () => {
     '"when" says when, and the parts are drawn at random: where later rows are to be predicted from earlier ones, use --split time --time when',
   ]);
   expect(warnings({ when, a, b, y }, { split: "time" })).toEqual([]);
+  expect(warnings({ when, a, b, y }, { split: "random" })).toEqual([]);
 });
 
 test("a counter along which the target changes slowly", () => {
