@@ -5,29 +5,13 @@ import { tableTwin } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import type { Difference } from "../claims.js";
+import { differenceText } from "../findings.js";
 import { labelOf } from "../norms.js";
-import { withoutUnit } from "./line-figure.js";
 import { colourOf, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
 
 const ROW_HEIGHT = 24;
 const LETTER_WIDTH = 7;
-
-/** The mean, and the interval: "+0.4 to +2.0 points"; empty where there is none. */
-export function differenceText(
-  { mean, low, high }: Difference,
-  format: (value: number) => string,
-): { mean: string; interval: string } {
-  if (mean === null) return { mean: "–", interval: "" };
-  if (low === null || high === null) return { mean: format(mean), interval: "" };
-  return { mean: format(mean), interval: `${withoutUnit(format(low), format(high))} to ${format(high)}` };
-}
-
-/** A difference of epochs, signed: "−2.5". */
-export const formatEpochDifference = (value: number): string => {
-  const text = Math.abs(value).toFixed(1);
-  return Number(text) === 0 ? "0" : `${value < 0 ? "−" : "+"}${text}`;
-};
 
 /** Intervals, one to a row. `better` says which side of zero is the better one. */
 export function differenceFigure(
@@ -58,7 +42,13 @@ export function differenceFigure(
   const margin = { top: 26, right: 14, bottom: 40, left: Math.max(52, 14 + LETTER_WIDTH * longest) };
   const height = margin.top + margin.bottom + ROW_HEIGHT * Math.max(1, rows.length);
   const unit = /[\s\u00a0](.*)$/.exec(format(axis.domain[1]))?.[1];
-  const bare = (value: number) => (value === 0 ? "0" : format(value).replace(/[\s\u00a0].*$/, ""));
+  // a tick without its unit, and without zeros that say nothing
+  const bare = (value: number) =>
+    value === 0
+      ? "0"
+      : format(value)
+          .replace(/[\s\u00a0].*$/, "")
+          .replace(/\.0+$|(\.\d*[1-9])0+$/, "$1");
   const marks: Plot.Markish[] = [
     Plot.gridX(axis.ticks, { stroke: "var(--grid)", strokeOpacity: 1 }),
     Plot.ruleX([0], { stroke: "var(--ink)", strokeWidth: 1.25 }),

@@ -6,13 +6,13 @@ import type { Axis } from "@evenkeel/report/axes";
 import { capitalize, count, duration, listed } from "@evenkeel/report/format";
 import { escapeHtml, figure, folded, wholePage } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
-import { findings, headline } from "../findings.js";
+import { findings, formatEpochDifference, headline } from "../findings.js";
 import { models } from "../models/registry.js";
 import { labelOf, type NormName, nameOf } from "../norms.js";
 import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
 import { confusionPanels } from "./confusion.js";
 import { dataSection, warningsBox } from "./data-section.js";
-import { differenceFigure, formatEpochDifference } from "./differences.js";
+import { differenceFigure } from "./differences.js";
 import {
   depthProfile,
   learningCurves,

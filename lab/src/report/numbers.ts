@@ -3,10 +3,16 @@ import { count, formatNumber } from "@evenkeel/report/format";
 import { escapeHtml } from "@evenkeel/report/page";
 import type { Range } from "@evenkeel/report/statistics";
 import type { Difference } from "../claims.js";
-import { labelOf } from "../norms.js";
+import {
+  clearlyBetter,
+  clearlyWorse,
+  differenceText,
+  formatEpochDifference,
+  type MeasureName,
+} from "../findings.js";
+import { labelOf, type NormName } from "../norms.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf, type Summary } from "../results.js";
 import { tasks } from "../tasks/registry.js";
-import { differenceText, formatEpochDifference } from "./differences.js";
 import { withoutUnit } from "./line-figure.js";
 import { type Looks, swatch } from "./series.js";
 
@@ -71,7 +77,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
   const { baseline, differences, targetMetric, summaries } = comparison;
   const metric = metricOf(comparison);
   const goal = formatTarget(comparison);
-  const marks = marksOf(differences.metric);
+  const marks = marksOf(comparison, "metric");
   const columns: Column[] = [
     {
       key: "metric",
@@ -104,6 +110,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
   });
   if (targetMetric !== null) {
     const of = new Map(differences.epochsToTarget.map((each) => [each.norm, each]));
+    const sooner = marksOf(comparison, "epochsToTarget");
     columns.push({
       key: "epochsToTarget",
       head: `Epochs to ${goal}`,
@@ -120,6 +127,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
               : "",
             interval === "" ? "" : `${mean} (${interval})`,
           ],
+          mark: sooner.get(norm),
         };
       },
     });
@@ -143,13 +151,12 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
   return table(columns, comparison, looks, seeds + interval);
 }
 
-/** The mark of each normalization that clearly differs from the baseline: the metric is one of which more is better. */
-const marksOf = (differences: readonly Difference[]): Map<string, string> =>
-  new Map(
-    differences
-      .filter(({ clear }) => clear)
-      .map(({ norm, mean }) => [norm, (mean ?? 0) > 0 ? "better" : "worse"]),
-  );
+/** The mark of each normalization that is clearly better or worse than the baseline. */
+const marksOf = (comparison: Comparison, measure: MeasureName): Map<NormName, string> =>
+  new Map([
+    ...[...clearlyBetter(comparison, measure)].map((norm): [NormName, string] => [norm, "better"]),
+    ...[...clearlyWorse(comparison, measure)].map((norm): [NormName, string] => [norm, "worse"]),
+  ]);
 
 const epochDifference = (difference: Difference | undefined) =>
   difference ? differenceText(difference, formatEpochDifference) : {};

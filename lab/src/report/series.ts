@@ -77,7 +77,7 @@ tspan.s-${norm}{fill:${colourOf(norm)}}
 
 /** Somebody else's text, printable, at most so many characters of it. */
 export function clipped(text: string, most: number): string {
-  const letters = [...printable(text.slice(0, 4 * most + 4)).replace(/\s+/g, " ")];
+  const letters = [...printable(text.slice(0, 4 * most + 4).replace(/\s+/g, " "))];
   return letters.length <= most
     ? letters.join("")
     : `${letters
