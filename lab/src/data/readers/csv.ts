@@ -52,12 +52,13 @@ export async function readCsv(
   try {
     return await read(layout);
   } catch (error) {
-    // quotes that enclose nothing may come later than the lines that the layout was taken from
-    if (!(error instanceof FailureError) || layout.dialect.quote === "") throw error;
+    if (!(error instanceof FailureError) || layout.dialect.quote === "'") throw error;
+    // quotes that enclose nothing, or those that do, may come later than the lines that the layout was taken from
+    const quoting = layout.dialect.quote !== "";
     try {
-      return await read({ ...layout, dialect: { ...layout.dialect, quote: "" } });
-    } catch {
-      throw error;
+      return await read({ ...layout, dialect: { ...layout.dialect, quote: quoting ? "" : '"' } });
+    } catch (other) {
+      throw quoting ? error : other;
     }
   }
 }
@@ -78,6 +79,8 @@ class Rows {
   #seen = 0;
   #rowCount = 0;
   #names: string[] | undefined;
+  /** Columns up to the last one that has a name, where any has. */
+  #named: number;
   /** [width][rows]: all rows; or, with a sample, the rows drawn and their numbers. */
   readonly #columns: Cells[];
   readonly #drawn: { row: Row; number: number }[] = [];
@@ -103,6 +106,7 @@ class Rows {
     this.#columns = Array.from({ length: layout.width }, () => new Cells());
     this.#prefix = layout.prefix;
     this.#names = layout.namesInRecord ? undefined : layout.names;
+    this.#named = layout.width;
     this.#records = new Records(layout.dialect, mostColumns, (record) => this.#record(record));
   }
 
@@ -125,6 +129,7 @@ class Rows {
     if (this.#seen === skipped + 1 && namesInRecord) {
       const names = Array.from({ length: Math.min(record.count, width) }, (_, index) => record.cell(index));
       this.#names = rowNames ? ["", ...names] : names;
+      if (names.length === width) this.#named = names.findLastIndex((name) => name !== "") + 1;
       return;
     }
     if (this.#isHeader(record)) {
@@ -136,7 +141,7 @@ class Rows {
         this.#remarks++;
         return;
       }
-      if (record.count < width) {
+      if (record.count < this.#named) {
         this.#pending.push({ row: this.#rowOf(record), line: record.line });
         if (this.#pending.length > MOST_CLOSING) this.#fill();
         return;

@@ -374,7 +374,7 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape):
     consistent ** 2 *
     trial.complete *
     (1 - 1 / (4 * Math.max(1, width))) *
-    (1 - strays / 2) *
+    (1 - strays / 5) *
     (skipped > 0 ? 0.5 : 1) *
     (rowNames ? 0.97 : 1) *
     (RARE.has(trial.dialect.delimiter) ? 0.8 : 1)
