@@ -228,24 +228,26 @@ export class OrderEvidence {
 
 const ORDERS: readonly DateOrder[] = ["dmy", "mdy", "ymd"];
 
+/** What the rest of a file says of the order of its dates: other dates of a sure order, and its decimals. */
+export interface OrderHints {
+  order?: DateOrder;
+  decimalComma: boolean;
+}
+
 /**
- * The order of a column's dates: what alone fits best; else `declared`, or that of the `others` of its file; else the
+ * The order of a column's dates: what alone fits best; else `declared`, or what its file hints at; else the
  * usual one for how they look. `or` is an order that is as possible.
  */
 export function columnOrder(
   column: OrderEvidence,
-  others: readonly OrderEvidence[],
+  hints: OrderHints,
   declared: DateOrder | undefined,
-  decimalComma: boolean,
 ): { order: DateOrder; or?: DateOrder } {
   // of random days, no more than 12 in 30 can be read in the wrong order
   if (declared !== undefined && 2 * column.fits[declared] > column.count) return { order: declared };
   const { orders, dotted, count, ones } = column;
   if (orders.length === 1 || count === 0) return { order: orders[0] };
-  const known = others
-    .map((other) => other.orders)
-    .find((sure) => sure.length === 1 && orders.includes(sure[0]));
-  if (known !== undefined) return { order: known[0] };
+  if (hints.order !== undefined && orders.includes(hints.order)) return { order: hints.order };
   if (orders.includes("dmy") && 2 * dotted > count) return { order: "dmy" };
   const all = orders.includes("mdy") && orders.includes("dmy");
   const [first, second] = ones;
@@ -255,7 +257,7 @@ export function columnOrder(
   // the first of each month: a part that is 1 throughout is the day
   else if (count > 1 && first !== second && Math.max(first, second) === count) {
     order = first > second ? "dmy" : "mdy";
-  } else order = decimalComma ? "dmy" : "mdy";
+  } else order = hints.decimalComma ? "dmy" : "mdy";
   return { order, or: orders.find((another) => another !== order) };
 }
 

@@ -89,6 +89,7 @@ test("three numbers are read in the order of their column", () => {
   expect(read("31/12/2021", "mdy")).toBeUndefined();
 });
 
+const none = { decimalComma: false };
 const evidenceOf = (...texts: string[]): OrderEvidence => {
   const evidence = new OrderEvidence();
   for (const text of texts) evidence.add(dateOf(text) as NonNullable<ReturnType<typeof dateOf>>, text);
@@ -106,7 +107,7 @@ test.each<[string[], DateOrder, DateOrder | undefined]>([
   // a year comes again more often than a day
   [["21/01/30", "21/02/28", "21/03/29"], "ymd", "dmy"],
 ])("%j are of %s, or %s", (texts, order, or) => {
-  expect(columnOrder(evidenceOf(...texts), [], undefined, false)).toEqual(
+  expect(columnOrder(evidenceOf(...texts), none, undefined)).toEqual(
     or === undefined ? { order } : { order, or },
   );
 });
@@ -114,10 +115,10 @@ test.each<[string[], DateOrder, DateOrder | undefined]>([
 test("the order is also that of the file's other dates, of its decimal comma, or the user's", () => {
   const open = evidenceOf("1/2/2021", "3/4/2021");
   const sure = evidenceOf("25/12/2021");
-  expect(columnOrder(open, [open, sure], undefined, false)).toEqual({ order: "dmy" });
-  expect(columnOrder(open, [], undefined, true)).toEqual({ order: "dmy", or: "mdy" });
-  expect(columnOrder(open, [sure], "mdy", false)).toEqual({ order: "mdy" });
-  expect(columnOrder(sure, [], "mdy", false)).toEqual({ order: "dmy" });
+  expect(columnOrder(open, { order: "dmy", decimalComma: false }, undefined)).toEqual({ order: "dmy" });
+  expect(columnOrder(open, { decimalComma: true }, undefined)).toEqual({ order: "dmy", or: "mdy" });
+  expect(columnOrder(open, { order: "dmy", decimalComma: true }, "mdy")).toEqual({ order: "mdy" });
+  expect(columnOrder(sure, none, "mdy")).toEqual({ order: "dmy" });
 });
 
 test("times and spans are minutes", () => {

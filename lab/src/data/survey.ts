@@ -1,0 +1,218 @@
+/** What the cells of a column are, one pass over them: the evidence for what the column is. */
+import { dateOf, OrderEvidence } from "./dates.js";
+import type { Missing } from "./missing.js";
+import { Evidence, type Mark, type Numeral, numeralOf } from "./numbers.js";
+import type { RawColumn, Value } from "./table.js";
+import { ofCells, SHOWN, type Told } from "./told.js";
+
+/** The share of its values that make a column one of numbers, or of dates; the others are then missing. */
+export const MOST_SHARE = 0.75;
+/** Where half of the values are numbers, so few different texts among many numbers are notes, not names. */
+export const HALF = 0.5;
+const FEW_TEXTS = 5;
+/** With no more different values than these, texts among numbers may be levels as the numbers are. */
+export const MOST_LEVELS = 20;
+/** Values that are tried before all are, to see whether there are dates at all. */
+const TRIED = 200;
+/** Different values that are kept. */
+export const DISTINCT_KEPT = 1000;
+
+/** What a column's cells are, before it is decided what the column is. */
+export class Survey {
+  readonly name: string;
+  readonly cells: readonly Value[];
+  /** What the format declares, what an option does, and what the column is if that is known by the one or the other. */
+  readonly declared: RawColumn["type"];
+  readonly kind: RawColumn["type"];
+  readonly forced: "text" | "number" | undefined;
+  readonly missing: Missing;
+  readonly evidence = new Evidence();
+  /** Cells of one number, of another text, of a list of numbers, and those that are not missing at all. */
+  numerals = 0;
+  texts = 0;
+  lists = 0;
+  /** Notations of missing values, units and marks: how many cells have each. */
+  readonly notations = new Map<string, number>();
+  readonly units = new Map<string, number>();
+  readonly marks = new Map<Mark, string>();
+  /** Whole numbers: how many begin with 0, how many are too large for a double; the lengths of all. */
+  whole = 0;
+  zeros = 0;
+  large = 0;
+  shortest = Number.POSITIVE_INFINITY;
+  longest = 0;
+  /** Different values and how many cells have each, complete where there are fewer than are kept. */
+  readonly distinct = new Map<string, number>();
+  /** Set where a comma or a unit is no part of a number here. */
+  private commasAreLists = false;
+  unit: string | undefined;
+  factors = false;
+  /** Cells of numbers with a unit, where there are several. */
+  mixedUnits = 0;
+
+  constructor(column: RawColumn, name: string, forced: "text" | "number" | undefined, missing: Missing) {
+    this.name = name;
+    this.cells = column.cells;
+    this.declared = column.type;
+    this.forced = forced;
+    this.kind = forced === undefined || forced === column.type ? column.type : undefined;
+    this.missing = missing;
+    if (this.kind !== undefined || forced === "text") return;
+    for (const cell of this.cells) this.add(cell);
+    this.decideUnit();
+    this.commasAreLists = this.lists > 0 && this.evidence.proofs[","] > 0;
+    if (this.commasAreLists) {
+      this.numerals -= this.evidence.proofs[","];
+      this.texts += this.evidence.proofs[","];
+    }
+  }
+
+  private add(cell: Value): void {
+    if (cell === null) return;
+    if (typeof cell === "number") {
+      if (Number.isNaN(cell) || this.missing.numbers.has(cell)) return;
+      this.numerals++;
+      this.see(String(cell));
+      return;
+    }
+    const text = cell.trim();
+    if (this.missing(text)) {
+      if (text !== "") this.notations.set(text, (this.notations.get(text) ?? 0) + 1);
+      return;
+    }
+    this.see(text);
+    const numeral = numeralOf(text);
+    if (numeral === undefined) {
+      this.texts++;
+      if (text.length <= SHOWN && /^\d+(?:[,;] ?\d+)+$/.test(text)) this.lists++;
+      return;
+    }
+    this.numerals++;
+    this.evidence.add(numeral, text);
+    for (const mark of numeral.marks) if (!this.marks.has(mark)) this.marks.set(mark, text);
+    if (numeral.unit !== "") this.units.set(numeral.unit, (this.units.get(numeral.unit) ?? 0) + 1);
+    if (isWhole(numeral)) {
+      this.whole++;
+      const { length } = numeral.body;
+      if (length > 1 && numeral.body.startsWith("0")) this.zeros++;
+      if (length > 15 && !Number.isSafeInteger(Number(numeral.body))) this.large++;
+      this.shortest = Math.min(this.shortest, length);
+      this.longest = Math.max(this.longest, length);
+    }
+  }
+
+  private see(text: string): void {
+    if (this.distinct.size === DISTINCT_KEPT) return;
+    const seen = this.distinct.get(text);
+    this.distinct.set(text, (seen ?? 0) + 1);
+  }
+
+  /** One unit is nothing but a name for the numbers; several are numbers only where they are factors of one another. */
+  private decideUnit(): void {
+    if (this.units.size === 0) return;
+    const withUnit = [...this.units.values()].reduce((sum, count) => sum + count, 0);
+    if (this.units.size === 1 && withUnit >= MOST_SHARE * this.numerals) [this.unit] = this.units.keys();
+    else if ([...this.units.keys()].every((unit) => FACTORS.has(unit))) this.factors = true;
+    else {
+      this.mixedUnits = withUnit;
+      this.numerals -= withUnit;
+      this.texts += withUnit;
+    }
+  }
+
+  /** The number of a cell's text in this column; undefined where it is none. */
+  numeral(text: string): Numeral | undefined {
+    const numeral = numeralOf(text);
+    if (numeral === undefined) return undefined;
+    if (numeral.unit !== "" && numeral.unit !== this.unit && !this.factors) return undefined;
+    return this.commasAreLists && numeral.decimal === "," ? undefined : numeral;
+  }
+
+  get values(): number {
+    return this.numerals + this.texts;
+  }
+
+  /** Numbers are most of the values, or the others are a few texts that come again among many numbers. */
+  get mostlyNumbers(): boolean {
+    if (this.numerals >= MOST_SHARE * this.values) return true;
+    if (this.numerals < HALF * this.values) return false;
+    const texts = this.otherTexts().length;
+    return texts <= FEW_TEXTS && this.distinct.size - texts > MOST_LEVELS;
+  }
+
+  /** The different texts that are no numbers. */
+  otherTexts(): string[] {
+    return [...this.distinct.keys()].filter((text) => this.numeral(text) === undefined);
+  }
+
+  private readonly moments = new Map<string, ReturnType<typeof dateOf>>();
+
+  date(text: string): ReturnType<typeof dateOf> {
+    if (this.moments.has(text)) return this.moments.get(text);
+    const date = dateOf(text);
+    if (this.moments.size < DISTINCT_KEPT) this.moments.set(text, date);
+    return date;
+  }
+
+  readonly order = new OrderEvidence();
+  /** Cells of dates, once they were looked for. */
+  dates = 0;
+
+  /** Whether so many of the cells are dates; the evidence of their order is then complete. */
+  mostlyDates(): boolean {
+    if (this.values === 0 || !this.likely((text) => dateOf(text) !== undefined)) return false;
+    for (const text of this.present()) {
+      const date = this.date(text);
+      if (date === undefined) continue;
+      this.dates++;
+      this.order.add(date, text);
+    }
+    return this.dates >= MOST_SHARE * this.values;
+  }
+
+  /** Whether `test` holds for most of some of the values. */
+  likely(test: (text: string) => boolean): boolean {
+    const tried = [...this.distinct.keys()].slice(0, TRIED);
+    return 2 * tried.filter(test).length > tried.length;
+  }
+
+  /** The texts that are not missing, of a column of any kind. */
+  *present(): Generator<string> {
+    for (const cell of this.cells) {
+      const text = typeof cell === "string" ? cell.trim() : cell === null ? "" : String(cell);
+      if (!this.missing(text)) yield text;
+    }
+  }
+}
+
+/** Units that are factors of one another. */
+export const FACTORS: ReadonlyMap<string, number> = new Map([
+  ["k", 1e3],
+  ["K", 1e3],
+  ["M", 1e6],
+  ["B", 1e9],
+  ["bn", 1e9],
+  ["G", 1e9],
+  ["T", 1e12],
+]);
+
+const isWhole = ({ body, decimal, unclear, exponent, groups, marks }: Numeral): boolean =>
+  decimal === undefined &&
+  unclear === undefined &&
+  exponent === "" &&
+  groups === "" &&
+  marks.length === 0 &&
+  body !== "Infinity";
+
+/** Tells of the notations of missing values that a column has. */
+export function tellMissing({ name, notations, missing }: Survey, told: Told): void {
+  if (missing.declared) return;
+  for (const [notation, times] of notations) {
+    told.add("read with missing values", name, {
+      examples: [notation],
+      count: times,
+      why: ofCells,
+      option: () => '--missing ""',
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/** Columns of text: cells that can be shown, and which of them say that there is no value. */
+import { count as counted, printable } from "@evenkeel/report/format";
+import { isLevel } from "./missing.js";
+import { argument } from "./names.js";
+import { DISTINCT_KEPT, HALF, type Survey, tellMissing } from "./survey.js";
+import type { Value } from "./table.js";
+import { shown, type Told } from "./told.js";
+
+/** Cells as text that can be shown; notations of a missing value are levels where they are like the others. */
+export function asText(survey: Survey, told: Told): Value[] {
+  const { name, cells, missing, kind, declared } = survey;
+  const counts = new Map<string, number>();
+  const cleaned = new Map<string, string>();
+  const texts = cells.map((cell): string => {
+    if (cell === null) return "";
+    if (typeof cell === "number") {
+      if (Number.isNaN(cell)) return "";
+      return declared === "date" ? new Date(cell).toISOString() : String(cell);
+    }
+    const known = cleaned.get(cell);
+    if (known !== undefined) return known;
+    const text = printable(cell.trim());
+    if (cleaned.size < DISTINCT_KEPT) cleaned.set(cell, text);
+    return text;
+  });
+  const notations = new Map<string, number>();
+  for (const text of texts) {
+    if (text === "") continue;
+    const where = missing(text) ? notations : counts;
+    const seen = where.get(text);
+    if (seen !== undefined) where.set(text, seen + 1);
+    else if (where === notations || counts.size < DISTINCT_KEPT) where.set(text, 1);
+  }
+  survey.notations.clear();
+  const levels = new Set<string>();
+  for (const [notation, times] of notations) {
+    // a format that declares its text has its own way to say that a value is missing
+    const own = !missing.declared && (kind === "text" || isLevel(notation, times, counts, cells.length));
+    if (own) levels.add(notation);
+    else survey.notations.set(notation, times);
+    if (own && kind !== "text") {
+      told.add(`read with ${shown(notation)} as a value of its own`, name, {
+        count: times,
+        why: (_, count) => `in ${counted(count, "cell")}`,
+        option: () => `--missing ${argument(notation)}`,
+      });
+    }
+  }
+  tellMissing(survey, told);
+  return texts.map((text) => (text === "" || (missing(text) && !levels.has(text)) ? null : text));
+}
+
+/** Tells why a column of which much is numbers or dates is text all the same. */
+export function tellText(survey: Survey, told: Told): void {
+  const { name, distinct, units, mixedUnits, factors, dates, numerals, texts, values } = survey;
+  if (values === 0) return;
+  if (units.size > 1 && !factors && mixedUnits >= HALF * values) {
+    told.add("read as text", name, {
+      examples: distinct.keys(),
+      why: (examples) => `numbers of different units: ${examples}`,
+    });
+  } else if (dates >= HALF * values) {
+    told.add("read as text", name, {
+      examples: [...distinct.keys()].filter((text) => survey.date(text) === undefined),
+      count: values - dates,
+      why: (examples, count) => `${counted(count, "value is no date", "values are no dates")}: ${examples}`,
+    });
+  } else if (numerals >= HALF * values) {
+    told.add("read as text", name, {
+      examples: survey.otherTexts(),
+      count: texts,
+      why: (examples, count) =>
+        `${counted(count, "value is no number", "values are no numbers")}: ${examples}`,
+    });
+  }
+}
