@@ -27,11 +27,16 @@ const FILE = {
     return `${radius * Math.cos(i)},${radius * Math.sin(i)},${i % 2 ? "inner" : "outer"}`;
   }).join("\n")}\n`,
 };
-const NORMS = ["none", "batch", "layer"];
-const SETTINGS = {
+const CHOICES = {
+  norms: ["none", "batch", "layer"],
+  seeds: 1,
   depth: 3,
   width: 8,
-  training: { epochs: 4, batchSize: 20, learningRate: 0.05, optimizer: "sgd" as const },
+  epochs: 4,
+  batchSize: 20,
+  tune: [0.02, 0.1],
+  optimizer: "sgd" as const,
+  sweep: { setting: "depth" as const, values: [1, 3] },
 };
 
 let browser: Browser;
@@ -75,26 +80,31 @@ test("the core reads, trains and reports in a page, as the command line does", a
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   await page.waitForFunction(() => "page" in globalThis);
-  const { comparison, report, started } = await page.evaluate(
-    ([file, norms, settings]) =>
-      (globalThis as unknown as { page: typeof inPage }).page.compare(file, norms, settings),
-    [FILE, NORMS, SETTINGS] as const satisfies Parameters<typeof inPage.compare>,
+  const { comparison, report, started, again } = await page.evaluate(
+    ([file, choices]) => (globalThis as unknown as { page: typeof inPage }).page.compare(file, choices),
+    [FILE, CHOICES] as const satisfies Parameters<typeof inPage.compare>,
   );
   expect(complaints).toEqual([]);
-  expect(started).toEqual(NORMS);
+  const { norms, sweep, tune, ...others } = CHOICES;
+  // the sweep has the comparison's own depth, whose trials are not run again, and another one
+  expect(started).toEqual([...norms, ...norms]);
+  expect(again).toBe(0);
 
   // the same comparison by the command line
   writeFileSync(join(folder, FILE.name), FILE.text);
-  const { epochs, batchSize, learningRate, optimizer } = SETTINGS.training;
-  const options = `--data ${FILE.name} --norms ${NORMS} --seeds 1 --depth ${SETTINGS.depth} --width ${SETTINGS.width} --epochs ${epochs} --batch-size ${batchSize} --learning-rate ${learningRate} --optimizer ${optimizer} --json`;
+  const { seeds, depth, width, epochs, batchSize, optimizer } = others;
+  const options = `--data ${FILE.name} --norms ${norms} --seeds ${seeds} --depth ${depth} --width ${width} --epochs ${epochs} --batch-size ${batchSize} --tune ${tune} --sweep ${sweep.setting} ${sweep.values} --optimizer ${optimizer} --json`;
   const json = execFileSync(process.execPath, [pathOf("../dist/cli.js"), "compare", ...options.split(" ")], {
     cwd: folder,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
   const own: Comparison = JSON.parse(json);
-  const { data, model } = own;
-  expect({ data: comparison.data, model: comparison.model }).toEqual({ data, model });
+  const { data, model, training, baseline, sweep: swept } = own;
+  expect(comparison).toMatchObject({ data, model, training, baseline });
+  expect(comparison.sweep?.points.map(({ value, trials }) => [value, trials.length])).toEqual(
+    swept?.points.map(({ value, trials }) => [value, trials.length]),
+  );
   for (const [i, trial] of comparison.trials.entries()) {
     expect(trial.norm).toBe(own.trials[i].norm);
     for (const [at, { trainLoss }] of trial.epochs.entries()) {

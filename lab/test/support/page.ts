@@ -2,15 +2,13 @@
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { install } from "evenkeel/tfjs";
-import { summarize, targetOf, withTarget } from "../../src/comparison.js";
-import { readerOf } from "../../src/data/readers/registry.js";
-import { toDataset } from "../../src/dataset.js";
-import { usualModel } from "../../src/models/registry.js";
+import { type Choices, comparisonOf, settingsOf, specsOf } from "../../src/comparison.js";
+import { readTable } from "../../src/data/readers/registry.js";
+import { digestOf, toDataset } from "../../src/dataset.js";
 import { renderReport } from "../../src/report/html.js";
-import type { Comparison } from "../../src/results.js";
-import { tasks } from "../../src/tasks/registry.js";
+import type { Comparison, Trial } from "../../src/results.js";
 import { runTrial, type TrialSpec } from "../../src/trial.js";
-import { type Executor, runTrials } from "../../src/trials.js";
+import { type Executor, runTrials, type Store } from "../../src/trials.js";
 
 /** One trial after another, on the page's own thread. */
 const inPage: Executor = {
@@ -23,60 +21,59 @@ const inPage: Executor = {
   close: async () => {},
 };
 
-/** A comparison on a file that was dropped on the page, and its report. */
+/** For as long as the page lives. */
+function openMemory(): Store {
+  const kept = new Map<string, Trial>();
+  return {
+    get: async (key) => kept.get(key),
+    async put(key, trial) {
+      kept.set(key, trial);
+    },
+  };
+}
+
+/** A comparison on a file that was dropped on the page, and its report; `again` is how many trials ran when it was asked for once more. */
 async function compare(
   file: { name: string; text: string },
-  norms: string[],
-  settings: Pick<TrialSpec, "training"> & { depth: number; width: number },
-): Promise<{ comparison: Comparison; report: string; started: string[] }> {
+  choices: Choices,
+): Promise<{ comparison: Comparison; report: string; started: string[]; again: number }> {
   setWasmPaths("/wasm/");
   await tf.setBackend("wasm");
   await install();
   const blob = new Blob([file.text]);
-  const table = await readerOf(file.name)({
+  const source = {
     name: file.name,
     byteLength: blob.size,
-    slice: (start, end) => blob.slice(start, end).arrayBuffer(),
-  });
-  const data = toDataset(table, {}, file.name);
-  const { training, depth, width } = settings;
-  const model = { kind: usualModel(data.inputShape), depth, width, activation: "relu" as const };
-  const specs = norms.map((norm): TrialSpec => ({ norm, seed: 1, model, training, data }));
-  const started: string[] = [];
-  const watcher = { started: ({ norm }: TrialSpec) => started.push(norm), progress() {}, finished() {} };
-  const { trials, failure } = await runTrials(specs, inPage, watcher, new AbortController().signal);
-  if (failure) throw failure;
-  const { metric } = tasks[data.task];
-  const baseline = metric.baseline(data.heldOut.y, data.classes);
-  const targetMetric = targetOf(trials, baseline, metric.guessing(baseline, data.heldOut.count));
-  const measured = withTarget(trials, targetMetric);
-  const comparison: Comparison = {
+    slice: (start: number, end: number) => blob.slice(start, end).arrayBuffer(),
+  };
+  const data = toDataset(await readTable(source), {}, file.name);
+  const settings = settingsOf(choices, data);
+  const digest = await digestOf(data);
+  const specs = specsOf(settings, data, digest);
+  const store = openMemory();
+  const run = async () => {
+    const started: string[] = [];
+    const watcher = {
+      started: ({ norm }: TrialSpec) => started.push(norm),
+      progress() {},
+      finished() {},
+      found() {},
+    };
+    const { signal } = new AbortController();
+    const { trials, failure } = await runTrials(specs, inPage, watcher, signal, store);
+    if (failure) throw failure;
+    return { trials, started };
+  };
+  const { trials, started } = await run();
+  const comparison = comparisonOf(settings, data, digest, trials, {
     evenkeel: "0.0.0",
     date: new Date(0).toISOString(),
     command: "a page",
     machine: { processor: "a browser", cores: 1, node: "none", backend: tf.getBackend() },
-    data: {
-      name: data.name,
-      provenance: data.provenance,
-      task: data.task,
-      target: data.target,
-      inputShape: data.inputShape,
-      classes: data.classes,
-      trainCount: data.train.count,
-      heldOutCount: data.heldOut.count,
-      baseline,
-      notes: data.notes,
-    },
-    metric: metric.name,
-    targetMetric,
-    model,
-    training: { ...training, seeds: [1] },
-    interrupted: false,
     wallSeconds: 0,
-    summaries: summarize(norms, measured),
-    trials: measured,
-  };
-  return { comparison, report: renderReport(comparison, document), started };
+  });
+  const again = (await run()).started.length;
+  return { comparison, report: renderReport(comparison, document), started, again };
 }
 
 export const page = { compare };
