@@ -9,7 +9,16 @@ import { type Feature, featuresOf, type Input } from "./data/features.js";
 import { leaksOf } from "./data/leaks.js";
 import { argument, quoted } from "./data/names.js";
 import { type Roles, rolesOf } from "./data/roles.js";
-import { checkLimit, drawnText, drawRows, PARTS, type Parts, shuffledRows, splitOf } from "./data/split.js";
+import {
+  checkLimit,
+  drawnText,
+  drawRows,
+  PARTS,
+  type Parts,
+  type Split,
+  shuffledRows,
+  splitOf,
+} from "./data/split.js";
 import { type Column, type Decision, type ReadOptions, type Table, usualLimits } from "./data/table.js";
 import { UsageError } from "./errors.js";
 import { type TaskName, taskNames, tasks, usualMetric, usualTask } from "./tasks/registry.js";
@@ -47,7 +56,7 @@ export interface Dataset {
   /** Rows of the file. */
   fileRows: number;
   decisions: Decision[];
-  /** What may make the numbers too good, one sentence each. */
+  /** What may make the numbers too good, or worse than they need be, one sentence each. */
   warnings: string[];
 }
 
@@ -136,21 +145,35 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
     drawn: drawnText(parts, { group: group?.name, time: time?.name }),
     fileRows: table.fileRows,
     decisions,
-    warnings: leaksOf({
-      inputs: roles.inputs.filter(isUsed),
-      others: roles.inputs.filter((one) => !isUsed(one)),
-      target: column,
-      rows,
-      y,
-      classes: classes.names.length > 0,
-      x,
-      widths: options.image ? new Array<number>(inputs).fill(1) : features.map(({ names }) => names.length),
-      split,
-      groups: parts.groups,
-      byTime: time !== undefined,
-      atRandom: options.split === "random",
-    }),
+    warnings: [
+      ...unseen(classes, y, split),
+      ...leaksOf({
+        inputs: roles.inputs.filter(isUsed),
+        others: roles.inputs.filter((one) => !isUsed(one)),
+        target: column,
+        rows,
+        y,
+        classes: classes.names.length > 0,
+        x,
+        widths: options.image ? new Array<number>(inputs).fill(1) : features.map(({ names }) => names.length),
+        split,
+        groups: parts.groups,
+        byTime: time !== undefined,
+        atRandom: options.split === "random",
+      }),
+    ],
   };
+}
+
+/** Classes of the held-out part that the training part does not have, where groups or time decide on them. */
+function unseen({ names }: Classes, y: Float32Array, { train, heldOut }: Split): string[] {
+  const seen = new Set(Array.from(train, (row) => y[row]));
+  const missing = names.filter((_, label) => !seen.has(label) && heldOut.some((row) => y[row] === label));
+  if (names.length === 0 || missing.length === 0) return [];
+  const few = missing.length === 1;
+  return [
+    `${few ? "class" : "classes"} ${quoted(missing)} ${few ? "is" : "are"} held out and not in the training part, so that no network can learn ${few ? "it" : "them"}; divide the rows in another way, or leave ${few ? "its" : "their"} rows out of the file`,
+  ];
 }
 
 function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decision[]): number[] {

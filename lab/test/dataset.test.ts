@@ -225,6 +225,14 @@ test("time: the one column of dates, or the one that is named; rows without it a
   expect([...splitOf(step.parts, N, 1).heldOut].sort((i, j) => i - j)).toEqual(rows(20, (i) => i));
 });
 
+test("a class that time keeps from the training part is warned of", () => {
+  const when = rows(N, date);
+  const late = rows(N, (i) => (i >= 90 ? "new" : i % 2 ? "a" : "b"));
+  expect(made({ when, a, late }, { split: "time" }).warnings).toEqual([
+    'class "new" is held out and not in the training part, so that no network can learn it; divide the rows in another way, or leave its rows out of the file',
+  ]);
+});
+
 test("an image: pixels divided by the largest, nothing left out", () => {
   const dataset = made(
     { p0: rows(N, () => 0), p1: rows(N, (i) => i % 5), p2: rows(N, () => 8), p3: rows(N, () => 4), label },
