@@ -169,33 +169,28 @@ async function unpacked(source: Source, file: string, limits: Limits): Promise<A
       bytes.set(part, at);
       at += part.length;
     }
-    if (/worksheets\//.test(member.name))
-      checkPlaces(bytes, `${file}, ${quote(baseName(member.name))}`, limits);
+    checkPlaces(bytes, `${file}, ${quote(baseName(member.name))}`, limits);
     entries[member.name] = bytes;
   }
   return zipSync(entries, { level: 0 }).buffer as ArrayBuffer;
 }
 
-/** Throws where cells are so far apart that the empty ones between them would fill the memory. */
+/**
+ * Throws where cells are so far apart that the empty ones between them would fill the memory. All that looks like a
+ * place counts, wherever it stands: the library takes any letter for a column, and any number for a row.
+ */
 function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
   const text = new TextDecoder().decode(bytes);
   // whatever its name is: another member says which are sheets
   if (!text.includes("sheetData")) return;
   let rows = 0;
   let columns = 0;
-  for (const tag of tagsOf(text)) {
-    for (const [, mark, letters, digits, end] of tag.matchAll(PLACE)) {
-      // what is no place at all would be reckoned with as if it were one
-      if (end !== mark) {
-        throw new FailureError(
-          `${file}: expected cells from A1 to XFD1048576, got others; save the workbook again`,
-        );
-      }
-      let column = 0;
-      for (const letter of letters) column = 26 * column + letter.charCodeAt(0) - 64;
-      rows = Math.max(rows, Number(digits));
-      columns = Math.max(columns, column);
-    }
+  for (const [, place] of text.matchAll(/(?<![\w:.-])r\s*=\s*["']([^"'<]{0,12})/g)) {
+    const [, letters, digits] = /^([A-Z]{0,3})(\d{1,7})$/.exec(place) ?? [];
+    let column = 0;
+    for (const letter of letters ?? "") column = 26 * column + letter.charCodeAt(0) - 64;
+    rows = Math.max(rows, Number(digits ?? Number.POSITIVE_INFINITY));
+    columns = Math.max(columns, column);
   }
   if (rows > MOST_ROWS || columns > MOST_COLUMNS) {
     throw new FailureError(
@@ -206,34 +201,5 @@ function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
     throw new UsageError(
       `${file}: expected at most ${cells.toLocaleString("en-US")} cells, got ${rows.toLocaleString("en-US")} rows of ${columns.toLocaleString("en-US")} columns; remove cells that are far from the table, or save it as .csv`,
     );
-  }
-}
-
-const strayCell = (file: string) =>
-  new FailureError(`${file}: expected cells from A1 to XFD1048576, got others; save the workbook again`);
-
-/** The place of a row or a cell, `r="A1"`, and what follows it. */
-const PLACE = /(?<![\w.-])r\s*=\s*(["'])([A-Z]{0,3})(\d{0,7})(.?)/gs;
-
-/** The tags of a text of XML, but for comments and the like. */
-function* tagsOf(text: string): Generator<string> {
-  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
-    const other = [
-      ["<!--", "-->"],
-      ["<![CDATA[", "]]>"],
-    ].find(([start]) => text.startsWith(start, at));
-    if (other !== undefined) {
-      const end = text.indexOf(other[1], at);
-      if (end < 0) return;
-      at = end;
-      continue;
-    }
-    const start = at;
-    // a quoted > ends no tag
-    while (at < text.length && text[at] !== ">") {
-      const close = text[at] === '"' || text[at] === "'" ? text.indexOf(text[at], at + 1) : at;
-      at = Math.max(at, close) + 1;
-    }
-    yield text.slice(start, at);
   }
 }
