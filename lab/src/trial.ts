@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
 import { shuffledRows, splitOf } from "./data/split.js";
 import { meanAndDeviation, type Standardization, standardizationOf } from "./data/standardize.js";
-import type { Dataset } from "./dataset.js";
+import type { TrialData } from "./dataset.js";
 import type { ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import type { ModelName } from "./models/registry.js";
@@ -23,12 +23,6 @@ export interface TrainingSettings {
   learningRates: number[];
   optimizer: OptimizerName;
 }
-
-/** What a trial needs of a dataset; the arrays may be shared with other trials. */
-export type TrialData = Pick<
-  Dataset,
-  "task" | "metric" | "inputShape" | "classes" | "count" | "x" | "scaled" | "y" | "yScale" | "parts"
->;
 
 export interface TrialSpec {
   norm: NormName;

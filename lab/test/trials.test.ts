@@ -2,9 +2,10 @@
 import { describe, expect, test } from "vitest";
 // as built, because it starts the worker next to it
 import { openThreads } from "../dist/node/threads.js";
+import type { TrialData } from "../src/dataset.js";
 import type { NormName } from "../src/norms.js";
 import type { Trial } from "../src/results.js";
-import type { TrialData, TrialSpec } from "../src/trial.js";
+import type { TrialSpec } from "../src/trial.js";
 import { type Executor, keyOf, runTrials, type Store } from "../src/trials.js";
 
 /** Two inputs that tell two classes, and one that is missing now and then. */
