@@ -213,10 +213,9 @@ class Reader {
     categorical: boolean,
   ): Promise<{ name: string; cells: Cells["values"]; type?: Kind; levels?: string[] } | undefined> {
     const converter = converterOf(leaf.element, categorical);
-    const cells: Cells = {
-      values: [],
-      ...(categorical && converter.type !== "number" && { levels: new Set() }),
-    };
+    // numbers are in a dictionary as they come, and not as their categories are ordered
+    const ordered = categorical && leaf.element.type === "BYTE_ARRAY";
+    const cells: Cells = { values: [], ...(ordered && { levels: new Set() }) };
     let first = 0;
     let taken = 0;
     try {
