@@ -78,7 +78,7 @@ figure>svg{display:block;width:100%;height:auto;max-width:400px;font-family:inhe
 .tip rect{fill:none;pointer-events:all}
 .tip g{visibility:hidden;pointer-events:none}
 .tip g rect{fill:var(--page);fill-opacity:.94;stroke:var(--axis);pointer-events:none}
-.tip text{font-size:11px;fill:var(--ink);font-variant-numeric:tabular-nums}
+.tip text{font-size:11.5px;fill:var(--ink);font-variant-numeric:tabular-nums}
 .tip:hover>rect{fill:var(--ink);fill-opacity:.07}
 .tip:hover g{visibility:visible}
 figure svg g[class^=s-]{transition:opacity .15s}

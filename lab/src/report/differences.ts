@@ -30,7 +30,7 @@ export function differenceFigure(
 ): Figure {
   const rows = differences.map((difference, row) => {
     const { mean, interval } = differenceText(difference, format);
-    return { ...difference, row, text: interval === "" ? mean : `${mean} (${interval})` };
+    return { ...difference, row, meanText: mean, interval };
   });
   const found = rows.filter((each) => isNumber(each.mean));
   const ends = found.flatMap(({ low, mean, high }) => [low, mean, high]).filter(isNumber);
@@ -121,7 +121,10 @@ export function differenceFigure(
       );
     }
   }
-  const said = found.map(({ norm, text, clear }) => `${labelOf(norm)} ${text}${clear ? ", clear" : ""}`);
+  const said = found.map(
+    ({ norm, meanText, interval, clear }) =>
+      `${labelOf(norm)} ${meanText}${interval === "" ? "" : ` (${interval})`}${clear ? ", clear" : ""}`,
+  );
   const svg = draw(
     {
       width: LINE_WIDTH,
@@ -146,9 +149,11 @@ export function differenceFigure(
       svg,
       frame,
       "y",
-      rows.map(({ norm, row, text }) => ({
+      rows.map(({ norm, row, meanText, interval }) => ({
         pixel: margin.top + (row + 0.5) * ROW_HEIGHT,
-        lines: [{ text: `${shortLabel(norm)} ${text}`, norm }],
+        lines: [`${shortLabel(norm)} ${meanText}`, interval]
+          .filter((text) => text !== "")
+          .map((text) => ({ text, norm })),
       })),
     ),
     notes: [
@@ -160,16 +165,13 @@ export function differenceFigure(
     twin: tableTwin(
       `${title}: mean over the pairs of seeds, and the simultaneous interval`,
       ["normalization", "difference", "interval", "pairs", "told apart"],
-      rows.map((each) => {
-        const { mean, interval } = differenceText(each, format);
-        return [
-          labelOf(each.norm),
-          mean,
-          interval === "" ? "–" : interval,
-          String(each.pairs),
-          each.clear ? "yes" : "no",
-        ];
-      }),
+      rows.map(({ norm, meanText, interval, pairs, clear }) => [
+        labelOf(norm),
+        meanText,
+        interval === "" ? "–" : interval,
+        String(pairs),
+        clear ? "yes" : "no",
+      ]),
     ),
   };
 }

@@ -70,7 +70,7 @@ export function looksStyle(looks: Looks): string {
   const rules = [...looks.keys()].map(
     (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}
 tspan.s-${norm}{fill:${colourOf(norm)}}
-:root:has(label:is(:hover,:has(:focus-visible))>#show-${norm}:checked) .figures svg g[class^="s-"]:not(.s-${norm}){opacity:.12}`,
+:root:is(:has(label:hover>#show-${norm}:checked),:has(#show-${norm}:focus-visible:checked)) .figures svg g[class^="s-"]:not(.s-${norm}){opacity:.12}`,
   );
   return [`:root{${colours.join(";")}}`, ...rules].join("\n");
 }

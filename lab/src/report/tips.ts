@@ -17,7 +17,7 @@ interface Box {
 }
 
 const LINE = 14;
-const LETTER_WIDTH = 5.9;
+const LETTER_WIDTH = 6.2;
 const PADDING = 6;
 
 /** The strip that the pointer meets, and what it then shows: as many lines as the frame holds, on its emptier side. */
@@ -28,11 +28,12 @@ function tip(strip: Box, frame: Box, lines: readonly TipLine[]): string {
       ? lines
       : [...lines.slice(0, room - 1), { text: `and ${lines.length - room + 1} more in the table` }];
   const longest = Math.max(...shown.map(({ text }) => text.length));
-  const width = Math.min(frame.width, Math.ceil(longest * LETTER_WIDTH + 2 * PADDING));
+  const width = Math.ceil(longest * LETTER_WIDTH + 2 * PADDING);
   const height = shown.length * LINE + 2 * PADDING - 2;
   const middle = strip.x + strip.width / 2;
   const beside = middle < frame.x + frame.width / 2 ? middle + 8 : middle - 8 - width;
-  const x = Math.round(Math.max(frame.x, Math.min(frame.x + frame.width - width, beside)));
+  // one that is wider than the frame begins left of it
+  const x = Math.round(Math.max(2, Math.min(frame.x + frame.width - width, Math.max(frame.x, beside))));
   const y = Math.round(Math.max(frame.y, Math.min(frame.y + frame.height - height, strip.y)));
   const said = shown.map(
     ({ text, norm }, i) =>

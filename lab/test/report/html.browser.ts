@@ -20,7 +20,7 @@ import {
   manyBatchNorms,
   sickLayers,
 } from "../support/synthetic-checkpoint.js";
-import { syntheticComparison } from "../support/synthetic-comparison.js";
+import { recipes, syntheticComparison } from "../support/synthetic-comparison.js";
 
 const NORMS: NormName[] = [
   ...["none", "layer", "rms", "batch", "group", "instance"],
@@ -50,6 +50,17 @@ const REPORTS: Record<string, Comparison> = {
     diverging: { none: 3 },
     dataName: `${"a-very-long-file-name-without-a-space-".repeat(4)}.csv`,
   }),
+  "everything at once": syntheticComparison({
+    ...recipes["decisions and warnings"],
+    norms: ["none", "layer", "batch"],
+    baseline: "layer",
+    seeds: [1, 2, 3, 4],
+    learningRates: [0.01, 0.03, 0.1, 0.3],
+    sweep: ["learning-rate", [0.001, 0.01, 0.1, 1]],
+  }),
+  "every norm": syntheticComparison({ ...recipes["every norm"], depth: 4, epochs: 6 }),
+  "hostile names": syntheticComparison({ ...recipes["hostile names"], norms: ["none", "batch"] }),
+  "1,000 classes, 500 columns": syntheticComparison(recipes["1,000 classes, 500 columns"]),
   "one of everything": syntheticComparison({
     norms: ["layer"],
     seeds: [1],
@@ -149,6 +160,16 @@ function measure(norms: string[]) {
     "td .value",
     "td small",
     "td em",
+    "h3",
+    ".warnings p",
+    ".warnings li",
+    ".guess *",
+    "summary",
+    ".plain :is(th,td,caption)",
+    ".confusion td.right",
+    ".confusion td:not(.right)",
+    ".decisions :is(b,small,code,.why)",
+    ".switches button",
     ".switches label",
     "figcaption",
     "figcaption span",
@@ -158,7 +179,8 @@ function measure(norms: string[]) {
     "footer",
   ].flatMap((selector) =>
     [...document.querySelectorAll(selector)]
-      .slice(0, 12)
+      .filter((element) => !element.closest("details:not([open])"))
+      .slice(0, 40)
       .map((element): [string, number] => [
         selector,
         contrast(getComputedStyle(element).color, backgroundOf(element)),
@@ -240,6 +262,65 @@ describe.each([...PAGES.keys()])("%s", (name) => {
   });
 });
 
+test.each(["everything at once", "every norm", "hostile names", "1,000 classes, 500 columns"])(
+  "%s: what is folded away fits a phone too, once it is opened",
+  async (name) => {
+    const { page } = await visit(name, [390, 844], "light");
+    await page.evaluate(() => {
+      for (const details of document.querySelectorAll("details")) details.open = true;
+    });
+    const { overflow, squeezed } = await page.evaluate(measure, NORMS);
+    const captions = await page.evaluate(
+      () =>
+        [...document.querySelectorAll(".plain caption:not(.unseen)")].filter(
+          (caption) => caption.getBoundingClientRect().right > innerWidth,
+        ).length,
+    );
+    await page.close();
+    expect(overflow).toBeLessThanOrEqual(0);
+    expect(squeezed).toEqual([]);
+    expect(captions).toBe(0);
+  },
+);
+
+test("values appear under the pointer, and go with the switch of their normalization", async () => {
+  const { page } = await visit("six norms", [1280, 900], "light");
+  const tip = page.locator("#learning figure:nth-child(3) .tip").nth(9);
+  const said = tip.locator("g");
+  const visible = () => said.evaluate((element) => getComputedStyle(element).visibility);
+  expect(await visible()).toBe("hidden");
+  await tip.locator("> rect").hover();
+  expect(await visible()).toBe("visible");
+  expect(await said.locator("tspan").first().textContent()).toBe("epoch 10");
+  const line = said.locator("tspan.s-batch");
+  expect(await line.textContent()).toMatch(/^batch [\d.]+\s% \([\d.]+ – [\d.]+\s%\)$/);
+  await page.getByRole("checkbox", { name: "batch" }).uncheck();
+  expect(await line.evaluate((element) => getComputedStyle(element).display)).toBe("none");
+  await page.close();
+});
+
+test("a switch that is pointed at or has the keyboard fades the others, and one button shows all again", async () => {
+  const { page } = await visit("six norms", [1280, 900], "light");
+  const opacity = (norm: NormName) =>
+    page.evaluate((name) => {
+      const mark = document.querySelector(`#learning g.s-${name}[aria-label=line]`);
+      // where the transition ends
+      for (const animation of document.getAnimations()) animation.finish();
+      return mark && getComputedStyle(mark).opacity;
+    }, norm);
+  await page.locator("label", { hasText: "batch" }).hover();
+  expect([await opacity("batch"), await opacity("layer")]).toEqual(["1", "0.12"]);
+  await page.mouse.move(0, 0);
+  expect(await opacity("layer")).toBe("1");
+  await page.getByRole("checkbox", { name: "none" }).focus();
+  await page.keyboard.press("Tab");
+  expect([await opacity("layer"), await opacity("batch")]).toEqual(["1", "0.12"]);
+  for (const name of ["none", "layer", "RMS"]) await page.getByRole("checkbox", { name }).uncheck();
+  await page.getByRole("button", { name: "Show all" }).click();
+  expect(await page.locator(".switches input:checked").count()).toBe(6);
+  await page.close();
+});
+
 test("the schemes differ", async () => {
   const backgrounds = await Promise.all(
     (["light", "dark"] as const).map(async (scheme) => {
@@ -267,7 +348,7 @@ test("a switch hides its normalization in every figure, and no other", async () 
   await page.getByRole("checkbox", { name: "batch" }).uncheck();
   expect(await shown("batch")).toBe(0);
   expect(await shown("layer")).toBe(before.layer);
-  expect(await page.locator("tr[data-norm=batch]").isVisible()).toBe(true);
+  expect(await page.locator("#numbers tr[data-norm=batch]").first().isVisible()).toBe(true);
   await page.getByRole("checkbox", { name: "batch" }).check();
   expect(await shown("batch")).toBe(before.batch);
   await page.close();
