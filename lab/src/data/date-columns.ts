@@ -1,7 +1,7 @@
 /** Columns of dates and of times: the values of their cells, and what was decided to read them. */
 import { count as counted } from "@evenkeel/report/format";
 import { columnOrder, compactDateOf, type DateOrder, minutesOf, momentOf, type OrderHints } from "./dates.js";
-import { MOST_SHARE, type Survey, tellMissing } from "./survey.js";
+import { MOST_SHARE, type Survey, tellMissing, textOf } from "./survey.js";
 import type { Value } from "./table.js";
 import { EXAMPLES, keptAsText, ofCells, suchAs, type Told } from "./told.js";
 
@@ -15,7 +15,7 @@ export function compactDates(survey: Survey, told: Told): Value[] | undefined {
   if (!survey.likely((text) => compactDateOf(text) !== undefined)) return undefined;
   const moments: Value[] = [];
   for (const cell of survey.cells) {
-    const text = cell === null ? "" : String(cell).trim();
+    const text = textOf(cell);
     const moment = survey.missing(text) ? null : compactDateOf(text);
     if (moment === undefined) return undefined;
     moments.push(moment);
@@ -48,7 +48,7 @@ export function asDates(
   const invalid: string[] = [];
   let invalidCount = 0;
   const values = survey.cells.map((cell): Value => {
-    const text = cell === null ? "" : String(cell).trim();
+    const text = textOf(cell);
     if (missing(text)) return null;
     const parts = survey.date(text);
     const moment = parts && momentOf(parts, order);
@@ -83,7 +83,7 @@ export function asMinutes(survey: Survey, told: Told): Value[] | undefined {
   let times = 0;
   let others = 0;
   const values = survey.cells.map((cell): Value => {
-    const text = cell === null ? "" : String(cell).trim();
+    const text = textOf(cell);
     if (survey.missing(text)) return null;
     const minutes = minutesOf(text);
     if (minutes === undefined) others++;

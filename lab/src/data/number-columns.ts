@@ -3,7 +3,7 @@ import { count as counted, listed, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { argument } from "./names.js";
 import { columnDecimal, type Decimal, hasThousands, type Mark, numberOf } from "./numbers.js";
-import { FACTORS, MOST_LEVELS, type Survey, tellMissing } from "./survey.js";
+import { FACTORS, MOST_LEVELS, type Survey, tellMissing, textOf } from "./survey.js";
 import type { ReadOptions, Value } from "./table.js";
 import { EXAMPLES, keptAsText, ofCells, SHOWN, shown, suchAs, type Told } from "./told.js";
 
@@ -90,7 +90,7 @@ export function asNumbers(
     let value: number;
     if (typeof cell === "number") value = cell;
     else {
-      const text = cell.trim();
+      const text = textOf(cell);
       if (missing(text)) return null;
       const numeral = survey.numeral(text);
       if (numeral === undefined) {
@@ -127,7 +127,7 @@ export function asNumbers(
     const { unclearText } = evidence;
     const other = unclearText.replace(decimal, "");
     told.add(`read with a decimal ${decimal === "." ? "point" : "comma"}`, name, {
-      why: () => `${shown(unclearText)} could be ${other} too`,
+      why: () => `${shown(unclearText)} could be ${shown(other)} too`,
       option: otherwise,
     });
   }
@@ -135,6 +135,8 @@ export function asNumbers(
   if (proof !== "" && decimal !== (options.decimal ?? ".")) {
     told.add(`read with a decimal ${decimal === "." ? "point" : "comma"}`, name, {
       why: () => `such as ${shown(proof)}`,
+      // against the rest of the file it may be something else, such as a list
+      option: (columns) => (fileNotation === decimal ? undefined : keptAsText(columns)),
     });
   }
   if (foreign !== "") {
@@ -163,7 +165,7 @@ export function asNumbers(
     told.add(`read as numbers of ${shown(survey.unit)}`, name, { option: keptAsText });
   }
   if (survey.factors) {
-    told.add(`read with ${listed([...survey.units.keys()])} as powers of a thousand`, name, {
+    told.add(`read with ${listed([...survey.units])} as powers of a thousand`, name, {
       option: keptAsText,
     });
   }

@@ -41,7 +41,7 @@ const TAIL_CURRENCY = new RegExp(`^${CURRENCY.source}$`, "u");
 // letters and signs of units, or one of the few that hold a digit
 const UNIT = /^(?:["'′″]|\/?[\p{L}°\p{Sc}µ][^\d]*|(?:[^\d]*[/ ])?(?:[a-z]?m|ft|in|s)[23])$/u;
 const INFINITE = /^([+\-\u2212]?)(?:inf|infinity|∞|1\.#inf)$/i;
-const HEXADECIMAL = /^([+-]?)(0x[0-9a-f]{1,16})$/i;
+const HEXADECIMAL = /^([+-]?)(0x[0-9a-f]{1,12})$/i;
 const NO_MARKS: readonly Mark[] = [];
 
 /** The number in `text`, trimmed; undefined where it holds none, or more than one. */
@@ -127,7 +127,9 @@ function marked(text: string): Numeral | undefined {
   if (exponent) at += exponent[0].length;
   let tail = rest.slice(at).trim();
   let sign = head[1] ?? head[3];
-  if (sign === undefined && /^[-\u2212]$/.test(tail)) {
+  // a price without cents: "5.-", "5,--"
+  if (/^[.,]?[-\u2013\u2014]{1,2}$/.test(tail) && (tail.length > 1 || body.endsWith("."))) tail = "";
+  else if (sign === undefined && /^[-\u2212]$/.test(tail)) {
     sign = "-";
     tail = "";
   }
@@ -137,7 +139,7 @@ function marked(text: string): Numeral | undefined {
   } else if (tail === "+" || tail === "+%") {
     marks.push("plus");
     tail = "";
-  } else if (TAIL_CURRENCY.test(tail) && !marks.includes("currency")) {
+  } else if (TAIL_CURRENCY.test(tail)) {
     marks.push("currency");
     tail = "";
   }
@@ -247,7 +249,7 @@ export function numberOf(numeral: Numeral, decimal: Decimal): number {
     else if (body.includes(",")) body = body.replaceAll(",", "");
   }
   const size = Number(body + numeral.exponent);
-  return numeral.negative ? -size : size;
+  return numeral.negative && size !== 0 ? -size : size;
 }
 
 /** Whether the separator of an unclear numeral is one of thousands when `decimal` is the decimal one. */

@@ -17,6 +17,17 @@ const TRIED = 200;
 /** Different values that are kept. */
 export const DISTINCT_KEPT = 1000;
 
+// what comes along with numbers and dates that were copied from a page or a window
+const INVISIBLE = /[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
+
+/** The text of a cell that may be a number or a date. */
+export function textOf(cell: Value): string {
+  if (cell === null) return "";
+  if (typeof cell === "number") return Number.isNaN(cell) ? "" : String(cell);
+  const text = cell.trim();
+  return INVISIBLE.test(text) ? text.replace(new RegExp(INVISIBLE, "g"), "").trim() : text;
+}
+
 /** What a column's cells are, before it is decided what the column is. */
 export class Survey {
   readonly name: string;
@@ -31,9 +42,11 @@ export class Survey {
   numerals = 0;
   texts = 0;
   lists = 0;
-  /** Notations of missing values, units and marks: how many cells have each. */
+  /** Notations of missing values, and how many cells have each. */
   readonly notations = new Map<string, number>();
-  readonly units = new Map<string, number>();
+  /** Units, some of them where there are many, and how many cells have one; marks, each with the first cell. */
+  readonly units = new Set<string>();
+  withUnit = 0;
   readonly marks = new Map<Mark, string>();
   /** Whole numbers: how many begin with 0, how many are too large for a double; the lengths of all. */
   whole = 0;
@@ -43,12 +56,11 @@ export class Survey {
   longest = 0;
   /** Different values and how many cells have each, complete where there are fewer than are kept. */
   readonly distinct = new Map<string, number>();
-  /** Set where a comma or a unit is no part of a number here. */
+  /** Whether "1,2" is a list here, for others are longer. */
   private commasAreLists = false;
+  /** The one unit of all; whether there are several that are factors of one another. */
   unit: string | undefined;
   factors = false;
-  /** Cells of numbers with a unit, where there are several. */
-  mixedUnits = 0;
 
   constructor(column: RawColumn, name: string, forced: "text" | "number" | undefined, missing: Missing) {
     this.name = name;
@@ -75,7 +87,7 @@ export class Survey {
       this.see(String(cell));
       return;
     }
-    const text = cell.trim();
+    const text = textOf(cell);
     if (this.missing(text)) {
       if (text !== "") this.notations.set(text, (this.notations.get(text) ?? 0) + 1);
       return;
@@ -90,7 +102,10 @@ export class Survey {
     this.numerals++;
     this.evidence.add(numeral, text);
     for (const mark of numeral.marks) if (!this.marks.has(mark)) this.marks.set(mark, text);
-    if (numeral.unit !== "") this.units.set(numeral.unit, (this.units.get(numeral.unit) ?? 0) + 1);
+    if (numeral.unit !== "") {
+      this.withUnit++;
+      if (this.units.size < MOST_LEVELS) this.units.add(numeral.unit);
+    }
     if (isWhole(numeral)) {
       this.whole++;
       const { length } = numeral.body;
@@ -110,13 +125,11 @@ export class Survey {
   /** One unit is nothing but a name for the numbers; several are numbers only where they are factors of one another. */
   private decideUnit(): void {
     if (this.units.size === 0) return;
-    const withUnit = [...this.units.values()].reduce((sum, count) => sum + count, 0);
-    if (this.units.size === 1 && withUnit >= MOST_SHARE * this.numerals) [this.unit] = this.units.keys();
-    else if ([...this.units.keys()].every((unit) => FACTORS.has(unit))) this.factors = true;
+    if (this.units.size === 1 && this.withUnit >= MOST_SHARE * this.numerals) [this.unit] = this.units;
+    else if ([...this.units].every((unit) => FACTORS.has(unit))) this.factors = true;
     else {
-      this.mixedUnits = withUnit;
-      this.numerals -= withUnit;
-      this.texts += withUnit;
+      this.numerals -= this.withUnit;
+      this.texts += this.withUnit;
     }
   }
 
@@ -179,7 +192,7 @@ export class Survey {
   /** The texts that are not missing, of a column of any kind. */
   *present(): Generator<string> {
     for (const cell of this.cells) {
-      const text = typeof cell === "string" ? cell.trim() : cell === null ? "" : String(cell);
+      const text = textOf(cell);
       if (!this.missing(text)) yield text;
     }
   }
@@ -189,6 +202,9 @@ export class Survey {
 export const FACTORS: ReadonlyMap<string, number> = new Map([
   ["k", 1e3],
   ["K", 1e3],
+  ["thousand", 1e3],
+  ["million", 1e6],
+  ["billion", 1e9],
   ["M", 1e6],
   ["B", 1e9],
   ["bn", 1e9],

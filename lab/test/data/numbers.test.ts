@@ -34,6 +34,10 @@ test.each([
   ["\u22120.25", -0.25],
   ["\u20138", -8],
   ["7-", -7],
+  ["5.-", 5],
+  ["5,--", 5],
+  ["-0", 0],
+  ["$5 USD", 5],
   ["- 3", -3],
   ["(1,234.50)", -1234.5],
   ["($4)", -4],
@@ -114,6 +118,7 @@ test.each([
   "$",
   "e5",
   "infinite",
+  "0xdeadbeefcafebabe",
   "5 pipes with a very long name",
 ])("%j is no number", (text) => {
   expect(numeralOf(text)).toBeUndefined();
