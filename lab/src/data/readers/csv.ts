@@ -146,11 +146,12 @@ class Rows {
         if (this.#pending.length > MOST_CLOSING) this.#fill();
         return;
       }
+      this.#fill();
       for (let index = width; index < record.count; index++) {
         if (record.length(index) > 0) throw this.#ragged(record.line, record.count);
       }
     }
-    if (this.#pending.length > 0) this.#fill();
+    this.#fill();
     if (this.#reservoir?.draws(this.#rowCount) === false) this.#rowCount++;
     else this.#add(this.#rowOf(record));
   }
@@ -179,6 +180,7 @@ class Rows {
 
   /** Fills up the short rows that others have followed. */
   #fill(): void {
+    if (this.#pending.length === 0) return;
     for (const { row, line } of this.#pending) {
       // where blanks separate fields, an empty one cannot be seen, whichever it is
       if (this.#layout.dialect.delimiter === " ") throw this.#ragged(line, row.indexOf(null));
@@ -206,15 +208,21 @@ class Rows {
         ? "write NA for a value that is missing, or quote a field that holds a blank"
         : `add or remove fields, or quote a field that holds a ${NAMES[dialect.delimiter] ?? quote(dialect.delimiter)}`;
     return new FailureError(
-      `${this.#file}: row ${this.#rowCount + 1} (line ${line}): expected ${count(width, "field")} as in ${namesInRecord ? "the header" : "the other rows"}, got ${got}; ${remedy}`,
+      `${this.#place(line)}: expected ${count(width, "field")} as in ${namesInRecord ? "the header" : "the other rows"}, got ${got}; ${remedy}`,
     );
   }
 
+  /** The row that is next, which is at a line of the text that was split. */
+  #place(line: number): string {
+    return `${this.#file}: row ${this.#rowCount + 1} (line ${line + (this.#layout.prefix > 0 ? 1 : 0)})`;
+  }
+
   #failure(kind: RecordError["kind"]): Error {
-    const { namesInRecord, skipped, prefix } = this.#layout;
+    this.#fill();
+    const { namesInRecord, skipped } = this.#layout;
     const { line } = this.#records;
     const inHeader = this.#seen <= skipped && namesInRecord;
-    const place = `${this.#file}: ${inHeader ? "the header" : `row ${this.#rowCount + this.#pending.length + 1}`} (line ${line + (prefix > 0 ? 1 : 0)})`;
+    const place = inHeader ? `${this.#file}: the header` : this.#place(line);
     if (kind === "fields") {
       return inHeader ? tooWide(this.#file, this.#mostColumns) : this.#ragged(line, this.#mostColumns + 1);
     }

@@ -143,7 +143,12 @@ export function layoutOf(
       `${file}: expected a table, got text whose lines have different numbers of fields, whatever may separate them; name what does with --delimiter`,
     );
   }
-  checkHeader(trial.records, shape, file);
+  if (options.header === undefined && trial.records.length > 1) checkHeader(text, trial, shape, file);
+  if (trial.dialect.quote === "" && trial.records.every(isWrapped)) {
+    throw new UsageError(
+      `${file}: expected fields in quotes, got whole lines in quotes; remove those around the lines`,
+    );
+  }
   return {
     ...headerOf(trial, shape, comment.last, options.header),
     prefix: prefixText.length,
@@ -156,13 +161,41 @@ export const tooWide = (file: string, most: number): UsageError =>
     `${file}: expected at most ${most.toLocaleString("en-US")} columns, got more; name what separates the fields with --delimiter, or leave columns out of the file`,
   );
 
-/** Throws FailureError where what seems to be the header has more names than the rows have fields. */
-function checkHeader(records: readonly string[][], { width, skipped }: Shape, file: string): void {
-  const [first] = records;
-  if (skipped !== 1 || first.length <= width || first.some((cell) => cell === "" || isValue(cell))) return;
-  if (namesColumns(records[1], records.slice(2)).isHeader && records.length > 2) return;
+/**
+ * Throws FailureError where the header has more names than the rows have fields, or fewer by more than the names of rows
+ * are, and where delimiters within fields may be the cause of that.
+ */
+function checkHeader(text: string, { dialect, records }: Trial, shape: Shape, file: string): void {
+  const { width, skipped, rowNames } = shape;
+  const [first, second] = records;
+  const isHeader =
+    skipped === 1 &&
+    first.length > 1 &&
+    !first.some((cell) => cell === "" || isValue(cell)) &&
+    (records.length < 3 || !namesColumns(second, records.slice(2)).isHeader);
+  if (!isHeader && !(rowNames && skipped === 0 && hasLoose(text, dialect.delimiter))) return;
   throw new FailureError(
-    `${file}: row 1: expected ${first.length} fields as in the header, got ${records[1].length}; add or remove fields or names, or quote a name that holds the delimiter`,
+    `${file}: row 1: expected ${first.length} fields as in the header, got ${width}; quote what holds a delimiter, add or remove fields or names, or say --header no where the first line is no header`,
+  );
+}
+
+/** Whether a line is in quotes as a whole. */
+const isWrapped = (record: readonly string[]): boolean =>
+  record.length > 1 &&
+  record[0].startsWith('"') &&
+  record[record.length - 1].endsWith('"') &&
+  !record[0].endsWith('"');
+
+/** Whether delimiters with a blank behind them, as within text, are in all rows beside others without, and not in the header. */
+function hasLoose(text: string, delimiter: string): boolean {
+  const [header, ...lines] = text.split(/[\r\n]+/, 50).filter((line) => line !== "");
+  const loose = `${delimiter} `;
+  return (
+    delimiter !== " " &&
+    !header.includes(loose) &&
+    lines
+      .slice(0, -1)
+      .every((line) => line.includes(loose) && line.split(delimiter).length > line.split(loose).length)
   );
 }
 
