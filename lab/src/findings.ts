@@ -83,6 +83,33 @@ export function differenceText(
   };
 }
 
+/** Diverged trials of a normalization. */
+type Losses = Pick<Summary, "norm" | "trials" | "diverged">;
+
+/**
+ * Whether it is beyond chance that all trials of these normalizations diverged, where as many of all trials did: at most
+ * 5 % of random orders have the like, for whichever of `choices` sets of normalizations (Fisher 1935, exactly).
+ */
+function lossIsClear(all: readonly Losses[], lost: readonly NormName[], choices: number): boolean {
+  const sum = (which: readonly Losses[], of: "trials" | "diverged") =>
+    which.reduce((total, each) => total + each[of], 0);
+  const own = sum(
+    all.filter(({ norm }) => lost.includes(norm)),
+    "trials",
+  );
+  const [trials, diverged] = [sum(all, "trials"), sum(all, "diverged")];
+  let chance = choices;
+  for (let i = 0; i < own; i++) chance *= (diverged - i) / (trials - i);
+  return chance <= 0.05;
+}
+
+/** How many sets of `size` there are among `count`. */
+function setsOf(count: number, size: number): number {
+  let sets = 1;
+  for (let i = 0; i < size; i++) sets *= (count - i) / (i + 1);
+  return sets;
+}
+
 // ---- one normalization ----
 
 /** A row of the table with at least one trial that did not diverge and gave a number. */
@@ -176,8 +203,9 @@ export function headline(comparison: Comparison): string {
       ? `${under(others[0].norm)} it ${endsAt(comparison, others[0])}`
       : `${underAll(others.map(({ norm }) => norm))} it ends at ${metricPhrase(comparison, others)}`;
   if (base === undefined) {
-    const what = lost.includes(baseline) ? "diverges" : "has no result";
-    return capitalize(`${under(baseline)}, ${subject} ${what}; ${elsewhere()}`);
+    if (!lost.includes(baseline)) return capitalize(`${subject}: ${elsewhere()}`);
+    const found = `${under(baseline)}, ${subject} diverges; ${elsewhere()}`;
+    return lossIsClear(started, [baseline], 1) ? capitalize(found) : `${unclear(comparison)}: ${found}`;
   }
   const found = [true, false].flatMap((better) => {
     const norms = better ? clearlyBetter(comparison, "metric") : clearlyWorse(comparison, "metric");
@@ -193,13 +221,15 @@ export function headline(comparison: Comparison): string {
   if (found.length > 0) {
     return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${found.join("; ")}`);
   }
-  const pairs = Math.max(0, ...comparison.differences.metric.map((each) => each.pairs));
-  const shown = comparison.differences.metric.some(({ low }) => low !== null);
   if (others.length === 0) return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}`);
-  const why = shown
+  return `${unclear(comparison)}: ${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${elsewhere()}`;
+}
+
+function unclear({ trials }: Comparison): string {
+  const seeds = new Set(trials.map(({ seed }) => seed)).size;
+  return seeds > 2
     ? "No difference that these seeds can show"
-    : `${pairs === 1 ? "One seed" : `${pairs} seeds`} cannot tell a difference from chance`;
-  return `${why}: ${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${elsewhere()}`;
+    : `${seeds === 1 ? "One seed" : "Two seeds"} cannot tell a difference from chance`;
 }
 
 // ---- the findings ----
@@ -337,30 +367,35 @@ function signalLeft({ probes }: Trial): number {
 }
 
 function diverged(started: readonly Summary[]): string[] {
-  const lost = started.filter((summary) => summary.diverged > 0);
+  const lost = started.filter((each) => each.diverged > 0);
   if (lost.length === 0) return [];
-  const each = lost.map((summary) => `${labelOf(summary.norm)} ${summary.diverged} of ${summary.trials}`);
-  return [`Diverged (the loss stopped being finite): ${labelled(each)}.`];
+  return [`Diverged (the loss stopped being finite): ${lossesOf(lost)}.`];
 }
 
-/** Where a setting makes all trials of some normalizations diverge, and none of others. */
+/** Which trials diverge at which value of the setting: in contrast where that is clear, else as numbers. */
 function sweep({ sweep: swept, summaries }: Comparison): string[] {
-  return (swept?.points ?? []).flatMap(({ value, trials }) => {
+  const points = swept?.points ?? [];
+  return points.flatMap(({ value, trials }) => {
     const shares = summaries.flatMap(({ norm }) => {
       const own = trials.filter((trial) => trial.norm === norm);
       const lost = own.filter(({ outcome }) => outcome === "diverged").length;
-      return own.length > 0 ? [{ norm, lost, trials: own.length }] : [];
+      return own.length > 0 ? [{ norm, diverged: lost, trials: own.length }] : [];
     });
-    const all = shares.filter((each) => each.lost === each.trials);
-    const none = shares.filter((each) => each.lost === 0).map(({ norm }) => norm);
-    if (all.length === 0 || none.length === 0) return [];
-    const most = Math.max(...all.map((each) => each.trials));
-    const which = most === 1 ? "the trial" : `all ${most} trials`;
-    return [
-      `At a ${swept?.setting.replaceAll("-", " ")} of ${formatSetting(value)}, ${which} ${most === 1 ? "diverges" : "diverge"} ${underAll(all.map(({ norm }) => norm))}; none ${underAll(none)}.`,
-    ];
+    const lost = shares.filter((each) => each.diverged > 0);
+    if (lost.length === 0) return [];
+    const at = `a ${swept?.setting.replaceAll("-", " ")} of ${formatSetting(value)}`;
+    const all = lost.filter((each) => each.diverged === each.trials).map(({ norm }) => norm);
+    const none = shares.filter((each) => each.diverged === 0).map(({ norm }) => norm);
+    const choices = points.length * setsOf(shares.length, all.length);
+    if (all.length === 0 || none.length === 0 || !lossIsClear(shares, all, choices)) {
+      return [`Diverged at ${at}: ${lossesOf(lost)}.`];
+    }
+    return [`At ${at}, every trial diverges ${underAll(all)}; none ${underAll(none)}.`];
   });
 }
+
+const lossesOf = (lost: readonly Losses[]): string =>
+  labelled(lost.map(({ norm, trials, diverged }) => `${labelOf(norm)} ${diverged} of ${trials}`));
 
 /** As a user writes a setting: "0.05". */
 export const formatSetting = (value: number | null): string =>
