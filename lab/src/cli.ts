@@ -266,8 +266,8 @@ Examples:
 /** The options as they are typed. */
 const typed: [option: string, value: string | null][] = [];
 for (const option of compareCommand.options) {
-  compareCommand.on(`option:${option.name()}`, (value: string | null) => {
-    typed.push([option.long ?? option.flags, value]);
+  compareCommand.on(`option:${option.name()}`, (value?: string | null) => {
+    typed.push([option.long ?? option.flags, value ?? null]);
   });
 }
 

@@ -1,62 +1,32 @@
 /** `evenkeel compare` as its user meets it: a process with arguments, two streams, an exit code and a folder. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Range } from "@evenkeel/report/statistics";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, test } from "vitest";
 import { headline } from "../../src/findings.js";
 import type { Comparison } from "../../src/results.js";
+import { cli, evenkeel, type Outcome, start } from "../support/evenkeel.js";
 
-const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const workplace = mkdtempSync(join(tmpdir(), "evenkeel-compare-"));
 afterAll(() => rmSync(workplace, { recursive: true, force: true }));
 
-interface Outcome {
-  /** Null where a signal ended the process. */
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** As in a CI, which some libraries take for a terminal with colours. */
-const start = (line: string) =>
-  spawn(process.execPath, [cli, "compare", ...line.split(" ")], {
-    cwd: workplace,
-    env: { ...process.env, CI: "true" },
-  });
-
-/** Runs `evenkeel compare` in the workplace; sends Ctrl-C once, as soon as standard error holds `interruptAt`. */
-function compare(line: string, interruptAt?: RegExp): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = start(line);
-    let stdout = "";
-    let stderr = "";
-    let sent = false;
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-      if (sent || !interruptAt?.test(stderr)) return;
-      sent = true;
-      child.kill("SIGINT");
-    });
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
+/** Runs `evenkeel compare` in the workplace. */
+const compare = (line: string): Promise<Outcome> =>
+  evenkeel(workplace, "compare", ...line.split(" ").filter((word) => word !== ""));
 
 const filesOf = (folder: string): string[] => readdirSync(join(workplace, folder)).sort();
 const read = (path: string): string => readFileSync(join(workplace, path), "utf8");
@@ -77,43 +47,52 @@ write("a-file", "mine");
 
 const COMMON = "--data people.csv";
 const SMALL = "--data breast-cancer --depth 2 --width 8 --epochs 2";
-/** Each trial takes longer than any test waits. */
-const ENDLESS = "--data breast-cancer --depth 2 --width 8 --epochs 100000 --threads 1";
-
 /** Without what differs from run to run: when, where and how fast. */
-function numbersOf(json: string): unknown {
-  const { date, command, machine, wallSeconds, summaries, trials, ...rest }: Comparison = JSON.parse(json);
-  return {
-    ...rest,
-    summaries: summaries.map(({ stepMs, ...summary }) => summary),
-    trials: trials.map(({ stepMs, ...trial }) => trial),
-  };
-}
+const numbersOf = (json: string): unknown =>
+  JSON.parse(json, (name, value) =>
+    ["date", "command", "machine", "wallSeconds", "stepMs", "seconds"].includes(name) ? undefined : value,
+  );
 
-test("six normalizations of a cnn: two files that agree with --json, and no others", async () => {
-  const options = "--limit 120 --model cnn --depth 2 --width 4 --epochs 2 --seeds 2 --json --out six";
-  const { code, stdout } = await compare(options);
+const FILES = ["comparison.json", "plan.json", "report.html", "trials"];
+
+test("six normalizations of a cnn, learning rates tried: files that agree with --json", async () => {
+  const options = "--limit 120 --model cnn --depth 2 --width 4 --epochs 2 --seeds 2";
+  const { code, stdout } = await compare(`${options} --json --out six`);
   expect(code).toBe(0);
-  expect(filesOf("six")).toEqual(["comparison.json", "report.html"]);
+  expect(filesOf("six")).toEqual(FILES);
+  expect(filesOf("six/trials")).toHaveLength(12);
   expect(read("six/comparison.json")).toBe(stdout);
   const comparison: Comparison = JSON.parse(stdout);
+  const rates = [0.0125, 0.05, 0.2];
   expect(comparison).toMatchObject({
-    command: `npm start -- ${options}`,
-    data: { name: "digits", trainCount: 96, heldOutCount: 24, inputShape: [8, 8, 1] },
+    format: 2,
+    command: `node ${cli} compare ${options}`,
+    data: {
+      name: "digits",
+      inputShape: [8, 8, 1],
+      examples: 120,
+      fileRows: 1797,
+      parts: { train: 77, validation: 19, heldOut: 24 },
+    },
     metric: "accuracy",
     model: { kind: "cnn", depth: 2, width: 4, activation: "relu" },
-    training: { epochs: 2, batchSize: 32, learningRate: 0.05, optimizer: "sgd", seeds: [1, 2] },
+    training: { epochs: 2, batchSize: 32, learningRates: rates, optimizer: "sgd", seeds: [1, 2] },
+    baseline: "none",
     interrupted: false,
+    sweep: null,
   });
   const norms = ["none", "layer", "rms", "batch", "group", "instance"];
   expect(comparison.summaries.map(({ norm, trials }) => [norm, trials])).toEqual(
     norms.map((norm) => [norm, 2]),
   );
+  expect(comparison.differences.metric.map(({ norm }) => norm)).toEqual(norms.slice(1));
   expect(comparison.trials.map(({ norm, seed }) => [norm, seed])).toEqual(
     [1, 2].flatMap((seed) => norms.map((norm) => [norm, seed])),
   );
-  for (const { epochs, probes, parameters, norm, stepMs } of comparison.trials) {
+  for (const { epochs, probes, parameters, norm, stepMs, tried, learningRate } of comparison.trials) {
     expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    expect(tried.map((each) => each.learningRate)).toEqual(rates);
+    expect(rates).toContain(learningRate);
     // six steps in all, each of them probed
     expect(probes.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(stepMs).toBeGreaterThan(0);
@@ -130,32 +109,37 @@ test("six normalizations of a cnn: two files that agree with --json, and no othe
   expect(document.querySelector("h1")?.textContent).toContain(headline(comparison));
 });
 
-test("without --json a table on standard output; progress, in plain lines, on standard error", async () => {
+test("without --json a table on standard output; what is compared, and progress, in plain lines on standard error", async () => {
   const { code, stdout, stderr } = await compare(
-    `${SMALL} --norms none,layer --seeds 1 --threads 1 --out plain`,
+    `${SMALL} --norms none,layer --seeds 1 --threads 1 --no-tune --out plain`,
   );
   expect(code).toBe(0);
   const { summaries }: Comparison = JSON.parse(read("plain/comparison.json"));
   const shown = summaries.map(({ metric }) => `${(100 * (metric.median ?? 0)).toFixed(1)}\u00a0%`);
-  expect(stdout).toMatch(new RegExp(`│ none +│ +${shown[0]} │`));
-  expect(stdout).toMatch(new RegExp(`│ layer +│ +${shown[1]} │`));
-  expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  expect(stdout).toMatch(new RegExp(`^none +${shown[0]} `, "m"));
+  expect(stdout).toMatch(new RegExp(`^layer +${shown[1]} `, "m"));
+  expect(Math.max(...(stdout + stderr).split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
   expect(stdout + stderr).not.toContain("\u001b");
   const lines = stderr.split("\n").filter((line) => !line.includes(" left"));
-  expect(lines.slice(0, 5)).toEqual([
-    "evenkeel compare  breast-cancer: 455 examples to train on, 114 held out",
-    "mlp of 2 layers of 8  ·  none, layer  ·  1 seed",
-    'predicts "diagnosis" (2 classes) from 30 inputs: mean radius, mean texture, mean perimeter, mean area, ...',
+  expect(lines.slice(0, 10)).toEqual([
+    "evenkeel compare  breast-cancer: 569 examples",
+    'predicts "diagnosis" (2 classes) from 30 inputs: "mean radius", "mean texture",',
+    '  "mean perimeter", "mean area", "mean smoothness", "mean compactness" and 24',
+    "  more",
+    "each seed draws its own parts at random, stratified by class: 364 to train on,",
+    "  91 for validation, 114 held out",
+    "mlp of 2 layers of 8 · none, layer · compared with none · 1 seed",
+    "sgd, 2 epochs, learning rate 0.02 · judged by accuracy",
     "2 trials, 1 at a time",
     "",
   ]);
-  expect(lines[5]).toMatch(
-    new RegExp(`^none     seed 1  accuracy ${shown[0]}  loss 0\\.\\d+  .* s  \\(1 of 2\\)$`),
+  expect(lines[10]).toMatch(
+    new RegExp(`^none {5}seed 1 {2}accuracy ${shown[0]} {2}loss 0\\.\\d+ {2}.* s {2}\\(1 of 2\\)$`),
   );
-  expect(lines[6]).toMatch(
-    new RegExp(`^layer    seed 1  accuracy ${shown[1]}  loss 0\\.\\d+  .* s  \\(2 of 2\\)$`),
+  expect(lines[11]).toMatch(
+    new RegExp(`^layer {4}seed 1 {2}accuracy ${shown[1]} {2}loss 0\\.\\d+ {2}.* s {2}\\(2 of 2\\)$`),
   );
-  expect(lines.slice(7)).toEqual(["Report  plain/report.html", "Numbers plain/comparison.json", ""]);
+  expect(lines.slice(12)).toEqual(["Report  plain/report.html", "Numbers plain/comparison.json", ""]);
 });
 
 test("the same seed gives the same numbers, however many threads share the trials", async () => {
@@ -175,42 +159,146 @@ test("the same seed gives the same numbers, however many threads share the trial
 
 test("more threads than cores, and than Node expects listeners", async () => {
   const { code, stderr } = await compare(
-    `${COMMON} --depth 1 --width 4 --epochs 1 --norms none --seeds 11 --threads 11 --out threads`,
+    `${COMMON} --depth 1 --width 4 --epochs 1 --norms none --seeds 11 --threads 11 --no-tune --out threads`,
   );
   expect(code).toBe(0);
-  const lines = stderr.split("\n").filter((line) => !line.includes(" left"));
-  expect(lines[3]).toBe("11 trials, 11 at a time");
-  expect(
-    lines.slice(5, 16).every((line) => /^none {5}seed \d+ {2}accuracy .*\(\d+ of 11\)$/.test(line)),
-  ).toBe(true);
-  expect(lines.slice(16)).toEqual(["Report  threads/report.html", "Numbers threads/comparison.json", ""]);
+  expect(stderr).toContain("\n11 trials, 11 at a time\n");
+  expect(stderr.match(/^none {5}seed \d+ .*\(\d+ of 11\)$/gm)).toHaveLength(11);
+  expect(stderr).not.toContain("Warning");
 });
 
-test("Ctrl-C keeps the trials that have finished, and says that it was stopped", async () => {
-  const options =
-    "--data breast-cancer --depth 2 --width 8 --epochs 20 --norms none,layer --seeds 50 --threads 1";
-  const { code, stdout, stderr } = await compare(`${options} --out stopped`, /\(1 of 100\)/);
-  expect(code).toBe(130);
-  expect(filesOf("stopped")).toEqual(["comparison.json", "report.html"]);
-  const comparison: Comparison = JSON.parse(read("stopped/comparison.json"));
-  const finished = comparison.trials.length;
-  expect(comparison.interrupted).toBe(true);
-  // the signal may come after another trial or two
-  expect(finished).toBeGreaterThanOrEqual(1);
-  expect(finished).toBeLessThan(100);
-  expect(comparison.trials[0]).toMatchObject({ norm: "none", seed: 1, outcome: "finished" });
-  expect(comparison.trials[0]?.epochs).toHaveLength(20);
-  expect(stdout).toMatch(/│ none +│ +\d+\.\d/);
-  expect(stderr).toContain(`Stopped: ${finished} of 100 trials had finished; their results were written.\n`);
-  expect(parseHTML(read("stopped/report.html")).document.body.textContent).toMatch(/stopped/i);
+test("a sweep: every value with every normalization and seed, the comparison's own not run again", async () => {
+  const { code, stderr } = await compare(
+    `${SMALL} --norms none,layer --seeds 2 --batch-size 64 --sweep batch-size 16,64 --baseline layer --out swept`,
+  );
+  expect(code).toBe(0);
+  expect(stderr).toContain("\nsweeps batch-size over 16, 64\n8 trials, ");
+  const { sweep, trials, baseline, differences }: Comparison = JSON.parse(read("swept/comparison.json"));
+  expect([baseline, differences.metric.map(({ norm }) => norm)]).toEqual(["layer", ["none"]]);
+  expect(trials).toHaveLength(4);
+  expect(sweep?.setting).toBe("batch-size");
+  const [small, own] = sweep?.points ?? [];
+  expect([small?.value, own?.value]).toEqual([16, 64]);
+  expect(own?.trials).toEqual(trials);
+  // twice as many steps at least
+  expect(small?.trials.map(({ norm, seed }) => `${norm} ${seed}`)).toEqual([
+    "none 1",
+    "layer 1",
+    "none 2",
+    "layer 2",
+  ]);
+  expect(small?.trials[0]?.probes.length).toBeGreaterThan(own?.trials[0]?.probes.length ?? 0);
+  expect(filesOf("swept/trials")).toHaveLength(8);
 });
 
-test("Ctrl-C before any trial has finished writes nothing", async () => {
-  const { code, stdout, stderr } = await compare(`${ENDLESS} --out nothing`, /15 trials, 1 at a time/);
-  expect(code).toBe(130);
-  expect(stdout).toBe("");
-  expect(stderr).toContain("\nStopped before any trial had finished; nothing was written.\n");
-  expect(filesOf("nothing")).toEqual([]);
+test("a grid of learning rates: each trial goes on with the best on its validation part", async () => {
+  const { code, stdout } = await compare(
+    `${SMALL} --norms none,batch --seeds 2 --tune 0.1,0.0001 --json --out tuned`,
+  );
+  expect(code).toBe(0);
+  const { trials, training, summaries }: Comparison = JSON.parse(stdout);
+  expect(training.learningRates).toEqual([0.0001, 0.1]);
+  for (const { tried, learningRate } of trials) {
+    expect(tried.map((each) => each.learningRate)).toEqual([0.0001, 0.1]);
+    const [low, high] = tried.map(({ metric }) => metric ?? 0);
+    expect(learningRate).toBe(high > low ? 0.1 : 0.0001);
+  }
+  expect(summaries.map(({ learningRate }) => learningRate.median)).toEqual([0.1, 0.1]);
+});
+
+test("a second run leaves the first as it is: the next free folder is taken, or the one that is named refused", async () => {
+  const home = mkdtempSync(join(workplace, "home-"));
+  const run = (more = "") =>
+    evenkeel(
+      home,
+      ..."compare --data breast-cancer --depth 1 --width 4 --epochs 1 --norms none --seeds 1 --no-tune".split(
+        " ",
+      ),
+      ...more.split(" ").filter(Boolean),
+    );
+  expect((await run()).stderr).toContain("Report  evenkeel-report/report.html\n");
+  const first = readFileSync(join(home, "evenkeel-report/comparison.json"), "utf8");
+  expect((await run()).stderr).toContain("Report  evenkeel-report-2/report.html\n");
+  expect(await run("--out evenkeel-report")).toEqual({
+    code: 2,
+    stdout: "",
+    stderr:
+      'error: --out: the folder "evenkeel-report" holds another comparison (its plan.json), which is not overwritten; name another folder, or go on with what is there by --resume evenkeel-report\n',
+  });
+  expect(readFileSync(join(home, "evenkeel-report/comparison.json"), "utf8")).toBe(first);
+  // what is refused for its options makes no folder
+  expect((await run("--batch-size 363")).code).toBe(2);
+  expect(readdirSync(home).sort()).toEqual(["evenkeel-report", "evenkeel-report-2"]);
+});
+
+test("a file of a relative path is made again, and gone on with, from any folder; --out and --json are left out", async () => {
+  const options = "--target label --ignore height --depth 1 --width 4 --epochs 1 --norms none --seeds 1";
+  const { code } = await compare(`--data ./people.csv ${options} --json --out=relative`);
+  expect(code).toBe(0);
+  const { command, data }: Comparison = JSON.parse(read("relative/comparison.json"));
+  expect(command).toBe(`node ${cli} compare --data ${join(workplace, "people.csv")} ${options}`);
+  expect(data).toMatchObject({ provenance: "./people.csv", inputs: [{ column: "age" }] });
+  const elsewhere = mkdtempSync(join(workplace, "elsewhere-"));
+  execFileSync("sh", ["-c", command], { cwd: elsewhere, stdio: "ignore" });
+  expect(numbersOf(readFileSync(join(elsewhere, "evenkeel-report/comparison.json"), "utf8"))).toEqual({
+    ...(numbersOf(read("relative/comparison.json")) as object),
+    data: { ...data, provenance: join(workplace, "people.csv") },
+  });
+  rmSync(join(workplace, "relative/report.html"));
+  const again = await evenkeel(elsewhere, "compare", "--resume", join(workplace, "relative"));
+  expect(again.code).toBe(0);
+  expect(JSON.parse(read("relative/comparison.json")).data.provenance).toBe("./people.csv");
+  expect(existsSync(join(workplace, "relative/report.html"))).toBe(true);
+});
+
+test("--resume: nothing but --threads and --json beside it, the data unchanged, of this version", async () => {
+  const options = "--depth 1 --width 4 --epochs 1 --norms none --seeds 1 --no-tune";
+  write("changing.csv", read("people.csv"));
+  expect((await compare(`--data changing.csv ${options} --out first`)).code).toBe(0);
+  const refused = async (line: string) => {
+    const { code, stdout, stderr } = await compare(line);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    return stderr;
+  };
+  expect(await refused("--resume first --epochs 3")).toBe(
+    "error: --resume: every option but --threads and --json is that of the comparison in its folder, got --epochs beside it; leave it out, or begin anew without --resume\n",
+  );
+  expect(await refused("--resume nowhere")).toMatch(/^error: --resume: there is no comparison in "nowhere"/);
+  write("changing.csv", read("people.csv").replace("20,150", "21,150"));
+  const anew = `node ${cli} compare --data ${join(workplace, "changing.csv")} ${options}`;
+  expect(await refused("--resume first --threads 1")).toBe(
+    `error: --resume: "${join(workplace, "changing.csv")}" has changed since the comparison in "first" was begun; bring back what it was, or begin anew: ${anew}\n`,
+  );
+  rmSync(join(workplace, "changing.csv"));
+  expect(await refused("--resume first")).toBe(
+    `error: ${join(workplace, "changing.csv")}: there is no such file; check the path\n`,
+  );
+});
+
+test("links in the folder are never followed, and nothing of ours that is in the way is written over", async () => {
+  mkdirSync(join(workplace, "shared"));
+  write("precious", "mine");
+  symlinkSync("../precious", join(workplace, "shared/report.html"));
+  const options = `${COMMON} --depth 1 --width 4 --epochs 1 --norms none --seeds 1 --no-tune`;
+  const { code, stderr } = await compare(`${options} --out shared`);
+  expect([code, stderr]).toEqual([
+    2,
+    'error: --out: the folder "shared" holds another comparison (its report.html), which is not overwritten; name another folder\n',
+  ]);
+  expect(read("precious")).toBe("mine");
+  expect(filesOf("shared")).toEqual(["report.html"]);
+  expect((await compare(`${options} --out linked`)).code).toBe(0);
+  rmSync(join(workplace, "linked/comparison.json"));
+  symlinkSync("../precious", join(workplace, "linked/comparison.json"));
+  expect((await compare("--resume linked")).code).toBe(0);
+  expect(lstatSync(join(workplace, "linked/comparison.json")).isFile()).toBe(true);
+  expect(read("precious")).toBe("mine");
+  mkdirSync(join(workplace, "folder"));
+  rmSync(join(workplace, "linked/report.html"));
+  mkdirSync(join(workplace, "linked/report.html"));
+  expect((await compare("--resume linked")).stderr).toBe(
+    'error: --resume: "linked/report.html" is no file, and one of this name is to be written; move it away\n',
+  );
 });
 
 const HINT = "(--help lists the options)\n";
@@ -219,27 +307,27 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--norms none,lyer",
     2,
-    'error: --norms: "lyer" is not known; did you mean layer? (evenkeel norms lists\nall)\n',
+    'error: --norms: "lyer" is not known; did you mean layer? (evenkeel norms lists all)\n',
   ],
   [
     "--norms none,batchrenorm",
     2,
-    'error: --norms: "batchrenorm" is not known; did you mean batch-renorm? (evenkeel\nnorms lists all)\n',
+    'error: --norms: "batchrenorm" is not known; did you mean batch-renorm? (evenkeel norms lists all)\n',
   ],
   [
     "--norms adaptive-layer",
     2,
-    "error: --norms: adaptive layer normalization has no place in the networks of\ncompare (evenkeel norms lists all)\n",
+    "error: --norms: adaptive layer normalization has no place in the networks of compare (evenkeel norms lists all)\n",
   ],
   [
     "--model mlp --norms layer,instance",
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and\n--model mlp has none; leave it out, or use --model cnn (evenkeel norms lists\nwhat fits)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (evenkeel norms lists what fits)\n",
   ],
   [
     `${COMMON} --norms instance`,
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and\n--model mlp has none; leave it out, or use --model cnn (evenkeel norms lists\nwhat fits)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (evenkeel norms lists what fits)\n",
   ],
   [
     "--norms none,,layer",
@@ -290,100 +378,143 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
     'error: --target: there is no column "labl"; did you mean "label"? The columns are "age", "height", "label"\n',
   ],
   [
-    "--data word.csv",
-    2,
-    'error: row 17, column "age": expected a number, got "forty"; correct the value, or name the column with --categorical age\n',
-  ],
-  [
-    "--data constant.csv",
-    2,
-    'error: target "label": expected at least two different values to learn from, got only "yes" in 100 rows; choose another column with --target\n',
-  ],
-  [
     "--data truncated.csv.gz",
     1,
     "error: truncated.csv.gz: the compressed data ends too early, the file is truncated; fetch or write it again\n",
   ],
   [
-    `${COMMON} --model cnn`,
+    "--sweep width 8,16",
     2,
-    "error: --model cnn: needs images, and this data has 2 separate features; use --model mlp, or name the size of the images with --image HEIGHTxWIDTH\n",
+    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "width 8,16"\n',
   ],
   [
-    `${COMMON} --model cnn --image 1x2`,
+    "--sweep depth=2,2.5",
     2,
-    "error: --model cnn: needs images of at least 4x4 pixels, got 1x2; use --model mlp\n",
-  ],
-  [`${COMMON} --batch-size 81`, 2, "error: --batch-size: must be at most the 80 training examples, got 81\n"],
-  [
-    `${COMMON} --batch-size 79`,
-    2,
-    "error: --batch-size: 79 leaves a last batch of a single one of the 80 training examples, which has no variance for batch normalization; use 80\n",
+    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "2,2.5": Expected an integer from 1 to 200.\n',
   ],
   [
-    // 49 examples leave one over for 3 and for 4 as well
-    `${COMMON} --limit 61 --batch-size 2`,
+    "--sweep depth 2,2",
     2,
-    "error: --batch-size: 2 leaves a last batch of a single one of the 49 training examples, which has no variance for batch normalization; use 5\n",
+    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got fewer than two values, "2,2"\n',
+  ],
+  [
+    "--tune fast",
+    2,
+    `error: option '--tune [rates]' argument 'fast' is invalid. Expected learning rates separated by commas, such as 0.001,0.01,0.1.\n${HINT}`,
+  ],
+  [
+    "--delimiter ab",
+    2,
+    `error: option '--delimiter <character>' argument 'ab' is invalid. Expected one character, tab, or space (for any number of blanks).\n${HINT}`,
+  ],
+  [
+    "--header maybe",
+    2,
+    `error: option '--header <yes|no>' argument 'maybe' is invalid. Expected yes or no.\n${HINT}`,
+  ],
+  [
+    "--encoding utf-7",
+    2,
+    `error: option '--encoding <name>' argument 'utf-7' is invalid. Expected a name such as utf-8, utf-16le, windows-1252 or shift_jis.\n${HINT}`,
+  ],
+  [
+    "--max-bytes lots",
+    2,
+    `error: option '--max-bytes <size>' argument 'lots' is invalid. Expected a number of bytes, such as 4GB.\n${HINT}`,
+  ],
+  [
+    `${COMMON} --batch-size 63`,
+    2,
+    "error: --batch-size: 63 leaves a last batch of a single one of the 64 training examples, which has no variance for batch normalization; use 64\n",
   ],
   [
     `${COMMON} --out a-file`,
     1,
-    "error: --out: cannot write into the folder \"a-file\" (EEXIST: file already exists, mkdir 'a-file'); name another one, or give this one write permission\n",
+    "error: --out: cannot write into the folder \"a-file\" (ENOTDIR: not a directory, lstat 'a-file/plan.json'); name another one, or give this one write permission\n",
   ],
   [
-    `${COMMON} --out a-file/below`,
+    `${COMMON} --out /proc/evenkeel`,
     1,
-    "error: --out: cannot write into the folder \"a-file/below\" (ENOTDIR: not a directory, mkdir 'a-file/below'); name another one, or give this one write permission\n",
+    "error: --out: cannot write into the folder \"/proc/evenkeel\" (ENOENT: no such file or directory, mkdir '/proc/evenkeel'); name another one, or give this one write permission\n",
+  ],
+  [
+    "--epochs \u001b]52;c;ZXZpbA==\u0007\u202e",
+    2,
+    `error: option '--epochs <count>' argument '\ufffd]52;c;ZXZpbA==\ufffd\ufffd' is invalid. Expected an integer from 1 to 100,000.\n${HINT}`,
   ],
 ])("refused: %s", async (line, code, stderr) => {
   expect(await compare(line)).toEqual({ code, stdout: "", stderr });
-  // the default folder is not made for what is refused
-  expect(existsSync(join(workplace, "evenkeel-report"))).toBe(false);
   expect(read("a-file")).toBe("mine");
 });
 
-test("what is refused leaves an earlier report as it is", async () => {
-  mkdirSync(join(workplace, "earlier"));
-  write("earlier/report.html", "an earlier report");
-  write("earlier/comparison.json", "{}");
-  const { code } = await compare(`${COMMON} --batch-size 79 --out earlier`);
-  expect(code).toBe(2);
-  const stopped = await compare(`${ENDLESS} --out earlier`, /trials, /);
-  expect(stopped.code).toBe(130);
-  expect(filesOf("earlier")).toEqual(["comparison.json", "report.html"]);
-  expect(read("earlier/report.html")).toBe("an earlier report");
-  expect(read("earlier/comparison.json")).toBe("{}");
+test("the default folder is not made for what is refused", () => {
+  expect(readdirSync(workplace).filter((name) => name.startsWith("evenkeel-report"))).toEqual([]);
 });
 
-test("where the files cannot be written after all, the numbers are still shown and nothing is left half-written", async () => {
-  mkdirSync(join(workplace, "taken/report.html"), { recursive: true });
-  write("taken/comparison.json", "{}");
-  const { code, stdout, stderr } = await compare(`${SMALL} --norms none --seeds 1 --json --out taken`);
-  expect(code).toBe(1);
-  expect(JSON.parse(stdout)).toMatchObject({ interrupted: false, summaries: [{ norm: "none", trials: 1 }] });
-  expect(stderr).toMatch(
-    /error: --out: cannot write the results into "taken" \(.*\); free space or name another folder\n$/,
+test("every option is told by --help, none of its lines wider than 80 columns", async () => {
+  const { code, stdout } = await compare("--help");
+  expect(code).toBe(0);
+  expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  for (const group of ["Data:", "Network:", "Comparison:", "Training:", "Results:", "Examples:"]) {
+    expect(stdout).toContain(`\n${group}\n`);
+  }
+});
+
+test.each([
+  ["standard output", "1"],
+  ["both", "1 2"],
+])("a reader of %s that has seen enough is no failure", async (_, closed) => {
+  const out = `unread-${closed.length}`;
+  const { child, ended } = start(
+    workplace,
+    ..."compare --data breast-cancer --depth 2 --width 8 --epochs 2 --norms none --seeds 2 --json --out".split(
+      " ",
+    ),
+    out,
   );
-  expect(filesOf("taken")).toEqual(["comparison.json", "report.html"]);
-  expect(read("taken/comparison.json")).toBe("{}");
+  child.stdout.destroy();
+  if (closed.includes("2")) child.stderr.once("data", () => child.stderr.destroy());
+  const { code, stderr } = await ended;
+  expect(code).toBe(0);
+  if (!closed.includes("2")) expect(stderr).toContain(`Numbers ${out}/comparison.json\n`);
+  expect(filesOf(out)).toEqual(FILES);
+  expect(JSON.parse(read(`${out}/comparison.json`)).trials).toHaveLength(2);
 });
 
-test("a reader that has seen enough is no failure", async () => {
-  const outcome = await new Promise<Outcome>((resolve, reject) => {
-    const line = `${SMALL} --norms none --seeds 1 --json --out unread`;
-    const child = start(line);
-    let stderr = "";
-    child.stdout.destroy();
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
+test("2>&1 | head -1: the results are written all the same", async () => {
+  const line = `${SMALL} --norms none --seeds 2 --out headed`;
+  const shown = await new Promise<string>((resolve, reject) => {
+    const shell = spawn(
+      "sh",
+      ["-c", `"$0" "$@" 2>&1 | head -1`, process.execPath, cli, "compare", ...line.split(" ")],
+      {
+        cwd: workplace,
+      },
+    );
+    let text = "";
+    shell.stdout.on("data", (some) => {
+      text += some;
     });
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout: "", stderr }));
+    shell.on("error", reject);
+    shell.on("close", () => resolve(text));
   });
-  expect(outcome.code).toBe(0);
-  expect(outcome.stderr).toContain("Numbers unread/comparison.json\n");
-  expect(filesOf("unread")).toEqual(["comparison.json", "report.html"]);
+  expect(shown).toBe("evenkeel compare  breast-cancer: 569 examples\n");
+  expect(filesOf("headed")).toEqual(FILES);
+});
+
+test("a device that is full: the exit code says that the output is not whole, the files are", async () => {
+  const line = `${SMALL} --norms none --seeds 1 --json --out device`;
+  const code = await new Promise((resolve) =>
+    spawn(
+      "sh",
+      ["-c", `"$0" "$@" >/dev/full 2>/dev/null`, process.execPath, cli, "compare", ...line.split(" ")],
+      {
+        cwd: workplace,
+      },
+    ).on("close", resolve),
+  );
+  expect(code).toBe(1);
+  expect(filesOf("device")).toEqual(FILES);
 });
 
 test("regression: R² in the table, the report and the numbers", async () => {
@@ -392,13 +523,13 @@ test("regression: R² in the table, the report and the numbers", async () => {
   );
   expect(code).toBe(0);
   const comparison: Comparison = JSON.parse(read("plane/comparison.json"));
-  expect(comparison).toMatchObject({ metric: "R²", data: { task: "regression", target: "y", baseline: 0 } });
+  expect(comparison).toMatchObject({ metric: "R²", data: { task: "regression", target: "y" } });
   const r2 = comparison.summaries[0]?.metric.median ?? 0;
   // y is linear in a and b, so a network that learns explains nearly all of it
   expect(r2).toBeGreaterThan(0.9);
   expect(r2).toBeLessThanOrEqual(1);
-  expect(stdout).toMatch(new RegExp(`│ none +│ +${r2.toFixed(3)} │`));
-  expect(stdout).toMatch(/│ +│ +R² │/);
+  expect(stdout).toMatch(new RegExp(`^none +${r2.toFixed(3)} `, "m"));
+  expect(stdout).toMatch(/^ +R² /m);
   expect(read("plane/report.html")).toContain(r2.toFixed(3));
 });
 
@@ -421,6 +552,6 @@ test("trials that diverge end in a table and a report that say so", async () => 
     expect(epochs.at(-1)).toMatchObject({ trainLoss: null, heldOutLoss: null, metric: null });
   }
   expect(stderr).toMatch(/^none {5}seed 2 {2}diverged in epoch 1 {2}/m);
-  expect(stdout).toMatch(/│ none +│ +– │ +– │.*\n│ +│ 2 of 2 diverged │/);
+  expect(stdout).toMatch(/^none +– .*\n.*2 of 2 diverged/m);
   expect(read("diverged/report.html")).toMatch(/diverge/);
 });
