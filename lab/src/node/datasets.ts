@@ -28,7 +28,8 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   const own = bundled.find(({ name }) => name === source);
   if (own) {
     const table = await opened(dataFile(own.file), options, own.read);
-    return toDataset(table, { ...options, image: options.image ?? own.image }, own.provenance);
+    const data = toDataset(table, { ...options, image: options.image ?? own.image }, own.provenance);
+    return { ...data, name: own.name };
   }
   if (!existsSync(source) && basename(source) === source && extname(source) === "") {
     const names = describedData.map(({ name }) => name);
