@@ -177,7 +177,7 @@ async function unpacked(source: Source, file: string, limits: Limits): Promise<A
 
 /**
  * Throws where cells are so far apart that the empty ones between them would fill the memory. All that looks like a
- * place counts, wherever it stands: the library takes any letter for a column, and any number for a row.
+ * place counts, in whatever tag: the library takes any letter for a column, and any number for a row.
  */
 function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
   const text = new TextDecoder().decode(bytes);
@@ -185,12 +185,15 @@ function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
   if (!text.includes("sheetData")) return;
   let rows = 0;
   let columns = 0;
-  for (const [, place] of text.matchAll(/(?<![\w:.-])r\s*=\s*["']([^"'<]{0,12})/g)) {
-    const [, letters, digits] = /^([A-Z]{0,3})(\d{1,7})$/.exec(place) ?? [];
-    let column = 0;
-    for (const letter of letters ?? "") column = 26 * column + letter.charCodeAt(0) - 64;
-    rows = Math.max(rows, Number(digits ?? Number.POSITIVE_INFINITY));
-    columns = Math.max(columns, column);
+  for (const tag of tagsOf(text)) {
+    // with or without the prefix of a namespace
+    for (const [, place] of tag.matchAll(/(?<![\w.-])r\s*=\s*["']([^"'<]{0,12})/g)) {
+      const [, letters, digits] = /^([A-Z]{0,3})(\d{1,7})$/.exec(place) ?? [];
+      let column = 0;
+      for (const letter of letters ?? "") column = 26 * column + letter.charCodeAt(0) - 64;
+      rows = Math.max(rows, Number(digits ?? Number.POSITIVE_INFINITY));
+      columns = Math.max(columns, column);
+    }
   }
   if (rows > MOST_ROWS || columns > MOST_COLUMNS) {
     throw new FailureError(
@@ -203,3 +206,28 @@ function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
     );
   }
 }
+
+/** The tags of a text of XML, without what is commented out. */
+function* tagsOf(text: string): Generator<string> {
+  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
+    const start = at;
+    const [, close] = UNPARSED.find(([open]) => text.startsWith(open, start)) ?? [];
+    if (close !== undefined) {
+      at = text.indexOf(close, at);
+      if (at < 0) return;
+      continue;
+    }
+    // a quoted > ends no tag
+    while (at < text.length && text[at] !== ">") {
+      const end = text[at] === '"' || text[at] === "'" ? text.indexOf(text[at], at + 1) : at;
+      at = Math.max(at, end) + 1;
+    }
+    yield text.slice(start, at);
+  }
+}
+
+const UNPARSED: readonly [open: string, close: string][] = [
+  ["<!--", "-->"],
+  ["<![CDATA[", "]]>"],
+  ["<?", "?>"],
+];

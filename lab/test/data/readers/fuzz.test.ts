@@ -122,6 +122,19 @@ function workbook(damage: (name: string, bytes: Uint8Array) => Uint8Array): Uint
   return zipSync(Object.fromEntries(members), { level: 1 });
 }
 
+/** The workbook with another text in its sheet. */
+const withSheet = (edit: (text: string) => string): Uint8Array =>
+  workbook((name, bytes) =>
+    name.includes("sheet1") ? encode(edit(new TextDecoder().decode(bytes))) : bytes,
+  );
+
+/** The elements of a sheet, and its places, with the prefix of a namespace. */
+const prefixed = (text: string): string =>
+  text
+    .replace("xmlns=", "xmlns:x=")
+    .replaceAll(/<(\/?)(?=[a-z])/g, "<$1x:")
+    .replaceAll(' r="', ' x:r="');
+
 /** How a damaged file of each format is made; `bytes` damages bytes, `text` a text. */
 const FORMATS: Record<string, (bytes: Damage, text: Damage, next: Next) => Uint8Array> = {
   "f.csv": (_, text, next) => text(encode(lines(pick([",", ";", "\t", " ", "|"], next)))),
@@ -242,4 +255,26 @@ test.each(Object.entries(FORMATS))("%s: the file is read when it is not damaged"
     );
     expect((await readTable(sourceOf(name, whole))).columns.length).toBeGreaterThan(0);
   }
+});
+
+test.each<[string, (text: string) => string]>([
+  ["a column", (text) => text.replace('r="E5"', 'r="ZZZZZ5"')],
+  ["a column without a number", (text) => text.replace('r="E5"', "r=\"E' '5\"")],
+  ["a row", (text) => text.replace('<row r="5"', '<row r="1e9"')],
+  ["a cell's row", (text) => text.replace('r="E5"', 'r="E1e9"')],
+  ["an entity", (text) => text.replace('r="E5"', 'r="&#90;ZZZZZ5"')],
+  ["a column with a prefix", (text) => prefixed(text.replace('r="E5"', 'r="ZZZZZ5"'))],
+  ["a row with a prefix", (text) => prefixed(text.replace('<row r="5"', '<row r="1e8"'))],
+  ["after a tag that is none", (text) => text.replace('<c r="E5"', '<?a "?><c x=">" r="ZZZZZ5"')],
+])("f.xlsx: a place beyond all sheets is refused before memory is taken: %s", async (_, edit) => {
+  const start = performance.now();
+  await expect(readTable(sourceOf("f.xlsx", withSheet(edit)))).rejects.toThrow(
+    'f.xlsx, "sheet1.xml": expected cells from A1 to XFD1048576, got others; save the workbook again',
+  );
+  expect(performance.now() - start).toBeLessThan(MOST_MS);
+});
+
+test("f.xlsx: what looks like a place in a text is none", async () => {
+  const bytes = withSheet((text) => text.replace("<t>red", '<t>x r="Hello"'));
+  expect((await readTable(sourceOf("f.xlsx", bytes))).rowCount).toBe(rows.length);
 });
