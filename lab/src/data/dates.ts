@@ -27,7 +27,7 @@ const MONTH_NAMES =
 
 const WEEKDAY = /^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+/i;
 const ZONE = String.raw`(?:\s*(Z|UTC|GMT)?\s*([+\-\u2212]\d{2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
-const CLOCK = String.raw`(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
+const CLOCK = String.raw`(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
 const TIME = `(?:(?:\\s*T|,?\\s+|:|_)${CLOCK}${ZONE})?$`;
 const NAME = String.raw`([a-z]{3,9})\.?`;
 const NTH = "(?:st|nd|rd|th)?";
@@ -57,7 +57,8 @@ const NAME_FIRST = {
 export function dateOf(text: string): DateParts | undefined {
   if (text.length < SHORTEST || text.length > LONGEST) return undefined;
   const first = text.charCodeAt(0);
-  if (first >= 48 && first <= 57) return digitsFirst(text);
+  // "31. 12. 2020"
+  if (first >= 48 && first <= 57) return digitsFirst(text.replace(/\. (?=\d)/g, "."));
   return /^[a-z].*\d/is.test(text) ? nameFirst(text) : undefined;
 }
 
@@ -262,12 +263,13 @@ export function columnOrder(
 }
 
 const CLOCK_ALONE = new RegExp(`^${CLOCK}$`, "i");
+const HOUR_ALONE = /^\d{1,2}(?=\s*[ap]\.?m\.?$)/i;
 const SPAN = /^(-?)(?:(\d{1,6}) days?,? )?(\d{1,4}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?$/i;
 
 /** Minutes of a time of day or a span: "12:30", "1:30 pm", "2 days 03:04:05"; undefined for what is neither. */
 export function minutesOf(text: string): number | undefined {
   if (text.length < 4 || text.length > LONGEST) return undefined;
-  const clock = CLOCK_ALONE.exec(text);
+  const clock = CLOCK_ALONE.exec(text.replace(HOUR_ALONE, "$&:00"));
   if (clock?.[5] !== undefined) {
     const ms = msOf(clock, 1);
     return ms === undefined ? undefined : ms / 60_000;

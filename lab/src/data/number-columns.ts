@@ -66,10 +66,18 @@ const MARKS: Record<Mark, [what: string, why: (examples: string) => string]> = {
   footnote: ["read as numbers without footnotes", suchAs],
   parentheses: ["read with parentheses as a minus sign", suchAs],
   plus: ["read as the numbers before +", suchAs],
+  ordinal: ["read as numbers without st, nd, rd and th", suchAs],
   hexadecimal: ["read as hexadecimal numbers", suchAs],
 };
 
-const GROUPS: Record<string, string> = { "'": "apostrophes", "’": "apostrophes", _: "underscores" };
+const GROUPS: Record<string, string> = {
+  "'": "apostrophes",
+  "’": "apostrophes",
+  "´": "apostrophes",
+  "`": "apostrophes",
+  ʼ: "apostrophes",
+  _: "underscores",
+};
 
 export function asNumbers(
   survey: Survey,
@@ -143,7 +151,7 @@ export function asNumbers(
     told.add("read with decimal points and commas alike", name, { why: () => `such as ${shown(foreign)}` });
   }
   if (neutral !== "") {
-    const separator = /['’_]/.exec(neutral)?.[0] ?? " ";
+    const separator = /['’´`ʼ_]/.exec(neutral)?.[0] ?? " ";
     told.add(`read with thousands separated by ${GROUPS[separator] ?? "blanks"}`, name, {
       why: () => `such as ${shown(neutral)}`,
       option: keptAsText,
@@ -162,7 +170,7 @@ export function asNumbers(
     told.add(what, name, { examples: [text], why, option: keptAsText });
   }
   if (survey.unit !== undefined) {
-    told.add(`read as numbers of ${shown(survey.unit)}`, name, { option: keptAsText });
+    told.add(`read as numbers of ${shown([...survey.units][0])}`, name, { option: keptAsText });
   }
   if (survey.factors) {
     told.add(`read with ${listed([...survey.units])} as powers of a thousand`, name, {

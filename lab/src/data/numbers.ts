@@ -24,7 +24,7 @@ export interface Numeral {
   unit: string;
 }
 
-export type Mark = "currency" | "percent" | "footnote" | "parentheses" | "plus" | "hexadecimal";
+export type Mark = "currency" | "percent" | "footnote" | "parentheses" | "plus" | "ordinal" | "hexadecimal";
 
 const LONGEST = 400;
 const LONGEST_UNIT = 16;
@@ -35,11 +35,12 @@ const SIGN = /[+\-\u2212\u2010-\u2013\ufe63\uff0d\uff0b]/;
 const CURRENCY =
   /(?:(?:US|CA|AU|NZ|HK|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft)(?!\p{L})\.?)/u;
 const HEAD = new RegExp(`(${SIGN.source})?\\s*(${CURRENCY.source})?\\s*(${SIGN.source})?\\s*`, "uy");
-const BODY = /\d+(?:[.,'’ \u00a0\u2007\u2009\u202f_]\d+)*[.]?|[.,]\d+/y;
+const BODY = /\d+(?:[.,'’´`ʼ \u00a0\u2007\u2009\u202f_]\d+)*[.]?|[.,]\d+/y;
 const EXPONENT = /(?:[eE]|\s?[x×·*]\s?10\^)([+\-\u2212]?\d+)(?!\d)/y;
 const TAIL_CURRENCY = new RegExp(`^${CURRENCY.source}$`, "u");
 // letters and signs of units, or one of the few that hold a digit
 const UNIT = /^(?:["'′″]|\/?[\p{L}°\p{Sc}µ][^\d]*|(?:[^\d]*[/ ])?(?:[a-z]?m|ft|in|s)[23])$/u;
+const ORDINAL = /^(?:st|nd|rd|th)$/i;
 const INFINITE = /^([+\-\u2212]?)(?:inf|infinity|∞|1\.#inf)$/i;
 const HEXADECIMAL = /^([+-]?)(0x[0-9a-f]{1,12})$/i;
 const NO_MARKS: readonly Mark[] = [];
@@ -143,6 +144,10 @@ function marked(text: string): Numeral | undefined {
     marks.push("currency");
     tail = "";
   }
+  if (ORDINAL.test(tail)) {
+    marks.push("ordinal");
+    tail = "";
+  }
   if (tail !== "" && (tail.length > LONGEST_UNIT || !UNIT.test(tail))) return undefined;
   const separators = separatorsOf(body, exponent !== null);
   if (separators === undefined) return undefined;
@@ -181,7 +186,7 @@ function separatorsOf(
   body: string,
   exponent: boolean,
 ): Pick<Numeral, "body" | "decimal" | "unclear" | "groups"> | undefined {
-  const neutral = /['’ \u00a0\u2007\u2009\u202f_]/.exec(body)?.[0] ?? "";
+  const neutral = /['’´`ʼ \u00a0\u2007\u2009\u202f_]/.exec(body)?.[0] ?? "";
   let digits = body;
   if (neutral !== "") {
     const end = body.search(/[.,]/);
@@ -260,7 +265,7 @@ export const hasThousands = (numeral: Numeral, decimal: Decimal): boolean =>
 
 /** The numerals of one column, as far as they say something of its notation. */
 export class Evidence {
-  /** How many prove a decimal point, and a decimal comma; how many hold one of them that may be either. */
+  /** How many prove a decimal point, and a decimal comma; how many hold one of them that may be either; the first that has what it proves. */
   readonly proofs = { ".": 0, ",": 0 };
   readonly unclear = { ".": 0, ",": 0 };
   readonly proofTexts = { ".": "", ",": "" };
@@ -274,7 +279,11 @@ export class Evidence {
 
   add(numeral: Numeral, text: string): void {
     if (numeral.decimal !== undefined) {
-      if (this.proofs[numeral.decimal]++ === 0) this.proofTexts[numeral.decimal] = text;
+      this.proofs[numeral.decimal]++;
+      // "1.234.567" proves a decimal comma and has none
+      if (this.proofTexts[numeral.decimal] === "" && numeral.body.includes(numeral.decimal)) {
+        this.proofTexts[numeral.decimal] = text;
+      }
     } else if (numeral.unclear !== undefined) {
       if (this.unclearSizes.length === 0) this.unclearText = text;
       this.unclear[numeral.unclear]++;

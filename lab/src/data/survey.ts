@@ -125,7 +125,8 @@ export class Survey {
   /** One unit is nothing but a name for the numbers; several are numbers only where they are factors of one another. */
   private decideUnit(): void {
     if (this.units.size === 0) return;
-    if (this.units.size === 1 && this.withUnit >= MOST_SHARE * this.numerals) [this.unit] = this.units;
+    const names = new Set([...this.units].map(unitOf));
+    if (names.size === 1 && this.withUnit >= MOST_SHARE * this.numerals) [this.unit] = names;
     else if ([...this.units].every((unit) => FACTORS.has(unit))) this.factors = true;
     else {
       this.numerals -= this.withUnit;
@@ -137,7 +138,7 @@ export class Survey {
   numeral(text: string): Numeral | undefined {
     const numeral = numeralOf(text);
     if (numeral === undefined) return undefined;
-    if (numeral.unit !== "" && numeral.unit !== this.unit && !this.factors) return undefined;
+    if (numeral.unit !== "" && unitOf(numeral.unit) !== this.unit && !this.factors) return undefined;
     return this.commasAreLists && numeral.decimal === "," ? undefined : numeral;
   }
 
@@ -197,6 +198,10 @@ export class Survey {
     }
   }
 }
+
+/** The name of a unit, of one and of many: "year", "years", "yrs." */
+const unitOf = (unit: string): string =>
+  unit.length > 2 ? unit.toLowerCase().replace(/\.$/, "").replace(/s$/, "") : unit;
 
 /** Units that are factors of one another. */
 export const FACTORS: ReadonlyMap<string, number> = new Map([

@@ -69,6 +69,13 @@ test("a file's decimal comma makes its dotted numbers thousands", () => {
   ]);
 });
 
+test("grouped thousands prove the decimal of others, and are not told to have one", () => {
+  expect(told(tableOf({ a: ["3.645.000", "12"], b: ["1.415", "2.332"] }).decisions)).toEqual([
+    'a: read with thousands separated by dots ("3.645.000" beside "12")',
+    'b: read with thousands separated by dots (such as "1.415"); --decimal .',
+  ]);
+});
+
 test("what stays open is told, and decided by --decimal", () => {
   const cells = ["1.415", "926"];
   expect(read(cells).values).toEqual([1415, 926]);
@@ -130,6 +137,12 @@ test("invisible marks that were copied along are none of a number's or a date's"
     Date.UTC(2024, 0, 31),
     Date.UTC(2024, 1, 1),
   ]);
+});
+
+test("a unit of one and of many is one", () => {
+  const { values, decisions } = read(["3 years", "1 year", "5 Years"]);
+  expect(values).toEqual([3, 1, 5]);
+  expect(told(decisions)).toEqual(['a: read as numbers of "years"; --categorical a']);
 });
 
 test("several units are text, with a word", () => {

@@ -20,6 +20,7 @@ test.each([
   ["2024-1-5", "2024-01-05"],
   ["2024/01/05", "2024-01-05"],
   ["2024.01.05", "2024-01-05"],
+  ["2024-1-5 1:2:3", "2024-01-05T01:02:03"],
   ["2024-01-05T10:00:01Z", "2024-01-05T10:00:01"],
   ["2024-01-05 10:00:00.1234567", "2024-01-05T10:00:00.123Z"],
   ["2024-01-05T10:00+02:00", "2024-01-05T08:00:00"],
@@ -85,6 +86,7 @@ test("three numbers are read in the order of their column", () => {
     "2001-02-03",
   ]);
   expect(read("1/2/2021 13:45", "dmy")).toBe("2021-02-01T13:45:00");
+  expect(read("1. 2. 2021", "dmy")).toBe("2021-02-01");
   expect(read("1/2/2021", "ymd")).toBeUndefined();
   expect(read("31/12/2021", "mdy")).toBeUndefined();
 });
@@ -122,9 +124,9 @@ test("the order is also that of the file's other dates, of its decimal comma, or
 });
 
 test("times and spans are minutes", () => {
-  expect(["12:30", "1:30 PM", "12:05 am", "00:12:30", "2 days 01:00:00", "-0:30"].map(minutesOf)).toEqual([
-    750, 810, 5, 12.5, 2940, -30,
-  ]);
+  expect(
+    ["12:30", "1:30 PM", "12:05 am", "00:12:30", "2 days 01:00:00", "-0:30", "7 PM"].map(minutesOf),
+  ).toEqual([750, 810, 5, 12.5, 2940, -30, 1140]);
   expect(["12:60", "13:30 pm", "12", "a:b", "1:2", ":30"].map(minutesOf)).toEqual(Array(6).fill(undefined));
 });
 
