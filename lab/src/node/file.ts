@@ -121,6 +121,7 @@ async function explained<T>(name: string, action: () => Promise<T>): Promise<T> 
         throw error;
       case "ENOENT":
       case "ENOTDIR":
+      case "ENAMETOOLONG":
         throw new UsageError(`${name}: there is no such file; check the path`);
       case "EISDIR":
         throw new UsageError(`${name}: expected a file, got a folder; name a file in it`);
@@ -128,7 +129,8 @@ async function explained<T>(name: string, action: () => Promise<T>): Promise<T> 
       case "EPERM":
         throw new FailureError(`${name}: no permission to read it; allow it (chmod +r), or use a copy`);
       default:
-        throw new FailureError(`${name}: could not be read: ${reason(error)}`);
+        // Node's words have the path in them, whatever its length
+        throw new FailureError(`${name}: could not be read: ${printable(reason(error).slice(0, 200))}`);
     }
   }
 }

@@ -1,0 +1,172 @@
+import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
+import { expect, test } from "vitest";
+import { readWorkbook } from "../../../src/data/readers/workbook.js";
+import type { ReadOptions } from "../../../src/data/table.js";
+import { errorOf } from "../../support/files.js";
+import { bytesOf, cellsOf, expectCuts, sourceOf } from "../../support/sources.js";
+
+const book = bytesOf("book.xlsx");
+const members = unzipSync(book);
+
+const read = (bytes: Uint8Array, options: ReadOptions = {}) =>
+  readWorkbook(sourceOf("a.xlsx", bytes), "a.xlsx", options);
+
+/** The workbook with its table's cells replaced by these rows of XML. */
+const withRows = (rows: string, sheet = "xl/worksheets/sheet2.xml") =>
+  zipSync({
+    ...members,
+    [sheet]: strToU8(
+      strFromU8(members["xl/worksheets/sheet2.xml"]).replace(
+        /<sheetData>.*<\/sheetData>/s,
+        `<sheetData>${rows}</sheetData>`,
+      ),
+    ),
+  });
+
+/** Rows of cells: numbers, and text. */
+const rowsOf = (rows: (number | string)[][]) =>
+  rows
+    .map((cells, row) => {
+      const inner = cells.map((cell, column) => {
+        const place = `r="${"ABC"[column]}${row + 1}"`;
+        return typeof cell === "number"
+          ? `<c ${place}><v>${cell}</v></c>`
+          : `<c ${place} t="inlineStr"><is><t>${cell}</t></is></c>`;
+      });
+      return `<row r="${row + 1}">${inner.join("")}</row>`;
+    })
+    .join("");
+
+test("the first sheet with data: its title, empty rows and empty columns left out, dates, times, values of formulas", async () => {
+  const table = await read(book);
+  expect(cellsOf(table)).toEqual({
+    size: ["(number)", 1.5, 2, null],
+    sold: ["(date)", Date.UTC(2024, 0, 5, 10, 10, 10), Date.UTC(1960, 1, 29), null],
+    city: ["Oslo", "Bergen", null],
+    new: ["(text)", "true", "false", null],
+    at: ["(number)", 45_000, 3600, null],
+    share: ["(number)", 0.5, 0.25, 1],
+  });
+  expect(table.rowCount).toBe(3);
+  expect(table.decisions).toEqual([
+    {
+      columns: [],
+      what: 'the sheet "Flats" read',
+      why: 'the first with data; there is "Prices" too',
+      option: "--member NAME",
+    },
+    { columns: [], what: "the first row left out", why: "they have one cell, and are no part of the table" },
+  ]);
+});
+
+test("--member names a sheet", async () => {
+  const table = await read(book, { member: "Prices" });
+  expect(cellsOf(table)).toEqual({ price: ["(number)", 10] });
+  expect(table.decisions).toEqual([]);
+  expect(await errorOf(() => read(book, { member: "Price" }))).toBe(
+    'UsageError: --member: a.xlsx has no sheet "Price"; did you mean "Prices"? It has "Notes", "Flats", "Prices"',
+  );
+  expect(await errorOf(() => read(book, { member: "Notes" }))).toBe(
+    'UsageError: a.xlsx: the sheet "Notes" is empty; expected a table of data',
+  );
+});
+
+test("the first row names the columns unless it has numbers alone, or --header says otherwise", async () => {
+  const names = async (rows: (number | string)[][], options: ReadOptions = {}) => {
+    const { columns, rowCount } = await read(withRows(rowsOf(rows)), { member: "Flats", ...options });
+    return [columns.map(({ name }) => name), rowCount];
+  };
+  expect(
+    await names([
+      ["a", 2020],
+      [1, 2],
+    ]),
+  ).toEqual([["a", "2020"], 1]);
+  expect(
+    await names([
+      [1, 2],
+      [3, 4],
+    ]),
+  ).toEqual([["", ""], 2]);
+  expect(
+    await names(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      { header: true },
+    ),
+  ).toEqual([["1", "2"], 1]);
+  expect(
+    await names(
+      [
+        ["a", "b"],
+        ["c", "d"],
+      ],
+      { header: false },
+    ),
+  ).toEqual([["", ""], 2]);
+});
+
+test("a sample", async () => {
+  const rows = [["n"], ...Array.from({ length: 50 }, (_, i) => [i])];
+  const { columns, rowCount, rowNumbers } = await read(withRows(rowsOf(rows)), {
+    member: "Flats",
+    sample: 5,
+  });
+  expect(rowCount).toBe(50);
+  expect(columns[0].cells).toEqual(Array.from(rowNumbers ?? [], (row) => row - 1));
+  expect(columns[0].cells.length).toBe(5);
+});
+
+const STRAY =
+  'FailureError: a.xlsx, "sheet2.xml": expected cells from A1 to XFD1048576, got others; save the workbook again';
+
+test.each([
+  ["a row of 10 digits", '<row r="1000000000"><c r="A1000000000"><v>1</v></c></row>', STRAY],
+  ["a column of 8 letters", '<row r="1"><c r="AAAAAAAA1"><v>1</v></c></row>', STRAY],
+  ["a column in small letters", '<row r="1"><c r="zzzzzz1"><v>1</v></c></row>', STRAY],
+  ["a row behind an entity", `<row r='&#57;99999999'><c r="A1"><v>1</v></c></row>`, STRAY],
+  ["an exponent", '<row r = "1e9"><c r="A1"><v>1</v></c></row>', STRAY],
+  [
+    "a cell far away",
+    '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>',
+    'UsageError: a.xlsx, "sheet2.xml": expected at most 100,000,000 cells, got 1,048,576 rows of 16,384 columns; remove cells that are far from the table, or save it as .csv',
+  ],
+  [
+    "no end",
+    "<row>",
+    "FailureError: a.xlsx: not a complete Excel workbook (closing tag mismatch); save it again, or as .csv",
+  ],
+])("%s", async (_, rows, message) => {
+  expect(await errorOf(() => read(withRows(rows)))).toBe(message);
+});
+
+test("a sheet in a place that is none for sheets is checked too", async () => {
+  const elsewhere = unzipSync(withRows('<row r="1000000000"></row>', "xl/sharedStrings.xml"));
+  expect(await errorOf(() => read(zipSync(elsewhere)))).toBe(STRAY.replace("sheet2", "sharedStrings"));
+});
+
+test("limits, by what is unpacked in truth", async () => {
+  const large = withRows(`<!--${" ".repeat(1e6)}-->`);
+  expect(large.length).toBeLessThan(20_000);
+  expect(await errorOf(() => read(large, { limits: { bytes: 500_000 } }))).toMatch(
+    /^UsageError: a\.xlsx, "xl\/worksheets\/sheet2\.xml": expected at most 4\d\d,\d\d\d bytes once it is unpacked, got more; where it is to be trusted, allow more with --max-bytes$/,
+  );
+  expect(await errorOf(() => read(book, { limits: { columns: 3 } }))).toBe(
+    "UsageError: a.xlsx: expected at most 3 columns, got 6; write a file without those that are not needed",
+  );
+});
+
+test("an empty workbook, and one that is cut at every byte", async () => {
+  const { "xl/worksheets/sheet3.xml": _, ...rest } = members;
+  expect(await errorOf(() => read(zipSync(rest)))).toBe(
+    'FailureError: a.xlsx: not a complete Excel workbook ("xl/worksheets/sheet3.xml" file not found inside the `.xlsx` file); save it again, or as .csv',
+  );
+  const empty = unzipSync(withRows(""));
+  empty["xl/worksheets/sheet3.xml"] = empty["xl/worksheets/sheet2.xml"];
+  expect(await errorOf(() => read(zipSync(empty)))).toBe(
+    "UsageError: a.xlsx: the workbook is empty; expected a table of data",
+  );
+  expect(await expectCuts(book, read)).toEqual([]);
+});
