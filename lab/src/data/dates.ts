@@ -21,35 +21,54 @@ const DAY = 86_400_000;
 /** Years of what may be another number than a date. */
 const EARLIEST = 1800;
 const LATEST = 2100;
-const MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
-const MONTH_NAMES =
-  "january february march april may june july august september october november december".split(" ");
+/** Languages whose names of months and weekdays are known; where two differ, the first. */
+const LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl"];
 
-const WEEKDAY = /^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+/i;
+/** Names and abbreviations in lower case, without a dot: which month (1 to 12), or weekday, each is. */
+function namesOf(part: "month" | "weekday", count: number): ReadonlyMap<string, number> {
+  const names = new Map<string, number>();
+  for (const language of LANGUAGES) {
+    for (const length of ["long", "short"] as const) {
+      const format = new Intl.DateTimeFormat(language, { [part]: length, timeZone: "UTC" });
+      for (let index = 0; index < count; index++) {
+        // the first of January 2024 was a Monday
+        const date = part === "month" ? Date.UTC(2024, index, 1) : Date.UTC(2024, 0, index + 1);
+        const name = format.format(date).toLowerCase().replace(/\.$/, "");
+        if (!names.has(name)) names.set(name, index + 1);
+      }
+    }
+  }
+  return names;
+}
+
+const MONTHS = new Map([...namesOf("month", 12), ["sept", 9]]);
+const WEEKDAYS = namesOf("weekday", 7);
+
 const ZONE = String.raw`(?:\s*(Z|UTC|GMT)?\s*([+\-\u2212]\d{2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
 const CLOCK = String.raw`(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
 const TIME = `(?:(?:\\s*T|,?\\s+|:|_)${CLOCK}${ZONE})?$`;
-const NAME = String.raw`([a-z]{3,9})\.?`;
-const NTH = "(?:st|nd|rd|th)?";
+const NAME = String.raw`(\p{L}{3,10})\.?`;
+const NTH = "(?:st|nd|rd|th|er)?";
+const BETWEEN = "(?:[-/ .,']|of |de )*";
 
 const DIGITS_FIRST = {
-  yearFirst: new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, "i"),
-  yearLast: new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})${TIME}`, "i"),
-  dayName: new RegExp(String.raw`^(\d{1,2})${NTH}(?:[-/ .]| of )*${NAME}[-/ ,']*(\d{4}|\d{2})${TIME}`, "i"),
-  yearName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}[-/ ]?(\d{1,2})${TIME}`, "i"),
+  yearFirst: new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, "iu"),
+  yearLast: new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})${TIME}`, "iu"),
+  dayName: new RegExp(String.raw`^(\d{1,2})${NTH}${BETWEEN}${NAME}${BETWEEN}(\d{4}|\d{2})${TIME}`, "iu"),
+  yearName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}[-/ ]?(\d{1,2})${TIME}`, "iu"),
   yearMonth: /^(\d{4})[-/](\d{1,2})$/,
   monthYear: /^(\d{1,2})[-/](\d{4})$/,
-  yearMonthName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}$`, "i"),
+  yearMonthName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}$`, "iu"),
   yearQuarter: /^(\d{4})[-/ ]?Q([1-4])$/i,
   week: /^(\d{4})-?W(\d{2})(?:-?([1-7]))?$/i,
   basic: /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(?:(\d{2})(?:\.(\d{1,9}))?)?(Z)?$/,
 };
 const NAME_FIRST = {
-  nameDay: new RegExp(String.raw`^${NAME}[ -]*(\d{1,2})${NTH}[,\s-]\s*(\d{4})${TIME}`, "i"),
+  nameDay: new RegExp(String.raw`^${NAME}[ -]*(\d{1,2})${NTH}[,\s-]\s*(\d{4})${TIME}`, "iu"),
   // date(1) and C's ctime put the year at the end
-  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:(UTC|GMT|Z)\s+)?(\d{4})$`, "i"),
-  nameYear: new RegExp(String.raw`^${NAME}[-/ ,]*(\d{4})$`, "i"),
-  nameShortYear: new RegExp(String.raw`^${NAME}[-'’](\d{2})$`, "i"),
+  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:(UTC|GMT|Z)\s+)?(\d{4})$`, "iu"),
+  nameYear: new RegExp(String.raw`^${NAME}[-/ ,]*(\d{4})$`, "iu"),
+  nameShortYear: new RegExp(String.raw`^${NAME}[-'’](\d{2})$`, "iu"),
   quarterYear: /^Q([1-4])[-/ ]?(\d{4})$/i,
 };
 
@@ -59,7 +78,7 @@ export function dateOf(text: string): DateParts | undefined {
   const first = text.charCodeAt(0);
   // "31. 12. 2020"
   if (first >= 48 && first <= 57) return digitsFirst(text.replace(/\. (?=\d)/g, "."));
-  return /^[a-z].*\d/is.test(text) ? nameFirst(text) : undefined;
+  return /^\p{L}.*\d/su.test(text) ? nameFirst(text) : undefined;
 }
 
 function digitsFirst(text: string): DateParts | undefined {
@@ -73,7 +92,7 @@ function digitsFirst(text: string): DateParts | undefined {
     const open = [Number(found[1]), Number(found[3]), Number(found[4])] as const;
     return { open, year: found[4].length === 4, day: 0, ms };
   }
-  const letter = /[a-z]/i.test(text);
+  const letter = /\p{L}/u.test(text);
   if (letter) {
     found = dayName.exec(text);
     if (found) return at(fullYear(found[3]), monthOf(found[2]), Number(found[1]), found, 4);
@@ -99,7 +118,9 @@ function digitsFirst(text: string): DateParts | undefined {
 }
 
 function nameFirst(given: string): DateParts | undefined {
-  const text = given.replace(WEEKDAY, "");
+  const text = given.replace(/^(\p{L}+)\.?,?\s+/u, (all, word) =>
+    WEEKDAYS.has(word.toLowerCase()) ? "" : all,
+  );
   if (text !== given && text.length >= SHORTEST && /^\d/.test(text)) return digitsFirst(text);
   const { nameDay, ctime, nameYear, nameShortYear, quarterYear } = NAME_FIRST;
   let found = nameDay.exec(text);
@@ -115,12 +136,7 @@ function nameFirst(given: string): DateParts | undefined {
 }
 
 /** 1 to 12, 0 for what is no month. */
-function monthOf(name: string): number {
-  const lower = name.toLowerCase();
-  const month =
-    lower === "sept" ? 8 : lower.length === 3 ? MONTHS.indexOf(lower) : MONTH_NAMES.indexOf(lower);
-  return month + 1;
-}
+const monthOf = (name: string): number => MONTHS.get(name.toLowerCase()) ?? 0;
 
 /** Two digits mean 1970 to 2069, as in POSIX, near enough. */
 const fullYear = (digits: string): number =>
