@@ -56,13 +56,25 @@ export function summaryTable(comparison: Comparison, columns = 80): string {
   const shown = columnsOf(comparison);
   const note = noteOf(comparison, columns);
   for (const narrow of [false, true]) {
-    for (let count = shown.length; count >= Math.min(narrow ? 3 : 4, shown.length); count--) {
-      const table = tableOf(comparison, shown.slice(0, count), narrow);
-      if (widthOf(table) <= columns) return table + note;
+    const cells = [
+      shown.map(({ head }) => head),
+      ...comparison.summaries.map((summary) => shown.map(({ cell }) => joined(cell(summary), narrow))),
+      shown.map(({ guess = "" }) => guess),
+    ];
+    const widths = shown.map((_, at) => Math.max(...cells.map((row) => widthOf(row[at]))));
+    let fitting = 0;
+    for (let width = -GAP.length; fitting < shown.length; fitting++) {
+      width += GAP.length + widths[fitting];
+      if (width > columns) break;
+    }
+    if (fitting >= Math.min(narrow ? 3 : 4, shown.length)) {
+      return tableOf(cells.map((row) => row.slice(0, fitting))) + note;
     }
   }
   return stacked(comparison, shown.slice(0, 4), columns) + note;
 }
+
+const GAP = "  ";
 
 const widthOf = (text: string): number =>
   Math.max(...text.split("\n").map((line) => stripVTControlCharacters(line).length));
@@ -72,22 +84,20 @@ const BORDERS = ["top", "bottom", "left", "right"].flatMap((side) => [
   ...["left", "mid", "right"].map((end) => `${side}-${end}`),
 ]);
 
-function tableOf(comparison: Comparison, columns: readonly Column[], narrow: boolean): string {
+/** Cells of rows, the first being the head; all but the first of a row are numbers. */
+function tableOf([head, ...rows]: readonly string[][]): string {
   const table = new Table({
-    head: columns.map(({ head }) => head),
-    colAligns: columns.map((_, index) => (index === 0 ? "left" : "right")),
+    head,
+    colAligns: head.map((_, at) => (at === 0 ? "left" : "right")),
     chars: {
       ...Object.fromEntries(BORDERS.map((name) => [name, ""])),
-      middle: "  ",
+      middle: GAP,
       mid: "─",
-      "mid-mid": "──",
+      "mid-mid": "─".repeat(GAP.length),
     },
     style: { head: [], border: [], compact: true, "padding-left": 0, "padding-right": 0 },
   });
-  for (const summary of comparison.summaries) {
-    table.push(columns.map(({ cell }) => joined(cell(summary), narrow)));
-  }
-  table.push(columns.map(({ guess = "" }) => guess));
+  table.push(...rows);
   // a cell is as wide as its column
   return table.toString().replaceAll(/ +$/gm, "");
 }
@@ -97,9 +107,9 @@ function stacked(comparison: Comparison, [, ...columns]: readonly Column[], widt
   const blocks = comparison.summaries.map((summary) =>
     [
       bold(labelOf(summary.norm)),
-      ...columns.map(({ head, cell }) => {
-        const text = `${head.replace("\n", " ")}: ${joined(cell(summary), false).replace("\n", ", ")}`;
-        return `  ${wrap(text, width - 4, "    ")}`;
+      ...columns.flatMap(({ head, cell }) => {
+        const text = joined(cell(summary), false).replace("\n", ", ");
+        return text === "" ? [] : `  ${wrap(`${head.replace("\n", " ")}: ${text}`, width - 4, "    ")}`;
       }),
     ].join("\n"),
   );
