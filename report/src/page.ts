@@ -13,6 +13,13 @@ const ENTITIES: Record<string, string> = {
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 
+/** A command as HTML whose lines break between words, not within the name of an option. */
+export const unbrokenWords = (command: string): string =>
+  command
+    .split(/(\s+)/)
+    .map((word, i) => (i % 2 === 0 ? `<span>${escapeHtml(word)}</span>` : word))
+    .join("");
+
 /**
  * One HTML document that works from disk: no script, and a content security policy that forbids every request.
  * `title` is text, `ownStyle` CSS that follows the common style sheet, and `body` HTML.

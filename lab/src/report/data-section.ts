@@ -1,6 +1,6 @@
 /** What was read, and what was decided about it: the inputs of the network, the parts, the classes, and what guessing scores. */
 import { capitalize, count } from "@evenkeel/report/format";
-import { escapeHtml, folded, plainTable } from "@evenkeel/report/page";
+import { escapeHtml, folded, plainTable, unbrokenWords } from "@evenkeel/report/page";
 import { type Comparison, metricOf } from "../results.js";
 import { tasks } from "../tasks/registry.js";
 import { clipped } from "./series.js";
@@ -82,7 +82,9 @@ function decisions(all: Comparison["data"]["decisions"]): string {
     const who = columns.length > 0 ? `<b>${some(columns, MOST_NAMES)}</b>: ` : "";
     const reason = why === undefined ? "" : ` <span class="why">(${shown(why, 160)})</span>`;
     const otherwise =
-      option === undefined ? "" : ` <small>otherwise: <code>${shown(option, 120)}</code></small>`;
+      option === undefined
+        ? ""
+        : ` <small>otherwise: <code>${unbrokenWords(clipped(option, 120))}</code></small>`;
     return `<li>${who}${shown(what, SENTENCE)}${reason}${otherwise}</li>`;
   });
   return `<h3>What was decided</h3>${listOf(items, all.length, "decision")}`;

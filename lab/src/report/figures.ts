@@ -153,7 +153,11 @@ export function learningCurves(
         title: `Held-out ${comparison.metric} by time`,
         xLabel: "seconds of training",
         x: tightAxis(0, last > 0 ? last : 1),
-        series: timed,
+        // seeds of one epoch are at several times: a band about the median of both would be of neither
+        series: timed.map((each) => ({
+          ...each,
+          points: each.points.map(({ x, median }) => ({ x, low: median, median, high: median })),
+        })),
         sampled: atTimes(comparison, last),
       },
       document,

@@ -4,7 +4,7 @@
  */
 import type { Axis } from "@evenkeel/report/axes";
 import { capitalize, count, duration, listed } from "@evenkeel/report/format";
-import { escapeHtml, figure, folded, wholePage } from "@evenkeel/report/page";
+import { escapeHtml, figure, folded, unbrokenWords, wholePage } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import { findings, formatEpochDifference, headline } from "../findings.js";
 import { models } from "../models/registry.js";
@@ -85,7 +85,7 @@ function learningSection(comparison: Comparison, document: Document): string {
         : "One line for each network; another seed would draw another.",
       "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart.",
       explanation(comparison.data.parts.heldOut),
-      "Time is that of the training steps on this machine, without evaluation. Trials that ran side by side share its cores.",
+      "Time is that of the training steps on this machine, without evaluation. Trials that ran side by side share its cores. Seeds are at an epoch at different times, so there is no band.",
     ],
     figure("Training loss", log ? "log scale" : "", trainLoss) +
       figure("Held-out loss", `same scale${log ? ", log" : ""}`, heldOutLoss) +
@@ -192,13 +192,6 @@ function activationSection(comparison: Comparison, document: Document): string {
 
 // ---- settings ----
 
-/** A command whose lines break between words, not within the name of an option. */
-const words = (command: string): string =>
-  command
-    .split(/(\s+)/)
-    .map((word, i) => (i % 2 === 0 ? `<span>${escapeHtml(word)}</span>` : word))
-    .join("");
-
 function settings(comparison: Comparison): string {
   const { model, training, data, machine, sweep } = comparison;
   const { title, unit } = models[model.kind];
@@ -240,7 +233,7 @@ function settings(comparison: Comparison): string {
     .map(([term, value]) => `<div><dt>${term}</dt><dd>${escapeHtml(clipped(value, 400))}</dd></div>`)
     .join("\n");
   return `<section id="settings"><h2>How it was made</h2><dl>${list}</dl>
-<p>The same seeds give the same numbers, except for times. To reproduce it:</p><pre><code>${words(clipped(comparison.command, 4000))}</code></pre></section>`;
+<p>The same seeds give the same numbers, except for times. To reproduce it:</p><pre><code>${unbrokenWords(clipped(comparison.command, 4000))}</code></pre></section>`;
 }
 
 // ---- the page ----

@@ -125,7 +125,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
             missed && epochsToTarget.reached > 0
               ? `in ${epochsToTarget.reached} of ${count(trials, "trial")}`
               : "",
-            interval === "" ? "" : `${mean} (${interval})`,
+            interval === "" ? "" : `against ${labelOf(baseline)}: ${mean} (${interval})`,
           ],
           mark: sooner.get(norm),
         };
@@ -144,7 +144,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
   const interval =
     differences.metric.length === 0
       ? ""
-      : " A difference is the mean of the differences paired by seed. The intervals of all rows hold at once in 95 of 100 comparisons; where one holds zero, these seeds can show no difference.";
+      : " A difference is the mean of the differences paired by seed. The intervals of all rows hold at once in 95 of 100 comparisons; where one holds zero, these seeds can show no difference, and nothing is marked.";
   const seeds = summaries.some(({ trials }) => trials > 1)
     ? "Median over the seeds, with the range from the lowest to the highest below it."
     : "One seed each.";
