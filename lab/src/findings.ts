@@ -2,7 +2,7 @@
  * What a comparison found, in sentences that hold for its numbers. Normalizations are compared with the baseline alone,
  * and only where `claims.ts` calls the difference clear; everything else said is a fact of one normalization's trials.
  */
-import { capitalize, count, formatNumber, listed, minus } from "@evenkeel/report/format";
+import { capitalize, count, formatNumber, listed, minus, printable } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
 import type { Difference } from "./claims.js";
 import { labelOf, type NormName, nameOf } from "./norms.js";
@@ -23,6 +23,8 @@ export function network({ model }: Comparison): string {
 /** Most normalizations that a sentence names in full, and by their labels. */
 const MOST_NAMES = 3;
 const MOST_LABELS = 6;
+/** Characters of the data's name. */
+const LONGEST_NAME = 60;
 
 /** "without normalization and with layer normalization", "with 5 normalizations (layer, RMS, batch, group and instance)". */
 export function underAll(norms: readonly NormName[]): string {
@@ -127,14 +129,17 @@ function atGuessing({ data }: Comparison, { scores, guess }: Trial, metric: Metr
   return value <= metric.guessing(level, data.parts.heldOut);
 }
 
-/** Whether every trial that did not diverge is at the level of guessing in a metric that can tell. */
-function guesses(comparison: Comparison, norm: NormName, metric: Metric): boolean {
+/** Whether every trial that did not diverge is at the level of guessing in a metric that can tell, or every one beyond. */
+function every(comparison: Comparison, norm: NormName, metric: Metric, guessing: boolean): boolean {
   const found = trialsOf(comparison, norm)
     .filter(({ outcome }) => outcome === "finished")
     .map((trial) => atGuessing(comparison, trial, metric))
     .filter((each) => each !== undefined);
-  return found.length > 0 && found.every(Boolean);
+  return found.length > 0 && found.every((each) => each === guessing);
 }
+
+const guesses = (comparison: Comparison, norm: NormName, metric: Metric): boolean =>
+  every(comparison, norm, metric, true);
 
 /** The metrics of which more is better and that guessing has a level of: an uneven target hides in one what another shows. */
 const telling = ({ data }: Comparison): readonly Metric[] =>
@@ -169,11 +174,17 @@ function endsAt(comparison: Comparison, result: Result): string {
     : `ends at ${phrase}`;
 }
 
+/** A name of somebody else's, so that the sentence stays one. */
+function shortened(name: string): string {
+  const shown = printable(name);
+  return shown.length > LONGEST_NAME ? `${shown.slice(0, LONGEST_NAME - 1)}…` : shown;
+}
+
 /** What the comparison found, in one sentence that holds for these numbers. */
 export function headline(comparison: Comparison): string {
   const { baseline } = comparison;
   const metric = metricOf(comparison);
-  const subject = `${network(comparison)} on ${comparison.data.name}`;
+  const subject = `${network(comparison)} on ${shortened(comparison.data.name)}`;
   const started = comparison.summaries.filter(({ trials }) => trials > 0);
   const results = started.filter((each): each is Result => hasResult(each));
   const lost = started.filter(allDiverged).map(({ norm }) => norm);
@@ -308,9 +319,7 @@ function hidden(comparison: Comparison, started: readonly Summary[]): string[] {
   const metric = metricOf(comparison);
   return started.filter(hasResult).flatMap(({ norm, scores }) => {
     if (!guesses(comparison, norm, metric)) return [];
-    const other = telling(comparison).find(
-      (each) => each !== metric && !guesses(comparison, norm, each) && isNumber(scores[each.name]),
-    );
+    const other = telling(comparison).find((each) => each !== metric && every(comparison, norm, each, false));
     if (!other) return [];
     const level = other.format(comparison.guess[other.name] ?? null);
     return [

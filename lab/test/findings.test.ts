@@ -183,6 +183,13 @@ describe("headline", () => {
     expect(plain(headline(comparison))).toBe(expected);
   });
 
+  test("a name of somebody else’s is made printable, and short", () => {
+    const dataName = `\u001b]52;c;\u202e${"long".repeat(400)}`;
+    expect(plain(headline(syntheticComparison({ norms: ["batch"], dataName })))).toBe(
+      `With batch normalization, a 20-layer network on \ufffd]52;c;\ufffd${"long".repeat(13).slice(0, 51)}… ends at 96.2 %`,
+    );
+  });
+
   test("every norm: how many, not which", () => {
     expect(plain(headline(syntheticComparison(recipes["every norm"])))).toMatch(
       /^Without normalization, .*; with all \d+ others it reaches 80\.5 % to 97\.1 %$/,
