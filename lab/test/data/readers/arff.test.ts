@@ -164,7 +164,7 @@ test("no line takes longer than it is long", () => {
       expect((error as Error).message.length).toBeLessThan(400);
     }
   }
-  expect(performance.now() - start).toBeLessThan(1500);
+  expect(performance.now() - start).toBeLessThan(5000);
 });
 
 const SMALL = "@relation r\n@attribute a numeric\n@attribute c {x,y}\n";

@@ -234,7 +234,7 @@ test("deep nesting and long lines take no longer than they are long", async () =
     expect(message.length).toBeLessThan(400);
     expect(message).not.toMatch(/RangeError|\p{Cc}/u);
   }
-  expect(performance.now() - start).toBeLessThan(1500);
+  expect(performance.now() - start).toBeLessThan(5000);
 });
 
 test.each([
