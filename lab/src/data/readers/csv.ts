@@ -248,8 +248,9 @@ class Rows {
     if (this.#reservoir !== undefined) {
       this.#drawn.sort((a, b) => a.number - b.number);
       cells = cells.map((_, index) => this.#drawn.map(({ row }) => row[index]));
-      if (this.#drawn.length < this.#rowCount)
+      if (this.#drawn.length < this.#rowCount) {
         rowNumbers = Int32Array.from(this.#drawn, ({ number }) => number);
+      }
     }
     const names = this.#names ?? [];
     const columns: RawColumn[] = [];

@@ -38,13 +38,13 @@ const DELIMITERS = [",", "\t", ";", "|", " ", "::", "^", "~", "\x01", ":"];
 /** Those that are more often something else. */
 const RARE = new Set(["^", "~", "\x01", ":"]);
 const LONGEST_DELIMITER = 8;
-/** Records that are looked at. */
+/** Records and fields that are looked at, and those of them whose looks are judged. */
 const MOST_RECORDS = 1000;
-/** Records that one has looked at before something is said about a column. */
-const MOST_CELLS = 200_000;
-
-/** Records whose fields are judged. */
-const MOST_JUDGED = 200;
+const MOST_FIELDS = 200_000;
+const MOST_JUDGED_RECORDS = 200;
+const MOST_JUDGED_FIELDS = 20_000;
+/** Characters of a field that are kept. */
+const LONGEST_FIELD = 200;
 
 const isMissing = missingNotations();
 
@@ -66,6 +66,7 @@ interface Trial {
   plausible: number;
   /** 1 where the text could be read to its end in this way, less where a quote is in the wrong place or closed nowhere. */
   complete: number;
+  /** Quotes that are no closing ones within quoted fields, and fields that are quoted or have escapes. */
   strays: number;
   marked: number;
   tooWide: boolean;
@@ -85,8 +86,8 @@ function delimiterOf(option: string): string {
   }[option.toLowerCase()];
   const delimiter = name ?? option;
   if (/^ +$/.test(delimiter)) return " ";
-  if (delimiter.length > 0 && delimiter.length <= LONGEST_DELIMITER && !/["'\\\n\r]/.test(delimiter))
-    return delimiter;
+  const fits = delimiter.length > 0 && delimiter.length <= LONGEST_DELIMITER;
+  if (fits && !/["'\\\n\r]/.test(delimiter)) return delimiter;
   throw new UsageError(
     `--delimiter: expected a character such as ";", tab, or " " for any number of blanks, got ${quoted(option)}`,
   );
@@ -219,20 +220,21 @@ function commentOf(text: string): { sign: string; last: string } {
   return { sign: "", last: "" };
 }
 
+/** The ways in which fields between such delimiters may be quoted, as far as the text gives a reason to try them. */
 function dialectsOf(delimiter: string, text: string, comment: string): Dialect[] {
   const plain = { delimiter, comment, backslash: false };
   const dialects: Dialect[] = [{ ...plain, quote: '"' }];
-  const doubles = text.includes('"');
   const escapes = /\\["'\\,;|\t]/.test(text);
   if (escapes) dialects.push({ ...plain, quote: '"', backslash: true });
   if (/(?:^|[\s,;|])'/.test(text)) {
     dialects.push({ ...plain, quote: "'" });
     if (escapes) dialects.push({ ...plain, quote: "'", backslash: true });
   }
-  if (doubles) dialects.push({ ...plain, quote: "" });
+  if (text.includes('"')) dialects.push({ ...plain, quote: "" });
   return dialects;
 }
 
+/** The first records of `text`, read in one way. */
 function tried(
   dialect: Dialect,
   text: string,
@@ -249,11 +251,11 @@ function tried(
   const reader = new Records(dialect, mostColumns, (record) => {
     const row: string[] = [];
     for (let index = 0; index < record.count; index++) {
-      const cell = record.cell(index).slice(0, 200);
+      const cell = record.cell(index).slice(0, LONGEST_FIELD);
       row.push(cell);
       const isMarked = record.isMarked(index);
       if (isMarked) marked++;
-      if (records.length < MOST_JUDGED && judged < MOST_CELLS / 10) {
+      if (records.length < MOST_JUDGED_RECORDS && judged < MOST_JUDGED_FIELDS) {
         judged++;
         sum += isMarked
           ? 1
@@ -264,7 +266,7 @@ function tried(
     }
     cells += row.length;
     records.push(row);
-    return records.length < MOST_RECORDS && cells < MOST_CELLS;
+    return records.length < MOST_RECORDS && cells < MOST_FIELDS;
   });
   let failed: RecordError["kind"] | undefined;
   try {
@@ -323,12 +325,14 @@ interface Shape {
   rowNames: boolean;
 }
 
+/** Fields of a record up to the last one that is not empty. */
 const filled = (record: readonly string[]): number => {
   let last = record.length;
   while (last > 0 && record[last - 1] === "") last--;
   return last;
 };
 
+/** The width of most records, and where the first one of it is. */
 function shapeOf(records: readonly string[][]): Shape {
   if (records.length === 0) return { width: 0, skipped: 0, consistent: 0, rowNames: false };
   const lengths = records.map((record) => record.length);
@@ -352,16 +356,18 @@ function shapeOf(records: readonly string[][]): Shape {
   if (skipped === 1 && lengths[0] > width && filled(records[0]) === width) skipped = 0;
   if (skipped < 0) skipped = 0;
   // titles that a spreadsheet filled up with delimiters
-  while (skipped < records.length - 2 && isTitle(records[skipped], records.slice(skipped + 1, skipped + 20)))
+  while (skipped < records.length - 2) {
+    if (!isTitle(records[skipped], records.slice(skipped + 1, skipped + 20))) break;
     skipped++;
+  }
   if (isCount(records[skipped], records.slice(skipped + 1), width)) skipped++;
   const table = records.slice(skipped);
   const emptyLast = table.slice(1).every((record) => record.length < width || record[width - 1] === "");
   const rowNames = table[0].length === width - 1 && table.length > 1 && !emptyLast;
   let fitting = 0;
   for (const [index, record] of table.entries()) {
-    if (record.length === width || filled(record) === width || (index === 0 && record.length === width - 1))
-      fitting++;
+    const isShortHeader = index === 0 && record.length === width - 1;
+    if (record.length === width || filled(record) === width || isShortHeader) fitting++;
   }
   return { width, skipped, consistent: fitting / table.length, rowNames };
 }
@@ -400,6 +406,7 @@ function isCount(
   );
 }
 
+/** How good a reading is; the factors were weighed with files of which the right one is known (csv.test.ts). */
 function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
   const strays = trial.strays / (1 + trial.marked + trial.strays);
   return (
@@ -434,8 +441,9 @@ function headerOf(
   };
   const seen = rowNames ? { isHeader: true, sure: true } : namesColumns(first, below);
   const { isHeader, sure } = asked === undefined ? seen : { isHeader: asked, sure: true };
-  if (isHeader)
+  if (isHeader) {
     return { ...common, rowNames, names: rowNames ? ["", ...first] : first, namesInRecord: true, sure };
+  }
   const names =
     asked === undefined && comment !== "" ? commentNames(comment, trial.dialect, width) : undefined;
   return { ...common, names, namesInRecord: false, sure };

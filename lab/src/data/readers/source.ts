@@ -47,12 +47,14 @@ export async function textOf(
   { encoding }: Pick<ReadOptions, "encoding"> = {},
 ): Promise<Text> {
   const file = baseName(source.name);
-  if (encoding !== undefined) {
-    const chosen = decoderOf(encoding).encoding;
-    return { pieces: () => decoded(source, chosen), decisions: [] };
-  }
   const head = await headOf(source);
   const marked = markOf(head);
+  if (encoding !== undefined) {
+    const { encoding: named } = decoderOf(encoding);
+    // "utf-16" names one order of bytes, where people mean either
+    const chosen = marked !== undefined && named.startsWith("utf-16") ? marked : named;
+    return { pieces: () => decoded(source, chosen), decisions: [] };
+  }
   const wide = marked ?? utf16Of(head);
   if (wide !== undefined) {
     const decisions = marked ? [] : [told(wide.toUpperCase(), "every other byte is 0")];
@@ -125,7 +127,9 @@ async function* decoded(source: Source, encoding: string): AsyncGenerator<string
   for (let start = 0; start < source.byteLength; start += PIECE) {
     const end = Math.min(start + PIECE, source.byteLength);
     const text = decoder.decode(await source.slice(start, end), { stream: end < source.byteLength });
-    yield encoding === "windows-1252" ? withWindowsSigns(text) : text;
+    // the decoder takes one mark away, some programs write two
+    const unmarked = start === 0 ? text.replace(/^\ufeff+/, "") : text;
+    yield encoding === "windows-1252" ? withWindowsSigns(unmarked) : unmarked;
   }
 }
 

@@ -19,6 +19,7 @@ const MIXED = `name,city\n${"é,Zürich\n".repeat(20)}`;
 test.each<[kind: string, bytes: string | Uint8Array, text: string, told: string]>([
   ["UTF-8", "é,€\n", "é,€\n", ""],
   ["UTF-8 with its mark", "\ufeffa\n", "a\n", ""],
+  ["UTF-8 with two marks", "\ufeff\ufeffa\n", "a\n", ""],
   ["UTF-16", utf16("é,1\n"), "é,1\n", ""],
   ["UTF-16, the higher byte first", utf16("é,1\n").swap16(), "é,1\n", ""],
   [
@@ -58,6 +59,7 @@ test.each<[kind: string, bytes: string | Uint8Array, text: string, told: string]
 
 test("--encoding decides otherwise", async () => {
   expect(await read(Buffer.from([0x93, 0x8c, 0x8b, 0x9e]), "shift_jis")).toEqual(["東京", ""]);
+  expect(await read(utf16("é,1\n").swap16(), "utf-16")).toEqual(["é,1\n", ""]);
   expect(await read(Buffer.from([0xe8]), "iso-8859-2")).toEqual(["č", ""]);
   expect(await read(Buffer.from([0x80]), "latin1")).toEqual(["€", ""]);
   expect(await errorOf(() => read("a", "utf-9\u001b"))).toBe(
