@@ -360,8 +360,17 @@ try {
     // told by its name, so that the readers are loaded only where they are needed
     complain(error.message, columnsOf(process.stderr));
     process.exitCode = 1;
+  } else if (
+    error instanceof RangeError &&
+    /alloc|invalid (?:array|string|typed array|array buffer)/i.test(error.message)
+  ) {
+    complain(
+      `there is not enough memory for the data (${error.message}); use fewer rows with --limit, or fewer columns with --ignore`,
+    );
+    process.exitCode = 1;
   } else {
-    complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    complain(`this is a fault of Evenkeel ${version}: please report it with these lines\n${trace}`);
     process.exitCode = 1;
   }
 }

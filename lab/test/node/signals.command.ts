@@ -1,4 +1,5 @@
 /** Nothing is lost: however a comparison is ended, `--resume` gives the numbers of one that was not. */
+import { spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -12,9 +13,9 @@ import {
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Comparison } from "../../src/results.js";
-import { evenkeel, start } from "../support/evenkeel.js";
+import { cli, evenkeel, type Outcome, start } from "../support/evenkeel.js";
 
 const workplace = mkdtempSync(join(tmpdir(), "evenkeel-signals-"));
 afterAll(() => rmSync(workplace, { recursive: true, force: true }));
@@ -52,50 +53,48 @@ beforeAll(async () => {
   expect(code).toBe(0);
 });
 
-describe.each([
-  ["SIGKILL", null],
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-  ["SIGHUP", 129],
-] as const)("%s", (signal, expected) => {
-  test.each([1, 5])(
-    "after trial %d: what had finished is kept, and the rest runs with --resume",
-    async (after) => {
-      const out = `${signal}-${after}`;
-      const { child, said, ended } = start(workplace, ...options(out));
-      await said(new RegExp(`\\(${after} of ${TRIALS}\\)`));
-      child.kill(signal);
-      const { code, stderr, stdout } = await ended;
-      const kept = checkWhole(out);
-      expect(kept).toBeGreaterThanOrEqual(after);
-      // the signal may come after all of them
-      if (kept < TRIALS) {
-        expect(code).toBe(expected);
-        if (expected !== null) {
-          const { interrupted, trials }: Comparison = JSON.parse(read(out, "comparison.json"));
-          expect([interrupted, trials.length]).toEqual([true, kept]);
-          expect(stderr).toContain(
-            `Stopped: ${kept} of ${TRIALS} trials had finished; their results were written.\n`,
-          );
-          expect(stderr).toContain(`compare --resume ${pathOf(out)}\n`);
-          expect(stdout).not.toBe("");
-        }
+test.each([
+  ["SIGKILL", 5, null],
+  ["SIGINT", 1, 130],
+  ["SIGTERM", 3, 143],
+  ["SIGHUP", 2, 129],
+] as const)(
+  "%s after trial %d: what had finished is kept, and the rest runs with --resume",
+  async (signal, after, expected) => {
+    const out = signal;
+    const { child, said, ended } = start(workplace, ...options(out));
+    await said(new RegExp(`\\(${after} of ${TRIALS}\\)`));
+    child.kill(signal);
+    const { code, stderr, stdout } = await ended;
+    const kept = checkWhole(out);
+    expect(kept).toBeGreaterThanOrEqual(after);
+    // the signal may come after all of them
+    if (kept < TRIALS) {
+      expect(code).toBe(expected);
+      if (expected !== null) {
+        const { interrupted, trials }: Comparison = JSON.parse(read(out, "comparison.json"));
+        expect([interrupted, trials.length]).toEqual([true, kept]);
+        expect(stderr).toContain(
+          `Stopped: ${kept} of ${TRIALS} trials had finished; their results were written.\n`,
+        );
+        expect(stderr).toContain(`compare --resume ${pathOf(out)}\n`);
+        expect(stdout).not.toBe("");
       }
-      const before = keptIn(out).map((name) => statSync(pathOf(out, "trials", name)).ino);
-      const resumed = await evenkeel(tmpdir(), "compare", "--resume", pathOf(out));
-      expect(resumed.code).toBe(0);
-      const left = kept < TRIALS ? `${kept} finished already` : "all finished already";
-      expect(resumed.stderr.replaceAll(/\s+/g, " ")).toContain(`${TRIALS} trials, ${left}`);
-      expect(keptIn(out)).toHaveLength(TRIALS);
-      expect(keptIn(out).map((name) => statSync(pathOf(out, "trials", name)).ino)).toEqual(
-        expect.arrayContaining(before),
-      );
-      expect(numbersOf(out)).toEqual(numbersOf("whole"));
-    },
-  );
-});
+    }
+    const before = keptIn(out).map((name) => statSync(pathOf(out, "trials", name)).ino);
+    const resumed = await evenkeel(tmpdir(), "compare", "--resume", pathOf(out));
+    expect(resumed.code).toBe(0);
+    const left = kept < TRIALS ? `${kept} finished already` : "all finished already";
+    expect(resumed.stderr.replaceAll(/\s+/g, " ")).toContain(`${TRIALS} trials, ${left}`);
+    expect(keptIn(out)).toHaveLength(TRIALS);
+    expect(keptIn(out).map((name) => statSync(pathOf(out, "trials", name)).ino)).toEqual(
+      expect.arrayContaining(before),
+    );
+    expect(numbersOf(out)).toEqual(numbersOf("whole"));
+  },
+);
 
-test.each([0, 20, 150])("a second Ctrl-C %d ms after the first loses nothing", async (ms) => {
+test.each([20, 150])("a second Ctrl-C %d ms after the first loses nothing", async (ms) => {
   const out = `twice-${ms}`;
   const { child, said, ended } = start(workplace, ...options(out));
   await said(/\(2 of 8\)/);
@@ -118,7 +117,7 @@ test("killed at any moment, again and again, it ends with the same numbers", asy
   await said(/trials, /);
   child.kill("SIGKILL");
   await ended;
-  for (let kill = 0; kill < 4; kill++) {
+  for (let kill = 0; kill < 3; kill++) {
     const { child, said, ended } = start(workplace, "compare", "--resume", out);
     await said(/trials/);
     random = (random * 16807) % 2147483647;
@@ -157,4 +156,33 @@ test("a trial whose file is damaged is run again; a finished comparison only wri
   expect(again.stderr).toContain("8 trials, all finished already\n");
   expect(again.stdout).toBe(read("damaged", "comparison.json"));
   expect(numbersOf("damaged")).toEqual(numbersOf("whole"));
+});
+
+test("where the results cannot be written, they are shown, the exit code is 1, and --resume writes them", async () => {
+  const limited = await new Promise<Outcome>((resolve) => {
+    // KiB of a file: a trial has room, all of them together have not
+    const shell = spawn(
+      "bash",
+      ["-c", `ulimit -f 16; exec "$0" "$@"`, process.execPath, cli, ...options("full")],
+      {
+        cwd: workplace,
+      },
+    );
+    const outcome = { code: null, stdout: "", stderr: "" } as Outcome;
+    shell.stdout.on("data", (text) => {
+      outcome.stdout += text;
+    });
+    shell.stderr.on("data", (text) => {
+      outcome.stderr += text;
+    });
+    shell.on("close", (code) => resolve({ ...outcome, code }));
+  });
+  expect(limited.code).toBe(1);
+  expect(limited.stdout).toMatch(/^none +\d/m);
+  expect(limited.stderr).toMatch(
+    /\nerror: cannot write the results into "full" \(EFBIG: .*\); the trials are kept: free space or allow it, then go on with --resume\n$/,
+  );
+  expect(readdirSync(pathOf("full")).sort()).toEqual(["plan.json", "trials"]);
+  expect((await evenkeel(workplace, "compare", "--resume", "full")).code).toBe(0);
+  expect(numbersOf("full")).toEqual(numbersOf("whole"));
 });
