@@ -41,8 +41,20 @@ function namesOf(part: "month" | "weekday", count: number): ReadonlyMap<string, 
   return names;
 }
 
-const MONTHS = new Map([...namesOf("month", 12), ["sept", 9]]);
-const WEEKDAYS = namesOf("weekday", 7);
+// made when the first name is met, which most files never do
+let months: ReadonlyMap<string, number> | undefined;
+let weekdays: ReadonlyMap<string, number> | undefined;
+
+/** 1 to 12, 0 for what is no month. */
+function monthOf(name: string): number {
+  months ??= new Map([...namesOf("month", 12), ["sept", 9]]);
+  return months.get(name.toLowerCase()) ?? 0;
+}
+
+function isWeekday(name: string): boolean {
+  weekdays ??= namesOf("weekday", 7);
+  return weekdays.has(name.toLowerCase());
+}
 
 const ZONE = String.raw`(?:\s*(Z|UTC|GMT)?\s*([+\-\u2212]\d{2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
 const CLOCK = String.raw`(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
@@ -52,8 +64,8 @@ const NTH = "(?:st|nd|rd|th|er)?";
 const BETWEEN = "(?:[-/ .,']|of |de )*";
 
 const DIGITS_FIRST = {
-  yearFirst: new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, "iu"),
-  yearLast: new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})${TIME}`, "iu"),
+  yearFirst: new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, "i"),
+  yearLast: new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})${TIME}`, "i"),
   dayName: new RegExp(String.raw`^(\d{1,2})${NTH}${BETWEEN}${NAME}${BETWEEN}(\d{4}|\d{2})${TIME}`, "iu"),
   yearName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}[-/ ]?(\d{1,2})${TIME}`, "iu"),
   yearMonth: /^(\d{4})[-/](\d{1,2})$/,
@@ -77,7 +89,9 @@ export function dateOf(text: string): DateParts | undefined {
   if (text.length < SHORTEST || text.length > LONGEST) return undefined;
   const first = text.charCodeAt(0);
   // "31. 12. 2020"
-  if (first >= 48 && first <= 57) return digitsFirst(text.replace(/\. (?=\d)/g, "."));
+  if (first >= 48 && first <= 57) {
+    return digitsFirst(text.includes(". ") ? text.replace(/\. (?=\d)/g, ".") : text);
+  }
   return /^\p{L}.*\d/su.test(text) ? nameFirst(text) : undefined;
 }
 
@@ -118,9 +132,7 @@ function digitsFirst(text: string): DateParts | undefined {
 }
 
 function nameFirst(given: string): DateParts | undefined {
-  const text = given.replace(/^(\p{L}+)\.?,?\s+/u, (all, word) =>
-    WEEKDAYS.has(word.toLowerCase()) ? "" : all,
-  );
+  const text = given.replace(/^(\p{L}+)\.?,?\s+/u, (all, word) => (isWeekday(word) ? "" : all));
   if (text !== given && text.length >= SHORTEST && /^\d/.test(text)) return digitsFirst(text);
   const { nameDay, ctime, nameYear, nameShortYear, quarterYear } = NAME_FIRST;
   let found = nameDay.exec(text);
@@ -134,9 +146,6 @@ function nameFirst(given: string): DateParts | undefined {
   found = quarterYear.exec(text);
   return found ? at(Number(found[2]), 3 * Number(found[1]) - 2, 1) : undefined;
 }
-
-/** 1 to 12, 0 for what is no month. */
-const monthOf = (name: string): number => MONTHS.get(name.toLowerCase()) ?? 0;
 
 /** Two digits mean 1970 to 2069, as in POSIX, near enough. */
 const fullYear = (digits: string): number =>
@@ -161,9 +170,10 @@ const ofMonth = (year: number, month: number): DateParts | undefined =>
 /** Days since 1970; undefined for a date that the calendar has not. */
 function daysOf(year: number, month: number, day: number): number | undefined {
   if (month < 1 || month > 12 || day < 1 || day > 31) return undefined;
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  return date.getUTCDate() === day ? date.getTime() / DAY : undefined;
+  // 400 years on, when the calendar is the same: Date.UTC takes the years below 100 for those of 1900
+  const later = Date.UTC(year + 400, month - 1, day);
+  if (day > 28 && new Date(later).getUTCDate() !== day) return undefined;
+  return later / DAY - 146_097;
 }
 
 /** Of the groups of `CLOCK` and `ZONE` from the one of the hour on: 0 without a time; undefined for one that no clock shows. */
