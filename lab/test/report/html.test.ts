@@ -37,8 +37,9 @@ function withProbeValue(comparison: Comparison, norm: NormName, value: number | 
   };
 }
 
-/** The recipes with fewer layers, so that the many cells of their maps are not drawn again and again. */
-const small = (recipe: Recipe): Comparison => syntheticComparison({ depth: 4, epochs: 6, ...recipe });
+/** The recipes with less to draw again and again. */
+const small = (recipe: Recipe): Comparison =>
+  syntheticComparison({ norms: ["none", "layer", "batch"], depth: 4, epochs: 6, ...recipe });
 
 const CASES: Record<string, Comparison> = {
   ...Object.fromEntries(Object.entries(recipes).map(([name, recipe]) => [name, small(recipe)])),
@@ -52,13 +53,13 @@ const CASES: Record<string, Comparison> = {
     seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     epochs: 200,
   }),
-  "interrupted, one norm without a trial": small({ unfinished: ["instance"] }),
+  "interrupted, one norm without a trial": small({ unfinished: ["batch"] }),
   "interrupted before any trial": small({ unfinished: NORMS, sweep: ["depth", [1, 2]] }),
   "nothing but nulls": withoutNumbers(small({ learningRates: [0.1, 0.2] })),
-  "some nulls": withProbeValue(small({}), "rms", null),
-  zeros: withProbeValue(small({}), "none", 0),
+  "some nulls": withProbeValue(small({}), "layer", null),
+  zeros: withProbeValue(small({}), "layer", 0),
   "an exploding norm": withProbeValue(small({}), "none", 1e30),
-  "a norm whose signs change": withProbeValue(small({}), "group", -3e5),
+  "a norm whose signs change": withProbeValue(small({}), "batch", -3e5),
 };
 
 const rendered = new Map(
@@ -359,7 +360,7 @@ test("learning rates: what was measured on validation, and who chose which", () 
     );
   expect(twin(document, "rates", 1)).toEqual([
     ["normalization", ...rates.map(String)],
-    ...NORMS.map((norm) => [norm === "rms" ? "RMS" : norm, ...chosen(norm)]),
+    ...["none", "layer", "batch"].map((norm) => [norm, ...chosen(norm)]),
   ]);
   expect(twin(document, "rates", 0).map(([rate]) => rate)).toEqual(["learning rate", ...rates.map(String)]);
   expect(document.querySelectorAll("#rates figure:nth-child(1) .s-none[aria-label=dot] path")).toHaveLength(
@@ -438,7 +439,7 @@ test("normalizations of any name are told apart, and called by their titles", ()
 
 test("a gradient that was not measured is left out of the map, one that is zero is not", () => {
   const cells = (name: string) =>
-    page(name).document.querySelectorAll(".p-rms svg [aria-label=rect] rect").length;
+    page(name).document.querySelectorAll(".p-layer svg [aria-label=rect] rect").length;
   const probes = 7;
   expect(cells("zeros")).toBe(probes * 4);
   expect(cells("some nulls")).toBe(probes * 2);
