@@ -186,8 +186,8 @@ function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
   let rows = 0;
   let columns = 0;
   for (const tag of tagsOf(text)) {
-    // with or without the prefix of a namespace
-    for (const [, place] of tag.matchAll(/(?<![\w.-])r\s*=\s*["']([^"'<]{0,12})/g)) {
+    // with or without the prefix of a namespace, which is no place where it is declared
+    for (const [, place] of tag.matchAll(/(?<![\w.-]|xmlns:)r\s*=\s*["']([^"'<]{0,12})/g)) {
       const [, letters, digits] = /^([A-Z]{0,3})(\d{1,7})$/.exec(place) ?? [];
       let column = 0;
       for (const letter of letters ?? "") column = 26 * column + letter.charCodeAt(0) - 64;
