@@ -218,6 +218,12 @@ export function headline(comparison: Comparison): string {
     const found = `${under(baseline)}, ${subject} diverges; ${elsewhere()}`;
     return lossIsClear(started, [baseline], 1) ? capitalize(found) : `${unclear(comparison)}: ${found}`;
   }
+  if (others.length === 0) {
+    const alone = `${under(baseline)}, ${subject} ${endsAt(comparison, base)}`;
+    if (lost.length === 0) return capitalize(alone);
+    const found = `${alone}; ${underAll(lost)} it diverges`;
+    return lossIsClear(started, lost, 1) ? capitalize(found) : `${unclear(comparison)}: ${found}`;
+  }
   const found = [true, false].flatMap((better) => {
     const norms = better ? clearlyBetter(comparison, "metric") : clearlyWorse(comparison, "metric");
     const which = others.filter(({ norm }) => norms.has(norm));
@@ -232,7 +238,6 @@ export function headline(comparison: Comparison): string {
   if (found.length > 0) {
     return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${found.join("; ")}`);
   }
-  if (others.length === 0) return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}`);
   return `${unclear(comparison)}: ${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${elsewhere()}`;
 }
 

@@ -152,7 +152,7 @@ describe("headline", () => {
     [
       "the others diverged",
       syntheticComparison({ norms: ["none", "rms", "layer"], diverging: { rms: 3, layer: 2 } }),
-      "Without normalization, a 20-layer network on digits ends at 10.1 %, the level of guessing",
+      "Without normalization, a 20-layer network on digits ends at 10.1 %, the level of guessing; with RMS normalization and layer normalization it diverges",
     ],
     [
       "some trials of the better one diverged",
