@@ -106,6 +106,15 @@ export function readMessage(bytes: Uint8Array): Message {
   };
 }
 
+/** The index at the end of a file: its schema, and where the messages of its dictionaries and batches start. */
+export function readFooter(bytes: Uint8Array): { schema: Schema; messages: number[] } {
+  const footer = rootOf(bytes);
+  const schema = footer.table(6);
+  if (schema === undefined) throw new Error("it has no schema");
+  const starts = (slot: number) => footer.vector(slot, 24, (view, at) => size(view.getBigInt64(at, true)));
+  return { schema: schemaOf(schema), messages: [...starts(8), ...starts(10)] };
+}
+
 function batchOf(table: Table): Batch {
   const compression = table.table(10);
   if (compression && compression.uint8(6, 0) !== 0) throw new Error("a compression of no known method");

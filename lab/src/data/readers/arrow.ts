@@ -13,7 +13,15 @@ import {
   usualLimits,
   type Value,
 } from "../table.js";
-import { type Batch, type Field, readMessage, type Schema, type Type } from "./arrow-metadata.js";
+import {
+  type Batch,
+  type Field,
+  type Message,
+  readFooter,
+  readMessage,
+  type Schema,
+  type Type,
+} from "./arrow-metadata.js";
 import { lz4 } from "./lz4.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
@@ -146,55 +154,57 @@ class Reader {
     return { columns, rowCount, ...(rows && { rowNumbers: rows.map((row) => row + 1) }), decisions };
   }
 
-  /** All messages in their order: a file is a stream between two magic words, with an index of it at its end. */
+  /** The batches of a file by the index at its end, those of a stream one after the other. */
   private async messages(): Promise<{ schema: Schema; batches: Step[]; ended: boolean }> {
     const { byteLength } = this.source;
+    if (byteLength === 0) throw new Error("it is empty");
+    const steps = new Steps();
     const magic = String.fromCharCode(...(await this.bytes(0, Math.min(6, byteLength))));
-    let at = 0;
-    let end = byteLength;
     if (magic === MAGIC) {
-      at = 8;
+      if (byteLength < 18) throw new Error("it ends too early");
       const tail = await this.bytes(byteLength - 10, byteLength);
-      if (byteLength < 18 || String.fromCharCode(...tail.subarray(4)) !== MAGIC) {
-        throw new Error(`it does not end in ${MAGIC}`);
+      if (String.fromCharCode(...tail.subarray(4)) !== MAGIC) throw new Error(`it does not end in ${MAGIC}`);
+      const length = viewOf(tail).getInt32(0, true);
+      if (length < 0 || length > byteLength - 18) throw new Error("its index is longer than the file");
+      const { schema, messages } = readFooter(await this.bytes(byteLength - 10 - length, byteLength - 10));
+      for (const at of messages) {
+        const found = await this.message(at, byteLength - 10);
+        if (found === undefined) throw new Error("its index points elsewhere");
+        steps.add(found.message, found.body);
       }
-      end = byteLength - 10 - new DataView(tail.buffer).getInt32(0, true);
-      if (end < at || end > byteLength - 10) throw new Error("its index is longer than the file");
+      return { schema, batches: steps.batches, ended: true };
     }
     let schema: Schema | undefined;
-    let dictionaries: ReadonlyMap<number, readonly Step[]> = new Map();
-    const batches: Step[] = [];
-    let ended = magic === MAGIC;
-    while (at + 4 <= end) {
-      const start = new DataView((await this.bytes(at, Math.min(at + 8, end))).buffer);
-      // before version 0.15 there was no mark before the length
-      const marked = start.getInt32(0, true) === -1;
-      if (marked && start.byteLength < 8) throw new Error("it ends too early");
-      const length = start.getInt32(marked ? 4 : 0, true);
-      at += marked ? 8 : 4;
-      if (length === 0) {
-        ended = true;
-        break;
+    for (let at = 0; at < byteLength; ) {
+      const found = await this.message(at, byteLength);
+      if (found === undefined) {
+        if (schema === undefined) throw new Error("it has no schema");
+        return { schema, batches: steps.batches, ended: true };
       }
-      if (length < 0 || length > MOST_METADATA || at + length > end)
-        throw new Error("a message ends beyond the file");
-      const message = readMessage(await this.bytes(at, at + length));
-      const body = at + length;
-      at = body + message.bodyLength;
-      if (at > end) throw new Error("a message ends beyond the file");
-      if (message.schema) schema ??= message.schema;
-      else if (schema === undefined) throw new Error("it does not start with a schema");
-      const step = { version: message.version, body, bodyLength: message.bodyLength, dictionaries };
-      if (message.batch) batches.push({ ...step, batch: message.batch });
-      if (message.dictionary) {
-        const { id, batch, delta } = message.dictionary;
-        const before = delta ? (dictionaries.get(id) ?? []) : [];
-        dictionaries = new Map(dictionaries).set(id, [...before, { ...step, batch }]);
-      }
+      schema ??= found.message.schema;
+      if (schema === undefined) throw new Error("it does not start with a schema");
+      steps.add(found.message, found.body);
+      at = found.body + found.message.bodyLength;
     }
     if (schema === undefined) throw new Error("it has no schema");
-    if (!ended && at !== end) throw new Error("it ends too early");
-    return { schema, batches, ended };
+    return { schema, batches: steps.batches, ended: false };
+  }
+
+  /** The message at a place, and where its buffers start; undefined at the mark of the end. */
+  private async message(at: number, end: number): Promise<{ message: Message; body: number } | undefined> {
+    if (at + 4 > end) throw new Error("it ends too early");
+    const start = viewOf(await this.bytes(at, Math.min(at + 8, end)));
+    // before version 0.15 there was no mark before the length
+    const marked = start.getInt32(0, true) === -1;
+    if (marked && start.byteLength < 8) throw new Error("it ends too early");
+    const length = start.getInt32(marked ? 4 : 0, true);
+    if (length === 0) return undefined;
+    const metadata = at + (marked ? 8 : 4);
+    const body = metadata + length;
+    if (length < 0 || length > MOST_METADATA || body > end) throw new Error("a message ends beyond the file");
+    const message = readMessage(await this.bytes(metadata, body));
+    if (body + message.bodyLength > end) throw new Error("a message ends beyond the file");
+    return { message, body };
   }
 
   private async column(
@@ -511,6 +521,25 @@ function decompress(bytes: Uint8Array, length: number, codec: number): Uint8Arra
   if (codec === 0) return lz4(bytes, length);
   if (codec === 1) return zstd(bytes, length);
   throw new Error(`compression of number ${codec}, which is not read`);
+}
+
+/** Batches, with the dictionaries that came before them. */
+class Steps {
+  readonly batches: Step[] = [];
+  private dictionaries: ReadonlyMap<number, readonly Step[]> = new Map();
+
+  add({ version, bodyLength, batch, dictionary }: Message, body: number): void {
+    const step = { version, body, bodyLength, dictionaries: this.dictionaries };
+    if (batch) this.batches.push({ ...step, batch });
+    if (dictionary) {
+      const { id, delta } = dictionary;
+      const before = delta ? (this.dictionaries.get(id) ?? []) : [];
+      this.dictionaries = new Map(this.dictionaries).set(id, [
+        ...before,
+        { ...step, batch: dictionary.batch },
+      ]);
+    }
+  }
 }
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

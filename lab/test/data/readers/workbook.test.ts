@@ -108,6 +108,13 @@ test("the first row names the columns unless it has numbers alone, or --header s
   ).toEqual([["", ""], 2]);
 });
 
+test("a prefix that is named r is no place of a cell", async () => {
+  const sheet = strFromU8(members["xl/worksheets/sheet3.xml"]);
+  const declared = sheet.replace("<worksheet ", '<worksheet xmlns:r="http://schemas.openxmlformats.org/x" ');
+  const bytes = zipSync({ ...members, "xl/worksheets/sheet3.xml": strToU8(declared) });
+  expect(cellsOf(await read(bytes, { member: "Prices" }))).toEqual({ price: ["(number)", 10] });
+});
+
 test("a sample", async () => {
   const rows = [["n"], ...Array.from({ length: 50 }, (_, i) => [i])];
   const { columns, rowCount, rowNumbers } = await read(withRows(rowsOf(rows)), {
