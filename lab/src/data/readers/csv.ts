@@ -309,7 +309,7 @@ class Rows {
     if (comments > 0) tell(`read without ${count(comments, "line")} of comments and rules`);
     if (options.header === undefined) {
       if (names !== undefined && !namesInRecord) {
-        tell("read with the names in the last comment above the table", undefined, "--header no");
+        tell("read with the names in the line above the table", undefined, "--header no");
       } else if (names === undefined) {
         tell("read without a header", "its first row is like those below it", "--header yes");
       } else if (!sure) {

@@ -22,9 +22,9 @@ export interface Layout {
   skipped: number;
   /** What they say, for a message. */
   skippedText: string[];
-  /** Names of the columns, in the table's first record or in the last comment before it; undefined where there are none. */
+  /** Names of the columns, in the table's first record or in the line before it; undefined where there are none. */
   names: string[] | undefined;
-  /** Whether the names are a record of the table, and not in a comment. */
+  /** Whether the names are a record of the table, and not in a line before it (a comment, or one of other delimiters). */
   namesInRecord: boolean;
   /** Whether the first row plainly is a header, or plainly none. */
   sure: boolean;
@@ -444,20 +444,29 @@ function headerOf(
   if (isHeader) {
     return { ...common, rowNames, names: rowNames ? ["", ...first] : first, namesInRecord: true, sure };
   }
+  if (asked !== undefined) return { ...common, names: undefined, namesInRecord: false, sure };
+  // the names may be in a comment, or separated in another way than the rows
+  const above = trial.records[skipped - 1] ?? [];
   const names =
-    asked === undefined && comment !== "" ? commentNames(comment, trial.dialect, width) : undefined;
+    namesIn(comment.replace(/^[#%]+[ \t]*/, ""), trial.dialect, width) ??
+    (above.length === 1
+      ? DELIMITERS.map((delimiter) => namesIn(above[0], { ...trial.dialect, delimiter }, width)).find(
+          (found) => found !== undefined,
+        )
+      : undefined);
   return { ...common, names, namesInRecord: false, sure };
 }
 
-/** The names of the columns, where the last comment before the table has as many words as it has columns. */
-function commentNames(comment: string, dialect: Dialect, width: number): string[] | undefined {
+/** The names of the columns in a line, where it has as many words as there are columns. */
+function namesIn(line: string, dialect: Dialect, width: number): string[] | undefined {
+  if (line === "" || width < 2) return undefined;
   let names: string[] | undefined;
   const reader = new Records({ ...dialect, comment: "" }, width, (record) => {
     names = Array.from({ length: record.count }, (_, index) => record.cell(index));
     return false;
   });
   try {
-    reader.push(comment.replace(/^[#%]+[ \t]*/, ""), true);
+    reader.push(line, true);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
   }
@@ -479,7 +488,6 @@ function namesColumns(
   if (rows.length === 0) return { isHeader: !first.some(isValue), sure: true };
   let names = 0;
   let values = 0;
-  const numbers: number[] = [];
   for (const [column, cell] of first.entries()) {
     const cells = rows.map((row) => row[column]).filter((other) => !isMissing(other));
     if (cells.length === 0) continue;
@@ -488,7 +496,6 @@ function namesColumns(
       (kind) => kinds.filter((one) => one === kind).length > cells.length / 2,
     );
     const kind = kindOf(cell);
-    if (kind === "number" && /^\d{1,4}$/.test(cell)) numbers.push(Number(cell));
     if (isMissing(cell)) {
       // an index without a name is empty; anything else is a value that is not there
       if (cell !== "") values += 0.5;
@@ -506,12 +513,21 @@ function namesColumns(
     }
   }
   if (values === 0) return { isHeader: true, sure: names > 0 };
-  const counting =
-    numbers.length >= Math.max(3, values) && numbers.every((n, i) => i === 0 || n === numbers[i - 1] + 1);
-  if (counting && (numbers[0] === 0 || numbers[0] >= 1000 || names > 0 || first[0] === "")) {
-    return { isHeader: true, sure: false };
+  const steps = stepsOf(first);
+  if (steps >= Math.max(3, values) && stepsOf(rows[0]) === 0) {
+    // few numbers rise evenly by chance
+    const isLikely = steps > 4 || names > 0 || first[0] === "" || (steps > 3 && first[0] === "0");
+    if (isLikely) return { isHeader: true, sure: false };
   }
   return { isHeader: names > values, sure: names === 0 || names > values };
 }
 
 const isYear = (cell: string): boolean => /^(?:1[89]|20)\d\d$/.test(cell);
+
+/** How many numbers of a row rise by equal steps, as those that name columns do: years, wavelengths, 0 1 2 3; 0 if they do not. */
+function stepsOf(row: readonly string[]): number {
+  const numbers = row.filter((cell) => /^\d{1,9}(?:\.\d{1,9})?$/.test(cell)).map(Number);
+  const step = (numbers[numbers.length - 1] - numbers[0]) / (numbers.length - 1);
+  const even = numbers.every((number, index) => Math.abs(number - numbers[0] - index * step) <= step / 20);
+  return step > 0 && even ? numbers.length : 0;
+}
