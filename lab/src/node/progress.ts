@@ -65,7 +65,7 @@ function costOf({ model, training: { epochs, batchSize, learningRates } }: Trial
 }
 
 /** Which trials there are, how far each is, and how long all will take. */
-class Course {
+export class Course {
   readonly #began = performance.now();
   readonly #cost: number;
   readonly running = new Map<TrialSpec, { progress?: Progress; began: number }>();

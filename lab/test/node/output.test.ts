@@ -3,7 +3,6 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { Settings } from "../../src/comparison.js";
 import { compareCommand, typed } from "../../src/node/invocation.js";
 import { announcement, decisionText } from "../../src/node/output.js";
-import { fitted } from "../../src/node/progress.js";
 import { printableLines } from "../../src/node/streams.js";
 import { HOSTILE, recipes, syntheticComparison } from "../support/synthetic-comparison.js";
 
@@ -109,23 +108,6 @@ test("many columns and many decisions: some are shown, and how many more there a
   const lines = told(80, settings, "accuracy", many, amount);
   expect(lines.filter((line) => line.startsWith("- "))).toHaveLength(20);
   expect(lines.at(-1)).toBe("10 more of the decisions: see the report");
-});
-
-test("a line has the pieces that there is room for: short ones first, the least important gone", () => {
-  const pieces = [
-    { text: "layer    seed 1", rank: 6 },
-    { text: "████", rank: 3 },
-    { text: "accuracy 97.4 %", short: "97.4 %", rank: 4 },
-    { text: "loss 0.1", rank: 1 },
-    { text: "", rank: 9 },
-    { text: "3 s left", rank: 2, style: (text: string) => `<${text}>` },
-  ];
-  expect(fitted(pieces, 80)).toBe("layer    seed 1  ████  accuracy 97.4 %  loss 0.1  <3 s left>");
-  expect(fitted(pieces, 57)).toBe("layer    seed 1  ████  97.4 %  loss 0.1  <3 s left>");
-  expect(fitted(pieces, 40)).toBe("layer    seed 1  ████  97.4 %  <3 s left>");
-  expect(fitted(pieces, 30)).toBe("layer    seed 1  ████  97.4 %");
-  expect(fitted(pieces, 25)).toBe("layer    seed 1  97.4 %");
-  expect(fitted(pieces, 10)).toBe("layer    …");
 });
 
 test("what was typed is typed again: quoted where a shell would read it otherwise, never obeyed by a terminal", () => {
