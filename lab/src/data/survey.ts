@@ -56,6 +56,8 @@ export class Survey {
   longest = 0;
   /** Different values and how many cells have each, complete where there are fewer than are kept. */
   readonly distinct = new Map<string, number>();
+  /** Texts that hold no number, some of them where there are many. */
+  private readonly words = new Set<string>();
   /** Whether "1,2" is a list here, for others are longer. */
   private commasAreLists = false;
   /** The one unit of all; whether there are several that are factors of one another. */
@@ -96,6 +98,7 @@ export class Survey {
     const numeral = numeralOf(text);
     if (numeral === undefined) {
       this.texts++;
+      if (this.words.size < MOST_LEVELS) this.words.add(text);
       if (text.length <= SHOWN && /^\d+(?:[,;] ?\d+)+$/.test(text)) this.lists++;
       return;
     }
@@ -154,9 +157,10 @@ export class Survey {
     return texts <= FEW_TEXTS && this.distinct.size - texts > MOST_LEVELS;
   }
 
-  /** The different texts that are no numbers. */
+  /** The different texts that are no numbers, those that are kept. */
   otherTexts(): string[] {
-    return [...this.distinct.keys()].filter((text) => this.numeral(text) === undefined);
+    const kept = [...this.distinct.keys()].filter((text) => this.numeral(text) === undefined);
+    return [...new Set([...kept, ...this.words])];
   }
 
   private readonly moments = new Map<string, ReturnType<typeof dateOf>>();

@@ -54,7 +54,11 @@ export class Told {
 
   get decisions(): Decision[] {
     return [...this.all.values()].map(({ what, columns, examples, count, about }) => {
-      const why = about.why?.(listed([...examples].map(shown)), count);
+      // of a long column, only the first different cells are kept as examples
+      const why =
+        about.examples && examples.size === 0
+          ? undefined
+          : about.why?.(listed([...examples].map(shown)), count);
       const typed = columns.size <= EXAMPLES ? [...columns].map(argument).join(",") : "NAME";
       const option = about.option?.(typed);
       return {

@@ -182,6 +182,16 @@ test("text among numbers is missing, and told; half of it makes the column text"
   ]);
 });
 
+test("texts are looked for in all of a long column", () => {
+  const numbers = Array.from({ length: 3000 }, (_, index) => String(index));
+  const names = Array.from({ length: 2000 }, (_, index) => `id ${index}`);
+  const { kind, decisions } = read([...numbers, ...names]);
+  expect(kind).toBe("text");
+  expect(told(decisions)).toEqual([
+    'a: read as text (2,000 values are no numbers: "id 0", "id 1" and "id 2")',
+  ]);
+});
+
 test("levels of which some are numbers are levels", () => {
   const cells = repeat(10, "4", "6", "8", "rotary");
   expect(read(cells)).toMatchObject({ kind: "text", values: cells });
