@@ -9,6 +9,12 @@
  * bootstrap (after Westfall & Young 1993, "Resampling-based multiple testing"), in which each normalization has its own
  * spread: where spreads differ the moderated ones mislead, and the critical value rises by as much. One critical value
  * serves all comparisons of all measures, so that under no difference any claim at all is made in 5 % of cases.
+ *
+ * Simulated with five normalizations, of equal spreads and of spreads that differ up to tenfold, with normal, heavy-tailed,
+ * discrete and missing values: any claim in 1 to 6 % of draws. With two measures a difference of one standard deviation is
+ * found by five seeds in 84, 63 or 48 % of draws where trials of one seed correlate by 0.9, 0.85 or 0.8; by ten in 95 % or
+ * more, by three in 18, 11 or 8 %. Where spreads differ tenfold and the values are skewed too, means are claimed to differ
+ * too often (11 %), as by any t test of few values.
  */
 import { isNumber } from "@evenkeel/report/statistics";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
@@ -62,8 +68,7 @@ interface Contrast extends Moments {
 /**
  * Of each measure the differences of its other normalizations from `baseline`, in the order of its values: intervals that
  * all hold at once in 95 of 100 comparisons. The values of a measure are by seed, in the same order for each
- * normalization; a pair of which one is null is left out. Fewer than three
- * pairs have no interval.
+ * normalization; a pair of which one is null is left out. Fewer than three pairs have no interval.
  */
 export function differencesOf(measures: readonly Measure[], baseline: string): Difference[][] {
   const compared = measures.map((measure) => contrastsOf(measure, baseline));
