@@ -83,13 +83,14 @@ figure>svg{display:block;width:100%;height:auto;max-width:400px;font-family:inhe
 .tip:hover g{visibility:visible}
 figure svg g[class^=s-]{transition:opacity .15s}
 .panels+details{margin-bottom:34px}
-.matrices{display:grid;margin-top:.8rem;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:24px}
+.matrices{display:grid;margin-top:.8rem;grid-template-columns:repeat(auto-fill,minmax(min(var(--matrix),100%),1fr));gap:24px}
 .confusion{border-collapse:separate;border-spacing:1px;font-size:.75rem}
 .confusion :is(th,td){min-width:24px;height:24px;padding:0 3px;text-align:center;vertical-align:middle;border:0;font-weight:400;line-height:1.2}
 .confusion tbody td{background:color-mix(in srgb,var(--hue7) calc(var(--s,0)*.5%),var(--tint))}
 .confusion tbody td.right{background:color-mix(in srgb,var(--hue1) calc(var(--s,0)*.4%),var(--tint))}
 .confusion tbody th{text-align:right;padding-right:6px;color:var(--ink)}
 .confusion thead th{border:0;vertical-align:bottom;height:auto}
+.turned thead th:not(.sum) span{writing-mode:vertical-rl;transform:rotate(180deg)}
 .confusion tbody tr+tr>*{border:0}
 .confusion tbody td.sum,.confusion thead td{background:none}
 .confusion .sum{color:var(--muted);padding-left:6px}

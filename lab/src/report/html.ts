@@ -10,7 +10,7 @@ import { findings, formatEpochDifference, headline } from "../findings.js";
 import { models } from "../models/registry.js";
 import { labelOf, type NormName, nameOf } from "../norms.js";
 import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
-import { confusionPanels } from "./confusion.js";
+import { confusionMatrices } from "./confusion.js";
 import { dataSection, warningsBox } from "./data-section.js";
 import { differenceFigure } from "./differences.js";
 import {
@@ -133,12 +133,12 @@ function sweepSection(comparison: Comparison, document: Document): string {
 }
 
 function confusionSection(comparison: Comparison, looks: Looks): string {
-  const panels = confusionPanels(comparison, looks);
-  if (panels.length === 0) return "";
+  const matrices = confusionMatrices(comparison, looks);
+  if (matrices === "") return "";
   const several = comparison.training.seeds.length > 1;
   return `<section id="confusion"><h2>What is taken for what</h2>
 <div class="how wide"><p>Held-out examples${several ? " of all seeds together" : ""}: a row is the class that they have, a column the one that the network gave. The colour of a cell grows with its share of the row; what lies off the diagonal is wrong.</p></div>
-<div class="matrices">${panels.map(({ html }) => html).join("")}</div></section>`;
+${matrices}</section>`;
 }
 
 function gradientSection(comparison: Comparison, looks: Looks, document: Document): string {

@@ -405,6 +405,19 @@ test("a matrix of confusions adds up the trials", () => {
   expect(page("regression").document.querySelector("#confusion")).toBeNull();
 });
 
+test("classes of long names are told apart in a matrix, and named whole under the pointer", () => {
+  const comparison = small({ classes: 3 });
+  comparison.data.classes = ["a class of a long name, 1", "a class of a long name, 2", "b"];
+  const { document } = parseHTML(renderReport(comparison, serverDocument));
+  const heads = [...document.querySelectorAll("#confusion .p-batch tbody th")];
+  expect(heads.map(textOf)).toEqual(["a class…ame, 1", "a class…ame, 2", "b"]);
+  expect(heads.map((head) => head.getAttribute("title"))).toEqual([
+    "a class of a long name, 1",
+    "a class of a long name, 2",
+    null,
+  ]);
+});
+
 test("labels of 39 lines stand apart, and long ones are cut", () => {
   const { document } = page("every norm");
   const labels = [...document.querySelectorAll("#learning figure:nth-child(1) g[aria-label=text] text")];
