@@ -209,7 +209,7 @@ function commentOf(text: string): { sign: string; last: string } {
     const stop = text.slice(at, at + 65536).search(/[\n\r]/);
     const line = stop < 0 ? text.slice(at) : text.slice(at, at + stop);
     if (line.trim() !== "") {
-      if (sign === "" && /^[#%](?![,;|\t])/.test(line)) sign = line[0];
+      if (sign === "" && /^(?:#|%[ %])(?![,;|\t])/.test(line)) sign = line[0];
       if (sign === "" || line[0] !== sign) return { sign, last };
       last = line;
     }
@@ -408,6 +408,8 @@ function isCount(
 
 /** How good a reading is; the factors were weighed with files of which the right one is known (csv.test.ts). */
 function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
+  // a first line without the delimiter speaks for another one
+  const isApart = skipped > 0 || (rowNames && width === 2);
   const strays = trial.strays / (1 + trial.marked + trial.strays);
   return (
     trial.plausible *
@@ -415,7 +417,7 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape):
     trial.complete *
     (1 - 1 / (4 * Math.max(1, width))) *
     (1 - strays / 5) *
-    (skipped > 0 ? 0.5 : 1) *
+    (isApart ? 0.5 : 1) *
     (rowNames ? 0.97 : 1) *
     (RARE.has(trial.dialect.delimiter) ? 0.8 : 1)
   );

@@ -25,6 +25,9 @@ const PIECE = 2 ** 20;
 /** Bytes by which binary data and UTF-16 are known. */
 const HEAD = 2 ** 16;
 
+/** Tabs, line ends, form feeds, escapes, and the end of a file of DOS. */
+const TEXT_CONTROLS = [0x09, 0x0a, 0x0d, 0x0c, 0x1b, 0x1a];
+
 /** The name without its folders. */
 export const baseName = (name: string): string => name.replace(/^.*[/\\]/, "");
 
@@ -156,15 +159,11 @@ function utf16Of(head: Uint8Array): string | undefined {
   return even > 20 * odd ? "utf-16be" : undefined;
 }
 
-/** Whether bytes may be text: UTF-16, or next to none of them is 0 or a control character other than tabs, line ends and escapes. */
+/** Whether bytes may be text: UTF-16, or next to none of them is a control character that text has not. */
 export function isText(head: Uint8Array): boolean {
   if (markOf(head) !== undefined || utf16Of(head) !== undefined) return true;
-  let controls = 0;
-  for (const byte of head) {
-    if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d && byte !== 0x1b && byte !== 0x0c)
-      controls++;
-  }
-  return controls <= head.length / 200;
+  const controls = head.filter((byte) => byte < 0x20 && !TEXT_CONTROLS.includes(byte)).length;
+  return controls <= 2 + head.length / 200;
 }
 
 /** Characters of several bytes, and bytes that are none; a character that the end of the file cuts is neither. */

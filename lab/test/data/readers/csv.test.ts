@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { readCsv } from "../../../src/data/readers/csv.js";
 import { Records } from "../../../src/data/readers/delimited.js";
+import { drawn } from "../../../src/data/readers/sample.js";
 import { textOf } from "../../../src/data/readers/source.js";
 import type { RawTable, ReadOptions } from "../../../src/data/table.js";
 import { errorOf } from "../../support/files.js";
@@ -37,6 +38,12 @@ test.each<[kind: string, file: string, text: string, expected: string[]]>([
     ["age|name, full|city", '31|Ada "L" Byron|Oslo', "NA|Bo|", "4.5e1|two\nlines|null"],
   ],
   ["old Mac line ends", "t.csv", "a,b\r1,x\r2,y\r", ["a|b", "1|x", "2|y"]],
+  [
+    "the end of a file of DOS",
+    "t.csv",
+    "a,b\r\n1,x\r\n2,y\r\n\x1a",
+    ["a|b", "1|x", "2|y", "read without its last row (fewer than 2 fields)"],
+  ],
   ["mixed line ends, none at the end", "t.csv", "a,b\r\n1,x\n2,y\r3,z", ["a|b", "1|x", "2|y", "3|z"]],
   ["tabs", "t.tsv", "x\ty\n\t2\n-.5\tNaN\n", ["x|y", "|2", "-.5|NaN"]],
   [
@@ -68,6 +75,12 @@ test.each<[kind: string, file: string, text: string, expected: string[]]>([
     "t.csv",
     "id,genres\n1,3;5;7\n2,1;2;4\n3,1;1;1\n",
     ["id|genres", "1|3;5;7", "2|1;2;4", "3|1;1;1"],
+  ],
+  [
+    "commas with bars in the cells, and none in the header",
+    "t.csv",
+    "url,y\na.b/c?d=1|2,1\na.b/c?d=3|4,0\n",
+    ["url|y", "a.b/c?d=1|2|1", "a.b/c?d=3|4|0"],
   ],
   [
     "bars around every line, and rules",
@@ -380,6 +393,8 @@ test("a sample is uniform, always the same, in the order of the file, and knows 
   expect(rowCount).toBe(20_000);
   expect(columns[0].cells.map(Number)).toEqual(numbers);
   expect(new Set(numbers).size).toBe(500);
+  // other formats, which know the number of their rows, draw the same ones
+  expect(Array.from(drawn(20_000, 500) ?? [], (row) => row + 1)).toEqual(numbers);
   expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
   // five standard deviations of a count of 100
   for (let fifth = 0; fifth < 5; fifth++) {
