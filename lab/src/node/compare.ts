@@ -57,7 +57,7 @@ export async function compare(options: CompareOptions): Promise<number> {
   const source = named ? options.data : resolve(options.data);
   const place = preparePlace(options.out);
   try {
-    const data = await loadDataset(options.data, reading);
+    const data = await load(options.data, reading);
     const plan: Plan = {
       evenkeel: version,
       data: source,
@@ -84,13 +84,19 @@ export async function resume(folder: string, running: Running): Promise<number> 
       `--resume: the comparison in ${quote(folder, 200)} was begun by Evenkeel ${printable(plan.evenkeel)}, and this is ${version}, whose numbers may differ; go on with that version, or ${anew}`,
     );
   }
-  const data = { ...(await loadDataset(plan.data, plan.options)), provenance: plan.provenance };
+  const data = { ...(await load(plan.data, plan.options)), provenance: plan.provenance };
   if ((await digestOf(data)) !== plan.digest) {
     throw new UsageError(
       `--resume: ${quote(plan.data, 200)} has changed since the comparison in ${quote(folder, 200)} was begun; bring back what it was, or ${anew}`,
     );
   }
   return run(folder, plan, data, running);
+}
+
+/** The dataset with its examples in memory that threads share, and nowhere else. */
+async function load(source: string, reading: DatasetOptions): Promise<Dataset> {
+  const data = await loadDataset(source, reading);
+  return { ...data, ...shared(data) };
 }
 
 /** What was typed, with the data wherever they are; without what only says where results go. */

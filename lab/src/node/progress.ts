@@ -120,6 +120,7 @@ export class Course {
       done += costOf(spec) * (progress?.done ?? 0);
       trials += progress?.done ?? 0;
     }
+    if (this.finished === this.specs.length) return "";
     // the first trial says little about the others
     if (done === 0 || (this.#costDone === 0 && trials < 0.2 * this.threads)) return "";
     const elapsed = (performance.now() - this.#began) / 1000;

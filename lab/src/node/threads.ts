@@ -36,7 +36,7 @@ export function openThreads(size: number): Executor {
   };
 }
 
-/** The same data in memory that threads share, so that no trial has a copy. */
+/** What a trial needs, in memory that threads share, so that no trial has a copy; what is there already stays. */
 export function shared(data: TrialData): TrialData {
   const { task, metric, inputShape, classes, count, x, scaled, y, yScale } = data;
   const { strata, groups, time, heldOut } = data.parts;
@@ -60,6 +60,7 @@ export function shared(data: TrialData): TrialData {
 }
 
 function share<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(values: T): T {
+  if (values.buffer instanceof SharedArrayBuffer) return values;
   const bytes = new Uint8Array(new SharedArrayBuffer(values.byteLength));
   bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return new (values.constructor as new (buffer: SharedArrayBuffer) => T)(bytes.buffer);
