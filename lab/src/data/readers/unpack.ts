@@ -4,7 +4,7 @@ import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
 import { type ReadOptions, usualLimits } from "../table.js";
 import { baseName, headOf, type Source } from "./source.js";
-import { contentOf, inflated, type Member, membersOf, type Pieces } from "./zip.js";
+import { contentOf, gunzipped, type Member, membersOf, type Pieces } from "./zip.js";
 
 /** Packed within packed, as an archive of `.csv.gz` files, and the table at last: more levels than any file of data has. */
 const LEVELS = 4;
@@ -34,8 +34,7 @@ export async function unpack(source: Source, options: ReadOptions): Promise<Sour
     let pieces: Pieces;
     let name: string;
     if (startsWith(head, GZIP)) {
-      const range = { start: 0, end: unpacked.byteLength, format: "gzip", most } as const;
-      pieces = await inflated(unpacked, file, range);
+      pieces = await gunzipped(unpacked, file, most);
       name = unpacked.name.replace(/\.tgz$/i, ".tar").replace(/\.gz$/i, "");
     } else if (ZIPS.some((start) => startsWith(head, start))) {
       const members = await membersOf(unpacked, file);

@@ -1,7 +1,8 @@
 /**
- * Zip archives, by their central directory and in ranges: a member is inflated when it is asked for, as a stream that
- * is counted, so that neither a size nor a ratio is believed. (fflate allocates what an archive declares.)
+ * Gzip files, and zip archives by their central directory: read in ranges and inflated as streams that are counted, so
+ * that neither a size nor a ratio is believed. (fflate allocates what an archive declares.)
  */
+import { FlateErrorCode, Gunzip } from "fflate";
 import { FailureError, UsageError } from "../../errors.js";
 import type { Source } from "./source.js";
 
@@ -121,21 +122,23 @@ export async function contentOf(source: Source, file: string, member: Member, mo
     const bytes = new Uint8Array(await source.slice(start, end));
     content = { parts: [bytes], byteLength: bytes.length };
   } else if (member.method === 8) {
-    content = await inflated(source, file, { start, end, format: "deflate-raw", most });
+    content = await inflated(source, file, start, end, most);
   } else {
     throw new UsageError(
       `${file}: expected a file packed with Deflate, got ${METHODS[member.method] ?? `method ${member.method}`}; unpack it, and name the unpacked file`,
     );
   }
-  if (content.byteLength !== member.size || crc32(content.parts) !== member.crc) throw broken(file);
+  if (content.byteLength !== member.size || content.parts.reduce(crc32, 0) !== member.crc) throw broken(file);
   return content;
 }
 
-/** What `start` to `end` of a source unpacks to, in pieces; throws UsageError where it is more than `most` bytes. */
-export async function inflated(
+/** What `start` to `end` of a source inflates to, in pieces; throws UsageError where it is more than `most` bytes. */
+async function inflated(
   source: Source,
   file: string,
-  { start, end, format, most }: { start: number; end: number; format: CompressionFormat; most: number },
+  start: number,
+  end: number,
+  most: number,
 ): Promise<Pieces> {
   let at = start;
   const packed = new ReadableStream<BufferSource>({
@@ -146,7 +149,7 @@ export async function inflated(
       controller.enqueue(new Uint8Array(piece));
     },
   });
-  const reader = packed.pipeThrough(new DecompressionStream(format)).getReader();
+  const reader = packed.pipeThrough(new DecompressionStream("deflate-raw")).getReader();
   const parts: Uint8Array[] = [];
   let byteLength = 0;
   try {
@@ -159,17 +162,49 @@ export async function inflated(
     }
   } catch (error) {
     await reader.cancel().catch(() => {});
-    if (error instanceof UsageError || error instanceof FailureError) throw error;
-    throw /unexpected end|Z_BUF_ERROR/i.test(`${codeOf(error)} ${String(error)}`)
-      ? truncated(file)
-      : broken(file);
+    throw error instanceof UsageError || error instanceof FailureError ? error : broken(file);
   }
 }
 
-/** The code of an error or of its cause: Node says by it why a stream ends. */
-function codeOf(error: unknown): string {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
-  return `${code ?? ""} ${cause?.code ?? ""}`;
+/**
+ * What a gzip file unpacks to, in pieces: all of its members, of which a DecompressionStream takes only the first.
+ * Throws UsageError where it is more than `most` bytes, FailureError where it is cut or damaged.
+ */
+export async function gunzipped(source: Source, file: string, most: number): Promise<Pieces> {
+  const parts: Uint8Array[] = [];
+  let byteLength = 0;
+  /** What is known of each member, and what the eight bytes at its end must say. */
+  const members = [{ end: source.byteLength, crc: 0, bytes: 0 }];
+  const gunzip = new Gunzip((part) => {
+    byteLength += part.length;
+    if (byteLength > most) throw tooLarge(file, most);
+    const member = members[members.length - 1];
+    member.crc = crc32(member.crc, part);
+    member.bytes += part.length;
+    if (part.length > 0) parts.push(part);
+  });
+  gunzip.onmember = (start) => {
+    members[members.length - 1].end = start;
+    members.push({ end: source.byteLength, crc: 0, bytes: 0 });
+  };
+  for (let at = 0; at < source.byteLength; at += FEED) {
+    const end = Math.min(source.byteLength, at + FEED);
+    const bytes = new Uint8Array(await source.slice(at, end));
+    try {
+      gunzip.push(bytes, end === source.byteLength);
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      const { code } = error as { code?: unknown };
+      throw code === FlateErrorCode.UnexpectedEOF ? truncated(file) : broken(file);
+    }
+  }
+  for (const { end, crc, bytes } of members) {
+    const tail = new DataView(await source.slice(Math.max(0, end - 8), end));
+    // what is cut within these bytes is inflated whole
+    if (tail.byteLength < 8 || tail.getUint32(4, true) !== bytes % 2 ** 32) throw truncated(file);
+    if (tail.getUint32(0, true) !== crc) throw broken(file);
+  }
+  return { parts, byteLength };
 }
 
 const cut = (file: string) =>
@@ -190,15 +225,13 @@ const tooLarge = (file: string, most: number) =>
 
 let table: Uint32Array | undefined;
 
-function crc32(parts: readonly Uint8Array[]): number {
+function crc32(before: number, bytes: Uint8Array): number {
   table ??= Uint32Array.from({ length: 256 }, (_, byte) => {
     let crc = byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
     return crc;
   });
-  let crc = ~0;
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++) crc = table[(crc ^ part[i]) & 255] ^ (crc >>> 8);
-  }
+  let crc = ~before;
+  for (let i = 0; i < bytes.length; i++) crc = table[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
   return ~crc >>> 0;
 }

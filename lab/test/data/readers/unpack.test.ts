@@ -197,6 +197,11 @@ test.each([
     gz.subarray(0, 2),
     "the compressed data ends too early, the file is truncated; fetch or write it again",
   ],
+  [
+    "of another sum",
+    gz.with(-8, gz[gz.length - 8] ^ 1),
+    "the compressed data is damaged; fetch or write the file again",
+  ],
   ["damaged", gz.with(30, gz[30] ^ 255), "the compressed data is damaged; fetch or write the file again"],
 ])("gzip that is %s", async (_, bytes, message) => {
   expect(await failure(bytes, {}, "a.csv.gz")).toBe(`FailureError: a.csv.gz: ${message}`);
