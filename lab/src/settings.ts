@@ -16,9 +16,9 @@ export function usualBatchSize(examples: number, least = 32): number {
 export const sweepSettings = ["learning-rate", "batch-size", "depth"] as const;
 export type SweepSetting = (typeof sweepSettings)[number];
 
-/** What is tried by default: the usual learning rate, a quarter of it and four times it. */
+/** What is tried by default: the usual learning rate, a third of it and three times it. */
 export const learningRatesAround = (rate: number): number[] =>
-  [rate / 4, rate, 4 * rate].map((each) => Number(each.toPrecision(3)));
+  [rate / 3, rate, 3 * rate].map((each) => Number(each.toPrecision(2)));
 
-/** The epochs for which each of several learning rates is tried: a sixth, and at least one. */
-export const trialEpochs = (epochs: number): number => Math.max(1, Math.round(epochs / 6));
+/** The epochs for which each of several learning rates is tried: a quarter, and at least one. */
+export const trialEpochs = (epochs: number): number => Math.max(1, Math.round(epochs / 4));

@@ -17,7 +17,7 @@ export interface TrainingSettings {
   epochs: number;
   batchSize: number;
   /**
-   * Several are tried: each trains for the first `trialEpochs`, and the one with the best metric on the validation part
+   * What a trial begins with; it falls evenly to zero. Several are tried: each trains for the first `trialEpochs`, and the one with the best metric on the validation part
    * (the lower loss of equals) is gone on with. A single one is used.
    */
   learningRates: number[];
@@ -128,6 +128,7 @@ export async function runTrial(
       let step = (epoch - 1) * stepsPerEpoch;
       for (let at = 0; at < order.length && !run.diverged; at += batchSize, step++) {
         const rows = order.slice(at, at + batchSize).map((i) => examples.train[i]);
+        setLearningRate(run, 1 - step / steps);
         const { loss, ms, probe } = trainStep(run, examples, rows, probeSteps.has(step) ? step : undefined);
         if (probe) run.probes.push(probe);
         run.stepTimes.push(ms);
@@ -248,6 +249,14 @@ function makeOptimizer(optimizer: OptimizerName, learningRate: number): tf.Optim
     case "adam":
       return tf.train.adam(learningRate);
   }
+}
+
+/** The share of its learning rate that a run goes on with: it falls evenly to zero, so that the end is not the luck of the last steps. */
+function setLearningRate({ optimizer, learningRate }: Run, share: number): void {
+  const rate = learningRate * share;
+  // Adam has no method for it
+  if (optimizer instanceof tf.SGDOptimizer) optimizer.setLearningRate(rate);
+  else Object.assign(optimizer, { learningRate: rate });
 }
 
 /** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. */
