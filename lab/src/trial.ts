@@ -254,8 +254,8 @@ function makeOptimizer(optimizer: OptimizerName, learningRate: number): tf.Optim
 /** The share of its learning rate that a run goes on with: it falls evenly to zero, so that the end is not the luck of the last steps. */
 function setLearningRate({ optimizer, learningRate }: Run, share: number): void {
   const rate = learningRate * share;
-  // Adam has no method for it
-  if (optimizer instanceof tf.SGDOptimizer) optimizer.setLearningRate(rate);
+  // Adam has no method for it; `instanceof` takes every optimizer for every other
+  if ("setLearningRate" in optimizer) (optimizer as tf.SGDOptimizer).setLearningRate(rate);
   else Object.assign(optimizer, { learningRate: rate });
 }
 

@@ -5,6 +5,7 @@ import { openThreads } from "../dist/node/threads.js";
 import type { TrialData } from "../src/dataset.js";
 import type { NormName } from "../src/norms.js";
 import type { Trial } from "../src/results.js";
+import { optimizers } from "../src/settings.js";
 import type { TrialSpec } from "../src/trial.js";
 import { type Executor, keyOf, runTrials, type Store } from "../src/trials.js";
 
@@ -105,6 +106,16 @@ describe("a trial", () => {
     const counts = confusion?.flat() ?? [];
     expect(counts.reduce((sum, each) => sum + each, 0)).toBe(8);
     expect(((confusion?.[0][0] ?? 0) + (confusion?.[1][1] ?? 0)) / 8).toBe(scores.heldOut.accuracy);
+  });
+
+  test.each(optimizers)("%s learns, and its learning rate falls to zero", async (optimizer) => {
+    const one = spec("none", 1, 8);
+    one.training = { epochs: 30, batchSize: 4, learningRates: [0.02], optimizer };
+    const [{ epochs }] = await run([one]);
+    const losses = epochs.map(({ heldOutLoss }) => Number(heldOutLoss));
+    expect(losses[29]).toBeLessThan(0.9 * losses[0]);
+    // the last epoch changes less than the one in the middle, for its rate is that much smaller
+    expect(Math.abs(losses[29] - losses[28])).toBeLessThan(0.5 * Math.abs(losses[15] - losses[14]));
   });
 
   test("another seed has other parts and other weights", async () => {
