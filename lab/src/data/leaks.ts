@@ -38,6 +38,8 @@ const SAMPLE = { least: 500, most: 5000, values: 1e6 };
 /** Of the held-out rows: those that may be in the training part by chance. */
 const USUAL_DUPLICATES = 0.01;
 const FEWEST_DUPLICATES = 3;
+/** Values that are hashed to see whether rows are nearly equal: of the last columns where there are many. */
+const MOST_HASHED = 1e7;
 /** From here on a single column gives the target away. */
 const NEARLY_ALL = 0.99;
 const NEARLY_ALL_VARIANCE = 0.999;
@@ -79,7 +81,7 @@ function sampleOf({ rows, inputs }: Suspects): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Held-out examples that are equal to a training one, more than chance gives. */
+/** Held-out examples that are equal to a training one, unless as many are nearly so: those of few different values are alike without being copies. */
 function duplicates(suspects: Suspects): string[] {
   const { rows, x, y, split } = suspects;
   const width = x.length / rows.length;
@@ -102,7 +104,8 @@ function duplicates(suspects: Suspects): string[] {
     0,
   );
   const share = found / split.heldOut.length;
-  if (found < FEWEST_DUPLICATES || share <= Math.max(USUAL_DUPLICATES, 3 * byChance(suspects))) return [];
+  if (found < FEWEST_DUPLICATES || share <= USUAL_DUPLICATES) return [];
+  if (trained.size < FEWEST || 2 * nearlyEqual(suspects) >= found) return [];
   return [
     `${count(found, "held-out row")} of ${split.heldOut.length.toLocaleString("en-US")} (${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %) ${found === 1 ? "is" : "are"} in the training part too, equal in every input and the target; remove the copies from the file, or keep them together with --group`,
   ];
@@ -117,24 +120,38 @@ function hashOf(bits: Int32Array, from: number, to: number): number {
   return sum;
 }
 
-/** The share of rows that have an equal one in the training part, were the inputs of different columns independent of each other. */
-function byChance({ rows, x, widths, split }: Suspects): number {
+/** How many held-out examples differ from a training one in a single column, or in the target alone. */
+function nearlyEqual({ rows, x, y, widths, split }: Suspects): number {
   const width = x.length / rows.length;
   const bits = new Int32Array(x.buffer, x.byteOffset, x.length);
-  let logarithm = Math.log(split.train.length);
+  const target = new Int32Array(Float64Array.from(y).buffer);
   let first = 0;
-  for (const own of widths) {
-    const times = new Map<number, number>();
-    for (let row = 0; row < rows.length; row++) {
-      const key = hashOf(bits, row * width + first, row * width + first + own);
-      times.set(key, (times.get(key) ?? 0) + 1);
-    }
-    let meeting = 0;
-    for (const size of times.values()) meeting += (size / rows.length) ** 2;
-    logarithm += Math.log(meeting);
+  const columns = widths.map((own, index) => {
+    const from = first;
     first += own;
+    // salted, so that equal values of two columns are not taken for each other
+    return (row: number) =>
+      Math.imul(hashOf(bits, row * width + from, row * width + from + own) ^ index, 0x85ebca6b);
+  });
+  columns.push((row) => hashOf(target, 2 * row, 2 * row + 2));
+  const whole = Int32Array.from(rows, (_, row) => columns.reduce((sum, of) => (sum + of(row)) | 0, 0));
+  const near = new Set<number>();
+  for (const of of columns.slice(-Math.ceil(MOST_HASHED / rows.length))) {
+    // what all other columns are: the one value of this column with it, or null where there are several
+    const others = new Map<number, number | null>();
+    for (const row of split.train) {
+      const own = of(row);
+      const rest = (whole[row] - own) | 0;
+      const seen = others.get(rest);
+      others.set(rest, seen === undefined || seen === own ? own : null);
+    }
+    for (const row of split.heldOut) {
+      const own = of(row);
+      const seen = others.get((whole[row] - own) | 0);
+      if (seen !== undefined && seen !== own) near.add(row);
+    }
   }
-  return Math.min(1, Math.exp(logarithm));
+  return near.size;
 }
 
 /** How well one column alone predicts the others' target, each example by those next to it: guessing 0, perfect 1. */

@@ -39,6 +39,22 @@ test("rows of few different values are equal by chance", () => {
   expect(warnings({ a: bit(0), b: bit(1), c: bit(3), y: rows(N, (i) => ((i >> 1) ^ i) & 1) })).toEqual([]);
 });
 
+test("scores that go together are equal without being copies", () => {
+  const score = (step: number) => (_: unknown, i: number) => {
+    const severe = i % 3 === 0;
+    return severe ? Math.floor(10 * scattered(i, step)) : Number(scattered(i, step) > 0.95);
+  };
+  const scores = Object.fromEntries(
+    [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31].map((n) => [`s${n}`, a.map(score(Math.sqrt(n)))]),
+  );
+  expect(warnings({ ...scores, y: a.map((_, i) => (i % 3 === 0 ? "malignant" : "benign")) })).toEqual([]);
+  // three different rows in all
+  const loss = a.map((_, i) => (i % 5) % 3);
+  expect(
+    warnings({ loss, half: loss.map((one) => one / 2), y: loss.map((one) => one ** 3) }),
+  ).not.toContainEqual(expect.stringContaining("held-out rows"));
+});
+
 test("rows that are equal only as their levels became other are no copies", () => {
   const word = (step: number) => rows(600, (i) => `w${Math.floor(300 * scattered(i, step))}`);
   const labels = rows(600, (i) => Number(scattered(i) > 0.5));
