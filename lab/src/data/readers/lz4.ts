@@ -1,6 +1,7 @@
 /**
- * LZ4 frames, as Arrow compresses its buffers: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md. Blocks may
- * refer to those before them, which decoders of single blocks cannot follow, and lz4js runs on beyond its input.
+ * LZ4 as Arrow has it, in frames (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md), and as Parquet has it.
+ * Blocks of a frame may refer to those before them, which decoders of single blocks cannot follow, and lz4js runs on
+ * beyond its input.
  */
 
 const MAGIC = 0x184d2204;
@@ -31,6 +32,34 @@ export function lz4(frame: Uint8Array, length: number): Uint8Array {
   }
   if (done !== length) throw broken();
   return output;
+}
+
+/**
+ * The `length` bytes of a page of Parquet: the blocks of Hadoop, each with its sizes before it, or one block alone, as
+ * pandas and the first versions of Arrow write them under the same name. Throws Error as `lz4`.
+ */
+export function lz4Page(bytes: Uint8Array, length: number): Uint8Array {
+  const output = new Uint8Array(length);
+  let done = 0;
+  for (const one of hadoopBlocks(bytes, length) ?? [bytes]) done = block(one, output, done);
+  if (done !== length) throw broken();
+  return output;
+}
+
+/** The blocks whose sizes make up all of `bytes`, and `length` once they are unpacked; undefined where there are none. */
+function hadoopBlocks(bytes: Uint8Array, length: number): Uint8Array[] | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const blocks: Uint8Array[] = [];
+  let unpacked = 0;
+  for (let at = 0; at < bytes.length; ) {
+    if (at + 8 > bytes.length) return undefined;
+    unpacked += view.getUint32(at);
+    const end = at + 8 + view.getUint32(at + 4);
+    if (end > bytes.length) return undefined;
+    blocks.push(bytes.subarray(at + 8, end));
+    at = end;
+  }
+  return unpacked === length ? blocks : undefined;
 }
 
 /** Writes a block to `output` from `done` on, and gives where it ends. */

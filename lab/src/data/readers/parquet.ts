@@ -15,6 +15,7 @@ import {
   usualLimits,
   type Value,
 } from "../table.js";
+import { lz4Page } from "./lz4.js";
 import { Runs, type Stored, valuesOf } from "./parquet-pages.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
@@ -63,6 +64,14 @@ const ENCODINGS = [
   "RLE_DICTIONARY",
   "BYTE_STREAM_SPLIT",
 ];
+
+/** hyparquet's take any LZ4 for Hadoop's whose second size is negative, and Zstandard at its word. */
+const CODECS = new Map<string, (packed: Uint8Array, length: number) => Uint8Array>([
+  ...Object.entries(compressors),
+  ["ZSTD", zstd],
+  ["LZ4", lz4Page],
+  ["LZ4_RAW", lz4Page],
+]);
 
 /** A column of the file: a leaf of its schema. */
 interface Leaf {
@@ -551,9 +560,8 @@ function decompress(packed: Uint8Array, length: number, codec: string): Uint8Arr
     if (packed.length !== length) throw new Error("a page is shorter than it declares");
     return packed;
   }
-  const unpack = codec === "ZSTD" ? zstd : (compressors as Partial<Record<string, typeof zstd>>)[codec];
-  if (!unpack || !Object.hasOwn(compressors, codec))
-    throw new Error(`compression ${codec}, which is not read`);
+  const unpack = CODECS.get(codec);
+  if (unpack === undefined) throw new Error(`compression ${codec}, which is not read`);
   const bytes = length === 0 ? new Uint8Array(0) : unpack(packed, length);
   if (bytes.length !== length) throw new Error("a page is shorter than it declares");
   return bytes;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { mutated, random } from "../../../../test/checkpoints/support/fuzz.js";
+import { lz4Page } from "../../../src/data/readers/lz4.js";
 import { readParquet } from "../../../src/data/readers/parquet.js";
 import { drawn } from "../../../src/data/readers/sample.js";
 import type { ReadOptions } from "../../../src/data/table.js";
@@ -66,6 +67,22 @@ test.each([
 test.each(["brotli", "lz4", "none"])("%s", async (codec) => {
   const { i8, city, y } = TYPES;
   expect(cellsOf(await read(bytesOf(`${codec}.parquet`)))).toEqual({ i8, city, y });
+});
+
+test("LZ4 is in blocks of Hadoop, or one block alone", () => {
+  const literals = [1, 2, 3, 0x80, 5, 6, 7, 8, 9];
+  const block = [0x90, ...literals];
+  const blocks = [0, 0, 0, 9, 0, 0, 0, 10, ...block, 0, 0, 0, 4, 0, 0, 0, 5, 0x40, 1, 2, 3, 4];
+  expect([...lz4Page(Uint8Array.from(block), 9)]).toEqual(literals);
+  expect([...lz4Page(Uint8Array.from(blocks), 13)]).toEqual([...literals, 1, 2, 3, 4]);
+  for (const [bytes, length] of [
+    [block, 8],
+    [block, 10],
+    [blocks, 14],
+    [blocks.slice(0, -1), 13],
+  ] as const) {
+    expect(() => lz4Page(Uint8Array.from(bytes), length)).toThrow("its LZ4 data are damaged");
+  }
 });
 
 test("of a sample, the rows that are drawn, and no more pages than hold them", async () => {
