@@ -8,7 +8,7 @@
  * differential expression"). How large the largest of these ratios is where nothing differs is drawn by a parametric
  * bootstrap (after Westfall & Young 1993, "Resampling-based multiple testing"), in which each normalization has its own
  * spread: where spreads differ the moderated ones mislead, and the critical value rises by as much. One critical value
- * serves all comparisons of all measures, so that under no difference any claim at all is made in 5 % of cases.
+ * serves all normalizations of a measure; what share of comparisons may err in which measure is the caller's to divide.
  *
  * Simulated with five normalizations, of equal spreads and of spreads that differ up to tenfold, with normal, heavy-tailed,
  * discrete and missing values: any claim in 1 to 6 % of draws. With two measures a difference of one standard deviation is
@@ -42,16 +42,14 @@ export interface Difference {
   clear: boolean;
 }
 
-/** How many of 100 comparisons of all normalizations in all measures have only intervals that hold the true differences. */
-const CONFIDENCE = 0.95;
 /** The fewest pairs that have an interval: two that agree by chance have no spread, and would be too sure. */
 const FEWEST = 3;
-/** Three seeds may show very different spreads as alike, and the bootstrap then draws too low. */
-const CONFIDENCE_OF_FEWEST = 0.97;
+/** Three seeds may show very different spreads as alike, and the bootstrap then draws too low: a smaller share of the error is allowed them. */
+const SHARE_OF_FEWEST = 0.6;
 /** What the spread of all counts for beside a normalization's own, in degrees of freedom; less where that has few pairs. */
 const priorOf = (pairs: number): number => (pairs === FEWEST ? 2 : 4);
 /** Comparisons drawn. */
-const DRAWS = 1999;
+const DRAWS = 3999;
 const SEED = 1955;
 /** What rounding to float32 may change of a value. */
 const ROUNDING = 2 ** -23;
@@ -66,30 +64,27 @@ interface Contrast extends Moments {
 }
 
 /**
- * Of each measure the differences of its other normalizations from `baseline`, in the order of its values: intervals that
- * all hold at once in 95 of 100 comparisons. The values of a measure are by seed, in the same order for each
+ * The differences of the other normalizations of a measure from `baseline`, in the order of its values: intervals that
+ * all hold at once but for a share `error` of comparisons. The values are by seed, in the same order for each
  * normalization; a pair of which one is null is left out. Fewer than three pairs have no interval.
  */
-export function differencesOf(measures: readonly Measure[], baseline: string): Difference[][] {
-  const compared = measures.map((measure) => contrastsOf(measure, baseline));
+export function differencesOf(measure: Measure, baseline: string, error: number): Difference[] {
+  const { contrasts, scale } = contrastsOf(measure, baseline);
   // in an order that does not depend on that of the norms, as the draws go by it
-  const families = compared.map(({ contrasts }) =>
-    contrasts
-      .filter(({ count }) => count >= FEWEST)
-      .sort((a, b) => a.count - b.count || a.squares - b.squares),
-  );
-  const critical = criticalValue(families.filter(({ length }) => length > 0));
-  return compared.map(({ contrasts, scale }, index) => {
-    const typical = typicalOf(Float64Array.from(families[index], varianceOf));
-    return contrasts.map(({ norm, count, mean, squares, floor }) => {
-      const error = Math.sqrt(Math.max(floor, moderated(squares, count, typical)) / count);
-      const margin = ratioAt(critical, count) * error;
-      const of = { norm, pairs: count, mean: count > 0 ? mean * scale : null };
-      if (count < FEWEST || !Number.isFinite(margin * scale))
-        return { ...of, low: null, high: null, clear: false };
-      const [low, high] = [(mean - margin) * scale, (mean + margin) * scale];
-      return { ...of, low, high, clear: Math.abs(mean) > margin };
-    });
+  const family = contrasts
+    .filter(({ count }) => count >= FEWEST)
+    .sort((a, b) => a.count - b.count || a.squares - b.squares);
+  const critical = family.length === 0 ? Infinity : criticalValue(family, error);
+  const typical = typicalOf(Float64Array.from(family, varianceOf));
+  return contrasts.map(({ norm, count, mean, squares, floor }) => {
+    const of = { norm, pairs: count, mean: count > 0 ? mean * scale : null };
+    const margin =
+      ratioAt(critical, count) * Math.sqrt(Math.max(floor, moderated(squares, count, typical)) / count);
+    if (count < FEWEST || !Number.isFinite(margin * scale)) {
+      return { ...of, low: null, high: null, clear: false };
+    }
+    const [low, high] = [(mean - margin) * scale, (mean + margin) * scale];
+    return { ...of, low, high, clear: Math.abs(mean) > margin };
   });
 }
 
@@ -170,11 +165,10 @@ const ratioAt = (deviate: number, pairs: number): number => {
   return Math.sqrt(freedom * Math.expm1(((deviate * (8 * freedom + 3)) / (8 * freedom + 1)) ** 2 / freedom));
 };
 
-/** The normal deviate that the largest ratio of all contrasts stays below where nothing differs. */
-function criticalValue(families: readonly Contrast[][]): number {
-  const fewest = Math.min(...families.flatMap((contrasts) => contrasts.map(({ count }) => count)));
+/** The normal deviate that the largest ratio stays below where nothing differs, but for a share `error` of draws. */
+function criticalValue(contrasts: readonly Contrast[], error: number): number {
   // of a single contrast the ratio does not depend on its spread
-  const few = fewest === FEWEST && families.some(({ length }) => length > 1);
+  const few = contrasts[0].count === FEWEST && contrasts.length > 1;
   normals ??= drawNormals();
   const list = normals;
   let at = 0;
@@ -182,12 +176,10 @@ function criticalValue(families: readonly Contrast[][]): number {
     if (at === NORMALS) at = 0;
     return list[at++];
   };
-  const models = families.map(modelOf);
-  const largest = Float64Array.from({ length: DRAWS }, () =>
-    Math.max(0, ...models.map((model) => model(normal))),
-  );
+  const draw = modelOf(contrasts);
+  const largest = Float64Array.from({ length: DRAWS }, () => draw(normal));
   largest.sort();
-  return largest[Math.ceil((few ? CONFIDENCE_OF_FEWEST : CONFIDENCE) * (DRAWS + 1)) - 1];
+  return largest[Math.ceil((1 - (few ? SHARE_OF_FEWEST : 1) * error) * (DRAWS + 1)) - 1];
 }
 
 /** Draws the largest deviate of a family under no difference: what the baseline shares with all, and each one's own. */

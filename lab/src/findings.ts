@@ -300,6 +300,21 @@ function epochs(comparison: Comparison, started: readonly Summary[]): string[] {
   if (reached.length === 0) {
     return [`No trial reached the target of ${goal} within ${count(training.epochs, "epoch")}.`];
   }
+  const clear = [true, false].flatMap((better) => {
+    const found = clearOnes(comparison, "epochsToTarget", better);
+    return found.length === 0
+      ? []
+      : [
+          ` In clearly ${better ? "fewer" : "more"} epochs than ${under(baseline)}: ${detailed(found, formatEpochDifference, " epochs")}.`,
+        ];
+  });
+  const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+  const trials = sum(started.map((summary) => summary.trials));
+  const arrived = sum(reached.map(({ epochsToTarget }) => epochsToTarget.reached));
+  if (clear.length === 0) {
+    // which of them reached it would read as a difference
+    return [`The target of ${goal} is reached in ${arrived} of ${count(trials, "trial")}.`];
+  }
   const groups: [string, Summary[]][] = [
     ["in every trial", reached.filter(({ trials, epochsToTarget }) => epochsToTarget.reached === trials)],
     ["in some trials", reached.filter(({ trials, epochsToTarget }) => epochsToTarget.reached < trials)],
@@ -308,15 +323,9 @@ function epochs(comparison: Comparison, started: readonly Summary[]): string[] {
   const shares = groups.flatMap(([how, which]) =>
     which.length > 0 ? [`${how} ${underAll(which.map(({ norm }) => norm))}`] : [],
   );
-  const clear = [true, false].flatMap((better) => {
-    const found = clearOnes(comparison, "epochsToTarget", better);
-    return found.length === 0
-      ? []
-      : [
-          ` In clearly ${better ? "fewer" : "more"} epochs than ${under(baseline)}, with the seeds where both reach it: ${detailed(found, formatEpochDifference, " epochs")}.`,
-        ];
-  });
-  return [`The target of ${goal} is reached ${shares.join("; ")}.${clear.join("")}`];
+  const missed =
+    arrived < trials ? ` A trial that does not reach it counts as ${training.epochs + 1} epochs.` : "";
+  return [`The target of ${goal} is reached ${shares.join("; ")}.${clear.join("")}${missed}`];
 }
 
 /** Networks that one metric sees at the level of guessing, and another beyond. */

@@ -145,7 +145,10 @@ export interface Comparison {
   };
   /** The normalization that the others are compared with. */
   baseline: NormName;
-  /** Of the metric and of the epochs to the target, a row for each norm but the baseline; empty for a single norm. */
+  /**
+   * Of the metric and of the epochs to the target (one more than there were, where a trial did not reach it), a row for
+   * each norm but the baseline; empty for a single norm.
+   */
   differences: { metric: Difference[]; epochsToTarget: Difference[] };
   /** True where the user stopped it: the trials are those that had finished. */
   interrupted: boolean;

@@ -7,7 +7,7 @@ const measure = (values: Record<string, (number | null)[]>, resolution = 0): Mea
   resolution,
 });
 const only = (values: Record<string, (number | null)[]>, resolution = 0): Difference[] =>
-  differencesOf([measure(values, resolution)], "none")[0] as Difference[];
+  differencesOf(measure(values, resolution), "none", 0.05);
 const width = ({ low, high }: Difference): number => (high ?? Number.NaN) - (low ?? Number.NaN);
 /** What a seed's parts give to every normalization alike: it cancels out of the differences. */
 const OF_SEED = [0.9, 0.7, 0.8, 0.85, 0.75, 0.72, 0.95, 0.81, 0.77, 0.88];
@@ -28,14 +28,15 @@ describe("a single normalization against the baseline", () => {
     const [found] = only({ none: base(seeds), layer: plus(differences) }) as [Difference];
     expect(found).toMatchObject({ norm: "layer", pairs: seeds });
     expect(found.mean).toBeCloseTo(mean, 12);
-    expect(width(found) / (2 * margin)).toBeGreaterThan(0.94);
-    expect(width(found) / (2 * margin)).toBeLessThan(1.06);
+    // a quantile of so many draws has an error of 4 % with three seeds
+    expect(width(found) / (2 * margin)).toBeGreaterThan(0.9);
+    expect(width(found) / (2 * margin)).toBeLessThan(1.1);
   });
 
   test("is clear to either side of zero", () => {
     const values = { none: base(5), layer: plus([0.1, 0.11, 0.1, 0.09, 0.1]) };
     expect(only(values)[0]?.clear).toBe(true);
-    const [worse] = differencesOf([measure(values)], "layer")[0] as [Difference];
+    const [worse] = differencesOf(measure(values), "layer", 0.05) as [Difference];
     expect(worse).toMatchObject({ norm: "none", clear: true });
     expect(worse.high).toBeLessThan(0);
   });
@@ -61,7 +62,7 @@ describe("too little", () => {
 
   test("the baseline alone has nothing to compare", () => {
     expect(only({ none: [0.5, 0.6, 0.7] })).toEqual([]);
-    expect(differencesOf([], "none")).toEqual([]);
+    expect(differencesOf(measure({}), "none", 0.05)).toEqual([]);
   });
 
   test("a value that is null leaves its pair out, of one normalization only", () => {
@@ -135,15 +136,17 @@ describe("several", () => {
 
   test("more comparisons widen the intervals: they hold all at once", () => {
     const [alone] = only({ none: values.none, layer: values.layer }) as [Difference];
-    const both = differencesOf([measure(values), measure(values)], "none") as [Difference[], Difference[]];
-    const once = only(values);
-    expect(both[0].every((each, i) => width(each) > width(once[i] as Difference))).toBe(true);
     const two = only({
       none: values.none,
       layer: values.layer,
       same: values.layer.map((each) => (each ?? 0) + 1),
     });
     expect(width(two[0] as Difference)).toBeGreaterThan(width(alone));
+  });
+
+  test("a smaller error widens them too", () => {
+    const wide = differencesOf(measure(values), "none", 0.01);
+    expect(wide.every((each, i) => width(each) > width(only(values)[i] as Difference))).toBe(true);
   });
 
   test("one that is nowhere near hides no difference of the others", () => {

@@ -1,6 +1,6 @@
 /** Which of several classes: softmax cross-entropy; judged by accuracy, or by balanced accuracy where the classes are uneven. */
 import { linearAxis } from "@evenkeel/report/axes";
-import { minus, quote, signed } from "@evenkeel/report/format";
+import { count, minus, quote, signed } from "@evenkeel/report/format";
 import { byLevel } from "../data/levels.js";
 import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
@@ -215,7 +215,7 @@ export const classification = {
     return { names, of };
   },
   encode: (_target, classes) => ({ y: Float64Array.from(classes.of), scale: 1 }),
-  predicts: (classes) => `${classes.length} classes`,
+  predicts: (classes) => count(classes.length, "class", "classes"),
   standardized: false,
   outputs: (classes) => classes.length,
   loss: (tf, outputs, y, classes) =>
