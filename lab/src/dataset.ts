@@ -8,7 +8,7 @@ import { count, listed, quote } from "@evenkeel/report/format";
 import { type Feature, featuresOf, type Input } from "./data/features.js";
 import { leaksOf } from "./data/leaks.js";
 import { argument, quoted } from "./data/names.js";
-import { type Roles, rolesOf } from "./data/roles.js";
+import { MOST_CLASSES, type Roles, rolesOf } from "./data/roles.js";
 import {
   checkLimit,
   drawnText,
@@ -89,10 +89,11 @@ export type TrialData = Pick<
   "task" | "metric" | "inputShape" | "classes" | "count" | "x" | "scaled" | "y" | "yScale" | "parts"
 >;
 
-const MOST_CLASSES = 1000;
 const MOST_NAMED = 10;
 /** Of the rows of a number: those that may be left out as members of rare classes. */
 const MOST_LOST = 0.1;
+/** Of more integers than these, rare ones are the ends of a range rather than mistakes. */
+const FEW_INTEGERS = 5;
 /** Bytes that are hashed at a time. */
 const CHUNK = 2 ** 24;
 
@@ -198,19 +199,36 @@ function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decisi
   return rows;
 }
 
-/** The first task that suits a target, unless that would leave out many of its rows and another would not. */
+/** The first task that suits a target; of integers, a number where classes would leave out many rows, or the ends of a range. */
 function taskFor(target: Target, decisions: Decision[]): TaskName {
   const usual = usualTask(target);
   const other = taskNames.find((name) => name !== usual && tasks[name].suits(target));
   if (other === undefined) return usual;
   const sizes = sizesOf(tasks[usual].classesOf(target), target.rows);
   const often = sizes.filter((size) => size >= PARTS);
+  const rare = sizes.length - often.length;
   const kept = often.reduce((sum, size) => sum + size, 0);
-  if (sizes.length === 0 || (often.length > 1 && kept >= (1 - MOST_LOST) * target.rows.length)) return usual;
+  const columns = [target.column.name];
+  if (
+    often.length > 1 &&
+    kept >= (1 - MOST_LOST) * target.rows.length &&
+    (rare === 0 || sizes.length <= FEW_INTEGERS)
+  ) {
+    // two are classes to everybody
+    if (sizes.length > 2) {
+      decisions.push({
+        columns,
+        what: `predicted as one of ${often.length} classes, not as ${tasks[other].predicts([])}`,
+        why: `${sizes.length} different integers`,
+        option: `--task ${other}`,
+      });
+    }
+    return usual;
+  }
   decisions.push({
-    columns: [target.column.name],
+    columns,
     what: `predicted as ${tasks[other].predicts([])}, not as one of ${sizes.length} classes`,
-    why: `${count(sizes.length - often.length, "value")} have fewer than ${PARTS} rows, one for each part`,
+    why: `${count(rare, "value")} ${rare === 1 ? "has" : "have"} fewer than ${PARTS} rows, one for each part`,
     option: `--task ${usual}`,
   });
   return other;

@@ -34,10 +34,10 @@ test("classification: inputs, targets and parts, the same on every call", () => 
     target: "label",
     inputs: [
       { column: "a", how: "a number", names: ["a"] },
-      { column: "b", how: "a number", names: ["b"] },
+      { column: "b", how: "a number, and whether it is missing", names: ["b", "b (missing)"] },
       { column: "city", how: "2 levels", names: ["city=Oslo", "city=Rome"] },
     ],
-    inputShape: [4],
+    inputShape: [5],
     classes: ["no", "yes"],
     count: N,
     yScale: 1,
@@ -45,13 +45,13 @@ test("classification: inputs, targets and parts, the same on every call", () => 
     fileRows: N,
     warnings: [],
   });
-  expect([...dataset.scaled]).toEqual([1, 1, 0, 0]);
+  expect([...dataset.scaled]).toEqual([1, 1, 0, 0, 0]);
   expect([...dataset.y]).toEqual(rows(N, (i) => (i < 70 ? 1 : 0)));
   expect([...dataset.parts.strata]).toEqual([...dataset.y]);
   expect(input(dataset, 0).reduce((sum, value) => sum + value) / N).toBeCloseTo(0, 6);
   expect(input(dataset, 0).reduce((sum, value) => sum + value ** 2, 0) / N).toBeCloseTo(1, 5);
   expect(input(dataset, 1).map(Number.isNaN)).toEqual(rows(N, (i) => i % 7 === 0));
-  expect(input(dataset, 3)).toEqual(rows(N, (i) => i % 2));
+  expect(input(dataset, 4)).toEqual(rows(N, (i) => i % 2));
   expect(made(data)).toEqual(dataset);
 });
 
@@ -89,6 +89,9 @@ test.each<[string, Columns, string, string]>([
   ["hashes", { hash: rows(N, (i) => `h${i}`) }, '"hash" identifies the rows', "a"],
   ["a constant", { one: rows(N, () => 1) }, '"one" has one value only', "a"],
   ["empty", { none: rows(N, () => null) }, '"none" has no value', "a"],
+  ["a year", { Year: rows(N, (i) => 2000 + (i % 3)) }, '"Year" says when', "a"],
+  ["a name in numbers", { user_id: rows(N, (i) => (i * 7) % 11) }, '"user_id" names something', "a"],
+  ["pairs", { sample: rows(N, (i) => `s${i >> 1}`) }, '"sample" has no value in 3 rows', "a"],
   [
     "free text, and a date before it",
     { when: rows(N, date), review: rows(N, (i) => `I have seen better ones, number ${i}`) },
@@ -106,7 +109,35 @@ test.each<[string, Columns, string, string]>([
   });
 });
 
-test("another column that is called a target is told", () => {
+test("a last column of more values than can be told apart is not predicted", () => {
+  const many = rows(3003, (i) => scattered(i));
+  const { target, decisions } = made({ b: many.toReversed(), many, town: rows(3003, (i) => `t${i % 1001}`) });
+  expect(target).toBe("many");
+  expect(decisions[0].why).toBe('"town" has 1,001 values');
+});
+
+test("what is poor to predict is predicted where there is nothing better, the last one of it", () => {
+  const name = rows(N, (i) => `n${i}`);
+  const year = rows(N, (i) => 2000 + (i % 3));
+  expect(made({ id: rows(N, (i) => i % 7), year, name })).toMatchObject({ target: "year" });
+  expect(made({ kept: name, year }, { keep: ["kept"] }).target).toBe("year");
+});
+
+test("a column that is called a target is predicted, wherever it stands", () => {
+  const { target, decisions } = made({ Label: label, a, b: rows(N, (i) => scattered(i, Math.E)) });
+  expect(target).toBe("Label");
+  expect(decisions[0]).toEqual({
+    columns: ["Label"],
+    what: "predicted",
+    why: "as its name says",
+    option: "--target NAME",
+  });
+  // two of them, or one that cannot be
+  expect(made({ label, target: label, a }).target).toBe("a");
+  expect(made({ label: rows(N, (i) => `l${i}`), b: a.toReversed(), a }).target).toBe("a");
+});
+
+test("another column that may be a target is told", () => {
   expect(made({ Class: label, a, b: a.map((one) => 1 / (1 + one)) }).decisions[0]).toEqual({
     columns: ["b"],
     what: "predicted",
@@ -160,6 +191,36 @@ test("integers that would make classes of few rows are a number", () => {
       option: "--task classification",
     },
   ]);
+});
+
+test("integers whose largest are rare are a number: counts", () => {
+  const visits = rows(
+    N,
+    (i) => [0, 0, 0, 1, 1, 1, 2, 2, 3, 4][i % 10] + (i === 4 ? 6 : 0) + (i === 5 ? 8 : 0),
+  );
+  const { task, decisions } = made({ a, visits });
+  expect(task).toBe("regression");
+  expect(decisions).toEqual([
+    {
+      columns: ["visits"],
+      what: "predicted as a number, not as one of 7 classes",
+      why: "2 values have fewer than 3 rows, one for each part",
+      option: "--task classification",
+    },
+  ]);
+  expect(made({ a, visits }, { task: "classification" }).classes).toEqual(["0", "1", "2", "3", "4"]);
+});
+
+test("integers that are taken for classes are told, unless they are two", () => {
+  expect(made({ a, stars: rows(N, (i) => 1 + (i % 5)) }).decisions).toEqual([
+    {
+      columns: ["stars"],
+      what: "predicted as one of 5 classes, not as a number",
+      why: "5 different integers",
+      option: "--task regression",
+    },
+  ]);
+  expect(made({ a, y: rows(N, (i) => i % 2) }).decisions).toEqual([]);
 });
 
 test("classes of fewer than three rows are left out and told", () => {
@@ -361,7 +422,7 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
   [
     "too many classes",
     { a: rows(3003, (i) => scattered(i)), label: rows(3003, (i) => `c${i % 1001}`) },
-    {},
+    { target: "label" },
     'target "label": expected at most 1,000 classes, got 1,001; choose another --target',
   ],
   [

@@ -83,9 +83,13 @@ async function breastCancer(source: Source, options: ReadOptions = {}): Promise<
   return table;
 }
 
-function digits(source: Source, options: ReadOptions = {}): Promise<Table> {
+async function digits(source: Source, options: ReadOptions = {}): Promise<Table> {
   const pixels = Array.from({ length: 64 }, (_, index) => `pixel_${Math.floor(index / 8)}_${index % 8}`);
-  return withNames([...pixels, "digit"], source, options);
+  const table = await withNames([...pixels, "digit"], source, options);
+  const digit = table.columns[pixels.length];
+  digit.kind = "text";
+  digit.values = digit.values.map(String);
+  return table;
 }
 
 /** A table without a header; that its columns are named here is nothing to decide. */

@@ -60,6 +60,21 @@ function standardized(
   };
 }
 
+/** With one more input, 1 where there is no value. */
+export function marked<T extends Encoder>(encoder: T, { name, values }: Column): T {
+  const { how, names, scaled, write } = encoder;
+  return {
+    ...encoder,
+    how: `${how}, and whether it is missing`,
+    names: [...names, `${name} (missing)`],
+    scaled: [...scaled, false],
+    write(row: number, x: Float32Array, at: number) {
+      write(row, x, at);
+      x[at + names.length] = values[row] === null ? 1 : 0;
+    },
+  };
+}
+
 /** Whether there is a value: one input. */
 export function given(column: Column): Encoder {
   return {

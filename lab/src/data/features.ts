@@ -1,7 +1,7 @@
 /** What becomes of each column of a table: which inputs, or none; every decision is recorded, columns of one fate together. */
 import { listed, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
-import { dateParts, type Encoder, given, levels, numeric, pixels } from "./encoders.js";
+import { dateParts, type Encoder, given, levels, marked, numeric, pixels } from "./encoders.js";
 import { argument, columnsNamed } from "./names.js";
 import { type Nature, natureOf, type Useless } from "./nature.js";
 import type { Column, Decision, Table } from "./table.js";
@@ -92,18 +92,22 @@ export function featuresOf(
   function encoderOf(column: Column, { names: named, single, present }: Nature): Encoder {
     if (single && present > 0 && present < rows.length) return given(column);
     const { kind } = column;
+    const marks = rows.length - present >= apart;
     if (kind === "date") {
       const dates = dateParts(column, table, rows);
       // kept although all are one
       if (dates.names.length === 0) return given(column);
       told.add(column, `taken apart: ${listed(dates.parts)}`, "it holds dates", "--categorical");
-      return dates;
+      if (!marks) return dates;
+      told.add(column, "missing dates marked by an input of their own", undefined, "--ignore");
+      return marked(dates, column);
     }
     if (kind === "number" && !(named && !quantities.has(column.name))) {
-      if (present < rows.length) {
-        told.add(column, "missing numbers taken for the mean of the training part", undefined, "--ignore");
-      }
-      return numeric(column, table, rows);
+      const number = numeric(column, table, rows);
+      if (present === rows.length) return number;
+      const mean = "missing numbers taken for the mean of the training part";
+      told.add(column, marks ? `${mean}, and marked by an input of their own` : mean, undefined, "--ignore");
+      return marks ? marked(number, column) : number;
     }
     if (kind === "number") {
       told.add(column, "taken as levels", "numbers that name something have no size", "--numeric");

@@ -27,6 +27,7 @@ const COUNTERS = words("index idx key row rownum rownames record serial sample l
 const TIMES = words(
   "t time timestamp ts date datetime when year yr month week day hour minute second step tick period epoch quarter season",
 );
+const CALENDAR = /^(date|date[ _]?time|timestamp|year|yr|month|week|week[ _]?day|day|hour|minute)$/i;
 /** What a number may name. */
 const THINGS = words(
   "patient subject participant person user customer client household family session device sensor machine store speaker author student animal donor group",
@@ -59,6 +60,9 @@ const numbersRows = (name: string): boolean =>
 
 /** Whether a column is called as a time: `t`, `year`, `time step`. */
 export const isTimeName = (name: string): boolean => endsIn(name, TIMES);
+
+/** Whether a column is called as a part of a date: `year`, and not `model year` or `time`, which may be predicted. */
+export const isCalendarName = (name: string): boolean => CALENDAR.test(name.trim());
 
 /** The nature of a column of `table` among some of its rows. */
 export function natureOf(column: Column, table: Table, rows: readonly number[]): Nature {

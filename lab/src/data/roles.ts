@@ -2,7 +2,8 @@
 import { listed, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { argument, columnsNamed, quoted } from "./names.js";
-import { natureOf, type Useless } from "./nature.js";
+import { isCalendarName, natureOf, type Useless } from "./nature.js";
+import { PARTS } from "./split.js";
 import type { Column, Decision, Table } from "./table.js";
 
 export interface RoleOptions {
@@ -23,8 +24,11 @@ export interface Roles {
 }
 
 const MS_PER_DAY = 86_400_000;
-/** What a column that is predicted is often called. */
-const TARGET_NAME = /^(target|class|label|outcome|y)$/i;
+/** What a column that is predicted is called, and what it often is. */
+const TARGET_NAME = /^(target|label|outcome)s?$/i;
+const LIKELY_NAME = /^(class|y)$/i;
+/** Most classes that a network is to tell apart. */
+export const MOST_CLASSES = 1000;
 
 /** Throws UsageError for names of no column, roles that do not fit together, and where there is nothing to predict or to predict from. */
 export function rolesOf(table: Table, options: RoleOptions): Roles {
@@ -111,42 +115,64 @@ function timeOf(
   );
 }
 
-/** The last column that can be predicted. */
+/** The column that is called a target, or else the last one that can be predicted. */
 function usualTarget(
   table: Table,
   used: readonly Column[],
   time: Column | undefined,
   decisions: Decision[],
 ): Column {
-  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
-  const unfit: [name: string, why: string][] = [];
-  for (const column of used.toReversed()) {
-    const why = column === time ? "says when" : unfitFor(column, table, rows);
-    if (why !== undefined) {
-      unfit.push([column.name, why]);
-      continue;
-    }
-    const { name } = column;
-    const other = used.find((one) => TARGET_NAME.test(one.name));
-    if (unfit.length > 0) {
-      decisions.push({ columns: [name], what: "predicted", why: reasons(unfit), option: "--target NAME" });
-    } else if (other && other !== column && !TARGET_NAME.test(name)) {
-      decisions.push({
-        columns: [name],
-        what: "predicted",
-        why: `it is the last column; ${quote(other.name)} may be meant`,
-        option: `--target ${argument(other.name)}`,
-      });
-    }
+  const last = used.at(-1);
+  const isLikely = ({ name }: Column) => TARGET_NAME.test(name) || LIKELY_NAME.test(name);
+  const reasonOf = (column: Column) => (column === time ? WHEN : unfitFor(column, table));
+  const called = used.filter(({ name }) => TARGET_NAME.test(name));
+  if (last && !isLikely(last) && called.length === 1 && reasonOf(called[0]) === undefined) {
+    const [column] = called;
+    decisions.push({
+      columns: [column.name],
+      what: "predicted",
+      why: "as its name says",
+      option: "--target NAME",
+    });
     return column;
   }
-  throw new UsageError(
-    used.length === 0
-      ? `expected a target and at least one input, got no column of ${table.columns.length}; check --ignore, or bring a table of more columns`
-      : `expected a column that can be predicted, got none: ${reasons(unfit)}; name one with --target NAME, or bring a table of more columns`,
-  );
+  const unfit: ({ column: Column } & Unfit)[] = [];
+  const fit = used.findLast((column) => {
+    const reason = reasonOf(column);
+    if (reason) unfit.push({ column, ...reason });
+    return reason === undefined;
+  });
+  const target = fit ?? unfit.find(({ poor }) => poor)?.column;
+  if (target === undefined) {
+    throw new UsageError(
+      used.length === 0
+        ? `expected a target and at least one input, got no column of ${table.columns.length}; check --ignore, or bring a table of more columns`
+        : `expected a column that can be predicted, got none: ${reasons(unfit)}; name one with --target NAME, or bring a table of more columns`,
+    );
+  }
+  const columns = [target.name];
+  const likely = used.find(isLikely);
+  if (target !== last) {
+    const later = unfit.slice(0, used.length - 1 - used.indexOf(target));
+    decisions.push({ columns, what: "predicted", why: reasons(later), option: "--target NAME" });
+  } else if (likely && !isLikely(target)) {
+    decisions.push({
+      columns,
+      what: "predicted",
+      why: `it is the last column; ${quote(likely.name)} may be meant`,
+      option: `--target ${argument(likely.name)}`,
+    });
+  }
+  return target;
 }
 
+/** Why a column is not predicted, as it follows its name; whether it is where there is nothing better. */
+interface Unfit {
+  why: string;
+  poor?: boolean;
+}
+
+const WHEN: Unfit = { why: "says when", poor: true };
 const UNFIT: Record<Useless, string> = {
   "no value": "has no value",
   "one value only": "has one value only",
@@ -155,15 +181,25 @@ const UNFIT: Record<Useless, string> = {
   "free text": "is free text",
 };
 
-function unfitFor(column: Column, table: Table, rows: readonly number[]): string | undefined {
-  const { useless, single } = natureOf(column, table, rows);
-  if (useless) return UNFIT[useless];
-  if (single) return UNFIT["one value only"];
-  return column.kind === "date" ? "is a date" : undefined;
+function unfitFor(column: Column, table: Table): Unfit | undefined {
+  const { kind, name, values } = column;
+  const rows = values.map((_, row) => row);
+  const { useless, single, names } = natureOf(column, table, rows);
+  if (useless) return { why: UNFIT[useless] };
+  if (single) return { why: UNFIT["one value only"] };
+  if (kind === "date") return { why: "is a date" };
+  if (isCalendarName(name)) return WHEN;
+  if (names) return { why: "names something", poor: true };
+  if (kind === "number") return undefined;
+  const times = new Map<unknown, number>();
+  for (const value of values) if (value !== null) times.set(value, (times.get(value) ?? 0) + 1);
+  const often = [...times.values()].filter((size) => size >= PARTS).length;
+  if (often === 0) return { why: `has no value in ${PARTS} rows` };
+  return often > MOST_CLASSES ? { why: `has ${often.toLocaleString("en-US")} values` } : undefined;
 }
 
 /** `"a" and "b" are dates` would need a plural of each reason: each name with its own. */
-function reasons(unfit: readonly [name: string, why: string][]): string {
-  const shown = unfit.slice(0, 5).map(([name, why]) => `${quote(name)} ${why}`);
+function reasons(unfit: readonly ({ column: Column } & Unfit)[]): string {
+  const shown = unfit.slice(0, 5).map(({ column, why }) => `${quote(column.name)} ${why}`);
   return unfit.length > 5 ? `${shown.join(", ")} and ${unfit.length - 5} more` : listed(shown);
 }

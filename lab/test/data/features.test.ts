@@ -134,16 +134,20 @@ test("more levels than --levels are merged, and told", () => {
   expect(inputs(columns, { levels: 25 })).toEqual(["a: 25 levels and other", "b: 25 levels"]);
 });
 
-test("missing numbers are told, missing texts are a level, and one value or none is one input", () => {
+test("missing numbers and dates are told and marked, missing texts are a level, and one value or none is one input", () => {
   const columns = {
     age: rows(N, (i) => (i % 5 === 0 ? null : scattered(i))),
+    weight: rows(N, (i) => (i === 0 ? null : scattered(i))),
+    seen: rows(N, (i) => (i % 3 ? null : new Date(Date.UTC(1980 + i, 0)))),
     city: rows(N, (i) => ["Oslo", "Rome", null][i % 3]),
     bought: rows(N, (i) => (i % 3 ? null : "t")),
     flag: rows(N, (i) => (i % 2 ? null : 1)),
     left: rows(N, (i) => (i % 2 ? null : new Date("2024-01-01"))),
   };
   expect(inputs(columns)).toEqual([
-    "age: a number",
+    "age: a number, and whether it is missing",
+    "weight: a number",
+    "seen: a date: year, and whether it is missing",
     "city: 2 levels and missing",
     "bought: whether there is a value",
     "flag: whether there is a value",
@@ -152,10 +156,27 @@ test("missing numbers are told, missing texts are a level, and one value or none
   expect(decisions(columns)).toEqual([
     {
       columns: ["age"],
-      what: "missing numbers taken for the mean of the training part",
+      what: "missing numbers taken for the mean of the training part, and marked by an input of their own",
       option: "--ignore age",
     },
+    {
+      columns: ["weight"],
+      what: "missing numbers taken for the mean of the training part",
+      option: "--ignore weight",
+    },
+    {
+      columns: ["seen"],
+      what: "taken apart: year",
+      why: "it holds dates",
+      option: "--categorical seen",
+    },
+    { columns: ["seen"], what: "missing dates marked by an input of their own", option: "--ignore seen" },
   ]);
+  const [age] = made(columns).features;
+  expect(age).toMatchObject({ names: ["age", "age (missing)"], scaled: [true, false] });
+  const x = new Float32Array(4);
+  for (const row of [0, 1]) age.write(row, x, 2 * row);
+  expect([...x].map((value) => (Number.isNaN(value) ? null : Math.sign(value)))).toEqual([null, 1, -1, 0]);
 });
 
 test("of an identifier that many rows lack, whether there is one", () => {
