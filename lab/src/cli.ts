@@ -244,7 +244,7 @@ const compareCommand = program
   )
   .option(
     "--tune [rates]",
-    "each trial tries these learning rates, and goes on with the best on validation (default: a quarter of the usual rate, the usual one, and four times it)",
+    "each trial tries these learning rates, and goes on with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
     rates,
   )
   .option("--no-tune", "use one learning rate, the usual one")
