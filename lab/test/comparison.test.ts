@@ -83,7 +83,7 @@ describe("settingsOf", () => {
   test("whatever is left out takes what is usual", () => {
     expect(of({})).toEqual({
       model: { kind: "mlp", depth: 20, width: 64, activation: "relu" },
-      training: { epochs: 15, batchSize: 32, learningRates: [0.0067, 0.02, 0.06], optimizer: "sgd" },
+      training: { epochs: 15, batchSize: 32, learningRates: [0.017, 0.05, 0.15], optimizer: "sgd" },
       norms: ["none", "layer", "rms", "batch", "group"],
       seeds: [1, 2, 3],
       baseline: "none",
@@ -99,7 +99,7 @@ describe("settingsOf", () => {
     expect(rates({ learningRate: 0.3 })).toEqual([0.3]);
     expect(rates({ learningRate: 0.3, tune: true })).toEqual([0.1, 0.3, 0.9]);
     expect(rates({ tune: [0.001, 0.1] })).toEqual([0.001, 0.1]);
-    expect(rates({ tune: false })).toEqual([0.02]);
+    expect(rates({ tune: false })).toEqual([0.05]);
     expect(rates({ tune: false, learningRate: 0.3 })).toEqual([0.3]);
     expect(() => rates({ tune: [0.1, 0.2], learningRate: 0.3 })).toThrow(
       "--tune: takes the learning rates to try, so that --learning-rate has no place beside it; leave one of them out",

@@ -5,7 +5,7 @@ export const mlp = {
   name: "mlp",
   title: "multilayer perceptron",
   unit: "units",
-  usual: { depth: 20, width: 64, epochs: 15, learningRate: 0.02 },
+  usual: { depth: 20, width: 64, epochs: 15, learningRate: 0.05 },
   places: ["features", "weight"],
   refusal: () => undefined,
   start: (keras, inputShape) => (inputShape.length > 1 ? [keras.flatten()] : []),
