@@ -132,6 +132,7 @@ test("a column that is called a target is predicted, wherever it stands", () => 
     why: "as its name says",
     option: "--target NAME",
   });
+  expect(made({ a, group: rows(N, (i) => i % 3) }).target).toBe("group");
   // two of them, or one that cannot be
   expect(made({ label, target: label, a }).target).toBe("a");
   expect(made({ label: rows(N, (i) => `l${i}`), b: a.toReversed(), a }).target).toBe("a");

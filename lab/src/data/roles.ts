@@ -27,6 +27,8 @@ const MS_PER_DAY = 86_400_000;
 /** What a column that is predicted is called, and what it often is. */
 const TARGET_NAME = /^(target|label|outcome)s?$/i;
 const LIKELY_NAME = /^(class|y)$/i;
+/** Numbers that name no more things than these are classes: 1 and 2 of a `group`. */
+const FEW_NAMES = 5;
 /** Most classes that a network is to tell apart. */
 export const MOST_CLASSES = 1000;
 
@@ -189,10 +191,10 @@ function unfitFor(column: Column, table: Table): Unfit | undefined {
   if (single) return { why: UNFIT["one value only"] };
   if (kind === "date") return { why: "is a date" };
   if (isCalendarName(name)) return WHEN;
-  if (names) return { why: "names something", poor: true };
-  if (kind === "number") return undefined;
   const times = new Map<unknown, number>();
   for (const value of values) if (value !== null) times.set(value, (times.get(value) ?? 0) + 1);
+  if (names && times.size > FEW_NAMES) return { why: "names something", poor: true };
+  if (kind === "number") return undefined;
   const often = [...times.values()].filter((size) => size >= PARTS).length;
   if (often === 0) return { why: `has no value in ${PARTS} rows` };
   return often > MOST_CLASSES ? { why: `has ${often.toLocaleString("en-US")} values` } : undefined;
