@@ -4,15 +4,25 @@
  * digits.
  */
 import { printable } from "@evenkeel/report/format";
-import { FailureError, reason } from "../../errors.js";
+import { FailureError, reason, UsageError } from "../../errors.js";
+import type { Limits } from "../table.js";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const [OPEN_LIST, OPEN_OBJECT] = [0x5b, 0x7b];
 const [CAPITAL_I, CAPITAL_N] = [0x49, 0x4e];
 
-/** Throws FailureError, with the line, for what is not JSON. */
-export function valuesOf(text: string, file: string): unknown[] {
-  const plain = withPlainNumbers(text.replace(/^\ufeff/, ""));
+/** What a key takes in memory that no object before it has, in cells. */
+const CELLS_A_KEY = 64;
+/** Keys of which each is looked at; of those after them one of so many. */
+const EXACT_KEYS = 2 ** 20;
+const KEYS_AT_A_TIME = 16;
+
+/** Throws FailureError, with the line, for what is not JSON, and UsageError for more values, or keys, than the limits allow. */
+export function valuesOf(text: string, file: string, limits: Limits): unknown[] {
+  const plain = withPlainNumbers(text.replace(/^\ufeff/, ""), file, limits);
   try {
     return [JSON.parse(plain)];
   } catch {
@@ -110,8 +120,11 @@ function afterString(text: string, at: number): number {
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
-function withPlainNumbers(text: string): string {
-  if (!/\d{16}|NaN|Infinity/.test(text)) return text;
+/**
+ * The text with numbers as JSON has them. What is in it is counted on the way, since a list takes twenty times its text
+ * in memory, and a key that comes once a hundred times.
+ */
+function withPlainNumbers(text: string, file: string, { cells, columns }: Limits): string {
   const parts: string[] = [];
   let from = 0;
   const put = (start: number, end: number, instead: string) => {
@@ -119,10 +132,20 @@ function withPlainNumbers(text: string): string {
     from = end;
     return end;
   };
+  let values = 0;
+  const keys = new Keys(file, Math.max(columns, Math.floor(cells / CELLS_A_KEY)));
   for (let at = 0; at < text.length; ) {
     const code = text.charCodeAt(at);
-    if (code === QUOTE) at = afterString(text, at);
-    else if (code === CAPITAL_N && text.startsWith("NaN", at)) at = put(at, at + 3, "null");
+    if (code === QUOTE) {
+      const start = at + 1;
+      at = afterString(text, at);
+      let next = at;
+      while (text[next] === " ") next++;
+      if (text.charCodeAt(next) === COLON) keys.add(text, start, at - 1);
+    } else if (code === COMMA || code === OPEN_LIST || code === OPEN_OBJECT) {
+      if (++values > cells) throw tooMany(file, cells, "values", "write it as .csv or .parquet");
+      at++;
+    } else if (code === CAPITAL_N && text.startsWith("NaN", at)) at = put(at, at + 3, "null");
     else if (code === CAPITAL_I && text.startsWith("Infinity", at)) at = put(at, at + 8, "1e999");
     else if (isDigit(code)) {
       const start = text[at - 1] === "-" ? at - 1 : at;
@@ -137,3 +160,32 @@ function withPlainNumbers(text: string): string {
   }
   return parts.length === 0 ? text : parts.join("") + text.slice(from);
 }
+
+/** Counts different keys, of a long text by a sample of them. */
+class Keys {
+  private readonly seen = new Set<string>();
+  private different = 0;
+  private count = 0;
+
+  constructor(
+    private readonly file: string,
+    private readonly most: number,
+  ) {}
+
+  add(text: string, start: number, end: number): void {
+    const isExact = this.count++ < EXACT_KEYS;
+    if (!isExact && this.count % KEYS_AT_A_TIME !== 0) return;
+    const key = text.slice(start, end);
+    // places in a list take little
+    if (/^\d{1,9}$/.test(key) || this.seen.size === this.seen.add(key).size) return;
+    this.different += isExact ? 1 : KEYS_AT_A_TIME;
+    if (this.different > this.most) {
+      throw tooMany(this.file, this.most, "different keys", "give all rows the same");
+    }
+  }
+}
+
+const tooMany = (file: string, most: number, what: string, remedy: string) =>
+  new UsageError(
+    `${file}: expected at most ${most.toLocaleString("en-US")} ${what}, got more; ${remedy}, or allow more with --max-cells`,
+  );

@@ -4,7 +4,7 @@
  */
 import { count, listed, quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
-import type { Decision, RawTable, ReadOptions } from "../table.js";
+import { type Decision, type RawTable, type ReadOptions, usualLimits } from "../table.js";
 import { valuesOf } from "./json-text.js";
 import { tableOfColumns, tableOfRecords } from "./records.js";
 import { drawn } from "./sample.js";
@@ -33,7 +33,7 @@ const EXPECTED =
  * JSON that is no table or above a limit.
  */
 export function parseJson(text: string, file: string, options: ReadOptions = {}): RawTable {
-  const values = valuesOf(text, file);
+  const values = valuesOf(text, file, { ...usualLimits, ...options.limits });
   const shape =
     values.length === 1 ? shapeOf(values[0], file, options) : shapeOfList(together(values), file, options);
   const table = tableOf(shape, file, options);

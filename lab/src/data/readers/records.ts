@@ -53,8 +53,12 @@ export function tableOfRecords(
 ): RawTable {
   const fields = new Fields(rows.length, file, limits);
   for (const name of names) fields.of(name);
+  // all fields are known, and not too many, before memory is taken for their cells
+  for (const record of rows) {
+    for (const name of Object.keys(record)) fields.findIn(fields.of(name), record[name], 0);
+  }
   for (const [row, record] of rows.entries()) {
-    for (const name of Object.keys(record)) fields.put(fields.of(name), row, record[name], 0);
+    for (const name of Object.keys(record)) fields.put(fields.of(name), row, record[name]);
   }
   return fields.table();
 }
@@ -67,9 +71,13 @@ export function tableOfColumns(
   limits: Partial<Limits> = {},
 ): RawTable {
   const fields = new Fields(rowCount, file, limits);
-  for (const { name, values } of columns) {
+  const added = columns.map(({ name, values }) => {
     const field = fields.added(name);
-    for (let row = 0; row < rowCount; row++) fields.put(field, row, values[row], 0);
+    for (let row = 0; row < rowCount; row++) fields.findIn(field, values[row], 0);
+    return field;
+  });
+  for (const [index, { values }] of columns.entries()) {
+    for (let row = 0; row < rowCount; row++) fields.put(added[index], row, values[row]);
   }
   return fields.table();
 }
@@ -104,7 +112,30 @@ class Fields {
     return field;
   }
 
-  put(field: Field, row: number, value: unknown, depth: number): void {
+  /** Adds the fields of an object, and of those in it. */
+  findIn(field: Field, value: unknown, depth: number): void {
+    if (!isRecord(value) || field.unread.has("dictionaries of many keys")) return;
+    if (depth === MOST_DEPTH) {
+      field.unread.add("objects nested too deep");
+      return;
+    }
+    for (const key of Object.keys(value)) {
+      let inner = field.fields.get(key);
+      if (inner === undefined) {
+        if (field.fields.size === MOST_KEYS) {
+          this.count -= [...everyField(field.fields.values())].length;
+          field.fields.clear();
+          field.unread.add("dictionaries of many keys");
+          return;
+        }
+        inner = this.made(within(field.name, key));
+        field.fields.set(key, inner);
+      }
+      this.findIn(inner, value[key], depth + 1);
+    }
+  }
+
+  put(field: Field, row: number, value: unknown): void {
     if (value === null || value === undefined) return;
     if (typeof value === "number") {
       // NaN is how numbers say that there is none
@@ -122,31 +153,12 @@ class Fields {
     } else if (Array.isArray(value) || ArrayBuffer.isView(value)) {
       field.lists ??= new Array(this.rowCount).fill(undefined);
       field.lists[row] = value as ArrayLike<unknown>;
-    } else if (typeof value === "object" && !(value instanceof Map) && !(value instanceof Set)) {
-      this.putFields(field, row, value as Record<string, unknown>, depth + 1);
-    } else field.unread.add("values of no known type");
-  }
-
-  private putFields(field: Field, row: number, record: Record<string, unknown>, depth: number): void {
-    if (field.unread.has("dictionaries of many keys")) return;
-    if (depth > MOST_DEPTH) {
-      field.unread.add("objects nested too deep");
-      return;
-    }
-    for (const key of Object.keys(record)) {
-      let inner = field.fields.get(key);
-      if (inner === undefined) {
-        if (field.fields.size === MOST_KEYS) {
-          this.count -= [...everyField(field.fields.values())].length;
-          field.fields.clear();
-          field.unread.add("dictionaries of many keys");
-          return;
-        }
-        inner = this.made(within(field.name, key));
-        field.fields.set(key, inner);
+    } else if (isRecord(value)) {
+      for (const key of Object.keys(value)) {
+        const inner = field.fields.get(key);
+        if (inner !== undefined) this.put(inner, row, value[key]);
       }
-      this.put(inner, row, record[key], depth);
-    }
+    } else field.unread.add("values of no known type");
   }
 
   private set(field: Field, row: number, value: Value | Date, from: From): void {
@@ -227,6 +239,14 @@ class Fields {
   }
 }
 
+/** Whether a value is an object with fields. */
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" &&
+  value !== null &&
+  !Array.isArray(value) &&
+  !ArrayBuffer.isView(value) &&
+  ![Date, ArrayBuffer, Map, Set].some((type) => value instanceof type);
+
 /** Each field, and the fields in it after it. Their depth is bounded. */
 function* everyField(fields: Iterable<Field>): Generator<Field> {
   for (const field of fields) {
@@ -236,7 +256,7 @@ function* everyField(fields: Iterable<Field>): Generator<Field> {
 }
 
 /** Whoever nests long keys in long keys gets no name for each pair of them. */
-function within(name: string, key: string): string {
+export function within(name: string, key: string): string {
   const outer = name.length > 100 ? `${name.slice(0, 99)}…` : name;
   return `${outer}.${key}`;
 }

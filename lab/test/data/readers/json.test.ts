@@ -237,6 +237,26 @@ test("deep nesting and long lines take no longer than they are long", async () =
   expect(performance.now() - start).toBeLessThan(5000);
 });
 
+test("values and different keys are counted before memory is taken for them", async () => {
+  const refused = (text: string, cells: number) =>
+    errorOf(() => parseJson(text, "f.json", { limits: { cells, columns: 3 } }));
+  const rows = JSON.stringify([
+    { a: "1, [2], {3", b: null },
+    { b: 1, c: 2 },
+  ]);
+  expect(await refused(rows, 6)).toBe("none");
+  expect(await refused(rows, 5)).toBe(
+    "UsageError: f.json: expected at most 5 values, got more; write it as .csv or .parquet, or allow more with --max-cells",
+  );
+  // keys of lines, with blanks before their colons, and in objects within; places in a list and texts are none
+  const lines = [{ a: "x:", b: 1 }, { a: "y", 0: 1, 1: 2 }, { c: { d: [":"] } }];
+  const text = lines.map((line) => JSON.stringify(line).replaceAll('":', '" :')).join("\n");
+  expect(await refused(text, 4 * 64)).toContain("at most 3 columns, got 4");
+  expect(await refused(text, 4 * 64 - 1)).toBe(
+    "UsageError: f.json: expected at most 3 different keys, got more; give all rows the same, or allow more with --max-cells",
+  );
+});
+
 test.each([
   [
     "cut.json",

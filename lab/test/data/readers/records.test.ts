@@ -127,6 +127,14 @@ test("long keys in long keys give short names", () => {
   expect(columns[0].name.length).toBeLessThan(210);
 });
 
+test("fields are counted before memory is taken for the cells of one", () => {
+  const rows: Record<string, number>[] = new Array(500_000).fill({});
+  rows.push(Object.fromEntries(Array.from({ length: 601 }, (_, i) => [`k${i}`, 1])));
+  const start = performance.now();
+  expect(() => tableOfRecords(rows, "f", [], { cells: 600 * rows.length })).toThrow("cells, got 300,500,601");
+  expect(performance.now() - start).toBeLessThan(700);
+});
+
 test("limits are told before memory is taken", () => {
   const rows = Array.from({ length: 1000 }, (_, i) => ({ [`k${i}`]: 1 }));
   expect(() => tableOfRecords(rows, "f.json", [], { columns: 500 })).toThrow(
