@@ -248,6 +248,7 @@ export function comparisonOf(
       inputs: data.inputs,
       inputShape: data.inputShape,
       classes: data.classes,
+      classCounts: countsOf(data),
       fileRows: data.fileRows,
       examples: data.count,
       parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
@@ -270,6 +271,13 @@ export function comparisonOf(
     trials: measured,
     sweep: sweep && { setting: sweep.setting, points },
   };
+}
+
+/** Examples of each class. */
+function countsOf({ classes, parts }: Dataset): number[] {
+  const counts = classes.map(() => 0);
+  if (counts.length > 0) for (const stratum of parts.strata) counts[stratum]++;
+  return counts;
 }
 
 /** The share of comparisons in which some interval of a measure may miss: one in twenty in all, most of it for what is asked first. */

@@ -116,6 +116,8 @@ export interface Comparison {
     inputs: Input[];
     inputShape: number[];
     classes: string[];
+    /** Examples of each class. */
+    classCounts: number[];
     /** Rows of the file, and examples that were used. */
     fileRows: number;
     examples: number;

@@ -338,6 +338,9 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
       ),
       inputShape: [64],
       classes: standardized ? [] : Array.from({ length: full.classes }, (_, i) => String(i)),
+      classCounts: standardized
+        ? []
+        : Array.from({ length: full.classes }, (_, i) => Math.floor((EXAMPLES + i) / full.classes)),
       fileRows: EXAMPLES + 3,
       examples: EXAMPLES,
       parts: PARTS,
