@@ -244,7 +244,12 @@ describe("comparisonOf", () => {
     expect(comparison).toMatchObject({
       ...made,
       format: 2,
-      data: { digest: "d", classCounts: [50, 50], examples: 100, parts: { train: 64, validation: 16, heldOut: 20 } },
+      data: {
+        digest: "d",
+        classCounts: [50, 50],
+        examples: 100,
+        parts: { train: 64, validation: 16, heldOut: 20 },
+      },
       metric: METRIC,
       guess: { [METRIC]: 0.5, AUC: null },
       training: { ...settings.training, seeds: [1, 2, 3] },
