@@ -229,7 +229,7 @@ function taskFor(target: Target, decisions: Decision[]): TaskName {
     columns,
     what: `predicted as ${tasks[other].predicts([])}, not as one of ${sizes.length} classes`,
     why: `${count(rare, "value")} ${rare === 1 ? "has" : "have"} fewer than ${PARTS} rows, one for each part`,
-    option: `--task ${usual}`,
+    ...(often.length > 1 && { option: `--task ${usual}` }),
   });
   return other;
 }

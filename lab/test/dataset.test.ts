@@ -189,7 +189,6 @@ test("integers that would make classes of few rows are a number", () => {
       columns: ["price"],
       what: "predicted as a number, not as one of 15 classes",
       why: "15 values have fewer than 3 rows, one for each part",
-      option: "--task classification",
     },
   ]);
 });

@@ -76,7 +76,7 @@ export function featuresOf(
     else if (saysIfGiven(column)) {
       told.add(column, "used for whether there is a value only", REASON[useless], "--keep");
     } else {
-      told.add(column, "used as a number", "it counts the rows, and there is no other input", "--ignore");
+      told.add(column, "used as a number", "it counts the rows, and there is no other input", undefined);
     }
   }
   const features = used.map((column): Feature => {

@@ -102,7 +102,6 @@ test("a counter is used where there is no other input", () => {
     columns: ["x"],
     what: "used as a number",
     why: "it counts the rows, and there is no other input",
-    option: "--ignore x",
   });
 });
 
