@@ -7,17 +7,15 @@
 /** Of a type, by Arrow's name for it: `Utf8`, `Timestamp`. */
 export interface Type {
   name: string;
-  /** Bits of an integer, a decimal, a time or an index; bytes of a fixed-size binary; entries of a fixed-size list. */
+  /** Bits of a value or an index; bytes of a fixed-size binary; entries of a fixed-size list. */
   size: number;
   signed: boolean;
-  /** 0 half, 1 single, 2 double; of dates 0 days; of times 0 s, 1 ms, 2 µs, 3 ns. */
+  /** Of dates 0 days; of times 0 s, 1 ms, 2 µs, 3 ns; of unions 0 sparse, 1 dense. */
   unit: number;
   scale: number;
-  /** Of unions: 0 sparse, 1 dense. */
-  mode: number;
   children: Field[];
   /** The dictionary that a field's values index. */
-  dictionary?: { id: number; ordered: boolean; values: Type };
+  dictionary?: { id: number; values: Type };
 }
 
 export interface Field {
@@ -51,39 +49,16 @@ export interface Message {
   dictionary?: { id: number; batch: Batch; delta: boolean };
 }
 
-const TYPES = [
-  "None",
-  "Null",
-  "Int",
-  "Float",
-  "Binary",
-  "Utf8",
-  "Bool",
-  "Decimal",
-  "Date",
-  "Time",
-  "Timestamp",
-  "Interval",
-  "List",
-  "Struct",
-  "Union",
-  "FixedSizeBinary",
-  "FixedSizeList",
-  "Map",
-  "Duration",
-  "LargeBinary",
-  "LargeUtf8",
-  "LargeList",
-  "RunEndEncoded",
-  "BinaryView",
-  "Utf8View",
-  "ListView",
-  "LargeListView",
-];
+const TYPES = (
+  "None Null Int Float Binary Utf8 Bool Decimal Date Time Timestamp Interval List Struct Union FixedSizeBinary " +
+  "FixedSizeList Map Duration LargeBinary LargeUtf8 LargeList RunEndEncoded BinaryView Utf8View ListView LargeListView"
+).split(" ");
 
 const MOST_DEPTH = 32;
 /** Fields with those within fields: a tree that shares its branches would be endless. */
 const MOST_FIELDS = 100_000;
+/** Bytes of names and notes together: a schema that says one long name often would be endless too. */
+const MOST_TEXT = 2 ** 27;
 
 /** A message's metadata. Throws Error or RangeError for what is none. */
 export function readMessage(bytes: Uint8Array): Message {
@@ -143,7 +118,9 @@ function schemaOf(table: Table): Schema {
   const field = (of: Table, depth: number): Field => {
     if (depth > MOST_DEPTH || ++count > MOST_FIELDS) throw new Error("its schema is too large");
     const children = of.tables(14).map((child) => field(child, depth + 1));
-    const values = typeOf(of.uint8(8, 0), of.table(10), children);
+    const values = typeOf(of.uint8(8, 0), of.table(10) ?? EMPTY, children);
+    if (values.unit < 0 || values.unit > 3)
+      throw new Error(`a unit of number ${values.unit}, which is not read`);
     const encoding = of.table(12);
     return { name: of.string(4), type: encoding ? indexOf(encoding, values) : values };
   };
@@ -152,41 +129,44 @@ function schemaOf(table: Table): Schema {
   return { fields, bigEndian: table.int16(4, 0) !== 0, metadata };
 }
 
-function typeOf(id: number, table: Table | undefined, children: Field[]): Type {
+function typeOf(id: number, table: Table, children: Field[]): Type {
   const name = TYPES[id];
   if (name === undefined || name === "None") throw new Error(`a type of number ${id}, which is not read`);
-  const type: Type = { name, size: 0, signed: false, unit: 0, scale: 0, mode: 0, children };
+  const type: Type = { name, size: 0, signed: true, unit: 0, scale: 0, children };
   switch (name) {
     case "Int":
-      return { ...type, size: table?.int32(4, 0) ?? 0, signed: (table?.uint8(6, 0) ?? 0) !== 0 };
-    case "Decimal":
-      return { ...type, size: table?.int32(8, 128) ?? 128, scale: table?.int32(6, 0) ?? 0 };
-    case "Time":
-      return { ...type, size: table?.int32(6, 32) ?? 32, unit: table?.int16(4, 1) ?? 1 };
+      return { ...type, size: table.int32(4, 0), signed: table.uint8(6, 0) !== 0 };
     case "Float":
+      return { ...type, size: 2 ** (4 + table.int16(4, 0)) };
+    case "Decimal":
+      return { ...type, size: table.int32(8, 128), scale: table.int32(6, 0) };
+    case "Date": {
+      const unit = table.int16(4, 1);
+      return { ...type, size: unit === 0 ? 32 : 64, unit };
+    }
+    case "Time":
+      return { ...type, size: table.int32(6, 32), unit: table.int16(4, 1) };
     case "Timestamp":
-    case "Interval":
-      return { ...type, unit: table?.int16(4, 0) ?? 0 };
-    case "Date":
     case "Duration":
-      return { ...type, unit: table?.int16(4, 1) ?? 1 };
+      return { ...type, size: 64, unit: table.int16(4, name === "Duration" ? 1 : 0) };
     case "FixedSizeBinary":
     case "FixedSizeList":
-      return { ...type, size: table?.int32(4, 0) ?? 0 };
+      return { ...type, size: size(BigInt(table.int32(4, 0))) };
     case "Union":
-      return { ...type, mode: table?.int16(4, 0) ?? 0 };
+      return { ...type, unit: table.int16(4, 0) };
     default:
       return type;
   }
 }
 
+/** Of indices, which are integers of 32 bits where nothing else is said. */
 function indexOf(encoding: Table, values: Type): Type {
-  const index = encoding.table(6);
+  const table = encoding.table(6);
+  const index = typeOf(2, table ?? EMPTY, []);
   return {
-    ...typeOf(2, index, []),
-    size: index?.int32(4, 0) ?? 32,
-    signed: index === undefined || index.uint8(6, 0) !== 0,
-    dictionary: { id: encoding.int64(4, 0), ordered: encoding.uint8(8, 0) !== 0, values },
+    ...index,
+    ...(!table && { size: 32, signed: true }),
+    dictionary: { id: encoding.int64(4, 0), values },
   };
 }
 
@@ -198,6 +178,7 @@ class Table {
   constructor(
     private readonly view: DataView,
     private readonly at: number,
+    private readonly texts: { left: number },
   ) {
     this.offsets = at - view.getInt32(at, true);
     this.end = view.getUint16(this.offsets, true);
@@ -208,29 +189,30 @@ class Table {
     return offset === 0 ? 0 : this.at + offset;
   }
 
-  uint8(slot: number, absent: number): number {
+  private scalar(slot: number, absent: number, get: (at: number) => number | bigint): number {
     const at = this.place(slot);
-    return at === 0 ? absent : this.view.getUint8(at);
+    return at === 0 ? absent : Number(get(at));
+  }
+
+  uint8(slot: number, absent: number): number {
+    return this.scalar(slot, absent, (at) => this.view.getUint8(at));
   }
 
   int16(slot: number, absent: number): number {
-    const at = this.place(slot);
-    return at === 0 ? absent : this.view.getInt16(at, true);
+    return this.scalar(slot, absent, (at) => this.view.getInt16(at, true));
   }
 
   int32(slot: number, absent: number): number {
-    const at = this.place(slot);
-    return at === 0 ? absent : this.view.getInt32(at, true);
+    return this.scalar(slot, absent, (at) => this.view.getInt32(at, true));
   }
 
   int64(slot: number, absent: number): number {
-    const at = this.place(slot);
-    return at === 0 ? absent : Number(this.view.getBigInt64(at, true));
+    return this.scalar(slot, absent, (at) => this.view.getBigInt64(at, true));
   }
 
   table(slot: number): Table | undefined {
     const at = this.place(slot);
-    return at === 0 ? undefined : new Table(this.view, at + this.view.getUint32(at, true));
+    return at === 0 ? undefined : new Table(this.view, at + this.view.getUint32(at, true), this.texts);
   }
 
   string(slot: number): string {
@@ -238,9 +220,10 @@ class Table {
     if (at === 0) return "";
     const start = at + this.view.getUint32(at, true);
     const length = this.view.getUint32(start, true);
-    return new TextDecoder().decode(
-      new Uint8Array(this.view.buffer, this.view.byteOffset + start + 4, length),
-    );
+    this.texts.left -= length;
+    if (this.texts.left < 0) throw new Error("its schema is too large");
+    const { buffer, byteOffset } = this.view;
+    return new TextDecoder().decode(new Uint8Array(buffer, byteOffset + start + 4, length));
   }
 
   vector<T>(slot: number, stride: number, entry: (view: DataView, at: number) => T): T[] {
@@ -253,11 +236,14 @@ class Table {
   }
 
   tables(slot: number): Table[] {
-    return this.vector(slot, 4, (view, at) => new Table(view, at + view.getUint32(at, true)));
+    return this.vector(slot, 4, (view, at) => new Table(view, at + view.getUint32(at, true), this.texts));
   }
 }
 
 function rootOf(bytes: Uint8Array): Table {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return new Table(view, view.getUint32(0, true));
+  return new Table(view, view.getUint32(0, true), { left: MOST_TEXT });
 }
+
+/** A table without fields, which has all that is absent. */
+const EMPTY = rootOf(Uint8Array.of(4, 0, 0, 0, 4, 0, 0, 0));

@@ -23,7 +23,7 @@ import {
   type Type,
 } from "./arrow-metadata.js";
 import { lz4 } from "./lz4.js";
-import { tableOfColumns } from "./records.js";
+import { tableOfColumns, within } from "./records.js";
 import { drawn } from "./sample.js";
 import { checkSize } from "./size.js";
 import type { Source } from "./source.js";
@@ -55,14 +55,21 @@ const PADDING = 1024;
 type Entry = Value | Entry[];
 type Entries = (index: number) => Entry;
 
-/** A batch of rows, or of a dictionary's values, with the dictionaries that are in force. */
+/** A batch of rows, or of a dictionary's values. */
 interface Step {
   version: number;
   batch: Batch;
   /** Where its buffers start, and how many bytes they are. */
   body: number;
   bodyLength: number;
-  dictionaries: ReadonlyMap<number, readonly Step[]>;
+  /** Of the batches of rows, how many stand before it. */
+  number: number;
+}
+
+/** A dictionary, in force from its first part's number on, and until another one of its id is; other parts add to it. */
+interface Dictionary {
+  parts: Step[];
+  cells?: Promise<Value[]>;
 }
 
 /** A column: a field, or one in structs. */
@@ -71,6 +78,8 @@ interface Leaf {
   /** The field of the schema, and which of its children, of their children …. */
   path: number[];
   type: Type;
+  /** Of its values: those of its runs. */
+  inner: Type;
   /** Why it is not read. */
   unread: string | undefined;
 }
@@ -102,7 +111,12 @@ export async function readArrow(source: Source, file: string, options: ReadOptio
 class Reader {
   private readonly limits: Limits;
   private readonly budget: Budget;
-  private readonly dictionaries = new Map<Step, Promise<Value[]>>();
+  /** Of rows. */
+  private readonly batches: Step[] = [];
+  /** By id, in order. */
+  private readonly dictionaries = new Map<number, Dictionary[]>();
+  /** Values of dictionaries that are in memory. */
+  private levels = 0;
 
   constructor(
     private readonly source: Source,
@@ -114,37 +128,33 @@ class Reader {
   }
 
   async table(): Promise<RawTable> {
-    const { schema, batches, ended } = await this.messages();
-    if (schema.bigEndian) throw this.unread("one in big-endian order");
+    const { schema, ended } = await this.messages();
+    if (schema.bigEndian) {
+      throw new UsageError(
+        `${this.file}: expected an Arrow file that can be read, got one in big-endian order; write it as .parquet`,
+      );
+    }
     const leaves = schema.fields.flatMap((field, index) => leavesOf(field, [index], field.name));
-    const rowCount = batches.reduce((sum, { batch }) => sum + batch.rows, 0);
+    const rowCount = this.batches.reduce((sum, { batch }) => sum + batch.rows, 0);
     const kept = Math.min(rowCount, this.options.sample ?? rowCount);
-    checkSize(
-      this.file,
-      rowCount,
-      kept,
-      leaves.filter(({ unread }) => unread === undefined).length,
-      this.limits,
-    );
+    const columnCount = leaves.filter(({ unread }) => unread === undefined).length;
+    checkSize(this.file, rowCount, kept, columnCount, this.limits);
     const rows = drawn(rowCount, this.options.sample);
-    const places = batches.map(({ batch, version }) => placesOf(schema, batch, version));
+    const places = this.batches.map(({ batch, version }) => placesOf(schema.fields, batch, version));
     const table = new Collected();
     for (const leaf of new Pandas(schema.metadata.get("pandas")).indexFirst(leaves)) {
-      const column = leaf.unread ? undefined : await this.column(leaf, schema, batches, places, rows);
-      if (column === undefined) table.leftOut(leaf.name, leaf.unread ?? "bytes");
-      else if (isList(leaf.type)) {
-        const lists = tableOfColumns(
-          [{ name: leaf.name, values: column.cells }],
-          column.cells.length,
-          this.file,
-          this.limits,
-        );
+      const { name, type, inner, unread } = leaf;
+      const column = unread ? undefined : await this.column(leaf, places, rows);
+      if (column === undefined) table.leftOut(name, unread ?? "bytes");
+      else if (isList(type)) {
+        const { cells } = column;
+        const lists = tableOfColumns([{ name, values: cells }], cells.length, this.file, this.limits);
         table.columns.push(...lists.columns);
         for (const decision of lists.decisions) table.tell(decision);
       } else {
         table.columns.push(column);
-        const told = { Time: "read as seconds since midnight", Duration: "read as seconds" }[leaf.type.name];
-        if (told !== undefined) table.tell({ columns: [printable(leaf.name)], what: told });
+        const told = { Time: "read as seconds since midnight", Duration: "read as seconds" }[inner.name];
+        if (told !== undefined) table.tell({ columns: [printable(name)], what: told });
       }
     }
     if (!ended) {
@@ -154,46 +164,64 @@ class Reader {
     return { columns, rowCount, ...(rows && { rowNumbers: rows.map((row) => row + 1) }), decisions };
   }
 
-  /** The batches of a file by the index at its end, those of a stream one after the other. */
-  private async messages(): Promise<{ schema: Schema; batches: Step[]; ended: boolean }> {
+  /** Finds the batches of a file by the index at its end, those of a stream one after the other. */
+  private async messages(): Promise<{ schema: Schema; ended: boolean }> {
     const { byteLength } = this.source;
     if (byteLength === 0) throw new Error("it is empty");
-    const steps = new Steps();
     const magic = String.fromCharCode(...(await this.bytes(0, Math.min(6, byteLength))));
-    if (magic === MAGIC) {
-      if (byteLength < 18) throw new Error("it ends too early");
-      const tail = await this.bytes(byteLength - 10, byteLength);
-      if (String.fromCharCode(...tail.subarray(4)) !== MAGIC) throw new Error(`it does not end in ${MAGIC}`);
-      const length = viewOf(tail).getInt32(0, true);
-      if (length < 0 || length > byteLength - 18) throw new Error("its index is longer than the file");
-      const { schema, messages } = readFooter(await this.bytes(byteLength - 10 - length, byteLength - 10));
-      for (const at of messages) {
-        const found = await this.message(at, byteLength - 10);
-        if (found === undefined) throw new Error("its index points elsewhere");
-        steps.add(found.message, found.body);
-      }
-      return { schema, batches: steps.batches, ended: true };
-    }
+    if (magic === MAGIC) return { schema: await this.indexed(byteLength - 10), ended: true };
     let schema: Schema | undefined;
-    for (let at = 0; at < byteLength; ) {
+    let ended = false;
+    for (let at = 0; at < byteLength && !ended; ) {
       const found = await this.message(at, byteLength);
-      if (found === undefined) {
-        if (schema === undefined) throw new Error("it has no schema");
-        return { schema, batches: steps.batches, ended: true };
+      if (found === undefined) ended = true;
+      else {
+        schema ??= found.message.schema;
+        if (schema === undefined) throw new Error("it does not start with a schema");
+        this.add(found.message, found.body);
+        at = found.end;
       }
-      schema ??= found.message.schema;
-      if (schema === undefined) throw new Error("it does not start with a schema");
-      steps.add(found.message, found.body);
-      at = found.body + found.message.bodyLength;
     }
     if (schema === undefined) throw new Error("it has no schema");
-    return { schema, batches: steps.batches, ended: false };
+    return { schema, ended };
   }
 
-  /** The message at a place, and where its buffers start; undefined at the mark of the end. */
-  private async message(at: number, end: number): Promise<{ message: Message; body: number } | undefined> {
-    if (at + 4 > end) throw new Error("it ends too early");
-    const start = viewOf(await this.bytes(at, Math.min(at + 8, end)));
+  /** The schema of a file whose index ends at `end`. */
+  private async indexed(end: number): Promise<Schema> {
+    if (end < 8) throw new Error("it ends too early");
+    const tail = await this.bytes(end, end + 10);
+    if (String.fromCharCode(...tail.subarray(4)) !== MAGIC) throw new Error(`it does not end in ${MAGIC}`);
+    const length = viewOf(tail).getInt32(0, true);
+    if (length < 0 || length > end - 8) throw new Error("its index is longer than the file");
+    const { schema, messages } = readFooter(await this.bytes(end - length, end));
+    let left = end;
+    for (const at of messages) {
+      const found = await this.message(at, end);
+      if (found === undefined) throw new Error("its index points elsewhere");
+      // a message that is listed a million times is a million messages
+      left -= found.end - at;
+      if (left < 0) throw new Error("its index lists more than the file holds");
+      this.add(found.message, found.body);
+    }
+    return schema;
+  }
+
+  private add({ version, bodyLength, batch, dictionary }: Message, body: number): void {
+    const step = { version, body, bodyLength, number: this.batches.length };
+    if (batch) this.batches.push({ ...step, batch });
+    if (!dictionary) return;
+    const { id, delta } = dictionary;
+    const part = { ...step, batch: dictionary.batch };
+    const known = this.dictionaries.get(id) ?? [];
+    this.dictionaries.set(id, known);
+    if (delta && known.length > 0) known[known.length - 1].parts.push(part);
+    else known.push({ parts: [part] });
+  }
+
+  /** The message at a place, where its buffers start, and where it ends; undefined at the mark of the end. */
+  private async message(at: number, most: number) {
+    if (at + 4 > most) throw new Error("it ends too early");
+    const start = viewOf(await this.bytes(at, Math.min(at + 8, most)));
     // before version 0.15 there was no mark before the length
     const marked = start.getInt32(0, true) === -1;
     if (marked && start.byteLength < 8) throw new Error("it ends too early");
@@ -201,37 +229,34 @@ class Reader {
     if (length === 0) return undefined;
     const metadata = at + (marked ? 8 : 4);
     const body = metadata + length;
-    if (length < 0 || length > MOST_METADATA || body > end) throw new Error("a message ends beyond the file");
+    if (length < 0 || length > MOST_METADATA || body > most)
+      throw new Error("a message ends beyond the file");
     const message = readMessage(await this.bytes(metadata, body));
-    if (body + message.bodyLength > end) throw new Error("a message ends beyond the file");
-    return { message, body };
+    const end = body + message.bodyLength;
+    if (end > most) throw new Error("a message ends beyond the file");
+    return { message, body, end };
   }
 
   private async column(
     leaf: Leaf,
-    schema: Schema,
-    batches: readonly Step[],
     places: readonly Place[][],
     rows: Int32Array | undefined,
   ): Promise<RawColumn | undefined> {
+    const { name, inner } = leaf;
     const cells: Entry[] = [];
-    const levels = new Set<string>();
+    const dictionaries = new Set<Value[]>();
     let first = 0;
     let taken = 0;
     try {
-      for (const [index, step] of batches.entries()) {
+      for (const step of this.batches) {
         let end = taken;
         if (rows === undefined) end += step.batch.rows;
         else while (end < rows.length && rows[end] < first + step.batch.rows) end++;
         if (end > taken) {
-          const entries = await this.leaf(leaf, schema, step, places[index]);
+          const entries = await this.leaf(leaf, step, places[step.number]);
           for (let i = taken; i < end; i++)
             cells.push(entries(rows === undefined ? i - taken : rows[i] - first));
-          if (leaf.type.dictionary) {
-            for (const level of await this.dictionary(leaf.type.dictionary, step)) {
-              if (level !== null) levels.add(String(level));
-            }
-          }
+          if (inner.dictionary) dictionaries.add(await this.dictionary(inner.dictionary, step));
         }
         taken = end;
         first += step.batch.rows;
@@ -239,31 +264,28 @@ class Reader {
     } catch (error) {
       if (error instanceof NoText) return undefined;
       if (error instanceof UsageError || error instanceof FailureError) throw error;
-      throw new Error(`column ${quote(leaf.name)}: ${whyOf(error)}`);
+      throw new Error(`column ${quote(name)}: ${whyOf(error)}`);
     }
     // lists are made columns by others
-    const column = { name: leaf.name, cells: cells as Value[] };
-    const kind = kindOf(leaf.type.dictionary?.values ?? leaf.type);
-    if (leaf.type.dictionary && kind !== "date") {
-      return {
-        ...column,
-        cells: column.cells.map((cell) => (cell === null ? null : String(cell))),
-        type: "text",
-        levels: [...levels],
-      };
+    const column = { name, cells: cells as Value[] };
+    const type = KINDS[(inner.dictionary?.values ?? inner).name];
+    if (inner.dictionary && type !== "date") {
+      const levels = new Set<string>();
+      for (const values of dictionaries)
+        for (const value of values) if (value !== null) levels.add(`${value}`);
+      const texts = column.cells.map((cell) => (cell === null ? null : `${cell}`));
+      return { name, cells: texts, type: "text", levels: [...levels] };
     }
-    return { ...column, ...(kind && { type: kind }), ...(isInteger(leaf.type) && integersOf(column.cells)) };
+    const isInteger = inner.name === "Int" && !inner.dictionary;
+    return { ...column, ...(type && { type }), ...(isInteger && integersOf(column.cells)) };
   }
 
   /** The cells of a column in one batch: none where a struct around it is missing. */
-  private async leaf(leaf: Leaf, schema: Schema, step: Step, places: readonly Place[]): Promise<Entries> {
-    const [top, ...within] = leaf.path;
-    let { type } = schema.fields[top];
-    let place = places[top];
+  private async leaf({ path, type }: Leaf, step: Step, places: readonly Place[]): Promise<Entries> {
     const around: ((index: number) => boolean)[] = [];
-    for (const child of within) {
+    let place = places[path[0]];
+    for (const child of path.slice(1)) {
       around.push(await this.validity(step, place));
-      type = type.children[child].type;
       place = place.children[child];
     }
     const entries = await this.open(type, place, step);
@@ -281,10 +303,11 @@ class Reader {
 
   private async values(type: Type, place: Place, step: Step): Promise<Entries> {
     const { length, buffers } = place;
-    const fixed = async (bytes: number) => viewOf(await this.buffer(step, buffers[1], length * bytes));
-    const { dictionary, name, size, unit } = type;
+    const { dictionary, name, size, signed, unit } = type;
+    const fixed = async () => viewOf(await this.buffer(step, buffers[1], (length * size) / 8));
+    const integers = async () => integerAt(await fixed(), size, signed);
     if (dictionary) {
-      const index = integerAt(await fixed(size / 8), size, type.signed);
+      const index = await integers();
       const cells = await this.dictionary(dictionary, step);
       return (at) => {
         const entry = Number(index(at));
@@ -295,45 +318,39 @@ class Reader {
     }
     switch (name) {
       case "Bool": {
-        const bits = await this.buffer(step, buffers[1], Math.ceil(length / 8));
-        return (at) => String(((bits[at >> 3] >> (at & 7)) & 1) === 1);
+        const bit = bitsOf(await this.buffer(step, buffers[1], Math.ceil(length / 8)));
+        return (at) => String(bit(at));
       }
       case "Int": {
-        const integer = integerAt(await fixed(size / 8), size, type.signed);
+        const integer = await integers();
         return (at) => {
           const value = integer(at);
           return typeof value === "bigint" ? integerOf(value) : value;
         };
       }
       case "Float": {
-        const view = await fixed(2 ** (unit + 1));
-        if (unit === 0) return (at) => numberOrNone(float16(view.getUint16(2 * at, true)));
-        if (unit === 1) return (at) => numberOrNone(view.getFloat32(4 * at, true));
+        const view = await fixed();
+        if (size === 16) return (at) => numberOrNone(float16(view.getUint16(2 * at, true)));
+        if (size === 32) return (at) => numberOrNone(view.getFloat32(4 * at, true));
         return (at) => numberOrNone(view.getFloat64(8 * at, true));
       }
       case "Decimal": {
-        const integer = integerAt(await fixed(size / 8), size, true);
+        const integer = await integers();
         const scale = scaleOf(type.scale);
         return (at) => decimalOf(integer(at), scale);
       }
       case "Date": {
-        const integer = integerAt(await fixed(unit === 0 ? 4 : 8), unit === 0 ? 32 : 64, true);
+        const integer = await integers();
         return (at) => dateOf(Number(integer(at)) * (unit === 0 ? DAY : 1));
       }
       case "Timestamp": {
-        const integer = integerAt(await fixed(8), 64, true);
-        const [times, by] = [
-          [1000n, 1n],
-          [1n, 1n],
-          [1n, 1000n],
-          [1n, 1_000_000n],
-        ][unit] ?? [1n, 1n];
-        return (at) => dateOf(Number((BigInt(integer(at)) * times) / by));
+        const integer = await integers();
+        const by = 1000n ** BigInt(Math.max(unit - 1, 0));
+        return (at) => dateOf(Number(BigInt(integer(at)) / by) * (unit === 0 ? 1000 : 1));
       }
       case "Time":
       case "Duration": {
-        const bits = name === "Duration" ? 64 : size;
-        const integer = integerAt(await fixed(bits / 8), bits, true);
+        const integer = await integers();
         return (at) => Number(integer(at)) / 1000 ** unit;
       }
       case "FixedSizeBinary": {
@@ -388,11 +405,8 @@ class Reader {
     const bits = type.name.startsWith("Large") ? 64 : 32;
     // a column without rows may be without its one offset
     const count = place.length === 0 ? 0 : place.length + 1;
-    const integer = integerAt(
-      viewOf(await this.buffer(step, place.buffers[1], (count * bits) / 8)),
-      bits,
-      true,
-    );
+    const view = viewOf(await this.buffer(step, place.buffers[1], (count * bits) / 8));
+    const integer = integerAt(view, bits, true);
     return (at) => {
       const start = Number(integer(at));
       const end = Number(integer(at + 1));
@@ -420,51 +434,42 @@ class Reader {
     };
   }
 
-  private async runs(type: Type, place: Place, step: Step): Promise<Entries> {
-    const [endsPlace, valuesPlace] = place.children;
-    const ends = await this.open(type.children[0].type, endsPlace, step);
-    const values = await this.open(type.children[1].type, valuesPlace, step);
+  private async runs(type: Type, { children: [ends, values] }: Place, step: Step): Promise<Entries> {
+    const end = await this.open(type.children[0].type, ends, step);
+    const entries = await this.open(type.children[1].type, values, step);
+    const count = Math.min(ends.length, values.length);
     return (index) => {
-      let low = 0;
-      let high = Math.min(endsPlace.length, valuesPlace.length);
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (Number(ends(middle)) > index) high = middle;
-        else low = middle + 1;
-      }
-      if (low >= Math.min(endsPlace.length, valuesPlace.length)) throw new Error("its runs end too early");
-      return values(low);
+      const run = firstOf(count, (at) => Number(end(at)) > index);
+      if (run === count) throw new Error("its runs end too early");
+      return entries(run);
     };
   }
 
-  /** The values of a dictionary where a batch begins. */
+  /** The values of the dictionary that is in force at a batch of rows; a column without values may be without one. */
   private async dictionary({ id, values }: { id: number; values: Type }, step: Step): Promise<Value[]> {
-    const cells: Value[] = [];
-    for (const part of step.dictionaries.get(id) ?? []) {
-      let known = this.dictionaries.get(part);
-      if (known === undefined) {
-        known = this.dictionaryPart(values, part);
-        this.dictionaries.set(part, known);
-      }
-      const more = await known;
-      if (step.dictionaries.get(id)?.length === 1) return more;
-      for (const cell of more) cells.push(cell);
-    }
-    return cells;
+    const all = this.dictionaries.get(id) ?? [];
+    const found = all[firstOf(all.length, (at) => all[at].parts[0].number > step.number) - 1];
+    if (found === undefined) return NONE;
+    found.cells ??= this.read(values, found.parts);
+    return found.cells;
   }
 
-  private async dictionaryPart(type: Type, step: Step): Promise<Value[]> {
-    const [place] = placesOf({ fields: [{ name: "", type }] }, step.batch, step.version);
-    checkSize(this.file, place.length, place.length, 1, this.limits);
-    const entries = await this.open(type, place, step);
-    return Array.from({ length: place.length }, (_, index) => entries(index) as Value);
+  private async read(type: Type, parts: readonly Step[]): Promise<Value[]> {
+    const cells: Value[] = [];
+    for (const part of parts) {
+      const [place] = placesOf([{ name: "", type }], part.batch, part.version);
+      this.levels += place.length;
+      checkSize(this.file, this.levels, this.levels, 1, this.limits);
+      const entries = await this.open(type, place, part);
+      for (let index = 0; index < place.length; index++) cells.push(entries(index) as Value);
+    }
+    return cells;
   }
 
   private async validity(step: Step, { length, nulls, buffers }: Place): Promise<(index: number) => boolean> {
     const region = step.batch.buffers[buffers[0]];
     if (nulls === 0 || region === undefined || region.length === 0) return () => true;
-    const bits = await this.buffer(step, buffers[0], Math.ceil(length / 8));
-    return (index) => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
+    return bitsOf(await this.buffer(step, buffers[0], Math.ceil(length / 8)));
   }
 
   /**
@@ -477,26 +482,26 @@ class Reader {
       throw new Error("a buffer ends beyond its message");
     }
     const start = step.body + region.offset;
-    if (region.length === 0 && !needed) return new Uint8Array(0);
     const { codec } = step.batch;
-    if (codec === undefined) {
-      if (needed !== undefined && needed > region.length)
-        throw new Error("a buffer is shorter than its rows");
-      return this.bytes(start, start + (needed ?? region.length));
-    }
-    if (region.length < 8) throw new Error("a buffer is shorter than its rows");
-    const packed = await this.bytes(start, start + region.length);
+    const packed = codec !== undefined && region.length > 0;
+    const length = packed ? region.length : Math.min(needed ?? region.length, region.length);
+    const found = await this.bytes(start, start + length);
+    const bytes = packed ? this.unpacked(found, codec, needed) : found;
+    if (bytes.length < (needed ?? 0)) throw new Error("a buffer is shorter than its rows");
+    return bytes;
+  }
+
+  private unpacked(packed: Uint8Array, codec: number, needed: number | undefined): Uint8Array {
     const length = Number(viewOf(packed).getBigInt64(0, true));
     const bytes = packed.subarray(8);
-    if (length !== -1) {
-      if (!(length >= 0)) throw new Error("a buffer of a negative length");
-      if (needed === undefined) this.budget.spend(length);
-      else if (length > 2 * needed + PADDING) throw new Error("a buffer is longer than its rows");
-    }
-    const unpacked = length === -1 ? bytes : decompress(bytes, length, codec);
-    if (needed !== undefined && needed > unpacked.length)
-      throw new Error("a buffer is shorter than its rows");
-    return unpacked;
+    // as it is, where it would not be shorter
+    if (length === -1) return bytes;
+    if (length < 0) throw new Error("a buffer of a negative length");
+    if (needed === undefined) this.budget.spend(length);
+    else if (length > 2 * needed + PADDING) throw new Error("a buffer is longer than its rows");
+    const unpack = [lz4, zstd][codec];
+    if (unpack === undefined) throw new Error(`compression of number ${codec}, which is not read`);
+    return unpack(bytes, length);
   }
 
   private text(bytes: Uint8Array, declared: boolean): string {
@@ -509,38 +514,22 @@ class Reader {
     if (bytes.length < end - start) throw new Error("it ends too early");
     return bytes;
   }
+}
 
-  private unread(what: string): UsageError {
-    return new UsageError(
-      `${this.file}: expected an Arrow file that can be read, got ${what}; write it as .parquet`,
-    );
+const NONE: Value[] = [];
+
+/** The first index for which `is` holds, as it does for all after it; `count` where it holds for none. */
+function firstOf(count: number, is: (index: number) => boolean): number {
+  let low = 0;
+  for (let high = count; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (is(middle)) high = middle;
+    else low = middle + 1;
   }
+  return low;
 }
 
-function decompress(bytes: Uint8Array, length: number, codec: number): Uint8Array {
-  if (codec === 0) return lz4(bytes, length);
-  if (codec === 1) return zstd(bytes, length);
-  throw new Error(`compression of number ${codec}, which is not read`);
-}
-
-/** Batches, with the dictionaries that came before them. */
-class Steps {
-  readonly batches: Step[] = [];
-  private dictionaries: ReadonlyMap<number, readonly Step[]> = new Map();
-
-  add({ version, bodyLength, batch, dictionary }: Message, body: number): void {
-    const step = { version, body, bodyLength, dictionaries: this.dictionaries };
-    if (batch) this.batches.push({ ...step, batch });
-    if (dictionary) {
-      const { id, delta } = dictionary;
-      const before = delta ? (this.dictionaries.get(id) ?? []) : [];
-      this.dictionaries = new Map(this.dictionaries).set(id, [
-        ...before,
-        { ...step, batch: dictionary.batch },
-      ]);
-    }
-  }
-}
+const bitsOf = (bits: Uint8Array) => (index: number) => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -570,15 +559,15 @@ function integerAt(view: DataView, bits: number, signed: boolean): (index: numbe
 }
 
 /** Where each field's nodes and buffers are: they stand in the order of a walk through the schema. */
-function placesOf({ fields }: Pick<Schema, "fields">, batch: Batch, version: number): Place[] {
+function placesOf(fields: readonly Field[], batch: Batch, version: number): Place[] {
   let node = 0;
   let buffer = 0;
   let variadic = 0;
   const visit = ({ type }: Field): Place => {
     const { length, nulls } = batch.nodes[node++] ?? { length: -1, nulls: 0 };
     if (length < 0) throw new Error("a batch lacks columns");
-    let count = buffersOf(type, version);
-    if (type.name.endsWith("View") && !type.name.startsWith("L")) count += batch.variadic[variadic++] ?? 0;
+    const views = /^(Utf8|Binary)View$/.test(type.name) ? (batch.variadic[variadic++] ?? 0) : 0;
+    const count = buffersOf(type, version) + views;
     if (buffer + count > batch.buffers.length) throw new Error("a batch lacks buffers");
     const buffers = Array.from({ length: count }, (_, index) => buffer + index);
     buffer += count;
@@ -597,92 +586,65 @@ function placesOf({ fields }: Pick<Schema, "fields">, batch: Batch, version: num
 }
 
 /** How many buffers a type has, besides those of its children and of its long texts. */
-function buffersOf(type: Type, version: number): number {
-  if (type.dictionary) return 2;
+function buffersOf({ name, unit, dictionary }: Type, version: number): number {
+  if (dictionary) return 2;
+  // before V5 these two had a validity too
   const old = version < 4 ? 1 : 0;
-  switch (type.name) {
-    case "Null":
-      return 0;
-    // before V5 these had a validity too
-    case "RunEndEncoded":
-      return old;
-    case "Union":
-      return (type.mode === 0 ? 1 : 2) + old;
-    case "Struct":
-    case "FixedSizeList":
-      return 1;
-    case "Utf8":
-    case "LargeUtf8":
-    case "Binary":
-    case "LargeBinary":
-    case "ListView":
-    case "LargeListView":
-      return 3;
-    default:
-      return 2;
-  }
+  if (name === "RunEndEncoded") return old;
+  if (name === "Union") return (unit === 0 ? 1 : 2) + old;
+  if (name === "Null") return 0;
+  if (name === "Struct" || name === "FixedSizeList") return 1;
+  return /^(Large)?(Utf8|Binary|ListView)$/.test(name) ? 3 : 2;
 }
 
-const isList = ({ name, dictionary }: Type) =>
-  dictionary === undefined && (name === "List" || name === "LargeList" || name === "FixedSizeList");
+const isList = ({ name, dictionary }: Type) => !dictionary && /^(Large|FixedSize)?List$/.test(name);
 
-/** Whether a column's cells are integers, of which those beyond 2⁵³ are text. */
-function isInteger(type: Type): boolean {
-  if (type.dictionary) return false;
-  return type.name === "RunEndEncoded" ? isInteger(type.children[1].type) : type.name === "Int";
-}
+/** Of a type's cells; none where they are text that is yet to be understood. */
+const KINDS: Record<string, Kind> = {
+  Int: "number",
+  Float: "number",
+  Decimal: "number",
+  Time: "number",
+  Duration: "number",
+  Date: "date",
+  Timestamp: "date",
+  Bool: "text",
+};
 
-/** The kind of a type's cells; none where it is text that is yet to be understood. */
-function kindOf(type: Type): Kind | undefined {
-  switch (type.name) {
-    case "Int":
-    case "Float":
-    case "Decimal":
-    case "Time":
-    case "Duration":
-      return "number";
-    case "Date":
-    case "Timestamp":
-      return "date";
-    case "Bool":
-      return "text";
-    case "RunEndEncoded":
-      return kindOf(type.children[1].type);
-    default:
-      return undefined;
-  }
-}
+/** As they are told. */
+const UNREAD: Record<string, string> = {
+  Map: "maps",
+  Union: "unions",
+  Interval: "intervals",
+  Struct: "structs",
+  ListView: "lists",
+  LargeListView: "lists",
+};
 
 /** The columns of a field: itself, or those of a struct's members. */
 function leavesOf({ type }: Field, path: number[], name: string): Leaf[] {
   if (type.name === "Struct" && type.dictionary === undefined && type.children.length > 0) {
     return type.children.flatMap((child, index) =>
-      leavesOf(child, [...path, index], `${name}.${child.name}`),
+      leavesOf(child, [...path, index], within(name, child.name)),
     );
   }
-  return [{ name, path, type, unread: unreadOf(type) }];
+  const unread = unreadOf(type);
+  const inner = !unread && type.name === "RunEndEncoded" ? type.children[1].type : type;
+  return [{ name, path, type, inner, unread }];
 }
 
 function unreadOf(type: Type): string | undefined {
   const { name, children } = type;
   if (type.dictionary) {
     const { values } = type.dictionary;
-    return isNested(values) || values.dictionary ? "dictionaries of lists and structs" : unreadOf(values);
+    return isNested(values) ? "dictionaries of lists and structs" : unreadOf(values);
   }
   if (isList(type) || name === "RunEndEncoded") {
     const inner = children.at(-1)?.type;
     if (children.length !== (name === "RunEndEncoded" ? 2 : 1) || inner === undefined) return "lists";
     return isNested(inner) ? "lists" : unreadOf(inner);
   }
-  const why: Record<string, string> = {
-    Map: "maps",
-    Union: "unions",
-    Interval: "intervals",
-    Struct: "structs",
-    ListView: "lists",
-    LargeListView: "lists",
-  };
-  return why[name];
+  return UNREAD[name];
 }
 
 const isNested = ({ name, children }: Type) => children.length > 0 || name === "Null" || name === "Struct";

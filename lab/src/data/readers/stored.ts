@@ -98,11 +98,20 @@ export class Budget {
 export class Collected {
   readonly columns: RawColumn[] = [];
   readonly decisions: Decision[] = [];
+  private readonly named = new Map<Decision, Set<string>>();
 
   tell(decision: Decision): void {
-    const told = this.decisions.find(({ what, why }) => what === decision.what && why === decision.why);
-    if (told === undefined) this.decisions.push(decision);
-    else told.columns.push(...decision.columns.filter((name) => !told.columns.includes(name)));
+    let told = this.decisions.find(({ what, why }) => what === decision.what && why === decision.why);
+    if (told === undefined) {
+      told = { ...decision, columns: [] };
+      this.decisions.push(told);
+    }
+    const named = this.named.get(told) ?? new Set();
+    this.named.set(told, named);
+    for (const name of decision.columns) {
+      if (!named.has(name)) told.columns.push(name);
+      named.add(name);
+    }
   }
 
   leftOut(name: string, why: string): void {

@@ -1,4 +1,6 @@
+import { dictionary, int32, tableFromArrays, tableToIPC, utf8 } from "@uwdata/flechette";
 import { expect, test } from "vitest";
+import { concatenated } from "../../../../src/checkpoints/encodings/zip.js";
 import { mutated, random } from "../../../../test/checkpoints/support/fuzz.js";
 import { readArrow } from "../../../src/data/readers/arrow.js";
 import { lz4 } from "../../../src/data/readers/lz4.js";
@@ -75,6 +77,57 @@ test("a dictionary that grows", async () => {
   });
 });
 
+/** The messages of a stream of columns of levels, its schema first, without the mark of its end. */
+function messagesOf(columns: Record<string, string[]>): Uint8Array[] {
+  const types = Object.fromEntries(Object.keys(columns).map((name) => [name, dictionary(utf8(), int32())]));
+  const stream = tableToIPC(tableFromArrays(columns, { types }), { format: "stream" }) as Uint8Array;
+  const ends = [...cutsOf(stream)];
+  return ends.map((end, index) => stream.slice(ends[index - 1] ?? 0, end));
+}
+
+test("a dictionary that is replaced: each batch has the one before it", async () => {
+  const first = messagesOf({ level: ["a", "b"] });
+  const second = messagesOf({ level: ["c", "a", "c"] });
+  expect(cellsOf(await read(concatenated([...first, ...second.slice(1)])))).toEqual({
+    level: ["(text)", ["a", "b", "c"], "a", "b", "c", "a", "c"],
+  });
+});
+
+test("many batches with one large dictionary: its levels are gathered once", async () => {
+  const large = messagesOf({ level: Array.from({ length: 40_000 }, (_, i) => `level ${i}`) });
+  const [, , batch] = messagesOf({ level: ["a"] });
+  const table = await read(concatenated([...large.slice(0, 2), ...Array<Uint8Array>(4000).fill(batch)]));
+  expect(table.rowCount).toBe(4000);
+  expect(table.columns[0].levels?.length).toBe(40_000);
+  // once for each batch, it took twice as long
+}, 8000);
+
+test("many dictionaries: no batch has a list of them", async () => {
+  const [schema, , second, batch] = messagesOf({ a: ["x", "y"], b: ["z", "x"] });
+  const [a, b] = [messagesOf({ a: ["x", "y"] })[1], second];
+  const table = tableOf(b, 8);
+  const place = table.at + table.slot(4);
+  const more = Array.from({ length: 15_000 }, (_, i) => {
+    const message = b.slice();
+    new DataView(message.buffer).setInt32(place, i + 2, true);
+    return message;
+  });
+  expect(cellsOf(await read(concatenated([schema, a, b, ...more, batch])))).toEqual({
+    a: ["(text)", ["x", "y"], "x", "y"],
+    b: ["(text)", ["z", "x"], "z", "x"],
+  });
+});
+
+test("dictionaries count among the cells", async () => {
+  const messages = messagesOf({ a: ["x", "y", "z"], b: ["x", "y", "z"] });
+  const one = (bytes: Uint8Array[]) => read(concatenated(bytes), { limits: { cells: 9 } });
+  expect((await one(messages)).rowCount).toBe(3);
+  const long = messagesOf({ a: [..."0123456"], b: [..."0123456"] });
+  expect(await errorOf(() => one([...long.slice(0, -1), messages[messages.length - 1]]))).toBe(
+    "UsageError: a.arrow: expected at most 9 cells, got 14; read fewer rows with --limit, or allow more with --max-cells",
+  );
+});
+
 test("a file by its index alone: what Polars writes is no stream between the magic words", async () => {
   const bytes = bytesOf("types.arrow");
   expect(cellsOf(await read(bytes.fill(7, 8, 64)))).toEqual(TYPES);
@@ -136,17 +189,70 @@ test.each([
   expect(await errorOf(() => read(Uint8Array.from(bytes)))).toBe(damaged(why));
 });
 
+/** A table of the first message of a stream: that at its root, or the one in a field of it. */
+function tableOf(bytes: Uint8Array, field?: number) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const table = (place: number) => {
+    const at = place + view.getUint32(place, true);
+    const offsets = at - view.getInt32(at, true);
+    return { at, offsets, slot: (slot: number) => view.getUint16(offsets + slot, true) };
+  };
+  const root = table(8);
+  return field === undefined ? root : table(root.at + root.slot(field));
+}
+
 test("big-endian", async () => {
   const bytes = bytesOf("delta.arrows");
   // the schema's first field is its order of bytes, which is left out: the vector of fields is taken for it
-  const view = new DataView(bytes.buffer);
-  const root = 8 + view.getUint32(8, true);
-  const header = root + view.getUint16(root - view.getInt32(root, true) + 8, true);
-  const schema = header + view.getUint32(header, true);
-  const offsets = schema - view.getInt32(schema, true);
-  view.setUint16(offsets + 4, view.getUint16(offsets + 6, true), true);
+  const schema = tableOf(bytes, 8);
+  new DataView(bytes.buffer).setUint16(schema.offsets + 4, schema.slot(6), true);
   expect(await errorOf(() => read(bytes))).toBe(
     "UsageError: a.arrow: expected an Arrow file that can be read, got one in big-endian order; write it as .parquet",
+  );
+});
+
+test("an index that lists one batch a hundred times", async () => {
+  const bytes = bytesOf("types.arrow");
+  const length = new DataView(bytes.buffer).getInt32(bytes.length - 10, true);
+  const index = bytes.slice(-10 - length, -10);
+  const view = new DataView(index.buffer);
+  const root = view.getUint32(0, true);
+  const slot = root + view.getUint16(root - view.getInt32(root, true) + 10, true);
+  const batches = slot + view.getUint32(slot, true);
+  view.setUint32(slot, index.length - slot, true);
+  const count = 100;
+  const block = index.slice(batches + 4, batches + 28);
+  const tail = new Int32Array([length + 4 + 24 * count]);
+  const more = [
+    Uint8Array.of(count, 0, 0, 0),
+    ...Array<Uint8Array>(count).fill(block),
+    new Uint8Array(tail.buffer),
+  ];
+  const file = concatenated([bytes.slice(0, -10 - length), index, ...more, Uint8Array.from(magic)]);
+  expect(await errorOf(() => read(file))).toBe(damaged("its index lists more than the file holds"));
+});
+
+test("a schema that says one long name 20,000 times", async () => {
+  const [count, length] = [20_000, 1_000_000];
+  const field = 60 + 4 * count;
+  const message = new Uint8Array(field + 16 + length).fill(120);
+  const view = new DataView(message.buffer);
+  const words = (at: number, ...values: number[]) => {
+    for (const [i, value] of values.entries()) view.setInt16(at + 2 * i, value, true);
+  };
+  const number = (at: number, value: number) => view.setUint32(at, value, true);
+  // each table after its offsets: the message, its schema, and a field of type Bool
+  number(0, 16);
+  words(4, 12, 16, 4, 6, 8, 0, 12, 0, 4, 1);
+  number(24, 12);
+  words(28, 8, 8, 0, 4, 8, 0, 4, 0);
+  number(44, count);
+  for (let at = 48; at < 48 + 4 * count; at += 4) number(at, field - at);
+  words(field - 12, 12, 12, 4, 0, 8, 0, 12, 0, 8, 0, 6, 0);
+  number(field + 12, length);
+  const start = new Int32Array([-1, message.length]);
+  expect(await errorOf(() => read(concatenated([new Uint8Array(start.buffer), message])))).toBe(
+    damaged("its schema is too large"),
   );
 });
 
