@@ -17,7 +17,7 @@ import { asText, tellText } from "./text-columns.js";
 import { Told } from "./told.js";
 
 /**
- * The table of what a reader gave. Columns that the format declares keep their kind; the text of others is understood.
+ * The table of what a reader gave, which is let go of on the way. Columns that the format declares keep their kind; the text of others is understood.
  * `file` is its name in messages. Throws UsageError for a file without columns or rows, an option that names no column,
  * and a column that is to be numbers and is not.
  */
@@ -45,6 +45,8 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
     const forced = categorical.has(names[index]) ? "text" : numeric.has(names[index]) ? "number" : undefined;
     return new Survey(column, names[index], forced, missing);
   });
+  // each survey lets go of its cells as soon as they are read
+  raw.columns = [];
   const open = surveys.filter((survey) => survey.kind === undefined && survey.forced !== "text");
   const numbers = new Set(open.filter((survey) => survey.mostlyNumbers || survey.forced === "number"));
   const dates = new Set(open.filter((survey) => !numbers.has(survey) && survey.mostlyDates()));
@@ -73,15 +75,11 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
     if (!numbers.has(survey)) tellText(survey, told);
     return { kind: "text", values: asText(survey, told) };
   };
-  const columns = surveys.map((survey, index): Column => {
-    const { levels } = raw.columns[index];
+  const columns = surveys.map((survey): Column => {
+    const { name, levels } = survey;
     const { kind, values } = valuesOf(survey);
-    return {
-      name: survey.name,
-      kind,
-      values,
-      ...(levels && kind === "text" && { levels: levels.map(printable) }),
-    };
+    survey.release();
+    return { name, kind, values, ...(levels && kind === "text" && { levels: levels.map(printable) }) };
   });
   return {
     name: printable(file.replace(/(\.[a-z0-9]+)?(\.(gz|zip|zst|bz2|xz))?$/i, "")) || printable(file),

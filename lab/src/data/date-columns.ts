@@ -1,32 +1,70 @@
 /** Columns of dates and of times: the values of their cells, and what was decided to read them. */
-import { count as counted } from "@evenkeel/report/format";
 import { columnOrder, compactDateOf, type DateOrder, minutesOf, momentOf, type OrderHints } from "./dates.js";
 import { MOST_SHARE, type Survey, tellMissing, textOf } from "./survey.js";
 import type { Value } from "./table.js";
 import { EXAMPLES, keptAsText, ofCells, suchAs, type Told } from "./told.js";
 
-/** Dates in digits alone, where every cell is one and the name says that they are dates. */
+/** Dates in digits alone, where most cells are one and the name says that they are dates. */
 export function compactDates(survey: Survey, told: Told): Value[] | undefined {
-  const { name, whole, values, shortest, longest } = survey;
-  if (values === 0) return undefined;
+  const { name } = survey;
   if (!/date|datum|day|time|month|period|(?:^|_)(?:dt|ts)(?:$|_)/i.test(name)) return undefined;
-  if (whole > 0 && (shortest !== longest || (longest !== 8 && longest !== 6))) return undefined;
-  if (longest === 6 && !/date|month|period/i.test(name)) return undefined;
-  if (!survey.likely((text) => compactDateOf(text) !== undefined)) return undefined;
-  const moments: Value[] = [];
-  for (const cell of survey.cells) {
-    const text = textOf(cell);
-    const moment = survey.missing(text) ? null : compactDateOf(text);
-    if (moment === undefined) return undefined;
-    moments.push(moment);
-  }
+  // six digits may be a time of day, or a number like any other
+  const least = /date|month|period/i.test(name) ? 6 : 8;
+  const momentOf = (text: string) => (text.length < least ? undefined : compactDateOf(text));
+  if (survey.values === 0 || !survey.likely((text) => momentOf(whole(text)) !== undefined)) return undefined;
+  const read = new Reading(survey, (text) => momentOf(whole(text)));
+  if (read.others > (1 - MOST_SHARE) * survey.values) return undefined;
   told.add("read as dates in digits", name, {
     examples: survey.distinct.keys(),
     why: suchAs,
     option: (columns) => `--numeric ${columns}`,
   });
-  tellMissing(survey, told);
-  return moments;
+  read.tell("date", told);
+  return read.values;
+}
+
+/** As pandas writes whole numbers beside missing ones: 20240131.0 */
+const whole = (text: string): string => (text.endsWith(".0") ? text.slice(0, -2) : text);
+
+/** The values of a column, null where it has none or where `read` gives none for its text. */
+class Reading {
+  readonly values: Value[];
+  /** The first text that has a value. */
+  example = "";
+  /** Cells without one that are not missing, and some of them. */
+  others = 0;
+  private readonly otherTexts = new Set<string>();
+
+  constructor(
+    private readonly survey: Survey,
+    read: (text: string) => number | undefined,
+  ) {
+    this.values = survey.cells.map((cell): Value => {
+      const text = textOf(cell);
+      if (survey.missing(text)) return null;
+      const value = read(text);
+      if (value === undefined) {
+        this.others++;
+        if (this.otherTexts.size < EXAMPLES) this.otherTexts.add(text);
+        return null;
+      }
+      if (this.example === "") this.example = text;
+      return value;
+    });
+  }
+
+  /** Tells of what is missing, `others` being what its texts are not. */
+  tell(others: string, told: Told): void {
+    if (this.others > 0) {
+      told.add(`read with what is no ${others} as missing`, this.survey.name, {
+        examples: this.otherTexts,
+        count: this.others,
+        why: ofCells,
+        option: keptAsText,
+      });
+    }
+    tellMissing(this.survey, told);
+  }
 }
 
 const ORDERS: Record<DateOrder, string> = {
@@ -41,63 +79,32 @@ export function asDates(
   declared: DateOrder | undefined,
   told: Told,
 ): Value[] {
-  const { name, missing } = survey;
+  const { name } = survey;
   const evidence = survey.order;
   const { order, or } = columnOrder(evidence, hints, declared);
-  let example = "";
-  const invalid: string[] = [];
-  let invalidCount = 0;
-  const values = survey.cells.map((cell): Value => {
-    const text = textOf(cell);
-    if (missing(text)) return null;
+  const read = new Reading(survey, (text) => {
     const parts = survey.date(text);
-    const moment = parts && momentOf(parts, order);
-    if (moment !== undefined) {
-      if (example === "") example = text;
-      return moment;
-    }
-    invalidCount++;
-    if (invalid.length < EXAMPLES && !invalid.includes(text)) invalid.push(text);
-    return null;
+    return parts && momentOf(parts, order);
   });
   told.add(evidence.count > 0 ? `read as dates of ${ORDERS[order]}` : "read as dates", name, {
-    examples: [or === undefined ? example : evidence.text],
+    examples: [or === undefined ? read.example : evidence.text],
     why: or === undefined ? suchAs : (examples) => `${examples} could be another order`,
     option: or === undefined ? keptAsText : () => `--dates ${or}`,
   });
-  if (invalidCount > 0) {
-    told.add("read with what is no date as missing", name, {
-      examples: invalid,
-      count: invalidCount,
-      why: ofCells,
-      option: keptAsText,
-    });
-  }
-  tellMissing(survey, told);
-  return values;
+  read.tell("date", told);
+  return read.values;
 }
 
 /** Times of day and spans of time, in minutes; undefined where there are none. */
 export function asMinutes(survey: Survey, told: Told): Value[] | undefined {
   if (survey.values === 0 || !survey.likely((text) => minutesOf(text) !== undefined)) return undefined;
-  let times = 0;
-  let others = 0;
-  const values = survey.cells.map((cell): Value => {
-    const text = textOf(cell);
-    if (survey.missing(text)) return null;
-    const minutes = minutesOf(text);
-    if (minutes === undefined) others++;
-    else times++;
-    return minutes ?? null;
-  });
-  if (times < MOST_SHARE * (times + others)) return undefined;
+  const read = new Reading(survey, minutesOf);
+  if (read.others > (1 - MOST_SHARE) * survey.values) return undefined;
   told.add("read as hours and minutes, in minutes", survey.name, {
     examples: survey.distinct.keys(),
-    count: others,
-    why: (examples, count) =>
-      `such as ${examples}${count > 0 ? `; ${counted(count, "other cell is", "other cells are")} missing` : ""}`,
+    why: suchAs,
     option: keptAsText,
   });
-  tellMissing(survey, told);
-  return values;
+  read.tell("time", told);
+  return read.values;
 }

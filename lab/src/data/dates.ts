@@ -1,4 +1,5 @@
 /** Dates and times as people write them, in UTC. No text longer than a date can be is looked at. */
+import { latinDigits } from "./numbers.js";
 
 /** The order of the parts of a date in digits. */
 export type DateOrder = "dmy" | "mdy" | "ymd";
@@ -22,19 +23,28 @@ const DAY = 86_400_000;
 const EARLIEST = 1800;
 const LATEST = 2100;
 /** Languages whose names of months and weekdays are known; where two differ, the first. */
-const LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl"];
+const LANGUAGES = "en de fr es it pt nl sv da nb fi pl cs hu ro tr ru uk".split(" ");
+/** Hours that abbreviated zones are ahead of UTC: those of RFC 822, and others that mean one zone only. */
+const ZONES: Record<string, number> = {
+  ...{ est: -5, edt: -4, cst: -6, cdt: -5, mst: -7, mdt: -6, pst: -8, pdt: -7 },
+  ...{ wet: 0, west: 1, cet: 1, cest: 2, eet: 2, eest: 3, msk: 3, jst: 9, kst: 9, aest: 10, aedt: 11 },
+};
 
 /** Names and abbreviations in lower case, without a dot: which month (1 to 12), or weekday, each is. */
 function namesOf(part: "month" | "weekday", count: number): ReadonlyMap<string, number> {
   const names = new Map<string, number>();
   for (const language of LANGUAGES) {
     for (const length of ["long", "short"] as const) {
-      const format = new Intl.DateTimeFormat(language, { [part]: length, timeZone: "UTC" });
+      const alone = new Intl.DateTimeFormat(language, { [part]: length, timeZone: "UTC" });
+      // beside a day, some languages decline the month
+      const beside = new Intl.DateTimeFormat(language, { [part]: length, day: "numeric", timeZone: "UTC" });
       for (let index = 0; index < count; index++) {
         // the first of January 2024 was a Monday
         const date = part === "month" ? Date.UTC(2024, index, 1) : Date.UTC(2024, 0, index + 1);
-        const name = format.format(date).toLowerCase().replace(/\.$/, "");
-        if (!names.has(name)) names.set(name, index + 1);
+        for (const { type, value } of [...alone.formatToParts(date), ...beside.formatToParts(date)]) {
+          const name = value.toLowerCase().replace(/\.$/, "");
+          if (type === part && !names.has(name)) names.set(name, index + 1);
+        }
       }
     }
   }
@@ -56,10 +66,11 @@ function isWeekday(name: string): boolean {
   return weekdays.has(name.toLowerCase());
 }
 
-const ZONE = String.raw`(?:\s*(Z|UTC|GMT)?\s*([+\-\u2212]\d{2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
-const CLOCK = String.raw`(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?`;
+const NAMED_ZONE = `(Z|UTC|GMT|${Object.keys(ZONES).join("|")})`;
+const ZONE = String.raw`(?:\s*(?:${NAMED_ZONE}(?![a-z]))?\s*([+\-\u2212]\d{1,2}(?::?\d{2})?)?(?:\s*[([][\w/ +:-]*[)\]])?)`;
+const CLOCK = String.raw`(\d{1,2})[:.h](\d{1,2})(?:[:.](\d{1,2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?|\s*Uhr)?`;
 const TIME = `(?:(?:\\s*T|,?\\s+|:|_)${CLOCK}${ZONE})?$`;
-const NAME = String.raw`(\p{L}{3,10})\.?`;
+const NAME = String.raw`(\p{L}{3,12})\.?`;
 const NTH = "(?:st|nd|rd|th|er)?";
 const BETWEEN = "(?:[-/ .,']|of |de )*";
 
@@ -72,13 +83,15 @@ const DIGITS_FIRST = {
   monthYear: /^(\d{1,2})[-/](\d{4})$/,
   yearMonthName: new RegExp(String.raw`^(\d{4})[-/ ]?${NAME}$`, "iu"),
   yearQuarter: /^(\d{4})[-/ ]?Q([1-4])$/i,
+  quarterFirst: /^([1-4])Q(\d{4}|\d{2})$/i,
+  yearM: /^(\d{4})[-/ ]?M(\d{1,2})$/i,
   week: /^(\d{4})-?W(\d{2})(?:-?([1-7]))?$/i,
   basic: /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(?:(\d{2})(?:\.(\d{1,9}))?)?(Z)?$/,
 };
 const NAME_FIRST = {
   nameDay: new RegExp(String.raw`^${NAME}[ -]*(\d{1,2})${NTH}[,\s-]\s*(\d{4})${TIME}`, "iu"),
   // date(1) and C's ctime put the year at the end
-  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:(UTC|GMT|Z)\s+)?(\d{4})$`, "iu"),
+  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:${NAMED_ZONE}\s+)?()(\d{4})$`, "iu"),
   nameYear: new RegExp(String.raw`^${NAME}[-/ ,]*(\d{4})$`, "iu"),
   nameShortYear: new RegExp(String.raw`^${NAME}[-'’](\d{2})$`, "iu"),
   quarterYear: /^Q([1-4])[-/ ]?(\d{4})$/i,
@@ -86,14 +99,21 @@ const NAME_FIRST = {
 
 /** The date in `text`, trimmed; undefined where it holds none, or one that the calendar has not. */
 export function dateOf(text: string): DateParts | undefined {
-  if (text.length < SHORTEST || text.length > LONGEST) return undefined;
-  const first = text.charCodeAt(0);
-  // "31. 12. 2020"
-  if (first >= 48 && first <= 57) {
-    return digitsFirst(text.includes(". ") ? text.replace(/\. (?=\d)/g, ".") : text);
-  }
-  return /^\p{L}.*\d/su.test(text) ? nameFirst(text) : undefined;
+  if (text.length < SHORTEST - 1 || text.length > LONGEST) return undefined;
+  const plain = isAscii(text) ? text : plainDigits(text);
+  const first = plain.charCodeAt(0);
+  if (first < 48 || first > 57) return /^\p{L}.*\d/su.test(plain) ? nameFirst(plain) : undefined;
+  // "31. 12. 2020" and "2020. 12. 31."
+  return digitsFirst(plain.includes(". ") ? plain.replace(/\. (?=\d)/g, ".").replace(/\.$/, "") : plain);
 }
+
+const isAscii = (text: string): boolean => !/[^\x20-\x7e]/.test(text);
+
+/** With the digits of ASCII, and without the words for year, month and day of East Asia. */
+const plainDigits = (text: string): string =>
+  latinDigits(text)
+    .replace(/(\d)[年月년월]\s*(?=\d)/g, "$1-")
+    .replace(/(\d)[日일月월]/, "$1");
 
 function digitsFirst(text: string): DateParts | undefined {
   const { yearFirst, yearLast, dayName, yearName } = DIGITS_FIRST;
@@ -116,6 +136,10 @@ function digitsFirst(text: string): DateParts | undefined {
     if (found) return at(Number(found[1]), monthOf(found[2]), 1);
     found = DIGITS_FIRST.yearQuarter.exec(text);
     if (found) return at(Number(found[1]), 3 * Number(found[2]) - 2, 1);
+    found = DIGITS_FIRST.quarterFirst.exec(text);
+    if (found) return at(fullYear(found[2]), 3 * Number(found[1]) - 2, 1);
+    found = DIGITS_FIRST.yearM.exec(text);
+    if (found) return ofMonth(Number(found[1]), Number(found[2]));
     found = DIGITS_FIRST.week.exec(text);
     if (found) return ofWeek(Number(found[1]), Number(found[2]), Number(found[3] ?? 1));
     found = DIGITS_FIRST.basic.exec(text);
@@ -138,7 +162,7 @@ function nameFirst(given: string): DateParts | undefined {
   let found = nameDay.exec(text);
   if (found) return at(Number(found[3]), monthOf(found[1]), Number(found[2]), found, 4);
   found = ctime.exec(text);
-  if (found) return at(Number(found[9]), monthOf(found[1]), Number(found[2]), found, 3);
+  if (found) return at(Number(found[10]), monthOf(found[1]), Number(found[2]), found, 3);
   found = nameYear.exec(text);
   if (found) return at(Number(found[2]), monthOf(found[1]), 1);
   found = nameShortYear.exec(text);
@@ -190,10 +214,10 @@ function msOf(found: RegExpExecArray, hourAt: number): number | undefined {
   // 24:00 is the end of the day, and 60 a leap second
   if (hour > 24 || minute > 59 || second > 60 || (hour === 24 && minute + second > 0)) return undefined;
   const fraction = Number(`0.${found[hourAt + 3] ?? 0}`);
-  const offset = /^([+\-\u2212])(\d{2}):?(\d{2})?$/.exec(found[hourAt + 6] ?? "");
+  const offset = /^([+\-\u2212])(\d{1,2}):?(\d{2})?$/.exec(found[hourAt + 6] ?? "");
   const minutes = offset
     ? (Number(offset[2]) * 60 + Number(offset[3] ?? 0)) * (offset[1] === "+" ? 1 : -1)
-    : 0;
+    : 60 * (ZONES[found[hourAt + 5]?.toLowerCase() ?? ""] ?? 0);
   return ((hour * 60 + minute - minutes) * 60 + second) * 1000 + Math.floor(fraction * 1000);
 }
 
@@ -290,29 +314,41 @@ export function columnOrder(
 
 const CLOCK_ALONE = new RegExp(`^${CLOCK}$`, "i");
 const HOUR_ALONE = /^\d{1,2}(?=\s*[ap]\.?m\.?$)/i;
+const DOTTED = /^\d{1,2}\.\d{2}\.\d{2}$/;
+const WORDED =
+  /^P?T?(?=\d)(?:(\d{1,5})\s*d(?:ays?)?,?\s*T?)?(?:(\d{1,5})\s*h(?:(?:ou)?rs?)?,?\s*)?(?:(\d{1,5})\s*m(?:ins?|inutes?)?,?\s*)?(?:(\d{1,5}(?:\.\d{1,9})?)\s*s(?:ecs?|econds?)?)?$/i;
 const SPAN = /^(-?)(?:(\d{1,6}) days?,? )?(\d{1,4}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?$/i;
 
-/** Minutes of a time of day or a span: "12:30", "1:30 pm", "2 days 03:04:05"; undefined for what is neither. */
+/** Minutes of a time of day or a span: "12:30", "1:30 pm", "2 days 03:04:05", "2h 30m", "PT45M"; undefined for what is neither. */
 export function minutesOf(text: string): number | undefined {
-  if (text.length < 4 || text.length > LONGEST) return undefined;
+  if (text.length < 2 || text.length > LONGEST) return undefined;
+  const worded = WORDED.exec(text);
+  if (worded) {
+    const [days, hours, minutes, seconds] = worded.slice(1).map((part) => Number(part ?? 0));
+    return 1440 * days + 60 * hours + minutes + seconds / 60;
+  }
   const clock = CLOCK_ALONE.exec(text.replace(HOUR_ALONE, "$&:00"));
   if (clock?.[5] !== undefined) {
     const ms = msOf(clock, 1);
     return ms === undefined ? undefined : ms / 60_000;
   }
-  const span = SPAN.exec(text);
+  const span = SPAN.exec(DOTTED.test(text) ? text.replaceAll(".", ":") : text);
   if (span === null || Number(span[4]) > 59 || Number(span[5] ?? 0) > 59) return undefined;
   const seconds = Number(span[5] ?? 0) + Number(`0.${span[6] ?? 0}`);
   const minutes = Number(span[2] ?? 0) * 1440 + Number(span[3]) * 60 + Number(span[4]) + seconds / 60;
   return span[1] === "-" ? -minutes : minutes;
 }
 
-/** The date in eight digits, or the month in six; undefined for what is none of this and the last two centuries. */
+/** Lengths of dates in digits alone: of a month, a day, a minute and a second. */
+export const COMPACT = [6, 8, 12, 14];
+
+/** The date in eight digits, the month in six, or the minute or second in twelve or fourteen; undefined for what is none of this and the last two centuries. */
 export function compactDateOf(text: string): number | undefined {
-  const found = /^(\d{4})(\d{2})(\d{2})?$/.exec(text);
-  if (found === null) return undefined;
+  const found = /^(\d{4})(\d{2})(\d{2})?(?:(\d{2})(\d{2})(\d{2})?)?$/.exec(text);
+  if (found === null || !COMPACT.includes(text.length)) return undefined;
   const year = Number(found[1]);
   if (year < EARLIEST || year > LATEST) return undefined;
   const days = daysOf(year, Number(found[2]), Number(found[3] ?? 1));
-  return days === undefined ? undefined : days * DAY;
+  const ms = msOf(found, 4);
+  return days === undefined || ms === undefined ? undefined : days * DAY + ms;
 }

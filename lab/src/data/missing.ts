@@ -1,17 +1,20 @@
 /** Notations of a value that is not there. */
 
 /** What nobody means as a value, in lower case. */
-const NEVER_A_VALUE = new Set(
-  [
-    "",
-    "n/a n.a. n.a #n/a #na <na> nan -nan 1.#qnan -1.#ind 1.#ind null (null) <null> nat \\n undefined ? ?? ???",
-    "#div/0! #ref! #value! #name? #null! #num!",
-  ].flatMap((line) => (line === "" ? [""] : line.split(" "))),
-);
+const NEVER_A_VALUE = new Set([
+  "",
+  ..."n/a n.a. n.a #n/a #na #nv #n/d <na> nan -nan 1.#qnan -1.#ind 1.#ind null (null) <null> nat \\n undefined".split(
+    " ",
+  ),
+  ..."? ?? ???".split(" "),
+]);
+/** What a spreadsheet shows where it has no result, in any language: "#DIV/0!", "#NAME?", "#WERT!", "#¡REF!". */
+const SHEET_ERROR = /^#\S+[!?]$/;
 
 /** What is missing among numbers and dates, but may be one of the values where these are words. */
 const PERHAPS_A_VALUE = new Set([
-  ..."na none nil - -- --- – — . .. ... unknown missing".split(" "),
+  ..."na none nil - -- --- – — . .. ... … * ** *** : unknown missing n/d n.d. k.a.".split(" "),
+  "k. a.",
   "not available",
   "not applicable",
   "no data",
@@ -34,13 +37,16 @@ export interface Missing {
   numbers: ReadonlySet<number>;
 }
 
+const isDigit = (code: number): boolean => code >= 48 && code <= 57;
+
 /** The usual notations, or those of `declared` instead; nothing at all is always one. */
 export function missingNotations(declared?: readonly string[]): Missing {
   if (declared === undefined) {
     const usual = (text: string): boolean => {
-      if (text.length > LONGEST) return false;
+      // none ends in a digit, as most cells of numbers and dates do
+      if (text.length > LONGEST || isDigit(text.charCodeAt(text.length - 1))) return false;
       const lower = text.toLowerCase();
-      return NEVER_A_VALUE.has(lower) || PERHAPS_A_VALUE.has(lower);
+      return NEVER_A_VALUE.has(lower) || PERHAPS_A_VALUE.has(lower) || SHEET_ERROR.test(text);
     };
     return Object.assign(usual, { declared: false, numbers: new Set<number>() });
   }
@@ -64,6 +70,8 @@ export function isLevel(
 ): boolean {
   if (!PERHAPS_A_VALUE.has(notation.toLowerCase())) return false;
   if (levels.size === 0 || levels.size > MOST_LEVELS) return false;
+  // among codes as among numbers
+  if ([...levels.keys()].every((level) => /^\d+$/.test(level))) return false;
   const alike = [...levels.keys()].filter((level) => shapeOf(level) === shapeOf(notation)).length;
   if (/^[A-Z]+$/.test(notation) && alike === levels.size) return true;
   const rarest = Math.min(...levels.values());

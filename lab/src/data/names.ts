@@ -72,6 +72,8 @@ export function columnsNamed(
   names: readonly string[],
   option: string,
 ): Set<string> {
+  const found = new Set<string>();
+  if (entries.length === 0) return found;
   const exact = new Set(names);
   const folded = new Map<string, string | undefined>();
   let commas = 0;
@@ -90,7 +92,6 @@ export function columnsNamed(
     const bare = trimmed.slice(1, -1).replaceAll('""', '"');
     return bare.trim() === "" ? unnamed(names) : find(bare);
   };
-  const found = new Set<string>();
   for (const entry of entries) {
     const whole = entry.trim() === "" ? unnamed(names) : find(entry);
     const all = whole.length > 0 ? whole : namesIn(entry.split(","), commas, find);

@@ -14,7 +14,8 @@ const LEVEL_SHARE = 0.05;
 export function staysText(survey: Survey, told: Told): boolean {
   const { name, texts, values, distinct, whole, zeros, large, shortest, longest } = survey;
   const numeric = (columns: string) => `--numeric ${columns}`;
-  if (texts > 0 && distinct.size <= MOST_LEVELS && texts >= LEVEL_SHARE * values) {
+  const few = distinct.size <= Math.min(MOST_LEVELS, values / 2);
+  if (texts > 0 && few && texts >= LEVEL_SHARE * values) {
     const others = survey.otherTexts();
     if (others.some((text) => (distinct.get(text) ?? 0) > 1)) {
       told.add("read as text", name, {
@@ -51,14 +52,19 @@ export function finite(survey: Survey, told: Told): Value[] {
   return survey.cells.map((cell) => {
     if (cell === null || Number.isNaN(cell)) return null;
     const value = typeof cell === "number" ? cell : Number(cell);
-    if (missing.numbers.has(value)) return null;
+    if (missing.numbers.has(value) || (typeof cell === "string" && missing(cell))) return null;
     if (Number.isFinite(value)) return value;
-    told.add(NOT_FINITE, name, { examples: [String(cell)], count: 1, why: ofCells });
+    told.add(Number.isNaN(value) ? OTHER_TEXT : NOT_FINITE, name, {
+      examples: [String(cell)],
+      count: 1,
+      why: ofCells,
+    });
     return null;
   });
 }
 
 const NOT_FINITE = "read with infinite values as missing";
+const OTHER_TEXT = "read as numbers, with other text as missing";
 
 const MARKS: Record<Mark, [what: string, why: (examples: string) => string]> = {
   currency: ["read as numbers without the currency", suchAs],
@@ -178,7 +184,7 @@ export function asNumbers(
     });
   }
   if (otherCount > 0) {
-    told.add("read as numbers, with other text as missing", name, {
+    told.add(OTHER_TEXT, name, {
       examples: others,
       count: otherCount,
       why: ofCells,

@@ -20,6 +20,8 @@ export interface Numeral {
   groups: string;
   /** Around it: a currency, "%", footnotes; what can be left away. */
   marks: readonly Mark[];
+  /** Its code, as far as it is known by one ("USD" for "$"); empty where there is none. */
+  currency: string;
   /** What follows it: "kg". */
   unit: string;
 }
@@ -36,8 +38,25 @@ const CURRENCY =
   /(?:(?:US|CA|AU|NZ|HK|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft)(?!\p{L})\.?)/u;
 const HEAD = new RegExp(`(${SIGN.source})?\\s*(${CURRENCY.source})?\\s*(${SIGN.source})?\\s*`, "uy");
 const BODY = /\d+(?:[.,'’´`ʼ \u00a0\u2007\u2009\u202f_]\d+)*[.]?|[.,]\d+/y;
-const EXPONENT = /(?:[eE]|\s?[x×·*]\s?10\^)([+\-\u2212]?\d+)(?!\d)/y;
+// Fortran's D has a sign, or it is a unit
+const EXPONENT = /(?:[eE]|\s?[x×·*]\s?10\^|[dD](?=[+-]))([+\-\u2212]?\d+)(?!\d)/y;
 const TAIL_CURRENCY = new RegExp(`^${CURRENCY.source}$`, "u");
+/** Signs of currencies that have a code too. */
+const CODES: Record<string, string> = {
+  $: "USD",
+  US$: "USD",
+  "€": "EUR",
+  "£": "GBP",
+  "¥": "JPY",
+  "￥": "JPY",
+  RMB: "CNY",
+  "₹": "INR",
+  Rs: "INR",
+  R$: "BRL",
+  zł: "PLN",
+  Kč: "CZK",
+  Ft: "HUF",
+};
 // letters and signs of units, or one of the few that hold a digit
 const UNIT = /^(?:["'′″]|\/?[\p{L}°\p{Sc}µ][^\d]*|(?:[^\d]*[/ ])?(?:[a-z]?m|ft|in|s)[23])$/u;
 const ORDINAL = /^(?:st|nd|rd|th)$/i;
@@ -50,20 +69,29 @@ export function numeralOf(text: string): Numeral | undefined {
   if (text.length === 0 || text.length > LONGEST) return undefined;
   const found = plain(text);
   if (found !== undefined) return found;
-  const latin = OTHER_DIGITS.test(text) ? latinDigits(text) : text;
+  const latin = latinDigits(text);
   return /[\d∞]|inf/i.test(latin) ? marked(latin) : undefined;
 }
 
-// full-width forms with their signs, Arabic and Persian digits with theirs
-const OTHER_DIGITS = /[\uff0b-\uff19\uff05\u0660-\u0669\u06f0-\u06f9]/;
+// digits of other scripts, and the signs that go with them: full-width forms and Arabic
+const OTHER_DIGITS = /[^\P{Nd}0-9]|[\uff05\uff0b-\uff0f]/u;
 
-const latinDigits = (text: string): string =>
-  text
-    .replace(/[\uff05\uff0b-\uff19]/g, (one) => String.fromCharCode(one.charCodeAt(0) - 0xfee0))
-    .replace(/[\u0660-\u0669\u06f0-\u06f9]/g, (one) => String(one.charCodeAt(0) & 15))
+/** `text` with the digits 0 to 9 in the place of those of other scripts. */
+export function latinDigits(text: string): string {
+  if (!OTHER_DIGITS.test(text)) return text;
+  return text
+    .replace(/[\uff05\uff0b-\uff0f]/g, (one) => String.fromCharCode(one.charCodeAt(0) - 0xfee0))
+    .replace(/[^\P{Nd}0-9]/gu, (one) => {
+      // the ten of a script stand one after the other
+      const code = one.codePointAt(0) ?? 0;
+      let value = 0;
+      while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(code - value - 1))) value++;
+      return String(value);
+    })
     .replaceAll("\u066b", ".")
     .replaceAll("\u066c", "'")
     .replaceAll("\u066a", "%");
+}
 
 /** What most cells are: a sign, digits and at most one point or comma. */
 function plain(text: string): Numeral | undefined {
@@ -77,33 +105,47 @@ function plain(text: string): Numeral | undefined {
   }
   const body = start === 1 ? text.slice(1) : text;
   if (body.length === (separator < 0 ? 0 : 1)) return undefined;
-  const numeral: Numeral = {
-    negative: first === 45,
-    body,
-    exponent: "",
-    decimal: undefined,
-    unclear: undefined,
-    groups: "",
-    marks: NO_MARKS,
-    unit: "",
-  };
+  const numeral = numeralOfBody(body);
+  numeral.negative = first === 45;
   if (separator >= 0) {
     const mark = body[separator] as Decimal;
-    // as `isGrouped` has it, for one separator
-    const grouped =
-      separator >= 1 && separator <= 3 && body.length - separator === 4 && body.charCodeAt(0) !== 48;
-    if (grouped) numeral.unclear = mark;
+    if (mayGroup(body, separator)) numeral.unclear = mark;
     else if (mark === "." || separator < body.length - 1) numeral.decimal = mark;
     else return undefined;
   }
   return numeral;
 }
 
+/** A numeral of nothing but digits. */
+const numeralOfBody = (body: string): Numeral => ({
+  negative: false,
+  body,
+  exponent: "",
+  decimal: undefined,
+  unclear: undefined,
+  groups: "",
+  marks: NO_MARKS,
+  currency: "",
+  unit: "",
+});
+
+/** Whether the only separator of `body`, at `at`, may be one of thousands, as `isGrouped` has it for several. */
+const mayGroup = (body: string, at: number): boolean =>
+  at >= 1 && at <= 3 && body.length - at === 4 && body.charCodeAt(0) !== 48;
+
 function marked(text: string): Numeral | undefined {
   const infinite = /[f∞y]$/i.test(text) ? INFINITE.exec(text) : null;
-  if (infinite) return special(infinite[1] !== "" && infinite[1] !== "+", "Infinity", NO_MARKS);
+  if (infinite) {
+    return { ...numeralOfBody("Infinity"), negative: infinite[1] !== "" && infinite[1] !== "+" };
+  }
   const hexadecimal = text.includes("x") || text.includes("X") ? HEXADECIMAL.exec(text) : null;
-  if (hexadecimal) return special(hexadecimal[1] === "-", hexadecimal[2], ["hexadecimal"]);
+  if (hexadecimal) {
+    return {
+      ...numeralOfBody(hexadecimal[2]),
+      negative: hexadecimal[1] === "-",
+      marks: ["hexadecimal"],
+    };
+  }
 
   const marks: Mark[] = [];
   let rest = text;
@@ -118,7 +160,7 @@ function marked(text: string): Numeral | undefined {
   HEAD.lastIndex = 0;
   const head = HEAD.exec(rest);
   if (head === null || (head[1] !== undefined && head[3] !== undefined)) return undefined;
-  if (head[2] !== undefined) marks.push("currency");
+  let currency = head[2] ?? "";
   BODY.lastIndex = head[0].length;
   const body = BODY.exec(rest)?.[0];
   if (body === undefined) return undefined;
@@ -141,33 +183,29 @@ function marked(text: string): Numeral | undefined {
     marks.push("plus");
     tail = "";
   } else if (TAIL_CURRENCY.test(tail)) {
-    marks.push("currency");
+    currency ||= tail;
     tail = "";
   }
+  if (currency !== "") marks.push("currency");
   if (ORDINAL.test(tail)) {
     marks.push("ordinal");
     tail = "";
   }
   if (tail !== "" && (tail.length > LONGEST_UNIT || !UNIT.test(tail))) return undefined;
-  const separators = separatorsOf(body, exponent !== null);
-  if (separators === undefined) return undefined;
-  return {
-    negative: parenthesized !== null || (sign !== undefined && sign !== "+" && sign !== "\uff0b"),
-    exponent: exponent ? `e${exponent[1].replace("\u2212", "-")}` : "",
-    marks,
-    unit: tail,
-    ...separators,
-  };
+  const numeral = separated(body, exponent !== null);
+  if (numeral === undefined) return undefined;
+  numeral.negative = parenthesized !== null || (sign !== undefined && sign !== "+" && sign !== "\uff0b");
+  if (exponent) numeral.exponent = `e${exponent[1].replace("\u2212", "-")}`;
+  numeral.marks = marks;
+  if (currency !== "") numeral.currency = codeOf(currency);
+  numeral.unit = tail;
+  return numeral;
 }
 
-const special = (negative: boolean, body: string, marks: readonly Mark[]): Numeral => ({
-  negative,
-  body,
-  exponent: "",
-  groups: "",
-  marks,
-  unit: "",
-});
+function codeOf(currency: string): string {
+  const sign = currency.replace(/\.$/, "");
+  return CODES[sign] ?? sign;
+}
 
 /** Without "[98]", "[note 1]", "*" and "†" at the end. */
 function withoutNotes(text: string): string {
@@ -181,51 +219,55 @@ function withoutNotes(text: string): string {
   }
 }
 
-/** What the separators of `body` say; undefined where they separate no number. */
-function separatorsOf(
-  body: string,
-  exponent: boolean,
-): Pick<Numeral, "body" | "decimal" | "unclear" | "groups"> | undefined {
-  const neutral = /['’´`ʼ \u00a0\u2007\u2009\u202f_]/.exec(body)?.[0] ?? "";
-  let digits = body;
-  if (neutral !== "") {
-    const end = body.search(/[.,]/);
-    const whole = end < 0 ? body : body.slice(0, end);
-    const fraction = end < 0 ? "" : body.slice(end);
-    // 1_000_000 of a programmer; others group by three, and none has two kinds of groups
-    const parts = whole.split(neutral);
-    const regular =
-      neutral === "_" || parts.every((part, index) => (index === 0 ? part.length <= 3 : part.length === 3));
-    if (
-      !regular ||
-      parts.length < 2 ||
-      parts.some((part) => !/^\d+$/.test(part)) ||
-      fraction.slice(1).search(/\D/) >= 0
-    ) {
-      return undefined;
-    }
-    digits = parts.join("") + fraction;
-    return { body: digits, groups: neutral, ...(fraction === "" ? {} : { decimal: fraction[0] as Decimal }) };
+/** The numeral of `body` by what its separators say; undefined where they separate no number. */
+function separated(body: string, exponent: boolean): Numeral | undefined {
+  let at = -1;
+  let separators = 0;
+  for (let index = 0; index < body.length; index++) {
+    const code = body.charCodeAt(index);
+    if (code >= 48 && code <= 57) continue;
+    if (code !== 44 && code !== 46) return grouped(body, body[index]);
+    at = index;
+    separators++;
   }
-  const points = digits.split(".").length - 1;
-  const commas = digits.split(",").length - 1;
-  if (points === 0 && commas === 0) return { body: digits, groups: "" };
-  if (points > 0 && commas > 0) {
-    const decimal: Decimal = digits.lastIndexOf(".") > digits.lastIndexOf(",") ? "." : ",";
-    const [whole, fraction] = [
-      digits.slice(0, digits.lastIndexOf(decimal)),
-      digits.slice(digits.lastIndexOf(decimal) + 1),
-    ];
-    const grouped = isGrouped(whole, decimal === "." ? "," : ".");
-    return grouped && /^\d*$/.test(fraction) ? { body: digits, groups: "", decimal } : undefined;
+  const numeral = numeralOfBody(body);
+  if (separators === 0) return numeral;
+  const last = body[at] as Decimal;
+  const other: Decimal = last === "." ? "," : ".";
+  if (separators === 1) {
+    if (!exponent && mayGroup(body, at)) numeral.unclear = last;
+    else numeral.decimal = last;
+  } else if (body.includes(other)) {
+    if (body.indexOf(last) < at || !isGrouped(body.slice(0, at), other)) return undefined;
+    numeral.decimal = last;
+  } else {
+    if (exponent || !isGrouped(body, last)) return undefined;
+    numeral.decimal = other;
   }
-  const separator: Decimal = points > 0 ? "." : ",";
-  const other: Decimal = separator === "." ? "," : ".";
-  const grouped = !exponent && isGrouped(digits, separator);
-  if (points + commas > 1) return grouped ? { body: digits, groups: "", decimal: other } : undefined;
-  return grouped
-    ? { body: digits, groups: "", unclear: separator }
-    : { body: digits, groups: "", decimal: separator };
+  return numeral;
+}
+
+/** The numeral of a body whose thousands `neutral` separates, which is neither a point nor a comma. */
+function grouped(body: string, neutral: string): Numeral | undefined {
+  const end = body.search(/[.,]/);
+  const whole = end < 0 ? body : body.slice(0, end);
+  const fraction = end < 0 ? "" : body.slice(end);
+  const parts = whole.split(neutral);
+  // 1_000_000 of a programmer; others group by three, and none has two kinds of groups
+  const regular =
+    neutral === "_" || parts.every((part, index) => (index === 0 ? part.length <= 3 : part.length === 3));
+  if (
+    !regular ||
+    parts.length < 2 ||
+    parts.some((part) => !/^\d+$/.test(part)) ||
+    fraction.slice(1).search(/\D/) >= 0
+  ) {
+    return undefined;
+  }
+  const numeral = numeralOfBody(parts.join("") + fraction);
+  numeral.groups = neutral;
+  if (fraction !== "") numeral.decimal = fraction[0] as Decimal;
+  return numeral;
 }
 
 /** Whether `separator` may separate thousands: "1.415", "1,234,567", India's "12,34,567"; not "0.095", "1234.567". */

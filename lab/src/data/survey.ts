@@ -31,7 +31,9 @@ export function textOf(cell: Value): string {
 /** What a column's cells are, before it is decided what the column is. */
 export class Survey {
   readonly name: string;
-  readonly cells: readonly Value[];
+  cells: readonly Value[];
+  /** As its format declares them. */
+  readonly levels: string[] | undefined;
   /** What the format declares, what an option does, and what the column is if that is known by the one or the other. */
   readonly declared: RawColumn["type"];
   readonly kind: RawColumn["type"];
@@ -44,9 +46,11 @@ export class Survey {
   lists = 0;
   /** Notations of missing values, and how many cells have each. */
   readonly notations = new Map<string, number>();
-  /** Units, some of them where there are many, and how many cells have one; marks, each with the first cell. */
+  /** Units and currencies, some of them where there are many, and how many cells have one; marks, each with its first cell. */
   readonly units = new Set<string>();
   withUnit = 0;
+  private readonly currencies = new Set<string>();
+  private withCurrency = 0;
   readonly marks = new Map<Mark, string>();
   /** Whole numbers: how many begin with 0, how many are too large for a double; the lengths of all. */
   whole = 0;
@@ -67,6 +71,7 @@ export class Survey {
   constructor(column: RawColumn, name: string, forced: "text" | "number" | undefined, missing: Missing) {
     this.name = name;
     this.cells = column.cells;
+    this.levels = column.levels;
     this.declared = column.type;
     this.forced = forced;
     this.kind = forced === undefined || forced === column.type ? column.type : undefined;
@@ -105,6 +110,10 @@ export class Survey {
     this.numerals++;
     this.evidence.add(numeral, text);
     for (const mark of numeral.marks) if (!this.marks.has(mark)) this.marks.set(mark, text);
+    if (numeral.currency !== "") {
+      this.withCurrency++;
+      if (this.currencies.size < MOST_LEVELS) this.currencies.add(numeral.currency);
+    }
     if (numeral.unit !== "") {
       this.withUnit++;
       if (this.units.size < MOST_LEVELS) this.units.add(numeral.unit);
@@ -127,6 +136,11 @@ export class Survey {
 
   /** One unit is nothing but a name for the numbers; several are numbers only where they are factors of one another. */
   private decideUnit(): void {
+    if (this.severalCurrencies) {
+      this.numerals -= this.withCurrency;
+      this.texts += this.withCurrency;
+      return;
+    }
     if (this.units.size === 0) return;
     const names = new Set([...this.units].map(unitOf));
     if (names.size === 1 && this.withUnit >= MOST_SHARE * this.numerals) [this.unit] = names;
@@ -140,9 +154,26 @@ export class Survey {
   /** The number of a cell's text in this column; undefined where it is none. */
   numeral(text: string): Numeral | undefined {
     const numeral = numeralOf(text);
-    if (numeral === undefined) return undefined;
+    if (numeral === undefined || (this.severalCurrencies && numeral.currency !== "")) return undefined;
     if (numeral.unit !== "" && unitOf(numeral.unit) !== this.unit && !this.factors) return undefined;
     return this.commasAreLists && numeral.decimal === "," ? undefined : numeral;
+  }
+
+  private get severalCurrencies(): boolean {
+    return this.currencies.size > 1;
+  }
+
+  /** Whether most are numbers of units that cannot be compared. */
+  get ofSeveralUnits(): boolean {
+    if (this.severalCurrencies) return this.withCurrency >= HALF * this.values;
+    return this.units.size > 1 && !this.factors && this.withUnit >= HALF * this.values;
+  }
+
+  /** Lets go of the cells, and of what is known of them. */
+  release(): void {
+    this.cells = [];
+    this.distinct.clear();
+    this.moments.clear();
   }
 
   get values(): number {
@@ -185,6 +216,8 @@ export class Survey {
       this.dates++;
       this.order.add(date, text);
     }
+    // what no order makes a date of, such as 40-47-84, is none
+    this.dates -= this.order.count - Math.max(...Object.values(this.order.fits));
     return this.dates >= MOST_SHARE * this.values;
   }
 

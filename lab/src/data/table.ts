@@ -77,7 +77,7 @@ export interface Limits {
   columns: number;
 }
 
-export const usualLimits: Limits = { bytes: 2 ** 30, cells: 1e8, columns: 20_000 };
+export const usualLimits: Limits = { bytes: 2 ** 30, cells: 1e8, columns: 100_000 };
 
 /** How a file is to be read where it is not clear, or wrong by itself. */
 export interface ReadOptions {

@@ -52,9 +52,9 @@ export function asText(survey: Survey, told: Told): Value[] {
 
 /** Tells why a column of which much is numbers or dates is text all the same. */
 export function tellText(survey: Survey, told: Told): void {
-  const { name, distinct, units, withUnit, factors, dates, numerals, texts, values } = survey;
+  const { name, distinct, dates, numerals, texts, values } = survey;
   if (values === 0) return;
-  if (units.size > 1 && !factors && withUnit >= HALF * values) {
+  if (survey.ofSeveralUnits) {
     told.add("read as text", name, {
       examples: distinct.keys(),
       why: (examples) => `numbers of different units: ${examples}`,

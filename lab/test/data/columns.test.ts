@@ -153,6 +153,15 @@ test("several units are text, with a word", () => {
   ]);
 });
 
+test("several currencies are several units, by sign or code", () => {
+  const { kind, decisions } = read(["$1,200", "€900", "£1,500"]);
+  expect(kind).toBe("text");
+  expect(told(decisions)).toEqual([
+    'a: read as text (numbers of different units: "$1,200", "€900" and "£1,500")',
+  ]);
+  expect(read(["$1,200", "900 USD", "850"]).values).toEqual([1200, 900, 850]);
+});
+
 test("codes stay text: leading zeros, and whole numbers that a double would round", () => {
   expect(read(["02139", "10001"])).toMatchObject({ kind: "text", values: ["02139", "10001"] });
   expect(told(read(["02139", "10001"]).decisions)).toEqual([
@@ -198,6 +207,24 @@ test("levels of which some are numbers are levels", () => {
   expect(told(read(cells).decisions)).toEqual([
     'a: read as text ("rotary" beside numbers, as frequent as levels are)',
   ]);
+});
+
+test("few values that hardly come again are no levels", () => {
+  expect(read(["<0.05", "0.12", "0.33", "<0.05", "1.2", "0.5", "0.7", "0.8"]).values.slice(0, 3)).toEqual([
+    null,
+    0.12,
+    0.33,
+  ]);
+});
+
+test("text in a column of declared numbers is told as what it is", () => {
+  const { columns, decisions } = understand(
+    { columns: [{ name: "a", cells: ["1", "twelve", "NA"], type: "number" }], rowCount: 3, decisions: [] },
+    "a.arff",
+    {},
+  );
+  expect(columns[0].values).toEqual([1, null, null]);
+  expect(told(decisions)).toEqual(['a: read as numbers, with other text as missing ("twelve", in 1 cell)']);
 });
 
 test("infinite numbers are missing, and told", () => {
@@ -278,6 +305,15 @@ test("what is no date among dates is missing, and told", () => {
   ]);
 });
 
+test("what looks like a date and is none in any order is no date", () => {
+  expect(read(["20-00-00", "40-47-84", "60-16-13"])).toEqual({
+    kind: "text",
+    values: ["20-00-00", "40-47-84", "60-16-13"],
+    decisions: [],
+  });
+  expect(read(["18.00.00", "19.00.00", "20.30.00"]).values).toEqual([1080, 1140, 1230]);
+});
+
 test("digits are dates only where the name says so", () => {
   const cells = ["20240131", "20240201"];
   expect(read(cells).kind).toBe("number");
@@ -287,6 +323,12 @@ test("digits are dates only where the name says so", () => {
   });
   expect(read([20240131, 20240201], {}, "order_date").kind).toBe("date");
   expect(read([...cells, "20249999"], {}, "order_date").kind).toBe("number");
+  expect(read(["202401311030", "202401311045"], {}, "timestamp").kind).toBe("date");
+  const pandas = read(["20240131.0", "", "20240201.0", "20240202.0", "0"], {}, "date");
+  expect(pandas.values).toEqual([31, null, 32, 33, null].map((day) => day && Date.UTC(2024, 0, day)));
+  expect(told(pandas.decisions)[1]).toBe(
+    'date: read with what is no date as missing ("0", in 1 cell); --categorical date',
+  );
   expect(read(cells, { numeric: ["order_date"] }, "order_date").kind).toBe("number");
 });
 
@@ -346,6 +388,12 @@ test("text can be shown, and what is told of it is short", () => {
   expect(told(decisions).join("")).not.toContain("\u001b");
 });
 
+test("the cells of its reader are let go of", () => {
+  const raw = { columns: [{ name: "a", cells: ["1"] }], rowCount: 1, decisions: [] };
+  understand(raw, "a.csv", {});
+  expect(raw.columns).toEqual([]);
+});
+
 test("a file without columns or rows is none", () => {
   expect(errorOf(() => tableOf({}))).toBe(
     "mine.csv: expected at least one row of data, got none; check that the file was written to its end",
@@ -369,5 +417,5 @@ test("many columns take no longer than their cells", () => {
   );
   const start = performance.now();
   expect(tableOf(columns).decisions).toHaveLength(1);
-  expect(performance.now() - start).toBeLessThan(2000);
+  expect(performance.now() - start).toBeLessThan(6000);
 });

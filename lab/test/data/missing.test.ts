@@ -9,13 +9,17 @@ test("the usual notations of a missing value", () => {
     ),
     "",
     "\\N",
+    "#WERT!",
+    "#¡REF!",
+    "*",
+    ":",
     "missing",
     "Unknown",
     "Not available",
   ]) {
     expect(missing(text), text).toBe(true);
   }
-  for (const text of ["0", "no", "Nana", "x", "+", "-1", "north", "?".repeat(1e6)])
+  for (const text of ["0", "no", "Nana", "x", "+", "-1", "#1", "north", "?".repeat(1e6)])
     expect(missing(text), text).toBe(false);
 });
 
@@ -42,6 +46,8 @@ test.each<[string, number, Record<string, number>, boolean]>([
   ["?", 50, { a: 50 }, false],
   ["#N/A", 50, { a: 50 }, false],
   ["NA", 10, {}, false],
+  // among codes
+  ["NA", 30, { "02139": 40, "10001": 30 }, false],
 ])("%j in %d of 100 cells beside %j is a level: %s", (notation, count, levels, level) => {
   expect(isLevel(notation, count, new Map(Object.entries(levels)), 100)).toBe(level);
 });

@@ -83,6 +83,10 @@ test.each([
   ["∞", Number.POSITIVE_INFINITY],
   ["１２．５", 12.5],
   ["٣٤", 34],
+  ["١٢٫٥", 12.5],
+  ["१२", 12],
+  ["๓.๕", 3.5],
+  ["1.5D+03", 1500],
 ])("%j is one number", (text, value) => {
   expect(read(text)).toBe(value);
   // what proves its notation is read the same in any file
@@ -132,6 +136,12 @@ test("a point or comma with three digits behind it is open until the file decide
   expect(numeralOf("0.415")?.decimal).toBe(".");
   expect(numeralOf("1234.567")?.decimal).toBe(".");
   expect(numeralOf("1.415e0")?.decimal).toBe(".");
+});
+
+test("a currency is known by its sign or its code, before or behind the number", () => {
+  expect(
+    ["$5", "US$ 5", "5 USD", "€5", "5,00 EUR", "₹5", "Rs. 5", "5"].map((text) => numeralOf(text)?.currency),
+  ).toEqual(["USD", "USD", "USD", "EUR", "EUR", "INR", "INR", ""]);
 });
 
 test("a file's notation is what most of its columns prove", () => {

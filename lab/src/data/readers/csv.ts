@@ -13,8 +13,11 @@ const LONGEST_START = 2 ** 22;
 const FEW_LINES = 20;
 /** Rows at the end that are too short and no rows of the table, but totals, sources, or cut. */
 const MOST_CLOSING = 10;
-/** Different cells of a column that are remembered. */
+/** Different cells of a column that are remembered, and rows from which on they are: of few, copies cost nothing. */
 const MOST_KNOWN = 1000;
+const MANY_ROWS = 1000;
+/** Lines that are shown of those that are left out. */
+const MOST_SHOWN = 3;
 
 const NAMES: Record<string, string> = { ",": "comma", "\t": "tab", ";": "semicolon", "|": "bar" };
 const BETWEEN: Record<string, string> = {
@@ -132,6 +135,7 @@ class Rows {
       if (names.length === width) this.#named = names.findLastIndex((name) => name !== "") + 1;
       return;
     }
+    if (namesInRecord && this.#seen <= skipped + 1 + this.#layout.under.length) return;
     if (this.#isHeader(record)) {
       this.#headers++;
       return;
@@ -280,7 +284,7 @@ class Rows {
   }
 
   #decisions(options: ReadOptions, usual: string | undefined, leftOut: readonly unknown[]): Decision[] {
-    const { dialect, skipped, skippedText, names, namesInRecord, sure, width } = this.#layout;
+    const { dialect, skipped, skippedText, under, names, namesInRecord, sure, width } = this.#layout;
     const decisions: Decision[] = [];
     const tell = (what: string, why?: string, option?: string) =>
       decisions.push({ columns: [], what, ...(why && { why }), ...(option && { option }) });
@@ -295,15 +299,17 @@ class Rows {
     if (dialect.quote === "'") tell("read with ' as the quote around fields");
     if (dialect.quote === "") tell('read with " as a character like any other', "not all of them are closed");
     if (dialect.backslash) tell("read with a backslash before a character that is meant as it is");
+    const some = (lines: readonly string[]) =>
+      lines
+        .slice(0, MOST_SHOWN)
+        .map((line) => quote(line))
+        .join(", ");
     if (skipped > 0) {
-      const lines = skipped === 1 ? "first line" : `first ${skipped} lines`;
-      tell(
-        `read without its ${lines}`,
-        skippedText
-          .slice(0, 3)
-          .map((line) => quote(line))
-          .join(", "),
-      );
+      tell(`read without its ${skipped === 1 ? "first line" : `first ${skipped} lines`}`, some(skippedText));
+    }
+    if (under.length > 0) {
+      const rows = under.length === 1 ? "row" : `${under.length} rows`;
+      tell(`read without the ${rows} of text between its header and its values`, some(under));
     }
     const comments = this.#records.comments + this.#remarks;
     if (comments > 0) tell(`read without ${count(comments, "line")} of comments and rules`);
@@ -341,7 +347,8 @@ class Cells {
   #unknown = 0;
 
   push(cell: string | null): void {
-    this.values.push(cell === null || this.#known === undefined ? cell : this.#shared(cell, this.#known));
+    const known = this.values.length < MANY_ROWS ? undefined : this.#known;
+    this.values.push(cell === null || known === undefined ? cell : this.#shared(cell, known));
   }
 
   #shared(cell: string, known: Map<string, string>): string {

@@ -17,7 +17,7 @@ export interface Dialect {
   comment: string;
 }
 
-/** Characters of the longest record: many times what a row of 20,000 numbers has. */
+/** Characters of the longest record: many times what a row of 100,000 numbers has. */
 const LONGEST = 2 ** 27;
 
 const TAB = 9;
@@ -25,6 +25,7 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const BACKSLASH = 92;
+const EQUALS = 61;
 
 /** What a field is: as it stands, in quotes, or with something in it that is escaped. */
 const PLAIN = 0;
@@ -122,6 +123,12 @@ export class Records {
 
   /** Field `index` of the record, without quotes and escapes, and without the blanks around it. */
   cell(index: number): string {
+    const cell = this.#unescaped(index);
+    // how a spreadsheet is told to take a number for text: ="0012"
+    return cell.charCodeAt(0) === EQUALS && /^="[^"]*"$/.test(cell) ? cell.slice(2, -1) : cell;
+  }
+
+  #unescaped(index: number): string {
     const cell = this.#text.slice(this.#starts[index], this.#ends[index]);
     if (this.#forms[index] !== ESCAPED) return cell;
     return this.#backslash
@@ -222,7 +229,7 @@ export class Records {
       if (length === 0) continue;
       // two of its characters say no of nearly all fields
       if (
-        length < 3 ||
+        length < 2 ||
         !isStroke(this.#text.charCodeAt(start + 1)) ||
         !isStroke(this.#text.charCodeAt(start))
       )

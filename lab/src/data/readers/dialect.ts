@@ -22,6 +22,8 @@ export interface Layout {
   skipped: number;
   /** What they say, for a message. */
   skippedText: string[];
+  /** What the records between the names and the values say: units, or what the names mean. */
+  under: string[];
   /** Names of the columns, in the table's first record or in the line before it; undefined where there are none. */
   names: string[] | undefined;
   /** Whether the names are a record of the table, and not in a line before it (a comment, or one of other delimiters). */
@@ -43,6 +45,9 @@ const MOST_RECORDS = 1000;
 const MOST_FIELDS = 200_000;
 const MOST_JUDGED_RECORDS = 200;
 const MOST_JUDGED_FIELDS = 20_000;
+/** Records that may stand above the names, and between them and the values. */
+const LONGEST_PREAMBLE = 30;
+const MOST_UNDER = 3;
 /** Characters of a field that are kept. */
 const LONGEST_FIELD = 200;
 
@@ -52,8 +57,10 @@ const isMissing = missingNotations();
 function kindOf(cell: string): "number" | "date" | undefined {
   if (!/\d/.test(cell)) return undefined;
   const numeral = numeralOf(cell);
-  if (numeral !== undefined && numeral.unit === "") return "number";
-  return dateOf(cell) !== undefined || minutesOf(cell) !== undefined ? "date" : undefined;
+  if (numeral?.unit === "") return "number";
+  // "24h" may well be a name
+  const isDate = dateOf(cell) !== undefined || (numeral === undefined && minutesOf(cell) !== undefined);
+  return isDate ? "date" : undefined;
 }
 
 const isValue = (cell: string): boolean => kindOf(cell) !== undefined;
@@ -122,7 +129,7 @@ export function layoutOf(
   let best: { trial: Trial; shape: Shape; score: number } | undefined;
   for (const trial of trials) {
     const shape = shapeOf(trial.records);
-    const score = scoreOf(trial, shape);
+    const score = scoreOf(trial, shape, text.includes("\t"));
     if (shape.width > (given === undefined ? 1 : 0) && (best === undefined || score > best.score + 1e-9)) {
       best = { trial, shape, score };
     }
@@ -309,7 +316,7 @@ function plausibility(cell: string): number {
   // a value with a delimiter behind it, or several with one between them
   if (/[,;|\\]$/.test(cell)) return 0.3;
   if (isValue(cell)) return 1;
-  if (/\d[;|\t][-+]?\d| {2}|\t|::/.test(cell)) return 0.3;
+  if (/\d[;|\t ][-+]?\d| {2}|\t|::/.test(cell)) return 0.3;
   if (/[;|]/.test(cell)) return 0.5;
   if (cell.includes(",")) return 0.6;
   return cell.includes(" ") ? 0.9 : 0.95;
@@ -350,7 +357,7 @@ function shapeOf(records: readonly string[][]): Shape {
     (length, index) =>
       length === width ||
       filled(records[index]) === width ||
-      (length === width - 1 && isNames(records[index], records[index + 1], width)),
+      (length === width - 1 && isNames(records.slice(index, index + 3), width)),
   );
   // a header with more names than any row has fields is not to be taken for a title
   if (skipped === 1 && lengths[0] > width && filled(records[0]) === width) skipped = 0;
@@ -361,6 +368,7 @@ function shapeOf(records: readonly string[][]): Shape {
     skipped++;
   }
   if (isCount(records[skipped], records.slice(skipped + 1), width)) skipped++;
+  skipped += preambleOf(records.slice(skipped), width);
   const table = records.slice(skipped);
   const emptyLast = table.slice(1).every((record) => record.length < width || record[width - 1] === "");
   const rowNames = table[0].length === width - 1 && table.length > 1 && !emptyLast;
@@ -372,9 +380,62 @@ function shapeOf(records: readonly string[][]): Shape {
   return { width, skipped, consistent: fitting / table.length, rowNames };
 }
 
-/** Whether a record may name the columns of the one below it, which has one field more for the name of the row. */
-function isNames(record: readonly string[], below: readonly string[] | undefined, width: number): boolean {
-  return below?.length === width && width > 1 && record.every((cell) => cell !== "" && !isValue(cell));
+/** Whether a record may name the columns of the one below it, which has one field more for the name of the row and is no header itself. */
+function isNames([record, below, next]: readonly (readonly string[])[], width: number): boolean {
+  if (below?.length !== width || width < 2 || !isText(record)) return false;
+  return !(isText(below) && next?.some(isValue));
+}
+
+/** Whether all fields are texts. */
+const isText = (record: readonly string[]): boolean =>
+  record.every((cell) => !isMissing(cell) && !isValue(cell));
+
+/**
+ * Records above the names of a table of values, where they have as many fields as it: what an instrument writes of
+ * itself, or names of several columns in one.
+ */
+function preambleOf(table: readonly (readonly string[])[], width: number): number {
+  for (let at = 1; at < Math.min(LONGEST_PREAMBLE, table.length - 2); at++) {
+    if (table[at].length !== width || !isText(table[at])) continue;
+    const kinds = kindsOf(table.slice(at + 1), width);
+    const above = table.slice(0, at);
+    const isOver = at === 1 && table[0].filter((cell) => cell === "").length > 1;
+    if (isOver && kinds.some((kind) => kind !== undefined)) return at;
+    if (kinds.every((kind) => kind !== undefined) && above.slice(1).some((record) => record.some(isValue))) {
+      return at;
+    }
+  }
+  return 0;
+}
+
+/** What most values of each column are; undefined for text. */
+function kindsOf(rows: readonly (readonly string[])[], width: number): ReturnType<typeof kindOf>[] {
+  return Array.from({ length: width }, (_, column) => {
+    const kinds = rows.filter((row) => !isMissing(row[column] ?? "")).map((row) => kindOf(row[column]));
+    return (["number", "date"] as const).find(
+      (kind) => kinds.filter((one) => one === kind).length > kinds.length / 2,
+    );
+  });
+}
+
+/** How many records between the names and the values are text where the values are: units, or what the names mean. */
+function textsUnder(below: readonly (readonly string[])[], width: number): number {
+  let under = 0;
+  while (under < Math.min(MOST_UNDER, below.length - 2)) {
+    const record = below[under];
+    const rows = below.slice(under + 1, under + 1 + MOST_JUDGED_RECORDS);
+    const kinds = kindsOf(rows, width);
+    const valued = record.filter((cell, column) => kinds[column] !== undefined && !isMissing(cell));
+    const isUnder =
+      // a bound such as <0.1 is a value
+      !valued.some((cell) => isValue(cell) || /^[<>≤≥~]/.test(cell)) &&
+      valued.length > 0 &&
+      valued.length >= Math.min(2, record.filter((cell) => cell !== "").length) &&
+      record.every((cell, column) => isMissing(cell) || rows.every((row) => row[column] !== cell));
+    if (!isUnder) break;
+    under++;
+  }
+  return under;
 }
 
 /** Text in the first field alone, above rows that have others. */
@@ -407,7 +468,7 @@ function isCount(
 }
 
 /** How good a reading is; the factors were weighed with files of which the right one is known (csv.test.ts). */
-function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
+function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape, hasTabs: boolean): number {
   // a first line without the delimiter speaks for another one
   const isApart = skipped > 0 || (rowNames && width === 2);
   const strays = trial.strays / (1 + trial.marked + trial.strays);
@@ -419,7 +480,9 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape):
     (1 - strays / 5) *
     (isApart ? 0.5 : 1) *
     (rowNames ? 0.97 : 1) *
-    (RARE.has(trial.dialect.delimiter) ? 0.8 : 1)
+    (RARE.has(trial.dialect.delimiter) ? 0.8 : 1) *
+    // beside tabs, blanks are more often within fields
+    (hasTabs && trial.dialect.delimiter === " " ? 0.8 : 1)
   );
 }
 
@@ -436,15 +499,22 @@ function headerOf(
   const common = {
     width,
     skipped,
-    skippedText: trial.records
-      .slice(0, skipped)
-      .map((record) => record.filter((cell) => cell !== "").join(", ")),
+    skippedText: trial.records.slice(0, skipped).map(lineOf),
+    under: [],
     rowNames: false,
   };
   const seen = rowNames ? { isHeader: true, sure: true } : namesColumns(first, below);
   const { isHeader, sure } = asked === undefined ? seen : { isHeader: asked, sure: true };
   if (isHeader) {
-    return { ...common, rowNames, names: rowNames ? ["", ...first] : first, namesInRecord: true, sure };
+    const under = rowNames ? 0 : textsUnder(below, width);
+    return {
+      ...common,
+      rowNames,
+      names: rowNames ? ["", ...first] : first,
+      under: below.slice(0, under).map(lineOf),
+      namesInRecord: true,
+      sure,
+    };
   }
   if (asked !== undefined) return { ...common, names: undefined, namesInRecord: false, sure };
   // the names may be in a comment, or separated in another way than the rows
@@ -458,6 +528,8 @@ function headerOf(
       : undefined);
   return { ...common, names, namesInRecord: false, sure };
 }
+
+const lineOf = (record: readonly string[]): string => record.filter((cell) => cell !== "").join(", ");
 
 /** The names of the columns in a line, where it has as many words as there are columns. */
 function namesIn(line: string, dialect: Dialect, width: number): string[] | undefined {
@@ -479,7 +551,7 @@ function namesIn(line: string, dialect: Dialect, width: number): string[] | unde
  * Whether `first` names the columns of the rows `below`: its words stand over values, and do not come again; numbers
  * over numbers speak against it, but where they count (years, 0 1 2 3).
  */
-function namesColumns(
+export function namesColumns(
   first: readonly string[],
   below: readonly (readonly string[])[],
 ): { isHeader: boolean; sure: boolean } {
