@@ -1,67 +1,56 @@
-/** Excel workbooks (.xlsx): the first sheet with data, or the one that `--member` names; of formulas their values. */
-import { quote } from "@evenkeel/report/format";
+/** The table in an Excel workbook (.xlsx): in the first sheet with data that is shown, or in the one that `--member` names. */
+import { printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
-import { zipSync } from "fflate";
-import readWorkbookFile from "read-excel-file/universal";
-import { FailureError, UsageError } from "../../errors.js";
-import { type Decision, type Limits, type RawTable, type ReadOptions, usualLimits } from "../table.js";
+import { UsageError } from "../../errors.js";
+import { type Decision, type RawTable, type ReadOptions, usualLimits, type Value } from "../table.js";
+import { namesColumns } from "./dialect.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
+import { type Cell, type Merged, type Sheet, sheetsOf } from "./sheets.js";
 import { checkSize } from "./size.js";
-import { baseName, type Source } from "./source.js";
-import { DAY, whyOf } from "./stored.js";
-import { contentOf, membersOf } from "./zip.js";
+import type { Source } from "./source.js";
+import { Collected, DAY } from "./stored.js";
 
-/** A sheet's text must fit into a string. */
-const MOST_BYTES = 2 ** 29;
-const MOST_ROWS = 2 ** 20;
-const MOST_COLUMNS = 2 ** 14;
-/** What has a time and no date is of this day. */
-const NO_DAY = Date.UTC(1899, 11, 30);
+/** What has a time and no date is of the first day that a workbook can count from, and a duration of one soon after it. */
+const NO_DAYS = [Date.UTC(1899, 11, 30), Date.UTC(1904, 0, 1)];
+const MOST_DAYS = 60;
+/** Rows that may name the columns together. */
+const MOST_NAMES = 8;
+/** Rows by which it is known whether the first one names the columns. */
+const SEEN = 100;
 
 /** What a formula gives where it has no value. */
 const ERROR = /^#(N\/A|DIV\/0!|VALUE!|REF!|NAME\?|NUM!|NULL!|SPILL!|CALC!|FIELD!|GETTING_DATA)$/;
 
-type Cell = string | number | boolean | Date | null;
-interface Sheet {
-  name: string;
-  rows: Cell[][];
-}
-
 /**
- * The columns of a workbook's sheet; `file` is its name in messages. The first row names them unless it has numbers
- * alone; a title above the table, empty rows and empty columns are left out. Throws UsageError above a limit and where
+ * The columns of a workbook's sheet; `file` is its name in messages. A title above the table, a note below it, empty rows
+ * and empty columns are left out. Throws UsageError above a limit and where
  * there is no data, FailureError for what is no whole workbook.
  */
 export async function readWorkbook(source: Source, file: string, options: ReadOptions): Promise<RawTable> {
   const limits = { ...usualLimits, ...options.limits };
-  const sheets = await sheetsOf(source, file, limits);
-  const { sheet, decisions } = chosen(sheets, file, options.member);
-  const columns = [...(sheet.rows[0]?.keys() ?? [])].filter((column) =>
-    sheet.rows.some((row) => row[column] !== null),
-  );
-  const filled = sheet.rows
-    .map((row) => columns.map((column) => row[column] ?? null))
-    .filter((row) => row.some((cell) => cell !== null));
-  const title = filled.findIndex((row) => row.filter((cell) => cell !== null).length > 1);
-  if (title > 0 && columns.length > 1) {
-    decisions.push({
-      columns: [],
-      what: title === 1 ? "the first row left out" : `the first ${title} rows left out`,
-      why: "they have one cell, and are no part of the table",
-    });
-    filled.splice(0, title);
-  }
-  const [first] = filled;
-  const named = options.header ?? !first.every((cell) => typeof cell === "number");
-  const rows = named ? filled.slice(1) : filled;
+  const { sheet, decisions } = chosen(await sheetsOf(source, file, limits), file, options.member);
+  const { columns, rows: all } = filledOf(sheet, decisions);
+  const names = namesOf(sheet, all, columns, options.header, decisions);
+  const rows = names === undefined ? all : all.slice(names.rows);
   const rowCount = rows.length;
   checkSize(file, rowCount, Math.min(rowCount, options.sample ?? rowCount), columns.length, limits);
   const kept = drawn(rowCount, options.sample);
+  const told = new Collected();
   const table = tableOfColumns(
-    columns.map((_, column) => {
-      const values = (kept ? Array.from(kept, (row) => rows[row]) : rows).map((row) => cellOf(row[column]));
-      return { name: named ? nameOf(first[column]) : "", values: timesOf(values) };
+    columns.map((column, index) => {
+      const name = names?.names[index] ?? "";
+      const cells = (kept ? Array.from(kept, (row) => rows[row]) : rows).map((row) =>
+        cellOf(sheet.rows[row][column]),
+      );
+      const seconds = secondsOf(cells);
+      if (seconds !== undefined) {
+        const what = seconds.some((one) => Number(one) * 1000 >= DAY)
+          ? "read as durations in seconds"
+          : "read as seconds since midnight";
+        told.tell({ columns: [printable(name)], what });
+      }
+      return { name, values: seconds ?? cells };
     }),
     kept?.length ?? rowCount,
     file,
@@ -71,8 +60,113 @@ export async function readWorkbook(source: Source, file: string, options: ReadOp
     ...table,
     rowCount,
     ...(kept && { rowNumbers: kept.map((row) => row + 1) }),
-    decisions: [...decisions, ...table.decisions],
+    decisions: [...decisions, ...told.decisions, ...table.decisions],
   };
+}
+
+const isThere = (cell: Cell | undefined): boolean => cell !== null && cell !== undefined;
+
+/** The columns and rows of a sheet that hold the table, by their places; cells below a merged one have its value. */
+function filledOf(sheet: Sheet, decisions: Decision[]): { columns: number[]; rows: number[] } {
+  fillDown(sheet);
+  const columns = [...(sheet.rows[0]?.keys() ?? [])].filter((column) =>
+    sheet.rows.some((row) => isThere(row[column])),
+  );
+  const counts = sheet.rows.map((row) => columns.filter((column) => isThere(row[column])).length);
+  let rows = [...sheet.rows.keys()].filter((row) => counts[row] > 0);
+  const leaveOut = (where: "first" | "last", count: number) => {
+    if (count === 0) return;
+    decisions.push({
+      columns: [],
+      what: count === 1 ? `the ${where} row left out` : `the ${where} ${count} rows left out`,
+      why: "they have one cell, and are no part of the table",
+    });
+    rows = where === "first" ? rows.slice(count) : rows.slice(0, -count);
+  };
+  if (columns.length > 1)
+    leaveOut(
+      "first",
+      Math.max(
+        0,
+        rows.findIndex((row) => counts[row] > 1),
+      ),
+    );
+  const isNote = (row: number) => counts[row] === 1 && typeof sheet.rows[row][columns[0]] === "string";
+  if (columns.length > 2) leaveOut("last", rows.length - 1 - rows.findLastIndex((row) => !isNote(row)));
+  return { columns, rows };
+}
+
+/** Gives the value of cells that are merged to all rows of them, in their first column. */
+function fillDown({ rows, merged }: Sheet): void {
+  /** [columns]: the row up to which merged cells, which may overlap in a file that is damaged, are filled. */
+  const done = new Map<number, number>();
+  for (const { top, bottom, left } of [...merged].sort((a, b) => a.top - b.top)) {
+    const value = rows[top]?.[left] ?? null;
+    if (value === null) continue;
+    for (let row = Math.max(top, done.get(left) ?? 0) + 1; row <= Math.min(bottom, rows.length - 1); row++) {
+      rows[row][left] = value;
+    }
+    done.set(left, Math.max(bottom, done.get(left) ?? 0));
+  }
+}
+
+/** The names of the columns, and how many rows hold them: several where merged cells stand above the names. */
+function namesOf(
+  { rows, merged }: Sheet,
+  places: readonly number[],
+  columns: readonly number[],
+  asked: boolean | undefined,
+  decisions: Decision[],
+): { names: string[]; rows: number } | undefined {
+  let count = 1;
+  while (
+    merged.some(({ top, left, right }) => top === places[count - 1] && right > left) &&
+    count < Math.min(MOST_NAMES, places.length - 1) &&
+    columns.every((column) => typeof (rows[places[count]][column] ?? "") === "string")
+  ) {
+    count++;
+  }
+  const textsOf = (row: number) => columns.map((column) => nameOf(rows[row][column]));
+  const { isHeader, sure } =
+    asked === undefined && count === 1
+      ? namesColumns(textsOf(places[0]), places.slice(1, SEEN).map(textsOf))
+      : { isHeader: asked ?? true, sure: true };
+  if (asked === undefined && !isHeader) {
+    decisions.push({
+      columns: [],
+      what: "read without a header",
+      why: "its first row is like those below it",
+      option: "--header yes",
+    });
+  } else if (!sure) {
+    decisions.push({
+      columns: [],
+      what: "read with its first row as the names of the columns",
+      option: "--header no",
+    });
+  }
+  if (!isHeader) return undefined;
+  const header = places.slice(0, count);
+  fillAcross(
+    rows,
+    merged.filter(({ top }) => header.includes(top)),
+  );
+  const names = columns.map((column) =>
+    [...new Set(header.map((row) => nameOf(rows[row][column])).filter((part) => part !== ""))].join(" "),
+  );
+  return { names, rows: count };
+}
+
+/** Gives the value of merged cells to all columns of them, in their first row. */
+function fillAcross(rows: readonly Cell[][], merged: Merged[]): void {
+  const done = new Map<number, number>();
+  for (const { top, left, right } of merged.sort((a, b) => a.left - b.left)) {
+    const row = rows[top];
+    for (let at = Math.max(left, done.get(top) ?? 0) + 1; at <= Math.min(right, row.length - 1); at++) {
+      row[at] = row[left];
+    }
+    done.set(top, Math.max(right, done.get(top) ?? 0));
+  }
 }
 
 function cellOf(cell: Cell): Cell {
@@ -81,18 +175,20 @@ function cellOf(cell: Cell): Cell {
   return typeof cell === "string" && ERROR.test(cell) ? null : cell;
 }
 
-function nameOf(cell: Cell): string {
-  return cell === null ? "" : cell instanceof Date ? cell.toISOString().slice(0, 10) : String(cell);
+function nameOf(cell: Cell | undefined): string {
+  if (cell === null || cell === undefined) return "";
+  return cell instanceof Date ? cell.toISOString().slice(0, 10) : String(cell).trim();
 }
 
-/** Times of a day in seconds, where a column has no dates. */
-function timesOf(values: Cell[]): Cell[] {
-  const isTime = (cell: Cell) =>
-    cell instanceof Date && cell.getTime() >= NO_DAY && cell.getTime() < NO_DAY + DAY;
-  const times = values.some(isTime) && values.every((cell) => cell === null || isTime(cell));
-  return times
-    ? values.map((cell) => (cell instanceof Date ? (cell.getTime() - NO_DAY) / 1000 : cell))
-    : values;
+/** Times of a day and durations in seconds, where a column has no dates; undefined where it has. */
+function secondsOf(cells: Cell[]): Value[] | undefined {
+  for (const day of NO_DAYS) {
+    const isTime = (cell: Cell) =>
+      cell instanceof Date && cell.getTime() >= day && cell.getTime() < day + MOST_DAYS * DAY;
+    if (!cells.some(isTime) || !cells.every((cell) => cell === null || isTime(cell))) continue;
+    return cells.map((cell) => (cell instanceof Date ? (cell.getTime() - day) / 1000 : null));
+  }
+  return undefined;
 }
 
 /** The sheet to read, and what was decided about it. */
@@ -107,7 +203,7 @@ function chosen(
       .slice(0, 10)
       .map((name) => quote(name))
       .join(", ") + (some.length > 10 ? ` and ${some.length - 10} more` : "");
-  const hasData = ({ rows }: Sheet) => rows.some((row) => row.some((cell) => cell !== null));
+  const hasData = ({ rows }: Sheet) => rows.some((row) => row.some(isThere));
   // of an archive it was the workbook that was named
   const named = sheets.find(({ name }) => name === wanted);
   if (wanted !== undefined && named === undefined && !/\.xlsx$/i.test(wanted)) {
@@ -116,7 +212,7 @@ function chosen(
     );
   }
   const withData = sheets.filter(hasData);
-  const sheet = named ?? withData[0];
+  const sheet = named ?? withData.find(({ hidden }) => !hidden) ?? withData[0];
   if (sheet === undefined || !hasData(sheet)) {
     throw new UsageError(
       `${file}: the ${named ? `sheet ${quote(named.name)}` : "workbook"} is empty; expected a table of data`,
@@ -130,104 +226,9 @@ function chosen(
       {
         columns: [],
         what: `the sheet ${quote(sheet.name)} read`,
-        why: `the first with data; there ${others.length === 1 ? "is" : "are"} ${listOf(others.map(({ name }) => name))} too`,
+        why: `the first with data${withData[0] === sheet ? "" : " that is shown"}; there ${others.length === 1 ? "is" : "are"} ${listOf(others.map(({ name }) => name))} too`,
         option: "--member NAME",
       },
     ],
   };
 }
-
-async function sheetsOf(source: Source, file: string, limits: Limits): Promise<Sheet[]> {
-  try {
-    const archive = await unpacked(source, file, limits);
-    const sheets = await readWorkbookFile(archive);
-    return sheets
-      .filter(({ data }) => Array.isArray(data)) // a sheet that is a chart has none
-      .map(({ sheet, data }) => ({ name: sheet, rows: data as unknown as Cell[][] }));
-  } catch (error) {
-    if (error instanceof UsageError || error instanceof FailureError) throw error;
-    throw new FailureError(
-      `${file}: not a complete Excel workbook (${whyOf(error)}); save it again, or as .csv`,
-    );
-  }
-}
-
-/**
- * A workbook's text as an archive without compression: what has been inflated and counted is not inflated again, by
- * what its archive declares.
- */
-async function unpacked(source: Source, file: string, limits: Limits): Promise<ArrayBuffer> {
-  let left = Math.min(limits.bytes, MOST_BYTES);
-  const entries: Record<string, Uint8Array> = {};
-  for (const member of await membersOf(source, file)) {
-    if (!/\.(xml|rels)$/.test(member.name)) continue;
-    const { parts, byteLength } = await contentOf(source, `${file}, ${quote(member.name)}`, member, left);
-    left -= byteLength;
-    const bytes = new Uint8Array(byteLength);
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    checkPlaces(bytes, `${file}, ${quote(baseName(member.name))}`, limits);
-    entries[member.name] = bytes;
-  }
-  return zipSync(entries, { level: 0 }).buffer as ArrayBuffer;
-}
-
-/**
- * Throws where cells are so far apart that the empty ones between them would fill the memory. All that looks like a
- * place counts, in whatever tag: the library takes any letter for a column, and any number for a row.
- */
-function checkPlaces(bytes: Uint8Array, file: string, { cells }: Limits): void {
-  const text = new TextDecoder().decode(bytes);
-  // whatever its name is: another member says which are sheets
-  if (!text.includes("sheetData")) return;
-  let rows = 0;
-  let columns = 0;
-  for (const tag of tagsOf(text)) {
-    // with or without the prefix of a namespace, which is no place where it is declared
-    for (const [, place] of tag.matchAll(/(?<![\w.-]|xmlns:)r\s*=\s*["']([^"'<]{0,12})/g)) {
-      const [, letters, digits] = /^([A-Z]{0,3})(\d{1,7})$/.exec(place) ?? [];
-      let column = 0;
-      for (const letter of letters ?? "") column = 26 * column + letter.charCodeAt(0) - 64;
-      rows = Math.max(rows, Number(digits ?? Number.POSITIVE_INFINITY));
-      columns = Math.max(columns, column);
-    }
-  }
-  if (rows > MOST_ROWS || columns > MOST_COLUMNS) {
-    throw new FailureError(
-      `${file}: expected cells from A1 to XFD1048576, got others; save the workbook again`,
-    );
-  }
-  if (rows * columns > cells) {
-    throw new UsageError(
-      `${file}: expected at most ${cells.toLocaleString("en-US")} cells, got ${rows.toLocaleString("en-US")} rows of ${columns.toLocaleString("en-US")} columns; remove cells that are far from the table, or save it as .csv`,
-    );
-  }
-}
-
-/** The tags of a text of XML, without what is commented out. */
-function* tagsOf(text: string): Generator<string> {
-  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
-    const start = at;
-    const [, close] = UNPARSED.find(([open]) => text.startsWith(open, start)) ?? [];
-    if (close !== undefined) {
-      at = text.indexOf(close, at);
-      if (at < 0) return;
-      continue;
-    }
-    // a quoted > ends no tag
-    while (at < text.length && text[at] !== ">") {
-      const end = text[at] === '"' || text[at] === "'" ? text.indexOf(text[at], at + 1) : at;
-      at = Math.max(at, end) + 1;
-    }
-    yield text.slice(start, at);
-  }
-}
-
-const UNPARSED: readonly [open: string, close: string][] = [
-  ["<!--", "-->"],
-  ["<![CDATA[", "]]>"],
-  ["<?", "?>"],
-];

@@ -12,23 +12,24 @@ const read = (bytes: Uint8Array, options: ReadOptions = {}) =>
   readWorkbook(sourceOf("a.xlsx", bytes), "a.xlsx", options);
 
 /** The workbook with its table's cells replaced by these rows of XML. */
-const withRows = (rows: string, sheet = "xl/worksheets/sheet2.xml") =>
+const withRows = (rows: string, sheet = "xl/worksheets/sheet2.xml", after = "") =>
   zipSync({
     ...members,
     [sheet]: strToU8(
       strFromU8(members["xl/worksheets/sheet2.xml"]).replace(
         /<sheetData>.*<\/sheetData>/s,
-        `<sheetData>${rows}</sheetData>`,
+        `<sheetData>${rows}</sheetData>${after}`,
       ),
     ),
   });
 
 /** Rows of cells: numbers, and text. */
-const rowsOf = (rows: (number | string)[][]) =>
+const rowsOf = (rows: (number | string | null)[][]) =>
   rows
     .map((cells, row) => {
       const inner = cells.map((cell, column) => {
         const place = `r="${"ABC"[column]}${row + 1}"`;
+        if (cell === null) return `<c ${place}/>`;
         return typeof cell === "number"
           ? `<c ${place}><v>${cell}</v></c>`
           : `<c ${place} t="inlineStr"><is><t>${cell}</t></is></c>`;
@@ -56,6 +57,7 @@ test("the first sheet with data: its title, empty rows and empty columns left ou
       option: "--member NAME",
     },
     { columns: [], what: "the first row left out", why: "they have one cell, and are no part of the table" },
+    { columns: ["at"], what: "read as seconds since midnight" },
   ]);
 });
 
@@ -69,6 +71,88 @@ test("--member names a sheet", async () => {
   expect(await errorOf(() => read(book, { member: "Notes" }))).toBe(
     'UsageError: a.xlsx: the sheet "Notes" is empty; expected a table of data',
   );
+});
+
+/** The table of these rows, in which cells are merged. */
+const readMerged = (rows: (number | string | null)[][], ...ranges: string[]) => {
+  const merged = ranges.map((range) => `<mergeCell ref="${range}"/>`).join("");
+  return read(withRows(rowsOf(rows), undefined, `<mergeCells>${merged}</mergeCells>`), { member: "Flats" });
+};
+
+test("merged cells: each row has their value, and names stand below those of several columns", async () => {
+  const table = await readMerged(
+    [
+      ["Flats, and what they cost", null, null],
+      ["city", "size", null],
+      [null, "width", "length"],
+      ["Oslo", 1, 2],
+      [null, 3, 4],
+      ["Bergen", 5, 6],
+      [null, 7, null],
+      ["from the land register", null, null],
+    ],
+    "A1:C1",
+    "A2:A3",
+    "B2:C2",
+    "A4:A5",
+    "A6:A7",
+    "A8:C8",
+    // none of a whole workbook
+    "A6:A1048576",
+    "B5:B4",
+    "XFD1:XFD1048576",
+  );
+  expect(cellsOf(table)).toEqual({
+    city: ["Oslo", "Oslo", "Bergen", "Bergen"],
+    "size width": ["(number)", 1, 3, 5, 7],
+    "size length": ["(number)", 2, 4, 6, null],
+  });
+  const why = "they have one cell, and are no part of the table";
+  expect(table.decisions.slice(-2)).toEqual([
+    { columns: [], what: "the first row left out", why },
+    { columns: [], what: "the last row left out", why },
+  ]);
+});
+
+test("merged cells of a million rows each take no time", async () => {
+  const rows = [["a", "b"], ...Array.from({ length: 300 }, (_, i) => [i, i])];
+  const start = performance.now();
+  const { rowCount } = await readMerged(rows, ...new Array(20_000).fill("B2:B1048576"));
+  expect(rowCount).toBe(300);
+  expect(performance.now() - start).toBeLessThan(1500);
+});
+
+test("a hidden sheet is read where it is named, or no other has data", async () => {
+  const hidden = (name: RegExp) => ({
+    ...members,
+    "xl/workbook.xml": strToU8(
+      strFromU8(members["xl/workbook.xml"]).replaceAll(name, '$&state="veryHidden" '),
+    ),
+  });
+  const { decisions, columns } = await read(zipSync(hidden(/<sheet (?=[^>]*name="Flats")/g)));
+  expect(columns.map(({ name }) => name)).toEqual(["price"]);
+  expect(decisions[0]).toEqual({
+    columns: [],
+    what: 'the sheet "Prices" read',
+    why: 'the first with data that is shown; there is "Flats" too',
+    option: "--member NAME",
+  });
+  const all = await read(zipSync(hidden(/<sheet (?=[^>]*name="(?:Flats|Prices)")/g)), { member: "Prices" });
+  expect(all.columns.map(({ name }) => name)).toEqual(["price"]);
+});
+
+test("a first row that is like those below it names no columns", async () => {
+  const rows = Array.from({ length: 9 }, (_, i) => [["Oslo", "Bergen"][i % 2], i * 1.5, i % 3]);
+  const table = await read(withRows(rowsOf(rows)), { member: "Flats" });
+  expect(table.rowCount).toBe(9);
+  expect(table.decisions).toEqual([
+    {
+      columns: [],
+      what: "read without a header",
+      why: "its first row is like those below it",
+      option: "--header yes",
+    },
+  ]);
 });
 
 test("the first row names the columns unless it has numbers alone, or --header says otherwise", async () => {
