@@ -155,9 +155,18 @@ function digitsFirst(text: string): DateParts | undefined {
   return found ? ofMonth(Number(found[2]), Number(found[1])) : undefined;
 }
 
-function nameFirst(given: string): DateParts | undefined {
+/** A month that some language has for a weekday too is a month where that makes a date: "Mar 5, 2024". */
+function nameFirst(text: string): DateParts | undefined {
+  return monthFirst(text) ?? afterWeekday(text);
+}
+
+function afterWeekday(given: string): DateParts | undefined {
   const text = given.replace(/^(\p{L}+)\.?,?\s+/u, (all, word) => (isWeekday(word) ? "" : all));
-  if (text !== given && text.length >= SHORTEST && /^\d/.test(text)) return digitsFirst(text);
+  if (text === given) return undefined;
+  return text.length >= SHORTEST && /^\d/.test(text) ? digitsFirst(text) : monthFirst(text);
+}
+
+function monthFirst(text: string): DateParts | undefined {
   const { nameDay, ctime, nameYear, nameShortYear, quarterYear } = NAME_FIRST;
   let found = nameDay.exec(text);
   if (found) return at(Number(found[3]), monthOf(found[1]), Number(found[2]), found, 4);
