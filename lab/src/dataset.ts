@@ -61,7 +61,7 @@ export interface Dataset {
 }
 
 export interface DatasetOptions extends ReadOptions {
-  /** The column to predict; by default the last one that is not ignored. */
+  /** The column to predict; by default the one that is called target, label or outcome, or else the last that can be. */
   target?: string;
   /** Columns to leave out, and to keep although they say nothing (constants, identifiers): see `columnsNamed`. */
   ignore?: string[];
@@ -94,6 +94,8 @@ const MOST_NAMED = 10;
 const MOST_LOST = 0.1;
 /** Of more integers than these, rare ones are the ends of a range rather than mistakes. */
 const FEW_INTEGERS = 5;
+/** Fewer held-out rows are told: each is 5 % of the accuracy, or more. */
+const FEWEST_HELD_OUT = 20;
 /** Bytes that are hashed at a time. */
 const CHUNK = 2 ** 24;
 
@@ -147,6 +149,7 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
     fileRows: table.fileRows,
     decisions,
     warnings: [
+      ...fewHeldOut(split),
       ...unseen(classes, y, split),
       ...leaksOf({
         inputs: roles.inputs.filter(isUsed),
@@ -164,6 +167,13 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
       }),
     ],
   };
+}
+
+function fewHeldOut({ heldOut: { length } }: Split): string[] {
+  if (length >= FEWEST_HELD_OUT) return [];
+  return [
+    `${count(length, "row")} ${length === 1 ? "is" : "are"} held out, so few that networks can hardly be told apart by them; bring more rows`,
+  ];
 }
 
 /** Classes of the held-out part that the training part does not have, where groups or time decide on them. */

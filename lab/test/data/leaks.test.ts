@@ -181,6 +181,8 @@ test("a counter along which the target changes slowly", () => {
   expect(warnings({ t: rows(N, (i) => i), b, amount })).toEqual([]);
 });
 
-test("few rows are not suspected", () => {
-  expect(warnings({ a: [1, 1, 1, 2, 2, 2], b: [0, 1, 2, 3, 4, 9], y: [0, 0, 0, 1, 1, 1] })).toEqual([]);
+test("few rows are not suspected, but told", () => {
+  expect(warnings({ a: [1, 1, 1, 2, 2, 2], b: [0, 1, 2, 3, 4, 9], y: [0, 0, 0, 1, 1, 1] })).toEqual([
+    "2 rows are held out, so few that networks can hardly be told apart by them; bring more rows",
+  ]);
 });

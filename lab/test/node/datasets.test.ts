@@ -89,7 +89,6 @@ test("a limit draws from all that is read, and no more than that is kept", async
     columns: ["x"],
     what: "used as a number",
     why: "it counts the rows, and there is no other input",
-    option: "--ignore x",
   });
 });
 
