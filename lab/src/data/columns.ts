@@ -8,7 +8,7 @@ import { printable, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { asDates, asMinutes, compactDates } from "./date-columns.js";
 import { missingNotations } from "./missing.js";
-import { columnsNamed, nameColumns } from "./names.js";
+import { columnsNamed, nameColumns, onOneLine } from "./names.js";
 import { asNumbers, finite, staysText } from "./number-columns.js";
 import { fileDecimal } from "./numbers.js";
 import { Survey } from "./survey.js";
@@ -79,7 +79,7 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
     const { name, levels } = survey;
     const { kind, values } = valuesOf(survey);
     survey.release();
-    return { name, kind, values, ...(levels && kind === "text" && { levels: levels.map(printable) }) };
+    return { name, kind, values, ...(levels && kind === "text" && { levels: levels.map(onOneLine) }) };
   });
   return {
     name: printable(file.replace(/(\.[a-z0-9]+)?(\.(gz|zip|zst|bz2|xz))?$/i, "")) || printable(file),

@@ -270,7 +270,7 @@ export class OrderEvidence {
     if (parts.open === undefined) return;
     if (this.count === 0) this.text = text;
     this.count++;
-    if (/^\d+\./.test(text)) this.dotted++;
+    if (/^\D*\d+\./.test(text)) this.dotted++;
     for (const order of ORDERS) if (momentOf(parts, order) !== undefined) this.fits[order]++;
     const [first, second, third] = parts.open;
     if (first === 1) this.ones[0]++;
@@ -326,6 +326,8 @@ const HOUR_ALONE = /^\d{1,2}(?=\s*[ap]\.?m\.?$)/i;
 const DOTTED = /^\d{1,2}\.\d{2}\.\d{2}$/;
 const WORDED =
   /^P?T?(?=\d)(?:(\d{1,5})\s*d(?:ays?)?,?\s*T?)?(?:(\d{1,5})\s*h(?:(?:ou)?rs?)?,?\s*)?(?:(\d{1,5})\s*m(?:ins?|inutes?)?,?\s*)?(?:(\d{1,5}(?:\.\d{1,9})?)\s*s(?:ecs?|econds?)?)?$/i;
+/** As of laps: minutes, seconds and their fraction. */
+const LAP = /^(-?)(\d{1,4}):([0-5]\d\.\d{1,9})$/;
 const SPAN = /^(-?)(?:(\d{1,6}) days?,? )?(\d{1,4}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?$/i;
 
 /** Minutes of a time of day or a span: "12:30", "1:30 pm", "2 days 03:04:05", "2h 30m", "PT45M"; undefined for what is neither. */
@@ -341,6 +343,8 @@ export function minutesOf(text: string): number | undefined {
     const ms = msOf(clock, 1);
     return ms === undefined ? undefined : ms / 60_000;
   }
+  const lap = LAP.exec(text);
+  if (lap) return (Number(lap[2]) + Number(lap[3]) / 60) * (lap[1] === "-" ? -1 : 1);
   const span = SPAN.exec(DOTTED.test(text) ? text.replaceAll(".", ":") : text);
   if (span === null || Number(span[4]) > 59 || Number(span[5] ?? 0) > 59) return undefined;
   const seconds = Number(span[5] ?? 0) + Number(`0.${span[6] ?? 0}`);

@@ -7,9 +7,12 @@ import type { Decision } from "./table.js";
 const LONGEST_NAME = 200;
 const MOST_LISTED = 20;
 
-/** A name on one line and without what a terminal obeys. */
+/** Text on one line and without what a terminal obeys. */
+export const onOneLine = (text: string): string =>
+  printable(text.trim().replace(/[\t\n\v\f\r\u2028\u2029]+/g, " "));
+
 const shown = (name: string): string => {
-  const line = printable(name.replace(/[\t\n\v\f\r]+/g, " ").trim());
+  const line = onOneLine(name);
   return line.length > LONGEST_NAME ? `${line.slice(0, LONGEST_NAME - 1)}…` : line;
 };
 

@@ -30,12 +30,13 @@ export type Mark = "currency" | "percent" | "footnote" | "parentheses" | "plus" 
 
 const LONGEST = 400;
 const LONGEST_UNIT = 16;
+const LONGEST_INFINITE = 9;
 /** Sizes that are kept to compare. */
 const MOST_SIZES = 1000;
 
 const SIGN = /[+\-\u2212\u2010-\u2013\ufe63\uff0d\uff0b]/;
 const CURRENCY =
-  /(?:(?:US|CA|AU|NZ|HK|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft)(?!\p{L})\.?)/u;
+  /(?:(?:US|CA|AU|NZ|HK|NT|MX|[ARCS])?\$|\p{Sc}|(?:USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|MXN|ZAR|TRY|KRW|SGD|HKD|THB|IDR|ILS|AED|Rs|Fr|kr|zł|Kč|Ft|руб)(?!\p{L})\.?)/u;
 const HEAD = new RegExp(`(${SIGN.source})?\\s*(${CURRENCY.source})?\\s*(${SIGN.source})?\\s*`, "uy");
 const BODY = /\d+(?:[.,'’´`ʼ \u00a0\u2007\u2009\u202f_]\d+)*[.]?|[.,]\d+/y;
 // Fortran's D has a sign, or it is a unit
@@ -53,6 +54,8 @@ const CODES: Record<string, string> = {
   "₹": "INR",
   Rs: "INR",
   R$: "BRL",
+  "₽": "RUB",
+  руб: "RUB",
   zł: "PLN",
   Kč: "CZK",
   Ft: "HUF",
@@ -70,7 +73,15 @@ export function numeralOf(text: string): Numeral | undefined {
   const found = plain(text);
   if (found !== undefined) return found;
   const latin = latinDigits(text);
-  return /[\d∞]|inf/i.test(latin) ? marked(latin) : undefined;
+  return infinite(latin) ?? (/\d/.test(latin) ? marked(latin) : undefined);
+}
+
+function infinite(text: string): Numeral | undefined {
+  const found = text.length > LONGEST_INFINITE ? null : INFINITE.exec(text);
+  if (found === null) return undefined;
+  const numeral = numeralOfBody("Infinity");
+  numeral.negative = found[1] !== "" && found[1] !== "+";
+  return numeral;
 }
 
 // digits of other scripts, and the signs that go with them: full-width forms and Arabic
@@ -78,7 +89,7 @@ const OTHER_DIGITS = /[^\P{Nd}0-9]|[\uff05\uff0b-\uff0f]/u;
 
 /** `text` with the digits 0 to 9 in the place of those of other scripts. */
 export function latinDigits(text: string): string {
-  if (!OTHER_DIGITS.test(text)) return text;
+  if (!/[^\0-\x7f]/.test(text) || !OTHER_DIGITS.test(text)) return text;
   return text
     .replace(/[\uff05\uff0b-\uff0f]/g, (one) => String.fromCharCode(one.charCodeAt(0) - 0xfee0))
     .replace(/[^\P{Nd}0-9]/gu, (one) => {
@@ -134,10 +145,6 @@ const mayGroup = (body: string, at: number): boolean =>
   at >= 1 && at <= 3 && body.length - at === 4 && body.charCodeAt(0) !== 48;
 
 function marked(text: string): Numeral | undefined {
-  const infinite = /[f∞y]$/i.test(text) ? INFINITE.exec(text) : null;
-  if (infinite) {
-    return { ...numeralOfBody("Infinity"), negative: infinite[1] !== "" && infinite[1] !== "+" };
-  }
   const hexadecimal = text.includes("x") || text.includes("X") ? HEXADECIMAL.exec(text) : null;
   if (hexadecimal) {
     return {
@@ -203,7 +210,7 @@ function marked(text: string): Numeral | undefined {
 }
 
 function codeOf(currency: string): string {
-  const sign = currency.replace(/\.$/, "");
+  const sign = currency.endsWith(".") ? currency.slice(0, -1) : currency;
   return CODES[sign] ?? sign;
 }
 

@@ -1,7 +1,7 @@
 /** Columns of text: cells that can be shown, and which of them say that there is no value. */
-import { count as counted, printable } from "@evenkeel/report/format";
+import { count as counted } from "@evenkeel/report/format";
 import { isLevel } from "./missing.js";
-import { argument } from "./names.js";
+import { argument, onOneLine } from "./names.js";
 import { DISTINCT_KEPT, HALF, type Survey, tellMissing } from "./survey.js";
 import type { Value } from "./table.js";
 import { shown, type Told } from "./told.js";
@@ -19,7 +19,7 @@ export function asText(survey: Survey, told: Told): Value[] {
     }
     const known = cleaned.get(cell);
     if (known !== undefined) return known;
-    const text = printable(cell.trim());
+    const text = onOneLine(cell);
     if (cleaned.size < DISTINCT_KEPT) cleaned.set(cell, text);
     return text;
   });

@@ -379,6 +379,10 @@ test("a declared date that is to be a level is shown as one", () => {
   expect(table.columns[0]).toEqual({ name: "d", kind: "text", values: ["1970-01-01T00:00:00.000Z"] });
 });
 
+test("text of several lines is on one", () => {
+  expect(read(["a\r\nb", "x\ty", "z"]).values).toEqual(["a b", "x y", "z"]);
+});
+
 test("text can be shown, and what is told of it is short", () => {
   const osc = "\u001b]52;c;x\u0007\u202e";
   expect(read([osc, "b"]).values).toEqual(["\ufffd]52;c;x\ufffd\ufffd", "b"]);

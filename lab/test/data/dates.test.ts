@@ -127,6 +127,7 @@ test.each<[string[], DateOrder, DateOrder | undefined]>([
   [["31/12/2020", "1/2/2021"], "dmy", undefined],
   [["12/31/20", "1/2/21"], "mdy", undefined],
   [["1.2.2021", "3.4.2021"], "dmy", undefined],
+  [["Fr, 05.01.2024", "Sa, 06.01.2024"], "dmy", undefined],
   [["1/2/2021", "3/4/2021"], "mdy", "dmy"],
   // the first of each month
   [["1/1/2021", "1/2/2021", "1/3/2021"], "dmy", "mdy"],
@@ -153,8 +154,10 @@ test("times and spans are minutes", () => {
     ["12:30", "1:30 PM", "12:05 am", "00:12:30", "2 days 01:00:00", "-0:30", "7 PM"].map(minutesOf),
   ).toEqual([750, 810, 5, 12.5, 2940, -30, 1140]);
   expect(
-    ["2h 30m", "45m", "19h", "1 day, 2 hours", "90s", "PT1H30M", "P1DT2H", "18.30.00"].map(minutesOf),
-  ).toEqual([150, 45, 1140, 1560, 1.5, 90, 1560, 1110]);
+    ["2h 30m", "45m", "19h", "1 day, 2 hours", "90s", "PT1H30M", "P1DT2H", "18.30.00", "1:30.0"].map(
+      minutesOf,
+    ),
+  ).toEqual([150, 45, 1140, 1560, 1.5, 90, 1560, 1110, 1.5]);
   expect(
     ["12:60", "13:30 pm", "12", "a:b", "1:2", ":30", "5 metres", "PT", "1.2.3", "m"].map(minutesOf),
   ).toEqual(Array(10).fill(undefined));

@@ -7,10 +7,12 @@ import { type Layout, layoutOf, tooWide } from "./dialect.js";
 import { Reservoir } from "./sample.js";
 import { startOf, type Text } from "./source.js";
 
-/** Characters by which the layout is known; more where they hold few lines, up to the second. */
-const START = 2 ** 18;
-const LONGEST_START = 2 ** 22;
-const FEW_LINES = 20;
+/** Characters by which the layout is known, and lines that make them enough: more characters where there are fewer. */
+const STARTS = [
+  { most: 2 ** 18, lines: 20 },
+  { most: 2 ** 22, lines: 3 },
+  { most: 2 ** 26, lines: 0 },
+];
 /** Rows at the end that are too short and no rows of the table, but totals, sources, or cut. */
 const MOST_CLOSING = 10;
 /** Different cells of a column that are remembered, and rows from which on they are: of few, copies cost nothing. */
@@ -39,13 +41,16 @@ export async function readCsv(
   options: ReadOptions,
   usual?: string,
 ): Promise<RawTable> {
-  let start = (await startOf(text, START)).slice(0, START);
-  if (start.length === START && start.split(/[\n\r]+/, FEW_LINES).length < FEW_LINES) {
-    start = (await startOf(text, LONGEST_START)).slice(0, LONGEST_START);
+  let start = "";
+  let whole = false;
+  for (const { most, lines } of STARTS) {
+    start = (await startOf(text, most)).slice(0, most);
+    whole = start.length < most;
+    if (whole || start.split(/[\n\r]+/, lines).length === lines) break;
   }
   if (!/\S/.test(start)) throw new UsageError(`${file}: the file is empty; expected a table of data`);
   const { columns: mostColumns, cells: mostCells } = { ...usualLimits, ...options.limits };
-  const layout = layoutOf(start, start.length < START, options, mostColumns, file, usual);
+  const layout = layoutOf(start, whole, options, mostColumns, file, usual);
   const read = async (how: Layout): Promise<RawTable> => {
     const rows = new Rows(file, how, mostColumns, mostCells, options.sample);
     for await (const piece of text.pieces()) rows.push(piece);

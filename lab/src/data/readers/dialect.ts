@@ -36,18 +36,19 @@ export interface Layout {
   prefix: number;
 }
 
-const DELIMITERS = [",", "\t", ";", "|", " ", "::", "^", "~", "\x01", ":"];
+const DELIMITERS = [",", "\t", ";", "|", " ", "::", "^", "~", "\x01", "\x1f", ":"];
 /** Those that are more often something else. */
-const RARE = new Set(["^", "~", "\x01", ":"]);
+const RARE = new Set(["^", "~", "\x01", "\x1f", ":"]);
 const LONGEST_DELIMITER = 8;
 /** Records and fields that are looked at, and those of them whose looks are judged. */
 const MOST_RECORDS = 1000;
 const MOST_FIELDS = 200_000;
 const MOST_JUDGED_RECORDS = 200;
 const MOST_JUDGED_FIELDS = 20_000;
-/** Records that may stand above the names, and between them and the values. */
+/** Records that may stand above the names, and between them and the values; those that tell names by what is below. */
 const LONGEST_PREAMBLE = 30;
 const MOST_UNDER = 3;
+const MOST_UNDER_NAMES = 50;
 /** Characters of a field that are kept. */
 const LONGEST_FIELD = 200;
 
@@ -216,7 +217,7 @@ function commentOf(text: string): { sign: string; last: string } {
     const stop = text.slice(at, at + 65536).search(/[\n\r]/);
     const line = stop < 0 ? text.slice(at) : text.slice(at, at + stop);
     if (line.trim() !== "") {
-      if (sign === "" && /^(?:#|%[ %])(?![,;|\t])/.test(line)) sign = line[0];
+      if (sign === "" && /^(?:[#!]|%[ %])(?![,;|\t])/.test(line)) sign = line[0];
       if (sign === "" || line[0] !== sign) return { sign, last };
       last = line;
     }
@@ -397,45 +398,44 @@ const isText = (record: readonly string[]): boolean =>
 function preambleOf(table: readonly (readonly string[])[], width: number): number {
   for (let at = 1; at < Math.min(LONGEST_PREAMBLE, table.length - 2); at++) {
     if (table[at].length !== width || !isText(table[at])) continue;
-    const kinds = kindsOf(table.slice(at + 1), width);
-    const above = table.slice(0, at);
+    const rows = table.slice(at + 1, at + 1 + MOST_UNDER_NAMES);
+    const isValued = (_: string, column: number) => usualKind(valuesIn(rows, column)) !== undefined;
     const isOver = at === 1 && table[0].filter((cell) => cell === "").length > 1;
-    if (isOver && kinds.some((kind) => kind !== undefined)) return at;
-    if (kinds.every((kind) => kind !== undefined) && above.slice(1).some((record) => record.some(isValue))) {
-      return at;
-    }
+    if (isOver && table[at].some(isValued)) return at;
+    if (table.slice(1, at).some((record) => record.some(isValue)) && table[at].every(isValued)) return at;
   }
   return 0;
 }
 
-/** What most values of each column are; undefined for text. */
-function kindsOf(rows: readonly (readonly string[])[], width: number): ReturnType<typeof kindOf>[] {
-  return Array.from({ length: width }, (_, column) => {
-    const kinds = rows.filter((row) => !isMissing(row[column] ?? "")).map((row) => kindOf(row[column]));
-    return (["number", "date"] as const).find(
-      (kind) => kinds.filter((one) => one === kind).length > kinds.length / 2,
-    );
-  });
-}
-
 /** How many records between the names and the values are text where the values are: units, or what the names mean. */
-function textsUnder(below: readonly (readonly string[])[], width: number): number {
+function textsUnder(below: readonly (readonly string[])[]): number {
   let under = 0;
   while (under < Math.min(MOST_UNDER, below.length - 2)) {
     const record = below[under];
-    const rows = below.slice(under + 1, under + 1 + MOST_JUDGED_RECORDS);
-    const kinds = kindsOf(rows, width);
-    const valued = record.filter((cell, column) => kinds[column] !== undefined && !isMissing(cell));
+    const rows = below.slice(under + 1, under + 1 + MOST_UNDER_NAMES);
+    const filled = record.flatMap((cell, column) => (isMissing(cell) ? [] : { cell, column }));
+    const over = filled.filter(({ column }) => usualKind(valuesIn(rows, column)) !== undefined);
     const isUnder =
+      over.length > 0 &&
+      over.length >= Math.min(2, filled.length) &&
       // a bound such as <0.1 is a value
-      !valued.some((cell) => isValue(cell) || /^[<>≤≥~]/.test(cell)) &&
-      valued.length > 0 &&
-      valued.length >= Math.min(2, record.filter((cell) => cell !== "").length) &&
-      record.every((cell, column) => isMissing(cell) || rows.every((row) => row[column] !== cell));
+      over.every(({ cell }) => !isValue(cell) && !/^[<>≤≥~]/.test(cell)) &&
+      filled.every(({ cell, column }) => rows.every((row) => row[column] !== cell));
     if (!isUnder) break;
     under++;
   }
   return under;
+}
+
+const valuesIn = (rows: readonly (readonly string[])[], column: number): string[] =>
+  rows.map((row) => row[column] ?? "").filter((cell) => !isMissing(cell));
+
+/** What most of the cells are; undefined for text. */
+function usualKind(cells: readonly string[]): ReturnType<typeof kindOf> {
+  const kinds = cells.map(kindOf);
+  return (["number", "date"] as const).find(
+    (kind) => kinds.filter((one) => one === kind).length > cells.length / 2,
+  );
 }
 
 /** Text in the first field alone, above rows that have others. */
@@ -506,7 +506,7 @@ function headerOf(
   const seen = rowNames ? { isHeader: true, sure: true } : namesColumns(first, below);
   const { isHeader, sure } = asked === undefined ? seen : { isHeader: asked, sure: true };
   if (isHeader) {
-    const under = rowNames ? 0 : textsUnder(below, width);
+    const under = rowNames ? 0 : textsUnder(below);
     return {
       ...common,
       rowNames,
@@ -520,7 +520,7 @@ function headerOf(
   // the names may be in a comment, or separated in another way than the rows
   const above = trial.records[skipped - 1] ?? [];
   const names =
-    namesIn(comment.replace(/^[#%]+[ \t]*/, ""), trial.dialect, width) ??
+    namesIn(comment.replace(/^[#!%]+[ \t]*/, ""), trial.dialect, width) ??
     (above.length === 1
       ? DELIMITERS.map((delimiter) => namesIn(above[0], { ...trial.dialect, delimiter }, width)).find(
           (found) => found !== undefined,
@@ -563,12 +563,9 @@ export function namesColumns(
   let names = 0;
   let values = 0;
   for (const [column, cell] of first.entries()) {
-    const cells = rows.map((row) => row[column]).filter((other) => !isMissing(other));
+    const cells = valuesIn(rows, column);
     if (cells.length === 0) continue;
-    const kinds = cells.map(kindOf);
-    const usual = (["number", "date"] as const).find(
-      (kind) => kinds.filter((one) => one === kind).length > cells.length / 2,
-    );
+    const usual = usualKind(cells);
     const kind = kindOf(cell);
     if (isMissing(cell)) {
       // an index without a name is empty; anything else is a value that is not there

@@ -25,8 +25,8 @@ const PIECE = 2 ** 20;
 /** Bytes by which binary data and UTF-16 are known. */
 const HEAD = 2 ** 16;
 
-/** Tabs, line ends, form feeds, escapes, and the end of a file of DOS. */
-const TEXT_CONTROLS = [0x09, 0x0a, 0x0d, 0x0c, 0x1b, 0x1a];
+/** Tabs, line ends, form feeds, escapes, the end of a file of DOS, and what separates the fields of some databases. */
+const TEXT_CONTROLS = [0x09, 0x0a, 0x0d, 0x0c, 0x1b, 0x1a, 0x01, 0x1f];
 
 /** The name without its folders. */
 export const baseName = (name: string): string => name.replace(/^.*[/\\]/, "");
@@ -154,7 +154,8 @@ function utf16Of(head: Uint8Array): string | undefined {
   const zeros = [0, 0];
   for (const [index, byte] of head.entries()) if (byte === 0) zeros[index % 2]++;
   const [even, odd] = zeros;
-  if (Math.max(even, odd) < head.length / 20 || head.length < 4) return undefined;
+  // a few zeros are no encoding
+  if (Math.max(even, odd) < Math.max(head.length / 20, Math.min(3, head.length / 4))) return undefined;
   if (odd > 20 * even) return "utf-16le";
   return even > 20 * odd ? "utf-16be" : undefined;
 }

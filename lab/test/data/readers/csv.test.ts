@@ -179,6 +179,13 @@ test.each<[kind: string, file: string, text: string, expected: string[]]>([
       "read with the names in the line above the table [--header no]",
     ],
   ],
+  [
+    "comments that begin with !, and end the file",
+    "t.txt",
+    "! made by a tool\n! x\na b\n1 2\n3 4\n!end\n",
+    ["a|b", "1|2", "3|4", "read without 3 lines of comments and rules"],
+  ],
+  ["units of a database", "t.txt", "id\x1fa\n1\x1f2.5\n2\x1f3.5\n", ["id|a", "1|2.5", "2|3.5"]],
   ["a column named #", "t.csv", "#,name\n1,x\n2,y\n", ["#|name", "1|x", "2|y"]],
   [
     "titles above the header",
@@ -467,6 +474,13 @@ test("a cell of megabytes, and one that is quoted", async () => {
   const { columns, decisions } = await read(`a,b\n1,${"y".repeat(1e6)}\n2,"${long}"\n3,z\n`);
   expect(columns[1].cells.map((cell) => String(cell).length)).toEqual([1e6, long.length, 1]);
   expect(decisions).toEqual([]);
+});
+
+test("a header of megabytes", async () => {
+  const { columns } = await read(
+    `${rows(1000, (i) => "n".repeat(5000) + i).join()}\n${rows(3, () => "1,".repeat(999).concat("2")).join("\n")}\n`,
+  );
+  expect(columns).toHaveLength(1000);
 });
 
 test("a sample is uniform, always the same, in the order of the file, and knows its rows", async () => {

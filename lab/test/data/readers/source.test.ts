@@ -52,6 +52,8 @@ test.each<[kind: string, bytes: string | Uint8Array, text: string, told: string]
     `${MIXED}\ufffd\n`,
     "read as UTF-8 text: but for 1 broken character [--encoding NAME]",
   ],
+  ["a character of value 0", "a,b\n1,x\0y\n3,4\n", "a,b\n1,x\0y\n3,4\n", ""],
+  ["fields as databases separate them", "1\x01a\x1f2\n", "1\x01a\x1f2\n", ""],
   ["UTF-8 that is cut within a character", Buffer.from("é,€").subarray(0, -1), "é,\ufffd", ""],
 ])("%s", async (_, bytes, text, told) => {
   expect(await read(bytes)).toEqual([text, told]);
