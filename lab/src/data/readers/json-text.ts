@@ -11,9 +11,10 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 const COMMA = 0x2c;
-const [OPEN_LIST, OPEN_OBJECT] = [0x5b, 0x7b];
+const [OPEN_LIST, OPEN_OBJECT, CLOSE_LIST, CLOSE_OBJECT] = [0x5b, 0x7b, 0x5d, 0x7d];
 const [CAPITAL_I, CAPITAL_N] = [0x49, 0x4e];
 
+const MOST_DEPTH = 1000;
 /** What a key takes in memory that no object before it has, in cells. */
 const CELLS_A_KEY = 64;
 /** Keys of which each is looked at; of those after them one of so many. */
@@ -61,17 +62,42 @@ function isJson(text: string): boolean {
 }
 
 function parsed(text: string, start: number, end: number, file: string): unknown {
+  const piece = text.slice(start, end);
   try {
-    return JSON.parse(text.slice(start, end));
+    return JSON.parse(piece);
   } catch (error) {
-    const message = reason(error);
-    const at = Number(/ at position (\d+)/.exec(message)?.[1] ?? 0);
-    const what = printable(message.replace(/ in JSON at position.*/s, "").slice(0, 120));
-    const remedy = /[{[,:]\s*'/.test(text.slice(start, start + 1000))
-      ? "write it with json.dumps, where Python printed it with single quotes"
-      : "correct it there, or write the file again if it was cut off";
-    throw new FailureError(`${file}: line ${lineOf(text, start + at)}: invalid JSON: ${what}; ${remedy}`);
+    const { what, at } = faultOf(reason(error), piece);
+    throw new FailureError(
+      `${file}: line ${lineOf(text, start + at)}: invalid JSON: ${what}; ${remedyFor(piece, at)}`,
+    );
   }
+}
+
+/** What V8 says of a text, and where that is: it has the position, or the token with some characters around it. */
+function faultOf(message: string, text: string): { what: string; at: number } {
+  const what = printable(message.replace(/(?: in JSON at position|, (?:\.\.\.)?").*/s, "").slice(0, 120));
+  const [, token = "", cut, around] =
+    /^Unexpected token '(.+?)', (\.\.\.)?"(.*)"(?:\.\.\.)? is not valid JSON$/s.exec(message) ?? [];
+  if (around !== undefined) {
+    return { what, at: Math.max(0, text.indexOf(around)) + (cut ? V8_AROUND : around.indexOf(token)) };
+  }
+  const position = / at position (\d+)/.exec(message)?.[1];
+  return { what, at: position === undefined ? text.trimEnd().length : Number(position) };
+}
+
+/** Characters that V8 shows before a token. */
+const V8_AROUND = 10;
+
+function remedyFor(text: string, at: number): string {
+  const rest = text.slice(at, at + 10);
+  if (/[{[,:]\s*'/.test(text.slice(0, 1000)) || /^(?:None|True|False)\b/.test(rest)) {
+    return "write it with json.dumps, where Python printed it";
+  }
+  if (/^[\]}]/.test(rest) && /,\s*$/.test(text.slice(Math.max(0, at - 100), at))) {
+    return "remove the comma before it";
+  }
+  if (/^\/[/*]/.test(rest)) return "remove the comments";
+  return "correct it there, or write the file again if it was cut off";
 }
 
 function lineOf(text: string, position: number): number {
@@ -133,6 +159,7 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
     return end;
   };
   let values = 0;
+  let depth = 0;
   const keys = new Keys(file, Math.max(columns, Math.floor(cells / CELLS_A_KEY)));
   for (let at = 0; at < text.length; ) {
     const code = text.charCodeAt(at);
@@ -144,6 +171,14 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
       if (text.charCodeAt(next) === COLON) keys.add(text, start, at - 1);
     } else if (code === COMMA || code === OPEN_LIST || code === OPEN_OBJECT) {
       if (++values > cells) throw tooMany(file, cells, "values", "write it as .csv or .parquet");
+      if (code !== COMMA && ++depth > MOST_DEPTH) {
+        throw new UsageError(
+          `${file}: expected values in at most ${MOST_DEPTH.toLocaleString("en-US")} lists and objects around them, got more; save the rows as a list of objects`,
+        );
+      }
+      at++;
+    } else if (code === CLOSE_LIST || code === CLOSE_OBJECT) {
+      depth--;
       at++;
     } else if (code === CAPITAL_N && text.startsWith("NaN", at)) at = put(at, at + 3, "null");
     else if (code === CAPITAL_I && text.startsWith("Infinity", at)) at = put(at, at + 8, "1e999");

@@ -83,19 +83,25 @@ function shapeOf(value: unknown, file: string, options: ReadOptions, depth = 0):
   if (Array.isArray(value)) return shapeOfList(value, file, options);
   if (!isObject(value)) throw new UsageError(`${file}: ${EXPECTED}, got ${describe(value)}`);
   return (
-    features(value) ??
-    namedLists(value, file) ??
-    columnsOfLists(value) ??
-    listInside(value, file, options) ??
+    listsIn(value, file, options) ??
     objectInside(value, file, options, depth) ??
     dictionaries(value) ??
     noShape(value, file)
   );
 }
 
-/** A list of objects, or of lists of cells. */
+const listsIn = (value: Dictionary, file: string, options: ReadOptions): Shape | undefined =>
+  features(value) ?? namedLists(value, file) ?? columnsOfLists(value) ?? listInside(value, file, options);
+
+/** A list of objects, or of lists of cells; or of one object, or a few values, in which there is such a list. */
 function shapeOfList(rows: readonly unknown[], file: string, options: ReadOptions): Shape {
-  const [first] = rows;
+  const [first, second] = rows;
+  if (rows.length === 1 && isObject(first)) {
+    const inner = listsIn(first, file, options);
+    if (inner !== undefined) return inner;
+  }
+  // the World Bank's pages
+  if (rows.length === 2 && isObject(first) && isRows(second)) return { records: second };
   if (Array.isArray(first)) return withHeader(listsOf(rows, file), options.header);
   const other = rows.findIndex((row) => !isObject(row));
   if (other >= 0) {
@@ -240,31 +246,67 @@ function listInside(value: Dictionary, file: string, options: ReadOptions): Shap
   if (asked === undefined && rivals.length > 0) {
     // people by their names, each with lists of their own, are rows themselves
     if (found[0].depth > 0) return undefined;
-    throw new UsageError(
-      `${file}: expected one list of rows, got ${listed(uppermost.slice(0, 5).map(({ path }) => quote(path, 40)))}; choose with --member ${quote(meant.path, 40)}`,
+    throw severalLists(
+      uppermost.map(({ path }) => path),
+      meant.path,
+      file,
     );
   }
   const { path, rows } = asked ?? meant;
   const shape = shapeOfList(rows, file, options);
   const others = found.filter((one) => one.path !== path).map((one) => one.path);
-  const decision: Decision = { columns: [], what: `rows read from ${quote(path)}` };
+  const decision = readFrom(path);
   if (others.length > 0) {
     decision.why = `beside ${listed(others.slice(0, 3).map((other) => quote(other, 40)))}`;
     decision.option = "--member NAME";
   }
-  return { ...shape, decisions: [decision] };
+  return { ...shape, decisions: [decision, ...(shape.decisions ?? [])] };
 }
 
-/** The one object in an object that has no lists, such as columns in `{"data": {"a": [1, 2], "b": [3, 4]}}`. */
+const readFrom = (path: string): Decision => ({ columns: [], what: `rows read from ${quote(path)}` });
+
+function severalLists(paths: readonly string[], meant: string, file: string): UsageError {
+  return new UsageError(
+    `${file}: expected one list of rows, got ${listed(paths.slice(0, 5).map((path) => quote(path, 40)))}; choose with --member ${quote(meant, 40)}`,
+  );
+}
+
+/**
+ * The one object in an object that has no lists, such as columns in `{"data": {"a": [1, 2], "b": [3, 4]}}`; or the one
+ * that is a table, beside others that are about it.
+ */
 function objectInside(
   value: Dictionary,
   file: string,
   options: ReadOptions,
   depth: number,
 ): Shape | undefined {
+  if (depth === MOST_DEPTH) return undefined;
   const [inner, ...others] = Object.values(value).filter((one) => typeof one === "object" && one !== null);
-  if (depth === MOST_DEPTH || others.length > 0 || !isObject(inner)) return undefined;
-  return shapeOf(inner, file, options, depth + 1);
+  if (isObject(inner) && others.length === 0) return shapeOf(inner, file, options, depth + 1);
+  const objects = Object.entries(value).filter((entry): entry is [string, Dictionary] => isObject(entry[1]));
+  const tables = objects.filter(
+    ([, object]) => columnsOfLists(object) !== undefined || areRecords(object, objects.length),
+  );
+  // where all are, they may well be rows
+  if (tables.length === 0 || tables.length === objects.length) return undefined;
+  const asked = tables.find(([name]) => name === options.member);
+  const [[name, table], ...rivals] = asked ? [asked] : tables;
+  if (rivals.length > 0) {
+    throw severalLists(
+      tables.map(([other]) => other),
+      name,
+      file,
+    );
+  }
+  const shape = shapeOf(table, file, options, depth + 1);
+  return { ...shape, decisions: [readFrom(name), ...(shape.decisions ?? [])] };
+}
+
+/** Whether an object has more than `few` objects in it, and nothing else. */
+function areRecords(value: Dictionary, few: number): boolean {
+  const objects = Object.values(value);
+  return objects.length > few && objects.every(isObject);
 }
 
 /** `{"a": {"0": 1, "1": 2}, "b": …}`, columns by their names and rows by their labels, or the other way round. */

@@ -184,6 +184,42 @@ test("several lists of rows: the one that is named for rows, or chosen", async (
   expect(cellsOf('{"other": [{"a": 1}], "rows": [{"a": 2}]}')).toEqual({ a: [2] });
 });
 
+test("answers of services: a table beside objects that are about it, or in a list of its own", async () => {
+  const days = { t: ["2024-01-01", "2024-01-02"], rain: [0, 1.5] };
+  const meteo = { latitude: 52.5, daily_units: { t: "iso8601", rain: "mm" }, daily: days };
+  expect(parseJson(JSON.stringify(meteo), "f.json")).toMatchObject({
+    columns: [
+      { name: "t", cells: days.t },
+      { name: "rain", cells: days.rain },
+    ],
+    decisions: [{ columns: [], what: 'rows read from "daily"' }],
+  });
+  const two = JSON.stringify({ ...meteo, hourly: { t: ["a"], rain: [7] } });
+  expect(await errorOf(() => parseJson(two, "f.json"))).toBe(
+    'UsageError: f.json: expected one list of rows, got "daily" and "hourly"; choose with --member "daily"',
+  );
+  expect(parseJson(two, "f.json", { member: "hourly" }).columns[1].cells).toEqual([7]);
+
+  const prices = { Info: { "1. text": "daily", "2. zone": "UTC" }, Series: {} as Record<string, unknown> };
+  for (const day of days.t.concat("2024-01-03")) prices.Series[day] = { open: "1.5" };
+  expect(cellsOf(JSON.stringify(prices))).toEqual({
+    index: [...days.t, "2024-01-03"],
+    open: ["1.5", "1.5", "1.5"],
+  });
+
+  const rows = [
+    [1, "x"],
+    [2, "y"],
+  ];
+  const influx = { results: [{ id: 0, series: [{ name: "cpu", columns: ["a", "b"], values: rows }] }] };
+  expect(cellsOf(JSON.stringify(influx))).toEqual({ a: [1, 2], b: ["x", "y"] });
+  expect(cellsOf(JSON.stringify([{ page: 1, pages: 1 }, ROWS]))).toEqual(cellsOf(JSON.stringify(ROWS)));
+  expect(parseJson(JSON.stringify({ rows }), "f.json").decisions.map(({ what }) => what)).toEqual([
+    'rows read from "rows"',
+    "read without a header",
+  ]);
+});
+
 test("Python's numbers, and integers that a double cannot hold", () => {
   const row =
     '{"a": NaN, "b": -Infinity, "c": 9007199254740993, "d": 0.12345678901234566, "NaN 1234567890123456789": "\\"NaN"}';
@@ -271,7 +307,32 @@ test.each([
   [
     "python.json",
     "[{'a': 1}]",
-    "FailureError: python.json: line 1: invalid JSON: Expected property name or '}'; write it with json.dumps, where Python printed it with single quotes",
+    "FailureError: python.json: line 1: invalid JSON: Expected property name or '}'; write it with json.dumps, where Python printed it",
+  ],
+  [
+    "none.json",
+    '[{"a": 1},\n{"a": None}]',
+    "FailureError: none.json: line 2: invalid JSON: Unexpected token 'N'; write it with json.dumps, where Python printed it",
+  ],
+  [
+    "comma.json",
+    '[\n  {"a": 1, "b": "x"},\n  {"a": 2, "b": "y"},\n]',
+    "FailureError: comma.json: line 4: invalid JSON: Unexpected token ']'; remove the comma before it",
+  ],
+  [
+    "short.json",
+    "[1,\n//\n2]",
+    "FailureError: short.json: line 2: invalid JSON: Unexpected token '/'; remove the comments",
+  ],
+  [
+    "open.json",
+    '[\n{"a": 1},\n{"a":\n\n',
+    "FailureError: open.json: line 3: invalid JSON: Unexpected end of JSON input; correct it there, or write the file again if it was cut off",
+  ],
+  [
+    "deep.json",
+    "[".repeat(1001) + "]".repeat(1001),
+    "UsageError: deep.json: expected values in at most 1,000 lists and objects around them, got more; save the rows as a list of objects",
   ],
   [
     "object.json",
