@@ -1,7 +1,6 @@
 /**
  * The metadata of Arrow's messages, which are FlatBuffers: a schema, and where the buffers of a batch are. Every offset
  * is checked by the view through which it is read, and no vector is believed to be longer than the bytes there are.
- * (flechette allocates the length that a vector declares, and follows fields that contain themselves.)
  */
 
 /** Of a type, by Arrow's name for it: `Utf8`, `Timestamp`. */
@@ -219,11 +218,11 @@ class Table {
     const at = this.place(slot);
     if (at === 0) return "";
     const start = at + this.view.getUint32(at, true);
-    const length = this.view.getUint32(start, true);
-    this.texts.left -= length;
-    if (this.texts.left < 0) throw new Error("its schema is too large");
     const { buffer, byteOffset } = this.view;
-    return new TextDecoder().decode(new Uint8Array(buffer, byteOffset + start + 4, length));
+    const bytes = new Uint8Array(buffer, byteOffset + start + 4, this.view.getUint32(start, true));
+    this.texts.left -= bytes.length;
+    if (this.texts.left < 0) throw new Error("its schema is too large");
+    return new TextDecoder().decode(bytes);
   }
 
   vector<T>(slot: number, stride: number, entry: (view: DataView, at: number) => T): T[] {
