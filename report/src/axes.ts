@@ -19,8 +19,15 @@ export interface Axis {
   format: (value: number) => string;
   /** Where symlog turns from linear to logarithmic. */
   constant: number;
-  /** Some values lie beyond the domain and are drawn at its edge. */
-  clamped: boolean;
+}
+
+/** What a figure must say of the values that lie beyond its axis, where there are any: a sentence. */
+export function beyondNote({ domain: [low, high] }: Axis, values: readonly number[]): string[] {
+  const beyond = values.filter(
+    (value) => value < low - 1e-3 * Math.abs(low) || value > high + 1e-3 * Math.abs(high),
+  );
+  if (beyond.length === 0) return [];
+  return [`Values beyond the axis${beyond.includes(0) ? ", zero among them," : ""} are drawn at its edge.`];
 }
 
 /** The round step (1, 2 or 5 times a power of ten) that cuts a span into about `count` pieces. */
@@ -62,7 +69,6 @@ export function linearAxis(low: number, high: number): Axis {
     ticks: multiples(step, ...domain),
     format: formatTick,
     constant: 1,
-    clamped: false,
   };
 }
 
@@ -109,7 +115,6 @@ function logAxis(positive: number[]): Axis {
     ticks: ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001).sort((a, b) => a - b),
     format: fewDecades ? formatTick : (value) => tenToThe(Math.round(Math.log10(value))),
     constant: 1,
-    clamped: max > high * 1.001 || min < low * 0.999,
   };
 }
 
@@ -128,7 +133,7 @@ function symlogAxis(values: number[]): Axis {
     (tick) => tick >= low && tick <= high && (tick === 0 || place(tick) > nearest),
   );
   const domain: [number, number] = [low * 1.2, high * 1.2];
-  return { type: "symlog", domain, ticks, format: formatTick, constant: 10 ** exponent, clamped: false };
+  return { type: "symlog", domain, ticks, format: formatTick, constant: 10 ** exponent };
 }
 
 /** Logarithmic where the positive values span more than a decade (or `always`); otherwise linear from zero. */
@@ -136,9 +141,7 @@ export function magnitudeAxis(values: number[], always = false): Axis {
   const positive = values.filter((value) => value > 0);
   if (positive.length === 0) return linearAxis(0, 1);
   const spans = Math.max(...positive) > 10 * Math.min(...positive);
-  if (!spans && !always) return linearAxis(0, Math.max(...positive));
-  const axis = logAxis(positive);
-  return positive.length < values.length ? { ...axis, clamped: true } : axis;
+  return spans || always ? logAxis(positive) : linearAxis(0, Math.max(...positive));
 }
 
 /** Linear from zero, or symlog where the largest magnitude dwarfs the typical one. */
@@ -161,7 +164,7 @@ export function chosenAxis(values: number[]): Axis {
   const domain: [number, number] = log
     ? [Math.exp(from - margin), Math.exp(to + margin)]
     : [from - margin, to + margin];
-  return { type: log ? "log" : "linear", domain, ticks, format: formatTick, constant: 1, clamped: false };
+  return { type: log ? "log" : "linear", domain, ticks, format: formatTick, constant: 1 };
 }
 
 /** Linear over exactly these values: time, or counted steps, of which an axis shows no empty part. */

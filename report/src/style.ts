@@ -50,7 +50,6 @@ details[open]>summary{margin-bottom:.4rem}
 #data .plain td:last-child{white-space:normal;overflow-wrap:anywhere;min-width:12em}
 .swatch{vertical-align:.05em;margin-right:.5rem;overflow:visible}
 td em{font-style:normal;font-size:.75rem;font-weight:600;color:var(--page);background:var(--ink);border-radius:3px;padding:.08em .4em;margin-left:.25rem;white-space:nowrap;vertical-align:.08em}
-.best .value{font-weight:700}
 .bad .value{color:var(--bad);font-weight:700}
 .switches{position:sticky;top:0;z-index:1;margin:18px 0 0;border-bottom:1px solid var(--grid);background:var(--page);max-height:30vh;overflow-y:auto}
 .switches fieldset{margin:0;padding:9px 0;border:0;display:flex;flex-wrap:wrap;align-items:center;gap:6px 10px;min-width:0}

@@ -1,7 +1,7 @@
 /** What was read, and what was decided about it: the inputs of the network, the parts, the classes, and what guessing scores. */
 import { capitalize, count } from "@evenkeel/report/format";
 import { escapeHtml, folded, plainTable, unbrokenWords } from "@evenkeel/report/page";
-import { type Comparison, metricOf } from "../results.js";
+import type { Comparison } from "../results.js";
 import { tasks } from "../tasks/registry.js";
 import { clipped } from "./series.js";
 
@@ -17,31 +17,31 @@ const MOST_NAMES = 8;
 const shown = (text: string, most: number): string => escapeHtml(clipped(text, most));
 
 /** Names in a sentence, the first few of them. */
-function some(names: readonly string[], most: number): string {
-  const first = names.slice(0, most).map((name) => shown(name, NAME));
+function some(
+  names: readonly string[],
+  most: number,
+  write = (name: string, _index: number): string => shown(name, NAME),
+): string {
+  const first = names.slice(0, most).map(write);
   return names.length > most
     ? `${first.join(", ")} and ${(names.length - most).toLocaleString("en-US")} more`
     : first.join(", ");
 }
 
-/** What may make the numbers too good; empty where nothing is known to. */
+/** What may make the numbers too good, or worse than need be; empty where nothing is known to. */
 export function warningsBox({ data }: Comparison): string {
   if (data.warnings.length === 0) return "";
   const items = data.warnings.slice(0, SHOWN).map((text) => `<li>${shown(text, SENTENCE)}</li>`);
   const rest = data.warnings.length - SHOWN;
   if (rest > 0) items.push(`<li>and ${rest.toLocaleString("en-US")} more, in comparison.json</li>`);
-  return `<aside class="warnings" aria-label="Warnings"><p>These numbers may be too good:</p><ul>${items.join("")}</ul></aside>`;
+  return `<aside class="warnings" aria-label="Warnings"><p>Reasons to doubt these numbers:</p><ul>${items.join("")}</ul></aside>`;
 }
 
 export function dataSection(comparison: Comparison): string {
-  const { data, guess } = comparison;
+  const { data } = comparison;
   const { parts } = data;
   const number = (n: number) => n.toLocaleString("en-US");
-  const { metrics, predicts } = tasks[data.task];
-  const guesses = metrics.flatMap(({ name, format }) => {
-    const value = guess[name] ?? null;
-    return value === null ? [] : `${escapeHtml(name)} ${format(value)}`;
-  });
+  const { predicts } = tasks[data.task];
   const inputs = data.inputs.reduce((sum, { names }) => sum + names.length, 0);
   const rows: [string, string][] = [
     ["Data", `${shown(data.name, 120)}`],
@@ -60,8 +60,8 @@ export function dataSection(comparison: Comparison): string {
       "Parts",
       `Each seed ${shown(data.drawn, SENTENCE)}: ${number(parts.train)} examples to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. What is learnt from the data (means, deviations) is learnt from the training part alone; the held-out part chooses nothing.`,
     ],
-    ["Guessing", `${capitalize(metricOf(comparison).guessed)}: ${guesses.join(", ")}`],
-    ...(data.classes.length > 0 ? [["Classes", classesOf(data.classes)] satisfies [string, string]] : []),
+    ["Guessing", guesses(comparison)],
+    ...(data.classes.length > 0 ? [["Classes", classesOf(data)] satisfies [string, string]] : []),
   ];
   const list = rows.map(([term, value]) => `<div><dt>${term}</dt><dd>${value}</dd></div>`).join("\n");
   return `<section id="data"><h2>The data</h2><dl>${list}</dl>
@@ -69,11 +69,25 @@ ${decisions(data.decisions)}
 ${inputsTable(data.inputs)}</section>`;
 }
 
-function classesOf(classes: readonly string[]): string {
-  const all = some(classes, FOLDED);
+/** What each way of guessing scores, in the metrics that it is the guess of. */
+function guesses({ data, guess }: Comparison): string {
+  const ways = new Map<string, string[]>();
+  for (const { name, format, guessed } of tasks[data.task].metrics) {
+    const value = guess[name] ?? null;
+    if (value === null) continue;
+    ways.set(guessed, [...(ways.get(guessed) ?? []), `${escapeHtml(name)} ${format(value)}`]);
+  }
+  return capitalize([...ways].map(([way, scores]) => `${way}: ${scores.join(", ")}`).join("; "));
+}
+
+/** The classes with their examples. */
+function classesOf({ classes, classCounts }: Comparison["data"]): string {
+  const number = (index: number) => (classCounts[index] ?? 0).toLocaleString("en-US");
+  const named = (most: number) =>
+    some(classes, most, (name, index) => `${shown(name, NAME)} <small>(${number(index)})</small>`);
   return classes.length <= SHOWN
-    ? all
-    : folded(`${count(classes.length, "class", "classes")}: ${some(classes, MOST_NAMES)}`, `<p>${all}</p>`);
+    ? named(SHOWN)
+    : folded(`${count(classes.length, "class", "classes")}: ${named(MOST_NAMES)}`, `<p>${named(FOLDED)}</p>`);
 }
 
 function decisions(all: Comparison["data"]["decisions"]): string {

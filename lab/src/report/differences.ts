@@ -5,7 +5,7 @@ import { tableTwin } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import type { Difference } from "../claims.js";
-import { differenceText } from "../findings.js";
+import { differenceText, underAll } from "../findings.js";
 import { labelOf } from "../norms.js";
 import { colourOf, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
@@ -17,11 +17,14 @@ const LETTER_WIDTH = 7;
 export function differenceFigure(
   {
     title,
+    of,
     differences,
     better,
     format,
   }: {
     title: string;
+    /** What differs, where the numbers have no unit of their own. */
+    of: string;
     differences: readonly Difference[];
     better: "right" | "left";
     format: (value: number) => string;
@@ -41,7 +44,7 @@ export function differenceFigure(
   const longest = Math.max(0, ...rows.map(({ norm }) => shortLabel(norm).length));
   const margin = { top: 26, right: 14, bottom: 40, left: Math.max(52, 14 + LETTER_WIDTH * longest) };
   const height = margin.top + margin.bottom + ROW_HEIGHT * Math.max(1, rows.length);
-  const unit = /[\s\u00a0](.*)$/.exec(format(axis.domain[1]))?.[1];
+  const unit = /[\s\u00a0](.*)$/.exec(format(axis.domain[1]))?.[1] ?? of;
   // a tick without its unit, and without zeros that say nothing
   const bare = (value: number) =>
     value === 0
@@ -55,7 +58,7 @@ export function differenceFigure(
     Plot.axisX(axis.ticks, {
       text: bare,
       tickSize: 4,
-      label: unit === undefined ? "difference" : `difference in ${unit}`,
+      label: `difference in ${unit}`,
       labelAnchor: "center",
       labelArrow: "none",
     }),
@@ -143,7 +146,7 @@ export function differenceFigure(
     width: LINE_WIDTH - margin.left - margin.right,
     height: height - margin.top - margin.bottom,
   };
-  const none = rows.filter(({ mean }) => mean === null).map(({ norm }) => labelOf(norm));
+  const none = rows.filter(({ mean }) => mean === null).map(({ norm }) => norm);
   return {
     svg: withTips(
       svg,
@@ -157,7 +160,7 @@ export function differenceFigure(
       })),
     ),
     notes: [
-      ...(none.length > 0 ? [`No pair of values: ${none.join(", ")}.`] : []),
+      ...(none.length > 0 ? [`Not drawn, for want of a pair of values: networks ${underAll(none)}.`] : []),
       ...(found.some(({ low }) => low === null)
         ? ["Without an interval, for want of seeds: a dot alone."]
         : []),

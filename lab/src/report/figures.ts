@@ -20,6 +20,7 @@ import type { NormName } from "../norms.js";
 import {
   type Comparison,
   type Epoch,
+  formatTarget,
   metricOf,
   normsOf,
   type Probe,
@@ -106,10 +107,16 @@ const guessing = ({ guess, metric }: Comparison): Reference[] => {
   return isNumber(y) ? [{ y, line: "dashed", note: "Dashed: guessing." }] : [];
 };
 
-const target = ({ targetMetric }: Comparison, format: (value: number | null) => string): Reference[] =>
-  targetMetric === null
+const target = (comparison: Comparison): Reference[] =>
+  comparison.targetMetric === null
     ? []
-    : [{ y: targetMetric, line: "dotted", note: `Dotted: the target, ${format(targetMetric)}.` }];
+    : [
+        {
+          y: comparison.targetMetric,
+          line: "dotted",
+          note: `Dotted: the target, ${formatTarget(comparison)}.`,
+        },
+      ];
 
 /** The metric's axis: of all values, and of what is marked beside them. */
 const metricAxis = (comparison: Comparison, series: Series[], marked: Reference[]): Axis =>
@@ -132,7 +139,7 @@ export function learningCurves(
   const timed = epochSeries(comparison, "metric", "seconds");
   const y = magnitudeAxis(valuesOf([...train, ...heldOut]));
   const { format } = metricOf(comparison);
-  const marked = [...guessing(comparison), ...target(comparison, format)];
+  const marked = [...guessing(comparison), ...target(comparison)];
   const last = Math.max(
     0,
     ...comparison.trials.flatMap(({ epochs }) => epochs.at(-1)?.seconds ?? 0).filter(isNumber),

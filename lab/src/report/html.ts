@@ -10,6 +10,7 @@ import { findings, formatEpochDifference, headline } from "../findings.js";
 import { models } from "../models/registry.js";
 import { labelOf, type NormName, nameOf } from "../norms.js";
 import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
+import { trialEpochs } from "../settings.js";
 import { confusionMatrices } from "./confusion.js";
 import { dataSection, warningsBox } from "./data-section.js";
 import { differenceFigure } from "./differences.js";
@@ -22,7 +23,7 @@ import {
   triedRates,
 } from "./figures.js";
 import { gradientMaps } from "./gradient-maps.js";
-import { detailsTable, formatRate, resultsTable } from "./numbers.js";
+import { detailsTable, formatRate, missedNote, resultsTable } from "./numbers.js";
 import { clipped, type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
 import { chosenRates } from "./tuning.js";
 
@@ -34,48 +35,56 @@ function section(id: string, title: string, how: string[], figures: string): str
 
 function differencesSection(comparison: Comparison, document: Document): string {
   const { baseline, differences, training } = comparison;
-  if (!differences.metric.some(({ mean }) => isNumber(mean))) return "";
   const { title, formatDifference } = metricOf(comparison);
   const than = baseline === "none" ? "no normalization" : nameOf(baseline);
-  const metric = differenceFigure(
+  const goal = formatTarget(comparison);
+  const drawn = [
     {
+      caption: title,
+      qualifier: `held out, against ${than}`,
       title: `Difference in ${comparison.metric} from ${than}`,
+      of: comparison.metric,
       differences: differences.metric,
-      better: "right",
+      better: "right" as const,
       format: formatDifference,
+      notes: [],
     },
-    document,
-  );
-  const epochs = differences.epochsToTarget.some(({ mean }) => isNumber(mean))
-    ? figure(
-        `Epochs to ${formatTarget(comparison)}`,
-        `against ${than}`,
-        differenceFigure(
-          {
-            title: `Difference in epochs to ${formatTarget(comparison)} from ${than}`,
-            differences: differences.epochsToTarget,
-            better: "left",
-            format: formatEpochDifference,
-          },
-          document,
-        ),
-      )
-    : "";
+    {
+      caption: `Epochs to ${goal}`,
+      qualifier: `against ${than}`,
+      title: `Difference in epochs to ${goal} from ${than}`,
+      of: "epochs",
+      differences: differences.epochsToTarget,
+      better: "left" as const,
+      format: formatEpochDifference,
+      notes: missedNote(comparison),
+    },
+  ].filter((each) => each.differences.some(({ mean }) => isNumber(mean)));
+  if (drawn.length === 0) return "";
+  const several = drawn.some((each) => each.differences.some(({ low }) => isNumber(low)));
+  const figures = drawn.map(({ caption, qualifier, notes, ...each }) => {
+    const made = differenceFigure(each, document);
+    return figure(caption, qualifier, { ...made, notes: [...made.notes, ...notes] });
+  });
   return section(
     "differences",
     "What these seeds can tell apart",
     [
-      `A dot is the mean difference from ${than}, paired by seed: both networks of a pair start from one seed, and learn and are judged on the same rows. The bar is its interval over ${count(training.seeds.length, "seed")}.`,
-      "A bar that crosses the line shows no difference that these seeds can tell from chance; its dot is hollow. The bars are as wide as it takes for all of them to be right at once in 95 of 100 comparisons. More seeds make them narrower.",
+      `A dot is the mean difference from ${than}, paired by seed: both networks of a pair start from one seed, and learn and are judged on the same rows.${several ? ` The bar is its interval over ${count(training.seeds.length, "seed")}.` : ""}`,
+      several
+        ? "A bar that crosses the line shows no difference that these seeds can tell from chance; its dot is hollow. The bars are as wide as it takes for all of them to be right at once in 95 of 100 comparisons. More seeds make them narrower."
+        : "So few seeds have no interval: any of these differences may be chance. Three seeds are the fewest that have one, and five show much more.",
     ],
-    figure(title, `held out, against ${than}`, metric) + epochs,
+    figures.join(""),
   );
 }
 
 function learningSection(comparison: Comparison, document: Document): string {
   const { trainLoss, heldOutLoss, log, metric, byTime } = learningCurves(comparison, document);
   const { title, explanation } = metricOf(comparison);
-  const several = comparison.training.seeds.length > 1;
+  const { learningRates, seeds } = comparison.training;
+  const several = seeds.length > 1;
+  const tried = learningRates.length > 1 ? ", and without that of the learning rates given up" : "";
   return section(
     "learning",
     "Learning",
@@ -83,9 +92,10 @@ function learningSection(comparison: Comparison, document: Document): string {
       several
         ? "A line is the median over the seeds; the thin lines are the seeds themselves, and the band reaches from the lowest to the highest."
         : "One line for each network; another seed would draw another.",
-      "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart.",
+      "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart. The training loss is the mean of an epoch’s batches, the held-out loss is measured after it.",
+      "Learning rates fall evenly to zero over the training, so that lines settle toward their end.",
       explanation(comparison.data.parts.heldOut),
-      "Time is that of the training steps on this machine, without evaluation. Trials that ran side by side share its cores. Seeds are at an epoch at different times, so there is no band.",
+      `Time is that of the training steps on this machine, without evaluation${tried}. Trials that ran side by side share its cores.${several ? " Seeds are at an epoch at different times, so there is no band." : ""}`,
     ],
     figure("Training loss", log ? "log scale" : "", trainLoss) +
       figure("Held-out loss", `same scale${log ? ", log" : ""}`, heldOutLoss) +
@@ -97,31 +107,39 @@ function learningSection(comparison: Comparison, document: Document): string {
 function ratesSection(comparison: Comparison, looks: Looks, document: Document): string {
   const { training, trials } = comparison;
   if (training.learningRates.length < 2 || !trials.some(({ tried }) => tried.length > 0)) return "";
+  const epochs = trialEpochs(training.epochs);
+  const first = epochs === 1 ? "epoch" : count(epochs, "epoch");
   return section(
     "rates",
     "Learning rates",
     [
-      `Each trial first tried ${listed(training.learningRates.map(formatRate))} for the first epochs, and went on with the one that was best on its validation part. The held-out part had no say.`,
+      `Each trial tried ${listed(training.learningRates.map(formatRate))} for the first ${first}, and went on with the one that was best on its validation part. The held-out part had no say.`,
       "Normalizations that suit different learning rates are thus compared each at its own. Where the best one is the lowest or the highest tried, a wider grid may change the result.",
     ],
     figure(
       metricOf(comparison).title,
-      "on validation, after the first epochs",
+      `on validation, after the first ${first}`,
       triedRates(comparison, document),
     ) + figure("Chosen", "number of trials", chosenRates(comparison, looks, document)),
   );
 }
 
 function sweepSection(comparison: Comparison, document: Document): string {
-  const { sweep } = comparison;
+  const { sweep, training } = comparison;
   if (sweep === null || sweep.points.length === 0) return "";
   const name = settingName(sweep.setting);
   const { metric, epochsToTarget, gradientRatio } = sweepFigures(comparison, sweep, document);
+  const each =
+    training.learningRates.length < 2
+      ? ""
+      : sweep.setting === "learning-rate"
+        ? " Trials here train at the one that is given, and choose none."
+        : " Each trial chooses its learning rate anew.";
   return section(
     "sweep",
     `Over the ${name}`,
     [
-      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal. A line that stays level does not care; one with a narrow peak needs the right ${name}.`,
+      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal.${each} A line that stays level does not care; one with a narrow peak needs the right ${name}.`,
       "What looks higher here was not tested: these are medians over the seeds with their ranges, without intervals.",
     ],
     figure(metricOf(comparison).title, `held out, by ${name}`, metric) +
@@ -203,15 +221,13 @@ function settings(comparison: Comparison): string {
   const rows: [string, string][] = [
     [
       "Network",
-      `${capitalize(title)}, ${count(model.depth, "layer")}, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}; inputs of ${data.inputShape.join(" × ")}`,
+      `${capitalize(title)}, ${count(model.depth, "layer")} and the output layer, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}; inputs of ${data.inputShape.join(" × ")}`,
     ],
     [
       "Training",
-      `${count(training.epochs, "epoch")}, batches of ${training.batchSize.toLocaleString("en-US")}, ${training.optimizer}, ${
-        rates.length > 1
-          ? `learning rate ${listed(rates)}, chosen by each trial on validation`
-          : `learning rate ${rates.join("")}`
-      }`,
+      `${count(training.epochs, "epoch")}, batches of ${training.batchSize.toLocaleString("en-US")}, ${training.optimizer}, learning rate ${
+        rates.length > 1 ? `chosen by each trial on validation from ${listed(rates)}` : rates.join("")
+      }, falling evenly to zero`,
     ],
     [training.seeds.length === 1 ? "Seed" : "Seeds", training.seeds.join(", ")],
     ...(sweep === null

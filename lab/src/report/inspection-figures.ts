@@ -1,5 +1,5 @@
 /** The figures of an inspection: a weight or statistic by depth, and the small histograms of the table. */
-import { type Axis, magnitudeAxis, signedAxis, wholeTicks } from "@evenkeel/report/axes";
+import { type Axis, beyondNote, magnitudeAxis, signedAxis, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
@@ -101,14 +101,7 @@ export function depthFigure(
   return {
     svg,
     scale: y.type,
-    notes: [
-      ...(bars.length === 0 ? ["No value is finite."] : []),
-      ...(y.clamped
-        ? [
-            `Values beyond the axis${y.type === "log" ? ", those of 0 or less among them," : ""} are drawn at its edge.`,
-          ]
-        : []),
-    ],
+    notes: [...(bars.length === 0 ? ["No value is finite."] : []), ...beyondNote(y, values)],
   };
 }
 

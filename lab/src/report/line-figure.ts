@@ -1,10 +1,11 @@
 /** Lines with their range over the seeds: one for each normalization, labelled at its end. */
-import { type Axis, thinned, wholeTicks } from "@evenkeel/report/axes";
+import { type Axis, beyondNote, thinned, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
 import { tableTwin } from "@evenkeel/report/page";
 import { rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
+import { underAll } from "../findings.js";
 import { labelOf, type NormName } from "../norms.js";
 import { colourOf, looksOf, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
@@ -74,7 +75,6 @@ export const countAxis = (low: number, high: number): Axis => ({
   ticks: wholeTicks(low, high, 5),
   format: (value) => value.toLocaleString("en-US"),
   constant: 1,
-  clamped: false,
 });
 
 const drawable = (points: Point[]): Point[] => points.filter(({ median }) => Number.isFinite(median));
@@ -332,9 +332,7 @@ export function lineFigure(
   const ariaLabel = `${title}. ${summary === "" ? "Nothing to draw." : `Median at the right end: ${summary}.`}`;
   const svg = draw({ width: LINE_WIDTH, height, margin, x: xScale, y: yScale, ariaLabel, marks }, document);
 
-  const missing = series
-    .filter(({ points }) => drawable(points).length === 0)
-    .map(({ norm }) => labelOf(norm));
+  const missing = series.filter(({ points }) => drawable(points).length === 0).map(({ norm }) => norm);
   const table = tableOf(sampled, reverse);
   return {
     svg: withTips(
@@ -356,10 +354,10 @@ export function lineFigure(
     ),
     notes: [
       ...references.flatMap(({ y: at, note }) => (at < y.domain[0] || at > y.domain[1] ? [] : [note])),
-      ...(missing.length > 0 ? [`Not drawn, for want of a finite value: ${missing.join(", ")}.`] : []),
-      ...(y.clamped
-        ? [`Values beyond the axis${y.type === "log" ? ", zero among them," : ""} are drawn at its edge.`]
+      ...(missing.length > 0
+        ? [`Not drawn, for want of a finite value: networks ${underAll(missing)}.`]
         : []),
+      ...beyondNote(y, valuesOf(series)),
       ...(drawn.some(({ ends }) => ends.length > 0) ? [`× marks ${endings(dots)}.`] : []),
     ],
     twin: tableTwin(

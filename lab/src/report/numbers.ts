@@ -141,15 +141,30 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
         ? { value: "–", notes: ["no trial finished"] }
         : { value: `${diverged} of ${trials}`, bad: diverged > 0 },
   });
-  const interval =
-    differences.metric.length === 0
-      ? ""
-      : " A difference is the mean of the differences paired by seed. The intervals of all rows hold at once in 95 of 100 comparisons; where one holds zero, these seeds can show no difference, and nothing is marked.";
-  const seeds = summaries.some(({ trials }) => trials > 1)
-    ? "Median over the seeds, with the range from the lowest to the highest below it."
-    : "One seed each.";
-  return table(columns, comparison, looks, seeds + interval);
+  const caption = [
+    summaries.some(({ trials }) => trials > 1)
+      ? "Median over the seeds, with the range from the lowest to the highest below it."
+      : "One seed each.",
+  ];
+  if (differences.metric.length > 0) {
+    caption.push("A difference is the mean of the differences paired by seed.");
+    if (differences.metric.some(({ low }) => low !== null)) {
+      caption.push(
+        "The intervals of all rows hold at once in 95 of 100 comparisons; where one holds zero, these seeds can show no difference, and nothing is marked.",
+      );
+    }
+    caption.push(...missedNote(comparison));
+  }
+  return table(columns, comparison, looks, caption.join(" "));
 }
+
+/** What a trial without an epoch at which it reached the target counts as, where there is one. */
+export const missedNote = ({ trials, targetMetric, training }: Comparison): string[] =>
+  targetMetric !== null && trials.some(({ epochsToTarget }) => epochsToTarget === null)
+    ? [
+        `In differences of epochs, a trial that does not reach the target counts as ${training.epochs + 1}, one more than there were.`,
+      ]
+    : [];
 
 /** The mark of each normalization that is clearly better or worse than the baseline. */
 const marksOf = (comparison: Comparison, measure: MeasureName): Map<NormName, string> =>
@@ -168,11 +183,8 @@ function differenceCell(
 ): Cell {
   if (!difference) return { value: "–" };
   const { mean, interval } = differenceText(difference, format);
-  return {
-    value: mean,
-    notes: [interval === "" && difference.mean !== null ? "too few seeds for an interval" : interval],
-    mark,
-  };
+  const lacking = difference.mean === null ? "no pair of values" : "too few seeds for an interval";
+  return { value: mean, notes: [interval === "" ? lacking : interval], mark };
 }
 
 /** All metrics, and what the networks are and cost. */
@@ -218,7 +230,12 @@ export function detailsTable(comparison: Comparison, looks: Looks): string {
     columns,
     comparison,
     looks,
-    "Medians over the seeds, some with their range. Time per step is the wall time of one optimizer step (forward, backward, update) on this machine; trials that ran side by side share its cores. The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.",
+    [
+      "Medians over the seeds, some with their range.",
+      ...others.map(({ explanation }) => explanation(data.parts.heldOut)),
+      "Time per step is the wall time of one optimizer step (forward, backward, update) on this machine; trials that ran side by side share its cores.",
+      "The gradient ratio is the first layer’s gradient norm over the last layer’s, the median over each trial’s probes; 1 is even.",
+    ].join(" "),
   );
 }
 

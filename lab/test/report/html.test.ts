@@ -214,7 +214,7 @@ test("long lists are folded, and longer ones cut", () => {
     textOf(document.querySelector(path)),
   );
   expect(folded).toBe("488 more columns");
-  expect(cut).toBe("1,000 classes: 0, 1, 2, 3, 4, 5, 6, 7 and 992 more");
+  expect(cut).toBe("1,000 classes: 0 (1), 1 (1), 2 (1), 3 (1), 4 (1), 5 (1), 6 (1), 7 (1) and 992 more");
   expect(document.querySelectorAll("#data tbody tr")).toHaveLength(212);
   expect(textOf(document.querySelector("#data > details"))).toContain("All 500 are in comparison.json.");
 });
@@ -248,7 +248,10 @@ test("says what the network sees, how the parts are drawn, and what guessing sco
   expect(facts).toContain(
     "Each seed draws its own parts at random, each class in proportion: 1,150 examples to train on, 287 to validate, 360 held out.",
   );
-  expect(facts).toContain("accuracy 10.0 %, balanced accuracy 10.0 %, AUC 0.500, log loss 2.303");
+  expect(facts).toContain(
+    "GuessingAlways answering the most frequent class: accuracy 10.0 %, balanced accuracy 10.0 %; ranking at random: AUC 0.500; always giving the classes’ shares: log loss 2.303",
+  );
+  expect(facts).toContain("Classes0 (179), 1 (179), 2 (179), 3 (180)");
   expect(facts).toContain("1,800 in the file, 1,797 used");
 });
 
@@ -287,12 +290,73 @@ test("a difference has its interval, and a mark only where the interval does not
   expect(dots).toEqual(["var(--n-none)", "var(--n-batch)", "var(--page)"]);
 });
 
+test("differences of epochs: what a trial counts as that missed the target is said where one did", () => {
+  const comparison = small({ norms: ["layer", "batch"], epochs: 20 });
+  const missed =
+    "In differences of epochs, a trial that does not reach the target counts as 21, one more than there were.";
+  const places = () => {
+    const { document } = parseHTML(renderReport(comparison, serverDocument));
+    return [...document.querySelectorAll("#numbers caption, #differences .note")]
+      .map(textOf)
+      .filter((text) => text.includes(missed)).length;
+  };
+  for (const trial of comparison.trials) trial.epochsToTarget = 3;
+  expect(places()).toBe(0);
+  comparison.trials[1].epochsToTarget = null;
+  expect(places()).toBe(2);
+});
+
 test("one seed has no interval and no mark", () => {
   const { document } = page("one seed");
   expect(textOf(document.querySelector("tr[data-norm=batch] [data-column=difference] small"))).toBe(
     "too few seeds for an interval",
   );
   expect(document.querySelectorAll("#numbers em")).toHaveLength(0);
+  const how = textOf(document.querySelector("#differences .how"));
+  expect(how).toContain("So few seeds have no interval: any of these differences may be chance.");
+  expect(how).not.toContain("bar");
+});
+
+test("where the baseline diverges, the epochs are compared, and the metric is said to have no pairs", () => {
+  const comparison = small({ diverging: { none: 2 } });
+  comparison.differences.metric = comparison.differences.metric.map((each) => ({
+    ...each,
+    pairs: 0,
+    mean: null,
+    low: null,
+    high: null,
+    clear: false,
+  }));
+  comparison.differences.epochsToTarget = [
+    { norm: "layer", pairs: 3, mean: -2, low: -3, high: -1, clear: true },
+    { norm: "batch", pairs: 3, mean: null, low: null, high: null, clear: false },
+  ];
+  const { document } = parseHTML(renderReport(comparison, serverDocument));
+  expect(textOf(document.querySelector("tr[data-norm=layer] [data-column=difference]"))).toBe(
+    "–no pair of values",
+  );
+  expect([...document.querySelectorAll("#differences figcaption")].map(textOf)).toEqual([
+    "Epochs to 90 % against no normalization",
+  ]);
+  expect(textOf(document.querySelector("#differences .note"))).toContain(
+    "Not drawn, for want of a pair of values: networks with batch normalization.",
+  );
+});
+
+test("values beyond an axis are spoken of where they are, and zero where it is among them", () => {
+  const notes = (value: number) => {
+    const comparison = syntheticComparison({ norms: ["none", "layer"], depth: 4, epochs: 4 });
+    for (const { norm, probes } of comparison.trials) {
+      if (norm !== "none") continue;
+      for (const { step, gradientNorm } of probes) if (step > 0) gradientNorm[0] = value;
+    }
+    const { document } = parseHTML(renderReport(comparison, serverDocument));
+    return [...document.querySelectorAll("#gradients .pair figure")].map((each) =>
+      textOf(each.querySelector(".note")),
+    );
+  };
+  expect(notes(0)).toEqual(["", "Values beyond the axis, zero among them, are drawn at its edge."]);
+  expect(notes(1e12)).toEqual(["", "Values beyond the axis are drawn at its edge."]);
 });
 
 test("guessing is a row of the tables and a line of the metric's figures", () => {
