@@ -220,7 +220,11 @@ export function comparisonOf(
     tasks[data.task].metrics.map(({ name }) => name),
   );
   const least = guess[metric.name] ?? 0;
-  const found = targetOf(base, least, metric.guessing(least, heldOut.length));
+  const guessing = meanOf(
+    base.map((trial) => trial.guessing),
+    [metric.name],
+  );
+  const found = targetOf(base, least, guessing[metric.name] ?? least);
   const targetMetric = settings.reach ?? (found === null ? null : Number(found.toFixed(3)));
   const measured = withTarget(base, targetMetric);
   const points = (sweep?.values ?? []).map((value, point) => {

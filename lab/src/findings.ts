@@ -38,6 +38,8 @@ export function underAll(norms: readonly NormName[]): string {
   return [...(others.length < norms.length ? ["without normalization"] : []), ...named].join(" and ");
 }
 
+const sum = (values: readonly number[]): number => values.reduce((all, value) => all + value, 0);
+
 /** "a, b and 30 others". */
 const labelled = (labels: readonly string[]): string =>
   labels.length <= MOST_LABELS
@@ -77,12 +79,14 @@ export function differenceText(
 ): { mean: string; interval: string } {
   if (mean === null) return { mean: "–", interval: "" };
   if (low === null || high === null) return { mean: format(mean), interval: "" };
+  return { mean: format(mean), interval: intervalText(low, high, format) };
+}
+
+/** The unit once: "+0.4 to +2.0 points". */
+function intervalText(low: number, high: number, format: (value: number) => string): string {
   const [from, to] = [format(low), format(high)];
   const unit = /[\s\u00a0]\S+$/.exec(to)?.[0];
-  return {
-    mean: format(mean),
-    interval: `${unit && from.endsWith(unit) ? from.slice(0, -unit.length) : from} to ${to}`,
-  };
+  return `${unit && from.endsWith(unit) ? from.slice(0, -unit.length) : from} to ${to}`;
 }
 
 /** Diverged trials of a normalization. */
@@ -93,13 +97,8 @@ type Losses = Pick<Summary, "norm" | "trials" | "diverged">;
  * 5 % of random orders have the like, for whichever of `choices` sets of normalizations (Fisher 1935, exactly).
  */
 function lossIsClear(all: readonly Losses[], lost: readonly NormName[], choices: number): boolean {
-  const sum = (which: readonly Losses[], of: "trials" | "diverged") =>
-    which.reduce((total, each) => total + each[of], 0);
-  const own = sum(
-    all.filter(({ norm }) => lost.includes(norm)),
-    "trials",
-  );
-  const [trials, diverged] = [sum(all, "trials"), sum(all, "diverged")];
+  const own = sum(all.filter(({ norm }) => lost.includes(norm)).map((each) => each.trials));
+  const [trials, diverged] = [sum(all.map((each) => each.trials)), sum(all.map((each) => each.diverged))];
   let chance = choices;
   for (let i = 0; i < own; i++) chance *= (diverged - i) / (trials - i);
   return chance <= 0.05;
@@ -123,17 +122,16 @@ const hasResult = ({ trials, diverged, metric }: Summary): boolean =>
 const allDiverged = ({ trials, diverged }: Summary): boolean => trials > 0 && diverged === trials;
 
 /** Of a trial: whether a metric is at the level of guessing; undefined where it has no value. */
-function atGuessing({ data }: Comparison, { scores, guess }: Trial, metric: Metric): boolean | undefined {
-  const [value, level] = [scores.heldOut[metric.name], guess[metric.name]];
-  if (!isNumber(value) || !isNumber(level)) return undefined;
-  return value <= metric.guessing(level, data.parts.heldOut);
+function atGuessing({ scores, guessing }: Trial, metric: Metric): boolean | undefined {
+  const [value, level] = [scores.heldOut[metric.name], guessing[metric.name]];
+  return isNumber(value) && isNumber(level) ? value <= level : undefined;
 }
 
 /** Whether every trial that did not diverge is at the level of guessing in a metric that can tell, or every one beyond. */
 function every(comparison: Comparison, norm: NormName, metric: Metric, guessing: boolean): boolean {
   const found = trialsOf(comparison, norm)
     .filter(({ outcome }) => outcome === "finished")
-    .map((trial) => atGuessing(comparison, trial, metric))
+    .map((trial) => atGuessing(trial, metric))
     .filter((each) => each !== undefined);
   return found.length > 0 && found.every((each) => each === guessing);
 }
@@ -151,7 +149,7 @@ const learntNothing = (comparison: Comparison, norm: NormName): boolean =>
 
 // ---- the headline ----
 
-/** "96.4 %", "an R² of 0.610 to 0.870 (1 of 3 trials diverged)": never the survivors' numbers alone. */
+/** "96.4 %", "an R² of 0.610 to 0.870 (1 of 3 trials diverged)". */
 function metricPhrase(comparison: Comparison, results: readonly Result[]): string {
   const metric = metricOf(comparison);
   const medians = results.map((each) => each.metric.median);
@@ -160,8 +158,15 @@ function metricPhrase(comparison: Comparison, results: readonly Result[]): strin
     metric.format(low) === metric.format(high)
       ? metric.phrase(low)
       : `${metric.phrase(low)} to ${metric.format(high)}`;
-  const diverged = results.reduce((sum, each) => sum + each.diverged, 0);
-  const trials = results.reduce((sum, each) => sum + each.trials, 0);
+  return withLosses(value, results);
+}
+
+/** Never the survivors' numbers alone. */
+function withLosses(value: string, results: readonly Result[]): string {
+  const [diverged, trials] = [
+    sum(results.map((each) => each.diverged)),
+    sum(results.map((each) => each.trials)),
+  ];
   return diverged > 0 ? `${value} (${diverged} of ${count(trials, "trial")} diverged)` : value;
 }
 
@@ -178,6 +183,25 @@ function endsAt(comparison: Comparison, result: Result): string {
 function shortened(name: string): string {
   const shown = printable(name);
   return shown.length > LONGEST_NAME ? `${shown.slice(0, LONGEST_NAME - 1)}…` : shown;
+}
+
+/** How results end that are clearly better than the baseline, or worse: it is their means that differ, which the medians may not show. */
+function differs(comparison: Comparison, base: Result, results: readonly Result[], better: boolean): string {
+  const { format, formatDifference } = metricOf(comparison);
+  const shown = results.every(
+    ({ metric: { median } }) =>
+      median > base.metric.median === better && format(median) !== format(base.metric.median),
+  );
+  if (shown) return `${better ? "reaches" : "ends clearly lower, at"} ${metricPhrase(comparison, results)}`;
+  const means = comparison.differences.metric.flatMap(({ norm, mean }) =>
+    mean !== null && results.some((each) => each.norm === norm) ? mean : [],
+  );
+  const [low, high] = [Math.min(...means), Math.max(...means)];
+  const by =
+    formatDifference(low) === formatDifference(high)
+      ? formatDifference(low)
+      : intervalText(low, high, formatDifference);
+  return `ends clearly ${better ? "higher" : "lower"} on average: ${withLosses(by, results)}`;
 }
 
 /** What the comparison found, in one sentence that holds for these numbers. */
@@ -228,12 +252,11 @@ export function headline(comparison: Comparison): string {
     const norms = better ? clearlyBetter(comparison, "metric") : clearlyWorse(comparison, "metric");
     const which = others.filter(({ norm }) => norms.has(norm));
     if (which.length === 0) return [];
-    const does = better ? "reaches" : "ends clearly lower, at";
     const names =
       which.length > MOST_LABELS
         ? `with ${which.length === others.length ? "all" : `${which.length} of the`} ${others.length} others`
         : underAll(which.map(({ norm }) => norm));
-    return [`${names} it ${does} ${metricPhrase(comparison, which)}`];
+    return [`${names} it ${differs(comparison, base, which, better)}`];
   });
   if (found.length > 0) {
     return capitalize(`${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${found.join("; ")}`);
@@ -241,10 +264,10 @@ export function headline(comparison: Comparison): string {
   return `${unclear(comparison)}: ${under(baseline)}, ${subject} ${endsAt(comparison, base)}; ${elsewhere()}`;
 }
 
-function unclear({ trials }: Comparison): string {
+function unclear({ trials, metric }: Comparison): string {
   const seeds = new Set(trials.map(({ seed }) => seed)).size;
   return seeds > 2
-    ? "No difference that these seeds can show"
+    ? `No difference in ${metric} that these seeds can show`
     : `${seeds === 1 ? "One seed" : "Two seeds"} cannot tell a difference from chance`;
 }
 
@@ -308,7 +331,6 @@ function epochs(comparison: Comparison, started: readonly Summary[]): string[] {
           ` In clearly ${better ? "fewer" : "more"} epochs than ${under(baseline)}: ${detailed(found, formatEpochDifference, " epochs")}.`,
         ];
   });
-  const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
   const trials = sum(started.map((summary) => summary.trials));
   const arrived = sum(reached.map(({ epochsToTarget }) => epochsToTarget.reached));
   if (clear.length === 0) {
@@ -355,31 +377,25 @@ function gradients(comparison: Comparison, started: readonly Summary[]): string[
     const most = Math.max(...trialsOf(comparison, norm).map(signalLeft));
     return most < VANISHING ? [{ norm, most }] : [];
   });
-  const lines: string[] = [];
-  const say = (which: readonly { norm: NormName }[], text: string, than: string, ratio: number) => {
-    if (which.length === 0) return;
-    lines.push(
-      `${text} ${underAll(which.map(({ norm }) => norm))}: ${than} ${formatNumber(ratio)} times the last layer’s.`,
-    );
-  };
-  say(
-    vanishing,
-    "The gradient vanishes",
-    "at the first layer it is at most",
-    Math.max(...vanishing.map(({ max }) => max)),
-  );
-  say(
-    exploding,
-    "The gradient explodes",
-    "at the first layer it is at least",
-    Math.min(...exploding.map(({ min }) => min)),
-  );
-  if (fading.length > 0) {
-    lines.push(
-      `The signal fades ${underAll(fading.map(({ norm }) => norm))}: activations of the last block spread at most ${formatNumber(Math.max(...fading.map(({ most }) => most)))} times as much as those of the first, so that all inputs look alike.`,
-    );
-  }
-  return lines;
+  const line = (what: string, which: readonly { norm: NormName }[], how: string): string[] =>
+    which.length === 0 ? [] : [`The ${what} ${underAll(which.map(({ norm }) => norm))}: ${how}.`];
+  const most = Math.max(...vanishing.map(({ max }) => max));
+  const least = Math.min(...exploding.map(({ min }) => min));
+  const left = Math.max(...fading.map((each) => each.most));
+  const first = (ratio: string) => `at the first layer it is ${ratio} times the last layer’s`;
+  return [
+    ...line(
+      "gradient vanishes",
+      vanishing,
+      most > 0 ? first(`at most ${formatNumber(most)}`) : "at the first layer it is zero",
+    ),
+    ...line("gradient explodes", exploding, first(`at least ${formatNumber(least)}`)),
+    ...line(
+      "signal fades",
+      fading,
+      `the last block’s activations ${left > 0 ? `vary at most ${formatNumber(left)} times as much as the first’s` : "do not vary"}, so that all inputs look alike`,
+    ),
+  ];
 }
 
 /** The spread of the last block's activations over that of the first one's at the end of the training; infinite where unknown. */
@@ -430,20 +446,19 @@ function learningRates(comparison: Comparison, started: readonly Summary[]): str
   if (started.length < 2) return [];
   if (tried.length === 1) {
     return [
-      `All were trained at one learning rate of ${formatSetting(tried[0])}: another one may turn this around.`,
+      `All were trained at one learning rate, ${formatSetting(tried[0])}: at another, the result may differ.`,
     ];
   }
   return [Math.min(...tried), Math.max(...tried)].flatMap((end, index) => {
-    const norms = started
-      .filter(({ norm, trials }) => {
-        const chose = trialsOf(comparison, norm).filter(({ learningRate }) => learningRate === end);
-        return 2 * chose.length > trials;
-      })
-      .map(({ norm }) => norm);
-    if (norms.length === 0) return [];
+    const chose = started.map(
+      ({ norm }) => trialsOf(comparison, norm).filter(({ learningRate }) => learningRate === end).length,
+    );
+    if (!started.some(({ trials }, at) => 2 * chose[at] > trials)) return [];
+    // which normalizations did would read as a difference
+    const share = `${sum(chose)} of ${count(sum(started.map(({ trials }) => trials)), "trial")}`;
     const [which, beyond] = index === 0 ? ["lowest", "lower"] : ["highest", "higher"];
     return [
-      `${training.seeds.length > 1 ? "Most" : "The"} trials ${underAll(norms)} chose the ${which} learning rate tried, ${formatSetting(end)}: a ${beyond} one may do better.`,
+      `The ${which} learning rate tried, ${formatSetting(end)}, was chosen in ${share}: a ${beyond} one may do better.`,
     ];
   });
 }
@@ -453,5 +468,5 @@ function seeds({ differences: { metric }, training }: Comparison): string[] {
   const many = training.seeds.length;
   if (many > 2) return [];
   const few = many === 1 ? "One seed is" : "Two seeds are";
-  return [`${few} too few for an interval: with five, differences that are not chance show.`];
+  return [`${few} too few for an interval: use five or more (--seeds 5).`];
 }

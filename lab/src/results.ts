@@ -51,7 +51,7 @@ export interface Trial {
   parameters: number;
   /** The one that it was trained with. */
   learningRate: number;
-  /** Where several were tried: each with the metric (null: diverged) and the loss on the validation part after the first epochs. */
+  /** Where several were tried: each with the metric (null also where so few examples have none) and the loss (null: diverged) on the validation part after the first epochs. */
   tried: { learningRate: number; metric: number | null; loss: number | null }[];
   epochs: Epoch[];
   probes: Probe[];
@@ -59,6 +59,8 @@ export interface Trial {
   scores: { train: Scores; validation: Scores; heldOut: Scores };
   /** What guessing scores on this trial's held-out part. */
   guess: Scores;
+  /** The most that a network that learnt nothing may score there. */
+  guessing: Scores;
   /** [true class][predicted class]: held-out examples; null where the task has no classes, or too many to show. */
   confusion: number[][] | null;
   /** Median wall time of one optimizer step (forward, backward, update) of the second half, in milliseconds. */

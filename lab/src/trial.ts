@@ -164,20 +164,19 @@ export async function runTrial(
 
   const tried: Trial["tried"] = [];
   let best: Run | undefined;
-  let bestScore = { metric: -Infinity, loss: Infinity };
+  let bestScore: ReturnType<typeof validate> | undefined;
   for (const learningRate of learningRates) {
     const run = beginRun(spec, learningRate);
     if (learningRates.length > 1) {
       await train(run, firstEpochs);
-      const score = run.diverged ? undefined : validate(run.network, examples);
-      tried.push({ learningRate, metric: finite(score?.metric), loss: finite(score?.loss) });
-      const { metric, loss } = { metric: score?.metric ?? -Infinity, loss: score?.loss ?? Infinity };
+      const score = validate(run, examples);
+      tried.push({ learningRate, ...score });
       // of those that all diverge the first, which is the smallest, is kept
-      if (best && !(metric > bestScore.metric || (metric === bestScore.metric && loss < bestScore.loss))) {
+      if (best && bestScore && !isBetter(score, bestScore)) {
         endRun(run);
         continue;
       }
-      bestScore = { metric, loss };
+      bestScore = score;
     }
     if (best) endRun(best);
     best = run;
@@ -195,7 +194,7 @@ export async function runTrial(
       confusion = tasks[data.task].confusionOf?.(scored) ?? null;
     }
   }
-  const heldOutY = targetsOf(examples, examples.heldOut);
+  const target = [targetsOf(examples, examples.heldOut), data.classes.length, examples.target.scale] as const;
   const parameters = best.network.model.trainableWeights.reduce(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
@@ -211,7 +210,8 @@ export async function runTrial(
     epochs: best.epochs,
     probes: best.probes,
     scores,
-    guess: scoresOf(data, (metric) => metric.guess(heldOutY, data.classes.length, examples.target.scale)),
+    guess: scoresOf(data, (metric) => metric.guess(...target)),
+    guessing: scoresOf(data, (metric) => metric.guessing(...target)),
     confusion,
     // the first half warms up the engine
     stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),
@@ -333,11 +333,20 @@ function evaluate({ model }: Network, examples: Examples, rows: Int32Array): Sco
   return { outputs: all, y: targetsOf(examples, rows), loss, scale: examples.target.scale };
 }
 
-/** How well a learning rate does: on the validation part, which is for this alone. */
-function validate(network: Network, examples: Examples): { metric: number; loss: number } | undefined {
+/** How well a learning rate does: on the validation part, which is for this alone. The metric is null where so few examples have none. */
+function validate(
+  { network, diverged }: Run,
+  examples: Examples,
+): { metric: number | null; loss: number | null } {
   const scored = evaluate(network, examples, examples.validation);
-  const metric = metricNamed(examples.data.metric).of(scored);
-  return Number.isFinite(scored.loss) && Number.isFinite(metric) ? { metric, loss: scored.loss } : undefined;
+  if (diverged || !Number.isFinite(scored.loss)) return { metric: null, loss: null };
+  return { metric: finite(metricNamed(examples.data.metric).of(scored)), loss: scored.loss };
+}
+
+/** The larger metric, the lower loss of equals; a network that diverged is better than none. */
+function isBetter(one: ReturnType<typeof validate>, other: ReturnType<typeof validate>): boolean {
+  const [metric, least] = [one.metric ?? -Infinity, other.metric ?? -Infinity];
+  return metric > least || (metric === least && (one.loss ?? Infinity) < (other.loss ?? Infinity));
 }
 
 const targetsOf = ({ data, target }: Examples, rows: ArrayLike<number>): Float32Array =>

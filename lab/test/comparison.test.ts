@@ -33,6 +33,7 @@ function trial(norm: NormName, metrics: (number | null)[], more: Partial<Trial> 
     probes: [],
     scores: { train: scores, validation: scores, heldOut: scores },
     guess: { [METRIC]: 0.5 },
+    guessing: { [METRIC]: 0.55 },
     confusion: null,
     stepMs: 1,
     epochsToTarget: null,

@@ -1,6 +1,6 @@
 /** The sentence at the head of a report, and those below it, for whatever a comparison found. */
 import { describe, expect, test } from "vitest";
-import { differencesOf } from "../src/claims.js";
+import { type Difference, differencesOf } from "../src/claims.js";
 import { summarize } from "../src/comparison.js";
 import {
   clearlyBetter,
@@ -104,7 +104,7 @@ describe("headline", () => {
     [
       "no difference",
       withMetrics({ none: 0.96, layer: 0.9601, batch: 0.9602 }),
-      "No difference that these seeds can show: without normalization, a 20-layer network on digits ends at 96.0 %; with layer normalization and batch normalization it ends at 96.0 %",
+      "No difference in accuracy that these seeds can show: without normalization, a 20-layer network on digits ends at 96.0 %; with layer normalization and batch normalization it ends at 96.0 %",
     ],
     [
       "one seed",
@@ -190,6 +190,25 @@ describe("headline", () => {
     expect(plain(headline(comparison))).toBe(expected);
   });
 
+  test.each<[string, number[], string]>([
+    ["equal", [0.9, 0.9, 0.91], "it ends clearly higher on average: +0.3 to +0.4 points"],
+    ["the other way round", [0.899, 0.899, 0.92], "it ends clearly higher on average: +0.3 to +0.4 points"],
+    ["as the means", [0.901, 0.901, 0.901], "it reaches 90.1 % to 90.2 %"],
+  ])("means that differ clearly, and medians that are %s", (_, values, expected) => {
+    const made = changed({ norms: ["none", "layer", "rms"] }, (trial, seed) => {
+      const value = (values[seed] ?? 0) + (trial.norm === "rms" ? 0.001 : 0);
+      return withScores(trial, { accuracy: trial.norm === "none" ? 0.9 : value });
+    });
+    const [layer, rms] = made.differences.metric as [Difference, Difference];
+    const metric = [
+      { ...layer, mean: 0.003, clear: true },
+      { ...rms, mean: 0.004, clear: true },
+    ];
+    expect(plain(headline({ ...made, differences: { ...made.differences, metric } }))).toBe(
+      `Without normalization, a 20-layer network on digits ends at 90.0 %; with layer normalization and RMS normalization ${expected}`,
+    );
+  });
+
   test("a name of somebody else’s is made printable, and short", () => {
     const dataName = `\u001b]52;c;\u202e${"long".repeat(400)}`;
     expect(plain(headline(syntheticComparison({ norms: ["batch"], dataName })))).toBe(
@@ -269,9 +288,10 @@ describe("findings", () => {
         AUC: trial.norm === "none" ? 0.9 : 0.51,
       }),
       guess: { ...trial.guess, accuracy: 0.971, "balanced accuracy": 0.5, AUC: 0.5 },
+      guessing: { ...trial.guessing, accuracy: 0.975, "balanced accuracy": 0.55, AUC: 0.55 },
     }));
     expect(plain(headline(comparison))).toBe(
-      "No difference that these seeds can show: without normalization, a 20-layer network on digits ends at 97.1 %, as always answering the most frequent class does; with batch normalization it ends at 97.1 %, the level of guessing",
+      "No difference in accuracy that these seeds can show: without normalization, a 20-layer network on digits ends at 97.1 %, as always answering the most frequent class does; with batch normalization it ends at 97.1 %, the level of guessing",
     );
     expect(saying(comparison, /learnt/)).toEqual([
       "Without normalization, the accuracy is what always answering the most frequent class gives, and yet something is learnt: an AUC of 0.900 (ranking at random: 0.500).",
@@ -303,22 +323,26 @@ describe("findings", () => {
     const dead = withProbes([1e-9, 1e-9], [1, 1e-6]);
     expect(saying(dead, /gradient/)).toEqual([]);
     expect(saying(dead, /signal/)).toEqual([
-      "The signal fades without normalization and with layer normalization: activations of the last block spread at most 1.00×10⁻⁶ times as much as those of the first, so that all inputs look alike.",
+      "The signal fades without normalization and with layer normalization: the last block’s activations vary at most 1.00×10⁻⁶ times as much as the first’s, so that all inputs look alike.",
+    ]);
+    expect(saying(withProbes([0, 1], [1, 0]), /gradient|signal/)).toEqual([
+      "The gradient vanishes without normalization and with layer normalization: at the first layer it is zero.",
+      "The signal fades without normalization and with layer normalization: the last block’s activations do not vary, so that all inputs look alike.",
     ]);
     expect(saying(withProbes([0.5, 1], [1, 0.5]), /gradient|signal/)).toEqual([]);
   });
 
   test("learning rates: one for all, or an end of those tried", () => {
     expect(saying(withMetrics({ none: 0.7, batch: 0.96 }), /learning rate/)).toEqual([
-      "All were trained at one learning rate of 0.05: another one may turn this around.",
+      "All were trained at one learning rate, 0.05: at another, the result may differ.",
     ]);
     const tuned = changed({ norms: ["none", "layer", "rms"], learningRates: [0.01, 0.03, 0.1] }, (trial) => ({
       ...trial,
       learningRate: { none: 0.01, layer: 0.1, rms: 0.03 }[trial.norm] ?? 0,
     }));
     expect(saying(tuned, /learning rate/)).toEqual([
-      "Most trials without normalization chose the lowest learning rate tried, 0.01: a lower one may do better.",
-      "Most trials with layer normalization chose the highest learning rate tried, 0.1: a higher one may do better.",
+      "The lowest learning rate tried, 0.01, was chosen in 3 of 9 trials: a lower one may do better.",
+      "The highest learning rate tried, 0.1, was chosen in 3 of 9 trials: a higher one may do better.",
     ]);
   });
 
@@ -360,10 +384,10 @@ describe("findings", () => {
 
   test("few seeds", () => {
     expect(saying(withMetrics({ none: 0.7, batch: 0.96 }, { seeds: [1] }), /seed/)).toEqual([
-      "One seed is too few for an interval: with five, differences that are not chance show.",
+      "One seed is too few for an interval: use five or more (--seeds 5).",
     ]);
     expect(saying(withMetrics({ none: 0.7, batch: 0.96 }, { seeds: [1, 2] }), /seeds/)).toEqual([
-      "Two seeds are too few for an interval: with five, differences that are not chance show.",
+      "Two seeds are too few for an interval: use five or more (--seeds 5).",
     ]);
     expect(saying(withMetrics({ batch: 0.96 }, { seeds: [1] }), /seed/)).toEqual([]);
   });

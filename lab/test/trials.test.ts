@@ -84,6 +84,19 @@ describe("a trial", () => {
     expect(numbers(trial)).toEqual(numbers(same));
   });
 
+  test("a validation part of one number has no R²: the loss chooses", async () => {
+    const few = spec("none", 1, 8);
+    few.data = { ...data, task: "regression", metric: "R²", classes: [], count: 6 };
+    few.data.x = Float32Array.from({ length: 12 }, (_, i) => i % 5);
+    few.data.y = Float32Array.from({ length: 6 }, (_, i) => i - 2.5);
+    few.data.parts = { strata: new Int32Array(6) };
+    few.training = { epochs: 8, batchSize: 2, learningRates: [0.05, 1e-7], optimizer: "sgd" };
+    const [{ tried, learningRate, outcome }] = await run([few]);
+    expect(tried.map(({ metric }) => metric)).toEqual([null, null]);
+    expect(Number(tried[1].loss)).toBeLessThan(Number(tried[0].loss));
+    expect([learningRate, outcome]).toEqual([1e-7, "finished"]);
+  });
+
   test("where every learning rate diverges, the smallest one is told", async () => {
     const lost = spec("none", 1);
     lost.model.activation = "elu";

@@ -19,9 +19,11 @@ const percent = (value: number | null) =>
 const decimals = (value: number | null) =>
   value === null || !Number.isFinite(value) ? "–" : minus(value.toFixed(3));
 
-/** Two standard errors of a share of `count` examples above it. */
-const aboveShare = (share: number, count: number) =>
-  share + 2 * Math.sqrt((share * (1 - share)) / Math.max(1, count));
+/** Standard errors above guessing up to which a score may be luck. */
+const LUCK = 2;
+
+/** The standard error of a share of `count` examples. */
+const errorOf = (share: number, count: number) => Math.sqrt((share * (1 - share)) / count);
 
 /** Calls `visit` with the class of each example and the one that the network gives it, the first of equals. */
 function eachAnswer({ outputs, y }: Scored, visit: (is: number, answer: number) => void): void {
@@ -44,7 +46,6 @@ const shares = {
   formatTarget: percentage,
   phrase: percent,
   goal: percentage,
-  guessing: aboveShare,
   resolution: (heldOutCount) => 1 / Math.max(1, heldOutCount),
   guessed: "always answering the most frequent class",
   atGuessing: "the level of guessing",
@@ -70,6 +71,10 @@ const accuracy: Metric = {
     return right / scored.y.length;
   },
   guess: (y, classes) => Math.max(...sizesOf(y, classes)) / y.length,
+  guessing(y, classes) {
+    const share = Math.max(...sizesOf(y, classes)) / y.length;
+    return share + LUCK * errorOf(share, y.length);
+  },
   explanation: (heldOutCount) =>
     `Accuracy is the share of the ${heldOutCount.toLocaleString("en-US")} held-out examples that the network gets right.`,
 };
@@ -90,12 +95,18 @@ const balancedAccuracy: Metric = {
     );
     return recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
   },
-  guess: (y, classes) => 1 / Math.max(1, sizesOf(y, classes).filter((size) => size > 0).length),
+  guess: (y, classes) => 1 / presentOf(y, classes).length,
+  // each class has a recall of its own, and a rare one an uncertain one
+  guessing(y, classes) {
+    const sizes = presentOf(y, classes);
+    const share = 1 / sizes.length;
+    return share + LUCK * share * Math.hypot(...sizes.map((size) => errorOf(share, size)));
+  },
   brief: (value) => `balanced ${percent(value)}`,
   phrase: (value) => `a balanced accuracy of ${percent(value)}`,
   goal: (value) => `a balanced accuracy of ${percentage(value)}`,
   explanation: (heldOutCount) =>
-    `Balanced accuracy is the share that the network gets right of each class, averaged over the classes, since some are much more frequent among the ${heldOutCount.toLocaleString("en-US")} held-out examples than others: always answering the most frequent one would look right too often.`,
+    `Balanced accuracy is the share that the network gets right of each class, averaged over the classes: each counts as much, however few of the ${heldOutCount.toLocaleString("en-US")} held-out examples are of it.`,
 };
 
 const auc: Metric = {
@@ -112,8 +123,13 @@ const auc: Metric = {
     return areas.length === 0 ? Number.NaN : areas.reduce((sum, area) => sum + area, 0) / areas.length;
   },
   guess: () => 0.5,
-  // the standard error of the rank sum of two equal classes
-  guessing: (guess, heldOutCount) => guess + 2 / Math.sqrt(3 * Math.max(1, heldOutCount)),
+  // the standard error of a rank sum; those of the classes are nearly one, as one class ranked high is another ranked low
+  guessing(y, classes) {
+    const errors = presentOf(y, classes).map((size) =>
+      Math.sqrt((y.length + 1) / (12 * size * Math.max(1, y.length - size))),
+    );
+    return 0.5 + (LUCK * errors.reduce((sum, error) => sum + error, 0)) / errors.length;
+  },
   format: decimals,
   formatDifference: (value) => signed(value.toFixed(3)),
   brief: (value) => `AUC ${decimals(value)}`,
@@ -137,11 +153,8 @@ const logLoss: Metric = {
   primary: false,
   // the task's loss is the cross-entropy
   of: ({ loss }) => loss,
-  guess(y, classes) {
-    const sizes = sizesOf(y, classes).filter((size) => size > 0);
-    return sizes.reduce((sum, size) => sum - (size / y.length) * Math.log(size / y.length), 0);
-  },
-  guessing: (guess) => guess,
+  guess: entropyOf,
+  guessing: entropyOf,
   resolution: () => 0,
   brief: (value) => `log loss ${decimals(value)}`,
   phrase: (value) => `a log loss of ${decimals(value)}`,
@@ -157,6 +170,15 @@ function sizesOf(y: ArrayLike<number>, classes: number): number[] {
   const sizes = new Array<number>(classes).fill(0);
   for (let row = 0; row < y.length; row++) sizes[y[row]]++;
   return sizes;
+}
+
+/** The sizes of the classes that there are among the examples. */
+const presentOf = (y: ArrayLike<number>, classes: number): number[] =>
+  sizesOf(y, classes).filter((size) => size > 0);
+
+/** What giving the classes’ shares costs, in nats. */
+function entropyOf(y: ArrayLike<number>, classes: number): number {
+  return presentOf(y, classes).reduce((sum, size) => sum - (size / y.length) * Math.log(size / y.length), 0);
 }
 
 /** The area under the curve of one class of this size against all others: the rank sum, equals sharing their ranks (Hanley & McNeil 1982). */

@@ -39,7 +39,7 @@ const determination: Metric = {
     "R² is 1 for a perfect prediction, and 0 for one that is no better than always giving the mean.",
   axis(values) {
     const min = Math.min(1, ...values);
-    return { ...linearAxis(Math.max(-1, Math.min(0, min)), 1), clamped: min < -1 };
+    return linearAxis(Math.max(-1, Math.min(0, min)), 1);
   },
 };
 
@@ -52,7 +52,7 @@ const error = (name: string, what: string, of: Metric["of"], guess: Metric["gues
   primary: false,
   of,
   guess,
-  guessing: (level) => level,
+  guessing: guess,
   format: formatNumber,
   formatDifference: (value) => signed(formatNumber(value)),
   brief: (value) => `${name} ${formatNumber(value)}`,

@@ -71,8 +71,8 @@ export interface Metric {
   of(scored: Scored): number;
   /** What guessing scores: y [count], the number of classes, and `scale` as `Scored` has it. */
   guess(y: Float32Array, classes: number, scale: number): number;
-  /** The most that a network that learnt nothing may score, as far as this many held-out examples can tell. */
-  guessing(guess: number, heldOutCount: number): number;
+  /** The most that a network that learnt nothing may score, as far as so few examples can tell; arguments as of `guess`. */
+  guessing(y: Float32Array, classes: number, scale: number): number;
   /** The step between two values that it can take on this many examples; 0 where it is continuous. */
   resolution(heldOutCount: number): number;
   /** In a table; an en dash for null. */

@@ -121,9 +121,11 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
   const { pace, final, loss, drift, cost } = characterOf(norm, id);
   const task = taskOf(recipe.metric);
   const y = targets(task, recipe.classes);
-  const guess: Scores = Object.fromEntries(
-    tasks[task].metrics.map((metric) => [metric.name, metric.guess(y, recipe.classes, SCALE)]),
-  );
+  const scoresOf = (which: "guess" | "guessing"): Scores =>
+    Object.fromEntries(
+      tasks[task].metrics.map((metric) => [metric.name, metric[which](y, recipe.classes, SCALE)]),
+    );
+  const guess = scoresOf("guess");
   const end = recipe.diverging[norm];
   const finished = end === undefined ? recipe.epochs : Math.min(recipe.epochs, end - 1);
   const luck = noise(id, seed, key) - 0.5;
@@ -186,6 +188,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
       heldOut: scoresAt(last, task, guess),
     },
     guess,
+    guessing: scoresOf("guessing"),
     confusion:
       tasks[task].standardized || last === null || recipe.classes > 20
         ? null

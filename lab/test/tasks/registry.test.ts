@@ -99,9 +99,19 @@ describe("classes", () => {
   });
 
   test("guessing may look better by two standard errors, which more examples make smaller", () => {
-    expect(metricNamed("accuracy").guessing(0.5, 100)).toBeCloseTo(0.6, 12);
-    expect(metricNamed("accuracy").guessing(0.5, 10_000)).toBeCloseTo(0.51, 12);
-    expect(metricNamed("AUC").guessing(0.5, 300)).toBeCloseTo(0.5 + 2 / 30, 12);
+    const guessing = (metric: string, ...sizes: number[]) =>
+      metricNamed(metric).guessing(
+        Float32Array.from(sizes.flatMap((size, index) => new Array<number>(size).fill(index))),
+        sizes.length,
+        1,
+      );
+    expect(guessing("accuracy", 50, 50)).toBeCloseTo(0.6, 12);
+    expect(guessing("accuracy", 5000, 5000)).toBeCloseTo(0.51, 12);
+    expect(guessing("balanced accuracy", 50, 50)).toBeCloseTo(0.6, 12);
+    expect(guessing("AUC", 150, 150)).toBeCloseTo(0.5 + 2 * Math.sqrt(301 / (12 * 150 * 150)), 12);
+    // the error of a rare class counts as much as that of a frequent one
+    expect(guessing("balanced accuracy", 96, 4)).toBeCloseTo(0.5 + Math.sqrt(0.25 / 96 + 0.25 / 4), 12);
+    expect(guessing("AUC", 96, 4)).toBeCloseTo(0.5 + 2 * Math.sqrt(101 / (12 * 96 * 4)), 12);
     expect(metricNamed("accuracy").resolution(50)).toBe(0.02);
   });
 
