@@ -48,8 +48,7 @@ const JAVA_DATE = "yyyy-MM-dd'T'HH:mm:ss";
 /**
  * The columns of an ARFF file's text; `file` is its name in messages. A value left out of a sparse row is 0, or the
  * first level of a nominal attribute, or missing where the attribute is text or a date. Throws FailureError, with the
- * line, for what is not ARFF, UsageError above a limit; text in a numeric attribute stays in the column for its user to
- * name.
+ * line, for what is not ARFF, UsageError above a limit. A numeric attribute with text in it is yet to be understood.
  */
 export function parseArff(text: string, file: string, options: ReadOptions = {}): RawTable {
   const limits = { ...usualLimits, ...options.limits };
@@ -126,8 +125,13 @@ function columnOf(attribute: Attribute, cells: Value[]): RawColumn[] {
     }
     case "levels":
       return [{ name, cells, type: "text", levels: [...attribute.levels] }];
+    case "number":
+      // where some are written in another way, it is yet to be understood which
+      return [
+        cells.some((cell) => typeof cell === "string") ? { name, cells } : { name, cells, type: "number" },
+      ];
     default:
-      return [{ name, cells, type: attribute.type }];
+      return [{ name, cells, type: "text" }];
   }
 }
 
@@ -347,7 +351,10 @@ const luxonFormat = (java: string): string =>
 function datesOf(cells: readonly Value[], format: string): Value[] | undefined {
   const known = new Map<Value, number>();
   try {
-    const parser = DateTime.buildFormatParser(luxonFormat(format), { locale: "en-US" });
+    const luxon = luxonFormat(format);
+    // a time without a year is of 1970, as in Java, and not of today
+    const [year, day] = /[yu]/.test(luxon.replace(/'[^']*'/g, "")) ? ["", ""] : ["yyyy ", "1970 "];
+    const parser = DateTime.buildFormatParser(year + luxon, { locale: "en-US" });
     return cells.map((cell) => {
       if (cell === null) return null;
       let ms = known.get(cell);
@@ -355,7 +362,7 @@ function datesOf(cells: readonly Value[], format: string): Value[] | undefined {
         ms =
           String(cell).length > 64
             ? Number.NaN
-            : DateTime.fromFormatParser(String(cell), parser, { zone: "utc", locale: "en-US" }).toMillis();
+            : DateTime.fromFormatParser(day + cell, parser, { zone: "utc", locale: "en-US" }).toMillis();
         if (Number.isNaN(ms)) throw new Error("no date of this format");
         known.set(cell, ms);
       }
