@@ -5,20 +5,12 @@
  * learns from the data it learns again from its own training part.
  */
 import { count, listed, quote } from "@evenkeel/report/format";
+import { doubtsOf } from "./data/doubts.js";
 import { type Feature, featuresOf, type Input } from "./data/features.js";
 import { leaksOf } from "./data/leaks.js";
 import { argument, quoted } from "./data/names.js";
 import { MOST_CLASSES, type Roles, rolesOf } from "./data/roles.js";
-import {
-  checkLimit,
-  drawnText,
-  drawRows,
-  PARTS,
-  type Parts,
-  type Split,
-  shuffledRows,
-  splitOf,
-} from "./data/split.js";
+import { checkLimit, drawnText, drawRows, PARTS, type Parts, shuffledRows, splitOf } from "./data/split.js";
 import { type Column, type Decision, type ReadOptions, type Table, usualLimits } from "./data/table.js";
 import { UsageError } from "./errors.js";
 import { type TaskName, taskNames, tasks, usualMetric, usualTask } from "./tasks/registry.js";
@@ -94,8 +86,6 @@ const MOST_NAMED = 10;
 const MOST_LOST = 0.1;
 /** Of more integers than these, rare ones are the ends of a range rather than mistakes. */
 const FEW_INTEGERS = 5;
-/** Fewer held-out rows are told: each is 5 % of the accuracy, or more. */
-const FEWEST_HELD_OUT = 20;
 /** Bytes that are hashed at a time. */
 const CHUNK = 2 ** 24;
 
@@ -149,8 +139,7 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
     fileRows: table.fileRows,
     decisions,
     warnings: [
-      ...fewHeldOut(split),
-      ...unseen(classes, y, split),
+      ...doubtsOf(column.name, classes.names, y, split),
       ...leaksOf({
         inputs: roles.inputs.filter(isUsed),
         others: roles.inputs.filter((one) => !isUsed(one)),
@@ -167,24 +156,6 @@ export function toDataset(table: Table, options: DatasetOptions, provenance: str
       }),
     ],
   };
-}
-
-function fewHeldOut({ heldOut: { length } }: Split): string[] {
-  if (length >= FEWEST_HELD_OUT) return [];
-  return [
-    `${count(length, "row")} ${length === 1 ? "is" : "are"} held out, so few that networks can hardly be told apart by them; bring more rows`,
-  ];
-}
-
-/** Classes of the held-out part that the training part does not have, where groups or time decide on them. */
-function unseen({ names }: Classes, y: Float32Array, { train, heldOut }: Split): string[] {
-  const seen = new Set(Array.from(train, (row) => y[row]));
-  const missing = names.filter((_, label) => !seen.has(label) && heldOut.some((row) => y[row] === label));
-  if (names.length === 0 || missing.length === 0) return [];
-  const few = missing.length === 1;
-  return [
-    `${few ? "class" : "classes"} ${quoted(missing)} ${few ? "is" : "are"} held out and not in the training part, so that no network can learn ${few ? "it" : "them"}; divide the rows in another way, or leave ${few ? "its" : "their"} rows out of the file`,
-  ];
 }
 
 function rowsWithTarget(table: Table, { target, time }: Roles, decisions: Decision[]): number[] {
