@@ -10,8 +10,13 @@ const FEW = 0.01;
 const MOST_OF_VARIANCE = 0.5;
 
 /** One sentence each, with its remedy; y [examples] are class indices where there are classes. */
-export function doubtsOf(target: string, { names }: Classes, y: Float32Array, split: Split): string[] {
-  return [...fewHeldOut(split), ...(names.length > 0 ? unseen(names, y, split) : outweighed(target, y))];
+export function doubtsOf(
+  target: string,
+  classes: readonly string[],
+  y: Float32Array,
+  split: Split,
+): string[] {
+  return [...fewHeldOut(split), ...(classes.length > 0 ? unseen(classes, y, split) : outweighed(target, y))];
 }
 
 function fewHeldOut({ heldOut: { length } }: Split): string[] {
