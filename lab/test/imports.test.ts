@@ -35,7 +35,6 @@ const BROWSER_PACKAGES = [
   "@observablehq/plot",
   "@tensorflow/tfjs-core",
   "@tensorflow/tfjs-layers",
-  "@uwdata/flechette",
   "evenkeel",
   "evenkeel/checkpoints",
   "evenkeel/tfjs",
