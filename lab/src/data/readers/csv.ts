@@ -2,7 +2,7 @@
 import { count, quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
 import { type Decision, type RawColumn, type RawTable, type ReadOptions, usualLimits } from "../table.js";
-import { RecordError, Records } from "./delimited.js";
+import { type Dialect, RecordError, Records } from "./delimited.js";
 import { type Layout, layoutOf, tooWide } from "./dialect.js";
 import { Reservoir } from "./sample.js";
 import { startOf, type Text } from "./source.js";
@@ -51,6 +51,11 @@ export async function readCsv(
   if (!/\S/.test(start)) throw new UsageError(`${file}: the file is empty; expected a table of data`);
   const { columns: mostColumns, cells: mostCells } = { ...usualLimits, ...options.limits };
   const layout = layoutOf(start, whole, options, mostColumns, file, usual);
+  if (layout.hasWrappedLines) {
+    const raw = await readCsv(unwrapped(text), file, options, usual);
+    raw.decisions.unshift({ columns: [], what: "read without the quotes around whole lines" });
+    return raw;
+  }
   const read = async (how: Layout): Promise<RawTable> => {
     const rows = new Rows(file, how, mostColumns, mostCells, options.sample);
     for await (const piece of text.pieces()) rows.push(piece);
@@ -70,6 +75,27 @@ export async function readCsv(
     }
   }
 }
+
+/** A text without the quotes around each of its lines. */
+const unwrapped = ({ pieces, decisions }: Text): Text => ({
+  decisions,
+  async *pieces() {
+    let lines: string[] = [];
+    // no text has this delimiter: a line is one field
+    const dialect: Dialect = { delimiter: "\0", quote: '"', backslash: false, comment: "" };
+    const records = new Records(dialect, 1, (record) => {
+      lines.push(record.cell(0), "\n");
+      return true;
+    });
+    const split = function* (piece: string, last: boolean) {
+      records.push(piece, last);
+      yield lines.join("");
+      lines = [];
+    };
+    for await (const piece of pieces()) yield* split(piece, false);
+    yield* split("", true);
+  },
+});
 
 type Row = (string | null)[];
 
@@ -295,10 +321,11 @@ class Rows {
       decisions.push({ columns: [], what, ...(why && { why }), ...(option && { option }) });
     const { delimiter } = dialect;
     if (options.delimiter === undefined && delimiter !== (usual ?? delimiter) && width > 1) {
+      const other = usual === "\t" ? "tab" : `"${usual}"`;
       tell(
         `read with ${BETWEEN[delimiter] ?? quote(delimiter)} between its fields`,
         undefined,
-        usual === "\t" ? "--delimiter tab" : `--delimiter "${usual}"`,
+        this.#layout.isUsualPossible ? `--delimiter ${other}` : undefined,
       );
     }
     if (dialect.quote === "'") tell("read with ' as the quote around fields");

@@ -16,6 +16,10 @@ import { type Dialect, RecordError, Records } from "./delimited.js";
 /** How the text is read, and what was seen in its first lines. */
 export interface Layout {
   dialect: Dialect;
+  /** Whether whole lines are in quotes; the layout is to be found anew without those. */
+  hasWrappedLines: boolean;
+  /** Whether the delimiter that the text's name speaks of would give a table too. */
+  isUsualPossible: boolean;
   /** Fields of a row. */
   width: number;
   /** Records before the table, as titles: the first `skipped` ones. */
@@ -128,9 +132,15 @@ export function layoutOf(
     .flatMap((delimiter) => dialectsOf(delimiter, text, comment.sign))
     .map((dialect) => tried(dialect, text, whole, mostColumns, judge));
   let best: { trial: Trial; shape: Shape; score: number } | undefined;
+  let usualScore = 0;
+  let isUsualPossible = false;
   for (const trial of trials) {
     const shape = shapeOf(trial.records);
     const score = scoreOf(trial, shape, text.includes("\t"));
+    if (trial.dialect.delimiter === usual && score > usualScore) {
+      usualScore = score;
+      isUsualPossible = trial.complete === 1 && shape.consistent === 1 && shape.skipped === 0;
+    }
     if (shape.width > (given === undefined ? 1 : 0) && (best === undefined || score > best.score + 1e-9)) {
       best = { trial, shape, score };
     }
@@ -147,21 +157,21 @@ export function layoutOf(
     best = { trial, shape: shapeOf(trial.records), score: 0 };
   }
   const { trial, shape } = best;
-  if (given === undefined && shape.width > 1 && shape.consistent < 0.5) {
+  const [, ...rows] = trial.records;
+  const hasWrappedLines = trial.dialect.quote === "" && rows.length > 0 && rows.every(isWrapped);
+  if (!hasWrappedLines && given === undefined && shape.width > 1 && shape.consistent < 0.5) {
     throw new UsageError(
       `${file}: expected a table, got text whose lines have different numbers of fields, whatever may separate them; name what does with --delimiter`,
     );
   }
-  if (options.header === undefined && trial.records.length > 1) checkHeader(text, trial, shape, file);
-  if (trial.dialect.quote === "" && trial.records.every(isWrapped)) {
-    throw new UsageError(
-      `${file}: expected fields in quotes, got whole lines in quotes; remove those around the lines`,
-    );
-  }
+  if (!hasWrappedLines && options.header === undefined && trial.records.length > 1)
+    checkHeader(text, trial, shape, file);
   return {
     ...headerOf(trial, shape, comment.last, options.header),
     prefix: prefixText.length,
     dialect: trial.dialect,
+    isUsualPossible,
+    hasWrappedLines,
   };
 }
 
@@ -492,7 +502,7 @@ function headerOf(
   shape: Shape,
   comment: string,
   asked: boolean | undefined,
-): Omit<Layout, "dialect" | "prefix"> {
+): Omit<Layout, "dialect" | "prefix" | "isUsualPossible" | "hasWrappedLines"> {
   const { width, skipped, rowNames } = shape;
   const table = trial.records.slice(skipped);
   const [first = [], ...below] = table;
