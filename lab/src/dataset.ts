@@ -310,8 +310,16 @@ function inputsOf(features: readonly Feature[], rows: readonly number[], inputs:
 
 function partsOf(rows: readonly number[], { of }: Classes, { group, time }: Roles): Parts {
   const parts: Parts = { strata: Int32Array.from(rows, (row) => of[row]) };
-  if (time) parts.time = Float64Array.from(rows, (row) => time.values[row] as number);
+  if (time) {
+    parts.time = Float64Array.from(rows, (row) => time.values[row] as number);
+    if (parts.time.every((value, _, [first]) => value === first)) {
+      throw new UsageError(`--time: ${quote(time.name)} is the same in every row; name another column`);
+    }
+  }
   if (!group) return parts;
+  if (rows.every((row) => group.values[row] === null)) {
+    throw new UsageError(`--group: ${quote(group.name)} has no value in any row; name another column`);
+  }
   const numbers = new Map<unknown, number>();
   parts.groups = Int32Array.from(rows, (row) => {
     // rows without a group are each alone

@@ -133,6 +133,7 @@ test("a column that is called a target is predicted, wherever it stands", () => 
     option: "--target NAME",
   });
   expect(made({ a, group: rows(N, (i) => i % 3) }).target).toBe("group");
+  expect(made({ a, class_id: rows(N, (i) => i % 8) }).target).toBe("class_id");
   // two of them, or one that cannot be
   expect(made({ label, target: label, a }).target).toBe("a");
   expect(made({ label: rows(N, (i) => `l${i}`), b: a.toReversed(), a }).target).toBe("a");
@@ -500,6 +501,18 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     { when: rows(N, () => null), a, label },
     { time: "when" },
     '--time: "when" has no value in any row with a target; name another column',
+  ],
+  [
+    "a time that is always the same",
+    { t: rows(N, () => 5), a, label },
+    { time: "t" },
+    '--time: "t" is the same in every row; name another column',
+  ],
+  [
+    "a group that is never there",
+    { g: rows(N, () => null), a, label },
+    { group: "g" },
+    '--group: "g" has no value in any row; name another column',
   ],
   [
     "time and --split random",

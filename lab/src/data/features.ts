@@ -134,7 +134,10 @@ function nothingToLearn(columns: readonly Column[], natures: ReadonlyMap<Column,
     .slice(0, 5)
     .map((column) => `${quote(column.name)} (${REASON[natures.get(column)?.useless ?? "no value"]})`);
   const others = columns.length > 5 ? ` and ${columns.length - 5} more` : "";
-  const named = columns.find((column) => natures.get(column)?.useless === "identifies the rows");
+  // a text of its own in each row would be one input that is the same in all
+  const named = columns.find(
+    (column) => column.kind === "number" && natures.get(column)?.useless === "identifies the rows",
+  );
   return new UsageError(
     `expected at least one input that says something, got ${shown.join(", ")}${others}; ${named ? `keep one with --keep ${argument(named.name)}` : "bring columns of numbers, dates or classes"}, or check --target and --ignore`,
   );

@@ -27,8 +27,9 @@ const MS_PER_DAY = 86_400_000;
 /** What a column that is predicted is called, and what it often is. */
 const TARGET_NAME = /^(target|label|outcome)s?$/i;
 const LIKELY_NAME = /^(class|y)$/i;
-/** Numbers that name no more things than these are classes: 1 and 2 of a `group`. */
+/** Numbers that name no more things than these are classes: 1 and 2 of a `group`; so are those of a `class_id`. */
 const FEW_NAMES = 5;
+const CLASS_NAME = /(^|[^a-z])(target|label|class|category|species|type)([^a-z]|$)/i;
 /** Most classes that a network is to tell apart. */
 export const MOST_CLASSES = 1000;
 
@@ -193,7 +194,8 @@ function unfitFor(column: Column, table: Table): Unfit | undefined {
   if (isCalendarName(name)) return WHEN;
   const times = new Map<unknown, number>();
   for (const value of values) if (value !== null) times.set(value, (times.get(value) ?? 0) + 1);
-  if (names && times.size > FEW_NAMES) return { why: "names something", poor: true };
+  if (names && times.size > FEW_NAMES && !CLASS_NAME.test(name))
+    return { why: "names something", poor: true };
   if (kind === "number") return undefined;
   const often = [...times.values()].filter((size) => size >= PARTS).length;
   if (often === 0) return { why: `has no value in ${PARTS} rows` };

@@ -229,9 +229,15 @@ test("rows that are not used say nothing", () => {
 test.each<[string, Columns, FeatureOptions, string]>([
   [
     "nothing that says something",
-    { a: rows(N, () => 1), "the b": rows(N, (i) => `b${i}`) },
+    { a: rows(N, () => 1), "b no": rows(N, (i) => `b${i}`), "user id": rows(N, (i) => (i * 17) % N) },
     {},
-    'expected at least one input that says something, got "a" (one value only), "the b" (a value of its own in most rows); keep one with --keep "the b", or check --target and --ignore',
+    'expected at least one input that says something, got "a" (one value only), "b no" (a value of its own in most rows), "user id" (a value of its own in most rows); keep one with --keep "user id", or check --target and --ignore',
+  ],
+  [
+    "texts that are all different",
+    { name: rows(N, (i) => `n${i}`) },
+    {},
+    'expected at least one input that says something, got "name" (a value of its own in most rows); bring columns of numbers, dates or classes, or check --target and --ignore',
   ],
   [
     "free text alone",
