@@ -134,6 +134,8 @@ test("a column that is called a target is predicted, wherever it stands", () => 
   });
   expect(made({ a, group: rows(N, (i) => i % 3) }).target).toBe("group");
   expect(made({ a, class_id: rows(N, (i) => i % 8) }).target).toBe("class_id");
+  // a likely name, where the last column cannot be
+  expect(made({ class: label, a, when: rows(N, date) }).target).toBe("class");
   // two of them, or one that cannot be
   expect(made({ label, target: label, a }).target).toBe("a");
   expect(made({ label: rows(N, (i) => `l${i}`), b: a.toReversed(), a }).target).toBe("a");

@@ -128,16 +128,15 @@ function usualTarget(
   const last = used.at(-1);
   const isLikely = ({ name }: Column) => TARGET_NAME.test(name) || LIKELY_NAME.test(name);
   const reasonOf = (column: Column) => (column === time ? WHEN : unfitFor(column, table));
-  const called = used.filter(({ name }) => TARGET_NAME.test(name));
-  if (last && !isLikely(last) && called.length === 1 && reasonOf(called[0]) === undefined) {
-    const [column] = called;
-    decisions.push({
-      columns: [column.name],
-      what: "predicted",
-      why: "as its name says",
-      option: "--target NAME",
-    });
-    return column;
+  if (last && !isLikely(last)) {
+    const names = reasonOf(last) ? isLikely : ({ name }: Column) => TARGET_NAME.test(name);
+    const called = used.filter(names);
+    if (called.length === 1 && reasonOf(called[0]) === undefined) {
+      const [column] = called;
+      const columns = [column.name];
+      decisions.push({ columns, what: "predicted", why: "as its name says", option: "--target NAME" });
+      return column;
+    }
   }
   const unfit: ({ column: Column } & Unfit)[] = [];
   const fit = used.findLast((column) => {
