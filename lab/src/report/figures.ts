@@ -20,6 +20,7 @@ import type { NormName } from "../norms.js";
 import {
   type Comparison,
   type Epoch,
+  formatEpochs,
   formatTarget,
   metricOf,
   normsOf,
@@ -119,7 +120,7 @@ const target = (comparison: Comparison): Reference[] =>
       ];
 
 /** The metric's axis: of all values, and of what is marked beside them. */
-const metricAxis = (comparison: Comparison, series: Series[], marked: Reference[]): Axis =>
+const metricAxis = (comparison: Comparison, series: Pick<Series, "points">[], marked: Reference[]): Axis =>
   metricOf(comparison).axis([...valuesOf(series), ...marked.map(({ y }) => y)]);
 
 /** Losses and the held-out metric by epoch, and the metric by time. */
@@ -183,7 +184,6 @@ export function triedRates(comparison: Comparison, document: Document): Figure {
     return {
       norm,
       points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.metric) }))),
-      seeds: [],
       lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.metric === null)),
     };
   });
@@ -213,7 +213,7 @@ export function sweepFigures(
     value,
     summaries: summarize(norms, trials, comparison.metric),
   }));
-  const seriesOf = (measure: "metric" | "epochsToTarget" | "gradientRatio") =>
+  const seriesOf = (measure: "metric" | "gradientRatio") =>
     norms.map((norm, i) => ({
       norm,
       points: rows.map(({ value, summaries }): Point => {
@@ -221,22 +221,35 @@ export function sweepFigures(
         return { x: value, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
       }),
       seeds: [],
-      lost: lost(norm),
+      ends: [],
     }));
+  // the median of those that reached it alone would praise who hardly does
+  const late = comparison.training.epochs + 1;
+  const epochs = norms.map((norm) => ({
+    norm,
+    points: pointsOf(
+      points.map(({ value, trials }) => ({
+        x: value,
+        values: trials.filter((trial) => trial.norm === norm).map((trial) => trial.epochsToTarget ?? late),
+      })),
+    ),
+    seeds: [],
+    ends: [],
+  }));
   const metric = againstSetting(comparison, {
     title: `Held-out ${comparison.metric} by ${name}`,
     xLabel: name,
     values,
-    series: seriesOf("metric"),
+    series: seriesOf("metric").map(({ norm, points }) => ({ norm, points, lost: lost(norm) })),
     document,
   });
   const more = (
-    measure: "epochsToTarget" | "gradientRatio",
     title: string,
+    series: Series[],
     axisOf: (values: number[]) => Axis,
-    references: Reference[] = [],
+    references: Reference[],
+    format?: (value: number | null) => string,
   ): Figure | undefined => {
-    const series = seriesOf(measure).map(({ lost, ...each }) => ({ ...each, ends: [] }));
     const all = valuesOf(series);
     if (all.length === 0) return undefined;
     const y = axisOf([...all, ...references.map((each) => each.y)]);
@@ -249,18 +262,25 @@ export function sweepFigures(
         y,
         series,
         references,
+        format,
       },
       document,
     );
   };
   return {
     metric,
-    epochsToTarget: more("epochsToTarget", "Epochs to the target", (all) =>
-      linearAxis(0, Math.max(comparison.training.epochs, ...all)),
-    ),
+    epochsToTarget: epochs.some(({ points }) => points.some(({ low }) => low < late))
+      ? more(
+          "Epochs to the target",
+          epochs,
+          (all) => linearAxis(0, Math.max(...all)),
+          [{ y: late, line: "dotted", note: `Dotted: ${late}, which stands for not reached.` }],
+          formatEpochs,
+        )
+      : undefined,
     gradientRatio: more(
-      "gradientRatio",
       "Gradient, first layer over last",
+      seriesOf("gradientRatio"),
       (all) => magnitudeAxis(all, true),
       [{ y: 1, line: "dashed", note: "Dashed: 1, an even gradient." }],
     ),
@@ -282,14 +302,13 @@ function againstSetting(
     title: string;
     xLabel: string;
     values: number[];
-    /** With the values at which trials diverged. */
-    series: (Omit<Series, "ends"> & { lost: number[] })[];
+    /** `lost`: the values at which trials diverged. */
+    series: (Pick<Series, "norm" | "points"> & { lost: number[] })[];
     document: Document;
   },
 ): Figure {
   const references = guessing(comparison);
-  const bare = series.map(({ lost, ...each }) => ({ ...each, ends: [] }));
-  const y = metricAxis(comparison, bare, references);
+  const y = metricAxis(comparison, series, references);
   return lineFigure(
     {
       title,
@@ -299,8 +318,10 @@ function againstSetting(
       y,
       references,
       format: metricOf(comparison).format,
-      series: series.map(({ lost, ...each }) => ({
-        ...each,
+      series: series.map(({ norm, points, lost }) => ({
+        norm,
+        points,
+        seeds: [],
         ends: lost.map((x) => ({ x, y: y.domain[0] })),
       })),
     },

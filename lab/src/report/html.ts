@@ -139,13 +139,11 @@ function sweepSection(comparison: Comparison, document: Document): string {
     "sweep",
     `Over the ${name}`,
     [
-      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal.${each} A line that stays level does not care; one with a narrow peak needs the right ${name}.`,
+      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal.${each} A level line is of a normalization that does not care; one with a narrow peak needs the right ${name}.`,
       "What looks higher here was not tested: these are medians over the seeds with their ranges, without intervals.",
     ],
     figure(metricOf(comparison).title, `held out, by ${name}`, metric) +
-      (epochsToTarget
-        ? figure(`Epochs to ${formatTarget(comparison)}`, "where reached", epochsToTarget)
-        : "") +
+      (epochsToTarget ? figure(`Epochs to ${formatTarget(comparison)}`, `by ${name}`, epochsToTarget) : "") +
       (gradientRatio ? figure("Gradient ratio", "first layer over last, log scale", gradientRatio) : ""),
   );
 }

@@ -88,7 +88,7 @@ const isolated = (points: Point[]): Point[] =>
       !Number.isFinite(points[i + 1]?.median),
   );
 
-export const valuesOf = (series: Series[]): number[] =>
+export const valuesOf = (series: Pick<Series, "points">[]): number[] =>
   series.flatMap(({ points }) => drawable(points).flatMap(({ low, median, high }) => [low, median, high]));
 
 /**
@@ -365,7 +365,11 @@ export function lineFigure(
       [xLabel, ...norms.map(labelOf)],
       thinned(table, MOST_ROWS).map(({ x: value, points }) => [
         x.format(value),
-        ...points.map((point) => (point && Number.isFinite(point.median) ? spread(point, format) : "–")),
+        ...points.map((point, i) => {
+          const said = point && Number.isFinite(point.median) ? spread(point, format) : "–";
+          const diverged = dots && series[i]?.ends.some((end) => end.x === value);
+          return diverged ? `${said} ×` : said;
+        }),
       ]),
     ),
   };

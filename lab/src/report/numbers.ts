@@ -121,10 +121,14 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
         return {
           value: epochsToTarget.median === null && trials > 0 ? "never" : formatEpochs(epochsToTarget.median),
           notes: [
-            rangeText(epochsToTarget, formatEpochs),
-            missed && epochsToTarget.reached > 0
-              ? `in ${epochsToTarget.reached} of ${count(trials, "trial")}`
-              : "",
+            [
+              rangeText(epochsToTarget, formatEpochs),
+              missed && epochsToTarget.reached > 0
+                ? `in ${epochsToTarget.reached} of ${count(trials, "trial")}`
+                : "",
+            ]
+              .filter((note) => note !== "")
+              .join(", "),
             interval === "" ? "" : `against ${labelOf(baseline)}: ${mean} (${interval})`,
           ],
           mark: sooner.get(norm),

@@ -443,7 +443,7 @@ test("a sweep: metric, epochs and gradient against the setting, with what diverg
     "0.1",
     "1",
   ]);
-  expect(twin(document, "sweep", 0).at(-1)?.slice(1, 3)).toEqual(["–", expect.stringMatching(/%/)]);
+  expect(twin(document, "sweep", 0).at(-1)?.slice(1, 3)).toEqual(["– ×", expect.stringMatching(/%\)$/)]);
   expect(textOf(document.querySelector("#sweep .note"))).toContain("× marks trials that diverged.");
   // even steps of a logarithmic axis
   const ticks = [
@@ -452,6 +452,21 @@ test("a sweep: metric, epochs and gradient against the setting, with what diverg
   const steps = ticks.slice(1).map((tick, i) => tick - (ticks[i] ?? 0));
   expect(Math.max(...steps) - Math.min(...steps)).toBeLessThan(0.1);
   expect(page("usual").document.querySelector("#sweep")).toBeNull();
+});
+
+test("a sweep: a trial that does not reach the target is later than any that does", () => {
+  const comparison = small({ sweep: ["depth", [2, 4]], norms: ["none", "batch"] });
+  for (const { trials } of comparison.sweep?.points ?? []) {
+    for (const trial of trials) trial.epochsToTarget = trial.norm === "batch" && trial.seed === 1 ? 3 : null;
+  }
+  const { document } = parseHTML(renderReport(comparison, serverDocument));
+  expect(twin(document, "sweep", 1).slice(1)).toEqual([
+    ["2", "7", "7 (3 – 7)"],
+    ["4", "7", "7 (3 – 7)"],
+  ]);
+  expect(textOf(document.querySelectorAll("#sweep figure")[1]?.querySelector(".note"))).toBe(
+    "Dotted: 7, which stands for not reached.",
+  );
 });
 
 test("a matrix of confusions adds up the trials", () => {
