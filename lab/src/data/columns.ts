@@ -50,6 +50,7 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
   const open = surveys.filter((survey) => survey.kind === undefined && survey.forced !== "text");
   const numbers = new Set(open.filter((survey) => survey.mostlyNumbers || survey.forced === "number"));
   const dates = new Set(open.filter((survey) => !numbers.has(survey) && survey.mostlyDates()));
+  const { semicolons = false } = raw;
   const decimal = options.decimal ?? fileDecimal([...numbers].map(({ evidence }) => evidence));
   const order = [...dates].map(({ order }) => order.orders).find((orders) => orders.length === 1)?.[0];
 
@@ -64,7 +65,7 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
     if (compact) return { kind: "date", values: compact };
     if (numbers.has(survey) && (survey.forced === "number" || !staysText(survey, told))) {
       const place = (row: number) => `${file}: row ${rowNumber(row)}`;
-      return { kind: "number", values: asNumbers(survey, decimal, options, told, place) };
+      return { kind: "number", values: asNumbers(survey, { decimal, semicolons }, options, told, place) };
     }
     if (dates.has(survey)) {
       const hints = { order, decimalComma: decimal === "," };

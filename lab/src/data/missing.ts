@@ -74,6 +74,8 @@ export function isLevel(
   if ([...levels.keys()].every((level) => /^\d+$/.test(level))) return false;
   const alike = [...levels.keys()].filter((level) => shapeOf(level) === shapeOf(notation)).length;
   if (/^[A-Z]+$/.test(notation) && alike === levels.size) return true;
+  // R's for any value that is not there, however many there are
+  if (/^na$/i.test(notation)) return false;
   const rarest = Math.min(...levels.values());
   return count >= LEAST_SHARE * rows && 2 * count >= rarest;
 }

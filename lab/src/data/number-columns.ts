@@ -87,13 +87,13 @@ const GROUPS: Record<string, string> = {
 
 export function asNumbers(
   survey: Survey,
-  fileNotation: Decimal | undefined,
+  file: { decimal: Decimal | undefined; semicolons: boolean },
   options: ReadOptions,
   told: Told,
   place: (row: number) => string,
 ): Value[] {
   const { name, evidence, missing } = survey;
-  const { decimal, sure } = columnDecimal(evidence, fileNotation, options.decimal);
+  const { decimal, sure } = columnDecimal(evidence, file.decimal, options.decimal, file.semicolons);
   let thousands = "";
   let neutral = "";
   let foreign = "";
@@ -150,7 +150,7 @@ export function asNumbers(
     told.add(`read with a decimal ${decimal === "." ? "point" : "comma"}`, name, {
       why: () => `such as ${shown(proof)}`,
       // against the rest of the file it may be something else, such as a list
-      option: (columns) => (fileNotation === decimal ? undefined : keptAsText(columns)),
+      option: (columns) => (file.decimal === decimal ? undefined : keptAsText(columns)),
     });
   }
   if (foreign !== "") {

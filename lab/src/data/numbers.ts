@@ -364,12 +364,13 @@ export function fileDecimal(columns: readonly Evidence[]): Decimal | undefined {
 /**
  * The decimal separator of a column: its own where its numbers prove one, else that of its file; `sure` is whether no
  * other reading is likely. A file of no proof is read as the column looks: "1.415" beside "926" has thousands, for with
- * decimals the one would be a thousandth of what the other is.
+ * decimals the one would be a thousandth of what the other is. `semicolons`: see `RawTable`.
  */
 export function columnDecimal(
   column: Evidence,
   file: Decimal | undefined,
   declared: Decimal | undefined,
+  semicolons = false,
 ): { decimal: Decimal; sure: boolean } {
   const { decimal, unclear, wholeSizes, unclearSizes, largestWhole } = column;
   if (decimal !== undefined) return { decimal, sure: true };
@@ -385,8 +386,9 @@ export function columnDecimal(
     const apart = below && median(wholeSizes) > 10 * median(unclearSizes);
     return { decimal: apart ? other : separator, sure: !below };
   }
-  // where nothing is proven: a comma separates thousands, and a point decimals unless it looks otherwise
-  return { decimal: separator === "," || below ? other : separator, sure: false };
+  // where nothing is proven: a comma separates thousands, but beside semicolons, and a point decimals unless it looks otherwise
+  const thousands = below || (separator === "," && !semicolons);
+  return { decimal: thousands ? other : separator, sure: false };
 }
 
 function median(values: readonly number[]): number {

@@ -43,6 +43,8 @@ export interface RawTable {
   rowCount: number;
   /** [cells of a column]: the number of each row in the file, from 1, where a sample was drawn. */
   rowNumbers?: ArrayLike<number>;
+  /** Whether semicolons separate its fields, as where the comma is the decimal separator. */
+  semicolons?: boolean;
   decisions: Decision[];
 }
 

@@ -36,6 +36,8 @@ test.each<[string, number, Record<string, number>, boolean]>([
   // a code like the others, however rare
   ["NA", 1, { EU: 50, AS: 49 }, true],
   ["NA", 2, { yes: 50, no: 48 }, false],
+  // R's missing values
+  ["NA", 30, { yes: 40, no: 30 }, false],
   ["None", 20, { mild: 50, severe: 30 }, true],
   ["None", 4, { mild: 50, severe: 46 }, false],
   // far rarer than what is rarest

@@ -176,6 +176,13 @@ test.each<[string[], Decimal | undefined, Decimal, boolean]>([
   expect(columnDecimal(evidenceOf(...texts), file, undefined)).toEqual({ decimal, sure });
 });
 
+test("beside semicolons, a comma that nothing is known of is a decimal one", () => {
+  const read = (...texts: string[]) => columnDecimal(evidenceOf(...texts), undefined, undefined, true);
+  expect(read("1,415", "2,332")).toEqual({ decimal: ",", sure: false });
+  expect(read("1,415", "926")).toEqual({ decimal: ".", sure: false });
+  expect(read("1.415", "2.332")).toEqual({ decimal: ".", sure: false });
+});
+
 test("what the user says decides what is open, and only that", () => {
   expect(columnDecimal(evidenceOf("1.415", "926"), ",", ".").decimal).toBe(".");
   expect(columnDecimal(evidenceOf("0.5", "1.415"), ",", ",").decimal).toBe(".");

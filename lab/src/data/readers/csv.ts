@@ -311,7 +311,8 @@ class Rows {
         why: "the header has one name fewer than the rows have fields",
       });
     }
-    return { columns, rowCount: this.#rowCount, ...(rowNumbers && { rowNumbers }), decisions };
+    const semicolons = this.#layout.dialect.delimiter === ";";
+    return { columns, rowCount: this.#rowCount, ...(rowNumbers && { rowNumbers }), semicolons, decisions };
   }
 
   #decisions(options: ReadOptions, usual: string | undefined, leftOut: readonly unknown[]): Decision[] {
