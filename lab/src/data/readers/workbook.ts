@@ -3,7 +3,7 @@ import { printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
 import { type Decision, type RawTable, type ReadOptions, usualLimits, type Value } from "../table.js";
-import { namesColumns } from "./dialect.js";
+import { namesColumns } from "./header.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
 import { type Cell, type Merged, type Sheet, sheetsOf } from "./sheets.js";
