@@ -5,6 +5,7 @@ import { dateParts, type Encoder, given, levels, marked, numeric, pixels } from 
 import { argument, columnsNamed } from "./names.js";
 import { type Nature, natureOf, type Useless } from "./nature.js";
 import type { Column, Decision, Table } from "./table.js";
+import { keptAsText, Told } from "./told.js";
 
 /** What was made from one column: as the report lists it. */
 export interface Input {
@@ -52,7 +53,8 @@ export function featuresOf(
     return { features: [{ column, ...pixels(columns, table, rows, options.image) }], decisions: [] };
   }
   const quantities = columnsNamed(options.numeric ?? [], names, "--numeric");
-  const told = new Fates();
+  const told = new Told();
+  const merged: { column: Column; all: number }[] = [];
   const natures = new Map(columns.map((column) => [column, natureOf(column, table, rows)]));
   const apart = LEAST_APART * rows.length;
   const saysIfGiven = (column: Column): boolean => {
@@ -69,14 +71,18 @@ export function featuresOf(
   const counting = columns.filter((column) => natures.get(column)?.useless === "counts the rows");
   const used = useful.length > 0 ? useful : counting;
   if (used.length === 0) throw nothingToLearn(columns, natures);
+  const isUsed = new Set(used);
   for (const column of columns) {
     const useless = natures.get(column)?.useless;
     if (!useless || keep.has(column.name)) continue;
-    if (!used.includes(column)) told.add(column, "left out", REASON[useless], "--keep");
+    const reason = REASON[useless];
+    if (!isUsed.has(column)) told.add("left out", column.name, { reason, option: toKeep });
     else if (saysIfGiven(column)) {
-      told.add(column, "used for whether there is a value only", REASON[useless], "--keep");
+      told.add("used for whether there is a value only", column.name, { reason, option: toKeep });
     } else {
-      told.add(column, "used as a number", "it counts the rows, and there is no other input", undefined);
+      told.add("used as a number", column.name, {
+        reason: "it counts the rows, and there is no other input",
+      });
     }
   }
   const features = used.map((column): Feature => {
@@ -85,9 +91,10 @@ export function featuresOf(
     return { column: column.name, ...encoderOf(column, nature) };
   });
   for (const [copy, first] of copies(used, rows)) {
-    told.add(copy, `the same as ${quote(first.name)} in every row`, undefined, "--ignore");
+    const why = (names: string) => names;
+    told.add("the same as another column", copy.name, { examples: [first.name], why, option: toIgnore });
   }
-  return { features, decisions: told.decisions() };
+  return { features, decisions: [...told.decisions, ...mergedLevels(merged, most)] };
 
   function encoderOf(column: Column, { names: named, single, present }: Nature): Encoder {
     if (single && present > 0 && present < rows.length) return given(column);
@@ -97,28 +104,46 @@ export function featuresOf(
       const dates = dateParts(column, table, rows);
       // kept although all are one
       if (dates.names.length === 0) return given(column);
-      told.add(column, `taken apart: ${listed(dates.parts)}`, "it holds dates", "--categorical");
+      const reason = "it holds dates";
+      told.add(`taken apart: ${listed(dates.parts)}`, column.name, { reason, option: keptAsText });
       if (!marks) return dates;
-      told.add(column, "missing dates marked by an input of their own", undefined, "--ignore");
+      told.add("missing dates marked by an input of their own", column.name, { option: toIgnore });
       return marked(dates, column);
     }
     if (kind === "number" && !(named && !quantities.has(column.name))) {
       const number = numeric(column, table, rows);
       if (present === rows.length) return number;
       const mean = "missing numbers taken for the mean of the training part";
-      told.add(column, marks ? `${mean}, and marked by an input of their own` : mean, undefined, "--ignore");
+      const what = marks ? `${mean}, and marked by an input of their own` : mean;
+      told.add(what, column.name, { option: toIgnore });
       return marks ? marked(number, column) : number;
     }
     if (kind === "number") {
-      told.add(column, "taken as levels", "numbers that name something have no size", "--numeric");
+      const reason = "numbers that name something have no size";
+      told.add("taken as levels", column.name, { reason, option: (typed) => `--numeric ${typed}` });
     }
     const encoder = levels(column, rows, most);
-    if (encoder.merged > 0) {
-      const what = `the most frequent values (at most ${most}) kept, all others are "other"`;
-      told.add(column, what, undefined, "--levels", encoder.all);
-    }
+    if (encoder.merged > 0) merged.push({ column, all: encoder.all });
     return encoder;
   }
+}
+
+const toKeep = (typed: string) => `--keep ${typed}`;
+const toIgnore = (typed: string) => `--ignore ${typed}`;
+
+/** Columns of which only the most frequent levels are inputs; `all` is how many each has. */
+function mergedLevels(merged: readonly { column: Column; all: number }[], most: number): Decision[] {
+  if (merged.length === 0) return [];
+  const sizes = merged.map(({ all }) => all).sort((a, b) => a - b);
+  const [least, largest] = [sizes[0], sizes[sizes.length - 1]].map((size) => size.toLocaleString("en-US"));
+  return [
+    {
+      columns: merged.map(({ column }) => column.name),
+      what: `the most frequent values (at most ${most}) kept, all others are "other"`,
+      why: `${least === largest ? least : `${least} to ${largest}`} different ones`,
+      option: "--levels N",
+    },
+  ];
 }
 
 const REASON: Record<Useless, string> = {
@@ -141,43 +166,6 @@ function nothingToLearn(columns: readonly Column[], natures: ReadonlyMap<Column,
   return new UsageError(
     `expected at least one input that says something, got ${shown.join(", ")}${others}; ${named ? `keep one with --keep ${argument(named.name)}` : "bring columns of numbers, dates or classes"}, or check --target and --ignore`,
   );
-}
-
-/** What was done with columns, those of one fate together in the order of the first. */
-class Fates {
-  readonly #fates = new Map<
-    string,
-    { columns: Column[]; what: string; why?: string; option?: string; levels: number[] }
-  >();
-
-  add(
-    column: Column,
-    what: string,
-    why: string | undefined,
-    option: string | undefined,
-    levels?: number,
-  ): void {
-    const key = JSON.stringify([what, why]);
-    const fate = this.#fates.get(key) ?? { columns: [], what, why, option, levels: [] };
-    this.#fates.set(key, fate);
-    fate.columns.push(column);
-    if (levels !== undefined) fate.levels.push(levels);
-  }
-
-  decisions(): Decision[] {
-    return [...this.#fates.values()].map(({ columns, what, why, option, levels }) => {
-      const decision: Decision = { columns: columns.map(({ name }) => name), what };
-      if (why !== undefined) decision.why = why;
-      if (levels.length > 0) {
-        const [least, most] = [Math.min(...levels), Math.max(...levels)];
-        decision.why = `${least === most ? least.toLocaleString("en-US") : `${least.toLocaleString("en-US")} to ${most.toLocaleString("en-US")}`} different ones`;
-        decision.option = "--levels N";
-      } else if (option !== undefined) {
-        decision.option = `${option} ${columns.length === 1 ? argument(columns[0].name) : "NAME"}`;
-      }
-      return decision;
-    });
-  }
 }
 
 /** Columns that are equal to one before them, each with it. */

@@ -19,6 +19,8 @@ export interface About {
   /** Cells to show, and how many are meant. */
   examples?: Iterable<string>;
   count?: number;
+  /** Why, where the cells need not be seen for it; columns of another reason are told by themselves. */
+  reason?: string;
   why?: (examples: string, count: number) => string;
   /** `columns`: as one types them after an option. */
   option?: (columns: string) => string | undefined;
@@ -38,7 +40,7 @@ export class Told {
 
   add(what: string, column: string, about: About): void {
     // what can be decided otherwise in another way is told by itself
-    const key = JSON.stringify([what, about.option?.("NAME")]);
+    const key = JSON.stringify([what, about.reason, about.option?.("NAME")]);
     let entry = this.all.get(key);
     if (entry === undefined) {
       entry = { what, columns: new Set(), examples: new Set(), count: 0, about };
@@ -58,7 +60,7 @@ export class Told {
       const why =
         about.examples && examples.size === 0
           ? undefined
-          : about.why?.(listed([...examples].map(shown)), count);
+          : (about.reason ?? about.why?.(listed([...examples].map(shown)), count));
       const typed = columns.size <= EXAMPLES ? [...columns].map(argument).join(",") : "NAME";
       const option = about.option?.(typed);
       return {

@@ -41,7 +41,7 @@ test("what says nothing is left out, columns of one fate in one decision, and ke
   expect(inputs(columns)).toEqual(["size: a number"]);
   expect(decisions(columns)).toEqual([
     { columns: ["PassengerId"], what: "left out", why: "a count of the rows", option: "--keep PassengerId" },
-    { columns: ["one", "same"], what: "left out", why: "one value only", option: "--keep NAME" },
+    { columns: ["one", "same"], what: "left out", why: "one value only", option: "--keep one,same" },
     { columns: ["none"], what: "left out", why: "no value in any row", option: "--keep none" },
     { columns: ["hash"], what: "left out", why: "a value of its own in most rows", option: "--keep hash" },
     { columns: ["review"], what: "left out", why: "free text", option: "--keep review" },
@@ -208,15 +208,16 @@ test("dates are taken apart, and told by their parts", () => {
       columns: ["when", "sold"],
       what: "taken apart: month, weekday and elapsed",
       why: "it holds dates",
-      option: "--categorical NAME",
+      option: "--categorical when,sold",
     },
     { columns: ["year"], what: "taken apart: year", why: "it holds dates", option: "--categorical year" },
   ]);
 });
 
 test("equal columns are told", () => {
-  expect(decisions({ a: size, b: rows(N, (i) => -scattered(i)), c: [...size] })).toEqual([
-    { columns: ["c"], what: 'the same as "a" in every row', option: "--ignore c" },
+  const b = rows(N, (i) => -scattered(i));
+  expect(decisions({ a: size, b, c: [...size], d: [...b] })).toEqual([
+    { columns: ["c", "d"], what: "the same as another column", why: '"a" and "b"', option: "--ignore c,d" },
   ]);
 });
 
