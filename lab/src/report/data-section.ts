@@ -43,12 +43,17 @@ export function dataSection(comparison: Comparison): string {
   const number = (n: number) => n.toLocaleString("en-US");
   const { predicts } = tasks[data.task];
   const inputs = data.inputs.reduce((sum, { names }) => sum + names.length, 0);
+  const [height, width] = data.inputShape;
+  const from =
+    width === undefined
+      ? `${count(inputs, "input")} of ${count(data.inputs.length, "column")}`
+      : `images of ${height} × ${width} pixels`;
   const rows: [string, string][] = [
     ["Data", `${shown(data.name, 120)}`],
     ["Provenance", shown(data.provenance, SENTENCE)],
     [
       "Question",
-      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predicts(data.classes)}) from ${count(inputs, "input")} of ${count(data.inputs.length, "column")}`,
+      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predicts(data.classes)}) from ${from}`,
     ],
     [
       "Rows",
@@ -84,7 +89,7 @@ function guesses({ data, guess }: Comparison): string {
 function classesOf({ classes, classCounts }: Comparison["data"]): string {
   const number = (index: number) => (classCounts[index] ?? 0).toLocaleString("en-US");
   const named = (most: number) =>
-    some(classes, most, (name, index) => `${shown(name, NAME)} <small>(${number(index)})</small>`);
+    some(classes, most, (name, index) => `${shown(name, NAME)}\u00a0<small>(${number(index)})</small>`);
   return classes.length <= SHOWN
     ? named(SHOWN)
     : folded(`${count(classes.length, "class", "classes")}: ${named(MOST_NAMES)}`, `<p>${named(FOLDED)}</p>`);

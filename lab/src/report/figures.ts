@@ -75,31 +75,36 @@ const medianOf = (values: number[]): number => {
   return sorted[sorted.length >> 1] ?? Number.NaN;
 };
 
-/** The metric of an epoch as it was at some time, on the line between the two epochs about it; null before the first and after the last. */
+/** The metric of a trial at some time: on the line between the two epochs about it, and after the last one as that left it. */
 function metricAt(epochs: readonly Epoch[], seconds: number): number | null {
   const after = epochs.findIndex((epoch) => epoch.seconds >= seconds);
-  const [from, to] = [epochs[after - 1], epochs[after]];
-  if (!to || to.metric === null) return null;
-  if (!from || from.metric === null) return to.seconds === seconds ? to.metric : null;
+  if (after < 0) return epochs.at(-1)?.metric ?? null;
+  const [from, to] = [epochs[after - 1] ?? epochs[after], epochs[after]];
+  if (from.metric === null || to.metric === null) return null;
   const share = (seconds - from.seconds) / (to.seconds - from.seconds || 1);
   return from.metric + share * (to.metric - from.metric);
 }
 
-/** The metric at about twenty round times, which the normalizations have in common. */
+/** The metric at about twenty round times, which the normalizations have in common: from where all trials of one have begun until the last of them ends. */
 function atTimes(comparison: Comparison, last: number): Series[] {
   const step = tightAxis(0, last).ticks[1] ?? last;
   const times = step > 0 ? multiples(step / 4, step / 4, last) : [];
-  return normsOf(comparison).map((norm) => ({
-    norm,
-    points: pointsOf(
-      times.map((x) => ({
-        x,
-        values: trialsOf(comparison, norm).map(({ epochs }) => metricAt(epochs, x)),
-      })),
-    ),
-    seeds: [],
-    ends: [],
-  }));
+  return normsOf(comparison).map((norm) => {
+    const trials = trialsOf(comparison, norm).filter(({ epochs }) => epochs.length > 0);
+    const start = Math.max(...trials.map(({ epochs }) => epochs[0].seconds));
+    const end = Math.max(...trials.map(({ epochs }) => epochs[epochs.length - 1].seconds));
+    return {
+      norm,
+      points: pointsOf(
+        times.map((x) => ({
+          x,
+          values: x < start || x > end ? [] : trials.map(({ epochs }) => metricAt(epochs, x)),
+        })),
+      ),
+      seeds: [],
+      ends: [],
+    };
+  });
 }
 
 /** What guessing scores, as far as it is known. */
@@ -184,7 +189,7 @@ export function triedRates(comparison: Comparison, document: Document): Figure {
     return {
       norm,
       points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.metric) }))),
-      lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.metric === null)),
+      lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.loss === null)),
     };
   });
   return againstSetting(comparison, {

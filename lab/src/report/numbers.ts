@@ -90,15 +90,16 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
   ];
   if (differences.metric.length > 0) {
     const of = new Map(differences.metric.map((each) => [each.norm, each]));
+    const several = differences.metric.some(({ low }) => low !== null);
     columns.push({
       key: "difference",
       head: baseline === "none" ? "Difference from none" : `Difference from ${labelOf(baseline)}`,
       short: `From ${labelOf(baseline)}`,
-      unit: "interval by the seeds",
+      unit: several ? "interval by the seeds" : "too few seeds for an interval",
       cell: ({ norm }) =>
         norm === baseline
           ? { value: "baseline" }
-          : differenceCell(of.get(norm), metric.formatDifference, marks.get(norm)),
+          : differenceCell(of.get(norm), metric.formatDifference, several, marks.get(norm)),
     });
   }
   columns.push({
@@ -180,14 +181,17 @@ const marksOf = (comparison: Comparison, measure: MeasureName): Map<NormName, st
 const epochDifference = (difference: Difference | undefined) =>
   difference ? differenceText(difference, formatEpochDifference) : {};
 
+/** `several`: others may have an interval. */
 function differenceCell(
   difference: Difference | undefined,
   format: (value: number) => string,
+  several: boolean,
   mark: string | undefined,
 ): Cell {
   if (!difference) return { value: "–" };
   const { mean, interval } = differenceText(difference, format);
-  const lacking = difference.mean === null ? "no pair of values" : "too few seeds for an interval";
+  const lacking =
+    difference.mean === null ? "no pair of values" : several ? "too few seeds for an interval" : "";
   return { value: mean, notes: [interval === "" ? lacking : interval], mark };
 }
 
