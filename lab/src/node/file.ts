@@ -123,6 +123,8 @@ async function explained<T>(name: string, action: () => Promise<T>): Promise<T> 
       case "ENOTDIR":
       case "ENAMETOOLONG":
         throw new UsageError(`${name}: there is no such file; check the path`);
+      case "ELOOP":
+        throw new UsageError(`${name}: its links lead in a circle; name the file itself`);
       case "EISDIR":
         throw new UsageError(`${name}: expected a file, got a folder; name a file in it`);
       case "EACCES":

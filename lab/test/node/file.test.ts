@@ -84,6 +84,13 @@ test.each([
 // other systems have no such files
 const onLinux = test.skipIf(process.platform !== "linux");
 
+onLinux("links in a circle", async () => {
+  symlinkSync(pathOf("circle.csv"), pathOf("circle.csv"));
+  expect(await errorOf(() => opened(pathOf("circle.csv")))).toBe(
+    "UsageError: circle.csv: its links lead in a circle; name the file itself",
+  );
+});
+
 onLinux("what is no file is refused without waiting for it", async () => {
   const socket = createServer().listen(pathOf("socket"));
   await new Promise((listening) => socket.once("listening", listening));

@@ -15,6 +15,8 @@ const [OPEN_LIST, OPEN_OBJECT, CLOSE_LIST, CLOSE_OBJECT] = [0x5b, 0x7b, 0x5d, 0x
 const [CAPITAL_I, CAPITAL_N] = [0x49, 0x4e];
 
 const MOST_DEPTH = 1000;
+/** Parts of a text that are held at a time, since each takes more than its characters. */
+const MOST_PARTS = 2 ** 16;
 /** What a key takes in memory that no object before it has, in cells. */
 const CELLS_A_KEY = 64;
 /** Keys of which each is looked at; of those after them one of so many. */
@@ -151,10 +153,15 @@ const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
  * in memory, and a key that comes once a hundred times.
  */
 function withPlainNumbers(text: string, file: string, { cells, columns }: Limits): string {
-  const parts: string[] = [];
+  let done = "";
+  let parts: string[] = [];
   let from = 0;
   const put = (start: number, end: number, instead: string) => {
     parts.push(text.slice(from, start), instead);
+    if (parts.length > MOST_PARTS) {
+      done += parts.join("");
+      parts = [];
+    }
     from = end;
     return end;
   };
@@ -193,7 +200,7 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
       }
     } else at++;
   }
-  return parts.length === 0 ? text : parts.join("") + text.slice(from);
+  return from === 0 ? text : done + parts.join("") + text.slice(from);
 }
 
 /** Counts different keys, of a long text by a sample of them. */

@@ -16,6 +16,9 @@ const ZIPS = [
   [0x50, 0x4b, 7, 8],
 ];
 
+/** Characters of the names of members in a message. */
+const MOST_SHOWN = 300;
+
 /** How the names of tables end; text that may be a table, or about one, counts where there is no other. */
 const TABLES = /\.(csv|tsv|tab|data|arff|json|ndjson|jsonl|parquet|pq|arrow|feather|ipc|xlsx)(\.gz)?$/i;
 const TEXTS = /\.(txt|dat|asc|test|train)(\.gz)?$/i;
@@ -112,15 +115,18 @@ function chosen(members: readonly Member[], file: string, wanted: string | undef
   );
 }
 
-/** Names in quotes, the first ten of them. */
+/** Names in quotes, the first ten of them, or fewer long ones. */
 function listOf(names: readonly string[]): string {
-  const more = names.length > 10 ? ` and ${(names.length - 10).toLocaleString("en-US")} more` : "";
-  return (
-    names
-      .slice(0, 10)
-      .map((name) => quote(name))
-      .join(", ") + more
-  );
+  const shown: string[] = [];
+  let length = 0;
+  for (const name of names.slice(0, 10)) {
+    const quoted = quote(name);
+    length += quoted.length;
+    if (length > MOST_SHOWN) break;
+    shown.push(quoted);
+  }
+  const more = names.length - shown.length;
+  return shown.join(", ") + (more > 0 ? ` and ${more.toLocaleString("en-US")} more` : "");
 }
 
 /** A source in memory; the pieces become one when all of it is asked for, so that it is not held twice from then on. */

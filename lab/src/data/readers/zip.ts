@@ -34,6 +34,8 @@ const COMMENT = 65_535;
 const MOST_DIRECTORY = 2 ** 26;
 /** Bytes that are given to an inflater at a time; a thousand times as many may come out before they are counted. */
 const FEED = 2 ** 16;
+/** Unpacked bytes by which it is known whether a file is as large as it declares. */
+const ENOUGH = 2 ** 24;
 
 const METHODS: Record<number, string> = {
   9: "Deflate64",
@@ -122,7 +124,7 @@ export async function contentOf(source: Source, file: string, member: Member, mo
     const bytes = new Uint8Array(await source.slice(start, end));
     content = { parts: [bytes], byteLength: bytes.length };
   } else if (member.method === 8) {
-    content = await inflated(source, file, start, end, most);
+    content = await inflated(source, file, member, start, most);
   } else {
     throw new UsageError(
       `${file}: expected a file packed with Deflate, got ${METHODS[member.method] ?? `method ${member.method}`}; unpack it, and name the unpacked file`,
@@ -132,14 +134,15 @@ export async function contentOf(source: Source, file: string, member: Member, mo
   return content;
 }
 
-/** What `start` to `end` of a source inflates to, in pieces; throws UsageError where it is more than `most` bytes. */
+/** What a member inflates to whose data start at `start`, in pieces; throws UsageError where it is more than `most` bytes. */
 async function inflated(
   source: Source,
   file: string,
+  { packed: length, size }: Member,
   start: number,
-  end: number,
   most: number,
 ): Promise<Pieces> {
+  const end = start + length;
   let at = start;
   const packed = new ReadableStream<BufferSource>({
     async pull(controller) {
@@ -158,7 +161,8 @@ async function inflated(
       if (done) return { parts, byteLength };
       byteLength += value.length;
       if (byteLength > most) throw tooLarge(file, most);
-      parts.push(value);
+      // what declares more will be refused, for its size or for its lie
+      if (size <= most) parts.push(value);
     }
   } catch (error) {
     await reader.cancel().catch(() => {});
@@ -187,8 +191,14 @@ export async function gunzipped(source: Source, file: string, most: number): Pro
     members[members.length - 1].end = start;
     members.push({ end: source.byteLength, crc: 0, bytes: 0 });
   };
+  const last = new DataView(await source.slice(Math.max(0, source.byteLength - 4), source.byteLength));
+  const declared = last.byteLength === 4 ? last.getUint32(0, true) : 0;
   for (let at = 0; at < source.byteLength; at += FEED) {
     const end = Math.min(source.byteLength, at + FEED);
+    // the declared size alone says nothing: where a file is cut, anything stands in its place
+    if (declared > most && byteLength > ENOUGH && (byteLength / at) * source.byteLength > most) {
+      throw tooLarge(file, most);
+    }
     const bytes = new Uint8Array(await source.slice(at, end));
     try {
       gunzip.push(bytes, end === source.byteLength);

@@ -110,6 +110,12 @@ test.each<[string, Uint8Array, ReadOptions, string]>([
     "UsageError: a.zip: the file is empty; expected a table of data",
   ],
   [
+    "many of long names",
+    zipSync(Object.fromEntries([..."abcdef"].map((name) => [`${name.repeat(90)}.csv`, csv]))),
+    {},
+    `UsageError: a.zip: expected an archive with one table in it, got 6; choose with --member: ${[..."abcd"].map((name) => `"${name.repeat(59)}…"`).join(", ")} and 2 more`,
+  ],
+  [
     "many",
     zipSync(Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.csv`, csv]))),
     {},
@@ -150,6 +156,13 @@ test("bombs are let go at the limit, whatever size they declare", async () => {
   expect(
     await failure(zipSync({ "a.csv": csv.slice(0, 2000) }, { level: 0 }), { limits: { bytes: 1000 } }),
   ).toBe(tooLarge('a.zip, "a.csv"').replace("100,000", "1,000"));
+});
+
+test("a bomb that says how large it is, is let go once it is seen to be one", async () => {
+  const bomb = sourceOf("a.gz", gzipSync(new Uint8Array(3e7), { level: 0 }));
+  const limits = { bytes: 2.5e7 };
+  await expect(unpack(bomb, { limits })).rejects.toThrow("a.gz: expected at most 25,000,000 bytes");
+  expect(bomb.read / bomb.byteLength).toBeLessThan(0.7);
 });
 
 /** An archive with a 32-bit number of its first member changed in the directory. */
