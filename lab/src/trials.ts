@@ -3,7 +3,7 @@ import { FailureError, reason } from "./errors.js";
 import type { Trial } from "./results.js";
 import type { Progress, TrialSpec } from "./trial.js";
 
-/** What a trial is known by: the same for the same numbers, in hex. */
+/** What a trial is known by, in hex: the same for the same numbers, as one version of Evenkeel gives them. */
 export async function keyOf({ norm, seed, model, training, digest }: TrialSpec): Promise<string> {
   const { kind, depth, width, activation } = model;
   const { epochs, batchSize, learningRates, optimizer } = training;
@@ -34,7 +34,7 @@ export interface Watcher {
   found(trial: TrialSpec, result: Trial): void;
 }
 
-/** Where finished trials are kept, each under the key of its spec. */
+/** Where finished trials of one version of Evenkeel are kept, each under the key of its spec. */
 export interface Store {
   get(key: string): Promise<Trial | undefined>;
   /** Resolves when the trial cannot be lost any more. */

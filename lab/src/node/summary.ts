@@ -122,7 +122,7 @@ function noteOf({ differences: { metric, epochsToTarget }, baseline }: Compariso
   const marks = [...metric, ...epochsToTarget].some(({ clear }) => clear)
     ? `▲ clearly better than ${under(baseline)}, ▼ clearly worse. `
     : "";
-  const text = `${marks}Differences are means over the seeds; all intervals hold at once in 95 of 100 comparisons.`;
+  const text = `${marks}Medians with ranges over the seeds; differences are means, whose intervals all hold at once in 95 of 100 comparisons.`;
   return `\n${colorsOf(process.stdout).dim(wrap(text, Math.min(columns, WIDEST_TEXT) - 2))}`;
 }
 

@@ -105,8 +105,9 @@ const made = (): Comparison => {
 };
 
 const NOTE = [
-  ["▲ clearly better than without normalization, ▼ clearly worse. Differences are"],
-  ["means over the seeds; all intervals hold at once in 95 of 100 comparisons."],
+  ["▲ clearly better than without normalization, ▼ clearly worse. Medians with"],
+  ["ranges over the seeds; differences are means, whose intervals all hold at once"],
+  ["in 95 of 100 comparisons."],
 ];
 
 test("a row holds the numbers of its normalization, and the last one is guessing", () => {
