@@ -4,7 +4,7 @@
  * How numbers and dates are written is decided with the evidence of the whole file, since one column alone often has
  * none: "1.415" is 1415 in a file of decimal commas. Whatever could be read in another way is told as a decision.
  */
-import { printable, quote } from "@evenkeel/report/format";
+import { listed, printable, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { asDates, asMinutes, compactDates } from "./date-columns.js";
 import { missingNotations } from "./missing.js";
@@ -23,6 +23,12 @@ import { Told } from "./told.js";
  */
 export function understand(raw: RawTable, file: string, options: ReadOptions): Table {
   const cellCount = raw.columns[0]?.cells.length ?? 0;
+  if (raw.columns.length === 0 && raw.rowCount > 0) {
+    const kinds = new Set(raw.decisions.flatMap(({ what, why = [] }) => (what === "left out" ? why : [])));
+    throw new UsageError(
+      `${file}: expected columns of numbers, dates or text, got ${kinds.size > 0 ? `only what no cell can hold (${listed([...kinds])})` : "none"}; write what is in them as columns of their own`,
+    );
+  }
   if (cellCount === 0) {
     throw new UsageError(
       `${file}: expected at least one row of data, got ${raw.columns.length === 0 ? "none" : "only the names of the columns"}; check that the file was written to its end`,

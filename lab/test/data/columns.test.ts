@@ -407,6 +407,13 @@ test("a file without columns or rows is none", () => {
   );
 });
 
+test("a file of nothing that a cell can hold says so", () => {
+  const decisions = [{ columns: ["f"], what: "left out", why: "lists" }];
+  expect(errorOf(() => understand({ columns: [], rowCount: 3, decisions }, "a.json", {}))).toBe(
+    "a.json: expected columns of numbers, dates or text, got only what no cell can hold (lists); write what is in them as columns of their own",
+  );
+});
+
 test("many rows take no longer than reading them", () => {
   // a tenth of a second where nothing else runs
   const cells = Array.from({ length: 60_000 }, (_, index) => String(index * 1.37));
