@@ -252,10 +252,16 @@ function settings(comparison: Comparison): string {
 
 // ---- the page ----
 
-function stopped({ interrupted, trials, summaries, training }: Comparison): string {
+function stopped({ interrupted, trials, summaries, training, sweep }: Comparison): string {
   if (!interrupted) return "";
   const planned = summaries.length * training.seeds.length;
-  return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished, and only these are shown.</p>`;
+  const points = sweep?.points ?? [];
+  const swept = points.reduce((sum, point) => sum + point.trials.length, 0);
+  const ofSweep =
+    points.length > 0
+      ? `, and of the sweep ${swept.toLocaleString("en-US")} of ${(planned * points.length).toLocaleString("en-US")}`
+      : "";
+  return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished${ofSweep}. Only these are shown.</p>`;
 }
 
 /** Normalizations that a sentence names; more of them are counted. */

@@ -323,6 +323,18 @@ test("one seed has no interval and no mark", () => {
   expect(how).not.toContain("bar");
 });
 
+test("what was stopped says how many trials had finished", () => {
+  const said = (recipe: Recipe) =>
+    textOf(parseHTML(renderReport(small(recipe), serverDocument)).document.querySelector(".stopped"));
+  expect(said({ unfinished: ["batch"] })).toBe(
+    "Stopped before the end: 6 of 9 trials had finished. Only these are shown.",
+  );
+  expect(said({ unfinished: ["batch"], sweep: ["depth", [2, 4]] })).toBe(
+    "Stopped before the end: 6 of 9 trials had finished, and of the sweep 18 of 18. Only these are shown.",
+  );
+  expect(said({})).toBe("");
+});
+
 test("where the baseline diverges, the epochs are compared, and the metric is said to have no pairs", () => {
   const comparison = small({ diverging: { none: 2 } });
   comparison.differences.metric = comparison.differences.metric.map((each) => ({
