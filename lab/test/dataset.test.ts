@@ -406,7 +406,13 @@ const ERRORS: [string, Columns, DatasetOptions, string][] = [
     "nothing that can be predicted",
     { name: rows(N, (i) => `n${i}`), when: rows(N, date) },
     {},
-    'expected a column that can be predicted, got none: "when" is a date and "name" identifies the rows; name one with --target NAME, or bring a table of more columns',
+    'expected a column that can be predicted, got none: "when" is a date and "name" identifies the rows; name one with --target when, or bring a column of classes or numbers',
+  ],
+  [
+    "texts alone",
+    { name: rows(N, (i) => `n${i}`), one: rows(N, () => 1) },
+    {},
+    'expected a column that can be predicted, got none: "one" has one value only and "name" identifies the rows; bring a column of classes or numbers',
   ],
   [
     "a constant target",

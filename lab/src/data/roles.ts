@@ -146,10 +146,18 @@ function usualTarget(
   });
   const target = fit ?? unfit.find(({ poor }) => poor)?.column;
   if (target === undefined) {
+    if (used.length === 0) {
+      throw new UsageError(
+        `expected a target and at least one input, got no column of ${table.columns.length}; check --ignore, or bring a table of more columns`,
+      );
+    }
+    // dates, and numbers that identify or count: whoever wants to can predict them
+    const able = unfit.find(
+      ({ column: { kind, values } }) => kind !== "text" && new Set(values).size > PARTS,
+    );
+    const otherwise = able ? `name one with --target ${argument(able.column.name)}, or ` : "";
     throw new UsageError(
-      used.length === 0
-        ? `expected a target and at least one input, got no column of ${table.columns.length}; check --ignore, or bring a table of more columns`
-        : `expected a column that can be predicted, got none: ${reasons(unfit)}; name one with --target NAME, or bring a table of more columns`,
+      `expected a column that can be predicted, got none: ${reasons(unfit)}; ${otherwise}bring a column of classes or numbers`,
     );
   }
   const columns = [target.name];
