@@ -126,6 +126,12 @@ const REFUSED: readonly Refused[] = [
     remedy: "export its table as .csv or .xlsx",
   },
   { what: "Avro", starts: ["Obj\x01"], endings: "avro", remedy: "write it as .parquet or .csv" },
+  {
+    what: "FITS",
+    starts: ["SIMPLE  ="],
+    remedy:
+      'write its table as .csv, in Python for example: astropy.table.Table.read("FILE").write("FILE.csv")',
+  },
   { what: "ORC", starts: ["ORC"], endings: "orc", remedy: `${PANDAS}.read_orc("FILE").to_csv("FILE.csv")` },
   { what: "an encrypted Parquet file", starts: ["PARE"], remedy: "write it without encryption" },
   { what: "Feather of version 1", starts: ["FEA1"], remedy: "write it anew (version 2), or as .parquet" },
@@ -173,10 +179,46 @@ const REFUSED: readonly Refused[] = [
   },
 ];
 
-const PAGE = /^\s*<(?:!doctype html|html|head|body)[\s>]/i;
-const XML = /^\s*<(?:\?xml|!doctype|svg|table)[\s>]/i;
-
-const SPARSE = /^[-+]?[\d.,]+(?: +\d+:[-+\d.e]+){2,} *[\r\n]/i;
+/** Formats of text, by how they look. */
+const TEXTUAL: readonly { like: RegExp; what: string; remedy: string }[] = [
+  {
+    like: /^\s*<(?:!doctype html|html|head|body|meta|table|div|script)[\s>]/i,
+    what: "a web page",
+    remedy: "download the file itself (on GitHub: Raw), or copy its table into a spreadsheet and save that",
+  },
+  {
+    like: /^\s*<\?xml.*(?:progid="Excel\.Sheet"|schemas-microsoft-com:office:spreadsheet)/s,
+    what: "a workbook of old Excel in XML",
+    remedy: "open it and save it as .xlsx",
+  },
+  {
+    // an element with another one in it
+    like: /^\s*<(?:\?xml|!doctype|svg)[\s>]|^\s*<[a-z][\w:.-]*(?:\s[^<>]*)?>\s*<[a-z]/i,
+    what: "XML",
+    remedy: "save its rows as .csv or .json",
+  },
+  {
+    like: /^[-+]?[\d.,]+(?: +\d+:[-+\d.e]+){2,} *[\r\n]/i,
+    what: "LIBSVM's sparse rows",
+    remedy: 'write them as .csv, in Python for example: sklearn.datasets.load_svmlight_file("FILE")',
+  },
+  {
+    like: /^%%MatrixMarket /i,
+    what: "a matrix of Matrix Market",
+    remedy: 'write it as .csv, in Python for example: scipy.io.mmread("FILE")',
+  },
+  {
+    like: /^(?:\s|--[^\n]*\n|\/\*[^*]*\*\/)*(?:create table|insert into|drop table|begin transaction|pragma|set) [^,;]*[\s(;]/i,
+    what: "SQL",
+    remedy: "run it in a database, and write the table as .csv",
+  },
+  {
+    like: /^(?:---\r?\n)?- *[\w"']+: [^\n]*\n +[\w"']+: /,
+    what: "YAML",
+    remedy: "save its rows as .csv or .json",
+  },
+  { like: /^\{\\rtf/, what: "a document for people", remedy: "save its table as .xlsx or .csv" },
+];
 
 /** Bytes of a file's start that tell its format. */
 export const TELLING = 512;
@@ -191,7 +233,7 @@ export function refuse(head: Uint8Array, file: string, isText: boolean): void {
   const found =
     REFUSED.find(({ starts, at = 0 }) => starts?.some((start) => text.startsWith(characters(start), at))) ??
     (isText
-      ? markup(text.replace(/^\xef\xbb\xbf/, ""))
+      ? TEXTUAL.find(({ like }) => like.test(text.replace(/^\xef\xbb\xbf/, "")))
       : REFUSED.find(({ endings }) => ending !== undefined && endings?.split(" ").includes(ending)));
   if (found === undefined) return;
   throw new UsageError(
@@ -201,19 +243,3 @@ export function refuse(head: Uint8Array, file: string, isText: boolean): void {
 
 const characters = (start: string | readonly number[]): string =>
   typeof start === "string" ? start : String.fromCharCode(...start);
-
-function markup(text: string): Pick<Refused, "what" | "remedy"> | undefined {
-  if (PAGE.test(text)) {
-    return {
-      what: "a web page",
-      remedy: "download the file itself (on GitHub: Raw), or copy its table into a spreadsheet and save that",
-    };
-  }
-  if (SPARSE.test(text)) {
-    return {
-      what: "LIBSVM's sparse rows",
-      remedy: 'write them as .csv, in Python for example: sklearn.datasets.load_svmlight_file("FILE")',
-    };
-  }
-  return XML.test(text) ? { what: "XML", remedy: "save its rows as .csv or .json" } : undefined;
-}

@@ -19,6 +19,7 @@ test.each<[kind: string, name: string, content: string | Uint8Array, columns: st
   ["JSON named .csv", "t.csv", ' [ {"a": 1, "y": "p"}]', ["a", "y"]],
   ["lines of JSON named .txt", "t.txt", '{"a": 1, "y": "p"}\n{"a": 2, "y": "q"}\n', ["a", "y"]],
   ["fields that look like JSON", "t.csv", "[a],{y}\n1,p\n2,q\n", ["[a]", "{y}"]],
+  ["fields that look like SQL", "t.csv", "set a,insert into b\n1,p\n2,q\n", ["set a", "insert into b"]],
   ["fields that look like a page", "t.csv", "<b>a</b>,<i>y\n1,p\n2,q\n", ["<b>a</b>", "<i>y"]],
   ["ARFF named .data", "t.data", ARFF, ["a", "y"]],
   ["a table that speaks of ARFF", "t.csv", "name,@relation\n1,p\n2,q\n", ["name", "@relation"]],
@@ -68,6 +69,23 @@ test.each<[name: string, content: string | Uint8Array, message: string]>([
     "a.csv",
     "\n<!DOCTYPE html>\n<html>",
     `${GOT} a web page; download the file itself (on GitHub: Raw), or copy its table into a spreadsheet and save that`,
+  ],
+  [
+    "a.xls",
+    '<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook/>',
+    `${GOT} a workbook of old Excel in XML; open it and save it as .xlsx`,
+  ],
+  ["a.gpx", "<gpx version='1'><trk/></gpx>", `${GOT} XML; save its rows as .csv or .json`],
+  ["a.yaml", "- a: 1\n  b: 2\n- a: 3\n  b: 4\n", `${GOT} YAML; save its rows as .csv or .json`],
+  [
+    "a.sql",
+    "-- dump\n\nINSERT INTO t VALUES (1,'a');\n",
+    `${GOT} SQL; run it in a database, and write the table as .csv`,
+  ],
+  [
+    "a.mtx",
+    "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 0.5\n",
+    `${GOT} a matrix of Matrix Market; write it as .csv, in Python for example: scipy.io.mmread("FILE")`,
   ],
   ["a.xml", '<?xml version="1.0"?>\n<rows/>', `${GOT} XML; save its rows as .csv or .json`],
   [
