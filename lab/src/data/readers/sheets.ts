@@ -73,11 +73,19 @@ async function unpacked(
       bytes.set(part, at);
       at += part.length;
     }
-    merged.set(member.name, mergedIn(bytes, `${file}, ${quote(baseName(member.name))}`, limits));
-    members[member.name] = bytes;
+    const text = new TextDecoder().decode(bytes);
+    merged.set(member.name, mergedIn(text, `${file}, ${quote(baseName(member.name))}`, limits));
+    members[member.name] = text.includes('t="d"') ? new TextEncoder().encode(withZones(text)) : bytes;
   }
   return { archive: zipSync(members, { level: 0 }).buffer as ArrayBuffer, members, merged };
 }
+
+/** A sheet's dates in ISO 8601, as a strict workbook has them: of no zone, where the library takes them for local ones. */
+const withZones = (text: string): string =>
+  text.replace(
+    /(\st="d"[^<>]{0,99}>\s{0,9}<v>)(\d{4}-\d\d-\d\d)?T?(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?=<)/g,
+    (_, start, day = "1899-12-30", time = "00:00") => `${start}${day}T${time}Z`,
+  );
 
 /** In which member each sheet is, in their order, and whether it is shown. */
 function sheetsIn(members: Record<string, Uint8Array>): { member: string; hidden: boolean }[] {
@@ -106,8 +114,7 @@ const attributeOf = (tag: string, name: string): string | undefined =>
  * memory. All that looks like a place counts, in whatever tag: the library takes any letter for a column, and any
  * number for a row.
  */
-function mergedIn(bytes: Uint8Array, file: string, { cells }: Limits): Merged[] {
-  const text = new TextDecoder().decode(bytes);
+function mergedIn(text: string, file: string, { cells }: Limits): Merged[] {
   // whatever its name is: another member says which are sheets
   if (!text.includes("sheetData")) return [];
   const areMerged = text.includes("mergeCell");

@@ -1,5 +1,5 @@
 /** The table in an Excel workbook (.xlsx): in the first sheet with data that is shown, or in the one that `--member` names. */
-import { printable, quote } from "@evenkeel/report/format";
+import { count, printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
 import { type Decision, type RawTable, type ReadOptions, usualLimits, type Value } from "../table.js";
@@ -73,15 +73,20 @@ function filledOf(sheet: Sheet, decisions: Decision[]): { columns: number[]; row
     sheet.rows.some((row) => isThere(row[column])),
   );
   const counts = sheet.rows.map((row) => columns.filter((column) => isThere(row[column])).length);
+  const whole = new Set(
+    sheet.merged
+      .filter(({ left, right }) => left <= columns[0] && right > left && right >= columns[columns.length - 1])
+      .map(({ top }) => top),
+  );
   let rows = [...sheet.rows.keys()].filter((row) => counts[row] > 0);
-  const leaveOut = (where: "first" | "last", count: number) => {
-    if (count === 0) return;
+  const leaveOut = (where: "first" | "last", many: number) => {
+    if (many === 0) return;
     decisions.push({
       columns: [],
-      what: count === 1 ? `the ${where} row left out` : `the ${where} ${count} rows left out`,
+      what: many === 1 ? `the ${where} row left out` : `the ${where} ${many} rows left out`,
       why: "they have one cell, and are no part of the table",
     });
-    rows = where === "first" ? rows.slice(count) : rows.slice(0, -count);
+    rows = where === "first" ? rows.slice(many) : rows.slice(0, -many);
   };
   if (columns.length > 1)
     leaveOut(
@@ -93,6 +98,16 @@ function filledOf(sheet: Sheet, decisions: Decision[]): { columns: number[]; row
     );
   const isNote = (row: number) => counts[row] === 1 && typeof sheet.rows[row][columns[0]] === "string";
   if (columns.length > 2) leaveOut("last", rows.length - 1 - rows.findLastIndex((row) => !isNote(row)));
+  const isHeading = (row: number) => whole.has(row) && counts[row] === 1;
+  const headings = rows.filter(isHeading).length;
+  if (headings > 0) {
+    decisions.push({
+      columns: [],
+      what: `${count(headings, "row")} left out`,
+      why: "merged over all columns, as headings are",
+    });
+    rows = rows.filter((row) => !isHeading(row));
+  }
   return { columns, rows };
 }
 
@@ -118,17 +133,17 @@ function namesOf(
   asked: boolean | undefined,
   decisions: Decision[],
 ): { names: string[]; rows: number } | undefined {
-  let count = 1;
+  let height = 1;
   while (
-    merged.some(({ top, left, right }) => top === places[count - 1] && right > left) &&
-    count < Math.min(MOST_NAMES, places.length - 1) &&
-    columns.every((column) => typeof (rows[places[count]][column] ?? "") === "string")
+    merged.some(({ top, left, right }) => top === places[height - 1] && right > left) &&
+    height < Math.min(MOST_NAMES, places.length - 1) &&
+    columns.every((column) => typeof (rows[places[height]][column] ?? "") === "string")
   ) {
-    count++;
+    height++;
   }
   const textsOf = (row: number) => columns.map((column) => nameOf(rows[row][column]));
   const { isHeader, sure } =
-    asked === undefined && count === 1
+    asked === undefined && height === 1
       ? namesColumns(textsOf(places[0]), places.slice(1, SEEN).map(textsOf))
       : { isHeader: asked ?? true, sure: true };
   if (asked === undefined && !isHeader) {
@@ -146,7 +161,7 @@ function namesOf(
     });
   }
   if (!isHeader) return undefined;
-  const header = places.slice(0, count);
+  const header = places.slice(0, height);
   fillAcross(
     rows,
     merged.filter(({ top }) => header.includes(top)),
@@ -154,7 +169,13 @@ function namesOf(
   const names = columns.map((column) =>
     [...new Set(header.map((row) => nameOf(rows[row][column])).filter((part) => part !== ""))].join(" "),
   );
-  return { names, rows: count };
+  // pandas has the names of the index below those of the columns
+  const below = height > 1 ? textsOf(places[height]) : [];
+  const ofIndex =
+    below.some((text) => text !== "") && below.every((text, at) => text === "" || names[at] === "");
+  return ofIndex
+    ? { names: names.map((name, at) => name || below[at]), rows: height + 1 }
+    : { names, rows: height };
 }
 
 /** Gives the value of merged cells to all columns of them, in their first row. */

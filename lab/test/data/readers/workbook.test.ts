@@ -28,7 +28,7 @@ const rowsOf = (rows: (number | string | null)[][]) =>
   rows
     .map((cells, row) => {
       const inner = cells.map((cell, column) => {
-        const place = `r="${"ABC"[column]}${row + 1}"`;
+        const place = `r="${"ABCDEF"[column]}${row + 1}"`;
         if (cell === null) return `<c ${place}/>`;
         return typeof cell === "number"
           ? `<c ${place}><v>${cell}</v></c>`
@@ -112,6 +112,50 @@ test("merged cells: each row has their value, and names stand below those of sev
     { columns: [], what: "the first row left out", why },
     { columns: [], what: "the last row left out", why },
   ]);
+});
+
+test("merged cells: the name of an index below those of the columns, and headings between the rows", async () => {
+  const table = await readMerged(
+    [
+      [null, "size", null, "price", null],
+      [null, "width", "length", "net", "gross"],
+      ["id", null, null, null, null],
+      ["Oslo", null, null, null, null],
+      [1, 2, 3, 4, 5],
+      ["Bergen", null, null, null, null],
+      [4, 5, 6, 7, 8],
+    ],
+    "B1:C1",
+    "D1:E1",
+    "A4:E4",
+    "A6:E6",
+  );
+  expect(cellsOf(table)).toEqual({
+    id: ["(number)", 1, 4],
+    "size width": ["(number)", 2, 5],
+    "size length": ["(number)", 3, 6],
+    "price net": ["(number)", 4, 7],
+    "price gross": ["(number)", 5, 8],
+  });
+  expect(table.decisions).toContainEqual({
+    columns: [],
+    what: "2 rows left out",
+    why: "merged over all columns, as headings are",
+  });
+});
+
+test("dates in ISO 8601 are of no zone; durations", async () => {
+  const cells = ["2024-03-31", "2024-03-31T02:30:00", "10:30:00"].map(
+    (value, column) => `<c r="${"ABC"[column]}2" t="d"><v>${value}</v></c>`,
+  );
+  const rows = `${rowsOf([["day", "at", "time"]])}<row r="2">${cells.join("")}</row><row r="3"><c r="A3" s="1"><v>45000</v></c><c r="C3" s="1"><v>1.5</v></c></row>`;
+  const { columns, decisions } = await read(withRows(rows), { member: "Flats" });
+  expect(columns.map((column) => column.cells)).toEqual([
+    [Date.UTC(2024, 2, 31), Date.UTC(2023, 2, 15)],
+    [Date.UTC(2024, 2, 31, 2, 30), null],
+    [10.5 * 3600, 36 * 3600],
+  ]);
+  expect(decisions).toEqual([{ columns: ["time"], what: "read as durations in seconds" }]);
 });
 
 test("merged cells of a million rows each take no time", async () => {
