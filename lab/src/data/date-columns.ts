@@ -1,5 +1,13 @@
 /** Columns of dates and of times: the values of their cells, and what was decided to read them. */
-import { columnOrder, compactDateOf, type DateOrder, minutesOf, momentOf, type OrderHints } from "./dates.js";
+import {
+  columnOrder,
+  compactDateOf,
+  type DateOrder,
+  minutesOf,
+  momentOf,
+  type OrderHints,
+  pivotOf,
+} from "./dates.js";
 import { MOST_SHARE, type Survey, tellMissing, textOf } from "./survey.js";
 import type { Value } from "./table.js";
 import { EXAMPLES, keptAsText, ofCells, suchAs, type Told } from "./told.js";
@@ -10,9 +18,9 @@ export function compactDates(survey: Survey, told: Told): Value[] | undefined {
   if (!/date|datum|day|time|month|period|(?:^|_)(?:dt|ts)(?:$|_)/i.test(name)) return undefined;
   // six digits may be a time of day, or a number like any other
   const least = /date|month|period/i.test(name) ? 6 : 8;
-  const momentOf = (text: string) => (text.length < least ? undefined : compactDateOf(text));
-  if (survey.values === 0 || !survey.likely((text) => momentOf(whole(text)) !== undefined)) return undefined;
-  const read = new Reading(survey, (text) => momentOf(whole(text)));
+  const dateIn = (text: string) => (text.length < least ? undefined : compactDateOf(whole(text)));
+  if (survey.values === 0 || !survey.likely((text) => dateIn(text) !== undefined)) return undefined;
+  const read = new Reading(survey, dateIn);
   if (read.others > (1 - MOST_SHARE) * survey.values) return undefined;
   told.add("read as dates in digits", name, {
     examples: survey.distinct.keys(),
@@ -82,9 +90,10 @@ export function asDates(
   const { name } = survey;
   const evidence = survey.order;
   const { order, or } = columnOrder(evidence, hints, declared);
+  const pivot = pivotOf(evidence, order);
   const read = new Reading(survey, (text) => {
     const parts = survey.date(text);
-    return parts && momentOf(parts, order);
+    return parts && momentOf(parts, order, pivot);
   });
   told.add(evidence.count > 0 ? `read as dates of ${ORDERS[order]}` : "read as dates", name, {
     examples: [or === undefined ? read.example : evidence.text],

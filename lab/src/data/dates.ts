@@ -10,7 +10,9 @@ export interface DateParts {
   open?: readonly [number, number, number];
   /** Whether the third number of `open` has four digits. */
   year?: boolean;
-  /** Days since 1970 where it is not open. */
+  /** [year, month, day] where these are known, but not the century. */
+  short?: readonly [number, number, number];
+  /** Days since 1970 where all is known. */
   day: number;
   /** Of the time of day, less the offset of its zone. */
   ms: number;
@@ -129,7 +131,7 @@ function digitsFirst(text: string): DateParts | undefined {
   const letter = /\p{L}/u.test(text);
   if (letter) {
     found = dayName.exec(text);
-    if (found) return at(fullYear(found[3]), monthOf(found[2]), Number(found[1]), found, 4);
+    if (found) return ofYear(found[3], monthOf(found[2]), Number(found[1]), found, 4);
     found = yearName.exec(text);
     if (found) return at(Number(found[1]), monthOf(found[2]), Number(found[3]), found, 4);
     found = DIGITS_FIRST.yearMonthName.exec(text);
@@ -137,7 +139,7 @@ function digitsFirst(text: string): DateParts | undefined {
     found = DIGITS_FIRST.yearQuarter.exec(text);
     if (found) return at(Number(found[1]), 3 * Number(found[2]) - 2, 1);
     found = DIGITS_FIRST.quarterFirst.exec(text);
-    if (found) return at(fullYear(found[2]), 3 * Number(found[1]) - 2, 1);
+    if (found) return ofYear(found[2], 3 * Number(found[1]) - 2, 1);
     found = DIGITS_FIRST.yearM.exec(text);
     if (found) return ofMonth(Number(found[1]), Number(found[2]));
     found = DIGITS_FIRST.week.exec(text);
@@ -175,14 +177,24 @@ function monthFirst(text: string): DateParts | undefined {
   found = nameYear.exec(text);
   if (found) return at(Number(found[2]), monthOf(found[1]), 1);
   found = nameShortYear.exec(text);
-  if (found) return at(fullYear(found[2]), monthOf(found[1]), 1);
+  if (found) return ofYear(found[2], monthOf(found[1]), 1);
   found = quarterYear.exec(text);
   return found ? at(Number(found[2]), 3 * Number(found[1]) - 2, 1) : undefined;
 }
 
-/** Two digits mean 1970 to 2069, as in POSIX, near enough. */
-const fullYear = (digits: string): number =>
-  digits.length > 2 ? Number(digits) : Number(digits) + (Number(digits) < 70 ? 2000 : 1900);
+/** With a year of two or four digits. */
+function ofYear(
+  digits: string,
+  month: number,
+  day: number,
+  found?: RegExpExecArray,
+  clock = 0,
+): DateParts | undefined {
+  const year = Number(digits);
+  if (digits.length > 2) return at(year, month, day, found, clock);
+  const parts = at(2000 + year, month, day, found, clock);
+  return parts && { ...parts, short: [year, month, day] };
+}
 
 function at(
   year: number,
@@ -238,18 +250,26 @@ function ofWeek(year: number, week: number, weekday: number): DateParts | undefi
   return { day: monday + 7 * (week - 1) + weekday - 1, ms: 0 };
 }
 
-/** Milliseconds since 1970, the open parts being in `order`; undefined where they cannot be. */
-export function momentOf({ open, year, day, ms }: DateParts, order: DateOrder): number | undefined {
-  if (open === undefined) return day * DAY + ms;
-  const [first, second, third] = open;
-  const short = (value: number) => fullYear(String(value).padStart(2, "0"));
-  let days: number | undefined;
-  if (order === "ymd") days = year ? undefined : daysOf(short(first), second, third);
-  else {
-    const full = year ? third : short(third);
-    days = order === "dmy" ? daysOf(full, second, first) : daysOf(full, first, second);
-  }
+/**
+ * Milliseconds since 1970, the open parts being in `order` and years of two digits from `pivot` on of the 20th century,
+ * those below of the 21st; undefined where they cannot be. The usual pivot is that of POSIX, near enough.
+ */
+export function momentOf(parts: DateParts, order: DateOrder, pivot = 70): number | undefined {
+  const { open, short, ms } = parts;
+  if (open === undefined && short === undefined) return parts.day * DAY + ms;
+  if (order === "ymd" && parts.year) return undefined;
+  const [year, month, day] = short ?? inOrder(open as NonNullable<typeof open>, order);
+  const days = daysOf(parts.year ? year : year + (year < pivot ? 2000 : 1900), month, day);
   return days === undefined ? undefined : days * DAY + ms;
+}
+
+/** [year, month, day] */
+function inOrder(
+  [first, second, third]: readonly [number, number, number],
+  order: DateOrder,
+): readonly [number, number, number] {
+  if (order === "ymd") return [first, second, third];
+  return order === "dmy" ? [third, second, first] : [third, first, second];
 }
 
 /** What the dates of one column say of the order of their parts. */
@@ -260,13 +280,15 @@ export class OrderEvidence {
   count = 0;
   dotted = 0;
   readonly ones: [number, number] = [0, 0];
-  /** The different first, and third parts. */
+  /** The different first, and third parts, and the years of two digits where the order is known. */
   readonly firsts = new Set<number>();
   readonly thirds = new Set<number>();
+  readonly shorts = new Set<number>();
   /** The first open one. */
   text = "";
 
   add(parts: DateParts, text: string): void {
+    if (parts.short) this.shorts.add(parts.short[0]);
     if (parts.open === undefined) return;
     if (this.count === 0) this.text = text;
     this.count++;
@@ -287,6 +309,22 @@ export class OrderEvidence {
 }
 
 const ORDERS: readonly DateOrder[] = ["dmy", "mdy", "ymd"];
+/** Years that the last date of a file is hardly after, or before. */
+const LAST_YEARS = { most: 2049, least: 1990 };
+
+/** The pivot (see `momentOf`) by which a column's dates lie closest together, and end in our time. */
+export function pivotOf({ firsts, thirds, shorts }: OrderEvidence, order: DateOrder): number | undefined {
+  const open = order === "ymd" ? firsts : thirds;
+  const years = [...shorts, ...[...open].filter((year) => year < 100)].sort((a, b) => a - b);
+  let best: { pivot: number; cost: number } | undefined;
+  for (const pivot of [...years, 100]) {
+    const full = years.map((year) => year + (year < pivot ? 2000 : 1900));
+    const last = Math.max(...full);
+    const cost = last - Math.min(...full) + Math.max(0, LAST_YEARS.least - last);
+    if (last <= LAST_YEARS.most && (best === undefined || cost < best.cost)) best = { pivot, cost };
+  }
+  return best?.pivot;
+}
 
 /** What the rest of a file says of the order of its dates: other dates of a sure order, and its decimals. */
 export interface OrderHints {

@@ -314,6 +314,15 @@ test("what looks like a date and is none in any order is no date", () => {
   expect(read(["18.00.00", "19.00.00", "20.30.00"]).values).toEqual([1080, 1140, 1230]);
 });
 
+test("birthdays of two-digit years are of the past", () => {
+  expect(read(["1/5/45", "2/15/38", "3/1/61"]).values[0]).toBe(Date.UTC(1945, 0, 5));
+  expect(read(["5-Jan-45", "15-Feb-75", "1-Mar-02"]).values).toEqual([
+    Date.UTC(1945, 0, 5),
+    Date.UTC(1975, 1, 15),
+    Date.UTC(2002, 2, 1),
+  ]);
+});
+
 test("digits are dates only where the name says so", () => {
   const cells = ["20240131", "20240201"];
   expect(read(cells).kind).toBe("number");

@@ -7,6 +7,7 @@ import {
   minutesOf,
   momentOf,
   OrderEvidence,
+  pivotOf,
 } from "../../src/data/dates.js";
 
 const read = (text: string, order: DateOrder = "mdy") => {
@@ -138,6 +139,22 @@ test.each<[string[], DateOrder, DateOrder | undefined]>([
   expect(columnOrder(evidenceOf(...texts), none, undefined)).toEqual(
     or === undefined ? { order } : { order, or },
   );
+});
+
+test.each<[number[], number | undefined]>([
+  // all of one century
+  [[20, 22, 24], 100],
+  [[38, 45, 61], 38],
+  [[69, 70, 72], 69],
+  // over the turn of the century
+  [[95, 99, 0, 24], 95],
+  [[30, 45, 55, 70, 99, 10], 30],
+  [[10, 55], 55],
+  [[], 100],
+])("years of two digits %j are of the 20th century from %d on", (years, pivot) => {
+  const texts = years.map((year) => `5-Jan-${String(year).padStart(2, "0")}`);
+  expect(pivotOf(evidenceOf(...texts), "mdy")).toBe(pivot);
+  expect(pivotOf(evidenceOf(...texts.map((text) => text.replace("Jan", "1"))), "mdy")).toBe(pivot);
 });
 
 test("the order is also that of the file's other dates, of its decimal comma, or the user's", () => {
