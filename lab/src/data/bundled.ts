@@ -1,7 +1,7 @@
 /** The tables that come with the lab, in lab/data. */
 import { readTable } from "./readers/registry.js";
 import type { Source } from "./readers/source.js";
-import type { ReadOptions, Table } from "./table.js";
+import type { ReadOptions, Table, Value } from "./table.js";
 
 /** Data that need no file of the user's. */
 export interface Described {
@@ -60,7 +60,7 @@ export const bundled: readonly Bundled[] = [
 ];
 
 /** The first line is scikit-learn's own (rows, columns, classes) instead of a header. */
-async function breastCancer(source: Source, options: ReadOptions = {}): Promise<Table> {
+function breastCancer(source: Source, options: ReadOptions = {}): Promise<Table> {
   const measures = [
     "radius",
     "texture",
@@ -76,25 +76,26 @@ async function breastCancer(source: Source, options: ReadOptions = {}): Promise<
   const names = ["mean", "error", "worst"].flatMap((statistic) =>
     measures.map((measure) => (statistic === "error" ? `${measure} error` : `${statistic} ${measure}`)),
   );
-  const table = await withNames([...names, "diagnosis"], source, options);
-  const diagnosis = table.columns[names.length];
-  diagnosis.kind = "text";
-  diagnosis.values = diagnosis.values.map((value) => (value === 0 ? "malignant" : "benign"));
-  return table;
+  const diagnosis = (value: Value) => (value === 0 ? "malignant" : "benign");
+  return withNames([...names, "diagnosis"], diagnosis, source, options);
 }
 
-async function digits(source: Source, options: ReadOptions = {}): Promise<Table> {
+function digits(source: Source, options: ReadOptions = {}): Promise<Table> {
   const pixels = Array.from({ length: 64 }, (_, index) => `pixel_${Math.floor(index / 8)}_${index % 8}`);
-  const table = await withNames([...pixels, "digit"], source, options);
-  const digit = table.columns[pixels.length];
-  digit.kind = "text";
-  digit.values = digit.values.map(String);
-  return table;
+  return withNames([...pixels, "digit"], String, source, options);
 }
 
-/** A table without a header; that its columns are named here is nothing to decide. */
-async function withNames(names: string[], source: Source, options: ReadOptions): Promise<Table> {
+/** A table without a header, the numbers of its last column being classes; that they are named here is nothing to decide. */
+async function withNames(
+  names: string[],
+  classOf: (value: Value) => string,
+  source: Source,
+  options: ReadOptions,
+): Promise<Table> {
   const table = await readTable(source, { limits: options.limits, sample: options.sample, header: false });
   for (const [index, column] of table.columns.entries()) column.name = names[index];
+  const target = table.columns[names.length - 1];
+  target.kind = "text";
+  target.values = target.values.map(classOf);
   return { ...table, decisions: [] };
 }
