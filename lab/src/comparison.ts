@@ -118,8 +118,11 @@ export function normsOf(names: readonly string[] | undefined, kind: ModelName | 
 function baselineOf(name: string | undefined, norms: readonly NormName[]): NormName {
   if (name === undefined) return norms.find((norm) => aboutOf(norm) === undefined) ?? norms[0];
   if (norms.includes(name)) return name;
+  const remedy = normNames.includes(name)
+    ? `add it to --norms ${[...norms, name].join()}`
+    : `did you mean ${near(name, norms)[0]}?`;
   throw new UsageError(
-    `--baseline: expected one of the normalizations that are compared (${norms.join(", ")}), got ${quote(name)}; add it to --norms`,
+    `--baseline: expected one of the normalizations that are compared (${norms.join(", ")}), got ${quote(name)}; ${remedy}`,
   );
 }
 
