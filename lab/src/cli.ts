@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The command line of the lab. Exit codes: 0 done, 1 failure (or, with --strict, sickness), 2 usage, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP. */
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { quote, wrap } from "@evenkeel/report/format";
+import { listed, quote, wrap } from "@evenkeel/report/format";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Choices } from "./comparison.js";
 import type { DateOrder } from "./data/dates.js";
@@ -13,6 +14,8 @@ import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
 import type { InspectOptions } from "./node/inspect.js";
+import { typed as argumentOf } from "./node/invocation.js";
+import { usualCells } from "./node/memory.js";
 import { listText } from "./node/norm-list.js";
 import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
@@ -24,16 +27,18 @@ const refuse = (expected: string): never => {
   throw new InvalidArgumentError(`Expected ${expected}.`);
 };
 
+/** Also as errors and help write it: 1,000,000. */
 const integer = (least: number, most: number) => (text: string) => {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  const digits = /^\d{1,3}(,\d{3})+$/.test(text) ? text.replaceAll(",", "") : text;
+  const value = Number(digits);
+  if (/^\d+(e\d+)?$/i.test(digits) && value >= least && value <= most) return value;
   return refuse(`an integer from ${least} to ${most.toLocaleString("en-US")}`);
 };
 
 const positiveNumber = (text: string) => {
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
-  return refuse("a number above 0");
+  return refuse("a number above 0, such as 0.01");
 };
 
 const metricValue = (text: string) => {
@@ -41,21 +46,36 @@ const metricValue = (text: string) => {
   return value > 0 && value <= 1 ? value : refuse("a number above 0 and at most 1, such as 0.9 for 90 %");
 };
 
-const list = (text: string) => {
-  const names = text.split(",").map((name) => name.trim());
-  return names.every((name) => name !== "") ? names : refuse("names separated by commas");
+/** Parts between commas or blanks. */
+const apart = (text: string) => text.trim().split(/\s*,\s*|\s+/);
+
+const list = (text: string, before: string[] = []) => {
+  const names = apart(text);
+  return names.every((name) => name !== "") ? [...before, ...names] : refuse("names separated by commas");
 };
 
 /** `a, b or c`. */
 const either = (names: readonly string[]) => `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 
+/** As typed by whoever has no superscript, or begins with a capital. */
+const plainly = (text: string) => text.normalize("NFKC").toLowerCase().replaceAll("_", "-");
+
+const oneOf =
+  <T extends string>(names: readonly T[]) =>
+  (text: string): T =>
+    names.find((name) => plainly(name) === plainly(text)) ?? refuse(either(names));
+
+/** `choices` shows them in the help, and would take them as they are spelled only. */
+const choice = (flags: string, description: string, names: readonly string[]) =>
+  new Option(flags, description).choices(names).argParser(oneOf(names));
+
 /** Each once, in ascending order. */
 const ascending = (values: readonly number[]) => [...new Set(values)].sort((a, b) => a - b);
 
 const rates = (text: string) => {
-  const values = text.split(",").map(Number);
+  const values = apart(text).map(Number);
   if (values.every((value) => value > 0 && Number.isFinite(value))) return ascending(values);
-  return refuse("learning rates separated by commas, such as 0.001,0.01,0.1");
+  return refuse("learning rates separated by commas, such as 0.001,0.01,0.1 (--no-tune tries none)");
 };
 
 /** Every use of the option adds to it. */
@@ -71,11 +91,11 @@ const size = (text: string): [number, number] => {
   return found ? [Number(found[1]), Number(found[2])] : refuse("HEIGHTxWIDTH, such as 8x8");
 };
 
-const UNITS = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const UNITS = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
 const bytes = (text: string) => {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s?([kmg]?)b?$/i.exec(text) ?? [];
-  const value = Math.round(Number(digits) * UNITS[unit?.toLowerCase() as keyof typeof UNITS]);
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s?(?:([kmgt])i?)?b?$/i.exec(text) ?? [];
+  const value = Math.round(Number(digits) * UNITS[(unit ?? "").toLowerCase() as keyof typeof UNITS]);
   return value > 0 && Number.isSafeInteger(value) ? value : refuse("a number of bytes, such as 4GB");
 };
 
@@ -92,22 +112,26 @@ const delimiter = (text: string) => {
   const found = DELIMITERS[text.toLowerCase()] ?? text;
   return [...found].length === 1 && found !== '"' && !/[\r\n]/.test(found)
     ? found
-    : refuse("one character, tab, or space (for any number of blanks)");
+    : refuse("one character, or comma, semicolon, pipe, tab or space (for any number of blanks)");
 };
+
+const decimal = (text: string) => (text === "." || text === "," ? text : refuse('"." or ","'));
 
 const yesOrNo = (text: string) =>
   /^(yes|true)$/i.test(text) ? true : /^(no|false)$/i.test(text) ? false : refuse("yes or no");
 
 const encoding = (text: string) => {
-  try {
-    return new TextDecoder(text).encoding;
-  } catch {
-    return refuse("a name such as utf-8, utf-16le, windows-1252 or shift_jis");
+  // latin-1 is known as latin1 only, utf_16 as utf-16
+  for (const label of [text, text.replaceAll("_", "-"), text.replaceAll(/[-_\s]/g, "")]) {
+    try {
+      return new TextDecoder(label).encoding;
+    } catch {}
   }
+  return refuse("a name such as utf-8, utf-16le, windows-1252 or shift_jis");
 };
 
-/** The words of `--sweep`: a setting and its values. */
-const words = (text: string, before: string[] = []) => [...before, ...text.split("=")];
+/** The words of `--sweep`, which are read together. */
+const words = (text: string, before: string[] = []) => [...before, text];
 
 const SWEPT: Readonly<Record<SweepSetting, (text: string) => number>> = {
   "learning-rate": positiveNumber,
@@ -115,19 +139,25 @@ const SWEPT: Readonly<Record<SweepSetting, (text: string) => number>> = {
   depth: integer(1, 200),
 };
 
-function sweepOf([setting = "", values = "", ...others]: string[]): Choices["sweep"] {
-  const expected = `--sweep: expected ${either(sweepSettings)} and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1`;
-  const swept = sweepSettings.find((each) => each === setting);
-  if (swept === undefined || others.length > 0) {
-    throw new UsageError(`${expected}; got ${quote([setting, values, ...others].filter(Boolean).join(" "))}`);
-  }
+/** A setting and its values: `depth 1,2`, `depth=1,2`, `depth 1 2`. */
+function sweepOf(words: readonly string[]): Choices["sweep"] {
+  const typed = words.join(" ");
+  const [, name = "", values = ""] = /^([^\s=:]*)[\s=:]*(.*)$/s.exec(typed) ?? [];
+  const refuseSweep = (problem: string) => {
+    throw new UsageError(
+      `--sweep: expected ${either(sweepSettings)} and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got ${problem}`,
+    );
+  };
+  const named = plainly(name).replace(/^lr$/, "learning-rate");
+  const swept = sweepSettings.find((each) => each === named);
+  if (swept === undefined) return refuseSweep(quote(typed));
   let parsed: number[];
   try {
-    parsed = ascending(values.split(",").map((value) => SWEPT[swept](value.trim())));
+    parsed = values === "" ? [] : ascending(apart(values).map(SWEPT[swept]));
   } catch (error) {
-    throw new UsageError(`${expected}; got ${quote(values)}: ${reason(error)}`);
+    return refuseSweep(`${quote(typed)}: ${reason(error)}`);
   }
-  if (parsed.length < 2) throw new UsageError(`${expected}; got fewer than two values, ${quote(values)}`);
+  if (parsed.length < 2) return refuseSweep(`fewer than two values, ${quote(typed)}`);
   return { setting: swept, values: parsed };
 }
 
@@ -168,7 +198,12 @@ interface Parsed extends Omit<DatasetOptions, "limits">, Omit<Choices, "sweep"> 
 
 const compareCommand = program
   .command("compare")
-  .description("Train one network under several normalizations, and report.")
+  .description(
+    "Train one network with each of several normalizations on your data, and report what each one does.",
+  )
+  // to say what is meant instead
+  .argument("[unexpected...]")
+  .configureHelp({ visibleArguments: () => [] })
   .optionsGroup("Data:")
   .option(
     "--data <name|file>",
@@ -176,32 +211,69 @@ const compareCommand = program
     "digits",
   )
   .option("--target <column>", "what to predict (default: the last column)")
-  .addOption(new Option("--task <task>", "how to read the target, if it is not clear").choices(taskNames))
+  .addOption(choice("--task <task>", "how to read the target, if it is not clear", taskNames))
   .addOption(
     new Option(
       "--metric <metric>",
       `judge by ${either(primaryMetricNames)} (default: what suits the target)`,
-    ),
+    ).argParser(oneOf(primaryMetricNames)),
   )
   .option("--ignore <columns>", "leave columns out: a,b or as often as needed", repeated)
   .option("--keep <columns>", "keep columns that would be left out: constants, identifiers", repeated)
   .option("--categorical <columns>", "columns whose values are names of categories", repeated)
   .option("--numeric <columns>", "columns whose values are numbers", repeated)
-  .option("--levels <count>", "most levels of a text column; the others become one", integer(1, 10_000))
-  .option("--image <HxW>", "the inputs are the pixels of images", size)
-  .option("--limit <rows>", "use at most this many rows, drawn at random", integer(2, 1e9))
-  .addOption(
-    new Option("--split <how>", "hold out random rows, or the latest ones").choices(["random", "time"]),
+  .option(
+    "--levels <count>",
+    'most categories of a text column; the rarer ones become "other"',
+    integer(1, 10_000),
   )
-  .option("--time <column>", "what says when, for --split time")
-  .option("--group <column>", "rows that have one value in it stay in one part")
+  .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
+  .option("--limit <rows>", "use at most this many rows, drawn at random", integer(2, 1e9))
+  .addOption(choice("--split <how>", "hold out random rows, or the latest ones", ["random", "time"]))
+  .option("--time <column>", "when a row was measured, for --split time")
+  .option("--group <column>", "rows of one group (a patient, a user) are held out together")
+  .optionsGroup("Comparison:")
+  .option("--norms <names>", `see evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`, list)
+  .option("--baseline <norm>", "what the others are compared with (default: none, or the first)")
+  .option("--seeds <count>", "trials of each normalization", integer(1, 1000), 3)
+  .option(
+    "--sweep <setting> <values...>",
+    `draw the metric against ${either(sweepSettings)}: --sweep learning-rate 0.001,0.01,0.1`,
+    words,
+  )
+  .option(
+    "--reach <value>",
+    "count epochs until the metric has this value (default: 9/10 of the way to the best)",
+    metricValue,
+  )
+  .optionsGroup("Network:")
+  .addOption(choice("--model <kind>", "the network (default: what suits the data)", modelNames))
+  .option("--depth <layers>", usually("hidden layers, each with its normalization", "depth"), integer(1, 200))
+  .option("--width <units>", usually("units, or channels, of a hidden layer", "width"), integer(1, 4096))
+  .addOption(choice("--activation <name>", "after each normalization", activations).default("relu"))
+  .optionsGroup("Training:")
+  .option("--epochs <count>", usually("passes over the training data", "epochs"), integer(1, 100_000))
+  .option("--batch-size <examples>", "examples per step (default: about 32)", integer(2, 1_000_000))
+  .addOption(choice("--optimizer <name>", "how the weights are updated", optimizers).default("sgd"))
+  .option(
+    "--tune [rates]",
+    "each trial tries these learning rates, and goes on with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
+    rates,
+  )
+  .option("--no-tune", "use one learning rate, the usual one")
+  .option("--lr, --learning-rate <rate>", "use this one; with --tune, try those around it", positiveNumber)
+  .optionsGroup("Results:")
+  .option("--out <folder>", "where they go (default: evenkeel-report, or the next that is free)")
+  .option("--resume <folder>", "go on with the comparison in a folder, with all of its options")
+  .option("--json", "print every number as JSON instead of the table")
+  .option("--threads <count>", "trials that run at a time", integer(1, 1024), availableParallelism())
   .optionsGroup("How the file is to be read, where it is read wrongly:")
   .option("--header <yes|no>", "whether the first row has the names of the columns", yesOrNo)
   .option("--delimiter <character>", "between the fields of a row; tab, or space for any blanks", delimiter)
-  .addOption(new Option("--decimal <mark>", "of numbers").choices([".", ","]))
+  .option("--decimal <mark>", 'of numbers: "." or ","', decimal)
   .option("--missing <marks>", "what stands for a missing value, such as ?,N/A", repeatedList)
   .addOption(
-    new Option("--dates <order>", "of day, month and year in dates such as 03/04/2024").choices([
+    choice("--dates <order>", "of day, month and year in dates such as 03/04/2024", [
       "dmy",
       "mdy",
       "ymd",
@@ -216,44 +288,10 @@ const compareCommand = program
   )
   .option(
     "--max-cells <count>",
-    `most rows × columns (default: ${usualLimits.cells.toLocaleString("en-US")})`,
+    `most rows × columns (default, for this memory: ${usualCells.toLocaleString("en-US")})`,
     integer(1, Number.MAX_SAFE_INTEGER),
   )
-  .optionsGroup("Network:")
-  .addOption(new Option("--model <kind>", "the network (default: what suits the data)").choices(modelNames))
-  .option("--depth <layers>", usually("blocks before the last layer", "depth"), integer(1, 200))
-  .option("--width <units>", usually("units, or channels, of a block", "width"), integer(1, 4096))
-  .addOption(
-    new Option("--activation <name>", "after each normalization").choices(activations).default("relu"),
-  )
-  .optionsGroup("Comparison:")
-  .option("--norms <names>", `see evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`, list)
-  .option("--baseline <norm>", "what the others are compared with (default: none, or the first)")
-  .option("--seeds <count>", "trials of each normalization", integer(1, 1000), 3)
-  .option(
-    "--sweep <setting> <values...>",
-    `draw the metric against ${either(sweepSettings)}: --sweep learning-rate 0.001,0.01,0.1`,
-    words,
-  )
-  .option("--reach <metric>", "metric to count epochs to (default: 9/10 of the way to the best)", metricValue)
-  .optionsGroup("Training:")
-  .option("--epochs <count>", usually("passes over the training data", "epochs"), integer(1, 100_000))
-  .option("--batch-size <examples>", "examples per step (default: about 32)", integer(2, 1_000_000))
-  .addOption(
-    new Option("--optimizer <name>", "how the weights are updated").choices(optimizers).default("sgd"),
-  )
-  .option(
-    "--tune [rates]",
-    "each trial tries these learning rates, and goes on with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
-    rates,
-  )
-  .option("--no-tune", "use one learning rate, the usual one")
-  .option("--learning-rate <rate>", "use this one; with --tune, try those around it", positiveNumber)
-  .optionsGroup("Results:")
-  .option("--out <folder>", "where they go (default: evenkeel-report, or the next that is free)")
-  .option("--resume <folder>", "go on with the comparison in a folder, with all of its options")
-  .option("--threads <count>", "trials that run at a time", integer(1, 1024), availableParallelism())
-  .option("--json", "print every number as JSON instead of the table")
+  .optionsGroup("Options:")
   .addHelpText(
     "after",
     `
@@ -271,28 +309,55 @@ for (const option of compareCommand.options) {
   });
 }
 
-compareCommand.action(async (parsed: Parsed) => {
-  const { data, maxBytes, maxCells, sweep, threads, json = false, out, resume, ...rest } = parsed;
-  if (resume !== undefined) {
-    const beside = typed.find(([option]) => !["--resume", "--threads", "--json"].includes(option));
-    if (beside) {
-      throw new UsageError(
-        `--resume: every option but --threads and --json is that of the comparison in its folder, got ${beside[0]} beside it; leave it out, or begin anew without --resume`,
-      );
-    }
-    const { resume: goOn } = await import("./node/compare.js");
-    process.exitCode = await goOn(resume, { threads, json });
-    return;
+/** Those that may be there several times: each adds to what was there. */
+const REPEATED = ["--norms", "--ignore", "--keep", "--categorical", "--numeric", "--missing", "--sweep"];
+/** Those beside --resume: no number depends on them. */
+const BESIDE_RESUME = ["--threads", "--json", "--max-bytes", "--max-cells"];
+
+/** Throws UsageError for what would be passed over without a word. */
+function checkTyped([unexpected]: readonly string[]): void {
+  if (unexpected !== undefined) {
+    const meant = existsSync(unexpected)
+      ? `did you mean --data ${argumentOf(unexpected)}?`
+      : "several values of one option are separated by commas alone, such as --norms none,layer";
+    throw new UsageError(`compare: ${quote(unexpected)} belongs to no option; ${meant}`);
   }
-  const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
-  const { epochs, batchSize, optimizer, tune, learningRate, ...reading } = more;
+  const values = new Map<string, string>();
+  for (const [option, value] of typed) {
+    if (REPEATED.includes(option)) continue;
+    const name = option.replace(/^--no-/, "--");
+    const shown = value === null ? option : `${option} ${quote(value)}`;
+    const before = values.get(name);
+    if (before !== undefined && before !== shown) {
+      throw new UsageError(`${name}: expected once, got ${before} and ${shown}; leave one of them out`);
+    }
+    values.set(name, shown);
+  }
+}
+
+compareCommand.action(async (unexpected: string[], parsed: Parsed) => {
+  const { data, maxBytes, maxCells, sweep, threads, json = false, out, resume, ...rest } = parsed;
+  const swept = sweep && { sweep: sweepOf(sweep) };
+  checkTyped(unexpected);
   const limits = {
     ...(maxBytes !== undefined && { bytes: maxBytes }),
     ...(maxCells !== undefined && { cells: maxCells }),
   };
+  if (resume !== undefined) {
+    const beside = typed.find(([option]) => option !== "--resume" && !BESIDE_RESUME.includes(option));
+    if (beside) {
+      throw new UsageError(
+        `--resume: every option but ${listed(BESIDE_RESUME)} is that of the comparison in its folder, got ${beside[0]} beside it; leave it out, or begin anew without --resume`,
+      );
+    }
+    const { resume: goOn } = await import("./node/compare.js");
+    process.exitCode = await goOn(resume, { threads, json, limits });
+    return;
+  }
+  const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
+  const { epochs, batchSize, optimizer, tune, learningRate, ...reading } = more;
   const network = { model, depth, width, activation };
   const training = { epochs, batchSize, optimizer, tune, learningRate };
-  const swept = sweep && { sweep: sweepOf(sweep) };
   // TensorFlow.js and the plots take half a second to load, too long for help and usage errors to wait
   const { compare } = await import("./node/compare.js");
   process.exitCode = await compare({

@@ -1,9 +1,11 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
+import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { printable, quote } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { type Choices, comparisonOf, normsOf, settingsOf, specsOf } from "../comparison.js";
+import type { Limits } from "../data/table.js";
 import { type Dataset, type DatasetOptions, digestOf } from "../dataset.js";
 import { UsageError } from "../errors.js";
 import { renderReport } from "../report/html.js";
@@ -14,18 +16,11 @@ import { keyOf, runTrials, type Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
 import { describedData, loadDataset } from "./datasets.js";
 import { compareCommand } from "./invocation.js";
+import { usualCells } from "./memory.js";
 import { announcement, comparisonText } from "./output.js";
 import { openDisplay } from "./progress.js";
-import { stopOnSignals } from "./signals.js";
-import {
-  claimPlace,
-  leavePlace,
-  openStore,
-  type Plan,
-  preparePlace,
-  readPlan,
-  writeResults,
-} from "./store.js";
+import { type Stop, stopOnSignals } from "./signals.js";
+import { checkPlace, claimPlace, leavePlace, openStore, type Plan, readPlan } from "./store.js";
 import { columnsOf } from "./streams.js";
 import { summaryText } from "./summary.js";
 import { openThreads, shared } from "./threads.js";
@@ -45,57 +40,63 @@ export interface CompareOptions {
   typed: readonly (readonly [option: string, value: string | null])[];
 }
 
-/** What only the machine decides. */
-export type Running = Pick<CompareOptions, "threads" | "json">;
+/** What changes no number: it is the machine's. */
+export interface Running extends Pick<CompareOptions, "threads" | "json"> {
+  limits?: Partial<Limits>;
+}
 
 /** Runs the comparison and returns the exit code. */
 export async function compare(options: CompareOptions): Promise<number> {
-  const { reading, choices } = options;
+  const { reading, choices, out } = options;
   // what can be refused without the data is refused before they are read
   if (choices.norms) normsOf(choices.norms, choices.model);
   const named = describedData.some(({ name }) => name === options.data);
   const source = named ? options.data : resolve(options.data);
-  const place = preparePlace(options.out);
-  try {
-    const data = await load(options.data, reading);
-    const plan: Plan = {
-      evenkeel: version,
-      data: source,
-      provenance: data.provenance,
-      options: reading,
-      digest: await digestOf(data),
-      settings: settingsOf(choices, data),
-      command: compareCommand(againArguments(options.typed, source)),
-    };
-    claimPlace(place, plan);
-    return await run(place.path, plan, data, options, () => leavePlace(place));
-  } catch (error) {
-    leavePlace(place);
-    throw error;
-  }
+  checkPlace(out);
+  const data = await load(options.data, reading);
+  const plan: Plan = {
+    evenkeel: version,
+    data: source,
+    provenance: data.provenance,
+    options: reading,
+    digest: await digestOf(data),
+    settings: settingsOf(choices, data),
+    command: compareCommand(againArguments(options.typed, source)),
+  };
+  // before anything is made that a signal could leave behind
+  const stop = stopOnSignals();
+  const place = claimPlace(out, plan);
+  return run(place.path, plan, data, stop, options, () => leavePlace(place));
 }
 
 /** Goes on with the comparison in a folder, and returns the exit code. */
 export async function resume(folder: string, running: Running): Promise<number> {
   const plan = readPlan(folder);
-  const anew = `begin anew: ${printable(plan.command)}`;
+  const refuse = (problem: string, remedy: string) => {
+    throw new UsageError(`--resume: ${problem}; ${remedy}, or begin anew: ${printable(plan.command)}`);
+  };
+  const comparison = `the comparison in ${quote(folder, 200)}`;
   if (plan.evenkeel !== version) {
-    throw new UsageError(
-      `--resume: the comparison in ${quote(folder, 200)} was begun by Evenkeel ${printable(plan.evenkeel)}, and this is ${version}, whose numbers may differ; go on with that version, or ${anew}`,
+    refuse(
+      `${comparison} was begun by Evenkeel ${printable(plan.evenkeel)}, and this is ${version}, whose numbers may differ`,
+      "go on with that version",
     );
   }
-  const data = { ...(await load(plan.data, plan.options)), provenance: plan.provenance };
+  const source = quote(plan.data, 200);
+  if (isAbsolute(plan.data) && !existsSync(plan.data)) {
+    refuse(`${source}, the data of ${comparison}, is not there any more`, "bring it back");
+  }
+  const limits = { ...plan.options.limits, ...running.limits };
+  const data = { ...(await load(plan.data, { ...plan.options, limits })), provenance: plan.provenance };
   if ((await digestOf(data)) !== plan.digest) {
-    throw new UsageError(
-      `--resume: ${quote(plan.data, 200)} has changed since the comparison in ${quote(folder, 200)} was begun; bring back what it was, or ${anew}`,
-    );
+    refuse(`${source} has changed since ${comparison} was begun`, "bring back what it was");
   }
-  return run(folder, plan, data, running);
+  return run(folder, plan, data, stopOnSignals(), running);
 }
 
 /** The dataset with its examples in memory that threads share, and nowhere else. */
 async function load(source: string, reading: DatasetOptions): Promise<Dataset> {
-  const data = await loadDataset(source, reading);
+  const data = await loadDataset(source, { ...reading, limits: { cells: usualCells, ...reading.limits } });
   return { ...data, ...shared(data) };
 }
 
@@ -115,13 +116,13 @@ async function run(
   folder: string,
   plan: Plan,
   data: Dataset,
+  stop: Stop,
   { threads, json }: Running,
   leave?: () => void,
 ): Promise<number> {
   const { settings, digest, command } = plan;
   const store = openStore(folder);
   const specs = specsOf(settings, shared(data), digest);
-  const stop = stopOnSignals();
 
   const keys = await Promise.all(specs.map(keyOf));
   const byKey = new Map<string, TrialSpec>();
@@ -180,7 +181,7 @@ async function run(
   const comparison = comparisonNow(trials);
   let files: { report: string; json: string };
   try {
-    files = writeResults(folder, {
+    files = store.write({
       report: renderReport(comparison, serverDocument),
       json: comparisonText(comparison),
     });

@@ -1,6 +1,7 @@
 /** Being stopped: by Ctrl-C, by whoever ends processes, by a terminal that closes. */
 import { constants } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
+import { endWithTerminal, hungUp } from "./streams.js";
 
 export interface Stop {
   /** Aborts with the first signal. */
@@ -22,11 +23,15 @@ export function stopOnSignals(): Stop {
   const stop = new AbortController();
   let first: { code: number; at: number } | undefined;
   const listen = (signal: NodeJS.Signals) => {
+    if (signal === "SIGHUP") hungUp();
     const now = performance.now();
     if (first === undefined) {
       first = { code: codeOf(signal), at: now };
       stop.abort();
-    } else if (now - first.at > TOGETHER) process.exit(codeOf(signal));
+    } else if (now - first.at > TOGETHER) {
+      endWithTerminal();
+      process.exit(codeOf(signal));
+    }
   };
   for (const signal of SIGNALS) process.on(signal, listen);
   return {

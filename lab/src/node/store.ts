@@ -3,16 +3,27 @@
  * that is there already is overwritten but by the comparison that it belongs to.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
 import type { DatasetOptions } from "../dataset.js";
-import { FailureError, reason, UsageError } from "../errors.js";
+import { FailureError, UsageError } from "../errors.js";
 import type { Trial } from "../results.js";
 import type { Store } from "../trials.js";
 import { typed } from "./invocation.js";
-import { readOwn, writeFile } from "./whole-file.js";
+import { readOwn, removePartial, systemReason, writeFile } from "./whole-file.js";
 
 /** All that decides the numbers of a comparison, and how it was asked for. */
 export interface Plan {
@@ -32,12 +43,17 @@ export interface Plan {
 const PLAN = "plan.json";
 const TRIALS = "trials";
 const RESULTS = ["report.html", "comparison.json"];
+/** Any file that is written here. */
+const OWN = new RegExp(`^(?:${[PLAN, ...RESULTS].join("|")}|[0-9a-f]{64}\\.json)$`);
 /** Used where no folder is named; those after it have a number. */
 const USUAL = "evenkeel-report";
+/** Folders that are looked at for the one that was meant, and named. */
+const MOST_LOOKED_AT = 1000;
+const MOST_NAMED = 3;
 /** Bytes, far above what any plan or trial has. */
 const MOST_BYTES = 2 ** 28;
 
-/** Where results go, before anything of them is there. */
+/** The folder of a comparison that has begun. */
 export interface Place {
   path: string;
   /** What was made for it, outermost first. */
@@ -45,37 +61,37 @@ export interface Place {
 }
 
 /**
- * A folder that can be written, and holds no comparison yet: `out`, or the next free one of the usual name.
+ * Where a comparison can go: `out`, or the next free folder of the usual name. Makes nothing, so that nothing is left of
+ * a comparison that ends while its data are read.
  * @throws UsageError where `out` holds one, FailureError where it cannot be written
  */
-export function preparePlace(out: string | undefined): Place {
+export function checkPlace(out: string | undefined): void {
   const path = out ?? freeFolder();
   if (path.trim() === "") throw new UsageError('--out: expected the name of a folder, got ""');
   checkFree(path);
-  const made: string[] = [];
   try {
-    makeFolder(path, made);
-    tryFolder(path);
+    let there = resolve(path);
+    while (lstatSync(there, { throwIfNoEntry: false }) === undefined) there = dirname(there);
+    tryFolder(there);
   } catch (error) {
-    leavePlace({ path, made });
     throw notWritten(path, error);
   }
-  return { path, made };
 }
 
-/** Writes the plan into it. Of two comparisons that prepared one place, the second is refused. */
-export function claimPlace(place: Place, plan: Plan): void {
+/** Makes the folder, and writes the plan into it. Of two comparisons that begin in one folder, the second is refused; without a name it takes the next. */
+export function claimPlace(out: string | undefined, plan: Plan): Place {
+  const place: Place = { path: out ?? freeFolder(), made: [] };
   const trials = join(place.path, TRIALS);
   try {
+    makeFolder(place.path, place.made);
     mkdirSync(trials);
-  } catch (error) {
-    checkFree(place.path);
-    throw notWritten(place.path, error);
-  }
-  place.made.push(trials);
-  try {
+    place.made.push(trials);
     writeFile(join(place.path, PLAN), `${JSON.stringify(sealed(plan), null, 1)}\n`);
+    return place;
   } catch (error) {
+    leavePlace(place);
+    if (out === undefined && isThere(error)) return claimPlace(out, plan);
+    checkFree(place.path);
     throw notWritten(place.path, error);
   }
 }
@@ -101,14 +117,15 @@ export function readPlan(folder: string): Plan {
   const text = readOwn(path, MOST_BYTES);
   const shown = quote(folder, 200);
   if (text === undefined) {
+    const near = comparisonsNear(folder).map((each) => quote(each, 200));
     throw new UsageError(
-      `--resume: there is no comparison in ${shown}, expected its ${PLAN}; name the folder that a comparison wrote to`,
+      `--resume: there is no comparison in ${shown}, expected its ${PLAN}; ${near.length > 0 ? `did you mean ${near.join(" or ")}?` : "name the folder that a comparison wrote to"}`,
     );
   }
   const plan = unsealed<Plan>(text);
   if (plan === undefined) {
     throw new UsageError(
-      `--resume: ${PLAN} in ${shown} is damaged, or was changed by hand; begin the comparison anew, with its options and another --out`,
+      `--resume: ${PLAN} in ${shown} is not as a comparison wrote it; begin the comparison anew, with its options and another --out`,
     );
   }
   for (const name of [...RESULTS, TRIALS]) {
@@ -127,9 +144,11 @@ export function readPlan(folder: string): Plan {
   return plan;
 }
 
-/** Trials in a folder, and how long the comparison has taken in all its runs. */
+/** Trials in a folder, what is made of them, and how long the comparison has taken in all its runs. */
 export interface FolderStore extends Store {
   seconds(): number;
+  /** Writes the results, and returns their paths. @throws FailureError where they cannot be written */
+  write(results: { report: string; json: string }): { report: string; json: string };
 }
 
 interface Kept {
@@ -142,9 +161,19 @@ interface Kept {
 /** A trial that is damaged counts as none. `put` throws FailureError where it cannot be written. */
 export function openStore(folder: string): FolderStore {
   const began = performance.now();
+  const trials = join(folder, TRIALS);
   let before = 0;
-  const fileOf = (key: string) => join(folder, TRIALS, `${key}.json`);
+  const fileOf = (key: string) => join(trials, `${key}.json`);
   const seconds = () => before + (performance.now() - began) / 1000;
+  const write = (path: string, content: string, what: string) => {
+    try {
+      writeFile(path, content);
+    } catch (error) {
+      throw new FailureError(
+        `cannot write ${what} into ${quote(folder, 200)} (${systemReason(error)}); the trials that are there are kept: free space or allow it, then go on with --resume ${typed(folder)}`,
+      );
+    }
+  };
   return {
     seconds,
     async get(key) {
@@ -155,32 +184,17 @@ export function openStore(folder: string): FolderStore {
       return kept.trial;
     },
     async put(key, trial) {
-      try {
-        writeFile(fileOf(key), `${JSON.stringify(sealed<Kept>({ key, seconds: seconds(), trial }))}\n`);
-      } catch (error) {
-        throw new FailureError(
-          `cannot write a finished trial into ${quote(folder, 200)} (${reason(error)}); free space or allow it, then go on with --resume`,
-        );
-      }
+      const kept = sealed<Kept>({ key, seconds: seconds(), trial });
+      write(fileOf(key), `${JSON.stringify(kept)}\n`, "a finished trial");
+    },
+    write(results) {
+      const [report, json] = RESULTS.map((name) => join(folder, name));
+      write(report, results.report, "the results");
+      write(json, results.json, "the results");
+      for (const each of [folder, trials]) removePartial(each, OWN);
+      return { report, json };
     },
   };
-}
-
-/** Writes what is made of the trials, and returns the paths. */
-export function writeResults(
-  folder: string,
-  results: { report: string; json: string },
-): { report: string; json: string } {
-  const [report, json] = RESULTS.map((name) => join(folder, name));
-  try {
-    writeFile(report, results.report);
-    writeFile(json, results.json);
-  } catch (error) {
-    throw new FailureError(
-      `cannot write the results into ${quote(folder, 200)} (${reason(error)}); the trials are kept: free space or allow it, then go on with --resume`,
-    );
-  }
-  return { report, json };
 }
 
 /** What of a comparison is in a folder already; links count, wherever they lead. */
@@ -211,6 +225,25 @@ function freeFolder(): string {
   }
 }
 
+/** Folders with a comparison: the one above that was named, or else those in it, or beside it. */
+function comparisonsNear(folder: string): string[] {
+  const within = (parent: string): string[] => {
+    try {
+      return readdirSync(parent).map((name) => join(parent, name));
+    } catch {
+      return [];
+    }
+  };
+  const above = dirname(folder);
+  for (const near of [[above], within(folder), within(above)]) {
+    const found = near.slice(0, MOST_LOOKED_AT).filter((each) => existsSync(join(each, PLAN)));
+    if (found.length > 0) return found.slice(0, MOST_NAMED);
+  }
+  return [];
+}
+
+const isThere = (error: unknown) => error instanceof Error && "code" in error && error.code === "EEXIST";
+
 /** Makes a folder and those above it, one by one: by itself Node tries for minutes where a system makes none. */
 function makeFolder(path: string, made: string[]): void {
   const missing: string[] = [];
@@ -218,18 +251,25 @@ function makeFolder(path: string, made: string[]): void {
     missing.push(at);
   }
   for (const folder of missing.toReversed()) {
-    mkdirSync(folder);
-    made.push(folder);
+    try {
+      mkdirSync(folder);
+      made.push(folder);
+    } catch (error) {
+      // another comparison was quicker
+      if (!isThere(error) || !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    }
   }
 }
 
-/** A full disk, or no permission, is known before anything is trained. */
+/** A full disk, or no permission, is known before anything is trained. The attempt has no name already while it is written. */
 function tryFolder(path: string): void {
   const attempt = join(path, `.evenkeel.${randomBytes(9).toString("base64url")}.part`);
+  const file = openSync(attempt, "wx", 0o600);
   try {
-    writeFileSync(attempt, "x".repeat(4096), { flag: "wx", mode: 0o600 });
+    rmSync(attempt);
+    writeSync(file, "x".repeat(4096));
   } finally {
-    rmSync(attempt, { force: true });
+    closeSync(file);
   }
 }
 
@@ -237,7 +277,7 @@ const notWritten = (folder: string, error: unknown) =>
   error instanceof UsageError
     ? error
     : new FailureError(
-        `--out: cannot write into the folder ${quote(folder, 200)} (${reason(error)}); name another one, or give this one write permission`,
+        `--out: cannot write into the folder ${quote(folder, 200)} (${systemReason(error)}); name another one, or give this one write permission`,
       );
 
 /** Text that tells whether it is what was written. */

@@ -36,6 +36,11 @@ export function outliveReaders(): void {
   }
 }
 
+/** What a terminal tells that closes. */
+export function hungUp(): void {
+  terminalGone ||= [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+}
+
 /** Without its terminal Node aborts at its end, where it would set it back: it is ended as closing the terminal ends a program. */
 export function endWithTerminal(): void {
   if (!terminalGone) return;

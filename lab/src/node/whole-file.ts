@@ -6,7 +6,9 @@ import {
   fchmodSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -44,6 +46,19 @@ export function writeFile(path: string, content: string | Uint8Array): void {
   syncFolder(folder);
 }
 
+const PARTIAL = /^\.(.+)\.[\w-]{12}\.part$/;
+
+/** Removes what is left of files of these names from before this process: whoever wrote them was killed. */
+export function removePartial(folder: string, names: RegExp): void {
+  for (const name of readdirSync(folder)) {
+    const whole = PARTIAL.exec(name)?.[1];
+    if (whole === undefined || !names.test(whole)) continue;
+    const about = lstatSync(join(folder, name), { throwIfNoEntry: false });
+    if (about?.isFile() && about.mtimeMs < performance.timeOrigin)
+      rmSync(join(folder, name), { force: true });
+  }
+}
+
 /** The name itself is to last too; where a system has no such thing, it lasts anyway. */
 function syncFolder(folder: string): void {
   try {
@@ -56,13 +71,19 @@ function syncFolder(folder: string): void {
   } catch {}
 }
 
+/** What the system says, without the path, which may be of any length and name. */
+export function systemReason(error: unknown): string {
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === undefined ? reason(error) : reason(error).split(`, ${syscall}`)[0];
+}
+
 /** As `writeFile`. @throws FailureError, in which `what` names the file's part in the command, where it cannot be written */
 export function writeWhole(path: string, content: string | Uint8Array, what: string): void {
   try {
     writeFile(path, content);
   } catch (error) {
     throw new FailureError(
-      `${what}: cannot write ${quote(path, 200)} (${reason(error)}); free space, allow it, or name another file`,
+      `${what}: cannot write ${quote(path, 200)} (${systemReason(error)}); free space, allow it, or name another file`,
     );
   }
 }

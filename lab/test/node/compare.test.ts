@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { type CompareOptions, compare, resume } from "../../src/node/compare.js";
-import { claimPlace, preparePlace } from "../../src/node/store.js";
+import { claimPlace } from "../../src/node/store.js";
 
 const folder = mkdtempSync(join(tmpdir(), "evenkeel-refused-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -54,7 +54,7 @@ test.each<[string, Partial<CompareOptions>, RegExp]>([
 
 test("a comparison of another version is not gone on with", async () => {
   const path = join(folder, "older");
-  claimPlace(preparePlace(path), {
+  claimPlace(path, {
     evenkeel: "0.0.1",
     data: file,
     provenance: file,

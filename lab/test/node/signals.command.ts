@@ -131,7 +131,10 @@ test("killed at any moment, again and again, it ends with the same numbers", asy
 });
 
 test("stopped before any trial has finished, nothing is left", async () => {
-  const { child, said, ended } = start(workplace, ...options("nothing", "--epochs 100000"));
+  const { child, said, ended } = start(
+    workplace,
+    ...options("nothing").map((word) => (word === "3" ? "100000" : word)),
+  );
   await said(/trials, /);
   child.kill("SIGTERM");
   const { code, stdout, stderr } = await ended;
@@ -139,6 +142,29 @@ test("stopped before any trial has finished, nothing is left", async () => {
   expect(stderr).toContain("\nStopped before any trial had finished; nothing was written.\n");
   expect(existsSync(pathOf("nothing"))).toBe(false);
 });
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const)(
+  "%s while the data are read leaves nothing",
+  async (signal) => {
+    const home = mkdtempSync(pathOf("reading-"));
+    const row = `${Array.from({ length: 40 }, (_, i) => i * 1.25).join()}\n`;
+    writeFileSync(join(home, "large.csv"), row.repeat(60_000));
+    const { child, ended } = start(
+      home,
+      "compare",
+      "--data",
+      "large.csv",
+      "--norms",
+      "none",
+      "--header",
+      "no",
+    );
+    await wait(1500);
+    child.kill(signal);
+    expect((await ended).stdout).toBe("");
+    expect(readdirSync(home)).toEqual(["large.csv"]);
+  },
+);
 
 test("a trial whose file is damaged is run again; a finished comparison only writes its results anew", async () => {
   cpSync(pathOf("whole"), pathOf("damaged"), { recursive: true });
@@ -180,7 +206,7 @@ test("where the results cannot be written, they are shown, the exit code is 1, a
   expect(limited.code).toBe(1);
   expect(limited.stdout).toMatch(/^none +\d/m);
   expect(limited.stderr).toMatch(
-    /\nerror: cannot write the results into "full" \(EFBIG: .*\); the trials are kept: free space or allow it, then go on with --resume\n$/,
+    /\nerror: cannot write the results into "full" \(EFBIG: [^,]*\); the trials that are there are kept: free space or allow it, then go on with --resume full\n$/,
   );
   expect(readdirSync(pathOf("full")).sort()).toEqual(["plan.json", "trials"]);
   expect((await evenkeel(workplace, "compare", "--resume", "full")).code).toBe(0);

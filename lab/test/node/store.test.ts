@@ -9,20 +9,13 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  claimPlace,
-  leavePlace,
-  openStore,
-  type Plan,
-  preparePlace,
-  readPlan,
-  writeResults,
-} from "../../src/node/store.js";
+import { checkPlace, claimPlace, leavePlace, openStore, type Plan, readPlan } from "../../src/node/store.js";
 import { writeFile } from "../../src/node/whole-file.js";
 import { syntheticComparison } from "../support/synthetic-comparison.js";
 
@@ -56,8 +49,7 @@ const key = "ab".repeat(32);
 
 /** A folder with a plan. */
 function begun(name: string): string {
-  claimPlace(preparePlace(name), plan);
-  return name;
+  return claimPlace(name, plan).path;
 }
 
 function messageOf(action: () => unknown): string {
@@ -70,9 +62,11 @@ function messageOf(action: () => unknown): string {
 }
 
 describe("places", () => {
-  test("folders above are made, one by one, and nothing of the attempt stays", () => {
-    const place = preparePlace("above/below/here");
-    expect(readdirSync("above/below/here")).toEqual([]);
+  test("checked, nothing is there; claimed, the folders above are made, and nothing of them stays once left", () => {
+    checkPlace("above/below/here");
+    expect(existsSync("above")).toBe(false);
+    const place = claimPlace("above/below/here", plan);
+    expect(readdirSync("above/below/here").sort()).toEqual(["plan.json", "trials"]);
     leavePlace(place);
     expect(existsSync("above")).toBe(false);
   });
@@ -80,54 +74,50 @@ describe("places", () => {
   test("a folder with files of somebody else is used, and left as it was", () => {
     mkdirSync("used");
     writeFileSync("used/mine.txt", "mine");
-    const place = preparePlace("used");
-    claimPlace(place, plan);
+    checkPlace("used");
+    const place = claimPlace("used", plan);
     expect(readdirSync("used").sort()).toEqual(["mine.txt", "plan.json", "trials"]);
     leavePlace(place);
     expect(readdirSync("used")).toEqual(["mine.txt"]);
   });
 
   test("what has a trial is not left", async () => {
-    const place = preparePlace("kept");
-    claimPlace(place, plan);
+    const place = claimPlace("kept", plan);
     await openStore("kept").put(key, trial);
     leavePlace(place);
     expect(readdirSync("kept").sort()).toEqual(["plan.json", "trials"]);
   });
 
   test("without a name the usual one, or the next that is free: no file, no link, no comparison is in it", () => {
-    expect(preparePlace(undefined).path).toBe("evenkeel-report");
-    begun("evenkeel-report");
+    checkPlace(undefined);
+    expect(claimPlace(undefined, plan).path).toBe("evenkeel-report");
     writeFileSync("evenkeel-report-2", "a file");
     symlinkSync("nowhere", "evenkeel-report-3");
     mkdirSync("evenkeel-report-4/report.html", { recursive: true });
     mkdirSync("evenkeel-report-5");
-    expect(preparePlace(undefined).path).toBe("evenkeel-report-5");
+    expect(claimPlace(undefined, plan).path).toBe("evenkeel-report-5");
+    expect(claimPlace(undefined, plan).path).toBe("evenkeel-report-6");
   });
 
   test("a comparison is not overwritten: whatever is there of one is named", () => {
     begun("taken");
-    expect(messageOf(() => preparePlace("taken"))).toBe(
+    expect(messageOf(() => checkPlace("taken"))).toBe(
       'UsageError: --out: the folder "taken" holds another comparison (its plan.json), which is not overwritten; name another folder, or go on with what is there by --resume taken',
     );
     mkdirSync("old/report.html", { recursive: true });
-    expect(messageOf(() => preparePlace("old"))).toBe(
+    expect(messageOf(() => checkPlace("old"))).toBe(
       'UsageError: --out: the folder "old" holds another comparison (its report.html), which is not overwritten; name another folder',
     );
     mkdirSync("linked");
     symlinkSync("nowhere", "linked/comparison.json");
-    expect(messageOf(() => preparePlace("linked"))).toMatch(
-      /holds another comparison \(its comparison.json\)/,
-    );
+    expect(messageOf(() => checkPlace("linked"))).toMatch(/holds another comparison \(its comparison.json\)/);
   });
 
-  test("of two that prepared one folder, the second is refused", () => {
-    const [first, second] = [preparePlace("both"), preparePlace("both")];
-    claimPlace(first, plan);
-    expect(messageOf(() => claimPlace(second, { ...plan, digest: "other" }))).toMatch(
+  test("of two that begin in one folder, the second is refused, and leaves the first as it is", () => {
+    claimPlace("both", plan);
+    expect(messageOf(() => claimPlace("both", { ...plan, digest: "other" }))).toMatch(
       /^UsageError: --out: the folder "both" holds another comparison/,
     );
-    leavePlace(second);
     expect(readPlan("both").digest).toBe("d");
   });
 
@@ -135,13 +125,13 @@ describe("places", () => {
     ["", 'UsageError: --out: expected the name of a folder, got ""'],
     [
       "a-file",
-      "FailureError: --out: cannot write into the folder \"a-file\" (ENOTDIR: not a directory, lstat 'a-file/plan.json'); name another one, or give this one write permission",
+      'FailureError: --out: cannot write into the folder "a-file" (ENOTDIR: not a directory); name another one, or give this one write permission',
     ],
     ["a-file/below", /^FailureError: --out: cannot write into the folder "a-file\/below" \(ENOTDIR: /],
-    ["dangling", /^FailureError: --out: cannot write into the folder "dangling" \(EEXIST: /],
+    ["dangling", /^FailureError: --out: cannot write into the folder "dangling" \(ENOENT: /],
     [
       "/proc/evenkeel/below",
-      /^FailureError: --out: cannot write into the folder "\/proc\/evenkeel\/below" \(ENOENT: /,
+      /^FailureError: --out: cannot write into the folder "\/proc\/evenkeel\/below" \((?:ENOENT|EACCES): /,
     ],
     ["x".repeat(300), /^FailureError: --out: cannot write into the folder "x{199}…" \(ENAMETOOLONG: /],
   ])("refused at once: %s", (name, message) => {
@@ -149,7 +139,7 @@ describe("places", () => {
     if (lstatSync("dangling", { throwIfNoEntry: false }) === undefined)
       symlinkSync("nowhere/there", "dangling");
     const began = performance.now();
-    expect(messageOf(() => preparePlace(name))).toMatch(message);
+    expect(messageOf(() => checkPlace(name))).toMatch(message);
     expect(performance.now() - began).toBeLessThan(1000);
     expect(readFileSync("a-file", "utf8")).toBe("mine");
   });
@@ -160,15 +150,28 @@ describe("plans", () => {
     expect(readPlan(begun("planned"))).toEqual(plan);
   });
 
+  test("the folder that was meant is named", () => {
+    mkdirSync("shelf");
+    writeFileSync("shelf/file", "");
+    begun("shelf/first");
+    begun("shelf/second");
+    const told = (near: string) => (name: string) =>
+      expect(messageOf(() => readPlan(name))).toBe(
+        `UsageError: --resume: there is no comparison in "${name}", expected its plan.json; did you mean ${near}?`,
+      );
+    ["shelf", "shelf/frist", "shelf/file"].forEach(told('"shelf/first" or "shelf/second"'));
+    ["shelf/first/plan.json", "shelf/first/trials"].forEach(told('"shelf/first"'));
+  });
+
   test("none, a changed one, one that is a link: refused", () => {
-    expect(messageOf(() => readPlan("nowhere"))).toBe(
-      'UsageError: --resume: there is no comparison in "nowhere", expected its plan.json; name the folder that a comparison wrote to',
+    expect(messageOf(() => readPlan("no/where"))).toBe(
+      'UsageError: --resume: there is no comparison in "no/where", expected its plan.json; name the folder that a comparison wrote to',
     );
     const text = readFileSync(join(begun("changed"), "plan.json"), "utf8");
     for (const wrong of [text.replace('"epochs": 1', '"epochs": 2'), text.slice(0, 100), "null", "[]", ""]) {
       writeFileSync("changed/plan.json", wrong);
       expect(messageOf(() => readPlan("changed"))).toBe(
-        'UsageError: --resume: plan.json in "changed" is damaged, or was changed by hand; begin the comparison anew, with its options and another --out',
+        'UsageError: --resume: plan.json in "changed" is not as a comparison wrote it; begin the comparison anew, with its options and another --out',
       );
     }
     writeFileSync("elsewhere.json", text);
@@ -232,23 +235,44 @@ describe("trials", () => {
     const store = openStore(begun("gone"));
     rmSync("gone/trials", { recursive: true });
     await expect(store.put(key, trial)).rejects.toThrow(
-      /^cannot write a finished trial into "gone" \(ENOENT: .*\); free space or allow it, then go on with --resume$/,
+      /^cannot write a finished trial into "gone" \(ENOENT: .*\); the trials that are there are kept: free space or allow it, then go on with --resume gone$/,
     );
   });
 });
 
 test("results take the place of earlier ones, links among them, whose targets stay", () => {
-  mkdirSync("results");
+  const path = begun("results");
   writeFileSync("mine.html", "mine");
   symlinkSync("../mine.html", "results/report.html");
-  expect(writeResults("results", { report: "<html>", json: "{}" })).toEqual({
+  expect(openStore(path).write({ report: "<html>", json: "{}" })).toEqual({
     report: "results/report.html",
     json: "results/comparison.json",
   });
   expect(lstatSync("results/report.html").isFile()).toBe(true);
   expect(readFileSync("results/report.html", "utf8")).toBe("<html>");
   expect(readFileSync("mine.html", "utf8")).toBe("mine");
-  expect(readdirSync("results").sort()).toEqual(["comparison.json", "report.html"]);
+  expect(readdirSync("results").sort()).toEqual(["comparison.json", "plan.json", "report.html", "trials"]);
+});
+
+test("what a run that was killed left of a file goes with the next one; what is younger, or not ours, stays", () => {
+  const path = begun("killed");
+  const left = [".plan.json.AbCd_-123456.part", `trials/.${key}.json.AbCd_-123456.part`];
+  const others = [".mine.txt.AbCd_-123456.part", ".plan.json.part", "plan.json.AbCd_-123456.part"];
+  const old = new Date(performance.timeOrigin - 1000);
+  for (const name of [...left, ...others]) {
+    writeFileSync(join(path, name), "");
+    utimesSync(join(path, name), old, old);
+  }
+  const store = openStore(path);
+  const young = ".report.html.AbCd_-123456.part";
+  writeFileSync(join(path, young), "");
+  store.write({ report: "", json: "" });
+  expect(
+    readdirSync(path)
+      .filter((name) => name.endsWith(".part"))
+      .sort(),
+  ).toEqual([...others, young].sort());
+  expect(readdirSync(join(path, "trials"))).toEqual([]);
 });
 
 test("a file is whole, as readable as others, and its temporary name is gone where it fails", () => {
