@@ -14,7 +14,7 @@ import {
 } from "@evenkeel/report/axes";
 import type { Figure } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
-import { isNumber } from "@evenkeel/report/statistics";
+import { isNumber, type Range, rangeOf } from "@evenkeel/report/statistics";
 import { summarize } from "../comparison.js";
 import type { NormName } from "../norms.js";
 import {
@@ -32,7 +32,7 @@ import {
 import {
   countAxis,
   lineFigure,
-  type Point,
+  pointAt,
   pointsOf,
   type Reference,
   type Series,
@@ -207,88 +207,68 @@ export function sweepFigures(
   { setting, points }: Sweep,
   document: Document,
 ): { metric: Figure; epochsToTarget?: Figure; gradientRatio?: Figure } {
-  const norms = normsOf(comparison);
   const name = settingName(setting);
   const values = points.map(({ value }) => value);
+  const seriesOf = (rangeOfTrials: (own: Trial[], norm: NormName) => Range): Series[] =>
+    normsOf(comparison).map((norm) => ({
+      norm,
+      points: points.map(({ value, trials }) =>
+        pointAt(
+          value,
+          rangeOfTrials(
+            trials.filter((trial) => trial.norm === norm),
+            norm,
+          ),
+        ),
+      ),
+      seeds: [],
+      ends: [],
+    }));
+  const summarized = (measure: "metric" | "gradientRatio") =>
+    seriesOf((own, norm) => summarize([norm], own, comparison.metric)[0][measure]);
   const lost = (norm: NormName) =>
     points.flatMap(({ value, trials }) =>
       trials.some((trial) => trial.norm === norm && isDiverged(trial)) ? [value] : [],
     );
-  const rows = points.map(({ value, trials }) => ({
-    value,
-    summaries: summarize(norms, trials, comparison.metric),
-  }));
-  const seriesOf = (measure: "metric" | "gradientRatio") =>
-    norms.map((norm, i) => ({
-      norm,
-      points: rows.map(({ value, summaries }): Point => {
-        const { min, median, max } = summaries[i]?.[measure] ?? { min: null, median: null, max: null };
-        return { x: value, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
-      }),
-      seeds: [],
-      ends: [],
-    }));
   // the median of those that reached it alone would praise who hardly does
   const late = comparison.training.epochs + 1;
-  const epochs = norms.map((norm) => ({
-    norm,
-    points: pointsOf(
-      points.map(({ value, trials }) => ({
-        x: value,
-        values: trials.filter((trial) => trial.norm === norm).map((trial) => trial.epochsToTarget ?? late),
-      })),
-    ),
-    seeds: [],
-    ends: [],
-  }));
-  const metric = againstSetting(comparison, {
-    title: `Held-out ${comparison.metric} by ${name}`,
-    xLabel: name,
-    values,
-    series: seriesOf("metric").map(({ norm, points }) => ({ norm, points, lost: lost(norm) })),
-    document,
-  });
-  const more = (
-    title: string,
-    series: Series[],
-    axisOf: (values: number[]) => Axis,
-    references: Reference[],
-    format?: (value: number | null) => string,
-  ): Figure | undefined => {
-    const all = valuesOf(series);
-    if (all.length === 0) return undefined;
-    const y = axisOf([...all, ...references.map((each) => each.y)]);
-    return lineFigure(
-      {
-        title: `${title} by ${name}`,
-        xLabel: name,
-        x: chosenAxis(values),
-        dots: true,
-        y,
-        series,
-        references,
-        format,
-      },
-      document,
-    );
-  };
+  const epochs = seriesOf((own) => rangeOf(own.map(({ epochsToTarget }) => epochsToTarget ?? late)));
+  const common = { xLabel: name, x: chosenAxis(values), dots: true };
+  const ratios = summarized("gradientRatio");
   return {
-    metric,
-    epochsToTarget: epochs.some(({ points }) => points.some(({ low }) => low < late))
-      ? more(
-          "Epochs to the target",
-          epochs,
-          (all) => linearAxis(0, Math.max(...all)),
-          [{ y: late, line: "dotted", note: `Dotted: ${late}, which stands for not reached.` }],
-          formatEpochs,
+    metric: againstSetting(comparison, {
+      title: `Held-out ${comparison.metric} by ${name}`,
+      xLabel: name,
+      values,
+      series: summarized("metric").map(({ norm, points }) => ({ norm, points, lost: lost(norm) })),
+      document,
+    }),
+    epochsToTarget: valuesOf(epochs).some((value) => value < late)
+      ? lineFigure(
+          {
+            ...common,
+            title: `Epochs to the target by ${name}`,
+            y: linearAxis(0, late),
+            series: epochs,
+            references: [{ y: late, line: "dotted", note: `Dotted: ${late}, which stands for not reached.` }],
+            format: formatEpochs,
+          },
+          document,
         )
       : undefined,
-    gradientRatio: more(
-      "Gradient, first layer over last",
-      seriesOf("gradientRatio"),
-      (all) => magnitudeAxis(all, true),
-      [{ y: 1, line: "dashed", note: "Dashed: 1, an even gradient." }],
-    ),
+    gradientRatio:
+      valuesOf(ratios).length > 0
+        ? lineFigure(
+            {
+              ...common,
+              title: `Gradient, first layer over last, by ${name}`,
+              y: magnitudeAxis([1, ...valuesOf(ratios)], true),
+              series: ratios,
+              references: [{ y: 1, line: "dashed", note: "Dashed: 1, an even gradient." }],
+            },
+            document,
+          )
+        : undefined,
   };
 }
 

@@ -3,7 +3,7 @@ import { type Axis, beyondNote, thinned, wholeTicks } from "@evenkeel/report/axe
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
 import { tableTwin } from "@evenkeel/report/page";
-import { rangeOf } from "@evenkeel/report/statistics";
+import { type Range, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { underAll } from "../findings.js";
 import { labelOf, type NormName } from "../norms.js";
@@ -60,13 +60,16 @@ export interface LineFigure {
   references?: Reference[];
 }
 
+export const pointAt = (x: number, { median, min, max }: Range): Point => ({
+  x,
+  low: min ?? Number.NaN,
+  median: median ?? Number.NaN,
+  high: max ?? Number.NaN,
+});
+
 /** Median and range of the values that several seeds gave at one x. */
-export function pointsOf(rows: { x: number; values: (number | null | undefined)[] }[]): Point[] {
-  return rows.map(({ x, values }) => {
-    const { median, min, max } = rangeOf(values);
-    return { x, low: min ?? Number.NaN, median: median ?? Number.NaN, high: max ?? Number.NaN };
-  });
-}
+export const pointsOf = (rows: { x: number; values: (number | null | undefined)[] }[]): Point[] =>
+  rows.map(({ x, values }) => pointAt(x, rangeOf(values)));
 
 /** Counted steps, layers or epochs: ticks at integers. */
 export const countAxis = (low: number, high: number): Axis => ({
