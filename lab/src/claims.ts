@@ -12,8 +12,8 @@
  *
  * Simulated with five normalizations, of equal spreads and of spreads that differ up to tenfold, with normal, heavy-tailed,
  * discrete and missing values: any claim in 1 to 6 % of draws; with 80 real trials of one network, dealt at random into five
- * normalizations: in 2 to 5 %. A difference of one standard deviation is found by five seeds in 90, 60 or 21 % of draws where
- * trials of one seed correlate by 0.9, 0.8 or 0.5; by ten in 100, 97 or 63 %, by three in 28, 13 or 5 %. Where spreads differ tenfold and the values are skewed too, means are claimed to differ
+ * normalizations: in 1 to 5 %. A difference of one standard deviation is found by five seeds in 90, 60 or 24 % of draws where
+ * trials of one seed correlate by 0.9, 0.8 or 0.5; by ten in 100, 97 or 61 %, by three in 28, 13 or 4 %. Where spreads differ tenfold and the values are skewed too, means are claimed to differ
  * too often (11 %), as by any t test of few values.
  */
 import { isNumber } from "@evenkeel/report/statistics";

@@ -17,8 +17,8 @@ export interface TrainingSettings {
   epochs: number;
   batchSize: number;
   /**
-   * What a trial begins with; it falls evenly to zero. Several are tried: each trains for the first `trialEpochs`, and the one with the best metric on the validation part
-   * (the lower loss of equals) is gone on with. A single one is used.
+   * What a trial begins with; it falls evenly to zero. Several are tried: each trains for the first `trialEpochs`, and
+   * the one with the best metric on the validation part (the lower loss of equals) is gone on with. A single one is used.
    */
   learningRates: number[];
   optimizer: OptimizerName;
@@ -149,14 +149,13 @@ export async function runTrial(
         }
       }
       const held = evaluate(run.network, examples, examples.heldOut);
-      // the last update of an epoch may be the one that the network does not survive
-      run.diverged ||= !Number.isFinite(held.loss);
+      const heldOutLoss = finite(held.loss);
       run.epochs.push({
         epoch,
         trainLoss: finite(lossSum / seen),
-        heldOutLoss: finite(held.loss),
+        heldOutLoss,
         // some class has the largest output even where all of them are NaN
-        metric: run.diverged ? null : finite(metricNamed(data.metric).of(held)),
+        metric: run.diverged || heldOutLoss === null ? null : finite(metricNamed(data.metric).of(held)),
         seconds: run.seconds,
       });
     }
@@ -183,6 +182,8 @@ export async function runTrial(
   }
   if (!best) throw new RangeError("runTrial: learningRates must hold at least one rate, got none");
   await train(best, epochs);
+  // the very last update may be the one that the network does not survive; in a try, the held-out part has no say
+  best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
 
   const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
@@ -238,6 +239,8 @@ function beginRun({ model, norm, seed, data, training }: TrialSpec, learningRate
 function endRun({ network, optimizer }: Run): void {
   network.model.dispose();
   optimizer.dispose();
+  // momentum leaves what it has from plain gradient descent
+  for (const left of Object.values(optimizer)) if (left instanceof tf.Tensor) left.dispose();
 }
 
 function makeOptimizer(optimizer: OptimizerName, learningRate: number): tf.Optimizer {

@@ -1,7 +1,10 @@
 /** Trials on threads, and what becomes of them when one fails. */
+import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 // as built, because it starts the worker next to it
 import { openThreads } from "../dist/node/threads.js";
+import trainHere from "../dist/node/worker.js";
+import { splitOf } from "../src/data/split.js";
 import type { TrialData } from "../src/dataset.js";
 import type { NormName } from "../src/norms.js";
 import type { Trial } from "../src/results.js";
@@ -95,6 +98,30 @@ describe("a trial", () => {
     expect(tried.map(({ metric }) => metric)).toEqual([null, null]);
     expect(Number(tried[1].loss)).toBeLessThan(Number(tried[0].loss));
     expect([learningRate, outcome]).toEqual([1e-7, "finished"]);
+  });
+
+  test("no learning rate is given up for what the held-out part makes of it", async () => {
+    const near = spec("none", 1, 4);
+    near.training = { epochs: 4, batchSize: 4, learningRates: [1e-7, 0.1], optimizer: "sgd" };
+    const { heldOut } = splitOf(data.parts, count, 1);
+    near.data = { ...data, parts: { ...data.parts, heldOut } };
+    // the loss overflows there, and nowhere else
+    const far = structuredClone(near);
+    for (const row of heldOut) far.data.x.fill(3e38, 2 * row, 2 * row + 2);
+    const [one, other] = await run([near, far]);
+    expect([one.epochs[0].heldOutLoss, other.epochs[0].heldOutLoss]).toEqual([expect.any(Number), null]);
+    expect([one.learningRate, other.learningRate]).toEqual([0.1, 0.1]);
+    expect(other.tried).toEqual(one.tried);
+  });
+
+  test.each(optimizers)("leaves nothing in memory: %s", async (optimizer) => {
+    const one = spec("batch", 1, 4);
+    one.training = { epochs: 1, batchSize: 4, learningRates: [0.01, 0.1], optimizer };
+    const report = { postMessage() {} };
+    await trainHere({ spec: one, port: report });
+    const before = tf.memory().numTensors;
+    await trainHere({ spec: one, port: report });
+    expect(tf.memory().numTensors).toBe(before);
   });
 
   test("where every learning rate diverges, the smallest one is told", async () => {
