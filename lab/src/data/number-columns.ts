@@ -46,10 +46,13 @@ export function staysText(survey: Survey, told: Told): boolean {
   return false;
 }
 
-/** Finite numbers of a column in which the format has numbers. */
-export function finite(survey: Survey, told: Told): Value[] {
-  const { name, missing } = survey;
-  return survey.cells.map((cell) => {
+/** Finite numbers of a column in which the format has numbers; its cells themselves, where they are nothing else. */
+export function finite(survey: Survey, told: Told): readonly Value[] {
+  const { name, missing, cells } = survey;
+  const isKept = (cell: Value) =>
+    cell === null || (Number.isFinite(cell) && !missing.numbers.has(cell as number));
+  if (cells.every(isKept)) return cells;
+  return cells.map((cell) => {
     if (cell === null || Number.isNaN(cell)) return null;
     const value = typeof cell === "number" ? cell : Number(cell);
     if (missing.numbers.has(value) || (typeof cell === "string" && missing(cell))) return null;

@@ -53,7 +53,7 @@ export interface Column {
   name: string;
   kind: Kind;
   /** [rowCount]: numbers where `kind` is "number" or "date", text where it is "text"; null where missing. */
-  values: Value[];
+  values: readonly Value[];
   /** The declared order of the levels, where the file has one. */
   levels?: string[];
 }

@@ -6,30 +6,31 @@ import { DISTINCT_KEPT, HALF, type Survey, tellMissing } from "./survey.js";
 import type { Value } from "./table.js";
 import { shown, type Told } from "./told.js";
 
-/** Cells as text that can be shown; notations of a missing value are levels where they are like the others. */
-export function asText(survey: Survey, told: Told): Value[] {
+/**
+ * Cells as text that can be shown; notations of a missing value are levels where they are like the others. Gives the
+ * cells themselves where nothing of them changes.
+ */
+export function asText(survey: Survey, told: Told): readonly Value[] {
   const { name, cells, missing, kind, declared } = survey;
-  const counts = new Map<string, number>();
-  const cleaned = new Map<string, string>();
+  const shownAs = remembered(onOneLine);
+  const isMissing = remembered(missing);
   const texts = cells.map((cell): string => {
     if (cell === null) return "";
-    if (typeof cell === "number") {
-      if (Number.isNaN(cell)) return "";
-      return declared === "date" ? new Date(cell).toISOString() : String(cell);
-    }
-    const known = cleaned.get(cell);
-    if (known !== undefined) return known;
-    const text = onOneLine(cell);
-    if (cleaned.size < DISTINCT_KEPT) cleaned.set(cell, text);
-    return text;
+    if (typeof cell === "string") return shownAs(cell);
+    if (Number.isNaN(cell)) return "";
+    return declared === "date" ? new Date(cell).toISOString() : String(cell);
   });
+  const counts = new Map<string, number>();
   const notations = new Map<string, number>();
-  for (const text of texts) {
-    if (text === "") continue;
-    const where = missing(text) ? notations : counts;
+  // by runs, since most columns of many zeros have little else
+  for (let row = 0, times = 1; row < texts.length; row++, times++) {
+    const text = texts[row];
+    if (text === texts[row + 1]) continue;
+    const where = isMissing(text) ? notations : counts;
     const seen = where.get(text);
-    if (seen !== undefined) where.set(text, seen + 1);
-    else if (where === notations || counts.size < DISTINCT_KEPT) where.set(text, 1);
+    if (seen !== undefined) where.set(text, seen + times);
+    else if (text !== "" && (where === notations || counts.size < DISTINCT_KEPT)) where.set(text, times);
+    times = 0;
   }
   survey.notations.clear();
   const levels = new Set<string>();
@@ -47,7 +48,23 @@ export function asText(survey: Survey, told: Told): Value[] {
     }
   }
   tellMissing(survey, told);
-  return texts.map((text) => (text === "" || (missing(text) && !levels.has(text)) ? null : text));
+  const values = texts.map((text) => (text === "" || (isMissing(text) && !levels.has(text)) ? null : text));
+  return values.every((value, row) => value === cells[row]) ? cells : values;
+}
+
+/** `of`, for texts that come again: the last one, and the first of many, are not worked out twice. */
+function remembered<T>(of: (text: string) => T): (text: string) => T {
+  const known = new Map<string, { result: T }>();
+  let last: string | undefined;
+  let entry: { result: T };
+  return (text) => {
+    if (text === last) return entry.result;
+    last = text;
+    const seen = known.get(text);
+    entry = seen ?? { result: of(text) };
+    if (seen === undefined && known.size < DISTINCT_KEPT) known.set(text, entry);
+    return entry.result;
+  };
 }
 
 /** Tells why a column of which much is numbers or dates is text all the same. */

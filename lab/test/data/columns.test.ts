@@ -416,6 +416,28 @@ test("a file without columns or rows is none", () => {
   );
 });
 
+test("cells that are as they should be are not held twice", () => {
+  const raw: RawColumn[] = [
+    { name: "n", type: "number", cells: [1, null, 0] },
+    { name: "t", type: "text", cells: ["a", null, "b"] },
+    { name: "u", cells: ["x", "y", null] },
+    { name: "v", type: "number", cells: [1, Number.POSITIVE_INFINITY, 0] },
+    { name: "w", type: "text", cells: ["a ", "", "a"] },
+  ];
+  const { columns } = understand({ columns: raw, rowCount: 3, decisions: [] }, "a.json", {});
+  expect(columns.map(({ values }, index) => values === raw[index].cells)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(columns.slice(3).map(({ values }) => values)).toEqual([
+    [1, null, 0],
+    ["a", null, "a"],
+  ]);
+});
+
 test("a file of nothing that a cell can hold says so", () => {
   const decisions = [{ columns: ["f"], what: "left out", why: "lists" }];
   expect(errorOf(() => understand({ columns: [], rowCount: 3, decisions }, "a.json", {}))).toBe(
