@@ -15,6 +15,8 @@ const [OPEN_LIST, OPEN_OBJECT, CLOSE_LIST, CLOSE_OBJECT] = [0x5b, 0x7b, 0x5d, 0x
 const [CAPITAL_I, CAPITAL_N] = [0x49, 0x4e];
 
 const MOST_DEPTH = 1000;
+/** Characters of a list that are read at a time. */
+const PIECE = 2 ** 20;
 /** Parts of a text that are held at a time, since each takes more than its characters. */
 const MOST_PARTS = 2 ** 16;
 /** What a key takes in memory that no object before it has, in cells. */
@@ -25,9 +27,9 @@ const KEYS_AT_A_TIME = 16;
 
 /** Throws FailureError, with the line, for what is not JSON, and UsageError for more values, or keys, than the limits allow. */
 export function valuesOf(text: string, file: string, limits: Limits): unknown[] {
-  const plain = withPlainNumbers(text.replace(/^\ufeff/, ""), file, limits);
+  const { plain, cuts } = examined(text.replace(/^\ufeff/, ""), file, limits);
   try {
-    return [JSON.parse(plain)];
+    return [cuts.length > 0 ? listOf(plain, cuts) : JSON.parse(plain)];
   } catch {
     // several values, or none: see below
   }
@@ -52,6 +54,18 @@ export function valuesOf(text: string, file: string, limits: Limits): unknown[] 
     at = end + 1;
   }
   return values;
+}
+
+/** A list by its pieces: V8 looks at all of a list's values again and again while it reads the next. */
+function listOf(text: string, cuts: readonly number[]): unknown[] {
+  const list: unknown[] = [];
+  for (let i = 0; i <= cuts.length; i++) {
+    const piece = text.slice(i === 0 ? 0 : cuts[i - 1] + 1, cuts[i]);
+    const values: unknown[] = JSON.parse(`${i === 0 ? "" : "["}${piece}${i === cuts.length ? "" : "]"}`);
+    if (values.length === 0) throw new Error("a comma without a value");
+    for (const value of values) list.push(value);
+  }
+  return list;
 }
 
 function isJson(text: string): boolean {
@@ -149,10 +163,10 @@ function afterString(text: string, at: number): number {
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
 /**
- * The text with numbers as JSON has them. What is in it is counted on the way, since a list takes twenty times its text
+ * The text with numbers as JSON has them, and the commas at which it can be cut where it is one list. What is in it is counted on the way, since a list takes twenty times its text
  * in memory, and a key that comes once a hundred times.
  */
-function withPlainNumbers(text: string, file: string, { cells, columns }: Limits): string {
+function examined(text: string, file: string, { cells, columns }: Limits): { plain: string; cuts: number[] } {
   let done = "";
   let parts: string[] = [];
   let from = 0;
@@ -163,8 +177,14 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
       parts = [];
     }
     from = end;
+    shift += instead.length - (end - start);
     return end;
   };
+  const cuts: number[] = [];
+  const isList = /^\s*\[/.test(text);
+  /** From a place in the text to the same in the plain one. */
+  let shift = 0;
+  let nextCut = PIECE;
   let values = 0;
   let depth = 0;
   const keys = new Keys(file, Math.max(columns, Math.floor(cells / CELLS_A_KEY)));
@@ -183,6 +203,10 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
           `${file}: expected values in at most ${MOST_DEPTH.toLocaleString("en-US")} lists and objects around them, got more; save the rows as a list of objects`,
         );
       }
+      if (isList && code === COMMA && depth === 1 && at > nextCut) {
+        cuts.push(at + shift);
+        nextCut = at + PIECE;
+      }
       at++;
     } else if (code === CLOSE_LIST || code === CLOSE_OBJECT) {
       depth--;
@@ -200,7 +224,7 @@ function withPlainNumbers(text: string, file: string, { cells, columns }: Limits
       }
     } else at++;
   }
-  return from === 0 ? text : done + parts.join("") + text.slice(from);
+  return { plain: from === 0 ? text : done + parts.join("") + text.slice(from), cuts };
 }
 
 /** Counts different keys, of a long text by a sample of them. */

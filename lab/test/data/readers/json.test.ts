@@ -252,6 +252,22 @@ test("a sample is drawn of rows and of columns, and knows their numbers", () => 
   expect(columns.columns[1].cells).toEqual(rows.columns[0].cells);
 });
 
+test("a long list is read by its pieces, wherever they are cut", async () => {
+  const rows = Array.from({ length: 60_000 }, (_, i) => ({ i, list: [1, 2], s: `"],[${i % 7}`, n: null }));
+  const text = JSON.stringify(rows).replaceAll('"n":null', '"n":NaN,"id":12345678901234567');
+  expect(text.length).toBeGreaterThan(3e6);
+  const { columns, rowCount } = parseJson(text, "f.json");
+  expect(rowCount).toBe(rows.length);
+  expect(columns.map(({ name }) => name)).toEqual(["i", "list.0", "list.1", "s", "n", "id"]);
+  expect(columns[0].cells).toEqual(rows.map(({ i }) => i));
+  expect(columns[3].cells).toEqual(rows.map(({ s }) => s));
+  const long = `[{"a": "${"x".repeat(2 ** 20)}"}`;
+  for (const end of [",]", ",,{}]", ",{}", ",{}]]"]) {
+    expect(await errorOf(() => parseJson(long + end, "f.json"))).toContain("f.json: line 1: invalid JSON");
+  }
+  expect(parseJson(`${long},{"a": 1}]`, "f.json").rowCount).toBe(2);
+});
+
 test("deep nesting and long lines take no longer than they are long", async () => {
   const n = 100_000;
   const start = performance.now();
