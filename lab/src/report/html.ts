@@ -297,8 +297,7 @@ ${warningsBox(comparison)}
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 </header>
 <main>
-<section id="numbers"><h2>The numbers</h2>${resultsTable(comparison, looks)}
-<h3>All metrics, and what it took</h3>${detailsTable(comparison, looks)}</section>
+<section id="numbers"><h2>The numbers</h2>${resultsTable(comparison, looks)}</section>
 <div class="figures">
 ${switches(norms, looks)}
 ${differencesSection(comparison, document)}
@@ -309,6 +308,7 @@ ${gradientSection(comparison, looks, document)}
 ${activationSection(comparison, document)}
 ${confusionSection(comparison, looks)}
 </div>
+<section id="details"><h2>All metrics, and what it took</h2>${detailsTable(comparison, looks)}</section>
 ${dataSection(comparison)}
 ${settings(comparison)}
 </main>

@@ -35,7 +35,14 @@ interface Column {
   guess?: string;
 }
 
-function table(columns: Column[], { summaries }: Comparison, looks: Looks, caption: string): string {
+/** `name` is what a screen reader calls it: the caption is long. */
+function table(
+  name: string,
+  columns: Column[],
+  { summaries }: Comparison,
+  looks: Looks,
+  caption: string,
+): string {
   const head = columns.map(
     ({ head, unit }) =>
       `<th role="columnheader" scope="col">${escapeHtml(head)}<small>${escapeHtml(unit)}</small></th>`,
@@ -56,7 +63,7 @@ function table(columns: Column[], { summaries }: Comparison, looks: Looks, capti
         )
         .join("")}</tr>`
     : "";
-  return `<table role="table"><caption>${escapeHtml(caption)}</caption>
+  return `<table role="table" aria-label="${name}"><caption>${escapeHtml(caption)}</caption>
 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Normalization</th>${head.join("")}</tr></thead>
 <tbody role="rowgroup">${rows.join("\n")}${guess}</tbody></table>`;
 }
@@ -160,7 +167,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
     }
     caption.push(...missedNote(comparison));
   }
-  return table(columns, comparison, looks, caption.join(" "));
+  return table("Results", columns, comparison, looks, caption.join(" "));
 }
 
 /** What a trial without an epoch at which it reached the target counts as, where there is one. */
@@ -235,6 +242,7 @@ export function detailsTable(comparison: Comparison, looks: Looks): string {
     },
   ];
   return table(
+    "All metrics, and what it took",
     columns,
     comparison,
     looks,

@@ -97,7 +97,7 @@ describe.each(Object.keys(CASES))("%s", (name) => {
     expect(
       [...document.querySelectorAll(".switches input")].map((input) => input.getAttribute("id")),
     ).toEqual(norms.map((norm) => `show-${norm}`));
-    for (const table of document.querySelectorAll("#numbers table")) {
+    for (const table of document.querySelectorAll("#numbers table, #details table")) {
       const rows = [...table.querySelectorAll("tbody tr[data-norm]")];
       expect(rows.map((row) => row.getAttribute("data-norm"))).toEqual(norms);
     }
@@ -107,7 +107,7 @@ describe.each(Object.keys(CASES))("%s", (name) => {
 
   test("the tables' numbers are the data's", () => {
     const cells = new Map(
-      [...document.querySelectorAll("#numbers [data-column]")].map((cell) => [
+      [...document.querySelectorAll("[data-column]")].map((cell) => [
         `${cell.closest("tr")?.getAttribute("data-norm")} ${cell.getAttribute("data-column")}`,
         cell.querySelector(".value")?.textContent,
       ]),
