@@ -7,11 +7,10 @@ import * as Plot from "@observablehq/plot";
 import type { Difference } from "../claims.js";
 import { differenceText, underAll } from "../findings.js";
 import { labelOf } from "../norms.js";
-import { colourOf, shortLabel } from "./series.js";
+import { colourOf, labelWidth, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
 
 const ROW_HEIGHT = 24;
-const LETTER_WIDTH = 7;
 
 /** Intervals, one to a row. `better` says which side of zero is the better one. */
 export function differenceFigure(
@@ -41,8 +40,8 @@ export function differenceFigure(
   // the ends of an interval, and the line of no difference, stay off the frame
   const room = 0.03 * (axis.domain[1] - axis.domain[0]);
   const domain: [number, number] = [axis.domain[0] - room, axis.domain[1] + room];
-  const longest = Math.max(0, ...rows.map(({ norm }) => shortLabel(norm).length));
-  const margin = { top: 26, right: 14, bottom: 40, left: Math.max(52, 14 + LETTER_WIDTH * longest) };
+  const left = Math.max(52, 14 + labelWidth(rows.map(({ norm }) => norm)));
+  const margin = { top: 26, right: 14, bottom: 40, left };
   const height = margin.top + margin.bottom + ROW_HEIGHT * Math.max(1, rows.length);
   const unit = /[\s\u00a0](.*)$/.exec(format(axis.domain[1]))?.[1] ?? of;
   // a tick without its unit, and without zeros that say nothing

@@ -104,7 +104,7 @@ function learningSection(comparison: Comparison, document: Document): string {
   );
 }
 
-function ratesSection(comparison: Comparison, looks: Looks, document: Document): string {
+function ratesSection(comparison: Comparison, document: Document): string {
   const { training, trials } = comparison;
   if (training.learningRates.length < 2 || !trials.some(({ tried }) => tried.length > 0)) return "";
   const epochs = trialEpochs(training.epochs);
@@ -120,7 +120,7 @@ function ratesSection(comparison: Comparison, looks: Looks, document: Document):
       metricOf(comparison).title,
       `on validation, after the first ${first}`,
       triedRates(comparison, document),
-    ) + figure("Chosen", "number of trials", chosenRates(comparison, looks, document)),
+    ) + figure("Chosen", "number of trials", chosenRates(comparison, document)),
   );
 }
 
@@ -302,7 +302,7 @@ ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 ${switches(norms, looks)}
 ${differencesSection(comparison, document)}
 ${learningSection(comparison, document)}
-${ratesSection(comparison, looks, document)}
+${ratesSection(comparison, document)}
 ${sweepSection(comparison, document)}
 ${gradientSection(comparison, looks, document)}
 ${activationSection(comparison, document)}

@@ -7,11 +7,9 @@ import { type Range, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { underAll } from "../findings.js";
 import { labelOf, type NormName } from "../norms.js";
-import { colourOf, looksOf, shortLabel } from "./series.js";
+import { colourOf, LETTER_WIDTH, labelWidth, looksOf, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
 
-/** Width of a bold letter in px, at most on average. */
-const LETTER_WIDTH = 7;
 /** Height of a label in px. */
 const LABEL_GAP = 13.5;
 /** Bands of more lines than this hide each other; the lines of the seeds stay. */
@@ -149,8 +147,7 @@ export function lineFigure(
 ): Figure {
   const norms = series.map(({ norm }) => norm);
   const looks = looksOf(norms);
-  const longest = Math.max(0, ...norms.map((norm) => shortLabel(norm).length));
-  const margin = { top: 12, right: Math.max(66, 18 + LETTER_WIDTH * longest), bottom: 34, left: 46 };
+  const margin = { top: 12, right: Math.max(66, 18 + labelWidth(norms)), bottom: 34, left: 46 };
   const within = (value: number): number => Math.min(y.domain[1], Math.max(y.domain[0], value));
   const drawn = series.flatMap(({ norm, points, seeds, ends }) => {
     const inside = points.map((point) => ({

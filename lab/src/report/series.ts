@@ -61,6 +61,13 @@ export function shortLabel(norm: NormName): string {
   return label.length <= MOST_LETTERS ? label : `${label.slice(0, MOST_LETTERS - 1).trimEnd()}…`;
 }
 
+/** Width of a bold letter of a label in px, at most on average. */
+export const LETTER_WIDTH = 7;
+
+/** Width of the longest label in px. */
+export const labelWidth = (norms: readonly NormName[]): number =>
+  LETTER_WIDTH * Math.max(0, ...norms.map((norm) => shortLabel(norm).length));
+
 /**
  * Rules that give the normalizations their colours, that hide one from the figures while its switch is off, and that
  * fade the others while a switch is pointed at.

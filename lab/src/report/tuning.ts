@@ -5,13 +5,12 @@ import * as Plot from "@observablehq/plot";
 import { labelOf } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
 import { formatRate } from "./numbers.js";
-import { colourOf, type Looks, shortLabel } from "./series.js";
+import { colourOf, LETTER_WIDTH, labelWidth, shortLabel } from "./series.js";
 
 const ROW_HEIGHT = 26;
-const LETTER_WIDTH = 7;
 
 /** A disc for each rate that was chosen, as large as its share of the normalization's trials, with their number. */
-export function chosenRates(comparison: Comparison, looks: Looks, document: Document): Figure {
+export function chosenRates(comparison: Comparison, document: Document): Figure {
   const rates = comparison.training.learningRates.toSorted((a, b) => a - b);
   const norms = normsOf(comparison);
   const rows = norms.map((norm) => {
@@ -27,8 +26,7 @@ export function chosenRates(comparison: Comparison, looks: Looks, document: Docu
       count === 0 ? [] : [{ norm, row, rate: at, count, r: 10.5 * Math.sqrt(count / trials.length) }],
     ),
   );
-  const longest = Math.max(0, ...[...looks.keys()].map((norm) => shortLabel(norm).length));
-  const margin = { top: 12, right: 14, bottom: 34, left: Math.max(52, 14 + LETTER_WIDTH * longest) };
+  const margin = { top: 12, right: 14, bottom: 34, left: Math.max(52, 14 + labelWidth(norms)) };
   const all = rates.map((_, at) => at);
   const room = (LINE_WIDTH - margin.left - margin.right) / Math.max(1, rates.length);
   const every = Math.ceil(
