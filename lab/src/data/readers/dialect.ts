@@ -111,12 +111,13 @@ export function layoutOf(
     )
     .flatMap((delimiter) => dialectsOf(delimiter, text, comment.sign))
     .map((dialect) => tried(dialect, text, whole, mostColumns, judge));
+  const shaped = trials.map((trial) => ({ trial, shape: shapeOf(trial.records) }));
+  const blanksAreText = shaped.some(isPlain);
   let best: { trial: Trial; shape: Shape; score: number } | undefined;
   let usualScore = 0;
   let isUsualPossible = false;
-  for (const trial of trials) {
-    const shape = shapeOf(trial.records);
-    const score = scoreOf(trial, shape, text.includes("\t"));
+  for (const { trial, shape } of shaped) {
+    const score = scoreOf(trial, shape) * (blanksAreText && trial.dialect.delimiter === " " ? 0.4 : 1);
     if (trial.dialect.delimiter === usual && score > usualScore) {
       usualScore = score;
       isUsualPossible = trial.complete === 1 && shape.consistent === 1 && shape.skipped === 0;
@@ -313,8 +314,16 @@ function plausibility(cell: string): number {
   return cell.includes(" ") ? 0.9 : 0.95;
 }
 
+/** Whether one of the usual delimiters makes a table of values: blanks are then within these. */
+const isPlain = ({ trial, shape }: { trial: Trial; shape: Shape }): boolean =>
+  [",", ";", "\t", "|"].includes(trial.dialect.delimiter) &&
+  shape.width > 1 &&
+  shape.consistent > 0.8 &&
+  trial.complete === 1 &&
+  trial.plausible > 0.8;
+
 /** How good a reading is; the factors were weighed with files of which the right one is known (csv.test.ts). */
-function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape, hasTabs: boolean): number {
+function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape): number {
   // a first line without the delimiter speaks for another one
   const isApart = skipped > 0 || (rowNames && width === 2);
   const strays = trial.strays / (1 + trial.marked + trial.strays);
@@ -326,9 +335,7 @@ function scoreOf(trial: Trial, { width, skipped, consistent, rowNames }: Shape, 
     (1 - strays / 5) *
     (isApart ? 0.5 : 1) *
     (rowNames ? 0.97 : 1) *
-    (RARE.has(trial.dialect.delimiter) ? 0.8 : 1) *
-    // beside tabs, blanks are more often within fields
-    (hasTabs && trial.dialect.delimiter === " " ? 0.8 : 1)
+    (RARE.has(trial.dialect.delimiter) ? 0.8 : 1)
   );
 }
 
@@ -352,7 +359,7 @@ function headerOf(
   const seen = rowNames ? { isHeader: true, sure: true } : namesColumns(first, below);
   const { isHeader, sure } = asked === undefined ? seen : { isHeader: asked, sure: true };
   if (isHeader) {
-    const under = rowNames ? 0 : textsUnder(below);
+    const under = rowNames ? 0 : textsUnder(below, width);
     return {
       ...common,
       rowNames,

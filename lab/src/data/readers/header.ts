@@ -60,7 +60,7 @@ export function shapeOf(records: readonly string[][]): Shape {
     (length, index) =>
       length === width ||
       filled(records[index]) === width ||
-      (length === width - 1 && isNames(records.slice(index, index + 3), width)),
+      (length === width - 1 && isNames(records.slice(index, index + MOST_UNDER_NAMES), width)),
   );
   // a header with more names than any row has fields is not to be taken for a title
   if (skipped === 1 && lengths[0] > width && filled(records[0]) === width) skipped = 0;
@@ -84,9 +84,9 @@ export function shapeOf(records: readonly string[][]): Shape {
 }
 
 /** Whether a record may name the columns of the one below it, which has one field more for the name of the row and is no header itself. */
-function isNames([record, below, next]: readonly (readonly string[])[], width: number): boolean {
+function isNames([record, below, ...rows]: readonly (readonly string[])[], width: number): boolean {
   if (below?.length !== width || width < 2 || !isText(record)) return false;
-  return !(isText(below) && next?.some(isValue));
+  return !(isText(below) && rows.some((row) => row.some(isValue)));
 }
 
 /** Whether all fields are texts. */
@@ -110,7 +110,7 @@ function preambleOf(table: readonly (readonly string[])[], width: number): numbe
 }
 
 /** How many records between the names and the values are text where the values are: units, or what the names mean. */
-export function textsUnder(below: readonly (readonly string[])[]): number {
+export function textsUnder(below: readonly (readonly string[])[], width: number): number {
   let under = 0;
   while (under < Math.min(MOST_UNDER, below.length - 2)) {
     const record = below[under];
@@ -118,6 +118,7 @@ export function textsUnder(below: readonly (readonly string[])[]): number {
     const filled = record.flatMap((cell, column) => (isMissing(cell) ? [] : { cell, column }));
     const over = filled.filter(({ column }) => usualKind(valuesIn(rows, column)) !== undefined);
     const isUnder =
+      record.length === width &&
       over.length > 0 &&
       over.length >= Math.min(2, filled.length) &&
       // a bound such as <0.1 is a value

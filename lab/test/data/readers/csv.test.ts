@@ -449,6 +449,29 @@ test.each<[kind: string, file: string, text: string, expected: string[]]>([
     'a,b,y\n"1,2,x"\n"3,4,z"\n',
     ["a|b|y", "1|2|x", "3|4|z", "read without the quotes around whole lines"],
   ],
+  [
+    "a title of as many words as blanks would make fields",
+    "t.csv",
+    "Report of 2024\n\nday,kg,next\n2024-01-05 10:00,5,2024-02-05 11:00\n2024-01-06 10:00,6,2024-02-06 11:00\n",
+    [
+      "day|kg|next",
+      "2024-01-05 10:00|5|2024-02-05 11:00",
+      "2024-01-06 10:00|6|2024-02-06 11:00",
+      'read without its first line ("Report of 2024")',
+    ],
+  ],
+  [
+    "the same above tabs, filled up",
+    "t.tsv",
+    "Report of 2024\t\t\n\t\t\na\tb\ty\n1\tp\t3\n2\tq\t5\n",
+    ["a|b|y", "1|p|3", "2|q|5", 'read without its first line ("Report of 2024")'],
+  ],
+  [
+    "two titles above two columns, the first row without a number",
+    "t.csv",
+    "Report of 2024\nSource: x\n\na,b\np,?\nq,1\nr,2\n",
+    ["a|b", "p|?", "q|1", "r|2", 'read without its first 2 lines ("Report of 2024", "Source: x")'],
+  ],
   ["one row", "t.csv", "1,2,x\n", ["||", "1|2|x", NO_HEADER]],
   ["one column", "t.csv", '"y"\n1\n2\n', ["y", "1", "2"]],
 ])("%s", async (_, file, text, expected) => {
