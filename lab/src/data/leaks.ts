@@ -45,6 +45,9 @@ const NEARLY_ALL = 0.99;
 const NEARLY_ALL_VARIANCE = 0.999;
 /** Of what guessing gets wrong, the most that may be left. */
 const LEFT = 0.2;
+/** Of what guessing gets wrong, what the other rows of a group tell: where they have similar targets, or the same. */
+const ALIKE = 0.3;
+const SAME = 0.8;
 const MOST_NAMED = 3;
 
 export function leaksOf(suspects: Suspects): string[] {
@@ -284,7 +287,7 @@ function giveaways(
   ];
 }
 
-/** A column whose values have several rows each, with (nearly) one target each, by what it is called or as its rows stand together. */
+/** A column whose values have several rows each, with similar targets where it is called as what names things, or else with (nearly) one each and rows that stand together. */
 function groupLeak(suspects: Suspects): { column: Column; warning: string } | undefined {
   const { inputs, others, rows } = suspects;
   // a sample would tear groups apart
@@ -309,11 +312,13 @@ function groupLeak(suspects: Suspects): { column: Column; warning: string } | un
     if (!whole || distinct < 10 || present < 2 * distinct || present < rows.length / 2) continue;
     if (!named && blocks >= 1.2 * distinct) continue;
     const { score, guess } = powerOf({ ...column, kind: "text" }, suspects, all);
-    if (score - guess < 0.8 * (1 - guess)) continue;
+    const alike = (score - guess) / (1 - guess);
+    if (!(alike >= (named ? ALIKE : SAME))) continue;
+    const targets = alike >= SAME ? "one and the same target" : "similar targets";
     const of = present / distinct;
     return {
       column,
-      warning: `${quote(name)} looks like a group: each of its ${distinct.toLocaleString("en-US")} values has several rows (${of < 10 ? Number(of.toFixed(1)) : Math.round(of).toLocaleString("en-US")} on average) with one and the same target; keep them in one part with --group ${argument(name)}`,
+      warning: `${quote(name)} looks like a group: each of its ${distinct.toLocaleString("en-US")} values has several rows (${of < 10 ? Number(of.toFixed(1)) : Math.round(of).toLocaleString("en-US")} on average) with ${targets}; keep them in one part with --group ${argument(name)}`,
     };
   }
   return undefined;

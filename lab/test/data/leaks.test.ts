@@ -136,6 +136,14 @@ test("groups: by what they are called, whatever the order of the rows", () => {
   expect(warnings(shuffled, { split: "random" })).toHaveLength(1);
 });
 
+test("groups of similar targets, where a column is called as what names things", () => {
+  const near = patient.map((one, i) => 1.2 * scattered(one, Math.PI) + scattered(i, Math.SQRT2));
+  expect(warnings({ patient, a, near })).toEqual([
+    groupWarning("patient").replace("one and the same target", "similar targets"),
+  ]);
+  expect(warnings({ where: patient.map((one) => `w${one}`), a, near })).toEqual([]);
+});
+
 test("many small groups are seen as well", () => {
   const many = rows(12_000, (i) => i);
   const user = many.map((i) => Math.floor(i / 2));
