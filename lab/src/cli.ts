@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { listed, quote, wrap } from "@evenkeel/report/format";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Help, InvalidArgumentError, Option } from "commander";
 import type { Choices } from "./comparison.js";
 import type { DateOrder } from "./data/dates.js";
 import { usualLimits } from "./data/table.js";
@@ -174,12 +174,25 @@ const checkpoint = (text: string) => {
 const usually = (text: string, name: keyof Usual) =>
   `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
 
+/** Columns that are left for what an option does before it goes below its name. */
+const LEAST_COLUMNS = 40;
+
+/** A line of the help: where the terminal is narrow commander would not wrap it at all. */
+function itemOf(term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? columnsOf(process.stdout);
+  if (width - termWidth - 4 >= LEAST_COLUMNS) {
+    return Help.prototype.formatItem.call(help, term, termWidth, description, help);
+  }
+  return `  ${term}\n${help.boxWrap(description, Math.max(LEAST_COLUMNS / 2, width - 6)).replaceAll(/^/gm, "      ")}`;
+}
+
 const program = new Command("evenkeel")
   .description(
     "Shows what each normalization does to a network's training on real data, and what trained networks hold.",
   )
   .version(version)
   .showHelpAfterError("(--help lists the options)")
+  .configureHelp({ formatItem: itemOf, minWidthToWrap: LEAST_COLUMNS / 2 })
   // what was typed is part of its errors
   .configureOutput({ writeErr: (text) => process.stderr.write(printableLines(text)) })
   .exitOverride();
@@ -201,9 +214,8 @@ const compareCommand = program
   .description(
     "Train one network with each of several normalizations on your data, and report what each one does.",
   )
-  // to say what is meant instead
-  .argument("[unexpected...]")
-  .configureHelp({ visibleArguments: () => [] })
+  // so that it can be told what is meant instead
+  .allowExcessArguments()
   .optionsGroup("Data:")
   .option(
     "--data <name|file>",
@@ -335,10 +347,10 @@ function checkTyped([unexpected]: readonly string[]): void {
   }
 }
 
-compareCommand.action(async (unexpected: string[], parsed: Parsed) => {
+compareCommand.action(async (parsed: Parsed, { args }: Command) => {
   const { data, maxBytes, maxCells, sweep, threads, json = false, out, resume, ...rest } = parsed;
   const swept = sweep && { sweep: sweepOf(sweep) };
-  checkTyped(unexpected);
+  checkTyped(args);
   const limits = {
     ...(maxBytes !== undefined && { bytes: maxBytes }),
     ...(maxCells !== undefined && { cells: maxCells }),

@@ -114,7 +114,7 @@ export function leavePlace({ path, made }: Place): void {
  */
 export function readPlan(folder: string): Plan {
   const path = join(folder, PLAN);
-  const text = readOwn(path, MOST_BYTES);
+  const text = read(path);
   const shown = quote(folder, 200);
   if (text === undefined) {
     const near = comparisonsNear(folder).map((each) => quote(each, 200));
@@ -139,9 +139,22 @@ export function readPlan(folder: string): Plan {
     makeFolder(join(folder, TRIALS), []);
     tryFolder(folder);
   } catch (error) {
-    throw notWritten(folder, error);
+    throw new FailureError(
+      `--resume: cannot write into the folder ${shown} (${systemReason(error)}); free space or allow it, or go on with a copy of the folder`,
+    );
   }
   return plan;
+}
+
+/** Of a plan or trial; undefined where there is none. */
+function read(path: string): string | undefined {
+  try {
+    return readOwn(path, MOST_BYTES);
+  } catch (error) {
+    throw new FailureError(
+      `--resume: cannot read ${quote(path, 300)} (${systemReason(error)}); allow it, or go on with a copy of the folder`,
+    );
+  }
 }
 
 /** Trials in a folder, what is made of them, and how long the comparison has taken in all its runs. */
@@ -177,7 +190,7 @@ export function openStore(folder: string): FolderStore {
   return {
     seconds,
     async get(key) {
-      const text = readOwn(fileOf(key), MOST_BYTES);
+      const text = read(fileOf(key));
       const kept = text === undefined ? undefined : unsealed<Kept>(text);
       if (kept?.key !== key) return undefined;
       before = Math.max(before, kept.seconds);
@@ -277,7 +290,7 @@ const notWritten = (folder: string, error: unknown) =>
   error instanceof UsageError
     ? error
     : new FailureError(
-        `--out: cannot write into the folder ${quote(folder, 200)} (${systemReason(error)}); name another one, or give this one write permission`,
+        `--out: cannot write into the folder ${quote(folder, 200)} (${systemReason(error)}); name another one, or free space or allow it`,
       );
 
 /** Text that tells whether it is what was written. */

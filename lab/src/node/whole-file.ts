@@ -88,13 +88,17 @@ export function writeWhole(path: string, content: string | Uint8Array, what: str
   }
 }
 
-/** The text of a file of ours; undefined where it is not there, or is a link, a device or larger than `most` bytes. */
+/**
+ * The text of a file of ours; undefined where it is not there, or is a link, a device or larger than `most` bytes.
+ * @throws what the system says where it may not be read
+ */
 export function readOwn(path: string, most: number): string | undefined {
   let file: number;
   try {
     const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
     file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  } catch {
+  } catch (error) {
+    if (["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
     return undefined;
   }
   try {

@@ -473,12 +473,12 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     `${COMMON} --out a-file`,
     1,
-    'error: --out: cannot write into the folder "a-file" (ENOTDIR: not a directory); name another one, or give this one write permission\n',
+    'error: --out: cannot write into the folder "a-file" (ENOTDIR: not a directory); name another one, or free space or allow it\n',
   ],
   [
     `${COMMON} --out /proc/evenkeel`,
     1,
-    'error: --out: cannot write into the folder "/proc/evenkeel" (ENOENT: no such file or directory); name another one, or give this one write permission\n',
+    'error: --out: cannot write into the folder "/proc/evenkeel" (ENOENT: no such file or directory); name another one, or free space or allow it\n',
   ],
   [
     "--epochs \u001b]52;c;ZXZpbA==\u0007\u202e",

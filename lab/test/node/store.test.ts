@@ -1,5 +1,6 @@
 /** Folders of comparisons: what is kept, what is refused, and what is never overwritten or followed. */
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -125,7 +126,7 @@ describe("places", () => {
     ["", 'UsageError: --out: expected the name of a folder, got ""'],
     [
       "a-file",
-      'FailureError: --out: cannot write into the folder "a-file" (ENOTDIR: not a directory); name another one, or give this one write permission',
+      'FailureError: --out: cannot write into the folder "a-file" (ENOTDIR: not a directory); name another one, or free space or allow it',
     ],
     ["a-file/below", /^FailureError: --out: cannot write into the folder "a-file\/below" \(ENOTDIR: /],
     ["dangling", /^FailureError: --out: cannot write into the folder "dangling" \(ENOENT: /],
@@ -178,6 +179,25 @@ describe("plans", () => {
     rmSync("changed/plan.json");
     symlinkSync("../elsewhere.json", "changed/plan.json");
     expect(messageOf(() => readPlan("changed"))).toMatch(/^UsageError: --resume: there is no comparison in/);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("a folder that may not be read, or not be written", () => {
+    chmodSync(folder, 0o755);
+    begun("private");
+    process.seteuid?.(65534);
+    try {
+      expect(messageOf(() => readPlan("private"))).toBe(
+        'FailureError: --resume: cannot write into the folder "private" (EACCES: permission denied); free space or allow it, or go on with a copy of the folder',
+      );
+      process.seteuid?.(0);
+      chmodSync("private", 0);
+      process.seteuid?.(65534);
+      expect(messageOf(() => readPlan("private"))).toBe(
+        'FailureError: --resume: cannot read "private/plan.json" (EACCES: permission denied); allow it, or go on with a copy of the folder',
+      );
+    } finally {
+      process.seteuid?.(0);
+    }
   });
 
   test("what is in the way of the results is found before anything runs", () => {
