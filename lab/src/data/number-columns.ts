@@ -2,6 +2,7 @@
 import { count as counted, listed, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { argument } from "./names.js";
+import { namesThings } from "./nature.js";
 import { columnDecimal, type Decimal, hasThousands, type Mark, numberOf } from "./numbers.js";
 import { FACTORS, MOST_LEVELS, type Survey, tellMissing, textOf } from "./survey.js";
 import type { ReadOptions, Value } from "./table.js";
@@ -14,6 +15,13 @@ const LEVEL_SHARE = 0.05;
 export function staysText(survey: Survey, told: Told): boolean {
   const { name, texts, values, distinct, whole, zeros, large, shortest, longest } = survey;
   const numeric = (columns: string) => `--numeric ${columns}`;
+  if (texts > 0 && namesThings(name)) {
+    told.add("read as text", name, {
+      examples: survey.otherTexts(),
+      why: (examples) => `${examples} beside numbers, where things are named`,
+    });
+    return true;
+  }
   const few = distinct.size <= Math.min(MOST_LEVELS, values / 2);
   if (texts > 0 && few && texts >= LEVEL_SHARE * values) {
     const others = survey.otherTexts();

@@ -176,6 +176,14 @@ test("codes stay text: leading zeros, and whole numbers that a double would roun
   expect(read(["0", "0.5"]).decisions).toEqual([]);
 });
 
+test("names of things are no numbers where some hold letters", () => {
+  const cells = ["207", "208", "209", "210", "207a"];
+  const { kind, values, decisions } = read(cells, {}, "subject");
+  expect({ kind, values }).toEqual({ kind: "text", values: cells });
+  expect(told(decisions)).toEqual(['subject: read as text ("207a" beside numbers, where things are named)']);
+  expect(read(["1", "2", "NA"], {}, "subject").values).toEqual([1, 2, null]);
+});
+
 test("text among numbers is missing, and told; half of it makes the column text", () => {
   const numbers = Array.from({ length: 90 }, (_, index) => String(index));
   const many = [...numbers, ...repeat(5, "approx 3", "see note")];
