@@ -149,11 +149,17 @@ function sweepSection(comparison: Comparison, document: Document): string {
 }
 
 function confusionSection(comparison: Comparison, looks: Looks): string {
+  const { data, training, trials } = comparison;
   const matrices = confusionMatrices(comparison, looks);
-  if (matrices === "") return "";
-  const several = comparison.training.seeds.length > 1;
+  // of trials that diverged there is none either
+  const missing = trials.some(({ outcome }) => outcome === "finished") && data.classes.length > 0;
+  if (matrices === "" && !missing) return "";
+  const how =
+    matrices === ""
+      ? `There are too many classes to show which is taken for which: ${data.classes.length.toLocaleString("en-US")}.`
+      : `Held-out examples${training.seeds.length > 1 ? " of all seeds together" : ""}: a row is the class that they have, a column the one that the network gave. The colour of a cell grows with its share of the row; what lies off the diagonal is wrong.`;
   return `<section id="confusion"><h2>What is taken for what</h2>
-<div class="how wide"><p>Held-out examples${several ? " of all seeds together" : ""}: a row is the class that they have, a column the one that the network gave. The colour of a cell grows with its share of the row; what lies off the diagonal is wrong.</p></div>
+<div class="how wide"><p>${how}</p></div>
 ${matrices}</section>`;
 }
 
