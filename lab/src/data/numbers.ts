@@ -198,7 +198,8 @@ function marked(text: string): Numeral | undefined {
     marks.push("ordinal");
     tail = "";
   }
-  if (tail !== "" && (tail.length > LONGEST_UNIT || !UNIT.test(tail))) return undefined;
+  // "2. Married" is one of a list
+  if (tail !== "" && (body.endsWith(".") || tail.length > LONGEST_UNIT || !UNIT.test(tail))) return undefined;
   const numeral = separated(body, exponent !== null);
   if (numeral === undefined) return undefined;
   numeral.negative = parenthesized !== null || (sign !== undefined && sign !== "+" && sign !== "\uff0b");

@@ -128,6 +128,7 @@ test.each([
   "infinite",
   "0xdeadbeefcafebabe",
   "5 pipes with a very long name",
+  "1. Male",
 ])("%j is no number", (text) => {
   expect(numeralOf(text)).toBeUndefined();
 });

@@ -25,8 +25,8 @@ const PIECE = 2 ** 20;
 /** Bytes by which binary data and UTF-16 are known. */
 const HEAD = 2 ** 16;
 
-/** Tabs, line ends, form feeds, escapes, the end of a file of DOS, and what separates the fields of some databases. */
-const TEXT_CONTROLS = [0x09, 0x0a, 0x0d, 0x0c, 0x1b, 0x1a, 0x01, 0x1f];
+/** Tabs, ends of lines and pages, escapes, the end of a file of DOS, and what separates the fields of some databases. */
+const TEXT_CONTROLS = [0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x1b, 0x1a, 0x01, 0x1f];
 
 /** The name without its folders. */
 export const baseName = (name: string): string => name.replace(/^.*[/\\]/, "");
