@@ -18,7 +18,7 @@ export interface TrainingSettings {
   batchSize: number;
   /**
    * What a trial begins with; it falls evenly to zero. Several are tried: each trains for the first `trialEpochs`, and
-   * the one with the best metric on the validation part (the lower loss of equals) is gone on with. A single one is used.
+   * the one with the lowest loss on the validation part is gone on with: so early, a metric says less. A single one is used.
    */
   learningRates: number[];
   optimizer: OptimizerName;
@@ -163,19 +163,20 @@ export async function runTrial(
 
   const tried: Trial["tried"] = [];
   let best: Run | undefined;
-  let bestScore: ReturnType<typeof validate> | undefined;
+  let lowest = Infinity;
   for (const learningRate of learningRates) {
     const run = beginRun(spec, learningRate);
     if (learningRates.length > 1) {
       await train(run, firstEpochs);
       const score = validate(run, examples);
       tried.push({ learningRate, ...score });
+      const loss = score.loss ?? Infinity;
       // of those that all diverge the first, which is the smallest, is kept
-      if (best && bestScore && !isBetter(score, bestScore)) {
+      if (best && loss >= lowest) {
         endRun(run);
         continue;
       }
-      bestScore = score;
+      lowest = loss;
     }
     if (best) endRun(best);
     best = run;
@@ -344,12 +345,6 @@ function validate(
   const scored = evaluate(network, examples, examples.validation);
   if (diverged || !Number.isFinite(scored.loss)) return { metric: null, loss: null };
   return { metric: finite(metricNamed(examples.data.metric).of(scored)), loss: scored.loss };
-}
-
-/** The larger metric, the lower loss of equals; a network that diverged is better than none. */
-function isBetter(one: ReturnType<typeof validate>, other: ReturnType<typeof validate>): boolean {
-  const [metric, least] = [one.metric ?? -Infinity, other.metric ?? -Infinity];
-  return metric > least || (metric === least && (one.loss ?? Infinity) < (other.loss ?? Infinity));
 }
 
 const targetsOf = ({ data, target }: Examples, rows: ArrayLike<number>): Float32Array =>

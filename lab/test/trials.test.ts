@@ -87,6 +87,16 @@ describe("a trial", () => {
     expect(numbers(trial)).toEqual(numbers(same));
   });
 
+  test("the loss chooses, also where the metric would choose another learning rate", async () => {
+    const noisy = spec("none", 2, 4);
+    noisy.training = { epochs: 4, batchSize: 4, learningRates: [0.03, 3], optimizer: "sgd" };
+    noisy.data = { ...data, y: data.y.map((label, i) => (i % 5 === 0 ? 1 - label : label)) };
+    const [{ tried, learningRate }] = await run([noisy]);
+    expect(tried[1].metric).toBeGreaterThan(tried[0].metric as number);
+    expect(tried[1].loss).toBeGreaterThan(tried[0].loss as number);
+    expect(learningRate).toBe(0.03);
+  });
+
   test("a validation part of one number has no R²: the loss chooses", async () => {
     const few = spec("none", 1, 8);
     few.data = { ...data, task: "regression", metric: "R²", classes: [], count: 6 };

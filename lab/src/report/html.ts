@@ -113,7 +113,7 @@ function ratesSection(comparison: Comparison, document: Document): string {
     "rates",
     "Learning rates",
     [
-      `Each trial tried ${listed(training.learningRates.map(formatRate))} for the first ${first}, and went on with the one that was best on its validation part. The held-out part had no say.`,
+      `Each trial tried ${listed(training.learningRates.map(formatRate))} for the first ${first}, and went on with the one of the lowest loss on its validation part. The held-out part had no say.`,
       "Normalizations that suit different learning rates are thus compared each at its own. Where the best one is the lowest or the highest tried, a wider grid may change the result.",
     ],
     figure(

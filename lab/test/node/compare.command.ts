@@ -215,8 +215,8 @@ test("a grid of learning rates: each trial goes on with the best on its validati
   expect(training.learningRates).toEqual([0.0001, 0.1]);
   for (const { tried, learningRate } of trials) {
     expect(tried.map((each) => each.learningRate)).toEqual([0.0001, 0.1]);
-    const [low, high] = tried.map(({ metric }) => metric ?? 0);
-    expect(learningRate).toBe(high > low ? 0.1 : 0.0001);
+    const [low, high] = tried.map(({ loss }) => Number(loss));
+    expect(learningRate).toBe(high < low ? 0.1 : 0.0001);
   }
   expect(summaries.map(({ learningRate }) => learningRate.median)).toEqual([0.1, 0.1]);
 });

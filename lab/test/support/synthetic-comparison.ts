@@ -172,7 +172,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
       loss: lost ? null : 2.3 * (1 - skill),
     };
   });
-  const best = tried.reduce((a, b) => ((b.metric ?? -Infinity) > (a.metric ?? -Infinity) ? b : a));
+  const best = tried.reduce((a, b) => ((b.loss ?? Infinity) < (a.loss ?? Infinity) ? b : a));
   return {
     norm,
     seed,
