@@ -350,8 +350,11 @@ export function columnOrder(
   const all = orders.includes("mdy") && orders.includes("dmy");
   const [first, second] = ones;
   let order: DateOrder;
-  // years come again more often than days do
-  if (!all) order = column.firsts.size < column.thirds.size ? "ymd" : orders[0];
+  // years come again more often than days do, but for the first of each month
+  if (!all) {
+    const { firsts, thirds } = column;
+    order = firsts.size < thirds.size || (thirds.size === 1 && thirds.has(1)) ? "ymd" : orders[0];
+  }
   // the first of each month: a part that is 1 throughout is the day
   else if (count > 1 && first !== second && Math.max(first, second) === count) {
     order = first > second ? "dmy" : "mdy";

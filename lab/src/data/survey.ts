@@ -163,10 +163,11 @@ export class Survey {
     return this.currencies.size > 1;
   }
 
-  /** Whether most are numbers of units that cannot be compared. */
+  /** Whether most are numbers of units that cannot be compared; what has many different ones is text, such as addresses. */
   get ofSeveralUnits(): boolean {
     if (this.severalCurrencies) return this.withCurrency >= HALF * this.values;
-    return this.units.size > 1 && !this.factors && this.withUnit >= HALF * this.values;
+    const several = this.units.size > 1 && this.units.size < MOST_LEVELS && !this.factors;
+    return several && this.withUnit >= HALF * this.values;
   }
 
   /** Lets go of the cells, and of what is known of them. */

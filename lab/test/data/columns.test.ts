@@ -145,6 +145,14 @@ test("a unit of one and of many is one", () => {
   expect(told(decisions)).toEqual(['a: read as numbers of "years"; --categorical a']);
 });
 
+test("addresses are text, without a word", () => {
+  const streets = Array.from(
+    { length: 30 },
+    (_, index) => `${index} ${String.fromCharCode(65 + index)}x street`,
+  );
+  expect(read(streets)).toEqual({ kind: "text", values: streets, decisions: [] });
+});
+
 test("several units are text, with a word", () => {
   const { kind, decisions } = read(["12 kg", "3 lb", "7 kg"]);
   expect(kind).toBe("text");

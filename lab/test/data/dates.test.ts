@@ -135,6 +135,7 @@ test.each<[string[], DateOrder, DateOrder | undefined]>([
   [["1/1/2021", "2/1/2021", "3/1/2021"], "mdy", "dmy"],
   // a year comes again more often than a day
   [["21/01/30", "21/02/28", "21/03/29"], "ymd", "dmy"],
+  [["14-01-01", "14-02-01", "14-03-01"], "ymd", "dmy"],
 ])("%j are of %s, or %s", (texts, order, or) => {
   expect(columnOrder(evidenceOf(...texts), none, undefined)).toEqual(
     or === undefined ? { order } : { order, or },
