@@ -156,7 +156,7 @@ function confusionSection(comparison: Comparison, looks: Looks): string {
   if (matrices === "" && !missing) return "";
   const how =
     matrices === ""
-      ? `There are too many classes to show which is taken for which: ${data.classes.length.toLocaleString("en-US")}.`
+      ? `There are too many classes (${data.classes.length.toLocaleString("en-US")}) to show which is taken for which.`
       : `Held-out examples${training.seeds.length > 1 ? " of all seeds together" : ""}: a row is the class that they have, a column the one that the network gave. The colour of a cell grows with its share of the row; what lies off the diagonal is wrong.`;
   return `<section id="confusion"><h2>What is taken for what</h2>
 <div class="how wide"><p>${how}</p></div>

@@ -231,6 +231,7 @@ export function detailsTable(comparison: Comparison, looks: Looks): string {
     {
       key: "stepMs",
       head: "Time per step",
+      short: "Step, in ms",
       unit: "ms",
       cell: ({ stepMs }) => ofRange(stepMs, formatNumber),
     },

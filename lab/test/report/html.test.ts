@@ -506,7 +506,7 @@ test("a matrix of confusions adds up the trials", () => {
   expect(row?.querySelectorAll("td")[3]?.getAttribute("class")).toBe("right");
   expect(page("regression").document.querySelector("#confusion")).toBeNull();
   expect(textOf(page("1,000 classes, 500 columns").document.querySelector("#confusion p"))).toBe(
-    "There are too many classes to show which is taken for which: 1,000.",
+    "There are too many classes (1,000) to show which is taken for which.",
   );
 });
 
