@@ -31,6 +31,7 @@ import {
 } from "../results.js";
 import {
   countAxis,
+  type LineFigure,
   lineFigure,
   pointAt,
   pointsOf,
@@ -180,25 +181,27 @@ export function learningCurves(
 
 // ---- settings ----
 
-/** Validation metric of the learning rates that the trials tried. */
-export function triedRates(comparison: Comparison, document: Document): Figure {
+/** Validation loss of the learning rates that the trials tried. */
+export function triedRates(
+  comparison: Comparison,
+  document: Document,
+): { figure: Figure; scale: Axis["type"] } {
   const rates = comparison.training.learningRates.toSorted((a, b) => a - b);
   const tried = ({ tried }: Trial, rate: number) => tried.find(({ learningRate }) => learningRate === rate);
   const series = normsOf(comparison).map((norm) => {
     const trials = trialsOf(comparison, norm);
     return {
       norm,
-      points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.metric) }))),
+      points: pointsOf(rates.map((x) => ({ x, values: trials.map((trial) => tried(trial, x)?.loss) }))),
       lost: rates.filter((x) => trials.some((trial) => tried(trial, x)?.loss === null)),
     };
   });
-  return againstSetting(comparison, {
-    title: `Validation ${comparison.metric} by learning rate`,
-    xLabel: "learning rate",
-    values: rates,
-    series,
-    document,
-  });
+  const y = magnitudeAxis(valuesOf(series));
+  const title = "Validation loss by learning rate";
+  return {
+    figure: againstSetting({ title, xLabel: "learning rate", values: rates, series, y }, document),
+    scale: y.type,
+  };
 }
 
 /** The metric, the epochs to the target and the evenness of the gradient against the setting that was swept. */
@@ -230,19 +233,26 @@ export function sweepFigures(
     points.flatMap(({ value, trials }) =>
       trials.some((trial) => trial.norm === norm && isDiverged(trial)) ? [value] : [],
     );
+  const metrics = summarized("metric").map(({ norm, points }) => ({ norm, points, lost: lost(norm) }));
+  const guess = guessing(comparison);
   // the median of those that reached it alone would praise who hardly does
   const late = comparison.training.epochs + 1;
   const epochs = seriesOf((own) => rangeOf(own.map(({ epochsToTarget }) => epochsToTarget ?? late)));
   const common = { xLabel: name, x: chosenAxis(values), dots: true };
   const ratios = summarized("gradientRatio");
   return {
-    metric: againstSetting(comparison, {
-      title: `Held-out ${comparison.metric} by ${name}`,
-      xLabel: name,
-      values,
-      series: summarized("metric").map(({ norm, points }) => ({ norm, points, lost: lost(norm) })),
+    metric: againstSetting(
+      {
+        title: `Held-out ${comparison.metric} by ${name}`,
+        xLabel: name,
+        values,
+        series: metrics,
+        y: metricAxis(comparison, metrics, guess),
+        references: guess,
+        format: metricOf(comparison).format,
+      },
       document,
-    }),
+    ),
     epochsToTarget: valuesOf(epochs).some((value) => value < late)
       ? lineFigure(
           {
@@ -274,40 +284,29 @@ export function sweepFigures(
 
 export const settingName = (setting: Sweep["setting"]): string => setting.replaceAll("-", " ");
 
-/** The metric against values of a setting. */
+/** A measure against values of a setting. */
 function againstSetting(
-  comparison: Comparison,
   {
-    title,
-    xLabel,
     values,
     series,
-    document,
-  }: {
-    title: string;
-    xLabel: string;
+    ...rest
+  }: Omit<LineFigure, "series" | "x"> & {
     values: number[];
     /** `lost`: the values at which trials diverged. */
     series: (Pick<Series, "norm" | "points"> & { lost: number[] })[];
-    document: Document;
   },
+  document: Document,
 ): Figure {
-  const references = guessing(comparison);
-  const y = metricAxis(comparison, series, references);
   return lineFigure(
     {
-      title,
-      xLabel,
+      ...rest,
       x: chosenAxis(values),
       dots: true,
-      y,
-      references,
-      format: metricOf(comparison).format,
       series: series.map(({ norm, points, lost }) => ({
         norm,
         points,
         seeds: [],
-        ends: lost.map((x) => ({ x, y: y.domain[0] })),
+        ends: lost.map((x) => ({ x, y: rest.y.domain[0] })),
       })),
     },
     document,

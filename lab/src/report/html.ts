@@ -109,6 +109,7 @@ function ratesSection(comparison: Comparison, document: Document): string {
   if (training.learningRates.length < 2 || !trials.some(({ tried }) => tried.length > 0)) return "";
   const epochs = trialEpochs(training.epochs);
   const first = epochs === 1 ? "epoch" : count(epochs, "epoch");
+  const { figure: tried, scale } = triedRates(comparison, document);
   return section(
     "rates",
     "Learning rates",
@@ -116,11 +117,8 @@ function ratesSection(comparison: Comparison, document: Document): string {
       `Each trial tried ${listed(training.learningRates.map(formatRate))} for the first ${first}, and went on with the one of the lowest loss on its validation part. The held-out part had no say.`,
       "Normalizations that suit different learning rates are thus compared each at its own. Where the best one is the lowest or the highest tried, a wider grid may change the result.",
     ],
-    figure(
-      metricOf(comparison).title,
-      `on validation, after the first ${first}`,
-      triedRates(comparison, document),
-    ) + figure("Chosen", "number of trials", chosenRates(comparison, document)),
+    figure("Loss", `on validation, after the first ${first}${SCALES[scale]}`, tried) +
+      figure("Chosen", "number of trials", chosenRates(comparison, document)),
   );
 }
 

@@ -1,6 +1,7 @@
 /** The report's markup: right for every comparison there can be, escaped, self-contained, and equal to the data. */
 import { formatNumber } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
+import { rangeOf } from "@evenkeel/report/statistics";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
 import type { NormName } from "../../src/norms.js";
@@ -438,7 +439,7 @@ test("over time, a normalization ends where its slowest trial did", () => {
   expect(rows.get("6")).toEqual(["–", "30.0 %"]);
 });
 
-test("learning rates: what was measured on validation, and who chose which", () => {
+test("learning rates: the loss on validation, and who chose which", () => {
   const { comparison, document } = page("tuned");
   const rates = [0.01, 0.03, 0.1, 0.3];
   const chosen = (norm: NormName) =>
@@ -449,7 +450,17 @@ test("learning rates: what was measured on validation, and who chose which", () 
     ["normalization", ...rates.map(String)],
     ...["none", "layer", "batch"].map((norm) => [norm, ...chosen(norm)]),
   ]);
-  expect(twin(document, "rates", 0).map(([rate]) => rate)).toEqual(["learning rate", ...rates.map(String)]);
+  const losses = rates.map((rate) => {
+    const tried = comparison.trials.filter(({ norm }) => norm === "layer").flatMap(({ tried }) => tried);
+    const { median } = rangeOf(
+      tried.filter(({ learningRate }) => learningRate === rate).map(({ loss }) => loss),
+    );
+    return [String(rate), formatNumber(median)];
+  });
+  expect(twin(document, "rates", 0).map(([rate, , layer]) => [rate, layer?.split(" (")[0]])).toEqual([
+    ["learning rate", "layer"],
+    ...losses,
+  ]);
   expect(document.querySelectorAll("#rates figure:nth-child(1) .s-none[aria-label=dot] path")).toHaveLength(
     1,
   );
