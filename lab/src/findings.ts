@@ -40,6 +40,10 @@ export function underAll(norms: readonly NormName[]): string {
 
 const sum = (values: readonly number[]): number => values.reduce((all, value) => all + value, 0);
 
+/** "3 of 9 trials", "every trial". */
+const share = (some: number, all: number): string =>
+  some === all ? "every trial" : `${some} of ${count(all, "trial")}`;
+
 /** "a, b and 30 others". */
 const labelled = (labels: readonly string[]): string =>
   labels.length <= MOST_LABELS
@@ -335,7 +339,7 @@ function epochs(comparison: Comparison, started: readonly Summary[]): string[] {
   const arrived = sum(reached.map(({ epochsToTarget }) => epochsToTarget.reached));
   if (clear.length === 0) {
     // which of them reached it would read as a difference
-    return [`The target of ${goal} is reached in ${arrived} of ${count(trials, "trial")}.`];
+    return [`The target of ${goal} is reached in ${share(arrived, trials)}.`];
   }
   const groups: [string, Summary[]][] = [
     ["in every trial", reached.filter(({ trials, epochsToTarget }) => epochsToTarget.reached === trials)],
@@ -453,12 +457,14 @@ function learningRates(comparison: Comparison, started: readonly Summary[]): str
     const chose = started.map(
       ({ norm }) => trialsOf(comparison, norm).filter(({ learningRate }) => learningRate === end).length,
     );
-    if (!started.some(({ trials }, at) => 2 * chose[at] > trials)) return [];
-    // which normalizations did would read as a difference
-    const share = `${sum(chose)} of ${count(sum(started.map(({ trials }) => trials)), "trial")}`;
+    const [some, all] = [sum(chose), sum(started.map(({ trials }) => trials))];
+    // a single trial of a normalization says nothing of it
+    const often = started.some(({ trials }, at) => trials > 1 && 2 * chose[at] > trials);
+    if (!often && 2 * some <= all) return [];
     const [which, beyond] = index === 0 ? ["lowest", "lower"] : ["highest", "higher"];
+    // which normalizations did would read as a difference
     return [
-      `The ${which} learning rate tried, ${formatSetting(end)}, was chosen in ${share}: a ${beyond} one may do better.`,
+      `The ${which} learning rate tried, ${formatSetting(end)}, was chosen in ${share(some, all)}: a ${beyond} one may do better.`,
     ];
   });
 }

@@ -346,6 +346,21 @@ describe("findings", () => {
     ]);
   });
 
+  test("of one seed, an end of the learning rates is told where most trials chose it", () => {
+    const seen = (rates: Record<NormName, number>) =>
+      saying(
+        changed({ norms: Object.keys(rates), learningRates: [0.01, 0.1], seeds: [1] }, (trial) => ({
+          ...trial,
+          learningRate: rates[trial.norm] ?? 0,
+        })),
+        /learning rate/,
+      );
+    expect(seen({ none: 0.01, layer: 0.1 })).toEqual([]);
+    expect(seen({ none: 0.1, layer: 0.1 })).toEqual([
+      "The highest learning rate tried, 0.1, was chosen in every trial: a higher one may do better.",
+    ]);
+  });
+
   test("trials that diverged are counted", () => {
     const comparison = syntheticComparison({
       norms: ["none", "rms", "layer"],
