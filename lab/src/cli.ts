@@ -174,6 +174,13 @@ const checkpoint = (text: string) => {
 const usually = (text: string, name: keyof Usual) =>
   `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
 
+const cores = availableParallelism();
+/** Each loads TensorFlow.js, which takes longer than it saves where there are many more than cores. */
+const MOST_THREADS = Math.max(16, 4 * cores);
+
+/** Characters of a word that say enough, and the rest of it. */
+const LONG = /(\S{200})\S+/g;
+
 /** Columns that are left for what an option does before it goes below its name. */
 const LEAST_COLUMNS = 40;
 
@@ -183,7 +190,7 @@ function itemOf(term: string, termWidth: number, description: string, help: Help
   if (width - termWidth - 4 >= LEAST_COLUMNS) {
     return Help.prototype.formatItem.call(help, term, termWidth, description, help);
   }
-  return `  ${term}\n${help.boxWrap(description, Math.max(LEAST_COLUMNS / 2, width - 6)).replaceAll(/^/gm, "      ")}`;
+  return `  ${term}\n${help.boxWrap(description, Math.max(LEAST_COLUMNS / 2, width - 4)).replaceAll(/^/gm, "    ")}`;
 }
 
 const program = new Command("evenkeel")
@@ -193,8 +200,10 @@ const program = new Command("evenkeel")
   .version(version)
   .showHelpAfterError("(--help lists the options)")
   .configureHelp({ formatItem: itemOf, minWidthToWrap: LEAST_COLUMNS / 2 })
-  // what was typed is part of its errors
-  .configureOutput({ writeErr: (text) => process.stderr.write(printableLines(text)) })
+  // what was typed is part of its errors, of any length
+  .configureOutput({
+    writeErr: (text) => process.stderr.write(printableLines(text.replaceAll(LONG, "$1…"))),
+  })
   .exitOverride();
 
 /** What commander makes of the options of `compare`. */
@@ -278,7 +287,7 @@ const compareCommand = program
   .option("--out <folder>", "where they go (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "go on with the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
-  .option("--threads <count>", "trials that run at a time", integer(1, 1024), availableParallelism())
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
   .optionsGroup("How the file is to be read, where it is read wrongly:")
   .option("--header <yes|no>", "whether the first row has the names of the columns", yesOrNo)
   .option("--delimiter <character>", "between the fields of a row; tab, or space for any blanks", delimiter)

@@ -100,10 +100,10 @@ async function load(source: string, reading: DatasetOptions): Promise<Dataset> {
   return { ...data, ...shared(data) };
 }
 
-/** What was typed, with the data wherever they are; without what only says where results go. */
+/** What was typed, with the data wherever they are; without what says where results go, or is the machine's. */
 function againArguments(typed: CompareOptions["typed"], source: string): string[] {
   return typed.flatMap(([option, value], i) => {
-    if (option === "--out" || option === "--json") return [];
+    if (["--out", "--json", "--threads"].includes(option)) return [];
     const shown = option === "--data" ? source : value;
     // the words of one option
     const again = typed[i - 1]?.[0] === option && option === "--sweep";

@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Range } from "@evenkeel/report/statistics";
@@ -246,9 +246,9 @@ test("a second run leaves the first as it is: the next free folder is taken, or 
   expect(readdirSync(home).sort()).toEqual(["evenkeel-report", "evenkeel-report-2"]);
 });
 
-test("a file of a relative path is made again, and gone on with, from any folder; --out and --json are left out", async () => {
+test("a file of a relative path is made again, and gone on with, from any folder; without --out, --json and --threads", async () => {
   const options = "--target label --ignore height --depth 1 --width 4 --epochs 1 --norms none --seeds 1";
-  const { code } = await compare(`--data ./people.csv ${options} --json --out=relative`);
+  const { code } = await compare(`--data ./people.csv ${options} --json --threads 1 --out=relative`);
   expect(code).toBe(0);
   const { command, data }: Comparison = JSON.parse(read("relative/comparison.json"));
   expect(command).toBe(`node ${cli} compare --data ${join(workplace, "people.csv")} ${options}`);
@@ -262,7 +262,8 @@ test("a file of a relative path is made again, and gone on with, from any folder
   rmSync(join(workplace, "relative/report.html"));
   const again = await evenkeel(elsewhere, "compare", "--resume", join(workplace, "relative"));
   expect(again.code).toBe(0);
-  expect(JSON.parse(read("relative/comparison.json")).data.provenance).toBe("./people.csv");
+  const resumed: Comparison = JSON.parse(read("relative/comparison.json"));
+  expect([resumed.data.provenance, resumed.command]).toEqual(["./people.csv", command]);
   expect(existsSync(join(workplace, "relative/report.html"))).toBe(true);
 });
 
@@ -403,6 +404,11 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
     2,
     'error: --data: expected once, got --data "digits" and --data "shuttle"; leave one of them out\n',
   ],
+  [
+    "--threads 9999",
+    2,
+    `error: option '--threads <count>' argument '9999' is invalid. Expected an integer from 1 to ${Math.max(16, 4 * availableParallelism())}.\n${HINT}`,
+  ],
   ["--tune --no-tune", 2, "error: --tune: expected once, got --tune and --no-tune; leave one of them out\n"],
   [
     `${COMMON} --metric r2`,
@@ -481,6 +487,11 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
     'error: --out: cannot write into the folder "/proc/evenkeel" (ENOENT: no such file or directory); name another one, or free space or allow it\n',
   ],
   [
+    `--epochs ${"x".repeat(5000)}`,
+    2,
+    `error: option '--epochs <count>' argument '${"x".repeat(199)}… is invalid. Expected an integer from 1 to 100,000.\n${HINT}`,
+  ],
+  [
     "--epochs \u001b]52;c;ZXZpbA==\u0007\u202e",
     2,
     `error: option '--epochs <count>' argument '\ufffd]52;c;ZXZpbA==\ufffd\ufffd' is invalid. Expected an integer from 1 to 100,000.\n${HINT}`,
@@ -492,6 +503,19 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
 
 test("the default folder is not made for what is refused", () => {
   expect(readdirSync(workplace).filter((name) => name.startsWith("evenkeel-report"))).toEqual([]);
+});
+
+test.each([80, 40])("help at %d columns", async (columns) => {
+  const line = [cli, "compare", "--help"];
+  const shown = execFileSync(
+    "script",
+    ["-qec", `stty cols ${columns}; node ${line.join(" ")}`, "/dev/null"],
+    {
+      encoding: "utf8",
+    },
+  );
+  const options = shown.slice(0, shown.indexOf("How the file")).split("\r\n");
+  expect(Math.max(...options.map((each) => each.length))).toBeLessThanOrEqual(columns);
 });
 
 test("every option is told by --help, none of its lines wider than 80 columns", async () => {
