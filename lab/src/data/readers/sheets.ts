@@ -28,6 +28,8 @@ export interface Sheet {
 
 /** A sheet's text must fit into a string. */
 const MOST_BYTES = 2 ** 29;
+/** The library reads a longer text or tag again and again; of a cell there are at most 32,767 characters. */
+const MOST_PIECE = 2 ** 20;
 const MOST_ROWS = 2 ** 20;
 const MOST_COLUMNS = 2 ** 14;
 
@@ -74,6 +76,7 @@ async function unpacked(
       at += part.length;
     }
     const text = new TextDecoder().decode(bytes);
+    if (longestPiece(text) > MOST_PIECE) throw new Error("a text or tag of a million characters");
     merged.set(member.name, mergedIn(text, `${file}, ${quote(baseName(member.name))}`, limits));
     members[member.name] = text.includes('t="d"') ? new TextEncoder().encode(withZones(text)) : bytes;
   }
@@ -86,6 +89,20 @@ const withZones = (text: string): string =>
     /(\st="d"[^<>]{0,99}>\s{0,9}<v>)(\d{4}-\d\d-\d\d)?T?(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?=<)/g,
     (_, start, day = "1899-12-30", time = "00:00") => `${start}${day}T${time}Z`,
   );
+
+/** Characters between two signs that open, or close, a tag. */
+function longestPiece(text: string): number {
+  let longest = 0;
+  for (const sign of "<>") {
+    for (let from = 0; from < text.length; ) {
+      const found = text.indexOf(sign, from);
+      const end = found < 0 ? text.length : found;
+      longest = Math.max(longest, end - from);
+      from = end + 1;
+    }
+  }
+  return longest;
+}
 
 /** In which member each sheet is, in their order, and whether it is shown. */
 function sheetsIn(members: Record<string, Uint8Array>): { member: string; hidden: boolean }[] {

@@ -277,6 +277,15 @@ test.each([
   expect(await errorOf(() => read(withRows(rows)))).toBe(message);
 });
 
+test.each([
+  ["text", `<row r="1"><c r="A1" t="inlineStr"><is><t>${"x".repeat(1.1e6)}</t></is></c></row>`],
+  ["tags that do not close", "<c ".repeat(4e5)],
+])("a sheet of endless %s", async (_, rows) => {
+  expect(await errorOf(() => read(withRows(rows)))).toBe(
+    "FailureError: a.xlsx: not a complete Excel workbook (a text or tag of a million characters); save it again, or as .csv",
+  );
+});
+
 test("a sheet in a place that is none for sheets is checked too", async () => {
   const elsewhere = unzipSync(withRows('<row r="1000000000"></row>', "xl/sharedStrings.xml"));
   expect(await errorOf(() => read(zipSync(elsewhere)))).toBe(STRAY.replace("sheet2", "sharedStrings"));
