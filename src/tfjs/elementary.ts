@@ -83,6 +83,16 @@ function summedTo(x: tf.Tensor, shape: number[]): tf.Tensor {
   return tf.reshape(axes.length > 0 ? tf.sum(x, axes) : x, shape);
 }
 
+/** TensorFlow.js's own gradient of a broadcast slices once for every repetition. */
+function broadcast(x: tf.Tensor, shape: number[]): tf.Tensor {
+  if (tf.util.arraysEqual(x.shape, shape)) return x;
+  const operation = tf.customGrad((input) => ({
+    value: tf.broadcastTo(input as tf.Tensor, shape),
+    gradFunc: (dy: tf.Tensor) => summedTo(dy, x.shape),
+  }));
+  return operation(x);
+}
+
 /** A function with a straight-through gradient. */
 function straight(x: tf.Tensor, value: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
   const operation = tf.customGrad((input) => ({
@@ -103,12 +113,19 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   min: (a, b) => extremum(tensor(a), tensor(b), tf.minimum, tf.lessEqual),
   greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
   // a cast to bool would truncate 0.3 to 0 on some backends
-  where: (condition, a, b) =>
-    tf.where(
+  where(condition, a, b) {
+    const { assertAndGetBroadcastShape } = tf.broadcast_util;
+    const [first, second] = [tensor(a), tensor(b)];
+    const shape = assertAndGetBroadcastShape(
+      condition.shape,
+      assertAndGetBroadcastShape(first.shape, second.shape),
+    );
+    return tf.where(
       constant(() => tf.notEqual(condition, tf.zerosLike(condition))),
-      tensor(a),
-      tensor(b),
-    ),
+      broadcast(first, shape),
+      broadcast(second, shape),
+    );
+  },
   abs: (x) => tf.abs(x),
   exp: (x) => smooth(x, tf.exp, (y) => y),
   sqrt: (x) => tf.sqrt(x),

@@ -91,3 +91,25 @@ describe.each(names)("$layer", ({ name, takes, layer }) => {
     tf.dispose([target, x].flat());
   });
 });
+
+it("no gradient grows with the size of what is broadcast: kernels of a step are as many for 2 examples as for 200", async () => {
+  const kernels = async (name: string, examples: number) => {
+    const layer = (layers as unknown as Record<string, (args: object) => NormalizationLayer>)[name]({
+      ...options[name.replace(/alization$/, "")],
+    });
+    const x = tf.ones([examples, 5, 6]);
+    const step = () =>
+      tf.variableGrads(() => tf.sum(layer.apply(x, { training: true }) as tf.Tensor) as tf.Scalar);
+    // the first one builds the layer
+    layer.apply(x);
+    const { kernels: run } = await tf.profile(() => {
+      tf.dispose(step());
+    });
+    tf.dispose(x);
+    layer.dispose();
+    return run.length;
+  };
+  for (const name of ["dynamicISRU", "dynamicTanh", "dynamicErf"]) {
+    expect([name, await kernels(name, 200)]).toEqual([name, await kernels(name, 2)]);
+  }
+});
