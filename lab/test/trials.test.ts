@@ -1,4 +1,6 @@
 /** Trials on threads, and what becomes of them when one fails. */
+
+import { MessageChannel } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 // as built, because it starts the worker next to it
@@ -127,11 +129,12 @@ describe("a trial", () => {
   test.each(optimizers)("leaves nothing in memory: %s", async (optimizer) => {
     const one = spec("batch", 1, 4);
     one.training = { epochs: 1, batchSize: 4, learningRates: [0.01, 0.1], optimizer };
-    const report = { postMessage() {} };
+    const { port1: report } = new MessageChannel();
     await trainHere({ spec: one, port: report });
     const before = tf.memory().numTensors;
     await trainHere({ spec: one, port: report });
     expect(tf.memory().numTensors).toBe(before);
+    report.close();
   });
 
   test("where every learning rate diverges, the smallest one is told", async () => {
