@@ -16,11 +16,11 @@ import { openFile } from "./file.js";
 export const describedData: readonly Described[] = [...bundled, fashionMnist];
 
 /** Rows that are read at least where a few are to be drawn: rare classes are to be among them, and rows without a target left out. */
-const LEAST_READ = 20_000;
+const LEAST_READ = 5_000;
 
 /**
  * The dataset of a name, or of the file at a path; options that are left out take what suits a bundled one. With a
- * `limit`, no more is kept of a file than twice as many rows (20,000 at least). Throws UsageError for a name that is
+ * `limit`, no more is kept of a file than twice as many rows (5,000 at least). Throws UsageError for a name that is
  * neither, and as `openFile`, `readTable` and `toDataset`.
  */
 export async function loadDataset(source: string, options: DatasetOptions): Promise<Dataset> {
