@@ -4,7 +4,7 @@
  */
 import { quote } from "@evenkeel/report/format";
 import { rangeOf } from "@evenkeel/report/statistics";
-import { differencesOf, type Measured } from "./claims.js";
+import { type Difference, differencesOf, type Measured } from "./claims.js";
 import { splitOf } from "./data/split.js";
 import type { Dataset, TrialData } from "./dataset.js";
 import { UsageError } from "./errors.js";
@@ -28,6 +28,7 @@ import {
   usualBatchSize,
 } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
+import type { Metric } from "./tasks/task.js";
 import type { TrainingSettings, TrialSpec } from "./trial.js";
 
 /** What is compared, as far as its user says; the rest is what is usual for the data and the model. */
@@ -269,10 +270,7 @@ export function comparisonOf(
     model,
     training: { ...training, seeds },
     baseline,
-    differences: differencesIn(settings, measured, targetMetric, {
-      name: metric.name,
-      resolution: metric.resolution(heldOut.length),
-    }),
+    differences: differencesIn(settings, measured, targetMetric, metric, heldOut.length),
     interrupted: trials.includes(undefined),
     summaries: summarize(norms, measured, metric.name),
     trials: measured,
@@ -294,7 +292,8 @@ function differencesIn(
   { norms, seeds, baseline, training }: Settings,
   trials: readonly Trial[],
   targetMetric: number | null,
-  metric: { name: string; resolution: number },
+  metric: Metric,
+  heldOutCount: number,
 ): Comparison["differences"] {
   if (norms.length < 2) return { metric: [], epochsToTarget: [] };
   const valuesOf = (value: (trial: Trial) => number | null): Measured =>
@@ -313,11 +312,11 @@ function differencesIn(
     metric: differencesOf(
       {
         values: valuesOf(({ scores }) => scores.heldOut[metric.name] ?? null),
-        resolution: metric.resolution,
+        resolution: metric.resolution(heldOutCount),
       },
       baseline,
       ERRORS.metric,
-    ),
+    ).map((each) => within(each, metric.span)),
     epochsToTarget: differencesOf(
       { values: valuesOf(({ epochsToTarget }) => epochsToTarget ?? late), resolution: 1 },
       baseline,
@@ -326,14 +325,25 @@ function differencesIn(
   };
 }
 
+/** An interval without what no two values can differ by. */
+const within = (difference: Difference, span: number): Difference => ({
+  ...difference,
+  low: difference.low === null ? null : Math.max(-span, difference.low),
+  high: difference.high === null ? null : Math.min(span, difference.high),
+});
+
 /**
- * The default target: nine tenths of the way from guessing to the best metric of any epoch; null where no epoch was
- * above `level`, up to which a metric is guessing.
+ * The default target: nine tenths of the way from guessing to the best median of a normalization's trials after any
+ * epoch; null where none was above `level`, up to which a metric is guessing.
  */
 export function targetOf(trials: readonly Trial[], guess: number, level: number): number | null {
   let best = guess;
-  for (const { epochs } of trials) {
-    for (const { metric } of epochs) best = Math.max(best, metric ?? guess);
+  for (const norm of new Set(trials.map((trial) => trial.norm))) {
+    const own = trials.filter((trial) => trial.norm === norm).map(({ epochs }) => epochs);
+    const longest = Math.max(...own.map(({ length }) => length));
+    for (let epoch = 0; epoch < longest; epoch++) {
+      best = Math.max(best, rangeOf(own.map((epochs) => epochs[epoch]?.metric)).median ?? guess);
+    }
   }
   return best <= level ? null : guess + 0.9 * (best - guess);
 }

@@ -257,8 +257,8 @@ describe("comparisonOf", () => {
       baseline: "none",
       interrupted: false,
     });
-    // 0.5 + 0.9 · (0.783 − 0.5)
-    expect(comparison.targetMetric).toBe(0.755);
+    // 0.5 + 0.9 · (0.782 − 0.5)
+    expect(comparison.targetMetric).toBe(0.754);
     expect(comparison.trials.map(({ epochsToTarget }) => epochsToTarget)).toEqual([
       null,
       2,
@@ -319,6 +319,11 @@ describe("targetOf", () => {
   test("nine tenths of the way from guessing to the best of any epoch, not of the last", () => {
     const trials = [trial("none", [0.2, 0.5, 0.3]), trial("layer", [0.4, 0.7, 0.6])];
     expect(targetOf(trials, 0.2, 0.25)).toBeCloseTo(0.65, 12);
+  });
+
+  test("by the median of a normalization: one lucky seed makes it no harder", () => {
+    const trials = [0.6, 0.7, 0.99].map((metric) => trial("layer", [0.5, metric]));
+    expect(targetOf([...trials, trial("none", [0.65])], 0.5, 0.55)).toBeCloseTo(0.68, 12);
   });
 
   test("epochs without a metric count for nothing", () => {

@@ -6,8 +6,9 @@ import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
 import type { Metric, Scored, Task } from "./task.js";
 
-/** Integers of more distinct values than this are a quantity, unless the user says otherwise. */
+/** Integers of more distinct values than this, or larger ones, are a quantity, unless the user says otherwise. */
 const MOST_CLASSES_OF_NUMBERS = 20;
+const LARGEST_CODE = 1000;
 /** The most frequent class over the rarest one, from which on classes are uneven. */
 const UNEVEN = 2;
 
@@ -38,6 +39,7 @@ function eachAnswer({ outputs, y }: Scored, visit: (is: number, answer: number) 
 }
 
 const shares = {
+  span: 1,
   higherIsBetter: true,
   primary: true,
   format: percent,
@@ -148,6 +150,7 @@ const auc: Metric = {
 const logLoss: Metric = {
   ...auc,
   name: "log loss",
+  span: Infinity,
   title: "Log loss",
   higherIsBetter: false,
   primary: false,
@@ -213,8 +216,9 @@ export const classification = {
     if (kind !== "number") return kind === "text";
     const distinct = new Set<unknown>();
     for (const row of rows) {
-      if (!Number.isInteger(values[row]) || distinct.add(values[row]).size > MOST_CLASSES_OF_NUMBERS)
-        return false;
+      const value = values[row];
+      if (!Number.isInteger(value) || Math.abs(value as number) > LARGEST_CODE) return false;
+      if (distinct.add(value).size > MOST_CLASSES_OF_NUMBERS) return false;
     }
     return true;
   },

@@ -26,6 +26,7 @@ const determination: Metric = {
   },
   guess: () => 0,
   guessing: () => 0.01,
+  span: Infinity,
   resolution: () => 0,
   format,
   formatDifference: (value) => signed(value.toFixed(3)),

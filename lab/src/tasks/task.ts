@@ -73,6 +73,8 @@ export interface Metric {
   guess(y: Float32Array, classes: number, scale: number): number;
   /** The most that a network that learnt nothing may score, as far as so few examples can tell; arguments as of `guess`. */
   guessing(y: Float32Array, classes: number, scale: number): number;
+  /** The most that two values can differ by; Infinity where there is no bound. */
+  span: number;
   /** The step between two values that it can take on this many examples; 0 where it is continuous. */
   resolution(heldOutCount: number): number;
   /** In a table; an en dash for null. */

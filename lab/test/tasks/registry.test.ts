@@ -205,6 +205,7 @@ describe("numbers", () => {
 test.each([
   ["number", [1, 2, 1, 3], classification],
   ["number", [1, 2.5, 1, 3], regression],
+  ["number", [125_000, 99_000, 125_000], regression],
   ["number", Array.from({ length: 40 }, (_, i) => i), regression],
   ["text", ["a", "b", "a", "b"], classification],
 ] as const)("a column of kind %s with %j asks for %s", (kind, values, task) => {
