@@ -82,9 +82,10 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
   };
 }
 
-/** The names that a wrong one may stand for, nearest first. */
+/** The names that a wrong one may stand for, nearest first; the only one where it is that, spelled otherwise. */
 export function near(name: string, names: readonly NormName[]): NormName[] {
   const plain = kebab(name.replace(/(Norm|Normalization|[-_ ]norm(alization)?)$/, "")).replaceAll("_", "-");
+  if (names.includes(plain)) return [plain];
   const ranked = names
     .map((known) => ({ known, far: Math.min(distance(plain, known), known.includes(plain) ? 2 : Infinity) }))
     .sort((a, b) => a.far - b.far);

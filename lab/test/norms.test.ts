@@ -72,3 +72,11 @@ test("groupsOf: at most eight, of four channels or more; one where the width all
     [4096, 8],
   ]);
 });
+
+test("a name that is only spelled otherwise is that one alone", () => {
+  expect(["LayerNorm", "batch_norm", "GroupNormalization"].map((typed) => near(typed, normNames))).toEqual([
+    ["layer"],
+    ["batch"],
+    ["group"],
+  ]);
+});
