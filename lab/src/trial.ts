@@ -161,27 +161,7 @@ export async function runTrial(
     }
   }
 
-  const tried: Trial["tried"] = [];
-  let best: Run | undefined;
-  let lowest = Infinity;
-  for (const learningRate of learningRates) {
-    const run = beginRun(spec, learningRate);
-    if (learningRates.length > 1) {
-      await train(run, firstEpochs);
-      const score = validate(run, examples);
-      tried.push({ learningRate, ...score });
-      const loss = score.loss ?? Infinity;
-      // of those that all diverge the first, which is the smallest, is kept
-      if (best && loss >= lowest) {
-        endRun(run);
-        continue;
-      }
-      lowest = loss;
-    }
-    if (best) endRun(best);
-    best = run;
-  }
-  if (!best) throw new RangeError("runTrial: learningRates must hold at least one rate, got none");
+  const { best, tried } = await chooseRate(spec, examples, (run) => train(run, firstEpochs));
   await train(best, epochs);
   // the very last update may be the one that the network does not survive; in a try, the held-out part has no say
   best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
@@ -219,6 +199,39 @@ export async function runTrial(
     stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),
     epochsToTarget: null,
   };
+}
+
+/**
+ * The run of each learning rate after its first epochs, as `begin` trains them, and of these the one that is gone on
+ * with: that of the lowest loss on the validation part. The others are given up. A single rate is not tried.
+ */
+async function chooseRate(
+  spec: TrialSpec,
+  examples: Examples,
+  begin: (run: Run) => Promise<void>,
+): Promise<{ best: Run; tried: Trial["tried"] }> {
+  const [first, ...others] = spec.training.learningRates;
+  if (first === undefined)
+    throw new RangeError("runTrial: learningRates must hold at least one rate, got none");
+  let best = beginRun(spec, first);
+  const tried: Trial["tried"] = [];
+  if (others.length === 0) return { best, tried };
+  const lossOfTry = async (run: Run): Promise<number> => {
+    await begin(run);
+    const score = validate(run, examples);
+    tried.push({ learningRate: run.learningRate, ...score });
+    return score.loss ?? Infinity;
+  };
+  let lowest = await lossOfTry(best);
+  for (const learningRate of others) {
+    const run = beginRun(spec, learningRate);
+    const loss = await lossOfTry(run);
+    // of those that all diverge the first, which is the smallest, is kept
+    const isBetter = loss < lowest;
+    endRun(isBetter ? best : run);
+    if (isBetter) [best, lowest] = [run, loss];
+  }
+  return { best, tried };
 }
 
 const scoresOf = ({ task }: TrialData, score: (metric: Metric) => number): Scores =>
