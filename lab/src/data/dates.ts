@@ -93,7 +93,10 @@ const DIGITS_FIRST = {
 const NAME_FIRST = {
   nameDay: new RegExp(String.raw`^${NAME}[ -]*(\d{1,2})${NTH}[,\s-]\s*(\d{4})${TIME}`, "iu"),
   // date(1) and C's ctime put the year at the end
-  ctime: new RegExp(String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:${NAMED_ZONE}\s+)?()(\d{4})$`, "iu"),
+  ctime: new RegExp(
+    String.raw`^${NAME}\s+(\d{1,2})\s+${CLOCK}\s+(?:${NAMED_ZONE}\s+)?(?:([+-]\d{2}:?\d{2})\s+)?(\d{4})$`,
+    "iu",
+  ),
   nameYear: new RegExp(String.raw`^${NAME}[-/ ,]*(\d{4})$`, "iu"),
   nameShortYear: new RegExp(String.raw`^${NAME}[-'’](\d{2})$`, "iu"),
   quarterYear: /^Q([1-4])[-/ ]?(\d{4})$/i,

@@ -24,6 +24,8 @@ const PERHAPS_A_VALUE = new Set([
 const LONGEST = 16;
 /** The share of the rows that a level has at least, to be one where its text may also say that the value is missing. */
 const LEAST_SHARE = 0.05;
+/** Signs, by which the result of a test is told. */
+const SIGNS = /^[+\-\u2212\u2013±/]+$/;
 /** Texts of more different values are names or sentences, among which a frequent "none" is none of them. */
 const MOST_LEVELS = 50;
 
@@ -72,6 +74,8 @@ export function isLevel(
   if (levels.size === 0 || levels.size > MOST_LEVELS) return false;
   // among codes as among numbers
   if ([...levels.keys()].every((level) => /^\d+$/.test(level))) return false;
+  // "-" beside "+" and "++"
+  if ([notation, ...levels.keys()].every((level) => SIGNS.test(level))) return true;
   const alike = [...levels.keys()].filter((level) => shapeOf(level) === shapeOf(notation)).length;
   if (/^[A-Z]+$/.test(notation) && alike === levels.size) return true;
   // R's for any value that is not there, however many there are

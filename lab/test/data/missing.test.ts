@@ -43,6 +43,10 @@ test.each<[string, number, Record<string, number>, boolean]>([
   // far rarer than what is rarest
   ["none", 6, { a: 54, b: 40 }, false],
   ["-", 50, { "+": 50 }, true],
+  // the result of a test, however rare
+  ["-", 3, { "+": 97 }, true],
+  ["-", 3, { "+": 90, "++": 7 }, true],
+  ["-", 3, { "+": 90, high: 7 }, false],
   ["unknown", 10, { a: 80, b: 10 }, true],
   // never a value
   ["?", 50, { a: 50 }, false],

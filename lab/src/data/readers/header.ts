@@ -95,7 +95,7 @@ const isText = (record: readonly string[]): boolean =>
 
 /**
  * Records above the names of a table of values, where they have as many fields as it: what an instrument writes of
- * itself, or names of several columns in one.
+ * itself, names of several columns in one, or notes such as "Created,2024-01-31" that a spreadsheet filled up.
  */
 function preambleOf(table: readonly (readonly string[])[], width: number): number {
   for (let at = 1; at < Math.min(LONGEST_PREAMBLE, table.length - 2); at++) {
@@ -103,7 +103,8 @@ function preambleOf(table: readonly (readonly string[])[], width: number): numbe
     const rows = table.slice(at + 1, at + 1 + MOST_UNDER_NAMES);
     const isValued = (_: string, column: number) => usualKind(valuesIn(rows, column)) !== undefined;
     const isOver = at === 1 && table[0].filter((cell) => cell === "").length > 1;
-    if (isOver && table[at].some(isValued)) return at;
+    const areNotes = table.slice(0, at).every((record) => filled(record) < Math.min(3, width));
+    if ((isOver || areNotes) && table[at].some(isValued)) return at;
     if (table.slice(1, at).some((record) => record.some(isValue)) && table[at].every(isValued)) return at;
   }
   return 0;

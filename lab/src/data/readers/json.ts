@@ -137,12 +137,13 @@ function withHeader(lists: unknown[][], asked: boolean | undefined): Shape {
   return { lists, decisions: [{ columns: [], what: "read without a header", why, option: "--header yes" }] };
 }
 
-/** GeoJSON: what is known of each feature, and where it is. */
+/** GeoJSON: where each feature is, and what is known of it. */
 function features(value: Dictionary): Shape | undefined {
   if (value.type !== "FeatureCollection" || !isRows(value.features)) return undefined;
   const records = (value.features as Dictionary[]).map(({ properties, geometry }) => ({
-    ...(isObject(properties) ? properties : {}),
     geometry,
+    // the last column is what is predicted by default
+    ...(isObject(properties) ? properties : {}),
   }));
   return { records };
 }

@@ -1,4 +1,4 @@
-/** The table in an Excel workbook (.xlsx): in the first sheet with data that is shown, or in the one that `--member` names. */
+/** The table in an Excel workbook (.xlsx): in the first sheet with data that is shown and not small beside the others, or in the one that `--member` names. */
 import { count, printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
@@ -18,6 +18,9 @@ const MOST_DAYS = 60;
 const MOST_NAMES = 8;
 /** Rows by which it is known whether the first one names the columns. */
 const SEEN = 100;
+
+/** The share of the largest sheet's cells below which a sheet is no data, but says something of them. */
+const SMALL = 0.1;
 
 /** What a formula gives where it has no value. */
 const ERROR = /^#(N\/A|DIV\/0!|VALUE!|REF!|NAME\?|NUM!|NULL!|SPILL!|CALC!|FIELD!|GETTING_DATA)$/;
@@ -233,7 +236,8 @@ function chosen(
     );
   }
   const withData = sheets.filter(hasData);
-  const sheet = named ?? withData.find(({ hidden }) => !hidden) ?? withData[0];
+  const shown = withData.filter(({ hidden }) => !hidden);
+  const sheet = named ?? notSmall(shown.length > 0 ? shown : withData);
   if (sheet === undefined || !hasData(sheet)) {
     throw new UsageError(
       `${file}: the ${named ? `sheet ${quote(named.name)}` : "workbook"} is empty; expected a table of data`,
@@ -247,9 +251,19 @@ function chosen(
       {
         columns: [],
         what: `the sheet ${quote(sheet.name)} read`,
-        why: `the first with data${withData[0] === sheet ? "" : " that is shown"}; there ${others.length === 1 ? "is" : "are"} ${listOf(others.map(({ name }) => name))} too`,
+        why: `${withData[0] === sheet ? "the first with data" : whyNotFirst(sheet, shown)}; there ${others.length === 1 ? "is" : "are"} ${listOf(others.map(({ name }) => name))} too`,
         option: "--member NAME",
       },
     ],
   };
 }
+
+/** The first sheet that is not small beside another, as notes about the data are. */
+function notSmall(sheets: readonly Sheet[]): Sheet | undefined {
+  const sizes = sheets.map(({ rows }) => rows.reduce((sum, row) => sum + row.filter(isThere).length, 0));
+  const least = SMALL * sizes.reduce((a, b) => Math.max(a, b), 0);
+  return sheets.find((_, index) => sizes[index] >= least);
+}
+
+const whyNotFirst = (sheet: Sheet, shown: readonly Sheet[]): string =>
+  shown[0] === sheet ? "the first with data that is shown" : "the first that is not small beside the others";

@@ -208,6 +208,18 @@ test.each<[kind: string, file: string, text: string, expected: string[]]>([
     ["name|age|city", "Ada|36|London", "Bo|41|Oslo", 'read without its first line ("My report")'],
   ],
   [
+    "a title and notes filled up with delimiters",
+    "t.csv",
+    "My report,,\nCreated,2024-01-31,\nBy,Ada,\nname,age,city\nAda,36,London\nBo,41,Oslo\nCy,27,Rome\n",
+    [
+      "name|age|city",
+      "Ada|36|London",
+      "Bo|41|Oslo",
+      "Cy|27|Rome",
+      'read without its first 3 lines ("My report", "Created, 2024-01-31", "By, Ada")',
+    ],
+  ],
+  [
     "scikit-learn's line instead of a header",
     "t.csv",
     "3,2,setosa,virginica\n5.1,3.5,0\n4.9,3.0,1\n6.2,3.4,0\n",

@@ -185,6 +185,20 @@ test("a hidden sheet is read where it is named, or no other has data", async () 
   expect(all.columns.map(({ name }) => name)).toEqual(["price"]);
 });
 
+test("a sheet of notes before the data is passed over", async () => {
+  const rows = Array.from({ length: 400 }, (_, i) => [i * 1.5, i % 3]);
+  const { decisions, columns } = await read(
+    withRows(rowsOf([["size", "rooms"], ...rows]), "xl/worksheets/sheet3.xml"),
+  );
+  expect(columns.map(({ name }) => name)).toEqual(["size", "rooms"]);
+  expect(decisions[0]).toEqual({
+    columns: [],
+    what: 'the sheet "Prices" read',
+    why: 'the first that is not small beside the others; there is "Flats" too',
+    option: "--member NAME",
+  });
+});
+
 test("a first row that is like those below it names no columns", async () => {
   const rows = Array.from({ length: 9 }, (_, i) => [["Oslo", "Bergen"][i % 2], i * 1.5, i % 3]);
   const table = await read(withRows(rowsOf(rows)), { member: "Flats" });
