@@ -353,6 +353,14 @@ test("what the reader left out is named where a single column is left", async ()
   );
 });
 
+test("what the reader left out may be ignored too", () => {
+  const table = {
+    ...tableOf({ a, label }),
+    decisions: [{ columns: ["tags"], what: "left out", why: "lists" }],
+  };
+  expect(toDataset(table, { ignore: ["tags"] }, "")).toEqual(toDataset(table, {}, ""));
+});
+
 test("declared levels give the order of the classes", () => {
   const table = tableOf({ a, label });
   table.columns[1] = columnOf("label", label, ["yes", "maybe", "no"]);

@@ -67,8 +67,9 @@ export function nameColumns(raw: readonly string[]): { names: string[]; decision
 /**
  * The columns that the occurrences of an option name: `--ignore a --ignore "b,c" --ignore "city, state"`. Each is one
  * name, or several separated by commas, of which some may hold commas themselves; quotes as in CSV may stand around a
- * name. Upper and lower case are the same where only one column is meant, and "" is every column that the file does not
- * name. Throws UsageError for a name that is none of `names`.
+ * name. Upper and lower case are the same where only one column is meant, "" is every column that the file does not
+ * name, and the name of a nested column is all that was made from it: `place` is "place.lat" and "place.lon". Throws
+ * UsageError for a name that is none of `names`.
  */
 export function columnsNamed(
   entries: readonly string[],
@@ -90,6 +91,8 @@ export function columnsNamed(
     if (exact.has(name)) return [name];
     const other = folded.get(name.toLowerCase());
     if (other !== undefined) return [other];
+    const inside = name === "" ? [] : names.filter((one) => one.startsWith(`${name}.`));
+    if (inside.length > 0) return inside;
     const trimmed = text.trim();
     if (trimmed.length < 2 || !trimmed.startsWith('"') || !trimmed.endsWith('"')) return [];
     const bare = trimmed.slice(1, -1).replaceAll('""', '"');

@@ -45,7 +45,9 @@ export function rolesOf(table: Table, options: RoleOptions): Roles {
     }
     return byName.get(found[0]);
   };
-  const ignored = columnsNamed(options.ignore ?? [], names, "--ignore");
+  // what could not be read was left out already, and may be ignored nevertheless
+  const leftOut = table.decisions.filter(({ what }) => what === "left out").flatMap(({ columns }) => columns);
+  const ignored = columnsNamed(options.ignore ?? [], [...names, ...leftOut], "--ignore");
   const group = one(options.group, "--group");
   const named = one(options.target, "--target");
   if (named && ignored.has(named.name)) {
@@ -72,8 +74,8 @@ export function rolesOf(table: Table, options: RoleOptions): Roles {
   const target = named ?? usualTarget(table, used, time, decisions);
   const inputs = used.filter((column) => column !== target);
   if (inputs.length === 0) {
-    const left = table.decisions.filter(({ what }) => what === "left out").flatMap(({ columns }) => columns);
-    const of = left.length > 0 ? ` (${quoted(left)} ${left.length > 1 ? "were" : "was"} left out)` : "";
+    const of =
+      leftOut.length > 0 ? ` (${quoted(leftOut)} ${leftOut.length > 1 ? "were" : "was"} left out)` : "";
     throw new UsageError(
       `expected a target and at least one input, got the one column ${quote(target.name)} of ${table.columns.length}${of}; check --ignore, or bring a table of more columns`,
     );

@@ -42,6 +42,13 @@ test("quotes, tabs and control characters of a name are no hindrance", () => {
   expect(named(["a\nb", "\u001b[31mRED"], names)).toEqual(["a b", "\ufffd[31mRED"]);
 });
 
+test("a nested column is named by what it was, or by one of its parts", () => {
+  const names = ["place.lat", "place.lon", "place", "size.m", "sizes", "y"];
+  expect(named(["size"], names)).toEqual(["size.m"]);
+  expect(named(["place"], names)).toEqual(["place"]);
+  expect(named(["place.lat, size"], names)).toEqual(["place.lat", "size.m"]);
+});
+
 test("a column without a name is named by its place, or by nothing", () => {
   const { names } = nameColumns(["", "a", ""]);
   expect(names).toEqual(["column 1", "a", "column 3"]);
