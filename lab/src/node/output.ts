@@ -44,8 +44,8 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
     `${title}  ${cut(data.name, MOST_OPTION)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
     `predicts ${described(data)}`,
     `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
-    `${model.kind} of ${count(model.depth, "layer")} of ${model.width} · ${norms.join(", ")}${norms.length > 1 ? ` · compared with ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
-    `${training.optimizer}, ${count(training.epochs, "epoch")}, ${learningRates.length > 1 ? `the best of the learning rates ${rates} on validation` : `learning rate ${rates}`} · judged by ${metric}`,
+    `${model.kind} of ${count(model.depth, "layer")} of ${model.width} · ${norms.join(", ")}${norms.length > 1 ? ` · baseline: ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
+    `${training.optimizer}, ${count(training.epochs, "epoch")}, ${learningRates.length > 1 ? `learning rate: the best of ${rates} on validation` : `learning rate ${rates}`} · judged by ${metric}`,
     ...(sweep ? [`sweeps ${sweep.setting} over ${sweep.values.map(plain).join(", ")}`] : []),
     amountText(amount),
     ...some(
