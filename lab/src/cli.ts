@@ -231,7 +231,7 @@ const compareCommand = program
     `${describedData.map(({ name }) => name).join(", ")}, or a file: CSV and other text, ARFF, JSON, Parquet, Arrow, Excel, zipped or not`,
     "digits",
   )
-  .option("--target <column>", "what to predict (default: the last column)")
+  .option("--target <column>", "what to predict (default: target, label or outcome, or else the last column)")
   .addOption(choice("--task <task>", "how to read the target, if it is not clear", taskNames))
   .addOption(
     new Option(
@@ -251,20 +251,29 @@ const compareCommand = program
   .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
   .option("--limit <rows>", "use at most this many rows, drawn at random", integer(2, 1e9))
   .addOption(choice("--split <how>", "hold out random rows, or the latest ones", ["random", "time"]))
-  .option("--time <column>", "when a row was measured, for --split time")
+  .option("--time <column>", "when each row was measured, for --split time")
   .option("--group <column>", "rows of one group (a patient, a user) are held out together")
   .optionsGroup("Comparison:")
-  .option("--norms <names>", `see evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`, list)
-  .option("--baseline <norm>", "what the others are compared with (default: none, or the first)")
-  .option("--seeds <count>", "trials of each normalization", integer(1, 1000), 3)
+  .option(
+    "--norms <names>",
+    `those of evenkeel norms, or all (default, as fits: ${usualNorms.join(",")})`,
+    list,
+  )
+  .option("--baseline <norm>", "what the others are compared with (default: none, or else the first)")
+  .option(
+    "--seeds <count>",
+    "trials of each normalization, with other initial weights and held-out rows",
+    integer(1, 1000),
+    3,
+  )
   .option(
     "--sweep <setting> <values...>",
-    `draw the metric against ${either(sweepSettings)}: --sweep learning-rate 0.001,0.01,0.1`,
+    `train at several values of ${either(sweepSettings)} too: --sweep learning-rate 0.001,0.01,0.1`,
     words,
   )
   .option(
     "--reach <value>",
-    "count epochs until the metric has this value (default: 9/10 of the way to the best)",
+    "count epochs until the metric has this value (default: 9/10 of the way from guessing to the best)",
     metricValue,
   )
   .optionsGroup("Network:")
@@ -278,17 +287,17 @@ const compareCommand = program
   .addOption(choice("--optimizer <name>", "how the weights are updated", optimizers).default("sgd"))
   .option(
     "--tune [rates]",
-    "each trial tries these learning rates, and goes on with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
+    "each trial tries these learning rates, and continues with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
     rates,
   )
   .option("--no-tune", "use one learning rate, the usual one")
-  .option("--lr, --learning-rate <rate>", "use this one; with --tune, try those around it", positiveNumber)
+  .option("--lr, --learning-rate <rate>", "use this rate; with --tune, try those around it", positiveNumber)
   .optionsGroup("Results:")
-  .option("--out <folder>", "where they go (default: evenkeel-report, or the next that is free)")
-  .option("--resume <folder>", "go on with the comparison in a folder, with all of its options")
+  .option("--out <folder>", "where the report goes (default: evenkeel-report, or the next that is free)")
+  .option("--resume <folder>", "continue the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
   .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
-  .optionsGroup("How the file is to be read, where it is read wrongly:")
+  .optionsGroup("How the file is to be read, if it is read wrongly:")
   .option("--header <yes|no>", "whether the first row has the names of the columns", yesOrNo)
   .option("--delimiter <character>", "between the fields of a row; tab, or space for any blanks", delimiter)
   .option("--decimal <mark>", 'of numbers: "." or ","', decimal)
