@@ -97,7 +97,7 @@ const isText = (record: readonly string[]): boolean =>
  * Records above the names of a table of values, where they have as many fields as it: what an instrument writes of
  * itself, names of several columns in one, or notes such as "Created,2024-01-31" that a spreadsheet filled up.
  */
-function preambleOf(table: readonly (readonly string[])[], width: number): number {
+export function preambleOf(table: readonly (readonly string[])[], width: number): number {
   for (let at = 1; at < Math.min(LONGEST_PREAMBLE, table.length - 2); at++) {
     if (table[at].length !== width || !isText(table[at])) continue;
     const rows = table.slice(at + 1, at + 1 + MOST_UNDER_NAMES);

@@ -3,7 +3,7 @@ import { count, printable, quote } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../../errors.js";
 import { type Decision, type RawTable, type ReadOptions, usualLimits, type Value } from "../table.js";
-import { namesColumns } from "./header.js";
+import { namesColumns, preambleOf, textsUnder } from "./header.js";
 import { tableOfColumns } from "./records.js";
 import { drawn } from "./sample.js";
 import { type Cell, type Merged, type Sheet, sheetsOf } from "./sheets.js";
@@ -82,23 +82,23 @@ function filledOf(sheet: Sheet, decisions: Decision[]): { columns: number[]; row
       .map(({ top }) => top),
   );
   let rows = [...sheet.rows.keys()].filter((row) => counts[row] > 0);
-  const leaveOut = (where: "first" | "last", many: number) => {
+  const leaveOut = (where: "first" | "last", many: number, why = ONE_CELL) => {
     if (many === 0) return;
     decisions.push({
       columns: [],
       what: many === 1 ? `the ${where} row left out` : `the ${where} ${many} rows left out`,
-      why: "they have one cell, and are no part of the table",
+      why,
     });
     rows = where === "first" ? rows.slice(many) : rows.slice(0, -many);
   };
-  if (columns.length > 1)
-    leaveOut(
-      "first",
-      Math.max(
-        0,
-        rows.findIndex((row) => counts[row] > 1),
-      ),
+  if (columns.length > 1) {
+    const titles = Math.max(
+      0,
+      rows.findIndex((row) => counts[row] > 1),
     );
+    const notes = notesOf(sheet, columns, rows.slice(titles));
+    leaveOut("first", titles + notes, notes > 0 ? "above the names of the columns" : ONE_CELL);
+  }
   const isNote = (row: number) => counts[row] === 1 && typeof sheet.rows[row][columns[0]] === "string";
   if (columns.length > 2) leaveOut("last", rows.length - 1 - rows.findLastIndex((row) => !isNote(row)));
   const isHeading = (row: number) => whole.has(row) && counts[row] === 1;
@@ -112,6 +112,15 @@ function filledOf(sheet: Sheet, decisions: Decision[]): { columns: number[]; row
     rows = rows.filter((row) => !isHeading(row));
   }
   return { columns, rows };
+}
+
+const ONE_CELL = "they have one cell, and are no part of the table";
+
+/** How many rows above the names are notes such as "Created | 2024-01-31". Merged cells stand above names of their own. */
+function notesOf({ rows, merged }: Sheet, columns: readonly number[], places: readonly number[]): number {
+  const texts = places.slice(0, SEEN).map((row) => textsOf(rows[row], columns));
+  const notes = preambleOf(texts, columns.length);
+  return merged.some(({ top }) => places.slice(0, notes).includes(top)) ? 0 : notes;
 }
 
 /** Gives the value of cells that are merged to all rows of them, in their first column. */
@@ -144,10 +153,10 @@ function namesOf(
   ) {
     height++;
   }
-  const textsOf = (row: number) => columns.map((column) => nameOf(rows[row][column]));
+  const textsIn = (row: number) => textsOf(rows[row], columns);
   const { isHeader, sure } =
     asked === undefined && height === 1
-      ? namesColumns(textsOf(places[0]), places.slice(1, SEEN).map(textsOf))
+      ? namesColumns(textsIn(places[0]), places.slice(1, SEEN).map(textsIn))
       : { isHeader: asked ?? true, sure: true };
   if (asked === undefined && !isHeader) {
     decisions.push({
@@ -173,12 +182,23 @@ function namesOf(
     [...new Set(header.map((row) => nameOf(rows[row][column])).filter((part) => part !== ""))].join(" "),
   );
   // pandas has the names of the index below those of the columns
-  const below = height > 1 ? textsOf(places[height]) : [];
+  const below = height > 1 ? textsIn(places[height]) : [];
   const ofIndex =
     below.some((text) => text !== "") && below.every((text, at) => text === "" || names[at] === "");
-  return ofIndex
-    ? { names: names.map((name, at) => name || below[at]), rows: height + 1 }
-    : { names, rows: height };
+  if (ofIndex) return { names: names.map((name, at) => name || below[at]), rows: height + 1 };
+  const values = places.slice(height, height + SEEN).map(textsIn);
+  const under = textsUnder(values, columns.length);
+  if (under > 0) {
+    decisions.push({
+      columns: [],
+      what: `read without the ${under === 1 ? "row" : `${under} rows`} of text between its header and its values`,
+      why: values
+        .slice(0, under)
+        .map((row) => quote(row.filter((text) => text !== "").join(", ")))
+        .join(", "),
+    });
+  }
+  return { names, rows: height + under };
 }
 
 /** Gives the value of merged cells to all columns of them, in their first row. */
@@ -198,6 +218,9 @@ function cellOf(cell: Cell): Cell {
   if (cell instanceof Date) return (cell.getTime() + 1) % 1000 === 0 ? new Date(cell.getTime() + 1) : cell;
   return typeof cell === "string" && ERROR.test(cell) ? null : cell;
 }
+
+const textsOf = (row: readonly Cell[], columns: readonly number[]): string[] =>
+  columns.map((column) => nameOf(row[column]));
 
 function nameOf(cell: Cell | undefined): string {
   if (cell === null || cell === undefined) return "";

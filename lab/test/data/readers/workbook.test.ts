@@ -199,6 +199,25 @@ test("a sheet of notes before the data is passed over", async () => {
   });
 });
 
+test("notes above the names, and units below them", async () => {
+  const rows = Array.from({ length: 9 }, (_, i) => [i * 1.5, ["Oslo", "Bergen"][i % 2], i % 3]);
+  const above = [["Report"], ["Created", "2024-01-31"], ["By", "Ada"]];
+  const table = await read(
+    withRows(rowsOf([...above, ["size", "city", "rooms"], ["m2", "-", "count"], ...rows])),
+    { member: "Flats" },
+  );
+  expect(cellsOf(table).size).toEqual(["(number)", ...rows.map(([size]) => size)]);
+  expect(table.columns.map(({ name }) => name)).toEqual(["size", "city", "rooms"]);
+  expect(table.decisions).toEqual([
+    { columns: [], what: "the first 3 rows left out", why: "above the names of the columns" },
+    {
+      columns: [],
+      what: "read without the row of text between its header and its values",
+      why: '"m2, -, count"',
+    },
+  ]);
+});
+
 test("a first row that is like those below it names no columns", async () => {
   const rows = Array.from({ length: 9 }, (_, i) => [["Oslo", "Bergen"][i % 2], i * 1.5, i % 3]);
   const table = await read(withRows(rowsOf(rows)), { member: "Flats" });
