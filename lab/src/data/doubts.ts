@@ -1,4 +1,4 @@
-/** What leaves the numbers of a comparison to chance: few held-out rows, classes that no network saw, rows that outweigh all others. */
+/** What leaves the numbers of a comparison to chance: few held-out rows, classes of several spellings, classes that no network saw, rows that outweigh all others. */
 import { count, quote } from "@evenkeel/report/format";
 import { quoted } from "./names.js";
 import type { Split } from "./split.js";
@@ -16,13 +16,31 @@ export function doubtsOf(
   y: Float32Array,
   split: Split,
 ): string[] {
-  return [...fewHeldOut(split), ...(classes.length > 0 ? unseen(classes, y, split) : outweighed(target, y))];
+  const ofTask =
+    classes.length > 0 ? [...alike(classes), ...unseen(classes, y, split)] : outweighed(target, y);
+  return [...fewHeldOut(split), ...ofTask];
 }
 
 function fewHeldOut({ heldOut: { length } }: Split): string[] {
   if (length >= FEWEST_HELD_OUT) return [];
   return [
     `${count(length, "row")} ${length === 1 ? "is" : "are"} held out, so few that networks can hardly be told apart by them; bring more rows`,
+  ];
+}
+
+/** Classes that are one to a reader: "Yes" and "yes", "low" and "low." */
+function alike(classes: readonly string[]): string[] {
+  const spellings = new Map<string, string[]>();
+  for (const name of classes) {
+    const key = name.toLowerCase().replace(/\.$/, "");
+    const same = spellings.get(key);
+    if (same) same.push(name);
+    else spellings.set(key, [name]);
+  }
+  const found = [...spellings.values()].filter((names) => names.length > 1).flat();
+  if (found.length === 0) return [];
+  return [
+    `classes ${quoted(found)} are told apart by how they are spelled; where they mean the same, write them alike in the file`,
   ];
 }
 
