@@ -2,6 +2,7 @@
 import { count, quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
 import type { Decision, ReadOptions } from "../table.js";
+import { legacyEncoding } from "./legacy.js";
 
 /** Bytes that can be read in pieces, from `start` up to `end`. */
 export interface Source {
@@ -42,7 +43,7 @@ export async function headOf(source: Source, most = HEAD): Promise<Uint8Array> {
 
 /**
  * The text of a source, without its byte order mark: as `options.encoding` says, else by its mark, as UTF-16 where
- * every other byte is 0, as UTF-8, or else as Windows-1252. Throws UsageError for an unknown encoding and for bytes that
+ * every other byte is 0, as UTF-8, or else as `legacyEncoding` has it. Throws UsageError for an unknown encoding and for bytes that
  * are no text.
  */
 export async function textOf(
@@ -74,11 +75,17 @@ export async function textOf(
     const decisions = faults === 0 ? [] : [told("UTF-8", `but for ${count(faults, "broken character")}`)];
     return { pieces: () => decoded(source, "utf-8"), decisions };
   }
-  return {
-    pieces: () => decoded(source, "windows-1252"),
-    decisions: [told("Windows-1252", "it is not UTF-8")],
-  };
+  const legacy = legacyEncoding(await headOf(source, PIECE));
+  return { pieces: () => decoded(source, legacy), decisions: [told(LEGACY[legacy], "it is not UTF-8")] };
 }
+
+const LEGACY: Record<ReturnType<typeof legacyEncoding>, string> = {
+  "windows-1252": "Windows-1252",
+  "windows-1251": "Windows-1251",
+  shift_jis: "Shift_JIS",
+  "euc-kr": "EUC-KR",
+  gb18030: "GB18030",
+};
 
 const told = (encoding: string, why: string): Decision => ({
   columns: [],
