@@ -78,7 +78,8 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
   const learningRates = ratesOf(choices, usualLearningRate(kind, optimizer));
   const swept = (setting: SweepSetting) => (sweep?.setting === setting ? sweep.values : []);
   for (const each of new Set([depth, ...swept("depth")])) checkDepth(kind, each, data.inputShape);
-  for (const each of new Set([batchSize, ...swept("batch-size")])) checkBatchSize(each, sizes);
+  checkBatchSize(batchSize, sizes, "--batch-size");
+  for (const each of swept("batch-size")) checkBatchSize(each, sizes, "--sweep batch-size");
   return {
     model: { kind, depth, width, activation },
     training: { epochs, batchSize, learningRates, optimizer },
@@ -163,17 +164,17 @@ function batchSizeFor(sizes: readonly number[], least?: number): number {
   return size;
 }
 
-function checkBatchSize(batchSize: number, sizes: readonly number[]): void {
+function checkBatchSize(batchSize: number, sizes: readonly number[], option: string): void {
   const smallest = Math.min(...sizes);
   if (batchSize > smallest) {
     throw new UsageError(
-      `--batch-size: must be at most the ${smallest} training examples, got ${batchSize}; use ${smallest} or less`,
+      `${option}: must be at most the ${smallest} training examples, got ${batchSize}; use ${smallest} or less`,
     );
   }
   const single = sizes.find((size) => size % batchSize === 1);
   if (single === undefined) return;
   throw new UsageError(
-    `--batch-size: ${batchSize} leaves a last batch of a single one of the ${single} training examples, which has no ` +
+    `${option}: ${batchSize} leaves a last batch of a single one of the ${single} training examples, which has no ` +
       `variance for batch normalization; use ${batchSizeFor(sizes, batchSize + 1)}`,
   );
 }

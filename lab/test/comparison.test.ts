@@ -132,8 +132,12 @@ describe("settingsOf", () => {
       "--batch-size: 63 leaves a last batch of a single one of the 64 training examples, which has no variance for batch normalization; use 64",
     ],
     [
+      { sweep: { setting: "batch-size", values: [8, 65] } },
+      "--sweep batch-size: must be at most the 64 training examples, got 65; use 64 or less",
+    ],
+    [
       { sweep: { setting: "batch-size", values: [8, 21] } },
-      "--batch-size: 21 leaves a last batch of a single one of the 64 training examples, which has no variance for batch normalization; use 22",
+      "--sweep batch-size: 21 leaves a last batch of a single one of the 64 training examples, which has no variance for batch normalization; use 22",
     ],
   ])("refused: %j", (choices, message) => {
     expect(() => of(choices)).toThrow(message);
