@@ -10,6 +10,8 @@ const SOME = 0.2;
 /** In Russian one letter in twelve; hardly ever in Greek, which has its letters in the same places. */
 const LEAST_A = 0.02;
 const CYRILLIC_A = [0xc0, 0xe0];
+/** The first byte of each in Shift_JIS, before one that may be of ASCII: a sign that is rare in Western text. */
+const KATAKANA = 0x83;
 
 /** The encoding of the text that starts with these bytes, as `TextDecoder` has it: Western unless they plainly are of another. */
 export function legacyEncoding(
@@ -23,9 +25,10 @@ export function legacyEncoding(
     if (at - start >= LONG) inLong += at - start;
   }
   const all = counts.reduce((sum, one) => sum + one, 0);
-  if (all < FEWEST || 2 * inLong < all) return "windows-1252";
   const share = (from: number, to: number) =>
     counts.subarray(from, to + 1).reduce((sum, one) => sum + one, 0) / all;
+  const katakana = share(KATAKANA, KATAKANA) >= SOME;
+  if (all < FEWEST || (2 * inLong < all && !katakana)) return "windows-1252";
   if (share(0xc0, 0xff) >= MOST) {
     const a = CYRILLIC_A.reduce((sum, one) => sum + share(one, one), 0);
     return a >= LEAST_A ? "windows-1251" : "windows-1252";

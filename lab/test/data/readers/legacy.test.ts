@@ -6,6 +6,11 @@ const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (sign) => si
 /** Each text in its own encoding, a character a byte; and what it says. */
 test.each([
   [
+    "shift_jis",
+    "\x93s\x8es,\x92l\n\x83g\x83E\x83L\x83\x87\x83E,1\n\x83i\x83S\x83\x84,2\n\x83I\x83I\x83T\x83J,3\n",
+    "都市,値\nトウキョウ,1\nナゴヤ,2\nオオサカ,3\n",
+  ],
+  [
     "windows-1251",
     "\xe3\xee\xf0\xee\xe4,\xf6\xe5\xed\xe0\n\xcc\xee\xf1\xea\xe2\xe0,1\n\xca\xe8\xe5\xe2,2\n\xcc\xe8\xed\xf1\xea,3\n\xca\xe0\xe7\xe0\xed\xfc,4\n",
     "город,цена\nМосква,1\nКиев,2\nМинск,3\nКазань,4\n",
