@@ -33,7 +33,7 @@ export function legacyEncoding(
     const a = CYRILLIC_A.reduce((sum, one) => sum + share(one, one), 0);
     return a >= LEAST_A ? "windows-1251" : "windows-1252";
   }
-  if (share(0x81, 0x9f) >= SOME && isAll("shift_jis", bytes, /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]/gu)) {
+  if (share(0x81, 0x9f) >= SOME && isAll("shift_jis", bytes, /[\p{sc=Han}\p{scx=Hira}\p{scx=Kana}]/gu)) {
     return "shift_jis";
   }
   if (share(0xa1, 0xfe) < MOST) return "windows-1252";

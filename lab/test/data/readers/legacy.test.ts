@@ -7,8 +7,8 @@ const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (sign) => si
 test.each([
   [
     "shift_jis",
-    "\x93s\x8es,\x92l\n\x83g\x83E\x83L\x83\x87\x83E,1\n\x83i\x83S\x83\x84,2\n\x83I\x83I\x83T\x83J,3\n",
-    "都市,値\nトウキョウ,1\nナゴヤ,2\nオオサカ,3\n",
+    "\x93s\x8es,\x92l\n\x83g\x83E\x83L\x83\x87\x83E,1\n\x83i\x83S\x83\x84,2\n\x83I\x83I\x83T\x83J,3\n\x83\x8d\x81[\x83},4\n\x83\x5c\x83E\x83\x8b,5\n",
+    "都市,値\nトウキョウ,1\nナゴヤ,2\nオオサカ,3\nローマ,4\nソウル,5\n",
   ],
   [
     "windows-1251",
