@@ -113,7 +113,7 @@ export function featuresOf(
     if (kind === "number" && !(named && !quantities.has(column.name))) {
       const number = numeric(column, table, rows);
       if (present === rows.length) return number;
-      const mean = "missing numbers taken for the mean of the training part";
+      const mean = "missing numbers replaced by the mean of the training part";
       const what = marks ? `${mean}, and marked by an input of their own` : mean;
       told.add(what, column.name, { option: toIgnore });
       return marks ? marked(number, column) : number;

@@ -265,7 +265,7 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
       [
         { text: `  ${course.finished} of ${total} trials`, rank: 3 },
         { text: course.left(), rank: 2 },
-        { text: "Ctrl-C stops, with what is finished", rank: 1 },
+        { text: "Ctrl-C stops and reports what is finished", rank: 1 },
       ],
       width(),
     );

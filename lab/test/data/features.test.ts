@@ -155,12 +155,12 @@ test("missing numbers and dates are told and marked, missing texts are a level, 
   expect(decisions(columns)).toEqual([
     {
       columns: ["age"],
-      what: "missing numbers taken for the mean of the training part, and marked by an input of their own",
+      what: "missing numbers replaced by the mean of the training part, and marked by an input of their own",
       option: "--ignore age",
     },
     {
       columns: ["weight"],
-      what: "missing numbers taken for the mean of the training part",
+      what: "missing numbers replaced by the mean of the training part",
       option: "--ignore weight",
     },
     {
