@@ -151,6 +151,12 @@ function sweepOf(words: readonly string[]): Choices["sweep"] {
   const named = plainly(name).replace(/^lr$/, "learning-rate");
   const swept = sweepSettings.find((each) => each === named);
   if (swept === undefined) return refuseSweep(quote(typed));
+  if (
+    words.length > 1 &&
+    words.slice(1).some((word) => sweepSettings.includes(plainly(word.split(/[=:]/)[0]) as SweepSetting))
+  ) {
+    return refuseSweep(`several settings, ${quote(typed)}: sweep one at a time`);
+  }
   let parsed: number[];
   try {
     parsed = values === "" ? [] : ascending(apart(values).map(SWEPT[swept]));

@@ -73,13 +73,13 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
   const { depth = usual.depth, width = usual.width, activation = "relu", epochs = usual.epochs } = choices;
   const { optimizer = "sgd", sweep = null, reach = null } = choices;
   const seeds = Array.from({ length: choices.seeds }, (_, i) => i + 1);
-  const sizes = trainSizes(data, seeds);
-  const batchSize = choices.batchSize ?? batchSizeFor(sizes);
+  const examples = smallestTraining(data, seeds);
+  const batchSize = choices.batchSize ?? usualBatchSize(examples);
   const learningRates = ratesOf(choices, usualLearningRate(kind, optimizer));
   const swept = (setting: SweepSetting) => (sweep?.setting === setting ? sweep.values : []);
   for (const each of new Set([depth, ...swept("depth")])) checkDepth(kind, each, data.inputShape);
-  checkBatchSize(batchSize, sizes, "--batch-size");
-  for (const each of swept("batch-size")) checkBatchSize(each, sizes, "--sweep batch-size");
+  checkBatchSize(batchSize, examples, "--batch-size");
+  for (const each of swept("batch-size")) checkBatchSize(each, examples, "--sweep batch-size");
   return {
     model: { kind, depth, width, activation },
     training: { epochs, batchSize, learningRates, optimizer },
@@ -149,33 +149,16 @@ function checkDepth(kind: ModelName, depth: number, inputShape: readonly number[
   throw new UsageError(`--model ${kind}: ${refusal.problem}; ${remedies}`);
 }
 
-/** Sizes of the training part, each once: groups make those of seeds differ. */
-function trainSizes({ parts, count }: TrialData, seeds: readonly number[]): number[] {
+/** Examples of the smallest training part: groups make those of seeds differ. */
+function smallestTraining({ parts, count }: TrialData, seeds: readonly number[]): number {
   const drawn = parts.groups ? seeds : seeds.slice(0, 1);
-  return [...new Set(drawn.map((seed) => splitOf(parts, count, seed).train.length))];
+  return Math.min(...drawn.map((seed) => splitOf(parts, count, seed).train.length));
 }
 
-/** No last batch of a single example, for any of these sizes of the training part. */
-function batchSizeFor(sizes: readonly number[], least?: number): number {
-  const smallest = Math.min(...sizes);
-  let size = usualBatchSize(smallest, least);
-  while (size < smallest && sizes.some((each) => each % size === 1))
-    size = usualBatchSize(smallest, size + 1);
-  return size;
-}
-
-function checkBatchSize(batchSize: number, sizes: readonly number[], option: string): void {
-  const smallest = Math.min(...sizes);
-  if (batchSize > smallest) {
-    throw new UsageError(
-      `${option}: must be at most the ${smallest} training examples, got ${batchSize}; use ${smallest} or less`,
-    );
-  }
-  const single = sizes.find((size) => size % batchSize === 1);
-  if (single === undefined) return;
+function checkBatchSize(batchSize: number, examples: number, option: string): void {
+  if (batchSize <= examples) return;
   throw new UsageError(
-    `${option}: ${batchSize} leaves a last batch of a single one of the ${single} training examples, which has no ` +
-      `variance for batch normalization; use ${batchSizeFor(sizes, batchSize + 1)}`,
+    `${option}: must be at most the ${examples} training examples, got ${batchSize}; use ${examples} or less`,
   );
 }
 

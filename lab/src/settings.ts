@@ -5,12 +5,12 @@ export type Activation = (typeof activations)[number];
 export const optimizers = ["sgd", "momentum", "adam"] as const;
 export type OptimizerName = (typeof optimizers)[number];
 
-/** `least`, or the next size that leaves no last batch of a single example, whose variance would be zero. */
-export function usualBatchSize(examples: number, least = 32): number {
-  let size = Math.min(least, examples);
-  while (examples % size === 1) size++;
-  return size;
-}
+/** Examples per step, where the user does not say. */
+export const usualBatchSize = (examples: number): number => Math.min(32, examples);
+
+/** Steps of an epoch: a single example that would be left over, which alone has no variance, joins the last batch. */
+export const stepsOf = (examples: number, batchSize: number): number =>
+  Math.max(1, Math.ceil(examples / batchSize) - Number(examples % batchSize === 1));
 
 /** What `--sweep` can vary. */
 export const sweepSettings = ["learning-rate", "batch-size", "depth"] as const;

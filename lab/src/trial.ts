@@ -9,7 +9,7 @@ import { buildNetwork, type Network } from "./models/network.js";
 import type { ModelName } from "./models/registry.js";
 import type { NormName } from "./norms.js";
 import type { Epoch, Probe, Scores, Trial } from "./results.js";
-import { type OptimizerName, trialEpochs } from "./settings.js";
+import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 import type { Metric, Scored } from "./tasks/task.js";
 
@@ -109,7 +109,7 @@ export async function runTrial(
   const { norm, seed, data, training } = spec;
   const { epochs, batchSize, learningRates } = training;
   const examples = examplesOf(data, seed);
-  const stepsPerEpoch = Math.ceil(examples.train.length / batchSize);
+  const stepsPerEpoch = stepsOf(examples.train.length, batchSize);
   const steps = stepsPerEpoch * epochs;
   const firstEpochs = Math.min(epochs, trialEpochs(epochs));
   const stepsInAll = steps + (learningRates.length - 1) * firstEpochs * stepsPerEpoch;
@@ -125,9 +125,10 @@ export async function runTrial(
       const order = shuffledRows(examples.train.length, seed * 7919 + epoch);
       let lossSum = 0;
       let seen = 0;
-      let step = (epoch - 1) * stepsPerEpoch;
-      for (let at = 0; at < order.length && !run.diverged; at += batchSize, step++) {
-        const rows = order.slice(at, at + batchSize).map((i) => examples.train[i]);
+      for (let i = 0; i < stepsPerEpoch && !run.diverged; i++) {
+        const step = (epoch - 1) * stepsPerEpoch + i;
+        const end = i === stepsPerEpoch - 1 ? order.length : (i + 1) * batchSize;
+        const rows = order.slice(i * batchSize, end).map((row) => examples.train[row]);
         setLearningRate(run, 1 - step / steps);
         const { loss, ms, probe } = trainStep(run, examples, rows, probeSteps.has(step) ? step : undefined);
         if (probe) run.probes.push(probe);

@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
-import { usualBatchSize } from "../src/settings.js";
+import { stepsOf, usualBatchSize } from "../src/settings.js";
 
-test("the usual batch size leaves no batch of one", () => {
-  expect([1438, 33, 65, 20, 2, 97].map((examples) => usualBatchSize(examples))).toEqual([
-    32, 33, 33, 20, 2, 33,
-  ]);
-  for (let examples = 2; examples < 3000; examples++) {
-    expect(examples % usualBatchSize(examples), String(examples)).not.toBe(1);
-  }
+test("the usual batch size is 32, or all that there is", () => {
+  expect([1438, 33, 20].map(usualBatchSize)).toEqual([32, 32, 20]);
+});
+
+test("no step is left a single example: it joins the batch before it", () => {
+  expect([64, 65, 66, 33, 2, 1].map((examples) => stepsOf(examples, 32))).toEqual([2, 2, 3, 1, 1, 1]);
 });

@@ -472,9 +472,14 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
     `error: option '--max-bytes <size>' argument 'lots' is invalid. Expected a number of bytes, such as 4GB.\n${HINT}`,
   ],
   [
-    `${COMMON} --batch-size 63`,
+    `${COMMON} --batch-size 65`,
     2,
-    "error: --batch-size: 63 leaves a last batch of a single one of the 64 training examples, which has no variance for batch normalization; use 64\n",
+    "error: --batch-size: must be at most the 64 training examples, got 65; use 64 or less\n",
+  ],
+  [
+    `${COMMON} --sweep depth 1,2 --sweep batch-size 8,16`,
+    2,
+    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got several settings, "depth 1,2 batch-size 8,16": sweep one at a time\n',
   ],
   [
     `${COMMON} --out a-file`,
