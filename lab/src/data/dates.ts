@@ -397,7 +397,7 @@ export function minutesOf(text: string): number | undefined {
 }
 
 /** Lengths of dates in digits alone: of a month, a day, a minute and a second. */
-export const COMPACT = [6, 8, 12, 14];
+const COMPACT = [6, 8, 12, 14];
 
 /** The date in eight digits, the month in six, or the minute or second in twelve or fourteen; undefined for what is none of this and the last two centuries. */
 export function compactDateOf(text: string): number | undefined {

@@ -87,7 +87,9 @@ function shortName(path: string): string {
 
 /** Escaped HTML whose numbers with exponents stay on one line. */
 const unbroken = (html: string): string =>
-  html.replace(/\S+e-\d+/g, (number) => `<span class="whole">${number}</span>`);
+  html.replace(/\S+/g, (word) =>
+    word.replace(/^.+e-\d+/, (number) => `<span class="whole">${number}</span>`),
+  );
 
 /** A name as HTML, which may break after its marks before it breaks anywhere. */
 const breakable = (name: string): string => escapeHtml(name).replace(/[_./](?=\w)/g, "$&<wbr>");
