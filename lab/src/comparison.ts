@@ -19,7 +19,7 @@ import {
   usualModel,
 } from "./models/registry.js";
 import { aboutOf, type NormName, nameOf, near, normNames, usualNorms } from "./norms.js";
-import type { Comparison, Probe, Scores, Summary, Trial } from "./results.js";
+import { type Comparison, FORMAT, type Probe, type Scores, type Summary, type Trial } from "./results.js";
 import {
   type Activation,
   learningRatesAround,
@@ -229,7 +229,7 @@ export function comparisonOf(
     };
   });
   return {
-    format: 2,
+    format: FORMAT,
     ...made,
     data: {
       name: data.name,

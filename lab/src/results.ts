@@ -13,6 +13,9 @@ import type { OptimizerName, SweepSetting } from "./settings.js";
 import { metricNamed, type TaskName } from "./tasks/registry.js";
 import type { Metric } from "./tasks/task.js";
 
+/** Of trials and comparisons as they are written: raised where what they hold changes. */
+export const FORMAT = 2;
+
 /** One pass over the training part. */
 export interface Epoch {
   /** Counted from 1. */
@@ -98,7 +101,7 @@ export interface Sweep {
 }
 
 export interface Comparison {
-  /** Of this file: 2. */
+  /** `FORMAT` */
   format: number;
   /** Version of Evenkeel that made this. */
   evenkeel: string;

@@ -1,13 +1,14 @@
 /** Trials of several normalizations, several at a time, wherever an executor runs them. */
 import { FailureError, reason } from "./errors.js";
-import type { Trial } from "./results.js";
+import { FORMAT, type Trial } from "./results.js";
 import type { Progress, TrialSpec } from "./trial.js";
 
-/** What a trial is known by, in hex: the same for the same numbers, as one version of Evenkeel gives them. */
+/** What a trial is known by, in hex: the same for the same numbers, as one version of Evenkeel gives and writes them. */
 export async function keyOf({ norm, seed, model, training, digest }: TrialSpec): Promise<string> {
   const { kind, depth, width, activation } = model;
   const { epochs, batchSize, learningRates, optimizer } = training;
   const identity = [
+    FORMAT,
     norm,
     seed,
     kind,

@@ -235,6 +235,12 @@ describe("runTrials", () => {
     expect(await keyOf(structuredClone(one))).toBe(await keyOf(one));
   });
 
+  test("a key is the same wherever it is made: what was kept is found, unless what it holds has changed", async () => {
+    expect(await keyOf(spec("none", 1))).toBe(
+      "ed96e1112eed467fec9147307e12007d5d506775566f7b8810b83e7821c86163",
+    );
+  });
+
   test("a trial that fails is named with its reason; those that had finished are returned, and no other starts", async () => {
     const started: NormName[] = [];
     const { trials, failure } = await runTrials(
