@@ -1,0 +1,78 @@
+/**
+ * Networks on disk: written in the format of TensorFlow.js (a folder with model.json and weights.bin, as
+ * `tf.loadLayersModel` reads it anywhere), and read from that or from what else holds the layers of a network (.keras, .h5).
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { quote } from "@evenkeel/report/format";
+import * as tf from "@tensorflow/tfjs-core";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { type Checkpoint, open } from "evenkeel/checkpoints";
+import { layersModelFrom } from "evenkeel/tfjs";
+import { FailureError, UsageError } from "../errors.js";
+import { startTensorFlow } from "./tensorflow.js";
+import { systemReason, writeWhole } from "./whole-file.js";
+
+const TOPOLOGY = "model.json";
+const WEIGHTS = "weights.bin";
+/** Bytes of weights that are held in memory at a time. */
+const MOST_BYTES = 2e9;
+
+/** What `model.save(tf.io.withSaveHandler(...))` hands over, which may have come from another thread. */
+export type Artifacts = Pick<tf.io.ModelArtifacts, "modelTopology" | "weightSpecs" | "weightData">;
+
+/**
+ * Writes a network into a folder, which is made where it is not there; what the folder held of another is replaced. As
+ * long as it is not whole, there is no model.json.
+ * @param what the part of the command that named the folder, for errors: "--save"
+ * @throws FailureError where it cannot be written
+ */
+export function writeModel(folder: string, artifacts: Artifacts, what: string): void {
+  const { modelTopology, weightSpecs = [], weightData = new ArrayBuffer(0) } = artifacts;
+  const description = {
+    format: "layers-model",
+    generatedBy: `TensorFlow.js tfjs-layers v${tf.version_core}`,
+    convertedBy: null,
+    modelTopology,
+    weightsManifest: [{ paths: [WEIGHTS], weights: weightSpecs }],
+  };
+  try {
+    mkdirSync(folder, { recursive: true });
+    rmSync(join(folder, TOPOLOGY), { force: true });
+  } catch (error) {
+    throw new FailureError(
+      `${what}: cannot write in the folder ${quote(folder, 200)} (${systemReason(error)}); allow it, or name another folder`,
+    );
+  }
+  writeWhole(join(folder, WEIGHTS), new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)), what);
+  writeWhole(join(folder, TOPOLOGY), `${JSON.stringify(description)}\n`, what);
+}
+
+/**
+ * The network of a file or folder, with its weights, not compiled; sets up TensorFlow.js.
+ * @throws UsageError for a file that holds no network's layers, CheckpointError for one that cannot be read, and where a
+ * class of its layers is not known
+ */
+export async function readModel(path: string): Promise<LayersModel> {
+  const checkpoint = await open(path);
+  checkLayers(path, checkpoint);
+  const bytes = [...checkpoint.tensors.values()].reduce(
+    (sum, { shape }) => sum + 4 * shape.reduce((size, length) => size * length, 1),
+    0,
+  );
+  if (bytes > MOST_BYTES) {
+    throw new UsageError(
+      `${quote(path, 200)}: expected at most ${MOST_BYTES / 1e9} GB of weights, got ${(bytes / 1e9).toFixed(1)} GB; take a smaller network`,
+    );
+  }
+  await startTensorFlow();
+  return layersModelFrom(checkpoint);
+}
+
+/** A file of weights alone, or of a graph of operations, has no layers. */
+function checkLayers(path: string, { architecture, format }: Checkpoint): void {
+  if (architecture !== undefined) return;
+  throw new UsageError(
+    `${quote(path, 200)}: expected a network's layers and their weights, as TensorFlow.js saves them (model.save), or a .keras or .h5 file of Keras; got ${format}, which has no layers; save the whole model in one of these`,
+  );
+}
