@@ -7,9 +7,8 @@ import { Command, CommanderError, Help, InvalidArgumentError, Option } from "com
 import type { Choices } from "./comparison.js";
 import type { DateOrder } from "./data/dates.js";
 import { usualLimits } from "./data/table.js";
-import type { DatasetOptions } from "./dataset.js";
+import type { DatasetOptions } from "./datasets/dataset.js";
 import { FailureError, reason, UsageError } from "./errors.js";
-import type { Usual } from "./models/model.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
@@ -133,10 +132,31 @@ const encoding = (text: string) => {
 /** The words of `--sweep`, which are read together. */
 const words = (text: string, before: string[] = []) => [...before, text];
 
+const share = (text: string) => {
+  const value = Number(text);
+  return text.trim() !== "" && value >= 0 && value < 1
+    ? value
+    : refuse("a share from 0 to below 1, such as 0.1");
+};
+
+/** Percents, or any three numbers in these proportions. */
+const shares = (text: string): [number, number, number] => {
+  const values = text
+    .trim()
+    .split(/\s*[,/:]\s*|\s+/)
+    .map(Number);
+  const sum = values.reduce((all, value) => all + value, 0);
+  const isGood = values.length === 3 && values.every((value) => value > 0) && Number.isFinite(sum);
+  return isGood
+    ? (values.map((value) => value / sum) as [number, number, number])
+    : refuse("three numbers above 0 for training, validation and held-out part, such as 60,20,20");
+};
+
 const SWEPT: Readonly<Record<SweepSetting, (text: string) => number>> = {
   "learning-rate": positiveNumber,
-  "batch-size": integer(2, 1_000_000),
+  "batch-size": integer(1, 1_000_000),
   depth: integer(1, 200),
+  "warm-up": share,
 };
 
 /** A setting and its values: `depth 1,2`, `depth=1,2`, `depth 1 2`. */
@@ -177,8 +197,10 @@ const checkpoint = (text: string) => {
   throw new InvalidArgumentError("Expected a file or a folder; download it first.");
 };
 
-const usually = (text: string, name: keyof Usual) =>
-  `${text} (default: ${modelNames.map((model) => `${models[model].usual[name]} for ${model}`).join(", ")})`;
+const usually = (text: string, name: "depth" | "width" | "epochs") => {
+  const [some] = modelNames;
+  return `${text} (default: by the network, ${models[some].usual[name]} for ${some})`;
+};
 
 const cores = availableParallelism();
 /** Each loads TensorFlow.js, which takes longer than it saves where there are many more than cores. */
@@ -213,8 +235,10 @@ const program = new Command("evenkeel")
   .exitOverride();
 
 /** What commander makes of the options of `compare`. */
-interface Parsed extends Omit<DatasetOptions, "limits">, Omit<Choices, "sweep"> {
+interface Parsed extends Omit<DatasetOptions, "limits" | "shares">, Omit<Choices, "sweep" | "own" | "save"> {
   data: string;
+  parts?: DatasetOptions["shares"];
+  save?: string;
   maxBytes?: number;
   maxCells?: number;
   sweep?: string[];
@@ -258,7 +282,21 @@ const compareCommand = program
   .option("--limit <rows>", "use at most this many rows, drawn at random", integer(2, 1e9))
   .addOption(choice("--split <how>", "hold out random rows, or the latest ones", ["random", "time"]))
   .option("--time <column>", "when each row was measured, for --split time")
+  .option("--parts <shares>", "of training, validation and held-out part (default: 64,16,20)", shares)
   .option("--group <column>", "rows of one group (a patient, a user) are held out together")
+  .option("--text <column>", "the input is the text in this column, word by word")
+  .optionsGroup("Forecasts, texts and recommendations:")
+  .option("--horizon <steps>", "steps to forecast (default: by the season)", integer(1, 100_000))
+  .option(
+    "--window <steps>",
+    "steps that a forecast is made from; characters of a text that a network sees at once",
+    integer(1, 100_000),
+  )
+  .option("--season <steps>", "steps of a season (default: by the dates, 24 of hours)", integer(1, 100_000))
+  .option("--series <column>", "which of several series a row is of")
+  .option("--user <column>", "who has an item; without it each row is a basket")
+  .option("--item <column>", "what a user has")
+  .option("--rating <column>", "how much a user likes it: what is below the median is left out")
   .optionsGroup("Comparison:")
   .option(
     "--norms <names>",
@@ -289,8 +327,10 @@ const compareCommand = program
   .addOption(choice("--activation <name>", "after each normalization", activations).default("relu"))
   .optionsGroup("Training:")
   .option("--epochs <count>", usually("passes over the training data", "epochs"), integer(1, 100_000))
-  .option("--batch-size <examples>", "examples per step (default: about 32)", integer(2, 1_000_000))
-  .addOption(choice("--optimizer <name>", "how the weights are updated", optimizers).default("sgd"))
+  .option("--batch-size <examples>", "examples per step (default: about 32)", integer(1, 1_000_000))
+  .addOption(
+    choice("--optimizer <name>", "how the weights are updated (default: by the network)", optimizers),
+  )
   .option(
     "--tune [rates]",
     "each trial tries these learning rates, and continues with the best on validation (default: a third of the usual rate, the usual one, and three times it)",
@@ -298,7 +338,9 @@ const compareCommand = program
   )
   .option("--no-tune", "use one learning rate, the usual one")
   .option("--lr, --learning-rate <rate>", "use this rate; with --tune, try those around it", positiveNumber)
+  .option("--warm-up <share>", "of the steps, over which the learning rate rises (default: 0)", share)
   .optionsGroup("Results:")
+  .option("--save <folder>", "keep the best network of each normalization, for evenkeel predict")
   .option("--out <folder>", "where the report goes (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "continue the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
@@ -372,7 +414,19 @@ function checkTyped([unexpected]: readonly string[]): void {
 }
 
 compareCommand.action(async (parsed: Parsed, { args }: Command) => {
-  const { data, maxBytes, maxCells, sweep, threads, json = false, out, resume, ...rest } = parsed;
+  const {
+    data,
+    parts,
+    maxBytes,
+    maxCells,
+    sweep,
+    threads,
+    json = false,
+    out,
+    resume,
+    save,
+    ...rest
+  } = parsed;
   const swept = sweep && { sweep: sweepOf(sweep) };
   checkTyped(args);
   const limits = {
@@ -391,14 +445,18 @@ compareCommand.action(async (parsed: Parsed, { args }: Command) => {
     return;
   }
   const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
-  const { epochs, batchSize, optimizer, tune, learningRate, ...reading } = more;
+  const { epochs, batchSize, optimizer, tune, learningRate, warmUp, ...reading } = more;
   const network = { model, depth, width, activation };
-  const training = { epochs, batchSize, optimizer, tune, learningRate };
+  const training = { epochs, batchSize, optimizer, tune, learningRate, warmUp };
   // TensorFlow.js and the plots take half a second to load, too long for help and usage errors to wait
   const { compare } = await import("./node/compare.js");
   process.exitCode = await compare({
     data,
-    reading: { ...reading, ...(Object.keys(limits).length > 0 && { limits }) },
+    reading: {
+      ...reading,
+      ...(parts && { shares: parts }),
+      ...(Object.keys(limits).length > 0 && { limits }),
+    },
     choices: { ...network, ...training, norms, baseline, seeds, reach, ...swept },
     threads,
     json,

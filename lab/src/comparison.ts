@@ -5,21 +5,33 @@
 import { quote } from "@evenkeel/report/format";
 import { rangeOf } from "@evenkeel/report/statistics";
 import { type Difference, differencesOf, type Measured } from "./claims.js";
+import type { Form } from "./data/form.js";
 import { splitOf } from "./data/split.js";
-import type { Dataset, TrialData } from "./dataset.js";
+import type { Dataset, TrialData } from "./datasets/dataset.js";
 import { UsageError } from "./errors.js";
-import type { ModelSettings } from "./models/model.js";
+import type { Model, ModelSettings } from "./models/model.js";
 import {
   acceptingModels,
   fits,
   type ModelName,
   models,
   modelsFor,
+  normsFor,
   usualLearningRate,
   usualModel,
+  usualNormsOf,
+  usualOf,
 } from "./models/registry.js";
-import { aboutOf, type NormName, nameOf, near, normNames, usualNorms } from "./norms.js";
-import { type Comparison, FORMAT, type Probe, type Scores, type Summary, type Trial } from "./results.js";
+import { aboutOf, type NormName, nameOf, namesIn, near, normNames, placedOf } from "./norms.js";
+import {
+  type Comparison,
+  FORMAT,
+  type Guess,
+  type Probe,
+  type Scores,
+  type Summary,
+  type Trial,
+} from "./results.js";
 import {
   type Activation,
   learningRatesAround,
@@ -28,12 +40,14 @@ import {
   usualBatchSize,
 } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
-import type { Metric } from "./tasks/task.js";
+import { bestOf, isBetter, isReached, type Metric } from "./tasks/task.js";
 import type { TrainingSettings, TrialSpec } from "./trial.js";
 
 /** What is compared, as far as its user says; the rest is what is usual for the data and the model. */
 export interface Choices {
   model?: ModelName;
+  /** The user's own network instead. */
+  own?: { model: Model; module: NonNullable<ModelSettings["module"]>; depth: number };
   depth?: number;
   width?: number;
   activation?: Activation;
@@ -46,6 +60,10 @@ export interface Choices {
   batchSize?: number;
   optimizer?: OptimizerName;
   learningRate?: number;
+  /** Share of the steps over which the learning rate rises. */
+  warmUp?: number;
+  /** Whether the trained networks are part of the results. */
+  save?: boolean;
   /** The learning rates to try; true for those around the usual one, or `learningRate`; by default as `learningRate` is not given. */
   tune?: boolean | number[];
   sweep?: { setting: SweepSetting; values: number[] };
@@ -55,8 +73,9 @@ export interface Choices {
 
 /** Every setting of a comparison with its value. Plain JSON. */
 export interface Settings {
-  model: ModelSettings<ModelName>;
+  model: ModelSettings;
   training: TrainingSettings;
+  save: boolean;
   norms: NormName[];
   seeds: number[];
   baseline: NormName;
@@ -67,22 +86,29 @@ export interface Settings {
 
 /** Throws UsageError for settings that do not fit each other or the data. */
 export function settingsOf(choices: Choices, data: Dataset): Settings {
-  const kind = choices.model ?? usualModel(data.inputShape);
-  const norms = normsOf(choices.norms, kind);
-  const { usual } = models[kind];
-  const { depth = usual.depth, width = usual.width, activation = "relu", epochs = usual.epochs } = choices;
-  const { optimizer = "sgd", sweep = null, reach = null } = choices;
+  const { own } = choices;
+  const model = own?.model ?? models[choices.model ?? usualModel(data.form)];
+  const norms = normsOf(choices.norms, model);
+  const usual = usualOf(model, data.form);
+  const {
+    depth = own?.depth ?? usual.depth,
+    width = usual.width,
+    activation = "relu",
+    epochs = usual.epochs,
+  } = choices;
+  const { optimizer = usual.optimizer, warmUp = 0, save = false, sweep = null, reach = null } = choices;
   const seeds = Array.from({ length: choices.seeds }, (_, i) => i + 1);
   const examples = smallestTraining(data, seeds);
   const batchSize = choices.batchSize ?? usualBatchSize(examples);
-  const learningRates = ratesOf(choices, usualLearningRate(kind, optimizer));
+  const learningRates = ratesOf(choices, usualLearningRate(usual, optimizer));
   const swept = (setting: SweepSetting) => (sweep?.setting === setting ? sweep.values : []);
-  for (const each of new Set([depth, ...swept("depth")])) checkDepth(kind, each, data.inputShape);
+  for (const each of new Set([depth, ...swept("depth")])) checkDepth(model, each, data.form);
   checkBatchSize(batchSize, examples, "--batch-size");
   for (const each of swept("batch-size")) checkBatchSize(each, examples, "--sweep batch-size");
   return {
-    model: { kind, depth, width, activation },
-    training: { epochs, batchSize, learningRates, optimizer },
+    model: { kind: model.name, depth, width, activation, ...(own && { module: own.module }) },
+    training: { epochs, batchSize, learningRates, optimizer, warmUp },
+    save,
     norms,
     seeds,
     baseline: baselineOf(choices.baseline, norms),
@@ -92,28 +118,44 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
 }
 
 /** The normalizations of these names, `all` being all of them; only those that fit the model, where it is known. */
-export function normsOf(names: readonly string[] | undefined, kind: ModelName | undefined): NormName[] {
+export function normsOf(names: readonly string[], model: Model | undefined): NormName[];
+export function normsOf(names: readonly string[] | undefined, model: Model): NormName[];
+export function normsOf(names: readonly string[] | undefined, model: Model | undefined): NormName[] {
+  if (names === undefined) return model === undefined ? [] : usualNormsOf(model);
   const trained = normNames.filter((norm) => modelsFor(norm).length > 0);
-  const fitting = (norms: readonly NormName[]) =>
-    norms.filter((norm) => kind === undefined || fits(norm, kind));
-  if (!names) return fitting(usualNorms);
   const chosen = [...new Set(names)].filter((name) => name !== "all");
   for (const name of chosen) {
-    if (trained.includes(name)) continue;
-    const problem = normNames.includes(name)
-      ? `${nameOf(name)} has no place in the networks of compare`
-      : `${quote(name)} is not known; did you mean ${near(name, trained).join(", or ")}?`;
+    const placed = placedOf(name);
+    if (placed !== undefined && modelsFor(name).length > 0) continue;
+    const lost = placed && namesIn(placed).find((part) => !trained.includes(part));
+    const problem =
+      placed === undefined
+        ? `${quote(name)} is not known; did you mean ${near(name, trained).join(", or ")}?`
+        : lost
+          ? `${nameOf(lost)} has no place in the networks of compare`
+          : `there is no network in which all of ${nameOf(name)} has a place; name them one by one`;
     throw new UsageError(`--norms: ${problem} (evenkeel norms lists all)`);
   }
-  if (names.includes("all")) return fitting(trained);
-  const unfit = chosen.find((norm) => !fitting(chosen).includes(norm));
+  if (model === undefined) return chosen;
+  if (names.includes("all")) return normsFor(model);
+  const unfit = chosen.find((norm) => !fits(norm, model));
   if (unfit) {
+    const others = modelsFor(unfit).map((name) => `--model ${name}`);
     throw new UsageError(
-      `--norms: ${nameOf(unfit)} needs ${aboutOf(unfit)?.takes} to normalize over, and --model ${kind} has none; ` +
-        `leave it out, or use --model ${modelsFor(unfit).join(" or ")} (evenkeel norms lists what fits)`,
+      `--norms: ${nameOf(unfit)} needs ${needsOf(unfit)}, and ${model.title} has none; ` +
+        `leave it out, or use ${others.join(" or ")} (evenkeel norms lists what fits)`,
     );
   }
   return chosen;
+}
+
+/** What a normalization is to stand at: "positions to normalize over". */
+function needsOf(norm: NormName): string {
+  const placed = placedOf(norm);
+  if (placed?.arrangement) return "blocks with a residual";
+  if (placed?.sequence) return `the layer that it stands for`;
+  if (placed?.around) return "series to normalize over";
+  return `${aboutOf(norm)?.takes} to normalize over`;
 }
 
 /** A network without any normalization, where it is among them. */
@@ -141,12 +183,12 @@ function ratesOf({ learningRate, tune }: Choices, usual: number): number[] {
   return tune;
 }
 
-function checkDepth(kind: ModelName, depth: number, inputShape: readonly number[]): void {
-  const refusal = models[kind].refusal(inputShape, depth);
+function checkDepth(model: Model, depth: number, form: Form): void {
+  const refusal = model.refusal(form, depth);
   if (!refusal) return;
-  const others = acceptingModels(inputShape, depth).join(" or ");
+  const others = acceptingModels(form, depth).join(" or ");
   const remedies = [others && `use --model ${others}`, refusal.remedy].filter(Boolean).join(", or ");
-  throw new UsageError(`--model ${kind}: ${refusal.problem}; ${remedies}`);
+  throw new UsageError(`--model ${model.name}: ${refusal.problem}; ${remedies}`);
 }
 
 /** Examples of the smallest training part: groups make those of seeds differ. */
@@ -167,7 +209,7 @@ function checkBatchSize(batchSize: number, examples: number, option: string): vo
  * sweep. Where a value of the sweep is the comparison's own, two are the same.
  */
 export function specsOf(settings: Settings, data: TrialData, digest: string): TrialSpec[] {
-  const { model, training, norms, seeds, sweep } = settings;
+  const { model, training, save, norms, seeds, sweep } = settings;
   const at = (value?: number) => ({
     model: sweep?.setting === "depth" && value !== undefined ? { ...model, depth: value } : model,
     training:
@@ -177,10 +219,20 @@ export function specsOf(settings: Settings, data: TrialData, digest: string): Tr
             ...training,
             ...(sweep.setting === "learning-rate" && { learningRates: [value] }),
             ...(sweep.setting === "batch-size" && { batchSize: value }),
+            ...(sweep.setting === "warm-up" && { warmUp: value }),
           },
   });
   const ofSeed = (seed: number, value?: number) =>
-    norms.map((norm): TrialSpec => ({ norm, seed, ...at(value), data, digest }));
+    norms.map(
+      (norm): TrialSpec => ({
+        norm,
+        seed,
+        ...at(value),
+        ...(save && value === undefined && { keep: true }),
+        data,
+        digest,
+      }),
+    );
   return [
     ...seeds.flatMap((seed) => ofSeed(seed)),
     ...seeds.flatMap((seed) => (sweep?.values ?? []).flatMap((value) => ofSeed(seed, value))),
@@ -202,19 +254,24 @@ export function comparisonOf(
   const own = trials.slice(0, norms.length * seeds.length);
   const base = own.flatMap((trial) => trial ?? []);
   const { train, validation, heldOut } = splitOf(data.parts, data.count, seeds[0]);
-  const metric = metricNamed(data.metric);
+  const metric = metricNamed(data.task, data.metric);
+  const names = tasks[data.task].metrics.map(({ name }) => name);
   const guess = meanOf(
     base.map((trial) => trial.guess),
-    tasks[data.task].metrics.map(({ name }) => name),
+    names,
   );
   const least = guess[metric.name] ?? 0;
+  const guesses = (base[0]?.guesses ?? []).map(({ name }, way): Guess => {
+    const all = base.flatMap(({ guesses }): Scores[] => (guesses[way] ? [guesses[way].scores] : []));
+    return { name, scores: meanOf(all, names) };
+  });
   const guessing = meanOf(
     base.map((trial) => trial.guessing),
     [metric.name],
   );
-  const found = targetOf(base, least, guessing[metric.name] ?? least);
+  const found = targetOf(base, metric, least, guessing[metric.name] ?? least);
   const targetMetric = settings.reach ?? (found === null ? null : Number(found.toFixed(3)));
-  const measured = withTarget(base, targetMetric);
+  const measured = withTarget(base, metric, targetMetric);
   const points = (sweep?.values ?? []).map((value, point) => {
     const swept = seeds.flatMap((_, seed) => {
       const from = own.length + (seed * (sweep?.values.length ?? 0) + point) * norms.length;
@@ -224,6 +281,7 @@ export function comparisonOf(
       value,
       trials: withTarget(
         swept.flatMap((trial) => trial ?? []),
+        metric,
         targetMetric,
       ),
     };
@@ -238,7 +296,9 @@ export function comparisonOf(
       task: data.task,
       target: data.target,
       inputs: data.inputs,
-      inputShape: data.inputShape,
+      form: data.form,
+      targetShape: data.targetShape,
+      season: data.season ?? null,
       classes: data.classes,
       classCounts: countsOf(data),
       fileRows: data.fileRows,
@@ -250,6 +310,7 @@ export function comparisonOf(
     },
     metric: metric.name,
     guess,
+    guesses,
     targetMetric,
     model,
     training: { ...training, seeds },
@@ -318,24 +379,31 @@ const within = (difference: Difference, span: number): Difference => ({
 
 /**
  * The default target: nine tenths of the way from guessing to the best median of a normalization's trials after any
- * epoch; null where none was above `level`, up to which a metric is guessing.
+ * epoch; null where none was beyond `level`, up to which a metric is guessing.
  */
-export function targetOf(trials: readonly Trial[], guess: number, level: number): number | null {
+export function targetOf(
+  trials: readonly Trial[],
+  metric: Metric,
+  guess: number,
+  level: number,
+): number | null {
   let best = guess;
   for (const norm of new Set(trials.map((trial) => trial.norm))) {
     const own = trials.filter((trial) => trial.norm === norm).map(({ epochs }) => epochs);
     const longest = Math.max(...own.map(({ length }) => length));
     for (let epoch = 0; epoch < longest; epoch++) {
-      best = Math.max(best, rangeOf(own.map((epochs) => epochs[epoch]?.metric)).median ?? guess);
+      best = bestOf(metric, [best, rangeOf(own.map((epochs) => epochs[epoch]?.metric)).median ?? guess]);
     }
   }
-  return best <= level ? null : guess + 0.9 * (best - guess);
+  return isBetter(metric, best, level) ? guess + 0.9 * (best - guess) : null;
 }
 
-/** The trials, each with the first epoch at which it reached the target. */
-export function withTarget(trials: readonly Trial[], target: number | null): Trial[] {
-  return trials.map((trial) => {
-    const reached = trial.epochs.find(({ metric }) => metric !== null && target !== null && metric >= target);
+/** The trials, each with the first epoch at which it reached the target, and without its network, which is kept elsewhere. */
+export function withTarget(trials: readonly Trial[], metric: Metric, target: number | null): Trial[] {
+  return trials.map(({ network: _, ...trial }) => {
+    const reached = trial.epochs.find(
+      ({ metric: value }) => value !== null && target !== null && isReached(metric, value, target),
+    );
     return { ...trial, epochsToTarget: reached?.epoch ?? null };
   });
 }

@@ -8,13 +8,14 @@ import type { Difference } from "./claims.js";
 import { labelOf, type NormName, nameOf } from "./norms.js";
 import { type Comparison, metricOf, type Summary, type Trial, trialsOf } from "./results.js";
 import { tasks } from "./tasks/registry.js";
-import type { Metric } from "./tasks/task.js";
+import { bestOf, isBetter, type Metric } from "./tasks/task.js";
 
 /** "with batch normalization", "without normalization". */
 export const under = (norm: NormName): string =>
   norm === "none" ? "without normalization" : `with ${nameOf(norm)}`;
 
 export function network({ model }: Comparison): string {
+  if (model.module !== undefined) return `the network ${printable(model.kind)}`;
   if (model.depth === 1) return "a single-layer network";
   const article = /^(8\d?|11|18)$/.test(String(model.depth)) ? "an" : "a";
   return `${article} ${model.depth}-layer network`;
@@ -52,16 +53,16 @@ const labelled = (labels: readonly string[]): string =>
 
 // ---- what is clear ----
 
-/** What normalizations are compared in, and whether more of it is better. */
-const measures = { metric: true, epochsToTarget: false } satisfies Record<
-  keyof Comparison["differences"],
-  boolean
->;
-export type MeasureName = keyof typeof measures;
+/** What normalizations are compared in. */
+export type MeasureName = keyof Comparison["differences"];
 
-const clearOnes = ({ differences }: Comparison, measure: MeasureName, better: boolean): Difference[] =>
-  differences[measure].filter(
-    ({ clear, mean }) => clear && mean !== null && mean > 0 === (measures[measure] === better),
+const moreIsBetter = (comparison: Comparison, measure: MeasureName): boolean =>
+  measure === "metric" && metricOf(comparison).higherIsBetter;
+
+const clearOnes = (comparison: Comparison, measure: MeasureName, better: boolean): Difference[] =>
+  comparison.differences[measure].filter(
+    ({ clear, mean }) =>
+      clear && mean !== null && mean > 0 === (moreIsBetter(comparison, measure) === better),
   );
 
 /** The normalizations that are clearly better than the baseline, or worse. */
@@ -128,7 +129,7 @@ const allDiverged = ({ trials, diverged }: Summary): boolean => trials > 0 && di
 /** Of a trial: whether a metric is at the level of guessing; undefined where it has no value. */
 function atGuessing({ scores, guessing }: Trial, metric: Metric): boolean | undefined {
   const [value, level] = [scores.heldOut[metric.name], guessing[metric.name]];
-  return isNumber(value) && isNumber(level) ? value <= level : undefined;
+  return isNumber(value) && isNumber(level) ? !isBetter(metric, value, level) : undefined;
 }
 
 /** Whether every trial that did not diverge is at the level of guessing in a metric that can tell, or every one beyond. */
@@ -143,7 +144,7 @@ function every(comparison: Comparison, norm: NormName, metric: Metric, guessing:
 const guesses = (comparison: Comparison, norm: NormName, metric: Metric): boolean =>
   every(comparison, norm, metric, true);
 
-/** The metrics of which more is better and that guessing has a level of: an uneven target hides in one what another shows. */
+/** The metrics that guessing has a level of: an uneven target hides in one what another shows. */
 const telling = ({ data }: Comparison): readonly Metric[] =>
   tasks[data.task].metrics.filter(({ primary }) => primary);
 
@@ -191,12 +192,15 @@ function shortened(name: string): string {
 
 /** How results end that are clearly better than the baseline, or worse: it is their means that differ, which the medians may not show. */
 function differs(comparison: Comparison, base: Result, results: readonly Result[], better: boolean): string {
-  const { format, formatDifference } = metricOf(comparison);
+  const metric = metricOf(comparison);
+  const { format, formatDifference } = metric;
+  const how = better === metric.higherIsBetter ? "higher" : "lower";
   const shown = results.every(
     ({ metric: { median } }) =>
-      median > base.metric.median === better && format(median) !== format(base.metric.median),
+      isBetter(metric, median, base.metric.median) === better &&
+      format(median) !== format(base.metric.median),
   );
-  if (shown) return `${better ? "reaches" : "ends clearly lower, at"} ${metricPhrase(comparison, results)}`;
+  if (shown) return `${better ? "reaches" : `ends clearly ${how}, at`} ${metricPhrase(comparison, results)}`;
   const means = comparison.differences.metric.flatMap(({ norm, mean }) =>
     mean !== null && results.some((each) => each.norm === norm) ? mean : [],
   );
@@ -205,7 +209,7 @@ function differs(comparison: Comparison, base: Result, results: readonly Result[
     formatDifference(low) === formatDifference(high)
       ? formatDifference(low)
       : intervalText(low, high, formatDifference);
-  return `ends clearly ${better ? "higher" : "lower"} on average: ${withLosses(by, results)}`;
+  return `ends clearly ${how} on average: ${withLosses(by, results)}`;
 }
 
 /** What the comparison found, in one sentence that holds for these numbers. */
@@ -232,8 +236,13 @@ export function headline(comparison: Comparison): string {
     const how = results.some(({ norm }) => norm === "none")
       ? "with or without normalization"
       : "under any normalization compared";
-    const most = metric.phrase(Math.max(...results.map((each) => each.metric.median)));
-    return capitalize(`${subject} does not get beyond ${metric.guessed} ${how}: ${most} at most`);
+    const best = metric.phrase(
+      bestOf(
+        metric,
+        results.map((each) => each.metric.median),
+      ),
+    );
+    return capitalize(`${subject} does not get beyond ${metric.guessed} ${how}: ${best} at best`);
   }
   const base = results.find(({ norm }) => norm === baseline);
   const others = results.filter((each) => each !== base);
@@ -303,11 +312,11 @@ const detailed = (found: readonly Difference[], format: (value: number) => strin
 
 function differences(comparison: Comparison): string[] {
   const { baseline, metric, differences: all } = comparison;
-  const { formatDifference, title } = metricOf(comparison);
+  const { formatDifference, higherIsBetter, title } = metricOf(comparison);
   const than = under(baseline);
   const lines = [true, false].flatMap((better) => {
     const found = clearOnes(comparison, "metric", better);
-    const how = better ? "higher" : "lower";
+    const how = better === higherIsBetter ? "higher" : "lower";
     return found.length === 0
       ? []
       : [`${title} is clearly ${how} than ${than}: ${detailed(found, formatDifference)}.`];

@@ -1,12 +1,22 @@
 /**
  * The normalizations by the names of the command line, from the library's catalog: `layerNorm` is layer, `batchRenorm`
- * is batch-renorm, and `none` is a network without any. Light: no TensorFlow.js is loaded.
+ * is batch-renorm, and `none` is a network without any. A prefix says where they stand in a block with a residual
+ * (`post-layer`), and a plus joins one between the layers with one around all of them (`layer+reversible-instance`).
+ * Light: no TensorFlow.js is loaded.
  */
+import { listed } from "@evenkeel/report/format";
 import { type About, catalog, type Factory, legalGroups } from "evenkeel";
 import { distance } from "fastest-levenshtein";
 
-/** A normalization as the command line names it: `layer`, `batch-renorm`, ..., or `none`. */
+/** A normalization as the command line names it: `layer`, `batch-renorm`, `post-layer`, `layer+reversible-instance`, ..., or `none`. */
 export type NormName = string;
+
+/**
+ * Where normalizations stand in a block with a residual: before each of its parts (pre), after each sum (post), before and
+ * after each part (sandwich), or before each part and on the queries and keys of the attention (qk).
+ */
+export const arrangements = ["pre", "post", "sandwich", "qk"] as const;
+export type Arrangement = (typeof arrangements)[number];
 
 /** The options of any normalization. */
 type Options = Record<string, unknown>;
@@ -28,8 +38,46 @@ export const normNames: readonly NormName[] = ["none", ...factories.keys()];
 /** What is compared by default: a report with a curve for every one would show nothing. */
 export const usualNorms: readonly NormName[] = ["none", "layer", "rms", "batch", "group", "instance"];
 
-/** What the library says about it; undefined for `none`, and for a name that this version does not have. */
+/** What the library says about it; undefined for `none`, for several, and for a name that this version does not have. */
 export const aboutOf = (norm: NormName): About | undefined => factories.get(norm)?.about;
+
+/** What stands where in a network; names of the catalog. */
+export interface Placed {
+  /** Between the layers, or around the weights of each; undefined for none. */
+  inner?: NormName;
+  /** Where the inner one stands, where that is said. */
+  arrangement?: Arrangement;
+  /** Instead of a layer of sequences. */
+  sequence?: NormName;
+  /** Around the whole network. */
+  around?: NormName;
+}
+
+/** Of a name; undefined where it is none that can be built. */
+export function placedOf(norm: NormName): Placed | undefined {
+  const placed: Placed = {};
+  for (const part of norm.split("+")) {
+    const arrangement = factories.has(part)
+      ? undefined
+      : arrangements.find((each) => part.startsWith(`${each}-`));
+    const name = arrangement === undefined ? part : part.slice(arrangement.length + 1);
+    if (name === "none" && norm === name) return placed;
+    const takes = factories.get(name)?.about.takes;
+    if (takes === undefined) return undefined;
+    const role = takes === "forecast" ? "around" : takes === "sequence" ? "sequence" : "inner";
+    if (placed[role] !== undefined || (arrangement !== undefined && role !== "inner")) return undefined;
+    placed[role] = name;
+    if (arrangement !== undefined) placed.arrangement = arrangement;
+  }
+  return placed;
+}
+
+/** The names of the catalog in it. */
+export const namesIn = ({ inner, sequence, around }: Placed): NormName[] =>
+  [inner, sequence, around].filter((name) => name !== undefined);
+
+/** For an id or a class of a page. */
+export const slugOf = (norm: NormName): string => norm.replaceAll("+", "--");
 
 /** Those of weights for which TensorFlow.js has no wrapper of layers. */
 const UNWRAPPED: readonly NormName[] = ["bounded"];
@@ -41,11 +89,23 @@ export const hasLayer = (norm: NormName): boolean => !UNWRAPPED.includes(norm);
 export const layerOf = (name: string): string => name.replace(/norm$/i, (end) => `${end}alization`);
 
 /** Short, as the figures label it: "batch renorm". */
-export const labelOf = (norm: NormName): string => (norm === "rms" ? "RMS" : norm.replaceAll("-", " "));
+export const labelOf = (norm: NormName): string =>
+  norm
+    .split("+")
+    .map((part) => {
+      const arrangement = arrangements.find((each) => !factories.has(part) && part.startsWith(`${each}-`));
+      if (arrangement !== undefined)
+        return `${nameOfArrangement(arrangement)}-${labelOf(part.slice(arrangement.length + 1))}`;
+      return part === "rms" ? "RMS" : part.replaceAll("-", " ");
+    })
+    .join(" + ");
+
+const nameOfArrangement = (arrangement: Arrangement): string => (arrangement === "qk" ? "QK" : arrangement);
 
 /** As in a sentence: "batch renormalization", "RMS normalization", "no normalization". */
 export function nameOf(norm: NormName): string {
   if (norm === "none") return "no normalization";
+  if (norm.includes("+")) return listed(norm.split("+").map(nameOf));
   const title = aboutOf(norm)?.title ?? `${labelOf(norm)} normalization`;
   return title.replace(/^[A-Z][a-z]*(?= |$)/, (word) => word.toLowerCase());
 }
@@ -82,8 +142,13 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
   };
 }
 
-/** The names that a wrong one may stand for, nearest first; the only one where it is that, spelled otherwise. */
+/** The names that a wrong one may stand for, nearest first; the only one where it is that, spelled otherwise. Of joined ones the first that is wrong is mended. */
 export function near(name: string, names: readonly NormName[]): NormName[] {
+  const parts = name.split("+");
+  const wrong = parts.findIndex((part) => placedOf(part) === undefined);
+  if (parts.length > 1 && wrong >= 0) {
+    return near(parts[wrong], names).map((other) => parts.with(wrong, other).join("+"));
+  }
   const plain = kebab(name.replace(/(Norm|Normalization|[-_ ]norm(alization)?)$/, "")).replaceAll("_", "-");
   if (names.includes(plain)) return [plain];
   const ranked = names

@@ -4,17 +4,17 @@
  */
 import type { Range } from "@evenkeel/report/statistics";
 import type { Difference } from "./claims.js";
+import type { Form } from "./data/form.js";
 import type { Decision } from "./data/table.js";
-import type { Input } from "./dataset.js";
+import type { Input } from "./datasets/dataset.js";
 import type { ModelSettings } from "./models/model.js";
-import type { ModelName } from "./models/registry.js";
 import type { NormName } from "./norms.js";
 import type { OptimizerName, SweepSetting } from "./settings.js";
 import { metricNamed, type TaskName } from "./tasks/registry.js";
 import type { Metric } from "./tasks/task.js";
 
 /** Of trials and comparisons as they are written: raised where what they hold changes. */
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /** One pass over the training part. */
 export interface Epoch {
@@ -45,6 +45,25 @@ export interface Probe {
 /** Every metric of the task by its name. */
 export type Scores = Record<string, number | null>;
 
+/** A way of guessing. */
+export interface Guess {
+  name: string;
+  scores: Scores;
+}
+
+/** A trained network, and how its examples were standardized. */
+export interface SavedNetwork {
+  /** As TensorFlow.js writes a layers model. */
+  topology: object;
+  weightSpecs: object[];
+  /** In base64. */
+  weights: string;
+  /** (x − mean) · factor, each [inputs] or [channels]; what is missing is 0. */
+  inputs: { mean: number[]; factor: number[] };
+  /** y is (target − mean) · factor; `scale` is what 1 of y amounts to in units of the target. */
+  target: { mean: number; factor: number; scale: number };
+}
+
 /** One network trained from one seed, which also draws its training, validation and held-out part. */
 export interface Trial {
   norm: NormName;
@@ -60,9 +79,11 @@ export interface Trial {
   probes: Probe[];
   /** After the last epoch, on each part (of the training part at most as many examples as are held out). */
   scores: { train: Scores; validation: Scores; heldOut: Scores };
-  /** What guessing scores on this trial's held-out part. */
+  /** What guessing scores on this trial's held-out part; where there are several ways, the best of them. */
   guess: Scores;
-  /** The most that a network that learnt nothing may score there. */
+  /** What each way of guessing scores, where it has a name. */
+  guesses: Guess[];
+  /** The best that a network that learnt nothing may score there. */
   guessing: Scores;
   /** [true class][predicted class]: held-out examples; null where the task has no classes, or too many to show. */
   confusion: number[][] | null;
@@ -70,6 +91,8 @@ export interface Trial {
   stepMs: number;
   /** The first epoch whose metric reached the comparison's target, or null. */
   epochsToTarget: number | null;
+  /** Where it was to be kept; not in comparison.json. */
+  network?: SavedNetwork;
 }
 
 /** One row of the table. */
@@ -119,7 +142,11 @@ export interface Comparison {
     target: string;
     /** What each input was made from. */
     inputs: Input[];
-    inputShape: number[];
+    form: Form;
+    /** Of one example's target: [] for a class or a number. */
+    targetShape: number[];
+    /** Steps of a season of a series; null where there is none. */
+    season: number | null;
     classes: string[];
     /** Examples of each class. */
     classCounts: number[];
@@ -135,19 +162,23 @@ export interface Comparison {
     /** What may make the numbers too good (leaks), one sentence each. */
     warnings: string[];
   };
-  /** The name of the metric that the networks are compared by: higher is better. */
+  /** The name of the metric that the networks are compared by. */
   metric: string;
-  /** What guessing scores: the mean over the trials. */
+  /** What guessing scores: the mean over the trials; where there are several ways, the best of them. */
   guess: Scores;
+  /** What each way of guessing scores, where there are several or it has a name: the naive forecast, popularity. */
+  guesses: Guess[];
   /** The value of the metric that counts as reached; null where nothing got beyond guessing, and none was given. */
   targetMetric: number | null;
-  model: ModelSettings<ModelName>;
+  model: ModelSettings;
   training: {
     epochs: number;
     batchSize: number;
     /** Those that each trial tries; a single one is not tried but used. */
     learningRates: number[];
     optimizer: OptimizerName;
+    /** Share of the steps over which the learning rate rises. */
+    warmUp: number;
     seeds: number[];
   };
   /** The normalization that the others are compared with. */
@@ -171,7 +202,7 @@ export const trialsOf = (comparison: Comparison, norm: NormName): Trial[] =>
 
 export const normsOf = (comparison: Comparison): NormName[] => comparison.summaries.map(({ norm }) => norm);
 
-export const metricOf = (comparison: Comparison): Metric => metricNamed(comparison.metric);
+export const metricOf = ({ data, metric }: Comparison): Metric => metricNamed(data.task, metric);
 
 /** The target as the user gave it, without padding: "90 %", "0.8". */
 export const formatTarget = (comparison: Comparison): string =>

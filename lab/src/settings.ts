@@ -10,10 +10,10 @@ export const usualBatchSize = (examples: number): number => Math.min(32, example
 
 /** Steps of an epoch: a single example that would be left over, which alone has no variance, joins the last batch. */
 export const stepsOf = (examples: number, batchSize: number): number =>
-  Math.max(1, Math.ceil(examples / batchSize) - Number(examples % batchSize === 1));
+  Math.max(1, Math.ceil(examples / batchSize) - Number(batchSize > 1 && examples % batchSize === 1));
 
 /** What `--sweep` can vary. */
-export const sweepSettings = ["learning-rate", "batch-size", "depth"] as const;
+export const sweepSettings = ["learning-rate", "batch-size", "depth", "warm-up"] as const;
 export type SweepSetting = (typeof sweepSettings)[number];
 
 /** What is tried by default: the usual learning rate, a third of it and three times it. */

@@ -1,17 +1,18 @@
 /** One network, trained from one seed, and what was measured on the way. */
 import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
+import { selectStatistics } from "evenkeel/tfjs";
+import { sizeOf } from "./data/form.js";
 import { shuffledRows, splitOf } from "./data/split.js";
 import { meanAndDeviation, type Standardization, standardizationOf } from "./data/standardize.js";
-import type { TrialData } from "./dataset.js";
-import type { ModelSettings } from "./models/model.js";
+import type { TrialData } from "./datasets/dataset.js";
+import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
-import type { ModelName } from "./models/registry.js";
-import type { NormName } from "./norms.js";
-import type { Epoch, Probe, Scores, Trial } from "./results.js";
+import { type NormName, placedOf } from "./norms.js";
+import type { Epoch, Guess, Probe, SavedNetwork, Scores, Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
-import type { Metric, Scored } from "./tasks/task.js";
+import { bestOf, type Judge, type Metric, type Scored } from "./tasks/task.js";
 
 export interface TrainingSettings {
   epochs: number;
@@ -22,14 +23,18 @@ export interface TrainingSettings {
    */
   learningRates: number[];
   optimizer: OptimizerName;
+  /** Share of the steps over which the learning rate rises evenly from zero before it falls; 0 for none. */
+  warmUp: number;
 }
 
 export interface TrialSpec {
   norm: NormName;
   /** Of the parts, the initial weights and the order of the examples. */
   seed: number;
-  model: ModelSettings<ModelName>;
+  model: ModelSettings;
   training: TrainingSettings;
+  /** Whether the trained network is part of the result. */
+  keep?: boolean;
   data: TrialData;
   /** SHA-256 of `data`, in hex. */
   digest: string;
@@ -50,8 +55,9 @@ export interface Progress {
 const PROBES = 24;
 /** ms between two reports of progress. */
 const REPORT_MS = 200;
-/** Examples that are evaluated at a time. */
+/** Examples that are evaluated at a time, at most, and their numbers (inputs and outputs). */
 const EVALUATION_BATCH = 1024;
+const EVALUATION_VALUES = 2 ** 19;
 /** With more classes a table of confusions cannot be read. */
 const MOST_CONFUSED = 20;
 
@@ -66,23 +72,45 @@ interface Examples {
   inputs: Standardization;
   /** y is (y − mean) · factor. */
   target: { mean: number; factor: number; scale: number };
+  judge?: Judge;
 }
 
 function examplesOf(data: TrialData, seed: number): Examples {
   const { train, validation, heldOut } = splitOf(data.parts, data.count, seed);
-  const { mean, deviation } = tasks[data.task].standardized
-    ? meanAndDeviation(Float64Array.from(train, (row) => data.y[row]))
-    : { mean: 0, deviation: 1 };
-  return {
+  const task = tasks[data.task];
+  const { mean, deviation } =
+    task.from === "target" && task.standardized
+      ? meanAndDeviation(Float64Array.from(train, (row) => data.y[row]))
+      : { mean: 0, deviation: 1 };
+  const examples: Examples = {
     data,
     train,
     validation,
     heldOut,
     trained: train.subarray(0, heldOut.length),
-    inputs: standardizationOf(data.x, data.scaled, train),
+    inputs: standardizationOf(data.x, data.scaled, stepsOfTraining(data, train)),
     // a target that does not vary in the training part is learnt as it is
     target: { mean, factor: 1 / (deviation || 1), scale: data.yScale * (deviation || 1) },
   };
+  if (task.judgeOf === undefined) return examples;
+  const { windows, season = 1 } = data;
+  const seen = windows
+    ? {
+        x: inputsOf(examples, 0, stepsOfTraining(data, train).length * data.scaled.length),
+        y: data.y.subarray(0, 0),
+      }
+    : {
+        x: gathered(train, (row) => inputOf(examples, row)),
+        y: gathered(train, (row) => targetOf(examples, row)),
+      };
+  return { ...examples, judge: task.judgeOf({ ...seen, season }, data.form) };
+}
+
+/** The rows of x that a trial may learn from: of windows, the steps up to the end of the last one of the training part. */
+function stepsOfTraining({ windows, targetShape }: TrialData, train: Int32Array): ArrayLike<number> {
+  if (!windows) return train;
+  const last = train.reduce((latest, row) => Math.max(latest, windows.starts[row]), 0);
+  return Array.from({ length: last + windows.ahead + (targetShape[0] ?? 1) }, (_, step) => step);
 }
 
 /** A network on its way through the epochs, with one learning rate. */
@@ -99,11 +127,12 @@ interface Run {
 }
 
 /**
- * Trains and evaluates. The same spec gives the same numbers, but for times. `report` is awaited now and then, so that
+ * Trains and evaluates a network of `model`, which is the spec's. The same spec gives the same numbers, but for times. `report` is awaited now and then, so that
  * whoever runs the trial can let other work through.
  */
 export async function runTrial(
   spec: TrialSpec,
+  model: Model,
   report: (progress: Progress) => void | Promise<void>,
 ): Promise<Trial> {
   const { norm, seed, data, training } = spec;
@@ -129,7 +158,7 @@ export async function runTrial(
         const step = (epoch - 1) * stepsPerEpoch + i;
         const end = i === stepsPerEpoch - 1 ? order.length : (i + 1) * batchSize;
         const rows = order.slice(i * batchSize, end).map((row) => examples.train[row]);
-        setLearningRate(run, 1 - step / steps);
+        setLearningRate(run, Math.min(1, (step + 1) / (training.warmUp * steps)) * (1 - step / steps));
         const { loss, ms, probe } = trainStep(run, examples, rows, probeSteps.has(step) ? step : undefined);
         if (probe) run.probes.push(probe);
         run.stepTimes.push(ms);
@@ -156,17 +185,19 @@ export async function runTrial(
         trainLoss: finite(lossSum / seen),
         heldOutLoss,
         // some class has the largest output even where all of them are NaN
-        metric: run.diverged || heldOutLoss === null ? null : finite(metricNamed(data.metric).of(held)),
+        metric:
+          run.diverged || heldOutLoss === null ? null : finite(metricNamed(data.task, data.metric).of(held)),
         seconds: run.seconds,
       });
     }
   }
 
-  const { best, tried } = await chooseRate(spec, examples, (run) => train(run, firstEpochs));
+  const { best, tried } = await chooseRate(spec, model, examples, (run) => train(run, firstEpochs));
   await train(best, epochs);
   // the very last update may be the one that the network does not survive; in a try, the held-out part has no say
   best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
 
+  if (!best.diverged && placedOf(norm)?.inner === CHOOSING) await chooseStatistics(best, examples);
   const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
   let confusion: Trial["confusion"] = null;
@@ -177,11 +208,12 @@ export async function runTrial(
       confusion = tasks[data.task].confusionOf?.(scored) ?? null;
     }
   }
-  const target = [targetsOf(examples, examples.heldOut), data.classes.length, examples.target.scale] as const;
+  const { guess, guessing, guesses } = guessedOf(examples);
   const parameters = best.network.model.trainableWeights.reduce(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
   );
+  const network = spec.keep ? await savedOf(best.network, examples) : undefined;
   endRun(best);
   return {
     norm,
@@ -193,12 +225,88 @@ export async function runTrial(
     epochs: best.epochs,
     probes: best.probes,
     scores,
-    guess: scoresOf(data, (metric) => metric.guess(...target)),
-    guessing: scoresOf(data, (metric) => metric.guessing(...target)),
+    guess,
+    guesses,
+    guessing,
     confusion,
     // the first half warms up the engine
     stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),
     epochsToTarget: null,
+    ...(network && { network }),
+  };
+}
+
+/** What guessing scores on the held-out part: in every way that a judge knows, or as the metrics have it. */
+function guessedOf(examples: Examples): Pick<Trial, "guess" | "guessing" | "guesses"> {
+  const { data, heldOut, judge, target } = examples;
+  if (judge === undefined) {
+    const known = [targetsOf(examples, heldOut), data.classes.length, target.scale] as const;
+    const guess = ({ guess: of }: Metric) => of?.(...known) ?? Number.NaN;
+    return {
+      guess: scoresOf(data, guess),
+      guessing: scoresOf(data, (metric) => metric.guessing?.(...known) ?? guess(metric)),
+      guesses: [],
+    };
+  }
+  const guesses = judge.guesses.map(({ name, outputs }): Guess => {
+    const measured = gathered(heldOut, (row) => {
+      const x = inputOf(examples, row);
+      return judge.measures(outputs(x), x, targetOf(examples, row));
+    });
+    const scored = {
+      outputs: measured,
+      y: new Float32Array(),
+      count: heldOut.length,
+      loss: Number.NaN,
+      scale: 1,
+    };
+    return { name, scores: scoresOf(data, (metric) => metric.of(scored)) };
+  });
+  const best = scoresOf(data, (metric) =>
+    bestOf(
+      metric,
+      guesses.flatMap(({ scores }) => scores[metric.name] ?? []),
+    ),
+  );
+  return { guess: best, guessing: best, guesses };
+}
+
+/** Batch Layer Normalization comes with a choice of statistics, made on validation (arXiv 2209.08898). */
+const CHOOSING: NormName = "batch-layer";
+
+async function chooseStatistics({ network: { model } }: Run, examples: Examples): Promise<void> {
+  const { data, validation } = examples;
+  model.compile({
+    optimizer: tf.train.sgd(0),
+    loss: (y: tf.Tensor, outputs: tf.Tensor) => lossOf(data, outputs, y),
+  });
+  const { x, y } = batchOf(examples, validation);
+  try {
+    await selectStatistics(model, { xs: x, ys: y, batchSize: Math.min(EVALUATION_BATCH, validation.length) });
+  } finally {
+    x.dispose();
+    y.dispose();
+  }
+}
+
+async function savedOf({ model }: Network, { inputs, target }: Examples): Promise<SavedNetwork> {
+  let saved: tf.io.ModelArtifacts | undefined;
+  await model.save(
+    tf.io.withSaveHandler(async (artifacts) => {
+      saved = artifacts;
+      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" } };
+    }),
+  );
+  const { modelTopology, weightSpecs = [], weightData } = saved ?? {};
+  const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return {
+    topology: modelTopology as object,
+    weightSpecs,
+    weights: btoa(binary),
+    inputs: { mean: [...inputs.mean], factor: [...inputs.factor] },
+    target,
   };
 }
 
@@ -208,13 +316,14 @@ export async function runTrial(
  */
 async function chooseRate(
   spec: TrialSpec,
+  model: Model,
   examples: Examples,
   begin: (run: Run) => Promise<void>,
 ): Promise<{ best: Run; tried: Trial["tried"] }> {
   const [first, ...others] = spec.training.learningRates;
   if (first === undefined)
     throw new RangeError("runTrial: learningRates must hold at least one rate, got none");
-  let best = beginRun(spec, first);
+  let best = beginRun(spec, model, first);
   const tried: Trial["tried"] = [];
   if (others.length === 0) return { best, tried };
   const lossOfTry = async (run: Run): Promise<number> => {
@@ -225,7 +334,7 @@ async function chooseRate(
   };
   let lowest = await lossOfTry(best);
   for (const learningRate of others) {
-    const run = beginRun(spec, learningRate);
+    const run = beginRun(spec, model, learningRate);
     const loss = await lossOfTry(run);
     // of those that all diverge the first, which is the smallest, is kept
     const isBetter = loss < lowest;
@@ -238,9 +347,13 @@ async function chooseRate(
 const scoresOf = ({ task }: TrialData, score: (metric: Metric) => number): Scores =>
   Object.fromEntries(tasks[task].metrics.map((metric) => [metric.name, finite(score(metric))]));
 
-function beginRun({ model, norm, seed, data, training }: TrialSpec, learningRate: number): Run {
+function beginRun(
+  { model: settings, norm, seed, data, training }: TrialSpec,
+  model: Model,
+  learningRate: number,
+): Run {
   return {
-    network: buildNetwork(model, norm, data.inputShape, tasks[data.task].outputs(data.classes), seed),
+    network: buildNetwork(model, settings, norm, data.form, seed),
     optimizer: makeOptimizer(training.optimizer, learningRate),
     learningRate,
     epochs: [],
@@ -279,38 +392,54 @@ function setLearningRate({ optimizer, learningRate }: Run, share: number): void 
 
 /** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. */
 function trainStep(
-  { network: { model, kernels }, optimizer }: Run,
+  { network: { model, kernels, blocks }, optimizer }: Run,
   examples: Examples,
   rows: ArrayLike<number>,
   probeStep?: number,
 ): { loss: number; ms: number; probe?: Probe } {
   const began = performance.now();
   tf.engine().startScope();
+  const outputs: tf.Tensor[] = [];
+  const unwatch = probeStep === undefined ? undefined : watched(blocks, outputs);
   try {
     const { x, y } = batchOf(examples, rows);
-    const blocks: tf.Tensor[] = [];
-    const { value, grads } = tf.variableGrads(() => {
-      const [logits, ...rest] = model.apply(x, { training: true }) as tf.Tensor[];
-      if (probeStep !== undefined) blocks.push(...rest.map((block) => tf.keep(block)));
-      return lossOf(examples.data, logits, y);
-    });
+    const { value, grads } = tf.variableGrads(() =>
+      lossOf(examples.data, model.apply(x, { training: true }) as tf.Tensor, y),
+    );
     optimizer.applyGradients(grads);
     const loss = value.dataSync()[0];
     const ms = performance.now() - began;
     if (probeStep === undefined) return { loss, ms };
-    const gradients = kernels.map((name) => gradientOf(grads, name));
-    const probe = probeOf(probeStep, gradients, blocks);
-    for (const block of blocks) block.dispose();
-    return { loss, ms, probe };
+    return {
+      loss,
+      ms,
+      probe: probeOf(
+        probeStep,
+        kernels.map((name) => grads[name]),
+        outputs,
+      ),
+    };
   } finally {
+    unwatch?.();
+    for (const output of outputs) output.dispose();
     tf.engine().endScope();
   }
 }
 
-/** Variables are named after their layers, with a suffix where the name is already taken. */
-function gradientOf(grads: tf.NamedTensorMap, kernel: string): tf.Tensor {
-  const name = Object.keys(grads).find((key) => key === kernel || key.startsWith(`${kernel}_`));
-  return grads[name as string];
+/** Keeps what these layers give from now on, until what is returned is called. */
+function watched(layers: Network["blocks"], outputs: tf.Tensor[]): () => void {
+  const calls = layers.map((layer, index) => {
+    const { call } = layer;
+    layer.call = (...args) => {
+      const given = call.apply(layer, args);
+      outputs[index] = tf.keep(tf.clone([given].flat()[0]));
+      return given;
+    };
+    return call;
+  });
+  return () => {
+    for (const [index, layer] of layers.entries()) layer.call = calls[index];
+  };
 }
 
 function probeOf(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Probe {
@@ -330,25 +459,46 @@ function normOf(tensor: tf.Tensor): number {
   return Math.sqrt(squares);
 }
 
-const lossOf = ({ task, classes }: TrialData, outputs: tf.Tensor, y: tf.Tensor1D): tf.Scalar =>
-  tasks[task].loss(tf, outputs, y, classes);
+const lossOf = ({ task, form }: TrialData, outputs: tf.Tensor, y: tf.Tensor): tf.Scalar =>
+  tasks[task].loss(tf, outputs, y, form);
 
 /** What the network gives for these examples, in evaluation mode. */
 function evaluate({ model }: Network, examples: Examples, rows: Int32Array): Scored {
-  const { data } = examples;
-  const width = tasks[data.task].outputs(data.classes);
-  const all = new Float32Array(rows.length * width);
+  const { data, judge, target } = examples;
+  const width = sizeOf(data.form.outputs);
+  const batch = Math.min(
+    EVALUATION_BATCH,
+    Math.max(1, Math.floor(EVALUATION_VALUES / (width + sizeOf(data.form.input.shape)))),
+  );
+  const parts: Float32Array[] = [];
   let loss = 0;
-  for (let at = 0; at < rows.length; at += EVALUATION_BATCH) {
-    const some = rows.subarray(at, at + EVALUATION_BATCH);
+  for (let at = 0; at < rows.length; at += batch) {
+    const some = rows.subarray(at, at + batch);
     tf.tidy(() => {
       const { x, y } = batchOf(examples, some);
-      const [outputs] = model.apply(x, { training: false }) as tf.Tensor[];
-      all.set(outputs.dataSync(), at * width);
+      const outputs = model.apply(x, { training: false }) as tf.Tensor;
       loss += (lossOf(data, outputs, y).dataSync()[0] * some.length) / rows.length;
+      const values = outputs.dataSync() as Float32Array;
+      parts.push(
+        judge === undefined
+          ? values
+          : gathered(some, (row, index) =>
+              judge.measures(
+                values.subarray(index * width, (index + 1) * width),
+                inputOf(examples, row),
+                targetOf(examples, row),
+              ),
+            ),
+      );
     });
   }
-  return { outputs: all, y: targetsOf(examples, rows), loss, scale: examples.target.scale };
+  return {
+    outputs: joined(parts),
+    y: judge === undefined ? targetsOf(examples, rows) : new Float32Array(),
+    count: rows.length,
+    loss,
+    scale: target.scale,
+  };
 }
 
 /** How well a learning rate does: on the validation part, which is for this alone. The metric is null where so few examples have none. */
@@ -358,30 +508,75 @@ function validate(
 ): { metric: number | null; loss: number | null } {
   const scored = evaluate(network, examples, examples.validation);
   if (diverged || !Number.isFinite(scored.loss)) return { metric: null, loss: null };
-  return { metric: finite(metricNamed(examples.data.metric).of(scored)), loss: scored.loss };
+  return {
+    metric: finite(metricNamed(examples.data.task, examples.data.metric).of(scored)),
+    loss: scored.loss,
+  };
 }
 
-const targetsOf = ({ data, target }: Examples, rows: ArrayLike<number>): Float32Array =>
-  Float32Array.from(rows, (row) => (data.y[row] - target.mean) * target.factor);
+// ---- examples, cut from the arrays of all ----
 
-function batchOf(examples: Examples, rows: ArrayLike<number>): { x: tf.Tensor; y: tf.Tensor1D } {
-  const {
-    data: { x, inputShape },
-    inputs: { mean, factor },
-  } = examples;
-  const size = mean.length;
-  const values = new Float32Array(rows.length * size);
-  for (let i = 0; i < rows.length; i++) {
-    const [from, to] = [rows[i] * size, i * size];
-    for (let input = 0; input < size; input++) {
-      const value = (x[from + input] - mean[input]) * factor[input];
-      // what is missing is the mean
-      values[to + input] = Number.isNaN(value) ? 0 : value;
-    }
+/** Values of x from `first` on, standardized; what is missing is the mean. */
+function inputsOf(
+  { data: { x, scaled }, inputs: { mean, factor } }: Examples,
+  first: number,
+  size: number,
+): Float32Array {
+  const width = scaled.length;
+  const values = new Float32Array(size);
+  for (let i = 0, input = first % width; i < size; i++, input++) {
+    if (input === width) input = 0;
+    const value = (x[first + i] - mean[input]) * factor[input];
+    values[i] = Number.isNaN(value) ? 0 : value;
   }
+  return values;
+}
+
+/** What the network sees of an example: [...form.input.shape] */
+function inputOf(examples: Examples, row: number): Float32Array {
+  const { form, windows, scaled } = examples.data;
+  const size = sizeOf(form.input.shape);
+  return inputsOf(examples, windows ? windows.starts[row] * scaled.length : row * size, size);
+}
+
+/** [...targetShape] */
+function targetOf(examples: Examples, row: number): Float32Array {
+  const { data, target } = examples;
+  const size = sizeOf(data.targetShape);
+  const { windows, scaled } = data;
+  if (windows) return inputsOf(examples, (windows.starts[row] + windows.ahead) * scaled.length, size);
+  return data.y.slice(row * size, (row + 1) * size).map((value) => (value - target.mean) * target.factor);
+}
+
+/** [rows, size], a row for each. */
+function gathered(
+  rows: ArrayLike<number>,
+  of: (row: number, index: number) => ArrayLike<number>,
+): Float32Array {
+  return joined(Array.from(rows, of));
+}
+
+function joined(parts: readonly ArrayLike<number>[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+const targetsOf = (examples: Examples, rows: ArrayLike<number>): Float32Array =>
+  gathered(rows, (row) => targetOf(examples, row));
+
+function batchOf(examples: Examples, rows: ArrayLike<number>): { x: tf.Tensor; y: tf.Tensor } {
+  const { task, form, targetShape } = examples.data;
+  const x = gathered(rows, (row) => inputOf(examples, row));
+  const y = targetsOf(examples, rows);
+  const targets = tasks[task].targets?.(x, y, form) ?? { values: y, shape: targetShape };
   return {
-    x: tf.tensor(values, [rows.length, ...inputShape]),
-    y: tf.tensor1d(targetsOf(examples, rows)),
+    x: tf.tensor(x, [rows.length, ...form.input.shape]),
+    y: tf.tensor(targets.values, [rows.length, ...targets.shape]),
   };
 }
 

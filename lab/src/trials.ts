@@ -4,9 +4,9 @@ import { FORMAT, type Trial } from "./results.js";
 import type { Progress, TrialSpec } from "./trial.js";
 
 /** What a trial is known by, in hex: the same for the same numbers, as one version of Evenkeel gives and writes them. */
-export async function keyOf({ norm, seed, model, training, digest }: TrialSpec): Promise<string> {
-  const { kind, depth, width, activation } = model;
-  const { epochs, batchSize, learningRates, optimizer } = training;
+export async function keyOf({ norm, seed, model, training, keep, digest }: TrialSpec): Promise<string> {
+  const { kind, depth, width, activation, module } = model;
+  const { epochs, batchSize, learningRates, optimizer, warmUp } = training;
   const identity = [
     FORMAT,
     norm,
@@ -19,6 +19,9 @@ export async function keyOf({ norm, seed, model, training, digest }: TrialSpec):
     batchSize,
     learningRates,
     optimizer,
+    warmUp,
+    keep ?? false,
+    module?.digest ?? null,
     digest,
   ];
   const bytes = new TextEncoder().encode(JSON.stringify(identity));

@@ -1,6 +1,7 @@
 /**
- * Which examples are for training, for choosing (validation) and held out: 64, 16 and 20 %. Each seed draws its own, the
- * same in every call, run and machine; where the data say which are held out, or time does, all seeds have the same.
+ * Which examples are for training, for choosing (validation) and held out: 64, 16 and 20 % where the user does not say.
+ * Each seed draws its own, the same in every call, run and machine; where the data say which are held out, or time does,
+ * all seeds have the same.
  */
 import { quote } from "@evenkeel/report/format";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
@@ -17,6 +18,13 @@ export interface Parts {
   time?: Float64Array;
   /** Examples that the data themselves hold out. */
   heldOut?: Int32Array;
+  /**
+   * Units of time from an example's own to the end of its target: in no part are those whose targets reach into the next
+   * one. The shares are then of the whole time.
+   */
+  span?: number;
+  /** Of training, validation and held-out part. */
+  shares?: readonly [train: number, validation: number, heldOut: number];
 }
 
 /** The examples of one seed: rows of the dataset, in a random but fixed order. */
@@ -28,18 +36,16 @@ export interface Split {
 
 /** Training, validation, held out: each needs an example, and of each class one where it can be had. */
 export const PARTS = 3;
-const HELD_OUT = 0.2;
-/** Of what is not held out: 16 % of all. */
-const VALIDATION = 0.2;
+const SHARES = [0.64, 0.16, 0.2] as const;
 const SEED = 20;
 
 /** The parts of a seed. There must be examples for each part: three, or three groups. */
 export function splitOf(parts: Parts, count: number, seed: number): Split {
   const order = shuffledRows(count, seed);
   const { train, validation, heldOut } = parts.time
-    ? byTime(parts.time, order)
+    ? byTime(parts.time, order, parts)
     : parts.groups
-      ? byGroup(parts.groups, parts.strata, order)
+      ? byGroup(parts.groups, order, parts)
       : atRandom(parts, order);
   return {
     train: Int32Array.from(train),
@@ -51,10 +57,10 @@ export function splitOf(parts: Parts, count: number, seed: number): Split {
 /** How the parts are drawn, as it follows "Each seed "; `group` and `time` are the names of columns. */
 export function drawnText(
   parts: Parts,
-  { group = "", time = "" }: { group?: string; time?: string },
+  { group = "", time = "" }: { group?: string; time?: string } = {},
 ): string {
   if (parts.time) {
-    return `has the same parts: the latest fifth by ${quote(time)} is held out, and what was just before it is for validation`;
+    return `has the same parts: the latest ${percent(parts)} by ${quote(time)} are held out, and what was just before is for validation`;
   }
   const stratified = parts.strata.some((stratum) => stratum > 0) ? ", stratified by class" : "";
   if (parts.groups) {
@@ -64,6 +70,8 @@ export function drawnText(
     ? `draws its own validation part at random${stratified}; the held-out part is the data's own`
     : `draws its own parts at random${stratified}`;
 }
+
+const percent = ({ shares = SHARES }: Parts): string => `${Number((100 * shares[2]).toPrecision(3))} %`;
 
 /** Throws UsageError for a limit that leaves a class without a row for each part. */
 export function checkLimit(limit: number, classes: number): void {
@@ -141,7 +149,7 @@ interface Divided {
   heldOut: readonly number[];
 }
 
-function atRandom({ strata, heldOut }: Parts, order: readonly number[]): Divided {
+function atRandom({ strata, heldOut, shares = SHARES }: Parts, order: readonly number[]): Divided {
   const classes = strata.reduce((most, stratum) => Math.max(most, stratum + 1), 1);
   const draw = (rows: readonly number[], share: number) => {
     const here = new Set(rows.map((row) => strata[row])).size;
@@ -150,13 +158,14 @@ function atRandom({ strata, heldOut }: Parts, order: readonly number[]): Divided
   const given = heldOut && new Set(heldOut);
   const held = given
     ? { taken: order.filter((row) => given.has(row)), rest: order.filter((row) => !given.has(row)) }
-    : draw(order, HELD_OUT);
-  const validation = draw(held.rest, VALIDATION);
+    : draw(order, shares[2]);
+  const validation = draw(held.rest, shares[1] / (shares[0] + shares[1]));
   return { train: validation.rest, validation: validation.taken, heldOut: held.taken };
 }
 
 /** Rows of one time are in one part where there are times enough for all. */
-function byTime(time: Float64Array, order: readonly number[]): Divided {
+function byTime(time: Float64Array, order: readonly number[], { span, shares = SHARES }: Parts): Divided {
+  if (span !== undefined) return bySpans(time, order, span, shares);
   const rows = [...order].sort((a, b) => time[a] - time[b] || a - b);
   const changes = (at: number) => time[rows[at - 1]] < time[rows[at]];
   /** The change next to `at` in (from, to), an earlier one first. */
@@ -168,8 +177,8 @@ function byTime(time: Float64Array, order: readonly number[]): Divided {
     }
     return Math.min(Math.max(at, from + 1), to - 1);
   };
-  const held = border(Math.round((1 - HELD_OUT) * rows.length), 1, rows.length);
-  const validation = border(Math.round((1 - VALIDATION) * held), 0, held);
+  const held = border(Math.round((1 - shares[2]) * rows.length), 1, rows.length);
+  const validation = border(Math.round((shares[0] / (shares[0] + shares[1])) * held), 0, held);
   const train = new Set(rows.slice(0, validation));
   return {
     train: order.filter((row) => train.has(row)),
@@ -178,11 +187,30 @@ function byTime(time: Float64Array, order: readonly number[]): Divided {
   };
 }
 
+/** Each part has the examples whose targets lie in it. */
+function bySpans(
+  time: Float64Array,
+  order: readonly number[],
+  span: number,
+  shares: readonly [number, number, number],
+): Divided {
+  const end = order.reduce((latest, row) => Math.max(latest, time[row] + span), 0);
+  const borders = [shares[0], shares[0] + shares[1]].map((share) => Math.round(share * end));
+  const within = (from: number, to: number) =>
+    order.filter((row) => time[row] >= from && time[row] + span <= to);
+  const inOrder = (rows: number[]) => rows.sort((a, b) => time[a] - time[b] || a - b);
+  return {
+    train: within(0, borders[0]),
+    validation: inOrder(within(borders[0], borders[1])),
+    heldOut: inOrder(within(borders[1], end)),
+  };
+}
+
 /**
  * Whole groups, the largest first, each to the part where it brings the classes nearest to their shares of 64, 16 and
  * 20 %; groups of one size come in the random order.
  */
-function byGroup(groups: Int32Array, strata: Int32Array, order: readonly number[]): Divided {
+function byGroup(groups: Int32Array, order: readonly number[], { strata, shares = SHARES }: Parts): Divided {
   const members = new Map<number, number[]>();
   const totals = new Map<number, number>();
   for (const row of order) {
@@ -191,7 +219,7 @@ function byGroup(groups: Int32Array, strata: Int32Array, order: readonly number[
     else members.set(groups[row], [row]);
     totals.set(strata[row], (totals.get(strata[row]) ?? 0) + 1);
   }
-  const parts = [(1 - HELD_OUT) * (1 - VALIDATION), (1 - HELD_OUT) * VALIDATION, HELD_OUT].map((share) => ({
+  const parts = shares.map((share) => ({
     share,
     have: new Map<number, number>(),
     groups: [] as number[][],

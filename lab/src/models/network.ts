@@ -1,69 +1,140 @@
 /**
- * The networks that are compared: blocks of kernel (dense or convolution) → normalization → activation, all alike, then
- * a dense output layer. A normalization of weights wraps the layer with the kernel instead. For one seed, everything but
- * the normalization is the same.
+ * The networks that are compared, each built by its model. A normalization of weights wraps the layer with the kernel, one
+ * of forecasts the whole network. For one seed, everything but the normalization is the same.
  */
 import {
   initializers,
   input,
   layers as keras,
   type LayersModel,
-  model,
-  type SymbolicTensor,
+  model as layersModel,
 } from "@tensorflow/tfjs-layers";
 import * as tfjs from "evenkeel/tfjs";
-import { aboutOf, layerOf, type NormName, optionsOf } from "../norms.js";
-import type { Layer, ModelSettings } from "./model.js";
-import { type ModelName, models } from "./registry.js";
+import type { Form } from "../data/form.js";
+import { aboutOf, layerOf, type NormName, optionsOf, placedOf } from "../norms.js";
+import { EmbeddedCategories } from "./layers/embedded-categories.js";
+import { ownLayers } from "./layers/registry.js";
+import type { Builder, Layer, Model, ModelSettings, Tensor } from "./model.js";
 
 export interface Network {
-  /** Outputs: the last layer's [batch, outputs], then each block's. */
+  /** [batch, ...form.input.shape] to [batch, ...form.outputs] */
   model: LayersModel;
-  /** Names of the kernel variables of blocks and last layer, first one first. */
+  /** Names of the variables whose gradients are probed: the kernels of blocks and last layer, first one first. */
   kernels: string[];
+  /** The layers that blocks end with, whose outputs are probed, first one first. */
+  blocks: Layer[];
 }
 
 /** The layers of normalizations, and the wrappers of layers. */
 type Makers = Record<string, (...args: object[]) => Layer>;
+const layerMakers = tfjs.layers as unknown as Makers;
+const wrappers = tfjs as unknown as Makers;
 
-/** A layer with a kernel, and what normalizes it. */
-function normalized(layer: Layer, norm: NormName, width: number): Layer[] {
-  const chosen = optionsOf(norm, width);
-  if (!chosen) return [layer];
-  const args = { ...chosen.options, name: `${layer.name}_${norm.replaceAll("-", "_")}` };
-  const maker = layerOf(chosen.name);
-  if (aboutOf(norm)?.takes === "weight") return [(tfjs as unknown as Makers)[maker](layer, args)];
-  return [layer, (tfjs.layers as unknown as Makers)[maker](args)];
-}
-
-/** A network for inputs of this shape [features] or [height, width, channels]. */
+/** A network of this model for examples of this form. Throws RangeError for a normalization that has no place in it. */
 export function buildNetwork(
-  settings: ModelSettings<ModelName>,
+  model: Model,
+  settings: Omit<ModelSettings, "kind">,
   norm: NormName,
-  inputShape: number[],
-  outputs: number,
+  form: Form,
   seed: number,
 ): Network {
-  const { kind, depth, width, activation } = settings;
-  const { start, kernel, after, end } = models[kind];
-  const inputs = input({ shape: inputShape });
-  const kernels: string[] = [];
-  const blocks: SymbolicTensor[] = [];
+  const placed = placedOf(norm);
+  if (placed === undefined) throw new RangeError(`buildNetwork: norm must be a normalization, got "${norm}"`);
+  const { depth, width, activation } = settings;
+  const inner = placed.inner;
+  const isOfWeights = inner !== undefined && aboutOf(inner)?.takes === "weight";
+  const withKernels: Layer[] = [];
+  const blocks: Layer[] = [];
+  let seeds = 0;
+  let norms = 0;
+  const on = (x: Tensor, layer: Layer) => layer.apply(x) as Tensor;
   // Keras's default for dense and convolution kernels, but seeded
-  const kernelInitializer = () => initializers.glorotUniform({ seed: seed * 1000 + kernels.length });
-  const stack = (x: SymbolicTensor, some: Layer[]) =>
-    some.reduce((below, layer) => layer.apply(below) as SymbolicTensor, x);
-  let x = stack(inputs, start(keras, inputShape));
-  for (let block = 0; block < depth; block++) {
-    const args = { kernelInitializer: kernelInitializer(), name: `block${block}` };
-    const parts = normalized(kernel(keras, width, args), norm, width);
-    // a wrapper gives the kernel that it holds its own name
-    kernels.push(`${parts[0].name}/kernel`);
-    x = stack(x, [...parts, keras.activation({ activation })]);
-    blocks.push(x);
-    x = stack(x, after(keras, block, depth));
+  const argsOf = (name: string) => ({
+    kernelInitializer: initializers.glorotUniform({ seed: builder.seed() }),
+    name,
+  });
+  const kernelName = () => `kernel${withKernels.length}`;
+  const chosen = inner === undefined ? undefined : optionsOf(inner, 1);
+  const builder: Builder = {
+    keras,
+    form,
+    depth,
+    width,
+    activation,
+    arrangement: placed.arrangement ?? model.arrangements?.[0] ?? "pre",
+    sequence: placed.sequence && layerOf(aboutOf(placed.sequence)?.name ?? ""),
+    seed: () => seed * 1000 + seeds++,
+    evenkeel: (name, args) => layerMakers[name](args),
+    own: (name, args) => new (ownLayers[name] as new (args: object) => Layer)(args),
+    kernel(x, make) {
+      const layer = make(argsOf(kernelName()));
+      withKernels.push(layer);
+      return on(x, layer);
+    },
+    weighted: (x, make) => builder.kernel(x, (args) => builder.wrapped(make(args))),
+    normalized: (x, make) => builder.norm(builder.weighted(x, make)),
+    wrapped(layer) {
+      if (chosen === undefined || !isOfWeights) return layer;
+      const name = `${layer.name}_normalized`;
+      return wrappers[layerOf(chosen.name)](layer, { ...chosen.options, name });
+    },
+    normLayer() {
+      if (inner === undefined || chosen === undefined || isOfWeights) return undefined;
+      const name = `norm${norms++}_${inner.replaceAll("-", "_")}`;
+      return fitting(inner, layerMakers[layerOf(chosen.name)]({ ...chosen.options, useMask: true, name }));
+    },
+    norm(x) {
+      const layer = builder.normLayer();
+      return layer === undefined ? x : on(x, layer);
+    },
+    activate: (x) => on(x, keras.activation({ activation })),
+    block(x) {
+      blocks.push(x.sourceLayer as Layer);
+      return x;
+    },
+    embedded(x) {
+      const { categories = [] } = form.input;
+      return categories.length === 0
+        ? x
+        : on(x, new EmbeddedCategories({ categories, seed: builder.seed(), name: "categories" }));
+    },
+  };
+  const shaped = (x: Tensor) =>
+    x.shape.length === form.outputs.length + 1 ? x : on(x, keras.reshape({ targetShape: form.outputs }));
+  const inputs = input({ shape: form.input.shape });
+  const built = model.build(builder, inputs);
+  const graph =
+    "kernels" in built ? built : { inputs, outputs: built, kernels: withKernels.map(kernelOf), blocks };
+  let network = layersModel({ inputs: graph.inputs, outputs: shaped(graph.outputs) });
+  if (placed.around !== undefined) {
+    const around = input({ shape: form.input.shape });
+    network = layersModel({ inputs: around, outputs: on(around, reversible(network, placed.around)) });
   }
-  const last = keras.dense({ units: outputs, kernelInitializer: kernelInitializer(), name: "last" });
-  kernels.push("last/kernel");
-  return { model: model({ inputs, outputs: [stack(x, [...end(keras), last]), ...blocks] }), kernels };
+  return { model: network, kernels: graph.kernels, blocks: graph.blocks };
+}
+
+/** The layer, which takes the options that suit its width when it is built. */
+function fitting(norm: NormName, layer: Layer): Layer {
+  const { build } = layer;
+  layer.build = (shape) => {
+    const channels = shape.at(-1);
+    if (typeof channels === "number") {
+      (layer as tfjs.NormalizationLayer).configure({ ...optionsOf(norm, channels)?.options });
+    }
+    build.call(layer, shape);
+  };
+  return layer;
+}
+
+/** The first weight of a layer that is a matrix, by its name. */
+function kernelOf(layer: Layer): string {
+  const kernel = layer.trainableWeights.find(({ shape }) => shape.length > 1);
+  if (kernel === undefined) throw new RangeError(`buildNetwork: ${layer.name} has no kernel`);
+  return kernel.name;
+}
+
+/** A whole network, its inputs normalized and its outputs restored. */
+function reversible(network: LayersModel, around: NormName): Layer {
+  const options = optionsOf(around, 1)?.options;
+  return wrappers.reversible(network as unknown as Layer, { ...options, name: around.replaceAll("-", "_") });
 }

@@ -1,44 +1,86 @@
-/** Which models there are: from the most general to the most particular. Light: no TensorFlow.js is loaded. */
-import { aboutOf, hasLayer, type NormName } from "../norms.js";
+/** Which models there are. Light: no TensorFlow.js is loaded. */
+import type { Form } from "../data/form.js";
+import { aboutOf, hasLayer, type NormName, namesIn, normNames, placedOf, usualNorms } from "../norms.js";
 import type { OptimizerName } from "../settings.js";
+import { autoencoder } from "./autoencoder.js";
 import { cnn } from "./cnn.js";
+import { linear } from "./linear.js";
 import { mlp } from "./mlp.js";
-import type { Model } from "./model.js";
+import type { Model, ModelSettings, Usual } from "./model.js";
+import { residualCnn } from "./residual-cnn.js";
+import { residualMlp } from "./residual-mlp.js";
+import { twoTowers } from "./two-towers.js";
 
-const entries = { [mlp.name]: mlp, [cnn.name]: cnn };
+const entries = {
+  [mlp.name]: mlp,
+  [cnn.name]: cnn,
+  [linear.name]: linear,
+  [autoencoder.name]: autoencoder,
+  [twoTowers.name]: twoTowers,
+};
 
 export type ModelName = keyof typeof entries;
 export const models: Readonly<Record<ModelName, Model>> = entries;
 export const modelNames = Object.keys(models) as ModelName[];
 
-/** The most particular of the models that accept such inputs at their usual depth. */
-export function usualModel(inputShape: readonly number[]): ModelName {
-  const accepting = acceptingModels(inputShape);
-  return accepting[accepting.length - 1];
+/** The model of these settings. Throws RangeError for one that is not known. */
+export function modelOf({ kind }: Pick<ModelSettings, "kind">): Model {
+  const found = modelNames.find((name) => name === kind);
+  if (found === undefined) throw new RangeError(`modelOf: kind must be a model, got "${kind}"`);
+  return models[found];
 }
+
+/** The model for such inputs, where it accepts these, or else the first that does. Throws RangeError where none does. */
+export function usualModel(form: Form): ModelName {
+  const accepting = acceptingModels(form);
+  const usual = accepting.find((name) => models[name].usualFor.includes(form.input.kind)) ?? accepting[0];
+  if (usual === undefined) throw new RangeError(`usualModel: no model accepts ${form.input.kind}`);
+  return usual;
+}
+
+/** What is usual for a model and such inputs. */
+export const usualOf = (model: Model, { input }: Form): Usual => ({
+  ...model.usual,
+  ...model.usualOn?.[input.kind],
+});
 
 /** The models that accept such inputs, at this depth or their usual one. */
-export const acceptingModels = (inputShape: readonly number[], depth?: number): ModelName[] =>
-  modelNames.filter((name) => !models[name].refusal(inputShape, depth ?? models[name].usual.depth));
+export const acceptingModels = (form: Form, depth?: number): ModelName[] =>
+  modelNames.filter((name) => !models[name].refusal(form, depth ?? usualOf(models[name], form).depth));
 
-/** The models that have a place for a normalization. */
-export function modelsFor(norm: NormName): ModelName[] {
-  const about = aboutOf(norm);
-  if (about === undefined) return modelNames;
-  return hasLayer(norm) ? modelNames.filter((name) => models[name].places.includes(about.takes)) : [];
+/** Whether a normalization has anything to normalize in such a model. */
+export function fits(norm: NormName, model: Model): boolean {
+  const { places, sequences = [], arrangements = [] } = model;
+  const placed = placedOf(norm);
+  if (placed === undefined || (placed.arrangement && !arrangements.includes(placed.arrangement)))
+    return false;
+  const hasPlaces = namesIn(placed).every((name) => {
+    const takes = aboutOf(name)?.takes;
+    if (takes === "sequence") return sequences.includes(name);
+    return takes !== undefined && hasLayer(name) && places.includes(takes);
+  });
+  return hasPlaces && model.unfit?.(norm) === undefined;
 }
 
-/** Whether a normalization has anything to normalize over in such a model. */
-export const fits = (norm: NormName, model: ModelName): boolean => modelsFor(norm).includes(model);
+/** The models that have a place for a normalization. */
+export const modelsFor = (norm: NormName): ModelName[] =>
+  modelNames.filter((name) => fits(norm, models[name]));
 
-/** What a step of the other optimizers is to one of plain gradient descent, by experience. */
-const STEP: Record<OptimizerName, (rate: number) => number> = {
-  sgd: (rate) => rate,
-  // momentum of 0.9 adds up ten steps
-  momentum: (rate) => rate / 10,
-  // its steps do not depend on the size of the gradient
-  adam: () => 0.002,
-};
+/** Every normalization that fits a model, and the arrangements of the usual ones. */
+export const normsFor = (model: Model): NormName[] =>
+  [...normNames, ...(model.arrangements ?? []).slice(1).map((each) => `${each}-${FIRST}`)].filter((norm) =>
+    fits(norm, model),
+  );
 
-export const usualLearningRate = (model: ModelName, optimizer: OptimizerName): number =>
-  STEP[optimizer](models[model].usual.learningRate);
+/** The normalization of residual blocks where only their arrangement is compared. */
+const FIRST: NormName = "layer";
+
+/** What is compared where the user does not say. */
+export const usualNormsOf = (model: Model): NormName[] =>
+  (model.norms ?? usualNorms).filter((norm) => fits(norm, model));
+
+/** What a step with momentum is to one of plain gradient descent: 0.9 adds up ten steps. */
+const MOMENTUM_STEPS = 10;
+
+export const usualLearningRate = ({ learningRate: { sgd, adam } }: Usual, optimizer: OptimizerName): number =>
+  ({ sgd, momentum: sgd / MOMENTUM_STEPS, adam })[optimizer];

@@ -6,8 +6,9 @@ import { printable, quote } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { type Choices, comparisonOf, normsOf, settingsOf, specsOf } from "../comparison.js";
 import type { Limits } from "../data/table.js";
-import { type Dataset, type DatasetOptions, digestOf } from "../dataset.js";
+import { type Dataset, type DatasetOptions, digestOf } from "../datasets/dataset.js";
 import { UsageError } from "../errors.js";
+import { models } from "../models/registry.js";
 import { renderReport } from "../report/html.js";
 import type { Comparison, Trial } from "../results.js";
 import { metricNamed } from "../tasks/registry.js";
@@ -49,7 +50,7 @@ export interface Running extends Pick<CompareOptions, "threads" | "json"> {
 export async function compare(options: CompareOptions): Promise<number> {
   const { reading, choices, out } = options;
   // what can be refused without the data is refused before they are read
-  if (choices.norms) normsOf(choices.norms, choices.model);
+  if (choices.norms) normsOf(choices.norms, choices.model && models[choices.model]);
   const named = describedData.some(({ name }) => name === options.data);
   const source = named ? options.data : resolve(options.data);
   checkPlace(out);
@@ -137,7 +138,7 @@ async function run(
       machine: machine(),
       wallSeconds: store.seconds(),
     });
-  const metric = metricNamed(data.metric);
+  const metric = metricNamed(data.task, data.metric);
   const executor = openThreads(Math.min(threads, distinct.length));
   const display = openDisplay(metric, settings, distinct, executor.size);
   let found = 0;

@@ -7,7 +7,8 @@ import { closest } from "fastest-levenshtein";
 import { bundled, type Described } from "../data/bundled.js";
 import { readTable } from "../data/readers/registry.js";
 import type { Source } from "../data/readers/source.js";
-import { type Dataset, type DatasetOptions, toDataset } from "../dataset.js";
+import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
+import { datasetOf } from "../datasets/registry.js";
 import { UsageError } from "../errors.js";
 import { fashionMnist, loadFashionMnist } from "./fashion-mnist.js";
 import { openFile } from "./file.js";
@@ -28,7 +29,7 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   const own = bundled.find(({ name }) => name === source);
   if (own) {
     const table = await opened(dataFile(own.file), options, own.read);
-    const data = toDataset(table, { ...options, image: options.image ?? own.image }, own.provenance);
+    const data = datasetOf(table, { ...options, image: options.image ?? own.image }, own.provenance);
     return { ...data, name: own.name };
   }
   if (!existsSync(source) && basename(source) === source && extname(source) === "") {
@@ -40,7 +41,7 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   const { limit } = options;
   const sample = limit === undefined ? undefined : Math.max(2 * limit, LEAST_READ);
   const table = await opened(source, options, (file) => readTable(file, { ...options, sample }));
-  return toDataset(table, options, printable(source));
+  return datasetOf(table, options, printable(source));
 }
 
 async function opened<T>(

@@ -6,7 +6,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Described } from "../data/bundled.js";
 import { checkLimit, drawnText, drawRows, type Parts, shuffledRows } from "../data/split.js";
-import { type Dataset, type DatasetOptions, metricOf } from "../dataset.js";
+import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
+import { metricOf } from "../tasks/registry.js";
 import { FailureError, UsageError } from "../errors.js";
 import { classification } from "../tasks/classification.js";
 import { readBytes } from "./file.js";
@@ -117,18 +118,20 @@ export async function loadFashionMnist(
     metric: metricOf(classification.name, sizes, options.metric),
     target: "class",
     inputs: [{ column: `${names[0]} … ${names.at(-1)}`, how: `pixels of ${height}×${width}`, names }],
-    inputShape: [height, width, 1],
+    form: { input: { kind: "image", shape: [height, width, 1] }, outputs: [CLASSES.length] },
     classes: CLASSES,
     count,
     x,
     scaled: new Uint8Array(height * width),
     y,
+    targetShape: [],
     yScale: 1,
     parts: divided,
     drawn: drawnText(divided, {}),
     fileRows: total,
     decisions: [],
     warnings: [],
+    reading: {},
   };
 }
 

@@ -1,9 +1,10 @@
 /** What is told of a comparison before its trials run: what is compared on what, and what was decided about the data. */
 import { count, printable, quote, wrap } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
+import { givenText, sizeOf } from "../data/form.js";
 import type { Decision } from "../data/table.js";
 import type { Comparison } from "../results.js";
-import { tasks } from "../tasks/registry.js";
+import { predictsOf } from "../tasks/registry.js";
 import { colorsOf } from "./colors.js";
 import { columnsOf } from "./streams.js";
 
@@ -72,16 +73,15 @@ function amountText({ trials, found, threads }: Amount): string {
 }
 
 /** What is predicted from what, so that a wrong target or an id among the inputs is noticed before the training. */
-function described({ task, target, classes, inputs, inputShape }: Data): string {
-  const size = inputShape.reduce((a, b) => a * b, 1);
+function described({ task, target, classes, inputs, form, targetShape }: Data): string {
+  const size = sizeOf(form.input.shape);
   const columns = inputs.map(({ column }) => column);
   const from =
-    inputShape.length > 1
-      ? `images of ${inputShape.slice(0, 2).join("×")}`
-      : columns.length === size
-        ? `${count(size, "input")}: ${names(columns)}`
-        : `${count(size, "input")} of ${count(columns.length, "column")}: ${names(columns)}`;
-  return `${quote(target)} (${tasks[task].predicts(classes)}) from ${from}`;
+    givenText(form.input) ??
+    (columns.length === size
+      ? `${count(size, "input")}: ${names(columns)}`
+      : `${count(size, "input")} of ${count(columns.length, "column")}: ${names(columns)}`);
+  return `${quote(target)} (${predictsOf(task, classes, targetShape)}) from ${from}`;
 }
 
 const cut = (text: string, most: number) => quote(text, most).slice(1, -1);

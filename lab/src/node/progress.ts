@@ -141,6 +141,7 @@ function namer(settings: Settings, specs: readonly TrialSpec[]): NameOf {
       "learning-rate": `rate ${plain(learningRates[0])}`,
       "batch-size": `batch ${batchSize}`,
       depth: `depth ${spec.model.depth}`,
+      "warm-up": `warm-up ${plain(spec.training.warmUp)}`,
     };
     return values[sweep.setting];
   };

@@ -18,7 +18,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
-import type { DatasetOptions } from "../dataset.js";
+import type { DatasetOptions } from "../datasets/dataset.js";
 import { FailureError, UsageError } from "../errors.js";
 import type { Trial } from "../results.js";
 import type { Store } from "../trials.js";

@@ -15,7 +15,14 @@ import {
   under,
 } from "../findings.js";
 import { labelOf } from "../norms.js";
-import { type Comparison, formatEpochs, formatTarget, metricOf, type Summary } from "../results.js";
+import {
+  type Comparison,
+  formatEpochs,
+  formatTarget,
+  type Guess,
+  metricOf,
+  type Summary,
+} from "../results.js";
 import { colorsOf } from "./colors.js";
 
 /** Sentences wider than this are hard to read. */
@@ -26,8 +33,8 @@ interface Column {
   /** Two lines at most. */
   head: string;
   cell(summary: Summary): Cell;
-  /** Of the row of guessing. */
-  guess?: string;
+  /** Of the row of each way of guessing, by its name. */
+  guess?(way: Guess): string;
 }
 
 interface Cell {
@@ -59,7 +66,7 @@ export function summaryTable(comparison: Comparison, columns = 80): string {
     const cells = [
       shown.map(({ head }) => head),
       ...comparison.summaries.map((summary) => shown.map(({ cell }) => joined(cell(summary), narrow))),
-      shown.map(({ guess = "" }) => guess),
+      ...guessesOf(comparison).map((way) => shown.map(({ guess }) => guess?.(way) ?? "")),
     ];
     const widths = shown.map((_, at) => Math.max(...cells.map((row) => widthOf(row[at]))));
     let fitting = 0;
@@ -113,8 +120,13 @@ function stacked(comparison: Comparison, [, ...columns]: readonly Column[], widt
       }),
     ].join("\n"),
   );
-  return [...blocks, `guessing: ${columns[0].guess ?? "–"}`].join("\n");
+  const guesses = guessesOf(comparison).map((way) => `${way.name}: ${columns[0].guess?.(way) ?? "–"}`);
+  return [...blocks, ...guesses].join("\n");
 }
+
+/** The ways of guessing by their names, or what all metrics have. */
+const guessesOf = ({ guess, guesses }: Comparison): Guess[] =>
+  guesses.length > 0 ? guesses : [{ name: "guessing", scores: guess }];
 
 /** What the marks and intervals say; empty without any. */
 function noteOf({ differences: { metric, epochsToTarget }, baseline }: Comparison, columns: number): string {
@@ -128,7 +140,7 @@ function noteOf({ differences: { metric, epochsToTarget }, baseline }: Compariso
 
 /** The columns in the order of their importance. */
 function columnsOf(comparison: Comparison): Column[] {
-  const { baseline, differences, guess, training, targetMetric } = comparison;
+  const { baseline, differences, training, targetMetric } = comparison;
   const metric = metricOf(comparison);
   const colors = colorsOf(process.stdout);
   const against = (name: MeasureName, head: string, format: (value: number) => string): Column => {
@@ -151,7 +163,11 @@ function columnsOf(comparison: Comparison): Column[] {
       ? metric.formatDifference(value)
       : metric.formatDifference(value).slice(0, -unit.length - 1);
   const columns: (Column | false)[] = [
-    { head: "", cell: ({ norm }) => ({ main: wrap(labelOf(norm), LABEL_WIDTH) }), guess: "guessing" },
+    {
+      head: "",
+      cell: ({ norm }) => ({ main: wrap(labelOf(norm), LABEL_WIDTH) }),
+      guess: ({ name }) => wrap(name, LABEL_WIDTH),
+    },
     {
       head: metric.name,
       cell({ trials, diverged, metric: values }) {
@@ -159,7 +175,7 @@ function columnsOf(comparison: Comparison): Column[] {
         const below = diverged > 0 ? colors.red(`${diverged} of ${trials} diverged`) : "";
         return { main: metric.format(values.median), more: rangeText(values, metric.format), below };
       },
-      guess: metric.format(guess[metric.name] ?? null),
+      guess: ({ scores }) => metric.format(scores[metric.name] ?? null),
     },
     differences.metric.length > 0 &&
       against("metric", `against ${labelOf(baseline)}${unit ? `\n${unit}` : ""}`, withoutUnit),

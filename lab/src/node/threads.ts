@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import Tinypool from "tinypool";
-import type { TrialData } from "../dataset.js";
+import type { TrialData } from "../datasets/dataset.js";
 import type { Progress } from "../trial.js";
 import type { Executor } from "../trials.js";
 
@@ -38,20 +38,25 @@ export function openThreads(size: number): Executor {
 
 /** What a trial needs, in memory that threads share, so that no trial has a copy; what is there already stays. */
 export function shared(data: TrialData): TrialData {
-  const { task, metric, inputShape, classes, count, x, scaled, y, yScale } = data;
-  const { strata, groups, time, heldOut } = data.parts;
+  const { task, metric, form, classes, count, x, scaled, y, targetShape, yScale, windows, season } = data;
+  const { strata, groups, time, heldOut, span, shares } = data.parts;
   return {
     task,
     metric,
-    inputShape,
+    form,
     classes,
     count,
     x: share(x),
     scaled: share(scaled),
     y: share(y),
+    targetShape,
     yScale,
+    ...(windows && { windows: { ...windows, starts: share(windows.starts) } }),
+    ...(season !== undefined && { season }),
     parts: {
       strata: share(strata),
+      ...(span !== undefined && { span }),
+      ...(shares && { shares }),
       ...(groups && { groups: share(groups) }),
       ...(time && { time: share(time) }),
       ...(heldOut && { heldOut: share(heldOut) }),

@@ -5,6 +5,7 @@ import type { MessagePort } from "node:worker_threads";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { install } from "evenkeel/tfjs";
+import { modelOf } from "../models/registry.js";
 import type { Trial } from "../results.js";
 import { runTrial, type TrialSpec } from "../trial.js";
 
@@ -15,7 +16,7 @@ await install();
 
 /** Progress goes out through `port`. */
 export default function run({ spec, port }: { spec: TrialSpec; port: MessagePort }): Promise<Trial> {
-  return runTrial(spec, (progress) => {
+  return runTrial(spec, modelOf(spec.model), (progress) => {
     port.postMessage(progress);
     // lets messages through
     return new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
 /** What networks took the examples of each class for: a matrix for each normalization, which is a table too. */
 import { escapeHtml } from "@evenkeel/report/page";
-import { labelOf, type NormName } from "../norms.js";
+import { labelOf, type NormName, slugOf } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
 import { clipped, type Looks, swatch } from "./series.js";
 
@@ -40,7 +40,7 @@ export function confusionMatrices(comparison: Comparison, looks: Looks): string 
     const matrix = matrixOf(comparison, norm);
     if (!matrix) return [];
     const caption = `${labelOf(norm)}: held-out examples by class (rows) and answer (columns)`;
-    return `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${matrixTable(matrix, classes, caption)}</figure>`;
+    return `<figure class="panel p-${slugOf(norm)}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${matrixTable(matrix, classes, caption)}</figure>`;
   });
   return figures.length === 0
     ? ""

@@ -1,8 +1,9 @@
 /** What was read, and what was decided about it: the inputs of the network, the parts, the classes, and what guessing scores. */
 import { capitalize, count } from "@evenkeel/report/format";
 import { escapeHtml, folded, plainTable, unbrokenWords } from "@evenkeel/report/page";
+import { givenText } from "../data/form.js";
 import type { Comparison } from "../results.js";
-import { tasks } from "../tasks/registry.js";
+import { predictsOf, tasks } from "../tasks/registry.js";
 import { clipped } from "./series.js";
 
 /** Letters of a name, and of a sentence with names in it. */
@@ -41,19 +42,15 @@ export function dataSection(comparison: Comparison): string {
   const { data } = comparison;
   const { parts } = data;
   const number = (n: number) => n.toLocaleString("en-US");
-  const { predicts } = tasks[data.task];
   const inputs = data.inputs.reduce((sum, { names }) => sum + names.length, 0);
-  const [height, width] = data.inputShape;
   const from =
-    width === undefined
-      ? `${count(inputs, "input")} of ${count(data.inputs.length, "column")}`
-      : `images of ${height} × ${width} pixels`;
+    givenText(data.form.input) ?? `${count(inputs, "input")} of ${count(data.inputs.length, "column")}`;
   const rows: [string, string][] = [
     ["Data", `${shown(data.name, 120)}`],
     ["Provenance", shown(data.provenance, SENTENCE)],
     [
       "Question",
-      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predicts(data.classes)}) from ${from}`,
+      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predictsOf(data.task, data.classes, data.targetShape)}) from ${from}`,
     ],
     [
       "Rows",
@@ -75,15 +72,25 @@ ${inputsTable(data.inputs)}</section>`;
 }
 
 /** What each way of guessing scores, in the metrics that it is the guess of. */
-function guesses({ data, guess }: Comparison): string {
+function guesses({ data, guess, guesses: named }: Comparison): string {
   const ways = new Map<string, string[]>();
+  for (const { name: way, scores } of named) {
+    for (const { name, format } of tasks[data.task].metrics) {
+      const value = scores[name] ?? null;
+      if (value !== null) ways.set(way, [...(ways.get(way) ?? []), `${escapeHtml(name)} ${format(value)}`]);
+    }
+  }
+  if (ways.size > 0) return textOf(ways);
   for (const { name, format, guessed } of tasks[data.task].metrics) {
     const value = guess[name] ?? null;
     if (value === null) continue;
     ways.set(guessed, [...(ways.get(guessed) ?? []), `${escapeHtml(name)} ${format(value)}`]);
   }
-  return capitalize([...ways].map(([way, scores]) => `${way}: ${scores.join(", ")}`).join("; "));
+  return textOf(ways);
 }
+
+const textOf = (ways: ReadonlyMap<string, readonly string[]>): string =>
+  capitalize([...ways].map(([way, scores]) => `${way}: ${scores.join(", ")}`).join("; "));
 
 /** The classes with their examples. */
 function classesOf({ classes, classCounts }: Comparison["data"]): string {

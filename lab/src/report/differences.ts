@@ -6,7 +6,7 @@ import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import type { Difference } from "../claims.js";
 import { differenceText, underAll } from "../findings.js";
-import { labelOf } from "../norms.js";
+import { labelOf, slugOf } from "../norms.js";
 import { colourOf, labelWidth, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
 
@@ -81,7 +81,7 @@ export function differenceFigure(
   ];
   for (const each of rows) {
     const { norm, row, low, high, mean, clear } = each;
-    const own = { className: `s-${norm}`, y: "row" };
+    const own = { className: `s-${slugOf(norm)}`, y: "row" };
     const colour = colourOf(norm);
     marks.push(
       Plot.text([each], {

@@ -7,8 +7,8 @@ import { capitalize, count, duration, listed } from "@evenkeel/report/format";
 import { escapeHtml, figure, folded, unbrokenWords, wholePage } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import { findings, formatEpochDifference, headline } from "../findings.js";
-import { models } from "../models/registry.js";
-import { labelOf, type NormName, nameOf } from "../norms.js";
+import { modelOf } from "../models/registry.js";
+import { labelOf, type NormName, nameOf, slugOf } from "../norms.js";
 import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
 import { trialEpochs } from "../settings.js";
 import { confusionMatrices } from "./confusion.js";
@@ -165,9 +165,9 @@ function gradientSection(comparison: Comparison, looks: Looks, document: Documen
   const { panels, legend, width, notes } = gradientMaps(comparison, document);
   const maps = panels.map(
     ({ norm, svg, notes: own }) =>
-      `<figure class="panel p-${norm}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
+      `<figure class="panel p-${slugOf(norm)}"><figcaption>${swatch(norm, looks)}<b>${labelOf(norm)}</b></figcaption>${svg}${own.map((note) => `<p class="note">${note}</p>`).join("")}</figure>`,
   );
-  const twins = panels.map(({ norm, twin }) => `<div class="p-${norm}">${twin}</div>`).join("");
+  const twins = panels.map(({ norm, twin }) => `<div class="p-${slugOf(norm)}">${twin}</div>`).join("");
   const profile = depthProfile(comparison, "gradientNorm", document);
   return `<section id="gradients"><h2>How the gradient travels</h2>
 <div class="how wide"><p>The gradient enters at the last layer, on top, and travels down to the first. Each cell is the norm of the loss gradient for one layer’s weights at one step (median over the seeds). All panels share one colour scale.</p>
@@ -212,9 +212,16 @@ function activationSection(comparison: Comparison, document: Document): string {
 
 // ---- settings ----
 
+/** "Multilayer perceptron, 20 layers and the output layer, 64 units wide, relu" */
+function networkOf({ kind, depth, width, activation, module }: Comparison["model"]): string {
+  if (module !== undefined)
+    return `${kind}, the user’s own, with ${count(depth, "place")} for a normalization`;
+  const { title, unit } = modelOf({ kind });
+  return `${capitalize(title)}, ${count(depth, "layer")} and the output layer, ${width.toLocaleString("en-US")} ${unit} wide, ${activation}`;
+}
+
 function settings(comparison: Comparison): string {
   const { model, training, data, machine, sweep } = comparison;
-  const { title, unit } = models[model.kind];
   const date = new Date(comparison.date);
   const when = Number.isNaN(date.getTime())
     ? comparison.date
@@ -223,13 +230,13 @@ function settings(comparison: Comparison): string {
   const rows: [string, string][] = [
     [
       "Network",
-      `${capitalize(title)}, ${count(model.depth, "layer")} and the output layer, ${model.width.toLocaleString("en-US")} ${unit} wide, ${model.activation}; inputs of ${data.inputShape.join(" × ")}`,
+      `${networkOf(model)}; inputs of ${data.form.input.shape.join(" × ")}, outputs of ${data.form.outputs.join(" × ")}`,
     ],
     [
       "Training",
       `${count(training.epochs, "epoch")}, batches of ${training.batchSize.toLocaleString("en-US")}, ${training.optimizer}, learning rate ${
         rates.length > 1 ? `chosen by each trial on validation from ${listed(rates)}` : rates.join("")
-      }, falling evenly to zero`,
+      }, ${training.warmUp > 0 ? `rising over the first ${formatRate(100 * training.warmUp)} % of the steps, then ` : ""}falling evenly to zero`,
     ],
     [training.seeds.length === 1 ? "Seed" : "Seeds", training.seeds.join(", ")],
     ...(sweep === null

@@ -6,7 +6,7 @@ import { tableTwin } from "@evenkeel/report/page";
 import { type Range, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { underAll } from "../findings.js";
-import { labelOf, type NormName } from "../norms.js";
+import { labelOf, type NormName, slugOf } from "../norms.js";
 import { colourOf, LETTER_WIDTH, labelWidth, looksOf, shortLabel } from "./series.js";
 import { withTips } from "./tips.js";
 
@@ -231,7 +231,7 @@ export function lineFigure(
   for (const { norm, points } of ranges) {
     marks.push(
       Plot.areaY(points, {
-        className: `s-${norm}`,
+        className: `s-${slugOf(norm)}`,
         x: "x",
         y1: "low",
         y2: "high",
@@ -245,7 +245,7 @@ export function lineFigure(
     const flat = seeds.flatMap((line, seed) => line.map((at) => ({ ...at, seed })));
     marks.push(
       Plot.line(flat, {
-        className: `s-${norm} seed`,
+        className: `s-${slugOf(norm)} seed`,
         x: "x",
         y: "y",
         z: "seed",
@@ -258,7 +258,7 @@ export function lineFigure(
   const ended = drawn.filter(({ ends }) => ends.length > 0).map(({ norm }) => norm);
   for (const { norm, points, last, ends } of drawn) {
     const colour = colourOf(norm);
-    const className = `s-${norm}`;
+    const className = `s-${slugOf(norm)}`;
     if (last) {
       const labelPixel = labelPixels[labelled.findIndex((each) => each.norm === norm)] ?? 0;
       const anchor = { x: labelX, y: up.invert?.(labelPixel) ?? last.median };

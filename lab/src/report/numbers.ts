@@ -11,7 +11,14 @@ import {
   type MeasureName,
 } from "../findings.js";
 import { labelOf, type NormName } from "../norms.js";
-import { type Comparison, formatEpochs, formatTarget, metricOf, type Summary } from "../results.js";
+import {
+  type Comparison,
+  formatEpochs,
+  formatTarget,
+  metricOf,
+  type Scores,
+  type Summary,
+} from "../results.js";
 import { tasks } from "../tasks/registry.js";
 import { withoutUnit } from "./line-figure.js";
 import { type Looks, swatch } from "./series.js";
@@ -31,15 +38,15 @@ interface Column {
   short?: string;
   unit: string;
   cell(summary: Summary): Cell;
-  /** What guessing has in this column. */
-  guess?: string;
+  /** What a way of guessing has in this column. */
+  guess?(scores: Scores): string;
 }
 
 /** `name` is what a screen reader calls it: the caption is long. */
 function table(
   name: string,
   columns: Column[],
-  { summaries }: Comparison,
+  { summaries, guess, guesses }: Comparison,
   looks: Looks,
   caption: string,
 ): string {
@@ -56,16 +63,22 @@ function table(
     (summary) =>
       `<tr role="row" data-norm="${summary.norm}"><th role="rowheader" scope="row">${swatch(summary.norm, looks)}${labelOf(summary.norm)}</th>${columns.map((column) => cellOf(column, column.cell(summary))).join("")}</tr>`,
   );
-  const guess = columns.some((column) => column.guess !== undefined)
-    ? `<tr role="row" class="guess"><th role="rowheader" scope="row">guessing</th>${columns
-        .map((column) =>
-          column.guess === undefined ? '<td role="cell"></td>' : cellOf(column, { value: column.guess }),
-        )
-        .join("")}</tr>`
-    : "";
+  const ways = guesses.length > 0 ? guesses : [{ name: "guessing", scores: guess }];
+  const guessed = columns.some((column) => column.guess !== undefined)
+    ? ways.map(
+        ({ name, scores }) =>
+          `<tr role="row" class="guess"><th role="rowheader" scope="row">${escapeHtml(name)}</th>${columns
+            .map((column) =>
+              column.guess === undefined
+                ? '<td role="cell"></td>'
+                : cellOf(column, { value: column.guess(scores) }),
+            )
+            .join("")}</tr>`,
+      )
+    : [];
   return `<table role="table" aria-label="${name}"><caption>${escapeHtml(caption)}</caption>
 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Normalization</th>${head.join("")}</tr></thead>
-<tbody role="rowgroup">${rows.join("\n")}${guess}</tbody></table>`;
+<tbody role="rowgroup">${[...rows, ...guessed].join("\n")}</tbody></table>`;
 }
 
 /** "95.1 – 97.0 %", or nothing where the ends read the same. */
@@ -92,7 +105,7 @@ export function resultsTable(comparison: Comparison, looks: Looks): string {
       short: metric.title,
       unit: "after the last epoch",
       cell: ({ metric: range }) => ofRange(range, metric.format),
-      guess: metric.format(comparison.guess[comparison.metric] ?? null),
+      guess: (scores) => metric.format(scores[comparison.metric] ?? null),
     },
   ];
   if (differences.metric.length > 0) {
@@ -204,7 +217,7 @@ function differenceCell(
 
 /** All metrics, and what the networks are and cost. */
 export function detailsTable(comparison: Comparison, looks: Looks): string {
-  const { data, metric: main, guess } = comparison;
+  const { data, metric: main } = comparison;
   const others = tasks[data.task].metrics.filter(({ name }) => name !== main);
   const columns: Column[] = [
     ...others.map(
@@ -213,7 +226,7 @@ export function detailsTable(comparison: Comparison, looks: Looks): string {
         head: title,
         unit: `held out, ${higherIsBetter ? "higher" : "lower"} is better`,
         cell: ({ scores }) => ({ value: format(scores[name] ?? null) }),
-        guess: format(guess[name] ?? null),
+        guess: (scores) => format(scores[name] ?? null),
       }),
     ),
     {

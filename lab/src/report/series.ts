@@ -1,6 +1,6 @@
 /** How the normalizations of one page are told apart: a colour and a dash pattern each, and switches that hide them. */
 import { printable } from "@evenkeel/report/format";
-import { labelOf, type NormName } from "../norms.js";
+import { labelOf, type NormName, slugOf } from "../norms.js";
 
 interface Look {
   /** Number of a colour of the style sheet, `--hue0` and on. */
@@ -50,7 +50,7 @@ export function looksOf(norms: readonly NormName[]): Looks {
 }
 
 /** The variable that holds a normalization's colour. */
-export const colourOf = (norm: NormName): string => `var(--n-${norm})`;
+export const colourOf = (norm: NormName): string => `var(--n-${slugOf(norm)})`;
 
 /** Most letters of a label within a figure. */
 const MOST_LETTERS = 15;
@@ -73,12 +73,13 @@ export const labelWidth = (norms: readonly NormName[]): number =>
  * fade the others while a switch is pointed at.
  */
 export function looksStyle(looks: Looks): string {
-  const colours = [...looks].map(([norm, { hue }]) => `--n-${norm}:var(--hue${hue})`);
-  const rules = [...looks.keys()].map(
-    (norm) => `:root:has(#show-${norm}:not(:checked)) :is(.s-${norm},.p-${norm}){display:none}
-tspan.s-${norm}{fill:${colourOf(norm)}}
-:root:is(:has(label:hover>#show-${norm}:checked),:has(#show-${norm}:focus-visible:checked)) .figures svg g[class^="s-"]:not(.s-${norm}){opacity:.12}`,
-  );
+  const colours = [...looks].map(([norm, { hue }]) => `--n-${slugOf(norm)}:var(--hue${hue})`);
+  const rules = [...looks.keys()].map((norm) => {
+    const slug = slugOf(norm);
+    return `:root:has(#show-${slug}:not(:checked)) :is(.s-${slug},.p-${slug}){display:none}
+tspan.s-${slug}{fill:${colourOf(norm)}}
+:root:is(:has(label:hover>#show-${slug}:checked),:has(#show-${slug}:focus-visible:checked)) .figures svg g[class^="s-"]:not(.s-${slug}){opacity:.12}`;
+  });
   return [`:root{${colours.join(";")}}`, ...rules].join("\n");
 }
 
@@ -102,7 +103,7 @@ export function swatch(norm: NormName, looks: Looks): string {
 export function switches(norms: NormName[], looks: Looks): string {
   const labels = norms.map(
     (norm) =>
-      `<label><input type="checkbox" id="show-${norm}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
+      `<label><input type="checkbox" id="show-${slugOf(norm)}" checked autocomplete="off">${swatch(norm, looks)}${labelOf(norm)}</label>`,
   );
   // resetting a form needs no script
   const all = norms.length > 3 ? '<button type="reset">Show all</button>' : "";

@@ -1,7 +1,7 @@
 /** Values that appear where the pointer is, without a script: the style sheet shows what belongs to the strip below it. */
 import { thinned } from "@evenkeel/report/axes";
 import { escapeHtml } from "@evenkeel/report/page";
-import type { NormName } from "../norms.js";
+import { type NormName, slugOf } from "../norms.js";
 
 /** A line of text; of a normalization's, it has its colour and goes with its switch. */
 export interface TipLine {
@@ -37,7 +37,7 @@ function tip(strip: Box, frame: Box, lines: readonly TipLine[]): string {
   const y = Math.round(Math.max(frame.y, Math.min(frame.y + frame.height - height, strip.y)));
   const said = shown.map(
     ({ text, norm }, i) =>
-      `<tspan x="${x + PADDING}" dy="${i === 0 ? 0 : LINE}"${norm === undefined ? "" : ` class="s-${norm}"`}>${escapeHtml(text)}</tspan>`,
+      `<tspan x="${x + PADDING}" dy="${i === 0 ? 0 : LINE}"${norm === undefined ? "" : ` class="s-${slugOf(norm)}"`}>${escapeHtml(text)}</tspan>`,
   );
   return `<g class="tip"><rect ${at(strip)}/><g><rect ${at({ x, y, width, height })}/><text x="${x + PADDING}" y="${y + LINE + 1}">${said.join("")}</text></g></g>`;
 }

@@ -2,7 +2,7 @@
 import { draw, type Figure, LINE_WIDTH } from "@evenkeel/report/draw";
 import { tableTwin } from "@evenkeel/report/page";
 import * as Plot from "@observablehq/plot";
-import { labelOf } from "../norms.js";
+import { labelOf, slugOf } from "../norms.js";
 import { type Comparison, normsOf, trialsOf } from "../results.js";
 import { formatRate } from "./numbers.js";
 import { colourOf, LETTER_WIDTH, labelWidth, shortLabel } from "./series.js";
@@ -60,7 +60,7 @@ export function chosenRates(comparison: Comparison, document: Document): Figure 
         ),
         ...rows.map(({ norm }, row) =>
           Plot.text([row], {
-            className: `s-${norm}`,
+            className: `s-${slugOf(norm)}`,
             y: (at: number) => at,
             frameAnchor: "left",
             text: () => shortLabel(norm),

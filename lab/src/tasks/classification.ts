@@ -1,10 +1,11 @@
 /** Which of several classes: softmax cross-entropy; judged by accuracy, or by balanced accuracy where the classes are uneven. */
 import { linearAxis } from "@evenkeel/report/axes";
 import { count, minus, quote, signed } from "@evenkeel/report/format";
+import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { byLevel } from "../data/levels.js";
 import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
-import type { Metric, Scored, Task } from "./task.js";
+import type { Metric, Scored, TargetTask } from "./task.js";
 
 /** Integers of more distinct values than this, or larger ones, are a quantity, unless the user says otherwise. */
 const MOST_CLASSES_OF_NUMBERS = 20;
@@ -211,6 +212,7 @@ function areaOf({ outputs, y }: Scored, index: number, size: number): number {
 
 export const classification = {
   name: "classification",
+  from: "target",
   metrics: [accuracy, balancedAccuracy, auc, logLoss],
   suits({ column: { kind, values }, rows }) {
     if (kind !== "number") return kind === "text";
@@ -244,8 +246,8 @@ export const classification = {
   predicts: (classes) => count(classes.length, "class", "classes"),
   standardized: false,
   outputs: (classes) => classes.length,
-  loss: (tf, outputs, y, classes) =>
-    tf.losses.softmaxCrossEntropy(tf.oneHot(tf.cast(y, "int32"), classes.length), outputs),
+  loss: (tf, outputs, y, { outputs: [classes] }) =>
+    tf.losses.softmaxCrossEntropy(tf.oneHot(tf.cast(y as Tensor1D, "int32"), classes), outputs),
   confusionOf(scored) {
     const classes = scored.outputs.length / scored.y.length;
     const counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
@@ -254,4 +256,4 @@ export const classification = {
     });
     return counts;
   },
-} as const satisfies Task;
+} as const satisfies TargetTask;

@@ -4,7 +4,7 @@ import { formatNumber, minus, quote, signed } from "@evenkeel/report/format";
 import { meanAndDeviation } from "../data/standardize.js";
 import { UsageError } from "../errors.js";
 import { checkVaries } from "./target.js";
-import type { Metric, Task } from "./task.js";
+import type { Metric, TargetTask } from "./task.js";
 
 /** Three decimals; far below zero, three digits. */
 const format = (value: number | null) => {
@@ -83,6 +83,7 @@ const meanAbsolute = error(
 
 export const regression = {
   name: "regression",
+  from: "target",
   metrics: [determination, rootMeanSquare, meanAbsolute],
   suits: ({ column }) => column.kind === "number",
   classesOf({ column, rows }) {
@@ -98,10 +99,10 @@ export const regression = {
     const { mean, deviation } = meanAndDeviation(rows.map((row) => values[row] as number));
     const y = new Float64Array(values.length);
     for (const row of rows) y[row] = ((values[row] as number) - mean) / deviation;
-    return { y, scale: deviation };
+    return { y, scale: deviation, center: mean };
   },
   predicts: () => "a number",
   standardized: true,
   outputs: () => 1,
   loss: (tf, outputs, y) => tf.losses.meanSquaredError(y, tf.reshape(outputs, [-1])),
-} as const satisfies Task;
+} as const satisfies TargetTask;

@@ -1,0 +1,90 @@
+/**
+ * How data became inputs, and outputs are to be read: plain JSON that is kept beside a network, so that other data are
+ * read as those that it learnt from.
+ */
+import { count, quote } from "@evenkeel/report/format";
+import { type Encoder, inputsOf } from "../data/encoders.js";
+import { quoted } from "../data/names.js";
+import type { Column, Kind, Known, ReadOptions, Table } from "../data/table.js";
+import { UsageError } from "../errors.js";
+
+/** The column that was predicted. */
+export interface TargetReading {
+  column: string;
+  /** What it was in its file: dates are predicted in days since 1970. */
+  kind: Kind;
+  /** The value that y = 0 stands for; `Dataset.yScale` is what 1 of y amounts to. */
+  center: number;
+}
+
+/** Of a table with a column to predict. */
+export interface TableReading {
+  from: "table";
+  /** In the order of their inputs. */
+  columns: Encoder[];
+  target: TargetReading;
+  /** How its file was read, as far as the user or the file said. */
+  read: Pick<ReadOptions, "header" | "missing">;
+}
+
+const KINDS: Record<Kind, string> = { number: "numbers", date: "dates", text: "text" };
+
+/** The reading of these inputs, made of some of the columns of `table`. */
+export function tableReading(
+  encoders: readonly Encoder[],
+  table: Table,
+  target: TargetReading,
+  { header, missing }: ReadOptions,
+): TableReading {
+  const written = new Map(table.columns.map((column) => [column.name, column.written]));
+  const isNamed = table.columns.some(({ name }, index) => name !== `column ${index + 1}`);
+  return {
+    from: "table",
+    columns: encoders.map((encoder) => {
+      const own = written.get(encoder.column);
+      return { ...encoder, ...(own && { written: own }) };
+    }),
+    target,
+    read: { header: header ?? isNamed, ...(missing && { missing }) },
+  };
+}
+
+/** How to read a file with the columns of a reading; what the user says of the file comes first. */
+export function readOptionsOf({ columns, read }: TableReading, options: ReadOptions): ReadOptions {
+  const known = new Map<string, Known>();
+  for (const { column, kind, written, parts } of columns) {
+    const values = parts.flatMap((part) => ("levels" in part ? part.levels : []));
+    known.set(column, { kind, written, ...(values.length > 0 && { values: new Set(values) }) });
+  }
+  return { ...read, ...options, known };
+}
+
+/** Columns of a table that a reading does not use. */
+export const othersOf = ({ columns }: TableReading, table: Table): string[] => {
+  const used = new Set(columns.map(({ column }) => column));
+  return table.columns.flatMap(({ name }) => (used.has(name) ? [] : name));
+};
+
+/**
+ * x [rows, inputs]: of every row of a table that was read with `readOptionsOf`, as in training. Throws UsageError where
+ * columns are missing, or are not what they were.
+ */
+export function applyReading({ columns }: TableReading, table: Table): Float32Array {
+  const found = new Map(table.columns.map((column): [string, Column] => [column.name, column]));
+  const absent = columns.flatMap(({ column }) => (found.has(column) ? [] : column));
+  if (absent.length > 0) {
+    const names = table.columns.map(({ name }) => name);
+    throw new UsageError(
+      `${table.name}: expected the ${count(columns.length, "column")} that the network learnt from, got none called ${quoted(absent)}; its columns are ${quoted(names)}: rename them as in the file of the training, or add them (empty where a value is not known)`,
+    );
+  }
+  for (const { column, kind } of columns) {
+    const got = found.get(column) as Column;
+    if (got.kind === kind || got.values.every((value) => value === null)) continue;
+    throw new UsageError(
+      `${table.name}, column ${quote(column)}: expected ${KINDS[kind]}, as the network learnt from, got ${KINDS[got.kind]}; write it as in the file of the training`,
+    );
+  }
+  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  return inputsOf(columns, table, rows);
+}

@@ -1,0 +1,42 @@
+/** From a table to a dataset, by what is asked of it. */
+import { natureOf } from "../data/nature.js";
+import type { Table } from "../data/table.js";
+import { UsageError } from "../errors.js";
+import { tasks } from "../tasks/registry.js";
+import type { Task } from "../tasks/task.js";
+import type { Dataset, DatasetOptions } from "./dataset.js";
+import { toInteractions } from "./interactions.js";
+import { toSeries } from "./series.js";
+import { toDataset } from "./tabular.js";
+
+/** The dataset in a table for `options.task`, or else for the task that suits it. Throws UsageError as the builders do. */
+export function datasetOf(table: Table, options: DatasetOptions, provenance: string): Dataset {
+  const from = options.task === undefined ? usualFrom(table, options) : tasks[options.task].from;
+  switch (from) {
+    case "series":
+      return toSeries(table, options, provenance);
+    case "interactions":
+      return toInteractions(table, options, provenance);
+    case "target":
+      return toDataset(table, options, provenance);
+    case "text":
+      throw new UsageError(
+        `--task ${options.task}: expected a file of plain text, got a table of ${table.columns.length} columns; bring a .txt file, or leave out --task`,
+      );
+  }
+}
+
+/** A table that holds one column of numbers and nothing else but when is a series; options that only one kind of task has say which. */
+function usualFrom(table: Table, options: DatasetOptions): Task["from"] {
+  if (options.horizon !== undefined || options.series !== undefined || options.season !== undefined)
+    return "series";
+  if (options.user !== undefined || options.item !== undefined || options.rating !== undefined)
+    return "interactions";
+  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  const numbers = table.columns.filter(
+    (column) => column.kind === "number" && natureOf(column, table, rows).useless === undefined,
+  );
+  const others = table.columns.filter(({ kind }) => kind !== "number");
+  const isSeries = numbers.length === 1 && others.length <= 1 && others.every(({ kind }) => kind === "date");
+  return isSeries ? "series" : "target";
+}

@@ -1,0 +1,11 @@
+/** The lab's own layers, which models ask for by their classes: a list of models can be read without loading TensorFlow.js. */
+import { BagOfItems } from "./bag-of-items.js";
+import { CosineScores } from "./cosine-scores.js";
+import { ItemVectors } from "./item-vectors.js";
+
+export const ownLayers = { BagOfItems, CosineScores, ItemVectors };
+
+/** What a layer of this class is made of. */
+export type OwnArgs = {
+  [Name in keyof typeof ownLayers]: ConstructorParameters<(typeof ownLayers)[Name]>[0];
+};
