@@ -101,6 +101,10 @@ export {
   reversibleInstanceNorm,
 } from "./norms/reversible-instance.js";
 export { type RMSNormOptions, rmsNorm, rmsPresets } from "./norms/rms.js";
+export {
+  type RobustReversibleInstanceNormOptions,
+  robustReversibleInstanceNorm,
+} from "./norms/robust-reversible-instance.js";
 export { scaleNorm } from "./norms/scale.js";
 export { type SpectralNormOptions, spectralNorm } from "./norms/spectral.js";
 export { type SwitchableNormOptions, switchableNorm } from "./norms/switchable.js";

@@ -47,6 +47,8 @@ export interface ElementaryOps<T> {
   sum(x: T, axes: readonly number[]): T;
   /** Maximum over these axes, which remain with length 1; no gradient. */
   largest(x: T, axes: readonly number[]): T;
+  /** Ascending along the last axis, NaN last; no gradient. */
+  sorted(x: T): T;
   /** [..., m, k] by [..., k, n], with the same leading axes. */
   matMul(a: T, b: T): T;
   reshape(x: T, shape: readonly number[]): T;

@@ -19,8 +19,8 @@ export function mean<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T
 export interface Averaging<T> {
   /** Number of unmasked values, at least 1. */
   readonly count: Operand<T>;
-  /** The values, 0 where masked. */
-  masked(values: T): T;
+  /** The values, and another where masked: 0 by default. */
+  masked(values: T, other?: Operand<T>): T;
   /** The mean of values that are 0 where masked. */
   average(values: T): T;
 }
@@ -38,26 +38,59 @@ export function averaging<T>(
       : ops.max(ops.sum(fullMask, axes), 1);
   return {
     count,
-    masked: (values) => (fullMask === undefined ? values : ops.where(fullMask, values, 0)),
+    masked: (values, other = 0) => (fullMask === undefined ? values : ops.where(fullMask, values, other)),
     average: (values) => ops.div(ops.sum(values, axes), count),
   };
 }
 
 /**
  * The mean, and x − mean, 0 where masked. Values are centred twice, about a value near the mean (by default the rounded mean) and
- * about the mean of the result: a float32 mean far above the standard deviation is too coarse to be subtracted once.
+ * about the mean of the result, `rest`: a float32 mean far above the standard deviation is too coarse to be subtracted once.
  */
 export function centered<T>(
   ops: ElementaryOps<T>,
   x: T,
   { masked: counting, average }: Averaging<T>,
   near?: T,
-): { mean: T; distance: T } {
+): { mean: T; near: T; rest: T; distance: T } {
   const values = counting(x);
   const about = ops.stop(near ?? average(values));
   const first = counting(ops.sub(values, about));
   const rest = average(first);
-  return { mean: ops.add(about, rest), distance: counting(ops.sub(first, rest)) };
+  return { mean: ops.add(about, rest), near: about, rest, distance: counting(ops.sub(first, rest)) };
+}
+
+/**
+ * The median of unmasked values over these axes, which remain with length 1; 0 where there are none. It is near + rest, the lower
+ * of the middle two values and half the distance to the other, which a float32 far from 0 may not hold. No gradient.
+ */
+export function median<T>(
+  ops: ElementaryOps<T>,
+  x: T,
+  axes: readonly number[],
+  { masked: counting, count }: Averaging<T>,
+): { near: T; rest: T } {
+  const shape = ops.shape(x);
+  const kept = axesExcept(shape.length, ...axes);
+  const size = (some: readonly number[]) => some.reduce((product, axis) => product * shape[axis], 1);
+  const [rows, length] = [size(kept), size(axes)];
+  // what is masked goes behind what is not
+  const values = counting(x, ops.largest(counting(x), axes));
+  const sorted = ops.sorted(ops.reshape(ops.transpose(values, [...kept, ...axes]), [rows, length]));
+  const least = ops.slice(sorted, 1, 0, 1);
+  const twice = ops.constant(
+    Float32Array.from({ length }, (_, place) => 2 * place),
+    [1, length],
+  );
+  const counts = typeof count === "number" ? count : ops.reshape(count, [rows, 1]);
+  /** The last value at a place before half of `end`. */
+  const before = (end: Operand<T>) =>
+    ops.reshape(
+      ops.largest(ops.where(ops.greater(end, twice), sorted, least), [1]),
+      shape.map((all, axis) => (axes.includes(axis) ? 1 : all)),
+    );
+  const [near, next] = [before(counts), before(ops.add(counts, 1))];
+  return { near, rest: ops.mul(ops.sub(next, near), 0.5) };
 }
 
 /** Statistics over some axes, which remain with length 1. */

@@ -104,6 +104,10 @@ export class JaxOps implements Ops<JaxArray> {
     return this.keep(np.max(this.stop(x).ref, [...axes], { keepdims: true }));
   }
 
+  sorted(x: JaxArray): JaxArray {
+    return this.keep(np.sort(this.stop(x).ref));
+  }
+
   matMul(a: JaxArray, b: JaxArray): JaxArray {
     return this.keep(np.matmul(a.ref, b.ref));
   }

@@ -40,6 +40,8 @@ export interface Arithmetic {
   sum(x: PlainArray, axes: readonly number[]): PlainArray;
   /** The largest over these axes, which stay with length 1; NaN where one is. */
   largest(x: PlainArray, axes: readonly number[]): PlainArray;
+  /** Ascending along the last axis, NaN last. */
+  sorted(x: PlainArray): PlainArray;
   /** Undoes a broadcast by sums: to a shape that broadcasts to that of x. May be x itself. */
   sumTo(x: PlainArray, shape: readonly number[]): PlainArray;
   /** May be x itself. */

@@ -174,6 +174,13 @@ export class Loops implements Arithmetic {
     return { shape, data: most };
   }
 
+  sorted({ shape, data }: PlainArray): PlainArray {
+    const y = this.precision.from(data);
+    const length = shape[shape.length - 1];
+    for (let from = 0; from < y.length; from += length) y.subarray(from, from + length).sort();
+    return { shape, data: y };
+  }
+
   sumTo(x: PlainArray, shape: readonly number[]): PlainArray {
     if (sameShape(x.shape, shape)) return x;
     const values = x.data;

@@ -152,6 +152,10 @@ export class Tape implements Ops<Node> {
     return this.fixed(this.arithmetic.largest(x.array, axes));
   }
 
+  sorted(x: Node): Node {
+    return this.fixed(this.arithmetic.sorted(x.array));
+  }
+
   matMul(a: Node, b: Node): Node {
     const { arithmetic } = this;
     return this.from(arithmetic.matMul(a.array, b.array), [a, b], (gradient) => {

@@ -28,6 +28,7 @@ import { positionNorm } from "./position.js";
 import { recurrentBatchNorm } from "./recurrent-batch.js";
 import { reversibleInstanceNorm } from "./reversible-instance.js";
 import { rmsNorm } from "./rms.js";
+import { robustReversibleInstanceNorm } from "./robust-reversible-instance.js";
 import { scaleNorm } from "./scale.js";
 import { spectralNorm } from "./spectral.js";
 import { switchableNorm } from "./switchable.js";
@@ -71,6 +72,7 @@ export const catalog = Object.freeze({
   deepAdaptiveInputNorm,
   featureWiseLinearModulation,
   reversibleInstanceNorm,
+  robustReversibleInstanceNorm,
   switchableNorm,
   layerNormLSTM,
   layerNormGRU,

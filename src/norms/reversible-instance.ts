@@ -14,16 +14,8 @@ import { checkBatch } from "../formula/conditioning.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { memoizeLast, planOf } from "../formula/plan.js";
-import { seriesAxes } from "../formula/series.js";
-import {
-  affine,
-  averaging,
-  broadcastAlong,
-  broadcastMask,
-  centered,
-  rootMeanSquare,
-} from "../formula/terms.js";
+import { seriesAxes, standardizedSeries } from "../formula/series.js";
+import { broadcastAlong, centered, rootMeanSquare } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 /** Options of `reversibleInstanceNorm`. */
@@ -56,51 +48,32 @@ export const reversibleInstanceNorm = normalization(
     takes: "forecast",
   },
   { axis: -1, epsilon: 1e-5, subtractLast: false, ...affineDefaults },
-  ({ axis, epsilon, subtractLast, ...options }: Settled<ReversibleInstanceNormOptions>) => {
-    checkEpsilon(NAME, epsilon);
-    const plan = memoizeLast((shape) => {
-      const { features } = seriesAxes(NAME, shape, axis);
-      return planOf(shape, shape, [0, features], [features]);
+  ({ subtractLast, ...options }: Settled<ReversibleInstanceNormOptions>) => {
+    const norm = standardizedSeries(NAME, options, (ops, x, time, over, mask) => {
+      const { mean: level, near, rest, distance } = centered(ops, x, over);
+      const spread = rootMeanSquare(ops, distance, time, over.average, options.epsilon);
+      if (!subtractLast) return { level, near, rest, ...spread };
+      const last = lastOf(ops, x, time[0], mask);
+      return { level: last, near: last, rest: 0, ...spread };
     });
     return {
-      handles: { mask: true },
+      ...norm,
       weights(shape: readonly number[]) {
-        const { features, time } = seriesAxes(NAME, shape, axis);
+        const { time } = seriesAxes(NAME, shape, options.axis);
         if (subtractLast && time.length > 1) {
           throw new RangeError(
             `${NAME}: with subtractLast x must have the 3 axes batch, time and features, got shape [${shape.join(", ")}]; ` +
               "reshape it, or omit subtractLast",
           );
         }
-        return affineWeights([shape[features]], options);
+        return norm.weights(shape);
       },
-      outputs(shape: readonly number[]) {
-        const { time } = seriesAxes(NAME, shape, axis);
-        const statistics = shape.map((length, one) => (time.includes(one) ? 1 : length));
-        return [shape, statistics, statistics];
-      },
-      apply(ops, [x], { gamma, beta }, { mask }) {
-        const shape = ops.shape(x);
-        const { time } = seriesAxes(NAME, shape, axis);
-        const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, time, fullMask);
-        const constant = ops.stop(x);
-        const { mean, distance } = centered(ops, constant, over);
-        const { scale, root } = rootMeanSquare(ops, distance, time, over.average, epsilon);
-        const level = subtractLast ? lastOf(ops, constant, time[0], mask) : mean;
-        // centred in two steps: the second subtracts the rounding error of the first
-        const remainder = over.masked(ops.sub(over.masked(x), level));
-        const rest = subtractLast ? 0 : over.average(ops.stop(remainder));
-        const xHat = ops.div(ops.div(over.masked(ops.sub(remainder, rest)), scale), root);
-        const y = affine(ops, xHat, plan(shape).parameters, gamma, beta);
-        return { y: over.masked(y), more: [level, ops.mul(scale, root)] };
-      },
-    } satisfies Omit<Normalization, "name">;
+    };
   },
 );
 
 /**
- * Inverts `reversibleInstanceNorm` with the same options and weights. Inputs [z, mean, std]: z [batch, horizon, features]
+ * Inverts `reversibleInstanceNorm`, or `robustReversibleInstanceNorm`, with the same options and weights. Inputs [z, mean, std]: z [batch, horizon, features]
  * is the forecast of normalized series, mean and std [batch, 1, features] are the norm's `more`.
  * @throws RangeError for a negative epsilon; when called, for shapes that do not fit; TypeError for other than three inputs
  */
@@ -149,12 +122,10 @@ export const reversibleInstanceDenorm = normalization(
   },
 );
 
-/** The last unmasked value along an axis, 0 where there is none. */
-function lastOf<T>(ops: Ops<T>, x: T, axis: number, mask: T | undefined): T {
-  const shape = ops.shape(x);
-  const length = shape[axis];
-  if (mask === undefined) return ops.slice(x, axis, length - 1, length);
-  const fullMask = broadcastMask(ops, mask, shape);
+/** The last unmasked value along an axis, 0 where there is none; the mask has the whole shape. */
+function lastOf<T>(ops: Ops<T>, x: T, axis: number, fullMask: T | undefined): T {
+  const length = ops.shape(x)[axis];
+  if (fullMask === undefined) return ops.slice(x, axis, length - 1, length);
   // whether any later value is unmasked: each round looks twice as far ahead
   let later = shifted(ops, fullMask, axis, 1);
   for (let step = 1; step < length; step *= 2) later = ops.max(later, shifted(ops, later, axis, step));

@@ -102,6 +102,12 @@ function straight(x: tf.Tensor, value: (x: tf.Tensor) => tf.Tensor): tf.Tensor {
   return operation(x);
 }
 
+/** Sorted along the last axis. A NaN, which no backend orders, counts as the largest value. */
+function ascending(x: tf.Tensor): tf.Tensor {
+  const negative = tf.where(tf.isNaN(x), Number.NEGATIVE_INFINITY, tf.neg(x));
+  return tf.neg(tf.topk(negative, x.shape[x.rank - 1]).values);
+}
+
 export const elementary: ElementaryOps<tf.Tensor> = {
   shape: (x) => x.shape,
   constant: (values, shape) => tf.tensor(Float32Array.from(values), [...shape], "float32"),
@@ -136,6 +142,7 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   rounded: (x, type) => straight(x, (values) => roundedTo(elementary, values, type)),
   sum: (x, axes) => tf.sum(x, [...axes], true),
   largest: (x, axes) => constant(() => tf.max(x, [...axes], true)),
+  sorted: (x) => constant(() => ascending(x)),
   matMul: (a, b) => tf.matMul(a, b),
   reshape: (x, shape) => tf.reshape(x, [...shape]),
   transpose: (x, order) => tf.transpose(x, [...order]),

@@ -18,6 +18,7 @@ import {
   open,
   reversibleInstanceDenorm,
   reversibleInstanceNorm,
+  robustReversibleInstanceNorm,
   switchableNorm,
 } from "../../src/index.js";
 import * as jax from "../../src/jax/index.js";
@@ -68,8 +69,9 @@ const weightsOf = (norm: Normalization, shapes: readonly (readonly number[])[]) 
   );
 
 describe("gradients", () => {
-  // the table holds constant what a formula calls constant; here nothing is, but for the one that says so
-  const whole = adaptive.filter(({ norm }) => norm.name !== reversibleInstanceNorm.about.name);
+  // the table holds constant what a formula calls constant; here nothing is, but for those that say so
+  const constant = [reversibleInstanceNorm, robustReversibleInstanceNorm].map(({ about }) => about.name);
+  const whole = adaptive.filter(({ norm }) => !constant.includes(norm.name as never));
 
   it.each(whole.map((row) => ({ row, name: `${row.norm.name} ${row.name ?? ""}` })))(
     "$name: through every statistic, to every input and weight",
@@ -338,6 +340,109 @@ describe("reversibleInstanceNorm", () => {
   });
 });
 
+describe("robustReversibleInstanceNorm", () => {
+  const x = array([2, 97, 3], 1, 50, 4);
+  const weights = { gamma: array([3], 2, 1.5, 0.2).data, beta: array([3], 3).data };
+  const series = (...values: number[]) => ({ shape: [1, values.length, 1], data: Float64Array.from(values) });
+  const statistics = (given: Given, mask?: Given) =>
+    apply(ek, robustReversibleInstanceNorm(), given, {}, { mask }).more.map(({ data }) => [...data]);
+
+  it("is undone by reversibleInstanceDenorm", () => {
+    const { y, more } = apply(ek, robustReversibleInstanceNorm(), x, weights);
+    const [level, std] = more;
+    close(apply(ek, reversibleInstanceDenorm(), [y, level, std] as never, weights).y, x.data);
+  });
+
+  it("has statistics that are constants to the gradient: dx = dy · gamma / std", () => {
+    const applied = apply(ek, robustReversibleInstanceNorm(), x, weights);
+    const std = applied.more[1].data;
+    const dy = array(x.shape, 4);
+    const expected = dy.data.map(
+      (value, i) => (value * weights.gamma[i % 3]) / std[Math.floor(i / (97 * 3)) * 3 + (i % 3)],
+    );
+    close(applied.backward(dy).dx, expected);
+  });
+
+  it("has RevIN's scale on normal values", () => {
+    const many = array([1, 20_000, 1], 5, 7, 3);
+    const [[level], [std]] = statistics(many);
+    expect(level).toBeCloseTo(7, 1);
+    expect(std / (apply(ek, reversibleInstanceNorm(), many).more[1].data[0] as number)).toBeCloseTo(1, 1);
+  });
+
+  it("one huge value leaves the others nearly as they were, which RevIN flattens", () => {
+    const spoiled = { shape: x.shape, data: x.data.slice() };
+    spoiled.data[3 * 40] = 1e9;
+    const others = (values: ArrayLike<number>) =>
+      Array.from(values).filter((_, i) => i < 97 * 3 && i % 3 === 0 && i !== 3 * 40);
+    const moved = (norm: Normalization) => {
+      const [plain, after] = [x, spoiled].map((given) => others(apply(ek, norm, given).y.data));
+      return largest(after.map((value, i) => value - plain[i]));
+    };
+    expect(moved(robustReversibleInstanceNorm())).toBeLessThan(0.15);
+    expect(moved(reversibleInstanceNorm())).toBeGreaterThan(1);
+  });
+
+  it("takes the mean of the middle two of an even number", () => {
+    const [[level], [std]] = statistics(series(4, 1, 10, 2));
+    expect(level).toBe(3);
+    // distances 1, 2, 7, 1
+    expect(std).toBeCloseTo(Math.sqrt((1.4826 * 1.5) ** 2 + 1e-5), 12);
+  });
+
+  it.each([
+    ["mostly 0", [0, 0, 5, 0, 0, 3, 0, 0], 0, 1.2533],
+    ["half of them equal", [2, 2, 2, 2, 4, 6, 0, 8], 2, 1.4826],
+    ["equal but for rounding", [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3, 8.3], 0.3, (1.2533 * 8) / 6],
+    ["constant", [7, 7, 7, 7, 7], 7, 0],
+    ["a single step", [7], 7, 0],
+  ])("of series that are %s", (_, values, level, spread) => {
+    const [[measured], [std]] = statistics(series(...values));
+    expect(measured).toBeCloseTo(level, 12);
+    expect(std).toBeCloseTo(Math.sqrt(spread ** 2 + 1e-5), 12);
+  });
+
+  it.each([0, 1, 2, 5])("counts %i values under a mask, whatever their place", (count) => {
+    const values = [9, -4, 7, -8, 1, -3];
+    const counts = [3, 1, 5, 0, 2].slice(0, count);
+    const mask = { shape: [1, 6], data: Float64Array.from(values, (_, i) => (counts.includes(i) ? 1 : 0)) };
+    const kept = counts.map((i) => values[i]);
+    expect(statistics(series(...values), mask)).toEqual(
+      count === 0 ? [[0], [Math.sqrt(1e-5)]] : statistics(series(...kept)),
+    );
+  });
+
+  describe("a NaN spoils itself alone, and counts as the largest value", () => {
+    const spoiled = series(3, Number.NaN, 1, 2, Number.NEGATIVE_INFINITY, 8, 4);
+    const finite = [0, 2, 3, 5, 6];
+    // the median of [−∞, 1, 2, 3, 4, 8, NaN], and that of distances [0, 1, 1, 2, 5, ∞, NaN]
+    const expected = finite.map((i) => (spoiled.data[i] - 3) / Math.sqrt((1.4826 * 2) ** 2 + 1e-5));
+    const check = (y: ArrayLike<number>) => {
+      close({ data: finite.map((i) => y[i]) }, expected, 1e-6);
+      expect([y[1], y[4]]).toEqual([Number.NaN, Number.NEGATIVE_INFINITY]);
+    };
+
+    it("without a framework", () => check(apply(ek, robustReversibleInstanceNorm(), spoiled).y.data));
+
+    it.each(backends)("in TensorFlow.js on %s", async (backend) => {
+      await use(backend);
+      tf.tidy(() => {
+        const given = tf.tensor(Float32Array.from(spoiled.data), spoiled.shape);
+        check(applyTf(robustReversibleInstanceNorm(), given).y.dataSync());
+      });
+    });
+
+    it("in jax-js", async () => {
+      await startJax("wasm");
+      defaultDevice("wasm");
+      const given = np.array(Float32Array.from(spoiled.data)).reshape(spoiled.shape);
+      const { y, more } = jax.apply(robustReversibleInstanceNorm(), [given]);
+      for (const one of more) one.dispose();
+      check((await y.data()) as Float32Array);
+    });
+  });
+});
+
 describe("deepAdaptiveInputNorm", () => {
   const x = array([2, 6, 3], 1, 50, 4);
 
@@ -474,6 +579,17 @@ describe("errors", () => {
       "reversible: the input must have the 3 axes batch, time and features, got [null, 3]; reshape it first",
     ],
     [
+      "two levels to subtract",
+      () => reversible(tfl.layers.dense({ units: 3 }), { robust: true, subtractLast: true }),
+      "reversible: robust and subtractLast are two levels to subtract, the median and the last value; set one of them",
+    ],
+    [
+      "robust by another type",
+      () => reversible(tfl.layers.dense({ units: 3 }), { robust: "yes" as never }),
+      'reversible: robust must be a boolean, got "yes"; leave it out for its default',
+      TypeError,
+    ],
+    [
       "unknown features",
       () =>
         reversible(tfl.layers.activation({ activation: "linear" })).apply(tfl.input({ shape: [4, null] })),
@@ -597,8 +713,11 @@ describe.each(backends)("in TensorFlow.js on %s", (backend) => {
   };
   const history = () => tf.tensor(normal(4 * 8 * 2, 1, 100, 5), [4, 8, 2]);
 
-  it.each(Object.entries(forecasters))("reversible around %s survives save and load", async (_, make) => {
-    const wrapped = reversible(make() as tfl.layers.Layer, { inputShape: [8, 2], subtractLast: true });
+  const saved = Object.entries(forecasters).flatMap(([name, make]) =>
+    [{ subtractLast: true }, { robust: true }].map((options) => ({ name, make, options })),
+  );
+  it.each(saved)("reversible around $name survives save and load: $options", async ({ make, options }) => {
+    const wrapped = reversible(make() as tfl.layers.Layer, { inputShape: [8, 2], ...options });
     const model = tfl.sequential({ layers: [wrapped] });
     randomize(model);
     const before = [...values(model.predict(history()))];
@@ -639,24 +758,20 @@ describe.each(backends)("in TensorFlow.js on %s", (backend) => {
     });
   });
 
-  it("reversible is its two formulas with one gamma and beta, mask and all", () => {
+  it.each([
+    [{}, reversibleInstanceNorm],
+    [{ robust: true }, robustReversibleInstanceNorm],
+  ])("reversible is its two formulas with one gamma and beta, mask and all: %o", (options, norm) => {
     const weights = { gamma: Float64Array.of(1.5, -0.7), beta: Float64Array.of(0.4, 2) };
     const mask = { shape: [4, 8], data: Float64Array.from({ length: 32 }, (_, i) => (i % 8 < 5 ? 1 : 0)) };
-    const { y, more } = apply(
-      ek,
-      reversibleInstanceNorm({ epsilon: 0.5 }),
-      array([4, 8, 2], 1, 100, 5),
-      weights,
-      {
-        mask,
-      },
-    );
+    const { y, more } = apply(ek, norm({ epsilon: 0.5 }), array([4, 8, 2], 1, 100, 5), weights, { mask });
     const squashed = { shape: y.shape, data: y.data.map(Math.tanh) };
     const [mean, std] = more;
     const expected = apply(ek, reversibleInstanceDenorm({ epsilon: 0.5 }), [squashed, mean, std], weights).y;
     leakless("reversible", () => {
       tf.tidy(() => {
-        const layer = reversible(tfl.layers.activation({ activation: "tanh" }), { epsilon: 0.5 });
+        const inner = tfl.layers.activation({ activation: "tanh" });
+        const layer = reversible(inner, { epsilon: 0.5, ...options });
         layer.apply(history());
         layer.setWeights([weights.gamma, weights.beta].map((one) => tf.tensor(Float32Array.from(one))));
         const counts = tf.tensor(Uint8Array.from(mask.data), mask.shape, "bool");

@@ -1,7 +1,7 @@
 /**
- * Reversible instance normalization (src/norms/reversible-instance.ts) around a forecasting layer or model:
- * the input is normalized over time, and the output is given back the input's level and standard deviation,
- * with the same gamma and beta.
+ * Reversible instance normalization (src/norms/reversible-instance.ts), or its robust form, around a forecasting
+ * layer or model: the input is normalized over time, and the output is given back the input's level and standard
+ * deviation, with the same gamma and beta.
  *
  *     const model = tf.sequential({ layers: [reversible(forecaster, { inputShape: [96, 7] })] });
  */
@@ -13,15 +13,20 @@ import {
   reversibleInstanceDenorm,
   reversibleInstanceNorm,
 } from "../../norms/reversible-instance.js";
+import { robustReversibleInstanceNorm } from "../../norms/robust-reversible-instance.js";
+import { settle } from "../../options.js";
 import type { CallArgs, Layer, LayerArgs, Shape } from "../types.js";
 import { apply } from "./apply.js";
 import { LayerWrapper } from "./layer-wrapper.js";
 import { followMasks, type GivenMask, maskOf } from "./masks.js";
 
 /** Options of `reversible`: those of `reversibleInstanceNorm`, and of any layer. */
-export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {}
+export interface ReversibleArgs extends ReversibleInstanceNormOptions, LayerArgs {
+  /** Whether the norm is `robustReversibleInstanceNorm`, whose statistics no outlier moves. Default false. */
+  robust?: boolean;
+}
 
-const OPTIONS = ["axis", "epsilon", "subtractLast", "scale", "center"];
+const OPTIONS = ["axis", "epsilon", "subtractLast", "scale", "center", "robust"];
 
 /**
  * Made by `reversible`: [batch, time, features] to [batch, horizon, features], or to [batch, features] where
@@ -38,8 +43,16 @@ export class Reversible extends LayerWrapper {
     super(args, OPTIONS);
     this.supportsMasking = true;
     followMasks(this);
-    const { subtractLast, ...options } = this.options as ReversibleInstanceNormOptions;
-    this.norm = reversibleInstanceNorm({ subtractLast, ...options });
+    const { robust: given, subtractLast, ...options } = this.options as ReversibleArgs;
+    const { robust } = settle("reversible", { robust: given }, { robust: false });
+    if (robust && subtractLast) {
+      throw new RangeError(
+        "reversible: robust and subtractLast are two levels to subtract, the median and the last value; set one of them",
+      );
+    }
+    this.norm = robust
+      ? robustReversibleInstanceNorm(options)
+      : reversibleInstanceNorm({ subtractLast, ...options });
     this.denorm = reversibleInstanceDenorm(options);
   }
 
@@ -108,8 +121,8 @@ export class Reversible extends LayerWrapper {
  * Reversible instance normalization around a forecasting layer or model, which sees each series without its
  * level and scale; its forecast gets them back. It maps [batch, time, features] to [batch, horizon, features]
  * or [batch, features].
- * @throws TypeError where `layer` is not one, or for an unknown option; RangeError for an option out of range
- * and, when built, where the forecast does not have the input's features
+ * @throws TypeError where `layer` is not one, or for an unknown option; RangeError for an option out of range,
+ * for `robust` with `subtractLast`, and, when built, where the forecast does not have the input's features
  */
 export function reversible(layer: Layer, args: ReversibleArgs = {}): Reversible {
   return new Reversible({ ...args, layer });

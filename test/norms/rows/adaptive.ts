@@ -7,6 +7,7 @@ import {
   featureWiseLinearModulation,
   reversibleInstanceDenorm,
   reversibleInstanceNorm,
+  robustReversibleInstanceNorm,
   switchableNorm,
 } from "../../../src/index.js";
 import { average, type Call, groupsBy, positions, type Row, standardized, type Values64 } from "./row.js";
@@ -168,8 +169,30 @@ function switchable(channel: number): Row["expected"] {
   };
 }
 
-/** RevIN of [batch, time, features], or of another order where `channel` says so. */
-function reversible(channel: number, subtractLast = false): Row["expected"] {
+type Level = (values: number[]) => { level: number; variance: number };
+
+const meanAndVariance: Level = (values) => {
+  const level = average(values);
+  return { level, variance: average(values.map((value) => (value - level) ** 2)) };
+};
+
+const lastAndVariance: Level = (values) => ({ ...meanAndVariance(values), level: values.at(-1) ?? 0 });
+
+function middleOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return sorted.length === 0 ? 0 : (sorted[Math.ceil(half) - 1] + sorted[Math.floor(half)]) / 2;
+}
+
+const medianAndDeviation: Level = (values) => {
+  const level = middleOf(values);
+  const distances = values.map((value) => Math.abs(value - level));
+  const deviation = middleOf(distances);
+  return { level, variance: (deviation > 0 ? 1.4826 * deviation : 1.2533 * average(distances)) ** 2 };
+};
+
+/** RevIN of [batch, ..., features], or of another order where `channel` says so. */
+function reversible(channel: number, measureSeries = meanAndVariance): Row["expected"] {
   return ([x], { gamma, beta }, { mask }) => {
     const groups = groupsBy(x.shape, (position) => `${position[0]},${position[channel]}`, mask);
     const levels: number[] = [];
@@ -177,9 +200,7 @@ function reversible(channel: number, subtractLast = false): Row["expected"] {
     const y = new Float64Array(x.data.length);
     for (const [name, indexes] of groups) {
       const [b, c] = name.split(",").map(Number);
-      const { mean, variance } = measure(x, indexes);
-      const final = indexes.length === 0 ? 0 : x.data[Math.max(...indexes)];
-      const level = subtractLast ? final : mean;
+      const { level, variance } = measureSeries(indexes.map((i) => x.data[i]));
       const std = Math.sqrt(variance + 1e-5);
       levels[b * x.shape[channel] + c] = level;
       spreads[b * x.shape[channel] + c] = std;
@@ -363,7 +384,32 @@ export const adaptive: Row[] = [
     name: "from the last value",
     norm: reversibleInstanceNorm({ subtractLast: true }),
     shapes: [[2, 6, 3]],
-    expected: reversible(2, true),
+    expected: reversible(2, lastAndVariance),
+  },
+  {
+    norm: robustReversibleInstanceNorm(),
+    shapes: [[2, 7, 3]],
+    expected: reversible(2, medianAndDeviation),
+  },
+  {
+    name: "features first, without gamma and beta",
+    norm: robustReversibleInstanceNorm({ axis: 1, scale: false, center: false }),
+    shapes: [[2, 3, 6]],
+    mask: [2, 1, 6],
+    expected: reversible(1, medianAndDeviation),
+  },
+  {
+    name: "over two axes of time",
+    norm: robustReversibleInstanceNorm(),
+    shapes: [[2, 3, 4, 3]],
+    expected: reversible(3, medianAndDeviation),
+  },
+  {
+    name: "mostly equal values",
+    norm: robustReversibleInstanceNorm(),
+    shapes: [[2, 8, 3]],
+    input: (value) => Math.max(value, 0.9),
+    expected: reversible(2, medianAndDeviation),
   },
   {
     norm: reversibleInstanceDenorm({ epsilon: 0.5 }),
