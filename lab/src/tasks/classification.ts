@@ -242,7 +242,7 @@ export const classification = {
     }
     return { names, of };
   },
-  encode: (_target, classes) => ({ y: Float64Array.from(classes.of), scale: 1 }),
+  encode: (_target, classes) => ({ y: Float64Array.from(classes.of), scale: 1, center: 0 }),
   predicts: (classes) => count(classes.length, "class", "classes"),
   standardized: false,
   outputs: (classes) => classes.length,

@@ -3,7 +3,7 @@ import { quote } from "@evenkeel/report/format";
 import { quoted } from "../data/names.js";
 import { UsageError } from "../errors.js";
 import { classification } from "./classification.js";
-import { forecast } from "./forecast.js";
+import { forecasting } from "./forecasting.js";
 import { recommendation } from "./recommendation.js";
 import { regression } from "./regression.js";
 import type { Metric, Target, TargetTask, Task } from "./task.js";
@@ -11,7 +11,7 @@ import type { Metric, Target, TargetTask, Task } from "./task.js";
 const entries = {
   [classification.name]: classification,
   [regression.name]: regression,
-  [forecast.name]: forecast,
+  [forecasting.name]: forecasting,
   [recommendation.name]: recommendation,
 };
 

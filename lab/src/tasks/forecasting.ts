@@ -82,8 +82,8 @@ function measuresOf(outputs: Float32Array, y: Float32Array, scales: Float64Array
   return [squares / y.length, sum / y.length, told.reduce((all, one) => all + one, 0) / told.length];
 }
 
-export const forecast = {
-  name: "forecast",
+export const forecasting = {
+  name: "forecasting",
   from: "series",
   metrics,
   predicts: ([horizon, channels]) =>
