@@ -7,10 +7,11 @@
 import { listed, printable, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { asDates, asMinutes, compactDates } from "./date-columns.js";
+import { columnOrder } from "./dates.js";
 import { missingNotations } from "./missing.js";
 import { columnsNamed, nameColumns, onOneLine } from "./names.js";
 import { asNumbers, finite, staysText } from "./number-columns.js";
-import { fileDecimal } from "./numbers.js";
+import { columnDecimal, fileDecimal } from "./numbers.js";
 import { Survey } from "./survey.js";
 import type { Column, RawTable, ReadOptions, Table } from "./table.js";
 import { asText, tellText } from "./text-columns.js";
@@ -48,8 +49,10 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
   const told = new Told();
 
   const surveys = raw.columns.map((column, index) => {
-    const forced = categorical.has(names[index]) ? "text" : numeric.has(names[index]) ? "number" : undefined;
-    return new Survey(column, names[index], forced, missing);
+    const name = names[index];
+    const isText = categorical.has(name) || options.known?.get(name)?.kind === "text";
+    const forced = isText ? "text" : numeric.has(name) ? "number" : undefined;
+    return new Survey(column, name, forced, missing);
   });
   // each survey lets go of its cells as soon as they are read
   raw.columns = [];
@@ -60,33 +63,54 @@ export function understand(raw: RawTable, file: string, options: ReadOptions): T
   const decimal = options.decimal ?? fileDecimal([...numbers].map(({ evidence }) => evidence));
   const order = [...dates].map(({ order }) => order.orders).find((orders) => orders.length === 1)?.[0];
 
-  const valuesOf = (survey: Survey): Pick<Column, "kind" | "values"> => {
+  const valuesOf = (survey: Survey): Pick<Column, "kind" | "values" | "written"> => {
+    const known = options.known?.get(survey.name);
     if (survey.kind === "number" || survey.kind === "date") {
       return { kind: survey.kind, values: finite(survey, told) };
     }
     if (survey.kind === "text" || survey.forced === "text") {
-      return { kind: "text", values: asText(survey, told) };
+      return { kind: "text", values: asText(survey, told, known?.values) };
     }
-    const compact = survey.forced === undefined ? compactDates(survey, told) : undefined;
+    const compact =
+      survey.forced === undefined && known?.kind !== "number" ? compactDates(survey, told) : undefined;
     if (compact) return { kind: "date", values: compact };
-    if (numbers.has(survey) && (survey.forced === "number" || !staysText(survey, told))) {
-      const place = (row: number) => `${file}: row ${rowNumber(row)}`;
-      return { kind: "number", values: asNumbers(survey, { decimal, semicolons }, options, told, place) };
-    }
-    if (dates.has(survey)) {
-      const hints = { order, decimalComma: decimal === "," };
-      return { kind: "date", values: asDates(survey, hints, options.dates, told) };
-    }
-    const minutes = asMinutes(survey, told);
+    const isNumbers = numbers.has(survey) && known?.kind !== "date";
+    if (isNumbers && (survey.forced === "number" || known || !staysText(survey, told)))
+      return numbersOf(survey);
+    if (dates.has(survey) && known?.kind !== "number") return datesOf(survey);
+    const minutes = known?.kind === "date" ? undefined : asMinutes(survey, told);
     if (minutes) return { kind: "number", values: minutes };
+    if (known) return known.kind === "date" ? datesOf(survey) : numbersOf(survey);
     if (!numbers.has(survey)) tellText(survey, told);
     return { kind: "text", values: asText(survey, told) };
   };
+  const numbersOf = (survey: Survey): Pick<Column, "kind" | "values" | "written"> => {
+    const declared = options.known?.get(survey.name)?.written?.decimal ?? options.decimal;
+    const place = (row: number) => `${file}: row ${rowNumber(row)}`;
+    const values = asNumbers(survey, { decimal, semicolons }, { decimal: declared }, told, place);
+    const { evidence } = survey;
+    const shows = evidence.decimal !== undefined || evidence.unclearSizes.length > 0;
+    const own = shows
+      ? columnDecimal(evidence, decimal, declared, semicolons).decimal
+      : (declared ?? decimal);
+    return { kind: "number", values, ...(own !== undefined && { written: { decimal: own } }) };
+  };
+  const datesOf = (survey: Survey): Pick<Column, "kind" | "values" | "written"> => {
+    const declared = options.known?.get(survey.name)?.written?.dates ?? options.dates;
+    const hints = { order, decimalComma: decimal === "," };
+    const values = asDates(survey, hints, declared, told);
+    const written = { dates: columnOrder(survey.order, hints, declared).order };
+    return { kind: "date", values, ...(survey.order.count > 0 && { written }) };
+  };
   const columns = surveys.map((survey): Column => {
     const { name, levels } = survey;
-    const { kind, values } = valuesOf(survey);
+    const { kind, values, written } = valuesOf(survey);
     survey.release();
-    return { name, kind, values, ...(levels && kind === "text" && { levels: levels.map(onOneLine) }) };
+    return {
+      ...{ name, kind, values },
+      ...(written && { written }),
+      ...(levels && kind === "text" && { levels: levels.map(onOneLine) }),
+    };
   });
   return {
     name: printable(file.replace(/(\.[a-z0-9]+)?(\.(gz|zip|zst|bz2|xz))?$/i, "")) || printable(file),

@@ -56,6 +56,21 @@ export interface Column {
   values: readonly Value[];
   /** The declared order of the levels, where the file has one. */
   levels?: string[];
+  written?: Written;
+}
+
+/** How the cells of a column are written, where they are text: decided with the evidence of its whole file. */
+export interface Written {
+  decimal?: "." | ",";
+  dates?: DateOrder;
+}
+
+/** What a column was in an earlier file, whatever its cells look like in this one. */
+export interface Known {
+  kind: Kind;
+  written?: Written;
+  /** Of text: values that would say otherwise that there is none ("None"). */
+  values?: ReadonlySet<string>;
 }
 
 /** Columns of one length, with distinct names. */
@@ -97,6 +112,8 @@ export interface ReadOptions {
   /** Columns to read as text, as numbers: see `columnsNamed`. */
   categorical?: string[];
   numeric?: string[];
+  /** Columns by their names as they were read before: cells that do not fit are missing. */
+  known?: ReadonlyMap<string, Known>;
   /** The file in an archive, or the sheet of a workbook. */
   member?: string;
   /** Keep at most so many rows, drawn at random from all, always the same ones. */

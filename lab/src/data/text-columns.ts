@@ -8,9 +8,9 @@ import { shown, type Told } from "./told.js";
 
 /**
  * Cells as text that can be shown; notations of a missing value are levels where they are like the others. Gives the
- * cells themselves where nothing of them changes.
+ * cells themselves where nothing of them changes. `known`: values of the column in an earlier file, which decide instead.
  */
-export function asText(survey: Survey, told: Told): readonly Value[] {
+export function asText(survey: Survey, told: Told, known?: ReadonlySet<string>): readonly Value[] {
   const { name, cells, missing, kind, declared } = survey;
   const shownAs = remembered(onOneLine);
   const isMissing = remembered(missing);
@@ -36,7 +36,8 @@ export function asText(survey: Survey, told: Told): readonly Value[] {
   const levels = new Set<string>();
   for (const [notation, times] of notations) {
     // a format that declares its text has its own way to say that a value is missing
-    const own = !missing.declared && (kind === "text" || isLevel(notation, times, counts, cells.length));
+    const isOwn = () => known?.has(notation) ?? isLevel(notation, times, counts, cells.length);
+    const own = !missing.declared && (kind === "text" || isOwn());
     if (own) levels.add(notation);
     else survey.notations.set(notation, times);
     if (own && kind !== "text") {

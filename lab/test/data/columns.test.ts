@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { understand } from "../../src/data/columns.js";
-import type { Decision, RawColumn, ReadOptions, Table } from "../../src/data/table.js";
+import type { Decision, Known, RawColumn, ReadOptions, Table } from "../../src/data/table.js";
 import { UsageError } from "../../src/errors.js";
 
 type Cells = RawColumn["cells"];
@@ -43,9 +43,9 @@ const repeat = (times: number, ...cells: string[]): string[] =>
 test("plain numbers and text need no word", () => {
   const table = tableOf({ a: ["1", "-2.5", ""], b: ["x", " y ", ""], c: [1, null, Number.NaN] });
   expect(table.columns).toEqual([
-    { name: "a", kind: "number", values: [1, -2.5, null] },
+    { name: "a", kind: "number", values: [1, -2.5, null], written: { decimal: "." } },
     { name: "b", kind: "text", values: ["x", "y", null] },
-    { name: "c", kind: "number", values: [1, null, null] },
+    { name: "c", kind: "number", values: [1, null, null], written: { decimal: "." } },
   ]);
   expect(table).toMatchObject({ name: "mine", rowCount: 3, fileRows: 3, decisions: [] });
   expect(table.rowNumber(1)).toBe(2);
@@ -476,4 +476,39 @@ test("many columns take no longer than their cells", () => {
   const start = performance.now();
   expect(tableOf(columns).decisions).toHaveLength(1);
   expect(performance.now() - start).toBeLessThan(6000);
+});
+
+test("columns of an earlier file are read as they were, however little this one says", () => {
+  const cells = {
+    sold: ["1.415"],
+    day: ["03/04/2024"],
+    code: ["12"],
+    grade: ["None"],
+    size: ["big"],
+    from: ["12:30"],
+    born: ["2024"],
+  };
+  const known = new Map<string, Known>([
+    ["sold", { kind: "number", written: { decimal: "," } }],
+    ["day", { kind: "date", written: { dates: "dmy" } }],
+    ["code", { kind: "text" }],
+    ["grade", { kind: "text", values: new Set(["None", "A"]) }],
+    ["size", { kind: "number" }],
+    ["from", { kind: "number" }],
+    ["born", { kind: "date" }],
+    ["gone", { kind: "date" }],
+  ]);
+  expect(tableOf(cells, { known }).columns.map(({ kind, values }) => [kind, values[0]])).toEqual([
+    ["number", 1415],
+    ["date", Date.UTC(2024, 3, 3)],
+    ["text", "12"],
+    ["text", "None"],
+    ["number", null],
+    ["number", 750],
+    ["date", null],
+  ]);
+  expect(tableOf(cells).columns.map(({ kind, values }) => [kind, values[0]])).not.toContainEqual([
+    "number",
+    1415,
+  ]);
 });

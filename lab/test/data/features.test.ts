@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type FeatureOptions, featuresOf } from "../../src/data/features.js";
+import { inputsOf } from "../../src/data/encoders.js";
+import { type FeatureOptions, featuresOf, inputFormOf } from "../../src/data/features.js";
 import type { Value } from "../../src/data/table.js";
 import { errorOf } from "../support/files.js";
 import { rows, scattered, tableOf } from "../support/tables.js";
@@ -44,7 +45,7 @@ test("what says nothing is left out, columns of one fate in one decision, and ke
     { columns: ["one", "same"], what: "left out", why: "one value only", option: "--keep one,same" },
     { columns: ["none"], what: "left out", why: "no value in any row", option: "--keep none" },
     { columns: ["hash"], what: "left out", why: "a value of its own in most rows", option: "--keep hash" },
-    { columns: ["review"], what: "left out", why: "free text", option: "--keep review" },
+    { columns: ["review"], what: "left out", why: "free text", option: "--text review" },
   ]);
   const keep = ["PassengerId", "same,one"];
   expect(inputs(columns, { keep })).toEqual([
@@ -121,8 +122,8 @@ test("numbers that name things in several rows are levels, unless the user says 
 
 test("more levels than --levels are merged, and told", () => {
   const columns = { a: rows(60, (i) => `a${i % 30}`), b: rows(60, (i) => `b${i % 25}`) };
-  expect(inputs(columns)).toEqual(["a: 20 levels and other", "b: 20 levels and other"]);
-  expect(decisions(columns)).toEqual([
+  expect(inputs(columns, { levels: 20 })).toEqual(["a: 20 levels and other", "b: 20 levels and other"]);
+  expect(decisions(columns, { levels: 20 })).toEqual([
     {
       columns: ["a", "b"],
       what: 'the most frequent values (at most 20) kept, all others are "other"',
@@ -131,6 +132,73 @@ test("more levels than --levels are merged, and told", () => {
     },
   ]);
   expect(inputs(columns, { levels: 25 })).toEqual(["a: 25 levels and other", "b: 25 levels"]);
+});
+
+test("without --levels, columns of more than 20 levels that come again are embedded, and told", () => {
+  const columns = {
+    size: rows(60, scattered),
+    a: rows(60, (i) => `a${i % 30}`),
+    store_id: rows(60, (i) => (i < 30 ? i % 25 : (i % 30) % 25)),
+    b: rows(60, (i) => (i < 54 ? `b${i % 22}` : null)),
+    few: rows(60, (i) => (i < 40 ? `f${i % 10}` : `g${i}`)),
+  };
+  expect(inputs(columns)).toEqual([
+    "size: a number",
+    "a: 30 categories, embedded",
+    "store_id: 25 categories, embedded",
+    "b: 22 categories, embedded, and whether it is missing",
+    "few: 10 levels and other",
+  ]);
+  const { features, decisions: told } = made(columns);
+  expect(inputFormOf(features, {})).toEqual({
+    kind: "features",
+    shape: [16],
+    categories: [
+      { at: 1, levels: 31 },
+      { at: 2, levels: 26 },
+      { at: 3, levels: 23 },
+    ],
+  });
+  expect(told).toContainEqual({
+    columns: ["a", "store_id", "b"],
+    what: "values embedded: a vector is learnt for each that is in several rows",
+    why: "22 to 30 different ones",
+    option: "--levels N",
+  });
+});
+
+const review = rows(N, (i) => `I have seen better ones, number ${i}`);
+const title = rows(N, (i) => `Not so very good at ${i} all`);
+
+test("free text is read as a text where nothing else says anything, the longest one; else where --text names it", () => {
+  const columns = {
+    id: rows(N, (i) => i + 1),
+    title,
+    review,
+    gap: rows(N, (i) => (i % 4 ? null : title[i])),
+  };
+  const { features, decisions: told } = made(columns);
+  expect(features.map(({ column }) => column)).toEqual(["review"]);
+  expect(inputFormOf(features, {})).toEqual({ kind: "tokens", shape: [7], vocabulary: 7 });
+  expect(told).toEqual([
+    {
+      columns: ["review"],
+      what: "read as texts of up to 7 words; 6 words known, from all rows without their targets",
+      why: "free text, and no other input says more",
+    },
+    { columns: ["id"], what: "left out", why: '"review" is the only input' },
+    { columns: ["title"], what: "left out", why: '"review" is the only input', option: "--text title" },
+    { columns: ["gap"], what: "left out", why: '"review" is the only input', option: "--text gap" },
+  ]);
+  expect(inputs({ size, review })).toEqual(["size: a number"]);
+  expect(decisions({ size, review }, { text: "review" })).toEqual([
+    {
+      columns: ["review"],
+      what: "read as texts of up to 7 words; 6 words known, from all rows without their targets",
+      why: "it is named by --text",
+    },
+    { columns: ["size"], what: "left out", why: '"review" is the only input' },
+  ]);
 });
 
 test("missing numbers and dates are told and marked, missing texts are a level, and one value or none is one input", () => {
@@ -173,8 +241,7 @@ test("missing numbers and dates are told and marked, missing texts are a level, 
   ]);
   const [age] = made(columns).features;
   expect(age).toMatchObject({ names: ["age", "age (missing)"], scaled: [true, false] });
-  const x = new Float32Array(4);
-  for (const row of [0, 1]) age.write(row, x, 2 * row);
+  const x = inputsOf(age.encoders, tableOf(columns), [0, 1]);
   expect([...x].map((value) => (Number.isNaN(value) ? null : Math.sign(value)))).toEqual([null, 1, -1, 0]);
 });
 
@@ -232,19 +299,31 @@ test.each<[string, Columns, FeatureOptions, string]>([
     "nothing that says something",
     { a: rows(N, () => 1), "b no": rows(N, (i) => `b${i}`), "user id": rows(N, (i) => (i * 17) % N) },
     {},
-    'expected at least one input that says something, got "a" (one value only), "b no" (a value of its own in most rows), "user id" (a value of its own in most rows); keep one with --keep "user id", or check --target and --ignore',
+    'expected at least one input that says something, got "a" (one value only), "b no" (a value of its own in most rows), "user id" (a value of its own in most rows); read one as a text with --text "b no", or check --target and --ignore',
   ],
   [
     "texts that are all different",
     { name: rows(N, (i) => `n${i}`) },
     {},
-    'expected at least one input that says something, got "name" (a value of its own in most rows); bring columns of numbers, dates or classes, or check --target and --ignore',
+    'expected at least one input that says something, got "name" (a value of its own in most rows); read one as a text with --text name, or check --target and --ignore',
   ],
   [
-    "free text alone",
-    { review: rows(N, (i) => `I have seen better ones, number ${i}`) },
+    "texts without words in common",
+    { review: rows(N, (i) => `${i}a ${i}b ${i}c ${i}d ${i}e`) },
     {},
-    'expected at least one input that says something, got "review" (free text); bring columns of numbers, dates or classes, or check --target and --ignore',
+    'column "review": expected texts with words in common, got none that is in 2 rows; name another column with --text, or leave this one out with --ignore review',
+  ],
+  [
+    "a text of numbers",
+    { size },
+    { text: "size" },
+    '--text: expected a column of texts, got numbers in "size"; name another column',
+  ],
+  [
+    "a text that is an image",
+    { size },
+    { text: "size", image: [1, 1] },
+    "--image and --text make different inputs; leave one of them out",
   ],
   ["no levels", { size }, { levels: 0 }, "--levels: expected an integer of at least 1, got 0"],
   [
