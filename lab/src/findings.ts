@@ -95,13 +95,13 @@ function intervalText(low: number, high: number, format: (value: number) => stri
 }
 
 /** Diverged trials of a normalization. */
-type Losses = Pick<Summary, "norm" | "trials" | "diverged">;
+export type Losses = Pick<Summary, "norm" | "trials" | "diverged">;
 
 /**
  * Whether it is beyond chance that all trials of these normalizations diverged, where as many of all trials did: at most
  * 5 % of random orders have the like, for whichever of `choices` sets of normalizations (Fisher 1935, exactly).
  */
-function lossIsClear(all: readonly Losses[], lost: readonly NormName[], choices: number): boolean {
+export function lossIsClear(all: readonly Losses[], lost: readonly NormName[], choices: number): boolean {
   const own = sum(all.filter(({ norm }) => lost.includes(norm)).map((each) => each.trials));
   const [trials, diverged] = [sum(all.map((each) => each.trials)), sum(all.map((each) => each.diverged))];
   let chance = choices;

@@ -1,4 +1,5 @@
 /** What networks train on: arrays of all examples, how examples are cut from them, and how they are divided. Whatever the data are, a trial sees no more. */
+import type { Disturbance } from "../data/disturbed.js";
 import type { Input } from "../data/features.js";
 import type { Form } from "../data/form.js";
 import type { Parts } from "../data/split.js";
@@ -97,6 +98,8 @@ export interface DatasetOptions extends ReadOptions {
   user?: string;
   item?: string;
   rating?: string;
+  /** What is done to the numbers of a table first. */
+  disturb?: Disturbance;
 }
 
 /** What a trial needs of a dataset; the arrays may be shared with other trials. */

@@ -1,4 +1,5 @@
 /** From a table to a dataset, by what is asked of it. */
+import { disturbed } from "../data/disturbed.js";
 import { natureOf } from "../data/nature.js";
 import type { Table } from "../data/table.js";
 import { UsageError } from "../errors.js";
@@ -10,7 +11,9 @@ import { toSeries } from "./series.js";
 import { toDataset } from "./tabular.js";
 
 /** The dataset in a table for `options.task`, or else for the task that suits it. Throws UsageError as the builders do. */
-export function datasetOf(table: Table, options: DatasetOptions, provenance: string): Dataset {
+export function datasetOf(read: Table, options: DatasetOptions, provenance: string): Dataset {
+  const { disturb, time, target } = options;
+  const table = disturb === undefined ? read : disturbed(read, disturb, [time, target]);
   const from = options.task === undefined ? usualFrom(table, options) : tasks[options.task].from;
   switch (from) {
     case "series":
