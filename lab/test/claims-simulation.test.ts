@@ -9,7 +9,7 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
 import { differencesOf } from "../src/claims.js";
 import { comparisonOf } from "../src/comparison.js";
-import type { Dataset } from "../src/dataset.js";
+import type { Dataset } from "../src/datasets/dataset.js";
 import { clearlyBetter, clearlyWorse, findings, headline } from "../src/findings.js";
 import { summaryTable } from "../src/node/summary.js";
 import type { Comparison, Trial } from "../src/results.js";
@@ -84,6 +84,7 @@ function trialOf(
     })),
     scores: { train: scores, validation: scores, heldOut: scores },
     guess: { [metric]: guess },
+    guesses: [],
     guessing: { [metric]: guess + 0.05 },
     confusion: null,
     stepMs: pace,
@@ -104,23 +105,26 @@ function comparisonFrom(
     metric,
     target: "label",
     inputs: [{ column: "a", how: "a number", names: ["a"] }],
-    inputShape: [1],
+    form: { input: { kind: "features", shape: [1] }, outputs: [2] },
     classes,
     count: EXAMPLES,
     x: new Float32Array(EXAMPLES),
     scaled: Uint8Array.of(1),
     y: new Float32Array(EXAMPLES),
+    targetShape: [],
     yScale: 1,
     parts: { strata: new Int32Array(EXAMPLES) },
     drawn: "draws its own parts",
     fileRows: EXAMPLES,
     decisions: [],
     warnings: [],
+    reading: {},
   };
   return comparisonOf(
     {
       model: { kind: "mlp", depth: 4, width: 8, activation: "relu" },
-      training: { epochs: 12, batchSize: 16, learningRates: [0.02, 0.05, 0.1], optimizer: "sgd" },
+      training: { epochs: 12, batchSize: 16, learningRates: [0.02, 0.05, 0.1], optimizer: "sgd", warmUp: 0 },
+      save: false,
       norms: NORMS,
       seeds,
       baseline: "none",

@@ -12,12 +12,14 @@ import {
   withTarget,
 } from "../src/comparison.js";
 import { splitOf } from "../src/data/split.js";
-import type { Dataset } from "../src/dataset.js";
+import type { Dataset } from "../src/datasets/dataset.js";
 import type { NormName } from "../src/norms.js";
 import type { Probe, Summary, Trial } from "../src/results.js";
+import { metricNamed } from "../src/tasks/registry.js";
 import { keyOf } from "../src/trials.js";
 
 const METRIC = "accuracy";
+const accuracy = metricNamed("classification", METRIC);
 
 /** A trial with these metrics, epoch by epoch; the last one is its score on every part. */
 function trial(norm: NormName, metrics: (number | null)[], more: Partial<Trial> = {}): Trial {
@@ -33,6 +35,7 @@ function trial(norm: NormName, metrics: (number | null)[], more: Partial<Trial> 
     probes: [],
     scores: { train: scores, validation: scores, heldOut: scores },
     guess: { [METRIC]: 0.5 },
+    guesses: [],
     guessing: { [METRIC]: 0.55 },
     confusion: null,
     stepMs: 1,
@@ -62,18 +65,20 @@ function dataset(count: number, more: Partial<Dataset> = {}): Dataset {
     metric: METRIC,
     target: "label",
     inputs: [{ column: "a", how: "numbers", names: ["a", "b"] }],
-    inputShape: [2],
+    form: { input: { kind: "features", shape: [2] }, outputs: [2] },
     classes: ["no", "yes"],
     count,
     x: new Float32Array(2 * count),
     scaled: Uint8Array.of(1, 1),
     y: Float32Array.from({ length: count }, (_, i) => i % 2),
+    targetShape: [],
     yScale: 1,
     parts: { strata: Int32Array.from({ length: count }, (_, i) => i % 2) },
     drawn: "draws its own parts",
     fileRows: count,
     decisions: [],
     warnings: [],
+    reading: {},
     ...more,
   };
 }
@@ -84,19 +89,29 @@ describe("settingsOf", () => {
   test("whatever is left out takes what is usual", () => {
     expect(of({})).toEqual({
       model: { kind: "mlp", depth: 20, width: 64, activation: "relu" },
-      training: { epochs: 15, batchSize: 32, learningRates: [0.017, 0.05, 0.15], optimizer: "sgd" },
+      training: {
+        epochs: 15,
+        batchSize: 32,
+        learningRates: [0.017, 0.05, 0.15],
+        optimizer: "sgd",
+        warmUp: 0,
+      },
+      save: false,
       norms: ["none", "layer", "rms", "batch", "group"],
       seeds: [1, 2, 3],
       baseline: "none",
       sweep: null,
       reach: null,
     });
-    expect(of({}, dataset(100, { inputShape: [8, 8, 1] })).model.kind).toBe("cnn");
+    expect(
+      of({}, dataset(100, { form: { input: { kind: "image" as const, shape: [8, 8, 1] }, outputs: [2] } }))
+        .model.kind,
+    ).toBe("cnn");
   });
 
   test("learning rates: around the usual one, a single one that is named, around it, a grid, or the usual one alone", () => {
     const rates = (choices: Partial<Choices>) => of(choices).training.learningRates;
-    expect(rates({ optimizer: "adam" })).toEqual([0.00067, 0.002, 0.006]);
+    expect(rates({ optimizer: "adam", warmUp: 0 })).toEqual([0.00067, 0.002, 0.006]);
     expect(rates({ learningRate: 0.3 })).toEqual([0.3]);
     expect(rates({ learningRate: 0.3, tune: true })).toEqual([0.1, 0.3, 0.9]);
     expect(rates({ tune: [0.001, 0.1] })).toEqual([0.001, 0.1]);
@@ -120,11 +135,11 @@ describe("settingsOf", () => {
     [{ norms: ["bacth"] }, '--norms: "bacth" is not known; did you mean batch? (evenkeel norms lists all)'],
     [
       { norms: ["instance"] },
-      "--norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (evenkeel norms lists what fits)",
+      "--norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn or residual-cnn or transformer (evenkeel norms lists what fits)",
     ],
     [
       { model: "cnn" },
-      "--model cnn: needs images, and this data has 2 separate features; use --model mlp, or name the size of the images with --image HEIGHTxWIDTH",
+      "--model cnn: needs images, and this data has 2 separate features; use --model mlp or residual-mlp, or name the size of the images with --image HEIGHTxWIDTH",
     ],
     [{ batchSize: 65 }, "--batch-size: must be at most the 64 training examples, got 65; use 64 or less"],
     [
@@ -136,7 +151,9 @@ describe("settingsOf", () => {
   });
 
   test("a swept depth is checked as one that is chosen", () => {
-    const images = dataset(100, { inputShape: [2, 2, 1] });
+    const images = dataset(100, {
+      form: { input: { kind: "image" as const, shape: [2, 2, 1] }, outputs: [2] },
+    });
     expect(of({ model: "cnn", depth: 1 }, images).model.depth).toBe(1);
     expect(() => of({ model: "cnn", depth: 1, sweep: { setting: "depth", values: [1, 4] } }, images)).toThrow(
       "--model cnn: needs images of at least 4x4 pixels, got 2x2; use --model mlp",
@@ -163,7 +180,7 @@ describe("settingsOf", () => {
 describe("specsOf", () => {
   const settings = (sweep: Settings["sweep"]): Settings => ({
     model: { kind: "mlp", depth: 2, width: 8, activation: "relu" },
-    training: { epochs: 3, batchSize: 16, learningRates: [0.01, 0.1], optimizer: "sgd" },
+    training: { epochs: 3, batchSize: 16, learningRates: [0.01, 0.1], optimizer: "sgd", warmUp: 0 },
     norms: ["none", "layer"],
     seeds: [1, 2],
     baseline: "none",
@@ -218,7 +235,7 @@ describe("comparisonOf", () => {
   };
   const settings: Settings = {
     model: { kind: "mlp", depth: 2, width: 8, activation: "relu" },
-    training: { epochs: 2, batchSize: 16, learningRates: [0.02], optimizer: "sgd" },
+    training: { epochs: 2, batchSize: 16, learningRates: [0.02], optimizer: "sgd", warmUp: 0 },
     norms: ["none", "layer"],
     seeds: [1, 2, 3],
     baseline: "none",
@@ -237,7 +254,7 @@ describe("comparisonOf", () => {
     const comparison = comparisonOf(settings, data, "d", trials, made);
     expect(comparison).toMatchObject({
       ...made,
-      format: 2,
+      format: 3,
       data: {
         digest: "d",
         classCounts: [50, 50],
@@ -311,31 +328,33 @@ describe("comparisonOf", () => {
 describe("targetOf", () => {
   test("nine tenths of the way from guessing to the best of any epoch, not of the last", () => {
     const trials = [trial("none", [0.2, 0.5, 0.3]), trial("layer", [0.4, 0.7, 0.6])];
-    expect(targetOf(trials, 0.2, 0.25)).toBeCloseTo(0.65, 12);
+    expect(targetOf(trials, accuracy, 0.2, 0.25)).toBeCloseTo(0.65, 12);
   });
 
   test("by the median of a normalization: one lucky seed makes it no harder", () => {
     const trials = [0.6, 0.7, 0.99].map((metric) => trial("layer", [0.5, metric]));
-    expect(targetOf([...trials, trial("none", [0.65])], 0.5, 0.55)).toBeCloseTo(0.68, 12);
+    expect(targetOf([...trials, trial("none", [0.65])], accuracy, 0.5, 0.55)).toBeCloseTo(0.68, 12);
   });
 
   test("epochs without a metric count for nothing", () => {
-    expect(targetOf([trial("none", [null, 1, null]), trial("layer", [null])], 0.5, 0.6)).toBeCloseTo(
-      0.95,
-      12,
-    );
+    expect(
+      targetOf([trial("none", [null, 1, null]), trial("layer", [null])], accuracy, 0.5, 0.6),
+    ).toBeCloseTo(0.95, 12);
   });
 
   test("none where no epoch was above guessing, and then nothing reaches it", () => {
     const trials = [trial("none", [0.3, 0.54]), trial("layer", [null])];
-    expect(targetOf(trials, 0.5, 0.55)).toBe(null);
-    expect(withTarget(trials, null).map(({ epochsToTarget }) => epochsToTarget)).toEqual([null, null]);
-    expect(targetOf([trial("none", [-3, -0.1])], 0, 0.01)).toBe(null);
+    expect(targetOf(trials, accuracy, 0.5, 0.55)).toBe(null);
+    expect(withTarget(trials, accuracy, null).map(({ epochsToTarget }) => epochsToTarget)).toEqual([
+      null,
+      null,
+    ]);
+    expect(targetOf([trial("none", [-3, -0.1])], accuracy, 0, 0.01)).toBe(null);
   });
 
   test("more epochs than a function can have arguments", () => {
     const long = trial("none", new Array<number>(200_000).fill(0.6));
-    expect(targetOf([long], 0.5, 0.55)).toBeCloseTo(0.59, 12);
+    expect(targetOf([long], accuracy, 0.5, 0.55)).toBeCloseTo(0.59, 12);
   });
 });
 
@@ -347,7 +366,7 @@ test("withTarget: the first epoch that reaches it, whatever comes later; nothing
     trial("batch", []),
   ];
   const before = structuredClone(trials);
-  const after = withTarget(trials, 0.8);
+  const after = withTarget(trials, accuracy, 0.8);
   expect(after.map(({ epochsToTarget }) => epochsToTarget)).toEqual([2, 3, null, null]);
   expect(after.map((each) => ({ ...each, epochsToTarget: null }))).toEqual(before);
   expect(trials).toEqual(before);

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { splitOf } from "../src/data/split.js";
 import type { Value } from "../src/data/table.js";
-import { type Dataset, type DatasetOptions, digestOf, toDataset } from "../src/dataset.js";
+import { type Dataset, type DatasetOptions, digestOf } from "../src/datasets/dataset.js";
+import { toDataset } from "../src/datasets/tabular.js";
 import { errorOf } from "./support/files.js";
 import { columnOf, rows, scattered, tableOf } from "./support/tables.js";
 
@@ -37,7 +38,7 @@ test("classification: inputs, targets and parts, the same on every call", () => 
       { column: "b", how: "a number, and whether it is missing", names: ["b", "b (missing)"] },
       { column: "city", how: "2 levels", names: ["city=Oslo", "city=Rome"] },
     ],
-    inputShape: [5],
+    form: { input: { shape: [5] } },
     classes: ["no", "yes"],
     count: N,
     yScale: 1,
@@ -312,7 +313,7 @@ test("an image: pixels divided by the largest, nothing left out", () => {
     { p0: rows(N, () => 0), p1: rows(N, (i) => i % 5), p2: rows(N, () => 8), p3: rows(N, () => 4), label },
     { image: [2, 2] },
   );
-  expect(dataset.inputShape).toEqual([2, 2, 1]);
+  expect(dataset.form.input.shape).toEqual([2, 2, 1]);
   expect(dataset.inputs).toEqual([
     { column: "p0 … p3", how: "pixels of 2×2", names: ["p0", "p1", "p2", "p3"] },
   ]);
@@ -336,7 +337,7 @@ test("the digest tells of all that a trial sees, and of nothing else", async () 
     { y: dataset.y.with(7, 0) },
     { scaled: new Uint8Array(1) },
     { metric: "AUC" },
-    { inputShape: [1, 1] },
+    { form: { input: { shape: [1, 1] } } },
     { yScale: 2 },
     { parts: { ...dataset.parts, groups: new Int32Array(N) } },
     { parts: { ...dataset.parts, heldOut: new Int32Array(N) } },

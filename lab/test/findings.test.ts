@@ -119,7 +119,7 @@ describe("headline", () => {
     [
       "nothing learns",
       withMetrics({ none: 0.1, rms: 0.11 }),
-      "A 20-layer network on digits does not get beyond always answering the most frequent class with or without normalization: 11.0 % at most",
+      "A 20-layer network on digits does not get beyond always answering the most frequent class with or without normalization: 11.0 % at best",
     ],
     [
       "another baseline",

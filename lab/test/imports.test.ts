@@ -19,11 +19,14 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/settings", "lab/norms", "lab/claims"],
   ["lab/tasks/"],
   ["lab/models/"],
-  ["lab/dataset"],
-  ["lab/results", "lab/inspection"],
-  ["lab/trial"],
+  ["lab/datasets/"],
+  ["lab/results", "lab/inspection", "lab/optimizers"],
+  ["lab/fitting", "lab/diagnosis", "lab/prediction"],
+  ["lab/trial", "lab/ailments"],
   ["lab/trials", "lab/comparison", "lab/findings"],
+  ["lab/recipes/"],
   ["lab/report/"],
+  ["lab/recipes/"],
   // what needs Node: everything below is the core, which a page runs too
   ["report/server-document", "lab/node/"],
   ["lab/cli"],
@@ -120,14 +123,22 @@ function circlesOf(house: Sources): string[] {
   return circles;
 }
 
-/** Names of models, tasks and metrics, each with the file that may write it. */
+/** Words of which a name is but one use: scales and activations are linear too. */
+const WORDS = ["linear"];
+
+/** Names of models, tasks and metrics, each with the files that may write it. */
 const NAMES = [
-  ...modelNames.map((name) => ({ name, home: `lab/models/${name}` })),
+  ...modelNames.map((name) => ({ name, homes: [`lab/models/${name}`] })),
   ...taskNames.flatMap((name) => [
-    { name, home: `lab/tasks/${name}` },
-    ...tasks[name].metrics.map((metric) => ({ name: metric.name, home: `lab/tasks/${name}` })),
+    { name, homes: [`lab/tasks/${name}`] },
+    ...tasks[name].metrics.map((metric) => ({
+      name: metric.name,
+      homes: taskNames.flatMap((task) =>
+        tasks[task].metrics.some((other) => other.name === metric.name) ? `lab/tasks/${task}` : [],
+      ),
+    })),
   ]),
-];
+].filter(({ name }) => !WORDS.includes(name));
 
 /** Where such a name is written in a text that the program uses. */
 function spelledIn(house: Sources): string[] {
@@ -136,10 +147,10 @@ function spelledIn(house: Sources): string[] {
       .replace(/^\s*(?:import|export)\b[^"'`;]*\bfrom\s*["'][^"']+["'];?/gm, "")
       .match(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g);
     return NAMES.filter(
-      ({ name: word, home }) =>
-        name !== home &&
+      ({ name: word, homes }) =>
+        !homes.includes(name) &&
         literals?.some((literal) =>
-          new RegExp(`(?<![\\p{L}\\d])${word}(?![\\p{L}\\d])`, "u").test(
+          new RegExp(`(?<![-\\p{L}\\d])${word}(?![-\\p{L}\\d])`, "u").test(
             literal.replace(/\$\{[^{}]*\}/g, " "),
           ),
         ),
@@ -190,7 +201,11 @@ test.each([
     'import type { Model } from "../models/model.js";',
     "imports lab/models/model, which is above it",
   ],
-  ["lab/dataset", 'export { openFile } from "./node/file.js";', "imports lab/node/file, which is above it"],
+  [
+    "lab/datasets/tabular",
+    'export { openFile } from "../node/file.js";',
+    "imports lab/node/file, which is above it",
+  ],
   [
     "lab/results",
     'import { serverDocument } from "@evenkeel/report/server-document";',

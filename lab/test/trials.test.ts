@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { openThreads } from "../dist/node/threads.js";
 import trainHere from "../dist/node/worker.js";
 import { splitOf } from "../src/data/split.js";
-import type { TrialData } from "../src/dataset.js";
+import type { TrialData } from "../src/datasets/dataset.js";
 import type { NormName } from "../src/norms.js";
 import type { Trial } from "../src/results.js";
 import { optimizers } from "../src/settings.js";
@@ -19,12 +19,13 @@ const count = 40;
 const data: TrialData = {
   task: "classification",
   metric: "accuracy",
-  inputShape: [2],
+  form: { input: { kind: "features", shape: [2] }, outputs: [2] },
   classes: ["a", "b"],
   count,
   x: Float32Array.from({ length: 2 * count }, (_, i) => (i % 6 === 5 ? Number.NaN : (i % 4) + 5)),
   scaled: Uint8Array.of(1, 1),
   y: Float32Array.from({ length: count }, (_, i) => i % 2),
+  targetShape: [],
   yScale: 1,
   parts: { strata: Int32Array.from({ length: count }, (_, i) => i % 2) },
 };
@@ -32,7 +33,7 @@ const spec = (norm: NormName, seed: number, units = 2): TrialSpec => ({
   norm,
   seed,
   model: { kind: "mlp", depth: 1, width: units, activation: "relu" },
-  training: { epochs: 2, batchSize: 2, learningRates: [0.1], optimizer: "sgd" },
+  training: { epochs: 2, batchSize: 2, learningRates: [0.1], optimizer: "sgd", warmUp: 0 },
   data,
   digest: "0",
 });
@@ -58,7 +59,7 @@ describe("a trial", () => {
   test("a network that its very last update ruins has diverged, and has no metric", async () => {
     const ruined = spec("none", 1);
     ruined.model.activation = "elu";
-    ruined.training = { epochs: 1, batchSize: 40, learningRates: [1e30], optimizer: "sgd" };
+    ruined.training = { epochs: 1, batchSize: 40, learningRates: [1e30], optimizer: "sgd", warmUp: 0 };
     const [trial] = await run([ruined]);
     expect(trial).toMatchObject({ outcome: "diverged", epochs: [{ heldOutLoss: null, metric: null }] });
     expect(trial.scores.heldOut).toEqual({
@@ -72,7 +73,13 @@ describe("a trial", () => {
 
   test("goes on with the learning rate that does best on the validation part", async () => {
     const tuned = spec("none", 1, 8);
-    tuned.training = { epochs: 6, batchSize: 4, learningRates: [1e-7, 0.2, 1e30], optimizer: "sgd" };
+    tuned.training = {
+      epochs: 6,
+      batchSize: 4,
+      learningRates: [1e-7, 0.2, 1e30],
+      optimizer: "sgd",
+      warmUp: 0,
+    };
     const alone = { ...tuned, training: { ...tuned.training, learningRates: [0.2] } };
     const [trial, same] = await run([tuned, alone]);
     expect(trial.learningRate).toBe(0.2);
@@ -91,7 +98,7 @@ describe("a trial", () => {
 
   test("the loss chooses, also where the metric would choose another learning rate", async () => {
     const noisy = spec("none", 2, 4);
-    noisy.training = { epochs: 4, batchSize: 4, learningRates: [0.03, 3], optimizer: "sgd" };
+    noisy.training = { epochs: 4, batchSize: 4, learningRates: [0.03, 3], optimizer: "sgd", warmUp: 0 };
     noisy.data = { ...data, y: data.y.map((label, i) => (i % 5 === 0 ? 1 - label : label)) };
     const [{ tried, learningRate }] = await run([noisy]);
     expect(tried[1].metric).toBeGreaterThan(tried[0].metric as number);
@@ -105,7 +112,7 @@ describe("a trial", () => {
     few.data.x = Float32Array.from({ length: 12 }, (_, i) => i % 5);
     few.data.y = Float32Array.from({ length: 6 }, (_, i) => i - 2.5);
     few.data.parts = { strata: new Int32Array(6) };
-    few.training = { epochs: 8, batchSize: 2, learningRates: [0.05, 1e-7], optimizer: "sgd" };
+    few.training = { epochs: 8, batchSize: 2, learningRates: [0.05, 1e-7], optimizer: "sgd", warmUp: 0 };
     const [{ tried, learningRate, outcome }] = await run([few]);
     expect(tried.map(({ metric }) => metric)).toEqual([null, null]);
     expect(Number(tried[1].loss)).toBeLessThan(Number(tried[0].loss));
@@ -114,7 +121,7 @@ describe("a trial", () => {
 
   test("no learning rate is given up for what the held-out part makes of it", async () => {
     const near = spec("none", 1, 4);
-    near.training = { epochs: 4, batchSize: 4, learningRates: [1e-7, 0.1], optimizer: "sgd" };
+    near.training = { epochs: 4, batchSize: 4, learningRates: [1e-7, 0.1], optimizer: "sgd", warmUp: 0 };
     const { heldOut } = splitOf(data.parts, count, 1);
     near.data = { ...data, parts: { ...data.parts, heldOut } };
     // the loss overflows there, and nowhere else
@@ -228,7 +235,7 @@ describe("runTrials", () => {
     ["epochs", (one) => ({ ...one, training: { ...one.training, epochs: 3 } })],
     ["batch size", (one) => ({ ...one, training: { ...one.training, batchSize: 3 } })],
     ["learning rates", (one) => ({ ...one, training: { ...one.training, learningRates: [0.1, 0.2] } })],
-    ["optimizer", (one) => ({ ...one, training: { ...one.training, optimizer: "adam" } })],
+    ["optimizer", (one) => ({ ...one, training: { ...one.training, optimizer: "adam", warmUp: 0 } })],
   ])("another %s is another trial", async (_, change) => {
     const one = spec("none", 1);
     expect(await keyOf(change(one))).not.toBe(await keyOf(one));

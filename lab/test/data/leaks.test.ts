@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Value } from "../../src/data/table.js";
-import { type DatasetOptions, toDataset } from "../../src/dataset.js";
+import type { DatasetOptions } from "../../src/datasets/dataset.js";
+import { toDataset } from "../../src/datasets/tabular.js";
 import { rows, scattered, tableOf } from "../support/tables.js";
 
 const warnings = (columns: Record<string, readonly (Value | Date)[]>, options: DatasetOptions = {}) =>

@@ -149,7 +149,7 @@ test("how the parts are drawn, in words", () => {
     'draws its own parts at random, stratified by class, all rows of one "patient" in one part',
   );
   expect(drawnText({ ...classes, time: new Float64Array(9) }, { time: "when" })).toBe(
-    'has the same parts: the latest fifth by "when" is held out, and what was just before it is for validation',
+    'has the same parts: the latest 20 % by "when" are held out, and what was just before is for validation',
   );
   expect(drawnText({ ...classes, heldOut: new Int32Array(1) }, {})).toBe(
     "draws its own validation part at random, stratified by class; the held-out part is the data's own",

@@ -69,7 +69,7 @@ test("six normalizations of a cnn, learning rates tried: files that agree with -
     command: `node ${cli} compare ${options}`,
     data: {
       name: "digits",
-      inputShape: [8, 8, 1],
+      form: { input: { shape: [8, 8, 1] } },
       examples: 120,
       fileRows: 1797,
       parts: { train: 77, validation: 19, heldOut: 24 },

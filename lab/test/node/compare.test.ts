@@ -62,7 +62,8 @@ test("a comparison of another version is not gone on with", async () => {
     digest: "d",
     settings: {
       model: { kind: "mlp", depth: 1, width: 2, activation: "relu" },
-      training: { epochs: 1, batchSize: 2, learningRates: [0.1], optimizer: "sgd" },
+      training: { epochs: 1, batchSize: 2, learningRates: [0.1], optimizer: "sgd", warmUp: 0 },
+      save: false,
       norms: ["none"],
       seeds: [1],
       baseline: "none",

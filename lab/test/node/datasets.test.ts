@@ -13,7 +13,7 @@ test("breast-cancer", async () => {
     task: "classification",
     metric: "accuracy",
     target: "diagnosis",
-    inputShape: [30],
+    form: { input: { shape: [30] } },
     classes: ["benign", "malignant"],
     count: 569,
     decisions: [],
@@ -36,7 +36,7 @@ test("digits, as images", async () => {
   expect(data).toMatchObject({
     task: "classification",
     target: "digit",
-    inputShape: [8, 8, 1],
+    form: { input: { shape: [8, 8, 1] } },
     classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     count: 1797,
     decisions: [],
@@ -67,7 +67,12 @@ test("credit-g", async () => {
 
 test("shuttle, limited: every class is there", async () => {
   const data = await loadDataset("shuttle", { limit: 2000 });
-  expect(data).toMatchObject({ task: "classification", target: "Class", inputShape: [9], fileRows: 58_000 });
+  expect(data).toMatchObject({
+    task: "classification",
+    target: "Class",
+    form: { input: { shape: [9] } },
+    fileRows: 58_000,
+  });
   expect(data).toMatchObject({ decisions: [], warnings: [] });
   expect(data.classes).toHaveLength(7);
   expect(data.count).toBe(2000);
@@ -150,7 +155,12 @@ function writeFashionMnist(): string {
 test("Fashion-MNIST holds out its own test images, and each image keeps its label", async () => {
   const folder = writeFashionMnist();
   const data = await loadFashionMnist({ ignore: [], target: undefined }, "", folder);
-  expect(data).toMatchObject({ inputShape: [2, 3, 1], count: 80, metric: "accuracy", fileRows: 80 });
+  expect(data).toMatchObject({
+    form: { input: { shape: [2, 3, 1] } },
+    count: 80,
+    metric: "accuracy",
+    fileRows: 80,
+  });
   expect([data.classes[0], data.classes[9]]).toEqual(["T-shirt/top", "Ankle boot"]);
   expect(data.x).toEqual(
     Float32Array.from({ length: 80 * 6 }, (_, i) => (10 * data.y[Math.floor(i / 6)]) / 90),
@@ -198,7 +208,7 @@ test.skipIf(!existsSync("/usr/share/datasets/fashion-mnist"))("Fashion-MNIST as 
   // with all that the command line hands over, which is more than options of the data
   const options = { data: "fashion-mnist", seeds: 3, json: false, out: "folder", limit: 700 };
   const data = await loadDataset("fashion-mnist", options);
-  expect(data).toMatchObject({ inputShape: [28, 28, 1], count: 700, fileRows: 70_000 });
+  expect(data).toMatchObject({ form: { input: { shape: [28, 28, 1] } }, count: 700, fileRows: 70_000 });
   expect(data.parts.heldOut).toHaveLength(100);
   expect(data.x.reduce((a, b) => Math.max(a, b))).toBe(1);
 });

@@ -10,7 +10,8 @@ afterEach(() => vi.restoreAllMocks());
 
 const settings: Settings = {
   model: { kind: "mlp", depth: 20, width: 64, activation: "relu" },
-  training: { epochs: 15, batchSize: 32, learningRates: [0.005, 0.02, 0.08], optimizer: "sgd" },
+  training: { epochs: 15, batchSize: 32, learningRates: [0.005, 0.02, 0.08], optimizer: "sgd", warmUp: 0 },
+  save: false,
   norms: ["none", "layer", "batch"],
   seeds: [1, 2, 3],
   baseline: "none",
@@ -81,7 +82,11 @@ test("one learning rate, one normalization, images, a sweep, and trials of an ea
     training: { ...settings.training, learningRates: [0.05] },
     sweep: { setting: "learning-rate", values: [0.001, 0.1] },
   };
-  const images = { ...data, inputShape: [8, 8, 1], fileRows: data.examples };
+  const images = {
+    ...data,
+    form: { input: { kind: "image" as const, shape: [8, 8, 1] }, outputs: [2] },
+    fileRows: data.examples,
+  };
   const lines = told(80, one, "accuracy", images, { trials: 3, found: 1, threads: 4 });
   expect(lines[0]).toBe("evenkeel compare  digits: 1,797 examples");
   expect(lines[1]).toBe('predicts "digit" (10 classes) from images of 8×8');

@@ -36,7 +36,8 @@ const plan: Plan = {
   digest: "d",
   settings: {
     model: { kind: "mlp", depth: 1, width: 2, activation: "relu" },
-    training: { epochs: 1, batchSize: 2, learningRates: [0.1], optimizer: "sgd" },
+    training: { epochs: 1, batchSize: 2, learningRates: [0.1], optimizer: "sgd", warmUp: 0 },
+    save: false,
     norms: ["none"],
     seeds: [1],
     baseline: "none",

@@ -123,7 +123,10 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
   const y = targets(task, recipe.classes);
   const scoresOf = (which: "guess" | "guessing"): Scores =>
     Object.fromEntries(
-      tasks[task].metrics.map((metric) => [metric.name, metric[which](y, recipe.classes, SCALE)]),
+      tasks[task].metrics.map((metric) => [
+        metric.name,
+        (metric[which] ?? metric.guess)?.(y, recipe.classes, SCALE) ?? null,
+      ]),
     );
   const guess = scoresOf("guess");
   const end = recipe.diverging[norm];
@@ -188,6 +191,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
       heldOut: scoresAt(last, task, guess),
     },
     guess,
+    guesses: [],
     guessing: scoresOf("guessing"),
     confusion:
       tasks[task].standardized || last === null || recipe.classes > 20
@@ -339,7 +343,9 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
                 names: ["year", "month", "weekday"].map((part) => `${column} (${part})`),
               },
       ),
-      inputShape: [64],
+      form: { input: { kind: "features", shape: [64] }, outputs: [2] },
+      targetShape: [],
+      season: null,
       classes: standardized ? [] : Array.from({ length: full.classes }, (_, i) => String(i)),
       classCounts: standardized
         ? []
@@ -352,7 +358,10 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
       warnings: full.warnings,
     },
     metric: full.metric,
-    guess: Object.fromEntries(metrics.map((metric) => [metric.name, metric.guess(y, full.classes, SCALE)])),
+    guess: Object.fromEntries(
+      metrics.map((metric) => [metric.name, metric.guess?.(y, full.classes, SCALE) ?? null]),
+    ),
+    guesses: [],
     targetMetric: 0.9,
     model: { kind: "mlp", depth: full.depth, width: 64, activation: "relu" },
     training: {
@@ -360,6 +369,7 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
       batchSize: 64,
       learningRates: full.learningRates,
       optimizer: "sgd",
+      warmUp: 0,
       seeds: full.seeds,
     },
     baseline: full.baseline,
