@@ -57,6 +57,23 @@ export const bundled: readonly Bundled[] = [
     file: "shuttle.csv.gz",
     read: readTable,
   },
+  {
+    name: "vehicle",
+    description: "silhouettes of vehicles: 846 rows, 18 measurements, 4 kinds",
+    provenance:
+      "Statlog Vehicle Silhouettes, Turing Institute, UCI Machine Learning Repository; from the R package mlbench",
+    licence: "none stated in the file",
+    file: "vehicle.csv",
+    read: readTable,
+  },
+  {
+    name: "nox-motorway",
+    description: "nitrogen oxides beside a motorway in Switzerland: 8,088 hours with emissions of cars, and wind",
+    provenance: "Hourly measurements of 1994 at a Swiss motorway, NOxEmissions of the R package robustbase",
+    licence: "none stated in the file",
+    file: "nox-motorway.csv",
+    read: readTable,
+  },
 ];
 
 /** The first line is scikit-learn's own (rows, columns, classes) instead of a header. */
