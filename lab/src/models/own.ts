@@ -32,8 +32,10 @@ export type OwnNetwork = (args: OwnArgs) => unknown;
 
 /** What is found out by building it. */
 export interface OwnFacts {
-  /** Layers that `norm` gave, and those that it wrapped. */
+  /** Layers that `norm` gave. */
   norms: number;
+  /** Layers that `norm.weights` gave. */
+  wrapped: number;
   /** The activation that was taken off the end, as the losses take numbers of any size; undefined where there was none. */
   takenOff?: string;
 }
@@ -57,7 +59,13 @@ export function ownModel(
   };
 }
 
-function built(file: string, make: OwnNetwork, builder: Builder, x: Tensor, found: (facts: OwnFacts) => void): Graph {
+function built(
+  file: string,
+  make: OwnNetwork,
+  builder: Builder,
+  x: Tensor,
+  found: (facts: OwnFacts) => void,
+): Graph {
   const { keras, form } = builder;
   const refuse = (problem: string): never => {
     throw new UsageError(`${file}: ${problem}`);
@@ -72,14 +80,20 @@ function built(file: string, make: OwnNetwork, builder: Builder, x: Tensor, foun
     if (given === undefined) return next();
     if (given instanceof tfl.SymbolicTensor) return next().apply(given);
     if (given instanceof keras.Layer) {
-      return refuse("norm(layer): expected norm() for a layer of its own, or norm.weights(layer) to normalize its weights");
+      return refuse(
+        "norm(layer): expected norm() for a layer of its own, or norm.weights(layer) to normalize its weights",
+      );
     }
-    return refuse(`norm(…): expected nothing, or what is to be normalized, got ${kindOf(given)}; call norm()`);
+    return refuse(
+      `norm(…): expected nothing, or what is to be normalized, got ${kindOf(given)}; call norm()`,
+    );
   }) as Norm;
   const wrapped = new Set<Layer>();
   norm.weights = (layer) => {
     if (!(layer instanceof keras.Layer)) {
-      return refuse(`norm.weights(…): expected a layer, such as tf.layers.dense({ units: 64 }), got ${kindOf(layer)}`);
+      return refuse(
+        `norm.weights(…): expected a layer, such as tf.layers.dense({ units: 64 }), got ${kindOf(layer)}`,
+      );
     }
     const whole = builder.wrapped(layer);
     wrapped.add(whole);
@@ -111,11 +125,11 @@ function built(file: string, make: OwnNetwork, builder: Builder, x: Tensor, foun
     );
   }
   const all = leaves(model);
-  const layers = all.filter((layer) => placed.has(layer));
+  const norms = all.filter((layer) => placed.has(layer));
+  const ofWeights = all.filter((layer) => wrapped.has(layer));
   const { inputs, outputs: logits, takenOff } = withoutActivation(model);
-  const norms = layers.length + all.filter((layer) => wrapped.has(layer)).length;
-  found({ norms, ...(takenOff && { takenOff }) });
-  if (norms === 0) {
+  found({ norms: norms.length, wrapped: ofWeights.length, ...(takenOff && { takenOff }) });
+  if (norms.length + ofWeights.length === 0) {
     refuse(
       placed.size + wrapped.size > 0
         ? "expected a network with the layers that norm() gave, got one without any of them; put them between its other layers"
@@ -129,7 +143,7 @@ function built(file: string, make: OwnNetwork, builder: Builder, x: Tensor, foun
       .filter((layer) => !placed.has(layer))
       .flatMap(({ trainableWeights }) => trainableWeights.filter(({ shape }) => shape.length > 1))
       .map(({ name }) => name),
-    blocks: (layers.length > 0 ? layers : all.filter((layer) => wrapped.has(layer))).map(blockOf),
+    blocks: (norms.length > 0 ? norms : ofWeights).map(blockOf),
   };
 }
 
@@ -158,12 +172,18 @@ function blockOf(layer: Layer): Layer {
  * Calls `make` with initial values that follow from the seed where it gives them none: one seed for each weight of its layers,
  * in their order, whatever the normalization. The weights are put into `made`.
  */
-function seeded<T>({ seed, keras }: Builder, counts: (layer: Layer) => boolean, made: Set<unknown>, make: () => T): T {
+function seeded<T>(
+  { seed, keras }: Builder,
+  counts: (layer: Layer) => boolean,
+  made: Set<unknown>,
+  make: () => T,
+): T {
   const prototype = keras.Layer.prototype as unknown as { addWeight: AddWeight };
   const { addWeight } = prototype;
   prototype.addWeight = function (name, shape, dtype, initializer, ...rest) {
     const random = initializer as { seed?: number | null } | undefined;
-    const isSeeded = random !== undefined && "seed" in random && (random.seed ?? undefined) === undefined && counts(this);
+    const isSeeded =
+      random !== undefined && "seed" in random && (random.seed ?? undefined) === undefined && counts(this);
     const before = random?.seed;
     if (isSeeded) random.seed = seed();
     try {
@@ -211,17 +231,23 @@ function check(
   { inputShape, outputs, outputShape }: Expected,
   refuse: (problem: string) => never,
 ): void {
-  if (model.inputs.length !== 1) refuse(`expected a network with one input, got ${model.inputs.length}; join them`);
-  if (model.outputs.length !== 1) refuse(`expected a network with one output, got ${model.outputs.length}; return the one that is learnt`);
+  if (model.inputs.length !== 1)
+    refuse(`expected a network with one input, got ${model.inputs.length}; join them`);
+  if (model.outputs.length !== 1)
+    refuse(`expected a network with one output, got ${model.outputs.length}; return the one that is learnt`);
   const [, ...takes] = model.inputs[0].shape;
-  if (takes.length !== inputShape.length || takes.some((length, i) => length !== null && length !== inputShape[i])) {
+  if (
+    takes.length !== inputShape.length ||
+    takes.some((length, i) => length !== null && length !== inputShape[i])
+  ) {
     refuse(
       `expected a network that takes ${shown(inputShape)}, as an example of the data has it, got one that takes ${shown(takes)}; use the inputShape that the function is given`,
     );
   }
   const [, ...gives] = model.outputs[0].shape;
   const isRow = gives.length === 1 && gives[0] === sizeOf(outputShape);
-  const isWhole = gives.length === outputShape.length && gives.every((length, i) => length === outputShape[i]);
+  const isWhole =
+    gives.length === outputShape.length && gives.every((length, i) => length === outputShape[i]);
   if (!isRow && !isWhole) {
     refuse(
       `expected a network that gives ${shown(outputShape)}, as the task needs it, got one that gives ${shown(gives)}; let its last layer have as many units as the outputs that the function is given (${outputs})`,
@@ -229,16 +255,27 @@ function check(
   }
 }
 
-const shown = (shape: readonly (number | null)[]): string => `[batch, ${shape.map((length) => length ?? "any").join(", ")}]`;
+const shown = (shape: readonly (number | null)[]): string =>
+  `[batch, ${shape.map((length) => length ?? "any").join(", ")}]`;
 
 const kindOf = (value: unknown): string =>
-  value === null ? "null" : value === undefined ? "nothing" : Array.isArray(value) ? "a list" : `${/^[aeiou]/.test(typeof value) ? "an" : "a"} ${typeof value}`;
+  value === null
+    ? "null"
+    : value === undefined
+      ? "nothing"
+      : Array.isArray(value)
+        ? "a list"
+        : `${/^[aeiou]/.test(typeof value) ? "an" : "a"} ${typeof value}`;
 
 /** The losses take what comes before these. */
 const TAKEN_OFF = ["softmax", "sigmoid"];
 
 /** A model's input, and its output as it is before a last softmax or sigmoid. */
-function withoutActivation({ inputs, outputs }: tfl.LayersModel): { inputs: Tensor; outputs: Tensor; takenOff?: string } {
+function withoutActivation({ inputs, outputs }: tfl.LayersModel): {
+  inputs: Tensor;
+  outputs: Tensor;
+  takenOff?: string;
+} {
   const [last] = outputs;
   const layer = last.sourceLayer as Layer & { activation?: object };
   if (isActivation(layer)) {
@@ -248,7 +285,10 @@ function withoutActivation({ inputs, outputs }: tfl.LayersModel): { inputs: Tens
     return { inputs: inputs[0], outputs: before, takenOff: name.toLowerCase() };
   }
   const { activation } = layer.getConfig();
-  if (layer.activation === undefined || !TAKEN_OFF.includes(activation as string)) return { inputs: inputs[0], outputs: last };
-  layer.activation = (tfl.layers.activation({ activation: "linear" }) as unknown as { activation: object }).activation;
+  if (layer.activation === undefined || !TAKEN_OFF.includes(activation as string))
+    return { inputs: inputs[0], outputs: last };
+  layer.activation = (
+    tfl.layers.activation({ activation: "linear" }) as unknown as { activation: object }
+  ).activation;
   return { inputs: inputs[0], outputs: last, takenOff: activation as string };
 }

@@ -4,17 +4,25 @@ import { aboutOf, hasLayer, type NormName, namesIn, normNames, placedOf, usualNo
 import type { OptimizerName } from "../settings.js";
 import { autoencoder } from "./autoencoder.js";
 import { cnn } from "./cnn.js";
+import { gru } from "./gru.js";
 import { linear } from "./linear.js";
+import { lstm } from "./lstm.js";
 import { mlp } from "./mlp.js";
 import type { Model, ModelSettings, Usual } from "./model.js";
 import { residualCnn } from "./residual-cnn.js";
 import { residualMlp } from "./residual-mlp.js";
+import { transformer } from "./transformer.js";
 import { twoTowers } from "./two-towers.js";
 
 const entries = {
   [mlp.name]: mlp,
+  [residualMlp.name]: residualMlp,
   [cnn.name]: cnn,
+  [residualCnn.name]: residualCnn,
   [linear.name]: linear,
+  [transformer.name]: transformer,
+  [lstm.name]: lstm,
+  [gru.name]: gru,
   [autoencoder.name]: autoencoder,
   [twoTowers.name]: twoTowers,
 };

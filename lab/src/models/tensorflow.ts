@@ -22,9 +22,7 @@ for (const [name, operation] of Object.entries(core) as [string, Operation][]) {
   if (typeof operation !== "function" || !OPERATION.test(operation.name)) continue;
   chain(
     name,
-    ON_LISTS.includes(name)
-      ? (x, others, ...args) => operation([x, ...[others].flat()], ...args)
-      : operation,
+    ON_LISTS.includes(name) ? (x, others, ...args) => operation([x, ...[others].flat()], ...args) : operation,
   );
 }
 chain("flatten", (x) => core.reshape(x as core.Tensor, [(x as core.Tensor).size]));
