@@ -68,8 +68,8 @@ export const bundled: readonly Bundled[] = [
   },
   {
     name: "nox-motorway",
-    description: "nitrogen oxides beside a motorway in Switzerland: 8,088 hours with emissions of cars, and wind",
-    provenance: "Hourly measurements of 1994 at a Swiss motorway, NOxEmissions of the R package robustbase",
+    description: "nitrogen oxides beside a motorway: 8,088 hours, with emissions of cars, and wind",
+    provenance: "Hourly measurements beside a motorway, NOxEmissions of the R package robustbase",
     licence: "none stated in the file",
     file: "nox-motorway.csv",
     read: readTable,
