@@ -74,23 +74,29 @@ export function median<T>(
   const kept = axesExcept(shape.length, ...axes);
   const size = (some: readonly number[]) => some.reduce((product, axis) => product * shape[axis], 1);
   const [rows, length] = [size(kept), size(axes)];
+  const statistics = shape.map((all, axis) => (axes.includes(axis) ? 1 : all));
+  const ordered = (values: T) =>
+    ops.sorted(ops.reshape(ops.transpose(values, [...kept, ...axes]), [rows, length]));
+  const between = (lower: T, upper: T) => {
+    const [near, next] = [lower, upper].map((one) => ops.reshape(one, statistics));
+    return { near, rest: ops.mul(ops.sub(next, near), 0.5) };
+  };
+  if (typeof count === "number") {
+    const sorted = ordered(x);
+    const at = (place: number) => ops.slice(sorted, 1, place, place + 1);
+    return between(at(Math.ceil(count / 2) - 1), at(Math.floor(count / 2)));
+  }
   // what is masked goes behind what is not
-  const values = counting(x, ops.largest(counting(x), axes));
-  const sorted = ops.sorted(ops.reshape(ops.transpose(values, [...kept, ...axes]), [rows, length]));
+  const sorted = ordered(counting(x, ops.largest(counting(x), axes)));
   const least = ops.slice(sorted, 1, 0, 1);
   const twice = ops.constant(
     Float32Array.from({ length }, (_, place) => 2 * place),
     [1, length],
   );
-  const counts = typeof count === "number" ? count : ops.reshape(count, [rows, 1]);
   /** The last value at a place before half of `end`. */
-  const before = (end: Operand<T>) =>
-    ops.reshape(
-      ops.largest(ops.where(ops.greater(end, twice), sorted, least), [1]),
-      shape.map((all, axis) => (axes.includes(axis) ? 1 : all)),
-    );
-  const [near, next] = [before(counts), before(ops.add(counts, 1))];
-  return { near, rest: ops.mul(ops.sub(next, near), 0.5) };
+  const before = (end: T) => ops.largest(ops.where(ops.greater(end, twice), sorted, least), [1]);
+  const counts = ops.reshape(count, [rows, 1]);
+  return between(before(counts), before(ops.add(counts, 1)));
 }
 
 /** Statistics over some axes, which remain with length 1. */
