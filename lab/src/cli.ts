@@ -253,6 +253,10 @@ const compareCommand = program
   .description(
     "Train one network with each of several normalizations on your data, and report what each one does.",
   )
+  .argument(
+    "[module]",
+    "your own network: a module whose default export builds it (.js, or .ts from Node 22.18)",
+  )
   // so that it can be told what is meant instead
   .allowExcessArguments()
   .optionsGroup("Data:")
@@ -324,7 +328,7 @@ const compareCommand = program
   .addOption(choice("--model <kind>", "the network (default: what suits the data)", modelNames))
   .option("--depth <layers>", usually("hidden layers, each with its normalization", "depth"), integer(1, 200))
   .option("--width <units>", usually("units, or channels, of a hidden layer", "width"), integer(1, 4096))
-  .addOption(choice("--activation <name>", "after each normalization", activations).default("relu"))
+  .addOption(choice("--activation <name>", "after each normalization (default: relu)", activations))
   .optionsGroup("Training:")
   .option("--epochs <count>", usually("passes over the training data", "epochs"), integer(1, 100_000))
   .option("--batch-size <examples>", "examples per step (default: about 32)", integer(1, 1_000_000))
@@ -392,12 +396,18 @@ const REPEATED = ["--norms", "--ignore", "--keep", "--categorical", "--numeric",
 /** Those beside --resume: no number depends on them. */
 const BESIDE_RESUME = ["--threads", "--json", "--max-bytes", "--max-cells"];
 
+/** What a module is called. */
+const MODULE = /\.[mc]?[jt]s$/i;
+
 /** Throws UsageError for what would be passed over without a word. */
-function checkTyped([unexpected]: readonly string[]): void {
+function checkTyped([module, ...others]: readonly string[]): void {
+  const unexpected = module === undefined || MODULE.test(module) ? others[0] : module;
   if (unexpected !== undefined) {
-    const meant = existsSync(unexpected)
-      ? `did you mean --data ${argumentOf(unexpected)}?`
-      : "several values of one option are separated by commas alone, such as --norms none,layer";
+    const meant = MODULE.test(unexpected)
+      ? "one network at a time"
+      : existsSync(unexpected)
+        ? `did you mean --data ${argumentOf(unexpected)}?`
+        : "several values of one option are separated by commas alone, such as --norms none,layer";
     throw new UsageError(`compare: ${quote(unexpected)} belongs to no option; ${meant}`);
   }
   const values = new Map<string, string>();
@@ -413,7 +423,7 @@ function checkTyped([unexpected]: readonly string[]): void {
   }
 }
 
-compareCommand.action(async (parsed: Parsed, { args }: Command) => {
+compareCommand.action(async (module: string | undefined, parsed: Parsed, { args }: Command) => {
   const {
     data,
     parts,
@@ -450,8 +460,14 @@ compareCommand.action(async (parsed: Parsed, { args }: Command) => {
   const training = { epochs, batchSize, optimizer, tune, learningRate, warmUp };
   // TensorFlow.js and the plots take half a second to load, too long for help and usage errors to wait
   const { compare } = await import("./node/compare.js");
+  if (module !== undefined && (model ?? depth ?? width ?? activation) !== undefined) {
+    throw new UsageError(
+      `compare: --model, --depth, --width and --activation are of the lab's own networks, got one of them beside ${quote(module)}; leave it out`,
+    );
+  }
   process.exitCode = await compare({
     data,
+    ...(module !== undefined && { module }),
     reading: {
       ...reading,
       ...(parts && { shares: parts }),

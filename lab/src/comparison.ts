@@ -140,10 +140,9 @@ export function normsOf(names: readonly string[] | undefined, model: Model | und
   if (names.includes("all")) return normsFor(model);
   const unfit = chosen.find((norm) => !fits(norm, model));
   if (unfit) {
-    const others = modelsFor(unfit).map((name) => `--model ${name}`);
     throw new UsageError(
-      `--norms: ${nameOf(unfit)} needs ${needsOf(unfit)}, and ${model.title} has none; ` +
-        `leave it out, or use ${others.join(" or ")} (evenkeel norms lists what fits)`,
+      `--norms: ${nameOf(unfit)} needs ${needsOf(unfit)}, and --model ${model.name} has none; ` +
+        `leave it out, or use --model ${modelsFor(unfit).join(" or ")} (evenkeel norms lists what fits)`,
     );
   }
   return chosen;
@@ -153,7 +152,7 @@ export function normsOf(names: readonly string[] | undefined, model: Model | und
 function needsOf(norm: NormName): string {
   const placed = placedOf(norm);
   if (placed?.arrangement) return "blocks with a residual";
-  if (placed?.sequence) return `the layer that it stands for`;
+  if (placed?.sequence) return "the layer that it stands for";
   if (placed?.around) return "series to normalize over";
   return `${aboutOf(norm)?.takes} to normalize over`;
 }

@@ -9,6 +9,7 @@ import type { TrialData } from "./datasets/dataset.js";
 import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import { type NormName, placedOf } from "./norms.js";
+import { disposeOptimizer, optimizerOf } from "./optimizers.js";
 import type { Epoch, Guess, Probe, SavedNetwork, Scores, Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
@@ -354,7 +355,7 @@ function beginRun(
 ): Run {
   return {
     network: buildNetwork(model, settings, norm, data.form, seed),
-    optimizer: makeOptimizer(training.optimizer, learningRate),
+    optimizer: optimizerOf(training.optimizer, learningRate),
     learningRate,
     epochs: [],
     probes: [],
@@ -366,20 +367,7 @@ function beginRun(
 
 function endRun({ network, optimizer }: Run): void {
   network.model.dispose();
-  optimizer.dispose();
-  // momentum leaves what it has from plain gradient descent
-  for (const left of Object.values(optimizer)) if (left instanceof tf.Tensor) left.dispose();
-}
-
-function makeOptimizer(optimizer: OptimizerName, learningRate: number): tf.Optimizer {
-  switch (optimizer) {
-    case "sgd":
-      return tf.train.sgd(learningRate);
-    case "momentum":
-      return tf.train.momentum(learningRate, 0.9);
-    case "adam":
-      return tf.train.adam(learningRate);
-  }
+  disposeOptimizer(optimizer);
 }
 
 /** The share of its learning rate that a run goes on with: it falls evenly to zero, so that the end is not the luck of the last steps. */

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { isAbsolute, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { printable, quote } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { type Choices, comparisonOf, normsOf, settingsOf, specsOf } from "../comparison.js";
@@ -19,9 +20,10 @@ import { describedData, loadDataset } from "./datasets.js";
 import { compareCommand } from "./invocation.js";
 import { usualCells } from "./memory.js";
 import { announcement, comparisonText } from "./output.js";
+import { loadOwnModel } from "./own-model.js";
 import { openDisplay } from "./progress.js";
 import { type Stop, stopOnSignals } from "./signals.js";
-import { checkPlace, claimPlace, leavePlace, openStore, type Plan, readPlan } from "./store.js";
+import { checkPlace, claimPlace, holdsPlan, leavePlace, openStore, type Plan, readPlan } from "./store.js";
 import { columnsOf } from "./streams.js";
 import { summaryText } from "./summary.js";
 import { openThreads, shared } from "./threads.js";
@@ -33,28 +35,41 @@ export interface CompareOptions {
   data: string;
   reading: DatasetOptions;
   choices: Choices;
+  /** The module of the user's own network. */
+  module?: string;
   threads: number;
   json: boolean;
   /** By default the next free one of the usual name. */
   out?: string;
   /** The options as they were typed, each with its value; null where it has none. */
   typed: readonly (readonly [option: string, value: string | null])[];
+  /** The command that reproduces it, where it is not `compare` with what was typed. */
+  command?: string;
 }
 
 /** What changes no number: it is the machine's. */
 export interface Running extends Pick<CompareOptions, "threads" | "json"> {
   limits?: Partial<Limits>;
+  /** A command that goes on with what is in `out`, where that is the same comparison; without it, `out` must hold none. */
+  again?: string;
 }
 
 /** Runs the comparison and returns the exit code. */
-export async function compare(options: CompareOptions): Promise<number> {
-  const { reading, choices, out } = options;
+export async function compare(options: CompareOptions & Pick<Running, "again">): Promise<number> {
+  const { reading, out, again } = options;
+  const own = options.module === undefined ? undefined : await loadOwnModel(options.module);
   // what can be refused without the data is refused before they are read
-  if (choices.norms) normsOf(choices.norms, choices.model && models[choices.model]);
+  if (options.choices.norms) {
+    normsOf(options.choices.norms, own?.model ?? (options.choices.model && models[options.choices.model]));
+  }
   const named = describedData.some(({ name }) => name === options.data);
   const source = named ? options.data : resolve(options.data);
-  checkPlace(out);
+  const begun = out !== undefined && again !== undefined && holdsPlan(out);
+  if (!begun) checkPlace(out);
   const data = await load(options.data, reading);
+  const found = own?.on(data.form);
+  for (const note of found?.notes ?? []) data.decisions.push({ columns: [], what: note });
+  const choices = { ...options.choices, own: found };
   const plan: Plan = {
     evenkeel: version,
     data: source,
@@ -62,8 +77,14 @@ export async function compare(options: CompareOptions): Promise<number> {
     options: reading,
     digest: await digestOf(data),
     settings: settingsOf(choices, data),
-    command: compareCommand(againArguments(options.typed, source)),
+    command:
+      options.command ??
+      compareCommand([...(found ? [found.module.path] : []), ...againArguments(options.typed, source)]),
   };
+  if (begun) {
+    if (!isDeepStrictEqual(readPlan(out), JSON.parse(JSON.stringify(plan)))) checkPlace(out);
+    return run(out, plan, data, stopOnSignals(), options);
+  }
   // before anything is made that a signal could leave behind
   const stop = stopOnSignals();
   const place = claimPlace(out, plan);
@@ -118,7 +139,7 @@ async function run(
   plan: Plan,
   data: Dataset,
   stop: Stop,
-  { threads, json }: Running,
+  { threads, json, again = compareCommand(["--resume", resolve(folder)]) }: Running,
   leave?: () => void,
 ): Promise<number> {
   const { settings, digest, command } = plan;
@@ -171,7 +192,7 @@ async function run(
   await stop.letGo();
   const { trials, failure } = outcome;
   const finished = new Set(keys.filter((_, i) => trials[i] !== undefined)).size;
-  const goOn = `Go on: ${compareCommand(["--resume", resolve(folder)])}\n`;
+  const goOn = `Go on: ${again}\n`;
   if (finished === 0) {
     leave?.();
     if (failure) throw failure;

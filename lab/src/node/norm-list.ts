@@ -1,7 +1,7 @@
 /** `evenkeel norms`: every normalization, with what it does. */
 import { wrap } from "@evenkeel/report/format";
 import type { About } from "evenkeel";
-import { modelNames, models, modelsFor } from "../models/registry.js";
+import { fits, modelNames, models, modelsFor } from "../models/registry.js";
 import { aboutOf, normNames, usualNorms } from "../norms.js";
 
 type Takes = About["takes"];
@@ -12,7 +12,7 @@ const HEADS: readonly (readonly [Takes, string])[] = [
   ["condition", "With a second input, the condition"],
   ["weight", "For the weights of a layer"],
   ["sequence", "Layers of sequences"],
-  ["forecast", "Around a forecasting model"],
+  ["forecast", "Around the network of a forecast"],
 ];
 
 /** Every normalization in lines of at most `width` characters, grouped by what it takes. */
@@ -25,10 +25,11 @@ export function listText(width: number): string {
     const own = all.filter((each) => each.takes === takes);
     if (own.length === 0) return [];
     const column = Math.max(...own.map(({ norm }) => norm.length)) + 2;
-    const kinds = modelNames.filter((name) => models[name].places.includes(takes)).join(" and ");
-    const trains = kinds ? `compare: ${kinds}` : "not in compare";
+    const kinds = modelNames.filter((name) => own.some(({ norm }) => fits(norm, models[name])));
+    const trains = kinds.length > 0 ? `compare: ${kinds.join(", ")}` : "not in compare";
     const lines = own.map(({ norm, summary }) => {
-      const text = kinds && modelsFor(norm).length === 0 ? `not in compare: ${summary}` : summary;
+      const isOut = kinds.length > 0 && modelsFor(norm).length === 0;
+      const text = isOut ? `not in compare: ${summary}` : summary;
       return `  ${norm.padEnd(column)}${wrap(text, width - column - 2).replaceAll("\n", `\n  ${" ".repeat(column)}`)}`;
     });
     return [wrap(`${head} (${trains})`, width), ...lines, ""];
@@ -37,7 +38,9 @@ export function listText(width: number): string {
     ...parts,
     wrap(
       `evenkeel compare --norms takes these names separated by commas, none for a network without normalization, or all; ` +
-        `by default it compares ${usualNorms.join(", ")}.`,
+        `by default it compares ${usualNorms.join(", ")}. In a residual network or a transformer, post-layer stands after ` +
+        "each sum instead of before each part, sandwich-layer before and after each part, and qk-layer on queries and keys " +
+        "too; layer+reversible-instance joins one between the layers with one around the network.",
       width,
     ),
   ].join("\n");

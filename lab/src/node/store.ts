@@ -78,6 +78,9 @@ export function checkPlace(out: string | undefined): void {
   }
 }
 
+/** Whether a comparison has begun in a folder. */
+export const holdsPlan = (folder: string): boolean => existsSync(join(folder, PLAN));
+
 /** Makes the folder, and writes the plan into it. Of two comparisons that begin in one folder, the second is refused; without a name it takes the next. */
 export function claimPlace(out: string | undefined, plan: Plan): Place {
   const place: Place = { path: out ?? freeFolder(), made: [] };
