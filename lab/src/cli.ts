@@ -3,12 +3,12 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { listed, quote, wrap } from "@evenkeel/report/format";
-import { Command, CommanderError, Help, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import type { Choices } from "./comparison.js";
 import type { DateOrder } from "./data/dates.js";
 import { usualLimits } from "./data/table.js";
 import type { DatasetOptions } from "./datasets/dataset.js";
-import { FailureError, reason, UsageError } from "./errors.js";
+import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
@@ -16,186 +16,35 @@ import type { InspectOptions } from "./node/inspect.js";
 import { typed as argumentOf } from "./node/invocation.js";
 import { usualCells } from "./node/memory.js";
 import { listText } from "./node/norm-list.js";
+import {
+  bytes,
+  checkpoint,
+  choice,
+  decimal,
+  delimiter,
+  either,
+  encoding,
+  integer,
+  list,
+  metricValue,
+  oneOf,
+  page,
+  positiveNumber,
+  rates,
+  repeated,
+  repeatedList,
+  share,
+  shares,
+  size,
+  sweepOf,
+  words,
+  yesOrNo,
+} from "./node/options.js";
 import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
-import { activations, optimizers, type SweepSetting, sweepSettings } from "./settings.js";
+import { activations, optimizers, sweepSettings } from "./settings.js";
 import { primaryMetricNames, taskNames } from "./tasks/registry.js";
-
-const refuse = (expected: string): never => {
-  throw new InvalidArgumentError(`Expected ${expected}.`);
-};
-
-/** Also as errors and help write it: 1,000,000. */
-const integer = (least: number, most: number) => (text: string) => {
-  const digits = /^\d{1,3}(,\d{3})+$/.test(text) ? text.replaceAll(",", "") : text;
-  const value = Number(digits);
-  if (/^\d+(e\d+)?$/i.test(digits) && value >= least && value <= most) return value;
-  return refuse(`an integer from ${least} to ${most.toLocaleString("en-US")}`);
-};
-
-const positiveNumber = (text: string) => {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
-  return refuse("a number above 0, such as 0.01");
-};
-
-const metricValue = (text: string) => {
-  const value = Number(text);
-  return value > 0 && value <= 1 ? value : refuse("a number above 0 and at most 1, such as 0.9 for 90 %");
-};
-
-/** Parts between commas or blanks. */
-const apart = (text: string) => text.trim().split(/\s*,\s*|\s+/);
-
-const list = (text: string, before: string[] = []) => {
-  const names = apart(text);
-  return names.every((name) => name !== "") ? [...before, ...names] : refuse("names separated by commas");
-};
-
-/** `a, b or c`. */
-const either = (names: readonly string[]) => `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
-
-/** As typed by whoever has no superscript, or begins with a capital. */
-const plainly = (text: string) => text.normalize("NFKC").toLowerCase().replaceAll("_", "-");
-
-const oneOf =
-  <T extends string>(names: readonly T[]) =>
-  (text: string): T =>
-    names.find((name) => plainly(name) === plainly(text)) ?? refuse(either(names));
-
-/** `choices` shows them in the help, and would take them as they are spelled only. */
-const choice = (flags: string, description: string, names: readonly string[]) =>
-  new Option(flags, description).choices(names).argParser(oneOf(names));
-
-/** Each once, in ascending order. */
-const ascending = (values: readonly number[]) => [...new Set(values)].sort((a, b) => a - b);
-
-const rates = (text: string) => {
-  const values = apart(text).map(Number);
-  if (values.every((value) => value > 0 && Number.isFinite(value))) return ascending(values);
-  return refuse("learning rates separated by commas, such as 0.001,0.01,0.1 (--no-tune tries none)");
-};
-
-/** Every use of the option adds to it. */
-const repeated = (text: string, before: string[] = []) => [...before, text];
-/** An empty mark stands for nothing at all, which is missing anyway. */
-const repeatedList = (text: string, before: string[] = []) => [
-  ...before,
-  ...text.split(",").map((mark) => mark.trim()),
-];
-
-const size = (text: string): [number, number] => {
-  const found = /^(\d+)x(\d+)$/i.exec(text);
-  return found ? [Number(found[1]), Number(found[2])] : refuse("HEIGHTxWIDTH, such as 8x8");
-};
-
-const UNITS = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-const bytes = (text: string) => {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s?(?:([kmgt])i?)?b?$/i.exec(text) ?? [];
-  const value = Math.round(Number(digits) * UNITS[(unit ?? "").toLowerCase() as keyof typeof UNITS]);
-  return value > 0 && Number.isSafeInteger(value) ? value : refuse("a number of bytes, such as 4GB");
-};
-
-const DELIMITERS: Readonly<Record<string, string>> = {
-  tab: "\t",
-  "\\t": "\t",
-  space: " ",
-  comma: ",",
-  semicolon: ";",
-  pipe: "|",
-};
-
-const delimiter = (text: string) => {
-  const found = DELIMITERS[text.toLowerCase()] ?? text;
-  return [...found].length === 1 && found !== '"' && !/[\r\n]/.test(found)
-    ? found
-    : refuse("one character, or comma, semicolon, pipe, tab or space (for any number of blanks)");
-};
-
-const decimal = (text: string) => (text === "." || text === "," ? text : refuse('"." or ","'));
-
-const yesOrNo = (text: string) =>
-  /^(yes|true)$/i.test(text) ? true : /^(no|false)$/i.test(text) ? false : refuse("yes or no");
-
-const encoding = (text: string) => {
-  // latin-1 is known as latin1 only, utf_16 as utf-16
-  for (const label of [text, text.replaceAll("_", "-"), text.replaceAll(/[-_\s]/g, "")]) {
-    try {
-      return new TextDecoder(label).encoding;
-    } catch {}
-  }
-  return refuse("a name such as utf-8, utf-16le, windows-1252 or shift_jis");
-};
-
-/** The words of `--sweep`, which are read together. */
-const words = (text: string, before: string[] = []) => [...before, text];
-
-const share = (text: string) => {
-  const value = Number(text);
-  return text.trim() !== "" && value >= 0 && value < 1
-    ? value
-    : refuse("a share from 0 to below 1, such as 0.1");
-};
-
-/** Percents, or any three numbers in these proportions. */
-const shares = (text: string): [number, number, number] => {
-  const values = text
-    .trim()
-    .split(/\s*[,/:]\s*|\s+/)
-    .map(Number);
-  const sum = values.reduce((all, value) => all + value, 0);
-  const isGood = values.length === 3 && values.every((value) => value > 0) && Number.isFinite(sum);
-  return isGood
-    ? (values.map((value) => value / sum) as [number, number, number])
-    : refuse("three numbers above 0 for training, validation and held-out part, such as 60,20,20");
-};
-
-const SWEPT: Readonly<Record<SweepSetting, (text: string) => number>> = {
-  "learning-rate": positiveNumber,
-  "batch-size": integer(1, 1_000_000),
-  depth: integer(1, 200),
-  "warm-up": share,
-};
-
-/** A setting and its values: `depth 1,2`, `depth=1,2`, `depth 1 2`. */
-function sweepOf(words: readonly string[]): Choices["sweep"] {
-  const typed = words.join(" ");
-  const [, name = "", values = ""] = /^([^\s=:]*)[\s=:]*(.*)$/s.exec(typed) ?? [];
-  const refuseSweep = (problem: string) => {
-    throw new UsageError(
-      `--sweep: expected ${either(sweepSettings)} and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got ${problem}`,
-    );
-  };
-  const named = plainly(name).replace(/^lr$/, "learning-rate");
-  const swept = sweepSettings.find((each) => each === named);
-  if (swept === undefined) return refuseSweep(quote(typed));
-  if (
-    words.length > 1 &&
-    words.slice(1).some((word) => sweepSettings.includes(plainly(word.split(/[=:]/)[0]) as SweepSetting))
-  ) {
-    return refuseSweep(`several settings, ${quote(typed)}: sweep one at a time`);
-  }
-  let parsed: number[];
-  try {
-    parsed = values === "" ? [] : ascending(apart(values).map(SWEPT[swept]));
-  } catch (error) {
-    return refuseSweep(`${quote(typed)}: ${reason(error)}`);
-  }
-  if (parsed.length < 2) return refuseSweep(`fewer than two values, ${quote(typed)}`);
-  return { setting: swept, values: parsed };
-}
-
-const page = (text: string) => {
-  if (/\.html?$/i.test(text)) return text;
-  throw new InvalidArgumentError("Expected a name that ends in .html; FILE comes before --html.");
-};
-
-const checkpoint = (text: string) => {
-  if (!/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(text)) return text;
-  throw new InvalidArgumentError("Expected a file or a folder; download it first.");
-};
 
 const usually = (text: string, name: "depth" | "width" | "epochs") => {
   const [some] = modelNames;

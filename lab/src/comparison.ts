@@ -105,6 +105,12 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
   for (const each of new Set([depth, ...swept("depth")])) checkDepth(model, each, data.form);
   checkBatchSize(batchSize, examples, "--batch-size");
   for (const each of swept("batch-size")) checkBatchSize(each, examples, "--sweep batch-size");
+  const metric = metricNamed(data.task, data.metric);
+  if (reach !== null && metric.higherIsBetter && reach > 1) {
+    throw new UsageError(
+      `--reach: expected at most 1, the best ${metric.name} there is, got ${reach}; 90 % is 0.9`,
+    );
+  }
   return {
     model: { kind: model.name, depth, width, activation, ...(own && { module: own.module }) },
     training: { epochs, batchSize, learningRates, optimizer, warmUp },
