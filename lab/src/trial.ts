@@ -4,7 +4,12 @@ import { biasedVariance, momentsOf } from "evenkeel";
 import { selectStatistics } from "evenkeel/tfjs";
 import { sizeOf } from "./data/form.js";
 import { shuffledRows, splitOf } from "./data/split.js";
-import { meanAndDeviation, type Standardization, standardizationOf } from "./data/standardize.js";
+import {
+  meanAndDeviation,
+  type Standardization,
+  standardizationOf,
+  standardized,
+} from "./data/standardize.js";
 import type { TrialData } from "./datasets/dataset.js";
 import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
@@ -504,27 +509,11 @@ function validate(
 
 // ---- examples, cut from the arrays of all ----
 
-/** Values of x from `first` on, standardized; what is missing is the mean. */
-function inputsOf(
-  { data: { x, scaled }, inputs: { mean, factor } }: Examples,
-  first: number,
-  size: number,
-): Float32Array {
-  const width = scaled.length;
-  const values = new Float32Array(size);
-  for (let i = 0, input = first % width; i < size; i++, input++) {
-    if (input === width) input = 0;
-    const value = (x[first + i] - mean[input]) * factor[input];
-    values[i] = Number.isNaN(value) ? 0 : value;
-  }
-  return values;
-}
-
 /** What the network sees of an example: [...form.input.shape] */
 function inputOf(examples: Examples, row: number): Float32Array {
-  const { form, windows, scaled } = examples.data;
+  const { form, windows, scaled, x } = examples.data;
   const size = sizeOf(form.input.shape);
-  return inputsOf(examples, windows ? windows.starts[row] * scaled.length : row * size, size);
+  return standardized(x, windows ? windows.starts[row] * scaled.length : row * size, size, examples.inputs);
 }
 
 /** [...targetShape] */
@@ -532,7 +521,9 @@ function targetOf(examples: Examples, row: number): Float32Array {
   const { data, target } = examples;
   const size = sizeOf(data.targetShape);
   const { windows, scaled } = data;
-  if (windows) return inputsOf(examples, (windows.starts[row] + windows.ahead) * scaled.length, size);
+  if (windows) {
+    return standardized(data.x, (windows.starts[row] + windows.ahead) * scaled.length, size, examples.inputs);
+  }
   return data.y.slice(row * size, (row + 1) * size).map((value) => (value - target.mean) * target.factor);
 }
 

@@ -18,6 +18,23 @@ export interface Standardization {
   factor: Float64Array;
 }
 
+/** `size` values of x from `first` on, as a network sees them; what is missing is the mean, 0. */
+export function standardized(
+  x: Float32Array,
+  first: number,
+  size: number,
+  { mean, factor }: Record<keyof Standardization, ArrayLike<number>>,
+): Float32Array {
+  const width = mean.length;
+  const values = new Float32Array(size);
+  for (let i = 0, input = first % width; i < size; i++, input++) {
+    if (input === width) input = 0;
+    const value = (x[first + i] - mean[input]) * factor[input];
+    values[i] = Number.isNaN(value) ? 0 : value;
+  }
+  return values;
+}
+
 /** By these rows of x [count, inputs]; inputs that are not `scaled` keep their values. */
 export function standardizationOf(
   x: Float32Array,

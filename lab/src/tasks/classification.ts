@@ -245,6 +245,16 @@ export const classification = {
   encode: (_target, classes) => ({ y: Float64Array.from(classes.of), scale: 1, center: 0 }),
   predicts: (classes) => count(classes.length, "class", "classes"),
   standardized: false,
+  answers: ({ column, classes }) => ({
+    columns: [column, ...classes.map((name) => `${column}=${name}`)],
+    of(outputs) {
+      const most = Math.max(...outputs);
+      const shares = outputs.map((output) => Math.exp(output - most));
+      const sum = shares.reduce((a, b) => a + b, 0);
+      if (!Number.isFinite(sum)) return [null, ...classes.map(() => null)];
+      return [classes[outputs.indexOf(most)], ...Array.from(shares, (share) => share / sum)];
+    },
+  }),
   outputs: (classes) => classes.length,
   loss: (tf, outputs, y, { outputs: [classes] }) =>
     tf.losses.softmaxCrossEntropy(tf.oneHot(tf.cast(y as Tensor1D, "int32"), classes), outputs),

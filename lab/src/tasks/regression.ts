@@ -103,6 +103,7 @@ export const regression = {
   },
   predicts: () => "a number",
   standardized: true,
+  answers: ({ column, inUnits }) => ({ columns: [column], of: ([output]) => [inUnits(output)] }),
   outputs: () => 1,
   loss: (tf, outputs, y) => tf.losses.meanSquaredError(y, tf.reshape(outputs, [-1])),
 } as const satisfies TargetTask;

@@ -2,7 +2,7 @@
 import type { Axis } from "@evenkeel/report/axes";
 import type * as TensorFlow from "@tensorflow/tfjs-core";
 import type { Form } from "../data/form.js";
-import type { Column } from "../data/table.js";
+import type { Column, Value } from "../data/table.js";
 
 /** The column to predict, and the rows that have a value of it. */
 export interface Target {
@@ -16,6 +16,14 @@ export interface Classes {
   names: string[];
   /** [rowCount]: the class index of each row; 0 where the target has no classes. */
   of: Int32Array;
+}
+
+/** The target of a trained network. */
+export interface Answered {
+  column: string;
+  classes: readonly string[];
+  /** What an output amounts to in the units of the column; null where that is not finite. */
+  inUnits(output: number): Value;
 }
 
 interface AnyTask {
@@ -51,6 +59,8 @@ export interface TargetTask extends AnyTask {
   predicts(classes: readonly string[]): string;
   /** Whether y is standardized by the training part. */
   standardized: boolean;
+  /** What is told of an example that was not seen: the names of the columns, and their values by its outputs. */
+  answers(target: Answered): { columns: string[]; of(outputs: Float32Array): Value[] };
   /** Outputs of the network's last layer. */
   outputs(classes: readonly string[]): number;
 }

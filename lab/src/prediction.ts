@@ -1,0 +1,174 @@
+/**
+ * What a network that was kept says of other data: these are read as those of its training, and its outputs told in the
+ * units of what it predicts.
+ */
+
+import { count as counted } from "@evenkeel/report/format";
+import * as tf from "@tensorflow/tfjs-core";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { type Form, sizeOf } from "./data/form.js";
+import { quoted } from "./data/names.js";
+import { readTable } from "./data/readers/registry.js";
+import type { Source } from "./data/readers/source.js";
+import { standardized } from "./data/standardize.js";
+import type { Decision, ReadOptions, Value } from "./data/table.js";
+import type { Dataset } from "./datasets/dataset.js";
+import { applyReading, othersOf, readOptionsOf, type TableReading } from "./datasets/reading.js";
+// their classes are known to whoever loads a network
+import "./models/layers/each-step.js";
+import "./models/layers/embedded-categories.js";
+import "./models/layers/registry.js";
+import type { NormName } from "./norms.js";
+import type { SavedNetwork, Scores, Trial } from "./results.js";
+import { type TaskName, tasks } from "./tasks/registry.js";
+import type { Task } from "./tasks/task.js";
+
+/** Of what is kept beside a network: raised where that changes. */
+export const KEPT_FORMAT = 1;
+
+/** All that a network needs besides its weights: plain JSON. */
+export interface Kept extends Pick<SavedNetwork, "inputs" | "target"> {
+  format: number;
+  /** Version that trained it. */
+  evenkeel: string;
+  norm: NormName;
+  seed: number;
+  /** What it learnt from, and SHA-256 of that, in hex. */
+  data: { name: string; provenance: string; digest: string };
+  task: TaskName;
+  metric: string;
+  /** What is predicted. */
+  predicts: string;
+  form: Form;
+  targetShape: number[];
+  classes: string[];
+  season: number | null;
+  reading: object;
+  scores: { validation: Scores; heldOut: Scores };
+}
+
+/** What is to be kept of a trial beside its network. */
+export function keptOf(
+  { norm, seed, scores: { validation, heldOut } }: Trial,
+  { inputs, target }: SavedNetwork,
+  data: Dataset,
+  { digest, version }: { digest: string; version: string },
+): Kept {
+  const { name, provenance, task, metric, form, targetShape, classes, season = null, reading } = data;
+  return {
+    ...{ format: KEPT_FORMAT, evenkeel: version, norm, seed },
+    data: { name, provenance, digest },
+    ...{ task, metric, predicts: data.target, form, targetShape, classes, season, reading, inputs, target },
+    scores: { validation, heldOut },
+  };
+}
+
+export interface PredictionOptions {
+  /** How the file is to be read, where that differs from the training's. */
+  read?: ReadOptions;
+}
+
+/** Predictions as a table, and what there is to say about them, a sentence each. */
+export interface Predictions {
+  columns: string[];
+  rows: Value[][];
+  decisions: Decision[];
+  notes: string[];
+}
+
+/** The outputs [examples · size of one] for x [examples · size of one], which is not yet standardized. */
+export type Run = (x: Float32Array, examples: number) => Float32Array;
+
+/** What is told of the data in a source. Throws UsageError for data that are not such as those of the training. */
+type Predict = (kept: Kept, run: Run, source: Source, options: PredictionOptions) => Promise<Predictions>;
+
+/** By what a task predicts. */
+const predicting: Partial<Record<Task["from"], Predict>> = { target: predictTarget };
+
+/** What a network says of the data in a source. Throws UsageError for data that are not such as those of its training. */
+export function predict(
+  model: LayersModel,
+  kept: Kept,
+  source: Source,
+  options: PredictionOptions = {},
+): Promise<Predictions> {
+  const of = predicting[tasks[kept.task].from];
+  if (of === undefined) throw new RangeError(`predict: ${kept.task} cannot be predicted`);
+  return of(kept, (x, examples) => outputsOf(model, kept, x, examples), source, options);
+}
+
+/** Inputs and outputs that are held in a batch at a time, and examples. */
+const BATCH = { values: 2e6, examples: 1024 };
+
+function outputsOf(
+  model: LayersModel,
+  { form, inputs }: Kept,
+  x: Float32Array,
+  examples: number,
+): Float32Array {
+  const [size, width] = [form.input.shape, form.outputs].map(sizeOf);
+  const all = new Float32Array(examples * width);
+  const batch = Math.max(1, Math.min(BATCH.examples, Math.floor(BATCH.values / (size + width))));
+  for (let at = 0; at < examples; at += batch) {
+    const some = Math.min(batch, examples - at);
+    tf.tidy(() => {
+      const values = standardized(x, at * size, some * size, inputs);
+      const outputs = model.apply(tf.tensor(values, [some, ...form.input.shape]), { training: false });
+      all.set((outputs as tf.Tensor).dataSync(), at * width);
+    });
+  }
+  return all;
+}
+
+const MS_PER_DAY = 86_400_000;
+
+/** A row for each of the table: its number, and what the task tells of it. */
+async function predictTarget(
+  kept: Kept,
+  run: Run,
+  source: Source,
+  { read = {} }: PredictionOptions,
+): Promise<Predictions> {
+  const task = tasks[kept.task];
+  const reading = kept.reading as TableReading;
+  if (task.from !== "target") throw new RangeError(`predictTarget: ${kept.task} predicts no column`);
+  const table = await readTable(source, readOptionsOf(reading, read));
+  const x = applyReading(reading, table);
+  const outputs = run(x, table.rowCount);
+  const { column, kind, center } = reading.target;
+  const { mean, factor, scale } = kept.target;
+  const { columns, of } = task.answers({
+    column,
+    classes: kept.classes,
+    inUnits(output) {
+      const value = center + scale * (output + mean * factor);
+      const ms = Math.round(value * MS_PER_DAY);
+      if (kind !== "date") return Number.isFinite(value) ? value : null;
+      return Number.isNaN(new Date(ms).getTime()) ? null : new Date(ms).toISOString();
+    },
+  });
+  const width = sizeOf(kept.form.outputs);
+  const rows = Array.from({ length: table.rowCount }, (_, row): Value[] => [
+    table.rowNumber(row),
+    ...of(outputs.subarray(row * width, (row + 1) * width)),
+  ]);
+  const others = othersOf(reading, table).filter((name) => name !== column);
+  const empty = rows.filter(([, answer]) => answer === null).length;
+  return {
+    columns: ["row", ...columns],
+    rows,
+    decisions: table.decisions,
+    notes: [
+      ...(others.length > 0
+        ? [
+            `${counted(others.length, "column")} not read, which the network did not learn from: ${quoted(others)}`,
+          ]
+        : []),
+      ...(empty > 0
+        ? [
+            `${counted(empty, "row")} without a prediction: the numbers are too far from those of the training`,
+          ]
+        : []),
+    ],
+  };
+}
