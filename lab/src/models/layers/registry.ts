@@ -2,8 +2,10 @@
 import { BagOfItems } from "./bag-of-items.js";
 import { CosineScores } from "./cosine-scores.js";
 import { ItemVectors } from "./item-vectors.js";
+import { MeanOfSteps } from "./mean-of-steps.js";
+import { Positions } from "./positions.js";
 
-export const ownLayers = { BagOfItems, CosineScores, ItemVectors };
+export const ownLayers = { BagOfItems, CosineScores, ItemVectors, MeanOfSteps, Positions };
 
 /** What a layer of this class is made of. */
 export type OwnArgs = {

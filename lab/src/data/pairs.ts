@@ -1,0 +1,319 @@
+/**
+ * Who has what, as a table says it: in a row for each (user, item, perhaps a rating and a time), or in a row for each basket
+ * with a column for each item.
+ */
+import { count, quote } from "@evenkeel/report/format";
+import { UsageError } from "../errors.js";
+import { argument, columnsNamed, quoted } from "./names.js";
+import type { Column, Decision, Table, Value } from "./table.js";
+
+export interface PairOptions {
+  user?: string;
+  item?: string;
+  rating?: string;
+  time?: string;
+  ignore?: string[];
+}
+
+/** How a table is read: plain JSON, so that another one is read in the same way. */
+export type Layout =
+  | { kind: "rows"; user: string; item: string; rating?: { column: string; least: number }; time?: string }
+  | { kind: "baskets"; items: string[] };
+
+/** Users by their numbers from 0, each with the numbers of its items, from 0. */
+export interface Pairs {
+  users: string[];
+  items: string[];
+  /** Of each user, in the order of time where there is one, else of the table; none twice. */
+  owned: number[][];
+}
+
+/** Words for who has, the likeliest first, and for what is had. */
+const USERS =
+  "user customer member client visitor reviewer buyer shopper household person account cookie session basket order invoice transaction cart receipt";
+const ITEMS =
+  "item product article movie film book isbn song track artist album game sku asin stock anime show series restaurant business recipe course title";
+const RATINGS = "rating rate stars star score preference";
+const TIMES = "timestamp time datetime date ts when";
+
+/** What says in text that an item is there, and that it is not. */
+const YES = new Set(["t", "true", "y", "yes", "x", "1"]);
+const NO = new Set(["", "f", "false", "n", "no", "0"]);
+/** The least columns of items that make rows baskets. */
+const LEAST_ITEMS = 5;
+/** The least share of baskets without an item, from which on integers count it. */
+const LEAST_WITHOUT = 0.5;
+
+/** How a table says who has what, with what was decided. Throws UsageError where it does not say it. */
+export function layoutOf(table: Table, options: PairOptions): { layout: Layout; decisions: Decision[] } {
+  const names = table.columns.map(({ name }) => name);
+  const ignored = columnsNamed(options.ignore ?? [], names, "--ignore");
+  const columns = table.columns.filter(({ name }) => !ignored.has(name));
+  const one = (name: string | undefined, option: string): Column | undefined => {
+    if (name === undefined) return undefined;
+    const found = [...columnsNamed([name], names, option)];
+    if (found.length > 1) {
+      throw new UsageError(`${option}: expected one column, got ${quoted(found)}; name one of them`);
+    }
+    if (ignored.has(found[0])) {
+      throw new UsageError(
+        `column ${quote(found[0])} is named by ${option} and by --ignore; remove it from one of them`,
+      );
+    }
+    return table.columns.find((column) => column.name === found[0]);
+  };
+  const named = {
+    user: one(options.user, "--user"),
+    item: one(options.item, "--item"),
+    rating: one(options.rating, "--rating"),
+    time: one(options.time, "--time"),
+  };
+  const user = named.user ?? called(USERS, columns);
+  const item =
+    named.item ??
+    called(
+      ITEMS,
+      columns.filter((column) => column !== user),
+    );
+  if (user && user === item) {
+    throw new UsageError(
+      `--user and --item: expected two columns, got ${quote(user.name)} for both; name another one of them`,
+    );
+  }
+  if (user && item) return inRows(table, columns, { ...named, user, item });
+  for (const [role, found, other] of [
+    ["user", named.user, "items"],
+    ["item", named.item, "users"],
+  ] as const) {
+    const missing = role === "user" ? "item" : "user";
+    if (found) {
+      throw new UsageError(
+        `--${missing}: expected a column of ${other} beside ${quote(found.name)}, and no name says which; name it: the columns are ${quoted(names)}`,
+      );
+    }
+  }
+  return inBaskets(columns, named);
+}
+
+/** The column with the first of these words for a name, or else followed by what tells a number or a name. */
+function called(words: string, columns: readonly Column[]): Column | undefined {
+  for (const word of words.split(" ")) {
+    for (const after of [/^[ _.-]*(id|no|nr|number|code|key|idx|index)$/i, /^$/, /^[ _.-]*(name|title)$/i]) {
+      const found = columns.find(({ name }) => {
+        const [start] = new RegExp(`^${word}s?(?![a-hj-mo-z])`, "i").exec(name) ?? [];
+        return start !== undefined && after.test(name.slice(start.length));
+      });
+      if (found) return found;
+    }
+  }
+  return undefined;
+}
+
+interface Roles {
+  user: Column;
+  item: Column;
+  rating?: Column;
+  time?: Column;
+}
+
+function inRows(
+  table: Table,
+  columns: readonly Column[],
+  { user, item, rating: ratingNamed, time: timeNamed }: Roles,
+): { layout: Layout; decisions: Decision[] } {
+  for (const [option, column] of [
+    ["--rating", ratingNamed],
+    ["--time", timeNamed],
+  ] as const) {
+    if (column === undefined) continue;
+    if (column === user || column === item) {
+      throw new UsageError(
+        `${option}: ${quote(column.name)} is ${column === user ? "the users’" : "the items’"} column; name another one`,
+      );
+    }
+    if (column.kind === "text" || (option === "--rating" && column.kind === "date")) {
+      const kind = column.kind === "text" ? "text" : "dates";
+      throw new UsageError(
+        `${option}: expected a column of ${option === "--time" ? "dates or numbers" : "numbers"}, got ${kind} in ${quote(column.name)}; name another one, or leave out ${option}`,
+      );
+    }
+  }
+  const others = columns.filter((column) => column !== user && column !== item);
+  const numbers = others.filter(({ kind }) => kind === "number");
+  const dates = others.filter(({ kind }) => kind === "date");
+  const rating =
+    ratingNamed ??
+    called(
+      RATINGS,
+      numbers.filter((column) => column !== timeNamed),
+    );
+  const time =
+    timeNamed ??
+    called(
+      TIMES,
+      [...dates, ...numbers].filter((column) => column !== rating),
+    ) ??
+    (dates.length === 1 ? dates[0] : undefined);
+  const decisions: Decision[] = [
+    {
+      columns: [user.name, item.name],
+      what: "read as users and the items that they have",
+      option: "--user NAME --item NAME",
+    },
+  ];
+  const least = rating && leastRating(rating.values);
+  if (rating && least !== undefined) {
+    decisions.push({
+      columns: [rating.name],
+      what: `a user has what it rates ${least} or more; the other rows are left out`,
+      why: "half of the ratings are as high",
+      option: `--ignore ${argument(rating.name)}`,
+    });
+  }
+  if (time) {
+    decisions.push({
+      columns: [time.name],
+      what: "orders the items of each user",
+      option: timeNamed ? undefined : `--ignore ${argument(time.name)}`,
+    });
+  }
+  const incomplete = [user, item, ...(rating ? [rating] : []), ...(time ? [time] : [])];
+  const lacking = Array.from({ length: table.rowCount }, (_, row) => row).filter((row) =>
+    incomplete.some(({ values }) => values[row] === null),
+  ).length;
+  if (lacking > 0) {
+    decisions.push({
+      columns: incomplete.map(({ name }) => name),
+      what: `${count(lacking, "row")} without a value left out`,
+      why: "it would say who has what",
+    });
+  }
+  return {
+    layout: {
+      kind: "rows",
+      user: user.name,
+      item: item.name,
+      ...(rating && least !== undefined && { rating: { column: rating.name, least } }),
+      ...(time && { time: time.name }),
+    },
+    decisions,
+  };
+}
+
+/** The median, or the next higher one where it is the lowest of all; undefined where all ratings are the same. */
+function leastRating(values: readonly Value[]): number | undefined {
+  const sorted = Float64Array.from(values.filter((value) => value !== null) as number[]).sort();
+  const median = sorted[sorted.length >> 1];
+  return median > sorted[0] ? median : sorted.find((rating) => rating > sorted[0]);
+}
+
+function inBaskets(
+  columns: readonly Column[],
+  { rating, time }: Partial<Roles>,
+): { layout: Layout; decisions: Decision[] } {
+  const items = columns.filter(isItem);
+  if (items.length < LEAST_ITEMS) {
+    throw new UsageError(
+      `expected who has what: a column of users and one of items, or a row for each basket and at least ${LEAST_ITEMS} columns of items (0 and 1, counts, or a mark where it is there), got ${quoted(columns.map(({ name }) => name))}; name the columns of users and items with --user and --item`,
+    );
+  }
+  for (const [option, column] of [
+    ["--rating", rating],
+    ["--time", time],
+  ] as const) {
+    if (column) {
+      throw new UsageError(
+        `${option}: has no place where each row is a basket; leave it out, or name the columns of users and items with --user and --item`,
+      );
+    }
+  }
+  const left = columns.filter((column) => !items.includes(column)).map(({ name }) => name);
+  return {
+    layout: { kind: "baskets", items: items.map(({ name }) => name) },
+    decisions: [
+      {
+        columns: [],
+        what: `each row is a basket, and each of ${items.length.toLocaleString("en-US")} columns an item`,
+        option: "--user NAME --item NAME",
+      },
+      ...(left.length > 0
+        ? [{ columns: left, what: "left out", why: "not 0 and 1, nor counts, nor a mark where it is there" }]
+        : []),
+    ],
+  };
+}
+
+function isItem({ kind, values }: Column): boolean {
+  if (kind === "date") return false;
+  if (kind === "text") {
+    const distinct = new Set<string>();
+    let missing = false;
+    for (const value of values) {
+      if (value === null) missing = true;
+      else if (distinct.add(String(value).toLowerCase()).size > 2) return false;
+    }
+    const known = [...distinct].every((value) => YES.has(value) || NO.has(value));
+    return known || (distinct.size === 1 && missing);
+  }
+  let without = 0;
+  let most = 0;
+  for (const value of values as (number | null)[]) {
+    if (value === null || value === 0) without++;
+    else if (!Number.isInteger(value) || value < 0) return false;
+    else most = Math.max(most, value);
+  }
+  return most <= 1 || without >= LEAST_WITHOUT * values.length;
+}
+
+const isThere = (value: Value): boolean =>
+  typeof value === "number" ? value > 0 : value !== null && !NO.has(value.toLowerCase());
+
+/** Who has what in a table of this layout. Throws UsageError where it lacks a column of it. */
+export function pairsOf(table: Table, layout: Layout): Pairs {
+  const valuesOf = (name: string) => {
+    const found = table.columns.find((column) => column.name === name);
+    if (found) return found.values;
+    throw new UsageError(
+      `expected the column ${quote(name)}, by which it is read who has what, got ${quoted(table.columns.map((column) => column.name))}; name it so`,
+    );
+  };
+  if (layout.kind === "baskets") {
+    const columns = layout.items.map(valuesOf);
+    return {
+      users: Array.from({ length: table.rowCount }, (_, row) => String(table.rowNumber(row))),
+      items: layout.items,
+      owned: Array.from({ length: table.rowCount }, (_, row) =>
+        columns.flatMap((values, item) => (isThere(values[row]) ? item : [])),
+      ),
+    };
+  }
+  const { rating, time } = layout;
+  const users = valuesOf(layout.user);
+  const items = valuesOf(layout.item);
+  const ratings = rating && valuesOf(rating.column);
+  const times = time === undefined ? undefined : valuesOf(time);
+  const userNumbers = new Map<Value, number>();
+  const itemNumbers = new Map<Value, number>();
+  const numberOf = (value: Value, numbers: Map<Value, number>): number => {
+    const number = numbers.get(value) ?? numbers.size;
+    numbers.set(value, number);
+    return number;
+  };
+  const rowsOf: number[][] = [];
+  for (let row = 0; row < table.rowCount; row++) {
+    if (users[row] === null || items[row] === null || times?.[row] === null) continue;
+    if (rating && ratings && (ratings[row] === null || (ratings[row] as number) < rating.least)) continue;
+    const user = numberOf(users[row], userNumbers);
+    rowsOf[user] ??= [];
+    rowsOf[user].push(row);
+  }
+  const owned = rowsOf.map((rows) => {
+    if (times) rows.sort((a, b) => (times[a] as number) - (times[b] as number));
+    return [...new Set(rows.map((row) => numberOf(items[row], itemNumbers)))];
+  });
+  return {
+    users: Array.from(userNumbers.keys(), String),
+    items: Array.from(itemNumbers.keys(), String),
+    owned,
+  };
+}
