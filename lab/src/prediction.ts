@@ -21,7 +21,7 @@ import "./models/layers/registry.js";
 import type { NormName } from "./norms.js";
 import type { SavedNetwork, Scores, Trial } from "./results.js";
 import { type TaskName, tasks } from "./tasks/registry.js";
-import type { Task } from "./tasks/task.js";
+import { isBetter, type Metric, type Task } from "./tasks/task.js";
 
 /** Of what is kept beside a network: raised where that changes. */
 export const KEPT_FORMAT = 1;
@@ -171,4 +171,20 @@ async function predictTarget(
         : []),
     ],
   };
+}
+
+/** Of several the one that is best on its validation part by a metric; the first of equals. */
+export function bestOnValidation<T>(
+  all: readonly T[],
+  metric: Metric,
+  scoresOf: (one: T) => Pick<Trial["scores"], "validation">,
+): T | undefined {
+  const score = (one: T) => scoresOf(one).validation[metric.name] ?? null;
+  let best: T | undefined;
+  for (const one of all) {
+    const [value, than] = [score(one), best === undefined ? null : score(best)];
+    if (best === undefined || (value !== null && (than === null || isBetter(metric, value, than))))
+      best = one;
+  }
+  return best;
 }

@@ -102,7 +102,7 @@ function examplesOf(data: TrialData, seed: number): Examples {
   const { windows, season = 1 } = data;
   const seen = windows
     ? {
-        x: inputsOf(examples, 0, stepsOfTraining(data, train).length * data.scaled.length),
+        x: standardized(data.x, 0, stepsOfTraining(data, train).length * data.scaled.length, examples.inputs),
         y: data.y.subarray(0, 0),
       }
     : {

@@ -261,7 +261,7 @@ function comparisonsNear(folder: string): string[] {
 const isThere = (error: unknown) => error instanceof Error && "code" in error && error.code === "EEXIST";
 
 /** Makes a folder and those above it, one by one: by itself Node tries for minutes where a system makes none. */
-function makeFolder(path: string, made: string[]): void {
+export function makeFolder(path: string, made: string[]): void {
   const missing: string[] = [];
   for (let at = resolve(path); statSync(at, { throwIfNoEntry: false }) === undefined; at = dirname(at)) {
     missing.push(at);
@@ -278,7 +278,7 @@ function makeFolder(path: string, made: string[]): void {
 }
 
 /** A full disk, or no permission, is known before anything is trained. The attempt has no name already while it is written. */
-function tryFolder(path: string): void {
+export function tryFolder(path: string): void {
   const attempt = join(path, `.evenkeel.${randomBytes(9).toString("base64url")}.part`);
   const file = openSync(attempt, "wx", 0o600);
   try {
@@ -303,10 +303,10 @@ interface Sealed<T> {
 }
 
 const hashOf = (content: unknown) => createHash("sha256").update(JSON.stringify(content)).digest("hex");
-const sealed = <T>(content: T): Sealed<T> => ({ sha256: hashOf(content), content });
+export const sealed = <T>(content: T): Sealed<T> => ({ sha256: hashOf(content), content });
 
 /** What was sealed; undefined where the text is anything else. */
-function unsealed<T>(text: string): T | undefined {
+export function unsealed<T>(text: string): T | undefined {
   try {
     const { sha256, content }: Sealed<T> = JSON.parse(text);
     return sha256 === hashOf(content) ? content : undefined;
