@@ -71,9 +71,13 @@ function built(
     throw new UsageError(`${file}: ${problem}`);
   };
   const placed = new Set<Layer>();
+  const wrapped = new Set<Layer>();
+  /** Layers of the normalization, whose initial values are its own. */
+  const normalizing = new Set<Layer>();
   const next = () => {
     const layer = builder.normLayer() ?? keras.activation({ activation: "linear" });
     placed.add(layer);
+    normalizing.add(layer);
     return layer;
   };
   const norm = ((given?: unknown) => {
@@ -88,7 +92,6 @@ function built(
       `norm(…): expected nothing, or what is to be normalized, got ${kindOf(given)}; call norm()`,
     );
   }) as Norm;
-  const wrapped = new Set<Layer>();
   norm.weights = (layer) => {
     if (!(layer instanceof keras.Layer)) {
       return refuse(
@@ -97,24 +100,27 @@ function built(
     }
     const whole = builder.wrapped(layer);
     wrapped.add(whole);
+    if (whole !== layer) normalizing.add(whole);
     return whole;
   };
   const given = builder.embedded(x);
   const inputShape = given.shape.slice(1) as number[];
   const outputs = (isCausal(form) ? form.outputs.at(-1) : sizeOf(form.outputs)) ?? 1;
   const { vocabulary } = form.input;
-  // the layers of normalizations have initial values of their own
-  const isOther = (layer: Layer) => !placed.has(layer) && !wrapped.has(layer);
   const weights = new Set<unknown>();
-  const model = seeded(builder, isOther, weights, () =>
-    make({
-      norm,
-      inputShape,
-      outputs,
-      ...(vocabulary !== undefined && { vocabulary }),
-      seed: builder.seed(),
-      tf: tensorflow,
-    }),
+  const model = seeded(
+    builder,
+    (layer) => !normalizing.has(layer),
+    weights,
+    () =>
+      make({
+        norm,
+        inputShape,
+        outputs,
+        ...(vocabulary !== undefined && { vocabulary }),
+        seed: builder.seed(),
+        tf: tensorflow,
+      }),
   );
   if (!(model instanceof tfl.LayersModel)) return refuse(notAModel(model));
   check(model, { inputShape, outputs, outputShape: form.outputs }, refuse);

@@ -24,7 +24,7 @@ export interface OwnModule {
   module: ModuleSettings;
   /**
    * The same as it fits these examples, tried before anything is trained: the model knows which normalizations have no place
-   * in it; `depth` is how many it has a place for, and `notes` what the user is to know, one sentence each.
+   * in it; `depth` is how many it has a place for, and `notes` what was decided about it, a phrase each.
    * @throws UsageError for a function that fails, or builds no network for such examples
    */
   on(form: Form): {
@@ -77,9 +77,7 @@ export async function loadOwnModel(path: string): Promise<OwnModule> {
         return `${shown}: ${nameOf(norm)}: the network never calls ${isOfWeights ? "norm.weights(layer)" : "norm()"}`;
       };
       const notes = takenOff
-        ? [
-            `The last ${takenOff} of ${shown} is left out: the loss is computed from what comes before it, which is the same function and numerically safe.`,
-          ]
+        ? [`the last ${takenOff} of ${shown} left out: the loss is computed from what comes before it`]
         : [];
       return { model: { ...model, unfit }, module, depth: norms + wrapped, parameters, notes };
     },
