@@ -36,7 +36,8 @@ export interface Split {
 
 /** Training, validation, held out: each needs an example, and of each class one where it can be had. */
 export const PARTS = 3;
-const SHARES = [0.64, 0.16, 0.2] as const;
+/** Of training, validation and held-out part, where the user does not say. */
+export const usualShares = [0.64, 0.16, 0.2] as const;
 const SEED = 20;
 
 /** The parts of a seed. There must be examples for each part: three, or three groups. */
@@ -71,7 +72,7 @@ export function drawnText(
     : `draws its own parts at random${stratified}`;
 }
 
-const percent = ({ shares = SHARES }: Parts): string => `${Number((100 * shares[2]).toPrecision(3))} %`;
+const percent = ({ shares = usualShares }: Parts): string => `${Number((100 * shares[2]).toPrecision(3))} %`;
 
 /** Throws UsageError for a limit that leaves a class without a row for each part. */
 export function checkLimit(limit: number, classes: number): void {
@@ -149,7 +150,7 @@ interface Divided {
   heldOut: readonly number[];
 }
 
-function atRandom({ strata, heldOut, shares = SHARES }: Parts, order: readonly number[]): Divided {
+function atRandom({ strata, heldOut, shares = usualShares }: Parts, order: readonly number[]): Divided {
   const classes = strata.reduce((most, stratum) => Math.max(most, stratum + 1), 1);
   const draw = (rows: readonly number[], share: number) => {
     const here = new Set(rows.map((row) => strata[row])).size;
@@ -164,7 +165,7 @@ function atRandom({ strata, heldOut, shares = SHARES }: Parts, order: readonly n
 }
 
 /** Rows of one time are in one part where there are times enough for all. */
-function byTime(time: Float64Array, order: readonly number[], { span, shares = SHARES }: Parts): Divided {
+function byTime(time: Float64Array, order: readonly number[], { span, shares = usualShares }: Parts): Divided {
   if (span !== undefined) return bySpans(time, order, span, shares);
   const rows = [...order].sort((a, b) => time[a] - time[b] || a - b);
   const changes = (at: number) => time[rows[at - 1]] < time[rows[at]];
@@ -210,7 +211,7 @@ function bySpans(
  * Whole groups, the largest first, each to the part where it brings the classes nearest to their shares of 64, 16 and
  * 20 %; groups of one size come in the random order.
  */
-function byGroup(groups: Int32Array, order: readonly number[], { strata, shares = SHARES }: Parts): Divided {
+function byGroup(groups: Int32Array, order: readonly number[], { strata, shares = usualShares }: Parts): Divided {
   const members = new Map<number, number[]>();
   const totals = new Map<number, number>();
   for (const row of order) {

@@ -17,7 +17,9 @@ export const linear = {
   norms: ["none", "reversible-instance", "robust-reversible-instance"],
   refusal: (form, depth) =>
     isNoSeries(form) ??
-    (depth > 1 ? { problem: `is a single layer, got a depth of ${depth}`, remedy: "leave out --depth" } : undefined),
+    (depth > 1
+      ? { problem: `is a single layer, got a depth of ${depth}`, remedy: "leave out --depth" }
+      : undefined),
   build({ keras, form, kernel }, x) {
     const swapped = (of: Tensor) => keras.permute({ dims: [2, 1] }).apply(of) as Tensor;
     return swapped(kernel(swapped(x), (args) => keras.dense({ units: form.outputs[0], ...args })));

@@ -1,0 +1,547 @@
+/**
+ * Series in a table: a column of numbers for each, or rows that say which series they are of. Their steps are those of one
+ * regular grid; what is missing is filled.
+ */
+import { count, quote } from "@evenkeel/report/format";
+import { UsageError } from "../errors.js";
+import { argument, columnsNamed, quoted } from "./names.js";
+import { isTimeName, natureOf } from "./nature.js";
+import type { Column, Decision, Table, Value } from "./table.js";
+import { Told } from "./told.js";
+
+export interface SeriesOptions {
+  target?: string;
+  ignore?: string[];
+  keep?: string[];
+  time?: string;
+  series?: string;
+}
+
+/**
+ * The times that are steps: `size` milliseconds apart, months, days from Monday to Friday, or so much of a number; rows in
+ * their order, whatever their times are.
+ */
+export interface Grid {
+  unit: "milliseconds" | "months" | "weekdays" | "number" | "rows";
+  size: number;
+}
+
+/** How a table is read: plain JSON, so that another one is read in the same way. */
+export interface SeriesLayout {
+  /** The column that says when; without it rows are in their order. */
+  time?: string;
+  /** The column that says which series a row is of; `values` is then one column. */
+  series?: string;
+  values: string[];
+  /** Of the series: of the columns, or the different values of `series`. */
+  names: string[];
+  grid: Grid;
+}
+
+export interface Series {
+  /** [steps]: when each was, where there is a column of dates or numbers and steps are not rows. */
+  times?: Float64Array;
+  steps: number;
+  /** [steps, series], without any NaN. */
+  values: Float64Array;
+}
+
+const DAY = 86_400_000;
+/** Series that are forecast together. */
+const MOST_SERIES = 2000;
+/** The share of the steps that may be missing, and of the rows that may be at one time. */
+const MOST_MISSING = 0.2;
+const MOST_DOUBLED = 0.05;
+/** The share of the steps at which a series has a value. */
+const LEAST_PRESENT = 0.5;
+/** How far from its step a time may be, in steps. */
+const MOST_OFF = 0.25;
+/** Rows of a series that says something. */
+const FEWEST = 3;
+
+/** How a table is read as series, with what was decided. Throws UsageError where it holds none. */
+export function seriesLayout(
+  table: Table,
+  options: SeriesOptions,
+): { layout: SeriesLayout; decisions: Decision[] } {
+  const names = table.columns.map(({ name }) => name);
+  const ignored = columnsNamed(options.ignore ?? [], names, "--ignore");
+  const one = (name: string | undefined, option: string): Column | undefined => {
+    if (name === undefined) return undefined;
+    const found = [...columnsNamed([name], names, option)];
+    if (found.length > 1) {
+      throw new UsageError(`${option}: expected one column, got ${quoted(found)}; name one of them`);
+    }
+    return table.columns.find((column) => column.name === found[0]);
+  };
+  const named = columnsNamed(options.target === undefined ? [] : [options.target], names, "--target");
+  const decisions: Decision[] = [];
+  const series = one(options.series, "--series");
+  const used = table.columns.filter(({ name }) => !ignored.has(name) && name !== series?.name);
+  const time = one(options.time, "--time") ?? usualTime(used, named, table, decisions);
+  checkRoles({ named, ignored, series, time });
+  const values = valuesIn(
+    used.filter((column) => column !== time),
+    named,
+    { table, series, keep: columnsNamed(options.keep ?? [], names, "--keep") },
+    decisions,
+  );
+  if (time === undefined && table.columns.length > 1) {
+    decisions.push({
+      columns: [],
+      what: "rows taken in their order, a step each",
+      why: "no column says when",
+      option: "--time NAME",
+    });
+  }
+  const layout = {
+    ...(time && { time: time.name }),
+    ...(series && { series: series.name }),
+    values: values.map(({ name }) => name),
+  };
+  const grid = time ? gridOf(time, decisions) : { unit: "rows" as const, size: 1 };
+  const all = series ? seriesNames(series) : layout.values;
+  const full = { ...layout, names: all, grid };
+  checkDoubled(table, full);
+  return { layout: { ...full, names: wellFilled(table, full, options, decisions) }, decisions };
+}
+
+/** One column that says when, where only one can: dates, or whole numbers that are called a time and count up. */
+function usualTime(
+  used: readonly Column[],
+  named: ReadonlySet<string>,
+  table: Table,
+  decisions: Decision[],
+): Column | undefined {
+  const dates = used.filter(({ kind, name }) => kind === "date" && !named.has(name));
+  if (dates.length > 1) {
+    throw new UsageError(
+      `expected one column of dates, got ${quoted(dates.map(({ name }) => name))}; name the one that says when with --time, or leave the others out with --ignore`,
+    );
+  }
+  if (dates.length === 1) return dates[0];
+  const rows = Array.from({ length: table.rowCount - 1 }, (_, row) => row + 1);
+  const counts = ({ values }: Column) => {
+    const step = Number(values[1]) - Number(values[0]);
+    return step > 0 && rows.every((row) => Number(values[row]) - Number(values[row - 1]) === step);
+  };
+  const numbers = used.filter(
+    (column) =>
+      column.kind === "number" &&
+      !named.has(column.name) &&
+      isTimeName(column.name) &&
+      column.values.every((value) => value !== null) &&
+      counts(column),
+  );
+  if (numbers.length !== 1 || used.length < 2) return undefined;
+  decisions.push({
+    columns: [numbers[0].name],
+    what: "says when",
+    why: "its name says so, and it counts up",
+    option: "--time NAME",
+  });
+  return numbers[0];
+}
+
+interface Roles {
+  named: ReadonlySet<string>;
+  ignored: ReadonlySet<string>;
+  series?: Column;
+  time?: Column;
+}
+
+function checkRoles({ named, ignored, series, time }: Roles): void {
+  for (const [column, option] of [
+    [series, "--series"],
+    [time, "--time"],
+  ] as const) {
+    if (column === undefined) continue;
+    for (const [others, other] of [
+      [named, "--target"],
+      [ignored, "--ignore"],
+    ] as const) {
+      if (!others.has(column.name)) continue;
+      throw new UsageError(
+        `column ${quote(column.name)} is named by ${option} and by ${other}; remove it from one of them`,
+      );
+    }
+  }
+  if (series && series === time) {
+    throw new UsageError(
+      `--series and --time: expected two columns, got ${quote(series.name)} for both; name another one of them`,
+    );
+  }
+  for (const name of named) {
+    if (!ignored.has(name)) continue;
+    throw new UsageError(
+      `column ${quote(name)} is both the target and ignored; remove it from --target or --ignore`,
+    );
+  }
+  if (time?.kind === "text") {
+    throw new UsageError(
+      `--time: expected a column of dates or numbers, got text in ${quote(time.name)}; name another one`,
+    );
+  }
+}
+
+/** The columns that hold the series: those that are named, or all numbers that vary. */
+function valuesIn(
+  used: readonly Column[],
+  named: ReadonlySet<string>,
+  { table, series, keep }: { table: Table; series?: Column; keep: ReadonlySet<string> },
+  decisions: Decision[],
+): Column[] {
+  const told = new Told();
+  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  const kept = used.filter((column) => {
+    const { name, kind, values } = column;
+    if (named.size > 0 && !named.has(name)) {
+      told.add("left out", name, { reason: "a forecast is of the target, from its own past" });
+      return false;
+    }
+    const { useless, single } = natureOf(column, table, rows);
+    if (named.has(name) && kind !== "number") {
+      const such = values.find((value) => value !== null);
+      const what = kind === "date" ? "dates" : `text (${quote(String(such))}, for example)`;
+      throw new UsageError(
+        `--target ${argument(name)}: expected a column of numbers, got ${such == null ? "no value" : what}; name another one, or leave out --target`,
+      );
+    }
+    const reason = kind === "number" ? (useless ?? (single ? "one value only" : undefined)) : "not a number";
+    if (reason === undefined || (kind === "number" && keep.has(name))) return true;
+    if (named.has(name)) {
+      if (reason !== "one value only" && reason !== "no value") return true;
+      throw new UsageError(
+        `--target ${argument(name)}: expected numbers that vary, got ${reason}; name another column, or leave out --target`,
+      );
+    }
+    told.add("left out", name, {
+      reason,
+      ...(kind === "number" && reason !== "no value" && { option: (columns) => `--keep ${columns}` }),
+    });
+    return false;
+  });
+  decisions.push(...told.decisions);
+  if (kept.length === 0) {
+    throw new UsageError(
+      `expected a column of numbers to forecast, got none among ${quoted(used.map(({ name }) => name))}; bring one, or check --ignore and --numeric`,
+    );
+  }
+  if (series && kept.length > 1) {
+    const [first] = kept.map(({ name }) => argument(name));
+    throw new UsageError(
+      `--series: expected one column of values, got ${quoted(kept.map(({ name }) => name))}; name the one to forecast, for example with --target ${first}`,
+    );
+  }
+  if (kept.length > MOST_SERIES) {
+    throw new UsageError(
+      `expected at most ${MOST_SERIES.toLocaleString("en-US")} columns to forecast, got ${kept.length.toLocaleString("en-US")}; name some of them with --target`,
+    );
+  }
+  return kept;
+}
+
+function seriesNames({ name, values }: Column): string[] {
+  const names = [...new Set(values)].filter((value) => value !== null).map(String);
+  if (names.length > 0 && names.length <= MOST_SERIES) return names;
+  throw new UsageError(
+    `--series ${argument(name)}: expected from 1 to ${MOST_SERIES.toLocaleString("en-US")} series, got ${names.length.toLocaleString("en-US")}; ` +
+      "name another column, or bring the rows of fewer series",
+  );
+}
+
+// ---- steps ----
+
+const monthOf = (time: number): number => {
+  const date = new Date(time);
+  return 12 * date.getUTCFullYear() + date.getUTCMonth();
+};
+/** Days from Monday to Friday since one of them; a Saturday and a Sunday are their Friday. */
+const weekdayOf = (time: number): number => {
+  // the first day of 1970 was a Thursday
+  const day = Math.floor(time / DAY) + 3;
+  const week = Math.floor(day / 7);
+  return 5 * week + Math.min(4, day - 7 * week);
+};
+
+/** A time in steps from any. */
+function stepOf({ unit, size }: Grid, time: number): number {
+  if (unit === "months") return monthOf(time) / size;
+  return unit === "weekdays" ? weekdayOf(time) : time / size;
+}
+
+/** The grid of the times in a column; rows, where there is none that fits. */
+function gridOf({ name, kind, values }: Column, decisions: Decision[]): Grid {
+  const times = [...new Set(values.filter((value) => value !== null) as number[])].sort((a, b) => a - b);
+  if (times.length < FEWEST) {
+    throw new UsageError(
+      `--time ${argument(name)}: expected at least ${FEWEST} different times, got ${times.length}; name another column, or bring more rows`,
+    );
+  }
+  const found = candidates(times, kind === "date").find((grid) => fits(grid, times));
+  if (found) return found;
+  decisions.push({
+    columns: [name],
+    what: "gives the order of the steps alone, a row each",
+    why: "times are not one regular step apart",
+    option: "--time NAME",
+  });
+  return { unit: "rows", size: 1 };
+}
+
+function candidates(times: readonly number[], isDate: boolean): Grid[] {
+  const size = mostFrequent(differences(times));
+  if (!isDate) return [{ unit: "number", size }];
+  const grids: Grid[] = [{ unit: "milliseconds", size }];
+  const dayOf = (time: number) => new Date(time).getUTCDate();
+  // firsts of months, or their ends
+  const [day] = times.map(dayOf);
+  if (size >= 28 * DAY && times.every((time) => dayOf(time) === day || Math.min(day, dayOf(time)) >= 28)) {
+    grids.unshift({ unit: "months", size: mostFrequent(differences(times.map(monthOf))) });
+  }
+  const isWeekend = (time: number) => (Math.floor(time / DAY) + 3) % 7 > 4;
+  if (size === DAY && !times.some(isWeekend)) grids.unshift({ unit: "weekdays", size: 1 });
+  return grids;
+}
+
+/** Whether nearly all steps from the first time to the last one are there, and every time is near one. */
+function fits(grid: Grid, times: readonly number[]): boolean {
+  if (!(grid.size > 0)) return false;
+  const [first] = times.map((time) => stepOf(grid, time));
+  const steps = Math.round(stepOf(grid, times[times.length - 1]) - first) + 1;
+  return (
+    times.length >= (1 - MOST_MISSING) * steps &&
+    times.every((time) => {
+      const step = stepOf(grid, time) - first;
+      return Math.abs(step - Math.round(step)) <= MOST_OFF;
+    })
+  );
+}
+
+const differences = (values: readonly number[]): number[] =>
+  values.slice(1).map((value, index) => value - values[index]);
+
+function mostFrequent(values: readonly number[]): number {
+  const times = new Map<number, number>();
+  let most = values[0];
+  for (const value of values) {
+    times.set(value, (times.get(value) ?? 0) + 1);
+    if ((times.get(value) ?? 0) > (times.get(most) ?? 0)) most = value;
+  }
+  return most;
+}
+
+// ---- values ----
+
+/** The rows of each series, each with its step from the first one; rows without a time or a series are none's. */
+interface Placed {
+  steps: number;
+  times?: Float64Array;
+  /** [rows]: −1 where a row has no place. */
+  step: Int32Array;
+  series: Int32Array;
+}
+
+function placed(table: Table, { time, series, names, grid }: SeriesLayout): Placed {
+  const byName = new Map(table.columns.map((column) => [column.name, column.values]));
+  const numbers = new Map(names.map((name, index) => [name, index]));
+  const of = series === undefined ? undefined : byName.get(series);
+  const seriesOf = Int32Array.from({ length: table.rowCount }, (_, row) =>
+    of === undefined ? 0 : of[row] === null ? -1 : (numbers.get(String(of[row])) ?? -1),
+  );
+  const when = time === undefined ? undefined : byName.get(time);
+  const step = new Int32Array(table.rowCount).fill(-1);
+  if (when === undefined) {
+    // each series has its rows in their order
+    const next = new Int32Array(Math.max(1, names.length));
+    for (let row = 0; row < step.length; row++) if (seriesOf[row] >= 0) step[row] = next[seriesOf[row]]++;
+    return { steps: next.reduce((most, one) => Math.max(most, one), 0), step, series: seriesOf };
+  }
+  const known = when.flatMap((value) => (value === null ? [] : (value as number)));
+  if (grid.unit === "rows") {
+    const times = Float64Array.from(new Set(known)).sort();
+    const ranks = new Map(Array.from(times, (value, rank) => [value, rank]));
+    for (let row = 0; row < step.length; row++) step[row] = ranks.get(when[row] as number) ?? -1;
+    return { steps: times.length, times, step, series: seriesOf };
+  }
+  const firstTime = known.reduce((least, value) => Math.min(least, value), Infinity);
+  const first = stepOf(grid, firstTime);
+  let steps = 0;
+  for (let row = 0; row < step.length; row++) {
+    if (when[row] === null) continue;
+    step[row] = Math.round(stepOf(grid, when[row] as number) - first);
+    steps = Math.max(steps, step[row] + 1);
+  }
+  return { steps, times: timesOf(grid, firstTime, steps), step, series: seriesOf };
+}
+
+function timesOf({ unit, size }: Grid, first: number, steps: number): Float64Array {
+  const clock = first - Math.floor(first / DAY) * DAY;
+  return Float64Array.from({ length: steps }, (_, step) => {
+    if (unit === "months") {
+      const date = new Date(first);
+      const month = date.getUTCMonth() + step * size;
+      // the 31st of a short month is its last day
+      const last = new Date(Date.UTC(date.getUTCFullYear(), month + 1, 0)).getUTCDate();
+      return Date.UTC(date.getUTCFullYear(), month, Math.min(date.getUTCDate(), last)) + clock;
+    }
+    if (unit !== "weekdays") return first + step * size;
+    const position = weekdayOf(first) + step;
+    return (7 * Math.floor(position / 5) + (position % 5) - 3) * DAY + clock;
+  });
+}
+
+/** Throws UsageError where more than a few rows share their place: whatever is done about them should be the user's choice. */
+function checkDoubled(table: Table, layout: SeriesLayout): void {
+  const { steps, step, series } = placed(table, layout);
+  const taken = new Set<number>();
+  let rows = 0;
+  for (let row = 0; row < step.length; row++) {
+    if (step[row] < 0 || series[row] < 0) continue;
+    rows++;
+    taken.add(series[row] * steps + step[row]);
+  }
+  if (rows - taken.size <= MOST_DOUBLED * rows) return;
+  const [some, there] = [rows, taken.size].map((one) => one.toLocaleString("en-US"));
+  const time = argument(layout.time ?? "");
+  if (layout.series !== undefined) {
+    throw new UsageError(
+      `--series ${argument(layout.series)}: expected one row for each series and time, got ${some} rows for ${there} of them; ` +
+        "sum or average the rows of one time first, or name another column",
+    );
+  }
+  const which = table.columns.find((column) => tellsApart(column, table, layout, step));
+  throw new UsageError(
+    `--time ${time}: expected one row for each time, got ${some} rows of ${there} times; ` +
+      (which
+        ? `say which series a row is of with --series ${argument(which.name)}`
+        : "say which series a row is of with --series NAME, or sum or average the rows of one time first"),
+  );
+}
+
+/** Whether a column has another value in each row of one time. */
+function tellsApart(column: Column, table: Table, { time, values }: SeriesLayout, step: Int32Array): boolean {
+  if (column.name === time || (column.kind === "number" && values.length < 2)) return false;
+  const distinct = new Set(column.values);
+  if (distinct.size > MOST_SERIES || distinct.size > table.rowCount / FEWEST) return false;
+  const pairs = new Set(column.values.map((value, row) => `${step[row]} ${value}`));
+  return pairs.size >= (1 - MOST_DOUBLED) * table.rowCount;
+}
+
+/** The means of what is at each step, [steps, series], NaN where there is nothing, and how many rows had to be averaged. */
+function meansOf(
+  table: Table,
+  layout: SeriesLayout,
+  { steps, step, series }: Placed,
+): { values: Float64Array; averaged: number } {
+  const width = layout.names.length;
+  const values = new Float64Array(steps * width);
+  const counts = new Uint32Array(steps * width);
+  const add = (cell: number, value: Value) => {
+    if (value === null) return;
+    values[cell] += value as number;
+    counts[cell]++;
+  };
+  const byName = new Map(table.columns.map((column) => [column.name, column.values]));
+  const columns = (layout.series === undefined ? layout.names : layout.values).map(
+    (name) => byName.get(name) ?? [],
+  );
+  for (let row = 0; row < step.length; row++) {
+    if (step[row] < 0 || series[row] < 0) continue;
+    const first = step[row] * width + series[row];
+    for (const [at, column] of columns.entries()) add(first + at, column[row] ?? null);
+  }
+  let averaged = 0;
+  for (const [cell, many] of counts.entries()) {
+    if (many > 1) averaged += many;
+    // NaN without any
+    values[cell] /= many;
+  }
+  return { values, averaged };
+}
+
+/** The names of the series that have a value at most steps; the others are told. */
+function wellFilled(
+  table: Table,
+  layout: SeriesLayout,
+  options: SeriesOptions,
+  decisions: Decision[],
+): string[] {
+  const place = placed(table, layout);
+  const { values } = meansOf(table, layout, place);
+  const { names } = layout;
+  const present = new Float64Array(names.length);
+  const first = new Float64Array(names.length).fill(Number.NaN);
+  const varies = new Uint8Array(names.length);
+  for (const [cell, value] of values.entries()) {
+    if (Number.isNaN(value)) continue;
+    const at = cell % names.length;
+    present[at]++;
+    if (Number.isNaN(first[at])) first[at] = value;
+    else if (value !== first[at]) varies[at] = 1;
+  }
+  const told = new Told();
+  const kept = names.filter((name, at) => {
+    const isSparse = present[at] < LEAST_PRESENT * place.steps;
+    const wanted =
+      layout.series === undefined && (options.target !== undefined || options.keep?.includes(name));
+    if (wanted || (!isSparse && varies[at])) return true;
+    const reason = isSparse ? "a value at less than half of the steps" : "one value only";
+    const option =
+      layout.series === undefined && isSparse ? { option: (columns: string) => `--keep ${columns}` } : {};
+    told.add("left out", name, { reason, ...option });
+    return false;
+  });
+  decisions.push(...told.decisions);
+  if (kept.length > 0) return kept;
+  throw new UsageError(
+    `expected a series with values at half of the ${count(place.steps, "step")} and more, got none of ${quoted(names)}; bring rows for the others, or check --time and --series`,
+  );
+}
+
+/** The series of a table in this layout, and what was done to have a value at every step. */
+export function seriesOf(table: Table, layout: SeriesLayout): { series: Series; decisions: Decision[] } {
+  const place = placed(table, layout);
+  const { values, averaged } = meansOf(table, layout, place);
+  const decisions: Decision[] = [];
+  if (averaged > 0) {
+    decisions.push({
+      columns: layout.time === undefined ? [] : [layout.time],
+      what: `${count(averaged, "value")} of one time averaged`,
+      why: "a series has one value at each",
+    });
+  }
+  const filled = fill(values, layout.names.length);
+  if (filled > 0) {
+    decisions.push({
+      columns: [],
+      what: `${count(filled, "missing value")} filled: on a straight line between those around ${filled === 1 ? "it" : "them"}, at the ends with the nearest`,
+      why: `of ${count(values.length, "value")} in ${count(place.steps, "step")}`,
+    });
+  }
+  return { series: { steps: place.steps, values, ...(place.times && { times: place.times }) }, decisions };
+}
+
+/** Fills what is NaN in [steps, width], and says how many values. */
+function fill(values: Float64Array, width: number): number {
+  let filled = 0;
+  const steps = values.length / width;
+  for (let at = 0; at < width; at++) {
+    const value = (step: number) => values[step * width + at];
+    for (let step = 0, last = -1; step <= steps; step++) {
+      if (step < steps && Number.isNaN(value(step))) continue;
+      for (let gap = last + 1; gap < step; gap++) {
+        const share = (gap - last) / (step - last);
+        values[gap * width + at] =
+          last < 0
+            ? value(step)
+            : step === steps
+              ? value(last)
+              : (1 - share) * value(last) + share * value(step);
+        filled++;
+      }
+      last = step;
+    }
+  }
+  return filled;
+}
