@@ -138,6 +138,8 @@ export function optionsOf(norm: NormName, width: number): { name: string; option
       ...("momentum" in factory.defaults && "runningMean" in made.weights(shape) && { momentum: MOMENTUM }),
       // without another normalization after it, its outputs grow with the inputs of each unit
       ...(norm === "weight-standardization" && { scaled: true }),
+      // one wrapper has both of those that are reversible
+      ...(norm === "robust-reversible-instance" && { robust: true }),
     },
   };
 }
