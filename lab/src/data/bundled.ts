@@ -74,6 +74,14 @@ export const bundled: readonly Bundled[] = [
     file: "nox-motorway.csv",
     read: readTable,
   },
+  {
+    name: "supermarket",
+    description: "what was bought in a supermarket: 4,627 baskets, 216 departments and goods",
+    provenance: "Market baskets of one supermarket; the file of Weka's examples",
+    licence: "none stated in the file",
+    file: "supermarket.arff.gz",
+    read: readTable,
+  },
 ];
 
 /** The first line is scikit-learn's own (rows, columns, classes) instead of a header. */

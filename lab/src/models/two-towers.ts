@@ -15,7 +15,7 @@ export const twoTowers = {
   title: "two-tower network",
   unit: "units",
   usualFor: [],
-  usual: { depth: 2, width: 64, epochs: 12, optimizer: "adam", learningRate: { sgd: 0.5, adam: 0.003 } },
+  usual: { depth: 2, width: 128, epochs: 12, optimizer: "adam", learningRate: { sgd: 0.5, adam: 0.003 } },
   places: ["features", "weight"],
   refusal: refusesAllBut("items"),
   build({ keras, form, depth, width, own, seed, normalized, kernel, activate, block }, inputs) {

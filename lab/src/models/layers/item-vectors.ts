@@ -28,7 +28,7 @@ export class ItemVectors extends layers.Layer {
 
   override build(shape: Shape): void {
     const items = shape[1] as number;
-    const initializer = initializers.randomNormal({ mean: 0, stddev: this.width ** -0.5, seed: this.seed });
+    const initializer = initializers.randomNormal({ mean: 0, stddev: 1, seed: this.seed });
     this.vectors = this.addWeight("vectors", [items, this.width], "float32", initializer);
     super.build(shape as number[]);
   }
