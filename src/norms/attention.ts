@@ -168,11 +168,11 @@ export const normalizedAttention = normalization(
           const visible = Float32Array.from({ length: length * others }, (_, i) =>
             i % others <= Math.floor(i / others) ? 1 : 0,
           );
-          scores = ops.where(ops.constant(visible, [1, length, others]), scores, MASKED_SCORE);
+          scores = shown(ops, scores, ops.constant(visible, [1, length, others]));
         }
         if (fullMask !== undefined) {
           const perHead = ops.reshape(scores, [batch, heads, length, others]);
-          const allowed = ops.where(ops.reshape(fullMask, [batch, 1, 1, others]), perHead, MASKED_SCORE);
+          const allowed = shown(ops, perHead, ops.reshape(fullMask, [batch, 1, 1, others]));
           scores = ops.reshape(allowed, [batch * heads, length, others]);
         }
         const powers = ops.exp(ops.sub(scores, ops.largest(scores, [2])));
@@ -185,6 +185,11 @@ export const normalizedAttention = normalization(
     } satisfies Omit<Normalization, "name">;
   },
 );
+
+/** Scores where 1 stands, and that of no attention where 0 does; a product and a sum are several times as fast as a choice. */
+function shown<T>(ops: Ops<T>, scores: T, where: T): T {
+  return ops.add(ops.mul(scores, where), ops.mul(ops.sub(1, where), MASKED_SCORE));
+}
 
 function checkShapes(x: readonly number[], context: readonly number[]): void {
   for (const shape of [x, context]) checkShape(NAME, shape, ["batch", "length", "features"]);

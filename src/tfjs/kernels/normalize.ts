@@ -13,7 +13,7 @@ import { broadcastMask } from "../../formula/terms.js";
 import { checkOptions, parameterNames } from "../../options.js";
 import { described, fitsShape, sameShape, sizeOf } from "../../shape.js";
 import { checkTensor } from "../arguments.js";
-import { constant, elementary, isDifferentiatedAgain } from "../elementary.js";
+import { constant, elementary, filled, isDifferentiatedAgain } from "../elementary.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
 import { fused, fusedGradient, fusedKernels } from "./fused.js";
@@ -131,7 +131,7 @@ function constantMask(mask: tf.Tensor, plan?: Plan): tf.Tensor {
     const counts = tf.cast(tf.notEqual(mask, tf.zerosLike(mask)), "float32");
     if (!plan) return counts;
     const ones = new Array<number>(plan.shape.length - mask.rank).fill(1);
-    const whole = tf.broadcastTo(tf.reshape(counts, [...mask.shape, ...ones]), [...plan.shape]);
+    const whole = filled(tf.reshape(counts, [...mask.shape, ...ones]), [...plan.shape]);
     return reordered(whole, plan.order);
   };
   return constant(made);
