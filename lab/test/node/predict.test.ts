@@ -1,0 +1,222 @@
+/** Networks that were kept: other data are read as those of the training, and what is said of them is what the trial measured. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { splitOf } from "../../src/data/split.js";
+import type { Dataset, DatasetOptions } from "../../src/datasets/dataset.js";
+import { usualModel } from "../../src/models/registry.js";
+import { loadDataset } from "../../src/node/datasets.js";
+import { modelFor } from "../../src/node/own-model.js";
+import { type PredictOptions, predict } from "../../src/node/predict.js";
+import { checkSave, networksIn, saveNetworks } from "../../src/node/save.js";
+import { startTensorFlow } from "../../src/node/tensorflow.js";
+import type { Trial } from "../../src/results.js";
+import { runTrial } from "../../src/trial.js";
+import { errorOf, pathOf, write } from "../support/files.js";
+import { rows, scattered } from "../support/tables.js";
+
+beforeAll(startTensorFlow);
+
+let told = "";
+let printed = "";
+beforeEach(() => {
+  told = "";
+  printed = "";
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    told += text;
+    return true;
+  });
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    printed += text;
+    return true;
+  });
+});
+
+async function trained(data: Dataset, norm: string, seed = 1): Promise<Trial> {
+  const model = { kind: usualModel(data.form), depth: 1, width: 4, activation: "relu" } as const;
+  const training = { epochs: 1, batchSize: 16, learningRates: [0.01], optimizer: "adam", warmUp: 0 } as const;
+  const spec = { norm, seed, model, training: { ...training, learningRates: [0.01] }, data, digest: "d" };
+  return runTrial({ ...spec, keep: true }, await modelFor(model), () => {});
+}
+
+/** A folder of networks that learnt from a file, one of each normalization. */
+async function kept(folder: string, file: string, options: DatasetOptions, norms = ["layer"]) {
+  const data = await loadDataset(file, options);
+  const trials: Trial[] = [];
+  for (const norm of norms) trials.push(await trained(data, norm));
+  saveNetworks(folder, trials, data, "d");
+  return { data, trials };
+}
+
+const predictions = async (folder: string, file: string, options: Partial<PredictOptions> = {}) => {
+  const out = pathOf("predictions.json");
+  expect(await predict(folder, file, { json: true, out, ...options })).toBe(0);
+  return JSON.parse(readFileSync(out, "utf8")) as Record<string, string | number | null>[];
+};
+
+const csvOf = (columns: Record<string, unknown[]>): string =>
+  [
+    Object.keys(columns),
+    ...rows(Object.values(columns)[0].length, (i) => Object.values(columns).map((each) => each[i])),
+  ]
+    .map((row) => row.join(","))
+    .join("\n");
+
+const N = 120;
+const table = {
+  size: rows(N, (i) => (i % 9 ? (1000 * scattered(i)).toFixed(1) : "")),
+  city: rows(N, (i) => `city ${Math.floor(scattered(i, Math.E) * 30)}`),
+  shop_id: rows(N, (i) => i % 4),
+  since: rows(
+    N,
+    (i) => `2024-${String(1 + (i % 12)).padStart(2, "0")}-${String(1 + (i % 27)).padStart(2, "0")}`,
+  ),
+  grade: rows(N, (i) => ["None", "A", "B"][i % 3]),
+  bought: rows(N, (i) => (scattered(i) > 0.5 ? "yes" : "no")),
+};
+
+test("classes: those of the held-out part are as right as the trial says, with probabilities", async () => {
+  const file = write("shop.csv", csvOf(table));
+  const { data, trials } = await kept(pathOf("shop"), file, { target: "bought" });
+  expect(data.form.input.categories).toHaveLength(1);
+  const said = await predictions(pathOf("shop"), file);
+  expect(Object.keys(said[0])).toEqual(["row", "bought", "bought=no", "bought=yes"]);
+  const { heldOut } = splitOf(data.parts, data.count, 1);
+  const right = heldOut.filter((row) => said[row].bought === table.bought[row]).length;
+  expect(right / heldOut.length).toBeCloseTo(trials[0].scores.heldOut.accuracy ?? 0, 6);
+  for (const { row, bought, ...shares } of said) {
+    const [no, yes] = Object.values(shares) as number[];
+    expect(no + yes).toBeCloseTo(1, 6);
+    expect(bought).toBe(yes > no ? "yes" : "no");
+    expect(row).toBeGreaterThan(0);
+  }
+});
+
+test("a few rows of another notation, order and with other columns are read as in training", async () => {
+  const file = write("shop2.csv", csvOf(table));
+  await kept(pathOf("shop2"), file, { target: "bought" });
+  const all = await predictions(pathOf("shop2"), file);
+  const { bought: _, ...inputs } = table;
+  const some = Object.entries(inputs).toReversed();
+  const three = Object.fromEntries(some.map(([name, values]) => [name, (values as unknown[]).slice(3, 6)]));
+  const file2 = write("few.csv", csvOf({ note: ["x", "y", "z"], ...three }));
+  const said = await predictions(pathOf("shop2"), file2);
+  expect(said.map(({ row, ...rest }) => rest)).toEqual(all.slice(3, 6).map(({ row, ...rest }) => rest));
+  expect(told).toContain('1 column not read, which the network did not learn from: "note"');
+  const odd = write("odd.csv", "since,grade,shop_id,city,size\n,New,17,Atlantis,big\n");
+  expect(await predictions(pathOf("shop2"), odd)).toHaveLength(1);
+  expect(told).toContain('"size": read as numbers, with other text as missing ("big", in 1 cell)');
+});
+
+test.each([
+  ["numbers", (i: number) => (50 + 10 * scattered(i)).toFixed(3), (text: string) => Number(text)],
+  [
+    "dates",
+    (i: number) => new Date(Date.UTC(2024, 0, 1 + Math.floor(300 * scattered(i)))).toISOString().slice(0, 10),
+    (text: string) => Date.parse(text) / 86_400_000,
+  ],
+])("%s are told in their own units, as near as the trial says", async (name, value, read) => {
+  const { bought: _, ...inputs } = table;
+  const file = write(`${name}.csv`, csvOf({ ...inputs, due: rows(N, value) }));
+  const { data, trials } = await kept(pathOf(name), file, { target: "due" });
+  const said = await predictions(pathOf(name), file);
+  const { heldOut } = splitOf(data.parts, data.count, 1);
+  const answer = (row: number) => (name === "dates" ? read(String(said[row].due)) : Number(said[row].due));
+  const squares = Array.from(heldOut, (row) => (answer(row) - read(value(row))) ** 2);
+  const rmse = Math.sqrt(squares.reduce((a, b) => a + b, 0) / squares.length);
+  const { RMSE = 0 } = trials[0].scores.heldOut;
+  expect(rmse / (RMSE ?? 0)).toBeCloseTo(1, 4);
+});
+
+test("images and texts", async () => {
+  const pixels = Object.fromEntries(
+    rows(9, (p) => [`p${p}`, rows(60, (i) => (i % 2 ? p : 8 - p) + (i % 3))]),
+  );
+  const image = write("images.csv", csvOf({ ...pixels, label: rows(60, (i) => i % 2) }));
+  const words = ["good", "bad", "fine", "poor", "great", "awful", "nice", "dull"];
+  const text = (i: number) => rows(5 + (i % 4), (at) => words[(i * (at + 3) + at) % 8]).join(" ");
+  const texts = write(
+    "texts.csv",
+    csvOf({ text: rows(60, (i) => `${text(i)} w${i}`), label: rows(60, (i) => i % 2) }),
+  );
+  for (const [name, file, options] of [
+    ["images", image, { image: [3, 3] }],
+    ["texts", texts, { text: "text" }],
+  ] as const) {
+    const { data, trials } = await kept(pathOf(name), file, {
+      ...options,
+      target: "label",
+    } as DatasetOptions);
+    const said = await predictions(pathOf(name), file);
+    const { heldOut } = splitOf(data.parts, data.count, 1);
+    const right = heldOut.filter((row) => said[row].label === String(row % 2)).length;
+    expect(right / heldOut.length).toBeCloseTo(trials[0].scores.heldOut.accuracy ?? 0, 6);
+  }
+});
+
+test("CSV on standard output, quoted where it must be; the best network on validation, or --norm", async () => {
+  const bought = table.bought.map((each) => (each === "yes" ? '"a, ""b"""' : "c"));
+  const file = write("quoted.csv", csvOf({ size: table.size, shop_id: table.shop_id, bought }));
+  const { data, trials } = await kept(pathOf("two"), file, { target: "bought" }, ["none", "layer"]);
+  expect(networksIn(pathOf("two")).map(({ kept: { norm } }) => norm)).toEqual(["layer", "none"]);
+  expect(networksIn(join(pathOf("two"), "none"))).toHaveLength(1);
+  await predict(pathOf("two"), file, { json: false, norm: "none" });
+  const [head, first] = printed.split("\n");
+  expect(head).toBe('row,bought,"bought=a, ""b""",bought=c');
+  expect(first).toMatch(/^1,(?:c|"a, ""b"""),0\.\d{1,9},0\.\d{1,9}$/);
+  expect(told).toContain("network: none, ");
+  const [none, layer] = trials.map(({ scores }) => scores.validation[data.metric] ?? 0);
+  expect(none).not.toBe(layer);
+  await predict(pathOf("two"), file, { json: false });
+  expect(told).toContain(`network: ${none > layer ? "none" : "layer"}, `);
+});
+
+test("nothing that is there is overwritten, and what is not as written is refused", async () => {
+  const file = write("small.csv", csvOf({ size: table.size, bought: table.bought }));
+  const { data, trials } = await kept(pathOf("mine"), file, { target: "bought" });
+  expect(readdirSync(join(pathOf("mine"), "layer")).sort()).toEqual([
+    "evenkeel.json",
+    "model.json",
+    "weights.bin",
+  ]);
+  // the same once more, as when a comparison is gone on with
+  saveNetworks(pathOf("mine"), trials, data, "d");
+  expect(await errorOf(() => checkSave(pathOf("mine")))).toBe(
+    'UsageError: --save: the folder "mine" is not empty (it holds "layer"), and nothing in it is overwritten; name another folder',
+  );
+  expect(await errorOf(() => saveNetworks(pathOf("mine"), trials, data, "other"))).toBe(
+    'UsageError: --save: the folder "mine/layer" is not empty (it holds "evenkeel.json"), and nothing in it is overwritten; move it away',
+  );
+  mkdirSync(join(pathOf("theirs"), "layer"), { recursive: true });
+  writeFileSync(join(pathOf("theirs"), "layer", "notes.txt"), "");
+  expect(await errorOf(() => saveNetworks(pathOf("theirs"), trials, data, "d"))).toBe(
+    'UsageError: --save: the folder "theirs/layer" is not empty (it holds "notes.txt"), and nothing in it is overwritten; move it away',
+  );
+  expect(await errorOf(() => checkSave(file))).toBe(
+    'UsageError: --save: "small.csv" is there and no folder; name another one',
+  );
+  expect(await errorOf(() => checkSave(pathOf("new/one")))).toBe("none");
+  expect(existsSync(pathOf("new"))).toBe(false);
+
+  const go = (options: Partial<PredictOptions> = {}, folder = pathOf("mine"), of = file) =>
+    errorOf(() => predict(folder, of, { json: false, ...options }));
+  expect(await go({ norm: "batch" })).toBe(
+    'UsageError: --norm: expected "layer", of which there are networks in "mine", got "batch"',
+  );
+  expect(await go({ out: file })).toBe('UsageError: --out: "small.csv" is read from; name another file');
+  expect(await go({ out: pathOf("mine") })).toBe('UsageError: --out: "mine" is a folder; name a file');
+  expect(await go({}, pathOf("theirs"))).toBe(
+    'UsageError: predict: there is no network in "theirs", expected evenkeel.json there or in its folders; name a folder that evenkeel compare --save wrote',
+  );
+  expect(await go({}, pathOf("mine"), write("other.csv", "a,b\n1,2\n"))).toBe(
+    'UsageError: other: expected the 1 column that the network learnt from, got none called "size"; its columns are "a", "b": rename them as in the file of the training, or add them (empty where a value is not known)',
+  );
+  writeFileSync(join(pathOf("mine"), "layer", "weights.bin"), "");
+  expect(await go()).toBe(
+    'FailureError: predict: weights.bin in "mine/layer" is not as written, or missing; copy the folder again, or train anew with evenkeel compare --save',
+  );
+  writeFileSync(join(pathOf("mine"), "layer", "evenkeel.json"), "{}");
+  expect(await go()).toBe(
+    'FailureError: predict: evenkeel.json in "mine/layer" is not as it was written; copy the folder again, or train anew with evenkeel compare --save',
+  );
+});
