@@ -10,7 +10,8 @@ import type { OwnArgs } from "./layers/registry.js";
 export type Keras = typeof TensorFlowLayers.layers;
 export type Layer = InstanceType<Keras["Layer"]>;
 export type Tensor = TensorFlowLayers.SymbolicTensor;
-type Initializer = ReturnType<typeof TensorFlowLayers.initializers.glorotUniform>;
+export type Initializers = typeof TensorFlowLayers.initializers;
+type Initializer = ReturnType<Initializers["glorotUniform"]>;
 
 /** Deep enough for normalization to matter, and trained for long enough to see it. */
 export interface Usual {
@@ -31,6 +32,7 @@ export interface KernelArgs {
 /** What a model is built from and with: for one seed, everything but the normalization is the same. */
 export interface Builder {
   keras: Keras;
+  initializers: Initializers;
   form: Form;
   /** Blocks before the last layer. */
   depth: number;
@@ -40,6 +42,8 @@ export interface Builder {
   arrangement: Arrangement;
   /** A normalization of a whole sequence, which stands for the layer that it normalizes: its name in the catalog, such as layerNormLSTM. */
   sequence?: string;
+  /** How attention normalizes queries and keys: a `kind` of Evenkeel's normalizedAttention. */
+  attention: "none" | "layer" | "rms" | "unit";
   /** A seed of its own for each call. */
   seed(): number;
   /** A layer of this name from Evenkeel, made of these arguments: `layerNormLSTM`. */

@@ -10,8 +10,9 @@ import {
   model as layersModel,
 } from "@tensorflow/tfjs-layers";
 import * as tfjs from "evenkeel/tfjs";
-import type { Form } from "../data/form.js";
+import { type Form, isCausal } from "../data/form.js";
 import { aboutOf, layerOf, type NormName, optionsOf, placedOf } from "../norms.js";
+import { EachStep } from "./layers/each-step.js";
 import { EmbeddedCategories } from "./layers/embedded-categories.js";
 import { ownLayers } from "./layers/registry.js";
 import type { Builder, Layer, Model, ModelSettings, Tensor } from "./model.js";
@@ -29,6 +30,9 @@ export interface Network {
 type Makers = Record<string, (...args: object[]) => Layer>;
 const layerMakers = tfjs.layers as unknown as Makers;
 const wrappers = tfjs as unknown as Makers;
+
+/** What normalizes queries and keys: the normalization itself where it can, or else the first. */
+const QK_KINDS = ["layer", "rms", "unit"] as const;
 
 /** A network of this model for examples of this form. Throws RangeError for a normalization that has no place in it. */
 export function buildNetwork(
@@ -57,12 +61,15 @@ export function buildNetwork(
   const chosen = inner === undefined ? undefined : optionsOf(inner, 1);
   const builder: Builder = {
     keras,
+    initializers,
     form,
     depth,
     width,
     activation,
     arrangement: placed.arrangement ?? model.arrangements?.[0] ?? "pre",
     sequence: placed.sequence && layerOf(aboutOf(placed.sequence)?.name ?? ""),
+    attention:
+      placed.arrangement === "qk" ? (QK_KINDS.find((kind) => kind === inner) ?? QK_KINDS[0]) : "none",
     seed: () => seed * 1000 + seeds++,
     evenkeel: (name, args) => layerMakers[name](args),
     own: (name, args) => new (ownLayers[name] as new (args: object) => Layer)(args),
@@ -81,7 +88,11 @@ export function buildNetwork(
     normLayer() {
       if (inner === undefined || chosen === undefined || isOfWeights) return undefined;
       const name = `norm${norms++}_${inner.replaceAll("-", "_")}`;
-      return fitting(inner, layerMakers[layerOf(chosen.name)]({ ...chosen.options, useMask: true, name }));
+      const layer = fitting(
+        inner,
+        layerMakers[layerOf(chosen.name)]({ ...chosen.options, useMask: true, name }),
+      );
+      return isCausal(form) ? new EachStep({ layer, name: `${name}_of_each` }) : layer;
     },
     norm(x) {
       const layer = builder.normLayer();

@@ -1,6 +1,13 @@
 /** Recurrent layers one upon the other, a normalization after each, or layers that normalize at every step themselves. */
 import { isCausal } from "../data/form.js";
-import { type Builder, type KernelArgs, type Layer, type Model, refusesAllBut, type Tensor } from "./model.js";
+import {
+  type Builder,
+  type KernelArgs,
+  type Layer,
+  type Model,
+  refusesAllBut,
+  type Tensor,
+} from "./model.js";
 import { outputsOf, stepsOf } from "./steps.js";
 
 /** What a layer is made with. */
@@ -24,11 +31,11 @@ export function recurrentLayers(
   inputs: Tensor,
   make: (args: RecurrentArgs) => Layer,
 ): Tensor {
-  const { form, depth, width: units, sequence, evenkeel, kernel, norm, block, initializer, seed } = builder;
+  const { form, depth, width: units, sequence, initializers, evenkeel, kernel, norm, block, seed } = builder;
   let x = stepsOf(builder, inputs);
   for (let index = 0; index < depth; index++) {
     const returnSequences = isCausal(form) || index < depth - 1;
-    const recurrentInitializer = initializer();
+    const recurrentInitializer = initializers.glorotUniform({ seed: seed() });
     x = kernel(x, (args) =>
       sequence === undefined
         ? make({ units, returnSequences, recurrentInitializer, ...args })

@@ -36,22 +36,23 @@ export const transformer = {
   norms: ["none", "layer", "post-layer", "qk-layer", "rms"],
   refusal: refusesAllBut("tokens", "series"),
   build(builder, inputs) {
-    const { keras, form, depth, width, arrangement, norm, kernel, activate, block, evenkeel, positioned, pooled } =
+    const { keras, form, depth, width, arrangement, norm, kernel, activate, block, evenkeel, own, seed } =
       builder;
     const attend = (x: Tensor) =>
       evenkeel("normalizedAttention", {
         heads: headsOf(width),
         kind: builder.attention,
         causal: isCausal(form),
-        seed: builder.seed(),
+        seed: seed(),
       }).apply(x) as Tensor;
     const dense = (x: Tensor, units: number) => kernel(x, (args) => keras.dense({ units, ...args }));
     const feed = (x: Tensor) => dense(activate(dense(x, WIDER * width)), width);
     const added = placements[arrangement](builder);
-    let x = positioned(stepsOf(builder, inputs));
+    let x = own("Positions", { seed: seed(), name: "positions" }).apply(stepsOf(builder, inputs)) as Tensor;
     for (let layer = 0; layer < depth; layer++) x = block(added(added(x, attend), feed));
     if (arrangement !== "post") x = norm(x);
-    return outputsOf(builder, isCausal(form) ? x : pooled(x));
+    if (isCausal(form)) return outputsOf(builder, x);
+    return outputsOf(builder, own("MeanOfSteps", { name: "mean" }).apply(x) as Tensor);
   },
 } as const satisfies Model;
 

@@ -7,7 +7,10 @@ import { layers } from "@tensorflow/tfjs-layers";
 import type { Layer } from "../model.js";
 
 // the class that calls a layer for one step after the other; TensorFlow.js exports no class of wrappers
-const probe = layers.timeDistributed({ layer: layers.activation({ activation: "linear", name: "step_probe" }), name: "steps_probe" });
+const probe = layers.timeDistributed({
+  layer: layers.activation({ activation: "linear", name: "step_probe" }),
+  name: "steps_probe",
+});
 const TimeDistributed = Object.getPrototypeOf(probe).constructor as new (
   args: EachStepArgs,
 ) => Layer & { layer: Layer };

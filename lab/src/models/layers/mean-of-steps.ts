@@ -5,7 +5,7 @@ import { layers } from "@tensorflow/tfjs-layers";
 export class MeanOfSteps extends layers.Layer {
   static readonly className: string = "MeanOfSteps";
 
-  constructor(args: ConstructorParameters<typeof layers.Layer>[0] = {}) {
+  constructor(args: Exclude<ConstructorParameters<typeof layers.Layer>[0], undefined>) {
     super(args);
     this.supportsMasking = true;
   }
@@ -14,9 +14,9 @@ export class MeanOfSteps extends layers.Layer {
     return [batch, channels];
   }
 
-  /** The steps are gone. */
-  override computeMask(): null {
-    return null;
+  override computeMask(): tf.Tensor[] {
+    // none, as layers of TensorFlow.js say it: the steps are gone
+    return null as unknown as tf.Tensor[];
   }
 
   override call(

@@ -16,14 +16,14 @@ export class Positions extends layers.Layer {
   private readonly seed: number;
   private table?: LayerVariable;
 
-  constructor({ deviation = 0.02, seed = 0, ...args }: PositionsArgs = {}) {
+  constructor({ deviation = 0.02, seed = 0, ...args }: PositionsArgs) {
     super(args);
     this.deviation = deviation;
     this.seed = seed;
     this.supportsMasking = true;
   }
 
-  override build(shape: tf.Shape | (number | null)[]): void {
+  override build(shape: number[] | (number | null)[]): void {
     const [, steps, channels] = shape as number[];
     const { deviation: stddev, seed } = this;
     const initializer = initializers.randomNormal({ mean: 0, stddev, seed });
