@@ -40,6 +40,8 @@ const EXTENSIONS = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 const TYPESCRIPT = /\.[mc]?ts$/;
 /** Characters of a message of somebody else's. */
 const SHOWN = 300;
+/** Frames of a stack in which the module's own is looked for. */
+const FRAMES = 100;
 
 /** Throws UsageError for a file that is not such a module. */
 export async function loadOwnModel(path: string): Promise<OwnModule> {
@@ -220,11 +222,16 @@ const kindOf = (value: unknown): string =>
 /** The function, whose errors say where in the file they came from. */
 function located(make: OwnNetwork, whole: string, file: string): OwnNetwork {
   return (args: OwnArgs) => {
+    const { stackTraceLimit } = Error;
+    // below are the frames of TensorFlow.js
+    Error.stackTraceLimit = FRAMES;
     try {
       return make(args);
     } catch (error) {
       if (error instanceof UsageError) throw error;
       throw new UsageError(`${at(error, whole, file)}: ${messageOf(error)}`, { cause: error });
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
   };
 }
