@@ -17,6 +17,8 @@ export interface Bundled extends Described {
   file: string;
   /** The size of the images that its features are the pixels of. */
   image?: [height: number, width: number];
+  /** What is learnt from it, where it is not one column. */
+  from?: "series";
   read(source: Source, options?: ReadOptions): Promise<Table>;
 }
 
@@ -80,6 +82,34 @@ export const bundled: readonly Bundled[] = [
     provenance: "Market baskets of one supermarket; the file of Weka's examples",
     licence: "none stated in the file",
     file: "supermarket.arff.gz",
+    read: readTable,
+  },
+  {
+    name: "etth1",
+    description: "an electricity transformer: 17,420 hours of six loads and the oil temperature",
+    provenance: "ETTh1 of ETDataset, Zhou et al. 2021, arXiv 2012.07436; unmodified",
+    licence: "CC BY-ND 4.0",
+    file: "etth1.csv",
+    from: "series",
+    read: readTable,
+  },
+  {
+    name: "electricity",
+    description: "electricity demand in England and Wales: 4,032 half-hours, in MW",
+    provenance: "Taylor 2003, taylor of the R package forecast",
+    licence: "none stated in the file",
+    file: "electricity-half-hourly.csv",
+    from: "series",
+    read: readTable,
+  },
+  {
+    name: "co2",
+    description:
+      "carbon dioxide in the air at Mauna Loa: 741 months since 1958, as measured and seasonally adjusted",
+    provenance: "Scripps CO2 Program, Keeling et al. 2001; the file of vega-datasets",
+    licence: "CC BY 4.0",
+    file: "co2-concentration.csv",
+    from: "series",
     read: readTable,
   },
 ];

@@ -13,9 +13,10 @@ import { toDataset } from "./tabular.js";
 /** The dataset in a table for `options.task`, or else for the task that suits it. Throws UsageError as the builders do. */
 export function datasetOf(read: Table, options: DatasetOptions, provenance: string): Dataset {
   const { disturb, time, target } = options;
-  const table = disturb === undefined ? read : disturbed(read, disturb, [time, target]);
-  const from = options.task === undefined ? usualFrom(table, options) : tasks[options.task].from;
-  switch (from) {
+  // what is forecast is disturbed itself
+  const but = fromOf(read, options) === "series" ? [time] : [time, target];
+  const table = disturb === undefined ? read : disturbed(read, disturb, but);
+  switch (fromOf(table, options)) {
     case "series":
       return toSeries(table, options, provenance);
     case "interactions":
@@ -28,6 +29,10 @@ export function datasetOf(read: Table, options: DatasetOptions, provenance: stri
       );
   }
 }
+
+/** What is learnt from a table, or from a sample of its rows. */
+export const fromOf = (table: Table, options: DatasetOptions): Task["from"] =>
+  options.task === undefined ? usualFrom(table, options) : tasks[options.task].from;
 
 /** A table that holds one column of numbers and nothing else but when is a series; options that only one kind of task has say which. */
 function usualFrom(table: Table, options: DatasetOptions): Task["from"] {

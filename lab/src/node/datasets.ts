@@ -8,8 +8,9 @@ import { bundled, type Described } from "../data/bundled.js";
 import { readTable } from "../data/readers/registry.js";
 import type { Source } from "../data/readers/source.js";
 import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
-import { datasetOf } from "../datasets/registry.js";
+import { datasetOf, fromOf } from "../datasets/registry.js";
 import { UsageError } from "../errors.js";
+import { taskFrom } from "../tasks/registry.js";
 import { fashionMnist, loadFashionMnist } from "./fashion-mnist.js";
 import { openFile } from "./file.js";
 
@@ -21,15 +22,16 @@ const LEAST_READ = 5_000;
 
 /**
  * The dataset of a name, or of the file at a path; options that are left out take what suits a bundled one. With a
- * `limit`, no more is kept of a file than twice as many rows (5,000 at least). Throws UsageError for a name that is
- * neither, and as `openFile`, `readTable` and `toDataset`.
+ * `limit`, no more is kept of a file than twice as many rows (5,000 at least), where a column is predicted. Throws
+ * UsageError for a name that is neither, and as `openFile`, `readTable` and `datasetOf`.
  */
 export async function loadDataset(source: string, options: DatasetOptions): Promise<Dataset> {
   if (source === fashionMnist.name) return loadFashionMnist(options, fashionMnist.provenance);
   const own = bundled.find(({ name }) => name === source);
   if (own) {
     const table = await opened(dataFile(own.file), options, own.read);
-    const data = datasetOf(table, { ...options, image: options.image ?? own.image }, own.provenance);
+    const { task = own.from && taskFrom(own.from), image = own.image } = options;
+    const data = datasetOf(table, { ...options, task, image }, own.provenance);
     return { ...data, name: own.name };
   }
   if (!existsSync(source) && basename(source) === source && extname(source) === "") {
@@ -40,7 +42,11 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   }
   const { limit } = options;
   const sample = limit === undefined ? undefined : Math.max(2 * limit, LEAST_READ);
-  const table = await opened(source, options, (file) => readTable(file, { ...options, sample }));
+  const read = (sampled?: number) =>
+    opened(source, options, (file) => readTable(file, { ...options, sample: sampled }));
+  let table = await read(sample);
+  // rows that belong together are not drawn one by one
+  if (table.rowCount < table.fileRows && fromOf(table, options) !== "target") table = await read();
   return datasetOf(table, options, printable(source));
 }
 
