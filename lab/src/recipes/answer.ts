@@ -9,12 +9,14 @@ import { type Difference, differencesOf } from "../claims.js";
 import { summarize } from "../comparison.js";
 import { differenceText, formatEpochDifference, formatSetting, lossIsClear, under } from "../findings.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf, type Trial, trialsOf } from "../results.js";
-import type { Arm, Better, MeasureName, Published, Recipe } from "./recipe.js";
+import type { Arm, Better, Claim, MeasureName, Published, Recipe } from "./recipe.js";
 
 /** `unclear`: these trials show neither it nor the contrary. */
 export type Held = "yes" | "no" | "unclear";
 
 export interface Answer {
+  /** What was claimed: "better with layer normalization than without normalization, in accuracy". */
+  claim: string;
   held: Held;
   /** With the numbers that it follows from. */
   sentence: string;
@@ -23,11 +25,12 @@ export interface Answer {
 /** Of each claim, in their order. */
 export function answersOf({ claims }: Pick<Recipe, "claims">, comparison: Comparison): Answer[] {
   const others = claims.filter((claim) => claim.by !== "published" && !isReported(claim, comparison)).length;
-  return claims.map((claim) =>
-    claim.by === "published"
+  return claims.map((claim) => ({
+    claim: claimText(claim, comparison),
+    ...(claim.by === "published"
       ? answerToPublished(claim, comparison)
-      : answerTo(claim, comparison, ERROR / Math.max(1, others)),
-  );
+      : answerTo(claim, comparison, ERROR / Math.max(1, others))),
+  }));
 }
 
 const ERROR = 0.05;
@@ -48,11 +51,22 @@ const underArm = ({ sweep }: Comparison, { norm, at }: Arm): string =>
     ? under(norm)
     : `${under(norm)} at a ${sweep?.setting.replaceAll("-", " ")} of ${formatSetting(at)}`;
 
+function claimText(claim: Claim, comparison: Comparison): string {
+  if (claim.by === "published") {
+    return `${underArm(comparison, claim.of)} as good as published, in ${comparison.metric}`;
+  }
+  const { what } = measureOf(claim.by, comparison);
+  return `better ${underArm(comparison, claim.better)} than ${underArm(comparison, claim.than)}, in ${what}`;
+}
+
 // ---- what is measured ----
 
+type Found = Omit<Answer, "claim">;
+
 interface Measure {
-  /** What the numbers are of, as a colon follows it. */
+  /** What the numbers are of, as a colon follows it, and within a sentence. */
   name: string;
+  what: string;
   higherIsBetter: boolean;
   resolution: number;
   /** What is compared; null where a trial has none. */
@@ -80,6 +94,7 @@ function measureOf(name: MeasureName, comparison: Comparison): Measure {
     case "metric":
       return {
         name: metric.title,
+        what: metric.name,
         higherIsBetter: metric.higherIsBetter,
         resolution: metric.resolution(comparison.data.parts.heldOut),
         of: ({ scores }) => scores.heldOut[metric.name] ?? null,
@@ -91,6 +106,7 @@ function measureOf(name: MeasureName, comparison: Comparison): Measure {
       return {
         ...untilTarget,
         name: `Epochs to ${formatTarget(comparison)}`,
+        what: `epochs to ${formatTarget(comparison)}`,
         resolution: 1,
         of: ({ epochsToTarget }) => epochsToTarget ?? comparison.training.epochs + 1,
         endsAlike: true,
@@ -101,6 +117,7 @@ function measureOf(name: MeasureName, comparison: Comparison): Measure {
       return {
         ...untilTarget,
         name: `Seconds of training to ${formatTarget(comparison)}`,
+        what: `seconds to ${formatTarget(comparison)}`,
         resolution: 0,
         of: ({ epochs, epochsToTarget }) => epochs.at((epochsToTarget ?? 0) - 1)?.seconds ?? null,
         format: formatNumber,
@@ -110,6 +127,7 @@ function measureOf(name: MeasureName, comparison: Comparison): Measure {
       const ratio = (trial: Trial) => summarize([trial.norm], [trial], metric.name)[0].gradientRatio.median;
       return {
         name: "Gradient of the first layer over that of the last",
+        what: "how evenly the gradient reaches all layers",
         higherIsBetter: false,
         resolution: 0,
         of(trial) {
@@ -168,7 +186,7 @@ function differenceOf(claim: Better, comparison: Comparison, measure: Measure, e
   return differencesOf({ values, resolution: measure.resolution }, "than", error)[0];
 }
 
-function answerTo(claim: Better, comparison: Comparison, error: number): Answer {
+function answerTo(claim: Better, comparison: Comparison, error: number): Found {
   const measure = measureOf(claim.by, comparison);
   const [better, than] = [claim.better, claim.than].map((arm) => ({
     trials: trialsOfArm(comparison, arm),
@@ -188,18 +206,20 @@ function answerTo(claim: Better, comparison: Comparison, error: number): Answer 
   const difference = differenceOf(claim, comparison, measure, error);
   const { mean, interval } = differenceText(difference, measure.formatDifference);
   const isBetter = difference.mean !== null && difference.mean > 0 === measure.higherIsBetter;
-  // what ended too early may be less far ahead than it seems, or not at all
-  const isOpen =
-    !measure.endsAlike && (isBetter ? better : than).trials.some((trial) => measure.isAtLeast?.(trial));
+  // what diverged, or ended too early, may be less far ahead than it seems, or not at all
+  const isOpen = (isBetter ? better : than).trials.some(
+    (trial) => measure.of(trial) === null || (!measure.endsAlike && measure.isAtLeast?.(trial)),
+  );
   const held = !difference.clear || isOpen ? "unclear" : isBetter ? "yes" : "no";
   const verdict = {
     yes: "clearly better",
     no: "clearly worse",
-    unclear: isOpen
-      ? "which does not tell them apart, as it was not always reached"
-      : difference.low === null
-        ? "and too few pairs of trials for an interval"
-        : "no difference that these seeds can show",
+    unclear:
+      difference.low === null
+        ? "too few pairs of trials for an interval"
+        : difference.clear
+          ? "of the trials that ended with a number"
+          : "no difference that these seeds can show",
   };
   const differs =
     mean === "–" ? "" : ` ${measure.difference}: ${mean}${interval && ` (${interval})`}, ${verdict[held]}.`;
@@ -237,7 +257,7 @@ function lossesOf(arms: readonly { trials: Trial[]; under: string }[]): string {
 
 // ---- as good as published ----
 
-function answerToPublished({ of, value, within }: Published, comparison: Comparison): Answer {
+function answerToPublished({ of, value, within }: Published, comparison: Comparison): Found {
   const measure = measureOf("metric", comparison);
   const trials = trialsOfArm(comparison, of);
   if (trials.length === 0) return { held: "unclear", sentence: "Stopped before any trial had finished." };

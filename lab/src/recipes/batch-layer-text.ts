@@ -1,0 +1,35 @@
+/** Statistics of the batch and of each example, mixed by the size of the batch; those of evaluation chosen on validation. */
+import { gru } from "../models/gru.js";
+import type { Recipe } from "./recipe.js";
+
+export const batchLayerText: Recipe = {
+  name: "batch-layer-text",
+  group: "Language",
+  question:
+    "Does Batch Layer Normalization, with its choice of statistics, do better on texts than batch and layer normalization, in small batches and in large ones?",
+  literature: {
+    says: "with a fifth of the reviews of IMDB in batches of 25, it got 77.1 % right, layer normalization 71.1 % and batch normalization 69.8 %",
+    source: "runs of Ziaee & Çano 2022, arXiv 2209.08898",
+  },
+  claims: [
+    { better: { norm: "batch-layer", at: 1 }, than: { norm: "batch", at: 1 }, by: "metric" },
+    { better: { norm: "batch-layer", at: 1 }, than: { norm: "layer", at: 1 }, by: "metric" },
+    { better: { norm: "batch-layer", at: 2 }, than: { norm: "batch", at: 2 }, by: "metric" },
+    { better: { norm: "batch-layer", at: 2 }, than: { norm: "layer", at: 2 }, by: "metric" },
+    { better: { norm: "batch-layer", at: 25 }, than: { norm: "batch", at: 25 }, by: "metric" },
+    { better: { norm: "batch-layer", at: 25 }, than: { norm: "layer", at: 25 }, by: "metric" },
+  ],
+  data: "sentiment",
+  reading: { text: "text", limit: 600 },
+  choices: {
+    model: gru.name,
+    width: 32,
+    norms: ["batch", "layer", "batch-layer"],
+    baseline: "batch",
+    seeds: 3,
+    epochs: 3,
+    batchSize: 25,
+    learningRate: 0.003,
+    sweep: { setting: "batch-size", values: [1, 2, 25] },
+  },
+};
