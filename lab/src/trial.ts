@@ -203,12 +203,13 @@ export async function runTrial(
   // the very last update may be the one that the network does not survive; in a try, the held-out part has no say
   best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
 
-  if (!best.diverged && placedOf(norm)?.inner === CHOOSING) await chooseStatistics(best, examples);
+  const chooses = placedOf(norm)?.inner === CHOOSING;
+  if (!best.diverged && chooses) await chooseStatistics(best, examples, batchSize);
   const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
   let confusion: Trial["confusion"] = null;
   for (const part of Object.keys(parts) as (keyof typeof parts)[]) {
-    const scored = evaluate(best.network, examples, parts[part]);
+    const scored = evaluate(best.network, examples, parts[part], chooses ? batchSize : undefined);
     scores[part] = scoresOf(data, (metric) => (best.diverged ? Number.NaN : metric.of(scored)));
     if (part === "heldOut" && !best.diverged && data.classes.length <= MOST_CONFUSED) {
       confusion = tasks[data.task].confusionOf?.(scored) ?? null;
@@ -280,18 +281,38 @@ function guessedOf(examples: Examples): Pick<Trial, "guess" | "guessing" | "gues
 /** Batch Layer Normalization comes with a choice of statistics, made on validation (arXiv 2209.08898). */
 const CHOOSING: NormName = "batch-layer";
 
-async function chooseStatistics({ network: { model } }: Run, examples: Examples): Promise<void> {
+/** With batches as in training, on whose size it depends. */
+async function chooseStatistics(
+  { network: { model } }: Run,
+  examples: Examples,
+  batchSize: number,
+): Promise<void> {
   const { data, validation } = examples;
-  model.compile({
-    optimizer: tf.train.sgd(0),
-    loss: (y: tf.Tensor, outputs: tf.Tensor) => lossOf(data, outputs, y),
-  });
+  const width = sizeOf(data.form.outputs);
   const { x, y } = batchOf(examples, validation);
+  const [count, ...shape] = y.shape;
+  const size = sizeOf(shape);
+  // `evaluate` takes targets of the outputs' shape alone
+  const padded = tf.tidy(() =>
+    tf.reshape(
+      tf.pad(tf.reshape(y, [count, size]), [
+        [0, 0],
+        [0, width - size],
+      ]),
+      [count, ...data.form.outputs],
+    ),
+  );
+  const unpadded = (ys: tf.Tensor) =>
+    tf.reshape(tf.slice(tf.reshape(ys, [-1, width]), [0, 0], [-1, size]), [-1, ...shape]);
+  // given by its name, the optimizer goes with the model; nothing is trained by it
+  model.compile({
+    optimizer: "sgd",
+    loss: (ys: tf.Tensor, outputs: tf.Tensor) => lossOf(data, outputs, unpadded(ys)),
+  });
   try {
-    await selectStatistics(model, { xs: x, ys: y, batchSize: Math.min(EVALUATION_BATCH, validation.length) });
+    await selectStatistics(model, { xs: x, ys: padded, batchSize });
   } finally {
-    x.dispose();
-    y.dispose();
+    tf.dispose([x, y, padded]);
   }
 }
 
@@ -456,11 +477,16 @@ const lossOf = ({ task, form }: TrialData, outputs: tf.Tensor, y: tf.Tensor): tf
   tasks[task].loss(tf, outputs, y, form);
 
 /** What the network gives for these examples, in evaluation mode. */
-function evaluate({ model }: Network, examples: Examples, rows: Int32Array): Scored {
+function evaluate(
+  { model }: Network,
+  examples: Examples,
+  rows: Int32Array,
+  most: number = EVALUATION_BATCH,
+): Scored {
   const { data, judge, target } = examples;
   const width = sizeOf(data.form.outputs);
   const batch = Math.min(
-    EVALUATION_BATCH,
+    most,
     Math.max(1, Math.floor(EVALUATION_VALUES / (width + sizeOf(data.form.input.shape)))),
   );
   const parts: Float32Array[] = [];
