@@ -1,7 +1,7 @@
 /** What a diagnosis says: where a network vanishes, explodes or dies, and what a normalization put into it changed. Facts of what was measured. */
 import { count, formatNumber, listed, quote } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
-import type { Course, LayerState, Probe } from "./diagnosis.js";
+import { type Course, type LayerState, type Probe, SATURATED_SHARE } from "./diagnosis.js";
 import { type NormName, nameOf } from "./norms.js";
 import type { OptimizerName } from "./settings.js";
 
@@ -23,7 +23,7 @@ export const thresholds = {
 /** The thresholds, each in a sentence. */
 export const thresholdTexts: readonly string[] = [
   `The gradient vanishes or explodes where that of one layer is more than ${thresholds.gradients.toLocaleString("en-US")} times that of another, the spread of activations where it is more than ${thresholds.spreads} times; what an output layer’s activation gives is left out.`,
-  `Dead units are told from ${100 * thresholds.dead} % of a layer’s on: those that give 0 for every example measured on, or are saturated for every one (tanh beyond ±0.99, sigmoid within 0.01 of 0 or 1).`,
+  `Dead units are told from ${100 * thresholds.dead} % of a layer’s on: those that give 0 for every example measured on, or are saturated for ${100 * SATURATED_SHARE} % of them (tanh beyond ±0.99, sigmoid within 0.01 of 0 or 1).`,
   `A gradient is small where its norm is below ${formatNumber(thresholds.small)} of that of the weights in every layer.`,
   `Running statistics are off where the median channel’s mean differs by more than ${thresholds.gap.mean} standard deviations from the batch’s, or its variance by more than ${thresholds.gap.variance} times.`,
   `The loss did not fall where it fell by less than ${100 * thresholds.fall} %.`,
@@ -85,7 +85,7 @@ const named = (layers: readonly string[]): string =>
         .map((name) => quote(name))
         .join(", ")} and ${layers.length - MOST_NAMED + 1} more`;
 
-const percent = (share: number): string => `${Math.round(100 * share)} %`;
+const percent = (share: number): string => `${Math.round(100 * share)}\u00a0%`;
 const times = (factor: number): string => (factor >= 10 ? formatNumber(factor) : factor.toPrecision(2));
 
 const when = (step: number): string => (step === 0 ? "before training" : `after ${count(step, "step")}`);
@@ -143,7 +143,7 @@ function withoutGradient({ layers }: Course, [probe]: readonly Probe[]): Ailment
   return [
     {
       kind: "no gradient",
-      text: `No gradient reaches ${named(none)} ${when(probe.step)}: it is exactly 0`,
+      text: `No gradient reaches ${none.length === layers.length ? "any layer" : named(none)} ${when(probe.step)}: it is exactly 0`,
       layers: none,
       mendable: true,
     },
@@ -191,7 +191,8 @@ function smallGradient({ layers }: Course, probe: Probe): Ailment[] {
       : [],
   );
   const [most] = shares.toSorted((a, b) => b.share - a.share);
-  if (most === undefined || most.share >= thresholds.small) return [];
+  // that it is 0 everywhere is told already
+  if (most === undefined || most.share === 0 || most.share >= thresholds.small) return [];
   return [
     {
       kind: "small gradient",

@@ -62,7 +62,7 @@ export interface LayerState {
   mean: number | null;
   /** Standard deviation. */
   spread: number | null;
-  /** The share of units that give 0 for every example measured on, or are saturated for every one. */
+  /** The share of units that give 0 for every example measured on, or are saturated for nine tenths of them. */
   dead: number | null;
 }
 
@@ -179,7 +179,7 @@ function run(model: LayersModel, xs: tf.Tensor[], training: boolean): tf.Tensor[
   return [model.apply(xs.length === 1 ? xs[0] : xs, { training })].flat() as tf.Tensor[];
 }
 
-/** What a unit's values must be for it to pass no gradient on; beside an exact 0 that all of them have. */
+/** Where activations are flat, beside an exact 0. */
 const SATURATED: Readonly<Record<string, (value: number) => boolean>> = {
   relu6: (value) => value === 6,
   tanh: (value) => Math.abs(value) > 0.99,
@@ -191,12 +191,18 @@ const SATURATED: Readonly<Record<string, (value: number) => boolean>> = {
   selu: (value) => value < -0.99 * 1.7580993408473766,
 };
 
+/** Of a unit's values, from where on it is saturated. */
+export const SATURATED_SHARE = 0.9;
+
 /** What a layer gave so far in one probe. */
 interface Given {
   moments: Moments;
-  /** [units]: whether any value so far lets a gradient through. */
-  alive: Uint8Array;
-  activation: string;
+  /** [units]: how many values so far let a gradient through. */
+  alive: Float64Array;
+  /** Values of each unit so far. */
+  each: number;
+  /** Whether the activation has an end where it is flat. */
+  saturates: boolean;
 }
 
 /** What a layer with a kernel, or what follows it, gave in one call. */
@@ -353,12 +359,18 @@ class Meter {
     const activation = activationOf(from);
     about.activation = activation;
     about.units = units;
-    const given = all.get(index) ?? { moments: noMoments, alive: new Uint8Array(units), activation };
-    const isSaturated = SATURATED[activation];
+    const given = all.get(index) ?? {
+      moments: noMoments,
+      alive: new Float64Array(units),
+      each: 0,
+      saturates: Object.hasOwn(SATURATED, activation),
+    };
+    const isSaturated = given.saturates ? SATURATED[activation] : undefined;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
-      if (value !== 0 && !isSaturated?.(value)) given.alive[i % units] = 1;
+      if (value !== 0 && !isSaturated?.(value)) given.alive[i % units]++;
     }
+    given.each += values.length / units;
     given.moments = merge(given.moments, momentsOf(values));
     all.set(index, given);
   }
@@ -383,10 +395,13 @@ function stateOf(
     spread: given ? finite(Math.sqrt(biasedVariance(given.moments))) : null,
     dead:
       given && Number.isFinite(given.moments.mean)
-        ? given.alive.filter((one) => one === 0).length / given.alive.length
+        ? given.alive.filter((count) => count <= leastAlive(given)).length / given.alive.length
         : null,
   };
 }
+
+/** Of the values of a unit, those that may still let a gradient through where it is dead. */
+const leastAlive = ({ saturates, each }: Given): number => (saturates ? (1 - SATURATED_SHARE) * each : 0);
 
 /** In float64, where no square of a float32 underflows or overflows. */
 function normOf(tensors: (tf.Tensor | undefined)[]): number | null {

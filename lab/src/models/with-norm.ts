@@ -51,20 +51,28 @@ export function withNorm(model: LayersModel, norm: NormName): WithNorm {
       `--try: expected normalizations that stand between two layers, such as layer or batch, got ${norm}; name others (evenkeel norms lists them)`,
     );
   }
+  const { config, placed } = planned(model, norm);
+  if (placed.length === 0) {
+    throw new UsageError(
+      "--try: expected a network with a layer that no normalization follows, besides the last; every one has its normalization, or there is only one layer: leave --try out",
+    );
+  }
+  const made = fromConfig(model instanceof Sequential ? Sequential : LayersModel, config);
+  copyWeights(model.layers, made.layers);
+  return { model: made, placed };
+}
+
+/** Paths of the layers that a normalization would follow. */
+export const placesOf = (model: LayersModel): string[] => planned(model, "layer").placed;
+
+function planned(model: LayersModel, norm: NormName): { config: object; placed: string[] } {
   const placed: string[] = [];
   const saved: Saved = {
     className: model.getClassName(),
     config: structuredClone(model.getConfig()) as unknown as Saved["config"],
   };
   rebuilt(saved, model as unknown as Layer, { norm, placed, path: "", isLast: true });
-  if (placed.length === 0) {
-    throw new UsageError(
-      "--try: expected a network with a layer that no normalization follows, besides the last; every one has its normalization, or there is only one layer: leave --try out",
-    );
-  }
-  const made = fromConfig(model instanceof Sequential ? Sequential : LayersModel, saved.config);
-  copyWeights(model.layers, made.layers);
-  return { model: made, placed };
+  return { config: saved.config, placed };
 }
 
 function fromConfig(Model: typeof LayersModel | typeof Sequential, config: object): LayersModel {

@@ -8,7 +8,7 @@ import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
 import { type Course, courseOf, type Plan } from "../diagnosis.js";
 import { FailureError, reason, UsageError } from "../errors.js";
 import { type Examples, type Fit, fitted, randomFit } from "../fitting.js";
-import { standsBetween, withNorm } from "../models/with-norm.js";
+import { placesOf, standsBetween, withNorm } from "../models/with-norm.js";
 import { aboutOf, type NormName, near, normNames } from "../norms.js";
 import { renderDiagnosis } from "../report/diagnosis.js";
 import type { OptimizerName } from "../settings.js";
@@ -55,6 +55,11 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   const examples =
     options.data === undefined ? undefined : examplesOf(await loadDataset(options.data, options.reading));
   const fit = fitOf(model, examples, { seed, batchSize, raw: options.raw });
+  const places = placesOf(model);
+  // what cannot be tried is told before anything takes time
+  if (wanted !== undefined && places.length === 0) withNorm(model, wanted[0]);
+  const proposalOf = (course: Course) =>
+    places.length === 0 ? [] : proposedFor(ailmentsOf(course), fit.batchSize);
   const plan: Plan = { ...fit, steps, optimizer, learningRate };
   const progress = progressOn(process.stderr);
   let courses: Course[];
@@ -62,9 +67,8 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
     // before the first training changes the weights
     const spare = options.try === undefined ? undefined : copyable(model);
     const asItIs = await explained(path, () => courseOf(model, plan, {}, progress.of("as it is")));
-    const proposed = proposedFor(ailmentsOf(asItIs), fit.batchSize);
     courses = [asItIs];
-    for (const norm of spare === undefined ? [] : (wanted ?? proposed)) {
+    for (const norm of spare === undefined ? [] : (wanted ?? proposalOf(asItIs))) {
       spare?.();
       const { model: other, placed } = withNorm(model, norm);
       courses.push(await explained(path, () => courseOf(other, plan, { norm, placed }, progress.of(norm))));
@@ -88,7 +92,7 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
     seed,
     loss: fit.lossName,
     ailments,
-    proposed: proposedFor(ailments, fit.batchSize),
+    proposed: proposalOf(asItIs),
     changes: tried.map((course) => ({ norm: course.norm ?? "", texts: changesOf(asItIs, course) })),
     courses,
     seconds: (performance.now() - began) / 1000,
@@ -105,7 +109,9 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
     );
   }
   if (options.try === true && tried.length === 0) {
-    process.stderr.write("Nothing is proposed, so nothing was tried; --try layer tries one all the same\n");
+    process.stderr.write(
+      `Nothing is proposed, so nothing was tried${places.length > 0 ? "; --try layer tries one all the same" : ": every layer has its normalization, or there is only one"}\n`,
+    );
   }
   if (page !== undefined) process.stderr.write(`Page  ${colorsOf(process.stderr).underline(page)}\n`);
   return 0;

@@ -72,7 +72,7 @@ function layersText({ layers, probes }: Course, colors: Colors): string {
       ...(after === "" ? [] : [layers[index].frozen ? "" : formatNumber(last.layers[index].gradientNorm)]),
       formatNumber(mean),
       formatNumber(spread),
-      dead === null ? "–" : `${Math.round(100 * dead)} %`,
+      dead === null ? "–" : `${Math.round(100 * dead)}\u00a0%`,
     ];
   });
   const heads = ["", "layer", "gradient", ...(after === "" ? [] : [after]), "mean", "spread", "dead"];

@@ -45,7 +45,7 @@ export function renderDiagnosis(diagnosis: Diagnosis, document: Document): strin
 <header>
 <p class="eyebrow">Evenkeel · diagnosis of a network</p>
 <h1>${escapeHtml(title)}</h1>
-<p class="deck">${escapeHtml(`${shortName(diagnosis.model)}: ${[...about, trainingText(diagnosis)].join(". ")}.`)}</p>
+<p class="deck">${escapeHtml(`${shortName(diagnosis.model)}: ${[...about, trainingText(diagnosis)].map(capitalize).join(". ")}.`)}</p>
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 ${advice}
 </header>
@@ -112,7 +112,7 @@ function depthSection({ courses, steps }: Diagnosis, document: Document): string
   const how = [
     "From the first layer that has weights of two axes or more to the last, in the order in which the network runs them; branches follow each other.",
     "The gradient is that of a layer’s weights: where it falls towards the first layer it vanishes, where it grows it explodes. A straight slope on the log scale is the same factor at every layer.",
-    "Mean and spread are those of what leaves the layer’s activation, over all examples and units. A unit is dead where it gives 0 for every example, or is saturated for every one.",
+    "Mean and spread are those of what leaves the layer’s activation, over all examples and units. A unit is dead where it gives 0 for every example, or is saturated for nine in ten.",
   ];
   const figures = MEASURES.flatMap((measure) => [
     depthFigure(courses, measure, "before training", (probes) => probes[0], document),
