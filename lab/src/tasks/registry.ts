@@ -4,6 +4,7 @@ import { quoted } from "../data/names.js";
 import { UsageError } from "../errors.js";
 import { classification } from "./classification.js";
 import { forecasting } from "./forecasting.js";
+import { languageModel } from "./language-model.js";
 import { recommendation } from "./recommendation.js";
 import { regression } from "./regression.js";
 import type { Metric, Target, TargetTask, Task } from "./task.js";
@@ -12,6 +13,7 @@ const entries = {
   [classification.name]: classification,
   [regression.name]: regression,
   [forecasting.name]: forecasting,
+  [languageModel.name]: languageModel,
   [recommendation.name]: recommendation,
 };
 
