@@ -97,7 +97,7 @@ export function answerText(
     wrap(claimedBy(literature), width),
     ...answers.map(
       ({ claim, held, sentence }) =>
-        `${verdicts[held]}: ${wrap(`${claim}.`, width - 14, "  ")}\n${wrap(`  ${sentence}`, width, "  ")}`,
+        `${verdicts[held]}: ${wrap(`${claim}.`, width - 14, "  ")}\n  ${wrap(sentence, width - 2, "  ")}`,
     ),
   ].join("\n");
 }
