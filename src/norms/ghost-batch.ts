@@ -83,7 +83,8 @@ export const ghostBatchNorm = normalization(
         const parts = shape[0] / size;
         const part = [size, ...shape.slice(1)];
         if (hasSingleValue("ghostBatchNorm", whole, part, warn)) {
-          return { y: ops.normalize(cut, inParts(ops, x, parts), { gamma, beta }).y };
+          const { y } = ops.normalize(cut, inParts(ops, x, parts), { gamma, beta });
+          return { y: ops.reshape(y, shape) };
         }
         const maskParts = mask === undefined ? undefined : inParts(ops, mask, parts);
         const { y, mean, variance } = ops.normalize(cut, inParts(ops, x, parts), {

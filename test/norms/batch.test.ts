@@ -342,6 +342,13 @@ describe("ghost batches", () => {
     expect(() => new Layer(wasm, ghostBatchNorm({ batchSize: 1 }), [4, 3]).forward(array([4, 3], 1))).toThrow(
       "one value per channel",
     );
+    const alone = apply(wasm, ghostBatchNorm({ batchSize: 1 }), array([4, 3], 1), { beta: array([3], 2) });
+    expect([alone.y.shape, [...alone.y.data]]).toEqual([
+      [4, 3],
+      Array(4)
+        .fill([...array([3], 2).data])
+        .flat(),
+    ]);
   });
 });
 
