@@ -16,14 +16,31 @@ export interface Examples {
   count: number;
   /** Of one example. */
   inputShape: readonly number[];
-  /** [count, ...inputShape]; NaN where missing. */
+  /** [count, ...inputShape], or [steps, channels] that examples are cut from; NaN where missing. */
   x: Float32Array;
-  /** [inputs]: whether it is standardized. */
+  /** [inputs], or [channels]: whether it is standardized. */
   scaled: Uint8Array;
-  /** [count]: indices of classes, or numbers. */
+  /** [count]: indices of classes, or numbers; [count, ...] of another question. */
   y: Float32Array;
   /** None for numbers. */
   classes: readonly string[];
+  /** [count]: the step of x that each begins with, and steps from there to its target. */
+  windows?: { starts: Int32Array; ahead: number };
+  /** Where not one column is predicted. */
+  question?: Question;
+}
+
+/** What the network is to give that is neither a class nor a number, and its loss. */
+export interface Question {
+  /** What is predicted. */
+  name: string;
+  /** Of one example. */
+  targetShape: readonly number[];
+  /** Of the network, for one example. */
+  outputs: readonly number[];
+  /** What the loss takes, of some examples: [examples, ...shape]. */
+  targetsOf(x: Float32Array, y: Float32Array): { values: Float32Array; shape: readonly number[] };
+  loss(outputs: tf.Tensor, targets: tf.Tensor): tf.Scalar;
 }
 
 export interface Fit extends Pick<Plan, "probes" | "batchOf" | "loss"> {
@@ -143,26 +160,29 @@ export function fitted(
   });
   const levels = model.inputs.map((input) => embeddedBy(model, input));
   const size = sizeOf(examples.inputShape);
-  // images share one column of values for all their positions only where they are standardized so
-  const isScaled = (at: number) => examples.scaled[at % examples.scaled.length] === 1;
-  const rows = Array.from({ length: examples.count }, (_, row) => row);
-  const { mean: center, factor } = standardizationOf(examples.x, examples.scaled, rows);
+  const { windows } = examples;
+  const channels = examples.scaled.length;
+  const steps = Array.from({ length: examples.x.length / channels }, (_, step) => step);
+  const { mean: center, factor } = standardizationOf(examples.x, examples.scaled, steps);
+  /** A value of x as the network sees it. */
+  const valueAt = (at: number, asItIs: boolean) => {
+    const value = examples.x[at];
+    const column = at % channels;
+    if (Number.isNaN(value)) return 0;
+    return asItIs || examples.scaled[column] === 0 ? value : (value - center[column]) * factor[column];
+  };
+  const beginOf = (row: number) => (windows ? windows.starts[row] * channels : row * size);
   let first = 0;
   const readers = shapes.map((shape, i) => {
     const [start, length] = [first, sizeOf(shape)];
     first += length;
     const asItIs = raw || levels[i] !== undefined;
     if (levels[i] !== undefined) checkLevels(examples, start, length, size, levels[i] as number);
-    const read = (row: number, at: number) => {
-      const value = examples.x[row * size + start + at];
-      if (Number.isNaN(value)) return 0;
-      const column = (start + at) % center.length;
-      return asItIs || !isScaled(start + at) ? value : (value - center[column]) * factor[column];
-    };
     return (some: number[]) => {
       const values = new Float32Array(some.length * length);
       for (let row = 0; row < some.length; row++) {
-        for (let at = 0; at < length; at++) values[row * length + at] = read(some[row], at);
+        const from = beginOf(some[row]) + start;
+        for (let at = 0; at < length; at++) values[row * length + at] = valueAt(from + at, asItIs);
       }
       return tf.tensor(values, [some.length, ...shape], model.inputs[i].dtype as "float32");
     };
@@ -170,34 +190,105 @@ export function fitted(
   if (!raw && examples.scaled.some((one) => one === 1) && levels.some((one) => one === undefined)) {
     about.push("inputs are centred and scaled by all rows; --raw takes them as they are");
   }
-  const { index, kind, shape } = outputOf(model, examples);
-  const width = sizeOf(shape);
-  const { mean: middle, factor: scale } = standardizationOf(examples.y, Uint8Array.of(1), rows);
-  const targets = (some: number[]): tf.Tensor => {
-    const values = new Float32Array(some.length * width);
-    for (const [i, row] of some.entries()) {
-      if (examples.classes.length === 0) values[i] = (examples.y[row] - middle[0]) * scale[0];
-      else if (width === 1) values[i] = examples.y[row];
-      else values[i * width + examples.y[row]] = 1;
-    }
-    return tf.tensor(values, [some.length, width]);
-  };
-  if (model.outputs.length > 1) {
-    about.push(`output ${index + 1} (${model.outputNames[index]}) has the loss, the others have none`);
-  }
-  if (examples.classes.length === 0) about.push("the target is centred and scaled by all rows");
   const batchSize = batchSizeOf(model, wanted.batchSize, examples.count);
-  const loss = losses[kind];
+  const asked =
+    examples.question === undefined
+      ? columnOf(model, examples, about)
+      : questionOf(model, examples, examples.question, about);
+  const windowOf = (row: number, from: number, length: number) =>
+    Float32Array.from({ length }, (_, at) => valueAt(beginOf(row) + from + at, raw));
   return {
     ...batchesOf(examples.count, { ...wanted, batchSize }, (some) => ({
       xs: readers.map((read) => read(some)),
-      ys: [targets(some)],
+      ys: [asked.targets(some, windowOf)],
     })),
-    loss: (outputs, [target]) => loss.of(tf.reshape(outputs[index], target.shape), target),
+    loss: (outputs, [target]) => asked.loss(outputs[asked.index], target),
     batchSize,
     about,
-    lossName: loss.name,
+    lossName: asked.lossName,
   };
+}
+
+/** What is asked of which output. */
+interface Asked {
+  index: number;
+  lossName: string;
+  loss(output: tf.Tensor, target: tf.Tensor): tf.Scalar;
+  targets(rows: number[], windowOf: (row: number, from: number, length: number) => Float32Array): tf.Tensor;
+}
+
+/** A class, or a number. */
+function columnOf(model: LayersModel, examples: Examples, about: string[]): Asked {
+  const { y, classes, count } = examples;
+  const { index, kind, shape } = outputOf(model, examples);
+  const width = sizeOf(shape);
+  const rows = Array.from({ length: count }, (_, row) => row);
+  const { mean: middle, factor: scale } = standardizationOf(y, Uint8Array.of(1), rows);
+  if (classes.length === 0) about.push("the target is centred and scaled by all rows");
+  tellOutput(model, index, about);
+  const loss = losses[kind];
+  return {
+    index,
+    lossName: loss.name,
+    loss: (output, target) => loss.of(tf.reshape(output, target.shape), target),
+    targets(some) {
+      const values = new Float32Array(some.length * width);
+      for (const [i, row] of some.entries()) {
+        if (classes.length === 0) values[i] = (y[row] - middle[0]) * scale[0];
+        else if (width === 1) values[i] = y[row];
+        else values[i * width + y[row]] = 1;
+      }
+      return tf.tensor(values, [some.length, width]);
+    },
+  };
+}
+
+/** What the data ask otherwise: of series, of a text, of what users have. */
+function questionOf(model: LayersModel, examples: Examples, question: Question, about: string[]): Asked {
+  const { x, y, windows, inputShape, scaled, name } = examples;
+  const { outputs, targetShape } = question;
+  const shapes = model.outputs.map(({ shape }) => shape.slice(1));
+  const index = shapes.findIndex(
+    (shape) => shape.every((n) => n !== null) && sizeOf(shape as number[]) === sizeOf(outputs),
+  );
+  if (index < 0) {
+    throw new UsageError(
+      `--data: expected a network that gives ${times(outputs)} for ${question.name}, the question of ${quote(name)}, got one that gives ${listed(shapes.map(times))}; name other data, or leave --data out (random inputs and targets)`,
+    );
+  }
+  tellOutput(model, index, about);
+  const [size, target] = [sizeOf(inputShape), sizeOf(targetShape)];
+  return {
+    index,
+    lossName: `that of ${question.name}`,
+    loss: (output, targets) => question.loss(tf.reshape(output, [output.shape[0], ...outputs]), targets),
+    targets(some, windowOf) {
+      const ahead = (windows?.ahead ?? 0) * scaled.length;
+      const wanted = some.map((row) =>
+        windows ? windowOf(row, ahead, target) : y.subarray(row * target, (row + 1) * target),
+      );
+      const seen = some.map((row) =>
+        windows ? windowOf(row, 0, size) : x.subarray(row * size, (row + 1) * size),
+      );
+      const { values, shape } = question.targetsOf(joined(seen), joined(wanted));
+      return tf.tensor(values, [some.length, ...shape]);
+    },
+  };
+}
+
+function tellOutput(model: LayersModel, index: number, about: string[]): void {
+  if (model.outputs.length === 1) return;
+  about.push(`output ${index + 1} (${model.outputNames[index]}) has the loss, the others have none`);
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** The shape of each input for such examples; columns go to several inputs in their order. */
@@ -227,14 +318,15 @@ function inputShapes(model: LayersModel, { name, inputShape }: Examples): number
 }
 
 function checkLevels(
-  { x, count, name }: Examples,
+  { x, count, name, windows }: Examples,
   start: number,
   length: number,
   size: number,
   levels: number,
-) {
-  for (let row = 0; row < count; row++) {
-    for (let at = start; at < start + length; at++) {
+): void {
+  const [rows, each] = windows ? [1, x.length] : [count, length];
+  for (let row = 0; row < rows; row++) {
+    for (let at = start; at < start + each; at++) {
       const value = x[row * size + at];
       if (Number.isNaN(value) || (Number.isInteger(value) && value >= 0 && value < levels)) continue;
       throw new UsageError(

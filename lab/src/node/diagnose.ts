@@ -12,6 +12,8 @@ import { placesOf, standsBetween, withNorm } from "../models/with-norm.js";
 import { aboutOf, type NormName, near, normNames } from "../norms.js";
 import { renderDiagnosis } from "../report/diagnosis.js";
 import type { OptimizerName } from "../settings.js";
+import { tasks } from "../tasks/registry.js";
+import type { Task } from "../tasks/task.js";
 import { colorsOf } from "./colors.js";
 import { loadDataset } from "./datasets.js";
 import { diagnosisText } from "./diagnosis-summary.js";
@@ -126,12 +128,29 @@ function copyable(model: LayersModel): () => void {
 /** What is measured on, of data as the lab reads them. */
 function examplesOf(data: Dataset): Examples {
   const { name, count, form, x, scaled, y, classes, targetShape, windows } = data;
-  if (windows !== undefined || targetShape.length > 0) {
-    throw new UsageError(
-      `--data: expected rows with one column to predict, got ${quote(name)}, whose targets have the shape ${targetShape.join(" × ") || "of a series"}; name a table and its --target, or leave --data out (random inputs and targets)`,
-    );
-  }
-  return { name, count, inputShape: form.input.shape, x, scaled, y, classes };
+  const common = {
+    name,
+    count,
+    inputShape: form.input.shape,
+    x,
+    scaled,
+    y,
+    classes,
+    ...(windows && { windows }),
+  };
+  const task = tasks[data.task] as Task;
+  if (task.from === "target") return common;
+  return {
+    ...common,
+    question: {
+      name: task.predicts(targetShape),
+      targetShape,
+      outputs: form.outputs,
+      targetsOf: (seen, wanted) =>
+        task.targets?.(seen, wanted, form) ?? { values: wanted, shape: targetShape },
+      loss: (outputs, targets) => task.loss(tf, outputs, targets, form),
+    },
+  };
 }
 
 function fitOf(
