@@ -10,10 +10,14 @@ import { type Form, sizeOf } from "./data/form.js";
 import { quoted } from "./data/names.js";
 import { readTable } from "./data/readers/registry.js";
 import type { Source } from "./data/readers/source.js";
+import { seriesOf, timesOf } from "./data/series.js";
 import { standardized } from "./data/standardize.js";
-import type { Decision, ReadOptions, Value } from "./data/table.js";
+import type { Decision, Known, ReadOptions, Table, Value } from "./data/table.js";
 import type { Dataset } from "./datasets/dataset.js";
-import { applyReading, othersOf, readOptionsOf, type TableReading } from "./datasets/reading.js";
+import { type InteractionsReading, usersIn } from "./datasets/interactions.js";
+import { applyReading, checkColumns, readOptionsOf, type TableReading } from "./datasets/reading.js";
+import type { SeriesReading } from "./datasets/series.js";
+import { UsageError } from "./errors.js";
 // their classes are known to whoever loads a network
 import "./models/layers/each-step.js";
 import "./models/layers/embedded-categories.js";
@@ -66,6 +70,8 @@ export function keptOf(
 export interface PredictionOptions {
   /** How the file is to be read, where that differs from the training's. */
   read?: ReadOptions;
+  /** Items that are recommended to each user. */
+  top?: number;
 }
 
 /** Predictions as a table, and what there is to say about them, a sentence each. */
@@ -83,7 +89,11 @@ export type Run = (x: Float32Array, examples: number) => Float32Array;
 type Predict = (kept: Kept, run: Run, source: Source, options: PredictionOptions) => Promise<Predictions>;
 
 /** By what a task predicts. */
-const predicting: Partial<Record<Task["from"], Predict>> = { target: predictTarget };
+const predicting: Partial<Record<Task["from"], Predict>> = {
+  target: predictTarget,
+  series: predictSeries,
+  interactions: predictItems,
+};
 
 /** What a network says of the data in a source. Throws UsageError for data that are not such as those of its training. */
 export function predict(
@@ -152,21 +162,124 @@ async function predictTarget(
     table.rowNumber(row),
     ...of(outputs.subarray(row * width, (row + 1) * width)),
   ]);
-  const others = othersOf(reading, table).filter((name) => name !== column);
   const empty = rows.filter(([, answer]) => answer === null).length;
   return {
     columns: ["row", ...columns],
     rows,
     decisions: table.decisions,
     notes: [
-      ...(others.length > 0
-        ? [
-            `${counted(others.length, "column")} not read, which the network did not learn from: ${quoted(others)}`,
-          ]
-        : []),
+      ...unread(table, [column, ...reading.columns.map((each) => each.column)]),
       ...(empty > 0
         ? [
             `${counted(empty, "row")} without a prediction: the numbers are too far from those of the training`,
+          ]
+        : []),
+    ],
+  };
+}
+
+/** What is said of the other columns. */
+function unread({ columns }: Table, used: readonly (string | undefined)[]): string[] {
+  const others = columns.flatMap(({ name }) => (used.includes(name) ? [] : name));
+  if (others.length === 0) return [];
+  return [
+    `${counted(others.length, "column")} not read, which the network did not learn from: ${quoted(others)}`,
+  ];
+}
+
+/** A row for each step after the last of the table: when it is, and the values of all series. */
+async function predictSeries(
+  { reading, inputs, form }: Kept,
+  run: Run,
+  source: Source,
+  { read = {} }: PredictionOptions,
+): Promise<Predictions> {
+  const { layout, mean, deviation, window, horizon } = reading as SeriesReading;
+  const { time, series: by, names, grid } = layout;
+  const used = [time, by, ...layout.values].filter((name) => name !== undefined);
+  const known = new Map(layout.values.map((name): [string, Known] => [name, { kind: "number" }]));
+  const table = await readTable(source, { ...read, known });
+  checkColumns(table, used);
+  const { series, decisions } = seriesOf(table, layout);
+  const { steps, values, times } = series;
+  if (steps < window) {
+    throw new UsageError(
+      `${table.name}: expected at least ${counted(window, "step")}, which a forecast is made from, got ${steps}; bring more rows`,
+    );
+  }
+  const width = names.length;
+  const first = (steps - window) * width;
+  const x = Float32Array.from({ length: window * width }, (_, i) => {
+    const at = i % width;
+    return (values[first + i] - mean[at]) / deviation[at];
+  });
+  const outputs = run(x, 1);
+  const forecast = (step: number, at: number): Value => {
+    const standard = inputs.factor[at] > 0 ? outputs[step * width + at] / inputs.factor[at] : 0;
+    const value = (standard + inputs.mean[at]) * deviation[at] + mean[at];
+    return Number.isFinite(value) && !Number.isNaN(x[at]) ? value : null;
+  };
+  const later =
+    times && grid.unit !== "rows" ? timesOf(grid, times[0], steps + horizon).subarray(steps) : undefined;
+  const when = (step: number): Value => {
+    if (later === undefined) return step + 1;
+    return grid.unit === "number" ? later[step] : new Date(later[step]).toISOString();
+  };
+  const absent = names.filter((_, at) => Number.isNaN(x[at]));
+  return {
+    columns: [(later && time) ?? "step", ...names],
+    rows: Array.from({ length: form.outputs[0] }, (_, step): Value[] => [
+      when(step),
+      ...names.map((_, at) => forecast(step, at)),
+    ]),
+    decisions: [...table.decisions, ...decisions],
+    notes: [
+      ...unread(table, used),
+      ...(absent.length > 0 ? [`no forecast of what has no value in the file: ${quoted(absent)}`] : []),
+    ],
+  };
+}
+
+/** Items that are recommended, where the user does not say how many. */
+const USUAL_TOP = 10;
+
+/** Rows for each user of the table: the items that it may want, the likeliest first, none that it has. */
+async function predictItems(
+  kept: Kept,
+  run: Run,
+  source: Source,
+  { read = {}, top = USUAL_TOP }: PredictionOptions,
+): Promise<Predictions> {
+  const reading = kept.reading as InteractionsReading;
+  const { layout, items } = reading;
+  const isRows = layout.kind === "rows";
+  const used = isRows ? [layout.user, layout.item, layout.rating?.column, layout.time] : layout.items;
+  const table = await readTable(source, read);
+  checkColumns(
+    table,
+    used.filter((name) => name !== undefined),
+  );
+  const { users, owned, x } = usersIn(table, reading);
+  const outputs = run(x, users.length);
+  const rows = users.flatMap((user, row): Value[][] => {
+    const scores = outputs.subarray(row * items.length, (row + 1) * items.length);
+    const has = new Set(owned[row]);
+    const open = items.flatMap((_, item) => (has.has(item) ? [] : item));
+    return open
+      .sort((a, b) => scores[b] - scores[a])
+      .slice(0, top)
+      .map((item, place) => [user, place + 1, items[item]]);
+  });
+  const strangers = owned.filter(({ length }) => length === 0).length;
+  return {
+    columns: [isRows ? layout.user : "row", "place", isRows ? layout.item : "item"],
+    rows,
+    decisions: table.decisions,
+    notes: [
+      ...unread(table, used),
+      ...(strangers > 0
+        ? [
+            `${counted(strangers, "user")} without an item that the network knows: what it says of them is the same`,
           ]
         : []),
     ],

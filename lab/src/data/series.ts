@@ -375,7 +375,8 @@ function placed(table: Table, { time, series, names, grid }: SeriesLayout): Plac
   return { steps, times: timesOf(grid, firstTime, steps), step, series: seriesOf };
 }
 
-function timesOf({ unit, size }: Grid, first: number, steps: number): Float64Array {
+/** When `steps` of a grid are, the first of which is at `first`. */
+export function timesOf({ unit, size }: Grid, first: number, steps: number): Float64Array {
   const clock = first - Math.floor(first / DAY) * DAY;
   return Float64Array.from({ length: steps }, (_, step) => {
     if (unit === "months") {

@@ -94,17 +94,16 @@ export function toInteractions(table: Table, options: DatasetOptions, provenance
   };
 }
 
-/** The users of a table, as a network that learnt from such a reading sees them: x [users, most], of the latest items; those that it does not know are left out. */
+/** The users of a table, as a network that learnt from such a reading sees them: x [users, most], of the latest items; those that it does not know are left out. `owned` are all that it knows, by their numbers from 0. */
 export function usersIn(
   table: Table,
   { layout, items, most }: InteractionsReading,
-): { users: string[]; x: Float32Array } {
+): { users: string[]; owned: number[][]; x: Float32Array } {
   const pairs = pairsOf(table, layout);
   const numberOf = new Map(items.map((name, index) => [name, index]));
-  const known = pairs.owned.map((own) =>
-    own.flatMap((item) => numberOf.get(pairs.items[item]) ?? []).slice(-most),
-  );
-  return { users: pairs.users, x: padded(known, most) };
+  const owned = pairs.owned.map((own) => own.flatMap((item) => numberOf.get(pairs.items[item]) ?? []));
+  const latest = owned.map((own) => own.slice(-most));
+  return { users: pairs.users, owned, x: padded(latest, most) };
 }
 
 /** The `most` frequent items, renumbered in their order. */

@@ -59,11 +59,16 @@ export function readOptionsOf({ columns, read }: TableReading, options: ReadOpti
   return { ...read, ...options, known };
 }
 
-/** Columns of a table that a reading does not use. */
-export const othersOf = ({ columns }: TableReading, table: Table): string[] => {
-  const used = new Set(columns.map(({ column }) => column));
-  return table.columns.flatMap(({ name }) => (used.has(name) ? [] : name));
-};
+/** Throws UsageError where a table lacks a column that the training had. */
+export function checkColumns({ name, columns }: Table, wanted: readonly string[]): void {
+  const names = columns.map((column) => column.name);
+  const found = new Set(names);
+  const absent = wanted.filter((column) => !found.has(column));
+  if (absent.length === 0) return;
+  throw new UsageError(
+    `${name}: expected the ${count(wanted.length, "column")} that the network learnt from, got none called ${quoted(absent)}; its columns are ${quoted(names)}: rename them as in the file of the training, or add them (empty where a value is not known)`,
+  );
+}
 
 /**
  * x [rows, inputs]: of every row of a table that was read with `readOptionsOf`, as in training. Throws UsageError where
@@ -71,13 +76,10 @@ export const othersOf = ({ columns }: TableReading, table: Table): string[] => {
  */
 export function applyReading({ columns }: TableReading, table: Table): Float32Array {
   const found = new Map(table.columns.map((column): [string, Column] => [column.name, column]));
-  const absent = columns.flatMap(({ column }) => (found.has(column) ? [] : column));
-  if (absent.length > 0) {
-    const names = table.columns.map(({ name }) => name);
-    throw new UsageError(
-      `${table.name}: expected the ${count(columns.length, "column")} that the network learnt from, got none called ${quoted(absent)}; its columns are ${quoted(names)}: rename them as in the file of the training, or add them (empty where a value is not known)`,
-    );
-  }
+  checkColumns(
+    table,
+    columns.map(({ column }) => column),
+  );
   for (const { column, kind } of columns) {
     const got = found.get(column) as Column;
     if (got.kind === kind || got.values.every((value) => value === null)) continue;

@@ -7,9 +7,10 @@ import { join } from "node:path";
 import type { Described } from "../data/bundled.js";
 import { checkLimit, drawnText, drawRows, type Parts, shuffledRows } from "../data/split.js";
 import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
-import { metricOf } from "../tasks/registry.js";
+import type { TableReading } from "../datasets/reading.js";
 import { FailureError, UsageError } from "../errors.js";
 import { classification } from "../tasks/classification.js";
+import { metricOf } from "../tasks/registry.js";
 import { readBytes } from "./file.js";
 
 export const fashionMnist: Described = {
@@ -131,7 +132,17 @@ export async function loadFashionMnist(
     fileRows: total,
     decisions: [],
     warnings: [],
-    reading: {},
+    reading: readingOf(names, most),
+  };
+}
+
+/** Of a table with a column for each pixel. */
+function readingOf(names: readonly string[], most: number): TableReading {
+  return {
+    from: "table",
+    columns: names.map((column) => ({ column, kind: "number", parts: [{ kind: "pixel", mean: 0, most }] })),
+    target: { column: "class", kind: "text", center: 0 },
+    read: { header: true },
   };
 }
 

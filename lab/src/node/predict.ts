@@ -4,7 +4,12 @@ import { count, printable, quote, wrap } from "@evenkeel/report/format";
 import { quoted } from "../data/names.js";
 import type { ReadOptions, Value } from "../data/table.js";
 import { UsageError } from "../errors.js";
-import { bestOnValidation, type Predictions, predict as predictFrom } from "../prediction.js";
+import {
+  bestOnValidation,
+  type PredictionOptions,
+  type Predictions,
+  predict as predictFrom,
+} from "../prediction.js";
 import { metricNamed } from "../tasks/registry.js";
 import { colorsOf } from "./colors.js";
 import { openFile } from "./file.js";
@@ -15,7 +20,7 @@ import { checkFiles, type KeptNetwork, networksIn } from "./save.js";
 import { columnsOf } from "./streams.js";
 import { writeWhole } from "./whole-file.js";
 
-export interface PredictOptions {
+export interface PredictOptions extends Omit<PredictionOptions, "read"> {
   /** Which of several networks; by default the best on its validation part. */
   norm?: string;
   /** A file instead of standard output. */
@@ -34,7 +39,7 @@ const MOST_LINES = 20;
  * @throws UsageError and FailureError as `networksIn`, `checkFiles`, `openFile` and `predict` of the task do
  */
 export async function predict(folder: string, file: string, options: PredictOptions): Promise<number> {
-  const { norm, out, json, read = {} } = options;
+  const { norm, out, json, read = {}, ...asked } = options;
   const networks = networksIn(folder);
   const network = chosen(networks, norm, folder);
   checkOut(out, file, network.folder);
@@ -44,7 +49,7 @@ export async function predict(folder: string, file: string, options: PredictOpti
   try {
     const model = await readModel(network.folder);
     const limits = { cells: usualCells, ...read.limits };
-    const predictions = await predictFrom(model, kept, source, { read: { ...read, limits } });
+    const predictions = await predictFrom(model, kept, source, { ...asked, read: { ...read, limits } });
     tell(network, networks, predictions);
     const text = json ? `${JSON.stringify(jsonOf(predictions), null, 1)}\n` : csvOf(predictions);
     if (out === undefined) process.stdout.write(text);

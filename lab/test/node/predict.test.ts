@@ -154,6 +154,64 @@ test("images and texts", async () => {
   }
 });
 
+test("a forecast goes on from the end of the file, as near as the trial says of the only held-out window", async () => {
+  const values = (i: number) =>
+    [100 + 10 * Math.sin(i / 3), 5 * scattered(i)].map((value) => value.toFixed(3));
+  const day = (i: number) => new Date(Date.UTC(2024, 0, 1 + i)).toISOString().slice(0, 10);
+  const lines = (count: number) =>
+    ["day,a,b", ...rows(count, (i) => [day(i), ...values(i)].join(","))].join("\n");
+  const options = { horizon: 10, window: 6, season: 1, shares: [0.8, 0.1, 0.1] } as DatasetOptions;
+  const { trials } = await kept(pathOf("days"), write("days.csv", lines(100)), options);
+  const said = await predictions(pathOf("days"), write("begun.csv", lines(90)));
+  expect(said.map(({ day }) => day)).toEqual(rows(10, (i) => `${day(90 + i)}T00:00:00.000Z`));
+  const { inputs } = JSON.parse(readFileSync(join(pathOf("days"), "layer", "evenkeel.json"), "utf8")).content
+    .kept;
+  const { reading } = networksIn(pathOf("days"))[0].kept as { reading: { deviation?: number[] } };
+  const squares = said.flatMap(({ a, b }, i) =>
+    values(90 + i).map((value, at) => {
+      const off = Number(at === 0 ? a : b) - Number(value);
+      return ((off / (reading.deviation?.[at] ?? 0)) * inputs.factor[at]) ** 2;
+    }),
+  );
+  const mean = squares.reduce((x, y) => x + y, 0) / squares.length;
+  expect(mean / (trials[0].scores.heldOut.MSE ?? 0)).toBeCloseTo(1, 4);
+  const few = write("fewdays.csv", lines(4));
+  expect(await errorOf(() => predict(pathOf("days"), few, { json: true }))).toBe(
+    "UsageError: fewdays: expected at least 6 steps, which a forecast is made from, got 4; bring more rows",
+  );
+});
+
+test("what is recommended finds as many hidden items as the trial says, and none that a user has", async () => {
+  const owned = rows(60, (user) => [
+    ...new Set(rows(9, (i) => Math.floor(scattered(user + 7 * i) ** 2 * 30))),
+  ]);
+  const lines = (of: number[][]) =>
+    ["user,item", ...of.flatMap((own, user) => own.map((item) => `u${user},i${item}`))].join("\n");
+  const options = { user: "user", item: "item" };
+  const { data, trials } = await kept(pathOf("shopping"), write("all.csv", lines(owned)), options, ["none"]);
+  const { items } = data.reading as { items: string[] };
+  const width = data.form.input.shape[0];
+  const listOf = (values: Float32Array, row: number, size: number) =>
+    [...values.subarray(row * size, (row + 1) * size)]
+      .filter((item) => item > 0)
+      .map((item) => items[item - 1]);
+  const seen = rows(data.count, (row) => listOf(data.x, row, width));
+  const file = write("seen.csv", lines(seen.map((own) => own.map((item) => Number(item.slice(1))))));
+  const said = await predictions(pathOf("shopping"), file, { top: 5 });
+  expect(said.slice(0, 5).map(({ user, place }) => `${user} ${place}`)).toEqual(
+    rows(5, (i) => `u0 ${i + 1}`),
+  );
+  const { heldOut } = splitOf(data.parts, data.count, 1);
+  const recalls = Array.from(heldOut, (row) => {
+    const hidden = listOf(data.y, row, data.targetShape[0]);
+    const own = said.filter(({ user }) => user === `u${row}`).map(({ item }) => item as string);
+    expect(own.filter((item) => seen[row].includes(item))).toEqual([]);
+    return hidden.filter((item) => own.includes(item)).length / Math.min(5, hidden.length);
+  });
+  const recall = recalls.reduce((a, b) => a + b, 0) / recalls.length;
+  expect(recall).toBeCloseTo(trials[0].scores.heldOut["recall@5"] ?? 0, 5);
+});
+
 test("CSV on standard output, quoted where it must be; the best network on validation, or --norm", async () => {
   const bought = table.bought.map((each) => (each === "yes" ? '"a, ""b"""' : "c"));
   const file = write("quoted.csv", csvOf({ size: table.size, shop_id: table.shop_id, bought }));
