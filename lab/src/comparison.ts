@@ -2,7 +2,7 @@
  * A comparison from what its user chose to what its trials amount to: every setting with its value, the trials that
  * follow from them, and the numbers of the report. Node's command and a page take the same way.
  */
-import { quote } from "@evenkeel/report/format";
+import { listed, quote } from "@evenkeel/report/format";
 import { rangeOf } from "@evenkeel/report/statistics";
 import { type Difference, differencesOf, type Measured } from "./claims.js";
 import type { Form } from "./data/form.js";
@@ -14,6 +14,7 @@ import {
   acceptingModels,
   fits,
   type ModelName,
+  modelOf,
   models,
   modelsFor,
   normsFor,
@@ -22,7 +23,7 @@ import {
   usualNormsOf,
   usualOf,
 } from "./models/registry.js";
-import { aboutOf, type NormName, nameOf, namesIn, near, normNames, placedOf } from "./norms.js";
+import { aboutOf, isOfBatch, type NormName, nameOf, namesIn, near, normNames, placedOf } from "./norms.js";
 import {
   type Comparison,
   FORMAT,
@@ -88,7 +89,7 @@ export interface Settings {
 export function settingsOf(choices: Choices, data: Dataset): Settings {
   const { own } = choices;
   const model = own?.model ?? models[choices.model ?? usualModel(data.form)];
-  const norms = normsOf(choices.norms, model);
+  const norms = normsOf(choices.norms, model, data.form);
   const usual = usualOf(model, data.form);
   const {
     depth = own?.depth ?? usual.depth,
@@ -125,9 +126,9 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
 
 /** The normalizations of these names, `all` being all of them; only those that fit the model, where it is known. */
 export function normsOf(names: readonly string[], model: Model | undefined): NormName[];
-export function normsOf(names: readonly string[] | undefined, model: Model): NormName[];
-export function normsOf(names: readonly string[] | undefined, model: Model | undefined): NormName[] {
-  if (names === undefined) return model === undefined ? [] : usualNormsOf(model);
+export function normsOf(names: readonly string[] | undefined, model: Model, form: Form): NormName[];
+export function normsOf(names: readonly string[] | undefined, model?: Model, form?: Form): NormName[] {
+  if (names === undefined) return model === undefined ? [] : usualNormsOf(model, form);
   const trained = normNames.filter((norm) => modelsFor(norm).length > 0);
   const chosen = [...new Set(names)].filter((name) => name !== "all");
   for (const name of chosen) {
@@ -143,15 +144,22 @@ export function normsOf(names: readonly string[] | undefined, model: Model | und
     throw new UsageError(`--norms: ${problem} (evenkeel norms lists all)`);
   }
   if (model === undefined) return chosen;
-  if (names.includes("all")) return normsFor(model);
-  const unfit = chosen.find((norm) => !fits(norm, model));
-  if (unfit) {
-    throw new UsageError(
-      `--norms: ${nameOf(unfit)} needs ${needsOf(unfit)}, and --model ${model.name} has none; ` +
-        `leave it out, or use --model ${modelsFor(unfit).join(" or ")} (evenkeel norms lists what fits)`,
-    );
-  }
+  if (names.includes("all")) return normsFor(model, form);
+  const unfit = chosen.find((norm) => !fits(norm, model, form));
+  if (unfit !== undefined) throw new UsageError(`--norms: ${whyUnfit(unfit, model)}`);
   return chosen;
+}
+
+/** Why it does not fit a model, or the data, and what to do. */
+function whyUnfit(norm: NormName, model: Model): string {
+  const tried = model.unfit?.(norm);
+  if (tried !== undefined) return `${tried}; leave ${norm} out`;
+  const needs = `${nameOf(norm)} needs ${needsOf(norm)}`;
+  if (fits(norm, model)) return `${needs}, and this data has none; leave it out`;
+  if (model.unfit !== undefined)
+    return `${needs}, and the network ${model.name} is not made of any; leave it out`;
+  const others = `use --model ${modelsFor(norm).join(" or ")} (evenkeel norms lists what fits)`;
+  return `${needs}, and --model ${model.name} has none; leave it out, or ${others}`;
 }
 
 /** What a normalization is to stand at: "positions to normalize over". */
@@ -194,6 +202,17 @@ function checkDepth(model: Model, depth: number, form: Form): void {
   const others = acceptingModels(form, depth).join(" or ");
   const remedies = [others && `use --model ${others}`, refusal.remedy].filter(Boolean).join(", or ");
   throw new UsageError(`--model ${model.name}: ${refusal.problem}; ${remedies}`);
+}
+
+/** What is possible, and yet says little: a sentence each. */
+function warningsOf({ model, norms, training, sweep }: Settings): string[] {
+  const sizes = [training.batchSize, ...(sweep?.setting === "batch-size" ? sweep.values : [])];
+  const ofBatches = norms.filter((norm) => isOfBatch(norm));
+  const hasPositions = model.module !== undefined || modelOf(model).places.includes("positions");
+  if (!sizes.includes(1) || ofBatches.length === 0 || hasPositions) return [];
+  return [
+    `with --batch-size 1, ${listed(ofBatches.map(nameOf))} ${ofBatches.length > 1 ? "give" : "gives"} the same whatever comes in: one value has no variance; use 2 or more`,
+  ];
 }
 
 /** Examples of the smallest training part: groups make those of seeds differ. */
@@ -311,7 +330,7 @@ export function comparisonOf(
       parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
       drawn: data.drawn,
       decisions: data.decisions,
-      warnings: data.warnings,
+      warnings: [...data.warnings, ...warningsOf(settings)],
     },
     metric: metric.name,
     guess,

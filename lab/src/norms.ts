@@ -79,6 +79,12 @@ export const namesIn = ({ inner, sequence, around }: Placed): NormName[] =>
 /** For an id or a class of a page. */
 export const slugOf = (norm: NormName): string => norm.replaceAll("+", "--");
 
+/** Normalizations of each channel by the statistics of the mini-batch. */
+const OF_BATCH: readonly NormName[] = ["batch", "ghost-batch", "batch-renorm"];
+
+/** Whether a mini-batch of one value for each channel leaves it nothing to normalize. */
+export const isOfBatch = (norm: NormName): boolean => OF_BATCH.includes(placedOf(norm)?.inner ?? norm);
+
 /** Those of weights for which TensorFlow.js has no wrapper of layers. */
 const UNWRAPPED: readonly NormName[] = ["bounded"];
 

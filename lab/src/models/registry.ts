@@ -56,15 +56,17 @@ export const usualOf = (model: Model, { input }: Form): Usual => ({
 export const acceptingModels = (form: Form, depth?: number): ModelName[] =>
   modelNames.filter((name) => !models[name].refusal(form, depth ?? usualOf(models[name], form).depth));
 
-/** Whether a normalization has anything to normalize in such a model. */
-export function fits(norm: NormName, model: Model): boolean {
+/** Whether a normalization has anything to normalize in such a model, of such examples where they are known. */
+export function fits(norm: NormName, model: Model, form?: Form): boolean {
   const { places, sequences = [], arrangements = [] } = model;
+  const isSeries = form === undefined || form.input.kind === "series";
   const placed = placedOf(norm);
   if (placed === undefined || (placed.arrangement && !arrangements.includes(placed.arrangement)))
     return false;
   const hasPlaces = namesIn(placed).every((name) => {
     const takes = aboutOf(name)?.takes;
     if (takes === "sequence") return sequences.includes(name);
+    if (takes === "forecast" && !isSeries) return false;
     return takes !== undefined && hasLayer(name) && places.includes(takes);
   });
   return hasPlaces && model.unfit?.(norm) === undefined;
@@ -75,17 +77,17 @@ export const modelsFor = (norm: NormName): ModelName[] =>
   modelNames.filter((name) => fits(norm, models[name]));
 
 /** Every normalization that fits a model, and the arrangements of the usual ones. */
-export const normsFor = (model: Model): NormName[] =>
+export const normsFor = (model: Model, form?: Form): NormName[] =>
   [...normNames, ...(model.arrangements ?? []).slice(1).map((each) => `${each}-${FIRST}`)].filter((norm) =>
-    fits(norm, model),
+    fits(norm, model, form),
   );
 
 /** The normalization of residual blocks where only their arrangement is compared. */
 const FIRST: NormName = "layer";
 
 /** What is compared where the user does not say. */
-export const usualNormsOf = (model: Model): NormName[] =>
-  (model.norms ?? usualNorms).filter((norm) => fits(norm, model));
+export const usualNormsOf = (model: Model, form?: Form): NormName[] =>
+  (model.norms ?? usualNorms).filter((norm) => fits(norm, model, form));
 
 /** What a step with momentum is to one of plain gradient descent: 0.9 adds up ten steps. */
 const MOMENTUM_STEPS = 10;
