@@ -87,7 +87,7 @@ export const bundled: readonly Bundled[] = [
   },
   {
     name: "etth1",
-    description: "a power station: 17,420 hours of six loads and the temperature of its oil",
+    description: "an electricity substation: 17,420 hours of six loads and the temperature of its oil",
     provenance: "ETTh1 of ETDataset, Zhou et al. 2021, arXiv 2012.07436; unmodified",
     licence: "CC BY-ND 4.0",
     file: "etth1.csv",

@@ -224,7 +224,7 @@ function valuesIn(
   decisions.push(...told.decisions);
   if (kept.length === 0) {
     throw new UsageError(
-      `expected a column of numbers to forecast, got none among ${quoted(used.map(({ name }) => name))}; bring one, or check --ignore and --numeric`,
+      `expected a column of numbers to forecast, got none among ${quoted(table.columns.map(({ name }) => name))}; bring one, or check --ignore and --numeric`,
     );
   }
   if (series && kept.length > 1) {
@@ -300,7 +300,8 @@ function candidates(times: readonly number[], isDate: boolean): Grid[] {
     grids.unshift({ unit: "months", size: mostFrequent(differences(times.map(monthOf))) });
   }
   const isWeekend = (time: number) => (Math.floor(time / DAY) + 3) % 7 > 4;
-  if (size === DAY && !times.some(isWeekend)) grids.unshift({ unit: "weekdays", size: 1 });
+  const isLong = times[times.length - 1] - times[0] >= 7 * DAY;
+  if (size === DAY && isLong && !times.some(isWeekend)) grids.unshift({ unit: "weekdays", size: 1 });
   return grids;
 }
 
