@@ -21,7 +21,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/models/"],
   ["lab/datasets/"],
   ["lab/results", "lab/inspection", "lab/optimizers"],
-  ["lab/fitting", "lab/diagnosis", "lab/prediction"],
+  ["lab/fitting", "lab/diagnosis", "lab/predictions/"],
   ["lab/trial", "lab/ailments"],
   ["lab/trials", "lab/comparison", "lab/findings"],
   ["lab/recipes/"],

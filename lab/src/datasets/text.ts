@@ -27,7 +27,8 @@ const MOST_CHARACTERS = 300;
 const LEAST_TIMES = 2;
 /** Any other one. */
 const UNKNOWN = 1;
-const FIRST = 2;
+/** The first that is known. */
+export const FIRST = 2;
 /** That are named in a decision. */
 const MOST_NAMED = 5;
 

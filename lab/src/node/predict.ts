@@ -4,12 +4,8 @@ import { count, printable, quote, wrap } from "@evenkeel/report/format";
 import { quoted } from "../data/names.js";
 import type { ReadOptions, Value } from "../data/table.js";
 import { UsageError } from "../errors.js";
-import {
-  bestOnValidation,
-  type PredictionOptions,
-  type Predictions,
-  predict as predictFrom,
-} from "../prediction.js";
+import { bestOnValidation, type PredictionOptions, type Predictions } from "../predictions/prediction.js";
+import { predict as predictFrom } from "../predictions/registry.js";
 import { metricNamed } from "../tasks/registry.js";
 import { colorsOf } from "./colors.js";
 import { openFile } from "./file.js";

@@ -9,7 +9,7 @@ import { listed, quote } from "@evenkeel/report/format";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Dataset } from "../datasets/dataset.js";
 import { FailureError, UsageError } from "../errors.js";
-import { bestOnValidation, KEPT_FORMAT, type Kept, keptOf } from "../prediction.js";
+import { bestOnValidation, KEPT_FORMAT, type Kept, keptOf } from "../predictions/prediction.js";
 import type { SavedNetwork, Trial } from "../results.js";
 import { metricNamed } from "../tasks/registry.js";
 import { writeModel } from "./model-file.js";

@@ -11,6 +11,7 @@ import { type PredictOptions, predict } from "../../src/node/predict.js";
 import { checkSave, networksIn, saveNetworks } from "../../src/node/save.js";
 import { startTensorFlow } from "../../src/node/tensorflow.js";
 import type { Trial } from "../../src/results.js";
+import { taskFrom } from "../../src/tasks/registry.js";
 import { runTrial } from "../../src/trial.js";
 import { errorOf, pathOf, write } from "../support/files.js";
 import { rows, scattered } from "../support/tables.js";
@@ -210,6 +211,29 @@ test("what is recommended finds as many hidden items as the trial says, and none
   });
   const recall = recalls.reduce((a, b) => a + b, 0) / recalls.length;
   expect(recall).toBeCloseTo(trials[0].scores.heldOut["recall@5"] ?? 0, 5);
+});
+
+test("a text is known as well as the trial says, and gone on with in the same way every time", async () => {
+  const text = rows(
+    400,
+    (i) => ["the cat sat on the mat. ", "a dog ate it, and sat.\n"][Math.floor(2 * scattered(i))],
+  ).join("");
+  const file = write("book.txt", text);
+  const options = { task: taskFrom("text"), window: 16, limit: 4000 };
+  const { data, trials } = await kept(pathOf("book"), file, options);
+  const { heldOut } = splitOf(data.parts, data.count, 1);
+  const first = data.windows?.starts[heldOut[0]] ?? 0;
+  const part = write("end.txt", text.slice(first, first + 16 * heldOut.length + 1));
+  const [said] = await predictions(pathOf("book"), part, { characters: 30 });
+  const { characters, continuation, ...scores } = said;
+  expect(characters).toBe(16 * heldOut.length + 1);
+  const [[name, bits]] = Object.entries(scores);
+  expect(bits).toBeCloseTo(trials[0].scores.heldOut[name] ?? 0, 4);
+  expect(continuation).toHaveLength(30);
+  expect(text).toContain(String(continuation).slice(0, 1));
+  expect((await predictions(pathOf("book"), part, { characters: 30 }))[0].continuation).toBe(continuation);
+  const [short] = await predictions(pathOf("book"), write("short.txt", "the c"), { characters: 2 });
+  expect(short).toMatchObject({ characters: 5, [name]: null });
 });
 
 test("CSV on standard output, quoted where it must be; the best network on validation, or --norm", async () => {

@@ -1,0 +1,51 @@
+/** By what a task predicts, what its networks say of other data. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { sizeOf } from "../data/form.js";
+import type { Source } from "../data/readers/source.js";
+import { standardized } from "../data/standardize.js";
+// their classes are known to whoever loads a network
+import "../models/layers/each-step.js";
+import "../models/layers/embedded-categories.js";
+import "../models/layers/registry.js";
+import { tasks } from "../tasks/registry.js";
+import type { Task } from "../tasks/task.js";
+import { predictItems } from "./items.js";
+import type { Kept, Predict, PredictionOptions, Predictions, Run } from "./prediction.js";
+import { predictSeries } from "./series.js";
+import { predictTarget } from "./target.js";
+import { predictText } from "./text.js";
+
+const predicting: Record<Task["from"], Predict> = {
+  target: predictTarget,
+  series: predictSeries,
+  interactions: predictItems,
+  text: predictText,
+};
+
+/** What a network says of the data in a source. Throws UsageError for data that are not such as those of its training. */
+export const predict = (
+  model: LayersModel,
+  kept: Kept,
+  source: Source,
+  options: PredictionOptions = {},
+): Promise<Predictions> => predicting[tasks[kept.task].from](kept, runOf(model, kept), source, options);
+
+/** Inputs and outputs that are held at a time, and examples. */
+const BATCH = { values: 2e6, examples: 1024 };
+
+const runOf =
+  (model: LayersModel, { form, inputs }: Kept): Run =>
+  (x, examples, each) => {
+    const [size, width] = [form.input.shape, form.outputs].map(sizeOf);
+    const batch = Math.max(1, Math.min(BATCH.examples, Math.floor(BATCH.values / (size + width))));
+    for (let at = 0; at < examples; at += batch) {
+      const some = Math.min(batch, examples - at);
+      const outputs = tf.tidy(() => {
+        const values = standardized(x, at * size, some * size, inputs);
+        const given = model.apply(tf.tensor(values, [some, ...form.input.shape]), { training: false });
+        return (given as tf.Tensor).dataSync() as Float32Array;
+      });
+      for (let i = 0; i < some; i++) each(outputs.subarray(i * width, (i + 1) * width), at + i);
+    }
+  };
