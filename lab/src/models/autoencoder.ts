@@ -12,7 +12,7 @@ export const autoencoder = {
   title: "denoising autoencoder",
   unit: "units",
   usualFor: ["items"],
-  usual: { depth: 2, width: 200, epochs: 12, optimizer: "adam", learningRate: { sgd: 0.5, adam: 0.003 } },
+  usual: { depth: 1, width: 200, epochs: 16, optimizer: "adam", learningRate: { sgd: 0.5, adam: 0.003 } },
   places: ["features", "weight"],
   refusal: refusesAllBut("items"),
   build({ keras, form, depth, width, own, seed, normalized, kernel, activate, block }, inputs) {
