@@ -12,6 +12,7 @@ import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
+import type { DiagnoseOptions } from "./node/diagnose.js";
 import type { InspectOptions } from "./node/inspect.js";
 import { typed as argumentOf } from "./node/invocation.js";
 import { usualCells } from "./node/memory.js";
@@ -40,10 +41,12 @@ import {
   words,
   yesOrNo,
 } from "./node/options.js";
+import type { PredictOptions } from "./node/predict.js";
+import type { RecipeOptions } from "./node/recipes.js";
 import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
-import { activations, optimizers, sweepSettings } from "./settings.js";
+import { activations, optimizers, sweepSettings, usualDiagnosis } from "./settings.js";
 import { primaryMetricNames, taskNames } from "./tasks/registry.js";
 
 const usually = (text: string, name: "depth" | "width" | "epochs") => {
@@ -82,6 +85,11 @@ const program = new Command("evenkeel")
     writeErr: (text) => process.stderr.write(printableLines(text.replaceAll(LONG, "$1…"))),
   })
   .exitOverride();
+
+/** What commander makes of the options of `diagnose`. */
+interface Diagnosed extends Omit<DiagnoseOptions, "reading">, DatasetOptions {
+  data?: string;
+}
 
 /** What commander makes of the options of `compare`. */
 interface Parsed extends Omit<DatasetOptions, "limits" | "shares">, Omit<Choices, "sweep" | "own" | "save"> {
@@ -326,9 +334,77 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
     threads,
     json,
     out,
+    save,
     typed,
   });
 });
+
+// the folder and the file come first, as of the others
+program
+  .command("predict")
+  .description("What a network that compare --save kept says of the rows of a file.")
+  .argument("<folder>", "that --save wrote: of all normalizations, or of one")
+  .argument("<file>", "rows with the columns of the training data")
+  .option("--norm <name>", "of which normalization (default: the best on validation)")
+  .option("--out <file>", "write the predictions there instead of the screen")
+  .option("--json", "as JSON instead of CSV", false)
+  .action(async (folder: string, file: string, options: PredictOptions) => {
+    const { predict } = await import("./node/predict.js");
+    process.exitCode = await predict(folder, file, options);
+  });
+
+program
+  .command("diagnose")
+  .description(
+    "Show where the gradient of a saved network vanishes or explodes and where its units die, before training and over the first steps.",
+  )
+  .argument("<model>", "a layers model of TensorFlow.js (its model.json or folder), or .keras or .h5")
+  .option("--data <name|file>", "what it is trained on (default: random examples)")
+  .option("--target <column>", "what to predict")
+  .addOption(choice("--task <task>", "how to read the target", taskNames))
+  .option("--ignore <columns>", "leave columns out: a,b or as often as needed", repeated)
+  .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
+  .option("--limit <rows>", "use at most this many rows", integer(2, 1e9))
+  .option("--raw", "take numbers as the file has them, without standardizing them", false)
+  .option("--steps <count>", "training steps", integer(1, 100_000), usualDiagnosis.steps)
+  .option("--batch-size <examples>", "examples per step", integer(1, 100_000), usualDiagnosis.batchSize)
+  .addOption(
+    choice("--optimizer <name>", "how the weights are updated", optimizers).default(usualDiagnosis.optimizer),
+  )
+  .option("--lr, --learning-rate <rate>", "default: 0.01, of adam 0.001", positiveNumber)
+  .option("--seed <number>", "of the batches", integer(0, 1e9), usualDiagnosis.seed)
+  .option("--try [norms]", "train it with normalizations put in too (default: what is proposed)", list)
+  .option("--html [out]", "write a page with plots by depth too (default: diagnosis.html)", page)
+  .option("--json", "print every number as JSON", false)
+  .action(async (model: string, options: Diagnosed) => {
+    const { diagnose } = await import("./node/diagnose.js");
+    const { data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, ...reading } = options;
+    const { try: tried, ...read } = reading;
+    process.exitCode = await diagnose(model, {
+      ...{ data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, try: tried },
+      reading: read,
+    });
+  });
+
+program
+  .command("recipes")
+  .description("List questions about normalizations that one command answers.")
+  .action(async () => {
+    const { listRecipes } = await import("./node/recipes.js");
+    process.stdout.write(listRecipes(columnsOf(process.stdout)));
+  });
+
+program
+  .command("recipe")
+  .description("Ask one of these questions: train, answer it, and report.")
+  .argument("<name>", "one of evenkeel recipes")
+  .option("--out <folder>", "where the report goes (default: evenkeel-NAME); what is there is gone on with")
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
+  .option("--json", "print every number as JSON instead of the table", false)
+  .action(async (name: string, options: RecipeOptions) => {
+    const { runRecipe } = await import("./node/recipes.js");
+    process.exitCode = await runRecipe(name, options);
+  });
 
 program
   .command("inspect")

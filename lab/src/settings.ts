@@ -22,3 +22,6 @@ export const learningRatesAround = (rate: number): number[] =>
 
 /** The epochs for which each of several learning rates is tried: a quarter, and at least one. */
 export const trialEpochs = (epochs: number): number => Math.max(1, Math.round(epochs / 4));
+
+/** What is taken for a diagnosis where the user does not say. */
+export const usualDiagnosis = { steps: 20, batchSize: 32, optimizer: "sgd", seed: 1 } as const;

@@ -1,11 +1,11 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { isAbsolute, resolve } from "node:path";
+import { isAbsolute, relative, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { printable, quote } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
-import { type Choices, comparisonOf, normsOf, settingsOf, specsOf } from "../comparison.js";
+import { type Choices, comparisonOf, normsOf, type Settings, settingsOf, specsOf } from "../comparison.js";
 import type { Limits } from "../data/table.js";
 import { type Dataset, type DatasetOptions, digestOf } from "../datasets/dataset.js";
 import { UsageError } from "../errors.js";
@@ -17,11 +17,12 @@ import type { TrialSpec } from "../trial.js";
 import { keyOf, runTrials, type Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
 import { describedData, loadDataset } from "./datasets.js";
-import { compareCommand } from "./invocation.js";
+import { typed as argument, compareCommand } from "./invocation.js";
 import { usualCells } from "./memory.js";
 import { announcement, comparisonText } from "./output.js";
 import { loadOwnModel } from "./own-model.js";
 import { openDisplay } from "./progress.js";
+import { checkSave, saveNetworks } from "./save.js";
 import { type Stop, stopOnSignals } from "./signals.js";
 import { checkPlace, claimPlace, holdsPlan, leavePlace, openStore, type Plan, readPlan } from "./store.js";
 import { columnsOf } from "./streams.js";
@@ -41,6 +42,8 @@ export interface CompareOptions {
   json: boolean;
   /** By default the next free one of the usual name. */
   out?: string;
+  /** Where the best network of each normalization is kept. */
+  save?: string;
   /** The options as they were typed, each with its value; null where it has none. */
   typed: readonly (readonly [option: string, value: string | null])[];
   /** The command that reproduces it, where it is not `compare` with what was typed. */
@@ -56,7 +59,7 @@ export interface Running extends Pick<CompareOptions, "threads" | "json"> {
 
 /** Runs the comparison and returns the exit code. */
 export async function compare(options: CompareOptions & Pick<Running, "again">): Promise<number> {
-  const { reading, out, again } = options;
+  const { reading, out, save, again } = options;
   const own = options.module === undefined ? undefined : await loadOwnModel(options.module);
   // what can be refused without the data is refused before they are read
   if (options.choices.norms) {
@@ -66,10 +69,11 @@ export async function compare(options: CompareOptions & Pick<Running, "again">):
   const source = named ? options.data : resolve(options.data);
   const begun = out !== undefined && again !== undefined && holdsPlan(out);
   if (!begun) checkPlace(out);
+  if (save !== undefined && !begun) checkSave(save);
   const data = await load(options.data, reading);
   const found = own?.on(data.form);
   for (const note of found?.notes ?? []) data.decisions.push({ columns: [], what: note });
-  const choices = { ...options.choices, own: found };
+  const choices = { ...options.choices, own: found, save: save !== undefined };
   const plan: Plan = {
     evenkeel: version,
     data: source,
@@ -77,6 +81,7 @@ export async function compare(options: CompareOptions & Pick<Running, "again">):
     options: reading,
     digest: await digestOf(data),
     settings: settingsOf(choices, data),
+    ...(save !== undefined && { save: resolve(save) }),
     command:
       options.command ??
       compareCommand([...(found ? [found.module.path] : []), ...againArguments(options.typed, source)]),
@@ -125,7 +130,7 @@ async function load(source: string, reading: DatasetOptions): Promise<Dataset> {
 /** What was typed, with the data wherever they are; without what says where results go, or is the machine's. */
 function againArguments(typed: CompareOptions["typed"], source: string): string[] {
   return typed.flatMap(([option, value], i) => {
-    if (["--out", "--json", "--threads"].includes(option)) return [];
+    if (["--out", "--save", "--json", "--threads"].includes(option)) return [];
     const shown = option === "--data" ? source : value;
     // the words of one option
     const again = typed[i - 1]?.[0] === option && option === "--sweep";
@@ -215,12 +220,29 @@ async function run(
   }
   const report = colorsOf(process.stderr).underline(printable(files.report));
   process.stderr.write(`Report  ${report}\nNumbers ${printable(files.json)}\n`);
-  if (finished === distinct.length) return 0;
+  if (finished === distinct.length) {
+    if (plan.save !== undefined) keep(plan.save, own(trials, settings), data, digest);
+    return 0;
+  }
   process.stderr.write(
     `Stopped: ${finished} of ${distinct.length} trials had finished; their results were written.\n${goOn}`,
   );
   if (failure) throw failure;
   return stop.exitCode() ?? 1;
+}
+
+/** The trials of the comparison itself, without those of its sweep. */
+const own = (trials: readonly (Trial | undefined)[], { norms, seeds }: Settings): Trial[] =>
+  trials.slice(0, norms.length * seeds.length).flatMap((trial) => trial ?? []);
+
+function keep(folder: string, trials: readonly Trial[], data: Dataset, digest: string): void {
+  const kept = saveNetworks(folder, trials, data, digest);
+  const shown = printable(relative(".", folder) || folder);
+  process.stderr.write(
+    kept.length > 0
+      ? `Networks ${shown} (evenkeel predict ${argument(shown)} FILE)\n`
+      : "No network was kept: every trial diverged.\n",
+  );
 }
 
 function machine(): Comparison["machine"] {

@@ -42,8 +42,7 @@ export interface DiagnoseOptions {
   json: boolean;
 }
 
-/** What is taken where the user does not say; the learning rates are Keras's. */
-export const usualDiagnosis = { steps: 20, batchSize: 32, optimizer: "sgd", seed: 1 } as const;
+/** The learning rates are Keras's. */
 const RATES: Record<OptimizerName, number> = { sgd: 0.01, momentum: 0.01, adam: 0.001 };
 
 const PAGE = "diagnosis.html";
@@ -181,6 +180,11 @@ async function explained<T>(path: string, run: () => Promise<T>): Promise<T> {
     if (error instanceof RangeError && error.message.startsWith("courseOf:")) {
       throw new UsageError(
         `${quote(path, 200)}: expected a network with a layer that has weights of two axes or more, such as dense or convolution, got none; name another network`,
+      );
+    }
+    if (/Aborted|out of memory|alloc|invalid (?:typed )?array/i.test(reason(error))) {
+      throw new FailureError(
+        `${quote(path, 200)}: there is not enough memory to train the network on batches of this size; use a smaller --batch-size`,
       );
     }
     throw new FailureError(

@@ -36,6 +36,8 @@ export interface Plan {
   /** SHA-256 of what the networks see, in hex. */
   digest: string;
   settings: Settings;
+  /** Where the best network of each normalization is kept: an absolute path. */
+  save?: string;
   /** Reproduces it. */
   command: string;
 }
