@@ -2,11 +2,11 @@
  * Networks on disk: written in the format of TensorFlow.js (a folder with model.json and weights.bin, as
  * `tf.loadLayersModel` reads it anywhere), and read from that or from what else holds the layers of a network (.keras, .h5).
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import * as tf from "@tensorflow/tfjs-core";
-import type { LayersModel } from "@tensorflow/tfjs-layers";
+import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
 import { type Checkpoint, open } from "evenkeel/checkpoints";
 import { layersModelFrom } from "evenkeel/tfjs";
 import { FailureError, UsageError } from "../errors.js";
@@ -46,6 +46,15 @@ export function writeModel(folder: string, artifacts: Artifacts, what: string): 
   }
   writeWhole(join(folder, WEIGHTS), new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)), what);
   writeWhole(join(folder, TOPOLOGY), `${JSON.stringify(description)}\n`, what);
+}
+
+/** The network in a folder that `writeModel` wrote; nothing of it has to be translated. Sets up TensorFlow.js. */
+export async function readWritten(folder: string): Promise<LayersModel> {
+  const { modelTopology, weightsManifest } = JSON.parse(readFileSync(join(folder, TOPOLOGY), "utf8"));
+  const weightSpecs = weightsManifest[0].weights;
+  const weightData = new Uint8Array(readFileSync(join(folder, WEIGHTS))).buffer;
+  await startTensorFlow();
+  return loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
 }
 
 /**

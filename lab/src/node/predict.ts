@@ -1,16 +1,17 @@
 /** `evenkeel predict`: what a network that was kept says of a file. */
 import { lstatSync, realpathSync } from "node:fs";
 import { count, printable, quote, wrap } from "@evenkeel/report/format";
+import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { quoted } from "../data/names.js";
 import type { ReadOptions, Value } from "../data/table.js";
-import { UsageError } from "../errors.js";
+import { FailureError, reason, UsageError } from "../errors.js";
 import { bestOnValidation, type PredictionOptions, type Predictions } from "../predictions/prediction.js";
 import { predict as predictFrom } from "../predictions/registry.js";
 import { metricNamed } from "../tasks/registry.js";
 import { colorsOf } from "./colors.js";
 import { openFile } from "./file.js";
 import { usualCells } from "./memory.js";
-import { readModel } from "./model-file.js";
+import { readWritten } from "./model-file.js";
 import { decisionText } from "./output.js";
 import { checkFiles, type KeptNetwork, networksIn } from "./save.js";
 import { columnsOf } from "./streams.js";
@@ -43,7 +44,7 @@ export async function predict(folder: string, file: string, options: PredictOpti
   const { kept } = network;
   const source = await openFile(file, read);
   try {
-    const model = await readModel(network.folder);
+    const model = await modelIn(network);
     const limits = { cells: usualCells, ...read.limits };
     const predictions = await predictFrom(model, kept, source, { ...asked, read: { ...read, limits } });
     tell(network, networks, predictions);
@@ -53,6 +54,19 @@ export async function predict(folder: string, file: string, options: PredictOpti
     return 0;
   } finally {
     await source.close();
+  }
+}
+
+async function modelIn({ folder }: KeptNetwork): Promise<LayersModel> {
+  try {
+    return await readWritten(folder);
+  } catch (error) {
+    // as TensorFlow.js has it; a network of the user's own may have layers of the user's own
+    const [, unknown] = /Unknown layer: (\S+?)\./.exec(reason(error)) ?? [];
+    if (unknown === undefined) throw error;
+    throw new FailureError(
+      `predict: the network in ${quote(folder, 200)} has layers of the class ${quote(unknown, 60)}, which is not known here; load the module that registers it first: node --import MODULE`,
+    );
   }
 }
 
