@@ -20,7 +20,7 @@ export interface RecurrentArgs extends KernelArgs {
 /** What all models of recurrent layers have in common. */
 export const recurrent = {
   unit: "units",
-  usual: { depth: 1, width: 64, epochs: 10, optimizer: "adam", learningRate: { sgd: 0.1, adam: 0.002 } },
+  usual: { depth: 1, width: 64, epochs: 8, optimizer: "adam", learningRate: { sgd: 0.1, adam: 0.002 } },
   places: ["features", "forecast"],
   refusal: refusesAllBut("tokens", "series"),
 } as const satisfies Partial<Model>;

@@ -1,5 +1,5 @@
 /** Which models there are. Light: no TensorFlow.js is loaded. */
-import type { Form } from "../data/form.js";
+import { type Form, isCausal } from "../data/form.js";
 import { aboutOf, hasLayer, type NormName, namesIn, normNames, placedOf, usualNorms } from "../norms.js";
 import type { OptimizerName } from "../settings.js";
 import { autoencoder } from "./autoencoder.js";
@@ -67,6 +67,8 @@ export function fits(norm: NormName, model: Model, form?: Form): boolean {
     const takes = aboutOf(name)?.takes;
     if (takes === "sequence") return sequences.includes(name);
     if (takes === "forecast" && !isSeries) return false;
+    // where each token tells the next, it would be told by those that come after it
+    if (takes === "positions" && form !== undefined && isCausal(form)) return false;
     return takes !== undefined && hasLayer(name) && places.includes(takes);
   });
   return hasPlaces && model.unfit?.(norm) === undefined;

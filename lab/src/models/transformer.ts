@@ -30,7 +30,7 @@ export const transformer = {
   title: "transformer",
   unit: "channels",
   usualFor: ["tokens"],
-  usual: { depth: 2, width: 64, epochs: 10, optimizer: "adam", learningRate: { sgd: 0.05, adam: 0.001 } },
+  usual: { depth: 2, width: 64, epochs: 6, optimizer: "adam", learningRate: { sgd: 0.05, adam: 0.001 } },
   places: ["features", "positions", "forecast"],
   arrangements,
   norms: ["none", "layer", "post-layer", "qk-layer", "rms"],
