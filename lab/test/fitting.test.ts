@@ -141,3 +141,41 @@ test("without data, any network has inputs and targets, the same for a seed", ()
   expect(batchOf(3).xs[0].dataSync()).toEqual(xs[0].dataSync());
   expect(loss(network.apply(xs) as tf.Tensor[], ys).dataSync()[0]).toBeGreaterThan(1);
 });
+
+test("windows of a series are cut from its steps, with what follows as the target", async () => {
+  const steps = 20;
+  const series: Examples = {
+    name: "series.csv",
+    count: 12,
+    inputShape: [4, 1],
+    x: Float32Array.from({ length: steps }, (_, step) => step),
+    scaled: Uint8Array.of(1),
+    y: new Float32Array(),
+    classes: [],
+    windows: { starts: Int32Array.from({ length: 12 }, (_, i) => i), ahead: 4 },
+    question: {
+      name: "the next 2 steps",
+      targetShape: [2, 1],
+      outputs: [2, 1],
+      targetsOf: (_, values) => ({ values, shape: [2, 1] }),
+      loss: (y, target) => tf.mean(tf.squaredDifference(y, target)) as tf.Scalar,
+    },
+  };
+  const network = model([4, 1], 2);
+  const { batchOf, loss, lossName } = fitted(network, series, { ...wanted, raw: true });
+  const { xs, ys } = batchOf(0);
+  const [seen, next] = [xs[0].dataSync(), ys[0].dataSync()];
+  expect([xs[0].shape, ys[0].shape]).toEqual([
+    [4, 4, 1],
+    [4, 2, 1],
+  ]);
+  expect([seen[1] - seen[0], next[0] - seen[3], next[1] - seen[3]]).toEqual([1, 1, 2]);
+  expect(loss([network.apply(xs[0]) as tf.Tensor], ys).shape).toEqual([]);
+  expect(lossName).toBe("that of the next 2 steps");
+  const standardized = fitted(network, series, wanted).batchOf(0);
+  const apart = standardized.ys[0].dataSync()[0] - standardized.xs[0].dataSync()[3];
+  expect(apart).toBeCloseTo(1 / Math.sqrt((steps ** 2 - 1) / 12), 5);
+  expect(await errorOf(() => fitted(model([4, 1], 3), series, wanted))).toBe(
+    'UsageError: --data: expected a network that gives 2 × 1 for the next 2 steps, the question of "series.csv", got one that gives 3; name other data, or leave --data out (random inputs and targets)',
+  );
+});
