@@ -102,9 +102,19 @@ export const labelOf = (norm: NormName): string =>
       const arrangement = arrangements.find((each) => !factories.has(part) && part.startsWith(`${each}-`));
       if (arrangement !== undefined)
         return `${nameOfArrangement(arrangement)}-${labelOf(part.slice(arrangement.length + 1))}`;
-      return part === "rms" ? "RMS" : part.replaceAll("-", " ");
+      return KNOWN_AS[part] ?? part.replaceAll("-", " ");
     })
     .join(" + ");
+
+/** As everybody calls them. */
+const KNOWN_AS: Readonly<Record<NormName, string>> = {
+  rms: "RMS",
+  "reversible-instance": "RevIN",
+  "robust-reversible-instance": "R²-IN",
+  "layer-norm-lstm": "layer-norm LSTM",
+  "layer-norm-gru": "layer-norm GRU",
+  "layer-norm-rnn": "layer-norm RNN",
+};
 
 const nameOfArrangement = (arrangement: Arrangement): string => (arrangement === "qk" ? "QK" : arrangement);
 

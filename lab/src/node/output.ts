@@ -45,7 +45,7 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
     `${title}  ${cut(data.name, MOST_OPTION)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
     `predicts ${described(data)}`,
     `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
-    `${model.kind} of ${count(model.depth, "layer")} of ${model.width} · ${norms.join(", ")}${norms.length > 1 ? ` · baseline: ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
+    `${sizeText(model)} · ${norms.join(", ")}${norms.length > 1 ? ` · baseline: ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
     `${training.optimizer}, ${count(training.epochs, "epoch")}, ${learningRates.length > 1 ? `learning rate: the best of ${rates} on validation` : `learning rate ${rates}`} · judged by ${metric}`,
     ...(sweep ? [`sweeps ${sweep.setting} over ${sweep.values.map(plain).join(", ")}`] : []),
     amountText(amount),
@@ -62,6 +62,12 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
     .map((line) => wrap(printable(line), width, "  "))
     .map((line) => (line.startsWith("!") ? colors.yellow(line) : line.replace(title, colors.bold)))
     .join("\n");
+}
+
+/** "mlp of 20 layers of 64". */
+function sizeText({ kind, depth, width, module }: Settings["model"]): string {
+  if (module !== undefined) return `${kind}, with ${count(depth, "place")} for a normalization`;
+  return width === 1 ? kind : `${kind} of ${count(depth, "layer")} of ${width}`;
 }
 
 function amountText({ trials, found, threads }: Amount): string {

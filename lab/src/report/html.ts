@@ -217,6 +217,7 @@ function networkOf({ kind, depth, width, activation, module }: Comparison["model
   if (module !== undefined)
     return `${kind}, the user’s own, with ${count(depth, "place")} for a normalization`;
   const { title, unit } = modelOf({ kind });
+  if (width === 1) return capitalize(title);
   return `${capitalize(title)}, ${count(depth, "layer")} and the output layer, ${width.toLocaleString("en-US")} ${unit} wide, ${activation}`;
 }
 
