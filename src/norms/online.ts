@@ -136,7 +136,11 @@ export const onlineNorm = normalization(
           );
         }
         const shape = ops.shape(x);
-        const examples = new Examples(ops, shape, channelAxis("onlineNorm", shape, axis), mask);
+        const examplesUnder = (given: T | undefined) =>
+          new Examples(ops, shape, channelAxis("onlineNorm", shape, axis), given);
+        const examples = examplesUnder(mask);
+        // a host keeps for the backward pass what is saved, and nothing else
+        const kept = mask === undefined ? [] : [mask];
         const measured = examples.moments(ops.stop(x));
         const means = examples.recurrence(
           runningMean,
@@ -152,13 +156,15 @@ export const onlineNorm = normalization(
         const given = { mean: means.before, variance: variances.before, mask };
         let xHat: T;
         if (control && ops.intercept && moveState) {
-          const held = ops.intercept(x, [controlMean], (dx, [u]) => {
+          const held = ops.intercept(x, [controlMean, ...kept], (dx, [u, under]) => {
+            const examples = examplesUnder(under);
             const { before, last } = examples.recurrence(u, alphaBackward, examples.mean(dx));
             moveState({ controlMean: last });
             return examples.masked(ops.sub(dx, ops.mul(examples.broadcast(before), 1 - alphaBackward)));
           });
           const plain = ops.normalize(each, held, given).y;
-          xHat = ops.intercept(plain, [plain, controlProjection], (g, [out, v]) => {
+          xHat = ops.intercept(plain, [plain, controlProjection, ...kept], (g, [out, v, under]) => {
+            const examples = examplesUnder(under);
             const power = examples.mean(square(ops, out));
             const part = ops.div(1 - alphaBackward, ops.max(ops.mul(power, 1 - alphaBackward), 1));
             const keeps = ops.sub(1, ops.mul(part, power));

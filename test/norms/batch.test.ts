@@ -659,6 +659,29 @@ describe("online normalization", () => {
     }
   });
 
+  it("a mask that is gone after the forward pass is there for the backward one", async () => {
+    await use("cpu");
+    const [masked, plain] = [true, false].map((useMask) => {
+      const layer = layers.onlineNormalization({ ...options, useMask });
+      layer.build([null, 5, 2]);
+      return layer;
+    });
+    const counts = [1, 1, 1, 0, 0];
+    const gradient = (layer: typeof masked, within: (values: tf.Tensor) => tf.Tensor) =>
+      tf.grad((values) =>
+        tf.tidy(() => {
+          const mask = tf.notEqual(tf.tensor2d([counts, counts]), 0);
+          return layer.call(within(values), { training: true, mask }) as tf.Tensor;
+        }),
+      );
+    const [x, dy] = [1, 2].map((seed) => tf.tensor3d(normal(20, seed), [2, 5, 2]));
+    const cut = (values: tf.Tensor) => tf.slice(values, [0, 0, 0], [2, 3, 2]);
+    const dx = gradient(masked, (values) => values)(x, dy);
+    const expected = gradient(plain, (values) => values)(cut(x), cut(dy));
+    close("dx", cut(dx).dataSync(), expected.dataSync());
+    expect(Math.max(...tf.abs(tf.slice(dx, [0, 3, 0])).dataSync())).toBe(0);
+  });
+
   it("trains in a TensorFlow.js model, batches of one", async () => {
     await use("cpu");
     const model = tfl.sequential({
