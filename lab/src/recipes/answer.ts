@@ -8,6 +8,7 @@ import { isNumber, rangeOf } from "@evenkeel/report/statistics";
 import { type Difference, differencesOf } from "../claims.js";
 import { summarize } from "../comparison.js";
 import { differenceText, formatEpochDifference, formatSetting, lossIsClear, under } from "../findings.js";
+import { withoutUnit } from "../report/line-figure.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf, type Trial, trialsOf } from "../results.js";
 import type { Arm, Better, Claim, MeasureName, Published, Recipe } from "./recipe.js";
 
@@ -149,7 +150,7 @@ function shownOf(trials: readonly Trial[], measure: Measure): string {
   const open = trials.filter((trial) => measure.isAtLeast?.(trial)).length;
   const value = measure.format(range.median);
   const [low, high] = [measure.format(range.min), measure.format(range.max)];
-  const spread = low === high ? value : `${value} (${low} – ${high})`;
+  const spread = low === high ? value : `${value} (${withoutUnit(low, high)} – ${high})`;
   if (open === 0) return spread;
   return open === trials.length
     ? `not reached (${trials.length === 1 ? "one trial" : `${trials.length} trials`})`
@@ -274,6 +275,6 @@ function answerToPublished({ of, value, within }: Published, comparison: Compari
   };
   return {
     held,
-    sentence: `${measure.name}: ${shownOf(trials, measure)} ${underArm(comparison, of)}; published is ${formatNumber(value)}, which ${how[held]} reached to within ${formatNumber(within)}.${lossesOf([{ trials, under: underArm(comparison, of) }])}`,
+    sentence: `${measure.name}: ${shownOf(trials, measure)} ${underArm(comparison, of)}; published is ${measure.format(value)}, which ${how[held]} reached to within ${measure.formatDifference(within).replace(/^\+/, "")}.${lossesOf([{ trials, under: underArm(comparison, of) }])}`,
   };
 }

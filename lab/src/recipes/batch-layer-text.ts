@@ -19,8 +19,8 @@ export const batchLayerText: Recipe = {
     { better: { norm: "batch-layer", at: 25 }, than: { norm: "batch", at: 25 }, by: "metric" },
     { better: { norm: "batch-layer", at: 25 }, than: { norm: "layer", at: 25 }, by: "metric" },
   ],
-  data: "sentiment",
-  reading: { text: "text", limit: 600 },
+  data: "sentiment-imdb",
+  reading: { target: "class", text: "text", limit: 600 },
   choices: {
     model: gru.name,
     width: 32,

@@ -4,9 +4,11 @@ import type { Figure } from "@evenkeel/report/draw";
 import { capitalize, count, duration } from "@evenkeel/report/format";
 import { escapeHtml } from "@evenkeel/report/page";
 import { STYLE } from "@evenkeel/report/style";
+import { under } from "../findings.js";
+import { differenceFigure } from "../report/differences.js";
 import { depthProfile, learningCurves, sweepFigures } from "../report/figures.js";
 import { looksOf, looksStyle } from "../report/series.js";
-import { type Comparison, normsOf } from "../results.js";
+import { type Comparison, metricOf, normsOf } from "../results.js";
 import { type Answer, answersOf, type Held } from "./answer.js";
 import { argumentsOf } from "./command.js";
 import { groups, type Recipe } from "./recipe.js";
@@ -114,6 +116,17 @@ function figureOf({ recipe, comparison }: Result, document: Document): Figure {
     return (by === "gradient" && gradientRatio) || metric;
   }
   if (by === "gradient") return depthProfile(comparison, "gradientNorm", document).first;
+  if (by === "metric") {
+    const { name: of, formatDifference: format, higherIsBetter } = metricOf(comparison);
+    return differenceFigure(
+      {
+        ...{ of, format, differences: comparison.differences.metric },
+        title: `Difference in ${of} from networks ${under(comparison.baseline)}`,
+        better: higherIsBetter ? "right" : "left",
+      },
+      document,
+    );
+  }
   const { metric, byTime } = learningCurves(comparison, document);
   return by === "seconds" ? byTime : metric;
 }

@@ -15,8 +15,8 @@ export const recurrent: Recipe = {
     { better: { norm: "layer-norm-gru" }, than: { norm: "none" }, by: "metric" },
     { better: { norm: "layer-norm-gru" }, than: { norm: "none" }, by: "seconds" },
   ],
-  data: "sentiment",
-  reading: { text: "text" },
+  data: "sentiment-yelp",
+  reading: { target: "class", text: "text" },
   choices: {
     model: gru.name,
     width: 32,

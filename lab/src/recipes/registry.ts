@@ -1,8 +1,10 @@
 /** Which recipes there are, in the order of their groups. */
 import { aerospace } from "./aerospace.js";
+import { attention } from "./attention.js";
 import { automotive } from "./automotive.js";
 import { batchLayerImages } from "./batch-layer-images.js";
 import { batchLayerText } from "./batch-layer-text.js";
+import { characters } from "./characters.js";
 import { errorRates } from "./error-rates.js";
 import { etth1 } from "./etth1.js";
 import { explodingGradients } from "./exploding-gradients.js";
@@ -37,11 +39,13 @@ export const recipes: readonly Recipe[] = [
   errorRates,
   realTime,
   sentiment,
+  characters,
   batchLayerText,
   smallBatches,
   batchLayerImages,
   recurrent,
   warmUp,
+  attention,
   vanishingGradients,
   explodingGradients,
 ];

@@ -13,7 +13,7 @@ export const sentiment: Recipe = {
     source: "runs of Ziaee & Çano 2022, arXiv 2209.08898",
   },
   claims: [byLayer("metric"), { better: { norm: "layer" }, than: { norm: "batch" }, by: "metric" }],
-  data: "sentiment",
-  reading: { text: "text" },
+  data: "sentiment-yelp",
+  reading: { target: "class", text: "text" },
   choices: { model: transformer.name, norms: ["none", "layer", "batch"], seeds: 5, epochs: 5 },
 };

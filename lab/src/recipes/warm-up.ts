@@ -14,8 +14,8 @@ export const warmUp: Recipe = {
     { better: { norm: "layer", at: 0 }, than: { norm: "post-layer", at: 0 }, by: "metric" },
     { better: { norm: "post-layer", at: 0.1 }, than: { norm: "post-layer", at: 0 }, by: "metric" },
   ],
-  data: "sentiment",
-  reading: { text: "text" },
+  data: "sentiment-yelp",
+  reading: { target: "class", text: "text" },
   choices: {
     model: transformer.name,
     depth: 6,
