@@ -127,8 +127,8 @@ export function featuresOf(
   function textOf(column: Column): Feature {
     const made = tokens(column, rows);
     const known = made.words.length.toLocaleString("en-US");
-    const cut = made.cut > 0 ? `, ${made.cut.toLocaleString("en-US")} of them longer` : "";
-    const what = `read as texts of up to ${count(made.length, "word")}${cut}; ${known} words known, from all rows without their targets`;
+    const cut = made.cut > 0 ? ` (${made.cut.toLocaleString("en-US")} have more)` : "";
+    const what = `read as texts, the first ${count(made.length, "word")} of each${cut}; ${known} words known, those of several rows, held-out ones too: no target is seen`;
     const reason = column === named ? "it is named by --text" : "free text, and no other input says more";
     told.add(what, column.name, { reason });
     for (const other of columns) {

@@ -183,7 +183,7 @@ test("free text is read as a text where nothing else says anything, the longest 
   expect(told).toEqual([
     {
       columns: ["review"],
-      what: "read as texts of up to 7 words; 6 words known, from all rows without their targets",
+      what: "read as texts, the first 7 words of each; 6 words known, those of several rows, held-out ones too: no target is seen",
       why: "free text, and no other input says more",
     },
     { columns: ["id"], what: "left out", why: '"review" is the only input' },
@@ -194,7 +194,7 @@ test("free text is read as a text where nothing else says anything, the longest 
   expect(decisions({ size, review }, { text: "review" })).toEqual([
     {
       columns: ["review"],
-      what: "read as texts of up to 7 words; 6 words known, from all rows without their targets",
+      what: "read as texts, the first 7 words of each; 6 words known, those of several rows, held-out ones too: no target is seen",
       why: "it is named by --text",
     },
     { columns: ["size"], what: "left out", why: '"review" is the only input' },
