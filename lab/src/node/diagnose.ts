@@ -17,7 +17,7 @@ import type { Task } from "../tasks/task.js";
 import { colorsOf } from "./colors.js";
 import { loadDataset } from "./datasets.js";
 import { diagnosisText } from "./diagnosis-summary.js";
-import { readModel } from "./model-file.js";
+import { readModelWith } from "./own-layers.js";
 import { columnsOf } from "./streams.js";
 import { version } from "./version.js";
 import { writeWhole } from "./whole-file.js";
@@ -35,6 +35,8 @@ export interface DiagnoseOptions {
   optimizer: OptimizerName;
   learningRate?: number;
   seed: number;
+  /** A module that registers classes of the user's own layers. */
+  layers?: string;
   /** Normalizations to put in; true for what is proposed. */
   try?: NormName[] | true;
   /** Where the page goes; true for its usual name. */
@@ -52,7 +54,7 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   const { html, json, seed, batchSize, steps, optimizer, learningRate = RATES[optimizer] } = options;
   const began = performance.now();
   const wanted = options.try === true ? undefined : options.try?.map(checkedNorm);
-  const model = await readModel(path);
+  const model = await readModelWith(options.layers, path);
   const examples =
     options.data === undefined ? undefined : examplesOf(await loadDataset(options.data, options.reading));
   const fit = fitOf(model, examples, { seed, batchSize, raw: options.raw });

@@ -143,3 +143,30 @@ test("a network that has nothing to measure is refused", async () => {
     'UsageError: "flat": expected a network with a layer that has weights of two axes or more, such as dense or convolution, got none; name another network',
   );
 });
+
+test("a layer of the user's own needs a module, and is then as any other", async () => {
+  class Gated extends tfl.layers.Layer {
+    static className = "Gated";
+  }
+  const model = shrinking(1, 1) as tfl.Sequential;
+  model.add(new Gated({ name: "mine" }));
+  const path = await saved("own", model);
+  const told =
+    'UsageError: own/model.json (TensorFlow.js layers-model): layer "mine": its class Gated is not known; ';
+  expect(await errorOf(() => said(path))).toBe(
+    `${told}name a module that registers it with --layers FILE.js (tf.serialization.registerClass, of @tensorflow/tfjs)`,
+  );
+  const idle = write("idle.mjs", "export {};");
+  expect(await errorOf(() => said(path, { layers: idle }))).toBe(
+    `${told}call tf.serialization.registerClass for it in "idle.mjs"`,
+  );
+  expect(await errorOf(() => said(path, { layers: pathOf("absent.mjs") }))).toBe(
+    'UsageError: --layers: there is no such file "absent.mjs"; check the path',
+  );
+  const broken = write("broken.mjs", "throw new Error('not today');");
+  expect(await errorOf(() => said(path, { layers: broken }))).toBe(
+    'UsageError: --layers: "broken.mjs" cannot be imported: not today; bring a module of JavaScript (.js, .mjs) that registers its classes with tf.serialization.registerClass',
+  );
+  tf.serialization.registerClass(Gated);
+  expect((await said(path)).code).toBe(0);
+});
