@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import * as tf from "@tensorflow/tfjs-core";
 import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
-import { type Checkpoint, open } from "evenkeel/checkpoints";
+import { type Checkpoint, CheckpointError, open } from "evenkeel/checkpoints";
 import { layersModelFrom } from "evenkeel/tfjs";
 import { FailureError, UsageError } from "../errors.js";
+// so that networks of the lab are known
+import "../models/layers/registry.js";
 import { startTensorFlow } from "./tensorflow.js";
 import { systemReason, writeWhole } from "./whole-file.js";
 
@@ -63,7 +65,7 @@ export async function readWritten(folder: string): Promise<LayersModel> {
  * class of its layers is not known
  */
 export async function readModel(path: string): Promise<LayersModel> {
-  const checkpoint = await open(path);
+  const checkpoint = await opened(path);
   checkLayers(path, checkpoint);
   const bytes = [...checkpoint.tensors.values()].reduce(
     (sum, { shape }) => sum + 4 * shape.reduce((size, length) => size * length, 1),
@@ -78,10 +80,25 @@ export async function readModel(path: string): Promise<LayersModel> {
   return layersModelFrom(checkpoint);
 }
 
+const EXPECTED =
+  "expected a network's layers and their weights, as TensorFlow.js saves them (model.save), or a .keras or .h5 file of Keras";
+
+/** A file of another kind is none that could be converted. */
+async function opened(path: string): Promise<Checkpoint> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if (!(error instanceof CheckpointError) || error.format !== "unknown") throw error;
+    throw new UsageError(
+      `${quote(path, 200)}: ${EXPECTED}; got another file: name the model.json or its folder`,
+    );
+  }
+}
+
 /** A file of weights alone, or of a graph of operations, has no layers. */
 function checkLayers(path: string, { architecture, format }: Checkpoint): void {
   if (architecture !== undefined) return;
   throw new UsageError(
-    `${quote(path, 200)}: expected a network's layers and their weights, as TensorFlow.js saves them (model.save), or a .keras or .h5 file of Keras; got ${format}, which has no layers; save the whole model in one of these`,
+    `${quote(path, 200)}: ${EXPECTED}; got ${format}, which has no layers; save the whole model in one of these`,
   );
 }

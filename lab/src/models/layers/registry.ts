@@ -1,11 +1,19 @@
 /** The lab's own layers, which models ask for by their classes: a list of models can be read without loading TensorFlow.js. */
 import { BagOfItems } from "./bag-of-items.js";
 import { CosineScores } from "./cosine-scores.js";
+import { EmbeddedCategories } from "./embedded-categories.js";
 import { ItemVectors } from "./item-vectors.js";
 import { MeanOfSteps } from "./mean-of-steps.js";
 import { Positions } from "./positions.js";
 
-export const ownLayers = { BagOfItems, CosineScores, ItemVectors, MeanOfSteps, Positions };
+export const ownLayers = {
+  BagOfItems,
+  CosineScores,
+  EmbeddedCategories,
+  ItemVectors,
+  MeanOfSteps,
+  Positions,
+};
 
 /** What a layer of this class is made of. */
 export type OwnArgs = {
