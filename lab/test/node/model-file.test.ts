@@ -120,6 +120,12 @@ test("what cannot be written, or is no network, is told", async () => {
   );
 });
 
+test("a file of another kind is told", async () => {
+  expect(await errorOf(() => readModel(write("table.csv", "a,b\n1,2\n")))).toBe(
+    'UsageError: "table.csv": expected a network\'s layers and their weights, as TensorFlow.js saves them (model.save), or a .keras or .h5 file of Keras; got another file: name the model.json or its folder',
+  );
+});
+
 test("a layer whose class is not known is named, with the remedy", async () => {
   class Doubling extends tfl.layers.Layer {
     static className = "Doubling";
