@@ -35,7 +35,7 @@ export function answersOf({ claims }: Pick<Recipe, "claims">, comparison: Compar
 }
 
 const ERROR = 0.05;
-/** What a gradient of zero counts as: below it there is no float32. */
+/** What a gradient, or a ratio, of zero counts as: below it there is no float32. */
 const LEAST_RATIO = 1e-45;
 
 /** The trials of an arm; none where they have not run. */
@@ -141,6 +141,23 @@ function measureOf(name: MeasureName, comparison: Comparison): Measure {
         formatDifference: (value) => signed(value.toFixed(1)),
       };
     }
+    case "largest": {
+      const largest = ({ probes }: Trial) => rangeOf(probes.flatMap(({ gradientNorm }) => gradientNorm)).max;
+      return {
+        name: "Largest gradient of any layer",
+        what: "how large gradients become",
+        higherIsBetter: false,
+        resolution: 0,
+        of(trial) {
+          const value = largest(trial);
+          return value === null ? null : Math.log10(Math.max(LEAST_RATIO, value));
+        },
+        shown: largest,
+        format: formatNumber,
+        difference: "Orders of magnitude",
+        formatDifference: (value) => signed(value.toFixed(1)),
+      };
+    }
   }
 }
 
@@ -197,7 +214,7 @@ function answerTo(claim: Better, comparison: Comparison, error: number): Found {
   if (arms.some(({ trials }) => trials.length === 0)) {
     return { held: "unclear", sentence: "Stopped before there were trials to compare." };
   }
-  if (claim.by !== "metric" && claim.by !== "gradient" && comparison.targetMetric === null) {
+  if (measure.isAtLeast !== undefined && comparison.targetMetric === null) {
     return { held: "unclear", sentence: "No network got beyond guessing: there was no target to reach." };
   }
   const told = `${measure.name}: ${arms.map(({ trials, under }) => `${shownOf(trials, measure)} ${under}`).join(", ")}.`;

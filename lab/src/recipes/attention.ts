@@ -21,7 +21,8 @@ export const attention: Recipe = {
     width: 32,
     norms: ["none", "layer", "qk-layer"],
     seeds: 3,
-    epochs: 3,
+    epochs: 4,
+    batchSize: 8,
     learningRate: 0.003,
   },
 };

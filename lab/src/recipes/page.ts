@@ -115,7 +115,7 @@ function figureOf({ recipe, comparison }: Result, document: Document): Figure {
     const { metric, gradientRatio } = sweepFigures(comparison, comparison.sweep, document);
     return (by === "gradient" && gradientRatio) || metric;
   }
-  if (by === "gradient") return depthProfile(comparison, "gradientNorm", document).first;
+  if (by === "gradient" || by === "largest") return depthProfile(comparison, "gradientNorm", document).first;
   if (by === "metric") {
     const { name: of, formatDifference: format, higherIsBetter } = metricOf(comparison);
     return differenceFigure(

@@ -22,10 +22,10 @@ export interface Arm {
 }
 
 /**
- * What two arms are compared in: the comparison's own metric, the epochs or the seconds until the target, or how far the
- * gradient of the first layer is from that of the last one.
+ * What two arms are compared in: the comparison's own metric, the epochs or the seconds until the target, how far the
+ * gradient of the first layer is from that of the last one, or how large that of any layer becomes.
  */
-export type MeasureName = "metric" | "epochs" | "seconds" | "gradient";
+export type MeasureName = "metric" | "epochs" | "seconds" | "gradient" | "largest";
 
 /** One does better than the other. */
 export interface Better {

@@ -1,7 +1,7 @@
 /** What trials say to a claim, in full. */
 import { expect, test } from "vitest";
 import { type Answer, answersOf } from "../../src/recipes/answer.js";
-import type { Claim, Published } from "../../src/recipes/recipe.js";
+import type { Claim, MeasureName, Published } from "../../src/recipes/recipe.js";
 import type { Comparison, Trial } from "../../src/results.js";
 import { syntheticComparison } from "../support/synthetic-comparison.js";
 
@@ -29,7 +29,7 @@ function comparisonOf(
   return { ...made, trials, baseline: "rms" };
 }
 
-const claim = (by: "metric" | "epochs" | "seconds" | "gradient", norm = "layer", than = "none"): Claim => ({
+const claim = (by: MeasureName, norm = "layer", than = "none"): Claim => ({
   better: { norm },
   than: { norm: than },
   by,
@@ -139,6 +139,25 @@ test("gradients are compared by how far their ratio is from 1, whichever way", (
   expect(sentence).toMatch(
     /^Gradient of the first layer over that of the last: 0\.103 \(0\.101 – 0\.105\) with layer normalization, 10,300 \(10,100 – 10,500\) without normalization\. Orders of magnitude from 1: −3\.0 \(.*\), clearly better\.$/,
   );
+});
+
+test("the largest gradient of any layer at any probe", () => {
+  const comparison = comparisonOf({ none: 0.8, layer: 0.8 }, (trial) => ({
+    ...trial,
+    probes: [1, trial.norm === "none" ? 1000 : 10].map((norm, step) => ({
+      step,
+      gradientNorm: [0.1, norm, null, 0.2],
+      activationMean: [],
+      activationSpread: [],
+    })),
+  }));
+  expect(answer(claim("largest"), comparison)).toMatchObject({
+    claim: expect.stringMatching(/, in how large gradients become$/),
+    held: "yes",
+    sentence: expect.stringMatching(
+      /^Largest gradient of any layer: 10\.0 with layer normalization, 1,000 without normalization\. Orders of magnitude: −2\.0 \(.*\), clearly better\.$/,
+    ),
+  });
 });
 
 test("a gradient of zero is as far from 1 as float32 goes", () => {
