@@ -51,6 +51,20 @@ export interface Guess {
   scores: Scores;
 }
 
+/** A held-out example of series, standardized, a step in each place; null for what is not finite. */
+export interface Sample {
+  /** Some of the series, by their places among the inputs. */
+  series: {
+    at: number;
+    /** The last steps that the network sees, and those that follow. */
+    before: number[];
+    truth: number[];
+    forecast: (number | null)[];
+    /** For each of the trial's guesses. */
+    guesses: (number | null)[][];
+  }[];
+}
+
 /** A trained network, and how its examples were standardized. */
 export interface SavedNetwork {
   /** As TensorFlow.js writes a layers model. */
@@ -85,6 +99,8 @@ export interface Trial {
   guesses: Guess[];
   /** The best that a network that learnt nothing may score there. */
   guessing: Scores;
+  /** Of series, what it forecasts for the held-out example in the middle; where it did not diverge. */
+  sample?: Sample;
   /** [true class][predicted class]: held-out examples; null where the task has no classes, or too many to show. */
   confusion: number[][] | null;
   /** Median wall time of one optimizer step (forward, backward, update) of the second half, in milliseconds. */

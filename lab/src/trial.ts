@@ -15,7 +15,7 @@ import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import { type NormName, placedOf } from "./norms.js";
 import { disposeOptimizer, optimizerOf } from "./optimizers.js";
-import type { Epoch, Guess, Probe, SavedNetwork, Scores, Trial } from "./results.js";
+import type { Epoch, Guess, Probe, Sample, SavedNetwork, Scores, Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 import { bestOf, type Judge, type Metric, type Scored } from "./tasks/task.js";
@@ -64,6 +64,9 @@ const REPORT_MS = 200;
 /** Examples that are evaluated at a time, at most, and their numbers (inputs and outputs). */
 const EVALUATION_BATCH = 1024;
 const EVALUATION_VALUES = 2 ** 19;
+/** Series of a sample, and digits of its values. */
+const MOST_SAMPLED = 2;
+const SAMPLE_DIGITS = 4;
 /** With more classes a table of confusions cannot be read. */
 const MOST_CONFUSED = 20;
 
@@ -220,6 +223,7 @@ export async function runTrial(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
   );
+  const sample = best.diverged ? undefined : sampleOf(best.network, examples);
   const network = spec.keep ? await savedOf(best.network, examples) : undefined;
   endRun(best);
   return {
@@ -239,7 +243,36 @@ export async function runTrial(
     // the first half warms up the engine
     stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),
     epochsToTarget: null,
+    ...(sample && { sample }),
     ...(network && { network }),
+  };
+}
+
+/** What the network forecasts for the held-out example in the middle; undefined where it forecasts no series. */
+function sampleOf({ model }: Network, examples: Examples): Sample | undefined {
+  const { data, heldOut, judge } = examples;
+  if (tasks[data.task].from !== "series" || judge === undefined) return undefined;
+  const row = heldOut[heldOut.length >> 1];
+  const [x, y] = [inputOf(examples, row), targetOf(examples, row)];
+  const forecast = tf.tidy(() => {
+    const outputs = model.apply(batchOf(examples, [row]).x, { training: false }) as tf.Tensor;
+    return outputs.dataSync() as Float32Array;
+  });
+  const guesses = judge.guesses.map(({ outputs }) => outputs(x));
+  const [horizon, channels] = data.targetShape;
+  const of = (values: Float32Array, at: number) =>
+    Array.from(
+      values.filter((_, i) => i % channels === at),
+      (value) => Number(value.toPrecision(SAMPLE_DIGITS)),
+    );
+  return {
+    series: Array.from({ length: Math.min(channels, MOST_SAMPLED) }, (_, at) => ({
+      at,
+      before: of(x, at).slice(-horizon),
+      truth: of(y, at),
+      forecast: of(forecast, at).map(finite),
+      guesses: guesses.map((values) => of(values, at).map(finite)),
+    })),
   };
 }
 

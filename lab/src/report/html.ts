@@ -22,6 +22,7 @@ import {
   sweepFigures,
   triedRates,
 } from "./figures.js";
+import { forecastFigures } from "./forecasts.js";
 import { gradientMaps } from "./gradient-maps.js";
 import { detailsTable, formatRate, missedNote, resultsTable } from "./numbers.js";
 import { clipped, type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
@@ -101,6 +102,23 @@ function learningSection(comparison: Comparison, document: Document): string {
       figure("Held-out loss", `same scale${log ? ", log" : ""}`, heldOutLoss) +
       figure(title, "held out, by epoch", metric) +
       figure(title, "held out, by time", byTime),
+  );
+}
+
+function forecastSection(comparison: Comparison, document: Document): string {
+  const figures = forecastFigures(comparison, document);
+  if (figures.length === 0) return "";
+  const several = comparison.training.seeds.length > 1;
+  return section(
+    "forecasts",
+    "One forecast",
+    [
+      `The example in the middle of the held-out part, chosen by its place alone. The networks see what comes before step 1${several ? "; a line is the median over the seeds, and its band reaches from the lowest to the highest" : ""}.`,
+      "One example shows what forecasts look like, not which are better: that is what the metrics over all examples are for. Values are standardized by the training part.",
+    ],
+    figures
+      .map(({ name, figure: drawn }) => figure(escapeHtml(name), "held out, standardized", drawn))
+      .join(""),
   );
 }
 
@@ -314,6 +332,7 @@ ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 ${switches(norms, looks)}
 ${differencesSection(comparison, document)}
 ${learningSection(comparison, document)}
+${forecastSection(comparison, document)}
 ${ratesSection(comparison, document)}
 ${sweepSection(comparison, document)}
 ${gradientSection(comparison, looks, document)}

@@ -1,7 +1,7 @@
 /** Lines with their range over the seeds: one for each normalization, labelled at its end. */
 import { type Axis, beyondNote, thinned, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
-import { formatNumber } from "@evenkeel/report/format";
+import { capitalize, formatNumber } from "@evenkeel/report/format";
 import { tableTwin } from "@evenkeel/report/page";
 import { type Range, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
@@ -17,6 +17,8 @@ const MOST_BANDS = 12;
 /** Points of a thin line; rows of a figure's table. */
 const MOST_SEED_POINTS = 60;
 const MOST_ROWS = 25;
+
+const DASHES = { solid: "none", dashed: "6 3", dotted: "1.5 4" };
 
 /** NaN where no seed gave a number: the line has a gap there. */
 export interface Point {
@@ -42,6 +44,13 @@ export interface Reference {
   note: string;
 }
 
+/** A line that no network has drawn; its look is told in a note. */
+export interface OtherLine {
+  name: string;
+  line: "solid" | "dashed" | "dotted";
+  points: { x: number; y: number }[];
+}
+
 export interface LineFigure {
   title: string;
   series: Series[];
@@ -56,6 +65,7 @@ export interface LineFigure {
   y: Axis;
   format?: (value: number | null) => string;
   references?: Reference[];
+  others?: OtherLine[];
 }
 
 export const pointAt = (x: number, { median, min, max }: Range): Point => ({
@@ -142,6 +152,7 @@ export function lineFigure(
     y,
     format = formatNumber,
     references = [],
+    others = [],
   }: LineFigure,
   document: Document,
 ): Figure {
@@ -217,13 +228,27 @@ export function lineFigure(
       labelArrow: "none",
     }),
   ];
+  for (const { line, points } of others) {
+    marks.push(
+      Plot.lineY(
+        points.map((point) => ({ x: point.x, y: within(point.y) })),
+        {
+          x: "x",
+          y: "y",
+          stroke: line === "solid" ? "var(--ink)" : "var(--muted)",
+          strokeWidth: line === "solid" ? 1.75 : 1.25,
+          strokeDasharray: DASHES[line],
+        },
+      ),
+    );
+  }
   for (const reference of references) {
     if (reference.y < y.domain[0] || reference.y > y.domain[1]) continue;
     marks.push(
       Plot.ruleY([reference.y], {
         stroke: "var(--muted)",
         strokeWidth: reference.line === "dotted" ? 1.5 : 1.25,
-        strokeDasharray: reference.line === "dotted" ? "1.5 4" : "6 3",
+        strokeDasharray: DASHES[reference.line],
       }),
     );
   }
@@ -333,16 +358,19 @@ export function lineFigure(
   const svg = draw({ width: LINE_WIDTH, height, margin, x: xScale, y: yScale, ariaLabel, marks }, document);
 
   const missing = series.filter(({ points }) => drawable(points).length === 0).map(({ norm }) => norm);
-  const table = tableOf(sampled, reverse);
+  const table = tableOf(sampled, others, reverse);
   return {
     svg: withTips(
       svg,
       frame,
       "x",
-      table.map(({ x: value, points }) => ({
+      table.map(({ x: value, points, values }) => ({
         pixel: across.apply(value),
         lines: [
           { text: `${xLabel.replace(/ \(.*/, "")} ${x.format(value)}` },
+          ...others.flatMap(({ name }, i) =>
+            values[i] === undefined ? [] : { text: `${name} ${format(values[i])}` },
+          ),
           ...drawable(points.flatMap((point) => point ?? []))
             .toSorted((a, b) => b.median - a.median)
             .map((point) => {
@@ -353,6 +381,7 @@ export function lineFigure(
       })),
     ),
     notes: [
+      ...others.map(({ name, line }) => `${capitalize(line)}: ${name}.`),
       ...references.flatMap(({ y: at, note }) => (at < y.domain[0] || at > y.domain[1] ? [] : [note])),
       ...(missing.length > 0
         ? [`Not drawn, for want of a finite value: networks ${underAll(missing)}.`]
@@ -362,9 +391,10 @@ export function lineFigure(
     ],
     twin: tableTwin(
       `${title}: median over the seeds${series.some(({ seeds }) => seeds.length > 1) ? " (lowest – highest)" : ""}`,
-      [xLabel, ...norms.map(labelOf)],
-      thinned(table, MOST_ROWS).map(({ x: value, points }) => [
+      [xLabel, ...others.map(({ name }) => capitalize(name)), ...norms.map(labelOf)],
+      thinned(table, MOST_ROWS).map(({ x: value, points, values }) => [
         x.format(value),
+        ...values.map((y) => format(y ?? null)),
         ...points.map((point, i) => {
           const said = point && Number.isFinite(point.median) ? spread(point, format) : "–";
           const diverged = dots && series[i]?.ends.some((end) => end.x === value);
@@ -392,9 +422,21 @@ function roomFor({ ticks, format, type, domain }: Axis, width: number): number[]
   return kept;
 }
 
-/** The points of each series at every x that any of them has. */
-function tableOf(series: Series[], reverse: boolean): { x: number; points: (Point | undefined)[] }[] {
+interface Row {
+  x: number;
+  points: (Point | undefined)[];
+  values: (number | undefined)[];
+}
+
+/** The points of each series, and the values of the other lines, at every x that any of them has. */
+function tableOf(series: Series[], others: OtherLine[], reverse: boolean): Row[] {
   const byX = series.map(({ points }) => new Map(points.map((point) => [point.x, point])));
-  const all = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
-  return (reverse ? all.toReversed() : all).map((x) => ({ x, points: byX.map((points) => points.get(x)) }));
+  const valuesByX = others.map(({ points }) => new Map(points.map(({ x, y }) => [x, y])));
+  const all = [...byX, ...valuesByX].flatMap((map) => [...map.keys()]);
+  const distinct = [...new Set(all)].sort((a, b) => a - b);
+  return (reverse ? distinct.toReversed() : distinct).map((x) => ({
+    x,
+    points: byX.map((points) => points.get(x)),
+    values: valuesByX.map((values) => values.get(x)),
+  }));
 }
