@@ -13,6 +13,8 @@ import {
 } from "../src/comparison.js";
 import { splitOf } from "../src/data/split.js";
 import type { Dataset } from "../src/datasets/dataset.js";
+import { UsageError } from "../src/errors.js";
+import { models } from "../src/models/registry.js";
 import type { NormName } from "../src/norms.js";
 import type { Probe, Summary, Trial } from "../src/results.js";
 import { metricNamed } from "../src/tasks/registry.js";
@@ -175,6 +177,35 @@ describe("settingsOf", () => {
     );
     expect(of({ seeds: 40 }, data).training.batchSize).toBe(32);
   });
+
+  test("why a normalization does not fit the network, the data, or a network of one's own", () => {
+    const refused = (choices: Partial<Choices>, message: string) =>
+      expect(() => of(choices)).toThrow(new UsageError(`--norms: ${message}`));
+    refused(
+      { model: "mlp", norms: ["reversible-instance"] },
+      "reversible instance normalization needs series to normalize over, and this data has none; leave it out",
+    );
+    refused(
+      { model: "mlp", norms: ["post-layer"] },
+      "post-layer normalization needs blocks with a residual, and --model mlp has none; leave it out, or use --model residual-mlp or residual-cnn or transformer (evenkeel norms lists what fits)",
+    );
+    const own = {
+      model: {
+        ...models.mlp,
+        name: "mine",
+        unfit: (norm: NormName) => (norm === "group" ? "mine.ts:3: no" : undefined),
+      },
+      module: { path: "mine.ts", digest: "0" },
+      depth: 2,
+    };
+    refused({ own, norms: ["group"] }, "mine.ts:3: no; leave group out");
+    refused(
+      { own, norms: ["instance"] },
+      "instance normalization needs positions to normalize over, and the network mine is not made of any; leave it out",
+    );
+    expect(of({ own }).norms).not.toContain("group");
+    expect(of({ norms: ["all"] }).norms).not.toContain("reversible-instance");
+  });
 });
 
 describe("specsOf", () => {
@@ -248,6 +279,25 @@ describe("comparisonOf", () => {
   const trials = specs.map(({ norm, seed, model }) => {
     const last = 0.7 + (norm === "layer" ? 0.1 + seed / 1000 : 0) - model.depth / 100;
     return trial(norm, [0.5, last], { seed, parameters: model.depth });
+  });
+
+  test("batches of one example are warned of, where they leave a normalization nothing", () => {
+    const warned = (more: Partial<Settings>) =>
+      comparisonOf({ ...settings, ...more }, data, "d", [], made).data.warnings;
+    const one = { ...settings.training, batchSize: 1 };
+    expect(warned({ training: one, norms: ["none", "layer", "batch-layer"] })).toEqual([]);
+    expect(warned({ training: one, norms: ["none", "batch"] })).toEqual([
+      "with --batch-size 1, batch normalization gives the same whatever comes in: one value has no variance; use 2 or more",
+    ]);
+    expect(
+      warned({ norms: ["batch", "batch-renorm"], sweep: { setting: "batch-size", values: [1, 8] } }),
+    ).toEqual([
+      "with --batch-size 1, batch normalization and batch renormalization give the same whatever comes in: one value has no variance; use 2 or more",
+    ]);
+    expect(warned({ norms: ["batch"] })).toEqual([]);
+    // an image has positions
+    const cnn = { ...settings.model, kind: "cnn" };
+    expect(warned({ training: one, norms: ["batch"], model: cnn })).toEqual([]);
   });
 
   test("target, differences and sweep of whole trials", () => {
