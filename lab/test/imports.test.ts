@@ -24,7 +24,6 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/fitting", "lab/diagnosis", "lab/predictions/"],
   ["lab/trial", "lab/ailments"],
   ["lab/trials", "lab/comparison", "lab/findings"],
-  ["lab/recipes/"],
   ["lab/report/"],
   ["lab/recipes/"],
   // what needs Node: everything below is the core, which a page runs too
