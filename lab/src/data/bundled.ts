@@ -18,7 +18,7 @@ export interface Bundled extends Described {
   /** The size of the images that its features are the pixels of. */
   image?: [height: number, width: number];
   /** What is learnt from it, where it is not one column. */
-  from?: "series" | "text";
+  from?: "series" | "text" | "interactions";
   /** Of a table. */
   read?(source: Source, options?: ReadOptions): Promise<Table>;
 }
@@ -83,6 +83,7 @@ export const bundled: readonly Bundled[] = [
     provenance: "Market baskets of one supermarket; the file of Weka's examples",
     licence: "none stated in the file",
     file: "supermarket.arff.gz",
+    from: "interactions",
     read: readTable,
   },
   {

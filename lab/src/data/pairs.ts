@@ -30,10 +30,10 @@ export interface Pairs {
 
 /** Words for who has, the likeliest first, and for what is had. */
 const USERS =
-  "user customer member client visitor reviewer buyer shopper household person account cookie session basket order invoice transaction cart receipt";
+  "user customer cust member client visitor reviewer buyer shopper household person account cookie session basket order invoice transaction cart receipt";
 const ITEMS =
   "item product article movie film book isbn song track artist album game sku asin stock anime show series restaurant business recipe course title";
-const RATINGS = "rating rate stars star score preference";
+const RATINGS = "rating rate stars star score preference overall";
 const TIMES = "timestamp time datetime date ts when";
 
 /** What says in text that an item is there, and that it is not. */
@@ -95,16 +95,32 @@ export function layoutOf(table: Table, options: PairOptions): { layout: Layout; 
   return inBaskets(columns, named);
 }
 
-/** The column with the first of these words for a name, or else followed by what tells a number or a name. */
+/** What may stand after the word for a user or an item: that it is a number, nothing, or that it is a name. */
+const AFTER = [/^[ _.-]*(id|no|nr|number|code|key|idx|index)$/i, /^$/, /^[ _.-]*(name|title)$/i];
+
+/** The column that is called by the first of these words that any is called by, with what tells a number or a name. */
 function called(words: string, columns: readonly Column[]): Column | undefined {
   for (const word of words.split(" ")) {
-    for (const after of [/^[ _.-]*(id|no|nr|number|code|key|idx|index)$/i, /^$/, /^[ _.-]*(name|title)$/i]) {
-      const found = columns.find(({ name }) => {
-        const [start] = new RegExp(`^${word}s?(?![a-hj-mo-z])`, "i").exec(name) ?? [];
-        return start !== undefined && after.test(name.slice(start.length));
-      });
+    const start = new RegExp(`^${word}s?`, "i");
+    for (const after of AFTER) {
+      const found = columns.find(({ name }) => start.test(name) && after.test(name.replace(start, "")));
       if (found) return found;
     }
+  }
+  return undefined;
+}
+
+/** The column whose name ends in the first of these words that any ends in: "Book-Rating", "unixReviewTime". */
+function calledLast(words: string, columns: readonly Column[]): Column | undefined {
+  const last = ({ name }: Column) =>
+    name
+      .replace(/([a-z])([A-Z])/g, "$1 $2")
+      .toLowerCase()
+      .split(/[^a-z]+/)
+      .at(-1);
+  for (const word of words.split(" ")) {
+    const found = columns.find((column) => [word, `${word}s`].includes(last(column) ?? ""));
+    if (found) return found;
   }
   return undefined;
 }
@@ -143,13 +159,13 @@ function inRows(
   const dates = others.filter(({ kind }) => kind === "date");
   const rating =
     ratingNamed ??
-    called(
+    calledLast(
       RATINGS,
       numbers.filter((column) => column !== timeNamed),
     );
   const time =
     timeNamed ??
-    called(
+    calledLast(
       TIMES,
       [...dates, ...numbers].filter((column) => column !== rating),
     ) ??
@@ -161,12 +177,12 @@ function inRows(
       option: "--user NAME --item NAME",
     },
   ];
-  const least = rating && leastRating(rating.values);
-  if (rating && least !== undefined) {
+  const rated = rating && leastRating(rating.values);
+  if (rating && rated) {
     decisions.push({
       columns: [rating.name],
-      what: `a user has what it rates ${least} or more; the other rows are left out`,
-      why: "half of the ratings are as high",
+      what: `a user has what it rates ${rated.least} or more; the other rows are left out`,
+      why: rated.why,
       option: `--ignore ${argument(rating.name)}`,
     });
   }
@@ -193,18 +209,22 @@ function inRows(
       kind: "rows",
       user: user.name,
       item: item.name,
-      ...(rating && least !== undefined && { rating: { column: rating.name, least } }),
+      ...(rating && rated && { rating: { column: rating.name, least: rated.least } }),
       ...(time && { time: time.name }),
     },
     decisions,
   };
 }
 
-/** The median, or the next higher one where it is the lowest of all; undefined where all ratings are the same. */
-function leastRating(values: readonly Value[]): number | undefined {
+/** The median, or the next higher rating where it is the lowest of all; undefined where all are the same. */
+function leastRating(values: readonly Value[]): { least: number; why: string } | undefined {
   const sorted = Float64Array.from(values.filter((value) => value !== null) as number[]).sort();
   const median = sorted[sorted.length >> 1];
-  return median > sorted[0] ? median : sorted.find((rating) => rating > sorted[0]);
+  if (median > sorted[0]) return { least: median, why: "it is the median of the ratings" };
+  const least = sorted.find((rating) => rating > sorted[0]);
+  return least === undefined
+    ? undefined
+    : { least, why: `${median}, the lowest, is the rating of half of them` };
 }
 
 function inBaskets(
