@@ -113,7 +113,7 @@ function tell(
   const colors = colorsOf(process.stderr);
   const metric = metricNamed(kept.task, kept.metric);
   const title = "evenkeel predict";
-  const score = metric.brief(kept.scores.heldOut[kept.metric] ?? null);
+  const score = metric.format(kept.scores.heldOut[kept.metric] ?? null).trim();
   const others = networks
     .filter(({ kept: { norm } }) => norm !== kept.norm)
     .map(({ kept: { norm } }) => norm);

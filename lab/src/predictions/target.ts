@@ -1,5 +1,5 @@
 /** A column that is predicted from others: a row for each of a table, with its number and what the task tells of it. */
-import { count as counted } from "@evenkeel/report/format";
+import { count as counted, quote } from "@evenkeel/report/format";
 import { readTable } from "../data/readers/registry.js";
 import type { Value } from "../data/table.js";
 import { applyReading, readOptionsOf, type TableReading } from "../datasets/reading.js";
@@ -34,6 +34,9 @@ export const predictTarget: Predict = async (kept, run, source, { read = {} }) =
     rows,
     decisions: table.decisions,
     notes: [
+      ...(table.columns.some(({ name }) => name === column)
+        ? [`${quote(column)} is in the file too: it is predicted, and not read`]
+        : []),
       ...unread(table, [column, ...reading.columns.map((each) => each.column)]),
       ...(empty > 0
         ? [

@@ -3,17 +3,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { splitOf } from "../../src/data/split.js";
-import type { Dataset, DatasetOptions } from "../../src/datasets/dataset.js";
-import { usualModel } from "../../src/models/registry.js";
-import { loadDataset } from "../../src/node/datasets.js";
-import { modelFor } from "../../src/node/own-model.js";
+import type { DatasetOptions } from "../../src/datasets/dataset.js";
 import { type PredictOptions, predict } from "../../src/node/predict.js";
 import { checkSave, networksIn, saveNetworks } from "../../src/node/save.js";
 import { startTensorFlow } from "../../src/node/tensorflow.js";
-import type { Trial } from "../../src/results.js";
 import { taskFrom } from "../../src/tasks/registry.js";
-import { runTrial } from "../../src/trial.js";
 import { errorOf, pathOf, write } from "../support/files.js";
+import { csvOf, kept } from "../support/kept.js";
 import { rows, scattered } from "../support/tables.js";
 
 beforeAll(startTensorFlow);
@@ -33,35 +29,11 @@ beforeEach(() => {
   });
 });
 
-async function trained(data: Dataset, norm: string, seed = 1): Promise<Trial> {
-  const model = { kind: usualModel(data.form), depth: 1, width: 4, activation: "relu" } as const;
-  const training = { epochs: 1, batchSize: 16, learningRates: [0.01], optimizer: "adam", warmUp: 0 } as const;
-  const spec = { norm, seed, model, training: { ...training, learningRates: [0.01] }, data, digest: "d" };
-  return runTrial({ ...spec, keep: true }, await modelFor(model), () => {});
-}
-
-/** A folder of networks that learnt from a file, one of each normalization. */
-async function kept(folder: string, file: string, options: DatasetOptions, norms = ["layer"]) {
-  const data = await loadDataset(file, options);
-  const trials: Trial[] = [];
-  for (const norm of norms) trials.push(await trained(data, norm));
-  saveNetworks(folder, trials, data, "d");
-  return { data, trials };
-}
-
 const predictions = async (folder: string, file: string, options: Partial<PredictOptions> = {}) => {
   const out = pathOf("predictions.json");
   expect(await predict(folder, file, { json: true, out, ...options })).toBe(0);
   return JSON.parse(readFileSync(out, "utf8")) as Record<string, string | number | null>[];
 };
-
-const csvOf = (columns: Record<string, unknown[]>): string =>
-  [
-    Object.keys(columns),
-    ...rows(Object.values(columns)[0].length, (i) => Object.values(columns).map((each) => each[i])),
-  ]
-    .map((row) => row.join(","))
-    .join("\n");
 
 const N = 120;
 const table = {
