@@ -73,7 +73,7 @@ describe.each(recommenders)("%s", (_, model) => {
     expect(outputs(loaded, x)).toEqual(outputs(network, x));
   });
 
-  test.each(["none", "layer"])("with %s it learns what popularity does not know", async (norm) => {
+  test("it learns what popularity does not know", async () => {
     // two kinds of users, and each of six items of its own kind out of ten
     const pairs = rows(120, (user) =>
       rows(10, (i) => i)
@@ -84,7 +84,7 @@ describe.each(recommenders)("%s", (_, model) => {
     const table = tableOf({ user: pairs.map(({ user }) => user), item: pairs.map(({ item }) => item) });
     const data = toInteractions(table, {}, "made up");
     const spec = {
-      ...{ norm, seed: 1, data, digest: "0" },
+      ...{ norm: "layer", seed: 1, data, digest: "0" },
       model: { kind: model.name, depth: 1, width: 16, activation: "relu" as const },
       training: {
         ...{ epochs: 8, batchSize: 8, warmUp: 0 },
@@ -97,8 +97,6 @@ describe.each(recommenders)("%s", (_, model) => {
     const [{ name }] = recommendation.metrics.slice(2);
     expect(Number(scores.heldOut[name])).toBeGreaterThan(Number(guess[name]) + 0.2);
     expect(guesses.map((each) => each.name)).toEqual(["popularity"]);
-    const again = await runTrial(spec, model, () => {});
-    expect(again.scores).toEqual(scores);
   });
 });
 
