@@ -97,7 +97,7 @@ function sectionOf({ recipe, comparison, answers, svg, twin, notes }: Found): st
       .map(({ claim, held, sentence }) => `- **${capitalize(VERDICTS[held])}**: ${claim}.\n  ${sentence}`)
       .join("\n"),
     `<img src="recipes/${name}.svg" width="${WIDTH}" alt="${label}">`,
-    ...(notes.length > 0 ? [`<sub>${notes.map(escapeHtml).join(" ")}</sub>`] : []),
+    `<sub>${[`${label.split(". ")[0]}.`, ...notes.map(escapeHtml)].join(" ")}</sub>`,
     ...(twin === "" ? [] : [twin.replaceAll(/\n\s*\n/g, "\n")]),
     `${made.join(" · ")}.`,
     `\`\`\`sh\nevenkeel recipe ${name}${same === undefined ? "" : `\nevenkeel compare ${same.map(quoted).join(" ")}`}\n\`\`\``,
