@@ -205,6 +205,17 @@ const kinds: Record<
   },
 };
 
+test("a recurrent layer that is normalized within is measured, and gets no other", async () => {
+  const model = tfl.sequential();
+  model.add(ours.layerNormLSTM({ units: 4, inputShape: [5, 2], name: "within" }));
+  model.add(keras.dense({ units: 3, name: "next" }));
+  model.add(keras.dense({ units: 1, name: "last" }));
+  const { layers, probes } = await courseOf(model, plan([[5, 2]], [1]));
+  expect(layers.map(({ name }) => name)).toEqual(["within", "next", "last"]);
+  expect(probes[0].layers[0].gradientNorm).toBeGreaterThan(0);
+  expect(withNorm(model, "layer").placed).toEqual(["next"]);
+});
+
 test.each(Object.keys(kinds))(
   "a %s network is measured, and normalized with the same weights",
   async (kind) => {

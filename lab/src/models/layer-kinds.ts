@@ -1,6 +1,7 @@
 /** What a layer of anybody's network is: told by its weights and options, so that classes of the user's own are known too. */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { NormalizationLayer } from "evenkeel/tfjs";
+import { aboutOf, kebab } from "../norms.js";
 import type { Layer } from "./model.js";
 
 /** A layer's options, as it is saved with them. */
@@ -20,7 +21,12 @@ const ACTIVATIONS = [
 const NO_KERNEL = ["Embedding", "EmbeddedCategories", "PReLU"];
 
 export const isNormalization = (layer: Layer): boolean =>
-  layer instanceof NormalizationLayer || BUILT_IN_NORMS.includes(layer.getClassName());
+  (layer instanceof NormalizationLayer && !isNormalizedWithin(layer)) ||
+  BUILT_IN_NORMS.includes(layer.getClassName());
+
+/** Whether it is a layer with kernels whose normalization is within it: a recurrent one, attention. */
+export const isNormalizedWithin = (layer: Layer): boolean =>
+  layer instanceof NormalizationLayer && aboutOf(kebab(layer.normalization.name))?.takes === "sequence";
 
 export const isActivation = (layer: Layer): boolean => ACTIVATIONS.includes(layer.getClassName());
 

@@ -6,7 +6,15 @@ import { LayersModel, Sequential } from "@tensorflow/tfjs-layers";
 import * as tfjs from "evenkeel/tfjs";
 import { UsageError } from "../errors.js";
 import { aboutOf, layerOf, type NormName, optionsOf } from "../norms.js";
-import { hasKernel, isNormalization, isRecurrent, partsOf, widthOf, withActivation } from "./layer-kinds.js";
+import {
+  hasKernel,
+  isNormalization,
+  isNormalizedWithin,
+  isRecurrent,
+  partsOf,
+  widthOf,
+  withActivation,
+} from "./layer-kinds.js";
 import type { Layer } from "./model.js";
 
 /** The name of a layer, of one of its calls, of one of its outputs, and arguments. */
@@ -110,7 +118,12 @@ function rebuilt({ config }: Saved, live: Layer, placing: Placing): void {
     if (partsOf(layer).length > 0) {
       const isLast = last.has(layer.name);
       rebuilt(one, layer, { ...within(placing, layer), isLast });
-    } else if (hasKernel(layer) && !last.has(layer.name) && !isFollowed(layer.name, graph, layers)) {
+    } else if (
+      hasKernel(layer) &&
+      !isNormalizedWithin(layer) &&
+      !last.has(layer.name) &&
+      !isFollowed(layer.name, graph, layers)
+    ) {
       place(one, layer, saved, placing);
     }
   }
