@@ -212,6 +212,7 @@ describe("specsOf", () => {
   const settings = (sweep: Settings["sweep"]): Settings => ({
     model: { kind: "mlp", depth: 2, width: 8, activation: "relu" },
     training: { epochs: 3, batchSize: 16, learningRates: [0.01, 0.1], optimizer: "sgd", warmUp: 0 },
+    save: false,
     norms: ["none", "layer"],
     seeds: [1, 2],
     baseline: "none",
@@ -267,6 +268,7 @@ describe("comparisonOf", () => {
   const settings: Settings = {
     model: { kind: "mlp", depth: 2, width: 8, activation: "relu" },
     training: { epochs: 2, batchSize: 16, learningRates: [0.02], optimizer: "sgd", warmUp: 0 },
+    save: false,
     norms: ["none", "layer"],
     seeds: [1, 2, 3],
     baseline: "none",

@@ -2,7 +2,7 @@
 import * as tfl from "@tensorflow/tfjs-layers";
 import { isCausal, sizeOf } from "../data/form.js";
 import { UsageError } from "../errors.js";
-import { isActivation, partsOf } from "./layer-kinds.js";
+import { activationOf, isActivation, partsOf } from "./layer-kinds.js";
 import type { Builder, Graph, Layer, Model, Tensor } from "./model.js";
 import * as tensorflow from "./tensorflow.js";
 
@@ -133,7 +133,7 @@ function built(
   const all = leaves(model);
   const norms = all.filter((layer) => placed.has(layer));
   const ofWeights = all.filter((layer) => wrapped.has(layer));
-  const { inputs, outputs: logits, takenOff } = withoutActivation(model);
+  const { inputs, outputs: logits, takenOff } = withoutActivation(model, refuse);
   found({ norms: norms.length, wrapped: ofWeights.length, ...(takenOff && { takenOff }) });
   if (norms.length + ofWeights.length === 0) {
     refuse(
@@ -255,8 +255,12 @@ function check(
   const isWhole =
     gives.length === outputShape.length && gives.every((length, i) => length === outputShape[i]);
   if (!isRow && !isWhole) {
+    const remedy =
+      gives.length > outputShape.length
+        ? "let it give one for each example: put tf.layers.flatten() before its last layer, or leave out returnSequences"
+        : `let its last layer have as many units as the outputs that the function is given (${outputs})`;
     refuse(
-      `expected a network that gives ${shown(outputShape)}, as the task needs it, got one that gives ${shown(gives)}; let its last layer have as many units as the outputs that the function is given (${outputs})`,
+      `expected a network that gives ${shown(outputShape)}, as the task needs it, got one that gives ${shown(gives)}; ${remedy}`,
     );
   }
 }
@@ -277,24 +281,31 @@ const kindOf = (value: unknown): string =>
 const TAKEN_OFF = ["softmax", "sigmoid"];
 
 /** A model's input, and its output as it is before a last softmax or sigmoid. */
-function withoutActivation({ inputs, outputs }: tfl.LayersModel): {
-  inputs: Tensor;
-  outputs: Tensor;
-  takenOff?: string;
-} {
-  const [last] = outputs;
-  const layer = last.sourceLayer as Layer & { activation?: object };
-  if (isActivation(layer)) {
-    const name = (layer.getConfig().activation as string | undefined) ?? layer.getClassName();
-    if (!TAKEN_OFF.includes(name.toLowerCase())) return { inputs: inputs[0], outputs: last };
-    const before = [layer.inboundNodes[last.nodeIndex].inputTensors].flat()[0];
-    return { inputs: inputs[0], outputs: before, takenOff: name.toLowerCase() };
+function withoutActivation(
+  { inputs: [inputs], outputs: [outputs] }: tfl.LayersModel,
+  refuse: (problem: string) => never,
+): { inputs: Tensor; outputs: Tensor; takenOff?: string } {
+  const last = outputs.sourceLayer as Layer;
+  const layer = endOf(last) as Layer & { activation?: object };
+  const takenOff = activationOf(layer);
+  if (!TAKEN_OFF.includes(takenOff)) return { inputs, outputs };
+  if (layer.activation !== undefined) {
+    const linear = tfl.layers.activation({ activation: "linear" }) as Layer & { activation?: object };
+    layer.activation = linear.activation;
+    return { inputs, outputs, takenOff };
   }
-  const { activation } = layer.getConfig();
-  if (layer.activation === undefined || !TAKEN_OFF.includes(activation as string))
-    return { inputs: inputs[0], outputs: last };
-  layer.activation = (
-    tfl.layers.activation({ activation: "linear" }) as unknown as { activation: object }
-  ).activation;
-  return { inputs: inputs[0], outputs: last, takenOff: activation as string };
+  if (layer !== last) {
+    refuse(
+      `expected a network without a ${takenOff} at its end, got one within ${last.name}; leave it out: the loss takes what comes before it`,
+    );
+  }
+  return { inputs, outputs: [layer.inboundNodes[outputs.nodeIndex].inputTensors].flat()[0], takenOff };
+}
+
+/** The layer that a layer's outputs come from, which may be within it. */
+function endOf(layer: Layer): Layer {
+  const { layer: wrapped } = layer as { layer?: Layer };
+  if (layer instanceof tfl.LayersModel)
+    return endOf((layer as tfl.LayersModel).outputs[0].sourceLayer as Layer);
+  return wrapped === undefined ? layer : endOf(wrapped);
 }

@@ -123,6 +123,21 @@ test.each<[string, (args: OwnArgs, x: object) => object]>([
     ({ outputs, tf: { layers } }, x) =>
       layers.activation({ activation: "softmax" }).apply(layers.dense({ units: outputs }).apply(x as never)),
   ],
+  [
+    "in a layer of a model within it",
+    ({ outputs, tf: { layers, sequential } }, x) =>
+      sequential({
+        layers: [
+          layers.dense({ units: outputs, inputShape: [6] }),
+          layers.activation({ activation: "softmax" }),
+        ],
+      }).apply(x as never),
+  ],
+  [
+    "in a layer whose weights are normalized",
+    ({ norm, outputs, tf: { layers } }, x) =>
+      norm.weights(layers.dense({ units: outputs, activation: "softmax" })).apply(x as never),
+  ],
 ])("a last softmax is taken off: %s", (_, end) => {
   let facts: OwnFacts | undefined;
   const make: OwnNetwork = (args) => {
@@ -136,7 +151,7 @@ test.each<[string, (args: OwnArgs, x: object) => object]>([
     model.predict(tf.randomNormal([2, 6], 0, 1, "float32", 3)) as tf.Tensor
   ).arraySync() as number[][];
   expect(outputs.flat().some((value) => value < 0)).toBe(true);
-  expect(facts).toEqual({ norms: 1, wrapped: 0, takenOff: "softmax" });
+  expect(facts).toMatchObject({ norms: 1, takenOff: "softmax" });
 });
 
 test("a forecast may come in one row; a network within a network is walked; time-distributed too", () => {
@@ -157,6 +172,29 @@ test("a forecast may come in one row; a network within a network is walked; time
     expect(network.blocks.map((layer) => layer.getClassName())).toEqual(["LayerNormalization"]);
     expect(kernels(network).map(({ length }) => length)).toEqual([10, 320]);
   }
+});
+
+test("a language model gives for each token what follows, without its softmax", () => {
+  const tokens: Form = { input: { kind: "tokens", shape: [5], vocabulary: 7 }, outputs: [5, 8] };
+  const given: unknown[] = [];
+  const make: OwnNetwork = ({ norm, inputShape, outputs, vocabulary = 0, tf: { layers, sequential } }) => {
+    given.push(inputShape, outputs, vocabulary);
+    return sequential({
+      layers: [
+        layers.embedding({ inputDim: vocabulary + 1, outputDim: 4, inputLength: inputShape[0] }),
+        norm(),
+        layers.timeDistributed({ layer: layers.dense({ units: outputs, activation: "softmax" }) }),
+      ],
+    });
+  };
+  let facts: OwnFacts | undefined;
+  const { model } = build(make, "layer", tokens, 1, (found) => {
+    facts = found;
+  });
+  expect([given, facts?.takenOff]).toEqual([[[5], 8, 7], "softmax"]);
+  const outputs = model.predict(tf.ones([2, 5])) as tf.Tensor;
+  expect(outputs.shape).toEqual([2, 5, 8]);
+  expect(Math.min(...outputs.dataSync())).toBeLessThan(0);
 });
 
 test("categories are embedded before it", () => {
@@ -245,6 +283,34 @@ describe("is refused with what to do", () => {
       "other outputs",
       (args) => dense({ ...args, outputs: 1 }),
       "expected a network that gives [batch, 3], as the task needs it, got one that gives [batch, 1]; let its last layer have as many units as the outputs that the function is given (3)",
+    ],
+    [
+      "an output for each step",
+      (args) => {
+        const { layers } = args.tf;
+        return args.tf.sequential({
+          layers: [
+            layers.reshape({ targetShape: [2, 3], inputShape: [6] }),
+            args.norm(),
+            layers.dense({ units: 3 }),
+          ],
+        });
+      },
+      "expected a network that gives [batch, 3], as the task needs it, got one that gives [batch, 2, 3]; let it give one for each example: put tf.layers.flatten() before its last layer, or leave out returnSequences",
+    ],
+    [
+      "a softmax that cannot be taken off",
+      (args) => {
+        const { layers } = args.tf;
+        const end = args.tf.sequential({
+          layers: [layers.dense({ units: 3, inputShape: [6] }), layers.softmax()],
+          name: "end",
+        });
+        return args.tf.sequential({
+          layers: [layers.dense({ units: 6, inputShape: [6] }), args.norm(), end],
+        });
+      },
+      "expected a network without a softmax at its end, got one within end; leave it out: the loss takes what comes before it",
     ],
     [
       "norm of a layer",
