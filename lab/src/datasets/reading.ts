@@ -90,3 +90,25 @@ export function applyReading({ columns }: TableReading, table: Table): Float32Ar
   const rows = Array.from({ length: table.rowCount }, (_, row) => row);
   return inputsOf(columns, table, rows);
 }
+
+/** What is said of values that the training had not, of columns of which every value was an input: a sentence for each. */
+export function strangersIn({ columns }: TableReading, table: Table): string[] {
+  const found = new Map(table.columns.map(({ name, values }) => [name, values]));
+  return columns.flatMap(({ column, parts }) => {
+    const known = parts.find((part) => part.kind === "levels" && !part.other);
+    if (known?.kind !== "levels") return [];
+    const levels = new Set(known.levels);
+    const strange = (found.get(column) ?? []).flatMap((value) =>
+      value === null || levels.has(String(value)) ? [] : String(value),
+    );
+    if (strange.length === 0) return [];
+    const named = quoted(
+      [...new Set(strange)].slice(0, MOST_STRANGERS).map((value) => value.slice(0, LONGEST)),
+    );
+    return `${quote(column)} has ${count(strange.length, "value")} that the training had not (${named}): taken as none of those that it had`;
+  });
+}
+
+const MOST_STRANGERS = 3;
+/** Characters of a value that are shown. */
+const LONGEST = 40;

@@ -2,7 +2,7 @@
 import { count as counted, quote } from "@evenkeel/report/format";
 import { readTable } from "../data/readers/registry.js";
 import type { Value } from "../data/table.js";
-import { applyReading, readOptionsOf, type TableReading } from "../datasets/reading.js";
+import { applyReading, readOptionsOf, strangersIn, type TableReading } from "../datasets/reading.js";
 import { tasks } from "../tasks/registry.js";
 import { type Predict, unread } from "./prediction.js";
 
@@ -37,6 +37,7 @@ export const predictTarget: Predict = async (kept, run, source, { read = {} }) =
       ...(table.columns.some(({ name }) => name === column)
         ? [`${quote(column)} is in the file too: it is predicted, and not read`]
         : []),
+      ...strangersIn(reading, table),
       ...unread(table, [column, ...reading.columns.map((each) => each.column)]),
       ...(empty > 0
         ? [

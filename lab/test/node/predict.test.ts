@@ -20,7 +20,8 @@ beforeEach(() => {
   told = "";
   printed = "";
   vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    told += text;
+    // as it is before it is wrapped
+    told += String(text).replaceAll("\n  ", " ");
     return true;
   });
   vi.spyOn(process.stdout, "write").mockImplementation((text) => {
@@ -78,6 +79,9 @@ test("a few rows of another notation, order and with other columns are read as i
   expect(told).toContain('1 column not read, which the network did not learn from: "note"');
   const odd = write("odd.csv", "since,grade,shop_id,city,size\n,New,17,Atlantis,big\n");
   expect(await predictions(pathOf("shop2"), odd)).toHaveLength(1);
+  expect(told).toContain(
+    '"grade" has 1 value that the training had not ("New"): taken as none of those that it had',
+  );
   expect(told).toContain('"size": read as numbers, with other text as missing ("big", in 1 cell)');
 });
 
