@@ -10,11 +10,12 @@ import {
 } from "./model.js";
 import { outputsOf, stepsOf } from "./steps.js";
 
-/** What a layer is made with. */
+/** What a layer is made with; its gates are as in the papers, and as in the layers that normalize them: TensorFlow.js's own default is a piecewise linear one. */
 export interface RecurrentArgs extends KernelArgs {
   units: number;
   returnSequences: boolean;
   recurrentInitializer: KernelArgs["kernelInitializer"];
+  recurrentActivation: "sigmoid";
 }
 
 /** What all models of recurrent layers have in common. */
@@ -38,7 +39,7 @@ export function recurrentLayers(
     const recurrentInitializer = initializers.glorotUniform({ seed: seed() });
     x = kernel(x, (args) =>
       sequence === undefined
-        ? make({ units, returnSequences, recurrentInitializer, ...args })
+        ? make({ units, returnSequences, recurrentInitializer, recurrentActivation: "sigmoid", ...args })
         : evenkeel(sequence, { units, returnSequences, seed: seed(), name: args.name }),
     );
     x = block(norm(x));
