@@ -268,7 +268,7 @@ function sampleOf({ model }: Network, examples: Examples): Sample | undefined {
   return {
     series: Array.from({ length: Math.min(channels, MOST_SAMPLED) }, (_, at) => ({
       at,
-      before: of(x, at).slice(-horizon),
+      before: of(x, at).slice(-Math.ceil(horizon / 2)),
       truth: of(y, at),
       forecast: of(forecast, at).map(finite),
       guesses: guesses.map((values) => of(values, at).map(finite)),

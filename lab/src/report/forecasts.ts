@@ -55,7 +55,7 @@ function otherLines({ before, truth, guesses }: Sample["series"][number], names:
   return [
     {
       name: "what came",
-      line: "solid",
+      line: "broad",
       points: [...before, ...truth].map((y, step) => ({ x: step + 1 - before.length, y })),
     },
     ...LINES.flatMap((line, i): OtherLine[] =>

@@ -1,7 +1,7 @@
 /** Lines with their range over the seeds: one for each normalization, labelled at its end. */
 import { type Axis, beyondNote, thinned, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
-import { capitalize, formatNumber } from "@evenkeel/report/format";
+import { capitalize, formatNumber, minus } from "@evenkeel/report/format";
 import { tableTwin } from "@evenkeel/report/page";
 import { type Range, rangeOf } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
@@ -18,7 +18,7 @@ const MOST_BANDS = 12;
 const MOST_SEED_POINTS = 60;
 const MOST_ROWS = 25;
 
-const DASHES = { solid: "none", dashed: "6 3", dotted: "1.5 4" };
+const DASHES = { broad: "none", dashed: "6 3", dotted: "1.5 4" };
 
 /** NaN where no seed gave a number: the line has a gap there. */
 export interface Point {
@@ -47,7 +47,7 @@ export interface Reference {
 /** A line that no network has drawn; its look is told in a note. */
 export interface OtherLine {
   name: string;
-  line: "solid" | "dashed" | "dotted";
+  line: "broad" | "dashed" | "dotted";
   points: { x: number; y: number }[];
 }
 
@@ -65,6 +65,7 @@ export interface LineFigure {
   y: Axis;
   format?: (value: number | null) => string;
   references?: Reference[];
+  /** Broad ones first: they stand before the normalizations in the table. */
   others?: OtherLine[];
 }
 
@@ -84,7 +85,7 @@ export const countAxis = (low: number, high: number): Axis => ({
   type: "linear",
   domain: high > low ? [low, high] : [low - 0.5, low + 0.5],
   ticks: wholeTicks(low, high, 5),
-  format: (value) => value.toLocaleString("en-US"),
+  format: (value) => minus(value.toLocaleString("en-US")),
   constant: 1,
 });
 
@@ -235,8 +236,9 @@ export function lineFigure(
         {
           x: "x",
           y: "y",
-          stroke: line === "solid" ? "var(--ink)" : "var(--muted)",
-          strokeWidth: line === "solid" ? 1.75 : 1.25,
+          stroke: "var(--muted)",
+          strokeOpacity: line === "broad" ? 0.45 : 1,
+          strokeWidth: line === "broad" ? 4 : 1.25,
           strokeDasharray: DASHES[line],
         },
       ),
@@ -359,6 +361,9 @@ export function lineFigure(
 
   const missing = series.filter(({ points }) => drawable(points).length === 0).map(({ norm }) => norm);
   const table = tableOf(sampled, others, reverse);
+  const names = others.map(({ name }) => name);
+  const broad = others.filter(({ line }) => line === "broad").length;
+  const said = (values: (number | undefined)[]) => values.map((value) => format(value ?? null));
   return {
     svg: withTips(
       svg,
@@ -391,15 +396,16 @@ export function lineFigure(
     ],
     twin: tableTwin(
       `${title}: median over the seeds${series.some(({ seeds }) => seeds.length > 1) ? " (lowest – highest)" : ""}`,
-      [xLabel, ...others.map(({ name }) => capitalize(name)), ...norms.map(labelOf)],
+      [xLabel, ...names.slice(0, broad), ...norms.map(labelOf), ...names.slice(broad)],
       thinned(table, MOST_ROWS).map(({ x: value, points, values }) => [
         x.format(value),
-        ...values.map((y) => format(y ?? null)),
+        ...said(values.slice(0, broad)),
         ...points.map((point, i) => {
-          const said = point && Number.isFinite(point.median) ? spread(point, format) : "–";
+          const cell = point && Number.isFinite(point.median) ? spread(point, format) : "–";
           const diverged = dots && series[i]?.ends.some((end) => end.x === value);
-          return diverged ? `${said} ×` : said;
+          return diverged ? `${cell} ×` : cell;
         }),
+        ...said(values.slice(broad)),
       ]),
     ),
   };
