@@ -271,13 +271,13 @@ function lossOf(probes: readonly Probe[]): Ailment[] {
 /** Batches of which the statistics of a batch say enough. */
 const LEAST_BATCH = 16;
 
-/** The normalizations that are tried for what was found. */
+/** The normalizations that are tried where one is to mend something: at this batch size. */
+export const remediesAt = (batchSize: number): NormName[] =>
+  batchSize >= LEAST_BATCH ? ["layer", "batch"] : ["layer", "group"];
+
+/** Those for what was found: none where nothing was that they are made for. */
 export const proposedFor = (ailments: readonly Ailment[], batchSize: number): NormName[] =>
-  !ailments.some(({ mendable }) => mendable)
-    ? []
-    : batchSize >= LEAST_BATCH
-      ? ["layer", "batch"]
-      : ["layer", "group"];
+  ailments.some(({ mendable }) => mendable) ? remediesAt(batchSize) : [];
 
 /** What a normalization changed, measure by measure, with both numbers. */
 export function changesOf(before: Course, after: Course): string[] {

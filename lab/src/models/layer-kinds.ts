@@ -83,10 +83,13 @@ export function activationOf(layer: Layer): string {
   return typeof named === "string" ? named.toLowerCase() : "linear";
 }
 
-/** The length of the last axis of what a layer gives. */
-export function widthOf(layer: Layer): number {
+/** The shape of what a layer gives, with the batch; of several outputs the first. */
+function shapeOf(layer: Layer): readonly (number | null)[] {
   const output = layer.inboundNodes.length > 0 ? [layer.getOutputAt(0)].flat()[0] : undefined;
-  const shape = output?.shape ?? [layer.outputShape].flat(1);
-  const width = shape.at(-1);
-  return typeof width === "number" ? width : 1;
+  return output?.shape ?? (layer.outputShape as (number | null)[]);
 }
+
+export const rankOf = (layer: Layer): number => shapeOf(layer).length;
+
+/** The length of the last axis of what a layer gives. */
+export const widthOf = (layer: Layer): number => shapeOf(layer).at(-1) ?? 1;

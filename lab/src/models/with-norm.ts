@@ -5,13 +5,14 @@
 import { LayersModel, Sequential } from "@tensorflow/tfjs-layers";
 import * as tfjs from "evenkeel/tfjs";
 import { UsageError } from "../errors.js";
-import { aboutOf, layerOf, type NormName, optionsOf } from "../norms.js";
+import { aboutOf, layerOf, type NormName, nameOf, optionsOf } from "../norms.js";
 import {
   hasKernel,
   isNormalization,
   isNormalizedWithin,
   isRecurrent,
   partsOf,
+  rankOf,
   widthOf,
   withActivation,
 } from "./layer-kinds.js";
@@ -60,6 +61,11 @@ export function withNorm(model: LayersModel, norm: NormName): WithNorm {
     );
   }
   const { config, placed } = planned(model, norm);
+  if (placed.length === 0 && placesOf(model).length > 0) {
+    throw new UsageError(
+      `--try: expected a network with a layer that gives values at several positions, such as a convolution, for ${nameOf(norm)}, got one without; name layer, batch or another that needs none`,
+    );
+  }
   if (placed.length === 0) {
     throw new UsageError(
       "--try: expected a network with a layer that no normalization follows, besides the last; every one has its normalization, or there is only one layer: leave --try out",
@@ -121,6 +127,7 @@ function rebuilt({ config }: Saved, live: Layer, placing: Placing): void {
     } else if (
       hasKernel(layer) &&
       !isNormalizedWithin(layer) &&
+      hasPlace(placing.norm, layer) &&
       !last.has(layer.name) &&
       !isFollowed(layer.name, graph, layers)
     ) {
@@ -128,6 +135,10 @@ function rebuilt({ config }: Saved, live: Layer, placing: Placing): void {
     }
   }
 }
+
+/** One over positions needs such in what the layer gives: [batch, positions, ..., channels]. */
+const hasPlace = (norm: NormName, layer: Layer): boolean =>
+  aboutOf(norm)?.takes !== "positions" || rankOf(layer) > 2;
 
 const within = (placing: Placing, layer: Layer): Placing => ({
   ...placing,

@@ -3,7 +3,7 @@ import { listed, printable, quote } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import { ailmentsOf, changesOf, type Diagnosis, proposedFor } from "../ailments.js";
+import { ailmentsOf, changesOf, type Diagnosis, proposedFor, remediesAt } from "../ailments.js";
 import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
 import { type Course, courseOf, type Plan } from "../diagnosis.js";
 import { FailureError, reason, UsageError } from "../errors.js";
@@ -58,22 +58,25 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   const examples =
     options.data === undefined ? undefined : examplesOf(await loadDataset(options.data, options.reading));
   const fit = fitOf(model, examples, { seed, batchSize, raw: options.raw });
+  if (model.weights.length > 0 && model.trainableWeights.length === 0) {
+    throw new UsageError(
+      `${quote(path, 200)}: expected a network with weights that training changes, all of them are frozen; save it with layers whose trainable is true`,
+    );
+  }
   const places = placesOf(model);
-  // what cannot be tried is told before anything takes time
-  if (wanted !== undefined && places.length === 0) withNorm(model, wanted[0]);
+  // before the first training changes the weights; what cannot be tried is told before anything takes time
+  const remedies = options.try === true && places.length > 0 ? remediesAt(fit.batchSize) : (wanted ?? []);
+  const others = remedies.map((norm) => ({ norm, ...withNorm(model, norm) }));
   const proposalOf = (course: Course) =>
     places.length === 0 ? [] : proposedFor(ailmentsOf(course), fit.batchSize);
   const plan: Plan = { ...fit, steps, optimizer, learningRate };
   const progress = progressOn(process.stderr);
   let courses: Course[];
   try {
-    // before the first training changes the weights
-    const spare = options.try === undefined ? undefined : copyable(model);
     const asItIs = await explained(path, () => courseOf(model, plan, {}, progress.of("as it is")));
     courses = [asItIs];
-    for (const norm of spare === undefined ? [] : (wanted ?? proposalOf(asItIs))) {
-      spare?.();
-      const { model: other, placed } = withNorm(model, norm);
+    const proposed = wanted ?? proposalOf(asItIs);
+    for (const { norm, model: other, placed } of others.filter(({ norm }) => proposed.includes(norm))) {
       courses.push(await explained(path, () => courseOf(other, plan, { norm, placed }, progress.of(norm))));
       other.dispose();
     }
@@ -118,12 +121,6 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   }
   if (page !== undefined) process.stderr.write(`Page  ${colorsOf(process.stderr).underline(page)}\n`);
   return 0;
-}
-
-/** Sets the model's weights back to what they are now, as often as it is called. */
-function copyable(model: LayersModel): () => void {
-  const kept = model.getWeights().map((weight) => tf.clone(weight));
-  return () => model.setWeights(kept);
 }
 
 /** What is measured on, of data as the lab reads them. */

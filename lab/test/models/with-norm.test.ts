@@ -106,6 +106,20 @@ test("recurrent layers have it after them, and keep their states", () => {
   expect((other.predict(tf.ones([2, 5, 2])) as tf.Tensor).shape).toEqual([2, 1]);
 });
 
+test("one over positions comes after what has such", async () => {
+  const model = stack(
+    keras.conv1d({ filters: 2, kernelSize: 2, inputShape: [5, 1], name: "conv" }),
+    keras.flatten(),
+    keras.dense({ units: 4 }),
+    keras.dense({ units: 1 }),
+  );
+  expect(withNorm(model, "instance").placed).toEqual(["conv"]);
+  const flat = stack(keras.dense({ units: 4, inputShape: [3] }), keras.dense({ units: 1 }));
+  expect(await errorOf(() => withNorm(flat, "instance"))).toBe(
+    "UsageError: --try: expected a network with a layer that gives values at several positions, such as a convolution, for instance normalization, got one without; name layer, batch or another that needs none",
+  );
+});
+
 test("what has no place, or stands elsewhere, is told", async () => {
   const model = stack(keras.dense({ units: 1, inputShape: [3] }));
   expect(await errorOf(() => withNorm(model, "layer"))).toBe(

@@ -144,6 +144,15 @@ test("a network that has nothing to measure is refused", async () => {
   );
 });
 
+test("a network whose weights are all frozen is refused", async () => {
+  const model = tfl.sequential();
+  model.add(tfl.layers.dense({ units: 1, inputShape: [4], trainable: false }));
+  const path = await saved("frozen", model);
+  expect(await errorOf(() => said(path))).toBe(
+    'UsageError: "frozen": expected a network with weights that training changes, all of them are frozen; save it with layers whose trainable is true',
+  );
+});
+
 test("a layer of the user's own needs a module, and is then as any other", async () => {
   class Gated extends tfl.layers.Layer {
     static className = "Gated";
