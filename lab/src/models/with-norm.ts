@@ -5,7 +5,7 @@
 import { LayersModel, Sequential } from "@tensorflow/tfjs-layers";
 import * as tfjs from "evenkeel/tfjs";
 import { UsageError } from "../errors.js";
-import { aboutOf, layerOf, type NormName, nameOf, optionsOf } from "../norms.js";
+import { aboutOf, layerOf, type NormName, nameOf as normTitle, optionsOf } from "../norms.js";
 import {
   hasKernel,
   isNormalization,
@@ -63,7 +63,7 @@ export function withNorm(model: LayersModel, norm: NormName): WithNorm {
   const { config, placed } = planned(model, norm);
   if (placed.length === 0 && placesOf(model).length > 0) {
     throw new UsageError(
-      `--try: expected a network with a layer that gives values at several positions, such as a convolution, for ${nameOf(norm)}, got one without; name layer, batch or another that needs none`,
+      `--try: expected a network with a layer that gives values at several positions, such as a convolution, for ${normTitle(norm)}, got one without; name layer, batch or another that needs none`,
     );
   }
   if (placed.length === 0) {
