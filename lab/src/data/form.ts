@@ -53,7 +53,7 @@ export function givenText({ kind, shape, vocabulary = 0 }: InputForm): string | 
         ? `its last ${number(first)} steps`
         : `the last ${number(first)} steps of ${number(second)} series`;
     case "tokens":
-      return `texts of at most ${number(first)} of ${number(vocabulary)} words or signs`;
+      return `up to ${number(first)} words or characters, of ${number(vocabulary)} known ones`;
     case "items":
       return `at most ${number(first)} of ${number(vocabulary)} items`;
   }

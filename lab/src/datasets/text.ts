@@ -90,7 +90,7 @@ export function toText(
     windows: { starts, ahead: 1 },
     parts: partsOf(starts, window, options),
     drawn: drawnText(options),
-    fileRows: all.length,
+    fileRows: starts.length,
     decisions,
     warnings: [],
     reading,

@@ -1,6 +1,6 @@
 /** Which character comes next, at each of a text: softmax cross-entropy, told in bits; judged against frequencies of characters. */
 import { linearAxis } from "@evenkeel/report/axes";
-import { count, minus, signed } from "@evenkeel/report/format";
+import { minus, signed } from "@evenkeel/report/format";
 import type { Judge, Metric, Training, WholeTask } from "./task.js";
 
 const decimals = (value: number | null): string =>
@@ -70,7 +70,7 @@ export const languageModel = {
   name: "language-model",
   from: "text",
   metrics: [bitsPerCharacter],
-  predicts: ([length]) => `the character after each of ${count(length, "character")}`,
+  predicts: ([length]) => `after each of ${length.toLocaleString("en-US")}`,
   loss: (tf, outputs, y, { outputs: [, size] }) =>
     tf.losses.softmaxCrossEntropy(
       tf.oneHot(tf.reshape(tf.cast(y, "int32"), [-1]), size),
