@@ -479,6 +479,8 @@ function watched(layers: Network["blocks"], outputs: tf.Tensor[]): () => void {
     const { call } = layer;
     layer.call = (...args) => {
       const given = call.apply(layer, args);
+      // of a layer that is called for each step, the last
+      outputs[index]?.dispose();
       outputs[index] = tf.keep(tf.clone([given].flat()[0]));
       return given;
     };

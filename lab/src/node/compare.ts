@@ -20,7 +20,7 @@ import { describedData, loadDataset } from "./datasets.js";
 import { typed as argument, compareCommand } from "./invocation.js";
 import { usualCells } from "./memory.js";
 import { announcement, comparisonText } from "./output.js";
-import { loadOwnModel } from "./own-model.js";
+import { digestOfModule, loadOwnModel, type OwnModule } from "./own-model.js";
 import { openDisplay } from "./progress.js";
 import { checkSave, saveNetworks } from "./save.js";
 import { type Stop, stopOnSignals } from "./signals.js";
@@ -71,8 +71,7 @@ export async function compare(options: CompareOptions & Pick<Running, "again">):
   if (!begun) checkPlace(out);
   if (save !== undefined && !begun) checkSave(save);
   const data = await load(options.data, reading);
-  const found = own?.on(data.form);
-  for (const note of found?.notes ?? []) data.decisions.push({ columns: [], what: note });
+  const found = own && tried(own, data);
   const choices = { ...options.choices, own: found, save: save !== undefined };
   const plan: Plan = {
     evenkeel: version,
@@ -109,6 +108,13 @@ export async function resume(folder: string, running: Running): Promise<number> 
       "go on with that version",
     );
   }
+  const { module } = plan.settings.model;
+  if (module !== undefined && digestOfModule(module.path) !== module.digest) {
+    refuse(
+      `${quote(module.path, 200)}, the network of ${comparison}, has changed since, or is not there any more`,
+      "bring back what it was",
+    );
+  }
   const source = quote(plan.data, 200);
   if (isAbsolute(plan.data) && !existsSync(plan.data)) {
     refuse(`${source}, the data of ${comparison}, is not there any more`, "bring it back");
@@ -118,7 +124,15 @@ export async function resume(folder: string, running: Running): Promise<number> 
   if ((await digestOf(data)) !== plan.digest) {
     refuse(`${source} has changed since ${comparison} was begun`, "bring back what it was");
   }
+  if (module !== undefined) tried(await loadOwnModel(module.path), data);
   return run(folder, plan, data, stopOnSignals(), running);
+}
+
+/** A network of the user's own as it fits the data, which are told what was decided about it. */
+function tried(own: OwnModule, data: Dataset): ReturnType<OwnModule["on"]> {
+  const found = own.on(data.form);
+  for (const what of found.notes) data.decisions.push({ columns: [], what });
+  return found;
 }
 
 /** The dataset with its examples in memory that threads share, and nowhere else. */

@@ -51,7 +51,7 @@ export async function loadOwnModel(path: string): Promise<OwnModule> {
   checkFile(path, whole, file);
   await startTensorFlow();
   resolveOwnImports();
-  const module = { path: whole, digest: digestOf(whole) };
+  const module = { path: whole, digest: digestOfModule(whole) };
   const exported = await imported(whole, shown);
   const make = functionOf(exported, shown);
   const name = file.slice(0, -extname(file).length);
@@ -261,7 +261,7 @@ function at(error: unknown, whole: string, file: string): string {
 const RELATIVE = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["'](\.{1,2}\/[^"'\n]+)["']/g;
 
 /** SHA-256, in hex, of a module and of the modules that it imports by relative paths. */
-function digestOf(whole: string): string {
+export function digestOfModule(whole: string): string {
   const hash = createHash("sha256");
   const seen = new Set<string>();
   const add = (path: string) => {

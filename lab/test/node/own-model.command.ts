@@ -1,6 +1,6 @@
 /** What Node makes of the module of a user's own network, and a comparison of it. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -110,4 +110,14 @@ test("it is compared as the lab's own are, and what it draws is of the seed", as
   expect(two.trials.map(({ epochs }) => epochs.map(({ trainLoss }) => trainLoss))).toEqual(
     one.trials.map(({ epochs }) => epochs.map(({ trainLoss }) => trainLoss)),
   );
+
+  const module = join(folder, "my-model.mjs");
+  writeFileSync(module, `${readFileSync(module, "utf8")}\n`);
+  const { code, stderr } = await evenkeel(folder, "compare", "--resume", "one");
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringContaining(
+      `"${module}", the network of the comparison in "one", has changed since, or is not there any more; bring back what it was, or begin anew: `,
+    ),
+  ]);
 });
