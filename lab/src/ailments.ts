@@ -108,8 +108,8 @@ function extremesOf(values: readonly (number | null)[]): Extremes | undefined {
 
 const gradientsOf = ({ layers }: Probe) => layers.map(({ gradientNorm }) => gradientNorm);
 
-/** What is found in the network as it is. */
-export function ailmentsOf(course: Course): Ailment[] {
+/** What is found in the network as it is; of random targets nothing can be learnt, and nothing is said of it. */
+export function ailmentsOf(course: Course, learnable = true): Ailment[] {
   const { probes, layers, losses } = course;
   const found: Ailment[] = [];
   const nameAt = (index: number) => layers[index].name;
@@ -131,7 +131,7 @@ export function ailmentsOf(course: Course): Ailment[] {
   found.push(...withoutGradient(course, finite));
   found.push(...byDepth(course, finite, "gradient"), ...byDepth(course, finite, "activations"));
   found.push(...smallGradient(course, finite[0]), ...deadIn(course, finite));
-  found.push(...gapsIn(finite[finite.length - 1]), ...lossOf(finite));
+  found.push(...gapsIn(finite[finite.length - 1]), ...(learnable ? lossOf(finite) : []));
   return found;
 }
 

@@ -56,6 +56,10 @@ test("dead units, gradients that are 0 or small, and losses are told", () => {
   ]);
 });
 
+test("of random targets no loss needs to fall", () => {
+  expect(ailmentsOf(syntheticCourse({ layers: 2, losses: [1, 1] }), false)).toEqual([]);
+});
+
 test("a network that diverges is told with the step, and the layer that it begins at", () => {
   expect(
     textsOf({ layers: 2, losses: [1, null], later: (index) => (index === 1 ? { spread: null } : {}) }),

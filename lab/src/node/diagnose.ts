@@ -68,7 +68,7 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   const remedies = options.try === true && places.length > 0 ? remediesAt(fit.batchSize) : (wanted ?? []);
   const others = remedies.map((norm) => ({ norm, ...withNorm(model, norm) }));
   const proposalOf = (course: Course) =>
-    places.length === 0 ? [] : proposedFor(ailmentsOf(course), fit.batchSize);
+    places.length === 0 ? [] : proposedFor(ailmentsOf(course, examples !== undefined), fit.batchSize);
   const plan: Plan = { ...fit, steps, optimizer, learningRate };
   const progress = progressOn(process.stderr);
   let courses: Course[];
@@ -84,7 +84,7 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
     progress.end();
   }
   const [asItIs, ...tried] = courses;
-  const ailments = ailmentsOf(asItIs);
+  const ailments = ailmentsOf(asItIs, examples !== undefined);
   const diagnosis: Diagnosis = {
     evenkeel: version,
     model: printable(path),

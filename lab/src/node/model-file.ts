@@ -77,7 +77,30 @@ export async function readModel(path: string): Promise<LayersModel> {
     );
   }
   await startTensorFlow();
-  return layersModelFrom(checkpoint);
+  try {
+    return await layersModelFrom(checkpoint);
+  } catch (error) {
+    // what is told by names alone, TensorFlow.js tells by their order
+    if (!(error instanceof CheckpointError) || checkpoint.framework !== "tensorflowjs") throw error;
+    return asWritten(checkpoint).catch(() => {
+      throw error;
+    });
+  }
+}
+
+/** The network of a file of TensorFlow.js as that reads it. */
+async function asWritten({ architecture, tensors }: Checkpoint): Promise<LayersModel> {
+  const weightSpecs: tf.io.WeightsManifestEntry[] = [];
+  const values: ArrayBuffer[] = [];
+  for (const [name, { shape, dtype, read }] of tensors) {
+    const isInteger = /int|bool/.test(dtype);
+    const numbers = Array.from((await read()) as ArrayLike<number>);
+    weightSpecs.push({ name, shape: [...shape], dtype: isInteger ? "int32" : "float32" });
+    values.push((isInteger ? Int32Array : Float32Array).from(numbers).buffer);
+  }
+  const weightData = tf.io.CompositeArrayBuffer.join(values);
+  const modelTopology = architecture?.topology as object;
+  return loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
 }
 
 const EXPECTED =

@@ -87,6 +87,17 @@ test.each([
   },
 );
 
+test("a network whose statistics are of two kinds is read as TensorFlow.js reads it", async () => {
+  const model = tfl.sequential();
+  model.add(tfl.layers.dense({ units: 4, inputShape: [3] }));
+  model.add(ours.batchLayerNormalization());
+  model.apply(tf.randomNormal([8, 3]), { training: true });
+  const x = tf.randomNormal([5, 3]);
+  writeModel(pathOf("two-kinds"), await artifactsOf(model), "--save");
+  const read = await readModel(pathOf("two-kinds"));
+  expect((read.predict(x) as tf.Tensor).dataSync()).toEqual((model.predict(x) as tf.Tensor).dataSync());
+});
+
 test("another network in the folder is replaced", async () => {
   const folder = pathOf("twice");
   writeModel(folder, await artifactsOf(branches()), "--save");
