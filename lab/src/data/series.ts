@@ -2,7 +2,7 @@
  * Series in a table: a column of numbers for each, or rows that say which series they are of. Their steps are those of one
  * regular grid; what is missing is filled.
  */
-import { count, quote } from "@evenkeel/report/format";
+import { count, listed, quote } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
 import { argument, columnsNamed, quoted } from "./names.js";
 import { isTimeName, natureOf } from "./nature.js";
@@ -18,11 +18,11 @@ export interface SeriesOptions {
 }
 
 /**
- * The times that are steps: `size` milliseconds apart, months, days from Monday to Friday, or so much of a number; rows in
- * their order, whatever their times are.
+ * The times that are steps: `size` milliseconds apart, or seconds since 1970, months, days from Monday to Friday, or so
+ * much of a number; rows in their order, whatever their times are.
  */
 export interface Grid {
-  unit: "milliseconds" | "months" | "weekdays" | "number" | "rows";
+  unit: "milliseconds" | "seconds" | "months" | "weekdays" | "number" | "rows";
   size: number;
 }
 
@@ -54,6 +54,8 @@ const MOST_MISSING = 0.2;
 const MOST_DOUBLED = 0.05;
 /** The share of the steps at which a series has a value. */
 const LEAST_PRESENT = 0.5;
+/** Seconds since 1970, in this century. */
+const SINCE = { from: 9.5e8, to: 4.1e9 };
 /** How far from its step a time may be, in steps. */
 const MOST_OFF = 0.25;
 /** Rows of a series that says something. */
@@ -223,8 +225,9 @@ function valuesIn(
   });
   decisions.push(...told.decisions);
   if (kept.length === 0) {
+    const why = told.decisions.map(({ columns, why }) => `${quoted(columns)} (${why})`);
     throw new UsageError(
-      `expected a column of numbers to forecast, got none among ${quoted(table.columns.map(({ name }) => name))}; bring one, or check --ignore and --numeric`,
+      `expected a column of numbers that vary, to forecast, got ${why.length > 0 ? listed(why) : "none"}; bring one, or check --ignore and --numeric`,
     );
   }
   if (series && kept.length > 1) {
@@ -278,7 +281,7 @@ function gridOf({ name, kind, values }: Column, decisions: Decision[]): Grid {
       `--time ${argument(name)}: expected at least ${FEWEST} different times, got ${times.length}; name another column, or bring more rows`,
     );
   }
-  const found = candidates(times, kind === "date").find((grid) => fits(grid, times));
+  const found = candidates(times, kind === "date" ? undefined : name).find((grid) => fits(grid, times));
   if (found) return found;
   decisions.push({
     columns: [name],
@@ -289,9 +292,14 @@ function gridOf({ name, kind, values }: Column, decisions: Decision[]): Grid {
   return { unit: "rows", size: 1 };
 }
 
-function candidates(times: readonly number[], isDate: boolean): Grid[] {
+/** `number` is the name of a column of numbers. */
+function candidates(times: readonly number[], number: string | undefined): Grid[] {
   const size = mostFrequent(differences(times));
-  if (!isDate) return [{ unit: "number", size }];
+  if (number !== undefined) {
+    const isSince = (unit: number) =>
+      times[0] >= SINCE.from * unit && times[times.length - 1] <= SINCE.to * unit && isTimeName(number);
+    return [{ unit: isSince(1) ? "seconds" : isSince(1000) ? "milliseconds" : "number", size }];
+  }
   const grids: Grid[] = [{ unit: "milliseconds", size }];
   const dayOf = (time: number) => new Date(time).getUTCDate();
   // firsts of months, or their ends

@@ -50,7 +50,7 @@ const MOST_NAMED = 3;
 const LOOK = { series: 8, lags: 800, steps: 20_000 };
 const LEAST_CORRELATION = 0.3;
 /** Of the highest autocorrelation, that of the first lag which is taken for the season. */
-const NEARLY = 0.9;
+const NEARLY = 0.75;
 
 /**
  * The dataset of the series in `table`, with every decision on the way; `limit` is of its first steps. Throws UsageError
@@ -128,7 +128,8 @@ function spanText(
   { lengths: [train, validation] }: Lengths,
 ): string {
   if (times === undefined || grid.unit === "rows" || grid.unit === "number") return "";
-  return ` (from ${new Date(times[train + validation]).toISOString().slice(0, 10)} on)`;
+  const unit = grid.unit === "seconds" ? SECOND : 1;
+  return ` (from ${new Date(unit * times[train + validation]).toISOString().slice(0, 10)} on)`;
 }
 
 // ---- season, horizon and window ----
@@ -229,7 +230,7 @@ function cycles({ unit, size }: Grid): { name: string; length: number }[] {
       ? [["a year", 12]]
       : unit === "weekdays"
         ? [["a week", 5]]
-        : unit === "milliseconds"
+        : unit === "milliseconds" || unit === "seconds"
           ? [
               ["a day", DAY],
               ["an hour", HOUR],
@@ -239,7 +240,7 @@ function cycles({ unit, size }: Grid): { name: string; length: number }[] {
             ]
           : [];
   return spans
-    .map(([name, span]) => ({ name, length: span / size }))
+    .map(([name, span]) => ({ name, length: span / size / (unit === "seconds" ? SECOND : 1) }))
     .filter(({ length }) => Number.isInteger(length) && length > 1);
 }
 
@@ -249,28 +250,44 @@ function correlated({ values, layout }: Given, train: number): number {
   const steps = Math.min(train, LOOK.steps);
   const lags = Math.min(LOOK.lags, Math.floor(train / FEWEST_SEASONS));
   const series = Math.min(width, LOOK.series);
-  const means = new Float64Array(lags + 2);
+  const means = new Float64Array(2 * lags + 1);
   for (let at = 0; at < series; at++) {
-    // differences, since a trend is like itself at any lag
-    const moved = Float64Array.from(
-      { length: steps - 1 },
-      (_, step) => values[(step + 1) * width + at] - values[step * width + at],
-    );
-    const { mean } = meanAndDeviation(moved);
-    const off = moved.map((value) => value - mean);
+    const off = withoutTrend(Float64Array.from({ length: steps }, (_, step) => values[step * width + at]));
     const energy = off.reduce((sum, value) => sum + value * value, 0) || 1;
-    for (let lag = 1; lag <= lags + 1; lag++) {
+    for (let lag = 1; lag < means.length; lag++) {
       let sum = 0;
-      for (let step = lag; step < off.length; step++) sum += off[step] * off[step - lag];
+      for (let step = lag; step < steps; step++) sum += off[step] * off[step - lag];
       // as many products as there are squares
-      means[lag] += ((sum / energy) * off.length) / Math.max(1, off.length - lag) / series;
+      means[lag] += ((sum / energy) * steps) / Math.max(1, steps - lag) / series;
     }
   }
+  /** How far it rises at a lag from its lowest since another. */
+  const rise = (from: number, lag: number) =>
+    means[lag] - means.subarray(from, lag).reduce((least, one) => Math.min(least, one), Infinity);
+  const around = (lag: number) => means.subarray(lag - Math.ceil(lag / 4), lag + Math.ceil(lag / 4) + 1);
+  // what drifts is like itself at short lags, and less at longer ones; what comes again does so twice
   const peaks = Array.from({ length: Math.max(0, lags - 1) }, (_, index) => index + 2).filter(
-    (lag) => means[lag] >= LEAST_CORRELATION && means[lag] >= means[lag - 1] && means[lag] >= means[lag + 1],
+    (lag) =>
+      Math.min(means[lag], rise(1, lag)) >= LEAST_CORRELATION &&
+      Math.min(means[2 * lag], rise(lag + 1, 2 * lag)) >= LEAST_CORRELATION / 2 &&
+      around(lag).every((near) => near <= means[lag]),
   );
   const highest = peaks.reduce((most, lag) => Math.max(most, means[lag]), 0);
   return peaks.find((lag) => means[lag] >= NEARLY * highest) ?? 1;
+}
+
+/** What is left of values without the straight line through them. */
+function withoutTrend(values: Float64Array): Float64Array {
+  const middle = (values.length - 1) / 2;
+  const { mean } = meanAndDeviation(values);
+  let along = 0;
+  let squares = 0;
+  for (const [step, value] of values.entries()) {
+    along += (step - middle) * (value - mean);
+    squares += (step - middle) ** 2;
+  }
+  const slope = squares === 0 ? 0 : along / squares;
+  return values.map((value, step) => value - mean - slope * (step - middle));
 }
 
 // ---- windows ----

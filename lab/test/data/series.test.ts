@@ -150,6 +150,18 @@ describe("steps", () => {
     expect(dates?.[2]).toBe("1970-01-01T00");
   });
 
+  test("seconds and milliseconds since 1970, where a column is called a time", () => {
+    const seconds = rows(5, (i) => 1_700_000_000 + 3600 * i);
+    const y = [3, 1, 2, 5, 4];
+    const gridOf = (columns: Columns) => read(columns).layout.grid;
+    expect(gridOf({ timestamp: seconds, y })).toEqual({ unit: "seconds", size: 3600 });
+    expect(gridOf({ ts: seconds.map((time) => 1000 * time), y })).toEqual({
+      unit: "milliseconds",
+      size: HOUR,
+    });
+    expect(read({ x: seconds, y }, { time: "x" }).layout.grid).toEqual({ unit: "number", size: 3600 });
+  });
+
   test("where no regular step fits, rows are steps in the order of time, and that is told", () => {
     const { layout, values, decisions } = dated([
       at(2024, 1, 1),
@@ -324,7 +336,7 @@ describe("what is no series", () => {
       "no numbers",
       { when, city },
       {},
-      'expected a column of numbers to forecast, got none among "when", "city"; bring one, or check --ignore and --numeric',
+      'expected a column of numbers that vary, to forecast, got "city" (not a number); bring one, or check --ignore and --numeric',
     ],
     [
       "a time that is the target",

@@ -128,7 +128,19 @@ test.each<[string, (i: number) => number, number, string]>([
     12,
     "by the autocorrelation",
   ],
+  [
+    "comes again in noise",
+    (i) => Math.sin((2 * Math.PI * i) / 24) + 2 * scattered(i),
+    24,
+    "by the autocorrelation",
+  ],
   ["is noise", (i) => scattered(i * i), 1, "none shows"],
+  [
+    "drifts",
+    (i) => rows(i, (step) => scattered(step * step) - 0.5).reduce((a, b) => a + b, 0),
+    1,
+    "none shows",
+  ],
 ])("rows without times have a season where one %s", (_, value, season, why) => {
   const data = made({ y: rows(300, value) });
   expect(data.season).toBe(season);
