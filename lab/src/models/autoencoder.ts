@@ -12,7 +12,7 @@ export const autoencoder = {
   title: "denoising autoencoder",
   unit: "units",
   usualFor: ["items"],
-  usual: { depth: 1, width: 200, epochs: 16, optimizer: "adam", learningRate: { sgd: 0.5, adam: 0.003 } },
+  usual: { depth: 1, width: 200, epochs: 16, optimizer: "adam", learningRate: { sgd: 3, adam: 0.002 } },
   places: ["features", "weight"],
   refusal: refusesAllBut("items"),
   build({ keras, form, depth, width, own, seed, normalized, kernel, activate, block }, inputs) {
