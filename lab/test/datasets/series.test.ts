@@ -133,7 +133,7 @@ test.each<[string, (i: number) => number, number, string]>([
   ],
   [
     "comes again in noise",
-    (i) => Math.sin((2 * Math.PI * i) / 24) + 2 * scattered(i),
+    (i) => Math.sin((2 * Math.PI * i) / 24) + 2 * noise(i),
     24,
     "by the autocorrelation",
   ],
