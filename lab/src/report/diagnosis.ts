@@ -27,6 +27,7 @@ const idOf = ({ norm }: Course): string => norm ?? AS_IT_IS;
 
 const STYLE = `
 #layers td,#layers th{overflow-wrap:anywhere}
+.deck code{white-space:nowrap}
 .changes h3{margin-top:1.2rem}
 `;
 
@@ -45,7 +46,7 @@ export function renderDiagnosis(diagnosis: Diagnosis, document: Document): strin
 <header>
 <p class="eyebrow">Evenkeel · diagnosis of a network</p>
 <h1>${escapeHtml(title)}</h1>
-<p class="deck">${escapeHtml(`${shortName(diagnosis.model)}: ${[...about, trainingText(diagnosis)].map(capitalize).join(". ")}.`)}</p>
+<p class="deck">${sentence(`${shortName(diagnosis.model)}: ${[...about, trainingText(diagnosis)].map(capitalize).join(". ")}.`)}</p>
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 ${advice}
 </header>
@@ -62,6 +63,10 @@ ${settings(diagnosis)}
 </div>`;
   return wholePage(title, looksStyle(looks) + STYLE, body);
 }
+
+/** As HTML, in which no option is broken at its hyphens. */
+const sentence = (text: string): string =>
+  escapeHtml(text).replace(/(?<!\S)--[a-z-]+/g, (option) => `<code>${option}</code>`);
 
 /** The name of a model's file, with its folder's. */
 function shortName(path: string): string {
