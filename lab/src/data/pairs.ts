@@ -253,7 +253,7 @@ function inBaskets(
     decisions: [
       {
         columns: [],
-        what: `each row is a basket, and each of ${items.length.toLocaleString("en-US")} columns an item`,
+        what: `each row is a basket, which stands for a user, and each of ${items.length.toLocaleString("en-US")} columns an item`,
         option: "--user NAME --item NAME",
       },
       ...(left.length > 0

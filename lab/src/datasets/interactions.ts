@@ -67,7 +67,7 @@ export function toInteractions(table: Table, options: DatasetOptions, provenance
     task,
     metric,
     target: layout.kind === "rows" ? layout.item : "items",
-    inputs: inputsOf(layout, most),
+    inputs: inputsOf(layout, items, most),
     form: {
       input: { kind: "items", shape: [most], vocabulary: items.length },
       outputs: [items.length],
@@ -231,10 +231,10 @@ function checkCells(users: number, width: number, { limits }: DatasetOptions): v
   );
 }
 
-function inputsOf(layout: Layout, most: number): Input[] {
+function inputsOf(layout: Layout, items: readonly string[], most: number): Input[] {
   return layout.kind === "rows"
     ? [{ column: layout.item, how: `up to ${most} items of each user`, names: [layout.item] }]
-    : layout.items.map((name) => ({ column: name, how: "an item", names: [name] }));
+    : items.map((name) => ({ column: name, how: "an item", names: [name] }));
 }
 
 const longest = (lists: readonly number[][]): number =>

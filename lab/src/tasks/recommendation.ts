@@ -37,7 +37,9 @@ const mean = (name: string, at: number, article: string, of: string): Metric => 
   atGuessing: "no better than always recommending the most popular items",
   explanation: (heldOutCount) =>
     `${of}, averaged over ${heldOutCount.toLocaleString("en-US")} held-out users; 1 is perfect. What a user was seen to have is not recommended.`,
-  axis: (values) => linearAxis(0, Math.max(0, ...values)),
+  // curves lie close together, far from 0
+  axis: (values) =>
+    values.length === 0 ? linearAxis(0, 1) : linearAxis(Math.min(...values), Math.max(...values)),
 });
 
 const recallAt = (length: number, at: number) =>

@@ -115,7 +115,7 @@ describe("baskets", () => {
       4: ["eggs", "bread"],
     });
     expect(told(baskets)).toEqual([
-      "each row is a basket, and each of 5 columns an item | --user NAME --item NAME",
+      "each row is a basket, which stands for a user, and each of 5 columns an item | --user NAME --item NAME",
       "total price weight shop day | left out | not 0 and 1, nor counts, nor a mark where it is there",
     ]);
     expect(layoutOf(baskets, {}).layout).toEqual({

@@ -145,19 +145,28 @@ describe("who is left", () => {
 describe("baskets", () => {
   const table: Table = {
     ...tableOf({ a: rows(40, () => 0) }),
-    columns: rows(12, (item) =>
-      columnOf(
-        `item ${item}`,
-        rows(40, (row) => (scattered(row * 12 + item) < 0.6 ? "t" : null)),
+    columns: [
+      ...rows(12, (item) =>
+        columnOf(
+          `item ${item}`,
+          rows(40, (row) => (scattered(row * 12 + item) < 0.6 ? "t" : null)),
+        ),
       ),
-    ),
+      // which too few have
+      columnOf(
+        "saffron",
+        rows(40, (row) => (row < 4 ? "t" : null)),
+      ),
+    ],
   };
 
   test("are users, and each column an item", () => {
     const data = dataset(table);
     expect([data.count, data.target, data.inputs.length]).toEqual([40, "items", 12]);
+    expect(data.inputs[3]).toEqual({ column: "item 3", how: "an item", names: ["item 3"] });
     for (const [row, { seen, hidden }] of examplesOf(table).entries()) {
-      const has = table.columns.filter(({ values }) => values[row] === "t").map(({ name }) => name);
+      const columns = table.columns.slice(0, 12);
+      const has = columns.filter(({ values }) => values[row] === "t").map(({ name }) => name);
       expect([...seen, ...hidden].sort()).toEqual(has.sort());
     }
   });
