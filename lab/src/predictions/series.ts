@@ -42,7 +42,8 @@ export const predictSeries: Predict = async ({ reading, inputs, form }, run, sou
     times && grid.unit !== "rows" ? timesOf(grid, times[0], steps + horizon).subarray(steps) : undefined;
   const when = (step: number): Value => {
     if (later === undefined) return step + 1;
-    return grid.unit === "number" ? later[step] : new Date(later[step]).toISOString();
+    const isNumber = grid.unit === "number" || grid.unit === "seconds";
+    return isNumber ? later[step] : new Date(later[step]).toISOString();
   };
   const absent = names.filter((_, at) => Number.isNaN(x[at]));
   return {
