@@ -1,24 +1,27 @@
 /** One network, trained from one seed, and what was measured on the way. */
 import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
-import { selectStatistics } from "evenkeel/tfjs";
-import { sizeOf } from "./data/form.js";
-import { shuffledRows, splitOf } from "./data/split.js";
-import {
-  meanAndDeviation,
-  type Standardization,
-  standardizationOf,
-  standardized,
-} from "./data/standardize.js";
+import { shuffledRows } from "./data/split.js";
 import type { TrialData } from "./datasets/dataset.js";
+import {
+  CHOOSING,
+  chooseStatistics,
+  evaluate,
+  finite,
+  guessedOf,
+  lossOf,
+  sampleOf,
+  scoresOf,
+  validate,
+} from "./evaluation.js";
+import { batchOf, type Examples, examplesOf } from "./examples.js";
 import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import { type NormName, placedOf } from "./norms.js";
 import { disposeOptimizer, optimizerOf } from "./optimizers.js";
-import type { Epoch, Guess, Probe, Sample, SavedNetwork, Scores, Trial } from "./results.js";
+import type { Epoch, Probe, SavedNetwork, Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
-import { bestOf, type Judge, type Metric, type Scored } from "./tasks/task.js";
 
 export interface TrainingSettings {
   epochs: number;
@@ -57,71 +60,12 @@ export interface Progress {
   metric: number | null;
 }
 
+/** With more classes a table of confusions cannot be read. */
+const MOST_CONFUSED = 20;
 /** Probes of the network, evenly spaced over the training, the first before any step. */
 const PROBES = 24;
 /** ms between two reports of progress. */
 const REPORT_MS = 200;
-/** Examples that are evaluated at a time, at most, and their numbers (inputs and outputs). */
-const EVALUATION_BATCH = 1024;
-const EVALUATION_VALUES = 2 ** 19;
-/** Series of a sample, and digits of its values. */
-const MOST_SAMPLED = 2;
-const SAMPLE_DIGITS = 4;
-/** With more classes a table of confusions cannot be read. */
-const MOST_CONFUSED = 20;
-
-/** The examples of one seed as its network sees them. */
-interface Examples {
-  data: TrialData;
-  train: Int32Array;
-  validation: Int32Array;
-  heldOut: Int32Array;
-  /** Of the training part, at most as many as are held out. */
-  trained: Int32Array;
-  inputs: Standardization;
-  /** y is (y − mean) · factor. */
-  target: { mean: number; factor: number; scale: number };
-  judge?: Judge;
-}
-
-function examplesOf(data: TrialData, seed: number): Examples {
-  const { train, validation, heldOut } = splitOf(data.parts, data.count, seed);
-  const task = tasks[data.task];
-  const { mean, deviation } =
-    task.from === "target" && task.standardized
-      ? meanAndDeviation(Float64Array.from(train, (row) => data.y[row]))
-      : { mean: 0, deviation: 1 };
-  const examples: Examples = {
-    data,
-    train,
-    validation,
-    heldOut,
-    trained: train.subarray(0, heldOut.length),
-    inputs: standardizationOf(data.x, data.scaled, stepsOfTraining(data, train)),
-    // a target that does not vary in the training part is learnt as it is
-    target: { mean, factor: 1 / (deviation || 1), scale: data.yScale * (deviation || 1) },
-  };
-  if (task.judgeOf === undefined) return examples;
-  const { windows, season = 1 } = data;
-  const seen = windows
-    ? {
-        x: standardized(data.x, 0, stepsOfTraining(data, train).length * data.scaled.length, examples.inputs),
-        y: data.y.subarray(0, 0),
-      }
-    : {
-        x: gathered(train, (row) => inputOf(examples, row)),
-        y: gathered(train, (row) => targetOf(examples, row)),
-      };
-  return { ...examples, judge: task.judgeOf({ ...seen, season }, data.form) };
-}
-
-/** The rows of x that a trial may learn from: of windows, the steps up to the end of the last one of the training part. */
-function stepsOfTraining({ windows, targetShape }: TrialData, train: Int32Array): ArrayLike<number> {
-  if (!windows) return train;
-  const last = train.reduce((latest, row) => Math.max(latest, windows.starts[row]), 0);
-  return Array.from({ length: last + windows.ahead + (targetShape[0] ?? 1) }, (_, step) => step);
-}
-
 /** A network on its way through the epochs, with one learning rate. */
 interface Run {
   network: Network;
@@ -207,7 +151,7 @@ export async function runTrial(
   best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
 
   const chooses = placedOf(norm)?.inner === CHOOSING;
-  if (!best.diverged && chooses) await chooseStatistics(best, examples, batchSize);
+  if (!best.diverged && chooses) await chooseStatistics(best.network, examples, batchSize);
   const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
   let confusion: Trial["confusion"] = null;
@@ -246,107 +190,6 @@ export async function runTrial(
     ...(sample && { sample }),
     ...(network && { network }),
   };
-}
-
-/** What the network forecasts for the held-out example in the middle; undefined where it forecasts no series. */
-function sampleOf({ model }: Network, examples: Examples): Sample | undefined {
-  const { data, heldOut, judge } = examples;
-  if (tasks[data.task].from !== "series" || judge === undefined) return undefined;
-  const row = heldOut[heldOut.length >> 1];
-  const [x, y] = [inputOf(examples, row), targetOf(examples, row)];
-  const forecast = tf.tidy(() => {
-    const outputs = model.apply(batchOf(examples, [row]).x, { training: false }) as tf.Tensor;
-    return outputs.dataSync() as Float32Array;
-  });
-  const guesses = judge.guesses.map(({ outputs }) => outputs(x));
-  const [horizon, channels] = data.targetShape;
-  const of = (values: Float32Array, at: number) =>
-    Array.from(
-      values.filter((_, i) => i % channels === at),
-      (value) => Number(value.toPrecision(SAMPLE_DIGITS)),
-    );
-  return {
-    series: Array.from({ length: Math.min(channels, MOST_SAMPLED) }, (_, at) => ({
-      at,
-      before: of(x, at).slice(-Math.ceil(horizon / 2)),
-      truth: of(y, at),
-      forecast: of(forecast, at).map(finite),
-      guesses: guesses.map((values) => of(values, at).map(finite)),
-    })),
-  };
-}
-
-/** What guessing scores on the held-out part: in every way that a judge knows, or as the metrics have it. */
-function guessedOf(examples: Examples): Pick<Trial, "guess" | "guessing" | "guesses"> {
-  const { data, heldOut, judge, target } = examples;
-  if (judge === undefined) {
-    const known = [targetsOf(examples, heldOut), data.classes.length, target.scale] as const;
-    const guess = ({ guess: of }: Metric) => of?.(...known) ?? Number.NaN;
-    return {
-      guess: scoresOf(data, guess),
-      guessing: scoresOf(data, (metric) => metric.guessing?.(...known) ?? guess(metric)),
-      guesses: [],
-    };
-  }
-  const guesses = judge.guesses.map(({ name, outputs }): Guess => {
-    const measured = gathered(heldOut, (row) => {
-      const x = inputOf(examples, row);
-      return judge.measures(outputs(x), x, targetOf(examples, row));
-    });
-    const scored = {
-      outputs: measured,
-      y: new Float32Array(),
-      count: heldOut.length,
-      loss: Number.NaN,
-      scale: 1,
-    };
-    return { name, scores: scoresOf(data, (metric) => metric.of(scored)) };
-  });
-  const best = scoresOf(data, (metric) =>
-    bestOf(
-      metric,
-      guesses.flatMap(({ scores }) => scores[metric.name] ?? []),
-    ),
-  );
-  return { guess: best, guessing: best, guesses };
-}
-
-/** Batch Layer Normalization comes with a choice of statistics, made on validation (arXiv 2209.08898). */
-const CHOOSING: NormName = "batch-layer";
-
-/** With batches as in training, on whose size it depends. */
-async function chooseStatistics(
-  { network: { model } }: Run,
-  examples: Examples,
-  batchSize: number,
-): Promise<void> {
-  const { data, validation } = examples;
-  const width = sizeOf(data.form.outputs);
-  const { x, y } = batchOf(examples, validation);
-  const [count, ...shape] = y.shape;
-  const size = sizeOf(shape);
-  // `evaluate` takes targets of the outputs' shape alone
-  const padded = tf.tidy(() =>
-    tf.reshape(
-      tf.pad(tf.reshape(y, [count, size]), [
-        [0, 0],
-        [0, width - size],
-      ]),
-      [count, ...data.form.outputs],
-    ),
-  );
-  const unpadded = (ys: tf.Tensor) =>
-    tf.reshape(tf.slice(tf.reshape(ys, [-1, width]), [0, 0], [-1, size]), [-1, ...shape]);
-  // given by its name, the optimizer goes with the model; nothing is trained by it
-  model.compile({
-    optimizer: "sgd",
-    loss: (ys: tf.Tensor, outputs: tf.Tensor) => lossOf(data, outputs, unpadded(ys)),
-  });
-  try {
-    await selectStatistics(model, { xs: x, ys: padded, batchSize });
-  } finally {
-    tf.dispose([x, y, padded]);
-  }
 }
 
 async function savedOf({ model }: Network, { inputs, target }: Examples): Promise<SavedNetwork> {
@@ -388,7 +231,7 @@ async function chooseRate(
   if (others.length === 0) return { best, tried };
   const lossOfTry = async (run: Run): Promise<number> => {
     await begin(run);
-    const score = validate(run, examples);
+    const score = run.diverged ? { metric: null, loss: null } : validate(run.network, examples);
     tried.push({ learningRate: run.learningRate, ...score });
     return score.loss ?? Infinity;
   };
@@ -403,9 +246,6 @@ async function chooseRate(
   }
   return { best, tried };
 }
-
-const scoresOf = ({ task }: TrialData, score: (metric: Metric) => number): Scores =>
-  Object.fromEntries(tasks[task].metrics.map((metric) => [metric.name, finite(score(metric))]));
 
 function beginRun(
   { model: settings, norm, seed, data, training }: TrialSpec,
@@ -508,122 +348,7 @@ function normOf(tensor: tf.Tensor): number {
   return Math.sqrt(squares);
 }
 
-const lossOf = ({ task, form }: TrialData, outputs: tf.Tensor, y: tf.Tensor): tf.Scalar =>
-  tasks[task].loss(tf, outputs, y, form);
-
-/** What the network gives for these examples, in evaluation mode. */
-function evaluate(
-  { model }: Network,
-  examples: Examples,
-  rows: Int32Array,
-  most: number = EVALUATION_BATCH,
-): Scored {
-  const { data, judge, target } = examples;
-  const width = sizeOf(data.form.outputs);
-  const batch = Math.min(
-    most,
-    Math.max(1, Math.floor(EVALUATION_VALUES / (width + sizeOf(data.form.input.shape)))),
-  );
-  const parts: Float32Array[] = [];
-  let loss = 0;
-  for (let at = 0; at < rows.length; at += batch) {
-    const some = rows.subarray(at, at + batch);
-    tf.tidy(() => {
-      const { x, y } = batchOf(examples, some);
-      const outputs = model.apply(x, { training: false }) as tf.Tensor;
-      loss += (lossOf(data, outputs, y).dataSync()[0] * some.length) / rows.length;
-      const values = outputs.dataSync() as Float32Array;
-      parts.push(
-        judge === undefined
-          ? values
-          : gathered(some, (row, index) =>
-              judge.measures(
-                values.subarray(index * width, (index + 1) * width),
-                inputOf(examples, row),
-                targetOf(examples, row),
-              ),
-            ),
-      );
-    });
-  }
-  return {
-    outputs: joined(parts),
-    y: judge === undefined ? targetsOf(examples, rows) : new Float32Array(),
-    count: rows.length,
-    loss,
-    scale: target.scale,
-  };
-}
-
-/** How well a learning rate does: on the validation part, which is for this alone. The metric is null where so few examples have none. */
-function validate(
-  { network, diverged }: Run,
-  examples: Examples,
-): { metric: number | null; loss: number | null } {
-  const scored = evaluate(network, examples, examples.validation);
-  if (diverged || !Number.isFinite(scored.loss)) return { metric: null, loss: null };
-  return {
-    metric: finite(metricNamed(examples.data.task, examples.data.metric).of(scored)),
-    loss: scored.loss,
-  };
-}
-
-// ---- examples, cut from the arrays of all ----
-
-/** What the network sees of an example: [...form.input.shape] */
-function inputOf(examples: Examples, row: number): Float32Array {
-  const { form, windows, scaled, x } = examples.data;
-  const size = sizeOf(form.input.shape);
-  return standardized(x, windows ? windows.starts[row] * scaled.length : row * size, size, examples.inputs);
-}
-
-/** [...targetShape] */
-function targetOf(examples: Examples, row: number): Float32Array {
-  const { data, target } = examples;
-  const size = sizeOf(data.targetShape);
-  const { windows, scaled } = data;
-  if (windows) {
-    return standardized(data.x, (windows.starts[row] + windows.ahead) * scaled.length, size, examples.inputs);
-  }
-  return data.y.slice(row * size, (row + 1) * size).map((value) => (value - target.mean) * target.factor);
-}
-
-/** [rows, size], a row for each. */
-function gathered(
-  rows: ArrayLike<number>,
-  of: (row: number, index: number) => ArrayLike<number>,
-): Float32Array {
-  return joined(Array.from(rows, of));
-}
-
-function joined(parts: readonly ArrayLike<number>[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-const targetsOf = (examples: Examples, rows: ArrayLike<number>): Float32Array =>
-  gathered(rows, (row) => targetOf(examples, row));
-
-function batchOf(examples: Examples, rows: ArrayLike<number>): { x: tf.Tensor; y: tf.Tensor } {
-  const { task, form, targetShape } = examples.data;
-  const x = gathered(rows, (row) => inputOf(examples, row));
-  const y = targetsOf(examples, rows);
-  const targets = tasks[task].targets?.(x, y, form) ?? { values: y, shape: targetShape };
-  return {
-    x: tf.tensor(x, [rows.length, ...form.input.shape]),
-    y: tf.tensor(targets.values, [rows.length, ...targets.shape]),
-  };
-}
-
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.length === 0 ? 0 : sorted[sorted.length >> 1];
 }
-
-const finite = (value: number | undefined): number | null =>
-  value !== undefined && Number.isFinite(value) ? value : null;

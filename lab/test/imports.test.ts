@@ -22,6 +22,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/datasets/"],
   ["lab/results", "lab/inspection", "lab/optimizers"],
   ["lab/fitting", "lab/diagnosis", "lab/predictions/"],
+  ["lab/examples"],
+  ["lab/evaluation"],
   ["lab/trial", "lab/ailments"],
   ["lab/trials", "lab/comparison", "lab/findings"],
   ["lab/report/"],

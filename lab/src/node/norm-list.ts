@@ -38,7 +38,7 @@ export function listText(width: number): string {
     ...parts,
     wrap(
       `evenkeel compare --norms takes these names separated by commas, none for a network without normalization, or all; ` +
-        `by default it compares ${usualNorms.join(", ")}. In a residual network or a transformer, post-layer stands after ` +
+        `by default it compares ${usualNorms.join(", ")}. In networks of blocks with a residual, post-layer stands after ` +
         "each sum instead of before each part, sandwich-layer before and after each part, and qk-layer on queries and keys " +
         "too; layer+reversible-instance joins one between the layers with one around the network.",
       width,
