@@ -135,11 +135,12 @@ export function ailmentsOf(course: Course, learnable = true): Ailment[] {
   return found;
 }
 
-function withoutGradient({ layers }: Course, [probe]: readonly Probe[]): Ailment[] {
-  const none = layers.flatMap(({ name, frozen }, i) =>
-    !frozen && probe.layers[i].gradientNorm === 0 ? name : [],
-  );
-  if (none.length === 0) return [];
+function withoutGradient({ layers }: Course, probes: readonly Probe[]): Ailment[] {
+  const noneAt = (probe: Probe) =>
+    layers.flatMap(({ name, frozen }, i) => (!frozen && probe.layers[i].gradientNorm === 0 ? name : []));
+  const probe = probes.find((one) => noneAt(one).length > 0);
+  if (probe === undefined) return [];
+  const none = noneAt(probe);
   return [
     {
       kind: "no gradient",

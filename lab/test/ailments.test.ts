@@ -48,6 +48,9 @@ test("dead units, gradients that are 0 or small, and losses are told", () => {
   expect(textsOf({ layers: 3, state: (index) => (index === 0 ? { gradientNorm: 0 } : {}) })).toEqual([
     'No gradient reaches "layer1" before training: it is exactly 0',
   ]);
+  expect(textsOf({ layers: 3, later: () => ({ gradientNorm: 0 }) })).toEqual([
+    "No gradient reaches any layer after 2 steps: it is exactly 0",
+  ]);
   expect(textsOf({ layers: 2, state: () => ({ gradientNorm: 1e-9 }) })).toEqual([
     'The gradient is small beside the weights in every layer before training: at most 1.00×10⁻⁹ of them, at "layer1"',
   ]);

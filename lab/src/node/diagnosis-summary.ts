@@ -1,7 +1,7 @@
 /** A diagnosis on the terminal: what was measured on, each layer, what was found, and what a normalization changed. */
 
 import { thinned } from "@evenkeel/report/axes";
-import { count, formatNumber, listed, printable, quote, wrap } from "@evenkeel/report/format";
+import { count, formatNumber, printable, quote, wrap } from "@evenkeel/report/format";
 import { chanceText, type Diagnosis, headline, trainingText } from "../ailments.js";
 import type { Course, Probe } from "../diagnosis.js";
 import { nameOf } from "../norms.js";
@@ -45,7 +45,7 @@ export function diagnosisText(diagnosis: Diagnosis, width: number, colors: Color
     ...(changes.length === 0 && proposed.length > 0
       ? [
           paragraph(
-            `Proposed: ${listed(proposed.map(nameOf))} between its layers; --try shows what each changes`,
+            `Proposed: ${proposed.map(nameOf).join(" or ")} between its layers; --try shows what each changes`,
           ),
         ]
       : []),
