@@ -1,6 +1,6 @@
 /** `evenkeel predict`: what a network that was kept says of a file. */
 import { lstatSync, realpathSync } from "node:fs";
-import { count, printable, quote, wrap } from "@evenkeel/report/format";
+import { printable, quote, wrap } from "@evenkeel/report/format";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { quoted } from "../data/names.js";
 import type { ReadOptions, Value } from "../data/table.js";
@@ -107,7 +107,7 @@ function real(path: string): string | undefined {
 function tell(
   { kept }: KeptNetwork,
   networks: readonly KeptNetwork[],
-  { decisions, notes, rows }: Predictions,
+  { about, decisions, notes }: Predictions,
 ) {
   const width = columnsOf(process.stderr);
   const colors = colorsOf(process.stderr);
@@ -118,7 +118,7 @@ function tell(
     .filter(({ kept: { norm } }) => norm !== kept.norm)
     .map(({ kept: { norm } }) => norm);
   const lines = [
-    `${title}  ${quote(kept.predicts)} for ${count(rows.length, "row")}`,
+    `${title}  ${about}`,
     `network: ${kept.norm}, ${metric.name} ${score} on its held-out part${others.length > 0 ? `; --norm has others: ${others.join(", ")}` : ""}`,
     // what decides otherwise decided it in training
     ...decisions.slice(0, MOST_LINES).map(({ option: _, ...decision }) => `- ${decisionText(decision)}`),

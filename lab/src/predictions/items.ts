@@ -30,6 +30,7 @@ export const predictItems: Predict = async (kept, run, source, { read = {}, top 
   });
   const strangers = owned.filter(({ length }) => length === 0).length;
   return {
+    about: `${counted(top, "item")} for each of ${counted(users.length, "user")}`,
     columns: [isRows ? layout.user : "row", "place", isRows ? layout.item : "item"],
     rows,
     decisions: table.decisions,

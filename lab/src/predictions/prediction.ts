@@ -24,12 +24,8 @@ export interface Kept extends Pick<SavedNetwork, "inputs" | "target"> {
   data: { name: string; provenance: string; digest: string };
   task: TaskName;
   metric: string;
-  /** What is predicted. */
-  predicts: string;
   form: Form;
-  targetShape: number[];
   classes: string[];
-  season: number | null;
   reading: object;
   scores: { validation: Scores; heldOut: Scores };
 }
@@ -41,11 +37,11 @@ export function keptOf(
   data: Dataset,
   { digest, version }: { digest: string; version: string },
 ): Kept {
-  const { name, provenance, task, metric, form, targetShape, classes, season = null, reading } = data;
+  const { name, provenance, task, metric, form, classes, reading } = data;
   return {
     ...{ format: KEPT_FORMAT, evenkeel: version, norm, seed },
     data: { name, provenance, digest },
-    ...{ task, metric, predicts: data.target, form, targetShape, classes, season, reading, inputs, target },
+    ...{ task, metric, form, classes, reading, inputs, target },
     scores: { validation, heldOut },
   };
 }
@@ -61,6 +57,8 @@ export interface PredictionOptions {
 
 /** Predictions as a table, and what there is to say about them, a sentence each. */
 export interface Predictions {
+  /** What was predicted for what: `"price" for 12 rows`. */
+  about: string;
   columns: string[];
   rows: Value[][];
   decisions: Decision[];

@@ -47,6 +47,7 @@ export const predictSeries: Predict = async ({ reading, inputs, form }, run, sou
   };
   const absent = names.filter((_, at) => Number.isNaN(x[at]));
   return {
+    about: `the next ${counted(horizon, "step")} of ${counted(width, "series", "series")}`,
     columns: [(later && time) ?? "step", ...names],
     rows: Array.from({ length: form.outputs[0] }, (_, step): Value[] => [
       when(step),

@@ -30,6 +30,7 @@ export const predictTarget: Predict = async (kept, run, source, { read = {} }) =
   run(x, table.rowCount, (outputs, row) => rows.push([table.rowNumber(row), ...of(outputs)]));
   const empty = rows.filter(([, answer]) => answer === null).length;
   return {
+    about: `${quote(column)} for ${counted(table.rowCount, "row")}`,
     columns: ["row", ...columns],
     rows,
     decisions: table.decisions,

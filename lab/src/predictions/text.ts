@@ -1,4 +1,5 @@
 /** Texts: how well a network knows one, and how it would go on. */
+import { count } from "@evenkeel/report/format";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { readText } from "../data/readers/text.js";
@@ -8,6 +9,8 @@ import type { Kept, Predict, Run } from "./prediction.js";
 
 /** Characters that a text goes on for, where nobody says how many. */
 const USUAL_CHARACTERS = 200;
+/** Characters that are measured: some seconds of a usual network. */
+const MOST_MEASURED = 50_000;
 /** Of what is drawn. */
 const SEED = 1;
 
@@ -23,13 +26,15 @@ export const predictText: Predict = async (
   const all = Array.from(text);
   const numbers = numbersOf(all, known);
   const { metrics } = tasks[kept.task];
-  const scores = scoresOf(kept, run, numbers);
+  const scores = scoresOf(kept, run, numbers.subarray(0, MOST_MEASURED));
   const following = continued(kept, run, numbers, characters).map((number) => known[number - FIRST]);
+  const isLong = all.length > MOST_MEASURED;
   return {
+    about: `how well a text of ${count(all.length, "character")} is known, and how it goes on`,
     columns: ["characters", ...metrics.map(({ name }) => name), "continuation"],
     rows: [[all.length, ...metrics.map(({ name }) => scores[name] ?? null), following.join("")]],
     decisions,
-    notes: [],
+    notes: isLong ? [`only the first ${count(MOST_MEASURED, "character")} are measured`] : [],
   };
 };
 
@@ -37,17 +42,17 @@ export const predictText: Predict = async (
 function scoresOf({ task, form }: Kept, run: Run, numbers: Float32Array): Record<string, number> {
   const { judgeOf, metrics } = tasks[task];
   const [window] = form.input.shape;
-  const count = Math.max(0, Math.floor((numbers.length - 1) / window));
+  const windows = Math.max(0, Math.floor((numbers.length - 1) / window));
   const judge = judgeOf?.({ x: new Float32Array(), y: new Float32Array(), season: 1 }, form);
-  if (count === 0 || judge === undefined) return {};
+  if (windows === 0 || judge === undefined) return {};
   const measured: number[][] = [];
-  run(numbers, count, (outputs, example) => {
+  run(numbers, windows, (outputs, example) => {
     const first = example * window;
     const x = numbers.subarray(first, first + window);
     measured.push(judge.measures(outputs, x, numbers.subarray(first + 1, first + 1 + window)));
   });
   const outputs = Float32Array.from(measured.flat());
-  const scored = { outputs, y: new Float32Array(), count, loss: Number.NaN, scale: 1 };
+  const scored = { outputs, y: new Float32Array(), count: windows, loss: Number.NaN, scale: 1 };
   return Object.fromEntries(metrics.map((metric) => [metric.name, metric.of(scored)]));
 }
 
