@@ -105,8 +105,7 @@ export const forecasting = {
         ...(season > 1 && season <= steps
           ? [{ name: "seasonal naive forecast", outputs: (x: Float32Array) => repeated(x, season) }]
           : []),
-        // of the training part, by which the series are standardized
-        { name: "mean", outputs: () => new Float32Array(horizon * channels) },
+        { name: "training mean", outputs: () => new Float32Array(horizon * channels) },
       ],
     };
   },

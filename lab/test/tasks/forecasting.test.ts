@@ -61,7 +61,7 @@ test("naive forecasts: the last step, the last season, and the mean", () => {
   expect(guesses.map(({ name, outputs }) => [name, [...outputs(x)]])).toEqual([
     ["naive forecast", [3, 30, 3, 30, 3, 30, 3, 30, 3, 30]],
     ["seasonal naive forecast", [1, 10, 2, 20, 3, 30, 1, 10, 2, 20]],
-    ["mean", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
+    ["training mean", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
   ]);
 });
 
@@ -70,7 +70,7 @@ test.each([
   ["the window is shorter", 5, 4],
 ])("no forecast by the season where %s", (_, season, window) => {
   const { guesses } = forecasting.judgeOf({ x: training, y: floats(), season }, form(window, 1, 2));
-  expect(guesses.map(({ name }) => name)).toEqual(["naive forecast", "mean"]);
+  expect(guesses.map(({ name }) => name)).toEqual(["naive forecast", "training mean"]);
 });
 
 test("what is predicted, in words", () => {
