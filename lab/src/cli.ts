@@ -3,11 +3,8 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { listed, quote, wrap } from "@evenkeel/report/format";
-import { Command, CommanderError, Help, Option } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import type { Choices } from "./comparison.js";
-import type { DateOrder } from "./data/dates.js";
-import { usualLimits } from "./data/table.js";
-import type { DatasetOptions } from "./datasets/dataset.js";
 import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
@@ -15,31 +12,25 @@ import { describedData } from "./node/datasets.js";
 import type { DiagnoseOptions } from "./node/diagnose.js";
 import type { InspectOptions } from "./node/inspect.js";
 import { typed as argumentOf } from "./node/invocation.js";
-import { usualCells } from "./node/memory.js";
 import { listText } from "./node/norm-list.js";
 import {
-  bytes,
   checkpoint,
   choice,
-  decimal,
-  delimiter,
   either,
-  encoding,
   integer,
+  limitsOf,
   list,
   metricValue,
-  oneOf,
   page,
   positiveNumber,
+  type ReadingOptions,
   rates,
-  repeated,
-  repeatedList,
+  readingOf,
   share,
-  shares,
-  size,
   sweepOf,
+  withData,
+  withFormat,
   words,
-  yesOrNo,
 } from "./node/options.js";
 import type { PredictOptions } from "./node/predict.js";
 import type { RecipeOptions } from "./node/recipes.js";
@@ -47,7 +38,6 @@ import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./no
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
 import { activations, optimizers, sweepSettings, usualDiagnosis } from "./settings.js";
-import { primaryMetricNames, taskNames } from "./tasks/registry.js";
 
 const usually = (text: string, name: "depth" | "width" | "epochs") => {
   const [some] = modelNames;
@@ -87,17 +77,17 @@ const program = new Command("evenkeel")
   .exitOverride();
 
 /** What commander makes of the options of `diagnose`. */
-interface Diagnosed extends Omit<DiagnoseOptions, "reading">, DatasetOptions {
+interface Diagnosed extends Omit<DiagnoseOptions, "reading">, ReadingOptions {
   data?: string;
 }
 
+/** What commander makes of the options of `predict`. */
+type Predicted = Omit<PredictOptions, "read"> & ReadingOptions;
+
 /** What commander makes of the options of `compare`. */
-interface Parsed extends Omit<DatasetOptions, "limits" | "shares">, Omit<Choices, "sweep" | "own" | "save"> {
+interface Parsed extends ReadingOptions, Omit<Choices, "sweep" | "own" | "save"> {
   data: string;
-  parts?: DatasetOptions["shares"];
   save?: string;
-  maxBytes?: number;
-  maxCells?: number;
   sweep?: string[];
   threads: number;
   json?: boolean;
@@ -121,43 +111,8 @@ const compareCommand = program
     "--data <name|file>",
     `${describedData.map(({ name }) => name).join(", ")}, or a file: CSV and other text, ARFF, JSON, Parquet, Arrow, Excel, zipped or not`,
     "digits",
-  )
-  .option("--target <column>", "what to predict (default: target, label or outcome, or else the last column)")
-  .addOption(choice("--task <task>", "how to read the target, if it is not clear", taskNames))
-  .addOption(
-    new Option(
-      "--metric <metric>",
-      `judge by ${either(primaryMetricNames)} (default: what suits the target)`,
-    ).argParser(oneOf(primaryMetricNames)),
-  )
-  .option("--ignore <columns>", "leave columns out: a,b or as often as needed", repeated)
-  .option("--keep <columns>", "keep columns that would be left out: constants, identifiers", repeated)
-  .option("--categorical <columns>", "columns whose values are names of categories", repeated)
-  .option("--numeric <columns>", "columns whose values are numbers", repeated)
-  .option(
-    "--levels <count>",
-    'most categories of a text column; the rarer ones become "other"',
-    integer(1, 10_000),
-  )
-  .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
-  .option("--limit <rows>", "use at most this many rows, drawn at random", integer(2, 1e9))
-  .addOption(choice("--split <how>", "hold out random rows, or the latest ones", ["random", "time"]))
-  .option("--time <column>", "when each row was measured, for --split time")
-  .option("--parts <shares>", "of training, validation and held-out part (default: 64,16,20)", shares)
-  .option("--group <column>", "rows of one group (a patient, a user) are held out together")
-  .option("--text <column>", "the input is the text in this column, word by word")
-  .optionsGroup("Forecasts, texts and recommendations:")
-  .option("--horizon <steps>", "steps to forecast (default: by the season)", integer(1, 100_000))
-  .option(
-    "--window <steps>",
-    "steps that a forecast is made from; characters of a text that a network sees at once",
-    integer(1, 100_000),
-  )
-  .option("--season <steps>", "steps of a season (default: by the dates, 24 of hours)", integer(1, 100_000))
-  .option("--series <column>", "which of several series a row is of")
-  .option("--user <column>", "who has an item; without it each row is a basket")
-  .option("--item <column>", "what a user has")
-  .option("--rating <column>", "how much a user likes it: what is below the median is left out")
+  );
+withData(compareCommand)
   .optionsGroup("Comparison:")
   .option(
     "--norms <names>",
@@ -205,31 +160,8 @@ const compareCommand = program
   .option("--out <folder>", "where the report goes (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "continue the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
-  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
-  .optionsGroup("How the file is to be read, if it is read wrongly:")
-  .option("--header <yes|no>", "whether the first row has the names of the columns", yesOrNo)
-  .option("--delimiter <character>", "between the fields of a row; tab, or space for any blanks", delimiter)
-  .option("--decimal <mark>", 'of numbers: "." or ","', decimal)
-  .option("--missing <marks>", "what stands for a missing value, such as ?,N/A", repeatedList)
-  .addOption(
-    choice("--dates <order>", "of day, month and year in dates such as 03/04/2024", [
-      "dmy",
-      "mdy",
-      "ymd",
-    ] satisfies DateOrder[]),
-  )
-  .option("--encoding <name>", "of the text, such as windows-1252", encoding)
-  .option("--member <name>", "the file in an archive, or the sheet of a workbook")
-  .option(
-    "--max-bytes <size>",
-    `most that is read and unpacked (default: ${usualLimits.bytes / 2 ** 30}GB)`,
-    bytes,
-  )
-  .option(
-    "--max-cells <count>",
-    `most rows × columns (default, for this memory: ${usualCells.toLocaleString("en-US")})`,
-    integer(1, Number.MAX_SAFE_INTEGER),
-  )
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores);
+withFormat(compareCommand)
   .optionsGroup("Options:")
   .addHelpText(
     "after",
@@ -281,25 +213,9 @@ function checkTyped([module, ...others]: readonly string[]): void {
 }
 
 compareCommand.action(async (module: string | undefined, parsed: Parsed, { args }: Command) => {
-  const {
-    data,
-    parts,
-    maxBytes,
-    maxCells,
-    sweep,
-    threads,
-    json = false,
-    out,
-    resume,
-    save,
-    ...rest
-  } = parsed;
+  const { data, sweep, threads, json = false, out, resume, save, ...rest } = parsed;
   const swept = sweep && { sweep: sweepOf(sweep) };
   checkTyped(args);
-  const limits = {
-    ...(maxBytes !== undefined && { bytes: maxBytes }),
-    ...(maxCells !== undefined && { cells: maxCells }),
-  };
   if (resume !== undefined) {
     const beside = typed.find(([option]) => option !== "--resume" && !BESIDE_RESUME.includes(option));
     if (beside) {
@@ -308,7 +224,7 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
       );
     }
     const { resume: goOn } = await import("./node/compare.js");
-    process.exitCode = await goOn(resume, { threads, json, limits });
+    process.exitCode = await goOn(resume, { threads, json, limits: limitsOf(parsed) });
     return;
   }
   const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
@@ -325,11 +241,7 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
   process.exitCode = await compare({
     data,
     ...(module !== undefined && { module }),
-    reading: {
-      ...reading,
-      ...(parts && { shares: parts }),
-      ...(Object.keys(limits).length > 0 && { limits }),
-    },
+    reading: readingOf(reading),
     choices: { ...network, ...training, norms, baseline, seeds, reach, ...swept },
     threads,
     json,
@@ -339,52 +251,51 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
   });
 });
 
-// the folder and the file come first, as of the others
-program
+const predictCommand = program
   .command("predict")
   .description("What a network that compare --save kept says of the rows of a file.")
   .argument("<folder>", "that --save wrote: of all normalizations, or of one")
   .argument("<file>", "rows with the columns of the training data")
   .option("--norm <name>", "of which normalization (default: the best on validation)")
   .option("--out <file>", "write the predictions there instead of the screen")
-  .option("--json", "as JSON instead of CSV", false)
-  .action(async (folder: string, file: string, options: PredictOptions) => {
-    const { predict } = await import("./node/predict.js");
-    process.exitCode = await predict(folder, file, options);
-  });
+  .option("--json", "as JSON instead of CSV", false);
+withFormat(predictCommand).action(async (folder: string, file: string, options: Predicted) => {
+  const { predict } = await import("./node/predict.js");
+  const { norm, out, json, ...reading } = options;
+  process.exitCode = await predict(folder, file, { norm, out, json, read: readingOf(reading) });
+});
 
-program
+const diagnoseCommand = program
   .command("diagnose")
   .description(
     "Show where the gradient of a saved network vanishes or explodes and where its units die, before training and over the first steps.",
   )
   .argument("<model>", "a layers model of TensorFlow.js (its model.json or folder), or .keras or .h5")
-  .option("--data <name|file>", "what it is trained on (default: random examples)")
-  .option("--target <column>", "what to predict")
-  .addOption(choice("--task <task>", "how to read the target", taskNames))
-  .option("--ignore <columns>", "leave columns out: a,b or as often as needed", repeated)
-  .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
-  .option("--limit <rows>", "use at most this many rows", integer(2, 1e9))
-  .option("--raw", "take numbers as the file has them, without standardizing them", false)
-  .option("--steps <count>", "training steps", integer(1, 100_000), usualDiagnosis.steps)
+  .option("--layers <file>", "a module that registers the classes of the network's own layers")
+  .option("--try [norms]", "train it with normalizations put in too (default: what is proposed)", list)
+  .option("--html [out]", "write a page with plots by depth too (default: diagnosis.html)", page)
+  .option("--json", "print every number as JSON", false)
+  .optionsGroup("Training:")
+  .option("--steps <count>", "training steps", integer(0, 100_000), usualDiagnosis.steps)
   .option("--batch-size <examples>", "examples per step", integer(1, 100_000), usualDiagnosis.batchSize)
   .addOption(
     choice("--optimizer <name>", "how the weights are updated", optimizers).default(usualDiagnosis.optimizer),
   )
   .option("--lr, --learning-rate <rate>", "default: 0.01, of adam 0.001", positiveNumber)
   .option("--seed <number>", "of the batches", integer(0, 1e9), usualDiagnosis.seed)
-  .option("--try [norms]", "train it with normalizations put in too (default: what is proposed)", list)
-  .option("--html [out]", "write a page with plots by depth too (default: diagnosis.html)", page)
-  .option("--json", "print every number as JSON", false)
-  .action(async (model: string, options: Diagnosed) => {
-    const { diagnose } = await import("./node/diagnose.js");
-    const { data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, ...reading } = options;
-    const { try: tried, ...read } = reading;
-    process.exitCode = await diagnose(model, {
-      ...{ data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, try: tried },
-      reading: read,
-    });
+  .optionsGroup("Data:")
+  .option("--data <name|file>", "what it is trained on (default: random examples)")
+  .option("--raw", "take numbers as the file has them, without standardizing them", false);
+withData(diagnoseCommand);
+withFormat(diagnoseCommand).action(async (model: string, options: Diagnosed) => {
+  const { diagnose } = await import("./node/diagnose.js");
+  const { layers, data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, ...rest } = options;
+  const { try: tried, ...reading } = rest;
+  process.exitCode = await diagnose(model, {
+    ...{ layers, data, raw, steps, batchSize, optimizer, learningRate, seed, html, json, try: tried },
+    reading: readingOf(reading),
   });
+});
 
 program
   .command("recipes")

@@ -1,9 +1,14 @@
 /** What may be typed after each option, and what is made of it. */
 import { quote } from "@evenkeel/report/format";
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Choices } from "../comparison.js";
+import type { DateOrder } from "../data/dates.js";
+import { type Limits, usualLimits } from "../data/table.js";
+import type { DatasetOptions } from "../datasets/dataset.js";
 import { reason, UsageError } from "../errors.js";
 import { type SweepSetting, sweepSettings } from "../settings.js";
+import { primaryMetricNames, taskNames } from "../tasks/registry.js";
+import { usualCells } from "./memory.js";
 
 const refuse = (expected: string): never => {
   throw new InvalidArgumentError(`Expected ${expected}.`);
@@ -179,3 +184,104 @@ export const checkpoint = (text: string) => {
   if (!/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(text)) return text;
   throw new InvalidArgumentError("Expected a file or a folder; download it first.");
 };
+
+/** What `withData` and `withFormat` make of what was typed. */
+export interface ReadingOptions extends Omit<DatasetOptions, "limits" | "shares"> {
+  parts?: DatasetOptions["shares"];
+  maxBytes?: number;
+  maxCells?: number;
+}
+
+/** The options by which examples are made of a file. */
+export const withData = (command: Command): Command =>
+  command
+    .option(
+      "--target <column>",
+      "what to predict (default: target, label or outcome, or else the last column)",
+    )
+    .addOption(choice("--task <task>", "what is asked of the data, if it is not clear", taskNames))
+    .addOption(
+      new Option(
+        "--metric <metric>",
+        `judge by ${either(primaryMetricNames)} (default: what suits the target)`,
+      ).argParser(oneOf(primaryMetricNames)),
+    )
+    .option("--ignore <columns>", "leave columns out: a,b or as often as needed", repeated)
+    .option("--keep <columns>", "keep columns that would be left out: constants, identifiers", repeated)
+    .option("--categorical <columns>", "columns whose values are names of categories", repeated)
+    .option("--numeric <columns>", "columns whose values are numbers", repeated)
+    .option(
+      "--levels <count>",
+      'most categories of a text column; the rarer ones become "other"',
+      integer(1, 10_000),
+    )
+    .option("--image <HxW>", "the inputs are the pixels of images, row by row", size)
+    .option(
+      "--limit <rows>",
+      "use at most this many rows, drawn at random; of a series or a text the first ones",
+      integer(2, 1e9),
+    )
+    .addOption(choice("--split <how>", "hold out random rows, or the latest ones", ["random", "time"]))
+    .option("--time <column>", "when each row was measured, for --split time")
+    .option("--parts <shares>", "of training, validation and held-out part (default: 64,16,20)", shares)
+    .option("--group <column>", "rows of one group (a patient, a user) are held out together")
+    .option("--text <column>", "the input is the text in this column, word by word")
+    .optionsGroup("Forecasts, texts and recommendations:")
+    .option("--horizon <steps>", "steps to forecast (default: by the season)", integer(1, 100_000))
+    .option(
+      "--window <steps>",
+      "steps that a forecast is made from; characters of a text that a network sees at once",
+      integer(1, 100_000),
+    )
+    .option("--season <steps>", "steps of a season (default: by the dates, 24 of hours)", integer(1, 100_000))
+    .option("--series <column>", "which of several series a row is of")
+    .option("--user <column>", "who has an item; without it each row is a basket")
+    .option("--item <column>", "what a user has")
+    .option("--rating <column>", "how much a user likes it: what is below the median is left out");
+
+/** The options by which a file is read. */
+export const withFormat = (command: Command): Command =>
+  command
+    .optionsGroup("How the file is to be read, if it is read wrongly:")
+    .option("--header <yes|no>", "whether the first row has the names of the columns", yesOrNo)
+    .option("--delimiter <character>", "between the fields of a row; tab, or space for any blanks", delimiter)
+    .option("--decimal <mark>", 'of numbers: "." or ","', decimal)
+    .option("--missing <marks>", "what stands for a missing value, such as ?,N/A", repeatedList)
+    .addOption(
+      choice("--dates <order>", "of day, month and year in dates such as 03/04/2024", [
+        "dmy",
+        "mdy",
+        "ymd",
+      ] satisfies DateOrder[]),
+    )
+    .option("--encoding <name>", "of the text, such as windows-1252", encoding)
+    .option("--member <name>", "the file in an archive, or the sheet of a workbook")
+    .option(
+      "--max-bytes <size>",
+      `most that is read and unpacked (default: ${usualLimits.bytes / 2 ** 30}GB)`,
+      bytes,
+    )
+    .option(
+      "--max-cells <count>",
+      `most rows × columns (default, for this memory: ${usualCells.toLocaleString("en-US")})`,
+      integer(1, Number.MAX_SAFE_INTEGER),
+    );
+
+/** What changes no number of a file. */
+export const limitsOf = ({
+  maxBytes,
+  maxCells,
+}: Pick<ReadingOptions, "maxBytes" | "maxCells">): Partial<Limits> => ({
+  ...(maxBytes !== undefined && { bytes: maxBytes }),
+  ...(maxCells !== undefined && { cells: maxCells }),
+});
+
+/** How a dataset is asked for, of what was typed. */
+export function readingOf({ parts, maxBytes, maxCells, ...reading }: ReadingOptions): DatasetOptions {
+  const limits = limitsOf({ maxBytes, maxCells });
+  return {
+    ...reading,
+    ...(parts && { shares: parts }),
+    ...(Object.keys(limits).length > 0 && { limits }),
+  };
+}
