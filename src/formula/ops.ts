@@ -56,6 +56,8 @@ export interface ElementaryOps<T> {
   /** From `from` up to but excluding `to` along an axis. */
   slice(x: T, axis: number, from: number, to: number): T;
   concat(parts: readonly T[], axis: number): T;
+  /** exp(x) over its sum along the last axis, x less the largest of it. Absent where a host has none that is better than its parts. */
+  softmax?(x: T): T;
   /** The same values, without gradient. */
   stop(x: T): T;
   /**

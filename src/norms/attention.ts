@@ -175,8 +175,7 @@ export const normalizedAttention = normalization(
           const allowed = shown(ops, perHead, ops.reshape(fullMask, [batch, 1, 1, others]));
           scores = ops.reshape(allowed, [batch * heads, length, others]);
         }
-        const powers = ops.exp(ops.sub(scores, ops.largest(scores, [2])));
-        const attention = ops.div(powers, ops.sum(powers, [2]));
+        const attention = softmax(ops, scores);
         const attended = ops.reshape(ops.matMul(attention, values), [batch, heads, length, width]);
         const joined = ops.reshape(ops.transpose(attended, [0, 2, 1, 3]), [batch, length, heads * width]);
         const y = dense(ops, joined, outputKernel, weights.outputBias);
@@ -185,6 +184,12 @@ export const normalizedAttention = normalization(
     } satisfies Omit<Normalization, "name">;
   },
 );
+
+function softmax<T>(ops: Ops<T>, scores: T): T {
+  if (ops.softmax) return ops.softmax(scores);
+  const powers = ops.exp(ops.sub(scores, ops.largest(scores, [2])));
+  return ops.div(powers, ops.sum(powers, [2]));
+}
 
 /** Scores where 1 stands, and that of no attention where 0 does; a product and a sum are several times as fast as a choice. */
 function shown<T>(ops: Ops<T>, scores: T, where: T): T {

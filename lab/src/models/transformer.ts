@@ -13,7 +13,7 @@ import { type Builder, type Model, refusesAllBut, type Tensor } from "./model.js
 import { outputsOf, stepsOf } from "./steps.js";
 
 /** Channels of a head, at least, and heads, at most. */
-const LEAST_HEAD = 16;
+const LEAST_HEAD = 32;
 const MOST_HEADS = 8;
 /** What the network within a block is wider by. */
 const WIDER = 2;
@@ -30,7 +30,7 @@ export const transformer = {
   title: "transformer",
   unit: "channels",
   usualFor: ["tokens"],
-  usual: { depth: 2, width: 64, epochs: 6, optimizer: "adam", learningRate: { sgd: 0.05, adam: 0.001 } },
+  usual: { depth: 2, width: 64, epochs: 5, optimizer: "adam", learningRate: { sgd: 0.05, adam: 0.001 } },
   places: ["features", "positions", "forecast"],
   arrangements,
   norms: ["none", "layer", "post-layer", "qk-layer", "rms"],
