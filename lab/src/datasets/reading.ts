@@ -27,6 +27,14 @@ export interface TableReading {
   read: Pick<ReadOptions, "header" | "missing">;
 }
 
+/** Columns, and strange values, that are named in a message; characters of a value that are shown. */
+const MOST_NAMED = 6;
+const MOST_STRANGERS = 3;
+const LONGEST = 40;
+
+const few = (names: readonly string[]): string =>
+  `${quoted(names.slice(0, MOST_NAMED))}${names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : ""}`;
+
 const KINDS: Record<Kind, string> = { number: "numbers", date: "dates", text: "text" };
 
 /** The reading of these inputs, made of some of the columns of `table`. */
@@ -66,7 +74,7 @@ export function checkColumns({ name, columns }: Table, wanted: readonly string[]
   const absent = wanted.filter((column) => !found.has(column));
   if (absent.length === 0) return;
   throw new UsageError(
-    `${name}: expected the ${count(wanted.length, "column")} that the network learnt from, got none called ${quoted(absent)}; its columns are ${quoted(names)}: rename them as in the file of the training, or add them (empty where a value is not known)`,
+    `${name}: expected the ${count(wanted.length, "column")} that the network learnt from, got none called ${few(absent)}; its columns are ${few(names)}: rename them as in the file of the training, or add them (empty where a value is not known)`,
   );
 }
 
@@ -108,7 +116,3 @@ export function strangersIn({ columns }: TableReading, table: Table): string[] {
     return `${quote(column)} has ${count(strange.length, "value")} that the training had not (${named}): taken as none of those that it had`;
   });
 }
-
-const MOST_STRANGERS = 3;
-/** Characters of a value that are shown. */
-const LONGEST = 40;

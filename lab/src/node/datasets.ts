@@ -12,6 +12,7 @@ import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
 import { datasetOf, fromOf } from "../datasets/registry.js";
 import { charactersOf, toText } from "../datasets/text.js";
 import { UsageError } from "../errors.js";
+import type { Given } from "../predictions/prediction.js";
 import { taskFrom, tasks } from "../tasks/registry.js";
 import { fashionMnist, loadFashionMnist } from "./fashion-mnist.js";
 import { openFile } from "./file.js";
@@ -58,6 +59,17 @@ export async function loadDataset(source: string, options: DatasetOptions): Prom
   // rows that belong together are not drawn one by one
   if (table.rowCount < table.fileRows && fromOf(table, options) !== "target") table = await read();
   return datasetOf(table, options, printable(source));
+}
+
+/** The data of a name, or of the file at a path, which are read when it is known how. */
+export function givenData(source: string): Given {
+  const own = bundled.find(({ name }) => name === source);
+  const path = own ? dataFile(own.file) : source;
+  const read = own?.read ?? readTable;
+  return {
+    table: (options) => opened(path, options, (file) => read(file, options)),
+    text: (options) => opened(path, options, (file) => readText(file, options)),
+  };
 }
 
 async function textIn(path: string, options: DatasetOptions, provenance: string): Promise<Dataset> {

@@ -9,7 +9,7 @@ import { bestOnValidation, type PredictionOptions, type Predictions } from "../p
 import { predict as predictFrom } from "../predictions/registry.js";
 import { metricNamed } from "../tasks/registry.js";
 import { colorsOf } from "./colors.js";
-import { openFile } from "./file.js";
+import { givenData } from "./datasets.js";
 import { usualCells } from "./memory.js";
 import { readWritten } from "./model-file.js";
 import { decisionText } from "./output.js";
@@ -32,29 +32,27 @@ export interface PredictOptions extends Omit<PredictionOptions, "read"> {
 const MOST_LINES = 20;
 
 /**
- * Writes the predictions for a file, and returns the exit code.
- * @throws UsageError and FailureError as `networksIn`, `checkFiles`, `openFile` and `predict` of the task do
+ * Writes the predictions for data (a name, or the path of a file), and returns the exit code.
+ * @throws UsageError and FailureError as `networksIn`, `checkFiles` and what reads and predicts the data do
  */
-export async function predict(folder: string, file: string, options: PredictOptions): Promise<number> {
+export async function predict(folder: string, data: string, options: PredictOptions): Promise<number> {
   const { norm, out, json, read = {}, ...asked } = options;
   const networks = networksIn(folder);
   const network = chosen(networks, norm, folder);
-  checkOut(out, file, network.folder);
+  checkOut(out, data, network.folder);
   checkFiles(network);
   const { kept } = network;
-  const source = await openFile(file, read);
-  try {
-    const model = await modelIn(network);
-    const limits = { cells: usualCells, ...read.limits };
-    const predictions = await predictFrom(model, kept, source, { ...asked, read: { ...read, limits } });
-    tell(network, networks, predictions);
-    const text = json ? `${JSON.stringify(jsonOf(predictions), null, 1)}\n` : csvOf(predictions);
-    if (out === undefined) process.stdout.write(text);
-    else writeWhole(out, text, "--out");
-    return 0;
-  } finally {
-    await source.close();
-  }
+  const model = await modelIn(network);
+  const limits = { cells: usualCells, ...read.limits };
+  const predictions = await predictFrom(model, kept, givenData(data), {
+    ...asked,
+    read: { ...read, limits },
+  });
+  tell(network, networks, predictions);
+  const text = json ? `${JSON.stringify(jsonOf(predictions), null, 1)}\n` : csvOf(predictions);
+  if (out === undefined) process.stdout.write(text);
+  else writeWhole(out, text, "--out");
+  return 0;
 }
 
 async function modelIn({ folder }: KeptNetwork): Promise<LayersModel> {

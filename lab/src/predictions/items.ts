@@ -1,6 +1,5 @@
 /** Recommendations: rows for each user of a table, the items that it may want, the likeliest first, none that it has. */
 import { count as counted } from "@evenkeel/report/format";
-import { readTable } from "../data/readers/registry.js";
 import type { Value } from "../data/table.js";
 import { type InteractionsReading, usersIn } from "../datasets/interactions.js";
 import { checkColumns } from "../datasets/reading.js";
@@ -9,12 +8,12 @@ import { type Predict, unread } from "./prediction.js";
 /** Items for each user, where nobody says how many. */
 const USUAL_TOP = 10;
 
-export const predictItems: Predict = async (kept, run, source, { read = {}, top = USUAL_TOP }) => {
+export const predictItems: Predict = async (kept, run, given, { read = {}, top = USUAL_TOP }) => {
   const reading = kept.reading as InteractionsReading;
   const { layout, items } = reading;
   const isRows = layout.kind === "rows";
   const used = isRows ? [layout.user, layout.item, layout.rating?.column, layout.time] : layout.items;
-  const table = await readTable(source, read);
+  const table = await given.table(read);
   checkColumns(
     table,
     used.filter((name) => name !== undefined),

@@ -2,7 +2,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { sizeOf } from "../data/form.js";
-import type { Source } from "../data/readers/source.js";
 import { standardized } from "../data/standardize.js";
 // their classes are known to whoever loads a network
 import "../models/layers/each-step.js";
@@ -11,7 +10,7 @@ import "../models/layers/registry.js";
 import { tasks } from "../tasks/registry.js";
 import type { Task } from "../tasks/task.js";
 import { predictItems } from "./items.js";
-import type { Kept, Predict, PredictionOptions, Predictions, Run } from "./prediction.js";
+import type { Given, Kept, Predict, PredictionOptions, Predictions, Run } from "./prediction.js";
 import { predictSeries } from "./series.js";
 import { predictTarget } from "./target.js";
 import { predictText } from "./text.js";
@@ -23,13 +22,13 @@ const predicting: Record<Task["from"], Predict> = {
   text: predictText,
 };
 
-/** What a network says of the data in a source. Throws UsageError for data that are not such as those of its training. */
+/** What a network says of data. Throws UsageError for data that are not such as those of its training. */
 export const predict = (
   model: LayersModel,
   kept: Kept,
-  source: Source,
+  given: Given,
   options: PredictionOptions = {},
-): Promise<Predictions> => predicting[tasks[kept.task].from](kept, runOf(model, kept), source, options);
+): Promise<Predictions> => predicting[tasks[kept.task].from](kept, runOf(model, kept), given, options);
 
 /** Inputs and outputs that are held at a time, and examples. */
 const BATCH = { values: 2e6, examples: 1024 };

@@ -1,7 +1,6 @@
 /** Forecasts: a row for each step after the last of a table, with when it is and the values of all series. */
 import { count as counted } from "@evenkeel/report/format";
 import { quoted } from "../data/names.js";
-import { readTable } from "../data/readers/registry.js";
 import { seriesOf, timesOf } from "../data/series.js";
 import type { Known, Value } from "../data/table.js";
 import { checkColumns } from "../datasets/reading.js";
@@ -9,12 +8,12 @@ import type { SeriesReading } from "../datasets/series.js";
 import { UsageError } from "../errors.js";
 import { type Predict, unread } from "./prediction.js";
 
-export const predictSeries: Predict = async ({ reading, inputs, form }, run, source, { read = {} }) => {
+export const predictSeries: Predict = async ({ reading, inputs, form }, run, given, { read = {} }) => {
   const { layout, mean, deviation, window, horizon } = reading as SeriesReading;
   const { time, series: by, names, grid } = layout;
   const used = [time, by, ...layout.values].filter((name) => name !== undefined);
   const known = new Map(layout.values.map((name): [string, Known] => [name, { kind: "number" }]));
-  const table = await readTable(source, { ...read, known });
+  const table = await given.table({ ...read, known });
   checkColumns(table, used);
   const { series, decisions } = seriesOf(table, layout);
   const { steps, values, times } = series;
@@ -30,8 +29,8 @@ export const predictSeries: Predict = async ({ reading, inputs, form }, run, sou
     return (values[first + i] - mean[at]) / deviation[at];
   });
   let outputs = new Float32Array();
-  run(x, 1, (given) => {
-    outputs = given.slice();
+  run(x, 1, (forecast) => {
+    outputs = forecast.slice();
   });
   const forecast = (step: number, at: number): Value => {
     const standard = inputs.factor[at] > 0 ? outputs[step * width + at] / inputs.factor[at] : 0;

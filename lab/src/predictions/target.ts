@@ -1,6 +1,5 @@
 /** A column that is predicted from others: a row for each of a table, with its number and what the task tells of it. */
 import { count as counted, quote } from "@evenkeel/report/format";
-import { readTable } from "../data/readers/registry.js";
 import type { Value } from "../data/table.js";
 import { applyReading, readOptionsOf, strangersIn, type TableReading } from "../datasets/reading.js";
 import { tasks } from "../tasks/registry.js";
@@ -8,11 +7,11 @@ import { type Predict, unread } from "./prediction.js";
 
 const MS_PER_DAY = 86_400_000;
 
-export const predictTarget: Predict = async (kept, run, source, { read = {} }) => {
+export const predictTarget: Predict = async (kept, run, given, { read = {} }) => {
   const task = tasks[kept.task];
   const reading = kept.reading as TableReading;
   if (task.from !== "target") throw new RangeError(`predictTarget: ${kept.task} predicts no column`);
-  const table = await readTable(source, readOptionsOf(reading, read));
+  const table = await given.table(readOptionsOf(reading, read));
   const x = applyReading(reading, table);
   const { column, kind, center } = reading.target;
   const { mean, factor, scale } = kept.target;

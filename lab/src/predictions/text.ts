@@ -2,7 +2,6 @@
 import { count } from "@evenkeel/report/format";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { readText } from "../data/readers/text.js";
 import { FIRST, numbersOf, type TextReading } from "../datasets/text.js";
 import { tasks } from "../tasks/registry.js";
 import type { Kept, Predict, Run } from "./prediction.js";
@@ -18,10 +17,10 @@ const SEED = 1;
 export const predictText: Predict = async (
   kept,
   run,
-  source,
+  given,
   { read = {}, characters = USUAL_CHARACTERS },
 ) => {
-  const { text, decisions } = await readText(source, read);
+  const { text, decisions } = await given.text(read);
   const { characters: known } = kept.reading as TextReading;
   const all = Array.from(text);
   const numbers = numbersOf(all, known);
