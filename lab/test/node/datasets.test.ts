@@ -97,14 +97,23 @@ test("a limit draws from all that is read, and no more than that is kept", async
   });
 });
 
+const NAMES = [
+  "breast-cancer",
+  "digits",
+  "credit-g",
+  "shuttle",
+  "vehicle",
+  "nox-motorway",
+  "supermarket",
+  "etth1",
+  "electricity",
+  "co2",
+  "moby-dick",
+  "fashion-mnist",
+];
+
 test("every bundled name says what it is and where it comes from", () => {
-  expect(describedData.map(({ name }) => name)).toEqual([
-    "breast-cancer",
-    "digits",
-    "credit-g",
-    "shuttle",
-    "fashion-mnist",
-  ]);
+  expect(describedData.map(({ name }) => name)).toEqual(NAMES);
   for (const { description, provenance, licence } of describedData) {
     for (const line of [description, provenance, licence]) expect(line).toMatch(/^\S[^\n]*\S$/);
   }
@@ -112,7 +121,7 @@ test("every bundled name says what it is and where it comes from", () => {
 
 test("a name that is neither a dataset nor a file", async () => {
   expect(await errorOf(() => loadDataset("digts", {}))).toBe(
-    'UsageError: --data: there is neither a dataset nor a file "digts"; did you mean "digits"? The datasets are breast-cancer, digits, credit-g, shuttle, fashion-mnist',
+    `UsageError: --data: there is neither a dataset nor a file "digts"; did you mean "digits"? The datasets are ${NAMES.join(", ")}`,
   );
 });
 
