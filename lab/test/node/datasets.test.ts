@@ -108,6 +108,9 @@ const NAMES = [
   "etth1",
   "electricity",
   "co2",
+  "sentiment-imdb",
+  "sentiment-amazon",
+  "sentiment-yelp",
   "moby-dick",
   "fashion-mnist",
 ];
