@@ -59,10 +59,16 @@ export function tableReading(
 
 /** How to read a file with the columns of a reading; what the user says of the file comes first. */
 export function readOptionsOf({ columns, read }: TableReading, options: ReadOptions): ReadOptions {
+  const { decimal, dates } = options;
+  const said = { ...(decimal && { decimal }), ...(dates && { dates }) };
   const known = new Map<string, Known>();
   for (const { column, kind, written, parts } of columns) {
     const values = parts.flatMap((part) => ("levels" in part ? part.levels : []));
-    known.set(column, { kind, written, ...(values.length > 0 && { values: new Set(values) }) });
+    known.set(column, {
+      kind,
+      ...(written && { written: { ...written, ...said } }),
+      ...(values.length > 0 && { values: new Set(values) }),
+    });
   }
   return { ...read, ...options, known };
 }

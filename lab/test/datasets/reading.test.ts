@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ReadOptions } from "../../src/data/table.js";
 import { applyReading, readOptionsOf, type TableReading, tableReading } from "../../src/datasets/reading.js";
 import { toDataset } from "../../src/datasets/tabular.js";
 import { errorOf } from "../support/files.js";
@@ -32,6 +33,10 @@ test("how another file is to be read: kinds, levels, what the user said; the col
   expect(options.known?.get("grade")).toEqual({ kind: "text", values: new Set(["A", "None"]) });
   expect(options.known?.get("when")).toEqual({ kind: "date" });
   expect(options.known?.has("due")).toBe(false);
+  const european = { ...reading, columns: [{ ...reading.columns[0], written: { decimal: "," } as const }] };
+  const writtenAs = (said: ReadOptions) => readOptionsOf(european, said).known?.get("size")?.written;
+  expect(writtenAs({})).toEqual({ decimal: "," });
+  expect(writtenAs({ decimal: "." })).toEqual({ decimal: "." });
   const unnamed = tableOf({ "column 1": [1, 2], "column 2": [3, 4] });
   const target = { column: "column 2", kind: "number", center: 0 } as const;
   expect(tableReading([], unnamed, target, {}).read).toEqual({ header: false });
