@@ -12,7 +12,6 @@ import {
 import * as tfjs from "evenkeel/tfjs";
 import { type Form, isCausal } from "../data/form.js";
 import { aboutOf, layerOf, type NormName, optionsOf, placedOf } from "../norms.js";
-import { EachStep } from "./layers/each-step.js";
 import { EmbeddedCategories } from "./layers/embedded-categories.js";
 import { ownLayers } from "./layers/registry.js";
 import type { Builder, Layer, Model, ModelSettings, Tensor } from "./model.js";
@@ -92,7 +91,7 @@ export function buildNetwork(
         inner,
         layerMakers[layerOf(chosen.name)]({ ...chosen.options, useMask: true, name }),
       );
-      return isCausal(form) ? new EachStep({ layer, name: `${name}_of_each` }) : layer;
+      return isCausal(form) ? builder.own("EachStep", { layer, name: `${name}_of_each` }) : layer;
     },
     norm(x) {
       const layer = builder.normLayer();

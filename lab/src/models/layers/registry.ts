@@ -1,6 +1,7 @@
 /** The lab's own layers, which models ask for by their classes: a list of models can be read without loading TensorFlow.js. */
 import { BagOfItems } from "./bag-of-items.js";
 import { CosineScores } from "./cosine-scores.js";
+import { EachStep } from "./each-step.js";
 import { EmbeddedCategories } from "./embedded-categories.js";
 import { ItemVectors } from "./item-vectors.js";
 import { MeanOfSteps } from "./mean-of-steps.js";
@@ -9,6 +10,7 @@ import { Positions } from "./positions.js";
 export const ownLayers = {
   BagOfItems,
   CosineScores,
+  EachStep,
   EmbeddedCategories,
   ItemVectors,
   MeanOfSteps,
