@@ -8,6 +8,7 @@ import type { Task } from "../tasks/task.js";
 import type { Dataset, DatasetOptions } from "./dataset.js";
 import { toInteractions } from "./interactions.js";
 import { toSeries } from "./series.js";
+import { checkSuited } from "./suited.js";
 import { toDataset } from "./tabular.js";
 
 /** The dataset in a table for `options.task`, or else for the task that suits it. Throws UsageError as the builders do. */
@@ -16,7 +17,9 @@ export function datasetOf(read: Table, options: DatasetOptions, provenance: stri
   // what is forecast is disturbed itself
   const but = fromOf(read, options) === "series" ? [time] : [time, target];
   const table = disturb === undefined ? read : disturbed(read, disturb, but);
-  switch (fromOf(table, options)) {
+  const from = fromOf(table, options);
+  checkSuited(options, from);
+  switch (from) {
     case "series":
       return toSeries(table, options, provenance);
     case "interactions":

@@ -10,6 +10,7 @@ import type { Source } from "../data/readers/source.js";
 import { holdsProse, readText } from "../data/readers/text.js";
 import type { Dataset, DatasetOptions } from "../datasets/dataset.js";
 import { datasetOf, fromOf } from "../datasets/registry.js";
+import { checkSuited } from "../datasets/suited.js";
 import { charactersOf, toText } from "../datasets/text.js";
 import { UsageError } from "../errors.js";
 import type { Given } from "../predictions/prediction.js";
@@ -73,6 +74,7 @@ export function givenData(source: string): Given {
 }
 
 async function textIn(path: string, options: DatasetOptions, provenance: string): Promise<Dataset> {
+  checkSuited(options, "text");
   const text = await opened(path, options, (file) => readText(file, options, charactersOf(options)));
   return toText(text, options, provenance);
 }
