@@ -12,5 +12,5 @@ export const recommendations: Recipe = {
   claims: [byLayer("metric"), byLayer("epochs")],
   data: "supermarket",
   reading: { task: recommendation.name },
-  choices: { model: twoTowers.name, norms: ["none", "layer", "batch"], seeds: 5 },
+  choices: { model: twoTowers.name, norms: ["none", "layer", "batch"], seeds: 5, learningRate: 0.001 },
 };
