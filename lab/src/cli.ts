@@ -255,14 +255,19 @@ const predictCommand = program
   .command("predict")
   .description("What a network that compare --save kept says of the rows of a file.")
   .argument("<folder>", "that --save wrote: of all normalizations, or of one")
-  .argument("<file>", "rows with the columns of the training data")
+  .argument("<file>", "a name or a file: rows, series or text, as in training")
   .option("--norm <name>", "of which normalization (default: the best on validation)")
   .option("--out <file>", "write the predictions there instead of the screen")
+  .option("--top <count>", "items that are recommended to each user", integer(1, 10_000), 10)
+  .option("--characters <count>", "that continue a text", integer(1, 100_000), 200)
   .option("--json", "as JSON instead of CSV", false);
 withFormat(predictCommand).action(async (folder: string, file: string, options: Predicted) => {
   const { predict } = await import("./node/predict.js");
-  const { norm, out, json, ...reading } = options;
-  process.exitCode = await predict(folder, file, { norm, out, json, read: readingOf(reading) });
+  const { norm, out, top, characters, json, ...reading } = options;
+  process.exitCode = await predict(folder, file, {
+    ...{ norm, out, top, characters, json },
+    read: readingOf(reading),
+  });
 });
 
 const diagnoseCommand = program

@@ -14,7 +14,9 @@ import {
   acceptingModels,
   fits,
   type ModelName,
+  misfitOf,
   modelOf,
+  modelNames,
   models,
   modelsFor,
   normsFor,
@@ -146,20 +148,23 @@ export function normsOf(names: readonly string[] | undefined, model?: Model, for
   if (model === undefined) return chosen;
   if (names.includes("all")) return normsFor(model, form);
   const unfit = chosen.find((norm) => !fits(norm, model, form));
-  if (unfit !== undefined) throw new UsageError(`--norms: ${whyUnfit(unfit, model)}`);
+  if (unfit !== undefined) throw new UsageError(`--norms: ${whyUnfit(unfit, model, form)}`);
   return chosen;
 }
 
 /** Why it does not fit a model, or the data, and what to do. */
-function whyUnfit(norm: NormName, model: Model): string {
+function whyUnfit(norm: NormName, model: Model, form: Form | undefined): string {
   const tried = model.unfit?.(norm);
   if (tried !== undefined) return `${tried}; leave ${norm} out`;
+  const misfit = form && misfitOf(norm, form);
+  if (misfit !== undefined) return `${nameOf(norm)} ${misfit}; leave it out`;
   const needs = `${nameOf(norm)} needs ${needsOf(norm)}`;
-  if (fits(norm, model)) return `${needs}, and this data has none; leave it out`;
   if (model.unfit !== undefined)
     return `${needs}, and the network ${model.name} is not made of any; leave it out`;
-  const others = `use --model ${modelsFor(norm).join(" or ")} (evenkeel norms lists what fits)`;
-  return `${needs}, and --model ${model.name} has none; leave it out, or ${others}`;
+  const accepting = form === undefined ? modelNames : acceptingModels(form);
+  const others = modelsFor(norm).filter((name) => accepting.includes(name));
+  const remedy = others.length > 0 ? `leave it out, or use --model ${others.join(" or ")}` : "leave it out";
+  return `${needs}, and --model ${model.name} has none; ${remedy} (evenkeel norms lists what fits)`;
 }
 
 /** What a normalization is to stand at: "positions to normalize over". */

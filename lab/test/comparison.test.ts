@@ -137,7 +137,7 @@ describe("settingsOf", () => {
     [{ norms: ["bacth"] }, '--norms: "bacth" is not known; did you mean batch? (evenkeel norms lists all)'],
     [
       { norms: ["instance"] },
-      "--norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn or residual-cnn or transformer (evenkeel norms lists what fits)",
+      "--norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out (evenkeel norms lists what fits)",
     ],
     [
       { model: "cnn" },
@@ -187,7 +187,7 @@ describe("settingsOf", () => {
     );
     refused(
       { model: "mlp", norms: ["post-layer"] },
-      "post-layer normalization needs blocks with a residual, and --model mlp has none; leave it out, or use --model residual-mlp or residual-cnn or transformer (evenkeel norms lists what fits)",
+      "post-layer normalization needs blocks with a residual, and --model mlp has none; leave it out, or use --model residual-mlp (evenkeel norms lists what fits)",
     );
     const own = {
       model: {

@@ -49,9 +49,7 @@ export function givenText({ kind, shape, vocabulary = 0 }: InputForm): string | 
     case "image":
       return `images of ${first}×${second}`;
     case "series":
-      return second === 1
-        ? `its last ${number(first)} steps`
-        : `the last ${number(first)} steps of ${number(second)} series`;
+      return `${second === 1 ? "its" : "their"} last ${number(first)} steps`;
     case "tokens":
       return `up to ${number(first)} words or characters, of ${number(vocabulary)} known ones`;
     case "items":

@@ -59,19 +59,37 @@ export const acceptingModels = (form: Form, depth?: number): ModelName[] =>
 /** Whether a normalization has anything to normalize in such a model, of such examples where they are known. */
 export function fits(norm: NormName, model: Model, form?: Form): boolean {
   const { places, sequences = [], arrangements = [] } = model;
-  const isSeries = form === undefined || form.input.kind === "series";
   const placed = placedOf(norm);
   if (placed === undefined || (placed.arrangement && !arrangements.includes(placed.arrangement)))
     return false;
   const hasPlaces = namesIn(placed).every((name) => {
     const takes = aboutOf(name)?.takes;
     if (takes === "sequence") return sequences.includes(name);
-    if (takes === "forecast" && !isSeries) return false;
-    // where each token tells the next, it would be told by those that come after it
-    if (takes === "positions" && form !== undefined && isCausal(form)) return false;
     return takes !== undefined && hasLayer(name) && places.includes(takes);
   });
-  return hasPlaces && model.unfit?.(norm) === undefined;
+  return (
+    hasPlaces &&
+    model.unfit?.(norm) === undefined &&
+    (form === undefined || misfitOf(norm, form) === undefined)
+  );
+}
+
+/** It keeps a state for each example of a batch, and takes one after the other. */
+const ONE_BY_ONE: NormName = "online";
+
+/** Why a normalization has no place in any network for such examples, as it follows its name; undefined where it may have. */
+export function misfitOf(norm: NormName, form: Form): string | undefined {
+  const placed = placedOf(norm);
+  if (placed?.around !== undefined && form.input.kind !== "series") {
+    return "needs series to normalize over, and this data has none";
+  }
+  if (placed?.inner === undefined || !isCausal(form)) return undefined;
+  if (aboutOf(placed.inner)?.takes === "positions") {
+    return "normalizes over positions, and would tell each token what comes after it";
+  }
+  return placed.inner === ONE_BY_ONE
+    ? "takes one example of a batch after the other, and here each token is one"
+    : undefined;
 }
 
 /** The models that have a place for a normalization. */

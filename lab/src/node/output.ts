@@ -87,7 +87,7 @@ function described({ task, target, classes, inputs, form, targetShape }: Data): 
     (columns.length === size
       ? `${count(size, "input")}: ${names(columns)}`
       : `${count(size, "input")} of ${count(columns.length, "column")}: ${names(columns)}`);
-  return `${quote(target)} (${predictsOf(task, classes, targetShape)}) from ${from}`;
+  return `${predictsOf(task, quote(target), classes, targetShape)} from ${from}`;
 }
 
 const cut = (text: string, most: number) => quote(text, most).slice(1, -1);

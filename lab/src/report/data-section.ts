@@ -50,7 +50,7 @@ export function dataSection(comparison: Comparison): string {
     ["Provenance", shown(data.provenance, SENTENCE)],
     [
       "Question",
-      `${capitalize(data.task)}: “${shown(data.target, NAME)}” (${predictsOf(data.task, data.classes, data.targetShape)}) from ${from}`,
+      `${capitalize(data.task)}: ${predictsOf(data.task, `“${shown(data.target, NAME)}”`, data.classes, data.targetShape)} from ${from}`,
     ],
     [
       "Rows",

@@ -38,14 +38,15 @@ export function taskFrom(from: Task["from"]): TaskName {
 export const usualTask = (target: Target): TaskName =>
   (targetTasks.find(({ task }) => task.suits(target)) ?? targetTasks[0]).name;
 
-/** What a task predicts: "10 classes", "the next 96 steps". */
+/** What a task predicts: `"digit" (10 classes)`, "the next 96 steps of 7 series". */
 export const predictsOf = (
   name: TaskName,
+  quotedTarget: string,
   classes: readonly string[],
   targetShape: readonly number[],
 ): string => {
   const task = tasks[name];
-  return task.from === "target" ? task.predicts(classes) : task.predicts(targetShape);
+  return task.from === "target" ? `${quotedTarget} (${task.predicts(classes)})` : task.predicts(targetShape);
 };
 
 /** The names of the metrics that networks may be compared by, each once. */

@@ -4,7 +4,7 @@ import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Form } from "../../src/data/form.js";
 import { buildNetwork } from "../../src/models/network.js";
-import { fits, type ModelName, modelNames, models, normsFor } from "../../src/models/registry.js";
+import { fits, type ModelName, misfitOf, modelNames, models, normsFor } from "../../src/models/registry.js";
 import { startTensorFlow } from "../../src/node/tensorflow.js";
 import { aboutOf, type NormName, placedOf } from "../../src/norms.js";
 
@@ -83,11 +83,21 @@ describe("no token sees what comes after it", () => {
     expect(other.slice(seen)).not.toEqual(one.slice(seen));
   });
 
-  test("so what normalizes over positions has no place there", () => {
+  test("so what normalizes over positions has no place there, nor what takes one example after the other", () => {
     for (const [name, norm] of cases) {
-      const isOver = aboutOf(norm)?.takes === "positions";
-      expect([name, norm, fits(norm, models[name], next)]).toEqual([name, norm, !isOver]);
+      const isOut = aboutOf(norm)?.takes === "positions" || norm === "online";
+      expect([name, norm, fits(norm, models[name], next)]).toEqual([name, norm, !isOut]);
+      expect(misfitOf(norm, classes)).toBe(undefined);
     }
+    expect([
+      misfitOf("instance", next),
+      misfitOf("post-online", next),
+      misfitOf("layer+reversible-instance", next),
+    ]).toEqual([
+      "normalizes over positions, and would tell each token what comes after it",
+      "takes one example of a batch after the other, and here each token is one",
+      "needs series to normalize over, and this data has none",
+    ]);
   });
 });
 

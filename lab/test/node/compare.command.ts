@@ -65,7 +65,7 @@ test("six normalizations of a cnn, learning rates tried: files that agree with -
   const comparison: Comparison = JSON.parse(stdout);
   const rates = [0.017, 0.05, 0.15];
   expect(comparison).toMatchObject({
-    format: 2,
+    format: 3,
     command: `node ${cli} compare ${options}`,
     data: {
       name: "digits",
@@ -340,12 +340,12 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--model mlp --norms layer,instance",
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (evenkeel norms lists what fits)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn or residual-cnn or transformer (evenkeel norms lists what fits)\n",
   ],
   [
     `${COMMON} --norms instance`,
     2,
-    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out, or use --model cnn (evenkeel norms lists what fits)\n",
+    "error: --norms: instance normalization needs positions to normalize over, and --model mlp has none; leave it out (evenkeel norms lists what fits)\n",
   ],
   [
     "--norms none,,layer",
@@ -379,9 +379,9 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
     `error: option '--lr, --learning-rate <rate>' argument '-1' is invalid. Expected a number above 0, such as 0.01.\n${HINT}`,
   ],
   [
-    "--reach 90",
+    `${COMMON} --reach 90`,
     2,
-    `error: option '--reach <value>' argument '90' is invalid. Expected a number above 0 and at most 1, such as 0.9 for 90 %.\n${HINT}`,
+    "error: --reach: expected at most 1, the best accuracy there is, got 90; 90 % is 0.9\n",
   ],
   [
     "--image 8by8",
@@ -391,7 +391,7 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--model rnn",
     2,
-    `error: option '--model <kind>' argument 'rnn' is invalid. Expected mlp or cnn.\n${HINT}`,
+    `error: option '--model <kind>' argument 'rnn' is invalid. Expected mlp, residual-mlp, cnn, residual-cnn, linear, transformer, lstm, gru, autoencoder or two-towers.\n${HINT}`,
   ],
   ["people.csv", 2, 'error: compare: "people.csv" belongs to no option; did you mean --data people.csv?\n'],
   [
@@ -419,7 +419,7 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--data digts",
     2,
-    'error: --data: there is neither a dataset nor a file "digts"; did you mean "digits"? The datasets are breast-cancer, digits, credit-g, shuttle, fashion-mnist\n',
+    'error: --data: there is neither a dataset nor a file "digts"; did you mean "digits"? The datasets are breast-cancer, digits, credit-g, shuttle, vehicle, nox-motorway, supermarket, etth1, electricity, co2, sentiment-imdb, sentiment-amazon, sentiment-yelp, moby-dick, fashion-mnist\n',
   ],
   [
     `${COMMON} --target labl`,
@@ -434,17 +434,17 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     "--sweep width 8,16",
     2,
-    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "width 8,16"\n',
+    'error: --sweep: expected learning-rate, batch-size, depth or warm-up and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "width 8,16"\n',
   ],
   [
     "--sweep depth=2,2.5",
     2,
-    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "depth=2,2.5": Expected an integer from 1 to 200.\n',
+    'error: --sweep: expected learning-rate, batch-size, depth or warm-up and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got "depth=2,2.5": Expected an integer from 1 to 200.\n',
   ],
   [
     "--sweep depth 2,2",
     2,
-    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got fewer than two values, "depth 2,2"\n',
+    'error: --sweep: expected learning-rate, batch-size, depth or warm-up and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got fewer than two values, "depth 2,2"\n',
   ],
   [
     "--tune fast",
@@ -479,7 +479,7 @@ test.concurrent.each<[line: string, code: number, stderr: string]>([
   [
     `${COMMON} --sweep depth 1,2 --sweep batch-size 8,16`,
     2,
-    'error: --sweep: expected learning-rate, batch-size or depth and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got several settings, "depth 1,2 batch-size 8,16": sweep one at a time\n',
+    'error: --sweep: expected learning-rate, batch-size, depth or warm-up and values separated by commas, such as --sweep learning-rate 0.001,0.01,0.1; got several settings, "depth 1,2 batch-size 8,16": sweep one at a time\n',
   ],
   [
     `${COMMON} --out a-file`,
