@@ -1,15 +1,30 @@
 /** What the tasks measure, by numbers worked out by hand. */
 import { describe, expect, test } from "vitest";
-import { metricNamed, primaryMetricNames, taskNames, tasks, usualMetric } from "../../src/tasks/registry.js";
-import type { Scored } from "../../src/tasks/task.js";
+import {
+  metricOf,
+  metricNamed as metricOfTask,
+  primaryMetricNames,
+  targetTasks,
+  taskNames,
+  tasks,
+  usualTask,
+} from "../../src/tasks/registry.js";
+import type { Metric, Scored, TargetTask } from "../../src/tasks/task.js";
 
-const [classification, regression] = taskNames;
+const [classification, regression] = targetTasks.map(({ name }) => name);
+const [classes, numbers] = targetTasks.map(({ task }): TargetTask => task);
+/** A metric of classes or numbers, which have ways of guessing of their own. */
+function metricNamed(name: string): Required<Pick<Metric, "guess" | "guessing">> & Metric {
+  const task = classes.metrics.some((metric) => metric.name === name) ? classification : regression;
+  return metricOfTask(task, name) as Required<Metric>;
+}
 const plain = (text: string) => text.replaceAll("\u00a0", " ");
 
 /** Examples of three classes; a row of outputs for each. */
 const scored = (y: number[], outputs: number[][], loss = 1): Scored => ({
   outputs: Float32Array.from(outputs.flat()),
   y: Float32Array.from(y),
+  count: y.length,
   loss,
   scale: 1,
 });
@@ -17,16 +32,19 @@ const scored = (y: number[], outputs: number[][], loss = 1): Scored => ({
 test("every task is listed by its own name, and its metrics by theirs", () => {
   for (const name of taskNames) {
     expect(tasks[name].name).toBe(name);
-    for (const metric of tasks[name].metrics) expect(metricNamed(metric.name)).toBe(metric);
+    for (const metric of tasks[name].metrics) expect(metricOfTask(name, metric.name)).toBe(metric);
   }
-  expect(primaryMetricNames).toEqual(["accuracy", "balanced accuracy", "AUC", "R²"]);
-  expect(() => metricNamed("luck")).toThrow('metricNamed: name must be a metric of a task, got "luck"');
+  expect(primaryMetricNames.slice(0, 4)).toEqual(["accuracy", "balanced accuracy", "AUC", "R²"]);
+  expect(new Set(primaryMetricNames).size).toBe(primaryMetricNames.length);
+  expect(() => metricOfTask(regression, "luck")).toThrow(
+    'metricNamed: name must be a metric of regression, got "luck"',
+  );
 });
 
 test("the metric fits the classes: balanced where one has more than twice the examples of another", () => {
-  expect(usualMetric(classification, [10, 20, 15]).name).toBe("accuracy");
-  expect(usualMetric(classification, [10, 21, 15]).name).toBe("balanced accuracy");
-  expect(usualMetric(regression, []).name).toBe("R²");
+  expect(metricOf(classification, [10, 20, 15], undefined)).toBe("accuracy");
+  expect(metricOf(classification, [10, 21, 15], undefined)).toBe("balanced accuracy");
+  expect(metricOf(regression, [], undefined)).toBe("R²");
 });
 
 describe("classes", () => {
@@ -125,7 +143,7 @@ describe("classes", () => {
         [1, 0, 0],
       ],
     );
-    expect(tasks[classification].confusionOf?.(rows)).toEqual([
+    expect(classes.confusionOf?.(rows)).toEqual([
       [1, 1, 0],
       [0, 1, 0],
       [0, 0, 1],
@@ -162,7 +180,13 @@ describe("classes", () => {
 
 describe("numbers", () => {
   const y = Float32Array.of(1, 2, 3, 4);
-  const held = (outputs: Float32Array, loss: number, scale = 1): Scored => ({ outputs, y, loss, scale });
+  const held = (outputs: Float32Array, loss: number, scale = 1): Scored => ({
+    outputs,
+    y,
+    count: y.length,
+    loss,
+    scale,
+  });
 
   test("R² is 1 minus the mean squared error over the variance", () => {
     const { of, guess } = metricNamed("R²");
@@ -195,7 +219,7 @@ describe("numbers", () => {
     const values = [1e12 + 1, 1e12 + 2, 1e12 + 3];
     const column = { name: "y", kind: "number" as const, values };
     const target = { column, rows: [0, 1, 2] };
-    const { encode, classesOf } = tasks[regression];
+    const { encode, classesOf } = numbers;
     const { y: encoded, scale } = encode(target, classesOf(target));
     expect(encoded[1]).toBe(0);
     expect((encoded[2] - encoded[0]) * scale).toBeCloseTo(2, 9);
@@ -210,7 +234,7 @@ test.each([
   ["text", ["a", "b", "a", "b"], classification],
 ] as const)("a column of kind %s with %j asks for %s", (kind, values, task) => {
   const target = { column: { name: "y", kind, values: [...values] }, rows: values.map((_, row) => row) };
-  expect(taskNames.find((name) => tasks[name].suits(target))).toBe(task);
+  expect(usualTask(target)).toBe(task);
 });
 
 test("classes keep the order that their file declares", () => {
@@ -220,7 +244,7 @@ test("classes keep the order that their file declares", () => {
     values: ["high", "low", "high"],
     levels: ["low", "mid", "high"],
   };
-  expect(tasks[classification].classesOf({ column, rows: [0, 1, 2] })).toEqual({
+  expect(classes.classesOf({ column, rows: [0, 1, 2] })).toEqual({
     names: ["low", "high"],
     of: Int32Array.of(1, 0, 1),
   });
