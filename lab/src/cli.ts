@@ -97,6 +97,7 @@ interface Parsed extends ReadingOptions, Omit<Choices, "sweep" | "own" | "save">
 
 const compareCommand = program
   .command("compare")
+  .usage("[module] ...")
   .description(
     "Train one network with each of several normalizations on your data, and report what each one does.",
   )
