@@ -24,8 +24,9 @@ const at = (horizon: number, published: number): Recipe => ({
     model: linear.name,
     norms: ["none", "reversible-instance"],
     seeds: 3,
-    epochs: 6,
-    learningRate: 0.002,
+    epochs: 10,
+    batchSize: 128,
+    learningRate: 0.005,
   },
 });
 
