@@ -33,6 +33,9 @@ const wrappers = tfjs as unknown as Makers;
 /** What normalizes queries and keys: the normalization itself where it can, or else the first. */
 const QK_KINDS = ["layer", "rms", "unit"] as const;
 
+/** Its small batches are of examples, so many each; after training it tells no step from another. */
+const BY_EXAMPLES: NormName = "ghost-batch";
+
 /** A network of this model for examples of this form. Throws RangeError for a normalization that has no place in it. */
 export function buildNetwork(
   model: Model,
@@ -91,7 +94,9 @@ export function buildNetwork(
         inner,
         layerMakers[layerOf(chosen.name)]({ ...chosen.options, useMask: true, name }),
       );
-      return isCausal(form) ? builder.own("EachStep", { layer, name: `${name}_of_each` }) : layer;
+      return isCausal(form) && inner !== BY_EXAMPLES
+        ? builder.own("EachStep", { layer, name: `${name}_of_each` })
+        : layer;
     },
     norm(x) {
       const layer = builder.normLayer();

@@ -101,6 +101,13 @@ describe("no token sees what comes after it", () => {
   });
 });
 
+test("small batches are of examples, however many tokens they have", () => {
+  const { model } = built("transformer", "ghost-batch", next);
+  const many = Array.from({ length: 31 }, (_, row) => sentences[row % 4]);
+  expect(outputs(model, many, true).every(Number.isFinite)).toBe(true);
+  model.dispose();
+});
+
 describe("saved and loaded", () => {
   test.each<[ModelName, NormName, Form]>([
     ["transformer", "qk-rms", classes],
