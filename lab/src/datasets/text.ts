@@ -22,6 +22,7 @@ export interface TextReading extends Record<string, unknown> {
 const USUAL_WINDOW = 64;
 /** Characters of a text that are used, unless the user asks for more: an epoch of a small network is then seconds. */
 const USUAL_LIMIT = 300_000;
+const MOST_READ = 2e7;
 /** Different characters that are known: the most frequent, each of them so often. */
 const MOST_CHARACTERS = 300;
 const LEAST_TIMES = 2;
@@ -32,8 +33,13 @@ export const FIRST = 2;
 /** That are named in a decision. */
 const MOST_NAMED = 5;
 
-/** Characters that are read of a text, at most. */
-export const charactersOf = ({ limit = USUAL_LIMIT }: DatasetOptions): number => limit;
+/** Characters that are read of a text, at most. Throws UsageError for more than fit in memory as an array. */
+export function charactersOf({ limit = USUAL_LIMIT }: DatasetOptions): number {
+  if (limit <= MOST_READ) return limit;
+  throw new UsageError(
+    `--limit: expected at most ${MOST_READ.toLocaleString("en-US")} characters of a text, got ${limit.toLocaleString("en-US")}`,
+  );
+}
 
 /**
  * The dataset of a text, with every decision on the way; `limit` is of its first characters. Throws UsageError for options

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { splitOf } from "../../src/data/split.js";
 import type { DatasetOptions } from "../../src/datasets/dataset.js";
 import { charactersOf, numbersOf, type TextReading, toText } from "../../src/datasets/text.js";
+import { UsageError } from "../../src/errors.js";
 import { loadDataset } from "../../src/node/datasets.js";
 import { errorOf, write } from "../support/files.js";
 
@@ -77,6 +78,9 @@ test("a limit is of the first characters; without one the first 300,000 are used
     },
   ]);
   expect([charactersOf({}), charactersOf({ limit: 5 })]).toEqual([300_000, 5]);
+  expect(() => charactersOf({ limit: 20_000_001 })).toThrow(
+    new UsageError("--limit: expected at most 20,000,000 characters of a text, got 20,000,001"),
+  );
 });
 
 test("a text that is too short for its windows; what is told to do works", async () => {
