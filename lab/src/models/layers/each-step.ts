@@ -4,7 +4,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers } from "@tensorflow/tfjs-layers";
-import type { Layer } from "../model.js";
+
+type Layer = InstanceType<typeof layers.Layer>;
 
 // the class that calls a layer for one step after the other; TensorFlow.js exports no class of wrappers
 const probe = layers.timeDistributed({
