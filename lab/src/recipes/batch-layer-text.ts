@@ -1,5 +1,5 @@
 /** Statistics of the batch and of each example, mixed by the size of the batch; those of evaluation chosen on validation. */
-import { gru } from "../models/gru.js";
+import { transformer } from "../models/transformer.js";
 import type { Recipe } from "./recipe.js";
 
 export const batchLayerText: Recipe = {
@@ -22,8 +22,9 @@ export const batchLayerText: Recipe = {
   data: "sentiment-yelp",
   reading: { target: "class", text: "text", limit: 500 },
   choices: {
-    model: gru.name,
-    width: 24,
+    model: transformer.name,
+    depth: 1,
+    width: 32,
     norms: ["batch", "layer", "batch-layer"],
     baseline: "batch",
     seeds: 3,

@@ -18,5 +18,12 @@ export const errorRates: Recipe = {
   ],
   data: "digits",
   reading: {},
-  choices: { model: cnn.name, depth: 6, norms: ["none", "layer", "group", "batch"], seeds: 5, epochs: 6 },
+  choices: {
+    model: cnn.name,
+    depth: 4,
+    norms: ["none", "layer", "group", "batch"],
+    seeds: 5,
+    epochs: 8,
+    tune: [0.05, 0.15, 0.45],
+  },
 };

@@ -24,6 +24,6 @@ export const smallBatches: Recipe = {
     seeds: 5,
     epochs: 2,
     batchSize: 2,
-    tune: [0.003, 0.01, 0.03],
+    tune: [0.01, 0.03, 0.1],
   },
 };
