@@ -27,7 +27,7 @@ export const batchLayerText: Recipe = {
     width: 32,
     norms: ["batch", "layer", "batch-layer"],
     baseline: "batch",
-    seeds: 3,
+    seeds: 5,
     epochs: 3,
     batchSize: 25,
     learningRate: 0.003,
