@@ -7,6 +7,7 @@ import { isNumber } from "@evenkeel/report/statistics";
 import type { Difference } from "./claims.js";
 import { labelOf, type NormName, nameOf } from "./norms.js";
 import { type Comparison, metricOf, type Summary, type Trial, trialsOf } from "./results.js";
+import { settingName } from "./settings.js";
 import { tasks } from "./tasks/registry.js";
 import { bestOf, isBetter, type Metric } from "./tasks/task.js";
 
@@ -435,7 +436,7 @@ function sweep({ sweep: swept, summaries }: Comparison): string[] {
     });
     const lost = shares.filter((each) => each.diverged > 0);
     if (lost.length === 0) return [];
-    const at = `a ${swept?.setting.replaceAll("-", " ")} of ${formatSetting(value)}`;
+    const at = `a ${swept && settingName(swept.setting)} of ${formatSetting(value)}`;
     const all = lost.filter((each) => each.diverged === each.trials).map(({ norm }) => norm);
     const none = shares.filter((each) => each.diverged === 0).map(({ norm }) => norm);
     const choices = points.length * setsOf(shares.length, all.length);

@@ -16,6 +16,9 @@ export const stepsOf = (examples: number, batchSize: number): number =>
 export const sweepSettings = ["learning-rate", "batch-size", "depth", "warm-up"] as const;
 export type SweepSetting = (typeof sweepSettings)[number];
 
+/** In a sentence: "learning rate", "warm-up". */
+export const settingName = (setting: SweepSetting): string => setting.replace(/-(rate|size)$/, " $1");
+
 /** What is tried by default: the usual learning rate, a third of it and three times it. */
 export const learningRatesAround = (rate: number): number[] =>
   [rate / 3, rate, 3 * rate].map((each) => Number(each.toPrecision(2)));

@@ -10,6 +10,7 @@ import { summarize } from "../comparison.js";
 import { differenceText, formatEpochDifference, formatSetting, lossIsClear, under } from "../findings.js";
 import { withoutUnit } from "../report/line-figure.js";
 import { type Comparison, formatEpochs, formatTarget, metricOf, type Trial, trialsOf } from "../results.js";
+import { settingName } from "../settings.js";
 import type { Arm, Better, Claim, MeasureName, Published, Recipe } from "./recipe.js";
 
 /** `unclear`: these trials show neither it nor the contrary. */
@@ -50,7 +51,7 @@ const trialsOfArm = (comparison: Comparison, { norm, at }: Arm): Trial[] =>
 const underArm = ({ sweep }: Comparison, { norm, at }: Arm): string =>
   at === undefined
     ? under(norm)
-    : `${under(norm)} at a ${sweep?.setting.replaceAll("-", " ")} of ${formatSetting(at)}`;
+    : `${under(norm)} at a ${sweep && settingName(sweep.setting)} of ${formatSetting(at)}`;
 
 function claimText(claim: Claim, comparison: Comparison): string {
   if (claim.by === "published") {

@@ -1,5 +1,6 @@
 /** The first steps of a transformer, with and without a learning rate that rises slowly. */
 import { transformer } from "../models/transformer.js";
+import { languageModel } from "../tasks/language-model.js";
 import type { Recipe } from "./recipe.js";
 
 export const warmUp: Recipe = {
@@ -14,16 +15,17 @@ export const warmUp: Recipe = {
     { better: { norm: "layer", at: 0 }, than: { norm: "post-layer", at: 0 }, by: "metric" },
     { better: { norm: "post-layer", at: 0.1 }, than: { norm: "post-layer", at: 0 }, by: "metric" },
   ],
-  data: "sentiment-yelp",
-  reading: { target: "class", text: "text" },
+  data: "moby-dick",
+  reading: { task: languageModel.name, window: 64, limit: 50_000 },
   choices: {
     model: transformer.name,
     depth: 6,
     width: 32,
     norms: ["layer", "post-layer"],
-    seeds: 5,
+    seeds: 3,
     epochs: 4,
-    learningRate: 0.003,
+    batchSize: 8,
+    learningRate: 0.005,
     sweep: { setting: "warm-up", values: [0, 0.1] },
   },
 };

@@ -29,6 +29,7 @@ import {
   type Trial,
   trialsOf,
 } from "../results.js";
+import { settingName } from "../settings.js";
 import {
   countAxis,
   type LineFigure,
@@ -281,8 +282,6 @@ export function sweepFigures(
         : undefined,
   };
 }
-
-export const settingName = (setting: Sweep["setting"]): string => setting.replaceAll("-", " ");
 
 /** A measure against values of a setting. */
 function againstSetting(

@@ -10,18 +10,11 @@ import { findings, formatEpochDifference, headline } from "../findings.js";
 import { modelOf } from "../models/registry.js";
 import { labelOf, type NormName, nameOf, slugOf } from "../norms.js";
 import { type Comparison, formatTarget, metricOf, normsOf } from "../results.js";
-import { trialEpochs } from "../settings.js";
+import { settingName, trialEpochs } from "../settings.js";
 import { confusionMatrices } from "./confusion.js";
 import { dataSection, warningsBox } from "./data-section.js";
 import { differenceFigure } from "./differences.js";
-import {
-  depthProfile,
-  learningCurves,
-  type Profile,
-  settingName,
-  sweepFigures,
-  triedRates,
-} from "./figures.js";
+import { depthProfile, learningCurves, type Profile, sweepFigures, triedRates } from "./figures.js";
 import { forecastFigures } from "./forecasts.js";
 import { gradientMaps } from "./gradient-maps.js";
 import { detailsTable, formatRate, missedNote, resultsTable } from "./numbers.js";
@@ -36,7 +29,7 @@ function section(id: string, title: string, how: string[], figures: string): str
 
 function differencesSection(comparison: Comparison, document: Document): string {
   const { baseline, differences, training } = comparison;
-  const { title, formatDifference } = metricOf(comparison);
+  const { title, higherIsBetter, formatDifference } = metricOf(comparison);
   const than = baseline === "none" ? "no normalization" : nameOf(baseline);
   const goal = formatTarget(comparison);
   const drawn = [
@@ -46,7 +39,7 @@ function differencesSection(comparison: Comparison, document: Document): string 
       title: `Difference in ${comparison.metric} from ${than}`,
       of: comparison.metric,
       differences: differences.metric,
-      better: "right" as const,
+      better: higherIsBetter ? ("right" as const) : ("left" as const),
       format: formatDifference,
       notes: [],
     },
