@@ -131,6 +131,8 @@ function figureOf({ recipe, comparison }: Result, document: Document): Figure {
   return by === "seconds" ? byTime : metric;
 }
 
+/** As the report has them: others may be wider than what the labels have room for. */
+const FONTS = "'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif";
 /** Corners of the paper, in px. */
 const ROUND = 6;
 
@@ -149,6 +151,6 @@ function standalone(svg: string, comparison: Comparison): string {
   const paper = `<rect width="100%" height="100%" rx="${ROUND}" fill="${resolved("var(--page)")}"/>`;
   return `${plain.replace(/^<svg([^>]*)>/, (_, attributes: string) => {
     const namespace = /\sxmlns=/.test(attributes) ? "" : ' xmlns="http://www.w3.org/2000/svg"';
-    return `<svg${namespace}${attributes} color="${resolved("var(--ink)")}">${paper}`;
+    return `<svg${namespace}${attributes.replace(/ font-family="[^"]*"/, ` font-family="${FONTS}"`)} color="${resolved("var(--ink)")}">${paper}`;
   })}\n`;
 }

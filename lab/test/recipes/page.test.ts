@@ -77,6 +77,7 @@ test("a figure is of what is claimed, and needs no style sheet", () => {
   for (const svg of figures.values()) {
     expect(svg).toMatch(/^<svg[^>]* xmlns="http:\/\/www\.w3\.org\/2000\/svg"[^>]*><rect width="100%"/);
     expect(svg).not.toMatch(/var\(--|class="tip/);
+    expect(svg).toContain("Arial, 'Liberation Sans', sans-serif");
     // the colour of layer normalization, of the light scheme
     expect(svg).toContain("#2366ed");
     const [, attributes = ""] = /^<svg([^>]*)>/.exec(svg) ?? [];
