@@ -24,6 +24,8 @@ export interface SeriesOptions {
 export interface Grid {
   unit: "milliseconds" | "seconds" | "months" | "weekdays" | "number" | "rows";
   size: number;
+  /** Months are told by their last days. */
+  ends?: boolean;
 }
 
 /** How a table is read: plain JSON, so that another one is read in the same way. */
@@ -44,6 +46,8 @@ export interface Series {
   steps: number;
   /** [steps, series], without any NaN. */
   values: Float64Array;
+  /** [steps, series]: 1 where a value was filled in. */
+  filled: Uint8Array;
 }
 
 const DAY = 86_400_000;
@@ -305,7 +309,9 @@ function candidates(times: readonly number[], number: string | undefined): Grid[
   // firsts of months, or their ends
   const [day] = times.map(dayOf);
   if (size >= 28 * DAY && times.every((time) => dayOf(time) === day || Math.min(day, dayOf(time)) >= 28)) {
-    grids.unshift({ unit: "months", size: mostFrequent(differences(times.map(monthOf))) });
+    const ends = times.every((time) => dayOf(time + DAY) === 1);
+    const months = mostFrequent(differences(times.map(monthOf)));
+    grids.unshift({ unit: "months", size: months, ...(ends && { ends }) });
   }
   const isWeekend = (time: number) => (Math.floor(time / DAY) + 3) % 7 > 4;
   const isLong = times[times.length - 1] - times[0] >= 7 * DAY;
@@ -385,7 +391,7 @@ function placed(table: Table, { time, series, names, grid }: SeriesLayout): Plac
 }
 
 /** When `steps` of a grid are, the first of which is at `first`. */
-export function timesOf({ unit, size }: Grid, first: number, steps: number): Float64Array {
+export function timesOf({ unit, size, ends }: Grid, first: number, steps: number): Float64Array {
   const clock = first - Math.floor(first / DAY) * DAY;
   return Float64Array.from({ length: steps }, (_, step) => {
     if (unit === "months") {
@@ -393,7 +399,7 @@ export function timesOf({ unit, size }: Grid, first: number, steps: number): Flo
       const month = date.getUTCMonth() + step * size;
       // the 31st of a short month is its last day
       const last = new Date(Date.UTC(date.getUTCFullYear(), month + 1, 0)).getUTCDate();
-      return Date.UTC(date.getUTCFullYear(), month, Math.min(date.getUTCDate(), last)) + clock;
+      return Date.UTC(date.getUTCFullYear(), month, ends ? last : Math.min(date.getUTCDate(), last)) + clock;
     }
     if (unit !== "weekdays") return first + step * size;
     const position = weekdayOf(first) + step;
@@ -521,15 +527,123 @@ export function seriesOf(table: Table, layout: SeriesLayout): { series: Series; 
       why: "a series has one value at each",
     });
   }
-  const filled = fill(values, layout.names.length);
-  if (filled > 0) {
+  const filled = Uint8Array.from(values, (value) => (Number.isNaN(value) ? 1 : 0));
+  const many = fill(values, layout.names.length);
+  if (many > 0) {
     decisions.push({
       columns: [],
-      what: `${count(filled, "missing value")} filled: on a straight line between those around ${filled === 1 ? "it" : "them"}, at the ends with the nearest`,
+      what: `${count(many, "missing value")} filled: on a straight line between those around ${many === 1 ? "it" : "them"}, at the ends with the nearest`,
       why: `of ${count(values.length, "value")} in ${count(place.steps, "step")}`,
     });
   }
-  return { series: { steps: place.steps, values, ...(place.times && { times: place.times }) }, decisions };
+  const { steps, times } = place;
+  return { series: { steps, values, filled, ...(times && { times }) }, decisions };
+}
+
+/** Steps before those that a forecast is made from, in windows, from which what is missing in these is filled. */
+const BEFORE = 3;
+
+/**
+ * The latest steps in a table with the columns of a layout, `window` of them at least, for a forecast from these.
+ * Earlier rows are left out before they are placed, for a wrong time may be any number of steps away. `strangers` are
+ * series that the layout has not. Throws UsageError where most of the window is missing, or rows are no steps.
+ */
+export function latestOf(
+  table: Table,
+  layout: SeriesLayout,
+  window: number,
+): { series: Series; decisions: Decision[]; strangers: string[] } {
+  const { time, series: by, names, grid } = layout;
+  const valuesOf = (name: string | undefined) => table.columns.find((column) => column.name === name)?.values;
+  const [when, which] = [valuesOf(time), valuesOf(by)];
+  const known = new Set(names);
+  const found = new Set(which?.flatMap((value) => (value === null ? [] : String(value))));
+  let rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  if (which !== undefined) rows = rows.filter((row) => known.has(String(which[row])));
+  if (rows.length === 0) {
+    const got = found.size > 0 ? quoted([...found]) : "no value";
+    throw new UsageError(
+      `${table.name}, column ${quote(by ?? "")}: expected the series that the network learnt from (${quoted(names)}), got ${got}; write them as in the file of the training`,
+    );
+  }
+  if (when !== undefined) {
+    const last = rows.reduce((most, row) => Math.max(most, (when[row] as number | null) ?? most), -Infinity);
+    if (last === -Infinity) {
+      throw new UsageError(
+        `${table.name}, column ${quote(time ?? "")}: expected times as in the file of the training, got none; write them so`,
+      );
+    }
+    const from = stepOf(grid, last) - (1 + BEFORE) * window;
+    const timed = rows.filter((row) => when[row] !== null);
+    const recent =
+      grid.unit === "rows" ? timed : timed.filter((row) => stepOf(grid, when[row] as number) > from);
+    checkRecent(table, layout, { rows: timed, recent, last, window });
+    rows = recent;
+  }
+  const { series, decisions } = seriesOf(onlyRows(table, rows), layout);
+  if (series.steps < window) {
+    throw new UsageError(
+      `${table.name}: expected at least ${count(window, "step")}, which a forecast is made from, got ${series.steps}; bring more rows`,
+    );
+  }
+  return { series, decisions, strangers: [...found].filter((name) => !known.has(name)) };
+}
+
+function checkRecent(
+  { name, columns }: Table,
+  { time, series, grid }: SeriesLayout,
+  { rows, recent, last, window }: { rows: number[]; recent: number[]; last: number; window: number },
+): void {
+  if (grid.unit === "rows") return;
+  const byName = new Map(columns.map((column) => [column.name, column.values]));
+  const when = byName.get(time ?? "") as number[];
+  const which = series === undefined ? undefined : byName.get(series);
+  const step = (row: number) => Math.round(stepOf(grid, last) - stepOf(grid, when[row]));
+  const places = new Set(recent.map((row) => `${step(row)} ${which?.[row] ?? ""}`));
+  if (recent.length - places.size > MOST_DOUBLED * recent.length) {
+    const [some, there] = [recent.length, places.size].map((one) => one.toLocaleString("en-US"));
+    throw new UsageError(
+      `${name}: expected one row for each ${series === undefined ? "" : "series and "}step (${stepName(grid)}), as in the file of the training, got ${some} rows for ${there}; sum or average the rows of one step first`,
+    );
+  }
+  const present = new Set(recent.map(step).filter((before) => before < window)).size;
+  if (present >= LEAST_PRESENT * window || (present === rows.length && rows.length < window)) return;
+  throw new UsageError(
+    `${name}: expected values at half of the last ${count(window, "step")} (${stepName(grid)} each) and more, which a forecast is made from, got ${present}, the last at ${timeText(grid, last)}; ` +
+      "bring rows that are as far apart as in the training, and correct or remove rows of a wrong time",
+  );
+}
+
+/** A table of some rows of another. */
+const onlyRows = (table: Table, rows: readonly number[]): Table => ({
+  ...table,
+  columns: table.columns.map((column) => ({ ...column, values: rows.map((row) => column.values[row]) })),
+  rowCount: rows.length,
+  rowNumber: (row) => table.rowNumber(rows[row]),
+});
+
+const LENGTHS: [name: string, length: number][] = [
+  ["day", DAY],
+  ["hour", DAY / 24],
+  ["minute", DAY / 1440],
+  ["second", 1000],
+];
+
+/** How long a step is: "1 day". */
+function stepName({ unit, size }: Grid): string {
+  if (unit === "months") return count(size, "month");
+  if (unit === "weekdays") return "1 weekday";
+  if (unit === "number" || unit === "rows") return String(size);
+  const ms = unit === "seconds" ? 1000 * size : size;
+  const [name, length] = LENGTHS.find(([, each]) => ms % each === 0) ?? ["millisecond", 1];
+  return count(ms / length, name);
+}
+
+/** When a time is: a date, or a number as its column has it. */
+function timeText({ unit }: Grid, time: number): string {
+  const date = new Date(unit === "seconds" ? 1000 * time : time);
+  const isNumber = unit === "number" || Number.isNaN(date.getTime());
+  return isNumber ? String(time) : date.toISOString().replace(/T00:00:00.000Z$/, "");
 }
 
 /** Fills what is NaN in [steps, width], and says how many values. */

@@ -5,7 +5,7 @@
 import { count, quote } from "@evenkeel/report/format";
 import { type Encoder, inputsOf } from "../data/encoders.js";
 import { quoted } from "../data/names.js";
-import type { Column, Kind, Known, ReadOptions, Table } from "../data/table.js";
+import type { Column, Kind, Known, ReadOptions, Table, Written } from "../data/table.js";
 import { UsageError } from "../errors.js";
 
 /** The column that was predicted. */
@@ -17,14 +17,27 @@ export interface TargetReading {
   center: number;
 }
 
+/** How columns were read. */
+export interface ColumnReading {
+  column: string;
+  kind: Kind;
+  /** How the cells were written, as far as that shows. */
+  written?: Written;
+  parts?: Encoder["parts"];
+}
+
+/** How a file was read: its columns that were used, and what the user or the file said. */
+export interface FileReading {
+  columns: ColumnReading[];
+  read: Pick<ReadOptions, "header" | "missing">;
+}
+
 /** Of a table with a column to predict. */
-export interface TableReading {
+export interface TableReading extends FileReading {
   from: "table";
   /** In the order of their inputs. */
   columns: Encoder[];
   target: TargetReading;
-  /** How its file was read, as far as the user or the file said. */
-  read: Pick<ReadOptions, "header" | "missing">;
 }
 
 /** Columns, and strange values, that are named in a message; characters of a value that are shown. */
@@ -37,15 +50,36 @@ const few = (names: readonly string[]): string =>
 
 const KINDS: Record<Kind, string> = { number: "numbers", date: "dates", text: "text" };
 
+/** How these columns of a table were read. */
+export function fileReading(
+  table: Table,
+  names: readonly string[],
+  { header, missing }: ReadOptions,
+): FileReading {
+  const found = new Map(table.columns.map((column) => [column.name, column]));
+  const isNamed = table.columns.some(({ name }, index) => name !== `column ${index + 1}`);
+  return {
+    columns: names.flatMap((column) => {
+      const { kind, written } = found.get(column) ?? {};
+      return kind === undefined ? [] : { column, kind, ...(written && { written }) };
+    }),
+    read: { header: header ?? isNamed, ...(missing && { missing }) },
+  };
+}
+
 /** The reading of these inputs, made of some of the columns of `table`. */
 export function tableReading(
   encoders: readonly Encoder[],
   table: Table,
   target: TargetReading,
-  { header, missing }: ReadOptions,
+  options: ReadOptions,
 ): TableReading {
-  const written = new Map(table.columns.map((column) => [column.name, column.written]));
-  const isNamed = table.columns.some(({ name }, index) => name !== `column ${index + 1}`);
+  const { columns, read } = fileReading(
+    table,
+    encoders.map(({ column }) => column),
+    options,
+  );
+  const written = new Map(columns.map((each) => [each.column, each.written]));
   return {
     from: "table",
     columns: encoders.map((encoder) => {
@@ -53,16 +87,16 @@ export function tableReading(
       return { ...encoder, ...(own && { written: own }) };
     }),
     target,
-    read: { header: header ?? isNamed, ...(missing && { missing }) },
+    read,
   };
 }
 
 /** How to read a file with the columns of a reading; what the user says of the file comes first. */
-export function readOptionsOf({ columns, read }: TableReading, options: ReadOptions): ReadOptions {
+export function readOptionsOf({ columns, read }: FileReading, options: ReadOptions): ReadOptions {
   const { decimal, dates } = options;
   const said = { ...(decimal && { decimal }), ...(dates && { dates }) };
   const known = new Map<string, Known>();
-  for (const { column, kind, written, parts } of columns) {
+  for (const { column, kind, written, parts = [] } of columns) {
     const values = parts.flatMap((part) => ("levels" in part ? part.levels : []));
     known.set(column, {
       kind,
@@ -71,6 +105,22 @@ export function readOptionsOf({ columns, read }: TableReading, options: ReadOpti
     });
   }
   return { ...read, ...options, known };
+}
+
+/** Throws UsageError where a table lacks a column of a reading, or has it as something else. */
+export function checkRead({ columns }: FileReading, table: Table): void {
+  const found = new Map(table.columns.map((column) => [column.name, column]));
+  checkColumns(
+    table,
+    columns.map(({ column }) => column),
+  );
+  for (const { column, kind } of columns) {
+    const got = found.get(column) as Column;
+    if (got.kind === kind || got.values.every((value) => value === null)) continue;
+    throw new UsageError(
+      `${table.name}, column ${quote(column)}: expected ${KINDS[kind]}, as the network learnt from, got ${KINDS[got.kind]}; write it as in the file of the training`,
+    );
+  }
 }
 
 /** Throws UsageError where a table lacks a column that the training had. */
@@ -88,21 +138,10 @@ export function checkColumns({ name, columns }: Table, wanted: readonly string[]
  * x [rows, inputs]: of every row of a table that was read with `readOptionsOf`, as in training. Throws UsageError where
  * columns are missing, or are not what they were.
  */
-export function applyReading({ columns }: TableReading, table: Table): Float32Array {
-  const found = new Map(table.columns.map((column): [string, Column] => [column.name, column]));
-  checkColumns(
-    table,
-    columns.map(({ column }) => column),
-  );
-  for (const { column, kind } of columns) {
-    const got = found.get(column) as Column;
-    if (got.kind === kind || got.values.every((value) => value === null)) continue;
-    throw new UsageError(
-      `${table.name}, column ${quote(column)}: expected ${KINDS[kind]}, as the network learnt from, got ${KINDS[got.kind]}; write it as in the file of the training`,
-    );
-  }
+export function applyReading(reading: TableReading, table: Table): Float32Array {
+  checkRead(reading, table);
   const rows = Array.from({ length: table.rowCount }, (_, row) => row);
-  return inputsOf(columns, table, rows);
+  return inputsOf(reading.columns, table, rows);
 }
 
 /** What is said of values that the training had not, of columns of which every value was an input: a sentence for each. */

@@ -10,11 +10,13 @@ import { type Decision, type Table, usualLimits } from "../data/table.js";
 import { UsageError } from "../errors.js";
 import { metricOf, taskFrom } from "../tasks/registry.js";
 import type { Dataset, DatasetOptions } from "./dataset.js";
+import { type FileReading, fileReading } from "./reading.js";
 
 /** How series are read, for those that come later. */
 export interface SeriesReading extends Record<string, unknown> {
   from: "series";
   layout: SeriesLayout;
+  file: FileReading;
   /** [series]: x is (value − mean) / deviation. */
   mean: number[];
   deviation: number[];
@@ -72,7 +74,9 @@ export function toSeries(table: Table, options: DatasetOptions, provenance: stri
   const { x, mean, deviation } = standardized(values, width);
   const targetShape = [horizon, width];
   const [, validation, heldOut] = parts.shares.map(percent);
-  const reading: SeriesReading = { from: "series", layout, mean, deviation, window, horizon };
+  const used = [layout.time, layout.series, ...layout.values].filter((name) => name !== undefined);
+  const file = fileReading(table, used, options);
+  const reading: SeriesReading = { from: "series", layout, file, mean, deviation, window, horizon };
   return {
     name: table.name,
     provenance,

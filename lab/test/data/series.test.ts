@@ -1,6 +1,6 @@
 /** Series from tables of every shape: which columns they are, their regular steps, and what fills them. */
 import { describe, expect, test } from "vitest";
-import { type SeriesOptions, seriesLayout, seriesOf } from "../../src/data/series.js";
+import { latestOf, type SeriesOptions, seriesLayout, seriesOf, timesOf } from "../../src/data/series.js";
 import type { Value } from "../../src/data/table.js";
 import { errorOf } from "../support/files.js";
 import { rows, tableOf } from "../support/tables.js";
@@ -125,8 +125,15 @@ describe("steps", () => {
       at(2024, 2, 29),
       at(2024, 3, 31),
     ]);
-    expect(ends.layout.grid).toEqual({ unit: "months", size: 1 });
+    expect(ends.layout.grid).toEqual({ unit: "months", size: 1, ends: true });
     expect(ends.values.a).toHaveLength(5);
+    // also those that follow the end of February
+    const later = timesOf(ends.layout.grid, at(2023, 2, 28).getTime(), 3);
+    expect(Array.from(later, (time) => new Date(time).toISOString().slice(0, 10))).toEqual([
+      "2023-02-28",
+      "2023-03-31",
+      "2023-04-30",
+    ]);
     const quarters = dated([at(2023, 1, 1), at(2023, 4, 1), at(2023, 7, 1), at(2023, 10, 1)]);
     expect(quarters.layout.grid).toEqual({ unit: "months", size: 3 });
   });
@@ -370,5 +377,62 @@ describe("what is no series", () => {
     ],
   ])("%s", async (_, columns, options, message) => {
     expect(await failure(columns, options)).toBe(`UsageError: ${message}`);
+  });
+});
+
+describe("the latest steps, for a forecast", () => {
+  const second = (i: number) => new Date(at(2024, 1, 1).getTime() + 1000 * i);
+  const columns = { when: rows(40, second), a: rows(40, (i) => i % 7) };
+  const { layout } = seriesLayout(tableOf(columns), {});
+  const latest = (other: Columns) => latestOf(tableOf(other), layout, 5);
+
+  test("come without the earlier ones, however far these are", () => {
+    const { series, strangers, decisions } = latest({
+      when: [at(1, 1, 1), ...columns.when],
+      a: [1, ...columns.a],
+    });
+    expect([...series.values]).toEqual(columns.a.slice(20));
+    expect([series.filled.some((one) => one > 0), strangers, decisions]).toEqual([false, [], []]);
+  });
+
+  test.each<[string, Columns, string]>([
+    [
+      "a wrong time after all others",
+      { when: [...columns.when, at(9999, 1, 1)], a: [...columns.a, 1] },
+      "UsageError: test: expected values at half of the last 5 steps (1 second each) and more, which a forecast is made from, got 1, the last at 9999-01-01; bring rows that are as far apart as in the training, and correct or remove rows of a wrong time",
+    ],
+    [
+      "other steps",
+      { when: columns.when.map((_, i) => new Date(at(2024, 1, 1).getTime() + 100 * i)), a: columns.a },
+      "UsageError: test: expected one row for each step (1 second), as in the file of the training, got 40 rows for 5; sum or average the rows of one step first",
+    ],
+    [
+      "no time in any row",
+      { when: columns.when.map(() => null), a: columns.a },
+      'UsageError: test, column "when": expected times as in the file of the training, got none; write them so',
+    ],
+    [
+      "too few rows",
+      { when: columns.when.slice(0, 4), a: columns.a.slice(0, 4) },
+      "UsageError: test: expected at least 5 steps, which a forecast is made from, got 4; bring more rows",
+    ],
+  ])("%s", async (_, other, error) => {
+    expect(await errorOf(() => latest(other))).toBe(error);
+  });
+
+  test("series that are not known are told, and refused where none is", async () => {
+    const shops = (names: string[]) =>
+      tableOf({
+        when: rows(80, (i) => second(i >> 1)),
+        shop: rows(80, (i) => names[i % 2]),
+        a: rows(80, (i) => i * (i % 5)),
+      });
+    const known = seriesLayout(shops(["north", "south"]), { series: "shop" }).layout;
+    const { series, strangers } = latestOf(shops(["south", "east"]), known, 5);
+    expect(strangers).toEqual(["east"]);
+    expect([...series.filled.subarray(0, 4)]).toEqual([1, 0, 1, 0]);
+    expect(await errorOf(() => latestOf(shops(["east", "West"]), known, 5))).toBe(
+      'UsageError: test, column "shop": expected the series that the network learnt from ("north", "south"), got "east", "West"; write them as in the file of the training',
+    );
   });
 });

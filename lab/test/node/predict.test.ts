@@ -158,6 +158,31 @@ test("a forecast goes on from the end of the file, as near as the trial says of 
   );
 });
 
+test("a forecast reads its file as that of the training was: notations of dates and of missing values", async () => {
+  const lines = (count: number, from: number) =>
+    [
+      "day;a",
+      ...rows(count, (i) => {
+        const day = new Date(Date.UTC(2024, 0, from + i)).toISOString().slice(0, 10);
+        return `${day.split("-").reverse().join("/")};${i % 11 === 5 ? "-999" : (20 * scattered(i)).toFixed(2)}`;
+      }),
+    ].join("\n");
+  const options = { horizon: 2, window: 6, season: 1, missing: ["-999"], task: "forecasting" };
+  await kept(pathOf("dmy"), write("dmy.csv", lines(60, 1)), options as DatasetOptions);
+  const said = await predictions(pathOf("dmy"), write("march.csv", lines(12, 61)));
+  // the 1st to the 12th of March, which could be of January to December
+  expect(said.map(({ day }) => day)).toEqual(["2024-03-13T00:00:00.000Z", "2024-03-14T00:00:00.000Z"]);
+  expect(told).not.toContain("far from");
+  await predictions(pathOf("dmy"), write("far.csv", lines(12, 61).replace(/;[^;]*$/, ";12345")));
+  expect(told).toContain(
+    '! values are far from those of the training, as if they were written or measured otherwise: "a"',
+  );
+  const empty = write("empty.csv", lines(12, 61).replace(/;.*$/gm, ";").replace("day;", "day;a"));
+  expect(await errorOf(() => predict(pathOf("dmy"), empty, { json: true }))).toBe(
+    'UsageError: empty: expected numbers at most of the last 6 steps, which a forecast is made from, got too few in "a"; bring them, or leave out the last rows',
+  );
+});
+
 test("what is recommended finds as many hidden items as the trial says, and none that a user has", async () => {
   const owned = rows(60, (user) => [
     ...new Set(rows(9, (i) => Math.floor(scattered(user + 7 * i) ** 2 * 30))),
