@@ -259,8 +259,8 @@ const predictCommand = program
   .argument("<file>", "a name or a file: rows, series or text, as in training")
   .option("--norm <name>", "of which normalization (default: the best on validation)")
   .option("--out <file>", "write the predictions there instead of the screen")
-  .option("--top <count>", "items that are recommended to each user", integer(1, 10_000), 10)
-  .option("--characters <count>", "that continue a text", integer(1, 100_000), 200)
+  .option("--top <count>", "items that are recommended to each user (default: 10)", integer(1, 10_000))
+  .option("--characters <count>", "that continue a text (default: 200)", integer(1, 100_000))
   .option("--json", "as JSON instead of CSV", false);
 withFormat(predictCommand).action(async (folder: string, file: string, options: Predicted) => {
   const { predict } = await import("./node/predict.js");

@@ -69,13 +69,15 @@ export function givenData(source: string): Given {
   const read = own?.read ?? readTable;
   return {
     table: (options) => opened(path, options, (file) => read(file, options)),
-    text: (options) => opened(path, options, (file) => readText(file, options)),
+    text: (options, sizes) => opened(path, options, (file) => readText(file, options, sizes)),
   };
 }
 
 async function textIn(path: string, options: DatasetOptions, provenance: string): Promise<Dataset> {
   checkSuited(options, "text");
-  const text = await opened(path, options, (file) => readText(file, options, charactersOf(options)));
+  const text = await opened(path, options, (file) =>
+    readText(file, options, { most: charactersOf(options) }),
+  );
   return toText(text, options, provenance);
 }
 

@@ -2,7 +2,7 @@
 import { count as counted } from "@evenkeel/report/format";
 import type { Form } from "../data/form.js";
 import { quoted } from "../data/names.js";
-import type { PlainText } from "../data/readers/text.js";
+import type { PlainText, TextSizes } from "../data/readers/text.js";
 import type { Decision, ReadOptions, Table, Value } from "../data/table.js";
 import type { Dataset } from "../datasets/dataset.js";
 import type { NormName } from "../norms.js";
@@ -78,7 +78,7 @@ export type Run = (
 /** The data that predictions are for, to be read in a certain way; throws as the readers of tables and texts do. */
 export interface Given {
   table(options: ReadOptions): Promise<Table>;
-  text(options: ReadOptions): Promise<PlainText>;
+  text(options: ReadOptions, sizes: TextSizes): Promise<PlainText>;
 }
 
 /** What is told of data. Throws UsageError for data that are not such as those of the training. */

@@ -7,6 +7,7 @@ import { standardized } from "../data/standardize.js";
 import "../models/layers/each-step.js";
 import "../models/layers/embedded-categories.js";
 import "../models/layers/registry.js";
+import { UsageError } from "../errors.js";
 import { tasks } from "../tasks/registry.js";
 import type { Task } from "../tasks/task.js";
 import { predictItems } from "./items.js";
@@ -23,12 +24,22 @@ const predicting: Record<Task["from"], Predict> = {
 };
 
 /** What a network says of data. Throws UsageError for data that are not such as those of its training. */
-export const predict = (
+export async function predict(
   model: LayersModel,
   kept: Kept,
   given: Given,
   options: PredictionOptions = {},
-): Promise<Predictions> => predicting[tasks[kept.task].from](kept, runOf(model, kept), given, options);
+): Promise<Predictions> {
+  const { from } = tasks[kept.task];
+  for (const [option, own] of [
+    ["top", "interactions"],
+    ["characters", "text"],
+  ] as const) {
+    if (options[option] === undefined || from === own) continue;
+    throw new UsageError(`--${option}: has no place in ${kept.task}, which the network learnt; leave it out`);
+  }
+  return predicting[from](kept, runOf(model, kept), given, options);
+}
 
 /** Inputs and outputs that are held at a time, and examples. */
 const BATCH = { values: 2e6, examples: 1024 };

@@ -10,30 +10,42 @@ import type { Kept, Predict, Run } from "./prediction.js";
 const USUAL_CHARACTERS = 200;
 /** Characters that are measured: some seconds of a usual network. */
 const MOST_MEASURED = 50_000;
+/** The share of characters that the training had not, from which on it is told. */
+const MOST_STRANGE = 0.01;
 /** Of what is drawn. */
 const SEED = 1;
 
-/** One row: the characters of the text, every metric of the task on them (nothing where the text is shorter than a window), and what is drawn to follow it. */
+/** One row: the characters that are measured, every metric of the task on them (nothing where they are fewer than a window), and what is drawn to follow the text. */
 export const predictText: Predict = async (
   kept,
   run,
   given,
   { read = {}, characters = USUAL_CHARACTERS },
 ) => {
-  const { text, decisions } = await given.text(read);
+  const [window] = kept.form.input.shape;
+  const { text, end, more, decisions } = await given.text(read, { most: MOST_MEASURED, end: window });
   const { characters: known } = kept.reading as TextReading;
   const all = Array.from(text);
-  const numbers = numbersOf(all, known);
+  const numbers = numbersOf(all.slice(0, MOST_MEASURED), known);
+  const isLong = more || all.length > MOST_MEASURED;
   const { metrics } = tasks[kept.task];
-  const scores = scoresOf(kept, run, numbers.subarray(0, MOST_MEASURED));
-  const following = continued(kept, run, numbers, characters).map((number) => known[number - FIRST]);
-  const isLong = all.length > MOST_MEASURED;
+  const scores = scoresOf(kept, run, numbers);
+  const following = continued(kept, run, numbersOf(Array.from(end), known), characters).map(
+    (number) => known[number - FIRST],
+  );
+  const strange = numbers.filter((number) => number < FIRST).length;
+  const measured = count(numbers.length, "character");
   return {
-    about: `how well a text of ${count(all.length, "character")} is known, and how it goes on`,
+    about: `how well ${isLong ? `the first ${measured} of a text are` : `a text of ${measured} is`} known, and how it goes on`,
     columns: ["characters", ...metrics.map(({ name }) => name), "continuation"],
-    rows: [[all.length, ...metrics.map(({ name }) => scores[name] ?? null), following.join("")]],
+    rows: [[numbers.length, ...metrics.map(({ name }) => scores[name] ?? null), following.join("")]],
     decisions,
-    notes: isLong ? [`only the first ${count(MOST_MEASURED, "character")} are measured`] : [],
+    notes:
+      strange > MOST_STRANGE * numbers.length
+        ? [
+            `${strange.toLocaleString("en-US")} of ${measured} are none that the network knows: all of them count as one`,
+          ]
+        : [],
   };
 };
 

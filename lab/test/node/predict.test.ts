@@ -235,6 +235,17 @@ test("a text is known as well as the trial says, and gone on with in the same wa
   expect((await predictions(pathOf("book"), part, { characters: 30 }))[0].continuation).toBe(continuation);
   const [short] = await predictions(pathOf("book"), write("short.txt", "the c"), { characters: 2 });
   expect(short).toMatchObject({ characters: 5, [name]: null });
+  told = "";
+  const long = write("long.txt", `${"the cat sat. ".repeat(20_000)}${text.slice(0, 400)}`);
+  const [only] = await predictions(pathOf("book"), long, { characters: 1 });
+  expect(only.characters).toBe(50_000);
+  expect(told).toContain("how well the first 50,000 characters of a text are known, and how it goes on");
+  expect(told).not.toContain("!");
+  await predictions(pathOf("book"), write("cyrillic.txt", "Все счастливые семьи. "), { characters: 1 });
+  expect(told).toContain("! 18 of 22 characters are none that the network knows: all of them count as one");
+  expect(await errorOf(() => predict(pathOf("book"), part, { json: true, top: 3 }))).toBe(
+    "UsageError: --top: has no place in language-model, which the network learnt; leave it out",
+  );
 });
 
 test("CSV on standard output, quoted where it must be; the best network on validation, or --norm", async () => {

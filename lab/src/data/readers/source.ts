@@ -41,6 +41,11 @@ export async function headOf(source: Source, most = HEAD): Promise<Uint8Array> {
   return new Uint8Array(await source.slice(0, Math.min(most, source.byteLength)));
 }
 
+const TABLE = {
+  text: "text (CSV, JSON, ARFF), Parquet, Arrow or a workbook (.xlsx)",
+  remedy: "export it as .csv or .parquet",
+};
+
 /**
  * The text of a source, without its byte order mark: as `options.encoding` says, else by its mark, as UTF-16 where
  * every other byte is 0, as UTF-8, or else as `legacyEncoding` has it. Throws UsageError for an unknown encoding and for bytes that
@@ -49,9 +54,15 @@ export async function headOf(source: Source, most = HEAD): Promise<Uint8Array> {
 export async function textOf(
   source: Source,
   { encoding }: Pick<ReadOptions, "encoding"> = {},
+  wanted = TABLE,
 ): Promise<Text> {
   const file = baseName(source.name);
   const head = await headOf(source);
+  if (isUtf32(head)) {
+    throw new UsageError(
+      `${file}: expected text in UTF-8, UTF-16 or an older encoding, got UTF-32; save it as UTF-8`,
+    );
+  }
   const marked = markOf(head);
   if (encoding !== undefined) {
     const { encoding: named } = decoderOf(encoding);
@@ -66,7 +77,7 @@ export async function textOf(
   }
   if (!isText(head)) {
     throw new UsageError(
-      `${file}: expected text (CSV, JSON, ARFF), Parquet, Arrow or a workbook (.xlsx), got binary data of another format; export it as .csv or .parquet`,
+      `${file}: expected ${wanted.text}, got binary data of another format; ${wanted.remedy}`,
     );
   }
   const { sequences, faults } = await utf8Of(source);
@@ -154,6 +165,15 @@ function markOf(head: Uint8Array): string | undefined {
   if (head[0] === 0xff && head[1] === 0xfe) return "utf-16le";
   if (head[0] === 0xfe && head[1] === 0xff) return "utf-16be";
   return undefined;
+}
+
+/** By its mark, which begins with that of UTF-16, and by a second character that has the zeros of one too. */
+function isUtf32(head: Uint8Array): boolean {
+  const zeros = (...at: number[]) => at.every((index) => head[index] === 0);
+  return (
+    (markOf(head) === "utf-16le" && zeros(2, 3, 7)) ||
+    (zeros(0, 1, 4) && head[2] === 0xfe && head[3] === 0xff)
+  );
 }
 
 /** UTF-16 without a mark: the signs of a table (digits, commas, line ends) have a byte that is 0, all on one side. */

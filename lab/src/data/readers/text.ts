@@ -12,6 +12,8 @@ export interface PlainText {
   text: string;
   /** Whether the file goes on. */
   more: boolean;
+  /** How the file ends, where that was asked for. */
+  end: string;
   decisions: Decision[];
 }
 
@@ -27,37 +29,54 @@ const FEWEST_WORDS = 4;
 /** Code units of a text at most: as strings of all engines can hold. */
 const MOST = 2 ** 28;
 
+/** Characters that are kept of a text, at least. */
+export interface TextSizes {
+  /** From its start; the rest is not read, unless its end is asked for. */
+  most?: number;
+  end?: number;
+}
+
+const WANTED = {
+  text: "plain text, also packed (.gz, .zip)",
+  remedy: "save it as a .txt file, or say how it is written with --encoding (utf-8, for example)",
+};
+
 /**
- * The first `most` characters of the text in a source, or a little more; no more of it is kept. Throws as `unpack` and `textOf`, and UsageError for
+ * The start of the text in a source, or a little more, and its end. Throws as `unpack` and `textOf`, and UsageError for
  * a text without a letter, a digit or another sign.
  */
-export async function readText(source: Source, options: ReadOptions, most = Infinity): Promise<PlainText> {
+export async function readText(
+  source: Source,
+  options: ReadOptions,
+  { most = Infinity, end: last = 0 }: TextSizes = {},
+): Promise<PlainText> {
   const unpacked = await unpack(source, options);
   const name = baseName(unpacked.name);
-  const { pieces, decisions } = await textOf(unpacked, options);
+  const { pieces, decisions } = await textOf(unpacked, options, WANTED);
   // a character has two code units at most, and ends of lines two characters
-  const enough = Math.min(4 * most, MOST);
+  const unitsOf = (characters: number) => Math.min(4 * characters, MOST);
   const read: string[] = [];
   let length = 0;
+  let end = "";
   let more = false;
   for await (const piece of pieces()) {
-    if (length >= enough) {
-      more = true;
-      break;
-    }
-    read.push(piece);
+    more = length >= unitsOf(most);
+    if (more && last === 0) break;
+    if (!more) read.push(piece);
     length += piece.length;
+    if (last > 0) end = (end + piece).slice(-unitsOf(last));
   }
-  const text = read.join("").replace(/\r\n?/g, "\n").normalize("NFC");
+  const plain = (text: string) => text.replace(/\r\n?/g, "\n").normalize("NFC");
+  const text = plain(read.join(""));
   if (!/\S/.test(text)) throw new UsageError(`${name}: the file is empty; expected a text`);
-  return { name, text, more, decisions };
+  return { name, text, more, end: last > 0 ? Array.from(plain(end)).slice(-last).join("") : "", decisions };
 }
 
 /** Whether a file with the name of a text holds prose, rather than the rows of a table. */
 export async function holdsProse(source: Source, options: ReadOptions): Promise<boolean> {
   if (!/\.(txt|text|md)(\.(gz|zip))?$/i.test(source.name)) return false;
   try {
-    const { text } = await readText(source, options, START / 4);
+    const { text } = await readText(source, options, { most: START / 4 });
     return isProse(text.slice(0, START));
   } catch (error) {
     // whoever reads it as a table says what is wrong

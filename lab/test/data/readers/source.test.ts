@@ -85,3 +85,13 @@ test("what is no text", async () => {
     "UsageError: t.csv: the file is empty; expected a table of data",
   );
 });
+
+test("UTF-32, whose mark begins as that of UTF-16 does, is named", async () => {
+  for (const swapped of [false, true]) {
+    const bytes = new DataView(new ArrayBuffer(12));
+    for (const [at, code] of [0xfeff, 0x61, 0x2c].entries()) bytes.setUint32(4 * at, code, !swapped);
+    expect(await errorOf(() => textOf(sourceOf("a.csv", new Uint8Array(bytes.buffer))))).toBe(
+      "UsageError: a.csv: expected text in UTF-8, UTF-16 or an older encoding, got UTF-32; save it as UTF-8",
+    );
+  }
+});

@@ -13,6 +13,7 @@ test("a mark is left out, ends of lines are one sign, accents belong to their le
     name: "letters.txt",
     text: "one\ntwo\nthree\ncafé\n",
     more: false,
+    end: "",
     decisions: [],
   });
 });
@@ -32,13 +33,36 @@ test("packed text is unpacked, and an older encoding is told", async () => {
 test("of a long text no more is read than is asked for", async () => {
   const source = sourceOf("long.txt", "A line of prose, and another. ".repeat(300_000));
   const start = source.read;
-  const { text, more } = await readText(source, { encoding: "utf-8" }, 1000);
+  const { text, more } = await readText(source, { encoding: "utf-8" }, { most: 1000 });
   expect(text.length).toBeGreaterThanOrEqual(1000);
   expect(more).toBe(true);
   expect(source.read - start).toBeLessThan(source.byteLength / 2);
 });
 
+test("the end of a long text is read without what is between", async () => {
+  const source = sourceOf(
+    "long.txt",
+    `${"A line of prose, and another. ".repeat(100_000)}\r\n🎉 The e\u0301nd`,
+  );
+  const { text, more, end } = await readText(source, {}, { most: 10, end: 10 });
+  expect([text.length < source.byteLength, more, end]).toEqual([true, true, "\n🎉 The énd"]);
+  expect((await readText(sourceOf("short.txt", "abc"), {}, { most: 10, end: 2 })).end).toBe("bc");
+});
+
 test("a file without text", async () => {
+  expect(
+    await errorOf(() =>
+      readText(
+        sourceOf(
+          "a.txt",
+          Uint8Array.from({ length: 64 }, (_, i) => i % 7),
+        ),
+        {},
+      ),
+    ),
+  ).toBe(
+    "UsageError: a.txt: expected plain text, also packed (.gz, .zip), got binary data of another format; save it as a .txt file, or say how it is written with --encoding (utf-8, for example)",
+  );
   expect(await errorOf(() => readText(sourceOf("none.txt", " \n \n"), {}))).toBe(
     "UsageError: none.txt: the file is empty; expected a text",
   );
