@@ -165,7 +165,11 @@ function atRandom({ strata, heldOut, shares = usualShares }: Parts, order: reado
 }
 
 /** Rows of one time are in one part where there are times enough for all. */
-function byTime(time: Float64Array, order: readonly number[], { span, shares = usualShares }: Parts): Divided {
+function byTime(
+  time: Float64Array,
+  order: readonly number[],
+  { span, shares = usualShares }: Parts,
+): Divided {
   if (span !== undefined) return bySpans(time, order, span, shares);
   const rows = [...order].sort((a, b) => time[a] - time[b] || a - b);
   const changes = (at: number) => time[rows[at - 1]] < time[rows[at]];
@@ -211,7 +215,11 @@ function bySpans(
  * Whole groups, the largest first, each to the part where it brings the classes nearest to their shares of 64, 16 and
  * 20 %; groups of one size come in the random order.
  */
-function byGroup(groups: Int32Array, order: readonly number[], { strata, shares = usualShares }: Parts): Divided {
+function byGroup(
+  groups: Int32Array,
+  order: readonly number[],
+  { strata, shares = usualShares }: Parts,
+): Divided {
   const members = new Map<number, number[]>();
   const totals = new Map<number, number>();
   for (const row of order) {
