@@ -337,7 +337,7 @@ test("the digest tells of all that a trial sees, and of nothing else", async () 
     { y: dataset.y.with(7, 0) },
     { scaled: new Uint8Array(1) },
     { metric: "AUC" },
-    { form: { input: { shape: [1, 1] } } },
+    { form: { ...dataset.form, input: { kind: "features", shape: [1, 1] } } },
     { yScale: 2 },
     { parts: { ...dataset.parts, groups: new Int32Array(N) } },
     { parts: { ...dataset.parts, heldOut: new Int32Array(N) } },

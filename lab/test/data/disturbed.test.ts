@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { disturbed } from "../../src/data/disturbed.js";
 import type { Column, Table } from "../../src/data/table.js";
+import type { DatasetOptions } from "../../src/datasets/dataset.js";
 import { datasetOf } from "../../src/datasets/registry.js";
 
 const ROWS = 1000;
@@ -71,7 +72,12 @@ test("a dataset is of the disturbed table; neither the target nor the time is ch
   const made = datasetOf(table, { ...options, disturb: { shift: { from: 0.5, by: 5 } } }, "here");
   expect(made.y).toEqual(plain.y);
   expect(made.parts.time).toEqual(plain.parts.time);
-  const series = { task: "forecasting", ignore: ["site", "when"], horizon: 10, window: 20 } as const;
+  const series: DatasetOptions = {
+    task: "forecasting",
+    ignore: ["site", "when"],
+    horizon: 10,
+    window: 20,
+  };
   const [before, after] = [{}, { disturb: { shift: { from: 0.5, by: 5 } } }].map((more) =>
     datasetOf(table, { ...series, ...more }, "here"),
   );

@@ -156,7 +156,7 @@ describe("learns", () => {
         const { value, grads } = tf.variableGrads(() =>
           tf.losses.softmaxCrossEntropy(labels, model.apply(tf.tensor(x), { training: true }) as tf.Tensor),
         );
-        optimizer.applyGradients(grads);
+        optimizer.applyGradients(grads as tf.NamedVariableMap);
         return value.dataSync()[0];
       }),
     );

@@ -6,6 +6,7 @@ import { type Choices, comparisonOf, settingsOf, specsOf } from "../../src/compa
 import { readTable } from "../../src/data/readers/registry.js";
 import { digestOf } from "../../src/datasets/dataset.js";
 import { toDataset } from "../../src/datasets/tabular.js";
+import { modelOf } from "../../src/models/registry.js";
 import { renderReport } from "../../src/report/html.js";
 import type { Comparison, Trial } from "../../src/results.js";
 import { runTrial, type TrialSpec } from "../../src/trial.js";
@@ -15,7 +16,7 @@ import { type Executor, runTrials, type Store } from "../../src/trials.js";
 const inPage: Executor = {
   size: 1,
   run: (spec, report) =>
-    runTrial(spec, async (progress) => {
+    runTrial(spec, modelOf(spec.model), async (progress) => {
       report(progress);
       await new Promise((resolve) => setTimeout(resolve));
     }),

@@ -82,10 +82,15 @@ const taskOf = (metric: string): TaskName => {
   return task;
 };
 
+const isOfNumbers = (name: TaskName): boolean => {
+  const task = tasks[name];
+  return task.from === "target" && task.standardized;
+};
+
 /** Held-out targets: classes of equal sizes, or a standardized number. */
 const targets = (task: TaskName, classes: number): Float32Array =>
   Float32Array.from({ length: PARTS.heldOut }, (_, i) =>
-    tasks[task].standardized ? Math.sqrt(12) * ((i + 0.5) / PARTS.heldOut - 0.5) : i % classes,
+    isOfNumbers(task) ? Math.sqrt(12) * ((i + 0.5) / PARTS.heldOut - 0.5) : i % classes,
   );
 
 /** All metrics of the task for a skill from 0 (guessing) to 1. */
@@ -194,9 +199,7 @@ function makeTrial(norm: NormName, seed: number, recipe: Required<Recipe>, facto
     guesses: [],
     guessing: scoresOf("guessing"),
     confusion:
-      tasks[task].standardized || last === null || recipe.classes > 20
-        ? null
-        : confusionOf(recipe.classes, last),
+      isOfNumbers(task) || last === null || recipe.classes > 20 ? null : confusionOf(recipe.classes, last),
     stepMs,
     epochsToTarget: epochs.find(({ metric }) => metric !== null && metric >= 0.9)?.epoch ?? null,
   };
@@ -314,7 +317,8 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
     .filter((norm) => !full.unfinished.includes(norm))
     .flatMap((norm) => full.seeds.map((seed) => makeTrial(norm, seed, full)));
   const task = taskOf(full.metric);
-  const { standardized, metrics } = tasks[task];
+  const { metrics } = tasks[task];
+  const standardized = isOfNumbers(task);
   const y = targets(task, full.classes);
   return {
     format: 2,
