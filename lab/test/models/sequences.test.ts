@@ -143,7 +143,7 @@ describe("learns", () => {
         at > 2 + (row % 3) ? 0 : row % 2 === 0 && at === row % 3 ? 6 : 1 + ((row * 7 + at * 3) % 5),
       ),
     );
-    const optimizer = tf.train.adam(0.02);
+    const optimizer: tf.Optimizer = tf.train.adam(0.02);
     const losses = Array.from({ length: 25 }, () =>
       tf.tidy(() => {
         const labels = tf.oneHot(
@@ -156,7 +156,7 @@ describe("learns", () => {
         const { value, grads } = tf.variableGrads(() =>
           tf.losses.softmaxCrossEntropy(labels, model.apply(tf.tensor(x), { training: true }) as tf.Tensor),
         );
-        optimizer.applyGradients(grads as tf.NamedVariableMap);
+        optimizer.applyGradients(grads);
         return value.dataSync()[0];
       }),
     );
