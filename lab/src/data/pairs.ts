@@ -193,6 +193,28 @@ function inRows(
       option: timeNamed ? undefined : `--ignore ${argument(time.name)}`,
     });
   }
+  const silent = rating
+    ? undefined
+    : calledLast(
+        RATINGS,
+        others.filter(({ kind }) => kind === "text"),
+      );
+  if (silent) {
+    decisions.push({
+      columns: [silent.name],
+      what: "not read, so that every row counts as had",
+      why: "text, where a rating is a number",
+    });
+  }
+  const left = others.filter((column) => column !== rating && column !== time && column !== silent);
+  if (left.length > 0) {
+    decisions.push({
+      columns: left.map(({ name }) => name),
+      what: "left out",
+      why: "neither a rating nor when",
+      option: "--rating NAME --time NAME",
+    });
+  }
   const incomplete = [user, item, ...(rating ? [rating] : []), ...(time ? [time] : [])];
   const lacking = Array.from({ length: table.rowCount }, (_, row) => row).filter((row) =>
     incomplete.some(({ values }) => values[row] === null),
@@ -257,7 +279,13 @@ function inBaskets(
         option: "--user NAME --item NAME",
       },
       ...(left.length > 0
-        ? [{ columns: left, what: "left out", why: "not 0 and 1, nor counts, nor a mark where it is there" }]
+        ? [
+            {
+              columns: left,
+              what: "left out",
+              why: "not 0 and 1, nor a mark where it is there, nor counts of which half and more are 0",
+            },
+          ]
         : []),
     ],
   };
@@ -266,14 +294,8 @@ function inBaskets(
 function isItem({ kind, values }: Column): boolean {
   if (kind === "date") return false;
   if (kind === "text") {
-    const distinct = new Set<string>();
-    let missing = false;
-    for (const value of values) {
-      if (value === null) missing = true;
-      else if (distinct.add(String(value).toLowerCase()).size > 2) return false;
-    }
-    const known = [...distinct].every((value) => YES.has(value) || NO.has(value));
-    return known || (distinct.size === 1 && missing);
+    const marks = marksIn(values);
+    return marks.size <= 2 && areMarks(marks) && (marks.size !== 1 || known(marks) || values.includes(null));
   }
   let without = 0;
   let most = 0;
@@ -284,6 +306,22 @@ function isItem({ kind, values }: Column): boolean {
   }
   return most <= 1 || without >= LEAST_WITHOUT * values.length;
 }
+
+/** The first different texts of a column, in lower case; of those that are marks there are two at most. */
+function marksIn(values: readonly Value[]): Set<string> {
+  const marks = new Set<string>();
+  for (const value of values) {
+    if (value === null) continue;
+    marks.add(String(value).toLowerCase());
+    if (marks.size > 2) break;
+  }
+  return marks;
+}
+
+const known = (marks: ReadonlySet<string>) => [...marks].every((mark) => YES.has(mark) || NO.has(mark));
+
+/** Whether it is clear which of these say that something is there. */
+const areMarks = (marks: ReadonlySet<string>) => known(marks) || marks.size === 1;
 
 const isThere = (value: Value): boolean =>
   typeof value === "number" ? value > 0 : value !== null && !NO.has(value.toLowerCase());
@@ -299,6 +337,13 @@ export function pairsOf(table: Table, layout: Layout): Pairs {
   };
   if (layout.kind === "baskets") {
     const columns = layout.items.map(valuesOf);
+    for (const [at, values] of columns.entries()) {
+      const marks = marksIn(values.filter((value) => typeof value !== "number"));
+      if (areMarks(marks)) continue;
+      throw new UsageError(
+        `column ${quote(layout.items[at])}: expected 0 and 1, counts, or one mark where the item is there, got ${quoted([...marks])}; leave cells empty, or write 0, where it is not`,
+      );
+    }
     return {
       users: Array.from({ length: table.rowCount }, (_, row) => String(table.rowNumber(row))),
       items: layout.items,
@@ -307,6 +352,11 @@ export function pairsOf(table: Table, layout: Layout): Pairs {
       ),
     };
   }
+  const nameIn = (name: string) => {
+    const isDate = table.columns.some((column) => column.name === name && column.kind === "date");
+    return (value: Value) =>
+      isDate ? new Date(value as number).toISOString().replace("T00:00:00.000Z", "") : String(value);
+  };
   const { rating, time } = layout;
   const users = valuesOf(layout.user);
   const items = valuesOf(layout.item);
@@ -332,8 +382,8 @@ export function pairsOf(table: Table, layout: Layout): Pairs {
     return [...new Set(rows.map((row) => numberOf(items[row], itemNumbers)))];
   });
   return {
-    users: Array.from(userNumbers.keys(), String),
-    items: Array.from(itemNumbers.keys(), String),
+    users: Array.from(userNumbers.keys(), nameIn(layout.user)),
+    items: Array.from(itemNumbers.keys(), nameIn(layout.item)),
     owned,
   };
 }

@@ -10,6 +10,7 @@ import { type Decision, type Table, usualLimits } from "../data/table.js";
 import { UsageError } from "../errors.js";
 import { metricOf, taskFrom } from "../tasks/registry.js";
 import type { Dataset, DatasetOptions, Input } from "./dataset.js";
+import { type FileReading, fileReading } from "./reading.js";
 
 /** The least items of a user, and users of an item. */
 const LEAST = 5;
@@ -23,6 +24,7 @@ const HIDDEN = 0.2;
 /** How users are read, for those that a network has not seen: plain JSON. */
 export interface InteractionsReading extends Record<string, unknown> {
   layout: Layout;
+  file: FileReading;
   /** Names of the items, by their numbers from 1. */
   items: string[];
   /** Most items that the network sees of a user. */
@@ -60,7 +62,9 @@ export function toInteractions(table: Table, options: DatasetOptions, provenance
   checkCells(examples.length, most + mostHidden, options);
   const { shares } = options;
   const parts = { strata: new Int32Array(examples.length), ...(shares && { shares }) };
-  const reading: InteractionsReading = { layout, items, most };
+  // what says that an item is in a basket may be written in any way
+  const file = fileReading(table, layout.kind === "rows" ? usedBy(layout) : [], options);
+  const reading: InteractionsReading = { layout, file, items, most };
   return {
     name: table.name,
     provenance,
@@ -94,10 +98,17 @@ export function toInteractions(table: Table, options: DatasetOptions, provenance
   };
 }
 
+/** The columns that say who has what. */
+export function usedBy(layout: Layout): string[] {
+  if (layout.kind === "baskets") return layout.items;
+  const { user, item, rating, time } = layout;
+  return [user, item, rating?.column, time].filter((name) => name !== undefined);
+}
+
 /** The users of a table, as a network that learnt from such a reading sees them: x [users, most], of the latest items; those that it does not know are left out. `owned` are all that it knows, by their numbers from 0. */
 export function usersIn(
   table: Table,
-  { layout, items, most }: InteractionsReading,
+  { layout, items, most }: Pick<InteractionsReading, "layout" | "items" | "most">,
 ): { users: string[]; owned: number[][]; x: Float32Array } {
   const pairs = pairsOf(table, layout);
   const numberOf = new Map(items.map((name, index) => [name, index]));

@@ -37,6 +37,22 @@ describe("rows of users and items", () => {
     expect(read(tableOf(films), { ignore: ["rating,timestamp"] })).toEqual({ 7: ["1", "2"], 8: ["3", "2"] });
   });
 
+  test("what else there is is told, first of all ratings that are no numbers", () => {
+    const table = tableOf({ user: [1, 1], item: ["a", "b"], rating: ["good", "bad"], shop: [3, 4] });
+    expect(told(table)).toEqual([
+      "user item | read as users and the items that they have | --user NAME --item NAME",
+      "rating | not read, so that every row counts as had | text, where a rating is a number",
+      "shop | left out | neither a rating nor when | --rating NAME --time NAME",
+    ]);
+  });
+
+  test("dates are named as dates", () => {
+    const days = [new Date(0), new Date(86_400_000 * 1.5)];
+    expect(read(tableOf({ user: ["a", "a"], item: days }))).toEqual({
+      a: ["1970-01-01", "1970-01-02T12:00:00.000Z"],
+    });
+  });
+
   test.each<[string, readonly number[], string | undefined]>([
     ["half stars", [0.5, 3, 3.5, 4, 5], "3.5 or more"],
     ["0 for what was not liked", [0, 0, 0, 1], "1 or more"],
@@ -116,12 +132,29 @@ describe("baskets", () => {
     });
     expect(told(baskets)).toEqual([
       "each row is a basket, which stands for a user, and each of 5 columns an item | --user NAME --item NAME",
-      "total price weight shop day | left out | not 0 and 1, nor counts, nor a mark where it is there",
+      "total price weight shop day | left out | not 0 and 1, nor a mark where it is there, nor counts of which half and more are 0",
     ]);
     expect(layoutOf(baskets, {}).layout).toEqual({
       kind: "baskets",
       items: ["tea", "milk", "eggs", "bread", "salt"],
     });
+  });
+
+  test("a word beside a mark does not say what is there", () => {
+    const { layout } = layoutOf(baskets, {});
+    const other = (tea: Value[]) => ({
+      ...baskets,
+      columns: [columnOf("tea", tea), ...baskets.columns.slice(1)],
+    });
+    expect(pairsOf(other(["✓", null, "✓", null]), layout).owned.map((own) => own.includes(0))).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+    expect(() => pairsOf(other(["x", "nein", "x", "nein"]), layout)).toThrow(
+      'column "tea": expected 0 and 1, counts, or one mark where the item is there, got "x", "nein"; leave cells empty, or write 0, where it is not',
+    );
   });
 
   test("a table that lacks an item is not read in the same way", () => {

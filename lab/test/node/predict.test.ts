@@ -214,6 +214,27 @@ test("what is recommended finds as many hidden items as the trial says, and none
   expect(recall).toBeCloseTo(trials[0].scores.heldOut["recall@5"] ?? 0, 5);
 });
 
+test("what users have may be known without ratings and times; users of whom nothing is known are told", async () => {
+  const lines = (row: (user: number, item: number) => string) =>
+    rows(200, (i) => row(i % 20, (i * i + Math.floor(i / 20)) % 12)).join("\n");
+  const all = `user;item;rating;time\n${lines((user, item) => `u${user};00${item};${item % 3},5;${item}`)}`;
+  await kept(pathOf("rated"), write("rated.csv", all), { user: "user", item: "item" }, ["none"]);
+  const go = (text: string) => predictions(pathOf("rated"), write("new.csv", text), { top: 1 });
+  const [implicit] = await go("item,user\n001,u\n002,u\n");
+  expect(implicit).toMatchObject({ user: "u", place: 1 });
+  expect(told).toContain(
+    '! "rating", "time" without a value: users have what all their rows name, in the order of the file',
+  );
+  told = "";
+  await go("user,item,rating,time\nu,001,2.5,1\nv,002,0.5,1\n");
+  expect(told).toContain("1 item for each of 1 user\n");
+  expect(told).toContain("! 1 user left out, of whom no row says what they have");
+  const low = write("low.csv", "user,item,rating,time\nv,002,0.5,1\n");
+  expect(await errorOf(() => predict(pathOf("rated"), low, { json: true }))).toBe(
+    'UsageError: low: expected rows with a value in each of "user", "item", "rating", "time", and 1.5 or more in "rating", which say what a user has, got none; bring such rows',
+  );
+});
+
 test("a text is known as well as the trial says, and gone on with in the same way every time", async () => {
   const text = rows(
     400,
