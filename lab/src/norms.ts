@@ -123,7 +123,7 @@ export function nameOf(norm: NormName): string {
   if (norm === "none") return "no normalization";
   if (norm.includes("+")) return listed(norm.split("+").map(nameOf));
   const title = aboutOf(norm)?.title ?? `${labelOf(norm)} normalization`;
-  return title.replace(/^[A-Z][a-z]*(?= |$)/, (word) => word.toLowerCase());
+  return title.replace(/^[A-Z][a-z]*(?=[ -]|$)/, (word) => word.toLowerCase());
 }
 
 /** One epsilon for all normalizations that have one inside the root, so that nothing but their kind differs. */
