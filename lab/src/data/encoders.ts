@@ -10,7 +10,7 @@ import { byLevel } from "./levels.js";
 import { argument } from "./names.js";
 import { meanAndDeviation } from "./standardize.js";
 import type { Column, Kind, Table, Value, Written } from "./table.js";
-import { tokensOf, type Vocabulary, vocabularyOf } from "./texts.js";
+import { FIRST_WORD, tokensOf, type Vocabulary, vocabularyOf } from "./texts.js";
 
 /** Some inputs made from a value: plain JSON. What no value of the training was has an encoding too. */
 export type Part =
@@ -122,7 +122,7 @@ function writerOf(part: Part): Write {
         x[at] = ((value as number | null) ?? part.mean) / part.most;
       };
     case "tokens": {
-      const numbers = new Map(part.words.map((word, index) => [word, index + 2]));
+      const numbers = new Map(part.words.map((word, index) => [word, index + FIRST_WORD]));
       return (value, x, at) => {
         x.set(tokensOf(value as string | null, numbers, part.length), at);
       };

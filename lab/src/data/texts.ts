@@ -14,6 +14,8 @@ const WHOLE_SHARE = 0.98;
 const MOST_LENGTH = 128;
 /** Of any text, unknown words among them. */
 const UNKNOWN = 1;
+/** The number of the first word that is known. */
+export const FIRST_WORD = 2;
 
 /** Letters and digits, with an apostrophe between them; a pictograph by itself, for it is said with it. */
 const WORD = /[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}]+)*|\p{Extended_Pictographic}/gu;

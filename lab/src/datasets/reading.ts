@@ -6,6 +6,7 @@ import { count, quote } from "@evenkeel/report/format";
 import { type Encoder, inputsOf } from "../data/encoders.js";
 import { quoted } from "../data/names.js";
 import type { Column, Kind, Known, ReadOptions, Table, Written } from "../data/table.js";
+import { FIRST_WORD, tokensOf } from "../data/texts.js";
 import { UsageError } from "../errors.js";
 
 /** The column that was predicted. */
@@ -144,20 +145,31 @@ export function applyReading(reading: TableReading, table: Table): Float32Array 
   return inputsOf(reading.columns, table, rows);
 }
 
-/** What is said of values that the training had not, of columns of which every value was an input: a sentence for each. */
+/** What is said of values that the network does not know: a sentence for each column. */
 export function strangersIn({ columns }: TableReading, table: Table): string[] {
   const found = new Map(table.columns.map(({ name, values }) => [name, values]));
   return columns.flatMap(({ column, parts }) => {
-    const known = parts.find((part) => part.kind === "levels" && !part.other);
-    if (known?.kind !== "levels") return [];
-    const levels = new Set(known.levels);
-    const strange = (found.get(column) ?? []).flatMap((value) =>
-      value === null || levels.has(String(value)) ? [] : String(value),
-    );
-    if (strange.length === 0) return [];
-    const named = quoted(
-      [...new Set(strange)].slice(0, MOST_STRANGERS).map((value) => value.slice(0, LONGEST)),
-    );
-    return `${quote(column)} has ${count(strange.length, "value")} that the training had not (${named}): taken as none of those that it had`;
+    const values = (found.get(column) ?? []).flatMap((value) => (value === null ? [] : String(value)));
+    for (const part of parts) {
+      if (part.kind === "tokens") {
+        const words = new Map(part.words.map((word, index) => [word, index + FIRST_WORD]));
+        const unknown = values.filter((text) =>
+          tokensOf(text, words, part.length).every((token) => token < FIRST_WORD),
+        ).length;
+        return unknown === 0
+          ? []
+          : `${quote(column)} has ${count(unknown, "text")} without a word that the network knows`;
+      }
+      if (part.kind !== "levels" && part.kind !== "category") continue;
+      const levels = new Set(part.levels);
+      const strange = values.filter((value) => !levels.has(value));
+      if (strange.length === 0) return [];
+      const hasOther = part.kind === "category" || part.other;
+      const named = quoted(
+        [...new Set(strange)].slice(0, MOST_STRANGERS).map((value) => value.slice(0, LONGEST)),
+      );
+      return `${quote(column)} has ${count(strange.length, "value")} that ${hasOther ? "the network does not know" : "the training had not"} (${named}): taken as ${hasOther ? "rare ones" : "none of those that it had"}`;
+    }
+    return [];
   });
 }

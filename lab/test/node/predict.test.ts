@@ -82,6 +82,9 @@ test("a few rows of another notation, order and with other columns are read as i
   expect(told).toContain(
     '"grade" has 1 value that the training had not ("New"): taken as none of those that it had',
   );
+  expect(told).toContain(
+    '"city" has 1 value that the network does not know ("Atlantis"): taken as rare ones',
+  );
   expect(told).toContain('"size": read as numbers, with other text as missing ("big", in 1 cell)');
 });
 
@@ -129,6 +132,12 @@ test("images and texts", async () => {
     const right = heldOut.filter((row) => said[row].label === String(row % 2)).length;
     expect(right / heldOut.length).toBeCloseTo(trials[0].scores.heldOut.accuracy ?? 0, 6);
   }
+  // one column of one text, in which nothing separates fields
+  const one = write("one.csv", 'text\n"good, fine; and dull"\n');
+  expect(await predictions(pathOf("texts"), one)).toHaveLength(1);
+  expect(told).not.toContain("without a word");
+  expect(await predictions(pathOf("texts"), write("zh.csv", "text\n很好的电影\ngood\n"))).toHaveLength(2);
+  expect(told).toContain('! "text" has 1 text without a word that the network knows');
 });
 
 test("a forecast goes on from the end of the file, as near as the trial says of the only held-out window", async () => {

@@ -38,6 +38,8 @@ export interface Layout {
   prefix: number;
 }
 
+/** In no text. */
+const NONE = "\x1e";
 const DELIMITERS = [",", "\t", ";", "|", " ", "::", "^", "~", "\x01", "\x1f", ":"];
 /** Those that are more often something else. */
 const RARE = new Set(["^", "~", "\x01", "\x1f", ":"]);
@@ -92,7 +94,7 @@ function delimiterOf(option: string): string {
 export function layoutOf(
   start: string,
   whole: boolean,
-  options: Pick<ReadOptions, "delimiter" | "header">,
+  options: Pick<ReadOptions, "delimiter" | "header" | "known">,
   mostColumns: number,
   file: string,
   usual: string | undefined,
@@ -100,7 +102,10 @@ export function layoutOf(
   const [prefixText = "", separator] = /^"?sep=(.)"?[ \t]*(?:\r\n|\n|\r)/i.exec(start.slice(0, 20)) ?? [];
   const text = start.slice(prefixText.length);
   const comment = commentOf(text);
-  const given = options.delimiter === undefined ? separator : delimiterOf(options.delimiter);
+  // a column that is known stands alone: what may be within its texts separates nothing
+  const [, first = ""] = /^\s*"?([^\r\n]*?)"?[ \t]*[\r\n]/.exec(text) ?? [];
+  const alone = options.known?.has(first) ? NONE : undefined;
+  const given = options.delimiter === undefined ? (separator ?? alone) : delimiterOf(options.delimiter);
   const order = given !== undefined ? [given] : [...new Set([...(usual ? [usual] : []), ...DELIMITERS])];
 
   const judge = judgement();
