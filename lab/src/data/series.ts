@@ -532,7 +532,7 @@ export function seriesOf(table: Table, layout: SeriesLayout): { series: Series; 
   if (many > 0) {
     decisions.push({
       columns: [],
-      what: `${count(many, "missing value")} filled: on a straight line between those around ${many === 1 ? "it" : "them"}, at the ends with the nearest`,
+      what: `${count(many, "missing value")} filled with the last one before ${many === 1 ? "it" : "them"}, at the beginning with the first`,
       why: `of ${count(values.length, "value")} in ${count(place.steps, "step")}`,
     });
   }
@@ -646,25 +646,18 @@ function timeText({ unit }: Grid, time: number): string {
   return isNumber ? String(time) : date.toISOString().replace(/T00:00:00.000Z$/, "");
 }
 
-/** Fills what is NaN in [steps, width], and says how many values. */
+/** Fills what is NaN in [steps, width] with the value before it, for a forecast knows no later one; before the first with that. Says how many values. */
 function fill(values: Float64Array, width: number): number {
   let filled = 0;
-  const steps = values.length / width;
   for (let at = 0; at < width; at++) {
-    const value = (step: number) => values[step * width + at];
-    for (let step = 0, last = -1; step <= steps; step++) {
-      if (step < steps && Number.isNaN(value(step))) continue;
-      for (let gap = last + 1; gap < step; gap++) {
-        const share = (gap - last) / (step - last);
-        values[gap * width + at] =
-          last < 0
-            ? value(step)
-            : step === steps
-              ? value(last)
-              : (1 - share) * value(last) + share * value(step);
+    let first = at;
+    while (first < values.length && Number.isNaN(values[first])) first += width;
+    let last = values[first];
+    for (let i = at; i < values.length; i += width) {
+      if (Number.isNaN(values[i])) {
+        values[i] = last;
         filled++;
-      }
-      last = step;
+      } else last = values[i];
     }
   }
   return filled;

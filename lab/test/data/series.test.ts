@@ -190,18 +190,18 @@ describe("steps", () => {
 });
 
 describe("gaps", () => {
-  test("missing steps and values lie on a straight line, those at the ends are the nearest, and all are counted", () => {
+  test("missing steps and values are what was there last, so that none tells of later ones, and all are counted", () => {
     const when = days(10).filter((_, i) => i !== 3);
     const { values, decisions } = read({
       when,
       a: [null, 1, 2, 4, 5, 6, null, null, 9],
       b: [3, 1, 4, 1, 5, 9, 2, 6, null],
     });
-    expect(values).toEqual({ a: [1, 1, 2, 3, 4, 5, 6, 7, 8, 9], b: [3, 1, 4, 2.5, 1, 5, 9, 2, 6, 6] });
+    expect(values).toEqual({ a: [1, 1, 2, 2, 4, 5, 6, 6, 6, 9], b: [3, 1, 4, 4, 1, 5, 9, 2, 6, 6] });
     expect(decisions).toEqual([
       {
         columns: [],
-        what: "6 missing values filled: on a straight line between those around them, at the ends with the nearest",
+        what: "6 missing values filled with the last one before them, at the beginning with the first",
         why: "of 20 values in 10 steps",
       },
     ]);
@@ -214,7 +214,7 @@ describe("gaps", () => {
     expect(decisions).toEqual([
       { columns: ["b"], what: "left out", why: "a value at less than half of the steps", option: "--keep b" },
     ]);
-    expect(read(columns, { keep: ["b"] }).values.b).toEqual([1, 2, 3, 4, 5, 5]);
+    expect(read(columns, { keep: ["b"] }).values.b).toEqual([1, 1, 1, 1, 5, 5]);
   });
 
   test("a few rows of one time, as where clocks go back, are averaged", () => {
