@@ -158,7 +158,7 @@ function whyUnfit(norm: NormName, model: Model, form: Form | undefined): string 
   if (tried !== undefined) return `${tried}; leave ${norm} out`;
   const misfit = form && misfitOf(norm, form);
   if (misfit !== undefined) return `${nameOf(norm)} ${misfit}; leave it out`;
-  const needs = `${nameOf(norm)} needs ${needsOf(norm)}`;
+  const needs = needsOf(norm, model);
   if (model.unfit !== undefined)
     return `${needs}, and the network ${model.name} is not made of any; leave it out`;
   const accepting = form === undefined ? modelNames : acceptingModels(form);
@@ -167,13 +167,18 @@ function whyUnfit(norm: NormName, model: Model, form: Form | undefined): string 
   return `${needs}, and --model ${model.name} has none; ${remedy} (evenkeel norms lists what fits)`;
 }
 
-/** What a normalization is to stand at: "positions to normalize over". */
-function needsOf(norm: NormName): string {
+/** What a normalization is to stand at, which a model has none of: "instance normalization needs positions to normalize over". */
+function needsOf(norm: NormName, model: Model): string {
   const placed = placedOf(norm);
-  if (placed?.arrangement) return "blocks with a residual";
-  if (placed?.sequence) return "the layer that it stands for";
-  if (placed?.around) return "series to normalize over";
-  return `${aboutOf(norm)?.takes} to normalize over`;
+  if (placed?.arrangement) {
+    const which = model.arrangements === undefined ? "with a residual" : "that can be arranged so";
+    return `${nameOf(norm)} needs blocks ${which}`;
+  }
+  if (placed?.sequence) return `${nameOf(norm)} needs the layer that it stands for`;
+  // of joined ones, that which has no place
+  const lacking = placed && namesIn(placed).find((part) => !fits(part, model));
+  const takes = lacking === placed?.around ? "series" : aboutOf(lacking ?? norm)?.takes;
+  return `${nameOf(lacking ?? norm)} needs ${takes} to normalize over`;
 }
 
 /** A network without any normalization, where it is among them. */

@@ -121,6 +121,11 @@ const nameOfArrangement = (arrangement: Arrangement): string => (arrangement ===
 /** As in a sentence: "batch renormalization", "RMS normalization", "no normalization". */
 export function nameOf(norm: NormName): string {
   if (norm === "none") return "no normalization";
+  const around = placedOf(norm)?.around;
+  if (around !== undefined && around !== norm) {
+    const parts = norm.split("+").filter((part) => part !== around);
+    return `${listed(parts.map(nameOf))} within ${nameOf(around)}`;
+  }
   if (norm.includes("+")) return listed(norm.split("+").map(nameOf));
   const title = aboutOf(norm)?.title ?? `${labelOf(norm)} normalization`;
   return title.replace(/^[A-Z][a-z]*(?=[ -]|$)/, (word) => word.toLowerCase());

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   type Choices,
   comparisonOf,
+  normsOf,
   type Settings,
   settingsOf,
   specsOf,
@@ -188,6 +189,13 @@ describe("settingsOf", () => {
     refused(
       { model: "mlp", norms: ["post-layer"] },
       "post-layer normalization needs blocks with a residual, and --model mlp has none; leave it out, or use --model residual-mlp (evenkeel norms lists what fits)",
+    );
+    refused(
+      { model: "residual-mlp", norms: ["sandwich-layer"] },
+      "sandwich-layer normalization needs blocks that can be arranged so, and --model residual-mlp has none; leave it out (evenkeel norms lists what fits)",
+    );
+    expect(() => normsOf(["layer+reversible-instance"], models.linear)).toThrow(
+      "--norms: layer normalization needs features to normalize over, and --model linear has none; leave it out, or use --model ",
     );
     const own = {
       model: {

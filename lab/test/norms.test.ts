@@ -24,6 +24,11 @@ test.each([
   ["rms", "RMS", "RMS normalization"],
   ["batch-renorm", "batch renorm", "batch renormalization"],
   ["dynamic-tanh", "dynamic tanh", "dynamic tanh"],
+  [
+    "post-layer+reversible-instance",
+    "post-layer + RevIN",
+    "post-layer normalization within reversible instance normalization",
+  ],
   ["of-another-version", "of another version", "of another version normalization"],
 ])("%s is labelled %s, and is %s in a sentence", (norm, label, name) => {
   expect([labelOf(norm), nameOf(norm)]).toEqual([label, name]);

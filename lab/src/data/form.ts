@@ -40,8 +40,15 @@ export const isCausal = ({ input, outputs }: Form): boolean => input.kind === "t
 
 const number = (n: number) => n.toLocaleString("en-US");
 
-/** What one example is, in words: "images of 8×8", "96 steps of 7 series"; undefined of features, which have names. */
-export function givenText({ kind, shape, vocabulary = 0 }: InputForm): string | undefined {
+/** What an example is called: one of many windows of a series or a text, all that a user has, or what a row tells. */
+export function exampleName(form: Form): "window" | "user" | "example" {
+  if (form.input.kind === "series" || isCausal(form)) return "window";
+  return form.input.kind === "items" ? "user" : "example";
+}
+
+/** What an answer is from, as it follows "from": "images of 8×8", "their last 96 steps"; undefined of features, which have names. */
+export function givenText(form: Form): string | undefined {
+  const { kind, shape, vocabulary = 0 } = form.input;
   const [first, second] = shape;
   switch (kind) {
     case "features":
@@ -51,8 +58,10 @@ export function givenText({ kind, shape, vocabulary = 0 }: InputForm): string | 
     case "series":
       return `${second === 1 ? "its" : "their"} last ${number(first)} steps`;
     case "tokens":
-      return `up to ${number(first)} words or characters, of ${number(vocabulary)} known ones`;
+      return isCausal(form)
+        ? `those before it, of ${number(vocabulary)} known ones`
+        : `up to ${number(first)} words, of ${number(vocabulary)} known ones`;
     case "items":
-      return `at most ${number(first)} of ${number(vocabulary)} items`;
+      return `up to ${number(first)} others, of ${number(vocabulary)} items`;
   }
 }

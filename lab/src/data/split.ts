@@ -5,8 +5,8 @@
  */
 import { quote } from "@evenkeel/report/format";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { UsageError } from "../errors.js";
+import { generatorOf } from "./random.js";
 
 /** How the examples of a dataset are divided; plain data, so that whoever trains can draw the parts of a seed. */
 export interface Parts {
@@ -55,20 +55,28 @@ export function splitOf(parts: Parts, count: number, seed: number): Split {
   };
 }
 
+/** How the text of parts begins that are the same for all seeds, and how it ends where the held-out part is. */
+export const SAME_PARTS = "has the same parts";
+const OWN_HELD_OUT = "; the held-out part is the data's own";
+
+/** Whether all seeds are judged on the same examples, by how the parts are drawn. */
+export const sameHeldOut = (drawn: string): boolean =>
+  drawn.startsWith(SAME_PARTS) || drawn.endsWith(OWN_HELD_OUT);
+
 /** How the parts are drawn, as it follows "Each seed "; `group` and `time` are the names of columns. */
 export function drawnText(
   parts: Parts,
   { group = "", time = "" }: { group?: string; time?: string } = {},
 ): string {
   if (parts.time) {
-    return `has the same parts: the latest ${percent(parts)} by ${quote(time)} are held out, and what was just before is for validation`;
+    return `${SAME_PARTS}: the latest ${percent(parts)} by ${quote(time)} are held out, and what was just before is for validation`;
   }
   const stratified = parts.strata.some((stratum) => stratum > 0) ? ", stratified by class" : "";
   if (parts.groups) {
     return `draws its own parts at random${stratified}, all rows of one ${quote(group)} in one part`;
   }
   return parts.heldOut
-    ? `draws its own validation part at random${stratified}; the held-out part is the data's own`
+    ? `draws its own validation part at random${stratified}${OWN_HELD_OUT}`
     : `draws its own parts at random${stratified}`;
 }
 
@@ -86,19 +94,12 @@ export function checkLimit(limit: number, classes: number): void {
 /** The numbers 0 to count − 1 in a random order, the same for the same seed. */
 export function shuffledRows(count: number, seed = SEED): number[] {
   const rows = Array.from({ length: count }, (_, index) => index);
-  const random = xoroshiro128plus(scattered(seed));
+  const random = generatorOf(seed);
   for (let last = count - 1; last > 0; last--) {
     const other = uniformInt(random, 0, last);
     [rows[last], rows[other]] = [rows[other], rows[last]];
   }
   return rows;
-}
-
-/** Neighbouring seeds would start the generator alike, and their first draws with it (the last step of MurmurHash3). */
-function scattered(seed: number): number {
-  let bits = Math.imul(seed ^ (seed >>> 16), 0x85ebca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return (bits ^ (bits >>> 16)) | 0;
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { count, listed } from "@evenkeel/report/format";
 import { type Grid, type Series, type SeriesLayout, seriesLayout, seriesOf } from "../data/series.js";
-import { usualShares } from "../data/split.js";
+import { SAME_PARTS, usualShares } from "../data/split.js";
 import { meanAndDeviation } from "../data/standardize.js";
 import { type Decision, type Table, usualLimits } from "../data/table.js";
 import { UsageError } from "../errors.js";
@@ -100,7 +100,7 @@ export function toSeries(table: Table, options: DatasetOptions, provenance: stri
       span: horizon,
       ...(options.shares && { shares: options.shares }),
     },
-    drawn: `has the same parts: the latest ${heldOut} of the steps${spanText(series, layout, parts)} are held out, and the ${validation} before them are for validation`,
+    drawn: `${SAME_PARTS}: the latest ${heldOut} of the steps${spanText(series, layout, parts)} are held out, and the ${validation} before them are for validation`,
     fileRows: table.fileRows,
     decisions,
     warnings: [],

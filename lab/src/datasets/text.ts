@@ -4,7 +4,7 @@
  */
 import { count, quote } from "@evenkeel/report/format";
 import type { PlainText } from "../data/readers/text.js";
-import { splitOf, usualShares } from "../data/split.js";
+import { SAME_PARTS, splitOf, usualShares } from "../data/split.js";
 import type { Decision } from "../data/table.js";
 import { UsageError } from "../errors.js";
 import { metricOf, taskFrom } from "../tasks/registry.js";
@@ -158,5 +158,5 @@ function drawnText({ shares }: DatasetOptions): string {
   const [, validation, heldOut] = (shares ?? usualShares).map(
     (share) => `${Number((100 * share).toPrecision(3))} %`,
   );
-  return `has the same parts: the last ${heldOut} of the text are held out, and the ${validation} before them are for validation`;
+  return `${SAME_PARTS}: the last ${heldOut} of the text are held out, and the ${validation} before them are for validation`;
 }

@@ -1,7 +1,7 @@
 /** What is told of a comparison before its trials run: what is compared on what, and what was decided about the data. */
 import { count, printable, quote, wrap } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
-import { givenText, sizeOf } from "../data/form.js";
+import { exampleName, givenText, sizeOf } from "../data/form.js";
 import type { Decision } from "../data/table.js";
 import type { Comparison } from "../results.js";
 import { predictsOf } from "../tasks/registry.js";
@@ -42,7 +42,7 @@ export function announcement(settings: Settings, metric: string, data: Data, amo
   const rates = learningRates.map(plain).join(", ");
   const title = "evenkeel compare";
   const lines = [
-    `${title}  ${cut(data.name, MOST_OPTION)}: ${count(data.examples, "example")}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
+    `${title}  ${cut(data.name, MOST_OPTION)}: ${count(data.examples, exampleName(data.form))}${data.fileRows > data.examples ? ` of ${count(data.fileRows, "row")}` : ""}`,
     `predicts ${described(data)}`,
     `each seed ${data.drawn}: ${train.toLocaleString("en-US")} to train on, ${validation.toLocaleString("en-US")} for validation, ${heldOut.toLocaleString("en-US")} held out`,
     `${sizeText(model)} · ${norms.join(", ")}${norms.length > 1 ? ` · baseline: ${baseline}` : ""} · ${count(seeds.length, "seed")}`,
@@ -83,7 +83,7 @@ function described({ task, target, classes, inputs, form, targetShape }: Data): 
   const size = sizeOf(form.input.shape);
   const columns = inputs.map(({ column }) => column);
   const from =
-    givenText(form.input) ??
+    givenText(form) ??
     (columns.length === size
       ? `${count(size, "input")}: ${names(columns)}`
       : `${count(size, "input")} of ${count(columns.length, "column")}: ${names(columns)}`);

@@ -1,7 +1,7 @@
 /** What was read, and what was decided about it: the inputs of the network, the parts, the classes, and what guessing scores. */
 import { capitalize, count } from "@evenkeel/report/format";
 import { escapeHtml, folded, plainTable, unbrokenWords } from "@evenkeel/report/page";
-import { givenText } from "../data/form.js";
+import { exampleName, givenText, type InputKind } from "../data/form.js";
 import type { Comparison } from "../results.js";
 import { predictsOf, tasks } from "../tasks/registry.js";
 import { clipped } from "./series.js";
@@ -42,25 +42,20 @@ export function dataSection(comparison: Comparison): string {
   const { data } = comparison;
   const { parts } = data;
   const number = (n: number) => n.toLocaleString("en-US");
+  const example = exampleName(data.form);
   const inputs = data.inputs.reduce((sum, { names }) => sum + names.length, 0);
-  const from =
-    givenText(data.form.input) ?? `${count(inputs, "input")} of ${count(data.inputs.length, "column")}`;
+  const from = givenText(data.form) ?? `${count(inputs, "input")} of ${count(data.inputs.length, "column")}`;
   const rows: [string, string][] = [
     ["Data", `${shown(data.name, 120)}`],
     ["Provenance", shown(data.provenance, SENTENCE)],
     [
       "Question",
-      `${capitalize(data.task)}: ${predictsOf(data.task, `“${shown(data.target, NAME)}”`, data.classes, data.targetShape)} from ${from}`,
+      `${capitalize(data.task.replaceAll("-", " "))}: ${predictsOf(data.task, `“${shown(data.target, NAME)}”`, data.classes, data.targetShape)} from ${from}`,
     ],
-    [
-      "Rows",
-      data.fileRows === data.examples
-        ? `${number(data.fileRows)}, all used`
-        : `${number(data.fileRows)} in the file, ${number(data.examples)} used`,
-    ],
+    amountOf(data),
     [
       "Parts",
-      `Each seed ${shown(data.drawn, SENTENCE)}: ${number(parts.train)} examples to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. What is learnt from the data (means, deviations) is learnt from the training part alone; the held-out part chooses nothing.`,
+      `Each seed ${shown(data.drawn, SENTENCE)}: ${count(parts.train, example)} to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. ${MEASURED.includes(data.form.input.kind) ? "Means and deviations are those of the training part alone; the" : "The"} held-out part chooses nothing.`,
     ],
     ["Guessing", guesses(comparison)],
     ...(data.classes.length > 0 ? [["Classes", classesOf(data)] satisfies [string, string]] : []),
@@ -69,6 +64,21 @@ export function dataSection(comparison: Comparison): string {
   return `<section id="data"><h2>The data</h2><dl>${list}</dl>
 ${decisions(data.decisions)}
 ${inputsTable(data.inputs)}</section>`;
+}
+
+/** What is standardized. */
+const MEASURED: readonly InputKind[] = ["features", "image", "series"];
+
+/** How much there is: of a table rows, which may not be what an example is. */
+function amountOf({ form, fileRows, examples }: Comparison["data"]): [string, string] {
+  const name = exampleName(form);
+  const number = (n: number) => n.toLocaleString("en-US");
+  if (name === "example") {
+    const used = fileRows === examples ? ", all used" : ` in the file, ${number(examples)} used`;
+    return ["Rows", number(fileRows) + used];
+  }
+  const from = fileRows === examples ? "" : `, from ${count(fileRows, "row")} in the file`;
+  return [`${capitalize(name)}s`, `${number(examples)}${from}`];
 }
 
 /** What each way of guessing scores, in the metrics that it is the guess of. */

@@ -6,6 +6,8 @@ import type { Axis } from "@evenkeel/report/axes";
 import { capitalize, count, duration, listed } from "@evenkeel/report/format";
 import { escapeHtml, figure, folded, unbrokenWords, wholePage } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
+import { exampleName } from "../data/form.js";
+import { sameHeldOut } from "../data/split.js";
 import { findings, formatEpochDifference, headline } from "../findings.js";
 import { modelOf } from "../models/registry.js";
 import { labelOf, type NormName, nameOf, slugOf } from "../norms.js";
@@ -64,10 +66,15 @@ function differencesSection(comparison: Comparison, document: Document): string 
     "differences",
     "What these seeds can tell apart",
     [
-      `A dot is the mean difference from ${than}, paired by seed: both networks of a pair start from one seed, and learn and are judged on the same rows.${several ? ` The bar is its interval over ${count(training.seeds.length, "seed")}.` : ""}`,
+      `A dot is the mean difference from ${than}, paired by seed: both networks of a pair start from one seed, and learn and are judged on the same ${exampleName(comparison.data.form)}s.${several ? ` The bar is its interval over ${count(training.seeds.length, "seed")}.` : ""}`,
       several
         ? "A bar that crosses the line shows no difference that these seeds can tell from chance; its dot is hollow. The bars are as wide as it takes for all of them to be right at once in 95 of 100 comparisons. More seeds make them narrower."
         : "So few seeds have no interval: any of these differences may be chance. Three seeds are the fewest that have one, and five show much more.",
+      ...(sameHeldOut(comparison.data.drawn)
+        ? [
+            `All seeds are judged on the same ${exampleName(comparison.data.form)}s: on others, differences may be others, which no ${several ? "bar" : "dot"} here tells.`,
+          ]
+        : []),
     ],
     figures.join(""),
   );
@@ -148,8 +155,8 @@ function sweepSection(comparison: Comparison, document: Document): string {
     "sweep",
     `Over the ${name}`,
     [
-      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal.${each} A level line is of a normalization that does not care; one with a narrow peak needs the right ${name}.`,
-      "What looks higher here was not tested: these are medians over the seeds with their ranges, without intervals.",
+      `The whole comparison at ${count(sweep.points.length, "value")} of the ${name}, all else being equal.${each} A level line is of a normalization that does not care; one that is good in a narrow range needs the right ${name}.`,
+      "What looks better here was not tested: these are medians over the seeds with their ranges, without intervals.",
     ],
     figure(metricOf(comparison).title, `held out, by ${name}`, metric) +
       (epochsToTarget ? figure(`Epochs to ${formatTarget(comparison)}`, `by ${name}`, epochsToTarget) : "") +
@@ -295,7 +302,7 @@ function trainedWith(norms: NormName[]): string {
   if (norms.length > MOST_NAMED) return count(norms.length, "normalization");
   const names = norms.map(nameOf);
   const end = " normalization";
-  if (!names.every((name) => name.endsWith(end))) return listed(names);
+  if (!names.every((name) => name.indexOf(end) === name.length - end.length)) return listed(names);
   return listed(names.map((name) => name.slice(0, -end.length))) + end;
 }
 
@@ -308,7 +315,7 @@ export function renderReport(comparison: Comparison, document: Document): string
   const looks = looksOf(norms);
   const found = findings(comparison).map((line) => `<li>${escapeHtml(clipped(line, 600))}</li>`);
   const number = (n: number) => n.toLocaleString("en-US");
-  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.parts.train, "example")} of ${name}, evaluated on ${number(data.parts.heldOut)} others.`;
+  const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.parts.train, exampleName(data.form))} of ${name}, evaluated on ${number(data.parts.heldOut)} others.`;
   const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>

@@ -71,7 +71,7 @@ export function chosenRates(comparison: Comparison, document: Document): Figure 
           }),
         ),
         ...discs.flatMap((disc) => {
-          const at = { className: `s-${disc.norm}`, x: "rate", y: "row" };
+          const at = { className: `s-${slugOf(disc.norm)}`, x: "rate", y: "row" };
           const colour = colourOf(disc.norm);
           return [
             Plot.dot([disc], { ...at, r: disc.r, fill: colour, fillOpacity: 0.25, stroke: colour }),

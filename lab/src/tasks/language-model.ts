@@ -70,7 +70,7 @@ export const languageModel = {
   name: "language-model",
   from: "text",
   metrics: [bitsPerCharacter],
-  predicts: ([length]) => `after each of ${length.toLocaleString("en-US")}`,
+  predicts: ([length]) => `the character at each of ${length.toLocaleString("en-US")} places`,
   loss: (tf, outputs, y, { outputs: [, size] }) =>
     tf.losses.softmaxCrossEntropy(
       tf.oneHot(tf.reshape(tf.cast(y, "int32"), [-1]), size),

@@ -4,6 +4,7 @@ import { serverDocument } from "@evenkeel/report/server-document";
 import { rangeOf } from "@evenkeel/report/statistics";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
+import { drawnText } from "../../src/data/split.js";
 import type { NormName } from "../../src/norms.js";
 import { renderReport } from "../../src/report/html.js";
 import { type Comparison, metricOf } from "../../src/results.js";
@@ -259,6 +260,63 @@ test("says what the network sees, how the parts are drawn, and what guessing sco
   expect(
     textOf(parseHTML(renderReport(comparison, serverDocument)).document.querySelector("#data")),
   ).toContain("Classification: “digit” (10 classes) from images of 8×8");
+});
+
+test.each([
+  ["window", { kind: "series", shape: [36, 2] }, [12, 2], "their last 36 steps", true],
+  [
+    "window",
+    { kind: "tokens", shape: [64], vocabulary: 60 },
+    [64, 61],
+    "those before it, of 60 known ones",
+    false,
+  ],
+  [
+    "example",
+    { kind: "tokens", shape: [26], vocabulary: 90 },
+    [2],
+    "up to 26 words, of 90 known ones",
+    false,
+  ],
+  ["user", { kind: "items", shape: [30], vocabulary: 90 }, [90], "up to 30 others, of 90 items", false],
+] as const)("an example is a %s of %o", (name, input, outputs, from, standardized) => {
+  const comparison = small({});
+  comparison.data.form = {
+    input: { ...input, shape: [...input.shape] },
+    outputs: [...outputs],
+  };
+  const { document } = parseHTML(renderReport(comparison, serverDocument));
+  const facts = textOf(document.querySelector("#data dl"));
+  const { train } = comparison.data.parts;
+  expect(facts).toContain(`from ${from}`);
+  expect(facts).toContain(
+    name === "example"
+      ? "in the file, 1,797 used"
+      : `${name}s1,797, from 1,800 rows in the file`.replace(/^./, (a) => a.toUpperCase()),
+  );
+  expect(facts).toContain(`${train.toLocaleString("en-US")} ${name}s to train on`);
+  expect(facts.includes("Means and deviations")).toBe(standardized);
+  expect(textOf(document.querySelector("#differences"))).toContain(`are judged on the same ${name}s.`);
+});
+
+test("where all seeds have one held-out part, that no interval tells of others is said", () => {
+  const told = (drawn: string) => {
+    const comparison = small({});
+    comparison.data.drawn = drawn;
+    const { document } = parseHTML(renderReport(comparison, serverDocument));
+    return textOf(document.querySelector("#differences")).includes(
+      "All seeds are judged on the same examples:",
+    );
+  };
+  const parts = { strata: new Int32Array(9) };
+  expect(told(drawnText(parts))).toBe(false);
+  expect(told(drawnText({ ...parts, time: new Float64Array(9) }))).toBe(true);
+  expect(told(drawnText({ ...parts, heldOut: new Int32Array(1) }))).toBe(true);
+});
+
+test("a switch hides what belongs to its normalization in every figure, whatever the name", () => {
+  const comparison = small({ norms: ["none", "layer+reversible-instance"] });
+  expect(renderReport(comparison, serverDocument)).not.toMatch(/class="[^"]*\+/);
 });
 
 // ---- what can be told apart ----

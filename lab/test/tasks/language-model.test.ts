@@ -73,5 +73,5 @@ test("how it is said", () => {
     "2.2 bits per character",
     "–",
   ]);
-  expect(languageModel.predicts([64])).toBe("after each of 64");
+  expect(languageModel.predicts([64])).toBe("the character at each of 64 places");
 });
