@@ -12,7 +12,6 @@ import {
 import * as tfjs from "evenkeel/tfjs";
 import { type Form, isCausal } from "../data/form.js";
 import { aboutOf, layerOf, type NormName, optionsOf, placedOf } from "../norms.js";
-import { EmbeddedCategories } from "./layers/embedded-categories.js";
 import { ownLayers } from "./layers/registry.js";
 import type { Builder, Layer, Model, ModelSettings, Tensor } from "./model.js";
 
@@ -111,7 +110,7 @@ export function buildNetwork(
       const { categories = [] } = form.input;
       return categories.length === 0
         ? x
-        : on(x, new EmbeddedCategories({ categories, seed: builder.seed(), name: "categories" }));
+        : on(x, builder.own("EmbeddedCategories", { categories, seed: builder.seed(), name: "categories" }));
     },
   };
   const shaped = (x: Tensor) =>

@@ -4,8 +4,6 @@ import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { sizeOf } from "../data/form.js";
 import { standardized } from "../data/standardize.js";
 // their classes are known to whoever loads a network
-import "../models/layers/each-step.js";
-import "../models/layers/embedded-categories.js";
 import "../models/layers/registry.js";
 import { UsageError } from "../errors.js";
 import { tasks } from "../tasks/registry.js";

@@ -16,6 +16,9 @@ export interface EmbeddedCategoriesArgs extends Exclude<Config, undefined> {
 /** Numbers of a vector: as many categories need, by fastai's rule of thumb. */
 export const vectorSize = (levels: number): number => Math.min(50, Math.round(1.6 * levels ** 0.56));
 
+/** From one layer's seed to those of its tables: the next numbers are the seeds of other layers. */
+const SEEDS = 10_000;
+
 export class EmbeddedCategories extends layers.Layer {
   static readonly className: string = "EmbeddedCategories";
   private readonly categories: readonly Category[];
@@ -35,7 +38,11 @@ export class EmbeddedCategories extends layers.Layer {
         [levels, vectorSize(levels)],
         "float32",
         // one in place of one of n inputs of 0 or 1: a unit's inputs keep their spread
-        initializers.randomNormal({ mean: 0, stddev: vectorSize(levels) ** -0.5, seed: this.seed + index }),
+        initializers.randomNormal({
+          mean: 0,
+          stddev: vectorSize(levels) ** -0.5,
+          seed: this.seed * SEEDS + index,
+        }),
       ),
     );
     super.build(shape as number[]);
