@@ -167,11 +167,12 @@ function leaves(model: tfl.LayersModel): Layer[] {
   return [...found];
 }
 
-/** What a normalization's outputs become: its activation, where one alone follows it. */
+/** What a normalization's outputs become: its activation, where one alone follows it, and nothing else. */
 function blockOf(layer: Layer): Layer {
   const [node, ...more] = layer.outboundNodes;
   const after = node?.outboundLayer;
-  return more.length === 0 && after !== undefined && isActivation(after) ? after : layer;
+  const isOwn = more.length === 0 && after !== undefined && after.inboundNodes.length === 1;
+  return isOwn && isActivation(after) ? after : layer;
 }
 
 /**

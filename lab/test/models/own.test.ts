@@ -71,6 +71,18 @@ test("what is probed: every kernel in its order, and what follows each normaliza
   }
 });
 
+test("an activation that several normalizations share is the block of none", () => {
+  const shared: OwnNetwork = ({ norm, inputShape, outputs, tf: { layers, model, input } }) => {
+    const relu = layers.activation({ activation: "relu" });
+    const x = input({ shape: inputShape });
+    const block = (from: typeof x) => relu.apply(norm(layers.dense({ units: 8 }).apply(from) as typeof x));
+    const last = layers.dense({ units: outputs }).apply(block(block(x) as typeof x)) as typeof x;
+    return model({ inputs: x, outputs: last });
+  };
+  const { blocks } = build(shared, "layer");
+  expect(blocks.map((layer) => layer.getClassName())).toEqual(["LayerNormalization", "LayerNormalization"]);
+});
+
 test("of one seed, all but the normalization is the same; of another, it is not", () => {
   const [none, layer, spectral, other] = [
     build(dense, "none"),
