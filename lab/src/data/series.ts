@@ -26,6 +26,8 @@ export interface Grid {
   size: number;
   /** Months are told by their last days. */
   ends?: boolean;
+  /** Days begin on the evening before, in UTC: their times are midnights of a zone in the east. */
+  evenings?: boolean;
 }
 
 /** How a table is read: plain JSON, so that another one is read in the same way. */
@@ -62,6 +64,8 @@ const LEAST_PRESENT = 0.5;
 const SINCE = { from: 9.5e8, to: 4.1e9 };
 /** How far from its step a time may be, in steps. */
 const MOST_OFF = 0.25;
+/** How far a length may be from a whole one that is meant. */
+const MOST_NEAR = 0.02;
 /** Rows of a series that says something. */
 const FEWEST = 3;
 
@@ -84,7 +88,7 @@ export function seriesLayout(
   const decisions: Decision[] = [];
   const series = one(options.series, "--series");
   const used = table.columns.filter(({ name }) => !ignored.has(name) && name !== series?.name);
-  const time = one(options.time, "--time") ?? usualTime(used, named, table, decisions);
+  const time = one(options.time, "--time") ?? usualTime(used, named, series, decisions);
   checkRoles({ named, ignored, series, time });
   const values = valuesIn(
     used.filter((column) => column !== time),
@@ -116,7 +120,7 @@ export function seriesLayout(
 function usualTime(
   used: readonly Column[],
   named: ReadonlySet<string>,
-  table: Table,
+  series: Column | undefined,
   decisions: Decision[],
 ): Column | undefined {
   const dates = used.filter(({ kind, name }) => kind === "date" && !named.has(name));
@@ -126,28 +130,43 @@ function usualTime(
     );
   }
   if (dates.length === 1) return dates[0];
-  const rows = Array.from({ length: table.rowCount - 1 }, (_, row) => row + 1);
-  const counts = ({ values }: Column) => {
-    const step = Number(values[1]) - Number(values[0]);
-    return step > 0 && rows.every((row) => Number(values[row]) - Number(values[row - 1]) === step);
-  };
   const numbers = used.filter(
     (column) =>
       column.kind === "number" &&
       !named.has(column.name) &&
       isTimeName(column.name) &&
-      column.values.every((value) => value !== null) &&
-      counts(column),
+      direction(column, series) !== 0,
   );
   if (numbers.length !== 1 || used.length < 2) return undefined;
   decisions.push({
     columns: [numbers[0].name],
     what: "says when",
-    why: "its name says so, and it counts up",
+    why: `its name says so, and it counts ${direction(numbers[0], series) > 0 ? "up" : "down"}`,
     option: "--time NAME",
   });
   return numbers[0];
 }
+
+/** 1 where the numbers of a column count up in nearly regular steps, in each series, −1 where they count down; 0 where they do neither. */
+function direction({ name, values }: Column, series: Column | undefined): number {
+  const before = new Map<Value, number>();
+  let found = 0;
+  for (const [row, value] of values.entries()) {
+    if (value === null) return 0;
+    const key = series?.values[row] ?? null;
+    const step = Math.sign((value as number) - (before.get(key) ?? Number.NaN));
+    before.set(key, value as number);
+    if (Number.isNaN(step)) continue;
+    if (step === 0 || step === -found) return 0;
+    found = step;
+  }
+  const times = sorted(values);
+  return times.length > 1 && candidates(times, name).some((grid) => fits(grid, times)) ? found : 0;
+}
+
+/** The different numbers, from the lowest to the highest. */
+const sorted = (values: readonly Value[]): number[] =>
+  Array.from(Float64Array.from(new Set(values.filter((value) => value !== null) as number[])).sort());
 
 interface Roles {
   named: ReadonlySet<string>;
@@ -271,15 +290,17 @@ const weekdayOf = (time: number): number => {
   return 5 * week + Math.min(4, day - 7 * week);
 };
 
+const EVENING = DAY / 2;
+
 /** A time in steps from any. */
-function stepOf({ unit, size }: Grid, time: number): number {
+function stepOf({ unit, size, evenings }: Grid, time: number): number {
   if (unit === "months") return monthOf(time) / size;
-  return unit === "weekdays" ? weekdayOf(time) : time / size;
+  return unit === "weekdays" ? weekdayOf(time + (evenings ? EVENING : 0)) : time / size;
 }
 
 /** The grid of the times in a column; rows, where there is none that fits. */
 function gridOf({ name, kind, values }: Column, decisions: Decision[]): Grid {
-  const times = [...new Set(values.filter((value) => value !== null) as number[])].sort((a, b) => a - b);
+  const times = sorted(values);
   if (times.length < FEWEST) {
     throw new UsageError(
       `--time ${argument(name)}: expected at least ${FEWEST} different times, got ${times.length}; name another column, or bring more rows`,
@@ -302,9 +323,11 @@ function candidates(times: readonly number[], number: string | undefined): Grid[
   if (number !== undefined) {
     const isSince = (unit: number) =>
       times[0] >= SINCE.from * unit && times[times.length - 1] <= SINCE.to * unit && isTimeName(number);
-    return [{ unit: isSince(1) ? "seconds" : isSince(1000) ? "milliseconds" : "number", size }];
+    const unit = isSince(1) ? "seconds" : isSince(1000) ? "milliseconds" : "number";
+    if (unit === "number") return [{ unit, size }];
+    return sizesNear(size, unit === "seconds" ? 1000 : 1).map((each) => ({ unit, size: each }));
   }
-  const grids: Grid[] = [{ unit: "milliseconds", size }];
+  const grids: Grid[] = sizesNear(size, 1).map((each) => ({ unit: "milliseconds", size: each }));
   const dayOf = (time: number) => new Date(time).getUTCDate();
   // firsts of months, or their ends
   const [day] = times.map(dayOf);
@@ -315,8 +338,21 @@ function candidates(times: readonly number[], number: string | undefined): Grid[
   }
   const isWeekend = (time: number) => (Math.floor(time / DAY) + 3) % 7 > 4;
   const isLong = times[times.length - 1] - times[0] >= 7 * DAY;
-  if (size === DAY && isLong && !times.some(isWeekend)) grids.unshift({ unit: "weekdays", size: 1 });
+  if (size === DAY && isLong) {
+    if (!times.some(isWeekend)) grids.unshift({ unit: "weekdays", size: 1 });
+    else if (!times.some((time) => isWeekend(time + EVENING))) {
+      grids.unshift({ unit: "weekdays", size: 1, evenings: true });
+    }
+  }
   return grids;
+}
+
+/** A length, and the whole days, hours, minutes or seconds that it nearly is, where clocks are a little off; of `ms` milliseconds each. */
+function sizesNear(size: number, ms: number): number[] {
+  const whole = LENGTHS.map(([, length]) => (Math.round((size * ms) / length) * length) / ms).find(
+    (near) => near > 0 && Math.abs(near - size) <= MOST_NEAR * size,
+  );
+  return whole === undefined || whole === size ? [size] : [size, whole];
 }
 
 /** Whether nearly all steps from the first time to the last one are there, and every time is near one. */
@@ -391,7 +427,7 @@ function placed(table: Table, { time, series, names, grid }: SeriesLayout): Plac
 }
 
 /** When `steps` of a grid are, the first of which is at `first`. */
-export function timesOf({ unit, size, ends }: Grid, first: number, steps: number): Float64Array {
+export function timesOf({ unit, size, ends, evenings }: Grid, first: number, steps: number): Float64Array {
   const clock = first - Math.floor(first / DAY) * DAY;
   return Float64Array.from({ length: steps }, (_, step) => {
     if (unit === "months") {
@@ -402,8 +438,8 @@ export function timesOf({ unit, size, ends }: Grid, first: number, steps: number
       return Date.UTC(date.getUTCFullYear(), month, ends ? last : Math.min(date.getUTCDate(), last)) + clock;
     }
     if (unit !== "weekdays") return first + step * size;
-    const position = weekdayOf(first) + step;
-    return (7 * Math.floor(position / 5) + (position % 5) - 3) * DAY + clock;
+    const position = weekdayOf(first + (evenings ? EVENING : 0)) + step;
+    return (7 * Math.floor(position / 5) + (position % 5) - (evenings ? 4 : 3)) * DAY + clock;
   });
 }
 
@@ -429,9 +465,11 @@ function checkDoubled(table: Table, layout: SeriesLayout): void {
   const which = table.columns.find((column) => tellsApart(column, table, layout, step));
   throw new UsageError(
     `--time ${time}: expected one row for each time, got ${some} rows of ${there} times; ` +
-      (which
-        ? `say which series a row is of with --series ${argument(which.name)}`
-        : "say which series a row is of with --series NAME, or sum or average the rows of one time first"),
+      (which && isTimeName(which.name)
+        ? `write ${quote(layout.time ?? "")} and ${quote(which.name)} as one column (2024-05-17 08:00), or forecast a series for each value of ${quote(which.name)} with --series ${argument(which.name)}`
+        : which
+          ? `say which series a row is of with --series ${argument(which.name)}`
+          : "say which series a row is of with --series NAME, or sum or average the rows of one time first"),
   );
 }
 

@@ -102,6 +102,18 @@ describe("columns", () => {
         option: "--time NAME",
       },
     ]);
+    // a gap, from the latest on, and in each series by itself
+    const years = [2005, 2004, 2003, 2001, 2000, 1999, 1998, 1997];
+    expect(read({ year: years, y: years.map((one) => one % 4) }).decisions[0]).toMatchObject({
+      columns: ["year"],
+      why: "its name says so, and it counts down",
+    });
+    const weeks = {
+      week: [1, 2, 3, 1, 2, 3],
+      shop: rows(6, (i) => "ab"[i < 3 ? 0 : 1]),
+      y: [3, 1, 2, 5, 6, 4],
+    };
+    expect(read(weeks, { series: "shop" }).values).toEqual({ a: [3, 1, 2], b: [5, 6, 4] });
     // one that goes up and down is a series
     expect(read({ time: [3, 1, 2, 5], y: [3, 1, 2, 7] }).layout.names).toEqual(["time", "y"]);
   });
@@ -144,6 +156,25 @@ describe("steps", () => {
     expect(layout.grid).toEqual({ unit: "weekdays", size: 1 });
     expect(values.a).toHaveLength(week.length);
     expect(dates).toEqual(week.map((date) => date.toISOString().slice(0, 13)));
+  });
+
+  test("midnights of a zone in the east are of the day that they begin", () => {
+    const tokyo = dated([13, 14, 15, 16, 20, 21, 22, 23, 24].map((day) => at(2024, 5, day - 1, 15)));
+    expect(tokyo.layout.grid).toEqual({ unit: "weekdays", size: 1, evenings: true });
+    expect(tokyo.dates?.slice(3)).toEqual([
+      "2024-05-15T15",
+      "2024-05-16T15",
+      "2024-05-19T15",
+      "2024-05-20T15",
+      "2024-05-21T15",
+      "2024-05-22T15",
+      "2024-05-23T15",
+    ]);
+  });
+
+  test("a clock that drifts from its quarters of an hour", () => {
+    const drifts = dated(rows(400, (i) => new Date(at(2024, 5, 1).getTime() + 900_000 * i + 1000 * (i % 3))));
+    expect(drifts.layout.grid).toEqual({ unit: "milliseconds", size: 900_000 });
   });
 
   test("clocks that are a little off, and before 1970", () => {
