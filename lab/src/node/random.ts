@@ -3,12 +3,12 @@
  * draws by Math.random where it is given no seed.
  */
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { generatorOf } from "../data/random.js";
 
 /** With Math.random as it follows from the seed, until `run` is done: one at a time in a thread. */
 export async function withSeededRandom<T>(seed: number, run: () => Promise<T>): Promise<T> {
   const { random } = Math;
-  const generator = xoroshiro128plus(seed);
+  const generator = generatorOf(seed);
   Math.random = () => uniformFloat64(generator);
   try {
     return await run();

@@ -12,6 +12,8 @@ test("the same seed draws the same, another another; afterwards chance is back, 
   const [one, again, two] = [await draw(1), await draw(1), await draw(2)];
   expect(again).toEqual(one);
   expect(two).not.toEqual(one);
+  // nor do neighbouring seeds begin alike
+  expect(Math.abs(two[0] - one[0])).toBeGreaterThan(0.001);
   expect(Math.min(...one)).toBeLessThan(0.1);
   expect(Math.max(...one)).toBeGreaterThan(0.9);
   const failing = withSeededRandom(1, () => Promise.reject(new Error("no luck")));
