@@ -256,17 +256,11 @@ export function specsOf(settings: Settings, data: TrialData, digest: string): Tr
             ...(sweep.setting === "warm-up" && { warmUp: value }),
           },
   });
-  const ofSeed = (seed: number, value?: number) =>
-    norms.map(
-      (norm): TrialSpec => ({
-        norm,
-        seed,
-        ...at(value),
-        ...(save && value === undefined && { keep: true }),
-        data,
-        digest,
-      }),
-    );
+  const ofSeed = (seed: number, value?: number) => {
+    const chosen = at(value);
+    const keep = save && JSON.stringify(chosen) === JSON.stringify(at());
+    return norms.map((norm): TrialSpec => ({ norm, seed, ...chosen, ...(keep && { keep }), data, digest }));
+  };
   return [
     ...seeds.flatMap((seed) => ofSeed(seed)),
     ...seeds.flatMap((seed) => (sweep?.values ?? []).flatMap((value) => ofSeed(seed, value))),
@@ -304,7 +298,7 @@ export function comparisonOf(
     [metric.name],
   );
   const found = targetOf(base, metric, least, guessing[metric.name] ?? least);
-  const targetMetric = settings.reach ?? (found === null ? null : Number(found.toFixed(3)));
+  const targetMetric = settings.reach ?? (found === null ? null : rounded(found, least));
   const measured = withTarget(base, metric, targetMetric);
   const points = (sweep?.values ?? []).map((value, point) => {
     const swept = seeds.flatMap((_, seed) => {
@@ -430,6 +424,12 @@ export function targetOf(
     }
   }
   return isBetter(metric, best, level) ? guess + 0.9 * (best - guess) : null;
+}
+
+/** A target with three decimals, or as many as tell it from guessing. */
+function rounded(target: number, guess: number): number {
+  const decimals = Math.max(3, 1 - Math.floor(Math.log10(Math.abs(target - guess))));
+  return Number(target.toFixed(Math.min(100, decimals)));
 }
 
 /** The trials, each with the first epoch at which it reached the target, and without its network, which is kept elsewhere. */

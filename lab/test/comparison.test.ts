@@ -256,13 +256,16 @@ describe("specsOf", () => {
     );
   });
 
-  test("a value that is the comparison's own gives trials of the same keys, which are run once", async () => {
-    const keys = await Promise.all(
-      specsOf(settings({ setting: "batch-size", values: [16, 64] }), data, "d").map(keyOf),
-    );
-    expect(new Set(keys).size).toBe(8);
-    expect(keys.slice(4, 6)).toEqual(keys.slice(0, 2));
-  });
+  test.each([false, true])(
+    "a value that is the comparison's own gives trials of the same keys, which are run once; kept: %s",
+    async (save) => {
+      const specs = specsOf({ ...settings({ setting: "batch-size", values: [16, 64] }), save }, data, "d");
+      expect(specs.filter(({ keep }) => keep)).toHaveLength(save ? 8 : 0);
+      const keys = await Promise.all(specs.map(keyOf));
+      expect(new Set(keys).size).toBe(8);
+      expect(keys.slice(4, 6)).toEqual(keys.slice(0, 2));
+    },
+  );
 });
 
 describe("comparisonOf", () => {
@@ -356,6 +359,17 @@ describe("comparisonOf", () => {
       [1, [1, 2, 3].flatMap((seed) => [`none ${seed} 1 null`, `layer ${seed} 1 2`])],
       [4, [1, 2, 3].flatMap((seed) => [`none ${seed} 4 null`, `layer ${seed} 4 2`])],
     ]);
+  });
+
+  test("a target has the digits that tell it from guessing", () => {
+    const forecasts = trials.map((each) => ({
+      ...each,
+      guess: { MSE: 0.0008 },
+      guessing: { MSE: 0.0008 },
+      epochs: each.epochs.map((epoch) => ({ ...epoch, metric: 0.0002 })),
+    }));
+    const series = dataset(100, { task: "forecasting", metric: "MSE", classes: [] });
+    expect(comparisonOf(settings, series, "d", forecasts, made).targetMetric).toBe(0.00026);
   });
 
   test("trials that did not finish are no trials; a target that is given counts", () => {
