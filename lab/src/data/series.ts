@@ -34,6 +34,8 @@ export interface Grid {
 export interface SeriesLayout {
   /** The column that says when; without it rows are in their order. */
   time?: string;
+  /** Beside a column of days, one that says when on a day: so many milliseconds each. */
+  clock?: { column: string; size: number };
   /** The column that says which series a row is of; `values` is then one column. */
   series?: string;
   values: string[];
@@ -68,6 +70,8 @@ const MOST_OFF = 0.25;
 const MOST_NEAR = 0.02;
 /** Rows of a series that says something. */
 const FEWEST = 3;
+/** Names of what says when on a day, besides those of any time. */
+const CLOCK = /^(hrs?|hours?|clock|uhrzeit|stunde|heure|hora|ora)$/i;
 
 /** How a table is read as series, with what was decided. Throws UsageError where it holds none. */
 export function seriesLayout(
@@ -90,6 +94,20 @@ export function seriesLayout(
   const used = table.columns.filter(({ name }) => !ignored.has(name) && name !== series?.name);
   const time = one(options.time, "--time") ?? usualTime(used, named, series, decisions);
   checkRoles({ named, ignored, series, time });
+  const clock = time && clockBeside(time, used, { named, series });
+  if (time && clock) {
+    const { layout, decisions: others } = seriesLayout(joined(table, { time: time.name, clock }), {
+      ...options,
+      time: time.name,
+    });
+    const together: Decision = {
+      columns: [time.name, clock.column],
+      what: "together say when",
+      why: "several rows of each day, each at its own time",
+      ...(series === undefined && { option: `--series ${argument(clock.column)}` }),
+    };
+    return { layout: { ...layout, clock }, decisions: [...decisions, together, ...others] };
+  }
   const values = valuesIn(
     used.filter((column) => column !== time),
     named,
@@ -167,6 +185,53 @@ function direction({ name, values }: Column, series: Column | undefined): number
 /** The different numbers, from the lowest to the highest. */
 const sorted = (values: readonly Value[]): number[] =>
   Array.from(Float64Array.from(new Set(values.filter((value) => value !== null) as number[])).sort());
+
+/** The one column that says when on a day each row of these days is, where days alone do not tell rows apart. */
+function clockBeside(
+  time: Column,
+  used: readonly Column[],
+  { named, series }: Pick<Roles, "named" | "series">,
+): SeriesLayout["clock"] {
+  if (time.kind !== "date" || time.values.some((value) => value !== null && (value as number) % DAY !== 0)) {
+    return undefined;
+  }
+  const tellApart = (clock?: Column) => {
+    const row = (at: number) => [series, time, clock].map((column) => column?.values[at]).join(" ");
+    return new Set(time.values.map((_, at) => row(at))).size >= (1 - MOST_DOUBLED) * time.values.length;
+  };
+  if (tellApart()) return undefined;
+  const clocks = used.filter((column) => {
+    const { name, kind, values } = column;
+    const isClock = (value: Value) => value === null || ((value as number) >= 0 && (value as number) < 1440);
+    const isCalled = isTimeName(name) || CLOCK.test(name);
+    return kind === "number" && !named.has(name) && isCalled && values.every(isClock) && tellApart(column);
+  });
+  const [clock] = clocks;
+  if (clocks.length !== 1) return undefined;
+  const latest = clock.values.reduce<number>((most, value) => Math.max(most, (value as number) ?? 0), 0);
+  // times of day are read in minutes
+  return { column: clock.name, size: latest <= 24 ? DAY / 24 : DAY / 1440 };
+}
+
+/** A table in which one column says when, as far as a layout has two. */
+function joined(table: Table, { time, clock }: Pick<SeriesLayout, "time" | "clock">): Table {
+  if (clock === undefined) return table;
+  const hours = table.columns.find(({ name }) => name === clock.column)?.values;
+  const when = (value: Value, row: number): Value => {
+    const hour = hours?.[row] ?? null;
+    return value === null || hour === null ? null : (value as number) + (hour as number) * clock.size;
+  };
+  return {
+    ...table,
+    columns: table.columns.flatMap((column) =>
+      column.name === clock.column
+        ? []
+        : column.name === time
+          ? { ...column, values: column.values.map(when) }
+          : column,
+    ),
+  };
+}
 
 interface Roles {
   named: ReadonlySet<string>;
@@ -465,11 +530,9 @@ function checkDoubled(table: Table, layout: SeriesLayout): void {
   const which = table.columns.find((column) => tellsApart(column, table, layout, step));
   throw new UsageError(
     `--time ${time}: expected one row for each time, got ${some} rows of ${there} times; ` +
-      (which && isTimeName(which.name)
-        ? `write ${quote(layout.time ?? "")} and ${quote(which.name)} as one column (2024-05-17 08:00), or forecast a series for each value of ${quote(which.name)} with --series ${argument(which.name)}`
-        : which
-          ? `say which series a row is of with --series ${argument(which.name)}`
-          : "say which series a row is of with --series NAME, or sum or average the rows of one time first"),
+      (which
+        ? `say which series a row is of with --series ${argument(which.name)}`
+        : "say which series a row is of with --series NAME, or sum or average the rows of one time first"),
   );
 }
 
@@ -554,7 +617,8 @@ function wellFilled(
 }
 
 /** The series of a table in this layout, and what was done to have a value at every step. */
-export function seriesOf(table: Table, layout: SeriesLayout): { series: Series; decisions: Decision[] } {
+export function seriesOf(read: Table, layout: SeriesLayout): { series: Series; decisions: Decision[] } {
+  const table = joined(read, layout);
   const place = placed(table, layout);
   const { values, averaged } = meansOf(table, layout, place);
   const decisions: Decision[] = [];
@@ -587,10 +651,11 @@ const BEFORE = 3;
  * series that the layout has not. Throws UsageError where most of the window is missing, or rows are no steps.
  */
 export function latestOf(
-  table: Table,
-  layout: SeriesLayout,
+  read: Table,
+  { clock, ...layout }: SeriesLayout,
   window: number,
 ): { series: Series; decisions: Decision[]; strangers: string[] } {
+  const table = joined(read, { ...layout, clock });
   const { time, series: by, names, grid } = layout;
   const valuesOf = (name: string | undefined) => table.columns.find((column) => column.name === name)?.values;
   const [when, which] = [valuesOf(time), valuesOf(by)];

@@ -74,7 +74,9 @@ export function toSeries(table: Table, options: DatasetOptions, provenance: stri
   const { x, mean, deviation } = standardized(values, width);
   const targetShape = [horizon, width];
   const [, validation, heldOut] = parts.shares.map(percent);
-  const used = [layout.time, layout.series, ...layout.values].filter((name) => name !== undefined);
+  const used = [layout.time, layout.clock?.column, layout.series, ...layout.values].filter(
+    (name) => name !== undefined,
+  );
   const file = fileReading(table, used, options);
   const reading: SeriesReading = { from: "series", layout, file, mean, deviation, window, horizon };
   return {

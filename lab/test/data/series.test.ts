@@ -220,6 +220,44 @@ describe("steps", () => {
   });
 });
 
+describe("days beside times of day", () => {
+  const day = rows(60, (i) => at(2024, 5, 1 + Math.floor(i / 24)));
+  const hr = rows(60, (i) => i % 24);
+  const y = rows(60, (i) => (i * i) % 7);
+
+  test("say together when: hours, or minutes", async () => {
+    const { layout, dates, decisions, values } = read({ day, season: day.map(() => 2), hr, y });
+    expect(layout).toMatchObject({ time: "day", clock: { column: "hr", size: HOUR }, values: ["y"] });
+    expect(layout.grid).toEqual({ unit: "milliseconds", size: HOUR });
+    expect([dates?.[0], dates?.[59], values.y]).toEqual(["2024-05-01T00", "2024-05-03T11", y]);
+    expect(decisions[0]).toEqual({
+      columns: ["day", "hr"],
+      what: "together say when",
+      why: "several rows of each day, each at its own time",
+      option: "--series hr",
+    });
+    const minutes = read({ day, time: hr.map((hour) => 60 * hour), y });
+    expect(minutes.layout.clock).toEqual({ column: "time", size: HOUR / 60 });
+    expect(minutes.dates).toEqual(dates);
+    const { clock, ...without } = layout;
+    expect(clock).toBeDefined();
+    const table = tableOf({ day, hr, y });
+    expect([...latestOf(table, layout, 10).series.values].slice(-10)).toEqual(y.slice(-10));
+    expect(await errorOf(() => latestOf(table, without, 10))).toContain("expected one row for each step");
+  });
+
+  test("of each series, or not where they are the series", () => {
+    const twice = <T>(values: T[]) => values.flatMap((value) => [value, value]);
+    const shops = { day: twice(day), hr: twice(hr), shop: rows(120, (i) => "ab"[i % 2]), y: twice(y) };
+    expect(read(shops, { series: "shop" }).layout).toMatchObject({
+      clock: { column: "hr" },
+      names: ["a", "b"],
+    });
+    const own = read({ day, hr, y }, { series: "hr" }).layout;
+    expect([own.clock, own.names[1]]).toEqual([undefined, "1"]);
+  });
+});
+
 describe("gaps", () => {
   test("missing steps and values are what was there last, so that none tells of later ones, and all are counted", () => {
     const when = days(10).filter((_, i) => i !== 3);
