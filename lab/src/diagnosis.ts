@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import { biasedVariance, type Moments, merge, momentsOf, noMoments } from "evenkeel";
 import { type StatisticsGap, statisticsGap } from "evenkeel/tfjs";
+import { normOf } from "./gradients.js";
 import {
   activationOf,
   hasKernel,
@@ -18,6 +19,7 @@ import {
 } from "./models/layer-kinds.js";
 import type { Layer } from "./models/model.js";
 import { disposeOptimizer, optimizerOf } from "./optimizers.js";
+import { finite } from "./results.js";
 import type { OptimizerName } from "./settings.js";
 
 /** Examples for each input [batch, ...], and what is wanted of each output. */
@@ -386,11 +388,10 @@ function stateOf(
   gradients: ReadonlyMap<string, tf.Tensor>,
 ): LayerState {
   const matrices = layer.trainableWeights.filter(isMatrix).map(variableOf);
-  const found = matrices.map(({ name }) => gradients.get(name));
-  const reaches = found.some((gradient) => gradient !== undefined);
+  const found = matrices.flatMap(({ name }) => gradients.get(name) ?? []);
   return {
-    gradientNorm: matrices.length === 0 ? null : reaches ? normOf(found) : 0,
-    weightNorm: normOf(layer.weights.filter(isMatrix).map(variableOf)),
+    gradientNorm: matrices.length === 0 ? null : finite(normOf(...found)),
+    weightNorm: finite(normOf(...layer.weights.filter(isMatrix).map(variableOf))),
     mean: given ? finite(given.moments.mean) : null,
     spread: given ? finite(Math.sqrt(biasedVariance(given.moments))) : null,
     dead:
@@ -402,13 +403,6 @@ function stateOf(
 
 /** Of the values of a unit, those that may still let a gradient through where it is dead. */
 const leastAlive = ({ saturates, each }: Given): number => (saturates ? (1 - SATURATED_SHARE) * each : 0);
-
-/** In float64, where no square of a float32 underflows or overflows. */
-function normOf(tensors: (tf.Tensor | undefined)[]): number | null {
-  let squares = 0;
-  for (const tensor of tensors) for (const value of tensor?.dataSync() ?? []) squares += value * value;
-  return finite(Math.sqrt(squares));
-}
 
 /** Over all examples at once, or those of the first batch where the network takes so many alone. */
 function gapsOf(model: LayersModel, probes: Batch[]): Gap[] {
@@ -429,5 +423,3 @@ function gapsOf(model: LayersModel, probes: Batch[]): Gap[] {
     tf.engine().endScope();
   }
 }
-
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

@@ -1,12 +1,13 @@
 /** What a trained network gives for examples, and what that is worth. */
 import * as tf from "@tensorflow/tfjs-core";
 import { selectStatistics } from "evenkeel/tfjs";
+import { joined } from "./data/arrays.js";
 import { sizeOf } from "./data/form.js";
 import type { TrialData } from "./datasets/dataset.js";
-import { batchOf, type Examples, gathered, inputOf, joined, targetOf, targetsOf } from "./examples.js";
+import { batchOf, type Examples, gathered, inputOf, targetOf, targetsOf } from "./examples.js";
 import type { Network } from "./models/network.js";
 import type { NormName } from "./norms.js";
-import type { Guess, Sample, Scores, Trial } from "./results.js";
+import { finite, type Guess, type Sample, type Scores, type Trial } from "./results.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 import { bestOf, type Metric, type Scored } from "./tasks/task.js";
 
@@ -179,6 +180,3 @@ export async function chooseStatistics(
     tf.dispose([x, y, padded]);
   }
 }
-
-export const finite = (value: number | undefined): number | null =>
-  value !== undefined && Number.isFinite(value) ? value : null;

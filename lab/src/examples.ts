@@ -1,5 +1,6 @@
 /** The examples of one seed: divided, standardized by the training part, and cut from the arrays of all. */
 import * as tf from "@tensorflow/tfjs-core";
+import { joined } from "./data/arrays.js";
 import { sizeOf } from "./data/form.js";
 import { splitOf } from "./data/split.js";
 import {
@@ -33,13 +34,14 @@ export function examplesOf(data: TrialData, seed: number): Examples {
     task.from === "target" && task.standardized
       ? meanAndDeviation(Float64Array.from(train, (row) => data.y[row]))
       : { mean: 0, deviation: 1 };
+  const learntFrom = stepsOfTraining(data, train);
   const examples: Examples = {
     data,
     train,
     validation,
     heldOut,
     trained: train.subarray(0, heldOut.length),
-    inputs: standardizationOf(data.x, data.scaled, stepsOfTraining(data, train)),
+    inputs: standardizationOf(data.x, data.scaled, learntFrom),
     // a target that does not vary in the training part is learnt as it is
     target: { mean, factor: 1 / (deviation || 1), scale: data.yScale * (deviation || 1) },
   };
@@ -47,7 +49,7 @@ export function examplesOf(data: TrialData, seed: number): Examples {
   const { windows, season = 1 } = data;
   const seen = windows
     ? {
-        x: standardized(data.x, 0, stepsOfTraining(data, train).length * data.scaled.length, examples.inputs),
+        x: standardized(data.x, 0, learntFrom.length * data.scaled.length, examples.inputs),
         y: data.y.subarray(0, 0),
       }
     : {
@@ -61,7 +63,7 @@ export function examplesOf(data: TrialData, seed: number): Examples {
 function stepsOfTraining({ windows, targetShape }: TrialData, train: Int32Array): ArrayLike<number> {
   if (!windows) return train;
   const last = train.reduce((latest, row) => Math.max(latest, windows.starts[row]), 0);
-  return Array.from({ length: last + windows.ahead + (targetShape[0] ?? 1) }, (_, step) => step);
+  return Int32Array.from({ length: last + windows.ahead + (targetShape[0] ?? 1) }, (_, step) => step);
 }
 
 /** What the network sees of an example: [...form.input.shape] */
@@ -88,16 +90,6 @@ export function gathered(
   of: (row: number, index: number) => ArrayLike<number>,
 ): Float32Array {
   return joined(Array.from(rows, of));
-}
-
-export function joined(parts: readonly ArrayLike<number>[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 export const targetsOf = (examples: Examples, rows: ArrayLike<number>): Float32Array =>

@@ -3,8 +3,10 @@
 import { listed, quote } from "@evenkeel/report/format";
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers";
+import { joined } from "./data/arrays.js";
+import { sizeOf } from "./data/form.js";
 import { shuffledRows } from "./data/split.js";
-import { standardizationOf } from "./data/standardize.js";
+import { type Standardization, standardizationOf, standardized } from "./data/standardize.js";
 import type { Batch, Plan } from "./diagnosis.js";
 import { UsageError } from "./errors.js";
 import { activationOf, isEmbedding, partsOf } from "./models/layer-kinds.js";
@@ -118,7 +120,6 @@ function embeddedBy(model: LayersModel, input: SymbolicTensor): number | undefin
 }
 
 const times = (shape: readonly (number | null)[]): string => shape.map((n) => n ?? "any").join(" × ");
-const sizeOf = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
 
 /** Batches of rows in a random order, of which the first are measured on. */
 function batchesOf(
@@ -160,30 +161,21 @@ export function fitted(
   });
   const levels = model.inputs.map((input) => embeddedBy(model, input));
   const size = sizeOf(examples.inputShape);
-  const { windows } = examples;
-  const channels = examples.scaled.length;
-  const steps = Array.from({ length: examples.x.length / channels }, (_, step) => step);
-  const { mean: center, factor } = standardizationOf(examples.x, examples.scaled, steps);
-  /** A value of x as the network sees it. */
-  const valueAt = (at: number, asItIs: boolean) => {
-    const value = examples.x[at];
-    const column = at % channels;
-    if (Number.isNaN(value)) return 0;
-    return asItIs || examples.scaled[column] === 0 ? value : (value - center[column]) * factor[column];
-  };
-  const beginOf = (row: number) => (windows ? windows.starts[row] * channels : row * size);
+  const { windows, x, scaled } = examples;
+  const steps = Array.from({ length: x.length / scaled.length }, (_, step) => step);
+  const byAll = standardizationOf(x, scaled, steps);
+  const asItIs = standardizationOf(x, new Uint8Array(scaled.length), []);
+  /** Some values of an example as the network sees them. */
+  const cut = (row: number, from: number, length: number, by: Standardization) =>
+    standardized(x, (windows ? windows.starts[row] * scaled.length : row * size) + from, length, by);
   let first = 0;
   const readers = shapes.map((shape, i) => {
     const [start, length] = [first, sizeOf(shape)];
     first += length;
-    const asItIs = raw || levels[i] !== undefined;
+    const by = raw || levels[i] !== undefined ? asItIs : byAll;
     if (levels[i] !== undefined) checkLevels(examples, start, length, size, levels[i] as number);
     return (some: number[]) => {
-      const values = new Float32Array(some.length * length);
-      for (let row = 0; row < some.length; row++) {
-        const from = beginOf(some[row]) + start;
-        for (let at = 0; at < length; at++) values[row * length + at] = valueAt(from + at, asItIs);
-      }
+      const values = joined(some.map((row) => cut(row, start, length, by)));
       return tf.tensor(values, [some.length, ...shape], model.inputs[i].dtype as "float32");
     };
   });
@@ -196,7 +188,7 @@ export function fitted(
       ? columnOf(model, examples, about)
       : questionOf(model, examples, examples.question, about);
   const windowOf = (row: number, from: number, length: number) =>
-    Float32Array.from({ length }, (_, at) => valueAt(beginOf(row) + from + at, raw));
+    cut(row, from, length, raw ? asItIs : byAll);
   return {
     ...batchesOf(examples.count, { ...wanted, batchSize }, (some) => ({
       xs: readers.map((read) => read(some)),
@@ -279,16 +271,6 @@ function questionOf(model: LayersModel, examples: Examples, question: Question, 
 function tellOutput(model: LayersModel, index: number, about: string[]): void {
   if (model.outputs.length === 1) return;
   about.push(`output ${index + 1} (${model.outputNames[index]}) has the loss, the others have none`);
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** The shape of each input for such examples; columns go to several inputs in their order. */

@@ -13,6 +13,9 @@ import type { OptimizerName, SweepSetting } from "./settings.js";
 import { metricNamed, type TaskName } from "./tasks/registry.js";
 import type { Metric } from "./tasks/task.js";
 
+export const finite = (value: number | undefined): number | null =>
+  value !== undefined && Number.isFinite(value) ? value : null;
+
 /** Of trials and comparisons as they are written: raised where what they hold changes. */
 export const FORMAT = 3;
 

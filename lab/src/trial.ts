@@ -7,7 +7,6 @@ import {
   CHOOSING,
   chooseStatistics,
   evaluate,
-  finite,
   guessedOf,
   lossOf,
   sampleOf,
@@ -15,11 +14,12 @@ import {
   validate,
 } from "./evaluation.js";
 import { batchOf, type Examples, examplesOf } from "./examples.js";
+import { normOf } from "./gradients.js";
 import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
 import { type NormName, placedOf } from "./norms.js";
 import { disposeOptimizer, optimizerOf } from "./optimizers.js";
-import type { Epoch, Probe, SavedNetwork, Trial } from "./results.js";
+import { type Epoch, finite, type Probe, type SavedNetwork, type Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 
@@ -339,13 +339,6 @@ function probeOf(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Pro
     activationMean: moments.map(({ mean }) => finite(mean)),
     activationSpread: moments.map((of) => finite(Math.sqrt(biasedVariance(of)))),
   };
-}
-
-/** In float64, where no square of a float32 underflows or overflows: vanishing and exploding gradients are what is looked for. */
-function normOf(tensor: tf.Tensor): number {
-  let squares = 0;
-  for (const value of tensor.dataSync()) squares += value * value;
-  return Math.sqrt(squares);
 }
 
 function median(values: number[]): number {

@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/tasks/"],
   ["lab/models/"],
   ["lab/datasets/"],
-  ["lab/results", "lab/inspection", "lab/optimizers"],
+  ["lab/results", "lab/inspection", "lab/optimizers", "lab/gradients"],
   ["lab/fitting", "lab/diagnosis", "lab/predictions/"],
   ["lab/examples"],
   ["lab/evaluation"],
