@@ -2,7 +2,7 @@
  * From series in a table to what a network trains on: windows of steps, each with the steps after it as its target. Parts
  * follow each other in time, and no target reaches from one into the next.
  */
-import { count, listed } from "@evenkeel/report/format";
+import { count, listed, quote } from "@evenkeel/report/format";
 import { type Grid, type Series, type SeriesLayout, seriesLayout, seriesOf } from "../data/series.js";
 import { SAME_PARTS, usualShares } from "../data/split.js";
 import { meanAndDeviation } from "../data/standardize.js";
@@ -71,7 +71,7 @@ export function toSeries(table: Table, options: DatasetOptions, provenance: stri
   const { season, horizon, window } = sizes;
   const starts = startsOf(steps, sizes, parts, width, decisions);
   const task = options.task ?? taskFrom("series");
-  const { x, mean, deviation } = standardized(values, width);
+  const { x, mean, deviation } = standardized(values, layout.names);
   const targetShape = [horizon, width];
   const [, validation, heldOut] = parts.shares.map(percent);
   const used = [layout.time, layout.clock?.column, layout.series, ...layout.values].filter(
@@ -339,11 +339,12 @@ function checkCells(steps: number, width: number, { limits }: DatasetOptions): v
   );
 }
 
-/** Centred and scaled by all steps, so that float32 keeps the digits. */
+/** Centred and scaled by all steps, so that float32 keeps the digits. Throws UsageError where float64 does not. */
 function standardized(
   values: Float64Array,
-  width: number,
+  names: readonly string[],
 ): { x: Float32Array; mean: number[]; deviation: number[] } {
+  const width = names.length;
   const steps = values.length / width;
   const x = new Float32Array(values.length);
   const mean: number[] = [];
@@ -351,6 +352,12 @@ function standardized(
   for (let at = 0; at < width; at++) {
     const own = Float64Array.from({ length: steps }, (_, step) => values[step * width + at]);
     const moments = meanAndDeviation(own);
+    const isConstant = own.every((value) => value === own[0]);
+    if (!Number.isFinite(moments.deviation) || (moments.deviation === 0 && !isConstant)) {
+      throw new UsageError(
+        `series ${quote(names[at])}: its numbers are too large or too close to each other to be learnt from; use other units`,
+      );
+    }
     mean.push(moments.mean);
     deviation.push(moments.deviation || 1);
     for (let step = 0; step < steps; step++) x[step * width + at] = (own[step] - mean[at]) / deviation[at];

@@ -77,6 +77,13 @@ test.each([
   expect(targets(heldOut)).toEqual([second, 200]);
 });
 
+test.each([1e200, 1e-200])("numbers whose squares are none, such as %d, are refused", async (size) => {
+  const a = rows(50, (i) => size * (7 + scattered(i)));
+  expect(await errorOf(() => made({ when: every(50, HOUR), a }, { horizon: 2, window: 4 }))).toBe(
+    'UsageError: series "a": its numbers are too large or too close to each other to be learnt from; use other units',
+  );
+});
+
 test("the first steps alone, where so many are asked for", () => {
   const data = hourly(300, { limit: 120, horizon: 3, window: 5 });
   expect(data.x).toHaveLength(120);
