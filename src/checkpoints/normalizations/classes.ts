@@ -392,10 +392,13 @@ function languageOf({ type }: Module, framework: Framework): Language {
   return tensorflow.classes.some(([pattern]) => pattern.test(type)) ? tensorflow : languages[framework];
 }
 
-/** A layer of Keras within a wrapper that applies it (TimeDistributed), as the layer. */
+/** Wrappers that apply a layer to each step: of Keras, and of the lab. */
+const WRAPPERS = ["TimeDistributed", "EachStep"];
+
+/** A layer within a wrapper that applies it, as the layer. */
 function unwrapped(module: Module): Module {
   const { layer } = module.config as { layer?: { class_name?: unknown; config?: unknown } };
-  if (module.type !== "TimeDistributed" || typeof layer?.class_name !== "string") return module;
+  if (!WRAPPERS.includes(module.type) || typeof layer?.class_name !== "string") return module;
   return { ...module, type: layer.class_name, config: Object(layer.config) };
 }
 

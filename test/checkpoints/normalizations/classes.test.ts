@@ -328,6 +328,18 @@ const rows: Row[] = [
     [],
   ],
   [
+    "within the wrapper of the lab",
+    "tensorflowjs",
+    {
+      type: "EachStep",
+      config: { layer: { class_name: "LayerNormalization", config: { axis: -1, epsilon: 0.5 } } },
+      tensors: { gamma: two, beta: two },
+    },
+    "layerNorm",
+    { axis: -1, epsilon: 0.5 },
+    [],
+  ],
+  [
     "within TimeDistributed",
     "keras2",
     {
