@@ -69,7 +69,14 @@ const program = new Command("evenkeel")
   )
   .version(version)
   .showHelpAfterError("(--help lists the options)")
-  .configureHelp({ formatItem: itemOf, minWidthToWrap: LEAST_COLUMNS / 2 })
+  .configureHelp({
+    formatItem: itemOf,
+    minWidthToWrap: LEAST_COLUMNS / 2,
+    // that a switch is off goes without saying
+    optionDescription(option) {
+      return Help.prototype.optionDescription.call(this, option).replace(/ \(default: false\)$/, "");
+    },
+  })
   // what was typed is part of its errors, of any length
   .configureOutput({
     writeErr: (text) => process.stderr.write(printableLines(text.replaceAll(LONG, "$1…"))),

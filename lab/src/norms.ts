@@ -82,6 +82,10 @@ export const slugOf = (norm: NormName): string => norm.replaceAll("+", "--");
 /** Normalizations of each channel by the statistics of the mini-batch. */
 const OF_BATCH: readonly NormName[] = ["batch", "ghost-batch", "batch-renorm"];
 
+/** It comes with a choice of the statistics of evaluation, made on validation: running ones, or those of a batch (arXiv 2209.08898). */
+const CHOOSING: NormName = "batch-layer";
+export const choosesStatistics = (norm: NormName): boolean => placedOf(norm)?.inner === CHOOSING;
+
 /** Whether a mini-batch of one value for each channel leaves it nothing to normalize. */
 export const isOfBatch = (norm: NormName): boolean => OF_BATCH.includes(placedOf(norm)?.inner ?? norm);
 
@@ -128,7 +132,7 @@ export function nameOf(norm: NormName): string {
   }
   if (norm.includes("+")) return listed(norm.split("+").map(nameOf));
   const title = aboutOf(norm)?.title ?? `${labelOf(norm)} normalization`;
-  return title.replace(/^[A-Z][a-z]*(?=[ -]|$)/, (word) => word.toLowerCase());
+  return title.replace(/(?<!\S)[A-Z][a-z]*(?=[ -]|$)/g, (word) => word.toLowerCase());
 }
 
 /** One epsilon for all normalizations that have one inside the root, so that nothing but their kind differs. */

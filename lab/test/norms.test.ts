@@ -24,6 +24,7 @@ test.each([
   ["rms", "RMS", "RMS normalization"],
   ["batch-renorm", "batch renorm", "batch renormalization"],
   ["dynamic-tanh", "dynamic tanh", "dynamic tanh"],
+  ["batch-layer", "batch layer", "batch layer normalization"],
   [
     "post-layer+reversible-instance",
     "post-layer + RevIN",

@@ -1,5 +1,5 @@
 /** `evenkeel diagnose`: where somebody's network vanishes, explodes or dies, and what a normalization put into it changes. */
-import { listed, printable, quote } from "@evenkeel/report/format";
+import { listed, printable, quote, wrap } from "@evenkeel/report/format";
 import { serverDocument } from "@evenkeel/report/server-document";
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
@@ -115,9 +115,12 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
     );
   }
   if (options.try === true && tried.length === 0) {
-    process.stderr.write(
-      `Nothing is proposed, so nothing was tried${places.length > 0 ? "; --try layer tries one all the same" : ": every layer has its normalization, or there is only one"}\n`,
-    );
+    const why =
+      places.length > 0
+        ? "; --try layer tries one all the same"
+        : ": every layer has its normalization, or there is only one";
+    const text = `Nothing is proposed, so nothing was tried${why}`;
+    process.stderr.write(`${wrap(text, columnsOf(process.stderr))}\n`);
   }
   if (page !== undefined) process.stderr.write(`Page  ${colorsOf(process.stderr).underline(page)}\n`);
   return 0;

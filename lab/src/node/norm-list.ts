@@ -3,6 +3,7 @@ import { wrap } from "@evenkeel/report/format";
 import type { About } from "evenkeel";
 import { fits, modelNames, models, modelsFor } from "../models/registry.js";
 import { aboutOf, normNames, usualNorms } from "../norms.js";
+import { entryText } from "./entry.js";
 
 type Takes = About["takes"];
 
@@ -24,13 +25,13 @@ export function listText(width: number): string {
   const parts = HEADS.flatMap(([takes, head]) => {
     const own = all.filter((each) => each.takes === takes);
     if (own.length === 0) return [];
-    const column = Math.max(...own.map(({ norm }) => norm.length)) + 2;
+    const column = Math.max(...own.map(({ norm }) => norm.length)) + 4;
     const kinds = modelNames.filter((name) => own.some(({ norm }) => fits(norm, models[name])));
     const trains = kinds.length > 0 ? `compare: ${kinds.join(", ")}` : "not in compare";
     const lines = own.map(({ norm, summary }) => {
       const isOut = kinds.length > 0 && modelsFor(norm).length === 0;
       const text = isOut ? `not in compare: ${summary}` : summary;
-      return `  ${norm.padEnd(column)}${wrap(text, width - column - 2).replaceAll("\n", `\n  ${" ".repeat(column)}`)}`;
+      return entryText(norm, text, column, width);
     });
     return [wrap(`${head} (${trains})`, width), ...lines, ""];
   });

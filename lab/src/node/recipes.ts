@@ -11,6 +11,7 @@ import { recipes } from "../recipes/registry.js";
 import type { Comparison } from "../results.js";
 import { colorsOf } from "./colors.js";
 import { compare, type Running } from "./compare.js";
+import { entryText } from "./entry.js";
 import { command, typed } from "./invocation.js";
 import { columnsOf } from "./streams.js";
 
@@ -25,10 +26,7 @@ export function listRecipes(width: number): string {
   const parts = groups.map((group) => {
     const lines = recipes
       .filter((recipe) => recipe.group === group)
-      .map(
-        ({ name, question }) =>
-          `  ${name.padEnd(column - 2)}${wrap(question, width - column).replaceAll("\n", `\n${" ".repeat(column)}`)}`,
-      );
+      .map(({ name, question }) => entryText(name, question, column, width));
     return [group, ...lines].join("\n");
   });
   const use = wrap(

@@ -68,10 +68,11 @@ ${settings(diagnosis)}
 const sentence = (text: string): string =>
   escapeHtml(text).replace(/(?<!\S)--[a-z-]+/g, (option) => `<code>${option}</code>`);
 
-/** The name of a model's file, with its folder's. */
+/** The name of a model's file, or of its folder, with that of the folder around it: both are often called as others are. */
 function shortName(path: string): string {
   const parts = path.split(/[/\\]/).filter((part) => part !== "");
-  return parts.slice(/^model\.\w+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/");
+  const last = parts.at(-1) ?? "";
+  return parts.slice(/^model\.\w+$/.test(last) || !last.includes(".") ? -2 : -1).join("/");
 }
 
 // ---- what was tried ----

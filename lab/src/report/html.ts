@@ -294,6 +294,9 @@ function stopped({ interrupted, trials, summaries, training, sweep }: Comparison
   return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished${ofSweep}. Only these are shown.</p>`;
 }
 
+/** As HTML, in which no % begins a line. */
+const unbroken = (text: string): string => escapeHtml(text).replaceAll(" %", "\u00a0%");
+
 /** Normalizations that a sentence names; more of them are counted. */
 const MOST_NAMED = 8;
 
@@ -313,14 +316,14 @@ export function renderReport(comparison: Comparison, document: Document): string
   const title = clipped(headline({ ...comparison, data: { ...data, name } }), 400);
   const norms = normsOf(comparison);
   const looks = looksOf(norms);
-  const found = findings(comparison).map((line) => `<li>${escapeHtml(clipped(line, 600))}</li>`);
+  const found = findings(comparison).map((line) => `<li>${unbroken(clipped(line, 600))}</li>`);
   const number = (n: number) => n.toLocaleString("en-US");
   const deck = `The same network trained with ${trainedWith(norms)}: ${count(training.seeds.length, "seed")} each, on ${count(data.parts.train, exampleName(data.form))} of ${name}, evaluated on ${number(data.parts.heldOut)} others.`;
   const body = `<svg class="defs" aria-hidden="true"><defs><pattern id="missing" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--tint)"/><rect width="1.2" height="6" fill="var(--axis)"/></pattern></defs></svg>
 <div class="page">
 <header>
 <p class="eyebrow">Evenkeel · comparison of normalizations</p>
-<h1>${escapeHtml(title)}</h1>
+<h1>${unbroken(title)}</h1>
 <p class="deck">${escapeHtml(deck)}</p>
 ${stopped(comparison)}
 ${warningsBox(comparison)}

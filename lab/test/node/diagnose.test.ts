@@ -109,7 +109,7 @@ test("without data and where nothing is found, it says so", async () => {
   expect(out).toContain("without --data: inputs and targets are random");
   expect(out).toContain("Nothing was found in 1 layer.\n");
   expect(error).toBe(
-    "Nothing is proposed, so nothing was tried: every layer has its normalization, or there is only one\n",
+    "Nothing is proposed, so nothing was tried: every layer has its normalization, or\nthere is only one\n",
   );
 });
 
