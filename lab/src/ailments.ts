@@ -6,7 +6,7 @@ import { type NormName, nameOf } from "./norms.js";
 import type { OptimizerName } from "./settings.js";
 
 /** From where on something is told. */
-export const thresholds = {
+const thresholds = {
   /** The largest over the smallest among the layers. */
   gradients: 1000,
   spreads: 100,

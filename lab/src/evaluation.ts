@@ -6,7 +6,6 @@ import { sizeOf } from "./data/form.js";
 import type { TrialData } from "./datasets/dataset.js";
 import { batchOf, type Examples, gathered, inputOf, targetOf, targetsOf } from "./examples.js";
 import type { Network } from "./models/network.js";
-import type { NormName } from "./norms.js";
 import { finite, type Guess, type Sample, type Scores, type Trial } from "./results.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 import { bestOf, type Metric, type Scored } from "./tasks/task.js";
@@ -143,10 +142,7 @@ export function guessedOf(examples: Examples): Pick<Trial, "guess" | "guessing" 
   return { guess: best, guessing: best, guesses };
 }
 
-/** Batch Layer Normalization comes with a choice of statistics, made on validation (arXiv 2209.08898). */
-export const CHOOSING: NormName = "batch-layer";
-
-/** With batches as in training, on whose size it depends. */
+/** Of a normalization that chooses them, by validation: with batches as in training, on whose size it depends. */
 export async function chooseStatistics(
   { model }: Network,
   examples: Examples,

@@ -3,21 +3,12 @@ import * as tf from "@tensorflow/tfjs-core";
 import { biasedVariance, momentsOf } from "evenkeel";
 import { shuffledRows } from "./data/split.js";
 import type { TrialData } from "./datasets/dataset.js";
-import {
-  CHOOSING,
-  chooseStatistics,
-  evaluate,
-  guessedOf,
-  lossOf,
-  sampleOf,
-  scoresOf,
-  validate,
-} from "./evaluation.js";
+import { chooseStatistics, evaluate, guessedOf, lossOf, sampleOf, scoresOf, validate } from "./evaluation.js";
 import { batchOf, type Examples, examplesOf } from "./examples.js";
 import { normOf } from "./gradients.js";
 import type { Model, ModelSettings } from "./models/model.js";
 import { buildNetwork, type Network } from "./models/network.js";
-import { type NormName, placedOf } from "./norms.js";
+import { choosesStatistics, type NormName } from "./norms.js";
 import { disposeOptimizer, optimizerOf } from "./optimizers.js";
 import { type Epoch, finite, type Probe, type SavedNetwork, type Trial } from "./results.js";
 import { type OptimizerName, stepsOf, trialEpochs } from "./settings.js";
@@ -150,7 +141,7 @@ export async function runTrial(
   // the very last update may be the one that the network does not survive; in a try, the held-out part has no say
   best.diverged ||= best.epochs.at(-1)?.heldOutLoss === null;
 
-  const chooses = placedOf(norm)?.inner === CHOOSING;
+  const chooses = choosesStatistics(norm);
   if (!best.diverged && chooses) await chooseStatistics(best.network, examples, batchSize);
   const parts = { train: examples.trained, validation: examples.validation, heldOut: examples.heldOut };
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];

@@ -1,6 +1,15 @@
 /** Which models there are. Light: no TensorFlow.js is loaded. */
 import { type Form, isCausal } from "../data/form.js";
-import { aboutOf, hasLayer, type NormName, namesIn, normNames, placedOf, usualNorms } from "../norms.js";
+import {
+  aboutOf,
+  choosesStatistics,
+  hasLayer,
+  type NormName,
+  namesIn,
+  normNames,
+  placedOf,
+  usualNorms,
+} from "../norms.js";
 import type { OptimizerName } from "../settings.js";
 import { autoencoder } from "./autoencoder.js";
 import { cnn } from "./cnn.js";
@@ -86,6 +95,9 @@ export function misfitOf(norm: NormName, form: Form): string | undefined {
   if (placed?.inner === undefined || !isCausal(form)) return undefined;
   if (aboutOf(placed.inner)?.takes === "positions") {
     return "normalizes over positions, and would tell each token what comes after it";
+  }
+  if (choosesStatistics(norm)) {
+    return "may be evaluated by the statistics of a batch, which would tell each token what comes after it";
   }
   return placed.inner === ONE_BY_ONE
     ? "takes one example of a batch after the other, and here each token is one"

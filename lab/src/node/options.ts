@@ -47,7 +47,7 @@ export const either = (names: readonly string[]) => `${names.slice(0, -1).join("
 /** As typed by whoever has no superscript, or begins with a capital. */
 const plainly = (text: string) => text.normalize("NFKC").toLowerCase().replaceAll("_", "-");
 
-export const oneOf =
+const oneOf =
   <T extends string>(names: readonly T[]) =>
   (text: string): T =>
     names.find((name) => plainly(name) === plainly(text)) ?? refuse(either(names));
@@ -68,7 +68,7 @@ export const rates = (text: string) => {
 /** Every use of the option adds to it. */
 export const repeated = (text: string, before: string[] = []) => [...before, text];
 /** An empty mark stands for nothing at all, which is missing anyway. */
-export const repeatedList = (text: string, before: string[] = []) => [
+const repeatedList = (text: string, before: string[] = []) => [
   ...before,
   ...text.split(",").map((mark) => mark.trim()),
 ];
@@ -104,7 +104,7 @@ export const delimiter = (text: string) => {
 
 export const decimal = (text: string) => (text === "." || text === "," ? text : refuse('"." or ","'));
 
-export const yesOrNo = (text: string) =>
+const yesOrNo = (text: string) =>
   /^(yes|true)$/i.test(text) ? true : /^(no|false)$/i.test(text) ? false : refuse("yes or no");
 
 export const encoding = (text: string) => {

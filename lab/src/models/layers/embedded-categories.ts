@@ -14,7 +14,7 @@ export interface EmbeddedCategoriesArgs extends Exclude<Config, undefined> {
 }
 
 /** Numbers of a vector: as many categories need, by fastai's rule of thumb. */
-export const vectorSize = (levels: number): number => Math.min(50, Math.round(1.6 * levels ** 0.56));
+const vectorSize = (levels: number): number => Math.min(50, Math.round(1.6 * levels ** 0.56));
 
 /** From one layer's seed to those of its tables: the next numbers are the seeds of other layers. */
 const SEEDS = 10_000;
