@@ -154,14 +154,14 @@ function sizesOf(given: Given, parts: Lengths, options: DatasetOptions, decision
   if (train < 2 || room < 1) {
     throw new UsageError(
       `expected steps enough for parts of ${shared} % of them (2 for training, 1 each for validation and held out, at least), got ${count(steps, "step")}: ` +
-        `${train}, ${validation} and ${heldOut}; bring more rows, or other --parts`,
+        `${train}, ${validation} and ${heldOut}; ${moreRows(options)}, or give the parts other shares with --parts`,
     );
   }
   const season = seasonOf(given, train, options, decisions);
   const usual = season > 1 && season <= LONGEST_SEASON ? season : USUAL_HORIZON;
   const horizon = options.horizon ?? Math.max(1, Math.min(usual, Math.floor(room / 2), train - 1));
   const most = Math.min(room, train - 1);
-  const raised = "give the parts other shares with --parts, or bring more rows";
+  const raised = `give the parts other shares with --parts, or ${moreRows(options)}`;
   if (horizon > most) {
     throw new UsageError(
       `--horizon: expected at most ${most}, since parts of ${shared} % of ${count(steps, "step")} are ${train}, ${validation} and ${heldOut}, ` +
@@ -204,6 +204,9 @@ function sizesOf(given: Given, parts: Lengths, options: DatasetOptions, decision
   }
   return { season, horizon, window };
 }
+
+const moreRows = ({ limit }: DatasetOptions): string =>
+  limit === undefined ? "bring more rows" : "raise --limit where there are more rows";
 
 function seasonOf(given: Given, train: number, { season }: DatasetOptions, decisions: Decision[]): number {
   if (season !== undefined) {

@@ -37,7 +37,7 @@ const MOST_NAMED = 5;
 export function charactersOf({ limit = USUAL_LIMIT }: DatasetOptions): number {
   if (limit <= MOST_READ) return limit;
   throw new UsageError(
-    `--limit: expected at most ${MOST_READ.toLocaleString("en-US")} characters of a text, got ${limit.toLocaleString("en-US")}`,
+    `--limit: expected at most ${MOST_READ.toLocaleString("en-US")} characters of a text, got ${limit.toLocaleString("en-US")}; use a lower one`,
   );
 }
 
@@ -140,9 +140,10 @@ function startsOf(length: number, window: number, options: DatasetOptions): Int3
   const least = Math.min(...(options.shares ?? usualShares));
   const widest = Math.floor((least * (length - 1)) / 2);
   const enough = Math.ceil((2 * window) / least) + 1;
+  const isCut = options.limit !== undefined && options.limit <= length;
   throw new UsageError(
     `--window: expected windows of which each part of the text has one, got ${window} characters of ${length.toLocaleString("en-US")}; ` +
-      `${widest >= 1 ? `use --window ${widest} or less, or ` : ""}bring a text of ${enough.toLocaleString("en-US")} characters or more`,
+      `${widest >= 1 ? `use --window ${widest} or less, or ` : ""}${isCut ? `raise --limit to ${enough}` : `bring a text of ${enough.toLocaleString("en-US")} characters`} or more`,
   );
 }
 

@@ -170,7 +170,7 @@ test.each<[string, number, DatasetOptions, string]>([
     "too few steps",
     4,
     {},
-    "expected steps enough for parts of 64, 16, 20 % of them (2 for training, 1 each for validation and held out, at least), got 4 steps: 3, 0 and 1; bring more rows, or other --parts",
+    "expected steps enough for parts of 64, 16, 20 % of them (2 for training, 1 each for validation and held out, at least), got 4 steps: 3, 0 and 1; bring more rows, or give the parts other shares with --parts",
   ],
   [
     "a horizon that is longer than a part",
@@ -198,6 +198,12 @@ test.each<[string, number, DatasetOptions, string]>([
   ],
 ])("%s", async (_, count, options, message) => {
   expect(await failure(count, options)).toBe(`UsageError: ${message}`);
+});
+
+test("steps that --limit leaves out are not asked for as rows", async () => {
+  expect(await failure(40, { limit: 4 })).toContain(
+    "got 4 steps: 3, 0 and 1; raise --limit where there are more rows, or give the parts other shares with --parts",
+  );
 });
 
 test("what an error proposes is possible", () => {

@@ -79,7 +79,9 @@ test("a limit is of the first characters; without one the first 300,000 are used
   ]);
   expect([charactersOf({}), charactersOf({ limit: 5 })]).toEqual([300_000, 5]);
   expect(() => charactersOf({ limit: 20_000_001 })).toThrow(
-    new UsageError("--limit: expected at most 20,000,000 characters of a text, got 20,000,001"),
+    new UsageError(
+      "--limit: expected at most 20,000,000 characters of a text, got 20,000,001; use a lower one",
+    ),
   );
 });
 
@@ -89,6 +91,9 @@ test("a text that is too short for its windows; what is told to do works", async
   );
   expect(made(PROSE.repeat(3), { window: 10 }).count).toBe(13);
   expect(made("x".repeat(801), {}).count).toBe(12);
+  expect(await errorOf(() => made(PROSE.repeat(40), { limit: 50 }))).toBe(
+    "UsageError: --window: expected windows of which each part of the text has one, got 64 characters of 50; use --window 3 or less, or raise --limit to 801 or more",
+  );
   expect(await errorOf(() => made("ab", {}))).toBe(
     "UsageError: --window: expected windows of which each part of the text has one, got 64 characters of 2; bring a text of 801 characters or more",
   );

@@ -74,7 +74,7 @@ export async function readText(
 
 /** Whether a file with the name of a text holds prose, rather than the rows of a table. */
 export async function holdsProse(source: Source, options: ReadOptions): Promise<boolean> {
-  if (!/\.(txt|text|md)(\.(gz|zip))?$/i.test(source.name)) return false;
+  if (!/(^[^.]+|\.(txt|text|md|rst|tex|log|html?))(\.(gz|zip))?$/i.test(baseName(source.name))) return false;
   try {
     const { text } = await readText(source, options, { most: START / 4 });
     return isProse(text.slice(0, START));

@@ -77,6 +77,9 @@ test.each([
   ["words.txt", "red\ngreen\nblue\n", false],
   ["book.csv", "It was the best of times; it was the worst\nof times it was the age of wisdom\n", false],
   ["none.txt", "", false],
+  ["a.b/book", "It was the best of times, it was the worst of times,\nit was the age of wisdom.\n", true],
+  ["talk.log", "<ann> What do you say to that then?\n<bob> Nothing at all, as it seems to me.\n", true],
+  ["table", "what was said;who said it to whom\nthat is all of it;he said that to us\n", false],
 ])("%s, %j: is it prose? %s", async (name, text, prose) => {
   expect(await holdsProse(sourceOf(name, text), {})).toBe(prose);
 });
