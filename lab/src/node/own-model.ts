@@ -260,12 +260,17 @@ function at(error: unknown, whole: string, file: string): string {
 
 const RELATIVE = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["'](\.{1,2}\/[^"'\n]+)["']/g;
 
+/** What `require` adds to a path that names no file. */
+const ENDINGS = ["", ".js", ".json", ".cjs", "/index.js"];
+
 /** SHA-256, in hex, of a module and of the modules that it imports by relative paths. */
 export function digestOfModule(whole: string): string {
   const hash = createHash("sha256");
   const seen = new Set<string>();
-  const add = (path: string) => {
-    if (seen.has(path) || !existsSync(path) || !statSync(path).isFile()) return;
+  const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile();
+  const add = (named: string) => {
+    const path = ENDINGS.map((ending) => named + ending).find(isFile);
+    if (path === undefined || seen.has(path)) return;
     seen.add(path);
     const text = readFileSync(path, "utf8");
     hash.update(`${text.length}\n`).update(text);

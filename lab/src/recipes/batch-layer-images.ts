@@ -1,5 +1,6 @@
 /** Statistics of the batch and of each example, mixed by the size of the batch; those of evaluation chosen on validation. */
 import { cnn } from "../models/cnn.js";
+import { inBatches } from "./literature.js";
 import type { Recipe } from "./recipe.js";
 
 export const batchLayerImages: Recipe = {
@@ -11,14 +12,7 @@ export const batchLayerImages: Recipe = {
     says: "with a fifth of CIFAR-10, of single images it got 44.2 % right, layer normalization 37.8 % and batch normalization 10.9 %; of batches of 25 it was 45.5, 42.3 and 45.3 %",
     source: "runs of Ziaee & Çano 2022, arXiv 2209.08898",
   },
-  claims: [
-    { better: { norm: "batch-layer", at: 1 }, than: { norm: "batch", at: 1 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 1 }, than: { norm: "layer", at: 1 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 2 }, than: { norm: "batch", at: 2 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 2 }, than: { norm: "layer", at: 2 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 25 }, than: { norm: "batch", at: 25 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 25 }, than: { norm: "layer", at: 25 }, by: "metric" },
-  ],
+  claims: inBatches(1, 2, 25),
   data: "digits",
   reading: { limit: 600 },
   choices: {

@@ -1,5 +1,6 @@
 /** Statistics of the batch and of each example, mixed by the size of the batch; those of evaluation chosen on validation. */
 import { transformer } from "../models/transformer.js";
+import { inBatches } from "./literature.js";
 import type { Recipe } from "./recipe.js";
 
 export const batchLayerText: Recipe = {
@@ -11,14 +12,7 @@ export const batchLayerText: Recipe = {
     says: "with a fifth of the reviews of IMDB in batches of 25, it got 77.1 % right, layer normalization 71.1 % and batch normalization 69.8 %",
     source: "runs of Ziaee & Çano 2022, arXiv 2209.08898",
   },
-  claims: [
-    { better: { norm: "batch-layer", at: 1 }, than: { norm: "batch", at: 1 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 1 }, than: { norm: "layer", at: 1 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 2 }, than: { norm: "batch", at: 2 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 2 }, than: { norm: "layer", at: 2 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 25 }, than: { norm: "batch", at: 25 }, by: "metric" },
-    { better: { norm: "batch-layer", at: 25 }, than: { norm: "layer", at: 25 }, by: "metric" },
-  ],
+  claims: inBatches(1, 2, 25),
   data: "sentiment-yelp",
   reading: { target: "class", text: "text", limit: 500 },
   choices: {

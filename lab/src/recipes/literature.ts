@@ -1,4 +1,4 @@
-/** What several recipes quote, and the claim that most are about. */
+/** What several recipes quote, and the claims that they are about. */
 import { autoencoder } from "../models/autoencoder.js";
 import type { Better, MeasureName, Recipe } from "./recipe.js";
 
@@ -20,3 +20,13 @@ export const byLayer = (by: MeasureName): Better => ({
   than: { norm: "none" },
   by,
 });
+
+/** Batch Layer Normalization against both that it is made of, in batches of these sizes. */
+export const inBatches = (...sizes: [number, ...number[]]): Recipe["claims"] =>
+  sizes.flatMap((at): Better[] =>
+    ["batch", "layer"].map((norm) => ({
+      better: { norm: "batch-layer", at },
+      than: { norm, at },
+      by: "metric",
+    })),
+  ) as [Better, ...Better[]];

@@ -19,22 +19,29 @@ const write = (name: string, text: string): string => {
 
 const DENSE = `tf.sequential({ layers: [tf.layers.dense({ units: 8, inputShape }), norm(), tf.layers.dense({ units: outputs, activation: "softmax" })] })`;
 
-test("a trial takes the module as it was, and no other; what it imports from beside it counts", async () => {
-  const helper = write("width.mjs", "export const units = 8;");
-  const path = write(
-    "changing.mjs",
-    `import { units } from "./width.mjs";\nexport default ({ norm, inputShape, outputs, tf }) => ${DENSE};`,
-  );
-  const { module } = await loadOwnModel(path);
-  const settings = { kind: "changing", depth: 1, width: 1, activation: "relu", module } as const;
-  expect((await modelFor(settings)).name).toBe("changing");
-  writeFileSync(helper, "export const units = 9;");
-  await expect(modelFor(settings)).rejects.toThrow(
-    new FailureError(
-      `"${path}" has changed since the comparison was begun; bring back what it was, or begin anew`,
-    ),
-  );
-});
+test.each([
+  ["mjs", "export const units = 8;", 'import { units } from "./width.mjs";\nexport default'],
+  // as such modules do, without its ending
+  ["js", "exports.units = 8;", 'const { units } = require("./width");\nexports.default ='],
+])(
+  "a trial takes the module as it was, and no other; what it imports from beside it counts: %s",
+  async (ending, width, head) => {
+    const helper = write(`width.${ending}`, width);
+    const path = write(
+      `changing.${ending === "js" ? "cjs" : ending}`,
+      `${head} ({ norm, inputShape, outputs, tf }) => ${DENSE};`,
+    );
+    const { module } = await loadOwnModel(path);
+    const settings = { kind: "changing", depth: 1, width: 1, activation: "relu", module } as const;
+    expect((await modelFor(settings)).name).toBe("changing");
+    writeFileSync(helper, width.replace("8", "9"));
+    await expect(modelFor(settings)).rejects.toThrow(
+      new FailureError(
+        `"${path}" has changed since the comparison was begun; bring back what it was, or begin anew`,
+      ),
+    );
+  },
+);
 
 test("which normalizations have no place is found by trying", async () => {
   const own = await loadOwnModel(
