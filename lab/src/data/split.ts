@@ -69,7 +69,7 @@ export function drawnText(
   { group = "", time = "" }: { group?: string; time?: string } = {},
 ): string {
   if (parts.time) {
-    return `${SAME_PARTS}: the latest ${percent(parts)} by ${quote(time)} are held out, and what was just before is for validation`;
+    return `${SAME_PARTS}: the latest ${percent((parts.shares ?? usualShares)[2])} by ${quote(time)} are held out, and what was just before is for validation`;
   }
   const stratified = parts.strata.some((stratum) => stratum > 0) ? ", stratified by class" : "";
   if (parts.groups) {
@@ -80,7 +80,8 @@ export function drawnText(
     : `draws its own parts at random${stratified}`;
 }
 
-const percent = ({ shares = usualShares }: Parts): string => `${Number((100 * shares[2]).toPrecision(3))} %`;
+/** "16 %" */
+export const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
 
 /** Throws UsageError for a limit that leaves a class without a row for each part. */
 export function checkLimit(limit: number, classes: number): void {

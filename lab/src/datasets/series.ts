@@ -4,7 +4,7 @@
  */
 import { count, listed, quote } from "@evenkeel/report/format";
 import { type Grid, type Series, type SeriesLayout, seriesLayout, seriesOf } from "../data/series.js";
-import { SAME_PARTS, usualShares } from "../data/split.js";
+import { percent, SAME_PARTS, usualShares } from "../data/split.js";
 import { meanAndDeviation } from "../data/standardize.js";
 import { type Decision, type Table, usualLimits } from "../data/table.js";
 import { UsageError } from "../errors.js";
@@ -124,8 +124,6 @@ function partsOf(steps: number, options: DatasetOptions): Lengths {
   const [first, second] = [shares[0], shares[0] + shares[1]].map((share) => Math.round(share * steps));
   return { shares, lengths: [first, second - first, steps - second] };
 }
-
-const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
 
 /** " (from 2018-02-20)" */
 function spanText(

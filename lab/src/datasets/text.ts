@@ -4,7 +4,7 @@
  */
 import { count, quote } from "@evenkeel/report/format";
 import type { PlainText } from "../data/readers/text.js";
-import { SAME_PARTS, splitOf, usualShares } from "../data/split.js";
+import { percent, SAME_PARTS, splitOf, usualShares } from "../data/split.js";
 import type { Decision } from "../data/table.js";
 import { UsageError } from "../errors.js";
 import { metricOf, taskFrom } from "../tasks/registry.js";
@@ -156,8 +156,6 @@ const partsOf = (starts: Int32Array, window: number, { shares }: DatasetOptions)
 });
 
 function drawnText({ shares }: DatasetOptions): string {
-  const [, validation, heldOut] = (shares ?? usualShares).map(
-    (share) => `${Number((100 * share).toPrecision(3))} %`,
-  );
+  const [, validation, heldOut] = (shares ?? usualShares).map(percent);
   return `${SAME_PARTS}: the last ${heldOut} of the text are held out, and the ${validation} before them are for validation`;
 }

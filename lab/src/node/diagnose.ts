@@ -18,6 +18,7 @@ import { colorsOf } from "./colors.js";
 import { loadDataset } from "./datasets.js";
 import { diagnosisText } from "./diagnosis-summary.js";
 import { readModelWith } from "./own-layers.js";
+import { withSeededRandom } from "./random.js";
 import { columnsOf } from "./streams.js";
 import { version } from "./version.js";
 import { writeWhole } from "./whole-file.js";
@@ -73,11 +74,14 @@ export async function diagnose(path: string, options: DiagnoseOptions): Promise<
   const progress = progressOn(process.stderr);
   let courses: Course[];
   try {
-    const asItIs = await explained(path, () => courseOf(model, plan, {}, progress.of("as it is")));
+    /** What layers draw, as dropout does, is the same in each. */
+    const course = (network: LayersModel, about: Parameters<typeof courseOf>[2], name: string) =>
+      explained(path, () => withSeededRandom(seed, () => courseOf(network, plan, about, progress.of(name))));
+    const asItIs = await course(model, {}, "as it is");
     courses = [asItIs];
     const proposed = wanted ?? proposalOf(asItIs);
     for (const { norm, model: other, placed } of others.filter(({ norm }) => proposed.includes(norm))) {
-      courses.push(await explained(path, () => courseOf(other, plan, { norm, placed }, progress.of(norm))));
+      courses.push(await course(other, { norm, placed }, norm));
       other.dispose();
     }
   } finally {

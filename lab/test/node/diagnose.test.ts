@@ -179,3 +179,15 @@ test("a layer of the user's own needs a module, and is then as any other", async
   tf.serialization.registerClass(Gated);
   expect((await said(path)).code).toBe(0);
 });
+
+test("what layers draw, as dropout does, is the same each time", async () => {
+  const model = shrinking(2, 1);
+  model.add(tfl.layers.dropout({ rate: 0.5 }));
+  model.add(tfl.layers.dense({ units: 2, kernelInitializer: tfl.initializers.glorotUniform({ seed: 1 }) }));
+  const path = await saved("dropout", model);
+  const lossesOf = async () => {
+    const { courses }: Diagnosis = JSON.parse((await said(path, { json: true })).out);
+    return courses.map(({ losses }) => losses);
+  };
+  expect(await lossesOf()).toEqual(await lossesOf());
+});
