@@ -541,6 +541,8 @@ function tellsApart(column: Column, table: Table, { time, values }: SeriesLayout
   if (column.name === time || (column.kind === "number" && values.length < 2)) return false;
   const distinct = new Set(column.values);
   if (distinct.size > MOST_SERIES || distinct.size > table.rowCount / FEWEST) return false;
+  // a series is there at many of the times
+  if (table.rowCount < (LEAST_PRESENT / 2) * distinct.size * new Set(step).size) return false;
   const pairs = new Set(column.values.map((value, row) => `${step[row]} ${value}`));
   return pairs.size >= (1 - MOST_DOUBLED) * table.rowCount;
 }

@@ -357,6 +357,16 @@ describe("a row for each time and series", () => {
       "--time when: expected one row for each time, got 10 rows of 5 times; say which series a row is of with --series NAME, or sum or average the rows of one time first",
     ],
     [
+      "a measurement that happens to tell them apart",
+      {
+        when: rows(40, (i) => days(37)[Math.max(0, i - 3)]),
+        delay: rows(40, (i) => i % 10),
+        distance: rows(40, (i) => i * i),
+      },
+      {},
+      "--time when: expected one row for each time, got 40 rows of 37 times; say which series a row is of with --series NAME, or sum or average the rows of one time first",
+    ],
+    [
       "several rows of each time and series",
       { ...long, when: rows(10, (i) => when[i >> 2]) },
       { series: "shop" },
