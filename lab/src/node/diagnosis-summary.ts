@@ -14,13 +14,15 @@ const MOST_ROWS = 40;
 /** Characters of a layer's name. */
 const MOST_NAME = 24;
 
+const TITLE = "evenkeel diagnose";
+
 /** Lines of at most `width` characters. */
 export function diagnosisText(diagnosis: Diagnosis, width: number, colors: Colors): string {
   const { ailments, courses, about, changes, proposed } = diagnosis;
   const [asItIs] = courses;
   const paragraph = (text: string, indent = "  ") => wrap(printable(text), width, indent);
   const head = [
-    `${colors.bold("evenkeel diagnose")}  ${quote(diagnosis.model).slice(1, -1)}`,
+    paragraph(`${TITLE}  ${quote(diagnosis.model).slice(1, -1)}`).replace(TITLE, colors.bold),
     ...about.map((text) => paragraph(text)),
     paragraph(trainingText(diagnosis)),
   ];
@@ -37,7 +39,7 @@ export function diagnosisText(diagnosis: Diagnosis, width: number, colors: Color
   const verdict = paragraph(`${headline(diagnosis)}.`);
   return [
     head.join("\n"),
-    layersText(asItIs, colors),
+    layersText(asItIs, width, colors),
     gapsText(asItIs.probes, width),
     found.join("\n"),
     changed.join("\n"),
@@ -59,15 +61,18 @@ export function diagnosisText(diagnosis: Diagnosis, width: number, colors: Color
 const placedOf = (courses: readonly Course[], norm: string): number =>
   courses.find((course) => course.norm === norm)?.placed.length ?? 0;
 
+/** Columns that a narrow terminal has no room for, the first of these first. */
+const DISPENSABLE = ["after", "mean", "spread"];
+
 /** A line for each layer. */
-function layersText({ layers, probes }: Course, colors: Colors): string {
+function layersText({ layers, probes }: Course, width: number, colors: Colors): string {
   const [first, last] = [probes[0], probes[probes.length - 1]];
   const after = first === last ? "" : `after ${last.step}`;
   const rows = thinned([...layers.keys()], MOST_ROWS).map((index) => {
     const { gradientNorm, mean, spread, dead } = first.layers[index];
     return [
       String(index + 1),
-      shortName(layers[index].name),
+      shortName(layers[index].name, Math.min(MOST_NAME, Math.floor(width / 3))),
       layers[index].frozen ? "frozen" : formatNumber(gradientNorm),
       ...(after === "" ? [] : [layers[index].frozen ? "" : formatNumber(last.layers[index].gradientNorm)]),
       formatNumber(mean),
@@ -77,22 +82,29 @@ function layersText({ layers, probes }: Course, colors: Colors): string {
   });
   const heads = ["", "layer", "gradient", ...(after === "" ? [] : [after]), "mean", "spread", "dead"];
   const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column].length)));
+  let shown = [...heads.keys()];
+  for (const name of DISPENSABLE) {
+    const needed = shown.reduce((sum, column) => sum + widths[column] + 2, -2);
+    if (needed > width) shown = shown.filter((column) => !heads[column].startsWith(name));
+  }
   const line = (cells: string[]) =>
-    cells
-      .map((cell, column) => (column === 1 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+    shown
+      .map((column) =>
+        column === 1 ? cells[column].padEnd(widths[column]) : cells[column].padStart(widths[column]),
+      )
       .join("  ")
       .trimEnd();
   const left = layers.length - rows.length;
   return [
     colors.dim(line(heads)),
     ...rows.map(line),
-    ...(left > 0 ? [`${count(left, "layer")} between them: --json and --html have all`] : []),
+    ...(left > 0 ? [wrap(`${count(left, "layer")} between them: --json and --html have all`, width)] : []),
   ].join("\n");
 }
 
-const shortName = (name: string): string => {
+const shortName = (name: string, most: number): string => {
   const text = printable(name);
-  return text.length <= MOST_NAME ? text : `…${text.slice(1 - MOST_NAME)}`;
+  return text.length <= most ? text : `…${text.slice(1 - most)}`;
 };
 
 function gapsText(probes: readonly Probe[], width: number): string {

@@ -2,7 +2,7 @@
  * Networks on disk: written in the format of TensorFlow.js (a folder with model.json and weights.bin, as
  * `tf.loadLayersModel` reads it anywhere), and read from that or from what else holds the layers of a network (.keras, .h5).
  */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import * as tf from "@tensorflow/tfjs-core";
@@ -111,12 +111,27 @@ async function opened(path: string): Promise<Checkpoint> {
   try {
     return await open(path);
   } catch (error) {
+    const [first, ...others] = networksIn(path);
+    if (first !== undefined) {
+      throw new UsageError(
+        `${quote(path, 200)}: expected one network, got a folder of ${others.length + 1}; name one of them, such as ${quote(first, 200)}`,
+      );
+    }
     if (!(error instanceof CheckpointError) || error.format !== "unknown") throw error;
     throw new UsageError(
       `${quote(path, 200)}: ${EXPECTED}; got another file: name the model.json or its folder`,
     );
   }
 }
+
+/** The folders of networks in a folder that --save wrote. */
+const networksIn = (path: string): string[] =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(path)
+        .sort()
+        .map((name) => join(path, name))
+        .filter((folder) => existsSync(join(folder, TOPOLOGY)))
+    : [];
 
 /** A file of weights alone, or of a graph of operations, has no layers. */
 function checkLayers(path: string, { architecture, format }: Checkpoint): void {

@@ -137,6 +137,14 @@ test("a file of another kind is told", async () => {
   );
 });
 
+test("of a folder of networks, one is to be named", async () => {
+  for (const name of ["rms", "layer"])
+    writeModel(pathOf(`kept/${name}`), await artifactsOf(dense()), "--save");
+  expect(await errorOf(() => readModel(pathOf("kept")))).toMatch(
+    /^UsageError: "kept": expected one network, got a folder of 2; name one of them, such as ".*layer"$/,
+  );
+});
+
 test("a layer whose class is not known is named, with the remedy", async () => {
   class Doubling extends tfl.layers.Layer {
     static className = "Doubling";
