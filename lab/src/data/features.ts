@@ -202,8 +202,9 @@ function textNamed(
     );
   }
   if (column.kind !== "text") {
+    const isEmpty = column.values.every((value) => value === null);
     throw new UsageError(
-      `--text: expected a column of texts, got ${column.kind === "date" ? "dates" : "numbers"} in ${quote(column.name)}; name another column`,
+      `--text: expected a column of texts, got ${isEmpty ? "no value" : column.kind === "date" ? "dates" : "numbers"} in ${quote(column.name)}; name another column`,
     );
   }
   return column;

@@ -320,6 +320,12 @@ test.each<[string, Columns, FeatureOptions, string]>([
     '--text: expected a column of texts, got numbers in "size"; name another column',
   ],
   [
+    "a text without a value",
+    { size, note: size.map(() => null) },
+    { text: "note" },
+    '--text: expected a column of texts, got no value in "note"; name another column',
+  ],
+  [
     "a text that is an image",
     { size },
     { text: "size", image: [1, 1] },
