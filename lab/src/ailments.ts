@@ -44,7 +44,13 @@ export interface Ailment {
   layers: string[];
   /** Whether a normalization between layers is made for it. */
   mendable: boolean;
+  /** What a gradient or activations do from layer to layer. */
+  trend?: Trend;
 }
+
+/** Of one thing, and of several. */
+const TRENDS = { vanishes: "vanish", explodes: "explode" } as const;
+type Trend = keyof typeof TRENDS;
 
 /** What was diagnosed, and how; plain JSON. */
 export interface Diagnosis {
@@ -165,6 +171,7 @@ function byDepth({ layers }: Course, probes: readonly Probe[], what: "gradient" 
   const { low, high, ratio } = extremes;
   // the gradient goes from the last layer to the first
   const falls = what === "gradient" ? low.index < high.index : low.index > high.index;
+  const trend: Trend = falls ? "vanishes" : "explodes";
   const [from, to] = [low, high].toSorted((one, other) => one.index - other.index);
   const each = ratio ** (1 / Math.abs(low.index - high.index));
   const ends = `${formatNumber(from.value)} at ${quote(layers[from.index].name)}, ${formatNumber(to.value)} at ${quote(layers[to.index].name)}`;
@@ -178,9 +185,10 @@ function byDepth({ layers }: Course, probes: readonly Probe[], what: "gradient" 
   return [
     {
       kind: what,
-      text: `${what === "gradient" ? "The gradient" : "The spread of activations"} ${falls ? "vanishes" : "explodes"} ${direction} ${when(probe.step)}: ${ends} (${falls ? "falls" : "grows"} by ${times(each)} per layer)${then}`,
+      text: `${what === "gradient" ? "The gradient" : "The spread of activations"} ${trend} ${direction} ${when(probe.step)}: ${ends} (${falls ? "falls" : "grows"} by ${times(each)} per layer)${then}`,
       layers: [layers[falls ? low.index : high.index].name],
       mendable: true,
+      trend,
     },
   ];
 }
@@ -310,24 +318,18 @@ export function changesOf(before: Course, after: Course): string[] {
 
 /** One sentence over all. */
 export function headline({ ailments, courses }: Diagnosis): string {
-  const words: Record<Ailment["kind"], string> = {
-    "not finite": "its loss is not finite",
-    "no gradient": "no gradient reaches some layers",
-    gradient: "its gradient does not keep its size over the layers",
-    "small gradient": "its gradient is small beside its weights",
-    activations: "its activations do not keep their spread over the layers",
-    dead: "units are dead",
-    statistics: "its running statistics are not those of the batches",
-    loss: "its loss did not fall",
+  const words: Record<Ailment["kind"], (trend: Trend) => string> = {
+    "not finite": () => "its loss is not finite",
+    "no gradient": () => "no gradient reaches some layers",
+    gradient: (trend) => `its gradient ${trend}`,
+    "small gradient": () => "its gradient is small beside its weights",
+    activations: (trend) => `its activations ${TRENDS[trend]}`,
+    dead: () => "units are dead",
+    statistics: () => "its running statistics are not those of the batches",
+    loss: () => "its loss did not fall",
   };
-  const gradient = ailments.find(({ kind }) => kind === "gradient");
-  if (gradient)
-    words.gradient = `its gradient ${gradient.text.includes("vanishes") ? "vanishes" : "explodes"}`;
-  const activations = ailments.find(({ kind }) => kind === "activations");
-  if (activations)
-    words.activations = `its activations ${activations.text.includes("vanishes") ? "vanish" : "explode"}`;
   if (ailments.length === 0) return `Nothing was found in ${count(courses[0].layers.length, "layer")}`;
-  const text = listed(ailments.map(({ kind }) => words[kind]));
+  const text = listed(ailments.map(({ kind, trend = "vanishes" }) => words[kind](trend)));
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
