@@ -49,10 +49,10 @@ export const capitalize = (text: string): string => text.charAt(0).toUpperCase()
 export const listed = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 
-/** Breaks a text between words into lines of at most `width` characters; lines after the first start with `indent`. */
+/** Breaks a text between words, and not before a %, into lines of at most `width` characters; lines after the first start with `indent`. */
 export function wrap(text: string, width: number, indent = ""): string {
   const lines = [""];
-  for (const word of text.split(" ")) {
+  for (const word of text.split(/ (?!%)/)) {
     const line = lines[lines.length - 1];
     if (line !== "" && line.length + word.length + 1 > width) lines.push(`${indent}${word}`);
     else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;

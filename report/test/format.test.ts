@@ -16,6 +16,7 @@ test.each([
 
 test("breaks a label before its second word, never before its first", () => {
   expect(wrap("switchable", 9)).toBe("switchable");
+  expect(wrap("the last 20 % of it", 11)).toBe("the last\n20 % of it");
   expect(wrap("batch renorm", 9)).toBe("batch\nrenorm");
 });
 

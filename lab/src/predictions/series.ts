@@ -8,6 +8,9 @@ import type { SeriesReading } from "../datasets/series.js";
 import { UsageError } from "../errors.js";
 import { type Predict, unread } from "./prediction.js";
 
+/** In milliseconds. */
+const DAY = 86_400_000;
+
 /** Deviations from the mean of the training, from which on a value is told. */
 const FAR = 20;
 
@@ -48,9 +51,12 @@ export const predictSeries: Predict = async ({ reading, inputs, form }, run, giv
   const later =
     times && grid.unit !== "rows" ? timesOf(grid, times[0], steps + horizon).subarray(steps) : undefined;
   const isNumber = file.columns.some(({ column, kind }) => column === time && kind === "number");
+  const areDays = later?.every((time) => time % DAY === 0) ?? false;
   const when = (step: number): Value => {
     if (later === undefined) return step + 1;
-    return isNumber ? later[step] : new Date(later[step]).toISOString();
+    if (isNumber) return later[step];
+    const date = new Date(later[step]).toISOString();
+    return areDays ? date.slice(0, 10) : date;
   };
   const far = names.filter((_, at) => isFar[at] === 1);
   return {

@@ -4,7 +4,7 @@ import { escapeHtml, folded, plainTable, unbrokenWords } from "@evenkeel/report/
 import { exampleName, givenText, type InputKind } from "../data/form.js";
 import type { Comparison } from "../results.js";
 import { predictsOf, tasks } from "../tasks/registry.js";
-import { clipped } from "./series.js";
+import { clipped, unbroken } from "./series.js";
 
 /** Letters of a name, and of a sentence with names in it. */
 const NAME = 40;
@@ -15,7 +15,7 @@ const FOLDED = 200;
 /** Names of inputs and classes that are listed. */
 const MOST_NAMES = 8;
 
-const shown = (text: string, most: number): string => escapeHtml(clipped(text, most));
+const shown = (text: string, most: number): string => unbroken(clipped(text, most));
 
 /** Names in a sentence, the first few of them. */
 function some(

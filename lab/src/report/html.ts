@@ -20,7 +20,7 @@ import { depthProfile, learningCurves, type Profile, sweepFigures, triedRates } 
 import { forecastFigures } from "./forecasts.js";
 import { gradientMaps } from "./gradient-maps.js";
 import { detailsTable, formatRate, missedNote, resultsTable } from "./numbers.js";
-import { clipped, type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
+import { clipped, type Looks, looksOf, looksStyle, swatch, switches, unbroken } from "./series.js";
 import { chosenRates } from "./tuning.js";
 
 function section(id: string, title: string, how: string[], figures: string): string {
@@ -293,9 +293,6 @@ function stopped({ interrupted, trials, summaries, training, sweep }: Comparison
       : "";
   return `<p class="stopped">Stopped before the end: ${trials.length} of ${count(planned, "trial")} had finished${ofSweep}. Only these are shown.</p>`;
 }
-
-/** As HTML, in which no % begins a line. */
-const unbroken = (text: string): string => escapeHtml(text).replaceAll(" %", "\u00a0%");
 
 /** Normalizations that a sentence names; more of them are counted. */
 const MOST_NAMED = 8;

@@ -1,5 +1,6 @@
 /** How the normalizations of one page are told apart: a colour and a dash pattern each, and switches that hide them. */
 import { printable } from "@evenkeel/report/format";
+import { escapeHtml } from "@evenkeel/report/page";
 import { labelOf, type NormName, slugOf } from "../norms.js";
 
 interface Look {
@@ -82,6 +83,9 @@ tspan.s-${slug}{fill:${colourOf(norm)}}
   });
   return [`:root{${colours.join(";")}}`, ...rules].join("\n");
 }
+
+/** A text as HTML, in which no % begins a line. */
+export const unbroken = (text: string): string => escapeHtml(text).replaceAll(" %", "\u00a0%");
 
 /** Somebody else's text, printable, at most so many characters of it. */
 export function clipped(text: string, most: number): string {

@@ -149,7 +149,7 @@ test("a forecast goes on from the end of the file, as near as the trial says of 
   const options = { horizon: 10, window: 6, season: 1, shares: [0.8, 0.1, 0.1] } as DatasetOptions;
   const { trials } = await kept(pathOf("days"), write("days.csv", lines(100)), options);
   const said = await predictions(pathOf("days"), write("begun.csv", lines(90)));
-  expect(said.map(({ day }) => day)).toEqual(rows(10, (i) => `${day(90 + i)}T00:00:00.000Z`));
+  expect(said.map(({ day }) => day)).toEqual(rows(10, (i) => day(90 + i)));
   const { inputs } = JSON.parse(readFileSync(join(pathOf("days"), "layer", "evenkeel.json"), "utf8")).content
     .kept;
   const { reading } = networksIn(pathOf("days"))[0].kept as { reading: { deviation?: number[] } };
@@ -180,7 +180,7 @@ test("a forecast reads its file as that of the training was: notations of dates 
   await kept(pathOf("dmy"), write("dmy.csv", lines(60, 1)), options as DatasetOptions);
   const said = await predictions(pathOf("dmy"), write("march.csv", lines(12, 61)));
   // the 1st to the 12th of March, which could be of January to December
-  expect(said.map(({ day }) => day)).toEqual(["2024-03-13T00:00:00.000Z", "2024-03-14T00:00:00.000Z"]);
+  expect(said.map(({ day }) => day)).toEqual(["2024-03-13", "2024-03-14"]);
   expect(told).not.toContain("far from");
   await predictions(pathOf("dmy"), write("far.csv", lines(12, 61).replace(/;[^;]*$/, ";12345")));
   expect(told).toContain(
@@ -238,6 +238,8 @@ test("what users have may be known without ratings and times; users of whom noth
   await go("user,item,rating,time\nu,001,2.5,1\nv,002,0.5,1\n");
   expect(told).toContain("1 item for each of 1 user\n");
   expect(told).toContain("! 1 user left out, of whom no row says what they have");
+  await predictions(pathOf("rated"), write("all.csv", "user,item,rating,time\nu,001,2.5,1\n"), { top: 50 });
+  expect(told).toMatch(/! 1 user with fewer than 50 items left, of the \d+ that the network knows/);
   const low = write("low.csv", "user,item,rating,time\nv,002,0.5,1\n");
   expect(await errorOf(() => predict(pathOf("rated"), low, { json: true }))).toBe(
     'UsageError: low: expected rows with a value in each of "user", "item", "rating", "time", and 1.5 or more in "rating", which say what a user has, got none; bring such rows',

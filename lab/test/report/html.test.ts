@@ -314,6 +314,16 @@ test("where all seeds have one held-out part, that no interval tells of others i
   expect(told(drawnText({ ...parts, heldOut: new Int32Array(1) }))).toBe(true);
 });
 
+test("no line begins with a %", () => {
+  const comparison = small({});
+  comparison.data.drawn = "has the same parts: the latest 20 % are held out";
+  const { document } = parseHTML(renderReport(comparison, serverDocument));
+  for (const part of ["h1", ".findings", "#data dl"]) {
+    expect(document.querySelector(part)?.textContent).toMatch(/\u00a0%/);
+    expect(document.querySelector(part)?.textContent).not.toContain(" %");
+  }
+});
+
 test("a switch hides what belongs to its normalization in every figure, whatever the name", () => {
   const comparison = small({ norms: ["none", "layer+reversible-instance"] });
   expect(renderReport(comparison, serverDocument)).not.toMatch(/class="[^"]*\+/);
