@@ -27,9 +27,11 @@ export const predictItems: Predict = async (kept, run, given, { read = {}, top =
     );
   }
   const rows: Value[][] = [];
+  let few = 0;
   run(x, users.length, (scores, at) => {
     const has = new Set(owned[at]);
     const open = items.flatMap((_, one) => (has.has(one) ? [] : one)).sort((a, b) => scores[b] - scores[a]);
+    if (open.length < top) few++;
     rows.push(...open.slice(0, top).map((one, place) => [users[at], place + 1, items[one]]));
   });
   const named = table.columns.find(({ name }) => layout.kind === "rows" && name === user)?.values ?? users;
@@ -45,6 +47,11 @@ export const predictItems: Predict = async (kept, run, given, { read = {}, top =
       ...(without.length > 0
         ? [
             `${quoted(without)} without a value: users have what all their rows name, in the order of the file`,
+          ]
+        : []),
+      ...(few > 0
+        ? [
+            `${counted(few, "user")} with fewer than ${counted(top, "item")} left, of the ${items.length.toLocaleString("en-US")} that the network knows`,
           ]
         : []),
       ...(silent > 0 ? [`${counted(silent, "user")} left out, of whom no row says what they have`] : []),
