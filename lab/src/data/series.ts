@@ -108,10 +108,11 @@ export function seriesLayout(
     };
     return { layout: { ...layout, clock }, decisions: [...decisions, together, ...others] };
   }
+  const keep = columnsNamed(options.keep ?? [], names, "--keep");
   const values = valuesIn(
     used.filter((column) => column !== time),
     named,
-    { table, series, keep: columnsNamed(options.keep ?? [], names, "--keep") },
+    { table, series, keep },
     decisions,
   );
   if (time === undefined && table.columns.length > 1) {
@@ -131,7 +132,10 @@ export function seriesLayout(
   const all = series ? seriesNames(series) : layout.values;
   const full = { ...layout, names: all, grid };
   checkDoubled(table, full);
-  return { layout: { ...full, names: wellFilled(table, full, options, decisions) }, decisions };
+  return {
+    layout: { ...full, names: wellFilled(table, full, new Set([...named, ...keep]), decisions) },
+    decisions,
+  };
 }
 
 /** One column that says when, where only one can: dates, or whole numbers that are called a time and count up. */
@@ -579,11 +583,11 @@ function meansOf(
   return { values, averaged };
 }
 
-/** The names of the series that have a value at most steps; the others are told. */
+/** The names of the series that have a value at most steps, or are columns that are named; the others are told. */
 function wellFilled(
   table: Table,
   layout: SeriesLayout,
-  options: SeriesOptions,
+  named: ReadonlySet<string>,
   decisions: Decision[],
 ): string[] {
   const place = placed(table, layout);
@@ -602,9 +606,8 @@ function wellFilled(
   const told = new Told();
   const kept = names.filter((name, at) => {
     const isSparse = present[at] < LEAST_PRESENT * place.steps;
-    const wanted =
-      layout.series === undefined && (options.target !== undefined || options.keep?.includes(name));
-    if (wanted || (!isSparse && varies[at])) return true;
+    const isNamed = layout.series === undefined && named.has(name);
+    if (isNamed || (!isSparse && varies[at])) return true;
     const reason = isSparse ? "a value at less than half of the steps" : "one value only";
     const option =
       layout.series === undefined && isSparse ? { option: (columns: string) => `--keep ${columns}` } : {};

@@ -284,6 +284,9 @@ describe("gaps", () => {
       { columns: ["b"], what: "left out", why: "a value at less than half of the steps", option: "--keep b" },
     ]);
     expect(read(columns, { keep: ["b"] }).values.b).toEqual([1, 1, 1, 1, 5, 5]);
+    // as the command line has several
+    const two = { ...columns, c: [2, null, null, null, 3, null] };
+    expect(read(two, { keep: ["b,c"] }).layout.names).toEqual(["a", "b", "c"]);
   });
 
   test("a few rows of one time, as where clocks go back, are averaged", () => {
