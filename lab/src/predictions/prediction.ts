@@ -11,7 +11,7 @@ import type { TaskName } from "../tasks/registry.js";
 import { isBetter, type Metric } from "../tasks/task.js";
 
 /** Of what is kept beside a network: raised where that changes. */
-export const KEPT_FORMAT = 1;
+export const KEPT_FORMAT = 2;
 
 /** All that a network needs besides its weights: plain JSON. */
 export interface Kept extends Pick<SavedNetwork, "inputs" | "target"> {
