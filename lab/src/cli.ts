@@ -130,7 +130,7 @@ withData(compareCommand)
   .option("--baseline <norm>", "what the others are compared with (default: none, or else the first)")
   .option(
     "--seeds <count>",
-    "trials of each normalization, with other initial weights and held-out rows",
+    "trials of each normalization, with other initial weights and, unless time says which, held-out rows",
     integer(1, 1000),
     3,
   )
@@ -177,6 +177,7 @@ withFormat(compareCommand)
 Examples:
   evenkeel compare --data mine.csv --target price --ignore id --seeds 5
   evenkeel compare --data digits --norms none,batch --sweep batch-size 4,16,64
+  evenkeel compare my-model.js --data sales.csv --task forecasting --save kept
   evenkeel compare --resume evenkeel-report`,
   );
 

@@ -83,7 +83,7 @@ function differencesSection(comparison: Comparison, document: Document): string 
 function learningSection(comparison: Comparison, document: Document): string {
   const { trainLoss, heldOutLoss, log, metric, byTime } = learningCurves(comparison, document);
   const { title, explanation } = metricOf(comparison);
-  const { learningRates, seeds } = comparison.training;
+  const { learningRates, seeds, warmUp } = comparison.training;
   const several = seeds.length > 1;
   const tried = learningRates.length > 1 ? ", and without that of the learning rates given up" : "";
   return section(
@@ -93,8 +93,8 @@ function learningSection(comparison: Comparison, document: Document): string {
       several
         ? "A line is the median over the seeds; the thin lines are the seeds themselves, and the band reaches from the lowest to the highest."
         : "One line for each network; another seed would draw another.",
-      "A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart. The training loss is the mean of an epoch’s batches, the held-out loss is measured after it.",
-      "Learning rates fall evenly to zero over the training, so that lines settle toward their end.",
+      `A network that learns shows a falling loss. Where the line stays flat, the steps change nothing that matters; the gradients below may show why. A held-out loss that rises while the training loss falls means that the network learns its examples by heart${exampleName(comparison.data.form) === "window" ? ", or that what comes later is different" : ""}. The training loss is the mean of an epoch’s batches, the held-out loss is measured after it.`,
+      `Learning rates ${warmUp > 0 ? `rise over the first ${formatRate(100 * warmUp)} % of the steps, then fall` : "fall"} evenly to zero over the training, so that lines settle toward their end.`,
       explanation(comparison.data.parts.heldOut),
       `Time is that of the training steps on this machine, without evaluation${tried}. Trials that ran side by side share its cores.${several ? " Seeds are at an epoch at different times, so there is no band." : ""}`,
     ],
@@ -113,8 +113,8 @@ function forecastSection(comparison: Comparison, document: Document): string {
     "forecasts",
     "One forecast",
     [
-      `The example in the middle of the held-out part, chosen by its place alone. The networks see what comes before step 1${several ? "; a line is the median over the seeds, and its band reaches from the lowest to the highest" : ""}.`,
-      "One example shows what forecasts look like, not which are better: that is what the metrics over all examples are for. Values are standardized by the training part.",
+      `The window in the middle of the held-out part, chosen by its place alone. The networks see what comes before step 1${several ? "; a line is the median over the seeds, and its band reaches from the lowest to the highest" : ""}.`,
+      "One window shows what forecasts look like, not which are better: that is what the metrics over all of them are for. Values are standardized by the training part.",
     ],
     figures
       .map(({ name, figure: drawn }) => figure(escapeHtml(name), "held out, standardized", drawn))

@@ -314,6 +314,19 @@ test("where all seeds have one held-out part, that no interval tells of others i
   expect(told(drawnText({ ...parts, heldOut: new Int32Array(1) }))).toBe(true);
 });
 
+test("learning is told as the rates went, and of windows that what comes later may differ", () => {
+  const told = (comparison: Comparison) =>
+    textOf(parseHTML(renderReport(comparison, serverDocument)).document.querySelector("#learning"));
+  expect(told(small({}))).toContain("Learning rates fall evenly to zero");
+  const comparison = small({});
+  comparison.training.warmUp = 0.1;
+  comparison.data.form = { input: { kind: "series", shape: [36, 2] }, outputs: [12, 2] };
+  expect(told(comparison)).toContain(
+    "Learning rates rise over the first 10 % of the steps, then fall evenly",
+  );
+  expect(told(comparison)).toContain("by heart, or that what comes later is different.");
+});
+
 test("no line begins with a %", () => {
   const comparison = small({});
   comparison.data.drawn = "has the same parts: the latest 20 % are held out";
