@@ -22,7 +22,7 @@ export const warmUp: Recipe = {
     depth: 6,
     width: 32,
     norms: ["layer", "post-layer"],
-    seeds: 3,
+    seeds: 5,
     epochs: 5,
     batchSize: 8,
     learningRate: 0.01,
