@@ -266,15 +266,16 @@ const predictCommand = program
   .argument("<folder>", "that --save wrote: of all normalizations, or of one")
   .argument("<file>", "a name or a file: rows, series or text, as in training")
   .option("--norm <name>", "of which normalization (default: the best on validation)")
+  .option("--layers <file>", "a module that registers the classes of the network's own layers")
   .option("--out <file>", "write the predictions there instead of the screen")
   .option("--top <count>", "items that are recommended to each user (default: 10)", integer(1, 10_000))
   .option("--characters <count>", "that continue a text (default: 200)", integer(1, 100_000))
   .option("--json", "as JSON instead of CSV", false);
 withFormat(predictCommand).action(async (folder: string, file: string, options: Predicted) => {
   const { predict } = await import("./node/predict.js");
-  const { norm, out, top, characters, json, ...reading } = options;
+  const { norm, layers, out, top, characters, json, ...reading } = options;
   process.exitCode = await predict(folder, file, {
-    ...{ norm, out, top, characters, json },
+    ...{ norm, layers, out, top, characters, json },
     read: readingOf(reading),
   });
 });

@@ -10,17 +10,20 @@ import { resolveOwnImports } from "./own-imports.js";
 import { startTensorFlow } from "./tensorflow.js";
 
 /**
- * The network of a file, as `readModel`, whose classes are those of TensorFlow.js, Keras, Evenkeel and `module`, which calls
- * tf.serialization.registerClass for each of its own.
+ * A network that `read` gives, whose classes are those of TensorFlow.js, Keras, Evenkeel and `module`, which calls
+ * tf.serialization.registerClass for each of its own. `unknown` says from a message of `read` that a class is not known.
  * @throws UsageError for a module that cannot be imported, and for a class that is in none of them
  */
-export async function readModelWith(module: string | undefined, path: string): Promise<LayersModel> {
+export async function withLayersOf(
+  module: string | undefined,
+  read: () => Promise<LayersModel>,
+  unknown: (message: string) => string | undefined,
+): Promise<LayersModel> {
   if (module !== undefined) await importModule(module);
   try {
-    return await readModel(path);
+    return await read();
   } catch (error) {
-    const message = reason(error);
-    const [, told] = /^(.*: its class \S+ is not known); /s.exec(message) ?? [];
+    const told = unknown(reason(error));
     if (told === undefined) throw error;
     const remedy =
       module === undefined
@@ -29,6 +32,14 @@ export async function readModelWith(module: string | undefined, path: string): P
     throw new UsageError(`${told}; ${remedy}`);
   }
 }
+
+/** The network of a file, as `readModel`. Throws as that and `withLayersOf`. */
+export const readModelWith = (module: string | undefined, path: string): Promise<LayersModel> =>
+  withLayersOf(
+    module,
+    () => readModel(path),
+    (message) => /^(.*: its class \S+ is not known); /s.exec(message)?.[1],
+  );
 
 async function importModule(module: string): Promise<void> {
   if (!existsSync(module)) {

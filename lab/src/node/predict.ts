@@ -4,7 +4,7 @@ import { printable, quote, wrap } from "@evenkeel/report/format";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { quoted } from "../data/names.js";
 import type { ReadOptions, Value } from "../data/table.js";
-import { FailureError, reason, UsageError } from "../errors.js";
+import { UsageError } from "../errors.js";
 import { bestOnValidation, type PredictionOptions, type Predictions } from "../predictions/prediction.js";
 import { predict as predictFrom } from "../predictions/registry.js";
 import { metricNamed } from "../tasks/registry.js";
@@ -13,6 +13,7 @@ import { givenData } from "./datasets.js";
 import { usualCells } from "./memory.js";
 import { readWritten } from "./model-file.js";
 import { decisionText } from "./output.js";
+import { withLayersOf } from "./own-layers.js";
 import { checkFiles, type KeptNetwork, networksIn } from "./save.js";
 import { columnsOf } from "./streams.js";
 import { writeWhole } from "./whole-file.js";
@@ -20,6 +21,8 @@ import { writeWhole } from "./whole-file.js";
 export interface PredictOptions extends Omit<PredictionOptions, "read"> {
   /** Which of several networks; by default the best on its validation part. */
   norm?: string;
+  /** A module that registers classes of the user's own layers. */
+  layers?: string;
   /** A file instead of standard output. */
   out?: string;
   /** JSON instead of CSV. */
@@ -36,13 +39,13 @@ const MOST_LINES = 20;
  * @throws UsageError and FailureError as `networksIn`, `checkFiles` and what reads and predicts the data do
  */
 export async function predict(folder: string, data: string, options: PredictOptions): Promise<number> {
-  const { norm, out, json, read = {}, ...asked } = options;
+  const { norm, out, json, layers, read = {}, ...asked } = options;
   const networks = networksIn(folder);
   const network = chosen(networks, norm, folder);
   checkOut(out, data, network.folder);
   checkFiles(network);
   const { kept } = network;
-  const model = await modelIn(network);
+  const model = await modelIn(network, layers);
   const limits = { cells: usualCells, ...read.limits };
   const predictions = await predictFrom(model, kept, givenData(data), {
     ...asked,
@@ -55,18 +58,17 @@ export async function predict(folder: string, data: string, options: PredictOpti
   return 0;
 }
 
-async function modelIn({ folder }: KeptNetwork): Promise<LayersModel> {
-  try {
-    return await readWritten(folder);
-  } catch (error) {
-    // as TensorFlow.js has it; a network of the user's own may have layers of the user's own
-    const [, unknown] = /Unknown layer: (\S+?)\./.exec(reason(error)) ?? [];
-    if (unknown === undefined) throw error;
-    throw new FailureError(
-      `predict: the network in ${quote(folder, 200)} has layers of the class ${quote(unknown, 60)}, which is not known here; load the module that registers it first: node --import MODULE`,
-    );
-  }
-}
+/** A network of the user's own may have layers of the user's own. */
+const modelIn = ({ folder }: KeptNetwork, layers: string | undefined): Promise<LayersModel> =>
+  withLayersOf(
+    layers,
+    () => readWritten(folder),
+    (message) => {
+      // as TensorFlow.js has it
+      const [, unknown] = /Unknown layer: (\S+?)\./.exec(message) ?? [];
+      return unknown && `predict: the network in ${quote(folder, 200)}: its class ${unknown} is not known`;
+    },
+  );
 
 function chosen(networks: readonly KeptNetwork[], norm: string | undefined, folder: string): KeptNetwork {
   const [{ kept }] = networks;

@@ -346,3 +346,20 @@ test("nothing that is there is overwritten, and what is not as written is refuse
     'FailureError: predict: evenkeel.json in "mine/layer" is not as it was written; copy the folder again, or train anew with evenkeel compare --save',
   );
 });
+
+test("a layer of the user's own is registered by a module, as for a diagnosis", async () => {
+  const file = write("own.csv", csvOf({ size: table.size, bought: table.bought }));
+  const { data, trials } = await kept(pathOf("plain"), file, { target: "bought" });
+  const changed = JSON.parse(
+    JSON.stringify(trials).replaceAll('"class_name":"Activation"', '"class_name":"Squashing"'),
+  );
+  saveNetworks(pathOf("squashed"), changed, data, "d");
+  const told = 'UsageError: predict: the network in "squashed/layer": its class Squashing is not known; ';
+  expect(await errorOf(() => predictions(pathOf("squashed"), file))).toBe(
+    `${told}name a module that registers it with --layers FILE.js (tf.serialization.registerClass, of @tensorflow/tfjs)`,
+  );
+  const idle = write("nothing.mjs", "export {};");
+  expect(await errorOf(() => predictions(pathOf("squashed"), file, { layers: idle }))).toBe(
+    `${told}call tf.serialization.registerClass for it in "nothing.mjs"`,
+  );
+});
