@@ -177,7 +177,7 @@ withFormat(compareCommand)
 Examples:
   evenkeel compare --data mine.csv --target price --ignore id --seeds 5
   evenkeel compare --data digits --norms none,batch --sweep batch-size 4,16,64
-  evenkeel compare my-model.js --data sales.csv --task forecasting --save kept
+  evenkeel compare my-model.js --data mine.csv --save networks
   evenkeel compare --resume evenkeel-report`,
   );
 
