@@ -21,7 +21,7 @@ export const batchLayerImages: Recipe = {
     norms: ["batch", "layer", "batch-layer"],
     baseline: "batch",
     seeds: 5,
-    epochs: 4,
+    epochs: 8,
     batchSize: 25,
     optimizer: "adam",
     tune: [0.002, 0.006],

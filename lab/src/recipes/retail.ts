@@ -7,7 +7,7 @@ import type { Recipe } from "./recipe.js";
 export const retail: Recipe = {
   name: "retail",
   group: "Industries",
-  question: "Does layer normalization find better what else belongs into a supermarket's baskets?",
+  question: "Does layer normalization find better what else belongs in a supermarket's baskets?",
   literature: RECOMMENDATION,
   claims: [byLayer("metric"), byLayer("epochs")],
   data: "supermarket",
