@@ -8,7 +8,7 @@ import { loadDataset } from "../../src/node/datasets.js";
 import { errorOf, write } from "../support/files.js";
 
 const made = (text: string, options: DatasetOptions = {}, more = false) =>
-  toText({ name: "test.txt", text, more, decisions: [] }, options, "made up");
+  toText({ name: "test.txt", text, end: text, more, decisions: [] }, options, "made up");
 const PROSE = "the quick brown fox jumps over the lazy dog. ";
 
 test("characters by how often they come, in windows that follow each other, each with the next ones as its target", () => {

@@ -181,7 +181,7 @@ test("a layer of the user's own needs a module, and is then as any other", async
 });
 
 test("what layers draw, as dropout does, is the same each time", async () => {
-  const model = shrinking(2, 1);
+  const model = shrinking(2, 1) as tfl.Sequential;
   model.add(tfl.layers.dropout({ rate: 0.5 }));
   model.add(tfl.layers.dense({ units: 2, kernelInitializer: tfl.initializers.glorotUniform({ seed: 1 }) }));
   const path = await saved("dropout", model);
