@@ -55,6 +55,7 @@ const INTRODUCTION = `# Claims about normalization, measured
 Each recipe is a question that the literature has an answer to, asked of real data that come with the lab: \`evenkeel recipes\` lists
 them, \`evenkeel recipe NAME\` runs one in minutes. What follows are such runs. These networks and data are small: a claim that was
 made of larger ones may hold there and not here, or the other way round.
+Figures after “Claimed” are those of the papers named; they were not measured here, and most were not looked up again.
 
 A claim **held** where one normalization is clearly better than the other, and **did not hold** where it is clearly worse: the interval of
 the difference, over pairs of trials of one seed each, leaves out zero. All intervals of a recipe's report are right at once in 95 of 100
