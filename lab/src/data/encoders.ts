@@ -4,13 +4,15 @@
  * levels found, by all rows that are used: neither sees the target, and what a trial learns from the data (means,
  * deviations) it learns again from its own training part.
  */
+
 import { count, listed } from "@evenkeel/report/format";
 import { UsageError } from "../errors.js";
+import { FIRST_TOKEN } from "./form.js";
 import { byLevel } from "./levels.js";
 import { argument } from "./names.js";
 import { meanAndDeviation } from "./standardize.js";
 import type { Column, Kind, Table, Value, Written } from "./table.js";
-import { FIRST_WORD, tokensOf, type Vocabulary, vocabularyOf } from "./texts.js";
+import { tokensOf, type Vocabulary, vocabularyOf } from "./texts.js";
 
 /** Some inputs made from a value: plain JSON. What no value of the training was has an encoding too. */
 export type Part =
@@ -122,7 +124,7 @@ function writerOf(part: Part): Write {
         x[at] = ((value as number | null) ?? part.mean) / part.most;
       };
     case "tokens": {
-      const numbers = new Map(part.words.map((word, index) => [word, index + FIRST_WORD]));
+      const numbers = new Map(part.words.map((word, index) => [word, index + FIRST_TOKEN]));
       return (value, x, at) => {
         x.set(tokensOf(value as string | null, numbers, part.length), at);
       };

@@ -31,6 +31,10 @@ export interface Form {
   outputs: number[];
 }
 
+/** Of tokens: any that is not known, and the first that is. */
+export const UNKNOWN_TOKEN = 1;
+export const FIRST_TOKEN = 2;
+
 export type InputKind = InputForm["kind"];
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, length) => size * length, 1);

@@ -2,7 +2,9 @@
  * Texts as the numbers of their words. Which words are known is found in all rows that are used, held-out ones too: no
  * target is seen, and what a word means is learnt from the training part alone.
  */
+
 import { UsageError } from "../errors.js";
+import { UNKNOWN_TOKEN } from "./form.js";
 import { argument } from "./names.js";
 import type { Column } from "./table.js";
 
@@ -12,10 +14,6 @@ const FEWEST_ROWS = 2;
 /** The share of the texts that are read to their end, as far as they have no more than so many words. */
 const WHOLE_SHARE = 0.98;
 const MOST_LENGTH = 128;
-/** Of any text, unknown words among them. */
-const UNKNOWN = 1;
-/** The number of the first word that is known. */
-export const FIRST_WORD = 2;
 
 /** Letters and digits, with an apostrophe between them; a pictograph by itself, for it is said with it. */
 const WORD = /[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}]+)*|\p{Extended_Pictographic}/gu;
@@ -46,9 +44,9 @@ export function tokensOf(
   const tokens: number[] = [];
   for (const word of wordsOf(text ?? "")) {
     if (tokens.length === length) return tokens;
-    tokens.push(numbers.get(word) ?? UNKNOWN);
+    tokens.push(numbers.get(word) ?? UNKNOWN_TOKEN);
   }
-  return tokens.length > 0 ? tokens : [UNKNOWN];
+  return tokens.length > 0 ? tokens : [UNKNOWN_TOKEN];
 }
 
 export interface Vocabulary {

@@ -2,11 +2,13 @@
  * How data became inputs, and outputs are to be read: plain JSON that is kept beside a network, so that other data are
  * read as those that it learnt from.
  */
+
 import { count, quote } from "@evenkeel/report/format";
 import { type Encoder, inputsOf } from "../data/encoders.js";
+import { FIRST_TOKEN } from "../data/form.js";
 import { quoted } from "../data/names.js";
 import type { Column, Kind, Known, ReadOptions, Table, Written } from "../data/table.js";
-import { FIRST_WORD, tokensOf } from "../data/texts.js";
+import { tokensOf } from "../data/texts.js";
 import { UsageError } from "../errors.js";
 
 /** The column that was predicted. */
@@ -152,9 +154,9 @@ export function strangersIn({ columns }: TableReading, table: Table): string[] {
     const values = (found.get(column) ?? []).flatMap((value) => (value === null ? [] : String(value)));
     for (const part of parts) {
       if (part.kind === "tokens") {
-        const words = new Map(part.words.map((word, index) => [word, index + FIRST_WORD]));
+        const words = new Map(part.words.map((word, index) => [word, index + FIRST_TOKEN]));
         const unknown = values.filter((text) =>
-          tokensOf(text, words, part.length).every((token) => token < FIRST_WORD),
+          tokensOf(text, words, part.length).every((token) => token < FIRST_TOKEN),
         ).length;
         return unknown === 0
           ? []

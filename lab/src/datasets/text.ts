@@ -2,7 +2,9 @@
  * From a text to what a network trains on: its characters, in windows that follow each other, each with the characters one
  * further as its target. Parts follow each other in the text.
  */
+
 import { count, quote } from "@evenkeel/report/format";
+import { FIRST_TOKEN, UNKNOWN_TOKEN } from "../data/form.js";
 import type { PlainText } from "../data/readers/text.js";
 import { percent, SAME_PARTS, splitOf, usualShares } from "../data/split.js";
 import type { Decision } from "../data/table.js";
@@ -26,10 +28,6 @@ const MOST_READ = 2e7;
 /** Different characters that are known: the most frequent, each of them so often. */
 const MOST_CHARACTERS = 300;
 const LEAST_TIMES = 2;
-/** Any other one. */
-const UNKNOWN = 1;
-/** The first that is known. */
-export const FIRST = 2;
 /** That are named in a decision. */
 const MOST_NAMED = 5;
 
@@ -72,7 +70,7 @@ export function toText(
       option: "--window CHARACTERS",
     });
   }
-  const vocabulary = known.length + FIRST - 1;
+  const vocabulary = known.length + FIRST_TOKEN - 1;
   const task = options.task ?? taskFrom("text");
   const reading: TextReading = { from: "text", characters: known, window };
   return {
@@ -105,8 +103,8 @@ export function toText(
 
 /** The numbers of characters, of which some are known; as a network that learnt from a reading with these sees them. */
 export function numbersOf(characters: readonly string[], known: readonly string[]): Float32Array {
-  const numbers = new Map(known.map((character, index) => [character, index + FIRST]));
-  return Float32Array.from(characters, (character) => numbers.get(character) ?? UNKNOWN);
+  const numbers = new Map(known.map((character, index) => [character, index + FIRST_TOKEN]));
+  return Float32Array.from(characters, (character) => numbers.get(character) ?? UNKNOWN_TOKEN);
 }
 
 /** The characters of a text that are told from others, the most frequent first. Which there are is found in all parts: no target is seen by it. */

@@ -1,8 +1,10 @@
 /** Texts: how well a network knows one, and how it would go on. */
+
 import { count } from "@evenkeel/report/format";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { FIRST, numbersOf, type TextReading } from "../datasets/text.js";
+import { FIRST_TOKEN } from "../data/form.js";
+import { numbersOf, type TextReading } from "../datasets/text.js";
 import { tasks } from "../tasks/registry.js";
 import type { Kept, Predict, Run } from "./prediction.js";
 
@@ -31,9 +33,9 @@ export const predictText: Predict = async (
   const { metrics } = tasks[kept.task];
   const scores = scoresOf(kept, run, numbers);
   const following = continued(kept, run, numbersOf(Array.from(end), known), characters).map(
-    (number) => known[number - FIRST],
+    (number) => known[number - FIRST_TOKEN],
   );
-  const strange = numbers.filter((number) => number < FIRST).length;
+  const strange = numbers.filter((number) => number < FIRST_TOKEN).length;
   const measured = count(numbers.length, "character");
   return {
     about: `how well ${isLong ? `the first ${measured} of a text are` : `a text of ${measured} is`} known, and how it goes on`,
@@ -79,8 +81,8 @@ function continued({ form }: Kept, run: Run, numbers: Float32Array, characters: 
     const seen = text.slice(-window);
     x.set(seen);
     run(x, 1, (outputs) => {
-      const logits = outputs.subarray((seen.length - 1) * size + FIRST, seen.length * size);
-      const next = FIRST + draw(logits, uniformFloat64(random));
+      const logits = outputs.subarray((seen.length - 1) * size + FIRST_TOKEN, seen.length * size);
+      const next = FIRST_TOKEN + draw(logits, uniformFloat64(random));
       drawn.push(next);
       text.push(next);
     });
