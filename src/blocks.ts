@@ -11,32 +11,115 @@ import type { Ops } from "./formula/ops.js";
 import { checkNormalization, run } from "./formula/run.js";
 import { broadcastMask } from "./formula/terms.js";
 import { layerNorm } from "./norms/layer.js";
-import { checkOptions } from "./options.js";
+import { checkOptions, nearest } from "./options.js";
 import { described, sameShape } from "./shape.js";
 
 /** Activations of `withActivation`; `gelu` is the exact one, x·Φ(x), not its tanh approximation. */
-export type ActivationName = "relu" | "gelu" | "silu" | "tanh" | "sigmoid";
+export type ActivationName = "relu" | "leakyRelu" | "gelu" | "silu" | "tanh" | "sigmoid";
 
-const activations: Record<ActivationName, <T>(ops: Ops<T>, x: T) => T> = {
-  relu: (ops, x) => ops.max(x, 0),
-  gelu: (ops, x) => ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, Math.SQRT1_2)), 1)),
-  silu: (ops, x) => ops.mul(x, ops.sigmoid(x)),
-  tanh: (ops, x) => ops.tanh(x),
-  sigmoid: (ops, x) => ops.sigmoid(x),
+/** Options of `withActivation`. */
+export interface ActivationOptions {
+  /** Of `leakyRelu`, below 0. Default 0.01, as in PyTorch; Keras's activation of that name has 0.2, and its layer 0.3. */
+  negativeSlope?: number;
+}
+
+/** A function of each element, as a formula. */
+export type Activation = <T>(ops: Ops<T>, x: T) => T;
+
+/** By name, from the slope below 0. At 0 the slope of both rectifiers is that of negative x, as in the frameworks: the first of equals gets the gradient. */
+const activations: Record<ActivationName, (negativeSlope: number) => Activation> = {
+  relu: () => (ops, x) => ops.max(0, x),
+  leakyRelu: (slope) => (ops, x) => {
+    // 0 times an infinite x would be no number
+    if (slope === 0) return ops.max(0, x);
+    const below = ops.mul(x, slope);
+    return slope > 1 ? ops.min(below, x) : ops.max(below, x);
+  },
+  gelu: () => (ops, x) => ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, Math.SQRT1_2)), 1)),
+  silu: () => (ops, x) => ops.mul(x, ops.sigmoid(x)),
+  tanh: () => (ops, x) => ops.tanh(x),
+  sigmoid: () => (ops, x) => ops.sigmoid(x),
+};
+
+/** What other frameworks call them. */
+const activationNames: Readonly<Record<string, ActivationName>> = {
+  swish: "silu",
+  leaky_relu: "leakyRelu",
+  LeakyReLU: "leakyRelu",
+  ReLU: "relu",
+  SiLU: "silu",
 };
 
 /**
- * The normalization followed by the activation: same inputs, weights and shapes.
- * @throws RangeError for an unknown activation
+ * The activation of that name, as a formula.
+ * @throws RangeError for an unknown name, with the nearest known one, or a slope that is not finite; TypeError for a slope that is not a
+ * number, or of an activation that has none
  */
-export function withActivation(norm: Normalization, activation: ActivationName): Normalization {
-  checkNormalization(norm, "withActivation");
-  const activate = Object.hasOwn(activations, activation) && activations[activation];
-  if (!activate) {
+export function activationOf(
+  caller: string,
+  name: unknown,
+  { negativeSlope }: ActivationOptions = {},
+): Activation {
+  if (typeof name !== "string" || !Object.hasOwn(activations, name)) {
+    const known = Object.keys(activations);
+    const near =
+      typeof name === "string"
+        ? Object.hasOwn(activationNames, name)
+          ? activationNames[name]
+          : nearest(name, known)
+        : undefined;
     throw new RangeError(
-      `withActivation: activation must be one of ${Object.keys(activations).join(", ")}, got ${described(activation)}`,
+      `${caller}: activation must be one of ${known.join(", ")}, got ${described(name)}${near ? `; did you mean "${near}"?` : ""}`,
     );
   }
+  if (negativeSlope !== undefined) {
+    if (name !== "leakyRelu") {
+      throw new TypeError(
+        `${caller}: negativeSlope is for the activation "leakyRelu", got it with "${name}"; leave it out`,
+      );
+    }
+    if (typeof negativeSlope !== "number") {
+      throw new TypeError(`${caller}: negativeSlope must be a number, got ${described(negativeSlope)}`);
+    }
+    if (!Number.isFinite(negativeSlope)) {
+      throw new RangeError(`${caller}: negativeSlope must be finite, got ${negativeSlope}`);
+    }
+  }
+  return activations[name as ActivationName](negativeSlope ?? 0.01);
+}
+
+/**
+ * The normalization followed by the activation: same inputs, weights and shapes.
+ * @throws RangeError for an unknown activation, or a slope that is not finite; TypeError for an unknown option, or what is not a normalization
+ */
+export function withActivation(
+  norm: Normalization,
+  activation: ActivationName,
+  options: ActivationOptions = {},
+): Normalization {
+  checkNormalization(norm, "withActivation");
+  checkOptions("withActivation", options, ["negativeSlope"]);
+  return followedBy(norm, activationOf("withActivation", activation, options));
+}
+
+/** Options of a layer of any host, for what follows its normalization. */
+export interface ActivatedOptions extends ActivationOptions {
+  /** Follows the normalization, in the same pass over memory where the backend has kernels. Default: none. */
+  activation?: ActivationName;
+}
+
+/** A layer's normalization, followed by the activation that its options name, if they do. @throws as `withActivation`, in the layer's name */
+export function activatedBy(
+  layer: string,
+  norm: Normalization,
+  { activation, negativeSlope }: ActivatedOptions,
+): Normalization {
+  if (activation === undefined && negativeSlope === undefined) return norm;
+  return followedBy(norm, activationOf(layer, activation, { negativeSlope }));
+}
+
+/** The normalization followed by a function of each element of y. */
+export function followedBy(norm: Normalization, activate: Activation): Normalization {
   const { name, handles, outputs, featureShape } = norm;
   return {
     ...{ name, handles, outputs, featureShape },

@@ -1,7 +1,9 @@
 /** Public names of `evenkeel`. */
 
 export {
+  type ActivatedOptions,
   type ActivationName,
+  type ActivationOptions,
   type ResidualOptions,
   residualBlock,
   withActivation,

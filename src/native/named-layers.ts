@@ -1,5 +1,7 @@
 /** Layer classes named after their normalization, as in torch.nn. */
+import { type ActivatedOptions, activatedBy } from "../blocks.js";
 import type { AffineOptions } from "../formula/fused-norm.js";
+import type { Normalization } from "../formula/normalization.js";
 import { type BatchNormOptions, batchNorm } from "../norms/batch.js";
 import { type GroupNormOptions, groupNorm } from "../norms/group.js";
 import { type InstanceNormOptions, instanceNorm } from "../norms/instance.js";
@@ -11,7 +13,7 @@ import type { Evenkeel } from "./evenkeel.js";
 import { Layer } from "./layer.js";
 
 /** Options of `LayerNorm` and `RMSNorm`; the axes follow from the shape that the layer is made for. */
-export interface FeatureLayerOptions extends AffineOptions {
+export interface FeatureLayerOptions extends AffineOptions, ActivatedOptions {
   /** Added to the variance inside the root. Default 1e-5. */
   epsilon?: number;
 }
@@ -24,8 +26,12 @@ export class LayerNorm extends Layer {
    */
   constructor(ek: Evenkeel, shape: number | readonly number[], options: FeatureLayerOptions = {}) {
     const lengths = featureShape("LayerNorm", "shape", shape);
-    checkOptions("LayerNorm", options, namesBut("axis", layerNorm.defaults), optionNames);
-    super(ek, layerNorm({ ...options, axis: trailing(lengths) }), lengths);
+    const known = namesBut("axis", layerNorm.defaults);
+    super(
+      ek,
+      made("LayerNorm", options, known, (own) => layerNorm({ ...own, axis: trailing(lengths) })),
+      lengths,
+    );
   }
 }
 
@@ -35,10 +41,18 @@ export class RMSNorm extends Layer {
    * @param shape a length, or a list of lengths: PyTorch's `normalized_shape`
    * @throws TypeError for a shape that is neither, RangeError for lengths that are not positive integers
    */
-  constructor(ek: Evenkeel, shape: number | readonly number[], options: Omit<RMSNormOptions, "axis"> = {}) {
+  constructor(
+    ek: Evenkeel,
+    shape: number | readonly number[],
+    options: Omit<RMSNormOptions, "axis"> & ActivatedOptions = {},
+  ) {
     const lengths = featureShape("RMSNorm", "shape", shape);
-    checkOptions("RMSNorm", options, namesBut("axis", rmsNorm.defaults), optionNames);
-    super(ek, rmsNorm({ ...options, axis: trailing(lengths) }), lengths);
+    const known = namesBut("axis", rmsNorm.defaults);
+    super(
+      ek,
+      made("RMSNorm", options, known, (own) => rmsNorm({ ...own, axis: trailing(lengths) })),
+      lengths,
+    );
   }
 }
 
@@ -49,10 +63,10 @@ export class GroupNorm extends Layer {
     ek: Evenkeel,
     groups: number,
     channels: number,
-    options: Omit<GroupNormOptions, "groups"> & AffineOptions = {},
+    options: Omit<GroupNormOptions, "groups"> & AffineOptions & ActivatedOptions = {},
   ) {
-    checkOptions("GroupNorm", options, namesBut("groups", groupNorm.defaults), optionNames);
-    const norm = groupNorm({ ...options, groups });
+    const known = namesBut("groups", groupNorm.defaults);
+    const norm = made("GroupNorm", options, known, (own) => groupNorm({ ...own, groups }));
     super(ek, norm, channelShape("GroupNorm", channels, options.axis));
   }
 }
@@ -60,9 +74,11 @@ export class GroupNorm extends Layer {
 /** Instance normalization; without gamma and beta unless they are asked for, as in PyTorch. x has axes of positions. */
 export class InstanceNorm extends Layer {
   /** @throws RangeError for channels that are not a positive integer, TypeError for options that are not known */
-  constructor(ek: Evenkeel, channels: number, options: InstanceNormOptions = {}) {
-    checkOptions("InstanceNorm", options, Object.keys(instanceNorm.defaults), optionNames);
-    const norm = instanceNorm({ scale: false, center: false, ...options });
+  constructor(ek: Evenkeel, channels: number, options: InstanceNormOptions & ActivatedOptions = {}) {
+    const known = Object.keys(instanceNorm.defaults);
+    const norm = made("InstanceNorm", options, known, (own) =>
+      instanceNorm({ scale: false, center: false, ...own }),
+    );
     super(ek, norm, channelShape("InstanceNorm", channels, options.axis));
   }
 }
@@ -70,8 +86,8 @@ export class InstanceNorm extends Layer {
 /** Batch normalization: the batch's statistics in training, running ones in evaluation. x is [batch, ..., channels] by default. */
 export class BatchNorm extends Layer {
   /** @throws RangeError for channels that are not a positive integer, TypeError for options that are not known */
-  constructor(ek: Evenkeel, channels: number, options: BatchNormOptions = {}) {
-    const norm = batchNorm(options);
+  constructor(ek: Evenkeel, channels: number, options: BatchNormOptions & ActivatedOptions = {}) {
+    const norm = made("BatchNorm", options, Object.keys(batchNorm.defaults), batchNorm);
     super(ek, norm, channelShape("BatchNorm", channels, options.axis));
   }
 
@@ -84,6 +100,18 @@ export class BatchNorm extends Layer {
   get runningVariance(): Float32Array {
     return this.weights.runningVariance.data as Float32Array;
   }
+}
+
+/** A layer's normalization, and the activation that follows it where its options name one. */
+function made<O extends object>(
+  layer: string,
+  options: O & ActivatedOptions,
+  known: readonly string[],
+  make: (own: Omit<O, keyof ActivatedOptions>) => Normalization,
+): Normalization {
+  checkOptions(layer, options, [...known, "activation", "negativeSlope"], optionNames);
+  const { activation, negativeSlope, ...own } = options;
+  return activatedBy(layer, make(own), { activation, negativeSlope });
 }
 
 /** The options that a layer takes: those of its normalization, but for the one that the layer's arguments give. */

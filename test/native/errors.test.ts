@@ -365,8 +365,34 @@ it.each<[string, () => unknown, Error]>([
     "no activation",
     () => withActivation(layerNorm(), undefined as never),
     new RangeError(
-      "withActivation: activation must be one of relu, gelu, silu, tanh, sigmoid, got undefined",
+      "withActivation: activation must be one of relu, leakyRelu, gelu, silu, tanh, sigmoid, got undefined",
     ),
+  ],
+  [
+    "an activation by another framework's name",
+    () => withActivation(layerNorm(), "leaky_relu" as never),
+    new RangeError(
+      'withActivation: activation must be one of relu, leakyRelu, gelu, silu, tanh, sigmoid, got "leaky_relu"; did you mean "leakyRelu"?',
+    ),
+  ],
+  [
+    "a layer's activation that is misspelled",
+    () => new GroupNorm(ek, 2, 4, { activation: "sigmod" as never }),
+    new RangeError(
+      'GroupNorm: activation must be one of relu, leakyRelu, gelu, silu, tanh, sigmoid, got "sigmod"; did you mean "sigmoid"?',
+    ),
+  ],
+  [
+    "a slope of an activation that has none",
+    () => withActivation(layerNorm(), "relu", { negativeSlope: 0.1 }),
+    new TypeError(
+      'withActivation: negativeSlope is for the activation "leakyRelu", got it with "relu"; leave it out',
+    ),
+  ],
+  [
+    "a slope without end",
+    () => withActivation(layerNorm(), "leakyRelu", { negativeSlope: Number.POSITIVE_INFINITY }),
+    new RangeError("withActivation: negativeSlope must be finite, got Infinity"),
   ],
   [
     "a rate in words",
@@ -400,7 +426,9 @@ it.each<[string, () => unknown, Error]>([
   [
     "an axis for a layer that has its own",
     () => new LayerNorm(ek, 4, { axis: 1 } as never),
-    new TypeError('LayerNorm: no option is called "axis"; there are epsilon, scale, center'),
+    new TypeError(
+      'LayerNorm: no option is called "axis"; there are epsilon, scale, center, activation, negativeSlope',
+    ),
   ],
   [
     "groups as an option",

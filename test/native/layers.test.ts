@@ -9,6 +9,7 @@ import {
   groupNorm,
   InstanceNorm,
   instanceNorm,
+  type Layer,
   LayerNorm,
   layerNorm,
   legalGroups,
@@ -55,6 +56,48 @@ describe.each<BackendName>(["wasm", "reference"])("%s", async (backend) => {
     held.dispose();
     expect(ek.memory().arrays).toBe(0);
   });
+
+  it.each([
+    ["leakyRelu", 0.3, (y: number) => (y > 0 ? y : 0.3 * y), (y: number) => (y > 0 ? 1 : 0.3)],
+    ["leakyRelu", 0, (y: number) => Math.max(y, 0), (y: number) => (y > 0 ? 1 : 0)],
+    ["relu", undefined, (y: number) => Math.max(y, 0), (y: number) => (y > 0 ? 1 : 0)],
+    [
+      "sigmoid",
+      undefined,
+      (y: number) => 1 / (1 + Math.exp(-y)),
+      (y: number) => Math.exp(-y) / (1 + Math.exp(-y)) ** 2,
+    ],
+  ] as const)(
+    "layers end with an activation: %s %s; at 0 a rectifier's slope is that below",
+    (activation, negativeSlope, value, slope) => {
+      const options = { activation, negativeSlope };
+      const makers: [options: object, make: (own: object) => Layer][] = [
+        [{}, (own) => new LayerNorm(ek, [5, 4], own)],
+        [{ center: true }, (own) => new RMSNorm(ek, 4, own)],
+        [{}, (own) => new GroupNorm(ek, 2, 4, own)],
+        [{ scale: true }, (own) => new InstanceNorm(ek, 4, own)],
+        [{}, (own) => new BatchNorm(ek, 4, own)],
+      ];
+      for (const [own, make] of makers) {
+        const [plainLayer, layer] = [make(own), make({ ...own, ...options })];
+        const x = plain([3, 5, 4]);
+        x.data.fill(0, 0, 20);
+        const dy = plain([3, 5, 4], 2);
+        const before = plainLayer.forward(x);
+        const y = layer.forward(x);
+        expectClose("y", y.data, Float64Array.from(before.data, value), () => 1e-6);
+        const dBefore = {
+          shape: dy.shape,
+          data: Float32Array.from(dy.data, (d, i) => d * slope(before.data[i])),
+        };
+        const [dx, expected] = [layer.backward(dy), plainLayer.backward(dBefore)];
+        expectClose("dx", dx.data, expected.data, (i) => 1e-5 * (1 + Math.abs(expected.data[i])));
+        plainLayer.dispose();
+        layer.dispose();
+      }
+      expect(ek.memory().arrays).toBe(0);
+    },
+  );
 
   it("axes that alternate too often for a view are transposed and back", () => {
     const [x, dy] = [plain([2, 3, 4, 5]), plain([2, 3, 4, 5], 2)];

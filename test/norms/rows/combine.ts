@@ -1,5 +1,6 @@
 /** Normalizations with their neighbours. */
 import {
+  type ActivationName,
   batchNorm,
   layerNorm,
   type Normalization,
@@ -47,11 +48,12 @@ function normalDistribution(x: number): number {
 }
 
 const activated = (
-  activation: "relu" | "gelu" | "silu" | "tanh" | "sigmoid",
+  activation: ActivationName,
   value: (x: number) => number,
+  negativeSlope?: number,
 ): Row => ({
-  name: `and ${activation}`,
-  norm: withActivation(layerNorm(), activation),
+  name: `and ${activation}${negativeSlope === undefined ? "" : ` of ${negativeSlope}`}`,
+  norm: withActivation(layerNorm(), activation, { negativeSlope }),
   shapes: [[3, 4, 5]],
   mask: null,
   expected: ([x], weights) => ({ y: normalized(x, weights).map(value) }),
@@ -59,6 +61,8 @@ const activated = (
 
 export const combined: Row[] = [
   activated("relu", (x) => Math.max(x, 0)),
+  activated("leakyRelu", (x) => (x > 0 ? x : 0.01 * x)),
+  activated("leakyRelu", (x) => (x > 0 ? x : 1.5 * x), 1.5),
   activated("gelu", (x) => x * normalDistribution(x)),
   activated("silu", (x) => x / (1 + Math.exp(-x))),
   activated("tanh", Math.tanh),
