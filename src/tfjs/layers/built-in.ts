@@ -3,6 +3,7 @@
  * running them by the fused operation.
  */
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
+import type { Normalization } from "../../formula/normalization.js";
 import { batchNorm } from "../../norms/batch.js";
 import { layerNorm } from "../../norms/layer.js";
 import type { CallArgs, Layer, Tensors, Variables } from "../types.js";
@@ -37,8 +38,29 @@ export function batchVariables({ gamma, beta, movingMean, movingVariance }: Buil
 }
 
 /** The normalization that a layer of TensorFlow.js computes. */
-export function builtInBatchNorm({ axis, epsilon, momentum, gamma, beta }: BuiltInBatch) {
-  return batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta });
+export function builtInBatchNorm(layer: BuiltInBatch): Normalization {
+  const { axis, epsilon, momentum, gamma, beta } = layer;
+  return remembered(layer, [[axis].flat()[0], epsilon, momentum, !!gamma, !!beta], () =>
+    batchNorm({ axis: [axis].flat()[0], epsilon, momentum, scale: !!gamma, center: !!beta }),
+  );
+}
+
+function builtInLayerNorm(layer: BuiltIn): Normalization {
+  const { axis, epsilon, gamma, beta } = layer;
+  return remembered(layer, [axis, epsilon, !!gamma, !!beta], () =>
+    layerNorm({ axis, epsilon, scale: !!gamma, center: !!beta }),
+  );
+}
+
+const made = new WeakMap<Layer, { options: readonly unknown[]; normalization: Normalization }>();
+
+/** A layer's normalization, the same object from call to call while these options stand. */
+function remembered(layer: Layer, options: readonly unknown[], make: () => Normalization): Normalization {
+  const last = made.get(layer);
+  if (last && options.every((option, i) => option === last.options[i])) return last.normalization;
+  const normalization = make();
+  made.set(layer, { options, normalization });
+  return normalization;
 }
 
 /**
@@ -48,9 +70,8 @@ export function builtInBatchNorm({ axis, epsilon, momentum, gamma, beta }: Built
  */
 export function useInBuiltInLayers(): void {
   prototypeOf<BuiltIn>(builtIn.layerNormalization({ name: "evenkeel_probe" })).call = function (inputs) {
-    const { axis, epsilon, gamma, beta } = this;
-    const options = { axis, epsilon, scale: !!gamma, center: !!beta };
-    return applyLayer(layerNorm(options), [inputs].flat(), { gamma, beta }, { training: false });
+    const { gamma, beta } = this;
+    return applyLayer(builtInLayerNorm(this), [inputs].flat(), { gamma, beta }, { training: false });
   };
   prototypeOf<BuiltInBatch>(builtIn.batchNormalization({ name: "evenkeel_probe" })).call = function (
     inputs,

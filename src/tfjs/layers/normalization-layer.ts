@@ -4,6 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "@tensorflow/tfjs-layers";
+import { type ActivationName, activatedBy } from "../../blocks.js";
 import type { Normalization, Weight } from "../../formula/normalization.js";
 import { camelCase, theirs } from "../../frameworks/names.js";
 import { checkOptions, optionNames } from "../../options.js";
@@ -36,6 +37,14 @@ export type WeightArgs = {
   [weight: `${string}Constraint`]: Option<Constraint> | null | undefined;
 };
 
+/** What may follow the normalization, in the same layer; recurrent layers and those with an `activation` of their own have none. */
+export interface ActivationArgs {
+  /** Follows the normalization, in the same pass over memory where the backend has kernels. Default: none. */
+  activation?: ActivationName;
+  /** Of `leakyRelu`, below 0. Default 0.2, that of Keras's activation; `tf.layers.leakyReLU` has 0.3, and PyTorch 0.01. */
+  negativeSlope?: number;
+}
+
 /** Options of a layer: its normalization's, Keras's for its weights, and those of any layer. */
 export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
   /**
@@ -55,10 +64,14 @@ export type NormalizationArgs<O = object> = Omit<O, "axis"> & {
    * unit and filter response normalization), else true. The mask is passed on to the next layer either way.
    */
   useMask?: boolean;
-} & WeightArgs &
+} & (O extends { activation?: unknown } ? object : ActivationArgs) &
+  WeightArgs &
   LayerArgs;
 
 const OWN_ARGS = ["frozen", "useMask"];
+const ACTIVATION_ARGS = ["activation", "negativeSlope"];
+/** Of Keras's activation of that name. */
+const LEAKY_SLOPE = 0.2;
 const WEIGHT_ARG = /^(.+)(Initializer|Regularizer|Constraint)$/;
 
 /** What Keras's options for a weight resolve to. */
@@ -88,6 +101,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   /** By Keras's names of weights; without a prototype, since the names come from files. */
   private readonly objects: Record<string, WeightObjects> = Object.create(null);
   private specified: Readonly<Record<string, Weight>> = {};
+  /** Variables with a constraint. */
+  private readonly constrained: LayerVariable[] = [];
 
   protected constructor(
     private readonly spec: LayerSpec,
@@ -106,7 +121,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     this.frozen = frozen;
     this.useMask = useMask;
     this.options = options;
-    this.normalization = spec.make(options);
+    this.normalization = this.made(options);
     this.readWeightArgs(args as Record<string, unknown>);
     this.supportsMasking = true;
     if (useMask) followMasks(this);
@@ -134,6 +149,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       // TensorFlow.js zeroes weights that a file is about to set, and the file may not have them all
       if (!made.initializer && !(trained && typeof initial === "number")) initialize(variable, weight);
       this.variables[name] = variable;
+      if (made.constraint) this.constrained.push(variable);
     }
     this.inputSpec = shapes.map((shape, i) => {
       const axes = this.spec.about.takes === "sequence" ? [shape.length - 1] : this.axesOf(shape);
@@ -194,6 +210,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
 
   /** The mask is passed on where y still has its axes: the last state of a sequence has no time. */
   override computeMask(inputs: Tensors, mask?: Tensors): Tensors {
+    if (!this.normalization.outputs) return ([mask].flat()[0] ?? null) as tf.Tensor;
     const shapes = [inputs].flat().map(({ shape }): Shape => shape);
     const [y, ...more] = listed(this.computeOutputShape(shapes));
     const isPassedOn = y.length >= shapes[0].length;
@@ -252,10 +269,10 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     [option: string]: unknown;
   }): this {
     const { spec } = this;
-    checkOptions(spec.className, changes, [...spec.options, ...OWN_ARGS], optionNames);
+    checkOptions(spec.className, changes, [...this.optionNames(), ...OWN_ARGS], optionNames);
     checkFlags(spec.className, { frozen, useMask });
     const options = { ...spec.defaults, ...optionsOf({ ...this.options, ...changes }) };
-    const normalization = spec.make(options);
+    const normalization = this.made(options);
     if (this.shapes) {
       const [now, then] = [this.specified, this.weightsFor(normalization, this.shapes)].map(describe);
       if (now !== then) {
@@ -346,11 +363,29 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   }
 
   private checkArgs(args: object): void {
-    const { className, about, options } = this.spec;
+    const { className, about } = this.spec;
     // the weights are known once the layer is built
     const ofWeights = Object.keys(args).filter((name) => WEIGHT_ARG.test(name));
     const ofSequences = about.takes === "sequence" ? SEQUENCE_ARGS : [];
-    checkArgs(className, args, [...options, ...OWN_ARGS, ...ofWeights, ...ofSequences]);
+    checkArgs(className, args, [...this.optionNames(), ...OWN_ARGS, ...ofWeights, ...ofSequences]);
+  }
+
+  /** Every option of its normalization, and of what follows it. */
+  private optionNames(): readonly string[] {
+    const { about, options } = this.spec;
+    const takesActivation = about.takes !== "sequence" && !options.includes("activation");
+    return takesActivation ? [...options, ...ACTIVATION_ARGS] : options;
+  }
+
+  /** The normalization of these options, and the activation that follows it. */
+  private made(options: Config): Normalization {
+    const { className, options: own, make } = this.spec;
+    if (own.includes("activation")) return make(options);
+    const { activation, negativeSlope, ...others } = options as Config & ActivationArgs;
+    return activatedBy(className, make(others), {
+      activation,
+      negativeSlope: negativeSlope ?? (activation === "leakyRelu" ? LEAKY_SLOPE : undefined),
+    });
   }
 
   private checkInputs(inputs: readonly unknown[]): void {
@@ -366,9 +401,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
    * training step.
    */
   private constrain(): void {
-    for (const [name, variable] of Object.entries(this.variables)) {
+    for (const variable of this.constrained) {
       // a clone, since writing a variable to itself does nothing
-      if (!this.objects[argOf(name)]?.constraint) continue;
       tf.tidy(() => {
         variable.write(tf.clone(variable.read()));
       });

@@ -87,6 +87,58 @@ describe.each(backends)("%s", (backend) => {
     expect([...values(loaded.predict(image(3)))]).toEqual([...before]);
   });
 
+  it.each([
+    ["relu", undefined, (y: tf.Tensor) => tf.relu(y)],
+    ["leakyRelu", undefined, (y: tf.Tensor) => tf.leakyRelu(y, 0.2)],
+    ["leakyRelu", 0.3, (y: tf.Tensor) => tf.leakyRelu(y, 0.3)],
+    ["silu", undefined, (y: tf.Tensor) => tf.mul(y, tf.sigmoid(y))],
+    ["gelu", undefined, (y: tf.Tensor) => tf.mul(y, tf.mul(0.5, tf.add(1, tf.erf(tf.div(y, Math.SQRT2)))))],
+    ["tanh", undefined, (y: tf.Tensor) => tf.tanh(y)],
+    ["sigmoid", undefined, (y: tf.Tensor) => tf.sigmoid(y)],
+  ] as const)(
+    "ends with an activation, in training too, saved and loaded: %s %s",
+    async (activation, negativeSlope, applied) => {
+      for (const make of [
+        layers.layerNormalization,
+        layers.batchNormalization,
+        layers.groupNormalization,
+        layers.dynamicTanh,
+      ] as ((args: object) => tfl.layers.Layer)[]) {
+        const own = make === layers.groupNormalization ? { groups: 2 } : {};
+        const model = (args: object) =>
+          tfl.sequential({
+            layers: [tfl.layers.inputLayer({ inputShape: [4, 4, 8] }), make({ ...own, ...args })],
+          });
+        const [without, ends] = [model({}), model({ activation, negativeSlope })];
+        for (const one of [without, ends]) {
+          one.setWeights(
+            one.getWeights().map((weight, i) =>
+              tf.tensor(
+                normal(weight.size, 30 + i).map((v) => v * v + 0.5),
+                weight.shape,
+              ),
+            ),
+          );
+        }
+        const loaded = await tfl.loadLayersModel(tf.io.fromMemory(await artifacts(ends)));
+        expect(loaded.layers.at(-1)?.getConfig()).toEqual(ends.layers.at(-1)?.getConfig());
+        const dy = tf.tensor(normal(256, 8), [2, 4, 4, 8]);
+        const of = (call: (x: tf.Tensor) => tf.Tensor) => {
+          const { value, grads } = tf.valueAndGrads(
+            (x: tf.Tensor) => tf.sum(tf.mul(call(x), dy)) as tf.Scalar,
+          )([image(3)]);
+          return [...values(value), ...values(grads[0])];
+        };
+        for (const training of [false, true]) {
+          const expected = of((x) => applied([without.call(x, { training })].flat()[0]));
+          for (const one of [ends, loaded]) {
+            same(Float32Array.from(of((x) => [one.call(x, { training })].flat()[0])), expected);
+          }
+        }
+      }
+    },
+  );
+
   it("has the defaults of Keras", () => {
     const config = (layer: { getConfig(): tf.serialization.ConfigDict }) => layer.getConfig();
     const affine = { center: true, scale: true, betaRegularizer: null, gammaConstraint: null };
@@ -465,6 +517,37 @@ describe("options", () => {
     );
     expect(() => layer.configure({ useMask: null as never })).toThrow(
       "BatchNormalization: useMask must be true or false, got null",
+    );
+  });
+
+  it("an activation is checked, changed and removed by name; layers with one of their own keep it", () => {
+    const known = "must be one of relu, leakyRelu, gelu, silu, tanh, sigmoid";
+    expect(() => layers.layerNormalization({ activation: "swish" as never })).toThrow(
+      new RangeError(`LayerNormalization: activation ${known}, got "swish"; did you mean "silu"?`),
+    );
+    expect(() => layers.rmsNormalization({ activation: "rellu" as never })).toThrow(
+      new RangeError(`RMSNormalization: activation ${known}, got "rellu"; did you mean "relu"?`),
+    );
+    expect(() => layers.rmsNormalization({ activation: "relu", negativeSlope: 0.1 })).toThrow(
+      new TypeError(
+        'RMSNormalization: negativeSlope is for the activation "leakyRelu", got it with "relu"; leave it out',
+      ),
+    );
+    const layer = layers.layerNormalization({ activation: "leakyRelu" });
+    expect(layer.getConfig()).toMatchObject({ activation: "leakyRelu" });
+    const x = tf.tensor2d([[-1, 1]]);
+    const last = () => (layer.apply(x) as tf.Tensor).dataSync()[0];
+    expect(last()).toBeCloseTo(-0.2, 3);
+    layer.configure({ negativeSlope: 0.5 });
+    expect(last()).toBeCloseTo(-0.5, 3);
+    expect(() => layer.configure({ activation: "tanh" })).toThrow("negativeSlope is for");
+    expect(layer.getConfig()).toMatchObject({ activation: "leakyRelu", negativeSlope: 0.5 });
+    layer.configure({ activation: undefined, negativeSlope: undefined });
+    expect(last()).toBeCloseTo(-1, 3);
+    expect(layer.getConfig()).not.toHaveProperty("activation");
+    expect(layers.adaptiveLayerNormalization({ activation: "none" }).getConfig().activation).toBe("none");
+    expect(() => layers.layerNormLSTM({ units: 2, activation: "relu" } as never)).toThrow(
+      'LayerNormLSTM: no option is called "activation"',
     );
   });
 
