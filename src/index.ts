@@ -57,6 +57,7 @@ export { type BatchRenormOptions, batchRenorm, renormSchedule } from "./norms/ba
 export { type BoundedNormOptions, boundedNorm } from "./norms/bounded.js";
 export { type Catalog, catalog } from "./norms/catalog.js";
 export { type ConditionalBatchNormOptions, conditionalBatchNorm } from "./norms/conditional-batch.js";
+export { type CumulativeLayerNormOptions, cumulativeLayerNorm } from "./norms/cumulative-layer.js";
 export { type DeepAdaptiveInputNormOptions, deepAdaptiveInputNorm } from "./norms/deep-adaptive-input.js";
 export { type DivisiveNormOptions, divisiveNorm } from "./norms/divisive.js";
 export {
@@ -72,6 +73,7 @@ export {
   featureWiseLinearModulation,
 } from "./norms/feature-wise-linear-modulation.js";
 export { type FilterResponseNormOptions, filterResponseNorm } from "./norms/filter-response.js";
+export { type GatedRMSNormOptions, gatedRMSNorm, gatedRMSPresets } from "./norms/gated-rms.js";
 export { type GhostBatchNormOptions, ghostBatchNorm } from "./norms/ghost-batch.js";
 export { type GlobalResponseNormOptions, globalResponseNorm } from "./norms/global-response.js";
 export { type GroupNormOptions, groupNorm, legalGroups, nearestGroups } from "./norms/group.js";
@@ -108,11 +110,17 @@ export {
   robustReversibleInstanceNorm,
 } from "./norms/robust-reversible-instance.js";
 export { scaleNorm } from "./norms/scale.js";
+export { seeDNorm } from "./norms/see-d.js";
+export {
+  type SpatiallyAdaptiveNormOptions,
+  spatiallyAdaptiveNorm,
+} from "./norms/spatially-adaptive.js";
 export { type SpectralNormOptions, spectralNorm } from "./norms/spectral.js";
 export { type SwitchableNormOptions, switchableNorm } from "./norms/switchable.js";
 export { type ThresholdedLinearUnitOptions, thresholdedLinearUnit } from "./norms/thresholded-linear.js";
 export { type UnitNormOptions, unitNorm } from "./norms/unit.js";
 export { type WeightNormOptions, weightNorm, weightNormGain } from "./norms/weight.js";
+export { type WeightDemodulationOptions, weightDemodulation } from "./norms/weight-demodulation.js";
 export { type WeightStandardizationOptions, weightStandardization } from "./norms/weight-standardization.js";
 export {
   type Standardized,

@@ -233,3 +233,23 @@ export function windowSum<T>(ops: ElementaryOps<T>, x: T, axis: number, before: 
   }
   return total as T;
 }
+
+/**
+ * Sums along an axis up to and including each place. Widths double, so that the cost is logarithmic in the length; the order of
+ * additions at a place does not depend on what comes after it.
+ */
+export function cumulativeSum<T>(ops: ElementaryOps<T>, x: T, axis: number): T {
+  const length = ops.shape(x)[axis];
+  let sums = x;
+  for (let width = 1; width < length; width *= 2) sums = ops.add(sums, delayed(ops, sums, axis, width));
+  return sums;
+}
+
+/** Each place has the value of so many places before it; the first ones have 0. At most as many as there are. */
+export function delayed<T>(ops: ElementaryOps<T>, x: T, axis: number, places: number): T {
+  const shape = ops.shape(x);
+  const lengths = shape.map((all, one) => (one === axis ? places : all));
+  const zeros = ops.constant(new Float32Array(lengths.reduce((a, b) => a * b, 1)), lengths);
+  const kept = shape[axis] - places;
+  return kept === 0 ? zeros : ops.concat([zeros, ops.slice(x, axis, 0, kept)], axis);
+}

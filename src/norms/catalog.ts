@@ -8,11 +8,13 @@ import { batchLayerNorm } from "./batch-layer.js";
 import { batchRenorm } from "./batch-renorm.js";
 import { boundedNorm } from "./bounded.js";
 import { conditionalBatchNorm } from "./conditional-batch.js";
+import { cumulativeLayerNorm } from "./cumulative-layer.js";
 import { deepAdaptiveInputNorm } from "./deep-adaptive-input.js";
 import { divisiveNorm } from "./divisive.js";
 import { dynamicErf, dynamicISRU, dynamicTanh } from "./dynamic.js";
 import { featureWiseLinearModulation } from "./feature-wise-linear-modulation.js";
 import { filterResponseNorm } from "./filter-response.js";
+import { gatedRMSNorm } from "./gated-rms.js";
 import { ghostBatchNorm } from "./ghost-batch.js";
 import { globalResponseNorm } from "./global-response.js";
 import { groupNorm } from "./group.js";
@@ -30,17 +32,22 @@ import { reversibleInstanceNorm } from "./reversible-instance.js";
 import { rmsNorm } from "./rms.js";
 import { robustReversibleInstanceNorm } from "./robust-reversible-instance.js";
 import { scaleNorm } from "./scale.js";
+import { seeDNorm } from "./see-d.js";
+import { spatiallyAdaptiveNorm } from "./spatially-adaptive.js";
 import { spectralNorm } from "./spectral.js";
 import { switchableNorm } from "./switchable.js";
 import { thresholdedLinearUnit } from "./thresholded-linear.js";
 import { unitNorm } from "./unit.js";
 import { weightNorm } from "./weight.js";
+import { weightDemodulation } from "./weight-demodulation.js";
 import { weightStandardization } from "./weight-standardization.js";
 
 /** Every normalization's factory, by name. */
 export const catalog = Object.freeze({
   layerNorm,
   rmsNorm,
+  gatedRMSNorm,
+  seeDNorm,
   batchNorm,
   ghostBatchNorm,
   batchRenorm,
@@ -49,6 +56,7 @@ export const catalog = Object.freeze({
   groupNorm,
   instanceNorm,
   positionNorm,
+  cumulativeLayerNorm,
   localResponseNorm,
   filterResponseNorm,
   globalResponseNorm,
@@ -65,10 +73,12 @@ export const catalog = Object.freeze({
   weightNorm,
   spectralNorm,
   weightStandardization,
+  weightDemodulation,
   boundedNorm,
   adaptiveInstanceNorm,
   adaptiveLayerNorm,
   conditionalBatchNorm,
+  spatiallyAdaptiveNorm,
   deepAdaptiveInputNorm,
   featureWiseLinearModulation,
   reversibleInstanceNorm,

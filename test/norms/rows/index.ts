@@ -5,7 +5,10 @@ import { batches } from "./batch.js";
 import { batchLayerRows } from "./batch-layer.js";
 import { combined } from "./combine.js";
 import { core } from "./core.js";
+import { cumulativeRows } from "./cumulative.js";
 import { features } from "./features.js";
+import { gatedRows } from "./gated.js";
+import { maps } from "./maps.js";
 import { overPositions } from "./positions.js";
 import { recurrent } from "./recurrent.js";
 import type { Row } from "./row.js";
@@ -20,8 +23,11 @@ export const rows: Row[] = [
   ...batches,
   ...batchLayerRows,
   ...adaptive,
+  ...maps,
   ...features,
+  ...gatedRows,
   ...weights,
   ...overPositions,
+  ...cumulativeRows,
   ...recurrent,
 ];

@@ -1,6 +1,6 @@
 /** Normalizations of weights: x is the weight itself, its outputs last unless the row names another axis. */
-import { spectralNorm, weightNorm, weightStandardization } from "../../../src/index.js";
-import { groupsBy, type Row, scaled, standardized, type Values64 } from "./row.js";
+import { spectralNorm, weightDemodulation, weightNorm, weightStandardization } from "../../../src/index.js";
+import { groupsBy, positions, type Row, scaled, standardized, type Values64 } from "./row.js";
 
 /** Each output's weights divided by their length, times its g. */
 function lengthened(
@@ -46,6 +46,28 @@ function spectral(
     return training ? { y, state: { u: Float64Array.from(u), v: Float64Array.from(v) } } : { y };
   };
 }
+
+/** A weight for each example: its inputs by their style, and each output of length 1. */
+const demodulated =
+  (input: number, output: number, epsilon = 1e-8): Row["expected"] =>
+  ([w, style]) => {
+    const [batch, inputs] = style.shape;
+    const outputs = w.shape[output];
+    const all = positions(w.shape);
+    const y: number[] = [];
+    const factors: number[] = [];
+    for (let b = 0; b < batch; b++) {
+      const modulated = w.data.map((value, i) => value * style.data[b * inputs + all[i][input]]);
+      const powers = new Float64Array(outputs);
+      modulated.forEach((value, i) => {
+        powers[all[i][output]] += value ** 2;
+      });
+      const own = [...powers].map((power) => 1 / Math.sqrt(power + epsilon));
+      factors.push(...own);
+      y.push(...modulated.map((value, i) => value * own[all[i][output]]));
+    }
+    return { y: Float64Array.from(y), more: [Float64Array.from(factors)] };
+  };
 
 // far from 0, so that the largest singular value is well apart and few iterations find it: u and v are then as good as
 // constant, which the gradient takes them for, and central differences do not
@@ -126,5 +148,34 @@ export const weights: Row[] = [
       const { xHat } = standardized(x, ([, o]) => o, { epsilon: 0.1 });
       return { y: scaled(x.shape, xHat, ([, o]) => o, { gamma: gain.map((one) => one / Math.sqrt(6)) }) };
     },
+  },
+  {
+    norm: weightDemodulation(),
+    shapes: [
+      [2, 3, 4],
+      [5, 3],
+    ],
+    mask,
+    expected: demodulated(1, 2),
+  },
+  {
+    name: "outputs first",
+    norm: weightDemodulation({ axis: 0, epsilon: 0.1 }),
+    shapes: [
+      [4, 3, 2, 2],
+      [2, 3],
+    ],
+    mask,
+    expected: demodulated(1, 0, 0.1),
+  },
+  {
+    name: "inputs apart from outputs",
+    norm: weightDemodulation({ inputAxis: 0 }),
+    shapes: [
+      [3, 2, 4],
+      [2, 3],
+    ],
+    mask,
+    expected: demodulated(0, 2),
   },
 ];
