@@ -21,6 +21,21 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /**
+ * The shape of two arrays together, as numpy has it.
+ * @throws RangeError for shapes that do not broadcast
+ */
+export function broadcastShape(a: readonly number[], b: readonly number[]): readonly number[] {
+  if (sameShape(a, b)) return a;
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const [p, q] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
+    if (p === q || q === 1) return p;
+    if (p === 1) return q;
+    throw new RangeError(`shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`);
+  });
+}
+
+/**
  * Checks a shape before anything is allocated by it: at most 32 axes, lengths that are non-negative integers, and at most 2³⁰ values
  * (an empty array counts as though its lengths of 0 were 1).
  * @throws TypeError for what is not a list, RangeError for lengths out of these bounds

@@ -1,5 +1,6 @@
 /** Checks that norm files share: each throws an error naming the norm, what was expected, what came, and the remedy. */
-import { checkHasShape, checkLengths, described } from "../shape.js";
+import { checkHasShape, checkLengths, described, fitsShape } from "../shape.js";
+import type { ElementaryOps, NormalizeOperands } from "./ops.js";
 import type { FusedNorm, Plan } from "./plan.js";
 
 /**
@@ -14,6 +15,23 @@ export function statisticsGiven(norm: FusedNorm, mean: unknown, variance: unknow
     throw new TypeError(`${norm.name}: mean and variance must be given together, or neither of them`);
   }
   return variance !== undefined;
+}
+
+/** @throws RangeError for a parameter or statistic whose shape is not the plan's, or one that fits it */
+export function checkOperands<T>(
+  ops: ElementaryOps<T>,
+  norm: FusedNorm,
+  plan: Plan,
+  operands: NormalizeOperands<T>,
+): void {
+  for (const name of ["gamma", "beta", "mean", "variance"] as const) {
+    const expected = name === "gamma" || name === "beta" ? plan.parameterShape : plan.statisticsShape;
+    const values = operands[name];
+    if (values === undefined || fitsShape(ops.shape(values), expected)) continue;
+    throw new RangeError(
+      `${norm.name}: ${name} must have shape [${expected.join(", ")}], got [${ops.shape(values).join(", ")}]`,
+    );
+  }
 }
 
 /** @throws TypeError for what is no shape; RangeError for fewer axes than these, or lengths that no array has. */

@@ -5,9 +5,8 @@
  * the standard deviation is too coarse to subtract once; and they are scaled by the largest distance before they are squared, so that
  * no square leaves float32's range. The backward pass recomputes statistics from x, whose float32 mean and variance are too coarse.
  */
-import { fitsShape } from "../shape.js";
 import type { View } from "../view.js";
-import { statisticsGiven } from "./checks.js";
+import { checkOperands, statisticsGiven } from "./checks.js";
 import type { ElementaryOps, NormalizeOperands, NormalizeResult } from "./ops.js";
 import type { FusedNorm, Plan } from "./plan.js";
 import { affine, averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
@@ -78,14 +77,7 @@ export function composedNormalize<T>(
   const { mask, residual, ...arrays } = operands;
   const plan = norm.plan(ops.shape(x));
   const given = statisticsGiven(norm, operands.mean, operands.variance);
-  for (const name of ["gamma", "beta", "mean", "variance"] as const) {
-    const expected = name === "gamma" || name === "beta" ? plan.parameterShape : plan.statisticsShape;
-    const values = arrays[name];
-    if (values === undefined || fitsShape(ops.shape(values), expected)) continue;
-    throw new RangeError(
-      `${norm.name}: ${name} must have shape [${expected.join(", ")}], got [${ops.shape(values).join(", ")}]`,
-    );
-  }
+  checkOperands(ops, norm, plan, operands);
   const sum = residual === undefined ? undefined : ops.add(x, residual);
   const { y, mean, variance } = composedForward(ops, {
     ...arrays,

@@ -9,6 +9,7 @@
  * any part of it may run twice. Sizes are checked by the caller, and may be 0.
  */
 import type { View } from "../view.js";
+import type { Pass } from "./pass.js";
 
 /** Values of an array: float32 in the wasm backend, float64 in the reference. */
 export type Values = Float32Array | Float64Array;
@@ -35,6 +36,12 @@ export interface Kernels<A> {
   read(array: A, length: number): Promise<Values>;
   forward(call: Forward<A>): void;
   backward(call: Backward<A>): void;
+  /** Runs a pass; arrays are those of its reads and of its results, in their order. */
+  pass(pass: Pass, reads: readonly A[], results: readonly A[]): void;
+  recurrence(call: Recurrence<A>): void;
+  matMul(call: MatMul<A>): void;
+  /** y = each row of x ascending, NaN last. */
+  sort(x: A, y: A, rows: number, length: number): void;
   /** Ends threads beside the calling one. Arrays stay valid, and calls still run. */
   close(): void;
   /** Copies x [shape] to y with its axes in the given order, as numpy.transpose. */
@@ -101,4 +108,29 @@ export interface Backward<A> extends Call<A> {
   dx: A;
   dGamma?: A;
   dBeta?: A;
+}
+
+/** state_t = factor_t·state_(t−1) + term_t for each of `width` columns; `before_t` is state_(t−1), `last` the final state. */
+export interface Recurrence<A> {
+  /** [width] */
+  start: A;
+  /** [steps, width] */
+  factors: A;
+  terms: A;
+  before: A;
+  /** [width] */
+  last: A;
+  steps: number;
+  width: number;
+}
+
+/** y [count, m, n] = a [count, m, k] by b [count, k, n]. */
+export interface MatMul<A> {
+  a: A;
+  b: A;
+  y: A;
+  count: number;
+  m: number;
+  k: number;
+  n: number;
 }

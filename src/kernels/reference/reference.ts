@@ -1,7 +1,9 @@
 /** The ground truth for the other backends: plain loops over float64, element by element, never optimised. */
 import { sizeOf } from "../../shape.js";
 import { keptSize, reducedSize, statisticIndex, type View } from "../../view.js";
-import type { Backward, Forward, Kernels } from "../contract.js";
+import type { Backward, Forward, Kernels, Recurrence } from "../contract.js";
+import { matMulLoop, sortRows } from "../host-loops.js";
+import { pass } from "./pass.js";
 
 export const reference: Kernels<Float64Array> = {
   name: "reference",
@@ -15,7 +17,19 @@ export const reference: Kernels<Float64Array> = {
   forward,
   backward,
   transpose,
+  pass,
+  recurrence,
+  matMul: ({ a, b, y, ...sizes }) => matMulLoop(a, b, y, sizes),
+  sort: sortRows,
 };
+
+function recurrence({ start, factors, terms, before, last, steps, width }: Recurrence<Float64Array>): void {
+  last.set(start);
+  for (let i = 0; i < steps * width; i++) {
+    before[i] = last[i % width];
+    last[i % width] = factors[i] * last[i % width] + terms[i];
+  }
+}
 
 function forward(call: Forward<Float64Array>): void {
   const { y, mean, variance, given, epsilon, statistics, parameters, gamma, beta, residual, sum } = call;

@@ -1,0 +1,292 @@
+/**
+ * Programs: a normalization's formula for given shapes, traced, differentiated and scheduled once, and run on any backend as often as
+ * it is called. A call binds the arrays that it brings to the first buffers of a program, and gets those of its results.
+ */
+import type { Normalization } from "../formula/normalization.js";
+import { run } from "../formula/run.js";
+import type { Kernels } from "../kernels/contract.js";
+import { sizeOf } from "../shape.js";
+import { neededBy, type Schedule, schedule } from "./schedule.js";
+import { elementsOf, isWhole, type Source, type Term } from "./term.js";
+import { Trace } from "./trace.js";
+
+/** What a program depends on: shapes of all that comes with a call. */
+export interface Signature {
+  readonly inputs: readonly (readonly number[])[];
+  readonly weights: Readonly<Record<string, readonly number[]>>;
+  readonly mask?: readonly number[];
+  readonly residual?: readonly number[];
+  readonly training: boolean;
+  /** Whether gradients may be asked for: what they need is then kept. */
+  readonly differentiable: boolean;
+  /** Whether a host stores state that the backward pass updates. */
+  readonly movesState: boolean;
+}
+
+/** What a call brings to a run, or gets from it: a buffer, and its shape. */
+export interface Slot {
+  readonly buffer: number;
+  readonly shape: readonly number[];
+}
+
+export interface ForwardProgram extends Runnable {
+  readonly inputs: readonly Slot[];
+  readonly weights: Readonly<Record<string, Slot>>;
+  readonly mask?: Slot;
+  readonly residual?: Slot;
+  readonly y: Slot;
+  readonly sum?: Slot;
+  readonly more: readonly Slot[];
+  readonly state: Readonly<Record<string, Slot>>;
+  /** What the formula has to say at every call. */
+  readonly warnings: readonly string[];
+  /** Buffers that the backward program reads, besides those that the call brought. */
+  readonly saved: readonly Slot[];
+  /** The backward program for the gradients that are there: of y, of the sum (without one: of x past the formula), and of `more`. */
+  backward(given: Given): BackwardProgram;
+}
+
+/** Which gradients a backward call brings. */
+export interface Given {
+  readonly sum: boolean;
+  readonly more: readonly boolean[];
+}
+
+export interface BackwardProgram extends Runnable {
+  readonly dy: Slot;
+  readonly dSum?: Slot;
+  readonly dMore: readonly (Slot | undefined)[];
+  /** Of the inputs; absent where no gradient reaches one. */
+  readonly inputs: readonly (Slot | undefined)[];
+  /** Of the weights that are trained. */
+  readonly weights: Readonly<Record<string, Slot | undefined>>;
+  readonly state: Readonly<Record<string, Slot>>;
+}
+
+interface Runnable {
+  readonly instructions: Schedule["instructions"];
+  /** Lengths of buffers by number. */
+  readonly lengths: readonly number[];
+}
+
+/**
+ * Runs a program: `arrays` are those of the buffers that are bound, and get those that are made. `make` gives an array for a buffer that
+ * outlives the run, and undefined for one that does not.
+ */
+export function execute<A>(
+  kernels: Kernels<A>,
+  { instructions, lengths }: Runnable,
+  arrays: A[],
+  make: (buffer: number, length: number) => A | undefined,
+): void {
+  const own: (A | undefined)[] = [];
+  try {
+    for (const { makes, frees, run } of instructions) {
+      for (const buffer of makes) {
+        let array = make(buffer, lengths[buffer]);
+        if (array === undefined) {
+          array = kernels.allocate(lengths[buffer]);
+          own[buffer] = array;
+        }
+        arrays[buffer] = array;
+      }
+      run(kernels, arrays);
+      for (const buffer of frees) {
+        const array = own[buffer];
+        if (array === undefined) continue;
+        own[buffer] = undefined;
+        kernels.release(array);
+      }
+    }
+  } finally {
+    for (const array of own) if (array !== undefined) kernels.release(array);
+  }
+}
+
+/** Programs of a normalization for the shapes that it was called with last. */
+const MOST_PROGRAMS = 16;
+const programs = new WeakMap<Normalization, Map<string, ForwardProgram>>();
+
+/** The program of a normalization for these shapes. @throws what the formula throws for them */
+export function programOf(normalization: Normalization, signature: Signature): ForwardProgram {
+  let own = programs.get(normalization);
+  if (own === undefined) {
+    own = new Map();
+    programs.set(normalization, own);
+  }
+  const key = JSON.stringify(signature);
+  let program = own.get(key);
+  if (program !== undefined) {
+    own.delete(key);
+  } else {
+    program = compiled(normalization, signature);
+    const [oldest] = own.keys();
+    if (own.size >= MOST_PROGRAMS) own.delete(oldest);
+  }
+  // the last one used is the last one to go
+  own.set(key, program);
+  return program;
+}
+
+function compiled(normalization: Normalization, signature: Signature): ForwardProgram {
+  const trace = new Trace();
+  const bound: Source[] = [];
+  const bind = (shape: readonly number[], wanted: boolean): Source => {
+    const term = trace.input(shape, wanted && signature.differentiable);
+    bound.push(term);
+    return term;
+  };
+  const specified = normalization.weights(...signature.inputs);
+  const inputs = signature.inputs.map((shape) => bind(shape, true));
+  const weights = mapped(signature.weights, (shape, name) => bind(shape, specified[name].trained));
+  const mask = signature.mask && bind(signature.mask, false);
+  const residual = signature.residual && bind(signature.residual, true);
+  const warnings: string[] = [];
+  let moved: Readonly<Record<string, Term>> = {};
+  const moveState = (state: Readonly<Record<string, Term>>) => {
+    moved = { ...moved, ...state };
+  };
+  const result = run(trace, normalization, inputs, weights, {
+    training: signature.training,
+    ...{ mask, residual },
+    warn: (message) => warnings.push(message),
+    ...(signature.movesState && { moveState }),
+  });
+  const { y, sum, more = [], state = {} } = result;
+  const given = new Results(trace, bound);
+  const results = {
+    y: given.add(y),
+    sum: sum && given.add(sum),
+    more: more.map((term) => given.add(term)),
+    state: mapped(state, (term) => given.add(term)),
+  };
+
+  /** The backward graph for some of the upstream gradients, which come with the call. */
+  const differentiated = (has: Given) => {
+    moved = {};
+    const past = sum ?? inputs[0];
+    const upstream = (term: Term) => trace.input(term.shape, false);
+    const dy = upstream(y);
+    const dSum = has.sum ? upstream(past) : undefined;
+    const dMore = more.map((term, i) => (has.more[i] ? upstream(term) : undefined));
+    const handed = [[y, dy], [past, dSum], ...more.map((term, i) => [term, dMore[i]])];
+    const there = handed.filter((pair): pair is [Term, Source] => pair[1] !== undefined);
+    const gradients = trace.gradients(there);
+    const brought = there.map(([, gradient]) => gradient);
+    const back = new Results(trace, [...bound, ...brought]);
+    const gradientOf = (term: Term) => {
+      const gradient = gradients.get(term);
+      return gradient && back.add(gradient);
+    };
+    const trained = Object.entries(weights).filter(([name]) => specified[name].trained);
+    return {
+      ...{ dy, dSum, dMore, brought },
+      inputs: inputs.map(gradientOf),
+      weights: mapped(Object.fromEntries(trained), gradientOf),
+      state: mapped(moved, (term) => back.add(term)),
+      results: back.sources,
+    };
+  };
+
+  const before = numbered(bound);
+  let stored: ReadonlySet<Source> = new Set();
+  let saved: Source[] = [];
+  if (signature.differentiable) {
+    const full = differentiated({ sum: true, more: more.map(() => true) });
+    // what both passes need is stored by the forward one, where it is not made again for less
+    const all = numbered([...bound, ...full.brought]);
+    stored = new Set(schedule([...given.sources, ...full.results], all, stored, all.size).buffers.keys());
+    const forward = new Set(neededBy(given.sources, before));
+    const there = numbered([...all.keys(), ...[...stored].filter((source) => forward.has(source))]);
+    const read = new Set(
+      schedule(full.results, there, stored, there.size).instructions.flatMap(({ reads }) => reads),
+    );
+    saved = [...there]
+      .filter(([source, buffer]) => forward.has(source) && read.has(buffer))
+      .map(([source]) => source);
+  }
+  const forward = schedule([...given.sources, ...saved], before, stored, before.size);
+  const slot = slotsOf(forward);
+  const backwards = new Map<string, BackwardProgram>();
+  return {
+    ...runnable(forward),
+    inputs: inputs.map((source) => slot({ source, shape: source.shape })),
+    weights: mapped(weights, (source) => slot({ source, shape: source.shape })),
+    mask: mask && slot({ source: mask, shape: mask.shape }),
+    residual: residual && slot({ source: residual, shape: residual.shape }),
+    y: slot(results.y),
+    sum: results.sum && slot(results.sum),
+    more: results.more.map(slot),
+    state: mapped(results.state, slot),
+    warnings,
+    saved: saved.map((source) => slot({ source, shape: source.shape })),
+    backward(has) {
+      const key = JSON.stringify(has);
+      const known = backwards.get(key);
+      if (known) return known;
+      const { dy, dSum, dMore, brought, ...gradients } = differentiated(has);
+      const there = new Map(
+        [...before.keys(), ...saved].map((source) => [source, forward.buffers.get(source) as number]),
+      );
+      let next = runnable(forward).lengths.length;
+      for (const source of brought) there.set(source, next++);
+      const scheduled = schedule(gradients.results, there, stored, next);
+      const slot = slotsOf(scheduled);
+      const bring = (source: Source | undefined) => source && slot({ source, shape: source.shape });
+      const program: BackwardProgram = {
+        ...runnable(scheduled),
+        dy: slot({ source: dy, shape: dy.shape }),
+        dSum: bring(dSum),
+        dMore: dMore.map(bring),
+        inputs: gradients.inputs.map((gradient) => gradient && slot(gradient)),
+        weights: mapped(gradients.weights, (gradient) => gradient && slot(gradient)),
+        state: mapped(gradients.state, slot),
+      };
+      backwards.set(key, program);
+      return program;
+    },
+  };
+}
+
+/** A term that a program gives, and the array that holds it. */
+interface Placed {
+  readonly source: Source;
+  readonly shape: readonly number[];
+}
+
+/** Results, each in an array of its own that no call brings. */
+class Results {
+  readonly sources: Source[] = [];
+
+  constructor(
+    private readonly trace: Trace,
+    private readonly brought: readonly Source[],
+  ) {}
+
+  add(term: Term): Placed {
+    const { source } = elementsOf(term);
+    const taken = this.brought.includes(source) || this.sources.includes(source);
+    const own = isWhole(term) && !taken ? source : this.trace.copy(term);
+    this.sources.push(own);
+    return { source: own, shape: term.shape };
+  }
+}
+
+const numbered = (sources: readonly Source[]) => new Map(sources.map((source, i) => [source, i]));
+
+const slotsOf =
+  ({ buffers }: Schedule) =>
+  ({ source, shape }: Placed): Slot => ({ buffer: buffers.get(source) as number, shape });
+
+function runnable({ instructions, buffers }: Schedule): Runnable {
+  const lengths: number[] = [];
+  for (const [source, buffer] of buffers) lengths[buffer] = sizeOf(source.shape);
+  return { instructions, lengths };
+}
+
+function mapped<T, U>(
+  record: Readonly<Record<string, T>>,
+  change: (value: T, name: string) => U,
+): Record<string, U> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]));
+}
