@@ -67,7 +67,7 @@ export const cumulativeLayerNorm = normalization(
           ? channel === 1
             ? shape.length - 1
             : 1
-          : resolveAxis(NAME, timeAxis, shape.length);
+          : resolveAxis(`${NAME}: timeAxis`, timeAxis, shape.length);
       if (time === 0 || time === channel) {
         throw new RangeError(
           `${NAME}: timeAxis must be neither the batch axis nor that of the channels, ${axis}, got ${timeAxis}`,

@@ -46,7 +46,7 @@ export const weightDemodulation = normalization(
     const axesOf = (shape: readonly number[], style: readonly number[] | undefined) => {
       const [output] = outputAxes(NAME, shape, axis);
       const given = inputAxis ?? (output === 0 ? 1 : output - 1);
-      const input = resolveAxis(NAME, given, shape.length);
+      const input = resolveAxis(`${NAME}: inputAxis`, given, shape.length);
       if (input === output) {
         throw new RangeError(
           `${NAME}: inputAxis must name another axis than that of the outputs, ${axis}, got ${inputAxis}`,

@@ -38,8 +38,10 @@ const inputs = (shapes: readonly (readonly number[])[]) =>
   shapes.map(array) as unknown as [PlainArray, ...PlainArray[]];
 
 describe("a layer refuses another number of features", () => {
-  const bare = { scale: false, center: false };
-  const without = ({ defaults }: (typeof kinds)[number]) => ("scale" in defaults ? [{}, bare] : [{}]);
+  const without = ({ defaults }: (typeof kinds)[number]) => {
+    const affine = ["scale", "center"].filter((option) => option in defaults);
+    return affine.length > 0 ? [{}, Object.fromEntries(affine.map((option) => [option, false]))] : [{}];
+  };
   const cases = kinds.flatMap((kind) => without(kind).map((options) => ({ kind, options, name: kind.name })));
 
   it.each(cases)("$name $options", ({ kind, options }) => {

@@ -9,6 +9,12 @@ export interface Kind {
   shapes(features: number): number[][];
 }
 
+/** Further inputs of a normalization that takes a condition: a vector for each example, or arrays like x. */
+export function conditionsOf<S>(name: string, likeX: S, vector: S): S[] {
+  if (name === "spatiallyAdaptiveNorm") return [likeX, likeX];
+  return [name === "adaptiveInstanceNorm" || name === "gatedRMSNorm" ? likeX : vector];
+}
+
 /** Options that must be given, or whose default asks for large inputs. */
 const small: Readonly<Record<string, unknown>> = { units: 4, groups: 2, heads: 2, batchSize: 2 };
 
@@ -31,7 +37,8 @@ export const kinds: readonly Kind[] = Object.values(catalog).map((factory) => {
           [4, 1, features],
         ];
       }
-      if (takes === "condition") return [image, name === "adaptiveInstanceNorm" ? image : [4, 5]];
+      if (name === "weightDemodulation") return [image, [2, 6]];
+      if (takes === "condition") return [image, ...conditionsOf(name, image, [4, 5])];
       return takes === "sequence" || takes === "forecast" ? [[4, 6, features]] : [image];
     },
   };

@@ -3,7 +3,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { catalog } from "../../../src/index.js";
+import { sizeOf } from "../../../src/shape.js";
 import { install, layers, type NormalizationArgs, type NormalizationLayer } from "../../../src/tfjs/index.js";
+import { conditionsOf } from "../../support/layers.js";
 import { normal } from "../../support/numerics.js";
 import { artifacts } from "../../support/tfjs-artifacts.js";
 import { use } from "../../support/tfjs-backends.js";
@@ -29,10 +31,9 @@ beforeAll(async () => {
   await install();
 });
 
-/** A second input's shape, for those that take two. */
-const conditions: Record<string, number[]> = {
-  adaptiveInstanceNorm: [7, 6],
-};
+/** Shapes of inputs beside x. */
+const conditionsFor = (name: string) =>
+  name === "adaptiveInstanceNorm" ? [[7, 6]] : conditionsOf(name, [5, 6], [3]);
 
 it("there is a layer for every entry but those for weights", () => {
   expect(Object.keys(layers).sort()).toEqual(names.map(({ layer }) => layer).sort());
@@ -46,7 +47,7 @@ describe.each(names)("$layer", ({ name, takes, layer }) => {
     });
   const build = () => {
     const x = tfl.input({ shape: [5, 6] });
-    const condition = takes === "condition" ? [tfl.input({ shape: conditions[name] ?? [3] })] : [];
+    const condition = takes === "condition" ? conditionsFor(name).map((shape) => tfl.input({ shape })) : [];
     const given = make({ name: `made_${name}` }).apply(condition.length > 0 ? [x, ...condition] : x);
     const [y] = [given].flat() as tfl.SymbolicTensor[];
     const flat = tfl.layers.flatten().apply(y) as tfl.SymbolicTensor;
@@ -57,9 +58,12 @@ describe.each(names)("$layer", ({ name, takes, layer }) => {
   };
   const data = (seed: number) => {
     const x = tf.tensor(normal(120, seed, 0.5), [4, 5, 6]);
-    const shape = [4, ...(conditions[name] ?? [3])];
-    const size = shape.reduce((a, b) => a * b, 1);
-    return takes === "condition" ? [x, tf.tensor(normal(size, seed + 1), shape)] : x;
+    if (takes !== "condition") return x;
+    const others = conditionsFor(name).map((lengths, i) => {
+      const shape = [4, ...lengths];
+      return tf.tensor(normal(sizeOf(shape), seed + 1 + i), shape);
+    });
+    return [x, ...others];
   };
   const predicted = (model: tfl.LayersModel) =>
     tf.tidy(() => (model.predict(data(3)) as tf.Tensor).dataSync().slice());
