@@ -4,6 +4,8 @@ export {
   type ActivatedOptions,
   type ActivationName,
   type ActivationOptions,
+  type DeepNormOptions,
+  deepNorm,
   type ResidualOptions,
   residualBlock,
   withActivation,
@@ -47,6 +49,7 @@ export {
   RMSNorm,
 } from "./native/named-layers.js";
 export { type Statistics, statistics } from "./native/statistics.js";
+export { type ActNormInverseOptions, type ActNormOptions, actNorm, actNormInverse } from "./norms/act.js";
 export { type AdaNormOptions, adaNorm } from "./norms/ada.js";
 export { adaptiveInstanceNorm } from "./norms/adaptive-instance.js";
 export { type AdaptiveLayerNormOptions, adaptiveLayerNorm } from "./norms/adaptive-layer.js";
@@ -68,6 +71,7 @@ export {
   dynamicISRU,
   dynamicTanh,
 } from "./norms/dynamic.js";
+export { type EvoNormB0Options, type EvoNormS0Options, evoNormB0, evoNormS0 } from "./norms/evo.js";
 export {
   type FeatureWiseLinearModulationOptions,
   featureWiseLinearModulation,
@@ -76,9 +80,11 @@ export { type FilterResponseNormOptions, filterResponseNorm } from "./norms/filt
 export { type GatedRMSNormOptions, gatedRMSNorm, gatedRMSPresets } from "./norms/gated-rms.js";
 export { type GhostBatchNormOptions, ghostBatchNorm } from "./norms/ghost-batch.js";
 export { type GlobalResponseNormOptions, globalResponseNorm } from "./norms/global-response.js";
+export { type GraphNormOptions, graphNorm } from "./norms/graph.js";
 export { type GroupNormOptions, groupNorm, legalGroups, nearestGroups } from "./norms/group.js";
 export { type GroupStatisticsOptions, groupStatistics } from "./norms/group-statistics.js";
 export { type InstanceNormOptions, instanceNorm } from "./norms/instance.js";
+export { type IterNormOptions, iterNorm } from "./norms/iter.js";
 export { type LayerNormOptions, layerNorm } from "./norms/layer.js";
 export { layerNormGRU, layerNormGRUCell } from "./norms/layer-norm-gru.js";
 export {
@@ -90,7 +96,9 @@ export {
 export { layerNormRNN, layerNormRNNCell } from "./norms/layer-norm-rnn.js";
 export { type LayerScaleOptions, layerScale } from "./norms/layer-scale.js";
 export { type LocalResponseNormOptions, localResponseNorm } from "./norms/local-response.js";
+export { type MeanOnlyBatchNormOptions, meanOnlyBatchNorm } from "./norms/mean-only-batch.js";
 export { type OnlineNormOptions, onlineNorm } from "./norms/online.js";
+export { type PairNormOptions, pairNorm } from "./norms/pair.js";
 export {
   type MomentShortcutOptions,
   momentShortcut,

@@ -1,4 +1,5 @@
 /** The catalog of normalizations: layers, tests and documentation are generated from it. */
+import { actNorm } from "./act.js";
 import { adaNorm } from "./ada.js";
 import { adaptiveInstanceNorm } from "./adaptive-instance.js";
 import { adaptiveLayerNorm } from "./adaptive-layer.js";
@@ -12,20 +13,25 @@ import { cumulativeLayerNorm } from "./cumulative-layer.js";
 import { deepAdaptiveInputNorm } from "./deep-adaptive-input.js";
 import { divisiveNorm } from "./divisive.js";
 import { dynamicErf, dynamicISRU, dynamicTanh } from "./dynamic.js";
+import { evoNormB0, evoNormS0 } from "./evo.js";
 import { featureWiseLinearModulation } from "./feature-wise-linear-modulation.js";
 import { filterResponseNorm } from "./filter-response.js";
 import { gatedRMSNorm } from "./gated-rms.js";
 import { ghostBatchNorm } from "./ghost-batch.js";
 import { globalResponseNorm } from "./global-response.js";
+import { graphNorm } from "./graph.js";
 import { groupNorm } from "./group.js";
 import { instanceNorm } from "./instance.js";
+import { iterNorm } from "./iter.js";
 import { layerNorm } from "./layer.js";
 import { layerNormGRU } from "./layer-norm-gru.js";
 import { layerNormLSTM } from "./layer-norm-lstm.js";
 import { layerNormRNN } from "./layer-norm-rnn.js";
 import { layerScale } from "./layer-scale.js";
 import { localResponseNorm } from "./local-response.js";
+import { meanOnlyBatchNorm } from "./mean-only-batch.js";
 import { onlineNorm } from "./online.js";
+import { pairNorm } from "./pair.js";
 import { positionNorm } from "./position.js";
 import { recurrentBatchNorm } from "./recurrent-batch.js";
 import { reversibleInstanceNorm } from "./reversible-instance.js";
@@ -51,10 +57,14 @@ export const catalog = Object.freeze({
   batchNorm,
   ghostBatchNorm,
   batchRenorm,
+  meanOnlyBatchNorm,
+  iterNorm,
   onlineNorm,
   batchLayerNorm,
   groupNorm,
   instanceNorm,
+  graphNorm,
+  pairNorm,
   positionNorm,
   cumulativeLayerNorm,
   localResponseNorm,
@@ -69,6 +79,9 @@ export const catalog = Object.freeze({
   dynamicISRU,
   layerScale,
   thresholdedLinearUnit,
+  evoNormB0,
+  evoNormS0,
+  actNorm,
   normalizedAttention,
   weightNorm,
   spectralNorm,

@@ -11,7 +11,7 @@ import { channelAxis } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import type { AffineOptions } from "../formula/fused-norm.js";
 import { affineDefaults, fusedNorm } from "../formula/fused-norm.js";
-import { memoizeLast, planOf } from "../formula/plan.js";
+import { memoizeLast, type Plan, planOf } from "../formula/plan.js";
 import type { Settled } from "../options.js";
 import { MOST_VALUES } from "../shape.js";
 
@@ -41,33 +41,48 @@ export const groupNorm = fusedNorm(
     if (parameters !== "channel" && parameters !== "group") {
       throw new RangeError(`groupNorm: parameters must be "channel" or "group", got "${parameters}"`);
     }
-    if (!Number.isInteger(groups) || groups < 1) {
-      throw new RangeError(`groupNorm: groups must be an integer of at least 1, got ${groups}`);
-    }
+    checkGroups("groupNorm", groups);
     return {
       epsilon,
       centered: true,
       plan: memoizeLast((shape) => {
-        const channel = channelAxis("groupNorm", shape, axis);
-        const channels = shape[channel];
-        if (channels % groups !== 0) {
-          throw new RangeError(
-            `groupNorm: groups must divide the ${channels} channels of axis ${axis}, got ${groups}; ` +
-              `${nearestLegal(channels, groups).join(", ")} would`,
-          );
-        }
-        const grouped = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
-        const perChannel = parameters === "channel";
-        const plan = {
-          ...planOf(shape, grouped, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
-          parameterShape: [perChannel ? channels : groups],
-        };
+        const plan = planGroups("groupNorm", shape, groups, axis, parameters);
         checkCount("groupNorm", plan, "use fewer groups");
         return plan;
       }),
     };
   },
 );
+
+/** @throws RangeError for groups that are not an integer of at least 1 */
+export function checkGroups(norm: string, groups: number): void {
+  if (Number.isInteger(groups) && groups >= 1) return;
+  throw new RangeError(`${norm}: groups must be an integer of at least 1, got ${groups}`);
+}
+
+/** The plan that keeps batch and group. @throws RangeError for groups that do not divide the channels */
+export function planGroups(
+  norm: string,
+  shape: readonly number[],
+  groups: number,
+  axis: number,
+  parameters: Required<GroupNormOptions>["parameters"] = "channel",
+): Plan {
+  const channel = channelAxis(norm, shape, axis);
+  const channels = shape[channel];
+  if (channels % groups !== 0) {
+    throw new RangeError(
+      `${norm}: groups must divide the ${channels} channels of axis ${axis}, got ${groups}; ` +
+        `${nearestLegal(channels, groups).join(", ")} would`,
+    );
+  }
+  const grouped = [...shape.slice(0, channel), groups, channels / groups, ...shape.slice(channel + 1)];
+  const perChannel = parameters === "channel";
+  return {
+    ...planOf(shape, grouped, [0, channel], perChannel ? [channel, channel + 1] : [channel]),
+    parameterShape: [perChannel ? channels : groups],
+  };
+}
 
 /**
  * Every number of groups that divides this many channels, in rising order: `legalGroups(12)` is 1, 2, 3, 4, 6, 12.

@@ -27,26 +27,14 @@ import {
   runningWeights,
   track,
 } from "../formula/running.js";
-import {
-  axesExcept,
-  broadcastAlong,
-  broadcastMask,
-  inUnits,
-  mean,
-  moments,
-  square,
-} from "../formula/terms.js";
+import { pooled, type Statistics } from "../formula/scaled-moments.js";
+import { axesExcept, broadcastAlong, broadcastMask, inUnits, moments, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 
 const NAME = "switchableNorm";
 
 /** Options of `switchableNorm`. */
 export interface SwitchableNormOptions extends ChannelOptions, AffineOptions, RunningOptions {}
-
-interface Statistics<T> {
-  readonly mean: T;
-  readonly variance: T;
-}
 
 /**
  * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], meanLogits and varianceLogits [3] (instance, layer,
@@ -125,23 +113,6 @@ export const switchableNorm = normalization(
     } satisfies Omit<Normalization, "name">;
   },
 );
-
-/** Statistics of several instances merged, weighted by `count` (equally if absent). */
-function pooled<T>(
-  ops: Ops<T>,
-  parts: Statistics<T>,
-  axes: readonly number[],
-  count: T | undefined,
-): Statistics<T> {
-  const total = count === undefined ? undefined : ops.max(ops.sum(count, axes), 1);
-  const average = (values: T) =>
-    count === undefined || total === undefined
-      ? mean(ops, values, axes)
-      : ops.div(ops.sum(ops.mul(values, count), axes), total);
-  const centre = average(parts.mean);
-  const between = square(ops, ops.sub(parts.mean, centre));
-  return { mean: centre, variance: average(ops.add(parts.variance, between)) };
-}
 
 /** Σ softmax(logits)_k · values_k */
 function mixture<T>(ops: Ops<T>, values: readonly T[], logits: T): T {

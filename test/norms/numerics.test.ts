@@ -144,7 +144,7 @@ describe.each(hosts)("%s", (host, run, start) => {
 
 /** What a normalization needs on the shapes of its first row. */
 const optionsFor = (name: string): object =>
-  ({ groupNorm: { groups: 1 }, normalizedAttention: { heads: 2 } })[name] ?? {};
+  ({ groupNorm: { groups: 1 }, evoNormS0: { groups: 1 }, normalizedAttention: { heads: 2 } })[name] ?? {};
 
 describe("without epsilon, constants and zeros", () => {
   const takesEpsilon = rows.filter(({ norm }) => {
