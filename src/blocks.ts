@@ -1,10 +1,12 @@
 /**
- * Normalizations with their neighbours: followed by an activation or dropout, and in their three placements in a residual
- * block. The result is again a normalization, and runs in every host.
+ * Normalizations with their neighbours: followed by an activation or dropout, and in their placements in a residual block. The
+ * result is again a normalization, and runs in every host.
  *
  *     pre        y = x + branch(norm(x))              Xiong et al. 2020, arXiv 2002.04745
  *     post       y = norm(x + branch(x))              Vaswani et al. 2017, arXiv 1706.03762
  *     sandwich   y = x + after(branch(norm(x)))       Ding et al. 2021 (CogView), arXiv 2105.13290
+ *     reordered  y = x + norm(branch(x))              Liu et al. 2021 (Swin V2), arXiv 2111.09883; OLMo 2, arXiv 2501.00656
+ *     post       y = norm(alpha·x + branch(x))        Wang et al. 2022 (DeepNorm), arXiv 2203.00555
  */
 import type { ApplyOptions, Normalization, Weight } from "./formula/normalization.js";
 import type { Ops } from "./formula/ops.js";
@@ -174,25 +176,47 @@ export function withDropout(norm: Normalization, rate: number): Normalization {
 
 /** Options of `residualBlock`. */
 export interface ResidualOptions {
-  /** Placement of the normalization. Default `pre`, which trains deep networks without warm-up. */
-  placement?: "pre" | "post" | "sandwich";
-  /** The normalization before the branch, or after the sum. Default `layerNorm()`. */
+  /**
+   * Placement of the normalization. Default `pre`, which trains deep networks without warm-up; `reordered`, on the branch's output,
+   * keeps branches from growing.
+   */
+  placement?: "pre" | "post" | "sandwich" | "reordered";
+  /** The normalization before the branch, after the sum, or after the branch. Default `layerNorm()`. */
   norm?: Normalization;
   /** The normalization after the branch, in a sandwich. Default `layerNorm()`. */
   after?: Normalization;
+  /** Factor of x in the sum, in `post`: that of `deepNorm`. Default 1. */
+  alpha?: number;
+  /** Factor of the branch's initial kernels (weights of two axes and more), but for those of queries and keys: that of `deepNorm`. Default 1. */
+  gain?: number;
 }
+
+const placements = ["pre", "post", "sandwich", "reordered"];
 
 /**
  * A residual block around a branch: any normalization whose y has the shape of x, such as `normalizedAttention()`. Weights are
  * named `norm/gamma`, `branch/kernel`, `after/gamma`, ...
- * @throws RangeError for an unknown option or placement; TypeError for a branch or norm that is not a normalization
+ * @throws RangeError for an unknown option or placement, and an option out of range; TypeError for a branch or norm that is not a
+ * normalization
  */
 export function residualBlock(branch: Normalization, options: ResidualOptions = {}): Normalization {
-  checkOptions("residualBlock", options, ["placement", "norm", "after"]);
-  const { placement = "pre", norm = layerNorm(), after = layerNorm() } = options;
-  if (placement !== "pre" && placement !== "post" && placement !== "sandwich") {
+  checkOptions("residualBlock", options, ["placement", "norm", "after", "alpha", "gain"]);
+  const { placement = "pre", norm = layerNorm(), after = layerNorm(), alpha = 1, gain = 1 } = options;
+  if (!placements.includes(placement)) {
     throw new RangeError(
-      `residualBlock: placement must be "pre", "post" or "sandwich", got ${described(placement)}`,
+      `residualBlock: placement must be "pre", "post", "sandwich" or "reordered", got ${described(placement)}`,
+    );
+  }
+  for (const [name, value] of Object.entries({ alpha, gain })) {
+    if (typeof value === "number" && value > 0 && Number.isFinite(value)) continue;
+    const Kind = typeof value === "number" ? RangeError : TypeError;
+    throw new Kind(
+      `residualBlock: ${name} must be a finite number above 0, got ${described(value)}; deepNorm gives it`,
+    );
+  }
+  if (alpha !== 1 && placement !== "post") {
+    throw new RangeError(
+      `residualBlock: alpha must be left out with placement "${placement}", got ${alpha}; it is DeepNorm's factor, for "post"`,
     );
   }
   const parts: Readonly<Record<string, Normalization>> = {
@@ -210,7 +234,7 @@ export function residualBlock(branch: Normalization, options: ResidualOptions = 
       const all: Record<string, Weight> = {};
       for (const [part, normalization] of Object.entries(parts)) {
         for (const [name, weight] of Object.entries(normalization.weights(shape)))
-          all[`${part}/${name}`] = weight;
+          all[`${part}/${name}`] = part === "branch" ? withGain(name, weight, gain) : weight;
       }
       return all;
     },
@@ -232,12 +256,71 @@ export function residualBlock(branch: Normalization, options: ResidualOptions = 
         return result.y;
       };
       const placed = () => {
-        if (placement === "post") return call("norm", call("branch", x), x);
+        if (placement === "post") return call("norm", call("branch", x), alpha === 1 ? x : ops.mul(x, alpha));
+        if (placement === "reordered") return ops.add(x, call("norm", call("branch", x)));
         const inner = call("branch", call("norm", x));
         return ops.add(x, placement === "sandwich" ? call("after", inner) : inner);
       };
       const y = placed();
       return { y, ...(Object.keys(state).length > 0 && { state }) };
     },
+  };
+}
+
+/** Kernels of queries and keys: their scale is that of attention's scores, not of its output. */
+const SCORING = /(^|\/)(query|key)[A-Z]\w*$/;
+
+/** A weight of the branch, whose initial values are multiplied where it is a kernel. */
+function withGain(name: string, weight: Weight, gain: number): Weight {
+  const { shape, initial, trained } = weight;
+  if (gain === 1 || !trained || shape.length < 2 || SCORING.test(name)) return weight;
+  const times = (values: ArrayLike<number>) => Float64Array.from(values, (value) => value * gain);
+  if (typeof initial === "number") return { ...weight, initial: initial * gain };
+  return { ...weight, initial: typeof initial === "function" ? () => times(initial()) : times(initial) };
+}
+
+/** Options of `residualBlock` for DeepNorm. */
+export type DeepNormOptions = Required<Pick<ResidualOptions, "placement" | "alpha" | "gain">>;
+
+/**
+ * DeepNorm: options of `residualBlock` by which post-normalized transformers of up to 1,000 layers train; the encoder's where there
+ * is one, and the decoder's.
+ *
+ *     encoder alone, N layers, or decoder alone     alpha = (2N)^(1/4)                gain = (8N)^(−1/4)
+ *     both, N and M layers     encoder              alpha = 0.81·(N⁴·M)^(1/16)        gain = 0.87·(N⁴·M)^(−1/16)
+ *                              decoder              alpha = (3M)^(1/4)                gain = (12M)^(−1/4)
+ *
+ * Wang et al. 2022, arXiv 2203.00555. Kernels are to start as Xavier's (Glorot's) times the gain.
+ *
+ *     const { decoder } = deepNorm({ decoder: 48 });
+ *     residualBlock(normalizedAttention({ kind: "none", causal: true }), decoder);
+ *
+ * @param layers how many layers (of attention and feed-forward part) there are of each
+ * @throws RangeError where neither is given, or one is not an integer above 0
+ */
+export function deepNorm(layers: { readonly encoder?: number; readonly decoder?: number }): {
+  readonly encoder?: DeepNormOptions;
+  readonly decoder?: DeepNormOptions;
+} {
+  checkOptions("deepNorm", layers, ["encoder", "decoder"]);
+  const { encoder, decoder } = layers;
+  for (const [name, count] of Object.entries({ encoder, decoder })) {
+    if (count === undefined || (Number.isInteger(count) && count > 0)) continue;
+    throw new RangeError(
+      `deepNorm: ${name} must be a number of layers, an integer above 0, got ${described(count)}; leave it out for none`,
+    );
+  }
+  const scales = (alpha: number, gain: number): DeepNormOptions => ({ placement: "post", alpha, gain });
+  const alone = (count: number) => scales((2 * count) ** 0.25, (8 * count) ** -0.25);
+  if (encoder === undefined && decoder === undefined) {
+    throw new RangeError("deepNorm: expected a number of layers, as in { encoder: 12 }, got none");
+  }
+  if (encoder === undefined || decoder === undefined) {
+    return encoder === undefined ? { decoder: alone(decoder as number) } : { encoder: alone(encoder) };
+  }
+  const both = (encoder ** 4 * decoder) ** (1 / 16);
+  return {
+    encoder: scales(0.81 * both, 0.87 / both),
+    decoder: scales((3 * decoder) ** 0.25, (12 * decoder) ** -0.25),
   };
 }

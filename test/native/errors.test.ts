@@ -11,6 +11,7 @@ import {
   biasedVariance,
   conventions,
   convertRunningVariance,
+  deepNorm,
   dynamicTanh,
   foldBatchNorm,
   GroupNorm,
@@ -249,6 +250,13 @@ const places: {
     name: "residualBlock: after",
     run: (wrong) => residualBlock(layerNorm(), { placement: "sandwich", after: wrong }),
   },
+  {
+    name: "residualBlock: alpha",
+    run: (wrong) => residualBlock(layerNorm(), { placement: "post", alpha: wrong }),
+  },
+  { name: "residualBlock: gain", run: (wrong) => residualBlock(layerNorm(), { gain: wrong }) },
+  { name: "deepNorm: encoder", run: (wrong) => deepNorm({ encoder: wrong }) },
+  { name: "deepNorm: layers", absent: true, run: (wrong) => deepNorm(wrong) },
   { name: "residualBlock: placement", run: (wrong) => residualBlock(layerNorm(), { placement: wrong }) },
   ...[LayerNorm, RMSNorm, BatchNorm, InstanceNorm].flatMap((Made) => [
     { name: `${Made.name}: ek`, absent: true, run: (wrong: never) => keep(new Made(wrong, 4)) },

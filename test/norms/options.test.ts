@@ -118,7 +118,7 @@ it.each([
   ],
   [
     () => residualBlock(layerNorm(), { place: "pre" } as Options),
-    'residualBlock: no option is called "place"; there are placement, norm, after',
+    'residualBlock: no option is called "place"; there are placement, norm, after, alpha, gain',
   ],
   [
     () => new Standardizer({ withMean: true } as Options),

@@ -1,5 +1,5 @@
 /**
- * Residual blocks around any layer, with a normalization in one of three placements (src/blocks.ts).
+ * Residual blocks around any layer, with a normalization in one of its placements (src/blocks.ts).
  *
  *     model.add(residual(tf.layers.dense({ units: 64, activation: "relu" }), { placement: "pre", dropout: 0.1 }));
  */
@@ -12,12 +12,17 @@ import { NormalizationLayer } from "./normalization-layer.js";
 
 /** Options of `residual`, and of any layer. */
 export interface ResidualArgs extends LayerArgs {
-  /** `pre` (default): x + layer(norm(x)); `post`: norm(x + layer(x)); `sandwich`: x + after(layer(norm(x))). */
-  placement?: "pre" | "post" | "sandwich";
-  /** The normalization before the layer, or after the sum. Default `layers.layerNormalization()`. */
+  /**
+   * `pre` (default): x + layer(norm(x)); `post`: norm(alpha·x + layer(x)); `sandwich`: x + after(layer(norm(x))); `reordered`:
+   * x + norm(layer(x)).
+   */
+  placement?: "pre" | "post" | "sandwich" | "reordered";
+  /** The normalization before the layer, after the sum, or after the layer. Default `layers.layerNormalization()`. */
   normalization?: NormalizationLayer;
   /** The normalization after the layer, in a sandwich only. Default `layers.layerNormalization()`. */
   after?: NormalizationLayer;
+  /** Factor of x in the sum, in `post`: that of `deepNorm`, whose gain is for the initializers of the layer's kernels. Default 1. */
+  alpha?: number;
   /** Fraction of the branch that is dropped in training, from 0 to below 1. Default 0. */
   dropout?: number;
 }
@@ -29,12 +34,23 @@ export class ResidualBlock extends LayerWrapper {
   private readonly after?: NormalizationLayer;
   private readonly placement: string;
   private readonly dropout: number;
+  private readonly alpha: number;
 
   constructor({ normalization, after, ...args }: ResidualArgs & { layer: Layer }) {
-    super(args, ["placement", "dropout"]);
-    const { placement = "pre", dropout = 0 } = args;
-    if (placement !== "pre" && placement !== "post" && placement !== "sandwich") {
-      throw new RangeError(`residual: placement must be "pre", "post" or "sandwich", got "${placement}"`);
+    super(args, ["placement", "dropout", "alpha"]);
+    const { placement = "pre", dropout = 0, alpha = 1 } = args;
+    if (!["pre", "post", "sandwich", "reordered"].includes(placement)) {
+      throw new RangeError(
+        `residual: placement must be "pre", "post", "sandwich" or "reordered", got "${placement}"`,
+      );
+    }
+    if (!(alpha > 0 && Number.isFinite(alpha))) {
+      throw new RangeError(`residual: alpha must be a finite number above 0, got ${alpha}`);
+    }
+    if (alpha !== 1 && placement !== "post") {
+      throw new RangeError(
+        `residual: alpha must be left out with placement "${placement}", got ${alpha}; it is DeepNorm's factor, for "post"`,
+      );
     }
     if (!(dropout >= 0 && dropout < 1)) {
       throw new RangeError(`residual: dropout must be a number from 0 up to 1, got ${dropout}`);
@@ -46,6 +62,7 @@ export class ResidualBlock extends LayerWrapper {
     }
     this.placement = placement;
     this.dropout = dropout;
+    this.alpha = alpha;
     this.normalization = checked("normalization", normalization);
     if (placement === "sandwich") this.after = checked("after", after);
     if (args.trainable === false) this.trainable = false;
@@ -74,7 +91,13 @@ export class ResidualBlock extends LayerWrapper {
         const [y] = [this.layer.call(input, passed)].flat();
         return training && this.dropout > 0 ? tf.dropout(y, this.dropout) : y;
       };
-      if (this.placement === "post") return this.normalization.callOnSum(branch(x), x, passed);
+      if (this.placement === "post") {
+        const carried = this.alpha === 1 ? x : tf.mul(x, this.alpha);
+        return this.normalization.callOnSum(branch(x), carried, passed);
+      }
+      if (this.placement === "reordered") {
+        return tf.add(x, this.normalization.call(branch(x), passed) as tf.Tensor);
+      }
       const inner = branch(this.normalization.call(x, passed) as tf.Tensor);
       return tf.add(x, this.after ? (this.after.call(inner, passed) as tf.Tensor) : inner);
     });

@@ -2,6 +2,7 @@
 import {
   type ActivationName,
   batchNorm,
+  deepNorm,
   layerNorm,
   type Normalization,
   residualBlock,
@@ -100,6 +101,27 @@ export const combined: Row[] = [
     expected([x], weights, { mask }) {
       const data = sum(x.data, branched(x.data, weights["branch/factor"]));
       return { y: only(normalized({ shape: x.shape, data }, weights, "norm/", false), mask) };
+    },
+  },
+  {
+    name: "behind the sum, as in DeepNorm",
+    norm: residualBlock(branch, { ...deepNorm({ decoder: 8 }).decoder, norm: layerNorm() }),
+    shapes: [[3, 4, 5]],
+    expected([x], weights, { mask }) {
+      const data = sum(
+        x.data.map((value) => 2 * value),
+        branched(x.data, weights["branch/factor"]),
+      );
+      return { y: only(normalized({ shape: x.shape, data }, weights, "norm/"), mask) };
+    },
+  },
+  {
+    name: "on the branch's output",
+    norm: residualBlock(branch, { placement: "reordered", norm: rmsNorm() }),
+    shapes: [[3, 4, 5]],
+    expected([x], weights, { mask }) {
+      const inner = { shape: x.shape, data: branched(x.data, weights["branch/factor"]) };
+      return { y: only(sum(x.data, normalized(inner, weights, "norm/", false)), mask) };
     },
   },
   {

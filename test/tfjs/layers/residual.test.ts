@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
+import { deepNorm } from "../../../src/index.js";
 import {
   freezeStatistics,
   install,
@@ -32,9 +33,11 @@ describe.each(backends)("%s", (backend) => {
       norm.apply(tf.add(input, inner.apply(input) as tf.Tensor)),
     sandwich: (input: tf.Tensor, inner: tfl.layers.Layer, norm: tfl.layers.Layer, after: tfl.layers.Layer) =>
       tf.add(input, after.apply(inner.apply(norm.apply(input) as tf.Tensor) as tf.Tensor) as tf.Tensor),
+    reordered: (input: tf.Tensor, inner: tfl.layers.Layer, norm: tfl.layers.Layer) =>
+      tf.add(input, norm.apply(inner.apply(input) as tf.Tensor) as tf.Tensor),
   };
 
-  it.each(["pre", "post", "sandwich"] as const)("%s", async (placement) => {
+  it.each(["pre", "post", "sandwich", "reordered"] as const)("%s", async (placement) => {
     const kernelInitializer = (seed: number) => tfl.initializers.glorotNormal({ seed });
     const inner = tfl.layers.dense({ units: 6, activation: "tanh", kernelInitializer: kernelInitializer(1) });
     const normalization = layers.rmsNormalization();
@@ -132,13 +135,38 @@ describe.each(backends)("%s", (backend) => {
   });
 });
 
+it("DeepNorm's factor multiplies x, and is saved", async () => {
+  await use("cpu");
+  const { encoder } = deepNorm({ encoder: 8 });
+  const inner = tfl.layers.dense({ units: 6 });
+  const normalization = layers.layerNormalization();
+  const block = residual(inner, { placement: "post", alpha: encoder?.alpha, normalization });
+  const input = x();
+  block.apply(input); // builds the inner layers
+  const wanted = tf.add(tf.mul(input, 2), inner.apply(input) as tf.Tensor);
+  expectClose("y", values(block.apply(input)), values(normalization.apply(wanted)), () => 1e-6);
+  expect(block.getConfig().alpha).toBe(2);
+});
+
 describe("errors", () => {
   const dense = () => tfl.layers.dense({ units: 6 });
   it.each<[string, () => unknown, Error]>([
     [
       "a placement that there is not",
       () => residual(dense(), { placement: "behind" as "pre" }),
-      new RangeError('residual: placement must be "pre", "post" or "sandwich", got "behind"'),
+      new RangeError('residual: placement must be "pre", "post", "sandwich" or "reordered", got "behind"'),
+    ],
+    [
+      "a factor where nothing has one",
+      () => residual(dense(), { alpha: 2 }),
+      new RangeError(
+        'residual: alpha must be left out with placement "pre", got 2; it is DeepNorm\'s factor, for "post"',
+      ),
+    ],
+    [
+      "a factor of 0",
+      () => residual(dense(), { placement: "post", alpha: 0 }),
+      new RangeError("residual: alpha must be a finite number above 0, got 0"),
     ],
     [
       "more dropped than there is",
