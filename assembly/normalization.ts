@@ -10,34 +10,47 @@ import * as call from "./call";
 import { beginBackward, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
 import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
 import { maskedScratch, runMasked } from "./masked";
+import { beginPass, joinParts, passParts, runPassPart } from "./pass";
+import { kind } from "../src/kernels/wasm/pass-words";
 import { k1, k2 } from "./views";
+export { recurrence } from "./recurrence";
 export { transpose } from "./transpose";
+
+/** The call is a pass. */
+let isPass: bool = false;
 
 /**
  * Loads the call whose arguments are at `address`, as each thread does before its first part. Returns the bytes of scratch that
  * the call needs.
  */
 export function begin(address: usize): f64 {
+  isPass = load<i32>(address) == kind;
+  if (isPass) {
+    beginPass(address);
+    return 0;
+  }
   call.begin(address);
   if (call.mask != 0) return maskedScratch();
   return call.isBackward ? beginBackward() : forwardScratch();
 }
 
 export function parts(): i32 {
-  return call.parts;
+  return isPass ? passParts() : call.parts;
 }
 
 export function hasSecond(): bool {
-  return call.pieces > 0;
+  return !isPass && call.pieces > 0;
 }
 
 export function first(part: i32): void {
-  if (call.isBackward) firstOfBackward(part);
+  if (isPass) runPassPart(part);
+  else if (call.isBackward) firstOfBackward(part);
   else firstOfForward(part);
 }
 
 export function between(): void {
-  if (call.isBackward) finishBackward();
+  if (isPass) joinParts();
+  else if (call.isBackward) finishBackward();
   else finishForward();
 }
 
@@ -47,15 +60,15 @@ export function second(part: i32): void {
 }
 
 export function run(): void {
-  if (call.size == 0) {
+  if (!isPass && call.size == 0) {
     runEmpty();
     return;
   }
-  if (call.mask != 0) {
+  if (!isPass && call.mask != 0) {
     runMasked();
     return;
   }
-  for (let part = 0; part < call.parts; part++) first(part);
+  for (let part = 0; part < parts(); part++) first(part);
   between();
   if (!hasSecond()) return;
   for (let part = 0; part < call.parts; part++) second(part);

@@ -1,10 +1,13 @@
 /** The WASM backend: kernels from assembly/normalization.ts, on any heap, on one thread or several. */
 import { sizeOf } from "../../shape.js";
-import type { Backward, Forward, Kernels } from "../contract.js";
+import type { Backward, Forward, Kernels, MatMul, Recurrence } from "../contract.js";
+import { matMulLoop, sortRows } from "../host-loops.js";
+import type { Pass } from "../pass.js";
 import { binaries } from "./binary.js";
 import * as at from "./call-words.js";
 import type { Heap } from "./heap.js";
 import { type CompileOptions, compile } from "./module.js";
+import { type Encoded, encode } from "./pass.js";
 import { pool } from "./pool.js";
 import type { Parts } from "./tickets.js";
 
@@ -17,10 +20,29 @@ interface Exports extends Parts {
   between(): void;
   /** Runs the whole call. */
   run(): void;
+  recurrence(
+    start: number,
+    factors: number,
+    terms: number,
+    before: number,
+    last: number,
+    steps: number,
+    width: number,
+  ): void;
   transpose(x: number, y: number, layout: number, position: number, rank: number, size: number): void;
 }
 
-export const EXPORTS = ["begin", "parts", "hasSecond", "first", "between", "second", "run", "transpose"];
+export const EXPORTS = [
+  "begin",
+  "parts",
+  "hasSecond",
+  "first",
+  "between",
+  "second",
+  "run",
+  "recurrence",
+  "transpose",
+];
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
@@ -51,6 +73,9 @@ export class Scratch {
     return this.address;
   }
 }
+
+/** Passes as they lie in memory. */
+const encoded = new WeakMap<Pass, Encoded>();
 
 /** Arrays are addresses on the heap. */
 export class WasmKernels implements Kernels<number> {
@@ -116,6 +141,37 @@ export class WasmKernels implements Kernels<number> {
     this.run();
   }
 
+  pass(pass: Pass, reads: readonly number[], results: readonly number[]): void {
+    const known = encoded.get(pass) ?? encode(pass);
+    encoded.set(pass, known);
+    const call = this.scratch.atLeast(known.bytes);
+    const words = new Int32Array(this.heap.memory.buffer, call, known.words.length);
+    words.set(known.words);
+    for (const at of known.scratch) words[at] += call;
+    known.reads.forEach((at, i) => {
+      words[at] += reads[i];
+    });
+    known.results.forEach((at, i) => {
+      words[at] += results[i];
+    });
+    this.exports.begin(call);
+    this.runParts(call);
+  }
+
+  recurrence({ start, factors, terms, before, last, steps, width }: Recurrence<number>): void {
+    this.exports.recurrence(start, factors, terms, before, last, steps, width);
+  }
+
+  matMul({ a, b, y, ...sizes }: MatMul<number>): void {
+    const { count, m, k, n } = sizes;
+    const values = (array: number, length: number) => this.values(array, length);
+    matMulLoop(values(a, count * m * k), values(b, count * k * n), values(y, count * m * n), sizes);
+  }
+
+  sort(x: number, y: number, rows: number, length: number): void {
+    sortRows(this.values(x, rows * length), this.values(y, rows * length), rows, length);
+  }
+
   transpose(x: number, y: number, shape: readonly number[], order: readonly number[]): void {
     const rank = order.length;
     const layout = this.scratch.atLeast(rank * 12);
@@ -176,6 +232,12 @@ export class WasmKernels implements Kernels<number> {
       new Int32Array(this.heap.memory.buffer)[(call >>> 2) + at.scratch] = scratch;
       exports.begin(call);
     }
+    this.runParts(call);
+  }
+
+  /** Runs the call that has begun. */
+  private runParts(call: number): void {
+    const { exports } = this;
     const parts = this.most > 1 ? exports.parts() : 1;
     if (parts === 1 || !this.isHelped()) {
       exports.run();

@@ -1,0 +1,498 @@
+/**
+ * A pass (src/kernels/pass.ts), tile by tile: each step is a loop over a tile of at most 256 elements, which stays in the
+ * first-level cache. A tile is some whole rows of the space, or some of one row's elements.
+ *
+ * What is read lies where it is, if the tile's elements lie side by side there and fill whole vectors; else they are gathered
+ * into a buffer of the tile, unless it has them from the tile before. Results likewise: the step that makes a value writes it
+ * where it is to go, or into a buffer that is then scattered. Sums are float32 over at most 64 additions, float64 beyond.
+ */
+import { firstOf } from "./call";
+import * as functions from "./functions";
+import * as op from "../src/kernels/wasm/pass-operations";
+import * as words from "../src/kernels/wasm/pass-words";
+import { accumulate as addLanes, highLanes, laneSum, lowLanes, madd, zero } from "./simd";
+
+/** The pass in memory. */
+let pass: usize = 0;
+/** Bytes of an operand in it. */
+let operandBytes: usize = 0;
+/** The part's share of scratch, where in it slots begin. */
+let slots: usize = 0;
+let table: usize = 0;
+let carries: usize = 0;
+
+// The current tile: so many rows of so many elements from a column on, and whether its rows end with it.
+let rows: i32 = 0;
+let length: i32 = 0;
+let column: usize = 0;
+let endsRow: bool = false;
+/** Elements of a whole tile's row, bytes of a row of the space, and whether tiles have whole rows. */
+let tileLength: i32 = 0;
+let rowBytes: usize = 0;
+let wholeRows: bool = false;
+/** The tile's elements fill pairs of vectors. */
+let full: bool = false;
+
+// The state of an operand in a part's scratch: the addresses of the next tile's first row, of this one's, and of the row that its
+// buffer holds, or 0.
+const FROM: usize = 4;
+const FILLED: usize = 8;
+const STATE: usize = 12;
+
+/** Loads the pass at this address. */
+export function beginPass(address: usize): void {
+  pass = address;
+  operandBytes = <usize>words.operand + (<usize>i32.load(pass, words.outerAxes) << 3);
+  tileLength = i32.load(pass, words.tileLength);
+  rowBytes = <usize>i32.load(pass, words.length) << 2;
+  wholeRows = i32.load(pass, words.tilesPerRow) == 1;
+}
+
+export function passParts(): i32 {
+  return i32.load(pass, words.parts);
+}
+
+// @ts-ignore: decorator
+@inline
+function operands(): usize {
+  return pass + words.header + (<usize>i32.load(pass, words.outerAxes) << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function reductions(): usize {
+  return operands() + <usize>(i32.load(pass, words.reads) + i32.load(pass, words.stores)) * operandBytes;
+}
+
+export function runPassPart(part: i32): void {
+  const p = <usize>i32.load(pass, words.scratch) + <usize>part * <usize>i32.load(pass, words.partBytes);
+  slots = p;
+  table = p + i32.load(pass, words.tableAt);
+  carries = p + i32.load(pass, words.carriesAt);
+  functions.tabulate(table);
+  const parts = i32.load(pass, words.parts);
+  const units = i32.load(pass, words.units);
+  const first = firstOf(part, parts, units), last = firstOf(part + 1, parts, units);
+  const unitRows = i32.load(pass, words.unitRows);
+  const tilesPerRow = i32.load(pass, words.tilesPerRow);
+  let row: i32, tile = 0, endRow: i32, endTile = 0;
+  if (unitRows == 0) {
+    row = first / tilesPerRow;
+    tile = first % tilesPerRow;
+    endRow = last / tilesPerRow;
+    endTile = last % tilesPerRow;
+  } else {
+    row = first * unitRows;
+    endRow = min(last * unitRows, i32.load(pass, words.rows));
+  }
+  const index = p + i32.load(pass, words.indexAt);
+  locate(row, index);
+  const states = p + i32.load(pass, words.statesAt);
+  const reads = operands();
+  const stores = reads + <usize>i32.load(pass, words.reads) * operandBytes;
+  const sums = reductions();
+  const steps = prepare(p, states, index, part, first, last);
+  const readCount = i32.load(pass, words.reads);
+  const storeCount = i32.load(pass, words.stores);
+  const sumCount = i32.load(pass, words.reductions);
+  const rowsPerTile = i32.load(pass, words.rowsPerTile);
+  const space = i32.load(pass, words.length);
+  while (row < endRow || (row == endRow && tile < endTile)) {
+    column = <usize>(tile * tileLength);
+    length = min(tileLength, space - <i32>column);
+    rows = wholeRows ? min(rowsPerTile, endRow - row) : 1;
+    endsRow = tile + 1 == tilesPerRow;
+    const count = rows * length;
+    full = (count & 7) == 0;
+    if (endsRow) advance(index);
+    let o = reads, state = states;
+    for (let i = 0; i < readCount; i++, o += operandBytes, state += STATE) {
+      if (!place(o, state, true)) gather(o, state);
+    }
+    for (let i = 0; i < storeCount; i++, o += operandBytes, state += STATE) place(o, state, i32.load(o, words.direct) != 0);
+    runSteps(steps, <usize>(count + 7 & -8) << 2);
+    o = stores;
+    state = states + <usize>readCount * STATE;
+    for (let i = 0; i < storeCount; i++, o += operandBytes, state += STATE) scatter(o, state);
+    for (let i = 0; i < sumCount; i++, o += operandBytes, state += STATE) reduce(o, state);
+    if (endsRow) {
+      row += rows;
+      tile = 0;
+    } else tile++;
+  }
+  // what no other part adds to is done
+  for (let i = 0, o = sums; i < sumCount; i++, o += operandBytes) {
+    if (i32.load(o, words.apart) != 0) continue;
+    const each = i32.load(o, words.outputs) / units;
+    write(o, first * each, last * each, 1);
+  }
+}
+
+/** The index of a row by axes. */
+function locate(row: i32, index: usize): void {
+  for (let axis = <usize>i32.load(pass, words.outerAxes) << 2; axis > 0; axis -= 4) {
+    const length = i32.load(pass + axis, words.header - 4);
+    i32.store(index + axis - 4, row % length);
+    row /= length;
+  }
+}
+
+/** For each row of the tile, the axis that advances after it. */
+function advance(index: usize): void {
+  const last = <usize>i32.load(pass, words.outerAxes) - 1 << 2;
+  for (let row: usize = 0; row < <usize>rows << 2; row += 4) {
+    let axis = last;
+    for (;;) {
+      const next = i32.load(index + axis) + 1;
+      if (next < i32.load(pass + axis, words.header) || axis == 0) {
+        i32.store(index + axis, next);
+        break;
+      }
+      i32.store(index + axis, 0);
+      axis -= 4;
+    }
+    i32.store(carries + row, <i32>axis);
+  }
+}
+
+/** Places operands at their first row, fills constants, empties accumulators; returns where the steps are. */
+function prepare(p: usize, states: usize, index: usize, part: i32, first: i32, last: i32): usize {
+  const axes = <usize>i32.load(pass, words.outerAxes) << 2;
+  const sums = reductions();
+  const end = sums + <usize>i32.load(pass, words.reductions) * operandBytes;
+  for (let o = operands(); o < end; o += operandBytes, states += STATE) {
+    let base = i32.load(o, words.base);
+    for (let axis: usize = 0; axis < axes; axis += 4) base += i32.load(index + axis) * i32.load(o + axis, words.operand);
+    if (o >= sums) {
+      const apart = i32.load(o, words.apart);
+      const each = i32.load(o, words.outputs) / i32.load(pass, words.units);
+      empty(o, part * apart, apart == 0 ? first * each : 0, apart == 0 ? last * each : i32.load(o, words.outputs));
+      base += part * apart;
+    }
+    i32.store(states, base);
+    i32.store(states, 0, FILLED);
+  }
+  // the slots' buffers, and the constants in theirs
+  const slotBytes = <usize>i32.load(pass, words.slots) << 2;
+  for (let slot: usize = 0; slot < slotBytes; slot += 4) i32.store(slots + slot, <i32>(p + <usize>i32.load(end + slot)));
+  const values = end + slotBytes, valueBytes = <usize>i32.load(pass, words.constants) << 2;
+  for (let i: usize = 0; i < valueBytes; i += 4) {
+    const buffer = <usize>i32.load(slots + (<usize>i32.load(pass, words.reads) << 2) + i);
+    const value = v128.load32_splat(values + i);
+    for (let j: usize = 0; j < <usize>words.tile << 2; j += 16) v128.store(buffer + j, value);
+  }
+  return values + valueBytes;
+}
+
+/** What an operand moves by after a row of the tile. */
+// @ts-ignore: decorator
+@inline
+function delta(o: usize, row: i32): i32 {
+  const deltas = o + words.operand + (<usize>i32.load(pass, words.outerAxes) << 2);
+  return i32.load(deltas + <usize>i32.load(carries + (<usize>row << 2)));
+}
+
+/**
+ * Moves an operand to the tile. Its slot, if that is asked for, gets the address of the elements, or of its buffer; returns
+ * whether they are at that address already.
+ */
+function place(o: usize, state: usize, sets: bool): bool {
+  const base = i32.load(state);
+  const inner = i32.load(o, words.inner);
+  const isRead = o < operands() + <usize>i32.load(pass, words.reads) * operandBytes;
+  i32.store(state, base, FROM);
+  let next = base;
+  let beside = inner == 4;
+  let same = wholeRows || inner == 0;
+  if (i32.load(o, words.dense) != 0 && full) {
+    if (endsRow) next += rows * <i32>rowBytes;
+    same = false;
+  } else {
+    for (let row = 0; row < rows; row++) {
+      if (row + 1 == rows && !endsRow) break;
+      const by = delta(o, row);
+      next += by;
+      if (row + 1 == rows) break;
+      beside = beside && by == length << 2;
+      same = same && by == 0;
+    }
+  }
+  i32.store(state, next);
+  const first = base + <i32>column * inner;
+  if (!sets) return false;
+  const slot = slots + <usize>i32.load(o, words.slot);
+  if (beside && full) {
+    i32.store(slot, first);
+    return true;
+  }
+  i32.store(slot, <i32>(slots + <usize>i32.load(o, words.buffer)));
+  if (!isRead) return false;
+  if (same && i32.load(state, FILLED) == first) return true;
+  i32.store(state, same ? first : 0, FILLED);
+  return false;
+}
+
+/** Copies the tile's elements of an operand into its buffer. */
+function gather(o: usize, state: usize): void {
+  const inner = <usize>i32.load(o, words.inner);
+  let from = <usize>i32.load(state, FROM) + column * inner;
+  let to = slots + <usize>i32.load(o, words.buffer);
+  // a value for a row's tiles fills the longest of them
+  const count = inner == 0 && !wholeRows ? tileLength : length;
+  for (let row = 0; row < rows; row++, to += <usize>length << 2) {
+    copy(from, inner, to, 4, count);
+    if (row + 1 < rows) from += delta(o, row);
+  }
+}
+
+/** Copies the tile's elements to where a store has them, unless they are there. */
+function scatter(o: usize, state: usize): void {
+  const inner = <usize>i32.load(o, words.inner);
+  let to = <usize>i32.load(state, FROM) + column * inner;
+  let from = <usize>i32.load(slots + <usize>i32.load(o, words.slot));
+  if (from == to) return;
+  for (let row = 0; row < rows; row++, from += <usize>length << 2) {
+    copy(from, 4, to, inner, length);
+    if (row + 1 < rows) to += delta(o, row);
+  }
+}
+
+function copy(from: usize, by: usize, to: usize, toBy: usize, count: i32): void {
+  let i = count;
+  if (toBy == 4 && by == 4) {
+    for (; i >= 4; i -= 4, from += 16, to += 16) v128.store(to, v128.load(from));
+  } else if (toBy == 4 && by == 0) {
+    const value = v128.load32_splat(from);
+    for (; i >= 4; i -= 4, to += 16) v128.store(to, value);
+  }
+  for (; i > 0; i--, from += by, to += toBy) f32.store(to, f32.load(from));
+}
+
+/** Adds the tile's elements of a value to accumulators, which are float64. */
+function reduce(o: usize, state: usize): void {
+  const inner = <usize>i32.load(o, words.inner);
+  const largest = i32.load(o, words.largest) != 0;
+  let from = <usize>i32.load(slots + <usize>i32.load(o, words.slot));
+  let to = <usize>i32.load(state);
+  let row = 0;
+  while (row < rows) {
+    // rows that go to the same accumulators
+    const start = row;
+    let by = 0;
+    do {
+      by = row + 1 < rows || endsRow ? delta(o, row) : 0;
+      row++;
+    } while (row < rows && by == 0);
+    const count = row - start;
+    const at = to + column * inner;
+    if (inner == 0) {
+      if (largest) totalOf(true, from, count * length, at);
+      else totalOf(false, from, count * length, at);
+    } else if (largest) columnsOf(true, from, count, at);
+    else columnsOf(false, from, count, at);
+    from += <usize>(count * length) << 2;
+    to += by;
+  }
+  i32.store(state, <i32>to);
+}
+
+// @ts-ignore: decorator
+@inline
+function join(largest: bool, a: v128, b: v128): v128 {
+  return largest ? f32x4.max(a, b) : f32x4.add(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+function joinOne(largest: bool, at: usize, value: f64): void {
+  const before = f64.load(at);
+  f64.store(at, largest ? max(before, value) : before + value);
+}
+
+/** Of `count` elements, at most 256. */
+// @ts-ignore: decorator
+@inline
+function totalOf(largest: bool, from: usize, count: i32, to: usize): void {
+  const none = largest ? f32x4.splat(-Infinity) : zero();
+  let a = none, b = none;
+  let i = count;
+  for (; i >= 8; i -= 8, from += 32) {
+    a = join(largest, a, v128.load(from));
+    b = join(largest, b, v128.load(from, 16));
+  }
+  a = join(largest, a, b);
+  let total: f64;
+  if (largest) {
+    a = f32x4.max(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
+    a = f32x4.max(a, i32x4.shuffle(a, a, 1, 0, 3, 2));
+    total = <f64>f32x4.extract_lane(a, 0);
+  } else total = laneSum(a);
+  for (; i > 0; i--, from += 4) total = largest ? max(total, <f64>f32.load(from)) : total + <f64>f32.load(from);
+  joinOne(largest, to, total);
+}
+
+/** Of each column of `count` rows, at most 64. */
+// @ts-ignore: decorator
+@inline
+function columnsOf(largest: bool, from: usize, count: i32, to: usize): void {
+  const span = <usize>length << 2;
+  const end = from + <usize>count * span;
+  let i = length;
+  for (; i >= 4; i -= 4, from += 16, to += 32) {
+    let a = v128.load(from);
+    for (let at = from + span; at < end; at += span) a = join(largest, a, v128.load(at));
+    if (largest) {
+      v128.store(to, f64x2.max(v128.load(to), lowLanes(a)));
+      v128.store(to, f64x2.max(v128.load(to, 16), highLanes(a)), 16);
+    } else addLanes(to, a);
+  }
+  for (; i > 0; i--, from += 4, to += 8) {
+    let one = f32.load(from);
+    for (let at = from + span; at < end; at += span) one = largest ? max(one, f32.load(at)) : one + f32.load(at);
+    joinOne(largest, to, <f64>one);
+  }
+}
+
+/** Of no elements: the accumulators from `first` up to `last`, which lie `apart` bytes from the first part's. */
+function empty(o: usize, apart: usize, first: i32, last: i32): void {
+  const base = <usize>i32.load(o, words.base) + apart;
+  const none: f64 = i32.load(o, words.largest) != 0 ? -Infinity : 0;
+  for (let i = first; i < last; i++) f64.store(base + (<usize>i << 3), none);
+}
+
+/** Writes the results from `first` up to `last`, over so many parts in their order. */
+function write(o: usize, first: i32, last: i32, parts: i32): void {
+  const apart = <usize>i32.load(o, words.apart);
+  const largest = i32.load(o, words.largest) != 0;
+  for (let i = first; i < last; i++) {
+    let at = <usize>i32.load(o, words.base) + (<usize>i << 3);
+    let total = f64.load(at);
+    for (let part = 1; part < parts; part++) {
+      at += apart;
+      total = largest ? max(total, f64.load(at)) : total + f64.load(at);
+    }
+    f32.store(<usize>i32.load(o, words.result) + (<usize>i << 2), <f32>total);
+  }
+}
+
+/** Joins what parts have added up. */
+export function joinParts(): void {
+  let o = reductions();
+  for (let i = i32.load(pass, words.reductions); i > 0; i--, o += operandBytes) {
+    if (i32.load(o, words.apart) != 0) write(o, 0, i32.load(o, words.outputs), i32.load(pass, words.parts));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function ones(holds: v128): v128 {
+  return v128.and(holds, f32x4.splat(1));
+}
+
+/** An operation of vectors; `operation` is constant at each call site. */
+// @ts-ignore: decorator
+@inline
+function apply(operation: i32, a: v128, b: v128, c: v128): v128 {
+  if (operation == op.add) return f32x4.add(a, b);
+  if (operation == op.sub) return f32x4.sub(a, b);
+  if (operation == op.mul) return f32x4.mul(a, b);
+  if (operation == op.div) return f32x4.div(a, b);
+  if (operation == op.max) return f32x4.max(a, b);
+  if (operation == op.min) return f32x4.min(a, b);
+  if (operation == op.greater) return ones(f32x4.gt(a, b));
+  if (operation == op.atLeast) return ones(f32x4.ge(a, b));
+  if (operation == op.where) return v128.bitselect(b, c, f32x4.ne(a, zero()));
+  if (operation == op.multiplyAdd) return madd(a, b, c);
+  if (operation == op.subtractProduct) return madd(f32x4.neg(a), b, c);
+  if (operation == op.abs) return f32x4.abs(a);
+  if (operation == op.sqrt) return f32x4.sqrt(a);
+  if (operation == op.root) return functions.root(a);
+  return functions.bfloat16(a);
+}
+
+// A loop loads no operand that it has no use for: loads are never removed, since they may trap.
+
+// @ts-ignore: decorator
+@inline
+function loop1(operation: i32, a: usize, to: usize, bytes: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, apply(operation, v128.load(a + i), zero(), zero()));
+}
+
+// @ts-ignore: decorator
+@inline
+function loop2(operation: i32, a: usize, b: usize, to: usize, bytes: usize): void {
+  for (let i: usize = 0; i < bytes; i += 32) {
+    const p = a + i, q = b + i;
+    const y = apply(operation, v128.load(p), v128.load(q), zero());
+    const z = apply(operation, v128.load(p, 16), v128.load(q, 16), zero());
+    v128.store(to + i, y);
+    v128.store(to + i, z, 16);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function loop3(operation: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(to + i, apply(operation, v128.load(a + i), v128.load(b + i), v128.load(c + i)));
+  }
+}
+
+function exp(a: usize, to: usize, bytes: usize): void {
+  const t = table;
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.exp(v128.load(a + i), t));
+}
+
+function tanh(a: usize, to: usize, bytes: usize): void {
+  const t = table;
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.tanh(v128.load(a + i), t));
+}
+
+function sigmoid(a: usize, to: usize, bytes: usize): void {
+  const t = table;
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.sigmoid(v128.load(a + i), t));
+}
+
+function erf(a: usize, to: usize, bytes: usize): void {
+  const t = table;
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.erf(v128.load(a + i), t));
+}
+
+function float16(a: usize, to: usize, bytes: usize): void {
+  const t = table;
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.float16(v128.load(a + i), t));
+}
+
+/** Runs the steps on the tile's `bytes`, a multiple of 32. */
+function runSteps(step: usize, bytes: usize): void {
+  const end = step + <usize>i32.load(pass, words.steps) * words.step;
+  for (; step < end; step += words.step) {
+    const to = <usize>i32.load(slots + <usize>i32.load(step, 4));
+    const a = <usize>i32.load(slots + <usize>i32.load(step, 8));
+    const b = <usize>i32.load(slots + <usize>i32.load(step, 12));
+    const c = <usize>i32.load(slots + <usize>i32.load(step, 16));
+    switch (i32.load(step, 0)) {
+      case op.add: loop2(op.add, a, b, to, bytes); break;
+      case op.sub: loop2(op.sub, a, b, to, bytes); break;
+      case op.mul: loop2(op.mul, a, b, to, bytes); break;
+      case op.div: loop2(op.div, a, b, to, bytes); break;
+      case op.max: loop2(op.max, a, b, to, bytes); break;
+      case op.min: loop2(op.min, a, b, to, bytes); break;
+      case op.greater: loop2(op.greater, a, b, to, bytes); break;
+      case op.atLeast: loop2(op.atLeast, a, b, to, bytes); break;
+      case op.where: loop3(op.where, a, b, c, to, bytes); break;
+      case op.multiplyAdd: loop3(op.multiplyAdd, a, b, c, to, bytes); break;
+      case op.subtractProduct: loop3(op.subtractProduct, a, b, c, to, bytes); break;
+      case op.abs: loop1(op.abs, a, to, bytes); break;
+      case op.sqrt: loop1(op.sqrt, a, to, bytes); break;
+      case op.root: loop1(op.root, a, to, bytes); break;
+      case op.exp: exp(a, to, bytes); break;
+      case op.tanh: tanh(a, to, bytes); break;
+      case op.sigmoid: sigmoid(a, to, bytes); break;
+      case op.erf: erf(a, to, bytes); break;
+      case op.float16: float16(a, to, bytes); break;
+      case op.bfloat16: loop1(op.bfloat16, a, to, bytes); break;
+      default: functions.power(a, to, bytes, f64.load(step, 20), i32.load(step, 16)); break;
+    }
+  }
+}
