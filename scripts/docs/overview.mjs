@@ -33,6 +33,7 @@ const FRAMEWORKS = {
   mxnet: "MXNet",
   fastai: "fastai",
   flax: "Flax",
+  libraries: "Libraries and authors' code, of what no framework has",
 };
 
 /** @param {unknown} text */
