@@ -62,7 +62,6 @@ export function foldBatchNorm(options: FoldOptions): Folded {
   checkNumbers("foldBatchNorm", "kernel.data", data);
   const channel = resolveAxis("foldBatchNorm", axis, shape.length);
   const channels = shape[channel];
-  const inner = sizeOf(shape.slice(channel + 1));
   const { runningMean, runningVariance, gamma, beta } = statistics;
   if (data.length !== sizeOf(shape)) {
     throw new RangeError(
@@ -84,14 +83,75 @@ export function foldBatchNorm(options: FoldOptions): Folded {
     );
   }
   // everything fits by now, so that what is allocated is as long as what was given
-  const factors = new Float64Array(channels);
-  const folded = { kernel: new Float32Array(data.length), bias: new Float32Array(channels) };
+  const affine = affineOf(channels, { mean: runningMean, variance: runningVariance, gamma, beta, epsilon });
+  return scaledOutputs(kernel, channel, bias, affine);
+}
+
+/** What a normalization by given statistics is per channel: factor · x + offset. float64 [channels]. */
+export interface Affine {
+  readonly factors: Float64Array;
+  readonly offsets: Float64Array;
+}
+
+/** Statistics and parameters [channels] each; gamma defaults to 1 and beta to 0. */
+export interface GivenStatistics {
+  readonly mean: Numbers;
+  readonly variance: Numbers;
+  readonly gamma?: Numbers;
+  readonly beta?: Numbers;
+  readonly epsilon: number;
+}
+
+export function affineOf(
+  channels: number,
+  { mean, variance, gamma, beta, epsilon }: GivenStatistics,
+): Affine {
+  const [factors, offsets] = [new Float64Array(channels), new Float64Array(channels)];
   for (let c = 0; c < channels; c++) {
-    factors[c] = (gamma?.[c] ?? 1) / Math.sqrt(runningVariance[c] + epsilon);
-    folded.bias[c] = ((bias?.[c] ?? 0) - runningMean[c]) * factors[c] + (beta?.[c] ?? 0);
+    factors[c] = (gamma?.[c] ?? 1) / Math.sqrt(variance[c] + epsilon);
+    offsets[c] = (beta?.[c] ?? 0) - mean[c] * factors[c];
   }
+  return { factors, offsets };
+}
+
+interface Kernel {
+  readonly shape: readonly number[];
+  readonly data: Numbers;
+}
+
+/** The layer followed by the normalization. `axis` is the kernel's of output channels. */
+export function scaledOutputs(
+  { shape, data }: Kernel,
+  axis: number,
+  bias: Numbers | undefined,
+  { factors, offsets }: Affine,
+): Folded {
+  const channels = shape[axis];
+  const inner = sizeOf(shape.slice(axis + 1));
+  return {
+    kernel: Float32Array.from(data, (value, i) => value * factors[Math.floor(i / inner) % channels]),
+    bias: Float32Array.from(factors, (factor, c) => (bias?.[c] ?? 0) * factor + offsets[c]),
+  };
+}
+
+/**
+ * The normalization followed by the layer, whose kernel [..., inputs, columns] meets every input at every position of its output: no
+ * padding. With as many outputs as columns, or inputs times columns where each input has outputs of its own (depthwise).
+ */
+export function scaledInputs(
+  { shape, data }: Kernel,
+  outputs: number,
+  bias: Numbers | undefined,
+  { factors, offsets }: Affine,
+): Folded {
+  const columns = shape[shape.length - 1];
+  const inputs = shape[shape.length - 2];
+  const kernel = new Float32Array(data.length);
+  const sums = Float64Array.from({ length: outputs }, (_, o) => bias?.[o] ?? 0);
   for (let i = 0; i < data.length; i++) {
-    folded.kernel[i] = data[i] * factors[Math.floor(i / inner) % channels];
+    const input = Math.floor(i / columns) % inputs;
+    kernel[i] = data[i] * factors[input];
+    sums[i % outputs] += data[i] * offsets[input];
   }
-  return folded;
+  return { kernel, bias: Float32Array.from(sums) };
 }

@@ -22,6 +22,7 @@ export {
   weightStandardization,
 } from "./layers/weight-wrappers.js";
 export type { Batches, HeldOut } from "./models/batches.js";
+export { type FoldedModel, foldStatistics } from "./models/fold-statistics.js";
 export { epochStatistics, freezeStatistics } from "./models/freeze.js";
 export { layersModelFrom } from "./models/layers-model-from.js";
 export { type Loaded, type LoadedLayer, type LoadOptions, loadInto } from "./models/load-into.js";

@@ -366,7 +366,7 @@ function poincare({ axis, epsilon }: Config): Normalization {
 /** Keeps the gradient of a root finite at 0; its own root is far below epsilon. */
 const LEAST = 1e-30;
 /** Keras's `keras.backend.epsilon()`. */
-const KERAS_EPSILON = 1e-7;
+export const KERAS_EPSILON = 1e-7;
 
 /** A normalization whose options depend on the shape of x. */
 function ofShape(name: string, make: (shape: readonly number[]) => Normalization): Normalization {

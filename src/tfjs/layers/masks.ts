@@ -32,6 +32,12 @@ export function maskOf(
   return mask;
 }
 
+/** Whether a mask reaches any call of a layer. */
+export function isReachedByMask(layer: Layer): boolean {
+  const seen = new Map<Layer, boolean>();
+  return layer.inboundNodes.some((node) => node.inboundLayers.some((from) => gives(from, seen)));
+}
+
 /** Whether a layer outputs a mask. */
 function gives(layer: Layer, seen: Map<Layer, boolean>): boolean {
   const known = seen.get(layer);
@@ -63,6 +69,21 @@ export function nested<T extends LayersModel>(model: T): T {
   return model;
 }
 
+/** Gives a copy of a layer what was declared of the layer here. */
+export function copyMasking(from: Layer, to: Layer): void {
+  if (
+    "inputs" in to &&
+    [...(from as LayersModel).inputs].some(({ sourceLayer }) => models.has(sourceLayer))
+  ) {
+    nested(to as LayersModel);
+  }
+  const version = versions.get(from);
+  if (version !== undefined) maskAsKeras(to, version);
+}
+
+/** Of Keras, by the layers that treat masks as it does. */
+const versions = new WeakMap<Layer, number>();
+
 const RECURRENT = /^(RNN|LSTM|GRU|ResetAfterGRU|SimpleRNN|ConvLSTM2D|Bidirectional)$/;
 const MERGING = /^(Add|Average|Maximum|Minimum|Multiply)$/;
 
@@ -71,6 +92,7 @@ const MERGING = /^(Add|Average|Maximum|Minimum|Multiply)$/;
  * have one let through, from 3 on what any does, if all have one.
  */
 export function maskAsKeras(layer: Layer, version: number): void {
+  versions.set(layer, version);
   const name = layer.getClassName();
   if (RECURRENT.test(name)) {
     const { call } = layer;

@@ -7,6 +7,7 @@ import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { checkModel } from "../arguments.js";
 import type { Config, Layer } from "../types.js";
 import { insideOf } from "./layer-wrapper.js";
+import { copyMasking } from "./masks.js";
 import { KERNEL_CONSTRAINT, WeightWrapper, wrapperClasses } from "./weight-wrappers.js";
 
 /**
@@ -57,6 +58,7 @@ function copyPlain(from: Layer, to: Layer): void {
     from.asNormalized(() => copyPlain(from.layer, to));
     return;
   }
+  copyMasking(from, to);
   const [inside, insideTo] = [from, to].map(insideOf);
   for (const [i, inner] of inside.entries()) copyPlain(inner, insideTo[i]);
   const own = (layer: Layer, inner: Layer[]) => {
