@@ -9,7 +9,8 @@
  *     unit         norm to length 1, one learned factor           Henry et al. 2020, arXiv 2010.04245
  *     none         no norm, factor 1/√size: plain attention, as a baseline
  *
- * Axes: the features of a head are reduced; batch, position and head are kept.
+ * Axes: the features of a head are reduced; batch, position and head are kept. With `over: "width"` the features of all heads are
+ * reduced at once, and the gammas are of the full width (OLMo 2, arXiv 2501.00656).
  */
 import { checkEpsilon, checkShape } from "../formula/checks.js";
 import { checkSeed, glorotUniform, onceOf } from "../formula/initializers.js";
@@ -30,6 +31,8 @@ export interface AttentionOptions {
   size?: number;
   /** How queries and keys are normalized. Default `layer`. */
   kind?: "layer" | "rms" | "unit" | "none";
+  /** Whether queries and keys are normalized by `head` (default; Qwen3, Gemma 3), or over the full `width`, all heads at once (OLMo 2). */
+  over?: "head" | "width";
   /** Default 1e-6 (Flax). */
   epsilon?: number;
   /** Whether a position attends only to itself and earlier ones. Default false. */
@@ -47,7 +50,8 @@ const MASKED_SCORE = -1e30;
 /**
  * Inputs x [batch, length, features], or [x, context] with context [batch, other length, other features]; y has the shape of x.
  * A mask [batch, length] (of the context, if there is one) excludes keys; without a context, y is 0 at masked positions.
- * Weights: query, key, value and output kernels and biases; queryGamma and keyGamma [size] (layer, rms), or factor [1] (unit).
+ * Weights: query, key, value and output kernels and biases; queryGamma and keyGamma [size], or
+ * [heads·size] over the width (layer, rms), or factor [1] (unit).
  * @throws RangeError for options out of range; when called, for shapes that do not fit
  */
 export const normalizedAttention = normalization(
@@ -58,8 +62,17 @@ export const normalizedAttention = normalization(
     paper: "Henry et al. 2020, arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442",
     takes: "sequence",
   },
-  { heads: 8, size: undefined, kind: "layer", epsilon: 1e-6, causal: false, bias: true, seed: 0 },
-  ({ heads, size, kind, epsilon, causal, bias, seed }: Settled<AttentionOptions, "size">) => {
+  {
+    heads: 8,
+    size: undefined,
+    kind: "layer",
+    over: "head",
+    epsilon: 1e-6,
+    causal: false,
+    bias: true,
+    seed: 0,
+  },
+  ({ heads, size, kind, over, epsilon, causal, bias, seed }: Settled<AttentionOptions, "size">) => {
     checkEpsilon(NAME, epsilon);
     checkSeed(NAME, seed);
     for (const [name, value] of Object.entries({ heads, ...(size !== undefined && { size }) })) {
@@ -68,6 +81,9 @@ export const normalizedAttention = normalization(
     }
     if (!["layer", "rms", "unit", "none"].includes(kind)) {
       throw new RangeError(`${NAME}: kind must be "layer", "rms", "unit" or "none", got "${kind}"`);
+    }
+    if (over !== "head" && over !== "width") {
+      throw new RangeError(`${NAME}: over must be "head" or "width", got "${over}"`);
     }
     const norm = {
       layer: layerNorm({ epsilon, center: false }),
@@ -133,11 +149,13 @@ export const normalizedAttention = normalization(
             outputBias: trained([features], 0),
           }),
           ...((kind === "layer" || kind === "rms") && {
-            queryGamma: trained([width], 1),
-            keyGamma: trained([width], 1),
+            queryGamma: trained([over === "head" ? width : all], 1),
+            keyGamma: trained([over === "head" ? width : all], 1),
           }),
           // the scale of plain attention's scores: lengths √width · √width, times 1/√width
-          ...(kind === "unit" && { factor: trained([1], Math.sqrt(width)) }),
+          ...(kind === "unit" && {
+            factor: trained([1], Math.sqrt(width) * (over === "head" ? 1 : heads)),
+          }),
         };
       },
       apply(ops, [x, context = x], weights, { mask, training }) {
@@ -156,11 +174,12 @@ export const normalizedAttention = normalization(
         const source = masked(context);
         const target = own ? source : x;
         const { queryKernel, keyKernel, valueKernel, outputKernel } = weights;
-        const queries = normalized(
-          split(ops, dense(ops, target, queryKernel, weights.queryBias)),
-          weights.queryGamma,
-        );
-        const keys = normalized(split(ops, dense(ops, source, keyKernel, weights.keyBias)), weights.keyGamma);
+        const perHead = (projected: T, gamma: T | undefined) =>
+          over === "head"
+            ? normalized(split(ops, projected), gamma)
+            : split(ops, normalized(projected, gamma));
+        const queries = perHead(dense(ops, target, queryKernel, weights.queryBias), weights.queryGamma);
+        const keys = perHead(dense(ops, source, keyKernel, weights.keyBias), weights.keyGamma);
         const values = split(ops, dense(ops, source, valueKernel, weights.valueBias));
         const products = ops.matMul(queries, ops.transpose(keys, [0, 2, 1]));
         let scores = ops.mul(products, weights.factor ?? 1 / Math.sqrt(width));
@@ -171,8 +190,8 @@ export const normalizedAttention = normalization(
           scores = shown(ops, scores, ops.constant(visible, [1, length, others]));
         }
         if (fullMask !== undefined) {
-          const perHead = ops.reshape(scores, [batch, heads, length, others]);
-          const allowed = shown(ops, perHead, ops.reshape(fullMask, [batch, 1, 1, others]));
+          const byHead = ops.reshape(scores, [batch, heads, length, others]);
+          const allowed = shown(ops, byHead, ops.reshape(fullMask, [batch, 1, 1, others]));
           scores = ops.reshape(allowed, [batch * heads, length, others]);
         }
         const attention = softmax(ops, scores);

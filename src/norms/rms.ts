@@ -26,10 +26,18 @@ export interface RMSNormOptions extends FeatureOptions, AffineOptions {
   cast?: "before" | "after";
 }
 
-/** Options of Llama's and Gemma's norms; add the model's `type`, and the epsilon of its configuration if it is not 1e-6. */
+const gemma = { epsilon: 1e-6, offset: 1, cast: "after" } as const;
+
+/**
+ * Options of models' norms; add the model's `type`, and the epsilon of its configuration if it is not this one. Qwen3-Next's,
+ * centred at 0, is Gemma's. `pixel` is PixelNorm (Karras et al. 2018, arXiv 1710.10196), over the channels of each position.
+ */
 export const rmsPresets = {
   llama: { epsilon: 1e-6, cast: "before" },
-  gemma: { epsilon: 1e-6, offset: 1, cast: "after" },
+  gemma,
+  qwen3Next: gemma,
+  olmo2: { epsilon: 1e-6, cast: "after" },
+  pixel: { epsilon: 1e-8, scale: false },
 } as const satisfies Record<string, RMSNormOptions>;
 
 /**

@@ -1,16 +1,17 @@
 /**
  * Spectral normalization: a weight is divided by its largest singular value, so that its layer is 1-Lipschitz.
  *
- *     y = W / |sigma|        sigma = uᵀ·M·v        M [outputs, rest] the weight as a matrix
+ *     y = W / |sigma| (· gamma)        sigma = uᵀ·M·v        M [outputs, rest] the weight as a matrix
  *
  *     training, `iterations` times:   v = Mᵀ·u / ‖Mᵀ·u‖     u = M·v / ‖M·v‖        both stored, without gradient
  *     evaluation:                     the stored u and v; `warmUp` iterations if v was never stored
  *
- * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957. Epsilon is the lower bound of every divisor: a norm, or |sigma|.
+ * Miyato, Kataoka, Koyama & Yoshida 2018, arXiv 1802.05957; with a learned gamma, one for the weight, σReparam (Zhai et al. 2023,
+ * arXiv 2303.06296), which keeps attention from collapsing. Epsilon is the lower bound of every divisor: a norm, or |sigma|.
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { onceOf, orthogonal } from "../formula/initializers.js";
-import { buffer, type Normalization, normalization } from "../formula/normalization.js";
+import { buffer, type Normalization, normalization, trained, type Weight } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { lengthOf } from "../formula/terms.js";
 import { outputAxes, type WeightAxisOptions } from "../formula/weights.js";
@@ -28,11 +29,13 @@ export interface SpectralNormOptions extends WeightAxisOptions {
   warmUp?: number;
   /** Lower bound of divisors. Default 1e-12 (PyTorch). */
   epsilon?: number;
+  /** Whether it learns the largest singular value, gamma, initialized to 1 (σReparam). Default false: it is 1. */
+  scale?: boolean;
 }
 
 /**
- * x is the weight, of any shape; y has its shape. State: u [outputs] and v [rest], as in PyTorch; v is initialized to 0 and then
- * computed from u.
+ * x is the weight, of any shape; y has its shape. Weights: gamma [1] if `scale` is set. State: u [outputs] and v [rest], as in
+ * PyTorch; v is initialized to 0 and then computed from u.
  * @throws RangeError for options out of range; when called, for axes that the weight does not have
  */
 export const spectralNorm = normalization(
@@ -43,8 +46,8 @@ export const spectralNorm = normalization(
     paper: "Miyato et al. 2018, arXiv 1802.05957",
     takes: "weight",
   },
-  { axis: -1, iterations: 1, warmUp: 15, epsilon: 1e-12 },
-  ({ axis, iterations, warmUp, epsilon }: Settled<SpectralNormOptions>) => {
+  { axis: -1, iterations: 1, warmUp: 15, epsilon: 1e-12, scale: false },
+  ({ axis, iterations, warmUp, epsilon, scale }: Settled<SpectralNormOptions>) => {
     checkEpsilon("spectralNorm", epsilon);
     if (!Number.isInteger(iterations) || iterations < 1 || iterations > MOST_ITERATIONS) {
       throw new RangeError(
@@ -65,9 +68,10 @@ export const spectralNorm = normalization(
       return { order, rows, columns: sizeOf(shape) / rows };
     };
     return {
-      weights(shape) {
+      weights(shape): Record<string, Weight> {
         const { rows, columns } = matrixOf(shape);
         return {
+          ...(scale && { gamma: trained([1], 1) }),
           u: buffer(
             [rows],
             onceOf(() => orthogonal(1, rows, 1)),
@@ -75,7 +79,7 @@ export const spectralNorm = normalization(
           v: buffer([columns], 0),
         };
       },
-      apply(ops, [x], { u, v }, { training }) {
+      apply(ops, [x], { u, v, gamma }, { training }) {
         const { order, rows, columns } = matrixOf(ops.shape(x));
         const matrix = ops.reshape(ops.transpose(x, order), [rows, columns]);
         const fixed = ops.stop(matrix);
@@ -101,13 +105,13 @@ export const spectralNorm = normalization(
         }
         const sigma = ops.sum(ops.mul(left, ops.matMul(matrix, right)), [0, 1]);
         const divisor = ops.max(ops.abs(sigma), Math.max(epsilon, LEAST));
-        const y = ops.div(
-          x,
+        const whole = (value: typeof x) =>
           ops.reshape(
-            divisor,
+            value,
             order.map(() => 1),
-          ),
-        );
+          );
+        const unscaled = ops.div(x, whole(divisor));
+        const y = gamma === undefined ? unscaled : ops.mul(unscaled, whole(gamma));
         if (!training) return { y };
         return { y, state: { u: ops.reshape(left, [rows]), v: ops.reshape(right, [columns]) } };
       },

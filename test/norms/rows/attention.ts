@@ -6,7 +6,7 @@ import type { Row, Values64 } from "./row.js";
 function attend(
   kind: "layer" | "rms" | "unit" | "none",
   heads: number,
-  { causal = false }: { causal?: boolean } = {},
+  { causal = false, over = "head" }: { causal?: boolean; over?: "head" | "width" } = {},
 ): Row["expected"] {
   return ([x, context = x], w, { mask }) => {
     const [batch, length, features] = x.shape;
@@ -24,15 +24,16 @@ function attend(
         return sum;
       });
     const normalized = (row: number[], gamma: Float64Array | undefined) => {
-      const mean = row.reduce((p, q) => p + q, 0) / width;
+      const count = row.length;
+      const mean = row.reduce((p, q) => p + q, 0) / count;
       const square = (values: number[]) => values.reduce((p, q) => p + q * q, 0);
       const scale = (values: number[], by: number) =>
         values.map((value, i) => (value / by) * (gamma ? gamma[i] : 1));
       if (kind === "layer") {
         const distance = row.map((value) => value - mean);
-        return scale(distance, Math.sqrt(square(distance) / width + 1e-6));
+        return scale(distance, Math.sqrt(square(distance) / count + 1e-6));
       }
-      if (kind === "rms") return scale(row, Math.sqrt(square(row) / width + 1e-6));
+      if (kind === "rms") return scale(row, Math.sqrt(square(row) / count + 1e-6));
       return kind === "unit" ? scale(row, Math.sqrt(square(row) + 1e-6)) : row;
     };
     const y = new Float64Array(x.data.length);
@@ -40,13 +41,15 @@ function attend(
       const heard = Array.from({ length }, () => new Array<number>(all).fill(0));
       for (let h = 0; h < heads; h++) {
         const head = (row: number[]) => row.slice(h * width, (h + 1) * width);
+        const scored = (row: number[], gamma: Float64Array | undefined) =>
+          over === "head" ? normalized(head(row), gamma) : head(normalized(row, gamma));
         for (let t = 0; t < length; t++) {
           if (own && !counts(b, t)) continue;
-          const q = normalized(head(dense(x, b, t, w.queryKernel, w.queryBias)), w.queryGamma);
+          const q = scored(dense(x, b, t, w.queryKernel, w.queryBias), w.queryGamma);
           const terms: { weight: number; value: number[] }[] = [];
           for (let s = 0; s < others; s++) {
             if (!counts(b, s) || (causal && s > t)) continue;
-            const k = normalized(head(dense(context, b, s, w.keyKernel, w.keyBias)), w.keyGamma);
+            const k = scored(dense(context, b, s, w.keyKernel, w.keyBias), w.keyGamma);
             const product = q.reduce((sum, value, i) => sum + value * k[i], 0);
             const score = product * (w.factor ? w.factor[0] : 1 / Math.sqrt(width));
             terms.push({
@@ -95,6 +98,19 @@ export const attention: Row[] = [
     ],
     mask: null,
     expected: attend("unit", 2),
+  },
+  {
+    name: "over the full width",
+    norm: normalizedAttention({ heads: 3, kind: "rms", over: "width" }),
+    shapes: [[2, 4, 6]],
+    expected: attend("rms", 3, { over: "width" }),
+  },
+  {
+    name: "to unit length over the full width",
+    norm: normalizedAttention({ heads: 2, kind: "unit", over: "width" }),
+    shapes: [[2, 3, 4]],
+    mask: null,
+    expected: attend("unit", 2, { over: "width" }),
   },
   {
     name: "plain",

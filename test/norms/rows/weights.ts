@@ -131,6 +131,17 @@ export const weights: Row[] = [
     expected: spectral([3, 4], (i, j) => Math.floor(j / 2) * 6 + i * 2 + (j % 2), 9),
   },
   {
+    name: "with a learned value",
+    norm: spectralNorm({ iterations: 8, scale: true }),
+    shapes: [[6, 4]],
+    mask,
+    input: apart,
+    expected(inputs, weights, call) {
+      const { y, state } = spectral([4, 6], (i, j) => j * 4 + i, 8)(inputs, weights, call);
+      return { y: y.map((value) => value * weights.gamma[0]), state };
+    },
+  },
+  {
     norm: weightStandardization(),
     shapes: [[2, 3, 4]],
     expected([x], _, { mask }) {
