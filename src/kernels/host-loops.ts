@@ -51,11 +51,12 @@ export function erf(x: number): number {
 export function rounding(bits: number, least: number, most: number): (x: number) => number {
   return (x) => {
     if (x === 0 || !Number.isFinite(x)) return x;
-    const quantum = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), least) - bits + 1);
-    const steps = x / quantum;
+    const size = Math.abs(x);
+    const quantum = 2 ** (Math.max(Math.floor(Math.log2(size)), least) - bits + 1);
+    const steps = size / quantum;
     const below = Math.floor(steps);
     const rest = steps - below;
     const rounded = (rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below) * quantum;
-    return Math.abs(rounded) > most ? Math.sign(x) * Number.POSITIVE_INFINITY : rounded;
+    return Math.sign(x) * (rounded > most ? Number.POSITIVE_INFINITY : rounded);
   };
 }

@@ -73,32 +73,20 @@ function power(x: Node, exponent: number, constant: (value: number) => Node): No
   const size = Math.abs(exponent);
   const whole = Math.floor(size);
   const part = size - whole;
-  if (
-    !(
-      Number.isInteger(size * 4) &&
-      size <= 3 &&
-      (size < 1 || Number.isInteger(size * 2)) &&
-      exponent !== -2.5
-    )
-  ) {
+  if (!(size < 1 ? Number.isInteger(size * 4) : size <= 3 && Number.isInteger(size * 2))) {
     return { operation: "power", of: [x], parameter: exponent };
   }
-  // before products, which could leave the range
-  const inverse = (node: Node): Node => (exponent < 0 ? { operation: "div", of: [constant(1), node] } : node);
   const factors: Node[] = [];
-  if (part > 0) {
-    const root: Node = { operation: "root", of: [x] };
-    const second: Node = { operation: "root", of: [root] };
-    const fraction: Node =
-      part === 0.5 ? root : part === 0.25 ? second : { operation: "mul", of: [root, second] };
-    factors.push(inverse(fraction));
-  }
-  if (whole > 0) {
-    // a negative x gives NaN by its root; −∞ does not
-    const base = inverse(part > 0 ? { operation: "abs", of: [x] } : x);
-    for (let i = 0; i < whole; i++) factors.push(base);
-  }
-  return factors.reduce((product, factor) => ({ operation: "mul", of: [product, factor] }));
+  const root: Node = { operation: "root", of: [x] };
+  if (part % 0.5 !== 0) factors.push({ operation: "root", of: [root] });
+  if (part >= 0.5) factors.push(root);
+  // a negative x gives NaN by its root; −∞ does not
+  const base: Node = part > 0 ? { operation: "abs", of: [x] } : x;
+  for (let i = 0; i < whole; i++) factors.push(base);
+  // divided by one after the other, since their product may leave the range
+  const [first, ...others] = exponent < 0 ? [constant(1), ...factors] : factors;
+  const operation = exponent < 0 ? "div" : "mul";
+  return others.reduce((value, factor) => ({ operation, of: [value, factor] }), first);
 }
 
 /** Numbers what the results need, operands first. */
