@@ -80,7 +80,7 @@ export const namesIn = ({ inner, sequence, around }: Placed): NormName[] =>
 export const slugOf = (norm: NormName): string => norm.replaceAll("+", "--");
 
 /** Normalizations of each channel by the statistics of the mini-batch. */
-const OF_BATCH: readonly NormName[] = ["batch", "ghost-batch", "batch-renorm"];
+const OF_BATCH: readonly NormName[] = ["batch", "ghost-batch", "batch-renorm", "mean-only-batch", "iter"];
 
 /** It comes with a choice of the statistics of evaluation, made on validation: running ones, or those of a batch (arXiv 2209.08898). */
 const CHOOSING: NormName = "batch-layer";
@@ -113,6 +113,8 @@ export const labelOf = (norm: NormName): string =>
 /** As everybody calls them. */
 const KNOWN_AS: Readonly<Record<NormName, string>> = {
   rms: "RMS",
+  "evo-norm-b0": "EvoNorm-B0",
+  "evo-norm-s0": "EvoNorm-S0",
   "reversible-instance": "RevIN",
   "robust-reversible-instance": "R²-IN",
   "layer-norm-lstm": "layer-norm LSTM",

@@ -13,6 +13,7 @@ import { use } from "../../support/tfjs-backends.js";
 /** What a layer needs to be told for inputs [4, 5, 6]. */
 const options: Record<string, object> = {
   groupNorm: { groups: 3 },
+  evoNormS0: { groups: 3 },
   ghostBatchNorm: { batchSize: 2 },
   normalizedAttention: { heads: 2, seed: 1 },
   layerNormLSTM: { units: 3, returnSequences: true, seed: 1 },
