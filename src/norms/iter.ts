@@ -171,10 +171,14 @@ function inverseRoot<T>(ops: Ops<T>, covariance: T, guard: T, size: number, iter
   // where all is equal and epsilon is 0
   const trace = ops.where(measured, measured, 1);
   const scaled = ops.div(guarded, trace);
-  let root = ops.sub(ops.mul(identity, 1.5), ops.mul(scaled, 0.5));
-  for (let i = 1; i < iterations; i++) {
-    const cube = ops.matMul(ops.matMul(root, root), root);
-    root = ops.sub(ops.mul(root, 1.5), ops.mul(ops.matMul(cube, scaled), 0.5));
+  // S·P beside P, which is the same without rounding: P³·S alone drifts off where there are small eigenvalues (Higham 2008, 6.3)
+  let product = scaled;
+  let root = identity;
+  for (let i = 0; i < iterations; i++) {
+    const near = i === 0 ? scaled : ops.matMul(root, product);
+    const step = ops.sub(ops.mul(identity, 1.5), ops.mul(near, 0.5));
+    root = i === 0 ? step : ops.matMul(step, root);
+    if (i < iterations - 1) product = ops.matMul(product, step);
   }
   return ops.div(root, ops.sqrt(trace));
 }
