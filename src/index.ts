@@ -81,7 +81,13 @@ export { type GatedRMSNormOptions, gatedRMSNorm, gatedRMSPresets } from "./norms
 export { type GhostBatchNormOptions, ghostBatchNorm } from "./norms/ghost-batch.js";
 export { type GlobalResponseNormOptions, globalResponseNorm } from "./norms/global-response.js";
 export { type GraphNormOptions, graphNorm } from "./norms/graph.js";
-export { type GroupNormOptions, groupNorm, legalGroups, nearestGroups } from "./norms/group.js";
+export {
+  type GroupNormOptions,
+  groupNorm,
+  groupPresets,
+  legalGroups,
+  nearestGroups,
+} from "./norms/group.js";
 export { type GroupStatisticsOptions, groupStatistics } from "./norms/group-statistics.js";
 export { type InstanceNormOptions, instanceNorm } from "./norms/instance.js";
 export { type IterNormOptions, iterNorm } from "./norms/iter.js";

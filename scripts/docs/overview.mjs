@@ -34,6 +34,7 @@ const FRAMEWORKS = {
   fastai: "fastai",
   flax: "Flax",
   libraries: "Libraries and authors' code, of what no framework has",
+  models: "Models",
 };
 
 /** @param {unknown} text */
@@ -71,7 +72,8 @@ ${reasons(norms)}
 ## Coverage of other frameworks
 
 What each framework offers under the name _normalization_, and its equivalent here. The lists were read from the installed
-packages (test/fixtures/goldens). Each norm's page has the frameworks' names for its options and weights.
+packages (test/fixtures/goldens), but for the last ones: what no framework has, from libraries and models, or written from its paper where
+no package has it. Each norm's page has the frameworks' names for its options and weights.
 
 ${support(goldens).join("\n\n")}
 `;

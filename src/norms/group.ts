@@ -23,6 +23,11 @@ export interface GroupNormOptions extends ChannelOptions, AffineOptions {
   parameters?: "channel" | "group";
 }
 
+/** Options of relatives: `global` is Conv-TasNet's global layer normalization (Luo & Mesgarani 2019, arXiv 1809.07454), one group. */
+export const groupPresets = {
+  global: { groups: 1, epsilon: 1e-8 },
+} as const satisfies Record<string, GroupNormOptions>;
+
 /**
  * x [batch, ..., channels], y of its shape. Weights: gamma and beta [channels], or [groups].
  * @throws RangeError for options out of range; when called, if the groups do not divide the channels, or a group has one value

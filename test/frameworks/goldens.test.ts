@@ -12,6 +12,7 @@ import { missingOf, prove } from "./goldens/golden.js";
 import { keras } from "./goldens/keras.js";
 import { keras2 } from "./goldens/keras2.js";
 import { libraries } from "./goldens/libraries.js";
+import { models } from "./goldens/models.js";
 import { mxnet } from "./goldens/mxnet.js";
 import { pytorch } from "./goldens/pytorch.js";
 
@@ -20,7 +21,7 @@ const wasm = await open({ backend: "wasm", threads: 1 });
 const said: Record<string, Record<string, { ours?: string | string[] | null }>> = JSON.parse(
   readFileSync(new URL("../fixtures/goldens/mapping.json", import.meta.url), "utf8"),
 );
-const frameworks = { pytorch, fastai, keras, keras2, addons, flax, mxnet, libraries };
+const frameworks = { pytorch, fastai, keras, keras2, addons, flax, mxnet, libraries, models };
 
 describe.each(
   Object.entries(frameworks).map(([key, framework]) => ({ key, framework, name: framework.file.framework })),

@@ -49,6 +49,8 @@ export interface SpectralNormalizationArgs extends WeightWrapperArgs {
    * kernels are normalized in every call.
    */
   inPlace?: boolean;
+  /** Learns the largest singular value of each kernel, initialized to 1 (σReparam); not with `inPlace`. Default false. */
+  scale?: boolean;
 }
 
 /** Options of `weightStandardization`. */
@@ -320,12 +322,16 @@ export class SpectralNormalization extends WeightWrapper {
   static readonly className: string = "SpectralNormalization";
 
   constructor(args: SpectralNormalizationArgs & { layer: Layer }) {
-    super(args, ["powerIterations", "inPlace"]);
+    super(args, ["powerIterations", "inPlace", "scale"]);
+    if (!args.inPlace || !args.scale) return;
+    throw new RangeError(
+      "SpectralNormalization: scale must be left out with inPlace, which replaces the kernel at each step; give one of them",
+    );
   }
 
   protected normalizationOf(axis: WeightAxis): Normalization {
-    const { powerIterations, epsilon, inPlace } = this.options as SpectralNormalizationArgs;
-    const options = { iterations: powerIterations, epsilon, axis };
+    const { powerIterations, epsilon, inPlace, scale } = this.options as SpectralNormalizationArgs;
+    const options = { iterations: powerIterations, epsilon, axis, scale };
     if (inPlace) return stepwise(spectralNorm(options));
     const cold = spectralNorm(options);
     withVectors.set(cold, spectralNorm({ ...options, warmUp: 0 }));
