@@ -1,6 +1,6 @@
 /**
  * The operations that a host provides: a few differentiable ones on its own arrays. A norm file writes its formula once, in
- * these, and runs without a framework (src/native/tape.ts), in TensorFlow.js and in jax-js.
+ * these, and runs without a framework (src/program), in TensorFlow.js and in jax-js.
  *
  * `T` is the host's array. Shapes broadcast as in NumPy; a number is a scalar. Formulas neither retain nor release arrays: the
  * host does.

@@ -1,12 +1,19 @@
 /** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
-import { type ApplyResult, initialize, type Normalization } from "../formula/normalization.js";
-import { checkNormalization, run, weightsFor } from "../formula/run.js";
+import { initialize, type Normalization } from "../formula/normalization.js";
+import { checkNormalization, weightsFor } from "../formula/run.js";
 import { type Mask, maskValues } from "../mask.js";
 import { checkOptions } from "../options.js";
+import {
+  type BackwardProgram,
+  execute,
+  type ForwardProgram,
+  mapped,
+  programOf,
+  type Slot,
+} from "../program/program.js";
 import { checkHasShape, checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
-import { BackendArray, checkData, type PlainArray } from "./array.js";
+import { BackendArray, checkData, type PlainArray, type Store } from "./array.js";
 import type { Evenkeel, Input } from "./evenkeel.js";
-import { type Node, Tape } from "./tape.js";
 
 /** How `apply` runs a normalization, besides its inputs and weights. */
 export interface ApplyOptions {
@@ -85,57 +92,64 @@ export function apply<T extends PlainArray>(
   const given = Object.entries(weights).filter(([, values]) => values !== undefined);
   const shapes = given.map(([name, values]) => [name, shapeOf(called, name, values)]);
   const specified = weightsFor(normalization, arrays, Object.fromEntries(shapes));
-  for (const [i, array] of arrays.entries()) checkArray(ek, called, i === 0 ? "x" : `input ${i}`, array);
+  for (const [i, array] of arrays.entries()) checkArray(ek, called, nameOf(i), array);
   if (residual !== undefined) checkArray(ek, called, "residual", residual);
+  for (const [name, { shape }] of Object.entries(specified)) {
+    const values = Object.hasOwn(weights, name) ? weights[name] : undefined;
+    if (values !== undefined) checkArray(ek, called, name, shaped(values, shape));
+  }
   const masked = normalization.handles?.mask === "last" ? arrays[arrays.length - 1] : x;
   const counts = mask === undefined ? undefined : maskValues(called, mask, masked.shape);
-  const tape = new Tape(ek);
-  const leaves = arrays.map((array) => tape.input(array));
-  const weightNodes: Record<string, Node> = {};
-  for (const [name, weight] of Object.entries(specified)) {
-    const { shape, trained } = weight;
-    const values = Object.hasOwn(weights, name) ? weights[name] : undefined;
-    let array: PlainArray;
-    if (values === undefined) {
-      const data = new (ek.precision === "float64" ? Float64Array : Float32Array)(sizeOf(shape));
-      initialize(weight, data);
-      array = { shape, data };
-    } else {
-      array = shaped(values, shape);
-      checkArray(ek, called, name, array);
-    }
-    weightNodes[name] = trained ? tape.input(array) : tape.fixed(array);
-  }
-  const backwardState: Record<string, PlainArray> = {};
-  /** A result where x lives. */
-  const living = (array: PlainArray): PlainArray =>
-    x instanceof BackendArray && !(array instanceof BackendArray) ? ek.array(array.shape, array.data) : array;
-  const formula = () =>
-    run(tape, normalization, leaves, weightNodes, {
-      training,
-      mask: mask && counts && tape.fixed({ shape: mask.shape, data: counts }),
-      residual: residual && tape.input(residual),
-      warn,
-      moveState(state) {
-        for (const [name, { array }] of Object.entries(state)) backwardState[name] = array;
-      },
-    });
-  let result: ApplyResult<Node>;
+  const program = programOf(normalization, {
+    inputs: arrays.map(({ shape }) => shape),
+    weights: mapped(specified, ({ shape }) => shape),
+    mask: mask?.shape,
+    residual: residual?.shape,
+    training,
+    differentiable: true,
+    movesState: true,
+  });
+  for (const message of program.warnings) warn?.(message);
+  const plain = !(x instanceof BackendArray);
+  const call = new ProgramArrays(ek.store, called, plain);
+  let y: T;
+  let sum: T | undefined;
+  let more: PlainArray[];
+  let state: Record<string, PlainArray>;
   try {
-    result = formula();
+    for (const [i, array] of arrays.entries()) call.bring(program.inputs[i], nameOf(i), array);
+    for (const [name, weight] of Object.entries(specified)) {
+      const values = Object.hasOwn(weights, name) ? weights[name] : undefined;
+      if (values === undefined) {
+        const data = new (ek.precision === "float64" ? Float64Array : Float32Array)(sizeOf(weight.shape));
+        initialize(weight, data);
+        call.bring(program.weights[name], name, { shape: weight.shape, data });
+      } else call.bring(program.weights[name], name, shaped(values, weight.shape));
+    }
+    if (residual) call.bring(program.residual, "residual", residual);
+    if (mask && counts) call.bring(program.mask, "mask", { shape: mask.shape, data: counts });
+    call.run(program, [
+      program.y,
+      program.sum,
+      ...program.more,
+      ...Object.values(program.state),
+      ...program.saved,
+    ]);
+    y = call.give(program.y) as T;
+    sum = program.sum && (call.give(program.sum) as T);
+    more = program.more.map((slot) => call.give(slot));
+    state = mapped(program.state, (slot) => call.values(slot));
   } catch (error) {
-    tape.release();
+    call.release();
     throw error;
   }
-  const y = living(result.y.array) as T;
-  const sum = result.sum && (living(result.sum.array) as T);
-  const more = (result.more ?? []).map(({ array }) => living(array));
-  const out = [y, sum, ...more];
+  call.lend(program.y, program.sum, ...program.more);
+  if (plain) call.park(program.saved);
   const applied: Applied<T> = {
     y,
     sum,
     more,
-    state: Object.fromEntries(Object.entries(result.state ?? {}).map(([name, { array }]) => [name, array])),
+    state,
     backward(dy, gradientsBeside = {}) {
       checkOptions(`${called}: backward`, gradientsBeside, ["dSum", "dMore"]);
       const { dSum, dMore = [] } = gradientsBeside;
@@ -149,55 +163,152 @@ export function apply<T extends PlainArray>(
           `${called}: backward was called already, or after release; call apply again for another one`,
         );
       }
-      const handed: [string, Node, PlainArray | undefined][] = [
-        ["dy", result.y, dy],
-        // without a residual the sum is x itself
-        ["dSum", result.sum ?? leaves[0], dSum],
-        ...(result.more ?? []).map((node, i): [string, Node, PlainArray | undefined] => [
+      const back = program.backward({
+        sum: dSum !== undefined,
+        more: program.more.map((_, i) => dMore[i] !== undefined),
+      });
+      const handed: [string, Slot | undefined, PlainArray | undefined][] = [
+        ["dy", back.dy, dy],
+        ["dSum", back.dSum, dSum],
+        ...back.dMore.map((slot, i): [string, Slot | undefined, PlainArray | undefined] => [
           `dMore[${i}]`,
-          node,
+          slot,
           dMore[i],
         ]),
       ];
-      for (const [name, { array }, gradient] of handed) {
-        if (gradient === undefined && name !== "dy") continue;
+      for (const [name, slot, gradient] of handed) {
+        if (slot === undefined) continue;
         checkArray(ek, called, name, gradient as PlainArray);
-        if (sameShape((gradient as PlainArray).shape, array.shape)) continue;
+        if (sameShape((gradient as PlainArray).shape, slot.shape)) continue;
         throw new RangeError(
-          `${called}: ${name} must have shape [${array.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
+          `${called}: ${name} must have shape [${slot.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
         );
       }
       over.add(applied);
       try {
-        tape.backward(handed.map(([, node, gradient]) => [node, gradient]));
-      } catch (error) {
-        // gradients are there in part, so that a second attempt would add to them
-        tape.release(...out);
-        throw error;
+        for (const [name, slot, gradient] of handed) {
+          if (slot && gradient) call.bring(slot, name, gradient);
+        }
+        const byWeight = Object.values(back.weights);
+        call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)]);
+        const zeros = ({ shape }: Slot): PlainArray => ({ shape, data: new Float32Array(sizeOf(shape)) });
+        const gradientOf = (slot: Slot | undefined, of: Slot) =>
+          slot ? call.give(slot) : plain ? zeros(of) : ek.array(of.shape, zeros(of).data);
+        const dx = gradientOf(back.inputs[0], program.inputs[0]) as T;
+        const gradients = {
+          dx,
+          inputs: [dx, ...back.inputs.slice(1).map((slot) => slot && call.give(slot))],
+          weights: mapped(back.weights, (slot, name) => gradientOf(slot, program.weights[name])),
+          state: mapped(back.state, (slot) => call.values(slot)),
+        };
+        call.lend(...back.inputs, ...byWeight);
+        return gradients;
+      } finally {
+        call.release();
       }
-      const gradientOf = ({ gradient, array }: Node) =>
-        living(gradient ?? { shape: array.shape, data: new Float32Array(sizeOf(array.shape)) });
-      const dx = gradientOf(leaves[0]) as T;
-      const gradients = {
-        dx,
-        inputs: [dx, ...leaves.slice(1).map(({ gradient }) => gradient && living(gradient))],
-        weights: Object.fromEntries(
-          Object.entries(weightNodes)
-            .filter(([name]) => specified[name].trained)
-            .map(([name, node]) => [name, gradientOf(node)]),
-        ),
-        state: backwardState,
-      };
-      tape.release(...out, ...gradients.inputs, ...Object.values(gradients.weights));
-      return gradients;
     },
     release() {
       over.add(applied);
-      tape.release(...out);
+      call.release();
     },
   };
   return applied;
 }
+
+/** The arrays of a call: what it brings, which is copied where it is plain, and what programs make of it. */
+class ProgramArrays {
+  /** Handles, by buffer. */
+  private readonly handles: unknown[] = [];
+  /** Arrays of ours by buffer, which are released in the end. */
+  private readonly own = new Map<number, BackendArray>();
+  /** Plain arrays, to be brought again. */
+  private readonly parked = new Map<Slot, PlainArray>();
+  /** Arrays of others, which must still be there when they are read. */
+  private readonly brought = new Map<number, { name: string; array: BackendArray }>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly norm: string,
+    private readonly plain: boolean,
+  ) {}
+
+  bring(slot: Slot | undefined, name: string, array: PlainArray): void {
+    if (slot === undefined) return;
+    if (array instanceof BackendArray) {
+      this.handles[slot.buffer] = array.handle;
+      this.brought.set(slot.buffer, { name, array });
+    } else {
+      this.room(slot).data.set(array.data);
+      this.parked.set(slot, array);
+    }
+  }
+
+  /** Leaves the backend until the next run, with what was brought and what was saved. */
+  park(saved: readonly Slot[]): void {
+    for (const slot of saved) this.parked.set(slot, this.values(slot));
+    this.releaseOwn();
+  }
+
+  /** An array that is written before a program runs. */
+  room({ buffer, shape }: Slot): BackendArray {
+    const array = this.store.make(shape);
+    this.own.set(buffer, array);
+    this.handles[buffer] = array.handle;
+    return array;
+  }
+
+  run(program: ForwardProgram | BackwardProgram, lasting: readonly (Slot | undefined)[]): void {
+    for (const { reads } of program.instructions) {
+      for (const buffer of reads) {
+        const { array, name } = this.brought.get(buffer) ?? {};
+        if (array?.disposed) array.check(`${this.norm}: ${name}`);
+      }
+    }
+    for (const [slot, array] of this.parked) {
+      if (!this.own.has(slot.buffer)) this.room(slot).data.set(array.data);
+    }
+    const shapes = new Map(lasting.flatMap((slot) => (slot ? [[slot.buffer, slot.shape]] : [])));
+    execute(this.store.kernels, program, this.handles, (buffer) => {
+      const shape = shapes.get(buffer);
+      return shape && this.room({ buffer, shape }).handle;
+    });
+  }
+
+  /** A result where x lives. */
+  give({ buffer, shape }: Slot): PlainArray {
+    const array = this.own.get(buffer) as BackendArray;
+    return this.plain ? { shape, data: array.data.slice() } : array;
+  }
+
+  /** A copy of a result. */
+  values({ buffer, shape }: Slot): PlainArray {
+    return { shape, data: (this.own.get(buffer) as BackendArray).data.slice() };
+  }
+
+  /** These are the caller's now, unless they were copied. */
+  lend(...slots: readonly (Slot | undefined)[]): void {
+    if (this.plain) return;
+    for (const slot of slots) {
+      if (slot === undefined) continue;
+      const array = this.own.get(slot.buffer) as BackendArray;
+      this.own.delete(slot.buffer);
+      this.brought.set(slot.buffer, { name: "the sum", array });
+    }
+  }
+
+  release(): void {
+    this.releaseOwn();
+    this.parked.clear();
+    this.brought.clear();
+  }
+
+  private releaseOwn(): void {
+    for (const array of this.own.values()) array.dispose();
+    this.own.clear();
+  }
+}
+
+const nameOf = (input: number) => (input === 0 ? "x" : `input ${input}`);
 
 const over = new WeakSet<object>();
 

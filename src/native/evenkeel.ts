@@ -98,7 +98,8 @@ export class Evenkeel {
   readonly backend: string;
   /** Of results: float32, or float64 on the reference. */
   readonly precision: "float32" | "float64";
-  private readonly store: Store;
+  /** Where its arrays are made; for programs, which run on its kernels. */
+  readonly store: Store;
   declare [Symbol.dispose]: () => void;
 
   constructor(

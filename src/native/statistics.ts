@@ -37,12 +37,17 @@ export function statistics<T extends PlainArray>(
   checkBackend("statistics", ek);
   checkOptions("statistics", options, ["mask"]);
   const { mask } = options;
-  const applied = apply(ek, statisticsOf(norm), x, {}, { mask });
+  const run = () => apply(ek, statisticsOf(norm), x, {}, { mask });
+  const applied = run();
   const [first, ...more] = [applied.y, ...applied.more].map(({ shape, data }) => ({
     shape,
     data: data.slice(),
   }));
-  for (const array of [applied.y, ...applied.more]) if (array instanceof BackendArray) array.dispose();
+  const left = ({ y, more: others }: typeof applied) => {
+    for (const array of [y, ...others]) if (array instanceof BackendArray) array.dispose();
+  };
+  left(applied);
+  applied.release();
   const none = (): PlainArray => ({ shape: first.shape, data: new Float64Array(sizeOf(first.shape)) });
   return {
     ...(norm.centered && { mean: first }),
@@ -53,7 +58,10 @@ export function statistics<T extends PlainArray>(
       const [dy, ...dMore] = norm.centered
         ? [dMean, dVariance]
         : [dVariance === undefined ? none() : dVariance];
-      return applied.backward(dy as T, { dMore }).dx;
+      // measured again: nothing is kept for a gradient that few ask for
+      const again = run();
+      left(again);
+      return again.backward(dy as T, { dMore }).dx;
     },
   };
 }

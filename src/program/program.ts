@@ -139,6 +139,13 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
   const specified = normalization.weights(...signature.inputs);
   const inputs = signature.inputs.map((shape) => bind(shape, true));
   const weights = mapped(signature.weights, (shape, name) => bind(shape, specified[name].trained));
+  // a host writes state between the passes: what the backward one needs of it is stored before
+  const held = new Map<Source, Source>();
+  const given = mapped(weights, (weight, name) => {
+    if (specified[name].trained) return weight;
+    held.set(weight, trace.copy(weight));
+    return held.get(weight) as Source;
+  });
   const mask = signature.mask && bind(signature.mask, false);
   const residual = signature.residual && bind(signature.residual, true);
   const warnings: string[] = [];
@@ -146,19 +153,19 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
   const moveState = (state: Readonly<Record<string, Term>>) => {
     moved = { ...moved, ...state };
   };
-  const result = run(trace, normalization, inputs, weights, {
+  const result = run(trace, normalization, inputs, given, {
     training: signature.training,
     ...{ mask, residual },
     warn: (message) => warnings.push(message),
     ...(signature.movesState && { moveState }),
   });
   const { y, sum, more = [], state = {} } = result;
-  const given = new Results(trace, bound);
+  const gives = new Results(trace, bound);
   const results = {
-    y: given.add(y),
-    sum: sum && given.add(sum),
-    more: more.map((term) => given.add(term)),
-    state: mapped(state, (term) => given.add(term)),
+    y: gives.add(y),
+    sum: sum && gives.add(sum),
+    more: more.map((term) => gives.add(term)),
+    state: mapped(state, (term) => gives.add(term)),
   };
 
   /** The backward graph for some of the upstream gradients, which come with the call. */
@@ -195,17 +202,22 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     const full = differentiated({ sum: true, more: more.map(() => true) });
     // what both passes need is stored by the forward one, where it is not made again for less
     const all = numbered([...bound, ...full.brought]);
-    stored = new Set(schedule([...given.sources, ...full.results], all, stored, all.size).buffers.keys());
-    const forward = new Set(neededBy(given.sources, before));
-    const there = numbered([...all.keys(), ...[...stored].filter((source) => forward.has(source))]);
-    const read = new Set(
-      schedule(full.results, there, stored, there.size).instructions.flatMap(({ reads }) => reads),
-    );
-    saved = [...there]
-      .filter(([source, buffer]) => forward.has(source) && read.has(buffer))
-      .map(([source]) => source);
+    const forward = new Set(neededBy(gives.sources, before));
+    // what a call gives is its caller's, who may dispose of it; the sum is what x was, and stays until then
+    const lent = new Set(gives.sources.filter((source) => source !== results.sum?.source));
+    const reads = () => {
+      stored = new Set(schedule([...gives.sources, ...full.results], all, stored, all.size).buffers.keys());
+      const kept = [...stored].filter((source) => forward.has(source) && !lent.has(source));
+      const there = numbered([...all.keys(), ...kept]);
+      const back = schedule(full.results, there, stored, there.size);
+      const numbers = new Set(back.instructions.flatMap(({ reads }) => reads));
+      return [...there].filter(([, buffer]) => numbers.has(buffer)).map(([source]) => source);
+    };
+    const state = reads().filter((source) => held.has(source));
+    stored = new Set([...stored, ...state.map((source) => held.get(source) as Source)]);
+    saved = reads().filter((source) => forward.has(source));
   }
-  const forward = schedule([...given.sources, ...saved], before, stored, before.size);
+  const forward = schedule([...gives.sources, ...saved], before, stored, before.size);
   const slot = slotsOf(forward);
   const backwards = new Map<string, BackwardProgram>();
   return {
@@ -284,7 +296,8 @@ function runnable({ instructions, buffers }: Schedule): Runnable {
   return { instructions, lengths };
 }
 
-function mapped<T, U>(
+/** A record of the same names. */
+export function mapped<T, U>(
   record: Readonly<Record<string, T>>,
   change: (value: T, name: string) => U,
 ): Record<string, U> {

@@ -6,7 +6,15 @@ import type { Kernels } from "../kernels/contract.js";
 import type { Pass, Result, Step, Strided } from "../kernels/pass.js";
 import { sizeOf } from "../shape.js";
 import { commonAxes, merged, type Seen, through } from "./space.js";
-import { type Call, denseStrides, elementsOf, isWhole, operandsOf, type Source, type Term } from "./term.js";
+import {
+  type Called,
+  denseStrides,
+  elementsOf,
+  isWhole,
+  operandsOf,
+  type Source,
+  type Term,
+} from "./term.js";
 
 /** One call of a backend. Buffers are numbered; `reads` and `makes` are what it uses and writes first. */
 export interface Instruction {
@@ -89,6 +97,7 @@ export function neededBy(results: readonly Source[], before: ReadonlyMap<Source,
     if (found.has(term) || before.has(term)) continue;
     found.add(term);
     open.push(...operandsOf(term).map((operand) => elementsOf(operand).source));
+    if (term.kind === "output") open.push(...term.call.gives);
   }
   return [...found].sort((a, b) => a.id - b.id);
 }
@@ -170,20 +179,14 @@ class Scheduling {
       makes: readonly Source[];
       run: Instruction["run"];
     }[] = [];
-    const seen = new Set<Call>();
-    const outputs = new Map<Call, Source[]>();
-    for (const term of this.terms) {
-      if (term.kind === "output") outputs.set(term.call, [...(outputs.get(term.call) ?? []), term]);
-    }
     for (const term of this.terms) {
       const level = this.levels.get(term) as number;
       if (term.kind === "constant") {
         const run: Instruction["run"] = (kernels, arrays) =>
           kernels.values(arrays[at(term)], term.values.length).set(term.values);
         made.push({ level, reads: [], makes: [term], run });
-      } else if (term.kind === "output" && !seen.has(term.call)) {
-        seen.add(term.call);
-        made.push({ level, ...this.called(term.call, outputs.get(term.call) as Source[], at) });
+      } else if (term.kind === "output" && term.index === 0) {
+        made.push({ level, ...this.called(term.call, at) });
       }
     }
     for (const term of this.own) {
@@ -297,17 +300,16 @@ class Scheduling {
     return all;
   }
 
-  private called(call: Call, outputs: readonly Source[], at: (source: Source) => number) {
+  private called(call: Called, at: (source: Source) => number) {
     const reads = call.of.map((operand) => elementsOf(operand).source);
-    const from = reads.map(at);
-    const to = outputs.map(at);
+    const [from, to] = [reads.map(at), call.gives.map(at)];
     const run: Instruction["run"] = (kernels, arrays) =>
       call.run(
         kernels,
         from.map((buffer) => arrays[buffer]),
         to.map((buffer) => arrays[buffer]),
       );
-    return { reads, makes: outputs, run };
+    return { reads, makes: call.gives, run };
   }
 
   /** The pass of a group. */

@@ -74,8 +74,14 @@ export interface Joined extends Base {
 /** What a whole-array call gives. */
 export interface Output extends Base {
   readonly kind: "output";
-  readonly call: Call;
+  readonly call: Called;
   readonly index: number;
+}
+
+/** A call in a graph. */
+export interface Called extends Call {
+  /** All that it gives, needed or not. */
+  readonly gives: readonly Output[];
 }
 
 /** A whole-array call of a backend, between passes. Its operands are dense. */

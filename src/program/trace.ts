@@ -8,6 +8,7 @@ import { broadcastShape, sameShape, sizeOf } from "../shape.js";
 import { normalizeTerms } from "./normalize.js";
 import {
   type Call,
+  type Called,
   type Contribution,
   denseStrides,
   type Elementwise,
@@ -27,7 +28,6 @@ export class Trace implements Ops<Term> {
   private ids = 0;
   /** Terms by what they are made of: the same operation is done once. */
   private readonly known = new Map<string, Term>();
-  private readonly calls = new Map<Call, readonly Output[]>();
 
   /** An array that comes with each run. */
   input(shape: readonly number[], wanted: boolean): Source {
@@ -282,13 +282,17 @@ export class Trace implements Ops<Term> {
 
   /** Outputs of a call, as terms. */
   outputs(given: Call): Term[] {
-    const call = { ...given, of: given.of.map((term) => (isWhole(term) ? term : this.copy(term))) };
+    const gives: Output[] = [];
+    const call: Called = {
+      ...given,
+      of: given.of.map((term) => (isWhole(term) ? term : this.copy(term))),
+      gives,
+    };
     const wanted = call.back !== undefined && call.of.some((term) => term.wanted);
-    const outputs = call.outputs.map(
-      (shape, index) => this.make({ kind: "output", call, index, shape, wanted }) as Output,
-    );
-    this.calls.set(call, outputs);
-    return outputs;
+    for (const [index, shape] of call.outputs.entries()) {
+      gives.push(this.make({ kind: "output", call, index, shape, wanted }) as Output);
+    }
+    return gives;
   }
 
   /** The same values in an array of their own, a new one each time. */
@@ -330,8 +334,7 @@ export class Trace implements Ops<Term> {
         if (done.has(call)) continue;
         done.add(call);
         // what uses any output of a call was made after all of them, and has had its turn
-        const outputs = this.calls.get(call) as readonly Output[];
-        const given = outputs.map((output) => gradients.get(output));
+        const given = call.gives.map((output) => gradients.get(output));
         if (given.some((gradient) => gradient !== undefined)) call.back?.(given).forEach(give);
         continue;
       }
