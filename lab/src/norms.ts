@@ -13,9 +13,9 @@ export type NormName = string;
 
 /**
  * Where normalizations stand in a block with a residual: before each of its parts (pre), after each sum (post), before and
- * after each part (sandwich), or before each part and on the queries and keys of the attention (qk).
+ * after each part (sandwich), on what each part gives (reordered), or before each part and on the queries and keys of the attention (qk).
  */
-export const arrangements = ["pre", "post", "sandwich", "qk"] as const;
+export const arrangements = ["pre", "post", "sandwich", "reordered", "qk"] as const;
 export type Arrangement = (typeof arrangements)[number];
 
 /** The options of any normalization. */
@@ -90,7 +90,7 @@ export const choosesStatistics = (norm: NormName): boolean => placedOf(norm)?.in
 export const isOfBatch = (norm: NormName): boolean => OF_BATCH.includes(placedOf(norm)?.inner ?? norm);
 
 /** Those of weights for which TensorFlow.js has no wrapper of layers. */
-const UNWRAPPED: readonly NormName[] = ["bounded"];
+const UNWRAPPED: readonly NormName[] = ["bounded", "weight-demodulation"];
 
 /** Whether a network can be built with it. */
 export const hasLayer = (norm: NormName): boolean => !UNWRAPPED.includes(norm);
@@ -113,6 +113,8 @@ export const labelOf = (norm: NormName): string =>
 /** As everybody calls them. */
 const KNOWN_AS: Readonly<Record<NormName, string>> = {
   rms: "RMS",
+  "gated-rms": "gated RMS",
+  "see-d": "SeeDNorm",
   "evo-norm-b0": "EvoNorm-B0",
   "evo-norm-s0": "EvoNorm-S0",
   "reversible-instance": "RevIN",

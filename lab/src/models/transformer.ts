@@ -5,6 +5,7 @@
  *     pre       x + f(norm(x)), and a norm after the last block      Xiong et al. 2020, arXiv 2002.04745
  *     post      norm(x + f(x))                                       as in the paper
  *     sandwich  x + norm(f(norm(x))), and a norm after the last      Ding et al. 2021, arXiv 2105.13290
+ *     reordered x + norm(f(x)), and a norm after the last            OLMo 2, arXiv 2501.00656
  *     qk        as pre, with normalized queries and keys             Henry et al. 2020, arXiv 2010.04245
  */
 import { isCausal } from "../data/form.js";
@@ -67,4 +68,5 @@ const placements: Record<Builder["arrangement"], (builder: Builder) => (x: Tenso
   qk: before,
   post: (builder) => (x, part) => builder.norm(sum(builder, x, part(x))),
   sandwich: (builder) => (x, part) => sum(builder, x, builder.norm(part(builder.norm(x)))),
+  reordered: (builder) => (x, part) => sum(builder, x, builder.norm(part(x))),
 };

@@ -40,8 +40,8 @@ export function listText(width: number): string {
     wrap(
       `evenkeel compare --norms takes these names separated by commas, none for a network without normalization, or all; ` +
         `by default it compares ${usualNorms.join(", ")}. In networks of blocks with a residual, post-layer stands after ` +
-        "each sum instead of before each part, sandwich-layer before and after each part, and qk-layer on queries and keys " +
-        "too; layer+reversible-instance joins one between the layers with one around the network.",
+        "each sum instead of before each part, sandwich-layer before and after each part, reordered-layer on what each part gives, and " +
+        "qk-layer on queries and keys too; layer+reversible-instance joins one between the layers with one around the network.",
       width,
     ),
   ].join("\n");

@@ -36,6 +36,7 @@ test("three models read tokens, in all of their arrangements", () => {
       "layer",
       "post-layer",
       "sandwich-layer",
+      "reordered-layer",
       "qk-layer",
       "batch",
       "instance",
