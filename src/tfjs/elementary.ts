@@ -139,7 +139,8 @@ export const elementary: ElementaryOps<tf.Tensor> = {
   sub: (a, b) => tf.sub(tensor(a), tensor(b)),
   mul: (a, b) => tf.mul(tensor(a), tensor(b)),
   div: (a, b) => divided(tensor(a), tensor(b)),
-  max: (a, b) => extremum(tensor(a), tensor(b), tf.maximum, tf.greaterEqual),
+  // the wasm backend is slow to broadcast a number, and takes NaN for less than any
+  max: (a, b) => (a === 0 ? tf.relu(tensor(b)) : extremum(tensor(a), tensor(b), tf.maximum, tf.greaterEqual)),
   min: (a, b) => extremum(tensor(a), tensor(b), tf.minimum, tf.lessEqual),
   greater: (a, b) => constant(() => tf.cast(tf.greater(tensor(a), tensor(b)), "float32")),
   // a cast to bool would truncate 0.3 to 0 on some backends

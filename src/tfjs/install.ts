@@ -6,6 +6,7 @@ import { compileTraining, registerTrainingKernels } from "./kernels/training.js"
 import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
 import { useInBuiltInLayers } from "./layers/built-in.js";
 import { registerClasses } from "./layers/class-registry.js";
+import { joinActivations } from "./layers/following-activation.js";
 import { readKerasWeights } from "./layers/saved-weights.js";
 
 /** What `install` set up. */
@@ -28,9 +29,10 @@ export interface Installed {
 
 /**
  * Registers the fused kernels and the training kernels for TensorFlow.js's wasm backend, makes the built-in
- * `layerNormalization` and `batchNormalization` of existing and loaded models run the fused operation, and
- * registers the other normalizations of Keras and TensorFlow Addons, so that saved models with them load. A
- * model gives the same numbers as before, except where TensorFlow.js itself is wrong.
+ * `layerNormalization` and `batchNormalization` of existing and loaded models run the fused operation, and any
+ * normalization of a model run together with the activation layer that follows it, where nothing else reads what
+ * is between; and registers the other normalizations of Keras and TensorFlow Addons, so that saved models with
+ * them load. A model gives the same numbers as before, except where TensorFlow.js itself is wrong.
  *
  * Call it once, after `tf.setBackend`; further calls have no effect. Where the kernels cannot run it does not
  * throw: `fused` is false, and `reason` says why.
@@ -38,6 +40,7 @@ export interface Installed {
 export async function install(): Promise<Installed> {
   await tf.ready();
   useInBuiltInLayers();
+  joinActivations();
   registerClasses();
   readKerasWeights();
   const backend = tf.getBackend();

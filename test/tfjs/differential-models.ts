@@ -319,6 +319,69 @@ export const cases: Record<string, Case> = {
     ),
     inputs: floats(3, 4, 4, 2),
   },
+  "batch normalization, a ReLU": {
+    build: chain(
+      () => layers.conv2d({ filters: 3, kernelSize: 2, inputShape: [4, 4, 2] }),
+      batchNorm,
+      () => layers.reLU(),
+    ),
+    inputs: floats(3, 4, 4, 2),
+  },
+  "batch normalization of constants, a ReLU, both up to a limit": {
+    build: chain(
+      () => input(3, 4),
+      () => batchNorm({ scale: true }),
+      () => layers.reLU({ maxValue: 0.5 }),
+      layerNorm,
+      () => layers.activation({ activation: "relu6" }),
+    ),
+    inputs: () => [tf.ones([2, 3, 4])],
+  },
+  "layer normalization, a leaky ReLU, and each other activation": {
+    build: chain(
+      () => input(5),
+      layerNorm,
+      () => layers.leakyReLU({ alpha: 0.4 }),
+      layerNorm,
+      () => layers.leakyReLU(),
+      ...(["relu", "relu6", "tanh", "sigmoid", "swish", "gelu", "softmax"] as const).flatMap((activation) => [
+        layerNorm,
+        () => layers.activation({ activation: activation as "relu" }),
+      ]),
+    ),
+    inputs: floats(3, 5),
+  },
+  "normalizations that others read too, and activations": {
+    build() {
+      const x = tfl.input({ shape: [4] });
+      const [a, b, c] = [layerNorm(), batchNorm(), layerNorm()];
+      const normalized = a.apply(x) as Symbolic;
+      const active = layers.reLU().apply(normalized) as Symbolic;
+      const given = b.apply(layers.add().apply([normalized, active])) as Symbolic;
+      const sigmoid = layers.activation({ activation: "sigmoid" });
+      const twice = [given, c.apply(given) as Symbolic].map((one) => sigmoid.apply(one) as Symbolic);
+      return tfl.model({ inputs: x, outputs: [given, layers.add().apply(twice) as Symbolic] });
+    },
+    inputs: floats(5, 4),
+  },
+  "normalizations and activations, in a model and of each step, behind masking": {
+    build() {
+      const inner = tfl.sequential({
+        layers: [layers.dense({ units: 4, inputShape: [4] }), layerNorm(), layers.reLU()],
+      });
+      return tfl.sequential({
+        layers: [
+          masking(),
+          layerNorm(),
+          layers.activation({ activation: "sigmoid" }),
+          layers.timeDistributed({ layer: inner }),
+          batchNorm(),
+          layers.activation({ activation: "tanh" }),
+        ],
+      });
+    },
+    inputs: padded(4),
+  },
   "integers, batch normalization": {
     build: chain(() => layers.inputLayer({ inputShape: [4], dtype: "int32" }), batchNorm),
     inputs: integers(5, 4),

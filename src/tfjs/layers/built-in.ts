@@ -8,6 +8,7 @@ import { batchNorm } from "../../norms/batch.js";
 import { layerNorm } from "../../norms/layer.js";
 import type { CallArgs, Layer, Tensors, Variables } from "../types.js";
 import { applyLayer } from "./apply.js";
+import { withFollowing } from "./following-activation.js";
 import { NormalizationLayer } from "./normalization-layer.js";
 
 interface BuiltIn extends Layer {
@@ -71,15 +72,17 @@ function remembered(layer: Layer, options: readonly unknown[], make: () => Norma
 export function useInBuiltInLayers(): void {
   prototypeOf<BuiltIn>(builtIn.layerNormalization({ name: "evenkeel_probe" })).call = function (inputs) {
     const { gamma, beta } = this;
-    return applyLayer(builtInLayerNorm(this), [inputs].flat(), { gamma, beta }, { training: false });
+    return withFollowing(this, builtInLayerNorm(this), (normalization) =>
+      applyLayer(normalization, [inputs].flat(), { gamma, beta }, { training: false }),
+    );
   };
   prototypeOf<BuiltInBatch>(builtIn.batchNormalization({ name: "evenkeel_probe" })).call = function (
     inputs,
     { training },
   ) {
-    return applyLayer(builtInBatchNorm(this), [inputs].flat(), batchVariables(this), {
-      training: Boolean(training),
-    });
+    return withFollowing(this, builtInBatchNorm(this), (normalization) =>
+      applyLayer(normalization, [inputs].flat(), batchVariables(this), { training: Boolean(training) }),
+    );
   };
 }
 

@@ -11,6 +11,7 @@ import { checkOptions, optionNames } from "../../options.js";
 import { resolveAxis, sameShape } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
 import { applyLayer, initialize } from "./apply.js";
+import { withFollowing } from "./following-activation.js";
 import {
   type Constraint,
   constraint,
@@ -163,10 +164,13 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     this.constrain();
     const tensors = [inputs].flat();
     this.checkInputs(tensors);
-    return applyLayer(this.normalization, tensors, this.variables, {
+    const options = {
       training: Boolean(training) && !this.frozen,
       mask: this.maskFrom(mask, tensors.length),
-    });
+    };
+    const run = (normalization: Normalization) => applyLayer(normalization, tensors, this.variables, options);
+    // an activation layer does not know of masks
+    return options.mask ? run(this.normalization) : withFollowing(this, this.normalization, run);
   }
 
   /** The mask to apply, of those that the layer is called with; undefined for none. */
