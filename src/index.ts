@@ -22,7 +22,13 @@ export type { RunningOptions } from "./formula/running.js";
 export type { RecurrentOptions, SequenceOptions } from "./formula/sequences.js";
 export type { WeightAxis, WeightAxisOptions } from "./formula/weights.js";
 export { conventions, convertRunningVariance, type Framework } from "./frameworks/conventions.js";
-export { type Folded, type FoldOptions, foldBatchNorm } from "./frameworks/folding.js";
+export {
+  type CenteringOptions,
+  type Folded,
+  type FoldOptions,
+  foldBatchNorm,
+  foldCentering,
+} from "./frameworks/folding.js";
 export type { BackendName, OpenOptions } from "./kernels/backends.js";
 export type { Values } from "./kernels/contract.js";
 export { type Mask, maskOfLengths } from "./mask.js";

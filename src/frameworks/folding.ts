@@ -4,6 +4,8 @@
  *
  *     factor = gamma / √(runningVariance + epsilon)
  *     kernel' = kernel · factor        bias' = (bias − runningMean) · factor + beta
+ *
+ * The mean that layer normalization subtracts can be taken from the layers before it likewise (`foldCentering`).
  */
 import { checkEpsilon } from "../formula/checks.js";
 import { checkOptions, optionNames, parameterNames } from "../options.js";
@@ -54,37 +56,89 @@ export function foldBatchNorm(options: FoldOptions): Folded {
   );
   const { kernel, bias, axis = -1, statistics, epsilon = 1e-5 } = options;
   checkEpsilon("foldBatchNorm", epsilon);
-  if (typeof kernel !== "object" || kernel === null) {
-    throw new TypeError(`foldBatchNorm: kernel must be { shape, data }, got ${described(kernel)}`);
-  }
-  const { shape, data } = kernel;
-  checkLengths("foldBatchNorm", "kernel.shape", shape);
-  checkNumbers("foldBatchNorm", "kernel.data", data);
-  const channel = resolveAxis("foldBatchNorm", axis, shape.length);
-  const channels = shape[channel];
   const { runningMean, runningVariance, gamma, beta } = statistics;
-  if (data.length !== sizeOf(shape)) {
-    throw new RangeError(
-      `foldBatchNorm: a kernel of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
-    );
-  }
   for (const [name, values] of Object.entries({ runningMean, runningVariance })) {
     if (values !== undefined) continue;
     throw new TypeError(
       `foldBatchNorm: statistics must have ${name}, as in a batch normalization's stateDict()`,
     );
   }
-  for (const [name, values] of Object.entries({ bias, runningMean, runningVariance, gamma, beta })) {
-    if (values === undefined) continue;
-    checkNumbers("foldBatchNorm", name, values);
-    if (values.length === channels) continue;
-    throw new RangeError(
-      `foldBatchNorm: ${name} must have ${channels} values, one per channel of the kernel's axis ${axis}, got ${values.length}`,
-    );
-  }
+  const perChannel = { bias, runningMean, runningVariance, gamma, beta };
+  const channel = checkLayer("foldBatchNorm", kernel, axis, perChannel);
+  const channels = kernel.shape[channel];
   // everything fits by now, so that what is allocated is as long as what was given
   const affine = affineOf(channels, { mean: runningMean, variance: runningVariance, gamma, beta, epsilon });
   return scaledOutputs(kernel, channel, bias, affine);
+}
+
+/**
+ * The kernel's axis of output channels, from 0.
+ * @throws TypeError for what is no kernel or no numbers; RangeError for lengths that do not match
+ */
+function checkLayer(
+  caller: string,
+  kernel: Kernel,
+  axis: number,
+  perChannel: Readonly<Record<string, Numbers | undefined>>,
+): number {
+  if (typeof kernel !== "object" || kernel === null) {
+    throw new TypeError(`${caller}: kernel must be { shape, data }, got ${described(kernel)}`);
+  }
+  const { shape, data } = kernel;
+  checkLengths(caller, "kernel.shape", shape);
+  checkNumbers(caller, "kernel.data", data);
+  const channel = resolveAxis(caller, axis, shape.length);
+  if (data.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `${caller}: a kernel of shape [${shape.join(", ")}] must have ${sizeOf(shape)} values, got ${data.length}`,
+    );
+  }
+  for (const [name, values] of Object.entries(perChannel)) {
+    if (values === undefined) continue;
+    checkNumbers(caller, name, values);
+    if (values.length === shape[channel]) continue;
+    throw new RangeError(
+      `${caller}: ${name} must have ${shape[channel]} values, one per channel of the kernel's axis ${axis}, got ${values.length}`,
+    );
+  }
+  return channel;
+}
+
+/** Options of `foldCentering`. */
+export interface CenteringOptions {
+  /** The layer's kernel, of any rank, or a table of embeddings. */
+  kernel: { readonly shape: readonly number[]; readonly data: Numbers };
+  /** [features]; absent: 0. */
+  bias?: Numbers;
+  /** The kernel's axis of output features: −1 (default; TensorFlow, Keras, and tables of embeddings), 0 in PyTorch. */
+  axis?: number;
+}
+
+/**
+ * Kernel and bias whose outputs have mean 0 over the features: those of a dense layer or a table of embeddings, each less its mean over
+ * them. Layer normalization of what such layers give, or of sums of it, is RMS normalization with the same gamma, beta and epsilon:
+ * where this is done to every layer that adds to the residual stream of a pre-normalized transformer, its layer normalizations become
+ * RMS normalizations (Pre-RMSNorm: Jiang, Gu, Zhu & Pan 2023, arXiv 2305.14858). Computed in float64.
+ *
+ *     kernel' = kernel − mean(kernel)        bias' = bias − mean(bias)        over the output features
+ *
+ * @throws TypeError for what is not numbers; RangeError for lengths that do not match the kernel's features
+ */
+export function foldCentering(options: CenteringOptions): Folded {
+  checkOptions("foldCentering", options, ["kernel", "bias", "axis"], optionNames);
+  const { kernel, bias, axis = -1 } = options;
+  const channel = checkLayer("foldCentering", kernel, axis, { bias });
+  const { shape, data } = kernel;
+  const channels = shape[channel];
+  const inner = sizeOf(shape.slice(channel + 1));
+  const means = new Float64Array(channels === 0 ? 0 : data.length / channels);
+  const meanOf = (i: number) => Math.floor(i / (inner * channels)) * inner + (i % inner);
+  for (let i = 0; i < data.length; i++) means[meanOf(i)] += data[i] / channels;
+  const mean = Array.from(bias ?? [], (value) => value / channels).reduce((a, b) => a + b, 0);
+  return {
+    kernel: Float32Array.from(data, (value, i) => value - means[meanOf(i)]),
+    bias: Float32Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) - mean),
+  };
 }
 
 /** What a normalization by given statistics is per channel: factor · x + offset. float64 [channels]. */
