@@ -1,5 +1,5 @@
 /**
- * A pass (src/kernels/pass.ts), tile by tile: each step is a loop over a tile of at most 256 elements, which stays in the
+ * A pass (src/kernels/pass.ts), tile by tile: each step is a loop over a tile of at most 512 elements, which stays in the
  * first-level cache. A tile is some whole rows of the space, or some of one row's elements.
  *
  * What is read lies where it is, if the tile's elements lie side by side there and fill whole vectors; else they are gathered
@@ -120,8 +120,10 @@ export function runPassPart(part: i32): void {
       tile = 0;
     } else tile++;
   }
-  // what no other part adds to is done
-  for (let i = 0, o = sums; i < sumCount; i++, o += operandBytes) {
+  let o = sums, state = states + <usize>(readCount + storeCount) * STATE;
+  for (let i = 0; i < sumCount; i++, o += operandBytes, state += STATE) {
+    if (i32.load(state, FILLED) != 0) flush(o, state, i32.load(state));
+    // what no other part adds to is done
     if (i32.load(o, words.apart) != 0) continue;
     const each = i32.load(o, words.outputs) / units;
     write(o, first * each, last * each, 1);
@@ -168,6 +170,10 @@ function prepare(p: usize, states: usize, index: usize, part: i32, first: i32, l
       const each = i32.load(o, words.outputs) / i32.load(pass, words.units);
       empty(o, part * apart, apart == 0 ? first * each : 0, apart == 0 ? last * each : i32.load(o, words.outputs));
       base += part * apart;
+      if (i32.load(o, words.inner) != 0) {
+        const none: f32 = i32.load(o, words.largest) != 0 ? -Infinity : 0;
+        for (let i: usize = 0; i < rowBytes; i += 4) f32.store(p + <usize>i32.load(o, words.window) + i, none);
+      }
     }
     i32.store(states, base);
     i32.store(states, 0, FILLED);
@@ -268,11 +274,24 @@ function copy(from: usize, by: usize, to: usize, toBy: usize, count: i32): void 
   for (; i > 0; i--, from += by, to += toBy) f32.store(to, f32.load(from));
 }
 
-/** Adds the tile's elements of a value to accumulators, which are float64. */
+/** Adds the tile's elements of a value, or of a product, to accumulators, which are float64. */
 function reduce(o: usize, state: usize): void {
-  const inner = <usize>i32.load(o, words.inner);
-  const largest = i32.load(o, words.largest) != 0;
-  let from = <usize>i32.load(slots + <usize>i32.load(o, words.slot));
+  const from = <usize>i32.load(slots + <usize>i32.load(o, words.slot));
+  const factor = i32.load(o, words.factor);
+  if (i32.load(o, words.largest) != 0) reduceTile(LARGEST, o, state, from, from);
+  else if (factor < 0) reduceTile(SUM, o, state, from, from);
+  else reduceTile(PRODUCTS, o, state, from, <usize>i32.load(slots + <usize>factor));
+}
+
+/** Kinds of reductions. */
+const SUM = 0;
+const PRODUCTS = 1;
+const LARGEST = 2;
+
+// @ts-ignore: decorator
+@inline
+function reduceTile(kind: i32, o: usize, state: usize, from: usize, other: usize): void {
+  const inner = i32.load(o, words.inner);
   let to = <usize>i32.load(state);
   let row = 0;
   while (row < rows) {
@@ -284,13 +303,18 @@ function reduce(o: usize, state: usize): void {
       row++;
     } while (row < rows && by == 0);
     const count = row - start;
-    const at = to + column * inner;
-    if (inner == 0) {
-      if (largest) totalOf(true, from, count * length, at);
-      else totalOf(false, from, count * length, at);
-    } else if (largest) columnsOf(true, from, count, at);
-    else columnsOf(false, from, count, at);
-    from += <usize>(count * length) << 2;
+    const bytes = <usize>(count * length) << 2;
+    if (inner == 0) totalOf(kind, from, other, bytes, to);
+    else {
+      const window = slots + <usize>i32.load(o, words.window);
+      columnsOf(kind, from, other, from + bytes, window + (column << 2));
+      // as many additions as rows have ended, or one more
+      let additions = i32.load(state, FILLED);
+      if (endsRow || additions == 0) i32.store(state, additions += count, FILLED);
+      if (by != 0 || additions + i32.load(pass, words.rowsPerTile) > words.tileRows && endsRow) flush(o, state, to);
+    }
+    from += bytes;
+    other += bytes;
     to += by;
   }
   i32.store(state, <i32>to);
@@ -298,58 +322,80 @@ function reduce(o: usize, state: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function join(largest: bool, a: v128, b: v128): v128 {
-  return largest ? f32x4.max(a, b) : f32x4.add(a, b);
+function join(kind: i32, sum: v128, at: usize, other: usize): v128 {
+  if (kind == LARGEST) return f32x4.max(sum, v128.load(at));
+  if (kind == PRODUCTS) return madd(v128.load(at), v128.load(other), sum);
+  return f32x4.add(sum, v128.load(at));
 }
 
 // @ts-ignore: decorator
 @inline
-function joinOne(largest: bool, at: usize, value: f64): void {
-  const before = f64.load(at);
-  f64.store(at, largest ? max(before, value) : before + value);
+function joinOne(kind: i32, sum: f32, at: usize, other: usize): f32 {
+  if (kind == LARGEST) return max(sum, f32.load(at));
+  if (kind == PRODUCTS) return sum + f32.load(at) * f32.load(other);
+  return sum + f32.load(at);
 }
 
-/** Of `count` elements, at most 256. */
+/** Of at most 512 elements. */
 // @ts-ignore: decorator
 @inline
-function totalOf(largest: bool, from: usize, count: i32, to: usize): void {
-  const none = largest ? f32x4.splat(-Infinity) : zero();
-  let a = none, b = none;
-  let i = count;
-  for (; i >= 8; i -= 8, from += 32) {
-    a = join(largest, a, v128.load(from));
-    b = join(largest, b, v128.load(from, 16));
+function totalOf(kind: i32, from: usize, other: usize, bytes: usize, to: usize): void {
+  let a = kind == LARGEST ? f32x4.splat(-Infinity) : zero();
+  let b = a;
+  let i: usize = 0;
+  for (; i + 32 <= bytes; i += 32) {
+    a = join(kind, a, from + i, other + i);
+    b = join(kind, b, from + i + 16, other + i + 16);
   }
-  a = join(largest, a, b);
-  let total: f64;
-  if (largest) {
+  let rest: f32 = kind == LARGEST ? -Infinity : 0;
+  for (; i < bytes; i += 4) rest = joinOne(kind, rest, from + i, other + i);
+  const before = f64.load(to);
+  if (kind == LARGEST) {
+    a = f32x4.max(a, b);
     a = f32x4.max(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
     a = f32x4.max(a, i32x4.shuffle(a, a, 1, 0, 3, 2));
-    total = <f64>f32x4.extract_lane(a, 0);
-  } else total = laneSum(a);
-  for (; i > 0; i--, from += 4) total = largest ? max(total, <f64>f32.load(from)) : total + <f64>f32.load(from);
-  joinOne(largest, to, total);
+    f64.store(to, max(before, <f64>max(rest, f32x4.extract_lane(a, 0))));
+  } else f64.store(to, before + (laneSum(a) + laneSum(b)) + <f64>rest);
 }
 
-/** Of each column of `count` rows, at most 64. */
+/** Of each column of the rows up to `end`, to float32. */
 // @ts-ignore: decorator
 @inline
-function columnsOf(largest: bool, from: usize, count: i32, to: usize): void {
+function columnsOf(kind: i32, from: usize, other: usize, end: usize, to: usize): void {
   const span = <usize>length << 2;
-  const end = from + <usize>count * span;
-  let i = length;
-  for (; i >= 4; i -= 4, from += 16, to += 32) {
-    let a = v128.load(from);
-    for (let at = from + span; at < end; at += span) a = join(largest, a, v128.load(at));
-    if (largest) {
-      v128.store(to, f64x2.max(v128.load(to), lowLanes(a)));
-      v128.store(to, f64x2.max(v128.load(to, 16), highLanes(a)), 16);
-    } else addLanes(to, a);
+  const factor = other - from;
+  const vectors = to + (span & -16), last = to + span;
+  for (; to < vectors; to += 16, from += 16) {
+    let sum = v128.load(to);
+    for (let at = from; at < end; at += span) sum = join(kind, sum, at, at + factor);
+    v128.store(to, sum);
   }
-  for (; i > 0; i--, from += 4, to += 8) {
-    let one = f32.load(from);
-    for (let at = from + span; at < end; at += span) one = largest ? max(one, f32.load(at)) : one + f32.load(at);
-    joinOne(largest, to, <f64>one);
+  for (; to < last; to += 4, from += 4) {
+    let sum = f32.load(to);
+    for (let at = from; at < end; at += span) sum = joinOne(kind, sum, at, at + factor);
+    f32.store(to, sum);
+  }
+}
+
+/** Adds the float32 sums of a row's columns to their accumulators, and empties them. */
+function flush(o: usize, state: usize, to: usize): void {
+  i32.store(state, 0, FILLED);
+  const largest = i32.load(o, words.largest) != 0;
+  const window = slots + <usize>i32.load(o, words.window);
+  const none = largest ? f32x4.splat(-Infinity) : zero();
+  let i: usize = 0;
+  for (; i + 16 <= rowBytes; i += 16, to += 32) {
+    const sum = v128.load(window + i);
+    if (largest) {
+      v128.store(to, f64x2.max(v128.load(to), lowLanes(sum)));
+      v128.store(to, f64x2.max(v128.load(to, 16), highLanes(sum)), 16);
+    } else addLanes(to, sum);
+    v128.store(window + i, none);
+  }
+  for (; i < rowBytes; i += 4, to += 8) {
+    const before = f64.load(to), sum = <f64>f32.load(window + i);
+    f64.store(to, largest ? max(before, sum) : before + sum);
+    f32.store(window + i, largest ? -Infinity : 0);
   }
 }
 

@@ -1,4 +1,4 @@
-/** The steps of a pass as the kernels have them: powers taken apart into roots and products, a product and its sum in one step. */
+/** The steps of a pass as the kernels have them: powers taken apart into roots and products, products taken into sums. */
 import type { Pass } from "../pass.js";
 import type * as operations from "./pass-operations.js";
 
@@ -15,8 +15,8 @@ export interface Lowered {
 export interface LoweredPass {
   readonly constants: readonly number[];
   readonly steps: readonly Lowered[];
-  /** The value of each result. */
-  readonly results: readonly number[];
+  /** The value of each result, or two whose product is summed. */
+  readonly results: readonly { readonly value: number; readonly factor?: number }[];
 }
 
 /** A value on its way: a step, or the number of what is read or constant. */
@@ -40,7 +40,11 @@ export function lower(pass: Pass): LoweredPass {
     else nodes.push(fused(operation, of, operands, uses));
   }
   return inOrder(
-    pass.results.map(({ value }) => nodes[value]),
+    pass.results.map(({ value, reduced }) => {
+      const node = nodes[value];
+      const isProduct = typeof node === "object" && node.operation === "mul" && uses.get(value) === 1;
+      return reduced === "sum" && isProduct ? node.of : [node];
+    }),
     given,
     constants,
   );
@@ -90,7 +94,7 @@ function power(x: Node, exponent: number, constant: (value: number) => Node): No
 }
 
 /** Numbers what the results need, operands first. */
-function inOrder(results: readonly Node[], given: number, constants: readonly number[]): LoweredPass {
+function inOrder(results: readonly Node[][], given: number, constants: readonly number[]): LoweredPass {
   const steps: Lowered[] = [];
   const numbers = new Map<Node, number>();
   const number = (node: Node): number => {
@@ -104,5 +108,12 @@ function inOrder(results: readonly Node[], given: number, constants: readonly nu
     }
     return known;
   };
-  return { results: results.map(number), constants, steps };
+  return {
+    results: results.map(([value, factor]) => ({
+      value: number(value),
+      ...(factor !== undefined && { factor: number(factor) }),
+    })),
+    constants,
+    steps,
+  };
 }

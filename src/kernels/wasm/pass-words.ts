@@ -8,7 +8,7 @@
 export const kind = 2;
 
 /** Elements of a tile at most. */
-export const tile = 256;
+export const tile = 512;
 /** Rows of a tile at most: as many additions as a sum makes in float32. */
 export const tileRows = 64;
 
@@ -48,8 +48,9 @@ export const inner = 4;
 /** Of a read or a store: whether rows lie side by side. */
 export const dense = 8;
 export const slot = 12;
-/** Offset of the tile buffer in a part's scratch. */
+/** Offset of the tile buffer in a part's scratch; of a reduction to columns, of their float32 sums. */
 export const buffer = 16;
+export const window = 16;
 /** Of a store: whether the step that makes the value may write it in place. */
 export const direct = 20;
 /** Of a reduction: where it is written, the number of values, whether they are the largest, and how far apart parts' are; 0: shared. */
@@ -57,8 +58,10 @@ export const result = 20;
 export const outputs = 24;
 export const largest = 28;
 export const apart = 32;
+/** The slot of a second value, whose product with the first is summed; or −1. */
+export const factor = 36;
 /** Size of what comes before an operand's strides by outer axis, and by what it moves from a row to the next where that axis advances. */
-export const operand = 36;
+export const operand = 40;
 
 /**
  * Size of a step: the operation, offsets of the slots of the result and of three operands; of a power, the kind of its exponent in

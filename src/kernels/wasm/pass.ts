@@ -53,7 +53,7 @@ interface Operand {
 export function encode(pass: Pass): Encoded {
   const lowered = lower(pass);
   const { constants, steps } = lowered;
-  const results = pass.results.map((result, i) => ({ ...result, i, value: lowered.results[i] }));
+  const results = pass.results.map((result, i) => ({ ...result, i, ...lowered.results[i] }));
   const stores = results.filter(({ reduced }) => !reduced);
   const reductions = results.filter(({ reduced }) => reduced);
   const { lengths, operands } = joinAxes(pass.lengths, [
@@ -74,7 +74,9 @@ export function encode(pass: Pass): Encoded {
   const tableAt = carriesAt + at.tileRows * 4;
   const buffersAt = lines(tableAt + TABLE);
   const tileBytes = at.tile * 4;
-  const partBytes = buffersAt + (Math.max(-1, ...buffers) + 1) * tileBytes;
+  const windowsAt = buffersAt + (Math.max(-1, ...buffers) + 1) * tileBytes;
+  const windowBytes = lines(lengths[axes] * 4);
+  const partBytes = windowsAt + reductions.length * windowBytes;
   const slots = buffers.map((buffer) => buffersAt + buffer * tileBytes);
 
   const words: number[] = [];
@@ -118,7 +120,7 @@ export function encode(pass: Pass): Encoded {
     put(start, at.base, reduction < 0 ? offset * 4 : 0);
     put(start, at.inner, strides[axes] * unit);
     put(start, at.slot, value * 4);
-    put(start, at.buffer, slots[value]);
+    put(start, at.buffer, reduction < 0 ? slots[value] : windowsAt + reduction * windowBytes);
     put(
       start,
       at.dense,
@@ -131,7 +133,8 @@ export function encode(pass: Pass): Encoded {
       value >= slots.length - steps.length && values.indexOf(value, pass.reads.length) === i ? 1 : 0,
     );
     if (reduction >= 0) {
-      const { offset, reduced } = reductions[reduction];
+      const { offset, reduced, factor } = reductions[reduction];
+      put(start, at.factor, factor === undefined ? -1 : factor * 4);
       put(start, at.result, offset * 4);
       put(start, at.largest, reduced === "largest" ? 1 : 0);
       put(start, at.outputs, outputsOf(lengths, strides));
@@ -291,7 +294,10 @@ function buffersOf({ constants, steps, results }: LoweredPass, reads: number): n
   steps.forEach(({ of }, i) => {
     for (const value of of) last.set(value, i);
   });
-  for (const value of results) last.delete(value);
+  for (const { value, factor } of results) {
+    last.delete(value);
+    if (factor !== undefined) last.delete(factor);
+  }
   const free: number[] = [];
   let count = given;
   steps.forEach(({ of }, i) => {
