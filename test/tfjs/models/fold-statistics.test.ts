@@ -254,7 +254,9 @@ describe.each(backends)("%s", (backend) => {
         const model = chain(image(7, 7, 3), batch({ center: false }), make());
         randomize(model);
         const mean = model.getLayer("norm").weights.find(({ name }) => name.includes("moving_mean"));
-        tf.tidy(() => mean?.write(tf.zeros([3])));
+        tf.tidy(() => {
+          mean?.write(tf.zeros([3]));
+        });
         const [x] = inputsOf(model);
         const [expected] = outputs(model, [x]);
         const { model: faster, folded: done } = foldStatistics(model);
@@ -436,7 +438,9 @@ describe.each(backends)("%s", (backend) => {
   it("what would not be finite stays", () => {
     for (const variance of [-1, Number.NaN]) {
       const model = chain(image(3), dense(), batch());
-      tf.tidy(() => model.getLayer("norm").weights[3].write(tf.fill([5], variance)));
+      tf.tidy(() => {
+        model.getLayer("norm").weights[3].write(tf.fill([5], variance));
+      });
       const { folded: done, kept } = foldStatistics(model);
       expect(done).toEqual([]);
       expect(kept[0].reason).toBe("its statistics or parameters are not finite, or its variance is negative");
