@@ -1,9 +1,12 @@
 /** Which shapes, norms and passes are timed, and which contestants take part: tables, to be read and edited as such. */
+import { catalog } from "evenkeel";
 
 /**
- * @typedef {"layer" | "rms" | "batch" | "batch-eval" | "group" | "instance" | "transformer"} Norm
- * @typedef {"forward" | "backward" | "both" | "step"} Pass
+ * @typedef {string} Norm one of `operations`, by `forward` and `backward`; of `formulas`, by `apply`; "transformer" or "model"
+ * @typedef {"forward" | "backward" | "both" | "evaluate" | "step" | "predict"} Pass `evaluate`: through a layer, in evaluation
  * @typedef {"channelsFirst" | "channelsLast"} Layout
+ * @typedef {"float16" | "bfloat16"} Storage
+ * @typedef {"residual" | "mask" | "storage"} Addition
  */
 
 /**
@@ -11,8 +14,11 @@
  * @typedef {object} Case
  * @property {Norm} norm
  * @property {boolean} residual whether a second array is added to x first; the sum is a result too
- * @property {number[]} shape in memory order: [rows, features], or four axes in the order of the layout
+ * @property {boolean} [masked] whether a part of x is padding: of each example, positions along the first axis of them
+ * @property {Storage} [storage] type of x, y, dy and dx, where it is not float32
+ * @property {number[]} shape in memory order: features last, or as the layout says
  * @property {Layout} [layout] of images
+ * @property {string} [model] folder of a TensorFlow.js layers model
  * @property {Pass[]} passes
  */
 
@@ -32,45 +38,164 @@ const rows = [
   [100_000, 32],
 ];
 
+/** @type {[number, number][]} Those with a residual. */
+const added = [
+  [512, 768],
+  [4096, 1024],
+];
+
 /** @type {[number, number, number, number][]} Batch × channels × height × width. */
 const images = [
   [32, 64, 56, 56],
   [8, 256, 14, 14],
 ];
 
-/** @type {[Norm, boolean, Pass[]][]} Norm, with a residual, passes. */
-const onRows = [
-  ["layer", false, ["forward", "backward", "both"]],
-  ["rms", false, ["forward", "backward", "both"]],
-  ["layer", true, ["forward", "backward", "both"]],
-  ["rms", true, ["forward", "backward", "both"]],
+/** What every formula of the catalog is timed on; those that need positions on the second alone. */
+const ofFormulas = [
+  [512, 768],
+  [8, 56, 56, 64],
 ];
 
-/** @type {[Norm, Pass[]][]} */
-const onImages = [
-  ["batch", ["forward", "backward", "both"]],
-  ["batch-eval", ["forward", "backward", "both"]],
-  ["group", ["forward", "backward", "both"]],
-  ["instance", ["forward", "backward", "both"]],
+/** What a call costs by itself, and what is small. */
+const small = [
+  [4, 16],
+  [32, 768],
 ];
+
+export const operations = ["layer", "rms", "batch", "batch-eval", "group", "instance"];
+
+/**
+ * @typedef {object} Formula
+ * @property {keyof typeof catalog} of
+ * @property {object} options
+ * @property {"silu"} [activation]
+ * @property {boolean} [positions] needs axes between batch and features
+ */
+
+/** @type {Record<string, Formula>} Every normalization that takes features or positions, under its name, and variants. */
+export const formulas = {
+  ...Object.fromEntries(
+    Object.entries(catalog)
+      .filter(([, { about }]) => about.takes === "features" || about.takes === "positions")
+      .map(([name, { about }]) => [
+        name,
+        {
+          of: /** @type {keyof typeof catalog} */ (name),
+          options: {},
+          positions: about.takes === "positions",
+        },
+      ]),
+  ),
+  "layerNorm+silu": { of: "layerNorm", options: {}, activation: "silu" },
+  "rmsNorm+bfloat16": { of: "rmsNorm", options: { type: "bfloat16" } },
+};
+
+/** Formulas that PyTorch has too, or in a line. */
+export const anchored = [
+  ...["dynamicTanh", "dynamicErf", "layerScale", "unitNorm", "localResponseNorm", "layerNorm+silu"],
+];
+
+/** @type {Pass[]} */
+const eachWay = ["forward", "backward"];
+
+/** @type {Case[]} */
+const onRows = [
+  ...rows.map((shape) => ({
+    norm: "layer",
+    residual: false,
+    shape,
+    passes: [...eachWay, /** @type {const} */ ("both")],
+  })),
+  ...rows.map((shape) => ({ norm: "rms", residual: false, shape, passes: eachWay })),
+  ...["layer", "rms"].flatMap((norm) =>
+    added.map((shape) => ({ norm, residual: true, shape, passes: eachWay })),
+  ),
+];
+
+/** @type {Case[]} */
+const onImages = ["batch", "batch-eval", "group", "instance"].flatMap((norm) =>
+  images.flatMap(([n, c, h, w]) => [
+    {
+      norm,
+      residual: false,
+      shape: [n, c, h, w],
+      layout: /** @type {const} */ ("channelsFirst"),
+      passes: eachWay,
+    },
+    {
+      norm,
+      residual: false,
+      shape: [n, h, w, c],
+      layout: /** @type {const} */ ("channelsLast"),
+      passes: eachWay,
+    },
+  ]),
+);
 
 /** @type {Case} Batch × time × width; forward, backward and Adam of two blocks (transformer.mjs). */
 const transformer = { norm: "transformer", residual: false, shape: [16, 64, 128], passes: ["step"] };
 
-/** @type {Case[]} */
-export const cases = [
-  ...onRows.flatMap(([norm, residual, passes]) => rows.map((shape) => ({ norm, residual, shape, passes }))),
-  ...onImages.flatMap(([norm, passes]) =>
-    images.flatMap(([n, c, h, w]) => [
-      { norm, residual: false, shape: [n, c, h, w], layout: /** @type {const} */ ("channelsFirst"), passes },
-      { norm, residual: false, shape: [n, h, w, c], layout: /** @type {const} */ ("channelsLast"), passes },
-    ]),
-  ),
-  transformer,
+const bothWays = (/** @type {Norm} */ norm, /** @type {number[]} */ shape) =>
+  /** @type {Case} */ ({ norm, residual: false, shape, passes: ["both"] });
+
+/** @type {Case[]} The anchored ones first: processes that take part in neighbouring cases are started once. */
+const byApply = [
+  ...anchored.flatMap((norm) => [...ofFormulas, [4096, 1024]].map((shape) => bothWays(norm, shape))),
+  ...Object.entries(formulas)
+    .filter(([norm]) => norm !== "layerNorm" && !anchored.includes(norm))
+    .flatMap(([norm, { positions }]) =>
+      (positions ? ofFormulas.slice(1) : ofFormulas).map((shape) => bothWays(norm, shape)),
+    ),
 ];
 
-const everyNorm = ["layer", "rms", "batch", "batch-eval", "group", "instance"];
+/** @type {Case[]} Sequences × length × features, and images. */
+const masked = [
+  ...["layer", "rms", "batch"].map((norm) => ({
+    norm,
+    residual: false,
+    masked: true,
+    shape: [32, 128, 768],
+    passes: eachWay,
+  })),
+  ...onImages
+    .filter(({ norm, shape: [n] }) => (norm === "batch" || norm === "group") && n === 32)
+    .map((one) => ({ ...one, masked: true })),
+];
+
+/** @type {Case[]} */
+const throughLayers = ["layerNorm", "rmsNorm", "batchNorm", "dynamicTanh"].flatMap((norm) =>
+  small.map((shape) => ({ norm, residual: false, shape, passes: [/** @type {const} */ ("evaluate")] })),
+);
+
+/** @type {Case[]} */
+export const cases = [...onRows, ...onImages, transformer, ...byApply, ...masked, ...throughLayers];
+
+/**
+ * A layers model of TensorFlow.js, for one example.
+ * @param {string} folder @param {any} manifest its model.json @returns {Case}
+ * @throws Error where the manifest does not say what shape the model takes
+ */
+export function modelCase(folder, { modelTopology }) {
+  const config = (modelTopology?.model_config ?? modelTopology)?.config;
+  const shape = (config?.layers ?? config)?.[0]?.config?.batch_input_shape;
+  if (!Array.isArray(shape) || shape.slice(1).some((length) => !(length > 0)))
+    throw new Error(
+      `model.json gives its first layer no whole batch_input_shape, but ${JSON.stringify(shape)}`,
+    );
+  return {
+    norm: "model",
+    residual: false,
+    shape: [1, ...shape.slice(1)],
+    model: folder,
+    passes: ["predict"],
+  };
+}
+
 const everyPass = ["forward", "backward", "both"];
+
+/** What a yardstick does in place of the case: layer norm for another formula; the same without a mask, or in float32. @param {Case} one @returns {Case} */
+const plainOf = (one) =>
+  formulas[one.norm] ? { ...one, norm: "layerNorm" } : { ...one, masked: undefined, storage: undefined };
 
 /**
  * @typedef {object} Contestant
@@ -80,9 +205,24 @@ const everyPass = ["forward", "backward", "both"];
  * @property {1 | 2} threads
  * @property {string[]} norms that it takes part in
  * @property {string[]} passes
- * @property {boolean} [residual] takes part with a residual too
+ * @property {Addition[]} [additions] takes part with these too
+ * @property {(one: Case) => Case} [instead] a yardstick does this, and takes part where it differs from the case
+ * @property {"memcpy" | "loop"} [copies] it normalizes nothing, and its time is scaled to the bytes of the pass
  * @property {string} how its users call the operation
  */
+
+/** @type {Pick<Contestant, "norms" | "passes" | "additions">} */
+const inEveryPass = {
+  norms: [...operations, ...Object.keys(formulas)],
+  passes: [...everyPass, "evaluate"],
+  additions: ["residual", "mask", "storage"],
+};
+/** @type {Pick<Contestant, "norms" | "passes" | "additions">} */
+const inPyTorch = {
+  norms: [...operations, "transformer", ...anchored],
+  passes: [...everyPass, "step"],
+  additions: ["residual"],
+};
 
 /** @type {Record<string, Contestant>} */
 export const contestants = {
@@ -90,45 +230,86 @@ export const contestants = {
     label: "Evenkeel",
     script: "evenkeel.mjs",
     threads: 1,
-    norms: everyNorm,
-    passes: everyPass,
-    residual: true,
-    how: "open({ threads: 1 }), arrays in the backend",
+    ...inEveryPass,
+    how: "open({ threads: 1 }), arrays in the backend; formulas by apply, evaluation through a Layer",
   },
   "evenkeel-2": {
     label: "Evenkeel, 2 threads",
     script: "evenkeel.mjs",
     threads: 2,
-    norms: everyNorm,
-    passes: everyPass,
-    residual: true,
+    ...inEveryPass,
+    norms: operations,
     how: "open({ threads: 2 }), arrays in the backend",
+  },
+  "evenkeel-plain-1": {
+    label: "Evenkeel, plain",
+    script: "evenkeel.mjs",
+    threads: 1,
+    ...inEveryPass,
+    passes: everyPass,
+    additions: ["storage"],
+    instead: plainOf,
+    how: "a yardstick: layer normalization by apply for another formula, float32 for arrays of half the bytes",
+  },
+  "evenkeel-plain-2": {
+    label: "Evenkeel, plain, 2 threads",
+    script: "evenkeel.mjs",
+    threads: 2,
+    norms: operations,
+    passes: everyPass,
+    additions: ["mask"],
+    instead: plainOf,
+    how: "a yardstick: the same without a mask",
   },
   memcpy: {
     label: "memcpy",
     script: "memcpy.mjs",
     threads: 1,
-    norms: everyNorm,
-    passes: everyPass,
-    residual: true,
+    copies: "memcpy",
+    ...inEveryPass,
     how: "copyWithin on WebAssembly memory, from one array to another; scaled to the bytes of the pass",
+  },
+  "wasm-copy": {
+    label: "WASM copy loop",
+    script: "copy-loop.mjs",
+    threads: 1,
+    copies: "loop",
+    ...inEveryPass,
+    passes: everyPass,
+    how: "v128.load and v128.store alone, over as many arrays as the pass reads and writes; scaled to its bytes",
   },
   "pytorch-1": {
     label: "PyTorch",
     script: "peers/pytorch.py",
+    argument: "eager",
     threads: 1,
-    norms: [...everyNorm, "transformer"],
-    passes: [...everyPass, "step"],
-    residual: true,
-    how: "native_*_norm and its backward; RMS composed; set_num_threads(1)",
+    ...inPyTorch,
+    how: "native_*_norm and its backward, or a function and autograd; set_num_threads(1)",
   },
   "pytorch-2": {
     label: "PyTorch, 2 threads",
     script: "peers/pytorch.py",
+    argument: "eager",
     threads: 2,
-    norms: everyNorm,
-    passes: everyPass,
-    residual: true,
+    ...inPyTorch,
+    norms: operations,
+    how: "the same, set_num_threads(2)",
+  },
+  "pytorch-compiled-1": {
+    label: "PyTorch, compiled",
+    script: "peers/pytorch.py",
+    argument: "compiled",
+    threads: 1,
+    ...inPyTorch,
+    how: "the function under torch.compile, gradients by autograd; set_num_threads(1)",
+  },
+  "pytorch-compiled-2": {
+    label: "PyTorch, compiled, 2 threads",
+    script: "peers/pytorch.py",
+    argument: "compiled",
+    threads: 2,
+    ...inPyTorch,
+    norms: operations,
     how: "the same, set_num_threads(2)",
   },
   "onnxruntime-node": {
@@ -138,7 +319,7 @@ export const contestants = {
     threads: 1,
     norms: ["layer", "rms", "batch-eval", "group", "instance"],
     passes: ["forward"],
-    residual: true,
+    additions: ["residual"],
     how: "a model of one node; channels first; it offers no backward pass",
   },
   "onnxruntime-web": {
@@ -163,8 +344,8 @@ export const contestants = {
     script: "peers/tensorflow.mjs",
     argument: "layer",
     threads: 1,
-    norms: ["layer", "transformer"],
-    passes: ["forward", "both", "step"],
+    norms: ["layer", "transformer", "model"],
+    passes: ["forward", "both", "step", "predict"],
     how: "tf.layers.layerNormalization as shipped; wasm backend",
   },
   "tfjs-composed": {
@@ -181,9 +362,39 @@ export const contestants = {
     script: "peers/tensorflow.mjs",
     argument: "evenkeel",
     threads: 1,
-    norms: ["layer", "transformer"],
-    passes: ["forward", "both", "step"],
-    how: "the same layer after install() of evenkeel/tfjs",
+    norms: ["layer", "transformer", "model", ...Object.keys(formulas)],
+    passes: ["forward", "both", "evaluate", "step", "predict"],
+    how: "the same layer after install() of evenkeel/tfjs; formulas by its apply, evaluation through its layers",
+  },
+  "tfjs-plain": {
+    label: "TensorFlow.js with Evenkeel, plain",
+    script: "peers/tensorflow.mjs",
+    argument: "evenkeel",
+    threads: 1,
+    norms: Object.keys(formulas),
+    passes: ["both"],
+    instead: plainOf,
+    how: "a yardstick: layer normalization by apply of evenkeel/tfjs for another formula",
+  },
+  "tfjs-batch-norm": {
+    label: "TensorFlow.js, batch norm",
+    script: "peers/tensorflow.mjs",
+    argument: "layer",
+    threads: 1,
+    norms: Object.keys(formulas),
+    passes: ["evaluate"],
+    // with no other name than the case's it would take no part in that of batch norm
+    instead: (one) => ({ ...one, norm: "batch-eval" }),
+    how: "a yardstick: tf.layers.batchNormalization as shipped, in evaluation",
+  },
+  "tfjs-folded": {
+    label: "TensorFlow.js, folded",
+    script: "peers/tensorflow.mjs",
+    argument: "folded",
+    threads: 1,
+    norms: ["model"],
+    passes: ["predict"],
+    how: "the model as foldStatistics of evenkeel/tfjs makes it, after install()",
   },
   "numpy-ts": {
     label: "numpy-ts",
@@ -196,15 +407,32 @@ export const contestants = {
 };
 
 /** Whether it is a JavaScript library. Between the others a ratio is taken in every case. @param {string} id */
-export const isPeer = (id) => !/^(evenkeel|memcpy|pytorch)/.test(id);
+export const isPeer = (id) => !/^(evenkeel|memcpy|wasm-copy|pytorch)/.test(id);
+
+/** @param {Pick<Case, "residual" | "masked" | "storage">} one @returns {Addition[]} */
+export const additionsOf = ({ residual, masked, storage }) => [
+  ...(residual ? [/** @type {const} */ ("residual")] : []),
+  ...(masked ? [/** @type {const} */ ("mask")] : []),
+  ...(storage ? [/** @type {const} */ ("storage")] : []),
+];
 
 /** @param {Contestant} contestant @param {Case} one @param {Pass} pass */
-export const takesPart = ({ norms, passes, residual = false }, one, pass) =>
-  norms.includes(one.norm) && passes.includes(pass) && (!one.residual || residual);
+export const takesPart = ({ norms, passes, additions = [], instead }, one, pass) =>
+  norms.includes(one.norm) &&
+  passes.includes(pass) &&
+  additionsOf(one).every((addition) => additions.includes(addition)) &&
+  (!instead || nameOf(instead(one)) !== nameOf(one));
 
 /** "layer 512x768 forward". @param {Omit<Case, "passes">} one @param {Pass} [pass] */
-export const nameOf = ({ norm, residual, shape, layout }, pass) =>
-  [residual ? `${norm}+residual` : norm, shape.join("x"), layout, pass].filter(Boolean).join(" ");
+export const nameOf = ({ norm, residual, masked, storage, shape, layout }, pass) =>
+  [
+    [norm, residual && "residual", masked && "mask", storage].filter(Boolean).join("+"),
+    shape.join("x"),
+    layout,
+    pass,
+  ]
+    .filter(Boolean)
+    .join(" ");
 
 /** Those passes of these cases whose name contains one of the texts. @param {readonly Case[]} some @param {readonly string[]} texts */
 export const choose = (some, texts) =>
@@ -218,31 +446,49 @@ export const choose = (some, texts) =>
 /** @param {readonly number[]} shape */
 export const sizeOf = (shape) => shape.reduce((size, length) => size * length, 1);
 
+/** Whether it has float64 results to be held against; the others are held against each other. @param {Pick<Case, "norm">} one */
+export const hasReference = ({ norm }) => norm !== "transformer" && norm !== "model";
+
 /**
- * Bytes that a pass must move, counting each array once.
+ * How many arrays of the size of x a pass must read and write, at least.
  *
- *     forward: read x, gamma, beta; write y, statistics                      residual: read it, write the sum
- *     backward: read dy, x, gamma, statistics; write dx, dGamma, dBeta       residual: read dSum
+ *     forward: read x; write y              residual: read it, write the sum
+ *     backward: read dy, x; write dx        residual: read dSum
  *
- * RMS has no beta and one statistic. What a training step moves depends on its framework: 0.
+ * @param {Pick<Case, "residual">} one @returns {Record<"forward" | "backward", { reads: number, writes: number }>}
+ */
+export function arraysOf({ residual }) {
+  const more = residual ? 1 : 0;
+  return { forward: { reads: 1 + more, writes: 1 + more }, backward: { reads: 2 + more, writes: 1 } };
+}
+
+/**
+ * Bytes that a pass must move, counting each array once: those of the size of x, and of an operation also gamma, beta, their
+ * gradients, and statistics, which are written forward and read backward. RMS has no beta and one statistic. What a training step or a
+ * model moves depends on its framework: 0.
  * @param {Case} one @param {Pass} pass
  */
 export function bytesMoved(one, pass) {
-  const { norm, residual, shape, layout } = one;
-  if (norm === "transformer") return 0;
-  const size = sizeOf(shape);
-  const parameters = shape[layout === "channelsFirst" ? 1 : shape.length - 1];
+  const { norm, storage, shape, layout } = one;
+  if (!hasReference(one)) return 0;
+  const wide = (storage ? 2 : 4) * sizeOf(shape);
+  const isOperation = operations.includes(norm);
+  const parameters = isOperation ? shape[layout === "channelsFirst" ? 1 : shape.length - 1] : 0;
   const perKind = norm === "rms" ? 1 : 2;
-  const statistics = perKind * statisticsOf(one);
-  const forward = (residual ? 4 : 2) * size + perKind * parameters + statistics;
-  const backward = (residual ? 4 : 3) * size + (1 + perKind) * parameters + statistics;
-  return 4 * { forward, backward, both: forward + backward, step: 0 }[pass];
+  const statistics = isOperation ? perKind * statisticsOf(one) : 0;
+  const counts = arraysOf(one);
+  const bytes = (/** @type {"forward" | "backward"} */ way, /** @type {number} */ others) =>
+    (counts[way].reads + counts[way].writes) * wide + 4 * others;
+  const forward = bytes("forward", perKind * parameters + statistics);
+  const backward = bytes("backward", (1 + perKind) * parameters + statistics);
+  if (pass === "both") return forward + backward;
+  return pass === "backward" ? backward : forward;
 }
 
-/** Number of means (or mean squares) of a norm. @param {Case} one */
+/** Number of means (or mean squares) of an operation. @param {Case} one */
 function statisticsOf({ norm, shape, layout }) {
   const channels = shape[layout === "channelsFirst" ? 1 : shape.length - 1];
   if (norm === "group") return shape[0] * GROUPS;
   if (norm === "instance") return shape[0] * channels;
-  return norm === "layer" || norm === "rms" ? shape[0] : channels;
+  return norm === "layer" || norm === "rms" ? sizeOf(shape) / channels : channels;
 }

@@ -8,6 +8,7 @@ import { coreBytes } from "../scripts/size.mjs";
 import { quantile } from "./statistics.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const entry = join(root, "dist/index.js");
 
 /** @returns {import("./report.mjs").Machine} */
 export function machine() {
@@ -38,7 +39,11 @@ function secondLevelCache() {
 }
 
 /** Bytes of the core with its kernels, as scripts/size.mjs measures them. */
-export const packageBytes = () => coreBytes(join(root, "dist/index.js"));
+export const packageBytes = () => coreBytes(entry);
+
+/** Bytes that `apply` and a normalization that is a formula add to it. */
+export const formulaBytes = async () =>
+  (await coreBytes(entry, ["open", "layerNorm", "apply", "dynamicTanh"])) - (await coreBytes(entry));
 
 /** ms of the first `open()` of a process, median of several. */
 export function openMs(processes = 9) {

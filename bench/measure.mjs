@@ -3,8 +3,18 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { bytesMoved, EPSILON, GROUPS, isPeer, nameOf, sizeOf, takesPart } from "./cases.mjs";
-import { expectedOf, inputsOf, TOLERANCE, worstError } from "./inputs.mjs";
+import {
+  arraysOf,
+  bytesMoved,
+  EPSILON,
+  GROUPS,
+  hasReference,
+  isPeer,
+  nameOf,
+  sizeOf,
+  takesPart,
+} from "./cases.mjs";
+import { copiesOf, expectedOf, inputsOf, TOLERANCE, worstError } from "./inputs.mjs";
 import { Player } from "./player.mjs";
 import { percentiles, quantile } from "./statistics.mjs";
 
@@ -13,7 +23,7 @@ import { percentiles, quantile } from "./statistics.mjs";
  * @typedef {import("./cases.mjs").Pass} Pass
  * @typedef {{ median: number, p20: number, p80: number, error: number, turns: number[] }} Timed ms of one call
  * @typedef {{ skipped: string } | { notOffered: string } | { invalid: string } | { failed: string } | { missing: string }} Absent
- * @typedef {{ error: number, losses: Float32Array }} Valid worst error; losses of a training step
+ * @typedef {{ error: number, given: Float32Array }} Valid worst error; what it gave, where there is no reference
  * @typedef {object} Row
  * @property {Case} one
  * @property {Pass} pass
@@ -21,7 +31,8 @@ import { percentiles, quantile } from "./statistics.mjs";
  * @property {number} bytes that must move
  * @property {Record<string, Valid>} valid contestants that may be timed
  * @property {Record<string, Timed | Absent>} results
- * @typedef {{ turns: number, budget: number }} Effort at most so many turns, and ms for the turns of one contestant
+ * @typedef {{ turns: number, budget: number, warm?: number }} Effort at most so many turns, and ms for the turns of one contestant and
+ *   for its calls before them
  */
 
 /** Shortest turn in ms, so that neither the resolution of the clock nor waking up shows. */
@@ -30,14 +41,16 @@ const TURN = 2;
 const WARM = 100;
 /** ms after a turn on several threads until its waiting threads have stopped spinning. */
 const REST = 6;
-/** ms that one call may take, judging by earlier cases. */
+/** ms that one call may take, judging by earlier cases ... */
 const LONGEST_CALL = 1500;
+/** ... of at least so many values: smaller ones tell what a call costs, not what a value does. */
+const TELLING = 1 << 14;
 /** Fewest turns of the contestants between which ratios are taken, however slow, ... */
 const FEWEST_TURNS = 9;
 /** ... and of the others. */
 const FEWEST_SLOW = 5;
-/** Relative tolerance of a training step's loss: float32 sums in another order, over three steps. */
-const LOSS_TOLERANCE = 1e-3;
+/** What losses and predictions may differ by, relative to the largest: float32 sums in another order, over three steps or a model. */
+const AGREEMENT = 1e-3;
 /** Inputs rotate through this many bytes, so that no call finds its input in a cache ... */
 const ROTATION = 64 << 20;
 /** ... and at most this many arrays. */
@@ -45,9 +58,9 @@ const MOST_COPIES = 1024;
 
 /** The contestants of one run. */
 export class Field {
-  /** @param {readonly string[]} ids @param {Effort} effort */
-  constructor(ids, effort) {
-    this.players = ids.map((id) => new Player(id));
+  /** @param {readonly string[]} ids @param {Effort} effort @param {string} [python] the Python that has PyTorch */
+  constructor(ids, effort, python) {
+    this.players = ids.map((id) => new Player(id, python));
     this.effort = effort;
     this.folder = mkdtempSync(join(tmpdir(), "evenkeel-bench-"));
     process.once("exit", () => this.stop());
@@ -70,15 +83,6 @@ export class Field {
    * @param {Case} one @returns {Promise<Row[]>}
    */
   async run(one) {
-    const inputs = inputsOf(one);
-    /** @type {Record<string, string>} */
-    const files = {};
-    for (const [name, values] of Object.entries(inputs)) {
-      files[name] = join(this.folder, `input-${name}`);
-      writeFileSync(files[name], values);
-    }
-    const expected = one.norm === "transformer" ? undefined : await expectedOf(one, inputs);
-    const copies = Math.min(MOST_COPIES, Math.max(1, Math.ceil(ROTATION / inputs.x.byteLength)));
     /** @type {Row[]} */
     const rows = one.passes.map((pass) => ({
       one,
@@ -92,10 +96,13 @@ export class Field {
       // the memory that it holds from earlier cases would disturb the others
       if (!one.passes.some((pass) => takesPart(player.entry, one, pass))) player.stop();
     }
-    const data = { folder: this.folder, files, copies, expected, copied: inputs.x };
-    for (const player of this.players) await validate(player, one, rows, data);
+    /** @type {Map<string, Promise<Task>>} The case, and what yardsticks do in its place. */
+    const tasks = new Map();
+    for (const player of this.players) await validate(player, one, rows, this.folder, tasks);
+    for (const name of tasks.keys()) rmSync(join(this.folder, name), { recursive: true, force: true });
+    tasks.clear();
     for (const row of rows) {
-      if (!expected) agree(row);
+      if (!hasReference(one)) agree(row);
       await this.time(row);
     }
     for (const player of this.players) {
@@ -108,7 +115,7 @@ export class Field {
   async time({ one, pass, bytes, valid, results }) {
     const entries = [];
     for (const player of this.players.filter(({ id }) => id in valid)) {
-      const pace = await warmUp(player, pass);
+      const pace = await warmUp(player, pass, this.effort.warm ?? WARM);
       if ("failed" in pace) results[player.id] = pace;
       else entries.push({ player, turns: /** @type {number[]} */ ([]), ...pace });
     }
@@ -134,23 +141,56 @@ export class Field {
     }
     for (const { player, turns } of entries) {
       if (player.id in results) continue;
-      const copied = player.id === "memcpy" ? bytes / (2 * 4 * sizeOf(one.shape)) : 1;
-      const ms = turns.map((time) => time * copied);
+      const scale = scaleOf(player, one, pass, bytes);
+      const ms = turns.map((time) => time * scale);
       results[player.id] = { ...percentiles(ms), error: valid[player.id].error, turns: ms };
       const [key, size] = [`${one.norm} ${pass}`, sizeOf(one.shape)];
-      if (size < (player.known[key]?.size ?? 0)) continue;
+      if (size < (player.known[key]?.size ?? TELLING)) continue;
       player.known[key] = { size, ms: percentiles(turns).median, name: nameOf(one) };
     }
   }
 }
 
+/** What the time of a copy is scaled by, to the bytes of the pass. @param {Player} player @param {Case} one @param {Pass} pass @param {number} bytes */
+function scaleOf({ entry }, one, pass, bytes) {
+  if (!entry.copies) return 1;
+  const { forward, backward } = arraysOf(one);
+  const ways = pass === "both" ? [forward, backward] : [pass === "backward" ? backward : forward];
+  const arrays = ways.reduce((sum, { reads, writes }) => sum + reads + writes, 0);
+  return bytes / ((entry.copies === "memcpy" ? 2 : arrays) * 4 * sizeOf(one.shape));
+}
+
+/**
+ * @typedef {object} Task what a contestant is to do: the case, or what it does in its place
+ * @property {Case} one
+ * @property {import("./inputs.mjs").Inputs} inputs
+ * @property {Record<string, string>} files of the inputs
+ * @property {number} copies
+ * @property {import("./inputs.mjs").ExpectedPasses} [expected] absent where there is no reference
+ */
+
+/** @param {Case} one @param {string} folder @returns {Promise<Task>} */
+async function taskOf(one, folder) {
+  const inputs = inputsOf(one);
+  /** @type {Record<string, string>} */
+  const files = {};
+  const own = join(folder, nameOf(one));
+  mkdirSync(own, { recursive: true });
+  for (const [name, values] of Object.entries(inputs)) {
+    files[name] = join(own, name);
+    writeFileSync(files[name], values);
+  }
+  const copies = Math.min(MOST_COPIES, Math.max(1, Math.ceil(ROTATION / inputs.x.byteLength)));
+  const expected = hasReference(one) ? await expectedOf(one, inputs) : undefined;
+  return { one, inputs, files, copies, expected };
+}
+
 /**
  * Has a contestant prepare a case and run each of its passes once; what is wrong with it goes to the results.
- * @param {Player} player @param {Case} one @param {Row[]} rows
- * @param {{ folder: string, files: Record<string, string>, copies: number, copied: Float32Array,
- *   expected?: Awaited<ReturnType<typeof expectedOf>> }} data
+ * @param {Player} player @param {Case} one @param {Row[]} rows @param {string} folder for files
+ * @param {Map<string, Promise<Task>>} tasks those that were made for others, by name
  */
-async function validate(player, one, rows, { folder, files, copies, copied, expected }) {
+async function validate(player, one, rows, folder, tasks) {
   const { id, entry } = player;
   const mine = rows.filter(({ pass }) => takesPart(entry, one, pass));
   if (mine.length === 0) return;
@@ -162,24 +202,28 @@ async function validate(player, one, rows, { folder, files, copies, copied, expe
   }
   const open = mine.filter(({ results }) => !results[id]);
   if (open.length === 0) return;
-  const task = { ...one, passes: open.map(({ pass }) => pass), epsilon: EPSILON, groups: GROUPS };
+  const does = entry.instead?.(one) ?? one;
+  const made = tasks.get(nameOf(does)) ?? taskOf(does, folder);
+  tasks.set(nameOf(does), made);
+  const { inputs, files, copies, expected } = await made;
+  const task = { ...does, passes: open.map(({ pass }) => pass), epsilon: EPSILON, groups: GROUPS };
   const ready = await player.ask({ do: "prepare", task, inputs: files, copies });
   const own = join(folder, id);
   mkdirSync(own, { recursive: true });
+  const wanted = entry.copies ? copiesOf(entry.copies, does, inputs) : expected;
   for (const row of open) {
     const { outputs, notOffered, failed } =
       ready.failed || ready.notOffered
         ? ready
-        : await player.ask({ do: "validate", pass: row.pass, folder: own, layout: one.layout });
+        : await player.ask({ do: "validate", pass: row.pass, folder: own, layout: does.layout });
     if (!outputs) {
       row.results[id] = notOffered ? { notOffered } : { failed: failed ?? "gave no results" };
       continue;
     }
     const arrays = Object.fromEntries(Object.entries(outputs).map(([name, file]) => [name, floats(file)]));
-    const wanted = id === "memcpy" ? { y: { values: copied, scale: 1 } } : (expected?.[row.pass] ?? {});
-    const { invalid, error } = check(arrays, wanted);
+    const { invalid, error } = check(arrays, wanted?.[row.pass] ?? {});
     if (invalid) row.results[id] = { invalid };
-    else row.valid[id] = { error, losses: arrays.losses };
+    else row.valid[id] = { error, given: Object.values(arrays)[0] };
   }
 }
 
@@ -193,40 +237,43 @@ function check(arrays, expected) {
   for (const [name, values] of Object.entries(expected)) {
     if (!arrays[name]) return { error: Number.NaN, invalid: `gives no ${name}` };
     const error = worstError(arrays[name], values);
-    if (!(error <= TOLERANCE)) {
-      return { error, invalid: `${name} is off by ${error.toPrecision(2)}, allowed ${TOLERANCE}` };
+    const { tolerance = TOLERANCE } = values;
+    if (!(error <= tolerance)) {
+      return { error, invalid: `${name} is off by ${error.toPrecision(2)}, allowed ${tolerance}` };
     }
     worst = Math.max(worst, error);
   }
   return { error: worst };
 }
 
-/** A training step has no reference but the others: the losses of its first steps must match the median. @param {Row} row */
+/** Training steps and models have no reference but the others: losses and predictions must match the median. @param {Row} row */
 function agree({ valid, results }) {
-  const all = Object.values(valid).map(({ losses }) => losses);
-  for (const [id, { losses }] of Object.entries(valid)) {
-    const errors = Array.from(losses, (loss, step) => {
-      const usual = quantile(
-        all.map((each) => each[step]),
-        0.5,
-      );
-      return Math.abs(loss - usual) / usual;
-    });
-    const error = Math.max(...errors);
-    if (error <= LOSS_TOLERANCE) valid[id].error = error;
+  const all = Object.values(valid).map(({ given }) => given);
+  if (all.length === 0) return;
+  const usual = Array.from(all[0], (_, i) =>
+    quantile(
+      all.map((each) => each[i]),
+      0.5,
+    ),
+  );
+  const largest = Math.max(...usual.map(Math.abs));
+  for (const [id, { given }] of Object.entries(valid)) {
+    const error = Math.max(...usual.map((value, i) => Math.abs(given[i] - value) / largest));
+    if (error <= AGREEMENT) valid[id].error = error;
     else {
+      const first = Array.from(given.slice(0, 3));
       results[id] = {
-        invalid: `losses ${Array.from(losses)} are off by ${error.toPrecision(2)}, allowed ${LOSS_TOLERANCE}`,
+        invalid: `gives ${first}, off by ${error.toPrecision(2)} of the others, allowed ${AGREEMENT}`,
       };
       delete valid[id];
     }
   }
 }
 
-/** Calls a pass until the engine has compiled it, and finds how many calls make a turn. @param {Player} player @param {Pass} pass */
-async function warmUp(player, pass) {
+/** Calls a pass until the engine has compiled it, and finds how many calls make a turn. @param {Player} player @param {Pass} pass @param {number} least ms */
+async function warmUp(player, pass, least) {
   let [times, total, ms] = [1, 0, 0];
-  while (total < WARM) {
+  while (total < least) {
     const answer = await player.turn(pass, 0, times);
     if ("failed" in answer) return answer;
     ms = answer.ms;

@@ -6,7 +6,7 @@ const memory = new WebAssembly.Memory({ initial: 1, maximum: PAGE });
 
 await serve({
   about: `V8 ${process.versions.v8}`,
-  prepare(_task, { x }, copies) {
+  prepare({ passes }, { x }, copies) {
     const bytes = x.byteLength;
     // one result, always in the same place: an allocator returns what was released last
     const missing = (copies + 1) * bytes - memory.buffer.byteLength;
@@ -22,7 +22,6 @@ await serve({
       copy();
       return { y: new Float32Array(memory.buffer, 0, x.length) };
     };
-    const passes = ["forward", "backward", "both"];
     return {
       passes: Object.fromEntries(passes.map((pass) => [pass, copy])),
       results: Object.fromEntries(passes.map((pass) => [pass, results])),

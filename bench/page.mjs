@@ -2,11 +2,12 @@
 import { count, duration, formatNumber } from "@evenkeel/report/format";
 import { escapeHtml, figure, wholePage } from "@evenkeel/report/page";
 import { evaluate, timesFaster } from "./bars.mjs";
-import { isPeer } from "./cases.mjs";
+import { hasReference, isPeer } from "./cases.mjs";
 import { amounts, key, lengths, logDomain, ratios } from "./plots.mjs";
 import {
   absencesOf,
   groupsOf,
+  isFormula,
   isTimed,
   machineText,
   normText,
@@ -15,6 +16,7 @@ import {
   shapeText,
   timeText,
   titleOf,
+  valueText,
 } from "./report.mjs";
 import { geometricMean } from "./statistics.mjs";
 
@@ -72,6 +74,7 @@ export function renderPage(results) {
 ${barSection(results)}
 ${pytorchSection(results)}
 ${memorySection(results)}
+${formulaSection(results)}
 ${peerSection(results)}
 ${absenceSection(results)}
 ${tableSection(results)}
@@ -106,14 +109,14 @@ function barSection(results) {
     ({ title, bar, reached, at, of, value, worst }) =>
       `<tr role="row"><th role="rowheader" scope="row">${escapeHtml(title)}</th>${[
         td("target", escapeHtml(bar), "number"),
-        td("furthest", formatNumber(value), `number ${reached ? "yes" : "no"}`),
+        td("furthest", valueText(bar, value), `number ${reached ? "yes" : "no"}`),
         td("reached by", of > 1 ? `${at} of ${of}` : reached ? "yes" : "no", "number"),
         td("furthest at", escapeHtml(worst ?? ""), "at"),
       ].join("")}</tr>`,
   );
   return `<section id="bars"><h2>Targets</h2>
 <table role="table" class="bars">${thead(["", "Target", "Furthest from it", "Reached by", "Furthest at"], [1, 2, 3])}<tbody role="rowgroup">${rows.join("\n")}</tbody></table>
-<p class="note">Ratios of medians: times faster, or times the time of a plain copy of the same bytes. Targets on two threads count arrays over 256 KiB, targets for memcpy those larger than the second-level cache (${results.machine.cacheBytes / 2 ** 20} MiB).</p></section>`;
+<p class="note">Ratios of medians: times faster, or times the time of what is named. Targets for the copy loop count arrays larger than the second-level cache (${results.machine.cacheBytes / 2 ** 20} MiB).</p></section>`;
 }
 
 /** @param {string[]} names @param {number[]} numbers columns of numbers */
@@ -184,7 +187,10 @@ const leftOf = (labels) => 14 + 6.6 * Math.max(...labels.map((label) => label.le
 /** @param {Results} results @param {string[]} norms */
 const panelsOf = ({ cases }, norms) =>
   groupsOf(
-    cases.filter(({ norm, pass }) => norms.includes(norm) && (pass === "forward" || pass === "backward")),
+    cases.filter(
+      ({ norm, pass, masked, storage }) =>
+        norms.includes(norm) && (pass === "forward" || pass === "backward") && !masked && !storage,
+    ),
   );
 
 /** @param {Results} results */
@@ -193,8 +199,10 @@ function pytorchSection(results) {
     ...fasterDot(row, "evenkeel-1", "pytorch-1", ONE),
     ...fasterDot(row, "evenkeel-2", "pytorch-2", TWO),
   ];
-  const onRows = ratioPanels(panelsOf(results, ROWS), dotsOf, ({ pass }) => (pass === "forward" ? 1.5 : 1.2));
-  const onImages = ratioPanels(panelsOf(results, IMAGES), dotsOf, () => 1.2);
+  const onRows = ratioPanels(panelsOf(results, ROWS), dotsOf, ({ norm, pass }) =>
+    norm === "rms" ? 1.7 : pass === "forward" ? 1.1 : 1,
+  );
+  const onImages = ratioPanels(panelsOf(results, IMAGES), dotsOf, () => 1.1);
   if (onRows + onImages === "") return "";
   return `<section id="pytorch"><h2>Speed-up over PyTorch</h2>
 <div class="how"><p>Right of the line, Evenkeel is faster. A dot is the ratio of medians; the line through it spans the 20th to the 80th percentile of Evenkeel’s turns. Shapes are rows × features, or those of images in memory order, channels first or last.</p></div>
@@ -221,18 +229,19 @@ function memorySection(results) {
     const rows = panelsOf(results, norms).flat();
     const panels = /** @type {const} */ (["forward", "backward"]).map((pass) => {
       const here = rows.filter((row) => row.pass === pass);
-      const dots = here.flatMap((row) => memcpyDot(row));
+      const dots = here.flatMap((row) => copyDot(row));
       return { pass, labels: [...new Set(here.map(shapeText))], dots };
     });
     const domain = logDomain(
       panels.flatMap(({ dots }) => dots),
-      [1, 1.25],
+      [1, COPY_BARS.backward],
     );
     const figures = panels
       .filter(({ dots }) => dots.length > 0)
       .map(({ pass, labels, dots }) => {
-        const title = `Time of memcpy, ${pass}`;
-        return figure(title, "", ratios({ title, labels, dots, domain, left: leftOf(labels), bar: 1.25 }));
+        const title = `Time of the copy loop, ${pass}`;
+        const bar = COPY_BARS[pass];
+        return figure(title, "", ratios({ title, labels, dots, domain, left: leftOf(labels), bar }));
       });
     const used = [...new Set(panels.flatMap(({ dots }) => dots.map(({ series }) => series)))];
     return figures.length > 0
@@ -242,16 +251,55 @@ function memorySection(results) {
   const speeds = throughput(results);
   if (parts.join("") + speeds === "") return "";
   return `<section id="memory"><h2>How close to memory bandwidth</h2>
-<div class="how"><p>Run time of a pass on one thread relative to a plain copy of the same bytes; 1 is the limit for arrays that come from memory. Arrays within a cache are copied faster than anything can be computed, so small shapes are far to the right.</p></div>
+<div class="how"><p>Run time of a pass on one thread relative to a plain loop of vector loads and stores in WebAssembly, over as many arrays as the pass reads and writes; 1 is the limit of the engine for arrays that come from memory. Arrays within a cache are copied faster than anything can be computed, so small shapes are far to the right.</p></div>
 ${parts.join("")}${speeds}</section>`;
 }
 
+/** The targets of bars.mjs for arrays beyond the second-level cache. */
+const COPY_BARS = { forward: 1.2, backward: 1.3 };
+
 /** @param {ResultRow} row @returns {Dot[]} */
-function memcpyDot(row) {
-  const [our, copy] = [row.results["evenkeel-1"], row.results.memcpy];
-  if (!isTimed(our) || !isTimed(copy)) return [];
-  const [low, median, high] = [our.p20, our.median, our.p80].map((ms) => ms / copy.median);
-  return [{ at: shapeText(row), series: NORM_SERIES[normText(row)], low, median, high }];
+const copyDot = (row) =>
+  slowerDot(row, "evenkeel-1", "wasm-copy", shapeText(row), NORM_SERIES[normText(row)]);
+
+/**
+ * The ratio of ours to theirs, over the middle of our turns.
+ * @param {ResultRow} row @param {string} ours @param {string} theirs @param {string} at @param {Series} series @returns {Dot[]}
+ */
+function slowerDot(row, ours, theirs, at, series) {
+  const [our, their] = [row.results[ours], row.results[theirs]];
+  if (!isTimed(our) || !isTimed(their)) return [];
+  const [low, median, high] = [our.p20, our.median, our.p80].map((ms) => ms / their.median);
+  return [{ at, series, low, median, high }];
+}
+
+/** Every normalization by `apply`. @param {Results} results */
+function formulaSection({ cases }) {
+  const rows = cases.filter(isFormula);
+  const [NATIVE, IN_TF] = [
+    { label: "without a framework", colour: "ours" },
+    { label: "in TensorFlow.js, against layer normalization there", colour: "two", hollow: true },
+  ];
+  const panels = [...new Set(rows.map(shapeText))].map((shape) => {
+    const here = rows.filter((row) => shapeText(row) === shape);
+    const dots = here.flatMap((row) => [
+      ...slowerDot(row, "evenkeel-1", "evenkeel-plain-1", row.norm, NATIVE),
+      ...slowerDot(row, "tfjs-evenkeel", "tfjs-plain", row.norm, IN_TF),
+    ]);
+    return { title: `Forward + backward, ${shape}`, labels: here.map(({ norm }) => norm), dots };
+  });
+  const drawn = panels.filter(({ dots }) => dots.length > 0);
+  if (drawn.length === 0) return "";
+  const domain = logDomain(
+    drawn.flatMap(({ dots }) => dots),
+    [1, 3],
+  );
+  const figures = drawn.map(({ title, labels, dots }) =>
+    figure(title, "", ratios({ title, labels, dots, domain, left: leftOf(labels), bar: 3 })),
+  );
+  return `<section id="formulas"><h2>Every normalization, as a multiple of layer normalization</h2>
+<div class="how"><p>Run time of a formula’s forward and backward pass by apply on one thread, relative to that of layer normalization, which took its turns beside it.</p></div>
+${keys([NATIVE, IN_TF], "the target without a framework")}<div class="pair">${figures.join("")}</div></section>`;
 }
 
 /** GB/s of LayerNorm. @param {Results} results */
@@ -259,6 +307,7 @@ function throughput({ cases }) {
   /** @type {[string, Series][]} */
   const shown = [
     ["memcpy", { label: "memcpy", colour: "floor" }],
+    ["wasm-copy", { label: "WASM copy loop", colour: "floor", hollow: true }],
     ["pytorch-1", { label: "PyTorch, one thread", colour: "other" }],
     ["evenkeel-1", { label: "Evenkeel, one thread", colour: "ours" }],
     ["evenkeel-2", { label: "Evenkeel, two threads", colour: "two", hollow: true }],
@@ -312,7 +361,7 @@ function peerSection({ cases, contestants }) {
       .filter((label) => dots.some(({ at }) => at === label));
     return figure(title, "", ratios({ title, labels, dots, domain, left: leftOf(labels) }));
   });
-  const steps = cases.filter(({ norm }) => norm === "transformer").map((row) => stepFigure(row, contestants));
+  const steps = cases.filter((row) => !hasReference(row)).map((row) => networkFigure(row, contestants));
   if (figures.length + steps.length === 0) return "";
   return `<section id="peers"><h2>Speed-up over JavaScript libraries</h2>
 <div class="how"><p>Evenkeel without a framework, on one thread, against each library; one dot per shape, on a log scale. TensorFlow.js appears as shipped (its layer, and the formula composed from its operations) and with Evenkeel installed.</p></div>
@@ -320,7 +369,7 @@ ${figures.length > 0 ? keys([SHAPES]) : ""}<div class="pair">${figures.join("")}
 }
 
 /** @param {ResultRow} row @param {Results["contestants"]} contestants */
-function stepFigure(row, contestants) {
+function networkFigure(row, contestants) {
   const bars = Object.entries(row.results).flatMap(([id, result]) =>
     isTimed(result)
       ? [
@@ -328,13 +377,13 @@ function stepFigure(row, contestants) {
             label: contestants[id].label,
             value: result.median,
             text: timeText(result.median),
-            colour: id === "tfjs-evenkeel" ? "ours" : "axis",
+            colour: id === "tfjs-evenkeel" || id === "tfjs-folded" ? "ours" : "axis",
           },
         ]
       : [],
   );
   if (bars.length === 0) return "";
-  const title = "A transformer’s training step";
+  const title = row.norm === "model" ? "A model’s prediction" : "A transformer’s training step";
   bars.sort((a, b) => a.value - b.value);
   return figure(
     title,
@@ -393,7 +442,7 @@ function methodSection({ contestants, command, cases }, versions) {
   const worst = Object.keys(contestants).map((id) => {
     const errors = cases.flatMap(({ results, norm }) => {
       const result = results[id];
-      return isTimed(result) && norm !== "transformer" ? [result.error] : [];
+      return isTimed(result) && hasReference({ norm }) ? [result.error] : [];
     });
     return { id, error: errors.length > 0 ? Math.max(...errors) : null };
   });
@@ -401,14 +450,16 @@ function methodSection({ contestants, command, cases }, versions) {
     const { label, how, about, missing } = contestants[id];
     const state = missing ? "missing" : (about ?? "did not take part");
     const off =
-      error === null || id === "memcpy" ? "" : `; largest error against float64 ${formatNumber(error)}`;
+      error === null || id === "memcpy" || id === "wasm-copy"
+        ? ""
+        : `; largest error against float64 ${formatNumber(error)}`;
     return `<div><dt>${escapeHtml(label)}</dt><dd>${escapeHtml(`${how} (${state}${off})`)}</dd></div>`;
   });
   return `<section id="method"><h2>How it was measured</h2>
 <div class="how wide"><p>Each contestant has its own process. For each case all get the same seeded inputs; each runs every pass once, and its results are compared with plain loops in float64. A contestant whose results are wrong is named above and not timed.</p>
 <p>Then they take turns in random order, at least two milliseconds each, so that whatever else the machine does affects all of them. After a turn on two threads there is a pause until its threads have stopped spinning. Slow contestants get fewer turns.</p>
 <p>Inputs rotate through 64 MiB (at most 1,024 arrays), so that no call finds its input in a cache. Every call allocates its results and releases them; the allocators of native libraries are set to reuse what was released, so that results are in warm memory for all.</p>
-<p>The bytes that must move count each array once: forward x, y, parameters and statistics; backward dy, x, dx, parameters, their gradients and statistics; a residual adds two arrays forward and one backward. memcpy copies x; its time is scaled to those bytes.</p></div>
+<p>The bytes that must move count each array once: forward x, y, parameters and statistics; backward dy, x, dx, parameters, their gradients and statistics; a residual adds two arrays forward and one backward. memcpy copies x, the copy loop as many arrays as the pass reads and writes; their times are scaled to those bytes.</p></div>
 <dl>${who.join("\n")}</dl>
 <p class="note">${escapeHtml(versions.join(" · "))}</p>
 <p>To reproduce it:</p><pre><code>${escapeHtml(command)}</code></pre></section>`;

@@ -1,5 +1,7 @@
 /** A contestant as the runner sees it: a process that answers requests (serve.mjs), and may be missing, or die. */
 import { spawn, spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -10,16 +12,16 @@ import { contestants } from "./cases.mjs";
  *   `failed` where the contestant threw, died or fell silent
  */
 
-/** ms after which a silent contestant is killed; the next case starts a new one. */
-const PATIENCE = 30_000;
+/** ms after which a silent contestant is killed; the next case starts a new one. torch.compile has its share of them. */
+const PATIENCE = 120_000;
 /** Times that it may die before the run gives it up. */
 const LIVES = 3;
 
-/** A Python with PyTorch. */
-function python() {
-  for (const command of ["python3", "/usr/bin/python3"]) {
-    if (spawnSync(command, ["-c", "import torch"], { stdio: "ignore" }).status === 0) return command;
-  }
+/** The first Python of these that has PyTorch. @param {string[]} [commands] */
+export function pythonOf(commands = ["python3", "/usr/bin/python3"]) {
+  return commands.find(
+    (command) => spawnSync(command, ["-c", "import torch"], { stdio: "ignore" }).status === 0,
+  );
 }
 
 /** One contestant, in a process of its own. */
@@ -37,9 +39,10 @@ export class Player {
   stderr = "";
   deaths = 0;
 
-  /** @param {string} id */
-  constructor(id) {
+  /** @param {string} id @param {string} [python] the one that has PyTorch; default: the system's */
+  constructor(id, python) {
     this.id = id;
+    this.python = python;
     this.entry = contestants[id];
   }
 
@@ -50,16 +53,29 @@ export class Player {
     const { script, argument, threads } = this.entry;
     const file = fileURLToPath(new URL(script, import.meta.url));
     const inPython = script.endsWith(".py");
-    const command = inPython ? python() : process.execPath;
+    const command = inPython ? (this.python ?? pythonOf()) : process.execPath;
     if (!command) {
-      this.missing = "no Python here has PyTorch (Debian: apt-get install python3-torch libopenblas0)";
+      this.missing =
+        "no Python here has PyTorch (pip install torch in a virtual environment, and --python PATH)";
       return;
     }
     const count = String(threads);
-    const child = spawn(command, [...(inPython ? ["-B"] : []), file, argument ?? count], {
-      env: { ...process.env, ...WARM_MALLOC, OMP_NUM_THREADS: count, OPENBLAS_NUM_THREADS: count },
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+    const child = spawn(
+      command,
+      [...(inPython ? ["-B"] : []), file, ...(argument ? [argument] : []), count],
+      {
+        env: {
+          ...process.env,
+          ...WARM_MALLOC,
+          OMP_NUM_THREADS: count,
+          OPENBLAS_NUM_THREADS: count,
+          // what torch.compile made is kept for the next run; its code depends on the number of threads
+          TORCHINDUCTOR_CACHE_DIR: join(tmpdir(), `evenkeel-bench-torch-${count}`),
+          TORCHINDUCTOR_COMPILE_THREADS: "1",
+        },
+        stdio: ["pipe", "pipe", "pipe"],
+      },
+    );
     this.child = child;
     this.stderr = "";
     child.on("error", ({ message }) => {

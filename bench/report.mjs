@@ -2,7 +2,8 @@
 
 import { count, formatNumber, wrap } from "@evenkeel/report/format";
 import Table from "cli-table3";
-import { evaluate, timesFaster } from "./bars.mjs";
+import { evaluate, microsecondsOver, timesFaster } from "./bars.mjs";
+import { additionsOf, formulas, hasReference } from "./cases.mjs";
 
 /**
  * @typedef {{ median: number, p20: number, p80: number, error: number, turns: number }} ResultTime ms of one call;
@@ -12,6 +13,8 @@ import { evaluate, timesFaster } from "./bars.mjs";
  * @property {string} name
  * @property {import("./cases.mjs").Norm} norm
  * @property {boolean} residual
+ * @property {boolean} [masked]
+ * @property {import("./cases.mjs").Storage} [storage]
  * @property {number[]} shape
  * @property {import("./cases.mjs").Layout} [layout]
  * @property {import("./cases.mjs").Pass} pass
@@ -32,6 +35,7 @@ import { evaluate, timesFaster } from "./bars.mjs";
  * @property {Machine} machine
  * @property {Record<string, { label: string, threads: number, how: string, about?: string, missing?: string }>} contestants
  * @property {number | null} packageBytes
+ * @property {number | null} [formulaBytes]
  * @property {number | null} openMs
  * @property {ResultRow[]} cases
  */
@@ -40,7 +44,7 @@ const WIDTH = 80;
 
 // ---- words ----
 
-/** @type {Record<import("./cases.mjs").Norm, string>} */
+/** @type {Record<import("./cases.mjs").Norm, string>} Formulas are called by their names. */
 const NORMS = {
   layer: "LayerNorm",
   rms: "RMSNorm",
@@ -49,6 +53,7 @@ const NORMS = {
   group: "GroupNorm",
   instance: "InstanceNorm",
   transformer: "transformer",
+  model: "model",
 };
 
 /** @type {Record<import("./cases.mjs").Pass, string>} */
@@ -56,13 +61,19 @@ const PASSES = {
   forward: "forward",
   backward: "backward",
   both: "forward + backward",
+  evaluate: "evaluation through a layer",
   step: "training step",
+  predict: "prediction",
 };
 
-/** "LayerNorm + residual". @param {Pick<ResultRow, "norm" | "residual">} row */
-export const normText = ({ norm, residual }) => NORMS[norm] + (residual ? " + residual" : "");
+/** "LayerNorm + residual". @param {Pick<ResultRow, "norm" | "residual" | "masked" | "storage" | "shape">} row */
+export const normText = (row) =>
+  [
+    NORMS[row.norm] ?? row.norm,
+    ...additionsOf(row).map((addition) => (addition === "storage" ? row.storage : addition)),
+  ].join(" + ");
 
-/** "LayerNorm + residual forward". @param {Pick<ResultRow, "norm" | "residual" | "pass">} row */
+/** "LayerNorm + residual forward". @param {Pick<ResultRow, "norm" | "residual" | "masked" | "storage" | "shape" | "pass">} row */
 export const titleOf = (row) => `${normText(row)} ${PASSES[row.pass]}`;
 
 /** "512×768", "8×14×14×256 last". @param {Pick<ResultRow, "shape" | "layout">} row */
@@ -127,13 +138,27 @@ export function machineText({ machine: { processor, cores, system, node, relaxed
   return `${processor}, ${count(cores, "core")}, ${system}; Node ${node} ${relaxedSimd ? "with" : "without"} relaxed SIMD`;
 }
 
+/** Whether it is one call of the operation, rather than of a formula, a layer or a network. @param {ResultRow} row */
+export const isOperation = ({ norm }) => hasReference({ norm }) && !formulas[norm];
+
 // ---- the terminal ----
+
+/** @typedef {{ head: string, cell: (row: ResultRow) => string }} Column */
 
 /** Everything, within 80 columns. @param {Results} results */
 export function terminal(results) {
-  const parts = groupsOf(results.cases).map((rows) =>
-    rows[0].norm === "transformer" ? stepTable(rows[0], results) : normTables(rows),
-  );
+  const { cases } = results;
+  const parts = groupsOf(cases.filter(isOperation)).map(normTables);
+  for (const shape of new Set(cases.filter(isFormula).map(shapeText))) {
+    const rows = cases.filter((row) => isFormula(row) && shapeText(row) === shape);
+    parts.push(`Forward + backward by apply, ${shape}, 1 thread\n${columnsTable(normText, FORMULA, rows)}`);
+  }
+  const calls = cases.filter(({ pass }) => pass === "evaluate");
+  if (calls.length > 0)
+    parts.push(
+      `Evaluation through a layer\n${columnsTable((row) => `${normText(row)} ${shapeText(row)}`, LAYER, calls)}`,
+    );
+  for (const row of cases) if (!hasReference(row)) parts.push(networkTable(row, results));
   const absences = absencesOf(results);
   if (absences.length > 0) parts.push(absences.map((line) => wrap(line, WIDTH, "    ")).join("\n"));
   const bars = evaluate(results).filter(({ reached }) => reached !== null);
@@ -144,31 +169,89 @@ export function terminal(results) {
   return `${parts.join("\n\n")}\n`;
 }
 
+/** @param {ResultRow} row */
+export const isFormula = ({ norm, pass }) => pass === "both" && Object.hasOwn(formulas, norm);
+
+/** @param {string} head @param {string} id @returns {Column} */
+const timeOf = (head, id) => ({ head, cell: ({ results }) => cell(results[id]) });
+/** @param {string} head @param {string} ours @param {string} theirs @returns {Column} */
+const faster = (head, ours, theirs) => ({ head, cell: (row) => ratioText(timesFaster(row, ours, theirs)) });
+/** As a multiple of their time. @param {string} head @param {string} ours @param {string} theirs */
+const slower = (head, ours, theirs) => faster(head, theirs, ours);
+
+/** @type {Column[]} */
+const ONE_THREAD = [
+  timeOf("time", "evenkeel-1"),
+  { head: "GB/s", cell: ({ bytes, results: { "evenkeel-1": one } }) => speedText(bytes, one) },
+  slower("÷ copy\nloop", "evenkeel-1", "wasm-copy"),
+  slower("÷\nmemcpy", "evenkeel-1", "memcpy"),
+  faster("vs\nPyTorch", "evenkeel-1", "pytorch-1"),
+  faster("vs\ncompiled", "evenkeel-1", "pytorch-compiled-1"),
+  faster("vs\nfloat32", "evenkeel-1", "evenkeel-plain-1"),
+];
+
+/** @type {Column[]} */
+const TWO_THREADS = [
+  timeOf("time", "evenkeel-2"),
+  faster("vs one\nthread", "evenkeel-2", "evenkeel-1"),
+  slower("÷ un-\nmasked", "evenkeel-2", "evenkeel-plain-2"),
+  faster("vs\nPyTorch", "evenkeel-2", "pytorch-2"),
+  faster("vs\ncompiled", "evenkeel-2", "pytorch-compiled-2"),
+];
+
+/** @param {number} bytes @param {ResultTime | ResultAbsent | undefined} result */
+const speedText = (bytes, result) => (isTimed(result) ? formatNumber(bytes / result.median / 1e6) : "–");
+
+/** @type {Column[]} */
+const FORMULA = [
+  timeOf("time", "evenkeel-1"),
+  slower("÷ layer\nNorm", "evenkeel-1", "evenkeel-plain-1"),
+  faster("vs Py-\nTorch", "evenkeel-1", "pytorch-1"),
+  faster("com-\npiled", "evenkeel-1", "pytorch-compiled-1"),
+  timeOf("in TF.js", "tfjs-evenkeel"),
+  slower("÷ layer\nNorm", "tfjs-evenkeel", "tfjs-plain"),
+];
+
+/** @type {Column[]} */
+const LAYER = [
+  timeOf("time", "evenkeel-1"),
+  slower("÷ memcpy", "evenkeel-1", "memcpy"),
+  timeOf("in TF.js", "tfjs-evenkeel"),
+  {
+    head: "over\nbatch norm",
+    cell: (row) => microsecondsText(microsecondsOver(row, "tfjs-evenkeel", "tfjs-batch-norm")),
+  },
+];
+
+/** @param {number | null} value */
+const microsecondsText = (value) => (value === null ? "–" : `${value.toFixed(1)} µs`);
+
+/** Rows with the columns that have something for one of them. @param {(row: ResultRow) => string} label @param {Column[]} columns @param {ResultRow[]} rows */
+function columnsTable(label, columns, rows) {
+  const filled = columns.filter(({ cell }) => rows.some((row) => cell(row) !== "–"));
+  return table(
+    ["", ...filled.map(({ head }) => head)],
+    rows.map((row) => [label(row), ...filled.map(({ cell }) => cell(row))]),
+  );
+}
+
 /** @param {ResultRow[]} rows of one norm and pass */
 function normTables(rows) {
-  const head = ["", "1 thread", "GB/s", "time of\nmemcpy", "vs\nPyTorch", "2 threads", "vs\nPyTorch"];
-  const lines = rows.map((row) => {
-    const one = row.results["evenkeel-1"];
-    return [
-      shapeText(row),
-      cell(one),
-      isTimed(one) ? formatNumber(row.bytes / one.median / 1e6) : "–",
-      ratioText(timesFaster(row, "memcpy", "evenkeel-1")),
-      ratioText(timesFaster(row, "evenkeel-1", "pytorch-1")),
-      cell(row.results["evenkeel-2"]),
-      ratioText(timesFaster(row, "evenkeel-2", "pytorch-2")),
-    ];
-  });
-  const main = `${titleOf(rows[0])}\n${table(head, lines)}`;
+  const title = titleOf(rows[0]);
+  const parts = [
+    `${title}, 1 thread\n${columnsTable(shapeText, ONE_THREAD, rows)}`,
+    `${title}, 2 threads\n${columnsTable(shapeText, TWO_THREADS, rows)}`,
+  ];
   const peers = Object.keys(SHORT).filter((id) => rows.some(({ results }) => isTimed(results[id])));
-  if (peers.length === 0) return main;
+  if (peers.length === 0) return parts.join("\n\n");
   const versus = rows.map((row) => [
     shapeText(row),
     ...peers.map((id) =>
       isTimed(row.results[id]) ? ratioText(timesFaster(row, "evenkeel-1", id)) : cell(row.results[id]),
     ),
   ]);
-  return `${main}\n\n${titleOf(rows[0])}, 1 thread: speed-up over\n${table(["", ...peers.map((id) => SHORT[id])], versus)}`;
+  const speeds = table(["", ...peers.map((id) => SHORT[id])], versus);
+  return [...parts, `${title}, 1 thread: speed-up over\n${speeds}`].join("\n\n");
 }
 
 /** @type {Record<string, string>} Heads of narrow columns. */
@@ -183,7 +266,7 @@ const SHORT = {
 };
 
 /** @param {ResultRow} row @param {Results} results */
-function stepTable(row, { contestants }) {
+function networkTable(row, { contestants }) {
   const lines = Object.entries(row.results).map(([id, result]) => [
     contestants[id].label,
     cell(result),
@@ -220,11 +303,30 @@ function table(head, rows) {
 function barLine({ title, bar, reached, at, of, value, worst }) {
   const figures = [
     bar.padStart(10),
-    formatNumber(value).padStart(7),
+    valueText(bar, value).padStart(7),
     (of > 1 ? `${at}/${of}` : "").padStart(6),
   ].join(" ");
   const line = `${reached ? "✓" : "✗"} ${title} `.padEnd(WIDTH - figures.length - 1) + figures;
   return worst === null || reached ? line : `${line}\n    ${worst}`;
+}
+
+/** In the unit of its bar. @param {string} bar @param {number | null} value */
+export const valueText = (bar, value) =>
+  value === null ? "–" : bar.endsWith("µs") ? value.toFixed(1) : formatNumber(value);
+
+/** Each target: what it asks, whether it holds, and what every case measured. @param {Results} results */
+export function barText(results) {
+  const parts = evaluate(results).map((outcome) => {
+    const { title, bar, reached, at, of, measured } = outcome;
+    if (reached === null) return `– ${title}, ${bar}: not measured`;
+    if (!measured[0].name) return barLine(outcome);
+    const cases = measured.map(
+      ({ name, value, reached: holds }) => `    ${holds ? "✓" : "✗"} ${name} ${valueText(bar, value)}`,
+    );
+    return [`${reached ? "✓" : "✗"} ${title}, ${bar}: ${at} of ${of}`, ...cases].join("\n");
+  });
+  const { date, command } = results;
+  return `${date.slice(0, 16).replace("T", " ")} UTC, ${command}\n${machineText(results)}\n\n${parts.join("\n")}\n`;
 }
 
 // ---- the documentation ----
@@ -246,17 +348,39 @@ const QUOTED = [
 /** @type {string[]} The rows of them that the README quotes. */
 const HEADLINES = ["layer 512x768 forward", "layer 512x768 both", "batch 32x56x56x64 channelsLast forward"];
 
-/** Columns: the speed of the first relative to the second. */
+/**
+ * A column: the speed of the first contestant relative to the second or, where `time` is set, its time in theirs.
+ * @typedef {{ ours: string, theirs: string, time?: string }} Comparison
+ */
+
+/** @type {Comparison[]} */
+const TIMES = [
+  { ours: "evenkeel-1", theirs: "memcpy", time: "time ÷ memcpy" },
+  { ours: "evenkeel-1", theirs: "wasm-copy", time: "time ÷ copy loop" },
+];
+
+/** @type {Comparison[]} */
 const COLUMNS = [
-  ["evenkeel-1", "pytorch-1"],
-  ["evenkeel-2", "pytorch-2"],
-  ["evenkeel-1", "onnxruntime-node"],
-  ["evenkeel-1", "jax-js"],
-  ["evenkeel-1", "tfjs-layer"],
+  ...TIMES,
+  { ours: "evenkeel-1", theirs: "pytorch-1" },
+  { ours: "evenkeel-2", theirs: "pytorch-2" },
+  { ours: "evenkeel-1", theirs: "pytorch-compiled-1" },
+  { ours: "evenkeel-1", theirs: "onnxruntime-node" },
+  { ours: "evenkeel-1", theirs: "jax-js" },
+  { ours: "evenkeel-1", theirs: "tfjs-layer" },
 ];
 
 /** Columns of the README, which has less room and a separate section about TensorFlow.js. */
-const FEWER = COLUMNS.filter(([our, their]) => our === "evenkeel-1" && their !== "tfjs-layer");
+const FEWER = COLUMNS.filter(({ ours, theirs }) => ours === "evenkeel-1" && theirs !== "tfjs-layer");
+
+/** @type {Comparison[]} */
+const OF_FORMULAS = [
+  { ours: "evenkeel-1", theirs: "evenkeel-plain-1", time: "time ÷ layer norm" },
+  { ours: "evenkeel-1", theirs: "wasm-copy", time: "time ÷ copy loop" },
+  { ours: "evenkeel-1", theirs: "pytorch-1" },
+  { ours: "evenkeel-1", theirs: "pytorch-compiled-1" },
+  { ours: "tfjs-evenkeel", theirs: "tfjs-plain", time: "in TensorFlow.js, time ÷ layer norm there" },
+];
 
 /** The README's section, without its markers. @param {Results} results */
 export function readmeSection(results) {
@@ -292,14 +416,22 @@ export function tensorflowSection({ cases, contestants }) {
 /** The section of docs/speed.md, without its markers. @param {Results} results */
 export function speedSection(results) {
   const { cases, contestants } = results;
-  const steps = cases
-    .filter(({ norm }) => norm === "transformer")
-    .map((row) => stepSentence(row, contestants));
+  const steps = cases.filter((row) => !hasReference(row)).map((row) => networkSentence(row, contestants));
+  const shapes = [...new Set(cases.filter(isFormula).map(shapeText))];
   return [
     `Speed-up over each library, and run time relative to memcpy of the same bytes; one thread unless marked "2 threads" (${provenance(results)}):`,
     "",
     speedTable(results, QUOTED, COLUMNS),
     "",
+    ...shapes.flatMap((shape) => {
+      const rows = cases.filter((row) => isFormula(row) && shapeText(row) === shape);
+      return [
+        `Every normalization by \`apply\`, forward + backward, ${shape}, one thread:`,
+        "",
+        comparisonTable(results, rows, OF_FORMULAS, [["", ({ norm }) => `\`${norm}\``]]),
+        "",
+      ];
+    }),
     ...steps,
   ].join("\n");
 }
@@ -308,27 +440,39 @@ export function speedSection(results) {
 const provenance = (results) =>
   `medians of one run of \`npm run bench\` on ${results.date.slice(0, 10)}, results validated against float64 first; ${machineText(results)}`;
 
-/** @param {Results} results @param {string[]} names @param {string[][]} pairs */
-function speedTable({ cases, contestants }, names, pairs) {
-  const columns = pairs.filter((ids) => ids.every((id) => contestants[id]?.about));
-  const heads = columns.map(([, id]) => `vs ${headOf(id, contestants[id])}`);
-  const rows = names
-    .flatMap((name) => cases.filter((row) => row.name === name))
-    .map((row) => {
-      const ours = row.results["evenkeel-1"];
-      const cells = [
-        titleOf(row),
-        row.shape.join("×"),
-        isTimed(ours) ? timeText(ours.median) : "–",
-        ratioText(timesFaster(row, "memcpy", "evenkeel-1")),
-        ...columns.map(([our, their]) => ratioText(timesFaster(row, our, their))),
-      ];
-      return `| ${cells.join(" | ")} |`;
-    });
+/** @param {Results} results @param {string[]} names @param {Comparison[]} columns */
+function speedTable(results, names, columns) {
+  const rows = names.flatMap((name) => results.cases.filter((row) => row.name === name));
+  return comparisonTable(results, rows, columns, [
+    ["", titleOf],
+    ["shape", ({ shape }) => shape.join("×")],
+  ]);
+}
+
+/**
+ * @param {Results} results @param {ResultRow[]} rows @param {Comparison[]} comparisons of those who took part
+ * @param {[string, (row: ResultRow) => string][]} labels the first columns, before Evenkeel's time
+ */
+function comparisonTable({ contestants }, rows, comparisons, labels) {
+  const columns = comparisons.filter(({ ours, theirs }) =>
+    [ours, theirs].every((id) => contestants[id]?.about),
+  );
+  const heads = columns.map(({ theirs, time }) => time ?? `vs ${headOf(theirs, contestants[theirs])}`);
+  const lines = rows.map((row) => {
+    const ours = row.results["evenkeel-1"];
+    const cells = [
+      ...labels.map(([, label]) => label(row)),
+      isTimed(ours) ? timeText(ours.median) : "–",
+      ...columns.map(({ ours, theirs, time }) =>
+        ratioText(time ? timesFaster(row, theirs, ours) : timesFaster(row, ours, theirs)),
+      ),
+    ];
+    return `| ${cells.join(" | ")} |`;
+  });
   return [
-    `| | ${["shape", "Evenkeel", "time ÷ memcpy", ...heads].join(" | ")} |`,
-    `|---|---|--:|--:|${heads.map(() => "--:|").join("")}`,
-    ...rows,
+    `| ${[...labels.map(([head]) => head), "Evenkeel", ...heads].join(" | ")} |`.replace("|  |", "| |"),
+    `|${labels.map(() => "---|").join("")}--:|${heads.map(() => "--:|").join("")}`,
+    ...lines,
   ].join("\n");
 }
 
@@ -339,11 +483,12 @@ function headOf(id, { about = id, threads }) {
 }
 
 /** @param {ResultRow} row @param {Results["contestants"]} contestants */
-function stepSentence(row, contestants) {
+function networkSentence(row, contestants) {
   const parts = Object.entries(row.results).flatMap(([id, result]) =>
     isTimed(result) ? [`${contestants[id].label} ${timeText(result.median)}`] : [],
   );
-  return `A transformer's training step (${row.shape.join("×")}): ${parts.join(", ")}.`;
+  const what = row.norm === "model" ? "A model's prediction" : "A transformer's training step";
+  return `${what} (${row.shape.join("×")}): ${parts.join(", ")}.`;
 }
 
 /** A text with one of its sections replaced. @param {string} text @param {string} section @param {string} [name] */

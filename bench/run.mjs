@@ -1,18 +1,20 @@
 /** `npm run bench`: what is measured, and where the results go. `--help` lists the options. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { duration, formatNumber } from "@evenkeel/report/format";
-import { cases, choose, contestants, nameOf } from "./cases.mjs";
-import { check, guarded, kindOf, record } from "./guard.mjs";
-import { machine, openMs, packageBytes } from "./machine.mjs";
+import { duration, formatNumber, wrap } from "@evenkeel/report/format";
+import { cases, choose, contestants, modelCase, nameOf, sizeOf } from "./cases.mjs";
+import { check, guarded, kindOf, LARGEST, record } from "./guard.mjs";
+import { formulaBytes, machine, openMs, packageBytes } from "./machine.mjs";
 import { Field } from "./measure.mjs";
 import { renderPage } from "./page.mjs";
-import { readmeSection, speedSection, tensorflowSection, terminal, withSection } from "./report.mjs";
+import { pythonOf } from "./player.mjs";
+import { barText, readmeSection, speedSection, tensorflowSection, terminal, withSection } from "./report.mjs";
 
 const ids = Object.keys(contestants);
+const INDENT = " ".repeat(26);
 const HELP = `npm run bench -- [options]
 
 Times every contestant in every case, in turns. A complete run writes
@@ -20,17 +22,25 @@ bench/results/ (results.json, index.html) and sections of the README and of
 docs/speed.md; any other run writes to bench/results/partial/ only.
 
   --only TEXT,...         cases whose name contains one of these texts, such as
-                          "layer 512x768 forward", "rms+residual", "batch",
-                          "8x14x14x256 channelsLast", "transformer"
+                          "layer 512x768 forward", "rms+residual", "+mask",
+                          "8x14x14x256 channelsLast", "dynamic", "transformer"
   --contestants NAME,...  those whose names start with one of these:
-                          ${ids.slice(0, 5).join(", ")},
-                          ${ids.slice(5, 8).join(", ")},
-                          ${ids.slice(8).join(", ")}
-  --turns N               at most N turns for each contestant (default 31)
-  --quick                 at most 9 turns, and a quarter of the time for them
+${INDENT}${wrap(ids.join(", "), 54).replaceAll("\n", `\n${INDENT}`)}
+  --python PATH           the Python whose PyTorch takes part; default: python3,
+                          then /usr/bin/python3. torch.compile needs PyTorch 2
+                          and a C++ compiler, and the first run takes some
+                          minutes longer: what it makes is kept in the system's
+                          folder for temporary files
+  --model FOLDER          also times a layers model of TensorFlow.js: the folder
+                          of its model.json
+  --turns N               at most N turns for each contestant (default 25)
+  --quick                 at most 7 turns, a quarter of the time for them, and no
+                          array over 64 MiB
   --out FOLDER            writes results.json and index.html there instead
   --install-peers         first installs the libraries of bench/peers (npm ci,
-                          no install scripts); PyTorch is the system's
+                          no install scripts)
+  --bars                  measures nothing: states each target, what the last
+                          results (of --out) were, and whether it holds
   --check                 fails if the time of Evenkeel relative to memcpy got
                           worse than bench/results/ratios.json records
   --record                records those ratios for this kind of engine
@@ -50,7 +60,13 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
 
 const options = readOptions();
 if (options.installPeers) installPeers();
-process.exit(options.check ? await runCheck() : options.record ? await runRecord() : await runBench());
+process.exit(await run());
+
+function run() {
+  if (options.bars) return runBars();
+  if (options.check) return runCheck();
+  return options.record ? runRecord() : runBench();
+}
 
 // ---- options ----
 
@@ -59,10 +75,13 @@ function parse() {
     options: {
       only: { type: "string" },
       contestants: { type: "string" },
+      python: { type: "string" },
+      model: { type: "string" },
       turns: { type: "string" },
       quick: { type: "boolean" },
       out: { type: "string" },
       "install-peers": { type: "boolean" },
+      bars: { type: "boolean" },
       check: { type: "boolean" },
       record: { type: "boolean" },
       help: { type: "boolean" },
@@ -88,7 +107,9 @@ function readOptions() {
     process.stdout.write(HELP);
     process.exit();
   }
-  if (values.check && values.record) fail("--check: expected --check or --record, got both");
+  const modes = /** @type {const} */ (["bars", "check", "record"]).filter((mode) => values[mode]);
+  if (modes.length > 1)
+    fail(`--${modes[0]}: expected one of --bars, --check and --record, got ${modes.length}`);
   // not trimmed: "layer " leaves out "layer+residual"
   const list = (/** @type {string | undefined} */ text) => text?.split(",").filter(Boolean);
   const [only, named] = [list(values.only), list(values.contestants)];
@@ -96,25 +117,43 @@ function readOptions() {
     if (!ids.some((id) => id.startsWith(name)))
       fail(`--contestants: expected some of ${ids.join(", ")}, got "${name}"`);
   }
-  const turns = values.turns === undefined ? (values.quick ? 9 : 31) : Number(values.turns);
+  const turns = values.turns === undefined ? (values.quick ? 7 : 25) : Number(values.turns);
   if (!Number.isInteger(turns) || turns < 3)
     fail(`--turns: expected an integer of at least 3, got "${values.turns}"`);
-  const all = values.check || values.record ? guarded : cases;
-  const chosen = only ? choose(all, only) : all;
+  if (values.python !== undefined && !pythonOf([values.python]))
+    fail(`--python: expected a Python that imports torch, got "${values.python}"`);
+  const all = values.check || values.record ? guarded : [...cases, ...modelOf(values.model)];
+  const size = values.quick ? LARGEST : Number.POSITIVE_INFINITY;
+  const chosen = (only ? choose(all, only) : all).filter(({ shape }) => sizeOf(shape) < size);
   if (chosen.length === 0)
     fail(`--only: expected a part of a case's name, such as "layer 512x768", got "${values.only}"`);
   const everything = !only && !named && !values.quick && values.turns === undefined;
   return {
     chosen,
     contestants: named ? ids.filter((id) => named.some((name) => id.startsWith(name))) : ids,
-    effort: { turns, budget: values.quick ? 150 : 600 },
+    effort: { turns, budget: values.quick ? 100 : 400, warm: values.quick ? 40 : 100 },
+    python: values.python,
     everything,
-    out: values.out ?? join(root, "bench/results", everything ? "" : "partial"),
+    // the last complete run, unless another is asked for
+    out: values.out ?? join(root, "bench/results", everything || values.bars ? "" : "partial"),
     given: process.argv.length > 2 ? ` -- ${process.argv.slice(2).map(quoted).join(" ")}` : "",
     installPeers: values["install-peers"],
+    bars: values.bars,
     check: values.check,
     record: values.record,
   };
+}
+
+/** The case of a model, if one is asked for. @param {string | undefined} folder */
+function modelOf(folder) {
+  if (folder === undefined) return [];
+  try {
+    return [modelCase(resolve(folder), JSON.parse(readFileSync(join(folder, "model.json"), "utf8")))];
+  } catch (error) {
+    return fail(
+      `--model: expected the folder of a layers model's model.json, got "${folder}" (${/** @type {Error} */ (error).message})`,
+    );
+  }
 }
 
 /** As one types it in a shell. @param {string} word */
@@ -136,7 +175,7 @@ function installPeers() {
 async function runBench() {
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
-  const field = new Field(options.contestants, options.effort);
+  const field = new Field(options.contestants, options.effort, options.python);
   const rows = [];
   for (const [i, one] of options.chosen.entries()) {
     progress(`${duration(elapsed())}, ${i + 1}/${options.chosen.length}: ${nameOf(one)}`);
@@ -158,10 +197,11 @@ async function runBench() {
       }),
     ),
     packageBytes: await packageBytes(),
+    formulaBytes: await formulaBytes(),
     openMs: openMs(),
-    cases: rows.map(({ one: { norm, residual, shape, layout }, pass, name, bytes, results }) => {
+    cases: rows.map(({ one: { passes: _, model: __, ...one }, pass, name, bytes, results }) => {
       const timed = options.contestants.filter((id) => results[id]).map((id) => [id, rounded(results[id])]);
-      return { name, norm, residual, shape, layout, pass, bytes, results: Object.fromEntries(timed) };
+      return { name, ...one, pass, bytes, results: Object.fromEntries(timed) };
     }),
   };
   write(join(options.out, "results.json"), `${JSON.stringify(results)}\n`);
@@ -196,6 +236,13 @@ function write(file, text) {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.part`, text);
   renameSync(`${file}.part`, file);
+}
+
+function runBars() {
+  const file = join(options.out, "results.json");
+  if (!existsSync(file)) fail(`--bars: expected results in ${file}, got none; a run writes them`);
+  process.stdout.write(barText(JSON.parse(readFileSync(file, "utf8"))));
+  return 0;
 }
 
 // ---- the guard ----

@@ -3,25 +3,30 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { catalog } from "evenkeel";
 import { afterAll, describe, expect, it } from "vitest";
-import { evaluate, speedBars, timesFaster } from "../bench/bars.mjs";
+import { evaluate, microsecondsOver, speedBars, timesFaster } from "../bench/bars.mjs";
 import {
   bytesMoved,
   type Case,
   cases,
   choose,
   contestants,
+  formulas,
+  hasReference,
+  modelCase,
   nameOf,
   sizeOf,
   takesPart,
 } from "../bench/cases.mjs";
 import { combine, guarded, kindOf, worse } from "../bench/guard.mjs";
-import { worstError } from "../bench/inputs.mjs";
+import { copiesOf, inputsOf, maskOf, worstError } from "../bench/inputs.mjs";
 import { Field } from "../bench/measure.mjs";
 import { renderPage } from "../bench/page.mjs";
 import { encodeModel } from "../bench/peers/onnx.mjs";
 import {
   absencesOf,
+  barText,
   type Results,
   readmeSection,
   speedSection,
@@ -88,9 +93,10 @@ describe("the guard", () => {
 
   it("measures every norm and layout", () => {
     const kinds = (some: Case[]) =>
-      new Set(some.map(({ norm, residual, layout }) => `${norm} ${residual} ${layout}`));
-    const normalizations = cases.filter(({ norm }) => norm !== "transformer");
+      new Set(some.map(({ norm, residual, masked, layout }) => `${norm} ${residual} ${masked} ${layout}`));
+    const normalizations = cases.filter((one) => hasReference(one) && !one.passes.includes("evaluate"));
     expect(kinds(guarded)).toEqual(kinds(normalizations));
+    expect(guarded.every(({ passes }) => passes.length > 0)).toBe(true);
   });
 });
 
@@ -101,15 +107,33 @@ describe("the tables", () => {
     const rows = "1x64 32x64 32x768 512x768 4096x1024 16384x2048 64x65536 1x1000000 100000x32".split(" ");
     const images = ["32x64x56x56 channelsFirst", "32x56x56x64 channelsLast", "8x256x14x14 channelsFirst"];
     images.push("8x14x14x256 channelsLast");
-    for (const pass of ["forward", "backward", "both"]) {
-      for (const norm of ["layer", "rms", "layer+residual", "rms+residual"]) {
+    for (const shape of rows) expect(names).toContain(`layer ${shape} both`);
+    for (const pass of ["forward", "backward"]) {
+      for (const norm of ["layer", "rms"]) {
         for (const shape of rows) expect(names).toContain(`${norm} ${shape} ${pass}`);
+        expect(names).toContain(`${norm}+residual 512x768 ${pass}`);
+        expect(names).toContain(`${norm}+mask 32x128x768 ${pass}`);
       }
       for (const norm of ["batch", "batch-eval", "group", "instance"]) {
         for (const shape of images) expect(names).toContain(`${norm} ${shape} ${pass}`);
       }
+      expect(names).toContain(`batch+mask 32x56x56x64 channelsLast ${pass}`);
     }
-    expect(names).toHaveLength(3 * (4 * 9 + 4 * 4) + 1);
+  });
+
+  it("have every normalization of the catalog that takes features, on rows and on images", () => {
+    const names = new Set(cases.map((one) => nameOf(one)));
+    const taking = Object.values(catalog).filter(({ about }) => about.takes === "features");
+    expect(taking.length).toBeGreaterThan(15);
+    for (const { about } of taking) {
+      // layer normalization is what the others are measured by
+      if (about.name === "layerNorm") continue;
+      expect(names).toContain(`${about.name} 512x768`);
+      expect(names).toContain(`${about.name} 8x56x56x64`);
+    }
+    for (const name of Object.keys(formulas)) {
+      if (name !== "layerNorm") expect(names).toContain(`${name} 8x56x56x64`);
+    }
   });
 
   it("give every contestant something to do, and every bar cases in which both take part", () => {
@@ -117,15 +141,79 @@ describe("the tables", () => {
       cases.filter((one) =>
         one.passes.some((pass) => ids.every((id) => takesPart(contestants[id], one, pass))),
       );
-    for (const id of Object.keys(contestants)) expect(some(id), id).not.toEqual([]);
-    for (const { title, ours, theirs } of speedBars) expect(some(ours, theirs), title).not.toEqual([]);
+    // a model is timed where one is given
+    const given = ["a model folded vs as shipped"];
+    for (const id of Object.keys(contestants)) if (id !== "tfjs-folded") expect(some(id), id).not.toEqual([]);
+    for (const { title, ours, theirs, norms, pass } of speedBars) {
+      const those = some(ours, theirs).filter((one) => norms.includes(one.norm));
+      if (!given.includes(title)) expect(choose(those, [` ${pass}`]), title).not.toEqual([]);
+    }
+  });
+
+  it("time a yardstick where it differs from the case, on a task of its own", () => {
+    const part = (id: string, name: string) => {
+      const [one] = choose(cases, [name]);
+      return takesPart(contestants[id], one, one.passes[0]) && nameOf(contestants[id].instead?.(one) ?? one);
+    };
+    expect(part("evenkeel-plain-1", "dynamicTanh 512x768")).toBe("layerNorm 512x768");
+    expect(part("tfjs-plain", "dynamicTanh 512x768")).toBe("layerNorm 512x768");
+    expect(part("evenkeel-plain-2", "batch+mask 32x128x768")).toBe("batch 32x128x768");
+    expect(part("tfjs-batch-norm", "batchNorm 4x16 evaluate")).toBe("batch-eval 4x16");
+    expect(part("evenkeel-plain-1", "layer 512x768")).toBe(false);
+    expect(part("evenkeel-plain-2", "batch 8x14x14x256")).toBe(false);
+  });
+
+  it("take a model's shape from its manifest", () => {
+    const model = (batchInputShape: unknown) => ({
+      modelTopology: {
+        model_config: { config: { layers: [{ config: { batch_input_shape: batchInputShape } }] } },
+      },
+    });
+    const one = modelCase("folder", model([null, 224, 224, 3]));
+    expect(one).toMatchObject({
+      norm: "model",
+      model: "folder",
+      shape: [1, 224, 224, 3],
+      passes: ["predict"],
+    });
+    expect(() => modelCase("folder", model([null, null, 3]))).toThrow(
+      "model.json gives its first layer no whole batch_input_shape, but [null,null,3]",
+    );
+    expect(() => modelCase("folder", {})).toThrow("no whole batch_input_shape");
+  });
+
+  it("pad examples along their first axis of positions", () => {
+    const one: Case = { norm: "layer", residual: false, masked: true, shape: [3, 8, 2], passes: ["forward"] };
+    const mask = maskOf(one, inputsOf(one));
+    expect(mask?.shape).toEqual([3, 8]);
+    const counted = Array.from(mask?.data ?? []).filter(Boolean).length;
+    expect(counted).toBeGreaterThanOrEqual(12);
+    expect(counted).toBeLessThan(24);
+    const first: Case = { ...one, norm: "batch", shape: [3, 2, 8, 8], layout: "channelsFirst" };
+    expect(maskOf(first, inputsOf(first))?.shape).toEqual([3, 1, 8]);
+    expect(maskOf({ ...one, layout: undefined }, inputsOf({ ...one, masked: false }))).toBeUndefined();
+  });
+
+  it("expect of a loop of copies the sum of what it reads", () => {
+    const one: Case = { norm: "layer", residual: true, shape: [1, 2], passes: ["forward", "backward"] };
+    const inputs = Object.fromEntries(
+      Object.entries({ x: 1, residual: 10, dy: 100, dSum: 1000 }).map(([name, value]) => [
+        name,
+        Float32Array.of(value, value),
+      ]),
+    );
+    const values = (copy: "memcpy" | "loop") => {
+      const { forward, backward } = copiesOf(copy, one, inputs);
+      return [forward?.y.values[0], (backward?.dx ?? backward?.y)?.values[0]];
+    };
+    expect(values("loop")).toEqual([11, 1101]);
+    expect(values("memcpy")).toEqual([1, 1]);
   });
 
   it("choose by parts of names", () => {
     const chosen = choose(cases, ["rms 32x64 b", "transformer"]);
     expect(chosen.flatMap((one) => one.passes.map((pass) => nameOf(one, pass)))).toEqual([
       "rms 32x64 backward",
-      "rms 32x64 both",
       "transformer 16x64x128 step",
     ]);
   });
@@ -140,7 +228,10 @@ describe("the tables", () => {
     // dy, x, dx; gamma, dGamma, dBeta; mean, variance
     expect(bytes("layer 32x64", "backward")).toBe(3 * 2048 + 3 * 64 + 2 * 32);
     // no beta, no mean; residual and sum forward, dSum backward
-    expect(bytes("rms+residual 32x64", "both")).toBe(8 * 2048 + (1 + 2) * 64 + 2 * 32);
+    expect(bytes("rms+residual 512x768", "both")).toBe(8 * 393216 + (1 + 2) * 768 + 2 * 512);
+    // a formula: x, y; dy, x, dx
+    expect(bytes("dynamicTanh 512x768", "both")).toBe(5 * 393216);
+    expect(bytes("layer+mask 32x128x768", "forward")).toBe(2 * 3145728 + 2 * 768 + 2 * 32 * 128);
     expect(bytes("group 8x14x14x256 channelsLast", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 8);
     expect(bytes("instance 8x256x14x14 channelsFirst", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 256);
   });
@@ -168,6 +259,7 @@ function resultsOf(pace: Record<string, number>): Results {
       }),
     ),
     packageBytes: 29_000,
+    formulaBytes: 4500,
     openMs: 31,
     cases: cases.flatMap((one) =>
       one.passes.map((pass) => ({
@@ -194,29 +286,50 @@ describe("bars", () => {
 
   it("say how many cases reach them, and which is furthest", () => {
     const results = resultsOf({ "evenkeel-1": 1, "pytorch-1": 1.6, memcpy: 1 });
-    const title = "LayerNorm, RMSNorm forward vs PyTorch";
-    expect(outcome(results, title)).toMatchObject({ reached: true, at: 36, of: 36, bar: "≥ 1.5×" });
-    const slow = results.cases.find(({ name }) => name === "rms 64x65536 forward");
-    Object.assign(slow?.results["evenkeel-1"] ?? {}, { median: 64 * 65536 * 2e-6 });
+    const title = "LayerNorm forward vs PyTorch";
+    expect(outcome(results, title)).toMatchObject({ reached: true, at: 5, of: 5, bar: "≥ 1.1×" });
+    const slow = results.cases.find(({ name }) => name === "layer 4096x1024 forward");
+    Object.assign(slow?.results["evenkeel-1"] ?? {}, { median: 4096 * 1024 * 2e-6 });
     expect(outcome(results, title)).toMatchObject({
       reached: false,
-      at: 35,
-      of: 36,
+      at: 4,
+      of: 5,
       value: expect.closeTo(0.8, 6),
-      worst: "rms 64x65536",
+      worst: "layer 4096x1024",
     });
+    const text = barText(results);
+    expect(text).toContain(`✗ ${title}, ≥ 1.1×: 4 of 5\n    ✗ layer 4096x1024 0.800\n    ✓ layer`);
+    expect(text).toContain("– LayerNorm forward vs jax-js, ≥ 8×: not measured");
+    expect(text).toMatch(/✗ what apply and a formula add +< 4097 bytes +4,500/);
   });
 
   it("leave out arrays within the cache where they say so", () => {
-    const results = resultsOf({ "evenkeel-1": 1.2, memcpy: 1 });
-    // 512x768 is 1.5 MiB; 1x64, 32x64 and 32x768 are smaller than 1 MiB
-    expect(outcome(results, "LayerNorm, RMSNorm forward, time of memcpy")).toMatchObject({
+    const results = resultsOf({ "evenkeel-1": 1.2, "wasm-copy": 1 });
+    const title = "forward, time of the copy loop";
+    // 512x768 is 1.5 MiB; 1x64, 32x64 and 32x768 are smaller than 1 MiB; two have a residual as well
+    const counted = 2 * (9 - 3 + 2) + 4 * 4;
+    expect(outcome(results, title)).toMatchObject({
       reached: true,
-      of: 24,
+      of: counted,
       value: expect.closeTo(1.2, 6),
     });
     results.machine.cacheBytes = 1 << 30;
-    expect(outcome(results, "LayerNorm, RMSNorm forward, time of memcpy")?.of).toBe(0);
+    expect(outcome(results, title)?.of).toBe(0);
+  });
+
+  it("count what a call costs over another in microseconds", () => {
+    const results = resultsOf({ "tfjs-evenkeel": 1000, "tfjs-batch-norm": 900 });
+    const row = results.cases.find(({ name }) => name === "rmsNorm 4x16 evaluate");
+    expect(row && microsecondsOver(row, "tfjs-evenkeel", "tfjs-batch-norm")).toBeCloseTo(6.4, 9);
+    const title = "a TensorFlow.js layer's call over batch norm's";
+    expect(outcome(results, title)).toMatchObject({ bar: "≤ 15 µs", reached: true, of: 4 });
+    Object.assign(row?.results["tfjs-evenkeel"] ?? {}, { median: 0.0736 });
+    expect(outcome(results, title)).toMatchObject({
+      reached: false,
+      at: 3,
+      value: expect.closeTo(16, 9),
+      worst: "rmsNorm 4x16",
+    });
   });
 
   it("are neither reached nor missed where nothing was measured", () => {
@@ -227,8 +340,9 @@ describe("bars", () => {
   });
 
   it("include the package's weight and its start", () => {
-    expect(evaluate(resultsOf({})).slice(-2)).toMatchObject([
+    expect(evaluate(resultsOf({})).slice(-3)).toMatchObject([
       { value: 29_000, reached: true },
+      { value: 4500, reached: false },
       { value: 31, reached: false },
     ]);
   });
@@ -241,7 +355,7 @@ describe("bars", () => {
 });
 
 describe("the report", () => {
-  const everyone = Object.fromEntries(Object.keys(contestants).map((id, i) => [id, 0.3 * 3 ** i]));
+  const everyone = Object.fromEntries(Object.keys(contestants).map((id, i) => [id, 0.3 * 1.9 ** i]));
 
   it("fits a terminal of 80 columns", () => {
     for (const results of [
@@ -279,6 +393,17 @@ describe("the report", () => {
     expect(section).toContain("| LayerNorm forward | 512×768 | 393 µs | 1.25× | 2.00× |");
     expect(section.match(/^\| \w+Norm/gm)).toHaveLength(rows);
     expect(section).not.toContain("jax-js");
+  });
+
+  it("lists every formula in docs/speed.md, as a multiple of layer normalization", () => {
+    const pace = { "evenkeel-1": 2, "evenkeel-plain-1": 1, "wasm-copy": 0.8, "pytorch-compiled-1": 3 };
+    const results = resultsOf(pace);
+    results.contestants["pytorch-compiled-1"].about = "PyTorch 2.15.0 compiled, AVX512";
+    const section = speedSection(results);
+    const heads = "| | Evenkeel | time ÷ layer norm | time ÷ copy loop | vs PyTorch 2.15.0 compiled |";
+    expect(section).toContain(heads);
+    expect(section).toContain("| `dynamicTanh` | 786 µs | 2.00× | 2.50× | 1.50× |");
+    expect(section.match(/^\| `onlineNorm`/gm)).toHaveLength(2);
   });
 
   it("says what install() does to TensorFlow.js", () => {
@@ -332,6 +457,31 @@ describe("contestants", () => {
     contestants[id] = { ...contestants.memcpy, label: id, script };
     added.push(id);
   }
+
+  it("give what is expected of them: of formulas, with masks, through layers, and of copies", async () => {
+    const ids = ["evenkeel-1", "evenkeel-plain-1", "wasm-copy"];
+    const field = new Field(ids, { turns: 3, budget: 1, warm: 1 });
+    const given = { residual: false, shape: [3, 4, 5] };
+    const some: Case[] = [
+      { ...given, norm: "dynamicTanh", passes: ["both"] },
+      { ...given, norm: "batch", masked: true, passes: ["backward"] },
+      { ...given, norm: "layerNorm+silu", passes: ["evaluate"] },
+    ];
+    const timed: Record<string, string[]> = {};
+    for (const one of some) {
+      for (const { name, results } of await field.run(one)) {
+        const names = Object.keys(results).filter((id) => "median" in results[id]);
+        timed[name] = names.sort();
+        expect(names, `${name}: ${JSON.stringify(results)}`).toHaveLength(Object.keys(results).length);
+      }
+    }
+    field.stop();
+    expect(timed).toEqual({
+      "dynamicTanh 3x4x5 both": ids,
+      "batch+mask 3x4x5 backward": ["evenkeel-1", "wasm-copy"],
+      "layerNorm+silu 3x4x5 evaluate": ["evenkeel-1"],
+    });
+  });
 
   it("that fail, lie or have nothing to offer are named, and the others go on", async () => {
     const made = "passes: { forward() {} }, results: { forward: () => ({ y: new Float32Array(64) }) }";

@@ -9,13 +9,15 @@ BLOCKS, HEADS = 2, 4
 
 
 class Training:
-    def __init__(self, shape, epsilon, inputs):
+    def __init__(self, shape, epsilon, inputs, compiled):
+        """`compiled`: what is done to the function of the loss before it runs."""
         batch, time, width = shape
         self.shape, self.epsilon = shape, epsilon
         self.x, self.target = inputs["x"].clone().view(batch * time, width), inputs["target"].clone().view(batch * time, width)
         self.kernels, self.used = inputs["kernels"], 0
         self.blocks = [self.block(width) for _ in range(BLOCKS)]
         parameters = [p for block in self.blocks for pair in block.values() for p in pair]
+        self.step = compiled(self.loss)
         self.optimizer = torch.optim.Adam(parameters, lr=0.001, betas=(0.9, 0.999), eps=1e-7)
 
     def dense(self, rows, columns):
@@ -53,7 +55,7 @@ class Training:
     @torch.enable_grad()
     def call(self, _):
         self.optimizer.zero_grad()
-        loss = self.loss()
+        loss = self.step()
         loss.backward()
         self.optimizer.step()
         return loss.item()
