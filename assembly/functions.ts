@@ -18,11 +18,10 @@ const LN2_HIGH = 24;
 const LN2_LOW = 28;
 const EXP = 32;
 const TANH_MOST = 52;
-const ERF_NEAR = 56;
-const ERF_FAR = 84;
-const ERF_MOST = 112;
+const ERF_MOST = 56;
+const ERF = 60;
 /** Bytes of the table. */
-export const TABLE_BYTES = 128;
+export const TABLE_BYTES = 92;
 
 /** Writes the table. */
 export function tabulate(at: usize): void {
@@ -42,21 +41,15 @@ export function tabulate(at: usize): void {
   f32.store(at, 0.00836878084, EXP + 12);
   f32.store(at, 0.00138144672, EXP + 16);
   f32.store(at, 10, TANH_MOST);
-  f32.store(at, 0.128379166, ERF_NEAR);
-  f32.store(at, -0.37612626, ERF_NEAR + 4);
-  f32.store(at, 0.112835854, ERF_NEAR + 8);
-  f32.store(at, -0.0268538129, ERF_NEAR + 12);
-  f32.store(at, 0.00518832915, ERF_NEAR + 16);
-  f32.store(at, -8.01020535e-4, ERF_NEAR + 20);
-  f32.store(at, 7.85389639e-5, ERF_NEAR + 24);
-  f32.store(at, -3.20567458e-4, ERF_FAR);
-  f32.store(at, -1.12717164, ERF_FAR + 4);
-  f32.store(at, -0.638012171, ERF_FAR + 8);
-  f32.store(at, -0.103218243, ERF_FAR + 12);
-  f32.store(at, 0.0218896642, ERF_FAR + 16);
-  f32.store(at, -0.00296011963, ERF_FAR + 20);
-  f32.store(at, 1.87605372e-4, ERF_FAR + 24);
   f32.store(at, 4, ERF_MOST);
+  f32.store(at, -1.128379225730896, ERF);
+  f32.store(at, -0.6366164684295654, ERF + 4);
+  f32.store(at, -0.10281441360712051, ERF + 8);
+  f32.store(at, 0.019321724772453308, ERF + 12);
+  f32.store(at, -0.00020572697394527495, ERF + 16);
+  f32.store(at, -0.0012517389841377735, ERF + 20);
+  f32.store(at, 0.00038099801167845726, ERF + 24);
+  f32.store(at, -4.0707574953557923e-05, ERF + 28);
 }
 
 /** e^r − 1 = r + r²·p(r) for |r| ≤ ln 2 / 2. */
@@ -98,17 +91,24 @@ export function exp(x: v128, t: usize): v128 {
   return f32x4.mul(p, powerOfTwo(i32x4.sub(n, half), t));
 }
 
+/** e^x − 1 for |x| < 80. */
+// @ts-ignore: decorator
+@inline
+function expMinusOne(x: v128, t: usize): v128 {
+  const magic = v128.load32_splat(t, MAGIC);
+  const shifted = madd(x, v128.load32_splat(t, LOG2E), magic);
+  const power = powerOfTwo(shifted, t);
+  const q = nearExp(rest(x, f32x4.sub(shifted, magic), t), t);
+  return madd(power, q, f32x4.sub(power, v128.load32_splat(t, ONE)));
+}
+
 /** e/(e + 2) with e = exp(2·|x|) − 1, and the sign of x. */
 // @ts-ignore: decorator
 @inline
 export function tanh(x: v128, t: usize): v128 {
-  const sign = v128.load32_splat(t, SIGN), one = v128.load32_splat(t, ONE), magic = v128.load32_splat(t, MAGIC);
-  let a = f32x4.pmin(v128.andnot(x, sign), v128.load32_splat(t, TANH_MOST));
-  a = f32x4.add(a, a);
-  const shifted = madd(a, v128.load32_splat(t, LOG2E), magic);
-  const power = powerOfTwo(shifted, t);
-  const q = nearExp(rest(a, f32x4.sub(shifted, magic), t), t);
-  const e = madd(power, q, f32x4.sub(power, one));
+  const sign = v128.load32_splat(t, SIGN), one = v128.load32_splat(t, ONE);
+  const a = f32x4.pmin(v128.andnot(x, sign), v128.load32_splat(t, TANH_MOST));
+  const e = expMinusOne(f32x4.add(a, a), t);
   return v128.or(f32x4.div(e, f32x4.add(e, f32x4.add(one, one))), v128.and(x, sign));
 }
 
@@ -121,29 +121,21 @@ export function sigmoid(x: v128, t: usize): v128 {
   return f32x4.div(v128.bitselect(e, one, i32x4.shr_s(x, 31)), f32x4.add(one, e));
 }
 
-/** x + x·p(x²) near 0, 1 − e^q(|x|) with the sign of x beyond 1. */
+/** 1 − e^q with q = |x|·p(|x|), the logarithm of 1 − erf |x|, and the sign of x: as accurate near 0 as elsewhere. */
 // @ts-ignore: decorator
 @inline
 export function erf(x: v128, t: usize): v128 {
-  const sign = v128.load32_splat(t, SIGN), one = v128.load32_splat(t, ONE);
-  const square = f32x4.mul(x, x);
-  let p = madd(v128.load32_splat(t, ERF_NEAR + 24), square, v128.load32_splat(t, ERF_NEAR + 20));
-  p = madd(p, square, v128.load32_splat(t, ERF_NEAR + 16));
-  p = madd(p, square, v128.load32_splat(t, ERF_NEAR + 12));
-  p = madd(p, square, v128.load32_splat(t, ERF_NEAR + 8));
-  p = madd(p, square, v128.load32_splat(t, ERF_NEAR + 4));
-  p = madd(p, square, v128.load32_splat(t, ERF_NEAR));
-  const near = madd(x, p, x);
-  const distance = v128.andnot(x, sign);
-  const a = f32x4.pmin(distance, v128.load32_splat(t, ERF_MOST));
-  let q = madd(v128.load32_splat(t, ERF_FAR + 24), a, v128.load32_splat(t, ERF_FAR + 20));
-  q = madd(q, a, v128.load32_splat(t, ERF_FAR + 16));
-  q = madd(q, a, v128.load32_splat(t, ERF_FAR + 12));
-  q = madd(q, a, v128.load32_splat(t, ERF_FAR + 8));
-  q = madd(q, a, v128.load32_splat(t, ERF_FAR + 4));
-  q = madd(q, a, v128.load32_splat(t, ERF_FAR));
-  const far = v128.or(f32x4.sub(one, exp(q, t)), v128.and(x, sign));
-  return v128.bitselect(near, far, f32x4.lt(distance, one));
+  const sign = v128.load32_splat(t, SIGN);
+  const a = f32x4.pmin(v128.andnot(x, sign), v128.load32_splat(t, ERF_MOST));
+  let p = madd(v128.load32_splat(t, ERF + 28), a, v128.load32_splat(t, ERF + 24));
+  p = madd(p, a, v128.load32_splat(t, ERF + 20));
+  p = madd(p, a, v128.load32_splat(t, ERF + 16));
+  p = madd(p, a, v128.load32_splat(t, ERF + 12));
+  p = madd(p, a, v128.load32_splat(t, ERF + 8));
+  p = madd(p, a, v128.load32_splat(t, ERF + 4));
+  p = madd(p, a, v128.load32_splat(t, ERF));
+  const e = expMinusOne(f32x4.mul(p, a), t);
+  return v128.or(v128.andnot(e, sign), v128.and(x, sign));
 }
 
 /** √x as x to the power ½ has it: of −0 it is 0, of −∞ it is ∞. */

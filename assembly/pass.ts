@@ -364,7 +364,16 @@ function totalOf(kind: i32, from: usize, other: usize, bytes: usize, to: usize):
 function columnsOf(kind: i32, from: usize, other: usize, end: usize, to: usize): void {
   const span = <usize>length << 2;
   const factor = other - from;
-  const vectors = to + (span & -16), last = to + span;
+  const pairs = to + (span & -32), vectors = to + (span & -16), last = to + span;
+  for (; to < pairs; to += 32, from += 32) {
+    let sum = v128.load(to), next = v128.load(to, 16);
+    for (let at = from; at < end; at += span) {
+      sum = join(kind, sum, at, at + factor);
+      next = join(kind, next, at + 16, at + factor + 16);
+    }
+    v128.store(to, sum);
+    v128.store(to, next, 16);
+  }
   for (; to < vectors; to += 16, from += 16) {
     let sum = v128.load(to);
     for (let at = from; at < end; at += span) sum = join(kind, sum, at, at + factor);

@@ -81,7 +81,7 @@ const unary: [Step["operation"], (x: number) => number, number][] = [
   ["exp", Math.exp, 1.2],
   ["tanh", Math.tanh, 2.5],
   ["sigmoid", (x) => 1 / (1 + Math.exp(-x)), 2.5],
-  ["erf", erf, 1.5],
+  ["erf", erf, 3],
   ["float16", rounding(11, -14, 65504), 0],
   ["bfloat16", rounding(8, -126, 2 ** 127 * (2 - 2 ** -7)), 0],
 ];
