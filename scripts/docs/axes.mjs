@@ -139,8 +139,10 @@ export function axesOf(ek, takes, { norm, inputs, weights }) {
   // in the middle, so that a window shows both of its sides
   const middle = shape.map((length) => Math.floor((length - 1) / 2));
   const element = middle.reduce((index, at, axis) => index * shape[axis] + at, 0);
+  // of a weight for each example, the axes of one
+  const own = shape.slice(-x.shape.length).join() === x.shape.join() ? shape.length - x.shape.length : 0;
   const where = middle.flatMap((at, axis) =>
-    shape[axis] === x.shape[axis] ? [`${ONE[names[axis]]} ${at + 1}`] : [],
+    shape[axis] === x.shape[axis - own] ? [`${ONE[names[axis - own]]} ${at + 1}`] : [],
   );
   const measured = influences(run(true), x.data)[element];
   const evaluated = influences(run(false), x.data)[element];
@@ -154,7 +156,8 @@ export function axesOf(ek, takes, { norm, inputs, weights }) {
     const found = influences(run(true), input.data)[element];
     return { shape: input.shape, text: described(found, input.shape, axisNames(input.shape)) };
   });
-  return { shape: x.shape, names, element, where, same, measured, evaluated, shares, conditions };
+  const inX = own > 0 ? element % sizeOf(x.shape) : element;
+  return { shape: x.shape, names, element: inX, where, same, measured, evaluated, shares, conditions };
 }
 
 const CELL = 24;

@@ -21,13 +21,18 @@ const X = [
   [3, 2, 2, 6],
   [3, 6],
 ];
-/** @type {((x: number[]) => number[])[]} Of a condition beside x: one vector for each example, or an array like x. */
+/** @type {((x: number[]) => number[][])[]} Beside x: one vector for each example, or one or two arrays like x. */
 const CONDITIONS = [
-  (x) => [x[0], 5],
-  (x) => [x[0], x[x.length - 1]],
-  (x) => [...x.slice(0, -1), 5],
-  (x) => x,
+  (x) => [[x[0], 5]],
+  (x) => [[x[0], x[x.length - 1]]],
+  (x) => [[...x.slice(0, -1), 5]],
+  (x) => [x],
+  (x) => [x, x],
 ];
+/** @type {((x: number[]) => number[][])[]} Beside a weight: nothing, or a style of its inputs for each of two examples. */
+const BESIDE_WEIGHTS = [() => [], (x) => [[2, x[x.length - 2]]]];
+/** @type {Partial<Record<import("../../dist/index.js").About["takes"], ((x: number[]) => number[][])[]>>} */
+const BESIDE = { condition: CONDITIONS, weight: BESIDE_WEIGHTS };
 /** @type {Options[]} Options, where the defaults are for larger arrays. */
 const OPTIONS = [{}, { groups: 2 }, { groups: 3 }, { units: 5 }, { heads: 2 }];
 
@@ -52,7 +57,7 @@ export function sampleOf(ek, factory) {
   let reason;
   for (const options of OPTIONS) {
     for (const x of X) {
-      const others = takes === "condition" ? CONDITIONS.map((shape) => [shape(x)]) : [[]];
+      const others = (BESIDE[takes] ?? [() => []]).map((shapes) => shapes(x));
       for (const conditions of others) {
         try {
           const norm = factory(options);
