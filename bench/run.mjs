@@ -136,7 +136,7 @@ function readOptions() {
     everything,
     // the last complete run, unless another is asked for
     out: values.out ?? join(root, "bench/results", everything || values.bars ? "" : "partial"),
-    given: process.argv.length > 2 ? ` -- ${process.argv.slice(2).map(quoted).join(" ")}` : "",
+    given: process.argv.length > 2 ? ` -- ${withoutPaths(process.argv.slice(2)).map(quoted).join(" ")}` : "",
     installPeers: values["install-peers"],
     bars: values.bars,
     check: values.check,
@@ -154,6 +154,16 @@ function modelOf(folder) {
       `--model: expected the folder of a layers model's model.json, got "${folder}" (${/** @type {Error} */ (error).message})`,
     );
   }
+}
+
+/** Results say nothing of the places of this machine. @param {string[]} words */
+function withoutPaths(words) {
+  const placeOf = (/** @type {string | undefined} */ option) =>
+    ({ "--python": "PATH", "--model": "FOLDER", "--out": "FOLDER" })[option ?? ""];
+  return words.map((word, i) => {
+    const [option, value] = word.split("=");
+    return placeOf(words[i - 1]) ?? (value && placeOf(option) ? `${option}=${placeOf(option)}` : word);
+  });
 }
 
 /** As one types it in a shell. @param {string} word */

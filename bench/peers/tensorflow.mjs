@@ -172,10 +172,10 @@ async function predict({ shape, model: folder = "" }, { x }) {
       ),
     }),
   });
-  if (how === "folded") ours.foldStatistics(loaded);
+  const model = how === "folded" ? ours.foldStatistics(loaded).model : loaded;
   const input = tf.tensor(x, shape);
   const answer = () =>
-    tf.tidy(() => /** @type {Float32Array} */ (/** @type {tf.Tensor} */ (loaded.predict(input)).dataSync()));
+    tf.tidy(() => /** @type {Float32Array} */ (/** @type {tf.Tensor} */ (model.predict(input)).dataSync()));
   return {
     passes: { predict: answer },
     results: { predict: () => ({ y: answer() }) },
