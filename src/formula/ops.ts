@@ -58,6 +58,15 @@ export interface ElementaryOps<T> {
   concat(parts: readonly T[], axis: number): T;
   /** exp(x) over its sum along the last axis, x less the largest of it. Absent where a host has none that is better than its parts. */
   softmax?(x: T): T;
+  /**
+   * Sums of each place with `before` places before and `after` after it along an axis, zeros beyond the ends. Absent likewise.
+   */
+  windowSum?(x: T, axis: number, before: number, after: number): T;
+  /**
+   * state_t = factor_t·state_(t−1) + term_t along the first axis of `terms` [steps, width], from `start` [width]: the states before
+   * each step, and the last one [width]; no gradient. Factors broadcast to the terms. Absent likewise.
+   */
+  recurrence?(start: T, factors: T, terms: T): { before: T; last: T };
   /** The same values, without gradient. */
   stop(x: T): T;
   /**

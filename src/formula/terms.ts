@@ -204,6 +204,9 @@ export function affine<T>(ops: ElementaryOps<T>, x: T, view: View, gamma?: T, be
   return ops.reshape(y, shape);
 }
 
+/** Wider windows than this are not worth a reading of the array for each place. */
+const MOST_SHIFTED = 16;
+
 /**
  * Sums over a window along an axis: each place with `before` places before and `after` after it, zeros beyond the ends. Widths
  * double (sums over 2, 4, 8, ... places), so that the cost is logarithmic in the window's width.
@@ -216,6 +219,7 @@ export function windowSum<T>(ops: ElementaryOps<T>, x: T, axis: number, before: 
     const lengths = shape.map((all, one) => (one === axis ? count : all));
     return count === 0 ? [] : [ops.constant(new Float32Array(lengths.reduce((a, b) => a * b, 1)), lengths)];
   };
+  if (ops.windowSum && left + right < MOST_SHIFTED) return ops.windowSum(x, axis, left, right);
   const window = left + right + 1;
   let sums = window === 1 ? x : ops.concat([...zeros(left), x, ...zeros(right)], axis);
   let total: T | undefined;

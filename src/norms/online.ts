@@ -226,6 +226,10 @@ class Examples<T> {
     const [examples, channels] = this.size;
     const [factor, more] =
       unmasked === undefined ? [keeps, adds] : [ops.where(unmasked, keeps, 1), ops.where(unmasked, adds, 0)];
+    if (ops.recurrence) {
+      const factors = typeof factor === "number" ? ops.constant([factor], [1, 1]) : factor;
+      return ops.recurrence(ops.reshape(start, [channels]), factors, more);
+    }
     const row = (values: T, i: number) => (examples === 1 ? values : ops.slice(values, 0, i, i + 1));
     let current = ops.reshape(start, [1, channels]);
     const before: T[] = [];

@@ -206,7 +206,8 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     // what a call gives is its caller's, who may dispose of it; the sum is what x was, and stays until then
     const lent = new Set(gives.sources.filter((source) => source !== results.sum?.source));
     const reads = () => {
-      stored = new Set(schedule([...gives.sources, ...full.results], all, stored, all.size).buffers.keys());
+      const both = [...gives.sources, ...full.results];
+      stored = new Set(schedule(both, all, stored, all.size, new Set(full.brought)).buffers.keys());
       const kept = [...stored].filter((source) => forward.has(source) && !lent.has(source));
       const there = numbered([...all.keys(), ...kept]);
       const back = schedule(full.results, there, stored, there.size);

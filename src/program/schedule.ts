@@ -68,12 +68,14 @@ interface Group {
  * @param before numbers of the buffers that are there already
  * @param stored terms that have arrays of their own, besides those that need one
  * @param first the number of the first buffer that is made here
+ * @param late buffers of `before` that are there only once all else is done that does not need them
  */
 export function schedule(
   results: readonly Source[],
   before: ReadonlyMap<Source, number>,
   stored: ReadonlySet<Source>,
   first: number,
+  late: ReadonlySet<Source> = new Set(),
 ): Schedule {
   const terms = neededBy(results, before);
   const own = new Set<Source>([...results].filter((source) => !before.has(source)));
@@ -82,7 +84,7 @@ export function schedule(
     for (const source of usedAsArrays(term)) if (!before.has(source)) own.add(source);
   }
   for (;;) {
-    const scheduling = new Scheduling(terms, own, before);
+    const scheduling = new Scheduling(terms, own, before, late);
     const more = scheduling.tooMuch();
     if (more.length === 0) return scheduling.instructions(first, new Set(results));
     for (const source of more) own.add(source);
@@ -137,6 +139,8 @@ class Scheduling {
   /** How many steps that need whole arrays come before a term is there. */
   private readonly levels = new Map<Source, number>();
   private readonly groups: Group[] = [];
+  /** The last level before what is late. */
+  private last?: number;
   /** Terms whose axes cut across others' in one pass: they must not be made within it. */
   private readonly crossing: Source[] = [];
 
@@ -144,6 +148,7 @@ class Scheduling {
     private readonly terms: readonly Source[],
     private readonly own: ReadonlySet<Source>,
     private readonly before: ReadonlyMap<Source, number>,
+    private readonly late: ReadonlySet<Source>,
   ) {
     for (const term of terms) this.levels.set(term, this.levelOf(term));
     for (const term of terms) if (own.has(term)) for (const root of rootsOf(term)) this.place(root);
@@ -219,10 +224,15 @@ class Scheduling {
     return this.own.has(source) || this.before.has(source);
   }
 
+  /** Terms come in the order in which they were made: what needs nothing that is late has had its turn. */
   private levelOf(term: Source): number {
     let level = 0;
     for (const operand of operandsOf(term)) {
       const { source } = elementsOf(operand);
+      if (this.late.has(source)) {
+        this.last ??= Math.max(-1, ...this.levels.values());
+        level = Math.max(level, this.last + 1);
+      }
       if (this.before.has(source) || (source.kind === "uniform" && !this.own.has(source))) continue;
       // what is made in the order in which it is read can be made in the same pass
       const within = !needsArray(source) && term.kind !== "output" && !usedAsArrays(term).includes(source);

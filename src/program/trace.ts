@@ -2,6 +2,7 @@
  * `Ops` on terms: runs a formula once for given shapes and keeps what it does, as a graph. Gradients are terms too, made by the
  * operations' own rules; nothing is computed here.
  */
+import { composedNormalize } from "../formula/composed.js";
 import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { broadcastShape, sameShape, sizeOf } from "../shape.js";
@@ -142,8 +143,13 @@ export class Trace implements Ops<Term> {
   }
 
   pow(x: Term, exponent: number): Term {
-    const back: Back = (gradient) => [[x, this.mul(gradient, this.mul(this.pow(x, exponent - 1), exponent))]];
-    return this.elementwise("power", [x], back, exponent);
+    const back: Back = (gradient) => {
+      // y/x is xᵉ⁻¹ except at 0, where only that of a negative power is the same: infinite
+      const lower = exponent < 0 ? this.div(y, x) : this.pow(x, exponent - 1);
+      return [[x, this.mul(gradient, this.mul(lower, exponent))]];
+    };
+    const y: Term = this.elementwise("power", [x], back, exponent);
+    return y;
   }
 
   rounded(x: Term, type: NarrowType): Term {
@@ -277,7 +283,10 @@ export class Trace implements Ops<Term> {
   }
 
   normalize(norm: FusedNorm, x: Term, operands: NormalizeOperands<Term> = {}): NormalizeResult<Term> {
-    return normalizeTerms(this, norm, x, operands);
+    const { r1, r2 } = norm.plan(x.shape).statistics;
+    // what is given for each element is arithmetic
+    const compose = operands.variance !== undefined && r1 * r2 === 1;
+    return (compose ? composedNormalize<Term> : normalizeTerms)(this, norm, x, operands);
   }
 
   /** Outputs of a call, as terms. */
@@ -395,8 +404,9 @@ export class Trace implements Ops<Term> {
   }
 
   private reduction(reduced: Reduction["reduced"], of: Term, axes: readonly number[], back?: Back): Term {
+    const shape = of.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+    if (sameShape(shape, of.shape)) return reduced === "sum" ? of : this.stop(of);
     return this.once(`${reduced} ${axes.join()} ${of.id}`, () => {
-      const shape = of.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
       const wanted = back !== undefined && of.wanted;
       return this.make({ kind: "reduction", reduced, of, shape, wanted, ...(wanted && { back }) });
     });
