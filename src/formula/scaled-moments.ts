@@ -2,8 +2,9 @@
  * Moments with gradients, in units of the largest value: for formulas that divide x itself, not its distance from the mean, by a
  * standard deviation. x is read twice: for its sum and largest value, then for the distances and their squares.
  */
+import { sizeOf } from "../shape.js";
 import type { Operand, Ops } from "./ops.js";
-import { averaging, mean, square } from "./terms.js";
+import { averaging, axesExcept, mean, square } from "./terms.js";
 
 /** Statistics over some axes, which remain with length 1: the mean is near + rest · unit, the biased variance variance · unit². */
 export interface ScaledMoments<T> {
@@ -12,41 +13,94 @@ export interface ScaledMoments<T> {
   /** What is left of the mean, in units. */
   readonly rest: T;
   readonly variance: T;
-  /** At least √epsilon; without gradient. */
+  /** At least √epsilon, and above 0; without gradient. */
   readonly unit: T;
   /** (x − mean) / unit, of the shape of x; 0 where masked. */
   readonly distance: T;
 }
 
+/** Means of unmasked values, and what is largest among them, in arrays that broadcast to x. */
+export interface Measuring<T> {
+  /** The values, and 0 where masked. */
+  masked(values: T): T;
+  /** The mean of values that are 0 where masked. */
+  average(values: T): T;
+  /** The largest; of all that have one unit. */
+  largest(values: T): T;
+}
+
 /**
- * @param axes those that mean and variance run over
- * @param units those that share a unit: with `axes` among them, so that statistics of one unit can be merged
+ * Measures over axes, which remain with length 1.
+ * @param units axes that share a unit, with `axes` among them, so that statistics of one unit can be merged; default: `axes`
  * @param fullMask the mask as ones and zeros of the whole shape; absent: nothing is masked
  */
+export function measuring<T>(
+  ops: Ops<T>,
+  shape: readonly number[],
+  axes: readonly number[],
+  fullMask?: T,
+  units = axes,
+): Measuring<T> {
+  const { masked, average } = averaging(ops, shape, axes, fullMask);
+  return { masked, average, largest: (values) => ops.largest(values, units) };
+}
+
+/**
+ * Measures over positions and groups of channels that follow one another. Values are only read by channel, as they lie in memory: what
+ * belongs to a group is put together from its channels' sums, and given for each of them.
+ */
+export function measuringGroups<T>(
+  ops: Ops<T>,
+  shape: readonly number[],
+  channel: number,
+  groups: number,
+  fullMask?: T,
+): Measuring<T> {
+  const positions = axesExcept(shape.length, 0, channel);
+  const [batch, size] = [shape[0], shape[channel] / groups];
+  const lengths = shape.map((length, axis) => (positions.includes(axis) ? 1 : length));
+  const ones = ops.constant(new Float32Array(size).fill(1), [1, 1, size]);
+  const grouped = (byChannel: T) => ops.reshape(byChannel, [batch, groups, size]);
+  const forEach = (byGroup: T) => ops.reshape(ops.mul(byGroup, ones), lengths);
+  const sumOf = (values: T) => forEach(ops.sum(grouped(ops.sum(values, positions)), [2]));
+  const count: Operand<T> =
+    fullMask === undefined ? (size * sizeOf(shape)) / sizeOf(lengths) : ops.max(sumOf(fullMask), 1);
+  return {
+    masked: (values) => (fullMask === undefined ? values : ops.where(fullMask, values, 0)),
+    average: (values) => ops.div(sumOf(values), count),
+    largest: (values) => forEach(ops.largest(grouped(ops.largest(values, positions)), [2])),
+  };
+}
+
+/** @param epsilon what will be added to the variance; units are not below its root */
 export function scaledMoments<T>(
   ops: Ops<T>,
   x: T,
-  axes: readonly number[],
-  units: readonly number[],
+  { masked, average, largest }: Measuring<T>,
   epsilon: number,
-  fullMask?: T,
 ): ScaledMoments<T> {
-  const { masked, average } = averaging(ops, ops.shape(x), axes, fullMask);
   const values = masked(x);
   const near = ops.stop(average(values));
-  const largest = ops.largest(ops.abs(values), units);
-  const unit = ops.stop(epsilon > 0 ? ops.max(largest, Math.sqrt(epsilon)) : ops.where(largest, largest, 1));
-  const first = masked(ops.div(ops.sub(values, near), unit));
+  const most = largest(ops.abs(values));
+  const least = ops.max(most, Math.max(Math.sqrt(epsilon), LEAST_UNIT));
+  const unit = ops.stop(epsilon > 0 ? least : ops.where(most, least, 1));
+  const first = masked(ops.mul(ops.sub(values, near), ops.div(1, unit)));
   const rest = average(first);
   // not below 0 where rounding is all there is
   const variance = ops.max(ops.sub(average(square(ops, first)), square(ops, rest)), 0);
   return { near, rest, variance, unit, distance: masked(ops.sub(first, rest)) };
 }
 
-/** √(variance + epsilon), in units; far below 1 but not 0 where both are, so that its gradient is finite. */
+/** Its reciprocal is within float32's range. */
+const LEAST_UNIT = 1e-37;
+
+/**
+ * √(variance · unit² + epsilon), of a variance in units. Where both are 0, it is far below the unit but not 0, so that its gradient is
+ * finite.
+ */
 export function deviationOf<T>(ops: Ops<T>, variance: T, unit: T, epsilon: number): T {
   const guard = epsilon > 0 ? square(ops, ops.div(Math.sqrt(epsilon), unit)) : 0;
-  return ops.sqrt(ops.max(ops.add(variance, guard), LEAST));
+  return ops.mul(ops.sqrt(ops.max(ops.add(variance, guard), LEAST)), unit);
 }
 
 /** Far below the variance, in units, of any values that float32 tells apart. */

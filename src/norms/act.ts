@@ -15,7 +15,7 @@ import { buffer, type Normalization, normalization, trained } from "../formula/n
 import type { Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { unbiasedOf } from "../formula/running.js";
-import { scaledMoments } from "../formula/scaled-moments.js";
+import { measuring, scaledMoments } from "../formula/scaled-moments.js";
 import { averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
@@ -72,7 +72,8 @@ export const actNorm = normalization(
         const axes = axesExcept(shape.length, channel);
         const perChannel = (values: typeof x) => broadcastAlong(ops, values, shape.length, channel);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const { masked } = averaging(ops, shape, axes, fullMask);
+        const over = measuring(ops, shape, axes, fullMask);
+        const { masked } = over;
         let { initialMean: near, initialDeviation: deviation } = state;
         let rest: Operand<typeof x> = 0;
         let after: Record<string, typeof x> | undefined;
@@ -83,7 +84,7 @@ export const actNorm = normalization(
               "initialize it; begin with a larger batch",
           );
         } else if (training) {
-          const first = scaledMoments(ops, ops.stop(x), axes, axes, 0, fullMask);
+          const first = scaledMoments(ops, ops.stop(x), over, 0);
           const flat = (values: typeof x) => ops.reshape(values, ops.shape(near));
           const varies = flat(ops.greater(first.variance, LEAST));
           const [unit, biased] = [flat(first.unit), flat(first.variance)];

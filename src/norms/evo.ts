@@ -22,9 +22,17 @@ import {
   unbiasedOf,
   whereMeasured,
 } from "../formula/running.js";
-import { averageOver, deviationOf, pooled, scaledMoments } from "../formula/scaled-moments.js";
+import {
+  averageOver,
+  deviationOf,
+  measuring,
+  measuringGroups,
+  pooled,
+  scaledMoments,
+} from "../formula/scaled-moments.js";
 import { affine, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
+import { sizeOf } from "../shape.js";
 import { reducedSize } from "../view.js";
 import { checkGroups, planGroups } from "./group.js";
 
@@ -100,14 +108,8 @@ export const evoNormB0 = normalization(
         const positions = axesExcept(shape.length, 0, channel);
         const perChannel = (values: typeof x) => broadcastAlong(ops, values, shape.length, channel);
         const values = masked(x);
-        const { near, rest, variance, unit } = scaledMoments(
-          ops,
-          values,
-          positions,
-          [0, ...positions],
-          epsilon,
-          fullMask,
-        );
+        const over = measuring(ops, shape, positions, fullMask, [0, ...positions]);
+        const { near, rest, variance, unit } = scaledMoments(ops, values, over, epsilon);
         let ofBatch: typeof x;
         if (training) {
           const counts = fullMask === undefined ? undefined : ops.sum(fullMask, positions);
@@ -118,9 +120,9 @@ export const evoNormB0 = normalization(
         } else {
           ofBatch = ops.div(ops.div(perChannel(old), unit), unit);
         }
-        const scaled = ops.div(values, unit);
-        const own = ops.add(ops.mul(scaled, perChannel(v)), deviationOf(ops, variance, unit, epsilon));
-        const y = finish(ops.div(scaled, ops.max(deviationOf(ops, ofBatch, unit, epsilon), own)));
+        const own = ops.add(ops.mul(values, perChannel(v)), deviationOf(ops, variance, unit, epsilon));
+        const divisor = ops.max(deviationOf(ops, ofBatch, unit, epsilon), own);
+        const y = finish(ops.div(values, divisor));
         if (!training) return { y };
         if (reducedSize(norm.plan(shape).statistics) === 1) {
           warn?.(
@@ -173,29 +175,28 @@ export const evoNormS0 = normalization(
       },
       apply(ops, [x], { v, gamma, beta }, { mask }) {
         const shape = ops.shape(x);
-        const { statistics, parameters } = plan(shape);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const masked = (values: typeof x) =>
           fullMask === undefined ? values : ops.where(fullMask, values, 0);
-        let y = masked(x);
-        if (nonlinear) {
-          const { k1, r1, k2, r2 } = statistics;
-          const viewed = (values: typeof x) => ops.reshape(values, [k1, r1, k2, r2]);
-          const group = [1, 3];
-          const { variance, unit } = scaledMoments(
-            ops,
-            viewed(y),
-            group,
-            group,
-            epsilon,
-            fullMask && viewed(fullMask),
-          );
-          const channel = channelAxis(name, shape, axis);
-          const swish = ops.mul(y, ops.sigmoid(ops.mul(y, broadcastAlong(ops, v, shape.length, channel))));
-          const divided = ops.div(ops.div(viewed(swish), unit), deviationOf(ops, variance, unit, epsilon));
-          y = ops.reshape(divided, shape);
-        }
-        return { y: masked(affine(ops, y, parameters, gamma, beta)) };
+        const finish = (values: typeof x) => masked(affine(ops, values, plan(shape).parameters, gamma, beta));
+        const values = masked(x);
+        if (!nonlinear) return { y: finish(values) };
+        const channel = channelAxis(name, shape, axis);
+        const [batch, channels] = [shape[0], shape[channel]];
+        // without positions a group's channels are a row; otherwise they are read as they lie
+        const rows = sizeOf(shape) === batch * channels;
+        const lengths = rows ? [batch, groups, channels / groups] : shape;
+        const seen = (array: typeof x) => ops.reshape(array, lengths);
+        const slope = rows
+          ? ops.reshape(v, [1, ...lengths.slice(1)])
+          : broadcastAlong(ops, v, shape.length, channel);
+        const over = rows
+          ? measuring(ops, lengths, [2], fullMask && seen(fullMask))
+          : measuringGroups(ops, shape, channel, groups, fullMask);
+        const { variance, unit } = scaledMoments(ops, seen(values), over, epsilon);
+        const swish = ops.mul(seen(values), ops.sigmoid(ops.mul(seen(values), slope)));
+        const y = ops.mul(swish, ops.div(1, deviationOf(ops, variance, unit, epsilon)));
+        return { y: finish(ops.reshape(y, shape)) };
       },
     } satisfies Omit<Normalization, "name">;
   },

@@ -18,7 +18,7 @@ import { buffer, type Normalization, normalization } from "../formula/normalizat
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, runningDefaults } from "../formula/running.js";
-import { scaledMoments } from "../formula/scaled-moments.js";
+import { measuring, scaledMoments } from "../formula/scaled-moments.js";
 import { affine, broadcastMask, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { checkGroups, legalGroups, planGroups } from "./group.js";
@@ -122,7 +122,8 @@ export const iterNorm = normalization(
           const distance = masked(ops.sub(rows, ops.reshape(runningMean, [1, groups, size])));
           return { y: whitened(distance, runningWhitening) };
         }
-        const { near, rest, unit, distance } = scaledMoments(ops, rows, [0], [0, 2], epsilon, fullMask);
+        const over = measuring(ops, ops.shape(rows), [0], fullMask, [0, 2]);
+        const { near, rest, unit, distance } = scaledMoments(ops, rows, over, epsilon);
         const each = grouped(distance);
         const sums = ops.matMul(ops.transpose(each, [0, 2, 1]), each);
         let covariance = ops.div(sums, values);
