@@ -17,7 +17,7 @@ import { ratioOf } from "./statistics.mjs";
  */
 
 /** The largest array tells nothing that the second largest does not, and takes longest. */
-export const LARGEST = 1 << 24;
+const LARGEST = 1 << 24;
 const effort = { turns: 15, budget: 120 };
 
 /** Every shape and norm, forward and backward; of formulas both at once. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { duration, formatNumber, wrap } from "@evenkeel/report/format";
 import { cases, choose, contestants, modelCase, nameOf, sizeOf } from "./cases.mjs";
-import { check, guarded, kindOf, LARGEST, record } from "./guard.mjs";
+import { check, guarded, kindOf, record } from "./guard.mjs";
 import { formulaBytes, machine, openMs, packageBytes } from "./machine.mjs";
 import { Field } from "./measure.mjs";
 import { renderPage } from "./page.mjs";
@@ -14,6 +14,8 @@ import { pythonOf } from "./player.mjs";
 import { barText, readmeSection, speedSection, tensorflowSection, terminal, withSection } from "./report.mjs";
 
 const ids = Object.keys(contestants);
+/** Values of the largest array of a quick run: 8 MiB. */
+const QUICK = 1 << 21;
 const INDENT = " ".repeat(26);
 const HELP = `npm run bench -- [options]
 
@@ -33,9 +35,9 @@ ${INDENT}${wrap(ids.join(", "), 54).replaceAll("\n", `\n${INDENT}`)}
                           folder for temporary files
   --model FOLDER          also times a layers model of TensorFlow.js: the folder
                           of its model.json
-  --turns N               at most N turns for each contestant (default 25)
-  --quick                 at most 7 turns, a quarter of the time for them, and no
-                          array over 64 MiB
+  --turns N               at most N turns for each contestant (default 21)
+  --quick                 at most 9 turns, a third of the time for them, and no
+                          array of more than 8 MiB
   --out FOLDER            writes results.json and index.html there instead
   --install-peers         first installs the libraries of bench/peers (npm ci,
                           no install scripts)
@@ -117,21 +119,21 @@ function readOptions() {
     if (!ids.some((id) => id.startsWith(name)))
       fail(`--contestants: expected some of ${ids.join(", ")}, got "${name}"`);
   }
-  const turns = values.turns === undefined ? (values.quick ? 7 : 25) : Number(values.turns);
+  const turns = values.turns === undefined ? (values.quick ? 9 : 21) : Number(values.turns);
   if (!Number.isInteger(turns) || turns < 3)
     fail(`--turns: expected an integer of at least 3, got "${values.turns}"`);
   if (values.python !== undefined && !pythonOf([values.python]))
     fail(`--python: expected a Python that imports torch, got "${values.python}"`);
   const all = values.check || values.record ? guarded : [...cases, ...modelOf(values.model)];
-  const size = values.quick ? LARGEST : Number.POSITIVE_INFINITY;
-  const chosen = (only ? choose(all, only) : all).filter(({ shape }) => sizeOf(shape) < size);
+  const most = values.quick ? QUICK : Number.POSITIVE_INFINITY;
+  const chosen = (only ? choose(all, only) : all).filter(({ shape }) => sizeOf(shape) <= most);
   if (chosen.length === 0)
     fail(`--only: expected a part of a case's name, such as "layer 512x768", got "${values.only}"`);
   const everything = !only && !named && !values.quick && values.turns === undefined;
   return {
     chosen,
     contestants: named ? ids.filter((id) => named.some((name) => id.startsWith(name))) : ids,
-    effort: { turns, budget: values.quick ? 100 : 400, warm: values.quick ? 40 : 100 },
+    effort: { turns, budget: values.quick ? 100 : 300, warm: values.quick ? 40 : 100 },
     python: values.python,
     everything,
     // the last complete run, unless another is asked for

@@ -112,7 +112,7 @@ describe("the tables", () => {
       for (const norm of ["layer", "rms"]) {
         for (const shape of rows) expect(names).toContain(`${norm} ${shape} ${pass}`);
         expect(names).toContain(`${norm}+residual 512x768 ${pass}`);
-        expect(names).toContain(`${norm}+mask 32x128x768 ${pass}`);
+        expect(names).toContain(`${norm}+mask 32x64x768 ${pass}`);
       }
       for (const norm of ["batch", "batch-eval", "group", "instance"]) {
         for (const shape of images) expect(names).toContain(`${norm} ${shape} ${pass}`);
@@ -157,7 +157,7 @@ describe("the tables", () => {
     };
     expect(part("evenkeel-plain-1", "dynamicTanh 512x768")).toBe("layerNorm 512x768");
     expect(part("tfjs-plain", "dynamicTanh 512x768")).toBe("layerNorm 512x768");
-    expect(part("evenkeel-plain-2", "batch+mask 32x128x768")).toBe("batch 32x128x768");
+    expect(part("evenkeel-plain-2", "batch+mask 32x64x768")).toBe("batch 32x64x768");
     expect(part("tfjs-batch-norm", "batchNorm 4x16 evaluate")).toBe("batch-eval 4x16");
     expect(part("evenkeel-plain-1", "layer 512x768")).toBe(false);
     expect(part("evenkeel-plain-2", "batch 8x14x14x256")).toBe(false);
@@ -231,7 +231,9 @@ describe("the tables", () => {
     expect(bytes("rms+residual 512x768", "both")).toBe(8 * 393216 + (1 + 2) * 768 + 2 * 512);
     // a formula: x, y; dy, x, dx
     expect(bytes("dynamicTanh 512x768", "both")).toBe(5 * 393216);
-    expect(bytes("layer+mask 32x128x768", "forward")).toBe(2 * 3145728 + 2 * 768 + 2 * 32 * 128);
+    expect(bytes("layer+mask 32x64x768", "forward")).toBe(2 * 1572864 + 2 * 768 + 2 * 32 * 64);
+    // of half the bytes, statistics aside
+    expect(bytes("layer+float16 4096x1024", "forward")).toBe(4194304 + 2 * 1024 + 2 * 4096);
     expect(bytes("group 8x14x14x256 channelsLast", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 8);
     expect(bytes("instance 8x256x14x14 channelsFirst", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 256);
   });
@@ -465,6 +467,7 @@ describe("contestants", () => {
     const some: Case[] = [
       { ...given, norm: "dynamicTanh", passes: ["both"] },
       { ...given, norm: "batch", masked: true, passes: ["backward"] },
+      { ...given, norm: "layer", storage: "float16", passes: ["forward"] },
       { ...given, norm: "layerNorm+silu", passes: ["evaluate"] },
     ];
     const timed: Record<string, string[]> = {};
@@ -479,6 +482,7 @@ describe("contestants", () => {
     expect(timed).toEqual({
       "dynamicTanh 3x4x5 both": ids,
       "batch+mask 3x4x5 backward": ["evenkeel-1", "wasm-copy"],
+      "layer+float16 3x4x5 forward": ids,
       "layerNorm+silu 3x4x5 evaluate": ["evenkeel-1"],
     });
   });
