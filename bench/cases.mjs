@@ -162,23 +162,6 @@ const masked = [
     .map((one) => ({ ...one, masked: true })),
 ];
 
-/** @type {Case[]} Arrays of half the bytes. */
-const halved = [
-  ...onRows.filter(({ residual, shape }) => !residual && `${shape}` === "4096,1024"),
-  ...onImages.filter(
-    ({ norm, shape: [n], layout }) => norm !== "batch-eval" && n === 32 && layout === "channelsLast",
-  ),
-].flatMap((one) =>
-  (one.norm === "layer"
-    ? /** @type {const} */ (["float16", "bfloat16"])
-    : /** @type {const} */ (["float16"])
-  ).map((storage) => ({
-    ...one,
-    storage,
-    passes: eachWay,
-  })),
-);
-
 /** @type {Case[]} */
 const throughLayers = ["layerNorm", "rmsNorm", "batchNorm", "dynamicTanh"].flatMap((norm) =>
   small.map((shape) => ({ norm, residual: false, shape, passes: [/** @type {const} */ ("evaluate")] })),
@@ -191,7 +174,7 @@ export const cases = [
   transformer,
   ...byApply,
   ...masked,
-  ...halved,
+
   ...throughLayers,
 ];
 
