@@ -8,7 +8,7 @@
  */
 import { firstOf } from "./call";
 import * as functions from "./functions";
-import * as op from "../src/kernels/wasm/pass-operations";
+import * as op from "./pass-operations";
 import * as words from "../src/kernels/wasm/pass-words";
 import { accumulate as addLanes, highLanes, laneSum, lowLanes, madd, zero } from "./simd";
 
@@ -476,12 +476,8 @@ function loop1(operation: i32, a: usize, to: usize, bytes: usize): void {
 // @ts-ignore: decorator
 @inline
 function loop2(operation: i32, a: usize, b: usize, to: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += 32) {
-    const p = a + i, q = b + i;
-    const y = apply(operation, v128.load(p), v128.load(q), zero());
-    const z = apply(operation, v128.load(p, 16), v128.load(q, 16), zero());
-    v128.store(to + i, y);
-    v128.store(to + i, z, 16);
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(to + i, apply(operation, v128.load(a + i), v128.load(b + i), zero()));
   }
 }
 

@@ -39,9 +39,7 @@ const generated = (/** @type {string} */ from) =>
 export async function build() {
   const own = fileURLToPath(import.meta.url);
   const assembly = readdirSync(`${root}assembly`).map((name) => `${root}assembly/${name}`);
-  const words = ["call-words", "pass-words", "pass-operations"].map(
-    (name) => `${root}src/kernels/wasm/${name}.ts`,
-  );
+  const words = ["call-words", "pass-words"].map((name) => `${root}src/kernels/wasm/${name}.ts`);
   const sources = [...assembly, ...words, own];
   for (const { entry, module, files } of binaries) {
     if (isNewer([module, ...files], sources)) continue;

@@ -4,26 +4,13 @@
  */
 import { sizeOf } from "../../shape.js";
 import type { Pass } from "../pass.js";
-import { type LoweredPass, lower, type Operation } from "./lowering.js";
-import * as operations from "./pass-operations.js";
+import { type LoweredPass, lower, operations } from "./lowering.js";
 import * as at from "./pass-words.js";
 
 /** More threads than these gain no memory bandwidth. */
 const MOST_PARTS = 8;
 /** Work that is worth a part of its own, in values that are read, made by simple steps, or written: some 10 µs. */
 const PART_WORK = 65536;
-/** Work of other steps. */
-const WORK: Partial<Record<Operation, number>> = {
-  div: 2,
-  sqrt: 2,
-  root: 2,
-  exp: 6,
-  tanh: 8,
-  sigmoid: 8,
-  erf: 12,
-  float16: 3,
-  power: 60,
-};
 /** Elements that a kernel takes at a time: two vectors. */
 const PAIR = 8;
 /** A cache line. */
@@ -62,7 +49,7 @@ export function encode(pass: Pass): Encoded {
     ...reductions.map(({ strides, offset }) => ({ strides: denseStrides(pass.lengths, strides), offset })),
   ]);
   const axes = lengths.length - 1;
-  const work = steps.reduce((total, { operation }) => total + (WORK[operation] ?? 1), operands.length);
+  const work = steps.reduce((total, { operation }) => total + operations[operation], operands.length);
   const sums = operands.slice(pass.reads.length + stores.length).map(({ strides }) => strides);
   const { shared, ...cut } = cutSpace(lengths, sums, work);
 
@@ -79,84 +66,70 @@ export function encode(pass: Pass): Encoded {
   const partBytes = windowsAt + reductions.length * windowBytes;
   const slots = buffers.map((buffer) => buffersAt + buffer * tileBytes);
 
-  const words: number[] = [];
-  const put = (start: number, field: number, value: number) => {
-    words[start + field / 4] = value;
-  };
-  put(0, 0, at.kind);
-  put(0, at.parts, cut.parts);
-  put(0, at.rows, cut.rows);
-  put(0, at.length, lengths[axes]);
-  put(0, at.rowsPerTile, cut.rowsPerTile);
-  put(0, at.tileLength, cut.tileLength);
-  put(0, at.tilesPerRow, cut.tilesPerRow);
-  put(0, at.units, cut.units);
-  put(0, at.unitRows, cut.unitRows);
-  put(0, at.outerAxes, axes);
-  put(0, at.reads, pass.reads.length);
-  put(0, at.stores, stores.length);
-  put(0, at.reductions, reductions.length);
-  put(0, at.slots, slots.length);
-  put(0, at.constants, constants.length);
-  put(0, at.steps, steps.length);
-  put(0, at.partBytes, partBytes);
-  put(0, at.statesAt, statesAt);
-  put(0, at.indexAt, indexAt);
-  put(0, at.carriesAt, carriesAt);
-  put(0, at.tableAt, tableAt);
-  words.push(...lengths.slice(0, -1));
-
-  const dense = denseStrides(lengths, lengths);
-  const values = [
-    ...pass.reads.keys(),
-    ...stores.map(({ value }) => value),
-    ...reductions.map(({ value }) => value),
+  // in the order of pass-words.ts, as all that follows
+  const words = [
+    at.kind,
+    cut.parts,
+    cut.rows,
+    lengths[axes],
+    cut.rowsPerTile,
+    cut.tileLength,
+    cut.tilesPerRow,
+    cut.units,
+    cut.unitRows,
+    axes,
+    pass.reads.length,
+    stores.length,
+    reductions.length,
+    slots.length,
+    constants.length,
+    steps.length,
+    0,
+    partBytes,
+    statesAt,
+    indexAt,
+    carriesAt,
+    tableAt,
+    ...lengths.slice(0, -1),
   ];
+  const dense = denseStrides(lengths, lengths);
+  const given = pass.reads.length + constants.length;
+  const values = [...pass.reads.keys(), ...[...stores, ...reductions].map(({ value }) => value)];
   const starts = operands.map(({ strides, offset }, i) => {
     const start = words.length;
-    const reduction = i - pass.reads.length - stores.length;
-    const unit = reduction < 0 ? 4 : ACCUMULATOR;
     const value = values[i];
-    put(start, at.base, reduction < 0 ? offset * 4 : 0);
-    put(start, at.inner, strides[axes] * unit);
-    put(start, at.slot, value * 4);
-    put(start, at.buffer, reduction < 0 ? slots[value] : windowsAt + reduction * windowBytes);
-    put(
-      start,
-      at.dense,
-      strides.every((stride, axis) => stride === dense[axis] || lengths[axis] === 1) ? 1 : 0,
-    );
-    // only the first store of what a step makes
-    put(
-      start,
-      at.direct,
-      value >= slots.length - steps.length && values.indexOf(value, pass.reads.length) === i ? 1 : 0,
-    );
-    if (reduction >= 0) {
+    const reduction = i - pass.reads.length - stores.length;
+    const outputs = outputsOf(lengths, strides);
+    const unit = reduction < 0 ? 4 : ACCUMULATOR;
+    const isDense = strides.every((stride, axis) => stride === dense[axis] || lengths[axis] === 1);
+    words.push(reduction < 0 ? offset * 4 : 0, strides[axes] * unit, isDense ? 1 : 0, value * 4);
+    if (reduction < 0) {
+      // only the first store of what a step makes
+      const isDirect = value >= given && values.indexOf(value, pass.reads.length) === i;
+      words.push(slots[value], isDirect ? 1 : 0, 0, 0, 0, 0);
+    } else {
       const { offset, reduced, factor } = reductions[reduction];
-      put(start, at.factor, factor === undefined ? -1 : factor * 4);
-      put(start, at.result, offset * 4);
-      put(start, at.largest, reduced === "largest" ? 1 : 0);
-      put(start, at.outputs, outputsOf(lengths, strides));
-      put(start, at.apart, shared[reduction] ? 0 : lines(outputsOf(lengths, strides) * ACCUMULATOR));
+      words.push(windowsAt + reduction * windowBytes, offset * 4, outputs, reduced === "largest" ? 1 : 0);
+      words.push(
+        shared[reduction] ? 0 : lines(outputs * ACCUMULATOR),
+        factor === undefined ? -1 : factor * 4,
+      );
     }
-    while (words.length < start + at.operand / 4) words.push(0);
     const outer = strides.slice(0, -1);
-    words.push(...outer.map((stride) => stride * unit));
     // the axes within begin anew
     const back = outer.map((stride, axis) => stride * (lengths[axis] - 1));
+    words.push(...outer.map((stride) => stride * unit));
     words.push(...outer.map((stride, axis) => (stride - sum(back.slice(axis + 1))) * unit));
     return start;
   });
   words.push(...slots, ...new Int32Array(Float32Array.from(constants).buffer));
+  const numbers = Object.keys(operations);
   steps.forEach(({ operation, of, parameter = 0 }, i) => {
     const [a, b = 0, c = 0] = of.map((value) => value * 4);
     const exponent = new Int32Array(Float64Array.of(parameter).buffer);
-    const value = slots.length - steps.length + i;
     words.push(
-      // biome-ignore lint/performance/noDynamicNamespaceImportAccess: all of them are used
-      operations[operation],
-      value * 4,
+      numbers.indexOf(operation),
+      (given + i) * 4,
       a,
       b,
       operation === "power" ? kindOf(parameter) : c,
@@ -167,7 +140,7 @@ export function encode(pass: Pass): Encoded {
   // all of scratch: the words, parts' shares, accumulators
   const scratch = [at.scratch / 4];
   const sharesAt = lines(words.length * 4);
-  put(0, at.scratch, sharesAt);
+  words[at.scratch / 4] = sharesAt;
   let bytes = sharesAt + cut.parts * partBytes;
   const sumStarts = starts.slice(pass.reads.length + stores.length);
   for (const start of sumStarts) {

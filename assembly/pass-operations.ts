@@ -1,7 +1,4 @@
-/**
- * Numbers of a step's operations in memory, under their names in a pass; pass.ts writes them, and AssemblyScript compiles this table
- * into assembly/pass.ts.
- */
+/** Numbers of a step's operations, as src/kernels/wasm/lowering.ts lists them. */
 export const add = 0;
 export const sub = 1;
 export const mul = 2;
