@@ -1,6 +1,6 @@
 /**
  * Pair normalization: node features are centred over the nodes of each graph and scaled to one length, so that the sum of all
- * pairwise distances stays the same from layer to layer (against oversmoothing). No weights.
+ * pairwise squared distances stays the same from layer to layer (against oversmoothing). No weights.
  *
  *     d = x − mean over nodes
  *     y = length · d / √(mean over nodes of ‖d‖² + epsilon)          ‖d‖: of a node, over its features
