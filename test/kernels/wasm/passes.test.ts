@@ -334,4 +334,44 @@ describe.each(builds)("relaxed: %s", async (relaxed) => {
     }
     expect(shared).toBeGreaterThan(10);
   });
+
+  const held = (values: ArrayLike<number>) => {
+    const array = one.allocate(values.length);
+    one.values(array, values.length).set(values);
+    return array;
+  };
+
+  it("recurs column by column, with the state in float64", () => {
+    const [steps, width] = [37, 5];
+    const next = random(3);
+    const some = (length: number) => Float32Array.from({ length }, () => 2 * next() - 1);
+    const [start, factors, terms] = [some(width), some(steps * width), some(steps * width)];
+    factors[12] = Number.NaN;
+    const [before, last] = [held(new Float32Array(steps * width)), held(new Float32Array(width))];
+    one.recurrence({
+      start: held(start),
+      factors: held(factors),
+      terms: held(terms),
+      before,
+      last,
+      steps,
+      width,
+    });
+    const states: number[] = [...start];
+    for (let i = 0; i < steps * width; i++) states.push(factors[i] * states[i] + terms[i]);
+    const wanted = Float32Array.from(states);
+    expect(one.values(before, steps * width)).toEqual(wanted.slice(0, steps * width));
+    expect(one.values(last, width)).toEqual(wanted.slice(steps * width));
+  });
+
+  it("multiplies matrices with sums in float64, and sorts rows with NaN last", () => {
+    const a = held([1e8, 1, -1e8, 2, 0, 3, 1, 1, 1, 0, 0, 2]);
+    const b = held([1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9, 10]);
+    const y = held(new Float32Array(8));
+    one.matMul({ a, b, y, count: 2, m: 2, k: 3, n: 2 });
+    expect([...one.values(y, 8)]).toEqual([3, 4, 5, 10, 21, 24, 18, 20]);
+    const x = held([3, Number.NaN, -1, 2, Number.POSITIVE_INFINITY, -5]);
+    one.sort(x, y, 2, 3);
+    expect([...one.values(y, 6)]).toEqual([-1, 3, Number.NaN, -5, 2, Number.POSITIVE_INFINITY]);
+  });
 });
