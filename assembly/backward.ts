@@ -3,17 +3,22 @@
  * dx = rstd·(g − mean_s(g) − xHat·mean_s(g·xHat)) + dSum          with g = dy·gamma
  *
  * Σp runs over the parameter view, mean_s over the statistics view. Statistics that are `given` are constants:
- * dx = rstd·g + dSum. Without `mean` (RMS) there is no mean_s(g). All sums are always taken in the same order.
+ * dx = rstd·g + dSum. Without `mean` (RMS) there is no mean_s(g). All sums are always taken in the same order. With a mask
+ * (masked.ts), they run over unmasked elements, and dx is dSum at the others.
  */
 import { backwardRows } from "./backward-rows";
 import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
-  blockSize, columnsRepeat, dSum, dx, dy, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows,
-  pieces, scratch, x,
+  blockSize, columnsRepeat, dSum, dx, dy, firstOf, gamma, given, mask, mean, parameterCount, parts, piece, pieceFrom, pieceLength,
+  pieceRows, pieces, scratch, x,
 } from "./call";
 import { columnSums } from "./columns";
 import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
 import { addRun } from "./forward-runs";
+import {
+  countColumns, counts, isWhole, kind, MASKED, maskRun, onesAt, onesOfSegment, pass, rowRun, select, tallyBytes, tallySegment, TILE,
+  tileBytes, tileRun, UNMASKED, useTally,
+} from "./masked";
 import { momentsInDoubles, sumAbout } from "./moments";
 import {
   addTo, addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, useSums,
@@ -23,12 +28,43 @@ import { FEW, isFar, isNear, rootFits, meanAt, rootOf, varianceAt } from "./prec
 import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
 // A slot: float64 means [k2] and roots [k2]; float64 [k2, 2] for Σ g and Σ g·xHat of each statistic; scratch for columns, float64
-// [3, columns] for their sums and float32 [4, columns] for their mean, scale, slope and level; and the parameters' gradients.
+// [3, columns] for their sums and float32 [4, columns] for their mean, scale, slope and level; with a mask, float64 numbers of
+// unmasked elements [k2] and tiles of x and dy; and the parameters' gradients.
 // @ts-ignore: decorator
 @inline
 function statisticsBytes(): u64 {
-  const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return ((<u64>k2 << 5) + <u64>columns * 40 + 63) & -64;
+  const bytes = unmaskedBytes();
+  return mask == 0 ? bytes : (bytes + (<u64>k2 << 3) + 2 * tileBytes(columnsHere()) + tallyBytes(r2) + 63) & -64;
+}
+
+function unmaskedBytes(): u64 {
+  return ((<u64>k2 << 5) + <u64>columnsHere() * 40 + 63) & -64;
+}
+
+/** 0 where blocks are not walked as columns. */
+// @ts-ignore: decorator
+@inline
+function columnsHere(): i32 {
+  return asColumns(k2, r2) ? k2 * r2 : 0;
+}
+
+function numbersOf(slot: usize): usize {
+  return slot + <usize>unmaskedBytes();
+}
+
+function tileOf(slot: usize): usize {
+  return numbersOf(slot) + (<usize>k2 << 3);
+}
+
+function tallyOf(slot: usize): usize {
+  return tileOf(slot) + 2 * <usize>tileBytes(columnsHere());
+}
+
+/** The number of a statistic's elements, 1 where all are masked; `at` is 8 times its index in the block. */
+// @ts-ignore: decorator
+@inline
+function numberAt(slot: usize, at: usize): f64 {
+  return mask == 0 ? <f64>r1 * <f64>r2 : max(1, f64.load(numbersOf(slot) + at));
 }
 
 function slotBytes(): u64 {
@@ -82,6 +118,7 @@ export function beginBackward(): f64 {
 export function firstOfBackward(part: i32): void {
   const slot = slotOf(part);
   useSums(gradientsOf(slot));
+  if (mask != 0) useTally(tallyOf(slot));
   if (pieces > 0) {
     piece(part % pieces, pieces);
     const base = (part / pieces) * blockSize + pieceFrom;
@@ -93,8 +130,18 @@ export function firstOfBackward(part: i32): void {
   const to = firstOf(part + 1, parts, k1);
   emptySums(from * blockSize, (to - from) * blockSize);
   if (k2 == 1 && r1 == 1 && r2 > FEW && !given && gamma != 0 && pr2 == 1 && pk2 == r2 && pr1 == k1) {
-    backwardRows(from, to);
-    return;
+    if (mask == 0) {
+      backwardRows(from, to);
+      return;
+    }
+    if (isWhole(r2)) {
+      for (let row = from, n = 0; row < to; row += n) {
+        n = rowRun(row * r2, r2, to - row);
+        if (counts) backwardRows(row, row + n);
+        else correct(row * r2, n * r2);
+      }
+      return;
+    }
   }
   for (let block = from; block < to; block++) {
     const base = block * blockSize;
@@ -102,6 +149,12 @@ export function firstOfBackward(part: i32): void {
     settle(slot, block);
     write(slot, base, r1, r2);
   }
+}
+
+/** Corrects dx of those of n elements that are masked. */
+function correct(index: i32, n: i32): void {
+  const at = <usize>index << 2;
+  select(dx + at, dx + at, index, n, dSum == 0 ? 0 : dSum + at, 0);
 }
 
 /** Merges the pieces of each block into its first slot, and the parameters' gradients of all slots. */
@@ -123,6 +176,7 @@ export function finishBackward(): void {
 export function secondOfBackward(part: i32): void {
   const block = part / pieces;
   const slot = slotOf(block * pieces);
+  if (mask != 0) useTally(tallyOf(slotOf(part)));
   piece(part % pieces, pieces);
   classify(slot, block);
   write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
@@ -135,7 +189,7 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   memory.fill(sumsOf(slot), 0, <usize>k2 << 4);
   if (given && parameterCount == 0) return;
   if (byElement) sumByElement(slot, base, rows, length);
-  else if (asColumns(k2, r2)) sumColumns(columnsOf(slot), block, base, rows);
+  else if (asColumns(k2, r2)) sumColumns(slot, block, base, rows);
   else sumSegments(slot, block * k2, base, rows, length);
 }
 
@@ -148,6 +202,7 @@ function takeStatistics(slot: usize, block: i32): void {
   const first = block * k2;
   if (block == knownBlock) {
     memory.copy(means, knownSlot, <usize>k2 << 4);
+    if (mask != 0) memory.copy(numbersOf(slot), numbersOf(knownSlot), <usize>k2 << 3);
     classify(slot, block);
     return;
   }
@@ -157,41 +212,72 @@ function takeStatistics(slot: usize, block: i32): void {
     f64.store(means + (<usize>c << 3), meanAt(first + c));
     f64.store(roots + (<usize>c << 3), rootOf(varianceAt(first + c)));
   }
+  if (mask != 0 && !given) countBlock(slot, block * blockSize);
   classify(slot, block);
   if (given) return;
   const from = x + (<usize>(block * blockSize) << 2);
   if (byElement) {
-    const count = <f64>r1 * <f64>r2;
-    momentsInDoubles(from, r1, k2, r2, means, roots, mean != 0);
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) f64.store(roots + c, rootOf(f64.load(roots + c) / count));
+    momentsInDoubles(from, block * blockSize, r1, k2, r2, means, roots, mask == 0 ? 0 : numbersOf(slot), mean != 0);
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) f64.store(roots + c, rootOf(f64.load(roots + c) / numberAt(slot, c)));
   } else if (far && !asColumns(k2, r2)) {
-    recenter(means, first, from);
+    recenter(slot, first, from, block * blockSize);
+  }
+}
+
+/** Counts the unmasked elements of each statistic of a block, whose first element is `index`. */
+function countBlock(slot: usize, index: i32): void {
+  const numbers = numbersOf(slot);
+  if (asColumns(k2, r2)) {
+    // in the place of the columns' sums, which come later
+    let ofColumn = columnsOf(slot);
+    countColumns(ofColumn, index, r1, k2 * r2);
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
+      let total: f64 = 0;
+      for (let d = 0; d < r2; d++, ofColumn += 8) total += f64.load(ofColumn);
+      f64.store(numbers + c, total);
+    }
+    return;
+  }
+  memory.fill(numbers, 0, <usize>k2 << 3);
+  for (let b = 0; b < r1; b++) {
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += r2) {
+      tallySegment(index, r2);
+      addTo(numbers + c, <f64>onesOfSegment());
+    }
   }
 }
 
 /** Sets `byElement`, `near` and `far`; the block's roots are in the slot. */
 function classify(slot: usize, block: i32): void {
   const first = block * k2, roots = rootsOf(slot);
-  let allFit = true, allNear = true, anyFar = false;
+  let allFit = true, allNear = true, anyFar = false, anyFew = mask == 0 && r1 * r2 <= FEW;
   for (let c = 0; c < k2; c++) {
     const m = meanAt(first + c), spread = varianceAt(first + c);
     if (!rootFits(f64.load(roots + (<usize>c << 3)))) allFit = false;
+    if (mask != 0 && !given && numberAt(slot, <usize>c << 3) <= FEW) anyFew = true;
     if (isNear(m, spread)) continue;
     allNear = false;
     if (isFar(m, spread)) anyFar = true;
   }
   near = allNear;
   far = anyFar;
-  byElement = !allFit || (!given && r1 * r2 <= FEW) || (asColumns(k2, r2) && !columnsRepeat());
+  byElement = !allFit || (!given && anyFew) || (asColumns(k2, r2) && !columnsRepeat());
 }
 
 /** Adds Σ (x − mean) / n to each mean that is far from 0. */
-function recenter(means: usize, first: i32, from: usize): void {
-  const share = 1.0 / (<f64>r1 * <f64>r2);
+function recenter(slot: usize, first: i32, from: usize, index: i32): void {
+  const means = slot, tile = tileOf(slot);
+  const step = mask == 0 ? r2 : TILE;
   for (let b = 0; b < r1; b++) {
-    for (let c = 0; c < k2; c++, from += <usize>r2 << 2) {
-      const about = meanAt(first + c);
-      if (isFar(about, varianceAt(first + c))) addTo(means + (<usize>c << 3), share * sumAbout(from, r2, <f32>about));
+    for (let c = 0; c < k2; c++) {
+      const at = <usize>c << 3;
+      const about = meanAt(first + c), isMoved = isFar(about, varianceAt(first + c));
+      for (let i = 0, n = 0; i < r2; i += n, index += n, from += <usize>n << 2) {
+        n = min(step, r2 - i);
+        if (!isMoved) continue;
+        if (mask != 0) select(from, tile, index, n, 0, <f32>about);
+        addTo(means + at, sumAbout(mask == 0 ? from : tile, n, <f32>about) / numberAt(slot, at));
+      }
     }
   }
 }
@@ -217,7 +303,7 @@ function settle(slot: usize, block: i32): void {
     let low: f64 = 0;
     if (far) {
       for (let d = 0; d < r2; d++) low += f64.load(xSums + (<usize>(j + d) << 3));
-      low /= <f64>r1 * <f64>r2;
+      low /= numberAt(slot, <usize>c << 3);
       f64.store(exact + (<usize>c << 3), about + low);
     }
     let level: f64 = 0;
@@ -246,9 +332,9 @@ function settle(slot: usize, block: i32): void {
     f64.store(sums + (<usize>c << 4), level);
     f64.store(sums + (<usize>c << 4), slope, 8);
   }
-  const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
   let at = means;
   for (let c = 0; c < k2; c++) {
+    const share = given ? 0 : 1.0 / numberAt(slot, <usize>c << 3);
     const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
     const sum = sums + (<usize>c << 4);
     const slope = -rstd * rstd * f64.load(sum, 8) * share;
@@ -263,23 +349,40 @@ function settle(slot: usize, block: i32): void {
 
 /** Writes dx of `rows` times k2 segments of `length` elements, from element `base` on. */
 function write(slot: usize, base: i32, rows: i32, length: i32): void {
-  const at = <usize>base << 2;
   if (byElement) {
     writeByElement(slot, base, rows, length);
+    if (mask != 0) correct(base, rows * k2 * length);
   } else if (asColumns(k2, r2)) {
-    const columns = k2 * r2;
-    const means = columnsOf(slot) + <usize>columns * 24;
-    if (given) scaleColumns(dy + at, dx + at, rows, columns, means + (<usize>columns << 2));
-    else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means);
-    if (dSum != 0) addRun(dx + at, dSum + at, dx + at, rows * columns);
+    if (mask == 0) writeRows(slot, base, rows);
+    else writeMasked(slot, base, rows);
   } else {
     writeSegments(slot, (base / blockSize) * k2, base, rows, length);
   }
 }
 
+/** Rows of columns. */
+function writeRows(slot: usize, base: i32, rows: i32): void {
+  const at = <usize>base << 2;
+  const columns = k2 * r2;
+  const means = columnsOf(slot) + <usize>columns * 24;
+  if (given) scaleColumns(dy + at, dx + at, rows, columns, means + (<usize>columns << 2));
+  else dxColumns(dy + at, x + at, dx + at, rows, <usize>columns << 2, means);
+  if (dSum != 0) addRun(dx + at, dSum + at, dx + at, rows * columns);
+}
+
+/** The same with a mask. */
+function writeMasked(slot: usize, index: i32, rows: i32): void {
+  const columns = k2 * r2;
+  for (let row = 0, n = 0; row < rows; row += n, index += n * columns) {
+    n = tileRun(index, columns, rows - row);
+    if (kind != MASKED) writeRows(slot, index, n);
+    if (kind != UNMASKED) correct(index, n * columns);
+  }
+}
+
 /** Statistics constant over segments. `sums` is float64 [k2, 2]: Σ g and Σ g·xHat. */
 function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
-  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
+  const means = slot, roots = rootsOf(slot), sums = sumsOf(slot), tile = tileOf(slot);
   let index = base;
   for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
@@ -287,33 +390,53 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: 
       const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
       const near = isNear(m, varianceAt(statistic + c));
       const sum = sums + (<usize>c << 4);
-      const end = index + length;
-      while (index < end) {
-        const p = dy + (<usize>index << 2);
-        const q = x + (<usize>index << 2);
-        if (parameterCount == 0) {
-          runSums(p, q, length, m, near);
-          addTo(sum, sumDy);
-          addTo(sum + 8, sumDyX * rstd);
-          index = end;
-          continue;
+      const segment = index, segmentEnd = index + length;
+      const step = mask == 0 ? length : tallySegment(index, length);
+      while (index < segmentEnd) {
+        const end = min(index + step, segmentEnd);
+        let p = dy + (<usize>index << 2);
+        let q = x + (<usize>index << 2);
+        if (mask != 0) {
+          const ones = onesAt(index - segment);
+          if (ones == 0) {
+            pass(p, end - index);
+            pass(q, end - index);
+            index = end;
+          } else if (ones < end - index) {
+            select(q, tile, index, end - index, 0, <f32>m);
+            select(p, tile + (TILE << 2), index, end - index, 0, 0);
+            q = tile;
+            p = tile + (TILE << 2);
+          }
         }
-        const parameter = parameterIndex(index);
-        const n = runLength(index, end - index);
-        if (pr2 > 1) {
-          runSums(p, q, n, m, near);
-          const g = addToParameter(parameter, sumDy, sumDyX * rstd);
-          addTo(sum, g * sumDy);
-          addTo(sum + 8, g * sumDyX * rstd);
-        } else {
-          const at = <usize>parameter << 2;
-          const factors: usize = gamma == 0 ? 0 : gamma + at;
-          keepShort(1);
-          vectorSums(p, q, n, m, rstd, near, factors, partialGamma + at, partialBeta + at);
-          addTo(sum, sumDy);
-          addTo(sum + 8, sumDyX);
+        while (index < end) {
+          let n = end - index;
+          if (parameterCount == 0) {
+            runSums(p, q, n, m, near);
+            addTo(sum, sumDy);
+            addTo(sum + 8, sumDyX * rstd);
+            index = end;
+            continue;
+          }
+          const parameter = parameterIndex(index);
+          n = runLength(index, n);
+          if (pr2 > 1) {
+            runSums(p, q, n, m, near);
+            const g = addToParameter(parameter, sumDy, sumDyX * rstd);
+            addTo(sum, g * sumDy);
+            addTo(sum + 8, g * sumDyX * rstd);
+          } else {
+            const at = <usize>parameter << 2;
+            const factors: usize = gamma == 0 ? 0 : gamma + at;
+            keepShort(1);
+            vectorSums(p, q, n, m, rstd, near, factors, partialGamma + at, partialBeta + at);
+            addTo(sum, sumDy);
+            addTo(sum + 8, sumDyX);
+          }
+          index += n;
+          p += <usize>n << 2;
+          q += <usize>n << 2;
         }
-        index += n;
       }
     }
   }
@@ -321,46 +444,54 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: 
 
 function writeSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
-  const share = given ? 0 : 1.0 / (<f64>r1 * <f64>r2);
   let index = base;
   for (let b = 0; b < rows; b++) {
     for (let c = 0; c < k2; c++) {
+      const share = given ? 0 : 1.0 / numberAt(slot, <usize>c << 3);
       const m = f64.load(means + (<usize>c << 3));
       const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
       const sum = sums + (<usize>c << 4);
       const slope = given ? 0 : rstd * rstd * f64.load(sum, 8) * share;
       const level = given || mean == 0 ? 0 : rstd * f64.load(sum) * share;
       const near = isNear(m, varianceAt(statistic + c));
-      const end = index + length;
-      while (index < end) {
-        const at = <usize>index << 2;
-        const more: usize = dSum == 0 ? 0 : dSum + at;
-        let n = end - index;
-        if (gamma == 0) {
-          dxRun(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, more);
-        } else {
-          const factors = gamma + (<usize>parameterIndex(index) << 2);
-          n = runLength(index, n);
-          if (pr2 > 1) {
-            dxRun(dy + at, x + at, dx + at, n, m, <f32>(rstd * <f64>f32.load(factors)), slope, level, near, more);
+      const segment = index, segmentEnd = index + length;
+      const step = mask == 0 ? length : tallySegment(index, length);
+      while (index < segmentEnd) {
+        const from = index;
+        const end = min(index + step, segmentEnd);
+        const ones = mask == 0 ? end - index : onesAt(index - segment);
+        while (index < end) {
+          const at = <usize>index << 2;
+          const more: usize = dSum == 0 ? 0 : dSum + at;
+          let n = end - index;
+          if (gamma == 0) {
+            dxRun(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, more);
           } else {
-            dxVector(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, factors, more);
+            const factors = gamma + (<usize>parameterIndex(index) << 2);
+            n = runLength(index, n);
+            if (pr2 > 1) {
+              dxRun(dy + at, x + at, dx + at, n, m, <f32>(rstd * <f64>f32.load(factors)), slope, level, near, more);
+            } else {
+              dxVector(dy + at, x + at, dx + at, n, m, <f32>rstd, slope, level, near, factors, more);
+            }
           }
+          index += n;
         }
-        index += n;
+        if (ones < end - from) correct(from, end - from);
       }
     }
   }
 }
 
 /** Sums of columns of a block's rows; statistics and parameters repeat row by row. */
-function sumColumns(work: usize, block: i32, base: i32, rows: i32): void {
+function sumColumns(slot: usize, block: i32, base: i32, rows: i32): void {
   const columns = k2 * r2;
+  const work = columnsOf(slot);
   const means = work + <usize>columns * 24;
   for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), <f32>meanAt(block * k2 + j / r2));
   const at = <usize>base << 2;
   const more = means + (<usize>columns << 2);
-  columnSums(dy + at, x + at, rows, columns, means, near, far, work, more);
+  columnSums(dy + at, x + at, base, rows, columns, means, near, far, work, more, tileOf(slot));
 }
 
 /**
@@ -418,19 +549,25 @@ function scaleColumns(dy: usize, dx: usize, rows: i32, columns: i32, scale: usiz
 function sumByElement(slot: usize, base: i32, rows: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   for (let b = 0, index = base; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
-      sumElements(index, length, f64.load(means + c), f64.load(roots + c));
-      addTo(sums + (c << 1), sumOfG);
-      addTo(sums + (c << 1) + 8, sumOfGX);
+    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
+      for (let i = 0, n = length; i < length; i += n, index += n) {
+        if (mask != 0) {
+          n = maskRun(index, length - i);
+          if (!counts) continue;
+        }
+        sumElements(index, n, f64.load(means + c), f64.load(roots + c));
+        addTo(sums + (c << 1), sumOfG);
+        addTo(sums + (c << 1) + 8, sumOfGX);
+      }
     }
   }
 }
 
 function writeByElement(slot: usize, base: i32, rows: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
-  const count = <f64>r1 * <f64>r2;
   for (let b = 0, index = base; b < rows; b++) {
     for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+      const count = numberAt(slot, c);
       const level = given || mean == 0 ? 0 : f64.load(sums + (c << 1)) / count;
       const slope = given ? 0 : f64.load(sums + (c << 1), 8) / count;
       writeElements(index, length, f64.load(means + c), f64.load(roots + c), level, slope);

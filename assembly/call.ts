@@ -82,12 +82,7 @@ export function begin(call: usize): void {
   size = k1 * blockSize;
   const plain = gamma == 0 && beta == 0 && dGamma == 0 && dBeta == 0;
   parameterCount = plain ? 0 : pk1 * pk2;
-  if (mask == 0) {
-    cut();
-    return;
-  }
-  parts = 1;
-  pieces = 0;
+  cut();
 }
 
 function cut(): void {

@@ -5,6 +5,8 @@
  * Rows are read in order, as hardware prefetches best; short ones, which are adjacent, several at a time. Float32 sums are in
  * memory, over a few rows, and are then added to float64 ones.
  */
+import { mask } from "./call";
+import { counts, isWhole, pass, rowRun, select, TILE_ROWS } from "./masked";
 import { momentsInDoubles } from "./moments";
 import { accumulate, load, madd } from "./simd";
 import { isNear, fitsFloat32, isResolved } from "./precision";
@@ -14,17 +16,53 @@ const CHUNK_ROWS = 32;
 /** Rows up to this many bytes are taken several at a time. */
 const SHORT_ROW: usize = 256;
 
+// Results of `nextRows`.
+let rowsX: usize = 0;
+let rowsDy: usize = 0;
+
+/**
+ * With a mask: how many of at most `most` rows, from element `index` of the call on, are summed next, and where they are: nowhere
+ * (0), where they are masked, or in `tile`, where the mask varies within a row. There x is `abouts` (0: none) where it is masked, and
+ * dy (0: none) is 0.
+ */
+function nextRows(x: usize, dy: usize, index: i32, columns: i32, most: i32, tile: usize, abouts: usize): i32 {
+  rowsX = x;
+  rowsDy = dy;
+  if (isWhole(columns)) {
+    const n = rowRun(index, columns, most);
+    if (counts) return n;
+    pass(x, n * columns);
+    if (dy != 0) pass(dy, n * columns);
+    rowsX = 0;
+    return n;
+  }
+  const n = min(most, TILE_ROWS);
+  const stride = <usize>columns << 2;
+  rowsX = tile;
+  for (let i: usize = 0; i < <usize>n * stride; i += stride) {
+    select(x + i, tile + i, index + <i32>(i >>> 2), columns, abouts, 0);
+  }
+  if (dy == 0) return n;
+  rowsDy = tile + <usize>TILE_ROWS * stride;
+  select(dy, rowsDy, index, n * columns, 0, 0);
+  return n;
+}
+
 /**
  * Moments of each column of x [rows, columns] into float64 mean [columns] and m2 [columns]. Not centred: means are taken
- * as 0. `work` is scratch for float32 [3, columns].
+ * as 0. `work` is scratch for float32 [3, columns]. With a mask, x starts at element `index` of the call, `numbers` (else 0) are those
+ * of unmasked elements, float64 [columns], and `tile` is scratch (`tileBytes`).
  */
-export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2: usize, work: usize, centered: bool): void {
+export function columnMoments(
+  x: usize, index: i32, rows: i32, columns: i32, mean: usize, m2: usize, numbers: usize, work: usize, tile: usize, centered: bool,
+): void {
   const plane = <usize>columns << 2;
   const abouts = work + 2 * plane;
-  squareSums(x, rows, columns, mean, m2, work, abouts, false);
-  const share = 1.0 / <f64>rows;
+  squareSums(x, index, rows, columns, mean, m2, work, tile, abouts, false);
+  let share = 1.0 / <f64>rows;
   let enough = true;
   for (let i: usize = 0; i < plane; i += 4) {
+    if (numbers != 0) share = 1.0 / max(1, f64.load(numbers + (i << 1)));
     const sum = centered ? f64.load(mean + (i << 1)) : 0;
     const center = sum * share;
     const squares = f64.load(m2 + (i << 1)) - center * sum;
@@ -36,9 +74,10 @@ export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2
   }
   if (enough) return;
   if (centered) {
-    squareSums(x, rows, columns, mean, m2, work, abouts, true);
+    squareSums(x, index, rows, columns, mean, m2, work, tile, abouts, true);
     enough = true;
     for (let i: usize = 0; i < plane; i += 4) {
+      if (numbers != 0) share = 1.0 / max(1, f64.load(numbers + (i << 1)));
       const sum = f64.load(mean + (i << 1));
       const left = sum * share;
       const center = <f64>f32.load(abouts + i) + left;
@@ -48,38 +87,55 @@ export function columnMoments(x: usize, rows: i32, columns: i32, mean: usize, m2
       if (!isResolved(center, squares * share)) enough = false;
     }
   }
-  if (!enough) momentsInDoubles(x, rows, columns, 1, mean, m2, centered);
+  if (!enough) momentsInDoubles(x, index, rows, columns, 1, mean, m2, numbers, centered);
 }
 
 /** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is constant at each call site. */
 // @ts-ignore: decorator
 @inline
 function squareSums(
-  x: usize, rows: i32, columns: i32, first: usize, second: usize, work: usize, abouts: usize, shifted: bool,
+  x: usize, index: i32, rows: i32, columns: i32, first: usize, second: usize, work: usize, tile: usize, abouts: usize, shifted: bool,
 ): void {
   const stride = <usize>columns << 2;
   const squares = work + stride;
   memory.fill(first, 0, 2 * stride);
   memory.fill(second, 0, 2 * stride);
-  for (let row = 0; row < rows; row += CHUNK_ROWS) {
-    const end = min(row + CHUNK_ROWS, rows);
-    memory.fill(work, 0, 2 * stride);
-    let i = row;
-    if (stride <= SHORT_ROW) {
-      for (; i + 4 <= end; i += 4, x += 4 * stride) addFourRows(x, stride, work, squares, abouts, shifted);
+  memory.fill(work, 0, 2 * stride);
+  // rows that float32 sums may still take
+  let left = CHUNK_ROWS;
+  for (let row = 0, n = 0; row < rows; row += n) {
+    n = rows - row;
+    let p = x + <usize>row * stride;
+    if (mask != 0) {
+      n = nextRows(p, 0, index + row * columns, columns, n, tile, shifted ? abouts : 0);
+      p = rowsX;
+      if (p == 0) continue;
     }
-    for (; i < end; i++, x += stride) addRow(x, stride, work, squares, abouts, shifted);
-    addSums(first, work, columns);
-    addSums(second, squares, columns);
+    for (let i = 0; i < n; ) {
+      if (left == 0) {
+        left = CHUNK_ROWS;
+        moveSums(first, work, columns);
+        moveSums(second, squares, columns);
+      }
+      const end = min(i + left, n);
+      left -= end - i;
+      if (stride <= SHORT_ROW) {
+        for (; i + 4 <= end; i += 4, p += 4 * stride) addFourRows(p, stride, work, squares, abouts, shifted);
+      }
+      for (; i < end; i++, p += stride) addRow(p, stride, work, squares, abouts, shifted);
+    }
   }
+  moveSums(first, work, columns);
+  moveSums(second, squares, columns);
 }
 
-/** Adds n float32 to n float64. */
-function addSums(totals: usize, sums: usize, n: i32): void {
+/** Adds n float32 to n float64, and sets them to 0. */
+function moveSums(totals: usize, sums: usize, n: i32): void {
   const plane = <usize>n << 2;
   let i: usize = 0;
   for (; i + 16 <= plane; i += 16) accumulate(totals + (i << 1), load(sums + i));
   for (; i < plane; i += 4) f64.store(totals + (i << 1), f64.load(totals + (i << 1)) + <f64>f32.load(sums + i));
+  memory.fill(sums, 0, plane);
 }
 
 // @ts-ignore: decorator
@@ -145,20 +201,20 @@ function addFourRows(x: usize, stride: usize, sums: usize, squares: usize, about
 /**
  * Σ dy, Σ dy·d and Σ d of each column, float64 [3, columns], d = x − mean with float32 means [columns]; `work` is scratch for
  * float32 [3, columns]. Where all means are `near` 0, Σ dy·x is as exact. Σ d, from which `settle` recovers the rounding of the
- * mean, is summed only where one is `far` from 0.
+ * mean, is summed only where one is `far` from 0. With a mask, `index` and `tile` are as in `columnMoments`, with two tiles.
  */
 export function columnSums(
-  dy: usize, x: usize, rows: i32, columns: i32, means: usize, near: bool, far: bool, sums: usize, work: usize,
+  dy: usize, x: usize, index: i32, rows: i32, columns: i32, means: usize, near: bool, far: bool, sums: usize, work: usize, tile: usize,
 ): void {
   if (far) {
-    productSums(dy, x, rows, columns, means, sums, work, true, true);
+    productSums(dy, x, index, rows, columns, means, sums, work, tile, true, true);
     return;
   }
   if (!near) {
-    productSums(dy, x, rows, columns, means, sums, work, true, false);
+    productSums(dy, x, index, rows, columns, means, sums, work, tile, true, false);
     return;
   }
-  productSums(dy, x, rows, columns, means, sums, work, false, false);
+  productSums(dy, x, index, rows, columns, means, sums, work, tile, false, false);
   const dyXSums = sums + (<usize>columns << 3);
   for (let i: usize = 0; i < <usize>columns << 2; i += 4) {
     const at = dyXSums + (i << 1);
@@ -170,23 +226,39 @@ export function columnSums(
 // @ts-ignore: decorator
 @inline
 function productSums(
-  dy: usize, x: usize, rows: i32, columns: i32, means: usize, totals: usize, work: usize, shifted: bool, recentered: bool,
+  dy: usize, x: usize, index: i32, rows: i32, columns: i32, means: usize, totals: usize, work: usize, tile: usize,
+  shifted: bool, recentered: bool,
 ): void {
   const stride = <usize>columns << 2;
   const planes: usize = recentered ? 3 : 2;
   memory.fill(totals, 0, 2 * planes * stride);
-  for (let row = 0; row < rows; row += CHUNK_ROWS) {
-    const end = min(row + CHUNK_ROWS, rows);
-    memory.fill(work, 0, planes * stride);
-    let i = row;
-    if (stride <= SHORT_ROW) {
-      for (; i + 2 <= end; i += 2, dy += 2 * stride, x += 2 * stride) {
-        addTwoProducts(dy, x, stride, means, work, shifted, recentered);
-      }
+  memory.fill(work, 0, planes * stride);
+  let left = CHUNK_ROWS;
+  for (let row = 0, n = 0; row < rows; row += n) {
+    n = rows - row;
+    let p = x + <usize>row * stride, u = dy + <usize>row * stride;
+    if (mask != 0) {
+      n = nextRows(p, u, index + row * columns, columns, n, tile, means);
+      p = rowsX;
+      u = rowsDy;
+      if (p == 0) continue;
     }
-    for (; i < end; i++, dy += stride, x += stride) addProducts(dy, x, stride, means, work, shifted, recentered);
-    for (let plane: usize = 0; plane < planes; plane++) addSums(totals + 2 * plane * stride, work + plane * stride, columns);
+    for (let i = 0; i < n; ) {
+      if (left == 0) {
+        left = CHUNK_ROWS;
+        moveSums(totals, work, <i32>planes * columns);
+      }
+      const end = min(i + left, n);
+      left -= end - i;
+      if (stride <= SHORT_ROW) {
+        for (; i + 2 <= end; i += 2, u += 2 * stride, p += 2 * stride) {
+          addTwoProducts(u, p, stride, means, work, shifted, recentered);
+        }
+      }
+      for (; i < end; i++, u += stride, p += stride) addProducts(u, p, stride, means, work, shifted, recentered);
+    }
   }
+  moveSums(totals, work, <i32>planes * columns);
 }
 
 /** Adds a row of `stride` bytes to the sums of its columns, float32 [3, columns]. */

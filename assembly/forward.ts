@@ -6,24 +6,44 @@
  * mean square (RMS).
  *
  * The mean is used in two float32 parts: x − high is exact where x is near it, and low is the rounding error of high.
+ *
+ * With a mask (masked.ts), statistics are those of unmasked elements, 0 where there are none, and y is 0 at the others.
  */
 import {
-  beta, blockSize, columnsRepeat, firstOf, gamma, given, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows, pieces,
-  residual, scratch, sum, variance, x, y,
+  beta, blockSize, columnsRepeat, firstOf, gamma, given, mask, mean, parameterCount, parts, piece, pieceFrom, pieceLength, pieceRows,
+  pieces, residual, scratch, sum, variance, x, y,
 } from "./call";
 import { columnMoments } from "./columns";
 import { normalizeElements } from "./elements";
 import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
-import { mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
+import {
+  countColumns, counts, isWhole, kind, MASKED, onesAt, pass, rowRun, select, tallyBytes, tallySegment, tileBytes, tileRun, UNMASKED,
+  useTally,
+} from "./masked";
+import { maskedMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { madd } from "./simd";
 import { asStored, isNear, rootFits, meanAt, rootOf, varianceAt } from "./precision";
 import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } from "./views";
 
-/** Bytes of one slot: the moments of a block or a piece, which become its means and roots, then the coefficients of its columns. */
+/**
+ * Bytes of one slot: the moments of a block or a piece, which become its means and roots, then the coefficients of its columns; with
+ * a mask, the numbers of its elements, and a tile.
+ */
 function slotBytes(): u64 {
-  const columns = asColumns(k2, r2) ? k2 * r2 : 0;
-  return ((<u64>max(columns, k2) << 4) + <u64>columns * 12 + 4 + 63) & -64;
+  if (mask == 0) return momentsBytes();
+  return (momentsBytes() + (<u64>max(columnsHere(), k2) << 3) + tileBytes(columnsHere()) + tallyBytes(r2) + 63) & -64;
+}
+
+function momentsBytes(): u64 {
+  return ((<u64>max(columnsHere(), k2) << 4) + <u64>columnsHere() * 12 + 4 + 63) & -64;
+}
+
+/** 0 where blocks are not walked as columns. */
+// @ts-ignore: decorator
+@inline
+function columnsHere(): i32 {
+  return asColumns(k2, r2) ? k2 * r2 : 0;
 }
 
 // @ts-ignore: decorator
@@ -39,6 +59,7 @@ export function forwardScratch(): f64 {
 
 export function firstOfForward(part: i32): void {
   const slot = slotOf(part);
+  if (mask != 0) useTally(tallyOf(slot));
   if (pieces > 0) {
     if (given) return;
     piece(part % pieces, pieces);
@@ -48,8 +69,18 @@ export function firstOfForward(part: i32): void {
   const from = firstOf(part, parts, k1);
   const to = firstOf(part + 1, parts, k1);
   if (k2 == 1 && r1 == 1 && !given && (parameterCount == 0 || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
-    forwardRows(from, to);
-    return;
+    if (mask == 0) {
+      forwardRows(from, to);
+      return;
+    }
+    if (isWhole(r2)) {
+      for (let row = from, n = 0; row < to; row += n) {
+        n = rowRun(row * r2, r2, to - row);
+        if (counts) forwardRows(row, row + n);
+        else maskRows(row, n);
+      }
+      return;
+    }
   }
   for (let block = from; block < to; block++) {
     const base = block * blockSize;
@@ -57,6 +88,16 @@ export function firstOfForward(part: i32): void {
     settle(slot, block);
     write(slot, base, r1, r2);
   }
+}
+
+/** Rows that are masked. */
+function maskRows(row: i32, rows: i32): void {
+  const at = <usize>(row * r2) << 2;
+  if (residual != 0) addRun(x + at, residual + at, sum + at, rows * r2);
+  memory.fill(y + at, 0, <usize>(rows * r2) << 2);
+  const bytes = <usize>rows << 2;
+  if (mean != 0) memory.fill(mean + (<usize>row << 2), 0, bytes);
+  memory.fill(variance + (<usize>row << 2), 0, bytes);
 }
 
 /** Merges the pieces of each block into its first slot. */
@@ -69,9 +110,15 @@ export function finishForward(): void {
       for (let i = 0; i < pieces; i++) {
         const other = slotOf(block * pieces + i);
         piece(i, pieces);
-        const count = pieceRows * pieceLength;
+        let count = pieceRows * pieceLength;
         if (i > 0) {
           for (let at: usize = 0; at < <usize>k2 << 3; at += 8) {
+            if (mask != 0) {
+              before = <i32>f64.load(numbersOf(slot) + at);
+              count = <i32>f64.load(numbersOf(other) + at);
+              if (count == 0) continue;
+              f64.store(numbersOf(slot) + at, <f64>(before + count));
+            }
             mergeInto(slot + at, secondsOf(slot) + at, before, count, f64.load(other + at), f64.load(secondsOf(other) + at));
           }
         }
@@ -85,12 +132,14 @@ export function finishForward(): void {
 export function secondOfForward(part: i32): void {
   const block = part / pieces;
   const slot = slotOf(block * pieces);
+  if (mask != 0) useTally(tallyOf(slotOf(part)));
   piece(part % pieces, pieces);
   classify(slot);
   write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
 }
 
-// A slot: float64 means; float64 m2s, which `settle` replaces by roots; float32 coefficients [3, columns].
+// A slot: float64 means; float64 m2s, which `settle` replaces by roots; float32 coefficients [3, columns]; with a mask, float64
+// numbers of unmasked elements, and the tile.
 // @ts-ignore: decorator
 @inline
 function secondsOf(slot: usize): usize {
@@ -103,6 +152,18 @@ function coefficientsOf(slot: usize): usize {
   return slot + (<usize>(k2 * r2) << 4);
 }
 
+function numbersOf(slot: usize): usize {
+  return slot + <usize>momentsBytes();
+}
+
+function tileOf(slot: usize): usize {
+  return numbersOf(slot) + (<usize>max(columnsHere(), k2) << 3);
+}
+
+function tallyOf(slot: usize): usize {
+  return tileOf(slot) + <usize>tileBytes(columnsHere());
+}
+
 /** Moments of `rows` times k2 segments of `length` elements, from element `base` on, into the slot. */
 function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   const at = <usize>base << 2;
@@ -110,9 +171,19 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   const from = (residual == 0 ? x : sum) + at;
   const m2s = secondsOf(slot);
   const centered = mean != 0;
+  let numbers: usize = 0, tile: usize = 0;
+  if (mask != 0) {
+    numbers = numbersOf(slot);
+    tile = tileOf(slot);
+  }
   if (asColumns(k2, r2)) {
-    columnMoments(from, rows, k2 * r2, slot, m2s, coefficientsOf(slot), centered);
-    foldColumns(slot, m2s, rows);
+    if (mask != 0) countColumns(numbers, base, rows, k2 * r2);
+    columnMoments(from, base, rows, k2 * r2, slot, m2s, numbers, coefficientsOf(slot), tile, centered);
+    foldColumns(slot, m2s, numbers, rows);
+    return;
+  }
+  if (mask != 0) {
+    measureMasked(from, base, rows, length, slot, m2s, numbers, tile);
     return;
   }
   let p = from;
@@ -124,9 +195,39 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   }
 }
 
+/** Moments of segments, and the numbers of their unmasked elements, tile by tile. */
+function measureMasked(x: usize, index: i32, rows: i32, length: i32, means: usize, m2s: usize, numbers: usize, tile: usize): void {
+  const plane = <usize>k2 << 3;
+  memory.fill(means, 0, plane);
+  memory.fill(m2s, 0, plane);
+  memory.fill(numbers, 0, plane);
+  for (let b = 0; b < rows; b++) {
+    for (let c: usize = 0; c < plane; c += 8) {
+      const step = tallySegment(index, length);
+      for (let i = 0, n = 0; i < length; i += n, index += n, x += <usize>n << 2) {
+        n = min(step, length - i);
+        const ones = onesAt(i);
+        if (ones == 0) {
+          pass(x, n);
+          continue;
+        }
+        if (ones == n) segmentMoments(x, n, mean != 0);
+        else maskedMoments(x, tile, index, n, ones, mean != 0);
+        const before = f64.load(numbers + c);
+        mergeInto(means + c, m2s + c, <i32>before, ones, segmentMean, segmentM2);
+        f64.store(numbers + c, before + <f64>ones);
+      }
+    }
+  }
+}
+
 /** Merges every r2 neighbouring columns of `rows` values into one statistic, in place: moments of equal counts. */
-function foldColumns(means: usize, m2s: usize, rows: i32): void {
+function foldColumns(means: usize, m2s: usize, numbers: usize, rows: i32): void {
   if (r2 == 1) return;
+  if (numbers != 0) {
+    foldMasked(means, m2s, numbers);
+    return;
+  }
   let from = means, fromM2 = m2s;
   for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
     let sum: f64 = 0;
@@ -149,11 +250,26 @@ function foldColumns(means: usize, m2s: usize, rows: i32): void {
   }
 }
 
+/** The same for moments of as many values as `numbers` says, which are folded too. */
+function foldMasked(means: usize, m2s: usize, numbers: usize): void {
+  let from: usize = 0;
+  for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
+    let total: f64 = 0;
+    for (let d = 0; d < r2; d++, from += 8) {
+      const number = f64.load(numbers + from);
+      if (d > 0 && number == 0) continue;
+      mergeInto(means + c, m2s + c, <i32>total, <i32>number, f64.load(means + from), f64.load(m2s + from));
+      total += number;
+    }
+    f64.store(numbers + c, total);
+  }
+}
+
 /** Writes a block's statistics, or loads the given ones; puts its roots and the coefficients of its columns into the slot. */
 function settle(slot: usize, block: i32): void {
   const first = block * k2;
   const roots = secondsOf(slot);
-  const share = 1.0 / (<f64>r1 * <f64>r2);
+  let share = 1.0 / (<f64>r1 * <f64>r2);
   for (let c = 0; c < k2; c++) {
     const at = <usize>c << 3;
     if (given) {
@@ -161,6 +277,7 @@ function settle(slot: usize, block: i32): void {
       f64.store(roots + at, rootOf(varianceAt(first + c)));
       continue;
     }
+    if (mask != 0) share = 1.0 / max(1, f64.load(numbersOf(slot) + at));
     const measured = f64.load(roots + at) * share;
     const to = <usize>(first + c) << 2;
     if (mean != 0) f32.store(mean + to, <f32>f64.load(slot + at));
@@ -185,9 +302,25 @@ function write(slot: usize, base: i32, rows: i32, length: i32): void {
   const at = <usize>base << 2;
   if (residual != 0 && given) addRun(x + at, residual + at, sum + at, rows * k2 * length);
   const from = (residual == 0 ? x : sum) + at;
-  if (byElement) normalizeByElement(slot, secondsOf(slot), base, rows, length);
-  else if (asColumns(k2, r2)) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
-  else normalizeSegments(from, y + at, slot, secondsOf(slot), base, rows, length);
+  if (byElement) {
+    normalizeByElement(slot, secondsOf(slot), base, rows, length);
+    if (mask != 0) select(y + at, y + at, base, rows * k2 * length, 0, 0);
+  } else if (asColumns(k2, r2)) {
+    if (mask == 0) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
+    else normalizeMasked(from, y + at, coefficientsOf(slot), base, rows, k2 * r2);
+  } else {
+    normalizeSegments(from, y + at, slot, secondsOf(slot), base, rows, length);
+  }
+}
+
+/** Columns with a mask. */
+function normalizeMasked(x: usize, y: usize, coefficients: usize, index: i32, rows: i32, columns: i32): void {
+  const stride = <usize>columns << 2;
+  for (let row = 0, n = 0; row < rows; row += n, index += n * columns, x += <usize>n * stride, y += <usize>n * stride) {
+    n = tileRun(index, columns, rows - row);
+    if (kind != MASKED) normalizeColumns(x, y, coefficients, n, columns);
+    if (kind != UNMASKED) select(y, y, index, n * columns, 0, 0);
+  }
 }
 
 function normalizeByElement(means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
@@ -208,28 +341,36 @@ function normalizeSegments(x: usize, y: usize, means: usize, roots: usize, base:
       const high = <f32>exact;
       const low = <f32>(exact - <f64>high);
       const rstd = <f32>(1.0 / f64.load(roots + (<usize>c << 3)));
-      const end = offset + length;
-      while (offset < end) {
-        const p = x + (<usize>offset << 2);
-        const q = y + (<usize>offset << 2);
-        if (plain) {
-          normalizeRun(p, q, length, high, rstd, -low * rstd);
-          offset = end;
-          continue;
+      const segment = offset, segmentEnd = offset + length;
+      const step = mask == 0 ? length : tallySegment(base + offset, length);
+      while (offset < segmentEnd) {
+        const from = offset;
+        const end = min(offset + step, segmentEnd);
+        const ones = mask == 0 ? end - from : onesAt(from - segment);
+        while (offset < end) {
+          const p = x + (<usize>offset << 2);
+          const q = y + (<usize>offset << 2);
+          if (plain) {
+            normalizeRun(p, q, end - offset, high, rstd, -low * rstd);
+            offset = end;
+            continue;
+          }
+          const index = base + offset;
+          const parameter = <usize>parameterIndex(index) << 2;
+          const n = runLength(index, end - offset);
+          if (pr2 > 1) {
+            const scale = gamma == 0 ? rstd : rstd * f32.load(gamma + parameter);
+            const shift = beta == 0 ? <f32>0 : f32.load(beta + parameter);
+            normalizeRun(p, q, n, high, scale, shift - low * scale);
+          } else {
+            const g: usize = gamma == 0 ? 0 : gamma + parameter;
+            const t: usize = beta == 0 ? 0 : beta + parameter;
+            normalizeVector(p, q, n, high, rstd, -low * rstd, g, t);
+          }
+          offset += n;
         }
-        const index = base + offset;
-        const parameter = <usize>parameterIndex(index) << 2;
-        const n = runLength(index, end - offset);
-        if (pr2 > 1) {
-          const scale = gamma == 0 ? rstd : rstd * f32.load(gamma + parameter);
-          const shift = beta == 0 ? <f32>0 : f32.load(beta + parameter);
-          normalizeRun(p, q, n, high, scale, shift - low * scale);
-        } else {
-          const g: usize = gamma == 0 ? 0 : gamma + parameter;
-          const t: usize = beta == 0 ? 0 : beta + parameter;
-          normalizeVector(p, q, n, high, rstd, -low * rstd, g, t);
-        }
-        offset += n;
+        const q = y + (<usize>from << 2);
+        if (ones < end - from) select(q, q, base + from, end - from, 0, 0);
       }
     }
   }

@@ -1,173 +1,118 @@
 /**
- * Calls with a mask. Where it is 0, an element contributes to no statistic and no sum, y is 0 and dx is dSum, whatever x and dy
- * hold.
+ * The mask of a call: where it is 0, an element contributes to no statistic and no sum, y is 0 and dx is dSum, whatever x and dy hold.
  *
- *     mean = Σ x / n         variance = Σ (x − mean)² / n         n, Σ: over unmasked elements; 0 where there are none
- *     dx = rstd·(g − Σ g / n − xHat·Σ (g·xHat) / n) + dSum
- *
- * The array is walked in runs of elements that are all masked or all unmasked, and that share a statistic, or have one each
- * (r2 = 1); likewise a parameter. Runs with one statistic use the loops of calls without a mask, where float32 is enough; the others
- * use plain float64 loops. The whole call is one part: threads do not share it.
+ * Masked calls run in the loops of unmasked ones. Masked rows are passed over; where a mask varies within a row or a segment, sums
+ * are taken of a copy in which masked elements add nothing to them, and results are corrected in place. Only the number of elements
+ * per statistic is no longer known from the sizes: it is counted.
  */
-import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
-import {
-  beta, dSum, dx, dy, gamma, given, isBackward, mask, mean, parameterCount, residual, scratch, size, sum, variance, x, y,
-} from "./call";
-import { normalizeElements, sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
-import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
-import { mergeInto, segmentInDoubles, segmentM2, segmentMean, segmentMoments } from "./moments";
-import {
-  addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, totalBeta, totalGamma, useSums,
-} from "./parameters";
-import { zero } from "./simd";
-import { asStored, FEW, isFar, isNear, fitsFloat32, rootFits, meanAt, rootOf, varianceAt } from "./precision";
-import { k1, k2, mk2, mr1, mr2, pk2, pr1, pr2, r1, r2 } from "./views";
+import { mask } from "./call";
+import { accumulate, zero } from "./simd";
+import { mk2, mr1, mr2 } from "./views";
 
-// Scratch: for each statistic, in float64, the number of its unmasked elements, its mean, its m2 (later its root) and, in the
-// backward pass, Σ g and Σ g·xHat; then the cursors, and the gradients of the parameters.
-// @ts-ignore: decorator
-@inline
-function tableBytes(): usize {
-  return <usize>(k1 * k2) << 3;
+/** Elements that are copied and corrected at a time where segments are long: they stay in the first-level cache. */
+export const TILE: i32 = 2048;
+/** Rows of columns that are copied at a time. */
+export const TILE_ROWS: i32 = 4;
+
+/** Bytes of a copy of a tile. */
+export function tileBytes(columns: i32): u64 {
+  return <u64>max(TILE, TILE_ROWS * columns) << 2;
 }
 
-// @ts-ignore: decorator
-@inline
-function countsTable(): usize {
-  return scratch;
+// A tally, of one segment: the address of its first value of the mask (0: unknown) and its length, by which the next segment that has
+// the same mask is known; how many elements to take at a time; how many are unmasked, of all and of each tile.
+let tally: usize = 0;
+const TALLY_BYTES: usize = 16;
+
+export function tallyBytes(longest: i32): u64 {
+  return (<u64>TALLY_BYTES + ((<u64>longest / TILE + 1) << 2) + 15) & -16;
 }
 
-// @ts-ignore: decorator
-@inline
-function meansTable(): usize {
-  return scratch + tableBytes();
+/** Call before the first `tallySegment` of a stage of a part. */
+export function useTally(at: usize): void {
+  tally = at;
+  store<usize>(tally, 0);
 }
 
-// @ts-ignore: decorator
-@inline
-function rootsTable(): usize {
-  return scratch + 2 * tableBytes();
-}
-
-// @ts-ignore: decorator
-@inline
-function levelsTable(): usize {
-  return scratch + 3 * tableBytes();
-}
-
-// @ts-ignore: decorator
-@inline
-function slopesTable(): usize {
-  return scratch + 4 * tableBytes();
-}
-
-// @ts-ignore: decorator
-@inline
-function cursors(): usize {
-  return scratch + 5 * tableBytes();
-}
-
-// @ts-ignore: decorator
-@inline
-function gradientsSlot(): usize {
-  return (cursors() + 3 * CURSOR_BYTES + 63) & -64;
-}
-
-/** The bytes of scratch that the call needs; float64, since they may exceed the address space. */
-export function maskedScratch(): f64 {
-  return 40.0 * <f64>k1 * <f64>k2 + 192 + (isBackward ? <f64>sumsBytes() : 0);
-}
-
-export function runMasked(): void {
-  memory.fill(scratch, 0, 5 * tableBytes());
-  if (isBackward) backward();
-  else forward();
-}
-
-// A cursor walks a view without divisions. Its int32 words: the view's r1, k2 and r2, its current row (of r1) and column (of k2),
-// the index of the block's first kept position, and how many elements are left that share a position (r2 > 1), or have one each
-// in a row (r2 = 1).
-const CURSOR_BYTES: usize = 32;
-
-function start(cursor: usize, r1: i32, k2: i32, r2: i32): void {
-  i32.store(cursor, r1);
-  i32.store(cursor, k2, 4);
-  i32.store(cursor, r2, 8);
-  i32.store(cursor, 0, 12);
-  i32.store(cursor, 0, 16);
-  i32.store(cursor, 0, 20);
-  i32.store(cursor, r2 > 1 ? r2 : k2, 24);
-}
-
-// @ts-ignore: decorator
-@inline
-function positionOf(cursor: usize): i32 {
-  return i32.load(cursor, 20) + i32.load(cursor, 16);
-}
-
-// @ts-ignore: decorator
-@inline
-function leftOf(cursor: usize): i32 {
-  return i32.load(cursor, 24);
-}
-
-/** Advances by n elements, at most those that are left. */
-function advance(cursor: usize, n: i32): void {
-  const k2 = i32.load(cursor, 4), r2 = i32.load(cursor, 8);
-  const left = leftOf(cursor) - n;
-  const column = i32.load(cursor, 16) + (r2 == 1 ? n : left == 0 ? 1 : 0);
-  i32.store(cursor, left > 0 ? left : r2 > 1 ? r2 : k2, 24);
-  if (column < k2) {
-    i32.store(cursor, column, 16);
-    return;
+/**
+ * Counts the unmasked of the `length` elements of a segment, from `index` on. Returns how many to take at a time: a tile, or all where
+ * they are all masked or all unmasked.
+ */
+export function tallySegment(index: i32, length: i32): i32 {
+  const first = mask + (<usize>((index / mr2 / (mk2 * mr1)) * mk2 + (index / mr2) % mk2) << 2);
+  if (first == load<usize>(tally) && length == load<i32>(tally, 4)) return load<i32>(tally, 8);
+  let all = 0;
+  let to = tally + TALLY_BYTES;
+  for (let i = 0; i < length; i += TILE, to += 4) {
+    const ones = onesIn(index + i, min(TILE, length - i));
+    store<i32>(to, ones);
+    all += ones;
   }
-  i32.store(cursor, 0, 16);
-  const row = i32.load(cursor, 12) + 1;
-  const blockEnds = row == i32.load(cursor);
-  i32.store(cursor, blockEnds ? 0 : row, 12);
-  if (blockEnds) i32.store(cursor, i32.load(cursor, 20) + k2, 20);
+  const isMixed = all > 0 && all < length;
+  const step = isMixed ? TILE : length;
+  if (!isMixed) store<i32>(tally + TALLY_BYTES, all);
+  // the values that follow are the same ones where the mask's rows repeat, up to the last
+  const block = <i64>mk2 * <i64>mr1 * <i64>mr2;
+  const repeats = mr2 == 1 && <i64>index % block + <i64>length <= block;
+  store<usize>(tally, repeats ? first : 0);
+  store<i32>(tally, length, 4);
+  store<i32>(tally, step, 8);
+  store<i32>(tally, all, 12);
+  return step;
 }
 
-/** Call before the first `takeRun` of a walk over the array. */
-function startWalk(): void {
-  start(cursors(), r1, k2, r2);
-  start(cursors() + CURSOR_BYTES, mr1, mk2, mr2);
-  if (parameterCount > 0) start(cursors() + 2 * CURSOR_BYTES, pr1, pk2, pr2);
+/** How many elements of the segment are unmasked. */
+export function onesOfSegment(): i32 {
+  return load<i32>(tally, 12);
 }
 
-// The run that `takeRun` found: whether it is unmasked, and its first statistic and parameter.
-let counts: bool = false;
-let statistic: i32 = 0;
-let parameter: i32 = 0;
+/** How many of the elements that are taken from element `i` of the segment on. */
+export function onesAt(i: i32): i32 {
+  return load<i32>(tally + TALLY_BYTES + (<usize>(i / TILE) << 2));
+}
 
-/** Takes the next run; returns its length. */
-function takeRun(): i32 {
-  const ofMask = cursors() + CURSOR_BYTES, ofParameters = ofMask + CURSOR_BYTES;
-  statistic = positionOf(cursors());
-  let n = min(leftOf(cursors()), leftOf(ofMask));
-  if (parameterCount > 0) {
-    parameter = positionOf(ofParameters);
-    n = min(n, leftOf(ofParameters));
+/** Whether the mask is constant along each row of so many elements. */
+// @ts-ignore: decorator
+@inline
+export function isWhole(columns: i32): bool {
+  return mr2 % columns == 0;
+}
+
+/** Whether the elements of the last `maskRun` are unmasked. */
+export let counts: bool = false;
+
+/** How many elements from `index` on, of at most `most`, are all masked or all unmasked. */
+export function maskRun(index: i32, most: i32): i32 {
+  let n = 0;
+  while (n < most) {
+    const block = (index + n) / mr2, within = index + n - block * mr2;
+    const column = block % mk2;
+    const at = mask + (<usize>((block / (mk2 * mr1)) * mk2 + column) << 2);
+    if (n == 0) counts = f32.load(at) != 0;
+    const positions = min(mk2 - column, (most - n + within - 1) / mr2 + 1);
+    const alike = stretch(at, positions);
+    n += alike * mr2 - within;
+    if (alike < positions) return n;
   }
-  const first = mask + (<usize>positionOf(ofMask) << 2);
-  counts = f32.load(first) != 0;
-  if (mr2 == 1) n = stretch(first, n);
-  advance(cursors(), n);
-  advance(ofMask, n);
-  if (parameterCount > 0) advance(ofParameters, n);
-  return n;
+  return most;
 }
 
-/** How many values of the mask, of at most n, agree with the first one. */
-function stretch(first: usize, n: i32): i32 {
-  const end = first + (<usize>n << 2);
-  let p = first + 4;
+/** Reads over n masked elements, so that memory is prefetched for what follows. */
+export function pass(from: usize, n: i32): void {
+  const bytes = <usize>n << 2;
+  for (let i: usize = 0; i < bytes; i += 64) passed |= i32.load(from + i);
+}
+let passed: i32 = 0;
+
+/** How many values of the mask, of n, say `counts` before one does not. */
+function stretch(from: usize, n: i32): i32 {
+  const end = from + (<usize>n << 2);
+  let p = from;
   while (p + 16 <= end && areAlike(v128.load(p))) p += 16;
   while (p < end && (f32.load(p) != 0) == counts) p += 4;
-  return <i32>((p - first) >>> 2);
+  return <i32>((p - from) >>> 2);
 }
 
-/** Whether four values of the mask agree with the run's first one. */
 // @ts-ignore: decorator
 @inline
 function areAlike(values: v128): bool {
@@ -175,400 +120,172 @@ function areAlike(values: v128): bool {
   return counts ? i32x4.all_true(ones) : !v128.any_true(ones);
 }
 
-// @ts-ignore: decorator
-@inline
-function valueAt(values: usize, index: i32): f64 {
-  return <f64>f32.load(values + (<usize>index << 2));
+/** Rows of `columns` elements from `index` on, of at most `most`, that are all masked or all unmasked (`counts`). */
+export function rowRun(index: i32, columns: i32, most: i32): i32 {
+  return maskRun(index, most * columns) / columns;
 }
 
-// @ts-ignore: decorator
-@inline
-function pairAt(values: usize, index: i32): v128 {
-  return f64x2.promote_low_f32x4(v128.load64_zero(values + (<usize>index << 2)));
+export const MASKED = 0;
+export const UNMASKED = 1;
+export const MIXED = 2;
+/** What the rows of the last `tileRun` are. */
+export let kind: i32 = MIXED;
+
+/**
+ * How many rows of columns, from `index` on, to write at once: those up to the next change, or a tile of both kinds, which is
+ * written as if it were unmasked, and corrected while it is in cache: reads that skip rows are prefetched badly.
+ */
+export function tileRun(index: i32, columns: i32, most: i32): i32 {
+  const step = min(max(1, TILE / columns), most);
+  kind = MIXED;
+  if (!isWhole(columns)) return step;
+  const n = rowRun(index, columns, most);
+  if (n < step) return step;
+  kind = counts ? UNMASKED : MASKED;
+  return n;
 }
 
-// @ts-ignore: decorator
-@inline
-function at(table: usize, index: i32): f64 {
-  return f64.load(table + (<usize>index << 3));
+// The address of the first value of the last `span`.
+let spanAt: usize = 0;
+
+/** With a value per element: how many, from `index` on and of at most `most`, are in a row in memory. */
+function span(index: i32, most: i32): i32 {
+  const column = index % mk2;
+  spanAt = mask + (<usize>((index / (mk2 * mr1)) * mk2 + column) << 2);
+  return min(most, mk2 - column);
 }
 
-// @ts-ignore: decorator
-@inline
-function put(table: usize, index: i32, value: f64): void {
-  f64.store(table + (<usize>index << 3), value);
-}
-
-// @ts-ignore: decorator
-@inline
-function addAt(table: usize, index: i32, value: f64): void {
-  put(table, index, at(table, index) + value);
-}
-
-// @ts-ignore: decorator
-@inline
-function addPair(table: usize, index: i32, values: v128): void {
-  const p = table + (<usize>index << 3);
-  v128.store(p, f64x2.add(v128.load(p), values));
-}
-
-// @ts-ignore: decorator
-@inline
-function storePair(to: usize, index: i32, values: v128): void {
-  v128.store64_lane(to + (<usize>index << 2), f32x4.demote_f64x2_zero(values), 0);
-}
-
-/** How many elements of a run that have a statistic each are processed in pairs. */
-// @ts-ignore: decorator
-@inline
-function pairsOf(n: i32): i32 {
-  return parameterCount == 0 || pr2 == 1 ? n & -2 : 0;
-}
-
-/** Increment of the parameter's index from element to element of a run. */
-// @ts-ignore: decorator
-@inline
-function parameterStep(): i32 {
-  return pr2 == 1 ? 1 : 0;
-}
-
-function forward(): void {
-  if (residual != 0) addRun(x, residual, sum, size);
-  const from = residual == 0 ? x : sum;
-  if (given) takeStatistics();
-  else measure(from);
-  startWalk();
-  for (let i = 0, n = 0; i < size; i += n) {
-    n = takeRun();
-    const at = <usize>i << 2;
-    if (!counts) memory.fill(y + at, 0, <usize>n << 2);
-    else if (r2 == 1) normalizeEach(from + at, y + at, n);
-    else if (rootFits(rootAt())) normalizeShared(from + at, y + at, n);
-    else normalizeElements(i, n, meanOfRun(), rootAt());
+/** How many of n elements from `index` on are unmasked. */
+function onesIn(index: i32, n: i32): i32 {
+  let ones = 0;
+  for (let i = 0, k = 0; i < n; i += k) {
+    if (mr2 > 1) {
+      k = maskRun(index + i, n - i);
+      if (counts) ones += k;
+      continue;
+    }
+    k = span(index + i, n - i);
+    const none = zero();
+    let sums = none, others = none;
+    let p = spanAt;
+    const end = p + (<usize>k << 2);
+    for (; p + 64 <= end; p += 64) {
+      const first = i32x4.add(f32x4.ne(v128.load(p), none), f32x4.ne(v128.load(p, 16), none));
+      const second = i32x4.add(f32x4.ne(v128.load(p, 32), none), f32x4.ne(v128.load(p, 48), none));
+      sums = i32x4.sub(sums, first);
+      others = i32x4.sub(others, second);
+    }
+    for (; p < end; p += 4) if (f32.load(p) != 0) ones++;
+    sums = i32x4.add(sums, others);
+    ones += i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
   }
+  return ones;
 }
 
-// @ts-ignore: decorator
-@inline
-function meanOfRun(): f64 {
-  return at(meansTable(), statistic);
-}
-
-// @ts-ignore: decorator
-@inline
-function rootAt(): f64 {
-  return at(rootsTable(), statistic);
-}
-
-/** Loads statistics that were given, or stored by the forward pass. */
-function takeStatistics(): void {
-  for (let s = 0, end = k1 * k2; s < end; s++) {
-    put(meansTable(), s, meanAt(s));
-    put(rootsTable(), s, rootOf(varianceAt(s)));
+/** The number of unmasked elements of each of the columns of `rows` rows, from element `index` on, into float64 [columns]. */
+export function countColumns(table: usize, index: i32, rows: i32, columns: i32): void {
+  memory.fill(table, 0, <usize>columns << 3);
+  if (!isWhole(columns)) {
+    for (let row = 0; row < rows; row++, index += columns) addOnes(table, index, columns);
+    return;
   }
+  const ones = <f64>(onesIn(index, rows * columns) / columns);
+  for (let i = 0; i < columns; i++, table += 8) f64.store(table, ones);
 }
 
-/** Writes mean and variance; the mean's table holds it without rounding. */
-function measure(from: usize): void {
-  measureRuns(from, false);
-  for (let s = 0, end = k1 * k2; s < end; s++) {
-    const spread = at(rootsTable(), s) / max(1, at(countsTable(), s));
-    if (mean != 0) f32.store(mean + (<usize>s << 2), <f32>at(meansTable(), s));
-    f32.store(variance + (<usize>s << 2), <f32>spread);
-    put(rootsTable(), s, rootOf(asStored(spread)));
+/** Adds 1 to those of n float64 whose elements, from `index` on, are unmasked. */
+function addOnes(table: usize, index: i32, n: i32): void {
+  const one = f32x4.splat(1);
+  for (let i = 0, k = 0; i < n; i += k) {
+    let to = table + (<usize>i << 3);
+    if (mr2 > 1) {
+      k = maskRun(index + i, n - i);
+      if (counts) for (let j = 0; j < k; j++, to += 8) f64.store(to, f64.load(to) + 1);
+      continue;
+    }
+    k = span(index + i, n - i);
+    let j: usize = 0;
+    for (const vectors = <usize>(k & -4) << 2; j < vectors; j += 16) {
+      accumulate(to + (j << 1), v128.and(f32x4.ne(v128.load(spanAt + j), zero()), one));
+    }
+    for (; j < <usize>k << 2; j += 4) if (f32.load(spanAt + j) != 0) f64.store(to + (j << 1), f64.load(to + (j << 1)) + 1);
   }
 }
 
 /**
- * The number of unmasked elements, their mean and m2 (in the table of roots), from tables of zeros; `exactly`: all in float64.
+ * to = from for the unmasked of n elements from `index` on; for the others, those at `others`, or `about` where that is 0. `from`
+ * may be `to`.
  */
-function measureRuns(from: usize, exactly: bool): void {
-  if (r2 > 1) {
-    mergeRuns(from, exactly);
-    return;
-  }
-  if (mean != 0) {
-    sumEach(from, false);
-    const means = meansTable(), sums = rootsTable();
-    for (let s = 0, end = k1 * k2; s < end; s++) put(means, s, at(sums, s) / max(1, at(countsTable(), s)));
-    memory.fill(countsTable(), 0, tableBytes());
-    memory.fill(sums, 0, tableBytes());
-  }
-  sumEach(from, true);
-}
-
-/** Moments of runs that share a statistic. */
-function mergeRuns(from: usize, exactly: bool): void {
-  startWalk();
-  for (let i = 0, n = 0; i < size; i += n) {
-    n = takeRun();
-    if (!counts) continue;
-    if (exactly) segmentInDoubles(from + (<usize>i << 2), n, mean != 0);
-    else segmentMoments(from + (<usize>i << 2), n, mean != 0);
-    const s = <usize>statistic << 3;
-    mergeInto(meansTable() + s, rootsTable() + s, <i32>at(countsTable(), statistic), n, segmentMean, segmentM2);
-    addAt(countsTable(), statistic, <f64>n);
-  }
-}
-
-/** n, and Σ (x − mean) or Σ (x − mean)², of runs whose elements have a statistic each. */
-function sumEach(from: usize, squared: bool): void {
-  const means = meansTable(), sums = rootsTable(), numbers = countsTable();
-  const one = f64x2.splat(1);
-  startWalk();
-  for (let i = 0, n = 0; i < size; i += n) {
-    n = takeRun();
-    if (!counts) continue;
-    let j = 0;
-    for (; j + 2 <= n; j += 2) {
-      const d = f64x2.sub(pairAt(from, i + j), v128.load(means + (<usize>(statistic + j) << 3)));
-      addPair(numbers, statistic + j, one);
-      addPair(sums, statistic + j, squared ? f64x2.mul(d, d) : d);
-    }
-    for (; j < n; j++) {
-      const s = statistic + j;
-      const d = valueAt(from, i + j) - at(means, s);
-      addAt(numbers, s, 1);
-      addAt(sums, s, squared ? d * d : d);
-    }
-  }
-}
-
-/** For runs that share a statistic. */
-function normalizeShared(x: usize, y: usize, n: i32): void {
-  const exact = meanOfRun();
-  const high = <f32>exact;
-  const low = <f32>(exact - <f64>high);
-  const rstd = <f32>(1.0 / rootAt());
-  const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
-  const shifts: usize = beta == 0 ? 0 : beta + (<usize>parameter << 2);
-  if (pr2 == 1) {
-    normalizeVector(x, y, n, high, rstd, -low * rstd, factors, shifts);
-    return;
-  }
-  const scale = gamma == 0 ? rstd : rstd * f32.load(factors);
-  const shift = beta == 0 ? <f32>0 : f32.load(shifts);
-  normalizeRun(x, y, n, high, scale, shift - low * scale);
-}
-
-/** For runs whose elements have a statistic each. */
-function normalizeEach(x: usize, y: usize, n: i32): void {
-  const means = meansTable(), roots = rootsTable(), step = parameterStep();
-  let j = pairsOf(n);
-  for (let i = 0; i < j; i += 2) {
-    const s = <usize>(statistic + i) << 3;
-    let value = f64x2.div(f64x2.sub(pairAt(x, i), v128.load(means + s)), v128.load(roots + s));
-    if (gamma != 0) value = f64x2.mul(value, pairAt(gamma, parameter + i));
-    if (beta != 0) value = f64x2.add(value, pairAt(beta, parameter + i));
-    storePair(y, i, value);
-  }
-  for (let p = parameter + j * step; j < n; j++, p += step) {
-    let value = (valueAt(x, j) - at(means, statistic + j)) / at(roots, statistic + j);
-    if (gamma != 0) value *= valueAt(gamma, p);
-    if (beta != 0) value += valueAt(beta, p);
-    f32.store(y + (<usize>j << 2), <f32>value);
-  }
-}
-
-function backward(): void {
-  counted = false;
-  takeStatistics();
-  if (!given && !storedSuffices()) measureAgain();
-  const measured = counted;
-  if (!given || parameterCount > 0) sumGradients();
-  if (!given && !measured && anyFew()) {
-    measureAgain();
-    sumGradients();
-  }
-  startWalk();
-  for (let i = 0, n = 0; i < size; i += n) {
-    n = takeRun();
+export function select(from: usize, to: usize, index: i32, n: i32, others: usize, about: f32): void {
+  const fill = f32x4.splat(about);
+  for (let i = 0, k = 0; i < n; i += k) {
     const at = <usize>i << 2;
-    if (!counts) {
-      if (dSum == 0) memory.fill(dx + at, 0, <usize>n << 2);
-      else memory.copy(dx + at, dSum + at, <usize>n << 2);
-    } else if (r2 == 1) {
-      writeEach(i, n);
-    } else if (goesByElement()) {
-      writeElements(i, n, meanOfRun(), rootAt(), levelAt(), slopeAt());
-    } else {
-      writeShared(at, n);
+    if (mr2 > 1) {
+      k = maskRun(index + i, n - i);
+      if (!counts) copyRun(others == 0 ? 0 : others + at, to + at, k, about);
+      else if (from != to) copyRun(from + at, to + at, k, about);
+      continue;
     }
+    k = span(index + i, n - i);
+    if (others == 0) selectSpan(from + at, to + at, k, 0, fill, true);
+    else selectSpan(from + at, to + at, k, others + at, fill, false);
   }
 }
 
+/** `filled` is constant at each call site: whether `fill` is taken for `others`. */
 // @ts-ignore: decorator
 @inline
-function levelAt(): f64 {
-  return at(levelsTable(), statistic);
-}
-
-// @ts-ignore: decorator
-@inline
-function slopeAt(): f64 {
-  return at(slopesTable(), statistic);
-}
-
-/** Whether the table of counts is complete. */
-let counted: bool = false;
-
-// @ts-ignore: decorator
-@inline
-function isFew(statistic: i32): bool {
-  const number = at(countsTable(), statistic);
-  return number > 0 && number <= <f64>FEW;
-}
-
-function anyFew(): bool {
-  for (let s = 0, end = k1 * k2; s < end; s++) if (isFew(s)) return true;
-  return false;
-}
-
-/** Whether a run with one statistic is processed element by element. */
-function goesByElement(): bool {
-  return !rootFits(rootAt()) || (counted && !given && isFew(statistic));
-}
-
-/** Whether the statistics that the forward pass stored suffice (precision.ts). */
-function storedSuffices(): bool {
-  for (let s = 0, end = k1 * k2; s < end; s++) {
-    const spread = varianceAt(s);
-    if (!fitsFloat32(spread) || isFar(meanAt(s), spread)) return false;
+function selectSpan(from: usize, to: usize, n: i32, others: usize, fill: v128, filled: bool): void {
+  const none = zero(), values = spanAt;
+  const bytes = <usize>n << 2;
+  let i: usize = 0;
+  for (; i + 64 <= bytes; i += 64) {
+    const m = values + i, p = from + i, q = to + i, o = others + i;
+    const a = f32x4.ne(v128.load(m), none), b = f32x4.ne(v128.load(m, 16), none);
+    v128.store(q, v128.bitselect(v128.load(p), filled ? fill : v128.load(o), a));
+    v128.store(q, v128.bitselect(v128.load(p, 16), filled ? fill : v128.load(o, 16), b), 16);
+    const c = f32x4.ne(v128.load(m, 32), none), d = f32x4.ne(v128.load(m, 48), none);
+    v128.store(q, v128.bitselect(v128.load(p, 32), filled ? fill : v128.load(o, 32), c), 32);
+    v128.store(q, v128.bitselect(v128.load(p, 48), filled ? fill : v128.load(o, 48), d), 48);
   }
-  return true;
+  for (; i < bytes; i += 4) {
+    const other = filled ? f32x4.extract_lane(fill, 0) : f32.load(others + i);
+    f32.store(to + i, f32.load(values + i) != 0 ? f32.load(from + i) : other);
+  }
 }
 
-function measureAgain(): void {
-  memory.fill(scratch, 0, 3 * tableBytes());
-  measureRuns(x, true);
-  for (let s = 0, end = k1 * k2; s < end; s++) put(rootsTable(), s, rootOf(at(rootsTable(), s) / max(1, at(countsTable(), s))));
-  counted = true;
+/** Copies n elements; from 0: fills. */
+function copyRun(from: usize, to: usize, n: i32, about: f32): void {
+  const bytes = <usize>n << 2;
+  const fill = f32x4.splat(about);
+  let i: usize = 0;
+  if (from == 0) {
+    for (; i + 64 <= bytes; i += 64) {
+      const q = to + i;
+      v128.store(q, fill);
+      v128.store(q, fill, 16);
+      v128.store(q, fill, 32);
+      v128.store(q, fill, 48);
+    }
+    for (; i < bytes; i += 4) f32.store(to + i, about);
+    return;
+  }
+  for (; i + 64 <= bytes; i += 64) {
+    const p = from + i, q = to + i;
+    v128.store(q, v128.load(p));
+    v128.store(q, v128.load(p, 16), 16);
+    v128.store(q, v128.load(p, 32), 32);
+    v128.store(q, v128.load(p, 48), 48);
+  }
+  for (; i < bytes; i += 4) f32.store(to + i, f32.load(from + i));
 }
 
-/** Σ g / n (0 where nothing is centred) and Σ (g·xHat) / n of each statistic, and the gradients of the parameters. */
-function sumGradients(): void {
-  const slot = gradientsSlot();
-  useSums(slot);
-  emptySums(0, size);
-  memory.fill(levelsTable(), 0, 2 * tableBytes());
-  startWalk();
-  for (let i = 0, n = 0; i < size; i += n) {
-    n = takeRun();
+/** Moves the unmasked of n elements from `index` on together. */
+export function compact(from: usize, to: usize, index: i32, n: i32): void {
+  for (let i = 0, k = 0; i < n; i += k) {
+    k = maskRun(index + i, n - i);
     if (!counts) continue;
-    if (r2 == 1) sumEachGradient(i, n);
-    else if (goesByElement()) sumByElement(i, n);
-    else sumShared(<usize>i << 2, n);
-  }
-  counted = true;
-  storeGradients(slot, <usize>sumsBytes());
-  // statistics that were given are constants
-  const levels = levelsTable(), slopes = slopesTable();
-  for (let s = 0, end = k1 * k2; s < end; s++) {
-    const n = max(1, at(countsTable(), s));
-    put(levels, s, given || mean == 0 ? 0 : at(levels, s) / n);
-    put(slopes, s, given ? 0 : at(slopes, s) / n);
-  }
-}
-
-function sumByElement(index: i32, n: i32): void {
-  if (!counted) addAt(countsTable(), statistic, <f64>n);
-  sumElements(index, n, meanOfRun(), rootAt());
-  addAt(levelsTable(), statistic, sumOfG);
-  addAt(slopesTable(), statistic, sumOfGX);
-}
-
-/** For runs that share a statistic. */
-function sumShared(offset: usize, n: i32): void {
-  const rstd = 1.0 / rootAt();
-  const m = meanOfRun();
-  const near = isNear(m, varianceAt(statistic));
-  if (!counted) addAt(countsTable(), statistic, <f64>n);
-  if (parameterCount > 0 && pr2 == 1) {
-    const p = <usize>parameter << 2;
-    const factors: usize = gamma == 0 ? 0 : gamma + p;
-    keepShort(1);
-    vectorSums(dy + offset, x + offset, n, m, rstd, near, factors, partialGamma + p, partialBeta + p);
-    addAt(levelsTable(), statistic, sumDy);
-    addAt(slopesTable(), statistic, sumDyX);
-    return;
-  }
-  runSums(dy + offset, x + offset, n, m, near);
-  const slope = sumDyX * rstd;
-  const g = parameterCount > 0 ? addToParameter(parameter, sumDy, slope) : 1;
-  addAt(levelsTable(), statistic, g * sumDy);
-  addAt(slopesTable(), statistic, g * slope);
-}
-
-/** For runs whose elements have a statistic each. */
-function sumEachGradient(index: i32, n: i32): void {
-  const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
-  let j = pairsOf(n);
-  for (let i = 0; i < j; i += 2) {
-    const s = <usize>(statistic + i) << 3;
-    let g = pairAt(dy, index + i);
-    const xHat = f64x2.div(f64x2.sub(pairAt(x, index + i), v128.load(means + s)), v128.load(roots + s));
-    if (parameterCount > 0) {
-      const p = parameter + i;
-      addPair(totalBeta, p, g);
-      addPair(totalGamma, p, f64x2.mul(g, xHat));
-      if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, p));
-    }
-    if (!counted) addPair(countsTable(), statistic + i, f64x2.splat(1));
-    addPair(levels, statistic + i, g);
-    addPair(slopes, statistic + i, f64x2.mul(g, xHat));
-  }
-  for (let p = parameter + j * step; j < n; j++, p += step) {
-    const s = statistic + j;
-    const u = valueAt(dy, index + j);
-    const xHat = (valueAt(x, index + j) - at(means, s)) / at(roots, s);
-    const g = parameterCount > 0 ? u * addToParameter(p, u, u * xHat) : u;
-    if (!counted) addAt(countsTable(), s, 1);
-    addAt(levels, s, g);
-    addAt(slopes, s, g * xHat);
-  }
-}
-
-/** For runs that share a statistic. */
-function writeShared(offset: usize, n: i32): void {
-  const rstd = 1.0 / rootAt();
-  const m = meanOfRun();
-  const near = isNear(m, varianceAt(statistic));
-  const level = rstd * levelAt();
-  const slope = rstd * rstd * slopeAt();
-  const u = dy + offset, from = x + offset, to = dx + offset;
-  const more: usize = dSum == 0 ? 0 : dSum + offset;
-  const factors: usize = gamma == 0 ? 0 : gamma + (<usize>parameter << 2);
-  if (gamma != 0 && pr2 == 1) {
-    dxVector(u, from, to, n, m, <f32>rstd, slope, level, near, factors, more);
-    return;
-  }
-  const scale = gamma == 0 ? rstd : rstd * <f64>f32.load(factors);
-  dxRun(u, from, to, n, m, <f32>scale, slope, level, near, more);
-}
-
-/** For runs whose elements have a statistic each. */
-function writeEach(index: i32, n: i32): void {
-  const means = meansTable(), levels = levelsTable(), slopes = slopesTable(), roots = rootsTable(), step = parameterStep();
-  let j = pairsOf(n);
-  for (let i = 0; i < j; i += 2) {
-    const s = <usize>(statistic + i) << 3;
-    const rstd = f64x2.div(f64x2.splat(1), v128.load(roots + s));
-    const xHat = f64x2.mul(f64x2.sub(pairAt(x, index + i), v128.load(means + s)), rstd);
-    let g = pairAt(dy, index + i);
-    if (gamma != 0) g = f64x2.mul(g, pairAt(gamma, parameter + i));
-    g = f64x2.sub(f64x2.sub(g, v128.load(levels + s)), f64x2.mul(xHat, v128.load(slopes + s)));
-    let value = f64x2.mul(g, rstd);
-    if (dSum != 0) value = f64x2.add(value, pairAt(dSum, index + i));
-    storePair(dx, index + i, value);
-  }
-  for (let p = parameter + j * step; j < n; j++, p += step) {
-    const s = statistic + j;
-    const root = at(roots, s);
-    const xHat = (valueAt(x, index + j) - at(means, s)) / root;
-    let g = valueAt(dy, index + j);
-    if (gamma != 0) g *= valueAt(gamma, p);
-    let value = (g - at(levels, s) - xHat * at(slopes, s)) / root;
-    if (dSum != 0) value += valueAt(dSum, index + j);
-    f32.store(dx + (<usize>(index + j) << 2), <f32>value);
+    copyRun(from + (<usize>i << 2), to, k, 0);
+    to += <usize>k << 2;
   }
 }

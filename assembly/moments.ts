@@ -8,6 +8,7 @@
  * Sums run in float32 lanes over short chunks, and in float64 across chunks. Where that is not accurate (precision.ts: squares that
  * leave the range of float32, differences below the rounding of the mean) everything is summed again in float64.
  */
+import { compact, counts, maskRun, select } from "./masked";
 import { laneSum, madd, zero } from "./simd";
 import { isNear, fitsFloat32, isResolved } from "./precision";
 
@@ -29,19 +30,32 @@ export function segmentMoments(x: usize, n: i32, centered: bool): void {
 
 /** The same where Σ x and Σ x² are known already. */
 export function momentsFromSums(x: usize, n: i32, centered: bool, sumX: f64, sumXX: f64): void {
-  const share = 1.0 / <f64>n;
+  settleMoments(x, 0, 0, n, n, centered, sumX, sumXX);
+}
+
+/** Moments of the `ones` unmasked of n elements, from element `index` of the call on; `tile` is scratch for n float32. */
+export function maskedMoments(x: usize, tile: usize, index: i32, n: i32, ones: i32, centered: bool): void {
+  select(x, tile, index, n, 0, 0);
+  segmentSums(tile, n, 0, false, true);
+  settleMoments(x, tile, index, n, ones, centered, sumD, sumDD);
+}
+
+function settleMoments(x: usize, tile: usize, index: i32, n: i32, ones: i32, centered: bool, sumX: f64, sumXX: f64): void {
+  const share = 1.0 / <f64>ones;
   segmentMean = centered ? sumX * share : 0;
   segmentM2 = sumXX - segmentMean * sumX;
   if (isNear(segmentMean, segmentM2 * share) && fitsFloat32(segmentM2 * share)) return;
   if (centered) {
-    segmentSums(x, n, <f32>segmentMean, true, true);
+    if (ones < n) select(x, tile, index, n, 0, <f32>segmentMean);
+    segmentSums(ones < n ? tile : x, n, <f32>segmentMean, true, true);
     const about = <f64>(<f32>segmentMean);
     const left = sumD * share;
     segmentMean = about + left;
     segmentM2 = max(0, sumDD - left * sumD);
     if (isResolved(segmentMean, segmentM2 * share)) return;
   }
-  segmentInDoubles(x, n, centered);
+  if (ones < n) compact(x, tile, index, n);
+  segmentInDoubles(ones < n ? tile : x, ones, centered);
 }
 
 /** The same, summed in float64: exact for equal values. */
@@ -58,12 +72,32 @@ export function segmentInDoubles(x: usize, n: i32, centered: bool): void {
   segmentM2 = squares;
 }
 
-/** Moments of each column of x [rows, columns, length], in float64 throughout, into float64 mean [columns] and m2 [columns]. */
-export function momentsInDoubles(x: usize, rows: i32, columns: i32, length: i32, mean: usize, m2: usize, centered: bool): void {
+/**
+ * Moments of each column of x [rows, columns, length], in float64 throughout, into float64 mean [columns] and m2 [columns]. With a
+ * mask, x starts at element `index` of the call, and `numbers` (else 0) is float64 [columns] for the numbers of unmasked elements.
+ */
+export function momentsInDoubles(
+  x: usize, index: i32, rows: i32, columns: i32, length: i32, mean: usize, m2: usize, numbers: usize, centered: bool,
+): void {
+  const plane = <usize>columns << 3;
+  if (numbers != 0) {
+    memory.fill(mean, 0, plane);
+    memory.fill(m2, 0, plane);
+    memory.fill(numbers, 0, plane);
+  }
   for (let b = 0; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>columns << 3; c += 8, x += <usize>length << 2) {
-      segmentInDoubles(x, length, centered);
-      mergeInto(mean + c, m2 + c, b * length, length, segmentMean, segmentM2);
+    for (let c: usize = 0; c < plane; c += 8) {
+      for (let i = 0, n = length; i < length; i += n, index += n, x += <usize>n << 2) {
+        let before = b * length;
+        if (numbers != 0) {
+          n = maskRun(index, length - i);
+          if (!counts) continue;
+          before = <i32>f64.load(numbers + c);
+          f64.store(numbers + c, <f64>(before + n));
+        }
+        segmentInDoubles(x, n, centered);
+        mergeInto(mean + c, m2 + c, before, n, segmentMean, segmentM2);
+      }
     }
   }
 }

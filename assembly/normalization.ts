@@ -3,13 +3,11 @@
  * Arrays are float32, row-major; views are four sizes (src/view.ts). Nothing here allocates: the host provides scratch.
  *
  * A call runs as a whole (`run`), or its parts are shared among threads, each of which has an instance of its own on the
- * same memory: all of `first`, then `between` once, then, where there is one, all of `second`. A call with a mask is one part,
- * which only `run` runs.
+ * same memory: all of `first`, then `between` once, then, where there is one, all of `second`.
  */
 import * as call from "./call";
 import { beginBackward, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
 import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
-import { maskedScratch, runMasked } from "./masked";
 import { beginPass, joinParts, passParts, runPassPart } from "./pass";
 import { kind } from "../src/kernels/wasm/pass-words";
 import { k1, k2 } from "./views";
@@ -30,7 +28,6 @@ export function begin(address: usize): f64 {
     return 0;
   }
   call.begin(address);
-  if (call.mask != 0) return maskedScratch();
   return call.isBackward ? beginBackward() : forwardScratch();
 }
 
@@ -62,10 +59,6 @@ export function second(part: i32): void {
 export function run(): void {
   if (!isPass && call.size == 0) {
     runEmpty();
-    return;
-  }
-  if (!isPass && call.mask != 0) {
-    runMasked();
     return;
   }
   for (let part = 0; part < parts(); part++) first(part);

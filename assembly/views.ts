@@ -10,14 +10,14 @@ export let pr1: i32 = 0;
 export let pk2: i32 = 0;
 export let pr2: i32 = 0;
 
-// The mask's view; its k1 follows from the rest.
+// The mask's view; its k1 follows from the rest. With r1 = 1, kept positions follow each other through the whole array.
 export let mr1: i32 = 0;
 export let mk2: i32 = 0;
 export let mr2: i32 = 0;
 
 export function setMaskView(b: i32, c: i32, d: i32): void {
   mr1 = b;
-  mk2 = c;
+  mk2 = b == 1 ? i32.MAX_VALUE : c;
   mr2 = d;
 }
 
