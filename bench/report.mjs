@@ -320,8 +320,9 @@ export function barText(results) {
     const { title, bar, reached, at, of, measured } = outcome;
     if (reached === null) return `– ${title}, ${bar}: not measured`;
     if (!measured[0].name) return barLine(outcome);
+    const unit = bar.endsWith("µs") ? " µs" : "×";
     const cases = measured.map(
-      ({ name, value, reached: holds }) => `    ${holds ? "✓" : "✗"} ${name} ${valueText(bar, value)}`,
+      ({ name, value, reached: holds }) => `    ${holds ? "✓" : "✗"} ${name} ${valueText(bar, value)}${unit}`,
     );
     return [`${reached ? "✓" : "✗"} ${title}, ${bar}: ${at} of ${of}`, ...cases].join("\n");
   });
@@ -333,20 +334,28 @@ export function barText(results) {
 
 /** @type {string[]} The rows that docs/speed.md quotes; the page has the rest. */
 const QUOTED = [
-  "layer 32x768 forward",
-  "layer 512x768 forward",
-  "layer 4096x1024 forward",
-  "layer 512x768 backward",
-  "layer 4096x1024 backward",
+  ...["forward", "backward"].flatMap((pass) =>
+    ["32x768", "512x768", "4096x1024", "16384x2048", "100000x32"].map((shape) => `layer ${shape} ${pass}`),
+  ),
   "layer 512x768 both",
   "rms 512x768 forward",
+  "rms 512x768 backward",
   "rms+residual 512x768 forward",
   "batch 32x56x56x64 channelsLast forward",
+  "batch 32x56x56x64 channelsLast backward",
   "group 32x64x56x56 channelsFirst forward",
+  "group 32x64x56x56 channelsFirst backward",
+  "instance 32x64x56x56 channelsFirst forward",
+  "instance 32x64x56x56 channelsFirst backward",
 ];
 
 /** @type {string[]} The rows of them that the README quotes. */
-const HEADLINES = ["layer 512x768 forward", "layer 512x768 both", "batch 32x56x56x64 channelsLast forward"];
+const HEADLINES = [
+  "layer 512x768 forward",
+  "layer 512x768 both",
+  "batch 32x56x56x64 channelsLast forward",
+  "dynamicTanh 512x768 both",
+];
 
 /**
  * A column: the speed of the first contestant relative to the second or, where `time` is set, its time in theirs.

@@ -298,7 +298,7 @@ describe("bars", () => {
       worst: "layer 4096x1024",
     });
     const text = barText(results);
-    expect(text).toContain(`✗ ${title}, ≥ 1.1×: 4 of 5\n    ✗ layer 4096x1024 0.800\n    ✓ layer`);
+    expect(text).toContain(`✗ ${title}, ≥ 1.1×: 4 of 5\n    ✗ layer 4096x1024 0.800×\n    ✓ layer`);
     expect(text).toContain("– LayerNorm forward vs jax-js, ≥ 8×: not measured");
     expect(text).toMatch(/✗ what apply and a formula add +< 4097 bytes +4,500/);
   });
@@ -384,7 +384,7 @@ describe("the report", () => {
 
   it.each([
     ["the README", readmeSection, 3],
-    ["docs/speed.md", speedSection, 10],
+    ["docs/speed.md", speedSection, 20],
   ])("quotes itself in %s, with the machine and the day", (_, sectionOf, rows) => {
     const section = sectionOf(resultsOf({ "evenkeel-1": 1, memcpy: 0.8, "pytorch-1": 2 }));
     expect(section).toContain("on 2026-01-02");
