@@ -80,8 +80,10 @@ export function useInBuiltInLayers(): void {
     inputs,
     { training },
   ) {
+    const { gamma, beta, movingMean: runningMean, movingVariance: runningVariance } = this;
+    const variables = { gamma, beta, runningMean, runningVariance };
     return withFollowing(this, builtInBatchNorm(this), (normalization) =>
-      applyLayer(normalization, [inputs].flat(), batchVariables(this), { training: Boolean(training) }),
+      applyLayer(normalization, [inputs].flat(), variables, { training: Boolean(training) }),
     );
   };
 }

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { foldStatistics, install, layers, weightNormalization } from "../../../src/tfjs/index.js";
 import { kerasConvolutionClasses } from "../../../src/tfjs/layers/keras-convolutions.js";
 import { maskAsKeras } from "../../../src/tfjs/layers/masks.js";
-import { expectClose, largest, normal } from "../../support/numerics.js";
+import { expectClose, largest, normal, random as seeded } from "../../support/numerics.js";
 import { artifacts } from "../../support/tfjs-artifacts.js";
 import { backends, use } from "../../support/tfjs-backends.js";
 
@@ -303,6 +303,65 @@ describe.each(backends)("%s", (backend) => {
       { layer: "d", reason: "read before it is called or read elsewhere too; it is an output of the model" },
     ]);
     expect(made.getLayer("head").getClassName()).toBe("Activation");
+  });
+
+  it("networks at random", () => {
+    const random = seeded(11);
+    const pick = <T>(...choices: T[]): T => choices[Math.floor(random() * choices.length)];
+    const norms = () =>
+      pick(
+        () =>
+          built.batchNormalization({
+            epsilon: pick(1e-3, 1e-5, 0.5),
+            scale: pick(true, false),
+            center: pick(true, false),
+          }),
+        () => ours.batchNormalization({ activation: pick(undefined, "relu", "gelu") }),
+        () => ours.ghostBatchNormalization({ batchSize: 2 }),
+      )();
+    const convolutions = () => {
+      const shared = {
+        kernelSize: pick(1, 2),
+        padding: pick("same", "valid"),
+        useBias: pick(true, false),
+        activation: pick("linear", "linear", "relu"),
+      };
+      return pick(
+        () => built.conv2d({ filters: pick(2, 5), ...shared } as never),
+        () => built.depthwiseConv2d({ depthMultiplier: pick(1, 2), ...shared } as never),
+        () => built.separableConv2d({ filters: 3, ...shared } as never),
+        () => built.conv2dTranspose({ filters: 4, ...shared } as never),
+      )();
+    };
+    const others = () =>
+      pick(
+        () => built.reLU({}),
+        () => built.dropout({ rate: 0.3 }),
+        () => built.leakyReLU({}),
+        () => built.activation({ activation: "linear" }),
+      )();
+    let count = 0;
+    for (let network = 0; network < 16; network++) {
+      const x = tfl.input({ shape: [7, 7, 3] });
+      const read: Symbolic[] = [x];
+      let y = x;
+      for (let depth = 0; depth < 6; depth++) {
+        y = pick(norms, norms, convolutions, convolutions, others)().apply(y) as Symbolic;
+        // something else reads it, too
+        if (random() < 0.15) read.push(y);
+      }
+      const heads = [...read.slice(1), y].map((one) => built.globalMaxPooling2d({}).apply(one) as Symbolic);
+      const joined = heads.length > 1 ? (built.concatenate().apply(heads) as Symbolic) : heads[0];
+      const last = built.dense({ units: 3 }).apply(norms().apply(joined)) as Symbolic;
+      const model = tfl.model({ inputs: x, outputs: random() < 0.3 ? [last, y] : last });
+      const { folded: done, kept, model: made } = folded(model);
+      count += done.length;
+      const left = (one: tfl.LayersModel) =>
+        one.layers.filter((layer) => /Normalization/.test(layer.getClassName())).length;
+      expect(left(made)).toBe(kept.length);
+      expect(left(model)).toBe(kept.length + done.length);
+    }
+    expect(count).toBeGreaterThan(20);
   });
 
   it.each<[string, reason: string, () => tfl.LayersModel]>([
