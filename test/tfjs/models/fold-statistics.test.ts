@@ -326,7 +326,7 @@ describe.each(backends)("%s", (backend) => {
         useBias: pick(true, false),
         activation: pick("linear", "linear", "relu"),
       };
-      return pick(
+      return pick<() => Layer>(
         () => built.conv2d({ filters: pick(2, 5), ...shared } as never),
         () => built.depthwiseConv2d({ depthMultiplier: pick(1, 2), ...shared } as never),
         () => built.separableConv2d({ filters: 3, ...shared } as never),
@@ -334,7 +334,7 @@ describe.each(backends)("%s", (backend) => {
       )();
     };
     const others = () =>
-      pick(
+      pick<() => Layer>(
         () => built.reLU({}),
         () => built.dropout({ rate: 0.3 }),
         () => built.leakyReLU({}),
