@@ -20,10 +20,8 @@ const EXP = 32;
 const TANH_MOST = 52;
 const ERF_MOST = 56;
 const ERF = 60;
-/** Bytes of the table. */
-export const TABLE_BYTES = 92;
 
-/** Writes the table. */
+/** Writes the table, of which src/kernels/wasm/pass-words.ts has the size. */
 export function tabulate(at: usize): void {
   f32.store(at, 1, ONE);
   i32.store(at, i32.MIN_VALUE, SIGN);

@@ -37,7 +37,7 @@ let full: bool = false;
 // buffer holds, or 0.
 const FROM: usize = 4;
 const FILLED: usize = 8;
-const STATE: usize = 12;
+const STATE: usize = words.state;
 
 /** Loads the pass at this address. */
 export function beginPass(address: usize): void {

@@ -9,6 +9,9 @@ export const kind = 2;
 
 /** Elements of a tile at most. */
 export const tile = 512;
+/** Sizes in a part's share of scratch: of what is kept of an operand, and of the functions' constants. */
+export const state = 12;
+export const table = 92;
 /** Rows of a tile at most: as many additions as a sum makes in float32. */
 export const tileRows = 64;
 

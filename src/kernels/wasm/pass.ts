@@ -15,9 +15,7 @@ const PART_WORK = 65536;
 const PAIR = 8;
 /** A cache line. */
 const LINE = 64;
-/** Sizes in bytes: of the kernels' table of constants, of what they keep of an operand, and of an accumulator. */
-const TABLE = 128;
-const STATE = 12;
+/** Bytes of a float64 sum. */
 const ACCUMULATOR = 8;
 
 /** A pass as it lies in memory, but for addresses. */
@@ -56,10 +54,10 @@ export function encode(pass: Pass): Encoded {
   // a part's share of scratch
   const buffers = buffersOf(lowered, pass.reads.length);
   const statesAt = buffers.length * 4;
-  const indexAt = statesAt + operands.length * STATE;
+  const indexAt = statesAt + operands.length * at.state;
   const carriesAt = indexAt + axes * 4;
   const tableAt = carriesAt + at.tileRows * 4;
-  const buffersAt = lines(tableAt + TABLE);
+  const buffersAt = lines(tableAt + at.table);
   const tileBytes = at.tile * 4;
   const windowsAt = buffersAt + (Math.max(-1, ...buffers) + 1) * tileBytes;
   const windowBytes = lines(lengths[axes] * 4);
@@ -124,17 +122,11 @@ export function encode(pass: Pass): Encoded {
   });
   words.push(...slots, ...new Int32Array(Float32Array.from(constants).buffer));
   const numbers = Object.keys(operations);
-  steps.forEach(({ operation, of, parameter = 0 }, i) => {
+  steps.forEach(({ operation, of, parameter }, i) => {
     const [a, b = 0, c = 0] = of.map((value) => value * 4);
-    const exponent = new Int32Array(Float64Array.of(parameter).buffer);
-    words.push(
-      numbers.indexOf(operation),
-      (given + i) * 4,
-      a,
-      b,
-      operation === "power" ? kindOf(parameter) : c,
-      ...exponent,
-    );
+    words.push(numbers.indexOf(operation), (given + i) * 4, a, b);
+    if (parameter === undefined) words.push(c, 0, 0);
+    else words.push(kindOf(parameter), ...new Int32Array(Float64Array.of(parameter).buffer));
   });
 
   // all of scratch: the words, parts' shares, accumulators

@@ -110,9 +110,9 @@ function dense(lengths: readonly number[], keeps: (axis: number) => boolean): nu
 
 /** Elements that strides reach. */
 const extent = (lengths: readonly number[], { strides, offset }: Strided) =>
-  offset + 1 + strides.reduce((sum, stride, axis) => sum + stride * (lengths[axis] - 1), 0);
+  offset + 1 + strides.reduce((sum, stride, axis) => sum + Math.max(0, stride) * (lengths[axis] - 1), 0);
 
-/** Strides in another order of the axes, with gaps. */
+/** Strides in another order of the axes, some from last to first, with gaps. */
 function scattered(lengths: readonly number[], next: () => number): Strided {
   const order = lengths.map((_, axis) => axis);
   for (let i = order.length - 1; i > 0; i--) {
@@ -125,7 +125,13 @@ function scattered(lengths: readonly number[], next: () => number): Strided {
     strides[axis] = stride;
     stride *= lengths[axis] + (next() < 0.3 ? 1 : 0);
   }
-  return { strides, offset: Math.floor(next() * 5) };
+  let offset = Math.floor(next() * 5);
+  lengths.forEach((length, axis) => {
+    if (next() < 0.8) return;
+    offset += strides[axis] * (length - 1);
+    strides[axis] *= -1;
+  });
+  return { strides, offset };
 }
 
 function randomStrided(lengths: readonly number[], next: () => number, mayRepeat: boolean): Strided {
