@@ -59,7 +59,7 @@ export const weightDemodulation = normalization(
       }
       if (style.length !== 2 || style[1] !== shape[input]) {
         throw new RangeError(
-          `${NAME}: style must have a factor for each example and each of the ${shape[input]} inputs on axis ${given}, ` +
+          `${NAME}: style must have a factor for each example and each of the ${shape[input]} inputs on axis ${input}, ` +
             `[batch, ${shape[input]}], got [${style.join(", ")}]`,
         );
       }

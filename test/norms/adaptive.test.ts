@@ -29,6 +29,9 @@ import { layers } from "../../src/tfjs/layers/catalog.js";
 import { expectClose, largest, normal } from "../support/numerics.js";
 import { backends, leakless, use } from "../support/tfjs-backends.js";
 import { adaptive } from "./rows/adaptive.js";
+import { gatedRows } from "./rows/gated.js";
+import { maps } from "./rows/maps.js";
+import { weights as weightRows } from "./rows/weights.js";
 
 const ek = await open({ backend: "reference" });
 
@@ -95,14 +98,8 @@ describe("gradients", () => {
 });
 
 describe("conditions", () => {
-  const conditioned = adaptive.filter(({ norm }) =>
-    [
-      adaptiveInstanceNorm,
-      adaptiveLayerNorm,
-      conditionalBatchNorm,
-      featureWiseLinearModulation,
-      reversibleInstanceDenorm,
-    ].some(({ about }) => about.name === norm.name),
+  const conditioned = [...adaptive, ...maps, ...gatedRows, ...weightRows].filter(
+    ({ shapes }) => shapes.length > 1,
   );
 
   it.each(conditioned.map((row) => ({ row, name: `${row.norm.name} ${row.name ?? ""}` })))(
