@@ -9,8 +9,8 @@ import * as at from "./pass-words.js";
 
 /** More threads than these gain no memory bandwidth. */
 const MOST_PARTS = 8;
-/** Work that is worth a part of its own, in values that are read, made by simple steps, or written: some 10 µs. */
-const PART_WORK = 65536;
+/** Additions that are worth a part of their own, some 3 µs; to read or write an array is half of one. */
+const PART_WORK = 32768;
 /** Elements that a kernel takes at a time: two vectors. */
 const PAIR = 8;
 /** A cache line. */
@@ -47,7 +47,7 @@ export function encode(pass: Pass): Encoded {
     ...reductions.map(({ strides, offset }) => ({ strides: denseStrides(pass.lengths, strides), offset })),
   ]);
   const axes = lengths.length - 1;
-  const work = steps.reduce((total, { operation }) => total + operations[operation], operands.length);
+  const work = steps.reduce((total, { operation }) => total + operations[operation], operands.length / 2);
   const sums = operands.slice(pass.reads.length + stores.length).map(({ strides }) => strides);
   const { shared, ...cut } = cutSpace(lengths, sums, work);
 
