@@ -4,13 +4,19 @@
  * run.
  *
  * Two things can go wrong with a thread, and neither may hold up a call. Its core may be busy: the caller
- * compares the time of calls with what they would have taken alone, and runs alone for a while where sharing
- * does not pay. It may die within a part, of which its waiting caller is not notified: a part that takes far
- * too long is run by the caller, and helpers are restarted.
+ * waits for no part that was not begun, sleeps where one that was takes long, compares the time of calls with
+ * what they would have taken alone, and runs alone for a while where sharing does not pay. It may die within a
+ * part, of which its waiting caller is not notified: a part that takes far too long is run by the caller, and
+ * helpers are restarted.
+ *
+ * A part that a live thread has begun is waited for, and not run a second time beside it: both would add to the
+ * same sums in scratch, and the thread would still write after the call, to arrays that may have other values or
+ * another owner by then.
  */
 import { allWays, type Thread, type Way } from "./start-thread.js";
 import {
   announce,
+  announceMail,
   CALL,
   DONE,
   endStage,
@@ -26,6 +32,7 @@ import {
   READ,
   runPart,
   STAGE,
+  sleepUntil,
   TICKET,
   take,
   WORDS,
@@ -43,8 +50,13 @@ export function threadsHere(): number {
 
 /** Time in ms that sharing may lose before calls run alone; gains are credited, up to this much. */
 const CREDIT_MS = 1;
-/** Calls then run alone for this many times the time lost, so that at most a tenth of all time is lost. */
-const ALONE_TIMES = 10;
+/**
+ * Calls then run alone for this many times the time lost, so that at most a tenth of their time is lost: twice as
+ * many each time, up to `most`, until sharing has gained that credit again.
+ */
+const ALONE_TIMES = { least: 10, most: 80 };
+/** Most time in ms that one stage is said to have lost: more is a thread that died, or a machine that was suspended. */
+const MOST_LOSS_MS = 100;
 /** Resolution of the clock in pages; no part is much shorter. */
 const CLOCK_MS = 0.005;
 /** A part is given up after this long, plus this many times the time that the caller's own parts took. */
@@ -52,6 +64,12 @@ const LOST_MS = 2000;
 const LOST_TIMES = 20;
 /** At most this much is counted between two readings of the clock, so that a suspended machine does not seem to wait. */
 const STEP_MS = 10;
+/**
+ * For a part that a helper has begun, the caller waits awake for this many times what its own took, and within
+ * these limits: a helper that has not finished by then is off the processor, and may need this one.
+ */
+const AWAKE_TIMES = 2;
+const AWAKE_MS = { least: 0.05, most: 1 };
 
 /** An instance, and what the pool knows of it. */
 interface Member extends Instance {
@@ -71,7 +89,11 @@ export class Pool {
   private ids = 0;
   private dropped?: FinalizationRegistry<number>;
   private credit = CREDIT_MS;
-  private aloneUntil = 0;
+  /** Time in ms that calls are yet to run alone: their own, not what passes between them. */
+  private alone = 0;
+  private aloneTimes = ALONE_TIMES.least;
+  /** Whether this thread may sleep while it waits: a page's main thread may not. */
+  private sleeps?: boolean;
 
   /** `ways`: how a helper may start; the first that works is used. */
   constructor(private readonly ways: readonly Way[] = allWays) {}
@@ -109,9 +131,8 @@ export class Pool {
     return running;
   }
 
-  /** Whether a call of this instance should be shared now. */
+  /** Whether there are helpers for calls of this instance; if not, `share` is of no use. */
   helps(id: number): boolean {
-    if (performance.now() < this.aloneUntil) return false;
     // all helpers were ended
     if (!this.control) this.send([...this.members.values()], []);
     for (const i of this.lost) {
@@ -121,9 +142,17 @@ export class Pool {
     return this.threads(id) > 1;
   }
 
-  /** Runs one stage of a call that `kernels` has begun: all of its parts, on whichever threads come first. */
+  /**
+   * Runs one stage of a call that `kernels` has begun: all of its parts, on whichever threads come first, or on
+   * this one alone where that is faster now.
+   */
   share(id: number, kernels: Parts, call: number, stage: number, parts: number): void {
     const start = performance.now();
+    if (this.alone > 0) {
+      for (let part = 0; part < parts; part++) runPart(kernels, stage, part);
+      this.alone -= performance.now() - start;
+      return;
+    }
     const control = this.control ?? newControl();
     control[CALL] = call;
     control[STAGE] = stage;
@@ -148,7 +177,7 @@ export class Pool {
       }
     } finally {
       // even where the caller failed: nobody writes any more when this returns
-      unfinished = this.wait(control, endStage(control), LOST_MS + LOST_TIMES * worked);
+      unfinished = this.wait(control, endStage(control), fastest, LOST_MS + LOST_TIMES * worked);
     }
     for (let part = 0; part < parts; part++) {
       if ((unfinished >> part) & 1) runPart(kernels, stage, part);
@@ -157,13 +186,17 @@ export class Pool {
     this.account(fastest === Number.POSITIVE_INFINITY ? took : took - Math.max(fastest, CLOCK_MS) * parts);
   }
 
-  /** Waits for parts that helpers took; returns a bit for each that they did not finish. */
-  private wait(control: Int32Array, taken: number, most: number): number {
+  /** Waits for parts that helpers have begun; returns a bit for each that they did not finish. */
+  private wait(control: Int32Array, taken: number, fastest: number, most: number): number {
+    const awake = Math.min(Math.max(AWAKE_TIMES * fastest, AWAKE_MS.least), AWAKE_MS.most);
     let waited = 0;
-    let seen = performance.now();
-    for (let looks = 1; (taken & ~Atomics.load(control, DONE)) !== 0; looks++) {
-      pause();
-      if (looks % LOOKS !== 0) continue;
+    for (let seen = performance.now(); (taken & ~Atomics.load(control, DONE)) !== 0; ) {
+      if (waited >= awake) this.sleeps ??= maySleep();
+      if (waited < awake || !this.sleeps) {
+        for (let i = 0; i < LOOKS && (taken & ~Atomics.load(control, DONE)) !== 0; i++) pause();
+      } else {
+        sleepUntil(control, taken, STEP_MS);
+      }
       const now = performance.now();
       waited += Math.min(now - seen, STEP_MS);
       seen = now;
@@ -180,9 +213,11 @@ export class Pool {
    * core too, because of the helpers.
    */
   private account(loss: number): void {
-    this.credit = Math.min(CREDIT_MS, this.credit - loss);
+    this.credit = Math.min(CREDIT_MS, this.credit - Math.min(loss, MOST_LOSS_MS));
+    if (this.credit === CREDIT_MS) this.aloneTimes = ALONE_TIMES.least;
     if (this.credit >= 0) return;
-    this.aloneUntil = performance.now() - ALONE_TIMES * this.credit;
+    this.alone = -this.aloneTimes * this.credit;
+    this.aloneTimes = Math.min(2 * this.aloneTimes, ALONE_TIMES.most);
     this.credit = 0;
   }
 
@@ -197,7 +232,7 @@ export class Pool {
     });
     const most = Math.max(...[...this.members.values()].map(({ threads }) => threads));
     while (helpers.length < most - 1) this.start(helpers.length, 0);
-    announce(control, 0);
+    announceMail(control);
   }
 
   /** Starts helper `i` in a given way; where that fails, in the next one. */
@@ -250,6 +285,16 @@ export class Pool {
 
 /** Shared by all instances of the program. */
 export const pool = /* @__PURE__ */ new Pool();
+
+function maySleep(): boolean {
+  try {
+    // returns at once, since this is not the word's value
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const newControl = () => new Int32Array(new SharedArrayBuffer(WORDS * 4));
 

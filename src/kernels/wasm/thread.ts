@@ -5,8 +5,8 @@
 import {
   ASLEEP,
   CALL,
-  DONE,
   FAILED,
+  finish,
   INSTANCE,
   LOOKS,
   MAIL,
@@ -35,13 +35,14 @@ function receive({ control, helper, mail, join, leave }: Mail): void {
     instances.set(id, instance.exports as unknown as Parts);
   }
   Atomics.store(control, READ + helper, mail);
-  while (Atomics.load(control, MAIL) === mail) serve(control);
+  while (Atomics.load(control, MAIL) === mail) serve(control, mail);
 }
 
-/** Runs the available parts, and waits for the next ticket. */
-function serve(control: Int32Array): void {
+/** Runs the available parts, and waits for the next ticket, or for mail beyond this one. */
+function serve(control: Int32Array, mail: number): void {
   const ticket = takeParts(control);
-  if (comesSoon(control, ticket)) return;
+  // mail that comes after this changes the ticket
+  if (Atomics.load(control, MAIL) !== mail || comesSoon(control, ticket)) return;
   Atomics.add(control, ASLEEP, 1);
   Atomics.wait(control, TICKET, ticket);
   Atomics.sub(control, ASLEEP, 1);
@@ -55,6 +56,7 @@ function takeParts(control: Int32Array): number {
     // until this part is taken and done, the ticket's call remains the current one
     const kernels = instances.get(control[INSTANCE]);
     if (part >= partsOf(ticket) || !kernels) return ticket;
+    // a part is its thread's from here, where it begins: one that loses its core before has nothing to give back
     if (!take(control, ticket)) continue;
     try {
       kernels.begin(control[CALL]);
@@ -63,7 +65,7 @@ function takeParts(control: Int32Array): number {
       // the caller runs it again, and throws the error
       Atomics.or(control, FAILED, 1 << part);
     }
-    Atomics.or(control, DONE, 1 << part);
+    finish(control, part);
   }
 }
 

@@ -3,8 +3,11 @@
  * (thread.ts) take them.
  *
  * All wait on one word, the ticket: it holds a stage's number of parts and the next one that nobody has
- * taken. Taking a part is a compare-and-exchange on it, so that a helper that is late, or asleep, delays
- * nobody: the others take its parts.
+ * taken. Taking a part is a compare-and-exchange on it, and the part begins at once, so that a helper that is
+ * late, asleep or off the processor delays nobody: the others take its parts.
+ *
+ * The words of a call are plain: the ticket publishes them, and what a thread read of them is the ticket's if it
+ * then takes a part of it. DONE publishes what a helper wrote.
  */
 
 /** What a thread calls on its instance of the kernels. */
@@ -45,6 +48,8 @@ export const MAIL = 19;
 /** A bit for each part that was run, and for each that failed in a helper. */
 export const DONE = 32;
 export const FAILED = 33;
+/** A bit for each part that the caller waits for, asleep at DONE; 0 while it is awake. */
+export const AWAITED = 34;
 /** Number of helpers that sleep. */
 export const ASLEEP = 48;
 /** For each helper, the last mail that it has read; 0 before it runs. */
@@ -72,11 +77,38 @@ export function endStage(control: Int32Array): number {
   }
 }
 
-/** Announces a stage of this many parts, for which every helper wakes; of none where only mail is waiting. */
+/** Announces a stage of this many parts, for which every helper wakes. */
 export function announce(control: Int32Array, parts: number): void {
+  // the last stage has ended: nobody else writes the ticket
   const ticket = Atomics.load(control, TICKET);
   Atomics.store(control, TICKET, ((ticket & -256) + 256 + (parts << 4)) | 0);
+  wake(control);
+}
+
+/** Wakes every helper for mail; a stage goes on, since the ticket keeps its parts. */
+export function announceMail(control: Int32Array): void {
+  Atomics.add(control, TICKET, 256);
+  wake(control);
+}
+
+function wake(control: Int32Array): void {
   if (Atomics.load(control, ASLEEP) > 0) Atomics.notify(control, TICKET);
+}
+
+/** Sleeps until these parts are done, or for `ms`. */
+export function sleepUntil(control: Int32Array, parts: number, ms: number): void {
+  Atomics.store(control, AWAITED, parts);
+  const done = Atomics.load(control, DONE);
+  if ((parts & ~done) !== 0) Atomics.wait(control, DONE, done, ms);
+  Atomics.store(control, AWAITED, 0);
+}
+
+/** Tells that a helper's part is done; wakes the caller if it was the last that it waits for. */
+export function finish(control: Int32Array, part: number): void {
+  const done = Atomics.or(control, DONE, 1 << part) | (1 << part);
+  // a caller that goes to sleep sets AWAITED first: either this sees it, or the caller sees DONE changed
+  const awaited = Atomics.load(control, AWAITED);
+  if (awaited !== 0 && (awaited & ~done) === 0) Atomics.notify(control, DONE);
 }
 
 export function runPart(kernels: Parts, stage: number, part: number): void {

@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
 import asc from "assemblyscript/asc";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
@@ -21,7 +22,17 @@ import type { Backward, Forward } from "../../../src/kernels/contract.js";
 import { OwnHeap, sharedMemory } from "../../../src/kernels/wasm/heap.js";
 import { Pool, pool } from "../../../src/kernels/wasm/pool.js";
 import { allWays, type Thread, type Way } from "../../../src/kernels/wasm/start-thread.js";
-import type { Parts } from "../../../src/kernels/wasm/tickets.js";
+import {
+  AWAITED,
+  DONE,
+  finish,
+  type Parts,
+  READ,
+  sleepUntil,
+  TICKET,
+  take,
+  WORDS,
+} from "../../../src/kernels/wasm/tickets.js";
 import { normalizationModule, WasmKernels } from "../../../src/kernels/wasm/wasm.js";
 import { largest, normal } from "../../support/numerics.js";
 
@@ -33,8 +44,16 @@ const one = await open({ backend: "wasm", threads: 1 });
 const three = await open({ backend: "wasm", threads: 3 });
 const truth = await open({ backend: "reference" });
 
-// all calls are shared, however busy this machine is
-vi.spyOn(pool, "helps").mockImplementation((id) => pool.threads(id) > 1);
+/** The account that a pool keeps of what sharing costs. */
+interface Account {
+  account(loss: number): void;
+  alone: number;
+}
+const accountOf = (pool: Pool) => pool as unknown as Account;
+
+/** All calls are shared, however busy this machine is. */
+const shareAlways = (pool: Pool) => vi.spyOn(accountOf(pool), "account").mockImplementation(() => {});
+shareAlways(pool);
 beforeAll(() => threadsOf(three, 3));
 afterAll(() => three.close());
 
@@ -250,6 +269,7 @@ async function gated(ways = allWays) {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const words = new Int32Array(memory.buffer);
   const pool = new Pool(noted);
+  const sharing = shareAlways(pool);
   const id = pool.join(words, await gatedModule(), memory, 2);
   const runs = async () => {
     for (let i = 0; i < 1000 && pool.threads(id) === 1; i++) await sleep(10);
@@ -268,7 +288,7 @@ async function gated(ways = allWays) {
     pool.share(id, { begin: () => 0, first, second: first }, 0, 0, 8);
     return own;
   };
-  return { pool, id, words, threads, runs, share, end: () => pool.leave(id) };
+  return { pool, id, words, threads, runs, share, sharing, end: () => pool.leave(id) };
 }
 
 /** Keeps this thread waiting. */
@@ -289,9 +309,39 @@ it("shares a call: a helper that is held up keeps the others from nothing", asyn
   end();
 });
 
-it("runs alone for a while where sharing costs time, and shares again after that", async () => {
-  const { pool, id, words, share, end } = await gated();
-  expect(pool.helps(id)).toBe(true);
+it("sleeps where a helper's part takes long, and is woken when it is done", async () => {
+  const { words, share, end } = await gated();
+  const waits = vi.spyOn(Atomics, "wait");
+  const timer = `
+    const { workerData: words, parentPort } = require("node:worker_threads");
+    parentPort.on("message", () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      Atomics.store(words, ${GATE}, 1);
+    });`;
+  const opener = new Worker(timer, { eval: true, workerData: words });
+  try {
+    const woken = () => waits.mock.results.some(({ value }) => value === "ok");
+    // unless the part ends just before the caller falls asleep
+    for (let round = 0; round < 20 && !woken(); round++) {
+      words[GATE] = 0;
+      let taken = 0;
+      const own = share(() => {
+        taken++;
+        if (taken === 7) opener.postMessage("");
+      });
+      expect(own.length).toBe(7);
+    }
+    expect(woken()).toBe(true);
+  } finally {
+    waits.mockRestore();
+    await opener.terminate();
+    end();
+  }
+});
+
+it("runs alone for some time of calls where sharing cost time, and shares again after that", async () => {
+  const { pool, id, words, share, sharing, end } = await gated();
+  sharing.mockRestore();
   // a core that another program takes: all other parts are done long before the helper's
   let taken = 0;
   share(() => {
@@ -300,10 +350,39 @@ it("runs alone for a while where sharing costs time, and shares again after that
     hold(20);
     Atomics.store(words, GATE, 1);
   });
-  expect(pool.helps(id)).toBe(false);
-  for (let i = 0; i < 1000 && !pool.helps(id); i++) await sleep(10);
-  expect(pool.helps(id)).toBe(true);
+  const parts = () => {
+    let own = 0;
+    const first = () => {
+      own++;
+      hold(1);
+    };
+    pool.share(id, { begin: () => 0, first, second: first }, 0, 0, 8);
+    return own;
+  };
+  // time between calls is none of it
+  await sleep(250);
+  expect(parts()).toBe(8);
+  let shared = false;
+  for (let i = 0; i < 1000 && !shared; i++) shared = parts() < 8;
+  expect(shared).toBe(true);
   end();
+});
+
+it("runs alone for longer each time that sharing cost time, until it has gained", () => {
+  const account = accountOf(new Pool([]));
+  const aloneFor = (loss: number) => {
+    account.account(loss);
+    return Math.round(account.alone);
+  };
+  expect(aloneFor(0.5)).toBe(0);
+  expect(aloneFor(2.5)).toBe(20);
+  expect([1, 1, 1, 1].map(aloneFor)).toEqual([20, 40, 80, 80]);
+  account.account(-0.6);
+  account.account(-0.6);
+  expect(aloneFor(3)).toBe(20);
+  // a thread that died says nothing of the cores
+  account.account(-5);
+  expect(aloneFor(2000)).toBe(990);
 });
 
 it("runs a part itself that a helper failed in, and the helper goes on", async () => {
@@ -322,8 +401,6 @@ it("runs a part itself that a helper died in, and starts another", async () => {
   const own = share(() => threads[0].terminate());
   expect(own.sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect(pool.threads(id)).toBe(1);
-  // once the time is over for which calls run alone after that
-  Object.assign(pool, { aloneUntil: 0 });
   expect(pool.helps(id)).toBe(false);
   await runs();
   words[GATE] = 1;
@@ -344,6 +421,119 @@ it("a helper that dies between calls is known to be gone, and the next call star
   words[GATE] = 1;
   expect(share(() => {}).length).toBeLessThan(8);
   end();
+});
+
+it("mail that comes during a stage is read after it, and no part runs twice", async () => {
+  const { pool, words, share, end } = await gated();
+  const module = await gatedModule();
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  let other = 0;
+  // the helper is in a part when the mail comes
+  const own = share(() => {
+    other ||= pool.join(memory, module, memory, 2);
+    Atomics.store(words, GATE, 1);
+  });
+  expect(new Set(own).size).toBe(own.length);
+  expect(own.length + words[ARRIVED]).toBe(8);
+  for (let i = 0; i < 1000 && pool.threads(other) === 1; i++) await sleep(10);
+  expect(pool.threads(other)).toBe(2);
+  pool.leave(other);
+  end();
+});
+
+/**
+ * A pool whose one helper takes a part with the caller's first one, and does what this code says with it: `done()` marks it
+ * in the control words, and wakes nobody.
+ */
+async function faked(code: string) {
+  let control: Int32Array = new Int32Array();
+  const way: Way = () => ({
+    postMessage: (mail) => {
+      control = mail.control;
+      Atomics.store(control, READ + mail.helper, mail.mail);
+    },
+    terminate: () => {},
+  });
+  const pool = new Pool([way]);
+  shareAlways(pool);
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const id = pool.join(pool, await gatedModule(), memory, 2);
+  expect(pool.threads(id)).toBe(2);
+  const helper = `
+    const { workerData: { control, part } } = require("node:worker_threads");
+    const pause = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    const awaited = () => Atomics.load(control, ${AWAITED});
+    const notify = () => Atomics.notify(control, ${DONE});
+    const done = () => Atomics.or(control, ${DONE}, 1 << part);
+    ${code}`;
+  /** A stage of 8 parts; gives those that the caller ran. */
+  return async () => {
+    const own: number[] = [];
+    let worker: Worker | undefined;
+    const first = (part: number) => {
+      own.push(part);
+      if (!code || worker) return;
+      const ticket = Atomics.load(control, TICKET);
+      expect(take(control, ticket)).toBe(true);
+      worker = new Worker(helper, { eval: true, workerData: { control, part: ticket & 15 } });
+    };
+    pool.share(id, { begin: () => 0, first, second: first }, 0, 0, 8);
+    const marked = Atomics.load(control, DONE);
+    await worker?.terminate();
+    pool.leave(id);
+    expect(marked).toBe(255);
+    expect(Atomics.load(control, AWAITED)).toBe(0);
+    return own;
+  };
+}
+
+it("waits for no helper that was told of a stage and took no part", async () => {
+  const share = await faked("");
+  const waits = vi.spyOn(Atomics, "wait");
+  expect(await share()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  expect(waits).not.toHaveBeenCalled();
+  waits.mockRestore();
+});
+
+it.each([
+  { what: "it is slow", code: "pause(30); done(); if (awaited()) notify();" },
+  { what: "it wakes nobody", code: "while (!awaited()) {} done();" },
+  {
+    what: "the caller is woken too early",
+    code: "for (let i = 0; i < 5; i++) { while (!awaited()) {} notify(); pause(1); } done(); notify();",
+  },
+  { what: "it is done before the caller waits", code: "done();" },
+])("waits for a helper's part, and runs the others: $what", async ({ code }) => {
+  expect(await (await faked(code))()).toEqual([0, 2, 3, 4, 5, 6, 7]);
+});
+
+it("waits awake where the calling thread may not sleep, as in a page", async () => {
+  const share = await faked("pause(30); done();");
+  const waits = vi.spyOn(Atomics, "wait").mockImplementation(() => {
+    throw new TypeError("Atomics.wait cannot be called in this context");
+  });
+  expect(await share()).toEqual([0, 2, 3, 4, 5, 6, 7]);
+  // to know that it may not
+  expect(waits).toHaveBeenCalledTimes(1);
+  waits.mockRestore();
+});
+
+it("does not fall asleep for parts that are done, and only the last one wakes", () => {
+  const control = new Int32Array(new SharedArrayBuffer(WORDS * 4));
+  const waits = vi.spyOn(Atomics, "wait");
+  const wakes = vi.spyOn(Atomics, "notify");
+  finish(control, 0);
+  sleepUntil(control, 0b1, 1000);
+  expect(waits).not.toHaveBeenCalled();
+  // as a caller that sleeps for the parts 1 and 2
+  control[AWAITED] = 0b110;
+  finish(control, 1);
+  expect(wakes).not.toHaveBeenCalled();
+  finish(control, 2);
+  expect(wakes).toHaveBeenCalledExactlyOnceWith(control, DONE);
+  expect(control[DONE]).toBe(0b111);
+  waits.mockRestore();
+  wakes.mockRestore();
 });
 
 it("a failure of the caller's part is thrown when no helper writes any more, and the next call is shared", async () => {
