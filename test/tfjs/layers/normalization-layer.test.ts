@@ -220,7 +220,7 @@ describe.each(backends)("%s", (backend) => {
         ),
       );
       const { result, kernelNames } = profiled(() => layer.apply(x) as tf.Tensor);
-      expect(kernelNames).toContain("EvenkeelNormalize");
+      expect(kernelNames.filter((name) => name.startsWith("Evenkeel"))).toHaveLength(1);
       return values(result);
     });
     for (const [i, output] of outputs.entries()) same(output, shipped[i]);
