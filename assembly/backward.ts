@@ -16,6 +16,10 @@ import { columnSums } from "./columns";
 import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
 import { addRun } from "./forward-runs";
 import {
+  closeWindow, holdsBlocks, isWindowed, nextWindow, openWindow, startWindows, useWindow, WINDOW, windowBase, windowBefore, windowBytes,
+  windowCount, windowFrom, windowLength, windowRows, windowTo,
+} from "./half";
+import {
   countColumns, counts, isWhole, kind, MASKED, maskRun, onesAt, onesOfSegment, pass, rowRun, select, tallyBytes, tallySegment, TILE,
   tileBytes, tileRun, UNMASKED, useTally,
 } from "./masked";
@@ -68,7 +72,16 @@ function numberAt(slot: usize, at: usize): f64 {
 }
 
 function slotBytes(): u64 {
+  return isWindowed() ? windowAt() + windowBytes() : spareAt();
+}
+
+/** Where in a slot room is for the sums of one window's columns; then comes the window. */
+function spareAt(): u64 {
   return (statisticsBytes() + sumsBytes() + 63) & -64;
+}
+
+function windowAt(): u64 {
+  return spareAt() + statisticsBytes();
 }
 
 function slotOf(part: i32): usize {
@@ -119,6 +132,7 @@ export function firstOfBackward(part: i32): void {
   const slot = slotOf(part);
   useSums(gradientsOf(slot));
   if (mask != 0) useTally(tallyOf(slot));
+  if (isWindowed()) useWindow(slot + <usize>windowAt());
   if (pieces > 0) {
     piece(part % pieces, pieces);
     const base = (part / pieces) * blockSize + pieceFrom;
@@ -129,6 +143,30 @@ export function firstOfBackward(part: i32): void {
   const from = firstOf(part, parts, k1);
   const to = firstOf(part + 1, parts, k1);
   emptySums(from * blockSize, (to - from) * blockSize);
+  if (!isWindowed()) {
+    runBlocks(slot, from, to);
+    return;
+  }
+  if (holdsBlocks()) {
+    const most = WINDOW / blockSize;
+    for (let block = from; block < to; block += most) {
+      const end = min(block + most, to);
+      openWindow(block * blockSize, (end - block) * blockSize, false);
+      runBlocks(slot, block, end);
+      closeWindow();
+    }
+    return;
+  }
+  for (let block = from; block < to; block++) {
+    const base = block * blockSize;
+    measure(slot, base, r1, r2);
+    settle(slot, block);
+    write(slot, base, r1, r2);
+  }
+}
+
+/** Blocks whose elements are all at hand. */
+function runBlocks(slot: usize, from: i32, to: i32): void {
   if (k2 == 1 && r1 == 1 && r2 > FEW && !given && gamma != 0 && pr2 == 1 && pk2 == r2 && pr1 == k1) {
     if (mask == 0) {
       backwardRows(from, to);
@@ -145,9 +183,10 @@ export function firstOfBackward(part: i32): void {
   }
   for (let block = from; block < to; block++) {
     const base = block * blockSize;
-    measure(slot, base, r1, r2);
+    takeStatistics(slot, block, true);
+    if (sumsAreNeeded(slot)) sumRange(slot, columnsOf(slot), base, r1, 0, k2, r2);
     settle(slot, block);
-    write(slot, base, r1, r2);
+    writeRange(slot, base, r1, 0, k2, r2);
   }
 }
 
@@ -163,8 +202,7 @@ export function finishBackward(): void {
     for (let block = 0; block < k1; block++) {
       const slot = slotOf(block * pieces);
       classify(slot, block);
-      const planes = byElement || !asColumns(k2, r2) ? 0 : far ? 3 : 2;
-      const sums = (k2 << 1) + planes * k2 * r2;
+      const sums = (k2 << 1) + columnPlanes() * k2 * r2;
       for (let i = 1; i < pieces; i++) addDoubles(sumsOf(slot), sumsOf(slotOf(block * pieces + i)), sums);
       useSums(gradientsOf(slot));
       settle(slot, block);
@@ -177,6 +215,7 @@ export function secondOfBackward(part: i32): void {
   const block = part / pieces;
   const slot = slotOf(block * pieces);
   if (mask != 0) useTally(tallyOf(slotOf(part)));
+  if (isWindowed()) useWindow(slotOf(part) + <usize>windowAt());
   piece(part % pieces, pieces);
   classify(slot, block);
   write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
@@ -184,20 +223,50 @@ export function secondOfBackward(part: i32): void {
 
 /** Sums of `rows` times k2 segments of `length` elements, from element `base` on, into the slot. */
 function measure(slot: usize, base: i32, rows: i32, length: i32): void {
-  const block = base / blockSize;
-  takeStatistics(slot, block);
+  takeStatistics(slot, base / blockSize, !isWindowed());
+  if (!sumsAreNeeded(slot)) return;
+  const columns = columnsOf(slot);
+  if (!isWindowed()) {
+    sumRange(slot, columns, base, rows, 0, k2, length);
+    return;
+  }
+  const spare = slot + <usize>spareAt();
+  for (startWindows(base, rows, length); nextWindow(); ) {
+    openWindow(windowBase, windowCount(), false);
+    // sums of columns come as a whole
+    const apart = asColumns(k2, r2) && windowBefore > 0;
+    sumRange(slot, apart ? spare : columns, windowBase, windowRows, windowFrom, windowTo, windowLength);
+    if (apart) addDoubles(columns, spare, columnPlanes() * k2 * r2);
+  }
+}
+
+/** Sets the sums of the slot to 0; returns whether they are needed. */
+function sumsAreNeeded(slot: usize): bool {
   memory.fill(sumsOf(slot), 0, <usize>k2 << 4);
-  if (given && parameterCount == 0) return;
-  if (byElement) sumByElement(slot, base, rows, length);
-  else if (asColumns(k2, r2)) sumColumns(slot, block, base, rows);
-  else sumSegments(slot, block * k2, base, rows, length);
+  return !given || parameterCount > 0;
+}
+
+/** How many sums each column has. */
+// @ts-ignore: decorator
+@inline
+function columnPlanes(): i32 {
+  return byElement || !asColumns(k2, r2) ? 0 : far ? 3 : 2;
+}
+
+/** Sums of segments `first` to before `last` of each row are added to those of the slot; those of all columns are written. */
+function sumRange(slot: usize, columns: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
+  const block = base / blockSize;
+  if (byElement) sumByElement(slot, base, rows, first, last, length);
+  else if (asColumns(k2, r2)) sumColumns(slot, columns, block, base, rows);
+  else sumSegments(slot, block * k2, base, rows, first, last, length);
 }
 
 /**
  * Loads means and roots of a block into the slot: those that the forward pass stored, or measured again in float64 where float32
- * is not enough. The rounding of means far from 0 is corrected (of those of columns, in `settle`).
+ * is not enough. The rounding of means far from 0 is corrected (of those of columns, in `settle`). `atHand`: all of the block's
+ * elements are.
  */
-function takeStatistics(slot: usize, block: i32): void {
+function takeStatistics(slot: usize, block: i32, atHand: bool): void {
   const means = slot, roots = rootsOf(slot);
   const first = block * k2;
   if (block == knownBlock) {
@@ -215,13 +284,30 @@ function takeStatistics(slot: usize, block: i32): void {
   if (mask != 0 && !given) countBlock(slot, block * blockSize);
   classify(slot, block);
   if (given) return;
-  const from = x + (<usize>(block * blockSize) << 2);
-  if (byElement) {
-    momentsInDoubles(from, block * blockSize, r1, k2, r2, means, roots, mask == 0 ? 0 : numbersOf(slot), mean != 0);
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) f64.store(roots + c, rootOf(f64.load(roots + c) / numberAt(slot, c)));
-  } else if (far && !asColumns(k2, r2)) {
-    recenter(slot, first, from, block * blockSize);
+  const recenters = !byElement && far && !asColumns(k2, r2);
+  if (!byElement && !recenters) return;
+  const base = block * blockSize;
+  if (atHand) {
+    measureAgain(slot, base, r1, 0, k2, r2, 0);
+  } else {
+    for (startWindows(base, r1, r2); nextWindow(); ) {
+      openWindow(windowBase, windowCount(), false);
+      measureAgain(slot, windowBase, windowRows, windowFrom, windowTo, windowLength, windowBefore);
+    }
   }
+  if (recenters) return;
+  for (let c: usize = 0; c < <usize>k2 << 3; c += 8) f64.store(roots + c, rootOf(f64.load(roots + c) / numberAt(slot, c)));
+}
+
+/**
+ * Where elements are processed one by one, merges their moments, in float64, into those of `before` values for each segment: the
+ * means and, in place of the roots, the m2s. Else adds Σ (x − mean) / n to each mean that is far from 0.
+ */
+function measureAgain(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32, before: i32): void {
+  const from = x + (<usize>base << 2);
+  const at = <usize>first << 3, numbers: usize = mask == 0 ? 0 : numbersOf(slot);
+  if (!byElement) recenter(slot, (base / blockSize) * k2, from, base, rows, first, last, length);
+  else momentsInDoubles(from, base, rows, last - first, length, slot + at, rootsOf(slot) + at, numbers, before, mean != 0);
 }
 
 /** Counts the unmasked elements of each statistic of a block, whose first element is `index`. */
@@ -265,15 +351,15 @@ function classify(slot: usize, block: i32): void {
 }
 
 /** Adds Σ (x − mean) / n to each mean that is far from 0. */
-function recenter(slot: usize, first: i32, from: usize, index: i32): void {
+function recenter(slot: usize, statistic: i32, from: usize, index: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const means = slot, tile = tileOf(slot);
-  const step = mask == 0 ? r2 : TILE;
-  for (let b = 0; b < r1; b++) {
-    for (let c = 0; c < k2; c++) {
+  const step = mask == 0 ? length : TILE;
+  for (let b = 0; b < rows; b++) {
+    for (let c = first; c < last; c++) {
       const at = <usize>c << 3;
-      const about = meanAt(first + c), isMoved = isFar(about, varianceAt(first + c));
-      for (let i = 0, n = 0; i < r2; i += n, index += n, from += <usize>n << 2) {
-        n = min(step, r2 - i);
+      const about = meanAt(statistic + c), isMoved = isFar(about, varianceAt(statistic + c));
+      for (let i = 0, n = 0; i < length; i += n, index += n, from += <usize>n << 2) {
+        n = min(step, length - i);
         if (!isMoved) continue;
         if (mask != 0) select(from, tile, index, n, 0, <f32>about);
         addTo(means + at, sumAbout(mask == 0 ? from : tile, n, <f32>about) / numberAt(slot, at));
@@ -349,14 +435,27 @@ function settle(slot: usize, block: i32): void {
 
 /** Writes dx of `rows` times k2 segments of `length` elements, from element `base` on. */
 function write(slot: usize, base: i32, rows: i32, length: i32): void {
+  if (!isWindowed()) {
+    writeRange(slot, base, rows, 0, k2, length);
+    return;
+  }
+  for (startWindows(base, rows, length); nextWindow(); ) {
+    openWindow(windowBase, windowCount(), false);
+    writeRange(slot, windowBase, windowRows, windowFrom, windowTo, windowLength);
+    closeWindow();
+  }
+}
+
+/** The same of segments `first` to before `last` of each row (with columns or a mask, of all). */
+function writeRange(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   if (byElement) {
-    writeByElement(slot, base, rows, length);
+    writeByElement(slot, base, rows, first, last, length);
     if (mask != 0) correct(base, rows * k2 * length);
   } else if (asColumns(k2, r2)) {
     if (mask == 0) writeRows(slot, base, rows);
     else writeMasked(slot, base, rows);
   } else {
-    writeSegments(slot, (base / blockSize) * k2, base, rows, length);
+    writeSegments(slot, (base / blockSize) * k2, base, rows, first, last, length);
   }
 }
 
@@ -381,11 +480,11 @@ function writeMasked(slot: usize, index: i32, rows: i32): void {
 }
 
 /** Statistics constant over segments. `sums` is float64 [k2, 2]: Σ g and Σ g·xHat. */
-function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot), tile = tileOf(slot);
   let index = base;
   for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
+    for (let c = first; c < last; c++) {
       const m = f64.load(means + (<usize>c << 3));
       const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
       const near = isNear(m, varianceAt(statistic + c));
@@ -442,11 +541,11 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: 
   }
 }
 
-function writeSegments(slot: usize, statistic: i32, base: i32, rows: i32, length: i32): void {
+function writeSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   let index = base;
   for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
+    for (let c = first; c < last; c++) {
       const share = given ? 0 : 1.0 / numberAt(slot, <usize>c << 3);
       const m = f64.load(means + (<usize>c << 3));
       const rstd = 1.0 / f64.load(roots + (<usize>c << 3));
@@ -484,9 +583,8 @@ function writeSegments(slot: usize, statistic: i32, base: i32, rows: i32, length
 }
 
 /** Sums of columns of a block's rows; statistics and parameters repeat row by row. */
-function sumColumns(slot: usize, block: i32, base: i32, rows: i32): void {
+function sumColumns(slot: usize, work: usize, block: i32, base: i32, rows: i32): void {
   const columns = k2 * r2;
-  const work = columnsOf(slot);
   const means = work + <usize>columns * 24;
   for (let j = 0; j < columns; j++) f32.store(means + (<usize>j << 2), <f32>meanAt(block * k2 + j / r2));
   const at = <usize>base << 2;
@@ -546,10 +644,10 @@ function scaleColumns(dy: usize, dx: usize, rows: i32, columns: i32, scale: usiz
   }
 }
 
-function sumByElement(slot: usize, base: i32, rows: i32, length: i32): void {
+function sumByElement(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   for (let b = 0, index = base; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8) {
+    for (let c = <usize>first << 3; c < <usize>last << 3; c += 8) {
       for (let i = 0, n = length; i < length; i += n, index += n) {
         if (mask != 0) {
           n = maskRun(index, length - i);
@@ -563,10 +661,10 @@ function sumByElement(slot: usize, base: i32, rows: i32, length: i32): void {
   }
 }
 
-function writeByElement(slot: usize, base: i32, rows: i32, length: i32): void {
+function writeByElement(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const means = slot, roots = rootsOf(slot), sums = sumsOf(slot);
   for (let b = 0, index = base; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+    for (let c = <usize>first << 3; c < <usize>last << 3; c += 8, index += length) {
       const count = numberAt(slot, c);
       const level = given || mean == 0 ? 0 : f64.load(sums + (c << 1)) / count;
       const slope = given ? 0 : f64.load(sums + (c << 1), 8) / count;

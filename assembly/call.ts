@@ -27,6 +27,8 @@ export let dSum: usize = 0;
 /** One value per kept position of its own view; where it is 0, an element is masked (`masked.ts`). */
 export let mask: usize = 0;
 export let scratch: usize = 0;
+/** How arrays of the shape of x are stored: 0 float32; else as half.ts says, and these addresses are those of its windows. */
+export let storage: i32 = 0;
 /** Statistics are given with the call, as constants. */
 export let given: bool = false;
 export let epsilon: f64 = 0;
@@ -70,6 +72,7 @@ export function begin(call: usize): void {
   sum = word<usize>(call, words.sum);
   dSum = word<usize>(call, words.dSum);
   scratch = word<usize>(call, words.scratch);
+  storage = word<i32>(call, words.storage);
   given = word<i32>(call, words.given) != 0;
   setViews(
     word<i32>(call, words.k1), word<i32>(call, words.r1), word<i32>(call, words.k2), word<i32>(call, words.r2),
@@ -83,6 +86,16 @@ export function begin(call: usize): void {
   const plain = gamma == 0 && beta == 0 && dGamma == 0 && dBeta == 0;
   parameterCount = plain ? 0 : pk1 * pk2;
   cut();
+}
+
+/** Puts windows (half.ts) where the call has arrays; results are written through those of x and dy. */
+export function setWindows(ofX: usize, ofDy: usize, ofDSum: usize): void {
+  x = ofX;
+  y = ofX;
+  dy = ofDy;
+  dx = ofDy;
+  dSum = ofDSum;
+  residual = 0;
 }
 
 function cut(): void {

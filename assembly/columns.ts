@@ -87,7 +87,7 @@ export function columnMoments(
       if (!isResolved(center, squares * share)) enough = false;
     }
   }
-  if (!enough) momentsInDoubles(x, index, rows, columns, 1, mean, m2, numbers, centered);
+  if (!enough) momentsInDoubles(x, index, rows, columns, 1, mean, m2, numbers, 0, centered);
 }
 
 /** Σ d and Σ d² of each column, float64, d = x − about, or x where not `shifted`, which is constant at each call site. */

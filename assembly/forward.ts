@@ -18,6 +18,10 @@ import { normalizeElements } from "./elements";
 import { forwardRows } from "./forward-rows";
 import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
 import {
+  closeWindow, holdsBlocks, isWindowed, nextWindow, openWindow, startWindows, useWindow, WINDOW, windowBase, windowBefore, windowBytes,
+  windowCount, windowFrom, windowLength, windowRows, windowTo,
+} from "./half";
+import {
   countColumns, counts, isWhole, kind, MASKED, onesAt, pass, rowRun, select, tallyBytes, tallySegment, tileBytes, tileRun, UNMASKED,
   useTally,
 } from "./masked";
@@ -31,6 +35,8 @@ import { asColumns, k1, k2, parameterIndex, pk2, pr1, pr2, r1, r2, runLength } f
  * a mask, the numbers of its elements, and a tile.
  */
 function slotBytes(): u64 {
+  // the moments of one window, and the window
+  if (isWindowed()) return 2 * momentsBytes() + windowBytes();
   if (mask == 0) return momentsBytes();
   return (momentsBytes() + (<u64>max(columnsHere(), k2) << 3) + tileBytes(columnsHere()) + tallyBytes(r2) + 63) & -64;
 }
@@ -60,6 +66,7 @@ export function forwardScratch(): f64 {
 export function firstOfForward(part: i32): void {
   const slot = slotOf(part);
   if (mask != 0) useTally(tallyOf(slot));
+  if (isWindowed()) useWindow(slot + 2 * <usize>momentsBytes());
   if (pieces > 0) {
     if (given) return;
     piece(part % pieces, pieces);
@@ -68,6 +75,30 @@ export function firstOfForward(part: i32): void {
   }
   const from = firstOf(part, parts, k1);
   const to = firstOf(part + 1, parts, k1);
+  if (!isWindowed()) {
+    runBlocks(slot, from, to);
+    return;
+  }
+  if (holdsBlocks()) {
+    const most = WINDOW / blockSize;
+    for (let block = from; block < to; block += most) {
+      const end = min(block + most, to);
+      openWindow(block * blockSize, (end - block) * blockSize, true);
+      runBlocks(slot, block, end);
+      closeWindow();
+    }
+    return;
+  }
+  for (let block = from; block < to; block++) {
+    const base = block * blockSize;
+    if (!given) measure(slot, base, r1, r2);
+    settle(slot, block);
+    write(slot, base, r1, r2);
+  }
+}
+
+/** Blocks whose elements are all at hand. */
+function runBlocks(slot: usize, from: i32, to: i32): void {
   if (k2 == 1 && r1 == 1 && !given && (parameterCount == 0 || (pr2 == 1 && pk2 == r2 && pr1 == k1))) {
     if (mask == 0) {
       forwardRows(from, to);
@@ -84,9 +115,9 @@ export function firstOfForward(part: i32): void {
   }
   for (let block = from; block < to; block++) {
     const base = block * blockSize;
-    if (!given) measure(slot, base, r1, r2);
+    if (!given) measureRange(slot, base, r1, 0, k2, r2, 0);
     settle(slot, block);
-    write(slot, base, r1, r2);
+    writeRange(slot, base, r1, 0, k2, r2);
   }
 }
 
@@ -110,18 +141,8 @@ export function finishForward(): void {
       for (let i = 0; i < pieces; i++) {
         const other = slotOf(block * pieces + i);
         piece(i, pieces);
-        let count = pieceRows * pieceLength;
-        if (i > 0) {
-          for (let at: usize = 0; at < <usize>k2 << 3; at += 8) {
-            if (mask != 0) {
-              before = <i32>f64.load(numbersOf(slot) + at);
-              count = <i32>f64.load(numbersOf(other) + at);
-              if (count == 0) continue;
-              f64.store(numbersOf(slot) + at, <f64>(before + count));
-            }
-            mergeInto(slot + at, secondsOf(slot) + at, before, count, f64.load(other + at), f64.load(secondsOf(other) + at));
-          }
-        }
+        const count = pieceRows * pieceLength;
+        if (i > 0) mergeSlots(slot, other, before, count);
         before += count;
       }
     }
@@ -133,6 +154,7 @@ export function secondOfForward(part: i32): void {
   const block = part / pieces;
   const slot = slotOf(block * pieces);
   if (mask != 0) useTally(tallyOf(slotOf(part)));
+  if (isWindowed()) useWindow(slotOf(part) + 2 * <usize>momentsBytes());
   piece(part % pieces, pieces);
   classify(slot);
   write(slot, block * blockSize + pieceFrom, pieceRows, pieceLength);
@@ -164,8 +186,40 @@ function tallyOf(slot: usize): usize {
   return tileOf(slot) + <usize>tileBytes(columnsHere());
 }
 
+/** Merges moments of `count` values for each statistic into those of `before`; with a mask, of as many as the slots say. */
+function mergeSlots(slot: usize, other: usize, before: i32, count: i32): void {
+  for (let at: usize = 0; at < <usize>k2 << 3; at += 8) {
+    if (mask != 0) {
+      before = <i32>f64.load(numbersOf(slot) + at);
+      count = <i32>f64.load(numbersOf(other) + at);
+      if (count == 0) continue;
+      f64.store(numbersOf(slot) + at, <f64>(before + count));
+    }
+    mergeInto(slot + at, secondsOf(slot) + at, before, count, f64.load(other + at), f64.load(secondsOf(other) + at));
+  }
+}
+
 /** Moments of `rows` times k2 segments of `length` elements, from element `base` on, into the slot. */
 function measure(slot: usize, base: i32, rows: i32, length: i32): void {
+  if (!isWindowed()) {
+    measureRange(slot, base, rows, 0, k2, length, 0);
+    return;
+  }
+  const spare = slot + <usize>momentsBytes();
+  for (startWindows(base, rows, length); nextWindow(); ) {
+    openWindow(windowBase, windowCount(), true);
+    // moments of columns come as a whole
+    const apart = asColumns(k2, r2) && windowBefore > 0;
+    measureRange(apart ? spare : slot, windowBase, windowRows, windowFrom, windowTo, windowLength, windowBefore);
+    if (apart) mergeSlots(slot, spare, windowBefore, windowRows * windowLength);
+  }
+}
+
+/**
+ * The same of segments `first` to before `last` of each row (with columns or a mask, of all). The slot has the moments of `before`
+ * values for each segment.
+ */
+function measureRange(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32, before: i32): void {
   const at = <usize>base << 2;
   if (residual != 0) addRun(x + at, residual + at, sum + at, rows * k2 * length);
   const from = (residual == 0 ? x : sum) + at;
@@ -188,9 +242,9 @@ function measure(slot: usize, base: i32, rows: i32, length: i32): void {
   }
   let p = from;
   for (let b = 0; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, p += <usize>length << 2) {
+    for (let c = <usize>first << 3; c < <usize>last << 3; c += 8, p += <usize>length << 2) {
       segmentMoments(p, length, centered);
-      mergeInto(slot + c, m2s + c, b * length, length, segmentMean, segmentM2);
+      mergeInto(slot + c, m2s + c, before + b * length, length, segmentMean, segmentM2);
     }
   }
 }
@@ -299,17 +353,30 @@ function classify(slot: usize): void {
 
 /** Normalizes `rows` times k2 segments of `length` elements, from element `base` on, with the block's statistics. */
 function write(slot: usize, base: i32, rows: i32, length: i32): void {
+  if (!isWindowed()) {
+    writeRange(slot, base, rows, 0, k2, length);
+    return;
+  }
+  for (startWindows(base, rows, length); nextWindow(); ) {
+    openWindow(windowBase, windowCount(), given);
+    writeRange(slot, windowBase, windowRows, windowFrom, windowTo, windowLength);
+    closeWindow();
+  }
+}
+
+/** The same of segments `first` to before `last` of each row (with columns or a mask, of all). */
+function writeRange(slot: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   const at = <usize>base << 2;
   if (residual != 0 && given) addRun(x + at, residual + at, sum + at, rows * k2 * length);
   const from = (residual == 0 ? x : sum) + at;
   if (byElement) {
-    normalizeByElement(slot, secondsOf(slot), base, rows, length);
+    normalizeByElement(slot, secondsOf(slot), base, rows, first, last, length);
     if (mask != 0) select(y + at, y + at, base, rows * k2 * length, 0, 0);
   } else if (asColumns(k2, r2)) {
     if (mask == 0) normalizeColumns(from, y + at, coefficientsOf(slot), rows, k2 * r2);
     else normalizeMasked(from, y + at, coefficientsOf(slot), base, rows, k2 * r2);
   } else {
-    normalizeSegments(from, y + at, slot, secondsOf(slot), base, rows, length);
+    normalizeSegments(from, y + at, slot, secondsOf(slot), base, rows, first, last, length);
   }
 }
 
@@ -323,20 +390,22 @@ function normalizeMasked(x: usize, y: usize, coefficients: usize, index: i32, ro
   }
 }
 
-function normalizeByElement(means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
+function normalizeByElement(means: usize, roots: usize, base: i32, rows: i32, first: i32, last: i32, length: i32): void {
   for (let b = 0, index = base; b < rows; b++) {
-    for (let c: usize = 0; c < <usize>k2 << 3; c += 8, index += length) {
+    for (let c = <usize>first << 3; c < <usize>last << 3; c += 8, index += length) {
       normalizeElements(index, length, f64.load(means + c), f64.load(roots + c));
     }
   }
 }
 
 /** Every segment has one statistic; its parameters are constant over runs, or one per element. */
-function normalizeSegments(x: usize, y: usize, means: usize, roots: usize, base: i32, rows: i32, length: i32): void {
+function normalizeSegments(
+  x: usize, y: usize, means: usize, roots: usize, base: i32, rows: i32, first: i32, last: i32, length: i32,
+): void {
   const plain = parameterCount == 0;
   let offset = 0;
   for (let b = 0; b < rows; b++) {
-    for (let c = 0; c < k2; c++) {
+    for (let c = first; c < last; c++) {
       const exact = f64.load(means + (<usize>c << 3));
       const high = <f32>exact;
       const low = <f32>(exact - <f64>high);

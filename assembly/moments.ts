@@ -73,11 +73,11 @@ export function segmentInDoubles(x: usize, n: i32, centered: bool): void {
 }
 
 /**
- * Moments of each column of x [rows, columns, length], in float64 throughout, into float64 mean [columns] and m2 [columns]. With a
- * mask, x starts at element `index` of the call, and `numbers` (else 0) is float64 [columns] for the numbers of unmasked elements.
+ * Moments of each column of x [rows, columns, length], in float64 throughout, are merged into float64 mean [columns] and
+ * m2 [columns], which are of `known` values. With a mask (and nothing before), x starts at element `index` of the call, and `numbers` (else 0) is float64 [columns] for the numbers of unmasked elements.
  */
 export function momentsInDoubles(
-  x: usize, index: i32, rows: i32, columns: i32, length: i32, mean: usize, m2: usize, numbers: usize, centered: bool,
+  x: usize, index: i32, rows: i32, columns: i32, length: i32, mean: usize, m2: usize, numbers: usize, known: i32, centered: bool,
 ): void {
   const plane = <usize>columns << 3;
   if (numbers != 0) {
@@ -88,7 +88,7 @@ export function momentsInDoubles(
   for (let b = 0; b < rows; b++) {
     for (let c: usize = 0; c < plane; c += 8) {
       for (let i = 0, n = length; i < length; i += n, index += n, x += <usize>n << 2) {
-        let before = b * length;
+        let before = known + b * length;
         if (numbers != 0) {
           n = maskRun(index, length - i);
           if (!counts) continue;

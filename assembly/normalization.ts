@@ -8,9 +8,11 @@
 import * as call from "./call";
 import { beginBackward, finishBackward, firstOfBackward, secondOfBackward } from "./backward";
 import { finishForward, firstOfForward, forwardScratch, secondOfForward } from "./forward";
+import { beginHalf, closeWindow, isInOneWindow, openWindow, useWindow, windowBytes } from "./half";
 import { beginPass, joinParts, passParts, runPassPart } from "./pass";
 import { kind } from "../src/kernels/wasm/pass-words";
 import { k1, k2 } from "./views";
+export { cast } from "./half";
 export { recurrence } from "./recurrence";
 export { transpose } from "./transpose";
 
@@ -28,11 +30,19 @@ export function begin(address: usize): f64 {
     return 0;
   }
   call.begin(address);
+  beginHalf();
+  const bytes = scratchBytes();
+  return isInOneWindow() ? bytes + <f64>windowBytes() : bytes;
+}
+
+/** A multiple of 64. */
+function scratchBytes(): f64 {
   return call.isBackward ? beginBackward() : forwardScratch();
 }
 
+/** 1 where the call cannot be shared. */
 export function parts(): i32 {
-  return isPass ? passParts() : call.parts;
+  return isPass ? passParts() : isInOneWindow() ? 1 : call.parts;
 }
 
 export function hasSecond(): bool {
@@ -61,10 +71,16 @@ export function run(): void {
     runEmpty();
     return;
   }
-  for (let part = 0; part < parts(); part++) first(part);
+  const windowed = !isPass && isInOneWindow();
+  if (windowed) {
+    useWindow(call.scratch + <usize>scratchBytes());
+    openWindow(0, call.size, true);
+  }
+  const count = isPass ? passParts() : call.parts;
+  for (let part = 0; part < count; part++) first(part);
   between();
-  if (!hasSecond()) return;
-  for (let part = 0; part < call.parts; part++) second(part);
+  if (hasSecond()) for (let part = 0; part < count; part++) second(part);
+  if (windowed) closeWindow();
 }
 
 /** Statistics and gradients of no elements are 0. */

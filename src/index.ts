@@ -30,12 +30,13 @@ export {
   foldCentering,
 } from "./frameworks/folding.js";
 export type { BackendName, OpenOptions } from "./kernels/backends.js";
-export type { Values } from "./kernels/contract.js";
+export type { StorageType, Values } from "./kernels/contract.js";
 export { type Mask, maskOfLengths } from "./mask.js";
 export { biasedVariance, type Moments, merge, momentsOf, noMoments, unbiasedVariance } from "./moments.js";
 export { type Applied, type ApplyOptions, apply, type Gradients } from "./native/apply.js";
 export { BackendArray, type PlainArray } from "./native/array.js";
 export {
+  type ArrayOptions,
   type BackwardResult,
   type Evenkeel,
   type ForwardOptions,

@@ -14,6 +14,13 @@ import type { Pass } from "./pass.js";
 /** Values of an array: float32 in the wasm backend, float64 in the reference. */
 export type Values = Float32Array | Float64Array;
 
+/**
+ * How values are stored: float32 stands for the backend's own precision (float64 in the reference); the others take half the bytes of
+ * a float32. Arithmetic and statistics are in the backend's precision whatever the type; results are rounded to the nearest, ties to
+ * even, and those beyond the type become infinite: from 65520 on in float16.
+ */
+export type StorageType = "float32" | "float16" | "bfloat16";
+
 /** `A` is the backend's handle of an array: float32 in wasm, float64 in the reference. */
 export interface Kernels<A> {
   readonly name: string;
@@ -22,10 +29,11 @@ export interface Kernels<A> {
   /** Threads that share large arrays now, the calling one included. */
   readonly threads: number;
   /**
-   * Allocates `length` values, which are not initialized.
+   * Allocates `length` values, which are not initialized. `type` defaults to float32; arrays of another go to `cast`, to `transpose`
+   * and, of the shape of x, to calls of their type, and nowhere else.
    * @throws RangeError where there is no room
    */
-  allocate(length: number): A;
+  allocate(length: number, type?: StorageType): A;
   release(array: A): void;
   /**
    * The array's values themselves, to read or write; valid until the next `allocate`. Throws where memory is
@@ -44,11 +52,15 @@ export interface Kernels<A> {
   sort(x: A, y: A, rows: number, length: number): void;
   /** Ends threads beside the calling one. Arrays stay valid, and calls still run. */
   close(): void;
-  /** Copies x [shape] to y with its axes in the given order, as numpy.transpose. */
-  transpose(x: A, y: A, shape: readonly number[], order: readonly number[]): void;
+  /** Copies x [shape] to y, of the same type (default float32), with its axes in the given order, as numpy.transpose. */
+  transpose(x: A, y: A, shape: readonly number[], order: readonly number[], type?: StorageType): void;
+  /** y = x, of `from` and `to`, one of which is float32. NaN stays NaN. */
+  cast(x: A, from: StorageType, y: A, to: StorageType, length: number): void;
 }
 
 interface Call<A> {
+  /** Of the arrays of the shape of x: x, y, residual, sum, dy, dSum, dx. The others are float32. Default float32. */
+  type?: StorageType;
   /** As many values as the views have elements. In the backward pass of a call with a residual: the sum. */
   x: A;
   /** One per statistic. Absent: nothing is centred (RMS). */

@@ -47,6 +47,12 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (distance + fraction)));
 }
 
+/** Rounds to a narrower type. */
+export const narrow = {
+  float16: rounding(11, -14, 65504),
+  bfloat16: rounding(8, -126, 2 ** 127 * (2 - 2 ** -7)),
+};
+
 /** To so many significant bits, ties to even; subnormal below 2^least, infinite above the largest. */
 export function rounding(bits: number, least: number, most: number): (x: number) => number {
   return (x) => {

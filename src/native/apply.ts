@@ -1,6 +1,7 @@
 /** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
 import { initialize, type Normalization } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
+import type { StorageType } from "../kernels/contract.js";
 import { type Mask, maskValues } from "../mask.js";
 import { checkOptions } from "../options.js";
 import {
@@ -135,8 +136,8 @@ export function apply<T extends PlainArray>(
       ...Object.values(program.state),
       ...program.saved,
     ]);
-    y = call.give(program.y) as T;
-    sum = program.sum && (call.give(program.sum) as T);
+    y = call.give(program.y, program.inputs[0]) as T;
+    sum = program.sum && (call.give(program.sum, program.inputs[0]) as T);
     more = program.more.map((slot) => call.give(slot));
     state = mapped(program.state, (slot) => call.values(slot));
   } catch (error) {
@@ -193,11 +194,18 @@ export function apply<T extends PlainArray>(
         call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)]);
         const zeros = ({ shape }: Slot): PlainArray => ({ shape, data: new Float32Array(sizeOf(shape)) });
         const gradientOf = (slot: Slot | undefined, of: Slot) =>
-          slot ? call.give(slot) : plain ? zeros(of) : ek.array(of.shape, zeros(of).data);
+          slot
+            ? call.give(slot, of)
+            : plain
+              ? zeros(of)
+              : ek.array(of.shape, zeros(of).data, { type: call.typeOf(of) });
         const dx = gradientOf(back.inputs[0], program.inputs[0]) as T;
         const gradients = {
           dx,
-          inputs: [dx, ...back.inputs.slice(1).map((slot) => slot && call.give(slot))],
+          inputs: [
+            dx,
+            ...back.inputs.slice(1).map((slot, i) => slot && call.give(slot, program.inputs[i + 1])),
+          ],
           weights: mapped(back.weights, (slot, name) => gradientOf(slot, program.weights[name])),
           state: mapped(back.state, (slot) => call.values(slot)),
         };
@@ -221,6 +229,9 @@ class ProgramArrays {
   private readonly handles: unknown[] = [];
   /** Arrays of ours by buffer, which are released in the end. */
   private readonly own = new Map<number, BackendArray>();
+  /** Types of what was not float32, and results of these that are not lent yet, by buffer. */
+  private readonly types = new Map<Slot, StorageType>();
+  private readonly narrow = new Map<number, BackendArray>();
   /** Plain arrays, to be brought again. */
   private readonly parked = new Map<Slot, PlainArray>();
   /** Arrays of others, which must still be there when they are read. */
@@ -234,7 +245,11 @@ class ProgramArrays {
 
   bring(slot: Slot | undefined, name: string, array: PlainArray): void {
     if (slot === undefined) return;
-    if (array instanceof BackendArray) {
+    if (array instanceof BackendArray && array.type !== "float32") {
+      // programs compute in float32
+      this.store.kernels.cast(array.handle, array.type, this.room(slot).handle, "float32", array.size);
+      this.types.set(slot, array.type);
+    } else if (array instanceof BackendArray) {
       this.handles[slot.buffer] = array.handle;
       this.brought.set(slot.buffer, { name, array });
     } else {
@@ -274,10 +289,21 @@ class ProgramArrays {
     });
   }
 
-  /** A result where x lives. */
-  give({ buffer, shape }: Slot): PlainArray {
+  /** A result where x lives, of the type that was brought to `like`. */
+  give({ buffer, shape }: Slot, like?: Slot): PlainArray {
     const array = this.own.get(buffer) as BackendArray;
+    const type = like && this.types.get(like);
+    if (type) {
+      const narrow = this.store.cast(array, type);
+      this.narrow.set(buffer, narrow);
+      return narrow;
+    }
     return this.plain ? { shape, data: array.data.slice() } : array;
+  }
+
+  /** Of what was brought. */
+  typeOf(slot: Slot): StorageType {
+    return this.types.get(slot) ?? "float32";
   }
 
   /** A copy of a result. */
@@ -289,7 +315,7 @@ class ProgramArrays {
   lend(...slots: readonly (Slot | undefined)[]): void {
     if (this.plain) return;
     for (const slot of slots) {
-      if (slot === undefined) continue;
+      if (slot === undefined || this.narrow.delete(slot.buffer)) continue;
       const array = this.own.get(slot.buffer) as BackendArray;
       this.own.delete(slot.buffer);
       this.brought.set(slot.buffer, { name: "the sum", array });
@@ -303,8 +329,9 @@ class ProgramArrays {
   }
 
   private releaseOwn(): void {
-    for (const array of this.own.values()) array.dispose();
+    for (const array of [...this.own.values(), ...this.narrow.values()]) array.dispose();
     this.own.clear();
+    this.narrow.clear();
   }
 }
 

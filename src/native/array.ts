@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Arrays that functions and layers take and give: such as live in the backend, and plain ones. */
-import type { Kernels, Values } from "../kernels/contract.js";
+import type { Kernels, StorageType, Values } from "../kernels/contract.js";
 import { checkNumbers, described, isNumbers, sizeOf } from "../shape.js";
 
 /** Row-major values with a shape. Float32Array; Float64Array where the reference backend made it. */
@@ -17,17 +17,33 @@ export class Store {
   constructor(readonly kernels: Kernels<unknown>) {}
 
   /** An array whose values are not set to anything. */
-  make(shape: readonly number[]): BackendArray {
-    return this.makeOf(Object.freeze([...shape]));
+  make(shape: readonly number[], type?: StorageType): BackendArray {
+    return this.makeOf(Object.freeze([...shape]), type);
   }
 
   /** The same of a shape that nobody changes, such as a plan's, which serves call after call. */
-  makeOf(shape: readonly number[]): BackendArray {
+  makeOf(shape: readonly number[], type: StorageType = "float32"): BackendArray {
     const size = sizeOf(shape);
-    const array = new BackendArray(this, this.kernels.allocate(size), shape, size);
+    const array = new BackendArray(this, this.kernels.allocate(size, type), shape, size, type);
     this.arrays++;
     this.elements += size;
     return array;
+  }
+
+  /** A copy of another type. */
+  cast(array: BackendArray, type: StorageType): BackendArray {
+    if (array.type !== type && array.type !== "float32" && type !== "float32") {
+      const wide = this.cast(array, "float32");
+      try {
+        return this.cast(wide, type);
+      } finally {
+        wide.dispose();
+      }
+    }
+    const copy = this.makeOf(array.shape, type);
+    if (array.type === type) this.kernels.transpose(array.handle, copy.handle, [array.size], [0], type);
+    else this.kernels.cast(array.handle, array.type, copy.handle, type, array.size);
+    return copy;
   }
 
   /** Takes back an array that was made here. */
@@ -48,14 +64,22 @@ export class BackendArray implements PlainArray {
   readonly #handle: unknown;
   readonly #shape: readonly number[];
   readonly #size: number;
+  readonly #type: StorageType;
   #disposed = false;
   declare [Symbol.dispose]: () => void;
 
-  constructor(store: Store, handle: unknown, shape: readonly number[], size: number) {
+  constructor(
+    store: Store,
+    handle: unknown,
+    shape: readonly number[],
+    size: number,
+    type: StorageType = "float32",
+  ) {
     this.#store = store;
     this.#handle = handle;
     this.#shape = shape;
     this.#size = size;
+    this.#type = type;
   }
 
   /** The backend's own name for it: a byte address in wasm. */
@@ -73,6 +97,11 @@ export class BackendArray implements PlainArray {
     return this.#size;
   }
 
+  /** How its values are stored. */
+  get type(): StorageType {
+    return this.#type;
+  }
+
   /** The backend that it lives in. */
   get kernels(): Kernels<unknown> {
     return this.#store.kernels;
@@ -82,16 +111,43 @@ export class BackendArray implements PlainArray {
    * The values themselves, not a copy: to read or write at once, since the backend's memory may move when it grows.
    * `data.slice()` is a copy of one's own (and is not shared memory, as the backend's may be). Throws where the backend's
    * memory is not the host's own (none yet); `read` serves every backend.
+   * @throws TypeError for float16 and bfloat16, which JavaScript has no numbers of
    */
   get data(): Values {
     this.check("data");
+    if (this.type !== "float32") {
+      throw new TypeError(
+        `data: a ${this.type} array of shape [${this.shape.join(", ")}] has no float32 values in memory; await read() gives a copy of ` +
+          'them, and cast(array, "float32") an array',
+      );
+    }
     return this.kernels.values(this.handle, this.size);
   }
 
-  /** A copy of the values, as they are after all calls so far: float32, or float64 of the reference backend. */
+  /**
+   * A copy of the values, as they are after all calls so far: float32, which holds those of the narrower types exactly, or float64 of
+   * the reference backend.
+   */
   async read(): Promise<Values> {
     this.check("read");
-    return this.kernels.read(this.handle, this.size);
+    if (this.type === "float32") return this.kernels.read(this.handle, this.size);
+    const wide = this.#store.cast(this, "float32");
+    try {
+      return await this.kernels.read(wide.handle, this.size);
+    } finally {
+      wide.dispose();
+    }
+  }
+
+  /** The values, not for writing. */
+  get #values(): Values {
+    if (this.type === "float32") return this.data;
+    const wide = this.#store.cast(this, "float32");
+    try {
+      return wide.data.slice();
+    } finally {
+      wide.dispose();
+    }
   }
 
   get disposed(): boolean {
@@ -116,13 +172,16 @@ export class BackendArray implements PlainArray {
   /** Shape and values, to read: six digits; of more than 100 values, the ends. */
   toString(): string {
     const { shape } = this;
-    return `[${shape.join(", ")}] ${this.#disposed ? "disposed" : written(this.data, shape)}`;
+    return `[${shape.join(", ")}] ${this.#disposed ? "disposed" : written(this.#values, shape)}`;
   }
 
-  /** Shape and all values, as `array` takes them: `ek.array(json.shape, json.data)`. */
-  toJSON(): { shape: readonly number[]; data: number[] } | { shape: readonly number[]; disposed: true } {
-    const { shape } = this;
-    return this.#disposed ? { shape, disposed: true } : { shape, data: Array.from(this.data) };
+  /** Shape and all values, as `array` takes them: `ek.array(json.shape, json.data)`; and the type, unless it is float32. */
+  toJSON():
+    | { shape: readonly number[]; data: number[]; type?: StorageType }
+    | { shape: readonly number[]; disposed: true } {
+    const { shape, type } = this;
+    if (this.#disposed) return { shape, disposed: true };
+    return { shape, data: Array.from(this.#values), ...(type === "float32" ? {} : { type }) };
   }
 }
 

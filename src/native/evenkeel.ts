@@ -8,7 +8,8 @@
 import { checkEpsilon, statisticsGiven } from "../formula/checks.js";
 import { type FusedNorm, identityView, maskViewOf, type Plan } from "../formula/plan.js";
 import { type OpenOptions, openBackend } from "../kernels/backends.js";
-import type { Kernels, Values } from "../kernels/contract.js";
+import type { Kernels, StorageType, Values } from "../kernels/contract.js";
+import { narrow } from "../kernels/host-loops.js";
 import { fillMask, type Mask, maskValues } from "../mask.js";
 import { checkOptions, parameterNames } from "../options.js";
 import { checkHasShape, checkLengths, described, fitsShape, isNumbers, sameShape, sizeOf } from "../shape.js";
@@ -30,6 +31,16 @@ export async function open(options: OpenOptions = {}): Promise<Evenkeel> {
 
 /** Where a function takes values: an array of the backend, or a plain one that is copied. */
 export type Input = PlainArray | Values;
+
+/** How an array is made. */
+export interface ArrayOptions {
+  /**
+   * How values are stored. float16 and bfloat16 take half the memory, and half the time where memory is what limits; arithmetic and
+   * statistics are float32 all the same. float16 has 11 significant bits, up to 65504 (beyond, values become infinite), bfloat16 8, over
+   * the range of float32. Default float32.
+   */
+  type?: StorageType;
+}
 
 /** gamma, beta, and statistics that are given. */
 export interface Parameters {
@@ -141,20 +152,54 @@ export class Evenkeel {
 
   /**
    * An array in the backend, with these values (copied), or with unset ones. Dispose it after its last use.
+   *
+   *     const x = ek.array([512, 768], values, { type: "bfloat16" });
+   *
    * @throws TypeError where shape is no list or values are no numbers; RangeError where lengths are no sizes, the number of
-   * values is not that of the shape, or there is no room for them.
+   * values is not that of the shape, the type is none, or there is no room for them.
    */
-  array(shape: readonly number[], values?: ArrayLike<number>): BackendArray {
+  array(shape: readonly number[], values?: ArrayLike<number>, options: ArrayOptions = {}): BackendArray {
     checkLengths("array", "shape", shape);
+    checkOptions("array", options, ["type"], { dtype: "type" });
+    const { type = "float32" } = options;
+    checkType("array", type);
     if (values !== undefined) checkValues(values, shape);
-    const array = this.store.make(shape);
-    if (values) array.data.set(values);
-    return array;
+    if (type === "float32" || values === undefined) {
+      const array = this.store.make(shape, type);
+      if (values) array.data.set(values);
+      return array;
+    }
+    const wide = this.store.make(shape);
+    try {
+      // rounded once: to float32 first, a tie might be gone
+      wide.data.set(values instanceof Float32Array ? values : Array.from(values, narrow[type]));
+      return this.store.cast(wide, type);
+    } finally {
+      wide.dispose();
+    }
   }
 
   /**
-   * Normalizes x, or x + residual. Results live where x lives: in the backend, without a copy, or in plain arrays.
-   * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part.
+   * A copy of another type, in the backend: rounded to the nearest, ties to even; from 65520 on infinite in float16. Dispose it after
+   * its last use.
+   * @throws TypeError for what is not an array, RangeError for a type that is none, Error for an array that was disposed
+   */
+  cast(array: PlainArray, type: StorageType): BackendArray {
+    checkType("cast", type);
+    checkHasShape("cast", "array", array?.shape);
+    const call = new Call(this.store, "cast", array);
+    try {
+      return this.store.cast(call.anyInput("array", array, array.shape), type);
+    } finally {
+      call.end();
+    }
+  }
+
+  /**
+   * Normalizes x, or x + residual. Results live where x lives: in the backend, without a copy, or in plain arrays. y and the sum have
+   * the type of x, which a residual must have too; statistics are float32.
+   * @throws RangeError where a shape or a length does not fit, TypeError where statistics are given in part, or an array has another
+   * type.
    */
   forward<T extends PlainArray>(norm: FusedNorm, x: T, options: ForwardOptions = {}): ForwardResult<T> {
     if (typeof norm?.plan !== "function") {
@@ -173,12 +218,15 @@ export class Evenkeel {
     try {
       // "here" is in the backend, with axes in the plan's order
       const xHere = call.ordered("x", x, plan);
+      const { type } = xHere;
       const residualHere = residual === undefined ? undefined : call.ordered("residual", residual, plan);
-      const sumHere = residualHere && call.result(plan.shape);
-      const yHere = call.result(plan.shape);
+      if (residualHere) checkSameType(norm.name, "residual", residualHere.type, type);
+      const sumHere = residualHere && call.result(plan.shape, type);
+      const yHere = call.result(plan.shape, type);
       const meanHere = norm.centered ? call.statistic("mean", options.mean, plan) : undefined;
       const varianceHere = call.statistic("variance", options.variance, plan);
       this.kernels.forward({
+        type,
         x: xHere.handle,
         residual: residualHere?.handle,
         sum: sumHere?.handle,
@@ -231,15 +279,20 @@ export class Evenkeel {
     const { norm, plan, x, given } = saved;
     const call = new Call(this.store, norm.name, x);
     try {
-      const dyHere = call.ordered("dy", dy, plan);
-      const dSumHere = dSum === undefined ? undefined : call.ordered("dSum", dSum, plan);
-      const xHere = call.ordered("x", x, plan);
-      const dxHere = call.result(plan.shape);
+      const ordered = [
+        call.ordered("x", x, plan),
+        call.ordered("dy", dy, plan),
+        ...(dSum === undefined ? [] : [call.ordered("dSum", dSum, plan)]),
+      ];
+      const type = commonType(norm.name, ordered);
+      const [xHere, dyHere, dSumHere] = ordered.map((array) => call.as(array, type));
+      const dxHere = call.result(plan.shape, type);
       const dGamma = saved.gamma && call.result(plan.parameterShape);
       const dBeta = saved.beta && call.result(plan.parameterShape);
       this.kernels.backward({
+        type,
         dy: dyHere.handle,
-        dSum: dSumHere?.handle,
+        dSum: (dSumHere as BackendArray | undefined)?.handle,
         x: xHere.handle,
         mean: call.input("mean", saved.mean, plan.statisticsShape)?.handle,
         variance: call.statistic("variance", saved.variance, plan).handle,
@@ -253,7 +306,7 @@ export class Evenkeel {
         dBeta: dBeta?.handle,
         ...call.masked(saved.mask, plan),
       });
-      const dx = call.give<T>(call.restored(dxHere, plan));
+      const dx = call.give<T>(call.as(call.restored(dxHere, plan), ordered[0].type));
       return { dx, dGamma: dGamma && call.give<T>(dGamma), dBeta: dBeta && call.give<T>(dBeta) };
     } finally {
       call.end();
@@ -272,6 +325,40 @@ function checkSaved(saved: unknown): void {
     "backward: saved must be what forward gives by that name, got " +
       (whole ? "its whole result; pass result.saved" : described(saved)),
   );
+}
+
+const types: readonly StorageType[] = ["float32", "float16", "bfloat16"];
+
+/** @throws RangeError for a type that there is not */
+function checkType(caller: string, type: unknown): void {
+  if (types.includes(type as StorageType)) return;
+  const got = typeof type === "string" ? `"${type}"` : described(type);
+  throw new RangeError(`${caller}: type must be "float32", "float16" or "bfloat16", got ${got}`);
+}
+
+/** @throws TypeError where an array is not of the type of x */
+function checkSameType(norm: string, name: string, got: StorageType, expected: StorageType): void {
+  if (got === expected) return;
+  throw new TypeError(
+    `${norm}: ${name} must be ${expected}, as x is, got ${got}; cast it by ek.cast(${name}, "${expected}")`,
+  );
+}
+
+/**
+ * The type that a backward call computes in: that of x, dy and dSum, or float32 where one of them is.
+ * @throws TypeError where float16 meets bfloat16, neither of which holds the other
+ */
+function commonType(norm: string, [x, dy, dSum]: readonly BackendArray[]): StorageType {
+  for (const [name, array] of Object.entries({ dy, dSum })) {
+    if (!array || array.type === x.type || array.type === "float32" || x.type === "float32") continue;
+    checkSameType(norm, name, array.type, x.type);
+  }
+  if (dSum && dSum.type !== dy.type && dSum.type !== "float32" && dy.type !== "float32") {
+    throw new TypeError(
+      `${norm}: dSum must be ${dy.type}, as dy is, got ${dSum.type}; cast it by ek.cast(dSum, "${dy.type}")`,
+    );
+  }
+  return x.type === dy.type && (dSum?.type ?? x.type) === x.type ? x.type : "float32";
 }
 
 function checkValues(values: ArrayLike<number>, shape: readonly number[]): void {
@@ -302,7 +389,7 @@ class Call {
     this.plain = !(x instanceof BackendArray);
   }
 
-  /** An input in the backend; a plain one is copied there until the call ends. */
+  /** An input of float32 in the backend; a plain one is copied there until the call ends. */
   input<I extends Input | Mask | undefined>(
     name: string,
     values: I,
@@ -310,6 +397,15 @@ class Call {
   ): I extends undefined ? undefined : BackendArray;
   input(name: string, values: Input | Mask | undefined, shape: readonly number[]): BackendArray | undefined {
     if (values === undefined) return undefined;
+    const array = this.anyInput(name, values, shape);
+    if (array.type === "float32") return array;
+    throw new TypeError(
+      `${this.norm}: ${name} must be float32, whatever x is, got ${array.type}; cast it by ek.cast(${name}, "float32")`,
+    );
+  }
+
+  /** The same of any type. */
+  anyInput(name: string, values: Input | Mask, shape: readonly number[]): BackendArray {
     // an array that was made here has been checked
     if (values instanceof BackendArray && sameShape(values.shape, shape)) return this.own(name, values);
     const flat = ArrayBuffer.isView(values) && isNumbers(values);
@@ -364,10 +460,10 @@ class Call {
         `${this.norm}: ${name} must have the shape of x, ${expected}, got [${array.shape.join(", ")}]`,
       );
     }
-    const input = this.input(name, array, plan.shape);
+    const input = this.anyInput(name, array, plan.shape);
     if (!plan.order) return input;
-    const moved = this.result(plan.shape);
-    this.store.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order);
+    const moved = this.result(plan.shape, input.type);
+    this.store.kernels.transpose(input.handle, moved.handle, plan.shape, plan.order, input.type);
     return moved;
   }
 
@@ -375,13 +471,14 @@ class Call {
   restored(moved: BackendArray, plan: Plan): BackendArray {
     const { order, shape } = plan;
     if (!order) return moved;
-    const array = this.result(shape);
+    const array = this.result(shape, moved.type);
     const back = order.map((_, axis) => order.indexOf(axis));
     this.store.kernels.transpose(
       moved.handle,
       array.handle,
       order.map((axis) => shape[axis]),
       back,
+      moved.type,
     );
     return array;
   }
@@ -407,9 +504,17 @@ class Call {
   }
 
   /** An array that is released when the call ends, unless it is given out. */
-  result(shape: readonly number[]): BackendArray {
-    const array = this.store.makeOf(shape);
+  result(shape: readonly number[], type?: StorageType): BackendArray {
+    const array = this.store.makeOf(shape, type);
     this.temporaries.push(array);
     return array;
+  }
+
+  /** The array, or a copy of this type that is released when the call ends. */
+  as(array: BackendArray, type: StorageType): BackendArray {
+    if (array.type === type) return array;
+    const copy = this.store.cast(array, type);
+    this.temporaries.push(copy);
+    return copy;
   }
 }

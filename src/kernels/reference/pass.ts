@@ -1,5 +1,5 @@
 /** A pass in float64, one whole-array loop a step. */
-import { erf, rounding } from "../host-loops.js";
+import { erf, narrow } from "../host-loops.js";
 import type { Pass, Step, Strided } from "../pass.js";
 
 const operations: Record<Step["operation"], (a: number, b: number, c: number, parameter: number) => number> =
@@ -11,8 +11,7 @@ const operations: Record<Step["operation"], (a: number, b: number, c: number, pa
     sigmoid: (x) => 1 / (1 + Math.exp(-x)),
     erf,
     power: (x, _b, _c, exponent) => x ** exponent,
-    float16: rounding(11, -14, 65504),
-    bfloat16: rounding(8, -126, 2 ** 127 * (2 - 2 ** -7)),
+    ...narrow,
     add: (a, b) => a + b,
     sub: (a, b) => a - b,
     mul: (a, b) => a * b,

@@ -1,8 +1,8 @@
 /** The ground truth for the other backends: plain loops over float64, element by element, never optimised. */
 import { sizeOf } from "../../shape.js";
 import { keptSize, reducedSize, statisticIndex, type View } from "../../view.js";
-import type { Backward, Forward, Kernels, Recurrence } from "../contract.js";
-import { matMulLoop, sortRows } from "../host-loops.js";
+import type { Backward, Forward, Kernels, Recurrence, StorageType } from "../contract.js";
+import { matMulLoop, narrow, sortRows } from "../host-loops.js";
 import { pass } from "./pass.js";
 
 export const reference: Kernels<Float64Array> = {
@@ -17,6 +17,10 @@ export const reference: Kernels<Float64Array> = {
   forward,
   backward,
   transpose,
+  cast: (x, _from, y, to, length) => {
+    const stored = storedAs(to);
+    for (let i = 0; i < length; i++) y[i] = stored(x[i]);
+  },
   pass,
   recurrence,
   matMul: ({ a, b, y, ...sizes }) => matMulLoop(a, b, y, sizes),
@@ -33,8 +37,9 @@ function recurrence({ start, factors, terms, before, last, steps, width }: Recur
 
 function forward(call: Forward<Float64Array>): void {
   const { y, mean, variance, given, epsilon, statistics, parameters, gamma, beta, residual, sum } = call;
+  const stored = storedAs(call.type);
   if (residual && sum) {
-    for (let i = 0; i < elements(statistics); i++) sum[i] = call.x[i] + residual[i];
+    for (let i = 0; i < elements(statistics); i++) sum[i] = stored(call.x[i] + residual[i]);
   }
   const x = sum ?? call.x;
   const includes = inclusionOf(call);
@@ -57,7 +62,7 @@ function forward(call: Forward<Float64Array>): void {
     const s = statisticIndex(statistics, i);
     const p = statisticIndex(parameters, i);
     const xHat = (x[i] - (mean ? mean[s] : 0)) / rootOf(variance[s] + epsilon);
-    y[i] = xHat * (gamma ? gamma[p] : 1) + (beta ? beta[p] : 0);
+    y[i] = stored(xHat * (gamma ? gamma[p] : 1) + (beta ? beta[p] : 0));
   }
 }
 
@@ -68,6 +73,7 @@ function backward(call: Backward<Float64Array>): void {
   const xHat = (i: number) => (x[i] - (mean ? mean[statisticIndex(statistics, i)] : 0)) / root(i);
   const g = (i: number) => dy[i] * (gamma ? gamma[statisticIndex(parameters, i)] : 1);
   const includes = inclusionOf(call);
+  const stored = storedAs(call.type);
   if (dGamma) sumOver(parameters, dGamma, includes, (i) => dy[i] * xHat(i));
   if (dBeta) sumOver(parameters, dBeta, includes, (i) => dy[i]);
   const meanG = new Float64Array(keptSize(statistics));
@@ -79,7 +85,7 @@ function backward(call: Backward<Float64Array>): void {
   for (let i = 0; i < elements(statistics); i++) {
     const s = statisticIndex(statistics, i);
     const normalized = includes(i) ? (g(i) - meanG[s] - xHat(i) * meanGX[s]) / root(i) : 0;
-    dx[i] = normalized + (dSum ? dSum[i] : 0);
+    dx[i] = stored(normalized + (dSum ? dSum[i] : 0));
   }
 }
 
@@ -99,6 +105,16 @@ function transpose(
     y[to] = x[position.reduce((index, p, axis) => index * shape[axis] + p, 0)];
   }
 }
+
+/** How a value is rounded where it is stored. */
+function storedAs(type: StorageType = "float32"): (value: number) => number {
+  return roundings[type];
+}
+
+const roundings: Record<StorageType, (value: number) => number> = {
+  float32: (value) => value,
+  ...narrow,
+};
 
 function elements(view: View): number {
   return keptSize(view) * reducedSize(view);

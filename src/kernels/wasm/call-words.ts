@@ -36,5 +36,7 @@ export const mk2 = 26;
 export const mr2 = 27;
 /** A float64, hence aligned to 8 bytes. */
 export const epsilon = 28;
-/** Words of a call. */
-export const length = 30;
+/** Of arrays of the shape of x: 0 float32, 1 float16, 2 bfloat16. */
+export const storage = 30;
+/** Words of a call; an even number. */
+export const length = 32;

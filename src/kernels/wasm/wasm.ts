@@ -1,6 +1,6 @@
 /** The WASM backend: kernels from assembly/normalization.ts, on any heap, on one thread or several. */
 import { sizeOf } from "../../shape.js";
-import type { Backward, Forward, Kernels, MatMul, Recurrence } from "../contract.js";
+import type { Backward, Forward, Kernels, MatMul, Recurrence, StorageType } from "../contract.js";
 import { matMulLoop, sortRows } from "../host-loops.js";
 import type { Pass } from "../pass.js";
 import { binaries } from "./binary.js";
@@ -29,8 +29,22 @@ interface Exports extends Parts {
     steps: number,
     width: number,
   ): void;
-  transpose(x: number, y: number, layout: number, position: number, rank: number, size: number): void;
+  transpose(
+    x: number,
+    y: number,
+    layout: number,
+    position: number,
+    rank: number,
+    size: number,
+    narrow: boolean,
+  ): void;
+  cast(x: number, y: number, length: number, type: number, widens: boolean, work: number): void;
 }
+
+/** Numbers of the types in a call. */
+const TYPES = { float32: 0, float16: 1, bfloat16: 2 };
+/** Scratch of `cast`. */
+const CAST_BYTES = 128;
 
 export const EXPORTS = [
   "begin",
@@ -42,6 +56,7 @@ export const EXPORTS = [
   "run",
   "recurrence",
   "transpose",
+  "cast",
 ];
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
@@ -105,8 +120,8 @@ export class WasmKernels implements Kernels<number> {
     return pool.threads(this.id);
   }
 
-  allocate(length: number): number {
-    return this.heap.allocate(length * 4);
+  allocate(length: number, type: StorageType = "float32"): number {
+    return this.heap.allocate(length * (type === "float32" ? 4 : 2));
   }
 
   release(array: number): void {
@@ -172,7 +187,13 @@ export class WasmKernels implements Kernels<number> {
     sortRows(this.values(x, rows * length), this.values(y, rows * length), rows, length);
   }
 
-  transpose(x: number, y: number, shape: readonly number[], order: readonly number[]): void {
+  transpose(
+    x: number,
+    y: number,
+    shape: readonly number[],
+    order: readonly number[],
+    type: StorageType = "float32",
+  ): void {
     const rank = order.length;
     const layout = this.scratch.atLeast(rank * 12);
     const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
@@ -180,7 +201,13 @@ export class WasmKernels implements Kernels<number> {
       ...order.map((axis) => shape[axis]),
       ...order.map((axis) => strides[axis]),
     ]);
-    this.exports.transpose(x, y, layout, layout + rank * 8, rank, sizeOf(shape));
+    this.exports.transpose(x, y, layout, layout + rank * 8, rank, sizeOf(shape), type !== "float32");
+  }
+
+  cast(x: number, from: StorageType, y: number, to: StorageType, length: number): void {
+    const widens = to === "float32";
+    const type = TYPES[widens ? from : to];
+    this.exports.cast(x, y, length, type, widens, this.scratch.atLeast(CAST_BYTES));
   }
 
   close(): void {
@@ -205,6 +232,7 @@ export class WasmKernels implements Kernels<number> {
     words[at.variance] = call.variance;
     words[at.scratch] = this.scratch.atLeast(0);
     words[at.given] = call.given ? 1 : 0;
+    words[at.storage] = TYPES[call.type ?? "float32"];
     words[at.k1] = s.k1;
     words[at.r1] = s.r1;
     words[at.k2] = s.k2;
