@@ -20,7 +20,7 @@ import {
 } from "../formula/channels.js";
 import { checkCount, checkEpsilon, checkFinite } from "../formula/checks.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
-import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
+import { type FusedNorm, memoizeLast, oneParameter, planOf } from "../formula/plan.js";
 import {
   checkRunning,
   type RunningOptions,
@@ -82,10 +82,7 @@ export const spatiallyAdaptiveNorm = normalization(
           );
         }
         const viewed = [...shape.slice(0, channel), parts, channels / parts, ...shape.slice(channel + 1)];
-        const plan = {
-          ...planOf(shape, viewed, ofBatch ? [channel] : [0, channel], [...viewed.keys()]),
-          parameterShape: shape,
-        };
+        const plan = oneParameter(planOf(shape, viewed, ofBatch ? [channel] : [0, channel], []));
         if (!ofBatch) checkCount(NAME, plan, 'use statistics: "batch" for a single position');
         return plan;
       }),
@@ -105,27 +102,29 @@ export const spatiallyAdaptiveNorm = normalization(
       }
     };
     return {
-      handles: { mask: true, residual: true },
       weights(...[shape, ...maps]: (readonly number[])[]) {
         checkMaps(shape, maps);
         norm.plan(shape);
         return ofBatch ? runningWeights([shape[channelAxis(NAME, shape, axis)]], running) : {};
       },
-      apply(ops, [x, map, beta], weights, { training, mask, residual, warn }) {
+      apply(ops, [x, map, beta], weights, { training, mask, warn }) {
         const shape = ops.shape(x);
-        const gamma = offset === 0 ? map : ops.add(map, offset);
+        // by passes over elements, which are faster than the operation with a parameter for each
+        const adapted = (xHat: typeof x) =>
+          ops.add(ops.mul(xHat, offset === 0 ? map : ops.add(map, offset)), beta);
         if (ofBatch && !training) {
           const { runningMean: mean, runningVariance: variance } = weights;
-          const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
-          return { y, sum };
+          const { y: xHat } = ops.normalize(norm, x, { mean, variance, mask });
+          return { y: adapted(xHat) };
         }
-        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
-        if (!ofBatch) return { y, sum };
+        const { y: xHat, mean, variance } = ops.normalize(norm, x, { mask });
+        const y = adapted(xHat);
+        if (!ofBatch) return { y };
         if (mean === undefined || variance === undefined)
           throw new Error(`${NAME}: the host measured nothing`);
-        if (hasSingleValue(NAME, byChannel, shape, warn)) return { y, sum };
+        if (hasSingleValue(NAME, byChannel, shape, warn)) return { y };
         const count = valuesPerChannel(ops, byChannel, shape, mask, axis);
-        return { y, sum, state: track(ops, weights, { mean, variance, count }, running) };
+        return { y, state: track(ops, weights, { mean, variance, count }, running) };
       },
     } satisfies Omit<Normalization, "name">;
   },
