@@ -2,9 +2,17 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { foldStatistics, install, layers, weightNormalization } from "../../../src/tfjs/index.js";
+import { open } from "../../../src/checkpoints/index.js";
+import {
+  foldStatistics,
+  install,
+  layers,
+  layersModelFrom,
+  weightNormalization,
+} from "../../../src/tfjs/index.js";
 import { kerasConvolutionClasses } from "../../../src/tfjs/layers/keras-convolutions.js";
 import { maskAsKeras } from "../../../src/tfjs/layers/masks.js";
+import { itWithModel, modelFile } from "../../checkpoints/support/shared-models.js";
 import { expectClose, largest, normal, random as seeded } from "../../support/numerics.js";
 import { artifacts } from "../../support/tfjs-artifacts.js";
 import { backends, use } from "../../support/tfjs-backends.js";
@@ -532,4 +540,13 @@ describe.each(backends)("%s", (backend) => {
     );
     expect(() => foldStatistics(x as never)).toThrow("foldStatistics: model must be a LayersModel, got");
   });
+});
+
+itWithModel("tfjs/nsfwjs_mobilenet_v2/model.json")("nsfwjs's MobileNetV2: all 52", async () => {
+  await use("wasm");
+  const model = await layersModelFrom(await open(modelFile("tfjs/nsfwjs_mobilenet_v2")));
+  const x = tf.tensor(normal(224 * 224 * 3, 3, 0.5, 0.3), [1, 224, 224, 3]);
+  const { model: faster, folded: done, kept } = foldStatistics(model);
+  expect([done.length, kept, model.layers.length - faster.layers.length]).toEqual([52, [], 52]);
+  expectClose("y", outputs(faster, [x])[0], outputs(model, [x])[0], () => 1e-5);
 });
