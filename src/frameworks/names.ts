@@ -32,7 +32,12 @@ const keras: Names = {
 
 const pytorch: Names = {
   weights: { gamma: "weight", beta: "bias", runningMean: "running_mean", runningVariance: "running_var" },
-  norms: { weightNorm: { g: "weight_g" }, spectralNorm: { u: "weight_u", v: "weight_v" } },
+  norms: {
+    weightNorm: { g: "weight_g" },
+    spectralNorm: { u: "weight_u", v: "weight_v" },
+    // asteroid's
+    cumulativeLayerNorm: { gamma: "gamma", beta: "beta" },
+  },
   batchCount: "num_batches_tracked",
 };
 

@@ -25,6 +25,7 @@ it("are the frameworks' own", () => {
   expect(theirs("keras3", "gamma", "rmsNorm")).toBe("scale");
   expect(theirs("pytorch", "u", "spectralNorm")).toBe("weight_u");
   expect(theirs("keras2", "u", "spectralNorm")).toBe("vector_u");
+  expect(theirs("pytorch", "gamma", "cumulativeLayerNorm")).toBe("gamma");
 });
 
 it("names that every object has are no names of norms or weights", () => {

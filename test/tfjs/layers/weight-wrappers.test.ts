@@ -486,6 +486,26 @@ describe.each(backends)("%s", (backend) => {
     expect(kernel.shape).toEqual([4, 3]);
   });
 
+  it("spectral normalization learns the largest singular value with scale, and saves that it does", () => {
+    const make = () => tfl.layers.dense({ units: 3, useBias: false, kernelInitializer: init(3) });
+    const [plain, scaled] = [false, true].map((scale) => evenkeel.spectralNormalization(make(), { scale }));
+    const x = tf.tensor(normal(8, 5), [2, 4]);
+    for (const wrapper of [plain, scaled]) wrapper.build([null, 4]);
+    expect(scaled.trainableWeights.map(last)).toEqual(["kernel", "gamma"]);
+    expect(plain.trainableWeights.map(last)).toEqual(["kernel"]);
+    expectClose("at first", values(scaled.apply(x)), values(plain.apply(x)), () => 1e-6);
+    const [, gamma] = scaled.trainableWeights;
+    gamma.write(tf.tensor([2.5]));
+    const larger = values(plain.apply(x)).map((value) => 2.5 * value);
+    expectClose("y", values(scaled.apply(x)), larger, () => 1e-5);
+    expect(scaled.getConfig().scale).toBe(true);
+    expect(() => evenkeel.spectralNormalization(make(), { scale: true, inPlace: true })).toThrow(
+      new RangeError(
+        "SpectralNormalization: scale must be left out with inPlace, which replaces the kernel at each step; give one of them",
+      ),
+    );
+  });
+
   it("takes other axes and other weights, and says what it has not", () => {
     const lstm = evenkeel.weightNormalization(cases.lstm.make(), { kernels: ["recurrent_kernel"] });
     lstm.build([null, 4, 3]);
