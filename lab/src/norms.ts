@@ -185,6 +185,8 @@ export function near(name: string, names: readonly NormName[]): NormName[] {
   const ranked = names
     .map((known) => ({ known, far: Math.min(distance(plain, known), known.includes(plain) ? 2 : Infinity) }))
     .sort((a, b) => a.far - b.far);
-  const close = ranked.filter(({ far, known }) => far <= Math.max(2, known.length / 3));
+  // two letters of three are another word
+  const most = (known: NormName) => (known.length < 5 ? 1 : Math.max(2, known.length / 3));
+  const close = ranked.filter(({ far, known }) => far <= most(known));
   return (close.length > 0 ? close : ranked).slice(0, 3).map(({ known }) => known);
 }
