@@ -48,11 +48,11 @@ export function threadsHere(): number {
   return Math.min(MOST_THREADS, cores);
 }
 
-/** Time in ms that sharing may lose before calls run alone; gains are credited, up to this much. */
-const CREDIT_MS = 1;
+/** Time in ms that sharing may lose before calls run alone: so much at first, and what it has gained, up to this much. */
+const CREDIT_MS = { first: 1, most: 10 };
 /**
  * Calls then run alone for this many times the time lost, so that at most a tenth of their time is lost: twice as
- * many each time, up to `most`, until sharing has gained that credit again.
+ * many each time, up to `most`, until sharing has gained its first credit again.
  */
 const ALONE_TIMES = { least: 10, most: 80 };
 /** Most time in ms that one stage is said to have lost: more is a thread that died, or a machine that was suspended. */
@@ -88,7 +88,7 @@ export class Pool {
   private readonly members = new Map<number, Member>();
   private ids = 0;
   private dropped?: FinalizationRegistry<number>;
-  private credit = CREDIT_MS;
+  private credit = CREDIT_MS.first;
   /** Time in ms that calls are yet to run alone: their own, not what passes between them. */
   private alone = 0;
   private aloneTimes = ALONE_TIMES.least;
@@ -213,8 +213,8 @@ export class Pool {
    * core too, because of the helpers.
    */
   private account(loss: number): void {
-    this.credit = Math.min(CREDIT_MS, this.credit - Math.min(loss, MOST_LOSS_MS));
-    if (this.credit === CREDIT_MS) this.aloneTimes = ALONE_TIMES.least;
+    this.credit = Math.min(CREDIT_MS.most, this.credit - Math.min(loss, MOST_LOSS_MS));
+    if (this.credit >= CREDIT_MS.first) this.aloneTimes = ALONE_TIMES.least;
     if (this.credit >= 0) return;
     this.alone = -this.aloneTimes * this.credit;
     this.aloneTimes = Math.min(2 * this.aloneTimes, ALONE_TIMES.most);

@@ -377,12 +377,15 @@ it("runs alone for longer each time that sharing cost time, until it has gained"
   expect(aloneFor(0.5)).toBe(0);
   expect(aloneFor(2.5)).toBe(20);
   expect([1, 1, 1, 1].map(aloneFor)).toEqual([20, 40, 80, 80]);
-  account.account(-0.6);
-  account.account(-0.6);
+  account.account(-0.5);
+  account.account(-0.5);
   expect(aloneFor(3)).toBe(20);
-  // a thread that died says nothing of the cores
-  account.account(-5);
-  expect(aloneFor(2000)).toBe(990);
+  // what was gained may be lost again, and a thread that died says nothing of the cores
+  account.alone = 0;
+  account.account(-50);
+  expect([5, 5].map(aloneFor)).toEqual([0, 0]);
+  account.account(-50);
+  expect(aloneFor(2000)).toBe(900);
 });
 
 it("runs a part itself that a helper failed in, and the helper goes on", async () => {
