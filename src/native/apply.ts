@@ -103,7 +103,6 @@ export function apply<T extends PlainArray>(
   const counts = mask === undefined ? undefined : maskValues(called, mask, masked.shape);
   const program = programOf(normalization, {
     inputs: arrays.map(({ shape }) => shape),
-    weights: mapped(specified, ({ shape }) => shape),
     mask: mask?.shape,
     residual: residual?.shape,
     training,

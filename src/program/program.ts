@@ -5,15 +5,14 @@
 import type { Normalization } from "../formula/normalization.js";
 import { run } from "../formula/run.js";
 import type { Kernels } from "../kernels/contract.js";
-import { sizeOf } from "../shape.js";
+import { sameShape, sizeOf } from "../shape.js";
 import { neededBy, type Schedule, schedule } from "./schedule.js";
 import { elementsOf, isWhole, type Source, type Term } from "./term.js";
 import { Trace } from "./trace.js";
 
-/** What a program depends on: shapes of all that comes with a call. */
+/** What a program depends on: the shapes of what comes with a call, and what is asked for. */
 export interface Signature {
   readonly inputs: readonly (readonly number[])[];
-  readonly weights: Readonly<Record<string, readonly number[]>>;
   readonly mask?: readonly number[];
   readonly residual?: readonly number[];
   readonly training: boolean;
@@ -21,6 +20,17 @@ export interface Signature {
   readonly differentiable: boolean;
   /** Whether a host stores state that the backward pass updates. */
   readonly movesState: boolean;
+}
+
+function same(a: Signature, b: Signature): boolean {
+  if (a.training !== b.training) return false;
+  if (a.differentiable !== b.differentiable || a.movesState !== b.movesState) return false;
+  const [shapes, others] = [a, b].map(({ inputs, mask, residual }) => [...inputs, mask, residual]);
+  if (shapes.length !== others.length) return false;
+  return shapes.every((shape, i) => {
+    const other = others[i];
+    return shape === undefined || other === undefined ? shape === other : sameShape(shape, other);
+  });
 }
 
 /** What a call brings to a run, or gets from it: a buffer, and its shape. */
@@ -58,12 +68,14 @@ export interface BackwardProgram extends Runnable {
   readonly dMore: readonly (Slot | undefined)[];
   /** Of the inputs; absent where no gradient reaches one. */
   readonly inputs: readonly (Slot | undefined)[];
+  /** Of the residual, where there is one. */
+  readonly residual?: Slot;
   /** Of the weights that are trained. */
   readonly weights: Readonly<Record<string, Slot | undefined>>;
   readonly state: Readonly<Record<string, Slot>>;
 }
 
-interface Runnable {
+export interface Runnable {
   readonly instructions: Schedule["instructions"];
   /** Lengths of buffers by number. */
   readonly lengths: readonly number[];
@@ -105,27 +117,39 @@ export function execute<A>(
 
 /** Programs of a normalization for the shapes that it was called with last. */
 const MOST_PROGRAMS = 16;
-const programs = new WeakMap<Normalization, Map<string, ForwardProgram>>();
+const programs = new WeakMap<Normalization, { signature: Signature; program: ForwardProgram }[]>();
 
-/** The program of a normalization for these shapes. @throws what the formula throws for them */
-export function programOf(normalization: Normalization, signature: Signature): ForwardProgram {
-  let own = programs.get(normalization);
-  if (own === undefined) {
-    own = new Map();
-    programs.set(normalization, own);
-  }
-  const key = JSON.stringify(signature);
-  let program = own.get(key);
-  if (program !== undefined) {
-    own.delete(key);
-  } else {
-    program = compiled(normalization, signature);
-    const [oldest] = own.keys();
-    if (own.size >= MOST_PROGRAMS) own.delete(oldest);
-  }
-  // the last one used is the last one to go
-  own.set(key, program);
-  return program;
+/**
+ * The program of a normalization for these shapes; its weights have the shapes that the normalization says.
+ * @param check called before a program is made
+ * @throws what the formula throws for such shapes
+ */
+export function programOf(
+  normalization: Normalization,
+  signature: Signature,
+  check: () => void = () => {},
+): ForwardProgram {
+  const own = programs.get(normalization) ?? [];
+  const at = own.findIndex((known) => same(known.signature, signature));
+  // networks use the same few shapes again and again
+  if (at === 0) return own[0].program;
+  check();
+  const made = () => {
+    const { inputs, mask, residual } = signature;
+    // a caller may change a list of lengths
+    const copy = {
+      inputs: inputs.map((shape) => [...shape]),
+      mask: mask?.slice(),
+      residual: residual?.slice(),
+    };
+    const kept = { ...signature, ...copy };
+    return { signature: kept, program: compiled(normalization, kept) };
+  };
+  const [known] = at > 0 ? own.splice(at, 1) : [made()];
+  own.unshift(known);
+  if (own.length > MOST_PROGRAMS) own.pop();
+  programs.set(normalization, own);
+  return known.program;
 }
 
 function compiled(normalization: Normalization, signature: Signature): ForwardProgram {
@@ -138,7 +162,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
   };
   const specified = normalization.weights(...signature.inputs);
   const inputs = signature.inputs.map((shape) => bind(shape, true));
-  const weights = mapped(signature.weights, (shape, name) => bind(shape, specified[name].trained));
+  const weights = mapped(specified, ({ shape, trained }) => bind(shape, trained));
   // a host writes state between the passes: what the backward one needs of it is stored before
   const held = new Map<Source, Source>();
   const given = mapped(weights, (weight, name) => {
@@ -189,6 +213,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     return {
       ...{ dy, dSum, dMore, brought },
       inputs: inputs.map(gradientOf),
+      residual: residual && gradientOf(residual),
       weights: mapped(Object.fromEntries(trained), gradientOf),
       state: mapped(moved, (term) => back.add(term)),
       results: back.sources,
@@ -252,6 +277,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
         dSum: bring(dSum),
         dMore: dMore.map(bring),
         inputs: gradients.inputs.map((gradient) => gradient && slot(gradient)),
+        residual: gradients.residual && slot(gradients.residual),
         weights: mapped(gradients.weights, (gradient) => gradient && slot(gradient)),
         state: mapped(gradients.state, slot),
       };

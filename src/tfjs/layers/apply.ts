@@ -12,6 +12,8 @@ import { checkNormalization, run, weightsFor } from "../../formula/run.js";
 import { checkOptions } from "../../options.js";
 import { described } from "../../shape.js";
 import { checkTensor } from "../arguments.js";
+import { fusedKernels } from "../kernels/fused.js";
+import { runProgram } from "../kernels/program.js";
 import { tfOps } from "../ops.js";
 import type { Tensors } from "../types.js";
 
@@ -60,16 +62,54 @@ export function apply(
   for (const [name, tensor] of given) checkTensor(called, name, tensor);
   if (mask !== undefined) checkTensor(called, "mask", mask);
   if (residual !== undefined) checkTensor(called, "residual", residual);
-  const shapes = given.map(([name, { shape }]) => [name, shape]);
-  const specified = weightsFor(normalization, tensors, Object.fromEntries(shapes));
+  weightsFor(normalization, tensors, shapesOf(weights));
   return tf.tidy(() => {
-    const all: Record<string, tf.Tensor> = Object.fromEntries(given);
-    for (const [name, weight] of Object.entries(specified)) all[name] ??= initialValue(weight);
-    const result = run(tfOps, normalization, tensors, all, { training, mask, residual, moveState, warn });
+    const result = applied(normalization, tensors, weights, { training, mask, residual, moveState, warn });
     // tidy does not dispose of tensors in what it returns, nested ones included
-    const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
-    return { ...result, y } as unknown as tf.TensorContainer;
+    return result as unknown as tf.TensorContainer;
   }) as unknown as ApplyResult<tf.Tensor>;
+}
+
+/** The same of what has been checked, in the caller's scope; shapes are checked where they are new. */
+function applied(
+  normalization: Normalization,
+  tensors: readonly tf.Tensor[],
+  weights: Readonly<Record<string, tf.Tensor | undefined>>,
+  options: ApplyOptions<tf.Tensor>,
+): ApplyResult<tf.Tensor> {
+  const kernels = tensors[0].size > 0 && fusedKernels(tf.backend());
+  const check = () => weightsFor(normalization, tensors, shapesOf(weights));
+  const specified = () => normalization.weights(...tensors.map(({ shape }) => shape));
+  if (kernels) {
+    const { mask, residual } = options;
+    const own = { ...options, mask: mask && floats(mask), residual: residual && floats(residual) };
+    return runProgram(
+      normalization,
+      tensors.map(floats),
+      (name) => floats(weights[name] ?? initialValue(specified()[name])),
+      own,
+      check,
+    );
+  }
+  check();
+  const all: Record<string, tf.Tensor> = {};
+  for (const [name, weight] of Object.entries(specified())) all[name] = weights[name] ?? initialValue(weight);
+  const result = run(tfOps, normalization, tensors, all, options);
+  const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
+  return { ...result, y };
+}
+
+/** As float32; a float32 tensor is returned as is, since a cast would copy it. */
+function floats(tensor: tf.Tensor): tf.Tensor {
+  return tensor.dtype === "float32" ? tensor : tf.cast(tensor, "float32");
+}
+
+/** Shapes of the weights that are there. */
+function shapesOf(weights: Readonly<Record<string, tf.Tensor | undefined>>): Record<string, number[]> {
+  const given = Object.entries(weights).filter(
+    (entry): entry is [string, tf.Tensor] => entry[1] !== undefined,
+  );
+  return Object.fromEntries(given.map(([name, { shape }]) => [name, shape]));
 }
 
 /** Connects an empty y to the weights, whose gradients are then 0. */
@@ -93,10 +133,8 @@ export function applyLayer(
       const several = (name === "gamma" || name === "beta") && values.rank > 1;
       weights[name] = several ? tf.reshape(values, [-1]) : values;
     }
-    const { y, more, state } = apply(normalization, inputs, weights, {
-      training,
-      mask,
-      residual,
+    const { y, more, state } = applied(normalization, inputs, weights, {
+      ...{ training, mask, residual, warn },
       moveState: (next) => writeState(next, variables),
     });
     if (state) writeState(state, variables);
