@@ -93,6 +93,8 @@ const pytorch: Language = {
     [/^(LocalResponseNorm|CrossMapLRN2d)$/, "localResponseNorm", { axis: 1 }],
     [/^(\w*GRN|GlobalResponseNorm)$/, "globalResponseNorm"],
     [/^FilterResponseNorm(Tlu|Act)?2d$/, "filterResponseNorm", { axis: 1 }],
+    [/^Qwen3NextRMSNormGated$/, "gatedRMSNorm", { gate: "after" }],
+    [/RMSNormGated$/, "gatedRMSNorm"],
     [/(Gemma[23]?|Qwen3Next)RMSNorm$/, "rmsNorm", { offset: 1 }],
     // transformers calls T5's layer normalization, which subtracts no mean, as T5 does
     [
@@ -129,12 +131,18 @@ const pytorch: Language = {
     num_groups: same("groups"),
     group_size: (value, { kind, module, say }) => {
       const features = module.tensors.weight?.shape.at(-1);
+      if (kind === "gatedRMSNorm") {
+        const groups = Number(features) / Number(value);
+        return Number.isInteger(groups) && groups > 0 ? { groups } : {};
+      }
       if (kind === "rmsNorm" && value !== features)
         say(
           `each ${value} of ${features} features are normalized on their own, for which there is no option`,
         );
       return {};
     },
+    n_groups: same("groups"),
+    norm_before_gate: (value) => ({ gate: value === true ? "after" : "before" }),
     // of one axis it is the class's own
     normalized_shape: (value) =>
       Array.isArray(value) && value.length > 1 ? { axis: trailing(value.length) } : {},
@@ -153,7 +161,6 @@ const pytorch: Language = {
   },
   beside: [
     [/Act(\dd)?$/, "an activation follows within it, which is not in its formula"],
-    [/Gated$/, "it multiplies by a gate, which is not in its formula"],
     [/^CrossMapLRN2d$/, "its windows keep channels that they have passed, which those of the formula do not"],
   ],
   // of classes that are not PyTorch's own

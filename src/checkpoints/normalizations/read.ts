@@ -180,7 +180,7 @@ function settleAffine(
     delete tensors.gamma;
   }
   options.scale = tensors.gamma !== undefined;
-  options.center = tensors.beta !== undefined;
+  if (Object.hasOwn(catalog[kind].defaults, "center")) options.center = tensors.beta !== undefined;
 }
 
 function settleStatistics(
