@@ -212,135 +212,136 @@ export function closeWindow(): void {
   openFrom = -1;
 }
 
-/**
- * float32 `to` [n] of `from` [n] in 16 bits, in whole vectors of eight: up to seven values beyond are written.
- *
- * Constants are splats of variables: V8 makes a constant vector anew at each use, and keeps these.
- */
+/** float32 `to` [n] of `from` [n] in 16 bits, in whole vectors of eight: up to seven values beyond are written. */
 function widen(from: usize, to: usize, n: i32): void {
   const rest = <usize>(n & 7) << 1;
   const end = from + (<usize>n << 1) - rest;
-  const none = i32x4.splat(0);
-  const kept = i32x4.splat(opaque(0x8fffe000)), bias = i32x4.splat(opaque(BIAS));
-  const magnitude = i16x8.splat(<i16>opaque(0x7fff)), beyond = i16x8.splat(<i16>opaque(0x7bff));
-  if (type == BFLOAT16) {
-    for (; from < end; from += 16, to += 32) widenBrain(v128.load(from), to, none);
-  } else {
-    for (; from < end; from += 16, to += 32) widenHalf(v128.load(from), to, kept, bias, magnitude, beyond);
-  }
+  if (type == BFLOAT16) widenBrain(from, to, end);
+  else widenHalf(from, to, end);
   if (rest == 0) return;
-  memory.copy(spare, from, rest);
-  if (type == BFLOAT16) widenBrain(load(spare), to, none);
-  else widenHalf(load(spare), to, kept, bias, magnitude, beyond);
+  const last = to + (end - from << 1);
+  memory.copy(spare, end, rest);
+  if (type == BFLOAT16) widenBrain(spare, last, spare + 16);
+  else widenHalf(spare, last, spare + 16);
 }
 
 /** `from` float32 [n], which has room for seven values beyond, rounded to 16 bits. */
 function narrow(from: usize, to: usize, n: i32): void {
   const rest = <usize>(n & 7) << 1;
   const end = to + (<usize>n << 1) - rest;
-  const one = i32x4.splat(opaque(1));
-  if (type == BFLOAT16) {
-    const half = i32x4.splat(opaque(0x7fff));
-    for (; to < end; from += 32, to += 16) v128.store(to, narrowBrain(load(from), load(from + 16), half, one));
-    if (rest == 0) return;
-    v128.store(spare, narrowBrain(load(from), load(from + 16), half, one));
-  } else {
-    const half = i32x4.splat(opaque(0xfff - (112 << 23)));
-    const magnitude = i32x4.splat(opaque(0x7fffffff)), sign = i16x8.splat(<i16>opaque(-0x8000));
-    const least = i16x8.splat(<i16>opaque(0x400)), range = i16x8.splat(<i16>opaque(0x77ff));
-    for (; to < end; from += 32, to += 16) {
-      v128.store(to, narrowHalf(load(from), load(from + 16), half, one, magnitude, sign, least, range));
-    }
-    if (rest == 0) return;
-    v128.store(spare, narrowHalf(load(from), load(from + 16), half, one, magnitude, sign, least, range));
-  }
-  memory.copy(to, spare, rest);
+  if (type == BFLOAT16) narrowBrain(from, to, end);
+  else narrowHalf(from, to, end);
+  if (rest == 0) return;
+  const last = from + (end - to << 1);
+  if (type == BFLOAT16) narrowBrain(last, spare, spare + 16);
+  else narrowHalf(last, spare, spare + 16);
+  memory.copy(end, spare, rest);
 }
 
+/** The same as `value`, to be splat: V8 makes a constant vector anew at each use, and keeps one of a variable. */
 // @ts-ignore: decorator
 @inline
 function opaque(value: i32): i32 {
   return value + (type >> 2);
 }
 
-// @ts-ignore: decorator
-@inline
-function widenBrain(h: v128, to: usize, none: v128): void {
-  v128.store(to, i8x16.shuffle(none, h, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23));
-  v128.store(to, i8x16.shuffle(none, h, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31), 16);
+function widenBrain(from: usize, to: usize, end: usize): void {
+  const none = zero();
+  for (; from < end; from += 16, to += 32) {
+    const h = load(from);
+    v128.store(to, i8x16.shuffle(none, h, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23));
+    v128.store(to, i8x16.shuffle(none, h, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31), 16);
+  }
 }
 
 /** To the nearest, ties to even; NaN stays NaN, with its upper payload, and is quiet. */
+function narrowBrain(from: usize, to: usize, end: usize): void {
+  const half = i32x4.splat(opaque(0x7fff)), one = i32x4.splat(opaque(1));
+  let p = from, q = to, s0 = zero(), s1 = zero();
+  for (; q < end; p += 32, q += 16) {
+    const a = v128.load(p), b = v128.load(p, 16);
+    // NaN where one of them is
+    s0 = f32x4.add(s0, a);
+    s1 = f32x4.add(s1, b);
+    v128.store(q, joined(upper(a, half, one), upper(b, half, one)));
+  }
+  const sum = f32x4.add(s0, s1);
+  if (!v128.any_true(f32x4.ne(sum, sum))) return;
+  for (; to < end; from += 32, to += 16) {
+    v128.store(to, joined(upper(quiet(load(from)), half, one), upper(quiet(load(from + 16)), half, one)));
+  }
+}
+
+/** The upper half of each, rounded to it. */
 // @ts-ignore: decorator
 @inline
-function narrowBrain(a: v128, b: v128, half: v128, one: v128): v128 {
-  if (v128.any_true(v128.or(f32x4.ne(a, a), f32x4.ne(b, b)))) {
-    a = quietBrain(a);
-    b = quietBrain(b);
-  }
-  const p = i32x4.add(i32x4.add(a, half), v128.and(i32x4.shr_u(a, 16), one));
-  const q = i32x4.add(i32x4.add(b, half), v128.and(i32x4.shr_u(b, 16), one));
-  return i8x16.shuffle(p, q, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+function upper(v: v128, half: v128, one: v128): v128 {
+  return i32x4.add(i32x4.add(v, half), v128.and(i32x4.shr_u(v, 16), one));
+}
+
+/** The upper halves of eight. */
+// @ts-ignore: decorator
+@inline
+function joined(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
 }
 
 /** NaN so that rounding leaves it what it is. */
-function quietBrain(v: v128): v128 {
-  const quiet = v128.and(v128.or(v, i32x4.splat(0x400000)), i32x4.splat(0xffff0000));
-  return v128.bitselect(quiet, v, f32x4.ne(v, v));
+function quiet(v: v128): v128 {
+  const kept = v128.and(v128.or(v, i32x4.splat(0x400000)), i32x4.splat(0xffff0000));
+  return v128.bitselect(kept, v, f32x4.ne(v, v));
 }
 
 /** 2¹¹², in bits of float32: float16's exponents are 112 less than those of float32. */
 const BIAS = 0x77800000;
 
-// @ts-ignore: decorator
-@inline
-function widenHalf(h: v128, to: usize, kept: v128, bias: v128, magnitude: v128, beyond: v128): void {
-  const low = scaled(i32x4.extend_low_i16x8_s(h), kept, bias);
-  const high = scaled(i32x4.extend_high_i16x8_s(h), kept, bias);
-  v128.store(to, low);
-  v128.store(to, high, 16);
+/** Subnormal float16 becomes subnormal float32, which the product makes normal. */
+function widenHalf(from: usize, to: usize, end: usize): void {
+  const kept = i32x4.splat(opaque(0x8fffe000)), bias = i32x4.splat(opaque(BIAS)), magnitude = i16x8.splat(<i16>opaque(0x7fff));
+  let p = from, q = to, most = zero();
+  for (; p < end; p += 16, q += 32) {
+    const h = load(p);
+    most = i16x8.max_s(most, v128.and(h, magnitude));
+    v128.store(q, f32x4.mul(v128.and(i32x4.shl(i32x4.extend_low_i16x8_s(h), 13), kept), bias));
+    v128.store(q, f32x4.mul(v128.and(i32x4.shl(i32x4.extend_high_i16x8_s(h), 13), kept), bias), 16);
+  }
   // ∞ and NaN came out as numbers from 65536 on
-  if (v128.any_true(i16x8.gt_s(v128.and(h, magnitude), beyond))) {
-    v128.store(to, infinite(low));
-    v128.store(to, infinite(high), 16);
+  if (!v128.any_true(i16x8.gt_s(most, i16x8.splat(0x7bff)))) return;
+  for (; to < q; to += 16) {
+    const v = load(to);
+    v128.store(to, v128.or(v, v128.and(f32x4.ge(f32x4.abs(v), f32x4.splat(65536)), i32x4.splat(0x7f800000))));
   }
 }
 
-/** Of sign-extended float16; subnormal ones become subnormal float32, which the product makes normal. */
-// @ts-ignore: decorator
-@inline
-function scaled(h: v128, kept: v128, bias: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shl(h, 13), kept), bias);
-}
-
-function infinite(v: v128): v128 {
-  const beyond = f32x4.ge(f32x4.abs(v), f32x4.splat(65536));
-  return v128.or(v, v128.and(beyond, i32x4.splat(0x7f800000)));
-}
+/** Values that are looked at together for such as are no normal numbers of float16. */
+const LOOK: usize = 64;
 
 /** To the nearest, ties to even; ∞ from 65520 on; NaN stays NaN, and is quiet. */
-// @ts-ignore: decorator
-@inline
-function narrowHalf(
-  a: v128, b: v128, half: v128, one: v128, magnitude: v128, sign: v128, least: v128, range: v128,
-): v128 {
-  // 4095, and the odd bit: the tie goes to even; then the exponent less 112
-  const p = i32x4.shr_s(rounded(a, half, one, magnitude), 13), q = i32x4.shr_s(rounded(b, half, one, magnitude), 13);
-  const h = i16x8.narrow_i32x4_s(p, q);
-  // beyond the normal numbers of float16, on either side
-  if (v128.any_true(i16x8.gt_u(i16x8.sub(h, least), range))) return narrowAny(a, b);
-  const signs = i8x16.shuffle(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
-  return v128.or(h, v128.and(signs, sign));
+function narrowHalf(from: usize, to: usize, end: usize): void {
+  const half = i32x4.splat(opaque(0xfff - (112 << 23))), one = i32x4.splat(opaque(1)), magnitude = i32x4.splat(opaque(0x7fffffff));
+  const sign = i16x8.splat(<i16>opaque(-0x8000)), least = i16x8.splat(<i16>opaque(0x400));
+  while (to < end) {
+    const stop = min(to + 2 * LOOK, end);
+    let p = from, q = to, most = zero();
+    for (; q < stop; p += 32, q += 16) {
+      const a = v128.load(p), b = v128.load(p, 16);
+      const h = i16x8.narrow_i32x4_s(exponentLess(a, half, one, magnitude), exponentLess(b, half, one, magnitude));
+      most = i16x8.max_u(most, i16x8.sub(h, least));
+      v128.store(q, v128.or(h, v128.and(joined(a, b), sign)));
+    }
+    if (v128.any_true(i16x8.gt_u(most, i16x8.splat(0x77ff)))) {
+      for (; to < stop; from += 32, to += 16) v128.store(to, i16x8.narrow_i32x4_s(anyHalf(load(from)), anyHalf(load(from + 16))));
+    }
+    from = p;
+    to = q;
+  }
 }
 
+/** Magnitudes in the low bits: 4095 and the odd bit are added, so that ties go to even, and the exponent loses 112. */
 // @ts-ignore: decorator
 @inline
-function rounded(v: v128, half: v128, one: v128, magnitude: v128): v128 {
-  return i32x4.add(i32x4.add(v128.and(v, magnitude), half), v128.and(i32x4.shr_u(v, 13), one));
-}
-
-function narrowAny(a: v128, b: v128): v128 {
-  return i16x8.narrow_i32x4_s(anyHalf(a), anyHalf(b));
+function exponentLess(v: v128, half: v128, one: v128, magnitude: v128): v128 {
+  return i32x4.shr_s(i32x4.add(i32x4.add(v128.and(v, magnitude), half), v128.and(i32x4.shr_u(v, 13), one)), 13);
 }
 
 /**
