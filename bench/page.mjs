@@ -456,7 +456,7 @@ function methodSection({ contestants, command, cases }, versions) {
     return `<div><dt>${escapeHtml(label)}</dt><dd>${escapeHtml(`${how} (${state}${off})`)}</dd></div>`;
   });
   return `<section id="method"><h2>How it was measured</h2>
-<div class="how wide"><p>Each contestant has its own process. For each case all get the same seeded inputs; each runs every pass once, and its results are compared with plain loops in float64. A contestant whose results are wrong is named above and not timed.</p>
+<div class="how wide"><p>Each contestant has its own process. For each case all get the same seeded inputs; each runs every pass once, and its results are compared with plain loops in float64 (those of apply on a part of the batch). A contestant whose results are wrong is named above and not timed.</p>
 <p>Then they take turns in random order, at least two milliseconds each, so that whatever else the machine does affects all of them. After a turn on two threads there is a pause until its threads have stopped spinning. Slow contestants get fewer turns.</p>
 <p>Inputs rotate through 64 MiB (at most 1,024 arrays), so that no call finds its input in a cache. Every call allocates its results and releases them; the allocators of native libraries are set to reuse what was released, so that results are in warm memory for all.</p>
 <p>The bytes that must move count each array once: forward x, y, parameters and statistics; backward dy, x, dx, parameters, their gradients and statistics; a residual adds two arrays forward and one backward. memcpy copies x, the copy loop as many arrays as the pass reads and writes; their times are scaled to those bytes.</p></div>

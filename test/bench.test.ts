@@ -16,6 +16,7 @@ import {
   hasReference,
   modelCase,
   nameOf,
+  provenOn,
   sizeOf,
   takesPart,
 } from "../bench/cases.mjs";
@@ -161,6 +162,15 @@ describe("the tables", () => {
     expect(part("tfjs-batch-norm", "batchNorm 4x16 evaluate")).toBe("batch-eval 4x16");
     expect(part("evenkeel-plain-1", "layer 512x768")).toBe(false);
     expect(part("evenkeel-plain-2", "batch 8x14x14x256")).toBe(false);
+  });
+
+  it("validate a formula on a part of the batch, its features whole", () => {
+    const shapeOf = (norm: string, shape: number[]) =>
+      provenOn({ norm, residual: false, shape, passes: ["both"] }).shape;
+    expect(shapeOf("dynamicTanh", [4096, 1024])).toEqual([256, 1024]);
+    expect(shapeOf("dynamicTanh", [8, 56, 56, 64])).toEqual([2, 28, 56, 64]);
+    expect(shapeOf("dynamicTanh", [32, 768])).toEqual([32, 768]);
+    expect(shapeOf("layer", [4096, 1024])).toEqual([4096, 1024]);
   });
 
   it("take a model's shape from its manifest", () => {
