@@ -233,7 +233,13 @@ const GATE = 1;
 const TRAP = 2;
 
 /** Kernels for helpers: a part arrives, waits at the gate, and fails where that is asked for. */
-async function gatedModule(): Promise<WebAssembly.Module> {
+const gatedModule = () => {
+  compiled ??= compileGated();
+  return compiled;
+};
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+async function compileGated(): Promise<WebAssembly.Module> {
   const code = `
     export function begin(call: usize): f64 { return 0; }
     export function first(part: i32): void {
