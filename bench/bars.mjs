@@ -73,6 +73,7 @@ export const speedBars = [
   { title: "backward, time of the copy loop", norms: operations, pass: "backward", ours: "evenkeel-1", theirs: "wasm-copy", atMost: 1.3, residual: true, beyond: "cache" },
   { title: "masked forward, time of unmasked, two threads", norms: operations, pass: "forward", ours: "evenkeel-2", theirs: "evenkeel-plain-2", atMost: 1.3, addition: "mask" },
   { title: "masked backward, time of unmasked, two threads", norms: operations, pass: "backward", ours: "evenkeel-2", theirs: "evenkeel-plain-2", atMost: 1.3, addition: "mask" },
+  { title: "float16 arrays forward vs float32", norms: operations, pass: "forward", ours: "evenkeel-1", theirs: "evenkeel-plain-1", atLeast: 1.6, addition: "storage", beyond: "cache" },
   { title: "a layer's call, time of memcpy", norms: ["layerNorm", "rmsNorm"], shapes: small, pass: "evaluate", ours: "evenkeel-1", theirs: "memcpy", atMost: 3.5 },
   { title: "a TensorFlow.js layer's call over batch norm's", norms: Object.keys(formulas), shapes: tiny, pass: "evaluate", ours: "tfjs-evenkeel", theirs: "tfjs-batch-norm", over: 15 },
   { title: "a model folded vs as shipped", norms: ["model"], pass: "predict", ours: "tfjs-folded", theirs: "tfjs-layer", atLeast: 1.28 },

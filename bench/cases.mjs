@@ -162,13 +162,38 @@ const masked = [
     .map((one) => ({ ...one, masked: true })),
 ];
 
+/** @type {Case[]} Arrays of half the bytes. */
+const halved = [
+  ...onRows.filter(({ residual, shape }) => !residual && `${shape}` === "4096,1024"),
+  ...onImages.filter(
+    ({ norm, shape: [n], layout }) => norm !== "batch-eval" && n === 32 && layout === "channelsLast",
+  ),
+].flatMap((one) =>
+  (one.norm === "layer"
+    ? /** @type {const} */ (["float16", "bfloat16"])
+    : /** @type {const} */ (["float16"])
+  ).map((storage) => ({
+    ...one,
+    storage,
+    passes: eachWay,
+  })),
+);
+
 /** @type {Case[]} */
 const throughLayers = ["layerNorm", "rmsNorm", "batchNorm", "dynamicTanh"].flatMap((norm) =>
   small.map((shape) => ({ norm, residual: false, shape, passes: [/** @type {const} */ ("evaluate")] })),
 );
 
 /** @type {Case[]} */
-export const cases = [...onRows, ...onImages, transformer, ...byApply, ...masked, ...throughLayers];
+export const cases = [
+  ...onRows,
+  ...onImages,
+  transformer,
+  ...byApply,
+  ...masked,
+  ...halved,
+  ...throughLayers,
+];
 
 /**
  * A layers model of TensorFlow.js, for one example.

@@ -21,11 +21,11 @@ function dispose(results) {
 }
 
 /** Copies of the arrays of a call, which are disposed. @param {object} results */
-function taken(results) {
+async function taken(results) {
   /** @type {Record<string, Float32Array>} */
   const values = {};
   for (const [name, array] of Object.entries(results)) {
-    if (array instanceof evenkeel.BackendArray) values[name] = Float32Array.from(array.data);
+    if (array instanceof evenkeel.BackendArray) values[name] = Float32Array.from(await array.read());
   }
   dispose(results);
   return values;
@@ -46,7 +46,7 @@ const arraysOf = (values, { norm, shape }) => {
 function operation(task, inputs, copies) {
   const norm = operationOf(task);
   const many = (/** @type {Float32Array | undefined} */ values) =>
-    values && Array.from({ length: copies }, () => ek.array(task.shape, values));
+    values && Array.from({ length: copies }, () => ek.array(task.shape, values, { type: task.storage }));
   const [x, residual, dy, dSum] = [
     many(inputs.x) ?? [],
     many(inputs.residual),
@@ -83,10 +83,10 @@ function operation(task, inputs, copies) {
     results: {
       forward: () => taken(forwardOf(0)),
       backward: () => taken(backwardOf(ready[0].saved, 0)),
-      both() {
+      async both() {
         const results = forwardOf(0);
         const gradients = backwardOf(results.saved, 0);
-        return { ...taken(results), ...taken(gradients) };
+        return { ...(await taken(results)), ...(await taken(gradients)) };
       },
     },
     close() {

@@ -181,7 +181,8 @@ function taskOf(one, folder) {
     files[name] = join(own, name);
     writeFileSync(files[name], values);
   }
-  const copies = Math.min(MOST_COPIES, Math.max(1, Math.ceil(ROTATION / inputs.x.byteLength)));
+  const bytes = inputs.x.byteLength / (one.storage ? 2 : 1);
+  const copies = Math.min(MOST_COPIES, Math.max(1, Math.ceil(ROTATION / bytes)));
   return { one, inputs, files, copies };
 }
 

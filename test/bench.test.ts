@@ -242,6 +242,8 @@ describe("the tables", () => {
     // a formula: x, y; dy, x, dx
     expect(bytes("dynamicTanh 512x768", "both")).toBe(5 * 393216);
     expect(bytes("layer+mask 32x64x768", "forward")).toBe(2 * 1572864 + 2 * 768 + 2 * 32 * 64);
+    // of half the bytes, statistics aside
+    expect(bytes("layer+float16 4096x1024", "forward")).toBe(4194304 + 2 * 1024 + 2 * 4096);
     expect(bytes("group 8x14x14x256 channelsLast", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 8);
     expect(bytes("instance 8x256x14x14 channelsFirst", "forward")).toBe(2 * 401408 + 2 * 256 + 2 * 8 * 256);
   });
@@ -475,6 +477,7 @@ describe("contestants", () => {
     const some: Case[] = [
       { ...given, norm: "dynamicTanh", passes: ["both"] },
       { ...given, norm: "batch", masked: true, passes: ["backward"] },
+      { ...given, norm: "layer", storage: "float16", passes: ["forward"] },
       { ...given, norm: "layerNorm+silu", passes: ["evaluate"] },
     ];
     const timed: Record<string, string[]> = {};
@@ -489,6 +492,7 @@ describe("contestants", () => {
     expect(timed).toEqual({
       "dynamicTanh 3x4x5 both": ids,
       "batch+mask 3x4x5 backward": ["evenkeel-1", "wasm-copy"],
+      "layer+float16 3x4x5 forward": ids,
       "layerNorm+silu 3x4x5 evaluate": ["evenkeel-1"],
     });
   });
