@@ -82,8 +82,13 @@ export function runProgram(
     ? (tf.engine() as unknown as Engine).runKernelFunc({
         inputs: list as unknown as tf.NamedTensorMap,
         forwardFunc(_, save) {
-          const all = operation(list, { program, brought, given: [...given, ...program.saved] });
-          save([...list, ...all.slice(given.length)]);
+          // the sum is both: given, and what the backward pass calls x
+          const at = program.saved.map(({ buffer }) => given.findIndex((slot) => slot.buffer === buffer));
+          const kept = program.saved.filter((_, i) => at[i] < 0);
+          const all = operation(list, { program, brought, given: [...given, ...kept] });
+          const own = all.slice(given.length);
+          const saved = at.map((place) => (place < 0 ? (own.shift() as tf.Tensor) : all[place]));
+          save([...list, ...saved]);
           return all.slice(0, given.length);
         },
         backwardsFunc(dys, saved) {
