@@ -1,4 +1,5 @@
 /** The backward pass over a contiguous run of elements that share their statistics. */
+import { masked } from "./masked";
 import { laneSum, load, madd, nearHat, nearShift, zero } from "./simd";
 
 /** Elements that are summed in float32 before float64. */
@@ -10,14 +11,19 @@ export let sumDyX: f64 = 0;
 
 /** sumDy = Σ dy, sumDyX = Σ dy·(x − mean); `near`: the mean is near 0. */
 export function runSums(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
-  if (near) sumRun(dy, x, n, mean, true);
-  else sumRun(dy, x, n, mean, false);
+  if (near) sumRun(dy, x, 0, n, mean, true, false);
+  else sumRun(dy, x, 0, n, mean, false, false);
 }
 
-/** `near` is constant at each call site: Σ dy·x is as exact as Σ dy·(x − mean). */
+/** The same where the mask's `values`, of which there is one per element, are not 0. */
+export function maskedRunSums(dy: usize, x: usize, values: usize, n: i32, mean: f64): void {
+  sumRun(dy, x, values, n, mean, false, true);
+}
+
+/** `near` (Σ dy·x is as exact as Σ dy·(x − mean)) and `masks` are constant at each call site. */
 // @ts-ignore: decorator
 @inline
-function sumRun(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
+function sumRun(dy: usize, x: usize, values: usize, n: i32, mean: f64, near: bool, masks: bool): void {
   const high = <f32>mean;
   const m = f32x4.splat(high);
   let total: f64 = 0;
@@ -30,22 +36,33 @@ function sumRun(dy: usize, x: usize, n: i32, mean: f64, near: bool): void {
     let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
     for (; i + 64 <= end; i += 64) {
       const p = dy + i, q = x + i;
-      const u0 = v128.load(p), u1 = v128.load(p, 16), u2 = v128.load(p, 32), u3 = v128.load(p, 48);
+      let u0 = v128.load(p), u1 = v128.load(p, 16), u2 = v128.load(p, 32), u3 = v128.load(p, 48);
+      let d0 = near ? v128.load(q) : f32x4.sub(v128.load(q), m);
+      let d1 = near ? v128.load(q, 16) : f32x4.sub(v128.load(q, 16), m);
+      let d2 = near ? v128.load(q, 32) : f32x4.sub(v128.load(q, 32), m);
+      let d3 = near ? v128.load(q, 48) : f32x4.sub(v128.load(q, 48), m);
+      if (masks) {
+        const v = values + i;
+        const v0 = v128.load(v), v1 = v128.load(v, 16), v2 = v128.load(v, 32), v3 = v128.load(v, 48);
+        u0 = masked(u0, v0), u1 = masked(u1, v1), u2 = masked(u2, v2), u3 = masked(u3, v3);
+        d0 = masked(d0, v0), d1 = masked(d1, v1), d2 = masked(d2, v2), d3 = masked(d3, v3);
+      }
       s0 = f32x4.add(s0, u0);
       s1 = f32x4.add(s1, u1);
       s2 = f32x4.add(s2, u2);
       s3 = f32x4.add(s3, u3);
-      t0 = madd(u0, near ? v128.load(q) : f32x4.sub(v128.load(q), m), t0);
-      t1 = madd(u1, near ? v128.load(q, 16) : f32x4.sub(v128.load(q, 16), m), t1);
-      t2 = madd(u2, near ? v128.load(q, 32) : f32x4.sub(v128.load(q, 32), m), t2);
-      t3 = madd(u3, near ? v128.load(q, 48) : f32x4.sub(v128.load(q, 48), m), t3);
+      t0 = madd(u0, d0, t0);
+      t1 = madd(u1, d1, t1);
+      t2 = madd(u2, d2, t2);
+      t3 = madd(u3, d3, t3);
     }
-    for (; i + 16 <= end; i += 16) {
+    for (; !masks && i + 16 <= end; i += 16) {
       const u = load(dy + i);
       s0 = f32x4.add(s0, u);
       t0 = madd(u, near ? load(x + i) : f32x4.sub(load(x + i), m), t0);
     }
     for (; i < end; i += 4) {
+      if (masks && f32.load(values + i) == 0) continue;
       const u = <f64>f32.load(dy + i);
       total += u;
       totalX += u * (near ? <f64>f32.load(x + i) : <f64>f32.load(x + i) - <f64>high);

@@ -7,7 +7,7 @@
  * (masked.ts), they run over unmasked elements, and dx is dSum at the others.
  */
 import { backwardRows } from "./backward-rows";
-import { dxRun, dxVector, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
+import { dxRun, dxVector, maskedRunSums, runSums, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import {
   blockSize, columnsRepeat, dSum, dx, dy, firstOf, gamma, given, mask, mean, parameterCount, parts, piece, pieceFrom, pieceLength,
   pieceRows, pieces, scratch, x,
@@ -21,9 +21,9 @@ import {
 } from "./half";
 import {
   countColumns, counts, isWhole, kind, MASKED, maskRun, onesAt, onesOfSegment, pass, rowRun, select, tallyBytes, tallySegment, TILE,
-  tileBytes, tileRun, UNMASKED, useTally,
+  tileBytes, tileRun, UNMASKED, useTally, valuesOf,
 } from "./masked";
-import { momentsInDoubles, sumAbout } from "./moments";
+import { maskedSumAbout, momentsInDoubles, sumAbout } from "./moments";
 import {
   addTo, addToParameter, emptySums, keepShort, partialBeta, partialGamma, storeGradients, sumsBytes, useSums,
 } from "./parameters";
@@ -361,8 +361,8 @@ function recenter(slot: usize, statistic: i32, from: usize, index: i32, rows: i3
       for (let i = 0, n = 0; i < length; i += n, index += n, from += <usize>n << 2) {
         n = min(step, length - i);
         if (!isMoved) continue;
-        if (mask != 0) select(from, tile, index, n, 0, <f32>about);
-        addTo(means + at, sumAbout(mask == 0 ? from : tile, n, <f32>about) / numberAt(slot, at));
+        const sum = mask == 0 ? sumAbout(from, n, <f32>about) : maskedSumAbout(from, valuesOf(index, n, tile), n, <f32>about);
+        addTo(means + at, sum / numberAt(slot, at));
       }
     }
   }
@@ -495,6 +495,8 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i
         const end = min(index + step, segmentEnd);
         let p = dy + (<usize>index << 2);
         let q = x + (<usize>index << 2);
+        let values: usize = 0;
+        let isMixed = false;
         if (mask != 0) {
           const ones = onesAt(index - segment);
           if (ones == 0) {
@@ -502,16 +504,22 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i
             pass(q, end - index);
             index = end;
           } else if (ones < end - index) {
-            select(q, tile, index, end - index, 0, <f32>m);
-            select(p, tile + (TILE << 2), index, end - index, 0, 0);
-            q = tile;
-            p = tile + (TILE << 2);
+            isMixed = true;
+            if (parameterCount == 0 || pr2 > 1) {
+              values = valuesOf(index, end - index, tile);
+            } else {
+              select(q, tile, index, end - index, 0, <f32>m);
+              select(p, tile + (TILE << 2), index, end - index, 0, 0);
+              q = tile;
+              p = tile + (TILE << 2);
+            }
           }
         }
         while (index < end) {
           let n = end - index;
           if (parameterCount == 0) {
-            runSums(p, q, n, m, near);
+            if (isMixed) maskedRunSums(p, q, values, n, m);
+            else runSums(p, q, n, m, near);
             addTo(sum, sumDy);
             addTo(sum + 8, sumDyX * rstd);
             index = end;
@@ -520,7 +528,8 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i
           const parameter = parameterIndex(index);
           n = runLength(index, n);
           if (pr2 > 1) {
-            runSums(p, q, n, m, near);
+            if (isMixed) maskedRunSums(p, q, values, n, m);
+            else runSums(p, q, n, m, near);
             const g = addToParameter(parameter, sumDy, sumDyX * rstd);
             addTo(sum, g * sumDy);
             addTo(sum + 8, g * sumDyX * rstd);
@@ -535,6 +544,7 @@ function sumSegments(slot: usize, statistic: i32, base: i32, rows: i32, first: i
           index += n;
           p += <usize>n << 2;
           q += <usize>n << 2;
+          values += <usize>n << 2;
         }
       }
     }

@@ -1,22 +1,41 @@
 /** Normalizing a contiguous run of elements that share their statistics. */
+import { masked } from "./masked";
 import { madd } from "./simd";
 
 /** y = (x − high)·scale + shift */
 export function normalizeRun(x: usize, y: usize, n: i32, high: f32, scale: f32, shift: f32): void {
+  writeRun(x, y, 0, n, high, scale, shift, false);
+}
+
+/** The same; 0 where the mask's `values`, of which there is one per element, are 0. */
+export function normalizeMaskedRun(x: usize, y: usize, values: usize, n: i32, high: f32, scale: f32, shift: f32): void {
+  writeRun(x, y, values, n, high, scale, shift, true);
+}
+
+/** `masks` is constant at each call site. */
+// @ts-ignore: decorator
+@inline
+function writeRun(x: usize, y: usize, values: usize, n: i32, high: f32, scale: f32, shift: f32, masks: bool): void {
   const h = f32x4.splat(high);
   const s = f32x4.splat(scale);
   const t = f32x4.splat(shift);
   let i = 0;
   for (; i + 16 <= n; i += 16, x += 64, y += 64) {
-    v128.store(y, madd(f32x4.sub(v128.load(x), h), s, t));
-    v128.store(y, madd(f32x4.sub(v128.load(x, 16), h), s, t), 16);
-    v128.store(y, madd(f32x4.sub(v128.load(x, 32), h), s, t), 32);
-    v128.store(y, madd(f32x4.sub(v128.load(x, 48), h), s, t), 48);
+    const a = madd(f32x4.sub(v128.load(x), h), s, t);
+    const b = madd(f32x4.sub(v128.load(x, 16), h), s, t);
+    const c = madd(f32x4.sub(v128.load(x, 32), h), s, t);
+    const d = madd(f32x4.sub(v128.load(x, 48), h), s, t);
+    v128.store(y, masks ? masked(a, v128.load(values)) : a);
+    v128.store(y, masks ? masked(b, v128.load(values, 16)) : b, 16);
+    v128.store(y, masks ? masked(c, v128.load(values, 32)) : c, 32);
+    v128.store(y, masks ? masked(d, v128.load(values, 48)) : d, 48);
+    if (masks) values += 64;
   }
-  for (; i + 4 <= n; i += 4, x += 16, y += 16) {
-    v128.store(y, madd(f32x4.sub(v128.load(x), h), s, t));
+  for (; i < n; i++, x += 4, y += 4) {
+    const value = (f32.load(x) - high) * scale + shift;
+    f32.store(y, masks && f32.load(values) == 0 ? 0 : value);
+    if (masks) values += 4;
   }
-  for (; i < n; i++, x += 4, y += 4) f32.store(y, (f32.load(x) - high) * scale + shift);
 }
 
 /** y = ((x − high)·rstd + shift)·gamma + beta, gamma and beta per element, each 0 where absent. */

@@ -16,14 +16,14 @@ import {
 import { columnMoments } from "./columns";
 import { normalizeElements } from "./elements";
 import { forwardRows } from "./forward-rows";
-import { addRun, normalizeRun, normalizeVector } from "./forward-runs";
+import { addRun, normalizeMaskedRun, normalizeRun, normalizeVector } from "./forward-runs";
 import {
   closeWindow, holdsBlocks, isWindowed, nextWindow, openWindow, startWindows, useWindow, WINDOW, windowBase, windowBefore, windowBytes,
   windowCount, windowFrom, windowLength, windowRows, windowTo,
 } from "./half";
 import {
   countColumns, counts, isWhole, kind, MASKED, onesAt, pass, rowRun, select, tallyBytes, tallySegment, tileBytes, tileRun, UNMASKED,
-  useTally,
+  useTally, valuesOf,
 } from "./masked";
 import { maskedMoments, mergeInto, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { madd } from "./simd";
@@ -65,7 +65,7 @@ export function forwardScratch(): f64 {
 
 export function firstOfForward(part: i32): void {
   const slot = slotOf(part);
-  if (mask != 0) useTally(tallyOf(slot));
+  if (mask != 0) useTile(slot);
   if (isWindowed()) useWindow(slot + 2 * <usize>momentsBytes());
   if (pieces > 0) {
     if (given) return;
@@ -153,7 +153,7 @@ export function finishForward(): void {
 export function secondOfForward(part: i32): void {
   const block = part / pieces;
   const slot = slotOf(block * pieces);
-  if (mask != 0) useTally(tallyOf(slotOf(part)));
+  if (mask != 0) useTile(slotOf(part));
   if (isWindowed()) useWindow(slotOf(part) + 2 * <usize>momentsBytes());
   piece(part % pieces, pieces);
   classify(slot);
@@ -182,8 +182,12 @@ function tileOf(slot: usize): usize {
   return numbersOf(slot) + (<usize>max(columnsHere(), k2) << 3);
 }
 
-function tallyOf(slot: usize): usize {
-  return tileOf(slot) + <usize>tileBytes(columnsHere());
+/** The tile of the part that runs. */
+let tile: usize = 0;
+
+function useTile(slot: usize): void {
+  tile = tileOf(slot);
+  useTally(tile + <usize>tileBytes(columnsHere()));
 }
 
 /** Merges moments of `count` values for each statistic into those of `before`; with a mask, of as many as the slots say. */
@@ -416,11 +420,16 @@ function normalizeSegments(
         const from = offset;
         const end = min(offset + step, segmentEnd);
         const ones = mask == 0 ? end - from : onesAt(from - segment);
+        const isMixed = ones < end - from;
+        // written without what is masked, or corrected
+        const values = isMixed && (plain || pr2 > 1) ? valuesOf(base + from, end - from, tile) : 0;
         while (offset < end) {
           const p = x + (<usize>offset << 2);
           const q = y + (<usize>offset << 2);
+          const v = values + (<usize>(offset - from) << 2);
           if (plain) {
-            normalizeRun(p, q, end - offset, high, rstd, -low * rstd);
+            if (isMixed) normalizeMaskedRun(p, q, v, end - offset, high, rstd, -low * rstd);
+            else normalizeRun(p, q, end - offset, high, rstd, -low * rstd);
             offset = end;
             continue;
           }
@@ -430,7 +439,8 @@ function normalizeSegments(
           if (pr2 > 1) {
             const scale = gamma == 0 ? rstd : rstd * f32.load(gamma + parameter);
             const shift = beta == 0 ? <f32>0 : f32.load(beta + parameter);
-            normalizeRun(p, q, n, high, scale, shift - low * scale);
+            if (isMixed) normalizeMaskedRun(p, q, v, n, high, scale, shift - low * scale);
+            else normalizeRun(p, q, n, high, scale, shift - low * scale);
           } else {
             const g: usize = gamma == 0 ? 0 : gamma + parameter;
             const t: usize = beta == 0 ? 0 : beta + parameter;
@@ -439,7 +449,7 @@ function normalizeSegments(
           offset += n;
         }
         const q = y + (<usize>from << 2);
-        if (ones < end - from) select(q, q, base + from, end - from, 0, 0);
+        if (isMixed && values == 0) select(q, q, base + from, end - from, 0, 0);
       }
     }
   }

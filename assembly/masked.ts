@@ -155,6 +155,23 @@ function span(index: i32, most: i32): i32 {
   return min(most, mk2 - column);
 }
 
+/** The mask's values of n elements from `index` on, one per element: where they are, or copied to `tile`. */
+export function valuesOf(index: i32, n: i32, tile: usize): usize {
+  if (mr2 == 1 && span(index, n) == n) return spanAt;
+  for (let i = 0, k = 0; i < n; i += k) {
+    k = maskRun(index + i, n - i);
+    copyRun(0, tile + (<usize>i << 2), k, counts ? 1 : 0);
+  }
+  return tile;
+}
+
+/** v where the mask's values are not 0; else 0. */
+// @ts-ignore: decorator
+@inline
+export function masked(v: v128, values: v128): v128 {
+  return v128.and(v, f32x4.ne(values, zero()));
+}
+
 /** How many of n elements from `index` on are unmasked. */
 function onesIn(index: i32, n: i32): i32 {
   let ones = 0;

@@ -8,7 +8,7 @@
  * Sums run in float32 lanes over short chunks, and in float64 across chunks. Where that is not accurate (precision.ts: squares that
  * leave the range of float32, differences below the rounding of the mean) everything is summed again in float64.
  */
-import { compact, counts, maskRun, select } from "./masked";
+import { compact, counts, maskRun, masked, valuesOf } from "./masked";
 import { laneSum, madd, zero } from "./simd";
 import { isNear, fitsFloat32, isResolved } from "./precision";
 
@@ -24,7 +24,7 @@ export let segmentM2: f64 = 0;
 
 /** Moments of x[0..n). Not centred: the mean is taken as 0. */
 export function segmentMoments(x: usize, n: i32, centered: bool): void {
-  segmentSums(x, n, 0, false, true);
+  segmentSums(x, 0, n, 0, false, true, false);
   momentsFromSums(x, n, centered, sumD, sumDD);
 }
 
@@ -35,8 +35,7 @@ export function momentsFromSums(x: usize, n: i32, centered: bool, sumX: f64, sum
 
 /** Moments of the `ones` unmasked of n elements, from element `index` of the call on; `tile` is scratch for n float32. */
 export function maskedMoments(x: usize, tile: usize, index: i32, n: i32, ones: i32, centered: bool): void {
-  select(x, tile, index, n, 0, 0);
-  segmentSums(tile, n, 0, false, true);
+  maskedSums(x, valuesOf(index, n, tile), n, 0);
   settleMoments(x, tile, index, n, ones, centered, sumD, sumDD);
 }
 
@@ -46,8 +45,8 @@ function settleMoments(x: usize, tile: usize, index: i32, n: i32, ones: i32, cen
   segmentM2 = sumXX - segmentMean * sumX;
   if (isNear(segmentMean, segmentM2 * share) && fitsFloat32(segmentM2 * share)) return;
   if (centered) {
-    if (ones < n) select(x, tile, index, n, 0, <f32>segmentMean);
-    segmentSums(ones < n ? tile : x, n, <f32>segmentMean, true, true);
+    if (ones < n) maskedSums(x, valuesOf(index, n, tile), n, <f32>segmentMean);
+    else segmentSums(x, 0, n, <f32>segmentMean, true, true, false);
     const about = <f64>(<f32>segmentMean);
     const left = sumD * share;
     segmentMean = about + left;
@@ -104,14 +103,27 @@ export function momentsInDoubles(
 
 /** Σ (x − about) of x[0..n). */
 export function sumAbout(x: usize, n: i32, about: f32): f64 {
-  segmentSums(x, n, about, true, false);
+  segmentSums(x, 0, n, about, true, false, false);
   return sumD;
 }
 
-/** Σ d and, where `squared`, Σ d² of x[0..n), d = x − about; not `shifted`: about is 0. Both are constant at each call site. */
+/** The same where the mask's values, of which there is one per element, are not 0. */
+export function maskedSumAbout(x: usize, values: usize, n: i32, about: f32): f64 {
+  maskedSums(x, values, n, about);
+  return sumD;
+}
+
+function maskedSums(x: usize, values: usize, n: i32, about: f32): void {
+  segmentSums(x, values, n, about, true, true, true);
+}
+
+/**
+ * Σ d and, where `squared`, Σ d² of x[0..n), d = x − about; not `shifted`: about is 0. `masks`: where `values` are not 0. All three
+ * are constant at each call site.
+ */
 // @ts-ignore: decorator
 @inline
-function segmentSums(x: usize, n: i32, about: f32, shifted: bool, squared: bool): void {
+function segmentSums(x: usize, values: usize, n: i32, about: f32, shifted: bool, squared: bool, masks: bool): void {
   const center = f32x4.splat(about);
   let total: f64 = 0;
   let totalSquares: f64 = 0;
@@ -121,10 +133,17 @@ function segmentSums(x: usize, n: i32, about: f32, shifted: bool, squared: bool)
     let f0 = zero(), f1 = zero(), f2 = zero(), f3 = zero();
     let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
     for (; i + 16 <= end; i += 16, x += 64) {
-      const d0 = distance(v128.load(x), center, shifted);
-      const d1 = distance(v128.load(x, 16), center, shifted);
-      const d2 = distance(v128.load(x, 32), center, shifted);
-      const d3 = distance(v128.load(x, 48), center, shifted);
+      let d0 = distance(v128.load(x), center, shifted);
+      let d1 = distance(v128.load(x, 16), center, shifted);
+      let d2 = distance(v128.load(x, 32), center, shifted);
+      let d3 = distance(v128.load(x, 48), center, shifted);
+      if (masks) {
+        d0 = masked(d0, v128.load(values));
+        d1 = masked(d1, v128.load(values, 16));
+        d2 = masked(d2, v128.load(values, 32));
+        d3 = masked(d3, v128.load(values, 48));
+        values += 64;
+      }
       f0 = f32x4.add(f0, d0);
       f1 = f32x4.add(f1, d1);
       f2 = f32x4.add(f2, d2);
@@ -137,11 +156,16 @@ function segmentSums(x: usize, n: i32, about: f32, shifted: bool, squared: bool)
       }
     }
     for (; i + 4 <= end; i += 4, x += 16) {
-      const d = distance(v128.load(x), center, shifted);
+      let d = distance(v128.load(x), center, shifted);
+      if (masks) d = masked(d, v128.load(values)), values += 16;
       f0 = f32x4.add(f0, d);
       if (squared) s0 = madd(d, d, s0);
     }
     for (; i < end; i++, x += 4) {
+      if (masks) {
+        values += 4;
+        if (f32.load(values - 4) == 0) continue;
+      }
       const d = <f64>(f32.load(x) - about);
       total += d;
       if (squared) totalSquares += d * d;

@@ -34,7 +34,8 @@ import {
   WORDS,
 } from "../../../src/kernels/wasm/tickets.js";
 import { normalizationModule, WasmKernels } from "../../../src/kernels/wasm/wasm.js";
-import { largest, normal } from "../../support/numerics.js";
+import { fillMask } from "../../../src/mask.js";
+import { largest, normal, random } from "../../support/numerics.js";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -76,6 +77,8 @@ interface Case {
   /** Statistics come with the call. */
   given?: number;
   residual?: boolean;
+  /** The shape of a mask, and how many of each 10 of its values are 0: all those at the end, or at random. */
+  mask?: { shape: number[]; padded?: number; random?: number };
 }
 
 /** Each kind of view, cut by blocks, by rows of blocks, and within one segment. */
@@ -110,8 +113,126 @@ const cases: Case[] = [
   { norm: instanceNorm(), shape: [2, 150, 151, 3], parameters: 3 },
 ];
 
-const nameOf = ({ norm, shape, parameters, given, residual }: Case) =>
-  `${norm.name} ${shape.join("×")}, ${parameters} parameters${given ? ", given" : ""}${residual ? ", residual" : ""}`;
+/** The same with a mask: of whole rows, of positions in them, of channels; all of it, none, one of them. */
+const masked: Case[] = [
+  { norm: layerNorm(), shape: [7, 43, 300], parameters: 300, mask: { shape: [7, 43], padded: 3 } },
+  {
+    norm: layerNorm(),
+    shape: [7, 43, 300],
+    parameters: 300,
+    residual: true,
+    mask: { shape: [7, 43], random: 3 },
+  },
+  { norm: layerNorm(), shape: [2003, 61], parameters: 61, mask: { shape: [2003, 61], random: 3 } },
+  {
+    norm: layerNorm(),
+    shape: [3, 50_003],
+    parameters: 50_003,
+    residual: true,
+    mask: { shape: [3, 50_003], padded: 6 },
+  },
+  { norm: rmsNorm(), shape: [301, 300], parameters: 300, mask: { shape: [301], random: 9 } },
+  { norm: rmsNorm(), shape: [301, 300], parameters: 0, mask: { shape: [301, 1], padded: 10 } },
+  { norm: batchNorm(), shape: [40, 31, 30, 7], parameters: 7, mask: { shape: [40, 31, 30], random: 3 } },
+  {
+    norm: batchNorm(),
+    shape: [40, 31, 30, 7],
+    parameters: 7,
+    residual: true,
+    mask: { shape: [40, 31], padded: 4 },
+  },
+  {
+    norm: batchNorm(),
+    shape: [40, 31, 30, 7],
+    parameters: 7,
+    given: 7,
+    mask: { shape: [40, 31, 30], padded: 3 },
+  },
+  { norm: batchNorm(), shape: [300, 401], parameters: 401, mask: { shape: [300, 401], random: 3 } },
+  {
+    norm: batchNorm(),
+    shape: [300, 401],
+    parameters: 401,
+    residual: true,
+    mask: { shape: [1, 401], padded: 3 },
+  },
+  { norm: batchNorm(), shape: [300, 401], parameters: 401, mask: { shape: [300], padded: 10 } },
+  {
+    norm: batchNorm({ axis: 1 }),
+    shape: [16, 7, 30, 31],
+    parameters: 7,
+    mask: { shape: [16, 1, 30, 31], padded: 3 },
+  },
+  {
+    norm: batchNorm({ axis: 1 }),
+    shape: [16, 7, 30, 31],
+    parameters: 7,
+    residual: true,
+    mask: { shape: [16, 1, 30], random: 3 },
+  },
+  {
+    norm: batchNorm({ axis: 1 }),
+    shape: [1, 3, 200, 201],
+    parameters: 3,
+    given: 3,
+    mask: { shape: [1, 1, 200, 201], random: 3 },
+  },
+  {
+    norm: batchNorm({ axis: 1 }),
+    shape: [300, 61, 7],
+    parameters: 61,
+    mask: { shape: [300, 61], random: 3 },
+  },
+  {
+    norm: groupNorm({ groups: 2, axis: 1 }),
+    shape: [4, 8, 50, 51],
+    parameters: 8,
+    mask: { shape: [4, 1, 50, 51], padded: 3 },
+  },
+  {
+    norm: groupNorm({ groups: 2 }),
+    shape: [2, 60, 61, 12],
+    parameters: 12,
+    residual: true,
+    mask: { shape: [2, 60, 61], padded: 3 },
+  },
+  {
+    norm: groupNorm({ groups: 2 }),
+    shape: [2, 60, 61, 12],
+    parameters: 12,
+    mask: { shape: [2, 60, 61, 12], random: 3 },
+  },
+  {
+    norm: instanceNorm({ axis: 1 }),
+    shape: [2, 3, 150, 151],
+    parameters: 3,
+    mask: { shape: [2, 1, 150, 151], random: 3 },
+  },
+  {
+    norm: instanceNorm(),
+    shape: [2, 150, 151, 3],
+    parameters: 3,
+    mask: { shape: [2, 150, 151], padded: 10 },
+  },
+];
+
+const nameOf = ({ norm, shape, parameters, given, residual, mask }: Case) => {
+  const by = mask && (mask.padded ? `padded by ${mask.padded}` : `random ${mask.random}`);
+  const start = mask ? `mask ${mask.shape.join("×")} ${by}: ` : "";
+  return `${start}${norm.name} ${shape.join("×")}, ${parameters} parameters${given ? ", given" : ""}${residual ? ", residual" : ""}`;
+};
+
+/** Ones and zeros of a mask. */
+function maskOf({ shape, padded = 0, random: tenths = 0 }: NonNullable<Case["mask"]>) {
+  const size = shape.reduce((product, length) => product * length, 1);
+  const next = random(size);
+  const last = shape[shape.length - 1];
+  const data = Float32Array.from({ length: size }, (_, i) => {
+    const isKept = padded === 10 ? i === size >> 1 : (i % last) * 10 < (10 - padded) * last;
+    return isKept && next() * 10 >= tenths ? 1 : 0;
+  });
+  return { shape, data };
+}
 
 /** What x is drawn from; far from 0 and beyond the squares of float32, kernels take other loops. */
 const sources = [
@@ -121,7 +242,11 @@ const sources = [
 ];
 
 /** Everything that a forward and a backward call give. */
-function results(ek: typeof one, { norm, shape, parameters, given, residual }: Case, source = sources[0]) {
+function results(
+  ek: typeof one,
+  { norm, shape, parameters, given, residual, mask }: Case,
+  source = sources[0],
+) {
   const size = shape.reduce((product, length) => product * length, 1);
   const values = (length: number, seed: number, mean: number, spread = 1) => {
     const data = normal(length, seed, mean, spread);
@@ -136,8 +261,23 @@ function results(ek: typeof one, { norm, shape, parameters, given, residual }: C
     // in steps of 1/64, which x + residual holds at 10⁵ too
     ...(residual && { residual: { shape, data: values(size, 7, 0).map((v) => Math.round(v * 64) / 64) } }),
   };
-  const forward = ek.forward(norm, { shape, data: values(size, 1, source.mean, source.spread) }, options);
-  const dy = { shape, data: values(size, 2, 0) };
+  const x = values(size, 1, source.mean, source.spread);
+  const upstream = values(size, 2, 0);
+  if (mask) {
+    const ones = maskOf(mask);
+    // what does not count may be anything
+    const whole = { shape, data: new Float32Array(size) };
+    fillMask(ones, whole);
+    for (let i = 0; i < size; i++) {
+      if (whole.data[i] !== 0) continue;
+      upstream[i] = Number.NaN;
+      // a sum with a residual is given as it is
+      if (!residual) x[i] = Number.NaN;
+    }
+    Object.assign(options, { mask: ones });
+  }
+  const forward = ek.forward(norm, { shape, data: x }, options);
+  const dy = { shape, data: upstream };
   const backward = residual
     ? ek.backward(forward.saved, dy, { shape, data: values(size, 8, 0) })
     : ek.backward(forward.saved, dy);
@@ -146,8 +286,9 @@ function results(ek: typeof one, { norm, shape, parameters, given, residual }: C
   return new Map(Object.entries(named).flatMap(([name, array]) => (array ? [[name, array.data]] : [])));
 }
 
-describe.each(cases.map((each) => ({ each, name: nameOf(each) })))("$name", ({ each }) => {
-  it.each(sources)(
+describe.each([...cases, ...masked].map((each) => ({ each, name: nameOf(each) })))("$name", ({ each }) => {
+  // one source for each mask in turn
+  it.each(each.mask ? [sources[masked.indexOf(each) % sources.length]] : sources)(
     "is right, and the same to the last bit on any number of threads: $mean ± $spread",
     (source) => {
       const alone = results(one, each, source);
@@ -214,7 +355,7 @@ it("gives the same bits where parts run in any order, on any thread, and twice",
   const scattered = new Scattered(module);
   const { Evenkeel } = await import("../../../src/native/evenkeel.js");
   const ek = new Evenkeel(scattered.kernels);
-  for (const each of cases) {
+  for (const each of [...cases, ...masked]) {
     const alone = results(one, each);
     for (const [name, values] of results(ek, each)) {
       const bits = (array: ArrayLike<number>) => Buffer.from(Float32Array.from(array).buffer);
@@ -224,7 +365,7 @@ it("gives the same bits where parts run in any order, on any thread, and twice",
     }
   }
   // all but calls of one part
-  expect(scattered.calls).toBeGreaterThan(cases.length);
+  expect(scattered.calls).toBeGreaterThan(cases.length + masked.length);
 });
 
 /** Where a test tells its helper threads what to do in a part, and learns what they did. */
