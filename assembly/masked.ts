@@ -159,8 +159,8 @@ function span(index: i32, most: i32): i32 {
 export function valuesOf(index: i32, n: i32, tile: usize): usize {
   if (mr2 == 1 && span(index, n) == n) return spanAt;
   for (let i = 0, k = 0; i < n; i += k) {
-    k = maskRun(index + i, n - i);
-    copyRun(0, tile + (<usize>i << 2), k, counts ? 1 : 0);
+    k = mr2 == 1 ? span(index + i, n - i) : maskRun(index + i, n - i);
+    copyRun(mr2 == 1 ? spanAt : 0, tile + (<usize>i << 2), k, counts ? 1 : 0);
   }
   return tile;
 }
