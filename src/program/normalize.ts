@@ -13,16 +13,14 @@ interface Calling extends ElementaryOps<Term> {
   uniform(value: number, shape: readonly number[]): Term;
 }
 
-/** Operands by name, those that are there, in a fixed order; and what finds the array of each. */
-function listed(operands: Readonly<Record<string, Term | undefined>>) {
-  const present = Object.entries(operands).filter((entry): entry is [string, Term] => entry[1] !== undefined);
-  const names = present.map(([name]) => name);
-  return {
-    terms: present.map(([, term]) => term),
-    from<A>(arrays: readonly A[]): Record<string, A | undefined> {
-      return Object.fromEntries(names.map((name, i) => [name, arrays[i]]));
-    },
-  };
+/** Operands by name, those that are there, in a fixed order. */
+function present(operands: Readonly<Record<string, Term | undefined>>): [string, Term][] {
+  return Object.entries(operands).filter((entry): entry is [string, Term] => entry[1] !== undefined);
+}
+
+/** Writes arrays into the arguments of a call, which are the same object every time. */
+function fill<A>(call: Record<string, unknown>, names: readonly string[], arrays: readonly A[]): void {
+  for (let i = 0; i < names.length; i++) call[names[i]] = arrays[i];
 }
 
 export function normalizeTerms(
@@ -46,7 +44,7 @@ export function normalizeTerms(
     parameters: plan.parameters,
     masks,
   };
-  const operand = listed({
+  const listed = present({
     x: ordered(x),
     residual: residual && ordered(residual),
     gamma,
@@ -58,13 +56,15 @@ export function normalizeTerms(
   const measured = given ? [] : norm.centered ? ["mean", "variance"] : ["variance"];
   const names = ["y", ...(residual ? ["sum"] : []), ...measured];
   const shapeOf = (name: string) => (name === "y" || name === "sum" ? shape : plan.statisticsShape);
+  const operandNames = listed.map(([name]) => name);
+  const filled: Record<string, unknown> = { ...settings };
   const call: Call = {
-    of: operand.terms,
+    of: listed.map(([, term]) => term),
     outputs: names.map(shapeOf),
     run(kernels, arrays, outputs) {
-      const results = Object.fromEntries(names.map((name, i) => [name, outputs[i]]));
-      // the arrays of the operands that there are
-      kernels.forward({ ...settings, ...operand.from(arrays), ...results } as never);
+      fill(filled, operandNames, arrays);
+      fill(filled, names, outputs);
+      kernels.forward(filled as never);
     },
     back(gradients) {
       const of = (name: string) => gradients[names.indexOf(name)];
@@ -120,14 +120,17 @@ function gradientTerms(
   offset: boolean,
 ): { dx: Term; dGamma?: Term; dBeta?: Term } {
   // statistics carry no gradient, whatever they were measured of
-  const operand = listed(operands);
+  const listed = present(operands);
+  const operandNames = listed.map(([name]) => name);
+  const filled: Record<string, unknown> = { ...settings };
   const names = ["dx", ...(operands.gamma ? ["dGamma"] : []), ...(offset ? ["dBeta"] : [])];
   const outputs = ops.outputs({
-    of: operand.terms,
+    of: listed.map(([, term]) => term),
     outputs: names.map((name) => (name === "dx" ? (operands.dy as Term).shape : plan.parameterShape)),
     run(kernels, arrays, results) {
-      const gradients = Object.fromEntries(names.map((name, i) => [name, results[i]]));
-      kernels.backward({ ...settings, ...operand.from(arrays), ...gradients } as never);
+      fill(filled, operandNames, arrays);
+      fill(filled, names, results);
+      kernels.backward(filled as never);
     },
   });
   return Object.fromEntries(names.map((name, i) => [name, outputs[i]])) as { dx: Term };
