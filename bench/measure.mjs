@@ -43,7 +43,7 @@ const WARM = 100;
 /** ms after a turn on several threads until its waiting threads have stopped spinning. */
 const REST = 6;
 /** ms that one call may take, judging by earlier cases ... */
-const LONGEST_CALL = 1500;
+const LONGEST_CALL = 2500;
 /** ... of at least so many values: smaller ones tell what a call costs, not what a value does. */
 const TELLING = 1 << 14;
 /** Fewest turns of the contestants between which ratios are taken, however slow, ... */
