@@ -184,7 +184,8 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     ...(signature.movesState && { moveState }),
   });
   const { y, sum, more = [], state = {} } = result;
-  const gives = new Results(trace, bound);
+  const lasting = new Set([...bound, ...held.values()]);
+  const gives = new Results(trace, (source) => lasting.has(source));
   const results = {
     y: gives.add(y),
     sum: sum && gives.add(sum),
@@ -202,9 +203,11 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     const dMore = more.map((term, i) => (has.more[i] ? upstream(term) : undefined));
     const handed = [[y, dy], [past, dSum], ...more.map((term, i) => [term, dMore[i]])];
     const there = handed.filter((pair): pair is [Term, Source] => pair[1] !== undefined);
-    const gradients = trace.gradients(there);
     const brought = there.map(([, gradient]) => gradient);
-    const back = new Results(trace, [...bound, ...brought]);
+    const gradients = trace.gradients(there);
+    // what was made before is the forward program's, or came with the call
+    const newest = Math.max(...brought.map(({ id }) => id));
+    const back = new Results(trace, ({ id }) => id <= newest);
     const gradientOf = (term: Term) => {
       const gradient = gradients.get(term);
       return gradient && back.add(gradient);
@@ -220,28 +223,37 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     };
   };
 
+  /** What a backward call mostly brings. */
+  const usual: Given = { sum: sum !== undefined, more: more.map(() => true) };
+  const known = new Map<string, ReturnType<typeof differentiated>>();
   const before = numbered(bound);
   let stored: ReadonlySet<Source> = new Set();
   let saved: Source[] = [];
   if (signature.differentiable) {
-    const full = differentiated({ sum: true, more: more.map(() => true) });
+    const back = differentiated(usual);
+    known.set(JSON.stringify(usual), back);
+    const { results: gradients, brought } = back;
     // what both passes need is stored by the forward one, where it is not made again for less
-    const all = numbered([...bound, ...full.brought]);
+    const all = numbered([...bound, ...brought]);
     const forward = new Set(neededBy(gives.sources, before));
     // what a call gives is its caller's, who may dispose of it; the sum is what x was, and stays until then
     const lent = new Set(gives.sources.filter((source) => source !== results.sum?.source));
     const reads = () => {
-      const both = [...gives.sources, ...full.results];
-      stored = new Set(schedule(both, all, stored, all.size, new Set(full.brought)).buffers.keys());
+      const both = [...gives.sources, ...gradients];
+      stored = new Set(schedule(both, all, stored, all.size, new Set(brought)).buffers.keys());
       const kept = [...stored].filter((source) => forward.has(source) && !lent.has(source));
       const there = numbered([...all.keys(), ...kept]);
-      const back = schedule(full.results, there, stored, there.size);
-      const numbers = new Set(back.instructions.flatMap(({ reads }) => reads));
+      const scheduled = schedule(gradients, there, stored, there.size);
+      const numbers = new Set(scheduled.instructions.flatMap(({ reads }) => reads));
       return [...there].filter(([, buffer]) => numbers.has(buffer)).map(([source]) => source);
     };
-    const state = reads().filter((source) => held.has(source));
-    stored = new Set([...stored, ...state.map((source) => held.get(source) as Source)]);
-    saved = reads().filter((source) => forward.has(source));
+    let read = reads();
+    const state = read.filter((source) => held.has(source));
+    if (state.length > 0) {
+      stored = new Set([...stored, ...state.map((source) => held.get(source) as Source)]);
+      read = reads();
+    }
+    saved = read.filter((source) => forward.has(source));
   }
   const forward = schedule([...gives.sources, ...saved], before, stored, before.size);
   const slot = slotsOf(forward);
@@ -260,9 +272,9 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     saved: saved.map((source) => slot({ source, shape: source.shape })),
     backward(has) {
       const key = JSON.stringify(has);
-      const known = backwards.get(key);
-      if (known) return known;
-      const { dy, dSum, dMore, brought, ...gradients } = differentiated(has);
+      const made = backwards.get(key);
+      if (made) return made;
+      const { dy, dSum, dMore, brought, ...gradients } = known.get(key) ?? differentiated(has);
       const there = new Map(
         [...before.keys(), ...saved].map((source) => [source, forward.buffers.get(source) as number]),
       );
@@ -293,18 +305,18 @@ interface Placed {
   readonly shape: readonly number[];
 }
 
-/** Results, each in an array of its own that no call brings. */
+/** Results, each in an array of its own that nothing else needs. */
 class Results {
   readonly sources: Source[] = [];
 
   constructor(
     private readonly trace: Trace,
-    private readonly brought: readonly Source[],
+    private readonly isTaken: (source: Source) => boolean,
   ) {}
 
   add(term: Term): Placed {
     const { source } = elementsOf(term);
-    const taken = this.brought.includes(source) || this.sources.includes(source);
+    const taken = this.isTaken(source) || this.sources.includes(source);
     const own = isWhole(term) && !taken ? source : this.trace.copy(term);
     this.sources.push(own);
     return { source: own, shape: term.shape };

@@ -5,7 +5,7 @@
 import type { Kernels } from "../kernels/contract.js";
 import type { Pass, Result, Step, Strided } from "../kernels/pass.js";
 import { sizeOf } from "../shape.js";
-import { commonAxes, merged, type Seen, through } from "./space.js";
+import { commonAxes, cutsOf, merged, type Seen, through } from "./space.js";
 import {
   type Called,
   denseStrides,
@@ -59,8 +59,8 @@ interface Group {
   readonly size: number;
   readonly roots: Root[];
   readonly owners: Set<Source>;
-  /** Of all roots and what they read. */
-  readonly seen: Seen[];
+  /** Where the axes end of all roots and of what they read. */
+  readonly cuts: Set<number>;
 }
 
 /**
@@ -139,6 +139,7 @@ class Scheduling {
   /** How many steps that need whole arrays come before a term is there. */
   private readonly levels = new Map<Source, number>();
   private readonly groups: Group[] = [];
+  private readonly byLevel = new Map<number, Group[]>();
   /** The last level before what is late. */
   private last?: number;
   /** Terms whose axes cut across others' in one pass: they must not be made within it. */
@@ -230,7 +231,7 @@ class Scheduling {
     for (const operand of operandsOf(term)) {
       const { source } = elementsOf(operand);
       if (this.late.has(source)) {
-        this.last ??= Math.max(-1, ...this.levels.values());
+        this.last ??= [...this.levels.values()].reduce((most, one) => Math.max(most, one), -1);
         level = Math.max(level, this.last + 1);
       }
       if (this.before.has(source) || (source.kind === "uniform" && !this.own.has(source))) continue;
@@ -245,25 +246,25 @@ class Scheduling {
   private place(root: Root): void {
     const level = this.levels.get(root.owner) as number;
     const size = sizeOf(root.term.shape);
-    const seen = [root.seen, ...this.seenBy(root)];
-    const from = this.groups.findLastIndex(
-      (group) => group.level === level && this.readsOf(root).some((source) => group.owners.has(source)),
-    );
-    const fitting = this.groups.find(
-      (group, i) =>
-        i >= from &&
-        group.level === level &&
-        group.size === size &&
-        commonAxes(size, [...group.seen, ...seen]) !== undefined,
-    );
+    const cuts = cutsOf([root.seen, ...this.seenBy(root)]);
+    const fits = (group: Group) => {
+      const more = [...cuts].filter((cut) => !group.cuts.has(cut));
+      return more.length === 0 || commonAxes(size, new Set([...group.cuts, ...more])) !== undefined;
+    };
+    const reads = this.readsOf(root);
+    const beside = this.byLevel.get(level) ?? [];
+    const from = beside.findLastIndex((group) => reads.some((source) => group.owners.has(source)));
+    const fitting = beside.find((group, i) => i >= from && group.size === size && fits(group));
     if (fitting) {
       fitting.roots.push(root);
       fitting.owners.add(root.owner);
-      fitting.seen.push(...seen);
+      for (const cut of cuts) fitting.cuts.add(cut);
       return;
     }
-    if (commonAxes(size, seen) === undefined) this.crossing.push(...this.madeWithin(root));
-    this.groups.push({ level, size, roots: [root], owners: new Set([root.owner]), seen });
+    if (commonAxes(size, cuts) === undefined) this.crossing.push(...this.madeWithin(root));
+    const group = { level, size, roots: [root], owners: new Set([root.owner]), cuts };
+    this.groups.push(group);
+    if (beside.push(group) === 1) this.byLevel.set(level, beside);
   }
 
   /** Calls `read` for each operand that is read from an array, with the shape that it is read in, and `within` for what is made. */
@@ -324,7 +325,7 @@ class Scheduling {
 
   /** The pass of a group. */
   private passed(group: Group, at: (source: Source) => number) {
-    const axes = commonAxes(group.size, group.seen) as number[];
+    const axes = commonAxes(group.size, group.cuts) as number[];
     const reads: { source: Source; strided: Strided }[] = [];
     const constants: number[] = [];
     const steps: { operation: Step["operation"]; of: Value[]; parameter?: number }[] = [];

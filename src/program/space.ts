@@ -33,13 +33,20 @@ function inner(lengths: readonly number[]): number[] {
   return lengths.map((_, axis) => sizeOf(lengths.slice(axis + 1)));
 }
 
-/** The axes that all of these can be seen through, outermost first; undefined where they cut the elements across one another. */
-export function commonAxes(size: number, all: readonly Seen[]): number[] | undefined {
-  const cuts = [...new Set([size, 1, ...all.flatMap(({ lengths }) => inner(lengths))])].sort((a, b) => b - a);
+/** Where axes of an array end: sizes of what stands inside of each. */
+export function cutsOf(all: readonly Seen[]): Set<number> {
+  const cuts = new Set<number>();
+  for (const { lengths } of all) for (const cut of inner(lengths)) cuts.add(cut);
+  return cuts;
+}
+
+/** The axes that end at all of these, outermost first; undefined where they cut the elements across one another. */
+export function commonAxes(size: number, cuts: ReadonlySet<number>): number[] | undefined {
+  const ends = [...new Set([size, 1, ...cuts])].sort((a, b) => b - a);
   const axes: number[] = [];
-  for (let i = 1; i < cuts.length; i++) {
-    if (cuts[i - 1] % cuts[i] !== 0) return undefined;
-    axes.push(cuts[i - 1] / cuts[i]);
+  for (let i = 1; i < ends.length; i++) {
+    if (ends[i - 1] % ends[i] !== 0) return undefined;
+    axes.push(ends[i - 1] / ends[i]);
   }
   return axes.length === 0 ? [1] : axes;
 }
