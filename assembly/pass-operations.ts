@@ -12,14 +12,20 @@ export const where = 8;
 export const multiplyAdd = 9;
 /** c − a·b. */
 export const subtractProduct = 10;
-export const abs = 11;
-export const sqrt = 12;
+/** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c. */
+export const multiplySub = 11;
+export const multiplyTwice = 12;
+export const addTwice = 13;
+export const addMultiply = 14;
+export const subMultiply = 15;
+export const abs = 16;
+export const sqrt = 17;
 /** √x as x to the power ½ has it. */
-export const root = 13;
-export const exp = 14;
-export const tanh = 15;
-export const sigmoid = 16;
-export const erf = 17;
-export const float16 = 18;
-export const bfloat16 = 19;
-export const power = 20;
+export const root = 18;
+export const exp = 19;
+export const tanh = 20;
+export const sigmoid = 21;
+export const erf = 22;
+export const float16 = 23;
+export const bfloat16 = 24;
+export const power = 25;

@@ -341,21 +341,28 @@ function joinOne(kind: i32, sum: f32, at: usize, other: usize): f32 {
 @inline
 function totalOf(kind: i32, from: usize, other: usize, bytes: usize, to: usize): void {
   let a = kind == LARGEST ? f32x4.splat(-Infinity) : zero();
-  let b = a;
+  let b = a, c = a, d = a;
   let i: usize = 0;
-  for (; i + 32 <= bytes; i += 32) {
+  for (; i + 64 <= bytes; i += 64) {
     a = join(kind, a, from + i, other + i);
     b = join(kind, b, from + i + 16, other + i + 16);
+    c = join(kind, c, from + i + 32, other + i + 32);
+    d = join(kind, d, from + i + 48, other + i + 48);
+  }
+  if (i + 32 <= bytes) {
+    a = join(kind, a, from + i, other + i);
+    b = join(kind, b, from + i + 16, other + i + 16);
+    i += 32;
   }
   let rest: f32 = kind == LARGEST ? -Infinity : 0;
   for (; i < bytes; i += 4) rest = joinOne(kind, rest, from + i, other + i);
   const before = f64.load(to);
   if (kind == LARGEST) {
-    a = f32x4.max(a, b);
+    a = f32x4.max(f32x4.max(a, b), f32x4.max(c, d));
     a = f32x4.max(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
     a = f32x4.max(a, i32x4.shuffle(a, a, 1, 0, 3, 2));
     f64.store(to, max(before, <f64>max(rest, f32x4.extract_lane(a, 0))));
-  } else f64.store(to, before + (laneSum(a) + laneSum(b)) + <f64>rest);
+  } else f64.store(to, before + (laneSum(f32x4.add(a, b)) + laneSum(f32x4.add(c, d))) + <f64>rest);
 }
 
 /** Of each column of the rows up to `end`, to float32. */
@@ -459,6 +466,11 @@ function apply(operation: i32, a: v128, b: v128, c: v128): v128 {
   if (operation == op.where) return v128.bitselect(b, c, f32x4.ne(a, zero()));
   if (operation == op.multiplyAdd) return madd(a, b, c);
   if (operation == op.subtractProduct) return madd(f32x4.neg(a), b, c);
+  if (operation == op.multiplySub) return madd(a, b, f32x4.neg(c));
+  if (operation == op.multiplyTwice) return f32x4.mul(f32x4.mul(a, b), c);
+  if (operation == op.addTwice) return f32x4.add(f32x4.add(a, b), c);
+  if (operation == op.addMultiply) return f32x4.mul(f32x4.add(a, b), c);
+  if (operation == op.subMultiply) return f32x4.mul(f32x4.sub(a, b), c);
   if (operation == op.abs) return f32x4.abs(a);
   if (operation == op.sqrt) return f32x4.sqrt(a);
   if (operation == op.root) return functions.root(a);
@@ -470,48 +482,79 @@ function apply(operation: i32, a: v128, b: v128, c: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function loop1(operation: i32, a: usize, to: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, apply(operation, v128.load(a + i), zero(), zero()));
+  for (const end = to + bytes; to < end; a += 32, to += 32) {
+    const first = apply(operation, v128.load(a), zero(), zero());
+    const second = apply(operation, v128.load(a, 16), zero(), zero());
+    v128.store(to, first);
+    v128.store(to, second, 16);
+  }
 }
 
 // @ts-ignore: decorator
 @inline
 function loop2(operation: i32, a: usize, b: usize, to: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += 16) {
-    v128.store(to + i, apply(operation, v128.load(a + i), v128.load(b + i), zero()));
+  for (const end = to + bytes; to < end; a += 32, b += 32, to += 32) {
+    const first = apply(operation, v128.load(a), v128.load(b), zero());
+    const second = apply(operation, v128.load(a, 16), v128.load(b, 16), zero());
+    v128.store(to, first);
+    v128.store(to, second, 16);
   }
 }
 
 // @ts-ignore: decorator
 @inline
 function loop3(operation: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; i += 16) {
-    v128.store(to + i, apply(operation, v128.load(a + i), v128.load(b + i), v128.load(c + i)));
+  for (const end = to + bytes; to < end; a += 32, b += 32, c += 32, to += 32) {
+    const first = apply(operation, v128.load(a), v128.load(b), v128.load(c));
+    const second = apply(operation, v128.load(a, 16), v128.load(b, 16), v128.load(c, 16));
+    v128.store(to, first);
+    v128.store(to, second, 16);
   }
 }
 
 function exp(a: usize, to: usize, bytes: usize): void {
   const t = table;
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.exp(v128.load(a + i), t));
+  for (const end = to + bytes; to < end; a += 32, to += 32) {
+    const first = functions.exp(v128.load(a), t);
+    const second = functions.exp(v128.load(a, 16), t);
+    v128.store(to, first);
+    v128.store(to, second, 16);
+  }
 }
 
 function tanh(a: usize, to: usize, bytes: usize): void {
   const t = table;
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.tanh(v128.load(a + i), t));
+  for (const end = to + bytes; to < end; a += 32, to += 32) {
+    const first = functions.tanh(v128.load(a), t);
+    const second = functions.tanh(v128.load(a, 16), t);
+    v128.store(to, first);
+    v128.store(to, second, 16);
+  }
 }
 
 function sigmoid(a: usize, to: usize, bytes: usize): void {
   const t = table;
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.sigmoid(v128.load(a + i), t));
+  for (const end = to + bytes; to < end; a += 32, to += 32) {
+    const first = functions.sigmoid(v128.load(a), t);
+    const second = functions.sigmoid(v128.load(a, 16), t);
+    v128.store(to, first);
+    v128.store(to, second, 16);
+  }
 }
 
 function erf(a: usize, to: usize, bytes: usize): void {
   const t = table;
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.erf(v128.load(a + i), t));
+  for (const end = to + bytes; to < end; a += 16, to += 16) v128.store(to, functions.erf(v128.load(a), t));
 }
 
 function float16(a: usize, to: usize, bytes: usize): void {
   const t = table;
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, functions.float16(v128.load(a + i), t));
+  for (const end = to + bytes; to < end; a += 32, to += 32) {
+    const first = functions.float16(v128.load(a), t);
+    const second = functions.float16(v128.load(a, 16), t);
+    v128.store(to, first);
+    v128.store(to, second, 16);
+  }
 }
 
 /** Runs the steps on the tile's `bytes`, a multiple of 32. */
@@ -534,6 +577,11 @@ function runSteps(step: usize, bytes: usize): void {
       case op.where: loop3(op.where, a, b, c, to, bytes); break;
       case op.multiplyAdd: loop3(op.multiplyAdd, a, b, c, to, bytes); break;
       case op.subtractProduct: loop3(op.subtractProduct, a, b, c, to, bytes); break;
+      case op.multiplySub: loop3(op.multiplySub, a, b, c, to, bytes); break;
+      case op.multiplyTwice: loop3(op.multiplyTwice, a, b, c, to, bytes); break;
+      case op.addTwice: loop3(op.addTwice, a, b, c, to, bytes); break;
+      case op.addMultiply: loop3(op.addMultiply, a, b, c, to, bytes); break;
+      case op.subMultiply: loop3(op.subMultiply, a, b, c, to, bytes); break;
       case op.abs: loop1(op.abs, a, to, bytes); break;
       case op.sqrt: loop1(op.sqrt, a, to, bytes); break;
       case op.root: loop1(op.root, a, to, bytes); break;

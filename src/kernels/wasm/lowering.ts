@@ -15,6 +15,12 @@ export const operations = {
   /** a·b + c, and c − a·b. */
   multiplyAdd: 1,
   subtractProduct: 1,
+  /** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c. */
+  multiplySub: 1,
+  multiplyTwice: 1,
+  addTwice: 1,
+  addMultiply: 1,
+  subMultiply: 1,
   abs: 1,
   sqrt: 3,
   /** √x as x to the power ½ has it. */
@@ -60,41 +66,59 @@ export function lower(pass: Pass): LoweredPass {
   for (const value of [...pass.steps.flatMap((step) => step.of), ...pass.results.map(({ value }) => value)]) {
     uses.set(value, (uses.get(value) ?? 0) + 1);
   }
-  for (const { operation, of, parameter = 0 } of pass.steps) {
+  // products that are only summed
+  const summed = new Set<number>();
+  for (const { value, reduced } of pass.results) {
+    const step = pass.steps[value - given - pass.constants.length];
+    if (reduced === "sum" && step?.operation === "mul" && uses.get(value) === 1) summed.add(value);
+  }
+  pass.steps.forEach(({ operation, of, parameter = 0 }, i) => {
     const operands = of.map((value) => nodes[value]);
     if (operation === "power") nodes.push(power(operands[0], parameter, constant));
+    else if (summed.has(given + pass.constants.length + i)) nodes.push({ operation, of: operands });
     else nodes.push(fused(operation, of, operands, uses));
-  }
+  });
   return inOrder(
-    pass.results.map(({ value, reduced }) => {
+    pass.results.map(({ value }) => {
       const node = nodes[value];
-      const isProduct = typeof node === "object" && node.operation === "mul" && uses.get(value) === 1;
-      return reduced === "sum" && isProduct ? node.of : [node];
+      return summed.has(value) && typeof node === "object" ? node.of : [node];
     }),
     given,
     constants,
   );
 }
 
-/** A sum or difference takes in a product that nothing else reads. */
+/**
+ * Two operations in one step, by the second one's name: what they are where its first operand is the first one, and where its second
+ * operand is.
+ */
+const PAIRS: Partial<Record<Operation, Partial<Record<Operation, readonly (Operation | undefined)[]>>>> = {
+  add: { mul: ["multiplyAdd", "multiplyAdd"], add: ["addTwice", "addTwice"] },
+  sub: { mul: ["multiplySub", "subtractProduct"] },
+  mul: {
+    mul: ["multiplyTwice", "multiplyTwice"],
+    add: ["addMultiply", "addMultiply"],
+    sub: ["subMultiply", "subMultiply"],
+  },
+};
+
+/** A step takes in one of its operands that nothing else reads: a product before all. */
 function fused(
   operation: Operation,
   of: readonly number[],
   operands: Node[],
   uses: Map<number, number>,
 ): Node {
-  const isProduct = (i: number) => {
+  const pairs = PAIRS[operation] ?? {};
+  const found = [1, 0].flatMap((i) => {
     const node = operands[i];
-    return typeof node === "object" && node.operation === "mul" && uses.get(of[i]) === 1 ? node : undefined;
-  };
-  const second = operation === "add" || operation === "sub" ? isProduct(1) : undefined;
-  if (second) {
-    const name = operation === "add" ? "multiplyAdd" : "subtractProduct";
-    return { operation: name, of: [...second.of, operands[0]] };
-  }
-  const first = operation === "add" ? isProduct(0) : undefined;
-  if (first) return { operation: "multiplyAdd", of: [...first.of, operands[1]] };
-  return { operation, of: operands };
+    if (typeof node !== "object" || uses.get(of[i]) !== 1) return [];
+    const name = pairs[node.operation]?.[i];
+    return name === undefined ? [] : [{ name, node, other: operands[1 - i] }];
+  });
+  const pair = found.find(({ node }) => node.operation === "mul") ?? found[0];
+  if (pair === undefined) return { operation, of: operands };
+  return { operation: pair.name, of: [...pair.node.of, pair.other] };
 }
 
 /** Roots and products where these are as accurate and as wide in range, for few steps; they are some ten times faster. */
