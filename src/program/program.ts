@@ -235,7 +235,8 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     const { results: gradients, brought } = back;
     // what both passes need is stored by the forward one, where it is not made again for less
     const all = numbered([...bound, ...brought]);
-    const forward = new Set(neededBy(gives.sources, before));
+    const replaced = Object.keys(results.state).flatMap((name) => held.get(weights[name]) ?? []);
+    const forward = new Set([...neededBy(gives.sources, before), ...replaced]);
     // what a call gives is its caller's, who may dispose of it; the sum is what x was, and stays until then
     const lent = new Set(gives.sources.filter((source) => source !== results.sum?.source));
     const reads = () => {

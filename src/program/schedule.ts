@@ -185,13 +185,15 @@ class Scheduling {
       makes: readonly Source[];
       run: Instruction["run"];
     }[] = [];
+    const called = new Set<Called>();
     for (const term of this.terms) {
       const level = this.levels.get(term) as number;
       if (term.kind === "constant") {
         const run: Instruction["run"] = (kernels, arrays) =>
           kernels.values(arrays[at(term)], term.values.length).set(term.values);
         made.push({ level, reads: [], makes: [term], run });
-      } else if (term.kind === "output" && term.index === 0) {
+      } else if (term.kind === "output" && !called.has(term.call)) {
+        called.add(term.call);
         made.push({ level, ...this.called(term.call, at) });
       }
     }
