@@ -231,8 +231,8 @@ class ProgramArrays {
   /** Types of what was not float32, and results of these that are not lent yet, by buffer. */
   private readonly types = new Map<Slot, StorageType>();
   private readonly narrow = new Map<number, BackendArray>();
-  /** Plain arrays, to be brought again. */
-  private readonly parked = new Map<Slot, PlainArray>();
+  /** What was copied, to be brought again. */
+  private readonly parked = new Map<Slot, { name: string; array: PlainArray }>();
   /** Arrays of others, which must still be there when they are read. */
   private readonly brought = new Map<number, { name: string; array: BackendArray }>();
 
@@ -244,22 +244,27 @@ class ProgramArrays {
 
   bring(slot: Slot | undefined, name: string, array: PlainArray): void {
     if (slot === undefined) return;
-    if (array instanceof BackendArray && array.type !== "float32") {
-      // programs compute in float32
-      this.store.kernels.cast(array.handle, array.type, this.room(slot).handle, "float32", array.size);
-      this.types.set(slot, array.type);
-    } else if (array instanceof BackendArray) {
+    if (array instanceof BackendArray && array.type === "float32") {
       this.handles[slot.buffer] = array.handle;
       this.brought.set(slot.buffer, { name, array });
-    } else {
-      this.room(slot).data.set(array.data);
-      this.parked.set(slot, array);
+      return;
     }
+    if (array instanceof BackendArray) this.types.set(slot, array.type);
+    this.copy(slot, array);
+    this.parked.set(slot, { name, array });
+  }
+
+  /** Programs compute in float32. */
+  private copy(slot: Slot, array: PlainArray): void {
+    const room = this.room(slot);
+    if (array instanceof BackendArray) {
+      this.store.kernels.cast(array.handle, array.type, room.handle, "float32", array.size);
+    } else room.data.set(array.data);
   }
 
   /** Leaves the backend until the next run, with what was brought and what was saved. */
   park(saved: readonly Slot[]): void {
-    for (const slot of saved) this.parked.set(slot, this.values(slot));
+    for (const slot of saved) this.parked.set(slot, { name: "what was saved", array: this.values(slot) });
     this.releaseOwn();
   }
 
@@ -278,8 +283,10 @@ class ProgramArrays {
         if (array?.disposed) array.check(`${this.norm}: ${name}`);
       }
     }
-    for (const [slot, array] of this.parked) {
-      if (!this.own.has(slot.buffer)) this.room(slot).data.set(array.data);
+    for (const [slot, { name, array }] of this.parked) {
+      if (this.own.has(slot.buffer)) continue;
+      if (array instanceof BackendArray) array.check(`${this.norm}: ${name}`);
+      this.copy(slot, array);
     }
     const shapes = new Map(lasting.flatMap((slot) => (slot ? [[slot.buffer, slot.shape]] : [])));
     execute(this.store.kernels, program, this.handles, (buffer) => {

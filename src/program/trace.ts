@@ -143,6 +143,7 @@ export class Trace implements Ops<Term> {
   }
 
   pow(x: Term, exponent: number): Term {
+    if (exponent === 0) return this.uniform(1, x.shape);
     const back: Back = (gradient) => {
       // y/x is xᵉ⁻¹ except at 0, where only that of a negative power is the same: infinite
       const lower = exponent < 0 ? this.div(y, x) : this.pow(x, exponent - 1);
