@@ -13,6 +13,7 @@ import { beginPass, joinParts, passParts, runPassPart } from "./pass";
 import { kind } from "../src/kernels/wasm/pass-words";
 import { k1, k2 } from "./views";
 export { cast } from "./half";
+export { product, productBytes } from "./product";
 export { recurrence } from "./recurrence";
 export { transpose } from "./transpose";
 

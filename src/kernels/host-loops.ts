@@ -1,26 +1,6 @@
 /** Loops over memory that is the host's own, for calls that are seldom or short; sums in float64. */
 import type { Values } from "./contract.js";
 
-/** y [count, m, n] = a [count, m, k] by b [count, k, n]. */
-export function matMulLoop(
-  a: Values,
-  b: Values,
-  y: Values,
-  { count, m, k, n }: { count: number; m: number; k: number; n: number },
-): void {
-  const row = new Float64Array(n);
-  for (let i = 0; i < count * m; i++) {
-    const matrix = Math.floor(i / m) * k * n;
-    row.fill(0);
-    for (let at = 0; at < k; at++) {
-      const factor = a[i * k + at];
-      const other = matrix + at * n;
-      for (let j = 0; j < n; j++) row[j] += factor * b[other + j];
-    }
-    y.set(row, i * n);
-  }
-}
-
 /** y = each row of x ascending, NaN last. */
 export function sortRows(x: Values, y: Values, rows: number, length: number): void {
   y.set(x);

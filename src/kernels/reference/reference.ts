@@ -1,8 +1,8 @@
 /** The ground truth for the other backends: plain loops over float64, element by element, never optimised. */
 import { sizeOf } from "../../shape.js";
 import { keptSize, reducedSize, statisticIndex, type View } from "../../view.js";
-import type { Backward, Forward, Kernels, Recurrence, StorageType } from "../contract.js";
-import { matMulLoop, narrow, sortRows } from "../host-loops.js";
+import type { Backward, Forward, Kernels, MatMul, Recurrence, StorageType } from "../contract.js";
+import { narrow, sortRows } from "../host-loops.js";
 import { pass } from "./pass.js";
 
 export const reference: Kernels<Float64Array> = {
@@ -23,9 +23,23 @@ export const reference: Kernels<Float64Array> = {
   },
   pass,
   recurrence,
-  matMul: ({ a, b, y, ...sizes }) => matMulLoop(a, b, y, sizes),
+  matMul,
   sort: sortRows,
 };
+
+function matMul({ a, b, y, count, m, k, n }: MatMul<Float64Array>): void {
+  const row = new Float64Array(n);
+  for (let i = 0; i < count * m; i++) {
+    const matrix = Math.floor(i / m) * k * n;
+    row.fill(0);
+    for (let at = 0; at < k; at++) {
+      const factor = a[i * k + at];
+      const other = matrix + at * n;
+      for (let j = 0; j < n; j++) row[j] += factor * b[other + j];
+    }
+    y.set(row, i * n);
+  }
+}
 
 function recurrence({ start, factors, terms, before, last, steps, width }: Recurrence<Float64Array>): void {
   last.set(start);

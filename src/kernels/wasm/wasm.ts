@@ -1,7 +1,7 @@
 /** The WASM backend: kernels from assembly/normalization.ts, on any heap, on one thread or several. */
 import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels, MatMul, Recurrence, StorageType } from "../contract.js";
-import { matMulLoop, sortRows } from "../host-loops.js";
+import { sortRows } from "../host-loops.js";
 import type { Pass } from "../pass.js";
 import { binaries } from "./binary.js";
 import * as at from "./call-words.js";
@@ -29,6 +29,18 @@ interface Exports extends Parts {
     steps: number,
     width: number,
   ): void;
+  /** Scratch of `product`. */
+  productBytes(k: number): number;
+  product(
+    a: number,
+    b: number,
+    y: number,
+    scratch: number,
+    count: number,
+    m: number,
+    k: number,
+    n: number,
+  ): void;
   transpose(
     x: number,
     y: number,
@@ -55,6 +67,8 @@ export const EXPORTS = [
   "second",
   "run",
   "recurrence",
+  "productBytes",
+  "product",
   "transpose",
   "cast",
 ];
@@ -177,10 +191,9 @@ export class WasmKernels implements Kernels<number> {
     this.exports.recurrence(start, factors, terms, before, last, steps, width);
   }
 
-  matMul({ a, b, y, ...sizes }: MatMul<number>): void {
-    const { count, m, k, n } = sizes;
-    const values = (array: number, length: number) => this.values(array, length);
-    matMulLoop(values(a, count * m * k), values(b, count * k * n), values(y, count * m * n), sizes);
+  matMul({ a, b, y, count, m, k, n }: MatMul<number>): void {
+    const scratch = this.scratch.atLeast(this.exports.productBytes(k));
+    this.exports.product(a, b, y, scratch, count, m, k, n);
   }
 
   sort(x: number, y: number, rows: number, length: number): void {

@@ -347,8 +347,9 @@ describe.each(builds)("relaxed: %s", async (relaxed) => {
     return array;
   };
 
-  it("recurs column by column, with the state in float64", () => {
-    const [steps, width] = [37, 5];
+  // one column, four, a cache line, and one more or less
+  it.each([1, 3, 5, 15, 16, 41])("recurs column by column, with the state in float64: %i", (width) => {
+    const steps = 37;
     const next = random(3);
     const some = (length: number) => Float32Array.from({ length }, () => 2 * next() - 1);
     const [start, factors, terms] = [some(width), some(steps * width), some(steps * width)];
@@ -370,13 +371,80 @@ describe.each(builds)("relaxed: %s", async (relaxed) => {
     expect(one.values(last, width)).toEqual(wanted.slice(steps * width));
   });
 
-  it("multiplies matrices with sums in float64, and sorts rows with NaN last", () => {
-    const a = held([1e8, 1, -1e8, 2, 0, 3, 1, 1, 1, 0, 0, 2]);
-    const b = held([1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9, 10]);
-    const y = held(new Float32Array(8));
-    one.matMul({ a, b, y, count: 2, m: 2, k: 3, n: 2 });
-    expect([...one.values(y, 8)]).toEqual([3, 4, 5, 10, 21, 24, 18, 20]);
+  const some = (length: number, seed: number) => {
+    const next = random(seed);
+    return Float32Array.from({ length }, () => 2 * next() - 1);
+  };
+
+  /** Multiplies, between NaN; returns the product, and throws where anything else was written. */
+  function product(
+    a: Float32Array,
+    b: Float32Array,
+    sizes: { count: number; m: number; k: number; n: number },
+  ) {
+    const length = sizes.count * sizes.m * sizes.n;
+    const y = held(new Float32Array(length + 2 * PADDING).fill(Number.NaN));
+    one.matMul({ a: held(a), b: held(b), y: y + PADDING * 4, ...sizes });
+    const all = one.values(y, length + 2 * PADDING).slice();
+    const around = [...all.subarray(0, PADDING), ...all.subarray(PADDING + length)];
+    expect(around.every(Number.isNaN), "padding").toBe(true);
+    return all.subarray(PADDING, PADDING + length);
+  }
+
+  // tiles of four rows and eight columns, stretches of 64 products
+  it.each([
+    [1, 1, 1, 1],
+    [2, 2, 3, 2],
+    [1, 3, 63, 7],
+    [2, 4, 64, 8],
+    [1, 5, 65, 9],
+    [3, 7, 131, 17],
+    [1, 1, 700, 24],
+    [2, 3, 0, 5],
+    [2, 0, 3, 5],
+    [2, 3, 5, 0],
+  ])("multiplies matrices: %i of %i by %i by %i", (count, m, k, n) => {
+    const a = some(count * m * k, 5);
+    const b = some(count * k * n, 6);
+    const y = product(a, b, { count, m, k, n });
+    for (let i = 0; i < y.length; i++) {
+      const [row, column] = [Math.floor(i / n), i % n];
+      const matrix = Math.floor(row / m);
+      let sum = 0;
+      let size = 0;
+      for (let at = 0; at < k; at++) {
+        const term = a[row * k + at] * b[(matrix * k + at) * n + column];
+        sum += term;
+        size += Math.abs(term);
+      }
+      expect(Math.abs(y[i] - sum)).toBeLessThanOrEqual((Math.min(k, 8) + 1) * 2 ** -24 * size);
+    }
+  });
+
+  it("adds up long products in float64, 64 at a time in float32", () => {
+    const k = 300_001;
+    const [a, b] = [new Float32Array(k).fill(0.1), new Float32Array(k).fill(1)];
+    const [y] = product(a, b, { count: 1, m: 1, k, n: 1 });
+    expect(Math.abs(y / (k * Math.fround(0.1)) - 1)).toBeLessThan(2e-6);
+  });
+
+  it("multiplies NaN and infinities where they are, and nowhere else", () => {
+    const [m, k, n] = [5, 3, 9];
+    const [a, b] = [some(m * k, 7), some(k * n, 8)];
+    a[2 * k] = Number.NaN;
+    b[8] = Number.POSITIVE_INFINITY;
+    const y = product(a, b, { count: 1, m, k, n });
+    for (let i = 0; i < m * n; i++) {
+      const [row, column] = [Math.floor(i / n), i % n];
+      const wanted = row === 2 ? Number.NaN : column === 8 ? Math.sign(a[row * k]) / 0 : undefined;
+      if (wanted === undefined) expect(Number.isFinite(y[i])).toBe(true);
+      else expect(y[i]).toBe(wanted);
+    }
+  });
+
+  it("sorts rows with NaN last", () => {
     const x = held([3, Number.NaN, -1, 2, Number.POSITIVE_INFINITY, -5]);
+    const y = held(new Float32Array(6));
     one.sort(x, y, 2, 3);
     expect([...one.values(y, 6)]).toEqual([-1, 3, Number.NaN, -5, 2, Number.POSITIVE_INFINITY]);
   });
