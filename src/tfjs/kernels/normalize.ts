@@ -84,7 +84,6 @@ export function normalize(norm: FusedNorm, x: tf.Tensor, parameters: NormalizePa
     );
   }
   const masks = mask && maskViewOf(norm.name, plan, mask.shape);
-  registerFor(tf.getBackend());
   const attributes: Attributes = {
     statistics: plan.statistics,
     parameters: plan.parameters,
@@ -155,6 +154,8 @@ function fitted(norm: FusedNorm, name: string, tensor: tf.Tensor, shape: readonl
 
 /** Inputs are passed as a list: TensorFlow.js cannot save a named one that is absent. */
 function run(kernel: string, inputs: tf.Tensor[], attributes: Attributes): tf.Tensor[] {
+  // the backend may have been chosen since the forward pass
+  registerFor(tf.getBackend());
   const map = inputs as unknown as tf.NamedTensorMap;
   return tf.engine().runKernel(kernel, map, attributes as unknown as tf.NamedAttrMap) as tf.Tensor[];
 }

@@ -21,8 +21,12 @@ interface ProgramAttributes {
   readonly given: readonly Slot[];
 }
 
-/** Parts of the engine that it does not declare: an operation with several outputs, and gradients of what may not depend on all. */
+/**
+ * Parts of the engine that it does not declare: an operation with several outputs, gradients of what may not depend on all, and the list
+ * of operations that a gradient goes back through.
+ */
 interface Engine {
+  readonly state: { activeTape: unknown };
   runKernelFunc(operation: {
     forwardFunc(backend: unknown, save: (tensors: tf.Tensor[]) => void): tf.Tensor[];
     backwardsFunc(dys: tf.Tensor | tf.Tensor[], saved: tf.Tensor[]): Record<string, () => tf.Tensor>;
@@ -94,9 +98,11 @@ export function runProgram(
         backwardsFunc(dys, saved) {
           const upstream = (Array.isArray(dys) ? dys : [dys]).slice(0, results.length);
           const own = saved.slice(0, list.length);
-          const gradients = isDifferentiatedAgain()
-            ? composedGradients(normalization, own, inputs.length, names, upstream, options)
-            : programGradients(saved, upstream);
+          // a backend that was chosen since then may have no kernels
+          const gradients =
+            isDifferentiatedAgain() || !fusedKernels(tf.backend())
+              ? composedGradients(normalization, own, inputs.length, names, upstream, options)
+              : programGradients(saved, upstream);
           // no gradient of state and masks is asked for, but there has to be one
           return Object.fromEntries(own.map((x, i) => [i, () => gradients[i] ?? tf.zerosLike(x)]));
         },
@@ -169,7 +175,15 @@ function composedGradients(
     const outputs = [result.y, ...(result.sum && residual ? [result.sum] : []), ...(result.more ?? [])];
     return tf.addN(outputs.map((output, i) => tf.sum(tf.mul(output, upstream[i]))));
   };
-  return (tf.engine() as unknown as Engine).gradients(loss, [...list], undefined, true).grads;
+  const engine = tf.engine() as unknown as Engine;
+  const { state } = engine;
+  const { activeTape } = state;
+  try {
+    return engine.gradients(loss, [...list], undefined, true).grads;
+  } finally {
+    // outside of any other gradient, which is where a backward pass runs, it ends the tape
+    state.activeTape = activeTape;
+  }
 }
 
 function operation(list: readonly tf.Tensor[], attributes: ProgramAttributes): tf.Tensor[] {
