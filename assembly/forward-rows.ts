@@ -10,8 +10,8 @@ import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./cal
 import { normalizeElements } from "./elements";
 import { momentsFromSums, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { addRun, affine, normalizeVector } from "./forward-runs";
-import { foldPairs, laneSum, load, madd, nearHat, nearHatOf, nearShift, splatLane, zero } from "./simd";
-import { areNearAndFit, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./precision";
+import { demotePairs, foldPairs, highLanes, laneSum, lowLanes, madd, nearHat, nearHatOf, nearShift, rotateLanes, splatLane, zero } from "./simd";
+import { areNear, areResolved, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./precision";
 import { r2 } from "./views";
 
 /** Elements that are summed in float32 before float64: 8 lanes of 64. */
@@ -28,13 +28,11 @@ let sumXX: f64 = 0;
 /** Rows from `from` to before `to`. */
 export function forwardRows(from: i32, to: i32): void {
   let row = from;
+  const loops = beta == 0 || (gamma != 0 && mean != 0);
   // four rows share their loads of gamma and beta: there are loops for both, gamma alone and neither
-  if (r2 <= NARROW && (beta == 0 || gamma != 0)) {
-    for (; row + 4 <= to; row += 4) {
-      if (gamma == 0) fourRows(row, false, false);
-      else if (beta == 0) fourRows(row, true, false);
-      else fourRows(row, true, true);
-    }
+  if (r2 <= NARROW && loops) {
+    row += to - from & -4;
+    narrowRows(from, row);
   }
   if (r2 > OVERFLOWS && (beta == 0 || gamma != 0)) {
     for (; row + 2 <= to; row += 2) twoRows(row);
@@ -241,78 +239,212 @@ function writeRow(
   sumXX = totalSquares;
 }
 
-/** Four narrow rows from `row` on: their sums in one loop, their statistics in vectors, their results in another loop. */
-// @ts-ignore: decorator
-@inline
-function fourRows(row: i32, scale: bool, offset: bool): void {
-  const bytes = <usize>r2 << 2;
-  const vectors = bytes & -16;
-  const at = <usize>row * bytes;
-  if (residual != 0) addRun(x + at, residual + at, sum + at, r2 << 2);
-  const p0 = (residual == 0 ? x : sum) + at, p1 = p0 + bytes, p2 = p1 + bytes, p3 = p2 + bytes;
-  let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-  let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-  let i: usize = 0;
-  for (; i < vectors; i += 16) {
-    const a = load(p0 + i), b = load(p1 + i), c = load(p2 + i), d = load(p3 + i);
-    s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b), s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
-    t0 = madd(a, a, t0), t1 = madd(b, b, t1), t2 = madd(c, c, t2), t3 = madd(d, d, t3);
-  }
-  for (; i < bytes; i += 4) {
-    const a = v128.load32_zero(p0 + i), b = v128.load32_zero(p1 + i), c = v128.load32_zero(p2 + i), d = v128.load32_zero(p3 + i);
-    s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b), s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
-    t0 = madd(a, a, t0), t1 = madd(b, b, t1), t2 = madd(c, c, t2), t3 = madd(d, d, t3);
-  }
-  const share = f64x2.splat(1.0 / <f64>r2);
-  const means: usize = mean == 0 ? 0 : mean + (<usize>row << 2);
-  const spreads = variance + (<usize>row << 2);
-  if (!twoStatistics(means, spreads, foldPairs(s0, s1), foldPairs(t0, t1), share)) {
+// Of four narrow rows, a lane for each: the coefficients of xHat = (x − high)·rstd + shift.
+let rstds: v128 = i64x2.splat(0);
+let shifts: v128 = i64x2.splat(0);
+let highs: v128 = i64x2.splat(0);
+
+/** Four rows are written after the sums of the next four, so that their roots and quotients do not hold up the reads. */
+function narrowRows(from: i32, to: i32): void {
+  let measured = from;
+  for (let row = from; row < to; row += 4) {
+    const r = rstds, t = shifts, h = highs;
+    const suffices = mean == 0 ? measureFour(row, false) : measureFour(row, true);
+    if (measured < row) writeFour(measured, r, t, h);
+    measured = row;
+    if (suffices) continue;
     wideRows(row, row + 4);
-    return;
+    measured = row + 4;
   }
-  const r01 = rstds, c01 = shifts;
-  if (!twoStatistics(means == 0 ? 0 : means + 8, spreads + 8, foldPairs(s2, s3), foldPairs(t2, t3), share)) {
-    wideRows(row, row + 4);
-    return;
-  }
-  const r0 = splatLane(r01, 0), r1 = splatLane(r01, 1), r2_ = splatLane(rstds, 0), r3 = splatLane(rstds, 1);
-  const c0 = splatLane(c01, 0), c1 = splatLane(c01, 1), c2 = splatLane(shifts, 0), c3 = splatLane(shifts, 1);
-  const q0 = y + at, q1 = q0 + bytes, q2 = q1 + bytes, q3 = q2 + bytes;
-  for (i = 0; i < vectors; i += 16) {
-    const g = scale ? load(gamma + i) : r0;
-    const b = offset ? load(beta + i) : r0;
-    v128.store(q0 + i, affine(nearHat(load(p0 + i), r0, c0), g, b, scale, offset));
-    v128.store(q1 + i, affine(nearHat(load(p1 + i), r1, c1), g, b, scale, offset));
-    v128.store(q2 + i, affine(nearHat(load(p2 + i), r2_, c2), g, b, scale, offset));
-    v128.store(q3 + i, affine(nearHat(load(p3 + i), r3, c3), g, b, scale, offset));
-  }
-  for (; i < bytes; i += 4) {
-    const g = scale ? v128.load32_zero(gamma + i) : r0;
-    const b = offset ? v128.load32_zero(beta + i) : r0;
-    v128.store32_lane(q0 + i, affine(nearHat(v128.load32_zero(p0 + i), r0, c0), g, b, scale, offset), 0);
-    v128.store32_lane(q1 + i, affine(nearHat(v128.load32_zero(p1 + i), r1, c1), g, b, scale, offset), 0);
-    v128.store32_lane(q2 + i, affine(nearHat(v128.load32_zero(p2 + i), r2_, c2), g, b, scale, offset), 0);
-    v128.store32_lane(q3 + i, affine(nearHat(v128.load32_zero(p3 + i), r3, c3), g, b, scale, offset), 0);
+  if (measured < to) writeFour(measured, rstds, shifts, highs);
+}
+
+function writeFour(row: i32, r: v128, t: v128, h: v128): void {
+  const at = <usize>row * <usize>r2 << 2;
+  const from = (residual == 0 ? x : sum) + at, into = y + at;
+  if (mean == 0) {
+    if (gamma == 0) writeFourRows(from, into, r, t, h, false, false, false);
+    else writeFourRows(from, into, r, t, h, true, false, false);
+  } else if (gamma == 0) {
+    writeFourRows(from, into, r, t, h, false, false, true);
+  } else if (beta == 0) {
+    writeFourRows(from, into, r, t, h, true, false, true);
+  } else {
+    writeFourRows(from, into, r, t, h, true, true, true);
   }
 }
 
-// Of two rows, float32 in lanes 0 and 1: rstd, and the shift for `nearHat`.
-let rstds: v128 = i64x2.splat(0);
-let shifts: v128 = i64x2.splat(0);
-
-/** Statistics of two rows from their sums, float64×2; false where sums about 0 are not enough. */
+/**
+ * Statistics of four rows from `row` on, summed about the mean of each row's first values; where that is far from the row's,
+ * about the row's. False where float32 is not enough. `centered` is constant at each call site.
+ */
 // @ts-ignore: decorator
 @inline
-function twoStatistics(means: usize, spreads: usize, sums: v128, squares: v128, share: v128): bool {
-  const exact = means == 0 ? f64x2.splat(0) : f64x2.mul(sums, share);
-  const spread = f64x2.sub(f64x2.mul(squares, share), f64x2.mul(exact, exact));
-  if (!areNearAndFit(exact, spread)) return false;
-  const rounded = f32x4.demote_f64x2_zero(spread);
-  if (means != 0) v128.store64_lane(means, f32x4.demote_f64x2_zero(exact), 0);
-  v128.store64_lane(spreads, rounded, 0);
-  const root = f64x2.sqrt(f64x2.add(f64x2.promote_low_f32x4(rounded), f64x2.splat(epsilon)));
-  const rstd = f64x2.div(f64x2.splat(1), root);
-  rstds = f32x4.demote_f64x2_zero(rstd);
-  shifts = f32x4.demote_f64x2_zero(ASC_FEATURE_RELAXED_SIMD ? f64x2.neg(f64x2.mul(exact, rstd)) : exact);
-  return true;
+function measureFour(row: i32, centered: bool): bool {
+  const statistic = <usize>row << 2;
+  const bytes = <usize>r2 << 2;
+  const at = statistic * <usize>r2;
+  if (residual != 0) addRun(x + at, residual + at, sum + at, r2 << 2);
+  const from = (residual == 0 ? x : sum) + at;
+  const share = f64x2.splat(1.0 / <f64>r2);
+  let about = centered ? firstMeans(from, bytes) : zero();
+  let again = !centered;
+  while (true) {
+    sumFourRows(from, about, centered);
+    const leftA = centered ? f64x2.mul(sumsA, share) : zero(), leftB = centered ? f64x2.mul(sumsB, share) : zero();
+    let spreadsA = f64x2.mul(squaresA, share), spreadsB = f64x2.mul(squaresB, share);
+    if (centered) {
+      spreadsA = f64x2.sub(spreadsA, f64x2.mul(leftA, leftA)), spreadsB = f64x2.sub(spreadsB, f64x2.mul(leftB, leftB));
+    }
+    const meansA = centered ? f64x2.add(lowLanes(about), leftA) : leftA;
+    const meansB = centered ? f64x2.add(highLanes(about), leftB) : leftB;
+    const means = demotePairs(meansA, meansB);
+    const near = areNear(leftA, spreadsA) && areNear(leftB, spreadsB);
+    if (near && areResolved(meansA, spreadsA) && areResolved(meansB, spreadsB)) {
+      const spreads = demotePairs(spreadsA, spreadsB);
+      if (centered) v128.store(mean + statistic, means);
+      v128.store(variance + statistic, spreads);
+      const rstdA = rstdOfPair(lowLanes(spreads)), rstdB = rstdOfPair(highLanes(spreads));
+      rstds = demotePairs(rstdA, rstdB);
+      if (centered) {
+        highs = means;
+        shifts = demotePairs(
+          f64x2.mul(f64x2.sub(lowLanes(means), meansA), rstdA), f64x2.mul(f64x2.sub(highLanes(means), meansB), rstdB),
+        );
+      }
+      return true;
+    }
+    if (again) return false;
+    again = true;
+    about = means;
+  }
+  return false;
+}
+
+/** The means of the first values of four rows: eight, or four, or one. */
+// @ts-ignore: decorator
+@inline
+function firstMeans(p: usize, bytes: usize): v128 {
+  const p1 = p + bytes, p2 = p1 + bytes, p3 = p2 + bytes;
+  if (bytes < 16) return meansOf(v128.load32_zero(p), v128.load32_zero(p1), v128.load32_zero(p2), v128.load32_zero(p3), 1);
+  if (bytes < 32) return meansOf(v128.load(p), v128.load(p1), v128.load(p2), v128.load(p3), 0.25);
+  return meansOf(firstEight(p), firstEight(p1), firstEight(p2), firstEight(p3), 0.125);
+}
+
+// @ts-ignore: decorator
+@inline
+function firstEight(p: usize): v128 {
+  return f32x4.add(v128.load(p), v128.load(p, 16));
+}
+
+// @ts-ignore: decorator
+@inline
+function meansOf(a: v128, b: v128, c: v128, d: v128, share: f32): v128 {
+  return f32x4.mul(demotePairs(foldPairs(a, b), foldPairs(c, d)), f32x4.splat(share));
+}
+
+// Σ d and Σ d² of four rows, float64×2 of the first two and of the others.
+let sumsA: v128 = i64x2.splat(0);
+let sumsB: v128 = i64x2.splat(0);
+let squaresA: v128 = i64x2.splat(0);
+let squaresB: v128 = i64x2.splat(0);
+
+/**
+ * Sums four rows: d = x − about, `about` having a lane for each row; not `centered`: d = x, and Σ d² alone.
+ */
+// @ts-ignore: decorator
+@inline
+function sumFourRows(p: usize, about: v128, centered: bool): void {
+  const bytes = <usize>r2 << 2;
+  let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+  let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
+  for (const stop = p + 4 * bytes; p < stop; ) {
+    const center = splatLane(about, 0), end = p + bytes, fours = p + (bytes & -64);
+    about = rotateLanes(about);
+    s0 = s1, s1 = s2, s2 = s3, t0 = t1, t1 = t2, t2 = t3;
+    let s = zero(), more = zero(), t = zero(), u = zero();
+    for (; p < fours; p += 64) {
+      const a = distance(v128.load(p), center, centered), b = distance(v128.load(p, 16), center, centered);
+      const c = distance(v128.load(p, 32), center, centered), d = distance(v128.load(p, 48), center, centered);
+      if (centered) s = f32x4.add(s, a), more = f32x4.add(more, b), s = f32x4.add(s, c), more = f32x4.add(more, d);
+      t = madd(a, a, t), u = madd(b, b, u), t = madd(c, c, t), u = madd(d, d, u);
+    }
+    for (; p + 16 <= end; p += 16) {
+      const a = distance(v128.load(p), center, centered);
+      if (centered) s = f32x4.add(s, a);
+      t = madd(a, a, t);
+    }
+    for (; p < end; p += 4) {
+      const a = tailDistance(p, center, centered);
+      if (centered) s = f32x4.add(s, a);
+      t = madd(a, a, t);
+    }
+    s3 = f32x4.add(s, more), t3 = f32x4.add(t, u);
+  }
+  if (centered) sumsA = foldPairs(s0, s1), sumsB = foldPairs(s2, s3);
+  squaresA = foldPairs(t0, t1), squaresB = foldPairs(t2, t3);
+}
+
+// @ts-ignore: decorator
+@inline
+function distance(x: v128, about: v128, centered: bool): v128 {
+  return centered ? f32x4.sub(x, about) : x;
+}
+
+/** Of one value, in lane 0; the others stay 0. */
+// @ts-ignore: decorator
+@inline
+function tailDistance(p: usize, about: v128, centered: bool): v128 {
+  if (!centered) return v128.load32_zero(p);
+  return f32x4.replace_lane(zero(), 0, f32.load(p) - f32x4.extract_lane(about, 0));
+}
+
+/** 1/√(variance + epsilon), float64×2. */
+// @ts-ignore: decorator
+@inline
+function rstdOfPair(variances: v128): v128 {
+  return f64x2.div(f64x2.splat(1), f64x2.sqrt(f64x2.add(variances, f64x2.splat(epsilon))));
+}
+
+/**
+ * Writes four rows; `rstds`, `shifts` and `highs` have a lane for each; not `centered`: xHat = x·rstd. The last three are constant at each call site.
+ */
+// @ts-ignore: decorator
+@inline
+function writeFourRows(
+  p: usize, q: usize, rstds: v128, shifts: v128, highs: v128, scale: bool, offset: bool, centered: bool,
+): void {
+  const bytes = <usize>r2 << 2;
+  const fours = bytes & -64, vectors = bytes & -16;
+  const factors = gamma, terms = beta;
+  for (const stop = p + 4 * bytes; p < stop; p += bytes, q += bytes) {
+    const r = splatLane(rstds, 0), t = splatLane(shifts, 0), high = splatLane(highs, 0);
+    rstds = rotateLanes(rstds), shifts = rotateLanes(shifts), highs = rotateLanes(highs);
+    let i: usize = 0;
+    for (; i < fours; i += 64) {
+      const from = p + i, into = q + i, g = factors + i, b = terms + i;
+      let u = hatOf(v128.load(from), r, t, high, centered);
+      v128.store(into, affine(u, scale ? v128.load(g) : r, offset ? v128.load(b) : r, scale, offset));
+      u = hatOf(v128.load(from, 16), r, t, high, centered);
+      v128.store(into, affine(u, scale ? v128.load(g, 16) : r, offset ? v128.load(b, 16) : r, scale, offset), 16);
+      u = hatOf(v128.load(from, 32), r, t, high, centered);
+      v128.store(into, affine(u, scale ? v128.load(g, 32) : r, offset ? v128.load(b, 32) : r, scale, offset), 32);
+      u = hatOf(v128.load(from, 48), r, t, high, centered);
+      v128.store(into, affine(u, scale ? v128.load(g, 48) : r, offset ? v128.load(b, 48) : r, scale, offset), 48);
+    }
+    for (; i < vectors; i += 16) {
+      const u = hatOf(v128.load(p + i), r, t, high, centered);
+      v128.store(q + i, affine(u, scale ? v128.load(factors + i) : r, offset ? v128.load(terms + i) : r, scale, offset));
+    }
+    for (; i < bytes; i += 4) {
+      const g = scale ? v128.load32_zero(factors + i) : r, b = offset ? v128.load32_zero(terms + i) : r;
+      v128.store32_lane(q + i, affine(hatOf(v128.load32_zero(p + i), r, t, high, centered), g, b, scale, offset), 0);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function hatOf(x: v128, rstd: v128, shift: v128, high: v128, centered: bool): v128 {
+  return centered ? madd(f32x4.sub(x, high), rstd, shift) : f32x4.mul(x, rstd);
 }

@@ -54,14 +54,21 @@ export function isNear(mean: f64, variance: f64): bool {
   return mean * mean <= NEAR * NEAR * variance;
 }
 
-/** `isNear` and `fitsFloat32` of two statistics, float64×2. */
+/** `isNear` of two statistics, float64×2. */
 // @ts-ignore: decorator
 @inline
-export function areNearAndFit(means: v128, variances: v128): bool {
-  const near = f64x2.le(f64x2.mul(means, means), f64x2.mul(variances, f64x2.splat(NEAR * NEAR)));
+export function areNear(means: v128, variances: v128): bool {
+  return i64x2.all_true(f64x2.le(f64x2.mul(means, means), f64x2.mul(variances, f64x2.splat(NEAR * NEAR))));
+}
+
+/** `isResolved` of two statistics, float64×2. */
+// @ts-ignore: decorator
+@inline
+export function areResolved(means: v128, variances: v128): bool {
   const sum = f64x2.add(variances, f64x2.splat(epsilon));
   const plain = v128.and(f64x2.ge(sum, f64x2.splat(LEAST)), f64x2.le(sum, f64x2.splat(MOST)));
-  return i64x2.all_true(v128.and(near, plain));
+  const above = f64x2.ge(sum, f64x2.mul(f64x2.mul(means, means), f64x2.splat(LOST)));
+  return i64x2.all_true(v128.and(plain, above));
 }
 
 /** Whether the rounding of the stored mean shows in xHat. A mean that was given is exact. */

@@ -77,6 +77,13 @@ export function foldPairs(a: v128, b: v128): v128 {
   return f64x2.add(i64x2.shuffle(p, q, 0, 2), i64x2.shuffle(p, q, 1, 3));
 }
 
+/** Two float64×2 as one float32×4. */
+// @ts-ignore: decorator
+@inline
+export function demotePairs(low: v128, high: v128): v128 {
+  return i64x2.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+}
+
 /** One lane in all four; `lane` is constant at each call site. */
 // @ts-ignore: decorator
 @inline
@@ -85,6 +92,13 @@ export function splatLane(v: v128, lane: i32): v128 {
   if (lane == 1) return i32x4.shuffle(v, v, 1, 1, 1, 1);
   if (lane == 2) return i32x4.shuffle(v, v, 2, 2, 2, 2);
   return i32x4.shuffle(v, v, 3, 3, 3, 3);
+}
+
+/** Lane 1 first, lane 0 last. */
+// @ts-ignore: decorator
+@inline
+export function rotateLanes(v: v128): v128 {
+  return i32x4.shuffle(v, v, 1, 2, 3, 0);
 }
 
 /** Adds the four lanes of v to four float64 at `address`. */
