@@ -5,7 +5,7 @@ import { rangeOf } from "@evenkeel/report/statistics";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
 import { drawnText } from "../../src/data/split.js";
-import type { NormName } from "../../src/norms.js";
+import { type NormName, normNames } from "../../src/norms.js";
 import { renderReport } from "../../src/report/html.js";
 import { type Comparison, metricOf } from "../../src/results.js";
 import type { Activation } from "../../src/settings.js";
@@ -615,10 +615,10 @@ test("classes of long names are told apart in a matrix, and named whole under th
   ]);
 });
 
-test("labels of forty lines stand apart, and long ones are cut", () => {
+test("labels of as many lines as there are norms stand apart, and long ones are cut", () => {
   const { document } = page("every norm");
   const labels = [...document.querySelectorAll("#learning figure:nth-child(1) g[aria-label=text] text")];
-  expect(labels.length).toBe(40);
+  expect(labels.length).toBe(normNames.length);
   const heights = labels
     .map((label) => Number(/,\s*([\d.]+)/.exec(label.getAttribute("transform") ?? "")?.[1]))
     .sort((a, b) => a - b);
