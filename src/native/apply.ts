@@ -1,4 +1,4 @@
-/** Any normalization without a framework: its formula on the tape, with gradients of inputs and weights. */
+/** Any normalization without a framework: its formula as a program, with gradients of inputs and weights. */
 import { initialize, type Normalization } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import type { StorageType } from "../kernels/contract.js";
