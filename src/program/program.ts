@@ -68,7 +68,7 @@ export interface BackwardProgram extends Runnable {
   readonly dMore: readonly (Slot | undefined)[];
   /** Of the inputs; absent where no gradient reaches one. */
   readonly inputs: readonly (Slot | undefined)[];
-  /** Of the residual, where there is one. */
+  /** Of the residual, where there is one; mostly the very array of x's. */
   readonly residual?: Slot;
   /** Of the weights that are trained. */
   readonly weights: Readonly<Record<string, Slot | undefined>>;
@@ -213,10 +213,12 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
       return gradient && back.add(gradient);
     };
     const trained = Object.entries(weights).filter(([name]) => specified[name].trained);
+    const byInput = inputs.map(gradientOf);
+    const isOfX = residual && gradients.get(residual) === gradients.get(inputs[0]);
     return {
       ...{ dy, dSum, dMore, brought },
-      inputs: inputs.map(gradientOf),
-      residual: residual && gradientOf(residual),
+      inputs: byInput,
+      residual: isOfX ? byInput[0] : residual && gradientOf(residual),
       weights: mapped(Object.fromEntries(trained), gradientOf),
       state: mapped(moved, (term) => back.add(term)),
       results: back.sources,

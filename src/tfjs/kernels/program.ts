@@ -238,5 +238,10 @@ function onMemory(
     for (const { dataId } of outputs.values()) backend.disposeData(dataId);
     throw error;
   }
-  return given.map(({ buffer }) => outputs.get(buffer) as tf.TensorInfo);
+  return given.map(({ buffer }, i) => {
+    const output = outputs.get(buffer) as tf.TensorInfo;
+    // one array may be several tensors, as a reshaped one is
+    if (given.findIndex((slot) => slot.buffer === buffer) < i) backend.incRef(output.dataId);
+    return output;
+  });
 }

@@ -17,6 +17,9 @@ export interface WasmBackend {
   };
   readonly dataIdMap: { get(dataId: object): { memoryOffset: number } };
   makeOutput(shape: number[], dtype: DataType): TensorInfo;
+  /** One tensor more has these values. */
+  incRef(dataId: object): void;
+  /** One tensor less; the last one frees them. */
   disposeData(dataId: object): boolean;
 }
 
