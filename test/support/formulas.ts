@@ -445,6 +445,8 @@ export function randomFormula(seed: number, kind: Kind, steps: number, most = 30
         any(),
         pool.findIndex((values, at) => at !== i && sameLengths(values.shape, shape)),
       ];
+      const plan = norm.plan(shape);
+      if (!plan.statistics || !plan.parameters) return;
       const has = Object.fromEntries(
         ["gamma", "beta", "given", "mask", "residual"].map((name) => [name, chance(0.4)]),
       );
@@ -454,7 +456,6 @@ export function randomFormula(seed: number, kind: Kind, steps: number, most = 30
         `normalize ${Object.keys(has).filter((name) => has[name])} ${output} kept ${kept} parameters ${parameters}`,
         [i, j, Math.max(other, 0)],
         <T>(o: Ops<T>, [x, y, z]: readonly T[]) => {
-          const plan = norm.plan(shape);
           const operands = {
             ...(has.gamma && { gamma: fitted(o, y, plan.parameterShape) }),
             ...(has.beta && { beta: fitted(o, y, plan.parameterShape) }),
