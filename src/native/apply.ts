@@ -295,10 +295,10 @@ class ProgramArrays {
     });
   }
 
-  /** A result where x lives, of the type that was brought to `like`. */
+  /** A result where x lives, of the type that was brought to `like`, whose shape it has; of another shape it is float32. */
   give({ buffer, shape }: Slot, like?: Slot): PlainArray {
     const array = this.own.get(buffer) as BackendArray;
-    const type = like && this.types.get(like);
+    const type = like && sameShape(shape, like.shape) ? this.types.get(like) : undefined;
     if (type) {
       const narrow = this.store.cast(array, type);
       this.narrow.set(buffer, narrow);
@@ -373,9 +373,10 @@ function shapeOf(norm: string, name: string, values: Input): readonly number[] {
 /** The values in this shape, which theirs fits. */
 function shaped(values: Input, shape: readonly number[]): PlainArray {
   if (ArrayBuffer.isView(values)) return { shape, data: values };
-  if (sameShape(values.shape, shape)) return values;
-  // copied from the backend, whose memory may move
-  return { shape, data: values instanceof BackendArray ? values.data.slice() : values.data };
+  // an array of the backend is its values alone, whatever shape they are seen in
+  return values instanceof BackendArray || sameShape(values.shape, shape)
+    ? values
+    : { shape, data: values.data };
 }
 
 /**

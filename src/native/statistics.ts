@@ -39,15 +39,18 @@ export function statistics<T extends PlainArray>(
   const { mask } = options;
   const run = () => apply(ek, statisticsOf(norm), x, {}, { mask });
   const applied = run();
-  const [first, ...more] = [applied.y, ...applied.more].map(({ shape, data }) => ({
-    shape,
-    data: data.slice(),
-  }));
   const left = ({ y, more: others }: typeof applied) => {
     for (const array of [y, ...others]) if (array instanceof BackendArray) array.dispose();
   };
-  left(applied);
-  applied.release();
+  const copies = () => {
+    try {
+      return [applied.y, ...applied.more].map((array) => copied(ek, array));
+    } finally {
+      left(applied);
+      applied.release();
+    }
+  };
+  const [first, ...more] = copies();
   const none = (): PlainArray => ({ shape: first.shape, data: new Float64Array(sizeOf(first.shape)) });
   return {
     ...(norm.centered && { mean: first }),
@@ -61,7 +64,24 @@ export function statistics<T extends PlainArray>(
       // measured again: nothing is kept for a gradient that few ask for
       const again = run();
       left(again);
-      return again.backward(dy as T, { dMore }).dx;
+      try {
+        return again.backward(dy as T, { dMore }).dx;
+      } finally {
+        again.release();
+      }
     },
   };
+}
+
+/** A plain copy, of an array of half the bytes too. */
+function copied(ek: Evenkeel, array: PlainArray): PlainArray {
+  const { shape } = array;
+  if (!(array instanceof BackendArray) || array.type === "float32")
+    return { shape, data: array.data.slice() };
+  const wide = ek.cast(array, "float32");
+  try {
+    return { shape, data: wide.data.slice() };
+  } finally {
+    wide.dispose();
+  }
 }

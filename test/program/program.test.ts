@@ -14,6 +14,7 @@ import {
   layerNorm,
   open,
   type PlainArray,
+  statistics,
 } from "../../src/index.js";
 import { programOf, type Signature } from "../../src/program/program.js";
 import type { Values } from "../support/eager.js";
@@ -412,6 +413,31 @@ describe("arrays of a call", () => {
       dispose([gamma, ...others]);
       expect(() => again.backward(dy)).toThrow("layerNorm: gamma: this array of shape [4] was disposed");
     }
+  });
+
+  it("of half the bytes are taken in any shape, and give float32 where the shape is not theirs", () => {
+    const before = wasm.memory().arrays;
+    const given = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8];
+    const held = wasm.array([3, 4], given, { type: "bfloat16" });
+    const gamma = wasm.array([1, 4], [1, 2, 3, 4], { type: "bfloat16" });
+    const { y } = apply(wasm, dynamicTanh(), { shape: [3, 4], data: Float32Array.from(given) }, { gamma });
+    const expected = apply(
+      wasm,
+      dynamicTanh(),
+      { shape: [3, 4], data: Float32Array.from(given) },
+      { gamma: Float32Array.of(1, 2, 3, 4) },
+    );
+    expect([...y.data]).toEqual([...expected.y.data]);
+    const { mean, variance, backward } = statistics(wasm, layerNorm(), held);
+    expectClose("mean", (mean as PlainArray).data, [9 / 4, 22 / 4, 21 / 4], () => 1e-6);
+    expectClose("variance", variance.data, [27 / 16, 25 / 4, 51 / 16], () => 1e-6);
+    const dx = backward({ dMean: { shape: [3], data: Float32Array.of(4, 8, 16) } });
+    expect((dx as unknown as BackendArray).type).toBe("bfloat16");
+    expect(() => backward({ dMean: { shape: [2], data: Float32Array.of(4, 8) } })).toThrow(
+      "must have shape [3]",
+    );
+    dispose([dx, held, gamma]);
+    expect(wasm.memory().arrays).toBe(before);
   });
 
   it("are needed until the backward pass, but for what the call gave", () => {
