@@ -236,7 +236,7 @@ function writeTwoRows(row: i32, near: bool, adds: bool): void {
   const sum0 = dSum + at, sum1 = sum0 + bytes;
   const factors = gamma, toGamma = partialGamma, toBeta = partialBeta;
   const means = mean == 0 ? zero() : v128.load64_zero(mean + statistic);
-  const shifts = near && ASC_FEATURE_RELAXED_SIMD ? f32x4.neg(f32x4.mul(means, rstds)) : means;
+  const shifts = near ? f32x4.neg(f32x4.mul(means, rstds)) : means;
   const r0 = splatLane(rstds, 0), c0 = splatLane(shifts, 0), a0 = splatLane(slopes, 0), l0 = splatLane(levels, 0);
   const r1 = splatLane(rstds, 1), c1 = splatLane(shifts, 1), a1 = splatLane(slopes, 1), l1 = splatLane(levels, 1);
   let i: usize = 0;

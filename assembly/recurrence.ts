@@ -1,4 +1,4 @@
-import { highLanes, lowLanes } from "./simd";
+import { demotePairs, highLanes, lowLanes } from "./simd";
 
 /**
  * state_t = factor_t·state_(t−1) + term_t for each of `width` columns, with the state in float64: before [steps, width] is the state
@@ -16,10 +16,10 @@ export function recurrence(
     let aLow = lowLanes(a), aHigh = highLanes(a), bLow = lowLanes(b), bHigh = highLanes(b);
     let cLow = lowLanes(c), cHigh = highLanes(c), dLow = lowLanes(d), dHigh = highLanes(d);
     for (let at = column; at < end; at += row) {
-      v128.store(before + at, rounded(aLow, aHigh));
-      v128.store(before + at, rounded(bLow, bHigh), 16);
-      v128.store(before + at, rounded(cLow, cHigh), 32);
-      v128.store(before + at, rounded(dLow, dHigh), 48);
+      v128.store(before + at, demotePairs(aLow, aHigh));
+      v128.store(before + at, demotePairs(bLow, bHigh), 16);
+      v128.store(before + at, demotePairs(cLow, cHigh), 32);
+      v128.store(before + at, demotePairs(dLow, dHigh), 48);
       aLow = next(aLow, factors + at, terms + at);
       aHigh = next(aHigh, factors + at + 8, terms + at + 8);
       bLow = next(bLow, factors + at + 16, terms + at + 16);
@@ -29,20 +29,20 @@ export function recurrence(
       dLow = next(dLow, factors + at + 48, terms + at + 48);
       dHigh = next(dHigh, factors + at + 56, terms + at + 56);
     }
-    v128.store(to, rounded(aLow, aHigh));
-    v128.store(to, rounded(bLow, bHigh), 16);
-    v128.store(to, rounded(cLow, cHigh), 32);
-    v128.store(to, rounded(dLow, dHigh), 48);
+    v128.store(to, demotePairs(aLow, aHigh));
+    v128.store(to, demotePairs(bLow, bHigh), 16);
+    v128.store(to, demotePairs(cLow, cHigh), 32);
+    v128.store(to, demotePairs(dLow, dHigh), 48);
   }
   for (; column + 16 <= row; column += 16) {
     const first = v128.load(start + column);
     let low = lowLanes(first), high = highLanes(first);
     for (let at = column; at < end; at += row) {
-      v128.store(before + at, rounded(low, high));
+      v128.store(before + at, demotePairs(low, high));
       low = next(low, factors + at, terms + at);
       high = next(high, factors + at + 8, terms + at + 8);
     }
-    v128.store(last + column, rounded(low, high));
+    v128.store(last + column, demotePairs(low, high));
   }
   for (; column < row; column += 4) {
     let state = <f64>f32.load(start + column);
@@ -60,11 +60,4 @@ export function recurrence(
 function next(states: v128, factors: usize, terms: usize): v128 {
   const product = f64x2.mul(states, f64x2.promote_low_f32x4(v128.load64_zero(factors)));
   return f64x2.add(product, f64x2.promote_low_f32x4(v128.load64_zero(terms)));
-}
-
-/** Four states as float32. */
-// @ts-ignore: decorator
-@inline
-function rounded(low: v128, high: v128): v128 {
-  return i64x2.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
 }

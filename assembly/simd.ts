@@ -12,37 +12,32 @@ export function zero(): v128 {
   return f32x4.splat(0);
 }
 
-/** a·b + c: in one instruction and with one rounding where the binary is built with relaxed SIMD. */
+/** a·b + c, rounded once; where engines have no relaxed SIMD, src/kernels/wasm/unfused.ts makes a product and a sum of it. */
 // @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
-  return f32x4.add(f32x4.mul(a, b), c);
+  return f32x4.relaxed_madd(a, b, c);
 }
 
-/**
- * xHat where the mean is near 0. With fused multiply-add x·rstd + shift, `shift` being −mean·rstd; without it (x − shift)·rstd,
- * `shift` being the mean: as many operations, and in each case the more accurate form.
- */
+/** xHat where the mean is near 0; `shift` is −mean·rstd. */
 // @ts-ignore: decorator
 @inline
 export function nearHat(x: v128, rstd: v128, shift: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(x, rstd, shift);
-  return f32x4.mul(f32x4.sub(x, shift), rstd);
+  return madd(x, rstd, shift);
 }
 
 /** `shift` for `nearHat`. */
 // @ts-ignore: decorator
 @inline
 export function nearShift(mean: f64, rstd: f64): f32 {
-  return ASC_FEATURE_RELAXED_SIMD ? <f32>(-mean * rstd) : <f32>mean;
+  return <f32>(-mean * rstd);
 }
 
 /** `nearHat` of one value. */
 // @ts-ignore: decorator
 @inline
 export function nearHatOf(x: f32, rstd: f32, shift: f32): f32 {
-  return ASC_FEATURE_RELAXED_SIMD ? x * rstd + shift : (x - shift) * rstd;
+  return x * rstd + shift;
 }
 
 /** The four lanes added in float64. */

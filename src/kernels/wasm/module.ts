@@ -1,19 +1,10 @@
-/** Compiles the embedded binaries: the fastest build that this engine runs. */
-
-/** Two builds of the same kernels, compressed together by scripts/build.mjs. */
-export interface Binaries {
-  /** Bytes of the plain build (SIMD), and of the one with relaxed SIMD (fused multiply-add). */
-  readonly lengths: readonly number[];
-  /** The builds are interleaved in chunks of this many bytes. */
-  readonly turnBytes: number;
-  /** Base64 of raw deflate. */
-  readonly deflated: string;
-}
+/** Compiles embedded kernels, as fast as this engine runs them. */
+import { unfused } from "./unfused.js";
 
 export interface CompileOptions {
   /** Whether to import shared memory. Default false. */
   shared?: boolean;
-  /** Whether to use the build with relaxed SIMD; default: where the engine supports it. */
+  /** Whether to use relaxed SIMD (fused multiply-add); default: where the engine supports it. */
   relaxed?: boolean;
 }
 
@@ -29,9 +20,12 @@ export const hasRelaxedSimd = globalThis.WebAssembly?.validate(bytesOf(RELAXED_M
 /** A module of one function that gives a vector, by i8x16.splat and i8x16.popcnt. */
 const SIMD = "AGFzbQEAAAABBQFgAAF7AwIBAAoKAQgAQQD9D/1iCw==";
 
-/** Throws where this host cannot compile it, with the cause and the remedy. */
+/**
+ * `packed`: the binary, as scripts/build.mjs compresses it, base64 of raw deflate. Throws where this host cannot compile it, with the
+ * cause and the remedy.
+ */
 export async function compile(
-  binaries: Binaries,
+  packed: string,
   { shared = false, relaxed = hasRelaxedSimd }: CompileOptions = {},
 ): Promise<WebAssembly.Module> {
   if (!globalThis.WebAssembly) {
@@ -46,7 +40,8 @@ export async function compile(
         'or open({ backend: "reference" })',
     );
   }
-  const build = (await unpack(binaries))[relaxed ? 1 : 0];
+  const binary = await inflate(bytesOf(packed));
+  const build = relaxed ? binary : unfused(binary);
   if (shared) importSharedMemory(build);
   try {
     return await WebAssembly.compile(build);
@@ -59,22 +54,8 @@ export async function compile(
   }
 }
 
-async function unpack({ lengths, turnBytes, deflated }: Binaries): Promise<Uint8Array<ArrayBuffer>[]> {
-  const bytes = await inflate(bytesOf(deflated));
-  const builds = lengths.map((length) => new Uint8Array(length));
-  let from = 0;
-  for (let to = 0; to < Math.max(...lengths); to += turnBytes) {
-    for (const build of builds) {
-      const room = build.subarray(to, to + turnBytes);
-      room.set(bytes.subarray(from, from + room.length));
-      from += room.length;
-    }
-  }
-  return builds;
-}
-
 /** Uses Node's own zlib where there is one: the first use of streams costs Node 25 ms. */
-async function inflate(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+async function inflate(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const zlib = globalThis.process?.getBuiltinModule?.("node:zlib");
   if (zlib) return zlib.inflateRawSync(packed);
   try {

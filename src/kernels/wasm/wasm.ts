@@ -3,7 +3,7 @@ import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels, MatMul, Recurrence, StorageType } from "../contract.js";
 import { sortRows } from "../host-loops.js";
 import type { Pass } from "../pass.js";
-import { binaries } from "./binary.js";
+import { binary } from "./binary.js";
 import * as at from "./call-words.js";
 import type { Heap } from "./heap.js";
 import { type CompileOptions, compile } from "./module.js";
@@ -78,7 +78,7 @@ const compiled = new Map<string, Promise<WebAssembly.Module>>();
 /** The compiled normalization kernels; each build is compiled once. */
 export function normalizationModule(options: CompileOptions = {}): Promise<WebAssembly.Module> {
   const kind = JSON.stringify(options);
-  const module = compiled.get(kind) ?? compile(binaries, options);
+  const module = compiled.get(kind) ?? compile(binary, options);
   compiled.set(kind, module);
   return module;
 }

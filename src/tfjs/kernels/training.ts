@@ -37,7 +37,7 @@ import {
 import { prelu } from "./prelu.js";
 import { segmentSum } from "./segment-sum.js";
 import { sum } from "./sum.js";
-import { binaries } from "./training-binary.js";
+import { binary } from "./training-binary.js";
 import { cast, clipByValue, oneHot, reverse } from "./types.js";
 import { heapOf, isThreaded, type WasmBackend } from "./wasm-backend.js";
 
@@ -82,7 +82,7 @@ const kernels = {
 
 /** Compiles the kernels; throws where the engine has no SIMD. */
 export function compileTraining(options?: CompileOptions): Promise<WebAssembly.Module> {
-  return compile(binaries, options);
+  return compile(binary, options);
 }
 
 /** Registered here, so that they do not replace themselves. */
