@@ -9,6 +9,7 @@
  * any part of it may run twice. Sizes are checked by the caller, and may be 0.
  */
 import type { View } from "../view.js";
+import type { Encoders } from "./encoders.js";
 import type { Pass } from "./pass.js";
 
 /** Values of an array: float32 in the wasm backend, float64 in the reference. */
@@ -45,7 +46,7 @@ export interface Kernels<A> {
   forward(call: Forward<A>): void;
   backward(call: Backward<A>): void;
   /** Runs a pass; arrays are those of its reads and of its results, in their order. */
-  pass(pass: Pass, reads: readonly A[], results: readonly A[]): void;
+  pass(pass: Pass, reads: readonly A[], results: readonly A[], encoders: Encoders): void;
   recurrence(call: Recurrence<A>): void;
   matMul(call: MatMul<A>): void;
   /** y = each row of x ascending, NaN last. */

@@ -3,6 +3,7 @@
  * reductions, or whole-array calls, are one pass; what is cheap is made again wherever it is needed, and kept nowhere.
  */
 import type { Kernels } from "../kernels/contract.js";
+import { encoders } from "../kernels/encoders.js";
 import type { Pass, Result, Step, Strided } from "../kernels/pass.js";
 import { sizeOf } from "../shape.js";
 import { commonAxes, cutsOf, merged, type Seen, through } from "./space.js";
@@ -386,6 +387,7 @@ class Scheduling {
         pass,
         from.map((buffer) => arrays[buffer]),
         to.map((buffer) => arrays[buffer]),
+        encoders,
       );
     return { reads: sources, makes: owners, run };
   }

@@ -1,13 +1,14 @@
 /** The WASM backend: kernels from assembly/normalization.ts, on any heap, on one thread or several. */
 import { sizeOf } from "../../shape.js";
 import type { Backward, Forward, Kernels, MatMul, Recurrence, StorageType } from "../contract.js";
+import type { Encoders } from "../encoders.js";
 import { sortRows } from "../host-loops.js";
 import type { Pass } from "../pass.js";
 import { binary } from "./binary.js";
 import * as at from "./call-words.js";
 import type { Heap } from "./heap.js";
 import { type CompileOptions, compile } from "./module.js";
-import { type Encoded, encode } from "./pass.js";
+import type { Encoded } from "./pass.js";
 import { pool } from "./pool.js";
 import type { Parts } from "./tickets.js";
 
@@ -170,8 +171,8 @@ export class WasmKernels implements Kernels<number> {
     this.run();
   }
 
-  pass(pass: Pass, reads: readonly number[], results: readonly number[]): void {
-    const known = encoded.get(pass) ?? encode(pass);
+  pass(pass: Pass, reads: readonly number[], results: readonly number[], { wasm }: Encoders): void {
+    const known = encoded.get(pass) ?? wasm(pass);
     encoded.set(pass, known);
     const call = this.scratch.atLeast(known.bytes);
     const words = new Int32Array(this.heap.memory.buffer, call, known.words.length);

@@ -1,5 +1,6 @@
 /** Every operation of a pass over every exponent of float32, against float64: to 3 units in the last place, and exact where it is. */
 import { describe, expect, it } from "vitest";
+import { encoders } from "../../../src/kernels/encoders.js";
 import { erf, rounding } from "../../../src/kernels/host-loops.js";
 import type { Pass, Step } from "../../../src/kernels/pass.js";
 import { OwnHeap } from "../../../src/kernels/wasm/heap.js";
@@ -68,7 +69,7 @@ function apply(kernels: WasmKernels, step: Omit<Step, "of">, ...inputs: Float32A
     steps: [{ ...step, of: inputs.map((_, i) => i) }],
     results: [{ value: inputs.length, ...dense }],
   };
-  kernels.pass(pass, arrays, [y]);
+  kernels.pass(pass, arrays, [y], encoders);
   const result = kernels.values(y, length).slice();
   for (const array of [...arrays, y]) kernels.release(array);
   return result;

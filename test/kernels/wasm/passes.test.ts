@@ -1,5 +1,6 @@
 /** Passes over random spaces against plain float64, on one thread and on several, in both builds. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { encoders } from "../../../src/kernels/encoders.js";
 import { erf, rounding } from "../../../src/kernels/host-loops.js";
 import type { Pass, Result, Step, Strided } from "../../../src/kernels/pass.js";
 import { OwnHeap, sharedMemory } from "../../../src/kernels/wasm/heap.js";
@@ -205,7 +206,7 @@ function run(
   const from = reads.map(hold);
   const to = sizes.map((size) => hold(new Float32Array(size).fill(Number.NaN)));
   const inside = (array: number) => array + PADDING * 4;
-  kernels.pass(pass, from.map(inside), to.map(inside));
+  kernels.pass(pass, from.map(inside), to.map(inside), encoders);
   const results = to.map((array, i) => {
     const all = kernels.values(array, sizes[i] + 2 * PADDING).slice();
     const around = [...all.subarray(0, PADDING), ...all.subarray(PADDING + sizes[i])];
