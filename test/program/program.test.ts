@@ -36,11 +36,11 @@ const still = (at: Values): Moving => ({
 const dispose = (arrays: Iterable<unknown>) => {
   for (const array of new Set(arrays)) if (array instanceof BackendArray) array.dispose();
 };
-const dot = (a: PlainArray, b: PlainArray) => {
+const dot = ({ data: a }: PlainArray, { data: b }: PlainArray) => {
   let [sum, size] = [0, 0];
-  for (let i = 0; i < a.data.length; i++) {
-    sum += a.data[i] * b.data[i];
-    size += Math.abs(a.data[i] * b.data[i]);
+  for (let i = 0; i < a.length; i++) {
+    sum += a[i] * b[i];
+    size += Math.abs(a[i] * b[i]);
   }
   return { sum, size };
 };
@@ -88,7 +88,8 @@ function check(seed: number, kind: Kind, ek: Evenkeel, tolerance: number): void 
   });
   const close = (name: string, got: PlainArray, { shape, data }: Values) => {
     expect(got.shape, name).toEqual(shape);
-    expectClose(name, got.data, data, () => tolerance * Math.max(1, largest(data)) || Number.MIN_VALUE);
+    const allowed = tolerance * Math.max(1, largest(data)) || Number.MIN_VALUE;
+    expectClose(name, got.data, data, () => allowed);
   };
   close("y", applied.y, expected.y);
   if (expected.sum) close("sum", applied.sum as PlainArray, expected.sum);
@@ -145,6 +146,31 @@ describe("random formulas", () => {
           cause: error,
         });
       }
+    }
+  });
+
+  it("carry what is no number, or infinite, as their operations do", () => {
+    const hard = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0];
+    const spoiled = (shape: readonly number[], seed: number): Values => {
+      const { data } = valuesOf(shape, "exact", seed);
+      return { shape, data: data.map((value, i) => ((i + seed) % 5 === 0 ? hard[(i + seed) % 4] : value)) };
+    };
+    for (let seed = 0; seed < FORMULAS; seed++) {
+      const { norm, inputs, mask, residual } = randomFormula(seed, "exact", STEPS, ELEMENTS);
+      if (mask || residual) continue;
+      const arrays = inputs.map((shape, i) => spoiled(shape, seed + i));
+      const weights = Object.fromEntries(
+        Object.entries(norm.weights(...inputs)).map(([name, { shape }], i) => [
+          name,
+          spoiled(shape, seed + 9 + i),
+        ]),
+      );
+      const { y } = run(new Plain(), norm, arrays, weights, { training: true });
+      const got = apply(wasm, norm, arrays as unknown as [PlainArray], weights).y.data;
+      const off = y.data.findIndex(
+        (value, i) => value !== got[i] && !(Number.isNaN(value) && Number.isNaN(got[i])),
+      );
+      expect(off, `seed ${seed}: got ${got[off]}, expected ${y.data[off]}`).toBe(-1);
     }
   });
 });
