@@ -512,6 +512,8 @@ function loop3(operation: i32, a: usize, b: usize, c: usize, to: usize, bytes: u
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function exp(a: usize, to: usize, bytes: usize): void {
   const t = table;
   for (const end = to + bytes; to < end; a += 32, to += 32) {
@@ -522,6 +524,8 @@ function exp(a: usize, to: usize, bytes: usize): void {
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function tanh(a: usize, to: usize, bytes: usize): void {
   const t = table;
   for (const end = to + bytes; to < end; a += 32, to += 32) {
@@ -542,6 +546,8 @@ function sigmoid(a: usize, to: usize, bytes: usize): void {
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function erf(a: usize, to: usize, bytes: usize): void {
   const t = table;
   for (const end = to + bytes; to < end; a += 16, to += 16) v128.store(to, functions.erf(v128.load(a), t));
