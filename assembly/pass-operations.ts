@@ -12,20 +12,25 @@ export const where = 8;
 export const multiplyAdd = 9;
 /** c − a·b. */
 export const subtractProduct = 10;
-/** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c. */
+/** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c, a − b − c, a − b + c. */
 export const multiplySub = 11;
 export const multiplyTwice = 12;
 export const addTwice = 13;
 export const addMultiply = 14;
 export const subMultiply = 15;
-export const abs = 16;
-export const sqrt = 17;
+export const subTwice = 16;
+export const subAdd = 17;
+/** max and min whose second operand is no NaN. */
+export const pmax = 18;
+export const pmin = 19;
+export const abs = 20;
+export const sqrt = 21;
 /** √x as x to the power ½ has it. */
-export const root = 18;
-export const exp = 19;
-export const tanh = 20;
-export const sigmoid = 21;
-export const erf = 22;
-export const float16 = 23;
-export const bfloat16 = 24;
-export const power = 25;
+export const root = 22;
+export const exp = 23;
+export const tanh = 24;
+export const sigmoid = 25;
+export const erf = 26;
+export const float16 = 27;
+export const bfloat16 = 28;
+export const power = 29;

@@ -190,12 +190,18 @@ function prepare(p: usize, states: usize, index: usize, part: i32, first: i32, l
   return values + valueBytes;
 }
 
+/** What an operand moves by where an axis advances. */
+// @ts-ignore: decorator
+@inline
+function deltasOf(o: usize): usize {
+  return o + words.operand + (<usize>i32.load(pass, words.outerAxes) << 2);
+}
+
 /** What an operand moves by after a row of the tile. */
 // @ts-ignore: decorator
 @inline
 function delta(o: usize, row: i32): i32 {
-  const deltas = o + words.operand + (<usize>i32.load(pass, words.outerAxes) << 2);
-  return i32.load(deltas + <usize>i32.load(carries + (<usize>row << 2)));
+  return i32.load(deltasOf(o) + <usize>i32.load(carries + (<usize>row << 2)));
 }
 
 /**
@@ -243,6 +249,15 @@ function gather(o: usize, state: usize): void {
   const inner = <usize>i32.load(o, words.inner);
   let from = <usize>i32.load(state, FROM) + column * inner;
   let to = slots + <usize>i32.load(o, words.buffer);
+  if (inner == 0 && (length & 3) == 0 && wholeRows) {
+    const deltas = deltasOf(o);
+    for (let row = 0; row < rows; row++) {
+      const value = v128.load32_splat(from);
+      for (const end = to + (<usize>length << 2); to < end; to += 16) v128.store(to, value);
+      if (row + 1 < rows) from += i32.load(deltas + <usize>i32.load(carries + (<usize>row << 2)));
+    }
+    return;
+  }
   // a value for a row's tiles fills the longest of them
   const count = inner == 0 && !wholeRows ? tileLength : length;
   for (let row = 0; row < rows; row++, to += <usize>length << 2) {
@@ -278,15 +293,22 @@ function copy(from: usize, by: usize, to: usize, toBy: usize, count: i32): void 
 function reduce(o: usize, state: usize): void {
   const from = <usize>i32.load(slots + <usize>i32.load(o, words.slot));
   const factor = i32.load(o, words.factor);
-  if (i32.load(o, words.largest) != 0) reduceTile(LARGEST, o, state, from, from);
+  const largest = i32.load(o, words.largest);
+  if (largest == words.ofSizes) reduceTile(SIZES, o, state, from, from);
+  else if (largest != 0) reduceTile(LARGEST, o, state, from, from);
   else if (factor < 0) reduceTile(SUM, o, state, from, from);
   else reduceTile(PRODUCTS, o, state, from, <usize>i32.load(slots + <usize>factor));
 }
+
+/** Rows that are added up in float32 alone: 64 additions at most. */
+const SHORT = 128;
 
 /** Kinds of reductions. */
 const SUM = 0;
 const PRODUCTS = 1;
 const LARGEST = 2;
+/** The largest absolute values, as integers, among which a NaN is larger than ∞. */
+const SIZES = 3;
 
 // @ts-ignore: decorator
 @inline
@@ -294,6 +316,12 @@ function reduceTile(kind: i32, o: usize, state: usize, from: usize, other: usize
   const inner = i32.load(o, words.inner);
   let to = <usize>i32.load(state);
   let row = 0;
+  if (kind <= PRODUCTS && inner == 0 && length <= SHORT && (length & 3) == 0) {
+    row = kind == SUM ? shortSums(o, to, from) : shortProducts(o, to, from, other);
+    to = shortTo;
+    from += <usize>(row * length) << 2;
+    other += <usize>(row * length) << 2;
+  }
   while (row < rows) {
     // rows that go to the same accumulators
     const start = row;
@@ -304,10 +332,17 @@ function reduceTile(kind: i32, o: usize, state: usize, from: usize, other: usize
     } while (row < rows && by == 0);
     const count = row - start;
     const bytes = <usize>(count * length) << 2;
-    if (inner == 0) totalOf(kind, from, other, bytes, to);
-    else {
+    if (inner == 0) {
+      if (kind == SUM) sumOf(from, bytes, to);
+      else if (kind == PRODUCTS) productsOf(from, other, bytes, to);
+      else if (kind == LARGEST) largestOf(from, bytes, to);
+      else largestSizeOf(from, bytes, to);
+    } else {
       const window = slots + <usize>i32.load(o, words.window);
-      columnsOf(kind, from, other, from + bytes, window + (column << 2));
+      if (kind == SUM) sumColumns(from, from + bytes, window + (column << 2));
+      else if (kind == PRODUCTS) productColumns(from, other, from + bytes, window + (column << 2));
+      else if (kind == LARGEST) largestColumns(from, from + bytes, window + (column << 2));
+      else largestSizeColumns(from, from + bytes, window + (column << 2));
       // as many additions as rows have ended, or one more
       let additions = i32.load(state, FILLED);
       if (endsRow || additions == 0) i32.store(state, additions += count, FILLED);
@@ -324,6 +359,7 @@ function reduceTile(kind: i32, o: usize, state: usize, from: usize, other: usize
 @inline
 function join(kind: i32, sum: v128, at: usize, other: usize): v128 {
   if (kind == LARGEST) return f32x4.max(sum, v128.load(at));
+  if (kind == SIZES) return i32x4.max_s(sum, f32x4.abs(v128.load(at)));
   if (kind == PRODUCTS) return madd(v128.load(at), v128.load(other), sum);
   return f32x4.add(sum, v128.load(at));
 }
@@ -332,33 +368,131 @@ function join(kind: i32, sum: v128, at: usize, other: usize): v128 {
 @inline
 function joinOne(kind: i32, sum: f32, at: usize, other: usize): f32 {
   if (kind == LARGEST) return max(sum, f32.load(at));
+  if (kind == SIZES) return max(sum, abs(f32.load(at)));
   if (kind == PRODUCTS) return sum + f32.load(at) * f32.load(other);
   return sum + f32.load(at);
+}
+
+/** Where the accumulators of the rows after `shortRows` are. */
+let shortTo: usize = 0;
+
+function shortSums(o: usize, to: usize, from: usize): i32 {
+  return shortRows(SUM, o, to, from, from);
+}
+
+function shortProducts(o: usize, to: usize, from: usize, other: usize): i32 {
+  return shortRows(PRODUCTS, o, to, from, other);
+}
+
+/** Adds up short rows whose accumulators lie side by side, four at a time; returns how many. */
+// @ts-ignore: decorator
+@inline
+function shortRows(kind: i32, o: usize, to: usize, from: usize, other: usize): i32 {
+  const span = <usize>length << 2, deltas = deltasOf(o);
+  let row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    const carry = carries + (<usize>row << 2);
+    if (i32.load(deltas + <usize>i32.load(carry)) != 8) break;
+    if (i32.load(deltas + <usize>i32.load(carry, 4)) != 8) break;
+    if (i32.load(deltas + <usize>i32.load(carry, 8)) != 8) break;
+    addLanes(to, fourTotals(kind, from, other - from, span));
+    from += span << 2;
+    other += span << 2;
+    to += 24;
+    if (row + 4 < rows || endsRow) to += <usize>i32.load(deltas + <usize>i32.load(carry, 12));
+  }
+  shortTo = to;
+  return row;
+}
+
+/** The sums of four rows of so many bytes. */
+// @ts-ignore: decorator
+@inline
+function fourTotals(kind: i32, from: usize, factor: usize, span: usize): v128 {
+  let a = zero(), b = a, c = a, d = a;
+  for (const end = from + span; from < end; from += 16) {
+    let at = from;
+    a = join(kind, a, at, at + factor);
+    at += span;
+    b = join(kind, b, at, at + factor);
+    at += span;
+    c = join(kind, c, at, at + factor);
+    at += span;
+    d = join(kind, d, at, at + factor);
+  }
+  const first = f32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
+  const second = f32x4.add(i32x4.shuffle(c, d, 0, 4, 1, 5), i32x4.shuffle(c, d, 2, 6, 3, 7));
+  return f32x4.add(i32x4.shuffle(first, second, 0, 1, 4, 5), i32x4.shuffle(first, second, 2, 3, 6, 7));
+}
+
+// A function each, which leaves it the registers.
+
+function sumOf(from: usize, bytes: usize, to: usize): void {
+  totalOf(SUM, from, from, bytes, to);
+}
+
+function productsOf(from: usize, other: usize, bytes: usize, to: usize): void {
+  totalOf(PRODUCTS, from, other, bytes, to);
+}
+
+function largestOf(from: usize, bytes: usize, to: usize): void {
+  totalOf(LARGEST, from, from, bytes, to);
+}
+
+function largestSizeOf(from: usize, bytes: usize, to: usize): void {
+  totalOf(SIZES, from, from, bytes, to);
+}
+
+function sumColumns(from: usize, end: usize, to: usize): void {
+  columnsOf(SUM, from, from, end, to);
+}
+
+function productColumns(from: usize, other: usize, end: usize, to: usize): void {
+  columnsOf(PRODUCTS, from, other, end, to);
+}
+
+function largestColumns(from: usize, end: usize, to: usize): void {
+  columnsOf(LARGEST, from, from, end, to);
+}
+
+function largestSizeColumns(from: usize, end: usize, to: usize): void {
+  columnsOf(SIZES, from, from, end, to);
 }
 
 /** Of at most 512 elements. */
 // @ts-ignore: decorator
 @inline
 function totalOf(kind: i32, from: usize, other: usize, bytes: usize, to: usize): void {
-  let a = kind == LARGEST ? f32x4.splat(-Infinity) : zero();
+  let a = kind >= LARGEST ? f32x4.splat(-Infinity) : zero();
   let b = a, c = a, d = a;
   let i: usize = 0;
+  if (kind == LARGEST) {
+    // NaN aside: a maximum that keeps it takes seven instructions
+    let none = zero();
+    for (; i + 32 <= bytes; i += 32) {
+      const first = v128.load(from + i), second = v128.load(from + i, 16);
+      a = f32x4.pmax(a, first);
+      b = f32x4.pmax(b, second);
+      none = v128.or(none, v128.or(f32x4.ne(first, first), f32x4.ne(second, second)));
+    }
+    c = none;
+  }
   for (; i + 64 <= bytes; i += 64) {
     a = join(kind, a, from + i, other + i);
     b = join(kind, b, from + i + 16, other + i + 16);
     c = join(kind, c, from + i + 32, other + i + 32);
     d = join(kind, d, from + i + 48, other + i + 48);
   }
-  if (i + 32 <= bytes) {
+  if (kind != LARGEST && i + 32 <= bytes) {
     a = join(kind, a, from + i, other + i);
     b = join(kind, b, from + i + 16, other + i + 16);
     i += 32;
   }
-  let rest: f32 = kind == LARGEST ? -Infinity : 0;
+  let rest: f32 = kind >= LARGEST ? -Infinity : 0;
   for (; i < bytes; i += 4) rest = joinOne(kind, rest, from + i, other + i);
   const before = f64.load(to);
-  if (kind == LARGEST) {
-    a = f32x4.max(f32x4.max(a, b), f32x4.max(c, d));
+  if (kind >= LARGEST) {
+    a = kind == LARGEST ? v128.or(f32x4.max(a, b), c) : i32x4.max_s(i32x4.max_s(a, b), i32x4.max_s(c, d));
     a = f32x4.max(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
     a = f32x4.max(a, i32x4.shuffle(a, a, 1, 0, 3, 2));
     f64.store(to, max(before, <f64>max(rest, f32x4.extract_lane(a, 0))));
@@ -471,6 +605,10 @@ function apply(operation: i32, a: v128, b: v128, c: v128): v128 {
   if (operation == op.addTwice) return f32x4.add(f32x4.add(a, b), c);
   if (operation == op.addMultiply) return f32x4.mul(f32x4.add(a, b), c);
   if (operation == op.subMultiply) return f32x4.mul(f32x4.sub(a, b), c);
+  if (operation == op.subTwice) return f32x4.sub(f32x4.sub(a, b), c);
+  if (operation == op.subAdd) return f32x4.add(f32x4.sub(a, b), c);
+  if (operation == op.pmax) return f32x4.pmax(a, b);
+  if (operation == op.pmin) return f32x4.pmin(a, b);
   if (operation == op.abs) return f32x4.abs(a);
   if (operation == op.sqrt) return f32x4.sqrt(a);
   if (operation == op.root) return functions.root(a);
@@ -588,6 +726,10 @@ function runSteps(step: usize, bytes: usize): void {
       case op.addTwice: loop3(op.addTwice, a, b, c, to, bytes); break;
       case op.addMultiply: loop3(op.addMultiply, a, b, c, to, bytes); break;
       case op.subMultiply: loop3(op.subMultiply, a, b, c, to, bytes); break;
+      case op.subTwice: loop3(op.subTwice, a, b, c, to, bytes); break;
+      case op.subAdd: loop3(op.subAdd, a, b, c, to, bytes); break;
+      case op.pmax: loop2(op.pmax, a, b, to, bytes); break;
+      case op.pmin: loop2(op.pmin, a, b, to, bytes); break;
       case op.abs: loop1(op.abs, a, to, bytes); break;
       case op.sqrt: loop1(op.sqrt, a, to, bytes); break;
       case op.root: loop1(op.root, a, to, bytes); break;

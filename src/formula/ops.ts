@@ -69,6 +69,8 @@ export interface ElementaryOps<T> {
   recurrence?(start: T, factors: T, terms: T): { before: T; last: T };
   /** The same values, without gradient. */
   stop(x: T): T;
+  /** The values of y, whose gradient goes to x alone, times `slope`. Absent likewise. */
+  withSlope?(y: T, x: T, slope: T): T;
   /**
    * x, whose gradient in the backward pass is replaced by `through` of it and the saved arrays, called once per backward pass.
    * Absent where a host does not support custom gradients with state.

@@ -6,6 +6,13 @@ export function square<T>(ops: ElementaryOps<T>, x: T): T {
   return ops.mul(x, x);
 }
 
+/** The values of y, a function of x, whose derivative is `slope`: where its own parts' derivatives would cancel. */
+export function withSlope<T>(ops: ElementaryOps<T>, y: T, x: T, slope: T): T {
+  if (ops.withSlope) return ops.withSlope(y, x, slope);
+  const finite = ops.min(ops.max(x, -3e38), 3e38);
+  return ops.add(ops.stop(y), ops.mul(ops.sub(finite, ops.stop(finite)), ops.stop(slope)));
+}
+
 /** Mean over these axes, which remain with length 1. */
 export function mean<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T {
   const shape = ops.shape(x);
@@ -160,7 +167,7 @@ export function inUnits<T>(
   const distance = counting(ops.sub(counting(x), origin));
   const largest = ops.largest(ops.abs(distance), all);
   const unit = ops.stop(ops.max(largest, least));
-  return { values: ops.div(distance, unit), origin, unit };
+  return { values: ops.mul(distance, ops.div(1, unit)), origin, unit };
 }
 
 /** The length √Σx² over these axes, without overflow of squares; its gradient is 0 where x is all 0. */

@@ -128,12 +128,23 @@ function formula<T>(
   const size = ops.max(examples, 1);
 
   const { batchMean, batchVariance, featureMean, featureVariance } = population;
+  const root = Math.sqrt(shape[features]);
+  const { parameters, parameterShape } = overBatch.plan(shape);
+  // where all positions have as many examples, the two weights are one factor of gamma each
+  const evenly = (weight: number) =>
+    gamma === undefined
+      ? ops.constant(new Float32Array(shape[features]).fill(weight), parameterShape)
+      : ops.mul(gamma, weight);
+  const isEven = training && mask === undefined;
+  const [ofFeatures, ofBatch] = [1 / shape[0], 1 - 1 / shape[0]].map((share) => (share - OFFSET) / root);
   const b = standardized(ops, x, overBatch, 0, mask, {
+    ...(isEven && { gamma: evenly(ofBatch) }),
     population: { mean: batchMean, variance: batchVariance },
     mean: training ? "batch" : evaluation.batchMean,
     variance: training ? "batch" : evaluation.batchVariance,
   });
   const f = standardized(ops, x, overFeatures, features, mask, {
+    ...(isEven && { gamma: evenly(ofFeatures), beta }),
     population: { mean: featureMean, variance: featureVariance },
     mean: training ? "batch" : evaluation.featureMean,
     variance: training ? "batch" : evaluation.featureVariance,
@@ -142,12 +153,12 @@ function formula<T>(
   const usual = ops.reshape(population.batchSize, perPosition);
   const m = training ? size : ops.where(ops.greater(usual, 0.5), usual, size);
   const inverse = ops.div(1, m);
-  const root = Math.sqrt(shape[features]);
-  const mixed = ops.add(
-    ops.mul(f.y, ops.div(ops.sub(inverse, OFFSET), root)),
-    ops.mul(b.y, ops.div(ops.sub(ops.sub(1, inverse), OFFSET), root)),
-  );
-  const y = affine(ops, mixed, overBatch.plan(shape).parameters, gamma, beta);
+  const mixed = () =>
+    ops.add(
+      ops.mul(f.y, ops.div(ops.sub(inverse, OFFSET), root)),
+      ops.mul(b.y, ops.div(ops.sub(ops.sub(1, inverse), OFFSET), root)),
+    );
+  const y = isEven ? ops.add(f.y, b.y) : affine(ops, mixed(), parameters, gamma, beta);
   if (!training) return { y };
 
   const present = ops.min(examples, 1);
@@ -175,16 +186,24 @@ function formula<T>(
   return { y, state };
 }
 
-/** xHat, and the measured statistics if both are the mini-batch's. */
+/** xHat (in training, with gamma and beta), and the measured statistics if both are the mini-batch's. */
 function standardized<T>(
   ops: Ops<T>,
   x: T,
   norm: FusedNorm,
   reduced: number,
   mask: T | undefined,
-  from: { population: { mean: T; variance: T }; mean: StatisticsSource; variance: StatisticsSource },
+  from: {
+    population: { mean: T; variance: T };
+    mean: StatisticsSource;
+    variance: StatisticsSource;
+    gamma?: T;
+    beta?: T;
+  },
 ): { y: T; mean?: T; variance?: T } {
-  if (from.mean === "batch" && from.variance === "batch") return ops.normalize(norm, x, { mask });
+  const { gamma, beta } = from;
+  if (from.mean === "batch" && from.variance === "batch")
+    return ops.normalize(norm, x, { mask, gamma, beta });
   const shape = ops.shape(x);
   const { statisticsShape } = norm.plan(shape);
   const populationShape = shape.map((length, one) => (one === 0 || one === reduced ? 1 : length));

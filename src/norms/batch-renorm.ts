@@ -17,7 +17,7 @@ import { type ApplyOptions, buffer, type Normalization, normalization } from "..
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, whereMeasured } from "../formula/running.js";
-import { affine, averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
+import { averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { described, resolveAxis } from "../shape.js";
 
@@ -110,7 +110,7 @@ export const batchRenorm = normalization(
           const given = { gamma, beta, mean: state.runningMean, variance, mask };
           return { y: ops.normalize(evaluating, x, given).y };
         }
-        const { y: xHat, mean, variance } = ops.normalize(norm, x, { mask });
+        const { mean, variance } = ops.normalize(norm, ops.stop(x), { mask });
         if (mean === undefined || variance === undefined)
           throw new Error("batchRenorm: the host measured nothing");
         const alone = hasSingleValue("batchRenorm", norm, shape, warn);
@@ -134,9 +134,11 @@ export const batchRenorm = normalization(
           ops.reshape(over.average(remainder), flat),
         );
         const d = ops.min(ops.max(ops.div(distance, state[width]), ops.mul(state.dMax, -1)), state.dMax);
-        const { parameters } = norm.plan(shape);
-        let y = affine(ops, affine(ops, xHat, parameters, r, d), parameters, gamma, beta);
-        if (mask !== undefined) y = ops.where(broadcastMask(ops, mask, shape), y, 0);
+        // one factor and one term per channel: those of the fused operation, whose gradients come with it
+        const scale = gamma === undefined ? r : ops.mul(r, gamma);
+        const shift = gamma === undefined ? d : ops.mul(d, gamma);
+        const offset = beta === undefined ? shift : ops.add(shift, beta);
+        const { y } = ops.normalize(norm, x, { gamma: scale, beta: offset, mask });
         if (alone) return { y };
         const follow = (mean: string, deviationName: string, weight: number) => ({
           [mean]: movingAverage(ops, state[mean], batchMean, 1 - weight),

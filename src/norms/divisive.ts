@@ -119,16 +119,16 @@ export const divisiveNorm = normalization(
           fullMask,
           learned === undefined ? sigma : ops.max(ops.abs(learned), 1e-30),
         );
-        let distance = ops.sub(values, average(values, window));
+        let mean = average(values, window);
         if (edges === "zero") {
           // zeros beyond the edges and under the mask are −origin in these units
           const outside = ops.sub(1, average(fullMask ?? ones(), window));
-          distance = ops.add(distance, ops.mul(outside, ops.div(origin, unit)));
+          mean = ops.sub(mean, ops.mul(outside, ops.div(origin, unit)));
         }
-        distance = masked(distance);
+        const distance = masked(ops.sub(values, mean));
         const power = average(square(ops, distance), suppressionWindow);
         const smoothing = square(ops, ops.div(learned ?? sigma, unit));
-        const xHat = ops.div(distance, ops.sqrt(ops.max(ops.add(power, smoothing), 1e-30)));
+        const xHat = ops.mul(distance, ops.div(1, ops.sqrt(ops.max(ops.add(power, smoothing), 1e-30))));
         const parameters = viewOf(shape, [channel]) as View;
         return { y: masked(affine(ops, xHat, parameters, gamma, beta)) };
       },

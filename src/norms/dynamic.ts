@@ -12,7 +12,7 @@ import { planFeatures } from "../formula/features.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
 import { type About, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
-import { affine, square } from "../formula/terms.js";
+import { affine, square, withSlope } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { keptSize } from "../view.js";
 
@@ -39,7 +39,8 @@ function squashing(
   { name }: About,
   { axis, ...options }: Settled<DynamicOptions>,
   numbers: (features: number) => Record<string, number>,
-  squash: <T>(ops: Ops<T>, x: T, numbers: Readonly<Record<string, T>>, features: number) => T,
+  squash: <T>(ops: Ops<T>, x: T, numbers: Readonly<Record<string, T>>) => T,
+  scaleOf: (features: number) => number = () => 1,
 ): Omit<Normalization, "name"> {
   return {
     weights(shape) {
@@ -52,8 +53,10 @@ function squashing(
     },
     apply(ops, [x], { gamma, beta, ...weights }) {
       const { parameters } = planFeatures(name, ops.shape(x), axis);
-      const y = squash(ops, x, weights, keptSize(parameters));
-      return { y: affine(ops, y, parameters, gamma, beta) };
+      const y = squash(ops, x, weights);
+      const scale = scaleOf(keptSize(parameters));
+      if (gamma === undefined) return { y: affine(ops, ops.mul(y, scale), parameters, undefined, beta) };
+      return { y: affine(ops, y, parameters, ops.mul(gamma, scale), beta) };
     },
   };
 }
@@ -136,19 +139,14 @@ export const dynamicISRU = normalization(
       isru,
       options,
       (features) => ({ width: width ?? features }),
-      (ops, x, { width: learned }, features) =>
-        ops.mul(inverseSquareRoot(ops, x, ops.sqrt(ops.max(learned, 1e-6))), Math.sqrt(features)),
+      (ops, x, { width: learned }) => {
+        const z = ops.mul(x, ops.div(1, ops.sqrt(ops.max(learned, 1e-6))));
+        // farther out it is ±1, and squares leave float32's range
+        const near = ops.min(ops.max(z, -1e18), 1e18);
+        const inverse = ops.div(1, ops.sqrt(ops.add(square(ops, near), 1)));
+        return withSlope(ops, ops.mul(near, inverse), z, ops.mul(square(ops, inverse), inverse));
+      },
+      Math.sqrt,
     );
   },
 );
-
-/** x/√(root² + x²), from the smaller of x/root and root/x: no square or derivative overflows float32. */
-function inverseSquareRoot<T>(ops: Ops<T>, x: T, root: T): T {
-  const size = ops.abs(x);
-  const far = ops.greater(size, root);
-  const sign = ops.sub(ops.mul(ops.greater(x, 0), 2), 1);
-  const beyond = ops.div(root, ops.where(far, size, root));
-  const within = ops.div(ops.where(far, 0, x), root);
-  const part = (ratio: T) => ops.sqrt(ops.add(square(ops, ratio), 1));
-  return ops.where(far, ops.div(sign, part(beyond)), ops.div(within, part(within)));
-}

@@ -73,13 +73,14 @@ export const localResponseNorm = normalization(
         // in units of the largest value, at least 1, so that neither a square nor k leaves float32's range
         const axes = axesExcept(ops.shape(x).length, 0);
         const unit = ops.max(ops.largest(ops.abs(x), axes), 1);
-        const scaled = ops.div(x, unit);
+        const inverse = ops.div(1, unit);
+        const scaled = ops.mul(x, inverse);
         const power = windowSum(ops, square(ops, scaled), channel, before, after);
         const weighed = ops.mul(power, alphaPer === "window" ? alpha / size : alpha);
-        const divisor = ops.add(weighed, ops.div(ops.div(k, unit), unit));
-        // if alpha is 0, k/unit² may underflow to 0
-        const factor = ops.mul(ops.pow(ops.max(divisor, LEAST), -beta), ops.pow(unit, 1 - 2 * beta));
-        return { y: ops.mul(scaled, factor) };
+        // where alpha is 0, or x, k/unit² may underflow to 0
+        const least = ops.max(ops.mul(ops.mul(inverse, inverse), k), LEAST);
+        const divisor = ops.pow(ops.add(weighed, least), -beta);
+        return { y: ops.mul(ops.mul(scaled, ops.pow(unit, 1 - 2 * beta)), divisor) };
       },
     } satisfies Omit<Normalization, "name">;
   },

@@ -258,7 +258,8 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     }
     saved = read.filter((source) => forward.has(source));
   }
-  const forward = schedule([...gives.sources, ...saved], before, stored, before.size);
+  // what it stores for itself it finds anew
+  const forward = schedule([...gives.sources, ...saved], before, new Set(), before.size);
   const slot = slotsOf(forward);
   const backwards = new Map<string, BackwardProgram>();
   return {

@@ -37,6 +37,8 @@ export interface Schedule {
 const COSTS: Partial<Record<string, number>> = {
   copy: 0,
   div: 2,
+  max: 2,
+  min: 2,
   sqrt: 2,
   exp: 6,
   tanh: 6,
@@ -44,7 +46,7 @@ const COSTS: Partial<Record<string, number>> = {
   erf: 8,
   power: 8,
 };
-const WORTH_STORING = 4;
+const WORTH_STORING = 2;
 
 /** What a pass leaves: a term stored in the array of its owner, or reduced to it, or a part of it. */
 interface Root {

@@ -23,6 +23,8 @@ import {
 } from "./term.js";
 
 type Back = (gradient: Term) => readonly Contribution[];
+/** Likewise, with the operands and the result. */
+type ElementwiseBack = (gradient: Term, of: readonly Term[], y: Term) => readonly Contribution[];
 type Distribute<T> = T extends unknown ? Omit<T, "id"> : never;
 
 export class Trace implements Ops<Term> {
@@ -53,46 +55,67 @@ export class Trace implements Ops<Term> {
 
   add(a: Operand<Term>, b: Operand<Term>): Term {
     const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("add", [p, q], (gradient) => [
+    const [first, second] = [p, q].map(negatedOf);
+    if (second) return this.sub(p, second);
+    if (first) return this.sub(q, first);
+    return this.elementwise("add", [p, q], (gradient, [p, q]) => [
       [p, gradient],
       [q, gradient],
     ]);
   }
 
   sub(a: Operand<Term>, b: Operand<Term>): Term {
-    const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("sub", [p, q], (gradient) => [
+    return this.elementwise("sub", [this.term(a), this.term(b)], (gradient, [p, q]) => [
       [p, gradient],
-      [q, this.mul(gradient, -1)],
+      // of the sums where it is summed
+      ...(q.wanted ? [[q, this.mul(this.sumTo(gradient, q.shape), -1)] as const] : []),
     ]);
   }
 
   mul(a: Operand<Term>, b: Operand<Term>): Term {
     const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("mul", [p, q], (gradient) => [
-      ...(p.wanted ? [[p, this.mul(gradient, q)] as const] : []),
-      ...(q.wanted ? [[q, this.mul(gradient, p)] as const] : []),
-    ]);
+    // signs go outward, where they end in a difference
+    const [first, second] = [p, q].map(negatedOf);
+    if (numberOf(q) === -1) {
+      if (first) return first;
+    } else if (first) return this.mul(this.mul(first, q), -1);
+    else if (second) return this.mul(this.mul(p, second), -1);
+    const [factor, by] = p.kind === "elementwise" && p.operation === "mul" ? p.of : [];
+    const numbers = [by && numberOf(by), numberOf(q)];
+    if (factor && numbers[0] !== undefined && numbers[1] !== undefined) {
+      return this.mul(factor, numbers[0] * numbers[1]);
+    }
+    return this.elementwise("mul", [p, q], (gradient, [p, q]) => {
+      if (p === q) return [[p, this.mul(this.mul(gradient, 2), p)]];
+      return [
+        ...(p.wanted ? [[p, this.mul(gradient, q)] as const] : []),
+        ...(q.wanted ? [[q, this.mul(gradient, p)] as const] : []),
+      ];
+    });
   }
 
   div(a: Operand<Term>, b: Operand<Term>): Term {
     const [p, q] = [this.term(a), this.term(b)];
-    const ratio: Term = this.elementwise("div", [p, q], (gradient) => {
-      const part = this.div(gradient, q);
+    const negated = negatedOf(p);
+    if (negated) return this.mul(this.div(negated, q), -1);
+    return this.elementwise("div", [p, q], (gradient, [p, q], ratio) => {
       // in two divisions, whose parts stay in range where q² does not
-      return [[p, part], ...(q.wanted ? [[q, this.mul(this.mul(part, ratio), -1)] as const] : [])];
+      const part = this.div(gradient, q);
+      const other = () => this.mul(this.sumTo(this.mul(part, ratio), q.shape), -1);
+      return [[p, part], ...(q.wanted ? [[q, other()] as const] : [])];
     });
-    return ratio;
   }
 
   max(a: Operand<Term>, b: Operand<Term>): Term {
-    const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("max", [p, q], (gradient) => this.chosen(gradient, this.atLeast(p, q), p, q));
+    return this.elementwise("max", [this.term(a), this.term(b)], (gradient, [p, q]) =>
+      this.chosen(gradient, this.atLeast(p, q), p, q),
+    );
   }
 
   min(a: Operand<Term>, b: Operand<Term>): Term {
-    const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("min", [p, q], (gradient) => this.chosen(gradient, this.atLeast(q, p), p, q));
+    return this.elementwise("min", [this.term(a), this.term(b)], (gradient, [p, q]) =>
+      this.chosen(gradient, this.atLeast(q, p), p, q),
+    );
   }
 
   greater(a: Operand<Term>, b: Operand<Term>): Term {
@@ -100,43 +123,40 @@ export class Trace implements Ops<Term> {
   }
 
   where(condition: Term, a: Operand<Term>, b: Operand<Term>): Term {
-    const [p, q] = [this.term(a), this.term(b)];
-    return this.elementwise("where", [condition, p, q], (gradient) => this.chosen(gradient, condition, p, q));
+    return this.elementwise("where", [condition, this.term(a), this.term(b)], (gradient, [holds, p, q]) =>
+      this.chosen(gradient, holds, p, q),
+    );
   }
 
   abs(x: Term): Term {
-    return this.elementwise("abs", [x], (gradient) => {
+    return this.elementwise("abs", [x], (gradient, [x]) => {
       const sign = this.sub(this.greater(x, 0), this.greater(0, x));
       return [[x, this.mul(gradient, sign)]];
     });
   }
 
   exp(x: Term): Term {
-    const y: Term = this.elementwise("exp", [x], (gradient) => [[x, this.mul(gradient, y)]]);
-    return y;
+    return this.elementwise("exp", [x], (gradient, [x], y) => [[x, this.mul(gradient, y)]]);
   }
 
   sqrt(x: Term): Term {
-    const y: Term = this.elementwise("sqrt", [x], (gradient) => [[x, this.div(this.mul(gradient, 0.5), y)]]);
-    return y;
+    return this.elementwise("sqrt", [x], (gradient, [x], y) => [[x, this.mul(this.div(gradient, y), 0.5)]]);
   }
 
   tanh(x: Term): Term {
-    const y: Term = this.elementwise("tanh", [x], (gradient) => [
-      [x, this.mul(gradient, this.mul(this.sub(1, y), this.add(1, y)))],
+    return this.elementwise("tanh", [x], (gradient, [x], y) => [
+      [x, this.mul(gradient, this.sub(1, this.mul(y, y)))],
     ]);
-    return y;
   }
 
   sigmoid(x: Term): Term {
-    const y: Term = this.elementwise("sigmoid", [x], (gradient) => [
+    return this.elementwise("sigmoid", [x], (gradient, [x], y) => [
       [x, this.mul(gradient, this.mul(y, this.sub(1, y)))],
     ]);
-    return y;
   }
 
   erf(x: Term): Term {
-    return this.elementwise("erf", [x], (gradient) => {
+    return this.elementwise("erf", [x], (gradient, [x]) => {
       const slope = this.mul(this.exp(this.mul(this.mul(x, x), -1)), 2 / Math.sqrt(Math.PI));
       return [[x, this.mul(gradient, slope)]];
     });
@@ -144,17 +164,16 @@ export class Trace implements Ops<Term> {
 
   pow(x: Term, exponent: number): Term {
     if (exponent === 0) return this.uniform(1, x.shape);
-    const back: Back = (gradient) => {
+    const back: ElementwiseBack = (gradient, [x], y) => {
       // y/x is xᵉ⁻¹ except at 0, where only that of a negative power is the same: infinite
       const lower = exponent < 0 ? this.div(y, x) : this.pow(x, exponent - 1);
       return [[x, this.mul(gradient, this.mul(lower, exponent))]];
     };
-    const y: Term = this.elementwise("power", [x], back, exponent);
-    return y;
+    return this.elementwise("power", [x], back, exponent);
   }
 
   rounded(x: Term, type: NarrowType): Term {
-    return this.elementwise(type, [x], (gradient) => [[x, gradient]]);
+    return this.elementwise(type, [x], (gradient, [x]) => [[x, gradient]]);
   }
 
   sum(x: Term, axes: readonly number[]): Term {
@@ -274,6 +293,10 @@ export class Trace implements Ops<Term> {
     return this.make({ kind: "viewed", of: x, source, shape: x.shape, strides, offset, wanted: false });
   }
 
+  withSlope(y: Term, x: Term, slope: Term): Term {
+    return this.through(y, x, (gradient) => this.mul(gradient, slope));
+  }
+
   intercept(
     x: Term,
     saved: readonly Term[],
@@ -384,29 +407,52 @@ export class Trace implements Ops<Term> {
     ];
   }
 
-  /** `back` absent: no gradient flows through it. */
+  /**
+   * What is repeated is made once. `back` gets the operands that the operation is done to; absent: no gradient flows through it.
+   */
   private elementwise(
     operation: Elementwise["operation"],
-    of: readonly Term[],
-    back?: Back,
+    operands: readonly Term[],
+    back?: ElementwiseBack,
     parameter?: number,
   ): Term {
+    const shape = operands.map((term) => term.shape).reduce(broadcastShape);
+    const of = operands.map(unrepeated);
+    const [a, b] = of.map(numberOf);
+    const ofNumbers = OF_NUMBERS[operation];
+    if (a !== undefined && b !== undefined && ofNumbers) {
+      return this.broadcastTo(this.term(ofNumbers(a, b)), shape);
+    }
+    const neutral = NEUTRAL[operation];
+    if (b !== undefined && Object.is(b, neutral)) return this.broadcastTo(of[0], shape);
+    if (a !== undefined && Object.is(a, neutral) && (operation === "add" || operation === "mul")) {
+      return this.broadcastTo(of[1], shape);
+    }
     const key = `${operation} ${parameter ?? ""} ${of.map(({ id }) => id).join()}`;
-    return this.once(key, () => {
-      const shape = of.map((term) => term.shape).reduce(broadcastShape);
+    const term: Term = this.once(key, () => {
       const wanted = back !== undefined && of.some((term) => term.wanted);
       return this.make({
         kind: "elementwise",
-        ...{ operation, of, shape, wanted },
+        ...{ operation, of, wanted, shape: of.map(({ shape }) => shape).reduce(broadcastShape) },
         ...(parameter !== undefined && { parameter }),
-        ...(wanted && { back }),
+        ...(wanted && back && { back: (gradient) => back(gradient, of, term) }),
       });
     });
+    return this.broadcastTo(term, shape);
   }
 
   private reduction(reduced: Reduction["reduced"], of: Term, axes: readonly number[], back?: Back): Term {
     const shape = of.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
     if (sameShape(shape, of.shape)) return reduced === "sum" ? of : this.stop(of);
+    const repeated = numberOf(unrepeated(of));
+    if (repeated !== undefined) {
+      return this.uniform(
+        reduced === "sum" ? (repeated * sizeOf(of.shape)) / sizeOf(shape) : repeated,
+        shape,
+      );
+    }
+    const negated = reduced === "sum" ? negatedOf(of) : undefined;
+    if (negated) return this.mul(this.reduction("sum", negated, axes), -1);
     return this.once(`${reduced} ${axes.join()} ${of.id}`, () => {
       const wanted = back !== undefined && of.wanted;
       return this.make({ kind: "reduction", reduced, of, shape, wanted, ...(wanted && { back }) });
@@ -450,6 +496,41 @@ export class Trace implements Ops<Term> {
     return this.reshape(axes.length > 0 ? this.reduction("sum", x, axes) : x, shape);
   }
 }
+
+/** What a term repeats along axes, if it does: what is done to each copy is done once. */
+function unrepeated(term: Term): Term {
+  if (term.kind !== "viewed" || term.of.wanted !== term.wanted) return term;
+  const { of, shape, strides } = term;
+  const from = elementsOf(of);
+  const missing = shape.length - of.shape.length;
+  if (from.source !== term.source || from.offset !== term.offset || missing < 0) return term;
+  const repeats = shape.every((length, axis) => {
+    const own = axis < missing ? 1 : of.shape[axis - missing];
+    if (own === 1 && length !== 1) return strides[axis] === 0;
+    return own === length && (own === 1 || strides[axis] === from.strides[axis - missing]);
+  });
+  return repeats && !sameShape(of.shape, shape) ? unrepeated(of) : term;
+}
+
+/** An operation of numbers, where there is nothing else. */
+const OF_NUMBERS: Partial<Record<Elementwise["operation"], (a: number, b: number) => number>> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+};
+
+/** Numbers that an operation does nothing with, as the second operand; also as the first one of a sum or a product. */
+const NEUTRAL: Partial<Record<Elementwise["operation"], number>> = { add: -0, sub: 0, mul: 1, div: 1 };
+
+/** What was multiplied by −1. */
+function negatedOf(term: Term): Term | undefined {
+  if (term.kind !== "elementwise" || term.operation !== "mul") return undefined;
+  const [of, by] = term.of;
+  return numberOf(by) === -1 && sameShape(of.shape, term.shape) ? of : undefined;
+}
+
+const numberOf = (term: Term) => (term.kind === "uniform" ? term.value : undefined);
 
 /** Terms that gradients of these reach, the last one made first. */
 function wantedBefore(results: readonly Term[]): Term[] {

@@ -15,12 +15,17 @@ export const operations = {
   /** a·b + c, and c − a·b. */
   multiplyAdd: 1,
   subtractProduct: 1,
-  /** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c. */
+  /** a·b − c, a·b·c, a + b + c, (a + b)·c, (a − b)·c, a − b − c, a − b + c. */
   multiplySub: 1,
   multiplyTwice: 1,
   addTwice: 1,
   addMultiply: 1,
   subMultiply: 1,
+  subTwice: 1,
+  subAdd: 1,
+  /** max and min whose second operand is no NaN. */
+  pmax: 1,
+  pmin: 1,
   abs: 1,
   sqrt: 3,
   /** √x as x to the power ½ has it. */
@@ -47,8 +52,8 @@ export interface Lowered {
 export interface LoweredPass {
   readonly constants: readonly number[];
   readonly steps: readonly Lowered[];
-  /** The value of each result, or two whose product is summed. */
-  readonly results: readonly { readonly value: number; readonly factor?: number }[];
+  /** The value of each result, or two whose product is summed, or one whose largest absolute value is taken. */
+  readonly results: readonly { readonly value: number; readonly factor?: number; readonly sizes?: boolean }[];
 }
 
 /** A value on its way: a step, or the number of what is read or constant. */
@@ -66,6 +71,13 @@ export function lower(pass: Pass): LoweredPass {
   for (const value of [...pass.steps.flatMap((step) => step.of), ...pass.results.map(({ value }) => value)]) {
     uses.set(value, (uses.get(value) ?? 0) + 1);
   }
+  const isNumber = (value: number) => !Number.isNaN(pass.constants[value - given] ?? Number.NaN);
+  /** Or NaN. */
+  const isPositive = (node: Node) =>
+    typeof node === "object" &&
+    node.operation === "pmax" &&
+    typeof node.of[1] === "number" &&
+    pass.constants[node.of[1] - given] > 0;
   // products that are only summed
   const summed = new Set<number>();
   for (const { value, reduced } of pass.results) {
@@ -74,14 +86,17 @@ export function lower(pass: Pass): LoweredPass {
   }
   pass.steps.forEach(({ operation, of, parameter = 0 }, i) => {
     const operands = of.map((value) => nodes[value]);
-    if (operation === "power") nodes.push(power(operands[0], parameter, constant));
+    if (operation === "power") nodes.push(power(operands[0], parameter, constant, isPositive));
     else if (summed.has(given + pass.constants.length + i)) nodes.push({ operation, of: operands });
-    else nodes.push(fused(operation, of, operands, uses));
+    else nodes.push(fused(operation, of, operands, uses, isNumber));
   });
   return inOrder(
-    pass.results.map(({ value }) => {
+    pass.results.map(({ value, reduced }) => {
       const node = nodes[value];
-      return summed.has(value) && typeof node === "object" ? node.of : [node];
+      if (typeof node === "object" && reduced === "largest" && node.operation === "abs") {
+        return { of: node.of, sizes: true };
+      }
+      return { of: summed.has(value) && typeof node === "object" ? node.of : [node] };
     }),
     given,
     constants,
@@ -93,8 +108,8 @@ export function lower(pass: Pass): LoweredPass {
  * operand is.
  */
 const PAIRS: Partial<Record<Operation, Partial<Record<Operation, readonly (Operation | undefined)[]>>>> = {
-  add: { mul: ["multiplyAdd", "multiplyAdd"], add: ["addTwice", "addTwice"] },
-  sub: { mul: ["multiplySub", "subtractProduct"] },
+  add: { mul: ["multiplyAdd", "multiplyAdd"], add: ["addTwice", "addTwice"], sub: ["subAdd", "subAdd"] },
+  sub: { mul: ["multiplySub", "subtractProduct"], sub: ["subTwice", undefined] },
   mul: {
     mul: ["multiplyTwice", "multiplyTwice"],
     add: ["addMultiply", "addMultiply"],
@@ -108,7 +123,11 @@ function fused(
   of: readonly number[],
   operands: Node[],
   uses: Map<number, number>,
+  isNumber: (value: number) => boolean,
 ): Node {
+  if ((operation === "max" || operation === "min") && isNumber(of[1])) {
+    return { operation: operation === "max" ? "pmax" : "pmin", of: operands };
+  }
   const pairs = PAIRS[operation] ?? {};
   const found = [1, 0].flatMap((i) => {
     const node = operands[i];
@@ -122,7 +141,12 @@ function fused(
 }
 
 /** Roots and products where these are as accurate and as wide in range, for few steps; they are some ten times faster. */
-function power(x: Node, exponent: number, constant: (value: number) => Node): Node {
+function power(
+  x: Node,
+  exponent: number,
+  constant: (value: number) => Node,
+  isPositive: (node: Node) => boolean,
+): Node {
   if (exponent === 0) return constant(1);
   const size = Math.abs(exponent);
   const whole = Math.floor(size);
@@ -131,8 +155,8 @@ function power(x: Node, exponent: number, constant: (value: number) => Node): No
     return { operation: "power", of: [x], parameter: exponent };
   }
   const factors: Node[] = [];
-  const root: Node = { operation: "root", of: [x] };
-  if (part % 0.5 !== 0) factors.push({ operation: "root", of: [root] });
+  const root: Node = { operation: isPositive(x) ? "sqrt" : "root", of: [x] };
+  if (part % 0.5 !== 0) factors.push({ operation: "sqrt", of: [root] });
   if (part >= 0.5) factors.push(root);
   // a negative x gives NaN by its root; −∞ does not
   const base: Node = part > 0 ? { operation: "abs", of: [x] } : x;
@@ -144,7 +168,11 @@ function power(x: Node, exponent: number, constant: (value: number) => Node): No
 }
 
 /** Numbers what the results need, operands first. */
-function inOrder(results: readonly Node[][], given: number, constants: readonly number[]): LoweredPass {
+function inOrder(
+  results: readonly { of: readonly Node[]; sizes?: boolean }[],
+  given: number,
+  constants: readonly number[],
+): LoweredPass {
   const steps: Lowered[] = [];
   const numbers = new Map<Node, number>();
   const number = (node: Node): number => {
@@ -159,9 +187,10 @@ function inOrder(results: readonly Node[][], given: number, constants: readonly 
     return known;
   };
   return {
-    results: results.map(([value, factor]) => ({
+    results: results.map(({ of: [value, factor], sizes }) => ({
       value: number(value),
       ...(factor !== undefined && { factor: number(factor) }),
+      ...(sizes && { sizes }),
     })),
     constants,
     steps,

@@ -60,6 +60,8 @@ export const direct = 20;
 export const result = 20;
 export const outputs = 24;
 export const largest = 28;
+/** There: the largest of absolute values. */
+export const ofSizes = 2;
 export const apart = 32;
 /** The slot of a second value, whose product with the first is summed; or −1. */
 export const factor = 36;

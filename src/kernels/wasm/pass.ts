@@ -106,8 +106,9 @@ export function encode(pass: Pass): Encoded {
       const isDirect = value >= given && values.indexOf(value, pass.reads.length) === i;
       words.push(slots[value], isDirect ? 1 : 0, 0, 0, 0, 0);
     } else {
-      const { offset, reduced, factor } = reductions[reduction];
-      words.push(windowsAt + reduction * windowBytes, offset * 4, outputs, reduced === "largest" ? 1 : 0);
+      const { offset, reduced, factor, sizes } = reductions[reduction];
+      const largest = reduced === "largest" ? (sizes ? at.ofSizes : 1) : 0;
+      words.push(windowsAt + reduction * windowBytes, offset * 4, outputs, largest);
       words.push(
         shared[reduction] ? 0 : lines(outputs * ACCUMULATOR),
         factor === undefined ? -1 : factor * 4,
@@ -225,7 +226,7 @@ function cutSpace(lengths: readonly number[], sums: readonly (readonly number[])
   const rows = size / length;
   const tileLength = length <= at.tile ? length : upTo(PAIR, length / Math.ceil(length / at.tile));
   const tilesPerRow = Math.ceil(length / tileLength);
-  const rowsPerTile = tilesPerRow > 1 ? 1 : rowsOf(length, rows);
+  const rowsPerTile = tilesPerRow > 1 ? 1 : rowsOf(length, rows, lengths[lengths.length - 2]);
   const worth = Math.max(1, Math.min(MOST_PARTS, Math.floor((size * work) / PART_WORK)));
 
   // parts by the outermost axis have results of their own where that is kept
@@ -242,13 +243,15 @@ function cutSpace(lengths: readonly number[], sums: readonly (readonly number[])
   return { parts, rows, rowsPerTile, tileLength, tilesPerRow, units, unitRows, shared };
 }
 
-/** Rows of a tile of whole ones, which are best whole pairs of vectors. */
-function rowsOf(length: number, rows: number): number {
+/**
+ * Rows of a tile of whole ones, which are best whole pairs of vectors, and lie side by side in what has these axes as one: as many as
+ * divide the axis around them.
+ */
+function rowsOf(length: number, rows: number, around: number): number {
   const most = Math.min(Math.floor(at.tile / length), at.tileRows, rows);
-  for (let count = most; count > most / 2; count--) {
-    if ((count * length) % PAIR === 0) return count;
-  }
-  return most;
+  const counts = Array.from({ length: Math.ceil(most / 2) }, (_, i) => most - i);
+  const paired = counts.filter((count) => (count * length) % PAIR === 0);
+  return paired.find((count) => around % count === 0) ?? paired[0] ?? most;
 }
 
 /** The buffer of each value: those of what is read and of constants, and of what results need, stay theirs. */

@@ -317,6 +317,58 @@ describe.each(builds)("relaxed: %s", async (relaxed) => {
     }
   });
 
+  it("joins two operations to one step, whichever operand the first one makes", () => {
+    const operations = ["add", "sub", "mul"] as const;
+    const dense = { strides: [1], offset: 0 };
+    for (const first of operations) {
+      for (const second of operations) {
+        for (const of of [
+          [3, 2],
+          [2, 3],
+          [3, 3],
+        ]) {
+          const steps: Step[] = [
+            { operation: first, of: [0, 1] },
+            { operation: second, of },
+          ];
+          const results: Result[] = [
+            { value: 4, ...dense },
+            { value: 4, strides: [0], offset: 0, reduced: "sum" },
+          ];
+          const pass: Pass = { lengths: [29], reads: [dense, dense, dense], constants: [], steps, results };
+          const inputs = inputsOf(pass, 5);
+          const sizes = sizesOf(pass);
+          expectNear(pass, run(one, pass, inputs, sizes), evaluate(pass, inputs, sizes));
+        }
+      }
+    }
+  });
+
+  it.each([
+    ["a row", 1, 24],
+    ["columns", 24, 1],
+  ])("takes the largest absolute value, of %s too, NaN being larger than all", (_, rows, columns) => {
+    const strides = rows === 1 ? [0, 0] : [0, 1];
+    const pass: Pass = {
+      lengths: rows === 1 ? [3, columns] : [3, rows],
+      reads: [{ strides: [rows * columns, 1], offset: 0 }],
+      constants: [1, -1],
+      steps: [
+        { operation: "abs", of: [0] },
+        { operation: "max", of: [0, 1] },
+        { operation: "min", of: [0, 2] },
+      ],
+      results: [3, 0, 4, 5].map((value) => ({ value, strides, offset: 0, reduced: "largest" as const })),
+    };
+    for (const special of [-5, Number.NEGATIVE_INFINITY, Number.NaN, -Number.NaN, -0]) {
+      for (const at of [0, 9, 71]) {
+        const input = Float32Array.from({ length: 72 }, (_, i) => (i === at ? special : Math.sin(i)));
+        const sizes = sizesOf(pass);
+        expectNear(pass, run(one, pass, [input], sizes), evaluate(pass, [input], sizes));
+      }
+    }
+  });
+
   it("gives the same bits on several threads", async () => {
     const share = vi.spyOn(pool, "share");
     let shared = 0;
