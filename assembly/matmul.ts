@@ -307,6 +307,8 @@ function tile(
   if (rows > 3) storeRow(c + rowC * 3, low3, high3, columns, add);
 }
 
+// @ts-ignore: decorator
+@inline
 function storeRow(c: usize, low: v128, high: v128, columns: i32, add: bool): void {
   if (columns >= TILE_COLUMNS) {
     if (add) {

@@ -30,6 +30,8 @@ function sumSegments(x: usize, rows: i32, columns: i32, length: i32, totals: usi
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function sumRun(x: usize, n: i32): f64 {
   let total: f64 = 0;
   let i: usize = 0;
