@@ -31,7 +31,7 @@ export function unfused(module: Uint8Array): Uint8Array<ArrayBuffer> {
     } else if (id === FUNCTIONS) functions = section.list(() => parameters[section.number()]);
     else if (id === CODE) {
       const bodies = section.list((i) => unfusedBody(section.sized(), functions[i]));
-      content = [leb(bodies.length), ...bodies.flatMap((body) => [leb(body.length), body])];
+      content = [leb(bodies.length), ...bodies.flatMap((body) => [leb(lengthOf(body)), ...body])];
     }
     out.push([id], leb(lengthOf(content)), ...content);
   }
@@ -44,20 +44,21 @@ export function unfused(module: Uint8Array): Uint8Array<ArrayBuffer> {
   return made;
 }
 
-function unfusedBody(body: Reader, parameters: number): number[] {
+function unfusedBody(body: Reader, parameters: number): Bytes[] {
   const locals = body.list(() => [body.number(), body.bytes[body.at++]]);
   const code = body.rest();
   const own = locals.reduce((sum, [count]) => sum + count, parameters);
   const step = [LOCAL_SET, ...leb(own), ...F32X4_MUL, LOCAL_GET, ...leb(own), ...F32X4_ADD];
-  const out: number[] = [];
-  for (let i = 0; i < code.length; i++) {
-    if (code[i] === FUSED[0] && code[i + 1] === FUSED[1] && code[i + 2] === FUSED[2]) {
-      out.push(...step);
-      i += 2;
-    } else out.push(code[i]);
+  const parts: Bytes[] = [];
+  let from = 0;
+  for (let at = code.indexOf(FUSED[0]); at >= 0; at = code.indexOf(FUSED[0], at + 1)) {
+    if (code[at + 1] !== FUSED[1] || code[at + 2] !== FUSED[2]) continue;
+    parts.push(code.subarray(from, at), step);
+    from = at + FUSED.length;
   }
   locals.push([1, V128]);
-  return [...leb(locals.length), ...locals.flatMap(([count, type]) => [...leb(count), type]), ...out];
+  const declared = locals.flatMap(([count, type]) => [...leb(count), type]);
+  return [leb(locals.length), declared, ...parts, code.subarray(from)];
 }
 
 class Reader {
