@@ -3,23 +3,23 @@
  *
  * Row by row, since hardware prefetches one sequence of reads best. For rows so wide that they evict the parameters' arrays from
  * the first-level cache, dx is written for two rows at once, which halves the reloads. Narrow rows, where the overhead per row
- * would exceed the row's own work, are summed four at a time.
+ * would exceed the row's own work, are taken by fours, still in order.
  */
 import { dxVector, sumDy, sumDyX, vectorSums } from "./backward-runs";
 import { dSum, dx, dy, epsilon, gamma, mean, variance, x } from "./call";
 import { sumElements, sumOfG, sumOfGX, writeElements } from "./elements";
 import { segmentInDoubles, segmentM2, segmentMean, sumAbout } from "./moments";
 import { keepShort, partialBeta, partialGamma } from "./parameters";
-import { foldPairs, laneSum, load, madd, nearHat, splatLane, zero } from "./simd";
-import { fourSuffice, isFar, isNear, fitsFloat32, meanAt, rootOf, varianceAt } from "./precision";
+import { demotePairs, foldPairs, highLanes, laneSum, load, lowLanes, madd, nearHat, rotateLanes, splatLane, zero } from "./simd";
+import { fourSuffice, isFar, isNear, fitsFloat32, meanAt, rootOf, rstdOfPair, varianceAt } from "./precision";
 import { r2 } from "./views";
 
-/** Rows up to this length are summed four at a time; one float32 sum per lane is then short enough. */
-const NARROW = 256;
+/** Rows up to this length are taken four at a time; one float32 sum per lane is then short enough. */
+const NARROW = 128;
 /** Elements of a wide row that are summed in float32 before float64: 8 lanes of 64. */
 const CHUNK = 512;
 /** Longer rows evict the parameters' arrays from the first-level cache: two at once halve the reloads. */
-const OVERFLOWS = 1200;
+const OVERFLOWS = 1700;
 
 /** Rows from `from` to before `to`. */
 export function backwardRows(from: i32, to: i32): void {
@@ -164,51 +164,103 @@ function sumRowFrom(at: usize, about: f32, near: bool): void {
   sumGX = near ? totalX - <f64>about * total : totalX;
 }
 
-/** `adds` is constant at each call site: whether there is a dSum. */
+/**
+ * Four narrow rows are summed one after the other, then written in the same way: their coefficients are made at once. `adds` is
+ * constant at each call site: whether there is a dSum.
+ */
 // @ts-ignore: decorator
 @inline
 function fourRows(row: i32, adds: bool): void {
   const bytes = <usize>r2 << 2;
-  const vectors = bytes & -16;
+  const fours = bytes & -64, vectors = bytes & -16;
   const statistic = <usize>row << 2;
   const at = statistic * <usize>r2;
   const means = mean == 0 ? zero() : load(mean + statistic);
-  if (!fourSuffice(means, load(variance + statistic))) {
+  const spreads = load(variance + statistic);
+  if (!fourSuffice(means, spreads)) {
     for (let i = row; i < row + 4; i++) oneRow(i);
     return;
   }
-  const p0 = x + at, p1 = p0 + bytes, p2 = p1 + bytes, p3 = p2 + bytes;
-  const u0 = dy + at, u1 = u0 + bytes, u2 = u1 + bytes, u3 = u2 + bytes;
-  const factors = gamma;
-  const m0 = splatLane(means, 0), m1 = splatLane(means, 1), m2 = splatLane(means, 2), m3 = splatLane(means, 3);
+  const factors = gamma, toGamma = partialGamma, toBeta = partialBeta;
+  const rstdA = rstdOfPair(lowLanes(spreads)), rstdB = rstdOfPair(highLanes(spreads));
+  const rstds = demotePairs(rstdA, rstdB);
+  keepShort(4);
   let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
   let t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-  let i: usize = 0;
-  for (; i < vectors; i += 16) {
-    const f = load(factors + i);
-    const a = f32x4.mul(load(u0 + i), f), b = f32x4.mul(load(u1 + i), f);
-    s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b);
-    t0 = madd(a, f32x4.sub(load(p0 + i), m0), t0), t1 = madd(b, f32x4.sub(load(p1 + i), m1), t1);
-    const c = f32x4.mul(load(u2 + i), f), d = f32x4.mul(load(u3 + i), f);
-    s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
-    t2 = madd(c, f32x4.sub(load(p2 + i), m2), t2), t3 = madd(d, f32x4.sub(load(p3 + i), m3), t3);
+  let ms = means, rs = rstds;
+  const end = at + 4 * bytes;
+  for (let row = at; row < end; row += bytes) {
+    const p = x + row, u = dy + row, m = splatLane(ms, 0), r = splatLane(rs, 0);
+    ms = rotateLanes(ms), rs = rotateLanes(rs);
+    s0 = s1, s1 = s2, s2 = s3, t0 = t1, t1 = t2, t2 = t3;
+    s3 = zero(), t3 = zero();
+    let i: usize = 0;
+    for (; i < fours; i += 64) {
+      const q = p + i, v = u + i, f = factors + i, pb = toBeta + i, pg = toGamma + i;
+      const u0 = v128.load(v), h0 = f32x4.mul(f32x4.sub(v128.load(q), m), r), g0 = f32x4.mul(u0, v128.load(f));
+      s3 = f32x4.add(s3, g0), t3 = madd(g0, h0, t3);
+      v128.store(pb, f32x4.add(v128.load(pb), u0));
+      v128.store(pg, madd(u0, h0, v128.load(pg)));
+      const u1 = v128.load(v, 16), h1 = f32x4.mul(f32x4.sub(v128.load(q, 16), m), r), g1 = f32x4.mul(u1, v128.load(f, 16));
+      s3 = f32x4.add(s3, g1), t3 = madd(g1, h1, t3);
+      v128.store(pb, f32x4.add(v128.load(pb, 16), u1), 16);
+      v128.store(pg, madd(u1, h1, v128.load(pg, 16)), 16);
+      const u2 = v128.load(v, 32), h2 = f32x4.mul(f32x4.sub(v128.load(q, 32), m), r), g2 = f32x4.mul(u2, v128.load(f, 32));
+      s3 = f32x4.add(s3, g2), t3 = madd(g2, h2, t3);
+      v128.store(pb, f32x4.add(v128.load(pb, 32), u2), 32);
+      v128.store(pg, madd(u2, h2, v128.load(pg, 32)), 32);
+      const u3 = v128.load(v, 48), h3 = f32x4.mul(f32x4.sub(v128.load(q, 48), m), r), g3 = f32x4.mul(u3, v128.load(f, 48));
+      s3 = f32x4.add(s3, g3), t3 = madd(g3, h3, t3);
+      v128.store(pb, f32x4.add(v128.load(pb, 48), u3), 48);
+      v128.store(pg, madd(u3, h3, v128.load(pg, 48)), 48);
+    }
+    for (; i < vectors; i += 16) {
+      const u0 = load(u + i), h0 = f32x4.mul(f32x4.sub(load(p + i), m), r), g0 = f32x4.mul(u0, load(factors + i));
+      s3 = f32x4.add(s3, g0), t3 = madd(g0, h0, t3);
+      v128.store(toBeta + i, f32x4.add(load(toBeta + i), u0));
+      v128.store(toGamma + i, madd(u0, h0, load(toGamma + i)));
+    }
+    for (; i < bytes; i += 4) {
+      const u0 = v128.load32_zero(u + i), h0 = f32x4.mul(f32x4.sub(v128.load32_zero(p + i), m), r);
+      const g0 = f32x4.mul(u0, v128.load32_zero(factors + i));
+      s3 = f32x4.add(s3, g0), t3 = madd(g0, h0, t3);
+      v128.store32_lane(toBeta + i, f32x4.add(v128.load32_zero(toBeta + i), u0), 0);
+      v128.store32_lane(toGamma + i, madd(u0, h0, v128.load32_zero(toGamma + i)), 0);
+    }
   }
-  for (; i < bytes; i += 4) {
-    const f = v128.load32_zero(factors + i);
-    const a = f32x4.mul(v128.load32_zero(u0 + i), f), b = f32x4.mul(v128.load32_zero(u1 + i), f);
-    s0 = f32x4.add(s0, a), s1 = f32x4.add(s1, b);
-    t0 = madd(a, f32x4.sub(v128.load32_zero(p0 + i), m0), t0), t1 = madd(b, f32x4.sub(v128.load32_zero(p1 + i), m1), t1);
-    const c = f32x4.mul(v128.load32_zero(u2 + i), f), d = f32x4.mul(v128.load32_zero(u3 + i), f);
-    s2 = f32x4.add(s2, c), s3 = f32x4.add(s3, d);
-    t2 = madd(c, f32x4.sub(v128.load32_zero(p2 + i), m2), t2), t3 = madd(d, f32x4.sub(v128.load32_zero(p3 + i), m3), t3);
-  }
-  keepShort(4);
-  let sums = foldPairs(s0, s1), sumsX = foldPairs(t0, t1);
-  for (let two = row; ; two += 2) {
-    twoCoefficients(<usize>two << 2, sums, sumsX);
-    writeTwoRows(two, false, adds);
-    if (two > row) return;
-    sums = foldPairs(s2, s3), sumsX = foldPairs(t2, t3);
+  // dx = g·rstd + (x − mean)·slope + level
+  const share = f64x2.splat(-1.0 / <f64>r2);
+  const shareA = f64x2.mul(rstdA, share), shareB = f64x2.mul(rstdB, share);
+  let slopes = demotePairs(
+    f64x2.mul(f64x2.mul(foldPairs(t0, t1), rstdA), shareA), f64x2.mul(f64x2.mul(foldPairs(t2, t3), rstdB), shareB),
+  );
+  let levels = mean == 0 ? zero() : demotePairs(f64x2.mul(foldPairs(s0, s1), shareA), f64x2.mul(foldPairs(s2, s3), shareB));
+  ms = means, rs = rstds;
+  for (let row = at; row < end; row += bytes) {
+    const p = x + row, u = dy + row, to = dx + row, more = dSum + row;
+    const m = splatLane(ms, 0), r = splatLane(rs, 0), a = splatLane(slopes, 0), l = splatLane(levels, 0);
+    ms = rotateLanes(ms), rs = rotateLanes(rs), slopes = rotateLanes(slopes), levels = rotateLanes(levels);
+    let i: usize = 0;
+    for (; i < fours; i += 64) {
+      const q = p + i, v = u + i, f = factors + i, into = to + i, from = more + i;
+      const y0 = madd(f32x4.mul(v128.load(v), v128.load(f)), r, madd(f32x4.sub(v128.load(q), m), a, l));
+      v128.store(into, adds ? f32x4.add(y0, v128.load(from)) : y0);
+      const y1 = madd(f32x4.mul(v128.load(v, 16), v128.load(f, 16)), r, madd(f32x4.sub(v128.load(q, 16), m), a, l));
+      v128.store(into, adds ? f32x4.add(y1, v128.load(from, 16)) : y1, 16);
+      const y2 = madd(f32x4.mul(v128.load(v, 32), v128.load(f, 32)), r, madd(f32x4.sub(v128.load(q, 32), m), a, l));
+      v128.store(into, adds ? f32x4.add(y2, v128.load(from, 32)) : y2, 32);
+      const y3 = madd(f32x4.mul(v128.load(v, 48), v128.load(f, 48)), r, madd(f32x4.sub(v128.load(q, 48), m), a, l));
+      v128.store(into, adds ? f32x4.add(y3, v128.load(from, 48)) : y3, 48);
+    }
+    for (; i < vectors; i += 16) {
+      const y = madd(f32x4.mul(load(u + i), load(factors + i)), r, madd(f32x4.sub(load(p + i), m), a, l));
+      v128.store(to + i, adds ? f32x4.add(y, load(more + i)) : y);
+    }
+    for (; i < bytes; i += 4) {
+      const g = f32x4.mul(v128.load32_zero(u + i), v128.load32_zero(factors + i));
+      const y = madd(g, r, madd(f32x4.sub(v128.load32_zero(p + i), m), a, l));
+      v128.store32_lane(to + i, adds ? f32x4.add(y, v128.load32_zero(more + i)) : y, 0);
+    }
   }
 }
 

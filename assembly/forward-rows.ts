@@ -3,15 +3,15 @@
  *
  * A row is written while the next one is read for its statistics (the sums of moments.ts), in one loop, so that memory and
  * arithmetic overlap; one row at a time, since hardware prefetches one sequence of reads best. Narrow rows, where the overhead
- * per row would exceed the row's own work, are taken four at a time; rows so wide that gamma and beta do not stay in cache beside
- * them, two.
+ * per row would exceed the row's own work, are taken by fours, still in order; rows so wide that gamma and beta do not stay in
+ * cache beside them, by twos.
  */
 import { beta, epsilon, gamma, mean, residual, sum, variance, x, y } from "./call";
 import { normalizeElements } from "./elements";
 import { momentsFromSums, segmentM2, segmentMean, segmentMoments } from "./moments";
 import { addRun, affine, normalizeVector } from "./forward-runs";
 import { demotePairs, foldPairs, highLanes, laneSum, lowLanes, madd, nearHat, nearHatOf, nearShift, rotateLanes, splatLane, zero } from "./simd";
-import { areNear, areResolved, asStored, isNear, fitsFloat32, rootFits, rootOf } from "./precision";
+import { areNear, areResolved, asStored, isNear, fitsFloat32, rootFits, rootOf, rstdOfPair } from "./precision";
 import { r2 } from "./views";
 
 /** Elements that are summed in float32 before float64: 8 lanes of 64. */
@@ -29,7 +29,7 @@ let sumXX: f64 = 0;
 export function forwardRows(from: i32, to: i32): void {
   let row = from;
   const loops = beta == 0 || (gamma != 0 && mean != 0);
-  // four rows share their loads of gamma and beta: there are loops for both, gamma alone and neither
+  // there are loops for gamma and beta, for gamma alone and for neither
   if (r2 <= NARROW && loops) {
     row += to - from & -4;
     narrowRows(from, row);
@@ -399,15 +399,9 @@ function tailDistance(p: usize, about: v128, centered: bool): v128 {
   return f32x4.replace_lane(zero(), 0, f32.load(p) - f32x4.extract_lane(about, 0));
 }
 
-/** 1/√(variance + epsilon), float64×2. */
-// @ts-ignore: decorator
-@inline
-function rstdOfPair(variances: v128): v128 {
-  return f64x2.div(f64x2.splat(1), f64x2.sqrt(f64x2.add(variances, f64x2.splat(epsilon))));
-}
-
 /**
- * Writes four rows; `rstds`, `shifts` and `highs` have a lane for each; not `centered`: xHat = x·rstd. The last three are constant at each call site.
+ * Writes four rows; `rstds`, `shifts` and `highs` have a lane for each; not `centered`: xHat = x·rstd. The last three are
+ * constant at each call site.
  */
 // @ts-ignore: decorator
 @inline

@@ -24,6 +24,13 @@ export function rootOf(variance: f64): f64 {
   return sum == 0 ? Infinity : Math.sqrt(sum);
 }
 
+/** 1/√(variance + epsilon) of two statistics, float64×2. */
+// @ts-ignore: decorator
+@inline
+export function rstdOfPair(variances: v128): v128 {
+  return f64x2.div(f64x2.splat(1), f64x2.sqrt(f64x2.add(variances, f64x2.splat(epsilon))));
+}
+
 /** Whether float32 represents all that is computed with this variance; false for NaN. */
 // @ts-ignore: decorator
 @inline
