@@ -92,7 +92,7 @@ describe("the type of a model", () => {
 
   describe.each(["bfloat16", "float16"] as const)("%s", (type) => {
     it.each(Object.entries<RMSNormOptions>(rmsPresets))("%s", async (_, preset) => {
-      const held = preset.scale === false ? {} : { gamma };
+      const held: Record<string, Float32Array> = preset.scale === false ? {} : { gamma };
       const norm = rmsNorm({ ...preset, type });
       const wanted = expected(type, preset);
       await use("cpu");

@@ -203,7 +203,7 @@ describe("what is given", () => {
       more: [x, ops.reshape(x, [12]), ops.constant([2, 2], [2]), ops.slice(x, 0, 1, 1)] as never,
     }));
     const held = wasm.array(x.shape, x.data);
-    const { y, more, backward } = apply(wasm, norm, held);
+    const { y, more, backward } = apply<PlainArray>(wasm, norm, held);
     const all = [held, y, ...more] as BackendArray[];
     expect(new Set(all.map(({ handle }) => handle)).size).toBe(all.length);
     expect(more.map(({ shape }) => shape)).toEqual([[3, 4], [12], [2], [0, 4]]);
@@ -423,7 +423,7 @@ describe("programs", () => {
         const given: unknown[] = [held];
         left = room;
         try {
-          const { y, more, backward } = apply(wasm, norm, held);
+          const { y, more, backward } = apply<PlainArray>(wasm, norm, held);
           given.push(y, ...more);
           const gradients = backward(dy);
           given.push(...gradients.inputs, ...Object.values(gradients.weights));
@@ -492,7 +492,7 @@ describe("arrays of a call", () => {
     for (const name of ["y", "more", "x", "w"]) {
       const before = wasm.memory().arrays;
       const [held, w] = [wasm.array(x.shape, x.data), wasm.array([4], [1, 2, 3, 4])];
-      const { y, more, backward } = apply(wasm, norm, held, { w });
+      const { y, more, backward } = apply<PlainArray>(wasm, norm, held, { w });
       dispose({ y: [y], more, x: [held], w: [w] }[name] as unknown[]);
       const back = () => backward(dy, { dMore: [dy] });
       if (name === "x" || name === "w") expect(back, name).toThrow(`formula: ${name}: this array of shape`);

@@ -1,9 +1,10 @@
 /** Schedules: what is one pass, what has an array, how long it lives; and what holds of every program. */
 import { describe, expect, it } from "vitest";
+import type { Normalization } from "../../src/formula/normalization.js";
 import { layerNorm } from "../../src/index.js";
 import { reference } from "../../src/kernels/reference/reference.js";
 import { catalog } from "../../src/norms/catalog.js";
-import { execute, programOf, type Runnable, type Slot } from "../../src/program/program.js";
+import { execute, programOf, type Runnable, type Signature, type Slot } from "../../src/program/program.js";
 import { schedule } from "../../src/program/schedule.js";
 import { elementsOf, type Source, type Term } from "../../src/program/term.js";
 import { Trace } from "../../src/program/trace.js";
@@ -189,8 +190,10 @@ function faults(
   return found;
 }
 
+type Call = Omit<Signature, "differentiable" | "movesState"> & { readonly norm: Normalization };
+
 describe("every program", () => {
-  const calls = rows.flatMap(({ norm, shapes: inputs, mask }) => [
+  const calls: Call[] = rows.flatMap(({ norm, shapes: inputs, mask }): Call[] => [
     { norm, inputs, training: false },
     {
       norm,
@@ -208,7 +211,7 @@ describe("every program", () => {
   it("has what it reads, and frees what it made", () => {
     expect(rows.length).toBeGreaterThanOrEqual(Object.keys(catalog).length);
     for (const [i, { norm, ...call }] of [...calls, ...random].entries()) {
-      const { inputs, training, mask, residual: added } = call as Omit<(typeof calls)[1], "norm">;
+      const { inputs, training, mask, residual: added } = call as Omit<Call, "norm">;
       const shapes = { inputs, mask, residual: added };
       const program = programOf(norm, { ...shapes, training, differentiable: true, movesState: true });
       const brought = [...program.inputs, ...Object.values(program.weights), program.mask, program.residual];

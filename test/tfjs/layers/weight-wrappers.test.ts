@@ -493,7 +493,8 @@ describe.each(backends)("%s", (backend) => {
     for (const wrapper of [plain, scaled]) wrapper.build([null, 4]);
     expect(scaled.trainableWeights.map(last)).toEqual(["kernel", "gamma"]);
     expect(plain.trainableWeights.map(last)).toEqual(["kernel"]);
-    expectClose("at first", values(scaled.apply(x)), values(plain.apply(x)), () => 1e-6);
+    const [ofScaled, ofPlain] = [scaled, plain].map((wrapper) => values(wrapper.apply(x) as tf.Tensor));
+    expectClose("at first", ofScaled, ofPlain, () => 1e-6);
     const [, gamma] = scaled.trainableWeights;
     gamma.write(tf.tensor([2.5]));
     const larger = values(plain.apply(x)).map((value) => 2.5 * value);
