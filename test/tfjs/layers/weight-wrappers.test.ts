@@ -493,12 +493,12 @@ describe.each(backends)("%s", (backend) => {
     for (const wrapper of [plain, scaled]) wrapper.build([null, 4]);
     expect(scaled.trainableWeights.map(last)).toEqual(["kernel", "gamma"]);
     expect(plain.trainableWeights.map(last)).toEqual(["kernel"]);
-    const [ofScaled, ofPlain] = [scaled, plain].map((wrapper) => values(wrapper.apply(x) as tf.Tensor));
-    expectClose("at first", ofScaled, ofPlain, () => 1e-6);
+    const of = (wrapper: typeof plain) => values(wrapper.apply(x) as tf.Tensor);
+    expectClose("at first", of(scaled), of(plain), () => 1e-6);
     const [, gamma] = scaled.trainableWeights;
     gamma.write(tf.tensor([2.5]));
-    const larger = values(plain.apply(x)).map((value) => 2.5 * value);
-    expectClose("y", values(scaled.apply(x)), larger, () => 1e-5);
+    const larger = of(plain).map((value) => 2.5 * value);
+    expectClose("y", of(scaled), larger, () => 1e-5);
     expect(scaled.getConfig().scale).toBe(true);
     expect(() => evenkeel.spectralNormalization(make(), { scale: true, inPlace: true })).toThrow(
       new RangeError(
