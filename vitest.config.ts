@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 const suites = {
   fast: { include: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"] },
+  // what holds for every row of a large table, and takes as long: threads, means far from 0, second derivatives
+  slow: { include: ["test/**/*.slow.ts"] },
   browser: { include: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"] },
   // the lab's command as its user meets it: processes, signals, folders
   command: { include: ["lab/test/**/*.command.ts"], testTimeout: 120_000, hookTimeout: 120_000 },

@@ -76,14 +76,15 @@ export class Trace implements Ops<Term> {
     const [p, q] = [this.term(a), this.term(b)];
     // signs go outward, where they end in a difference
     const [first, second] = [p, q].map(negatedOf);
+    const shape = broadcastShape(p.shape, q.shape);
     if (numberOf(q) === -1) {
-      if (first) return first;
+      if (first) return this.broadcastTo(first, shape);
     } else if (first) return this.mul(this.mul(first, q), -1);
     else if (second) return this.mul(this.mul(p, second), -1);
     const [factor, by] = p.kind === "elementwise" && p.operation === "mul" ? p.of : [];
     const numbers = [by && numberOf(by), numberOf(q)];
     if (factor && numbers[0] !== undefined && numbers[1] !== undefined) {
-      return this.mul(factor, numbers[0] * numbers[1]);
+      return this.broadcastTo(this.mul(factor, numbers[0] * numbers[1]), shape);
     }
     return this.elementwise("mul", [p, q], (gradient, [p, q]) => {
       if (p === q) return [[p, this.mul(this.mul(gradient, 2), p)]];
@@ -452,7 +453,7 @@ export class Trace implements Ops<Term> {
       );
     }
     const negated = reduced === "sum" ? negatedOf(of) : undefined;
-    if (negated) return this.mul(this.reduction("sum", negated, axes), -1);
+    if (negated) return this.mul(back ? this.sum(negated, axes) : this.reduction("sum", negated, axes), -1);
     return this.once(`${reduced} ${axes.join()} ${of.id}`, () => {
       const wanted = back !== undefined && of.wanted;
       return this.make({ kind: "reduction", reduced, of, shape, wanted, ...(wanted && { back }) });

@@ -136,9 +136,17 @@ describe.each(named)("$name", ({ row }) => {
           { shape: specified[name].shape, data },
         ]);
         const options = { training, mask: masked ?? undefined };
-        const { y } = runOps(constants.replay(), norm, inputs, Object.fromEntries(held), options);
-        return Array.from(y.data, (each, j) => each * dy.data[j]).reduce((a, b) => a + b, 0);
+        const { y, more = [] } = runOps(constants.replay(), norm, inputs, Object.fromEntries(held), options);
+        const dot = (a: Float64Array, b: ArrayLike<number>) => a.reduce((sum, one, j) => sum + one * b[j], 0);
+        return more.reduce((sum, { data }, i) => sum + dot(data, dMore[i].data), dot(y.data, dy.data));
       };
+      // of all that it gives at once
+      const all = run(truth, call).applied;
+      const dMore = all.more.map(({ shape, data }, i) => ({
+        shape,
+        data: Float64Array.from(normal(data.length, 53 + i)),
+      }));
+      const gradients = all.backward(dy, { dMore });
       loss();
       const difference = (values: Float64Array) =>
         values.map((value, i) => {

@@ -82,6 +82,18 @@ describe("gradients", () => {
     expect(reached(ops.mul(mean as Term, 2))).toEqual([false, false]);
   });
 
+  it("go through what is folded: a sum of negated terms, signs and numbers that are multiplied", () => {
+    expect(reached(ops.sum(ops.mul(x, -1), [0]))).toEqual([true, false]);
+    expect(reached(ops.mul(ops.mul(ops.mul(row, 2), -1), -1))).toEqual([false, true]);
+    const one = ops.input([1], true);
+    const twice = ops.mul(ops.mul(one, ops.uniform(3, [4])), ops.uniform(-1, [2, 1]));
+    expect([twice.shape, ops.mul(twice, -1).shape]).toEqual([
+      [2, 4],
+      [2, 4],
+    ]);
+    expect(ops.gradients([[twice, ops.input([2, 4], false)]]).get(one)?.shape).toEqual([1]);
+  });
+
   it("add up where a term is a result several times over, or x itself is one", () => {
     const dy = ops.input([2, 3], false);
     const gradients = ops.gradients([
