@@ -5,7 +5,7 @@
  * only state between calls is the arrays that it was asked to hold. Calls are enqueued and run in that order,
  * each as if those before it had ended; a backend on the host's own memory ends each before it returns. Every
  * array belongs to the caller, who may release it right after the last call that uses it; a call writes its
- * outputs completely and nothing else, and its outputs share memory with no other array of the call, so that
+ * outputs completely (a pass: the elements that its results name) and nothing else, and its outputs share memory with no other array of the call, so that
  * any part of it may run twice. Sizes are checked by the caller, and may be 0.
  */
 import type { View } from "../view.js";
