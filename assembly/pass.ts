@@ -598,9 +598,10 @@ function apply(operation: i32, a: v128, b: v128, c: v128): v128 {
   if (operation == op.greater) return ones(f32x4.gt(a, b));
   if (operation == op.atLeast) return ones(f32x4.ge(a, b));
   if (operation == op.where) return v128.bitselect(b, c, f32x4.ne(a, zero()));
-  if (operation == op.multiplyAdd) return madd(a, b, c);
-  if (operation == op.subtractProduct) return madd(f32x4.neg(a), b, c);
-  if (operation == op.multiplySub) return madd(a, b, f32x4.neg(c));
+  // rounded twice, as two steps are: a term may be made again in another pass, beside what was measured of it
+  if (operation == op.multiplyAdd) return f32x4.add(f32x4.mul(a, b), c);
+  if (operation == op.subtractProduct) return f32x4.sub(c, f32x4.mul(a, b));
+  if (operation == op.multiplySub) return f32x4.sub(f32x4.mul(a, b), c);
   if (operation == op.multiplyTwice) return f32x4.mul(f32x4.mul(a, b), c);
   if (operation == op.addTwice) return f32x4.add(f32x4.add(a, b), c);
   if (operation == op.addMultiply) return f32x4.mul(f32x4.add(a, b), c);
