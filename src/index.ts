@@ -32,7 +32,18 @@ export {
 export type { BackendName, OpenOptions } from "./kernels/backends.js";
 export type { StorageType, Values } from "./kernels/contract.js";
 export { type Mask, maskOfLengths } from "./mask.js";
-export { biasedVariance, type Moments, merge, momentsOf, noMoments, unbiasedVariance } from "./moments.js";
+export {
+  type AsyncReduce,
+  biasedVariance,
+  type Moments,
+  type MomentsList,
+  merge,
+  mergeLists,
+  momentsOf,
+  noMoments,
+  type Reduce,
+  unbiasedVariance,
+} from "./moments.js";
 export { type Applied, type ApplyOptions, apply, type Gradients } from "./native/apply.js";
 export { BackendArray, type PlainArray } from "./native/array.js";
 export {

@@ -14,6 +14,23 @@ export interface Moments {
   readonly m2: number;
 }
 
+/** Moments of several statistics (channels, columns): one entry for each in every list, float64 [statistics]. */
+export interface MomentsList {
+  readonly count: Float64Array;
+  readonly mean: Float64Array;
+  readonly m2: Float64Array;
+}
+
+/**
+ * What stands between measuring and normalizing where a batch lies in several places: from the moments that were measured here to
+ * those of all places, the same everywhere. It is called in the same order with as many statistics in every place, in the backward
+ * pass too, whose two means (of g and of g·xHat) are moments of no spread.
+ */
+export type Reduce = (moments: MomentsList) => MomentsList;
+
+/** The same where an answer takes time: over a network. */
+export type AsyncReduce = (moments: MomentsList) => MomentsList | Promise<MomentsList>;
+
 /** The moments of no values, the identity of `merge`. */
 export const noMoments: Moments = { count: 0, mean: 0, m2: 0 };
 
@@ -54,6 +71,32 @@ export function merge(a: Moments, b: Moments): Moments {
     mean: a.mean + (distance * b.count) / count,
     m2: a.m2 + b.m2 + (distance * distance * a.count * b.count) / count,
   };
+}
+
+/**
+ * The moments of all lists together, statistic by statistic, merged in their order: who merges the same lists in the same order gets
+ * the same bits. Inputs are unchanged.
+ * @throws RangeError for no list, or lists of unequal lengths
+ */
+export function mergeLists(lists: readonly MomentsList[]): MomentsList {
+  const [first, ...others] = lists;
+  if (first === undefined) throw new RangeError("mergeLists: expected at least one list, got none");
+  const all = { count: first.count.slice(), mean: first.mean.slice(), m2: first.m2.slice() };
+  for (const other of others) {
+    if (other.count.length !== all.count.length) {
+      throw new RangeError(
+        `mergeLists: expected lists of ${all.count.length} statistics, as the first, got ${other.count.length}`,
+      );
+    }
+    for (let i = 0; i < all.count.length; i++) {
+      const a = { count: all.count[i], mean: all.mean[i], m2: all.m2[i] };
+      const { count, mean, m2 } = merge(a, { count: other.count[i], mean: other.mean[i], m2: other.m2[i] });
+      all.count[i] = count;
+      all.mean[i] = mean;
+      all.m2[i] = m2;
+    }
+  }
+  return all;
 }
 
 /**

@@ -22,6 +22,7 @@ const modules = [
   "blocks",
   "frameworks",
   "checkpoints",
+  "replicas",
   "native",
   "jax",
   "tfjs",

@@ -33,7 +33,10 @@ import {
   words,
 } from "./node/options.js";
 import type { PredictOptions } from "./node/predict.js";
+import type { WorkerOptions } from "./node/queue/worker.js";
 import type { RecipeOptions } from "./node/recipes.js";
+import type { StandardizeOptions } from "./node/standardize.js";
+import type { StreamOptions } from "./node/stream.js";
 import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
@@ -311,6 +314,55 @@ withFormat(diagnoseCommand).action(async (model: string, options: Diagnosed) => 
     reading: readingOf(reading),
   });
 });
+
+program
+  .command("worker")
+  .description("Run trials that compare --queue puts on a queue, on this machine.")
+  .requiredOption(
+    "--queue <url>",
+    "redis://host or postgres://host/database (default: EVENKEEL_QUEUE)",
+    process.env.EVENKEEL_QUEUE,
+  )
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
+  .option("--share <folder>", "where the data are, if compare was given one")
+  .option("--cache <folder>", "where data are kept (default: a folder for temporary files)")
+  .option(
+    "--lease <seconds>",
+    "after which the trials of a silent worker are given to others",
+    integer(2, 86_400),
+    30,
+  )
+  .option(
+    "--patience <seconds>",
+    "after which a trial without a sign of life is ended",
+    integer(5, 86_400),
+    600,
+  )
+  .action(async (options: WorkerOptions) => {
+    const { work } = await import("./node/queue/worker.js");
+    process.exitCode = await work(options);
+  });
+
+program
+  .command("standardize")
+  .description(
+    "Standardize the numeric columns of tables of any size: their moments in one scan, and the tables.",
+  )
+  .argument("<files...>", "Parquet, CSV or JSON files, also as patterns: 'data/*.parquet'")
+  .option("--out <folder>", "write the standardized tables there, as Parquet")
+  .action(async (files: string[], options: StandardizeOptions) => {
+    const { standardize } = await import("./node/standardize.js");
+    process.exitCode = await standardize(files, options);
+  });
+
+program
+  .command("stream")
+  .description("Standardize, watch for drift and learn, record by record, what comes without end.")
+  .option("--from <source>", "- for standard input, or redis://host/0/stream", "-")
+  .action(async (options: StreamOptions) => {
+    const { stream } = await import("./node/stream.js");
+    process.exitCode = await stream(options);
+  });
 
 program
   .command("recipes")

@@ -45,12 +45,19 @@ export interface Store {
   put(key: string, trial: Trial): Promise<void>;
 }
 
+/** What is told of a trial while it is with an executor. */
+export interface TrialWatcher {
+  /** It runs now; again where it began anew somewhere else. */
+  started(): void;
+  progress(progress: Progress): void;
+}
+
 /** Where trials run. The numbers of a trial do not depend on it. */
 export interface Executor {
-  /** Trials that it runs at a time. */
+  /** Trials that it takes at a time; those that are on a queue elsewhere are with it too. */
   size: number;
   /** Rejects where the trial fails, or `signal` aborts first. */
-  run(spec: TrialSpec, report: (progress: Progress) => void, signal: AbortSignal): Promise<Trial>;
+  run(spec: TrialSpec, course: TrialWatcher, signal: AbortSignal): Promise<Trial>;
   /** Ends whatever still runs. */
   close(): Promise<void>;
 }
@@ -85,9 +92,12 @@ export async function runTrials(
     const one = queue.shift();
     if (!one || signal.aborted) return;
     const { key, spec } = one;
-    watcher.started(spec);
+    const course: TrialWatcher = {
+      started: () => watcher.started(spec),
+      progress: (progress) => watcher.progress(spec, progress),
+    };
     try {
-      const result = await executor.run(spec, (progress) => watcher.progress(spec, progress), signal);
+      const result = await executor.run(spec, course, signal);
       await store?.put(key, result);
       finished.set(key, result);
       watcher.finished(spec, result);
@@ -98,7 +108,7 @@ export async function runTrials(
     if (failure) await executor.close();
     else await next();
   };
-  await Promise.all(Array.from({ length: executor.size }, next));
+  await Promise.all(Array.from({ length: Math.min(executor.size, queue.length) }, next));
   await executor.close();
   return { trials: keys.map((key) => finished.get(key)), failure };
 }

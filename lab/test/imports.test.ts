@@ -24,7 +24,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["lab/fitting", "lab/diagnosis", "lab/predictions/"],
   ["lab/examples"],
   ["lab/evaluation"],
-  ["lab/trial", "lab/ailments"],
+  ["lab/trial", "lab/ailments", "lab/online/"],
   ["lab/trials", "lab/comparison", "lab/findings"],
   ["lab/report/"],
   ["lab/recipes/"],

@@ -2,7 +2,7 @@
 import { MessageChannel } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
-import train from "../dist/node/worker.js";
+import train from "../dist/node/trial-thread.js";
 import type { TrialData } from "../src/datasets/dataset.js";
 import type { Trial } from "../src/results.js";
 import { taskNames, tasks } from "../src/tasks/registry.js";

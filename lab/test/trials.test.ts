@@ -5,7 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 // as built, because it starts the worker next to it
 import { openThreads } from "../dist/node/threads.js";
-import trainHere from "../dist/node/worker.js";
+import trainHere from "../dist/node/trial-thread.js";
 import { splitOf } from "../src/data/split.js";
 import type { TrialData } from "../src/datasets/dataset.js";
 import type { NormName } from "../src/norms.js";

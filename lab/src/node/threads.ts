@@ -11,20 +11,21 @@ export function openThreads(size: number): Executor {
   let pool: Tinypool | undefined;
   const open = () =>
     new Tinypool({
-      filename: new URL("./worker.js", import.meta.url).href,
+      filename: new URL("./trial-thread.js", import.meta.url).href,
       minThreads: size,
       maxThreads: size,
       isolateWorkers: false,
     });
   return {
     size,
-    async run(spec, report, signal) {
+    async run(spec, course, signal) {
       // every running trial listens, and Node takes more than ten listeners for a leak
       setMaxListeners(size, signal);
       const { port1, port2 } = new MessageChannel();
-      port1.on("message", (progress: Progress) => report(progress));
+      port1.on("message", (progress: Progress) => course.progress(progress));
       try {
         pool ??= open();
+        course.started();
         return await pool.run({ spec, port: port2 }, { transferList: [port2], signal });
       } finally {
         port1.close();

@@ -2,7 +2,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 // as built, since it runs the same in a thread
-import train from "../../dist/node/worker.js";
+import train from "../../dist/node/trial-thread.js";
 import { type Form, type InputKind, sizeOf } from "../../src/data/form.js";
 import type { TrialData } from "../../src/datasets/dataset.js";
 import { acceptingModels, type ModelName, models, normsFor } from "../../src/models/registry.js";
