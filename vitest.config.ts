@@ -7,6 +7,13 @@ const suites = {
   browser: { include: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"] },
   // the lab's command as its user meets it: processes, signals, folders
   command: { include: ["lab/test/**/*.command.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
+  // what runs on a queue or a stream of Redis or PostgreSQL, which the tests start by themselves on this machine; one file at a time
+  servers: {
+    include: ["test/**/*.server.ts", "lab/test/**/*.server.ts"],
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+  },
   package: { include: ["test/**/*.package.ts"] },
   // other people's builds, which take long where cores are few
   consumers: {

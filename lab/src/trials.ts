@@ -57,7 +57,7 @@ export interface Executor {
   /** Trials that it takes at a time; those that are on a queue elsewhere are with it too. */
   size: number;
   /** Rejects where the trial fails, or `signal` aborts first. */
-  run(spec: TrialSpec, course: TrialWatcher, signal: AbortSignal): Promise<Trial>;
+  run(spec: TrialSpec, watcher: TrialWatcher, signal: AbortSignal): Promise<Trial>;
   /** Ends whatever still runs. */
   close(): Promise<void>;
 }
@@ -92,12 +92,12 @@ export async function runTrials(
     const one = queue.shift();
     if (!one || signal.aborted) return;
     const { key, spec } = one;
-    const course: TrialWatcher = {
+    const told: TrialWatcher = {
       started: () => watcher.started(spec),
       progress: (progress) => watcher.progress(spec, progress),
     };
     try {
-      const result = await executor.run(spec, course, signal);
+      const result = await executor.run(spec, told, signal);
       await store?.put(key, result);
       finished.set(key, result);
       watcher.finished(spec, result);

@@ -18,14 +18,14 @@ export function openThreads(size: number): Executor {
     });
   return {
     size,
-    async run(spec, course, signal) {
+    async run(spec, watcher, signal) {
       // every running trial listens, and Node takes more than ten listeners for a leak
       setMaxListeners(size, signal);
       const { port1, port2 } = new MessageChannel();
-      port1.on("message", (progress: Progress) => course.progress(progress));
+      port1.on("message", (progress: Progress) => watcher.progress(progress));
       try {
         pool ??= open();
-        course.started();
+        watcher.started();
         return await pool.run({ spec, port: port2 }, { transferList: [port2], signal });
       } finally {
         port1.close();

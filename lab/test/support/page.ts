@@ -15,11 +15,13 @@ import { type Executor, runTrials, type Store } from "../../src/trials.js";
 /** One trial after another, on the page's own thread. */
 const inPage: Executor = {
   size: 1,
-  run: (spec, report) =>
-    runTrial(spec, modelOf(spec.model), async (progress) => {
-      report(progress);
+  run(spec, watcher) {
+    watcher.started();
+    return runTrial(spec, modelOf(spec.model), async (progress) => {
+      watcher.progress(progress);
       await new Promise((resolve) => setTimeout(resolve));
-    }),
+    });
+  },
   close: async () => {},
 };
 
