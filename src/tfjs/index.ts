@@ -1,5 +1,5 @@
 /** Public names of `evenkeel/tfjs`. Needs @tensorflow/tfjs-core and @tensorflow/tfjs-layers, or @tensorflow/tfjs. */
-export { type Installed, install } from "./install.js";
+export { type Installed, type InstallOptions, install } from "./install.js";
 export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
 export { apply } from "./layers/apply.js";
 export { layers } from "./layers/catalog.js";

@@ -1,6 +1,8 @@
 /** One call sets up everything. */
 import * as tf from "@tensorflow/tfjs-core";
 import { normalizationModule } from "../kernels/wasm/wasm.js";
+import { checkOptions } from "../options.js";
+import { described } from "../shape.js";
 import { fusedKernels, useFused } from "./kernels/fused.js";
 import { compileTraining, registerTrainingKernels } from "./kernels/training.js";
 import { isThreaded, type WasmBackend } from "./kernels/wasm-backend.js";
@@ -27,6 +29,15 @@ export interface Installed {
   reason?: string;
 }
 
+/** Options of `install`. */
+export interface InstallOptions {
+  /**
+   * Whether to use fused multiply-add (relaxed SIMD) where the engine supports it, which is faster, and rounds as the processor does:
+   * with `false` every machine gives the same bits. Default true.
+   */
+  relaxed?: boolean;
+}
+
 /**
  * Registers the fused kernels and the training kernels for TensorFlow.js's wasm backend, makes the built-in
  * `layerNormalization` and `batchNormalization` of existing and loaded models run the fused operation, and any
@@ -36,8 +47,14 @@ export interface Installed {
  *
  * Call it once, after `tf.setBackend`; further calls have no effect. Where the kernels cannot run it does not
  * throw: `fused` is false, and `reason` says why.
+ * @throws TypeError for an unknown option, or one that is no boolean
  */
-export async function install(): Promise<Installed> {
+export async function install(options: InstallOptions = {}): Promise<Installed> {
+  checkOptions("install", options, ["relaxed"]);
+  const { relaxed = true } = options;
+  if (typeof relaxed !== "boolean") {
+    throw new TypeError(`install: relaxed must be true or false, got ${described(relaxed)}`);
+  }
   await tf.ready();
   useInBuiltInLayers();
   joinActivations();
@@ -46,8 +63,9 @@ export async function install(): Promise<Installed> {
   const backend = tf.getBackend();
   try {
     const shared = isThreaded(tf.backend() as object as WasmBackend);
-    useFused(await normalizationModule({ shared }), shared);
-    const trainingKernels = registerTrainingKernels(await compileTraining({ shared }), shared);
+    const build = { shared, ...(!relaxed && { relaxed }) };
+    useFused(await normalizationModule(build), shared);
+    const trainingKernels = registerTrainingKernels(await compileTraining(build), shared);
     if (fusedKernels(tf.backend())) return { backend, fused: true, trainingKernels };
   } catch (error) {
     // this engine has no SIMD, which the other backends do not need

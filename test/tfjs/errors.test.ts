@@ -8,6 +8,7 @@ import {
   epochStatistics,
   freezeStatistics,
   initializeWeightNormalization,
+  install,
   layers,
   normalize,
   recalibrate,
@@ -198,6 +199,23 @@ describe.each(Object.entries(takeModels))("%s", (name, take) => {
       ),
     );
     expect(error).toBeInstanceOf(TypeError);
+  });
+});
+
+describe("install", () => {
+  it.each<Row>([
+    [
+      "an unknown option",
+      () => (install as Anything)({ relax: false }),
+      'install: no option is called "relax"; did you mean "relaxed"? There are relaxed',
+    ],
+    [
+      "relaxed 0",
+      () => (install as Anything)({ relaxed: 0 }),
+      "install: relaxed must be true or false, got 0",
+    ],
+  ])("%s", async (_, run, message) => {
+    expect(await errorOf(run)).toEqual(new TypeError(message));
   });
 });
 
