@@ -40,6 +40,9 @@ export interface TrialSpec {
   digest: string;
 }
 
+/** As it travels to where the data are, or come by their digest. */
+export type TravellingSpec = Omit<TrialSpec, "data">;
+
 /** How far a trial has come. */
 export interface Progress {
   /** From 0 to 1. */

@@ -120,20 +120,82 @@ export type TrialData = Pick<
   | "parts"
 >;
 
+/** The arrays of what a trial needs, by names of their own. */
+export interface TrialArrays extends Pick<TrialData, "x" | "scaled" | "y"> {
+  starts?: Int32Array;
+  strata: Int32Array;
+  groups?: Int32Array;
+  time?: Float64Array;
+  heldOut?: Int32Array;
+}
+
+/** All else of it, which is plain JSON. */
+export interface TrialFacts extends Omit<TrialData, "x" | "scaled" | "y" | "windows" | "parts"> {
+  ahead?: number;
+  span?: number;
+  shares?: Parts["shares"];
+}
+
+/** What a trial needs, arrays apart from all else; nothing is copied. */
+export function apart(data: TrialData): { facts: TrialFacts; arrays: TrialArrays } {
+  const { task, metric, form, classes, count, x, scaled, y, targetShape, yScale, windows, season } = data;
+  const { strata, groups, time, heldOut, span, shares } = data.parts;
+  return {
+    facts: {
+      ...{ task, metric, form, classes, count, targetShape, yScale },
+      ...(season !== undefined && { season }),
+      ...(windows && { ahead: windows.ahead }),
+      ...(span !== undefined && { span }),
+      ...(shares && { shares }),
+    },
+    arrays: {
+      ...{ x, scaled, y, strata },
+      ...(windows && { starts: windows.starts }),
+      ...(groups && { groups }),
+      ...(time && { time }),
+      ...(heldOut && { heldOut }),
+    },
+  };
+}
+
+/** The same in one piece again. */
+export function together(
+  { ahead, span, shares, ...facts }: TrialFacts,
+  { x, scaled, y, starts, ...parts }: TrialArrays,
+): TrialData {
+  return {
+    ...{ ...facts, x, scaled, y },
+    ...(starts && ahead !== undefined && { windows: { starts, ahead } }),
+    parts: { ...parts, ...(span !== undefined && { span }), ...(shares && { shares }) },
+  };
+}
+
 /** Bytes that are hashed at a time. */
 const CHUNK = 2 ** 24;
 
 /** SHA-256, in hex, of everything that a trial sees. */
 export async function digestOf(data: TrialData): Promise<string> {
-  const { task, metric, form, classes, count: examples, targetShape, yScale, windows, season, parts } = data;
+  const { facts, arrays } = apart(data);
+  const { x, scaled, y, starts, strata, groups, time, heldOut } = arrays;
   const digests: string[] = [];
-  const { strata, groups, time, heldOut, shares, span } = parts;
-  for (const array of [data.x, data.scaled, data.y, windows?.starts, strata, groups, time, heldOut]) {
+  for (const array of [x, scaled, y, starts, strata, groups, time, heldOut]) {
     digests.push(array === undefined ? "" : await digestOfBytes(array));
   }
+  const {
+    task,
+    metric,
+    form,
+    classes,
+    count: examples,
+    targetShape,
+    yScale,
+    season,
+    shares,
+    span,
+    ahead,
+  } = facts;
   const told = JSON.stringify({
-    ...{ task, metric, form, classes, examples, targetShape, yScale, season, shares, span, digests },
-    ahead: windows?.ahead,
+    ...{ task, metric, form, classes, examples, targetShape, yScale, season, shares, span, digests, ahead },
   });
   return digestOfBytes(new TextEncoder().encode(told));
 }

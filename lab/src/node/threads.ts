@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import Tinypool from "tinypool";
-import type { TrialData } from "../datasets/dataset.js";
+import { apart, type TrialArrays, type TrialData, together } from "../datasets/dataset.js";
 import type { Progress } from "../trial.js";
 import type { Executor } from "../trials.js";
 
@@ -39,30 +39,9 @@ export function openThreads(size: number): Executor {
 
 /** What a trial needs, in memory that threads share, so that no trial has a copy; what is there already stays. */
 export function shared(data: TrialData): TrialData {
-  const { task, metric, form, classes, count, x, scaled, y, targetShape, yScale, windows, season } = data;
-  const { strata, groups, time, heldOut, span, shares } = data.parts;
-  return {
-    task,
-    metric,
-    form,
-    classes,
-    count,
-    x: share(x),
-    scaled: share(scaled),
-    y: share(y),
-    targetShape,
-    yScale,
-    ...(windows && { windows: { ...windows, starts: share(windows.starts) } }),
-    ...(season !== undefined && { season }),
-    parts: {
-      strata: share(strata),
-      ...(span !== undefined && { span }),
-      ...(shares && { shares }),
-      ...(groups && { groups: share(groups) }),
-      ...(time && { time: share(time) }),
-      ...(heldOut && { heldOut: share(heldOut) }),
-    },
-  };
+  const { facts, arrays } = apart(data);
+  const moved = Object.entries(arrays).map(([name, values]) => [name, share(values)]);
+  return together(facts, Object.fromEntries(moved) as TrialArrays);
 }
 
 function share<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(values: T): T {
