@@ -8,6 +8,7 @@ import type { Choices } from "./comparison.js";
 import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
+import type { QueueOptions } from "./node/compare.js";
 import { describedData } from "./node/datasets.js";
 import type { DiagnoseOptions } from "./node/diagnose.js";
 import type { InspectOptions } from "./node/inspect.js";
@@ -33,6 +34,7 @@ import {
   words,
 } from "./node/options.js";
 import type { PredictOptions } from "./node/predict.js";
+import type { OnStop } from "./node/queue/sweep.js";
 import type { WorkerOptions } from "./node/queue/worker.js";
 import type { RecipeOptions } from "./node/recipes.js";
 import type { StandardizeOptions } from "./node/standardize.js";
@@ -46,6 +48,8 @@ const usually = (text: string, name: "depth" | "width" | "epochs") => {
   const [some] = modelNames;
   return `${text} (default: by the network, ${models[some].usual[name]} for ${some})`;
 };
+
+const onStops: readonly OnStop[] = ["leave", "cancel"];
 
 const cores = availableParallelism();
 /** Each loads TensorFlow.js, which takes longer than it saves where there are many more than cores. */
@@ -100,6 +104,10 @@ interface Parsed extends ReadingOptions, Omit<Choices, "sweep" | "own" | "save">
   save?: string;
   sweep?: string[];
   threads: number;
+  queue?: string | true;
+  share?: string;
+  onStop?: OnStop;
+  cancel?: boolean;
   json?: boolean;
   out?: string;
   resume?: string;
@@ -171,7 +179,15 @@ withData(compareCommand)
   .option("--out <folder>", "where the report goes (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "continue the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
-  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores);
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
+  .optionsGroup("More than one machine:")
+  .option(
+    "--queue [url]",
+    "put trials on a queue, for evenkeel worker anywhere: redis://host, postgres://host/database (default: EVENKEEL_QUEUE)",
+  )
+  .option("--share <folder>", "that all machines see: data go through it instead of the queue")
+  .addOption(choice("--on-stop <what>", "what Ctrl-C does to trials on the queue (default: leave)", onStops))
+  .option("--cancel", "with --resume: take its trials off the queue, and report what is finished");
 withFormat(compareCommand)
   .optionsGroup("Options:")
   .addHelpText(
@@ -195,7 +211,10 @@ for (const option of compareCommand.options) {
 /** Those that may be there several times: each adds to what was there. */
 const REPEATED = ["--norms", "--ignore", "--keep", "--categorical", "--numeric", "--missing", "--sweep"];
 /** Those beside --resume: no number depends on them. */
-const BESIDE_RESUME = ["--threads", "--json", "--max-bytes", "--max-cells"];
+const BESIDE_RESUME = [
+  ...["--threads", "--json", "--max-bytes", "--max-cells"],
+  ...["--queue", "--share", "--on-stop", "--cancel"],
+];
 
 /** What a module is called. */
 const MODULE = /\.[mc]?[jt]s$/i;
@@ -225,7 +244,8 @@ function checkTyped([module, ...others]: readonly string[]): void {
 }
 
 compareCommand.action(async (module: string | undefined, parsed: Parsed, { args }: Command) => {
-  const { data, sweep, threads, json = false, out, resume, save, ...rest } = parsed;
+  const { data, sweep, threads, json = false, out, resume, save, ...others } = parsed;
+  const { queue: _queue, share: _share, onStop: _onStop, cancel: _cancel, ...rest } = others;
   const swept = sweep && { sweep: sweepOf(sweep) };
   checkTyped(args);
   if (resume !== undefined) {
@@ -236,7 +256,12 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
       );
     }
     const { resume: goOn } = await import("./node/compare.js");
-    process.exitCode = await goOn(resume, { threads, json, limits: limitsOf(parsed) });
+    process.exitCode = await goOn(resume, {
+      threads,
+      json,
+      queue: queueOf(parsed),
+      limits: limitsOf(parsed),
+    });
     return;
   }
   const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
@@ -256,12 +281,32 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
     reading: readingOf(reading),
     choices: { ...network, ...training, norms, baseline, seeds, reach, ...swept },
     threads,
+    queue: queueOf(parsed),
     json,
     out,
     save,
     typed,
   });
 });
+
+/** Throws UsageError for what means nothing without a queue. */
+function queueOf({ queue, share, onStop, cancel = false, resume }: Parsed): QueueOptions | undefined {
+  if (cancel && resume === undefined) {
+    throw new UsageError(
+      "--cancel: takes the trials of a comparison off their queue; name its folder by --resume",
+    );
+  }
+  const url = queue === true ? process.env.EVENKEEL_QUEUE : queue;
+  if (url !== undefined) return { url, share, onStop: onStop ?? "leave", cancel };
+  if (queue === true) {
+    throw new UsageError("--queue: expected a URL such as redis://host, or one in EVENKEEL_QUEUE, got none");
+  }
+  const alone = share !== undefined ? "--share" : onStop !== undefined ? "--on-stop" : cancel && "--cancel";
+  if (!alone) return undefined;
+  throw new UsageError(
+    `${alone}: is about trials on a queue; name it by --queue redis://host, or leave ${alone} out`,
+  );
+}
 
 const predictCommand = program
   .command("predict")

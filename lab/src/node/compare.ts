@@ -21,7 +21,9 @@ import { typed as argument, compareCommand } from "./invocation.js";
 import { usualCells } from "./memory.js";
 import { announcement, comparisonText } from "./output.js";
 import { digestOfModule, loadOwnModel, type OwnModule } from "./own-model.js";
-import { openDisplay } from "./progress.js";
+import { type Display, openDisplay } from "./progress.js";
+import type { OnStop, Sweep } from "./queue/sweep.js";
+import { shownUrl } from "./queue/url.js";
 import { checkSave, saveNetworks } from "./save.js";
 import { type Stop, stopOnSignals } from "./signals.js";
 import { checkPlace, claimPlace, holdsPlan, leavePlace, openStore, type Plan, readPlan } from "./store.js";
@@ -29,6 +31,9 @@ import { columnsOf } from "./streams.js";
 import { summaryText } from "./summary.js";
 import { openThreads, shared } from "./threads.js";
 import { version } from "./version.js";
+
+/** Trials that are shown while they run. */
+const MOST_SHOWN = 16;
 
 /** The options of the command line, already checked. */
 export interface CompareOptions {
@@ -39,6 +44,7 @@ export interface CompareOptions {
   /** The module of the user's own network. */
   module?: string;
   threads: number;
+  queue?: QueueOptions;
   json: boolean;
   /** By default the next free one of the usual name. */
   out?: string;
@@ -50,8 +56,19 @@ export interface CompareOptions {
   command?: string;
 }
 
+/** Where trials run that this machine does not run itself. */
+export interface QueueOptions {
+  url: string;
+  /** A folder that all machines see, through which data go. */
+  share?: string;
+  /** What becomes of the trials when this is stopped. */
+  onStop: OnStop;
+  /** Whether to take them off the queue instead of waiting for them. */
+  cancel: boolean;
+}
+
 /** What changes no number: it is the machine's. */
-export interface Running extends Pick<CompareOptions, "threads" | "json"> {
+export interface Running extends Pick<CompareOptions, "threads" | "json" | "queue"> {
   limits?: Partial<Limits>;
   /** A command that goes on with what is in `out`, where that is the same comparison; without it, `out` must hold none. */
   again?: string;
@@ -141,10 +158,13 @@ async function load(source: string, reading: DatasetOptions): Promise<Dataset> {
   return { ...data, ...shared(data) };
 }
 
+/** Options that say where results go, or where trials run. */
+const MACHINES = ["--out", "--save", "--json", "--threads", "--queue", "--share", "--on-stop"];
+
 /** What was typed, with the data wherever they are; without what says where results go, or is the machine's. */
 function againArguments(typed: CompareOptions["typed"], source: string): string[] {
   return typed.flatMap(([option, value], i) => {
-    if (["--out", "--save", "--json", "--threads"].includes(option)) return [];
+    if (MACHINES.includes(option)) return [];
     const shown = option === "--data" ? source : value;
     // the words of one option
     const again = typed[i - 1]?.[0] === option && option === "--sweep";
@@ -158,7 +178,7 @@ async function run(
   plan: Plan,
   data: Dataset,
   stop: Stop,
-  { threads, json, again = compareCommand(["--resume", resolve(folder)]) }: Running,
+  { threads, json, queue, again = resumeCommand(folder, queue) }: Running,
   leave?: () => void,
 ): Promise<number> {
   const { settings, digest, command } = plan;
@@ -179,14 +199,23 @@ async function run(
       wallSeconds: store.seconds(),
     });
   const metric = metricNamed(data.task, data.metric);
-  const executor = openThreads(Math.min(threads, distinct.length));
-  const display = openDisplay(metric, settings, distinct, executor.size);
+  let display: Display | undefined;
+  const note = (line: string) => (display ? display.note(line) : void process.stderr.write(`${line}\n`));
+  const sweep = queue && (await openSweep(queue, note));
+  const executor = sweep ?? openThreads(Math.min(threads, distinct.length));
+  display = openDisplay(
+    metric,
+    settings,
+    distinct,
+    Math.min(executor.size, distinct.length, MOST_SHOWN),
+    queue && (queue.onStop === "leave" ? "Ctrl-C leaves it running" : "Ctrl-C cancels it"),
+  );
   let found = 0;
   let begun = false;
   const begin = () => {
     if (begun) return;
     begun = true;
-    const amount = { trials: distinct.length, found, threads };
+    const amount = { trials: distinct.length, found, ...(sweep ? { queue: sweep.shown } : { threads }) };
     const { data: about } = comparisonNow([]);
     process.stderr.write(`${announcement(settings, metric.name, about, amount)}\n\n`);
   };
@@ -203,7 +232,9 @@ async function run(
   };
   let outcome: Awaited<ReturnType<typeof runTrials>>;
   try {
-    outcome = await runTrials(specs, executor, watcher, stop.signal, store);
+    if (queue?.cancel) await sweep?.cancel(keys);
+    const signal = queue?.cancel ? AbortSignal.abort() : stop.signal;
+    outcome = await runTrials(specs, executor, watcher, signal, store);
   } finally {
     display.close();
   }
@@ -211,7 +242,12 @@ async function run(
   await stop.letGo();
   const { trials, failure } = outcome;
   const finished = new Set(keys.filter((_, i) => trials[i] !== undefined)).size;
-  const goOn = `Go on: ${again}\n`;
+  const isLeft = queue?.onStop === "leave" && !queue.cancel && failure === undefined;
+  const goOn = `${isLeft ? "The others go on at their workers. To have their results" : "Go on"}: ${again}\n`;
+  if (finished === 0 && isLeft && stop.exitCode() !== undefined) {
+    process.stderr.write(`Stopped before any trial had finished. ${goOn}`);
+    return stop.exitCode() ?? 1;
+  }
   if (finished === 0) {
     leave?.();
     if (failure) throw failure;
@@ -242,8 +278,16 @@ async function run(
     `Stopped: ${finished} of ${distinct.length} trials had finished; their results were written.\n${goOn}`,
   );
   if (failure) throw failure;
-  return stop.exitCode() ?? 1;
+  return stop.exitCode() ?? (queue?.cancel ? 0 : 1);
 }
+
+/** What goes on with a comparison: where a queue's URL has a password, with *** in its place. */
+const resumeCommand = (folder: string, queue: QueueOptions | undefined): string =>
+  compareCommand([
+    "--resume",
+    resolve(folder),
+    ...(queue ? ["--queue", shownUrl(queue.url), ...(queue.share ? ["--share", queue.share] : [])] : []),
+  ]);
 
 /** The trials of the comparison itself, without those of its sweep. */
 const own = (trials: readonly (Trial | undefined)[], { norms, seeds }: Settings): Trial[] =>
@@ -257,6 +301,12 @@ function keep(folder: string, trials: readonly Trial[], data: Dataset, digest: s
       ? `Networks ${shown} (evenkeel predict ${argument(shown)} FILE)\n`
       : "No network was kept: every trial diverged.\n",
   );
+}
+
+/** Loaded only where there is one: BullMQ takes a third of a second. */
+async function openSweep({ url, share, onStop }: QueueOptions, log: (line: string) => void): Promise<Sweep> {
+  const { openSweep } = await import("./queue/sweep.js");
+  return openSweep(url, { share, onStop, log });
 }
 
 function machine(): Comparison["machine"] {

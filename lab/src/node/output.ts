@@ -22,11 +22,12 @@ export const comparisonText = (comparison: Comparison): string => `${JSON.string
 /** A setting as one would type it. */
 export const plain = (value: number): string => String(Number(value.toPrecision(3)));
 
-/** Trials in all, those of them that an earlier run has finished, and how many run at a time. */
+/** Trials in all, those of them that an earlier run has finished, and how many run at a time here, or the queue on which they are. */
 export interface Amount {
   trials: number;
   found: number;
-  threads: number;
+  threads?: number;
+  queue?: string;
 }
 
 /** The data as a comparison has them. */
@@ -70,11 +71,12 @@ function sizeText({ kind, depth, width, module }: Settings["model"]): string {
   return width === 1 ? kind : `${kind} of ${count(depth, "layer")} of ${width}`;
 }
 
-function amountText({ trials, found, threads }: Amount): string {
+function amountText({ trials, found, threads = 1, queue }: Amount): string {
   const all = count(trials, "trial");
   if (found === trials) return `${all}, all finished already`;
   const left = trials - found;
-  const atATime = left > 1 ? `, ${Math.min(threads, left)} at a time` : "";
+  const here = left > 1 ? `, ${Math.min(threads, left)} at a time` : "";
+  const atATime = queue === undefined ? here : `, on ${queue}`;
   return found > 0 ? `${all}, ${found.toLocaleString("en-US")} finished already${atATime}` : all + atATime;
 }
 

@@ -1,5 +1,5 @@
 /** What is shown while trials run: live in a terminal, plain lines anywhere else. Writes to standard error. */
-import { duration, formatNumber } from "@evenkeel/report/format";
+import { duration, formatNumber, wrap } from "@evenkeel/report/format";
 import { createLogUpdate } from "log-update";
 import type { Settings } from "../comparison.js";
 import { labelOf } from "../norms.js";
@@ -12,6 +12,8 @@ import { colorsOf } from "./colors.js";
 import { plain } from "./output.js";
 
 export interface Display extends Watcher {
+  /** A line of its own: what went wrong and is being mended. */
+  note(line: string): void;
   /** Clears what is live; nothing is shown from then on. */
   close(): void;
 }
@@ -176,16 +178,19 @@ function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boole
   ];
 }
 
-/** A display of these trials (each once), on `threads` threads. */
+/** A display of these trials (each once), `threads` at a time; `stopping` says what Ctrl-C does. */
 export function openDisplay(
   metric: Metric,
   settings: Settings,
   specs: readonly TrialSpec[],
   threads: number,
+  stopping = "Ctrl-C stops and reports what is finished",
 ): Display {
   const course = new Course(specs, threads);
   const nameOf = namer(settings, specs);
-  return process.stderr.isTTY ? liveDisplay(metric, course, nameOf) : plainDisplay(metric, course, nameOf);
+  return process.stderr.isTTY
+    ? liveDisplay(metric, course, nameOf, stopping)
+    : plainDisplay(metric, course, nameOf);
 }
 
 const several = ({ training }: TrialSpec) => training.learningRates.length > 1;
@@ -194,6 +199,7 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   const quarters = new Map<TrialSpec, number>();
   const line = (pieces: Piece[]) => process.stderr.write(`${fitted(pieces, PLAIN_WIDTH)}\n`);
   return {
+    note: (text) => void process.stderr.write(`${text}\n`),
     started: (spec) => course.start(spec),
     found: (spec) => course.found(spec),
     progress(spec, progress) {
@@ -223,7 +229,7 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   };
 }
 
-function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
+function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: string): Display {
   const update = createLogUpdate(process.stderr);
   const colors = colorsOf(process.stderr);
   const total = course.specs.length;
@@ -266,7 +272,7 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
       [
         { text: `  ${course.finished} of ${total} trials`, rank: 3 },
         { text: course.left(), rank: 2 },
-        { text: "Ctrl-C stops and reports what is finished", rank: 1 },
+        { text: stopping, rank: 1 },
       ],
       width(),
     );
@@ -274,6 +280,11 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   };
   const timer = setInterval(draw, REDRAW_MS);
   return {
+    note(text) {
+      update.clear();
+      process.stderr.write(`${colors.yellow("!")} ${wrap(text, width() - 2, "  ")}\n`);
+      draw();
+    },
     started(spec) {
       course.start(spec);
       draw();

@@ -1,5 +1,16 @@
-/** `evenkeel worker`: runs the trials of a queue on this machine. */
-import { FailureError } from "../../errors.js";
+/** `evenkeel worker`: runs the trials of a queue on this machine, each in a process of its own. */
+import { hostname } from "node:os";
+import { count, duration, printable } from "@evenkeel/report/format";
+import { type Job, UnrecoverableError, WaitingError } from "bullmq";
+import { reason } from "../../errors.js";
+import { labelOf } from "../../norms.js";
+import type { Trial } from "../../results.js";
+import { colorsOf } from "../colors.js";
+import { stopOnSignals } from "../signals.js";
+import { openBroker, type TrialJob, type TrialProgress } from "./broker.js";
+import { openCache } from "./cache.js";
+import { ChildLost, openProcesses } from "./processes.js";
+import { CANCELLED } from "./sweep.js";
 
 /** The options of the command line, already checked. */
 export interface WorkerOptions {
@@ -17,7 +28,105 @@ export interface WorkerOptions {
   patience: number;
 }
 
+/** Times that a trial is taken from a worker that gave no sign of life, before it is what ends them. */
+const MOST_STALLED = 3;
+/** ms between two reports of progress of a trial. */
+const REPORT = 1000;
+/** ms between two looks whether a trial is still wanted. */
+const LOOK = 3000;
+
 /** Runs until it is stopped, and returns the exit code. */
-export async function work(_options: WorkerOptions): Promise<number> {
-  throw new FailureError("worker: not here yet");
+export async function work({
+  queue: url,
+  threads,
+  share,
+  cache,
+  lease,
+  patience,
+}: WorkerOptions): Promise<number> {
+  const stop = stopOnSignals();
+  const colors = colorsOf(process.stderr);
+  const log = (line: string) => {
+    process.stderr.write(`${colors.dim(new Date().toTimeString().slice(0, 8))} ${printable(line)}\n`);
+  };
+  const broker = await openBroker(url, share, log);
+  const queue = broker.queue();
+  const processes = openProcesses(threads, { cache: openCache(cache, broker.depot), patience, log });
+  const name = `${hostname()}:${process.pid}`;
+  /** What ends a trial that runs, by its key. */
+  const running = new Map<string, AbortController>();
+  let done = 0;
+
+  const run = async (job: Job<TrialJob, Trial>, token?: string): Promise<Trial> => {
+    const { spec } = job.data;
+    const key = job.id as string;
+    const label = `${labelOf(spec.norm)} seed ${spec.seed}`;
+    const end = new AbortController();
+    running.set(key, end);
+    const began = performance.now();
+    let reported = 0;
+    log(`${label} started`);
+    const looking = setInterval(async () => {
+      const now = await queue.getJob(key).catch(() => job);
+      if (now?.data.cancelled) end.abort(CANCELLED);
+    }, LOOK);
+    try {
+      const trial = await processes.run(
+        spec,
+        {
+          started() {},
+          progress(progress) {
+            const now = performance.now();
+            if (now - reported < REPORT) return;
+            reported = now;
+            const told: TrialProgress = { ...progress, worker: name };
+            // what is not told does no harm
+            job.updateProgress(told).catch(() => {});
+          },
+        },
+        end.signal,
+      );
+      done++;
+      const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
+      log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
+      return trial;
+    } catch (error) {
+      if (stop.signal.aborted) {
+        await job.moveToWait(token);
+        log(`${label} went back to the queue`);
+        throw new WaitingError();
+      }
+      const why = end.signal.aborted ? String(end.signal.reason) : reason(error);
+      log(`${label} ended: ${why}`);
+      if (error instanceof ChildLost && !end.signal.aborted) throw error;
+      throw new UnrecoverableError(why);
+    } finally {
+      clearInterval(looking);
+      running.delete(key);
+    }
+  };
+
+  const worker = broker.worker(run, {
+    name,
+    concurrency: threads,
+    lockDuration: lease * 1000,
+    stalledInterval: (lease * 1000) / 2,
+    maxStalledCount: MOST_STALLED,
+  });
+  worker.on("lockRenewalFailed", (keys) => {
+    for (const key of keys)
+      running.get(key)?.abort("its lease ran out: it went to another worker, or is wanted no more");
+  });
+  log(
+    `${name} takes trials from ${broker.shown}, ${count(threads, "at a time", "at a time")}; Ctrl-C ends it`,
+  );
+
+  await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  for (const end of running.values()) end.abort("the worker was stopped");
+  await worker.close();
+  await processes.close();
+  await broker.close();
+  log(`stopped after ${count(done, "trial")}`);
+  await stop.letGo();
+  return stop.exitCode() ?? 0;
 }

@@ -1,0 +1,247 @@
+/**
+ * What a sweep's commander and its workers meet at, by a URL: a queue of BullMQ in Redis or PostgreSQL, and beside it the data that
+ * trials need. Everything here is at-least-once: a trial may run twice, and is known by its key.
+ */
+import { setTimeout as wait } from "node:timers/promises";
+import { printable } from "@evenkeel/report/format";
+import {
+  type ConnectionOptions,
+  createPostgresBackend,
+  type Processor,
+  Queue,
+  QueueEvents,
+  type QueueOptions,
+  type RedisOptions,
+  Worker,
+  type WorkerOptions,
+} from "bullmq";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { FailureError, reason } from "../../errors.js";
+import { FORMAT, type Trial } from "../../results.js";
+import type { Progress, TravellingSpec } from "../../trial.js";
+import { version } from "../version.js";
+import { type Depot, folderDepot, postgresDepot, redisDepot } from "./depot.js";
+import { parsedUrl, shownUrl } from "./url.js";
+
+/** What is on the queue, under the key of its trial. */
+export interface TrialJob {
+  spec: TravellingSpec;
+  /** Its commander wants it no more. */
+  cancelled?: boolean;
+}
+
+/** How far a trial is, and where. */
+export interface TrialProgress extends Progress {
+  worker: string;
+}
+
+export type TrialQueue = Queue<TrialJob, Trial>;
+export type TrialWorker = Worker<TrialJob, Trial>;
+
+export interface Broker {
+  /** Its URL without a password. */
+  readonly shown: string;
+  readonly depot: Depot;
+  queue(): TrialQueue;
+  events(): QueueEvents;
+  worker(
+    run: Processor<TrialJob, Trial>,
+    options: Pick<
+      WorkerOptions,
+      "name" | "concurrency" | "lockDuration" | "stalledInterval" | "maxStalledCount"
+    >,
+  ): TrialWorker;
+  /** Of everything that was opened here. */
+  close(): Promise<void>;
+}
+
+/** Numbers of one version are those of every worker of it, so that each has a queue of its own. */
+const NAME = `trials-${version}-${FORMAT}`;
+/** Of keys in Redis, and of the schema in PostgreSQL. */
+const PREFIX = "evenkeel";
+/** ms in which a service that is there answers. */
+const ANSWERS = 10_000;
+/** ms between two attempts to reach it again. */
+const LONGEST_WAIT = 2000;
+/** ms without an answer after which a connection counts as cut: packets that are dropped say nothing. */
+const SILENCE = 15_000;
+
+/**
+ * Opens it once it answers.
+ * @param share a folder that every machine sees, for data that are not to go through the service
+ * @param log told of a connection that is lost, and found again
+ * @throws UsageError for what is no such URL, FailureError where nothing answers
+ */
+export async function openBroker(
+  url: string,
+  share: string | undefined,
+  log: (line: string) => void,
+): Promise<Broker> {
+  const parsed = parsedUrl(url);
+  const shown = shownUrl(parsed);
+  const outage = new Outage(shown, log);
+  const service = (parsed.protocol.startsWith("redis") ? redis : postgres)(url, outage);
+  const { base, backend } = service;
+  const end = async () => {
+    outage.end();
+    await service.end();
+  };
+  outage.ask = service.ask;
+  try {
+    await within(service.ask());
+  } catch (error) {
+    await end();
+    throw new FailureError(
+      `--queue: ${shown} does not answer (${described(error as Error)}); start it, or name the one that runs`,
+    );
+  }
+  const opened: { close(): Promise<void> }[] = [];
+  const watched = <T extends Watched>(one: T): T => {
+    one.on("error", outage.failed);
+    opened.push(one);
+    return one;
+  };
+  const depot = share === undefined ? service.depot : folderDepot(share);
+  // the classes are typed by their service
+  const factory = backend as undefined;
+  return {
+    shown,
+    depot,
+    queue: () => watched(new Queue(NAME, base, factory) as TrialQueue),
+    events: () => watched(new QueueEvents(NAME, base, factory)),
+    worker: (run, about) => watched(new Worker(NAME, run, { ...base, ...about }, factory)),
+    async close() {
+      outage.end();
+      await Promise.all(opened.map((one) => one.close()));
+      await depot.close();
+      await service.end();
+    },
+  };
+}
+
+/** What BullMQ opens. */
+interface Watched {
+  on(event: "error", listener: (error: Error) => void): unknown;
+  close(): Promise<void>;
+}
+
+/** Rejects where there is no answer in time. */
+async function within<T>(answer: Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timeout = wait(ANSWERS, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`no answer in ${ANSWERS / 1000} s`);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    timeout.catch(() => {});
+    late.abort();
+  }
+}
+
+/** Tells once of a service that does not answer, and once when it does again. */
+class Outage {
+  #since: number | undefined;
+  #over = false;
+  /** Resolves once it has answered. */
+  ask: () => Promise<unknown> = async () => {};
+
+  constructor(
+    private readonly shown: string,
+    private readonly log: (line: string) => void,
+  ) {}
+
+  /** Takes what is emitted as an error: where a connection is lost or tried again, and where a lock is lost. */
+  readonly failed = (error: Error): void => {
+    if (this.#over || this.#since !== undefined) return;
+    if (!isOfConnection(error)) {
+      this.log(reason(error));
+      return;
+    }
+    this.#since = performance.now();
+    this.log(`${this.shown} does not answer (${described(error)}); trying again until it does`);
+    void this.#answered();
+  };
+
+  /** From here on nothing is lost that is wanted. */
+  end(): void {
+    this.#over = true;
+  }
+
+  async #answered(): Promise<void> {
+    while (!this.#over) {
+      await wait(LONGEST_WAIT / 4, undefined, { ref: false });
+      try {
+        await within(this.ask());
+        break;
+      } catch {
+        // it does not yet
+      }
+    }
+    if (!this.#over) {
+      const seconds = Math.round((performance.now() - (this.#since ?? 0)) / 1000);
+      this.log(`${this.shown} answers again, after ${seconds} s`);
+    }
+    this.#since = undefined;
+  }
+}
+
+const CONNECTION =
+  /^(?:E[A-Z]+$|57P0|08)|connect|closed|socket|timed? ?out|terminat|READONLY|LOADING|ECONN|EPIPE|ENOTFOUND/i;
+const isOfConnection = (error: Error & { code?: string }) =>
+  CONNECTION.test(error.code ?? "") || CONNECTION.test(error.message);
+
+const described = (error: Error & { code?: string; errors?: Error[] }): string =>
+  // of several addresses of a name each has its own
+  printable(error.message || error.code || (error.errors?.[0] && described(error.errors[0])) || error.name);
+
+/** What differs between the services. */
+interface Service {
+  /** What each class of BullMQ is opened with. */
+  base: QueueOptions;
+  /** Of BullMQ; undefined is Redis. */
+  backend: typeof createPostgresBackend | undefined;
+  depot: Depot;
+  /** Resolves once it has answered. */
+  ask(): Promise<unknown>;
+  end(): Promise<unknown>;
+}
+
+function redis(url: string, outage: Outage): Service {
+  const options: RedisOptions = {
+    // commands wait for as long as the service is away
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 5), LONGEST_WAIT),
+    connectTimeout: ANSWERS,
+    socketTimeout: SILENCE,
+    keepAlive: ANSWERS,
+  };
+  const client = new Redis(url, options);
+  client.on("error", outage.failed);
+  return {
+    base: { connection: { url, ...options }, prefix: PREFIX },
+    backend: undefined,
+    depot: redisDepot(client, PREFIX),
+    ask: () => client.ping(),
+    end: async () => client.disconnect(),
+  };
+}
+
+function postgres(url: string, outage: Outage): Service {
+  const settings = {
+    connectionString: url,
+    connectionTimeoutMillis: ANSWERS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: ANSWERS,
+  };
+  const pool = new pg.Pool({ ...settings, max: 2 });
+  pool.on("error", outage.failed);
+  return {
+    base: { connection: { ...settings, schema: PREFIX, migrate: true } as ConnectionOptions },
+    backend: createPostgresBackend,
+    depot: postgresDepot(pool, PREFIX),
+    ask: () => pool.query("SELECT 1"),
+    end: () => pool.end(),
+  };
+}

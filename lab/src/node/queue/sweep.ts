@@ -1,0 +1,219 @@
+/**
+ * The commander's side of a sweep: an executor that puts trials on the queue and takes their results from there. The queue is asked
+ * now and then besides what it tells: what was told while a connection was cut is lost.
+ */
+import type { Job } from "bullmq";
+import { pack } from "../../datasets/packed.js";
+import { reason } from "../../errors.js";
+import type { Trial } from "../../results.js";
+import type { TrialSpec } from "../../trial.js";
+import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
+import { openBroker, type TrialJob, type TrialProgress, type TrialQueue } from "./broker.js";
+import { packModule } from "./modules.js";
+
+/** What becomes of a sweep whose commander is stopped. */
+export type OnStop = "leave" | "cancel";
+
+export interface Sweep extends Executor {
+  /** The queue's URL without a password. */
+  readonly shown: string;
+  /** Takes these trials off the queue, and ends those that run. */
+  cancel(keys: readonly string[]): Promise<void>;
+}
+
+/** s for which results wait for their commander. */
+const KEPT = 7 * 24 * 3600;
+/** Attempts of a trial whose process was lost. */
+const ATTEMPTS = 3;
+/** ms between two questions for what was not told. */
+const POLL = 3000;
+/** What a trial that was cancelled failed with. */
+export const CANCELLED = "cancelled";
+
+interface Pending {
+  spec: TrialSpec;
+  watcher: TrialWatcher;
+  resolve(trial: Trial): void;
+  reject(error: unknown): void;
+  /** It is being asked for, or put on the queue. */
+  busy: boolean;
+  /** Told that it runs. */
+  started: boolean;
+}
+
+/**
+ * @param log told of each fault, a line each
+ * @throws UsageError for what is no such URL, FailureError where nothing answers
+ */
+export async function openSweep(
+  url: string,
+  { share, onStop, log }: { share?: string; onStop: OnStop; log(line: string): void },
+): Promise<Sweep> {
+  const broker = await openBroker(url, share, log);
+  const queue = broker.queue();
+  const events = broker.events();
+  const pending = new Map<string, Pending>();
+  const sent = new Map<string, Promise<void>>();
+  let closed: Promise<void> | undefined;
+  const nameOf = ({ norm, seed }: TrialSpec) => `${norm} seed ${seed}`;
+
+  /** What a trial needs beside its spec is put into the depot, once. */
+  const send = (digest: string, bytes: () => Uint8Array): Promise<void> => {
+    const sending =
+      sent.get(digest) ??
+      (async () => {
+        if (!(await broker.depot.has(digest))) await broker.depot.put(digest, bytes());
+      })();
+    sent.set(digest, sending);
+    return sending;
+  };
+
+  const put = async (key: string, { spec }: Pending): Promise<void> => {
+    const { data, ...travelling } = spec;
+    const { module } = spec.model;
+    await send(spec.digest, () => pack(data));
+    if (module) await send(module.digest, () => packModule(module.path));
+    await queue.add(
+      "trial",
+      { spec: travelling },
+      {
+        jobId: key,
+        attempts: ATTEMPTS,
+        backoff: 1000,
+        removeOnComplete: { age: KEPT },
+        removeOnFail: { age: KEPT },
+      },
+    );
+  };
+
+  /** Takes what the queue has of a trial: its result, its failure, or that it is not there. */
+  const settle = async (key: string): Promise<void> => {
+    const one = pending.get(key);
+    if (one === undefined || one.busy) return;
+    one.busy = true;
+    try {
+      const state = await queue.getJobState(key);
+      if (state === "completed" || state === "failed") {
+        const job = await queue.getJob(key);
+        if (job === undefined || !pending.has(key)) return;
+        if (state === "completed") finish(key, one, job);
+        else await fail(key, one, job);
+      } else if (state === "unknown") {
+        log(`${nameOf(one.spec)}: the queue has lost it; it is put there again`);
+        await put(key, one);
+      }
+    } catch (error) {
+      // asked again with the next poll
+      log(`${nameOf(one.spec)}: the queue was not asked (${reason(error)})`);
+    } finally {
+      one.busy = false;
+    }
+  };
+
+  const start = (one: Pending) => {
+    one.started = true;
+    one.watcher.started();
+  };
+
+  const finish = (key: string, one: Pending, { returnvalue }: Job<TrialJob, Trial>) => {
+    pending.delete(key);
+    one.resolve(returnvalue);
+  };
+
+  const fail = async (key: string, one: Pending, job: Job<TrialJob, Trial>) => {
+    const { failedReason = "no reason was given" } = job;
+    // of another commander of the same trial
+    if (failedReason === CANCELLED) {
+      await job.remove();
+      await put(key, one);
+      return;
+    }
+    pending.delete(key);
+    one.reject(new Error(failedReason));
+  };
+
+  events.on("active", ({ jobId }) => {
+    const one = pending.get(jobId);
+    if (one) start(one);
+  });
+  events.on("progress", ({ jobId, data }) => {
+    const one = pending.get(jobId);
+    if (one === undefined) return;
+    // of one that ran before anybody listened
+    if (!one.started) start(one);
+    one.watcher.progress(data as TrialProgress);
+  });
+  events.on("completed", ({ jobId }) => void settle(jobId));
+  events.on("failed", ({ jobId }) => void settle(jobId));
+  events.on("stalled", ({ jobId }) => {
+    const one = pending.get(jobId);
+    if (one) log(`${nameOf(one.spec)}: its worker gave no sign of life any more; it goes to another`);
+  });
+  await events.waitUntilReady();
+
+  const timer = setInterval(() => {
+    for (const key of pending.keys()) void settle(key);
+  }, POLL);
+
+  const cancel = async (keys: readonly string[]): Promise<void> => {
+    await Promise.all(keys.map((key) => cancelled(queue, key)));
+  };
+
+  return {
+    shown: broker.shown,
+    size: Number.POSITIVE_INFINITY,
+    async run(spec, watcher, signal) {
+      const key = await keyOf(spec);
+      return new Promise<Trial>((resolve, reject) => {
+        const one: Pending = { spec, watcher, resolve, reject, busy: true, started: false };
+        pending.set(key, one);
+        signal.addEventListener(
+          "abort",
+          () => {
+            if (onStop === "leave") pending.delete(key);
+            reject(signal.reason);
+          },
+          { once: true },
+        );
+        begin(key, one).catch((error) => {
+          pending.delete(key);
+          reject(error);
+        });
+      });
+    },
+    cancel,
+    close() {
+      closed ??= (async () => {
+        clearInterval(timer);
+        const left = [...pending];
+        pending.clear();
+        for (const [, { reject }] of left) reject(new Error("the sweep was closed"));
+        await cancel(left.map(([key]) => key));
+        await broker.close();
+      })();
+      return closed;
+    },
+  };
+
+  /** Puts it on the queue, where it may be already: run by an earlier commander, or asked for by another one. */
+  async function begin(key: string, one: Pending): Promise<void> {
+    const job = await queue.getJob(key);
+    // what failed before is tried again
+    if (job && (await job.isFailed())) await job.remove();
+    await put(key, one);
+    one.busy = false;
+    if (job) await settle(key);
+  }
+}
+
+/** Off the queue; one that runs is ended by its worker, which looks now and then. */
+async function cancelled(queue: TrialQueue, key: string): Promise<void> {
+  const job = await queue.getJob(key);
+  if (job === undefined || (await job.isCompleted())) return;
+  try {
+    await job.remove();
+  } catch {
+    // locked by its worker
+    await job.updateData({ ...job.data, cancelled: true });
+  }
+}
