@@ -8,7 +8,6 @@ import type { Choices } from "./comparison.js";
 import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
-import type { QueueOptions } from "./node/compare.js";
 import { describedData } from "./node/datasets.js";
 import type { DiagnoseOptions } from "./node/diagnose.js";
 import type { InspectOptions } from "./node/inspect.js";
@@ -24,6 +23,8 @@ import {
   metricValue,
   page,
   positiveNumber,
+  type QueueChoices,
+  queueOf,
   type ReadingOptions,
   rates,
   readingOf,
@@ -31,10 +32,10 @@ import {
   sweepOf,
   withData,
   withFormat,
+  withQueue,
   words,
 } from "./node/options.js";
 import type { PredictOptions } from "./node/predict.js";
-import type { OnStop } from "./node/queue/sweep.js";
 import type { WorkerOptions } from "./node/queue/worker.js";
 import type { RecipeOptions } from "./node/recipes.js";
 import type { StandardizeOptions } from "./node/standardize.js";
@@ -48,8 +49,6 @@ const usually = (text: string, name: "depth" | "width" | "epochs") => {
   const [some] = modelNames;
   return `${text} (default: by the network, ${models[some].usual[name]} for ${some})`;
 };
-
-const onStops: readonly OnStop[] = ["leave", "cancel"];
 
 const cores = availableParallelism();
 /** Each loads TensorFlow.js, which takes longer than it saves where there are many more than cores. */
@@ -99,14 +98,11 @@ interface Diagnosed extends Omit<DiagnoseOptions, "reading">, ReadingOptions {
 type Predicted = Omit<PredictOptions, "read"> & ReadingOptions;
 
 /** What commander makes of the options of `compare`. */
-interface Parsed extends ReadingOptions, Omit<Choices, "sweep" | "own" | "save"> {
+interface Parsed extends ReadingOptions, QueueChoices, Omit<Choices, "sweep" | "own" | "save"> {
   data: string;
   save?: string;
   sweep?: string[];
   threads: number;
-  queue?: string | true;
-  share?: string;
-  onStop?: OnStop;
   cancel?: boolean;
   json?: boolean;
   out?: string;
@@ -179,15 +175,11 @@ withData(compareCommand)
   .option("--out <folder>", "where the report goes (default: evenkeel-report, or the next that is free)")
   .option("--resume <folder>", "continue the comparison in a folder, with all of its options")
   .option("--json", "print every number as JSON instead of the table")
-  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
-  .optionsGroup("More than one machine:")
-  .option(
-    "--queue [url]",
-    "put trials on a queue, for evenkeel worker anywhere: redis://host, postgres://host/database (default: EVENKEEL_QUEUE)",
-  )
-  .option("--share <folder>", "that all machines see: data go through it instead of the queue")
-  .addOption(choice("--on-stop <what>", "what Ctrl-C does to trials on the queue (default: leave)", onStops))
-  .option("--cancel", "with --resume: take its trials off the queue, and report what is finished");
+  .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores);
+withQueue(compareCommand).option(
+  "--cancel",
+  "with --resume: take its trials off the queue, and report what is finished",
+);
 withFormat(compareCommand)
   .optionsGroup("Options:")
   .addHelpText(
@@ -245,7 +237,7 @@ function checkTyped([module, ...others]: readonly string[]): void {
 
 compareCommand.action(async (module: string | undefined, parsed: Parsed, { args }: Command) => {
   const { data, sweep, threads, json = false, out, resume, save, ...others } = parsed;
-  const { queue: _queue, share: _share, onStop: _onStop, cancel: _cancel, ...rest } = others;
+  const { queue: _queue, share: _share, onStop: _onStop, cancel, ...rest } = others;
   const swept = sweep && { sweep: sweepOf(sweep) };
   checkTyped(args);
   if (resume !== undefined) {
@@ -263,6 +255,11 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
       limits: limitsOf(parsed),
     });
     return;
+  }
+  if (cancel) {
+    throw new UsageError(
+      "--cancel: takes the trials of a comparison off their queue; name its folder by --resume",
+    );
   }
   const { model, depth, width, activation, norms, baseline, seeds, reach, ...more } = rest;
   const { epochs, batchSize, optimizer, tune, learningRate, warmUp, ...reading } = more;
@@ -288,25 +285,6 @@ compareCommand.action(async (module: string | undefined, parsed: Parsed, { args 
     typed,
   });
 });
-
-/** Throws UsageError for what means nothing without a queue. */
-function queueOf({ queue, share, onStop, cancel = false, resume }: Parsed): QueueOptions | undefined {
-  if (cancel && resume === undefined) {
-    throw new UsageError(
-      "--cancel: takes the trials of a comparison off their queue; name its folder by --resume",
-    );
-  }
-  const url = queue === true ? process.env.EVENKEEL_QUEUE : queue;
-  if (url !== undefined) return { url, share, onStop: onStop ?? "leave", cancel };
-  if (queue === true) {
-    throw new UsageError("--queue: expected a URL such as redis://host, or one in EVENKEEL_QUEUE, got none");
-  }
-  const alone = share !== undefined ? "--share" : onStop !== undefined ? "--on-stop" : cancel && "--cancel";
-  if (!alone) return undefined;
-  throw new UsageError(
-    `${alone}: is about trials on a queue; name it by --queue redis://host, or leave ${alone} out`,
-  );
-}
 
 const predictCommand = program
   .command("predict")
@@ -417,17 +395,19 @@ program
     process.stdout.write(listRecipes(columnsOf(process.stdout)));
   });
 
-program
+const recipeCommand = program
   .command("recipe")
   .description("Ask one of these questions: train, answer it, and report.")
   .argument("<name>", "one of evenkeel recipes")
   .option("--out <folder>", "where the report goes (default: evenkeel-NAME); what is there is gone on with")
   .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
-  .option("--json", "print every number as JSON instead of the table", false)
-  .action(async (name: string, options: RecipeOptions) => {
+  .option("--json", "print every number as JSON instead of the table", false);
+withQueue(recipeCommand).action(
+  async (name: string, { queue, share, onStop, ...options }: Omit<RecipeOptions, "queue"> & QueueChoices) => {
     const { runRecipe } = await import("./node/recipes.js");
-    process.exitCode = await runRecipe(name, options);
-  });
+    process.exitCode = await runRecipe(name, { ...options, queue: queueOf({ queue, share, onStop }) });
+  },
+);
 
 program
   .command("inspect")

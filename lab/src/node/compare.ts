@@ -201,7 +201,13 @@ async function run(
   const metric = metricNamed(data.task, data.metric);
   let display: Display | undefined;
   const note = (line: string) => (display ? display.note(line) : void process.stderr.write(`${line}\n`));
-  const sweep = queue && (await openSweep(queue, note));
+  let sweep: Sweep | undefined;
+  try {
+    sweep = queue && (await openSweep(queue, note));
+  } catch (error) {
+    leave?.();
+    throw error;
+  }
   const executor = sweep ?? openThreads(Math.min(threads, distinct.length));
   display = openDisplay(
     metric,

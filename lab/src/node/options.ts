@@ -8,7 +8,9 @@ import type { DatasetOptions } from "../datasets/dataset.js";
 import { reason, UsageError } from "../errors.js";
 import { type SweepSetting, sweepSettings } from "../settings.js";
 import { primaryMetricNames, taskNames } from "../tasks/registry.js";
+import type { QueueOptions } from "./compare.js";
 import { usualCells } from "./memory.js";
+import type { OnStop } from "./queue/sweep.js";
 
 const refuse = (expected: string): never => {
   throw new InvalidArgumentError(`Expected ${expected}.`);
@@ -238,6 +240,42 @@ export const withData = (command: Command): Command =>
     .option("--user <column>", "who has an item; without it each row is a basket")
     .option("--item <column>", "what a user has")
     .option("--rating <column>", "how much a user likes it: what is below the median is left out");
+
+/** What `withQueue` makes of what was typed. */
+export interface QueueChoices {
+  queue?: string | true;
+  share?: string;
+  onStop?: OnStop;
+}
+
+const onStops: readonly OnStop[] = ["leave", "cancel"];
+
+/** The options by which trials go to other machines. */
+export const withQueue = (command: Command): Command =>
+  command
+    .optionsGroup("More than one machine:")
+    .option(
+      "--queue [url]",
+      "put trials on a queue, for evenkeel worker anywhere: redis://host, postgres://host/database (default: EVENKEEL_QUEUE)",
+    )
+    .option("--share <folder>", "that all machines see: data go through it instead of the queue")
+    .addOption(
+      choice("--on-stop <what>", "what Ctrl-C does to trials on the queue (default: leave)", onStops),
+    );
+
+/** Throws UsageError for what means nothing without a queue. */
+export function queueOf({ queue, share, onStop }: QueueChoices, cancel = false): QueueOptions | undefined {
+  const url = queue === true ? process.env.EVENKEEL_QUEUE : queue;
+  if (url !== undefined) return { url, share, onStop: onStop ?? "leave", cancel };
+  if (queue === true) {
+    throw new UsageError("--queue: expected a URL such as redis://host, or one in EVENKEEL_QUEUE, got none");
+  }
+  const alone = share !== undefined ? "--share" : onStop !== undefined ? "--on-stop" : cancel && "--cancel";
+  if (!alone) return undefined;
+  throw new UsageError(
+    `${alone}: is about trials on a queue; name it by --queue redis://host, or leave ${alone} out`,
+  );
+}
 
 /** The options by which a file is read. */
 export const withFormat = (command: Command): Command =>

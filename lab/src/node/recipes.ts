@@ -15,7 +15,7 @@ import { entryText } from "./entry.js";
 import { command, typed } from "./invocation.js";
 import { columnsOf } from "./streams.js";
 
-export interface RecipeOptions extends Pick<Running, "threads" | "json"> {
+export interface RecipeOptions extends Pick<Running, "threads" | "queue" | "json"> {
   /** By default a folder that is called as the recipe. */
   out?: string;
 }
@@ -50,14 +50,14 @@ export function recipeNamed(name: string): Recipe {
 }
 
 /** Runs the comparison of a recipe, or what is left of it, tells its answer, and returns the exit code. */
-export async function runRecipe(name: string, { out, threads, json }: RecipeOptions): Promise<number> {
+export async function runRecipe(name: string, { out, threads, queue, json }: RecipeOptions): Promise<number> {
   const recipe = recipeNamed(name);
   const { data, reading, choices } = recipe;
   const folder = out ?? `evenkeel-${recipe.name}`;
   process.stderr.write(`${introduction(recipe, columnsOf(process.stderr))}\n\n`);
   const again = command("recipe", [recipe.name, ...(out === undefined ? [] : ["--out", out])]);
   const code = await compare({
-    ...{ data, reading, choices, threads, json, again, out: folder },
+    ...{ data, reading, choices, threads, queue, json, again, out: folder },
     typed: [],
     command: command("recipe", [recipe.name]),
   });
