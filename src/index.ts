@@ -154,11 +154,13 @@ export { type UnitNormOptions, unitNorm } from "./norms/unit.js";
 export { type WeightNormOptions, weightNorm, weightNormGain } from "./norms/weight.js";
 export { type WeightDemodulationOptions, weightDemodulation } from "./norms/weight-demodulation.js";
 export { type WeightStandardizationOptions, weightStandardization } from "./norms/weight-standardization.js";
+export type { ColumnMoments, Numeric, StandardizerJSON } from "./standardizer/restore.js";
 export {
+  type FitOptions,
   type Standardized,
   Standardizer,
-  type StandardizerJSON,
   type StandardizerOptions,
+  type TransformOptions,
 } from "./standardizer/standardizer.js";
-export type { Table, Tabular } from "./standardizer/table.js";
+export type { Float16Values, IntegerValues, Table, TableData, Tabular } from "./standardizer/table.js";
 export type { View } from "./view.js";

@@ -11,12 +11,58 @@
  * variance estimates: an improved method"), and do not depend on how the stream is cut into batches.
  */
 import { checkOptions } from "../options.js";
-import { absorb, add, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
-import { kindOf, type Read, read, refuse, shown, type Table, type Tabular } from "./table.js";
+import {
+  type ColumnMoments,
+  checkColumns,
+  checkJSON,
+  type StandardizerJSON,
+  stateOfMoments,
+} from "./restore.js";
+import { absorb, add, BLOCK_VALUES, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
+import {
+  checkWeights,
+  convertRows,
+  type Float16Values,
+  kindOf,
+  type Read,
+  read,
+  refuse,
+  shown,
+  type Table,
+  type Tabular,
+} from "./table.js";
 
-/** The result for an input X: rows for rows, a table for a table; float32 for a Float32Array, float64 otherwise. */
-export type Standardized<X extends Tabular> =
-  X extends Table<infer Data> ? Table<Data extends Float32Array ? Float32Array : Float64Array> : number[][];
+/**
+ * The result for an input X: rows for rows, a table for a table; float32 for a Float32Array or Float16Array, float64 for any other, and
+ * the type that was asked for where one was.
+ */
+export type Standardized<X extends Tabular, Type extends "float32" | "float64" | undefined = undefined> =
+  X extends Table<infer Data>
+    ? Table<
+        Type extends "float32"
+          ? Float32Array
+          : Type extends "float64"
+            ? Float64Array
+            : Data extends Float32Array | Float16Values
+              ? Float32Array
+              : Float64Array
+      >
+    : number[][];
+
+/** Options of `fit` and `partialFit`. */
+export interface FitOptions {
+  /**
+   * A weight for each row, [rows]: 0, or from 1e-100 to 1e100. A row of weight 2 counts as two, one of 0 as none (but as time, for
+   * `forgetting`, whose λ^age multiplies the weight). Default: 1 for each.
+   */
+  weights?: ArrayLike<number>;
+}
+
+/** Options of `transform` and `inverse`. */
+export interface TransformOptions<Type extends "float32" | "float64" | undefined = undefined> {
+  /** Type of the result, which is computed in float64 and rounded once. Default: float32 where the input is no wider, else float64. */
+  type?: Type;
+}
 
 /** Options of `new Standardizer(options)`. */
 export interface StandardizerOptions {
@@ -27,18 +73,8 @@ export interface StandardizerOptions {
   forgetting?: number;
   /** Estimator: "biased" divides by the count (default, as in scikit-learn), "unbiased" by one less. */
   variance?: "biased" | "unbiased";
-}
-
-/** A `Standardizer` as JSON: plain numbers, which survive JSON exactly. Lists have one entry per feature. */
-export interface StandardizerJSON {
-  type: "Standardizer";
-  version: 1;
-  forgetting: number;
-  variance: "biased" | "unbiased";
-  count: number[];
-  mean: number[];
-  m2: number[];
-  squares: number[];
+  /** Names of the columns, in their order, each once: saved with the statistics, and used by `sql`. */
+  columns?: readonly string[];
 }
 
 /** What scikit-learn and others call an option. */
@@ -47,8 +83,6 @@ const OTHER_NAMES = {
   decay: '"forgetting"',
   alpha: '"forgetting"',
 };
-
-const parts = ["count", "mean", "m2", "squares"] as const;
 
 /**
  * Standardizes the columns of tables and streams.
@@ -63,12 +97,16 @@ const parts = ["count", "mean", "m2", "squares"] as const;
 export class Standardizer {
   readonly forgetting: number;
   private readonly estimator: "biased" | "unbiased";
+  private names?: readonly string[];
   private state?: State;
 
-  /** @throws RangeError for an unknown option, a forgetting factor outside (0, 1], or an unknown estimator of the variance. */
+  /**
+   * @throws TypeError for an unknown option or columns that are no names, RangeError for a forgetting factor outside (0, 1], an unknown
+   * estimator of the variance, or a column named twice
+   */
   constructor(options: StandardizerOptions = {}) {
-    checkOptions("Standardizer", options, ["forgetting", "variance"], OTHER_NAMES);
-    const { forgetting = 1, variance = "biased" } = options;
+    checkOptions("Standardizer", options, ["forgetting", "variance", "columns"], OTHER_NAMES);
+    const { forgetting = 1, variance = "biased", columns } = options;
     if (typeof forgetting !== "number" || !(forgetting > 0 && forgetting <= 1)) {
       throw new RangeError(
         `Standardizer: forgetting must be above 0 and at most 1, got ${shown(forgetting)}; 1 forgets nothing`,
@@ -79,51 +117,86 @@ export class Standardizer {
     }
     this.forgetting = forgetting;
     this.estimator = variance;
+    if (columns !== undefined) this.names = checkColumns("Standardizer", columns);
   }
 
-  /** Resets the statistics to those of x, [rows ≥ 1, features]; its last row has weight 1. */
-  fit(x: Tabular): this {
+  /**
+   * A standardizer of moments that others have summed: a database (the rows that the query of `sql` gives, in any order), another
+   * machine or language. One entry per feature; those that have names are put into the order of `options.columns`, and give the names
+   * where it is left out.
+   *
+   * @throws TypeError for what are no moments, RangeError for numbers that are negative or not finite (with the entry), or names that
+   * are not those of `options.columns`
+   */
+  static fromMoments(moments: readonly ColumnMoments[], options: StandardizerOptions = {}): Standardizer {
+    const standardizer = new Standardizer(options);
+    const { state, columns } = stateOfMoments(moments, standardizer.names);
+    checkFinite("fromMoments", state);
+    standardizer.state = state;
+    standardizer.names = columns;
+    return standardizer;
+  }
+
+  /**
+   * Resets the statistics to those of x, [rows ≥ 1, features]; its last row has weight 1, or the last of `weights`. Some weight must
+   * be above 0.
+   */
+  fit(x: Tabular, options: FitOptions = {}): this {
     const input = read("fit", x);
     if (input.rows === 0) throw new RangeError("Standardizer.fit: expected at least 1 row, got 0");
-    this.state = this.absorbed("fit", empty(input.features), input);
+    this.checkNamed("fit", input.features);
+    const weights = weightsOf("fit", options, input.rows);
+    if (weights && Array.from(weights).every((weight) => weight === 0)) {
+      throw new RangeError("Standardizer.fit: expected a weight above 0, got 0 for every row");
+    }
+    this.state = this.absorbed("fit", empty(input.features), input, weights);
     return this;
   }
 
-  /** Adds rows, [rows, features], in the order of time; the last has weight 1. */
-  partialFit(x: Tabular): this {
+  /** Adds rows, [rows, features], in the order of time; the last has weight 1, or the last of `weights`. */
+  partialFit(x: Tabular, options: FitOptions = {}): this {
     const input = read("partialFit", x);
     this.checkWidth("partialFit", input);
+    const weights = weightsOf("partialFit", options, input.rows);
     if (input.rows > 0) {
-      this.state = this.absorbed(
-        "partialFit",
-        this.state ? copyOf(this.state) : empty(input.features),
-        input,
-      );
+      const state = this.state ? copyOf(this.state) : empty(input.features);
+      this.state = this.absorbed("partialFit", state, input, weights);
     }
     return this;
   }
 
   /** (x − mean) / scale in a new array, [rows, features]. */
-  transform<X extends Tabular>(x: X): Standardized<X> {
-    return this.mapped("transform", x, (value, mean, scale) => (value - mean) / scale);
+  transform<X extends Tabular, Type extends "float32" | "float64" | undefined = undefined>(
+    x: X,
+    options: TransformOptions<Type> = {},
+  ): Standardized<X, Type> {
+    return this.mapped("transform", x, options, (value, mean, scale) => (value - mean) / scale);
   }
 
   /** y · scale + mean in a new array, [rows, features]: the inverse of `transform`. */
-  inverse<X extends Tabular>(y: X): Standardized<X> {
-    return this.mapped("inverse", y, (value, mean, scale) => value * scale + mean);
+  inverse<X extends Tabular, Type extends "float32" | "float64" | undefined = undefined>(
+    y: X,
+    options: TransformOptions<Type> = {},
+  ): Standardized<X, Type> {
+    return this.mapped("inverse", y, options, (value, mean, scale) => value * scale + mean);
   }
 
-  /** `fit(x)`, then `transform(x)`. */
-  fitTransform<X extends Tabular>(x: X): Standardized<X> {
-    return this.fit(x).transform(x);
+  /** `fit(x)`, then `transform(x)`, with the options of both. */
+  fitTransform<X extends Tabular, Type extends "float32" | "float64" | undefined = undefined>(
+    x: X,
+    { weights, type }: FitOptions & TransformOptions<Type> = {},
+  ): Standardized<X, Type> {
+    return this.fit(x, { weights }).transform(x, { type });
   }
 
   /**
    * Merges another standardizer's statistics into this one; the other is unchanged. Any split and any order give the result
    * of one `fit` of everything. With forgetting, the two are parallel streams that end at the same time: the last row of
-   * each has weight 1. (To append one stream to another, pass its rows to `partialFit`.) This one's estimator applies.
+   * each has weight 1. (To append one stream to another, pass its rows to `partialFit`.) This one's estimator applies. Where one of
+   * the two has names of columns, both have them then.
    *
-   * @throws TypeError for a value that is not a Standardizer, RangeError for another width or another forgetting factor
+   * @throws TypeError for a value that is not a Standardizer, RangeError for another width, other names of columns or another
+   * forgetting factor
    */
   merge(other: Standardizer): this {
     if (!(other instanceof Standardizer)) {
@@ -137,16 +210,40 @@ export class Standardizer {
     if (!other.state) return this;
     const features = other.state.count.length;
     this.checkWidth("merge", { features });
+    const differs = other.names?.findIndex((name, j) => this.names && name !== this.names[j]) ?? -1;
+    if (differs >= 0) {
+      throw new RangeError(
+        `Standardizer.merge: both need the same columns, got ${shown(this.names?.[differs])} here and ` +
+          `${shown(other.names?.[differs])} there as column ${differs}`,
+      );
+    }
     const state = this.state ? copyOf(this.state) : empty(features);
-    for (let j = 0; j < features; j++) add(state, j, momentsAt(other.state, j), other.state.squares[j]);
+    for (let j = 0; j < features; j++) {
+      add(state, j, momentsAt(other.state, j), other.state.squares[j]);
+      state.missing[j] += other.state.missing[j];
+    }
     checkFinite("merge", state);
     this.state = state;
+    this.names ??= other.names;
     return this;
+  }
+
+  /** Names of the columns, where they are known. */
+  get columns(): readonly string[] | undefined {
+    return this.names;
   }
 
   /** Weight of all values, float64 [features]: their number, or Σ λ^age with forgetting. Empty before any fit. */
   get count(): Float64Array {
     return (this.state ?? empty(0)).count.slice();
+  }
+
+  /**
+   * Weight of the missing values, float64 [features]: their number, or Σ λ^age with forgetting, so that count + missing is the weight
+   * of all rows. Empty before any fit.
+   */
+  get missing(): Float64Array {
+    return (this.state ?? empty(0)).missing.slice();
   }
 
   /** Mean, float64 [features]; NaN for a feature without values. Empty before any fit. */
@@ -171,80 +268,125 @@ export class Standardizer {
 
   /** For `JSON.stringify`; `fromJSON(JSON.parse(text))` restores it exactly. */
   toJSON(): StandardizerJSON {
-    const { count, mean, m2, squares } = this.state ?? empty(0);
+    const { count, mean, m2, squares, missing } = this.state ?? empty(0);
     return {
       type: "Standardizer",
       version: 1,
       forgetting: this.forgetting,
       variance: this.estimator,
+      ...(this.names && { columns: [...this.names] }),
       count: [...count],
       mean: [...mean],
       m2: [...m2],
       squares: [...squares],
+      missing: [...missing],
     };
   }
 
   /** Restores a standardizer. @throws TypeError or RangeError naming the entry, for anything but the result of `toJSON` */
   static fromJSON(json: unknown): Standardizer {
-    const { forgetting, variance, ...lists } = checkJSON(json);
-    const standardizer = new Standardizer({ forgetting, variance });
+    const { forgetting, variance, columns, ...lists } = checkJSON(json);
+    const standardizer = new Standardizer({ forgetting, variance, columns });
     if (lists.count.length > 0) {
       standardizer.state = {
         count: Float64Array.from(lists.count),
         mean: Float64Array.from(lists.mean),
         m2: Float64Array.from(lists.m2),
         squares: Float64Array.from(lists.squares),
+        missing: Float64Array.from(lists.missing),
       };
     }
     return standardizer;
   }
 
   /** Merges the rows of `input` into `state`, a copy that no one else holds. */
-  private absorbed(caller: string, state: State, input: Read): State {
-    absorb(caller, state, input, this.forgetting);
+  private absorbed(caller: string, state: State, input: Read, weights?: ArrayLike<number>): State {
+    absorb(caller, state, input, this.forgetting, weights);
     checkFinite(caller, state);
     return state;
   }
 
-  private mapped<X extends Tabular>(
+  /** What the columns are divided by, float64 [features]. */
+  private get scale(): Float64Array {
+    const mean = this.mean;
+    return this.variance.map((variance, j) => {
+      const deviation = Math.sqrt(variance);
+      return deviation > Number.EPSILON * Math.abs(mean[j]) ? deviation : 1;
+    });
+  }
+
+  private mapped<X extends Tabular, Type extends "float32" | "float64" | undefined>(
     caller: string,
     x: X,
+    options: TransformOptions<Type>,
     formula: (value: number, mean: number, scale: number) => number,
-  ): Standardized<X> {
+  ): Standardized<X, Type> {
     if (!this.state) {
       throw new Error(`Standardizer.${caller}: not fitted yet; call fit or partialFit first`);
     }
     const input = read(caller, x);
     this.checkWidth(caller, input);
     const { rows, features, data, listed } = input;
-    const mean = this.mean;
-    const scale = this.variance.map((variance, j) => {
-      const deviation = Math.sqrt(variance);
-      return deviation > Number.EPSILON * Math.abs(mean[j]) ? deviation : 1;
-    });
-    const result =
-      kindOf(data) === "Float32Array" ? new Float32Array(data.length) : new Float64Array(data.length);
-    for (let row = 0, at = 0; row < rows; row++) {
-      for (let j = 0; j < features; j++, at++) {
-        const value = data[at];
-        if (Math.abs(value) === Number.POSITIVE_INFINITY) refuse(caller, value, row, j);
-        result[at] = formula(value, mean[j], scale[j]);
+    const [mean, scale] = [this.mean, this.scale];
+    const narrow = typeOf(caller, options, data) === "float32";
+    const result = narrow ? new Float32Array(data.length) : new Float64Array(data.length);
+    const height = Math.max(1, Math.min(rows, Math.floor(BLOCK_VALUES / features)));
+    const values = new Float64Array(height * features);
+    for (let top = 0; top < rows; top += height) {
+      const blockRows = Math.min(height, rows - top);
+      convertRows(caller, input, top, blockRows, 0, features, values);
+      const start = top * features;
+      for (let i = 0, j = 0; i < blockRows * features; i++) {
+        const value = values[i];
+        if (Math.abs(value) === Number.POSITIVE_INFINITY)
+          refuse(caller, value, top + Math.floor(i / features), j);
+        result[start + i] = formula(value, mean[j], scale[j]);
+        if (++j === features) j = 0;
       }
     }
     const made = listed
       ? Array.from({ length: rows }, (_, row) => [...result.subarray(row * features, (row + 1) * features)])
       : { shape: [rows, features], data: result };
-    return made as Standardized<X>;
+    return made as Standardized<X, Type>;
+  }
+
+  private checkNamed(caller: string, features: number): void {
+    if (!this.names || features === this.names.length) return;
+    throw new RangeError(
+      `Standardizer.${caller}: expected ${this.names.length} features, as many as columns have names, got ${features}`,
+    );
   }
 
   private checkWidth(caller: string, { rows, features }: { rows?: number; features: number }): void {
+    if (rows === 0 && features === 0) return;
+    if (!this.state) this.checkNamed(caller, features);
     const expected = this.state?.count.length ?? features;
-    if (features === expected || (rows === 0 && features === 0)) return;
+    if (features === expected) return;
     const remedy = caller === "partialFit" ? "; fit(x) starts over" : "";
     throw new RangeError(
       `Standardizer.${caller}: expected ${expected} features, as fitted, got ${features}${remedy}`,
     );
   }
+}
+
+function weightsOf(caller: string, options: FitOptions, rows: number): ArrayLike<number> | undefined {
+  checkOptions(`Standardizer.${caller}`, options, ["weights"], {
+    sample_weight: '"weights"',
+    sampleWeight: '"weights"',
+  });
+  return options.weights === undefined ? undefined : checkWeights(caller, options.weights, rows);
+}
+
+function typeOf(
+  caller: string,
+  options: TransformOptions<"float32" | "float64" | undefined>,
+  data: Read["data"],
+): "float32" | "float64" {
+  checkOptions(`Standardizer.${caller}`, options, ["type"], { dtype: '"type"' });
+  const { type } = options;
+  if (type === undefined) return /^Float(32|16)Array$/.test(kindOf(data)) ? "float32" : "float64";
+  if (type === "float32" || type === "float64") return type;
+  throw new RangeError(`Standardizer.${caller}: type must be "float32" or "float64", got ${shown(type)}`);
 }
 
 function checkFinite(caller: string, { mean, m2 }: State): void {
@@ -254,46 +396,4 @@ function checkFinite(caller: string, { mean, m2 }: State): void {
       `Standardizer.${caller}: the sum of squared deviations of column ${j} exceeds float64; divide the column by a constant first`,
     );
   }
-}
-
-function checkJSON(json: unknown): StandardizerJSON {
-  const said = "Standardizer.fromJSON:";
-  if (typeof json !== "object" || json === null) {
-    const remedy = typeof json === "string" ? "; parse a string with JSON.parse first" : "";
-    throw new TypeError(`${said} expected the result of toJSON, got ${shown(json)}${remedy}`);
-  }
-  const found = json as Partial<Record<keyof StandardizerJSON, unknown>>;
-  if (found.type !== "Standardizer") {
-    throw new TypeError(`${said} expected type "Standardizer", got ${shown(found.type)}`);
-  }
-  if (found.version !== 1) {
-    throw new RangeError(
-      `${said} expected version 1, got ${shown(found.version)}; a newer evenkeel may read it`,
-    );
-  }
-  if (typeof found.forgetting !== "number") {
-    throw new TypeError(`${said} expected a number as forgetting, got ${shown(found.forgetting)}`);
-  }
-  if (typeof found.variance !== "string") {
-    throw new TypeError(`${said} expected a string as variance, got ${shown(found.variance)}`);
-  }
-  const features = Array.isArray(found.count) ? found.count.length : 0;
-  for (const part of parts) {
-    const list = found[part];
-    if (!Array.isArray(list)) {
-      throw new TypeError(`${said} expected a list of numbers as ${part}, got ${shown(list)}`);
-    }
-    if (list.length !== features) {
-      throw new RangeError(`${said} count has ${features} entries, ${part} has ${list.length}`);
-    }
-    for (const [j, value] of list.entries()) {
-      if (typeof value !== "number" || !Number.isFinite(value)) {
-        throw new TypeError(`${said} expected a finite number as ${part}[${j}], got ${shown(value)}`);
-      }
-      if (value < 0 && part !== "mean") {
-        throw new RangeError(`${said} expected at least 0 as ${part}[${j}], got ${value}`);
-      }
-    }
-  }
-  return found as StandardizerJSON;
 }

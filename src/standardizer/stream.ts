@@ -1,13 +1,14 @@
 /** The moments of each column of a stream, with forgetting. */
 import { type Moments, merge } from "../moments.js";
-import { type Read, refuse } from "./table.js";
+import { convertRows, type Read, refuse } from "./table.js";
 
-/** Moments per feature, float64 [features], and Σ weight² for the unbiased variance. */
+/** Moments per feature, float64 [features]; Σ weight², for the unbiased variance; and the weight of what is missing. */
 export interface State {
   readonly count: Float64Array;
   readonly mean: Float64Array;
   readonly m2: Float64Array;
   readonly squares: Float64Array;
+  readonly missing: Float64Array;
 }
 
 /** Below this fraction of the weight, the unbiased variance's divisor is rounding error: there is a single value. */
@@ -20,27 +21,28 @@ export const ONE_VALUE = 1e-12;
 const LEAST_WEIGHT = 1e-100;
 
 /** A block, read twice, fits the cache: 256 KiB of float64, at most 512 columns wide. */
-const BLOCK_VALUES = 32768;
+export const BLOCK_VALUES = 32768;
 const BLOCK_COLUMNS = 512;
 
-/** Merges all rows into the state, in place, a block at a time. */
+/** Merges all rows into the state, in place, a block at a time; row r weighs weights[r], and older rows less by forgetting. */
 export function absorb(
   caller: string,
   state: State,
   { rows, features, data }: Read,
   forgetting: number,
+  given?: ArrayLike<number>,
 ): void {
   const width = Math.min(features, BLOCK_COLUMNS);
   const height = Math.min(rows, Math.floor(BLOCK_VALUES / width), longest(forgetting));
-  const weights = new Float64Array(height);
-  for (let age = 0; age < height; age++) weights[age] = forgetting ** age;
+  const decayed = new Float64Array(height);
+  for (let age = 0; age < height; age++) decayed[age] = forgetting ** age;
   const block: Block = {
-    data,
-    features,
-    weights,
+    values: new Float64Array(height * width),
+    weights: new Float64Array(height),
     anchor: new Float64Array(width),
     count: new Float64Array(width),
     squares: new Float64Array(width),
+    missing: new Float64Array(width),
     first: new Float64Array(width),
     second: new Float64Array(width),
   };
@@ -48,10 +50,15 @@ export function absorb(
     const columns = Math.min(width, features - left);
     for (let top = 0; top < rows; top += height) {
       const blockRows = Math.min(height, rows - top);
+      for (let row = 0; row < blockRows; row++) {
+        block.weights[row] = decayed[blockRows - 1 - row] * (given ? given[top + row] : 1);
+      }
+      convertRows(caller, { features, data }, top, blockRows, left, columns, block.values);
       if (forgetting < 1) decay(state, left, columns, forgetting ** blockRows);
       sumBlock(caller, block, top, blockRows, left, columns);
-      const { anchor, count, squares, first, second } = block;
+      const { anchor, count, squares, missing, first, second } = block;
       for (let j = 0; j < columns; j++) {
+        state.missing[left + j] += missing[j];
         if (count[j] === 0) continue;
         const mean = anchor[j] + first[j] / count[j];
         const m2 = Math.max(0, second[j] - (first[j] * first[j]) / count[j]);
@@ -68,8 +75,9 @@ function longest(forgetting: number): number {
     : 1 + Math.floor(Math.log(LEAST_WEIGHT) / Math.log(forgetting));
 }
 
-function decay({ count, m2, squares }: State, left: number, columns: number, factor: number): void {
+function decay({ count, m2, squares, missing }: State, left: number, columns: number, factor: number): void {
   for (let j = left; j < left + columns; j++) {
+    missing[j] *= factor;
     if (count[j] === 0) continue;
     const decayed = Math.min(1, Math.max(factor, LEAST_WEIGHT / count[j]));
     count[j] *= decayed;
@@ -80,9 +88,9 @@ function decay({ count, m2, squares }: State, left: number, columns: number, fac
 
 /** A block and its sums per column, float64 [columns]. */
 interface Block {
-  readonly data: Float32Array | Float64Array;
-  readonly features: number;
-  /** λ^age. */
+  /** [rows, columns] */
+  readonly values: Float64Array;
+  /** [rows] */
   readonly weights: Float64Array;
   /** What `first` and `second` are centred about. */
   readonly anchor: Float64Array;
@@ -90,6 +98,8 @@ interface Block {
   readonly count: Float64Array;
   /** Σ weight² */
   readonly squares: Float64Array;
+  /** Σ weight of the missing values */
+  readonly missing: Float64Array;
   /** Σ weight · (value − anchor) */
   readonly first: Float64Array;
   /** Σ weight · (value − anchor)² */
@@ -98,35 +108,39 @@ interface Block {
 
 /**
  * Two passes: the first finds the mean as a distance from one of the column's values, so that the mean of equal values is
- * exactly that value; the second is centred about it.
+ * exactly that value; the second is centred about it. A row of weight 0 takes no part.
  */
 function sumBlock(
   caller: string,
-  { data, features, weights, anchor, count, squares, first, second }: Block,
+  { values, weights, anchor, count, squares, missing, first, second }: Block,
   top: number,
   rows: number,
   left: number,
   columns: number,
 ): void {
-  const start = top * features + left;
   for (let j = 0; j < columns; j++) {
     let row = 0;
-    while (row < rows - 1 && Number.isNaN(data[start + row * features + j])) row++;
-    anchor[j] = data[start + row * features + j];
+    while (row < rows - 1 && (weights[row] === 0 || Number.isNaN(values[row * columns + j]))) row++;
+    anchor[j] = values[row * columns + j];
   }
   count.fill(0);
   squares.fill(0);
+  missing.fill(0);
   first.fill(0);
   second.fill(0);
-  for (let row = 0, at = start; row < rows; row++, at += features) {
-    const weight = weights[rows - 1 - row];
+  for (let row = 0, at = 0; row < rows; row++, at += columns) {
+    const weight = weights[row];
     for (let j = 0; j < columns; j++) {
-      const value = data[at + j];
+      const value = values[at + j];
       if (Number.isFinite(value)) {
+        // 0 · (value − anchor) is NaN where the distance overflows
+        if (weight === 0) continue;
         count[j] += weight;
         squares[j] += weight * weight;
         first[j] += weight * (value - anchor[j]);
-      } else if (!Number.isNaN(value)) {
+      } else if (Number.isNaN(value)) {
+        missing[j] += weight;
+      } else {
         refuse(caller, value, top + row, left + j);
       }
     }
@@ -135,10 +149,11 @@ function sumBlock(
     if (count[j] > 0) anchor[j] += first[j] / count[j];
     first[j] = 0;
   }
-  for (let row = 0, at = start; row < rows; row++, at += features) {
-    const weight = weights[rows - 1 - row];
+  for (let row = 0, at = 0; row < rows; row++, at += columns) {
+    const weight = weights[row];
+    if (weight === 0) continue;
     for (let j = 0; j < columns; j++) {
-      const distance = data[at + j] - anchor[j];
+      const distance = values[at + j] - anchor[j];
       if (Number.isNaN(distance)) continue;
       first[j] += weight * distance;
       second[j] += weight * distance * distance;
@@ -161,9 +176,15 @@ export function momentsAt({ count, mean, m2 }: State, j: number): Moments {
 
 export function empty(features: number): State {
   const zeros = () => new Float64Array(features);
-  return { count: zeros(), mean: zeros(), m2: zeros(), squares: zeros() };
+  return { count: zeros(), mean: zeros(), m2: zeros(), squares: zeros(), missing: zeros() };
 }
 
-export function copyOf({ count, mean, m2, squares }: State): State {
-  return { count: count.slice(), mean: mean.slice(), m2: m2.slice(), squares: squares.slice() };
+export function copyOf({ count, mean, m2, squares, missing }: State): State {
+  return {
+    count: count.slice(),
+    mean: mean.slice(),
+    m2: m2.slice(),
+    squares: squares.slice(),
+    missing: missing.slice(),
+  };
 }

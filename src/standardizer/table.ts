@@ -1,7 +1,30 @@
 /** Reads and checks the tables that users pass. */
 
+/** A Float16Array, of hosts that have it; in a type of our own, for TypeScript's libraries that don't. */
+export interface Float16Values {
+  readonly BYTES_PER_ELEMENT: number;
+  readonly length: number;
+  readonly [index: number]: number;
+  readonly [Symbol.toStringTag]: "Float16Array";
+}
+
+/** Typed arrays of integers: exact in float64 up to 2⁵³, which those of 64 bits must not exceed. */
+export type IntegerValues =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** What a table's values may lie in. All become float64, without loss. */
+export type TableData = Float64Array | Float32Array | Float16Values | IntegerValues | readonly number[];
+
 /** A table: row-major values of shape [rows, features]. */
-export interface Table<Data = Float32Array | Float64Array | readonly number[]> {
+export interface Table<Data = TableData> {
   readonly shape: readonly number[];
   readonly data: Data;
 }
@@ -13,9 +36,24 @@ export type Tabular = Table | readonly (readonly number[])[];
 export interface Read {
   readonly rows: number;
   readonly features: number;
-  readonly data: Float32Array | Float64Array;
+  readonly data: Exclude<TableData, readonly number[]>;
   readonly listed: boolean;
 }
+
+const typedArrays = [
+  "Float64Array",
+  "Float32Array",
+  "Float16Array",
+  "Int8Array",
+  "Uint8Array",
+  "Uint8ClampedArray",
+  "Int16Array",
+  "Uint16Array",
+  "Int32Array",
+  "Uint32Array",
+  "BigInt64Array",
+  "BigUint64Array",
+];
 
 export function refuse(caller: string, value: number, row: number, column: number): never {
   throw new RangeError(
@@ -27,10 +65,10 @@ export function read(caller: string, x: Tabular): Read {
   if (Array.isArray(x)) return readRows(caller, x);
   const { shape, data } = (x ?? {}) as Partial<Table>;
   const kind = kindOf(data);
-  if (!Array.isArray(shape) || !["Float32Array", "Float64Array", "Array"].includes(kind)) {
+  if (!Array.isArray(shape) || !(kind === "Array" || typedArrays.includes(kind))) {
     throw new TypeError(
-      `Standardizer.${caller}: expected rows of numbers or { shape, data } with a Float32Array, Float64Array or array ` +
-        `of numbers, got ${data === undefined ? shown(x) : `data that is ${shown(data)}`}`,
+      `Standardizer.${caller}: expected rows of numbers or { shape, data } with a typed array or array of numbers, ` +
+        `got ${data === undefined ? shown(x) : `data that is ${shown(data)}`}`,
     );
   }
   const [rows, features] = shape;
@@ -46,7 +84,7 @@ export function read(caller: string, x: Tabular): Read {
       `Standardizer.${caller}: shape [${rows}, ${features}] needs ${rows * features} values, got ${values.length}`,
     );
   }
-  if (kind !== "Array") return { rows, features, data: values as Float32Array | Float64Array, listed: false };
+  if (kind !== "Array") return { rows, features, data: values as Read["data"], listed: false };
   const copy = new Float64Array(values.length);
   for (let i = 0; i < copy.length; i++) {
     copy[i] = numberAt(caller, values[i], Math.floor(i / features), i % features);
@@ -78,6 +116,82 @@ function readRows(caller: string, lists: readonly (readonly number[])[]): Read {
   return { rows, features, data, listed: true };
 }
 
+/**
+ * Writes rows from `top` on, of them the columns from `left` on, into `values`, [rows, columns] of float64. Loops over float64 alone are
+ * fast: a loop that meets many kinds of arrays is slow in each.
+ * @throws RangeError for an integer that float64 does not hold exactly
+ */
+export function convertRows(
+  caller: string,
+  { features, data }: Pick<Read, "features" | "data">,
+  top: number,
+  rows: number,
+  left: number,
+  columns: number,
+  values: Float64Array,
+): void {
+  const whole = columns === features;
+  const length = whole ? rows * features : columns;
+  const convert = isBig(data) ? convertIntegers : convertNumbers;
+  for (let row = 0, at = 0; row < (whole ? 1 : rows); row++, at += columns) {
+    const start = (top + row) * features + left;
+    const inexact = convert(data as never, start, length, values, at);
+    if (inexact < 0) continue;
+    throw new RangeError(
+      `Standardizer.${caller}: expected integers within ±2^53, which float64 holds exactly, got ${data[inexact]} ` +
+        `in row ${Math.floor(inexact / features)}, column ${inexact % features}; subtract an integer first`,
+    );
+  }
+}
+
+/** Returns −1, or the index of a value that is not exact. */
+type Convert<Data> = (data: Data, start: number, length: number, values: Float64Array, at: number) => number;
+
+const convertNumbers: Convert<Float64Array> = (data, start, length, values, at) => {
+  values.set(data.subarray(start, start + length), at);
+  return -1;
+};
+
+const convertIntegers: Convert<BigInt64Array | BigUint64Array> = (data, start, length, values, at) => {
+  for (let i = 0; i < length; i++) {
+    const value = Number(data[start + i]);
+    if (Math.abs(value) > MOST_EXACT || (Math.abs(value) === MOST_EXACT && BigInt(value) !== data[start + i]))
+      return start + i;
+    values[at + i] = value;
+  }
+  return -1;
+};
+
+const MOST_EXACT = 2 ** 53;
+
+function isBig(data: Read["data"]): data is BigInt64Array | BigUint64Array {
+  return kindOf(data).startsWith("Big");
+}
+
+/**
+ * Checks weights of rows, [rows]. Others than 0 are bounded, so that sums of their squares neither overflow nor vanish.
+ * @throws TypeError for what are no numbers, RangeError for another length, or a weight out of bounds
+ */
+export function checkWeights(caller: string, weights: unknown, rows: number): ArrayLike<number> {
+  const kind = kindOf(weights);
+  if (kind !== "Array" && !(typedArrays.includes(kind) && !kind.startsWith("Big"))) {
+    throw new TypeError(
+      `Standardizer.${caller}: weights must be a list or a typed array of numbers, got ${shown(weights)}`,
+    );
+  }
+  const list = weights as ArrayLike<number>;
+  if (list.length !== rows) {
+    throw new RangeError(`Standardizer.${caller}: expected ${rows} weights, one a row, got ${list.length}`);
+  }
+  for (let row = 0; row < rows; row++) {
+    const weight = list[row];
+    if (weight === 0 || (weight >= 1e-100 && weight <= 1e100)) continue;
+    const said = `Standardizer.${caller}: weights must be 0 or from 1e-100 to 1e100, got ${shown(weight)} for row ${row}`;
+    throw typeof weight === "number" ? new RangeError(said) : new TypeError(said);
+  }
+  return list;
+}
+
 function numberAt(caller: string, value: unknown, row: number, column: number): number {
   if (typeof value === "number") return value;
   throw new TypeError(
@@ -93,6 +207,7 @@ export function kindOf(value: unknown): string {
 /** A value as an error message names it. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 20 ? `${value.slice(0, 20)}…` : value);
+  if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "object" && value !== null) return `an object (${kindOf(value)})`;
   return typeof value === "function" ? "a function" : String(value);
 }

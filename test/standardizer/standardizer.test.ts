@@ -452,11 +452,11 @@ const refused: [Tabular, string][] = [
   [[1, 2] as never, "TypeError: $: expected rows, each an array of numbers, got 1 as row 0"],
   [
     null as never,
-    "TypeError: $: expected rows of numbers or { shape, data } with a Float32Array, Float64Array or array of numbers, got null",
+    "TypeError: $: expected rows of numbers or { shape, data } with a typed array or array of numbers, got null",
   ],
   [
-    { shape: [1, 2], data: Int32Array.of(1, 2) as never },
-    "TypeError: $: expected rows of numbers or { shape, data } with a Float32Array, Float64Array or array of numbers, got data that is an object (Int32Array)",
+    { shape: [1, 2], data: new DataView(new ArrayBuffer(8)) as never },
+    "TypeError: $: expected rows of numbers or { shape, data } with a typed array or array of numbers, got data that is an object (DataView)",
   ],
   [
     { shape: [4], data: [1, 2, 3, 4] },
