@@ -1,9 +1,8 @@
 /** A network of the user's own, from its module: `evenkeel compare my-model.ts`. */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { printable, quote } from "@evenkeel/report/format";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Form } from "../data/form.js";
@@ -13,6 +12,7 @@ import { buildNetwork } from "../models/network.js";
 import { type OwnArgs, type OwnFacts, type OwnNetwork, ownModel } from "../models/own.js";
 import { modelOf } from "../models/registry.js";
 import { aboutOf, type NormName, nameOf, placedOf } from "../norms.js";
+import { digestOfModule } from "./module-files.js";
 import { resolveOwnImports } from "./own-imports.js";
 import { startTensorFlow } from "./tensorflow.js";
 
@@ -256,28 +256,4 @@ function at(error: unknown, whole: string, file: string): string {
     if (line !== undefined) return `${file}:${line}`;
   }
   return file;
-}
-
-const RELATIVE = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["'](\.{1,2}\/[^"'\n]+)["']/g;
-
-/** What `require` adds to a path that names no file. */
-const ENDINGS = ["", ".js", ".json", ".cjs", "/index.js"];
-
-/** SHA-256, in hex, of a module and of the modules that it imports by relative paths. */
-export function digestOfModule(whole: string): string {
-  const hash = createHash("sha256");
-  const seen = new Set<string>();
-  const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile();
-  const add = (named: string) => {
-    const path = ENDINGS.map((ending) => named + ending).find(isFile);
-    if (path === undefined || seen.has(path)) return;
-    seen.add(path);
-    const text = readFileSync(path, "utf8");
-    hash.update(`${text.length}\n`).update(text);
-    for (const [, specifier] of text.matchAll(RELATIVE)) {
-      add(fileURLToPath(new URL(specifier, pathToFileURL(path))));
-    }
-  };
-  add(whole);
-  return hash.digest("hex");
 }
