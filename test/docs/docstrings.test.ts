@@ -4,7 +4,13 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { root } from "../support/examples.js";
 
-const entries = ["src/index.ts", "src/jax/index.ts", "src/tfjs/index.ts", "src/checkpoints/index.ts"];
+const entries = [
+  "src/index.ts",
+  "src/jax/index.ts",
+  "src/tfjs/index.ts",
+  "src/checkpoints/index.ts",
+  "src/replicas/index.ts",
+];
 
 const read = (path: string): string => readFileSync(root + path, "utf8");
 

@@ -64,6 +64,7 @@ it("exports exactly these paths, and each one is there with its types", () => {
     "./tfjs",
     "./jax",
     "./checkpoints",
+    "./replicas",
     "./kernels.wasm",
     "./kernels-relaxed.wasm",
     "./package.json",
@@ -133,6 +134,7 @@ it("each adapter imports its framework alone", () => {
   expect(packagesOf("tfjs")).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
   expect(packagesOf("jax")).toEqual(["@jax-js/jax"]);
   expect(packagesOf("checkpoints")).toEqual([]);
+  expect(packagesOf("replicas")).toEqual([]);
 });
 
 it("runs where only Node is, without TensorFlow.js", () => {

@@ -10,6 +10,7 @@ import {
 } from "evenkeel";
 import { healthOf, normalizationsOf, open as openFile, writeSafetensors } from "evenkeel/checkpoints";
 import module from "evenkeel/kernels.wasm";
+import { type Exchange, exchangeIn, reduceOver, sharedMemory } from "evenkeel/replicas";
 
 export async function core(): Promise<number> {
   using ek = await open({ backend: "wasm", module });
@@ -29,6 +30,12 @@ export async function core(): Promise<number> {
   await openFile({ byteLength: 8, slice: async (start, end) => new ArrayBuffer(end - start) }).catch(
     () => null,
   );
+  const exchange: Exchange = exchangeIn(sharedMemory({ replicas: 1 }), 0);
+  const { mean: merged } = reduceOver(exchange)({
+    count: Float64Array.of(2),
+    mean: Float64Array.of(1),
+    m2: Float64Array.of(2),
+  });
   const standardizer = new Standardizer();
   const mean: Float64Array = standardizer.mean;
   // @ts-expect-error groups are a number
@@ -36,5 +43,5 @@ export async function core(): Promise<number> {
   // @ts-expect-error there is no such option
   layerNorm({ eps: 1e-5 });
   batchNorm({ axis: 1, momentum: 0.9 });
-  return (first ?? 0) + mean.length;
+  return (first ?? 0) + mean.length + merged.length;
 }
