@@ -44,7 +44,15 @@ export {
   type Reduce,
   unbiasedVariance,
 } from "./moments.js";
-export { type Applied, type ApplyOptions, apply, type Gradients } from "./native/apply.js";
+export {
+  type Applied,
+  type AppliedOver,
+  type ApplyOptions,
+  type ApplyOverOptions,
+  apply,
+  applyOver,
+  type Gradients,
+} from "./native/apply.js";
 export { BackendArray, type PlainArray } from "./native/array.js";
 export {
   type ArrayOptions,
@@ -155,6 +163,7 @@ export { type WeightNormOptions, weightNorm, weightNormGain } from "./norms/weig
 export { type WeightDemodulationOptions, weightDemodulation } from "./norms/weight-demodulation.js";
 export { type WeightStandardizationOptions, weightStandardization } from "./norms/weight-standardization.js";
 export type { ColumnMoments, Numeric, StandardizerJSON } from "./standardizer/restore.js";
+export type { Engine, MomentsSQLOptions, SQL, SQLOptions, TableOptions } from "./standardizer/sql.js";
 export {
   type FitOptions,
   type Standardized,

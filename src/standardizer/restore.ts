@@ -47,22 +47,22 @@ const parts = ["count", "mean", "m2", "squares", "missing"] as const;
  * Names of columns: a list of different strings.
  * @throws TypeError for another value, RangeError for none or one twice
  */
-export function checkColumns(caller: string, columns: unknown): readonly string[] {
+export function checkColumns(caller: string, columns: unknown, called = "columns"): readonly string[] {
   if (!Array.isArray(columns)) {
-    throw new TypeError(`${caller}: columns must be a list of names, got ${shown(columns)}`);
+    throw new TypeError(`${caller}: ${called} must be a list of names, got ${shown(columns)}`);
   }
   const seen = new Set<string>();
   // by for...of, which visits the holes of a sparse list
   for (const [j, name] of columns.entries()) {
     if (typeof name !== "string") {
-      throw new TypeError(`${caller}: columns must be names, got ${shown(name)} as columns[${j}]`);
+      throw new TypeError(`${caller}: ${called} must be names, got ${shown(name)} as ${called}[${j}]`);
     }
     if (seen.has(name)) {
-      throw new RangeError(`${caller}: columns must name each column once, got ${shown(name)} twice`);
+      throw new RangeError(`${caller}: ${called} must name each column once, got ${shown(name)} twice`);
     }
     seen.add(name);
   }
-  if (seen.size === 0) throw new RangeError(`${caller}: columns must name at least 1 column, got none`);
+  if (seen.size === 0) throw new RangeError(`${caller}: ${called} must name at least 1 column, got none`);
   return Object.freeze([...seen]);
 }
 

@@ -18,6 +18,14 @@ import {
   type StandardizerJSON,
   stateOfMoments,
 } from "./restore.js";
+import {
+  type Engine,
+  type MomentsSQLOptions,
+  momentsSQL,
+  type SQL,
+  type SQLOptions,
+  transformSQL,
+} from "./sql.js";
 import { absorb, add, BLOCK_VALUES, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
 import {
   checkWeights,
@@ -264,6 +272,51 @@ export class Standardizer {
       const free = weight - squares[j] / weight;
       return free > ONE_VALUE * weight ? value / free : Number.NaN;
     });
+  }
+
+  /**
+   * The query that takes moments of a table's columns in a database, for `fromMoments`.
+   *
+   *     const { moments } = Standardizer.sql("postgres", { table: ["public", "houses"], columns: ["area", "price"] });
+   *     const { rows } = await client.query(moments);
+   *     const standardizer = Standardizer.fromMoments(rows);
+   *
+   * A row for each column: name, count, mean, m2, missing (NULL and NaN), infinite (±Infinity, which `fromMoments` refuses). With `by`,
+   * rows of each group, which `group` names first.
+   *
+   * @throws RangeError for an unknown engine, or names that it cannot hold; TypeError for unknown options
+   */
+  static sql(engine: Engine, options: MomentsSQLOptions): Pick<SQL, "moments"> {
+    return { moments: momentsSQL("Standardizer.sql", engine, options) };
+  }
+
+  /**
+   * This standardizer for a database: the query of its moments, as `Standardizer.sql` gives it, and the transforming query. What that
+   * gives is what `transform` does, to the bit, but that ±Infinity stays infinite. NULL stays NULL, NaN stays NaN; a feature without
+   * values is NULL.
+   *
+   * @throws Error before any fit, or without names of columns; RangeError for an unknown engine, names that it cannot hold, or columns
+   * that are not as many as features; TypeError for unknown options
+   */
+  sql(engine: Engine, options: SQLOptions = {}): SQL {
+    const caller = "Standardizer.sql";
+    checkOptions(caller, options, ["table", "columns", "keep"], {
+      by: "Standardizer.sql's, which needs no fit: groups have a standardizer each, as",
+    });
+    if (!this.state) {
+      throw new Error(
+        `${caller}: not fitted yet; Standardizer.sql(engine, { table, columns }) gives the moments' query`,
+      );
+    }
+    const columns = checkColumns(caller, options.columns ?? this.names ?? []);
+    const features = this.state.count.length;
+    if (columns.length !== features) {
+      throw new RangeError(`${caller}: expected ${features} columns, one a feature, got ${columns.length}`);
+    }
+    return {
+      moments: momentsSQL(caller, engine, { table: options.table, columns }),
+      ...transformSQL(caller, engine, { mean: this.mean, scale: this.scale }, { ...options, columns }),
+    };
   }
 
   /** For `JSON.stringify`; `fromJSON(JSON.parse(text))` restores it exactly. */
