@@ -1,9 +1,10 @@
 /**
  * Moments and standardization as SQL, for databases that hold the table: what is read from it are a few numbers a column.
  *
- * A column is cast to a double first. The moments of its finite values come from one scan where an engine's VAR_POP is stable
- * (DuckDB: Welford 1962; PostgreSQL from 12 on: Youngs & Cramer 1971; Spark: Meng 2015, each with a merge of partial moments), else from
- * two: the mean, and sums about it. E[x²] − E[x]² is in none. Equal values have a variance of exactly 0, and their mean is that value.
+ * A column is cast to a double, and its finite values are taken as distances from a level, which removes most of what a large mean costs
+ * in any algorithm. Where an engine's VAR_POP is stable (DuckDB: Welford 1962; PostgreSQL from 12 on: Youngs & Cramer 1971; Spark: Meng
+ * 2015; each merges partial moments), the level is that of some rows, and the table is scanned once; else it is the mean, by a scan of its
+ * own, about which E[x²] − E[x]² is as good. Equal values have a variance of exactly 0, and their mean is that value.
  */
 import { checkOptions, nearest } from "../options.js";
 import { checkColumns } from "./restore.js";
@@ -47,6 +48,9 @@ export interface SQL {
   expressions: readonly string[];
 }
 
+/** Rows, the first to be had, whose mean is the level that values are taken from. */
+const SAMPLE = 1000;
+
 /** A query, in lines for the eye. A name may hold the end of a line, so that text is never cut or indented by its own. */
 type Lines = readonly string[];
 
@@ -58,7 +62,7 @@ interface Dialect {
   /** Inside quotes, backslashes escape; otherwise quotes are doubled. Of identifiers, and of strings. */
   readonly escapes: { readonly identifiers: boolean; readonly strings: boolean };
   readonly mean: string;
-  /** VAR_POP loses nothing where the mean is large against the spread. */
+  /** VAR_POP is no difference of two large sums. */
   readonly stable: boolean;
   /** The sums, one row wide, as one row for each column. */
   unpivot(rows: readonly (readonly string[])[], names: readonly string[]): Lines;
@@ -138,28 +142,48 @@ export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOp
     write.table(table),
   );
   // NaN is above infinity in three engines, and compares as false in the other
-  const finite = select(
-    [
-      ...part,
-      ...each((j) => `CASE WHEN ABS(v${j}) < ${infinity} THEN v${j} END AS x${j}`),
-      ...each((j) => `CASE WHEN ABS(v${j}) = ${infinity} THEN 1 END AS i${j}`),
-    ],
-    nested(cast, "cast_rows"),
-  );
-  const counts = [
-    "COUNT(*) AS n",
-    ...each((j) => `COUNT(x${j}) AS n${j}`),
-    ...each((j) => `COUNT(i${j}) AS i${j}`),
-    ...each((j) => `MIN(x${j}) AS least${j}`),
-    ...each((j) => `MAX(x${j}) AS most${j}`),
+  const finite = (rows: Lines, name: string) =>
+    nested(
+      select(
+        [
+          ...part,
+          ...each((j) => `CASE WHEN ABS(v${j}) < ${infinity} THEN v${j} END AS x${j}`),
+          ...each((j) => `CASE WHEN ABS(v${j}) = ${infinity} THEN 1 END AS i${j}`),
+        ],
+        nested(rows, "cast_rows"),
+      ),
+      name,
+    );
+  const joined = by !== undefined && !stable;
+  const about = [
+    ...select(
+      [
+        ...(joined ? ["part AS about_part"] : []),
+        ...each((j) => `COALESCE(${mean}(x${j}), ${literal(0)}) AS about${j}`),
+      ],
+      finite(stable ? [...cast, `LIMIT ${SAMPLE}`] : cast, "sample_rows"),
+    ),
+    ...(joined ? group : []),
   ];
-  const atOnce = [
-    ...each((j) => `${mean}(x${j}) AS mean${j}`),
-    ...each((j) => `VAR_POP(x${j}) * COUNT(x${j}) AS squares${j}`),
+  const sums = [
+    ...select(
+      [
+        ...part,
+        "COUNT(*) AS n",
+        ...each((j) => `COUNT(x${j}) AS n${j}`),
+        ...each((j) => `COUNT(i${j}) AS i${j}`),
+        ...each((j) => `MIN(x${j}) AS least${j}`),
+        ...each((j) => `MAX(x${j}) AS most${j}`),
+        ...each((j) => `MIN(about${j}) + ${mean}(x${j} - about${j}) AS mean${j}`),
+        ...each((j) => `VAR_POP(x${j} - about${j}) * COUNT(x${j}) AS squares${j}`),
+      ],
+      finite(cast, "finite_rows"),
+    ),
+    joined ? "JOIN" : "CROSS JOIN",
+    ...nested(about, "level"),
+    ...(joined ? ["ON part IS NOT DISTINCT FROM about_part"] : []),
+    ...group,
   ];
-  const sums = stable
-    ? [...select([...part, ...counts, ...atOnce], nested(finite, "finite_rows")), ...group]
-    : centred(finite, part, counts, mean, each);
   const constant = (j: number, value: string, otherwise: string) =>
     `CASE WHEN least${j} = most${j} THEN ${value} ELSE ${otherwise} END`;
   const rows = columns.map((name, j) => [
@@ -183,52 +207,6 @@ export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOp
     ...unpivot(rows, names),
     `ORDER BY ${[...part, `m.${names[0]}`].join(", ")}`,
   ].join("\n");
-}
-
-/** Sums about the mean, which another scan has taken; the first corrects its rounding. */
-function centred(
-  finite: Lines,
-  part: readonly string[],
-  counts: readonly string[],
-  mean: string,
-  each: (line: (j: number) => string) => string[],
-): Lines {
-  const grouped = part.length > 0;
-  const group = grouped ? ["GROUP BY part"] : [];
-  const about = [
-    ...select(
-      [...(grouped ? ["part AS about_part"] : []), ...each((j) => `${mean}(x${j}) AS about${j}`)],
-      nested(finite, "rows_about"),
-    ),
-    ...group,
-  ];
-  const summed = [
-    ...select(
-      [
-        ...part,
-        ...counts,
-        ...each((j) => `MIN(about${j}) AS about${j}`),
-        ...each((j) => `SUM(x${j} - about${j}) AS first${j}`),
-        ...each((j) => `SUM((x${j} - about${j}) * (x${j} - about${j})) AS second${j}`),
-      ],
-      nested(finite, "finite_rows"),
-    ),
-    grouped ? "JOIN" : "CROSS JOIN",
-    ...nested(about, "means"),
-    ...(grouped ? ["ON part IS NOT DISTINCT FROM about_part"] : []),
-    ...group,
-  ];
-  return select(
-    [
-      "*",
-      ...each((j) => `about${j} + first${j} / NULLIF(n${j}, 0) AS mean${j}`),
-      ...each(
-        (j) =>
-          `GREATEST(${literal(0)}, second${j} - first${j} * first${j} / NULLIF(n${j}, 0)) AS squares${j}`,
-      ),
-    ],
-    nested(summed, "summed"),
-  );
 }
 
 /** The columns of a fitted standardizer, as `standardizer.sql` takes them. mean is NaN where there are no values. */
