@@ -34,7 +34,7 @@ export interface Watcher {
   started(trial: TrialSpec): void;
   progress(trial: TrialSpec, progress: Progress): void;
   finished(trial: TrialSpec, result: Trial): void;
-  /** It is in the store, and not run again. */
+  /** It was there already, in the store or where it ran, and is not run again. */
   found(trial: TrialSpec, result: Trial): void;
 }
 
@@ -92,15 +92,21 @@ export async function runTrials(
     const one = queue.shift();
     if (!one || signal.aborted) return;
     const { key, spec } = one;
+    let ran = false;
     const told: TrialWatcher = {
-      started: () => watcher.started(spec),
+      started() {
+        ran = true;
+        watcher.started(spec);
+      },
       progress: (progress) => watcher.progress(spec, progress),
     };
     try {
       const result = await executor.run(spec, told, signal);
       await store?.put(key, result);
       finished.set(key, result);
-      watcher.finished(spec, result);
+      // what was on a queue may have run before anybody watched
+      if (ran) watcher.finished(spec, result);
+      else watcher.found(spec, result);
     } catch (error) {
       // the first one: those that end with it fail too
       if (!signal.aborted) failure ??= failureOf(spec, error);

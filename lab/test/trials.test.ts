@@ -198,7 +198,8 @@ describe("runTrials", () => {
   /** An executor without threads: a trial is what it is asked for. */
   const direct = (ran: string[]): Executor => ({
     size: 2,
-    async run({ norm, seed }) {
+    async run({ norm, seed }, watcher) {
+      watcher.started();
       ran.push(`${norm} ${seed}`);
       return { norm, seed } as Trial;
     },
@@ -208,6 +209,33 @@ describe("runTrials", () => {
     kept,
     get: async (key) => kept.get(key),
     put: async (key, trial) => void kept.set(key, trial),
+  });
+
+  test("a result that was there where it was to run is found, kept, and not one that finished now", async () => {
+    const store = memory();
+    const told: string[] = [];
+    const elsewhere: Executor = {
+      size: Number.POSITIVE_INFINITY,
+      async run({ norm, seed }, trial) {
+        if (norm === "rms") trial.started();
+        return { norm, seed } as Trial;
+      },
+      close: async () => {},
+    };
+    const { trials } = await runTrials(
+      [spec("none", 1), spec("rms", 1)],
+      elsewhere,
+      {
+        ...watcher,
+        found: ({ norm }) => void told.push(`found ${norm}`),
+        finished: ({ norm }) => void told.push(`finished ${norm}`),
+      },
+      go,
+      store,
+    );
+    expect(told.sort()).toEqual(["finished rms", "found none"]);
+    expect(trials.map((trial) => trial?.norm)).toEqual(["none", "rms"]);
+    expect(store.kept.size).toBe(2);
   });
 
   test("what the store has is not run again; what is run is put there", async () => {

@@ -2,9 +2,11 @@
  * The commander's side of a sweep: an executor that puts trials on the queue and takes their results from there. The queue is asked
  * now and then besides what it tells: what was told while a connection was cut is lost.
  */
+import { setMaxListeners } from "node:events";
 import type { Job } from "bullmq";
 import { pack } from "../../datasets/packed.js";
 import { reason } from "../../errors.js";
+import { labelOf } from "../../norms.js";
 import type { Trial } from "../../results.js";
 import type { TrialSpec } from "../../trial.js";
 import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
@@ -55,7 +57,7 @@ export async function openSweep(
   const pending = new Map<string, Pending>();
   const sent = new Map<string, Promise<void>>();
   let closed: Promise<void> | undefined;
-  const nameOf = ({ norm, seed }: TrialSpec) => `${norm} seed ${seed}`;
+  const nameOf = ({ norm, seed }: TrialSpec) => `${labelOf(norm)} seed ${seed}`;
 
   /** What a trial needs beside its spec is put into the depot, once. */
   const send = (digest: string, bytes: () => Uint8Array): Promise<void> => {
@@ -163,6 +165,8 @@ export async function openSweep(
     shown: broker.shown,
     size: Number.POSITIVE_INFINITY,
     async run(spec, watcher, signal) {
+      // every trial that waits listens
+      setMaxListeners(0, signal);
       const key = await keyOf(spec);
       return new Promise<Trial>((resolve, reject) => {
         const one: Pending = { spec, watcher, resolve, reject, busy: true, started: false };
