@@ -2,7 +2,8 @@
  * Where statistics come from in evaluation: the population (stored in training), or the mini-batch at hand; separately for each
  * statistic, as Ziaee & Çano 2022 (arXiv 2209.08898) propose.
  */
-import type { Ops } from "./ops.js";
+import { mergedMoments, reciprocalDeviation } from "./merging.js";
+import type { Merge, Ops } from "./ops.js";
 import { averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
 /** `population`: statistics stored in training; `batch`: those of the mini-batch at hand. */
@@ -52,9 +53,19 @@ export function standardizedByMixedStatistics<T>(
   axes: readonly number[],
   epsilon: number,
   mask?: T,
+  merge?: Merge<T>,
 ): T {
   const shape = ops.shape(x);
-  const over = averaging(ops, shape, axes, mask === undefined ? undefined : broadcastMask(ops, mask, shape));
+  const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
+  if (merge !== undefined) {
+    const all = mergedMoments(ops, x, axes, merge, fullMask);
+    if (measured === "mean") {
+      return ops.mul(all.distance, ops.div(all.unit, ops.sqrt(ops.add(population.variance, epsilon))));
+    }
+    const inverse = reciprocalDeviation(ops, all, epsilon);
+    return ops.mul(ops.div(ops.sub(x, population.mean), all.unit), inverse);
+  }
+  const over = averaging(ops, shape, axes, fullMask);
   const { distance } = centered(ops, x, over);
   if (measured === "mean") return ops.div(distance, ops.sqrt(ops.add(population.variance, epsilon)));
   const { scale, root } = rootMeanSquare(ops, distance, axes, over.average, epsilon);

@@ -4,7 +4,7 @@
  */
 import { type Defaults, optionNames, settle } from "../options.js";
 import { resolveAxes, sizeOf } from "../shape.js";
-import type { Ops } from "./ops.js";
+import type { Merge, Ops } from "./ops.js";
 
 /** An array that a normalization learns, or stores between calls: a parameter or a buffer. */
 export interface Weight {
@@ -25,6 +25,8 @@ export interface ApplyOptions<T> {
   readonly mask?: T;
   /** Shape of x; added to x first. */
   readonly residual?: T;
+  /** Merges statistics of the batch with those of other places; for normalizations that handle it. */
+  readonly merge?: Merge<T>;
   /** Reports a problem that is not an error in every host; a layer without a framework throws it. */
   warn?(message: string): void;
   /** Receives state that the backward pass updates; absent in hosts that do not store it. */
@@ -51,9 +53,14 @@ export interface Normalization {
   weights(...shapes: (readonly number[])[]): Record<string, Weight>;
   /**
    * Whether the formula itself handles a mask or a residual; otherwise `run` does. The mask is that of x, or of the `last`
-   * input.
+   * input. `merge`: true where the formula measures the batch, and merges what it measures with that of other places; false where it
+   * measures the batch and cannot. Absent: its statistics are of an example, of a part of the batch, or stored, and no other place's.
    */
-  readonly handles?: { readonly mask?: boolean | "last"; readonly residual?: boolean };
+  readonly handles?: {
+    readonly mask?: boolean | "last";
+    readonly residual?: boolean;
+    readonly merge?: boolean;
+  };
   /**
    * The lengths of x along the normalization's axes (features, channels, or a weight's outputs): what a layer is made for, whether
    * or not it has weights of these lengths. Absent: the weights' shapes alone say what it is made for.

@@ -87,6 +87,22 @@ export interface Ops<T> extends ElementaryOps<T> {
   normalize(norm: FusedNorm, x: T, parameters?: NormalizeOperands<T>): NormalizeResult<T>;
 }
 
+/** Moments as a host's arrays hold them, all of one shape. */
+export interface PartedMoments<T> {
+  /** The mean is near + rest·unit. No gradient. */
+  readonly near: T;
+  readonly rest: T;
+  /** Biased, in units: variance·unit². */
+  readonly variance: T;
+  /** Above 0. No gradient. */
+  readonly unit: T;
+  /** Number of values, from 0. No gradient. */
+  readonly count: T;
+}
+
+/** From the moments measured here to those of all places, differentiable; what a host makes of a `Reduce`. */
+export type Merge<T> = (local: PartedMoments<T>) => PartedMoments<T>;
+
 /** Optional operands of the fused operation. */
 export interface NormalizeOperands<T> {
   /** Of the plan's parameterShape; absent: 1. */
@@ -100,6 +116,8 @@ export interface NormalizeOperands<T> {
   mask?: T;
   /** Shape of x; added to x first. */
   residual?: T;
+  /** Merges the statistics with those of other places before x is normalized by them; for those that are measured. */
+  merge?: Merge<T>;
 }
 
 /** What the fused operation gives. */
@@ -110,4 +128,7 @@ export interface NormalizeResult<T> {
   sum?: T;
   mean?: T;
   variance?: T;
+  /** Of statistics that were merged: how many values they are of, and what the mean lacks as it is rounded. No gradient. */
+  count?: T;
+  remainder?: T;
 }

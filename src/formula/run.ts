@@ -26,7 +26,7 @@ export function run<T>(
   options: ApplyOptions<T>,
 ): ApplyResult<T> {
   const { handles = {}, name } = normalization;
-  const { mask, residual } = options;
+  const { mask, residual, merge } = options;
   const [first, ...others] = inputs;
   const shape = ops.shape(first);
   if (sizeOf(shape) === 0) return runOnEmpty(ops, normalization, inputs, options);
@@ -39,16 +39,21 @@ export function run<T>(
     const masked = handles.mask === "last" ? inputs[inputs.length - 1] : first;
     checkMaskShape(name, ops.shape(masked), ops.shape(mask));
   }
+  if (merge !== undefined && handles.merge === false && options.training) {
+    throw new Error(
+      `${name}: its statistics follow the examples of one place in their order, and cannot be merged with those of others; ` +
+        "call it without reduce, or use batchNorm",
+    );
+  }
   const sum = residual === undefined || handles.residual ? undefined : ops.add(first, residual);
   let x = sum ?? first;
   const fullMask = mask === undefined || handles.mask ? undefined : broadcastMask(ops, mask, shape);
   if (fullMask !== undefined) x = ops.where(fullMask, x, 0);
-  const result = normalization.apply(
-    ops,
-    [x, ...others],
-    weights,
-    sum === undefined ? options : { ...options, residual: undefined },
-  );
+  const result = normalization.apply(ops, [x, ...others], weights, {
+    ...options,
+    residual: sum === undefined ? residual : undefined,
+    merge: handles.merge ? merge : undefined,
+  });
   return {
     ...result,
     ...(fullMask !== undefined && { y: ops.where(fullMask, result.y, 0) }),

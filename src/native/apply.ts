@@ -1,16 +1,19 @@
 /** Any normalization without a framework: its formula as a program, with gradients of inputs and weights. */
+import { checkReduce } from "../formula/merging.js";
 import { initialize, type Normalization } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import type { StorageType } from "../kernels/contract.js";
 import { type Mask, maskValues } from "../mask.js";
+import type { AsyncReduce, Reduce } from "../moments.js";
 import { checkOptions } from "../options.js";
 import {
   type BackwardProgram,
-  execute,
   type ForwardProgram,
   mapped,
+  now,
   programOf,
   type Slot,
+  steps,
 } from "../program/program.js";
 import { checkHasShape, checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { BackendArray, checkData, type PlainArray, type Store } from "./array.js";
@@ -26,6 +29,17 @@ export interface ApplyOptions {
   residual?: PlainArray;
   /** Called with what is not an error but worth knowing, such as a batch of one value per channel. Default: nothing is called. */
   warn?(message: string): void;
+  /**
+   * Merges the moments of a batch that lies in several places, and answers at once: for normalizations that measure the batch, in the
+   * forward pass and in the backward pass. Others ignore it. Default: the batch is all here.
+   */
+  reduce?: Reduce;
+}
+
+/** How `applyOver` runs a normalization. */
+export interface ApplyOverOptions extends Omit<ApplyOptions, "reduce"> {
+  /** As in `ApplyOptions`; the answer may take time. */
+  reduce: AsyncReduce;
 }
 
 /** What a normalization gives. Results live where the first input lives: in the backend, or in plain arrays. */
@@ -47,6 +61,12 @@ export interface Applied<T extends PlainArray> {
   backward(dy: T, more?: { dSum?: PlainArray; dMore?: readonly (PlainArray | undefined)[] }): Gradients<T>;
   /** Releases what `backward` would need, where results live in the backend; y, sum and gradients are the caller's. */
   release(): void;
+}
+
+/** What `applyOver` gives: as `apply`, but the backward pass waits for the other places too. */
+export interface AppliedOver<T extends PlainArray> extends Omit<Applied<T>, "backward"> {
+  /** As that of `Applied`. */
+  backward(...gradients: Parameters<Applied<T>["backward"]>): Promise<Gradients<T>>;
 }
 
 /** Gradients of a call. */
@@ -74,18 +94,80 @@ export function apply<T extends PlainArray>(
   weights: Readonly<Record<string, Input>> = {},
   options: ApplyOptions = {},
 ): Applied<T> {
-  checkBackend("apply", ek);
+  const call = now(applying<T>("apply", ek, normalization, inputs, weights, options));
+  return lasting(call, (...gradients) => now(call.backward(...gradients)));
+}
+
+/**
+ * The same for a batch that lies in several places, whose moments take time to be merged:
+ *
+ *     const { y, backward } = await applyOver(ek, batchNorm(), x, weights, { reduce });
+ *     const { dx } = await backward(dy);
+ *
+ * y, dx and new state are those of the whole batch, as far as it lies here; gradients of weights are of what lies here, for whoever
+ * adds them up. All places call the same normalizations in the same order, each with a batch of any size; arrays that a call brings
+ * must be left as they are until it ends.
+ * @throws as `apply`; what `reduce` throws
+ */
+export async function applyOver<T extends PlainArray>(
+  ek: Evenkeel,
+  normalization: Normalization,
+  inputs: T | readonly [T, ...PlainArray[]],
+  weights: Readonly<Record<string, Input>>,
+  options: ApplyOverOptions,
+): Promise<AppliedOver<T>> {
+  const call = await awaited(applying<T>("applyOver", ek, normalization, inputs, weights, options));
+  return lasting(call, (...gradients) => awaited(call.backward(...gradients)));
+}
+
+/** Waits for each promise before going on. */
+async function awaited<R>(waiting: Generator<Promise<void>, R, void>): Promise<R> {
+  for (;;) {
+    const { done, value } = waiting.next();
+    if (done) return value;
+    try {
+      await value;
+    } catch (error) {
+      waiting.throw(error);
+    }
+  }
+}
+
+/** A call that may wait on its way. */
+interface Calling<T extends PlainArray> extends Omit<Applied<T>, "backward"> {
+  isOver: boolean;
+  backward(...gradients: Parameters<Applied<T>["backward"]>): Generator<Promise<void>, Gradients<T>, void>;
+}
+
+/** What the caller gets of a call. */
+function lasting<T extends PlainArray, B>(call: Calling<T>, backward: B) {
+  const { y, sum, more, state } = call;
+  const applied = { y, sum, more, state, backward, release: () => call.release() };
+  calls.set(applied, call);
+  return applied;
+}
+
+function* applying<T extends PlainArray>(
+  caller: string,
+  ek: Evenkeel,
+  normalization: Normalization,
+  inputs: T | readonly [T, ...PlainArray[]],
+  weights: Readonly<Record<string, Input>>,
+  options: ApplyOptions | ApplyOverOptions,
+): Generator<Promise<void>, Calling<T>, void> {
+  checkBackend(caller, ek);
   checkNormalization(normalization);
-  checkOptions("apply", options, ["training", "mask", "residual", "warn"]);
-  const { training = true, mask, residual, warn } = options;
+  checkOptions(caller, options, ["training", "mask", "residual", "warn", "reduce"]);
+  const { training = true, mask, residual, warn, reduce } = options;
   if (typeof training !== "boolean") {
-    throw new TypeError(`apply: training must be true or false, got ${described(training)}`);
+    throw new TypeError(`${caller}: training must be true or false, got ${described(training)}`);
   }
   if (warn !== undefined && typeof warn !== "function") {
-    throw new TypeError(`apply: warn must be a function, got ${described(warn)}`);
+    throw new TypeError(`${caller}: warn must be a function, got ${described(warn)}`);
   }
+  checkReduce(caller, reduce);
   if (typeof weights !== "object" || weights === null) {
-    throw new TypeError(`apply: weights must be an object, arrays by name, got ${described(weights)}`);
+    throw new TypeError(`${caller}: weights must be an object, arrays by name, got ${described(weights)}`);
   }
   const { name: called } = normalization;
   const arrays = (Array.isArray(inputs) ? inputs : [inputs]) as readonly PlainArray[];
@@ -108,6 +190,7 @@ export function apply<T extends PlainArray>(
     training,
     differentiable: true,
     movesState: true,
+    merges: reduce !== undefined,
   });
   for (const message of program.warnings) warn?.(message);
   const plain = !(x instanceof BackendArray);
@@ -128,13 +211,8 @@ export function apply<T extends PlainArray>(
     }
     if (residual) call.bring(program.residual, "residual", residual);
     if (mask && counts) call.bring(program.mask, "mask", { shape: mask.shape, data: counts });
-    call.run(program, [
-      program.y,
-      program.sum,
-      ...program.more,
-      ...Object.values(program.state),
-      ...program.saved,
-    ]);
+    const results = [program.y, program.sum, ...program.more, ...Object.values(program.state)];
+    yield* call.run(program, [...results, ...program.saved], reduce);
     y = call.give(program.y, program.inputs[0]) as T;
     sum = program.sum && (call.give(program.sum, program.inputs[0]) as T);
     more = program.more.map((slot) => call.give(slot));
@@ -145,12 +223,13 @@ export function apply<T extends PlainArray>(
   }
   call.lend(program.y, program.sum, ...program.more);
   if (plain) call.park(program.saved);
-  const applied: Applied<T> = {
+  const applied: Calling<T> = {
     y,
     sum,
     more,
     state,
-    backward(dy, gradientsBeside = {}) {
+    isOver: false,
+    *backward(dy, gradientsBeside = {}) {
       checkOptions(`${called}: backward`, gradientsBeside, ["dSum", "dMore"]);
       const { dSum, dMore = [] } = gradientsBeside;
       if (!Array.isArray(dMore)) {
@@ -158,7 +237,7 @@ export function apply<T extends PlainArray>(
           `${called}: dMore must be a list of gradients, one for each of \`more\`, got ${described(dMore)}`,
         );
       }
-      if (isOver(applied)) {
+      if (applied.isOver) {
         throw new Error(
           `${called}: backward was called already, or after release; call apply again for another one`,
         );
@@ -184,13 +263,13 @@ export function apply<T extends PlainArray>(
           `${called}: ${name} must have shape [${slot.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
         );
       }
-      over.add(applied);
+      applied.isOver = true;
       try {
         for (const [name, slot, gradient] of handed) {
           if (slot && gradient) call.bring(slot, name, gradient);
         }
         const byWeight = Object.values(back.weights);
-        call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)]);
+        yield* call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)], reduce);
         const zeros = ({ shape }: Slot): PlainArray => ({ shape, data: new Float32Array(sizeOf(shape)) });
         const gradientOf = (slot: Slot | undefined, of: Slot) =>
           slot
@@ -215,7 +294,7 @@ export function apply<T extends PlainArray>(
       }
     },
     release() {
-      over.add(applied);
+      applied.isOver = true;
       call.release();
     },
   };
@@ -276,23 +355,35 @@ class ProgramArrays {
     return array;
   }
 
-  run(program: ForwardProgram | BackwardProgram, lasting: readonly (Slot | undefined)[]): void {
-    for (const { reads } of program.instructions) {
-      for (const buffer of reads) {
-        const { array, name } = this.brought.get(buffer) ?? {};
-        if (array?.disposed) array.check(`${this.norm}: ${name}`);
+  *run(
+    program: ForwardProgram | BackwardProgram,
+    lasting: readonly (Slot | undefined)[],
+    reduce: AsyncReduce | undefined,
+  ): Generator<Promise<void>, void, void> {
+    const checkBrought = () => {
+      for (const { reads } of program.instructions) {
+        for (const buffer of reads) {
+          const { array, name } = this.brought.get(buffer) ?? {};
+          if (array?.disposed) array.check(`${this.norm}: ${name}`);
+        }
       }
-    }
+    };
+    checkBrought();
     for (const [slot, { name, array }] of this.parked) {
       if (this.own.has(slot.buffer)) continue;
       if (array instanceof BackendArray) array.check(`${this.norm}: ${name}`);
       this.copy(slot, array);
     }
     const shapes = new Map(lasting.flatMap((slot) => (slot ? [[slot.buffer, slot.shape]] : [])));
-    execute(this.store.kernels, program, this.handles, (buffer) => {
+    const make = (buffer: number) => {
       const shape = shapes.get(buffer);
       return shape && this.room({ buffer, shape }).handle;
-    });
+    };
+    for (const waiting of steps(this.store.kernels, program, this.handles, make, reduce)) {
+      yield waiting;
+      // the caller had its turn
+      checkBrought();
+    }
   }
 
   /** A result where x lives, of the type that was brought to `like`, whose shape it has; of another shape it is float32. */
@@ -343,11 +434,11 @@ class ProgramArrays {
 
 const nameOf = (input: number) => (input === 0 ? "x" : `input ${input}`);
 
-const over = new WeakSet<object>();
+const calls = new WeakMap<object, { readonly isOver: boolean }>();
 
 /** Whether what `apply` gave has no `backward` left: it was called, whether or not it succeeded, or the result was released. */
 export function isOver(applied: object): boolean {
-  return over.has(applied);
+  return calls.get(applied)?.isOver === true;
 }
 
 /** @throws TypeError for what is not a backend, such as the promise of one. */

@@ -3,10 +3,12 @@
  * normalization; those with a name of their own (named-layers.ts) only make it.
  */
 import type { MappedNormalization } from "../checkpoints/normalizations/normalization.js";
+import { checkReduce } from "../formula/merging.js";
 import { initialize, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
 import type { Mask } from "../mask.js";
+import type { Reduce } from "../moments.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { type Applied, apply, checkBackend, type Gradients, isOver } from "./apply.js";
@@ -66,6 +68,8 @@ export class Layer {
   private fitting: readonly (readonly number[])[] = [];
   /** Calls that `backward` has not taken back, in their order. */
   private pending: { readonly call: Applied<PlainArray>; readonly values: number }[] = [];
+  /** Merges moments with those of other places, in training. */
+  private reduce?: Reduce;
   /** Whether `backward` was called since the last `forward`. */
   private goingBack = false;
 
@@ -155,6 +159,17 @@ export class Layer {
   }
 
   /**
+   * From here on, a layer that measures the batch merges what it measures in training with that of other places, in both passes:
+   * its running statistics, y and dx are those of the whole batch, and `gradients` are of what lies here. `undefined` ends it.
+   * @param reduce answers at once; every place calls it in the same order
+   */
+  synchronize(reduce: Reduce | undefined): this {
+    checkReduce(`${this.norm.name}: synchronize`, reduce);
+    this.reduce = reduce;
+    return this;
+  }
+
+  /**
    * Resets running state: exponential averages go back to 0 and 1. Of an epoch's statistics or a cumulative average the counts go to
    * 0, and the last statistics serve evaluation until the next training batch replaces them.
    */
@@ -196,10 +211,13 @@ export class Layer {
     if (this.goingBack || !this.training) this.release();
     this.goingBack = false;
     const { residual, mask } = options;
+    const training = this.training && !this.frozen;
     const applied = apply(this.ek, norm, inputs, this.weights, {
-      training: this.training && !this.frozen,
+      training,
       mask,
       residual,
+      // in evaluation places need not run together
+      reduce: training ? this.reduce : undefined,
       warn(message) {
         throw new RangeError(message);
       },

@@ -17,7 +17,7 @@ import { type ApplyOptions, buffer, type Normalization, normalization } from "..
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, whereMeasured } from "../formula/running.js";
-import { averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
+import { affine, averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { described, resolveAxis } from "../shape.js";
 
@@ -83,7 +83,7 @@ export const batchRenorm = normalization(
     const evaluating: FusedNorm = { ...core, epsilon: 0 };
     const separate = renormMomentum !== undefined;
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape: readonly number[]) {
         const { parameterShape } = norm.plan(shape);
         return {
@@ -102,7 +102,7 @@ export const batchRenorm = normalization(
         ops: Ops<T>,
         [x]: readonly T[],
         { gamma, beta, ...state }: Readonly<Record<string, T>>,
-        { training, mask, warn }: ApplyOptions<T>,
+        { training, mask, warn, merge }: ApplyOptions<T>,
       ) {
         const shape = ops.shape(x);
         if (!training) {
@@ -110,10 +110,12 @@ export const batchRenorm = normalization(
           const given = { gamma, beta, mean: state.runningMean, variance, mask };
           return { y: ops.normalize(evaluating, x, given).y };
         }
-        const { mean, variance } = ops.normalize(norm, ops.stop(x), { mask });
+        // what is merged is measured once, and has a gradient
+        const measured = ops.normalize(norm, merge ? x : ops.stop(x), { mask, merge });
+        const { mean, variance, count: merged } = measured;
         if (mean === undefined || variance === undefined)
           throw new Error("batchRenorm: the host measured nothing");
-        const alone = hasSingleValue("batchRenorm", norm, shape, warn);
+        const alone = !merged && hasSingleValue("batchRenorm", norm, shape, warn);
         const [center, width] = separate
           ? ["renormMean", "renormDeviation"]
           : ["runningMean", "runningDeviation"];
@@ -122,23 +124,26 @@ export const batchRenorm = normalization(
         const deviation = ops.sqrt(ops.add(ops.reshape(variance, flat), epsilon));
         const ratio = ops.div(deviation, state[width]);
         const r = ops.min(ops.max(ratio, rMin ?? ops.div(1, state.rMax)), state.rMax);
-        // restores the mean's rounding error, which matters where it is far above the standard deviation
         const channels = resolveAxis("batchRenorm", axis, shape.length);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
         const over = averaging(ops, shape, axesExcept(shape.length, channels), fullMask);
-        const remainder = over.masked(
-          ops.sub(over.masked(ops.stop(x)), broadcastAlong(ops, batchMean, shape.length, channels)),
-        );
-        const distance = ops.add(
-          ops.sub(batchMean, state[center]),
-          ops.reshape(over.average(remainder), flat),
-        );
+        // restores the mean's rounding error, which matters where it is far above the standard deviation
+        const remainder =
+          measured.remainder ??
+          over.average(
+            over.masked(
+              ops.sub(over.masked(ops.stop(x)), broadcastAlong(ops, batchMean, shape.length, channels)),
+            ),
+          );
+        const distance = ops.add(ops.sub(batchMean, state[center]), ops.reshape(remainder, flat));
         const d = ops.min(ops.max(ops.div(distance, state[width]), ops.mul(state.dMax, -1)), state.dMax);
         // one factor and one term per channel: those of the fused operation, whose gradients come with it
         const scale = gamma === undefined ? r : ops.mul(r, gamma);
         const shift = gamma === undefined ? d : ops.mul(d, gamma);
         const offset = beta === undefined ? shift : ops.add(shift, beta);
-        const { y } = ops.normalize(norm, x, { gamma: scale, beta: offset, mask });
+        const y = merge
+          ? over.masked(affine(ops, measured.y, norm.plan(shape).parameters, scale, offset))
+          : ops.normalize(norm, x, { gamma: scale, beta: offset, mask }).y;
         if (alone) return { y };
         const follow = (mean: string, deviationName: string, weight: number) => ({
           [mean]: movingAverage(ops, state[mean], batchMean, 1 - weight),
@@ -150,7 +155,7 @@ export const batchRenorm = normalization(
         };
         return {
           y,
-          state: whereMeasured(ops, valuesPerChannel(ops, norm, shape, mask, axis), 2, next, state),
+          state: whereMeasured(ops, merged ?? valuesPerChannel(ops, norm, shape, mask, axis), 2, next, state),
         };
       },
     } satisfies Omit<Normalization, "name">;

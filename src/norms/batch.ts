@@ -67,12 +67,12 @@ export const batchNorm = normalization(
     };
     return {
       ...norm,
-      handles: { mask: !mixed, residual: !mixed },
+      handles: { mask: !mixed, residual: !mixed, merge: true },
       weights(shape: readonly number[]) {
         const { parameterShape } = norm.plan(shape);
         return { ...affineWeights(parameterShape, options), ...runningWeights(parameterShape, running) };
       },
-      apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual, warn }) {
+      apply(ops, [x], { gamma, beta, ...state }, { training, mask, residual, warn, merge }) {
         if (!training && mixed) {
           const shape = ops.shape(x);
           const channels = channelAxes("batchNorm", shape.length, axis);
@@ -90,6 +90,7 @@ export const batchNorm = normalization(
             axes,
             epsilon,
             mask,
+            merge,
           );
           return { y: affine(ops, xHat, norm.plan(shape).parameters, gamma, beta) };
         }
@@ -97,14 +98,16 @@ export const batchNorm = normalization(
           const population = batchMean === "population";
           const mean = population ? state.runningMean : undefined;
           const variance = population ? state.runningVariance : undefined;
-          const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
+          const given = { gamma, beta, mean, variance, mask, residual, merge };
+          const { y, sum } = ops.normalize(norm, x, given);
           return { y, sum };
         }
-        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        const call = { gamma, beta, mask, residual, merge };
+        const { y, sum, mean, variance, count: merged } = ops.normalize(norm, x, call);
         if (mean === undefined || variance === undefined)
           throw new Error("batchNorm: the host measured nothing");
-        if (hasSingleValue("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
-        const count = valuesPerChannel(ops, norm, ops.shape(x), mask, axis);
+        if (!merged && hasSingleValue("batchNorm", norm, ops.shape(x), warn)) return { y, sum };
+        const count = merged ?? valuesPerChannel(ops, norm, ops.shape(x), mask, axis);
         return { y, sum, state: track(ops, state, { mean, variance, count }, running) };
       },
     } satisfies FusedNorm & Omit<Normalization, "name">;

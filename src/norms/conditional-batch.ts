@@ -70,7 +70,7 @@ export const conditionalBatchNorm = normalization(
     };
     const byChannel: FusedNorm = { ...norm, plan: channelPlan(NAME, axis) };
     return {
-      handles: { mask: true, residual: true },
+      handles: { mask: true, residual: true, merge: true },
       weights(...[shape, condition]: (readonly number[])[]) {
         const channels = shape[channelAxis(NAME, shape, axis)];
         if (classes !== undefined) checkClasses(condition, classes);
@@ -86,7 +86,7 @@ export const conditionalBatchNorm = normalization(
           ...runningWeights([channels], running),
         };
       },
-      apply(ops, [x, condition], weights, { training, mask, residual, warn }) {
+      apply(ops, [x, condition], weights, { training, mask, residual, warn, merge }) {
         const shape = ops.shape(x);
         checkBatch(NAME, "condition", shape, ops.shape(condition));
         const { gamma, beta } =
@@ -98,11 +98,12 @@ export const conditionalBatchNorm = normalization(
           const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
           return { y, sum };
         }
-        const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual });
+        const call = { gamma, beta, mask, residual, merge };
+        const { y, sum, mean, variance, count: merged } = ops.normalize(norm, x, call);
         if (mean === undefined || variance === undefined)
           throw new Error(`${NAME}: the host measured nothing`);
-        if (hasSingleValue(NAME, byChannel, shape, warn)) return { y, sum };
-        const count = valuesPerChannel(ops, byChannel, shape, mask, axis);
+        if (!merged && hasSingleValue(NAME, byChannel, shape, warn)) return { y, sum };
+        const count = merged ?? valuesPerChannel(ops, byChannel, shape, mask, axis);
         return { y, sum, state: track(ops, weights, { mean, variance, count }, running) };
       },
     } satisfies Omit<Normalization, "name">;

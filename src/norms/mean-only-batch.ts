@@ -9,6 +9,7 @@
  * no epsilon. The gradient flows through the mean: dx is dy less its mean.
  */
 import { channelAxes, channelPlan, hasSingleValue, valuesPerChannel } from "../formula/channels.js";
+import { meanOf, mergedMoments } from "../formula/merging.js";
 import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, runningDefaults, whereMeasured } from "../formula/running.js";
@@ -46,7 +47,7 @@ export const meanOnlyBatchNorm = normalization(
     /** Whose channels' values are counted. */
     const norm: FusedNorm = { name: NAME, epsilon: 0, centered: true, plan: channelPlan(NAME, axis) };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape) {
         const { parameterShape } = norm.plan(shape);
         return {
@@ -54,23 +55,29 @@ export const meanOnlyBatchNorm = normalization(
           runningMean: buffer(parameterShape, 0),
         };
       },
-      apply(ops, [x], { beta, runningMean }, { training, mask, warn }) {
+      apply(ops, [x], { beta, runningMean }, { training, mask, warn, merge }) {
         const shape = ops.shape(x);
         const channels = channelAxes(NAME, shape.length, axis);
         const lengths = shape.map((length, one) => (channels.includes(one) ? length : 1));
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
-        const over = averaging(ops, shape, axesExcept(shape.length, ...channels), fullMask);
+        const axes = axesExcept(shape.length, ...channels);
+        const over = averaging(ops, shape, axes, fullMask);
         const offset = beta === undefined ? 0 : ops.reshape(beta, lengths);
         if (!training) {
           const distance = ops.sub(over.masked(x), ops.reshape(runningMean, lengths));
           return { y: over.masked(ops.add(distance, offset)) };
         }
-        const { mean, distance } = centered(ops, x, over);
+        const all = merge && mergedMoments(ops, x, axes, merge, fullMask);
+        const { mean, distance } = all
+          ? { mean: meanOf(ops, all), distance: ops.mul(all.distance, all.unit) }
+          : centered(ops, x, over);
         const y = over.masked(ops.add(distance, offset));
-        if (hasSingleValue(NAME, norm, shape, warn)) return { y };
+        if (!all && hasSingleValue(NAME, norm, shape, warn)) return { y };
         const flat = ops.reshape(ops.stop(mean), ops.shape(runningMean));
         const next = { runningMean: movingAverage(ops, runningMean, flat, 1 - momentum) };
-        const count = valuesPerChannel(ops, norm, shape, mask, axis);
+        const count = all
+          ? ops.reshape(all.count, ops.shape(runningMean))
+          : valuesPerChannel(ops, norm, shape, mask, axis);
         return { y, state: whereMeasured(ops, count, 2, next, { runningMean }) };
       },
     } satisfies Omit<Normalization, "name">;

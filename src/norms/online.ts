@@ -99,7 +99,7 @@ export const onlineNorm = normalization(
       plan: memoizeLast((shape) => planOf(shape, shape, [0], [])),
     };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: false },
       weights(shape: readonly number[]) {
         const channels = [shape[channelAxis("onlineNorm", shape, axis)]];
         return {

@@ -2,9 +2,12 @@
  * Programs: a normalization's formula for given shapes, traced, differentiated and scheduled once, and run on any backend as often as
  * it is called. A call binds the arrays that it brings to the first buffers of a program, and gets those of its results.
  */
+
+import { cannotWait } from "../formula/merging.js";
 import type { Normalization } from "../formula/normalization.js";
 import { run } from "../formula/run.js";
 import type { Kernels } from "../kernels/contract.js";
+import type { AsyncReduce } from "../moments.js";
 import { sameShape, sizeOf } from "../shape.js";
 import { neededBy, type Schedule, schedule } from "./schedule.js";
 import { elementsOf, isWhole, type Source, type Term } from "./term.js";
@@ -20,11 +23,14 @@ export interface Signature {
   readonly differentiable: boolean;
   /** Whether a host stores state that the backward pass updates. */
   readonly movesState: boolean;
+  /** Whether statistics of the batch are merged with those of other places: a run then brings a reduction. */
+  readonly merges: boolean;
 }
 
 function same(a: Signature, b: Signature): boolean {
   if (a.training !== b.training) return false;
   if (a.differentiable !== b.differentiable || a.movesState !== b.movesState) return false;
+  if (a.merges !== b.merges) return false;
   const [shapes, others] = [a, b].map(({ inputs, mask, residual }) => [...inputs, mask, residual]);
   if (shapes.length !== others.length) return false;
   return shapes.every((shape, i) => {
@@ -48,6 +54,8 @@ export interface ForwardProgram extends Runnable {
   readonly sum?: Slot;
   readonly more: readonly Slot[];
   readonly state: Readonly<Record<string, Slot>>;
+  /** Whether it calls the reduction that a run brings. */
+  readonly merges: boolean;
   /** What the formula has to say at every call. */
   readonly warnings: readonly string[];
   /** Buffers that the backward program reads, besides those that the call brought. */
@@ -84,13 +92,35 @@ export interface Runnable {
 /**
  * Runs a program: `arrays` are those of the buffers that are bound, and get those that are made. `make` gives an array for a buffer that
  * outlives the run, and undefined for one that does not.
+ * @param reduce merges moments with those of other places, at once
  */
 export function execute<A>(
+  kernels: Kernels<A>,
+  program: Runnable,
+  arrays: A[],
+  make: (buffer: number, length: number) => A | undefined,
+  reduce?: AsyncReduce,
+): void {
+  now(steps(kernels, program, arrays, make, reduce));
+}
+
+/** Ends what can wait, at once. @throws TypeError where it has to wait */
+export function now<R>(waiting: Generator<Promise<void>, R, void>): R {
+  const { done, value } = waiting.next();
+  if (done) return value;
+  // nobody is there for what it ends in; what was made on the way is released by this error
+  value.catch(() => {});
+  return waiting.throw(cannotWait()).value as R;
+}
+
+/** The run of a program, which waits for what a reduction promises. */
+export function* steps<A>(
   kernels: Kernels<A>,
   { instructions, lengths }: Runnable,
   arrays: A[],
   make: (buffer: number, length: number) => A | undefined,
-): void {
+  reduce?: AsyncReduce,
+): Generator<Promise<void>, void, void> {
   const own: (A | undefined)[] = [];
   try {
     for (const { makes, frees, run } of instructions) {
@@ -102,7 +132,8 @@ export function execute<A>(
         }
         arrays[buffer] = array;
       }
-      run(kernels, arrays);
+      const waiting = run(kernels, arrays, reduce);
+      if (waiting !== undefined) yield waiting;
       for (const buffer of frees) {
         const array = own[buffer];
         if (array === undefined) continue;
@@ -182,10 +213,13 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     ...{ mask, residual },
     warn: (message) => warnings.push(message),
     ...(signature.movesState && { moveState }),
+    ...(signature.merges && { merge: (local) => trace.merge(local) }),
   });
   const { y, sum, more = [], state = {} } = result;
   const lasting = new Set([...bound, ...held.values()]);
-  const gives = new Results(trace, (source) => lasting.has(source));
+  // what was merged is merged once: where the backward pass needs it, it is kept, and the caller has a copy
+  const isMerged = (source: Source) => source.kind === "output" && source.call.merges === true;
+  const gives = new Results(trace, (source) => lasting.has(source) || isMerged(source));
   const results = {
     y: gives.add(y),
     sum: sum && gives.add(sum),
@@ -273,6 +307,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     more: results.more.map(slot),
     state: mapped(results.state, slot),
     warnings,
+    merges: trace.hasMerged,
     saved: saved.map((source) => slot({ source, shape: source.shape })),
     backward(has) {
       const key = JSON.stringify(has);

@@ -5,6 +5,7 @@
 import type { Kernels } from "../kernels/contract.js";
 import { encoders } from "../kernels/encoders.js";
 import type { Pass, Result, Step, Strided } from "../kernels/pass.js";
+import type { AsyncReduce } from "../moments.js";
 import { sizeOf } from "../shape.js";
 import { commonAxes, cutsOf, merged, type Seen, through } from "./space.js";
 import {
@@ -21,7 +22,7 @@ import {
 export interface Instruction {
   readonly reads: readonly number[];
   readonly makes: readonly number[];
-  run<A>(kernels: Kernels<A>, arrays: readonly A[]): void;
+  run<A>(kernels: Kernels<A>, arrays: readonly A[], reduce?: AsyncReduce): Promise<void> | void;
   /** Buffers that nothing needs afterwards. */
   readonly frees: readonly number[];
 }
@@ -192,8 +193,9 @@ class Scheduling {
     for (const term of this.terms) {
       const level = this.levels.get(term) as number;
       if (term.kind === "constant") {
-        const run: Instruction["run"] = (kernels, arrays) =>
+        const run: Instruction["run"] = (kernels, arrays) => {
           kernels.values(arrays[at(term)], term.values.length).set(term.values);
+        };
         made.push({ level, reads: [], makes: [term], run });
       } else if (term.kind === "output" && !called.has(term.call)) {
         called.add(term.call);
@@ -204,8 +206,9 @@ class Scheduling {
       if (sizeOf(term.shape) > 0 && !(term.kind === "reduction" && sizeOf(term.of.shape) === 0)) continue;
       if (term.kind === "output") continue;
       // of no elements: sums are 0
-      const run: Instruction["run"] = (kernels, arrays) =>
+      const run: Instruction["run"] = (kernels, arrays) => {
         kernels.values(arrays[at(term)], sizeOf(term.shape)).fill(0);
+      };
       made.push({ level: this.levels.get(term) as number, reads: [], makes: [term], run });
     }
     for (const group of this.groups) made.push({ level: group.level, ...this.passed(group, at) });
@@ -319,11 +322,12 @@ class Scheduling {
   private called(call: Called, at: (source: Source) => number) {
     const reads = call.of.map((operand) => elementsOf(operand).source);
     const [from, to] = [reads.map(at), call.gives.map(at)];
-    const run: Instruction["run"] = (kernels, arrays) =>
+    const run: Instruction["run"] = (kernels, arrays, reduce) =>
       call.run(
         kernels,
         from.map((buffer) => arrays[buffer]),
         to.map((buffer) => arrays[buffer]),
+        reduce,
       );
     return { reads, makes: call.gives, run };
   }

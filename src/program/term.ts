@@ -4,6 +4,7 @@
  */
 import type { Kernels } from "../kernels/contract.js";
 import type { Binary, Strided, Ternary, Unary } from "../kernels/pass.js";
+import type { AsyncReduce } from "../moments.js";
 import { sizeOf } from "../shape.js";
 
 export type Term = Input | Uniform | Constant | Elementwise | Reduction | Viewed | Joined | Output;
@@ -89,8 +90,15 @@ export interface Call {
   readonly of: readonly Term[];
   /** Shapes of what it gives. */
   readonly outputs: readonly (readonly number[])[];
-  /** Runs it on the arrays of its operands and of its outputs, in their order. */
-  run<A>(kernels: Kernels<A>, operands: readonly A[], outputs: readonly A[]): void;
+  /** Runs it on the arrays of its operands and of its outputs, in their order; a promise where it waits for a reduction. */
+  run<A>(
+    kernels: Kernels<A>,
+    operands: readonly A[],
+    outputs: readonly A[],
+    reduce?: AsyncReduce,
+  ): Promise<void> | void;
+  /** Whether it calls the reduction, which sees each call once, in the same order everywhere. */
+  readonly merges?: boolean;
   /** Hands on the gradients of its outputs, of which one at least is there. */
   back?(gradients: readonly (Term | undefined)[]): readonly Contribution[];
 }

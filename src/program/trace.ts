@@ -3,9 +3,17 @@
  * operations' own rules; nothing is computed here.
  */
 import { composedNormalize } from "../formula/composed.js";
-import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
+import type {
+  NarrowType,
+  NormalizeOperands,
+  NormalizeResult,
+  Operand,
+  Ops,
+  PartedMoments,
+} from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { broadcastShape, sameShape, sizeOf } from "../shape.js";
+import { mergeTerms } from "./merge.js";
 import { normalizeTerms } from "./normalize.js";
 import {
   type Call,
@@ -29,6 +37,7 @@ type Distribute<T> = T extends unknown ? Omit<T, "id"> : never;
 
 export class Trace implements Ops<Term> {
   private ids = 0;
+  private lastMerge?: Term;
   /** Terms by what they are made of: the same operation is done once. */
   private readonly known = new Map<string, Term>();
 
@@ -310,8 +319,29 @@ export class Trace implements Ops<Term> {
   normalize(norm: FusedNorm, x: Term, operands: NormalizeOperands<Term> = {}): NormalizeResult<Term> {
     const { r1, r2 } = norm.plan(x.shape).statistics;
     // what is given for each element is arithmetic
-    const compose = operands.variance !== undefined && r1 * r2 === 1;
+    const compose = operands.variance !== undefined ? r1 * r2 === 1 : operands.merge !== undefined;
     return (compose ? composedNormalize<Term> : normalizeTerms)(this, norm, x, operands);
+  }
+
+  /** Moments of all places, by the reduction that a run brings. */
+  merge(local: PartedMoments<Term>): PartedMoments<Term> {
+    return mergeTerms(this, local);
+  }
+
+  /** Whether a reduction is called. */
+  get hasMerged(): boolean {
+    return this.lastMerge !== undefined;
+  }
+
+  /**
+   * Outputs of a call that merges. Places agree on the order of these calls, whatever the sizes of their parts let a schedule do: each
+   * one needs what the one before it gave.
+   */
+  mergeOutputs(call: Call): Term[] {
+    const before = this.lastMerge && this.stop(this.lastMerge);
+    const outputs = this.outputs({ ...call, of: [...call.of, ...(before ? [before] : [])], merges: true });
+    [this.lastMerge] = outputs;
+    return outputs;
   }
 
   /** Outputs of a call, as terms. */
@@ -353,6 +383,9 @@ export class Trace implements Ops<Term> {
    * @param results pairs of a result and the gradient of the loss by it
    */
   gradients(results: readonly Contribution[]): Map<Term, Term> {
+    // what the forward pass merged was there before
+    const forward = this.lastMerge;
+    this.lastMerge = undefined;
     const gradients = new Map<Term, Term>();
     const give = ([term, gradient]: Contribution) => {
       if (!term.wanted) return;
@@ -375,6 +408,7 @@ export class Trace implements Ops<Term> {
       const gradient = gradients.get(term);
       if (gradient !== undefined) term.back?.(gradient).forEach(give);
     }
+    this.lastMerge = forward;
     return gradients;
   }
 

@@ -1,10 +1,11 @@
 /** Public names of `evenkeel/tfjs`. Needs @tensorflow/tfjs-core and @tensorflow/tfjs-layers, or @tensorflow/tfjs. */
 export { type Installed, type InstallOptions, install } from "./install.js";
-export { type Normalized, type NormalizeParameters, normalize } from "./kernels/normalize.js";
+export type { Normalized, NormalizeParameters } from "./kernels/normalize.js";
 export { apply } from "./layers/apply.js";
 export { layers } from "./layers/catalog.js";
 export { type GRUArgs, gru } from "./layers/keras-only.js";
 export { type NormalizationArgs, NormalizationLayer, type WeightArgs } from "./layers/normalization-layer.js";
+export { type NormalizeOverParameters, normalize } from "./layers/normalize.js";
 export { type ResidualArgs, ResidualBlock, residual } from "./layers/residual.js";
 export { Reversible, type ReversibleArgs, reversible } from "./layers/reversible.js";
 export { withoutWeightNormalization } from "./layers/unwrapped-model.js";
@@ -35,3 +36,4 @@ export {
 } from "./models/select-statistics.js";
 export { stateDictOf } from "./models/state-dict.js";
 export { type StatisticsGap, statisticsGap } from "./models/statistics-gap.js";
+export { synchronizeStatistics } from "./models/synchronize.js";

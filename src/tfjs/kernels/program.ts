@@ -6,8 +6,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { ApplyOptions, ApplyResult, Normalization } from "../../formula/normalization.js";
 import { run } from "../../formula/run.js";
 import type { WasmKernels } from "../../kernels/wasm/wasm.js";
+import type { Reduce } from "../../moments.js";
 import { execute, programOf, type Runnable, type Slot } from "../../program/program.js";
 import { isDifferentiatedAgain } from "../elementary.js";
+import { refuseSecond } from "../merging.js";
 import { tfOps } from "../ops.js";
 import { fusedKernels } from "./fused.js";
 import { addressOf, outputOn, type WasmBackend } from "./wasm-backend.js";
@@ -17,6 +19,7 @@ const PROGRAM = "EvenkeelProgram";
 /** What the operation runs: on which buffers its inputs are, and which it gives. */
 interface ProgramAttributes {
   readonly program: Runnable;
+  readonly reduce?: Reduce;
   readonly brought: readonly Slot[];
   readonly given: readonly Slot[];
 }
@@ -40,6 +43,12 @@ interface Engine {
   ): { value: tf.Tensor; grads: (tf.Tensor | null)[] };
 }
 
+/** Options of a call in TensorFlow.js. */
+export interface CallOptions extends ApplyOptions<tf.Tensor> {
+  /** What `merge` is made of. */
+  readonly reduce?: Reduce;
+}
+
 /**
  * Runs a normalization as one operation.
  * @param inputs float32
@@ -50,10 +59,10 @@ export function runProgram(
   normalization: Normalization,
   inputs: readonly tf.Tensor[],
   weightOf: (name: string) => tf.Tensor,
-  options: ApplyOptions<tf.Tensor>,
+  options: CallOptions,
   check: () => void,
 ): ApplyResult<tf.Tensor> {
-  const { mask, residual, training, moveState, warn } = options;
+  const { mask, residual, training, moveState, warn, reduce } = options;
   const differentiable = tf.engine().state.gradientDepth > 0;
   const program = programOf(
     normalization,
@@ -64,6 +73,7 @@ export function runProgram(
       training,
       differentiable,
       movesState: moveState !== undefined,
+      merges: reduce !== undefined,
     },
     check,
   );
@@ -89,7 +99,7 @@ export function runProgram(
           // the sum is both: given, and what the backward pass calls x
           const at = program.saved.map(({ buffer }) => given.findIndex((slot) => slot.buffer === buffer));
           const kept = program.saved.filter((_, i) => at[i] < 0);
-          const all = operation(list, { program, brought, given: [...given, ...kept] });
+          const all = operation(list, { program, brought, given: [...given, ...kept], reduce });
           const own = all.slice(given.length);
           const saved = at.map((place) => (place < 0 ? (own.shift() as tf.Tensor) : all[place]));
           save([...list, ...saved]);
@@ -98,6 +108,7 @@ export function runProgram(
         backwardsFunc(dys, saved) {
           const upstream = (Array.isArray(dys) ? dys : [dys]).slice(0, results.length);
           const own = saved.slice(0, list.length);
+          if (program.merges) refuseSecond();
           // a backend that was chosen since then may have no kernels
           const gradients =
             isDifferentiatedAgain() || !fusedKernels(tf.backend())
@@ -107,7 +118,7 @@ export function runProgram(
           return Object.fromEntries(own.map((x, i) => [i, () => gradients[i] ?? tf.zerosLike(x)]));
         },
       })
-    : operation(list, { program, brought, given });
+    : operation(list, { program, brought, given, reduce });
 
   /** Gradients of the list, by the backward program. */
   function programGradients(saved: readonly tf.Tensor[], upstream: readonly tf.Tensor[]) {
@@ -131,6 +142,7 @@ export function runProgram(
         ...slots.map(({ slot: { buffer }, i }) => ({ buffer, shape: list[i].shape })),
         ...moved.map((name) => back.state[name]),
       ],
+      reduce,
     });
     if (moved.length > 0) {
       moveState?.(Object.fromEntries(moved.map((name, i) => [name, all[slots.length + i]])));
@@ -218,7 +230,7 @@ function onMemory(
   kernels: WasmKernels,
   backend: WasmBackend,
   inputs: readonly tf.TensorInfo[],
-  { program, brought, given }: ProgramAttributes,
+  { program, brought, given, reduce }: ProgramAttributes,
 ): tf.TensorInfo[] {
   const arrays: number[] = [];
   brought.forEach(({ buffer }, i) => {
@@ -227,13 +239,14 @@ function onMemory(
   const outputs = new Map<number, tf.TensorInfo>();
   const shapes = new Map(given.map(({ buffer, shape }) => [buffer, shape]));
   try {
-    execute(kernels, program, arrays, (buffer) => {
+    const make = (buffer: number) => {
       const shape = shapes.get(buffer);
       if (shape === undefined) return undefined;
       const output = outputOn(backend, shape);
       outputs.set(buffer, output);
       return addressOf(backend, output);
-    });
+    };
+    execute(kernels, program, arrays, make, reduce);
   } catch (error) {
     for (const { dataId } of outputs.values()) backend.disposeData(dataId);
     throw error;

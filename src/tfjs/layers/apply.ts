@@ -1,6 +1,7 @@
 /** Runs a normalization on tensors: as a function, and on the variables of a layer, whose state it updates. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayerVariable } from "@tensorflow/tfjs-layers";
+import { checkReduce } from "../../formula/merging.js";
 import {
   type ApplyOptions,
   type ApplyResult,
@@ -9,11 +10,13 @@ import {
   type Weight,
 } from "../../formula/normalization.js";
 import { checkNormalization, run, weightsFor } from "../../formula/run.js";
+import type { Reduce } from "../../moments.js";
 import { checkOptions } from "../../options.js";
 import { described } from "../../shape.js";
 import { checkTensor } from "../arguments.js";
 import { fusedKernels } from "../kernels/fused.js";
-import { runProgram } from "../kernels/program.js";
+import { type CallOptions, runProgram } from "../kernels/program.js";
+import { merging } from "../merging.js";
 import { tfOps } from "../ops.js";
 import type { Tensors } from "../types.js";
 
@@ -21,7 +24,8 @@ import type { Tensors } from "../types.js";
  * Any normalization as a function, differentiable with respect to its inputs and weights.
  * @param inputs x, or a list of x and a condition
  * @param weights float32, by our names (gamma, runningMean, ...); default: their initial values
- * @param options `training` (default true), `mask`, `residual`, `moveState`
+ * @param options `training` (default true), `mask`, `residual`, `moveState`; `reduce`, which merges the moments of a batch that lies in
+ * several places, and answers at once: normalizations that measure no batch ignore it
  * @returns y and, where it has state, the new values of the weights that are not trained
  * @throws TypeError where `normalization` is not one, for what is not a tensor, or an unknown option; RangeError for a shape that does
  * not fit, or an unknown weight
@@ -30,11 +34,12 @@ export function apply(
   normalization: Normalization,
   inputs: tf.Tensor | readonly tf.Tensor[],
   weights: Readonly<Record<string, tf.Tensor>> = {},
-  options: Partial<Omit<ApplyOptions<tf.Tensor>, "warn">> = {},
+  options: Partial<Omit<CallOptions, "warn" | "merge">> = {},
 ): ApplyResult<tf.Tensor> {
   checkNormalization(normalization);
-  checkOptions("apply", options, ["training", "mask", "residual", "moveState"]);
-  const { training = true, mask, residual, moveState } = options;
+  checkOptions("apply", options, ["training", "mask", "residual", "moveState", "reduce"]);
+  const { training = true, mask, residual, moveState, reduce } = options;
+  checkReduce("apply", reduce);
   if (typeof training !== "boolean") {
     throw new TypeError(
       `apply: training must be true or false, got ${described(training)}; leave it out for true`,
@@ -64,7 +69,8 @@ export function apply(
   if (residual !== undefined) checkTensor(called, "residual", residual);
   weightsFor(normalization, tensors, shapesOf(weights));
   return tf.tidy(() => {
-    const result = applied(normalization, tensors, weights, { training, mask, residual, moveState, warn });
+    const call = { training, mask, residual, moveState, reduce, warn };
+    const result = applied(normalization, tensors, weights, call);
     // tidy does not dispose of tensors in what it returns, nested ones included
     return result as unknown as tf.TensorContainer;
   }) as unknown as ApplyResult<tf.Tensor>;
@@ -75,14 +81,15 @@ function applied(
   normalization: Normalization,
   tensors: readonly tf.Tensor[],
   weights: Readonly<Record<string, tf.Tensor | undefined>>,
-  options: ApplyOptions<tf.Tensor>,
+  { reduce, ...others }: CallOptions,
 ): ApplyResult<tf.Tensor> {
+  const options: ApplyOptions<tf.Tensor> = { ...others, ...(reduce && { merge: merging(reduce) }) };
   const kernels = tensors[0].size > 0 && fusedKernels(tf.backend());
   const check = () => weightsFor(normalization, tensors, shapesOf(weights));
   const specified = () => normalization.weights(...tensors.map(({ shape }) => shape));
   if (kernels) {
     const { mask, residual } = options;
-    const own = { ...options, mask: mask && floats(mask), residual: residual && floats(residual) };
+    const own = { ...options, reduce, mask: mask && floats(mask), residual: residual && floats(residual) };
     return runProgram(
       normalization,
       tensors.map(floats),
@@ -117,12 +124,19 @@ function connected(y: tf.Tensor, weights: Readonly<Record<string, tf.Tensor>>): 
   return Object.values(weights).reduce((sum, weight) => tf.add(sum, tf.sum(tf.mul(weight, 0))), y);
 }
 
+interface LayerCall {
+  readonly training: boolean;
+  readonly mask?: tf.Tensor;
+  readonly residual?: tf.Tensor;
+  readonly reduce?: Reduce;
+}
+
 /** The call of a normalization layer; new state is written to its variables. */
 export function applyLayer(
   normalization: Normalization,
   inputs: tf.Tensor[],
   variables: Readonly<Record<string, LayerVariable | null | undefined>>,
-  { training, mask, residual }: { training: boolean; mask?: tf.Tensor; residual?: tf.Tensor },
+  { training, mask, residual, reduce }: LayerCall,
 ): Tensors {
   return tf.tidy(() => {
     const weights: Record<string, tf.Tensor> = {};
@@ -135,6 +149,8 @@ export function applyLayer(
     }
     const { y, more, state } = applied(normalization, inputs, weights, {
       ...{ training, mask, residual, warn },
+      // in evaluation places need not run together
+      reduce: training ? reduce : undefined,
       moveState: (next) => writeState(next, variables),
     });
     if (state) writeState(state, variables);

@@ -4,6 +4,7 @@
  */
 import { layers as builtIn, type LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Normalization } from "../../formula/normalization.js";
+import type { Reduce } from "../../moments.js";
 import { batchNorm } from "../../norms/batch.js";
 import { layerNorm } from "../../norms/layer.js";
 import type { CallArgs, Layer, Tensors, Variables } from "../types.js";
@@ -83,9 +84,29 @@ export function useInBuiltInLayers(): void {
     const { gamma, beta, movingMean: runningMean, movingVariance: runningVariance } = this;
     const variables = { gamma, beta, runningMean, runningVariance };
     return withFollowing(this, builtInBatchNorm(this), (normalization) =>
-      applyLayer(normalization, [inputs].flat(), variables, { training: Boolean(training) }),
+      applyLayer(normalization, [inputs].flat(), variables, {
+        training: Boolean(training),
+        reduce: reductions.get(this),
+      }),
     );
   };
+  runsOurs = true;
+}
+
+/** Whether the layers of TensorFlow.js run the operation. */
+let runsOurs = false;
+const reductions = new WeakMap<Layer, Reduce>();
+
+/** @throws Error before `install` */
+export function synchronizeBuiltIn(layer: Layer, reduce: Reduce | undefined): void {
+  if (reduce === undefined) reductions.delete(layer);
+  else if (runsOurs) reductions.set(layer, reduce);
+  else {
+    throw new Error(
+      `synchronizeStatistics: ${layer.name} is TensorFlow.js's own batch normalization, which cannot merge what it measures; call ` +
+        "await install() first",
+    );
+  }
 }
 
 interface Callable<L> {

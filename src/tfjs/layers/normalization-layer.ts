@@ -7,6 +7,7 @@ import { layers as builtIn, InputSpec, initializers, type LayerVariable } from "
 import { type ActivationName, activatedBy } from "../../blocks.js";
 import type { Normalization, Weight } from "../../formula/normalization.js";
 import { camelCase, theirs } from "../../frameworks/names.js";
+import type { Reduce } from "../../moments.js";
 import { checkOptions, optionNames } from "../../options.js";
 import { resolveAxis, sameShape } from "../../shape.js";
 import type { Config, LayerArgs, Shape, Tensors } from "../types.js";
@@ -97,6 +98,8 @@ export abstract class NormalizationLayer extends builtIn.Layer {
   frozen: boolean;
   /** Whether masked positions are excluded. */
   useMask: boolean;
+  /** Merges what is measured in training with that of other places; see `synchronizeStatistics`. Not saved. */
+  reduce?: Reduce;
   private options: Config;
   private shapes?: Shape[];
   /** By Keras's names of weights; without a prototype, since the names come from files. */
@@ -167,6 +170,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     const options = {
       training: Boolean(training) && !this.frozen,
       mask: this.maskFrom(mask, tensors.length),
+      reduce: this.reduce,
     };
     const run = (normalization: Normalization) => applyLayer(normalization, tensors, this.variables, options);
     // an activation layer does not know of masks
@@ -192,6 +196,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
       training: Boolean(kwargs.training) && !this.frozen,
       mask: this.maskFrom(kwargs.mask),
       residual,
+      reduce: this.reduce,
     }) as tf.Tensor;
   }
 

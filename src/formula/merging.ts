@@ -1,0 +1,207 @@
+/**
+ * Statistics of a batch that lies in several places: what is measured here is merged with what is measured elsewhere before anything is
+ * normalized by it, and in the backward pass so are the gradients of what was merged.
+ *
+ *     forward      count N = Σ n_k        mean M = Σ n_k·mean_k / N        variance V = Σ n_k·(variance_k + (mean_k − M)²) / N
+ *     backward     dM = Σ dM_k and dV = Σ dV_k, over all places: each one's own y depends on the statistics of all
+ *                  d mean_k = n_k/N · (dM + 2·dV·(mean_k − M))        d variance_k = n_k/N · dV
+ *
+ * With d M_k = −rstd·Σ g and d V_k = −rstd²/2·Σ g·xHat that is dx = rstd·(g − mean(g) − xHat·mean(g·xHat)) with means over all places.
+ * Moments travel in float64. A host's arrays hold them in parts: the mean as a float32 near it and what is left of it, in units of
+ * the deviation, so that a mean far above the spread loses nothing.
+ */
+import type { AsyncReduce, MomentsList } from "../moments.js";
+import { described } from "../shape.js";
+import type { ElementaryOps, Merge, PartedMoments } from "./ops.js";
+import { square } from "./terms.js";
+
+/** The order in which hosts list the parts. */
+export const PARTS = ["near", "rest", "variance", "unit", "count"] as const;
+
+/** Moments of all places, and each value's distance from their mean. */
+export interface MergedMoments<T> extends PartedMoments<T> {
+  /** (x − mean) / unit, of the shape of x; 0 where masked. */
+  readonly distance: T;
+}
+
+/**
+ * Mean and variance over these axes, which remain with length 1, and over all places; with gradients.
+ * @param fullMask the mask as ones and zeros of the whole shape; absent: nothing is masked
+ */
+export function mergedMoments<T>(
+  ops: ElementaryOps<T>,
+  x: T,
+  axes: readonly number[],
+  merge: Merge<T>,
+  fullMask?: T,
+): MergedMoments<T> {
+  const shape = ops.shape(x);
+  const masked = (values: T, other = 0) =>
+    fullMask === undefined ? values : ops.where(fullMask, values, other);
+  const count = fullMask === undefined ? numberOfValues(ops, shape, axes) : ops.sum(fullMask, axes);
+  const divisor = fullMask === undefined ? count : ops.max(count, 1);
+  const average = (values: T) => ops.div(ops.sum(values, axes), divisor);
+  const values = masked(x);
+  const most = ops.largest(masked(x, -BEYOND), axes);
+  const least = ops.mul(ops.largest(masked(ops.mul(x, -1), -BEYOND), axes), -1);
+  // no rounding puts the mean of equal values beside them
+  const between = ops.stop(ops.min(ops.max(average(values), least), most));
+  const near = fullMask === undefined ? between : ops.where(count, between, 0);
+  const spread = ops.sub(ops.mul(most, 0.5), ops.mul(least, 0.5));
+  const unit = ops.stop(ops.where(spread, ops.max(spread, LEAST_UNIT), 1));
+  const first = masked(ops.mul(ops.sub(values, near), ops.div(1, unit)));
+  const rest = average(first);
+  const variance = ops.sub(average(square(ops, first)), square(ops, rest));
+  const all = merge({ near, rest, variance, unit, count });
+  const distance = ops.sub(ops.mul(ops.sub(values, all.near), ops.div(1, all.unit)), all.rest);
+  return { ...all, distance: masked(distance) };
+}
+
+/** 1/√(variance·unit² + epsilon), times the unit; 0 where both are 0. */
+export function reciprocalDeviation<T>(
+  ops: ElementaryOps<T>,
+  { variance, unit }: PartedMoments<T>,
+  epsilon: number,
+): T {
+  const power = ops.add(variance, square(ops, ops.div(Math.sqrt(epsilon), unit)));
+  return ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
+}
+
+/** The mean itself, rounded. */
+export function meanOf<T>(ops: ElementaryOps<T>, { near, rest, unit }: PartedMoments<T>): T {
+  return ops.add(near, ops.mul(rest, unit));
+}
+
+/** The variance itself, which float32 may not hold. */
+export function varianceOf<T>(ops: ElementaryOps<T>, { variance, unit }: PartedMoments<T>): T {
+  return ops.mul(ops.mul(variance, unit), unit);
+}
+
+/**
+ * Means of what has no spread, over all places, weighted by the counts; with gradients.
+ * @param count of the shape of the values
+ */
+export function mergedMeans<T>(ops: ElementaryOps<T>, values: T, count: T, merge: Merge<T>): T {
+  const none = ops.mul(count, 0);
+  const one = ops.add(none, 1);
+  return meanOf(ops, merge({ near: none, rest: values, variance: none, unit: one, count }));
+}
+
+/** The number of values along these axes, for each statistic. */
+export function numberOfValues<T>(
+  ops: ElementaryOps<T>,
+  shape: readonly number[],
+  axes: readonly number[],
+): T {
+  const kept = shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+  const size = (lengths: readonly number[]) => lengths.reduce((a, b) => a * b, 1);
+  return ops.constant(new Float32Array(size(kept)).fill(size(shape) / size(kept)), kept);
+}
+
+/** Largest of float32, nearly. */
+const BEYOND = 3e38;
+/** Its reciprocal is within float32's range. */
+const LEAST_UNIT = 1e-37;
+
+type Numbers = ArrayLike<number>;
+type Writable = Float32Array | Float64Array;
+
+/**
+ * Calls a reduction, checks what it gives, and goes on with it: at once, or when it is there.
+ * @throws TypeError for what is not the moments of as many statistics
+ */
+export function reduced<R>(
+  reduce: AsyncReduce,
+  list: MomentsList,
+  use: (all: MomentsList) => R,
+): R | Promise<R> {
+  const expected = list.count.length;
+  const checked = (all: MomentsList) => {
+    const { count, mean, m2 } = (all ?? {}) as Partial<MomentsList>;
+    if ([count, mean, m2].every((one) => one instanceof Float64Array && one.length === expected)) return all;
+    throw new TypeError(
+      `reduce: expected the moments of ${expected} statistics, { count, mean, m2 } as float64 lists of that length, as mergeLists() ` +
+        `gives, got ${described(all)}`,
+    );
+  };
+  const all = reduce(list);
+  return all instanceof Promise ? all.then((there) => use(checked(there))) : use(checked(all));
+}
+
+/** For what came instead of moments where nothing can wait for it. */
+export function cannotWait(): TypeError {
+  return new TypeError(
+    "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
+      "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",
+  );
+}
+
+/** @throws TypeError for a `reduce` that is no function */
+export function checkReduce(caller: string, reduce: unknown): void {
+  if (reduce === undefined || typeof reduce === "function") return;
+  throw new TypeError(
+    `${caller}: reduce must be a function from moments to those of all places, got ${described(reduce)}; leave it out for one place`,
+  );
+}
+
+/** The moments of parts. */
+export function listOf({ near, rest, variance, unit, count }: PartedMoments<Numbers>): MomentsList {
+  const list = emptyList(near.length);
+  for (let i = 0; i < near.length; i++) {
+    list.count[i] = count[i];
+    if (count[i] === 0) continue;
+    list.mean[i] = near[i] + rest[i] * unit[i];
+    list.m2[i] = Math.max(0, variance[i]) * unit[i] ** 2 * count[i];
+  }
+  return list;
+}
+
+/** Writes moments in parts. */
+export function writeParts({ count, mean, m2 }: MomentsList, into: PartedMoments<Writable>): void {
+  for (let i = 0; i < count.length; i++) {
+    const variance = count[i] === 0 ? 0 : m2[i] / count[i];
+    // a power of two, in which float32 holds both the variance and what is left of the mean
+    const unit =
+      variance > 0 ? Math.min(Math.max(2 ** Math.round(Math.log2(variance) / 2), 2 ** -120), 2 ** 120) : 1;
+    const near = Math.fround(mean[i]);
+    into.near[i] = near;
+    into.rest[i] = (mean[i] - near) / unit;
+    into.variance[i] = variance / unit ** 2;
+    into.unit[i] = unit;
+    into.count[i] = count[i];
+  }
+}
+
+/** Gradients of merged moments, as moments of no spread: those of `rest` in absolute terms, then those of the variance. */
+export function gradientList(rest: Numbers, variance: Numbers, unit: Numbers): MomentsList {
+  const size = unit.length;
+  const list = emptyList(2 * size);
+  list.count.fill(1);
+  for (let i = 0; i < size; i++) {
+    list.mean[i] = rest[i] / unit[i];
+    list.mean[size + i] = variance[i] / unit[i] ** 2;
+  }
+  return list;
+}
+
+/** Writes the gradients of the parts measured here, from those of what all places made of the merged ones. */
+export function writeGradients(
+  { count, mean }: MomentsList,
+  local: PartedMoments<Numbers>,
+  all: PartedMoments<Numbers>,
+  into: { rest: Writable; variance: Writable },
+): void {
+  const size = local.near.length;
+  for (let i = 0; i < size; i++) {
+    const share = all.count[i] > 0 ? local.count[i] / all.count[i] : 0;
+    const [ofMean, ofVariance] = [i, size + i].map((at) => count[at] * mean[at]);
+    // near each other where both are far from 0
+    const apart = local.near[i] - all.near[i] + (local.rest[i] * local.unit[i] - all.rest[i] * all.unit[i]);
+    into.rest[i] = share === 0 ? 0 : share * (ofMean + 2 * ofVariance * apart) * local.unit[i];
+    into.variance[i] = share === 0 ? 0 : share * ofVariance * local.unit[i] ** 2;
+  }
+}
+
+function emptyList(size: number): MomentsList {
+  return { count: new Float64Array(size), mean: new Float64Array(size), m2: new Float64Array(size) };
+}

@@ -1,0 +1,69 @@
+/** Moments of several places on terms: a call of the reduction that a run brings, whose gradient is another one. */
+import { gradientList, listOf, PARTS, reduced, writeGradients, writeParts } from "../formula/merging.js";
+import type { ElementaryOps, PartedMoments } from "../formula/ops.js";
+import type { Kernels, Values } from "../kernels/contract.js";
+import type { AsyncReduce } from "../moments.js";
+import { sizeOf } from "../shape.js";
+import type { Call, Term } from "./term.js";
+
+interface Calling extends ElementaryOps<Term> {
+  mergeOutputs(call: Call): Term[];
+  uniform(value: number, shape: readonly number[]): Term;
+}
+
+export function mergeTerms(ops: Calling, local: PartedMoments<Term>): PartedMoments<Term> {
+  const { shape } = local.rest;
+  const here = PARTS.map((part) => local[part]);
+  const outputs = ops.mergeOutputs({
+    of: here,
+    outputs: PARTS.map(() => shape),
+    run(kernels, arrays, results, reduce) {
+      const [read, room] = [arrays, results].map((all) => () => partsOf(kernels, all, shape));
+      return finished(reduce, listOf(read()), (list) => writeParts(list, room()));
+    },
+    back(gradients) {
+      const [ofRest, ofVariance] = [1, 2].map((part) => gradients[part] ?? ops.uniform(0, shape));
+      const [rest, variance] = ops.mergeOutputs({
+        of: [ofRest, ofVariance, ...here, ...outputs],
+        outputs: [shape, shape],
+        run(kernels, arrays, results, reduce) {
+          const values = (array: (typeof arrays)[number]) => kernels.values(array, sizeOf(shape));
+          const all = () => partsOf(kernels, arrays.slice(2 + PARTS.length), shape);
+          const list = gradientList(values(arrays[0]), values(arrays[1]), all().unit);
+          return finished(reduce, list, (sums) =>
+            writeGradients(sums, partsOf(kernels, arrays.slice(2), shape), all(), {
+              rest: values(results[0]),
+              variance: values(results[1]),
+            }),
+          );
+        },
+      });
+      return [
+        [local.rest, rest],
+        [local.variance, variance],
+      ];
+    },
+  });
+  const [near, rest, variance, unit, count] = outputs;
+  return { near: ops.stop(near), rest, variance, unit: ops.stop(unit), count: ops.stop(count) };
+}
+
+/** The values of parts, which lie in the host's memory; until the next array is made. */
+function partsOf<A>(
+  kernels: Kernels<A>,
+  arrays: readonly A[],
+  shape: readonly number[],
+): PartedMoments<Values> {
+  const parts = PARTS.map((part, i) => [part, kernels.values(arrays[i], sizeOf(shape))]);
+  return Object.fromEntries(parts) as PartedMoments<Values>;
+}
+
+function finished(
+  reduce: AsyncReduce | undefined,
+  list: Parameters<AsyncReduce>[0],
+  use: (all: ReturnType<typeof listOf>) => void,
+): Promise<void> | void {
+  if (reduce === undefined)
+    throw new Error("evenkeel: a program that merges moments was run without a reduction");
+  return reduced(reduce, list, use);
+}
