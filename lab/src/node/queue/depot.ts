@@ -49,6 +49,8 @@ interface Manifest {
 const CHUNK = 2 ** 20 - 2 ** 10;
 /** Chunks on their way at a time. */
 const AT_ONCE = 4;
+/** Bytes that fit into one array of Node's. */
+const MOST = 2 ** 33;
 /** s after the last use. */
 const KEPT = 7 * 24 * 3600;
 
@@ -67,7 +69,7 @@ function depotOn(shelf: Shelf): Depot {
     if (text === undefined) return undefined;
     try {
       const { hash, bytes } = JSON.parse(Buffer.from(text).toString("utf8")) as Manifest;
-      const isWhole = /^[0-9a-f]{64}$/.test(hash) && Number.isSafeInteger(bytes) && bytes >= 0;
+      const isWhole = /^[0-9a-f]{64}$/.test(hash) && Number.isInteger(bytes) && bytes >= 0 && bytes <= MOST;
       return isWhole ? { hash, bytes } : undefined;
     } catch {
       return undefined;
