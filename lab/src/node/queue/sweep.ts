@@ -10,7 +10,7 @@ import { labelOf } from "../../norms.js";
 import type { Trial } from "../../results.js";
 import type { TrialSpec } from "../../trial.js";
 import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
-import { openBroker, type TrialJob, type TrialProgress, type TrialQueue } from "./broker.js";
+import { openBroker, type TrialJob, type TrialProgress, type TrialQueue, unpackedTrial } from "./broker.js";
 import { packModule } from "./modules.js";
 
 /** What becomes of a sweep whose commander is stopped. */
@@ -56,6 +56,8 @@ export async function openSweep(
   const events = broker.events();
   const pending = new Map<string, Pending>();
   const sent = new Map<string, Promise<void>>();
+  /** Of what is put on the queue, in the order of the comparison. */
+  let last: Promise<void> = Promise.resolve();
   let closed: Promise<void> | undefined;
   const nameOf = ({ norm, seed }: TrialSpec) => `${labelOf(norm)} seed ${seed}`;
 
@@ -117,12 +119,12 @@ export async function openSweep(
     one.watcher.started();
   };
 
-  const finish = (key: string, one: Pending, { returnvalue }: Job<TrialJob, Trial>) => {
+  const finish = (key: string, one: Pending, { returnvalue }: Job<TrialJob, string>) => {
     pending.delete(key);
-    one.resolve(returnvalue);
+    one.resolve(unpackedTrial(returnvalue));
   };
 
-  const fail = async (key: string, one: Pending, job: Job<TrialJob, Trial>) => {
+  const fail = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
     const { failedReason = "no reason was given" } = job;
     // of another commander of the same trial
     if (failedReason === CANCELLED) {
@@ -179,10 +181,12 @@ export async function openSweep(
           },
           { once: true },
         );
-        begin(key, one).catch((error) => {
-          pending.delete(key);
-          reject(error);
-        });
+        last = last
+          .then(() => begin(key, one))
+          .catch((error) => {
+            pending.delete(key);
+            reject(error);
+          });
       });
     },
     cancel,
@@ -201,6 +205,8 @@ export async function openSweep(
 
   /** Puts it on the queue, where it may be already: run by an earlier commander, or asked for by another one. */
   async function begin(key: string, one: Pending): Promise<void> {
+    // stopped meanwhile
+    if (!pending.has(key)) return;
     const job = await queue.getJob(key);
     // what failed before is tried again
     if (job && (await job.isFailed())) await job.remove();

@@ -4,10 +4,9 @@ import { count, duration, printable } from "@evenkeel/report/format";
 import { type Job, UnrecoverableError, WaitingError } from "bullmq";
 import { reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
-import type { Trial } from "../../results.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
-import { openBroker, type TrialJob, type TrialProgress } from "./broker.js";
+import { openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
 import { openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
 import { CANCELLED } from "./sweep.js";
@@ -57,7 +56,7 @@ export async function work({
   const running = new Map<string, AbortController>();
   let done = 0;
 
-  const run = async (job: Job<TrialJob, Trial>, token?: string): Promise<Trial> => {
+  const run = async (job: Job<TrialJob, string>, token?: string): Promise<string> => {
     const { spec } = job.data;
     const key = job.id as string;
     const label = `${labelOf(spec.norm)} seed ${spec.seed}`;
@@ -89,7 +88,7 @@ export async function work({
       done++;
       const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
-      return trial;
+      return packedTrial(trial);
     } catch (error) {
       if (stop.signal.aborted) {
         await job.moveToWait(token);
