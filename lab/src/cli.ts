@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line of the lab. Exit codes: 0 done, 1 failure (or, with --strict, sickness), 2 usage, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP. */
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { listed, quote, wrap } from "@evenkeel/report/format";
-import { Command, CommanderError, Help } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import type { Choices } from "./comparison.js";
 import { FailureError, UsageError } from "./errors.js";
 import { modelNames, models } from "./models/registry.js";
@@ -16,7 +16,9 @@ import { listText } from "./node/norm-list.js";
 import {
   checkpoint,
   choice,
+  delimiter,
   either,
+  factor,
   integer,
   limitsOf,
   list,
@@ -28,18 +30,21 @@ import {
   type ReadingOptions,
   rates,
   readingOf,
+  report,
+  saveEvery,
   share,
   sweepOf,
   withData,
   withFormat,
   withQueue,
   words,
+  yesOrNo,
 } from "./node/options.js";
 import type { PredictOptions } from "./node/predict.js";
 import type { WorkerOptions } from "./node/queue/worker.js";
 import type { RecipeOptions } from "./node/recipes.js";
 import type { StandardizeOptions } from "./node/standardize.js";
-import type { StreamOptions } from "./node/stream.js";
+import type { StreamOptions } from "./node/stream/stream.js";
 import { columnsOf, endWithTerminal, outliveReaders, printableLines } from "./node/streams.js";
 import { version } from "./node/version.js";
 import { usualNorms } from "./norms.js";
@@ -381,9 +386,60 @@ program
 program
   .command("stream")
   .description("Standardize, watch for drift and learn, record by record, what comes without end.")
-  .option("--from <source>", "- for standard input, or redis://host/0/stream", "-")
+  .option("--from <source>", "- for standard input, a file, or redis://host/0/stream: NDJSON or CSV", "-")
+  .option("--columns <names>", "the inputs, or names of all fields where no line has them", list)
+  .option("--ignore <columns>", "leave columns out: a,b or as often as needed", list)
+  .option("--time <column>", "when each record was measured: goes with it to the output")
+  .option("--header <yes|no>", "whether the first line has the names of the columns", yesOrNo)
+  .option("--delimiter <character>", "between the fields of CSV; tab, comma, semicolon or pipe", delimiter)
+  .option("--forgetting <factor>", "each record multiplies all older weights by it (default: 1)", factor)
+  .option("--half-life <records>", "after so many more, a record counts half", positiveNumber)
+  .optionsGroup("Learning:")
+  .option("--learn <column>", "predict it, and then learn from it")
+  .option("--classes <names>", "the values of --learn, where they are names: no,yes", list)
+  .option("--norm <name>", "between the layers (default: layer)")
+  .option("--depth <layers>", "hidden layers (default: 4)", integer(1, 200))
+  .option("--width <units>", "of a hidden layer (default: 32)", integer(1, 4096))
+  .addOption(choice("--optimizer <name>", "how the weights are updated (default: adam)", optimizers))
+  .option("--lr, --learning-rate <rate>", "default: 0.002", positiveNumber)
+  .option("--batch-size <records>", "records per step (default: 32)", integer(1, 100_000))
+  .option("--seed <number>", "of the initial weights (default: 1)", integer(0, 1e9))
+  .option("--no-compare", "do not learn without normalization beside it")
+  .optionsGroup("Drift:")
+  .option(
+    "--drift-chance <share>",
+    "false alarms to expect in a million records; 0 does not watch (default: 0.01)",
+    share,
+  )
+  .option("--drift-block <records>", "that are compared at a time (default: 64)", integer(16, 1_000_000))
+  .optionsGroup("Results:")
+  .option("--out <place>", "- for standard output, a file, or redis://host/0/stream", "-")
+  .addOption(choice("--format <name>", "of the output (default: that of the input)", ["ndjson", "csv"]))
+  .option("--report [out]", "write a page at the end (default: stream.html)", report)
+  .option("--limit <records>", "end after so many, those before a restart included", integer(1, 1e15))
+  .optionsGroup("Restarts:")
+  .option("--state <file>", "where the stream is kept, to go on from after an end at any moment")
+  .addOption(
+    new Option("--save-every <count>", "records, or seconds such as 10s, between two saves")
+      .argParser(saveEvery)
+      .default({ seconds: 10 }, "10s"),
+  )
+  .option("--goes-on", "standard input goes on where it was, rather than beginning anew", false)
+  .optionsGroup("Streams of Redis:")
+  .option("--group <name>", "of consumers, who share the entries", "evenkeel")
+  .option("--consumer <name>", "of this one in the group (default: the name of this machine)", hostname())
+  .option("--claim-after <seconds>", "take over what another one left", integer(1, 86_400), 60)
+  .option("--stop-at-end", "end where the stream has no more entries, rather than wait", false)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  evenkeel stream < sensor.csv > standardized.csv
+  mosquitto_sub -t plant/1 | evenkeel stream --learn load --state plant.state --goes-on --report
+  evenkeel stream --from redis://localhost/0/readings --out redis://localhost/0/predictions --state a.state`,
+  )
   .action(async (options: StreamOptions) => {
-    const { stream } = await import("./node/stream.js");
+    const { stream } = await import("./node/stream/stream.js");
     process.exitCode = await stream(options);
   });
 

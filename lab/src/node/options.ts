@@ -106,7 +106,7 @@ export const delimiter = (text: string) => {
 
 export const decimal = (text: string) => (text === "." || text === "," ? text : refuse('"." or ","'));
 
-const yesOrNo = (text: string) =>
+export const yesOrNo = (text: string) =>
   /^(yes|true)$/i.test(text) ? true : /^(no|false)$/i.test(text) ? false : refuse("yes or no");
 
 export const encoding = (text: string) => {
@@ -127,6 +127,22 @@ export const share = (text: string) => {
   return text.trim() !== "" && value >= 0 && value < 1
     ? value
     : refuse("a share from 0 to below 1, such as 0.1");
+};
+
+export const factor = (text: string) => {
+  const value = Number(text);
+  return value > 0 && value <= 1 ? value : refuse("a factor above 0 and at most 1, such as 0.999");
+};
+
+export const report = (text: string) => (/\.html?$/i.test(text) ? text : refuse("a name that ends in .html"));
+
+/** Records, or seconds with their unit. */
+export const saveEvery = (text: string): { records: number } | { seconds: number } => {
+  const [, number = "", seconds] = /^(\d[\d,]*(?:\.\d+)?)\s*(s|sec|seconds)?$/i.exec(text.trim()) ?? [];
+  const value = Number(number.replaceAll(",", ""));
+  const isGood = value > 0 && value <= 1e9 && (seconds !== undefined || Number.isInteger(value));
+  if (!isGood) return refuse("a number of records, or of seconds such as 10s");
+  return seconds === undefined ? { records: value } : { seconds: value };
 };
 
 /** Percents, or any three numbers in these proportions. */
