@@ -61,3 +61,44 @@ export const usualOnline = {
   fading: 0.999,
   drift: { chance: 0.01, block: 64 },
 } as const satisfies Omit<OnlineSettings, "columns" | "learn">;
+
+const least = (n: number) => (value: number) => Number.isSafeInteger(value) && value >= n;
+const upTo1 = (value: number) => value > 0 && value <= 1;
+
+/** What each number may be. */
+const NUMBERS: readonly [
+  name: string,
+  of: (settings: OnlineSettings) => number,
+  fits: (value: number) => boolean,
+  expected: string,
+][] = [
+  ["forgetting", ({ forgetting }) => forgetting, upTo1, "above 0 and at most 1"],
+  ["depth", ({ depth }) => depth, least(1), "a whole number of at least 1"],
+  ["width", ({ width }) => width, least(1), "a whole number of at least 1"],
+  ["learningRate", ({ learningRate }) => learningRate, (rate) => rate > 0 && rate < Infinity, "above 0"],
+  ["batchSize", ({ batchSize }) => batchSize, least(1), "a whole number of at least 1"],
+  ["seed", ({ seed }) => seed, least(0), "a whole number of at least 0"],
+  ["fading", ({ fading }) => fading, upTo1, "above 0 and at most 1"],
+  [
+    "drift.chance",
+    ({ drift }) => drift.chance,
+    (chance) => chance >= 0 && chance < 1,
+    "at least 0 and below 1",
+  ],
+  ["drift.block", ({ drift }) => drift.block, least(16), "a whole number of at least 16"],
+];
+
+/** @throws RangeError for what is out of range, by its name */
+export function checkSettings(settings: OnlineSettings): void {
+  const { columns, learn } = settings;
+  if (columns.length === 0) throw new RangeError("openOnline: columns must name at least 1 input, got none");
+  if (learn?.kind === "classes" && (learn.classes?.length ?? 0) < 2) {
+    throw new RangeError(
+      `openOnline: learn.classes must be at least 2 names, got ${learn.classes?.length ?? "none"}`,
+    );
+  }
+  for (const [name, of, fits, expected] of NUMBERS) {
+    const value = of(settings);
+    if (!fits(value)) throw new RangeError(`openOnline: ${name} must be ${expected}, got ${value}`);
+  }
+}
