@@ -48,7 +48,7 @@ export function orthogonal(rows: number, width: number, seed: number): Float32Ar
 }
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function uniform(seed: number): () => number {
+export function uniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -120,6 +120,7 @@ export class Gather {
   *round(values: Float64Array, listens: (speaker: number) => boolean): Generator<Waiting, Float64Array[]> {
     const { own } = this;
     const { speakers, room } = this.size;
+    if (this.events.failure !== undefined) throw new Failed();
     const lists: Float64Array[] = [];
     let longest = 0;
     for (let sent = 0; sent === 0 || sent < longest; sent += room) {
@@ -151,12 +152,14 @@ export class Gather {
     const since = performance.now();
     for (;;) {
       const event = this.events.count;
-      if (this.events.failure !== undefined) throw new Failed();
+      const failed = this.events.failure !== undefined;
       const missing: number[] = [];
       for (let one = 0; one < this.arrived.length; one++) {
         if (((Atomics.load(this.arrived, one) - this.turn) | 0) < 0) missing.push(one);
       }
+      // who has arrived may fail afterwards: the turn is whole, and all get it
       if (missing.length === 0) return;
+      if (failed) throw new Failed();
       yield { event, missing, since };
     }
   }

@@ -7,6 +7,7 @@ export {
   reduceOver,
 } from "./exchange.js";
 export { type RedisCommand, type RedisOptions, redisExchange } from "./redis.js";
+export { shardOf } from "./shard.js";
 export {
   exchangeIn,
   failReplica,

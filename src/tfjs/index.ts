@@ -22,7 +22,21 @@ export {
   weightNormalization,
   weightStandardization,
 } from "./layers/weight-wrappers.js";
+export {
+  type Averaged,
+  type AverageOptions,
+  averageModels,
+  averageOver,
+} from "./models/average-models.js";
 export type { Batches, HeldOut } from "./models/batches.js";
+export {
+  type Replica,
+  type ReplicaCallback,
+  type ReplicaFitOptions,
+  type ReplicaOptions,
+  replicaOf,
+  type StepResult,
+} from "./models/data-parallel.js";
 export { type FoldedModel, foldStatistics } from "./models/fold-statistics.js";
 export { epochStatistics, freezeStatistics } from "./models/freeze.js";
 export { layersModelFrom } from "./models/layers-model-from.js";
