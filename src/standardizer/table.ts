@@ -185,7 +185,7 @@ export function checkWeights(caller: string, weights: unknown, rows: number): Ar
   }
   for (let row = 0; row < rows; row++) {
     const weight = list[row];
-    if (weight === 0 || (weight >= 1e-100 && weight <= 1e100)) continue;
+    if (weight === 0 || (typeof weight === "number" && weight >= 1e-100 && weight <= 1e100)) continue;
     const said = `Standardizer.${caller}: weights must be 0 or from 1e-100 to 1e100, got ${shown(weight)} for row ${row}`;
     throw typeof weight === "number" ? new RangeError(said) : new TypeError(said);
   }
