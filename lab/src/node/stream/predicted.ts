@@ -89,9 +89,9 @@ function flatNames({ batch, pushed, columns, classes }: Predicted): string[] {
 
 const driftText = ({ name, of }: Drift): string => `${name}: ${of}`;
 
-/** Values of a record, as `flatNames` has them. */
-function flatValues(predicted: Predicted, i: number, drifts: Map<number, Drift[]>): string[] {
-  const { first, batch, pushed, columns, classes } = predicted;
+/** Values of a record before its standardized ones, as `flatNames` has them. */
+function leading(predicted: Predicted, i: number): string[] {
+  const { first, batch, pushed, classes } = predicted;
   const values = [String(first + i)];
   if (batch.ids.length > 0) values.push(batch.ids[i]);
   if (batch.times.length > 0) values.push(batch.times[i]);
@@ -100,9 +100,6 @@ function flatValues(predicted: Predicted, i: number, drifts: Map<number, Drift[]
     const width = classes?.length ?? 0;
     for (let k = 0; k < width; k++) values.push(numberText(pushed.chances[i * width + k]));
   }
-  const width = columns.length;
-  for (let at = i * width; at < (i + 1) * width; at++) values.push(numberText(pushed.standardized[at]));
-  values.push(drifts.get(i)?.map(driftText).join("; ") ?? "");
   return values;
 }
 
@@ -113,9 +110,13 @@ export const csvHeader = (predicted: Predicted): string => `${flatNames(predicte
 /** Lines of CSV, one for each record. */
 export function csvOf(predicted: Predicted): string {
   const drifts = driftsBy(predicted);
+  const { standardized } = predicted.pushed;
+  const width = predicted.columns.length;
   let text = "";
   for (let i = 0; i < predicted.batch.records; i++) {
-    text += `${flatValues(predicted, i, drifts).map(field).join(",")}\n`;
+    text += leading(predicted, i).map(field).join(",");
+    for (let at = i * width; at < (i + 1) * width; at++) text += `,${numberText(standardized[at])}`;
+    text += `,${field(drifts.get(i)?.map(driftText).join("; ") ?? "")}\n`;
   }
   return text;
 }
@@ -124,7 +125,11 @@ export function csvOf(predicted: Predicted): string {
 export function entriesOf(predicted: Predicted): string[][] {
   const names = flatNames(predicted);
   const drifts = driftsBy(predicted);
-  return Array.from({ length: predicted.batch.records }, (_, i) =>
-    flatValues(predicted, i, drifts).flatMap((value, at) => (value === "" ? [] : [names[at], value])),
-  );
+  const { standardized } = predicted.pushed;
+  const width = predicted.columns.length;
+  return Array.from({ length: predicted.batch.records }, (_, i) => {
+    const numbers = Array.from(standardized.subarray(i * width, (i + 1) * width), numberText);
+    const values = [...leading(predicted, i), ...numbers, drifts.get(i)?.map(driftText).join("; ") ?? ""];
+    return values.flatMap((value, at) => (value === "" ? [] : [names[at], value]));
+  });
 }

@@ -74,7 +74,10 @@ export function readState(path: string, settings: StateSettings): State | undefi
   const { run, went } = kept;
   if (went === undefined) return { run };
   const { online, weights, ...others } = went;
-  return { run, went: { ...others, online: { json: online, weights: Buffer.from(weights, "base64") } } };
+  return {
+    run,
+    went: { ...others, online: { json: online, weights: new Uint8Array(Buffer.from(weights, "base64")) } },
+  };
 }
 
 /** Writes states into one file. @throws FailureError where it cannot be written, or another stream has written it since */

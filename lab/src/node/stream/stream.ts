@@ -138,7 +138,7 @@ class Run {
       () => this.#format,
       (line) => say(`! ${line}`),
       ends,
-      this.before?.went?.output ?? undefined,
+      this.before && (this.before.went?.output ?? { bytes: 0 }),
     );
     this.#announce();
     if (this.before?.went !== undefined) await this.#open(this.before.went.layout);
