@@ -2,7 +2,7 @@
  * Drift of one column: a shift of its level, its spread or its share of missing values that chance does not explain.
  *
  * Values are measured by the median and the quartiles of the first ones, z = (value − median) / scale, and what is watched are asinh z
- * (level), asinh |z| (spread) and whether the value is missing: one outlier, however large, moves none of them by much, so that the
+ * (level), how far that is from the level of the block before (spread), and whether the value is missing: one outlier, however large, moves none of them by much, so that the
  * mean of a block is near to normal where the values are not. Records are cut into blocks, and a block's mean is one observation;
  * blocks double until neighbours tell little of each other, as batch means of a simulation do (Law & Carson 1979, "A sequential
  * procedure for determining the length of a steady-state simulation"). What correlation is left widens the test.
@@ -77,6 +77,8 @@ export class DriftWatch {
   private filled = 0;
   private readonly sums = new Float64Array(WATCHED.length);
   private largest = 0;
+  /** Mean asinh z of the last block that had one, 0 before any. */
+  private level = 0;
   private values: Moments = noMoments;
   /** Oldest first. */
   private buckets: Bucket[] = [];
@@ -111,7 +113,7 @@ export class DriftWatch {
       const z = Math.asinh((value - this.median) / this.scale);
       const size = Math.abs(z);
       this.sums[0] += z;
-      this.sums[1] += size;
+      this.sums[1] += Math.abs(z - this.level);
       if (size > this.largest) this.largest = size;
       this.values = merge(this.values, { count: 1, mean: value, m2: 0 });
     }
@@ -126,6 +128,7 @@ export class DriftWatch {
     this.scale = Number.NaN;
     this.block = this.shortest;
     this.ready = false;
+    this.level = 0;
     this.buckets = [];
     this.emptyBlock();
     this.startNeighbours();
@@ -176,6 +179,7 @@ export class DriftWatch {
       largest,
       values,
     });
+    if (enough) this.level = observed[0];
     this.emptyBlock();
     this.compareNeighbours(observed);
     if (!this.ready) {
@@ -243,29 +247,36 @@ export class DriftWatch {
     const { buckets, block } = this;
     const before = buckets.slice(0, 1);
     for (const bucket of buckets.slice(1)) before.push(joined(before[before.length - 1], bucket));
-    let after = nothing;
-    let best: { at: number; of: number; z: number } | undefined;
-    for (let at = buckets.length - 1; at > 0; at--) {
-      after = joined(buckets[at], after);
-      for (let i = 0; i < WATCHED.length; i++) {
-        if (after.means[i].count < RECENT || before[at - 1].means[i].count < REFERENCE / 2) continue;
-        const z = this.deviate(i, before[at - 1], after);
-        if (z > (best?.z ?? 0)) best = { at, of: i, z };
+    const after = buckets.slice(-1);
+    for (const bucket of buckets.slice(0, -1).reverse()) after.unshift(joined(bucket, after[0]));
+    let best = { of: 0, z: 0 };
+    for (let at = 1; at < buckets.length; at++) {
+      for (let of = 0; of < WATCHED.length; of++) {
+        const [a, b] = [before[at - 1], after[at]];
+        if (b.means[of].count < RECENT || a.means[of].count < REFERENCE / 2) continue;
+        const z = this.deviate(of, a, b);
+        if (z > best.z) best = { of, z };
       }
     }
-    if (best === undefined) return undefined;
-    const chance = twoTails(best.z);
+    const { of, z } = best;
+    const chance = twoTails(z);
     if (chance >= (this.chance * block) / PER_RECORDS / WATCHED.length / (buckets.length - 1))
       return undefined;
-    const { at, of } = best;
+    // where it began is where the two sides explain most, however short the recent one is (Bai 1994)
+    const explained = (at: number) => {
+      const [a, b] = [before[at - 1].means[of], after[at].means[of]];
+      return (a.count * b.count * (a.mean - b.mean) ** 2) / Math.max(1, a.count + b.count);
+    };
+    let began = 1;
+    for (let at = 2; at < buckets.length; at++) if (explained(at) > explained(began)) began = at;
     return {
       column: this.column,
       name: this.name,
       of: WATCHED[of],
       found: record,
-      since: buckets[at].from,
-      before: stretchOf(before[at - 1]),
-      after: stretchOf(buckets.slice(at).reduce(joined)),
+      since: buckets[began].from,
+      before: stretchOf(before[began - 1]),
+      after: stretchOf(after[began]),
       chance,
     };
   }
@@ -305,6 +316,7 @@ export class DriftWatch {
         Number(this.ready),
         this.filled,
         this.largest,
+        this.level,
         ...of(this.values),
       ),
       sample: this.sampling >= 0 ? this.sample.slice(0, this.sampled) : new Float64Array(),
@@ -334,7 +346,8 @@ export class DriftWatch {
     this.ready = state[5] === 1;
     this.filled = state[6];
     this.largest = state[7];
-    this.values = moments(state, 8);
+    this.level = state[8];
+    this.values = moments(state, 9);
     this.sample.set(sample);
     this.sums.set(sums);
     this.neighbours = WATCHED.map((_, i) => ({
@@ -375,12 +388,6 @@ const observation = (means: readonly number[]): Pick<Bucket, "means" | "low" | "
   low: means.map((mean) => (Number.isNaN(mean) ? Number.POSITIVE_INFINITY : mean)),
   high: means.map((mean) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : mean)),
 });
-
-const nothing: Bucket = {
-  ...{ from: 0, records: 0, size: 0, largest: 0 },
-  ...observation(WATCHED.map(() => Number.NaN)),
-  values: noMoments,
-};
 
 const stretchOf = ({ records, values: { count, mean, m2 } }: Bucket): Stretch => ({
   count,
