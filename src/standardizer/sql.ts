@@ -3,7 +3,7 @@
  *
  * A column is cast to a double, and its finite values are taken as distances from a level, which removes most of what a large mean costs
  * in any algorithm. Where an engine's VAR_POP is stable (DuckDB: Welford 1962; PostgreSQL from 12 on: Youngs & Cramer 1971; Spark: Meng
- * 2015; each merges partial moments), the level is that of some rows, and the table is scanned once; else it is the mean, by a scan of its
+ * 2015; each merges partial moments), the level is the median of some rows, and the table is scanned once; else it is the mean, by a scan of its
  * own, about which E[x²] − E[x]² is as good. Equal values have a variance of exactly 0, and their mean is that value.
  */
 import { checkOptions, nearest } from "../options.js";
@@ -48,7 +48,7 @@ export interface SQL {
   expressions: readonly string[];
 }
 
-/** Rows, the first to be had, whose mean is the level that values are taken from. */
+/** How many rows, the first to be had, give the level. */
 const SAMPLE = 1000;
 
 /** A query, in lines for the eye. A name may hold the end of a line, so that text is never cut or indented by its own. */
@@ -62,8 +62,8 @@ interface Dialect {
   /** Inside quotes, backslashes escape; otherwise quotes are doubled. Of identifiers, and of strings. */
   readonly escapes: { readonly identifiers: boolean; readonly strings: boolean };
   readonly mean: string;
-  /** VAR_POP is no difference of two large sums. */
-  readonly stable: boolean;
+  /** The level of a column among some of its values, which outliers don't move; none where it must be the mean of all. */
+  readonly level?: (x: string) => string;
   /** The sums, one row wide, as one row for each column. */
   unpivot(rows: readonly (readonly string[])[], names: readonly string[]): Lines;
 }
@@ -81,7 +81,7 @@ const dialects: Readonly<Record<Engine, Dialect>> = {
     escapes: { identifiers: false, strings: false },
     // with Kahan's summation
     mean: "FAVG",
-    stable: true,
+    level: (x) => `QUANTILE_DISC(${x}, 0.5)`,
     unpivot: values,
   },
   postgres: {
@@ -89,16 +89,15 @@ const dialects: Readonly<Record<Engine, Dialect>> = {
     quote: '"',
     escapes: { identifiers: false, strings: false },
     mean: "AVG",
-    stable: true,
+    level: (x) => `PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY ${x})`,
     unpivot: values,
   },
   bigquery: {
     double: "FLOAT64",
     quote: "`",
     escapes: { identifiers: true, strings: true },
+    // its VAR_POP is, by its documentation, "potentially unstable"
     mean: "AVG",
-    // by its documentation: "potentially unstable"
-    stable: false,
     unpivot: (rows, names) => [
       "CROSS JOIN UNNEST([",
       ...commas(rows.map((row) => `  STRUCT(${row.map((of, i) => `${of} AS ${names[i]}`).join(", ")})`)),
@@ -110,7 +109,7 @@ const dialects: Readonly<Record<Engine, Dialect>> = {
     quote: "`",
     escapes: { identifiers: false, strings: true },
     mean: "AVG",
-    stable: true,
+    level: (x) => `PERCENTILE(${x}, 0.5)`,
     unpivot: (rows, names) => [
       `LATERAL VIEW STACK(${rows.length},`,
       ...commas(rows.map((row) => `  ${row.join(", ")}`)),
@@ -129,7 +128,8 @@ export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOp
   });
   const { table, by } = options;
   const columns = checkColumns(caller, options.columns);
-  const { double, mean, stable, unpivot } = dialects[engine];
+  const { double, mean, level, unpivot } = dialects[engine];
+  const levelOf = level ?? ((x: string) => `${mean}(${x})`);
   const infinity = `CAST('Infinity' AS ${double})`;
   const each = (line: (j: number) => string) => columns.map((_, j) => line(j));
   const part = by === undefined ? [] : ["part"];
@@ -154,14 +154,14 @@ export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOp
       ),
       name,
     );
-  const joined = by !== undefined && !stable;
+  const joined = by !== undefined && !level;
   const about = [
     ...select(
       [
         ...(joined ? ["part AS about_part"] : []),
-        ...each((j) => `COALESCE(${mean}(x${j}), ${literal(0)}) AS about${j}`),
+        ...each((j) => `COALESCE(${levelOf(`x${j}`)}, ${literal(0)}) AS about${j}`),
       ],
-      finite(stable ? [...cast, `LIMIT ${SAMPLE}`] : cast, "sample_rows"),
+      finite(level ? [...cast, `LIMIT ${SAMPLE}`] : cast, "sample_rows"),
     ),
     ...(joined ? group : []),
   ];
