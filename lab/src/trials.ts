@@ -31,6 +31,8 @@ export async function keyOf({ norm, seed, model, training, keep, digest }: Trial
 
 /** What happens while a comparison runs. */
 export interface Watcher {
+  /** The store was asked for all; from now on trials run. */
+  begun(): void;
   started(trial: TrialSpec): void;
   progress(trial: TrialSpec, progress: Progress): void;
   finished(trial: TrialSpec, result: Trial): void;
@@ -87,6 +89,7 @@ export async function runTrials(
       watcher.found(specs[i], stored);
     } else queue.push({ key, spec: specs[i] });
   }
+  watcher.begun();
   let failure: FailureError | undefined;
   const next = async (): Promise<void> => {
     const one = queue.shift();

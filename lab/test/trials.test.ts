@@ -37,7 +37,7 @@ const spec = (norm: NormName, seed: number, units = 2): TrialSpec => ({
   data,
   digest: "0",
 });
-const watcher = { started() {}, progress() {}, finished() {}, found() {} };
+const watcher = { begun() {}, started() {}, progress() {}, finished() {}, found() {} };
 const go = new AbortController().signal;
 const run = async (specs: TrialSpec[], threads = 1) => {
   const { trials, failure } = await runTrials(specs, openThreads(threads), watcher, go);

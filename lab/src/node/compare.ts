@@ -22,7 +22,7 @@ import { usualCells } from "./memory.js";
 import { digestOfModule } from "./module-files.js";
 import { announcement, comparisonText } from "./output.js";
 import { loadOwnModel, type OwnModule } from "./own-model.js";
-import { type Display, openDisplay } from "./progress.js";
+import { openDisplay } from "./progress.js";
 import type { OnStop, Sweep } from "./queue/sweep.js";
 import { shownUrl } from "./queue/url.js";
 import { checkSave, saveNetworks } from "./save.js";
@@ -33,8 +33,8 @@ import { summaryText } from "./summary.js";
 import { openThreads, shared } from "./threads.js";
 import { version } from "./version.js";
 
-/** Trials that are shown while they run. */
-const MOST_SHOWN = 16;
+/** Trials of a queue that are taken to run at a time, before it is known. */
+const USUAL_WORKERS = 4;
 
 /** The options of the command line, already checked. */
 export interface CompareOptions {
@@ -200,41 +200,33 @@ async function run(
       wallSeconds: store.seconds(),
     });
   const metric = metricNamed(data.task, data.metric);
-  let display: Display | undefined;
-  const note = (line: string) => (display ? display.note(line) : void process.stderr.write(`${line}\n`));
+  const display = openDisplay(
+    metric,
+    settings,
+    distinct,
+    Math.min(queue ? USUAL_WORKERS : threads, distinct.length),
+    queue && (queue.onStop === "leave" ? "Ctrl-C leaves it running" : "Ctrl-C cancels it"),
+  );
   let sweep: Sweep | undefined;
   try {
-    sweep = queue && (await openSweep(queue, note));
+    sweep = queue && (await openSweep(queue, display.note));
   } catch (error) {
     leave?.();
     throw error;
   }
   const executor = sweep ?? openThreads(Math.min(threads, distinct.length));
-  display = openDisplay(
-    metric,
-    settings,
-    distinct,
-    Math.min(executor.size, distinct.length, MOST_SHOWN),
-    queue && (queue.onStop === "leave" ? "Ctrl-C leaves it running" : "Ctrl-C cancels it"),
-  );
   let found = 0;
-  let begun = false;
-  const begin = () => {
-    if (begun) return;
-    begun = true;
-    const amount = { trials: distinct.length, found, ...(sweep ? { queue: sweep.shown } : { threads }) };
-    const { data: about } = comparisonNow([]);
-    process.stderr.write(`${announcement(settings, metric.name, about, amount)}\n\n`);
-  };
   const watcher: Watcher = {
     ...display,
     found(spec, trial) {
       found++;
       display.found(spec, trial);
     },
-    started(spec) {
-      begin();
-      display.started(spec);
+    begun() {
+      const amount = { trials: distinct.length, found, ...(sweep ? { queue: sweep.shown } : { threads }) };
+      const { data: about } = comparisonNow([]);
+      process.stderr.write(`${announcement(settings, metric.name, about, amount)}\n\n`);
+      display.begun();
     },
   };
   let outcome: Awaited<ReturnType<typeof runTrials>>;
@@ -245,7 +237,6 @@ async function run(
   } finally {
     display.close();
   }
-  begin();
   await stop.letGo();
   const { trials, failure } = outcome;
   const finished = new Set(keys.filter((_, i) => trials[i] !== undefined)).size;

@@ -68,7 +68,8 @@ function costOf({ model, training: { epochs, batchSize, learningRates } }: Trial
 
 /** Which trials there are, how far each is, and how long all will take. */
 export class Course {
-  readonly #began = performance.now();
+  /** When the first trial did: it may wait for a worker. */
+  #began: number | undefined;
   readonly #cost: number;
   readonly running = new Map<TrialSpec, { progress?: Progress; began: number }>();
   /** Those of an earlier run too, which took no time in this one. */
@@ -84,7 +85,9 @@ export class Course {
   }
 
   start(spec: TrialSpec): void {
-    this.running.set(spec, { began: performance.now() });
+    const began = performance.now();
+    this.#began ??= began;
+    this.running.set(spec, { began });
   }
 
   progress(spec: TrialSpec, progress: Progress): void {
@@ -125,7 +128,7 @@ export class Course {
     if (this.finished === this.specs.length) return "";
     // the first trial says little about the others
     if (done === 0 || (this.#costDone === 0 && trials < 0.2 * this.threads)) return "";
-    const elapsed = (performance.now() - this.#began) / 1000;
+    const elapsed = (performance.now() - (this.#began ?? performance.now())) / 1000;
     return `about ${timeLeft((elapsed / done) * (this.#cost - this.#costFound - done))}`;
   }
 }
@@ -199,6 +202,7 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   const quarters = new Map<TrialSpec, number>();
   const line = (pieces: Piece[]) => process.stderr.write(`${fitted(pieces, PLAIN_WIDTH)}\n`);
   return {
+    begun() {},
     note: (text) => void process.stderr.write(`${text}\n`),
     started: (spec) => course.start(spec),
     found: (spec) => course.found(spec),
@@ -233,6 +237,7 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
   const update = createLogUpdate(process.stderr);
   const colors = colorsOf(process.stderr);
   const total = course.specs.length;
+  let height = 1;
   let closed = false;
   // a line as wide as the terminal makes some of them go on to the next
   const width = () => Math.max(20, (process.stderr.columns || 80) - 1);
@@ -266,8 +271,10 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
     if (closed) return;
     const most = Math.max(1, (process.stderr.rows || 24) - 5);
     const lines = [...course.running.keys()].slice(0, most).map(lineOf);
-    // always as many lines: log-update loses what is above when the number grows
-    while (lines.length < Math.min(course.threads, most)) lines.push("");
+    // never fewer lines than before; log-update loses what is above where the number grows
+    if (lines.length > height) update.clear();
+    height = Math.min(most, Math.max(height, lines.length));
+    while (lines.length < height) lines.push("");
     const summary = fitted(
       [
         { text: `  ${course.finished} of ${total} trials`, rank: 3 },
@@ -278,12 +285,16 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
     );
     update(["", ...lines, "", colors.dim(summary)].join("\n"));
   };
-  const timer = setInterval(draw, REDRAW_MS);
+  let timer: NodeJS.Timeout | undefined;
   return {
+    begun() {
+      timer = setInterval(draw, REDRAW_MS);
+      draw();
+    },
     note(text) {
       update.clear();
       process.stderr.write(`${colors.yellow("!")} ${wrap(text, width() - 2, "  ")}\n`);
-      draw();
+      if (timer) draw();
     },
     started(spec) {
       course.start(spec);

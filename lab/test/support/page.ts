@@ -58,6 +58,7 @@ async function compare(
   const run = async () => {
     const started: string[] = [];
     const watcher = {
+      begun() {},
       started: ({ norm }: TrialSpec) => started.push(norm),
       progress() {},
       finished() {},

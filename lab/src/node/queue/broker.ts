@@ -11,6 +11,7 @@ import {
   type Processor,
   Queue,
   QueueEvents,
+  type QueueEventsOptions,
   type QueueOptions,
   type RedisOptions,
   Worker,
@@ -69,35 +70,47 @@ const NAME = `trials-${version}-${FORMAT}`;
 /** Of keys in Redis, and of the schema in PostgreSQL. */
 const PREFIX = "evenkeel";
 /** ms in which a service that is there answers. */
-const ANSWERS = 10_000;
+const ANSWERS = 5000;
 /** ms between two attempts to reach it again. */
-const LONGEST_WAIT = 2000;
+const LONGEST_WAIT = 1000;
 /** ms without an answer after which a connection counts as cut: packets that are dropped say nothing. */
-const SILENCE = 15_000;
+const SILENCE = 4000;
+/**
+ * ms for which events and jobs are waited for at a time. BullMQ gives a read of events up a second after that, after which ioredis
+ * does not come back: its own limit has to be between the two.
+ */
+const BLOCKING = 2000;
+const EVENTS_SILENCE = BLOCKING + 500;
+/** What was told to a worker whose connection was cut then is lost: it looks again soon, and tries again soon. */
+const WORKER = { drainDelay: BLOCKING / 1000, runRetryDelay: LONGEST_WAIT / 2 };
 
 /**
  * Opens it once it answers.
+ * @param awaited one that does not answer yet is waited for, until this aborts; without it, it has to answer now
  * @param share a folder that every machine sees, for data that are not to go through the service
  * @param log told of a connection that is lost, and found again
  * @throws UsageError for what is no such URL, FailureError where nothing answers
  */
 export async function openBroker(
   url: string,
-  share: string | undefined,
-  log: (line: string) => void,
+  { share, log, awaited }: { share?: string; log(line: string): void; awaited?: AbortSignal },
 ): Promise<Broker> {
   const parsed = parsedUrl(url);
   const shown = shownUrl(parsed);
   const outage = new Outage(shown, log);
   const service = (parsed.protocol.startsWith("redis") ? redis : postgres)(url, outage);
-  const { base, backend } = service;
+  const { base, events, backend } = service;
   const end = async () => {
     outage.end();
     await service.end();
   };
   outage.ask = service.ask;
   try {
-    await within(service.ask());
+    await within(service.ask()).catch((error: Error) => {
+      if (awaited === undefined) throw error;
+      outage.failed(error);
+      return outage.over(awaited);
+    });
   } catch (error) {
     await end();
     throw new FailureError(
@@ -117,8 +130,8 @@ export async function openBroker(
     shown,
     depot,
     queue: () => watched(new Queue(NAME, base, factory) as TrialQueue),
-    events: () => watched(new QueueEvents(NAME, base, factory)),
-    worker: (run, about) => watched(new Worker(NAME, run, { ...base, ...about }, factory)),
+    events: () => watched(new QueueEvents(NAME, events, factory)),
+    worker: (run, about) => watched(new Worker(NAME, run, { ...base, ...WORKER, ...about }, factory)),
     async close() {
       outage.end();
       await Promise.all(opened.map((one) => one.close()));
@@ -152,6 +165,7 @@ async function within<T>(answer: Promise<T>): Promise<T> {
 class Outage {
   #since: number | undefined;
   #over = false;
+  #answers: Promise<void> = Promise.resolve();
   /** Resolves once it has answered. */
   ask: () => Promise<unknown> = async () => {};
 
@@ -169,8 +183,16 @@ class Outage {
     }
     this.#since = performance.now();
     this.log(`${this.shown} does not answer (${described(error)}); trying again until it does`);
-    void this.#answered();
+    this.#answers = this.#answered();
   };
+
+  /** Resolves once it answers; rejects where it is given up. */
+  async over(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(new Error("stopped before it answered")), { once: true });
+    });
+    await Promise.race([this.#answers, stopped]);
+  }
 
   /** From here on nothing is lost that is wanted. */
   end(): void {
@@ -197,8 +219,10 @@ class Outage {
 
 const CONNECTION =
   /^(?:E[A-Z]+$|57P0|08)|connect|closed|socket|timed? ?out|terminat|READONLY|LOADING|ECONN|EPIPE|ENOTFOUND/i;
-const isOfConnection = (error: Error & { code?: string }) =>
-  CONNECTION.test(error.code ?? "") || CONNECTION.test(error.message);
+
+/** Whether an error is one of the way to the service, and not of what was asked. */
+export const isOfConnection = ({ code = "", message }: { code?: string; message: string }): boolean =>
+  CONNECTION.test(code) || CONNECTION.test(message);
 
 const described = (error: Error & { code?: string; errors?: Error[] }): string =>
   // of several addresses of a name each has its own
@@ -210,6 +234,8 @@ interface Service {
   base: QueueOptions;
   /** Of BullMQ; undefined is Redis. */
   backend: typeof createPostgresBackend | undefined;
+  /** What the class of events is opened with instead. */
+  events: QueueEventsOptions;
   depot: Depot;
   /** Resolves once it has answered. */
   ask(): Promise<unknown>;
@@ -227,8 +253,14 @@ function redis(url: string, outage: Outage): Service {
   };
   const client = new Redis(url, options);
   client.on("error", outage.failed);
+  const connection = { url, ...options };
   return {
-    base: { connection: { url, ...options }, prefix: PREFIX },
+    base: { connection, prefix: PREFIX },
+    events: {
+      connection: { ...connection, socketTimeout: EVENTS_SILENCE },
+      prefix: PREFIX,
+      blockingTimeout: BLOCKING,
+    },
     backend: undefined,
     depot: redisDepot(client, PREFIX),
     ask: () => client.ping(),
@@ -240,13 +272,16 @@ function postgres(url: string, outage: Outage): Service {
   const settings = {
     connectionString: url,
     connectionTimeoutMillis: ANSWERS,
+    query_timeout: ANSWERS,
     keepAlive: true,
     keepAliveInitialDelayMillis: ANSWERS,
   };
   const pool = new pg.Pool({ ...settings, max: 2 });
   pool.on("error", outage.failed);
+  const connection = { ...settings, schema: PREFIX, migrate: true } as ConnectionOptions;
   return {
-    base: { connection: { ...settings, schema: PREFIX, migrate: true } as ConnectionOptions },
+    base: { connection },
+    events: { connection, blockingTimeout: BLOCKING / 2 },
     backend: createPostgresBackend,
     depot: postgresDepot(pool, PREFIX),
     ask: () => pool.query("SELECT 1"),

@@ -3,6 +3,7 @@
  * now and then besides what it tells: what was told while a connection was cut is lost.
  */
 import { setMaxListeners } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import type { Job } from "bullmq";
 import { pack } from "../../datasets/packed.js";
 import { reason } from "../../errors.js";
@@ -10,7 +11,15 @@ import { labelOf } from "../../norms.js";
 import type { Trial } from "../../results.js";
 import type { TrialSpec } from "../../trial.js";
 import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
-import { openBroker, type TrialJob, type TrialProgress, type TrialQueue, unpackedTrial } from "./broker.js";
+import { command } from "../invocation.js";
+import {
+  isOfConnection,
+  openBroker,
+  type TrialJob,
+  type TrialProgress,
+  type TrialQueue,
+  unpackedTrial,
+} from "./broker.js";
 import { packModule } from "./modules.js";
 
 /** What becomes of a sweep whose commander is stopped. */
@@ -29,6 +38,8 @@ const KEPT = 7 * 24 * 3600;
 const ATTEMPTS = 3;
 /** ms between two questions for what was not told. */
 const POLL = 3000;
+/** ms after which what was refused is asked again. */
+const AGAIN = 500;
 /** What a trial that was cancelled failed with. */
 export const CANCELLED = "cancelled";
 
@@ -51,7 +62,7 @@ export async function openSweep(
   url: string,
   { share, onStop, log }: { share?: string; onStop: OnStop; log(line: string): void },
 ): Promise<Sweep> {
-  const broker = await openBroker(url, share, log);
+  const broker = await openBroker(url, { share, log });
   const queue = broker.queue();
   const events = broker.events();
   const pending = new Map<string, Pending>();
@@ -107,8 +118,8 @@ export async function openSweep(
         await put(key, one);
       }
     } catch (error) {
-      // asked again with the next poll
-      log(`${nameOf(one.spec)}: the queue was not asked (${reason(error)})`);
+      // asked again with the next poll; that it does not answer is told once for all
+      if (!(error instanceof Error && isOfConnection(error))) log(`${nameOf(one.spec)}: ${reason(error)}`);
     } finally {
       one.busy = false;
     }
@@ -126,14 +137,21 @@ export async function openSweep(
 
   const fail = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
     const { failedReason = "no reason was given" } = job;
-    // of another commander of the same trial
-    if (failedReason === CANCELLED) {
+    // by another commander of the same trial; or its result did not get to the queue
+    if (failedReason === CANCELLED || isOfConnection({ message: failedReason })) {
+      log(`${nameOf(one.spec)}: ${failedReason}; it is put on the queue again`);
       await job.remove();
       await put(key, one);
       return;
     }
     pending.delete(key);
-    one.reject(new Error(failedReason));
+    one.reject(
+      new Error(
+        failedReason.startsWith("job stalled")
+          ? "each worker that ran it gave no sign of life any more: it may need more memory than they have"
+          : failedReason,
+      ),
+    );
   };
 
   events.on("active", ({ jobId }) => {
@@ -155,12 +173,28 @@ export async function openSweep(
   });
   await events.waitUntilReady();
 
+  /** Whether it was told that nobody is there. */
+  let alone = false;
+  const lookForWorkers = async () => {
+    const workers = await queue.getWorkersCount().catch(() => undefined);
+    // hosted services may not say
+    if (workers === undefined || pending.size === 0 || closed) return;
+    if (workers > 0) alone = false;
+    else if (!alone) {
+      alone = true;
+      log(
+        `No worker is at the queue; run on this or any machine: ${command("worker", ["--queue", broker.shown])}`,
+      );
+    }
+  };
+
   const timer = setInterval(() => {
     for (const key of pending.keys()) void settle(key);
+    void lookForWorkers();
   }, POLL);
 
   const cancel = async (keys: readonly string[]): Promise<void> => {
-    await Promise.all(keys.map((key) => cancelled(queue, key)));
+    await Promise.all(keys.map((key) => untilAnswered(() => cancelled(queue, key))));
   };
 
   return {
@@ -182,7 +216,7 @@ export async function openSweep(
           { once: true },
         );
         last = last
-          .then(() => begin(key, one))
+          .then(() => untilAnswered(() => begin(key, one)))
           .catch((error) => {
             pending.delete(key);
             reject(error);
@@ -213,6 +247,18 @@ export async function openSweep(
     await put(key, one);
     one.busy = false;
     if (job) await settle(key);
+  }
+}
+
+/** What asks the queue, again where it was away meanwhile: PostgreSQL refuses what Redis has wait. */
+async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof Error && isOfConnection(error))) throw error;
+      await wait(AGAIN);
+    }
   }
 }
 

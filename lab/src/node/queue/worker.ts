@@ -28,7 +28,9 @@ export interface WorkerOptions {
 }
 
 /** Times that a trial is taken from a worker that gave no sign of life, before it is what ends them. */
-const MOST_STALLED = 3;
+const MOST_STALLED = 5;
+/** Results that are kept, for where the queue was away when it was to take one: the next attempt gives the same. */
+const MOST_KEPT = 100;
 /** ms between two reports of progress of a trial. */
 const REPORT = 1000;
 /** ms between two looks whether a trial is still wanted. */
@@ -48,18 +50,24 @@ export async function work({
   const log = (line: string) => {
     process.stderr.write(`${colors.dim(new Date().toTimeString().slice(0, 8))} ${printable(line)}\n`);
   };
-  const broker = await openBroker(url, share, log);
+  const broker = await openBroker(url, { share, log, awaited: stop.signal });
   const queue = broker.queue();
   const processes = openProcesses(threads, { cache: openCache(cache, broker.depot), patience, log });
   const name = `${hostname()}:${process.pid}`;
   /** What ends a trial that runs, by its key. */
   const running = new Map<string, AbortController>();
+  const kept = new Map<string, string>();
   let done = 0;
 
   const run = async (job: Job<TrialJob, string>, token?: string): Promise<string> => {
     const { spec } = job.data;
     const key = job.id as string;
     const label = `${labelOf(spec.norm)} seed ${spec.seed}`;
+    const known = kept.get(key);
+    if (known !== undefined) {
+      log(`${label} was finished already; its result goes to the queue again`);
+      return known;
+    }
     const end = new AbortController();
     running.set(key, end);
     const began = performance.now();
@@ -88,7 +96,13 @@ export async function work({
       done++;
       const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
-      return packedTrial(trial);
+      const packed = packedTrial(trial);
+      kept.set(key, packed);
+      for (const oldest of kept.keys()) {
+        if (kept.size <= MOST_KEPT) break;
+        kept.delete(oldest);
+      }
+      return packed;
     } catch (error) {
       if (stop.signal.aborted) {
         await job.moveToWait(token);
