@@ -14,6 +14,7 @@ import type { InspectOptions } from "./node/inspect.js";
 import { typed as argumentOf } from "./node/invocation.js";
 import { listText } from "./node/norm-list.js";
 import {
+  bytes,
   checkpoint,
   choice,
   delimiter,
@@ -30,6 +31,8 @@ import {
   type ReadingOptions,
   rates,
   readingOf,
+  repeated,
+  repeatedList,
   report,
   saveEvery,
   share,
@@ -374,10 +377,32 @@ program
 program
   .command("standardize")
   .description(
-    "Standardize the numeric columns of tables of any size: their moments in one scan, and the tables.",
+    "Standardize the columns of numbers of tables of any size: their moments in one scan, and the tables themselves.",
   )
-  .argument("<files...>", "Parquet, CSV or JSON files, also as patterns: 'data/*.parquet'")
-  .option("--out <folder>", "write the standardized tables there, as Parquet")
+  .argument("<files...>", "Parquet, CSV (.gz too) or JSON files, also as patterns: 'data/*.parquet'")
+  .option("--out <folder>", "write the standardized tables there, as Parquet, and standardizer.json")
+  .option("--moments <file>", "write standardizer.json there, without tables")
+  .option("--json", "print standardizer.json instead of the table", false)
+  .optionsGroup("Columns:")
+  .option("--columns <columns>", "standardize these (default: all that are numbers): a,b", repeated)
+  .option("--ignore <columns>", "leave these as they are: a,b or as often as needed", repeated)
+  .option("--by <column>", "standardize each group of rows with the same value in this column by itself")
+  .option("--weights <column>", "rows count by the weight in this column")
+  .option("--missing <marks>", "what stands for a missing value in CSV, such as ?,N/A", repeatedList)
+  .optionsGroup("Tables:")
+  .option("--with <file>", "standardize as a standardizer.json that was made before, of training data")
+  .option("--float32", "write standardized columns as float32 instead of float64", false)
+  .optionsGroup("Machine:")
+  .option("--memory <size>", "most that DuckDB holds, such as 1GB (default: half of the machine's)", bytes)
+  .option("--threads <count>", "that read and write", integer(1, MOST_THREADS), cores)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  evenkeel standardize 'data/*.parquet'
+  evenkeel standardize train.csv --ignore id --out train
+  evenkeel standardize test.csv --with train/standardizer.json --out test`,
+  )
   .action(async (files: string[], options: StandardizeOptions) => {
     const { standardize } = await import("./node/standardize.js");
     process.exitCode = await standardize(files, options);

@@ -70,7 +70,7 @@ export const rates = (text: string) => {
 /** Every use of the option adds to it. */
 export const repeated = (text: string, before: string[] = []) => [...before, text];
 /** An empty mark stands for nothing at all, which is missing anyway. */
-const repeatedList = (text: string, before: string[] = []) => [
+export const repeatedList = (text: string, before: string[] = []) => [
   ...before,
   ...text.split(",").map((mark) => mark.trim()),
 ];

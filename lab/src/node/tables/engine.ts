@@ -1,0 +1,131 @@
+/** DuckDB as it is built into its package: a database in memory that reads and writes files, spills to a folder, and can be stopped. */
+import { quote } from "@evenkeel/report/format";
+import { onOneLine } from "../../data/names.js";
+import { FailureError, reason } from "../../errors.js";
+
+/** One row of a result, by the names of its columns. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** How far a query is. */
+export interface Progress {
+  /** 0 to 1; below 0 while nothing is known. */
+  done: number;
+  rows: number;
+}
+
+export interface Engine {
+  /** Runs a query and returns its rows. @throws Stopped, or what DuckDB says */
+  rows(sql: string): Promise<Row[]>;
+  progress(): Progress;
+  close(): void;
+}
+
+/** A query that a signal ended. */
+export class Stopped extends Error {}
+
+export interface EngineOptions {
+  /** Bytes that DuckDB holds at most. */
+  memory: number;
+  threads: number;
+  /** A folder for what memory does not hold; DuckDB makes it. */
+  spill: string;
+}
+
+/** Opens a database of its own, whose queries end where `signal` aborts. */
+export async function openEngine(
+  { memory, threads, spill }: EngineOptions,
+  signal: AbortSignal,
+): Promise<Engine> {
+  // 70 MB of machine code, which other commands do without
+  const { DuckDBInstance } = await import("@duckdb/node-api");
+  const database = await DuckDBInstance.create(":memory:", {
+    memory_limit: `${Math.max(1, Math.floor(memory / 1024))}KiB`,
+    threads: String(threads),
+    temp_directory: spill,
+    // only what is in the package: nothing is fetched, whatever a file asks for
+    autoinstall_known_extensions: "false",
+    autoload_known_extensions: "false",
+    allow_community_extensions: "false",
+  });
+  const connection = await database.connect();
+  const interrupt = () => connection.interrupt();
+  signal.addEventListener("abort", interrupt);
+  const rows = async (sql: string): Promise<Row[]> => {
+    if (signal.aborted) throw new Stopped();
+    try {
+      const result = await connection.runAndReadAll(sql);
+      if (signal.aborted) throw new Stopped();
+      return result.getRowObjectsJS();
+    } catch (error) {
+      throw signal.aborted ? new Stopped() : error;
+    }
+  };
+  await rows("SET enable_progress_bar = true");
+  await rows("SET enable_progress_bar_print = false");
+  return {
+    rows,
+    progress() {
+      const { percentage, rows_processed } = connection.progress;
+      return { done: percentage / 100, rows: Number(rows_processed) };
+    },
+    close() {
+      signal.removeEventListener("abort", interrupt);
+      connection.closeSync();
+      database.closeSync();
+    },
+  };
+}
+
+/** A name as SQL has it. */
+export const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** A text as SQL has it. */
+export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** A double that is read back to the bit. */
+export const double = (value: number): string => `CAST(${text(String(value))} AS DOUBLE)`;
+
+/** What DuckDB says, without the query, its advice on SQL and the kind of the error. */
+export function engineReason(error: unknown): string {
+  const [said] = reason(error).split(/\n\s*(?:LINE \d+:|Possible (?:solutions|fixes)|\* )/);
+  return onOneLine(said.replace(/^(?:[A-Z]\w+ )+Error: /, "")).replace(/[.\s]+$/, "");
+}
+
+/** What to do about a query that failed, where it is not the data's fault. */
+export function engineFailure(error: unknown, what: string): FailureError {
+  const said = reason(error);
+  const shown = engineReason(error);
+  if (/Out of Memory|max_temp_directory_size|failed to (?:allocate|offload)/i.test(said)) {
+    return new FailureError(
+      `standardize: ${what} needs more memory than it was given (${quote(shown, 120)}); give more with --memory, or take fewer --threads`,
+    );
+  }
+  if (/No space left|Disk quota|File too large|could not write|Could not write/i.test(said)) {
+    return new FailureError(
+      `standardize: ${what}: cannot write (${quote(shown, 200)}); free space, or name another folder with --out`,
+    );
+  }
+  return new FailureError(`standardize: ${what}: ${shown}`);
+}
+
+/** Rows that an INSERT has: one of all would be parsed whole. */
+const BATCH = 500;
+
+/** A table of doubles for each group, whose text `of_group` has; none of a group is NULL. */
+export async function fill(
+  engine: Engine,
+  table: string,
+  columns: readonly string[],
+  rows: readonly { group: string | null; values: readonly (number | null)[] }[],
+): Promise<void> {
+  await engine.rows(
+    `CREATE OR REPLACE TEMP TABLE ${table} (of_group VARCHAR, ${columns.map((name) => `${name} DOUBLE`).join(", ")})`,
+  );
+  for (let at = 0; at < rows.length; at += BATCH) {
+    const lines = rows.slice(at, at + BATCH).map(({ group, values }) => {
+      const numbers = values.map((value) => (value === null ? "NULL" : double(value)));
+      return `(${[group === null ? "NULL" : text(group), ...numbers].join(", ")})`;
+    });
+    await engine.rows(`INSERT INTO ${table} VALUES ${lines.join(", ")}`);
+  }
+}
