@@ -65,6 +65,8 @@ export interface LineFigure {
   y: Axis;
   format?: (value: number | null) => string;
   references?: Reference[];
+  /** Places along x that a line marks from bottom to top, and the sentence that says what they are. */
+  marks?: { x: readonly number[]; note: string };
   /** Broad ones first: they stand before the normalizations in the table. */
   others?: OtherLine[];
 }
@@ -153,6 +155,7 @@ export function lineFigure(
     y,
     format = formatNumber,
     references = [],
+    marks: marked = { x: [], note: "" },
     others = [],
   }: LineFigure,
   document: Document,
@@ -254,6 +257,7 @@ export function lineFigure(
       }),
     );
   }
+  marks.push(Plot.ruleX(marked.x, { stroke: "var(--ink)", strokeOpacity: 0.55 }));
   const ranges = labelled.length <= MOST_BANDS ? labelled : [];
   for (const { norm, points } of ranges) {
     marks.push(
@@ -388,6 +392,7 @@ export function lineFigure(
     notes: [
       ...others.map(({ name, line }) => `${capitalize(line)}: ${name}.`),
       ...references.flatMap(({ y: at, note }) => (at < y.domain[0] || at > y.domain[1] ? [] : [note])),
+      ...(marked.x.length > 0 ? [marked.note] : []),
       ...(missing.length > 0
         ? [`Not drawn, for want of a finite value: networks ${underAll(missing)}.`]
         : []),
