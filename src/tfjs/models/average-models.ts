@@ -9,6 +9,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
+import { runningDefaults } from "../../formula/running.js";
 import { biasedVariance, type Moments, merge, noMoments } from "../../moments.js";
 import { checkOptions } from "../../options.js";
 import { checkExchange, checkLists, type Exchange } from "../../replicas/exchange.js";
@@ -359,8 +360,18 @@ function checkExamples(caller: string, examples: readonly number[]): void {
 
 /** Options that say how statistics are to be read; models that differ in them are not of one structure. */
 function configOf(layer: Layer): { average?: string; runningVariance?: string; epsilon?: number } {
-  const { average, runningVariance, epsilon } = layer.getConfig() as Record<string, never>;
-  return { average, runningVariance, epsilon };
+  const { average, runningVariance } = runningDefaults;
+  return {
+    average,
+    runningVariance,
+    ...defined(layer.getConfig(), ["average", "runningVariance", "epsilon"]),
+  };
+}
+
+function defined(config: Readonly<Record<string, unknown>>, names: readonly string[]): object {
+  return Object.fromEntries(
+    Object.entries(config).filter(([name, value]) => names.includes(name) && value !== undefined),
+  );
 }
 
 /** @throws RangeError where models differ, with the first weight or option in which they do */
@@ -384,7 +395,7 @@ function checkStructure(first: readonly LayerWeights[], other: readonly LayerWei
     if (!a.isNormalization) continue;
     const [ours, theirs] = [configOf(a.layer), configOf(b.layer)];
     for (const name of Object.keys(ours) as (keyof typeof ours)[]) {
-      if (ours[name] === theirs[name]) continue;
+      if (ours[name] === theirs[name] || theirs[name] === undefined) continue;
       throw differ(`${a.name}.${name} ${ours[name]}`, `${b.name}.${name} ${theirs[name]}`);
     }
   }
