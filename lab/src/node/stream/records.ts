@@ -175,9 +175,10 @@ export function inputsOf(
   const isChosen = chosen !== names;
   const inputs: string[] = [];
   const texts: string[] = [];
+  const places = new Map(names.map((name, place) => [name, place]));
   for (const name of chosen) {
     if (ignored.has(name)) continue;
-    const value = first[format === "csv" ? names.indexOf(name) : name];
+    const value = first[format === "csv" ? (places.get(name) ?? name) : name];
     if (isChosen || numberIn(value) !== undefined) inputs.push(name);
     else texts.push(name);
   }
@@ -218,7 +219,8 @@ export class Rows {
     private readonly troubles: TroubleCounter,
   ) {
     const { format, names, inputs } = layout;
-    const keyOf = (name: string) => (format === "csv" ? names.indexOf(name) : name);
+    const places = new Map(format === "csv" ? names.map((name, place) => [name, place]) : []);
+    const keyOf = (name: string) => places.get(name) ?? name;
     const ofCsv = (name: string | undefined, option: string) =>
       name === undefined ? undefined : format === "csv" ? [...columnsNamed([name], names, option)][0] : name;
     const learn = ofCsv(asked.learn, "--learn");

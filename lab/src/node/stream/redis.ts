@@ -93,7 +93,7 @@ export class Connection {
       db: at.db,
       ...(username !== "" && { username: decodeURIComponent(username) }),
       ...(password !== "" && { password: decodeURIComponent(password) }),
-      ...(/s:$/.test(protocol) && { tls: {} }),
+      ...(/^(?:rediss|valkeys):$/.test(protocol) && { tls: {} }),
       connectTimeout: ANSWERS,
       keepAlive: ANSWERS,
       retryStrategy: (times) => Math.min(50 * times, 2000),

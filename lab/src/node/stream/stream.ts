@@ -339,7 +339,8 @@ async function sinkOf(
 
 /** Throws UsageError for what does not go together. */
 function checkOptions(options: StreamOptions): void {
-  const { from, out, state, report, learn, classes, forgetting, halfLife, goesOn, format } = options;
+  const { from, out, state, report, learn, classes, forgetting, halfLife, goesOn, format, delimiter } =
+    options;
   const refuse = (text: string): never => {
     throw new UsageError(text);
   };
@@ -367,6 +368,9 @@ function checkOptions(options: StreamOptions): void {
     refuse(
       `--classes: expected at least two names that differ, got ${quote(classes.join(","))}; the values of --learn, such as --classes no,yes`,
     );
+  }
+  if (delimiter !== undefined && !/^[\0-\x7f]$/.test(delimiter)) {
+    refuse(`--delimiter: expected one ASCII character, got ${quote(delimiter)}`);
   }
   if (goesOn && from !== "-") refuse("--goes-on: is of standard input alone; leave it out");
   if (goesOn && state === undefined) refuse("--goes-on: there is nothing to go on from; name a --state");
