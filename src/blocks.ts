@@ -227,8 +227,10 @@ export function residualBlock(branch: Normalization, options: ResidualOptions = 
   for (const [part, normalization] of Object.entries(parts)) {
     checkNormalization(normalization, "residualBlock", part);
   }
+  const merging = Object.values(parts).map(({ handles }) => handles?.merge);
   return {
     name: "residualBlock",
+    handles: { merge: merging.includes(false) ? false : merging.includes(true) || undefined },
     featureShape: (shape) => Object.values(parts).flatMap((part) => part.featureShape?.(shape) ?? []),
     weights(shape) {
       const all: Record<string, Weight> = {};

@@ -11,7 +11,7 @@
  * the deviation, so that a mean far above the spread loses nothing.
  */
 import type { AsyncReduce, MomentsList } from "../moments.js";
-import { described } from "../shape.js";
+import { described, sizeOf } from "../shape.js";
 import type { ElementaryOps, Merge, PartedMoments } from "./ops.js";
 import { square } from "./terms.js";
 
@@ -78,13 +78,39 @@ export function varianceOf<T>(ops: ElementaryOps<T>, { variance, unit }: PartedM
 }
 
 /**
- * Means of what has no spread, over all places, weighted by the counts; with gradients.
- * @param count of the shape of the values
+ * Statistics of all places, in the units of those that were measured here (mean·unit + origin), and as they are, the same everywhere.
+ * @param of the shape of x, its mask, and the axes that the statistics are over
  */
-export function mergedMeans<T>(ops: ElementaryOps<T>, values: T, count: T, merge: Merge<T>): T {
-  const none = ops.mul(count, 0);
-  const one = ops.add(none, 1);
-  return meanOf(ops, merge({ near: none, rest: values, variance: none, unit: one, count }));
+export function mergedBatch<T>(
+  ops: ElementaryOps<T>,
+  here: { readonly mean: T; readonly variance: T },
+  origin: T,
+  unit: T,
+  merge: Merge<T>,
+  { shape, fullMask, axes }: { shape: readonly number[]; fullMask?: T; axes: readonly number[] },
+): { mean: T; variance: T; measured: { mean: T; variance: T; count: T } } {
+  const count = fullMask === undefined ? numberOfValues(ops, shape, axes) : ops.sum(fullMask, axes);
+  const none = filled(ops, 0, ops.shape(here.mean));
+  const all = merge({
+    near: ops.stop(ops.add(none, origin)),
+    rest: here.mean,
+    variance: here.variance,
+    unit: ops.stop(ops.add(none, unit)),
+    count,
+  });
+  const ratio = ops.div(all.unit, unit);
+  return {
+    mean: ops.add(ops.div(ops.sub(all.near, origin), unit), ops.mul(all.rest, ratio)),
+    variance: ops.mul(ops.mul(all.variance, ratio), ratio),
+    measured: { mean: meanOf(ops, all), variance: varianceOf(ops, all), count: all.count },
+  };
+}
+
+/** Sums over all places, with gradients: means of what has no spread, times how many there are. */
+export function mergedSums<T>(ops: ElementaryOps<T>, values: T, merge: Merge<T>): T {
+  const [none, one] = [0, 1].map((value) => filled(ops, value, ops.shape(values)));
+  const all = merge({ near: none, rest: values, variance: none, unit: one, count: one });
+  return ops.mul(meanOf(ops, all), all.count);
 }
 
 /** The number of values along these axes, for each statistic. */
@@ -94,8 +120,11 @@ export function numberOfValues<T>(
   axes: readonly number[],
 ): T {
   const kept = shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
-  const size = (lengths: readonly number[]) => lengths.reduce((a, b) => a * b, 1);
-  return ops.constant(new Float32Array(size(kept)).fill(size(shape) / size(kept)), kept);
+  return filled(ops, sizeOf(shape) / sizeOf(kept), kept);
+}
+
+function filled<T>(ops: ElementaryOps<T>, value: number, shape: readonly number[]): T {
+  return ops.constant(new Float32Array(sizeOf(shape)).fill(value), shape);
 }
 
 /** Largest of float32, nearly. */

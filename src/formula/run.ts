@@ -29,7 +29,12 @@ export function run<T>(
   const { mask, residual, merge } = options;
   const [first, ...others] = inputs;
   const shape = ops.shape(first);
-  if (sizeOf(shape) === 0) return runOnEmpty(ops, normalization, inputs, options);
+  const merges = merge !== undefined && handles.merge === true;
+  if (sizeOf(shape) === 0) {
+    const isElsewhere = merges && shape[0] === 0 && sizeOf(shape.slice(1)) > 0;
+    if (isElsewhere) return runOnNone(ops, normalization, inputs, weights, options);
+    return runOnEmpty(ops, normalization, inputs, options);
+  }
   if (residual !== undefined && !sameShape(ops.shape(residual), shape)) {
     throw new RangeError(
       `${name}: residual must have the shape of x, [${shape.join(", ")}], got [${ops.shape(residual).join(", ")}]`,
@@ -52,12 +57,38 @@ export function run<T>(
   const result = normalization.apply(ops, [x, ...others], weights, {
     ...options,
     residual: sum === undefined ? residual : undefined,
-    merge: handles.merge ? merge : undefined,
+    merge: merges ? merge : undefined,
   });
   return {
     ...result,
     ...(fullMask !== undefined && { y: ops.where(fullMask, result.y, 0) }),
     ...(sum !== undefined && { sum }),
+  };
+}
+
+/**
+ * A batch of which nothing lies here, and something in other places, which wait for what is merged: one example that does not count
+ * stands for it, in both passes.
+ */
+function runOnNone<T>(
+  ops: Ops<T>,
+  normalization: Normalization,
+  inputs: readonly T[],
+  weights: Readonly<Record<string, T>>,
+  { residual, ...options }: ApplyOptions<T>,
+): ApplyResult<T> {
+  const one = inputs.map((input) => {
+    const shape = [1, ...ops.shape(input).slice(1)];
+    return ops.concat([input, ops.constant(new Float32Array(sizeOf(shape)), shape)], 0);
+  });
+  const mask = ops.constant([0], [1]);
+  const { y, more, state } = run(ops, normalization, one, weights, { ...options, mask });
+  const none = (output: T) => ops.slice(output, 0, 0, 0);
+  return {
+    y: none(y),
+    ...(more && { more: more.map(none) }),
+    ...(state && { state }),
+    ...(residual !== undefined && { sum: ops.reshape(residual, ops.shape(inputs[0])) }),
   };
 }
 

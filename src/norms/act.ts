@@ -11,6 +11,7 @@
  */
 import { channelAxis, channelPlan, valuesPerChannel } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
+import { mergedMoments } from "../formula/merging.js";
 import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
@@ -63,10 +64,10 @@ export const actNorm = normalization(
     /** Whose channels' values are counted. */
     const norm: FusedNorm = { name: NAME, epsilon, centered: true, plan: channelPlan(NAME, axis) };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights: (shape: readonly number[]) => weightsOf(NAME, shape, axis),
       ...(logDeterminant && { outputs: (shape: readonly number[]) => [shape, [shape[0]]] }),
-      apply(ops, [x], { logScale, beta, ...state }, { training, mask, warn }) {
+      apply(ops, [x], { logScale, beta, ...state }, { training, mask, warn, merge }) {
         const shape = ops.shape(x);
         const channel = channelAxis(NAME, shape, axis);
         const axes = axesExcept(shape.length, channel);
@@ -77,14 +78,17 @@ export const actNorm = normalization(
         let { initialMean: near, initialDeviation: deviation } = state;
         let rest: Operand<typeof x> = 0;
         let after: Record<string, typeof x> | undefined;
-        const count = valuesPerChannel(ops, norm, shape, mask, axis);
+        const all = training && merge ? mergedMoments(ops, ops.stop(x), axes, merge, fullMask) : undefined;
+        const count = all
+          ? ops.reshape(all.count, ops.shape(near))
+          : valuesPerChannel(ops, norm, shape, mask, axis);
         if (training && count === 1) {
           warn?.(
             `${NAME}: a training batch of shape [${shape.join(", ")}] has one value per channel, which has no deviation, and did not ` +
               "initialize it; begin with a larger batch",
           );
         } else if (training) {
-          const first = scaledMoments(ops, ops.stop(x), over, 0);
+          const first = all ?? scaledMoments(ops, ops.stop(x), over, 0);
           const flat = (values: typeof x) => ops.reshape(values, ops.shape(near));
           const varies = flat(ops.greater(first.variance, LEAST));
           const [unit, biased] = [flat(first.unit), flat(first.variance)];

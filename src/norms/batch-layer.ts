@@ -25,6 +25,7 @@ import {
   standardizedByMixedStatistics,
 } from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { mergedSums } from "../formula/merging.js";
 import {
   type ApplyOptions,
   type ApplyResult,
@@ -32,7 +33,7 @@ import {
   type Normalization,
   normalization,
 } from "../formula/normalization.js";
-import type { Ops } from "../formula/ops.js";
+import type { Merge, Ops } from "../formula/ops.js";
 import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
 import { affine, axesExcept, broadcastMask } from "../formula/terms.js";
 import type { Settled } from "../options.js";
@@ -73,6 +74,7 @@ export const batchLayerNorm = normalization(
     const evaluation = checkSources(NAME, sources);
     const parts = { overBatch: part(epsilon, axis, "batch"), overFeatures: part(epsilon, axis, "features") };
     return {
+      handles: { merge: true },
       weights(shape: readonly number[]) {
         const features = featureAxis(shape, axis);
         const positions = shape.filter((_, one) => one !== 0 && one !== features);
@@ -112,7 +114,7 @@ function formula<T>(
   ops: Ops<T>,
   x: T,
   { gamma, beta, ...population }: Readonly<Record<string, T>>,
-  { training, mask }: ApplyOptions<T>,
+  { training, mask, merge }: ApplyOptions<T>,
   { overBatch, overFeatures }: { overBatch: FusedNorm; overFeatures: FusedNorm },
   features: number,
   evaluation: Required<StatisticsSources>,
@@ -121,11 +123,10 @@ function formula<T>(
   const perExample = shape.map((length, one) => (one === features ? 1 : length));
   const perPosition = [1, ...perExample.slice(1)];
   const fullMask = mask === undefined ? undefined : positionMask(ops, mask, perExample, features);
-  const examples =
+  const examplesHere =
     fullMask === undefined
       ? ops.constant(new Float32Array(sizeOf(perPosition)).fill(shape[0]), perPosition)
       : ops.sum(fullMask, [0]);
-  const size = ops.max(examples, 1);
 
   const { batchMean, batchVariance, featureMean, featureVariance } = population;
   const root = Math.sqrt(shape[features]);
@@ -135,13 +136,14 @@ function formula<T>(
     gamma === undefined
       ? ops.constant(new Float32Array(shape[features]).fill(weight), parameterShape)
       : ops.mul(gamma, weight);
-  const isEven = training && mask === undefined;
+  const isEven = training && mask === undefined && merge === undefined;
   const [ofFeatures, ofBatch] = [1 / shape[0], 1 - 1 / shape[0]].map((share) => (share - OFFSET) / root);
   const b = standardized(ops, x, overBatch, 0, mask, {
     ...(isEven && { gamma: evenly(ofBatch) }),
     population: { mean: batchMean, variance: batchVariance },
     mean: training ? "batch" : evaluation.batchMean,
     variance: training ? "batch" : evaluation.batchVariance,
+    merge,
   });
   const f = standardized(ops, x, overFeatures, features, mask, {
     ...(isEven && { gamma: evenly(ofFeatures), beta }),
@@ -150,6 +152,11 @@ function formula<T>(
     variance: training ? "batch" : evaluation.featureVariance,
   });
 
+  const examples =
+    b.count === undefined
+      ? examplesHere
+      : ops.slice(ops.reshape(b.count, [1, ...shape.slice(1)]), features, 0, 1);
+  const size = ops.max(examples, 1);
   const usual = ops.reshape(population.batchSize, perPosition);
   const m = training ? size : ops.where(ops.greater(usual, 0.5), usual, size);
   const inverse = ops.div(1, m);
@@ -165,16 +172,19 @@ function formula<T>(
   const batches = ops.add(ops.reshape(population.batches, perPosition), present);
   const weight = ops.div(present, ops.max(batches, 1));
   const corrected = ops.div(size, ops.max(ops.sub(size, 1), 1));
-  const averaged = (statistic: T | undefined) => {
-    // masked examples are 0
-    return ops.div(ops.sum(ops.reshape(statistic as T, perExample), [0]), size);
-  };
+  // masked examples are 0
+  let sums = [f.mean, f.variance].map((statistic) => ops.sum(ops.reshape(statistic as T, perExample), [0]));
+  if (merge !== undefined) {
+    const all = mergedSums(ops, ops.stop(ops.concat(sums, 0)), merge);
+    sums = [0, 1].map((at) => ops.slice(all, 0, at, at + 1));
+  }
+  const [featureMeans, featureVariances] = sums.map((sum) => ops.div(sum, size));
   const position = (statistic: T | undefined) => ops.reshape(statistic as T, [1, ...shape.slice(1)]);
   const measured: Record<string, T> = {
     batchMean: position(b.mean),
     batchVariance: ops.mul(position(b.variance), corrected),
-    featureMean: averaged(f.mean),
-    featureVariance: ops.mul(averaged(f.variance), corrected),
+    featureMean: featureMeans,
+    featureVariance: ops.mul(featureVariances, corrected),
     batchSize: examples,
   };
   const state: Record<string, T> = { batches: ops.reshape(batches, ops.shape(population.batches)) };
@@ -199,11 +209,12 @@ function standardized<T>(
     variance: StatisticsSource;
     gamma?: T;
     beta?: T;
+    merge?: Merge<T>;
   },
-): { y: T; mean?: T; variance?: T } {
-  const { gamma, beta } = from;
+): { y: T; mean?: T; variance?: T; count?: T } {
+  const { gamma, beta, merge } = from;
   if (from.mean === "batch" && from.variance === "batch")
-    return ops.normalize(norm, x, { mask, gamma, beta });
+    return ops.normalize(norm, x, { mask, gamma, beta, merge });
   const shape = ops.shape(x);
   const { statisticsShape } = norm.plan(shape);
   const populationShape = shape.map((length, one) => (one === 0 || one === reduced ? 1 : length));
@@ -211,8 +222,9 @@ function standardized<T>(
   const variance = ops.reshape(from.population.variance, populationShape);
   if (from.mean !== from.variance) {
     const measured = from.mean === "batch" ? "mean" : "variance";
+    const population = { mean, variance };
     return {
-      y: standardizedByMixedStatistics(ops, x, { mean, variance }, measured, [reduced], norm.epsilon, mask),
+      y: standardizedByMixedStatistics(ops, x, population, measured, [reduced], norm.epsilon, mask, merge),
     };
   }
   // statistics over the features are per example: repeat the population's for each

@@ -12,6 +12,7 @@
 import { channelAxis, channelPlan, valuesPerChannel, WITH_POSITIONS } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { mergedBatch } from "../formula/merging.js";
 import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import { type FusedNorm, memoizeLast } from "../formula/plan.js";
 import {
@@ -87,7 +88,7 @@ export const evoNormB0 = normalization(
     /** Whose channels' values are counted. */
     const norm: FusedNorm = { name, epsilon, centered: true, plan: channelPlan(name, axis) };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape) {
         const channels = [shape[channelAxis(name, shape, axis, WITH_POSITIONS)]];
         return {
@@ -96,7 +97,7 @@ export const evoNormB0 = normalization(
           ...(nonlinear && { runningVariance: buffer(channels, 1) }),
         };
       },
-      apply(ops, [x], { v, gamma, beta, runningVariance: old }, { training, mask, warn }) {
+      apply(ops, [x], { v, gamma, beta, runningVariance: old }, { training, mask, warn, merge }) {
         const shape = ops.shape(x);
         const { parameters } = norm.plan(shape);
         const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
@@ -111,12 +112,21 @@ export const evoNormB0 = normalization(
         const over = measuring(ops, shape, positions, fullMask, [0, ...positions]);
         const { near, rest, variance, unit } = scaledMoments(ops, values, over, epsilon);
         let ofBatch: typeof x;
+        let merged: { variance: typeof x; count: typeof x } | undefined;
         if (training) {
           const counts = fullMask === undefined ? undefined : ops.sum(fullMask, positions);
           // means are compared about one of them: far from 0 their differences are what counts
           const origin = averageOver(ops, [0], counts)(near);
           const mean = ops.add(ops.div(ops.sub(near, origin), unit), rest);
-          ofBatch = pooled(ops, { mean, variance }, [0], counts).variance;
+          const batch = pooled(ops, { mean, variance }, [0], counts);
+          const all =
+            merge &&
+            mergedBatch(ops, batch, origin, unit, merge, {
+              ...{ shape, fullMask },
+              axes: [0, ...positions],
+            });
+          ofBatch = (all ?? batch).variance;
+          merged = all?.measured;
         } else {
           ofBatch = ops.div(ops.div(perChannel(old), unit), unit);
         }
@@ -124,15 +134,16 @@ export const evoNormB0 = normalization(
         const divisor = ops.max(deviationOf(ops, ofBatch, unit, epsilon), own);
         const y = finish(ops.div(values, divisor));
         if (!training) return { y };
-        if (reducedSize(norm.plan(shape).statistics) === 1) {
+        if (!merged && reducedSize(norm.plan(shape).statistics) === 1) {
           warn?.(
             `${name}: a training batch of shape [${shape.join(", ")}] has one value per channel, whose variance is 0, and the ` +
               "running variance was left as it was; train on larger batches, or use evoNormS0",
           );
           return { y };
         }
-        const count = valuesPerChannel(ops, norm, shape, mask, axis);
-        const measured = ops.reshape(ops.stop(ops.mul(ops.mul(ofBatch, unit), unit)), ops.shape(old));
+        const flat = (values: typeof x) => ops.reshape(values, ops.shape(old));
+        const count = merged ? flat(merged.count) : valuesPerChannel(ops, norm, shape, mask, axis);
+        const measured = flat(ops.stop(merged?.variance ?? ops.mul(ops.mul(ofBatch, unit), unit)));
         const batch = runningVariance === "unbiased" ? unbiasedOf(ops, measured, count) : measured;
         const next = { runningVariance: movingAverage(ops, old, batch, 1 - momentum) };
         return { y, state: whereMeasured(ops, count, 2, next, { runningVariance: old }) };

@@ -6,7 +6,8 @@
  *     evaluation:   the same with running statistics (formula/running.ts), updated by each ghost batch in turn
  *
  * Hoffer, Hubara & Soudry 2017, arXiv 1705.08741; `virtual_batch_size` of Keras 2. Axes: as in batch.ts, except that the batch axis
- * is reduced within each ghost batch.
+ * is reduced within each ghost batch. Ghost batches are of one place: nothing is merged with other places, of which each keeps its own
+ * running statistics.
  */
 import type { ChannelOptions } from "../formula/channels.js";
 import { channelPlan, hasSingleValue, valuesPerChannel } from "../formula/channels.js";

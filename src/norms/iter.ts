@@ -14,8 +14,9 @@
 import { channelAxis, channelPlan, hasSingleValue } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { mergedMoments, mergedSums } from "../formula/merging.js";
 import { buffer, type Normalization, normalization } from "../formula/normalization.js";
-import type { Ops } from "../formula/ops.js";
+import type { Merge, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { checkMomentum, movingAverage, runningDefaults } from "../formula/running.js";
 import { measuring, scaledMoments } from "../formula/scaled-moments.js";
@@ -80,7 +81,7 @@ export const iterNorm = normalization(
       return { channel, channels, groups: count, size: channels / count };
     };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape) {
         const { channels, groups, size } = sizes(shape);
         return {
@@ -89,7 +90,7 @@ export const iterNorm = normalization(
           runningWhitening: buffer([groups, size, size], () => identities(groups, size)),
         };
       },
-      apply(ops, [x], { gamma, beta, runningMean, runningWhitening }, { training, mask, warn }) {
+      apply(ops, [x], { gamma, beta, runningMean, runningWhitening }, { training, mask, warn, merge }) {
         const shape = ops.shape(x);
         const { channel, channels, groups, size } = sizes(shape);
         const values = shape.reduce((a, b) => a * b, 1) / channels;
@@ -123,15 +124,17 @@ export const iterNorm = normalization(
           return { y: whitened(distance, runningWhitening) };
         }
         const over = measuring(ops, ops.shape(rows), [0], fullMask, [0, 2]);
-        const { near, rest, unit, distance } = scaledMoments(ops, rows, over, epsilon);
+        const all = merge && groupMoments(ops, rows, merge, fullMask);
+        const { near, rest, unit, distance } = all ?? scaledMoments(ops, rows, over, epsilon);
         const each = grouped(distance);
         const sums = ops.matMul(ops.transpose(each, [0, 2, 1]), each);
         let covariance = ops.div(sums, values);
-        if (fullMask !== undefined) {
+        const counts = all?.count ?? (fullMask && ops.sum(fullMask, [0]));
+        if (counts !== undefined) {
           // of two channels with different values unmasked, the geometric mean of their counts
-          const root = ops.sqrt(ops.max(ops.sum(fullMask, [0]), 1));
+          const root = ops.sqrt(ops.max(counts, 1));
           covariance = ops.div(
-            ops.div(sums, ops.reshape(root, [groups, size, 1])),
+            ops.div(merge ? mergedSums(ops, sums, merge) : sums, ops.reshape(root, [groups, size, 1])),
             ops.reshape(root, [groups, 1, size]),
           );
         }
@@ -139,7 +142,7 @@ export const iterNorm = normalization(
         const guard = square(ops, ops.div(Math.sqrt(epsilon), units));
         const whitening = inverseRoot(ops, covariance, guard, size, iterations);
         const y = whitened(distance, whitening);
-        if (hasSingleValue(NAME, norm, shape, warn)) return { y };
+        if (!all && hasSingleValue(NAME, norm, shape, warn)) return { y };
         const moved = (old: typeof x, value: typeof x) =>
           movingAverage(ops, old, ops.stop(value), 1 - momentum);
         const mean = ops.reshape(ops.add(near, ops.mul(rest, unit)), [channels]);
@@ -147,9 +150,9 @@ export const iterNorm = normalization(
           runningMean: moved(runningMean, mean),
           runningWhitening: moved(runningWhitening, ops.div(whitening, units)),
         };
-        if (fullMask === undefined) return { y, state: next };
+        if (counts === undefined) return { y, state: next };
         // groups with a channel of fewer than two values stay as they were
-        const few = ops.greater(1.5, ops.sum(fullMask, [0]));
+        const few = ops.greater(1.5, ops.reshape(counts, [1, groups, size]));
         const ofGroup = ops.reshape(ops.largest(few, [2]), [groups, 1, 1]);
         const ofChannel = ops.reshape(ops.add(ops.mul(few, 0), ops.largest(few, [2])), [channels]);
         return {
@@ -163,6 +166,14 @@ export const iterNorm = normalization(
     } satisfies Omit<Normalization, "name">;
   },
 );
+
+/** Moments of all places in one unit for each group, [1, groups, 1]; of values [values, groups, size]. */
+function groupMoments<T>(ops: Ops<T>, rows: T, merge: Merge<T>, fullMask: T | undefined) {
+  const { near, rest, unit, count, distance } = mergedMoments(ops, rows, [0], merge, fullMask);
+  const ofGroup = ops.largest(unit, [2]);
+  const ratio = ops.div(unit, ofGroup);
+  return { near, rest: ops.mul(rest, ratio), unit: ofGroup, count, distance: ops.mul(distance, ratio) };
+}
 
 /** Nearly (Σ + guard · I)^(−1/2) of each group's covariance, [groups, size, size]; `guard` is one number for each. */
 function inverseRoot<T>(ops: Ops<T>, covariance: T, guard: T, size: number, iterations: number): T {

@@ -104,7 +104,7 @@ export const recurrentBatchNorm = normalization(
     const [ofState, ofCell] = [0, 1].map((): FusedNorm => ({ ...norm, plan: channelPlan(name, -1) }));
 
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape) {
         checkSequence(name, shape);
         return {
@@ -121,7 +121,7 @@ export const recurrentBatchNorm = normalization(
         };
       },
       outputs: (shape) => outputsOf(shape, units, returnSequences),
-      apply(ops, [x], { kernel, recurrentKernel, bias, ...weights }, { training, mask, warn }) {
+      apply(ops, [x], { kernel, recurrentKernel, bias, ...weights }, { training, mask, warn, merge }) {
         const { kernelGamma, recurrentGamma, cellGamma, cellBeta, ...state } = weights;
         const sequences = byTime(ops, name, x, mask);
         const { batch, steps, rows, counts } = sequences;
@@ -145,6 +145,7 @@ export const recurrentBatchNorm = normalization(
             gamma: kernelGamma,
             beta: bias,
             mask: counts && ops.reshape(counts.rows, [steps, batch, 1]),
+            merge,
             ...part(0, 4).all,
           },
         );
@@ -160,6 +161,7 @@ export const recurrentBatchNorm = normalization(
             const recurrent = ops.normalize(ofState, ops.matMul(h, recurrentKernel), {
               gamma: recurrentGamma,
               mask: counted,
+              merge,
               ...stateStatistics?.[time],
             });
             const next = lstmStep(ops, ops.add(now, recurrent.y), c, (cell) => {
@@ -167,6 +169,7 @@ export const recurrentBatchNorm = normalization(
                 gamma: cellGamma,
                 beta: cellBeta,
                 mask: counted,
+                merge,
                 ...cellStatistics?.[time],
               });
               measured.push([recurrent, normalized]);
@@ -176,7 +179,7 @@ export const recurrentBatchNorm = normalization(
           },
         );
         if (!training) return { y };
-        if (batch === 1) {
+        if (!merge && batch === 1) {
           warn?.(
             `${name}: a training batch of shape [${ops.shape(x).join(", ")}] has one sequence, of which every step is its own mean: ` +
               "y does not depend on x, and the running statistics were left as they were; train on larger batches, or use layerNormLSTM",
@@ -207,7 +210,10 @@ export const recurrentBatchNorm = normalization(
           );
         };
         const statistics = { mean: gathered("mean"), variance: gathered("variance") };
-        return { y, state: updated(ops, state, statistics, sequences, running) };
+        const { count } = projected;
+        // all columns of a step have as many
+        const perStep = count && ops.slice(ops.reshape(count, [steps, 4 * units]), 1, 0, 1);
+        return { y, state: updated(ops, state, statistics, sequences, running, perStep) };
       },
     } satisfies Omit<Normalization, "name">;
   },
@@ -240,19 +246,23 @@ function runningOf<T>(
   return { mean: ops.slice(all, 1, 0, width / 2), variance: ops.slice(all, 1, width / 2, width) };
 }
 
-/** The state after a training batch: steps with fewer than two unmasked sequences are unchanged. */
+/**
+ * The state after a training batch: steps with fewer than two unmasked sequences are unchanged.
+ * @param merged the number of sequences in all places, [steps, 1]; absent: they are all here
+ */
 function updated<T>(
   ops: Ops<T>,
   state: Readonly<Record<string, T>>,
   { mean, variance }: Statistics<T>,
   { batch, steps, counts }: Sequences<T>,
   running: Required<RunningOptions>,
+  merged: T | undefined,
 ): Record<string, T> {
   const [maxLength] = ops.shape(state.runningMean);
   const tracked = Math.min(steps, maxLength);
   const first = (rows: T, length = tracked) => ops.slice(rows, 0, 0, length);
   const before = Object.fromEntries(Object.entries(state).map(([name, rows]) => [name, first(rows)]));
-  const perStep = counts && ops.reshape(ops.sum(counts.mask, [0]), [steps, 1]);
+  const perStep = merged ?? (counts && ops.reshape(ops.sum(counts.mask, [0]), [steps, 1]));
   const count: Operand<T> = perStep === undefined ? batch : first(perStep);
   const after = {
     runningCount: ops.add(before.runningCount, 1),

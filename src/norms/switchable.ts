@@ -17,6 +17,7 @@ import {
 } from "../formula/channels.js";
 import { checkCount, checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { mergedBatch } from "../formula/merging.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import { type FusedNorm, planOf } from "../formula/plan.js";
@@ -61,7 +62,7 @@ export const switchableNorm = normalization(
       return channel;
     };
     return {
-      handles: { mask: true },
+      handles: { mask: true, merge: true },
       weights(shape: readonly number[]) {
         const channels = [shape[check(shape)]];
         return {
@@ -71,7 +72,7 @@ export const switchableNorm = normalization(
           ...runningWeights(channels, running),
         };
       },
-      apply(ops, [x], weights, { training, mask }) {
+      apply(ops, [x], weights, { training, mask, merge }) {
         const shape = ops.shape(x);
         const channel = check(shape);
         const perChannel = (values: typeof x) => broadcastAlong(ops, values, shape.length, channel);
@@ -81,8 +82,15 @@ export const switchableNorm = normalization(
         const { values, origin, unit } = inUnits(ops, x, fullMask, Math.max(Math.sqrt(epsilon), 1e-15));
         const instance = moments(ops, values, positions, mask);
         const layer = pooled(ops, instance, [channel], count);
+        const merged =
+          training && merge
+            ? mergedBatch(ops, pooled(ops, instance, [0], count), origin, unit, merge, {
+                ...{ shape, fullMask },
+                axes: axesExcept(shape.length, channel),
+              })
+            : undefined;
         const batch = training
-          ? pooled(ops, instance, [0], count)
+          ? (merged ?? pooled(ops, instance, [0], count))
           : {
               mean: ops.div(ops.sub(perChannel(weights.runningMean), origin), unit),
               variance: ops.div(ops.div(perChannel(weights.runningVariance), unit), unit),
@@ -103,11 +111,13 @@ export const switchableNorm = normalization(
         if (weights.beta !== undefined) y = ops.add(y, perChannel(weights.beta));
         if (fullMask !== undefined) y = ops.where(fullMask, y, 0);
         if (!training) return { y };
-        const measured = {
-          mean: ops.add(ops.mul(batch.mean, unit), origin),
-          variance: ops.mul(ops.mul(batch.variance, unit), unit),
-          count: valuesPerChannel(ops, byChannel, shape, mask, axis),
-        };
+        const measured = merged
+          ? { ...merged.measured, count: ops.reshape(merged.measured.count, [shape[channel]]) }
+          : {
+              mean: ops.add(ops.mul(batch.mean, unit), origin),
+              variance: ops.mul(ops.mul(batch.variance, unit), unit),
+              count: valuesPerChannel(ops, byChannel, shape, mask, axis),
+            };
         return { y, state: track(ops, weights, measured, running) };
       },
     } satisfies Omit<Normalization, "name">;
