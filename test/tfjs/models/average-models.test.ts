@@ -290,10 +290,15 @@ it("vectors of spectral normalization, whose sign is arbitrary, are those of the
       ],
     });
   const models = [make(1), make(2)];
-  const vectors = () =>
-    models.map((model) =>
-      model.weights.filter(({ originalName }) => /u$|v$/.test(originalName)).map((one) => values(one.read())),
-    );
+  const variablesOf = (model: tfl.LayersModel) =>
+    model.weights.filter(({ originalName }) => /u$|v$/.test(originalName));
+  const vectors = () => models.map((model) => variablesOf(model).map((one) => values(one.read())));
+  // they begin alike; the mean of these would be 0
+  for (const one of variablesOf(models[0])) {
+    tf.tidy(() => {
+      one.write(tf.neg(one.read()));
+    });
+  }
   const before = vectors();
   expect(before[0].length, models[0].weights.map(({ originalName }) => originalName).join(" ")).toBe(2);
   expect(before[0]).not.toEqual(before[1]);
