@@ -166,9 +166,16 @@ const scoreOf = (metric: Metric, value: number | null): Piece => ({
   rank: 4,
 });
 
-function outcomeOf(metric: Metric, trial: Trial, seconds: number, several: boolean): Piece[] {
+/** `seconds`: undefined for a trial that had run before it was asked for. */
+function outcomeOf(
+  metric: Metric,
+  trial: Trial,
+  seconds: number | undefined,
+  { training }: TrialSpec,
+): Piece[] {
+  const several = training.learningRates.length > 1;
   const rate = { text: several ? `rate ${plain(trial.learningRate)}` : "", rank: 2 };
-  const took = { text: duration(seconds), rank: 3 };
+  const took = { text: seconds === undefined ? "was there" : duration(seconds), rank: 3 };
   if (trial.outcome === "diverged") {
     return [{ text: `diverged in epoch ${trial.epochs.length}`, rank: 4 }, rate, took];
   }
@@ -196,16 +203,28 @@ export function openDisplay(
     : plainDisplay(metric, course, nameOf);
 }
 
-const several = ({ training }: TrialSpec) => training.learningRates.length > 1;
-
 function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
   const quarters = new Map<TrialSpec, number>();
   const line = (pieces: Piece[]) => process.stderr.write(`${fitted(pieces, PLAIN_WIDTH)}\n`);
+  const finished = (spec: TrialSpec, trial: Trial, seconds?: number) => {
+    const pieces = outcomeOf(metric, trial, seconds, spec);
+    line([
+      ...nameOf(spec, PLAIN_WIDTH),
+      ...pieces,
+      { text: `(${course.finished} of ${course.specs.length})`, rank: 5 },
+    ]);
+  };
+  let begun = false;
   return {
-    begun() {},
+    begun() {
+      begun = true;
+    },
     note: (text) => void process.stderr.write(`${text}\n`),
     started: (spec) => course.start(spec),
-    found: (spec) => course.found(spec),
+    found(spec, trial) {
+      course.found(spec);
+      if (begun) finished(spec, trial);
+    },
     progress(spec, progress) {
       course.progress(spec, progress);
       const quarter = Math.floor(progress.done * 4);
@@ -221,14 +240,7 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
         { text: course.leftOf(spec), rank: 2 },
       ]);
     },
-    finished(spec, trial) {
-      const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
-      line([
-        ...nameOf(spec, PLAIN_WIDTH),
-        ...pieces,
-        { text: `(${course.finished} of ${course.specs.length})`, rank: 5 },
-      ]);
-    },
+    finished: (spec, trial) => finished(spec, trial, course.finish(spec)),
     close() {},
   };
 }
@@ -286,6 +298,14 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
     update(["", ...lines, "", colors.dim(summary)].join("\n"));
   };
   let timer: NodeJS.Timeout | undefined;
+  const finished = (spec: TrialSpec, trial: Trial, seconds?: number) => {
+    const pieces = outcomeOf(metric, trial, seconds, spec);
+    const mark = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
+    update.clear();
+    const line = fitted([...nameOf(spec, width()), ...pieces], width() - 2);
+    process.stderr.write(`${mark} ${line}\n`);
+    draw();
+  };
   return {
     begun() {
       timer = setInterval(draw, REDRAW_MS);
@@ -300,16 +320,12 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
       course.start(spec);
       draw();
     },
-    found: (spec) => course.found(spec),
-    progress: (spec, progress) => course.progress(spec, progress),
-    finished(spec, trial) {
-      const pieces = outcomeOf(metric, trial, course.finish(spec), several(spec));
-      const mark = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
-      update.clear();
-      const line = fitted([...nameOf(spec, width()), ...pieces], width() - 2);
-      process.stderr.write(`${mark} ${line}\n`);
-      draw();
+    found(spec, trial) {
+      course.found(spec);
+      if (timer) finished(spec, trial);
     },
+    progress: (spec, progress) => course.progress(spec, progress),
+    finished: (spec, trial) => finished(spec, trial, course.finish(spec)),
     close() {
       if (closed) return;
       closed = true;
