@@ -181,6 +181,8 @@ export function redisDepot(client: Redis, prefix: string): Depot {
 /** Codes and messages of a service that is away, starts or ends: it is waited for, as ioredis does. */
 const AWAY =
   /^(?:ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|57P0|08)|Connection terminated|timeout/;
+/** Codes of what is there already. */
+const DUPLICATE = ["23505", "42P06", "42P07", "42710"];
 /** ms between two attempts. */
 const AGAIN = 500;
 
@@ -201,17 +203,22 @@ export function postgresDepot(pool: Pool, schema: string): Depot {
     }
   }
   let made: Promise<void> | undefined;
-  /** Makes the table; one at a time, since two that do it at once fail. What is there needs no right to make it. */
-  const make = async () => {
+  /** Makes the table. What is there needs no right to make it. */
+  async function make(): Promise<void> {
     const [{ exists }] = await ask<{ exists: boolean }>("SELECT to_regclass($1) IS NOT NULL AS exists", [
       table,
     ]);
     if (exists) return;
-    // one transaction: they are one query
-    await ask(`SELECT pg_advisory_xact_lock(hashtext('evenkeel depot'));
-      CREATE SCHEMA IF NOT EXISTS ${named};
-      CREATE TABLE IF NOT EXISTS ${table} (name text PRIMARY KEY, content bytea NOT NULL, used timestamptz NOT NULL)`);
-  };
+    try {
+      // in one transaction, since it is one query
+      await ask(`CREATE SCHEMA IF NOT EXISTS ${named};
+        CREATE TABLE IF NOT EXISTS ${table} (name text PRIMARY KEY, content bytea NOT NULL, used timestamptz NOT NULL)`);
+    } catch (error) {
+      if (!DUPLICATE.includes((error as { code?: string }).code ?? "")) throw error;
+      // somebody else makes it at this moment, which "if not exists" does not see
+      await make();
+    }
+  }
   async function query<Row>(text: string, values?: unknown[]): Promise<Row[]> {
     made ??= make();
     try {

@@ -55,6 +55,9 @@ const LAST_WORDS = 500;
 /** Frames of Node's own, which say nothing, and rulers. */
 const NOISE = /^\s*(?:\d+: 0x|-----|<---|\[\d+:0x|$)/;
 
+/** What follows an error without naming it. */
+const AFTERWORD = /^\s+at |^Node\.js v/;
+
 const failures = { usage: UsageError, failure: FailureError, error: Error };
 
 /**
@@ -83,11 +86,11 @@ export function openProcesses(
       said: [],
     };
     const { stdout, stderr, pid } = child.process;
-    const hear = (line: string) => log(`process ${pid}: ${line}`);
+    const hear = (line: string) => log(`process ${pid}: ${printed(line)}`);
     if (stdout) forEachLine(stdout, hear);
     if (stderr) {
       forEachLine(stderr, (line) => {
-        child.said = [...child.said, line].slice(-LINES);
+        if (!AFTERWORD.test(line)) child.said = [...child.said, printed(line)].slice(-LINES);
         hear(line);
       });
     }
@@ -249,11 +252,13 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
-/** Of what says something, as far as it can be shown. */
+const printed = (line: string) => printable(line.trim()).slice(0, SHOWN);
+
+/** Of those that say something. */
 function forEachLine(stream: Readable, tell: (line: string) => void): void {
   let rest = "";
   const each = (line: string) => {
-    if (!NOISE.test(line)) tell(printable(line.trim()).slice(0, SHOWN));
+    if (!NOISE.test(line)) tell(line);
   };
   stream.setEncoding("utf8").on("data", (text: string) => {
     const lines = (rest + text).split("\n");
