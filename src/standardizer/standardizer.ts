@@ -28,10 +28,10 @@ import {
 } from "./sql.js";
 import { absorb, add, BLOCK_VALUES, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
 import {
+  bufferFor,
   checkWeights,
-  convertRows,
   type Float16Values,
-  kindOf,
+  partOf,
   type Read,
   read,
   refuse,
@@ -149,7 +149,7 @@ export class Standardizer {
    * Resets the statistics to those of x, [rows ≥ 1, features]; its last row has weight 1, or the last of `weights`. Some weight must
    * be above 0.
    */
-  fit(x: Tabular, options: FitOptions = {}): this {
+  fit(x: Tabular, options: FitOptions = noOptions): this {
     const input = read("fit", x);
     if (input.rows === 0) throw new RangeError("Standardizer.fit: expected at least 1 row, got 0");
     this.checkNamed("fit", input.features);
@@ -162,7 +162,7 @@ export class Standardizer {
   }
 
   /** Adds rows, [rows, features], in the order of time; the last has weight 1, or the last of `weights`. */
-  partialFit(x: Tabular, options: FitOptions = {}): this {
+  partialFit(x: Tabular, options: FitOptions = noOptions): this {
     const input = read("partialFit", x);
     this.checkWidth("partialFit", input);
     const weights = weightsOf("partialFit", options, input.rows);
@@ -379,21 +379,19 @@ export class Standardizer {
     }
     const input = read(caller, x);
     this.checkWidth(caller, input);
-    const { rows, features, data, listed } = input;
+    const { rows, features, data, kind, listed } = input;
     const [mean, scale] = [this.mean, this.scale];
-    const narrow = typeOf(caller, options, data) === "float32";
+    const narrow = typeOf(caller, options, kind) === "float32";
     const result = narrow ? new Float32Array(data.length) : new Float64Array(data.length);
     const height = Math.max(1, Math.min(rows, Math.floor(BLOCK_VALUES / features)));
-    const values = new Float64Array(height * features);
+    const buffer = bufferFor(input, height * features);
     for (let top = 0; top < rows; top += height) {
-      const blockRows = Math.min(height, rows - top);
-      convertRows(caller, input, top, blockRows, 0, features, values);
-      const start = top * features;
-      for (let i = 0, j = 0; i < blockRows * features; i++) {
-        const value = values[i];
-        if (Math.abs(value) === Number.POSITIVE_INFINITY)
-          refuse(caller, value, top + Math.floor(i / features), j);
-        result[start + i] = formula(value, mean[j], scale[j]);
+      const length = Math.min(height, rows - top) * features;
+      const { values, start } = partOf(caller, input, top, length / features, 0, features, buffer);
+      for (let i = 0, j = 0, at = top * features; i < length; i++, at++) {
+        const value = values[start + i];
+        if (Math.abs(value) === Number.POSITIVE_INFINITY) refuse(caller, value, Math.floor(at / features), j);
+        result[at] = formula(value, mean[j], scale[j]);
         if (++j === features) j = 0;
       }
     }
@@ -422,7 +420,10 @@ export class Standardizer {
   }
 }
 
+const noOptions: FitOptions = Object.freeze({});
+
 function weightsOf(caller: string, options: FitOptions, rows: number): ArrayLike<number> | undefined {
+  if (options === noOptions) return undefined;
   checkOptions(`Standardizer.${caller}`, options, ["weights"], {
     sample_weight: '"weights"',
     sampleWeight: '"weights"',
@@ -433,11 +434,11 @@ function weightsOf(caller: string, options: FitOptions, rows: number): ArrayLike
 function typeOf(
   caller: string,
   options: TransformOptions<"float32" | "float64" | undefined>,
-  data: Read["data"],
+  kind: string,
 ): "float32" | "float64" {
   checkOptions(`Standardizer.${caller}`, options, ["type"], { dtype: '"type"' });
   const { type } = options;
-  if (type === undefined) return /^Float(32|16)Array$/.test(kindOf(data)) ? "float32" : "float64";
+  if (type === undefined) return /^Float(32|16)Array$/.test(kind) ? "float32" : "float64";
   if (type === "float32" || type === "float64") return type;
   throw new RangeError(`Standardizer.${caller}: type must be "float32" or "float64", got ${shown(type)}`);
 }

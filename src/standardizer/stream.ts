@@ -1,6 +1,6 @@
 /** The moments of each column of a stream, with forgetting. */
 import { type Moments, merge } from "../moments.js";
-import { convertRows, type Read, refuse } from "./table.js";
+import { bufferFor, type Part, partOf, type Read, refuse } from "./table.js";
 
 /** Moments per feature, float64 [features]; Σ weight², for the unbiased variance; and the weight of what is missing. */
 export interface State {
@@ -28,17 +28,19 @@ const BLOCK_COLUMNS = 512;
 export function absorb(
   caller: string,
   state: State,
-  { rows, features, data }: Read,
+  input: Read,
   forgetting: number,
-  given?: ArrayLike<number>,
+  weights?: ArrayLike<number>,
 ): void {
+  const { rows, features } = input;
   const width = Math.min(features, BLOCK_COLUMNS);
   const height = Math.min(rows, Math.floor(BLOCK_VALUES / width), longest(forgetting));
-  const decayed = new Float64Array(height);
-  for (let age = 0; age < height; age++) decayed[age] = forgetting ** age;
+  const ages = new Float64Array(height);
+  for (let age = 0; age < height; age++) ages[age] = forgetting ** age;
+  const buffer = bufferFor(input, height * width);
   const block: Block = {
-    values: new Float64Array(height * width),
-    weights: new Float64Array(height),
+    ages,
+    weights,
     anchor: new Float64Array(width),
     count: new Float64Array(width),
     squares: new Float64Array(width),
@@ -50,12 +52,9 @@ export function absorb(
     const columns = Math.min(width, features - left);
     for (let top = 0; top < rows; top += height) {
       const blockRows = Math.min(height, rows - top);
-      for (let row = 0; row < blockRows; row++) {
-        block.weights[row] = decayed[blockRows - 1 - row] * (given ? given[top + row] : 1);
-      }
-      convertRows(caller, { features, data }, top, blockRows, left, columns, block.values);
+      const part = partOf(caller, input, top, blockRows, left, columns, buffer);
       if (forgetting < 1) decay(state, left, columns, forgetting ** blockRows);
-      sumBlock(caller, block, top, blockRows, left, columns);
+      sumBlock(caller, part, block, top, blockRows, left, columns);
       const { anchor, count, squares, missing, first, second } = block;
       for (let j = 0; j < columns; j++) {
         state.missing[left + j] += missing[j];
@@ -88,10 +87,10 @@ function decay({ count, m2, squares, missing }: State, left: number, columns: nu
 
 /** A block and its sums per column, float64 [columns]. */
 interface Block {
-  /** [rows, columns] */
-  readonly values: Float64Array;
-  /** [rows] */
-  readonly weights: Float64Array;
+  /** λ^age, [rows]. */
+  readonly ages: Float64Array;
+  /** Of all rows of the table; 1 for each where there are none. */
+  readonly weights?: ArrayLike<number>;
   /** What `first` and `second` are centred about. */
   readonly anchor: Float64Array;
   /** Σ weight */
@@ -112,7 +111,8 @@ interface Block {
  */
 function sumBlock(
   caller: string,
-  { values, weights, anchor, count, squares, missing, first, second }: Block,
+  { values, start, stride }: Part,
+  { ages, weights, anchor, count, squares, missing, first, second }: Block,
   top: number,
   rows: number,
   left: number,
@@ -120,16 +120,17 @@ function sumBlock(
 ): void {
   for (let j = 0; j < columns; j++) {
     let row = 0;
-    while (row < rows - 1 && (weights[row] === 0 || Number.isNaN(values[row * columns + j]))) row++;
-    anchor[j] = values[row * columns + j];
+    while (row < rows - 1 && (weights?.[top + row] === 0 || Number.isNaN(values[start + row * stride + j])))
+      row++;
+    anchor[j] = values[start + row * stride + j];
   }
   count.fill(0);
   squares.fill(0);
   missing.fill(0);
   first.fill(0);
   second.fill(0);
-  for (let row = 0, at = 0; row < rows; row++, at += columns) {
-    const weight = weights[row];
+  for (let row = 0, at = start; row < rows; row++, at += stride) {
+    const weight = ages[rows - 1 - row] * (weights ? weights[top + row] : 1);
     for (let j = 0; j < columns; j++) {
       const value = values[at + j];
       if (Number.isFinite(value)) {
@@ -149,8 +150,8 @@ function sumBlock(
     if (count[j] > 0) anchor[j] += first[j] / count[j];
     first[j] = 0;
   }
-  for (let row = 0, at = 0; row < rows; row++, at += columns) {
-    const weight = weights[row];
+  for (let row = 0, at = start; row < rows; row++, at += stride) {
+    const weight = ages[rows - 1 - row] * (weights ? weights[top + row] : 1);
     if (weight === 0) continue;
     for (let j = 0; j < columns; j++) {
       const distance = values[at + j] - anchor[j];

@@ -32,11 +32,12 @@ export interface Table<Data = TableData> {
 /** Input of a `Standardizer`: a table, or rows of equal length. NaN is a missing value. */
 export type Tabular = Table | readonly (readonly number[])[];
 
-/** An input after reading; `listed`: it came as rows. */
+/** An input after reading; `kind`: "Float64Array", ..., of its data; `listed`: it came as rows. */
 export interface Read {
   readonly rows: number;
   readonly features: number;
   readonly data: Exclude<TableData, readonly number[]>;
+  readonly kind: string;
   readonly listed: boolean;
 }
 
@@ -84,12 +85,12 @@ export function read(caller: string, x: Tabular): Read {
       `Standardizer.${caller}: shape [${rows}, ${features}] needs ${rows * features} values, got ${values.length}`,
     );
   }
-  if (kind !== "Array") return { rows, features, data: values as Read["data"], listed: false };
+  if (kind !== "Array") return { rows, features, data: values as Read["data"], kind, listed: false };
   const copy = new Float64Array(values.length);
   for (let i = 0; i < copy.length; i++) {
     copy[i] = numberAt(caller, values[i], Math.floor(i / features), i % features);
   }
-  return { rows, features, data: copy, listed: false };
+  return { rows, features, data: copy, kind: "Float64Array", listed: false };
 }
 
 function readRows(caller: string, lists: readonly (readonly number[])[]): Read {
@@ -113,36 +114,53 @@ function readRows(caller: string, lists: readonly (readonly number[])[]): Read {
     }
     for (let j = 0; j < features; j++) data[at++] = numberAt(caller, lists[row][j], row, j);
   }
-  return { rows, features, data, listed: true };
+  return { rows, features, data, kind: "Float64Array", listed: true };
+}
+
+/** Values of a part of a table, as float64: row r, column j at start + r · stride + j. */
+export interface Part {
+  readonly values: Float64Array;
+  readonly start: number;
+  readonly stride: number;
 }
 
 /**
- * Writes rows from `top` on, of them the columns from `left` on, into `values`, [rows, columns] of float64. Loops over float64 alone are
- * fast: a loop that meets many kinds of arrays is slow in each.
+ * Rows from `top` on, of them the columns from `left` on: where they are, if that is float64, else converted into `buffer`,
+ * [rows, columns], which `bufferFor` gives. Loops over float64 alone are fast; one that meets many kinds of arrays is slow in each.
  * @throws RangeError for an integer that float64 does not hold exactly
  */
-export function convertRows(
+export function partOf(
   caller: string,
-  { features, data }: Pick<Read, "features" | "data">,
+  { features, data, kind }: Read,
   top: number,
   rows: number,
   left: number,
   columns: number,
-  values: Float64Array,
-): void {
+  buffer: Float64Array,
+): Part {
+  if (kind === "Float64Array")
+    return { values: data as Float64Array, start: top * features + left, stride: features };
   const whole = columns === features;
   const length = whole ? rows * features : columns;
-  const convert = isBig(data) ? convertIntegers : convertNumbers;
+  const convert = kind.startsWith("Big") ? convertIntegers : convertNumbers;
   for (let row = 0, at = 0; row < (whole ? 1 : rows); row++, at += columns) {
     const start = (top + row) * features + left;
-    const inexact = convert(data as never, start, length, values, at);
+    const inexact = convert(data as never, start, length, buffer, at);
     if (inexact < 0) continue;
     throw new RangeError(
       `Standardizer.${caller}: expected integers within ±2^53, which float64 holds exactly, got ${data[inexact]} ` +
         `in row ${Math.floor(inexact / features)}, column ${inexact % features}; subtract an integer first`,
     );
   }
+  return { values: buffer, start: 0, stride: columns };
 }
+
+/** What `partOf` converts into, float64 [length]; empty where it need not. */
+export function bufferFor({ kind }: Read, length: number): Float64Array {
+  return kind === "Float64Array" ? noValues : new Float64Array(length);
+}
+
+const noValues = new Float64Array(0);
 
 /** Returns −1, or the index of a value that is not exact. */
 type Convert<Data> = (data: Data, start: number, length: number, values: Float64Array, at: number) => number;
@@ -163,10 +181,6 @@ const convertIntegers: Convert<BigInt64Array | BigUint64Array> = (data, start, l
 };
 
 const MOST_EXACT = 2 ** 53;
-
-function isBig(data: Read["data"]): data is BigInt64Array | BigUint64Array {
-  return kindOf(data).startsWith("Big");
-}
 
 /**
  * Checks weights of rows, [rows]. Others than 0 are bounded, so that sums of their squares neither overflow nor vanish.
@@ -200,7 +214,7 @@ function numberAt(caller: string, value: unknown, row: number, column: number): 
 }
 
 /** "Float32Array", "Array", ...: across realms too, where instanceof fails. */
-export function kindOf(value: unknown): string {
+function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
