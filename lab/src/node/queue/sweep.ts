@@ -80,7 +80,15 @@ export async function openSweep(
         if (!(await broker.depot.has(digest))) await broker.depot.put(digest, bytes());
       })();
     sent.set(digest, sending);
+    sending.catch(() => sent.delete(digest));
     return sending;
+  };
+
+  /** What a trial needs and the depot has not. */
+  const missing = async ({ digest, model: { module } }: TrialSpec): Promise<string[]> => {
+    const needed = [digest, ...(module ? [module.digest] : [])];
+    const there = await Promise.all(needed.map((each) => broker.depot.has(each)));
+    return needed.filter((_, i) => !there[i]);
   };
 
   const put = async (key: string, { spec }: Pending): Promise<void> => {
@@ -111,7 +119,7 @@ export async function openSweep(
       if (state === "completed" || state === "failed") {
         const job = await queue.getJob(key);
         if (job === undefined || !pending.has(key)) return;
-        if (state === "completed") finish(key, one, job);
+        if (state === "completed") await finish(key, one, job);
         else await fail(key, one, job);
       } else if (state === "unknown") {
         log(`${nameOf(one.spec)}: the queue has lost it; it is put there again`);
@@ -130,18 +138,32 @@ export async function openSweep(
     one.watcher.started();
   };
 
-  const finish = (key: string, one: Pending, { returnvalue }: Job<TrialJob, string>) => {
+  const finish = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
+    let trial: Trial;
+    try {
+      trial = unpackedTrial(job.returnvalue);
+    } catch (error) {
+      await again(key, one, job, `its result is damaged (${reason(error)})`);
+      return;
+    }
     pending.delete(key);
-    one.resolve(unpackedTrial(returnvalue));
+    one.resolve(trial);
+  };
+
+  /** Puts it on the queue anew. */
+  const again = async (key: string, one: Pending, job: Job<TrialJob, string>, why: string) => {
+    log(`${nameOf(one.spec)}: ${why}; it is put on the queue again`);
+    await job.remove();
+    await put(key, one);
   };
 
   const fail = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
     const { failedReason = "no reason was given" } = job;
-    // by another commander of the same trial; or its result did not get to the queue
-    if (failedReason === CANCELLED || isOfConnection({ message: failedReason })) {
-      log(`${nameOf(one.spec)}: ${failedReason}; it is put on the queue again`);
-      await job.remove();
-      await put(key, one);
+    // by another commander of the same trial; or its result did not get to the queue; or its data are gone from the depot
+    const lacking = await missing(one.spec);
+    for (const digest of lacking) sent.delete(digest);
+    if (failedReason === CANCELLED || lacking.length > 0 || isOfConnection({ message: failedReason })) {
+      await again(key, one, job, failedReason);
       return;
     }
     pending.delete(key);
