@@ -76,7 +76,8 @@ export function openProcesses(
   const closing = new AbortController();
 
   function start(): Child {
-    const options = process.execArgv.filter((option) => !option.startsWith("--inspect"));
+    // a program of another kind (--eval) or a debugger's port is not for two
+    const options = process.execArgv.filter((option) => option.startsWith("--max-"));
     const child: Child = {
       process: fork(SOURCE, {
         serialization: "advanced",
