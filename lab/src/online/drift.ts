@@ -2,7 +2,7 @@
  * Drift of one column: a shift of its level, its spread or its share of missing values that chance does not explain.
  *
  * Values are measured by the median and the quartiles of the first ones, z = (value − median) / scale, and what is watched are asinh z
- * (level), how far that is from the level of the block before (spread), and whether the value is missing: one outlier, however large, moves none of them by much, so that the
+ * (level), its variance within a shortest block (spread), and whether the value is missing: one outlier, however large, moves none of them by much, so that the
  * mean of a block is near to normal where the values are not. Records are cut into blocks, and a block's mean is one observation;
  * blocks double until neighbours tell little of each other, as batch means of a simulation do (Law & Carson 1979, "A sequential
  * procedure for determining the length of a steady-state simulation"). What correlation is left widens the test.
@@ -13,7 +13,7 @@
  * of a false alarm is divided among all columns, watched means, checks and splits. After a drift the column begins anew.
  */
 import { type Moments, merge, noMoments } from "evenkeel";
-import type { Drift, Stretch } from "./history.js";
+import type { Drift, Stretch, Watched } from "./history.js";
 import type { Lists } from "./lists.js";
 import { deviateOf, twoTails } from "./normal.js";
 
@@ -75,10 +75,11 @@ export class DriftWatch {
   private ready = false;
   // the block that is being filled
   private filled = 0;
-  private readonly sums = new Float64Array(WATCHED.length);
+  /** Σ asinh z; Σ of its squared distances from the means of shortest blocks, and their degrees of freedom; missing values. */
+  private readonly sums = new Float64Array(4);
   private largest = 0;
-  /** Mean asinh z of the last block that had one, 0 before any. */
-  private level = 0;
+  /** Of asinh z in the shortest block that is being filled. */
+  private inner: Moments = noMoments;
   private values: Moments = noMoments;
   /** Oldest first. */
   private buckets: Bucket[] = [];
@@ -108,16 +109,17 @@ export class DriftWatch {
       if (this.sampled === SAMPLE || ++this.sampling === SAMPLE_RECORDS) this.measureBy();
       return undefined;
     }
-    if (missing) this.sums[2]++;
+    if (missing) this.sums[3]++;
     else {
       const z = Math.asinh((value - this.median) / this.scale);
       const size = Math.abs(z);
-      this.sums[0] += z;
-      this.sums[1] += Math.abs(z - this.level);
       if (size > this.largest) this.largest = size;
+      this.inner = merge(this.inner, { count: 1, mean: z, m2: 0 });
       this.values = merge(this.values, { count: 1, mean: value, m2: 0 });
     }
-    return ++this.filled === this.block ? this.closeBlock(record) : undefined;
+    this.filled++;
+    if (this.filled % this.shortest === 0) this.closeInner();
+    return this.filled === this.block ? this.closeBlock(record) : undefined;
   }
 
   private begin(): void {
@@ -128,7 +130,6 @@ export class DriftWatch {
     this.scale = Number.NaN;
     this.block = this.shortest;
     this.ready = false;
-    this.level = 0;
     this.buckets = [];
     this.emptyBlock();
     this.startNeighbours();
@@ -151,6 +152,14 @@ export class DriftWatch {
     this.scale = spread.find((each) => each > 0 && Number.isFinite(1 / each)) ?? 1;
   }
 
+  private closeInner(): void {
+    const { count, mean, m2 } = this.inner;
+    this.sums[0] += count * mean;
+    this.sums[1] += m2;
+    this.sums[2] += Math.max(0, count - 1);
+    this.inner = noMoments;
+  }
+
   private emptyBlock(): void {
     this.filled = 0;
     this.sums.fill(0);
@@ -168,8 +177,8 @@ export class DriftWatch {
     const enough = values.count >= block / 2 && !Number.isNaN(this.median);
     const observed = [
       enough ? sums[0] / values.count : Number.NaN,
-      enough ? sums[1] / values.count : Number.NaN,
-      sums[2] / block,
+      enough ? sums[1] / Math.max(1, sums[2]) : Number.NaN,
+      sums[3] / block,
     ];
     this.buckets.push({
       from: record + 1 - block,
@@ -179,7 +188,6 @@ export class DriftWatch {
       largest,
       values,
     });
-    if (enough) this.level = observed[0];
     this.emptyBlock();
     this.compareNeighbours(observed);
     if (!this.ready) {
@@ -296,12 +304,18 @@ export class DriftWatch {
     );
     const variance = (m2 / (count - 2)) * ((1 + correlated) / (1 - correlated));
     // what a single value may do to a mean, and what a block may that is as far out as one has been
-    const one = WATCHED[i] === "missing" ? 1 : Math.max(before.largest, after.largest);
+    const largest = Math.max(before.largest, after.largest);
+    const one = { mean: largest, spread: largest ** 2, missing: 1 }[WATCHED[i]];
     const spread = Math.sqrt(a.m2 / (a.count - 1));
     const out = Math.max(a.mean - before.low[i], before.high[i] - a.mean) - USUALLY_WITHIN * spread;
     const most = Math.max(one / this.block, out) / Math.min(a.count, b.count);
     const t = distance / Math.sqrt(variance * (1 / a.count + 1 / b.count) + (most * distance) / 3);
     return deviateOf(t, count - 2);
+  }
+
+  /** Whether there is a reference to compare with, and the records of a block. */
+  get watched(): Watched {
+    return { ready: this.ready, block: this.block };
   }
 
   get lists(): Lists {
@@ -316,8 +330,8 @@ export class DriftWatch {
         Number(this.ready),
         this.filled,
         this.largest,
-        this.level,
         ...of(this.values),
+        ...of(this.inner),
       ),
       sample: this.sampling >= 0 ? this.sample.slice(0, this.sampled) : new Float64Array(),
       sums: this.sums,
@@ -346,8 +360,8 @@ export class DriftWatch {
     this.ready = state[5] === 1;
     this.filled = state[6];
     this.largest = state[7];
-    this.level = state[8];
-    this.values = moments(state, 9);
+    this.values = moments(state, 8);
+    this.inner = moments(state, 11);
     this.sample.set(sample);
     this.sums.set(sums);
     this.neighbours = WATCHED.map((_, i) => ({

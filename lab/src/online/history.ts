@@ -28,6 +28,14 @@ export interface Stretch {
   missing: number;
 }
 
+/** How far the watch over a column has come. */
+export interface Watched {
+  /** There is a reference, with which what comes is compared; before that a drift is not seen. */
+  ready: boolean;
+  /** Records of a block: as many as it takes for neighbours to tell little of each other. */
+  block: number;
+}
+
 /** Something that the stream went on after. */
 export interface Note {
   /** Number of the record. */
@@ -75,6 +83,8 @@ export interface History {
   drifts: Drift[];
   /** Of all, those left out of `drifts` too. */
   driftCount: number;
+  /** Of each column; empty where drift is not watched. */
+  watched: Watched[];
   /** The first of each kind and name. */
   notes: Note[];
   /** Values taken as missing for they have no finite square. */

@@ -1,18 +1,21 @@
 /** A stream, record by record: standardized, watched, predicted, and only then learned from. */
 import { DriftWatch } from "./drift.js";
-import type { Drift, Errors, History, Note, Stretch } from "./history.js";
+import type { Drift, Errors, History, Note, Stretch, Watched } from "./history.js";
 import { checkNorm } from "./learner.js";
 import { type Layout, type Lists, packed, partOf, unpacked, within } from "./lists.js";
 import { MovingMoments } from "./moving-moments.js";
 import { contendersOf, Prediction } from "./prediction.js";
-import { checkSettings, type OnlineSettings } from "./settings.js";
+import { checkSettings, isCompared, type OnlineSettings } from "./settings.js";
 import { ThinnedHistory } from "./thinned-history.js";
 
 /** What came of the records of one push. */
 export interface Pushed {
   /** Number of the first of them, from 0. */
   first: number;
-  /** Each by the moments of the records before it, float64 [records, columns]; NaN is missing. */
+  /**
+   * Each by the moments of the records before it, float64 [records, columns]; NaN is missing. The first value of a column is 0, and while
+   * all values have been equal one is centred, not scaled, as a Standardizer has it.
+   */
   standardized: Float64Array;
   /** float64 [records]: numbers in units of the target, or indexes of classes; empty where nothing is learned. */
   predictions: Float64Array;
@@ -38,6 +41,8 @@ export interface Online {
   readonly records: number;
   /** Drifts so far. */
   readonly drifts: number;
+  /** Of each column, whether a drift would be seen; empty where none is watched. */
+  readonly watched: Watched[];
   /** Of predictions so far, faded. */
   readonly errors: Errors[];
   /**
@@ -123,6 +128,10 @@ class Stream implements Online {
     return this.driftCount;
   }
 
+  get watched(): Watched[] {
+    return this.watches.map(({ watched }) => watched);
+  }
+
   get errors(): Errors[] {
     return this.prediction?.errors ?? [];
   }
@@ -138,7 +147,7 @@ class Stream implements Online {
       standardized: new Float64Array(rows.length),
       predictions: new Float64Array(prediction ? count : 0),
       chances: new Float64Array(count * (settings.learn?.classes?.length ?? 0)),
-      plain: new Float64Array(prediction && settings.compared ? count : 0),
+      plain: new Float64Array(isCompared(settings) ? count : 0),
       drifts: [],
       notes: [],
     };
@@ -258,6 +267,7 @@ class Stream implements Online {
       drawn: past.drawn,
       drifts: [...found],
       driftCount,
+      watched: this.watched,
       notes: [...notes],
       infinite,
       errors: prediction?.errors ?? [],

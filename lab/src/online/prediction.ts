@@ -7,15 +7,12 @@ import { Learner } from "./learner.js";
 import { type Lists, partOf, within } from "./lists.js";
 import { MovingMoments } from "./moving-moments.js";
 import { ErrorSums } from "./prequential.js";
-import type { Learned, OnlineSettings } from "./settings.js";
-
-/** Without normalization. */
-const PLAIN = "none";
+import { isCompared, type Learned, type OnlineSettings, PLAIN } from "./settings.js";
 
 /** Who predicts; of classes the most frequent one stands for the mean. */
-export const contendersOf = ({ compared }: OnlineSettings, { kind }: Learned): Contender[] => [
+export const contendersOf = (settings: OnlineSettings, { kind }: Learned): Contender[] => [
   "network",
-  ...(compared ? (["plain"] as const) : []),
+  ...(isCompared(settings) ? (["plain"] as const) : []),
   kind === "number" ? "mean" : "majority",
   "last",
 ];
@@ -47,10 +44,10 @@ export class Prediction {
     private readonly learned: Learned,
     lists?: Lists,
   ) {
-    const { columns, batchSize, compared, norm, forgetting, fading } = settings;
+    const { columns, batchSize, norm, forgetting, fading } = settings;
     const classes = learned.classes?.length ?? 0;
     this.outputs = Math.max(1, classes);
-    const norms = compared ? [norm, PLAIN] : [norm];
+    const norms = isCompared(settings) ? [norm, PLAIN] : [norm];
     this.learners = norms.map(
       (each, i) => new Learner(settings, learned, each, lists && partOf(`learner ${i}`, lists)),
     );

@@ -40,7 +40,7 @@ export interface OnlineSettings {
   batchSize: number;
   /** Of the initial weights. */
   seed: number;
-  /** Also learns the same without normalization, for the report. */
+  /** Also learns the same without normalization, for the report; of a network without, there is one. */
   compared: boolean;
   /** What an older error counts for beside the next, above 0 and at most 1: 0.999 tells of about the last thousand records. */
   fading: number;
@@ -61,6 +61,13 @@ export const usualOnline = {
   fading: 0.999,
   drift: { chance: 0.01, block: 64 },
 } as const satisfies Omit<OnlineSettings, "columns" | "learn">;
+
+/** The network without any normalization. */
+export const PLAIN: NormName = "none";
+
+/** Whether a second network is learned, without the normalization of the first. */
+export const isCompared = ({ learn, compared, norm }: OnlineSettings): boolean =>
+  learn !== undefined && compared && norm !== PLAIN;
 
 const least = (n: number) => (value: number) => Number.isSafeInteger(value) && value >= n;
 const upTo1 = (value: number) => value > 0 && value <= 1;

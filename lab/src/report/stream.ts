@@ -7,6 +7,7 @@ import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { nameOf } from "../norms.js";
 import type { Contender, Drift, Errors, History, HistoryPoint, Stretch } from "../online/history.js";
+import { isCompared, PLAIN } from "../online/settings.js";
 import { countAxis, lineFigure, type OtherLine, type Series, valuesOf } from "./line-figure.js";
 import { clipped, looksOf, looksStyle, switches, unbroken } from "./series.js";
 import { withTips } from "./tips.js";
@@ -19,12 +20,9 @@ const MOST_ROWS = 25;
 const MOST_MARKS = 60;
 /** Letters of a column's name. */
 const LONGEST_NAME = 40;
-/** The network without normalization, in figures and settings. */
-const PLAIN = "none";
 
 const STYLE = `
 #drifts td,#drifts th,#errors td,#errors th{overflow-wrap:anywhere}
-figure .rule{stroke:var(--ink)}
 `;
 
 const number = (n: number) => n.toLocaleString("en-US");
@@ -57,12 +55,12 @@ ${settingsSection(history)}
 function headlineOf({ settings, records, driftCount }: History): string {
   const all = count(records, "record");
   if (settings.drift.chance === 0) return `A stream of ${all}`;
-  return driftCount === 0 ? `No drift in ${all}` : `${count(driftCount, "drift")} in ${all}`;
+  return driftCount === 0 ? `No drift found in ${all}` : `${count(driftCount, "drift")} in ${all}`;
 }
 
 /** The normalizations of the figures: the network's, and none where it is compared. */
-const normsOf = ({ settings: { norm, learn, compared } }: History): string[] =>
-  learn === undefined ? [] : [norm, ...(compared && norm !== PLAIN ? [PLAIN] : [])];
+const normsOf = ({ settings }: History): string[] =>
+  settings.learn === undefined ? [] : [settings.norm, ...(isCompared(settings) ? [PLAIN] : [])];
 
 // ---- what there is to know ----
 
@@ -72,6 +70,8 @@ function findings(history: History): string {
   if (driftCount > items.length && items.length > 0) {
     items.unshift(`${count(driftCount - items.length, "earlier drift")}, in the table below.`);
   }
+  const unwatched = unwatchedText(history);
+  if (unwatched !== "") items.push(unwatched);
   if (infinite > 0) {
     const columns = notes.flatMap(({ kind, name }) => (kind === "infinite" ? [named(name)] : []));
     items.push(
@@ -87,6 +87,20 @@ function findings(history: History): string {
   return items.length === 0
     ? ""
     : `<ul class="findings">${items.map((item) => `<li>${item}</li>`).join("")}</ul>`;
+}
+
+/** Of the columns in which a drift could not have been seen; empty where there are none. */
+function unwatchedText({ watched, settings }: History): string {
+  const none = watched.flatMap(({ ready }, j) => (ready ? [] : [named(settings.columns[j])]));
+  if (none.length === 0) return "";
+  const which =
+    none.length === watched.length
+      ? watched.length === 1
+        ? "Its column"
+        : `All ${number(watched.length)} columns`
+      : `${listed(none.slice(0, 5))}${none.length > 5 ? ` and ${number(none.length - 5)} others` : ""}`;
+  const block = Math.max(...watched.flatMap((each) => (each.ready ? [] : each.block)));
+  return `${which} ${none.length === 1 ? "has" : "have"} no reference yet, and no drift could be seen: that takes 32 blocks that tell little of each other, and ${none.length === 1 ? "its blocks have" : "their blocks have up to"} ${count(block, "record")} by now.`;
 }
 
 /** "its mean went from 1.00 to 2.00 about record 1,000, found 200 records later" */
@@ -132,7 +146,7 @@ function errorSection(history: History, legend: string, document: Document): str
   const how = [
     `Each point is the error over the records of its stretch, each predicted before it was learned from${isNumeric ? `, in units of “${clipped(settings.learn?.column ?? "", LONGEST_NAME)}”` : ""}. The lines of those who only guess show what is to be had without learning.`,
     "Stretches get longer as the stream does, so that their number stays bounded.",
-    ...(settings.compared && settings.norm !== PLAIN
+    ...(isCompared(settings)
       ? [
           "The network without normalization has the same initial weights and the same records. It is one network each: another seed would draw other lines, and which is the better one is not tested here.",
         ]
@@ -210,14 +224,13 @@ function marksOf(drifts: readonly Drift[]): { x: number[]; note: string } {
 function errorTable({ errors, overall, settings }: History, measures: readonly Measure[]): string {
   const nameOfContender = (of: Contender): string =>
     capitalize(GUESSES[of]?.name ?? `with ${nameOf(of === "plain" ? PLAIN : settings.norm)}`);
-  const shown = overall.filter(({ of }) => of !== "plain" || settings.norm !== PLAIN);
   const heads = measures.flatMap(({ title }) => [`${title}, all records`, `${title}, lately`]);
-  const rows = shown.map((all) => {
+  const rows = overall.map((all) => {
     const lately = errors.find(({ of }) => of === all.of);
     const cells = measures.flatMap(({ of, format }) => [format(of(all)), format(lately ? of(lately) : null)]);
     return `<tr role="row"><th role="rowheader" scope="row">${escapeHtml(nameOfContender(all.of))}</th>${cells.map((cell, i) => `<td role="cell" data-head="${heads[i]}"><span class="value">${cell}</span></td>`).join("")}</tr>`;
   });
-  const told = shown[0]?.count ?? 0;
+  const told = overall[0]?.count ?? 0;
   return `<table role="table"><caption>Over the ${count(told, "record")} whose target is known, from the second such on. Lately: an error counts for ${settings.fading} of the next one.</caption>
 ${tableHead(["", ...heads])}<tbody role="rowgroup">${rows.join("\n")}</tbody></table>`;
 }
@@ -257,7 +270,7 @@ function driftSection({ settings, drifts, driftCount }: History): string {
       ? ""
       : `<table role="table"><caption>${caption}Chance: of as large a difference in one comparison where nothing shifts; of the many comparisons only the least likely are told.</caption>
 ${tableHead(heads)}<tbody role="rowgroup">${rows.join("\n")}</tbody></table>`;
-  return `<section id="drifts"><h2>${driftCount === 0 ? "No drift" : "Drift"}</h2><p class="deck">${unbroken(terms)}${shown.length === 0 ? "" : " After a drift its column is watched anew."}</p>${table}</section>`;
+  return `<section id="drifts"><h2>Drift</h2><p class="deck">${unbroken(terms)}${shown.length === 0 ? "" : " After a drift its column is watched anew."}</p>${table}</section>`;
 }
 
 const formatRate = (value: number): string => String(Number(value.toPrecision(3)));
@@ -404,7 +417,7 @@ function settingsSection({ settings, records }: History): string {
           ],
           [
             "Network",
-            `${count(depth, "layer")} and the output layer, ${number(width)} units wide, ${nameOf(norm)}${settings.compared && norm !== PLAIN ? "; the same without" : ""}`,
+            `${count(depth, "layer")} and the output layer, ${number(width)} units wide, ${nameOf(norm)}${isCompared(settings) ? "; the same without" : ""}`,
           ],
           [
             "Training",

@@ -135,9 +135,9 @@ test("a record's own target, and whatever comes later, does not change its predi
 });
 
 test("what is known before a record does change its prediction, and is learned from", () => {
-  const data = records(800, "number");
+  const data = records(600, "number");
   const online = openOnline({ ...numbers, batchSize: 16, learningRate: 0.01, fading: 0.99 });
-  pushed(online, data, [0, 800]);
+  pushed(online, data, [0, 600]);
   const [network, plain, mean, last] = online.errors;
   expect([network, plain, mean, last].map(({ of }) => of)).toEqual(["network", "plain", "mean", "last"]);
   expect(network.rmse).toBeLessThan(0.6 * mean.rmse);
@@ -147,13 +147,13 @@ test("what is known before a record does change its prediction, and is learned f
 });
 
 test("classes are learned, with their chances beside them", () => {
-  const data = records(800, "classes");
+  const data = records(600, "classes");
   const online = openOnline({ ...classes, norm: "layer", batchSize: 16, learningRate: 0.01 });
-  const [{ predictions, chances }] = pushed(online, data, [0, 800]);
+  const [{ predictions, chances }] = pushed(online, data, [0, 600]);
   const [network, , majority] = online.errors;
   expect(network.wrong).toBeLessThan(0.6 * majority.wrong);
   expect(network.rmse).toBeNaN();
-  for (let i = 0; i < 800; i++) {
+  for (let i = 0; i < 600; i++) {
     const row = chances.subarray(3 * i, 3 * i + 3);
     expect(row[0] + row[1] + row[2]).toBeCloseTo(1, 12);
     expect(row[predictions[i]]).toBe(Math.max(...row));
@@ -280,6 +280,13 @@ test("its history is bounded, has every record once, and moments as of one pass"
     values.reduce((sum, value) => sum + (value - mean) ** 2, 0),
     9,
   );
+});
+
+test("a network without normalization is not compared with itself", () => {
+  const online = openOnline({ ...numbers, norm: "none" });
+  const [{ plain }] = pushed(online, records(20, "number"), [0, 20]);
+  expect([plain.length, online.errors.map(({ of }) => of)]).toEqual([0, ["network", "mean", "last"]]);
+  online.dispose();
 });
 
 test("networks are freed", () => {
