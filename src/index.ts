@@ -163,7 +163,12 @@ export { type WeightNormOptions, weightNorm, weightNormGain } from "./norms/weig
 export { type WeightDemodulationOptions, weightDemodulation } from "./norms/weight-demodulation.js";
 export { type WeightStandardizationOptions, weightStandardization } from "./norms/weight-standardization.js";
 export type { ColumnMoments, Numeric, StandardizerJSON } from "./standardizer/restore.js";
-export type { Engine, MomentsSQLOptions, SQL, SQLOptions, TableOptions } from "./standardizer/sql.js";
+export type {
+  MomentsSQLOptions,
+  SQLEngine,
+  StandardizerSQL,
+  StandardizerSQLOptions,
+} from "./standardizer/sql.js";
 export {
   type FitOptions,
   type Standardized,

@@ -11,7 +11,7 @@ import { checkColumns } from "./restore.js";
 import { shown } from "./table.js";
 
 /** A database whose SQL is spoken. */
-export type Engine = "duckdb" | "postgres" | "bigquery" | "spark";
+export type SQLEngine = "duckdb" | "postgres" | "bigquery" | "spark";
 
 /** Where the table is. */
 export interface TableOptions {
@@ -31,7 +31,7 @@ export interface MomentsSQLOptions extends TableOptions {
 }
 
 /** Options of `standardizer.sql`. */
-export interface SQLOptions extends TableOptions {
+export interface StandardizerSQLOptions extends TableOptions {
   /** Names of the features in that table, [features]. Default: the standardizer's own `columns`. */
   columns?: readonly string[];
   /** Further columns that the transforming query passes on as they are. Default: none. */
@@ -39,7 +39,7 @@ export interface SQLOptions extends TableOptions {
 }
 
 /** Queries and expressions that `standardizer.sql` gives. */
-export interface SQL {
+export interface StandardizerSQL {
   /** One row for each column, in their order, of name, count, mean, m2, missing, infinite: what `Standardizer.fromMoments` takes. */
   moments: string;
   /** The table, standardized: a SELECT of columns of the same names, as doubles, after those that are kept. */
@@ -74,7 +74,7 @@ const values: Dialect["unpivot"] = (rows, names) => [
   `) AS m(${names.join(", ")})`,
 ];
 
-const dialects: Readonly<Record<Engine, Dialect>> = {
+const dialects: Readonly<Record<SQLEngine, Dialect>> = {
   duckdb: {
     double: "DOUBLE",
     quote: '"',
@@ -119,7 +119,7 @@ const dialects: Readonly<Record<Engine, Dialect>> = {
 };
 
 /** The query of `Standardizer.sql`. */
-export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOptions): string {
+export function momentsSQL(caller: string, engine: SQLEngine, options: MomentsSQLOptions): string {
   const write = writer(caller, engine);
   checkOptions(caller, options, ["table", "columns", "by"], {
     group: '"by"',
@@ -212,10 +212,10 @@ export function momentsSQL(caller: string, engine: Engine, options: MomentsSQLOp
 /** The columns of a fitted standardizer, as `standardizer.sql` takes them. mean is NaN where there are no values. */
 export function transformSQL(
   caller: string,
-  engine: Engine,
+  engine: SQLEngine,
   { mean, scale }: { mean: Float64Array; scale: Float64Array },
-  { table, columns, keep = [] }: SQLOptions & { columns: readonly string[] },
-): Pick<SQL, "transform" | "expressions"> {
+  { table, columns, keep = [] }: StandardizerSQLOptions & { columns: readonly string[] },
+): Pick<StandardizerSQL, "transform" | "expressions"> {
   const write = writer(caller, engine);
   const { double } = dialects[engine];
   const kept = keep.length === 0 ? [] : checkColumns(caller, keep, "keep");
@@ -241,7 +241,7 @@ export function transformSQL(
 }
 
 /** Writes names and strings as an engine reads them. */
-function writer(caller: string, engine: Engine) {
+function writer(caller: string, engine: SQLEngine) {
   if (typeof engine !== "string" || !Object.hasOwn(dialects, engine)) {
     const engines = Object.keys(dialects);
     const near = typeof engine === "string" ? nearest(engine, engines) : undefined;

@@ -19,11 +19,11 @@ import {
   stateOfMoments,
 } from "./restore.js";
 import {
-  type Engine,
   type MomentsSQLOptions,
   momentsSQL,
-  type SQL,
-  type SQLOptions,
+  type SQLEngine,
+  type StandardizerSQL,
+  type StandardizerSQLOptions,
   transformSQL,
 } from "./sql.js";
 import { absorb, add, BLOCK_VALUES, copyOf, empty, momentsAt, ONE_VALUE, type State } from "./stream.js";
@@ -286,7 +286,7 @@ export class Standardizer {
    *
    * @throws RangeError for an unknown engine, or names that it cannot hold; TypeError for unknown options
    */
-  static sql(engine: Engine, options: MomentsSQLOptions): Pick<SQL, "moments"> {
+  static sql(engine: SQLEngine, options: MomentsSQLOptions): Pick<StandardizerSQL, "moments"> {
     return { moments: momentsSQL("Standardizer.sql", engine, options) };
   }
 
@@ -298,7 +298,7 @@ export class Standardizer {
    * @throws Error before any fit, or without names of columns; RangeError for an unknown engine, names that it cannot hold, or columns
    * that are not as many as features; TypeError for unknown options
    */
-  sql(engine: Engine, options: SQLOptions = {}): SQL {
+  sql(engine: SQLEngine, options: StandardizerSQLOptions = {}): StandardizerSQL {
     const caller = "Standardizer.sql";
     checkOptions(caller, options, ["table", "columns", "keep"], {
       by: "Standardizer.sql's, which needs no fit: groups have a standardizer each, as",
@@ -443,8 +443,13 @@ function typeOf(
   throw new RangeError(`Standardizer.${caller}: type must be "float32" or "float64", got ${shown(type)}`);
 }
 
-function checkFinite(caller: string, { mean, m2 }: State): void {
+function checkFinite(caller: string, { count, mean, m2, squares, missing }: State): void {
   for (let j = 0; j < mean.length; j++) {
+    if (!Number.isFinite(count[j] + squares[j] + missing[j])) {
+      throw new RangeError(
+        `Standardizer.${caller}: the weights of column ${j} exceed float64; divide all of them by a constant first`,
+      );
+    }
     if (Number.isFinite(mean[j]) && Number.isFinite(m2[j])) continue;
     throw new RangeError(
       `Standardizer.${caller}: the sum of squared deviations of column ${j} exceeds float64; divide the column by a constant first`,

@@ -106,6 +106,18 @@ describe("fromMoments", () => {
     );
   });
 
+  it("refuses weights beyond float64, there and in a merge", () => {
+    const most = { count: 1e308, mean: 1, m2: 0, squares: 1 };
+    const message = "the weights of column 0 exceed float64; divide all of them by a constant first";
+    expect(thrown(() => Standardizer.fromMoments([{ ...most, missing: 1e308 }]))).toBe(
+      `RangeError: Standardizer.fromMoments: ${message}`,
+    );
+    const [one, other] = [Standardizer.fromMoments([most]), Standardizer.fromMoments([most])];
+    const before = JSON.stringify(one);
+    expect(thrown(() => one.merge(other))).toBe(`RangeError: Standardizer.merge: ${message}`);
+    expect(JSON.stringify(one)).toBe(before);
+  });
+
   it("refuses names that are not those of the columns", () => {
     const named = [{ ...good, name: "a" }];
     expect(thrown(() => Standardizer.fromMoments(named, { columns: ["b"] }))).toBe(

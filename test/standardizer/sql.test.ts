@@ -2,14 +2,14 @@
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ColumnMoments } from "../../src/standardizer/restore.js";
-import type { Engine } from "../../src/standardizer/sql.js";
+import type { SQLEngine } from "../../src/standardizer/sql.js";
 import { Standardizer } from "../../src/standardizer/standardizer.js";
 import { expectAlike, hardTable, hostileNames, numbersOf } from "./hard-table.js";
 
-const engines: Engine[] = ["duckdb", "postgres", "bigquery", "spark"];
+const engines: SQLEngine[] = ["duckdb", "postgres", "bigquery", "spark"];
 
 /** What a standardizer of one column, of this name, writes. */
-function written(engine: Engine, name: string) {
+function written(engine: SQLEngine, name: string) {
   const made = new Standardizer({ columns: [name] }).fit([[1], [2]]).sql(engine);
   const between = (text: string, from: string, to: string) => {
     const start = text.indexOf(from) + from.length;
@@ -29,7 +29,7 @@ function written(engine: Engine, name: string) {
 }
 
 describe("names", () => {
-  it.each<[Engine, string, string, string]>([
+  it.each<[SQLEngine, string, string, string]>([
     ["duckdb", `a"b'c\`d\\e`, `"a""b'c\`d\\e"`, `'a"b''c\`d\\e'`],
     ["postgres", `a"b'c\`d\\e`, `"a""b'c\`d\\e"`, `E'a"b''c\`d\\\\e'`],
     ["bigquery", `a"b'c\`d\\e`, `\`a"b'c\\\`d\\\\e\``, `'a"b\\'c\`d\\\\e'`],
@@ -42,7 +42,7 @@ describe("names", () => {
     expect(written(engine, name)).toEqual({ identifier, text });
   });
 
-  it.each<[Engine, string, string]>([
+  it.each<[SQLEngine, string, string]>([
     ["duckdb", "", "an empty one"],
     ["postgres", "a\0b", "one with a character of code 0"],
     ["bigquery", "a\ud800", "half of a surrogate pair"],
@@ -93,7 +93,7 @@ describe("text", () => {
   });
 
   it("of moments scans once, but in BigQuery, whose variance may be unstable", () => {
-    const scans = (engine: Engine, by?: string) => {
+    const scans = (engine: SQLEngine, by?: string) => {
       const { moments } = Standardizer.sql(engine, { columns: ["a"], by });
       return [moments.split("AS source_rows").length - 1, moments.split("LIMIT 1000").length - 1];
     };
@@ -113,11 +113,11 @@ describe("options", () => {
 
   it.each<[() => unknown, string]>([
     [
-      () => fitted.sql("postgresql" as Engine),
+      () => fitted.sql("postgresql" as SQLEngine),
       'RangeError: Standardizer.sql: engine must be "duckdb", "postgres", "bigquery", "spark", got "postgresql"; did you mean "postgres"?',
     ],
     [
-      () => fitted.sql("toString" as Engine),
+      () => fitted.sql("toString" as SQLEngine),
       'RangeError: Standardizer.sql: engine must be "duckdb", "postgres", "bigquery", "spark", got "toString"',
     ],
     [
