@@ -226,9 +226,14 @@ export function writeGradients(
     const [ofMean, ofVariance] = [i, size + i].map((at) => count[at] * mean[at]);
     // near each other where both are far from 0
     const apart = local.near[i] - all.near[i] + (local.rest[i] * local.unit[i] - all.rest[i] * all.unit[i]);
-    into.rest[i] = share === 0 ? 0 : share * (ofMean + 2 * ofVariance * apart) * local.unit[i];
-    into.variance[i] = share === 0 ? 0 : share * ofVariance * local.unit[i] ** 2;
+    into.rest[i] = share === 0 ? 0 : held(share * (ofMean + 2 * ofVariance * apart) * local.unit[i]);
+    into.variance[i] = share === 0 ? 0 : held(share * ofVariance * local.unit[i] ** 2);
   }
+}
+
+/** Within float32: the gradient of a variance is multiplied by distances, which are 0 where it is beyond. */
+function held(value: number): number {
+  return Math.min(Math.max(value, -BEYOND), BEYOND);
 }
 
 function emptyList(size: number): MomentsList {

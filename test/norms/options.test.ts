@@ -110,7 +110,7 @@ it.each([
   ],
   [
     () => apply(ek, layerNorm(), x, {}, { trainig: true } as Options),
-    'apply: no option is called "trainig"; did you mean "training"? There are training, mask, residual, warn',
+    'apply: no option is called "trainig"; did you mean "training"? There are training, mask, residual, warn, reduce',
   ],
   [
     () => statistics(ek, layerNorm(), x, { maks: undefined } as Options),

@@ -77,7 +77,7 @@ const functions: Row[] = [
   [
     "apply: a misspelled option",
     () => call(batchNorm(), x(), {}, { trainig: false }),
-    'apply: no option is called "trainig"; did you mean "training"? There are training, mask, residual, moveState',
+    'apply: no option is called "trainig"; did you mean "training"? There are training, mask, residual, moveState, reduce',
   ],
   ...[1, "x", null].map(
     (options): Row => [

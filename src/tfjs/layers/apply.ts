@@ -84,7 +84,9 @@ function applied(
   { reduce, ...others }: CallOptions,
 ): ApplyResult<tf.Tensor> {
   const options: ApplyOptions<tf.Tensor> = { ...others, ...(reduce && { merge: merging(reduce) }) };
-  const kernels = tensors[0].size > 0 && fusedKernels(tf.backend());
+  // a place without examples makes the same calls as the others
+  const runs = tensors[0].size > 0 || (reduce !== undefined && normalization.handles?.merge === true);
+  const kernels = runs && fusedKernels(tf.backend());
   const check = () => weightsFor(normalization, tensors, shapesOf(weights));
   const specified = () => normalization.weights(...tensors.map(({ shape }) => shape));
   if (kernels) {
