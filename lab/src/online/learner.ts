@@ -1,6 +1,8 @@
 /** A network that learns in blocks of records, each predicted before it is learned from; the same bits from the same records. */
 import * as tf from "@tensorflow/tfjs-core";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import type { Form } from "../data/form.js";
+import { generatorOf } from "../data/random.js";
 import { buildNetwork, type Network } from "../models/network.js";
 import { fits, models, usualModel } from "../models/registry.js";
 import { choosesStatistics, type NormName } from "../norms.js";
@@ -18,11 +20,14 @@ const formOf = ({ columns }: OnlineSettings, { classes = [] }: Learned): Form =>
   outputs: [Math.max(1, classes.length)],
 });
 
-/** @throws RangeError for a normalization that has no place, or that makes of a record what others beside it are */
+/** @throws RangeError for a normalization that has no place */
 export function checkNorm(settings: OnlineSettings, learned: Learned): void {
   const form = formOf(settings, learned);
-  const { norm } = settings;
-  if (fits(norm, models[usualModel(form)], form) && !choosesStatistics(norm)) return;
+  if (!fits(settings.norm, models[usualModel(form)], form) || choosesStatistics(settings.norm))
+    refuse(settings);
+}
+
+function refuse({ norm }: OnlineSettings): never {
   throw new RangeError(
     `openOnline: norm must be one of features or weights that predicts each record by itself, got "${norm}"; "layer" and "online" do`,
   );
@@ -56,6 +61,25 @@ export class Learner {
       // of a network that is about to diverge
       return (y.dataSync() as Float32Array).map((value) => (Number.isFinite(value) ? value : 0));
     });
+  }
+
+  /** @throws RangeError where what it predicts of a row is not the same, to the bit, whatever the rows beside it are */
+  checkAlone(): void {
+    const { batchSize, columns, seed } = this.settings;
+    const random = generatorOf(seed);
+    const width = columns.length;
+    const outputs = this.form.outputs[0];
+    const block = Float32Array.from(
+      { length: batchSize * width },
+      () => FARTHEST * (2 * uniformFloat64(random) - 1),
+    );
+    const together = this.predict(block);
+    for (const row of new Set([0, batchSize >> 1, batchSize - 1])) {
+      const alone = this.predict(block.map((value, i) => (Math.floor(i / width) === row ? value : 0)));
+      for (let i = row * outputs; i < (row + 1) * outputs; i++) {
+        if (!Object.is(alone[i], together[i])) refuse(this.settings);
+      }
+    }
   }
 
   /**

@@ -61,7 +61,8 @@ export interface Online {
 
 /**
  * A stream from its beginning, or from where it was saved. Where something is learned, TensorFlow.js has been started.
- * @throws RangeError for settings out of range, and for what was saved with other settings
+ * @throws RangeError for settings out of range, for a normalization that predicts a record by those beside it, and for what was saved
+ * with other settings
  */
 export function openOnline(settings: OnlineSettings, saved?: SavedOnline): Online {
   checkSettings(settings);

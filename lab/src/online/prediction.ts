@@ -51,6 +51,12 @@ export class Prediction {
     this.learners = norms.map(
       (each, i) => new Learner(settings, learned, each, lists && partOf(`learner ${i}`, lists)),
     );
+    try {
+      if (lists === undefined) this.learners[0].checkAlone();
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
     this.target = new MovingMoments(1, forgetting, lists && partOf("target", lists));
     this.classCounts = Float64Array.from(lists?.classes ?? new Float64Array(classes));
     this.inputs = Float32Array.from(lists?.inputs ?? new Float32Array(batchSize * columns.length));

@@ -321,11 +321,16 @@ test("what does not fit is refused before anything has changed", () => {
   expect(() => openOnline(classes, { ...saved, weights: saved.weights.slice(1) })).toThrow(
     /^openOnline: saved.weights must have \d+ bytes, as saved.json says, got \d+$/,
   );
-  expect(() => openOnline({ ...classes, norm: "batch-layer" })).toThrow(
-    new RangeError(
-      'openOnline: norm must be one of features or weights that predicts each record by itself, got "batch-layer"; "layer" and "online" do',
-    ),
-  );
+  // the last one sums over the whole batch, so that rows round each other
+  const tensors = tf.memory().numTensors;
+  for (const norm of ["batch-layer", "reversible-instance", "no-such", "divisive"]) {
+    expect(() => openOnline({ ...classes, norm, columns: [..."abcdefgh"], width: 16 })).toThrow(
+      new RangeError(
+        `openOnline: norm must be one of features or weights that predicts each record by itself, got "${norm}"; "layer" and "online" do`,
+      ),
+    );
+  }
+  expect(tf.memory().numTensors).toBe(tensors);
   expect(() => openOnline({ ...watching, forgetting: 0 })).toThrow(
     new RangeError("openOnline: forgetting must be above 0 and at most 1, got 0"),
   );
