@@ -261,18 +261,17 @@ function writer(caller: string, engine: SQLEngine) {
     mark;
   const checked = (value: unknown): string => {
     if (typeof value !== "string") throw new TypeError(`${caller}: expected a name, got ${shown(value)}`);
-    const fault =
-      value === ""
-        ? "an empty one"
-        : value.includes("\0")
-          ? "one with a character of code 0"
-          : /\p{Surrogate}/u.test(value)
-            ? "half of a surrogate pair"
-            : engine === "spark" && value.includes("${")
-              ? `${shown(value)}, in which Spark replaces \${…} before it reads names; rename it in the table`
-              : undefined;
-    if (fault !== undefined)
-      throw new RangeError(`${caller}: expected a name that SQL can hold, got ${fault}`);
+    const faults: readonly [boolean, string][] = [
+      [value === "", "an empty one"],
+      [value.includes("\0"), "one with a character of code 0"],
+      [/\p{Surrogate}/u.test(value), "half of a surrogate pair"],
+      [
+        engine === "spark" && value.includes("${"),
+        `${shown(value)}, in which Spark replaces \${…} before it reads names; rename it in the table`,
+      ],
+    ];
+    const fault = faults.find(([found]) => found);
+    if (fault) throw new RangeError(`${caller}: expected a name that SQL can hold, got ${fault[1]}`);
     return value;
   };
   const name = (value: string): string => quoted(checked(value), quote, escapes.identifiers);
