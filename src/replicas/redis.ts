@@ -187,11 +187,16 @@ function textOf(reply: unknown): string {
   return reply instanceof Uint8Array ? new TextDecoder().decode(reply) : String(reply);
 }
 
-/** What XREAD of one stream gives: [[key, [[id, [field, value]]]]], in RESP 3 a map by keys, or null. */
+/** What XREAD of one stream gives: in RESP 2 [[key, entries]], in RESP 3 a map, which clients write as [key, entries] too; or null. */
 function entriesOf(reply: unknown): { id: string; field: string; value: Uint8Array }[] {
   if (reply === null || reply === undefined) return [];
-  const [stream] = (reply instanceof Map ? [...reply] : reply) as [unknown, [unknown, unknown[]][]][];
-  return stream[1].map(([id, [field, value]]) => {
+  const [first, second] = Array.isArray(reply)
+    ? reply
+    : reply instanceof Map
+      ? [...reply]
+      : Object.entries(reply as object);
+  const entries = (Array.isArray(first) ? first[1] : second) as [unknown, unknown[]][];
+  return entries.map(([id, [field, value]]) => {
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(
         `redisExchange: command must give bytes as they are, got ${described(value)}; of ioredis it is callBuffer, not call`,

@@ -28,7 +28,8 @@ interface Run {
 function trained(data: object): Promise<Trained> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("support/replica.mjs", import.meta.url), { workerData: data });
-    worker.on("message", (message: Trained) => {
+    worker.on("message", (message: Trained | { step: number }) => {
+      if ("step" in message) return;
       resolve(message);
       worker.terminate();
     });

@@ -13,7 +13,19 @@ import { exchangeIn } from "evenkeel/replicas";
 import { install, replicaOf } from "evenkeel/tfjs";
 import { dataOf, modelOf } from "./models.mjs";
 
-const { memory, rank, backend, kind, norm, sizes, steps, rate, tamper, ...options } = workerData;
+const {
+  memory,
+  rank,
+  backend,
+  kind,
+  norm,
+  sizes,
+  steps,
+  rate,
+  tamper,
+  local = rank,
+  ...options
+} = workerData;
 
 const wasm = createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json");
 setWasmPaths(`${dirname(wasm)}/wasm-out/`);
@@ -27,7 +39,7 @@ try {
   // replicas begin with weights of their own, and take those of rank 0
   const model = modelOf(kind, norm, memory && rank > 0 ? 100 + rank : 1);
   model.compile({ optimizer: tf.train.sgd(rate), loss: "categoricalCrossentropy", metrics: ["accuracy"] });
-  const replica = memory && replicaOf(model, { ...options, exchange: exchangeIn(memory, rank), rank });
+  const replica = memory && replicaOf(model, { ...options, exchange: exchangeIn(memory, local), rank });
   const total = sizes.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b);
   const from = sizes.slice(0, rank).reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0);
   const weights = [];
@@ -47,6 +59,7 @@ try {
       kernel.write(tf.add(kernel.read(), 1e-7));
     }
     weights.push(weightsOf(model));
+    parentPort?.postMessage({ step });
   }
   const left = tf.memory().numTensors - tensors;
   const names = model.weights.map(({ originalName }) => originalName.split("/").pop());
