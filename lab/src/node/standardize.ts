@@ -8,7 +8,7 @@ import { argument, columnsNamed, quoted } from "../data/names.js";
 import { FailureError, reason, UsageError } from "../errors.js";
 import { type Stop, stopOnSignals } from "./signals.js";
 import { columnsOf } from "./streams.js";
-import { type Engine, engineFailure, openEngine, Stopped } from "./tables/engine.js";
+import { type Engine, engineFailure, isOfEngine, openEngine, Stopped } from "./tables/engine.js";
 import { groupsIn, type Measured, type Measurement, measure } from "./tables/moments.js";
 import { readSaved, type Saved, textOf } from "./tables/saved.js";
 import { headText, type Line, leftText, type Meter, openMeter, tableText } from "./tables/screen.js";
@@ -406,7 +406,7 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
 }
 
 /** A line of each column with what is to be known of it. */
-function linesOf({ columns }: Roles, { standardizers }: Saved, { rounded }: Measurement): Line[] {
+function linesOf({ columns, types }: Roles, { standardizers }: Saved, { rounded }: Measurement): Line[] {
   return columns.map((column, j) => {
     const among = (test: (standardizer: Standardizer) => boolean) =>
       standardizers.filter(({ standardizer }) => test(standardizer)).length;
@@ -416,6 +416,7 @@ function linesOf({ columns }: Roles, { standardizers }: Saved, { rounded }: Meas
       n === 0 ? [] : [standardizers.length === 1 ? what : `${what} in ${count(n, "group")}`];
     return {
       column,
+      type: types.has(column.name) ? "number" : column.type.toLowerCase(),
       notes: [
         ...inGroups("no values", absent),
         ...inGroups("constant", constant),
@@ -424,9 +425,6 @@ function linesOf({ columns }: Roles, { standardizers }: Saved, { rounded }: Meas
     };
   });
 }
-
-const isOfEngine = (error: unknown): boolean =>
-  error instanceof Error && /^[A-Z][\w ]+ Error: /.test(error.message);
 
 const told = (error: unknown): FailureError => engineFailure(error, "the table");
 

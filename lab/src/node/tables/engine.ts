@@ -85,10 +85,15 @@ export const text = (value: string): string => `'${value.replaceAll("'", "''")}'
 /** A double that is read back to the bit. */
 export const double = (value: number): string => `CAST(${text(String(value))} AS DOUBLE)`;
 
+const KIND = /^[A-Z][\w ]*? Error: /;
+
+/** Whether an error is what DuckDB says. */
+export const isOfEngine = (error: unknown): boolean => error instanceof Error && KIND.test(error.message);
+
 /** What DuckDB says, without the query, its advice on SQL and the kind of the error. */
 export function engineReason(error: unknown): string {
   const [said] = reason(error).split(/\n\s*(?:LINE \d+:|Possible (?:solutions|fixes)|\* )/);
-  return onOneLine(said.replace(/^(?:[A-Z]\w+ )+Error: /, "")).replace(/[.\s]+$/, "");
+  return onOneLine(said.replace(KIND, "")).replace(/[.\s]+$/, "");
 }
 
 /** What to do about a query that failed, where it is not the data's fault. */
@@ -100,9 +105,12 @@ export function engineFailure(error: unknown, what: string): FailureError {
       `standardize: ${what} needs more memory than it was given (${quote(shown, 120)}); give more with --memory, or take fewer --threads`,
     );
   }
-  if (/No space left|Disk quota|File too large|could not write|Could not write/i.test(said)) {
+  const [, full] =
+    /(?:write|flush|create|open).*: ([^:]*(?:space|quota|large|Permission|Read-only)[^:]*)$/i.exec(shown) ??
+    [];
+  if (full !== undefined) {
     return new FailureError(
-      `standardize: ${what}: cannot write (${quote(shown, 200)}); free space, or name another folder with --out`,
+      `standardize: ${what} cannot be written (${full}); free space, allow it, or name another folder with --out`,
     );
   }
   return new FailureError(`standardize: ${what}: ${shown}`);

@@ -56,7 +56,7 @@ interface Centred {
 }
 
 /**
- * @throws UsageError for no rows, infinite values, weights that are none, sums beyond float64
+ * @throws UsageError for infinite values, weights that are none, sums beyond float64
  */
 export async function measure(engine: Engine, source: Source, options: MeasureOptions): Promise<Measurement> {
   const { columns, by, weights, types } = options;
@@ -93,7 +93,7 @@ export async function measure(engine: Engine, source: Source, options: MeasureOp
     return { column, centre: double(c), at: () => c };
   });
   const first = await scan(about);
-  checkRows(first, weights);
+  checkWeights(first, weights);
   checkInfinite(columns, first);
   const found = first.map((row) => about.map((centred, j) => momentsIn(row, j, centred.at(0), weights)));
   const far = columns.filter((_, j) => found.some((group) => group[j].far));
@@ -191,10 +191,7 @@ function momentsIn(row: Row, j: number, centre: number, weights: Column | undefi
   };
 }
 
-function checkRows(rows: readonly Row[], weights: Column | undefined): void {
-  if (rows.reduce((sum, { n }) => sum + Number(n), 0) === 0) {
-    throw new UsageError("standardize: the table has no rows; name files with some");
-  }
+function checkWeights(rows: readonly Row[], weights: Column | undefined): void {
   if (weights === undefined) return;
   const bad = rows.reduce((sum, row) => sum + Number(row.bad), 0);
   if (bad > 0) {

@@ -22,19 +22,21 @@ const REDRAW_MS = 250;
 /** What is known of one column in all groups. */
 export interface Line {
   column: Column;
+  /** Of the file's values; of CSV and JSON it is "number". */
+  type: string;
   notes: readonly string[];
 }
 
 /** The table, in lines of at most `width` characters. */
 export function tableText(lines: readonly Line[], saved: Saved, width: number): string {
   const colors = colorsOf(process.stdout);
-  const cells = lines.slice(0, MOST_LINES).map(({ column, notes }, j) => {
+  const cells = lines.slice(0, MOST_LINES).map(({ column, type, notes }, j) => {
     const of = (pick: (each: Saved["standardizers"][number]["standardizer"]) => Float64Array) =>
       saved.standardizers.map(({ standardizer }) => pick(standardizer)[j]);
     const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
     return {
       name: column.shown,
-      type: column.type.toLowerCase(),
+      type,
       count: weight(sum(of(({ count }) => count))),
       missing: weight(sum(of(({ missing }) => missing))),
       mean: range(of(({ mean }) => mean)),
@@ -60,7 +62,7 @@ export function tableText(lines: readonly Line[], saved: Saved, width: number): 
   for (const key of ["type", "count", "missing"] as const) {
     if (rest(keys) + Math.min(widest("name"), SHORTEST + 8) > width) keys = keys.filter((one) => one !== key);
   }
-  const nameWidth = Math.max(SHORTEST, Math.min(widest("name"), LONGEST, width - rest(keys)));
+  const nameWidth = Math.min(widest("name"), LONGEST, width - rest(keys));
   const notesBeside = rest(keys) + nameWidth + GAP.length + widest("notes") <= width;
   const line = (row: Record<Key, string>) => {
     const [, ...others] = keys;
@@ -71,11 +73,20 @@ export function tableText(lines: readonly Line[], saved: Saved, width: number): 
     if (row.notes === "") return main.trimEnd();
     return notesBeside ? `${main}${GAP}${row.notes}` : `${main}\n${wrap(`  ${row.notes}`, width, "  ")}`;
   };
+  // ranges over groups may be wider than a terminal
+  const stacked = nameWidth < Math.min(SHORTEST, widest("name"));
+  const paragraph = (row: Record<Key, string>) =>
+    [
+      colors.bold(cut(row.name, width)),
+      ...(["count", "missing", "mean", "deviation"] as const).map((key) =>
+        wrap(`  ${heads[key]} ${row[key]}`, width, "    "),
+      ),
+      ...(row.notes === "" ? [] : [wrap(`  ${row.notes}`, width, "  ")]),
+    ].join("\n");
   const more = lines.length - cells.length;
   return [
-    colors.bold(line(heads)),
-    ...cells.map(line),
-    ...(more > 0 ? [`and ${count(more, "more column")}: standardizer.json and --json have all`] : []),
+    ...(stacked ? cells.map(paragraph) : [colors.bold(line(heads)), ...cells.map(line)]),
+    ...(more > 0 ? [wrap(`and ${count(more, "more column")}: --json has all`, width)] : []),
   ].join("\n");
 }
 

@@ -99,6 +99,10 @@ export async function openSource(
   const [format] = formats;
   const base: Source = { format, files, bytes, columns: [], missing, notes: [] };
   const { columns, renamed } = await columnsOf(engine, base);
+  const found: Source = { ...base, columns: columns.map((column) => ({ ...column, shown: column.name })) };
+  if ((await engine.rows(`SELECT 1 FROM ${fromOf(found)} AS source_rows LIMIT 1`)).length === 0) {
+    throw new UsageError("standardize: the table has no rows; name files with some");
+  }
   const { names, decisions } = nameColumns(columns.map(({ name }) => name));
   return {
     ...base,
