@@ -44,9 +44,12 @@ export function filesOfModule(whole: string): ModuleFiles {
 }
 
 /** SHA-256, in hex, of a module and of the modules that it imports by relative paths. */
-export function digestOfModule(whole: string): string {
+export const digestOfModule = (whole: string): string => digestOfFiles(filesOfModule(whole).files);
+
+/** The same, of files in their order. */
+export function digestOfFiles(files: ModuleFiles["files"]): string {
   const hash = createHash("sha256");
-  for (const bytes of filesOfModule(whole).files.values()) {
+  for (const bytes of files.values()) {
     const text = Buffer.from(bytes).toString("utf8");
     hash.update(`${text.length}\n`).update(text);
   }

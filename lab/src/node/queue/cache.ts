@@ -1,6 +1,6 @@
 /**
  * What a worker has fetched from the depot: files by digest, in a folder that nobody else writes. Each is compared with its digest
- * before this process first uses it, and goes a month after the last use.
+ * where it is read, and goes a month after the last use.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -57,9 +57,6 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
     removeOld(place);
     return place;
   });
-  /** Sizes of data that were compared with their digest. */
-  const compared = new Map<string, number>();
-
   async function fetched(what: string, digest: string): Promise<Uint8Array> {
     const bytes = await depot.get(digest);
     if (bytes !== undefined) return bytes;
@@ -68,26 +65,12 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
     );
   }
 
-  async function isData(file: string, digest: string): Promise<boolean> {
-    const size = statSync(file, { throwIfNoEntry: false })?.size;
-    if (size === undefined) return false;
-    if (compared.get(digest) !== size) {
-      const found = await readData(file).then(digestOf, () => undefined);
-      if (found !== digest) return false;
-      compared.set(digest, size);
-    }
-    return true;
-  }
-
   const dataFile = sharing(async (digest) => {
     const file = join(data, digest);
-    if (!(await isData(file, digest))) {
+    if (statSync(file, { throwIfNoEntry: false }) === undefined) {
       const bytes = await fetched("data", digest);
+      if ((await digestIn(bytes)) !== digest) throw unlike("data", digest);
       inFolder(own, () => writeFile(file, bytes));
-      if (!(await isData(file, digest))) {
-        rmSync(file, { force: true });
-        throw unlike("data", digest);
-      }
     }
     touch(file);
     return file;
@@ -106,8 +89,20 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
   return { dataFile, moduleFile };
 }
 
-/** The data in a file. @throws Error for what is no packed data, and what the system says */
-export async function readData(path: string): Promise<TrialData> {
+/**
+ * The data of this digest, from their file; what is something else is removed, so that it is fetched again.
+ * @throws FailureError for something else, and what the system says
+ */
+export async function readData(path: string, digest: string): Promise<TrialData> {
+  const bytes = await bytesIn(path);
+  if ((await digestIn(bytes)) === digest) return unpack(bytes);
+  rmSync(path, { force: true });
+  throw new FailureError(
+    `the data in the cache are damaged (${digest.slice(0, 12)}…); they are fetched again with the next trial that needs them`,
+  );
+}
+
+async function bytesIn(path: string): Promise<Uint8Array> {
   const file = await open(path);
   try {
     const bytes = new Uint8Array((await file.stat()).size);
@@ -117,10 +112,21 @@ export async function readData(path: string): Promise<TrialData> {
       if (bytesRead === 0) break;
       at += bytesRead;
     }
-    return unpack(bytes);
+    return bytes;
   } finally {
     await file.close();
   }
+}
+
+/** Of packed data; undefined where they are none. */
+async function digestIn(bytes: Uint8Array): Promise<string | undefined> {
+  let data: TrialData;
+  try {
+    data = unpack(bytes);
+  } catch {
+    return undefined;
+  }
+  return digestOf(data);
 }
 
 /** The module of this digest, where it is unpacked there and is what it was. */

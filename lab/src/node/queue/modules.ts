@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join, parse, relative, sep } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import { FailureError, reason } from "../../errors.js";
-import { filesOfModule } from "../module-files.js";
+import { digestOfFiles, filesOfModule } from "../module-files.js";
 
 const FORMAT = 1;
 /** Bytes of a module and what it imports. */
@@ -27,11 +27,16 @@ interface Packed {
   links: Record<string, string>;
 }
 
-/** @throws FailureError where it is too large, or cannot be read */
-export function packModule(path: string): Uint8Array {
+/**
+ * @param digest as `digestOfModule` found it, where it must still be what it was
+ * @throws FailureError where it is not, is too large, or has names that not every system takes
+ */
+export function packModule(path: string, digest?: string): Uint8Array {
   const { entry, files, links } = filesOfModule(path);
-  if (files.size === 0) {
-    throw new FailureError(`${quote(path, 200)} is not there any more; bring it back, or begin anew`);
+  if (files.size === 0 || (digest !== undefined && digestOfFiles(files) !== digest)) {
+    throw new FailureError(
+      `${quote(path, 200)} has changed since the comparison was begun, or is not there any more; bring back what it was, or begin anew`,
+    );
   }
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
   if (bytes > MOST) {
@@ -47,7 +52,13 @@ export function packModule(path: string): Uint8Array {
       contents.set(about, Buffer.from(JSON.stringify({ type: typeOf(dirname(file)) })));
   }
   const root = commonFolder([entry, ...contents.keys(), ...links.keys()]);
-  const nameOf = (whole: string) => relative(root, whole).split(sep).join("/");
+  const nameOf = (whole: string) => {
+    const name = relative(root, whole).split(sep).join("/");
+    if (isInside(name)) return name;
+    throw new FailureError(
+      `${quote(whole, 200)} cannot travel to other machines, where such a name may mean another file; give it one without \\ and :, on the same drive as ${quote(path, 200)}`,
+    );
+  };
   const packed: Packed = {
     format: FORMAT,
     entry: nameOf(entry),

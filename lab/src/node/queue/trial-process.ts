@@ -13,7 +13,7 @@ const MOST = 2;
 const datasets = new Map<string, TrialData>();
 
 async function dataOf(digest: string, file: string): Promise<TrialData> {
-  const data = datasets.get(digest) ?? (await readData(file));
+  const data = datasets.get(digest) ?? (await readData(file, digest));
   datasets.delete(digest);
   datasets.set(digest, data);
   if (datasets.size > MOST) {
@@ -30,7 +30,7 @@ async function run({ spec, file }: ToChild): Promise<ToParent> {
   try {
     data = await dataOf(spec.digest, file);
   } catch (error) {
-    return { lost: `cannot read its data: ${reason(error)}` };
+    return { lost: reason(error) };
   }
   tell({ alive: true });
   try {
@@ -51,9 +51,12 @@ new Worker(
   `const { workerData: parent } = require("node:worker_threads");
    setInterval(() => {
      try {
+       // where a system keeps the id of a parent that is gone, this throws
        process.kill(parent, 0);
        if (process.ppid === parent) return;
-     } catch {}
+     } catch ({ code }) {
+       if (code !== "ESRCH") return;
+     }
      process.kill(process.pid, "SIGKILL");
    }, 1000);`,
   { eval: true, workerData: process.ppid },

@@ -66,7 +66,7 @@ describe.each(["data", "module"] as const)("%s", (what) => {
   const fileOf = (cache: ReturnType<typeof openCache>, one = known) =>
     what === "data" ? cache.dataFile(one) : cache.moduleFile(one);
   const check = async (path: string) => {
-    if (what === "data") expect(await readData(path)).toEqual(data);
+    if (what === "data") expect(await readData(path, digest)).toEqual(data);
     else expect([digestOfModule(path), basename(path)]).toEqual([ofModule, "net.mjs"]);
   };
 
@@ -108,7 +108,13 @@ describe.each(["data", "module"] as const)("%s", (what) => {
   ])("is fetched again where it is %s", async (_, damage) => {
     const { asked, depot } = both();
     const folder = next();
-    damage(await fileOf(openCache(folder, depot)));
+    const path = await fileOf(openCache(folder, depot));
+    damage(path);
+    if (what === "data" && existsSync(path)) {
+      expect(await errorOf(() => readData(path, digest))).toBe(
+        `FailureError: the data in the cache are damaged (${digest.slice(0, 12)}…); they are fetched again with the next trial that needs them`,
+      );
+    }
     await check(await fileOf(openCache(folder, depot)));
     expect(asked).toHaveLength(2);
   });

@@ -154,9 +154,30 @@ describe("a module", () => {
       /^FailureError: "modules \d+\/net\.mjs": it and what it imports have 16777242 bytes, and at most 16777216 travel to other machines; let the module import less \(most is in "modules \d+\/weights\.json"\), or install what is large as a package with every worker$/,
     );
     expect(await errorOf(() => packModule(join(source, "gone.mjs")))).toMatch(
-      /^FailureError: "modules \d+\/gone\.mjs" is not there any more; bring it back, or begin anew$/,
+      /^FailureError: "modules \d+\/gone\.mjs" has changed since the comparison was begun, or is not there any more; bring back what it was, or begin anew$/,
     );
   });
+
+  test("is refused where it is not what it was", async () => {
+    const source = having({ "net.mjs": 'import "./b.mjs";', "b.mjs": "1" });
+    const path = join(source, "net.mjs");
+    const digest = digestOfModule(path);
+    expect(packModule(path, digest)).toEqual(packModule(path));
+    writeFileSync(join(source, "b.mjs"), "2");
+    expect(await errorOf(() => packModule(path, digest))).toMatch(
+      /has changed since the comparison was begun/,
+    );
+  });
+
+  test.each(["a:b.mjs", "a\\b.mjs"])(
+    "is refused where a name would be another elsewhere: %s",
+    async (name) => {
+      const source = having({ "net.mjs": `import "./${encodeURIComponent(name)}";`, [name]: "" });
+      expect(await errorOf(() => packModule(join(source, "net.mjs")))).toMatch(
+        /^FailureError: "modules \d+\/a.{1,4}b\.mjs" cannot travel to other machines, where such a name may mean another file; give it one without \\ and :/,
+      );
+    },
+  );
 });
 
 describe("bytes of somebody else's", () => {

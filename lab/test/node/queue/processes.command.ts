@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 // as built, because it starts the processes next to it
 import { FailureError, UsageError } from "../../../dist/errors.js";
 import { digestOfModule } from "../../../dist/node/module-files.js";
-import { type Cache, openCache } from "../../../dist/node/queue/cache.js";
+import { openCache } from "../../../dist/node/queue/cache.js";
 import { folderDepot } from "../../../dist/node/queue/depot.js";
 import { packModule } from "../../../dist/node/queue/modules.js";
 import { ChildLost, openProcesses, type Processes } from "../../../dist/node/queue/processes.js";
@@ -64,8 +64,9 @@ async function own(does: string, norm: NormName = "layer"): Promise<TravellingSp
 
 const lines: string[] = [];
 const opened: Processes[] = [];
-function open(size: number, patience = 30, cache: Cache = openCache(pathOf("cache"), depot)): Processes {
-  const processes = openProcesses(size, { cache, patience, log: (line) => lines.push(line) });
+const cacheOf = () => openCache(pathOf("cache"), depot);
+function open(size: number, patience = 30): Processes {
+  const processes = openProcesses(size, { cache: cacheOf(), patience, log: (line) => lines.push(line) });
   opened.push(processes);
   return processes;
 }
@@ -248,13 +249,15 @@ describe("a process that is lost", () => {
     expect((await processes.run(spec("layer", 1), silent, go)).outcome).toBe("finished");
   });
 
-  test("where its data are damaged after they were looked at, or not there", async () => {
-    const file = pathOf("damaged");
-    writeFileSync(file, pack(data).subarray(0, 200));
-    const damaged = open(1, 30, { dataFile: async () => file, moduleFile: async () => "" });
-    const error = await failureOf(damaged.run(spec("layer", 1), silent, go));
+  test("where its data are damaged, or not there", async () => {
+    const file = await cacheOf().dataFile(digest);
+    writeFileSync(file, pack({ ...data, yScale: 2 }));
+    const processes = open(1);
+    const error = await failureOf(processes.run(spec("layer", 1), silent, go));
     expect(error).toBeInstanceOf(ChildLost);
-    expect(error.message).toMatch(/^cannot read its data: unpack: this is no packed data/);
+    expect(error.message).toMatch(/^the data in the cache are damaged/);
+    // the next attempt
+    expect((await processes.run(spec("layer", 1), silent, go)).outcome).toBe("finished");
     const absent = await failureOf(open(1).run({ ...spec("layer", 1), digest: "ab".repeat(32) }, silent, go));
     expect(absent).toBeInstanceOf(ChildLost);
     expect(absent.message).toMatch(/^the data of this trial \(abababababab…\) is not there any more/);
