@@ -24,12 +24,28 @@ export interface MomentsList {
 /**
  * What stands between measuring and normalizing where a batch lies in several places: from the moments that were measured here to
  * those of all places, the same everywhere. It is called in the same order with as many statistics in every place, in the backward
- * pass too, whose two means (of g and of g·xHat) are moments of no spread.
+ * pass too, where sums over all places (of the gradients of mean and variance) are moments of no spread, with a count of 1 in each.
  */
 export type Reduce = (moments: MomentsList) => MomentsList;
 
 /** The same where an answer takes time: over a network. */
 export type AsyncReduce = (moments: MomentsList) => MomentsList | Promise<MomentsList>;
+
+/** For what came instead of moments where nothing can wait for it. */
+export function cannotWait(): TypeError {
+  return new TypeError(
+    "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
+      "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",
+  );
+}
+
+/** @throws TypeError for a `reduce` that is no function */
+export function checkReduce(caller: string, reduce: unknown): void {
+  if (reduce === undefined || typeof reduce === "function") return;
+  throw new TypeError(
+    `${caller}: reduce must be a function from moments to those of all places, got ${described(reduce)}; leave it out for one place`,
+  );
+}
 
 /** The moments of no values, the identity of `merge`. */
 export const noMoments: Moments = { count: 0, mean: 0, m2: 0 };

@@ -7,8 +7,7 @@
  */
 import type { View } from "../view.js";
 import { checkOperands, statisticsGiven } from "./checks.js";
-import { meanOf, mergedMoments, reciprocalDeviation, varianceOf } from "./merging.js";
-import type { ElementaryOps, Merge, NormalizeOperands, NormalizeResult } from "./ops.js";
+import type { ElementaryOps, NormalizeOperands, NormalizeResult, Standardize, Standardized } from "./ops.js";
 import type { FusedNorm, Plan } from "./plan.js";
 import { affine, averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
 
@@ -28,8 +27,7 @@ export interface ComposedCall<T> {
   /** Passed in, or, in the backward pass, those measured in the forward pass. */
   readonly mean?: T;
   readonly variance?: T;
-  /** Merges what is measured with that of other places. */
-  readonly merge?: Merge<T>;
+  readonly standardize?: Standardize<T>;
 }
 
 /** y, and mean and variance as [k1, 1, k2, 1]. */
@@ -37,10 +35,20 @@ export function composedForward<T>(
   ops: ElementaryOps<T>,
   call: ComposedCall<T>,
 ): { y: T; mean?: T; variance: T; count?: T; remainder?: T } {
-  const { x, parameters, gamma, beta, counts } = call;
-  const { xHat, rstd, average, ...measured } = standardized(ops, call);
+  const { x, statistics, parameters, gamma, beta, counts, standardize } = call;
+  const within = counts && viewed(ops, counts, statistics);
+  const {
+    xHat,
+    mean,
+    variance,
+    count,
+    remainder,
+  }: Partial<Standardized<T>> & Pick<Standardized<T>, "xHat" | "variance"> =
+    standardize && !call.given
+      ? standardize(ops, viewed(ops, x, statistics), call.epsilon, within)
+      : standardized(ops, call);
   const y = affine(ops, ops.reshape(xHat, ops.shape(x)), parameters, gamma, beta);
-  return { y: counts === undefined ? y : ops.where(counts, y, 0), ...measured };
+  return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance, count, remainder };
 }
 
 /** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] of the parameters' view. */
@@ -81,7 +89,7 @@ export function composedNormalize<T>(
   const plan = norm.plan(ops.shape(x));
   const given = statisticsGiven(norm, operands.mean, operands.variance);
   checkOperands(ops, norm, plan, operands);
-  if (operands.merge !== undefined && !norm.centered) {
+  if (operands.standardize !== undefined && !norm.centered) {
     throw new RangeError(`${norm.name}: what is merged is a mean and a variance, and this measures no mean`);
   }
   const sum = residual === undefined ? undefined : ops.add(x, residual);
@@ -107,22 +115,8 @@ export function composedNormalize<T>(
 
 const REDUCED = [1, 3];
 
-/** What is made of x before gamma and beta. */
-interface Standardized<T> {
-  /** [k1, r1, k2, r2], 0 where masked. */
-  readonly xHat: T;
-  /** [k1, 1, k2, 1], as are all statistics. */
-  readonly rstd: T;
-  readonly mean?: T;
-  readonly variance: T;
-  /** Of merged statistics: their number of values, and what the mean lacks. */
-  readonly count?: T;
-  readonly remainder?: T;
-  /** The mean of what is here and unmasked. */
-  average(values: T): T;
-}
-
-function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>): Standardized<T> {
+/** xHat [k1, r1, k2, r2], 0 where masked; rstd, mean and variance [k1, 1, k2, 1]; and `average` over unmasked values. */
+function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>) {
   const { statistics, epsilon, given, counts } = call;
   const { k1, r1, k2, r2 } = statistics;
   const x = viewed(ops, call.x, statistics);
@@ -138,21 +132,6 @@ function standardized<T>(ops: ElementaryOps<T>, call: ComposedCall<T>): Standard
     // a variance and epsilon of 0 give 0, not NaN
     const rstd = ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
     return { xHat: ops.mul(distance, rstd), rstd, mean: statedMean, variance, average };
-  }
-  if (call.merge !== undefined) {
-    const all = mergedMoments(ops, x, REDUCED, call.merge, within);
-    const inverse = reciprocalDeviation(ops, all, epsilon);
-    const mean = meanOf(ops, all);
-    return {
-      xHat: ops.mul(all.distance, inverse),
-      rstd: ops.div(inverse, all.unit),
-      mean,
-      // of a mean that is rounded to float32, what it was rounded by
-      remainder: ops.add(ops.sub(all.near, mean), ops.mul(all.rest, all.unit)),
-      variance: varianceOf(ops, all),
-      count: all.count,
-      average,
-    };
   }
   const { mean, distance } = call.centered
     ? centered(ops, x, over, statedMean)

@@ -12,11 +12,8 @@
  */
 import type { AsyncReduce, MomentsList } from "../moments.js";
 import { described, sizeOf } from "../shape.js";
-import type { ElementaryOps, Merge, PartedMoments } from "./ops.js";
+import type { ElementaryOps, Merge, MergeRules, PartedMoments, Standardize } from "./ops.js";
 import { square } from "./terms.js";
-
-/** The order in which hosts list the parts. */
-export const PARTS = ["near", "rest", "variance", "unit", "count"] as const;
 
 /** Moments of all places, and each value's distance from their mean. */
 export interface MergedMoments<T> extends PartedMoments<T> {
@@ -52,9 +49,24 @@ export function mergedMoments<T>(
   const first = masked(ops.mul(ops.sub(values, near), ops.div(1, unit)));
   const rest = average(first);
   const variance = ops.sub(average(square(ops, first)), square(ops, rest));
-  const all = merge({ near, rest, variance, unit, count });
+  const all = merge({ near, rest, variance, unit, count }, rules);
   const distance = ops.sub(ops.mul(ops.sub(values, all.near), ops.div(1, all.unit)), all.rest);
   return { ...all, distance: masked(distance) };
+}
+
+/** The fused operation's statistics and xHat, merged; undefined where nothing is to be merged. */
+export function standardizing<T>(merge: Merge<T> | undefined): Standardize<T> | undefined {
+  if (merge === undefined) return undefined;
+  return (ops, x, epsilon, fullMask) => {
+    const all = mergedMoments(ops, x, [1, 3], merge, fullMask);
+    const mean = meanOf(ops, all);
+    return {
+      xHat: ops.mul(all.distance, reciprocalDeviation(ops, all, epsilon)),
+      ...{ mean, variance: varianceOf(ops, all), count: all.count },
+      // of a mean that is rounded to float32, what it was rounded by
+      remainder: ops.add(ops.sub(all.near, mean), ops.mul(all.rest, all.unit)),
+    };
+  };
 }
 
 /** 1/√(variance·unit² + epsilon), times the unit; 0 where both are 0. */
@@ -91,13 +103,14 @@ export function mergedBatch<T>(
 ): { mean: T; variance: T; measured: { mean: T; variance: T; count: T } } {
   const count = fullMask === undefined ? numberOfValues(ops, shape, axes) : ops.sum(fullMask, axes);
   const none = filled(ops, 0, ops.shape(here.mean));
-  const all = merge({
+  const local = {
     near: ops.stop(ops.add(none, origin)),
     rest: here.mean,
     variance: here.variance,
     unit: ops.stop(ops.add(none, unit)),
     count,
-  });
+  };
+  const all = merge(local, rules);
   const ratio = ops.div(all.unit, unit);
   return {
     mean: ops.add(ops.div(ops.sub(all.near, origin), unit), ops.mul(all.rest, ratio)),
@@ -109,7 +122,7 @@ export function mergedBatch<T>(
 /** Sums over all places, with gradients: means of what has no spread, times how many there are. */
 export function mergedSums<T>(ops: ElementaryOps<T>, values: T, merge: Merge<T>): T {
   const [none, one] = [0, 1].map((value) => filled(ops, value, ops.shape(values)));
-  const all = merge({ near: none, rest: values, variance: none, unit: one, count: one });
+  const all = merge({ near: none, rest: values, variance: none, unit: one, count: one }, rules);
   return ops.mul(meanOf(ops, all), all.count);
 }
 
@@ -139,11 +152,7 @@ type Writable = Float32Array | Float64Array;
  * Calls a reduction, checks what it gives, and goes on with it: at once, or when it is there.
  * @throws TypeError for what is not the moments of as many statistics
  */
-export function reduced<R>(
-  reduce: AsyncReduce,
-  list: MomentsList,
-  use: (all: MomentsList) => R,
-): R | Promise<R> {
+function reduced<R>(reduce: AsyncReduce, list: MomentsList, use: (all: MomentsList) => R): R | Promise<R> {
   const expected = list.count.length;
   const checked = (all: MomentsList) => {
     const { count, mean, m2 } = (all ?? {}) as Partial<MomentsList>;
@@ -157,24 +166,8 @@ export function reduced<R>(
   return all instanceof Promise ? all.then((there) => use(checked(there))) : use(checked(all));
 }
 
-/** For what came instead of moments where nothing can wait for it. */
-export function cannotWait(): TypeError {
-  return new TypeError(
-    "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
-      "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",
-  );
-}
-
-/** @throws TypeError for a `reduce` that is no function */
-export function checkReduce(caller: string, reduce: unknown): void {
-  if (reduce === undefined || typeof reduce === "function") return;
-  throw new TypeError(
-    `${caller}: reduce must be a function from moments to those of all places, got ${described(reduce)}; leave it out for one place`,
-  );
-}
-
 /** The moments of parts. */
-export function listOf({ near, rest, variance, unit, count }: PartedMoments<Numbers>): MomentsList {
+function listOf({ near, rest, variance, unit, count }: PartedMoments<Numbers>): MomentsList {
   const list = emptyList(near.length);
   for (let i = 0; i < near.length; i++) {
     list.count[i] = count[i];
@@ -186,7 +179,7 @@ export function listOf({ near, rest, variance, unit, count }: PartedMoments<Numb
 }
 
 /** Writes moments in parts. */
-export function writeParts({ count, mean, m2 }: MomentsList, into: PartedMoments<Writable>): void {
+function writeParts({ count, mean, m2 }: MomentsList, into: PartedMoments<Writable>): void {
   for (let i = 0; i < count.length; i++) {
     const variance = count[i] === 0 ? 0 : m2[i] / count[i];
     // a power of two, in which float32 holds both the variance and what is left of the mean
@@ -202,7 +195,7 @@ export function writeParts({ count, mean, m2 }: MomentsList, into: PartedMoments
 }
 
 /** Gradients of merged moments, as moments of no spread: those of `rest` in absolute terms, then those of the variance. */
-export function gradientList(rest: Numbers, variance: Numbers, unit: Numbers): MomentsList {
+function gradientList(rest: Numbers, variance: Numbers, unit: Numbers): MomentsList {
   const size = unit.length;
   const list = emptyList(2 * size);
   list.count.fill(1);
@@ -214,7 +207,7 @@ export function gradientList(rest: Numbers, variance: Numbers, unit: Numbers): M
 }
 
 /** Writes the gradients of the parts measured here, from those of what all places made of the merged ones. */
-export function writeGradients(
+function writeGradients(
   { count, mean }: MomentsList,
   local: PartedMoments<Numbers>,
   all: PartedMoments<Numbers>,
@@ -239,3 +232,5 @@ function held(value: number): number {
 function emptyList(size: number): MomentsList {
   return { count: new Float64Array(size), mean: new Float64Array(size), m2: new Float64Array(size) };
 }
+
+const rules: MergeRules = { reduced, listOf, writeParts, gradientList, writeGradients };

@@ -5,6 +5,7 @@
  * `T` is the host's array. Shapes broadcast as in NumPy; a number is a scalar. Formulas neither retain nor release arrays: the
  * host does.
  */
+import type { AsyncReduce, MomentsList } from "../moments.js";
 import type { FusedNorm } from "./plan.js";
 
 /** A host's array, or a number as a scalar. */
@@ -100,8 +101,53 @@ export interface PartedMoments<T> {
   readonly count: T;
 }
 
-/** From the moments measured here to those of all places, differentiable; what a host makes of a `Reduce`. */
-export type Merge<T> = (local: PartedMoments<T>) => PartedMoments<T>;
+/** The order in which hosts list the parts. */
+export const PARTS = ["near", "rest", "variance", "unit", "count"] as const;
+
+/** From the moments measured here to those of all places, differentiable: what a host makes of a `Reduce`, by rules that a norm brings. */
+export type Merge<T> = (local: PartedMoments<T>, rules: MergeRules) => PartedMoments<T>;
+
+type Numbers = ArrayLike<number>;
+type Writable = Float32Array | Float64Array;
+
+/** What a merge does with the numbers in a host's arrays (merging.ts); hosts do not carry it for norms that merge nothing. */
+export interface MergeRules {
+  /** Calls a reduction, and goes on with what it gives: at once, or when it is there. */
+  reduced<R>(reduce: AsyncReduce, list: MomentsList, use: (all: MomentsList) => R): R | Promise<R>;
+  /** The moments of parts. */
+  listOf(parts: PartedMoments<Numbers>): MomentsList;
+  /** Writes moments in parts. */
+  writeParts(list: MomentsList, into: PartedMoments<Writable>): void;
+  /** Gradients of merged moments, in absolute terms, as moments of no spread: those of the mean, then those of the variance. */
+  gradientList(rest: Numbers, variance: Numbers, unit: Numbers): MomentsList;
+  /** Writes the gradients of the parts measured here, from those of what all places made of the merged ones. */
+  writeGradients(
+    sums: MomentsList,
+    local: PartedMoments<Numbers>,
+    all: PartedMoments<Numbers>,
+    into: { readonly rest: Writable; readonly variance: Writable },
+  ): void;
+}
+
+/** x standardized by statistics that were merged, with what was measured. */
+export interface Standardized<T> {
+  /** Of the shape of x, 0 where masked. */
+  readonly xHat: T;
+  /** Statistics, which have length 1 along what they are over. */
+  readonly mean: T;
+  readonly variance: T;
+  readonly count: T;
+  /** What the mean lacks as it is rounded. */
+  readonly remainder: T;
+}
+
+/** Standardizes x [k1, r1, k2, r2] over r1 and r2. */
+export type Standardize<T> = (
+  ops: ElementaryOps<T>,
+  x: T,
+  epsilon: number,
+  fullMask: T | undefined,
+) => Standardized<T>;
 
 /** Optional operands of the fused operation. */
 export interface NormalizeOperands<T> {
@@ -116,8 +162,8 @@ export interface NormalizeOperands<T> {
   mask?: T;
   /** Shape of x; added to x first. */
   residual?: T;
-  /** Merges the statistics with those of other places before x is normalized by them; for those that are measured. */
-  merge?: Merge<T>;
+  /** Instead of the operation's own way, by statistics that are merged with those of other places (merging.ts); if none are given. */
+  standardize?: Standardize<T>;
 }
 
 /** What the fused operation gives. */

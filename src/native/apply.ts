@@ -1,10 +1,9 @@
 /** Any normalization without a framework: its formula as a program, with gradients of inputs and weights. */
-import { checkReduce } from "../formula/merging.js";
 import { initialize, type Normalization } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import type { StorageType } from "../kernels/contract.js";
 import { type Mask, maskValues } from "../mask.js";
-import type { AsyncReduce, Reduce } from "../moments.js";
+import { type AsyncReduce, checkReduce, type Reduce } from "../moments.js";
 import { checkOptions } from "../options.js";
 import {
   type BackwardProgram,

@@ -3,12 +3,11 @@
  * normalization; those with a name of their own (named-layers.ts) only make it.
  */
 import type { MappedNormalization } from "../checkpoints/normalizations/normalization.js";
-import { checkReduce } from "../formula/merging.js";
 import { initialize, type Normalization, type Weight } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import { batchCountOf, checkFramework, type NamedFramework, theirs } from "../frameworks/names.js";
 import type { Mask } from "../mask.js";
-import type { Reduce } from "../moments.js";
+import { checkReduce, type Reduce } from "../moments.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { type Applied, apply, checkBackend, type Gradients, isOver } from "./apply.js";

@@ -25,7 +25,7 @@ import {
   standardizedByMixedStatistics,
 } from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
-import { mergedSums } from "../formula/merging.js";
+import { mergedSums, standardizing } from "../formula/merging.js";
 import {
   type ApplyOptions,
   type ApplyResult,
@@ -214,7 +214,7 @@ function standardized<T>(
 ): { y: T; mean?: T; variance?: T; count?: T } {
   const { gamma, beta, merge } = from;
   if (from.mean === "batch" && from.variance === "batch")
-    return ops.normalize(norm, x, { mask, gamma, beta, merge });
+    return ops.normalize(norm, x, { mask, gamma, beta, standardize: standardizing(merge) });
   const shape = ops.shape(x);
   const { statisticsShape } = norm.plan(shape);
   const populationShape = shape.map((length, one) => (one === 0 || one === reduced ? 1 : length));

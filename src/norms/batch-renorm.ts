@@ -13,6 +13,7 @@
 import { type ChannelOptions, channelPlan, hasSingleValue, valuesPerChannel } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { standardizing } from "../formula/merging.js";
 import { type ApplyOptions, buffer, type Normalization, normalization } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
@@ -111,7 +112,10 @@ export const batchRenorm = normalization(
           return { y: ops.normalize(evaluating, x, given).y };
         }
         // what is merged is measured once, and has a gradient
-        const measured = ops.normalize(norm, merge ? x : ops.stop(x), { mask, merge });
+        const measured = ops.normalize(norm, merge ? x : ops.stop(x), {
+          mask,
+          standardize: standardizing(merge),
+        });
         const { mean, variance, count: merged } = measured;
         if (mean === undefined || variance === undefined)
           throw new Error("batchRenorm: the host measured nothing");

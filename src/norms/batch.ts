@@ -21,6 +21,7 @@ import {
   standardizedByMixedStatistics,
 } from "../formula/evaluation-sources.js";
 import { type AffineOptions, affineDefaults, affineWeights } from "../formula/fused-norm.js";
+import { standardizing } from "../formula/merging.js";
 import { type Normalization, normalization } from "../formula/normalization.js";
 import type { FusedNorm } from "../formula/plan.js";
 import {
@@ -98,11 +99,12 @@ export const batchNorm = normalization(
           const population = batchMean === "population";
           const mean = population ? state.runningMean : undefined;
           const variance = population ? state.runningVariance : undefined;
-          const given = { gamma, beta, mean, variance, mask, residual, merge };
+          const standardize = standardizing(merge);
+          const given = { gamma, beta, mean, variance, mask, residual, standardize };
           const { y, sum } = ops.normalize(norm, x, given);
           return { y, sum };
         }
-        const call = { gamma, beta, mask, residual, merge };
+        const call = { gamma, beta, mask, residual, standardize: standardizing(merge) };
         const { y, sum, mean, variance, count: merged } = ops.normalize(norm, x, call);
         if (mean === undefined || variance === undefined)
           throw new Error("batchNorm: the host measured nothing");

@@ -20,6 +20,7 @@ import {
 } from "../formula/channels.js";
 import { checkEpsilon } from "../formula/checks.js";
 import { checkBatch, conditionFeatures, modulation, modulationWeights } from "../formula/conditioning.js";
+import { standardizing } from "../formula/merging.js";
 import { type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
@@ -98,7 +99,7 @@ export const conditionalBatchNorm = normalization(
           const { y, sum } = ops.normalize(norm, x, { gamma, beta, mean, variance, mask, residual });
           return { y, sum };
         }
-        const call = { gamma, beta, mask, residual, merge };
+        const call = { gamma, beta, mask, residual, standardize: standardizing(merge) };
         const { y, sum, mean, variance, count: merged } = ops.normalize(norm, x, call);
         if (mean === undefined || variance === undefined)
           throw new Error(`${NAME}: the host measured nothing`);

@@ -13,6 +13,7 @@
  */
 import { channelPlan } from "../formula/channels.js";
 import { checkEpsilon, checkFinite } from "../formula/checks.js";
+import { standardizing } from "../formula/merging.js";
 import { buffer, type Normalization, normalization, trained } from "../formula/normalization.js";
 import type { NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import { type FusedNorm, memoizeLast, planOf } from "../formula/plan.js";
@@ -138,6 +139,7 @@ export const recurrentBatchNorm = normalization(
             each: means.map((row, i) => ({ mean: row, variance: variances[i] })),
           };
         };
+        const standardize = standardizing(merge);
         const projected = ops.normalize(
           ofInput,
           ops.reshape(ops.matMul(rows, kernel), [steps, batch, 4 * units]),
@@ -145,7 +147,7 @@ export const recurrentBatchNorm = normalization(
             gamma: kernelGamma,
             beta: bias,
             mask: counts && ops.reshape(counts.rows, [steps, batch, 1]),
-            merge,
+            standardize,
             ...part(0, 4).all,
           },
         );
@@ -161,7 +163,7 @@ export const recurrentBatchNorm = normalization(
             const recurrent = ops.normalize(ofState, ops.matMul(h, recurrentKernel), {
               gamma: recurrentGamma,
               mask: counted,
-              merge,
+              standardize,
               ...stateStatistics?.[time],
             });
             const next = lstmStep(ops, ops.add(now, recurrent.y), c, (cell) => {
@@ -169,7 +171,7 @@ export const recurrentBatchNorm = normalization(
                 gamma: cellGamma,
                 beta: cellBeta,
                 mask: counted,
-                merge,
+                standardize,
                 ...cellStatistics?.[time],
               });
               measured.push([recurrent, normalized]);

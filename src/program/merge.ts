@@ -1,6 +1,5 @@
 /** Moments of several places on terms: a call of the reduction that a run brings, whose gradient is another one. */
-import { gradientList, listOf, PARTS, reduced, writeGradients, writeParts } from "../formula/merging.js";
-import type { ElementaryOps, PartedMoments } from "../formula/ops.js";
+import { type ElementaryOps, type MergeRules, PARTS, type PartedMoments } from "../formula/ops.js";
 import type { Kernels, Values } from "../kernels/contract.js";
 import type { AsyncReduce } from "../moments.js";
 import { sizeOf } from "../shape.js";
@@ -11,7 +10,7 @@ interface Calling extends ElementaryOps<Term> {
   uniform(value: number, shape: readonly number[]): Term;
 }
 
-export function mergeTerms(ops: Calling, local: PartedMoments<Term>): PartedMoments<Term> {
+export function mergeTerms(ops: Calling, local: PartedMoments<Term>, rules: MergeRules): PartedMoments<Term> {
   const { shape } = local.rest;
   const here = PARTS.map((part) => local[part]);
   const outputs = ops.mergeOutputs({
@@ -19,7 +18,7 @@ export function mergeTerms(ops: Calling, local: PartedMoments<Term>): PartedMome
     outputs: PARTS.map(() => shape),
     run(kernels, arrays, results, reduce) {
       const [read, room] = [arrays, results].map((all) => () => partsOf(kernels, all, shape));
-      return finished(reduce, listOf(read()), (list) => writeParts(list, room()));
+      return rules.reduced(given(reduce), rules.listOf(read()), (list) => rules.writeParts(list, room()));
     },
     back(gradients) {
       const [ofRest, ofVariance] = [1, 2].map((part) => gradients[part] ?? ops.uniform(0, shape));
@@ -29,9 +28,9 @@ export function mergeTerms(ops: Calling, local: PartedMoments<Term>): PartedMome
         run(kernels, arrays, results, reduce) {
           const values = (array: (typeof arrays)[number]) => kernels.values(array, sizeOf(shape));
           const all = () => partsOf(kernels, arrays.slice(2 + PARTS.length), shape);
-          const list = gradientList(values(arrays[0]), values(arrays[1]), all().unit);
-          return finished(reduce, list, (sums) =>
-            writeGradients(sums, partsOf(kernels, arrays.slice(2), shape), all(), {
+          const list = rules.gradientList(values(arrays[0]), values(arrays[1]), all().unit);
+          return rules.reduced(given(reduce), list, (sums) =>
+            rules.writeGradients(sums, partsOf(kernels, arrays.slice(2), shape), all(), {
               rest: values(results[0]),
               variance: values(results[1]),
             }),
@@ -58,12 +57,7 @@ function partsOf<A>(
   return Object.fromEntries(parts) as PartedMoments<Values>;
 }
 
-function finished(
-  reduce: AsyncReduce | undefined,
-  list: Parameters<AsyncReduce>[0],
-  use: (all: ReturnType<typeof listOf>) => void,
-): Promise<void> | void {
-  if (reduce === undefined)
-    throw new Error("evenkeel: a program that merges moments was run without a reduction");
-  return reduced(reduce, list, use);
+function given(reduce: AsyncReduce | undefined): AsyncReduce {
+  if (reduce !== undefined) return reduce;
+  throw new Error("evenkeel: a program that merges moments was run without a reduction");
 }

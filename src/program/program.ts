@@ -3,11 +3,10 @@
  * it is called. A call binds the arrays that it brings to the first buffers of a program, and gets those of its results.
  */
 
-import { cannotWait } from "../formula/merging.js";
 import type { Normalization } from "../formula/normalization.js";
 import { run } from "../formula/run.js";
 import type { Kernels } from "../kernels/contract.js";
-import type { AsyncReduce } from "../moments.js";
+import { type AsyncReduce, cannotWait } from "../moments.js";
 import { sameShape, sizeOf } from "../shape.js";
 import { neededBy, type Schedule, schedule } from "./schedule.js";
 import { elementsOf, isWhole, type Source, type Term } from "./term.js";
@@ -213,7 +212,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     ...{ mask, residual },
     warn: (message) => warnings.push(message),
     ...(signature.movesState && { moveState }),
-    ...(signature.merges && { merge: (local) => trace.merge(local) }),
+    ...(signature.merges && { merge: (local, rules) => trace.merge(local, rules) }),
   });
   const { y, sum, more = [], state = {} } = result;
   const lasting = new Set([...bound, ...held.values()]);

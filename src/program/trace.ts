@@ -4,6 +4,7 @@
  */
 import { composedNormalize } from "../formula/composed.js";
 import type {
+  MergeRules,
   NarrowType,
   NormalizeOperands,
   NormalizeResult,
@@ -319,13 +320,13 @@ export class Trace implements Ops<Term> {
   normalize(norm: FusedNorm, x: Term, operands: NormalizeOperands<Term> = {}): NormalizeResult<Term> {
     const { r1, r2 } = norm.plan(x.shape).statistics;
     // what is given for each element is arithmetic
-    const compose = operands.variance !== undefined ? r1 * r2 === 1 : operands.merge !== undefined;
+    const compose = operands.variance !== undefined ? r1 * r2 === 1 : operands.standardize !== undefined;
     return (compose ? composedNormalize<Term> : normalizeTerms)(this, norm, x, operands);
   }
 
   /** Moments of all places, by the reduction that a run brings. */
-  merge(local: PartedMoments<Term>): PartedMoments<Term> {
-    return mergeTerms(this, local);
+  merge(local: PartedMoments<Term>, rules: MergeRules): PartedMoments<Term> {
+    return mergeTerms(this, local, rules);
   }
 
   /** Whether a reduction is called. */

@@ -1,25 +1,19 @@
 /** Moments of several places in TensorFlow.js: a reduction as a differentiable function of tensors. */
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  cannotWait,
-  gradientList,
-  listOf,
-  PARTS,
-  reduced,
-  writeGradients,
-  writeParts,
-} from "../formula/merging.js";
-import type { Merge, PartedMoments } from "../formula/ops.js";
-import type { MomentsList, Reduce } from "../moments.js";
+import { type Merge, PARTS, type PartedMoments } from "../formula/ops.js";
+import { cannotWait, type Reduce } from "../moments.js";
 import { isDifferentiatedAgain } from "./elementary.js";
 
 /** Its gradient calls the reduction again; there is no second one. Values are read, which waits for the device. */
 export function merging(reduce: Reduce): Merge<tf.Tensor> {
-  return (local) => {
+  return (local, rules) => {
+    const atOnce = (...[list, use]: [Parameters<Reduce>[0], (all: ReturnType<Reduce>) => void]) => {
+      if (rules.reduced(reduce, list, use) instanceof Promise) throw cannotWait();
+    };
     const { shape, size } = local.rest;
     const here = partsOf((part) => local[part].dataSync() as Float32Array);
     const all = partsOf(() => new Float32Array(size));
-    atOnce(reduce, listOf(here), (list) => writeParts(list, all));
+    atOnce(rules.listOf(here), (list) => rules.writeParts(list, all));
     const operation = tf.customGrad(() => ({
       // one tensor of all parts, since an operation gives one
       value: tf.stack(PARTS.map((part) => tf.tensor(all[part], shape))),
@@ -27,8 +21,8 @@ export function merging(reduce: Reduce): Merge<tf.Tensor> {
         refuseSecond();
         const [rest, variance] = [1, 2].map((part) => tf.slice(gradient, part, 1).dataSync() as Float32Array);
         const into = { rest: new Float32Array(size), variance: new Float32Array(size) };
-        atOnce(reduce, gradientList(rest, variance, all.unit), (list) =>
-          writeGradients(list, here, all, into),
+        atOnce(rules.gradientList(rest, variance, all.unit), (list) =>
+          rules.writeGradients(list, here, all, into),
         );
         return [tf.tensor(into.rest, shape), tf.tensor(into.variance, shape)];
       },
@@ -44,10 +38,6 @@ export function refuseSecond(): void {
   throw new Error(
     "evenkeel: statistics that are merged with those of other places have no second derivatives; take them without reduce",
   );
-}
-
-function atOnce(reduce: Reduce, list: MomentsList, use: (all: MomentsList) => void): void {
-  if (reduced(reduce, list, use) instanceof Promise) throw cannotWait();
 }
 
 function partsOf<T>(make: (part: (typeof PARTS)[number]) => T): PartedMoments<T> {

@@ -7,8 +7,8 @@ import { normalize } from "./kernels/normalize.js";
 
 export const tfOps: Ops<tf.Tensor> = {
   ...elementary,
-  normalize: (norm, x, { merge, ...operands } = {}) =>
-    merge === undefined || operands.variance !== undefined
+  normalize: (norm, x, { standardize, ...operands } = {}) =>
+    standardize === undefined || operands.variance !== undefined
       ? normalize(norm, x, operands)
-      : composedNormalize(elementary, norm, x, { ...operands, merge }),
+      : composedNormalize(elementary, norm, x, { ...operands, standardize }),
 };

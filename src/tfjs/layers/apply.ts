@@ -1,7 +1,6 @@
 /** Runs a normalization on tensors: as a function, and on the variables of a layer, whose state it updates. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayerVariable } from "@tensorflow/tfjs-layers";
-import { checkReduce } from "../../formula/merging.js";
 import {
   type ApplyOptions,
   type ApplyResult,
@@ -10,7 +9,7 @@ import {
   type Weight,
 } from "../../formula/normalization.js";
 import { checkNormalization, run, weightsFor } from "../../formula/run.js";
-import type { Reduce } from "../../moments.js";
+import { checkReduce, type Reduce } from "../../moments.js";
 import { checkOptions } from "../../options.js";
 import { described } from "../../shape.js";
 import { checkTensor } from "../arguments.js";

@@ -1,10 +1,10 @@
 /** The operation as a function, also over a batch that lies in several places. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { affineWeights } from "../../formula/fused-norm.js";
-import { checkReduce } from "../../formula/merging.js";
+import { standardizing } from "../../formula/merging.js";
 import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
-import type { Reduce } from "../../moments.js";
+import { checkReduce, type Reduce } from "../../moments.js";
 import {
   type Normalized,
   type NormalizeParameters,
@@ -66,7 +66,13 @@ function overPlaces(norm: FusedNorm, scale: boolean, center: boolean): Normaliza
       return [shape, statisticsShape, statisticsShape];
     },
     apply(ops, [x], { gamma, beta }, { mask, residual, merge }) {
-      const { y, sum, mean, variance } = ops.normalize(norm, x, { gamma, beta, mask, residual, merge });
+      const { y, sum, mean, variance } = ops.normalize(norm, x, {
+        gamma,
+        beta,
+        mask,
+        residual,
+        standardize: standardizing(merge),
+      });
       return { y, sum, more: [mean as typeof x, variance as typeof x] };
     },
   };

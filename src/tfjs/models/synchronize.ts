@@ -1,7 +1,6 @@
 /** Batch statistics over several places, such as the replicas of data-parallel training. */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import { checkReduce } from "../../formula/merging.js";
-import type { Reduce } from "../../moments.js";
+import { checkReduce, type Reduce } from "../../moments.js";
 import { isBuiltInBatch, synchronizeBuiltIn } from "../layers/built-in.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import { checkLayersOf, layersOf, type OfLayers } from "./tracked-layers.js";
