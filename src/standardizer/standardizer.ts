@@ -86,7 +86,11 @@ export interface StandardizerOptions {
 }
 
 /** What scikit-learn and others call an option. */
-const OTHER_NAMES = {
+const otherNames = {
+  sample_weight: '"weights"',
+  sampleWeight: '"weights"',
+  dtype: '"type"',
+  feature_names_in_: '"columns"',
   ddof: '"variance" ("biased" for 0, "unbiased" for 1)',
   decay: '"forgetting"',
   alpha: '"forgetting"',
@@ -113,7 +117,7 @@ export class Standardizer {
    * estimator of the variance, or a column named twice
    */
   constructor(options: StandardizerOptions = {}) {
-    checkOptions("Standardizer", options, ["forgetting", "variance", "columns"], OTHER_NAMES);
+    checkOptions("Standardizer", options, ["forgetting", "variance", "columns"], otherNames);
     const { forgetting = 1, variance = "biased", columns } = options;
     if (typeof forgetting !== "number" || !(forgetting > 0 && forgetting <= 1)) {
       throw new RangeError(
@@ -192,8 +196,10 @@ export class Standardizer {
   /** `fit(x)`, then `transform(x)`, with the options of both. */
   fitTransform<X extends Tabular, Type extends "float32" | "float64" | undefined = undefined>(
     x: X,
-    { weights, type }: FitOptions & TransformOptions<Type> = {},
+    options: FitOptions & TransformOptions<Type> = {},
   ): Standardized<X, Type> {
+    checkOptions("Standardizer.fitTransform", options, ["weights", "type"], otherNames);
+    const { weights, type } = options;
     return this.fit(x, { weights }).transform(x, { type });
   }
 
@@ -300,9 +306,12 @@ export class Standardizer {
    */
   sql(engine: SQLEngine, options: StandardizerSQLOptions = {}): StandardizerSQL {
     const caller = "Standardizer.sql";
-    checkOptions(caller, options, ["table", "columns", "keep"], {
-      by: "Standardizer.sql's, which needs no fit: groups have a standardizer each, as",
-    });
+    if (options !== null && Object.hasOwn(options, "by")) {
+      throw new TypeError(
+        `${caller}: a standardizer is of one group; Standardizer.sql(engine, { table, columns, by }) gives the moments of each`,
+      );
+    }
+    checkOptions(caller, options, ["table", "columns", "keep"]);
     if (!this.state) {
       throw new Error(
         `${caller}: not fitted yet; Standardizer.sql(engine, { table, columns }) gives the moments' query`,
@@ -424,10 +433,7 @@ const noOptions: FitOptions = Object.freeze({});
 
 function weightsOf(caller: string, options: FitOptions, rows: number): ArrayLike<number> | undefined {
   if (options === noOptions) return undefined;
-  checkOptions(`Standardizer.${caller}`, options, ["weights"], {
-    sample_weight: '"weights"',
-    sampleWeight: '"weights"',
-  });
+  checkOptions(`Standardizer.${caller}`, options, ["weights"], otherNames);
   return options.weights === undefined ? undefined : checkWeights(caller, options.weights, rows);
 }
 
@@ -436,7 +442,7 @@ function typeOf(
   options: TransformOptions<"float32" | "float64" | undefined>,
   kind: string,
 ): "float32" | "float64" {
-  checkOptions(`Standardizer.${caller}`, options, ["type"], { dtype: '"type"' });
+  checkOptions(`Standardizer.${caller}`, options, ["type"], otherNames);
   const { type } = options;
   if (type === undefined) return /^Float(32|16)Array$/.test(kind) ? "float32" : "float64";
   if (type === "float32" || type === "float64") return type;

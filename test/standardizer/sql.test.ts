@@ -138,7 +138,7 @@ describe("options", () => {
     ],
     [
       () => fitted.sql("duckdb", { by: "g" } as never),
-      'TypeError: Standardizer.sql: no option is called "by"; it is called Standardizer.sql\'s, which needs no fit: groups have a standardizer each, as here',
+      "TypeError: Standardizer.sql: a standardizer is of one group; Standardizer.sql(engine, { table, columns, by }) gives the moments of each",
     ],
     [
       () => Standardizer.sql("duckdb", { table: 3 as never, columns: ["a"] }),

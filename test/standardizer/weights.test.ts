@@ -205,5 +205,12 @@ describe("weights", () => {
     expect(() => standardizer.fit([[1]], { sample_weight: [1] } as never)).toThrow(
       'Standardizer.fit: no option is called "sample_weight"; it is called "weights" here',
     );
+    expect(() => standardizer.fitTransform([[1]], { sampleWeight: [1] } as never)).toThrow(
+      'Standardizer.fitTransform: no option is called "sampleWeight"; it is called "weights" here',
+    );
+    expect(standardizer.fitTransform([[1], [5]], { weights: [3, 1] })[0][0]).toBeCloseTo(
+      -1 / Math.sqrt(3),
+      15,
+    );
   });
 });
