@@ -55,8 +55,8 @@ const LAST_WORDS = 500;
 /** Frames of Node's own, which say nothing, and rulers. */
 const NOISE = /^\s*(?:\d+: 0x|-----|<---|\[\d+:0x|$)/;
 
-/** What follows an error without naming it. */
-const AFTERWORD = /^\s+at |^Node\.js v/;
+/** What stands around an error without naming it. */
+const AFTERWORD = /^\s+at |^\s*\^+\s*$|^Node\.js v/;
 
 const failures = { usage: UsageError, failure: FailureError, error: Error };
 

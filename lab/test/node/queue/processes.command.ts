@@ -56,10 +56,15 @@ async function own(does: string, norm: NormName = "layer"): Promise<TravellingSp
     `${does}\nexport default ({ norm, inputShape, outputs, tf }) => tf.sequential({ layers: [
       tf.layers.dense({ units: 8, inputShape }), norm(), tf.layers.dense({ units: outputs, activation: "softmax" })] });\n`,
   );
+  return travelled(path, norm);
+}
+
+/** A spec with the network of this module, as it comes from another machine. */
+async function travelled(path: string, norm: NormName = "layer"): Promise<TravellingSpec> {
   const module = { path: "/not/on/this/machine.mjs", digest: digestOfModule(path) };
-  await depot.put(module.digest, packModule(path));
+  await depot.put(module.digest, packModule(path, module.digest));
   const plain = spec(norm, 1);
-  return { ...plain, model: { ...plain.model, kind: `own-${modules - 1}`, module } };
+  return { ...plain, model: { ...plain.model, kind: "own", module } };
 }
 
 const lines: string[] = [];
@@ -134,6 +139,22 @@ test("a network of one's own comes as a module; what it prints is logged", async
   expect(lines).toHaveLength(2);
   expect(lines.find((line) => /^process \d+: hello from \S*it$/.test(line))).not.toContain("\x1b");
   expect(lines).toContainEqual(expect.stringMatching(/^process \d+: and this$/));
+});
+
+test.each([
+  [
+    "mjs",
+    'import * as tf from "@tensorflow/tfjs"; import { install } from "evenkeel/tfjs"; import "luxon"; import "./beside.mjs"; export default',
+  ],
+  ["cjs", 'const tf = require("@tensorflow/tfjs-layers"); require("./beside.cjs"); module.exports ='],
+])("a module that travelled finds what the lab has, and what came with it: %s", async (ending, head) => {
+  write(`beside.${ending}`, "");
+  const path = write(
+    `net.${ending}`,
+    `${head} ({ norm, inputShape, outputs }) => tf.sequential({ layers: [
+      tf.layers.dense({ units: 8, inputShape }), norm(), tf.layers.dense({ units: outputs, activation: "softmax" })] });`,
+  );
+  expect((await open(1).run(await travelled(path), silent, go)).outcome).toBe("finished");
 });
 
 test("a result of any size comes back", async () => {
