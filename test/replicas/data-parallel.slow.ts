@@ -23,6 +23,7 @@ interface Run {
   groups?: number[][];
   compareEvery?: number;
   tamper?: number;
+  fit?: object;
 }
 
 function trained(data: object): Promise<Trained> {
@@ -126,6 +127,18 @@ it("groups have statistics of their own, and gradients in common", async () => {
     values.some((value, j) => value !== second[i][j]) ? [all[0].names[i]] : [],
   );
   expect(new Set(differing)).toEqual(new Set(["moving_mean", "moving_variance"]));
+});
+
+it("fit shares out every batch, in the same order, the last and shorter one too", async () => {
+  // 17 examples in batches of 7: 7, 7 and 3, of which three replicas take one each
+  const fit = { epochs: 3, batchSize: 7, seed: 4 };
+  const settings = { kind: "mlp", norm: "batch", steps: 0, fit };
+  const { all } = await run({ ...settings, sizes: [6, 6, 5] });
+  const { all: whole } = await run({ ...settings, sizes: [17] });
+  expect(all.map(({ message }) => message)).toEqual([undefined, undefined, undefined]);
+  for (const other of all.slice(1)) expect(other.weights).toEqual(all[0].weights);
+  expect(distanceOf(all[0].weights[0], whole[0].weights[0]).most).toBeLessThan(BOUNDS.last);
+  expect(distanceOf(all[0].results, whole[0].results).most).toBeLessThan(BOUNDS.last);
 });
 
 it("dropout draws in each replica by itself, and weights stay the same", async () => {

@@ -23,6 +23,7 @@ const {
   steps,
   rate,
   tamper,
+  fit,
   local = rank,
   ...options
 } = workerData;
@@ -44,6 +45,12 @@ try {
   const from = sizes.slice(0, rank).reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0);
   const weights = [];
   const results = [];
+  if (fit) {
+    const [x, y] = dataOf(kind, total, 0);
+    const { history } = await replica.fit(x, y, fit);
+    results.push(...history.loss.map((/** @type {number} */ loss) => [loss]));
+    weights.push(weightsOf(model));
+  }
   let tensors = 0;
   for (let step = 0; step < steps; step++) {
     const [x, y] = dataOf(kind, total, step);
