@@ -24,6 +24,8 @@ const SAMPLE = 256;
 const SAMPLE_RECORDS = 4096;
 /** With fewer of them the column's values are not watched, only whether they are missing. */
 const FEWEST_SAMPLED = 16;
+/** The mean of fewer is too uncertain to stand beside others: such a block only tells how many are missing. */
+const FEWEST_IN_BLOCK = 8;
 /** Blocks of the reference before anything is compared with it; even. */
 const REFERENCE = 32;
 /** Fewest blocks of the recent side: the mean of fewer is not yet normal. */
@@ -173,8 +175,7 @@ export class DriftWatch {
 
   private closeBlock(record: number): Drift | undefined {
     const { block, sums, largest, values } = this;
-    // of less than half a block a mean is too uncertain to stand beside the others
-    const enough = values.count >= block / 2 && !Number.isNaN(this.median);
+    const enough = values.count >= FEWEST_IN_BLOCK && !Number.isNaN(this.median);
     const observed = [
       enough ? sums[0] / values.count : Number.NaN,
       enough ? sums[1] / Math.max(1, sums[2]) : Number.NaN,
@@ -308,7 +309,10 @@ export class DriftWatch {
     const one = { mean: largest, spread: largest ** 2, missing: 1 }[WATCHED[i]];
     const spread = Math.sqrt(a.m2 / (a.count - 1));
     const out = Math.max(a.mean - before.low[i], before.high[i] - a.mean) - USUALLY_WITHIN * spread;
-    const most = Math.max(one / this.block, out) / Math.min(a.count, b.count);
+    const isMissing = WATCHED[i] === "missing";
+    const valuesOf = ({ values, size }: Bucket) => (isMissing ? this.block : values.count / size);
+    const fewest = Math.max(FEWEST_IN_BLOCK, Math.min(valuesOf(before), valuesOf(after)));
+    const most = Math.max(one / fewest, out) / Math.min(a.count, b.count);
     const t = distance / Math.sqrt(variance * (1 / a.count + 1 / b.count) + (most * distance) / 3);
     return deviateOf(t, count - 2);
   }

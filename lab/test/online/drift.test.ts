@@ -53,6 +53,10 @@ const still: [string, (record: number) => number][] = [
   ],
   ["a season", (record) => 2 * Math.sin((2 * Math.PI * record) / 48) + normal()],
   ["rare events", () => Number(uniform() < 0.001)],
+  [
+    "a few events close together",
+    (record) => Number(record > 30_000 && record < 30_200 && record % 40 === 0),
+  ],
   ["values that are missing now and then", () => (uniform() < 0.002 ? Number.NaN : normal())],
   ["values that are mostly missing", () => (uniform() < 0.9 ? Number.NaN : normal())],
   ["a constant", () => 0.1],
@@ -115,6 +119,15 @@ test("a column that was constant, or had no values, and then varies", () => {
   expect(constant[0].found - LEAD).toBeLessThan(600);
   const absent = found(4 * LEAD, (record) => (record < 2 * LEAD ? Number.NaN : draws.normal()));
   expect(absent.map(({ of }) => of)).toEqual(["missing"]);
+});
+
+test("a shift of values that are mostly missing", () => {
+  const draws = drawsOf(9);
+  const drifts = found(4 * LEAD, (record) =>
+    draws.uniform() < 0.85 ? Number.NaN : draws.normal() + (record < 2 * LEAD ? 0 : 2),
+  );
+  expect(drifts.map(({ of }) => of)).toEqual(["mean"]);
+  expect(drifts[0].found - 2 * LEAD).toBeLessThan(3000);
 });
 
 test("a season longer than the reference is no drift where blocks are as long as it", () => {
