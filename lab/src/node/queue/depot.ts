@@ -13,7 +13,7 @@ import { deflateRaw, inflateRaw } from "node:zlib";
 import { quote } from "@evenkeel/report/format";
 import type { Redis } from "ioredis";
 import type { Pool } from "pg";
-import { FailureError } from "../../errors.js";
+import { FailureError, reason } from "../../errors.js";
 import { systemReason, writeFile } from "../whole-file.js";
 
 export interface Depot {
@@ -170,7 +170,14 @@ export function redisDepot(client: Redis, prefix: string): Depot {
     },
     read: async (key) => (await client.getBuffer(keyOf(key))) ?? undefined,
     async write(key, value) {
-      await client.set(keyOf(key), Buffer.from(value), "EX", KEPT);
+      try {
+        await client.set(keyOf(key), Buffer.from(value), "EX", KEPT);
+      } catch (error) {
+        if (!reason(error).startsWith("OOM")) throw error;
+        throw new FailureError(
+          `Redis has no room for the data (${reason(error)}); raise its maxmemory, or let the data go through a folder that every machine sees, by --share`,
+        );
+      }
     },
     async remove(key) {
       await client.del(keyOf(key));

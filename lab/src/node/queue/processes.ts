@@ -2,7 +2,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
-import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { printable } from "@evenkeel/report/format";
 import { FailureError, reason, UsageError } from "../../errors.js";
@@ -103,6 +102,9 @@ export function openProcesses(
     });
     child.process.on("exit", (code, signal) => {
       children.delete(child);
+      // whatever a trial has started itself may keep them open for ever
+      const closing = setTimeout(() => [stdout, stderr].map((stream) => stream?.destroy()), LAST_WORDS);
+      child.process.on("close", () => clearTimeout(closing));
       const at = idle.indexOf(child);
       if (at < 0) return;
       idle.splice(at, 1);
@@ -213,7 +215,7 @@ function train(
     };
     const exited = async (code: number | null, by: NodeJS.Signals | null) => {
       clearInterval(looking);
-      await Promise.race([once(process, "close"), wait(LAST_WORDS)]);
+      await once(process, "close");
       const last = child.said.length > 0 ? `: ${child.said.join("; ")}` : "";
       lost(`its process ${endOf(code, by)}${last}`);
     };

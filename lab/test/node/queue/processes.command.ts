@@ -157,6 +157,15 @@ test.each([
   expect((await open(1).run(await travelled(path), silent, go)).outcome).toBe("finished");
 });
 
+test("what a module sends, or does with signals and random numbers, is nobody's business", async () => {
+  const processes = open(1);
+  const plain = await processes.run(await own(""), silent, go);
+  const odd = await own(
+    'for (const junk of ["x", null, { failure: 1, kind: "x" }, { trial: {} }]) process.send?.(junk); process.on("message", () => {}); Math.random();',
+  );
+  expect(numbersOf(await processes.run(odd, silent, go))).toEqual(numbersOf(plain));
+});
+
 test("a result of any size comes back", async () => {
   const wide = { ...spec("layer", 1, 1), keep: true };
   wide.model = { ...wide.model, width: 1200, depth: 4 };
@@ -219,6 +228,19 @@ describe("a process that is lost", () => {
     const error = await failureOf(processes.run(await own(does), silent, go));
     expect(error).toBeInstanceOf(ChildLost);
     expect(error.message).toMatch(message);
+    expect((await processes.run(spec("layer", 1), silent, go)).outcome).toBe("finished");
+  });
+
+  test("is named though what it started goes on, and holds its streams", async () => {
+    const does = `import { spawn } from "node:child_process";
+      const { pid } = spawn(process.execPath, ["-e", "setTimeout(() => {}, 60_000)"], { detached: true, stdio: "inherit" });
+      console.error(pid);
+      process.exit(3);`;
+    const processes = open(1);
+    const error = await failureOf(processes.run(await own(does), silent, go));
+    const [, pid] = /^its process ended with exit code 3: (\d+)$/.exec(error.message) ?? [];
+    expect(pid).toBeDefined();
+    process.kill(Number(pid), "SIGKILL");
     expect((await processes.run(spec("layer", 1), silent, go)).outcome).toBe("finished");
   });
 
