@@ -62,7 +62,7 @@ export function apply(
 ): Applied {
   checkNormalization(normalization);
   if (typeof options === "object" && options !== null && "reduce" in options) {
-    throw new Error(
+    throw new TypeError(
       "apply: reduce must be left out in jax-js, whose functions are traced and cannot call out for moments of other places; measure " +
         "them by apply without a framework (evenkeel), or train in TensorFlow.js (synchronizeStatistics)",
     );

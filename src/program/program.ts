@@ -23,7 +23,7 @@ export interface Signature {
   /** Whether a host stores state that the backward pass updates. */
   readonly movesState: boolean;
   /** Whether statistics of the batch are merged with those of other places: a run then brings a reduction. */
-  readonly merges: boolean;
+  readonly merges?: boolean;
 }
 
 function same(a: Signature, b: Signature): boolean {

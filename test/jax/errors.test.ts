@@ -20,6 +20,12 @@ const rejected: [name: string, run: () => unknown, message: string][] = [
     () => call(batchNorm(), x(), {}, { trainig: false }),
     'apply: no option is called "trainig"; did you mean "training"? There are training, mask, residual',
   ],
+  [
+    "statistics of several places",
+    () => call(batchNorm(), x(), {}, { reduce: (list: unknown) => list }),
+    "apply: reduce must be left out in jax-js, whose functions are traced and cannot call out for moments of other places; measure " +
+      "them by apply without a framework (evenkeel), or train in TensorFlow.js (synchronizeStatistics)",
+  ],
   ...[1, "x", null].map((options): [string, () => unknown, string] => [
     `options ${options}`,
     () => call(layerNorm(), x(), {}, options),
