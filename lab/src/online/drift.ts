@@ -2,9 +2,9 @@
  * Drift of one column: a shift of its level, its spread or its share of missing values that chance does not explain.
  *
  * Values are measured by the median and the quartiles of the first ones, z = (value − median) / scale, and what is watched are asinh z
- * (level), its variance within a shortest block (spread), and whether the value is missing: one outlier, however large, moves none of them by much, so that the
- * mean of a block is near to normal where the values are not. Records are cut into blocks, and a block's mean is one observation;
- * blocks double until neighbours tell little of each other, as batch means of a simulation do (Law & Carson 1979, "A sequential
+ * (level), its variance within a shortest block (spread), and whether the value is missing: one outlier, however large, moves none of
+ * them by much, so that the mean of a block is near to normal where the values are not. Records are cut into blocks, and a block's mean is
+ * one observation; blocks double until neighbours tell little of each other, as batch means of a simulation do (Law & Carson 1979, "A sequential
  * procedure for determining the length of a steady-state simulation"). What correlation is left widens the test.
  *
  * The observations are kept as moments in buckets that double with age, and every split between buckets is a test of what came after it
@@ -113,15 +113,22 @@ export class DriftWatch {
     }
     if (missing) this.sums[3]++;
     else {
-      const z = Math.asinh((value - this.median) / this.scale);
-      const size = Math.abs(z);
-      if (size > this.largest) this.largest = size;
-      this.inner = merge(this.inner, { count: 1, mean: z, m2: 0 });
       this.values = merge(this.values, { count: 1, mean: value, m2: 0 });
+      if (this.measured) {
+        const z = Math.asinh((value - this.median) / this.scale);
+        const size = Math.abs(z);
+        if (size > this.largest) this.largest = size;
+        this.inner = merge(this.inner, { count: 1, mean: z, m2: 0 });
+      }
     }
     this.filled++;
     if (this.filled % this.shortest === 0) this.closeInner();
     return this.filled === this.block ? this.closeBlock(record) : undefined;
+  }
+
+  /** Whether there were values enough to scale others by. */
+  private get measured(): boolean {
+    return !Number.isNaN(this.median);
   }
 
   private begin(): void {
@@ -175,7 +182,7 @@ export class DriftWatch {
 
   private closeBlock(record: number): Drift | undefined {
     const { block, sums, largest, values } = this;
-    const enough = values.count >= FEWEST_IN_BLOCK && !Number.isNaN(this.median);
+    const enough = values.count >= FEWEST_IN_BLOCK && this.measured;
     const observed = [
       enough ? sums[0] / values.count : Number.NaN,
       enough ? sums[1] / Math.max(1, sums[2]) : Number.NaN,

@@ -1,4 +1,4 @@
-/** Lists of numbers under names, as bytes that hold each of them exactly: NaN, −0 and the infinities too. */
+/** Lists of numbers under names, as bytes that hold each of them exactly: −0 and the infinities too, and NaN as one. */
 
 /** float64, or float32 as networks have it. */
 export type Lists = Record<string, Float64Array | Float32Array>;
@@ -16,8 +16,17 @@ export function packed(lists: Lists): { layout: Layout; bytes: Uint8Array } {
   const bytes = new Uint8Array(sizeOf(layout));
   let at = 0;
   for (const list of Object.values(lists)) {
-    bytes.set(new Uint8Array(list.buffer, list.byteOffset, list.byteLength), at);
-    at += list.byteLength;
+    const own = list.slice();
+    // there are many NaNs, and which one a value is depends on who made it
+    const words = new Uint32Array(own.buffer);
+    const width = words.length / own.length;
+    for (let i = 0; i < own.length; i++) {
+      if (!Number.isNaN(own[i])) continue;
+      words.fill(0, i * width, (i + 1) * width);
+      words[(i + 1) * width - 1] = width === 2 ? 0x7ff80000 : 0x7fc00000;
+    }
+    bytes.set(new Uint8Array(own.buffer), at);
+    at += own.byteLength;
   }
   return { layout, bytes };
 }

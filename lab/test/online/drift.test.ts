@@ -119,6 +119,8 @@ test("a column that was constant, or had no values, and then varies", () => {
   expect(constant[0].found - LEAD).toBeLessThan(600);
   const absent = found(4 * LEAD, (record) => (record < 2 * LEAD ? Number.NaN : draws.normal()));
   expect(absent.map(({ of }) => of)).toEqual(["missing"]);
+  const rare = found(4 * LEAD, (record) => (record < 2 * LEAD && record % 300 > 0 ? Number.NaN : 7));
+  expect(rare[0].before).toMatchObject({ mean: 7, missing: expect.closeTo(299 / 300, 4) });
 });
 
 test("a shift of values that are mostly missing", () => {
