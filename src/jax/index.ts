@@ -61,7 +61,7 @@ export function apply(
   options: { training?: boolean; mask?: JaxArray; residual?: JaxArray } = {},
 ): Applied {
   checkNormalization(normalization);
-  if (typeof options === "object" && options !== null && "reduce" in options) {
+  if (typeof options === "object" && options !== null && Object.hasOwn(options, "reduce")) {
     throw new TypeError(
       "apply: reduce must be left out in jax-js, whose functions are traced and cannot call out for moments of other places; measure " +
         "them by apply without a framework (evenkeel), or train in TensorFlow.js (synchronizeStatistics)",
