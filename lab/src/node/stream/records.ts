@@ -159,17 +159,15 @@ export function inputsOf(
     if (format === "csv") return [...columnsNamed(wanted, names, option)];
     const later = wanted.filter((name) => !names.includes(name));
     if (later.length > 0)
-      lines.push(
-        `${quoted(later)}: not in the first record; missing (${option}) until ${later.length === 1 ? "it comes" : "they come"}`,
-      );
+      lines.push(`${quoted(later)} (${option}): not in the first record; looked for in later ones`);
     return [...new Set(wanted)];
   };
   const { learn, time } = asked;
-  const others = [
+  const ignored = new Set([
     ...find(learn === undefined ? [] : [learn], "--learn"),
     ...find(time === undefined ? [] : [time], "--time"),
-  ];
-  const ignored = new Set([...columnsNamed(asked.ignore ?? [], names, "--ignore"), ...others]);
+    ...find(asked.ignore ?? [], "--ignore"),
+  ]);
   const chosen =
     asked.columns !== undefined && (format !== "csv" || named) ? find(asked.columns, "--columns") : names;
   const isChosen = chosen !== names;
@@ -203,7 +201,7 @@ export function inputsOf(
 /** Makes batches of records, all of one layout. */
 export class Rows {
   readonly #keys: (string | number)[];
-  readonly #known: Set<string>;
+  readonly #known: Set<unknown>;
   readonly #target: string | number | undefined;
   readonly #time: string | number | undefined;
   readonly #classes: Map<string, number> | undefined;
@@ -229,7 +227,7 @@ export class Rows {
     this.#target = learn === undefined ? undefined : keyOf(learn);
     this.#time = time === undefined ? undefined : keyOf(time);
     this.#classes = asked.classes && new Map(asked.classes.map((name, index) => [name, index]));
-    this.#known = new Set(names);
+    this.#known = new Set([...names, ...this.#keys, this.#target, this.#time, ...(asked.ignore ?? [])]);
   }
 
   /** @param where it is, for what is told of it */
@@ -310,9 +308,7 @@ export class Rows {
       if (this.#known.has(name)) continue;
       if (this.#known.size > 2 * MOST_COLUMNS) return;
       this.#known.add(name);
-      if (!this.#keys.includes(name) && name !== this.#target && name !== this.#time) {
-        this.troubles.add("field", () => `${where()}: ${quote(name)} is new, and left out`);
-      }
+      this.troubles.add("field", () => `${where()}: ${quote(name)} is new, and left out`);
     }
   }
 }

@@ -6,8 +6,9 @@ import { count, duration, printable, quote } from "@evenkeel/report/format";
 import { UsageError } from "../../errors.js";
 import type { NormName } from "../../norms.js";
 import type { Drift } from "../../online/history.js";
+import { checkNorm } from "../../online/learner.js";
 import { type Online, openOnline } from "../../online/online.js";
-import { type OnlineSettings, usualOnline } from "../../online/settings.js";
+import { checkSettings, type OnlineSettings, usualOnline } from "../../online/settings.js";
 import type { OptimizerName } from "../../settings.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
@@ -74,6 +75,8 @@ const PATIENCE = 5000;
 export async function stream(options: StreamOptions): Promise<number> {
   const stop = stopOnSignals();
   checkOptions(options);
+  // refused before anything is written
+  refusing(() => checkOnline(onlineSettings(options, ["a"])));
   const settings = settingsOf(options);
   const before = options.state === undefined ? undefined : readState(options.state, settings);
   const giveUp = new AbortController();
@@ -188,7 +191,7 @@ class Run {
       const { startTensorFlow } = await import("../tensorflow.js");
       await startTensorFlow();
     }
-    this.#online = openOnline(settings, this.before?.went?.online);
+    this.#online = refusing(() => openOnline(settings, this.before?.went?.online));
     return this.#online;
   }
 
@@ -287,6 +290,17 @@ class Run {
       writeWhole(path, renderStream(online.history(), serverDocument), "--report");
       say(`Report  ${colorsOf(process.stderr).underline(path)}`);
     }
+  }
+}
+
+/** What is said of the settings is said of the options. */
+function refusing<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new UsageError(error.message.replace(/^openOnline: (\w+)/, "stream: --$1"));
+    throw error;
   }
 }
 
@@ -455,6 +469,11 @@ const networkOf = (options: StreamOptions) => ({
   seed: options.seed ?? usualOnline.seed,
   compare: options.compare,
 });
+
+function checkOnline(settings: OnlineSettings): void {
+  checkSettings(settings);
+  if (settings.learn !== undefined) checkNorm(settings, settings.learn);
+}
 
 function onlineSettings(options: StreamOptions, columns: string[]): OnlineSettings {
   const { learn, classes } = options;

@@ -241,6 +241,24 @@ test("fields of texts are left out, new ones too, each once and with a word", ()
   ]);
 });
 
+test("a field that objects do not have at first is looked for in later ones", () => {
+  const { rows, said, layout } = read('{"a":1}\n{"a":2,"b":3,"c":4,"y":5}\n', {
+    columns: ["a", "b"],
+    ignore: ["c"],
+    learn: "y",
+  });
+  expect(layout?.inputs).toEqual(["a", "b"]);
+  expect(rows).toEqual([
+    [1, NAN],
+    [2, 3],
+  ]);
+  expect(said).toEqual([
+    '"y" (--learn): not in the first record; looked for in later ones',
+    '"c" (--ignore): not in the first record; looked for in later ones',
+    '"b" (--columns): not in the first record; looked for in later ones',
+  ]);
+});
+
 test("targets are numbers, or the indexes of classes; what is not known is not learned", () => {
   expect(read("a,y\n1,2\n2,\n3,inf\n", { learn: "y" }).targets).toEqual([2, NAN, NAN]);
   const classes = read('{"a":1,"y":"yes"}\n{"a":2,"y":"no"}\n{"a":3}\n{"a":4,"y":"maybe"}\n', {
