@@ -29,6 +29,8 @@ export interface Depot {
 
 /** Small values by keys: what differs from depot to depot. */
 interface Shelf {
+  /** Most bytes of a value before it is compressed: with what compression may add, 1 MiB or less. */
+  chunk: number;
   /** Whether all of these are there; they were used now. */
   use(keys: readonly string[]): Promise<boolean>;
   read(key: string): Promise<Uint8Array | undefined>;
@@ -45,8 +47,10 @@ interface Manifest {
   bytes: number;
 }
 
-/** Bytes of a chunk before it is compressed: what cannot be compressed grows by less than the rest of 1 MiB. */
-const CHUNK = 2 ** 20 - 2 ** 10;
+/** Chunk of a service: over 1 Mbit/s it takes a second, so that a service is not taken for one that is away. */
+const SMALL = 2 ** 17;
+/** Chunk of a folder, where each costs a file. */
+const LARGE = 2 ** 20 - 2 ** 10;
 /** Chunks on their way at a time. */
 const AT_ONCE = 4;
 /** Bytes that fit into one array of Node's. */
@@ -60,10 +64,11 @@ const inflate = promisify(inflateRaw);
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Names of the chunks. */
-const chunksOf = ({ hash, bytes }: Manifest): string[] =>
-  Array.from({ length: Math.ceil(bytes / CHUNK) }, (_, i) => `${hash}.${i}`);
+const namesOf = ({ hash, bytes }: Manifest, chunk: number): string[] =>
+  Array.from({ length: Math.ceil(bytes / chunk) }, (_, i) => `${hash}.${i}`);
 
 function depotOn(shelf: Shelf): Depot {
+  const { chunk } = shelf;
   async function manifestOf(digest: string): Promise<Manifest | undefined> {
     const text = await shelf.read(digest);
     if (text === undefined) return undefined;
@@ -78,27 +83,27 @@ function depotOn(shelf: Shelf): Depot {
   return {
     async has(digest) {
       const manifest = await manifestOf(digest);
-      return manifest !== undefined && shelf.use([digest, ...chunksOf(manifest)]);
+      return manifest !== undefined && shelf.use([digest, ...namesOf(manifest, chunk)]);
     },
     async put(digest, bytes) {
       await shelf.clear?.();
       const manifest = { hash: hashOf(bytes), bytes: bytes.length };
-      await forEach(chunksOf(manifest), async (name, i) => {
-        await shelf.write(name, await deflate(bytes.subarray(i * CHUNK, (i + 1) * CHUNK), { level: 1 }));
+      await forEach(namesOf(manifest, chunk), async (name, i) => {
+        await shelf.write(name, await deflate(bytes.subarray(i * chunk, (i + 1) * chunk), { level: 1 }));
       });
       await shelf.write(digest, Buffer.from(JSON.stringify(manifest)));
     },
     async get(digest) {
       const manifest = await manifestOf(digest);
       if (manifest === undefined) return undefined;
-      const names = chunksOf(manifest);
+      const names = namesOf(manifest, chunk);
       if (!(await shelf.use([digest, ...names]))) return undefined;
       const whole = new Uint8Array(manifest.bytes);
       await forEach(names, async (name, i) => {
-        const chunk = await shelf.read(name);
-        const room = whole.subarray(i * CHUNK, (i + 1) * CHUNK);
+        const value = await shelf.read(name);
+        const room = whole.subarray(i * chunk, (i + 1) * chunk);
         // one that is damaged may be of any size
-        const bytes = chunk && (await inflate(chunk, { maxOutputLength: CHUNK }).catch(() => undefined));
+        const bytes = value && (await inflate(value, { maxOutputLength: chunk }).catch(() => undefined));
         if (bytes?.length === room.length) room.set(bytes);
       });
       if (hashOf(whole) === manifest.hash) return whole;
@@ -141,6 +146,7 @@ export function folderDepot(folder: string): Depot {
   };
   const pathOf = (key: string) => join(folder, key);
   return depotOn({
+    chunk: LARGE,
     use: (keys) =>
       tried("read", async () => {
         for (const key of keys) if (!(await stat(pathOf(key)).catch(absent))) return false;
@@ -160,6 +166,7 @@ export function folderDepot(folder: string): Depot {
 export function redisDepot(client: Redis, prefix: string): Depot {
   const keyOf = (name: string) => `${prefix}:depot:${name}`;
   return depotOn({
+    chunk: SMALL,
     async use(keys) {
       const pipeline = client.pipeline();
       for (const key of keys) pipeline.expire(keyOf(key), KEPT);
@@ -237,6 +244,7 @@ export function postgresDepot(pool: Pool, schema: string): Depot {
     return ask<Row>(text, values);
   }
   return depotOn({
+    chunk: SMALL,
     async use(keys) {
       // once an hour will do, and those that somebody else is at are left to him
       const [{ there }] = await query<{ there: number }>(

@@ -7,6 +7,8 @@ import { type Server, startPostgres, startRedis } from "../../support/servers.js
 import { describeDepot, noise } from "./depots.js";
 
 const digest = "ab".repeat(32);
+/** Bytes. */
+const CHUNK = 2 ** 17;
 const WEEK = 7 * 24 * 3600;
 let places = 0;
 
@@ -23,7 +25,7 @@ describe("in Redis", () => {
     await server.stop();
   });
 
-  describeDepot("a prefix", async () => {
+  describeDepot("a prefix", CHUNK, async () => {
     const prefix = `place ${places++}`;
     const keys = () => client.keys(`${prefix}:*`);
     return {
@@ -40,7 +42,7 @@ describe("in Redis", () => {
 
   test("goes a week after the last use, all of it", async () => {
     const depot = redisDepot(client, "week");
-    await depot.put(digest, noise(2 ** 21));
+    await depot.put(digest, noise(3 * CHUNK));
     const keys = await client.keys("week:*");
     expect(keys).toHaveLength(4);
     const age = () => Promise.all(keys.map((key) => client.expire(key, 60)));
@@ -48,7 +50,7 @@ describe("in Redis", () => {
     for (const use of [
       () => depot.has(digest),
       () => depot.get(digest),
-      () => depot.put(digest, noise(2 ** 21)),
+      () => depot.put(digest, noise(3 * CHUNK)),
     ]) {
       await age();
       await use();
@@ -90,7 +92,7 @@ describe("in PostgreSQL", () => {
     await server.stop();
   });
 
-  describeDepot("a schema", async () => {
+  describeDepot("a schema", CHUNK, async () => {
     const schema = `Place "${places++}"`;
     const table = `"Place ""${places - 1}""".depot`;
     const names = async () =>
@@ -115,7 +117,7 @@ describe("in PostgreSQL", () => {
 
   test("several that begin at once make one table", async () => {
     const depots = Array.from({ length: 8 }, () => new pg.Pool({ connectionString: server.url, max: 2 }));
-    const bytes = noise(2 ** 20);
+    const bytes = noise(2 ** 18);
     await Promise.all(depots.map((own) => postgresDepot(own, "several").put(digest, bytes)));
     expect((await pool.query("SELECT count(*)::int AS rows FROM several.depot")).rows).toEqual([{ rows: 3 }]);
     await Promise.all(depots.map((own) => own.end()));
@@ -138,7 +140,7 @@ describe("in PostgreSQL", () => {
   test("goes a week after the last use, when something else is put", async () => {
     const depot = postgresDepot(pool, "week");
     const other = "cd".repeat(32);
-    await depot.put(digest, noise(2 ** 21));
+    await depot.put(digest, noise(2 ** 18));
     const age = (days: number) =>
       pool.query(`UPDATE week.depot SET used = now() - make_interval(days => ${days})`);
     for (const use of [() => depot.has(digest), () => depot.get(digest)]) {

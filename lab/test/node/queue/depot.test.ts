@@ -9,7 +9,7 @@ import { describeDepot, noise } from "./depots.js";
 let folders = 0;
 const next = () => pathOf(`depot ${folders++}`);
 
-describeDepot("a folder", async () => {
+describeDepot("a folder", 2 ** 20 - 2 ** 10, async () => {
   const folder = next();
   const files = () => readdirSync(folder).map((name) => join(folder, name));
   return {
