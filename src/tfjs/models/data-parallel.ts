@@ -256,7 +256,7 @@ export class Replica {
         if (list[i] === lists[first][i]) continue;
         throw new Error(
           `replicaOf: ${name} differs between replica ${first} and replica ${rank} after step ${this.steps}; all must run the same model ` +
-            "and optimizer on the same kind of machine",
+            "and optimizer on engines that round alike (install({ relaxed: false }))",
         );
       }
     }
