@@ -71,6 +71,7 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
       const bytes = await fetched("data", digest);
       if ((await digestIn(bytes)) !== digest) throw unlike("data", digest);
       inFolder(own, () => writeFile(file, bytes));
+      removeOld(data);
     }
     touch(file);
     return file;
@@ -81,6 +82,7 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
     if (moduleIn(place, digest) === undefined) {
       const bytes = await fetched("module", digest);
       inFolder(own, () => placeModule(bytes, digest, place));
+      removeOld(modules);
     }
     touch(place);
     return moduleIn(place, digest) as string;

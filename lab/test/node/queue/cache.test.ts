@@ -175,7 +175,13 @@ describe.each(["data", "module"] as const)("%s", (what) => {
     for (const name of [partial, "of somebody else.txt"]) age(name, 40);
     openCache(folder, depot);
     expect(readdirSync(place)).toEqual(["of somebody else.txt"]);
-    await fileOf(openCache(folder, depot));
+    const cache = openCache(folder, depot);
+    const old = "0".repeat(64);
+    mkdirSync(join(place, old));
+    age(old, 31);
+    // while a worker runs, too
+    await fileOf(cache);
+    expect(readdirSync(place).sort()).toEqual([known, "of somebody else.txt"].sort());
     expect(asked).toHaveLength(2);
   });
 });

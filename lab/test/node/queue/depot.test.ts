@@ -1,5 +1,6 @@
 /** The depot in a folder; those in Redis and PostgreSQL hold to the same: depot.server.ts. */
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { folderDepot } from "../../../src/node/queue/depot.js";
@@ -22,12 +23,24 @@ describeDepot("a folder", 2 ** 20 - 2 ** 10, async () => {
     },
     async set(path, content) {
       if (content) writeFileSync(path, content);
-      else (await import("node:fs")).rmSync(path);
+      else rmSync(path);
     },
     async sizeOf(path) {
       return statSync(path).size;
     },
   };
+});
+
+test("has nothing of which some part could not be written: the manifest comes last", async () => {
+  const folder = next();
+  const bytes = noise(3 * 2 ** 20);
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  // stands in the way
+  mkdirSync(join(folder, `${hash}.1`), { recursive: true });
+  const depot = folderDepot(folder);
+  expect(await errorOf(() => depot.put("ab".repeat(32), bytes))).toMatch(/^FailureError: cannot write into/);
+  expect(await depot.has("ab".repeat(32))).toBe(false);
+  expect(readdirSync(folder)).not.toContain("ab".repeat(32));
 });
 
 test("nothing is left of what could not be written, and the error says what to do", async () => {
