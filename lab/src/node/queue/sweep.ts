@@ -42,6 +42,8 @@ const POLL = 3000;
 const AGAIN = 500;
 /** What a trial that was cancelled failed with. */
 export const CANCELLED = "cancelled";
+/** Before what a trial itself failed with, which may say anything: without it, BullMQ says why a result did not get to the queue. */
+export const OF_TRIAL = "trial: ";
 
 interface Pending {
   spec: TrialSpec;
@@ -162,7 +164,9 @@ export async function openSweep(
     // by another commander of the same trial; or its result did not get to the queue; or its data are gone from the depot
     const lacking = await missing(one.spec);
     for (const digest of lacking) sent.delete(digest);
-    if (failedReason === CANCELLED || lacking.length > 0 || isOfConnection({ message: failedReason })) {
+    const isOfTrial = failedReason.startsWith(OF_TRIAL);
+    const isLost = !isOfTrial && isOfConnection({ message: failedReason });
+    if (failedReason === CANCELLED || lacking.length > 0 || isLost) {
       await again(key, one, job, failedReason);
       return;
     }
@@ -171,7 +175,7 @@ export async function openSweep(
       new Error(
         failedReason.startsWith("job stalled")
           ? "each worker that ran it gave no sign of life any more: it may need more memory than they have"
-          : failedReason,
+          : failedReason.slice(isOfTrial ? OF_TRIAL.length : 0),
       ),
     );
   };

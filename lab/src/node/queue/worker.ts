@@ -9,7 +9,7 @@ import { stopOnSignals } from "../signals.js";
 import { openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
 import { openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
-import { CANCELLED } from "./sweep.js";
+import { CANCELLED, OF_TRIAL } from "./sweep.js";
 
 /** The options of the command line, already checked. */
 export interface WorkerOptions {
@@ -111,8 +111,9 @@ export async function work({
       }
       const why = end.signal.aborted ? String(end.signal.reason) : reason(error);
       log(`${label} ended: ${why}`);
-      if (error instanceof ChildLost && !end.signal.aborted) throw error;
-      throw new UnrecoverableError(why);
+      const failure = why === CANCELLED ? why : OF_TRIAL + why;
+      if (error instanceof ChildLost && !end.signal.aborted) throw new ChildLost(failure, { cause: error });
+      throw new UnrecoverableError(failure);
     } finally {
       clearInterval(looking);
       running.delete(key);

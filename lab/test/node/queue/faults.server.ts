@@ -373,6 +373,23 @@ export default ({ norm, inputShape, outputs, tf }) => tf.sequential({ layers: [
     }
   });
 
+  test("a network that fails there, whatever it says, fails by name at once", async () => {
+    const flag = pathOf(`${service.name}-fails`);
+    const module = writeModule(`import { existsSync } from "node:fs";
+if (existsSync(${JSON.stringify(flag)})) throw new Error("the socket closed: connection timed out");`);
+    const options = [...OWN, "--norms", "none", "--seeds", "1", "--queue", url];
+    const commander = begin("compare", "compare", module, ...options, "--out", out("own-fails"));
+    await commander.said(/1 trial, on /);
+    writeFileSync(flag, "");
+    const one = worker(url);
+    const { code, stderr } = await commander.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /error: the trial of none with seed 1 failed: .*the socket closed: connection timed out/,
+    );
+    expect(startedBy([one])).toHaveLength(1);
+  });
+
   test("a network that never returns: ended after --patience, and failed by name after its attempts", async () => {
     const flag = pathOf(`${service.name}-hangs`);
     const module = writeModule(`import { existsSync } from "node:fs";
