@@ -181,7 +181,7 @@ async function withoutAdvice<T>(run: () => Promise<T>): Promise<T> {
 function importRemedy(error: unknown): string {
   const { code } = error as { code?: string };
   if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") {
-    return "take TensorFlow.js from the tf that the function is given, and install whatever else it needs beside it";
+    return "take TensorFlow.js from the tf that the function is given, and install whatever else it needs beside it, or beside Evenkeel where a worker runs it";
   }
   const isNoModule = /^(Unexpected token 'export'|Cannot use import statement)/.test(reason(error));
   return isNoModule ? "give the module a name that ends in .mjs" : "mend it, or name another module";

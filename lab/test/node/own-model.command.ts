@@ -69,7 +69,7 @@ console.log(JSON.stringify(results));`;
       "syntax.mjs:2: it cannot be imported: SyntaxError: Unexpected token ';'; mend it, or name another module",
     "commonjs.cjs":
       "commonjs.cjs:1: it cannot be imported: SyntaxError: Unexpected token 'export'; give the module a name that ends in .mjs",
-    "missing.mjs": `missing.mjs: it cannot be imported: Cannot find package 'evenkeel-nothing' imported from ${join(folder, "missing.mjs")}; take TensorFlow.js from the tf that the function is given, and install whatever else it needs beside it`,
+    "missing.mjs": `missing.mjs: it cannot be imported: Cannot find package 'evenkeel-nothing' imported from ${join(folder, "missing.mjs")}; take TensorFlow.js from the tf that the function is given, and install whatever else it needs beside it, or beside Evenkeel where a worker runs it`,
     "typed.ts": strips ? 56 + 27 : needs("typed.ts"),
     "enums.ts": strips
       ? "enums.ts:1: SyntaxError: TypeScript enum is not supported in strip-only mode; Node takes types away and nothing else: write it without enum, namespace and parameter properties, or compile it to JavaScript"
