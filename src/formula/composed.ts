@@ -35,20 +35,30 @@ export function composedForward<T>(
   ops: ElementaryOps<T>,
   call: ComposedCall<T>,
 ): { y: T; mean?: T; variance: T; count?: T; remainder?: T } {
-  const { x, statistics, parameters, gamma, beta, counts, standardize } = call;
-  const within = counts && viewed(ops, counts, statistics);
-  const {
-    xHat,
-    mean,
-    variance,
-    count,
-    remainder,
-  }: Partial<Standardized<T>> & Pick<Standardized<T>, "xHat" | "variance"> =
-    standardize && !call.given
-      ? standardize(ops, viewed(ops, x, statistics), call.epsilon, within)
-      : standardized(ops, call);
+  const { x, parameters, gamma, beta, counts } = call;
+  if (call.standardize && !call.given) return merged(ops, call, call.standardize);
+  const { xHat, mean, variance } = standardized(ops, call);
   const y = affine(ops, ops.reshape(xHat, ops.shape(x)), parameters, gamma, beta);
-  return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance, count, remainder };
+  return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance };
+}
+
+/** The same by statistics of all places; gamma and beta are factor and term of each statistic where they are as many. */
+function merged<T>(
+  ops: ElementaryOps<T>,
+  call: ComposedCall<T>,
+  standardize: Standardize<T>,
+): Standardized<T> {
+  const { x, statistics, parameters, epsilon, gamma, beta, counts } = call;
+  const { k1, k2 } = statistics;
+  const alike = (["k1", "r1", "k2", "r2"] as const).every((part) => statistics[part] === parameters[part]);
+  const own = (values: T | undefined) => (alike ? values && ops.reshape(values, [k1, 1, k2, 1]) : undefined);
+  const { y: standard, ...measured } = standardize(ops, {
+    ...{ x: viewed(ops, x, statistics), epsilon, gamma: own(gamma), beta: own(beta) },
+    fullMask: counts && viewed(ops, counts, statistics),
+  });
+  const whole = ops.reshape(standard, ops.shape(x));
+  const y = alike ? whole : affine(ops, whole, parameters, gamma, beta);
+  return { y: counts === undefined ? y : ops.where(counts, y, 0), ...measured };
 }
 
 /** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] of the parameters' view. */

@@ -13,55 +13,70 @@
 import type { AsyncReduce, MomentsList } from "../moments.js";
 import { described, sizeOf } from "../shape.js";
 import type { ElementaryOps, Merge, MergeRules, PartedMoments, Standardize } from "./ops.js";
-import { square } from "./terms.js";
-
-/** Moments of all places, and each value's distance from their mean. */
-export interface MergedMoments<T> extends PartedMoments<T> {
-  /** (x − mean) / unit, of the shape of x; 0 where masked. */
-  readonly distance: T;
-}
+import { square as squared } from "./terms.js";
 
 /**
  * Mean and variance over these axes, which remain with length 1, and over all places; with gradients.
  * @param fullMask the mask as ones and zeros of the whole shape; absent: nothing is masked
+ * @returns beside them the values, 0 where masked
  */
+function mergedStatistics<T>(
+  ops: ElementaryOps<T>,
+  x: T,
+  axes: readonly number[],
+  merge: Merge<T>,
+  fullMask: T | undefined,
+): PartedMoments<T> & { readonly values: T } {
+  const shape = ops.shape(x);
+  const masked = (values: T) => (fullMask === undefined ? values : ops.where(fullMask, values, 0));
+  const count = fullMask === undefined ? numberOfValues(ops, shape, axes) : ops.sum(fullMask, axes);
+  const divisor = fullMask === undefined ? count : ops.max(count, 1);
+  const average = (values: T) => ops.div(ops.sum(values, axes), divisor);
+  const values = masked(x);
+  const most = ops.largest(ops.abs(values), axes);
+  // where a sum is beyond float32, the mean is not
+  const near = ops.stop(ops.min(ops.max(average(values), ops.mul(most, -1)), most));
+  const unit = ops.stop(ops.where(most, ops.max(most, LEAST_UNIT), 1));
+  const first = masked(ops.mul(ops.sub(values, near), ops.div(1, unit)));
+  const [about, square] = [first, squared(ops, first)].map(average);
+  // equal values are all as far from what is near their mean: rounding must not give them a spread
+  const farthest = ops.largest(ops.abs(first), axes);
+  const size = ops.abs(about);
+  const equal = ops.greater(size, ops.mul(farthest, 1 - ROUNDING));
+  const exact = ops.mul(ops.div(about, ops.where(size, size, 1)), farthest);
+  const rest = ops.add(about, ops.stop(ops.where(equal, ops.sub(exact, about), 0)));
+  const spread = ops.sub(square, squared(ops, rest));
+  const variance = ops.sub(spread, ops.stop(ops.where(equal, spread, 0)));
+  return { ...merge({ near, rest, variance, unit, count }, rules), values };
+}
+
+/** The same, and (x − mean) / unit, of the shape of x, 0 where masked. */
 export function mergedMoments<T>(
   ops: ElementaryOps<T>,
   x: T,
   axes: readonly number[],
   merge: Merge<T>,
   fullMask?: T,
-): MergedMoments<T> {
-  const shape = ops.shape(x);
-  const masked = (values: T, other = 0) =>
-    fullMask === undefined ? values : ops.where(fullMask, values, other);
-  const count = fullMask === undefined ? numberOfValues(ops, shape, axes) : ops.sum(fullMask, axes);
-  const divisor = fullMask === undefined ? count : ops.max(count, 1);
-  const average = (values: T) => ops.div(ops.sum(values, axes), divisor);
-  const values = masked(x);
-  const most = ops.largest(masked(x, -BEYOND), axes);
-  const least = ops.mul(ops.largest(masked(ops.mul(x, -1), -BEYOND), axes), -1);
-  // no rounding puts the mean of equal values beside them
-  const between = ops.stop(ops.min(ops.max(average(values), least), most));
-  const near = fullMask === undefined ? between : ops.where(count, between, 0);
-  const spread = ops.sub(ops.mul(most, 0.5), ops.mul(least, 0.5));
-  const unit = ops.stop(ops.where(spread, ops.max(spread, LEAST_UNIT), 1));
-  const first = masked(ops.mul(ops.sub(values, near), ops.div(1, unit)));
-  const rest = average(first);
-  const variance = ops.sub(average(square(ops, first)), square(ops, rest));
-  const all = merge({ near, rest, variance, unit, count }, rules);
+): PartedMoments<T> & { readonly distance: T } {
+  const { values, ...all } = mergedStatistics(ops, x, axes, merge, fullMask);
   const distance = ops.sub(ops.mul(ops.sub(values, all.near), ops.div(1, all.unit)), all.rest);
-  return { ...all, distance: masked(distance) };
+  return { ...all, distance: fullMask === undefined ? distance : ops.where(fullMask, distance, 0) };
 }
 
 /** The fused operation's statistics and xHat, merged; undefined where nothing is to be merged. */
 export function standardizing<T>(merge: Merge<T> | undefined): Standardize<T> | undefined {
   if (merge === undefined) return undefined;
-  return (ops, x, epsilon, fullMask) => {
-    const all = mergedMoments(ops, x, [1, 3], merge, fullMask);
+  return (ops, { x, epsilon, fullMask, gamma, beta }) => {
+    const { values, ...all } = mergedStatistics(ops, x, [1, 3], merge, fullMask);
     const mean = meanOf(ops, all);
+    // one factor and one term per statistic: what is read of x is only how far it is from near its mean
+    const inverse = reciprocalDeviation(ops, all, epsilon);
+    let factor = ops.div(inverse, all.unit);
+    let below = ops.mul(all.rest, inverse);
+    if (gamma !== undefined) [factor, below] = [factor, below].map((one) => ops.mul(one, gamma));
+    const distance = ops.mul(ops.sub(values, all.near), factor);
     return {
-      xHat: ops.mul(all.distance, reciprocalDeviation(ops, all, epsilon)),
+      y: ops.add(distance, ops.sub(beta ?? 0, below)),
       ...{ mean, variance: varianceOf(ops, all), count: all.count },
       // of a mean that is rounded to float32, what it was rounded by
       remainder: ops.add(ops.sub(all.near, mean), ops.mul(all.rest, all.unit)),
@@ -75,7 +90,7 @@ export function reciprocalDeviation<T>(
   { variance, unit }: PartedMoments<T>,
   epsilon: number,
 ): T {
-  const power = ops.add(variance, square(ops, ops.div(Math.sqrt(epsilon), unit)));
+  const power = ops.add(variance, squared(ops, ops.div(Math.sqrt(epsilon), unit)));
   return ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
 }
 
@@ -140,6 +155,8 @@ function filled<T>(ops: ElementaryOps<T>, value: number, shape: readonly number[
   return ops.constant(new Float32Array(sizeOf(shape)).fill(value), shape);
 }
 
+/** Of means of so many values as a batch has of a channel, in float32 and float64. */
+const ROUNDING = 1e-6;
 /** Largest of float32, nearly. */
 const BEYOND = 3e38;
 /** Its reciprocal is within float32's range. */

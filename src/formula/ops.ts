@@ -131,8 +131,8 @@ export interface MergeRules {
 
 /** x standardized by statistics that were merged, with what was measured. */
 export interface Standardized<T> {
-  /** Of the shape of x, 0 where masked. */
-  readonly xHat: T;
+  /** Of the shape of x: xHat·gamma + beta. */
+  readonly y: T;
   /** Statistics, which have length 1 along what they are over. */
   readonly mean: T;
   readonly variance: T;
@@ -141,12 +141,16 @@ export interface Standardized<T> {
   readonly remainder: T;
 }
 
-/** Standardizes x [k1, r1, k2, r2] over r1 and r2. */
+/** Standardizes x [k1, r1, k2, r2] over r1 and r2; gamma and beta, where there are any, are per statistic. */
 export type Standardize<T> = (
   ops: ElementaryOps<T>,
-  x: T,
-  epsilon: number,
-  fullMask: T | undefined,
+  call: {
+    readonly x: T;
+    readonly epsilon: number;
+    readonly fullMask?: T;
+    readonly gamma?: T;
+    readonly beta?: T;
+  },
 ) => Standardized<T>;
 
 /** Optional operands of the fused operation. */
