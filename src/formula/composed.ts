@@ -7,28 +7,9 @@
  */
 import type { View } from "../view.js";
 import { checkOperands, statisticsGiven } from "./checks.js";
-import type { ElementaryOps, NormalizeOperands, NormalizeResult, Standardize, Standardized } from "./ops.js";
+import type { ComposedCall, ElementaryOps, NormalizeOperands, NormalizeResult } from "./ops.js";
 import type { FusedNorm, Plan } from "./plan.js";
 import { affine, averaging, broadcastMask, centered, rootMeanSquare } from "./terms.js";
-
-/** A call of the operation; arrays are already transposed to the plan's order. */
-export interface ComposedCall<T> {
-  readonly x: T;
-  readonly statistics: View;
-  readonly parameters: View;
-  readonly epsilon: number;
-  readonly centered: boolean;
-  /** The mask as ones and zeros of the shape of x; absent: nothing is masked. */
-  readonly counts?: T;
-  readonly gamma?: T;
-  readonly beta?: T;
-  /** Whether statistics were passed in, as constants. */
-  readonly given: boolean;
-  /** Passed in, or, in the backward pass, those measured in the forward pass. */
-  readonly mean?: T;
-  readonly variance?: T;
-  readonly standardize?: Standardize<T>;
-}
 
 /** y, and mean and variance as [k1, 1, k2, 1]. */
 export function composedForward<T>(
@@ -36,29 +17,10 @@ export function composedForward<T>(
   call: ComposedCall<T>,
 ): { y: T; mean?: T; variance: T; count?: T; remainder?: T } {
   const { x, parameters, gamma, beta, counts } = call;
-  if (call.standardize && !call.given) return merged(ops, call, call.standardize);
+  if (call.standardize && !call.given) return call.standardize(ops, call);
   const { xHat, mean, variance } = standardized(ops, call);
   const y = affine(ops, ops.reshape(xHat, ops.shape(x)), parameters, gamma, beta);
   return { y: counts === undefined ? y : ops.where(counts, y, 0), mean, variance };
-}
-
-/** The same by statistics of all places; gamma and beta are factor and term of each statistic where they are as many. */
-function merged<T>(
-  ops: ElementaryOps<T>,
-  call: ComposedCall<T>,
-  standardize: Standardize<T>,
-): Standardized<T> {
-  const { x, statistics, parameters, epsilon, gamma, beta, counts } = call;
-  const { k1, k2 } = statistics;
-  const alike = (["k1", "r1", "k2", "r2"] as const).every((part) => statistics[part] === parameters[part]);
-  const own = (values: T | undefined) => (alike ? values && ops.reshape(values, [k1, 1, k2, 1]) : undefined);
-  const { y: standard, ...measured } = standardize(ops, {
-    ...{ x: viewed(ops, x, statistics), epsilon, gamma: own(gamma), beta: own(beta) },
-    fullMask: counts && viewed(ops, counts, statistics),
-  });
-  const whole = ops.reshape(standard, ops.shape(x));
-  const y = alike ? whole : affine(ops, whole, parameters, gamma, beta);
-  return { y: counts === undefined ? y : ops.where(counts, y, 0), ...measured };
 }
 
 /** dx, of the shape of x, and the gradients of gamma and beta, [k1, 1, k2, 1] of the parameters' view. */

@@ -13,7 +13,7 @@
 import type { AsyncReduce, MomentsList } from "../moments.js";
 import { described, sizeOf } from "../shape.js";
 import type { ElementaryOps, Merge, MergeRules, PartedMoments, Standardize } from "./ops.js";
-import { square as squared } from "./terms.js";
+import { affine, square as squared } from "./terms.js";
 
 /**
  * Mean and variance over these axes, which remain with length 1, and over all places; with gradients.
@@ -66,17 +66,29 @@ export function mergedMoments<T>(
 /** The fused operation's statistics and xHat, merged; undefined where nothing is to be merged. */
 export function standardizing<T>(merge: Merge<T> | undefined): Standardize<T> | undefined {
   if (merge === undefined) return undefined;
-  return (ops, { x, epsilon, fullMask, gamma, beta }) => {
-    const { values, ...all } = mergedStatistics(ops, x, [1, 3], merge, fullMask);
+  return (ops, call) => {
+    const { statistics, parameters, epsilon, counts } = call;
+    const shape = ops.shape(call.x);
+    const { k1, r1, k2, r2 } = statistics;
+    const viewed = (values: T) => ops.reshape(values, [k1, r1, k2, r2]);
+    const fullMask = counts && viewed(counts);
+    const { values, ...all } = mergedStatistics(ops, viewed(call.x), [1, 3], merge, fullMask);
     const mean = meanOf(ops, all);
-    // one factor and one term per statistic: what is read of x is only how far it is from near its mean
+    // where gamma and beta are as many as the statistics, they are one factor and one term with them: what is read of x is only how far
+    // it is from near its mean
+    const alike = (["k1", "r1", "k2", "r2"] as const).every((part) => statistics[part] === parameters[part]);
+    const [gamma, beta] = [call.gamma, call.beta].map(
+      (one) => alike && one && ops.reshape(one, [k1, 1, k2, 1]),
+    );
     const inverse = reciprocalDeviation(ops, all, epsilon);
-    let factor = ops.div(inverse, all.unit);
-    let below = ops.mul(all.rest, inverse);
-    if (gamma !== undefined) [factor, below] = [factor, below].map((one) => ops.mul(one, gamma));
+    const times = (values: T) => (gamma ? ops.mul(values, gamma) : values);
+    const factor = times(ops.div(inverse, all.unit));
+    const below = times(ops.mul(all.rest, inverse));
     const distance = ops.mul(ops.sub(values, all.near), factor);
+    const whole = ops.reshape(ops.add(distance, ops.sub(beta || 0, below)), shape);
+    const y = alike ? whole : affine(ops, whole, parameters, call.gamma, call.beta);
     return {
-      y: ops.add(distance, ops.sub(beta ?? 0, below)),
+      y: counts === undefined ? y : ops.where(counts, y, 0),
       ...{ mean, variance: varianceOf(ops, all), count: all.count },
       // of a mean that is rounded to float32, what it was rounded by
       remainder: ops.add(ops.sub(all.near, mean), ops.mul(all.rest, all.unit)),

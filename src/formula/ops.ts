@@ -6,6 +6,7 @@
  * host does.
  */
 import type { AsyncReduce, MomentsList } from "../moments.js";
+import type { View } from "../view.js";
 import type { FusedNorm } from "./plan.js";
 
 /** A host's array, or a number as a scalar. */
@@ -131,9 +132,9 @@ export interface MergeRules {
 
 /** x standardized by statistics that were merged, with what was measured. */
 export interface Standardized<T> {
-  /** Of the shape of x: xHat·gamma + beta. */
+  /** Of the shape of x: xHat·gamma + beta, 0 where masked. */
   readonly y: T;
-  /** Statistics, which have length 1 along what they are over. */
+  /** [k1, 1, k2, 1], as are all statistics. */
   readonly mean: T;
   readonly variance: T;
   readonly count: T;
@@ -141,17 +142,27 @@ export interface Standardized<T> {
   readonly remainder: T;
 }
 
-/** Standardizes x [k1, r1, k2, r2] over r1 and r2; gamma and beta, where there are any, are per statistic. */
-export type Standardize<T> = (
-  ops: ElementaryOps<T>,
-  call: {
-    readonly x: T;
-    readonly epsilon: number;
-    readonly fullMask?: T;
-    readonly gamma?: T;
-    readonly beta?: T;
-  },
-) => Standardized<T>;
+/** The operation's own work, by statistics that are merged with those of other places. */
+export type Standardize<T> = (ops: ElementaryOps<T>, call: ComposedCall<T>) => Standardized<T>;
+
+/** A call of the operation; arrays are already transposed to the plan's order. */
+export interface ComposedCall<T> {
+  readonly x: T;
+  readonly statistics: View;
+  readonly parameters: View;
+  readonly epsilon: number;
+  readonly centered: boolean;
+  /** The mask as ones and zeros of the shape of x; absent: nothing is masked. */
+  readonly counts?: T;
+  readonly gamma?: T;
+  readonly beta?: T;
+  /** Whether statistics were passed in, as constants. */
+  readonly given: boolean;
+  /** Passed in, or, in the backward pass, those measured in the forward pass. */
+  readonly mean?: T;
+  readonly variance?: T;
+  readonly standardize?: Standardize<T>;
+}
 
 /** Optional operands of the fused operation. */
 export interface NormalizeOperands<T> {

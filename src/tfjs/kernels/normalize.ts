@@ -6,8 +6,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { statisticsGiven } from "../../formula/checks.js";
-import type { ComposedCall } from "../../formula/composed.js";
 import { composedBackward, composedForward } from "../../formula/composed.js";
+import type { ComposedCall } from "../../formula/ops.js";
 import { type FusedNorm, identityView, maskViewOf, type Plan } from "../../formula/plan.js";
 import { broadcastMask } from "../../formula/terms.js";
 import { checkOptions, parameterNames } from "../../options.js";
