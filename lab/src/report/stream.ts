@@ -243,7 +243,7 @@ const tableHead = (heads: readonly string[]): string =>
 function driftSection({ settings, drifts, driftCount }: History): string {
   const { chance, block } = settings.drift;
   if (chance === 0) return "";
-  const terms = `A drift is a shift of a column’s mean, spread or share of missing values that chance does not explain: where nothing shifts, at most ${formatRate(chance)} false alarms are to be expected in a million records. Values are compared in blocks of ${number(block)} records or more, longer where neighbours depend on each other; a season that is longer than some ${number(32 * block)} records looks like drift unless blocks are as long as it (--drift-block).`;
+  const terms = `A drift is a shift of a column’s mean, spread or share of missing values that chance does not explain: where nothing shifts, at most ${formatRate(chance)} false alarms are to be expected in a million records. Values are compared in blocks of ${number(block)} records or more, longer where neighbours depend on each other; a season that is longer than some ${number(32 * block)} records looks like drift unless blocks are as long as it (--drift-block), and so may a burst of unrest.`;
   const shown = drifts.slice(-MOST_DRIFTS).reverse();
   const heads = ["Column", "What", "Since about", "Before", "After", "Chance"];
   const rows = shown.map(({ name, of, since, found, before, after, chance: unlikely }) => {
