@@ -1,6 +1,5 @@
 /** Trials in processes of their own, so that one that is busy, hangs or runs out of memory ends alone. */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { printable } from "@evenkeel/report/format";
@@ -215,7 +214,7 @@ function train(
     };
     const exited = async (code: number | null, by: NodeJS.Signals | null) => {
       clearInterval(looking);
-      await once(process, "close");
+      await told(process, "close");
       const last = child.said.length > 0 ? `: ${child.said.join("; ")}` : "";
       lost(`its process ${endOf(code, by)}${last}`);
     };
@@ -236,10 +235,14 @@ const endOf = (code: number | null, signal: NodeJS.Signals | null): string => {
 /** Resolves when it is gone. */
 async function end({ process }: Child): Promise<void> {
   const isGone = process.pid === undefined || process.exitCode !== null || process.signalCode !== null;
-  const gone = isGone ? undefined : once(process, "exit");
+  const gone = isGone ? undefined : told(process, "exit");
   process.kill("SIGKILL");
   await gone;
 }
+
+/** Unlike `once`, whatever errors come before. */
+const told = (process: ChildProcess, event: "exit" | "close") =>
+  new Promise<void>((resolve) => process.once(event, () => resolve()));
 
 /** What comes first. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
