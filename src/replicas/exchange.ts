@@ -122,6 +122,13 @@ export function checkLists(
   length: number,
   replicas?: number,
 ): asserts lists is Float64Array[] {
+  if (lists instanceof Promise) {
+    lists.catch(() => {});
+    throw new TypeError(
+      `${caller}: expected an exchange that answers at once, got a promise; a thread waits by exchangeIn(memory, rank), and relay() serves it ` +
+        "over what takes time",
+    );
+  }
   if (!Array.isArray(lists) || lists.length === 0) {
     throw new TypeError(
       `${caller}: an exchange must give a list of every replica's values, got ${described(lists)}`,

@@ -53,7 +53,7 @@ async function run({ steps = 6, rate = 0.05, backend = "wasm", ...settings }: Ru
  * of these, which later steps carry on. Of each weight's largest value (at least 0.01, since biases begin at 0): after the first step, and
  * after all.
  */
-const BOUNDS = { first: 2e-6, last: 1e-5 };
+const BOUNDS = { first: 2e-6, last: 3e-6 };
 
 const largestOf = (values: readonly number[]) => Math.max(...values.map(Math.abs), 0.01);
 
@@ -81,6 +81,12 @@ describe.each([
   { kind: "mlp", norm: "unbiased", sizes: [4, 3, 9] },
   { kind: "mlp", norm: "epoch", sizes: [6, 10] },
   { kind: "mlp", norm: "renorm", sizes: [8, 3, 4] },
+  { kind: "mlp", norm: "mean only", sizes: [4, 5] },
+  { kind: "mlp", norm: "iter", sizes: [9, 12] },
+  { kind: "conv", norm: "batch layer", sizes: [5, 3] },
+  { kind: "conv", norm: "evo", sizes: [5, 3] },
+  { kind: "conv", norm: "switchable", sizes: [5, 3] },
+  { kind: "conv", norm: "act", sizes: [5, 3] },
   { kind: "sequence", norm: "masked", sizes: [6, 3] },
   { kind: "sequence", norm: "masked", sizes: [2, 3, 7] },
 ] satisfies Run[])("$kind with $norm over $sizes", (settings) => {

@@ -196,6 +196,14 @@ describe("what cannot be trained is told, here and to the others", () => {
     );
   });
 
+  it("an exchange that answers later", async () => {
+    const later = async (values: Float64Array) => [values];
+    const replica = replicaOf(modelOf(), options({ exchange: later }));
+    await expect(replica.trainStep(x(), y())).rejects.toThrow(
+      "replicaOf: expected an exchange that answers at once, got a promise; a thread waits by exchangeIn(memory, rank), and relay() serves it over what takes time",
+    );
+  });
+
   it("a weight that differs, by its name", async () => {
     const other: Exchange = (values, merge) => {
       const theirs = values.slice();
