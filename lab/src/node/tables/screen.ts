@@ -64,6 +64,7 @@ export function tableText(lines: readonly Line[], saved: Saved, width: number): 
   }
   const nameWidth = Math.min(widest("name"), LONGEST, width - rest(keys));
   const notesBeside = rest(keys) + nameWidth + GAP.length + widest("notes") <= width;
+  const below = (text: string) => `  ${wrap(text, width - 2, "  ")}`;
   const line = (row: Record<Key, string>) => {
     const [, ...others] = keys;
     const rest = others.map((key) =>
@@ -71,7 +72,7 @@ export function tableText(lines: readonly Line[], saved: Saved, width: number): 
     );
     const main = [padded(cut(row.name, nameWidth), nameWidth), ...rest].join(GAP);
     if (row.notes === "") return main.trimEnd();
-    return notesBeside ? `${main}${GAP}${row.notes}` : `${main}\n${wrap(`  ${row.notes}`, width, "  ")}`;
+    return notesBeside ? `${main}${GAP}${row.notes}` : `${main}\n${below(row.notes)}`;
   };
   // ranges over groups may be wider than a terminal
   const stacked = nameWidth < Math.min(SHORTEST, widest("name"));
@@ -79,9 +80,9 @@ export function tableText(lines: readonly Line[], saved: Saved, width: number): 
     [
       colors.bold(cut(row.name, width)),
       ...(["count", "missing", "mean", "deviation"] as const).map((key) =>
-        wrap(`  ${heads[key]} ${row[key]}`, width, "    "),
+        below(`${heads[key]} ${row[key]}`),
       ),
-      ...(row.notes === "" ? [] : [wrap(`  ${row.notes}`, width, "  ")]),
+      ...(row.notes === "" ? [] : [below(row.notes)]),
     ].join("\n");
   const more = lines.length - cells.length;
   return [
