@@ -82,13 +82,18 @@ function runOnNone<T>(
     return ops.concat([input, ops.constant(new Float32Array(sizeOf(shape)), shape)], 0);
   });
   const mask = ops.constant([0], [1]);
-  const { y, more, state } = run(ops, normalization, one, weights, { ...options, mask });
-  const none = (output: T) => ops.slice(output, 0, 0, 0);
+  const { y, more = [], state } = run(ops, normalization, one, weights, { ...options, mask });
+  const shapes = inputs.map((input) => ops.shape(input));
+  const expected = normalization.outputs?.(...shapes) ?? shapes;
+  // what is of examples is of none
+  const here = [y, ...more].map((output, i) =>
+    sizeOf(expected[i]) > 0 ? output : ops.slice(output, 0, 0, 0),
+  );
   return {
-    y: none(y),
-    ...(more && { more: more.map(none) }),
+    y: here[0],
+    ...(more.length > 0 && { more: here.slice(1) }),
     ...(state && { state }),
-    ...(residual !== undefined && { sum: ops.reshape(residual, ops.shape(inputs[0])) }),
+    ...(residual !== undefined && { sum: ops.reshape(residual, shapes[0]) }),
   };
 }
 

@@ -26,6 +26,7 @@ import {
   type Reduce,
   recurrentBatchNorm,
   residualBlock,
+  statisticsOf,
   switchableNorm,
   withActivation,
 } from "../../src/index.js";
@@ -234,6 +235,33 @@ describe.each(backends)("%s", (name) => {
 
   it.each(Object.keys(cases))("%s", (one) => compare(ek, cases[one]));
 
+  it("gives the statistics of all places, with gradients", () => {
+    const norm = statisticsOf(batchNorm());
+    const x = data([3], 1, 3);
+    const [dMean, dVariance] = [1, 2].map((seed) => ({ shape: [3], data: normal(3, seed) }));
+    const run = (here: PlainArray, reduce?: Reduce) => {
+      const { y, more, backward } = apply(ek, norm, here, {}, { reduce });
+      return {
+        statistics: [...y.data, ...more[0].data],
+        dx: [...backward(dMean, { dMore: [dVariance] }).dx.data],
+      };
+    };
+    const whole = run(x);
+    const { results } = inPlaces(sizes.length, (place, reduce) => run(part(x, place), reduce));
+    const { forward, backward } = allowed(ek);
+    const close = (name: string, actual: number[], expected: number[], relative: number) =>
+      expectClose(name, Float64Array.from(actual), expected, () => relative * largest(expected));
+    for (const { statistics } of results) close("statistics", statistics, whole.statistics, forward);
+    // each place's loss has them all
+    const dx = results.flatMap((one) => one.dx);
+    close(
+      "dx",
+      dx,
+      whole.dx.map((one) => one * sizes.length),
+      backward,
+    );
+  });
+
   it("loses nothing of a mean far above the spread", () => {
     for (const mean of [1e4, -1e5, 1e6, 1e7]) {
       for (const one of [cases.batchNorm, cases.batchRenorm, cases.meanOnlyBatchNorm]) {
@@ -272,6 +300,21 @@ describe.each(backends)("%s", (name) => {
     const first = (arrays: PlainArray[]) => joined(arrays).filter((_, i) => i % 3 === 0);
     expect(first(results.map(({ y }) => y)).every((value) => value === 0)).toBe(true);
     expect(first(results.map(({ dx }) => dx)).every((value) => value === 0)).toBe(true);
+  });
+
+  it("gives equal values no spread, however many", () => {
+    const one = batchNorm({ epsilon: 0 });
+    for (const value of [0.1, 1e7 / 3, -3e38, 1e-42, 16777217]) {
+      for (const length of [2, 65, 4097]) {
+        const x = { shape: [length, 1], data: new Float32Array(length).fill(value) };
+        const { y, backward } = apply(ek, one, x, {}, { reduce: (list) => list });
+        const dy = { shape: [length, 1], data: normal(length, 1) };
+        expect(
+          [...y.data, ...backward(dy).dx.data].every((zero) => zero === 0),
+          `${length} × ${value}`,
+        ).toBe(true);
+      }
+    }
   });
 
   it("takes one value per channel in each place, and no value at all", () => {

@@ -31,6 +31,8 @@ function network(): tfl.LayersModel {
   model.add(
     layer(layers.batchNormalization({ name: "ours", momentum: 0.5, runningVariance: "unbiased" } as never)),
   );
+  // joined to the layer before it
+  model.add(tfl.layers.activation({ activation: "relu" }));
   model.add(nested);
   model.add(layer(layers.batchRenormalization({ name: "renorm", momentum: 0.9 } as never)));
   model.add(layer(layers.groupNormalization({ name: "groups", groups: 2 } as never)));
