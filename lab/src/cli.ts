@@ -17,6 +17,7 @@ import {
   bytes,
   checkpoint,
   choice,
+  decimal,
   delimiter,
   either,
   factor,
@@ -389,6 +390,7 @@ program
   .option("--by <column>", "standardize each group of rows with the same value in this column by itself")
   .option("--weights <column>", "rows count by the weight in this column")
   .option("--missing <marks>", "what stands for a missing value in CSV, such as ?,N/A", repeatedList)
+  .option("--decimal <mark>", 'of numbers in CSV: "." or ","', decimal)
   .optionsGroup("Tables:")
   .option("--with <file>", "standardize as a standardizer.json that was made before, of training data")
   .option("--float32", "write standardized columns as float32 instead of float64", false)

@@ -37,6 +37,8 @@ export interface StandardizeOptions {
   columns?: readonly string[];
   ignore?: readonly string[];
   missing?: readonly string[];
+  /** Of numbers in CSV: "." or ",". */
+  decimal?: string;
   /** Bytes. */
   memory?: number;
   threads?: number;
@@ -156,7 +158,7 @@ async function run(
   given: Saved | undefined,
 ): Promise<Made> {
   meter.say("looking at the columns");
-  const source = await openSource(engine, files, options.missing ?? []);
+  const source = await openSource(engine, files, options);
   const roles = given === undefined ? rolesOf(source, options) : rolesWith(source, given);
   const notes = [...source.notes, ...(await hintsOf(engine, source, roles))];
   let measurement: Measurement | undefined;
@@ -387,6 +389,7 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
       `count(${value}) AS n${j}`,
       `count(TRY_CAST(${value} AS DOUBLE)) AS d${j}`,
       `any_value(${value}) FILTER (TRY_CAST(${value} AS DOUBLE) IS NULL) AS o${j}`,
+      `count_if(regexp_full_match(${value}, '[+-]?[0-9.]*,[0-9]+')) AS c${j}`,
     ];
   });
   const [row] = await engine.rows(
@@ -396,6 +399,11 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
     const [values, numbers] = [Number(row[`n${j}`]), Number(row[`d${j}`])];
     if (values === 0)
       return [`${quote(shown)} is empty in the first rows; --columns ${argument(shown)} reads it as numbers`];
+    if (source.format === "CSV" && numbers < values && Number(row[`c${j}`]) >= (values - numbers) / 2) {
+      return [
+        `${quote(shown)} is text; --decimal , reads numbers such as ${quote(String(row[`o${j}`]), 20)}`,
+      ];
+    }
     const mark = String(row[`o${j}`]);
     return numbers >= values / 2 && numbers < values
       ? [

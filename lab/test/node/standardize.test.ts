@@ -376,6 +376,17 @@ test("CSV: text that is mostly numbers is told, with what reads it", async () =>
   expect((await measured("marks.csv", { missing: ["NA"] })).count).toEqual([2, 3]);
 });
 
+test("CSV with decimal commas is told, and read as it is asked", async () => {
+  csv("comma.csv", "a;b\n1,5;2\n;3\n3,5;4\n");
+  await run("comma.csv");
+  expect(said.stderr).toContain('"a" is text; --decimal , reads numbers such as "1,5"');
+  const { mean, count } = await measured("comma.csv", { decimal: "," });
+  expect([mean, count]).toEqual([
+    [2.5, 3],
+    [2, 3],
+  ]);
+});
+
 test("hostile names of columns and files", async () => {
   const name = 'it\'s "one" [1]*?; DROP TABLE x.csv';
   csv(name, '"a""b\u001b[31m","c\nd",é,"x, y",普通\n1,2,3,4,5\n2,3,4,5,7\n');
@@ -497,6 +508,9 @@ test.each<[files: string | string[], options: StandardizeOptions, message: strin
 });
 
 test("nothing is overwritten", async () => {
+  expect(await message("good.csv", { out: at("good.csv") })).toBe(
+    '--out: "good.csv" is there and no folder; name another one',
+  );
   const out = freshOut();
   await run("good.csv", { out });
   expect(await message("good.csv", { out })).toBe(

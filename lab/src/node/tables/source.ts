@@ -20,14 +20,21 @@ export interface Column {
   readonly inPath: boolean;
 }
 
+/** How CSV is written. */
+export interface Notation {
+  /** Marks that stand for a missing value. */
+  readonly missing?: readonly string[];
+  /** Of numbers: "." or ",". */
+  readonly decimal?: string;
+}
+
 export interface Source {
   readonly format: Format;
   /** Absolute paths. */
   readonly files: readonly string[];
   readonly bytes: number;
   readonly columns: readonly Column[];
-  /** Marks that stand for a missing value in CSV. */
-  readonly missing: readonly string[];
+  readonly notation: Notation;
   /** What was decided about the columns' names, a line each. */
   readonly notes: readonly string[];
 }
@@ -51,7 +58,7 @@ export const isInteger = (type: string): boolean =>
 
 /** What follows FROM to read these files, or all. */
 export function fromOf(source: Source, types: Types = new Map(), files = source.files): string {
-  const { format, columns, missing } = source;
+  const { format, columns, notation } = source;
   const list = `[${files.map((file) => text(pattern(file))).join(", ")}]`;
   const inFiles = columns.filter(({ inPath }) => !inPath);
   const struct = (all: readonly (readonly [string, string])[]) =>
@@ -66,10 +73,12 @@ export function fromOf(source: Source, types: Types = new Map(), files = source.
     const type = types.get(name);
     return type === undefined ? [] : [[name, type] as const];
   });
-  const marks = `nullstr = [${["", ...missing].map(text).join(", ")}]`;
   const typed = own.length > 0 ? `, types = ${struct(own)}` : "";
-  return `read_csv(${list}, union_by_name = true, ${marks}, ${hive}${typed})`;
+  return `read_csv(${list}, union_by_name = true, ${written(notation)}, ${hive}${typed})`;
 }
+
+const written = ({ missing = [], decimal = "." }: Notation): string =>
+  `nullstr = [${["", ...missing].map(text).join(", ")}], decimal_separator = ${text(decimal)}`;
 
 /** A path that stands for itself where patterns are read. */
 const pattern = (path: string): string => path.replace(/[*?[]/g, "[$&]");
@@ -81,7 +90,7 @@ const pattern = (path: string): string => path.replace(/[*?[]/g, "[$&]");
 export async function openSource(
   engine: Engine,
   named: readonly string[],
-  missing: readonly string[],
+  notation: Notation,
 ): Promise<Source> {
   const files = await filesOf(engine, named);
   let bytes = 0;
@@ -97,7 +106,7 @@ export async function openSource(
     );
   }
   const [format] = formats;
-  const base: Source = { format, files, bytes, columns: [], missing, notes: [] };
+  const base: Source = { format, files, bytes, columns: [], notation, notes: [] };
   const { columns, renamed } = await columnsOf(engine, base);
   const found: Source = { ...base, columns: columns.map((column) => ({ ...column, shown: column.name })) };
   if ((await engine.rows(`SELECT 1 FROM ${fromOf(found)} AS source_rows LIMIT 1`)).length === 0) {
@@ -222,7 +231,7 @@ async function columnsOf(
     const hived = `hive_partitioning = ${hive}`;
     if (format === "Parquet") return `read_parquet(${list}, ${hived})`;
     if (format === "JSON") return `read_json(${list}, ${hived})`;
-    return `read_csv(${list}, nullstr = [${["", ...source.missing].map(text).join(", ")}], ${hived})`;
+    return `read_csv(${list}, ${written(source.notation)}, ${hived})`;
   };
   const [first, ...others] = files;
   const columns = new Map<string, string>();

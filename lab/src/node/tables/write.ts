@@ -1,7 +1,6 @@
 /** The standardized tables: written by DuckDB, one Parquet file for each that is read, in the order of its rows. */
 import {
   closeSync,
-  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -10,6 +9,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { quote } from "@evenkeel/report/format";
@@ -216,7 +216,7 @@ export function openOut(folder: string): OutFolder {
   };
   try {
     const about = lstatSync(folder, { throwIfNoEntry: false });
-    if (about !== undefined && !existsSync(join(folder, "."))) {
+    if (about !== undefined && !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
       throw new UsageError(`--out: ${shown} is there and no folder; name another one`);
     }
     const found = about === undefined ? [] : readdirSync(folder);
