@@ -306,7 +306,7 @@ describe.each(backends)("%s", (name) => {
     const one = batchNorm({ epsilon: 0 });
     for (const value of [0.1, 1e7 / 3, -3e38, 1e-42, 16777217]) {
       for (const length of [2, 65, 4097]) {
-        const x = { shape: [length, 1], data: new Float32Array(length).fill(value) };
+        const x: PlainArray = { shape: [length, 1], data: new Float32Array(length).fill(value) };
         const { y, backward } = apply(ek, one, x, {}, { reduce: (list) => list });
         const dy = { shape: [length, 1], data: normal(length, 1) };
         expect(
