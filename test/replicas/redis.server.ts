@@ -240,6 +240,25 @@ it("two processes of two threads each train as one model with the whole batch", 
   }
 });
 
+it("a replica that fails in one process is named in all threads of both, at once", async () => {
+  // the third replica has no part of the batch
+  const settings = { ...training, sizes: [3, 5, 0, 4], steps: 5 };
+  const run = newRun();
+  const machines = [0, 1].map((one) =>
+    machine({ ...settings, url: server.url, run, machine: one, machines: 2, threads: 2, timeout: 250_000 }),
+  );
+  const all = (await Promise.all(machines.map(({ ended }) => ended))).flatMap((one) => one?.ended ?? []);
+  expect(all).toHaveLength(4);
+  const own = "trainStep: each replica needs at least one example of every batch, got none";
+  expect(all[2].message).toBe(own);
+  expect(all[3].message).toBe(`exchangeIn: replica 0 failed: ${own}`);
+  for (const { message } of all.slice(0, 2)) {
+    expect(message).toBe(
+      `exchangeIn: the relay failed: redisExchange: replica 1 of run "${run}" failed: relay: replica 0 failed: ${own}`,
+    );
+  }
+});
+
 it("one process is killed: the other ends with an error that names it, within its timeout", async () => {
   const settings = { ...training, sizes: [3, 5, 2, 4], steps: 100_000 };
   const run = newRun();

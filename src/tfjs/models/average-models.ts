@@ -13,7 +13,7 @@ import { runningDefaults } from "../../formula/running.js";
 import { biasedVariance, type Moments, merge, noMoments } from "../../moments.js";
 import { checkOptions } from "../../options.js";
 import { checkExchange, checkLists, type Exchange } from "../../replicas/exchange.js";
-import { described, sameShape } from "../../shape.js";
+import { described, sameShape, sizeOf } from "../../shape.js";
 import { checkModel } from "../arguments.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import type { Layer } from "../types.js";
@@ -96,7 +96,13 @@ export function averageOver(
   const plan = planOf("averageOver", layers, keepLocal);
   const own = valuesOf(plan, layers);
   const sizes = own.map(({ length }) => length);
-  const flat = Float64Array.from([examples, ...own.flatMap((values) => [...values])]);
+  const flat = new Float64Array(sizes.reduce((length, size) => length + size, 1));
+  flat[0] = examples;
+  let end = 1;
+  for (const values of own) {
+    flat.set(values, end);
+    end += values.length;
+  }
   // not merged on the way: every model's statistics count on their own
   const lists: unknown = exchange(flat);
   checkLists("averageOver", lists, flat.length);
@@ -207,7 +213,7 @@ function planOf(
       else if (isVector) add("taken", [role], ofMost(role));
       else if ((one.isNormalization && LARGEST.includes(role)) || variable.dtype !== "float32")
         add("taken", [role], largest(role));
-      else add("averaged", [role], averaging(role, one.isNormalization ? counted : undefined));
+      else add("averaged", [role], averaging(one, role, one.isNormalization ? counted : undefined));
     }
   }
   return { places, rules, report };
@@ -220,7 +226,7 @@ function keepsStatistics({ isNormalization, weights }: LayerWeights): boolean {
   );
 }
 
-function merging({ layer }: LayerWeights, pair: Pair): Rule {
+function merging({ layer, weights }: LayerWeights, pair: Pair): Rule {
   const { runningVariance, average } = configOf(layer);
   const isInstance = layer instanceof NormalizationLayer && layer.normalization.name === "instanceNorm";
   const ofExamples = pair.ofExamples || isInstance;
@@ -231,8 +237,9 @@ function merging({ layer }: LayerWeights, pair: Pair): Rule {
     const [means, spreads] = [at(pair.mean), at(pair.variance)];
     const counts = pair.count === undefined ? undefined : at(pair.count);
     const [mean, spread] = [means[0], spreads[0]].map(({ length }) => new Float64Array(length));
+    const indexOf = countIndex(weights, pair.mean, pair.count);
     for (let i = 0; i < mean.length; i++) {
-      const shares = sharesOf(counts, i, mean.length, examples, isCounted);
+      const shares = sharesOf(counts, indexOf(i), examples, isCounted);
       const parts = means.map((each, k): Moments => {
         const count = shares[k];
         const stored = pair.isDeviation ? spreads[k][i] ** 2 : spreads[k][i];
@@ -262,24 +269,32 @@ function merging({ layer }: LayerWeights, pair: Pair): Rule {
 function sharesOf(
   counts: readonly Float64Array[] | undefined,
   i: number,
-  length: number,
   examples: readonly number[],
   isCounted: boolean,
 ): readonly number[] {
   if (counts === undefined) return examples;
-  const measured = counts.map((each) => each[Math.floor((i * each.length) / length)]);
+  const measured = counts.map((each) => each[i]);
   if (measured.every((count) => count === 0)) return examples;
   return isCounted ? measured : measured.map((count, k) => (count === 0 ? 0 : examples[k]));
 }
 
+/** Where a statistic's count is: counts have the statistics' first axes (steps, positions), or their last ones, or are a single one. */
+function countIndex(weights: LayerWeights["weights"], role: string, count?: string): (i: number) => number {
+  const shapes = [role, count ?? role].map((one) => (weights.get(one)?.shape ?? []) as number[]);
+  const [[size, of], [counts, by]] = shapes.map((shape) => [sizeOf(shape), shape] as const);
+  const isFirst = by.every((length, axis) => length === of[axis] || length === 1);
+  return (i) => (isFirst ? Math.floor((i * counts) / size) : i % counts);
+}
+
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
-function averaging(role: string, count?: string): Rule {
+function averaging({ weights }: LayerWeights, role: string, count?: string): Rule {
   return (at, examples) => {
     const values = at(role);
     const counts = count === undefined ? undefined : at(count);
+    const indexOf = countIndex(weights, role, count);
     const mean = values[0].map((_, i) => {
-      const shares = sharesOf(counts, i, values[0].length, examples, true);
+      const shares = sharesOf(counts, indexOf(i), examples, true);
       return sum(values.map((each, k) => each[i] * shares[k])) / sum(shares);
     });
     return new Map([[role, mean]]);

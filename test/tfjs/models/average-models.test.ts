@@ -216,6 +216,31 @@ it("Batch Layer Normalization: populations of all batches; examples' own varianc
   expect(after.batches).toEqual([total]);
 });
 
+it.each([
+  ["last", -1, (channel: number, position: number) => position * 2 + channel],
+  ["first", 1, (channel: number, position: number) => channel * 3 + position],
+])("counts of each position, with channels %s", (_, axis, at) => {
+  const batches = [
+    [1, 2, 0],
+    [3, 0, 0],
+  ];
+  const means = [1, 5];
+  const models = batches.map((counts, k) => {
+    const shape = axis === 1 ? [2, 3] : [3, 2];
+    const norm = layers.batchLayerNormalization({ inputShape: shape, name: "norm", axis });
+    const model = tfl.sequential({ layers: [asLayer(norm)] });
+    const { batches: count, batchMean } = inside(model).variables;
+    count.write(tf.tensor(counts, count.shape as number[]));
+    batchMean.write(tf.fill(shape, means[k]));
+    return model;
+  });
+  averageModels(models, { examples: [1, 1] });
+  const after = values(inside(models[0]).variables.batchMean.read());
+  for (const channel of [0, 1]) {
+    expect([0, 1, 2].map((position) => after[at(channel, position)])).toEqual([4, 1, 3]);
+  }
+});
+
 it("an epoch that nobody has begun keeps the last one's statistics, by examples", () => {
   const make = () => layers.batchNormalization({ inputShape, name: "norm", average: "epoch" });
   const models = clients(make);
