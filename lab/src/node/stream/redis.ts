@@ -136,6 +136,15 @@ export class Connection {
             `${shownStream(this.at)}: ${printable(reason(error)).slice(0, 200)}`,
             reason(error),
           );
+        if (
+          /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR Client sent AUTH)/.test(
+            this.#last?.message ?? "",
+          )
+        ) {
+          throw new FailureError(
+            `${shownStream(this.at)}: ${printable(this.#last?.message ?? "").slice(0, 200)}`,
+          );
+        }
         this.losses++;
         const why = described(this.#redis.status === "ready" ? error : (this.#last ?? error));
         if (!this.#isKnown && performance.now() - began > ANSWERS / 2) {
@@ -430,9 +439,10 @@ export function redisSource(
 
 /** An object of the fields of an entry: one of JSON, or each a value. What is wrong with them, otherwise. */
 export function fieldsOf(list: readonly string[]): Fields | string {
-  if (list.length === 2 && /^\s*\{/.test(list[1])) {
+  if (list.length === 2 && /^\s*[[{]/.test(list[1])) {
     try {
-      return JSON.parse(list[1]);
+      const value: unknown = JSON.parse(list[1]);
+      return Array.isArray(value) ? `${quote(list[1], 40)} is no object` : (value as Fields);
     } catch (error) {
       return `${quote(list[1], 40)} is no JSON (${quote(reason(error), 80).slice(1, -1)})`;
     }
