@@ -343,15 +343,20 @@ test("--with: the numbers of the training data, columns by their names", async (
 
 test("CSV and JSON: what the first rows look like rounds nothing", async () => {
   const body = "1,2,7,2024-01-01\n".repeat(30_000);
-  csv("late.csv", `a,b,id,day\n${body}2.5,3,8.25,2024-01-02\n`);
-  csv("late.ndjson", `${'{"a":1,"id":7}\n'.repeat(30_000)}{"a":2.5,"id":8.25}\n`);
+  csv("late.csv", `a,b,id,day\n${body}2.5,3,8.25,unknown\n`);
+  csv(
+    "late.ndjson",
+    `${'{"a":1,"id":7,"day":"2024-01-01"}\n'.repeat(30_000)}{"a":2.5,"id":8.25,"day":"unknown"}\n`,
+  );
   for (const name of ["late.csv", "late.ndjson"]) {
     said = { stdout: "", stderr: "" };
     const { mean, count } = await measured(name, { columns: ["a"] });
     expect([count[0], mean[0]]).toEqual([30_001, 1 + 1.5 / 30_001]);
     const out = freshOut();
     await run(name, { columns: ["a"], out });
-    expect(await sql(`SELECT max(id) AS id FROM '${out}/*.parquet'`)).toEqual([{ id: 8.25 }]);
+    expect(
+      await sql(`SELECT max(id) AS id, min(day) AS least, max(day) AS most FROM '${out}/*.parquet'`),
+    ).toEqual([{ id: 8.25, least: "2024-01-01", most: "unknown" }]);
   }
   csv("text.csv", `a,b\n${"1,2\n".repeat(30_000)}abc,4\n`);
   expect(await message("text.csv")).toBe(
@@ -374,6 +379,17 @@ test("CSV: text that is mostly numbers is told, with what reads it", async () =>
   expect(said.stderr).toContain('"a" is text, since "NA" is no number: --missing NA takes it as missing');
   said = { stdout: "", stderr: "" };
   expect((await measured("marks.csv", { missing: ["NA"] })).count).toEqual([2, 3]);
+});
+
+test("CSV: groups are those of the text, and keep the type that all of it has", async () => {
+  csv("shops.csv", "shop,x\n1,2\n1,4\n2,5\n");
+  const out = freshOut();
+  await run("shops.csv", { by: "shop", out });
+  expect(await sql(`FROM '${out}/shops.parquet'`)).toEqual([
+    { shop: 1n, x: -1 },
+    { shop: 1n, x: 1 },
+    { shop: 2n, x: 0 },
+  ]);
 });
 
 test("CSV with decimal commas is told, and read as it is asked", async () => {

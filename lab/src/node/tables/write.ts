@@ -14,11 +14,11 @@ import {
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import type { Standardizer } from "evenkeel";
-import { FailureError, UsageError } from "../../errors.js";
+import { FailureError, reason, UsageError } from "../../errors.js";
 import { makeFolder, tryFolder } from "../store.js";
 import { systemReason } from "../whole-file.js";
-import { type Engine, fill, identifier, text } from "./engine.js";
-import { type Column, columnIn, fromOf, isInteger, type Source, type Types } from "./source.js";
+import { type Engine, fill, identifier, isOfEngine, text } from "./engine.js";
+import { type Column, columnIn, fromOf, isInteger, isNumeric, type Source, type Types } from "./source.js";
 
 /** Standardizers by the text of their group; of all rows, one whose group is null. */
 export interface Applied {
@@ -69,31 +69,51 @@ export async function writeTables(
       : narrow;
     return `${checked} AS ${identifier(name)}`;
   });
+  // read as text, so that groups are those of the text
+  const byType = by && passed.get(by.name);
+  if (by && byType) replaced.push(`CAST(${columnIn(by.name)} AS ${byType}) AS ${identifier(by.name)}`);
   const inPaths = source.columns.filter(({ inPath }) => inPath).map(({ name }) => identifier(name));
   const left = inPaths.length > 0 ? ` EXCLUDE (${inPaths.join(", ")})` : "";
   const join_ =
     by === undefined
       ? ""
       : ` LEFT JOIN scales ON CAST(${columnIn(by.name)} AS VARCHAR) IS NOT DISTINCT FROM of_group`;
-  for (const [i, file] of source.files.entries()) {
-    began(i);
-    const target = join(folder, names[i]);
-    mkdirSync(dirname(target), { recursive: true });
-    const from = `${fromOf(source, types, [file])} AS source_rows`;
-    try {
-      await engine.rows(
-        `COPY (SELECT source_rows.*${left} REPLACE (${replaced.join(", ")}) FROM ${from}${join_}) TO ${text(target)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)`,
-      );
-    } catch (error) {
-      const [, column] =
-        error instanceof Error ? (new RegExp(`${INFINITE}(.*)`).exec(error.message) ?? []) : [];
-      if (column === undefined) throw error;
-      throw new UsageError(
-        `standardize: expected finite numbers, got an infinite one in column ${quote(column)} of ${quote(file, 200)}; make it missing (NULL)`,
-      );
+  const write = async (types: Types) => {
+    for (const [i, file] of source.files.entries()) {
+      began(i);
+      const target = join(folder, names[i]);
+      mkdirSync(dirname(target), { recursive: true });
+      const from = `${fromOf(source, types, [file])} AS source_rows`;
+      try {
+        await engine.rows(
+          `COPY (SELECT source_rows.*${left} REPLACE (${replaced.join(", ")}) FROM ${from}${join_}) TO ${text(target)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)`,
+        );
+      } catch (error) {
+        const [, column] =
+          error instanceof Error ? (new RegExp(`${INFINITE}(.*)`).exec(error.message) ?? []) : [];
+        if (column === undefined) throw error;
+        throw new UsageError(
+          `standardize: expected finite numbers, got an infinite one in column ${quote(column)} of ${quote(file, 200)}; make it missing (NULL)`,
+        );
+      }
     }
+  };
+  try {
+    await write(types);
+  } catch (error) {
+    // dates, say, in the first rows, and further down another text
+    const taken = new Set([...columns, by].map((column) => column?.name));
+    const guessed = source.columns.filter(
+      ({ name, type, inPath }) => !inPath && !taken.has(name) && !isNumeric(type) && type !== "VARCHAR",
+    );
+    if (source.format === "Parquet" || guessed.length === 0 || !isUnlike(error)) throw error;
+    await write(new Map([...types, ...guessed.map(({ name }) => [name, "VARCHAR"] as const)]));
   }
 }
+
+/** A value that is not of the type that the first rows have. */
+const isUnlike = (error: unknown): boolean =>
+  isOfEngine(error) && /^Conversion Error|JSON transform error/.test(reason(error));
 
 function expressionsOf({ by, standardizers, columns }: Applied): readonly string[] {
   const [{ standardizer }] = standardizers;
