@@ -374,7 +374,7 @@ export default ({ norm, inputShape, outputs, tf }) => tf.sequential({ layers: [
   });
 
   test("a network that fails there, whatever it says, fails by name at once", async () => {
-    const flag = pathOf(`${service.name}-fails`);
+    const flag = pathOf(`${service.name}-flag-fails`);
     const module = writeModule(`import { existsSync } from "node:fs";
 if (existsSync(${JSON.stringify(flag)})) throw new Error("the socket closed: connection timed out");`);
     const options = [...OWN, "--norms", "none", "--seeds", "1", "--queue", url];
@@ -391,7 +391,7 @@ if (existsSync(${JSON.stringify(flag)})) throw new Error("the socket closed: con
   });
 
   test("a network that never returns: ended after --patience, and failed by name after its attempts", async () => {
-    const flag = pathOf(`${service.name}-hangs`);
+    const flag = pathOf(`${service.name}-flag-hangs`);
     const module = writeModule(`import { existsSync } from "node:fs";
 while (existsSync(${JSON.stringify(flag)}));`);
     const options = [...OWN, "--norms", "none", "--seeds", "1", "--queue", url];
