@@ -97,7 +97,7 @@ export async function openSweep(
     const { data, ...travelling } = spec;
     const { module } = spec.model;
     await send(spec.digest, () => pack(data));
-    if (module) await send(module.digest, () => packModule(module.path));
+    if (module) await send(module.digest, () => packModule(module.path, module.digest));
     await queue.add(
       "trial",
       { spec: travelling },

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { count, duration, printable } from "@evenkeel/report/format";
 import { type Job, UnrecoverableError, WaitingError } from "bullmq";
-import { reason } from "../../errors.js";
+import { FailureError, reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
@@ -31,6 +31,8 @@ export interface WorkerOptions {
 const MOST_STALLED = 5;
 /** Results that are kept, for where the queue was away when it was to take one: the next attempt gives the same. */
 const MOST_KEPT = 100;
+/** Trials in a row that a machine cannot begin before its worker ends. */
+const MOST_UNABLE = 3;
 /** ms between two reports of progress of a trial. */
 const REPORT = 1000;
 /** ms between two looks whether a trial is still wanted. */
@@ -58,6 +60,9 @@ export async function work({
   const running = new Map<string, AbortController>();
   const kept = new Map<string, string>();
   let done = 0;
+  /** Trials in a row that this machine could not begin. */
+  let unable = 0;
+  const broken = new AbortController();
 
   const run = async (job: Job<TrialJob, string>, token?: string): Promise<string> => {
     const { spec } = job.data;
@@ -94,6 +99,7 @@ export async function work({
         end.signal,
       );
       done++;
+      unable = 0;
       const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
       const packed = packedTrial(trial);
@@ -111,6 +117,18 @@ export async function work({
       }
       const why = end.signal.aborted ? String(end.signal.reason) : reason(error);
       log(`${label} ended: ${why}`);
+      // what this machine alone lacks (room, a right) is no fault of the trial
+      const isOurs = error instanceof ChildLost && error.cause instanceof FailureError && !end.signal.aborted;
+      if (isOurs && (await broker.depot.has(spec.digest))) {
+        if (++unable === MOST_UNABLE) {
+          log(
+            `the last ${MOST_UNABLE} trials could not begin here: this worker ends, and leaves them to others`,
+          );
+          broken.abort();
+        }
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
       const failure = why === CANCELLED ? why : OF_TRIAL + why;
       if (error instanceof ChildLost && !end.signal.aborted) throw new ChildLost(failure, { cause: error });
       throw new UnrecoverableError(failure);
@@ -135,12 +153,15 @@ export async function work({
     `${name} takes trials from ${broker.shown}, ${count(threads, "at a time", "at a time")}; Ctrl-C ends it`,
   );
 
-  await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  await new Promise((resolve) => {
+    for (const signal of [stop.signal, broken.signal])
+      signal.addEventListener("abort", resolve, { once: true });
+  });
   for (const end of running.values()) end.abort("the worker was stopped");
   await worker.close();
   await processes.close();
   await broker.close();
   log(`stopped after ${count(done, "trial")}`);
   await stop.letGo();
-  return stop.exitCode() ?? 0;
+  return stop.exitCode() ?? 1;
 }
