@@ -39,7 +39,7 @@ const functions: Row[] = [
   [
     "normalize: a misspelled name",
     () => run(layerNorm(), x(), { gama: tf.ones([4]) }),
-    'normalize: no option is called "gama"; did you mean "gamma"? There are gamma, beta, mean, variance, mask, residual',
+    'normalize: no option is called "gama"; did you mean "gamma"? There are gamma, beta, mean, variance, mask, residual, reduce',
   ],
   ...[1, "x", null].map(
     (options): Row => [

@@ -42,7 +42,8 @@ export interface NormalizeParameters {
   residual?: tf.Tensor;
 }
 
-const PARAMETERS = ["gamma", "beta", "mean", "variance", "mask", "residual"] as const;
+/** Their names. */
+export const PARAMETERS = ["gamma", "beta", "mean", "variance", "mask", "residual"] as const;
 
 /** What `normalize` returns. */
 export interface Normalized {

@@ -5,10 +5,12 @@ import { standardizing } from "../../formula/merging.js";
 import type { Normalization } from "../../formula/normalization.js";
 import type { FusedNorm } from "../../formula/plan.js";
 import { checkReduce, type Reduce } from "../../moments.js";
+import { checkOptions, parameterNames } from "../../options.js";
 import {
   type Normalized,
   type NormalizeParameters,
   normalize as normalizeHere,
+  PARAMETERS,
 } from "../kernels/normalize.js";
 import { apply } from "./apply.js";
 
@@ -29,11 +31,9 @@ export interface NormalizeOverParameters extends NormalizeParameters {
  * are not given together, or a mean to an RMS norm; RangeError
  * where the shape of x, the residual, gamma, beta, a given statistic or the mask does not fit the norm
  */
-export function normalize(
-  norm: FusedNorm,
-  x: tf.Tensor,
-  { reduce, ...parameters }: NormalizeOverParameters = {},
-): Normalized {
+export function normalize(norm: FusedNorm, x: tf.Tensor, options: NormalizeOverParameters = {}): Normalized {
+  checkOptions("normalize", options, [...PARAMETERS, "reduce"], parameterNames);
+  const { reduce, ...parameters } = options;
   checkReduce("normalize", reduce);
   const { gamma, beta, variance, mask, residual } = parameters;
   const measures = (norm as Partial<Normalization> | undefined)?.handles?.merge === true;
