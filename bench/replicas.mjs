@@ -156,7 +156,7 @@ if (!isMainThread) {
     const clients = [0, 1].map(() => new Redis(url));
     const run = `bench ${Date.now()}`;
     const both = clients.map((client, rank) =>
-      redisExchange((name, ...args) => client.callBuffer(String(name), .../** @type {Buffer[]} */ (args)), {
+      redisExchange((name, ...args) => client.callBuffer(name, .../** @type {Buffer[]} */ (args)), {
         run,
         rank,
         replicas: 2,

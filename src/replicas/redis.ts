@@ -12,10 +12,10 @@ import { type AsyncExchange, checkRank, checkReplicas, checkTimeout, USUAL_TIMEO
 /**
  * Sends one command to Redis and gives its reply, with bytes as they are:
  * `(...args) => redis.callBuffer(...args)` of ioredis, or of node-redis
- * `(...args) => client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }).sendCommand(args)`. The connection is the exchange's own, which
- * waits in it. In Node the bytes that it is given are Buffers.
+ * `(...args) => client.sendCommand(args, { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } })`. The connection is the exchange's own, which
+ * waits in it. In Node the bytes that it is given are Buffers: in TypeScript `(name, ...args) => redis.callBuffer(name, ...(args as Buffer[]))`.
  */
-export type RedisCommand = (...args: (string | Uint8Array)[]) => Promise<unknown>;
+export type RedisCommand = (name: string, ...args: (string | Uint8Array)[]) => Promise<unknown>;
 
 /** Options of `redisExchange`. */
 export interface RedisOptions {
@@ -60,7 +60,7 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
   let busy = false;
   let ended: unknown;
 
-  const send = async (until: number, ...args: (string | Uint8Array)[]): Promise<unknown> => {
+  const send = async (until: number, ...args: Parameters<RedisCommand>): Promise<unknown> => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       const tell = () =>
@@ -199,7 +199,8 @@ function entriesOf(reply: unknown): { id: string; field: string; value: Uint8Arr
   return entries.map(([id, [field, value]]) => {
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(
-        `redisExchange: command must give bytes as they are, got ${described(value)}; of ioredis it is callBuffer, not call`,
+        `redisExchange: command must give bytes as they are, got ${described(value)}; of ioredis it is callBuffer, ` +
+          "of node-redis sendCommand with a typeMapping to Buffer",
       );
     }
     return { id: textOf(id), field: textOf(field), value };

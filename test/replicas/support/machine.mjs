@@ -11,7 +11,7 @@ const { url, run, machine, machines, threads, timeout, ...settings } = JSON.pars
 const redis = new Redis(url, { maxRetriesPerRequest: null });
 redis.on("error", () => {});
 const memory = sharedMemory({ replicas: threads, relay: true, bytes: 4096 });
-const exchange = redisExchange((command, ...args) => redis.callBuffer(String(command), ...args), {
+const exchange = redisExchange((command, ...args) => redis.callBuffer(command, ...args), {
   run,
   rank: machine,
   replicas: machines,
