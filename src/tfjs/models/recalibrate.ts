@@ -54,9 +54,14 @@ export async function recalibrate(
   }
   const merged = new Map(tracked.map((one) => [one, [] as Moments[]]));
   const before = inTwoParts.map(copyOfState);
+  // nobody else recalibrates with this place
+  const reductions = inTwoParts.map(({ reduce }) => reduce);
   let number = 0;
   try {
-    for (const layer of inTwoParts) layer.resetState();
+    for (const layer of inTwoParts) {
+      layer.reduce = undefined;
+      layer.resetState();
+    }
     for await (const { xs } of batchesOf("recalibrate", batches)) {
       const seen: { layer: Layer; tensors: tf.Tensor[]; one?: Tracked }[] = [];
       const calls = new Map<Layer, Call>();
@@ -105,6 +110,9 @@ export async function recalibrate(
     });
     throw error;
   } finally {
+    inTwoParts.forEach((layer, i) => {
+      layer.reduce = reductions[i];
+    });
     tf.dispose(before);
   }
   for (const [one, total] of merged) write(one, total, number);

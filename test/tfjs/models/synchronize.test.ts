@@ -3,7 +3,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { batchNorm, type Reduce } from "../../../src/index.js";
-import { apply, install, layers, normalize, synchronizeStatistics } from "../../../src/tfjs/index.js";
+import {
+  apply,
+  install,
+  layers,
+  normalize,
+  recalibrate,
+  synchronizeStatistics,
+} from "../../../src/tfjs/index.js";
 import { expectClose, largest, normal, tolerance } from "../../support/numerics.js";
 import { inPlaces } from "../../support/places.js";
 import { backends, leakless, use } from "../../support/tfjs-backends.js";
@@ -225,6 +232,21 @@ describe("synchronizeStatistics", () => {
     inside.frozen = true;
     model.apply(x(), { training: true });
     expect(calls).toBe(asked);
+  });
+
+  it("asks nobody while a model is recalibrated in one place", async () => {
+    const model = tfl.sequential();
+    model.add(layer(layers.batchLayerNormalization({ name: "bln", inputShape: [3, 2] } as never)));
+    model.add(layer(layers.batchNormalization({ name: "bn" } as never)));
+    let calls = 0;
+    synchronizeStatistics(model, (list) => {
+      calls++;
+      return list;
+    });
+    expect(await recalibrate(model, [x()])).toEqual(["bln", "bn"]);
+    expect(calls).toBe(0);
+    model.apply(x(), { training: true });
+    expect(calls).toBe(3);
   });
 
   it("refuses layers that cannot merge, and what is no reduction", () => {
