@@ -271,6 +271,8 @@ test("groups: each by itself, NULL too, in the order of the rows, however far ap
   const out = freshOut();
   expect(await run("groups.parquet", { by: "g", ignore: ["i"], out })).toBe(0);
   const saved: GroupedStandardizerJSON = JSON.parse(readFileSync(join(out, "standardizer.json"), "utf8"));
+  // groups of equal values are not
+  expect(said.stderr).toContain('since the first rows are far from the mean: "x"\n');
   expect([saved.type, saved.version, saved.by]).toEqual(["GroupedStandardizer", 1, "g"]);
   expect(saved.groups.map(({ value, rows }) => [value, rows])).toEqual(
     ["group 1", "group 2", "group 3", "group 4", null].map((value) => [value, 40000]),
