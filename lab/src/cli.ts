@@ -454,7 +454,12 @@ program
   .option("--goes-on", "standard input goes on where it was, rather than beginning anew", false)
   .optionsGroup("Streams of Redis:")
   .option("--group <name>", "of consumers, who share the entries", "evenkeel")
-  .option("--consumer <name>", "of this one in the group (default: the name of this machine)", hostname())
+  .addOption(
+    new Option("--consumer <name>", "of this one in the group").default(
+      hostname(),
+      "the name of this machine",
+    ),
+  )
   .option("--claim-after <seconds>", "take over what another one left", integer(1, 86_400), 60)
   .option("--stop-at-end", "end where the stream has no more entries, rather than wait", false)
   .addHelpText(

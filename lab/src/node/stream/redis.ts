@@ -19,7 +19,7 @@ import type { Sink } from "./sinks.js";
 import { QUIET, type Source } from "./sources.js";
 
 /** ms in which a server that is there answers: a connection that is cut says nothing. */
-const ANSWERS = 10_000;
+const ANSWERS = 5000;
 /** ms between two attempts to reach it again. */
 const RETRY = 250;
 /** ms that a read waits for new entries. */
@@ -147,7 +147,7 @@ export class Connection {
         }
         this.losses++;
         const why = described(this.#redis.status === "ready" ? error : (this.#last ?? error));
-        if (!this.#isKnown && performance.now() - began > ANSWERS / 2) {
+        if (!this.#isKnown && performance.now() - began > ANSWERS) {
           throw new FailureError(
             `${shownStream(this.at)} does not answer (${why}); start it, or name the one that runs`,
           );
@@ -173,12 +173,19 @@ export class Connection {
       throw new Error(`no answer in ${patience / 1000} s`);
     });
     late.catch(() => {});
+    let lost = () => {};
+    const broken = new Promise<never>((_, reject) => {
+      lost = () => reject(new Error("the connection was closed"));
+      this.#redis.once("close", lost);
+    });
+    broken.catch(() => {});
     const answer = command(this.#redis);
     answer.catch(() => {});
     try {
-      return await Promise.race([answer, late]);
+      return await Promise.race([answer, late, broken]);
     } finally {
       over.abort();
+      this.#redis.off("close", lost);
     }
   }
 

@@ -133,7 +133,7 @@ test("Redis is killed and comes back: the stream says so, and goes on", async ()
   const { child, said, ended } = start(workplace, ...line);
   await until(async () => (await length()) >= 3000);
   await server.kill();
-  await said(/does\s+not\s+answer[^]*trying\s+again\s+until\s+it\s+does/);
+  await said(/does\s+not\s+answer[\s\S]*trying\s+again\s+until\s+it\s+does/);
   await server.restart();
   await said(/answers\s+again,\s+after/);
   await produce(3000, 9000);
