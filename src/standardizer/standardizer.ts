@@ -328,6 +328,15 @@ export class Standardizer {
     };
   }
 
+  /** What features are divided by, float64 [features]: the standard deviation, 1 for a constant feature or one without variance. Empty before any fit. */
+  get scale(): Float64Array {
+    const mean = this.mean;
+    return this.variance.map((variance, j) => {
+      const deviation = Math.sqrt(variance);
+      return deviation > Number.EPSILON * Math.abs(mean[j]) ? deviation : 1;
+    });
+  }
+
   /** For `JSON.stringify`; `fromJSON(JSON.parse(text))` restores it exactly. */
   toJSON(): StandardizerJSON {
     const { count, mean, m2, squares, missing } = this.state ?? empty(0);
@@ -366,15 +375,6 @@ export class Standardizer {
     absorb(caller, state, input, this.forgetting, weights);
     checkFinite(caller, state);
     return state;
-  }
-
-  /** What the columns are divided by, float64 [features]. */
-  private get scale(): Float64Array {
-    const mean = this.mean;
-    return this.variance.map((variance, j) => {
-      const deviation = Math.sqrt(variance);
-      return deviation > Number.EPSILON * Math.abs(mean[j]) ? deviation : 1;
-    });
   }
 
   private mapped<X extends Tabular, Type extends "float32" | "float64" | undefined>(

@@ -125,20 +125,12 @@ function expressionsOf({ by, standardizers, columns }: Applied): readonly string
 async function fillScales(engine: Engine, standardizers: Applied["standardizers"]): Promise<void> {
   const [{ standardizer }] = standardizers;
   const columns = Array.from(standardizer.mean, (_, j) => [`m${j}`, `s${j}`]).flat();
-  const rows = standardizers.map(({ group, standardizer }) => ({
+  const rows = standardizers.map(({ group, standardizer: { mean: means, scale } }) => ({
     group,
-    values: scalesOf(standardizer).flat(),
+    // the mean of a feature without values is none
+    values: Array.from(means, (mean, j) => [Number.isNaN(mean) ? null : mean, scale[j]]).flat(),
   }));
   await fill(engine, "scales", columns, rows);
-}
-
-/** Mean and scale of each feature, as `Standardizer.transform` takes them; the mean of a feature without values is null. */
-function scalesOf({ mean, variance }: Standardizer): [number | null, number][] {
-  return Array.from(mean, (value, j) => {
-    const deviation = Math.sqrt(variance[j]);
-    const scale = deviation > Number.EPSILON * Math.abs(value) ? deviation : 1;
-    return [Number.isNaN(value) ? null : value, scale];
-  });
 }
 
 /** Every group must have a standardizer. */
