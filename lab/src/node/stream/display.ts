@@ -20,8 +20,8 @@ export interface Course {
 }
 
 export interface StreamDisplay {
-  /** A line that stays, of any length. */
-  say(line: string): void;
+  /** A line that stays, of any length, without what a terminal obeys; a part of it marked where that is shown. */
+  say(line: string, marked?: { text: string; style: "bold" | "underline" }): void;
   close(): void;
 }
 
@@ -62,10 +62,13 @@ export const noteLine = ({ record, kind, name }: Note): string =>
     ? `record ${(record + 1).toLocaleString("en-US")}: ${quote(name)} has no finite square, taken as missing`
     : `record ${(record + 1).toLocaleString("en-US")}: the network${name === "plain" ? " without normalization" : ""} diverged, and was started anew`;
 
-/** @param course asked whenever something is shown */
-export function openStreamDisplay(course: () => Course): StreamDisplay {
-  const { stderr, stdout } = process;
-  const isLive = stderr.isTTY === true && stdout.isTTY !== true;
+/**
+ * @param course asked whenever something is shown
+ * @param isShared whether the output goes to the same terminal, where a line that lives would be torn
+ */
+export function openStreamDisplay(course: () => Course, isShared: boolean): StreamDisplay {
+  const { stderr } = process;
+  const isLive = stderr.isTTY === true && !isShared;
   const colors = colorsOf(stderr);
   const update = isLive ? createLogUpdate(stderr) : undefined;
   // a line as wide as the terminal makes some of them go on to the next
@@ -118,9 +121,11 @@ export function openStreamDisplay(course: () => Course): StreamDisplay {
   );
   timer.unref();
   return {
-    say(text) {
+    say(text, marked) {
       update?.clear();
-      stderr.write(`${printableLines(wrap(text, columnsOf(stderr), "  "))}\n`);
+      const lines = printableLines(wrap(text, columnsOf(stderr), "  "));
+      const style = marked === undefined ? undefined : colors[marked.style];
+      stderr.write(`${style === undefined ? lines : lines.replace(marked?.text ?? "", style)}\n`);
       if (!isClosed) draw();
     },
     close() {

@@ -10,7 +10,6 @@ import { checkNorm } from "../../online/learner.js";
 import { type Online, openOnline } from "../../online/online.js";
 import { checkSettings, type OnlineSettings, usualOnline } from "../../online/settings.js";
 import type { OptimizerName } from "../../settings.js";
-import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
 import { writeWhole } from "../whole-file.js";
 import type { BytePosition } from "./cutter.js";
@@ -116,11 +115,14 @@ class Run {
     private readonly before: State | undefined,
     private readonly ends: { stop: AbortSignal; giveUp: AbortSignal },
   ) {
-    this.#display = openStreamDisplay(() => ({
-      records: this.#records,
-      errors: this.#online?.errors ?? [],
-      lastDrift: this.#lastDrift,
-    }));
+    this.#display = openStreamDisplay(
+      () => ({
+        records: this.#records,
+        errors: this.#online?.errors ?? [],
+        lastDrift: this.#lastDrift,
+      }),
+      options.out === "-" && process.stdout.isTTY === true,
+    );
     const say = (line: string) => this.#display.say(line);
     this.#troubles = new TroubleCounter(before?.went?.troubles, (line) => say(`! ${line}`));
     this.#write = options.state === undefined ? undefined : stateWriter(options.state, settings);
@@ -246,13 +248,14 @@ class Run {
 
   #announce(): void {
     const { options, before } = this;
-    const colors = colorsOf(process.stderr);
+    const title = "evenkeel stream";
     const learns =
       options.learn === undefined
         ? ""
         : `, learns ${quote(options.learn)} (${options.norm ?? usualOnline.norm})`;
     this.#display.say(
-      `${colors.bold("evenkeel stream")}  ${printable(this.#source.name)} → ${printable(this.#sink?.name ?? "")}${learns}`,
+      `${title}  ${printable(this.#source.name)} → ${printable(this.#sink?.name ?? "")}${learns}`,
+      { text: title, style: "bold" },
     );
     if (before?.went !== undefined)
       this.#display.say(`- goes on where ${quote(options.state ?? "", 200)} was saved`);
@@ -288,7 +291,7 @@ class Run {
       const { renderStream } = await import("../../report/stream.js");
       const { serverDocument } = await import("@evenkeel/report/server-document");
       writeWhole(path, renderStream(online.history(), serverDocument), "--report");
-      say(`Report  ${colorsOf(process.stderr).underline(path)}`);
+      this.#display.say(`Report  ${path}`, { text: path, style: "underline" });
     }
   }
 }
