@@ -2,6 +2,7 @@
  * What a sweep's commander and its workers meet at, by a URL: a queue of BullMQ in Redis or PostgreSQL, and beside it the data that
  * trials need. Everything here is at-least-once: a trial may run twice, and is known by its key.
  */
+import { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { printable } from "@evenkeel/report/format";
@@ -71,6 +72,8 @@ const NAME = `trials-${version}-${FORMAT}`;
 const PREFIX = "evenkeel";
 /** ms in which a service that is there answers. */
 const ANSWERS = 5000;
+/** ms in which connections are closed, before they are cut. */
+const GOODBYE = 2000;
 /** ms between two attempts to reach it again. */
 const LONGEST_WAIT = 1000;
 /** ms without an answer after which a connection counts as cut: packets that are dropped say nothing. */
@@ -134,9 +137,12 @@ export async function openBroker(
     worker: (run, about) => watched(new Worker(NAME, run, { ...base, ...WORKER, ...about }, factory)),
     async close() {
       outage.end();
+      // one whose connection was cut waits for an answer to its goodbye
+      const cut = setTimeout(() => service.cut(), GOODBYE);
       await Promise.all(opened.map((one) => one.close()));
       await depot.close();
       await service.end();
+      clearTimeout(cut);
     },
   };
 }
@@ -240,6 +246,8 @@ interface Service {
   /** Resolves once it has answered. */
   ask(): Promise<unknown>;
   end(): Promise<unknown>;
+  /** Of connections that do not end by themselves. */
+  cut(): void;
 }
 
 function redis(url: string, outage: Outage): Service {
@@ -265,12 +273,20 @@ function redis(url: string, outage: Outage): Service {
     depot: redisDepot(client, PREFIX),
     ask: () => client.ping(),
     end: async () => client.disconnect(),
+    // ioredis gives up by itself
+    cut() {},
   };
 }
 
 function postgres(url: string, outage: Outage): Service {
+  const sockets = new Set<Socket>();
   const settings = {
     connectionString: url,
+    stream: () => {
+      const socket = new Socket();
+      sockets.add(socket.once("close", () => sockets.delete(socket)));
+      return socket;
+    },
     connectionTimeoutMillis: ANSWERS,
     query_timeout: ANSWERS,
     keepAlive: true,
@@ -286,5 +302,8 @@ function postgres(url: string, outage: Outage): Service {
     depot: postgresDepot(pool, PREFIX),
     ask: () => pool.query("SELECT 1"),
     end: () => pool.end(),
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }
