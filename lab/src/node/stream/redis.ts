@@ -16,7 +16,7 @@ import {
   type TroubleCounter,
 } from "./records.js";
 import type { Sink } from "./sinks.js";
-import { QUIET, type Source } from "./sources.js";
+import { QUIET, type RedisPosition, type Source } from "./sources.js";
 
 /** ms in which a server that is there answers: a connection that is cut says nothing. */
 const ANSWERS = 5000;
@@ -222,12 +222,6 @@ const described = (error: unknown): string => {
 };
 
 type Entry = [id: string, fields: string[] | null];
-
-/** What of a stream is in the state. */
-export interface RedisPosition {
-  /** First and last id of the batches that were taken last: what comes again from within them is known. */
-  taken: [first: string, last: string][];
-}
 
 /** Whether an id is at or before another. */
 export function isUpTo(id: string, other: string): boolean {

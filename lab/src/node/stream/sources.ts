@@ -9,7 +9,6 @@ import { systemReason } from "../whole-file.js";
 import type { BytePosition } from "./cutter.js";
 import { type Reading, RecordReader } from "./reader.js";
 import { type Batch, type Layout, noRecords, type TroubleCounter } from "./records.js";
-import type { RedisPosition } from "./redis.js";
 
 export interface Source {
   /** As it is told. */
@@ -25,6 +24,12 @@ export interface Source {
   /** What was taken is saved, and need not be given again. */
   settled(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** How far into a stream of Redis a consumer is. */
+export interface RedisPosition {
+  /** First and last id of the batches that were taken last: what comes again from within them is known. */
+  taken: [first: string, last: string][];
 }
 
 export type SourcePosition = BytePosition | RedisPosition;

@@ -17,9 +17,9 @@ import { driftLine, errorText, noteLine, openStreamDisplay } from "./display.js"
 import type { TextFormat } from "./predicted.js";
 import type { Reading } from "./reader.js";
 import { type Batch, type Layout, TroubleCounter } from "./records.js";
-import { isRedis, type RedisPosition, redisSink, redisSource, shownStream, streamUrl } from "./redis.js";
+import { isRedis, redisSink, redisSource, shownStream, streamUrl } from "./redis.js";
 import { openFileSink, ReaderGone, type Sink, type SinkPosition, standardOutput } from "./sinks.js";
-import { byteSource, type Source } from "./sources.js";
+import { byteSource, type RedisPosition, type Source } from "./sources.js";
 import { readState, type State, type StateSettings, stateWriter } from "./state.js";
 
 /** The options of the command line, already checked. */
@@ -88,7 +88,8 @@ export async function stream(options: StreamOptions): Promise<number> {
     await stop.letGo();
     await run.close();
   }
-  return stop.exitCode() ?? 0;
+  // that the output could not be written was told where it failed
+  return stop.exitCode() ?? Number(process.exitCode ?? 0);
 }
 
 /** One stream, from where it was to its end. */

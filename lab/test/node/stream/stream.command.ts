@@ -51,10 +51,10 @@ function fed(input: string, line: string[], killAfter?: number): Promise<Outcome
   });
   closeSync(stdin);
   const outcome: Outcome = { code: null, stdout: "", stderr: "" };
-  child.stdout.on("data", (text) => {
+  child.stdout?.on("data", (text) => {
     outcome.stdout += text;
   });
-  child.stderr.on("data", (text) => {
+  child.stderr?.on("data", (text) => {
     outcome.stderr += text;
   });
   const timer = killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), killAfter);
@@ -196,6 +196,21 @@ test("a reader that has seen enough ends it without a word", async () => {
   const { code, stderr } = await ended;
   expect(code).toBe(0);
   expect(stderr).not.toMatch(/error|EPIPE/i);
+});
+
+test.runIf(existsSync("/dev/full"))("an output that cannot be written is a failure", async () => {
+  const full = openSync("/dev/full", "w");
+  const child = spawn(process.execPath, [cli, "stream", "--from", at("short.csv")], {
+    stdio: ["ignore", full, "pipe"],
+  });
+  closeSync(full);
+  let stderr = "";
+  child.stderr?.on("data", (text) => {
+    stderr += text;
+  });
+  const code = await new Promise((go) => child.on("close", go));
+  expect(code).toBe(1);
+  expect(stderr).toContain("error: cannot write to standard output (ENOSPC");
 });
 
 test("each record is answered as it comes", async () => {
