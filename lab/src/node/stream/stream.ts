@@ -171,7 +171,7 @@ class Run {
     if (this.#isWhole)
       await this.#save().catch(
         unlessGivenUp(ends.giveUp, () =>
-          say("! stopped without saving: what was taken since is taken again"),
+          say("! ended without an answer: what was taken is acknowledged after a restart"),
         ),
       );
     await this.#finish();
@@ -274,6 +274,13 @@ class Run {
     const all = this.#found > 0 ? ` (${this.#records.toLocaleString("en-US")} with those before)` : "";
     const drifts = options.driftChance === 0 ? "" : `, ${count(online?.drifts ?? 0, "drift")}`;
     say(`${count(taken, "record")}${all} in ${duration(seconds)}, ${per}/s${drifts}`);
+    const blind = (online?.watched ?? []).filter(({ ready }) => !ready).length;
+    if (blind > 0) {
+      const all = online?.watched.length ?? 0;
+      say(
+        `- drift could not be seen yet in ${blind} of ${count(all, "column")}: there is too little to compare with`,
+      );
+    }
     const names: Record<string, string> = {
       network: options.norm === "none" ? "the network" : "with normalization",
       plain: "without",
