@@ -31,12 +31,26 @@ export type Reduce = (moments: MomentsList) => MomentsList;
 /** The same where an answer takes time: over a network. */
 export type AsyncReduce = (moments: MomentsList) => MomentsList | Promise<MomentsList>;
 
-/** For what came instead of moments where nothing can wait for it. */
-export function cannotWait(): TypeError {
-  return new TypeError(
-    "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
-      "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",
-  );
+/**
+ * The reduction where nothing can wait for its answer.
+ * @throws TypeError for a promise of one
+ */
+export function atOnce(reduce: AsyncReduce): Reduce {
+  return (list) => {
+    const all = reduce(list);
+    if (!isPromise(all)) return all;
+    // nobody is there for what it ends in
+    all.then(undefined, () => {});
+    throw new TypeError(
+      "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
+        "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",
+    );
+  };
+}
+
+/** Whether it is to be waited for: a promise, of whatever library. */
+export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Partial<Promise<T>> | undefined | null)?.then === "function";
 }
 
 /** @throws TypeError for a `reduce` that is no function */

@@ -10,7 +10,7 @@
  * Moments travel in float64. A host's arrays hold them in parts: the mean as a float32 near it and what is left of it, in units of
  * the deviation, so that a mean far above the spread loses nothing.
  */
-import type { AsyncReduce, MomentsList } from "../moments.js";
+import { type AsyncReduce, isPromise, type MomentsList } from "../moments.js";
 import { described, sizeOf } from "../shape.js";
 import type { ElementaryOps, Merge, MergeRules, PartedMoments, Standardize } from "./ops.js";
 import { affine, square as squared } from "./terms.js";
@@ -192,7 +192,7 @@ function reduced<R>(reduce: AsyncReduce, list: MomentsList, use: (all: MomentsLi
     );
   };
   const all = reduce(list);
-  return all instanceof Promise ? all.then((there) => use(checked(there))) : use(checked(all));
+  return isPromise(all) ? Promise.resolve(all).then((there) => use(checked(there))) : use(checked(all));
 }
 
 /** The moments of parts. */

@@ -3,16 +3,15 @@ import { initialize, type Normalization } from "../formula/normalization.js";
 import { checkNormalization, weightsFor } from "../formula/run.js";
 import type { StorageType } from "../kernels/contract.js";
 import { type Mask, maskValues } from "../mask.js";
-import { type AsyncReduce, checkReduce, type Reduce } from "../moments.js";
+import { type AsyncReduce, atOnce, checkReduce, type Reduce } from "../moments.js";
 import { checkOptions } from "../options.js";
 import {
   type BackwardProgram,
+  execute,
   type ForwardProgram,
   mapped,
-  now,
   programOf,
   type Slot,
-  steps,
 } from "../program/program.js";
 import { checkHasShape, checkLengths, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { BackendArray, checkData, type PlainArray, type Store } from "./array.js";
@@ -93,8 +92,8 @@ export function apply<T extends PlainArray>(
   weights: Readonly<Record<string, Input>> = {},
   options: ApplyOptions = {},
 ): Applied<T> {
-  const call = now(applying<T>("apply", ek, normalization, inputs, weights, options));
-  return lasting(call, (...gradients) => now(call.backward(...gradients)));
+  // nothing waits, since its reduction answers at once
+  return applying<T>("apply", ek, normalization, inputs, weights, options, atOnce) as Applied<T>;
 }
 
 /**
@@ -115,56 +114,58 @@ export async function applyOver<T extends PlainArray>(
   weights: Readonly<Record<string, Input>>,
   options: ApplyOverOptions,
 ): Promise<AppliedOver<T>> {
-  const call = await awaited(applying<T>("applyOver", ek, normalization, inputs, weights, options));
-  return lasting(call, (...gradients) => awaited(call.backward(...gradients)));
+  const call = await applying<T>(
+    "applyOver",
+    ek,
+    normalization,
+    inputs,
+    weights,
+    options,
+    (reduce) => reduce,
+  );
+  return { ...call, backward: async (...gradients) => call.backward(...gradients) };
 }
 
-/** Waits for each promise before going on. */
-async function awaited<R>(waiting: Generator<Promise<void>, R, void>): Promise<R> {
-  for (;;) {
-    const { done, value } = waiting.next();
-    if (done) return value;
-    try {
-      await value;
-    } catch (error) {
-      waiting.throw(error);
-    }
+/** A call whose passes may wait. */
+interface Calling<T extends PlainArray> extends Omit<Applied<T>, "backward"> {
+  backward(...gradients: Parameters<Applied<T>["backward"]>): Gradients<T> | Promise<Gradients<T>>;
+}
+
+/** What follows a run: at once, or when it has waited. `failed` is called where either throws. */
+function following<R>(run: () => Promise<void> | void, next: () => R, failed: () => void): R | Promise<R> {
+  const fail = (error: unknown): never => {
+    failed();
+    throw error;
+  };
+  try {
+    const waiting = run();
+    return waiting === undefined ? next() : waiting.then(next).catch(fail);
+  } catch (error) {
+    return fail(error);
   }
 }
 
-/** A call that may wait on its way. */
-interface Calling<T extends PlainArray> extends Omit<Applied<T>, "backward"> {
-  isOver: boolean;
-  backward(...gradients: Parameters<Applied<T>["backward"]>): Generator<Promise<void>, Gradients<T>, void>;
-}
-
-/** What the caller gets of a call. */
-function lasting<T extends PlainArray, B>(call: Calling<T>, backward: B) {
-  const { y, sum, more, state } = call;
-  const applied = { y, sum, more, state, backward, release: () => call.release() };
-  calls.set(applied, call);
-  return applied;
-}
-
-function* applying<T extends PlainArray>(
+function applying<T extends PlainArray>(
   caller: string,
   ek: Evenkeel,
   normalization: Normalization,
   inputs: T | readonly [T, ...PlainArray[]],
   weights: Readonly<Record<string, Input>>,
   options: ApplyOptions | ApplyOverOptions,
-): Generator<Promise<void>, Calling<T>, void> {
+  answering: (reduce: AsyncReduce) => AsyncReduce,
+): Calling<T> | Promise<Calling<T>> {
   checkBackend(caller, ek);
   checkNormalization(normalization);
   checkOptions(caller, options, ["training", "mask", "residual", "warn", "reduce"]);
-  const { training = true, mask, residual, warn, reduce } = options;
+  const { training = true, mask, residual, warn } = options;
   if (typeof training !== "boolean") {
     throw new TypeError(`${caller}: training must be true or false, got ${described(training)}`);
   }
   if (warn !== undefined && typeof warn !== "function") {
     throw new TypeError(`${caller}: warn must be a function, got ${described(warn)}`);
   }
-  checkReduce(caller, reduce);
+  checkReduce(caller, options.reduce);
+  const reduce = options.reduce && answering(options.reduce);
   if (typeof weights !== "object" || weights === null) {
     throw new TypeError(`${caller}: weights must be an object, arrays by name, got ${described(weights)}`);
   }
@@ -194,11 +195,7 @@ function* applying<T extends PlainArray>(
   for (const message of program.warnings) warn?.(message);
   const plain = !(x instanceof BackendArray);
   const call = new ProgramArrays(ek.store, called, plain);
-  let y: T;
-  let sum: T | undefined;
-  let more: PlainArray[];
-  let state: Record<string, PlainArray>;
-  try {
+  const begin = () => {
     for (const [i, array] of arrays.entries()) call.bring(program.inputs[i], nameOf(i), array);
     for (const [name, weight] of Object.entries(specified)) {
       const values = Object.hasOwn(weights, name) ? weights[name] : undefined;
@@ -211,93 +208,96 @@ function* applying<T extends PlainArray>(
     if (residual) call.bring(program.residual, "residual", residual);
     if (mask && counts) call.bring(program.mask, "mask", { shape: mask.shape, data: counts });
     const results = [program.y, program.sum, ...program.more, ...Object.values(program.state)];
-    yield* call.run(program, [...results, ...program.saved], reduce);
-    y = call.give(program.y, program.inputs[0]) as T;
-    sum = program.sum && (call.give(program.sum, program.inputs[0]) as T);
-    more = program.more.map((slot) => call.give(slot));
-    state = mapped(program.state, (slot) => call.values(slot));
-  } catch (error) {
-    call.release();
-    throw error;
-  }
-  call.lend(program.y, program.sum, ...program.more);
-  if (plain) call.park(program.saved);
-  const applied: Calling<T> = {
-    y,
-    sum,
-    more,
-    state,
-    isOver: false,
-    *backward(dy, gradientsBeside = {}) {
-      checkOptions(`${called}: backward`, gradientsBeside, ["dSum", "dMore"]);
-      const { dSum, dMore = [] } = gradientsBeside;
-      if (!Array.isArray(dMore)) {
-        throw new TypeError(
-          `${called}: dMore must be a list of gradients, one for each of \`more\`, got ${described(dMore)}`,
-        );
-      }
-      if (applied.isOver) {
-        throw new Error(
-          `${called}: backward was called already, or after release; call apply again for another one`,
-        );
-      }
-      const back = program.backward({
-        sum: dSum !== undefined,
-        more: program.more.map((_, i) => dMore[i] !== undefined),
-      });
-      const handed: [string, Slot | undefined, PlainArray | undefined][] = [
-        ["dy", back.dy, dy],
-        ["dSum", back.dSum, dSum],
-        ...back.dMore.map((slot, i): [string, Slot | undefined, PlainArray | undefined] => [
-          `dMore[${i}]`,
-          slot,
-          dMore[i],
-        ]),
-      ];
-      for (const [name, slot, gradient] of handed) {
-        if (slot === undefined) continue;
-        checkArray(ek, called, name, gradient as PlainArray);
-        if (sameShape((gradient as PlainArray).shape, slot.shape)) continue;
-        throw new RangeError(
-          `${called}: ${name} must have shape [${slot.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
-        );
-      }
-      applied.isOver = true;
-      try {
-        for (const [name, slot, gradient] of handed) {
-          if (slot && gradient) call.bring(slot, name, gradient);
-        }
-        const byWeight = Object.values(back.weights);
-        yield* call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)], reduce);
-        const zeros = ({ shape }: Slot): PlainArray => ({ shape, data: new Float32Array(sizeOf(shape)) });
-        const gradientOf = (slot: Slot | undefined, of: Slot) =>
-          slot
-            ? call.give(slot, of)
-            : plain
-              ? zeros(of)
-              : ek.array(of.shape, zeros(of).data, { type: call.typeOf(of) });
-        const dx = gradientOf(back.inputs[0], program.inputs[0]) as T;
-        const gradients = {
-          dx,
-          inputs: [
-            dx,
-            ...back.inputs.slice(1).map((slot, i) => slot && call.give(slot, program.inputs[i + 1])),
-          ],
-          weights: mapped(back.weights, (slot, name) => gradientOf(slot, program.weights[name])),
-          state: mapped(back.state, (slot) => call.values(slot)),
-        };
-        call.lend(...back.inputs, ...byWeight);
-        return gradients;
-      } finally {
-        call.release();
-      }
-    },
-    release() {
-      applied.isOver = true;
-      call.release();
-    },
+    return call.run(program, [...results, ...program.saved], reduce);
   };
-  return applied;
+  const end = (): Calling<T> => {
+    const y = call.give(program.y, program.inputs[0]) as T;
+    const sum = program.sum && (call.give(program.sum, program.inputs[0]) as T);
+    const more = program.more.map((slot) => call.give(slot));
+    const state = mapped(program.state, (slot) => call.values(slot));
+    call.lend(program.y, program.sum, ...program.more);
+    if (plain) call.park(program.saved);
+    const applied: Calling<T> = {
+      y,
+      sum,
+      more,
+      state,
+      backward(dy, gradientsBeside = {}) {
+        checkOptions(`${called}: backward`, gradientsBeside, ["dSum", "dMore"]);
+        const { dSum, dMore = [] } = gradientsBeside;
+        if (!Array.isArray(dMore)) {
+          throw new TypeError(
+            `${called}: dMore must be a list of gradients, one for each of \`more\`, got ${described(dMore)}`,
+          );
+        }
+        if (isOver(applied)) {
+          throw new Error(
+            `${called}: backward was called already, or after release; call apply again for another one`,
+          );
+        }
+        const back = program.backward({
+          sum: dSum !== undefined,
+          more: program.more.map((_, i) => dMore[i] !== undefined),
+        });
+        const handed: [string, Slot | undefined, PlainArray | undefined][] = [
+          ["dy", back.dy, dy],
+          ["dSum", back.dSum, dSum],
+          ...back.dMore.map((slot, i): [string, Slot | undefined, PlainArray | undefined] => [
+            `dMore[${i}]`,
+            slot,
+            dMore[i],
+          ]),
+        ];
+        for (const [name, slot, gradient] of handed) {
+          if (slot === undefined) continue;
+          checkArray(ek, called, name, gradient as PlainArray);
+          if (sameShape((gradient as PlainArray).shape, slot.shape)) continue;
+          throw new RangeError(
+            `${called}: ${name} must have shape [${slot.shape.join(", ")}], got [${gradient?.shape.join(", ")}]`,
+          );
+        }
+        over.add(applied);
+        const byWeight = Object.values(back.weights);
+        const begin = () => {
+          for (const [name, slot, gradient] of handed) {
+            if (slot && gradient) call.bring(slot, name, gradient);
+          }
+          return call.run(back, [...back.inputs, ...byWeight, ...Object.values(back.state)], reduce);
+        };
+        const end = () => {
+          const zeros = ({ shape }: Slot): PlainArray => ({ shape, data: new Float32Array(sizeOf(shape)) });
+          const gradientOf = (slot: Slot | undefined, of: Slot) =>
+            slot
+              ? call.give(slot, of)
+              : plain
+                ? zeros(of)
+                : ek.array(of.shape, zeros(of).data, { type: call.typeOf(of) });
+          const dx = gradientOf(back.inputs[0], program.inputs[0]) as T;
+          const gradients = {
+            dx,
+            inputs: [
+              dx,
+              ...back.inputs.slice(1).map((slot, i) => slot && call.give(slot, program.inputs[i + 1])),
+            ],
+            weights: mapped(back.weights, (slot, name) => gradientOf(slot, program.weights[name])),
+            state: mapped(back.state, (slot) => call.values(slot)),
+          };
+          call.lend(...back.inputs, ...byWeight);
+          call.release();
+          return gradients;
+        };
+        return following(begin, end, () => call.release());
+      },
+      release() {
+        // a backward pass, which may be waiting, releases by itself
+        if (isOver(applied)) return;
+        over.add(applied);
+        call.release();
+      },
+    };
+    return applied;
+  };
+  return following(begin, end, () => call.release());
 }
 
 /** The arrays of a call: what it brings, which is copied where it is plain, and what programs make of it. */
@@ -354,20 +354,12 @@ class ProgramArrays {
     return array;
   }
 
-  *run(
+  run(
     program: ForwardProgram | BackwardProgram,
     lasting: readonly (Slot | undefined)[],
     reduce: AsyncReduce | undefined,
-  ): Generator<Promise<void>, void, void> {
-    const checkBrought = () => {
-      for (const { reads } of program.instructions) {
-        for (const buffer of reads) {
-          const { array, name } = this.brought.get(buffer) ?? {};
-          if (array?.disposed) array.check(`${this.norm}: ${name}`);
-        }
-      }
-    };
-    checkBrought();
+  ): Promise<void> | void {
+    this.checkBrought(program);
     for (const [slot, { name, array }] of this.parked) {
       if (this.own.has(slot.buffer)) continue;
       if (array instanceof BackendArray) array.check(`${this.norm}: ${name}`);
@@ -378,10 +370,17 @@ class ProgramArrays {
       const shape = shapes.get(buffer);
       return shape && this.room({ buffer, shape }).handle;
     };
-    for (const waiting of steps(this.store.kernels, program, this.handles, make, reduce)) {
-      yield waiting;
-      // the caller had its turn
-      checkBrought();
+    // while it waits the caller has its turn
+    const merging = reduce && { reduce, resumed: () => this.checkBrought(program) };
+    return execute(this.store.kernels, program, this.handles, make, merging);
+  }
+
+  private checkBrought({ instructions }: ForwardProgram | BackwardProgram): void {
+    for (const { reads } of instructions) {
+      for (const buffer of reads) {
+        const { array, name } = this.brought.get(buffer) ?? {};
+        if (array?.disposed) array.check(`${this.norm}: ${name}`);
+      }
     }
   }
 
@@ -433,11 +432,11 @@ class ProgramArrays {
 
 const nameOf = (input: number) => (input === 0 ? "x" : `input ${input}`);
 
-const calls = new WeakMap<object, { readonly isOver: boolean }>();
+const over = new WeakSet<object>();
 
 /** Whether what `apply` gave has no `backward` left: it was called, whether or not it succeeded, or the result was released. */
 export function isOver(applied: object): boolean {
-  return calls.get(applied)?.isOver === true;
+  return over.has(applied);
 }
 
 /** @throws TypeError for what is not a backend, such as the promise of one. */

@@ -2,11 +2,10 @@
  * Programs: a normalization's formula for given shapes, traced, differentiated and scheduled once, and run on any backend as often as
  * it is called. A call binds the arrays that it brings to the first buffers of a program, and gets those of its results.
  */
-
 import type { Normalization } from "../formula/normalization.js";
 import { run } from "../formula/run.js";
 import type { Kernels } from "../kernels/contract.js";
-import { type AsyncReduce, cannotWait } from "../moments.js";
+import type { AsyncReduce } from "../moments.js";
 import { sameShape, sizeOf } from "../shape.js";
 import { neededBy, type Schedule, schedule } from "./schedule.js";
 import { elementsOf, isWhole, type Source, type Term } from "./term.js";
@@ -88,41 +87,30 @@ export interface Runnable {
   readonly lengths: readonly number[];
 }
 
+/** What a program that merges moments runs with. */
+export interface Merging {
+  /** Merges moments with those of other places. */
+  readonly reduce: AsyncReduce;
+  /** Called where the run goes on after it has waited; what it throws ends the run. */
+  resumed?(): void;
+}
+
 /**
  * Runs a program: `arrays` are those of the buffers that are bound, and get those that are made. `make` gives an array for a buffer that
  * outlives the run, and undefined for one that does not.
- * @param reduce merges moments with those of other places, at once
+ * @returns a promise where a reduction gave one
  */
 export function execute<A>(
-  kernels: Kernels<A>,
-  program: Runnable,
-  arrays: A[],
-  make: (buffer: number, length: number) => A | undefined,
-  reduce?: AsyncReduce,
-): void {
-  now(steps(kernels, program, arrays, make, reduce));
-}
-
-/** Ends what can wait, at once. @throws TypeError where it has to wait */
-export function now<R>(waiting: Generator<Promise<void>, R, void>): R {
-  const { done, value } = waiting.next();
-  if (done) return value;
-  // nobody is there for what it ends in; what was made on the way is released by this error
-  value.catch(() => {});
-  return waiting.throw(cannotWait()).value as R;
-}
-
-/** The run of a program, which waits for what a reduction promises. */
-export function* steps<A>(
   kernels: Kernels<A>,
   { instructions, lengths }: Runnable,
   arrays: A[],
   make: (buffer: number, length: number) => A | undefined,
-  reduce?: AsyncReduce,
-): Generator<Promise<void>, void, void> {
+  merging?: Merging,
+): Promise<void> | void {
   const own: (A | undefined)[] = [];
-  try {
-    for (const { makes, frees, run } of instructions) {
+  const from = (first: number): Promise<void> | void => {
+    for (let i = first; i < instructions.length; i++) {
+      const { makes, frees, run } = instructions[i];
       for (const buffer of makes) {
         let array = make(buffer, lengths[buffer]);
         if (array === undefined) {
@@ -131,8 +119,14 @@ export function* steps<A>(
         }
         arrays[buffer] = array;
       }
-      const waiting = run(kernels, arrays, reduce);
-      if (waiting !== undefined) yield waiting;
+      const waiting = run(kernels, arrays, merging?.reduce);
+      if (waiting !== undefined) {
+        return waiting.then(() => {
+          merging?.resumed?.();
+          // what it frees is freed with the last
+          return from(i + 1);
+        });
+      }
       for (const buffer of frees) {
         const array = own[buffer];
         if (array === undefined) continue;
@@ -140,9 +134,17 @@ export function* steps<A>(
         kernels.release(array);
       }
     }
-  } finally {
+  };
+  const release = () => {
     for (const array of own) if (array !== undefined) kernels.release(array);
+  };
+  let waiting: Promise<void> | undefined;
+  try {
+    waiting = from(0) ?? undefined;
+  } finally {
+    if (waiting === undefined) release();
   }
+  return waiting?.finally(release);
 }
 
 /** Programs of a normalization for the shapes that it was called with last. */

@@ -1,19 +1,17 @@
 /** Moments of several places in TensorFlow.js: a reduction as a differentiable function of tensors. */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Merge, PARTS, type PartedMoments } from "../formula/ops.js";
-import { cannotWait, type Reduce } from "../moments.js";
+import { atOnce, type Reduce } from "../moments.js";
 import { isDifferentiatedAgain } from "./elementary.js";
 
 /** Its gradient calls the reduction again; there is no second one. Values are read, which waits for the device. */
 export function merging(reduce: Reduce): Merge<tf.Tensor> {
+  const now = atOnce(reduce);
   return (local, rules) => {
-    const atOnce = (...[list, use]: [Parameters<Reduce>[0], (all: ReturnType<Reduce>) => void]) => {
-      if (rules.reduced(reduce, list, use) instanceof Promise) throw cannotWait();
-    };
     const { shape, size } = local.rest;
     const here = partsOf((part) => local[part].dataSync() as Float32Array);
     const all = partsOf(() => new Float32Array(size));
-    atOnce(rules.listOf(here), (list) => rules.writeParts(list, all));
+    rules.reduced(now, rules.listOf(here), (list) => rules.writeParts(list, all));
     const operation = tf.customGrad(() => ({
       // one tensor of all parts, since an operation gives one
       value: tf.stack(PARTS.map((part) => tf.tensor(all[part], shape))),
@@ -21,9 +19,8 @@ export function merging(reduce: Reduce): Merge<tf.Tensor> {
         refuseSecond();
         const [rest, variance] = [1, 2].map((part) => tf.slice(gradient, part, 1).dataSync() as Float32Array);
         const into = { rest: new Float32Array(size), variance: new Float32Array(size) };
-        atOnce(rules.gradientList(rest, variance, all.unit), (list) =>
-          rules.writeGradients(list, here, all, into),
-        );
+        const sums = rules.gradientList(rest, variance, all.unit);
+        rules.reduced(now, sums, (list) => rules.writeGradients(list, here, all, into));
         return [tf.tensor(into.rest, shape), tf.tensor(into.variance, shape)];
       },
     }));

@@ -6,10 +6,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { ApplyOptions, ApplyResult, Normalization } from "../../formula/normalization.js";
 import { run } from "../../formula/run.js";
 import type { WasmKernels } from "../../kernels/wasm/wasm.js";
-import type { Reduce } from "../../moments.js";
+import { atOnce, type Reduce } from "../../moments.js";
 import { execute, programOf, type Runnable, type Slot } from "../../program/program.js";
 import { isDifferentiatedAgain } from "../elementary.js";
-import { refuseSecond } from "../merging.js";
+import { merging, refuseSecond } from "../merging.js";
 import { tfOps } from "../ops.js";
 import { fusedKernels } from "./fused.js";
 import { addressOf, outputOn, type WasmBackend } from "./wasm-backend.js";
@@ -170,7 +170,7 @@ function composedGradients(
   inputs: number,
   names: readonly string[],
   upstream: readonly tf.Tensor[],
-  { training, moveState, ...options }: ApplyOptions<tf.Tensor>,
+  { training, moveState, reduce, ...options }: CallOptions,
 ): (tf.Tensor | null)[] {
   const held = Object.fromEntries(names.map((name, i) => [name, list[inputs + i]]));
   const rest = list.slice(inputs + names.length);
@@ -183,6 +183,7 @@ function composedGradients(
       moveState,
       mask,
       residual,
+      merge: reduce && merging(reduce),
     });
     const outputs = [result.y, ...(result.sum && residual ? [result.sum] : []), ...(result.more ?? [])];
     return tf.addN(outputs.map((output, i) => tf.sum(tf.mul(output, upstream[i]))));
@@ -246,7 +247,7 @@ function onMemory(
       outputs.set(buffer, output);
       return addressOf(backend, output);
     };
-    execute(kernels, program, arrays, make, reduce);
+    execute(kernels, program, arrays, make, reduce && { reduce: atOnce(reduce) });
   } catch (error) {
     for (const { dataId } of outputs.values()) backend.disposeData(dataId);
     throw error;

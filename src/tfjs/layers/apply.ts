@@ -2,7 +2,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayerVariable } from "@tensorflow/tfjs-layers";
 import {
-  type ApplyOptions,
   type ApplyResult,
   initialValues,
   type Normalization,
@@ -80,17 +79,16 @@ function applied(
   normalization: Normalization,
   tensors: readonly tf.Tensor[],
   weights: Readonly<Record<string, tf.Tensor | undefined>>,
-  { reduce, ...others }: CallOptions,
+  options: CallOptions,
 ): ApplyResult<tf.Tensor> {
-  const options: ApplyOptions<tf.Tensor> = { ...others, ...(reduce && { merge: merging(reduce) }) };
+  const { mask, residual, reduce } = options;
   // a place without examples makes the same calls as the others
   const runs = tensors[0].size > 0 || (reduce !== undefined && normalization.handles?.merge === true);
   const kernels = runs && fusedKernels(tf.backend());
   const check = () => weightsFor(normalization, tensors, shapesOf(weights));
   const specified = () => normalization.weights(...tensors.map(({ shape }) => shape));
   if (kernels) {
-    const { mask, residual } = options;
-    const own = { ...options, reduce, mask: mask && floats(mask), residual: residual && floats(residual) };
+    const own = { ...options, mask: mask && floats(mask), residual: residual && floats(residual) };
     return runProgram(
       normalization,
       tensors.map(floats),
@@ -102,7 +100,8 @@ function applied(
   check();
   const all: Record<string, tf.Tensor> = {};
   for (const [name, weight] of Object.entries(specified())) all[name] = weights[name] ?? initialValue(weight);
-  const result = run(tfOps, normalization, tensors, all, options);
+  const merge = reduce && merging(reduce);
+  const result = run(tfOps, normalization, tensors, all, { ...options, merge });
   const y = tensors[0].size === 0 ? connected(result.y, all) : result.y;
   return { ...result, y };
 }
@@ -149,7 +148,10 @@ export function applyLayer(
       weights[name] = several ? tf.reshape(values, [-1]) : values;
     }
     const { y, more, state } = applied(normalization, inputs, weights, {
-      ...{ training, mask, residual, warn },
+      training,
+      mask,
+      residual,
+      warn,
       // in evaluation places need not run together
       reduce: training ? reduce : undefined,
       moveState: (next) => writeState(next, variables),
