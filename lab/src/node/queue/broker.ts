@@ -12,7 +12,6 @@ import {
   type Processor,
   Queue,
   QueueEvents,
-  type QueueEventsOptions,
   type QueueOptions,
   type RedisOptions,
   Worker,
@@ -79,11 +78,11 @@ const LONGEST_WAIT = 1000;
 /** ms without an answer after which a connection counts as cut: packets that are dropped say nothing. */
 const SILENCE = 4000;
 /**
- * ms for which events and jobs are waited for at a time. BullMQ gives a read of events up a second after that, after which ioredis
- * does not come back: its own limit has to be between the two.
+ * ms for which events and jobs are waited for at a time. BullMQ gives such a wait up a second after that, after which ioredis does not
+ * come back: its own limit has to be between the two.
  */
 const BLOCKING = 2000;
-const EVENTS_SILENCE = BLOCKING + 500;
+const BLOCKING_SILENCE = BLOCKING + 500;
 /** What was told to a worker whose connection was cut then is lost: it looks again soon, and tries again soon. */
 const WORKER = { drainDelay: BLOCKING / 1000, runRetryDelay: LONGEST_WAIT / 2 };
 
@@ -102,14 +101,14 @@ export async function openBroker(
   const shown = shownUrl(parsed);
   const outage = new Outage(shown, log);
   const service = (parsed.protocol.startsWith("redis") ? redis : postgres)(url, outage);
-  const { base, events, backend } = service;
+  const { base, blocking, backend } = service;
   const end = async () => {
     outage.end();
     await service.end();
   };
   outage.ask = service.ask;
   try {
-    await within(service.ask()).catch((error: Error) => {
+    await answered(service.ask()).catch((error: Error) => {
       if (awaited === undefined) throw error;
       outage.failed(error);
       return outage.over(awaited);
@@ -120,7 +119,7 @@ export async function openBroker(
       `--queue: ${shown} does not answer (${described(error as Error)}); start it, or name the one that runs`,
     );
   }
-  const opened: { close(): Promise<void> }[] = [];
+  const opened: Watched[] = [];
   const watched = <T extends Watched>(one: T): T => {
     one.on("error", outage.failed);
     opened.push(one);
@@ -133,18 +132,33 @@ export async function openBroker(
     shown,
     depot,
     queue: () => watched(new Queue(NAME, base, factory) as TrialQueue),
-    events: () => watched(new QueueEvents(NAME, events, factory)),
-    worker: (run, about) => watched(new Worker(NAME, run, { ...base, ...WORKER, ...about }, factory)),
+    events: () => watched(new QueueEvents(NAME, { ...blocking, blockingTimeout: BLOCKING }, factory)),
+    worker: (run, about) => watched(new Worker(NAME, run, { ...blocking, ...WORKER, ...about }, factory)),
     async close() {
       outage.end();
-      // one whose connection was cut waits for an answer to its goodbye
-      const cut = setTimeout(() => service.cut(), GOODBYE);
-      await Promise.all(opened.map((one) => one.close()));
-      await depot.close();
-      await service.end();
-      clearTimeout(cut);
+      const closed = async () => {
+        await Promise.all(opened.map((one) => one.close()));
+        await depot.close();
+        await service.end();
+      };
+      // where the service is away, or the way to it is cut, a goodbye waits for an answer, or fails
+      if (await inTime(closed(), GOODBYE).catch(() => false)) return;
+      service.cut();
     },
   };
+}
+
+/** Whether it is done in so many ms; what it fails with later is nobody's business. */
+export async function inTime(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = new AbortController();
+  const timeout = wait(ms, false, { signal: late.signal });
+  timeout.catch(() => {});
+  try {
+    return await Promise.race([work.then(() => true), timeout]);
+  } finally {
+    work.catch(() => {});
+    late.abort();
+  }
 }
 
 /** What BullMQ opens. */
@@ -154,17 +168,8 @@ interface Watched {
 }
 
 /** Rejects where there is no answer in time. */
-async function within<T>(answer: Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const timeout = wait(ANSWERS, undefined, { signal: late.signal }).then(() => {
-    throw new Error(`no answer in ${ANSWERS / 1000} s`);
-  });
-  try {
-    return await Promise.race([answer, timeout]);
-  } finally {
-    timeout.catch(() => {});
-    late.abort();
-  }
+async function answered(answer: Promise<unknown>): Promise<void> {
+  if (!(await inTime(answer, ANSWERS))) throw new Error(`no answer in ${ANSWERS / 1000} s`);
 }
 
 /** Tells once of a service that does not answer, and once when it does again. */
@@ -209,7 +214,7 @@ class Outage {
     while (!this.#over) {
       await wait(LONGEST_WAIT / 4, undefined, { ref: false });
       try {
-        await within(this.ask());
+        await answered(this.ask());
         break;
       } catch {
         // it does not yet
@@ -240,21 +245,22 @@ interface Service {
   base: QueueOptions;
   /** Of BullMQ; undefined is Redis. */
   backend: typeof createPostgresBackend | undefined;
-  /** What the class of events is opened with instead. */
-  events: QueueEventsOptions;
+  /** What those that wait for events and jobs are opened with instead. */
+  blocking: QueueOptions;
   depot: Depot;
   /** Resolves once it has answered. */
   ask(): Promise<unknown>;
   end(): Promise<unknown>;
-  /** Of connections that do not end by themselves. */
+  /** Connections that do not end by themselves end within `SILENCE`. */
   cut(): void;
 }
 
 function redis(url: string, outage: Outage): Service {
+  let isCut = false;
   const options: RedisOptions = {
     // commands wait for as long as the service is away
     maxRetriesPerRequest: null,
-    retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 5), LONGEST_WAIT),
+    retryStrategy: (times) => (isCut ? null : Math.min(100 * 2 ** Math.min(times, 5), LONGEST_WAIT)),
     connectTimeout: ANSWERS,
     socketTimeout: SILENCE,
     keepAlive: ANSWERS,
@@ -264,17 +270,15 @@ function redis(url: string, outage: Outage): Service {
   const connection = { url, ...options };
   return {
     base: { connection, prefix: PREFIX },
-    events: {
-      connection: { ...connection, socketTimeout: EVENTS_SILENCE },
-      prefix: PREFIX,
-      blockingTimeout: BLOCKING,
-    },
+    blocking: { connection: { ...connection, socketTimeout: BLOCKING_SILENCE }, prefix: PREFIX },
     backend: undefined,
     depot: redisDepot(client, PREFIX),
     ask: () => client.ping(),
     end: async () => client.disconnect(),
-    // ioredis gives up by itself
-    cut() {},
+    cut() {
+      isCut = true;
+      client.disconnect();
+    },
   };
 }
 
@@ -297,7 +301,7 @@ function postgres(url: string, outage: Outage): Service {
   const connection = { ...settings, schema: PREFIX, migrate: true } as ConnectionOptions;
   return {
     base: { connection },
-    events: { connection, blockingTimeout: BLOCKING / 2 },
+    blocking: { connection },
     backend: createPostgresBackend,
     depot: postgresDepot(pool, PREFIX),
     ask: () => pool.query("SELECT 1"),

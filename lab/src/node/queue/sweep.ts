@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
+import { count } from "@evenkeel/report/format";
 import type { Job } from "bullmq";
 import { pack } from "../../datasets/packed.js";
 import { reason } from "../../errors.js";
@@ -13,6 +14,7 @@ import type { TrialSpec } from "../../trial.js";
 import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
 import { command } from "../invocation.js";
 import {
+  inTime,
   isOfConnection,
   openBroker,
   type TrialJob,
@@ -38,6 +40,8 @@ const KEPT = 7 * 24 * 3600;
 const ATTEMPTS = 3;
 /** ms between two questions for what was not told. */
 const POLL = 3000;
+/** ms for which the queue may take to give up what is cancelled. */
+const PATIENCE = 5000;
 /** ms after which what was refused is asked again. */
 const AGAIN = 500;
 /** What a trial that was cancelled failed with. */
@@ -72,6 +76,20 @@ export async function openSweep(
   /** Of what is put on the queue, in the order of the comparison. */
   let last: Promise<void> = Promise.resolve();
   let closed: Promise<void> | undefined;
+  let isOver = false;
+
+  /** What asks the queue, again where it was away meanwhile: PostgreSQL refuses what Redis has wait. */
+  const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (isOver || !(error instanceof Error && isOfConnection(error))) throw error;
+        await wait(AGAIN);
+      }
+    }
+  };
+
   const nameOf = ({ norm, seed }: TrialSpec) => `${labelOf(norm)} seed ${seed}`;
 
   /** What a trial needs beside its spec is put into the depot, once. */
@@ -256,7 +274,12 @@ export async function openSweep(
         const left = [...pending];
         pending.clear();
         for (const [, { reject }] of left) reject(new Error("the sweep was closed"));
-        await cancel(left.map(([key]) => key));
+        if (!(await inTime(cancel(left.map(([key]) => key)), PATIENCE))) {
+          log(
+            `${count(left.length, "trial")} may be on the queue still, which does not answer; --cancel takes them off later`,
+          );
+        }
+        isOver = true;
         await broker.close();
       })();
       return closed;
@@ -273,18 +296,6 @@ export async function openSweep(
     await put(key, one);
     one.busy = false;
     if (job) await settle(key);
-  }
-}
-
-/** What asks the queue, again where it was away meanwhile: PostgreSQL refuses what Redis has wait. */
-async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof Error && isOfConnection(error))) throw error;
-      await wait(AGAIN);
-    }
   }
 }
 

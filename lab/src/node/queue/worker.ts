@@ -6,7 +6,7 @@ import { FailureError, reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
-import { openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
+import { inTime, openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
 import { openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
 import { CANCELLED, OF_TRIAL } from "./sweep.js";
@@ -33,6 +33,8 @@ const MOST_STALLED = 5;
 const MOST_KEPT = 100;
 /** Trials in a row that a machine cannot begin before its worker ends. */
 const MOST_UNABLE = 3;
+/** ms in which trials are given back. */
+const GOODBYE = 3000;
 /** ms between two reports of progress of a trial. */
 const REPORT = 1000;
 /** ms between two looks whether a trial is still wanted. */
@@ -158,10 +160,14 @@ export async function work({
       signal.addEventListener("abort", resolve, { once: true });
   });
   for (const end of running.values()) end.abort("the worker was stopped");
-  await worker.close();
+  const isAnswered = await inTime(worker.close(), GOODBYE);
+  if (!isAnswered) log(`${broker.shown} does not answer: what ran here begins anew elsewhere`);
   await processes.close();
   await broker.close();
   log(`stopped after ${count(done, "trial")}`);
   await stop.letGo();
-  return stop.exitCode() ?? 1;
+  const code = stop.exitCode() ?? 1;
+  // BullMQ would try for ever to give back what it could not
+  if (!isAnswered) process.exit(code);
+  return code;
 }
