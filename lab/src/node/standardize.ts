@@ -14,6 +14,7 @@ import { readSaved, type Saved, textOf } from "./tables/saved.js";
 import { headText, type Line, leftText, type Meter, openMeter, tableText } from "./tables/screen.js";
 import {
   type Column,
+  checkUnchanged,
   columnIn,
   fromOf,
   isNumeric,
@@ -182,6 +183,7 @@ async function run(
         meter.say(names.length > 1 ? `writing ${i + 1} of ${names.length}` : "writing"),
       );
     }
+    checkUnchanged(source);
     return { source, saved, roles, names, measurement, notes };
   } catch (error) {
     throw unread(error, roles);
@@ -301,9 +303,10 @@ function rolesOf(source: Source, options: StandardizeOptions): Roles {
   return { columns, by, weights, types: typesOf(source, columns, by, weights) };
 }
 
-/** Text of CSV and JSON may be read as numbers, where that is asked for; booleans are 0 and 1. */
+/** Text of CSV and JSON, or numbers and text mixed, may be read as numbers, where that is asked for; booleans are 0 and 1. */
 const mayBeNumber = ({ format }: Source, { type, inPath }: Column): boolean =>
-  !inPath && (isNumeric(type) || type === "BOOLEAN" || (format !== "Parquet" && type === "VARCHAR"));
+  !inPath &&
+  (isNumeric(type) || type === "BOOLEAN" || (format !== "Parquet" && /^(?:VARCHAR|JSON)$/.test(type)));
 
 function rolesWith(source: Source, saved: Saved): Roles {
   const byName = new Map(source.columns.map((column) => [column.name.toLowerCase(), column]));
@@ -318,6 +321,12 @@ function rolesWith(source: Source, saved: Saved): Roles {
   }
   const columns = saved.columns.flatMap((name) => find(name) ?? []);
   const wrong = columns.find((column) => !mayBeNumber(source, column));
+  const twice = columns.find((column, j) => columns.indexOf(column) !== j);
+  if (twice !== undefined) {
+    throw new UsageError(
+      `--with: the standardizer has column ${quote(twice.shown)} twice, in which upper and lower case are not told apart; rename one of them`,
+    );
+  }
   if (wrong !== undefined) {
     throw new UsageError(
       `--with: expected numbers in column ${quote(wrong.shown)}, as the standardizer was made of, got ${wrong.type}; make numbers of it in the file`,
@@ -383,13 +392,15 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
     (column) => column.type === "VARCHAR" && !used.has(column) && !column.inPath,
   );
   if (texts.length === 0) return [];
+  // with their own point for thousands, they are not read with a decimal comma either
+  const commas = source.format === "CSV" && source.notation.decimal !== ",";
   const of = texts.flatMap(({ name }, j) => {
     const value = columnIn(name);
     return [
       `count(${value}) AS n${j}`,
       `count(TRY_CAST(${value} AS DOUBLE)) AS d${j}`,
       `any_value(${value}) FILTER (TRY_CAST(${value} AS DOUBLE) IS NULL) AS o${j}`,
-      `count_if(regexp_full_match(${value}, '[+-]?[0-9.]*,[0-9]+')) AS c${j}`,
+      `count_if(regexp_full_match(${value}, '[+-]?[0-9]*,[0-9]+')) AS c${j}`,
     ];
   });
   const [row] = await engine.rows(
@@ -399,7 +410,7 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
     const [values, numbers] = [Number(row[`n${j}`]), Number(row[`d${j}`])];
     if (values === 0)
       return [`${quote(shown)} is empty in the first rows; --columns ${argument(shown)} reads it as numbers`];
-    if (source.format === "CSV" && numbers < values && Number(row[`c${j}`]) >= (values - numbers) / 2) {
+    if (commas && numbers < values && Number(row[`c${j}`]) >= (values - numbers) / 2) {
       return [
         `${quote(shown)} is text; --decimal , reads numbers such as ${quote(String(row[`o${j}`]), 20)}`,
       ];
@@ -437,7 +448,7 @@ function linesOf({ columns, types }: Roles, { standardizers }: Saved, { rounded 
 const told = (error: unknown): FailureError => engineFailure(error, "the table");
 
 /** A value that is none of what was expected, where DuckDB tells its place. */
-function unread(error: unknown, { columns }: Roles): unknown {
+function unread(error: unknown, { columns, weights }: Roles): unknown {
   if (!isOfEngine(error)) return error;
   const said = reason(error);
   const [, column, value] =
@@ -445,8 +456,13 @@ function unread(error: unknown, { columns }: Roles): unknown {
   const [, line] = /CSV Error on Line: (\d+)/.exec(said) ?? [];
   const [, file] = /\n\s*file = (.*)/.exec(said) ?? [];
   if (column !== undefined && value !== undefined) {
-    const shown = columns.find(({ name }) => name === column)?.shown;
     const where = file === undefined ? "" : `${quote(file, 200)}, line ${line}: `;
+    if (column === weights?.name) {
+      return new UsageError(
+        `--weights: ${where}expected a number in column ${quote(weights.shown)}, got ${quote(value)}; name a column of numbers`,
+      );
+    }
+    const shown = columns.find(({ name }) => name === column)?.shown;
     const remedy =
       shown === undefined
         ? "make them alike"

@@ -1,5 +1,13 @@
 /** `evenkeel standardize` in this process, on small files: against moments of the same values in JavaScript. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -25,7 +33,7 @@ const connection = await (await DuckDBInstance.create(":memory:", { threads: "2"
 const sql = async (query: string) => (await connection.runAndReadAll(query)).getRowObjectsJS();
 const write = (name: string, query: string, more = "") =>
   sql(`COPY (${query}) TO '${at(name).replaceAll("'", "''")}' (FORMAT parquet${more})`);
-const csv = (name: string, text: string) => {
+const csv = (name: string, text: string | Buffer) => {
   mkdirSync(dirname(at(name)), { recursive: true });
   writeFileSync(at(name), text);
 };
@@ -225,7 +233,14 @@ test("weights: as many equal rows; Σ weight² and missing ones by weight", asyn
   expect(found.missing).toEqual([sum(weights.filter((_, i) => i % 10 === 0))]);
   await table("bad.parquet", { x: [1, 2, 3], w: [1, -1, null] });
   expect(await message("bad.parquet", { weights: "w" })).toBe(
-    '--weights: expected numbers of at least 0 in column "w", got 2 rows with another value, or none; give each row a weight, 0 for one that is not to count',
+    '--weights: expected 0 or numbers from 1e-100 to 1e100 in column "w", got 2 rows with another value, or none; give each row a weight, 0 for one that is not to count',
+  );
+  // whose squares no float64 holds
+  await table("heavy.parquet", { x: [1, 2], w: [1, 1e200] });
+  expect(await message("heavy.parquet", { weights: "w" })).toMatch(/^--weights: expected 0 or numbers/);
+  csv("named.csv", "x,w\n1,one\n2,two\n");
+  expect(await message("named.csv", { weights: "w", columns: ["x"] })).toBe(
+    '--weights: "named.csv", line 2: expected a number in column "w", got "one"; name a column of numbers',
   );
 });
 
@@ -337,6 +352,18 @@ test("--with: the numbers of the training data, columns by their names", async (
     'standardize: expected finite numbers, got an infinite one in column "a" of "infinite.parquet"; make it missing (NULL)',
   );
   expect(existsSync(refused)).toBe(false);
+  const one = new Standardizer({ columns: ["a"] }).fit([[1], [3]]).toJSON();
+  const two = new Standardizer({ columns: ["a", "A"] }).fit([[1, 2]]).toJSON();
+  const grouped = (...groups: unknown[]) => ({ type: "GroupedStandardizer", version: 1, by: "b", groups });
+  const group = { value: "10", rows: 2, standardizer: one };
+  for (const [json, expected] of [
+    [two, /^--with: the standardizer has column "a" twice, in which upper and lower case/],
+    [grouped(group, group), /^--with: "twice\.json" has group "10" twice; name a standardizer\.json/],
+    [grouped(group, null), /^--with: "twice\.json" has no value in group 1; name a standardizer\.json/],
+  ] as const) {
+    csv("twice.json", JSON.stringify(json));
+    expect(await message("train.parquet", { with: at("twice.json"), out: freshOut() })).toMatch(expected);
+  }
   csv("no.json", "[1]");
   expect(await message("train.parquet", { with: at("no.json"), out: freshOut() })).toMatch(
     /^--with: "no\.json" is no standardizer \(.*\); name a standardizer\.json that evenkeel standardize or Standardizer\.toJSON gave$/,
@@ -381,6 +408,29 @@ test("CSV: text that is mostly numbers is told, with what reads it", async () =>
   expect(said.stderr).toContain('"a" is text, since "NA" is no number: --missing NA takes it as missing');
   said = { stdout: "", stderr: "" };
   expect((await measured("marks.csv", { missing: ["NA"] })).count).toEqual([2, 3]);
+  csv("mixed.ndjson", '{"a":1}\n{"a":"2"}\n{"a":null}\n');
+  expect(await measured("mixed.ndjson", { columns: ["a"] })).toMatchObject({ mean: [1.5], missing: [1] });
+});
+
+test("CSV: lines that are passed over are told, and columns without names", async () => {
+  csv("title.csv", "Sales of 2024\n\na,b\n1,2\n3,4\n");
+  expect((await measured("title.csv")).mean).toEqual([2, 3]);
+  expect(said.stderr).toContain('"title.csv": passed over 2 lines');
+  csv("ragged.csv", "a,b,c\n1,2,3\n4,5\n6,7,8,9\n");
+  await run("ragged.csv");
+  expect(said.stderr).toContain('"ragged.csv": passed over 3 lines');
+  expect(said.stderr).toContain('no names of columns: they are called "column0" and so on');
+});
+
+test("a file that changes while it is read is an error", async () => {
+  csv("growing.csv", `a\n${"1\n".repeat(200_000)}`);
+  const out = freshOut();
+  const running = message("growing.csv", { out });
+  const append = setInterval(() => appendFileSync(at("growing.csv"), "2\n"));
+  expect(await running.finally(() => clearInterval(append))).toBe(
+    'standardize: "growing.csv" changed while it was read; wait until it is whole, or use a copy',
+  );
+  expect(existsSync(out)).toBe(false);
 });
 
 test("CSV: groups are those of the text, and keep the type that all of it has", async () => {
@@ -398,6 +448,10 @@ test("CSV with decimal commas is told, and read as it is asked", async () => {
   csv("comma.csv", "a;b\n1,5;2\n;3\n3,5;4\n");
   await run("comma.csv");
   expect(said.stderr).toContain('"a" is text; --decimal , reads numbers such as "1,5"');
+  // with points for thousands, DuckDB reads them neither way
+  csv("points.csv", "a;b\n1.234,5;2\n");
+  await run("points.csv");
+  expect(said.stderr).not.toContain("1.234,5");
   const { mean, count } = await measured("comma.csv", { decimal: "," });
   expect([mean, count]).toEqual([
     [2.5, 3],
@@ -420,6 +474,12 @@ test("hostile names of columns and files", async () => {
   csv("a1.csv", "a\n100\n200\n");
   expect((await measured("a[1].csv")).mean).toEqual([1.5]);
   expect((await measured(name, { columns: ["x, y,é"] })).columns).toEqual(["é", "x, y"]);
+  csv("b[1]/x.csv", "a\n1\n2\n");
+  csv("b1/x.csv", "a\n100\n200\n");
+  expect((await measured("b[1]/*.csv")).mean).toEqual([1.5]);
+  await write("zero.parquet", "SELECT i AS a, 'b' || chr(0) || (i % 2) AS b FROM range(4) AS r(i)");
+  const groups = await measured<GroupedStandardizerJSON>("zero.parquet", { by: "b", out: freshOut() });
+  expect(groups.groups.map(({ value }) => value)).toEqual(["b\u00000", "b\u00001"]);
 });
 
 test("several files: the same columns in any order, of the widest type; their folders are kept", async () => {
@@ -464,6 +524,9 @@ csv("void.csv", "a,b\n,\n,\n");
 csv("huge.csv", "a,b\n1e200,1\n-1e200,2\n");
 csv("endless.csv", "a,b\n1.5,0\ninf,1\n-inf,2\n");
 csv("good.csv", "a,b\n1,2\n3,4\n");
+csv("latin.csv", Buffer.from("prix,é\n1,2\n", "latin1"));
+csv("wide.csv", Buffer.from("\ufeffa,b\n1,2\n", "utf16le"));
+csv("table.arff", "@relation t\n@attribute a {x, y}\n@data\nx\n");
 test.each<[files: string | string[], options: StandardizeOptions, message: string | RegExp]>([
   [
     "none.csv",
@@ -517,6 +580,14 @@ test.each<[files: string | string[], options: StandardizeOptions, message: strin
     '--columns: "a" is named by --ignore too; leave it out of one of them',
   ],
   ["good.csv", { weights: "a", by: "a" }, '--weights: "a" is named by --by too; name another column'],
+  [
+    "latin.csv",
+    {},
+    'standardize: cannot read "latin.csv" as a table: it is not in UTF-8; write it anew, or leave it out',
+  ],
+  ["wide.csv", {}, 'standardize: "wide.csv" is in UTF-16; save it as UTF-8'],
+  ["table.arff", {}, /^standardize: "table\.arff" is no table that is known/],
+  ["good.csv", { memory: 1e7 }, /^standardize: the table needs more memory than it was given/],
   ["good.csv", { float32: true }, /^--float32: it is of the tables that --out writes/],
   ["good.csv", { with: at("no.json") }, /^--with: /],
 ])("%s %j is refused", async (files, options, expected) => {

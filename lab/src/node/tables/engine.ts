@@ -79,8 +79,9 @@ export async function openEngine(
 /** A name as SQL has it. */
 export const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** A text as SQL has it. */
-export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+/** A text as SQL has it, which ends at a character of code 0. */
+export const text = (value: string): string =>
+  `'${value.replaceAll("'", "''")}'`.replaceAll("\0", "' || chr(0) || '");
 
 /** A double that is read back to the bit. */
 export const double = (value: number): string => `CAST(${text(String(value))} AS DOUBLE)`;
@@ -96,11 +97,14 @@ export function engineReason(error: unknown): string {
   return onOneLine(said.replace(KIND, "")).replace(/[.\s]+$/, "");
 }
 
+/** Whether it failed for want of memory. */
+export const isOfMemory = (error: unknown): boolean =>
+  /Out of Memory|max_temp_directory_size|failed to (?:allocate|offload)/i.test(reason(error));
+
 /** What to do about a query that failed, where it is not the data's fault. */
 export function engineFailure(error: unknown, what: string): FailureError {
-  const said = reason(error);
   const shown = engineReason(error);
-  if (/Out of Memory|max_temp_directory_size|failed to (?:allocate|offload)/i.test(said)) {
+  if (isOfMemory(error)) {
     return new FailureError(
       `standardize: ${what} needs more memory than it was given (${quote(shown, 120)}); give more with --memory, or take fewer --threads`,
     );

@@ -103,7 +103,7 @@ async function measureSome(engine: Engine, source: Source, options: MeasureOptio
       "count(*) AS n",
       ...(weights === undefined
         ? []
-        : ["count_if(w IS NULL OR NOT isfinite(w) OR w < 0) AS bad", "fsum(w) AS total"]),
+        : ["count_if(w IS NULL OR NOT (w = 0 OR w BETWEEN 1e-100 AND 1e100)) AS bad", "fsum(w) AS total"]),
       ...centred.flatMap((_, j) => sumsOf(j, weights !== undefined)),
     ];
     return engine.rows(
@@ -218,7 +218,7 @@ function checkWeights(rows: readonly Row[], weights: Column | undefined): void {
   const bad = rows.reduce((sum, row) => sum + Number(row.bad), 0);
   if (bad > 0) {
     throw new UsageError(
-      `--weights: expected numbers of at least 0 in column ${quote(weights.shown)}, got ${count(bad, "row")} with another value, or none; give each row a weight, 0 for one that is not to count`,
+      `--weights: expected 0 or numbers from 1e-100 to 1e100 in column ${quote(weights.shown)}, got ${count(bad, "row")} with another value, or none; give each row a weight, 0 for one that is not to count`,
     );
   }
   if (!rows.some(({ total }) => Number(total) > 0)) {

@@ -75,11 +75,14 @@ export function readSaved(path: string): Saved {
     if (version !== 1) return refuse(`is of version ${String(version)}, and this is 1`);
     if (typeof by !== "string" || !Array.isArray(groups) || groups.length === 0)
       return refuse("has no groups");
-    const standardizers = groups.map(({ value, rows, standardizer }) => ({
-      group: value === null ? null : String(value),
-      rows: Number(rows),
-      standardizer: Standardizer.fromJSON(standardizer),
-    }));
+    const seen = new Set<unknown>();
+    const standardizers = groups.map((entry, i) => {
+      const { value, rows, standardizer } = entry ?? {};
+      if (value !== null && typeof value !== "string") return refuse(`has no value in group ${i}`);
+      if (seen.has(value)) return refuse(`has group ${value === null ? "null" : quote(value)} twice`);
+      seen.add(value);
+      return { group: value, rows: Number(rows), standardizer: Standardizer.fromJSON(standardizer) };
+    });
     const columns = standardizers[0].standardizer.columns ?? [];
     if (columns.length === 0) return refuse("has no names of columns");
     const other = standardizers.find(

@@ -1,11 +1,11 @@
 /** The files of a table: which there are, how DuckDB reads them, and the columns that all of them have. */
-import { closeSync, lstatSync, openSync, readSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { closeSync, existsSync, lstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { count, printable, quote } from "@evenkeel/report/format";
 import { nameColumns, quoted } from "../../data/names.js";
-import { UsageError } from "../../errors.js";
+import { FailureError, UsageError } from "../../errors.js";
 import { systemReason } from "../whole-file.js";
-import { type Engine, engineReason, identifier, Stopped, text } from "./engine.js";
+import { type Engine, engineReason, identifier, isOfMemory, type Row, Stopped, text } from "./engine.js";
 
 export type Format = "Parquet" | "CSV" | "JSON";
 
@@ -32,6 +32,8 @@ export interface Source {
   readonly format: Format;
   /** Absolute paths. */
   readonly files: readonly string[];
+  /** What tells that a file has changed, of each. */
+  readonly versions: readonly string[];
   readonly bytes: number;
   readonly columns: readonly Column[];
   readonly notation: Notation;
@@ -49,6 +51,8 @@ const ENDINGS: readonly (readonly [RegExp, Format])[] = [
 ];
 /** Files or columns that an error names. */
 const MOST_NAMED = 5;
+/** Of a decimal. */
+const MOST_DIGITS = 38;
 
 const NUMBERS = /^(?:U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(.*\))$/;
 /** Numbers, whatever their width; dates are none. */
@@ -93,12 +97,9 @@ export async function openSource(
   notation: Notation,
 ): Promise<Source> {
   const files = await filesOf(engine, named);
-  let bytes = 0;
-  const formats = files.map((file) => {
-    const about = aboutOf(file);
-    bytes += about.size;
-    return formatOf(file, about.size);
-  });
+  const abouts = files.map(aboutOf);
+  const bytes = abouts.reduce((sum, { size }) => sum + size, 0);
+  const formats = files.map((file, i) => formatOf(file, abouts[i].size));
   const other = formats.findIndex((format) => format !== formats[0]);
   if (other > 0) {
     throw new UsageError(
@@ -106,7 +107,8 @@ export async function openSource(
     );
   }
   const [format] = formats;
-  const base: Source = { format, files, bytes, columns: [], notation, notes: [] };
+  const versions = abouts.map(versionOf);
+  const base: Source = { format, files, versions, bytes, columns: [], notation, notes: [] };
   const { columns, renamed } = await columnsOf(engine, base);
   const found: Source = { ...base, columns: columns.map((column) => ({ ...column, shown: column.name })) };
   if ((await engine.rows(`SELECT 1 FROM ${fromOf(found)} AS source_rows LIMIT 1`)).length === 0) {
@@ -117,6 +119,7 @@ export async function openSource(
     ...base,
     columns: columns.map((column, j) => ({ ...column, shown: names[j] })),
     notes: [
+      ...(format === "CSV" ? await passedOver(engine, base, columns) : []),
       ...renamed,
       ...decisions.map(({ columns: of, what, why }) => `${quoted(of)}: ${what}${why ? ` (${why})` : ""}`),
     ],
@@ -139,7 +142,7 @@ async function filesOf(engine: Engine, named: readonly string[]): Promise<string
       found.add(resolve(name));
       continue;
     }
-    const matched = await engine.rows(`SELECT file FROM glob(${text(resolve(name))}) ORDER BY file`);
+    const matched = await engine.rows(`SELECT file FROM glob(${text(globOf(name))}) ORDER BY file`);
     for (const { file } of matched) found.add(String(file));
     if (matched.length > 0) continue;
     throw new UsageError(
@@ -151,8 +154,33 @@ async function filesOf(engine: Engine, named: readonly string[]): Promise<string
   return [...found];
 }
 
-function aboutOf(file: string): { size: number } {
-  let about: ReturnType<typeof statSync>;
+/** The folders that a pattern begins with are meant as well where they are there. */
+function globOf(name: string): string {
+  const whole = resolve(name);
+  let there = dirname(whole);
+  while (!existsSync(there)) there = dirname(there);
+  return pattern(there) + whole.slice(there.length);
+}
+
+const versionOf = ({ dev, ino, size, mtimeMs }: Stats): string => [dev, ino, size, mtimeMs].join();
+
+/**
+ * What was summed and what was written are to be the same rows.
+ * @throws FailureError where a file is another than it was
+ */
+export function checkUnchanged({ files, versions }: Source): void {
+  const changed = files.find((file, i) => {
+    const about = statSync(file, { throwIfNoEntry: false });
+    return about === undefined || versionOf(about) !== versions[i];
+  });
+  if (changed === undefined) return;
+  throw new FailureError(
+    `standardize: ${show(changed)} changed while it was read; wait until it is whole, or use a copy`,
+  );
+}
+
+function aboutOf(file: string): Stats {
+  let about: Stats;
   try {
     about = statSync(file);
     if (about.isFile()) closeSync(openSync(file, "r"));
@@ -163,7 +191,7 @@ function aboutOf(file: string): { size: number } {
   }
   if (about.isDirectory()) {
     throw new UsageError(
-      `standardize: ${show(file)} is a folder; name the files in it by a pattern, such as '${printable(file)}/**/*.parquet'`,
+      `standardize: ${show(file)} is a folder; name the files in it by a pattern, such as '${printable(pattern(file))}/**/*.parquet'`,
     );
   }
   // it is read twice
@@ -176,7 +204,6 @@ function aboutOf(file: string): { size: number } {
 /** By its name, or else by its first bytes. */
 function formatOf(file: string, size: number): Format {
   const named = ENDINGS.find(([ending]) => ending.test(file))?.[1];
-  if (named !== undefined) return named;
   const head = Buffer.alloc(Math.min(size, 4096));
   const opened = openSync(file, "r");
   try {
@@ -185,10 +212,15 @@ function formatOf(file: string, size: number): Format {
     closeSync(opened);
   }
   const start = head.toString("latin1");
+  if (named !== "Parquet" && /^(?:\xff\xfe|\xfe\xff)/.test(start)) {
+    throw new UsageError(`standardize: ${show(file)} is in UTF-16; save it as UTF-8`);
+  }
+  if (named !== undefined) return named;
   if (start.startsWith("PAR1")) return "Parquet";
   if (/^(?:\xef\xbb\xbf)?\s*[[{]/.test(start)) return "JSON";
-  const binary = head.some((byte) => byte < 9 || (byte > 13 && byte < 32));
-  if (!binary && /[,;\t|]/.test(start)) return "CSV";
+  const other =
+    head.some((byte) => byte < 9 || (byte > 13 && byte < 32)) || /^\s*(?:%|@relation)/i.test(start);
+  if (!other && /[,;\t|]/.test(start)) return "CSV";
   throw new UsageError(
     `standardize: ${show(file)} is no table that is known by its name or content; expected Parquet (.parquet), CSV (.csv, .tsv) or JSON (.json, .ndjson), CSV and JSON also as .gz`,
   );
@@ -208,7 +240,7 @@ async function described(engine: Engine, from: string, file: string): Promise<De
       type: String(column_type),
     }));
   } catch (error) {
-    if (error instanceof Stopped) throw error;
+    if (error instanceof Stopped || isOfMemory(error)) throw error;
     throw new UsageError(
       `standardize: cannot read ${show(file)} as a table: ${unreadable(error)}; write it anew, or leave it out`,
     );
@@ -218,6 +250,7 @@ async function described(engine: Engine, from: string, file: string): Promise<De
 /** CSV that is none gets a page of advice. */
 const unreadable = (error: unknown): string => {
   const said = engineReason(error);
+  if (/not utf-8/i.test(said)) return "it is not in UTF-8";
   return /sniffing/.test(said) ? "its delimiter and quotes cannot be told" : quote(said, 200);
 };
 
@@ -272,6 +305,13 @@ async function columnsOf(
     }
   }
   if (columns.size === 0) throw new UsageError(`standardize: ${show(first)} has no columns`);
+  const ended = [...columns.keys()].find((name) => name.includes("\0"));
+  if (ended !== undefined) {
+    throw new UsageError(
+      `standardize: column ${quote(ended)} has a character of code 0 in its name, which SQL cannot hold; rename it`,
+    );
+  }
+  if (format === "Parquet") await checkDecimals(engine, files);
   const inFiles = [...columns].map(([name, type]) => ({ name, type, inPath: false }));
   const inPaths = await pathColumns(engine, reader, files, folded);
   const whole: Source = {
@@ -327,14 +367,16 @@ async function pathColumns(
 /** Names that a file has twice, upper and lower case being the same; DuckDB gives the second another. */
 async function renamedIn(
   engine: Engine,
-  { format, files }: Source,
+  { format, files, notation }: Source,
   names: readonly string[],
 ): Promise<string[]> {
   const lower = new Set(names.map((name) => name.toLowerCase()));
   const doubtful = names.filter((name) => lower.has(/^(.*)_\d+$/s.exec(name)?.[1].toLowerCase() ?? ""));
   if (doubtful.length === 0 || format === "JSON") return [];
   const [file] = files;
-  const own = new Set(await (format === "Parquet" ? namesInParquet : namesInText)(engine, file));
+  const own = new Set(
+    format === "Parquet" ? await namesInParquet(engine, file) : await namesInText(engine, file, notation),
+  );
   const renamed = doubtful.filter((name) => !own.has(name));
   return renamed.length === 0
     ? []
@@ -343,15 +385,55 @@ async function renamedIn(
       ];
 }
 
+/** How DuckDB takes a CSV file: the delimiter, the quotes, where it begins. */
+async function sniffed(engine: Engine, file: string, notation: Notation): Promise<Row> {
+  const [found] = await engine.rows(`FROM sniff_csv(${text(pattern(file))}, ${written(notation)})`);
+  return found;
+}
+
+/** What DuckDB decides silently: lines that it passes over, since they have another number of columns, and names of columns without. */
+async function passedOver(
+  engine: Engine,
+  { files, notation }: Source,
+  [first]: readonly { name: string }[],
+): Promise<string[]> {
+  const notes: string[] = [];
+  let more = 0;
+  let named: unknown = true;
+  for (const file of files) {
+    const { SkipRows, HasHeader } = await sniffed(engine, file, notation);
+    named &&= HasHeader;
+    const lines = Number(SkipRows);
+    if (lines > 0 && notes.length === MOST_NAMED) more++;
+    else if (lines > 0) {
+      notes.push(
+        `${quote(basename(file))}: passed over ${count(lines, "line")} at the beginning, empty or of other columns than what follows`,
+      );
+    }
+  }
+  if (more > 0) notes.push(`and so in ${count(more, "more file")}`);
+  return named ? notes : [...notes, `no names of columns: they are called ${quote(first.name)} and so on`];
+}
+
+/** Decimals of more digits than DuckDB's own are doubles to it, and wrong ones. */
+async function checkDecimals(engine: Engine, files: readonly string[]): Promise<void> {
+  const list = files.map((file) => text(pattern(file))).join(", ");
+  const [found] = await engine.rows(
+    `SELECT file_name, name, precision FROM parquet_schema([${list}]) WHERE precision > ${MOST_DIGITS} LIMIT 1`,
+  );
+  if (found === undefined) return;
+  throw new UsageError(
+    `standardize: expected decimals of at most ${MOST_DIGITS} digits, got column ${quote(String(found.name))} of ${found.precision} in ${show(String(found.file_name))}, which DuckDB reads wrongly; write it as decimal(${MOST_DIGITS}, …) or as doubles`,
+  );
+}
+
 const namesInParquet = async (engine: Engine, file: string): Promise<string[]> =>
   (await engine.rows(`SELECT name FROM parquet_schema(${text(pattern(file))})`)).map(({ name }) =>
     String(name),
   );
 
-async function namesInText(engine: Engine, file: string): Promise<string[]> {
-  const [{ Delimiter, Quote, Escape, SkipRows }] = await engine.rows(
-    `FROM sniff_csv(${text(pattern(file))})`,
-  );
+async function namesInText(engine: Engine, file: string, notation: Notation): Promise<string[]> {
+  const { Delimiter, Quote, Escape, SkipRows } = await sniffed(engine, file, notation);
   const mark = (value: unknown) => text(value === "(empty)" ? "" : String(value));
   const [head = {}] = await engine.rows(
     `FROM read_csv(${text(pattern(file))}, header = false, all_varchar = true, delim = ${mark(Delimiter)}, quote = ${mark(Quote)}, escape = ${mark(Escape)}, skip = ${Number(SkipRows)}) LIMIT 1`,

@@ -77,7 +77,7 @@ export async function writeTables(
   const join_ =
     by === undefined
       ? ""
-      : ` LEFT JOIN scales ON CAST(${columnIn(by.name)} AS VARCHAR) IS NOT DISTINCT FROM of_group`;
+      : ` LEFT JOIN scales ON CAST(${columnIn(by.name)} AS VARCHAR) IS NOT DISTINCT FROM scales.of_group`;
   const write = async (types: Types) => {
     for (const [i, file] of source.files.entries()) {
       began(i);
