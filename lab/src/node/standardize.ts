@@ -16,6 +16,7 @@ import {
   type Column,
   checkUnchanged,
   columnIn,
+  fold,
   fromOf,
   isNumeric,
   openSource,
@@ -309,8 +310,8 @@ const mayBeNumber = ({ format }: Source, { type, inPath }: Column): boolean =>
   (isNumeric(type) || type === "BOOLEAN" || (format !== "Parquet" && /^(?:VARCHAR|JSON)$/.test(type)));
 
 function rolesWith(source: Source, saved: Saved): Roles {
-  const byName = new Map(source.columns.map((column) => [column.name.toLowerCase(), column]));
-  const find = (name: string) => byName.get(name.toLowerCase());
+  const byName = new Map(source.columns.map((column) => [fold(column.name), column]));
+  const find = (name: string) => byName.get(fold(name));
   const absent = [...saved.columns, ...(saved.by === undefined ? [] : [saved.by])].filter(
     (name) => !find(name),
   );

@@ -434,14 +434,17 @@ test("a file that changes while it is read is an error", async () => {
 });
 
 test("CSV: groups are those of the text, and keep the type that all of it has", async () => {
-  csv("shops.csv", "shop,x\n1,2\n1,4\n2,5\n");
-  const out = freshOut();
-  await run("shops.csv", { by: "shop", out });
-  expect(await sql(`FROM '${out}/shops.parquet'`)).toEqual([
-    { shop: 1n, x: -1 },
-    { shop: 1n, x: 1 },
-    { shop: 2n, x: 0 },
-  ]);
+  // the name of a column in the query, too
+  for (const shop of ["shop", "of_group"]) {
+    csv("shops.csv", `${shop},x\n1,2\n1,4\n2,5\n`);
+    const out = freshOut();
+    await run("shops.csv", { by: shop, out });
+    expect(await sql(`FROM '${out}/shops.parquet'`)).toEqual([
+      { [shop]: 1n, x: -1 },
+      { [shop]: 1n, x: 1 },
+      { [shop]: 2n, x: 0 },
+    ]);
+  }
 });
 
 test("CSV with decimal commas is told, and read as it is asked", async () => {
@@ -477,6 +480,12 @@ test("hostile names of columns and files", async () => {
   csv("b[1]/x.csv", "a\n1\n2\n");
   csv("b1/x.csv", "a\n100\n200\n");
   expect((await measured("b[1]/*.csv")).mean).toEqual([1.5]);
+  csv("accents.csv", "É,é\n1,2\n3,4\n");
+  csv("accents2.csv", "é,É\n6,5\n8,7\n");
+  expect(await measured(["accents.csv", "accents2.csv"])).toMatchObject({
+    columns: ["É", "é"],
+    mean: [4, 5],
+  });
   await write("zero.parquet", "SELECT i AS a, 'b' || chr(0) || (i % 2) AS b FROM range(4) AS r(i)");
   const groups = await measured<GroupedStandardizerJSON>("zero.parquet", { by: "b", out: freshOut() });
   expect(groups.groups.map(({ value }) => value)).toEqual(["b\u00000", "b\u00001"]);
@@ -526,6 +535,10 @@ csv("endless.csv", "a,b\n1.5,0\ninf,1\n-inf,2\n");
 csv("good.csv", "a,b\n1,2\n3,4\n");
 csv("latin.csv", Buffer.from("prix,é\n1,2\n", "latin1"));
 csv("wide.csv", Buffer.from("\ufeffa,b\n1,2\n", "utf16le"));
+csv("case.json", '[{"a":1},{"A":2}]');
+csv("upper.json", '{"A":1}');
+csv("lower.json", '{"a":1}');
+csv("unnamed.json", '{"":1,"b":2}');
 csv("table.arff", "@relation t\n@attribute a {x, y}\n@data\nx\n");
 test.each<[files: string | string[], options: StandardizeOptions, message: string | RegExp]>([
   [
@@ -586,6 +599,13 @@ test.each<[files: string | string[], options: StandardizeOptions, message: strin
     'standardize: cannot read "latin.csv" as a table: it is not in UTF-8; write it anew, or leave it out',
   ],
   ["wide.csv", {}, 'standardize: "wide.csv" is in UTF-16; save it as UTF-8'],
+  [
+    "case.json",
+    {},
+    'standardize: expected names of columns, different in more than upper and lower case, got "A" and "a" in "case.json"; rename it',
+  ],
+  [["lower.json", "upper.json"], {}, /^standardize: expected names .* got "a" and "A" in "upper\.json"/],
+  ["unnamed.json", {}, /^standardize: expected names .* got an empty one in "unnamed\.json"; rename it$/],
   ["table.arff", {}, /^standardize: "table\.arff" is no table that is known/],
   ["good.csv", { memory: 1e7 }, /^standardize: the table needs more memory than it was given/],
   ["good.csv", { float32: true }, /^--float32: it is of the tables that --out writes/],

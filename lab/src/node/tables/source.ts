@@ -51,6 +51,8 @@ const ENDINGS: readonly (readonly [RegExp, Format])[] = [
 ];
 /** Files or columns that an error names. */
 const MOST_NAMED = 5;
+/** Records that DuckDB looks at to tell columns. */
+const SNIFFED = 20_480;
 /** Of a decimal. */
 const MOST_DIGITS = 38;
 
@@ -59,6 +61,9 @@ const NUMBERS = /^(?:U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|
 export const isNumeric = (type: string): boolean => NUMBERS.test(type);
 export const isInteger = (type: string): boolean =>
   (isNumeric(type) && type.endsWith("INT")) || type.endsWith("INTEGER");
+
+/** Names that are one to DuckDB: upper and lower case are told apart beyond ASCII alone. */
+export const fold = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 /** What follows FROM to read these files, or all. */
 export function fromOf(source: Source, types: Types = new Map(), files = source.files): string {
@@ -271,13 +276,13 @@ async function columnsOf(
   const folded = new Map<string, string>();
   for (const { name, type } of await described(engine, reader(first, false), first)) {
     columns.set(name, type);
-    folded.set(name.toLowerCase(), name);
+    folded.set(fold(name), name);
   }
   for (const file of others) {
     const own = await described(engine, reader(file, false), file);
-    const there = new Set(own.map(({ name }) => folded.get(name.toLowerCase()) ?? name));
+    const there = new Set(own.map(({ name }) => folded.get(fold(name)) ?? name));
     const absent = [...columns.keys()].filter((name) => !there.has(name));
-    const more = own.filter(({ name }) => !folded.has(name.toLowerCase())).map(({ name }) => name);
+    const more = own.filter(({ name }) => !folded.has(fold(name))).map(({ name }) => name);
     // a record of JSON leaves out what it has not
     if (format !== "JSON" && (absent.length > 0 || more.length > 0)) {
       const differences = [
@@ -289,11 +294,11 @@ async function columnsOf(
       );
     }
     for (const { name, type } of own) {
-      const known = folded.get(name.toLowerCase());
+      const known = folded.get(fold(name));
       const before = known === undefined ? undefined : columns.get(known);
       if (known === undefined || before === undefined) {
         columns.set(name, type);
-        folded.set(name.toLowerCase(), name);
+        folded.set(fold(name), name);
       } else if (before !== type) {
         if (format === "Parquet" && isNumeric(before) !== isNumeric(type)) {
           throw new UsageError(
@@ -312,6 +317,7 @@ async function columnsOf(
     );
   }
   if (format === "Parquet") await checkDecimals(engine, files);
+  if (format === "JSON") await checkKeys(engine, files);
   const inFiles = [...columns].map(([name, type]) => ({ name, type, inPath: false }));
   const inPaths = await pathColumns(engine, reader, files, folded);
   const whole: Source = {
@@ -360,7 +366,7 @@ async function pathColumns(
   if (keys === "" || files.some((file) => keysOf(file).join("/") !== keys)) return [];
   const all = await described(engine, reader(files[0], true), files[0]);
   return all
-    .filter(({ name }) => !inFiles.has(name.toLowerCase()))
+    .filter(({ name }) => !inFiles.has(fold(name)))
     .map(({ name, type }) => ({ name, type, inPath: true as const }));
 }
 
@@ -370,8 +376,8 @@ async function renamedIn(
   { format, files, notation }: Source,
   names: readonly string[],
 ): Promise<string[]> {
-  const lower = new Set(names.map((name) => name.toLowerCase()));
-  const doubtful = names.filter((name) => lower.has(/^(.*)_\d+$/s.exec(name)?.[1].toLowerCase() ?? ""));
+  const lower = new Set(names.map(fold));
+  const doubtful = names.filter((name) => lower.has(fold(/^(.*)_\d+$/s.exec(name)?.[1] ?? "")));
   if (doubtful.length === 0 || format === "JSON") return [];
   const [file] = files;
   const own = new Set(
@@ -425,6 +431,25 @@ async function checkDecimals(engine: Engine, files: readonly string[]): Promise<
   throw new UsageError(
     `standardize: expected decimals of at most ${MOST_DIGITS} digits, got column ${quote(String(found.name))} of ${found.precision} in ${show(String(found.file_name))}, which DuckDB reads wrongly; write it as decimal(${MOST_DIGITS}, …) or as doubles`,
   );
+}
+
+/** Of keys that are one name to DuckDB it reads the first, and of an empty one nothing. */
+async function checkKeys(engine: Engine, files: readonly string[]): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const file of files) {
+    const found = await engine.rows(
+      `SELECT DISTINCT unnest(json_keys(json)) AS key FROM (FROM read_json_objects(${text(pattern(file))}) LIMIT ${SNIFFED}) ORDER BY key`,
+    );
+    for (const key of found.map(({ key }) => String(key))) {
+      const before = seen.get(fold(key)) ?? key;
+      seen.set(fold(key), key);
+      if (key !== "" && before === key) continue;
+      const problem = key === "" ? "an empty one" : `${quote(before)} and ${quote(key)}`;
+      throw new UsageError(
+        `standardize: expected names of columns, different in more than upper and lower case, got ${problem} in ${show(file)}; rename it`,
+      );
+    }
+  }
 }
 
 const namesInParquet = async (engine: Engine, file: string): Promise<string[]> =>
