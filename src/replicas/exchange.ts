@@ -10,7 +10,7 @@ export type Merge = (lists: readonly Float64Array[]) => Float64Array;
 
 /**
  * Gives this replica's values, waits, and gets those of every replica in the order of ranks: the same in all of them, bit by bit. All
- * call it equally often, with as many values.
+ * call it equally often, with as many values; relays with as many as their machines have replicas for.
  *
  * `merge`, where it is given, is what the caller will do with the answer: a transport with several replicas on one machine may do it to
  * theirs first, and answer with one list for each machine.

@@ -6,7 +6,7 @@
  * One word counts events (an arrival, a failure), and everybody waits for it to change: nobody can miss one between a look and a wait.
  */
 
-/** Events so far; the participant that failed, plus 1 (0: none, −1: one is about to say why); length of its reason in bytes. */
+/** Events so far; the participant that failed, plus 1 (0: none); bytes of its reason, plus 1 (0: it is about to say it). */
 const EVENT = 0;
 const FAILED = 1;
 const REASON = 2;
@@ -64,23 +64,31 @@ export class Events {
 
   /** The first failure counts: participant and reason. */
   fail(participant: number, reason: string): void {
-    if (Atomics.compareExchange(this.words, FAILED, 0, -1) === 0) {
+    if (Atomics.compareExchange(this.words, FAILED, 0, participant + 1) === 0) {
       const bytes = new TextEncoder().encode(reason).subarray(0, REASON_BYTES);
       this.reason.set(bytes);
-      this.words[REASON] = bytes.length;
-      Atomics.store(this.words, FAILED, participant + 1);
+      Atomics.store(this.words, REASON, bytes.length + 1);
     }
     this.signal();
   }
 
-  get failure(): { participant: number; reason: string } | undefined {
-    const failed = Atomics.load(this.words, FAILED);
-    if (failed <= 0) return undefined;
+  get hasFailed(): boolean {
+    return Atomics.load(this.words, FAILED) !== 0;
+  }
+
+  get failure(): { participant: number; reason: string } {
+    const until = performance.now() + SAYING_MS;
+    // who fails at the same time as another may be faster than its reason
+    while (Atomics.load(this.words, REASON) === 0 && performance.now() < until);
+    const length = Atomics.load(this.words, REASON) - 1;
     // a decoder takes no shared bytes
-    const reason = new TextDecoder().decode(this.reason.slice(0, this.words[REASON]));
-    return { participant: failed - 1, reason };
+    const reason = length < 0 ? "failed" : new TextDecoder().decode(this.reason.slice(0, length));
+    return { participant: Atomics.load(this.words, FAILED) - 1, reason };
   }
 }
+
+/** Longer than a reason takes to be written; whoever ended in it says none. */
+const SAYING_MS = 100;
 
 interface WithWaitAsync {
   waitAsync?(words: Int32Array, at: number, value: number, ms: number): { value: unknown };
@@ -120,7 +128,7 @@ export class Gather {
   *round(values: Float64Array, listens: (speaker: number) => boolean): Generator<Waiting, Float64Array[]> {
     const { own } = this;
     const { speakers, room } = this.size;
-    if (this.events.failure !== undefined) throw new Failed();
+    if (this.events.hasFailed) throw new Failed();
     const lists: Float64Array[] = [];
     let longest = 0;
     for (let sent = 0; sent === 0 || sent < longest; sent += room) {
@@ -152,7 +160,7 @@ export class Gather {
     const since = performance.now();
     for (;;) {
       const event = this.events.count;
-      const failed = this.events.failure !== undefined;
+      const failed = this.events.hasFailed;
       const missing: number[] = [];
       for (let one = 0; one < this.arrived.length; one++) {
         if (((Atomics.load(this.arrived, one) - this.turn) | 0) < 0) missing.push(one);

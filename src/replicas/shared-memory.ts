@@ -81,7 +81,7 @@ function layoutOf({ replicas, bytes, relay }: Omit<SharedMemory, "buffer">) {
 const RELAY = 0;
 const nothing = new Float64Array(0);
 const none = () => false;
-const all = () => true;
+const everybody = () => true;
 
 /**
  * The exchange of one replica, for its own thread, which sleeps while it waits: in pages that is a worker.
@@ -131,7 +131,7 @@ export function exchangeIn(
     if (!(values instanceof Float64Array)) {
       throw new TypeError(`exchangeIn: values must be a Float64Array, got ${described(values)}`);
     }
-    const lists = run(here.round(values, all), timeout, (one) => one);
+    const lists = run(here.round(values, everybody), timeout, (one) => one);
     const other = lists.findIndex(({ length }) => length !== lists[0].length);
     if (other !== -1) {
       events.fail(
@@ -141,7 +141,7 @@ export function exchangeIn(
       throw failureOf("exchangeIn", memory, events);
     }
     if (beyond === undefined) return lists;
-    const message = rank !== 0 ? nothing : merge === undefined ? joinedOf(lists) : merge(lists);
+    const message = rank !== 0 ? nothing : joinedOf(merge === undefined ? lists : [merge(lists)]);
     const ranks = (one: number) => (one === RELAY ? memory.replicas : one - 1);
     run(beyond.round(message, none), 2 * timeout, ranks);
     const [answer] = run(
@@ -149,9 +149,15 @@ export function exchangeIn(
       2 * timeout,
       ranks,
     );
-    return Array.from({ length: answer.length / Math.max(1, values.length) }, (_, i) =>
-      answer.slice(i * values.length, (i + 1) * values.length),
+    const all = separated(answer);
+    const foreign = all.findIndex(({ length }) => length !== values.length);
+    if (foreign === -1) return all;
+    // every replica here finds the same
+    events.fail(
+      0,
+      `gave ${values.length} values where another machine's gave ${all[foreign].length}; all must run the same steps on the same model`,
     );
+    throw failureOf("exchangeIn", memory, events);
   };
   return Object.assign(exchange, { fail: (reason: string) => failReplica(memory, rank, reason) });
 }
@@ -202,17 +208,39 @@ export async function relay(
       await events.change(value.event, SLICE_MS);
     }
   };
+  /** A transport may take its time, or never answer: who is served here may have failed or ended meanwhile. */
+  const whileServed = async (answer: Promise<Float64Array[]>) => {
+    let isOver = false;
+    const served = async () => {
+      while (!isOver && !signal?.aborted) {
+        const event = events.count;
+        if (events.hasFailed) throw new Failed();
+        await events.change(event, SLICE_MS);
+      }
+    };
+    const ended = served();
+    try {
+      return await Promise.race([answer, ended]);
+    } finally {
+      isOver = true;
+      // whichever comes second has nobody to hear of it
+      for (const one of [answer, ended]) one.catch(() => {});
+    }
+  };
   try {
     for (;;) {
       const given = await run(gather.round(nothing, (speaker) => speaker !== RELAY));
       if (given === undefined) return;
-      const answer = await exchange(given[1]);
-      if ((await run(gather.round(joinedOf(answer), none))) === undefined) return;
+      const answer: unknown = await whileServed(exchange(given[1]));
+      if (signal?.aborted) return;
+      checkMessages(answer);
+      if ((await run(gather.round(concatenated(answer), none))) === undefined) return;
     }
   } catch (error) {
     if (error instanceof Failed) {
       const failure = failureOf("relay", memory, events);
-      await exchange.fail?.(failure.message);
+      // a transport that cannot tell it has failed too, but later
+      await (async () => exchange.fail?.(failure.message))().catch(() => {});
       throw failure;
     }
     events.fail(memory.replicas, `failed: ${(error as Error).message}`);
@@ -225,14 +253,42 @@ export async function relay(
 /** A wait of a host's event loop; another one follows. */
 const SLICE_MS = 1000;
 
+/** What leaves a machine: how many lists, of how many values, and these. Machines may have other numbers of replicas. */
 function joinedOf(lists: readonly Float64Array[]): Float64Array {
-  const joined = new Float64Array(lists.reduce((length, list) => length + list.length, 0));
+  return concatenated([Float64Array.of(lists.length, lists[0].length), ...lists]);
+}
+
+/** The lists of several such messages. */
+function separated(messages: Float64Array): Float64Array[] {
+  const lists: Float64Array[] = [];
+  for (let at = 0; at < messages.length; ) {
+    const [count, length] = messages.subarray(at, at + HEADER);
+    at += HEADER;
+    for (let i = 0; i < count; i++, at += length) lists.push(messages.slice(at, at + length));
+  }
+  return lists;
+}
+
+const HEADER = 2;
+
+/** A transport's answer may be anybody's. */
+function checkMessages(messages: unknown): asserts messages is Float64Array[] {
+  const isMessage = (one: unknown) => one instanceof Float64Array && one.length === HEADER + one[0] * one[1];
+  if (Array.isArray(messages) && messages.length > 0 && messages.every(isMessage)) return;
+  const bad = Array.isArray(messages) ? messages.find((one) => !isMessage(one)) : undefined;
+  throw new TypeError(
+    `relay: the exchange must give what every machine gave it, as it is, got ${described(messages)}${bad === undefined ? "" : ` with ${described(bad)}`}`,
+  );
+}
+
+function concatenated(lists: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(lists.reduce((length, list) => length + list.length, 0));
   let at = 0;
   for (const list of lists) {
-    joined.set(list, at);
+    all.set(list, at);
     at += list.length;
   }
-  return joined;
+  return all;
 }
 
 function nameOf({ replicas }: SharedMemory, rank: number): string {
@@ -240,7 +296,7 @@ function nameOf({ replicas }: SharedMemory, rank: number): string {
 }
 
 function failureOf(caller: string, memory: SharedMemory, events: Events): Error {
-  const { participant = 0, reason = "failed" } = events.failure ?? {};
+  const { participant, reason } = events.failure;
   return new Error(`${caller}: ${nameOf(memory, participant)} ${reason}`);
 }
 

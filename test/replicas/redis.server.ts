@@ -125,20 +125,13 @@ it("a replica that fails tells the others, before its values and after them", as
   }
 });
 
-it("values of unequal lengths are an error that names both", async () => {
+it("values may be of unequal lengths, as those of machines with other numbers of replicas", async () => {
   const run = newRun();
-  const both = await Promise.allSettled(
-    [0, 1].map((rank) =>
-      redisExchange(connect().command, { run, rank, replicas: 2 })(new Float64Array(3 + 2 * rank)),
-    ),
+  const lists = [1, 2].map((rank) => Float64Array.from({ length: 3 * rank }, (_, i) => i));
+  const both = await Promise.all(
+    lists.map((values, rank) => redisExchange(connect().command, { run, rank, replicas: 2 })(values)),
   );
-  for (const one of both) {
-    expect((one as PromiseRejectedResult).reason).toEqual(
-      new RangeError(
-        "redisExchange: replica 1 gave 5 values where replica 0 gave 3; all must run the same steps on the same model",
-      ),
-    );
-  }
+  expect(both).toEqual([lists, lists]);
 });
 
 it("a run's name, and a rank, are used once", async () => {

@@ -152,10 +152,115 @@ it("threads of two machines exchange through their relays, merged on the way or 
   await Promise.all(relays);
   const all = [0, 1, 10, 11].map((which) => Array.from({ length: 5 }, (_, i) => 100 * i + which));
   const sums = [1, 21].map((which) => Array.from({ length: 5 }, (_, i) => 200 * i + which));
-  const result = { each: all, merged: sums, empty: 0 };
+  const result = { each: all, merged: sums, empty: 4 };
   expect(ended.flat()).toEqual([{ result }, { result }, { result }, { result }]);
-  // one message a machine, of all its replicas' values or of one list
-  expect(transports.sent).toEqual([10, 10, 5, 5, 0, 0]);
+  // one message a machine, of all its replicas' values or of one list, after how many there are
+  expect(transports.sent).toEqual([12, 12, 7, 7, 2, 2]);
+});
+
+it("machines may have unequal numbers of replicas, and one of other values is told", async () => {
+  const serve = (replicas: number[], transports: AsyncExchange[]) => {
+    const end = new AbortController();
+    const memories = replicas.map((each) => sharedMemory({ replicas: each, bytes: 16, relay: true }));
+    const relays = memories.map((memory, i) =>
+      relay(memory, transports[i], { signal: end.signal }).catch(({ message }) => message),
+    );
+    return { memories, relays, end };
+  };
+  const { memories, relays, end } = serve([1, 3], between());
+  const ended = await Promise.all(
+    memories.map((memory, machine) =>
+      inThreads(
+        memory,
+        ({ exchange, rank, given }) => {
+          const all = exchange(Float64Array.of(10 * given, rank));
+          const merged = exchange(Float64Array.of(1), ([first, ...more]) =>
+            first.map((value, i) => value + more.reduce((sum, one) => sum + one[i], 0)),
+          );
+          return [...all, ...merged].map((one) => [...one]);
+        },
+        { given: machine },
+      ),
+    ),
+  );
+  end.abort();
+  expect(await Promise.all(relays)).toEqual([undefined, undefined]);
+  const result = [[0, 0], [10, 0], [10, 1], [10, 2], [1], [3]];
+  expect(ended.flat()).toEqual([{ result }, { result }, { result }, { result }]);
+
+  const other = serve([2, 1], between());
+  // as many in all: two of two, and one of four
+  const differing = await Promise.all(
+    other.memories.map((memory, machine) =>
+      inThreads(memory, ({ exchange, given }) => exchange(new Float64Array(given)).length, {
+        given: 2 * (machine + 1),
+      }),
+    ),
+  );
+  const message = (own: number, theirs: number) => ({
+    message: `exchangeIn: replica 0 gave ${own} values where another machine's gave ${theirs}; all must run the same steps on the same model`,
+  });
+  expect(differing).toEqual([[message(2, 4), message(2, 4)], [message(4, 2)]]);
+  expect(await Promise.all(other.relays)).toEqual(
+    [message(2, 4), message(4, 2)].map((one) => one.message.replace("exchangeIn", "relay")),
+  );
+});
+
+it("a transport that never answers holds up no relay that is ended or whose replica fails", async () => {
+  for (const fails of [true, false]) {
+    const memory = sharedMemory({ replicas: 1, relay: true });
+    const end = new AbortController();
+    let asked = () => {};
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const told: string[] = [];
+    const never = Object.assign(
+      () => {
+        asked();
+        return new Promise<Float64Array[]>(() => {});
+      },
+      {
+        fail(reason: string) {
+          told.push(reason);
+          throw new Error("nor can it tell");
+        },
+      },
+    );
+    const served = relay(memory, never, { signal: end.signal }).catch(({ message }) => message);
+    const replica = thread(memory, 0, ({ exchange }) => exchange(new Float64Array(1)).length);
+    await isAsked;
+    if (fails) failReplica(memory, 0, "out of memory");
+    else end.abort();
+    const message = "relay: replica 0 failed: out of memory";
+    expect(await served).toBe(fails ? message : undefined);
+    expect(told).toEqual(fails ? [message] : []);
+    await replica.worker.terminate();
+  }
+});
+
+it.each([
+  ["nothing", undefined],
+  ["a list without how many there are", [new Float64Array(2)].map((one) => one.fill(3))],
+  ["no list", []],
+])("a transport that answers %s is told", async (_, answer) => {
+  const memory = sharedMemory({ replicas: 1, relay: true });
+  const served = relay(memory, async () => answer as never).catch(({ message }) => message);
+  const [ended] = await inThreads(memory, ({ exchange }) => exchange(Float64Array.of(7)).length);
+  const reason = /relay: the exchange must give what every machine gave it, as it is, got /;
+  expect(ended).toEqual({ message: expect.stringMatching(reason) });
+  expect(await served).toMatch(reason);
+});
+
+it("replicas that fail at once are all told the first one's reason", async () => {
+  for (let turn = 0; turn < 5; turn++) {
+    const ended = await inThreads(sharedMemory({ replicas: 4 }), ({ exchange, rank }) =>
+      exchange(new Float64Array(rank === 2 ? 1 : 2)),
+    );
+    const message =
+      "exchangeIn: replica 2 gave 1 values where replica 0 gave 2; all must run the same steps on the same model";
+    expect(ended).toEqual([0, 1, 2, 3].map(() => ({ message })));
+  }
 });
 
 it("a transport that fails, and a replica that does, end both sides of a relay", async () => {

@@ -32,14 +32,21 @@ async function inWorkers(memory: SharedMemory): Promise<Told[]> {
   return Promise.all(workers);
 }
 
+/** How many lists of how many values, before a machine's own. */
+const HEADER = 2;
+
 /** Two workers by themselves, and two with another machine's lists beside theirs. */
 async function exchanged(): Promise<{ alone: Told[]; relayed: Told[] }> {
   const alone = await inWorkers(sharedMemory({ replicas: 2, bytes: 16 }));
   const memory = sharedMemory({ replicas: 2, bytes: 16, relay: true });
   const end = new AbortController();
-  const served = relay(memory, async (values) => [values, values.map((value) => value + 100)], {
-    signal: end.signal,
-  });
+  const served = relay(
+    memory,
+    async (values) => [values, values.map((value, i) => (i < HEADER ? value : value + 100))],
+    {
+      signal: end.signal,
+    },
+  );
   const relayed = await inWorkers(memory);
   end.abort();
   await served;
