@@ -25,6 +25,7 @@ export {
 export {
   type Averaged,
   type AverageOptions,
+  type AverageOverOptions,
   averageModels,
   averageOver,
 } from "./models/average-models.js";

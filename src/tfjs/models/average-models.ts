@@ -12,11 +12,12 @@ import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import { runningDefaults } from "../../formula/running.js";
 import { biasedVariance, type Moments, merge, noMoments } from "../../moments.js";
 import { checkOptions } from "../../options.js";
-import { checkExchange, checkLists, type Exchange } from "../../replicas/exchange.js";
+import { type AsyncExchange, checkExchange, checkLists, type Exchange } from "../../replicas/exchange.js";
 import { described, sameShape, sizeOf } from "../../shape.js";
 import { checkModel } from "../arguments.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import type { Layer } from "../types.js";
+import { hashOf } from "./hash.js";
 import { type LayerWeights, layersWithWeights } from "./layer-weights.js";
 
 /** Options of `averageModels`, besides the number of examples. */
@@ -79,14 +80,19 @@ export function averageModels(
 /**
  * The same with models in several places: this one becomes the average of the models of all replicas. Every replica calls it, with a
  * model of the same structure.
- * @param options `exchange`; `examples`: how many this model was trained on since the last average; `keepLocal`
- * @returns what was done with which weight
+ * @param options `exchange`, which may take its time; `examples`: how many this model was trained on since the last average; `keepLocal`
+ * @returns what was done with which weight; a promise of it where the exchange takes time
  * @throws as `averageModels`, and what the exchange throws
  */
+export function averageOver(model: LayersModel, options: AverageOverOptions<Exchange>): Averaged;
 export function averageOver(
   model: LayersModel,
-  options: AverageOptions & { exchange: Exchange; examples: number },
-): Averaged {
+  options: AverageOverOptions<AsyncExchange>,
+): Promise<Averaged>;
+export function averageOver(
+  model: LayersModel,
+  options: AverageOverOptions<Exchange | AsyncExchange>,
+): Averaged | Promise<Averaged> {
   checkModel("averageOver", model);
   checkOptions("averageOver", options, ["exchange", "examples", "keepLocal"]);
   const { exchange, examples, keepLocal } = options;
@@ -95,32 +101,54 @@ export function averageOver(
   const layers = layersWithWeights(model);
   const plan = planOf("averageOver", layers, keepLocal);
   const own = valuesOf(plan, layers);
-  const sizes = own.map(({ length }) => length);
-  const flat = new Float64Array(sizes.reduce((length, size) => length + size, 1));
-  flat[0] = examples;
-  let end = 1;
+  const given = new Float64Array(own.reduce((length, values) => length + values.length, HEAD));
+  given.set([examples, hashOf(structureOf(plan, layers))]);
+  let end = HEAD;
   for (const values of own) {
-    flat.set(values, end);
+    given.set(values, end);
     end += values.length;
   }
-  // not merged on the way: every model's statistics count on their own
-  const lists: unknown = exchange(flat);
-  checkLists("averageOver", lists, flat.length);
-  const values = lists.map((list) => {
-    let at = 1;
-    return sizes.map((size) => {
-      at += size;
-      return list.subarray(at - size, at);
+  const average = (lists: unknown): Averaged => {
+    checkLists("averageOver", lists, given.length);
+    const other = lists.findIndex(([, structure]) => structure !== given[1]);
+    if (other !== -1) {
+      throw new RangeError(
+        `averageOver: models must have the same structure and keepLocal, but replica ${other}'s differs from this one's`,
+      );
+    }
+    const values = lists.map((list) => {
+      let at = HEAD;
+      return own.map(({ length }) => {
+        at += length;
+        return list.subarray(at - length, at);
+      });
     });
-  });
-  const result = averageOf(
-    "averageOver",
-    plan,
-    values,
-    lists.map(([count]) => count),
-  );
-  write(plan, layers, result);
-  return plan.report;
+    const counts = lists.map(([count]) => count);
+    write(plan, layers, averageOf("averageOver", plan, values, counts));
+    return plan.report;
+  };
+  // not merged on the way: every model's statistics count on their own
+  const answer = exchange(given);
+  return answer instanceof Promise ? answer.then(average) : average(answer);
+}
+
+/** Options of `averageOver`. */
+export interface AverageOverOptions<E extends Exchange | AsyncExchange> extends AverageOptions {
+  exchange: E;
+  examples: number;
+}
+
+/** Of a message: its examples and the structure's hash. */
+const HEAD = 2;
+
+/** What must be the same wherever the model is. */
+function structureOf({ places }: Planned, layers: readonly LayerWeights[]): string {
+  const weights = places.map(({ layer, role }) => [layer, role, layers[layer].weights.get(role)?.shape]);
+  const options = layers.map(({ layer, isNormalization }) => [
+    layer.getClassName(),
+    isNormalization && configOf(layer),
+  ]);
+  return JSON.stringify([weights, options]);
 }
 
 /** A mean and what goes with it: as stored, by roles. */

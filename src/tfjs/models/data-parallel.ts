@@ -26,6 +26,7 @@ import { tensorsOf } from "../arguments.js";
 import { NormalizationLayer } from "../layers/normalization-layer.js";
 import type { Layer } from "../types.js";
 import type { Inputs } from "./batches.js";
+import { hashOf } from "./hash.js";
 import { isBuiltIn, layersWithWeights } from "./layer-weights.js";
 import { synchronizeStatistics } from "./synchronize.js";
 import { checkLayersOf, layersOf, type OfLayers } from "./tracked-layers.js";
@@ -58,15 +59,20 @@ export interface ReplicaFitOptions {
   seed?: number;
   /** Default true; false takes them in the order that they have. */
   shuffle?: boolean;
-  /** Callbacks as those of `model.fit`, such as `epochStatistics()`; of each, what is called at the beginning or end of an epoch. */
+  /**
+   * Callbacks as those of `model.fit`, such as `epochStatistics()`; of each, what is called at the beginning or end of training and of an
+   * epoch. Where one sets `model.stopTraining` in any replica, all end after this epoch.
+   */
   callbacks?: ReplicaCallback | readonly ReplicaCallback[];
 }
 
 /** What `fit` calls of a callback. */
 export interface ReplicaCallback {
   setModel?(model: never): void;
+  onTrainBegin?(logs?: never): unknown;
   onEpochBegin?(epoch: number, logs?: never): unknown;
   onEpochEnd?(epoch: number, logs?: never): unknown;
+  onTrainEnd?(logs?: never): unknown;
 }
 
 /** Loss and metrics by name: of the whole batch. */
@@ -140,29 +146,8 @@ export class Replica {
    * @throws TypeError for what are not tensors; RangeError for an empty part; Error where another replica failed, and where weights are no
    * longer the same in all, with the first that differs
    */
-  async trainStep(x: Inputs, y: Inputs): Promise<StepResult> {
-    if (this.busy) throw new Error("trainStep: a step is under way; await it before the next one");
-    this.busy = true;
-    const { exchange, compareEvery } = this.settings;
-    try {
-      const inputs = tensorsOf("trainStep", "input", x, this.model.inputNames);
-      const targets = tensorsOf("trainStep", "target", y, this.model.outputNames);
-      const examples = [inputs].flat()[0].shape[0] ?? 0;
-      if (examples === 0) {
-        throw new RangeError("trainStep: each replica needs at least one example of every batch, got none");
-      }
-      if (this.steps === 0) this.adopt();
-      const share = examples / this.total(examples);
-      const result = await this.step(inputs, targets, share);
-      this.steps++;
-      if (compareEvery > 0 && this.steps % compareEvery === 0) this.compare();
-      return result;
-    } catch (error) {
-      exchange.fail?.((error as Error).message);
-      throw error;
-    } finally {
-      this.busy = false;
-    }
+  trainStep(x: Inputs, y: Inputs): Promise<StepResult> {
+    return this.told("trainStep", () => this.stepOn(x, y));
   }
 
   /**
@@ -170,12 +155,20 @@ export class Replica {
    * left over at the end of an epoch, of fewer examples than there are replicas, is left out. At the end all weights are compared.
    * @param xs inputs [examples, ...], `ys` targets likewise
    * @returns loss and metrics of each epoch, means over its examples
-   * @throws as `trainStep`, and for options out of range
+   * @throws as `trainStep`, and for options out of range; Error for data or options that differ between replicas
    */
-  async fit(
+  fit(
     xs: Inputs,
     ys: Inputs,
     options: ReplicaFitOptions = {},
+  ): Promise<{ history: Readonly<Record<string, readonly number[]>> }> {
+    return this.told("fit", () => this.epochsOn(xs, ys, options));
+  }
+
+  private async epochsOn(
+    xs: Inputs,
+    ys: Inputs,
+    options: ReplicaFitOptions,
   ): Promise<{ history: Readonly<Record<string, readonly number[]>> }> {
     checkOptions("fit", options, ["epochs", "batchSize", "seed", "shuffle", "callbacks"]);
     const { epochs = 1, batchSize = 32, seed = 0, shuffle = true, callbacks = [] } = options;
@@ -194,11 +187,13 @@ export class Replica {
     if (examples < replicas) {
       throw new RangeError(`fit: there must be an example for each of ${replicas} replicas, got ${examples}`);
     }
+    this.agree("fit", { examples, epochs, batchSize, seed, shuffle: Number(shuffle) });
     const called = [callbacks].flat() as ReplicaCallback[];
     for (const callback of called) callback.setModel?.(this.model as never);
+    for (const callback of called) await callback.onTrainBegin?.();
     this.model.stopTraining = false;
     const history: Record<string, number[]> = {};
-    for (let epoch = 0; epoch < epochs && !this.model.stopTraining; epoch++) {
+    for (let epoch = 0; epoch < epochs; epoch++) {
       for (const callback of called) await callback.onEpochBegin?.(epoch);
       const order = orderOf(examples, shuffle ? seed + epoch : undefined);
       const sums: Record<string, number> = {};
@@ -214,7 +209,7 @@ export class Replica {
           });
         const [x, y] = [part(inputs), part(targets)];
         try {
-          const result = await this.trainStep(x, y);
+          const result = await this.stepOn(x, y);
           for (const [name, value] of Object.entries(result)) sums[name] = (sums[name] ?? 0) + value * size;
         } finally {
           tf.dispose([x, y]);
@@ -227,7 +222,11 @@ export class Replica {
         history[name].push(value);
       }
       for (const callback of called) await callback.onEpochEnd?.(epoch, logs as never);
+      // in one of them is in all
+      const [stops] = this.summed(Float64Array.of(Number(this.model.stopTraining)));
+      if (stops > 0) break;
     }
+    for (const callback of called) await callback.onTrainEnd?.();
     this.compare();
     return { history };
   }
@@ -242,11 +241,9 @@ export class Replica {
    * @throws Error with the first that differs
    */
   compare(): void {
-    const { exchange, groups } = this.settings;
+    const { groups } = this.settings;
     const same = this.shared();
-    const hashes = Float64Array.from(same, ({ variable }) => hashOf(variable));
-    const lists: unknown = exchange(hashes);
-    checkLists("compare", lists, hashes.length);
+    const lists = this.listed(Float64Array.from(same, ({ variable }) => hashOf(variable.read().dataSync())));
     /** Groups have statistics of their own. */
     const firstOf = (rank: number, isTrained: boolean) =>
       isTrained ? 0 : Math.min(...(groups?.find((group) => group.includes(rank)) ?? [0]));
@@ -259,6 +256,77 @@ export class Replica {
             "and optimizer on engines that round alike (install({ relaxed: false }))",
         );
       }
+    }
+  }
+
+  private async stepOn(x: Inputs, y: Inputs): Promise<StepResult> {
+    const { compareEvery } = this.settings;
+    const inputs = tensorsOf("trainStep", "input", x, this.model.inputNames);
+    const targets = tensorsOf("trainStep", "target", y, this.model.outputNames);
+    const examples = [inputs].flat()[0].shape[0] ?? 0;
+    if (examples === 0) {
+      throw new RangeError("trainStep: each replica needs at least one example of every batch, got none");
+    }
+    if (this.steps === 0) this.begin();
+    const [total] = this.summed(Float64Array.of(examples));
+    const result = await this.step(inputs, targets, examples / total);
+    this.steps++;
+    if (compareEvery > 0 && this.steps % compareEvery === 0) this.compare();
+    return result;
+  }
+
+  /** Whatever goes wrong here, the others are told. */
+  private async told<T>(caller: string, run: () => Promise<T>): Promise<T> {
+    if (this.busy) throw new Error(`${caller}: a step is under way; await it before the next one`);
+    this.busy = true;
+    try {
+      return await run();
+    } catch (error) {
+      this.settings.exchange.fail?.((error as Error).message);
+      throw error;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Replicas that are none of this run, or of another, are known before they train. */
+  private begin(): void {
+    const { rank, replicas, compareEvery, groups } = this.settings;
+    const ranks = this.listed(Float64Array.of(rank)).map(([one]) => one);
+    if (ranks.length !== replicas) {
+      throw new RangeError(
+        `replicaOf: replicas must be how many there are on all machines, got ${replicas}, but ${ranks.length} exchange`,
+      );
+    }
+    if (ranks.some((one, i) => one !== i)) {
+      throw new RangeError(
+        `replicaOf: ranks must be those of the exchange, 0 to ${replicas - 1} in this order, got ${ranks.join(", ")}`,
+      );
+    }
+    const { model } = this;
+    const { optimizer } = model;
+    this.agree("replicaOf", {
+      compareEvery,
+      "the model (shapes of its weights)": JSON.stringify(
+        model.weights.map(({ shape, dtype, trainable }) => [shape, dtype, trainable]),
+      ),
+      "the optimizer": JSON.stringify([optimizer.getClassName(), optimizer.getConfig()]),
+      groups: JSON.stringify(groups ?? null),
+    });
+    this.adopt();
+  }
+
+  /** @throws Error with the first of these that is not the same in all replicas */
+  private agree(caller: string, all: Readonly<Record<string, number | string>>): void {
+    const values = Object.values(all).map((value) => (typeof value === "number" ? value : hashOf(value)));
+    const lists = this.listed(Float64Array.from(values));
+    for (const [i, [name, value]] of Object.entries(all).entries()) {
+      const rank = lists.findIndex((list) => list[i] !== lists[0][i]);
+      if (rank === -1) continue;
+      const got = typeof value === "number" ? `: ${lists[0][i]} and ${lists[rank][i]}` : "";
+      throw new Error(
+        `${caller}: ${name} must be the same in all replicas, but differs between replica 0 and replica ${rank}${got}`,
+      );
     }
   }
 
@@ -285,16 +353,6 @@ export class Replica {
     }
   }
 
-  /** Examples of the whole batch. */
-  private total(examples: number): number {
-    const { replicas } = this.settings;
-    const [present, total] = this.summed(Float64Array.of(1, examples));
-    if (present === replicas) return total;
-    throw new RangeError(
-      `replicaOf: replicas must be how many there are on all machines, got ${replicas}, but ${present} exchange`,
-    );
-  }
-
   private async step(
     inputs: tf.Tensor | tf.Tensor[],
     targets: tf.Tensor | tf.Tensor[],
@@ -304,8 +362,10 @@ export class Replica {
     const { optimizer } = model;
     const original = optimizer.computeGradients;
     const isOwn = Object.hasOwn(optimizer, "computeGradients");
+    let isMerged = false;
     // minimize() takes gradients from here, and applies them
     optimizer.computeGradients = (f, variables) => {
+      isMerged = true;
       const { value, grads } = original.call(optimizer, () => tf.mul(f(), share) as tf.Scalar, variables);
       return this.overReplicas(value, grads);
     };
@@ -315,6 +375,11 @@ export class Replica {
     } finally {
       if (isOwn) optimizer.computeGradients = original;
       else delete (optimizer as { computeGradients?: unknown }).computeGradients;
+    }
+    if (!isMerged) {
+      throw new Error(
+        `replicaOf: ${optimizer.getClassName()} must take its gradients from its computeGradients(), where replicas add theirs up`,
+      );
     }
     const [loss, ...metrics] = [given].flat();
     // the loss is the whole batch's already
@@ -335,15 +400,22 @@ export class Replica {
       flat.set(tensor.dataSync(), at);
       at += tensor.size;
     }
+    tf.dispose(own);
     const sums = this.summed(flat);
     at = 0;
     const [loss, ...others] = own.map(({ size, shape }) => {
       at += size;
       return tf.tensor(Float32Array.from(sums.subarray(at - size, at)), shape);
     });
-    tf.dispose(own);
     const named = Object.keys(grads).map((name, i) => [name, others[i]]);
     return { value: loss as tf.Scalar, grads: Object.fromEntries(named) };
+  }
+
+  /** Of every replica on its own, in the order of ranks. */
+  private listed(values: Float64Array): Float64Array[] {
+    const lists: unknown = this.settings.exchange(values);
+    checkLists("replicaOf", lists, values.length);
+    return lists;
   }
 
   private summed(values: Float64Array): Float64Array {
@@ -363,19 +435,6 @@ export class Replica {
         .map(([role, variable]) => ({ name: `${one.name}/${role}`, variable }));
     });
   }
-}
-
-/** 32 bits of a tensor's bits (FNV-1a, by words). */
-function hashOf(variable: LayerVariable): number {
-  const { buffer, byteOffset, length } = variable.read().dataSync() as Float32Array;
-  const words = new Uint32Array(buffer as ArrayBuffer, byteOffset, length);
-  let hash = 0x811c9dc5;
-  for (const word of words) {
-    hash = Math.imul(hash ^ word, 0x01000193);
-    // a word's high bits reach the low ones
-    hash ^= hash >>> 15;
-  }
-  return hash >>> 0;
 }
 
 /** The order of examples in an epoch (Fisher & Yates); undefined: as they are. */

@@ -398,6 +398,48 @@ it("averageOver: each replica gets what averageModels gives", () => {
   });
 });
 
+it("averageOver: over an exchange that takes its time, and only models of one structure", async () => {
+  const make = (options = {}) =>
+    modelOf(layers.batchNormalization({ inputShape, name: "norm", ...options }), 1);
+  let waiting: ((lists: Float64Array[]) => void)[] = [];
+  let given: Float64Array[] = [];
+  const exchange = (list: Float64Array): Promise<Float64Array[]> =>
+    new Promise((resolve) => {
+      given.push(list);
+      waiting.push(resolve);
+      if (waiting.length < 2) return;
+      for (const one of waiting) one(given);
+      [waiting, given] = [[], []];
+    });
+  const models = [make(), make()];
+  models[1].layers[1].setWeights(models[1].layers[1].getWeights().map((one) => tf.add(one, 2)));
+  const before = models.map((model) => model.layers[1].getWeights().map(values));
+  const reports = await Promise.all(
+    models.map((model, k) => averageOver(model, { exchange, examples: [3, 1][k] })),
+  );
+  expect(reports[0].merged).toEqual(["norm/runningMean", "norm/runningVariance"]);
+  for (const model of models) {
+    for (const [i, weight] of model.layers[1].getWeights().entries()) {
+      close(
+        "weight",
+        values(weight),
+        before[0][i].map((value, j) => 0.75 * value + 0.25 * before[1][i][j]),
+      );
+    }
+  }
+  // as many values, which mean something else
+  const unlike = [make(), make({ runningVariance: "unbiased" })];
+  const ended = await Promise.allSettled(
+    unlike.map((model) => averageOver(model, { exchange, examples: 1 })),
+  );
+  expect(ended.map((one) => (one as PromiseRejectedResult).reason.message)).toEqual(
+    [1, 0].map(
+      (other) =>
+        `averageOver: models must have the same structure and keepLocal, but replica ${other}'s differs from this one's`,
+    ),
+  );
+});
+
 describe("what cannot be averaged is left as it is, and named", () => {
   const norm = (options = {}) => layers.batchNormalization({ inputShape, name: "norm", ...options });
   const dense = (units: number, name = "dense") => tfl.layers.dense({ units, name, inputShape });

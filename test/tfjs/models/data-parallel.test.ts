@@ -129,11 +129,13 @@ it("compile: for a model that is not yet; end(): its statistics are its own agai
   const compile = { optimizer: "sgd", loss: "meanSquaredError" };
   const replica = replicaOf(model, { exchange, rank: 0, replicas: 1, compile });
   await replica.trainStep(x(), y());
-  // weights, examples, statistics forward and backward, gradients
-  expect(calls).toBe(5);
+  // who they are, what must be the same, weights; then examples, statistics forward and backward, gradients
+  expect(calls).toBe(3 + 4);
+  await replica.trainStep(x(), y());
+  expect(calls).toBe(3 + 2 * 4);
   replica.end();
   await model.trainOnBatch(x(), y());
-  expect(calls).toBe(5);
+  expect(calls).toBe(3 + 2 * 4);
 });
 
 describe("what cannot be trained is told, here and to the others", () => {
@@ -204,26 +206,113 @@ describe("what cannot be trained is told, here and to the others", () => {
     );
   });
 
-  it("a weight that differs, by its name", async () => {
-    const other: Exchange = (values, merge) => {
+  /** As though there was another replica, which answers the same but for what is asked one by one and `tampered`. */
+  const twice =
+    (tampered: (theirs: Float64Array, call: number) => void): Exchange =>
+    (values, merge) => {
+      if (merge !== undefined) return [values, values].map((list) => list.map((value) => value / 2));
       const theirs = values.slice();
-      // another hash of the second weight
-      if (merge === undefined) theirs[1]++;
-      return merge === undefined
-        ? [values, theirs]
-        : [values.map((value) => value / 2), values.map((value) => value / 2)];
+      tampered(theirs, calls++);
+      return [values, theirs];
     };
-    const twice: Exchange = (values, merge) => {
-      const answer = other(values, merge);
-      // how many exchange
-      return values[0] === 1 && values.length === 2 ? [values, values] : answer;
-    };
+  let calls = 0;
+  const other = (tampered: (theirs: Float64Array, call: number) => void, more: object = {}) => {
+    calls = 0;
     const model = modelOf(true, layers.layerNormalization({ name: "norm" }));
-    const replica = replicaOf(model, options({ exchange: twice, replicas: 2, compareEvery: 1 }));
+    const exchange = twice((theirs, call) => {
+      if (call === 0) theirs[0] = 1;
+      tampered(theirs, call);
+    });
+    return replicaOf(model, options({ exchange, replicas: 2, ...more }));
+  };
+
+  it("a weight that differs, by its name", async () => {
+    const replica = other((theirs, call) => call === 2 && theirs[1]++, { compareEvery: 1 });
     await expect(replica.trainStep(x(), y())).rejects.toThrow(
       "replicaOf: norm/gamma differs between replica 0 and replica 1 after step 1; all must run the same model and optimizer on engines that round alike (install({ relaxed: false }))",
     );
   });
+
+  it.each([
+    ["ranks must be those of the exchange, 0 to 1 in this order, got 0, 0", 0, 0, -1],
+    [
+      "compareEvery must be the same in all replicas, but differs between replica 0 and replica 1: 100 and 101",
+      1,
+      0,
+      1,
+    ],
+    ["the model (shapes of its weights) must be the same in all replicas, but differs", 1, 1, 1],
+    ["the optimizer must be the same in all replicas, but differs between replica 0 and replica 1", 1, 2, 1],
+    ["groups must be the same in all replicas, but differs between replica 0 and replica 1", 1, 3, 1],
+  ])("before the first step: %s", async (message, at, place, more) => {
+    const replica = other((theirs, call) => {
+      if (call === at) theirs[place] += more;
+    });
+    await expect(replica.trainStep(x(), y())).rejects.toThrow(`replicaOf: ${message}`);
+  });
+
+  it("fit: other data, and another seed", async () => {
+    for (const [place, name] of [
+      [0, "examples"],
+      [3, "seed"],
+    ] as const) {
+      calls = 0;
+      const exchange = twice((theirs) => theirs[place]++);
+      const replica = replicaOf(modelOf(), options({ exchange, replicas: 2 }));
+      await expect(replica.fit(x(), y())).rejects.toThrow(`fit: ${name} must be the same in all replicas`);
+    }
+  });
+
+  it("an optimizer that takes gradients where nobody hears of them", async () => {
+    class Apart extends tf.SGDOptimizer {
+      override minimize(f: () => tf.Scalar, _: boolean, variables: tf.Variable[]) {
+        const { value, grads } = tf.variableGrads(f, variables);
+        this.applyGradients(grads);
+        tf.dispose(grads);
+        return value;
+      }
+    }
+    const model = modelOf(false);
+    const compile = { optimizer: new Apart(0.1), loss: "meanSquaredError" };
+    const replica = replicaOf(model, options({ compile }));
+    await expect(replica.trainStep(x(), y())).rejects.toThrow(
+      "replicaOf: SGD must take its gradients from its computeGradients(), where replicas add theirs up",
+    );
+  });
+
+  it("a callback that throws, and options that are none", async () => {
+    const told: string[] = [];
+    const exchange = Object.assign((values: Float64Array) => [values], {
+      fail: (reason: string) => void told.push(reason),
+    });
+    const replica = replicaOf(modelOf(), options({ exchange }));
+    const callbacks = {
+      onEpochEnd() {
+        throw new Error("disk full");
+      },
+    };
+    await expect(replica.fit(x(), y(), { callbacks })).rejects.toThrow("disk full");
+    await expect(replica.fit(x(), undefined as never)).rejects.toThrow("fit: targets must be");
+    expect(told).toEqual(["disk full", expect.stringMatching(/^fit: targets must be/)]);
+  });
+});
+
+it("one replica that stops ends the training of all, TensorFlow.js's early stopping too", async () => {
+  const model = modelOf();
+  const early = tfl.callbacks.earlyStopping({ monitor: "loss", minDelta: 100, patience: 2 });
+  const replica = replicaOf(model, { exchange: alone(), rank: 0, replicas: 1 });
+  const { history } = await replica.fit(x(), y(), { epochs: 9, callbacks: early });
+  expect(history.loss).toHaveLength(3);
+  // the other one stops, which is all that it says here
+  let said = 0;
+  const exchange: Exchange = (values) => {
+    const isFlag = values.length === 1 && values[0] === 0;
+    return isFlag && said++ === 1 ? [Float64Array.of(0), Float64Array.of(1)] : [values];
+  };
+  const other = replicaOf(modelOf(), { exchange, rank: 0, replicas: 1 });
+  const { history: stopped } = await other.fit(x(), y(), { epochs: 9 });
+  expect(said).toBeGreaterThan(1);
+  expect(stopped.loss.length).toBeLessThan(9);
 });
 
 it.each([
