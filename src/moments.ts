@@ -94,12 +94,15 @@ export function merge(a: Moments, b: Moments): Moments {
   checkMoments("merge", "b", b);
   if (a.count === 0) return b;
   if (b.count === 0) return a;
-  const count = a.count + b.count;
-  const distance = b.mean - a.mean;
+  // from the heavier on: towards a mean that is far and weighs more, this one's rounding would be all that is left
+  const [heavy, light] = a.count < b.count ? [b, a] : [a, b];
+  const count = heavy.count + light.count;
+  const distance = light.mean - heavy.mean;
   return {
     count,
-    mean: a.mean + (distance * b.count) / count,
-    m2: a.m2 + b.m2 + (distance * distance * a.count * b.count) / count,
+    mean: heavy.mean + (distance * light.count) / count,
+    // in an order that overflows where the result does
+    m2: heavy.m2 + light.m2 + distance * (distance * (light.count * (heavy.count / count))),
   };
 }
 

@@ -43,6 +43,15 @@ describe("moments", () => {
     close(values.map((value) => momentsOf([value])).reduce(merge, noMoments), whole);
   });
 
+  it("merge without what a light and far one would take from a heavy one, and overflow where the result does", () => {
+    const before = { count: 1e-30, mean: 1e9, m2: 0 };
+    const now = { count: 1, mean: 0.1, m2: 0 };
+    expect(merge(before, now)).toEqual({ count: 1, mean: 0.1, m2: expect.closeTo(1e-12, 20) });
+    expect(merge(now, before)).toEqual(merge(before, now));
+    const [left, right] = [-1e20, 1e20].map((mean) => ({ count: 1e200, mean, m2: 0 }));
+    expect(merge(left, right)).toEqual({ count: 2e200, mean: 0, m2: 2e240 });
+  });
+
   it("give a variance only where there is one", () => {
     expect(biasedVariance(momentsOf([2, 4]))).toBe(1);
     expect(unbiasedVariance(momentsOf([2, 4]))).toBe(2);
