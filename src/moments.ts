@@ -40,7 +40,7 @@ export function atOnce(reduce: AsyncReduce): Reduce {
     const all = reduce(list);
     if (!isPromise(all)) return all;
     // nobody is there for what it ends in
-    all.then(undefined, () => {});
+    Promise.resolve(all).catch(() => {});
     throw new TypeError(
       "reduce: expected the moments of all places at once, got a promise of them; without a framework applyOver() waits for it, " +
         "and TensorFlow.js cannot: use a transport that answers at once, such as one over shared memory",

@@ -44,6 +44,7 @@ export function checkSources(norm: string, sources: StatisticsSources): Required
 /**
  * (x − mean)/√(variance + epsilon) with one statistic measured over these axes and the other from the population, which broadcasts
  * over x. Gradients flow through the measured one. x must be finite, also where masked.
+ * @returns also the number of values of a statistic that was merged with other places'
  */
 export function standardizedByMixedStatistics<T>(
   ops: Ops<T>,
@@ -54,20 +55,21 @@ export function standardizedByMixedStatistics<T>(
   epsilon: number,
   mask?: T,
   merge?: Merge<T>,
-): T {
+): { xHat: T; count?: T } {
   const shape = ops.shape(x);
   const fullMask = mask === undefined ? undefined : broadcastMask(ops, mask, shape);
   if (merge !== undefined) {
-    const all = mergedMoments(ops, x, axes, merge, fullMask);
-    if (measured === "mean") {
-      return ops.mul(all.distance, ops.div(all.unit, ops.sqrt(ops.add(population.variance, epsilon))));
-    }
-    const inverse = reciprocalDeviation(ops, all, epsilon);
-    return ops.mul(ops.div(ops.sub(x, population.mean), all.unit), inverse);
+    const { distance, count, ...all } = mergedMoments(ops, x, axes, merge, fullMask);
+    const xHat =
+      measured === "mean"
+        ? ops.mul(distance, ops.div(all.unit, ops.sqrt(ops.add(population.variance, epsilon))))
+        : ops.mul(ops.div(ops.sub(x, population.mean), all.unit), reciprocalDeviation(ops, all, epsilon));
+    return { xHat, count };
   }
   const over = averaging(ops, shape, axes, fullMask);
   const { distance } = centered(ops, x, over);
-  if (measured === "mean") return ops.div(distance, ops.sqrt(ops.add(population.variance, epsilon)));
+  if (measured === "mean")
+    return { xHat: ops.div(distance, ops.sqrt(ops.add(population.variance, epsilon))) };
   const { scale, root } = rootMeanSquare(ops, distance, axes, over.average, epsilon);
-  return ops.div(ops.div(ops.sub(x, population.mean), scale), root);
+  return { xHat: ops.div(ops.div(ops.sub(x, population.mean), scale), root) };
 }

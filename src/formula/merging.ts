@@ -10,7 +10,7 @@
  * Moments travel in float64. A host's arrays hold them in parts: the mean as a float32 near it and what is left of it, in units of
  * the deviation, so that a mean far above the spread loses nothing.
  */
-import { type AsyncReduce, isPromise, type MomentsList } from "../moments.js";
+import { isPromise, type MomentsList } from "../moments.js";
 import { described, sizeOf } from "../shape.js";
 import type { ElementaryOps, Merge, MergeRules, PartedMoments, Standardize } from "./ops.js";
 import { affine, square as squared } from "./terms.js";
@@ -99,7 +99,7 @@ export function standardizing<T>(merge: Merge<T> | undefined): Standardize<T> | 
 /** 1/√(variance·unit² + epsilon), times the unit; 0 where both are 0. */
 export function reciprocalDeviation<T>(
   ops: ElementaryOps<T>,
-  { variance, unit }: PartedMoments<T>,
+  { variance, unit }: Pick<PartedMoments<T>, "variance" | "unit">,
   epsilon: number,
 ): T {
   const power = ops.add(variance, squared(ops, ops.div(Math.sqrt(epsilon), unit)));
@@ -174,83 +174,81 @@ const BEYOND = 3e38;
 /** Its reciprocal is within float32's range. */
 const LEAST_UNIT = 1e-37;
 
-type Numbers = ArrayLike<number>;
-type Writable = Float32Array | Float64Array;
+const rules: MergeRules = {
+  reduced(reduce, list, use) {
+    // it may write to the list that it is given
+    const here = list.count.slice();
+    const checked = (all: MomentsList) => use(checkMerged(here, all));
+    const all = reduce(list);
+    return isPromise(all) ? Promise.resolve(all).then(checked) : checked(all);
+  },
 
-/**
- * Calls a reduction, checks what it gives, and goes on with it: at once, or when it is there.
- * @throws TypeError for what is not the moments of as many statistics
- */
-function reduced<R>(reduce: AsyncReduce, list: MomentsList, use: (all: MomentsList) => R): R | Promise<R> {
-  const expected = list.count.length;
-  const checked = (all: MomentsList) => {
-    const { count, mean, m2 } = (all ?? {}) as Partial<MomentsList>;
-    if ([count, mean, m2].every((one) => one instanceof Float64Array && one.length === expected)) return all;
+  listOf({ near, rest, variance, unit, count }) {
+    const list = emptyList(near.length);
+    for (let i = 0; i < near.length; i++) {
+      list.count[i] = count[i];
+      if (count[i] === 0) continue;
+      list.mean[i] = near[i] + rest[i] * unit[i];
+      list.m2[i] = Math.max(0, variance[i]) * unit[i] ** 2 * count[i];
+    }
+    return list;
+  },
+
+  writeParts({ count, mean, m2 }, into) {
+    for (let i = 0; i < count.length; i++) {
+      // below 0 by the rounding of who merges sums of squares
+      const variance = count[i] === 0 ? 0 : Math.max(0, m2[i]) / count[i];
+      // a power of two, in which float32 holds both the variance and what is left of the mean
+      const unit =
+        variance > 0 ? Math.min(Math.max(2 ** Math.round(Math.log2(variance) / 2), 2 ** -120), 2 ** 120) : 1;
+      const near = Math.fround(mean[i]);
+      into.near[i] = near;
+      into.rest[i] = (mean[i] - near) / unit;
+      into.variance[i] = variance / unit ** 2;
+      into.unit[i] = unit;
+      into.count[i] = count[i];
+    }
+  },
+
+  gradientList(rest, variance, unit) {
+    const size = unit.length;
+    const list = emptyList(2 * size);
+    list.count.fill(1);
+    for (let i = 0; i < size; i++) {
+      list.mean[i] = rest[i] / unit[i];
+      list.mean[size + i] = variance[i] / unit[i] ** 2;
+    }
+    return list;
+  },
+
+  writeGradients({ count, mean }, local, all, into) {
+    const size = local.near.length;
+    for (let i = 0; i < size; i++) {
+      const share = all.count[i] > 0 ? local.count[i] / all.count[i] : 0;
+      const [ofMean, ofVariance] = [i, size + i].map((at) => count[at] * mean[at]);
+      // near each other where both are far from 0
+      const apart = local.near[i] - all.near[i] + (local.rest[i] * local.unit[i] - all.rest[i] * all.unit[i]);
+      into.rest[i] = share === 0 ? 0 : held(share * (ofMean + 2 * ofVariance * apart) * local.unit[i]);
+      into.variance[i] = share === 0 ? 0 : held(share * ofVariance * local.unit[i] ** 2);
+    }
+  },
+};
+
+/** @throws TypeError for what is not the moments of as many statistics; RangeError for fewer values than these counts of them here */
+function checkMerged(here: Float64Array, all: MomentsList): MomentsList {
+  const { count, mean, m2 } = (all ?? {}) as Partial<MomentsList>;
+  if (![count, mean, m2].every((one) => one instanceof Float64Array && one.length === here.length)) {
     throw new TypeError(
-      `reduce: expected the moments of ${expected} statistics, { count, mean, m2 } as float64 lists of that length, as mergeLists() ` +
-        `gives, got ${described(all)}`,
+      `reduce: expected the moments of ${here.length} statistics, { count, mean, m2 } as float64 lists of that length, as ` +
+        `mergeLists() gives, got ${described(all)}`,
     );
-  };
-  const all = reduce(list);
-  return isPromise(all) ? Promise.resolve(all).then((there) => use(checked(there))) : use(checked(all));
-}
-
-/** The moments of parts. */
-function listOf({ near, rest, variance, unit, count }: PartedMoments<Numbers>): MomentsList {
-  const list = emptyList(near.length);
-  for (let i = 0; i < near.length; i++) {
-    list.count[i] = count[i];
-    if (count[i] === 0) continue;
-    list.mean[i] = near[i] + rest[i] * unit[i];
-    list.m2[i] = Math.max(0, variance[i]) * unit[i] ** 2 * count[i];
   }
-  return list;
-}
-
-/** Writes moments in parts. */
-function writeParts({ count, mean, m2 }: MomentsList, into: PartedMoments<Writable>): void {
-  for (let i = 0; i < count.length; i++) {
-    const variance = count[i] === 0 ? 0 : m2[i] / count[i];
-    // a power of two, in which float32 holds both the variance and what is left of the mean
-    const unit =
-      variance > 0 ? Math.min(Math.max(2 ** Math.round(Math.log2(variance) / 2), 2 ** -120), 2 ** 120) : 1;
-    const near = Math.fround(mean[i]);
-    into.near[i] = near;
-    into.rest[i] = (mean[i] - near) / unit;
-    into.variance[i] = variance / unit ** 2;
-    into.unit[i] = unit;
-    into.count[i] = count[i];
-  }
-}
-
-/** Gradients of merged moments, as moments of no spread: those of `rest` in absolute terms, then those of the variance. */
-function gradientList(rest: Numbers, variance: Numbers, unit: Numbers): MomentsList {
-  const size = unit.length;
-  const list = emptyList(2 * size);
-  list.count.fill(1);
-  for (let i = 0; i < size; i++) {
-    list.mean[i] = rest[i] / unit[i];
-    list.mean[size + i] = variance[i] / unit[i] ** 2;
-  }
-  return list;
-}
-
-/** Writes the gradients of the parts measured here, from those of what all places made of the merged ones. */
-function writeGradients(
-  { count, mean }: MomentsList,
-  local: PartedMoments<Numbers>,
-  all: PartedMoments<Numbers>,
-  into: { rest: Writable; variance: Writable },
-): void {
-  const size = local.near.length;
-  for (let i = 0; i < size; i++) {
-    const share = all.count[i] > 0 ? local.count[i] / all.count[i] : 0;
-    const [ofMean, ofVariance] = [i, size + i].map((at) => count[at] * mean[at]);
-    // near each other where both are far from 0
-    const apart = local.near[i] - all.near[i] + (local.rest[i] * local.unit[i] - all.rest[i] * all.unit[i]);
-    into.rest[i] = share === 0 ? 0 : held(share * (ofMean + 2 * ofVariance * apart) * local.unit[i]);
-    into.variance[i] = share === 0 ? 0 : held(share * ofVariance * local.unit[i] ** 2);
-  }
+  const wrong = here.findIndex((least, i) => !(all.count[i] >= least && Number.isFinite(all.count[i])));
+  if (wrong < 0) return all;
+  throw new RangeError(
+    `reduce: expected the moments of all places, with a count of at least the ${here[wrong]} here, got ${all.count[wrong]}; ` +
+      "merge what each place measured, by mergeLists()",
+  );
 }
 
 /** Within float32: the gradient of a variance is multiplied by distances, which are 0 where it is beyond. */
@@ -261,5 +259,3 @@ function held(value: number): number {
 function emptyList(size: number): MomentsList {
   return { count: new Float64Array(size), mean: new Float64Array(size), m2: new Float64Array(size) };
 }
-
-const rules: MergeRules = { reduced, listOf, writeParts, gradientList, writeGradients };

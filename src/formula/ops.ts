@@ -113,7 +113,10 @@ type Writable = Float32Array | Float64Array;
 
 /** What a merge does with the numbers in a host's arrays (merging.ts); hosts do not carry it for norms that merge nothing. */
 export interface MergeRules {
-  /** Calls a reduction, and goes on with what it gives: at once, or when it is there. */
+  /**
+   * Calls a reduction, and goes on with what it gives: at once, or when it is there.
+   * @throws TypeError for what is not the moments of as many statistics, RangeError for those of fewer values than are in the list
+   */
   reduced<R>(reduce: AsyncReduce, list: MomentsList, use: (all: MomentsList) => R): R | Promise<R>;
   /** The moments of parts. */
   listOf(parts: PartedMoments<Numbers>): MomentsList;

@@ -223,9 +223,17 @@ function standardized<T>(
   if (from.mean !== from.variance) {
     const measured = from.mean === "batch" ? "mean" : "variance";
     const population = { mean, variance };
-    return {
-      y: standardizedByMixedStatistics(ops, x, population, measured, [reduced], norm.epsilon, mask, merge),
-    };
+    const { xHat, count } = standardizedByMixedStatistics(
+      ops,
+      x,
+      population,
+      measured,
+      [reduced],
+      norm.epsilon,
+      mask,
+      merge,
+    );
+    return { y: xHat, count };
   }
   // statistics over the features are per example: repeat the population's for each
   const each = shape.map((length, one) => (one === reduced ? 1 : length));

@@ -83,7 +83,7 @@ export const batchNorm = normalization(
           );
           const measured = batchMean === "batch" ? "mean" : "variance";
           const axes = axesExcept(shape.length, ...channels);
-          const xHat = standardizedByMixedStatistics(
+          const { xHat } = standardizedByMixedStatistics(
             ops,
             x,
             { mean, variance },

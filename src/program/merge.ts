@@ -1,16 +1,13 @@
 /** Moments of several places on terms: a call of the reduction that a run brings, whose gradient is another one. */
-import { type ElementaryOps, type MergeRules, PARTS, type PartedMoments } from "../formula/ops.js";
+import { type MergeRules, PARTS, type PartedMoments } from "../formula/ops.js";
 import type { Kernels, Values } from "../kernels/contract.js";
 import type { AsyncReduce } from "../moments.js";
 import { sizeOf } from "../shape.js";
-import type { Call, Term } from "./term.js";
+import type { Term } from "./term.js";
+import type { Trace } from "./trace.js";
 
-interface Calling extends ElementaryOps<Term> {
-  mergeOutputs(call: Call): Term[];
-  uniform(value: number, shape: readonly number[]): Term;
-}
-
-export function mergeTerms(ops: Calling, local: PartedMoments<Term>, rules: MergeRules): PartedMoments<Term> {
+/** Moments of all places, by the reduction that a run brings. */
+export function mergeTerms(ops: Trace, local: PartedMoments<Term>, rules: MergeRules): PartedMoments<Term> {
   const { shape } = local.rest;
   const here = PARTS.map((part) => local[part]);
   const outputs = ops.mergeOutputs({

@@ -7,6 +7,7 @@ import { run } from "../formula/run.js";
 import type { Kernels } from "../kernels/contract.js";
 import type { AsyncReduce } from "../moments.js";
 import { sameShape, sizeOf } from "../shape.js";
+import { mergeTerms } from "./merge.js";
 import { neededBy, type Schedule, schedule } from "./schedule.js";
 import { elementsOf, isWhole, type Source, type Term } from "./term.js";
 import { Trace } from "./trace.js";
@@ -214,7 +215,7 @@ function compiled(normalization: Normalization, signature: Signature): ForwardPr
     ...{ mask, residual },
     warn: (message) => warnings.push(message),
     ...(signature.movesState && { moveState }),
-    ...(signature.merges && { merge: (local, rules) => trace.merge(local, rules) }),
+    ...(signature.merges && { merge: (local, rules) => mergeTerms(trace, local, rules) }),
   });
   const { y, sum, more = [], state = {} } = result;
   const lasting = new Set([...bound, ...held.values()]);

@@ -3,18 +3,9 @@
  * operations' own rules; nothing is computed here.
  */
 import { composedNormalize } from "../formula/composed.js";
-import type {
-  MergeRules,
-  NarrowType,
-  NormalizeOperands,
-  NormalizeResult,
-  Operand,
-  Ops,
-  PartedMoments,
-} from "../formula/ops.js";
+import type { NarrowType, NormalizeOperands, NormalizeResult, Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { broadcastShape, sameShape, sizeOf } from "../shape.js";
-import { mergeTerms } from "./merge.js";
 import { normalizeTerms } from "./normalize.js";
 import {
   type Call,
@@ -322,11 +313,6 @@ export class Trace implements Ops<Term> {
     // what is given for each element is arithmetic
     const compose = operands.variance !== undefined ? r1 * r2 === 1 : operands.standardize !== undefined;
     return (compose ? composedNormalize<Term> : normalizeTerms)(this, norm, x, operands);
-  }
-
-  /** Moments of all places, by the reduction that a run brings. */
-  merge(local: PartedMoments<Term>, rules: MergeRules): PartedMoments<Term> {
-    return mergeTerms(this, local, rules);
   }
 
   /** Whether a reduction is called. */

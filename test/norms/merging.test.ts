@@ -221,6 +221,18 @@ const cases: Record<string, Case> = {
   actNorm: { norm: actNorm({ variance: "unbiased" }), rest: [3], mask: [1], calls: 1 },
   // the batch's part, and the averages of the features'
   batchLayerNorm: { norm: batchLayerNorm(), rest: [2, 3], mask: [2], calls: 3 },
+  // x̂ is weighted by the number of examples in all places
+  "batchLayerNorm, evaluated on the batch's mean": {
+    norm: batchLayerNorm({ sources: { batchMean: "batch" } }),
+    rest: [2, 3],
+    training: false,
+  },
+  "batchLayerNorm, evaluated on the batch's variance": {
+    norm: batchLayerNorm({ sources: { batchVariance: "batch", featureMean: "batch" } }),
+    rest: [2, 3],
+    mask: [2],
+    training: false,
+  },
   // x·W of all steps, then h·U and the cell of each
   recurrentBatchNorm: { norm: recurrentBatchNorm({ units: 2 }), rest: [2, 2], mask: [2], calls: 10 },
   "batchNorm and an activation": { norm: withActivation(batchNorm(), "silu"), rest: [3] },
@@ -419,6 +431,21 @@ describe.each(backends)("%s", (name) => {
     };
     expect(() => apply(ek, batchNorm(), x, {}, { reduce: gone })).toThrow(new Error("at once"));
     for (const array of [x, y]) array.dispose();
+    expect(ek.memory().arrays).toBe(before);
+  });
+
+  it("goes on to the end where it is released while it waits for the way back", async () => {
+    const before = ek.memory().arrays;
+    const plain: PlainArray = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 5) };
+    const expected = apply(ek, batchNorm(), plain, {}, { reduce: (list) => list }).backward(plain);
+    const x = ek.array([2, 2], [1, 2, 3, 5]);
+    const reduce: AsyncReduce = async (list) => list;
+    const { y, backward, release } = await applyOver(ek, batchNorm(), x, {}, { reduce });
+    const waiting = backward(x);
+    release();
+    const { dx, weights } = await waiting;
+    expect([...dx.data]).toEqual([...expected.dx.data]);
+    for (const array of [x, y, dx, ...Object.values(weights)]) (array as typeof x).dispose();
     expect(ek.memory().arrays).toBe(before);
   });
 
@@ -634,6 +661,42 @@ describe("what is no reduction", () => {
       );
     }
     expect(ek.memory().arrays).toBe(before);
+  });
+
+  it("is refused where it loses values that are here", () => {
+    const before = ek.memory().arrays;
+    for (const [wrong, got] of [
+      [Number.NaN, "NaN"],
+      [-12, "-12"],
+      [Number.POSITIVE_INFINITY, "Infinity"],
+      [11, "11"],
+    ] as const) {
+      // also where it writes to what it was given
+      expect(run(({ count, ...list }: MomentsList) => ({ ...list, count: count.fill(wrong) }))).toThrow(
+        new RangeError(
+          `reduce: expected the moments of all places, with a count of at least the 12 here, got ${got}; ` +
+            "merge what each place measured, by mergeLists()",
+        ),
+      );
+    }
+    expect(ek.memory().arrays).toBe(before);
+  });
+
+  it("may round a spread of 0 to one below it", () => {
+    const equal = { shape: [4, 1], data: new Float32Array(4).fill(3) };
+    const below = (list: MomentsList) => ({ ...list, m2: list.m2.map(() => -1e-18) });
+    const { y } = apply(ek, batchNorm({ epsilon: 0 }), equal, {}, { reduce: below });
+    expect([...y.data]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("may answer by a promise of another library, where it is waited for", async () => {
+    const later = (list: MomentsList) => ({
+      // biome-ignore lint/suspicious/noThenProperty: it is what such a promise is
+      then: (go: (all: MomentsList) => void) => setTimeout(go, 0, list),
+    });
+    expect(run(later)).toThrow("got a promise of them");
+    const { y } = await applyOver(ek, batchNorm(), x, {}, { reduce: later as never });
+    expect([...y.data]).toEqual([...apply(ek, batchNorm(), x, {}, { reduce: (list) => list }).y.data]);
   });
 
   it("is refused where it takes time and nothing can wait", () => {

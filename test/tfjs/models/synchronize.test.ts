@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { batchNorm, type Reduce } from "../../../src/index.js";
+import { batchNorm, type MomentsList, mergeLists, type Reduce } from "../../../src/index.js";
 import {
   apply,
   install,
@@ -45,6 +45,12 @@ function network(): tfl.LayersModel {
   model.add(layer(layers.groupNormalization({ name: "groups", groups: 2 } as never)));
   model.add(tfl.layers.dense({ units: 1, kernelInitializer: tfl.initializers.glorotUniform({ seed: 2 }) }));
   return model;
+}
+
+/** What another place measured of so many statistics. */
+function momentsOfOthers(statistics: number): MomentsList {
+  const [count, mean, m2] = [2, 0.5, 3].map((value) => new Float64Array(statistics).fill(value));
+  return { count, mean, m2 };
 }
 
 const MERGING = ["ours", "built-in", "renorm"];
@@ -167,6 +173,21 @@ describe.each(backends)("%s", (backend) => {
       close("mean", mean, values(whole.mean as tf.Tensor), 2 * tolerance.addition);
       close("variance", variance, values(whole.variance as tf.Tensor));
     }
+  });
+
+  it("merges on the way back too where the backend is another one by then", () => {
+    const x = tf.tensor(normal(12, 1), [4, 3]);
+    const dy = tf.tensor(normal(12, 2), [4, 3]);
+    const elsewhere = momentsOfOthers(3);
+    const reduce: Reduce = (list) => (list.count.length === 3 ? mergeLists([list, elsewhere]) : list);
+    const gradient = (then: string) =>
+      tf.grad((input) => {
+        const { y } = apply(batchNorm(), input, {}, { reduce });
+        tf.setBackend(then);
+        return y;
+      })(x, dy);
+    const expected = values(gradient(backend));
+    close("dx", values(gradient("cpu")), expected);
   });
 
   it("has no second derivatives, and says so", () => {
