@@ -206,11 +206,14 @@ function machine(settings: object): Machine {
 
 const training = { kind: "mlp", norm: "batch", backend: "wasm", rate: 0.05 };
 
-it("two processes of two threads each train as one model with the whole batch", async () => {
+it.each([
+  [2, 2],
+  [1, 3],
+])("two processes of %d and %d threads train as one model with the whole batch", async (...threads) => {
   const settings = { ...training, sizes: [3, 5, 2, 4], steps: 5, compareEvery: 2 };
   const run = newRun();
   const machines = [0, 1].map((one) =>
-    machine({ ...settings, url: server.url, run, machine: one, machines: 2, threads: 2, timeout: 30_000 }),
+    machine({ ...settings, url: server.url, run, machine: one, threads, timeout: 30_000 }),
   );
   const all = (await Promise.all(machines.map(({ ended }) => ended))).flatMap((one) => one?.ended ?? []);
   expect(all.map(({ message }) => message)).toEqual([undefined, undefined, undefined, undefined]);
@@ -238,7 +241,7 @@ it("a replica that fails in one process is named in all threads of both, at once
   const settings = { ...training, sizes: [3, 5, 0, 4], steps: 5 };
   const run = newRun();
   const machines = [0, 1].map((one) =>
-    machine({ ...settings, url: server.url, run, machine: one, machines: 2, threads: 2, timeout: 250_000 }),
+    machine({ ...settings, url: server.url, run, machine: one, threads: [2, 2], timeout: 250_000 }),
   );
   const all = (await Promise.all(machines.map(({ ended }) => ended))).flatMap((one) => one?.ended ?? []);
   expect(all).toHaveLength(4);
@@ -256,7 +259,7 @@ it("one process is killed: the other ends with an error that names it, within it
   const settings = { ...training, sizes: [3, 5, 2, 4], steps: 100_000 };
   const run = newRun();
   const [first, second] = [0, 1].map((one) =>
-    machine({ ...settings, url: server.url, run, machine: one, machines: 2, threads: 2, timeout: 1500 }),
+    machine({ ...settings, url: server.url, run, machine: one, threads: [2, 2], timeout: 1500 }),
   );
   await Promise.all([first.begun, second.begun]);
   await wait(200);

@@ -311,6 +311,9 @@ export class Replica {
         model.weights.map(({ shape, dtype, trainable }) => [shape, dtype, trainable]),
       ),
       "the optimizer": JSON.stringify([optimizer.getClassName(), optimizer.getConfig()]),
+      "the loss": JSON.stringify(model.loss, (_, value) =>
+        typeof value === "function" ? value.name : value,
+      ),
       groups: JSON.stringify(groups ?? null),
     });
     this.adopt();

@@ -6,27 +6,30 @@ import { Worker } from "node:worker_threads";
 import { redisExchange, relay, sharedMemory } from "evenkeel/replicas";
 import { Redis } from "ioredis";
 
-const { url, run, machine, machines, threads, timeout, ...settings } = JSON.parse(process.argv[2]);
+/** `threads`: of each machine. */
+const { url, run, machine, threads, timeout, ...settings } = JSON.parse(process.argv[2]);
+/** @param {number[]} counts */
+const sum = (counts) => counts.reduce((a, b) => a + b, 0);
 
 const redis = new Redis(url, { maxRetriesPerRequest: null });
 redis.on("error", () => {});
-const memory = sharedMemory({ replicas: threads, relay: true, bytes: 4096 });
+const memory = sharedMemory({ replicas: threads[machine], relay: true, bytes: 4096 });
 const exchange = redisExchange((command, ...args) => redis.callBuffer(command, ...args), {
   run,
   rank: machine,
-  replicas: machines,
+  replicas: threads.length,
   timeout,
 });
 const end = new AbortController();
 const relayed = relay(memory, exchange, { signal: end.signal }).catch(({ message }) => message);
 let told = false;
-const trained = Array.from({ length: threads }, (_, local) => {
+const trained = Array.from({ length: threads[machine] }, (_, local) => {
   const workerData = {
     ...settings,
     memory,
     local,
-    rank: machine * threads + local,
-    replicas: machines * threads,
+    rank: sum(threads.slice(0, machine)) + local,
+    replicas: sum(threads),
   };
   const worker = new Worker(new URL("replica.mjs", import.meta.url), { workerData });
   return new Promise((resolve) => {

@@ -243,7 +243,8 @@ describe("what cannot be trained is told, here and to the others", () => {
     ],
     ["the model (shapes of its weights) must be the same in all replicas, but differs", 1, 1, 1],
     ["the optimizer must be the same in all replicas, but differs between replica 0 and replica 1", 1, 2, 1],
-    ["groups must be the same in all replicas, but differs between replica 0 and replica 1", 1, 3, 1],
+    ["the loss must be the same in all replicas, but differs between replica 0 and replica 1", 1, 3, 1],
+    ["groups must be the same in all replicas, but differs between replica 0 and replica 1", 1, 4, 1],
   ])("before the first step: %s", async (message, at, place, more) => {
     const replica = other((theirs, call) => {
       if (call === at) theirs[place] += more;
