@@ -6,17 +6,11 @@ import { FailureError, reason } from "../../errors.js";
 /** One row of a result, by the names of its columns. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** How far a query is. */
-export interface Progress {
-  /** 0 to 1; below 0 while nothing is known. */
-  done: number;
-  rows: number;
-}
-
 export interface Engine {
   /** Runs a query and returns its rows. @throws Stopped, or what DuckDB says */
   rows(sql: string): Promise<Row[]>;
-  progress(): Progress;
+  /** How far the query is, 0 to 1; below 0 while nothing is known. */
+  progress(): number;
   close(): void;
 }
 
@@ -64,10 +58,7 @@ export async function openEngine(
   await rows("SET enable_progress_bar_print = false");
   return {
     rows,
-    progress() {
-      const { percentage, rows_processed } = connection.progress;
-      return { done: percentage / 100, rows: Number(rows_processed) };
-    },
+    progress: () => connection.progress.percentage / 100,
     close() {
       signal.removeEventListener("abort", interrupt);
       connection.closeSync();

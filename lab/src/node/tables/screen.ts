@@ -162,16 +162,15 @@ export function openMeter(engine: Engine): Meter {
   let began = performance.now();
   let what = "";
   const draw = () => {
-    const { done, rows } = engine.progress();
+    const done = engine.progress();
     const seconds = (performance.now() - began) / 1000;
     if (what === "" || seconds < REDRAW_MS / 1000) return;
     const known = done > 0 && done < 1;
     const left = known && done > 0.05 && seconds > 1 ? `${duration((seconds / done) * (1 - done))} left` : "";
     const pieces = [
-      { text: what, rank: 5 },
-      { text: known ? `${Math.floor(done * 100)} %` : "", rank: 4 },
-      { text: known && rows > 0 ? count(rows, "row") : "", rank: 2 },
-      { text: left, rank: 3 },
+      { text: what, rank: 4 },
+      { text: known ? `${Math.floor(done * 100)} %` : "", rank: 3 },
+      { text: left, rank: 2 },
       { text: "Ctrl-C stops and leaves nothing", rank: 1 },
     ];
     update(fitted(pieces, Math.max(20, (process.stderr.columns || 80) - 1)));
