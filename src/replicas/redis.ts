@@ -59,7 +59,19 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
   let busy = false;
   let ended: unknown;
 
+  /** Sends a command until Redis has answered it: what a lost connection has left open is sent again, which changes nothing. */
   const send = async (until: number, ...args: Parameters<RedisCommand>): Promise<unknown> => {
+    for (;;) {
+      try {
+        return await sent(until, ...args);
+      } catch (error) {
+        if (!isOfConnection(error) || performance.now() + PAUSE_MS > until) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  };
+
+  const sent = async (until: number, ...args: Parameters<RedisCommand>): Promise<unknown> => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       const tell = () =>
@@ -161,6 +173,19 @@ const FAILED = "failed";
 /** Redis itself keeps to the time, and then it is known who is missing. */
 const GRACE_MS = 500;
 const A_DAY_MS = 86_400_000;
+/** Before a command is sent again. */
+const PAUSE_MS = 50;
+
+/**
+ * Whether a client has lost Redis (node-redis tells so of every command that was under way; ioredis sends them again by itself), or Redis
+ * has just begun. Not what Redis replies, which begins with a code (ERR, NOAUTH, OOM), nor a client that was ended.
+ */
+function isOfConnection(error: unknown): boolean {
+  const { message = "" } = (error ?? {}) as { message?: string };
+  if (message.startsWith("redisExchange: ") || /^(The client|Connection) is closed/.test(message))
+    return false;
+  return /^(LOADING|TRYAGAIN) /.test(message) || !/^[A-Z]{2,} /.test(message);
+}
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
   const { Buffer } = globalThis as { Buffer?: typeof import("node:buffer").Buffer };

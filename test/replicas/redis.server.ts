@@ -86,6 +86,53 @@ it("goes on where connections are lost meanwhile", async () => {
   expect(sums).toEqual([900, 900]);
 });
 
+it("sends again what a client gives up where a connection is lost, as node-redis does", async () => {
+  const run = newRun();
+  const { redis: admin } = connect();
+  const sums = await Promise.all(
+    [0, 1].map(async (rank) => {
+      // rejects what was under way, and is connected again soon
+      const redis = new Redis(server.url, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 });
+      redis.on("error", () => {});
+      clients.push(redis);
+      let lost = 0;
+      const command: RedisCommand = (name, ...args) =>
+        redis.callBuffer(name, ...(args as Buffer[])).catch((error) => {
+          lost++;
+          throw error;
+        });
+      const exchange = redisExchange(command, { run, rank, replicas: 2 });
+      let sum = 0;
+      for (let step = 0; step < 30; step++) {
+        const answer = exchange(Float64Array.of(step + rank));
+        if (step % 10 === 5 * rank) {
+          await wait(5);
+          await admin.call("CLIENT", "KILL", "TYPE", "normal");
+        }
+        sum += (await answer).reduce((total, [value]) => total + value, 0);
+      }
+      return { sum, lost };
+    }),
+  );
+  expect(sums.map(({ sum }) => sum)).toEqual([900, 900]);
+  expect(sums[0].lost + sums[1].lost).toBeGreaterThan(0);
+});
+
+it("what Redis itself refuses is told, and not sent again", async () => {
+  const { redis, command } = connect();
+  const run = newRun();
+  await redis.set(`evenkeel:{${run}}:0`, "no stream");
+  const sent: string[] = [];
+  const heard: RedisCommand = (name, ...args) => {
+    sent.push(name);
+    return command(name, ...args);
+  };
+  await expect(redisExchange(heard, { run, rank: 0, replicas: 2 })(Float64Array.of(1))).rejects.toThrow(
+    /^WRONGTYPE /,
+  );
+  expect(sent).toEqual(["SET", "GET", "XADD", "PEXPIRE"]);
+});
+
 it("a replica that is missing is named, within the timeout", async () => {
   const run = newRun();
   const [first, third] = [0, 2].map((rank) =>
