@@ -258,9 +258,10 @@ function merging({ layer, weights }: LayerWeights, pair: Pair): Rule {
   const { runningVariance, average } = configOf(layer);
   const isInstance = layer instanceof NormalizationLayer && layer.normalization.name === "instanceNorm";
   const ofExamples = pair.ofExamples || isInstance;
-  /** The counts are the weights: of values, or of as many batches. */
-  const isCounted = pair.count !== undefined && pair.count !== "initialized" && average !== "cumulative";
-  const isUnbiased = average === "epoch" && runningVariance === "unbiased" && pair.count === "runningCount";
+  /** The counts are the weights: of values, or of as many batches. Others say only that something was measured. */
+  const isOfEpoch = average === "epoch" && pair.count === "runningCount";
+  const isCounted = isOfEpoch || pair.count === "pendingCount" || pair.count === "batches";
+  const isUnbiased = isOfEpoch && runningVariance === "unbiased";
   return (at, examples) => {
     const [means, spreads] = [at(pair.mean), at(pair.variance)];
     const counts = pair.count === undefined ? undefined : at(pair.count);

@@ -164,6 +164,44 @@ it("statistics of running averages: the weighted mean, and a variance with the s
   );
 });
 
+it("recurrent batch normalization: by examples, of the time steps that a model has seen", () => {
+  const models = [2, 3].map((steps, k) => {
+    const norm = layers.recurrentBatchNormalization({
+      units: 2,
+      name: "norm",
+      inputShape: [null, 3],
+      maxLength: 4,
+    });
+    const model = tfl.sequential({ layers: [asLayer(norm)] });
+    tf.tidy(() => {
+      for (let batch = 0; batch <= k; batch++) {
+        const x = tf.tensor(normal(5 * steps * 3, k, 10 * k, 1), [5, steps, 3]);
+        model.layers[0].apply(x, { training: true });
+      }
+    });
+    return model;
+  });
+  const read = (model: tfl.LayersModel, role: string) => values(inside(model).variables[role].read());
+  const [first, second] = models.map((model) => read(model, "runningMean"));
+  expect(models.map((model) => read(model, "runningCount"))).toEqual([
+    [1, 1, 0, 0],
+    [2, 2, 2, 0],
+  ]);
+  averageModels(models, { examples: [30, 10] });
+  const each = first.length / 4;
+  close(
+    "mean",
+    read(models[1], "runningMean"),
+    first.map((mean, i) =>
+      i < 2 * each
+        ? 0.75 * mean + 0.25 * second[i]
+        : i < 3 * each
+          ? second[i]
+          : 0.75 * mean + 0.25 * second[i],
+    ),
+  );
+});
+
 it("instance normalization: means of the examples' own variances, without the spread between means", () => {
   const norm = () =>
     layers.instanceNormalization({
