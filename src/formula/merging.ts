@@ -102,8 +102,12 @@ export function reciprocalDeviation<T>(
   { variance, unit }: Pick<PartedMoments<T>, "variance" | "unit">,
   epsilon: number,
 ): T {
-  const power = ops.add(variance, squared(ops, ops.div(Math.sqrt(epsilon), unit)));
-  return ops.where(power, ops.div(1, ops.sqrt(ops.where(power, power, 1))), 0);
+  // in the larger of both: a unit may be so far below the root of epsilon that the square of their ratio is beyond float32
+  const root = Math.sqrt(epsilon);
+  const scale = ops.max(unit, root);
+  const [own, guard] = [unit, root].map((part) => ops.div(part, scale));
+  const power = ops.add(ops.mul(ops.mul(variance, own), own), squared(ops, guard));
+  return ops.where(power, ops.div(own, ops.sqrt(ops.where(power, power, 1))), 0);
 }
 
 /** The mean itself, rounded. */

@@ -17,7 +17,7 @@ import type { Operand, Ops } from "../formula/ops.js";
 import type { FusedNorm } from "../formula/plan.js";
 import { unbiasedOf } from "../formula/running.js";
 import { measuring, scaledMoments } from "../formula/scaled-moments.js";
-import { averaging, axesExcept, broadcastAlong, broadcastMask } from "../formula/terms.js";
+import { averaging, axesExcept, broadcastAlong, broadcastMask, square } from "../formula/terms.js";
 import type { Settled } from "../options.js";
 import { sizeOf } from "../shape.js";
 
@@ -90,7 +90,8 @@ export const actNorm = normalization(
         } else if (training) {
           const first = all ?? scaledMoments(ops, ops.stop(x), over, 0);
           const flat = (values: typeof x) => ops.reshape(values, ops.shape(near));
-          const varies = flat(ops.greater(first.variance, LEAST));
+          const least = ops.mul(square(ops, ops.div(first.near, first.unit)), LEAST);
+          const varies = flat(ops.greater(first.variance, least));
           const [unit, biased] = [flat(first.unit), flat(first.variance)];
           const spread = variance === "unbiased" ? unbiasedOf(ops, biased, count) : biased;
           const measured = ops.add(ops.mul(ops.sqrt(ops.where(varies, spread, 1)), unit), epsilon);
@@ -167,7 +168,7 @@ function weightsOf(norm: string, shape: readonly number[], axis: number) {
   };
 }
 
-/** The variance of a channel that does not vary but for rounding, over the square of its largest value. */
+/** The variance of a channel that does not vary but for rounding, over the square of its mean. */
 const LEAST = 1e-13;
 
 /** The logarithm of exp(logScale) / deviation. */

@@ -124,7 +124,7 @@ export const iterNorm = normalization(
           return { y: whitened(distance, runningWhitening) };
         }
         const over = measuring(ops, ops.shape(rows), [0], fullMask, [0, 2]);
-        const all = merge && groupMoments(ops, rows, merge, fullMask);
+        const all = merge && groupMoments(ops, rows, epsilon, merge, fullMask);
         const { near, rest, unit, distance } = all ?? scaledMoments(ops, rows, over, epsilon);
         const each = grouped(distance);
         const sums = ops.matMul(ops.transpose(each, [0, 2, 1]), each);
@@ -167,10 +167,10 @@ export const iterNorm = normalization(
   },
 );
 
-/** Moments of all places in one unit for each group, [1, groups, 1]; of values [values, groups, size]. */
-function groupMoments<T>(ops: Ops<T>, rows: T, merge: Merge<T>, fullMask: T | undefined) {
+/** As `scaledMoments`, of all places, in one unit for each group, [1, groups, 1]; of values [values, groups, size]. */
+function groupMoments<T>(ops: Ops<T>, rows: T, epsilon: number, merge: Merge<T>, fullMask: T | undefined) {
   const { near, rest, unit, count, distance } = mergedMoments(ops, rows, [0], merge, fullMask);
-  const ofGroup = ops.largest(unit, [2]);
+  const ofGroup = ops.max(ops.largest(unit, [2]), Math.sqrt(epsilon));
   const ratio = ops.div(unit, ofGroup);
   return { near, rest: ops.mul(rest, ratio), unit: ofGroup, count, distance: ops.mul(distance, ratio) };
 }

@@ -511,9 +511,23 @@ it("gradients through merged statistics are those of finite differences, in floa
   }
 });
 
-it("extreme values stay as far apart as in one place", () => {
-  const one: Case = { norm: batchNorm({ epsilon: 0 }), rest: [3] };
-  for (const name of ["standard deviation 10²⁰", "standard deviation 10⁻²⁰", "standard deviation 10⁻³⁰"]) {
+const farApart = [
+  "standard deviation 10²⁰",
+  "standard deviation 10³⁰",
+  "standard deviation 10⁻²⁰",
+  "standard deviation 10⁻³⁰",
+  "mean 10²⁴, standard deviation 10²⁰",
+  "one value 10³⁰",
+  "every scale",
+];
+it.each([
+  ["batchNorm", batchNorm({ epsilon: 0 }), farApart],
+  // of which many are far below epsilon
+  ["batchNorm with epsilon", batchNorm(), [...farApart, "denormal"]],
+  ["iterNorm", iterNorm(), [...farApart, "denormal"]],
+] as const)("extreme values stay as far apart as in one place: %s", (_, norm, names) => {
+  const one: Case = { norm, rest: [3] };
+  for (const name of names) {
     const x = { shape: [total, 3], data: extremeInputs[name](total * 3, 4) };
     const all = arraysOf(one, x);
     const expected = both(opened.reference, one, (array) => array, all);
@@ -532,6 +546,22 @@ it("extreme values stay as far apart as in one place", () => {
         () => relative * largest(data),
       );
     }
+  }
+});
+
+it("a spread that is the rounding of a mean far above it is none for ActNorm, as in one place", () => {
+  const far = (place: number, by: number) => ({
+    shape: [2, 1],
+    data: Float32Array.of(1e7 + place * by, 1e7 + (place + 1) * by),
+  });
+  for (const [by, deviates] of [
+    [1, false],
+    [100, true],
+  ] as const) {
+    const { results } = inPlaces(2, (place, reduce) =>
+      apply(opened.wasm, actNorm(), far(place, by), {}, { reduce }),
+    );
+    for (const { state } of results) expect(state.initialDeviation.data[0] !== 1).toBe(deviates);
   }
 });
 
