@@ -18,7 +18,8 @@
  * (GARCH 0.1, 0.85). Of normal values a shift of 0.1, 0.5, 1 or 3 standard deviations after 20,000 records is found within 6,496, 352,
  * 160 or 96 (median of 60), a spread × 1.5 within 288; in an autoregression of 0.9 of 0.5 or 1 within 4,704 or 1,120.
  */
-import { type Moments, merge, noMoments } from "evenkeel";
+import type { Moments } from "evenkeel";
+import { type GrowingMoments, include, mergeInto, startMoments } from "./growing-moments.js";
 import type { Drift, Stretch, Watched } from "./history.js";
 import type { Lists } from "./lists.js";
 import { deviateOf, twoTails } from "./normal.js";
@@ -55,13 +56,13 @@ interface Bucket {
   /** Blocks. */
   size: number;
   /** In the order of WATCHED. */
-  means: Moments[];
+  means: GrowingMoments[];
   /** Least and greatest of these means; Infinity and -Infinity of none. */
   low: number[];
   high: number[];
   /** Greatest asinh |z| of a value. */
   largest: number;
-  values: Moments;
+  values: GrowingMoments;
 }
 
 /** Of each thing watched: the block's mean before, and the sum of squared differences of neighbours. */
@@ -87,8 +88,8 @@ export class DriftWatch {
   private readonly sums = new Float64Array(4);
   private largest = 0;
   /** Of asinh z in the shortest block that is being filled. */
-  private inner: Moments = noMoments;
-  private values: Moments = noMoments;
+  private inner = startMoments();
+  private values = startMoments();
   /** Oldest first. */
   private buckets: Bucket[] = [];
   private neighbours: Neighbours[] = [];
@@ -119,12 +120,12 @@ export class DriftWatch {
     }
     if (missing) this.sums[3]++;
     else {
-      this.values = merge(this.values, { count: 1, mean: value, m2: 0 });
+      include(this.values, value);
       if (this.measured) {
         const z = Math.asinh((value - this.median) / this.scale);
         const size = Math.abs(z);
         if (size > this.largest) this.largest = size;
-        this.inner = merge(this.inner, { count: 1, mean: z, m2: 0 });
+        include(this.inner, z);
       }
     }
     this.filled++;
@@ -172,14 +173,14 @@ export class DriftWatch {
     this.sums[0] += count * mean;
     this.sums[1] += m2;
     this.sums[2] += Math.max(0, count - 1);
-    this.inner = noMoments;
+    this.inner = startMoments();
   }
 
   private emptyBlock(): void {
     this.filled = 0;
     this.sums.fill(0);
     this.largest = 0;
-    this.values = noMoments;
+    this.values = startMoments();
   }
 
   private startNeighbours(): void {
@@ -228,7 +229,7 @@ export class DriftWatch {
 
   /** Doubles the blocks of the reference where neighbours are alike, or is ready to compare with it. */
   private settle(): void {
-    const { means } = this.buckets.reduce(joined);
+    const { means } = this.buckets.reduce((all, bucket) => joined(all, bucket));
     if (means.every((of, i) => this.correlation(i, of.m2, of.count) <= CORRELATED)) {
       this.ready = true;
       for (let i = 0; i < REFERENCE; i++) this.mergeOldest();
@@ -267,14 +268,20 @@ export class DriftWatch {
   /** The split whose sides differ most, where that is less likely than chance allows. */
   private test(record: number): Drift | undefined {
     const { buckets, block } = this;
-    const before = buckets.slice(0, 1);
-    for (const bucket of buckets.slice(1)) before.push(joined(before[before.length - 1], bucket));
-    const after = buckets.slice(-1);
-    for (const bucket of buckets.slice(0, -1).reverse()) after.unshift(joined(bucket, after[0]));
+    let side = NONE;
+    for (let at = 0; at < buckets.length; at++) {
+      BEFORE[at] ??= noBucket();
+      side = joined(side, buckets[at], BEFORE[at]);
+    }
+    side = NONE;
+    for (let at = buckets.length - 1; at > 0; at--) {
+      AFTER[at] ??= noBucket();
+      side = joined(buckets[at], side, AFTER[at]);
+    }
     let best = { of: 0, z: 0 };
     for (let at = 1; at < buckets.length; at++) {
       for (let of = 0; of < WATCHED.length; of++) {
-        const [a, b] = [before[at - 1], after[at]];
+        const [a, b] = [BEFORE[at - 1], AFTER[at]];
         if (b.means[of].count < RECENT || a.means[of].count < REFERENCE / 2) continue;
         const z = this.deviate(of, a, b);
         if (z > best.z) best = { of, z };
@@ -286,7 +293,7 @@ export class DriftWatch {
       return undefined;
     // where it began is where the two sides explain most, however short the recent one is (Bai 1994)
     const explained = (at: number) => {
-      const [a, b] = [before[at - 1].means[of], after[at].means[of]];
+      const [a, b] = [BEFORE[at - 1].means[of], AFTER[at].means[of]];
       return (a.count * b.count * (a.mean - b.mean) ** 2) / Math.max(1, a.count + b.count);
     };
     let began = 1;
@@ -297,8 +304,8 @@ export class DriftWatch {
       of: WATCHED[of],
       found: record,
       since: buckets[began].from,
-      before: stretchOf(before[began - 1]),
-      after: stretchOf(after[began]),
+      before: stretchOf(BEFORE[began - 1]),
+      after: stretchOf(AFTER[began]),
       chance,
     };
   }
@@ -318,13 +325,18 @@ export class DriftWatch {
     );
     const variance = (m2 / (count - 2)) * ((1 + correlated) / (1 - correlated));
     // what a single value may do to a mean, and what a block may that is as far out as one has been
+    const watched = WATCHED[i];
     const largest = Math.max(before.largest, after.largest);
-    const one = { mean: largest, spread: largest ** 2, missing: 1 }[WATCHED[i]];
+    const one = watched === "missing" ? 1 : watched === "mean" ? largest : largest ** 2;
     const spread = Math.sqrt(a.m2 / (a.count - 1));
     const out = Math.max(a.mean - before.low[i], before.high[i] - a.mean) - USUALLY_WITHIN * spread;
-    const isMissing = WATCHED[i] === "missing";
-    const valuesOf = ({ values, size }: Bucket) => (isMissing ? this.block : values.count / size);
-    const fewest = Math.max(FEWEST_IN_BLOCK, Math.min(valuesOf(before), valuesOf(after)));
+    const fewest =
+      watched === "missing"
+        ? this.block
+        : Math.max(
+            FEWEST_IN_BLOCK,
+            Math.min(before.values.count / before.size, after.values.count / after.size),
+          );
     const most = Math.max(one / fewest, out) / Math.min(a.count, b.count);
     const t = distance / Math.sqrt(variance * (1 / a.count + 1 / b.count) + (most * distance) / 3);
     return deviateOf(t, count - 2);
@@ -368,7 +380,7 @@ export class DriftWatch {
   }
 
   private restore({ state, sample, sums, neighbours, buckets }: Lists): void {
-    const moments = (list: ArrayLike<number>, at: number): Moments => ({
+    const moments = (list: ArrayLike<number>, at: number): GrowingMoments => ({
       count: list[at],
       mean: list[at + 1],
       m2: list[at + 2],
@@ -402,20 +414,40 @@ export class DriftWatch {
   }
 }
 
-const joined = (a: Bucket, b: Bucket): Bucket => ({
-  from: a.from,
-  records: a.records + b.records,
-  size: a.size + b.size,
-  means: a.means.map((of, i) => merge(of, b.means[i])),
-  low: a.low.map((of, i) => Math.min(of, b.low[i])),
-  high: a.high.map((of, i) => Math.max(of, b.high[i])),
-  largest: Math.max(a.largest, b.largest),
-  values: merge(a.values, b.values),
+const noBucket = (): Bucket => ({
+  from: 0,
+  records: 0,
+  size: 0,
+  means: WATCHED.map(startMoments),
+  low: WATCHED.map(() => Number.POSITIVE_INFINITY),
+  high: WATCHED.map(() => Number.NEGATIVE_INFINITY),
+  largest: 0,
+  values: startMoments(),
 });
+
+/** Two stretches, of which the first is older, as one: written into `into`. */
+function joined(a: Bucket, b: Bucket, into = noBucket()): Bucket {
+  into.from = a.from;
+  into.records = a.records + b.records;
+  into.size = a.size + b.size;
+  for (let i = 0; i < WATCHED.length; i++) {
+    mergeInto(into.means[i], a.means[i], b.means[i]);
+    into.low[i] = Math.min(a.low[i], b.low[i]);
+    into.high[i] = Math.max(a.high[i], b.high[i]);
+  }
+  into.largest = Math.max(a.largest, b.largest);
+  mergeInto(into.values, a.values, b.values);
+  return into;
+}
+
+/** The sides of each split, which every check of every column writes anew: objects of their own would be most of what a check costs. */
+const NONE = noBucket();
+const BEFORE: Bucket[] = [];
+const AFTER: Bucket[] = [];
 
 /** A block's means, NaN where it has none, as a bucket has them. */
 const observation = (means: readonly number[]): Pick<Bucket, "means" | "low" | "high"> => ({
-  means: means.map((mean) => (Number.isNaN(mean) ? noMoments : { count: 1, mean, m2: 0 })),
+  means: means.map((mean) => (Number.isNaN(mean) ? startMoments() : { count: 1, mean, m2: 0 })),
   low: means.map((mean) => (Number.isNaN(mean) ? Number.POSITIVE_INFINITY : mean)),
   high: means.map((mean) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : mean)),
 });

@@ -41,7 +41,8 @@ export function unpacked(layout: Layout, bytes: Uint8Array): Lists {
   let at = 0;
   return Object.fromEntries(
     layout.map(([name, width, length]) => {
-      const { buffer } = bytes.slice(at, at + width * length);
+      // a copy, which slice() of a Buffer is not, and which lies where numbers may
+      const { buffer } = new Uint8Array(bytes.subarray(at, at + width * length));
       at += width * length;
       return [name, width === 4 ? new Float32Array(buffer) : new Float64Array(buffer)];
     }),

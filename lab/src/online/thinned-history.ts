@@ -1,5 +1,6 @@
 /** The past of a stream in a bounded number of points: where there would be too many, each two neighbours become one. */
-import { type Moments, merge, noMoments } from "evenkeel";
+import type { Moments } from "evenkeel";
+import { type GrowingMoments, include, mergeInto, startMoments } from "./growing-moments.js";
 import type { Contender, HistoryPoint } from "./history.js";
 import type { Lists } from "./lists.js";
 import { ErrorSums } from "./prequential.js";
@@ -14,7 +15,7 @@ export const MOST_DRAWN = 64;
 
 interface Kept {
   records: number;
-  moments: Moments[];
+  moments: GrowingMoments[];
   errors: ErrorSums;
 }
 
@@ -39,8 +40,8 @@ export class ThinnedHistory {
   add(rows: Float64Array, at: number): void {
     const point = this.points[this.points.length - 1];
     for (let j = 0; j < this.drawn; j++) {
-      const mean = rows[at + j];
-      if (!Number.isNaN(mean)) point.moments[j] = merge(point.moments[j], { count: 1, mean, m2: 0 });
+      const value = rows[at + j];
+      if (!Number.isNaN(value)) include(point.moments[j], value);
     }
     point.records++;
   }
@@ -55,7 +56,7 @@ export class ThinnedHistory {
     const { points, span } = this;
     if (points[points.length - 1].records < span) return;
     if (points.length === MOST_POINTS) {
-      this.points = points.flatMap((point, i) => (i % 2 === 0 ? [this.joined(point, points[i + 1])] : []));
+      this.points = points.flatMap((point, i) => (i % 2 === 0 ? [this.join(point, points[i + 1])] : []));
       this.span *= 2;
     }
     this.points.push(this.empty());
@@ -111,18 +112,16 @@ export class ThinnedHistory {
   private empty(): Kept {
     return {
       records: 0,
-      moments: new Array<Moments>(this.drawn).fill(noMoments),
+      moments: Array.from({ length: this.drawn }, startMoments),
       errors: new ErrorSums(this.contenders, this.kind, 1),
     };
   }
 
-  private joined(a: Kept, b: Kept): Kept {
-    const errors = new ErrorSums(this.contenders, this.kind, 1, a.errors.list);
-    errors.merge(b.errors);
-    return {
-      records: a.records + b.records,
-      moments: a.moments.map((of, j) => merge(of, b.moments[j])),
-      errors,
-    };
+  /** Adds the second to the first. */
+  private join(a: Kept, b: Kept): Kept {
+    a.records += b.records;
+    for (const [j, of] of a.moments.entries()) mergeInto(of, of, b.moments[j]);
+    a.errors.merge(b.errors);
+    return a;
   }
 }

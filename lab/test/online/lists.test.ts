@@ -15,6 +15,15 @@ test("lists come back to the bit, of both widths, empty ones too", () => {
   expect([Object.is(back.a[0], -0), Object.is(back.b[0], -0)]).toEqual([true, true]);
 });
 
+test("bytes that lie within others, as those of a Buffer do, come back too, and the lists are not views of them", () => {
+  const lists = { a: Float32Array.of(1), b: Float64Array.of(2, 3) };
+  const { layout, bytes } = packed(lists);
+  const inside = Buffer.concat([Buffer.alloc(3, 255), bytes, Buffer.alloc(5, 255)]).subarray(3, -5);
+  const back = unpacked(layout, inside);
+  inside.fill(0);
+  expect(back).toEqual(lists);
+});
+
 test("whichever NaN a value is, it is the same bytes", () => {
   const other = new Float64Array(new BigUint64Array([0xfff8_0000_dead_beefn]).buffer);
   const narrow = new Float32Array(new Uint32Array([0xffc0_1234]).buffer);
