@@ -456,6 +456,12 @@ function unread(error: unknown, { columns, weights }: Roles): unknown {
     /converting column "(.*?)"\. Could not convert string "(.*?)" to '/s.exec(said) ?? [];
   const [, line] = /CSV Error on Line: (\d+)/.exec(said) ?? [];
   const [, file] = /\n\s*file = (.*)/.exec(said) ?? [];
+  const [, expected, got] = /Expected Number of Columns: (\d+) Found: (\d+)/.exec(said) ?? [];
+  if (expected !== undefined && file !== undefined) {
+    return new UsageError(
+      `standardize: ${quote(file, 200)}, line ${line}: expected ${count(Number(expected), "column")}, got ${got}; mend the line`,
+    );
+  }
   if (column !== undefined && value !== undefined) {
     const where = file === undefined ? "" : `${quote(file, 200)}, line ${line}: `;
     if (column === weights?.name) {

@@ -422,6 +422,35 @@ test("CSV: lines that are passed over are told, and columns without names", asyn
   expect(said.stderr).toContain('no names of columns: they are called "column0" and so on');
 });
 
+test("compressed files are read whole, and refused where they are cut or damaged", async () => {
+  const good = [[1000], [500.5]];
+  const rowsOf = "SELECT i AS a, hash(i) AS b FROM range(1, 1001) AS r(i)";
+  for (const [ending, codec] of [
+    ["gz", "gzip"],
+    ["zst", "zstd"],
+  ]) {
+    const [name, cut] = ["whole", "cut"].map((of) => `${of}.csv.${ending}`);
+    await sql(`COPY (${rowsOf}) TO '${at(name)}' (FORMAT csv, HEADER, COMPRESSION ${codec})`);
+    const bytes = readFileSync(at(name));
+    const { count, mean } = await measured(name, { columns: ["a"] });
+    expect([count, mean]).toEqual(good);
+    // one after the other is one, and so is what readers skip
+    csv("frames.csv.zst", Buffer.concat([Buffer.from("502a4d1803000000010203", "hex"), bytes]));
+    if (ending === "zst")
+      expect((await measured("frames.csv.zst", { columns: ["a"] })).count).toEqual([1000]);
+    for (const length of [1, 3, 100, bytes.length >> 1]) {
+      csv(cut, bytes.subarray(0, bytes.length - length));
+      expect(await message(cut, { columns: ["a"] })).toBe(
+        `standardize: "${cut}" is cut short or damaged (unexpected end of file); fetch or write it anew`,
+      );
+    }
+  }
+  const bytes = readFileSync(at("whole.csv.gz"));
+  bytes[bytes.length - 6] ^= 1;
+  csv("flipped.csv.gz", bytes);
+  expect(await message("flipped.csv.gz")).toMatch(/"flipped\.csv\.gz" is cut short or damaged \(incorrect/);
+});
+
 test("a file that changes while it is read is an error", async () => {
   csv("growing.csv", `a\n${"1\n".repeat(200_000)}`);
   const out = freshOut();
@@ -535,6 +564,7 @@ csv("endless.csv", "a,b\n1.5,0\ninf,1\n-inf,2\n");
 csv("good.csv", "a,b\n1,2\n3,4\n");
 csv("latin.csv", Buffer.from("prix,é\n1,2\n", "latin1"));
 csv("wide.csv", Buffer.from("\ufeffa,b\n1,2\n", "utf16le"));
+csv("longer.csv", `a,b\n${"1,2\n".repeat(30_000)}1,2,3\n`);
 csv("case.json", '[{"a":1},{"A":2}]');
 csv("upper.json", '{"A":1}');
 csv("lower.json", '{"a":1}');
@@ -605,6 +635,7 @@ test.each<[files: string | string[], options: StandardizeOptions, message: strin
     'standardize: expected names of columns, different in more than upper and lower case, got "A" and "a" in "case.json"; rename it',
   ],
   [["lower.json", "upper.json"], {}, /^standardize: expected names .* got "a" and "A" in "upper\.json"/],
+  ["longer.csv", {}, 'standardize: "longer.csv", line 30002: expected 2 columns, got 3; mend the line'],
   ["unnamed.json", {}, /^standardize: expected names .* got an empty one in "unnamed\.json"; rename it$/],
   ["table.arff", {}, /^standardize: "table\.arff" is no table that is known/],
   ["good.csv", { memory: 1e7 }, /^standardize: the table needs more memory than it was given/],

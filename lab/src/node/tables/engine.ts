@@ -7,6 +7,8 @@ import { FailureError, reason } from "../../errors.js";
 export type Row = Readonly<Record<string, unknown>>;
 
 export interface Engine {
+  /** Where it aborts, queries end. */
+  readonly signal: AbortSignal;
   /** Runs a query and returns its rows. @throws Stopped, or what DuckDB says */
   rows(sql: string): Promise<Row[]>;
   /** How far the query is, 0 to 1; below 0 while nothing is known. */
@@ -57,6 +59,7 @@ export async function openEngine(
   await rows("SET enable_progress_bar = true");
   await rows("SET enable_progress_bar_print = false");
   return {
+    signal,
     rows,
     progress: () => connection.progress.percentage / 100,
     close() {

@@ -5,6 +5,7 @@ import { count, printable, quote } from "@evenkeel/report/format";
 import { nameColumns, quoted } from "../../data/names.js";
 import { FailureError, UsageError } from "../../errors.js";
 import { systemReason } from "../whole-file.js";
+import { checkCompressed } from "./compressed.js";
 import { type Engine, engineReason, identifier, isOfMemory, type Row, Stopped, text } from "./engine.js";
 
 export type Format = "Parquet" | "CSV" | "JSON";
@@ -112,6 +113,7 @@ export async function openSource(
     );
   }
   const [format] = formats;
+  await checkCompressed(files, engine.signal);
   const versions = abouts.map(versionOf);
   const base: Source = { format, files, versions, bytes, columns: [], notation, notes: [] };
   const { columns, renamed } = await columnsOf(engine, base);
