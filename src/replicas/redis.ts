@@ -2,7 +2,8 @@
  * Replicas on several machines, which exchange through Redis (5 or later), by whichever client there is.
  *
  * Each step of a run has a stream, where each replica writes its values once and reads everybody's, waiting in Redis itself. A write that
- * a client repeats after it reconnects changes nothing: the first of a rank is read, and they are equal. Whoever has read all values of
+ * a client repeats after it reconnects changes nothing: the first of a rank is read, and they are equal; so who waits long writes again what
+ * a Redis without a file has lost. Whoever has read all values of
  * a step knows that all have read those of the step before, which is then removed; what a run leaves behind expires.
  */
 import { checkOptions } from "../options.js";
@@ -56,6 +57,8 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
   /** Whose entries these are, whatever the connection did meanwhile. */
   const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
   let step = 0;
+  /** What this replica wrote last: in this step and, which others may be waiting for still, in the one before. */
+  let written: { readonly at: number; readonly values: Float64Array; id: string }[] = [];
   let busy = false;
   let ended: unknown;
 
@@ -101,15 +104,29 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
     );
   };
 
+  /** @returns the entry's id */
+  const write = async (until: number, at: number, values: Float64Array): Promise<string> => {
+    // one after the other in the connection: nobody waits between
+    const [id] = await Promise.all([
+      send(until, "XADD", keyOf(at), "*", String(rank), bytesOf(values)),
+      send(until, "PEXPIRE", keyOf(at), expiry),
+    ]);
+    return textOf(id);
+  };
+
+  /** Writes again what a Redis has lost that was started anew. */
+  const restore = async (until: number) => {
+    for (const one of written) {
+      const found = await send(until, "XRANGE", keyOf(one.at), one.id, one.id);
+      if ((found as unknown[]).length === 0) one.id = await write(until, one.at, one.values);
+    }
+  };
+
   const told = async (values: Float64Array): Promise<Float64Array[]> => {
     const until = performance.now() + timeout;
     if (step === 0) await enter(until);
     const key = keyOf(step);
-    // one after the other in the connection: nobody waits between
-    await Promise.all([
-      send(until, "XADD", key, "*", String(rank), bytesOf(values)),
-      send(until, "PEXPIRE", key, expiry),
-    ]);
+    written.push({ at: step, values, id: await write(until, step, values) });
     const lists = new Map<number, Float64Array>();
     let last = "0";
     while (lists.size < replicas) {
@@ -120,8 +137,10 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
           `redisExchange: replica ${missing.join(", ")} of run "${run}" has not come within ${timeout} ms, at exchange ${step}`,
         );
       }
-      const reply = await send(until, "XREAD", "BLOCK", String(left), "STREAMS", key, last);
-      for (const { id, field, value } of entriesOf(reply)) {
+      const block = String(Math.min(left, LOOK_MS));
+      const entries = entriesOf(await send(until, "XREAD", "BLOCK", block, "STREAMS", key, last));
+      if (entries.length === 0) await restore(until);
+      for (const { id, field, value } of entries) {
         last = id;
         if (field === FAILED) {
           const [, whose, reason] = /^(\d+) (.*)$/s.exec(new TextDecoder().decode(value)) ?? [];
@@ -133,6 +152,7 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
     }
     const inOrder = Array.from({ length: replicas }, (_, one) => lists.get(one) as Float64Array);
     if (rank === 0 && step > 0) command("UNLINK", keyOf(step - 1)).catch(() => {});
+    written = written.slice(-1).map((one) => ({ ...one, values: inOrder[rank].slice() }));
     step++;
     return inOrder;
   };
@@ -173,6 +193,8 @@ const FAILED = "failed";
 /** Redis itself keeps to the time, and then it is known who is missing. */
 const GRACE_MS = 500;
 const A_DAY_MS = 86_400_000;
+/** Between two looks whether Redis still has what was written. */
+const LOOK_MS = 1000;
 /** Before a command is sent again. */
 const PAUSE_MS = 50;
 

@@ -118,6 +118,34 @@ it("sends again what a client gives up where a connection is lost, as node-redis
   expect(sums[0].lost + sums[1].lost).toBeGreaterThan(0);
 });
 
+it("goes on where Redis ends and begins anew, without what it had", async () => {
+  const first = await startRedis();
+  const run = newRun();
+  let late = () => {};
+  const isKilled = new Promise<void>((resolve) => {
+    late = resolve;
+  });
+  const steps = 6;
+  const train = async (rank: number) => {
+    const { command } = connect(first.url);
+    const exchange = redisExchange(command, { run, rank, replicas: 3, timeout: 30_000 });
+    let sum = 0;
+    for (let step = 0; step < steps; step++) {
+      // the others have written theirs, and wait
+      if (step === 3 && rank === 1) await isKilled;
+      sum += (await exchange(Float64Array.of(100 * step + rank))).reduce((all, [value]) => all + value, 0);
+    }
+    return sum;
+  };
+  const sums = Promise.all([0, 1, 2].map(train));
+  await wait(500);
+  await first.kill();
+  await first.restart();
+  late();
+  expect(await sums).toEqual([0, 1, 2].map(() => 300 * 15 + 3 * steps));
+  await first.stop();
+});
+
 it("what Redis itself refuses is told, and not sent again", async () => {
   const { redis, command } = connect();
   const run = newRun();
