@@ -25,6 +25,7 @@ export interface MomentsList {
  * What stands between measuring and normalizing where a batch lies in several places: from the moments that were measured here to
  * those of all places, the same everywhere. It is called in the same order with as many statistics in every place, in the backward
  * pass too, where sums over all places (of the gradients of mean and variance) are moments of no spread, with a count of 1 in each.
+ * Counts that it gives are finite, and at least those that it gets.
  */
 export type Reduce = (moments: MomentsList) => MomentsList;
 
