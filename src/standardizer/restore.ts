@@ -147,7 +147,8 @@ function numberOf(caller: string, name: string, given: unknown, counts: boolean)
   const said = `${caller}: expected a finite number as ${name}, got ${shown(given)}`;
   const written = typeof given === "string" && /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(given);
   if (typeof given !== "number" && typeof given !== "bigint" && !written) throw new TypeError(said);
-  const value = Number(given);
+  // 0 for −0, as JSON has it
+  const value = Number(given) + 0;
   if (!Number.isFinite(value)) throw new RangeError(said);
   if (counts && value < 0) throw new RangeError(`${caller}: expected at least 0 as ${name}, got ${value}`);
   return value;

@@ -366,6 +366,7 @@ export class Standardizer {
         squares: Float64Array.from(lists.squares),
         missing: Float64Array.from(lists.missing),
       };
+      checkFinite("fromJSON", standardizer.state);
     }
     return standardizer;
   }
@@ -456,7 +457,7 @@ function checkFinite(caller: string, { count, mean, m2, squares, missing }: Stat
         `Standardizer.${caller}: the weights of column ${j} exceed float64; divide all of them by a constant first`,
       );
     }
-    if (Number.isFinite(mean[j]) && Number.isFinite(m2[j])) continue;
+    if (Number.isFinite(mean[j]) && Number.isFinite(m2[j] / (count[j] || 1))) continue;
     throw new RangeError(
       `Standardizer.${caller}: the sum of squared deviations of column ${j} exceeds float64; divide the column by a constant first`,
     );

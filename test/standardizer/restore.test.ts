@@ -118,6 +118,15 @@ describe("fromMoments", () => {
     expect(JSON.stringify(one)).toBe(before);
   });
 
+  it("refuses a variance beyond float64, as fromJSON does, and keeps no −0", () => {
+    const message =
+      "the sum of squared deviations of column 0 exceeds float64; divide the column by a constant first";
+    expect(() => Standardizer.fromMoments([{ count: 5e-324, mean: 0, m2: 1 }])).toThrow(message);
+    const json = Standardizer.fromMoments([{ count: 1, mean: -0, m2: 1 }]).toJSON();
+    expect(() => Standardizer.fromJSON({ ...json, count: [5e-324] })).toThrow(message);
+    expect(json.mean).toEqual([0]);
+  });
+
   it("refuses names that are not those of the columns", () => {
     const named = [{ ...good, name: "a" }];
     expect(thrown(() => Standardizer.fromMoments(named, { columns: ["b"] }))).toBe(
