@@ -9,15 +9,18 @@ export function merging(reduce: Reduce): Merge<tf.Tensor> {
   const now = atOnce(reduce);
   return (local, rules) => {
     const { shape, size } = local.rest;
-    const here = partsOf((part) => local[part].dataSync() as Float32Array);
-    const all = partsOf(() => new Float32Array(size));
+    const partsIn = (values: Float32Array) => partsOf((i) => values.subarray(i * size, (i + 1) * size));
+    // all parts in one tensor, which is read once, and since an operation gives one
+    const read = (stacked: tf.Tensor) => partsIn(stacked.dataSync() as Float32Array);
+    const here = read(tf.stack(PARTS.map((part) => local[part])));
+    const values = new Float32Array(PARTS.length * size);
+    const all = partsIn(values);
     rules.reduced(now, rules.listOf(here), (list) => rules.writeParts(list, all));
     const operation = tf.customGrad(() => ({
-      // one tensor of all parts, since an operation gives one
-      value: tf.stack(PARTS.map((part) => tf.tensor(all[part], shape))),
+      value: tf.tensor(values, [PARTS.length, ...shape]),
       gradFunc(gradient: tf.Tensor) {
         refuseSecond();
-        const [rest, variance] = [1, 2].map((part) => tf.slice(gradient, part, 1).dataSync() as Float32Array);
+        const { rest, variance } = read(gradient);
         const into = { rest: new Float32Array(size), variance: new Float32Array(size) };
         const sums = rules.gradientList(rest, variance, all.unit);
         rules.reduced(now, sums, (list) => rules.writeGradients(list, here, all, into));
@@ -25,7 +28,7 @@ export function merging(reduce: Reduce): Merge<tf.Tensor> {
       },
     }));
     const parts = tf.unstack(operation(local.rest, local.variance));
-    return partsOf((part) => parts[PARTS.indexOf(part)]);
+    return partsOf((i) => parts[i]);
   };
 }
 
@@ -37,6 +40,6 @@ export function refuseSecond(): void {
   );
 }
 
-function partsOf<T>(make: (part: (typeof PARTS)[number]) => T): PartedMoments<T> {
-  return Object.fromEntries(PARTS.map((part) => [part, make(part)])) as unknown as PartedMoments<T>;
+function partsOf<T>(make: (i: number) => T): PartedMoments<T> {
+  return Object.fromEntries(PARTS.map((part, i) => [part, make(i)])) as unknown as PartedMoments<T>;
 }
