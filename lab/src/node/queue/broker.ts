@@ -22,6 +22,7 @@ import pg from "pg";
 import { FailureError, reason } from "../../errors.js";
 import { FORMAT, type Trial } from "../../results.js";
 import type { Progress, TravellingSpec } from "../../trial.js";
+import { sealed, unsealed } from "../store.js";
 import { version } from "../version.js";
 import { type Depot, folderDepot, postgresDepot, redisDepot } from "./depot.js";
 import { parsedUrl, shownUrl } from "./url.js";
@@ -43,10 +44,24 @@ export type TrialQueue = Queue<TrialJob, string>;
 export type TrialWorker = Worker<TrialJob, string>;
 
 /** A result as it lies on the queue: a third of its size, and whole to the order of its fields, which PostgreSQL would change. */
-export const packedTrial = (trial: Trial): string => deflateRawSync(JSON.stringify(trial)).toString("base64");
+export const packedTrial = (key: string, trial: Trial): string =>
+  deflateRawSync(JSON.stringify(sealed<Result>({ key, trial }))).toString("base64");
 
-export const unpackedTrial = (packed: string): Trial =>
-  JSON.parse(inflateRawSync(Buffer.from(packed, "base64")).toString("utf8"));
+/** Undefined where it is no result of this trial. */
+export function unpackedTrial(key: string, packed: unknown): Trial | undefined {
+  try {
+    const text = inflateRawSync(Buffer.from(packed as string, "base64")).toString("utf8");
+    const result = unsealed<Result>(text);
+    return result?.key === key ? result.trial : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Result {
+  key: string;
+  trial: Trial;
+}
 
 export interface Broker {
   /** Its URL without a password. */

@@ -26,10 +26,14 @@ import { systemReason, writeFile } from "../whole-file.js";
 import type { Depot } from "./depot.js";
 import { unpackedModule, unpackModule } from "./modules.js";
 
+/** This machine cannot keep what it fetches; another one may. */
+export class CacheError extends FailureError {}
+
 export interface Cache {
   /**
    * The path of packed data.
-   * @throws FailureError where neither the cache nor the depot has them, or they cannot be written; what the depot throws
+   * @throws FailureError where neither the cache nor the depot has them; CacheError where the folder cannot be used; what the
+   * depot throws
    */
   dataFile(digest: string): Promise<string>;
   /** The path of a module; throws as `dataFile`. */
@@ -67,7 +71,7 @@ export function openCache(folder: string | undefined, depot: Depot): Cache {
 
   const dataFile = sharing(async (digest) => {
     const file = join(data, digest);
-    if (statSync(file, { throwIfNoEntry: false }) === undefined) {
+    if (inFolder(own, () => statSync(file, { throwIfNoEntry: false })) === undefined) {
       const bytes = await fetched("data", digest);
       if ((await digestIn(bytes)) !== digest) throw unlike("data", digest);
       inFolder(own, () => writeFile(file, bytes));
@@ -214,13 +218,13 @@ const refusal = (path: string) =>
     `the cache ${quote(path, 200)} is no folder that you alone may write, and modules in it are run; name one by --cache, or take it from others by chmod go-w`,
   );
 
-/** @throws FailureError for what the system says */
+/** @throws CacheError for what the system says */
 function inFolder<T>(folder: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    throw new FailureError(
+    throw new CacheError(
       `cannot use the cache ${quote(folder, 200)} (${systemReason(error)}); free space or allow it, or name another folder by --cache`,
     );
   }

@@ -7,7 +7,7 @@ import { FailureError, reason, UsageError } from "../../errors.js";
 import type { Trial } from "../../results.js";
 import type { Progress, TravellingSpec } from "../../trial.js";
 import type { TrialWatcher } from "../../trials.js";
-import type { Cache } from "./cache.js";
+import { type Cache, CacheError } from "./cache.js";
 
 /** What a process is given: the module of the spec and the data are files here. */
 export interface ToChild {
@@ -21,6 +21,7 @@ export type ToParent =
   | { progress: Progress }
   | { trial: Trial }
   | { failure: string; kind: "usage" | "failure" | "error" }
+  // its data cannot be read
   | { lost: string };
 
 /** A trial ended with its process, or for what is not there now: another attempt may succeed. */
@@ -197,7 +198,7 @@ function train(
       signal.removeEventListener("abort", abort);
       action();
     };
-    const lost = (why: string) => settle(() => reject(new ChildLost(why)));
+    const lost = (why: string, cause?: Error) => settle(() => reject(new ChildLost(why, { cause })));
     const looking = setInterval(() => {
       const now = performance.now();
       // this process was held up itself, and has not heard yet what was told meanwhile
@@ -209,7 +210,7 @@ function train(
       alive = performance.now();
       if ("progress" in message) watcher.progress(message.progress);
       else if ("trial" in message) settle(() => resolve(message.trial));
-      else if ("lost" in message) lost(message.lost);
+      else if ("lost" in message) lost(message.lost, new CacheError(message.lost));
       else if ("failure" in message) settle(() => reject(new failures[message.kind](message.failure)));
     };
     const exited = async (code: number | null, by: NodeJS.Signals | null) => {

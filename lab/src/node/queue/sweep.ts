@@ -159,11 +159,9 @@ export async function openSweep(
   };
 
   const finish = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
-    let trial: Trial;
-    try {
-      trial = unpackedTrial(job.returnvalue);
-    } catch (error) {
-      await again(key, one, job, `its result is damaged (${reason(error)})`);
+    const trial = unpackedTrial(key, job.returnvalue);
+    if (trial === undefined) {
+      await again(key, one, job, "its result is damaged");
       return;
     }
     pending.delete(key);

@@ -2,12 +2,12 @@
 import { hostname } from "node:os";
 import { count, duration, printable } from "@evenkeel/report/format";
 import { type Job, UnrecoverableError, WaitingError } from "bullmq";
-import { FailureError, reason } from "../../errors.js";
+import { reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
 import { inTime, openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
-import { openCache } from "./cache.js";
+import { CacheError, openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
 import { CANCELLED, OF_TRIAL } from "./sweep.js";
 
@@ -104,7 +104,7 @@ export async function work({
       unable = 0;
       const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
       log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
-      const packed = packedTrial(trial);
+      const packed = packedTrial(key, trial);
       kept.set(key, packed);
       for (const oldest of kept.keys()) {
         if (kept.size <= MOST_KEPT) break;
@@ -119,9 +119,9 @@ export async function work({
       }
       const why = end.signal.aborted ? String(end.signal.reason) : reason(error);
       log(`${label} ended: ${why}`);
-      // what this machine alone lacks (room, a right) is no fault of the trial
-      const isOurs = error instanceof ChildLost && error.cause instanceof FailureError && !end.signal.aborted;
-      if (isOurs && (await broker.depot.has(spec.digest))) {
+      const isLost = error instanceof ChildLost && !end.signal.aborted;
+      // what this machine lacks (room, a right) is no fault of the trial
+      if (isLost && error.cause instanceof CacheError) {
         if (++unable === MOST_UNABLE) {
           log(
             `the last ${MOST_UNABLE} trials could not begin here: this worker ends, and leaves them to others`,
@@ -132,7 +132,7 @@ export async function work({
         throw new WaitingError();
       }
       const failure = why === CANCELLED ? why : OF_TRIAL + why;
-      if (error instanceof ChildLost && !end.signal.aborted) throw new ChildLost(failure, { cause: error });
+      if (isLost) throw new ChildLost(failure, { cause: error });
       throw new UnrecoverableError(failure);
     } finally {
       clearInterval(looking);

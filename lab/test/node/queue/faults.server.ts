@@ -15,9 +15,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openBroker } from "../../../src/node/queue/broker.js";
+import { openBroker, packedTrial } from "../../../src/node/queue/broker.js";
+import type { Trial } from "../../../src/results.js";
 import { evenkeel, type Started, start } from "../../support/evenkeel.js";
 import { startProxy } from "../../support/proxy.js";
 import { type Server, startPostgres, startRedis } from "../../support/servers.js";
@@ -26,11 +28,16 @@ const workplace = mkdtempSync(join(tmpdir(), "evenkeel-faults-"));
 afterAll(() => rmSync(workplace, { recursive: true, force: true }));
 const pathOf = (...names: string[]) => join(workplace, ...names);
 
-const TRIALS = 60;
-const SWEEP = `compare --data digits --limit 150 --model cnn --depth 2 --width 4 --epochs 2 --no-tune
-  --norms none,layer,rms,batch,group,instance --seeds 10`.split(/\s+/);
+const KIND = "compare --data digits --limit 150 --model cnn --depth 2 --width 4 --epochs 2 --no-tune";
+const [SIXTY, FEW] = [
+  { name: "sixty", trials: 60, choice: "--norms none,layer,rms,batch,group,instance --seeds 10" },
+  // for faults that do not need many
+  { name: "few", trials: 18, choice: "--norms none,layer,batch --seeds 6" },
+];
+type Sweep = typeof FEW;
+const lineOf = ({ choice }: Sweep): string[] => `${KIND} ${choice}`.split(" ");
 /** s; a trial takes a fraction of one. */
-const LEASE = 4;
+const LEASE = 3;
 
 interface Running extends Started {
   name: string;
@@ -69,8 +76,12 @@ afterEach(async () => {
 });
 
 let places = 0;
-const command = (out: string, url: string, ...more: string[]): Running =>
-  begin(`compare ${out}`, ...SWEEP, "--queue", url, "--out", out, ...more);
+/** `compare`, by a queue. */
+const command = (sweep: Sweep, out: string, url: string, ...more: string[]): Running =>
+  begin(`compare ${out}`, ...lineOf(sweep), "--queue", url, "--out", out, ...more);
+
+const resume = (out: string, url: string, ...more: string[]): Running =>
+  begin(`resumed ${out}`, "compare", "--resume", out, "--queue", url, ...more);
 
 /** @param patience s; a process begins slowly where cores are few */
 function worker(url: string, { share, patience = 60 }: { share?: string; patience?: number } = {}): Running {
@@ -84,7 +95,7 @@ function worker(url: string, { share, patience = 60 }: { share?: string; patienc
 
 const crew = (url: string): Running[] => [worker(url), worker(url), worker(url)];
 
-const numberOf = (count: number, all = TRIALS) => new RegExp(`\\(${count} of ${all}\\)`);
+const numberOf = (count: number, { trials }: Sweep) => new RegExp(`\\(${count} of ${trials}\\)`);
 
 const keptIn = (out: string) => readdirSync(pathOf(out, "trials")).sort();
 
@@ -96,7 +107,7 @@ function numbersOf(out: string): unknown {
   );
 }
 
-function checkWhole(out: string, than = "alone"): void {
+function checkWhole(out: string, than: string): void {
   expect(keptIn(out)).toEqual(keptIn(than));
   expect(numbersOf(out)).toEqual(numbersOf(than));
 }
@@ -147,8 +158,10 @@ async function stopped(worker: Running): Promise<number> {
 }
 
 beforeAll(async () => {
-  expect((await evenkeel(workplace, ...SWEEP, "--out", "alone")).code).toBe(0);
-  expect(keptIn("alone")).toHaveLength(TRIALS);
+  for (const sweep of [SIXTY, FEW]) {
+    expect((await evenkeel(workplace, ...lineOf(sweep), "--out", sweep.name)).code).toBe(0);
+    expect(keptIn(sweep.name)).toHaveLength(sweep.trials);
+  }
 });
 
 interface Service {
@@ -156,12 +169,27 @@ interface Service {
   open(): Promise<Server>;
   /** An empty queue of its own. */
   place(server: Server): Promise<string>;
+  /** Removes what trials need beside their specs. */
+  forgetData(url: string): Promise<void>;
 }
 
 const redis: Service = {
   name: "redis",
   open: () => startRedis({ appendOnly: true }),
-  place: async ({ url }) => `${url}/${places++ % 16}`,
+  async place({ url }) {
+    const place = `${url}/${places++ % 16}`;
+    const client = new Redis(place);
+    await client.flushdb();
+    client.disconnect();
+    return place;
+  },
+  async forgetData(url) {
+    const client = new Redis(url);
+    const keys = await client.keys("evenkeel:depot:*");
+    expect(keys.length).toBeGreaterThan(0);
+    await client.del(keys);
+    client.disconnect();
+  },
 };
 
 const postgres: Service = {
@@ -174,6 +202,13 @@ const postgres: Service = {
     await client.query(`CREATE DATABASE ${name}`);
     await client.end();
     return url.replace(/postgres$/, name);
+  },
+  async forgetData(url) {
+    const client = new pg.Client(url);
+    await client.connect();
+    const { rowCount } = await client.query("DELETE FROM evenkeel.depot");
+    expect(rowCount).toBeGreaterThan(0);
+    await client.end();
   },
 };
 
@@ -189,25 +224,25 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
   const out = (name: string) => `${service.name}-${name}`;
 
   test("no fault: who has no worker is told how to start one; those that come late share the rest", async () => {
-    const commander = command(out("whole"), url);
+    const commander = command(SIXTY, out("whole"), url);
     await commander.said(/No worker is at the queue; run on this or any machine:/);
     const workers = [worker(url)];
-    await commander.said(numberOf(5));
+    await commander.said(numberOf(5, SIXTY));
     workers.push(worker(url), worker(url));
     expect((await commander.ended).code).toBe(0);
-    checkWhole(out("whole"));
+    checkWhole(out("whole"), SIXTY.name);
     const started = startedBy(workers);
-    expect(new Set(started).size).toBe(TRIALS);
-    expect(started).toHaveLength(TRIALS);
+    expect(new Set(started).size).toBe(SIXTY.trials);
+    expect(started).toHaveLength(SIXTY.trials);
     const counts = await Promise.all(workers.map(stopped));
-    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(TRIALS);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(SIXTY.trials);
     expect(Math.min(...counts)).toBeGreaterThan(0);
   });
 
   test("kill -9 of a worker amid a trial", async () => {
     const workers = crew(url);
-    const commander = command(out("worker"), url);
-    await commander.said(numberOf(8));
+    const commander = command(SIXTY, out("worker"), url);
+    await commander.said(numberOf(8, SIXTY));
     const held = await hang(workers[0]);
     const orphans = childrenOf(workers[0]);
     expect(orphans.length).toBeGreaterThan(0);
@@ -217,19 +252,19 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
       `${held}: its worker gave no sign of life any more; it goes to another\n`,
     );
     expect(finishedBy(workers.slice(1))).toContain(held);
-    checkWhole(out("worker"));
+    checkWhole(out("worker"), SIXTY.name);
     expect(orphans.filter(isThere)).toEqual([]);
   });
 
   test("kill -9 of the service amid the sweep, and a restart", async () => {
     const workers = crew(url);
-    const commander = command(out("service"), url);
-    await commander.said(numberOf(10));
+    const commander = command(SIXTY, out("service"), url);
+    await commander.said(numberOf(10, SIXTY));
     await server.kill();
     await wait(1500);
     await server.restart();
     expect((await commander.ended).code).toBe(0);
-    checkWhole(out("service"));
+    checkWhole(out("service"), SIXTY.name);
     for (const { log } of [commander, ...workers]) {
       expect(log()).toMatch(/ does not answer \(.+\); trying again until it does\n/);
       expect(log()).toMatch(/ answers again, after \d+ s\n/);
@@ -240,44 +275,44 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
 
   test("kill -9 of the commander: its workers go on, and --resume takes what they have done", async () => {
     const workers = crew(url);
-    const first = command(out("commander"), url);
-    await first.said(numberOf(10));
+    const first = command(FEW, out("commander"), url);
+    await first.said(numberOf(4, FEW));
     first.child.kill("SIGKILL");
     await first.ended;
-    await expect.poll(() => finishedBy(workers).length, { timeout: 60_000 }).toBe(TRIALS);
-    const resumed = begin("resumed", "compare", "--resume", out("commander"), "--queue", url);
+    await expect.poll(() => finishedBy(workers).length, { timeout: 60_000 }).toBe(FEW.trials);
+    const resumed = resume(out("commander"), url);
     expect((await resumed.ended).code).toBe(0);
-    checkWhole(out("commander"));
+    checkWhole(out("commander"), FEW.name);
     const started = startedBy(workers);
-    expect([started.length, new Set(started).size]).toEqual([TRIALS, TRIALS]);
+    expect([started.length, new Set(started).size]).toEqual([FEW.trials, FEW.trials]);
   });
 
   test("a worker that hangs past its lease, and comes back: its late result counts for nothing", async () => {
     const workers = crew(url);
-    const commander = command(out("hangs"), url);
-    await commander.said(numberOf(5));
+    const commander = command(FEW, out("hangs"), url);
+    await commander.said(numberOf(4, FEW));
     const held = await hang(workers[0]);
     await commander.said(new RegExp(`${held}: its worker gave no sign of life any more`));
     await expect.poll(() => finishedBy(workers.slice(1)), { timeout: 30_000 }).toContain(held);
     workers[0].child.kill("SIGCONT");
     await workers[0].said(/its lease ran out|not in the active state|Missing lock|could not renew/);
     expect((await commander.ended).code).toBe(0);
-    checkWhole(out("hangs"));
+    checkWhole(out("hangs"), FEW.name);
     await stopped(workers[0]);
   });
 
   test("a network that is cut for a worker and for the commander, silently", async () => {
     const [near, far] = [await startProxy(url), await startProxy(url)];
     const workers = [worker(far.through(url)), worker(url)];
-    const commander = command(out("cut"), near.through(url));
-    await commander.said(numberOf(8));
+    const commander = command(FEW, out("cut"), near.through(url));
+    await commander.said(numberOf(4, FEW));
     near.drop();
     far.drop();
     await wait(3000);
     near.pass();
     far.pass();
     expect((await commander.ended).code).toBe(0);
-    checkWhole(out("cut"));
+    checkWhole(out("cut"), FEW.name);
     expect(commander.log()).toMatch(/ does not answer \(.+\); trying again until it does\n/);
     await workers[0].said(/ does not answer \(.+\); trying again until it does\n/);
     await workers[0].said(/ answers again, after \d+ s\n/);
@@ -298,24 +333,24 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
 
   test("Ctrl-C that leaves the sweep: workers finish it, and --resume has the results", async () => {
     const workers = crew(url);
-    const first = command(out("left"), url, "--on-stop", "leave");
-    await first.said(numberOf(10));
+    const first = command(FEW, out("left"), url, "--on-stop", "leave");
+    await first.said(numberOf(4, FEW));
     first.child.kill("SIGINT");
     const { code, stderr } = await first.ended;
     expect(code).toBe(130);
     expect(stderr).toContain("The others go on at their workers. To have their results: ");
-    await expect.poll(() => finishedBy(workers).length, { timeout: 60_000 }).toBe(TRIALS);
+    await expect.poll(() => finishedBy(workers).length, { timeout: 60_000 }).toBe(FEW.trials);
     for (const each of workers) await stopped(each);
-    const resumed = begin("resumed", "compare", "--resume", out("left"), "--queue", url);
+    const resumed = resume(out("left"), url);
     expect((await resumed.ended).code).toBe(0);
-    checkWhole(out("left"));
+    checkWhole(out("left"), FEW.name);
     expect(new Set(startedBy(workers)).size).toBe(startedBy(workers).length);
   });
 
   test("Ctrl-C that cancels the sweep: nothing is left on the queue, and workers are idle within seconds", async () => {
     const workers = crew(url);
-    const first = command(out("cancelled"), url, "--on-stop", "cancel");
-    await first.said(numberOf(10));
+    const first = command(FEW, out("cancelled"), url, "--on-stop", "cancel");
+    await first.said(numberOf(4, FEW));
     first.child.kill("SIGINT");
     expect((await first.ended).code).toBe(130);
     const broker = await openBroker(url, { log() {} });
@@ -325,20 +360,100 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
     };
     await expect.poll(left, { timeout: 15_000 }).toBe(0);
     await broker.close();
-    expect(startedBy(workers).length).toBeLessThan(TRIALS);
-    const resumed = begin("resumed", "compare", "--resume", out("cancelled"), "--queue", url);
+    expect(startedBy(workers).length).toBeLessThan(FEW.trials);
+    const resumed = resume(out("cancelled"), url);
     expect((await resumed.ended).code).toBe(0);
-    checkWhole(out("cancelled"));
+    checkWhole(out("cancelled"), FEW.name);
   });
 
   test("two commanders that ask for the same: each trial runs once", async () => {
     const workers = crew(url);
-    const both = [command(out("one"), url), command(out("other"), url)];
+    const both = [command(FEW, out("one"), url), command(FEW, out("other"), url)];
     for (const each of both) expect((await each.ended).code).toBe(0);
-    checkWhole(out("one"));
-    checkWhole(out("other"));
+    checkWhole(out("one"), FEW.name);
+    checkWhole(out("other"), FEW.name);
     const started = startedBy(workers);
-    expect([started.length, new Set(started).size]).toEqual([TRIALS, TRIALS]);
+    expect([started.length, new Set(started).size]).toEqual([FEW.trials, FEW.trials]);
+  });
+
+  test.each(["killed", "cut"] as const)(
+    "Ctrl-C while the service is %s ends all, and the folder can be gone on with",
+    async (how) => {
+      const network = await startProxy(url);
+      const through = network.through(url);
+      const [left, cancelled] = [out(`left-${how}`), out(`cancelled-${how}`)];
+      const crew = [worker(through)];
+      const commanders = [
+        command(FEW, left, through, "--on-stop", "leave"),
+        command(FEW, cancelled, through, "--on-stop", "cancel"),
+      ];
+      for (const each of commanders) await each.said(numberOf(2, FEW));
+      if (how === "killed") await server.kill();
+      else network.drop();
+      const all = [...commanders, ...crew];
+      for (const each of all) await each.said(/ does not answer \(.+\); trying again until it does\n/);
+      for (const { child } of all) child.kill("SIGINT");
+      for (const { ended } of all) expect((await ended).code).toBe(130);
+      for (const { log } of commanders) {
+        expect(log()).toMatch(/^Stopped: \d+ of 18 trials had finished; their results were written\.$/m);
+        expect(log()).toContain(through);
+      }
+      expect(commanders[1].log()).toMatch(/ may be on the queue still, which does not answer/);
+      for (const one of [left, cancelled]) expect(keptIn(one).length).toBeGreaterThan(1);
+      if (how === "killed") await server.restart();
+      worker(url);
+      for (const one of [left, cancelled]) {
+        expect((await resume(one, url).ended).code).toBe(0);
+        checkWhole(one, FEW.name);
+      }
+    },
+  );
+
+  test("a machine that cannot begin trials gives them back and ends; another does them all", async () => {
+    const broken = worker(url);
+    await broken.said(/ takes trials from /);
+    const data = pathOf(broken.name, "data");
+    rmSync(data, { recursive: true });
+    writeFileSync(data, "");
+    const commander = command(FEW, out("unable"), url);
+    expect((await broken.ended).code).toBe(1);
+    expect(matches(broken.log(), /(cannot use the cache)/g)).toHaveLength(3);
+    expect(broken.log()).toContain("the last 3 trials could not begin here: this worker ends");
+    const able = worker(url);
+    expect((await commander.ended).code).toBe(0);
+    checkWhole(out("unable"), FEW.name);
+    expect(finishedBy([able])).toHaveLength(FEW.trials);
+  });
+
+  test("data that the service has lost amid the sweep are put there again", async () => {
+    const first = worker(url);
+    const commander = command(FEW, out("data"), url);
+    await commander.said(numberOf(4, FEW));
+    await stopped(first);
+    await service.forgetData(url);
+    // it has them in no cache
+    const next = worker(url);
+    expect((await commander.ended).code).toBe(0);
+    checkWhole(out("data"), FEW.name);
+    expect(commander.log()).toMatch(
+      / is not there any more, or is damaged; .+; it is put on the queue again\n/,
+    );
+    expect(finishedBy([next]).length).toBeGreaterThan(0);
+  });
+
+  test("results that are damaged on the queue are asked for anew", async () => {
+    const broker = await openBroker(url, { log() {} });
+    const damaged = ["", "no base64", "e30=", packedTrial("of another", {} as Trial)];
+    const liar = broker.worker(async () => damaged.pop() ?? "", { name: "liar", concurrency: 1 });
+    const commander = command(FEW, out("damaged"), url);
+    await expect.poll(() => damaged.length, { timeout: 30_000, interval: 20 }).toBe(0);
+    await liar.close();
+    await broker.close();
+    worker(url);
+    expect((await commander.ended).code).toBe(0);
+    checkWhole(out("damaged"), FEW.name);
+    const told = matches(commander.log(), /^(.+): its result is damaged; it is put on the queue again$/gm);
+    expect(told.length).toBeGreaterThanOrEqual(4);
   });
 
   const OWN = "--data digits --limit 100 --epochs 1 --no-tune".split(" ");
@@ -417,8 +532,8 @@ test("PostgreSQL: kill -9 of a worker, of the server and of the commander in one
   const server = await startPostgres();
   const { url } = server;
   const workers = crew(url);
-  const first = command("postgres", url);
-  await first.said(numberOf(5));
+  const first = command(SIXTY, "postgres", url);
+  await first.said(numberOf(5, SIXTY));
   const held = await hang(workers[0]);
   workers[0].child.kill("SIGKILL");
   await first.said(new RegExp(`${held}: its worker gave no sign of life any more`));
@@ -428,7 +543,7 @@ test("PostgreSQL: kill -9 of a worker, of the server and of the commander in one
   for (const each of [first, ...workers.slice(1)]) await each.said(/ answers again, after \d+ s\n/);
   first.child.kill("SIGKILL");
   await first.ended;
-  const resumed = begin("resumed", "compare", "--resume", "postgres", "--queue", url);
+  const resumed = resume("postgres", url);
   expect((await resumed.ended).code).toBe(0);
-  checkWhole("postgres");
+  checkWhole("postgres", SIXTY.name);
 });
