@@ -19,6 +19,7 @@ interface Run {
   sizes: number[];
   steps?: number;
   rate?: number;
+  optimizer?: string;
   backend?: string;
   groups?: number[][];
   compareEvery?: number;
@@ -50,10 +51,10 @@ async function run({ steps = 6, rate = 0.05, backend = "wasm", ...settings }: Ru
 
 /**
  * Float32 has 2⁻²⁴ of relative error. What the whole batch sums in one order, replicas sum in parts: each step's gradients differ by some
- * of these, which later steps carry on. Of each weight's largest value (at least 0.01, since biases begin at 0): after the first step, and
- * after all.
+ * of these, which later steps carry on. Of each weight's largest value (at least 0.01, since biases begin at 0): after the first step, after
+ * six, and after 60.
  */
-const BOUNDS = { first: 2e-6, last: 3e-6 };
+const BOUNDS = { first: 2e-6, last: 3e-6, long: 1e-5 };
 
 const largestOf = (values: readonly number[]) => Math.max(...values.map(Math.abs), 0.01);
 
@@ -111,6 +112,24 @@ describe.each([
     expect(all.map(({ left }) => left)).toEqual(settings.sizes.map(() => 0));
   });
 });
+
+it.each([
+  { optimizer: "sgd", rate: 0.05, norm: "batch" },
+  { optimizer: "momentum", rate: 0.02, norm: "epoch" },
+  { optimizer: "adam", rate: 0.01, norm: "batch" },
+  { optimizer: "adam", rate: 0.01, norm: "renorm" },
+  { optimizer: "rmsprop", rate: 0.005, norm: "layer" },
+])(
+  "$optimizer with $norm stays by the whole batch in 60 steps, one replica with a single example",
+  async (how) => {
+    const { all, whole } = await run({ kind: "mlp", sizes: [6, 1, 3], steps: 60, compareEvery: 10, ...how });
+    expect(all.map(({ message }) => message)).toEqual([undefined, undefined, undefined]);
+    const one = await whole();
+    const { most, at } = distanceOf(all[0].weights[59], one.weights[59]);
+    expect(most, one.names[at]).toBeLessThan(BOUNDS.long);
+    expect(distanceOf(one.weights[0], one.weights[59]).most).toBeGreaterThan(0.1);
+  },
+);
 
 it("without synchronized statistics it would not be", async () => {
   const { all, whole } = await run({

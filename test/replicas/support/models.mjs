@@ -59,7 +59,9 @@ export function modelOf(kind, norm, seed) {
     model.add(tfl.layers.simpleRNN({ units: 5, ...seeds }));
   } else {
     for (const shape of [{ inputShape }, {}]) {
-      model.add(tfl.layers.dense({ ...shape, units: 8, kernelInitializer: kernelInitializer() }));
+      // a bias before a batch norm has a gradient of rounding alone, which Adam makes steps of full size of
+      const options = { useBias: false, kernelInitializer: kernelInitializer() };
+      model.add(tfl.layers.dense({ ...shape, units: 8, ...options }));
       model.add(norms[norm]());
       model.add(tfl.layers.activation({ activation: "tanh" }));
     }

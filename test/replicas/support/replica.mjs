@@ -22,6 +22,7 @@ const {
   sizes,
   steps,
   rate,
+  optimizer = "sgd",
   tamper,
   fit,
   local = rank,
@@ -39,7 +40,8 @@ const weightsOf = (model) => model.weights.map((weight) => Array.from(weight.rea
 try {
   // replicas begin with weights of their own, and take those of rank 0
   const model = modelOf(kind, norm, memory && rank > 0 ? 100 + rank : 1);
-  model.compile({ optimizer: tf.train.sgd(rate), loss: "categoricalCrossentropy", metrics: ["accuracy"] });
+  const chosen = optimizer === "momentum" ? tf.train.momentum(rate, 0.9) : tf.train[optimizer](rate);
+  model.compile({ optimizer: chosen, loss: "categoricalCrossentropy", metrics: ["accuracy"] });
   const replica = memory && replicaOf(model, { ...options, exchange: exchangeIn(memory, local), rank });
   const total = sizes.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b);
   const from = sizes.slice(0, rank).reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0);
