@@ -393,7 +393,7 @@ async function hintsOf(engine: Engine, source: Source, { columns, by, weights }:
     (column) => column.type === "VARCHAR" && !used.has(column) && !column.inPath,
   );
   if (texts.length === 0) return [];
-  // with their own point for thousands, they are not read with a decimal comma either
+  // of 1.234,5 DuckDB makes no number either way
   const commas = source.format === "CSV" && source.notation.decimal !== ",";
   const of = texts.flatMap(({ name }, j) => {
     const value = columnIn(name);

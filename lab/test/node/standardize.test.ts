@@ -231,6 +231,9 @@ test("weights: as many equal rows; Σ weight² and missing ones by weight", asyn
   const sum = (of: number[]) => of.reduce((all, one) => all + one, 0);
   expect(found.squares).toEqual([sum(weights.map((weight, i) => (i % 10 === 0 ? 0 : weight ** 2)))]);
   expect(found.missing).toEqual([sum(weights.filter((_, i) => i % 10 === 0))]);
+  // a light one beside heavy ones
+  await table("light.parquet", { x: [1, 2, null], w: [1e20, 1e20, 0.1] });
+  expect((await measured("light.parquet", { weights: "w", columns: ["x"] })).missing).toEqual([0.1]);
   await table("bad.parquet", { x: [1, 2, 3], w: [1, -1, null] });
   expect(await message("bad.parquet", { weights: "w" })).toBe(
     '--weights: expected 0 or numbers from 1e-100 to 1e100 in column "w", got 2 rows with another value, or none; give each row a weight, 0 for one that is not to count',
@@ -480,7 +483,7 @@ test("CSV with decimal commas is told, and read as it is asked", async () => {
   csv("comma.csv", "a;b\n1,5;2\n;3\n3,5;4\n");
   await run("comma.csv");
   expect(said.stderr).toContain('"a" is text; --decimal , reads numbers such as "1,5"');
-  // with points for thousands, DuckDB reads them neither way
+  // of which DuckDB makes no number either way
   csv("points.csv", "a;b\n1.234,5;2\n");
   await run("points.csv");
   expect(said.stderr).not.toContain("1.234,5");

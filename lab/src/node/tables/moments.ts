@@ -158,20 +158,20 @@ async function measureSome(engine: Engine, source: Source, options: MeasureOptio
 /** The aggregates of column j. */
 function sumsOf(j: number, weighted: boolean): string[] {
   const times = (of: string) => (weighted ? `${of} * w` : of);
+  // a value without weight is none
+  const counted = weighted ? " FILTER (w > 0)" : "";
   return [
     `count(d${j}) AS n${j}`,
     `count_if(isinf(v${j})) AS i${j}`,
-    `min(x${j}) AS l${j}`,
-    `max(x${j}) AS h${j}`,
+    `min(x${j})${counted} AS l${j}`,
+    `max(x${j})${counted} AS h${j}`,
     `fsum(${times(`d${j}`)}) AS s${j}`,
     `fsum(${times(`d${j} * d${j}`)}) AS t${j}`,
     ...(weighted
       ? [
           `fsum(w) FILTER (d${j} IS NOT NULL) AS w${j}`,
+          `fsum(w) FILTER (d${j} IS NULL) AS u${j}`,
           `fsum(w * w) FILTER (d${j} IS NOT NULL) AS q${j}`,
-          // of equal values too, one without weight being none
-          `min(x${j}) FILTER (w > 0) AS lw${j}`,
-          `max(x${j}) FILTER (w > 0) AS hw${j}`,
         ]
       : []),
   ];
@@ -195,13 +195,12 @@ function momentsIn(row: Row, j: number, centre: number, weights: Column | undefi
   const values = at(`n${j}`);
   const weighted = weights !== undefined;
   const count = weighted ? at(`w${j}`) : values;
-  const missing = weighted ? Math.max(0, at("total") - count) : at("n") - values;
+  const missing = weighted ? at(`u${j}`) : at("n") - values;
   const squares = weighted ? { squares: at(`q${j}`) } : {};
-  const least = at(weighted ? `lw${j}` : `l${j}`);
-  const most = at(weighted ? `hw${j}` : `h${j}`);
+  const [least, most] = [at(`l${j}`), at(`h${j}`)];
   if (!(count > 0))
     return { count: 0, mean: null, m2: null, ...squares, missing, far: false, least: 0, most: 0 };
-  const both = { count, ...squares, missing: values === at("n") ? 0 : missing, least, most };
+  const both = { count, ...squares, missing, least, most };
   if (least === most) return { ...both, mean: least, m2: 0, far: false };
   const distance = at(`s${j}`) / count;
   const m2 = Math.max(0, at(`t${j}`) - distance * at(`s${j}`));
