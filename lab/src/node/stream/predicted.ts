@@ -83,8 +83,15 @@ function flatNames({ batch, pushed, columns, classes }: Predicted): string[] {
       ? ["prediction", ...(classes ?? []).map((name) => `prediction=${name}`)]
       : []),
   ];
-  const taken = new Set([...before, "drift"]);
-  return [...before, ...columns.map((name) => (taken.has(name) ? `standardized ${name}` : name)), "drift"];
+  const own = new Set([...before, "drift"]);
+  const free = new Set(columns.filter((name) => !own.has(name)));
+  const named = columns.map((name) => {
+    if (!own.has(name)) return name;
+    let other = `standardized ${name}`;
+    while (free.has(other)) other = `standardized ${other}`;
+    return other;
+  });
+  return [...before, ...named, "drift"];
 }
 
 const driftText = ({ name, of }: Drift): string => `${name}: ${of}`;

@@ -1,6 +1,7 @@
 /** Records of bytes: NDJSON or CSV, told by the first line. */
 import { quote } from "@evenkeel/report/format";
 import { parse } from "csv-parse/sync";
+import { quoted } from "../../data/names.js";
 import { reason, UsageError } from "../../errors.js";
 import { type Block, type BytePosition, Cutter } from "./cutter.js";
 import {
@@ -11,6 +12,7 @@ import {
   isRow,
   type Layout,
   namesOf,
+  numberIn,
   Rows,
   type TroubleCounter,
 } from "./records.js";
@@ -30,9 +32,6 @@ export class RecordReader {
   #rows: Rows | undefined;
   /** What is at the beginning, before there is a record. */
   #begun: Omit<Layout, "inputs"> | undefined;
-  /** The same line, where a source goes on by beginning with it, is no record. */
-  #headerAgain: string | null;
-
   /**
    * @param before where it goes on
    * @param goesOn whether the source goes on there, rather than being given again from its beginning
@@ -49,7 +48,6 @@ export class RecordReader {
       (line, problem) => this.#noRecord(`line ${line}`, problem),
     );
     this.#layout = before?.layout ?? undefined;
-    this.#headerAgain = goesOn ? (this.#layout?.header ?? null) : null;
     if (this.#layout !== undefined) {
       this.#rows = new Rows(this.#layout, asked, troubles);
       this.#begin(this.#layout);
@@ -179,18 +177,26 @@ export class RecordReader {
     }
   }
 
-  /** Whether these fields name the columns, as the first ones may. */
+  /** Whether these fields name the columns, as the first ones may, and later ones that are the same where files follow each other. */
   #isNames(fields: readonly string[]): boolean {
-    if (this.#headerAgain !== null) {
-      const again = this.#headerAgain === JSON.stringify(fields);
-      this.#headerAgain = null;
-      if (again) return true;
-    }
     const begun = this.#begun as Layout;
-    if (begun.names.length > 0) return false;
+    if (begun.names.length > 0) {
+      // without a look at most records as a whole
+      return (
+        begun.header?.startsWith(`[${JSON.stringify(fields[0])}`) === true &&
+        begun.header === JSON.stringify(fields) &&
+        !isRow(fields)
+      );
+    }
     const isHeader = this.asked.header ?? !isRow(fields);
     begun.names = namesOf(isHeader ? fields : null, fields, this.asked);
     begun.header = isHeader ? JSON.stringify(fields) : null;
+    const numbers = fields.filter((field) => Number.isFinite(numberIn(field)));
+    if (isHeader && this.asked.header === undefined && numbers.length > 0) {
+      this.say(
+        `the first line is taken for names, though there ${numbers.length === 1 ? "is a number" : "are numbers"} in it (${quoted(numbers)}); --header no where it is a record`,
+      );
+    }
     return isHeader;
   }
 

@@ -30,6 +30,13 @@ export interface Layout {
 /** A record as it is read: an object, or a list of texts. */
 export type Fields = Readonly<Record<string | number, unknown>>;
 
+/** What a field holds; nothing where it is not there, whatever all objects have under that name. */
+function fieldOf(fields: Fields, key: string | number): unknown {
+  const value = fields[key];
+  const isPlain = typeof value !== "object" && typeof value !== "function";
+  return isPlain || Object.hasOwn(fields, key) ? value : undefined;
+}
+
 /** Records in the order of the source. */
 export interface Batch {
   records: number;
@@ -176,7 +183,7 @@ export function inputsOf(
   const places = new Map(names.map((name, place) => [name, place]));
   for (const name of chosen) {
     if (ignored.has(name)) continue;
-    const value = first[format === "csv" ? (places.get(name) ?? name) : name];
+    const value = fieldOf(first, format === "csv" ? (places.get(name) ?? name) : name);
     if (isChosen || numberIn(value) !== undefined) inputs.push(name);
     else texts.push(name);
   }
@@ -242,10 +249,10 @@ export class Rows {
     }
     const rows = this.#rows;
     for (let j = 0; j < width; j++) {
-      rows[start + j] = this.#number(fields[keys[j]], j, where);
+      rows[start + j] = this.#number(fieldOf(fields, keys[j]), j, where);
     }
-    if (this.#target !== undefined) this.#targets.push(this.#targetIn(fields[this.#target], where));
-    if (this.#time !== undefined) this.#times.push(textIn(fields[this.#time]));
+    if (this.#target !== undefined) this.#targets.push(this.#targetIn(fieldOf(fields, this.#target), where));
+    if (this.#time !== undefined) this.#times.push(textIn(fieldOf(fields, this.#time)));
     if (id !== undefined) this.#ids.push(id);
     if (this.layout.format !== "csv") this.#lookForNew(fields, where);
     this.#records++;

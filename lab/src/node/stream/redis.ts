@@ -18,6 +18,8 @@ import {
 import type { Sink } from "./sinks.js";
 import { QUIET, type RedisPosition, type Source } from "./sources.js";
 
+/** Where Redis listens if the URL does not say. */
+const PORT = 6379;
 /** ms in which a server that is there answers: a connection that is cut says nothing. */
 const ANSWERS = 5000;
 /** ms between two attempts to reach it again. */
@@ -57,6 +59,7 @@ export function streamUrl(text: string, option: string): StreamUrl {
   try {
     url = new URL(text);
     key = decodeURIComponent(rest);
+    for (const part of [url.username, url.password]) decodeURIComponent(part);
   } catch {
     return refuse();
   }
@@ -71,6 +74,8 @@ export const shownStream = ({ url, db, key }: StreamUrl): string => {
   const bare = new URL(url);
   bare.username = "";
   bare.password = "";
+  // by whichever of its spellings, it is the same stream
+  if (bare.port === String(PORT)) bare.port = "";
   return printable(`${bare.protocol}//${bare.host}/${db}/${key}`);
 };
 
@@ -89,7 +94,7 @@ export class Connection {
     const { protocol, hostname, port, username, password } = at.url;
     this.#redis = new Redis({
       host: hostname.replace(/^\[(.*)\]$/, "$1"),
-      port: port === "" ? 6379 : Number(port),
+      port: port === "" ? PORT : Number(port),
       db: at.db,
       ...(username !== "" && { username: decodeURIComponent(username) }),
       ...(password !== "" && { password: decodeURIComponent(password) }),
@@ -214,7 +219,7 @@ const refuses = (error: unknown, code: string): boolean => error instanceof Refu
 const isRefusal = (error: unknown): boolean =>
   error instanceof Error &&
   error.name === "ReplyError" &&
-  !/^(?:LOADING|BUSY|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|UNBLOCKED)\b/.test(error.message);
+  !/^(?:LOADING|BUSY|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS)\b/.test(error.message);
 
 const described = (error: unknown): string => {
   const { message, code, errors } = error as Error & { code?: string; errors?: Error[] };
@@ -282,33 +287,43 @@ export function redisSource(
     isGroupThere = true;
   };
 
+  /** What is asked of the group; undefined where it is gone, with a server's data or a stream that was deleted. */
+  const ofGroup = async <T>(answer: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await answer;
+    } catch (error) {
+      // a read that waited when the stream was deleted, or the server became another's replica: the next answer tells which
+      if (refuses(error, "UNBLOCKED")) return undefined;
+      if (!refuses(error, "NOGROUP")) throw error;
+      say(`the group ${quote(group)} is gone from ${shownStream(at)}; it is made anew`);
+      isGroupThere = false;
+      return undefined;
+    }
+  };
+
   const read = async (most: number, id: string): Promise<Entry[]> => {
     if (!isGroupThere) await makeGroup();
     const isNew = id === ">";
-    try {
-      const answer = (await reading.ask(
+    const answer = (await ofGroup(
+      reading.ask(
         (redis) =>
           isNew && !stopAtEnd
             ? redis.xreadgroup("GROUP", group, consumer, "COUNT", most, "BLOCK", BLOCKS, "STREAMS", key, id)
             : redis.xreadgroup("GROUP", group, consumer, "COUNT", most, "STREAMS", key, id),
         BLOCKS + ANSWERS,
-      )) as [string, Entry[]][] | null;
-      return answer?.[0]?.[1] ?? [];
-    } catch (error) {
-      if (!refuses(error, "NOGROUP")) throw error;
-      // a server that has lost its data, or a stream that was deleted
-      say(`the group ${quote(group)} is gone from ${shownStream(at)}; it is made anew`);
-      isGroupThere = false;
-      return [];
-    }
+      ),
+    )) as [string, Entry[]][] | null | undefined;
+    return answer?.[0]?.[1] ?? [];
   };
 
   /** Of those that another consumer has taken and not settled in time, the first ones. */
   const claim = async (most: number): Promise<Entry[]> => {
-    const [, entries] = (await reading.ask((redis) =>
-      redis.xautoclaim(key, group, consumer, claimAfter, "0", "COUNT", most),
-    )) as [string, (Entry | null)[]];
-    const found = entries.filter((entry): entry is Entry => entry !== null && !open.has(entry[0]));
+    const answer = (await ofGroup(
+      reading.ask((redis) => redis.xautoclaim(key, group, consumer, claimAfter, "0", "COUNT", most)),
+    )) as [string, (Entry | null)[]] | undefined;
+    const found = (answer?.[1] ?? []).filter(
+      (entry): entry is Entry => entry !== null && !open.has(entry[0]),
+    );
     if (found.length > 0)
       say(`${found.length.toLocaleString("en-US")} entries that another consumer left behind are taken over`);
     return found;
@@ -376,6 +391,10 @@ export function redisSource(
   const unknown = async (entries: readonly Entry[]): Promise<Entry[]> => {
     const fresh = entries.filter(([id]) => !open.has(id));
     const again = fresh.filter(([id, fields]) => isKnown(id) || fields === null).map(([id]) => id);
+    for (const [id, fields] of fresh) {
+      if (fields === null && !isKnown(id))
+        troubles.add("record", () => `entry ${id} was taken from the stream before it was read`);
+    }
     if (again.length > 0) {
       await reading.ask((redis) => redis.xack(key, group, ...again));
       return fresh.filter(([id]) => !again.includes(id));

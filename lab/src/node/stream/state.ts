@@ -82,9 +82,14 @@ export function readState(path: string, settings: StateSettings): State | undefi
 
 /** Writes states into one file. @throws FailureError where it cannot be written, or another stream has written it since */
 export function stateWriter(path: string, settings: StateSettings): (state: State) => void {
-  let mine: number | undefined;
+  let mine: string | undefined;
+  // a number of a file that is gone is given to another one soon
+  const writtenLast = () => {
+    const about = statSync(path, { throwIfNoEntry: false, bigint: true });
+    return about && `${about.ino} ${about.mtimeNs}`;
+  };
   return ({ run, went }) => {
-    const there = statSync(path, { throwIfNoEntry: false })?.ino;
+    const there = writtenLast();
     if (mine !== undefined && there !== undefined && there !== mine) {
       throw new FailureError(
         `--state: another stream has written ${quote(path, 200)} since this one did; let each have a file of its own`,
@@ -103,6 +108,6 @@ export function stateWriter(path: string, settings: StateSettings): (state: Stat
       }),
     };
     writeWhole(path, `${JSON.stringify(sealed(kept))}\n`, "--state");
-    mine = statSync(path, { throwIfNoEntry: false })?.ino;
+    mine = writtenLast();
   };
 }

@@ -294,7 +294,9 @@ class Run {
       say(`${word}: ${errors.map((each) => `${names[each.of]} ${errorText(each)}`).join(", ")}`);
     }
     for (const line of this.#troubles.summary()) say(`! ${line}`);
-    if (options.report !== undefined && online !== undefined) {
+    if (options.report !== undefined && online === undefined)
+      say("- there was no record: no page is written");
+    else if (options.report !== undefined && online !== undefined) {
       const path = options.report === true ? PAGE : options.report;
       const { renderStream } = await import("../../report/stream.js");
       const { serverDocument } = await import("@evenkeel/report/server-document");

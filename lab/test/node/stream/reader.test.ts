@@ -335,6 +335,50 @@ test.each([
   }
 });
 
+test("names that all objects have are fields like others", () => {
+  const first = '{"__proto__":1,"constructor":2,"toString":3,"y":"valueOf"}\n';
+  const { layout, rows, times, targets, said } = read(`${first}{"y":"no"}\n{"constructor":4}\n`, {
+    learn: "y",
+    classes: ["no", "valueOf"],
+    time: "hasOwnProperty",
+  });
+  expect(layout?.inputs).toEqual(["__proto__", "constructor", "toString"]);
+  expect(rows).toEqual([
+    [1, 2, 3],
+    [NAN, NAN, NAN],
+    [NAN, 4, NAN],
+  ]);
+  expect(times).toEqual(["", "", ""]);
+  expect(targets).toEqual([1, 0, NAN]);
+  expect(said).toEqual(['"hasOwnProperty" (--time): not in the first record; looked for in later ones']);
+});
+
+test("a first line of names with numbers among them is told, for it may be a record", () => {
+  const told = (text: string, asked: Reading = {}) => read(text, asked).said.join();
+  expect(told("2024-05-01T12:00,3,4\n2024-05-01T13:00,5,6\n")).toContain(
+    'the first line is taken for names, though there are numbers in it ("3", "4"); --header no where it is a record',
+  );
+  expect(told("day,2023\n1,2\n")).toContain("though there is a number in it");
+  for (const asked of [{ header: true }, { header: false }])
+    expect(told("day,2023\n1,2\n", asked)).not.toContain("though");
+  expect(told("day,NA\n1,2\n")).toBe("");
+});
+
+test("the line of names is no record where files follow each other, a record that is like it is one", () => {
+  expect(read("a,b\n1,2\na,b\n3,4\n")).toMatchObject({
+    rows: [
+      [1, 2],
+      [3, 4],
+    ],
+    said: [],
+  });
+  expect(read("a,b\n1,2\na,c\n").said).toHaveLength(2);
+  expect(read("1,2\n3,4\n1,2\n", { header: true }).rows).toEqual([
+    [3, 4],
+    [1, 2],
+  ]);
+});
+
 test("a source that goes on by itself may begin with its header again", () => {
   const { position, layout } = read("a,b\n1,2\n");
   const before = { position, layout: layout as Layout };

@@ -208,6 +208,34 @@ test("two consumers share the entries; what one leaves behind the other takes ov
   expect([...new Set(await answered([names.out]))]).toEqual(ids);
 });
 
+test("a stream that is deleted while it is read is read from its new beginning", async () => {
+  await produce(0, 10);
+  const line = lineOf().filter((word) => word !== "--stop-at-end");
+  const { child, ended } = start(workplace, ...line, "--claim-after", "1");
+  await until(async () => (await length()) === 10);
+  await redis.del(names.from);
+  await produce(10, 20);
+  await until(async () => (await length()) === 20);
+  child.kill("SIGINT");
+  const { code, stderr } = await ended;
+  expect(code, stderr).toBe(130);
+  expect(stderr.replaceAll(/\s+/g, " ")).toContain('the group "evenkeel" is gone');
+  expect(stderr).not.toContain("does not answer");
+});
+
+test("entries that are trimmed before they are answered are told, and hold nothing up", async () => {
+  await produce(0, 20);
+  await redis.xgroup("CREATE", names.from, "evenkeel", "0");
+  await redis.xreadgroup("GROUP", "evenkeel", "me", "STREAMS", names.from, ">");
+  await redis.xtrim(names.from, "MAXLEN", "=", 8);
+  const { code, stderr } = await evenkeel(workplace, ...lineOf(), "--consumer", "me");
+  expect(code, stderr).toBe(0);
+  expect(await length()).toBe(8);
+  expect(await pending()).toBe(0);
+  expect(stderr).toMatch(/! entry \d+-\d+ was taken from the stream before it was read/);
+  expect(stderr.replaceAll(/\s+/g, " ")).toContain("! 12 lines that were no records");
+});
+
 test("entries that are no records are told, settled and passed over", async () => {
   await redis.xadd(names.from, "*", "a", "1", "b", "2");
   await redis.xadd(names.from, "*", "json", "{oops");

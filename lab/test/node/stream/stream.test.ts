@@ -124,6 +124,18 @@ test("a prediction, and of classes the chance of each; names of the output's own
   expect(said).toMatch(/wrong: with normalization \d+\.\d %/);
 });
 
+test("columns called as those of the output have names of their own", async () => {
+  writeFileSync(
+    at("names.csv"),
+    "record,standardized record,drift,standardized standardized record\n1,2,3,4\n",
+  );
+  await run({ from: at("names.csv"), out: at("names-out.csv") });
+  const [header] = read("names-out.csv").split("\n");
+  expect(header).toBe(
+    "record,standardized standardized standardized record,standardized record,standardized drift,standardized standardized record,drift",
+  );
+});
+
 test("ended after any number of records and started again, it writes the same bytes", async () => {
   for (const [name, options] of Object.entries({
     plain: { ignore: ["y"], time: "day", forgetting: 0.9 },
@@ -164,7 +176,8 @@ test("what was read to the end goes on where more has come", async () => {
 test("begun, and ended before there was a record, it begins anew in its own file", async () => {
   writeFileSync(at("empty.csv"), "a,b\n");
   const files = { from: at("empty.csv"), out: at("begun"), state: at("begun.state") };
-  expect(await run(files)).toBe(0);
+  expect(await run({ ...files, report: at("begun.html") })).toBe(0);
+  expect(said).toContain("there was no record: no page is written");
   appendFileSync(at("begun"), "1,2,3");
   appendFileSync(at("empty.csv"), "1,2\n");
   await run(files);
@@ -267,6 +280,16 @@ test.each<[string, Partial<StreamOptions>, string | RegExp]>([
     "no stream",
     { out: "redis://host" },
     '--out: expected the URL of a stream such as redis://host:6379/0/stream, got "redis://host"',
+  ],
+  [
+    "a name or a password that is not written as in a URL",
+    { from: "redis://me:a%zz@host/0/x" },
+    '--from: expected the URL of a stream such as redis://host:6379/0/stream, got "redis://me:***@host/0/x"',
+  ],
+  [
+    "what is read from, in another spelling",
+    { from: "redis://me@host/x", out: "redis://host:6379/0/x" },
+    "--out: is what is read from; name another stream",
   ],
   ["a delimiter of several bytes", { delimiter: "é" }, '--delimiter: expected one ASCII character, got "é"'],
 ])("%s is refused before anything is read", async (_, options, message) => {
