@@ -64,21 +64,23 @@ export function redisExchange(command: RedisCommand, options: RedisOptions): Asy
 
   /** Sends a command until Redis has answered it: what a lost connection has left open is sent again, which changes nothing. */
   const send = async (until: number, ...args: Parameters<RedisCommand>): Promise<unknown> => {
+    let lost = "";
     for (;;) {
       try {
-        return await sent(until, ...args);
+        return await sent(until, lost, ...args);
       } catch (error) {
         if (!isOfConnection(error) || performance.now() + PAUSE_MS > until) throw error;
+        lost = `: ${(error as Error).message}`;
         await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }
     }
   };
 
-  const sent = async (until: number, ...args: Parameters<RedisCommand>): Promise<unknown> => {
+  const sent = async (until: number, lost: string, ...args: Parameters<RedisCommand>): Promise<unknown> => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       const tell = () =>
-        reject(new Error(`redisExchange: Redis has not answered ${args[0]} within ${timeout} ms`));
+        reject(new Error(`redisExchange: Redis has not answered ${args[0]} within ${timeout} ms${lost}`));
       timer = setTimeout(tell, until + GRACE_MS - performance.now());
     });
     const reply = command(...args);

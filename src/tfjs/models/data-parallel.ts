@@ -381,7 +381,7 @@ export class Replica {
     }
     if (!isMerged) {
       throw new Error(
-        `replicaOf: ${optimizer.getClassName()} must take its gradients from its computeGradients(), where replicas add theirs up`,
+        "replicaOf: the optimizer must take its gradients from its computeGradients(), where replicas add theirs up",
       );
     }
     const [loss, ...metrics] = [given].flat();

@@ -277,7 +277,7 @@ describe("what cannot be trained is told, here and to the others", () => {
     const compile = { optimizer: new Apart(0.1), loss: "meanSquaredError" };
     const replica = replicaOf(model, options({ compile }));
     await expect(replica.trainStep(x(), y())).rejects.toThrow(
-      "replicaOf: SGD must take its gradients from its computeGradients(), where replicas add theirs up",
+      "replicaOf: the optimizer must take its gradients from its computeGradients(), where replicas add theirs up",
     );
   });
 
