@@ -63,13 +63,18 @@ export function linearAxis(low: number, high: number): Axis {
     above - high > 0.75 * step ? high : above,
   ];
   if (domain[0] === domain[1]) domain[1] += step;
-  return {
-    type: "linear",
-    domain,
-    ticks: multiples(step, ...domain),
-    format: formatTick,
-    constant: 1,
-  };
+  const ticks = multiples(step, ...domain);
+  return { type: "linear", domain, ticks, format: tickFormat(ticks), constant: 1 };
+}
+
+/** Letters that a label has room for. */
+const LONGEST_TICK = 9;
+
+/** As short as it goes, but with all digits where two ticks would read the same. */
+function tickFormat(ticks: readonly number[]): Axis["format"] {
+  const whole = (value: number) => minus(value.toLocaleString("en-US", { maximumSignificantDigits: 12 }));
+  const isClear = new Set(ticks.map(formatTick)).size === ticks.length;
+  return isClear || ticks.some((tick) => whole(tick).length > LONGEST_TICK) ? formatTick : whole;
 }
 
 /** The value rounded down to one digit. */

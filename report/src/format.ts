@@ -10,15 +10,30 @@ export function tenToThe(exponent: number): string {
 
 /** Three significant digits: `0.0123`, `4.50`, `1,230`, `1.23×10⁻⁷`; an en dash for null, NaN and infinities. */
 export function formatNumber(value: number | null): string {
+  return withDigits(value, 3);
+}
+
+/** Numbers that are compared: with as many digits as tell them apart. */
+export function formatApart(values: readonly number[]): string[] {
+  const different = new Set(values).size;
+  for (let digits = 3; ; digits++) {
+    const texts = values.map((value) => withDigits(value, digits));
+    if (digits === 12 || new Set(texts).size === different) return texts;
+  }
+}
+
+function withDigits(value: number | null, digits: number): string {
   if (value === null || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e6) {
-    const [mantissa, exponent] = value.toExponential(2).split("e");
+  if (size < 1e-3 || size >= 10 ** Math.max(6, digits)) {
+    const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
     return `${minus(mantissa ?? "")}×${tenToThe(Number(exponent))}`;
   }
-  const rounded = Number(value.toPrecision(3));
-  return minus(Math.abs(rounded) >= 100 ? rounded.toLocaleString("en-US") : value.toPrecision(3));
+  const text = value.toPrecision(digits);
+  const rounded = Number(text);
+  const maximumFractionDigits = digits - 3;
+  return minus(Math.abs(rounded) >= 100 ? rounded.toLocaleString("en-US", { maximumFractionDigits }) : text);
 }
 
 /** A typographic minus sign, and none before a zero: "−0.00" never appears. */

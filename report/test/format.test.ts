@@ -1,6 +1,6 @@
 /** Numbers and lines as people read them. */
 import { expect, test } from "vitest";
-import { formatNumber, wrap } from "../src/format.js";
+import { formatApart, formatNumber, wrap } from "../src/format.js";
 
 test.each([
   [0.012345, "0.0123"],
@@ -22,4 +22,49 @@ test("breaks a label before its second word, never before its first", () => {
 
 test("lines after the first start with the indent, which counts", () => {
   expect(wrap("one two three four", 9, "  ")).toBe("one two\n  three\n  four");
+});
+
+test.each([
+  [
+    [1, 2],
+    ["1.00", "2.00"],
+  ],
+  [
+    [10_000, 10_010],
+    ["10,000", "10,010"],
+  ],
+  [
+    [1000.001, 1000.002],
+    ["1,000.001", "1,000.002"],
+  ],
+  [
+    [0.12341, 0.12342],
+    ["0.12341", "0.12342"],
+  ],
+  [
+    [-1234567, -1234999],
+    ["−1.2346×10⁶", "−1.2350×10⁶"],
+  ],
+  [
+    [5e9, 5.0000001e9],
+    ["5.0000000×10⁹", "5.0000001×10⁹"],
+  ],
+  [
+    [2e-5, 2.0001e-5],
+    ["2.0000×10⁻⁵", "2.0001×10⁻⁵"],
+  ],
+  [
+    [7, 7],
+    ["7.00", "7.00"],
+  ],
+  [
+    [Number.NaN, 0],
+    ["–", "0"],
+  ],
+  [
+    [1, 1 + 1e-15],
+    ["1.00000000000", "1.00000000000"],
+  ],
+])("%j beside each other", (values, texts) => {
+  expect(formatApart(values)).toEqual(texts);
 });

@@ -1,7 +1,7 @@
 /** The page of a stream: error over time, moments of each column, and where they drifted, in one HTML file without a script. */
 import { type Axis, beyondNote, magnitudeAxis, thinned, tightAxis } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
-import { capitalize, count, formatNumber, listed } from "@evenkeel/report/format";
+import { capitalize, count, formatApart, formatNumber, listed } from "@evenkeel/report/format";
 import { escapeHtml, figure, tableTwin, wholePage } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
@@ -23,9 +23,12 @@ const LONGEST_NAME = 40;
 
 const STYLE = `
 #drifts td,#drifts th,#errors td,#errors th{overflow-wrap:anywhere}
+#drifts>table,#errors>table,#errors>.beside{margin-top:1rem}
 `;
 
 const number = (n: number) => n.toLocaleString("en-US");
+/** Of a record by its place: numbers are from 1, as in the output. */
+const recordNumber = (place: number) => number(place + 1);
 const named = (name: string): string => escapeHtml(clipped(name, LONGEST_NAME));
 
 /** The whole page; its figures are drawn in `document`. */
@@ -81,7 +84,7 @@ function findings(history: History): string {
   for (const { kind, name, record } of notes) {
     if (kind !== "diverged") continue;
     items.push(
-      `The network${name === "plain" ? " without normalization" : ""} diverged at record ${number(record)}, and began anew; whether it did again is not told.`,
+      `The network${name === "plain" ? " without normalization" : ""} diverged at record ${recordNumber(record)}, and began anew; whether it did again is not told.`,
     );
   }
   return items.length === 0
@@ -105,18 +108,21 @@ function unwatchedText({ watched, settings }: History): string {
 
 /** "its mean went from 1.00 to 2.00 about record 1,000, found 200 records later" */
 function driftText({ of, before, after, since, found }: Drift): string {
-  const [from, to] = [before, after].map((stretch) => shiftedOf(of, stretch));
+  const [from, to] = shiftOf(of, [before, after]);
   const what = { mean: "mean", spread: "standard deviation", missing: "share of missing values" }[of];
   return unbroken(
-    `its ${what} went from ${from} to ${to} about record ${number(since)}, found ${count(found - since, "record")} later`,
+    `its ${what} went from ${from} to ${to} about record ${recordNumber(since)}, found ${count(found - since, "record")} later`,
   );
 }
 
 const percentage = (value: number | null): string =>
   isNumber(value) ? `${Number((100 * value).toPrecision(value >= 0.1 ? 3 : 2))}\u00a0%` : "–";
 
-const shiftedOf = (of: Drift["of"], { mean, deviation, missing }: Stretch): string =>
-  of === "missing" ? percentage(missing) : formatNumber(of === "mean" ? mean : deviation);
+/** Of each stretch what has shifted. */
+const shiftOf = (of: Drift["of"], stretches: readonly Stretch[]): string[] =>
+  of === "missing"
+    ? stretches.map(({ missing }) => percentage(missing))
+    : formatApart(stretches.map(({ mean, deviation }) => (of === "mean" ? mean : deviation)));
 
 // ---- error over time ----
 
@@ -137,7 +143,7 @@ const GUESSES: Partial<Record<Contender, { name: string; line: OtherLine["line"]
   last: { name: "guessing the last one", line: "dotted" },
 };
 
-const middleOf = ({ from, to }: HistoryPoint): number => (from + to - 1) / 2;
+const middleOf = ({ from, to }: HistoryPoint): number => (from + to + 1) / 2;
 
 function errorSection(history: History, legend: string, document: Document): string {
   const { settings } = history;
@@ -186,7 +192,7 @@ function errorFigure(history: History, { title, of, format }: Measure, document:
     {
       title: `${title} by record`,
       series,
-      x: countAxis(0, Math.max(1, records - 1)),
+      x: countAxis(1, Math.max(2, records)),
       xLabel: "record",
       y: isNumber(settings.learn?.classes?.length)
         ? { ...tightAxis(0, Math.max(...all, 0.01)), format: percentage }
@@ -213,10 +219,10 @@ function errorFigure(history: History, { title, of, format }: Measure, document:
   };
 }
 
-const rangeText = ({ from, to }: HistoryPoint): string => `${number(from)} – ${number(to - 1)}`;
+const rangeText = ({ from, to }: HistoryPoint): string => `${recordNumber(from)} – ${number(to)}`;
 
 function marksOf(drifts: readonly Drift[]): { x: number[]; note: string } {
-  const all = [...new Set(drifts.map(({ found }) => found))];
+  const all = [...new Set(drifts.map(({ found }) => found + 1))];
   const some = all.length > MOST_MARKS ? ", of very many some" : "";
   return { x: thinned(all, MOST_MARKS), note: `Upright lines: where a drift was found${some}.` };
 }
@@ -247,12 +253,13 @@ function driftSection({ settings, drifts, driftCount }: History): string {
   const shown = drifts.slice(-MOST_DRIFTS).reverse();
   const heads = ["Column", "What", "Since about", "Before", "After", "Chance"];
   const rows = shown.map(({ name, of, since, found, before, after, chance: unlikely }) => {
+    const shift = shiftOf(of, [before, after]);
     const cells: [string, string, string?][] = [
       [heads[1], of],
-      [heads[2], number(since), `found at ${number(found)}`],
+      [heads[2], recordNumber(since), `found at ${recordNumber(found)}`],
       ...[before, after].map((stretch, i): [string, string, string] => [
         heads[3 + i],
-        shiftedOf(of, stretch),
+        shift[i],
         `of ${count(stretch.count, "value")}${of === "missing" ? "" : of === "mean" ? `, spread ${formatNumber(stretch.deviation)}` : `, mean ${formatNumber(stretch.mean)}`}`,
       ]),
       [heads[5], unlikely < 1e-15 ? "&lt; 10⁻¹⁵" : formatNumber(unlikely)],
@@ -301,6 +308,10 @@ function columnSection(history: History, document: Document): string {
 <div class="beside"><div class="how">${how.map((text) => `<p>${text}</p>`).join("")}</div><div class="pair">${figures.join("")}</div></div></section>`;
 }
 
+/** At most so many, as far from each other. */
+const everyTick = (ticks: readonly number[], most: number): number[] =>
+  ticks.filter((_, i) => i % Math.ceil(ticks.length / most) === 0);
+
 const MARGIN = { top: 12, right: 14, bottom: 34, left: 52 };
 const COLOUR = "var(--hue1)";
 
@@ -314,7 +325,7 @@ function columnFigure({ points, drifts, records, settings }: History, j: number,
   });
   const ends = lines.flatMap(({ mean, deviation }) => [mean - deviation, mean + deviation]).filter(isNumber);
   const y: Axis = ends.length === 0 ? tightAxis(0, 1) : tightAxis(Math.min(...ends), Math.max(...ends));
-  const x = countAxis(0, Math.max(1, records - 1));
+  const x = countAxis(1, Math.max(2, records));
   const own = marksOf(drifts.filter(({ column }) => column === j));
   const frame = {
     x: MARGIN.left,
@@ -339,7 +350,7 @@ function columnFigure({ points, drifts, records, settings }: History, j: number,
         Plot.gridY(y.ticks, { stroke: "var(--grid)", strokeOpacity: 1 }),
         Plot.ruleY([y.domain[0]], { stroke: "var(--axis)" }),
         Plot.axisY(y.ticks, { text: y.format, tickSize: 0, tickPadding: 8, label: null }),
-        Plot.axisX(thinned(x.ticks, 4), {
+        Plot.axisX(everyTick(x.ticks, 4), {
           text: x.format,
           tickSize: 4,
           label: "record",

@@ -152,20 +152,36 @@ test("drifts are told first, in a table, and marked in the figures of the error 
   expect(document.querySelector("h1")?.textContent).toBe("3 drifts in 1,200 records");
   const found = [...document.querySelectorAll(".findings li")].map(({ textContent }) => textContent);
   expect(found).toEqual([
-    "b: its mean went from 1.00 to 5.00 about record 500, found 150 records later.",
-    "b: its standard deviation went from 2.00 to 2.50 about record 500, found 400 records later.",
-    "a: its share of missing values went from 0\u00a0% to 100\u00a0% about record 500, found 450 records later.",
+    "b: its mean went from 1.00 to 5.00 about record 501, found 150 records later.",
+    "b: its standard deviation went from 2.00 to 2.50 about record 501, found 400 records later.",
+    "a: its share of missing values went from 0\u00a0% to 100\u00a0% about record 501, found 450 records later.",
   ]);
   const rows = [...document.querySelectorAll("#drifts tbody tr")].map(({ children }) =>
     [...children].map((cell) => cell.querySelector(".value")?.textContent ?? cell.textContent),
   );
-  expect(rows[0]).toEqual(["a", "missing", "500", "0\u00a0%", "100\u00a0%", "1.00×10⁻⁹"]);
+  expect(rows[0]).toEqual(["a", "missing", "501", "0\u00a0%", "100\u00a0%", "1.00×10⁻⁹"]);
   expect(rows[1].at(-1)).toBe("< 10⁻¹⁵");
   const marks = [...document.querySelectorAll("figure")].map(
     (each) => each.querySelectorAll('g[aria-label="rule"][stroke="var(--ink)"] line').length,
   );
   // two figures of the error, and one for each column
   expect(marks).toEqual([3, 3, 1, 2]);
+});
+
+test("a shift that is small beside the mean can be read, and ticks are as far from each other", () => {
+  const stretch = { count: 500, mean: 10_000, deviation: 2, missing: 0 };
+  const slight = { ...drift, before: stretch, after: { ...stretch, mean: 10_004 } };
+  const history = historyOf(10_000, {}, { drifts: [slight], driftCount: 1 });
+  const { document } = parseHTML(renderStream(history, serverDocument));
+  expect(document.querySelector(".findings li")?.textContent).toContain("went from 10,000 to 10,004 about");
+  const labels = [...document.querySelectorAll('#columns g[aria-label="x-axis tick label"] text')];
+  const ticks = labels
+    .slice(0, labels.length / 2)
+    .map(({ textContent }) => Number(textContent?.replaceAll(",", "")));
+  const gaps = ticks.slice(1).map((tick, i) => tick - ticks[i]);
+  expect(gaps.length).toBeGreaterThan(1);
+  // the first record is number 1
+  expect(Math.max(...gaps) - Math.min(...gaps)).toBeLessThanOrEqual(1);
 });
 
 test("errors of all contenders stand in figures and in a table", () => {

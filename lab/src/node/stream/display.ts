@@ -1,5 +1,5 @@
 /** What is shown while a stream runs, on standard error: a line that lives in a terminal, and plain lines now and then anywhere else. */
-import { count, formatNumber, quote, wrap } from "@evenkeel/report/format";
+import { count, formatApart, formatNumber, quote, wrap } from "@evenkeel/report/format";
 import { createLogUpdate } from "log-update";
 import type { Drift, Errors, Note } from "../../online/history.js";
 import { colorsOf } from "../colors.js";
@@ -48,8 +48,8 @@ export const driftLine = (
   time: string | undefined,
 ): string => {
   const values = {
-    mean: [before.mean, after.mean].map(formatNumber),
-    spread: [before.deviation, after.deviation].map(formatNumber),
+    mean: formatApart([before.mean, after.mean]),
+    spread: formatApart([before.deviation, after.deviation]),
     missing: [before.missing, after.missing].map((share) => `${(100 * share).toFixed(1)} %`),
   };
   const [from, to] = values[of];

@@ -278,7 +278,7 @@ class Run {
     if (blind > 0) {
       const all = online?.watched.length ?? 0;
       say(
-        `- drift could not be seen yet in ${blind} of ${count(all, "column")}: there is too little to compare with`,
+        `- drift could not be seen yet in ${blind.toLocaleString("en-US")} of ${count(all, "column")}: there is too little to compare with`,
       );
     }
     const names: Record<string, string> = {
