@@ -112,7 +112,6 @@ interface Parsed extends ReadingOptions, QueueChoices, Omit<Choices, "sweep" | "
   save?: string;
   sweep?: string[];
   threads: number;
-  cancel?: boolean;
   json?: boolean;
   out?: string;
   resume?: string;
@@ -350,11 +349,7 @@ withFormat(diagnoseCommand).action(async (model: string, options: Diagnosed) => 
 program
   .command("worker")
   .description("Run trials that compare --queue puts on a queue, on this machine.")
-  .requiredOption(
-    "--queue <url>",
-    "redis://host or postgres://host/database (default: EVENKEEL_QUEUE)",
-    process.env.EVENKEEL_QUEUE,
-  )
+  .option("--queue <url>", "redis://host or postgres://host/database (default: EVENKEEL_QUEUE)")
   .option("--threads <count>", "trials that run at a time", integer(1, MOST_THREADS), cores)
   .option("--share <folder>", "where the data are, if compare was given one")
   .option("--cache <folder>", "where data are kept (default: a folder for temporary files)")
@@ -370,9 +365,14 @@ program
     integer(5, 86_400),
     600,
   )
-  .action(async (options: WorkerOptions) => {
+  .action(async ({ queue = process.env.EVENKEEL_QUEUE, ...options }: Partial<WorkerOptions>) => {
+    if (queue === undefined) {
+      throw new UsageError(
+        "worker: expected --queue with a URL such as redis://host, or one in EVENKEEL_QUEUE, got none",
+      );
+    }
     const { work } = await import("./node/queue/worker.js");
-    process.exitCode = await work(options);
+    process.exitCode = await work({ ...(options as WorkerOptions), queue });
   });
 
 program
@@ -402,8 +402,8 @@ program
     `
 Examples:
   evenkeel standardize 'data/*.parquet'
-  evenkeel standardize train.csv --ignore id --out train
-  evenkeel standardize test.csv --with train/standardizer.json --out test`,
+  evenkeel standardize train.csv --ignore id --out scaled
+  evenkeel standardize test.csv --with scaled/standardizer.json --out scaled-test`,
   )
   .action(async (files: string[], options: StandardizeOptions) => {
     const { standardize } = await import("./node/standardize.js");

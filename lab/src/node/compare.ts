@@ -241,10 +241,14 @@ async function run(
   const { trials, failure } = outcome;
   const finished = new Set(keys.filter((_, i) => trials[i] !== undefined)).size;
   const isLeft = queue?.onStop === "leave" && !queue.cancel && failure === undefined;
-  const goOn = `${isLeft ? "The others go on at their workers. To have their results" : "Go on"}: ${again}\n`;
+  const goOn = `${isLeft ? "The others stay on the queue, for its workers. To have their results" : "Go on"}: ${again}\n`;
   if (finished === 0 && isLeft && stop.exitCode() !== undefined) {
     process.stderr.write(`Stopped before any trial had finished. ${goOn}`);
     return stop.exitCode() ?? 1;
+  }
+  if (finished === 0 && queue?.cancel) {
+    process.stderr.write(`Cancelled before any trial had finished. ${goOn}`);
+    return 0;
   }
   if (finished === 0) {
     leave?.();

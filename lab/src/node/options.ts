@@ -262,6 +262,7 @@ export interface QueueChoices {
   queue?: string | true;
   share?: string;
   onStop?: OnStop;
+  cancel?: boolean;
 }
 
 const onStops: readonly OnStop[] = ["leave", "cancel"];
@@ -280,7 +281,7 @@ export const withQueue = (command: Command): Command =>
     );
 
 /** Throws UsageError for what means nothing without a queue. */
-export function queueOf({ queue, share, onStop }: QueueChoices, cancel = false): QueueOptions | undefined {
+export function queueOf({ queue, share, onStop, cancel = false }: QueueChoices): QueueOptions | undefined {
   const url = queue === true ? process.env.EVENKEEL_QUEUE : queue;
   if (url !== undefined) return { url, share, onStop: onStop ?? "leave", cancel };
   if (queue === true) {

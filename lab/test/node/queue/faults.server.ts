@@ -338,7 +338,7 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
     first.child.kill("SIGINT");
     const { code, stderr } = await first.ended;
     expect(code).toBe(130);
-    expect(stderr).toContain("The others go on at their workers. To have their results: ");
+    expect(stderr).toContain("The others stay on the queue, for its workers. To have their results: ");
     await expect.poll(() => finishedBy(workers).length, { timeout: 60_000 }).toBe(FEW.trials);
     for (const each of workers) await stopped(each);
     const resumed = resume(out("left"), url);
