@@ -17,9 +17,12 @@ const LAYER_ARGS = [
 /** Saved by Keras and not needed here. */
 const KERAS_ARGS = ["activityRegularizer", "autocast", "ragged", "sparse", "quantizationConfig"];
 
-/** A layer's options without those common to all layers. */
-export function ownArgs(args: object): Record<string, unknown> {
-  const others = [...LAYER_ARGS, ...KERAS_ARGS];
+/**
+ * A layer's options without those common to all layers.
+ * @param own what the layer has by one of those names: the `batchSize` of ghost batch normalization
+ */
+export function ownArgs(args: object, own: readonly string[] = []): Record<string, unknown> {
+  const others = [...LAYER_ARGS, ...KERAS_ARGS].filter((name) => !own.includes(name));
   return Object.fromEntries(
     Object.entries(args).filter(([name, value]) => !others.includes(name) && value !== undefined),
   );
@@ -38,11 +41,19 @@ export function checkArgs(layer: string, args: object, known: readonly string[])
   );
 }
 
-/** A layer's options with the name of its dtype, for which Keras 3 saves a policy. Variables are float32 in any case. */
-export function withTypeName<A extends object>(layer: string, args: A): A & LayerArgs {
+/**
+ * A layer's options with the name of its dtype, for which Keras 3 saves a policy. Variables are float32 in any case.
+ * @param own options that are not for TensorFlow.js's layer, which would take a `batchSize` as its input's
+ */
+export function withTypeName<A extends object>(
+  layer: string,
+  args: A,
+  own: readonly string[] = [],
+): A & LayerArgs {
   // anything but an object is reported before TensorFlow.js reads it
   checkOptions(layer, args, Object.keys(Object(args)));
-  const { dtype, ...others } = args as A & { dtype?: unknown };
+  const { dtype, ...all } = args as A & { dtype?: unknown };
+  const others = Object.fromEntries(Object.entries(all).filter(([name]) => !own.includes(name)));
   const policy = dtype as { config?: { name?: unknown } } | string | null | undefined;
   const type = typeof policy === "object" ? policy?.config?.name : policy;
   if (policy === undefined || policy === null) return others as A & LayerArgs;

@@ -112,11 +112,11 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     private readonly spec: LayerSpec,
     args: NormalizationArgs,
   ) {
-    super(withTypeName(spec.className, args));
+    super(withTypeName(spec.className, args, spec.options));
     this.checkArgs(args);
     const { frozen = false, useMask = spec.useMask } = args;
     checkFlags(spec.className, { frozen, useMask });
-    let options = { ...spec.defaults, ...optionsOf(args) };
+    let options = { ...spec.defaults, ...optionsOf(args, spec.options) };
     if (spec.about.takes === "sequence") {
       options = withoutSequenceArgs(spec.className, options);
       // as in Keras, layers of equal shape are initialized differently; the seed is saved
@@ -280,7 +280,7 @@ export abstract class NormalizationLayer extends builtIn.Layer {
     const { spec } = this;
     checkOptions(spec.className, changes, [...this.optionNames(), ...OWN_ARGS], optionNames);
     checkFlags(spec.className, { frozen, useMask });
-    const options = { ...spec.defaults, ...optionsOf({ ...this.options, ...changes }) };
+    const options = { ...spec.defaults, ...optionsOf({ ...this.options, ...changes }, spec.options) };
     const normalization = this.made(options);
     if (this.shapes) {
       const [now, then] = [this.specified, this.weightsFor(normalization, this.shapes)].map(describe);
@@ -455,8 +455,8 @@ function checkFlags(layer: string, flags: Readonly<Record<string, unknown>>): vo
 }
 
 /** Options of the normalization. */
-function optionsOf(args: object): Config {
-  const own = Object.entries(ownArgs(args));
+function optionsOf(args: object, options: readonly string[]): Config {
+  const own = Object.entries(ownArgs(args, options));
   return Object.fromEntries(
     own.filter(([name]) => !OWN_ARGS.includes(name) && !WEIGHT_ARG.test(name)),
   ) as Config;

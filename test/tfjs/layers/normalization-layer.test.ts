@@ -598,3 +598,21 @@ function profiled(run: () => tf.Tensor): { result: tf.Tensor; kernelNames: strin
     engine.runKernel = original;
   }
 }
+
+it("ghost batches have the layer's batchSize, which is none of its input's, in a saved model too", async () => {
+  await use("cpu");
+  const model = tfl.sequential();
+  model.add(
+    layers.ghostBatchNormalization({ batchSize: 3, inputShape: [2] } as never) as unknown as tfl.layers.Layer,
+  );
+  expect(model.inputs[0].shape).toEqual([null, 2]);
+  const x = tf.tensor(normal(12, 5, 4), [6, 2]);
+  const one = layers.batchNormalization({ epsilon: 1e-5 });
+  const parts = [0, 3].map((from) => one.apply(tf.slice(x, from, 3), { training: true }) as tf.Tensor);
+  const expected = values(tf.concat(parts));
+  const [layer] = model.layers;
+  same(values(layer.apply(x, { training: true }) as tf.Tensor), expected);
+  const again = await tfl.models.modelFromJSON(model.toJSON(null, false) as never);
+  same(values(again.layers[0].apply(x, { training: true }) as tf.Tensor), expected);
+  expect((again.layers[0].getConfig() as { batchSize?: number }).batchSize).toBe(3);
+});
