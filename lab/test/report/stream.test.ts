@@ -171,7 +171,7 @@ test("drifts are told first, in a table, and marked in the figures of the error 
 test("a shift that is small beside the mean can be read, and ticks are as far from each other", () => {
   const stretch = { count: 500, mean: 10_000, deviation: 2, missing: 0 };
   const slight = { ...drift, before: stretch, after: { ...stretch, mean: 10_004 } };
-  const history = historyOf(10_000, {}, { drifts: [slight], driftCount: 1 });
+  const history = historyOf(12, {}, { records: 1_000_000, drifts: [slight], driftCount: 1 });
   const { document } = parseHTML(renderStream(history, serverDocument));
   expect(document.querySelector(".findings li")?.textContent).toContain("went from 10,000 to 10,004 about");
   const labels = [...document.querySelectorAll('#columns g[aria-label="x-axis tick label"] text')];

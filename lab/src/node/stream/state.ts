@@ -1,11 +1,12 @@
 /** Where a stream is: its position, what has been made of it so far, and where its output ends, in one file that is whole or absent. */
 import { lstatSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { quote } from "@evenkeel/report/format";
 import { FailureError, UsageError } from "../../errors.js";
 import type { SavedOnline } from "../../online/online.js";
 import { sealed, unsealed } from "../store.js";
 import { version } from "../version.js";
-import { readOwn, systemReason, writeWhole } from "../whole-file.js";
+import { readOwn, removePartial, systemReason, writeWhole } from "../whole-file.js";
 import type { Layout, Troubles } from "./records.js";
 import type { SinkPosition } from "./sinks.js";
 import type { SourcePosition } from "./sources.js";
@@ -83,6 +84,7 @@ export function readState(path: string, settings: StateSettings): State | undefi
 /** Writes states into one file. @throws FailureError where it cannot be written, or another stream has written it since */
 export function stateWriter(path: string, settings: StateSettings): (state: State) => void {
   let mine: string | undefined;
+  let isFirst = true;
   // a number of a file that is gone is given to another one soon
   const writtenLast = () => {
     const about = statSync(path, { throwIfNoEntry: false, bigint: true });
@@ -108,6 +110,9 @@ export function stateWriter(path: string, settings: StateSettings): (state: Stat
       }),
     };
     writeWhole(path, `${JSON.stringify(sealed(kept))}\n`, "--state");
+    // what runs before this one left of theirs when they were killed
+    if (isFirst) removePartial(dirname(path), new RegExp(`^${basename(path).replaceAll(/\W/g, "\\$&")}$`));
+    isFirst = false;
     mine = writtenLast();
   };
 }

@@ -1,11 +1,13 @@
 /** Streams from file to file: what is written, and that an end at any record and a restart change none of it. */
 import {
   appendFileSync,
+  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -183,6 +185,16 @@ test("begun, and ended before there was a record, it begins anew in its own file
   await run(files);
   expect(read("begun")).toBe("record,a,b,drift\n1,0,0,\n");
   expect(said).toContain("0 records in ");
+});
+
+test("what a run that was killed left of its state is removed, and nothing else", async () => {
+  const left = [".a+b.state.abcdefghijkl.part", ".aab.state.abcdefghijkl.part"];
+  for (const name of left) {
+    writeFileSync(at(name), "half of");
+    utimesSync(at(name), 1, 1);
+  }
+  await run({ from: at("in.csv"), out: at("a+b"), state: at("a+b.state"), ignore: ["y", "day"] });
+  expect(left.map((name) => existsSync(at(name)))).toEqual([false, true]);
 });
 
 const files = { from: at("in.csv"), out: at("kept"), state: at("kept.state"), ignore: ["y", "day"] };
