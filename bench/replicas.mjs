@@ -1,12 +1,13 @@
 /**
  * What data-parallel training costs: bytes that each replica gives in a step (statistics and gradients apart), the time of an exchange
- * between threads and over a Redis on this machine, and steps a second of a small ResNet with one thread and with two, turn by turn.
+ * between threads and over a Redis on this machine, and steps a second of a small ResNet with one thread and with several, turn by turn.
  *
- *     node bench/replicas.mjs [redis://127.0.0.1:6379]
+ *     node bench/replicas.mjs [--threads 2,4,8] [--redis redis://127.0.0.1:6379]
  */
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
@@ -85,6 +86,10 @@ if (!isMainThread) {
     parentPort?.postMessage(performance.now() - began);
   });
 } else {
+  const { values: options } = parseArgs({
+    options: { threads: { type: "string", default: "2" }, redis: { type: "string" } },
+  });
+  const counts = options.threads.split(",").map(Number);
   await start();
   for (const blocks of [1, 3]) {
     const model = resNet(blocks);
@@ -119,12 +124,13 @@ if (!isMainThread) {
       (_, rank) => new Worker(file, { workerData: { memory, rank, plain } }),
     );
   };
+  /** @type {Record<string, Worker[]>} */
   const arms = {
     "one thread, the model's own steps": threads(1, true),
     "one thread, as the only replica": threads(1),
-    "two threads": threads(2),
+    ...Object.fromEntries(counts.map((count) => [`${count} threads`, threads(count)])),
   };
-  const two = arms["two threads"];
+  const several = arms[`${counts[0]} threads`];
   /** @param {Worker[]} workers @param {object} message */
   const took = async (workers, message) =>
     Math.max(.../** @type {number[]} */ (await Promise.all(workers.map((worker) => asked(worker, message)))));
@@ -132,9 +138,9 @@ if (!isMainThread) {
   for (const values of [48, 384, 32_768]) {
     const times = [];
     for (let turn = 0; turn < TURNS; turn++)
-      times.push(await took(two, { exchanges: 200, values, steps: 0 }));
+      times.push(await took(several, { exchanges: 200, values, steps: 0 }));
     console.log(
-      `threads, ${values} values: ${((median(times) / 200) * 1000).toFixed(0)} µs an exchange (median of ${TURNS})`,
+      `${counts[0]} threads, ${values} values: ${((median(times) / 200) * 1000).toFixed(0)} µs an exchange (median of ${TURNS})`,
     );
   }
   const times = Object.keys(arms).map(() => /** @type {number[]} */ ([]));
@@ -150,7 +156,7 @@ if (!isMainThread) {
     );
     for (const worker of workers) await worker.terminate();
   }
-  const url = process.argv[2];
+  const url = options.redis;
   if (url) {
     const { Redis } = await import("ioredis");
     const clients = [0, 1].map(() => new Redis(url));
