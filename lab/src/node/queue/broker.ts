@@ -106,7 +106,7 @@ const WORKER = { drainDelay: BLOCKING / 1000, runRetryDelay: LONGEST_WAIT / 2 };
  * @param awaited one that does not answer yet is waited for, until this aborts; without it, it has to answer now
  * @param share a folder that every machine sees, for data that are not to go through the service
  * @param log told of a connection that is lost, and found again
- * @throws UsageError for what is no such URL, FailureError where nothing answers
+ * @throws UsageError for what is no such URL, FailureError where nothing answers, or what does refuses
  */
 export async function openBroker(
   url: string,
@@ -124,14 +124,17 @@ export async function openBroker(
   outage.ask = service.ask;
   try {
     await answered(service.ask()).catch((error: Error) => {
-      if (awaited === undefined) throw error;
+      if (awaited === undefined || !isOfConnection(error)) throw error;
       outage.failed(error);
       return outage.over(awaited);
     });
   } catch (error) {
     await end();
+    const why = described(error as Error);
     throw new FailureError(
-      `--queue: ${shown} does not answer (${described(error as Error)}); start it, or name the one that runs`,
+      isOfConnection(error as Error)
+        ? `--queue: ${shown} does not answer (${why}); start it, or name the one that runs`
+        : `--queue: ${shown} cannot be used (${why}); correct the URL, or allow it there`,
     );
   }
   const opened: Watched[] = [];
@@ -244,7 +247,7 @@ class Outage {
 }
 
 const CONNECTION =
-  /^(?:E[A-Z]+$|57P0|08)|connect|closed|socket|timed? ?out|terminat|READONLY|LOADING|ECONN|EPIPE|ENOTFOUND/i;
+  /^(?:E[A-Z]+$|57P0|08)|connect|closed|socket|no answer|stopped before|timed? ?out|terminat|READONLY|LOADING|ECONN|EPIPE|ENOTFOUND/i;
 
 /** Whether an error is one of the way to the service, and not of what was asked. */
 export const isOfConnection = ({ code = "", message }: { code?: string; message: string }): boolean =>
@@ -263,7 +266,7 @@ interface Service {
   /** What those that wait for events and jobs are opened with instead. */
   blocking: QueueOptions;
   depot: Depot;
-  /** Resolves once it has answered. */
+  /** Resolves once it has answered that it can be used; rejects where it refuses. */
   ask(): Promise<unknown>;
   end(): Promise<unknown>;
   /** Connections that do not end by themselves end within `SILENCE`. */
@@ -288,7 +291,8 @@ function redis(url: string, outage: Outage): Service {
     blocking: { connection: { ...connection, socketTimeout: BLOCKING_SILENCE }, prefix: PREFIX },
     backend: undefined,
     depot: redisDepot(client, PREFIX),
-    ask: () => client.ping(),
+    // of a database that is not there ioredis only tells, and uses the first
+    ask: () => client.select(client.options.db ?? 0),
     end: async () => client.disconnect(),
     cut() {
       isCut = true;
@@ -319,7 +323,12 @@ function postgres(url: string, outage: Outage): Service {
     blocking: { connection },
     backend: createPostgresBackend,
     depot: postgresDepot(pool, PREFIX),
-    ask: () => pool.query("SELECT 1"),
+    async ask() {
+      const { rows } = await pool.query(
+        "SELECT has_database_privilege(current_database(), 'CREATE') AS allowed",
+      );
+      if (!rows[0].allowed) throw new Error("its user has no right to CREATE in this database");
+    },
     end: () => pool.end(),
     cut() {
       for (const socket of sockets) socket.destroy();

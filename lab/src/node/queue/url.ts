@@ -4,7 +4,7 @@ import { UsageError } from "../../errors.js";
 
 const PROTOCOLS = ["redis:", "rediss:", "postgres:", "postgresql:"];
 
-/** @throws UsageError for what is no URL of Redis or PostgreSQL */
+/** @throws UsageError for what is no URL of Redis, whose databases are numbers, or of PostgreSQL */
 export function parsedUrl(url: string): URL {
   const expected = "--queue: expected a URL such as redis://host:6379 or postgres://user@host/database, got";
   let parsed: URL;
@@ -13,7 +13,9 @@ export function parsedUrl(url: string): URL {
   } catch {
     throw new UsageError(`${expected} ${quote(withoutPassword(url), 200)}`);
   }
-  if (PROTOCOLS.includes(parsed.protocol) && parsed.hostname !== "") return parsed;
+  const isRedis = parsed.protocol.startsWith("redis");
+  const isPlace = !isRedis || /^(?:\/\d*)?$/.test(parsed.pathname);
+  if (PROTOCOLS.includes(parsed.protocol) && parsed.hostname !== "" && isPlace) return parsed;
   throw new UsageError(`${expected} ${quote(withoutPassword(url), 200)}`);
 }
 
