@@ -160,7 +160,8 @@ export async function openBroker(
         await service.end();
       };
       // where the service is away, or the way to it is cut, a goodbye waits for an answer, or fails
-      if (await inTime(closed(), GOODBYE).catch(() => false)) return;
+      await inTime(closed(), GOODBYE).catch(() => {});
+      // a connection that was about to be made again is not known to those that were closed
       service.cut();
     },
   };
