@@ -230,7 +230,7 @@ describe("the folder", () => {
   test("is refused where it is a file, and may be reached by a link where it is named", async () => {
     const file = write("no cache", "");
     expect(await errorOf(() => openCache(file, depot))).toMatch(
-      /^FailureError: cannot use the cache "no cache" \(EEXIST: file already exists\); free space/,
+      /^CacheError: cannot use the cache "no cache" \(EEXIST: file already exists\); free space/,
     );
     const folder = next();
     mkdirSync(folder, { mode: 0o700 });
