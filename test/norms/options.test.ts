@@ -122,7 +122,7 @@ it.each([
   ],
   [
     () => new Standardizer({ withMean: true } as Options),
-    'Standardizer: no option is called "withMean"; there are forgetting, variance',
+    'Standardizer: no option is called "withMean"; there are forgetting, variance, columns',
   ],
   [
     () => weightNormGain(x, { eps: 1 } as Options),

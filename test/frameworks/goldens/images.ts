@@ -32,8 +32,5 @@ function places([batch, channels, ...rest]: readonly number[]): number[] {
 
 /** A standardizer that was told its statistics. */
 export function standardizerOf(mean: readonly number[], deviation: readonly number[]): Standardizer {
-  const ones = mean.map(() => 1);
-  const json = new Standardizer().toJSON();
-  const m2 = deviation.map((value) => value * value);
-  return Standardizer.fromJSON({ ...json, count: ones, mean: [...mean], m2, squares: ones });
+  return Standardizer.fromMoments(mean.map((value, j) => ({ count: 1, mean: value, m2: deviation[j] ** 2 })));
 }
