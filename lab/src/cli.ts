@@ -362,7 +362,7 @@ program
   .option(
     "--patience <seconds>",
     "after which a trial without a sign of life is ended",
-    integer(5, 86_400),
+    integer(1, 86_400),
     600,
   )
   .action(async ({ queue = process.env.EVENKEEL_QUEUE, ...options }: Partial<WorkerOptions>) => {

@@ -48,6 +48,8 @@ const AGAIN = 500;
 export const CANCELLED = "cancelled";
 /** Before what a trial itself failed with, which may say anything: without it, BullMQ says why a result did not get to the queue. */
 export const OF_TRIAL = "trial: ";
+/** What a trial failed with begins so, whose data or module its worker did not find. */
+export const LACKING = "lacking: ";
 
 interface Pending {
   spec: TrialSpec;
@@ -58,6 +60,8 @@ interface Pending {
   busy: boolean;
   /** Told that it runs. */
   started: boolean;
+  /** Times that its worker did not find what it needs. */
+  lacked: number;
 }
 
 /**
@@ -177,14 +181,19 @@ export async function openSweep(
 
   const fail = async (key: string, one: Pending, job: Job<TrialJob, string>) => {
     const { failedReason = "no reason was given" } = job;
-    // by another commander of the same trial; or its result did not get to the queue; or its data are gone from the depot
-    const lacking = await missing(one.spec);
-    for (const digest of lacking) sent.delete(digest);
     const isOfTrial = failedReason.startsWith(OF_TRIAL);
-    const isLost = !isOfTrial && isOfConnection({ message: failedReason });
-    if (failedReason === CANCELLED || lacking.length > 0 || isLost) {
-      await again(key, one, job, failedReason);
+    if (failedReason.startsWith(LACKING)) {
+      const why = failedReason.slice(LACKING.length);
+      // put there anew, once for all trials; a worker that looks elsewhere does not find it there either
+      for (const digest of await missing(one.spec)) sent.delete(digest);
+      if (++one.lacked <= ATTEMPTS) return again(key, one, job, why);
+      pending.delete(key);
+      one.reject(new Error(`${why}; where compare has a --share, each worker needs it too`));
       return;
+    }
+    // by another commander of the same trial; or its result did not get to the queue
+    if (failedReason === CANCELLED || (!isOfTrial && isOfConnection({ message: failedReason }))) {
+      return again(key, one, job, failedReason);
     }
     pending.delete(key);
     one.reject(
@@ -247,7 +256,7 @@ export async function openSweep(
       setMaxListeners(0, signal);
       const key = await keyOf(spec);
       return new Promise<Trial>((resolve, reject) => {
-        const one: Pending = { spec, watcher, resolve, reject, busy: true, started: false };
+        const one: Pending = { spec, watcher, resolve, reject, busy: true, started: false, lacked: 0 };
         pending.set(key, one);
         signal.addEventListener(
           "abort",

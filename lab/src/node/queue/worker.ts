@@ -2,14 +2,14 @@
 import { hostname } from "node:os";
 import { count, duration, printable } from "@evenkeel/report/format";
 import { type Job, UnrecoverableError, WaitingError } from "bullmq";
-import { reason } from "../../errors.js";
+import { FailureError, reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
 import { inTime, openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
 import { CacheError, openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
-import { CANCELLED, OF_TRIAL } from "./sweep.js";
+import { CANCELLED, LACKING, OF_TRIAL } from "./sweep.js";
 
 /** The options of the command line, already checked. */
 export interface WorkerOptions {
@@ -131,6 +131,7 @@ export async function work({
         await job.moveToWait(token);
         throw new WaitingError();
       }
+      if (isLost && error.cause instanceof FailureError) throw new UnrecoverableError(LACKING + why);
       const failure = why === CANCELLED ? why : OF_TRIAL + why;
       if (isLost) throw new ChildLost(failure, { cause: error });
       throw new UnrecoverableError(failure);

@@ -366,6 +366,23 @@ describe.each(process.env.EVENKEEL_LONG === "1" ? [redis, postgres] : [redis])("
     checkWhole(out("cancelled"), FEW.name);
   });
 
+  test("--resume --cancel takes off the queue what was left there", async () => {
+    const first = command(FEW, out("taken-off"), url, "--on-stop", "leave");
+    const broker = await openBroker(url, { log() {} });
+    const queue = broker.queue();
+    const waiting = async () => (await queue.getJobCounts()).waiting;
+    await expect.poll(waiting, { timeout: 30_000 }).toBe(FEW.trials);
+    first.child.kill("SIGINT");
+    expect((await first.ended).code).toBe(130);
+    expect(await waiting()).toBe(FEW.trials);
+    const taken = resume(out("taken-off"), url, "--cancel");
+    const { code, stderr } = await taken.ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain("Cancelled before any trial had finished. Go on: ");
+    expect(await waiting()).toBe(0);
+    await broker.close();
+  });
+
   test("two commanders that ask for the same: each trial runs once", async () => {
     const workers = crew(url);
     const both = [command(FEW, out("one"), url), command(FEW, out("other"), url)];
@@ -514,13 +531,13 @@ while (existsSync(${JSON.stringify(flag)}));`);
     // the commander has tried it, and it was well
     await commander.said(/1 trial, on /);
     writeFileSync(flag, "");
-    const one = worker(url, { patience: 5 });
+    const one = worker(url, { patience: 3 });
     const { code, stderr } = await commander.ended;
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /error: the trial of none with seed 1 failed: gave no sign of life for 5 s, and was ended/,
+      /error: the trial of none with seed 1 failed: gave no sign of life for 3 s, and was ended/,
     );
-    expect(matches(one.log(), /(none seed 1) ended: gave no sign of life for 5 s/g)).toHaveLength(3);
+    expect(matches(one.log(), /(none seed 1) ended: gave no sign of life for 3 s/g)).toHaveLength(3);
     rmSync(flag);
     const again = begin("again", "compare", module, ...options, "--out", out("own-well"));
     expect((await again.ended).code).toBe(0);
