@@ -1,6 +1,7 @@
 /** A network that learns in blocks of records, each predicted before it is learned from; the same bits from the same records. */
 import * as tf from "@tensorflow/tfjs-core";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { joined } from "../data/arrays.js";
 import type { Form } from "../data/form.js";
 import { generatorOf } from "../data/random.js";
 import { buildNetwork, type Network } from "../models/network.js";
@@ -146,14 +147,7 @@ export class Learner {
   }
 
   private state(): Float32Array {
-    const parts = this.variables().map((variable) => variable.dataSync() as Float32Array);
-    const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return joined(this.variables().map((variable) => variable.dataSync() as Float32Array));
   }
 
   private assign(state: ArrayLike<number>): void {
