@@ -2,17 +2,16 @@ import { defineConfig } from "vitest/config";
 
 const suites = {
   fast: { include: ["test/**/*.test.ts", "report/test/**/*.test.ts", "lab/test/**/*.test.ts"] },
-  // what holds for every row of a large table, and takes as long: threads, means far from 0, second derivatives
-  slow: { include: ["test/**/*.slow.ts"] },
+  // what holds for every row of a large table or in thousands of draws, and takes as long: threads, second derivatives, claims
+  slow: { include: ["test/**/*.slow.ts", "lab/test/**/*.slow.ts"] },
   browser: { include: ["test/**/*.browser.ts", "lab/test/**/*.browser.ts"] },
   // the lab's command as its user meets it: processes, signals, folders
   command: { include: ["lab/test/**/*.command.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
-  // what runs on a queue or a stream of Redis or PostgreSQL, which the tests start by themselves on this machine; one file at a time
+  // what runs on a queue or a stream of Redis or PostgreSQL, which the tests start by themselves on this machine
   servers: {
     include: ["test/**/*.server.ts", "lab/test/**/*.server.ts"],
     testTimeout: 300_000,
     hookTimeout: 120_000,
-    fileParallelism: false,
   },
   package: { include: ["test/**/*.package.ts"] },
   // other people's builds, which take long where cores are few
