@@ -277,7 +277,7 @@ test("--resume: nothing beside it but what is the machine's, the data unchanged,
     return stderr;
   };
   expect(await refused("--resume first --epochs 3")).toBe(
-    "error: --resume: every option but --threads, --json, --max-bytes and --max-cells is that of the comparison in its folder, got --epochs beside it; leave it out, or begin anew without --resume\n",
+    "error: --resume: every option but --threads, --json, --max-bytes, --max-cells, --queue, --share, --on-stop and --cancel is that of the comparison in its folder, got --epochs beside it; leave it out, or begin anew without --resume\n",
   );
   expect(await refused("--resume nowhere")).toMatch(/^error: --resume: there is no comparison in "nowhere"/);
   const few = await refused("--resume first --max-cells 10");
