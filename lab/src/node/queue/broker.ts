@@ -21,7 +21,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { FailureError, reason } from "../../errors.js";
 import { FORMAT, type Trial } from "../../results.js";
-import type { Progress, TravellingSpec } from "../../trial.js";
+import type { TravellingSpec } from "../../trial.js";
 import { sealed, unsealed } from "../store.js";
 import { version } from "../version.js";
 import { type Depot, folderDepot, postgresDepot, redisDepot } from "./depot.js";
@@ -34,14 +34,9 @@ export interface TrialJob {
   cancelled?: boolean;
 }
 
-/** How far a trial is, and where. */
-export interface TrialProgress extends Progress {
-  worker: string;
-}
-
 /** Results are packed. */
 export type TrialQueue = Queue<TrialJob, string>;
-export type TrialWorker = Worker<TrialJob, string>;
+type TrialWorker = Worker<TrialJob, string>;
 
 /** A result as it lies on the queue: a third of its size, and whole to the order of its fields, which PostgreSQL would change. */
 export const packedTrial = (key: string, trial: Trial): string =>

@@ -10,7 +10,7 @@ import { pack } from "../../datasets/packed.js";
 import { reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import type { Trial } from "../../results.js";
-import type { TrialSpec } from "../../trial.js";
+import type { Progress, TrialSpec } from "../../trial.js";
 import { type Executor, keyOf, type TrialWatcher } from "../../trials.js";
 import { command } from "../invocation.js";
 import {
@@ -18,7 +18,6 @@ import {
   isOfConnection,
   openBroker,
   type TrialJob,
-  type TrialProgress,
   type TrialQueue,
   unpackedTrial,
 } from "./broker.js";
@@ -214,7 +213,7 @@ export async function openSweep(
     if (one === undefined) return;
     // of one that ran before anybody listened
     if (!one.started) start(one);
-    one.watcher.progress(data as TrialProgress);
+    one.watcher.progress(data as Progress);
   });
   events.on("completed", ({ jobId }) => void settle(jobId));
   events.on("failed", ({ jobId }) => void settle(jobId));

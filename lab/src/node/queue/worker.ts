@@ -6,7 +6,7 @@ import { FailureError, reason } from "../../errors.js";
 import { labelOf } from "../../norms.js";
 import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
-import { inTime, openBroker, packedTrial, type TrialJob, type TrialProgress } from "./broker.js";
+import { inTime, openBroker, packedTrial, type TrialJob } from "./broker.js";
 import { CacheError, openCache } from "./cache.js";
 import { ChildLost, openProcesses } from "./processes.js";
 import { CANCELLED, LACKING, OF_TRIAL } from "./sweep.js";
@@ -40,6 +40,12 @@ const REPORT = 1000;
 /** ms between two looks whether a trial is still wanted. */
 const LOOK = 3000;
 
+/** A line of the log: what others wrote is printable, and the mark of a trial that has ended coloured. */
+export function logLine(at: Date, text: string, { dim, green, red }: ReturnType<typeof colorsOf>): string {
+  const marked = printable(text).replace(/ ([✓✗]) /, (_, mark) => ` ${(mark === "✓" ? green : red)(mark)} `);
+  return `${dim(at.toTimeString().slice(0, 8))} ${marked}`;
+}
+
 /** Runs until it is stopped, and returns the exit code. */
 export async function work({
   queue: url,
@@ -51,8 +57,8 @@ export async function work({
 }: WorkerOptions): Promise<number> {
   const stop = stopOnSignals();
   const colors = colorsOf(process.stderr);
-  const log = (line: string) => {
-    process.stderr.write(`${colors.dim(new Date().toTimeString().slice(0, 8))} ${printable(line)}\n`);
+  const log = (text: string) => {
+    process.stderr.write(`${logLine(new Date(), text, colors)}\n`);
   };
   const broker = await openBroker(url, { share, log, awaited: stop.signal });
   const queue = broker.queue();
@@ -93,17 +99,17 @@ export async function work({
             const now = performance.now();
             if (now - reported < REPORT) return;
             reported = now;
-            const told: TrialProgress = { ...progress, worker: name };
             // what is not told does no harm
-            job.updateProgress(told).catch(() => {});
+            job.updateProgress(progress).catch(() => {});
           },
         },
         end.signal,
       );
       done++;
       unable = 0;
-      const outcome = trial.outcome === "diverged" ? colors.red("✗") : colors.green("✓");
-      log(`${label} ${outcome} ${duration((performance.now() - began) / 1000)}`);
+      log(
+        `${label} ${trial.outcome === "diverged" ? "✗" : "✓"} ${duration((performance.now() - began) / 1000)}`,
+      );
       const packed = packedTrial(key, trial);
       kept.set(key, packed);
       for (const oldest of kept.keys()) {
