@@ -1,5 +1,5 @@
 /** What is shown while trials run: live in a terminal, plain lines anywhere else. Writes to standard error. */
-import { duration, formatNumber, wrap } from "@evenkeel/report/format";
+import { duration, formatNumber, printable, wrap } from "@evenkeel/report/format";
 import { createLogUpdate } from "log-update";
 import type { Settings } from "../comparison.js";
 import { labelOf } from "../norms.js";
@@ -219,7 +219,7 @@ function plainDisplay(metric: Metric, course: Course, nameOf: NameOf): Display {
     begun() {
       begun = true;
     },
-    note: (text) => void process.stderr.write(`${text}\n`),
+    note: (text) => void process.stderr.write(`${printable(text)}\n`),
     started: (spec) => course.start(spec),
     found(spec, trial) {
       course.found(spec);
@@ -313,7 +313,7 @@ function liveDisplay(metric: Metric, course: Course, nameOf: NameOf, stopping: s
     },
     note(text) {
       update.clear();
-      process.stderr.write(`${colors.yellow("!")} ${wrap(text, width() - 2, "  ")}\n`);
+      process.stderr.write(`${colors.yellow("!")} ${wrap(printable(text), width() - 2, "  ")}\n`);
       if (timer) draw();
     },
     started(spec) {

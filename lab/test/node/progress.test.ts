@@ -1,6 +1,8 @@
 /** How long a comparison will take, and lines for terminals of any width. */
 import { afterEach, expect, test, vi } from "vitest";
-import { Course, fitted } from "../../src/node/progress.js";
+import type { Settings } from "../../src/comparison.js";
+import { Course, fitted, openDisplay } from "../../src/node/progress.js";
+import { tasks } from "../../src/tasks/registry.js";
 import type { TrialSpec } from "../../src/trial.js";
 
 afterEach(() => vi.useRealTimers());
@@ -27,6 +29,31 @@ test("the time left counts what trials cost: layers, steps, and learning rates t
   vi.advanceTimersByTime(3000);
   course.progress(specs[1], progress(0.25));
   expect([course.leftOf(specs[1]), course.left()]).toEqual(["9 s left", "about 45 s left"]);
+});
+
+test("the time left counts from the first trial on: one on a queue may wait for a worker", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const specs = [spec(1), spec(1)];
+  const course = new Course(specs, 1);
+  vi.advanceTimersByTime(60_000);
+  course.start(specs[0]);
+  vi.advanceTimersByTime(4000);
+  course.finish(specs[0]);
+  expect(course.left()).toBe("about 4 s left");
+});
+
+test("a note shows nothing that a terminal obeys: it may say what a network of somebody else's failed with", () => {
+  const written: string[] = [];
+  const write = vi
+    .spyOn(process.stderr, "write")
+    .mockImplementation((text) => written.push(String(text)) > 0);
+  try {
+    const [metric] = tasks.classification.metrics;
+    openDisplay(metric, { sweep: null } as Settings, [], 1).note("it failed: \x1b[2J\x07");
+  } finally {
+    write.mockRestore();
+  }
+  expect(written).toEqual(["it failed: \ufffd[2J\ufffd\n"]);
 });
 
 test("trials of an earlier run count as finished, and took no time", () => {
