@@ -14,6 +14,7 @@ import type { InspectOptions } from "./node/inspect.js";
 import { typed as argumentOf } from "./node/invocation.js";
 import { listText } from "./node/norm-list.js";
 import {
+  anyNumber,
   bytes,
   checkpoint,
   choice,
@@ -136,6 +137,11 @@ const compareCommand = program
     "digits",
   );
 withData(compareCommand)
+  .option(
+    "--offset <number>",
+    "added to every input after it was standardized, to see what that does",
+    anyNumber,
+  )
   .optionsGroup("Comparison:")
   .option(
     "--norms <names>",

@@ -44,7 +44,7 @@ import {
 } from "./settings.js";
 import { metricNamed, tasks } from "./tasks/registry.js";
 import { bestOf, isBetter, isReached, type Metric } from "./tasks/task.js";
-import type { TrainingSettings, TrialSpec } from "./trial.js";
+import type { SoFar, TrainingSettings, TrialSpec } from "./trial.js";
 
 /** What is compared, as far as its user says; the rest is what is usual for the data and the model. */
 export interface Choices {
@@ -108,6 +108,11 @@ export function settingsOf(choices: Choices, data: Dataset): Settings {
   for (const each of new Set([depth, ...swept("depth")])) checkDepth(model, each, data.form);
   checkBatchSize(batchSize, examples, "--batch-size");
   for (const each of swept("batch-size")) checkBatchSize(each, examples, "--sweep batch-size");
+  if (save && data.offset !== undefined) {
+    throw new UsageError(
+      "--save: a network of inputs with an --offset cannot be used; leave one of them out",
+    );
+  }
   const metric = metricNamed(data.task, data.metric);
   if (reach !== null && metric.higherIsBetter && reach > 1) {
     throw new UsageError(
@@ -265,6 +270,23 @@ export function specsOf(settings: Settings, data: TrialData, digest: string): Tr
     ...seeds.flatMap((seed) => ofSeed(seed)),
     ...seeds.flatMap((seed) => (sweep?.values ?? []).flatMap((value) => ofSeed(seed, value))),
   ];
+}
+
+/** A trial that still runs as it would be with what was measured so far: its metric is that of its last epoch. */
+export function trialSoFar({ norm, seed, data }: TrialSpec, soFar: SoFar): Trial {
+  const last = soFar.epochs.at(-1)?.metric ?? null;
+  return {
+    norm,
+    seed,
+    outcome: "finished",
+    parameters: 0,
+    tried: [],
+    ...soFar,
+    scores: { train: {}, validation: {}, heldOut: { [data.metric]: last } },
+    confusion: null,
+    stepMs: 0,
+    epochsToTarget: null,
+  };
 }
 
 /** When, where and by what a comparison was made. */

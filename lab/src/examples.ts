@@ -68,9 +68,13 @@ function stepsOfTraining({ windows, targetShape }: TrialData, train: Int32Array)
 
 /** What the network sees of an example: [...form.input.shape] */
 export function inputOf(examples: Examples, row: number): Float32Array {
-  const { form, windows, scaled, x } = examples.data;
+  const { form, windows, scaled, x, offset = 0 } = examples.data;
   const size = sizeOf(form.input.shape);
-  return standardized(x, windows ? windows.starts[row] * scaled.length : row * size, size, examples.inputs);
+  const first = windows ? windows.starts[row] * scaled.length : row * size;
+  const values = standardized(x, first, size, examples.inputs);
+  return offset === 0
+    ? values
+    : values.map((value, i) => (scaled[i % scaled.length] ? value + offset : value));
 }
 
 /** [...targetShape] */

@@ -17,7 +17,7 @@ export const finite = (value: number | undefined): number | null =>
   value !== undefined && Number.isFinite(value) ? value : null;
 
 /** Of trials and comparisons as they are written: raised where what they hold changes. */
-export const FORMAT = 3;
+export const FORMAT = 4;
 
 /** One pass over the training part. */
 export interface Epoch {
@@ -151,7 +151,7 @@ export interface Comparison {
   date: string;
   /** The command that reproduces it from any folder, and the one that goes on with it. */
   command: string;
-  machine: { processor: string; cores: number; node: string; backend: string };
+  machine: { processor: string; cores: number; runtime: string; backend: string };
   data: {
     name: string;
     provenance: string;

@@ -43,6 +43,9 @@ export interface TrialSpec {
 /** As it travels to where the data are, or come by their digest. */
 export type TravellingSpec = Omit<TrialSpec, "data">;
 
+/** What was measured of a trial so far, with the learning rate that it trains at or tries. */
+export type SoFar = Pick<Trial, "learningRate" | "epochs" | "probes" | "guess" | "guessing" | "guesses">;
+
 /** How far a trial has come. */
 export interface Progress {
   /** From 0 to 1. */
@@ -58,8 +61,6 @@ export interface Progress {
 const MOST_CONFUSED = 20;
 /** Probes of the network, evenly spaced over the training, the first before any step. */
 const PROBES = 24;
-/** ms between two reports of progress. */
-const REPORT_MS = 200;
 /** A network on its way through the epochs, with one learning rate. */
 interface Run {
   network: Network;
@@ -74,17 +75,19 @@ interface Run {
 }
 
 /**
- * Trains and evaluates a network of `model`, which is the spec's. The same spec gives the same numbers, but for times. `report` is awaited now and then, so that
- * whoever runs the trial can let other work through.
+ * Trains and evaluates a network of `model`, which is the spec's. The same spec gives the same numbers, but for times.
+ * @param report called after every step; what it returns is awaited, so that whoever runs the trial can let other work through, or
+ * let the trial wait. What was measured goes on to change.
  */
 export async function runTrial(
   spec: TrialSpec,
   model: Model,
-  report: (progress: Progress) => void | Promise<void>,
+  report: (progress: Progress, measured: SoFar) => void | Promise<void>,
 ): Promise<Trial> {
   const { norm, seed, data, training } = spec;
   const { epochs, batchSize, learningRates } = training;
   const examples = examplesOf(data, seed);
+  const guessed = guessedOf(examples);
   const stepsPerEpoch = stepsOf(examples.train.length, batchSize);
   const steps = stepsPerEpoch * epochs;
   const firstEpochs = Math.min(epochs, trialEpochs(epochs));
@@ -93,7 +96,6 @@ export async function runTrial(
     Array.from({ length: PROBES }, (_, i) => Math.round((i * (steps - 1)) / (PROBES - 1))),
   );
   let stepsDone = 0;
-  let lastReport = 0;
 
   /** Trains up to this epoch, or to where the loss is not finite any more. */
   async function train(run: Run, upTo: number): Promise<void> {
@@ -114,16 +116,13 @@ export async function runTrial(
         lossSum += loss * rows.length;
         seen += rows.length;
         stepsDone++;
-        const now = performance.now();
-        if (now - lastReport > REPORT_MS) {
-          lastReport = now;
-          await report({
-            done: stepsDone / stepsInAll,
-            epoch,
-            loss: lossSum / seen,
-            metric: run.epochs.at(-1)?.metric ?? null,
-          });
-        }
+        const metric = run.epochs.at(-1)?.metric ?? null;
+        const { learningRate, epochs, probes } = run;
+        const waiting = report(
+          { done: stepsDone / stepsInAll, epoch, loss: lossSum / seen, metric },
+          { ...guessed, learningRate, epochs, probes },
+        );
+        if (waiting) await waiting;
       }
       const held = evaluate(run.network, examples, examples.heldOut);
       const heldOutLoss = finite(held.loss);
@@ -156,7 +155,6 @@ export async function runTrial(
       confusion = tasks[data.task].confusionOf?.(scored) ?? null;
     }
   }
-  const { guess, guessing, guesses } = guessedOf(examples);
   const parameters = best.network.model.trainableWeights.reduce(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
@@ -174,9 +172,7 @@ export async function runTrial(
     epochs: best.epochs,
     probes: best.probes,
     scores,
-    guess,
-    guesses,
-    guessing,
+    ...guessed,
     confusion,
     // the first half warms up the engine
     stepMs: median(best.stepTimes.slice(best.stepTimes.length >> 1)),

@@ -142,7 +142,7 @@ function comparisonFrom(
       evenkeel: "",
       date: "",
       command: "",
-      machine: { processor: "", cores: 1, node: "", backend: "" },
+      machine: { processor: "", cores: 1, runtime: "", backend: "" },
       wallSeconds: 1,
     },
   );

@@ -273,7 +273,7 @@ describe("comparisonOf", () => {
     evenkeel: "0.1.0",
     date: "2026-01-01T00:00:00.000Z",
     command: "evenkeel compare",
-    machine: { processor: "x", cores: 1, node: "20", backend: "wasm" },
+    machine: { processor: "x", cores: 1, runtime: "Node 20", backend: "wasm" },
     wallSeconds: 1,
   };
   const settings: Settings = {
@@ -317,7 +317,7 @@ describe("comparisonOf", () => {
     const comparison = comparisonOf(settings, data, "d", trials, made);
     expect(comparison).toMatchObject({
       ...made,
-      format: 3,
+      format: 4,
       data: {
         digest: "d",
         classCounts: [50, 50],

@@ -47,6 +47,8 @@ export interface Dataset {
   windows?: Windows;
   /** Steps of a season of a series. */
   season?: number;
+  /** What is added to every input after it was standardized. */
+  offset?: number;
   parts: Parts;
   /** How a seed draws its parts, as it follows "Each seed ". */
   drawn: string;
@@ -100,6 +102,8 @@ export interface DatasetOptions extends ReadOptions {
   rating?: string;
   /** What is done to the numbers of a table first. */
   disturb?: Disturbance;
+  /** Added to every input after it was standardized: what networks make of inputs that are not. */
+  offset?: number;
 }
 
 /** What a trial needs of a dataset; the arrays may be shared with other trials. */
@@ -117,6 +121,7 @@ export type TrialData = Pick<
   | "yScale"
   | "windows"
   | "season"
+  | "offset"
   | "parts"
 >;
 
@@ -138,12 +143,14 @@ export interface TrialFacts extends Omit<TrialData, "x" | "scaled" | "y" | "wind
 
 /** What a trial needs, arrays apart from all else; nothing is copied. */
 export function apart(data: TrialData): { facts: TrialFacts; arrays: TrialArrays } {
-  const { task, metric, form, classes, count, x, scaled, y, targetShape, yScale, windows, season } = data;
+  const { task, metric, form, classes, count, x, scaled, y, targetShape, yScale, windows, season, offset } =
+    data;
   const { strata, groups, time, heldOut, span, shares } = data.parts;
   return {
     facts: {
       ...{ task, metric, form, classes, count, targetShape, yScale },
       ...(season !== undefined && { season }),
+      ...(offset !== undefined && { offset }),
       ...(windows && { ahead: windows.ahead }),
       ...(span !== undefined && { span }),
       ...(shares && { shares }),
@@ -190,12 +197,14 @@ export async function digestOf(data: TrialData): Promise<string> {
     targetShape,
     yScale,
     season,
+    offset,
     shares,
     span,
     ahead,
   } = facts;
   const told = JSON.stringify({
     ...{ task, metric, form, classes, examples, targetShape, yScale, season, shares, span, digests, ahead },
+    ...(offset !== undefined && { offset }),
   });
   return digestOfBytes(new TextEncoder().encode(told));
 }

@@ -1,4 +1,5 @@
 /** From a table to a dataset, by what is asked of it. */
+import { formatNumber } from "@evenkeel/report/format";
 import { disturbed } from "../data/disturbed.js";
 import { natureOf } from "../data/nature.js";
 import type { Table } from "../data/table.js";
@@ -25,12 +26,23 @@ export function datasetOf(read: Table, options: DatasetOptions, provenance: stri
     case "interactions":
       return toInteractions(table, options, provenance);
     case "target":
-      return toDataset(table, options, provenance);
+      return withOffset(toDataset(table, options, provenance), options.offset);
     case "text":
       throw new UsageError(
         `--task ${options.task}: expected a file of plain text, got a table of ${table.columns.length} columns; bring a .txt file, or leave out --task`,
       );
   }
+}
+
+/** Inputs that are taken as they are stay so. */
+function withOffset(data: Dataset, offset: number | undefined): Dataset {
+  if (offset === undefined || offset === 0) return data;
+  const what = `${formatNumber(offset)} is added to every input that is standardized`;
+  return {
+    ...data,
+    offset,
+    decisions: [...data.decisions, { columns: [], what, why: "as --offset has it" }],
+  };
 }
 
 /** What is learnt from a table, or from a sample of its rows. */

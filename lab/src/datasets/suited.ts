@@ -12,6 +12,7 @@ const FOR: { [Option in keyof DatasetOptions]?: readonly Task["from"][] } = {
   levels: ["target"],
   keep: ["target", "series"],
   group: ["target"],
+  offset: ["target"],
   split: ["target", "series"],
   time: ["target", "series", "interactions"],
   horizon: ["series"],

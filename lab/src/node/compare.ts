@@ -8,6 +8,7 @@ import { serverDocument } from "@evenkeel/report/server-document";
 import { type Choices, comparisonOf, normsOf, type Settings, settingsOf, specsOf } from "../comparison.js";
 import type { Limits } from "../data/table.js";
 import { type Dataset, type DatasetOptions, digestOf } from "../datasets/dataset.js";
+import { shared } from "../datasets/shared.js";
 import { UsageError } from "../errors.js";
 import { models } from "../models/registry.js";
 import { renderReport } from "../report/html.js";
@@ -30,7 +31,7 @@ import { type Stop, stopOnSignals } from "./signals.js";
 import { checkPlace, claimPlace, holdsPlan, leavePlace, openStore, type Plan, readPlan } from "./store.js";
 import { columnsOf } from "./streams.js";
 import { summaryText } from "./summary.js";
-import { openThreads, shared } from "./threads.js";
+import { openThreads } from "./threads.js";
 import { version } from "./version.js";
 
 /** Trials of a queue that are taken to run at a time, before it is known. */
@@ -315,7 +316,7 @@ function machine(): Comparison["machine"] {
   return {
     processor: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
-    node: process.versions.node,
+    runtime: `Node ${process.versions.node}`,
     backend: "TensorFlow.js wasm with Evenkeel's kernels",
   };
 }

@@ -30,6 +30,11 @@ export const positiveNumber = (text: string) => {
   return refuse("a number above 0, such as 0.01");
 };
 
+export const anyNumber = (text: string) => {
+  const value = Number(text);
+  return text.trim() !== "" && Number.isFinite(value) ? value : refuse("a number, such as 10000");
+};
+
 export const metricValue = (text: string) => {
   const value = Number(text);
   return value > 0 && Number.isFinite(value) ? value : refuse("a number above 0, such as 0.9 for 90 %");

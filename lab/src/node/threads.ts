@@ -2,7 +2,6 @@
 import { setMaxListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import Tinypool from "tinypool";
-import { apart, type TrialArrays, type TrialData, together } from "../datasets/dataset.js";
 import type { Progress } from "../trial.js";
 import type { Executor } from "../trials.js";
 
@@ -35,18 +34,4 @@ export function openThreads(size: number): Executor {
       await pool?.destroy();
     },
   };
-}
-
-/** What a trial needs, in memory that threads share, so that no trial has a copy; what is there already stays. */
-export function shared(data: TrialData): TrialData {
-  const { facts, arrays } = apart(data);
-  const moved = Object.entries(arrays).map(([name, values]) => [name, share(values)]);
-  return together(facts, Object.fromEntries(moved) as TrialArrays);
-}
-
-function share<T extends Float32Array | Float64Array | Int32Array | Uint8Array>(values: T): T {
-  if (values.buffer instanceof SharedArrayBuffer) return values;
-  const bytes = new Uint8Array(new SharedArrayBuffer(values.byteLength));
-  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  return new (values.constructor as new (buffer: SharedArrayBuffer) => T)(bytes.buffer);
 }

@@ -86,7 +86,7 @@ function sectionOf({ recipe, comparison, answers, svg, twin, notes }: Found): st
   const made = [
     `${capitalize(data.name)}, ${data.provenance}: ${count(data.parts.train, "example")} to train on, ${data.parts.heldOut.toLocaleString("en-US")} held out`,
     `${count(summaries.length, "network")} from ${count(training.seeds.length, "seed")} each`,
-    `${machine.processor}, ${count(machine.cores, "core")}, Node ${machine.node}`,
+    `${machine.processor}, ${count(machine.cores, "core")}, ${machine.runtime}`,
     duration(wallSeconds),
   ];
   const label = /aria-label="([^"]*)"/.exec(svg)?.[1] ?? name;

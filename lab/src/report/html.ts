@@ -268,7 +268,7 @@ function settings(comparison: Comparison): string {
         ]),
     [
       "Machine",
-      `${machine.processor}, ${count(machine.cores, "core")}; Node ${machine.node}; ${machine.backend}`,
+      `${machine.processor}, ${count(machine.cores, "core")}; ${machine.runtime}; ${machine.backend}`,
     ],
     ["Made", `${when}, with Evenkeel ${comparison.evenkeel}`],
     ["Digest", `${data.digest} (SHA-256 of what the networks saw)`],

@@ -4,8 +4,8 @@ import type { DatasetOptions, TrialData } from "../../src/datasets/dataset.js";
 import { apart, digestOf, together } from "../../src/datasets/dataset.js";
 import { pack, unpack } from "../../src/datasets/packed.js";
 import { datasetOf } from "../../src/datasets/registry.js";
+import { shared } from "../../src/datasets/shared.js";
 import { toText } from "../../src/datasets/text.js";
-import { shared } from "../../src/node/threads.js";
 import { taskNames } from "../../src/tasks/registry.js";
 import { rows, scattered, tableOf } from "../support/tables.js";
 

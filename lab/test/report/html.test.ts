@@ -178,7 +178,7 @@ test("hostile strings stay text", () => {
       evenkeel: hostile,
       date: hostile,
       command: hostile,
-      machine: { ...plain.machine, processor: hostile, node: hostile, backend: hostile },
+      machine: { ...plain.machine, processor: hostile, runtime: hostile, backend: hostile },
       data: {
         ...plain.data,
         name: hostile,

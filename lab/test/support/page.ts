@@ -74,7 +74,7 @@ async function compare(
     evenkeel: "0.0.0",
     date: new Date(0).toISOString(),
     command: "a page",
-    machine: { processor: "a browser", cores: 1, node: "none", backend: tf.getBackend() },
+    machine: { processor: "a browser", cores: 1, runtime: "a browser", backend: tf.getBackend() },
     wallSeconds: 0,
   });
   const again = (await run()).started.length;

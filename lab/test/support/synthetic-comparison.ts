@@ -325,7 +325,7 @@ export function syntheticComparison(recipe: Recipe = {}): Comparison {
     evenkeel: "0.1.0",
     date: "2026-03-14T09:26:53.000Z",
     command: `evenkeel compare --data ${full.dataName} --norms ${norms.join(",")} --seeds ${full.seeds.length}`,
-    machine: { processor: "Example 3000", cores: 2, node: "22.11.0", backend: "wasm (SIMD)" },
+    machine: { processor: "Example 3000", cores: 2, runtime: "Node 22.11.0", backend: "wasm (SIMD)" },
     data: {
       name: full.dataName,
       provenance: "UCI Optical Recognition of Handwritten Digits, test part (CC BY 4.0), 8 × 8 grey levels",

@@ -1,6 +1,6 @@
 /** What is drawn by Math.random within a trial is of its seed, and nothing else is. */
 import { expect, test } from "vitest";
-import { withSeededRandom } from "../../src/node/random.js";
+import { withSeededRandom } from "../../src/data/random.js";
 
 test("the same seed draws the same, another another; afterwards chance is back, whatever happens", async () => {
   const { random } = Math;

@@ -1,0 +1,66 @@
+/**
+ * What the first view says of the library and the lab (names of normalizations, networks, data, recipes), computed when the site is
+ * built, so that it loads neither.
+ */
+
+import { bundled } from "@evenkeel/lab/data/bundled";
+import { models } from "@evenkeel/lab/models/registry";
+import { version } from "@evenkeel/lab/node/version";
+import { aboutOf, labelOf, nameOf, normNames } from "@evenkeel/lab/norms";
+import { argumentsOf } from "@evenkeel/lab/recipes/command";
+import { recipes } from "@evenkeel/lab/recipes/registry";
+import type { Plugin } from "vite";
+
+const NAME = "virtual:facts";
+
+export interface Facts {
+  version: string;
+  /** `none` first, then the catalog in its order. */
+  norms: { name: string; label: string; title: string; summary: string; page?: string }[];
+  models: { name: string; title: string; unit: string }[];
+  data: { name: string; description: string; provenance: string; licence: string }[];
+  recipes: {
+    name: string;
+    group: string;
+    question: string;
+    claimed: string;
+    /** The arguments of `evenkeel compare` that are the same, where there are some. */
+    same?: string[];
+  }[];
+}
+
+function found(): Facts {
+  return {
+    version,
+    norms: normNames.map((name) => {
+      const about = aboutOf(name);
+      return {
+        name,
+        label: labelOf(name),
+        title: about?.title ?? nameOf(name),
+        summary: about?.summary ?? "the network as it is",
+        ...(about && { page: about.name }),
+      };
+    }),
+    models: Object.values(models).map(({ name, title, unit }) => ({ name, title, unit })),
+    data: bundled.map(({ name, description, provenance, licence }) => ({
+      name,
+      description,
+      provenance,
+      licence,
+    })),
+    recipes: recipes.map((recipe) => ({
+      name: recipe.name,
+      group: recipe.group,
+      question: recipe.question,
+      claimed: `${recipe.literature.says} (${recipe.literature.source})`,
+      ...(argumentsOf(recipe) && { same: argumentsOf(recipe) }),
+    })),
+  };
+}
+
+export const facts = (): Plugin => ({
+  name: "facts",
+  resolveId: (id) => (id === NAME ? `\0${NAME}` : undefined),
+  load: (id) => (id === `\0${NAME}` ? `export default ${JSON.stringify(found())};` : undefined),
+});

@@ -1,0 +1,26 @@
+/** HTML that the lab made (figures, tables), in a page that goes on: what its reader opened or scrolled stays as it was. */
+import { useLayoutEffect, useRef } from "preact/hooks";
+
+/** @param html ours, or escaped; @param className of the element that holds it */
+export function Markup({ html, class: className }: { html: string; class?: string }) {
+  const host = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (host.current) replace(host.current, html);
+  }, [html]);
+  return <div class={className} ref={host} />;
+}
+
+/** Places of an element's own that a new text does not have: open details, scrolled regions, and what has the focus. */
+function replace(host: HTMLElement, html: string): void {
+  const opened = [...host.querySelectorAll("details")].map(({ open }) => open);
+  const scrolled = [...host.querySelectorAll(".scroll")].map(({ scrollLeft, scrollTop }) => ({
+    scrollLeft,
+    scrollTop,
+  }));
+  const focusable = () => [...host.querySelectorAll<HTMLElement>("summary, [tabindex], a, button, input")];
+  const focused = focusable().indexOf(document.activeElement as HTMLElement);
+  host.innerHTML = html;
+  for (const [i, each] of host.querySelectorAll("details").entries()) each.open = opened[i] ?? false;
+  for (const [i, each] of host.querySelectorAll(".scroll").entries()) Object.assign(each, scrolled[i]);
+  if (focused >= 0) focusable()[focused]?.focus({ preventScroll: true });
+}
