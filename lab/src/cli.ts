@@ -2,7 +2,7 @@
 /** The command line of the lab. Exit codes: 0 done, 1 failure (or, with --strict, sickness), 2 usage, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP. */
 import { existsSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
-import { listed, quote, wrap } from "@evenkeel/report/format";
+import { typed as argumentOf, listed, quote, wrap } from "@evenkeel/report/format";
 import { Command, CommanderError, Help, Option } from "commander";
 import type { Choices } from "./comparison.js";
 import { FailureError, UsageError } from "./errors.js";
@@ -11,7 +11,6 @@ import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
 import type { DiagnoseOptions } from "./node/diagnose.js";
 import type { InspectOptions } from "./node/inspect.js";
-import { typed as argumentOf } from "./node/invocation.js";
 import { listText } from "./node/norm-list.js";
 import {
   anyNumber,

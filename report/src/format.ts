@@ -86,3 +86,15 @@ export function quote(text: string, most = 60): string {
   const shown = printable(text.slice(0, most + 1).replace(/[\t\n\r]+/g, " "));
   return `"${shown.length > most ? `${shown.slice(0, most - 1)}…` : shown}"`;
 }
+
+/** An argument as one would type it in a shell, without what a terminal obeys. */
+export function typed(argument: string): string {
+  if (/^[\w./,:=@%+-]+$/.test(argument)) return argument;
+  if (printable(argument) === argument) return `'${argument.replaceAll("'", "'\\''")}'`;
+  const escaped = [...argument].map((character) =>
+    printable(character) === character
+      ? character.replace(/[\\']/, "\\$&")
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return `$'${escaped.join("")}'`;
+}

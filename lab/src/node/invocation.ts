@@ -1,19 +1,7 @@
 /** How the command was started, so that it can be told how to start it again. */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { printable } from "@evenkeel/report/format";
-
-/** An argument as one would type it in a shell, without what a terminal obeys. */
-export function typed(argument: string): string {
-  if (/^[\w./,:=@%+-]+$/.test(argument)) return argument;
-  if (printable(argument) === argument) return `'${argument.replaceAll("'", "'\\''")}'`;
-  const escaped = [...argument].map((character) =>
-    printable(character) === character
-      ? character.replace(/[\\']/, "\\$&")
-      : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-  return `$'${escaped.join("")}'`;
-}
+import { typed } from "@evenkeel/report/format";
 
 const cli = fileURLToPath(new URL("../cli.js", import.meta.url));
 

@@ -1,7 +1,7 @@
 /** `evenkeel recipes` and `evenkeel recipe`: from a question to a comparison to its answer. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { quote, wrap } from "@evenkeel/report/format";
+import { quote, typed, wrap } from "@evenkeel/report/format";
 import { closest } from "fastest-levenshtein";
 import { UsageError } from "../errors.js";
 import { type Answer, answersOf } from "../recipes/answer.js";
@@ -12,7 +12,7 @@ import type { Comparison } from "../results.js";
 import { colorsOf } from "./colors.js";
 import { compare, type Running } from "./compare.js";
 import { entryText } from "./entry.js";
-import { command, typed } from "./invocation.js";
+import { command } from "./invocation.js";
 import { columnsOf } from "./streams.js";
 
 export interface RecipeOptions extends Pick<Running, "threads" | "queue" | "json"> {

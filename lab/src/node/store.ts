@@ -16,13 +16,12 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { quote } from "@evenkeel/report/format";
+import { quote, typed } from "@evenkeel/report/format";
 import type { Settings } from "../comparison.js";
 import type { DatasetOptions } from "../datasets/dataset.js";
 import { FailureError, UsageError } from "../errors.js";
 import type { Trial } from "../results.js";
 import type { Store } from "../trials.js";
-import { typed } from "./invocation.js";
 import { readOwn, removePartial, systemReason, writeFile } from "./whole-file.js";
 
 /** All that decides the numbers of a comparison, and how it was asked for. */

@@ -1,7 +1,8 @@
 /** What is told before the trials run, and lines for terminals of any width. */
+import { typed } from "@evenkeel/report/format";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Settings } from "../../src/comparison.js";
-import { compareCommand, typed } from "../../src/node/invocation.js";
+import { compareCommand } from "../../src/node/invocation.js";
 import { announcement, decisionText } from "../../src/node/output.js";
 import { printableLines } from "../../src/node/streams.js";
 import { HOSTILE, recipes, syntheticComparison } from "../support/synthetic-comparison.js";
