@@ -1,0 +1,114 @@
+/** The built site as any static host serves it, on this machine: what `npm run site` shows, and what the tests open. */
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join } from "node:path";
+import { POLICY } from "./policy.ts";
+
+export interface ServerOptions {
+  /** 0, the default, is any that is free. */
+  port?: number;
+  /** Where the site begins: "/sub/". The server's root, by default. */
+  base?: string;
+  /** Sends the headers that give pages shared memory. */
+  isolated?: boolean;
+}
+
+export interface Server {
+  /** Of the first page: "http://localhost:4173/". */
+  url: string;
+  /** Paths that were asked for, from the site's root, in their order: "assets/see-DBEOeqSh.js". */
+  requests: string[];
+  /** What the policy refused, in pages and workers, as browsers report it: "http://localhost:4173/: worker-src blob". */
+  violations: string[];
+  /** Ends it, with the connections that browsers keep. */
+  close(): Promise<void>;
+}
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".ico": "image/x-icon",
+  ".txt": "text/plain; charset=utf-8",
+  ".csv": "text/csv; charset=utf-8",
+  ".wasm": "application/wasm",
+};
+
+/** Where browsers report what the policy refused. */
+const REPORTS = "policy-reports";
+
+const ISOLATION = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
+
+/** @param folder of the built site. Rejects as node:net does: EADDRINUSE where the port is taken, EACCES where it is not allowed */
+export async function serve(
+  folder: string,
+  { port = 0, base = "/", isolated = false }: ServerOptions = {},
+): Promise<Server> {
+  const requests: string[] = [];
+  const violations: string[] = [];
+  const headers = {
+    "content-security-policy": `${POLICY}; report-uri ${base}${REPORTS}`,
+    "cache-control": "no-cache",
+    "x-content-type-options": "nosniff",
+    ...(isolated && ISOLATION),
+  };
+
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    const end = (status: number, more: Record<string, string> = {}) =>
+      response.writeHead(status, { ...headers, ...more }).end();
+    if (!path.startsWith(base)) return `${path}/` === base ? end(301, { location: base }) : end(404);
+    const name = path.slice(base.length);
+    if (name === REPORTS) {
+      let text = "";
+      request.setEncoding("utf8").on("data", (part) => {
+        text += part;
+      });
+      return request.on("end", () => {
+        const report = JSON.parse(text)["csp-report"];
+        violations.push(
+          `${report["document-uri"]}: ${report["effective-directive"]} ${report["blocked-uri"]}`,
+        );
+        end(204);
+      });
+    }
+    requests.push(name);
+    const found = join(folder, name);
+    const isFolder = existsSync(found) && statSync(found).isDirectory();
+    // relative links of a folder's page need the folder's own address
+    if (isFolder && name !== "" && !name.endsWith("/")) return end(301, { location: `${path}/` });
+    const file = isFolder ? join(found, "index.html") : found;
+    const exists = existsSync(file);
+    const sent = exists ? file : join(folder, "404.html");
+    if (!existsSync(sent)) return end(404);
+    const type = TYPES[extname(sent)] ?? "application/octet-stream";
+    response.writeHead(exists ? 200 : 404, {
+      ...headers,
+      "content-type": type,
+      "content-length": statSync(sent).size,
+    });
+    return request.method === "HEAD" ? response.end() : createReadStream(sent).pipe(response);
+  };
+
+  const server = createServer(answer);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(port, "localhost", resolve);
+  });
+  return {
+    url: `http://localhost:${(server.address() as AddressInfo).port}${base}`,
+    requests,
+    violations,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
