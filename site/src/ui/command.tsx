@@ -11,6 +11,7 @@ export function Command({ text, label }: { text: string; label: string }) {
   };
   return (
     <div class="command">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <pre role="region" aria-label={label} tabIndex={0}>
         <code>{text}</code>
       </pre>

@@ -1,0 +1,385 @@
+/** The desk's worker: data in, views and a report out. What it does is the lab's; it brings the browser's files and workers. */
+
+import facts from "virtual:facts";
+import { comparisonOf, settingsOf, specsOf, trialSoFar } from "@evenkeel/lab/comparison";
+import { bundled } from "@evenkeel/lab/data/bundled";
+import { exampleName } from "@evenkeel/lab/data/form";
+import { readTable } from "@evenkeel/lab/data/readers/registry";
+import type { Source } from "@evenkeel/lab/data/readers/source";
+import { splitOf } from "@evenkeel/lab/data/split";
+import { type Dataset, digestOf } from "@evenkeel/lab/datasets/dataset";
+import { bundledDataset, datasetIn } from "@evenkeel/lab/datasets/loading";
+import { reason } from "@evenkeel/lab/errors";
+import { findings, headline } from "@evenkeel/lab/findings";
+import {
+  acceptingModels,
+  models,
+  normsFor,
+  usualLearningRate,
+  usualModel,
+  usualNormsOf,
+  usualOf,
+} from "@evenkeel/lab/models/registry";
+import { labelOf } from "@evenkeel/lab/norms";
+import { answersOf } from "@evenkeel/lab/recipes/answer";
+import { recipes } from "@evenkeel/lab/recipes/registry";
+import { renderReport } from "@evenkeel/lab/report/html";
+import type { Comparison, Trial } from "@evenkeel/lab/results";
+import { type OptimizerName, optimizers } from "@evenkeel/lab/settings";
+import { metricNamed } from "@evenkeel/lab/tasks/registry";
+import type { Progress, SoFar, TrialSpec } from "@evenkeel/lab/trial";
+import { keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
+import { serverDocument } from "@evenkeel/report/server-document";
+import { expose } from "comlink";
+import { openWorkers, sharedHere, type Workers } from "./executor.ts";
+import type { Backend, CompareRequest, Desk, Loaded, LoadRequest, TrialView, View } from "./protocol.ts";
+import { drawn } from "./view.ts";
+
+/** Networks that train side by side, at least; more where there are more cores. */
+const SIDE_BY_SIDE = 6;
+/** Rows × columns of a file that a page keeps: a tab has less memory than a terminal. */
+const MOST_CELLS = 2e7;
+/** ms between two views, and the share of the time that drawing may take. */
+const VIEW_MS = 250;
+const DRAWING = 0.2;
+/** Rows that tell the columns of a table. */
+const GLANCE = 200;
+
+/** Files of lab/data, by their paths here. */
+const FILES = import.meta.glob<string>("../../../lab/data/*.{csv,gz,arff,json}", {
+  query: "?url",
+  import: "default",
+  eager: true,
+});
+
+interface Data {
+  data: Dataset;
+  digest: string;
+}
+
+/** What runs, or has run last. */
+interface Run {
+  workers: Workers;
+  abort: AbortController;
+  ended: Promise<unknown>;
+  comparison(): Comparison;
+}
+
+let loaded: Data | undefined;
+let run: Run | undefined;
+let paused = false;
+/** Finished trials of this desk, of each backend its own: they differ in the last bits. */
+const kept: Record<Backend, Map<string, Trial>> = { wasm: new Map(), webgl: new Map(), webgpu: new Map() };
+
+const storeOf = (backend: Backend): Store => ({
+  get: async (key) => kept[backend].get(key),
+  async put(key, trial) {
+    kept[backend].set(key, trial);
+  },
+});
+
+// ---- data ----
+
+async function load({ source, reading }: LoadRequest): Promise<Loaded> {
+  const limited = { ...reading, limits: { cells: MOST_CELLS, ...reading.limits } };
+  const own = "name" in source ? bundled.find(({ name }) => name === source.name) : undefined;
+  if ("name" in source && own === undefined) {
+    throw new Error(
+      `there is no dataset ${source.name}; there are ${bundled.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  const file = own ? await fetched(own.file) : sourceOf((source as { file: File }).file);
+  const data = own ? await bundledDataset(own, file, limited) : await datasetIn(file, limited);
+  const isTable = own ? own.read !== undefined : data.form.input.kind !== "tokens" || data.target !== "";
+  const columns = isTable ? await columnsIn(file, limited, own?.read) : [];
+  const held = { ...data, ...sharedHere(data) };
+  loaded = { data: held, digest: await digestOf(held) };
+  return { ...describe(loaded), columns };
+}
+
+/** As a glance at the table says; none where it is no table. */
+async function columnsIn(
+  file: Source,
+  reading: LoadRequest["reading"],
+  read: typeof readTable = readTable,
+): Promise<Loaded["columns"]> {
+  try {
+    const { columns } = await read(file, { ...reading, sample: GLANCE });
+    return columns.map(({ name, kind }) => ({ name, kind }));
+  } catch {
+    return [];
+  }
+}
+
+const sourceOf = (file: File): Source => ({
+  name: file.name,
+  byteLength: file.size,
+  slice: (start, end) => file.slice(start, end).arrayBuffer(),
+});
+
+async function fetched(file: string): Promise<Source> {
+  const url = Object.entries(FILES).find(([path]) => path.endsWith(`/${file}`))?.[1];
+  const response =
+    url === undefined ? undefined : await fetch(new URL(url, import.meta.url)).catch(() => undefined);
+  if (!response?.ok) {
+    throw new Error(`${file} could not be loaded; connect to the network, and try again`);
+  }
+  const bytes = await response.arrayBuffer();
+  return { name: file, byteLength: bytes.byteLength, slice: async (start, end) => bytes.slice(start, end) };
+}
+
+function describe({ data, digest }: Data): Omit<Loaded, "columns"> {
+  const { train, validation, heldOut } = splitOf(data.parts, data.count, 1);
+  const { form } = data;
+  return {
+    name: data.name,
+    provenance: data.provenance,
+    task: data.task,
+    metric: data.metric,
+    target: data.target,
+    inputs: data.inputs.map(({ column, how }) => ({ column, how })),
+    examples: data.count,
+    example: exampleName(form),
+    fileRows: data.fileRows,
+    classes: data.classes.length,
+    parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
+    drawn: data.drawn,
+    decisions: data.decisions,
+    warnings: data.warnings,
+    model: usualModel(form),
+    models: acceptingModels(form).map((name) => {
+      const model = models[name];
+      return {
+        name,
+        title: model.title,
+        unit: model.unit,
+        usual: usualOf(model, form),
+        rates: Object.fromEntries(
+          optimizers.map((each) => [each, usualLearningRate(usualOf(model, form), each)]),
+        ) as Record<OptimizerName, number>,
+        norms: normsFor(model, form),
+        usualNorms: usualNormsOf(model, form),
+      };
+    }),
+    digest,
+  };
+}
+
+// ---- comparing ----
+
+/** A trial as it goes. */
+interface Going {
+  spec: TrialSpec;
+  state: TrialView["state"];
+  progress?: Progress;
+  soFar?: SoFar;
+  result?: Trial;
+}
+
+async function compare(request: CompareRequest, show: (view: View) => void): Promise<void> {
+  await stop();
+  if (loaded === undefined) throw new Error("compare: nothing was loaded");
+  const { data, digest } = loaded;
+  const { backend, command, anew = false } = request;
+  const settings = settingsOf(request.choices, data);
+  const specs = specsOf(settings, data, digest);
+  const keys = await Promise.all(specs.map(keyOf));
+  if (anew) for (const key of keys) kept[backend].delete(key);
+
+  const goings = new Map<TrialSpec, Going>();
+  const byKey = new Map<string, Going>();
+  for (const [i, spec] of specs.entries()) {
+    const going = byKey.get(keys[i]) ?? { spec, state: "waiting" as const };
+    byKey.set(keys[i], going);
+    goings.set(spec, going);
+  }
+  const goingOf = (spec: TrialSpec) => goings.get(spec) as Going;
+  const all = [...byKey.values()];
+  const own = specs.slice(0, settings.norms.length * settings.seeds.length).map(goingOf);
+  const began = performance.now();
+  const comparison = (): Comparison =>
+    comparisonOf(
+      settings,
+      data,
+      digest,
+      specs.map((spec) => soFarOf(goingOf(spec))),
+      {
+        evenkeel: facts.version,
+        date: new Date().toISOString(),
+        command,
+        machine: machine(backend),
+        wallSeconds: (performance.now() - began) / 1000,
+      },
+    );
+
+  const size = Math.min(byKey.size, Math.max(SIDE_BY_SIDE, navigator.hardwareConcurrency ?? 1));
+  const abort = new AbortController();
+  const screen = openScreen(show, () => viewOf(comparison(), all, own, began));
+  const workers = openWorkers(size, backend, (spec, soFar) => {
+    goingOf(spec).soFar = soFar;
+    screen.changed();
+  });
+  if (paused) workers.pause();
+  const ends = (spec: TrialSpec, result: Trial) => {
+    Object.assign(goingOf(spec), { result, state: result.outcome });
+    screen.changed();
+  };
+  const watcher: Watcher = {
+    begun: screen.changed,
+    started(spec) {
+      goingOf(spec).state = "running";
+    },
+    progress(spec, progress) {
+      goingOf(spec).progress = progress;
+    },
+    finished: ends,
+    found: ends,
+  };
+  const running = runTrials(specs, workers, watcher, abort.signal, storeOf(backend));
+  run = { workers, abort, ended: running, comparison };
+  const { failure } = await running;
+  screen.close();
+  if (failure) throw failure;
+  if (abort.signal.aborted) return;
+  const whole = comparison();
+  const recipe = recipes.find(({ name }) => name === request.recipe);
+  show({
+    ...viewOf(whole, all, own, began),
+    state: "finished",
+    headline: headline(whole),
+    findings: findings(whole),
+    ...(recipe && { answers: answersOf(recipe, whole) }),
+  });
+}
+
+const soFarOf = ({ spec, result, soFar }: Going): Trial | undefined =>
+  result ?? (soFar && trialSoFar(spec, soFar));
+
+/** Ends the comparison that runs, and waits for its end. */
+async function stop(): Promise<void> {
+  if (run === undefined) return;
+  run.abort.abort();
+  await run.workers.close();
+  await run.ended.catch(() => {});
+}
+
+/** Shows what changed, now and then: drawing takes time from the trials. */
+function openScreen(show: (view: View) => void, view: () => View) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let wait = 0;
+  let closed = false;
+  const draw = () => {
+    timer = undefined;
+    if (closed) return;
+    const began = performance.now();
+    show(view());
+    wait = Math.max(VIEW_MS, (performance.now() - began) / DRAWING);
+  };
+  return {
+    changed() {
+      timer ??= setTimeout(draw, wait);
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** @param goings all of them @param own those of the comparison itself, without its sweep */
+function viewOf(
+  comparison: Comparison,
+  goings: readonly Going[],
+  own: readonly Going[],
+  began: number,
+): View {
+  const metric = metricNamed(comparison.data.task, comparison.metric);
+  const doneOf = ({ state, progress }: Going) =>
+    state === "finished" || state === "diverged" ? 1 : (progress?.done ?? 0);
+  const done = goings.reduce((sum, going) => sum + doneOf(going), 0) / goings.length;
+  const seconds = (performance.now() - began) / 1000;
+  return {
+    state: "running",
+    done,
+    secondsLeft: done > 0.02 && seconds > 1 ? (seconds * (1 - done)) / done : null,
+    trials: own.map((going) => {
+      const { spec, state, progress, soFar, result } = going;
+      const value = result ? (result.scores.heldOut[comparison.metric] ?? null) : (progress?.metric ?? null);
+      return {
+        norm: spec.norm,
+        label: labelOf(spec.norm),
+        seed: spec.seed,
+        state,
+        done: doneOf(going),
+        epoch: result?.epochs.length ?? progress?.epoch ?? 0,
+        metric: metric.format(value),
+        loss: result?.epochs.at(-1)?.trainLoss ?? progress?.loss ?? null,
+        learningRate: result?.learningRate ?? soFar?.learningRate ?? null,
+      };
+    }),
+    metrics: own.map(({ spec, result }) => ({
+      norm: spec.norm,
+      seed: spec.seed,
+      value: result?.scores.heldOut[comparison.metric] ?? null,
+    })),
+    ...drawn(comparison),
+  };
+}
+
+function machine(backend: Backend): Comparison["machine"] {
+  const kernels = backend === "wasm" ? "wasm with Evenkeel's kernels" : backend;
+  return {
+    processor: navigator.platform || "unknown processor",
+    cores: navigator.hardwareConcurrency ?? 1,
+    runtime: browserIn(navigator.userAgent),
+    backend: `TensorFlow.js ${kernels}`,
+  };
+}
+
+/** "Chrome 140"; browsers name their relatives too, so that the order matters. */
+function browserIn(agent: string): string {
+  for (const [name, pattern] of [
+    ["Edge", /Edg\/(\d+)/],
+    ["Firefox", /Firefox\/(\d+)/],
+    ["Chrome", /Chrome\/(\d+)/],
+    ["Safari", /Version\/(\d+).*Safari/],
+  ] as const) {
+    const found = pattern.exec(agent);
+    if (found) return `${name} ${found[1]}`;
+  }
+  return "a browser";
+}
+
+function report(): { html: string; json: string } {
+  if (run === undefined) throw new Error("report: nothing was compared");
+  const comparison = run.comparison();
+  return { html: renderReport(comparison, serverDocument), json: `${JSON.stringify(comparison, null, 1)}\n` };
+}
+
+/** Errors as the command line tells them. */
+async function told<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw new Error(reason(error));
+  }
+}
+
+const desk: Desk = {
+  load: (request) => told(() => load(request)),
+  compare: (request, show) => told(() => compare(request, show)),
+  stop,
+  pause() {
+    paused = true;
+    run?.workers.pause();
+  },
+  step() {
+    run?.workers.step();
+  },
+  go() {
+    paused = false;
+    run?.workers.go();
+  },
+  report,
+};
+expose(desk);

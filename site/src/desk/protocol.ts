@@ -1,0 +1,136 @@
+/** What a page and its desk say to each other; all of it can be cloned. */
+import type { Choices } from "@evenkeel/lab/comparison";
+import type { Decision } from "@evenkeel/lab/data/table";
+import type { DatasetOptions } from "@evenkeel/lab/datasets/dataset";
+import type { Usual } from "@evenkeel/lab/models/model";
+import type { Answer } from "@evenkeel/lab/recipes/answer";
+import type { OptimizerName } from "@evenkeel/lab/settings";
+import type { Figure } from "@evenkeel/report/draw";
+
+/** Of data that come with the lab, by their name; or a file of the visitor's. */
+export type DataSource = { name: string } | { file: File };
+
+export interface LoadRequest {
+  source: DataSource;
+  reading: DatasetOptions;
+}
+
+/** Data as they were read, and what can be done with them. */
+export interface Loaded {
+  name: string;
+  provenance: string;
+  task: string;
+  metric: string;
+  target: string;
+  /** What a column of the file became, each with how; columns that are left out are in `decisions`. */
+  inputs: { column: string; how: string }[];
+  examples: number;
+  /** "image", "window", ... */
+  example: string;
+  fileRows: number;
+  classes: number;
+  parts: { train: number; validation: number; heldOut: number };
+  /** "draws its own parts at random, …", as it follows "Each seed ". */
+  drawn: string;
+  decisions: Decision[];
+  warnings: string[];
+  /** All columns of a table, as the file has them; empty for a text. */
+  columns: { name: string; kind: string }[];
+  /** What is compared where the visitor does not say. */
+  model: string;
+  /** Networks that these data can be learnt by. */
+  models: ModelChoice[];
+  /** SHA-256 of what networks see, in hex. */
+  digest: string;
+}
+
+export interface ModelChoice {
+  name: string;
+  title: string;
+  unit: string;
+  usual: Usual;
+  /** The usual learning rate of each optimizer. */
+  rates: Record<OptimizerName, number>;
+  /** Normalizations that fit, by their names; what is compared by default. */
+  norms: string[];
+  usualNorms: string[];
+}
+
+export const backends = ["wasm", "webgl", "webgpu"] as const;
+export type Backend = (typeof backends)[number];
+
+export interface CompareRequest {
+  choices: Choices;
+  backend: Backend;
+  /** Of what was loaded and `choices`: the command that does the same in a terminal. */
+  command: string;
+  /** A recipe whose question the comparison answers. */
+  recipe?: string;
+  /** Run all of it, whatever has run before. */
+  anew?: boolean;
+}
+
+/** One trial on its way. */
+export interface TrialView {
+  norm: string;
+  label: string;
+  seed: number;
+  state: "waiting" | "running" | "finished" | "diverged";
+  /** From 0 to 1. */
+  done: number;
+  epoch: number;
+  /** The metric on the held-out part after the last epoch, as the report writes it. */
+  metric: string;
+  loss: number | null;
+  /** Where it trains at, or tries, one. */
+  learningRate: number | null;
+}
+
+/** A figure with what its reader needs beside it; all HTML but the id. */
+export interface FigureView {
+  id: "metric" | "loss" | "gradient" | "activation";
+  title: string;
+  qualifier: string;
+  figure: Figure;
+}
+
+/** How far a comparison has come, as its page shows it. */
+export interface View {
+  state: "running" | "finished" | "stopped";
+  /** From 0 to 1, of all trials. */
+  done: number;
+  /** null before it can be told. */
+  secondsLeft: number | null;
+  trials: TrialView[];
+  /** CSS of the normalizations' colours, for the tables and figures. */
+  style: string;
+  /** HTML of the report's table of results, filled as far as trials have come. */
+  table: string;
+  figures: FigureView[];
+  /** What came out, at the end: sentences. */
+  headline?: string;
+  findings?: string[];
+  /** Of a recipe: whether each claim held. */
+  answers?: Answer[];
+  /** Of each normalization, what the table shows: for those who compare numbers. */
+  metrics: { norm: string; seed: number; value: number | null }[];
+}
+
+/** The desk: a worker that reads data, conducts trials in workers of its own, and draws. One comparison at a time. */
+export interface Desk {
+  /** @throws the message of the command line, where data cannot be read or learnt from */
+  load(request: LoadRequest): Promise<Loaded>;
+  /**
+   * Compares what was loaded last; ends the comparison before it. `show` is called a few times a second, and at the end.
+   * @throws the message of the command line
+   */
+  compare(request: CompareRequest, show: (view: View) => void): Promise<void>;
+  /** Ends what runs; its workers are gone afterwards. */
+  stop(): Promise<void>;
+  /** Trials wait after the step that they take, until `go`, or for one step by `step`. */
+  pause(): void;
+  step(): void;
+  go(): void;
+  /** The whole report as one HTML file, and its numbers as comparison.json has them. */
+  report(): { html: string; json: string };
+}
