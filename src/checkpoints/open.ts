@@ -91,7 +91,7 @@ const mistakes: readonly (readonly [RegExp, string, string])[] = [
  * Opens a checkpoint: its tensors by name, each read when it is asked for, and what the file says of the network.
  *
  * @param source bytes, a `Blob` or `File`, a path (in Node; a folder of a model too), anything with `byteLength` and
- * `slice(start, end)`, or several files of one folder, the one to open first
+ * `slice(start, end)`, or several files of one folder: a Map, the one to open first, or Files in any order
  * @throws CheckpointError for a file that is damaged or of none of the formats; TypeError for what is no source
  */
 export function open(source: Source, options?: OpenOptions): Promise<Checkpoint>;

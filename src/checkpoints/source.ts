@@ -14,7 +14,10 @@ export interface Source {
 /** What `open` takes as one file: bytes, a Blob or File, a path or file: URL (in Node), or a source. */
 export type FileSource = ArrayBuffer | ArrayBufferView | Blob | string | URL | Source;
 
-/** Several files of a folder: the first is the one to open, or of a page's FileList the one that such a folder is opened by. */
+/**
+ * Several files of a folder. Of Files, which come in any order, the one is opened that such a folder is opened by, or the first where
+ * no name tells; of a Map the first.
+ */
 export type FileSet = readonly File[] | FileList | ReadonlyMap<string, FileSource>;
 
 /** Bytes in a row, of a file or of what a file holds compressed. */
@@ -133,15 +136,15 @@ function ranged(
  */
 export async function filesOf(source: FileSource | FileSet, name?: string): Promise<Files> {
   if (source instanceof Map) return filesInSet([...source], name);
-  if (typeof FileList !== "undefined" && source instanceof FileList) {
+  if (Array.isArray(source) || (typeof FileList !== "undefined" && source instanceof FileList)) {
     const named = Array.from(source, (file) => [nameOf(file), file] as const);
-    return filesInSet(named, name ?? entryAmong(named.map(([one]) => one)));
+    const paths = named.map(([path]) => path);
+    const opened = name ?? entryAmong(paths);
+    const folder = paths[0]?.split("/", 1)[0];
+    if (opened === undefined && paths.length > 0 && paths.every((path) => path.startsWith(`${folder}/`)))
+      throw noEntry(`${folder}`);
+    return filesInSet(named, opened);
   }
-  if (Array.isArray(source))
-    return filesInSet(
-      source.map((file) => [nameOf(file), file]),
-      name,
-    );
   if (typeof source === "string" || source instanceof URL) return filesOnDisk(source, name);
   const known = name ?? nameOf(source);
   return filesInSet([[known, source as FileSource]], known);
@@ -326,16 +329,32 @@ const ENTRIES = [
   /\.index$/,
   /\.onnx$/,
   /\.(keras|h5|hdf5|params|pt|pth|npz)$/,
-  /\.json$/,
 ];
+/** Last of all, since it often has settings only. */
+const ANY_JSON = /\.json$/;
 
+/** Of files in a folder and those within it, the higher first. */
 function entryAmong(paths: readonly string[]): string | undefined {
-  for (const entry of ENTRIES) {
-    const found = paths.find((path) => entry.test(path.slice(path.lastIndexOf("/") + 1)));
-    if (found !== undefined) return found;
+  const depthOf = (path: string) => path.split("/").length;
+  const byDepth = [...paths].sort((a, b) => depthOf(a) - depthOf(b));
+  const depths = [...new Set(byDepth.map(depthOf))];
+  for (const entries of [ENTRIES, [ANY_JSON]]) {
+    for (const depth of depths) {
+      const here = byDepth.filter((path) => depthOf(path) === depth);
+      for (const entry of entries) {
+        const found = here.find((path) => entry.test(path.slice(path.lastIndexOf("/") + 1)));
+        if (found !== undefined) return found;
+      }
+    }
   }
   return undefined;
 }
+
+/** Where no file of a folder is one that it is opened by. */
+const noEntry = (folder: string): CheckpointError =>
+  new CheckpointError(folder, "source", "expected a file, got a folder without a model's entry", {
+    remedy: "name a file in it",
+  });
 
 /** The file that a path names: itself, or what its folder is opened by. */
 async function entryOf(where: string): Promise<string> {
@@ -352,7 +371,5 @@ async function entryOf(where: string): Promise<string> {
   }
   const found = entryAmong((await fs.readdir(where).catch(refuse)).sort());
   if (found !== undefined) return path.join(where, found);
-  throw new CheckpointError(where, "source", "expected a file, got a folder without a model's entry", {
-    remedy: "name a file in it",
-  });
+  throw noEntry(where);
 }

@@ -152,6 +152,12 @@ describe("a source", () => {
   });
 });
 
+/** A File as a page has it of a chosen folder; its path is what it holds. */
+function fileAt(path: string): File {
+  const file = new File([path], path.slice(path.lastIndexOf("/") + 1));
+  return Object.defineProperty(file, "webkitRelativePath", { value: path.includes("/") ? path : "" });
+}
+
 describe("filesOf", () => {
   const [bytes] = [Uint8Array.of(1, 2, 3, 4)];
 
@@ -191,7 +197,7 @@ describe("filesOf", () => {
     );
   });
 
-  it("takes a set of files, the first or the named one to open", async () => {
+  it("takes a set of files, and one of them by its name", async () => {
     const set = [new File([bytes], "a.bin"), new File([bytes.slice(1)], "b.bin")];
     const files = await filesOf(set);
     expect([files.name, await files.list()]).toEqual(["a.bin", ["a.bin", "b.bin"]]);
@@ -201,6 +207,36 @@ describe("filesOf", () => {
       new TypeError("open: expected at least one file, and the one to open among them, got a.bin, b.bin"),
     );
     await expect(filesOf([])).rejects.toThrow("among them, got none");
+  });
+
+  it.each<[string, string[], string]>([
+    ["weights before their topology", ["group1-shard1of1.bin", "model.json"], "model.json"],
+    ["a symbol and parameters", ["net-symbol.json", "net-0008.params"], "net-0008.params"],
+    ["a checkpoint of TensorFlow", ["checkpoint", "net.data-00000-of-00001", "net.index"], "net.index"],
+    [
+      "a SavedModel",
+      ["m/variables/variables.index", "m/assets/a.json", "m/saved_model.pb"],
+      "m/saved_model.pb",
+    ],
+    ["what lies higher", ["m/run-1/model.safetensors", "m/model.onnx", "m/onnx/model.json"], "m/model.onnx"],
+    ["weights before settings", ["m/config.json", "m/deep/model.safetensors"], "m/deep/model.safetensors"],
+    ["settings alone", ["m/readme.md", "m/deep/b.json", "m/a.json"], "m/a.json"],
+    ["the first of equals", ["b.pt", "a.pt"], "b.pt"],
+    ["the first, where no name tells", ["b", "a"], "b"],
+    ["the first, though some lie in a folder", ["m/b", "a"], "m/b"],
+  ])("opens of Files %s", async (_, paths, opened) => {
+    const { name, bytes: read } = await filesOf(paths.map(fileAt));
+    expect(name).toBe(opened);
+    expect(await read.read()).toEqual(new TextEncoder().encode(opened));
+    expect((await filesOf(paths.map(fileAt), paths[0])).name).toBe(paths[0]);
+  });
+
+  it("refuses Files of a folder in which none is what a model is opened by", async () => {
+    await expect(filesOf(["m/a.txt", "m/deep/b.bin"].map(fileAt))).rejects.toThrow(
+      "m (source): expected a file, got a folder without a model's entry; name a file in it",
+    );
+    // as a Map, the first is what is asked for
+    expect((await filesOf(new Map([["m/a.txt", bytes]]))).name).toBe("m/a.txt");
   });
 
   it("finds files in the opened one's folder only, and says which lie there", async () => {
