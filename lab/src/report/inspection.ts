@@ -52,8 +52,21 @@ const STYLE = `
 }
 `;
 
+/** What the page is made of, for one that has a style sheet and a head already: `title` is text, `style` CSS that follows the common style sheet, `body` HTML. */
+export interface InspectionParts {
+  title: string;
+  style: string;
+  body: string;
+}
+
 /** The whole page; its figures are drawn in `document`. */
 export function renderInspection(inspection: Inspection, document: Document): string {
+  const { title, style, body } = inspectionParts(inspection, document);
+  return wholePage(title, style, `<div class="page">\n${body}\n</div>`);
+}
+
+/** Its parts; its figures are drawn in `document`. */
+export function inspectionParts(inspection: Inspection, document: Document): InspectionParts {
   const { normalizations, file, byteLength, tensors } = inspection;
   const title =
     normalizations.length === 0 ? `${shortName(file)} holds no normalization` : headline(inspection);
@@ -61,8 +74,7 @@ export function renderInspection(inspection: Inspection, document: Document): st
   const looks = looksOf(kinds);
   const found = findingItems(foundIn(inspection));
   const deck = `${shortName(file)}: ${size(byteLength)}, ${formatText(inspection)}, with ${totalsText(tensors, "parameter")} in ${tensors.tensors.toLocaleString("en-US")} tensors.`;
-  const body = `<div class="page">
-<header>
+  const body = `<header>
 <p class="eyebrow">Evenkeel · inspection of a checkpoint</p>
 <h1>${escapeHtml(title)}</h1>
 <p class="deck">${escapeHtml(deck)}</p>
@@ -74,9 +86,8 @@ ${normalizations.length > 0 ? table(inspection, kinds, looks) : largestTable(ins
 ${conversions(inspection)}
 ${facts(inspection)}
 </main>
-<footer>Every number: evenkeel inspect ${escapeHtml(shortName(file))} --json</footer>
-</div>`;
-  return wholePage(title, looksStyle(looks) + STYLE, body);
+<footer>Every number: evenkeel inspect ${escapeHtml(shortName(file))} --json</footer>`;
+  return { title, style: looksStyle(looks) + STYLE, body };
 }
 
 /** A file's name; with its folder's where every file of its sort has that name. */
