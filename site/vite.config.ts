@@ -2,6 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { facts } from "./build/facts.ts";
+import { missing } from "./build/missing.ts";
+import { offline } from "./build/offline.ts";
 import { pages } from "./build/pages.ts";
 import { policy } from "./build/policy.ts";
 
@@ -16,8 +18,8 @@ export default defineConfig({
     alias: { linkedom: "linkedom/worker" },
     dedupe: ["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"],
   },
-  plugins: [facts(), pages(), policy()],
-  worker: { format: "es" },
+  plugins: [facts(), pages(), policy(), missing(), offline()],
+  worker: { format: "es", plugins: () => [facts()] },
   build: {
     target: "es2022",
     // a policy allows no data: URLs

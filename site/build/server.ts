@@ -2,7 +2,7 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
+import { extname, join, sep } from "node:path";
 import { POLICY } from "./policy.ts";
 
 export interface ServerOptions {
@@ -51,6 +51,7 @@ export async function serve(
   folder: string,
   { port = 0, base = "/", isolated = false }: ServerOptions = {},
 ): Promise<Server> {
+  const root = join(folder, sep);
   const requests: string[] = [];
   const violations: string[] = [];
   const headers = {
@@ -61,32 +62,22 @@ export async function serve(
   };
 
   const answer = (request: IncomingMessage, response: ServerResponse) => {
-    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
     const end = (status: number, more: Record<string, string> = {}) =>
       response.writeHead(status, { ...headers, ...more }).end();
+    const path = pathOf(request);
+    if (path === undefined) return end(400);
     if (!path.startsWith(base)) return `${path}/` === base ? end(301, { location: base }) : end(404);
     const name = path.slice(base.length);
-    if (name === REPORTS) {
-      let text = "";
-      request.setEncoding("utf8").on("data", (part) => {
-        text += part;
-      });
-      return request.on("end", () => {
-        const report = JSON.parse(text)["csp-report"];
-        violations.push(
-          `${report["document-uri"]}: ${report["effective-directive"]} ${report["blocked-uri"]}`,
-        );
-        end(204);
-      });
-    }
+    if (name === REPORTS) return received(request, (text) => end(report(text) ? 204 : 400));
     requests.push(name);
-    const found = join(folder, name);
+    const found = join(root, name);
+    if (!`${found}${sep}`.startsWith(root)) return end(404);
     const isFolder = existsSync(found) && statSync(found).isDirectory();
     // relative links of a folder's page need the folder's own address
-    if (isFolder && name !== "" && !name.endsWith("/")) return end(301, { location: `${path}/` });
+    if (isFolder && !path.endsWith("/")) return end(301, { location: encodeURI(`${path}/`) });
     const file = isFolder ? join(found, "index.html") : found;
     const exists = existsSync(file);
-    const sent = exists ? file : join(folder, "404.html");
+    const sent = exists ? file : join(root, "404.html");
     if (!existsSync(sent)) return end(404);
     const type = TYPES[extname(sent)] ?? "application/octet-stream";
     response.writeHead(exists ? 200 : 404, {
@@ -95,6 +86,20 @@ export async function serve(
       "content-length": statSync(sent).size,
     });
     return request.method === "HEAD" ? response.end() : createReadStream(sent).pipe(response);
+  };
+
+  /** Whether it is one. */
+  const report = (text: string): boolean => {
+    try {
+      const {
+        "document-uri": page,
+        "effective-directive": rule,
+        "blocked-uri": what,
+      } = JSON.parse(text)["csp-report"];
+      return violations.push(`${page}: ${rule} ${what}`) > 0;
+    } catch {
+      return false;
+    }
   };
 
   const server = createServer(answer);
@@ -111,4 +116,23 @@ export async function serve(
         server.closeAllConnections();
       }),
   };
+}
+
+/** Nothing where it is no address. */
+function pathOf({ url = "/" }: IncomingMessage): string | undefined {
+  try {
+    const path = decodeURIComponent(new URL(url, "http://localhost").pathname);
+    return path.includes("\0") ? undefined : path;
+  } catch {
+    return undefined;
+  }
+}
+
+function received(request: IncomingMessage, then: (text: string) => void): void {
+  let text = "";
+  request.setEncoding("utf8");
+  request.on("data", (part) => {
+    text += part;
+  });
+  request.on("end", () => then(text));
 }

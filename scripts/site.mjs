@@ -1,0 +1,90 @@
+/**
+ * Builds the site into a folder for any static host, and serves it on this machine.
+ *
+ *     npm run site -- [--port 4173] [--base /sub/] [--isolated] [--out FOLDER]
+ *     npm run site:build -- [--out FOLDER]
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build, runnerImport } from "vite";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+/** Where no port is named, the first that is free from here on. */
+const PORT = 4173;
+const PORTS = 20;
+
+class Problem extends Error {}
+
+/** @param {string[]} args */
+function optionsOf(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      build: { type: "boolean", default: false },
+      out: { type: "string", default: join(root, "site/dist") },
+      port: { type: "string" },
+      base: { type: "string", default: "/" },
+      isolated: { type: "boolean", default: false },
+    },
+  });
+  const port = values.port === undefined ? undefined : Number(values.port);
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535)) {
+    throw new Problem(`--port: expected a whole number from 0 to 65535, got ${values.port}`);
+  }
+  if (!/^\/([^/?#]+\/)*$/.test(values.base)) {
+    throw new Problem(`--base: expected a path such as /sub/, got ${values.base}`);
+  }
+  return { ...values, port, out: resolve(values.out) };
+}
+
+/** What an earlier build left there is replaced; nothing else is. @param {string} out */
+async function buildInto(out) {
+  if (existsSync(out) && readdirSync(out).some((name) => !name.startsWith("."))) {
+    if (!existsSync(join(out, "offline.js"))) {
+      throw new Problem(`--out: ${out} has files that are not of a site; name an empty folder`);
+    }
+  }
+  await build({
+    configFile: join(root, "site/vite.config.ts"),
+    logLevel: "warn",
+    build: { outDir: out, emptyOutDir: true },
+  });
+}
+
+/**
+ * @param {string} out
+ * @param {{ port?: number, base: string, isolated: boolean }} options
+ * @returns {Promise<{ url: string }>}
+ */
+async function serveFrom(out, { port, base, isolated }) {
+  const { module } = await runnerImport(join(root, "site/build/server.ts"), { configFile: false });
+  for (let at = port ?? PORT; ; at++) {
+    try {
+      return await module.serve(out, { port: at, base, isolated });
+    } catch (error) {
+      const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+      if (code === "EACCES") throw new Problem(`port ${at} is not allowed; ports from 1024 on are`);
+      if (code !== "EADDRINUSE") throw error;
+      if (port !== undefined)
+        throw new Problem(`port ${at} is taken; without --port the next free one serves`);
+      if (at === PORT + PORTS) throw new Problem(`ports ${PORT} to ${at} are taken; name one with --port`);
+    }
+  }
+}
+
+try {
+  const options = optionsOf(process.argv.slice(2));
+  await buildInto(options.out);
+  if (options.build) console.log(`evenkeel: the site is in ${relative(process.cwd(), options.out) || "."}`);
+  else console.log(`evenkeel: ${(await serveFrom(options.out, options)).url} (Ctrl-C ends it)`);
+} catch (error) {
+  const { code, path } = /** @type {NodeJS.ErrnoException} */ (error);
+  const known = error instanceof Problem || code?.startsWith("ERR_PARSE_ARGS");
+  if (!known && !(code === "EACCES" && path)) throw error;
+  console.error(
+    `evenkeel: ${code === "EACCES" ? `no permission for ${path}` : /** @type {Error} */ (error).message}`,
+  );
+  process.exitCode = 1;
+}
