@@ -38,6 +38,11 @@ export function draw({ margin, ...options }: Drawing, document: Document): strin
     style: { fontSize: `${FONT_SIZE}px` },
   });
   svg.setAttribute("role", "img");
+  // an image has one label, its own: Plot's names of its parts are for those who look for them here
+  for (const part of svg.querySelectorAll("[aria-label]")) {
+    part.setAttribute("data-part", part.getAttribute("aria-label") ?? "");
+    part.removeAttribute("aria-label");
+  }
   // Plot writes 16 digits for every coordinate; a hundredth of a pixel is enough
   return svg.outerHTML.replace(/\d+\.\d{7,}/g, (digits) => String(Number(Number(digits).toFixed(2))));
 }

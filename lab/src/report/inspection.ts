@@ -34,8 +34,10 @@ const MOST_TOLD = 3;
 const STYLE = `
 .small{display:block;max-width:100%;overflow:visible}
 #all td small{overflow-wrap:anywhere}
-#all td .ends{display:flex;justify-content:space-between;gap:8px;width:148px;max-width:100%;white-space:nowrap;font-variant-numeric:tabular-nums}
-#all tbody th{white-space:normal;overflow-wrap:anywhere;min-width:15.5em}
+#all td .ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 8px;width:148px;max-width:100%;white-space:nowrap;font-variant-numeric:tabular-nums}
+#all tbody th{white-space:normal;overflow-wrap:anywhere}
+#all td .value{overflow-wrap:anywhere}
+@media (min-width:1040px){#all tbody th{min-width:15.5em}}
 #all table{margin-top:1rem}
 #all tbody th small{margin-right:.6em;font-weight:400;font-variant-numeric:tabular-nums}
 #all .well .value{color:var(--muted)}
@@ -44,7 +46,7 @@ const STYLE = `
 .whole{white-space:nowrap}
 @media screen and (max-width:760px){
 #all tbody tr{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px 16px}
-#all tbody th,#all td[data-column=kind]{grid-column:1/-1;min-width:0}
+#all tbody th,#all td[data-column=kind]{grid-column:1/-1}
 #all td:is([data-column=channels],[data-column=health]){order:1}
 #all td .name{display:none}
 #largest tbody tr{grid-template-columns:repeat(2,minmax(0,1fr))}

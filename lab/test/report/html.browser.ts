@@ -193,7 +193,7 @@ function measure(norms: string[]) {
   const seriesContrast = norms.flatMap((norm) =>
     [
       ...document.querySelectorAll(
-        `.s-${norm}[aria-label=line] [stroke], .s-${norm}[aria-label=line][stroke], .swatch line[stroke*=${norm}]`,
+        `.s-${norm}[data-part=line] [stroke], .s-${norm}[data-part=line][stroke], .swatch line[stroke*=${norm}]`,
       ),
     ]
       .filter((element) => getComputedStyle(element).stroke !== "none")
@@ -303,7 +303,7 @@ test("a switch that is pointed at or has the keyboard fades the others, and one 
   const { page } = await visit("six norms", [1280, 900], "light");
   const opacity = (norm: NormName) =>
     page.evaluate((name) => {
-      const mark = document.querySelector(`#learning g.s-${name}[aria-label=line]`);
+      const mark = document.querySelector(`#learning g.s-${name}[data-part=line]`);
       // where the transition ends
       for (const animation of document.getAnimations()) animation.finish();
       return mark && getComputedStyle(mark).opacity;

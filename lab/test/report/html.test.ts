@@ -372,7 +372,7 @@ test("a difference has its interval, and a mark only where the interval does not
     ["RMS", "+30.0 points", "−10.0 to +70.0 points", "3", "no"],
   ]);
   const dots = ["none", "batch", "rms"].map((norm) =>
-    document.querySelector(`#differences .s-${norm}[aria-label=dot]`)?.getAttribute("fill"),
+    document.querySelector(`#differences .s-${norm}[data-part=dot]`)?.getAttribute("fill"),
   );
   expect(dots).toEqual(["var(--n-none)", "var(--n-batch)", "var(--page)"]);
 });
@@ -542,9 +542,7 @@ test("learning rates: the loss on validation, and who chose which", () => {
     ["learning rate", "layer"],
     ...losses,
   ]);
-  expect(document.querySelectorAll("#rates figure:nth-child(1) .s-none[aria-label=dot] path")).toHaveLength(
-    1,
-  );
+  expect(document.querySelectorAll("#rates figure:nth-child(1) .s-none[data-part=dot] path")).toHaveLength(1);
   expect(page("usual").document.querySelector("#rates")).toBeNull();
 });
 
@@ -562,7 +560,7 @@ test("a sweep: metric, epochs and gradient against the setting, with what diverg
   expect(textOf(document.querySelector("#sweep .note"))).toContain("× marks trials that diverged.");
   // even steps of a logarithmic axis
   const ticks = [
-    ...document.querySelectorAll('#sweep figure:nth-child(1) [aria-label="x-axis tick label"] text'),
+    ...document.querySelectorAll('#sweep figure:nth-child(1) [data-part="x-axis tick label"] text'),
   ].map((tick) => Number(/\(([\d.]+)/.exec(tick.getAttribute("transform") ?? "")?.[1]));
   const steps = ticks.slice(1).map((tick, i) => tick - (ticks[i] ?? 0));
   expect(Math.max(...steps) - Math.min(...steps)).toBeLessThan(0.1);
@@ -617,7 +615,7 @@ test("classes of long names are told apart in a matrix, and named whole under th
 
 test("labels of as many lines as there are norms stand apart, and long ones are cut", () => {
   const { document } = page("every norm");
-  const labels = [...document.querySelectorAll("#learning figure:nth-child(1) g[aria-label=text] text")];
+  const labels = [...document.querySelectorAll("#learning figure:nth-child(1) g[data-part=text] text")];
   expect(labels.length).toBe(normNames.length);
   const heights = labels
     .map((label) => Number(/,\s*([\d.]+)/.exec(label.getAttribute("transform") ?? "")?.[1]))
@@ -649,7 +647,7 @@ test("normalizations of any name are told apart, and called by their titles", ()
 
 test("a gradient that was not measured is left out of the map, one that is zero is not", () => {
   const cells = (name: string) =>
-    page(name).document.querySelectorAll(".p-layer svg [aria-label=rect] rect").length;
+    page(name).document.querySelectorAll(".p-layer svg [data-part=rect] rect").length;
   const probes = 7;
   expect(cells("zeros")).toBe(probes * 4);
   expect(cells("some nulls")).toBe(probes * 2);
@@ -659,7 +657,7 @@ test("a line has a gap where no seed gave a number", () => {
   const comparison = syntheticComparison({ norms: ["layer"], depth: 9, epochs: 6 });
   for (const { probes } of comparison.trials) for (const { gradientNorm } of probes) gradientNorm[4] = null;
   const { document } = parseHTML(renderReport(comparison, serverDocument));
-  const lines = [...document.querySelectorAll("#gradients .s-layer[aria-label=line] path")]
+  const lines = [...document.querySelectorAll("#gradients .s-layer[data-part=line] path")]
     .map((path) => path.getAttribute("d") ?? "")
     .filter((path) => path.split("L").length > 3);
   expect(lines).toHaveLength(2);
@@ -670,7 +668,7 @@ test("one exploding norm leaves the others their colours", () => {
   const { document } = parseHTML(
     renderReport(withProbeValue(syntheticComparison({ epochs: 6 }), "none", 1e30), serverDocument),
   );
-  const colours = [...document.querySelectorAll(".p-instance svg [aria-label=rect] rect")].map((cell) =>
+  const colours = [...document.querySelectorAll(".p-instance svg [data-part=rect] rect")].map((cell) =>
     cell.getAttribute("fill"),
   );
   expect(new Set(colours).size).toBeGreaterThan(5);

@@ -162,7 +162,7 @@ test("drifts are told first, in a table, and marked in the figures of the error 
   expect(rows[0]).toEqual(["a", "missing", "501", "0\u00a0%", "100\u00a0%", "1.00×10⁻⁹"]);
   expect(rows[1].at(-1)).toBe("< 10⁻¹⁵");
   const marks = [...document.querySelectorAll("figure")].map(
-    (each) => each.querySelectorAll('g[aria-label="rule"][stroke="var(--ink)"] line').length,
+    (each) => each.querySelectorAll('g[data-part="rule"][stroke="var(--ink)"] line').length,
   );
   // two figures of the error, and one for each column
   expect(marks).toEqual([3, 3, 1, 2]);
@@ -174,7 +174,7 @@ test("a shift that is small beside the mean can be read, and ticks are as far fr
   const history = historyOf(12, {}, { records: 1_000_000, drifts: [slight], driftCount: 1 });
   const { document } = parseHTML(renderStream(history, serverDocument));
   expect(document.querySelector(".findings li")?.textContent).toContain("went from 10,000 to 10,004 about");
-  const labels = [...document.querySelectorAll('#columns g[aria-label="x-axis tick label"] text')];
+  const labels = [...document.querySelectorAll('#columns g[data-part="x-axis tick label"] text')];
   const ticks = labels
     .slice(0, labels.length / 2)
     .map(({ textContent }) => Number(textContent?.replaceAll(",", "")));
