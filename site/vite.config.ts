@@ -27,6 +27,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
+      // whose times are no one's business but a slow build's
+      checks: { pluginTimings: false },
       input: {
         see: pathOf("index.html"),
         data: pathOf("data/index.html"),

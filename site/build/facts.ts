@@ -3,11 +3,12 @@
  * built, so that it loads neither.
  */
 
+import type { Choices } from "@evenkeel/lab/comparison";
 import { bundled } from "@evenkeel/lab/data/bundled";
+import type { DatasetOptions } from "@evenkeel/lab/datasets/dataset";
 import { models } from "@evenkeel/lab/models/registry";
 import { version } from "@evenkeel/lab/node/version";
 import { aboutOf, labelOf, nameOf, normNames } from "@evenkeel/lab/norms";
-import { argumentsOf } from "@evenkeel/lab/recipes/command";
 import { recipes } from "@evenkeel/lab/recipes/registry";
 import type { Plugin } from "vite";
 
@@ -24,8 +25,10 @@ export interface Facts {
     group: string;
     question: string;
     claimed: string;
-    /** The arguments of `evenkeel compare` that are the same, where there are some. */
-    same?: string[];
+    /** What is asked of the lab. */
+    data: string;
+    reading: DatasetOptions;
+    choices: Choices;
   }[];
 }
 
@@ -54,7 +57,9 @@ function found(): Facts {
       group: recipe.group,
       question: recipe.question,
       claimed: `${recipe.literature.says} (${recipe.literature.source})`,
-      ...(argumentsOf(recipe) && { same: argumentsOf(recipe) }),
+      data: recipe.data,
+      reading: recipe.reading,
+      choices: recipe.choices,
     })),
   };
 }

@@ -4,7 +4,11 @@ import type { Recipe } from "./recipe.js";
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** Those of `compare`, in the order of the recipe; undefined where its data are changed first, for which there are none. */
-export function argumentsOf({ data, reading, choices }: Recipe): string[] | undefined {
+export function argumentsOf({
+  data,
+  reading,
+  choices,
+}: Pick<Recipe, "data" | "reading" | "choices">): string[] | undefined {
   if (reading.disturb !== undefined) return undefined;
   const { sweep, own, ...settings } = { ...reading, ...choices };
   return [

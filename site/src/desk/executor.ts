@@ -4,14 +4,16 @@ import type { TrialData } from "@evenkeel/lab/datasets/dataset";
 import { shared } from "@evenkeel/lab/datasets/shared";
 import type { SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import type { Executor } from "@evenkeel/lab/trials";
-import { proxy, type Remote, releaseProxy, wrap } from "comlink";
+import { proxy, type Remote, wrap } from "comlink";
 import type { Backend } from "./protocol.ts";
 import type { TrialWorker } from "./trial-worker.ts";
 
 interface Place {
   worker: Worker;
   remote: Remote<TrialWorker>;
+  /** Rejects where the worker breaks or is ended: what it has not answered by then, it never will. */
   broken: Promise<never>;
+  giveUp(error: Error): void;
 }
 
 export interface Workers extends Executor {
@@ -36,23 +38,25 @@ export function openWorkers(
   function open(): Place {
     const worker = new Worker(new URL("./trial-worker.ts", import.meta.url), { type: "module" });
     const remote = wrap<TrialWorker>(worker);
+    let giveUp: Place["giveUp"] = () => {};
     const broken = new Promise<never>((_, reject) => {
-      worker.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(event.message || "a worker could not be loaded; reload the page"));
-      };
+      giveUp = reject;
     });
     broken.catch(() => {});
-    const place = { worker, remote, broken };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      giveUp(new Error(event.message || "a worker could not be loaded; reload the page"));
+    };
+    const place: Place = { worker, remote, broken, giveUp };
     all.add(place);
     if (paused) remote.pause();
     return place;
   }
 
   function end(place: Place): void {
-    all.delete(place);
-    place.remote[releaseProxy]();
+    if (!all.delete(place)) return;
     place.worker.terminate();
+    place.giveUp(new Error("the worker was ended"));
   }
 
   async function runIn(
@@ -71,15 +75,12 @@ export function openWorkers(
       signal.throwIfAborted();
       const place = idle.pop() ?? open();
       watcher.started();
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
       const tell = proxy((...[progress, soFar]: Parameters<Parameters<TrialWorker["run"]>[1]>) => {
         watcher.progress(progress);
         watch(spec, soFar);
       });
       try {
-        const result = await Promise.race([runIn(place, spec, tell), place.broken, aborted]);
+        const result = await Promise.race([runIn(place, spec, tell), place.broken]);
         idle.push(place);
         return result;
       } catch (error) {

@@ -31,6 +31,8 @@ function start(backend: Backend): Promise<void> {
       setWasmPaths({
         "tfjs-backend-wasm.wasm": new URL(plainBinary, import.meta.url).href,
         "tfjs-backend-wasm-simd.wasm": new URL(simdBinary, import.meta.url).href,
+        // is to be named, and never loaded
+        "tfjs-backend-wasm-threaded-simd.wasm": new URL(simdBinary, import.meta.url).href,
       });
     } else if (backend === "webgl") await import("@tensorflow/tfjs-backend-webgl");
     else await import("@tensorflow/tfjs-backend-webgpu");
