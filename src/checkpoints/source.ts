@@ -156,8 +156,8 @@ function nameOf(source: unknown): string {
   return typeof name === "string" && name !== "" ? name : "file";
 }
 
-/** One of `open`'s kinds of sources as bytes in ranges. */
-function sourceOf(source: unknown): Source {
+/** One of `open`'s kinds of sources as bytes in ranges, under the name of its file. */
+function sourceOf(file: string, source: unknown): Source {
   if (source instanceof ArrayBuffer) return source;
   if (ArrayBuffer.isView(source)) {
     const { buffer, byteOffset, byteLength } = source;
@@ -168,7 +168,13 @@ function sourceOf(source: unknown): Source {
     };
   }
   if (typeof Blob !== "undefined" && source instanceof Blob) {
-    return { byteLength: source.size, slice: (start, end) => source.slice(start, end).arrayBuffer() };
+    const refused = (start: number) => (error: unknown) => {
+      throw error instanceof DOMException ? unreadable(file, error, start) : error;
+    };
+    return {
+      byteLength: source.size,
+      slice: (start, end) => source.slice(start, end).arrayBuffer().catch(refused(start)),
+    };
   }
   const { byteLength, slice } = Object(source) as Partial<Source>;
   if (Number.isSafeInteger(byteLength) && (byteLength as number) >= 0 && typeof slice === "function") {
@@ -190,7 +196,7 @@ function filesInSet(named: readonly (readonly [string, FileSource])[], opened = 
   const folder = opened.slice(0, opened.lastIndexOf("/") + 1);
   return {
     name: opened,
-    bytes: bytesOf(opened, sourceOf(all.get(opened))),
+    bytes: bytesOf(opened, sourceOf(opened, all.get(opened))),
     async list() {
       return [...all.keys()]
         .filter((one) => one.startsWith(folder) && !one.slice(folder.length).includes("/"))
@@ -198,7 +204,7 @@ function filesInSet(named: readonly (readonly [string, FileSource])[], opened = 
     },
     async beside(path) {
       const found = all.get(folder + insideFolder(opened, path));
-      return found === undefined ? undefined : bytesOf(path, sourceOf(found));
+      return found === undefined ? undefined : bytesOf(path, sourceOf(path, found));
     },
   };
 }
@@ -303,10 +309,10 @@ async function readFrom(
   });
 }
 
-/** What the file system refuses, and what helps. */
+/** What the file system refuses, or the browser, and what helps. */
 function unreadable(shown: string, error: unknown, offset?: number): CheckpointError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const missing = code === "ENOENT" || code === "ENOTDIR";
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  const missing = code === "ENOENT" || code === "ENOTDIR" || name === "NotFoundError";
   const [problem, remedy] =
     missing && offset === undefined
       ? ["there is no such file", "check the path"]

@@ -231,6 +231,21 @@ describe("filesOf", () => {
     expect((await filesOf(paths.map(fileAt), paths[0])).name).toBe(paths[0]);
   });
 
+  it.each([
+    ["NotFoundError", "it cannot be read any more (Gone.); leave it where it was until all is read"],
+    ["NotReadableError", "it cannot be read (Gone.); allow it, or use a copy"],
+  ])("says what became of a File that the browser does not read: %s", async (name, problem) => {
+    class Gone extends File {
+      override slice(): Blob {
+        const part = new Blob();
+        part.arrayBuffer = () => Promise.reject(new DOMException("Gone.", name));
+        return part;
+      }
+    }
+    const { bytes: read } = await filesOf(new Gone([bytes], "model.pt"));
+    await expect(read.read(1, 3)).rejects.toThrow(`model.pt (source at byte 0): ${problem}`);
+  });
+
   it("refuses Files of a folder in which none is what a model is opened by", async () => {
     await expect(filesOf(["m/a.txt", "m/deep/b.bin"].map(fileAt))).rejects.toThrow(
       "m (source): expected a file, got a folder without a model's entry; name a file in it",
