@@ -7,105 +7,17 @@
 import { capitalize, listed } from "@evenkeel/report/format";
 import { escapeHtml } from "@evenkeel/report/page";
 import { apply } from "../../dist/index.js";
+import { axisNames, described, influences, ONE, positionsOf } from "./influence.mjs";
 import { sizeOf } from "./sample.mjs";
 
 /**
  * @typedef {import("./sample.mjs").Sample} Sample
  * @typedef {import("../../dist/index.js").About} About
- * @typedef {readonly number[]} Shape
- * @typedef {Set<number>} Elements indices into an array
+ * @typedef {import("./influence.mjs").Shape} Shape
+ * @typedef {import("./influence.mjs").Elements} Elements
  * @typedef {ReturnType<typeof axesOf>} Found
  * @typedef {keyof typeof COLOURS} Kind
  */
-
-/** Changes large enough to show where a maximum or a threshold decides. */
-const CHANGES = [0.7, -0.9, 40, -40];
-
-/**
- * For each element of y, which elements of `values` change it.
- * @param {() => Float64Array} run @param {Float64Array} values
- */
-function influences(run, values) {
-  const before = run();
-  const found = Array.from(before, () => /** @type {Elements} */ (new Set()));
-  values.forEach((value, j) => {
-    for (const change of CHANGES) {
-      values[j] = value + change;
-      run().forEach((y, e) => {
-        if (!(Math.abs(y - before[e]) <= 1e-12 * Math.max(1, Math.abs(before[e])))) found[e].add(j);
-      });
-    }
-    values[j] = value;
-  });
-  return found;
-}
-
-/** The index of each element along each axis. @param {Shape} shape */
-function positionsOf(shape) {
-  return Array.from({ length: sizeOf(shape) }, (_, i) => {
-    /** @type {number[]} */
-    const position = [];
-    let rest = i;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      position[axis] = rest % shape[axis];
-      rest = Math.floor(rest / shape[axis]);
-    }
-    return position;
-  });
-}
-
-/** "batch", "positions", "channels": the usual names of the axes of x, or of a layer's weight. @param {Shape} shape @param {About["takes"]} [takes] */
-function axisNames(shape, takes) {
-  if (takes === "weight") return ["taps", "inputs", "outputs"].slice(3 - shape.length);
-  if (takes === "sequence" && shape.length === 3) return ["batch", "steps", "features"];
-  if (shape.length === 2) return ["batch", "features"];
-  const between = shape
-    .slice(1, -1)
-    .map((_, i, all) => (all.length === 1 ? "positions" : ["rows", "columns"][i]));
-  return ["batch", ...between, "channels"];
-}
-
-/** @type {Record<string, string>} */
-const ONE = {
-  batch: "example",
-  positions: "position",
-  rows: "row",
-  columns: "column",
-  channels: "channel",
-  features: "feature",
-  inputs: "input",
-  taps: "tap",
-  steps: "step",
-  outputs: "output",
-};
-
-/**
- * A set of elements in words; `element` is the one that they influence, if it is in the same array.
- * @param {Elements} set @param {Shape} shape @param {string[]} names @param {number} [element]
- */
-function described(set, shape, names, element) {
-  const positions = positionsOf(shape);
-  const members = [...set].map((i) => positions[i]);
-  const along = shape.map((_, axis) => new Set(members.map((position) => position[axis])));
-  if (set.size <= 1) return "the element alone";
-  const parts = along.flatMap((seen, axis) => {
-    if (seen.size === 1) return [];
-    return seen.size === shape[axis]
-      ? [names[axis]]
-      : [`${seen.size} of ${shape[axis]} ${names[axis] === "batch" ? "examples" : names[axis]}`];
-  });
-  const whole = along.reduce((product, seen) => product * seen.size, 1) === set.size;
-  const fixed = along.flatMap((seen, axis) => {
-    const [only] = seen;
-    return seen.size === 1 && (element === undefined || only === positions[element][axis])
-      ? [ONE[names[axis]]]
-      : [];
-  });
-  if (fixed.length + parts.length === shape.length && whole) {
-    return `${listed(parts)}${fixed.length > 0 ? ` of one ${listed(fixed)}` : ""}`;
-  }
-  return `${set.size} elements, along ${listed(parts)}`;
-}
 
 /**
  * How the elements of a weight are distributed over y.

@@ -83,9 +83,9 @@ export function sampleOf(ek, factory) {
 
 /**
  * Away from their initial values, which may hide what they do: a gamma of 0 lets nothing through.
- * @param {Normalization} norm @param {number[][]} shapes
+ * @param {Normalization} norm @param {(readonly number[])[]} shapes of the inputs @returns {Record<string, Float64Array<ArrayBuffer>>}
  */
-function weightsOf(norm, shapes) {
+export function weightsOf(norm, shapes) {
   return Object.fromEntries(
     Object.entries(norm.weights(...shapes)).map(([name, weight], i) => {
       const { shape, trained } = weight;

@@ -1,5 +1,16 @@
+/** The page of a normalization: what its documentation says is there already, and the editor is put into it. */
 import "virtual:report.css";
 import "../ui/style.css";
+import "./editor.css";
+import type { Catalog } from "evenkeel";
 import { render } from "preact";
+// what open() gives with this backend, without the kernels of the others
+import { reference } from "../../../dist/kernels/reference/reference.js";
+import { Evenkeel } from "../../../dist/native/evenkeel.js";
+import { Editor } from "./editor.tsx";
 
-render(<h1>One</h1>, document.getElementById("main") as HTMLElement);
+const named = new URLSearchParams(location.hash.slice(1)).get("norm");
+const place = document.getElementById("editor") ?? document.createElement("div");
+if (!place.isConnected) document.getElementById("main")?.append(place);
+const name = (place.dataset.norm ?? named ?? "layerNorm") as keyof Catalog;
+render(<Editor ek={new Evenkeel(reference)} name={name} />, place);
