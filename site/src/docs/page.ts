@@ -1,0 +1,3 @@
+/** A guide, which is text. */
+import "virtual:report.css";
+import "../ui/style.css";
