@@ -6,12 +6,14 @@ import "./style.css";
 import facts from "virtual:facts";
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
-import { Live, leftText } from "../live/live.tsx";
+import { Norms } from "../live/controls.tsx";
+import { Live } from "../live/live.tsx";
 import { openSession } from "../live/session.ts";
+import { Toolbar } from "../live/toolbar.tsx";
 import { keep, read } from "../ui/address.ts";
 import { Command } from "../ui/command.tsx";
 import { Problem } from "../ui/problem.tsx";
-import { Norms, Settings, Stress } from "./controls.tsx";
+import { Settings, Stress } from "./controls.tsx";
 import { Questions, Verdict } from "./questions.tsx";
 import { type Asked, askedOf, commandOf, fields, readingOf, type State, stateOfRecipe } from "./state.ts";
 
@@ -91,7 +93,14 @@ function Page() {
       <Norms state={now} loaded={loaded} onChange={change} />
       <div class="stage">
         <div class="live-part">
-          <Toolbar />
+          <Toolbar
+            session={session}
+            after={
+              <button type="button" class="button" onClick={() => begin(true)}>
+                Again
+              </button>
+            }
+          />
           <Problem text={session.problem.value} />
           {recipe && view?.answers && <Verdict recipe={recipe} answers={view.answers} />}
           {view && <Live view={view} name={loaded?.name ?? now.data} report={session.report} />}
@@ -123,53 +132,6 @@ function Waiting() {
       <p>The first networks begin in a moment: TensorFlow.js and the kernels are being loaded.</p>
     </div>
   );
-}
-
-function Toolbar() {
-  const view = session.view.value;
-  const paused = session.paused.value;
-  const running = session.busy.value;
-  return (
-    <div class="toolbar">
-      <div class="buttons">
-        <button
-          type="button"
-          class="button strong"
-          disabled={!running}
-          onClick={paused ? session.go : session.pause}
-        >
-          {paused ? "Go on" : "Pause"}
-        </button>
-        <button type="button" class="button" disabled={!running || !paused} onClick={session.step}>
-          One step
-        </button>
-        <button type="button" class="button" onClick={() => begin(true)}>
-          Again
-        </button>
-      </div>
-      <p class="status" role="status">
-        {statusText()}
-      </p>
-      <p class="left" aria-hidden="true">
-        {running && !paused && view?.state === "running" ? leftText(view.secondsLeft) : ""}
-      </p>
-      <div class="bar" aria-hidden="true">
-        <div style={{ "--done": view && running ? view.done : view ? 1 : 0 }} />
-      </div>
-    </div>
-  );
-}
-
-/** What a screen reader is told: begins, waits, ends; not each step. */
-function statusText(): string {
-  if (session.problem.value) return "Stopped.";
-  const view = session.view.value;
-  if (session.paused.value && session.busy.value) return "Paused.";
-  if (view?.state === "finished" && !session.busy.value) return "Finished.";
-  const loaded = session.loaded.value;
-  if (!loaded || !view) return "Loading …";
-  const networks = view.trials.length;
-  return `Training ${networks === 1 ? "one network" : `${networks} networks`} on ${loaded.name} …`;
 }
 
 render(<Page />, document.getElementById("main") as HTMLElement);
