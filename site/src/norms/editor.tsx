@@ -36,8 +36,9 @@ type Point = { readonly array: Named; readonly element: number; readonly output?
 
 /** Arrays with more elements are neither shown nor edited. */
 const MOST_SHOWN = 600;
-/** Those with fewer are open from the start. */
-const OPEN = 40;
+/** Elements that are open from the start, in each list of arrays: as many of the first ones as they are of. */
+const OPEN = 60;
+const OPEN_STEPS = 150;
 /** Milliseconds without a change after which it is spoken of. */
 const SETTLED = 700;
 
@@ -202,10 +203,10 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
               {grid(array)}
             </Block>
           ))}
-          {results.weights.map((weight) => (
+          {results.weights.map((weight, i) => (
             <Fold
               key={weight.key}
-              open={weight.data.length <= OPEN}
+              open={fits(results.weights, i, OPEN)}
               title={<Title array={weight} note={weight.trained ? "learned" : "stored"} />}
             >
               {() =>
@@ -228,10 +229,10 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
               {grid(array)}
             </Block>
           ))}
-          {results.state.map((array) => (
+          {results.state.map((array, i) => (
             <Fold
               key={array.key}
-              open={array.data.length <= OPEN}
+              open={fits(results.state, i, OPEN)}
               title={<Title array={array} note="stored anew" />}
             >
               {() =>
@@ -257,8 +258,8 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
           />
         </div>
         <div class="gradients">
-          {results.gradients.slice(1).map((array) => (
-            <Fold key={array.key} open={array.data.length <= OPEN} title={<Title array={array} />}>
+          {results.gradients.slice(1).map((array, i, all) => (
+            <Fold key={array.key} open={fits(all, i, OPEN)} title={<Title array={array} />}>
               {() => grid(array)}
             </Fold>
           ))}
@@ -399,9 +400,13 @@ function Fold({
   );
 }
 
+/** Whether this array and those before it have no more elements together. */
+const fits = (arrays: readonly Named[], i: number, most: number) =>
+  arrays.slice(0, i + 1).reduce((sum, { data }) => sum + data.length, 0) <= most;
+
 /** `mean of (x − r₁)² over positions and channels`. */
 function stepWords({ kind, how, of, axes, shape, given }: Step, x: Named): string {
-  if (kind === "standardized") return `standardized ${of}${given ? ", by statistics that were stored" : ""}`;
+  if (kind === "standardized") return `${of}, standardized${given ? " by what was given" : ""}`;
   const fits =
     shape.length === x.shape.length &&
     shape.every((length, axis) => length === x.shape[axis] || length === 1);
@@ -410,9 +415,6 @@ function stepWords({ kind, how, of, axes, shape, given }: Step, x: Named): strin
   );
   return `${how} of ${of}, over ${listed(over)}`;
 }
-
-/** Steps that are open from the start. */
-const FIRST = 3;
 
 function Steps({
   results,
@@ -432,46 +434,53 @@ function Steps({
       </div>
     );
   }
-  const isOne = steps.length === 1;
+  const upTo = (i: number) => steps.slice(0, i + 1).flatMap((one) => one.parts);
+  const [{ step, parts }] = steps;
+  if (steps.length === 1) {
+    return (
+      <div class="block">
+        <h3>{stepWords(step, x)}</h3>
+        <Parts {...{ parts, children }} />
+      </div>
+    );
+  }
   return (
     <>
-      {steps.map(({ step, parts }, i) => {
-        const words = stepWords(step, x);
-        const body = () =>
-          parts.map((array) => (
-            <div class="part" key={array.key}>
-              <h4>
-                <Title array={array} />
-              </h4>
-              {children(array)}
-            </div>
-          ));
-        if (isOne)
-          return (
-            <div class="block" key={i}>
-              <h3>{words}</h3>
-              {body()}
-            </div>
-          );
-        const [first] = parts;
-        const title =
-          step.kind === "reduced" ? (
+      {steps.map(({ step, parts }, i) => (
+        <Fold
+          key={step.name}
+          open={fits(upTo(i), upTo(i).length - 1, OPEN_STEPS)}
+          title={
             <>
-              <b>{first.name}</b> {words} <small>{shapeText(step.shape)}</small>
+              <b>{step.name}</b> {stepWords(step, x)} <small>{shapeText(step.shape)}</small>
             </>
-          ) : (
-            <>
-              {words} <small>{shapeText(step.shape)}</small>
-            </>
-          );
-        return (
-          <Fold key={i} open={i < FIRST && parts.every(({ data }) => data.length <= 90)} title={title}>
-            {body}
-          </Fold>
-        );
-      })}
+          }
+        >
+          {() =>
+            step.kind === "reduced" ? (
+              parts.map((array) => children(array))
+            ) : (
+              <Parts {...{ parts, children }} />
+            )
+          }
+        </Fold>
+      ))}
+      {steps.some(({ step: { of } }) => of.includes("f(")) && (
+        <p class="note">f(…) is what the formula makes of these; the program has no name for it.</p>
+      )}
     </>
   );
+}
+
+function Parts({ parts, children }: { parts: readonly Named[]; children(array: Named): ComponentChildren }) {
+  return parts.map((array) => (
+    <div class="part" key={array.key}>
+      <h4>
+        <Title array={array} />
+      </h4>
+      {children(array)}
+    </div>
+  ));
 }
 
 interface PresetsProps {

@@ -132,7 +132,15 @@ export function run(ek: Evenkeel, experiment: Experiment, state: State): Results
   const back = applied.backward({ shape: y.shape, data: dy.data });
   const steps = experiment.explained.steps().map((step) => ({
     step,
-    parts: step.parts.map(({ name, output }: Part) => named(name, applied.more[output])),
+    parts: step.parts.map(({ name, output }: Part) => {
+      const part = named(name, applied.more[output]);
+      const { shape } = part;
+      return {
+        ...part,
+        key: `${name} ${output}`,
+        axes: part.axes ?? axesOfStatistics(inputs, step.shape, shape),
+      };
+    }),
   }));
   const first = steps[0]?.step.parts[0]?.output ?? applied.more.length;
   return {
@@ -153,6 +161,19 @@ function axesLike(inputs: readonly Named[], shape: Shape): readonly string[] | u
       input.shape.length === shape.length &&
       shape.every((length, axis) => length === 1 || length === input.shape[axis]),
   )?.axes;
+}
+
+/** Those that were kept, by their lengths; an axis of another length is of groups. */
+function axesOfStatistics(inputs: readonly Named[], of: Shape, shape: Shape): readonly string[] | undefined {
+  const names = inputs.find((input) => input.shape.join() === of.join())?.axes;
+  if (names === undefined) return undefined;
+  let next = 0;
+  return shape.map((length) => {
+    const axis = of.indexOf(length, next);
+    if (axis < 0) return "groups";
+    next = axis + 1;
+    return names[axis];
+  });
 }
 
 /** What the elements of y, and of everything measured, depend on: y first, then as `more` has it, one after the other. */

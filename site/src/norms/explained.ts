@@ -21,6 +21,8 @@ export interface Part {
 /** A standardization or a reduction, in the order of the formula. */
 export interface Step {
   readonly kind: "standardized" | "reduced";
+  /** What later steps call its result: `xHat₁`, `s₁` where gamma and beta follow, `r₁`. */
+  readonly name: string;
   /** What was standardized or reduced, in terms of inputs, weights and steps before: `x`, `(x − r₁)²`. */
   readonly of: string;
   /** Its shape. */
@@ -85,6 +87,7 @@ interface Reduced {
 }
 
 interface Standardized {
+  readonly name: string;
   readonly of: string;
   readonly shape: Shape;
   readonly given: boolean;
@@ -150,10 +153,18 @@ class Recorder {
       const { of, shape } = one;
       if ("how" in one) {
         const { how, axes, label } = one;
-        return { kind: "reduced", of, shape, how, axes, parts: [part(label.text, one.value)] };
+        return {
+          kind: "reduced",
+          name: label.text,
+          of,
+          shape,
+          how,
+          axes,
+          parts: [part(label.text, one.value)],
+        };
       }
       const parts = one.parts.map(([name, value]) => part(name, value));
-      return { kind: "standardized", of, shape, given: one.given, parts };
+      return { kind: "standardized", name: one.name, of, shape, given: one.given, parts };
     });
     return { outputs, made };
   }
@@ -172,7 +183,9 @@ class Recorder {
     const { mean, variance } = given ? operands : result;
     const label = this.labelOf(x);
     const count = this.made.filter((one) => !("how" in one)).length + 1;
+    const name = numbered(plain ? "xHat" : "s", count);
     this.made.push({
+      name,
       of: label.text,
       shape: this.shapeOf(x as object),
       given,
@@ -184,7 +197,7 @@ class Recorder {
         ["xHat", xHat as object],
       ],
     });
-    this.name(result.y, plain ? numbered("xHat", count) : numbered("s", count));
+    this.name(result.y, name);
     return result;
   }
 
@@ -236,6 +249,12 @@ class Recorder {
     const [a, b, c] = operands;
     if (SAME.includes(operation)) {
       this.labels.set(result, this.labelOf(a));
+      return;
+    }
+    if (operation === "constant") {
+      const values = Array.from(a as ArrayLike<number>);
+      const same = values.every((value) => value === values[0]);
+      this.labels.set(result, { text: same ? shown(values[0]) : "constants", from: new Set() });
       return;
     }
     const arrays = operands.flat().filter((one) => typeof one === "number" || this.labels.has(one as object));

@@ -40,6 +40,19 @@ export function short(value: number): string {
   return minus(value.toFixed(size < 10 ? 3 : size < 100 ? 2 : size < 1000 ? 1 : 0));
 }
 
+/** A number that was typed, as far as it fits. */
+function fitting(value: number): string {
+  const text = String(value);
+  if (text.length <= FITS) return text;
+  for (let digits = FITS; digits > 2; digits--) {
+    const rounded = String(Number(value.toPrecision(digits)));
+    if (rounded.length <= FITS) return rounded;
+  }
+  return short(value);
+}
+
+const FITS = 7;
+
 /** Pixels that a pointer moves before it drags. */
 const SLACK = 4;
 /** What a pixel, a key and a page key add. */
@@ -56,13 +69,16 @@ interface Drag {
 const rounded = (value: number) => Number(value.toPrecision(12));
 
 export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridProps) {
-  const { shape, data, axes } = array;
+  const { shape, data } = array;
+  // an axis of length 1 has no place on paper
+  const long = shape.map((length, axis) => ({ length, axis })).filter(({ length }) => length !== 1);
   const host = useRef<HTMLDivElement>(null);
   const [current, setCurrent] = useState(0);
+  const [focused, setFocused] = useState<number>();
   const [draft, setDraft] = useState<{ element: number; text: string }>();
   const dragged = useRef<Drag | undefined>(undefined);
-  const columns = shape.at(-1) ?? 1;
-  const rows = shape.at(-2) ?? 1;
+  const columns = long.at(-1)?.length ?? 1;
+  const rows = long.at(-2)?.length ?? 1;
   const sheets = columns * rows === 0 ? 0 : data.length / (columns * rows);
   const names = useMemo(
     () => data.length > 0 && positionsOf(shape).map((at) => `${array.name}[${at.join(", ")}]`),
@@ -168,7 +184,8 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
         </td>
       );
     }
-    const text = draft?.element === element ? draft.text : String(value);
+    const text =
+      draft?.element === element ? draft.text : focused === element ? String(value) : fitting(value);
     const invalid = text.trim() === "" || !Number.isFinite(Number(text.replace("−", "-")));
     return (
       <td {...attributes}>
@@ -190,8 +207,8 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
     );
   };
 
-  const along = (axis: number) => axes?.at(axis);
-  const one = (axis: number) => ONE[along(axis) ?? ""] ?? "";
+  const one = (place: number) => ONE[array.axes?.[long.at(place)?.axis ?? -1] ?? ""] ?? "";
+  const sheetNames = positionsOf(long.slice(0, -2).map(({ length }) => length));
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: what cells do is handled in one place
     <div
@@ -202,9 +219,13 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
         const element = elementOf(event);
         if (element === undefined) return;
         setCurrent(element);
+        setFocused(element);
         onPoint?.(element);
       }}
-      onFocusOut={() => onPoint?.(undefined)}
+      onFocusOut={() => {
+        setFocused(undefined);
+        onPoint?.(undefined);
+      }}
       onPointerOver={(event) => !dragged.current && onPoint?.(elementOf(event))}
       onPointerLeave={() => !dragged.current && onPoint?.(undefined)}
       onPointerDown={onPointerDown}
@@ -215,7 +236,7 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
       {Array.from({ length: sheets }, (_, sheet) => (
         <table class="sheet" key={sheet}>
           <caption class={sheets > 1 ? undefined : "unseen"}>
-            {sheets > 1 ? `${array.name}[${positionsOf(shape.slice(0, -2))[sheet]?.join(", ")}]` : array.name}
+            {sheets > 1 ? `${array.name}[${sheetNames[sheet]?.join(", ")}]` : array.name}
           </caption>
           <thead>
             <tr>
@@ -233,7 +254,7 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
               <tr key={row}>
                 <th scope="row">
                   <span class="unseen">{one(-2)} </span>
-                  {shape.length > 1 ? row : <span class="unseen">{array.name}</span>}
+                  {long.length > 1 ? row : <span class="unseen">{array.name}</span>}
                 </th>
                 {Array.from({ length: columns }, (_, column) =>
                   cell((sheet * rows + row) * columns + column),

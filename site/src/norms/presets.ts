@@ -28,7 +28,7 @@ export const X_PRESETS: Readonly<Record<string, Preset>> = {
     const [start, length] = rowOf(array, element);
     return array.data.slice().fill(array.data[start], start, start + length);
   },
-  "Tiny spread": (array) => spread(array, 1, 1e-6),
+  "Tiny spread": (array) => spread(array, 1, 1e-3),
 };
 
 export const DY_PRESETS: Readonly<Record<string, Preset>> = {
