@@ -292,6 +292,30 @@ export function trialSoFar({ norm, seed, data }: TrialSpec, soFar: SoFar): Trial
 /** When, where and by what a comparison was made. */
 export type Made = Pick<Comparison, "evenkeel" | "date" | "command" | "machine" | "wallSeconds">;
 
+/** What a comparison says of its data: their parts are those of the first seed. */
+export function dataOf(data: Dataset, digest: string): Comparison["data"] {
+  const { train, validation, heldOut } = splitOf(data.parts, data.count, 1);
+  return {
+    name: data.name,
+    provenance: data.provenance,
+    digest,
+    task: data.task,
+    target: data.target,
+    inputs: data.inputs,
+    form: data.form,
+    targetShape: data.targetShape,
+    season: data.season ?? null,
+    classes: data.classes,
+    classCounts: countsOf(data),
+    fileRows: data.fileRows,
+    examples: data.count,
+    parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
+    drawn: data.drawn,
+    decisions: data.decisions,
+    warnings: data.warnings,
+  };
+}
+
 /** The comparison of the trials of `specsOf`, in its order; undefined are those that did not finish. */
 export function comparisonOf(
   settings: Settings,
@@ -303,7 +327,7 @@ export function comparisonOf(
   const { model, training, norms, seeds, baseline, sweep } = settings;
   const own = trials.slice(0, norms.length * seeds.length);
   const base = own.flatMap((trial) => trial ?? []);
-  const { train, validation, heldOut } = splitOf(data.parts, data.count, seeds[0]);
+  const about = dataOf(data, digest);
   const metric = metricNamed(data.task, data.metric);
   const names = tasks[data.task].metrics.map(({ name }) => name);
   const guess = meanOf(
@@ -339,25 +363,7 @@ export function comparisonOf(
   return {
     format: FORMAT,
     ...made,
-    data: {
-      name: data.name,
-      provenance: data.provenance,
-      digest,
-      task: data.task,
-      target: data.target,
-      inputs: data.inputs,
-      form: data.form,
-      targetShape: data.targetShape,
-      season: data.season ?? null,
-      classes: data.classes,
-      classCounts: countsOf(data),
-      fileRows: data.fileRows,
-      examples: data.count,
-      parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
-      drawn: data.drawn,
-      decisions: data.decisions,
-      warnings: [...data.warnings, ...warningsOf(settings)],
-    },
+    data: { ...about, warnings: [...about.warnings, ...warningsOf(settings)] },
     metric: metric.name,
     guess,
     guesses,
@@ -365,7 +371,7 @@ export function comparisonOf(
     model,
     training: { ...training, seeds },
     baseline,
-    differences: differencesIn(settings, measured, targetMetric, metric, heldOut.length),
+    differences: differencesIn(settings, measured, targetMetric, metric, about.parts.heldOut),
     interrupted: trials.includes(undefined),
     summaries: summarize(norms, measured, metric.name),
     trials: measured,

@@ -4,6 +4,7 @@ import type { Bundled } from "../data/bundled.js";
 import { readTable } from "../data/readers/registry.js";
 import type { Source } from "../data/readers/source.js";
 import { holdsProse, readText } from "../data/readers/text.js";
+import type { Table } from "../data/table.js";
 import { taskFrom, tasks } from "../tasks/registry.js";
 import type { Dataset, DatasetOptions } from "./dataset.js";
 import { datasetOf, fromOf } from "./registry.js";
@@ -15,9 +16,14 @@ const LEAST_READ = 5_000;
 
 /**
  * The dataset in a file of somebody's. With a `limit`, no more is kept of it than twice as many rows (5,000 at least), where a
- * column is predicted. Throws as `readTable` and `datasetOf`.
+ * column is predicted. `seen` is given the table, if it is one, before a dataset is made of it. Throws as `readTable` and
+ * `datasetOf`.
  */
-export async function datasetIn(file: Source, options: DatasetOptions): Promise<Dataset> {
+export async function datasetIn(
+  file: Source,
+  options: DatasetOptions,
+  seen?: (table: Table) => void,
+): Promise<Dataset> {
   const { limit, task, target } = options;
   const provenance = printable(file.name);
   const isText =
@@ -31,16 +37,22 @@ export async function datasetIn(file: Source, options: DatasetOptions): Promise<
   if (table.rowCount < table.fileRows && fromOf(table, options) !== "target") {
     table = await readTable(file, options);
   }
+  seen?.(table);
   return datasetOf(table, options, provenance);
 }
 
 /** The dataset of data that come with the lab, in their file; options that are left out take what suits them. */
-export async function bundledDataset(own: Bundled, file: Source, options: DatasetOptions): Promise<Dataset> {
+export async function bundledDataset(
+  own: Bundled,
+  file: Source,
+  options: DatasetOptions,
+  seen?: (table: Table) => void,
+): Promise<Dataset> {
   const { task = own.from && taskFrom(own.from), image = own.image } = options;
   const chosen = { ...options, task, image };
-  const data = own.read
-    ? datasetOf(await own.read(file, options), chosen, own.provenance)
-    : await textIn(file, chosen, own.provenance);
+  const table = await own.read?.(file, options);
+  if (table) seen?.(table);
+  const data = table ? datasetOf(table, chosen, own.provenance) : await textIn(file, chosen, own.provenance);
   return { ...data, name: own.name };
 }
 

@@ -24,12 +24,16 @@ const FOR: { [Option in keyof DatasetOptions]?: readonly Task["from"][] } = {
   rating: ["interactions"],
 };
 
+/** Whether an option has a place where it is learnt from such data. */
+export const suits = (option: keyof DatasetOptions, from: Task["from"]): boolean =>
+  FOR[option]?.includes(from) ?? true;
+
 /** Throws UsageError for an option that is for other data than what is learnt from. */
 export function checkSuited(options: DatasetOptions, from: Task["from"]): void {
   for (const [option, kinds] of Object.entries(FOR)) {
     const value = options[option as keyof DatasetOptions];
     const isGiven = Array.isArray(value) ? value.length > 0 : value !== undefined;
-    if (!isGiven || kinds.includes(from)) continue;
+    if (!isGiven || suits(option as keyof DatasetOptions, from)) continue;
     const namesOf = (fits: (task: Task) => boolean) => taskNames.filter((name) => fits(tasks[name]));
     const own = options.task ?? listed(namesOf((task) => task.from === from));
     const others = namesOf((task) => kinds.includes(task.from));

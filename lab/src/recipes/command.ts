@@ -22,14 +22,26 @@ export function argumentsOf({
 function argumentsFor(name: string, value: unknown): string[] {
   const option = `--${kebab(name)}`;
   if (value === undefined) return [];
-  if (value === true) return [option];
-  if (value === false) return [`--no-${kebab(name)}`];
   switch (name) {
+    case "header":
+      return [option, value === true ? "yes" : "no"];
+    case "delimiter":
+      return [option, value === "\t" ? "tab" : value === " " ? "space" : String(value)];
     case "image":
       return [option, (value as number[]).join("x")];
     case "shares":
       return ["--parts", (value as number[]).map((share) => Number((100 * share).toPrecision(12))).join()];
-    default:
-      return [option, String(value)];
+    // names, which may hold commas
+    case "ignore":
+    case "keep":
+    case "categorical":
+    case "numeric":
+      return (value as string[]).flatMap((column) => [option, column]);
+    // how much may be read is the machine's
+    case "limits":
+      return [];
   }
+  if (value === true) return [option];
+  if (value === false) return [`--no-${kebab(name)}`];
+  return [option, String(value)];
 }

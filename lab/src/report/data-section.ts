@@ -30,16 +30,20 @@ function some(
 }
 
 /** What may make the numbers too good, or worse than need be; empty where nothing is known to. */
-export function warningsBox({ data }: Comparison): string {
-  if (data.warnings.length === 0) return "";
-  const items = data.warnings.slice(0, SHOWN).map((text) => `<li>${shown(text, SENTENCE)}</li>`);
-  const rest = data.warnings.length - SHOWN;
+export function warningsBox({ warnings }: Comparison["data"]): string {
+  if (warnings.length === 0) return "";
+  const items = warnings.slice(0, SHOWN).map((text) => `<li>${shown(text, SENTENCE)}</li>`);
+  const rest = warnings.length - SHOWN;
   if (rest > 0) items.push(`<li>and ${rest.toLocaleString("en-US")} more, in comparison.json</li>`);
   return `<aside class="warnings" aria-label="Warnings"><p>Reasons to doubt these numbers:</p><ul>${items.join("")}</ul></aside>`;
 }
 
 export function dataSection(comparison: Comparison): string {
-  const { data } = comparison;
+  return `<section id="data"><h2>The data</h2>${aboutData(comparison.data, guesses(comparison))}</section>`;
+}
+
+/** The facts, what was decided, and what became of each column. @param guessing what it scores, where that is known */
+export function aboutData(data: Comparison["data"], guessing?: string): string {
   const { parts } = data;
   const number = (n: number) => n.toLocaleString("en-US");
   const example = exampleName(data.form);
@@ -57,13 +61,13 @@ export function dataSection(comparison: Comparison): string {
       "Parts",
       `Each seed ${shown(data.drawn, SENTENCE)}: ${count(parts.train, example)} to train on, ${number(parts.validation)} to validate, ${number(parts.heldOut)} held out. ${MEASURED.includes(data.form.input.kind) ? "Means and deviations are those of the training part alone; the" : "The"} held-out part chooses nothing.`,
     ],
-    ["Guessing", guesses(comparison)],
+    ...(guessing === undefined ? [] : [["Guessing", guessing] satisfies [string, string]]),
     ...(data.classes.length > 0 ? [["Classes", classesOf(data)] satisfies [string, string]] : []),
   ];
   const list = rows.map(([term, value]) => `<div><dt>${term}</dt><dd>${value}</dd></div>`).join("\n");
-  return `<section id="data"><h2>The data</h2><dl>${list}</dl>
+  return `<dl>${list}</dl>
 ${decisions(data.decisions)}
-${inputsTable(data.inputs)}</section>`;
+${inputsTable(data.inputs)}`;
 }
 
 /** What is standardized. */

@@ -306,8 +306,15 @@ function trainedWith(norms: NormName[]): string {
   return listed(names.map((name) => name.slice(0, -end.length))) + end;
 }
 
-/** The whole report as one self-contained HTML document; its figures are drawn in `document`. */
-export function renderReport(comparison: Comparison, document: Document): string {
+/**
+ * The whole report as one self-contained HTML document; its figures are drawn in `document`. `numbers` says where
+ * comparison.json is, of which it speaks.
+ */
+export function renderReport(
+  comparison: Comparison,
+  document: Document,
+  numbers = "beside this file",
+): string {
   const { data, training } = comparison;
   const name = clipped(data.name, 60);
   const title = clipped(headline({ ...comparison, data: { ...data, name } }), 400);
@@ -323,7 +330,7 @@ export function renderReport(comparison: Comparison, document: Document): string
 <h1>${unbroken(title)}</h1>
 <p class="deck">${escapeHtml(deck)}</p>
 ${stopped(comparison)}
-${warningsBox(comparison)}
+${warningsBox(data)}
 ${found.length > 0 ? `<ul class="findings">${found.join("")}</ul>` : ""}
 </header>
 <main>
@@ -343,7 +350,7 @@ ${confusionSection(comparison, looks)}
 ${dataSection(comparison)}
 ${settings(comparison)}
 </main>
-<footer>Every number is in comparison.json, beside this file.</footer>
+<footer>Every number is in comparison.json, ${numbers}.</footer>
 </div>`;
   return wholePage(title, looksStyle(looks), body);
 }
