@@ -69,19 +69,21 @@ export const LETTER_WIDTH = 7;
 export const labelWidth = (norms: readonly NormName[]): number =>
   LETTER_WIDTH * Math.max(0, ...norms.map((norm) => shortLabel(norm).length));
 
-/**
- * Rules that give the normalizations their colours, that hide one from the figures while its switch is off, and that
- * fade the others while a switch is pointed at.
- */
-export function looksStyle(looks: Looks): string {
+/** Rules that give the normalizations their colours. */
+export function coloursStyle(looks: Looks): string {
   const colours = [...looks].map(([norm, { hue }]) => `--n-${slugOf(norm)}:var(--hue${hue})`);
+  const labels = [...looks.keys()].map((norm) => `tspan.s-${slugOf(norm)}{fill:${colourOf(norm)}}`);
+  return [`:root{${colours.join(";")}}`, ...labels].join("\n");
+}
+
+/** Rules that give their colours, that hide a normalization from the figures while its switch is off, and that fade the others while a switch is pointed at. */
+export function looksStyle(looks: Looks): string {
   const rules = [...looks.keys()].map((norm) => {
     const slug = slugOf(norm);
     return `:root:has(#show-${slug}:not(:checked)) :is(.s-${slug},.p-${slug}){display:none}
-tspan.s-${slug}{fill:${colourOf(norm)}}
 :root:is(:has(label:hover>#show-${slug}:checked),:has(#show-${slug}:focus-visible:checked)) .figures svg g[class^="s-"]:not(.s-${slug}){opacity:.12}`;
   });
-  return [`:root{${colours.join(";")}}`, ...rules].join("\n");
+  return [coloursStyle(looks), ...rules].join("\n");
 }
 
 /** A text as HTML, in which no % begins a line. */

@@ -28,11 +28,12 @@ import type { Comparison, Trial } from "@evenkeel/lab/results";
 import { type OptimizerName, optimizers } from "@evenkeel/lab/settings";
 import { metricNamed } from "@evenkeel/lab/tasks/registry";
 import type { Progress, SoFar, TrialSpec } from "@evenkeel/lab/trial";
-import { keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
+import { type Executor, keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { expose } from "comlink";
-import { openWorkers, sharedHere, type Workers } from "./executor.ts";
+import { openWorkers, sharedHere } from "./executor.ts";
 import type { Backend, CompareRequest, Desk, Loaded, LoadRequest, TrialView, View } from "./protocol.ts";
+import { openTurns } from "./turns.ts";
 import { drawn } from "./view.ts";
 
 /** Networks that train side by side, at least; more where there are more cores. */
@@ -59,7 +60,7 @@ interface Data {
 
 /** What runs, or has run last. */
 interface Run {
-  workers: Workers;
+  workers: Executor;
   abort: AbortController;
   ended: Promise<unknown>;
   comparison(): Comparison;
@@ -67,7 +68,8 @@ interface Run {
 
 let loaded: Data | undefined;
 let run: Run | undefined;
-let paused = false;
+/** One for all comparisons: a pause outlasts them. */
+const turns = openTurns(Math.max(1, navigator.hardwareConcurrency ?? 1));
 /** Finished trials of this desk, of each backend its own: they differ in the last bits. */
 const kept: Record<Backend, Map<string, Trial>> = { wasm: new Map(), webgl: new Map(), webgpu: new Map() };
 
@@ -215,11 +217,10 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
   const size = Math.min(byKey.size, Math.max(SIDE_BY_SIDE, navigator.hardwareConcurrency ?? 1));
   const abort = new AbortController();
   const screen = openScreen(show, () => viewOf(comparison(), all, own, began));
-  const workers = openWorkers(size, backend, (spec, soFar) => {
+  const workers = openWorkers(size, backend, turns, (spec, soFar) => {
     goingOf(spec).soFar = soFar;
     screen.changed();
   });
-  if (paused) workers.pause();
   const ends = (spec: TrialSpec, result: Trial) => {
     Object.assign(goingOf(spec), { result, state: result.outcome });
     screen.changed();
@@ -369,17 +370,9 @@ const desk: Desk = {
   load: (request) => told(() => load(request)),
   compare: (request, show) => told(() => compare(request, show)),
   stop,
-  pause() {
-    paused = true;
-    run?.workers.pause();
-  },
-  step() {
-    run?.workers.step();
-  },
-  go() {
-    paused = false;
-    run?.workers.go();
-  },
+  pause: turns.pause,
+  step: turns.step,
+  go: turns.go,
   report,
 };
 expose(desk);

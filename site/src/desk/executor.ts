@@ -6,7 +6,8 @@ import type { SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import type { Executor } from "@evenkeel/lab/trials";
 import { proxy, type Remote, wrap } from "comlink";
 import type { Backend } from "./protocol.ts";
-import type { TrialWorker } from "./trial-worker.ts";
+import type { Tell, TrialWorker } from "./trial-worker.ts";
+import type { Turns } from "./turns.ts";
 
 interface Place {
   worker: Worker;
@@ -16,12 +17,6 @@ interface Place {
   giveUp(error: Error): void;
 }
 
-export interface Workers extends Executor {
-  pause(): void;
-  step(): void;
-  go(): void;
-}
-
 /**
  * An executor with at most this many workers, each of which loads TensorFlow.js once, with its first trial.
  * @param watch called with what was measured of a trial that runs
@@ -29,11 +24,11 @@ export interface Workers extends Executor {
 export function openWorkers(
   size: number,
   backend: Backend,
+  turns: Turns,
   watch: (spec: TrialSpec, soFar: SoFar) => void,
-): Workers {
+): Executor {
   const idle: Place[] = [];
   const all = new Set<Place>();
-  let paused = false;
 
   function open(): Place {
     const worker = new Worker(new URL("./trial-worker.ts", import.meta.url), { type: "module" });
@@ -49,7 +44,6 @@ export function openWorkers(
     };
     const place: Place = { worker, remote, broken, giveUp };
     all.add(place);
-    if (paused) remote.pause();
     return place;
   }
 
@@ -59,11 +53,7 @@ export function openWorkers(
     place.giveUp(new Error("the worker was ended"));
   }
 
-  async function runIn(
-    { remote }: Place,
-    { data, ...spec }: TrialSpec,
-    tell: Parameters<TrialWorker["run"]>[1],
-  ) {
+  async function runIn({ remote }: Place, { data, ...spec }: TrialSpec, tell: Tell) {
     await remote.start(backend);
     if (!(await remote.holds(spec.digest))) await remote.hold(spec.digest, data);
     return remote.run(spec, tell);
@@ -74,34 +64,40 @@ export function openWorkers(
     async run(spec, watcher, signal) {
       signal.throwIfAborted();
       const place = idle.pop() ?? open();
-      watcher.started();
-      const tell = proxy((...[progress, soFar]: Parameters<Parameters<TrialWorker["run"]>[1]>) => {
+      let hasTurn = false;
+      const give = () => {
+        if (hasTurn) turns.give();
+        hasTurn = false;
+      };
+      const take = async (): Promise<number> => {
+        give();
+        const ms = await turns.take();
+        // what was ended meanwhile takes none
+        if (all.has(place)) hasTurn = true;
+        else turns.give();
+        return ms;
+      };
+      const tell: Tell = (progress, soFar) => {
         watcher.progress(progress);
         watch(spec, soFar);
-      });
+        return take();
+      };
       try {
-        const result = await Promise.race([runIn(place, spec, tell), place.broken]);
+        await Promise.race([take(), place.broken]);
+        watcher.started();
+        const result = await Promise.race([runIn(place, spec, proxy(tell)), place.broken]);
         idle.push(place);
         return result;
       } catch (error) {
         end(place);
         throw error;
+      } finally {
+        give();
       }
     },
     async close() {
       for (const place of all) end(place);
       idle.length = 0;
-    },
-    pause() {
-      paused = true;
-      for (const { remote } of all) remote.pause();
-    },
-    step() {
-      for (const { remote } of all) remote.step();
-    },
-    go() {
-      paused = false;
-      for (const { remote } of all) remote.go();
     },
   };
 }

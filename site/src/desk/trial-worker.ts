@@ -14,10 +14,8 @@ import { expose } from "comlink";
 import { install } from "evenkeel/tfjs";
 import type { Backend } from "./protocol.ts";
 
-export type Tell = (progress: Progress, soFar: SoFar) => void;
-
-/** ms between two reports of progress. */
-const REPORT_MS = 120;
+/** Tells how far a trial has come, and gives the ms that it may go on before it tells again; 0 for one step. */
+export type Tell = (progress: Progress, soFar: SoFar) => number | Promise<number>;
 
 let started: Promise<void> | undefined;
 
@@ -46,20 +44,6 @@ function start(backend: Backend): Promise<void> {
 }
 
 let held: { digest: string; data: TrialData } | undefined;
-let paused = false;
-let wake: (() => void) | undefined;
-
-/** Lets messages through: those that pause, for one. */
-const turn = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
-
 const worker = {
   start,
   hold(digest: string, data: TrialData): void {
@@ -69,27 +53,16 @@ const worker = {
   async run(spec: TravellingSpec, tell: Tell): Promise<Trial> {
     if (held?.digest !== spec.digest) throw new Error(`run: expected the data ${spec.digest}, got others`);
     const { data } = held;
-    let told = 0;
+    let until = 0;
     return withSeededRandom(spec.seed, () =>
-      runTrial({ ...spec, data }, modelOf(spec.model), (progress, soFar) => {
-        const now = performance.now();
-        if (!paused && now - told < REPORT_MS) return;
-        told = now;
-        tell(progress, soFar);
-        return turn().then(() => (paused ? new Promise((resolve) => (wake = resolve)) : undefined));
-      }),
+      runTrial({ ...spec, data }, modelOf(spec.model), (progress, soFar) =>
+        performance.now() < until
+          ? undefined
+          : Promise.resolve(tell(progress, soFar)).then((turn) => {
+              until = performance.now() + turn;
+            }),
+      ),
     );
-  },
-  pause(): void {
-    paused = true;
-  },
-  /** One step of a trial that waits. */
-  step(): void {
-    wake?.();
-  },
-  go(): void {
-    paused = false;
-    wake?.();
   },
 };
 

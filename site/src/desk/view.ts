@@ -2,7 +2,7 @@
 
 import { depthProfile, learningCurves } from "@evenkeel/lab/report/figures";
 import { resultsTable } from "@evenkeel/lab/report/numbers";
-import { looksOf, looksStyle } from "@evenkeel/lab/report/series";
+import { coloursStyle, looksOf } from "@evenkeel/lab/report/series";
 import { type Comparison, metricOf, normsOf } from "@evenkeel/lab/results";
 import { serverDocument } from "@evenkeel/report/server-document";
 import type { FigureView, View } from "./protocol.ts";
@@ -33,5 +33,5 @@ export function drawn(comparison: Comparison): Pick<View, "style" | "table" | "f
       figure: activation.last,
     },
   ];
-  return { style: looksStyle(looks), table: resultsTable(comparison, looks), figures };
+  return { style: coloursStyle(looks), table: resultsTable(comparison, looks), figures };
 }

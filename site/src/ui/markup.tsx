@@ -5,9 +5,31 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 export function Markup({ html, class: className }: { html: string; class?: string }) {
   const host = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    if (host.current) replace(host.current, html);
+    const element = host.current;
+    if (element === null) return;
+    waiting.set(element, html);
+    next();
+    return () => {
+      waiting.delete(element);
+    };
   }, [html]);
   return <div class={className} ref={host} />;
+}
+
+/** What is yet to be shown, and where: one of them a frame, so that no frame is long. */
+const waiting = new Map<HTMLElement, string>();
+let frame: number | undefined;
+
+function next(): void {
+  frame ??= requestAnimationFrame(() => {
+    frame = undefined;
+    const [first] = waiting;
+    if (first === undefined) return;
+    const [element, html] = first;
+    waiting.delete(element);
+    replace(element, html);
+    if (waiting.size > 0) next();
+  });
 }
 
 /** Places of an element's own that a new text does not have: open details, scrolled regions, and what has the focus. */
@@ -18,7 +40,9 @@ function replace(host: HTMLElement, html: string): void {
     scrollTop,
   }));
   const focusable = () => [...host.querySelectorAll<HTMLElement>("summary, [tabindex], a, button, input")];
-  const focused = focusable().indexOf(document.activeElement as HTMLElement);
+  const focused = host.contains(document.activeElement)
+    ? focusable().indexOf(document.activeElement as HTMLElement)
+    : -1;
   host.innerHTML = html;
   for (const [i, each] of host.querySelectorAll("details").entries()) each.open = opened[i] ?? false;
   for (const [i, each] of host.querySelectorAll(".scroll").entries()) Object.assign(each, scrolled[i]);
