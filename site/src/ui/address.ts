@@ -31,10 +31,14 @@ export const number = <T extends number | undefined>(
   },
 });
 
+/** One at least. */
 export const list = (usual: readonly string[]): Field<readonly string[]> => ({
   usual,
   write: (names) => names.join(","),
-  read: (text) => text.split(",").filter((name) => name !== ""),
+  read(text) {
+    const names = text.split(",").filter((name) => name !== "");
+    return names.length > 0 ? names : undefined;
+  },
 });
 
 /** What differs from the usual, in the order of the fields. */
