@@ -3,7 +3,7 @@ import { proxy, type Remote, wrap } from "comlink";
 import type { CompareRequest, Desk, Loaded, LoadRequest, View } from "./protocol.ts";
 
 export interface OpenDesk {
-  load(request: LoadRequest): Promise<Loaded>;
+  load(request: LoadRequest, seen: (columns: string[]) => void): Promise<Loaded>;
   compare(request: CompareRequest, show: (view: View) => void): Promise<void>;
   stop(): Promise<void>;
   pause(): Promise<void>;
@@ -27,7 +27,7 @@ export function openDesk(): OpenDesk {
   broken.catch(() => {});
   const or = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, broken]);
   return {
-    load: (request) => or(remote.load(request)),
+    load: (request, seen) => or(remote.load(request, proxy(seen))),
     compare: (request, show) => or(remote.compare(request, proxy(show))),
     stop: () => or(remote.stop()),
     pause: () => or(remote.pause()),

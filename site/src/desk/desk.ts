@@ -1,14 +1,14 @@
 /** The desk's worker: data in, views and a report out. What it does is the lab's; it brings the browser's files and workers. */
 
 import facts from "virtual:facts";
-import { comparisonOf, settingsOf, specsOf, trialSoFar } from "@evenkeel/lab/comparison";
+import { comparisonOf, dataOf, settingsOf, specsOf, trialSoFar } from "@evenkeel/lab/comparison";
 import { bundled } from "@evenkeel/lab/data/bundled";
 import { exampleName } from "@evenkeel/lab/data/form";
-import { readTable } from "@evenkeel/lab/data/readers/registry";
 import type { Source } from "@evenkeel/lab/data/readers/source";
-import { splitOf } from "@evenkeel/lab/data/split";
+import type { Table } from "@evenkeel/lab/data/table";
 import { type Dataset, digestOf } from "@evenkeel/lab/datasets/dataset";
 import { bundledDataset, datasetIn } from "@evenkeel/lab/datasets/loading";
+import { suits } from "@evenkeel/lab/datasets/suited";
 import { reason } from "@evenkeel/lab/errors";
 import { findings, headline } from "@evenkeel/lab/findings";
 import {
@@ -23,16 +23,26 @@ import {
 import { labelOf } from "@evenkeel/lab/norms";
 import { answersOf } from "@evenkeel/lab/recipes/answer";
 import { recipes } from "@evenkeel/lab/recipes/registry";
+import { aboutData, warningsBox } from "@evenkeel/lab/report/data-section";
 import { renderReport } from "@evenkeel/lab/report/html";
 import type { Comparison, Trial } from "@evenkeel/lab/results";
 import { type OptimizerName, optimizers } from "@evenkeel/lab/settings";
-import { metricNamed } from "@evenkeel/lab/tasks/registry";
+import { metricNamed, tasks } from "@evenkeel/lab/tasks/registry";
 import type { Progress, SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import { type Executor, keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { expose } from "comlink";
 import { openWorkers, sharedHere } from "./executor.ts";
-import type { Backend, CompareRequest, Desk, Loaded, LoadRequest, TrialView, View } from "./protocol.ts";
+import {
+  type Backend,
+  type CompareRequest,
+  type Desk,
+  type Loaded,
+  type LoadRequest,
+  readingOptions,
+  type TrialView,
+  type View,
+} from "./protocol.ts";
 import { openTurns } from "./turns.ts";
 import { drawn } from "./view.ts";
 
@@ -43,8 +53,6 @@ const MOST_CELLS = 2e7;
 /** ms between two views, and the share of the time that drawing may take. */
 const VIEW_MS = 250;
 const DRAWING = 0.2;
-/** Rows that tell the columns of a table. */
-const GLANCE = 200;
 
 /** Files of lab/data, by their paths here. */
 const FILES = import.meta.glob<string>("../../../lab/data/*.{csv,gz,arff,json}", {
@@ -82,7 +90,7 @@ const storeOf = (backend: Backend): Store => ({
 
 // ---- data ----
 
-async function load({ source, reading }: LoadRequest): Promise<Loaded> {
+async function load({ source, reading }: LoadRequest, seen: (columns: string[]) => void): Promise<Loaded> {
   const limited = { ...reading, limits: { cells: MOST_CELLS, ...reading.limits } };
   const own = "name" in source ? bundled.find(({ name }) => name === source.name) : undefined;
   if ("name" in source && own === undefined) {
@@ -90,27 +98,16 @@ async function load({ source, reading }: LoadRequest): Promise<Loaded> {
       `there is no dataset ${source.name}; there are ${bundled.map(({ name }) => name).join(", ")}`,
     );
   }
+  let columns: string[] = [];
+  const look = (table: Table) => {
+    columns = table.columns.map(({ name }) => name);
+    seen(columns);
+  };
   const file = own ? await fetched(own.file) : sourceOf((source as { file: File }).file);
-  const data = own ? await bundledDataset(own, file, limited) : await datasetIn(file, limited);
-  const isTable = own ? own.read !== undefined : data.form.input.kind !== "tokens" || data.target !== "";
-  const columns = isTable ? await columnsIn(file, limited, own?.read) : [];
+  const data = own ? await bundledDataset(own, file, limited, look) : await datasetIn(file, limited, look);
   const held = { ...data, ...sharedHere(data) };
   loaded = { data: held, digest: await digestOf(held) };
   return { ...describe(loaded), columns };
-}
-
-/** As a glance at the table says; none where it is no table. */
-async function columnsIn(
-  file: Source,
-  reading: LoadRequest["reading"],
-  read: typeof readTable = readTable,
-): Promise<Loaded["columns"]> {
-  try {
-    const { columns } = await read(file, { ...reading, sample: GLANCE });
-    return columns.map(({ name, kind }) => ({ name, kind }));
-  } catch {
-    return [];
-  }
 }
 
 const sourceOf = (file: File): Source => ({
@@ -131,23 +128,24 @@ async function fetched(file: string): Promise<Source> {
 }
 
 function describe({ data, digest }: Data): Omit<Loaded, "columns"> {
-  const { train, validation, heldOut } = splitOf(data.parts, data.count, 1);
-  const { form } = data;
+  const { form, task } = data;
+  const about = dataOf(data, digest);
+  const { from, metrics } = tasks[task];
   return {
     name: data.name,
     provenance: data.provenance,
-    task: data.task,
+    task,
     metric: data.metric,
+    metrics: metrics.flatMap(({ name, primary }) => (primary ? name : [])),
+    suits: readingOptions.filter((option) => suits(option, from)),
     target: data.target,
-    inputs: data.inputs.map(({ column, how }) => ({ column, how })),
     examples: data.count,
     example: exampleName(form),
-    fileRows: data.fileRows,
     classes: data.classes.length,
-    parts: { train: train.length, validation: validation.length, heldOut: heldOut.length },
+    parts: about.parts,
     drawn: data.drawn,
-    decisions: data.decisions,
-    warnings: data.warnings,
+    about: aboutData(about),
+    doubts: warningsBox(about),
     model: usualModel(form),
     models: acceptingModels(form).map((name) => {
       const model = models[name];
@@ -351,10 +349,16 @@ function browserIn(agent: string): string {
   return "a browser";
 }
 
+/** Where comparison.json is, for whoever has the report. */
+const NUMBERS = "which the page that this was made on saves as its numbers";
+
 function report(): { html: string; json: string } {
   if (run === undefined) throw new Error("report: nothing was compared");
   const comparison = run.comparison();
-  return { html: renderReport(comparison, serverDocument), json: `${JSON.stringify(comparison, null, 1)}\n` };
+  return {
+    html: renderReport(comparison, serverDocument, NUMBERS),
+    json: `${JSON.stringify(comparison, null, 1)}\n`,
+  };
 }
 
 /** Errors as the command line tells them. */
@@ -367,7 +371,7 @@ async function told<T>(action: () => Promise<T>): Promise<T> {
 }
 
 const desk: Desk = {
-  load: (request) => told(() => load(request)),
+  load: (request, seen) => told(() => load(request, seen)),
   compare: (request, show) => told(() => compare(request, show)),
   stop,
   pause: turns.pause,

@@ -1,10 +1,10 @@
 /** What a page and its desk say to each other; all of it can be cloned. */
 import type { Choices } from "@evenkeel/lab/comparison";
-import type { Decision } from "@evenkeel/lab/data/table";
 import type { DatasetOptions } from "@evenkeel/lab/datasets/dataset";
 import type { Usual } from "@evenkeel/lab/models/model";
 import type { Answer } from "@evenkeel/lab/recipes/answer";
 import type { OptimizerName } from "@evenkeel/lab/settings";
+import type { TaskName } from "@evenkeel/lab/tasks/registry";
 import type { Figure } from "@evenkeel/report/draw";
 
 /** Of data that come with the lab, by their name; or a file of the visitor's. */
@@ -15,27 +15,42 @@ export interface LoadRequest {
   reading: DatasetOptions;
 }
 
+/** Options of reading that a visitor may set, by their names in the lab. */
+export const readingOptions = [
+  ...["target", "task", "metric", "ignore", "keep", "categorical", "numeric", "levels", "image", "text"],
+  ...["limit", "split", "time", "shares", "group"],
+  ...["horizon", "window", "season", "series", "user", "item", "rating"],
+  ...["header", "delimiter", "decimal", "missing", "dates", "encoding", "member"],
+] as ReadingOption[];
+
+export type ReadingOption = Exclude<
+  keyof DatasetOptions,
+  "known" | "sample" | "limits" | "disturb" | "offset"
+>;
+
 /** Data as they were read, and what can be done with them. */
 export interface Loaded {
   name: string;
   provenance: string;
-  task: string;
+  task: TaskName;
   metric: string;
+  /** Those that networks of this task may be compared by. */
+  metrics: string[];
+  /** Options that have a place in this task. */
+  suits: ReadingOption[];
   target: string;
-  /** What a column of the file became, each with how; columns that are left out are in `decisions`. */
-  inputs: { column: string; how: string }[];
   examples: number;
   /** "image", "window", ... */
   example: string;
-  fileRows: number;
   classes: number;
   parts: { train: number; validation: number; heldOut: number };
   /** "draws its own parts at random, …", as it follows "Each seed ". */
   drawn: string;
-  decisions: Decision[];
-  warnings: string[];
+  /** HTML of the report: facts, what was decided, what became of each column; what may make the numbers too good. */
+  about: string;
+  doubts: string;
   /** All columns of a table, as the file has them; empty for a text. */
-  columns: { name: string; kind: string }[];
+  columns: string[];
   /** What is compared where the visitor does not say. */
   model: string;
   /** Networks that these data can be learnt by. */
@@ -118,8 +133,11 @@ export interface View {
 
 /** The desk: a worker that reads data, conducts trials in workers of its own, and draws. One comparison at a time. */
 export interface Desk {
-  /** @throws the message of the command line, where data cannot be read or learnt from */
-  load(request: LoadRequest): Promise<Loaded>;
+  /**
+   * `seen` is called with the columns of a table, also where nothing can be learnt from it.
+   * @throws the message of the command line, where data cannot be read or learnt from
+   */
+  load(request: LoadRequest, seen: (columns: string[]) => void): Promise<Loaded>;
   /**
    * Compares what was loaded last; ends the comparison before it. `show` is called a few times a second, and at the end.
    * @throws the message of the command line

@@ -5,6 +5,8 @@ import type { CompareRequest, Loaded, LoadRequest, View } from "../desk/protocol
 
 export interface Session {
   readonly loaded: ReadonlySignal<Loaded | undefined>;
+  /** Of the table that was read last, also where nothing could be learnt from it; empty where it is none. */
+  readonly columns: ReadonlySignal<readonly string[]>;
   readonly view: ReadonlySignal<View | undefined>;
   readonly problem: ReadonlySignal<string | undefined>;
   /** Whether trials wait. */
@@ -20,34 +22,76 @@ export interface Session {
   go(): void;
   stop(): Promise<void>;
   report(): Promise<{ html: string; json: string }>;
-  /** Ends all workers. */
+  /** Ends all workers, and with them whatever is read or trained. */
   close(): void;
+  /** As `close`, and nothing is loaded any more. */
+  forget(): void;
 }
 
 export function openSession(): Session {
   const loaded = signal<Loaded>();
+  const columns = signal<readonly string[]>([]);
   const view = signal<View>();
   const problem = signal<string>();
   const paused = signal(false);
   const busy = signal(false);
   let desk: OpenDesk | undefined;
-  let last: string | undefined;
+  /** What the desk holds. */
+  let held: string | undefined;
+  let reading = false;
   let turn = 0;
+  const files = new WeakMap<File, number>();
+  let known = 0;
 
   const at = (): OpenDesk => {
-    desk ??= openDesk();
+    if (desk === undefined) {
+      desk = openDesk();
+      if (paused.value) desk.pause();
+    }
     return desk;
   };
-  const same = ({ source, reading }: LoadRequest): string | undefined =>
-    "name" in source ? JSON.stringify([source.name, reading]) : undefined;
+  const idOf = (file: File): number => {
+    const id = files.get(file) ?? ++known;
+    files.set(file, id);
+    return id;
+  };
+  const keyOf = ({ source, reading }: LoadRequest): string =>
+    JSON.stringify(["name" in source ? source.name : idOf(source.file), reading]);
+
+  function close(): void {
+    turn++;
+    busy.value = false;
+    desk?.close();
+    desk = undefined;
+    held = undefined;
+    reading = false;
+  }
 
   async function loadOnce(request: LoadRequest): Promise<Loaded> {
-    const own = same(request);
-    if (own !== undefined && own === last && loaded.value) return loaded.value;
-    await at().stop();
-    loaded.value = await at().load(request);
-    last = own;
-    return loaded.value;
+    const key = keyOf(request);
+    if (key === held && loaded.value && !reading) return loaded.value;
+    // what is read for nothing would keep the worker from what is wanted
+    if (reading) {
+      desk?.close();
+      desk = undefined;
+    }
+    const own = at();
+    held = undefined;
+    reading = true;
+    try {
+      await own.stop();
+      const found = await own.load(request, (names) => {
+        if (own === desk) columns.value = names;
+      });
+      if (own === desk) {
+        loaded.value = found;
+        columns.value = found.columns;
+        held = key;
+      }
+      return found;
+    } finally {
+      if (own === desk) reading = false;
+    }
   }
 
   /** What is asked for later wins. */
@@ -68,6 +112,7 @@ export function openSession(): Session {
 
   return {
     loaded,
+    columns,
     view,
     problem,
     paused,
@@ -83,10 +128,17 @@ export function openSession(): Session {
     },
     load: (request) =>
       told(async () => {
-        last = undefined;
         view.value = undefined;
         return loadOnce(request);
       }),
+    forget() {
+      close();
+      paused.value = false;
+      problem.value = undefined;
+      loaded.value = undefined;
+      columns.value = [];
+      view.value = undefined;
+    },
     pause() {
       paused.value = true;
       at().pause();
@@ -103,10 +155,6 @@ export function openSession(): Session {
       if (view.value?.state === "running") view.value = { ...view.value, state: "stopped" };
     },
     report: () => at().report(),
-    close() {
-      desk?.close();
-      desk = undefined;
-      last = undefined;
-    },
+    close,
   };
 }
