@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import MarkdownIt, { type Token } from "markdown-it";
+import { axesHtml } from "./axes.ts";
 import { formulaHtml } from "./formula.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -105,7 +106,9 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
   rules.table_open = (all, i) =>
     `<div class="scroll" role="region" tabindex="0" aria-label="${nameOf(`${sectionOf(all[i])}, table`)}"><table class="plain">`;
   rules.table_close = () => "</table></div>\n";
-  rules.th_open = (all, i) => `<th scope="col"${styleOf(all[i])}>`;
+  // a corner is no heading
+  rules.th_open = (all, i) => (all[i + 1].content === "" ? "<td>" : `<th scope="col"${styleOf(all[i])}>`);
+  rules.th_close = (all, i) => (all[i - 1].content === "" ? "</td>" : "</th>");
   rules.td_open = (all, i) => `<td${styleOf(all[i])}>`;
   rules.fence = (all, i) => {
     const { info, content } = all[i];
@@ -114,13 +117,16 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
     return `<pre role="region" tabindex="0" aria-label="${nameOf(`${sectionOf(all[i])}, code`)}"><code>${escaped(content.trimEnd())}</code></pre>\n`;
   };
   rules.image = (all, i) => {
-    const token = all[i];
-    const src = String(token.attrGet("src"));
-    return `<img src="${escaped(imageOf(src))}" alt="${escaped(describedBy(here(src)) ?? token.content)}">`;
+    const { content } = all[i];
+    const src = String(all[i].attrGet("src"));
+    if (here(src).startsWith("docs/norms/axes/")) return axesHtml(readDoc(here(src)), nameOf(content));
+    return `<img src="${escaped(imageOf(src))}" alt="${escaped(content)}">`;
   };
   const body = tokens.slice(tokens.findIndex(({ type }) => type === "heading_close") + 1);
   const html = md.renderer
     .render(body, md.options, {})
+    // a figure is a block of its own
+    .replace(/<p>(<figure.*?<\/figure>)<\/p>/gs, "$1")
     // images within HTML of the docs' own
     .replace(/<img src="(?!\.\/)([^":]+)"/g, (_, src) => `<img src="${imageOf(src)}"`)
     .replace(/aria-label="([^"]+)"><table/g, (all, name) =>
@@ -134,11 +140,6 @@ const styleOf = (token: Token): string => {
   const style = token.attrGet("style");
   return style ? ` style="${escaped(String(style))}"` : "";
 };
-
-/** What a picture says of itself, which is more than its caption. */
-function describedBy(path: string): string | undefined {
-  return path.endsWith(".svg") ? /<desc[^>]*>([^<]+)</.exec(readDoc(path))?.[1] : undefined;
-}
 
 /** Leads links of a paragraph to pages of the site; those to files that it does not have are text. */
 function linked(token: Token, linkTo: (href: string) => string | undefined): void {
