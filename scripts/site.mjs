@@ -8,7 +8,6 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { build, runnerImport } from "vite";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Where no port is named, the first that is free from here on. */
@@ -40,12 +39,16 @@ function optionsOf(args) {
 }
 
 /** What an earlier build left there is replaced; nothing else is. @param {string} out */
-async function buildInto(out) {
-  if (existsSync(out) && readdirSync(out).some((name) => !name.startsWith("."))) {
-    if (!existsSync(join(out, "offline.js"))) {
-      throw new Problem(`--out: ${out} has files that are not of a site; name an empty folder`);
-    }
+function checkFolder(out) {
+  const names = existsSync(out) ? readdirSync(out).filter((name) => !name.startsWith(".")) : [];
+  if (names.length > 0 && !names.includes("offline.js")) {
+    throw new Problem(`--out: ${out} has files that are not of a site; name an empty folder`);
   }
+}
+
+/** @param {string} out */
+async function buildInto(out) {
+  const { build } = await import("vite");
   await build({
     configFile: join(root, "site/vite.config.ts"),
     logLevel: "warn",
@@ -56,9 +59,10 @@ async function buildInto(out) {
 /**
  * @param {string} out
  * @param {{ port?: number, base: string, isolated: boolean }} options
- * @returns {Promise<{ url: string }>}
+ * @returns {Promise<{ url: string, close(): Promise<void> }>}
  */
 async function serveFrom(out, { port, base, isolated }) {
+  const { runnerImport } = await import("vite");
   const { module } = await runnerImport(join(root, "site/build/server.ts"), { configFile: false });
   for (let at = port ?? PORT; ; at++) {
     try {
@@ -76,15 +80,23 @@ async function serveFrom(out, { port, base, isolated }) {
 
 try {
   const options = optionsOf(process.argv.slice(2));
-  await buildInto(options.out);
-  if (options.build) console.log(`evenkeel: the site is in ${relative(process.cwd(), options.out) || "."}`);
-  else console.log(`evenkeel: ${(await serveFrom(options.out, options)).url} (Ctrl-C ends it)`);
+  checkFolder(options.out);
+  if (options.build) {
+    await buildInto(options.out);
+    console.log(`evenkeel: the site is in ${relative(process.cwd(), options.out) || "."}`);
+  } else {
+    // first, since a build takes longer than to find that a port is taken
+    const server = await serveFrom(options.out, options);
+    await buildInto(options.out).catch(async (error) => {
+      await server.close();
+      throw error;
+    });
+    console.log(`evenkeel: ${server.url} (Ctrl-C ends it)`);
+  }
 } catch (error) {
-  const { code, path } = /** @type {NodeJS.ErrnoException} */ (error);
-  const known = error instanceof Problem || code?.startsWith("ERR_PARSE_ARGS");
-  if (!known && !(code === "EACCES" && path)) throw error;
-  console.error(
-    `evenkeel: ${code === "EACCES" ? `no permission for ${path}` : /** @type {Error} */ (error).message}`,
-  );
+  const { code, path, message } = /** @type {NodeJS.ErrnoException} */ (error);
+  const isAnswer = error instanceof Problem || code?.startsWith("ERR_PARSE_ARGS");
+  if (!isAnswer && code !== "EACCES") throw error;
+  console.error(`evenkeel: ${isAnswer ? message : `no permission for ${path}`}`);
   process.exitCode = 1;
 }

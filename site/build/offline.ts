@@ -9,7 +9,7 @@ import type { Plugin } from "vite";
 const NAME = "offline.js";
 
 /** What pages consist of; data are kept when they are used, but for the digits, on which the first page trains. */
-const KEPT = /\.(html|js|css|svg|png)$|-simd-[^/]*\.wasm$|\/digits[^/]*$/;
+const KEPT = /\.(html|js|css|svg|png|woff2)$|-simd-[^/]*\.wasm$|\/digits[^/]*$/;
 
 export const offline = (): Plugin => ({
   name: "offline",

@@ -35,6 +35,7 @@ const TYPES: Record<string, string> = {
   ".ico": "image/x-icon",
   ".txt": "text/plain; charset=utf-8",
   ".csv": "text/csv; charset=utf-8",
+  ".woff2": "font/woff2",
   ".wasm": "application/wasm",
 };
 
@@ -56,7 +57,6 @@ export async function serve(
   const violations: string[] = [];
   const headers = {
     "content-security-policy": `${POLICY}; report-uri ${base}${REPORTS}`,
-    "cache-control": "no-cache",
     "x-content-type-options": "nosniff",
     ...(isolated && ISOLATION),
   };
@@ -81,6 +81,8 @@ export async function serve(
     if (!existsSync(sent)) return end(404);
     const type = TYPES[extname(sent)] ?? "application/octet-stream";
     response.writeHead(exists ? 200 : 404, {
+      // what is in assets/ is named by its contents
+      "cache-control": name.startsWith("assets/") && exists ? "max-age=31536000, immutable" : "no-cache",
       ...headers,
       "content-type": type,
       "content-length": statSync(sent).size,

@@ -16,7 +16,7 @@ const { scope } = worker.registration;
 /** Caches belong to the origin, on which other sites of ours may be. */
 const OURS = `evenkeel ${scope} `;
 const CACHE = OURS + VERSION;
-/** What a page may take before it comes from the cache, in milliseconds. */
+/** What the network may take before the cache answers, in milliseconds. */
 const PATIENCE = 4000;
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
@@ -24,8 +24,7 @@ worker.addEventListener("activate", (event) => event.waitUntil(activate()));
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(scope) || request.headers.has("range")) return;
-  if (request.mode === "navigate") event.respondWith(page(request));
-  else if (isHashed(request.url)) event.respondWith(asset(request));
+  event.respondWith(isHashed(request.url) ? asset(request) : fresh(request));
 });
 
 /** Whether an address names its contents, which never change. */
@@ -57,7 +56,7 @@ async function activate(): Promise<void> {
 }
 
 /** From the network; from the cache where that fails or takes long. */
-async function page(request: Request): Promise<Response> {
+async function fresh(request: Request): Promise<Response> {
   const fetched = fetch(request).catch(() => undefined);
   const late = new Promise<undefined>((resolve) => setTimeout(resolve, PATIENCE));
   return (
@@ -73,6 +72,7 @@ async function kept(request: Request): Promise<Response | undefined> {
   const found = await cache.match(path.endsWith("/") ? `${path}index.html` : path);
   if (found) return found;
   if (await cache.match(`${path}/index.html`)) return Response.redirect(`${path}/`);
+  if (request.mode !== "navigate") return undefined;
   const missing = await cache.match(`${scope}404.html`);
   return missing && new Response(missing.body, { status: 404, headers: missing.headers });
 }

@@ -1,10 +1,6 @@
 /** Has the site kept for use without a network. Part of every page (build/offline.ts). */
 
-interface Connection {
-  saveData?: boolean;
-}
-
-/** Between a page's load and the first file that is kept, in milliseconds: what the page itself needs comes first. */
+/** Between what the page itself needs and the first file that is kept, in milliseconds. */
 const DELAY = 3000;
 
 async function keep(): Promise<void> {
@@ -16,10 +12,16 @@ async function keep(): Promise<void> {
   }
 }
 
-const { connection } = navigator as { connection?: Connection };
+function keepLater(): void {
+  setTimeout(() => {
+    if (document.documentElement.dataset.state === "loading") keepLater();
+    else if ("requestIdleCallback" in window) requestIdleCallback(keep);
+    else keep();
+  }, DELAY);
+}
+
+const { connection } = navigator as { connection?: { saveData?: boolean } };
 // there are no service workers but on https and localhost
 if (import.meta.env.PROD && "serviceWorker" in navigator && !connection?.saveData) {
-  addEventListener("load", () => {
-    setTimeout(() => ("requestIdleCallback" in window ? requestIdleCallback(keep) : keep()), DELAY);
-  });
+  addEventListener("load", keepLater);
 }

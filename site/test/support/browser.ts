@@ -28,6 +28,9 @@ const quiet = ["quic", "background-networking", "component-update", "sync"].map(
   (what) => `--disable-${what}`,
 );
 
+/** The server by a name that browsers do not take for this machine. */
+const INSECURE = "--host-resolver-rules=MAP insecure.test localhost";
+
 export interface PageOptions {
   /** Of the view, in CSS pixels: 1280 by default. */
   width?: number;
@@ -39,6 +42,8 @@ export interface PageOptions {
   allow?: RegExp[];
   /** A page of the same visitor, who has what that one stored. */
   after?: Page;
+  /** Runs in the page before its own scripts. */
+  before?: () => void;
 }
 
 const launched = new Map<string, Promise<Browser>>();
@@ -49,9 +54,12 @@ const allowed: RegExp[] = [];
 /** How many of a server's violations were spoken of. */
 const reported = new Map<Server, number>();
 
-/** The built site, on a server of its own until the file's tests have run. */
-export async function served(options: ServerOptions = {}): Promise<Server> {
-  const server = await serve(inject("site"), options);
+/** The built site, on a server of its own until the file's tests have run. @param options with `folder`, another one */
+export async function served({
+  folder,
+  ...options
+}: ServerOptions & { folder?: string } = {}): Promise<Server> {
+  const server = await serve(folder ?? inject("site"), options);
   servers.push(server);
   return server;
 }
@@ -65,7 +73,7 @@ function launch(name: Name, scheme: Scheme, reducedMotion: boolean): Promise<Bro
     );
   }
   if (name === "chromium") {
-    return puppeteer.launch({ executablePath, args: ["--no-sandbox", "--no-first-run", ...quiet] });
+    return puppeteer.launch({ executablePath, args: ["--no-sandbox", "--no-first-run", ...quiet, INSECURE] });
   }
   return puppeteer.launch({
     browser: "firefox",
@@ -94,7 +102,15 @@ export function browserOf(
  * caught, requests to other hosts and what the policy refused fail the test.
  */
 export async function openPage(name: Name, url: string, options: PageOptions = {}): Promise<Page> {
-  const { width = 1280, height = 800, scheme = "light", reducedMotion = false, allow = [], after } = options;
+  const {
+    width = 1280,
+    height = 800,
+    scheme = "light",
+    reducedMotion = false,
+    allow = [],
+    after,
+    before,
+  } = options;
   const context = after?.browserContext() ?? (await (await browserOf(name, options)).createBrowserContext());
   if (!after) contexts.push(context);
   const page = await context.newPage();
@@ -105,6 +121,7 @@ export async function openPage(name: Name, url: string, options: PageOptions = {
       { name: "prefers-reduced-motion", value: reducedMotion ? "reduce" : "no-preference" },
     ]);
   }
+  if (before) await page.evaluateOnNewDocument(before);
   allowed.push(...allow);
   const complain = (text: string) => complaints.push(`${new URL(page.url()).pathname}: ${text}`);
   const { host } = new URL(url);

@@ -1,10 +1,10 @@
-/** Before the suite: the site is built once, into a folder that all its files share. */
+/** Before the suite: the site is built once, as `npm run site:build` does, into a folder that all its files share. */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "vite";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -14,13 +14,15 @@ declare module "vitest" {
   }
 }
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+const command = fileURLToPath(new URL("../../../scripts/site.mjs", import.meta.url));
+
+export default function setup(project: TestProject): () => Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "evenkeel-site-"));
-  await build({
-    configFile: fileURLToPath(new URL("../../vite.config.ts", import.meta.url)),
-    mode: "production",
-    logLevel: "warn",
-    build: { outDir: folder, emptyOutDir: true },
+  // Vitest's own environment would have it built for development
+  const env = { ...process.env, NODE_ENV: undefined, VITEST: undefined };
+  execFileSync(process.execPath, [command, "--build", "--out", folder], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
   });
   project.provide("site", folder);
   return () => rm(folder, { recursive: true });
