@@ -130,7 +130,7 @@ export function run(ek: Evenkeel, experiment: Experiment, state: State): Results
   const dyBase = typed(noise(y.data.length, 71));
   const dy = withEdits({ ...y, name: "dy", key: "dy", data: dyBase }, state);
   const back = applied.backward({ shape: y.shape, data: dy.data });
-  const steps = experiment.explained.steps().map((step) => ({
+  const steps = experiment.explained.steps(training).map((step) => ({
     step,
     parts: step.parts.map(({ name, output }: Part) => {
       const part = named(name, applied.more[output]);

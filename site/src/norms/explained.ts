@@ -36,11 +36,11 @@ export interface Step {
   readonly parts: readonly Part[];
 }
 
-/** A normalization that gives what it measures, and what that is: the steps are there after its first run for some shapes. */
+/** A normalization that gives what it measures, and what that is. It is for inputs of one shape. */
 export interface Explained {
   readonly norm: Normalization;
-  /** Of the run that was traced last. */
-  steps(): readonly Step[];
+  /** Of a run in training or in evaluation, once there was one. */
+  steps(training: boolean): readonly Step[];
 }
 
 /** Longer expressions are named by what they are made of. */
@@ -48,7 +48,8 @@ const LONGEST = 40;
 
 /** @param names of the inputs: x, and what it takes beside */
 export function explained(norm: Normalization, names: readonly string[]): Explained {
-  let steps: readonly Step[] = [];
+  // a formula is traced once for each, and runs as often as it is called
+  const steps = new Map<boolean, readonly Step[]>();
   const { name, handles, featureShape } = norm;
   const apply: Apply = (ops, inputs, weights, options) => {
     const record = new Recorder(ops as unknown as AnyOps);
@@ -59,12 +60,12 @@ export function explained(norm: Normalization, names: readonly string[]): Explai
     const result = norm.apply(record.ops as unknown as typeof ops, inputs, weights, options);
     const own = result.more ?? [];
     const { outputs, made } = record.taken(own.length);
-    steps = made;
+    steps.set(options.training, made);
     return { ...result, more: [...own, ...(outputs as unknown as typeof own)] };
   };
   return {
     norm: { name, handles, featureShape, weights: (...shapes) => norm.weights(...shapes), apply },
-    steps: () => steps,
+    steps: (training) => steps.get(training) ?? [],
   };
 }
 

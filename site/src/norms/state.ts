@@ -86,7 +86,8 @@ function runs(edits: Edits): string {
   let text = "";
   let next = -1;
   for (const [i, value] of [...edits].sort(([a], [b]) => a - b)) {
-    text += i === next ? `,${value}` : `${text === "" ? "" : ";"}${i}:${value}`;
+    const number = Object.is(value, -0) ? "-0" : value;
+    text += i === next ? `,${number}` : `${text === "" ? "" : ";"}${i}:${number}`;
     next = i + 1;
   }
   return text;
