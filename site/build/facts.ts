@@ -6,11 +6,14 @@
 import type { Choices } from "@evenkeel/lab/comparison";
 import { bundled } from "@evenkeel/lab/data/bundled";
 import type { DatasetOptions } from "@evenkeel/lab/datasets/dataset";
+import { suits } from "@evenkeel/lab/datasets/suited";
 import { models } from "@evenkeel/lab/models/registry";
 import { version } from "@evenkeel/lab/node/version";
 import { aboutOf, labelOf, nameOf, normNames } from "@evenkeel/lab/norms";
 import { recipes } from "@evenkeel/lab/recipes/registry";
+import { type TaskName, taskNames, tasks } from "@evenkeel/lab/tasks/registry";
 import type { Plugin } from "vite";
+import { type ReadingOption, readingOptions } from "../src/desk/protocol.ts";
 
 const NAME = "virtual:facts";
 
@@ -20,6 +23,15 @@ export interface Facts {
   norms: { name: string; label: string; title: string; summary: string; page?: string }[];
   models: { name: string; title: string; unit: string }[];
   data: { name: string; description: string; provenance: string; licence: string }[];
+  tasks: {
+    name: TaskName;
+    /** Whether it is learnt from a text, not a table. */
+    ofText: boolean;
+    /** Those that networks may be compared by. */
+    metrics: string[];
+    /** Options of reading that have a place in it. */
+    suits: ReadingOption[];
+  }[];
   recipes: {
     name: string;
     group: string;
@@ -52,6 +64,15 @@ function found(): Facts {
       provenance,
       licence,
     })),
+    tasks: taskNames.map((name) => {
+      const { from, metrics } = tasks[name];
+      return {
+        name,
+        ofText: from === "text",
+        metrics: metrics.flatMap(({ name, primary }) => (primary ? name : [])),
+        suits: readingOptions.filter((option) => suits(option, from)),
+      };
+    }),
     recipes: recipes.map((recipe) => ({
       name: recipe.name,
       group: recipe.group,

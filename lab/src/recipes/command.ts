@@ -1,4 +1,5 @@
 /** The arguments of the command line that a recipe's settings amount to. */
+import type { Limits } from "../data/table.js";
 import type { Recipe } from "./recipe.js";
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -37,9 +38,10 @@ function argumentsFor(name: string, value: unknown): string[] {
     case "categorical":
     case "numeric":
       return (value as string[]).flatMap((column) => [option, column]);
-    // how much may be read is the machine's
-    case "limits":
-      return [];
+    case "limits": {
+      const { bytes, cells } = value as Partial<Limits>;
+      return [...argumentsFor("maxBytes", bytes), ...argumentsFor("maxCells", cells)];
+    }
   }
   if (value === true) return [option];
   if (value === false) return [`--no-${kebab(name)}`];

@@ -5,7 +5,7 @@ import type { DatasetOptions } from "../../src/datasets/dataset.js";
 import { type ReadingOptions, readingOf, withData, withFormat } from "../../src/node/options.js";
 import { argumentsOf } from "../../src/recipes/command.js";
 
-/** Every option of `withData` and `withFormat` that changes a number. */
+/** Every option of `withData` and `withFormat`. */
 const readings: DatasetOptions[] = [
   {
     target: "the target",
@@ -28,7 +28,7 @@ const readings: DatasetOptions[] = [
   { user: "who", item: "what", rating: "how much" },
   { header: true, delimiter: "\t", decimal: ",", missing: ["?", "N/A"], dates: "mdy" },
   { header: false, delimiter: " ", missing: [""], encoding: "windows-1252", member: "Sheet 2" },
-  { delimiter: ";", decimal: "." },
+  { delimiter: ";", decimal: ".", limits: { bytes: 2 ** 31, cells: 1e9 } },
 ];
 
 it.each(readings)("%j is read again from its arguments", (reading) => {
@@ -45,14 +45,4 @@ it.each(readings)("%j is read again from its arguments", (reading) => {
   expect((shares ?? []).map((share) => share.toFixed(12))).toEqual(
     (expected ?? []).map((share) => share.toFixed(12)),
   );
-});
-
-it("has no argument for how much may be read", () => {
-  const reading = { limits: { cells: 10 } };
-  expect(argumentsOf({ data: "x.csv", reading, choices: { seeds: 1 } })).toEqual([
-    "--data",
-    "x.csv",
-    "--seeds",
-    "1",
-  ]);
 });

@@ -8,7 +8,6 @@ import type { Source } from "@evenkeel/lab/data/readers/source";
 import type { Table } from "@evenkeel/lab/data/table";
 import { type Dataset, digestOf } from "@evenkeel/lab/datasets/dataset";
 import { bundledDataset, datasetIn } from "@evenkeel/lab/datasets/loading";
-import { suits } from "@evenkeel/lab/datasets/suited";
 import { reason } from "@evenkeel/lab/errors";
 import { findings, headline } from "@evenkeel/lab/findings";
 import {
@@ -27,22 +26,13 @@ import { aboutData, warningsBox } from "@evenkeel/lab/report/data-section";
 import { renderReport } from "@evenkeel/lab/report/html";
 import type { Comparison, Trial } from "@evenkeel/lab/results";
 import { type OptimizerName, optimizers } from "@evenkeel/lab/settings";
-import { metricNamed, tasks } from "@evenkeel/lab/tasks/registry";
+import { metricNamed } from "@evenkeel/lab/tasks/registry";
 import type { Progress, SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import { type Executor, keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { expose } from "comlink";
 import { openWorkers, sharedHere } from "./executor.ts";
-import {
-  type Backend,
-  type CompareRequest,
-  type Desk,
-  type Loaded,
-  type LoadRequest,
-  readingOptions,
-  type TrialView,
-  type View,
-} from "./protocol.ts";
+import type { Backend, CompareRequest, Desk, Loaded, LoadRequest, TrialView, View } from "./protocol.ts";
 import { openTurns } from "./turns.ts";
 import { drawn } from "./view.ts";
 
@@ -130,14 +120,11 @@ async function fetched(file: string): Promise<Source> {
 function describe({ data, digest }: Data): Omit<Loaded, "columns"> {
   const { form, task } = data;
   const about = dataOf(data, digest);
-  const { from, metrics } = tasks[task];
   return {
     name: data.name,
     provenance: data.provenance,
     task,
     metric: data.metric,
-    metrics: metrics.flatMap(({ name, primary }) => (primary ? name : [])),
-    suits: readingOptions.filter((option) => suits(option, from)),
     target: data.target,
     examples: data.count,
     example: exampleName(form),

@@ -20,13 +20,10 @@ export const readingOptions = [
   ...["target", "task", "metric", "ignore", "keep", "categorical", "numeric", "levels", "image", "text"],
   ...["limit", "split", "time", "shares", "group"],
   ...["horizon", "window", "season", "series", "user", "item", "rating"],
-  ...["header", "delimiter", "decimal", "missing", "dates", "encoding", "member"],
+  ...["header", "delimiter", "decimal", "missing", "dates", "encoding", "member", "limits"],
 ] as ReadingOption[];
 
-export type ReadingOption = Exclude<
-  keyof DatasetOptions,
-  "known" | "sample" | "limits" | "disturb" | "offset"
->;
+export type ReadingOption = Exclude<keyof DatasetOptions, "known" | "sample" | "disturb" | "offset">;
 
 /** Data as they were read, and what can be done with them. */
 export interface Loaded {
@@ -34,10 +31,6 @@ export interface Loaded {
   provenance: string;
   task: TaskName;
   metric: string;
-  /** Those that networks of this task may be compared by. */
-  metrics: string[];
-  /** Options that have a place in this task. */
-  suits: ReadingOption[];
   target: string;
   examples: number;
   /** "image", "window", ... */
