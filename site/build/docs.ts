@@ -4,7 +4,7 @@ import { posix } from "node:path";
 import { type About, catalog } from "evenkeel";
 import { familiesOf } from "./families.ts";
 import { type Article, articleOf, escaped, pathOfDoc, readDoc } from "./markdown.ts";
-import { type Elsewhere, indexOf, initialsOf, namesElsewhere } from "./search.ts";
+import { calledElsewhere, type Elsewhere, indexOf, initialsOf, namesElsewhere } from "./search.ts";
 
 export interface Page {
   title: string;
@@ -81,7 +81,7 @@ export function docs(): Docs {
     norms.map((about) => ({
       ...about,
       initials: initialsOf(about.title),
-      names: (elsewhere.get(about.name) ?? []).map(({ framework, name }) => `${framework} ${name}`),
+      names: (elsewhere.get(about.name) ?? []).map(calledElsewhere),
       text: (articles.get(docOf(about)) as Article).text,
     })),
   );
@@ -117,7 +117,7 @@ function namesOf(elsewhere: Elsewhere[]): string {
   if (elsewhere.length === 0) return "";
   const rows = elsewhere.map(
     ({ framework, name, how }) =>
-      `<tr><td>${escaped(framework)}</td><td><code>${escaped(name)}</code></td><td>${escaped(how).replace(/`([^`]*)`/g, "<code>$1</code>")}</td></tr>`,
+      `<tr><td>${escaped(framework.split(",")[0])}</td><td><code>${escaped(name)}</code></td><td>${escaped(how).replace(/`([^`]*)`/g, "<code>$1</code>")}</td></tr>`,
   );
   return `<h2 id="elsewhere">Names elsewhere</h2>
 <div class="scroll" role="region" tabindex="0" aria-label="Names elsewhere, table"><table class="plain"><thead><tr><th scope="col">From</th><th scope="col">Name</th><th scope="col">Here</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>

@@ -61,7 +61,7 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
   const nameOf = (what: string): string => {
     const count = (named.get(what) ?? 0) + 1;
     named.set(what, count);
-    return escaped(count === 1 ? what : `${what} ${count}`);
+    return count === 1 ? what : `${what} ${count}`;
   };
   const here = (href: string) => posix.join(posix.dirname(path), href);
   const imageOf = (src: string): string => {
@@ -84,8 +84,14 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
         section = heading;
         token.attrSet("id", anchorOf(heading));
       }
-    } else if (type === "table_open" || type === "fence") token.meta = { section: section || title };
+    } else if (type === "table_open" || type === "fence" || type === "code_block")
+      token.meta = { section: section || title };
     if (type === "fence") words.push(token.content);
+    if (type === "html_block") {
+      token.content = token.content
+        .replace(/<img src="([^":]+)"/g, (_, src) => `<img src="${imageOf(src)}"`)
+        .replace(/(role="region"[^>]* aria-label=")([^"]+)/g, (_, before, name) => before + nameOf(name));
+    }
     if (type !== "inline") continue;
     words.push(wordsOf(token));
     if (
@@ -104,34 +110,32 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
 
   const { rules } = md.renderer;
   rules.table_open = (all, i) =>
-    `<div class="scroll" role="region" tabindex="0" aria-label="${nameOf(`${sectionOf(all[i])}, table`)}"><table class="plain">`;
+    `<div class="scroll" role="region" tabindex="0" aria-label="${nameOf(escaped(`${sectionOf(all[i])}, table`))}"><table class="plain">`;
   rules.table_close = () => "</table></div>\n";
   // a corner is no heading
   rules.th_open = (all, i) => (all[i + 1].content === "" ? "<td>" : `<th scope="col"${styleOf(all[i])}>`);
   rules.th_close = (all, i) => (all[i - 1].content === "" ? "</td>" : "</th>");
   rules.td_open = (all, i) => `<td${styleOf(all[i])}>`;
-  rules.fence = (all, i) => {
+  const code = (all: Token[], i: number): string => {
     const { info, content } = all[i];
     if (info === "text" && path.startsWith("docs/norms/"))
       return formulaHtml(content, nameOf(sectionOf(all[i])));
-    return `<pre role="region" tabindex="0" aria-label="${nameOf(`${sectionOf(all[i])}, code`)}"><code>${escaped(content.trimEnd())}</code></pre>\n`;
+    return `<pre role="region" tabindex="0" aria-label="${nameOf(escaped(`${sectionOf(all[i])}, code`))}"><code>${escaped(content.trimEnd())}</code></pre>\n`;
   };
+  rules.fence = code;
+  rules.code_block = code;
   rules.image = (all, i) => {
     const { content } = all[i];
     const src = String(all[i].attrGet("src"));
-    if (here(src).startsWith("docs/norms/axes/")) return axesHtml(readDoc(here(src)), nameOf(content));
+    if (here(src).startsWith("docs/norms/axes/"))
+      return axesHtml(readDoc(here(src)), nameOf(escaped(content)));
     return `<img src="${escaped(imageOf(src))}" alt="${escaped(content)}">`;
   };
   const body = tokens.slice(tokens.findIndex(({ type }) => type === "heading_close") + 1);
   const html = md.renderer
     .render(body, md.options, {})
     // a figure is a block of its own
-    .replace(/<p>(<figure.*?<\/figure>)<\/p>/gs, "$1")
-    // images within HTML of the docs' own
-    .replace(/<img src="(?!\.\/)([^":]+)"/g, (_, src) => `<img src="${imageOf(src)}"`)
-    .replace(/aria-label="([^"]+)"><table/g, (all, name) =>
-      named.has(name) ? all : `aria-label="${nameOf(name)}"><table`,
-    );
+    .replace(/<p>(<figure.*?<\/figure>)<\/p>/gs, "$1");
   return { title, html, lead, text: words.join("\n"), images };
 }
 

@@ -24,10 +24,18 @@ export function namesElsewhere(overview: string): Map<string, Elsewhere[]> {
   return found;
 }
 
-/** Of two words or more: what abbreviations are made of. */
+/** As a result of a search shows it: "nn.GroupNorm (PyTorch)"; libraries' names say whose they are. */
+export function calledElsewhere({ framework, name }: Elsewhere): string {
+  const paper = name.replace(/^paper: /, "");
+  if (paper !== name) return `${paper} (paper)`;
+  return /^(Libraries|Models)/.test(framework) ? name : `${name} (${framework})`;
+}
+
+/** Of two words or more: what abbreviations are made of. Words that are abbreviations stay. */
 export function initialsOf(title: string): string {
   const words = title.split(/[\s-]+/);
-  return words.length > 1 ? words.map((word) => word[0].toUpperCase()).join("") : "";
+  const initials = words.map((word) => (/^[A-Z]+$/.test(word) ? word : word[0].toUpperCase()));
+  return words.length > 1 ? initials.join("") : "";
 }
 
 /** @returns JSON of the index */

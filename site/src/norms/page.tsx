@@ -2,39 +2,26 @@
 import "virtual:report.css";
 import "../ui/style.css";
 import "./list.css";
-import type MiniSearch from "minisearch";
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Found, Indexed } from "./search.ts";
+import type { Result } from "./search.ts";
 
 /** How long someone has stopped typing before the number of results is said, in milliseconds. */
 const PAUSE = 700;
 /** Of the names that a normalization has elsewhere, as many as a result shows. */
 const NAMES = 3;
 
-type Index = MiniSearch<Indexed>;
-let loading: Promise<Index> | undefined;
+let loading: Promise<(query: string) => Result[]> | undefined;
 
-/** The index, loaded when it is first asked. */
-function load(): Promise<Index> {
+/** What finds, with the index, loaded when it is first asked. */
+function load(): Promise<(query: string) => Result[]> {
   loading ??= Promise.all([import("minisearch"), import("virtual:search"), import("./search.ts")]).then(
-    ([{ default: Search }, { default: json }, { SEARCH }]) => Search.loadJSON(json, SEARCH),
+    ([{ default: Search }, { default: json }, { SEARCH, find }]) => {
+      const index = Search.loadJSON(json, SEARCH);
+      return (query) => find(index, query);
+    },
   );
   return loading;
-}
-
-interface Result extends Found {
-  /** Names elsewhere that were searched for. */
-  matched: string[];
-}
-
-async function find(query: string): Promise<Result[]> {
-  const found = (await load()).search(query);
-  return found.map((result) => {
-    const { name, title, summary, names, terms } = result as unknown as Found & { terms: string[] };
-    const matched = names.filter((each) => terms.some((term) => each.toLowerCase().includes(term)));
-    return { name, title, summary, names, matched };
-  });
 }
 
 const queryOf = (): string => new URLSearchParams(location.hash.slice(1)).get("q") ?? "";
@@ -72,8 +59,9 @@ function Search({ list }: { list: HTMLElement }) {
     }
     let current = true;
     let timer = 0;
-    find(asked).then((found) => {
+    load().then((find) => {
       if (!current) return;
+      const found = find(asked);
       setResults(found);
       timer = window.setTimeout(() => setSaid(saying(asked, found)), PAUSE);
     });

@@ -1,4 +1,5 @@
 /** How the index of the normalizations is made and asked: the same when the site is built and in the page. */
+import type MiniSearch from "minisearch";
 import type { Options } from "minisearch";
 
 export interface Found {
@@ -6,7 +7,7 @@ export interface Found {
   name: string;
   title: string;
   summary: string;
-  /** What it is called elsewhere: "PyTorch nn.GroupNorm". */
+  /** What it is called elsewhere: "nn.GroupNorm (PyTorch)". */
   names: string[];
 }
 
@@ -21,31 +22,48 @@ const plain = (term: string): string => term.normalize("NFKD").replace(/\p{M}/gu
 
 const SEPARATOR = /[\n\r\p{Z}\p{P}\p{S}]+/u;
 
-/** Words; a name of several, such as GroupNorm, is also each of them. */
-const words = (text: string): string[] =>
-  text
-    .split(SEPARATOR)
-    .flatMap((word) => {
-      const parts = word.split(/(?<=[\p{Ll}\d])(?=\p{Lu})/u);
-      return parts.length > 1 ? [word, ...parts] : [word];
-    })
-    .filter((word) => word !== "");
+const words = (text: string): string[] => text.split(SEPARATOR).filter((word) => word !== "");
+/** Those of a name: GroupNorm has two. */
+const partsOf = (text: string): string[] => words(text.replace(/(?<=[\p{Ll}\d])(?=\p{Lu})/gu, " "));
 
 export const SEARCH: Options<Indexed> = {
   idField: "name",
   fields: ["title", "name", "initials", "names", "summary", "text"],
   storeFields: ["name", "title", "summary", "names"],
-  extractField: (document, field) => {
-    const value = document[field as keyof Indexed];
-    return Array.isArray(value) ? value.join(" ") : value;
+  tokenize: (text, field) => {
+    if (field === "name") return partsOf(text);
+    return field === "names" ? [...new Set([...words(text), ...partsOf(text)])] : words(text);
   },
-  tokenize: words,
   processTerm: plain,
   searchOptions: {
-    tokenize: (query) => query.split(SEPARATOR).filter((word) => word !== ""),
+    tokenize: words,
     combineWith: "AND",
-    prefix: (term) => term.length > 1,
-    fuzzy: (term) => (term.length > 4 ? 0.2 : false),
-    boost: { title: 5, name: 5, initials: 8, names: 4, summary: 3 },
+    prefix: true,
+    fuzzy: (term) => (term.length > 3 ? 0.25 : false),
+    weights: { prefix: 0.7, fuzzy: 0.3 },
+    boost: { title: 5, name: 5, initials: 8, names: 2, summary: 3, text: 0.5 },
   },
 };
+
+/** How much more a normalization counts whose name is all of what one asked for. */
+const NAMED = 8;
+
+export interface Result extends Found {
+  /** Names elsewhere that were asked for. */
+  matched: string[];
+}
+
+/** Best first. A longer name, of which the query is a part, comes after the shorter: an LSTM with layer normalization after the latter. */
+export function find(index: MiniSearch<Indexed>, query: string): Result[] {
+  const found = index.search(query).map((result) => {
+    const { name, title, summary, names } = result as unknown as Found;
+    const parts = partsOf(name).map(plain);
+    const asked = parts.filter((part) => result.match[part]?.includes("name")).length / parts.length;
+    const matched = names.filter((each) => result.queryTerms.every((term) => plain(each).includes(term)));
+    return {
+      score: result.score * (1 + NAMED * asked ** 2),
+      result: { name, title, summary, names, matched },
+    };
+  });
+  return found.sort((a, b) => b.score - a.score).map(({ result }) => result);
+}
