@@ -32,6 +32,7 @@ const MOST_PICTURED = 60;
 const MOST_TOLD = 3;
 
 const STYLE = `
+.switches+.beside{margin-top:18px}
 .small{display:block;max-width:100%;overflow:visible}
 #all td small{overflow-wrap:anywhere}
 #all td .ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 8px;width:148px;max-width:100%;white-space:nowrap;font-variant-numeric:tabular-nums}

@@ -11,7 +11,7 @@ import { Problem } from "../ui/problem.tsx";
 import { Formats } from "./formats.tsx";
 import type { Inspected, Named } from "./inspector.ts";
 import { baseOf, named, type Reading, read } from "./reading.ts";
-import { Inspection, Tools } from "./result.tsx";
+import { Inspection } from "./result.tsx";
 import { address, fetched, type Sample, samples } from "./samples.ts";
 
 /** What was dropped last. */
@@ -192,7 +192,6 @@ function Page() {
       )}
       <Problem text={problem.value} />
       <Choice />
-      {inspected && <Tools {...inspected} />}
       {inspected && <Inspection {...inspected} />}
       {!inspected && <Formats />}
     </>

@@ -1,45 +1,42 @@
-/** An inspection as a page: what to do with it, then what `evenkeel inspect --html` shows. */
+/** An inspection as a page: what `evenkeel inspect --html` shows, and what to do with it. */
 import { typed } from "@evenkeel/report/format";
-import { useMemo } from "preact/hooks";
 import { Command } from "../ui/command.tsx";
 import { Markup } from "../ui/markup.tsx";
 import type { Inspected } from "./inspector.ts";
 import { baseOf } from "./reading.ts";
 
-export function Tools({ file, kinds, page, json }: Inspected) {
-  // the same text in the same element: what was copied stays so
-  const command = useMemo(() => `evenkeel inspect ${typed(file)}`, [file]);
-  return (
-    <div class="tools">
-      <div class="buttons">
-        <button type="button" class="button" onClick={() => save(page, `${baseOf(file)}.inspection.html`)}>
-          Save this page
-        </button>
-        <button type="button" class="button" onClick={() => save(json, `${baseOf(file)}.inspection.json`)}>
-          Save the numbers
-        </button>
-      </div>
-      <Command text={command} label="Command" />
+export const Inspection = ({ file, style, body, page, json, kinds }: Inspected) => (
+  <>
+    <div class="buttons save">
+      <button type="button" class="button" onClick={() => save(page, `${baseOf(file)}.inspection.html`)}>
+        Save this page
+      </button>
+      <button type="button" class="button" onClick={() => save(json, `${baseOf(file)}.inspection.json`)}>
+        Save the numbers
+      </button>
+    </div>
+    <article class="inspection" aria-label={`Inspection of ${file}`}>
+      <style>{style}</style>
+      <Markup html={body} class="page" />
+    </article>
+    <section class="further" aria-labelledby="further">
+      <h2 id="further">Further</h2>
       {kinds.length > 0 && (
-        <p class="kinds">
-          How it works:{" "}
+        <p>
+          How {kinds.length === 1 ? "it works" : "they work"}:{" "}
           {kinds.map(({ name, title }, i) => (
             <span key={name}>
-              {i > 0 && " · "}
+              {i > 0 && ", "}
               <a href={`../norms/${name}/index.html`}>{title}</a>
             </span>
           ))}
+          .
         </p>
       )}
-    </div>
-  );
-}
-
-export const Inspection = ({ file, style, body }: Inspected) => (
-  <article class="inspection" aria-label={`Inspection of ${file}`}>
-    <style>{style}</style>
-    <Markup html={body} class="page" />
-  </article>
+      <p>The same on the command line; --html writes this page:</p>
+      <Command text={`evenkeel inspect ${typed(file)}`} label="Command" />
+    </section>
+  </>
 );
 
 function save(blob: Blob, name: string): void {

@@ -30,7 +30,7 @@ export const samples: readonly Sample[] = [
   },
   {
     name: "sick",
-    label: "a sick layer",
+    label: "A sick layer",
     file: "pytorch/layer.module.legacy.pt",
     url: sick,
   },

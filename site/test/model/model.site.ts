@@ -1,6 +1,6 @@
 /** Your model: files are dropped and chosen, and the page shows what `evenkeel inspect` says of them. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -71,14 +71,27 @@ async function saved(page: Page, label: string): Promise<{ name: string; text: s
   }, label);
 }
 
-/** What the command line says of the file, from the folder in which the page has it. */
-async function said(file: string, folder = dirname(file)): Promise<string> {
-  const path = relative(folder, file);
-  const { stdout } = await run(process.execPath, [cli, "inspect", path, "--json"], {
-    cwd: join(fixtures, folder),
-    maxBuffer: 2 ** 28,
-  });
-  return stdout;
+interface Told {
+  stdout: string;
+  stderr: string;
+  /** What `--html` wrote. */
+  page?: string;
+}
+
+const known = new Map<string, Promise<Told>>();
+
+/** What the command line says of the file, from the folder in which the page has it; each once for all browsers. */
+function told(file: string, folder = dirname(file)): Promise<Told> {
+  const ask = async (): Promise<Told> => {
+    const page = join(scratch, `${known.size}.html`);
+    const args = [cli, "inspect", relative(folder, file), "--json", "--html", page];
+    const options = { cwd: join(fixtures, folder), maxBuffer: 2 ** 28 };
+    const { stdout, stderr } = await run(process.execPath, args, options).catch((error) => error);
+    return { stdout, stderr, page: existsSync(page) ? readFileSync(page, "utf8") : undefined };
+  };
+  const asked = known.get(file) ?? ask();
+  known.set(file, asked);
+  return asked;
 }
 
 const shownNames = (page: Page): Promise<string[]> =>
@@ -127,42 +140,32 @@ const families: [string, string[]][] = [
 ];
 
 describe.each(browsers)("in %s", (browser) => {
-  it("shows of each format what the command line says", async () => {
+  it("shows of each format what the command line says, and saves both byte by byte", async () => {
     const page = await openModel(browser);
-    const expected = await Promise.all(families.map(([, [file]]) => said(file)));
-    for (const [i, [family, files]] of families.entries()) {
+    // how a file is read is the same code: what is the browser's are files in ranges, several, and what is deflated
+    const some = browser === "chromium" ? families : families.filter((_, i) => i % 3 === 2);
+    for (const [family, files] of some) {
+      const { stdout, page: written } = await told(files[0]);
       // the order in which files come says nothing
       await choose(page, files.toReversed());
       await settled(page);
-      const { normalizations, file } = JSON.parse(expected[i]);
+      const { normalizations, file } = JSON.parse(stdout);
       expect(await page.$$eval(".problem", (all) => all.map((each) => each.textContent))).toEqual([]);
-      const { name, text } = await saved(page, "Save the numbers");
-      // MXNet's file lists its folder, of which the page has what was chosen
-      expect(JSON.parse(text), family).toEqual(JSON.parse(expected[i]));
-      expect(name).toBe(`${file}.inspection.json`);
+      expect(await saved(page, "Save the numbers"), family).toEqual({
+        name: `${file}.inspection.json`,
+        text: stdout,
+      });
+      expect(await saved(page, "Save this page"), family).toEqual({
+        name: `${file}.inspection.html`,
+        text: written,
+      });
       expect(await shownNames(page), family).toEqual(
         normalizations.map((each: { name: string }) => each.name),
       );
-      expect(await page.$eval(".tools pre", (pre) => pre.textContent)).toBe(`evenkeel inspect ${file}`);
-      const links = await page.$$eval(".kinds a", (all) => all.map((each) => each.getAttribute("href")));
+      expect(await page.$eval(".further pre", (pre) => pre.textContent)).toBe(`evenkeel inspect ${file}`);
+      const links = await page.$$eval(".further a", (all) => all.map((each) => each.getAttribute("href")));
       const kinds = new Set(normalizations.map((each: { kind: string }) => each.kind));
       expect(links).toEqual([...kinds].map((kind) => `../norms/${kind}/index.html`));
-    }
-  });
-
-  it("saves the page that the command writes, byte by byte, and the numbers that it prints", async () => {
-    const page = await openModel(browser);
-    for (const file of ["keras2/normalizations.keras", "pytorch/layer.module.legacy.pt", "npz/arrays.npz"]) {
-      await choose(page, [file]);
-      await settled(page);
-      const out = join(scratch, "inspection.html");
-      const [folder, name] = file.split("/");
-      const cwd = join(fixtures, folder);
-      const { stdout } = await run(process.execPath, [cli, "inspect", name, "--json", "--html", out], {
-        cwd,
-      });
-      expect((await saved(page, "Save this page")).text).toBe(readFileSync(out, "utf8"));
-      expect((await saved(page, "Save the numbers")).text).toBe(stdout);
     }
   });
 
@@ -176,64 +179,49 @@ describe.each(browsers)("in %s", (browser) => {
       drop.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     }, bytes);
     await settled(page);
-    expect(await page.$eval(".tools pre", (pre) => pre.textContent)).toBe(
+    expect(await page.$eval(".further pre", (pre) => pre.textContent)).toBe(
       `evenkeel inspect 'a model'\\''s name.onnx'`,
     );
     expect((await shownNames(page)).length).toBeGreaterThan(0);
     expect(await page.title()).toMatch(/^a model's name\.onnx · Your model/);
   });
 
-  it.each<[string, string[], string | RegExp]>([
-    [
-      "no checkpoint",
-      ["onnx/make_onnx.py"],
-      /^make_onnx\.py \(unknown\): expected one of Keras \(HDF5\), .*; convert it/,
-    ],
-    [
-      "settings alone",
-      ["safetensors/sharded/config.json"],
-      /JSON that describes none; open the file of the weights/,
-    ],
-    [
-      "weights without their model.json",
-      ["tensorflowjs/layers/group1-shard1of2.bin"],
-      /open the model\.json beside it, whose weights it holds$/,
-    ],
-    [
-      "a model.json without its weights",
-      ["tensorflowjs/layers/model.json"],
-      /^model\.json \(TensorFlow\.js\): .*group1-shard1of2\.bin/,
-    ],
-    ["an empty file", ["../empty.pt"], "empty.pt (unknown): the file is empty; fetch or write it again"],
-    [
-      "a damaged file",
-      ["../cut.pt"],
-      /^cut\.pt \(PyTorch.*\): .*; the file seems damaged: fetch or write it again$/,
-    ],
-  ])("says what is wrong with %s, as the command line does", async (_, files, problem) => {
-    writeFileSync(join(scratch, "empty.pt"), "");
+  it("says what is wrong, as the command line does", async () => {
     const whole = readFileSync(join(fixtures, "pytorch/features.state.pt"));
-    writeFileSync(join(scratch, "cut.pt"), whole.subarray(0, whole.length / 2));
-    const [path] = files.map((file) => file.replace("..", relative(fixtures, scratch)));
-    const page = await openModel(browser);
-    await choose(page, [path]);
-    await settled(page);
-    const text = await problemOf(page);
-    if (typeof problem === "string") expect(text).toBe(problem);
-    else expect(text).toMatch(problem);
     // alone in a folder, as it is alone in the page
-    const alone = mkdtempSync(join(scratch, "alone-"));
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    writeFileSync(join(alone, name), readFileSync(join(fixtures, path)));
-    const { stderr } = await run(process.execPath, [cli, "inspect", name], { cwd: alone }).catch(
-      (error) => error,
-    );
-    expect(
-      stderr
-        .replace(/^error: /, "")
-        .replace(/\s+/g, " ")
-        .trim(),
-    ).toBe(text.replace(/\s+/g, " "));
+    const wrong: [string, string | Uint8Array, RegExp][] = [
+      ["notes.txt", "some notes", /^notes\.txt \(unknown\): expected one of Keras \(HDF5\), .*; convert it/],
+      ["config.json", "{}", /JSON that describes none; open the file of the weights/],
+      [
+        "group1-shard1of2.bin",
+        whole.subarray(9, 99),
+        /open the model\.json beside it, whose weights it holds$/,
+      ],
+      [
+        "model.json",
+        readFileSync(join(fixtures, "tensorflowjs/layers/model.json")),
+        /^model\.json \(TensorFlow\.js\): .*group1-shard1of2\.bin/,
+      ],
+      ["empty.pt", "", /^empty\.pt \(unknown\): the file is empty; fetch or write it again$/],
+      [
+        "cut.pt",
+        whole.subarray(0, whole.length / 2),
+        /^cut\.pt \(PyTorch.*\): .*damaged: fetch or write it again$/,
+      ],
+    ];
+    const page = await openModel(browser);
+    for (const [name, content, problem] of wrong) {
+      const folder = join(scratch, browser, name.replace(".", "-"));
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, name), content);
+      const path = relative(fixtures, join(folder, name));
+      await choose(page, [path]);
+      await settled(page);
+      const text = await problemOf(page);
+      expect(text).toMatch(problem);
+      const { stderr } = await told(path);
+      expect(stderr.replace(/\s+/g, " ").trim()).toBe(`error: ${text}`);
+    }
     // and the next is opened
     await choose(page, ["onnx/norms-23.onnx"]);
     await settled(page);
@@ -242,10 +230,14 @@ describe.each(browsers)("in %s", (browser) => {
   });
 
   it("opens a sample, which the address restores, and which a file of one's own puts out of it", async () => {
+    const before = site.requests.length;
     const page = await openModel(browser);
-    expect(site.requests.some((path) => path.includes("inspector"))).toBe(true);
-    await page.click("::-p-text(a sick layer)");
+    // whose first view is light
+    const asked = () => site.requests.slice(before).some((path) => path.includes("inspector"));
+    expect(asked()).toBe(false);
+    await page.click("::-p-text(A sick layer)");
     await settled(page);
+    expect(asked()).toBe(true);
     expect(await page.evaluate(() => location.hash)).toBe("#sample=sick");
     const verdict =
       "The only normalization is sick: BatchNorm1d, running statistics never updated: every mean is 0, every variance 1";
@@ -268,12 +260,12 @@ describe.each(browsers)("in %s", (browser) => {
   });
 
   it.each(schemes)("is for everyone, %s", async (scheme) => {
-    for (const hash of ["", "#sample=keras", "#sample=pytorch", "#sample=sick"]) {
+    for (const hash of ["", "#sample=keras", "#sample=sick"]) {
       const page = await openModel(browser, { hash, scheme, width: 390 });
       if (hash !== "") await settled(page);
       expect(await axe(page), hash).toEqual([]);
       expect(await page.$$("h1")).toHaveLength(1);
-      for (const width of [320, 390, 768, 820, 1024, 1280]) {
+      for (const width of [320, 390, 780, 1020, 1280]) {
         await page.setViewport({ width, height: 800 });
         const over = await page.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
@@ -332,9 +324,7 @@ describe("in Chromium", () => {
     await choose(page, ["tensorflow/keras3"], true);
     await settled(page);
     const { text } = await saved(page, "Save the numbers");
-    expect(JSON.parse(text)).toEqual(
-      JSON.parse(await said("tensorflow/keras3/saved_model.pb", "tensorflow")),
-    );
+    expect(text).toBe((await told("tensorflow/keras3/saved_model.pb", "tensorflow")).stdout);
     const opened = () => page.$eval(".choice select", (each) => (each as HTMLSelectElement).value);
     expect(await opened()).toBe("keras3/saved_model.pb");
     await page.select(".choice select", "keras3/variables/variables.index");
@@ -347,7 +337,6 @@ describe("in Chromium", () => {
     await settled(page);
     expect(await opened()).toMatch(/^onnx\/.*\.onnx$/);
     // a folder of none
-    await choose(page, ["tensorflow/keras3/variables/../assets/.."], true).catch(() => {});
     const none = mkdtempSync(join(scratch, "none-"));
     writeFileSync(join(none, "readme.md"), "# nothing");
     await choose(page, [relative(fixtures, none)], true);
