@@ -129,11 +129,14 @@ export interface TextProps extends Labelled {
   value: string;
   /** What is there while it is empty. */
   example?: string;
+  /** What may be typed; by default anything. */
+  isGood?(value: string): boolean;
   onChange(value: string): void;
 }
 
-export function Text({ value, example = "", onChange, ...labelled }: TextProps) {
+export function Text({ value, example = "", isGood = () => true, onChange, ...labelled }: TextProps) {
   const { name } = labelled;
+  const [wrong, setWrong] = useState(false);
   return (
     <Field {...labelled}>
       <input
@@ -144,7 +147,13 @@ export function Text({ value, example = "", onChange, ...labelled }: TextProps) 
         placeholder={example}
         spellcheck={false}
         autocomplete="off"
-        onChange={({ currentTarget }) => onChange(currentTarget.value.trim())}
+        aria-invalid={wrong}
+        onChange={({ currentTarget }) => {
+          const typed = currentTarget.value.trim();
+          const good = typed === "" || isGood(typed);
+          setWrong(!good);
+          if (good) onChange(typed);
+        }}
       />
     </Field>
   );
