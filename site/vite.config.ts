@@ -9,6 +9,9 @@ import { policy } from "./build/policy.ts";
 
 const pathOf = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** How long plugins take is no warning. */
+const checks = { pluginTimings: false };
+
 export default defineConfig({
   root: pathOf("."),
   base: "./",
@@ -19,7 +22,7 @@ export default defineConfig({
     dedupe: ["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"],
   },
   plugins: [facts(), pages(), policy(), missing(), offline()],
-  worker: { format: "es", plugins: () => [facts()] },
+  worker: { format: "es", plugins: () => [facts()], rolldownOptions: { checks } },
   build: {
     target: "es2022",
     // a policy allows no data: URLs
@@ -27,8 +30,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
-      // whose times are no one's business but a slow build's
-      checks: { pluginTimings: false },
+      checks,
       input: {
         see: pathOf("index.html"),
         data: pathOf("data/index.html"),

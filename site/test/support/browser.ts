@@ -51,8 +51,6 @@ const contexts: BrowserContext[] = [];
 const servers: Server[] = [];
 const complaints: string[] = [];
 const allowed: RegExp[] = [];
-/** How many of a server's violations were spoken of. */
-const reported = new Map<Server, number>();
 
 /** The built site, on a server of its own until the file's tests have run. @param options with `folder`, another one */
 export async function served({
@@ -155,14 +153,16 @@ export async function axe(page: Page, options: RunOptions = {}): Promise<string[
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** What pages have complained of so far, for a test that expects it. */
+export function complained(): string[] {
+  for (const server of servers) complaints.push(...server.violations.splice(0));
+  return complaints.splice(0);
+}
+
 afterEach(async () => {
   await Promise.all(contexts.splice(0).map((context) => context.close()));
-  for (const server of servers) {
-    complaints.push(...server.violations.slice(reported.get(server) ?? 0));
-    reported.set(server, server.violations.length);
-  }
   const expected = allowed.splice(0);
-  const unexpected = complaints.splice(0).filter((text) => !expected.some((pattern) => pattern.test(text)));
+  const unexpected = complained().filter((text) => !expected.some((pattern) => pattern.test(text)));
   expect(unexpected, "complaints of pages").toEqual([]);
 });
 
