@@ -22,7 +22,7 @@ function optionsOf(args) {
     args,
     options: {
       build: { type: "boolean", default: false },
-      out: { type: "string", default: join(root, "site/dist") },
+      out: { type: "string" },
       port: { type: "string" },
       base: { type: "string", default: "/" },
       isolated: { type: "boolean", default: false },
@@ -35,14 +35,15 @@ function optionsOf(args) {
   if (!/^\/([^/?#]+\/)*$/.test(values.base)) {
     throw new Problem(`--base: expected a path such as /sub/, got ${values.base}`);
   }
-  return { ...values, port, out: resolve(values.out) };
+  if (values.out !== undefined) checkFolder(values.out);
+  return { ...values, port, out: resolve(values.out ?? join(root, "site/dist")) };
 }
 
 /** What an earlier build left there is replaced; nothing else is. @param {string} out */
 function checkFolder(out) {
   const names = existsSync(out) ? readdirSync(out).filter((name) => !name.startsWith(".")) : [];
   if (names.length > 0 && !names.includes("offline.js")) {
-    throw new Problem(`--out: ${out} has files that are not of a site; name an empty folder`);
+    throw new Problem(`--out: ${resolve(out)} has files that are not of a site; name an empty folder`);
   }
 }
 
@@ -80,7 +81,6 @@ async function serveFrom(out, { port, base, isolated }) {
 
 try {
   const options = optionsOf(process.argv.slice(2));
-  checkFolder(options.out);
   if (options.build) {
     await buildInto(options.out);
     console.log(`evenkeel: the site is in ${relative(process.cwd(), options.out) || "."}`);
