@@ -14,6 +14,8 @@ interface Call {
   readonly factory: string;
   /** As source: `groupNorm({ groups: 2 })`. */
   readonly norm: string;
+  /** What is to be said of it, as a comment. */
+  readonly note: string;
   readonly inputs: readonly Constant[];
   readonly weights: readonly Constant[];
   readonly dy: Constant;
@@ -26,12 +28,25 @@ interface Constant {
   readonly data: Float64Array;
 }
 
+/** An option that only layers can follow in these hosts, whose functions store no state in the backward pass. */
+const STORES = "control";
+
 /** The call: inputs, trained weights, and of what is stored that which was changed; the rest begins as it does by itself. */
-function callOf({ subject, options }: Experiment, results: Results, { edits, training }: State): Call {
-  const { name } = subject.about;
+function callOf(
+  host: Host,
+  { subject, options }: Experiment,
+  results: Results,
+  { edits, training }: State,
+): Call {
+  const { about, factory } = subject;
+  const stores = host !== "plain" && (options[STORES] ?? factory.defaults[STORES]) === true;
+  const settled = stores ? { ...options, [STORES]: false } : options;
   return {
-    factory: name,
-    norm: `${name}(${literal(options)})`,
+    factory: about.name,
+    norm: `${about.name}(${literal(settled)})`,
+    note: stores
+      ? " // a function stores no state in the backward pass; a layer does, and has the control"
+      : "",
     inputs: results.inputs,
     weights: results.weights.filter(({ trained, key }) => trained || edits[key] !== undefined),
     dy: results.dy,
@@ -78,7 +93,7 @@ const fields = (weights: readonly Constant[], of: (weight: Constant, name: strin
   weights.map((weight) => `  ${of(weight, `${weight.name}: `).replaceAll("\n", "\n  ")},\n`).join("");
 
 export const codeOf = (host: Host, experiment: Experiment, results: Results, state: State): string =>
-  ({ plain, tensorflow, jax })[host](callOf(experiment, results, state));
+  ({ plain, tensorflow, jax })[host](callOf(host, experiment, results, state));
 
 function plain(call: Call): string {
   const { factory, norm, inputs, weights, dy } = call;
@@ -100,7 +115,7 @@ console.log(dx.data);
 }
 
 function tensorflow(call: Call): string {
-  const { factory, norm, inputs, weights, dy } = call;
+  const { factory, norm, note, inputs, weights, dy } = call;
   const values = (one: Constant, before: string) =>
     wrapped(`${before}tf.tensor([`, one, `], [${one.shape.join(", ")}])`);
   const tensor = (one: Constant) => `${values(one, `const ${one.name} = `)};`;
@@ -111,7 +126,7 @@ import { apply } from "evenkeel/tfjs";
 
 ${inputs.map(tensor).join("\n")}
 ${weights.length > 0 ? `const weights = {\n${fields(weights, values)}};\n` : ""}
-const norm = ${norm};
+const norm = ${norm};${note}
 const f = (x: tf.Tensor) => apply(norm, ${list(inputs)}${rest(call, "weights")}).y;
 console.log(f(x).dataSync());
 
@@ -123,7 +138,7 @@ console.log(dx.dataSync());
 
 /** Each use of an array consumes it. */
 function jax(call: Call): string {
-  const { factory, norm, inputs, weights, dy } = call;
+  const { factory, norm, note, inputs, weights, dy } = call;
   const values = (one: Constant, before: string) => {
     const shape = one.shape.length > 1 ? `.reshape([${one.shape.join(", ")}])` : "";
     return wrapped(`${before}np.array([`, one, `])${shape}`);
@@ -138,7 +153,7 @@ import { apply } from "evenkeel/jax";
 await init("wasm");
 ${inputs.map(array).join("\n")}
 ${weights.length > 0 ? `const weights = () => ({\n${fields(weights, values)}});\n` : ""}
-const norm = ${norm};
+const norm = ${norm};${note}
 const f = (x: np.Array) => apply(norm, ${called}${rest(call, "weights()")}).y;
 console.log(f(x.ref).js());
 

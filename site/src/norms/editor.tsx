@@ -9,6 +9,7 @@ import { Problem } from "../ui/problem.tsx";
 import { codeOf, type Host, hosts } from "./code.ts";
 import { type Control, controlsOf } from "./controls.ts";
 import {
+  differences,
   type Experiment,
   experimentOf,
   type Factory,
@@ -22,6 +23,7 @@ import type { Step } from "./explained.ts";
 import { elementName, Grid, short } from "./grid.tsx";
 import { type Found, useInfluences } from "./influences.ts";
 import { type Change, DY_PRESETS, X_PRESETS } from "./presets.ts";
+import { inSlices } from "./slices.ts";
 import { type Edits, fromHash, type State, toHash, UNCHANGED, withEdits } from "./state.ts";
 
 /** An experiment with its results, which are there together or not at all. */
@@ -270,11 +272,55 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
               {grid(array, x)}
             </Block>
           ))}
+          <Check {...{ ek, shown }} />
         </div>
       </div>
       <Beside {...{ ek, subject, shown, state, setState }} />
       <Code shown={shown} />
     </section>
+  );
+}
+
+/** Further apart than finite differences are from a gradient, in units of its largest element. */
+const APART = 1e-5;
+
+/** dx against what y itself says. */
+function Check({ ek, shown }: Pick<BenchProps, "ek" | "shown">) {
+  const [wanted, setWanted] = useState(false);
+  const [found, setFound] = useState<{ of: Results; values: Float64Array<ArrayBuffer> }>();
+  const { experiment, results, state } = shown;
+  useEffect(() => {
+    if (!wanted) return;
+    const steps = differences(ek, experiment, results, state.training);
+    return inSlices(steps, (values) => setFound({ of: results, values }), 100);
+  }, [ek, experiment, results, state.training, wanted]);
+  const [dx] = results.gradients;
+  if (!wanted) {
+    return (
+      <button type="button" class="button" onClick={() => setWanted(true)}>
+        Compare with finite differences
+      </button>
+    );
+  }
+  if (found?.of !== results) return <p class="note">Each element of x is moved up and down …</p>;
+  const size = Math.max(...dx.data.map(Math.abs), Number.MIN_VALUE);
+  const far = dx.data.map((value, i) => Math.abs(value - found.values[i]));
+  const most = Math.max(...far);
+  const apart = new Set([...far.keys()].filter((i) => !(far[i] <= APART * size)));
+  return (
+    <>
+      <Block
+        array={{ ...dx, key: "differences", name: "Δy·dy/2h", data: found.values }}
+        note="finite differences"
+      >
+        <Grid array={{ ...dx, name: "finite differences", data: found.values }} differing={apart} />
+      </Block>
+      <p class="note">
+        {apart.size === 0
+          ? `dx is that, to within ${short(most)}.`
+          : `${apart.size} elements differ (underlined), by up to ${short(most)}: the backward pass holds constant what the forward pass measures, as the formula says, or y has a corner here.`}
+      </p>
+    </>
   );
 }
 
@@ -641,16 +687,16 @@ function Beside({ ek, subject, shown, state, setState }: Omit<BenchProps, "contr
       <Problem text={ran && "error" in ran ? ran.error : undefined} />
       {factory &&
         pairs?.map(([ours, theirs]) => {
-          const differing = differences(ours, theirs);
+          const apart = differing(ours, theirs);
           return (
             <div class="pairs" key={ours.key}>
               <Block array={ours} note={subject.about.name}>
                 <Grid array={ours} />
               </Block>
               <Block array={theirs} note={factory.about.name}>
-                <Grid array={theirs} differing={differing} />
+                <Grid array={theirs} differing={apart} />
               </Block>
-              <p class="note">{differenceWords(ours, theirs, differing)}</p>
+              <p class="note">{differenceWords(ours, theirs, apart)}</p>
             </div>
           );
         })}
@@ -670,23 +716,23 @@ function sharedState({ inputs, weights }: Experiment, results: Results, { traini
 }
 
 /** Elements that are further apart than float64 rounds. */
-function differences(ours: Named, theirs: Named): ReadonlySet<number> {
+function differing(ours: Named, theirs: Named): ReadonlySet<number> {
   if (ours.shape.join() !== theirs.shape.join()) return new Set();
   const apart = (a: number, b: number) => !(Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(a), Math.abs(b)));
   return new Set([...theirs.data.keys()].filter((i) => apart(ours.data[i], theirs.data[i])));
 }
 
-function differenceWords(ours: Named, theirs: Named, differing: ReadonlySet<number>): string {
+function differenceWords(ours: Named, theirs: Named, apart: ReadonlySet<number>): string {
   if (ours.shape.join() !== theirs.shape.join()) return "They have different shapes.";
-  if (differing.size === 0) return `${ours.name} is the same, to nine digits.`;
+  if (apart.size === 0) return `${ours.name} is the same, to nine digits.`;
   let at = 0;
   let most = -1;
-  for (const i of differing) {
+  for (const i of apart) {
     const distance = Math.abs(ours.data[i] - theirs.data[i]);
     if (distance > most) [at, most] = [i, distance];
   }
   const far = most < 0 ? "" : `, most at ${elementName(ours, at)}, by ${short(most)}`;
-  return `${differing.size} of ${ours.data.length} elements of ${ours.name} differ (underlined)${far}.`;
+  return `${apart.size} of ${ours.data.length} elements of ${ours.name} differ (underlined)${far}.`;
 }
 
 function Code({ shown: { experiment, results, state } }: { shown: Shown }) {

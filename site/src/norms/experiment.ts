@@ -190,3 +190,31 @@ export function outputsOf(ek: Evenkeel, experiment: Experiment, training: boolea
   };
   return { run: values, values: x.data };
 }
+
+/** Steps up and down: small against any spread, large against what float64 rounds of values up to 10⁴. */
+const SMALL = 1e-6;
+
+/** The derivative of Σ y·dy by each element of x, from y alone; element by element. */
+export function* differences(
+  ek: Evenkeel,
+  { explained: { norm } }: Experiment,
+  results: Results,
+  training: boolean,
+): Generator<void, Values, void> {
+  const [x, ...beside] = results.inputs.map(({ shape, data }) => ({ shape, data: data.slice() }));
+  const weights = Object.fromEntries(results.weights.map(({ name, shape, data }) => [name, { shape, data }]));
+  const { data: dy } = results.dy;
+  const gradient = new Float64Array(x.data.length);
+  for (const [i, value] of x.data.entries()) {
+    const small = SMALL * Math.max(1, Math.abs(value) / 1e4);
+    const [above, below] = [small, -small].map((step) => {
+      x.data[i] = value + step;
+      return apply(ek, norm, [x, ...beside], weights, { training }).y.data;
+    });
+    x.data[i] = value;
+    // each difference before the sum, which would round it away
+    for (let e = 0; e < dy.length; e++) gradient[i] += (dy[e] * (above[e] - below[e])) / (2 * small);
+    yield;
+  }
+  return gradient;
+}

@@ -1,5 +1,11 @@
+import * as jax from "@jax-js/jax";
+import "@tensorflow/tfjs-backend-cpu";
+import * as tf from "@tensorflow/tfjs-core";
 import * as evenkeel from "evenkeel";
 import { catalog, open } from "evenkeel";
+import * as ofJax from "evenkeel/jax";
+import * as ofTensorFlow from "evenkeel/tfjs";
+import { transformSync } from "rolldown/utils";
 import { describe, expect, it } from "vitest";
 import { codeOf } from "../../src/norms/code.ts";
 import { experimentOf, type Factory, run, subjectOf } from "../../src/norms/experiment.ts";
@@ -8,13 +14,33 @@ import { type State, UNCHANGED } from "../../src/norms/state.ts";
 const ek = await open({ backend: "reference" });
 const plain = await open();
 
-/** Runs a program of the plain library here, and gives its y and dx. */
-async function results(code: string): Promise<{ y: { data: Float32Array }; dx: { data: Float32Array } }> {
-  const [, imported] = /^import \{ (.*) \} from "evenkeel";$/m.exec(code) ?? [];
-  const body = code.replace(/^import .*$/m, "").replace(/^console\.log.*$/gm, "");
+/** Runs a program here, and gives what it prints, which is y and dx. */
+async function results(code: string): Promise<{ y: ArrayLike<number>; dx: ArrayLike<number> }> {
+  const modules: Record<string, object> = {
+    evenkeel: { ...evenkeel, open: () => plain },
+    "evenkeel/tfjs": ofTensorFlow,
+    "evenkeel/jax": ofJax,
+    "@jax-js/jax": jax,
+  };
+  const { code: script } = transformSync("program.ts", code);
+  const printed: unknown[] = [];
+  const used: Record<string, unknown> = {};
+  for (const [, list, from] of script.matchAll(/^import \{ (.*) \} from "(.*)";$/gm)) {
+    for (const name of list.split(", ")) {
+      const [imported, local = imported] = name.split(" as ");
+      used[local] = (modules[from] as Record<string, unknown>)[imported];
+    }
+  }
+  used.tf = tf;
   const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
-  const make = new AsyncFunction("evenkeel", `const { ${imported} } = evenkeel;\n${body}\nreturn { y, dx };`);
-  return make({ ...evenkeel, open: () => plain });
+  const run = new AsyncFunction("console", ...Object.keys(used), script.replace(/^import .*$/gm, ""));
+  await run({ log: (value: unknown) => printed.push(value) }, ...Object.values(used));
+  const [y, dx] = printed.map((values) =>
+    Float64Array.from(
+      (values as number[][]).flat ? (values as number[]).flat(9) : (values as unknown as number[]),
+    ),
+  );
+  return { y, dx };
 }
 
 /** Farthest apart, in units of the largest value. */
@@ -24,7 +50,9 @@ function apart(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]) / size));
 }
 
-describe.each(Object.values(catalog) as Factory[])("the program of $about.name", (factory) => {
+const factories = Object.entries(catalog) as [string, Factory][];
+
+describe.each(factories)("the program of %s", (_, factory) => {
   it("gives the y and the dx that are shown", async () => {
     const subject = subjectOf(ek, factory);
     const experiment = experimentOf(subject, {});
@@ -32,8 +60,29 @@ describe.each(Object.values(catalog) as Factory[])("the program of $about.name",
     const shown = run(ek, experiment, state);
     const { y, dx } = await results(codeOf("plain", experiment, shown, state));
     // float32 against float64
-    expect(apart(y.data, shown.y.data)).toBeLessThan(2e-5);
-    expect(apart(dx.data, shown.gradients[0].data)).toBeLessThan(2e-4);
+    expect(apart(y, shown.y.data)).toBeLessThan(2e-5);
+    expect(apart(dx, shown.gradients[0].data)).toBeLessThan(2e-4);
+  });
+});
+
+describe.each(["tensorflow", "jax"] as const)("for %s", (host) => {
+  it.each(["layerNorm", "batchNorm", "adaptiveLayerNorm", "weightDemodulation"] as const)(
+    "the program of %s gives them too",
+    async (name) => {
+      const experiment = experimentOf(subjectOf(ek, catalog[name] as Factory), { epsilon: 0.01 });
+      const shown = run(ek, experiment, UNCHANGED);
+      const { y, dx } = await results(codeOf(host, experiment, shown, UNCHANGED));
+      expect(apart(y, shown.y.data)).toBeLessThan(2e-5);
+      expect(apart(dx, shown.gradients[0].data)).toBeLessThan(2e-4);
+    },
+  );
+
+  it("says what a function cannot do", async () => {
+    const experiment = experimentOf(subjectOf(ek, catalog.onlineNorm as Factory), {});
+    const shown = run(ek, experiment, UNCHANGED);
+    const code = codeOf(host, experiment, shown, UNCHANGED);
+    expect(code).toContain("onlineNorm({ control: false }); // a function stores no state");
+    expect(apart((await results(code)).y, shown.y.data)).toBeLessThan(2e-5);
   });
 });
 
