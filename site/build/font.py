@@ -11,7 +11,7 @@ import sys
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-UNICODES = "U+20-7E,U+A0,U+B7,U+302,U+391-3A9,U+3B1-3C9,U+2016,U+2018-201D,U+2026,U+2032,U+2061,U+210E,U+2211,U+2212,U+221A,U+221E,U+2264,U+2265,U+1D434-1D467,U+1D6E2-1D71B"
+UNICODES = "U+20-7E,U+A0,U+B7,U+2C6,U+302,U+391-3A9,U+3B1-3C9,U+2016,U+2018-201D,U+2026,U+2032,U+2061,U+210E,U+2211,U+2212,U+221A,U+221E,U+2264,U+2265,U+1D434-1D467,U+1D6E2-1D71B"
 HIGHEST = {"(": 1910, ")": 1910, "[": 1910, "]": 1910, "√": 1900, "∑": 1100}
 
 source, target = sys.argv[1], pathlib.Path(__file__).parent.parent / "src/norms/math.woff2"

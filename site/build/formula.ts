@@ -84,7 +84,7 @@ function numberOf(text: string): string {
   return digits === "1" ? raised : mrow(mn(digits), mo("·"), raised);
 }
 function nameOf(word: string): string {
-  if (word === "xHat") return `<mover accent="true">${mi("x")}${mo("^", ' stretchy="false"')}</mover>`;
+  if (word === "xHat") return `<mover accent="true">${mi("x")}${mo("ˆ", ' stretchy="false"')}</mover>`;
   if (/^d[a-z]$/.test(word)) return mrow(mi("d"), mi(word[1]));
   const indexed = /^([A-Za-z])(\d+)$/.exec(word);
   if (indexed) return `<msub>${mi(indexed[1])}${mn(indexed[2])}</msub>`;

@@ -39,7 +39,7 @@ describe("one formula", () => {
     ["in either order", "y_t²", "<msubsup>yt2</msubsup>"],
     ["on calls", "s(k)_j", "<msub>{s\u2061{(k)}}j</msub>"],
     ["primes", "c' = w'²", "<msup>c′</msup>=<msup>w{′2}</msup>"],
-    ["hats", "xHat_t", '<msub><mover accent="true">x^</mover>t</msub>'],
+    ["hats", "xHat_t", '<msub><mover accent="true">xˆ</mover>t</msub>'],
     ["powers in parentheses", "|x|ᵖ + z^(1/p)", "<msup>{|x|}p</msup>+<msup>z<mfrac>1p</mfrac></msup>"],
     ["norms", "‖Mᵀ·u‖", "{‖{<msup>MT</msup>·u}‖}"],
     ["bars within calls", "f(|x − m|)", "{f\u2061{({|{x−m}|})}}"],
@@ -119,7 +119,7 @@ describe("every block of docs/norms", () => {
   const symbols = (text: string): string =>
     text
       .replace(/["`]/g, "")
-      .replace(/\bxHat(?![A-Za-z])/g, "x^")
+      .replace(/\bxHat(?![A-Za-z])/g, "xˆ")
       .replace(/(\d)e[-−](\d)/g, (_, digit, power) =>
         digit === "1" ? `10−${power}` : `${digit}·10−${power}`,
       )
