@@ -12,7 +12,7 @@ const PAGE = `<!doctype html>
     <meta name="color-scheme" content="light dark" />
     <title>No such page · Evenkeel</title>
     <link rel="icon" href="data:," />
-    <style>${STYLE}main{padding-block:15vh}a{color:var(--link)}</style>
+    <style>${STYLE}.page{padding-block:15vh}a{color:var(--link)}</style>
   </head>
   <body>
     <main class="page">

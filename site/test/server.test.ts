@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -100,6 +100,11 @@ describe("the server", () => {
       "text/javascript; charset=utf-8",
     );
     expect(await ask(plain, "/", "HEAD")).toMatchObject({ status: 200, text: "" });
+  });
+
+  it("sends the policy that its docs name", () => {
+    const docs = readFileSync(new URL("../../docs/site.md", import.meta.url), "utf8");
+    expect(docs).toContain(`Content-Security-Policy: ${POLICY}\n`);
   });
 
   it("keeps what was asked for, and what browsers report", async () => {
