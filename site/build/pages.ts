@@ -1,5 +1,6 @@
 /** The pages as HTML: what all of them have, and those that are made of docs and the page that they share. */
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { version } from "@evenkeel/lab/node/version";
 import { STYLE } from "@evenkeel/report/style";
 import type { Plugin } from "vite";
@@ -24,6 +25,8 @@ const PARTS = [
 /** Pages that those made of docs are filled into, by the folder that these are in: at the same depth, so that what they load is found. */
 const FORMS: Record<string, string> = { "norms/": "norms/norm/index.html", "docs/": "docs/page/index.html" };
 const formOf = (folder: string): string => FORMS[`${folder.split("/")[0]}/`];
+
+const pathOf = (form: string): string => fileURLToPath(new URL(`../${form}`, import.meta.url));
 
 /** @param path of the page, from the site's root: "norms/layerNorm/" */
 function header(path: string): string {
@@ -52,10 +55,8 @@ export function pages(): Plugin {
   const made = (): Docs => (kept ??= docs());
   return {
     name: "pages",
-    config: ({ root = "." }) => ({
-      build: {
-        rolldownOptions: { input: { norm: `${root}/${FORMS["norms/"]}`, docs: `${root}/${FORMS["docs/"]}` } },
-      },
+    config: () => ({
+      build: { rolldownOptions: { input: { norm: pathOf(FORMS["norms/"]), docs: pathOf(FORMS["docs/"]) } } },
     }),
     resolveId: (id) => (id in MADE ? `\0${id}` : undefined),
     load: (id) => MADE[id.slice(1)]?.(made),
@@ -87,7 +88,7 @@ export function pages(): Plugin {
           this.emitFile({ type: "asset", fileName, source: readFileSync(path) });
       },
     },
-    configureServer({ middlewares, transformIndexHtml, config }) {
+    configureServer({ middlewares, transformIndexHtml }) {
       middlewares.use((request, response, next) => {
         const path = (request.url ?? "").replace(/[?#].*/, "").slice(1);
         const folder = path.replace(/index\.html$/, "");
@@ -95,7 +96,7 @@ export function pages(): Plugin {
         const image = made().images.get(path);
         if (image) response.setHeader("content-type", "image/svg+xml").end(readFileSync(image));
         else if (page) {
-          const html = filled(readFileSync(`${config.root}/${formOf(folder)}`, "utf8"), page);
+          const html = filled(readFileSync(pathOf(formOf(folder)), "utf8"), page);
           transformIndexHtml(`/${formOf(folder)}`, html).then(
             (text) => response.setHeader("content-type", "text/html").end(text),
             next,
