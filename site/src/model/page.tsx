@@ -201,5 +201,7 @@ function Page() {
 render(<Page />, document.getElementById("main") as HTMLElement);
 fromAddress();
 addEventListener("hashchange", fromAddress);
+// a file that misses its place would be opened instead of the page
+for (const name of ["dragover", "drop"] as const) addEventListener(name, (event) => event.preventDefault());
 // a page that is kept to come back to has no worker meanwhile
 addEventListener("pagehide", stop);
