@@ -72,9 +72,9 @@ export function inputOf(examples: Examples, row: number): Float32Array {
   const size = sizeOf(form.input.shape);
   const first = windows ? windows.starts[row] * scaled.length : row * size;
   const values = standardized(x, first, size, examples.inputs);
-  return offset === 0
-    ? values
-    : values.map((value, i) => (scaled[i % scaled.length] ? value + offset : value));
+  if (offset === 0) return values;
+  const { categories = [] } = form.input;
+  return values.map((value, input) => (categories.some(({ at }) => at === input) ? value : value + offset));
 }
 
 /** [...targetShape] */

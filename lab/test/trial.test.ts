@@ -66,21 +66,22 @@ test("each step is told with what was measured so far, and awaited where it is t
   expect(again.epochs.map(({ trainLoss }) => trainLoss)).toEqual(curve.map(({ trainLoss }) => trainLoss));
 });
 
-test("an offset is added to what is standardized, after it was, and to nothing else", async () => {
+test("an offset is added to what networks see, after it was standardized, but to no number of a category", async () => {
   const [plain, moved] = [made(), made(1e4)].map((data) => examplesOf(data, 1));
-  const { scaled } = plain.data;
-  expect(scaled).toContain(0);
-  expect(scaled).toContain(1);
   for (const row of plain.train) {
-    const expected = inputOf(plain, row).map((value, i) => (scaled[i] ? value + 1e4 : value));
-    expect(inputOf(moved, row)).toEqual(expected);
+    expect(inputOf(moved, row)).toEqual(inputOf(plain, row).map((value) => value + 1e4));
   }
   expect(moved.inputs).toEqual(plain.inputs);
+  const input = { ...plain.data.form.input, categories: [{ at: 1, levels: 3 }] };
+  const embedded = { ...moved, data: { ...moved.data, form: { ...plain.data.form, input } } };
+  const row = plain.train[0];
+  expect(inputOf(embedded, row)[1]).toBe(inputOf(plain, row)[1]);
+  expect(inputOf(embedded, row)[0]).toBe(inputOf(moved, row)[0]);
   expect(await digestOf(moved.data)).not.toBe(await digestOf(plain.data));
   expect(await digestOf(made(0))).toBe(await digestOf(made()));
   expect(made(1e4).decisions.at(-1)).toEqual({
     columns: [],
-    what: "10,000 is added to every input that is standardized",
+    what: "10,000 is added to every input, after it was standardized",
     why: "as --offset has it",
   });
 });
@@ -92,5 +93,16 @@ test("an offset has no place where there are no columns to predict from", async 
   });
   expect(await errorOf(async () => datasetOf(series, { offset: 3 }, "made up"))).toMatch(
     /^UsageError: --offset: has no place in forecasting; leave it out, or use --task /,
+  );
+});
+
+test("nor where the input is a text", async () => {
+  const texts = tableOf({
+    review: rows(60, (i) => `word ${i % 7} and another ${i % 5} or so, as long as a text is`),
+    label: rows(60, (i) => (scattered(i) > 0.5 ? "yes" : "no")),
+  });
+  const made = async () => datasetOf(texts, { text: "review", offset: 3 }, "made up");
+  expect(await errorOf(made)).toBe(
+    "UsageError: --offset: has no place where the input is a text, whose words are no quantities; leave it out",
   );
 });

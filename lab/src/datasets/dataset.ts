@@ -47,7 +47,7 @@ export interface Dataset {
   windows?: Windows;
   /** Steps of a season of a series. */
   season?: number;
-  /** What is added to every input after it was standardized. */
+  /** What is added to every input that is a quantity, after it was standardized. */
   offset?: number;
   parts: Parts;
   /** How a seed draws its parts, as it follows "Each seed ". */
@@ -102,7 +102,7 @@ export interface DatasetOptions extends ReadOptions {
   rating?: string;
   /** What is done to the numbers of a table first. */
   disturb?: Disturbance;
-  /** Added to every input after it was standardized: what networks make of inputs that are not. */
+  /** Added to every input that is a quantity, after it was standardized: what networks make of inputs that are not. */
   offset?: number;
 }
 

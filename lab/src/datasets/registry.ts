@@ -34,10 +34,15 @@ export function datasetOf(read: Table, options: DatasetOptions, provenance: stri
   }
 }
 
-/** Inputs that are taken as they are stay so. */
+/** What the networks see is moved, after it was standardized. */
 function withOffset(data: Dataset, offset: number | undefined): Dataset {
   if (offset === undefined || offset === 0) return data;
-  const what = `${formatNumber(offset)} is added to every input that is standardized`;
+  if (data.form.input.kind === "tokens") {
+    throw new UsageError(
+      "--offset: has no place where the input is a text, whose words are no quantities; leave it out",
+    );
+  }
+  const what = `${formatNumber(offset)} is added to every input, after it was standardized`;
   return {
     ...data,
     offset,
