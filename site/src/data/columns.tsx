@@ -3,7 +3,8 @@ import { Choice, Text } from "../live/fields.tsx";
 
 /** Letters of a name in a list: there are lists as wide as the longest. */
 const LONGEST = 60;
-const cut = (name: string): string => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name);
+export const cut = (name: string): string =>
+  name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name;
 
 interface Named {
   label: string;

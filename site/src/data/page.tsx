@@ -95,8 +95,12 @@ function takeOwn(data: string): void {
 
 function begun(): void {
   load();
-  // the control that had the focus is gone
-  requestAnimationFrame(() => document.getElementById("source")?.focus());
+  focus("source");
+}
+
+/** Where the control that had the focus is gone. */
+function focus(id: string): void {
+  requestAnimationFrame(() => document.getElementById(id)?.focus());
 }
 
 /** Back to where a file is chosen; with its settings, should it be the same. */
@@ -106,7 +110,7 @@ function leave(): void {
   file.value = undefined;
   readAs.value = undefined;
   if (state.value.data !== "") set(usualState);
-  requestAnimationFrame(() => document.getElementById("main")?.focus());
+  focus("main");
 }
 
 function compare(): void {
@@ -157,7 +161,7 @@ effect(() => {
       ? "empty"
       : problem.value
         ? "problem"
-        : (view.value?.state ?? (readAs.value !== undefined && !busy.value ? "read" : "reading"));
+        : (view.value?.state ?? (busy.value ? "reading" : readAs.value !== undefined ? "read" : "stopped"));
 });
 
 function Page() {
@@ -307,7 +311,14 @@ function Waiting({ now, isFirst }: { now: State; isFirst: boolean }) {
         {now.size !== undefined && ` (${bytes(now.size)})`} …
       </p>
       <progress aria-label="Reading" />
-      <button type="button" class="button" onClick={session.close}>
+      <button
+        type="button"
+        class="button"
+        onClick={() => {
+          session.close();
+          focus("source");
+        }}
+      >
         Stop
       </button>
     </div>

@@ -4,7 +4,7 @@ import facts from "virtual:facts";
 import type { TaskName } from "@evenkeel/lab/tasks/registry";
 import type { Loaded, ReadingOption } from "../desk/protocol.ts";
 import { Choice, Count, Text } from "../live/fields.tsx";
-import { Column, Columns } from "./columns.tsx";
+import { Column, Columns, cut } from "./columns.tsx";
 import { delimiters, imageOf, partsOf, type ReadingState, type State, suited, usualState } from "./state.ts";
 
 interface Props {
@@ -76,7 +76,11 @@ export function Reading({ state, loaded, columns, onChange }: Props) {
             option="--target"
             columns={columns}
             value={state.target}
-            usual={loaded && state.target === "" && loaded.target !== "" ? "as found" : "found by itself"}
+            usual={
+              loaded && state.target === "" && loaded.target !== ""
+                ? `${cut(loaded.target)} (as found)`
+                : "as found"
+            }
             onChange={(target) => onChange({ target, metric: "", ...(state.task !== "" && { task: "" }) })}
           />
         )}
