@@ -303,17 +303,15 @@ function Check({ ek, shown }: Pick<BenchProps, "ek" | "shown">) {
     );
   }
   if (found?.of !== results) return <p class="note">Each element of x is moved up and down …</p>;
+  const moved: Named = { ...dx, key: "differences", name: "finite differences", data: found.values };
   const size = Math.max(...dx.data.map(Math.abs), Number.MIN_VALUE);
   const far = dx.data.map((value, i) => Math.abs(value - found.values[i]));
   const most = Math.max(...far);
   const apart = new Set([...far.keys()].filter((i) => !(far[i] <= APART * size)));
   return (
     <>
-      <Block
-        array={{ ...dx, key: "differences", name: "Δy·dy/2h", data: found.values }}
-        note="finite differences"
-      >
-        <Grid array={{ ...dx, name: "finite differences", data: found.values }} differing={apart} />
+      <Block array={moved}>
+        <Grid array={moved} differing={apart} />
       </Block>
       <p class="note">
         {apart.size === 0
