@@ -238,19 +238,21 @@ class Formula {
     return this.#hung();
   }
 
-  /** An atom with its arguments, index, subscript, superscript and prime, which stand without a blank. */
+  /** An atom with its arguments, index, prime, subscript and superscript, which stand without a blank. */
   #hung(): Piece {
     const from = this.#at;
     const named = this.#next.kind === "word" ? this.#next.text : undefined;
     let piece = this.#atom();
-    const hangs = () => !this.#next.apart;
-    for (;;) {
-      if (!hangs()) return piece;
+    while (!this.#next.apart) {
       const math = inMath([piece]);
       let more: string;
       if (this.#sign("(") && named) more = mrow(math, mo("\u2061"), inMath([this.#fence()]));
       else if (this.#sign("[") && named) more = mrow(math, inMath([this.#fence()]));
-      else {
+      else if (this.#sign("'")) {
+        this.#take();
+        // the sign stands high by itself
+        more = mrow(math, mo("′", ' lspace="0" rspace="0"'));
+      } else {
         const scripts = this.#scripts();
         if (scripts === undefined) return piece;
         const { under, over } = scripts;
@@ -259,11 +261,12 @@ class Formula {
       }
       piece = { math: more, plain: this.#plain(from) };
     }
+    return piece;
   }
   #scripts(): { under?: string; over?: string } | undefined {
     const under: string[] = [];
     const over: string[] = [];
-    for (; !this.#next.apart; ) {
+    while (!this.#next.apart) {
       if (this.#next.kind === "under") {
         under.push(mn([...this.#take().text].map((digit) => digit.charCodeAt(0) - 0x2080).join("")));
       } else if (this.#next.kind === "over") {
@@ -271,9 +274,6 @@ class Formula {
         over.push(
           ...raised.map((sign) => (/\d/.test(sign) ? mn(sign) : mi(sign, sign === "T" ? upright : ""))),
         );
-      } else if (this.#sign("'")) {
-        this.#take();
-        over.push(mo("′", ' lspace="0" rspace="0"'));
       } else if (this.#sign("_")) under.push(this.#below());
       else if (this.#sign("^")) {
         this.#take();
