@@ -2,6 +2,7 @@
 import { type Axis, beyondNote, magnitudeAxis, signedAxis, wholeTicks } from "@evenkeel/report/axes";
 import { draw, type Figure, LINE_HEIGHT, LINE_WIDTH } from "@evenkeel/report/draw";
 import { formatNumber } from "@evenkeel/report/format";
+import { escapeHtml, tableTwin } from "@evenkeel/report/page";
 import { isNumber } from "@evenkeel/report/statistics";
 import * as Plot from "@observablehq/plot";
 import { arrayName, type Distribution, type Inspection } from "../inspection.js";
@@ -11,6 +12,7 @@ import { colourOf, type Looks } from "./series.js";
 /** What one normalization has of the array that is drawn. */
 interface Bar {
   index: number;
+  name: string;
   kind: string;
   sick: boolean;
   min: number;
@@ -42,10 +44,10 @@ export function depthFigure(
   document: Document,
 ): Figure & { scale: Axis["type"] } {
   const { normalizations } = inspection;
-  const bars = normalizations.flatMap(({ kind, sick, weights, statistics }, at): Bar[] => {
+  const bars = normalizations.flatMap(({ name, kind, sick, weights, statistics }, at): Bar[] => {
     const { min, p5, median, p95, max } = { ...weights, ...statistics }[array] ?? {};
     if (!isNumber(min) || !isNumber(p5) || !isNumber(median) || !isNumber(p95) || !isNumber(max)) return [];
-    return [{ index: at + 1, kind: kebab(kind), sick, min, p5, median, p95, max }];
+    return [{ index: at + 1, name, kind: kebab(kind), sick, min, p5, median, p95, max }];
   });
   const values = bars.flatMap(({ min, p5, median, p95, max }) => [min, p5, median, p95, max]);
   const y = isSpread(array) ? magnitudeAxis(values, true) : signedAxis(values);
@@ -102,8 +104,20 @@ export function depthFigure(
     svg,
     scale: y.type,
     notes: [...(bars.length === 0 ? ["No value is finite."] : []), ...beyondNote(y, values)],
+    twin: bars.length === 0 ? "" : twinOf(name, bars),
   };
 }
+
+/** The figure's numbers as a table. */
+const twinOf = (array: string, bars: Bar[]): string =>
+  tableTwin(
+    `The ${array} by depth: the lowest value, the middle nine tenths with their median, and the highest`,
+    ["Normalization", "Lowest", "5 %", "Median", "95 %", "Highest"],
+    bars.map(({ index, name, min, p5, median, p95, max }) => [
+      `${index} ${escapeHtml(name)}`,
+      ...[min, p5, median, p95, max].map(formatNumber),
+    ]),
+  );
 
 /** Bars that touch where there are many, and stand apart where there are few. */
 function marksOf(

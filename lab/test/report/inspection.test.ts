@@ -4,7 +4,7 @@ import { serverDocument } from "@evenkeel/report/server-document";
 import type { Checkpoint } from "evenkeel/checkpoints";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
-import { headline, inspect } from "../../src/inspection.js";
+import { arrayName, headline, inspect } from "../../src/inspection.js";
 import { renderInspection } from "../../src/report/inspection.js";
 import {
   batchNorm,
@@ -117,6 +117,23 @@ describe.each(Object.entries(CASES))("%s", async (_, checkpoint) => {
     }
     for (const head of document.querySelectorAll("th")) {
       expect(head.getAttribute("scope")).toMatch(/^(row|col)$/);
+    }
+  });
+
+  test("each figure by depth has its numbers as a table", () => {
+    for (const figure of document.querySelectorAll("#depth figure")) {
+      const name = figure.querySelector("b")?.textContent?.toLowerCase();
+      const has = normalizations.flatMap(({ name: own, weights, statistics }, at) => {
+        const all = Object.entries({ ...weights, ...statistics });
+        const [, values] = all.find(([array]) => arrayName(array).toLowerCase() === name) ?? [];
+        if (values === undefined || values.min === null) return [];
+        const { min, p5, median, p95, max } = values;
+        return [[`${at + 1} ${own}`, ...[min, p5, median, p95, max].map(formatNumber)]];
+      });
+      const rows = [...figure.querySelectorAll("details .scroll[tabindex] tbody tr")].map((row) =>
+        [...row.children].map((cell) => cell.textContent),
+      );
+      expect(rows).toEqual(has);
     }
   });
 
