@@ -135,15 +135,11 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
   const baseOf = (array: Named) =>
     [...experiment.inputs, ...experiment.weights].find(({ key }) => key === array.key)?.data ??
     results.dyBase;
-  const setAll = (array: Named, values: Change) =>
-    setState((before) =>
-      withEdits(
-        before,
-        array.key,
-        baseOf(array),
-        [...values].map((value, i) => [i, value]),
-      ),
-    );
+  const setAll = (array: Named, values: Change, name: string) => {
+    const all = Array.from(values, (value, i) => [i, value] as const);
+    setState((before) => withEdits(before, array.key, baseOf(array), all));
+    say(`${array.name} is set: ${name}.`);
+  };
 
   const lights = lightsOf(point, found, x, results);
   const sentence = sentenceOf(point, found, experiment, results);
@@ -186,7 +182,7 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
           presets={X_PRESETS}
           array={x}
           focus={point?.element}
-          onChange={(values) => setAll(x, values)}
+          onChange={(values, name) => setAll(x, values, name)}
         />
         <button type="button" class="button" onClick={() => setState(() => UNCHANGED)}>
           Reset all
@@ -256,7 +252,7 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
             presets={DY_PRESETS}
             array={dy}
             focus={point?.element}
-            onChange={(values) => setAll(dy, values)}
+            onChange={(values, name) => setAll(dy, values, name)}
           />
         </div>
         <div class="gradients">
@@ -533,7 +529,7 @@ interface PresetsProps {
   readonly array: Named;
   /** The element that was pointed at last. */
   readonly focus: number | undefined;
-  onChange(values: Change): void;
+  onChange(values: Change, name: string): void;
 }
 
 function Presets({ label, presets, array, focus, onChange }: PresetsProps) {
@@ -546,7 +542,12 @@ function Presets({ label, presets, array, focus, onChange }: PresetsProps) {
         {label}
       </span>
       {Object.entries(presets).map(([name, make]) => (
-        <button type="button" class="button" key={name} onClick={() => onChange(make(array, last.current))}>
+        <button
+          type="button"
+          class="button"
+          key={name}
+          onClick={() => onChange(make(array, last.current), name)}
+        >
           {name}
         </button>
       ))}

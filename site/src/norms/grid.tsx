@@ -226,8 +226,11 @@ export function Grid({ array, onEdit, onPoint, lit, chosen, differing }: GridPro
         setFocused(undefined);
         onPoint?.(undefined);
       }}
-      onPointerOver={(event) => !dragged.current && onPoint?.(elementOf(event))}
-      onPointerLeave={() => !dragged.current && onPoint?.(undefined)}
+      onPointerOver={(event) => {
+        const element = elementOf(event);
+        if (element !== undefined && !dragged.current) onPoint?.(element);
+      }}
+      onPointerLeave={() => !dragged.current && onPoint?.(focused)}
       onPointerDown={onPointerDown}
       onPointerMove={onPointerMove}
       onPointerUp={onPointerEnd}
