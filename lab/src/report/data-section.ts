@@ -144,9 +144,9 @@ function listOf(items: string[], all: number, what: string): string {
 }
 
 function inputsTable(inputs: Comparison["data"]["inputs"]): string {
-  const table = (some: Comparison["data"]["inputs"]) =>
+  const table = (caption: string, some: Comparison["data"]["inputs"]) =>
     plainTable(
-      "What becomes of each column",
+      caption,
       ["column", "read as", "inputs"],
       some.map(({ column, how, names }) => [
         shown(column, NAME),
@@ -162,8 +162,10 @@ function inputsTable(inputs: Comparison["data"]["inputs"]): string {
     inputs.length > SHOWN + FOLDED
       ? `<p class="note">All ${inputs.length.toLocaleString("en-US")} are in comparison.json.</p>`
       : "";
-  return `<h3>What the network sees</h3>${table(inputs.slice(0, SHOWN))}${
-    rest.length > 0 ? folded(count(inputs.length - SHOWN, "more column"), table(rest) + more) : ""
+  return `<h3>What the network sees</h3>${table("What becomes of each column", inputs.slice(0, SHOWN))}${
+    rest.length > 0
+      ? folded(count(inputs.length - SHOWN, "more column"), table("What becomes of the others", rest) + more)
+      : ""
   }`;
 }
 

@@ -64,14 +64,14 @@ export function Columns({ columns, chosen, onChange, ...named }: ColumnsProps) {
             <li key={name}>
               <button
                 type="button"
-                aria-label={`${named.label}: not ${name}`}
                 title={name}
                 onClick={() => {
                   onChange(chosen.filter((each) => each !== name));
                   document.getElementById(`set-${named.name}`)?.focus();
                 }}
               >
-                <span>{cut(name)}</span> <span aria-hidden="true">×</span>
+                <span class="unseen">{named.label}: take back </span>
+                <span class="name">{cut(name)}</span> <span aria-hidden="true">×</span>
               </button>
             </li>
           ))}
