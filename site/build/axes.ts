@@ -11,9 +11,11 @@ interface Mark {
   cell: boolean;
 }
 
+/** What one element of y depends on, in words. */
+export const saidBy = (svg: string): string => /<desc[^>]*>([^<]*)</.exec(svg)?.[1] ?? "";
+
 /** @param svg as scripts/docs/axes.mjs draws it: cells and their labels above, lines of a legend below */
 export function axesHtml(svg: string, name: string): string {
-  const about = /<desc[^>]*>([^<]*)</.exec(svg)?.[1] ?? "";
   const marks = [...svg.matchAll(/^<(?:rect|text) x="(\d+)" y="(\d+)"( width="22")?.*$/gm)].map(
     ([element, x, y, cell]): Mark => ({ element, x: Number(x), y: Number(y), cell: cell !== undefined }),
   );
@@ -33,6 +35,6 @@ export function axesHtml(svg: string, name: string): string {
       swatch = "";
     }
   }
-  return `<figure class="axes-of"><div class="scroll" role="region" tabindex="0" aria-label="${name}"><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${about}" font-size="14">${drawn.join("")}</svg></div>
+  return `<figure class="axes-of"><div class="scroll" role="region" tabindex="0" aria-label="${name}"><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${saidBy(svg)}" font-size="14">${drawn.join("")}</svg></div>
 <figcaption><ul>${legend.join("")}</ul></figcaption></figure>`;
 }

@@ -1,9 +1,11 @@
 /** What the site has of docs: a page for each normalization and each guide, the list of them, and the index that finds them. */
 import { readdirSync } from "node:fs";
 import { posix } from "node:path";
+import { escapeHtml } from "@evenkeel/report/page";
 import { type About, catalog } from "evenkeel";
+import { saidBy } from "./axes.ts";
 import { familiesOf } from "./families.ts";
-import { type Article, articleOf, escaped, pathOfDoc, readDoc } from "./markdown.ts";
+import { type Article, articleOf, pathOfDoc, readDoc } from "./markdown.ts";
 import { calledElsewhere, type Elsewhere, indexOf, initialsOf, namesElsewhere } from "./search.ts";
 
 export interface Page {
@@ -74,7 +76,7 @@ export function docs(): Docs {
     pages.set(byDoc.get(path) as string, {
       title,
       description,
-      html: `${crumbs}<h1>${escaped(title)}</h1>\n${html}`,
+      html: `${crumbs}<h1>${escapeHtml(title)}</h1>\n${html}`,
     });
   }
   const index = indexOf(
@@ -102,7 +104,7 @@ function normPage(
 <noscript><p class="note">The numbers that one can change here need JavaScript; all else does without.</p></noscript>
 `;
   const [above, ...below] = article.html.split(/(?=<h2 id="when-to-use-it">)/);
-  const html = `${crumbs}<h1>${escaped(title)}</h1>
+  const html = `${crumbs}<h1>${escapeHtml(title)}</h1>
 ${above}${editor}${below.join("")}${namesOf(elsewhere)}<nav class="beside-pages" aria-label="Other normalizations">${link(before, "prev")}${link(after, "next")}</nav>`;
   return { title, description: `${title}: ${summary}.`, html };
 }
@@ -110,14 +112,14 @@ ${above}${editor}${below.join("")}${namesOf(elsewhere)}<nav class="beside-pages"
 const link = (about: About | undefined, rel: "prev" | "next"): string =>
   about === undefined
     ? ""
-    : `<a rel="${rel}" href="../${about.name}/index.html"><small>${rel === "prev" ? "Previous" : "Next"}</small>${escaped(about.title)}</a>`;
+    : `<a rel="${rel}" href="../${about.name}/index.html"><small>${rel === "prev" ? "Previous" : "Next"}</small>${escapeHtml(about.title)}</a>`;
 
 /** A table of what a normalization is called in frameworks; with nothing where none has it. */
 function namesOf(elsewhere: Elsewhere[]): string {
   if (elsewhere.length === 0) return "";
   const rows = elsewhere.map(
     ({ framework, name, how }) =>
-      `<tr><td>${escaped(framework.split(",")[0])}</td><td><code>${escaped(name)}</code></td><td>${escaped(how).replace(/`([^`]*)`/g, "<code>$1</code>")}</td></tr>`,
+      `<tr><td>${escapeHtml(framework.split(",")[0])}</td><td><code>${escapeHtml(name)}</code></td><td>${escapeHtml(how).replace(/`([^`]*)`/g, "<code>$1</code>")}</td></tr>`,
   );
   return `<h2 id="elsewhere">Names elsewhere</h2>
 <div class="scroll" role="region" tabindex="0" aria-label="Names elsewhere, table"><table class="plain"><thead><tr><th scope="col">From</th><th scope="col">Name</th><th scope="col">Here</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>
@@ -125,10 +127,9 @@ function namesOf(elsewhere: Elsewhere[]): string {
 }
 
 function listOf(articles: ReadonlyMap<string, Article>): string {
-  const reachOf = (name: string): string =>
-    /<desc[^>]*>([^<]*)</.exec(readDoc(`docs/norms/axes/${name}.svg`))?.[1] ?? "";
+  const reachOf = (name: string): string => saidBy(readDoc(`docs/norms/axes/${name}.svg`));
   const item = (href: string, title: string, text: string) =>
-    `<li><a href="${href}">${escaped(title)}</a> <span>${escaped(text)}</span></li>`;
+    `<li><a href="${href}">${escapeHtml(title)}</a> <span>${escapeHtml(text)}</span></li>`;
   const families = familiesOf(norms, reachOf).map(
     ({
       title,

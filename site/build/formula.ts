@@ -7,6 +7,7 @@
  * other are a phrase. ` / ` divides what was multiplied before it, `a/b` what stands beside it; Σ sums up to the next blank.
  * Elements are those of MathML Core, which Chromium, Firefox and Safari render.
  */
+import { escapeHtml } from "@evenkeel/report/page";
 
 type Token = { text: string; kind: Kind; apart: boolean };
 type Kind = "number" | "word" | "text" | "over" | "under" | "sign" | "end";
@@ -45,10 +46,8 @@ const SUM = new Set(["+", "−"]);
 const RELATION = new Set(["=", "<", ">", "≤", "≥"]);
 const PUNCTUATION = new Set([",", ";", ":"]);
 
-const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-const mo = (sign: string, attributes = ""): string => `<mo${attributes}>${escaped(sign)}</mo>`;
-const mi = (name: string, attributes = ""): string => `<mi${attributes}>${escaped(name)}</mi>`;
+const mo = (sign: string, attributes = ""): string => `<mo${attributes}>${escapeHtml(sign)}</mo>`;
+const mi = (name: string, attributes = ""): string => `<mi${attributes}>${escapeHtml(name)}</mi>`;
 const upright = ' mathvariant="normal"';
 const mn = (digits: string): string => `<mn>${digits}</mn>`;
 const mrow = (...items: string[]): string =>
@@ -335,7 +334,7 @@ function inMath(pieces: readonly Piece[], open = false): string {
     return pieces[0].fenced;
   const items = spaced(pieces).map((piece) =>
     piece.math === undefined
-      ? `<mtext>${escaped(piece.text.replaceAll("`", "")).replaceAll(" ", "\u00a0")}</mtext>`
+      ? `<mtext>${escapeHtml(piece.text.replaceAll("`", "")).replaceAll(" ", "\u00a0")}</mtext>`
       : piece.math,
   );
   return mrow(...items);
@@ -390,14 +389,14 @@ function inText(pieces: readonly Piece[], style = ""): string {
       .map((piece) => piece.plain)
       .join(" ")
       .replace(/ ([,;:])/g, "$1");
-    html.push(`<math${style} alttext="${escaped(plain)}">${mrow(...run.map(({ math }) => math))}</math>`);
+    html.push(`<math${style} alttext="${escapeHtml(plain)}">${mrow(...run.map(({ math }) => math))}</math>`);
     run = [];
   };
   for (const piece of spaced(pieces)) {
     if (piece.math !== undefined) run.push(piece);
     else {
       close();
-      html.push(escaped(piece.text).replace(/`([^`]*)`/g, "<code>$1</code>"));
+      html.push(escapeHtml(piece.text).replace(/`([^`]*)`/g, "<code>$1</code>"));
     }
   }
   close();
@@ -444,7 +443,7 @@ export function formulaHtml(source: string, label: string): string {
     const kind = when !== undefined || line.startsWith(" ") ? "line under" : "line";
     return `${condition}<div class="${kind}">${parts.join(" ")}</div>`;
   });
-  return `<div class="formula scroll" role="region" tabindex="0" aria-label="${escaped(label)}">${rows.join("\n")}</div>`;
+  return `<div class="formula scroll" role="region" tabindex="0" aria-label="${escapeHtml(label)}">${rows.join("\n")}</div>`;
 }
 
 /** The blocks of formulas in a page of docs/norms. */

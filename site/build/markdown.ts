@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
+import { escapeHtml } from "@evenkeel/report/page";
 import MarkdownIt, { type Token } from "markdown-it";
 import { axesHtml } from "./axes.ts";
 import { formulaHtml } from "./formula.ts";
@@ -10,9 +11,6 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 export const readDoc = (path: string): string => readFileSync(ROOT + path, "utf8");
 export const pathOfDoc = (path: string): string => ROOT + path;
-
-export const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 /** As GitHub makes an anchor of a heading, which links within docs count on. */
 export const anchorOf = (heading: string): string =>
@@ -110,7 +108,7 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
 
   const { rules } = md.renderer;
   rules.table_open = (all, i) =>
-    `<div class="scroll" role="region" tabindex="0" aria-label="${nameOf(escaped(`${sectionOf(all[i])}, table`))}"><table class="plain">`;
+    `<div class="scroll" role="region" tabindex="0" aria-label="${nameOf(escapeHtml(`${sectionOf(all[i])}, table`))}"><table class="plain">`;
   rules.table_close = () => "</table></div>\n";
   // a corner is no heading
   rules.th_open = (all, i) => (all[i + 1].content === "" ? "<td>" : `<th scope="col"${styleOf(all[i])}>`);
@@ -120,7 +118,7 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
     const { info, content } = all[i];
     if (info === "text" && path.startsWith("docs/norms/"))
       return formulaHtml(content, nameOf(sectionOf(all[i])));
-    return `<pre role="region" tabindex="0" aria-label="${nameOf(escaped(`${sectionOf(all[i])}, code`))}"><code>${escaped(content.trimEnd())}</code></pre>\n`;
+    return `<pre role="region" tabindex="0" aria-label="${nameOf(escapeHtml(`${sectionOf(all[i])}, code`))}"><code>${escapeHtml(content.trimEnd())}</code></pre>\n`;
   };
   rules.fence = code;
   rules.code_block = code;
@@ -128,8 +126,8 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
     const { content } = all[i];
     const src = String(all[i].attrGet("src"));
     if (here(src).startsWith("docs/norms/axes/"))
-      return axesHtml(readDoc(here(src)), nameOf(escaped(content)));
-    return `<img src="${escaped(imageOf(src))}" alt="${escaped(content)}">`;
+      return axesHtml(readDoc(here(src)), nameOf(escapeHtml(content)));
+    return `<img src="${escapeHtml(imageOf(src))}" alt="${escapeHtml(content)}">`;
   };
   const body = tokens.slice(tokens.findIndex(({ type }) => type === "heading_close") + 1);
   const html = md.renderer
@@ -142,7 +140,7 @@ export function articleOf(source: string, { path, linkTo }: Place): Article {
 const sectionOf = ({ meta }: Token): string => String(meta?.section ?? "");
 const styleOf = (token: Token): string => {
   const style = token.attrGet("style");
-  return style ? ` style="${escaped(String(style))}"` : "";
+  return style ? ` style="${escapeHtml(String(style))}"` : "";
 };
 
 /** Leads links of a paragraph to pages of the site; those to files that it does not have are text. */

@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { version } from "@evenkeel/lab/node/version";
+import { escapeHtml } from "@evenkeel/report/page";
 import { STYLE } from "@evenkeel/report/style";
 import type { Plugin } from "vite";
 import { type Docs, docs, type Page } from "./docs.ts";
-import { escaped } from "./markdown.ts";
 
 /** What is made here and imported by pages. */
 const MADE: Record<string, (made: () => Docs) => string> = {
@@ -46,7 +46,7 @@ const filled = (form: string, { title, description, html }: Page): string =>
     .replace(
       /<title>.*?<\/title>/s,
       () =>
-        `<title>${escaped(title)} · Evenkeel</title>\n    <meta name="description" content="${escaped(description)}" />`,
+        `<title>${escapeHtml(title)} · Evenkeel</title>\n    <meta name="description" content="${escapeHtml(description)}" />`,
     )
     .replace(/(<main\b[^>]*>).*?(?=<\/main>)/s, (_, main) => `${main}\n${html}\n`);
 

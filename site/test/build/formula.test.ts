@@ -148,6 +148,7 @@ describe("every block of docs/norms", () => {
       .replaceAll("&lt;", "<")
       .replaceAll("&gt;", ">")
       .replaceAll("&quot;", '"')
+      .replaceAll("&#39;", "'")
       .replaceAll("&amp;", "&");
 
   it("is there", () => expect(blocks.length).toBeGreaterThanOrEqual(52));
