@@ -34,15 +34,22 @@ export function controlsOf(subject: Subject): Control[] {
   });
 }
 
-/** The names that an option takes: the error for one that it does not take lists them. */
-function namedBy({ factory, options }: Subject, name: string): string[] {
-  try {
-    factory({ ...options, [name]: "?" });
-  } catch (error) {
-    const [, list] = /must be (.*), got/.exec((error as Error).message) ?? [];
-    return [...(list ?? "").matchAll(/"([^"]+)"/g)].map(([, choice]) => choice);
-  }
-  return [];
+/**
+ * The names that an option takes: the error for one that it does not take lists them, those that what it is made of takes among them. One
+ * that only needs another option beside is one too.
+ */
+function namedBy({ factory, options, about }: Subject, name: string): string[] {
+  const refusal = (choice: string): string | undefined => {
+    try {
+      factory({ ...options, [name]: choice });
+    } catch (error) {
+      const [, list] = (error as Error).message.split(`${about.name}: ${name} must be `);
+      return list?.split(", got")[0];
+    }
+    return undefined;
+  };
+  const listed = [...(refusal("?") ?? "").matchAll(/"([^"]+)"/g)].map(([, choice]) => choice);
+  return listed.filter((choice) => refusal(choice) === undefined);
 }
 
 /** The axes, and pairs of neighbours, with which it takes these inputs. */
