@@ -139,7 +139,8 @@ const families: [string, string[]][] = [
   ["NumPy, without normalizations", ["npz/arrays.npz"]],
 ];
 
-describe.each(browsers)("in %s", (browser) => {
+// the command line starts anew for each file
+describe.each(browsers)("in %s", { timeout: 180_000 }, (browser) => {
   it("shows of each format what the command line says, and saves both byte by byte", async () => {
     const page = await openModel(browser);
     // how a file is read is the same code: what is the browser's are files in ranges, several, and what is deflated
@@ -263,6 +264,10 @@ describe.each(browsers)("in %s", (browser) => {
     for (const hash of ["", "#sample=keras", "#sample=sick"]) {
       const page = await openModel(browser, { hash, scheme, width: 390 });
       if (hash !== "") await settled(page);
+      // what is folded away too
+      await page.$$eval("details", (all) => {
+        for (const each of all) each.open = true;
+      });
       expect(await axe(page), hash).toEqual([]);
       expect(await page.$$("h1")).toHaveLength(1);
       for (const width of [320, 390, 780, 1020, 1280]) {
