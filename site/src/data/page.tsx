@@ -205,7 +205,7 @@ function Page() {
             )}
             {(loaded || session.problem.value !== undefined) && (
               <section class="otherwise" aria-labelledby="otherwise">
-                <h2 id="otherwise">If it is otherwise</h2>
+                <h2 id="otherwise">Read it otherwise</h2>
                 <p class="note">
                   Each control is named as the option of the command line that does the same: messages speak
                   of these. What is empty is found by itself.

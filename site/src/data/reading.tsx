@@ -116,9 +116,9 @@ export function Reading({ state, loaded, columns, onChange }: Props) {
         {column("user", "Users")}
         {column("item", "Items")}
         {column("rating", "Ratings")}
-        {number("horizon", "Horizon, in steps")}
-        {number("window", isText ? "Window, in characters" : "Window, in steps")}
-        {number("season", "Season, in steps")}
+        {number("horizon", "Horizon")}
+        {number("window", "Window")}
+        {number("season", "Season")}
         {has("split") && (
           <Choice
             label="Held out"
@@ -134,7 +134,7 @@ export function Reading({ state, loaded, columns, onChange }: Props) {
           />
         )}
         {column("time", "Time")}
-        {column("group", "Groups stay together")}
+        {column("group", "Groups")}
         {column("text", "Text")}
         {number("limit", isText ? "Most characters" : "Most rows")}
         <Text
@@ -147,9 +147,9 @@ export function Reading({ state, loaded, columns, onChange }: Props) {
           onChange={(parts) => onChange({ parts })}
         />
         {number("levels", "Most categories")}
-        {has("image") && !isText && (
+        {has("levels") && (
           <Text
-            label="Images, height × width"
+            label="Images, h × w"
             name="image"
             option="--image"
             value={state.image}
@@ -246,7 +246,7 @@ function Format({ state, onChange, isOpen }: Pick<Props, "state" | "onChange"> &
           onChange={(encoding) => onChange({ encoding })}
         />
         <Text
-          label="File in an archive, or sheet"
+          label="File or sheet in it"
           name="member"
           option="--member"
           value={state.member}
@@ -254,7 +254,7 @@ function Format({ state, onChange, isOpen }: Pick<Props, "state" | "onChange"> &
           onChange={(member) => onChange({ member })}
         />
         <Count
-          label="Most rows × columns"
+          label="Most cells"
           name="maxCells"
           option="--max-cells"
           value={state.maxCells}
