@@ -96,10 +96,8 @@ function useAddress() {
     // browsers refuse an address that changes a hundred times in a few seconds
     const waiting = setTimeout(() => {
       const hash = toHash(state);
-      const kept = new URLSearchParams(location.hash.slice(1)).get("norm");
-      const own = [kept === null ? "" : `norm=${kept}`, hash].filter(Boolean).join("&");
-      if (own !== location.hash.slice(1))
-        history.replaceState(null, "", own === "" ? location.pathname + location.search : `#${own}`);
+      if (hash === location.hash.slice(1)) return;
+      history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
     }, 200);
     return () => clearTimeout(waiting);
   }, [state]);

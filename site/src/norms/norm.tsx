@@ -9,8 +9,6 @@ import { reference } from "../../../dist/kernels/reference/reference.js";
 import { Evenkeel } from "../../../dist/native/evenkeel.js";
 import { Editor } from "./editor.tsx";
 
-const named = new URLSearchParams(location.hash.slice(1)).get("norm");
-const place = document.getElementById("editor") ?? document.createElement("div");
-if (!place.isConnected) document.getElementById("main")?.append(place);
-const name = (place.dataset.norm ?? named ?? "layerNorm") as keyof Catalog;
-render(<Editor ek={new Evenkeel(reference)} name={name} />, place);
+const place = document.getElementById("editor");
+const name = place?.dataset.norm as keyof Catalog;
+if (place) render(<Editor ek={new Evenkeel(reference)} name={name} />, place);
