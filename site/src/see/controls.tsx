@@ -7,7 +7,7 @@ import { Choice, Slider } from "../live/fields.tsx";
 import { fields, type State } from "./state.ts";
 
 const BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-const OFFSETS = [0, 1, 10, 100, 1_000, 10_000];
+const OFFSETS = [0, 1, 3, 10, 100, 1_000, 10_000];
 const TIMES = [0.1, 0.3, 1, 3, 10];
 const USUAL_BATCH = 32;
 const DEEPEST = 60;
@@ -33,7 +33,7 @@ export function Stress({ state, loaded, onChange }: ControlProps<State>) {
         label="Inputs offset by"
         values={OFFSETS}
         value={state.offset}
-        says="Added to every standardized input: who subtracts a mean does not mind."
+        says="Added to every input that the networks see: see who bears how much."
         onChange={(offset) => onChange({ offset })}
       />
       <Slider
