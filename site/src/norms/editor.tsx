@@ -229,7 +229,7 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
             <Fold
               key={array.key}
               open={fits(results.state, i, OPEN)}
-              title={<Title array={array} note="stored anew" />}
+              title={<Title array={array} note="for the next call" />}
             >
               {() =>
                 array.data.length > MOST_SHOWN ? (
