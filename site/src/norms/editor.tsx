@@ -187,7 +187,7 @@ function Bench({ ek, subject, controls, state, setState, problem, shown }: Bench
         </button>
       </div>
       <Problem text={problem} />
-      <p class="sentence">{sentence ?? "\u00a0"}</p>
+      <p class={sentence ? "sentence told" : "sentence"}>{sentence ?? "\u00a0"}</p>
       <p class="unseen" role="status">
         {said}
       </p>
