@@ -5,6 +5,7 @@ import "../live/style.css";
 import "./style.css";
 import facts from "virtual:facts";
 import { sweepSettings } from "@evenkeel/lab/settings";
+import { count as countOf } from "@evenkeel/report/format";
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
 import type { DataSource } from "../desk/protocol.ts";
@@ -173,6 +174,9 @@ function Page() {
   return (
     <>
       <h1>Compare normalizations on your own data</h1>
+      <p class="unseen" role="status">
+        {saidOf(now)}
+      </p>
       {source === undefined ? (
         <Start now={now} />
       ) : (
@@ -186,7 +190,7 @@ function Page() {
               Other data …
             </button>
           </div>
-          {!isRead && session.busy.value && <Waiting isFirst={loaded === undefined} now={now} />}
+          {!isRead && session.busy.value && <Waiting now={now} />}
           {!isRead && <Problem text={session.problem.value} />}
           {!isRead && !session.busy.value && !session.problem.value && (
             <p>
@@ -221,6 +225,7 @@ function Page() {
               <Training now={now} />
               <Toolbar
                 session={session}
+                status={isRead ? undefined : ""}
                 before={
                   <button
                     type="button"
@@ -302,14 +307,21 @@ function Start({ now }: { now: State }) {
   );
 }
 
-function Waiting({ now, isFirst }: { now: State; isFirst: boolean }) {
-  const name = now.data === "" ? now.file : now.data;
+/** What a screen reader is told of reading. */
+function saidOf(now: State): string {
+  if (sourceOf(now) === undefined || session.problem.value !== undefined) return "";
+  if (readAs.value === undefined) return session.busy.value ? readingText(now) : "";
+  const loaded = session.loaded.value;
+  return loaded ? `${loaded.name} was read: ${countOf(loaded.examples, loaded.example)}.` : "";
+}
+
+const readingText = ({ data, file: name, size }: State): string =>
+  `Reading ${data === "" ? name : data}${size === undefined ? "" : ` (${bytes(size)})`} …`;
+
+function Waiting({ now }: { now: State }) {
   return (
     <div class="reading">
-      <p role={isFirst ? "status" : undefined}>
-        Reading {name}
-        {now.size !== undefined && ` (${bytes(now.size)})`} …
-      </p>
+      <p>{readingText(now)}</p>
       <progress aria-label="Reading" />
       <button
         type="button"
@@ -368,14 +380,13 @@ function Training({ now }: { now: State }) {
           option="--sweep"
           value={now.sweep}
           options={["" as const, ...sweepSettings].map((value) => ({ value, text: value || "nothing" }))}
-          onChange={(sweep) => change({ sweep, values: "" })}
+          onChange={(sweep) => change({ sweep, values: sweep === "" ? "" : EXAMPLES[sweep] })}
         />
         {now.sweep !== "" && (
           <Text
             label="The values"
             name="values"
             value={now.values}
-            example={EXAMPLES[now.sweep]}
             isGood={(typed) => valuesOf(typed) !== undefined}
             onChange={(values) => change({ values })}
           />

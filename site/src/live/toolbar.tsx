@@ -3,13 +3,15 @@ import type { ComponentChildren } from "preact";
 import { leftText } from "./live.tsx";
 import type { Session } from "./session.ts";
 
-/** @param before buttons that come first @param after those that come last */
+/** @param status instead of the session's own @param before buttons that come first @param after those that come last */
 export function Toolbar({
   session,
+  status,
   before,
   after,
 }: {
   session: Session;
+  status?: string;
   before?: ComponentChildren;
   after?: ComponentChildren;
 }) {
@@ -34,7 +36,7 @@ export function Toolbar({
         {after}
       </div>
       <p class="status" role="status">
-        {statusText(session)}
+        {status ?? statusText(session)}
       </p>
       <p class="left" aria-hidden="true">
         {running && !paused && view?.state === "running" ? leftText(view.secondsLeft) : ""}
