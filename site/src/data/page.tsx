@@ -119,6 +119,7 @@ function compare(): void {
   const source = sourceOf(now);
   if (source === undefined) return;
   const own = written(now, fields);
+  if (session.paused.value) session.go();
   session.begin({ source, reading: readingOf(now) }, () => {
     shownAs.value = own;
     return { choices: comparedOf(now), backend: now.backend, command: commandOf(now) };

@@ -1,8 +1,9 @@
 /** How data are read, where its visitor would have it otherwise: a control for each option of the command line. */
 
 import facts from "virtual:facts";
+import { usualLimits } from "@evenkeel/lab/data/table";
 import type { TaskName } from "@evenkeel/lab/tasks/registry";
-import type { Loaded, ReadingOption } from "../desk/protocol.ts";
+import { type Loaded, MOST_CELLS, type ReadingOption } from "../desk/protocol.ts";
 import { Choice, Count, Text } from "../live/fields.tsx";
 import { Column, Columns, cut } from "./columns.tsx";
 import { delimiters, imageOf, partsOf, type ReadingState, type State, suited, usualState } from "./state.ts";
@@ -258,7 +259,7 @@ function Format({ state, onChange, isOpen }: Pick<Props, "state" | "onChange"> &
           name="maxCells"
           option="--max-cells"
           value={state.maxCells}
-          usual={20_000_000}
+          usual={MOST_CELLS}
           onChange={(maxCells) => onChange({ maxCells })}
         />
         <Count
@@ -266,7 +267,7 @@ function Format({ state, onChange, isOpen }: Pick<Props, "state" | "onChange"> &
           name="maxBytes"
           option="--max-bytes"
           value={state.maxBytes}
-          usual={2 ** 30}
+          usual={usualLimits.bytes}
           onChange={(maxBytes) => onChange({ maxBytes })}
         />
       </div>

@@ -32,14 +32,21 @@ import { type Executor, keyOf, runTrials, type Store, type Watcher } from "@even
 import { serverDocument } from "@evenkeel/report/server-document";
 import { expose } from "comlink";
 import { openWorkers, sharedHere } from "./executor.ts";
-import type { Backend, CompareRequest, Desk, Loaded, LoadRequest, TrialView, View } from "./protocol.ts";
+import {
+  type Backend,
+  type CompareRequest,
+  type Desk,
+  type Loaded,
+  type LoadRequest,
+  MOST_CELLS,
+  type TrialView,
+  type View,
+} from "./protocol.ts";
 import { openTurns } from "./turns.ts";
 import { drawn } from "./view.ts";
 
 /** Networks that train side by side, at least; more where there are more cores. */
 const SIDE_BY_SIDE = 6;
-/** Rows × columns of a file that a page keeps: a tab has less memory than a terminal. */
-const MOST_CELLS = 2e7;
 /** ms between two views, and the share of the time that drawing may take. */
 const VIEW_MS = 250;
 const DRAWING = 0.2;

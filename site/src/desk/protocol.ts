@@ -15,6 +15,9 @@ export interface LoadRequest {
   reading: DatasetOptions;
 }
 
+/** Rows × columns of a file that a page keeps, if its visitor says nothing: a tab has less memory than a terminal. */
+export const MOST_CELLS = 2e7;
+
 /** Options of reading that a visitor may set, by their names in the lab. */
 export const readingOptions = [
   ...["target", "task", "metric", "ignore", "keep", "categorical", "numeric", "levels", "image", "text"],
