@@ -1,80 +1,22 @@
 /**
- * One table drives all: every normalization × every host and backend × training and evaluation × masked or not, against its
+ * One table drives all: every normalization × every host (jax-js, whose compiler takes long, in jax.slow.ts) and backend × training and evaluation × masked or not, against its
  * formula in plain float64 loops; gradients of inputs and weights against central differences in float64 with a random dy
  * (never through sum(), under which dx may be zero and any mistake passes); hard inputs; padding that must not count.
  */
-import { defaultDevice, jit, numpy as np, init as startJax, vjp } from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { initialValues } from "../../src/formula/normalization.js";
 import { run as runOps } from "../../src/formula/run.js";
-import { apply, type Evenkeel, Layer, open, type PlainArray } from "../../src/index.js";
-import * as jax from "../../src/jax/index.js";
+import { apply, Layer, open, type PlainArray } from "../../src/index.js";
 import { catalog } from "../../src/norms/catalog.js";
-import { sizeOf } from "../../src/shape.js";
 import { install } from "../../src/tfjs/index.js";
 import { apply as applyTf } from "../../src/tfjs/layers/apply.js";
 import { Frozen } from "../support/eager.js";
-import { expectClose, hardInputs, largest, normal } from "../support/numerics.js";
+import { hardInputs, normal } from "../support/numerics.js";
 import { backends as tfBackends, use } from "../support/tfjs-backends.js";
-import { type Row, rows } from "./rows/index.js";
+import { rows } from "./rows/index.js";
+import { close, named, prepared, truth, whole } from "./rows/prepared.js";
 
-const truth = await open({ backend: "reference" });
 const wasm = await open({ backend: "wasm", threads: 1 });
-
-type Arrays = Record<string, Float64Array>;
-
-/** The same random numbers for the same row: inputs, weights, dy, and a mask with padding in it. */
-function prepared({ norm, shapes, weights: chosen, input = (value) => value, ...row }: Row) {
-  const inputs = shapes.map((shape, i) => ({
-    shape,
-    data: Float64Array.from(normal(sizeOf(shape), 11 + i, 0.3)).map(i === 0 ? input : (value) => value),
-  }));
-  const specified = norm.weights(...shapes);
-  const weights: Arrays = {};
-  Object.entries(specified).forEach(([name, weight], i) => {
-    const { shape, trained } = weight;
-    const noise = normal(sizeOf(shape), 31 + i);
-    const start = initialValues(weight);
-    const values = Float64Array.from(noise, (value, at) =>
-      trained ? start[at] + 0.3 * value : Math.fround(Math.abs(value) + 0.5),
-    );
-    weights[name] = chosen ? chosen(name, values) : values;
-  });
-  const given = apply(truth, norm, inputs as unknown as [PlainArray], weights);
-  const dy = { shape: given.y.shape, data: Float64Array.from(normal(given.y.data.length, 51)) };
-  const maskShape =
-    row.mask === undefined ? (shapes[0].length > 2 ? shapes[0].slice(0, -1) : null) : row.mask;
-  const mask = maskShape && {
-    shape: maskShape,
-    // a part of every statistic counts, and a part does not
-    data: Float64Array.from(normal(sizeOf(maskShape), 71), (value) => (value > -0.4 ? 1 : 0)),
-  };
-  return { norm, inputs, specified, weights, dy, mask };
-}
-
-type Prepared = ReturnType<typeof prepared>;
-
-/** A mask at each element of x. */
-function whole(mask: NonNullable<Prepared["mask"]>, shape: readonly number[]): Float64Array {
-  return Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
-    let rest = i;
-    let at = 0;
-    let stride = 1;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const length = mask.shape[axis] ?? 1;
-      if (length !== 1) at += (rest % shape[axis]) * stride;
-      stride *= length;
-      rest = Math.floor(rest / shape[axis]);
-    }
-    return mask.data[at];
-  });
-}
-
-const close = (name: string, actual: PlainArray, expected: ArrayLike<number>, tolerance: number) =>
-  expectClose(name, actual.data, expected, () => tolerance * Math.max(1, largest(expected)));
-
-const named = rows.map((row) => ({ row, name: `${row.norm.name}${row.name ? ` ${row.name}` : ""}` }));
 
 it("has a row for every normalization of the catalog", () => {
   const without = Object.keys(catalog).filter((name) => !rows.some(({ norm }) => norm.name === name));
@@ -82,33 +24,8 @@ it("has a row for every normalization of the catalog", () => {
 });
 
 describe.each(named)("$name", ({ row }) => {
-  const { norm, inputs, specified, weights, dy, mask } = prepared(row);
+  const { norm, inputs, specified, weights, dy, trainedNames, tolerance, calls, run } = prepared(row);
   const [x] = inputs;
-  const keeps = Object.values(specified).some(({ trained }) => !trained);
-  const tolerance = row.tolerance ?? 2e-5;
-  const calls = [true, ...((row.evaluates ?? keeps) ? [false] : [])].flatMap((training) =>
-    (mask ? [undefined, mask] : [undefined]).map((masked) => ({
-      training,
-      masked,
-      name: `${training ? "training" : "evaluation"}${masked ? ", masked" : ""}`,
-    })),
-  );
-  const trainedNames = Object.keys(specified).filter((name) => specified[name].trained);
-
-  /** y, state and gradients, without a framework. */
-  const run = (
-    ek: Evenkeel,
-    call: (typeof calls)[number],
-    arrays: readonly PlainArray[] = inputs,
-    held: Arrays = weights,
-  ) => {
-    const { training, masked } = call;
-    const applied = apply(ek, norm, arrays as unknown as [PlainArray], held, {
-      training,
-      mask: masked ?? undefined,
-    });
-    return { applied, backward: () => applied.backward(dy) };
-  };
 
   describe.each(calls)("$name", (call) => {
     const { training, masked } = call;
@@ -281,54 +198,6 @@ describe.each(named)("$name", ({ row }) => {
         });
       });
       expect(tf.memory().numTensors).toBe(before);
-    });
-
-    it("in jax-js, its gradient too, and both under jit", async () => {
-      await startJax("wasm");
-      defaultDevice("wasm");
-      const array = (data: ArrayLike<number>, shape: readonly number[]) =>
-        np.array(Float32Array.from(data)).reshape([...shape]);
-      const maskArray = masked ? array(masked.data, masked.shape) : undefined;
-      const kept = Object.keys(specified).filter((name) => !specified[name].trained);
-      const f = (...list: jax.JaxArray[]) => {
-        const held: jax.Weights = {};
-        trainedNames.forEach((name, i) => {
-          held[name] = list[inputs.length + i];
-        });
-        for (const name of kept) held[name] = array(weights[name], specified[name].shape);
-        const { y, more, state, sum } = jax.apply(norm, list.slice(0, inputs.length), held, {
-          training,
-          mask: maskArray?.ref,
-        });
-        for (const other of [...more, ...Object.values(state), ...(sum ? [sum] : [])]) other.dispose();
-        return y;
-      };
-      const all = () => [
-        ...inputs.map(({ data, shape }) => array(data, shape)),
-        ...trainedNames.map((name) => array(weights[name], specified[name].shape)),
-      ];
-      const both = (...list: jax.JaxArray[]) => {
-        const upstream = list.pop() as jax.JaxArray;
-        const [y, back] = vjp(f as never, list as never) as unknown as [
-          jax.JaxArray,
-          (dy: jax.JaxArray) => jax.JaxArray[],
-        ];
-        return [y, ...back(upstream)];
-      };
-      for (const call of [both, jit(both as never) as unknown as typeof both]) {
-        const [y, ...slopes] = call(...all(), array(dy.data, dy.shape));
-        const plain = async (given: jax.JaxArray) => ({
-          shape: given.shape,
-          data: (await given.data()) as Float32Array,
-        });
-        close("y", await plain(y), best.applied.y.data, tolerance);
-        close("dx", await plain(slopes[0]), gradients.dx.data, 10 * tolerance);
-        for (const [i, name] of trainedNames.entries()) {
-          const slope = slopes[inputs.length + i];
-          close(`gradient of ${name}`, await plain(slope), gradients.weights[name].data, 10 * tolerance);
-        }
-      }
-      maskArray?.dispose();
     });
   });
 
