@@ -36,7 +36,6 @@ export default defineConfig({
         data: pathOf("data/index.html"),
         model: pathOf("model/index.html"),
         norms: pathOf("norms/index.html"),
-        norm: pathOf("norms/norm/index.html"),
       },
     },
   },
