@@ -90,7 +90,7 @@ export interface Settings {
 /** Throws UsageError for settings that do not fit each other or the data. */
 export function settingsOf(choices: Choices, data: Dataset): Settings {
   const { own } = choices;
-  const model = own?.model ?? models[choices.model ?? usualModel(data.form)];
+  const model = own?.model ?? modelNamed(choices.model ?? usualModel(data.form));
   const norms = normsOf(choices.norms, model, data.form);
   const usual = usualOf(model, data.form);
   const {
@@ -184,6 +184,12 @@ function needsOf(norm: NormName, model: Model): string {
   const lacking = placed && namesIn(placed).find((part) => !fits(part, model));
   const takes = lacking === placed?.around ? "series" : aboutOf(lacking ?? norm)?.takes;
   return `${nameOf(lacking ?? norm)} needs ${takes} to normalize over`;
+}
+
+/** Of a name that someone may have typed. */
+function modelNamed(name: ModelName): Model {
+  if (modelNames.includes(name)) return models[name];
+  throw new UsageError(`--model: ${quote(name)} is not known; there are ${modelNames.join(", ")}`);
 }
 
 /** A network without any normalization, where it is among them. */

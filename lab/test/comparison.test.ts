@@ -112,6 +112,15 @@ describe("settingsOf", () => {
     ).toBe("cnn");
   });
 
+  test.each(["nope", "__proto__", "constructor"])(
+    "a model %s, as an address may have it, is told",
+    (model) => {
+      expect(() => of({ model: model as Choices["model"] })).toThrow(
+        new UsageError(`--model: "${model}" is not known; there are ${Object.keys(models).join(", ")}`),
+      );
+    },
+  );
+
   test("learning rates: around the usual one, a single one that is named, around it, a grid, or the usual one alone", () => {
     const rates = (choices: Partial<Choices>) => of(choices).training.learningRates;
     expect(rates({ optimizer: "adam", warmUp: 0 })).toEqual([0.00067, 0.002, 0.006]);
