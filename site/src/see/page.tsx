@@ -6,7 +6,7 @@ import "./style.css";
 import facts from "virtual:facts";
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
-import { Norms } from "../live/controls.tsx";
+import { modelOf, Norms } from "../live/controls.tsx";
 import { Live } from "../live/live.tsx";
 import { openSession } from "../live/session.ts";
 import { Toolbar } from "../live/toolbar.tsx";
@@ -15,7 +15,16 @@ import { Command } from "../ui/command.tsx";
 import { Problem } from "../ui/problem.tsx";
 import { Settings, Stress } from "./controls.tsx";
 import { Questions, Verdict } from "./questions.tsx";
-import { type Asked, askedOf, commandOf, fields, readingOf, type State, stateOfRecipe } from "./state.ts";
+import {
+  type Asked,
+  askedOf,
+  commandOf,
+  comparedOf,
+  fields,
+  readingOf,
+  type State,
+  stateOfRecipe,
+} from "./state.ts";
 
 /** ms without a change before the comparison begins anew. */
 const SETTLED = 400;
@@ -90,7 +99,11 @@ function Page() {
         One deep network, trained side by side under several normalizations, here in your browser. Everything
         else is the same: the data, the initial weights, the order of the examples.
       </p>
-      <Norms state={now} loaded={loaded} onChange={change} />
+      <Norms
+        state={{ ...now, norms: comparedOf(now, modelOf(now, loaded)) }}
+        loaded={loaded}
+        onChange={change}
+      />
       <div class="stage">
         <div class="live-part">
           <Toolbar

@@ -34,6 +34,14 @@ export interface Asked {
   choices: Choices;
 }
 
+/** What is compared: instead of what the page opens with, where that has no place in the network, what is usual for it. */
+export function comparedOf({ norms }: State, model: ModelChoice | undefined): readonly string[] {
+  const isOpening = norms.join() === fields.norms.usual.join();
+  return !isOpening || model === undefined || norms.every((norm) => model.norms.includes(norm))
+    ? norms
+    : model.usualNorms;
+}
+
 export const readingOf = ({ offset }: State): DatasetOptions => (offset === 0 ? {} : { offset });
 
 /** @param model the network that it will be, of the data that were loaded */
@@ -47,7 +55,8 @@ export function askedOf(state: State, model: ModelChoice): Asked {
       : times === 1
         ? {}
         : { tune: learningRatesAround(usual).map(scaled) };
-  return { data, reading: readingOf(state), choices: { ...choicesOf(state), ...rates } };
+  const norms = comparedOf(state, model);
+  return { data, reading: readingOf(state), choices: { ...choicesOf({ ...state, norms }), ...rates } };
 }
 
 /** What does the same in a terminal; undefined for data that are changed first. */

@@ -1,20 +1,21 @@
 /** What the controls of the first page ask of the lab, and the command that asks the same. */
 import { expect, test } from "vitest";
-import { askedOf, commandOf, fields, type State, stateOfRecipe } from "../../src/see/state.ts";
+import type { ModelChoice } from "../../src/desk/protocol.ts";
+import { askedOf, commandOf, comparedOf, fields, type State, stateOfRecipe } from "../../src/see/state.ts";
 import { read, written } from "../../src/ui/address.ts";
 
 const usual: State = read("", fields);
-const model = {
+const model: ModelChoice = {
   name: "mlp",
   title: "multilayer perceptron",
   unit: "units",
   usual: { depth: 20, width: 64, epochs: 30, optimizer: "sgd", learningRate: { sgd: 0.1, adam: 0.01 } },
   rates: { sgd: 0.1, momentum: 0.01, adam: 0.003 },
-  norms: ["none", "layer"],
+  norms: ["none", "layer", "rms", "batch", "group"],
   usualNorms: ["none", "layer"],
-} as const satisfies Parameters<typeof askedOf>[1] | object;
-const commandFor = (part: Partial<State>) =>
-  commandOf(askedOf({ ...usual, ...part }, model as unknown as Parameters<typeof askedOf>[1]));
+};
+const commandFor = (part: Partial<State>, network = model) =>
+  commandOf(askedOf({ ...usual, ...part }, network));
 
 test.each<[Partial<State>, string]>([
   [{}, "--data digits --norms none,layer,batch,group --seeds 1"],
@@ -34,6 +35,21 @@ test.each<[Partial<State>, string]>([
   ],
 ])("%o is a command", (part, args) => {
   expect(commandFor(part)).toBe(`evenkeel compare ${args}`);
+});
+
+test("what the page opens with is what is usual, where it has no place in the network; what was chosen stays", () => {
+  const linear = {
+    ...model,
+    norms: ["none", "reversible-instance"],
+    usualNorms: ["none", "reversible-instance"],
+  };
+  expect(commandFor({ data: "etth1" }, linear)).toBe(
+    "evenkeel compare --data etth1 --norms none,reversible-instance --seeds 1",
+  );
+  expect(commandFor({ data: "etth1", norms: ["layer"] }, linear)).toBe(
+    "evenkeel compare --data etth1 --norms layer --seeds 1",
+  );
+  expect(comparedOf(usual, undefined)).toEqual(usual.norms);
 });
 
 test("a recipe's settings become the controls', as far as these have them", () => {
