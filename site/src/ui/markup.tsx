@@ -18,11 +18,13 @@ export function Markup({ html, class: className }: { html: string; class?: strin
 
 /** What is yet to be shown, and where: one of them a frame, so that no frame is long. */
 const waiting = new Map<HTMLElement, string>();
-let frame: number | undefined;
+let isAsked = false;
 
 function next(): void {
-  frame ??= requestAnimationFrame(() => {
-    frame = undefined;
+  if (isAsked) return;
+  isAsked = true;
+  requestAnimationFrame(() => {
+    isAsked = false;
     const [first] = waiting;
     if (first === undefined) return;
     const [element, html] = first;
