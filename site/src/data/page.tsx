@@ -241,7 +241,7 @@ function Page() {
                   <button
                     type="button"
                     class="button"
-                    disabled={view?.state !== "running" || !session.busy.value}
+                    disabled={!isRead || !session.busy.value}
                     onClick={session.stop}
                   >
                     Stop
