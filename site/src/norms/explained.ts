@@ -43,10 +43,15 @@ export interface Explained {
   steps(training: boolean): readonly Step[];
 }
 
+/** Steps that can be followed; a formula of ten thousand would take all of the page's memory. */
+const MOST_STEPS = 100;
 /** Longer expressions are named by what they are made of. */
 const LONGEST = 40;
 
-/** @param names of the inputs: x, and what it takes beside */
+/**
+ * @param names of the inputs: x, and what it takes beside
+ * @throws RangeError when it runs, where it takes more steps than can be followed
+ */
 export function explained(norm: Normalization, names: readonly string[]): Explained {
   // a formula is traced once for each, and runs as often as it is called
   const steps = new Map<boolean, readonly Step[]>();
@@ -185,7 +190,7 @@ class Recorder {
     const label = this.labelOf(x);
     const count = this.made.filter((one) => !("how" in one)).length + 1;
     const name = numbered(plain ? "xHat" : "s", count);
-    this.made.push({
+    this.add({
       name,
       of: label.text,
       shape: this.shapeOf(x as object),
@@ -216,6 +221,13 @@ class Recorder {
     return result;
   }
 
+  private add(step: Reduced | Standardized): void {
+    if (this.made.push(step) > MOST_STEPS)
+      throw new RangeError(
+        `more than ${MOST_STEPS} steps cannot be followed here; set less, or use the library`,
+      );
+  }
+
   private reduce(how: string, x: unknown, axes: readonly number[], value: object): void {
     const shape = this.shapeOf(x as object);
     const from = this.labelOf(x);
@@ -229,7 +241,7 @@ class Recorder {
     const label = { text, from: new Set([text]) };
     const reduced: Reduced = { label, of: from.text, shape, axes, how, value };
     this.sums.set(value, reduced);
-    this.made.push(reduced);
+    this.add(reduced);
     this.labels.set(value, label);
   }
 

@@ -291,6 +291,13 @@ describe("controls", () => {
   });
 });
 
+it("more steps than can be followed are refused, before they take the memory of the page", () => {
+  expect(() => run(ek, made("spectralNorm", { iterations: 10_000 }), UNCHANGED)).toThrow(
+    "more than 100 steps cannot be followed here; set less, or use the library",
+  );
+  expect(run(ek, made("spectralNorm", { iterations: 10 }), UNCHANGED).steps.length).toBeGreaterThan(10);
+});
+
 it("an option that does not fit is the library's error", () => {
   expect(() => run(ek, made("groupNorm", { groups: 4 }), UNCHANGED)).toThrow(
     /^groupNorm: groups must divide the 6 channels of axis -1, got 4/,
