@@ -30,7 +30,7 @@ import { metricNamed } from "@evenkeel/lab/tasks/registry";
 import type { Progress, SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import { type Executor, keyOf, runTrials, type Store, type Watcher } from "@evenkeel/lab/trials";
 import { serverDocument } from "@evenkeel/report/server-document";
-import { expose } from "comlink";
+import { expose, type Remote } from "comlink";
 import { openWorkers, sharedHere } from "./executor.ts";
 import {
   type Backend,
@@ -39,6 +39,7 @@ import {
   type Loaded,
   type LoadRequest,
   MOST_CELLS,
+  type Places,
   type TrialView,
   type View,
 } from "./protocol.ts";
@@ -71,8 +72,12 @@ interface Run {
   comparison(): Comparison;
 }
 
+/** Where trials run. */
+let places: Remote<Places>;
 let loaded: Data | undefined;
 let run: Run | undefined;
+/** Of what is asked for, the last is done. */
+let turnOfComparing = 0;
 /** One for all comparisons: a pause outlasts them. */
 const turns = openTurns(Math.max(1, navigator.hardwareConcurrency ?? 1));
 /** Finished trials of this desk, of each backend its own: they differ in the last bits. */
@@ -171,13 +176,16 @@ interface Going {
 }
 
 async function compare(request: CompareRequest, show: (view: View) => void): Promise<void> {
-  await stop();
+  const turn = ++turnOfComparing;
+  await endRun();
   if (loaded === undefined) throw new Error("compare: nothing was loaded");
   const { data, digest } = loaded;
   const { backend, command, anew = false } = request;
   const settings = settingsOf(request.choices, data);
   const specs = specsOf(settings, data, digest);
   const keys = await Promise.all(specs.map(keyOf));
+  // another one was asked for meanwhile; from here on it finds this one running
+  if (turn !== turnOfComparing) return;
   if (anew) for (const key of keys) kept[backend].delete(key);
 
   const goings = new Map<TrialSpec, Going>();
@@ -209,7 +217,7 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
   const size = Math.min(byKey.size, Math.max(SIDE_BY_SIDE, navigator.hardwareConcurrency ?? 1));
   const abort = new AbortController();
   const screen = openScreen(show, () => viewOf(comparison(), all, own, began));
-  const workers = openWorkers(size, backend, turns, (spec, soFar) => {
+  const workers = openWorkers(size, backend, turns, places, (spec, soFar) => {
     goingOf(spec).soFar = soFar;
     screen.changed();
   });
@@ -229,12 +237,15 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
     found: ends,
   };
   const running = runTrials(specs, workers, watcher, abort.signal, storeOf(backend));
-  run = { workers, abort, ended: running, comparison };
+  const current: Run = { workers, abort, ended: running, comparison };
+  run = current;
   const { failure } = await running;
   screen.close();
+  // its time goes on no more
+  const whole = comparison();
+  current.comparison = () => whole;
   if (failure) throw failure;
   if (abort.signal.aborted) return;
-  const whole = comparison();
   const recipe = recipes.find(({ name }) => name === request.recipe);
   show({
     ...viewOf(whole, all, own, began),
@@ -248,8 +259,14 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
 const soFarOf = ({ spec, result, soFar }: Going): Trial | undefined =>
   result ?? (soFar && trialSoFar(spec, soFar));
 
-/** Ends the comparison that runs, and waits for its end. */
+/** Ends what runs and what is about to. */
 async function stop(): Promise<void> {
+  turnOfComparing++;
+  await endRun();
+}
+
+/** Ends the comparison that runs, and waits for its end. */
+async function endRun(): Promise<void> {
   if (run === undefined) return;
   run.abort.abort();
   await run.workers.close();
@@ -310,11 +327,6 @@ function viewOf(
         learningRate: result?.learningRate ?? soFar?.learningRate ?? null,
       };
     }),
-    metrics: own.map(({ spec, result }) => ({
-      norm: spec.norm,
-      seed: spec.seed,
-      value: result?.scores.heldOut[comparison.metric] ?? null,
-    })),
     ...drawn(comparison),
   };
 }
@@ -365,6 +377,10 @@ async function told<T>(action: () => Promise<T>): Promise<T> {
 }
 
 const desk: Desk = {
+  serve(own) {
+    // what the page has is a proxy here
+    places = own as unknown as Remote<Places>;
+  },
   load: (request, seen) => told(() => load(request, seen)),
   compare: (request, show) => told(() => compare(request, show)),
   stop,

@@ -5,12 +5,12 @@ import { shared } from "@evenkeel/lab/datasets/shared";
 import type { SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import type { Executor } from "@evenkeel/lab/trials";
 import { proxy, type Remote, wrap } from "comlink";
-import type { Backend } from "./protocol.ts";
+import type { Backend, Places } from "./protocol.ts";
 import type { Tell, TrialWorker } from "./trial-worker.ts";
 import type { Turns } from "./turns.ts";
 
 interface Place {
-  worker: Worker;
+  id: number;
   remote: Remote<TrialWorker>;
   /** Rejects where the worker breaks or is ended: what it has not answered by then, it never will. */
   broken: Promise<never>;
@@ -25,31 +25,30 @@ export function openWorkers(
   size: number,
   backend: Backend,
   turns: Turns,
+  places: Remote<Places>,
   watch: (spec: TrialSpec, soFar: SoFar) => void,
 ): Executor {
   const idle: Place[] = [];
   const all = new Set<Place>();
+  let closed = false;
 
-  function open(): Place {
-    const worker = new Worker(new URL("./trial-worker.ts", import.meta.url), { type: "module" });
-    const remote = wrap<TrialWorker>(worker);
+  async function open(): Promise<Place> {
     let giveUp: Place["giveUp"] = () => {};
     const broken = new Promise<never>((_, reject) => {
       giveUp = reject;
     });
+    // those that wait for an answer hear of it
     broken.catch(() => {});
-    worker.onerror = (event) => {
-      event.preventDefault();
-      giveUp(new Error(event.message || "a worker could not be loaded; reload the page"));
-    };
-    const place: Place = { worker, remote, broken, giveUp };
+    const { id, port } = await places.open(proxy((message) => giveUp(new Error(message))));
+    const place: Place = { id, remote: wrap<TrialWorker>(port), broken, giveUp };
     all.add(place);
+    if (closed) end(place);
     return place;
   }
 
   function end(place: Place): void {
     if (!all.delete(place)) return;
-    place.worker.terminate();
+    places.end(place.id);
     place.giveUp(new Error("the worker was ended"));
   }
 
@@ -63,7 +62,7 @@ export function openWorkers(
     size,
     async run(spec, watcher, signal) {
       signal.throwIfAborted();
-      const place = idle.pop() ?? open();
+      const place = idle.pop() ?? (await open());
       let hasTurn = false;
       const give = () => {
         if (hasTurn) turns.give();
@@ -96,6 +95,7 @@ export function openWorkers(
       }
     },
     async close() {
+      closed = true;
       for (const place of all) end(place);
       idle.length = 0;
     },

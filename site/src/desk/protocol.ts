@@ -123,12 +123,28 @@ export interface View {
   findings?: string[];
   /** Of a recipe: whether each claim held. */
   answers?: Answer[];
-  /** Of each normalization, what the table shows: for those who compare numbers. */
-  metrics: { norm: string; seed: number; value: number | null }[];
 }
 
-/** The desk: a worker that reads data, conducts trials in workers of its own, and draws. One comparison at a time. */
+/** The whole report as one HTML file, and its numbers as comparison.json has them. */
+export interface Report {
+  html: string;
+  json: string;
+}
+
+/** What the page does for its desk: a worker within a worker may never come up in Firefox. */
+export interface Places {
+  /**
+   * A worker for trials, and the port by which it is spoken to.
+   * @param broke called where it cannot be loaded, or breaks
+   */
+  open(broke: (message: string) => void): { id: number; port: MessagePort };
+  end(id: number): void;
+}
+
+/** The desk: a worker that reads data, conducts trials in other workers, and draws. One comparison at a time. */
 export interface Desk {
+  /** Where its trials will run; before anything else. */
+  serve(places: Places): void;
   /**
    * `seen` is called with the columns of a table, also where nothing can be learnt from it.
    * @throws the message of the command line, where data cannot be read or learnt from
@@ -145,6 +161,5 @@ export interface Desk {
   pause(): void;
   step(): void;
   go(): void;
-  /** The whole report as one HTML file, and its numbers as comparison.json has them. */
-  report(): { html: string; json: string };
+  report(): Report;
 }

@@ -1,4 +1,4 @@
-/** A worker in which trials run, one at a time. */
+/** A worker in which trials run, one at a time, by a port of whoever conducts them. */
 
 import { withSeededRandom } from "@evenkeel/lab/data/random";
 import type { TrialData } from "@evenkeel/lab/datasets/dataset";
@@ -67,4 +67,5 @@ const worker = {
 };
 
 export type TrialWorker = typeof worker;
-expose(worker);
+// its page says by what it is spoken to
+addEventListener("message", ({ data }: MessageEvent<MessagePort>) => expose(worker, data), { once: true });

@@ -1,7 +1,7 @@
 /** One comparison after another at a desk: what is loaded, what is seen, and what went wrong. */
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { type OpenDesk, openDesk } from "../desk/client.ts";
-import type { CompareRequest, Loaded, LoadRequest, View } from "../desk/protocol.ts";
+import type { CompareRequest, Loaded, LoadRequest, Report, View } from "../desk/protocol.ts";
 
 export interface Session {
   readonly loaded: ReadonlySignal<Loaded | undefined>;
@@ -15,18 +15,21 @@ export interface Session {
   readonly busy: ReadonlySignal<boolean>;
   /** Reads data, and compares what `ask` makes of them; ends what ran before. Never rejects. */
   begin(request: LoadRequest, ask: (loaded: Loaded) => CompareRequest): Promise<void>;
-  /** Reads data. Never rejects; undefined where they cannot be read. */
+  /** Reads data. Never rejects; undefined where they cannot be read, or something else was asked for meanwhile. */
   load(request: LoadRequest): Promise<Loaded | undefined>;
   pause(): void;
   step(): void;
   go(): void;
   stop(): Promise<void>;
-  report(): Promise<{ html: string; json: string }>;
+  /** Never rejects; undefined where there is none. */
+  report(): Promise<Report | undefined>;
   /** Ends all workers, and with them whatever is read or trained. */
   close(): void;
   /** As `close`, and nothing is loaded any more. */
   forget(): void;
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export function openSession(): Session {
   const loaded = signal<Loaded>();
@@ -40,13 +43,18 @@ export function openSession(): Session {
   let held: string | undefined;
   let reading = false;
   let turn = 0;
+  /** The report of what is finished, which may be asked for when its desk is gone. */
+  let whole: Report | undefined;
   const files = new WeakMap<File, number>();
   let known = 0;
 
   const at = (): OpenDesk => {
     if (desk === undefined) {
-      desk = openDesk();
-      if (paused.value) desk.pause();
+      const own = openDesk();
+      desk = own;
+      // the next one may run
+      own.broken.catch(() => own === desk && end());
+      if (paused.value) own.pause();
     }
     return desk;
   };
@@ -58,23 +66,25 @@ export function openSession(): Session {
   const keyOf = ({ source, reading }: LoadRequest): string =>
     JSON.stringify(["name" in source ? source.name : idOf(source.file), reading]);
 
-  function close(): void {
-    turn++;
-    busy.value = false;
+  /** Of the desk; what it reads or trains goes with it. */
+  function end(): void {
     desk?.close();
     desk = undefined;
     held = undefined;
     reading = false;
   }
 
+  function close(): void {
+    turn++;
+    busy.value = false;
+    end();
+  }
+
   async function loadOnce(request: LoadRequest): Promise<Loaded> {
     const key = keyOf(request);
     if (key === held && loaded.value && !reading) return loaded.value;
     // what is read for nothing would keep the worker from what is wanted
-    if (reading) {
-      desk?.close();
-      desk = undefined;
-    }
+    if (reading) end();
     const own = at();
     held = undefined;
     reading = true;
@@ -100,10 +110,12 @@ export function openSession(): Session {
     const isLast = () => own === turn;
     problem.value = undefined;
     busy.value = true;
+    whole = undefined;
     try {
-      return await action(isLast);
+      const done = await action(isLast);
+      return isLast() ? done : undefined;
     } catch (error) {
-      if (isLast()) problem.value = error instanceof Error ? error.message : String(error);
+      if (isLast()) problem.value = messageOf(error);
       return undefined;
     } finally {
       if (isLast()) busy.value = false;
@@ -124,6 +136,8 @@ export function openSession(): Session {
         await at().compare(ask(data), (seen) => {
           if (isLast()) view.value = seen;
         });
+        const made = await at().report();
+        if (isLast()) whole = made;
       });
     },
     load: (request) =>
@@ -138,23 +152,31 @@ export function openSession(): Session {
       loaded.value = undefined;
       columns.value = [];
       view.value = undefined;
+      whole = undefined;
     },
     pause() {
       paused.value = true;
-      at().pause();
+      desk?.pause();
     },
-    step: () => void at().step(),
+    step: () => desk?.step(),
     go() {
       paused.value = false;
-      at().go();
+      desk?.go();
     },
     async stop() {
       turn++;
       busy.value = false;
-      await at().stop();
+      await desk?.stop().catch(() => {});
       if (view.value?.state === "running") view.value = { ...view.value, state: "stopped" };
     },
-    report: () => at().report(),
+    async report() {
+      try {
+        return whole ?? (await at().report());
+      } catch (error) {
+        problem.value = messageOf(error);
+        return undefined;
+      }
+    },
     close,
   };
 }
