@@ -46,11 +46,14 @@ export function openDesk(): OpenDesk {
 }
 
 /** The workers in which trials run. */
-function openPlaces(): Places & { close(): void } {
+export function openPlaces(): Places & { close(): void } {
   const workers = new Map<number, Worker>();
   let last = 0;
+  let closed = false;
   return {
     open(broke) {
+      // a desk that was ended may have asked before
+      if (closed) throw new Error("the workers were ended");
       const worker = new Worker(new URL("./trial-worker.ts", import.meta.url), { type: "module" });
       const { port1, port2 } = new MessageChannel();
       worker.postMessage(port1, [port1]);
@@ -64,6 +67,7 @@ function openPlaces(): Places & { close(): void } {
       workers.delete(id);
     },
     close() {
+      closed = true;
       for (const worker of workers.values()) worker.terminate();
       workers.clear();
     },
