@@ -154,7 +154,9 @@ addEventListener("drop", (event) => {
 });
 // a page that is kept to come back to reads and trains nothing meanwhile
 addEventListener("pagehide", () => session.close());
-addEventListener("pageshow", ({ persisted }) => persisted && load());
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted && session.view.value?.state !== "finished") load();
+});
 // for whoever waits for the end from outside
 effect(() => {
   const { problem, view, busy } = session;

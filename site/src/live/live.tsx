@@ -1,7 +1,7 @@
 /** A comparison as it goes: curves, gradients and activations by depth, and the report's table filling in; then what came out. */
 import { duration } from "@evenkeel/report/format";
-import { useState } from "preact/hooks";
-import type { FigureView, TrialView, View } from "../desk/protocol.ts";
+import { useEffect, useState } from "preact/hooks";
+import type { FigureView, Report as Saved, TrialView, View } from "../desk/protocol.ts";
 import { Markup } from "../ui/markup.tsx";
 import { save } from "../ui/save.ts";
 
@@ -36,7 +36,7 @@ export interface LiveProps {
   view: View;
   /** Of the data, for the names of files. */
   name: string;
-  report(): Promise<{ html: string; json: string }>;
+  report(): Promise<Saved | undefined>;
 }
 
 function LiveFigure({ title, qualifier, figure: { svg, notes, twin = "" } }: FigureView) {
@@ -92,29 +92,34 @@ function stateText(trials: readonly TrialView[]): string {
 
 function Report({ name, report, isWhole }: Pick<LiveProps, "name" | "report"> & { isWhole: boolean }) {
   const [shown, setShown] = useState<string>();
+  const show = async () => setShown((await report())?.html);
+  // one that is open is of what stands above it
+  useEffect(() => {
+    if (shown !== undefined) show();
+  }, [isWhole]);
   const file = `evenkeel-${name.replace(/\.[^.]*$/, "").replaceAll(/[^\w-]+/g, "-")}`;
+  const keep = async (part: keyof Saved, type: string) => {
+    const saved = await report();
+    if (saved) save(`${file}.${part}`, new Blob([saved[part]], { type }));
+  };
   return (
     <>
       <div class="buttons">
         <button
           type="button"
           class={isWhole ? "button strong" : "button"}
-          onClick={async () => save(`${file}.html`, "text/html", (await report()).html)}
+          onClick={() => keep("html", "text/html")}
         >
           Save the report
         </button>
-        <button
-          type="button"
-          class="button"
-          onClick={async () => save(`${file}.json`, "application/json", (await report()).json)}
-        >
+        <button type="button" class="button" onClick={() => keep("json", "application/json")}>
           Save the numbers
         </button>
         <button
           type="button"
           class="button"
           aria-expanded={shown !== undefined}
-          onClick={async () => setShown(shown === undefined ? (await report()).html : undefined)}
+          onClick={() => (shown === undefined ? show() : setShown(undefined))}
         >
           {shown === undefined ? "Show the report here" : "Hide the report"}
         </button>

@@ -42,7 +42,7 @@ export function Toolbar({
         {running && !paused && view?.state === "running" ? leftText(view.secondsLeft) : ""}
       </p>
       <div class="bar" aria-hidden="true">
-        <div style={{ "--done": view && running ? view.done : view ? 1 : 0 }} />
+        <div style={{ "--done": view?.done ?? 0 }} />
       </div>
     </div>
   );

@@ -1,5 +1,6 @@
 /** A checkpoint that is read in a worker of its own, which ends with it. */
 import { proxy, wrap } from "comlink";
+import { endOf } from "../ui/worker.ts";
 import type { Inspected, Inspector, Named } from "./inspector.ts";
 
 export interface Reading {
@@ -12,14 +13,9 @@ export interface Reading {
 export function read(files: Named, name: string | undefined, onStage: (stage: string) => void): Reading {
   const worker = new Worker(new URL("./inspector.ts", import.meta.url), { type: "module" });
   const stop = () => worker.terminate();
-  const ended = new Promise<never>((_, reject) => {
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(event.message || "the page's own files cannot be loaded: reload it"));
-    };
-  });
+  const { broken } = endOf(worker);
   const shown = name ?? (files.length === 1 ? files[0][0] : "the files");
-  const inspected = Promise.race([wrap<Inspector>(worker).inspect(files, name, proxy(onStage)), ended])
+  const inspected = Promise.race([wrap<Inspector>(worker).inspect(files, name, proxy(onStage)), broken])
     .catch((error: unknown) => {
       throw new Error(problemOf(error, shown));
     })

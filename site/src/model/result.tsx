@@ -2,16 +2,17 @@
 import { typed } from "@evenkeel/report/format";
 import { Command } from "../ui/command.tsx";
 import { Markup } from "../ui/markup.tsx";
+import { save } from "../ui/save.ts";
 import type { Inspected } from "./inspector.ts";
 import { baseOf } from "./reading.ts";
 
 export const Inspection = ({ file, style, body, page, json, kinds }: Inspected) => (
   <>
     <div class="buttons save">
-      <button type="button" class="button" onClick={() => save(page, `${baseOf(file)}.inspection.html`)}>
+      <button type="button" class="button" onClick={() => save(`${baseOf(file)}.inspection.html`, page)}>
         Save this page
       </button>
-      <button type="button" class="button" onClick={() => save(json, `${baseOf(file)}.inspection.json`)}>
+      <button type="button" class="button" onClick={() => save(`${baseOf(file)}.inspection.json`, json)}>
         Save the numbers
       </button>
     </div>
@@ -38,13 +39,3 @@ export const Inspection = ({ file, style, body, page, json, kinds }: Inspected) 
     </section>
   </>
 );
-
-function save(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  // the download has begun by then
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}

@@ -78,7 +78,9 @@ addEventListener("hashchange", () => {
 });
 // a page that is kept to come back to trains nothing meanwhile
 addEventListener("pagehide", () => session.close());
-addEventListener("pageshow", ({ persisted }) => persisted && begin());
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted && session.view.value?.state !== "finished") begin();
+});
 // for whoever waits for the end from outside
 effect(() => {
   document.documentElement.dataset.state = session.problem.value

@@ -1,6 +1,6 @@
-/** A text as a file that the visitor's browser keeps. */
-export function save(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** A file that the visitor's browser keeps. */
+export function save(name: string, contents: Blob): void {
+  const url = URL.createObjectURL(contents);
   const link = document.createElement("a");
   Object.assign(link, { href: url, download: name });
   link.click();
