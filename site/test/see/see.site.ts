@@ -82,7 +82,10 @@ it("opens with the deep network of npm start, and ends with the command line's n
   expect(scoresOf(here)).toEqual(scoresOf(there));
   // what one reads is that, too
   const rows = await page.$$eval(".outcome tbody tr[data-norm]", (found) =>
-    found.map((row) => [row.getAttribute("data-norm"), row.querySelector(".value")?.textContent]),
+    found.map((row) => [
+      row.getAttribute("data-norm"),
+      row.querySelector(".value")?.textContent?.replace("\u00a0", " "),
+    ]),
   );
   expect(rows).toEqual(
     there.summaries.map(({ norm, metric }) => [norm, `${((metric.median ?? 0) * 100).toFixed(1)} %`]),
@@ -92,7 +95,7 @@ it("opens with the deep network of npm start, and ends with the command line's n
 /** A control, what is done to it, and what must be so in the numbers of the comparison that follows. */
 const controls: [string, (page: Page) => Promise<unknown>, (comparison: Comparison) => unknown, unknown][] = [
   ["depth", (page) => slide(page, "depth", 4), ({ model }) => model.depth, 5],
-  ["batch size", (page) => slide(page, "batch", 1), ({ training }) => training.batchSize, 2],
+  ["batch size", (page) => slide(page, "batch", 6), ({ training }) => training.batchSize, 64],
   [
     "offset",
     (page) => slide(page, "offset", 6),
@@ -224,6 +227,29 @@ describe.each(browsers)("in %s", (browser) => {
       "--batch-size: must be at most the 364 training examples, got 100000; use 364 or less",
     );
   });
+});
+
+it("of what is asked for in quick turns, the last is done alone", async () => {
+  const page = await openPage("chromium", `${(await site).url}#${QUICK}`);
+  await reaches(page, "finished");
+  await page.evaluate(() => {
+    document.documentElement.dataset.state = "to be seen";
+    const hash = location.hash;
+    // each begins at once
+    for (const seeds of [2, 3, 4, 5]) {
+      history.replaceState(null, "", `${hash}&seeds=${seeds}`);
+      dispatchEvent(new HashChangeEvent("hashchange"));
+    }
+  });
+  await reaches(page, "finished");
+  const comparison = await numbersOf(page);
+  expect(comparison.training.seeds).toEqual([1, 2, 3, 4, 5]);
+  expect(comparison.trials.length).toBe(10);
+  expect(comparison.interrupted).toBe(false);
+  // what took no time since takes none
+  const { wallSeconds } = comparison;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect((await numbersOf(page)).wallSeconds).toBe(wallSeconds);
 });
 
 it("a recipe is asked, and answered", async () => {
