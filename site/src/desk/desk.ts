@@ -6,7 +6,7 @@ import { bundled } from "@evenkeel/lab/data/bundled";
 import { exampleName } from "@evenkeel/lab/data/form";
 import type { Source } from "@evenkeel/lab/data/readers/source";
 import type { Table } from "@evenkeel/lab/data/table";
-import { type Dataset, digestOf } from "@evenkeel/lab/datasets/dataset";
+import { type Dataset, type DatasetOptions, digestOf } from "@evenkeel/lab/datasets/dataset";
 import { bundledDataset, datasetIn } from "@evenkeel/lab/datasets/loading";
 import { reason } from "@evenkeel/lab/errors";
 import { findings, headline } from "@evenkeel/lab/findings";
@@ -94,22 +94,26 @@ const storeOf = (backend: Backend): Store => ({
 
 async function load({ source, reading }: LoadRequest, seen: (columns: string[]) => void): Promise<Loaded> {
   const limited = { ...reading, limits: { cells: MOST_CELLS, ...reading.limits } };
-  const own = "name" in source ? bundled.find(({ name }) => name === source.name) : undefined;
-  if ("name" in source && own === undefined) {
-    throw new Error(
-      `there is no dataset ${source.name}; there are ${bundled.map(({ name }) => name).join(", ")}`,
-    );
-  }
   let columns: string[] = [];
   const look = (table: Table) => {
     columns = table.columns.map(({ name }) => name);
     seen(columns);
   };
-  const file = own ? await fetched(own.file) : sourceOf((source as { file: File }).file);
-  const data = own ? await bundledDataset(own, file, limited, look) : await datasetIn(file, limited, look);
+  const data =
+    "name" in source
+      ? await named(source.name, limited, look)
+      : await datasetIn(sourceOf(source.file), limited, look);
   const held = { ...data, ...sharedHere(data) };
   loaded = { data: held, digest: await digestOf(held) };
   return { ...describe(loaded), columns };
+}
+
+async function named(name: string, options: DatasetOptions, look: (table: Table) => void): Promise<Dataset> {
+  const own = bundled.find((each) => each.name === name);
+  if (own === undefined) {
+    throw new Error(`there is no dataset ${name}; there are ${bundled.map((each) => each.name).join(", ")}`);
+  }
+  return bundledDataset(own, await fetched(own.file), options, look);
 }
 
 const sourceOf = (file: File): Source => ({

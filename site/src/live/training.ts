@@ -22,7 +22,8 @@ export interface Training {
 
 export const wholeNumber = (most: number) => (value: number) =>
   Number.isInteger(value) && value >= 1 && value <= most;
-export const isPositive = (value: number) => value > 0;
+/** A learning rate, or its factor: both together are a number that the command line takes too. */
+export const isRate = (value: number) => value >= 1e-12 && value <= 1e12;
 /** A number, or undefined for the usual one. */
 export const count = (most: number) => number<number | undefined>(undefined, wholeNumber(most));
 
@@ -34,7 +35,7 @@ export const trainingFields = (norms: readonly string[], seeds: number): Fields<
   width: count(4096),
   activation: oneOf(activations, "relu"),
   optimizer: oneOf([...optimizers, ""], ""),
-  rate: number<number | undefined>(undefined, isPositive),
+  rate: number<number | undefined>(undefined, isRate),
   batch: count(1_000_000),
   epochs: count(100_000),
   backend: oneOf(backends, "wasm"),

@@ -5,7 +5,7 @@ import { argumentsOf } from "@evenkeel/lab/recipes/command";
 import { learningRatesAround } from "@evenkeel/lab/settings";
 import { typed } from "@evenkeel/report/format";
 import type { ModelChoice } from "../desk/protocol.ts";
-import { choicesOf, isPositive, type Training, trainingFields } from "../live/training.ts";
+import { choicesOf, isRate, type Training, trainingFields } from "../live/training.ts";
 import { type Fields, number, text } from "../ui/address.ts";
 
 export interface State extends Training {
@@ -23,7 +23,7 @@ export const fields: Fields<State> = {
   recipe: text(),
   data: text("digits"),
   ...trainingFields(["none", "layer", "batch", "group"], 1),
-  times: number(1, isPositive),
+  times: number(1, isRate),
   offset: number(0),
 };
 

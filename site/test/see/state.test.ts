@@ -37,6 +37,17 @@ test.each<[Partial<State>, string]>([
   expect(commandFor(part)).toBe(`evenkeel compare ${args}`);
 });
 
+test("an address asks for no learning rate that is none", () => {
+  for (const address of ["rate=1e308&times=10", "rate=1e-300&times=1e-300", "rate=-1", "times=0"]) {
+    const { choices } = askedOf(read(address, fields), model);
+    const rates = [choices.learningRate ?? choices.tune ?? 1].flat();
+    expect([address, rates.every((rate) => Number(rate) > 0 && Number.isFinite(rate))]).toEqual([
+      address,
+      true,
+    ]);
+  }
+});
+
 test("what the page opens with is what is usual, where it has no place in the network; what was chosen stays", () => {
   const linear = {
     ...model,
