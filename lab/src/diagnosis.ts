@@ -390,8 +390,10 @@ function stateOf(
   const matrices = layer.trainableWeights.filter(isMatrix).map(variableOf);
   const found = matrices.flatMap(({ name }) => gradients.get(name) ?? []);
   return {
-    gradientNorm: matrices.length === 0 ? null : finite(normOf(...found)),
-    weightNorm: finite(normOf(...layer.weights.filter(isMatrix).map(variableOf))),
+    gradientNorm: matrices.length === 0 ? null : finite(normOf(...found.map((tensor) => tensor.dataSync()))),
+    weightNorm: finite(
+      normOf(...layer.weights.filter(isMatrix).map((weight) => variableOf(weight).dataSync())),
+    ),
     mean: given ? finite(given.moments.mean) : null,
     spread: given ? finite(Math.sqrt(biasedVariance(given.moments))) : null,
     dead:

@@ -20,12 +20,12 @@ export const lossOf = ({ task, form }: TrialData, outputs: tf.Tensor, y: tf.Tens
   tasks[task].loss(tf, outputs, y, form);
 
 /** What the network gives for these examples, in evaluation mode. */
-export function evaluate(
+export async function evaluate(
   { model }: Network,
   examples: Examples,
   rows: Int32Array,
   most: number = EVALUATION_BATCH,
-): Scored {
+): Promise<Scored> {
   const { data, judge, target } = examples;
   const width = sizeOf(data.form.outputs);
   const batch = Math.min(
@@ -36,23 +36,25 @@ export function evaluate(
   let loss = 0;
   for (let at = 0; at < rows.length; at += batch) {
     const some = rows.subarray(at, at + batch);
-    tf.tidy(() => {
+    const given = tf.tidy(() => {
       const { x, y } = batchOf(examples, some);
       const outputs = model.apply(x, { training: false }) as tf.Tensor;
-      loss += (lossOf(data, outputs, y).dataSync()[0] * some.length) / rows.length;
-      const values = outputs.dataSync() as Float32Array;
-      parts.push(
-        judge === undefined
-          ? values
-          : gathered(some, (row, index) =>
-              judge.measures(
-                values.subarray(index * width, (index + 1) * width),
-                inputOf(examples, row),
-                targetOf(examples, row),
-              ),
-            ),
-      );
+      return [lossOf(data, outputs, y), outputs];
     });
+    const [[own], values] = (await Promise.all(given.map((tensor) => tensor.data()))) as Float32Array[];
+    tf.dispose(given);
+    loss += (own * some.length) / rows.length;
+    parts.push(
+      judge === undefined
+        ? values
+        : gathered(some, (row, index) =>
+            judge.measures(
+              values.subarray(index * width, (index + 1) * width),
+              inputOf(examples, row),
+              targetOf(examples, row),
+            ),
+          ),
+    );
   }
   return {
     outputs: joined(parts),
@@ -64,11 +66,11 @@ export function evaluate(
 }
 
 /** How well a learning rate does: on the validation part, which is for this alone. The metric is null where so few examples have none. */
-export function validate(
+export async function validate(
   network: Network,
   examples: Examples,
-): { metric: number | null; loss: number | null } {
-  const scored = evaluate(network, examples, examples.validation);
+): Promise<{ metric: number | null; loss: number | null }> {
+  const scored = await evaluate(network, examples, examples.validation);
   if (!Number.isFinite(scored.loss)) return { metric: null, loss: null };
   return {
     metric: finite(metricNamed(examples.data.task, examples.data.metric).of(scored)),
@@ -80,15 +82,14 @@ export const scoresOf = ({ task }: TrialData, score: (metric: Metric) => number)
   Object.fromEntries(tasks[task].metrics.map((metric) => [metric.name, finite(score(metric))]));
 
 /** What the network forecasts for the held-out example in the middle; undefined where it forecasts no series. */
-export function sampleOf({ model }: Network, examples: Examples): Sample | undefined {
+export async function sampleOf({ model }: Network, examples: Examples): Promise<Sample | undefined> {
   const { data, heldOut, judge } = examples;
   if (tasks[data.task].from !== "series" || judge === undefined) return undefined;
   const row = heldOut[heldOut.length >> 1];
   const [x, y] = [inputOf(examples, row), targetOf(examples, row)];
-  const forecast = tf.tidy(() => {
-    const outputs = model.apply(batchOf(examples, [row]).x, { training: false }) as tf.Tensor;
-    return outputs.dataSync() as Float32Array;
-  });
+  const outputs = tf.tidy(() => model.apply(batchOf(examples, [row]).x, { training: false }) as tf.Tensor);
+  const forecast = (await outputs.data()) as Float32Array;
+  outputs.dispose();
   const guesses = judge.guesses.map(({ outputs }) => outputs(x));
   const [horizon, channels] = data.targetShape;
   const of = (values: Float32Array, at: number) =>

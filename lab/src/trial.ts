@@ -108,7 +108,12 @@ export async function runTrial(
         const end = i === stepsPerEpoch - 1 ? order.length : (i + 1) * batchSize;
         const rows = order.slice(i * batchSize, end).map((row) => examples.train[row]);
         setLearningRate(run, Math.min(1, (step + 1) / (training.warmUp * steps)) * (1 - step / steps));
-        const { loss, ms, probe } = trainStep(run, examples, rows, probeSteps.has(step) ? step : undefined);
+        const { loss, ms, probe } = await trainStep(
+          run,
+          examples,
+          rows,
+          probeSteps.has(step) ? step : undefined,
+        );
         if (probe) run.probes.push(probe);
         run.stepTimes.push(ms);
         run.seconds += ms / 1000;
@@ -124,7 +129,7 @@ export async function runTrial(
         );
         if (waiting) await waiting;
       }
-      const held = evaluate(run.network, examples, examples.heldOut);
+      const held = await evaluate(run.network, examples, examples.heldOut);
       const heldOutLoss = finite(held.loss);
       run.epochs.push({
         epoch,
@@ -149,7 +154,7 @@ export async function runTrial(
   const scores = { train: {}, validation: {}, heldOut: {} } as Trial["scores"];
   let confusion: Trial["confusion"] = null;
   for (const part of Object.keys(parts) as (keyof typeof parts)[]) {
-    const scored = evaluate(best.network, examples, parts[part], chooses ? batchSize : undefined);
+    const scored = await evaluate(best.network, examples, parts[part], chooses ? batchSize : undefined);
     scores[part] = scoresOf(data, (metric) => (best.diverged ? Number.NaN : metric.of(scored)));
     if (part === "heldOut" && !best.diverged && data.classes.length <= MOST_CONFUSED) {
       confusion = tasks[data.task].confusionOf?.(scored) ?? null;
@@ -159,7 +164,7 @@ export async function runTrial(
     (sum, weight) => sum + tf.util.sizeFromShape(weight.shape as number[]),
     0,
   );
-  const sample = best.diverged ? undefined : sampleOf(best.network, examples);
+  const sample = best.diverged ? undefined : await sampleOf(best.network, examples);
   const network = spec.keep ? await savedOf(best.network, examples) : undefined;
   endRun(best);
   return {
@@ -221,7 +226,7 @@ async function chooseRate(
   if (others.length === 0) return { best, tried };
   const lossOfTry = async (run: Run): Promise<number> => {
     await begin(run);
-    const score = run.diverged ? { metric: null, loss: null } : validate(run.network, examples);
+    const score = run.diverged ? { metric: null, loss: null } : await validate(run.network, examples);
     tried.push({ learningRate: run.learningRate, ...score });
     return score.loss ?? Infinity;
   };
@@ -267,13 +272,13 @@ function setLearningRate({ optimizer, learningRate }: Run, share: number): void 
   else Object.assign(optimizer, { learningRate: rate });
 }
 
-/** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. */
-function trainStep(
+/** One update from the examples `rows`, and its time; with `probeStep` also a probe, which is not timed. Reads as devices give: later. */
+async function trainStep(
   { network: { model, kernels, blocks }, optimizer }: Run,
   examples: Examples,
   rows: ArrayLike<number>,
   probeStep?: number,
-): { loss: number; ms: number; probe?: Probe } {
+): Promise<{ loss: number; ms: number; probe?: Probe }> {
   const began = performance.now();
   tf.engine().startScope();
   const outputs: tf.Tensor[] = [];
@@ -284,13 +289,13 @@ function trainStep(
       lossOf(examples.data, model.apply(x, { training: true }) as tf.Tensor, y),
     );
     optimizer.applyGradients(grads);
-    const loss = value.dataSync()[0];
+    const [loss] = await value.data();
     const ms = performance.now() - began;
     if (probeStep === undefined) return { loss, ms };
     return {
       loss,
       ms,
-      probe: probeOf(
+      probe: await probeOf(
         probeStep,
         kernels.map((name) => grads[name]),
         outputs,
@@ -321,15 +326,17 @@ function watched(layers: Network["blocks"], outputs: tf.Tensor[]): () => void {
   };
 }
 
-function probeOf(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Probe {
-  const moments = blocks.map((block) => momentsOf(block.dataSync()));
+async function probeOf(step: number, gradients: tf.Tensor[], blocks: tf.Tensor[]): Promise<Probe> {
+  const moments = (await read(blocks)).map(momentsOf);
   return {
     step,
-    gradientNorm: gradients.map((gradient) => finite(normOf(gradient))),
+    gradientNorm: (await read(gradients)).map((gradient) => finite(normOf(gradient))),
     activationMean: moments.map(({ mean }) => finite(mean)),
     activationSpread: moments.map((of) => finite(Math.sqrt(biasedVariance(of)))),
   };
 }
+
+const read = (tensors: tf.Tensor[]) => Promise.all(tensors.map((tensor) => tensor.data()));
 
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

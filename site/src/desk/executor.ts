@@ -2,6 +2,7 @@
 
 import type { TrialData } from "@evenkeel/lab/datasets/dataset";
 import { shared } from "@evenkeel/lab/datasets/shared";
+import { FailureError, reason } from "@evenkeel/lab/errors";
 import type { SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import type { Executor } from "@evenkeel/lab/trials";
 import { proxy, type Remote, wrap } from "comlink";
@@ -39,7 +40,7 @@ export function openWorkers(
     });
     // those that wait for an answer hear of it
     broken.catch(() => {});
-    const { id, port } = await places.open(proxy((message) => giveUp(new Error(message))));
+    const { id, port } = await places.open(proxy((message) => giveUp(new FailureError(message))));
     const place: Place = { id, remote: wrap<TrialWorker>(port), broken, giveUp };
     all.add(place);
     if (closed) end(place);
@@ -49,11 +50,13 @@ export function openWorkers(
   function end(place: Place): void {
     if (!all.delete(place)) return;
     places.end(place.id);
-    place.giveUp(new Error("the worker was ended"));
+    place.giveUp(new FailureError("the worker was ended"));
   }
 
   async function runIn({ remote }: Place, { data, ...spec }: TrialSpec, tell: Tell) {
-    await remote.start(backend);
+    await remote.start(backend).catch((error) => {
+      throw new FailureError(reason(error));
+    });
     if (!(await remote.holds(spec.digest))) await remote.hold(spec.digest, data);
     return remote.run(spec, tell);
   }

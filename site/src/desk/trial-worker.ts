@@ -33,7 +33,8 @@ function start(backend: Backend): Promise<void> {
         "tfjs-backend-wasm-threaded-simd.wasm": new URL(simdBinary, import.meta.url).href,
       });
     } else if (backend === "webgl") await import("@tensorflow/tfjs-backend-webgl");
-    else await import("@tensorflow/tfjs-backend-webgpu");
+    // browsers that have it may find no device
+    else if (await navigator.gpu?.requestAdapter()) await import("@tensorflow/tfjs-backend-webgpu");
     if (!(await setBackend(backend).catch(() => false)) || getBackend() !== backend) {
       throw new Error(`${backend} does not run in this browser; choose another backend`);
     }

@@ -229,6 +229,25 @@ describe.each(browsers)("in %s", (browser) => {
   });
 });
 
+it("webgl trains the same networks, and a backend that is not there is told", async () => {
+  const { url } = await site;
+  const curves = async (backend: string) => {
+    const page = await openPage("chromium", `${url}#${QUICK}&backend=${backend}`);
+    await reaches(page, "finished");
+    const { trials, machine } = await numbersOf(page);
+    expect(machine.backend).toContain(backend);
+    return trials.flatMap(({ epochs }) => epochs.map(({ heldOutLoss }) => heldOutLoss ?? Number.NaN));
+  };
+  const [wasm, webgl] = [await curves("wasm"), await curves("webgl")];
+  for (const [i, loss] of webgl.entries()) expect(loss).toBeCloseTo(wasm[i], 4);
+
+  const page = await openPage("chromium", `${url}#${QUICK}&backend=webgpu`);
+  await reaches(page, "problem");
+  expect(await page.$eval(".problem", ({ textContent }) => textContent)).toBe(
+    "webgpu does not run in this browser; choose another backend",
+  );
+});
+
 it("of what is asked for in quick turns, the last is done alone", async () => {
   const page = await openPage("chromium", `${(await site).url}#${QUICK}`);
   await reaches(page, "finished");
