@@ -107,6 +107,10 @@ function Page() {
         onChange={change}
       />
       <div class="stage">
+        <div class="panel">
+          <Stress state={now} loaded={loaded} onChange={change} />
+          <Settings state={now} loaded={loaded} onChange={change} />
+        </div>
         <div class="live-part">
           <Toolbar
             session={session}
@@ -120,10 +124,6 @@ function Page() {
           {recipe && view?.answers && <Verdict recipe={recipe} answers={view.answers} />}
           {view && <Live view={view} name={loaded?.name ?? now.data} report={session.report} />}
           {!view && !session.problem.value && <Waiting />}
-        </div>
-        <div class="panel">
-          <Stress state={now} loaded={loaded} onChange={change} />
-          <Settings state={now} loaded={loaded} onChange={change} />
         </div>
       </div>
       {command && (
