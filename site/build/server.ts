@@ -87,7 +87,11 @@ export async function serve(
       "content-type": type,
       "content-length": statSync(sent).size,
     });
-    return request.method === "HEAD" ? response.end() : createReadStream(sent).pipe(response);
+    if (request.method === "HEAD") return response.end();
+    // a file may go while it is sent: the site is built again
+    createReadStream(sent)
+      .on("error", () => response.destroy())
+      .pipe(response);
   };
 
   /** Whether it is one. */

@@ -85,8 +85,10 @@ async function asset(request: Request): Promise<Response> {
   if (response.ok) {
     const copy = response.clone();
     // where there is no room, it is fetched again next time
-    const cache = await caches.open(CACHE);
-    await cache.put(request.url, copy).catch(() => {});
+    await caches
+      .open(CACHE)
+      .then((cache) => cache.put(request.url, copy))
+      .catch(() => {});
   }
   return response;
 }

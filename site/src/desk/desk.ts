@@ -202,7 +202,7 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
   const goingOf = (spec: TrialSpec) => goings.get(spec) as Going;
   const all = [...byKey.values()];
   const own = specs.slice(0, settings.norms.length * settings.seeds.length).map(goingOf);
-  const began = performance.now();
+  const began = turns.elapsed();
   const comparison = (): Comparison =>
     comparisonOf(
       settings,
@@ -214,7 +214,7 @@ async function compare(request: CompareRequest, show: (view: View) => void): Pro
         date: new Date().toISOString(),
         command,
         machine: machine(backend),
-        wallSeconds: (performance.now() - began) / 1000,
+        wallSeconds: (turns.elapsed() - began) / 1000,
       },
     );
 
@@ -311,7 +311,7 @@ function viewOf(
   const doneOf = ({ state, progress }: Going) =>
     state === "finished" || state === "diverged" ? 1 : (progress?.done ?? 0);
   const done = goings.reduce((sum, going) => sum + doneOf(going), 0) / goings.length;
-  const seconds = (performance.now() - began) / 1000;
+  const seconds = (turns.elapsed() - began) / 1000;
   return {
     state: "running",
     done,

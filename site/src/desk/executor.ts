@@ -6,16 +6,14 @@ import { FailureError, reason } from "@evenkeel/lab/errors";
 import type { SoFar, TrialSpec } from "@evenkeel/lab/trial";
 import type { Executor } from "@evenkeel/lab/trials";
 import { proxy, type Remote, wrap } from "comlink";
+import { type End, openEnd } from "../ui/worker.ts";
 import type { Backend, Places } from "./protocol.ts";
 import type { Tell, TrialWorker } from "./trial-worker.ts";
 import type { Turns } from "./turns.ts";
 
-interface Place {
+interface Place extends End {
   id: number;
   remote: Remote<TrialWorker>;
-  /** Rejects where the worker breaks or is ended: what it has not answered by then, it never will. */
-  broken: Promise<never>;
-  giveUp(error: Error): void;
 }
 
 /**
@@ -34,14 +32,9 @@ export function openWorkers(
   let closed = false;
 
   async function open(): Promise<Place> {
-    let giveUp: Place["giveUp"] = () => {};
-    const broken = new Promise<never>((_, reject) => {
-      giveUp = reject;
-    });
-    // those that wait for an answer hear of it
-    broken.catch(() => {});
-    const { id, port } = await places.open(proxy((message) => giveUp(new FailureError(message))));
-    const place: Place = { id, remote: wrap<TrialWorker>(port), broken, giveUp };
+    const own = openEnd();
+    const { id, port } = await places.open(proxy((message) => own.giveUp(new FailureError(message))));
+    const place: Place = { id, remote: wrap<TrialWorker>(port), ...own };
     all.add(place);
     if (closed) end(place);
     return place;

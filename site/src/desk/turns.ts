@@ -13,6 +13,8 @@ export interface Turns {
   /** One step for each that waits. */
   step(): void;
   go(): void;
+  /** ms since it was opened, without pauses. */
+  elapsed(): number;
 }
 
 /** @param most turns at a time */
@@ -21,6 +23,8 @@ export function openTurns(most: number): Turns {
   let taken = 0;
   let paused = false;
   let steps = 0;
+  let began = performance.now();
+  let pausedAt = 0;
 
   function next(): void {
     while (taken < most && waiting.length > 0 && (!paused || steps > 0)) {
@@ -41,6 +45,7 @@ export function openTurns(most: number): Turns {
       next();
     },
     pause() {
+      if (!paused) pausedAt = performance.now();
       paused = true;
       steps = 0;
     },
@@ -50,8 +55,10 @@ export function openTurns(most: number): Turns {
       next();
     },
     go() {
+      if (paused) began += performance.now() - pausedAt;
       paused = false;
       next();
     },
+    elapsed: () => (paused ? pausedAt : performance.now()) - began,
   };
 }

@@ -131,7 +131,11 @@ function Page() {
           <h2 id="again">The same numbers, elsewhere</h2>
           <p class="lead">
             This page’s address holds all settings: whoever opens it trains the same networks, with the same
-            numbers. So does the command line, on threads and on all of your memory:
+            numbers. So does the command line, on threads and on all of your memory
+            {now.backend === "wasm"
+              ? ""
+              : `, up to the last digits, which ${now.backend} rounds in its own way`}
+            :
           </p>
           <Command label="Command" text={command} />
         </section>

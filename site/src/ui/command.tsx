@@ -26,6 +26,9 @@ export function Command({ text, label }: { text: string; label: string }) {
       <button type="button" class="button" onClick={copy}>
         {copied ? "Copied" : "Copy"}
       </button>
+      <span class="unseen" role="status">
+        {copied ? "Copied." : ""}
+      </span>
     </div>
   );
 }

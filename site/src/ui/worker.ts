@@ -6,19 +6,24 @@ export interface End {
   giveUp(error: Error): void;
 }
 
-export function endOf(worker: Worker): End {
+export function openEnd(): End {
   let giveUp: End["giveUp"] = () => {};
   const broken = new Promise<never>((_, reject) => {
     giveUp = reject;
   });
   // those that wait for an answer hear of it
   broken.catch(() => {});
+  return { broken, giveUp };
+}
+
+export function endOf(worker: Worker): End {
+  const end = openEnd();
   worker.onerror = (event) => {
     event.preventDefault();
     // an event without words: its script did not come, or what that imports
-    giveUp(
+    end.giveUp(
       new Error(event.message || "a part of this page could not be loaded; try again, or reload the page"),
     );
   };
-  return { broken, giveUp };
+  return end;
 }

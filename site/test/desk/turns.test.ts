@@ -1,5 +1,5 @@
 /** Turns: never more at a time than there may be, in the order of asking, none in a pause, one step each on demand. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { openTurns } from "../../src/desk/turns.ts";
 
 const settled = () => new Promise((resolve) => setTimeout(resolve));
@@ -56,4 +56,23 @@ test("a pause gives no turn, a step gives one to each that waits, and then they 
   turns.step();
   await all;
   expect(log.slice(6)).toEqual(["a", "b", "c", "a", "b", "c"]);
+});
+
+test("time goes on where nothing is paused", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const turns = openTurns(1);
+    vi.advanceTimersByTime(20);
+    expect(turns.elapsed()).toBe(20);
+    turns.pause();
+    vi.advanceTimersByTime(500);
+    turns.pause();
+    expect(turns.elapsed()).toBe(20);
+    turns.go();
+    turns.go();
+    vi.advanceTimersByTime(5);
+    expect(turns.elapsed()).toBe(25);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -103,9 +103,9 @@ const controls: [string, (page: Page) => Promise<unknown>, (comparison: Comparis
     "10,000 is added to every input, after it was standardized",
   ],
   ["learning rate ×", (page) => slide(page, "times", 4), ({ training }) => training.learningRates, [0.5]],
-  ["one more norm", (page) => page.click("[name=norm-rms]"), norms, ["none", "layer", "rms"]],
+  ["one more norm", (page) => press(page, "norm-rms"), norms, ["none", "layer", "rms"]],
   ["another norm", (page) => page.select("[name=add-norm]", "ada"), norms, ["none", "layer", "rms", "ada"]],
-  ["one norm less", (page) => page.click("[name=norm-layer]"), norms, ["none", "rms", "ada"]],
+  ["one norm less", (page) => press(page, "norm-layer"), norms, ["none", "rms", "ada"]],
   ["width", (page) => type(page, "width", "6"), ({ model }) => model.width, 6],
   ["activation", (page) => page.select("[name=activation]", "tanh"), ({ model }) => model.activation, "tanh"],
   [
@@ -147,10 +147,17 @@ async function slide(page: Page, name: string, value: number) {
   );
 }
 
+/** By keyboard, wherever a control stands by then. */
+async function press(page: Page, name: string) {
+  await page.focus(`[name=${name}]`);
+  await page.keyboard.press("Space");
+}
+
 async function type(page: Page, name: string, value: string) {
-  const input = await page.$(`input[name=${name}]`);
-  await input?.click({ count: 3 });
-  await input?.type(value);
+  const selector = `input[name=${name}]`;
+  await page.focus(selector);
+  await page.$eval(selector, (input) => (input as HTMLInputElement).select());
+  await page.keyboard.type(value);
   await page.keyboard.press("Tab");
 }
 
