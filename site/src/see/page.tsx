@@ -32,6 +32,8 @@ const SETTLED = 400;
 const state = signal<State>(read(location.hash, fields));
 const asked = signal<Asked | undefined>(undefined);
 const session = openSession();
+/** Whether the page has been shown: what is far down can wait for it. */
+const opened = signal(false);
 
 const recipeOf = ({ recipe }: State) => facts.recipes.find(({ name }) => name === recipe);
 
@@ -140,7 +142,7 @@ function Page() {
           <Command label="Command" text={command} />
         </section>
       )}
-      <Questions current={now.recipe} onAsk={ask} />
+      {opened.value && <Questions current={now.recipe} onAsk={ask} />}
     </>
   );
 }
@@ -155,3 +157,6 @@ function Waiting() {
 
 render(<Page />, document.getElementById("main") as HTMLElement);
 begin();
+setTimeout(() => {
+  opened.value = true;
+});
