@@ -1,0 +1,6 @@
+/** Every backend on the kinds of hard inputs that the fast suite leaves out. */
+import { hardInputs } from "../support/numerics.js";
+import { againstReference } from "./suite.js";
+
+const { "unit normal": _usual, "mean 10⁴, standard deviation 1": _far, ...others } = hardInputs;
+againstReference(others);
