@@ -65,7 +65,7 @@ test("six normalizations of a cnn, learning rates tried: files that agree with -
   const comparison: Comparison = JSON.parse(stdout);
   const rates = [0.017, 0.05, 0.15];
   expect(comparison).toMatchObject({
-    format: 3,
+    format: 4,
     command: `node ${cli} compare ${options}`,
     data: {
       name: "digits",
