@@ -28,6 +28,12 @@ const formOf = (folder: string): string => FORMS[`${folder.split("/")[0]}/`];
 
 const pathOf = (form: string): string => fileURLToPath(new URL(`../${form}`, import.meta.url));
 
+/** What every head begins with; an address from the site's root is made relative. */
+const HEAD = `<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="/src/ui/icon.svg" type="image/svg+xml">`;
+
 /** @param path of the page, from the site's root: "norms/layerNorm/" */
 function header(path: string): string {
   const up = "../".repeat(path.split("/").length - 1) || "./";
@@ -64,6 +70,7 @@ export function pages(): Plugin {
       order: "pre",
       handler: (html, { path }) =>
         html
+          .replace("<head>", `<head>\n${HEAD}`)
           .replace("<body>", () => `<body>\n${header(path.replace(/^\//, "").replace(/index\.html$/, ""))}`)
           .replace("<!-- list -->", () => made().list)
           .replace("</body>", () => `${FOOTER}\n</body>`),

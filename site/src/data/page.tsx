@@ -295,7 +295,7 @@ function Start({ now }: { now: State }) {
       <p class="note">Rows of a table that were copied elsewhere can be pasted here too.</p>
       <section aria-labelledby="examples">
         <h2 id="examples">Or data that come with the lab</h2>
-        <ul class="examples">
+        <ul class="offers">
           {facts.data.map(({ name, description }) => (
             <li key={name}>
               <button type="button" onClick={() => takeOwn(name)}>

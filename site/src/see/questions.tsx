@@ -36,7 +36,7 @@ export function Questions({ current, onAsk }: { current: string; onAsk(recipe: s
       {groups.map((group) => (
         <div class="group" key={group}>
           <h3>{group}</h3>
-          <ul>
+          <ul class="offers">
             {facts.recipes
               .filter((recipe) => recipe.group === group)
               .map(({ name, question, claimed }) => (

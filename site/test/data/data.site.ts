@@ -408,7 +408,7 @@ it.each([
 
 it("is used by keyboard alone", async () => {
   const page = await open("chromium");
-  await page.focus(".examples li:nth-child(1) button");
+  await page.focus(".offers li:nth-child(1) button");
   await page.keyboard.press("Enter");
   await untilState(page, "read");
   expect(await page.evaluate(() => document.activeElement?.id)).toBe("source");
