@@ -186,7 +186,7 @@ it("each control does what it says, and the address keeps it", { timeout: 240_00
 describe.each(browsers)("in %s", (browser) => {
   it("pauses, takes one step, and goes on to the same numbers", async () => {
     const { url } = await site;
-    const page = await openPage(browser, `${url}#${QUICK.replace("epochs=2", "epochs=30")}`);
+    const page = await openPage(browser, `${url}#${QUICK.replace("epochs=2", "epochs=15")}`);
     const press = (text: string) =>
       page.evaluate((wanted) => {
         [...document.querySelectorAll("button")].find(({ textContent }) => textContent === wanted)?.click();
@@ -209,7 +209,7 @@ describe.each(browsers)("in %s", (browser) => {
     await press("One step");
     const after = await settled();
     expect(after.some((value, i) => value > before[i])).toBe(true);
-    // a step of each, of 30 epochs
+    // a step of each, of 15 epochs
     expect(Math.max(...after.map((value, i) => value - before[i]))).toBeLessThan(0.02);
     await press("Go on");
     await reaches(page, "finished");
