@@ -319,6 +319,10 @@ it("no worker is left when a comparison is changed, or its page is gone, and mem
   };
   await attach(client);
   const heap = async () => {
+    // the report of what is finished is held too, as soon as it is there
+    await page.waitForFunction(
+      () => document.querySelector("[role=status]")?.textContent?.trim() === "Finished.",
+    );
     await client.send("HeapProfiler.collectGarbage");
     const { usedSize } = await client.send("Runtime.getHeapUsage");
     return usedSize;
