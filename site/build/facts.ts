@@ -9,7 +9,7 @@ import type { DatasetOptions } from "@evenkeel/lab/datasets/dataset";
 import { suits } from "@evenkeel/lab/datasets/suited";
 import { models } from "@evenkeel/lab/models/registry";
 import { version } from "@evenkeel/lab/node/version";
-import { aboutOf, labelOf, nameOf, normNames } from "@evenkeel/lab/norms";
+import { labelOf, normNames } from "@evenkeel/lab/norms";
 import { recipes } from "@evenkeel/lab/recipes/registry";
 import { type TaskName, taskNames, tasks } from "@evenkeel/lab/tasks/registry";
 import type { Plugin } from "vite";
@@ -20,9 +20,9 @@ const NAME = "virtual:facts";
 export interface Facts {
   version: string;
   /** `none` first, then the catalog in its order. */
-  norms: { name: string; label: string; title: string; summary: string; page?: string }[];
-  models: { name: string; title: string; unit: string }[];
-  data: { name: string; description: string; provenance: string; licence: string }[];
+  norms: { name: string; label: string }[];
+  models: { name: string; title: string }[];
+  data: { name: string; description: string }[];
   tasks: {
     name: TaskName;
     /** Whether it is learnt from a text, not a table. */
@@ -47,23 +47,9 @@ export interface Facts {
 function found(): Facts {
   return {
     version,
-    norms: normNames.map((name) => {
-      const about = aboutOf(name);
-      return {
-        name,
-        label: labelOf(name),
-        title: about?.title ?? nameOf(name),
-        summary: about?.summary ?? "the network as it is",
-        ...(about && { page: about.name }),
-      };
-    }),
-    models: Object.values(models).map(({ name, title, unit }) => ({ name, title, unit })),
-    data: bundled.map(({ name, description, provenance, licence }) => ({
-      name,
-      description,
-      provenance,
-      licence,
-    })),
+    norms: normNames.map((name) => ({ name, label: labelOf(name) })),
+    models: Object.values(models).map(({ name, title }) => ({ name, title })),
+    data: bundled.map(({ name, description }) => ({ name, description })),
     tasks: taskNames.map((name) => {
       const { from, metrics } = tasks[name];
       return {

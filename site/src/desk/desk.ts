@@ -164,7 +164,6 @@ function describe({ data, digest }: Data): Omit<Loaded, "columns"> {
         usualNorms: usualNormsOf(model, form),
       };
     }),
-    digest,
   };
 }
 
@@ -327,7 +326,6 @@ function viewOf(
         done: doneOf(going),
         epoch: result?.epochs.length ?? progress?.epoch ?? 0,
         metric: metric.format(value),
-        loss: result?.epochs.at(-1)?.trainLoss ?? progress?.loss ?? null,
         learningRate: result?.learningRate ?? soFar?.learningRate ?? null,
       };
     }),

@@ -51,8 +51,6 @@ export interface Loaded {
   model: string;
   /** Networks that these data can be learnt by. */
   models: ModelChoice[];
-  /** SHA-256 of what networks see, in hex. */
-  digest: string;
 }
 
 export interface ModelChoice {
@@ -92,7 +90,6 @@ export interface TrialView {
   epoch: number;
   /** The metric on the held-out part after the last epoch, as the report writes it. */
   metric: string;
-  loss: number | null;
   /** Where it trains at, or tries, one. */
   learningRate: number | null;
 }
