@@ -1,9 +1,10 @@
 /**
  * Protocol buffers' wire format, read field by field from a range of bytes: what a message holds is read when it is asked for, so that a
- * tensor of gigabytes is passed over. https://protobuf.dev/programming-guides/encoding
+ * tensor of gigabytes is passed over; and written, field by field. https://protobuf.dev/programming-guides/encoding
  */
 import { CheckpointError } from "../errors.js";
 import { type Bytes, bytesInMemory } from "../source.js";
+import { concatenated } from "./zip.js";
 
 /** A field of a message. */
 export interface Field {
@@ -139,4 +140,58 @@ export async function bigIntegersIn(fields: readonly Field[] = []): Promise<bigi
 /** As `bigIntegersIn`, as numbers; beyond 2⁵³ the nearest. */
 export async function integersIn(fields: readonly Field[] = []): Promise<number[]> {
   return (await bigIntegersIn(fields)).map(Number);
+}
+
+/** A varint without a key: 64 bits, of negative numbers in two's complement. */
+export function varint(value: number | bigint): Uint8Array {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.of(...bytes, Number(rest));
+}
+
+/** What stands before a field of wire type 2: its key, and its length in bytes. */
+export function lengthField(number: number, byteLength: number): Uint8Array {
+  return concatenated([varint(number * 8 + 2), varint(byteLength)]);
+}
+
+/** A field of bytes, or of a message that `message` gives. */
+export function bytesField(number: number, bytes: Uint8Array): Uint8Array {
+  return concatenated([lengthField(number, bytes.length), bytes]);
+}
+
+/** A field of a text, in UTF-8. */
+export function textField(number: number, text: string): Uint8Array {
+  return bytesField(number, new TextEncoder().encode(text));
+}
+
+/** A field of an integer or an enum. @param value an integer, of a number within ±2⁵³ */
+export function integerField(number: number, value: number | bigint): Uint8Array {
+  return concatenated([varint(number * 8), varint(value)]);
+}
+
+/** A field of a float of four bytes. */
+export function floatField(number: number, value: number): Uint8Array {
+  const bytes = new Uint8Array(5 + 4);
+  const key = varint(number * 8 + 5);
+  bytes.set(key);
+  new DataView(bytes.buffer).setFloat32(key.length, value, true);
+  return bytes.slice(0, key.length + 4);
+}
+
+/** A repeated field of integers, packed into one. */
+export function packedIntegers(number: number, values: Iterable<number | bigint>): Uint8Array {
+  return bytesField(number, concatenated(Array.from(values, varint)));
+}
+
+/** A repeated field of floats of four bytes, packed into one. */
+export function packedFloats(number: number, values: readonly number[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(4 * values.length));
+  for (const [i, value] of values.entries()) bytes.setFloat32(4 * i, value, true);
+  return bytesField(number, new Uint8Array(bytes.buffer));
+}
+
+/** The bytes of a message: its fields one after another. */
+export function message(fields: readonly Uint8Array[]): Uint8Array {
+  return concatenated(fields);
 }

@@ -2,11 +2,18 @@ import { describe, expect, it } from "vitest";
 import {
   bigIntegersIn,
   byNumber,
+  bytesField,
   doubleIn,
   fieldsOf,
+  floatField,
   floatIn,
+  integerField,
   integerIn,
   integersIn,
+  message as messageOf,
+  packedFloats,
+  packedIntegers,
+  textField,
   textIn,
 } from "../../../src/checkpoints/encodings/protobuf.js";
 import { bytesInMemory, bytesOf } from "../../../src/checkpoints/source.js";
@@ -109,5 +116,38 @@ describe("fields of a message", () => {
       `x.pb (test at byte 1): expected the number of a field, got 0; ${damaged}`,
     );
     expect(await refusal(Uint8Array.of(0x0d, 1, 2))).toMatch(/expected 4 more bytes/);
+  });
+});
+
+describe("what is written", () => {
+  it("is the encoding's own example", () => {
+    expect([...integerField(1, 150)]).toEqual([0x08, 0x96, 0x01]);
+    expect([...textField(2, "testing")]).toEqual([0x12, 7, ...new TextEncoder().encode("testing")]);
+    expect([...bytesField(3, integerField(1, 150))]).toEqual([0x1a, 3, 0x08, 0x96, 0x01]);
+    expect([...packedIntegers(6, [3, 270, 86942])]).toEqual([0x32, 6, 3, 0x8e, 2, 0x9e, 0xa7, 5]);
+  });
+
+  it("is read again: least and largest numbers, large field numbers, texts beyond ASCII", async () => {
+    const least = -(2n ** 63n);
+    const bytes = messageOf([
+      integerField(1, -1),
+      integerField(2, least),
+      floatField(2 ** 29 - 1, -0),
+      floatField(4, Number.NaN),
+      textField(5, "γ·x̂ + β 🚢"),
+      packedIntegers(6, [0, -2, 2n ** 62n]),
+      packedFloats(7, [1.5, Number.POSITIVE_INFINITY]),
+      bytesField(8, new Uint8Array()),
+    ]);
+    const fields = await fieldsIn(bytes);
+    expect(fields.map(({ number }) => number)).toEqual([1, 2, 2 ** 29 - 1, 4, 5, 6, 7, 8]);
+    expect(integerIn(fields[0])).toBe(-1);
+    expect(await bigIntegersIn([fields[1]])).toEqual([least]);
+    expect([floatIn(fields[2]), floatIn(fields[3])]).toEqual([-0, Number.NaN]);
+    expect(await textIn(fields[4])).toBe("γ·x̂ + β 🚢");
+    expect(await bigIntegersIn([fields[5]])).toEqual([0n, -2n, 2n ** 62n]);
+    const floats = (await fields[6].bytes.read()).buffer as ArrayBuffer;
+    expect([...new Float32Array(floats)]).toEqual([1.5, Number.POSITIVE_INFINITY]);
+    expect(fields[7].bytes.byteLength).toBe(0);
   });
 });

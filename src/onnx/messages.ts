@@ -1,0 +1,115 @@
+/** Messages of ONNX (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3) for what is put into a model. */
+import {
+  bytesField,
+  floatField,
+  integerField,
+  message,
+  packedFloats,
+  packedIntegers,
+  textField,
+} from "../checkpoints/encodings/protobuf.js";
+import type { Float, Integer, NewConstant, NewNode, ValueInfo } from "../checkpoints/graphs/graph.js";
+import { encodedTensors } from "../checkpoints/written.js";
+
+/** TensorProto.DataType. */
+export const elementTypes = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  string: 8,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+  complex64: 14,
+  complex128: 15,
+  bfloat16: 16,
+} as const;
+
+/** Values of a constant, row-major, little-endian, rounded to the nearest of its type, ties to even. */
+export function rawValues(caller: string, { name, shape, dtype, values }: NewConstant): Uint8Array {
+  const data =
+    dtype === "int64"
+      ? BigInt64Array.from(values as ArrayLike<number>, BigInt)
+      : dtype === "int32"
+        ? Int32Array.from(values)
+        : Float64Array.from(values);
+  const [{ bytes }] = encodedTensors(caller, [[name, { shape, dtype, data }]]);
+  return bytes;
+}
+
+/** TensorProto, with its values in it. */
+export function tensorMessage(caller: string, constant: NewConstant): Uint8Array {
+  return message([...tensorHead(constant), bytesField(9, rawValues(caller, constant))]);
+}
+
+/** Shape, type and name of a TensorProto. */
+function tensorHead({ name, shape, dtype }: NewConstant): Uint8Array[] {
+  const lengths = shape.length > 0 ? [packedIntegers(1, shape)] : [];
+  return [...lengths, integerField(2, elementTypes[dtype]), textField(8, name)];
+}
+
+/** TensorProto whose values lie in a file beside the model, from a byte on. */
+export function externalTensorMessage(
+  constant: NewConstant,
+  { location, offset, length }: { location: string; offset: number; length: number },
+): Uint8Array {
+  const entries = Object.entries({ location, offset: String(offset), length: String(length) });
+  return message([
+    ...tensorHead(constant),
+    ...entries.map(([key, value]) => bytesField(13, message([textField(1, key), textField(2, value)]))),
+    integerField(14, 1),
+  ]);
+}
+
+/** NodeProto. */
+export function nodeMessage({ name, operator, domain, inputs, outputs, attributes }: NewNode): Uint8Array {
+  return message([
+    ...inputs.map((input) => textField(1, input)),
+    ...outputs.map((output) => textField(2, output)),
+    textField(3, name),
+    textField(4, operator),
+    ...Object.entries(attributes).map(([key, value]) => bytesField(5, attributeMessage(key, value))),
+    ...(domain === "" ? [] : [textField(7, domain)]),
+  ]);
+}
+
+/** AttributeProto: of a float (f, 1), an integer (i, 2), a text (s, 3), floats (6) or integers (7). */
+function attributeMessage(name: string, value: Integer | Float | string): Uint8Array {
+  const [field, type] =
+    typeof value === "string"
+      ? [textField(4, value), 3]
+      : "float" in value
+        ? typeof value.float === "number"
+          ? [floatField(2, value.float), 1]
+          : [packedFloats(7, value.float), 6]
+        : typeof value.integer === "number"
+          ? [integerField(3, value.integer), 2]
+          : [packedIntegers(8, value.integer), 7];
+  return message([textField(1, name), field, integerField(20, type)]);
+}
+
+/** OperatorSetIdProto. */
+export function opsetMessage(domain: string, version: number): Uint8Array {
+  return message([...(domain === "" ? [] : [textField(1, domain)]), integerField(2, version)]);
+}
+
+/** ValueInfoProto of a tensor; without a type where its elements' is not known, without a shape where its rank is not. */
+export function valueMessage({ name, dtype, shape }: ValueInfo): Uint8Array {
+  const type = dtype !== undefined && Object.hasOwn(elementTypes, dtype) ? dtype : undefined;
+  if (type === undefined) return message([textField(1, name)]);
+  const tensor = [integerField(1, elementTypes[type as keyof typeof elementTypes])];
+  if (shape) tensor.push(bytesField(2, message(shape.map((length) => bytesField(1, lengthMessage(length))))));
+  return message([textField(1, name), bytesField(2, bytesField(1, message(tensor)))]);
+}
+
+/** TensorShapeProto.Dimension: a length, a name, or nothing. */
+function lengthMessage(length: number | string): Uint8Array {
+  if (typeof length === "number") return integerField(1, length);
+  return length === "" ? new Uint8Array() : textField(2, length);
+}
