@@ -6,6 +6,7 @@ import { defaultDevice, grad, numpy as np, init as startJax } from "@jax-js/jax"
 import * as tf from "@tensorflow/tfjs-core";
 import { sequential } from "@tensorflow/tfjs-layers";
 import { describe, expect, it } from "vitest";
+import { Eager } from "../../src/formula/eager.js";
 import { windowSum } from "../../src/formula/terms.js";
 import {
   apply,
@@ -34,7 +35,6 @@ import {
 import * as jax from "../../src/jax/index.js";
 import { sizeOf } from "../../src/shape.js";
 import { apply as applyTf, layers } from "../../src/tfjs/index.js";
-import { Eager } from "../support/eager.js";
 import { expectClose, largest, normal } from "../support/numerics.js";
 import { leakless, use } from "../support/tfjs-backends.js";
 

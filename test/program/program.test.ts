@@ -3,6 +3,7 @@
  * between a program's forward and backward pass.
  */
 import { describe, expect, it } from "vitest";
+import type { Values64 } from "../../src/formula/eager.js";
 import type { ApplyOptions, Normalization, Weight } from "../../src/formula/normalization.js";
 import type { Ops } from "../../src/formula/ops.js";
 import { run } from "../../src/formula/run.js";
@@ -17,7 +18,6 @@ import {
   statistics,
 } from "../../src/index.js";
 import { programOf, type Signature } from "../../src/program/program.js";
-import type { Values } from "../support/eager.js";
 import { Along, type Kind, type Moving, Plain, randomFormula, valuesOf } from "../support/formulas.js";
 import { expectClose, largest } from "../support/numerics.js";
 
@@ -29,7 +29,7 @@ const FORMULAS = Number(process.env.FORMULAS ?? 25);
 const STEPS = Number(process.env.STEPS ?? 14);
 const ELEMENTS = Number(process.env.ELEMENTS ?? 200);
 
-const still = (at: Values): Moving => ({
+const still = (at: Values64): Moving => ({
   at,
   by: { shape: at.shape, data: new Float64Array(at.data.length) },
 });
@@ -76,7 +76,7 @@ function check(seed: number, kind: Kind, ek: Evenkeel, tolerance: number): void 
 
   // in the backend or plain; gradients of y alone, or of more
   const inBackend = seed % 2 === 0;
-  const handed = (one: Values): PlainArray =>
+  const handed = (one: Values64): PlainArray =>
     inBackend ? ek.array(one.shape, one.data) : { shape: one.shape, data: one.data.slice() };
   const before = ek.memory().arrays;
   const mine = values.map(handed);
@@ -86,7 +86,7 @@ function check(seed: number, kind: Kind, ek: Evenkeel, tolerance: number): void 
     mask,
     residual: more,
   });
-  const close = (name: string, got: PlainArray, { shape, data }: Values) => {
+  const close = (name: string, got: PlainArray, { shape, data }: Values64) => {
     expect(got.shape, name).toEqual(shape);
     const allowed = tolerance * Math.max(1, largest(data)) || Number.MIN_VALUE;
     expectClose(name, got.data, data, () => allowed);
@@ -151,7 +151,7 @@ describe("random formulas", () => {
 
   it("carry what is no number, or infinite, as their operations do", () => {
     const hard = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0];
-    const spoiled = (shape: readonly number[], seed: number): Values => {
+    const spoiled = (shape: readonly number[], seed: number): Values64 => {
       const { data } = valuesOf(shape, "exact", seed);
       return { shape, data: data.map((value, i) => ((i + seed) % 5 === 0 ? hard[(i + seed) % 4] : value)) };
     };

@@ -1,17 +1,17 @@
 /** Random formulas over all operations of `Ops`, and their derivatives along a direction in float64. */
 import { composedNormalize } from "../../src/formula/composed.js";
+import { Eager, type Values64 } from "../../src/formula/eager.js";
 import type { Normalization } from "../../src/formula/normalization.js";
 import type { NarrowType, NormalizeResult, Operand, Ops } from "../../src/formula/ops.js";
 import { type FusedNorm, planOf } from "../../src/formula/plan.js";
 import { windowSum } from "../../src/formula/terms.js";
 import { broadcastShape, sizeOf } from "../../src/shape.js";
-import { Eager, type Values } from "./eager.js";
 import { random } from "./numerics.js";
 
-/** Values, and how they change along a direction. */
+/** Values64, and how they change along a direction. */
 export interface Moving {
-  readonly at: Values;
-  readonly by: Values;
+  readonly at: Values64;
+  readonly by: Values64;
 }
 
 const eager = new Eager();
@@ -101,7 +101,7 @@ export class Along implements Ops<Moving> {
 
   normalize: Ops<Moving>["normalize"] = (norm, x, operands) => composedNormalize(this, norm, x, operands);
 
-  private choice(condition: Values, a: Operand<Moving>, b: Operand<Moving>): Moving {
+  private choice(condition: Values64, a: Operand<Moving>, b: Operand<Moving>): Moving {
     const [p, q] = [moving(a), moving(b)];
     const at = eager.where(condition, p.at, q.at);
     return { at, by: eager.where(condition, p.by, q.by) };
@@ -111,18 +111,18 @@ export class Along implements Ops<Moving> {
 /** The values alone, with every operation that a host may leave out. */
 export class Plain extends Eager {
   recurrence = recurrence;
-  intercept = (x: Values) => x;
+  intercept = (x: Values64) => x;
 }
 
-const zeros = (shape: readonly number[]): Values => ({ shape, data: new Float64Array(sizeOf(shape)) });
-const still = (at: Values): Moving => ({ at, by: zeros(at.shape) });
+const zeros = (shape: readonly number[]): Values64 => ({ shape, data: new Float64Array(sizeOf(shape)) });
+const still = (at: Values64): Moving => ({ at, by: zeros(at.shape) });
 const moving = (operand: Operand<Moving>): Moving =>
   typeof operand === "number" ? still({ shape: [], data: Float64Array.of(operand) }) : operand;
-const mapped = ({ shape, data }: Values, value: (x: number) => number): Values => ({
+const mapped = ({ shape, data }: Values64, value: (x: number) => number): Values64 => ({
   shape,
   data: data.map((one) => value(one)),
 });
-const both = ({ at, by }: Moving, change: (values: Values) => Values): Moving => ({
+const both = ({ at, by }: Moving, change: (values: Values64) => Values64): Moving => ({
   at: change(at),
   by: change(by),
 });
@@ -136,7 +136,11 @@ function sloped(value: (x: number) => number, slope: (x: number) => number) {
   return ({ at, by }: Moving): Moving => ({ at: mapped(at, value), by: eager.mul(by, mapped(at, slope)) });
 }
 
-function recurrence(start: Values, factors: Values, terms: Values): { before: Values; last: Values } {
+function recurrence(
+  start: Values64,
+  factors: Values64,
+  terms: Values64,
+): { before: Values64; last: Values64 } {
   const [steps, width] = terms.shape;
   const factor = eager.add(factors, zeros(terms.shape)).data;
   const state = start.data.slice();
@@ -201,7 +205,7 @@ export function randomFormula(seed: number, kind: Kind, steps: number, most = 30
 
   const made: Step[] = [];
   const written: string[] = [];
-  const pool: Values[] = [...inputs, ...names.map((name) => specified[name].shape)].map((shape, i) =>
+  const pool: Values64[] = [...inputs, ...names.map((name) => specified[name].shape)].map((shape, i) =>
     valuesOf(shape, kind, seed + i),
   );
   if (handles.mask && maskShape) pool.push(valuesOf(maskShape, "exact", seed + 90));
@@ -210,7 +214,7 @@ export function randomFormula(seed: number, kind: Kind, steps: number, most = 30
   const ops = new Plain();
   const limit = kind === "exact" ? 2 ** 12 : 1e3;
   const add = (name: string, of: readonly number[], make: Step["make"]): number | undefined => {
-    const values = make<Values>(
+    const values = make<Values64>(
       ops,
       of.map((i) => pool[i]),
     );
@@ -578,7 +582,7 @@ const sameLengths = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((length, i) => length === b[i]);
 
 /** Integers from −3 to 3, or numbers about 0. */
-export function valuesOf(shape: readonly number[], kind: Kind, seed: number): Values {
+export function valuesOf(shape: readonly number[], kind: Kind, seed: number): Values64 {
   const next = random(seed * 7919 + 13);
   const value = kind === "exact" ? () => Math.floor(next() * 7) - 3 : () => Math.fround(2 * next() - 0.8);
   return { shape, data: Float64Array.from({ length: sizeOf(shape) }, value) };
