@@ -4,6 +4,7 @@
  */
 import { type Call, Operands, UNKNOWN } from "./operators.js";
 import { onnxMeaning } from "./operators-onnx.js";
+import { tensorflowMeaning } from "./operators-tensorflow.js";
 
 export type { Call } from "./operators.js";
 
@@ -13,7 +14,7 @@ export type { Call } from "./operators.js";
  */
 export function meaningOf<T>(call: Call<T>): readonly T[] | undefined {
   const { domain, operator, opset } = call.node;
-  const meaning = opset === 0 ? undefined : onnxMeaning(domain, operator, opset);
+  const meaning = opset === 0 ? tensorflowMeaning(operator) : onnxMeaning(domain, operator, opset);
   if (!meaning) return undefined;
   try {
     return meaning(new Operands(call));

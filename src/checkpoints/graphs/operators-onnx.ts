@@ -2,18 +2,23 @@
  * What ONNX's operators mean, of opset 7 and later (https://onnx.ai/onnx/operators), and those that ONNX Runtime adds
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md).
  */
-import type { ElementaryOps, Operand } from "../../formula/ops.js";
+import type { Operand } from "../../formula/ops.js";
 import { mean, square } from "../../formula/terms.js";
 import { sizeOf } from "../../shape.js";
 import {
   axesFrom,
+  binary,
   clamped,
+  cut,
+  elu,
+  folded,
   gelu,
   type Meaning,
   negative,
   type Operands,
   perChannel,
   picked,
+  power,
   product,
   type Reduction,
   reduced,
@@ -24,29 +29,16 @@ import {
   split,
   squeezed,
   standardized,
-  strided,
   swish,
   tiled,
   turned,
+  unary,
   unknown,
   unsqueezed,
 } from "./operators.js";
 
 /** The first opset whose binary operators broadcast as numpy does. */
 const FIRST = 7;
-
-function unary(value: <T>(ops: ElementaryOps<T>, x: T, operands: Operands<T>) => T): Meaning {
-  return (operands) => [value(operands.ops, operands.at(0), operands)];
-}
-
-function binary(value: <T>(ops: ElementaryOps<T>, a: T, b: T, operands: Operands<T>) => T): Meaning {
-  return (operands) => [value(operands.ops, operands.at(0), operands.at(1), operands)];
-}
-
-/** Of any number of operands, from the left. */
-function folded(merge: <T>(ops: ElementaryOps<T>, a: T, b: T) => T): Meaning {
-  return (operands) => [operands.all().reduce((a, b) => merge(operands.ops, a, b))];
-}
 
 /** @param first the opset in which axes became an input */
 function reduction(kind: Reduction, first = 18): Meaning {
@@ -167,25 +159,17 @@ function batchNorm<T>(operands: Operands<T>): readonly T[] {
 }
 
 function slice<T>(operands: Operands<T>): readonly T[] {
-  const { ops, node } = operands;
-  const shape = operands.shape();
+  const { node } = operands;
   const early = node.opset < 10;
   const starts = (early ? operands.list("starts") : operands.known(1)) ?? unknown();
   const ends = (early ? operands.list("ends") : operands.known(2)) ?? unknown();
   const axes = (early ? operands.list("axes") : operands.knownIfGiven(3)) ?? [...starts.keys()];
   const steps = (early ? undefined : operands.knownIfGiven(4)) ?? axes.map(() => 1);
   return [
-    axes.reduce((x, named, i) => {
-      const axis = operands.axis(named);
-      const length = shape[axis];
-      const step = steps[i];
-      if (!Number.isInteger(step) || step === 0) unknown();
-      const [least, most] = step > 0 ? [0, length] : [-1, length - 1];
-      const placed = (place: number) => Math.min(Math.max(place < 0 ? place + length : place, least), most);
-      const from = Math.max(placed(starts[i]), 0);
-      const to = placed(ends[i]);
-      return strided(ops, x, axis, from, Math.max(0, Math.ceil((to - from) / step)), step);
-    }, operands.at(0)),
+    axes.reduce(
+      (x, axis, i) => cut(operands, x, operands.axis(axis), starts[i], ends[i], steps[i]),
+      operands.at(0),
+    ),
   ];
 }
 
@@ -289,12 +273,6 @@ function clip<T>(operands: Operands<T>): readonly T[] {
   return [most === undefined ? above : ops.min(above, most)];
 }
 
-function elu<T>(ops: ElementaryOps<T>, x: T, alpha: number, gamma = 1, slope = 1): T {
-  const below = ops.mul(ops.sub(ops.exp(ops.mul(ops.min(x, 0), slope)), 1), alpha);
-  const both = ops.add(ops.max(x, 0), below);
-  return gamma === 1 ? both : ops.mul(both, gamma);
-}
-
 const gaussian: Meaning = (operands) => {
   const approximate = operands.text("approximate", "none");
   if (approximate !== "none" && approximate !== "tanh") unknown();
@@ -310,14 +288,7 @@ export const onnx: Readonly<Record<string, Meaning>> = {
     operands.reals();
     return ops.div(a, b);
   }),
-  Pow: unary((ops, x, operands) => {
-    const exponent = operands.scalar(1) ?? unknown();
-    const rank = operands.shape(1).length;
-    const power = ops.pow(x, exponent);
-    const shape = operands.shape();
-    const missing = Math.max(0, rank - shape.length);
-    return missing === 0 ? power : ops.reshape(power, [...Array<number>(missing).fill(1), ...shape]);
-  }),
+  Pow: power,
   Max: folded((ops, a, b) => ops.max(a, b)),
   Min: folded((ops, a, b) => ops.min(a, b)),
   Sum: folded((ops, a, b) => ops.add(a, b)),

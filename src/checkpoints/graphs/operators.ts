@@ -263,6 +263,24 @@ export function tiled<T>(operands: Operands<T>, x: T, repeats: readonly number[]
   }, x);
 }
 
+/** From a place up to another along an axis, counted from the end where they are negative; undefined: all that way. */
+export function cut<T>(
+  { ops }: Operands<T>,
+  x: T,
+  axis: number,
+  start: number | undefined,
+  end: number | undefined,
+  step: number,
+): T {
+  const length = ops.shape(x)[axis];
+  if (!Number.isInteger(step) || step === 0) unknown();
+  const [least, most] = step > 0 ? [0, length] : [-1, length - 1];
+  const placed = (place: number) => Math.min(Math.max(place < 0 ? place + length : place, least), most);
+  const from = start === undefined ? (step > 0 ? 0 : most) : Math.max(placed(start), 0);
+  const to = end === undefined ? (step > 0 ? most : least) : placed(end);
+  return strided(ops, x, axis, from, Math.max(0, Math.ceil((to - from) / step)), step);
+}
+
 /** Consecutive parts of these lengths along an axis. */
 export function split<T>(ops: ElementaryOps<T>, x: T, axis: number, lengths: readonly number[]): T[] {
   if (lengths.reduce((a, b) => a + b, 0) !== ops.shape(x)[axis]) unknown();
@@ -402,3 +420,35 @@ export function perChannel<T>(ops: ElementaryOps<T>, values: T, axis: number, ra
   if (shape.length !== 1) unknown();
   return ops.reshape(values, [shape[0], ...Array<number>(rank - 1 - axis).fill(1)]);
 }
+
+/** Of one operand. */
+export function unary(value: <T>(ops: ElementaryOps<T>, x: T, operands: Operands<T>) => T): Meaning {
+  return (operands) => [value(operands.ops, operands.at(0), operands)];
+}
+
+/** Of two operands. */
+export function binary(value: <T>(ops: ElementaryOps<T>, a: T, b: T, operands: Operands<T>) => T): Meaning {
+  return (operands) => [value(operands.ops, operands.at(0), operands.at(1), operands)];
+}
+
+/** Of any number of operands, from the left. */
+export function folded(merge: <T>(ops: ElementaryOps<T>, a: T, b: T) => T): Meaning {
+  return (operands) => [operands.all().reduce((a, b) => merge(operands.ops, a, b))];
+}
+
+/** gamma·x above 0, below it gamma·alpha·(exp(slope·x) − 1). */
+export function elu<T>(ops: ElementaryOps<T>, x: T, alpha: number, gamma = 1, slope = 1): T {
+  const below = ops.mul(ops.sub(ops.exp(ops.mul(ops.min(x, 0), slope)), 1), alpha);
+  const both = ops.add(ops.max(x, 0), below);
+  return gamma === 1 ? both : ops.mul(both, gamma);
+}
+
+/** x to a power that is known. */
+export const power: Meaning = (operands) => {
+  const { ops } = operands;
+  const exponent = operands.scalar(1) ?? unknown();
+  const values = ops.pow(operands.at(0), exponent);
+  const shape = operands.shape();
+  const missing = operands.shape(1).length - shape.length;
+  return [missing > 0 ? ops.reshape(values, [...Array<number>(missing).fill(1), ...shape]) : values];
+};
