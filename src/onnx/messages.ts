@@ -8,28 +8,14 @@ import {
   packedIntegers,
   textField,
 } from "../checkpoints/encodings/protobuf.js";
+import { TYPES } from "../checkpoints/formats/onnx-tensors.js";
 import type { Float, Integer, NewConstant, NewNode, ValueInfo } from "../checkpoints/graphs/graph.js";
 import { encodedTensors } from "../checkpoints/written.js";
 
-/** TensorProto.DataType. */
-export const elementTypes = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  uint16: 4,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  string: 8,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  uint32: 12,
-  uint64: 13,
-  complex64: 14,
-  complex128: 15,
-  bfloat16: 16,
-} as const;
+/** TensorProto.DataType of a type; -1 where it is none. */
+export function elementType(dtype = "undefined"): number {
+  return TYPES.indexOf(dtype, 1);
+}
 
 /** Values of a constant, row-major, little-endian, rounded to the nearest of its type, ties to even. */
 export function rawValues(caller: string, { name, shape, dtype, values }: NewConstant): Uint8Array {
@@ -51,7 +37,7 @@ export function tensorMessage(caller: string, constant: NewConstant): Uint8Array
 /** Shape, type and name of a TensorProto. */
 function tensorHead({ name, shape, dtype }: NewConstant): Uint8Array[] {
   const lengths = shape.length > 0 ? [packedIntegers(1, shape)] : [];
-  return [...lengths, integerField(2, elementTypes[dtype]), textField(8, name)];
+  return [...lengths, integerField(2, elementType(dtype)), textField(8, name)];
 }
 
 /** TensorProto whose values lie in a file beside the model, from a byte on. */
@@ -101,9 +87,9 @@ export function opsetMessage(domain: string, version: number): Uint8Array {
 
 /** ValueInfoProto of a tensor; without a type where its elements' is not known, without a shape where its rank is not. */
 export function valueMessage({ name, dtype, shape }: ValueInfo): Uint8Array {
-  const type = dtype !== undefined && Object.hasOwn(elementTypes, dtype) ? dtype : undefined;
-  if (type === undefined) return message([textField(1, name)]);
-  const tensor = [integerField(1, elementTypes[type as keyof typeof elementTypes])];
+  const type = elementType(dtype);
+  if (type < 0) return message([textField(1, name)]);
+  const tensor = [integerField(1, type)];
   if (shape) tensor.push(bytesField(2, message(shape.map((length) => bytesField(1, lengthMessage(length))))));
   return message([textField(1, name), bytesField(2, bytesField(1, message(tensor)))]);
 }

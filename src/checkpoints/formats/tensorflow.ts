@@ -17,9 +17,13 @@ const TYPES = [
   ...["float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz", "int4", "uint4", "int2", "uint2"],
 ];
 
-/** Of a DataType; references count as what they refer to. */
+/** Of a field that is a DataType. */
 export function typeIn(field: Field | undefined): string {
-  const number = field === undefined ? 0 : integerIn(field);
+  return typeNumbered(field === undefined ? 0 : integerIn(field));
+}
+
+/** A DataType by its number; references count as what they refer to. */
+export function typeNumbered(number: number): string {
   return TYPES[number > 100 ? number - 100 : number] ?? `type ${number}`;
 }
 

@@ -16,10 +16,10 @@ import type { Bytes, Files } from "../source.js";
 import { dtypes, madeTensor, shortened, storedTensor, type Tensor, type Values } from "../tensors.js";
 import { leavesOf, modelOf } from "./keras.js";
 
-const FORMAT = "TensorFlow.js";
+export const FORMAT = "TensorFlow.js";
 const MOST_JSON = 2 ** 28;
 
-type Fail = (problem: string, remedy?: string) => CheckpointError;
+export type Fail = (problem: string, remedy?: string) => CheckpointError;
 
 export const tfjs: Format = {
   name: FORMAT,
@@ -32,11 +32,8 @@ export const tfjs: Format = {
     );
   },
   async read(files) {
-    const fail: Fail = (problem, remedy) => new CheckpointError(files.name, FORMAT, problem, { remedy });
-    const { modelTopology, weightsManifest, ...rest } = await jsonIn(FORMAT, files.bytes, "a model", {
-      most: MOST_JSON,
-      list: "weightsManifest",
-    });
+    const { document, fail } = await documentIn(files);
+    const { modelTopology, weightsManifest, ...rest } = document;
     if (!modelTopology && !weightsManifest) throw fail('expected "modelTopology" or "weightsManifest"');
     const weights = await weightsOf(files, weightsManifest ?? [], fail);
     const known = {
@@ -66,6 +63,13 @@ export const tfjs: Format = {
   },
 };
 
+/** The JSON of a model, and what its faults are told by. */
+export async function documentIn(files: Files): Promise<{ document: JSONObject; fail: Fail }> {
+  const document = await jsonIn(FORMAT, files.bytes, "a model", { most: MOST_JSON, list: "weightsManifest" });
+  const fail: Fail = (problem, remedy) => new CheckpointError(files.name, FORMAT, problem, { remedy });
+  return { document, fail };
+}
+
 /** What the manifest lists: "float32" weights, the optimizer's apart. */
 interface Weights {
   readonly tensors: ReadonlyMap<string, Tensor>;
@@ -74,7 +78,7 @@ interface Weights {
   readonly byteLength: number;
 }
 
-async function weightsOf(files: Files, manifest: unknown, fail: Fail): Promise<Weights> {
+export async function weightsOf(files: Files, manifest: unknown, fail: Fail): Promise<Weights> {
   const tensors = new Map<string, Tensor>();
   const others = new Map<string, Tensor>();
   let byteLength = 0;

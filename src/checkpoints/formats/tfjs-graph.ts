@@ -1,0 +1,359 @@
+/**
+ * The graphs of TensorFlow.js's graph models: a GraphDef in JSON, as protocol buffers are written in it (64-bit integers as texts, bytes in
+ * base64), the functions of its library, and constants that lie in the files of the weights.
+ * https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core/framework (graph.proto, attr_value.proto, function.proto)
+ *
+ * Flags are 1 and 0, types texts such as "float32", shapes lists with −1 for what is open, functions their names.
+ */
+import { isObject, type JSONObject } from "../encodings/json.js";
+import {
+  type Attribute,
+  type Callable,
+  callKey,
+  type Graph,
+  type Node,
+  type ValueInfo,
+} from "../graphs/graph.js";
+import type { Files } from "../source.js";
+import type { Tensor } from "../tensors.js";
+import { typeNumbered } from "./tensorflow.js";
+import { documentIn, type Fail, weightsOf } from "./tfjs.js";
+
+/** A graph model as its files have it. */
+export interface StoredGraphModel {
+  readonly graph: Graph;
+  /** The model's own, then those of functions. */
+  readonly graphs: readonly Graph[];
+  readonly document: JSONObject;
+  readonly producer: string;
+  /** Files that weights lie in, in order, by their paths. */
+  readonly external: readonly string[];
+  /** Of all files. */
+  readonly byteLength: number;
+}
+
+/** A node, by its place among those of its graph in the file. */
+export interface PlacedNode extends Node {
+  readonly place: number;
+}
+
+/**
+ * Reads `model.json`, and what its manifest says of the weights.
+ * @throws CheckpointError for what is damaged, and for a model of layers
+ */
+export async function graphModelIn(files: Files): Promise<StoredGraphModel> {
+  const { document, fail } = await documentIn(files);
+  const { modelTopology, weightsManifest, signature, userDefinedMetadata, convertedBy, generatedBy } =
+    document;
+  const { node, library } = isObject(modelTopology) ? modelTopology : {};
+  if (!Array.isArray(node)) {
+    throw fail(
+      'expected a graph model, with "modelTopology" that lists nodes',
+      "convert a model of layers to a graph model, or open the model that it was made of",
+    );
+  }
+  const weights = await weightsOf(files, weightsManifest ?? [], fail);
+  const functions = new Map<string, Callable>();
+  const older = isObject(userDefinedMetadata) ? userDefinedMetadata.signature : undefined;
+  const graph = mainGraph(node, isObject(signature) ? signature : older, weights.tensors, functions, fail);
+  const graphs = [graph];
+  for (const definition of listIn(isObject(library) ? library.function : [])) {
+    const callable = functionOf(definition, weights.tensors, functions, fail);
+    if (callable === undefined) continue;
+    functions.set(callKey({ domain: "", operator: callable.graph.path, overload: "" }), callable);
+    graphs.push(callable.graph);
+  }
+  const groups = listIn(weightsManifest).map((group) => listIn(isObject(group) ? group.paths : []));
+  return {
+    graph,
+    graphs,
+    document,
+    producer: [convertedBy, generatedBy].filter((one) => typeof one === "string").join(", "),
+    external: [...new Set(groups.flat().map(String))],
+    byteLength: files.bytes.byteLength + weights.byteLength,
+  };
+}
+
+const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+const textIn = (value: unknown): string => (typeof value === "string" ? value : "");
+
+function mainGraph(
+  listed: readonly unknown[],
+  signature: unknown,
+  weights: ReadonlyMap<string, Tensor>,
+  functions: ReadonlyMap<string, Callable>,
+  fail: Fail,
+): Graph {
+  const { nodes, constants, values } = nodesIn(listed, weights, fail);
+  const { inputs, outputs } = isObject(signature) ? signature : {};
+  const named = (tensors: unknown) =>
+    Object.values(isObject(tensors) ? tensors : {}).map((tensor) =>
+      valueName(textIn(isObject(tensor) ? tensor.name : "")),
+    );
+  const placeholders = new Map<string, ValueInfo>();
+  for (const { operator, name, attributes } of nodes) {
+    if (!operator.startsWith("Placeholder")) continue;
+    const { value: dtype } = attributes.get("dtype") ?? {};
+    const shape = lengthsIn(attributes.get("shape")?.value);
+    placeholders.set(name, { name, ...(typeof dtype === "string" && { dtype }), ...(shape && { shape }) });
+  }
+  const inOrder = new Set([
+    ...named(inputs).filter((name) => placeholders.has(name)),
+    ...placeholders.keys(),
+  ]);
+  const read = new Set(nodes.flatMap((node) => node.inputs));
+  const last = nodes.filter(
+    ({ name, operator, outputs }) =>
+      !outputs.some((output) => read.has(output)) && operator !== "NoOp" && !constants.has(name),
+  );
+  const given = named(outputs).filter((name) => name !== "");
+  const names = given.length > 0 ? [...new Set(given)] : last.map(({ name }) => name);
+  return {
+    dialect: "tensorflow",
+    path: "",
+    nodes,
+    constants,
+    inputs: Array.from(inOrder, (name) => placeholders.get(name) as ValueInfo),
+    outputs: names.map((name) => values.get(name) ?? { name }),
+    values,
+    functions,
+  };
+}
+
+/** FunctionDef. */
+function functionOf(
+  definition: unknown,
+  weights: ReadonlyMap<string, Tensor>,
+  functions: ReadonlyMap<string, Callable>,
+  fail: Fail,
+): Callable | undefined {
+  const { signature, nodeDef, ret } = isObject(definition) ? definition : {};
+  const { name, inputArg, outputArg } = isObject(signature) ? signature : {};
+  if (typeof name !== "string") return undefined;
+  const { nodes, constants, values } = nodesIn(listIn(nodeDef), weights, fail);
+  const returned = isObject(ret) ? ret : {};
+  const inputs = listIn(inputArg).map((one): ValueInfo => {
+    const { name, type } = isObject(one) ? one : {};
+    return { name: textIn(name), ...(type !== undefined && { dtype: typeOf(type) }) };
+  });
+  const operators = new Map(nodes.map((node) => [node.name, node.operator]));
+  const outputs = listIn(outputArg).map((one) => {
+    const key = textIn(isObject(one) ? one.name : "");
+    return valueName(textIn(Object.hasOwn(returned, key) ? returned[key] : ""), operators);
+  });
+  const graph: Graph = {
+    dialect: "tensorflow",
+    path: name,
+    nodes,
+    constants,
+    inputs,
+    outputs: outputs.map((output) => values.get(output) ?? { name: output }),
+    values,
+    functions,
+  };
+  return { graph, inputs: inputs.map((one) => one.name), outputs, defaults: new Map() };
+}
+
+/** Names of the outputs of operations that have several, which the bodies of functions call them by. */
+const OUTPUTS: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    "y batch_mean batch_variance reserve_space_1 reserve_space_2 reserve_space_3":
+      "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx",
+    "values indices": "TopK TopKV2",
+    "output_false output_true": "Switch",
+    "output value_index": "Merge",
+    "y idx": "Unique UniqueV2",
+    "out idx": "ListDiff",
+    "selected_indices selected_scores": "NonMaxSuppressionV5",
+    "selected_indices valid_outputs": "NonMaxSuppressionV4",
+    "handle flow": "TensorArrayV3",
+    "r0 r1": "BroadcastGradientArgs",
+    "mean variance": "Moments",
+  }).flatMap(([names, operators]) =>
+    operators.split(" ").map((operator) => [operator, names.split(" ")] as const),
+  ),
+);
+
+/** `name:0` is `name`; in the bodies of functions it is `name:output:0`, counted within that output. */
+function valueName(input: string, operators?: ReadonlyMap<string, string>): string {
+  const [name, ...rest] = input.split(":");
+  const index = Number(rest.at(-1) ?? 0);
+  const first = rest.length > 1 ? (OUTPUTS.get(operators?.get(name) ?? "")?.indexOf(rest[0]) ?? 0) : 0;
+  const output = Math.max(0, first) + index;
+  return output === 0 || !Number.isSafeInteger(output) ? name : `${name}:${output}`;
+}
+
+/** Of a graph's nodes together, beyond the first of each. */
+const MOST_OUTPUTS = 2 ** 20;
+
+/** NodeDef, each; constants and shapes that they tell of. */
+function nodesIn(
+  listed: readonly unknown[],
+  weights: ReadonlyMap<string, Tensor>,
+  fail: Fail,
+): { nodes: PlacedNode[]; constants: Map<string, Tensor>; values: Map<string, ValueInfo> } {
+  const operators = new Map<string, string>();
+  for (const node of listed) {
+    if (!isObject(node) || typeof node.name !== "string" || typeof node.op !== "string") {
+      throw fail("expected a name and an operator of each node");
+    }
+    if (operators.has(node.name))
+      throw fail(`expected each node once, got "${node.name.slice(0, 80)}" twice`);
+    operators.set(node.name, node.op);
+  }
+  const inputs = (listed as JSONObject[]).map(({ input }) =>
+    listIn(input)
+      .filter((one): one is string => typeof one === "string" && !one.startsWith("^"))
+      .map((one) => valueName(one, operators)),
+  );
+  // how many outputs a node has stands nowhere: as many as are read
+  const highest = new Map<string, number>();
+  let most = 0;
+  for (const one of inputs.flat()) {
+    const [name, index = "0"] = one.split(":");
+    const known = highest.get(name) ?? 0;
+    const now = Math.max(known, Number(index));
+    most += now - known;
+    if (most > MOST_OUTPUTS) throw fail(`expected at most ${MOST_OUTPUTS} outputs of all nodes`);
+    highest.set(name, now);
+  }
+  const constants = new Map<string, Tensor>();
+  const values = new Map<string, ValueInfo>();
+  const nodes = (listed as JSONObject[]).map((node, place): PlacedNode => {
+    const name = node.name as string;
+    const operator = node.op as string;
+    const tensor = operator === "Const" ? weights.get(name) : undefined;
+    if (tensor) constants.set(name, tensor);
+    const attr = isObject(node.attr) ? node.attr : {};
+    const attributes = new Map(
+      Object.entries(attr).map(([key, value]) => [key, attributeOf(value)] as const),
+    );
+    for (const [i, shape] of shapesOf(attr).entries()) {
+      const output = i === 0 ? name : `${name}:${i}`;
+      if (shape) values.set(output, { name: output, shape });
+    }
+    const outputs = Array.from({ length: 1 + (highest.get(name) ?? 0) }, (_, i) =>
+      i === 0 ? name : `${name}:${i}`,
+    );
+    return {
+      name,
+      operator,
+      domain: "",
+      opset: 0,
+      inputs: inputs[place],
+      outputs,
+      attributes,
+      overload: "",
+      place,
+    };
+  });
+  return { nodes: inOrder(nodes), constants, values };
+}
+
+/** Nodes after what they read, else as they are; loops of the old control flow are cut where they close. */
+function inOrder(nodes: readonly PlacedNode[]): PlacedNode[] {
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const ordered = new Set<PlacedNode>();
+  const open = new Set<PlacedNode>();
+  for (const first of nodes) {
+    const path: [PlacedNode, number][] = [[first, 0]];
+    while (path.length > 0) {
+      const step = path[path.length - 1];
+      const [node, next] = step;
+      if (ordered.has(node) || next >= node.inputs.length) {
+        ordered.add(node);
+        open.delete(node);
+        path.pop();
+        continue;
+      }
+      open.add(node);
+      step[1]++;
+      const read = byName.get(node.inputs[next].split(":", 1)[0]);
+      if (read && !ordered.has(read) && !open.has(read)) path.push([read, 0]);
+    }
+  }
+  return [...ordered];
+}
+
+/** AttrValue, which has one member. */
+function attributeOf(given: unknown): Attribute {
+  const value = isObject(given) ? attrValue(given) : undefined;
+  return { ...(value !== undefined && { value }), graphs: [], reference: placeholderIn(given) };
+}
+
+function placeholderIn(given: unknown): string {
+  return isObject(given) ? textIn(given.placeholder) : "";
+}
+
+function attrValue({ s, i, f, b, type, shape, list, func }: JSONObject): Attribute["value"] {
+  if (s !== undefined && s !== null) return bytesText(s);
+  if (i !== undefined && i !== null) return numberOf(i);
+  if (f !== undefined && f !== null) return Math.fround(numberOf(f));
+  if (b !== undefined && b !== null) return b === true || b === "true" ? 1 : 0;
+  if (type !== undefined && type !== null) return typeOf(type);
+  if (isObject(shape)) return shapeOf(shape);
+  if (isObject(func)) return textIn(func.name);
+  if (!isObject(list)) return undefined;
+  if (Array.isArray(list.s)) return list.s.map(bytesText);
+  if (Array.isArray(list.i)) return list.i.map(numberOf);
+  if (Array.isArray(list.f)) return list.f.map((one) => Math.fround(numberOf(one)));
+  if (Array.isArray(list.b)) return list.b.map((one) => (one === true ? 1 : 0));
+  if (Array.isArray(list.type)) return list.type.map(typeOf);
+  if (Array.isArray(list.func)) return list.func.map((one) => textIn(isObject(one) ? one.name : ""));
+  return Array.isArray(list.shape) ? undefined : [];
+}
+
+/** 64-bit integers are texts in JSON, and so are NaN and Infinity. */
+function numberOf(value: unknown): number {
+  return typeof value === "number" || typeof value === "string" ? Number(value) : Number.NaN;
+}
+
+/** Bytes in base64, or as a list. What is no base64 is a text as it stands. */
+function bytesText(value: unknown): string {
+  if (Array.isArray(value)) return new TextDecoder().decode(Uint8Array.from(value));
+  try {
+    const decoded = atob(textIn(value));
+    return new TextDecoder().decode(Uint8Array.from(decoded, (character) => character.charCodeAt(0)));
+  } catch {
+    return textIn(value);
+  }
+}
+
+const NAMED_TYPES: Readonly<Record<string, string>> = {
+  DT_FLOAT: "float32",
+  DT_DOUBLE: "float64",
+  DT_HALF: "float16",
+};
+
+/** A DataType by its name or its number. */
+function typeOf(value: unknown): string {
+  if (typeof value === "number") return typeNumbered(value);
+  const name = textIn(value);
+  return (
+    (Object.hasOwn(NAMED_TYPES, name) ? NAMED_TYPES[name] : undefined) ??
+    name.replace(/^DT_/, "").toLowerCase()
+  );
+}
+
+/** TensorShapeProto: −1 for a length that is open; undefined where the rank is. */
+function shapeOf({ unknownRank, dim }: JSONObject): number[] | undefined {
+  if (unknownRank === true) return undefined;
+  return listIn(dim).map((one) => {
+    const { size = 0 } = isObject(one) ? one : {};
+    return numberOf(size);
+  });
+}
+
+/** A shape as values have it. */
+function lengthsIn(shape: unknown): (number | string)[] | undefined {
+  if (!Array.isArray(shape)) return undefined;
+  return shape.map((length) => (Number.isSafeInteger(length) && length >= 0 ? length : ""));
+}
+
+/** Shapes of a node's outputs, as the converter's inference left them. */
+function shapesOf({ _output_shapes: inferred }: JSONObject): ((number | string)[] | undefined)[] {
+  const { list } = isObject(inferred) ? inferred : {};
+  const shapes = listIn(isObject(list) ? list.shape : []);
+  return shapes.map((shape) => (isObject(shape) ? lengthsIn(shapeOf(shape)) : undefined));
+}
