@@ -1,0 +1,56 @@
+/** What a model's normalizations can be mended by. */
+import type { StoredModel } from "../checkpoints/formats/onnx-graph.js";
+import type { Found, FoundActivation } from "../checkpoints/graphs/found.js";
+import type { Graph, Mend, Node } from "../checkpoints/graphs/graph.js";
+import type { Place } from "./draft.js";
+import { normMend } from "./mends-norms.js";
+import { Names, Wiring } from "./wiring.js";
+
+/** Options of `mendsOf`. */
+export interface MendOptions {
+  /** Whose own operators may be used, beside ONNX's. Default: none's. */
+  readonly target?: "onnxruntime";
+  /** Operators of com.microsoft that the runtime has. Default: those of onnxruntime 1.30 on a CPU. */
+  readonly runtimeOperators?: ReadonlySet<string>;
+}
+
+/** What is found in a model, in all of its graphs. */
+export interface FoundInModel {
+  readonly norms: readonly Found[];
+  readonly activations: readonly FoundActivation[];
+}
+
+/**
+ * Mends of a model, each for itself: any of them may be left out, and no node is in two.
+ * @param found in the model's graphs
+ */
+export async function mendsOf(
+  model: Pick<StoredModel, "graphs">,
+  found: FoundInModel,
+  { target, runtimeOperators = new Set() }: MendOptions = {},
+): Promise<readonly Mend[]> {
+  const names = new Names(model.graphs);
+  const placeIn = (graph: Graph, y: string): Place => {
+    const wiring = Wiring.of(graph);
+    return {
+      wiring,
+      names,
+      version: wiring.producer(y)?.opset ?? 0,
+      raised: false,
+      isForOnnxRuntime: target === "onnxruntime",
+      microsoft: runtimeOperators,
+    };
+  };
+  const mends = found.norms.flatMap((norm) => normMend(norm, placeIn(norm.graph, norm.y)) ?? []);
+  return independent(mends);
+}
+
+/** Those that have no node in common with one before. */
+function independent(mends: readonly Mend[]): Mend[] {
+  const taken = new Set<Node>();
+  return mends.filter(({ replaces }) => {
+    if (replaces.some((node) => taken.has(node))) return false;
+    for (const node of replaces) taken.add(node);
+    return true;
+  });
+}

@@ -1,0 +1,134 @@
+/** ONNX models written down, and run in onnxruntime, for tests. */
+import * as ort from "onnxruntime-node";
+import { bytesField, integerField, message, textField } from "../../src/checkpoints/encodings/protobuf.js";
+import type { Mend, NewConstant, NewNode } from "../../src/checkpoints/graphs/graph.js";
+import { fromHalf } from "../../src/checkpoints/tensors.js";
+import { encodedTensors } from "../../src/checkpoints/written.js";
+import { nodeMessage, opsetMessage, tensorMessage, valueMessage } from "../../src/onnx/messages.js";
+import { sizeOf } from "../../src/shape.js";
+
+/** [operator, inputs, outputs, attributes, domain]; names are split at spaces, "_" is one that is left out. */
+export type NewNodeOf = readonly [string, string, string, NewNode["attributes"]?, string?];
+
+export interface ModelOf {
+  readonly opset: number;
+  readonly nodes: readonly NewNodeOf[];
+  readonly constants?: readonly NewConstant[];
+  /** [name, shape, dtype]: float32 where the type is missing. */
+  readonly inputs: readonly (readonly [string, readonly (number | string)[], string?])[];
+  readonly outputs: readonly (readonly [string, (readonly (number | string)[])?, string?])[];
+}
+
+/** A model's file. */
+export function onnxBytes({ opset, nodes, constants = [], inputs, outputs }: ModelOf): Uint8Array {
+  const names = (all: string) => (all === "" ? [] : all.split(" ").map((name) => (name === "_" ? "" : name)));
+  const value = ([name, shape, dtype = "float32"]: readonly [
+    string,
+    (readonly (number | string)[])?,
+    string?,
+  ]) => valueMessage({ name, shape, dtype });
+  const graph = message([
+    ...nodes.map(([operator, reads, gives, attributes = {}, domain = ""], i) =>
+      bytesField(
+        1,
+        nodeMessage({
+          name: `${operator}_${i}`,
+          operator,
+          domain,
+          inputs: names(reads),
+          outputs: names(gives),
+          attributes,
+        }),
+      ),
+    ),
+    textField(2, "graph"),
+    ...constants.map((constant) => bytesField(5, tensorMessage("onnxBytes", constant))),
+    ...inputs.map((one) => bytesField(11, value(one))),
+    ...outputs.map((one) => bytesField(12, value(one))),
+  ]);
+  const domains = new Set(nodes.map((node) => node[4] ?? "").filter((domain) => domain !== ""));
+  return message([
+    integerField(1, 10),
+    bytesField(7, graph),
+    bytesField(8, opsetMessage("", opset)),
+    ...[...domains].map((domain) => bytesField(8, opsetMessage(domain, 1))),
+  ]);
+}
+
+/** A constant: a number alone is a scalar, a list a vector; float32 where the type is missing. */
+export function newConstant(
+  name: string,
+  values: number | ArrayLike<number>,
+  shape?: readonly number[],
+  dtype: NewConstant["dtype"] = "float32",
+): NewConstant {
+  const flat = typeof values === "number" ? [values] : Array.from(values);
+  return { name, shape: shape ?? (typeof values === "number" ? [] : [flat.length]), dtype, values: flat };
+}
+
+/** Values as a type rounds them. */
+export function roundedTo(dtype: "float32" | "float16", values: ArrayLike<number>): Float32Array {
+  const data = Float64Array.from(values);
+  return dtype === "float32" ? Float32Array.from(data) : fromHalf(halves(data));
+}
+
+function halves(data: Float64Array): Uint16Array {
+  const [{ bytes }] = encodedTensors("halves", [["", { shape: [data.length], dtype: "float16", data }]]);
+  return new Uint16Array(bytes.slice().buffer);
+}
+
+/** What a model gives in onnxruntime on a CPU, float16 widened. Lengths that are open are those of `shapes`. */
+export async function run(
+  bytes: Uint8Array,
+  feeds: Readonly<Record<string, { shape: readonly number[]; data: ArrayLike<number> }>>,
+): Promise<Record<string, Float32Array>> {
+  const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 4, intraOpNumThreads: 1 });
+  try {
+    const tensors: Record<string, ort.Tensor> = {};
+    for (const one of session.inputMetadata) {
+      const { shape, data } = feeds[one.name];
+      if (sizeOf(shape) !== data.length)
+        throw new RangeError(`${one.name}: ${data.length} values of [${shape}]`);
+      const isHalf = one.isTensor && one.type === "float16";
+      tensors[one.name] = isHalf
+        ? new ort.Tensor("float16", halves(Float64Array.from(data)), shape)
+        : new ort.Tensor("float32", Float32Array.from(data), shape);
+    }
+    const given = await session.run(tensors);
+    return Object.fromEntries(
+      Object.entries(given).map(([name, { data, type }]) => [name, floatsOf(type, data)]),
+    );
+  } finally {
+    await session.release();
+  }
+}
+
+function floatsOf(type: string, data: ort.Tensor["data"]): Float32Array {
+  // where the platform has a Float16Array, onnxruntime gives one
+  if (type === "float16" && data instanceof Uint16Array) return fromHalf(data);
+  return Float32Array.from(data as ArrayLike<number>);
+}
+
+/** The model with these mends, without the nodes that they replace. */
+export function mended(model: ModelOf, mends: readonly Mend[]): ModelOf {
+  const opsets = mends.map(({ opsets }) => opsets[""] ?? 0);
+  const constants = mends.flatMap((mend) => mend.constants);
+  const nodes = model.nodes.flatMap((node): NewNodeOf[] => {
+    const outputs = node[2].split(" ");
+    const isGivenBy = (one: { outputs: readonly string[] }) => outputs.includes(one.outputs[0]);
+    const mend = mends.find(({ replaces }) => replaces.some(isGivenBy));
+    if (mend === undefined) return [node];
+    return isGivenBy(mend.at) ? mend.nodes.map(asWritten) : [];
+  });
+  return {
+    ...model,
+    opset: Math.max(model.opset, ...opsets),
+    constants: [...(model.constants ?? []), ...constants],
+    nodes,
+  };
+}
+
+function asWritten({ operator, inputs, outputs, attributes, domain }: NewNode): NewNodeOf {
+  const joined = (names: readonly string[]) => names.map((name) => name || "_").join(" ");
+  return [operator, joined(inputs), joined(outputs), attributes, domain];
+}
