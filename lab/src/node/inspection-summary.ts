@@ -1,5 +1,5 @@
 /** What `evenkeel inspect` shows in the terminal. */
-import { count, wrap } from "@evenkeel/report/format";
+import { count } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
 import {
   arrayName,
@@ -18,10 +18,10 @@ import {
   whichOf,
 } from "../inspection.js";
 import { colorsOf } from "./colors.js";
+import { BLOCKS, folded, plain, short, shortened, toldApart, widthOf } from "./columns.js";
 
 type Colors = ReturnType<typeof colorsOf>;
 
-const BLOCKS = " ▁▂▃▄▅▆▇█";
 /** Characters of a histogram: both divide the number of its pieces. */
 const BARS = BINS / 3;
 const WIDE_BARS = BINS / 2;
@@ -201,14 +201,6 @@ function picture(column: Column, row: number, bars: number, colors: Colors): str
   return `${start}${colors.cyan(blocks)} ${high.padEnd(right)}`.concat(" ".repeat(rest - bars - 1 - right));
 }
 
-/** Two digits in at most six characters, or more of both. */
-function short(value: number, digits = 2): string {
-  const rounded = Number(value.toPrecision(digits));
-  const plainly = rounded === 0 || (Math.abs(rounded) >= 0.01 && Math.abs(rounded) < 10_000);
-  const text = plainly ? String(rounded) : value.toExponential(digits - 2).replace("e+", "e");
-  return text.replaceAll("-", "−");
-}
-
 function conversionsText(inspection: Inspection, width: number): string {
   const all = inspection.normalizations.length;
   const lines = conversionsOf(inspection).map(({ text, members }) => {
@@ -251,79 +243,4 @@ function endText(inspection: Inspection, width: number, colors: Colors): string 
   const text = folded(verdict(inspection), width);
   if (inspection.normalizations.some(({ sick }) => sick)) return colors.bold(colors.red(text));
   return colors.bold(text);
-}
-
-// ---- widths ----
-
-/** Names come from files: what would steer the terminal, or turn the writing round, is shown as a mark. */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
-}
-
-/** A text from a file in lines of at most `width` columns; words that are longer lose their middle. */
-function folded(text: string, width: number, indent = ""): string {
-  const words = plain(text).split(" ");
-  return wrap(words.map((word) => shortened(word, width - indent.length)).join(" "), width, indent);
-}
-
-/** Those that a terminal shows two columns wide: East Asian scripts and emoji. */
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-
-/** Columns of a text in a terminal. */
-function widthOf(text: string): number {
-  let columns = 0;
-  for (const character of text) columns += WIDE.test(character) ? 2 : /\p{M}/u.test(character) ? 0 : 1;
-  return columns;
-}
-
-/** Names in at most `width` columns. Where two would look the same, all lose the parts that they have in common at their ends. */
-function toldApart(names: readonly string[], width: number): string[] {
-  const [first] = names;
-  const least = Math.min(...names.map(({ length }) => length));
-  const same = (at: (name: string, i: number) => string) => {
-    let length = 0;
-    while (length < least && names.every((name) => at(name, length) === at(first, length))) length++;
-    return length;
-  };
-  let all = names.map((name) => shortened(name, width));
-  for (const [before, after] of [
-    [/[^/.]*$/, /[/.]|$/],
-    [/[^/._]*$/, /[/._]|$/],
-  ]) {
-    if (new Set(all).size === new Set(names).size) break;
-    const start = first
-      .slice(
-        0,
-        same((name, i) => name[i]),
-      )
-      .search(before);
-    const common = Math.min(
-      least - start,
-      same((name, i) => name[name.length - 1 - i]),
-    );
-    const end = common - first.slice(first.length - common).search(after);
-    all = names.map((name) => {
-      const own = name.slice(start, name.length - end);
-      return shortened(`${start > 0 ? "…" : ""}${own}${end > 0 ? "…" : ""}`, width);
-    });
-  }
-  return all;
-}
-
-/** At most `width` columns: what is too long loses its middle, since both ends of a path say most. */
-function shortened(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
-  const characters = [...text];
-  let [head, tail] = ["", ""];
-  let room = Math.max(0, width - 1);
-  for (let [from, to] = [0, characters.length - 1]; from <= to; ) {
-    const atEnd = widthOf(tail) <= widthOf(head);
-    const next = atEnd ? characters[to--] : characters[from++];
-    room -= widthOf(next);
-    if (room < 0) break;
-    if (atEnd) tail = next + tail;
-    else head += next;
-  }
-  return `${head}…${tail}`;
 }

@@ -25,16 +25,12 @@ import { FailureError, reason } from "../errors.js";
  * @throws what the system says
  */
 export function writeFile(path: string, content: string | Uint8Array): void {
-  const folder = dirname(path);
-  const partial = join(folder, `.${basename(path)}.${randomBytes(9).toString("base64url")}.part`);
+  const partial = partialOf(path);
   const file = openSync(partial, "wx", 0o600);
   try {
     try {
-      const bytes = typeof content === "string" ? Buffer.from(content) : content;
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-      // as any other file of the user's
-      fchmodSync(file, 0o666 & ~process.umask());
-      fsyncSync(file);
+      writeAll(file, typeof content === "string" ? Buffer.from(content) : content);
+      settle(file);
     } finally {
       closeSync(file);
     }
@@ -43,7 +39,72 @@ export function writeFile(path: string, content: string | Uint8Array): void {
     rmSync(partial, { force: true });
     throw error;
   }
-  syncFolder(folder);
+  syncFolder(dirname(path));
+}
+
+const partialOf = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomBytes(9).toString("base64url")}.part`);
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+}
+
+function settle(file: number): void {
+  // as any other file of the user's
+  fchmodSync(file, 0o666 & ~process.umask());
+  fsyncSync(file);
+}
+
+/** Files that are written and have not got their names yet. */
+export interface Pending {
+  /** Gives them their names, one after the other in their order, in the place of what had these. */
+  name(): void;
+  /** Removes those that have none. */
+  discard(): void;
+}
+
+/**
+ * Writes files too large for one piece, each as its pieces come. Until all are whole none has its name.
+ * @throws what the system says, what a piece fails with, and the reason of `signal`; nothing is left then
+ */
+export async function writeFiles(
+  files: readonly { path: string; parts: AsyncIterable<Uint8Array> }[],
+  signal?: AbortSignal,
+): Promise<Pending> {
+  const partials: { partial: string; path: string }[] = [];
+  const discard = () => {
+    for (const { partial } of partials) rmSync(partial, { force: true });
+  };
+  try {
+    for (const { path, parts } of files) {
+      const partial = partialOf(path);
+      const file = openSync(partial, "wx", 0o600);
+      partials.push({ partial, path });
+      try {
+        for await (const bytes of parts) {
+          signal?.throwIfAborted();
+          writeAll(file, bytes);
+        }
+        settle(file);
+      } finally {
+        closeSync(file);
+      }
+    }
+  } catch (error) {
+    discard();
+    throw error;
+  }
+  return {
+    name() {
+      try {
+        for (const { partial, path } of partials) renameSync(partial, path);
+      } finally {
+        discard();
+      }
+      for (const { path } of partials) syncFolder(dirname(path));
+    },
+    discard,
+  };
 }
 
 const PARTIAL = /^\.(.+)\.[\w-]{12}\.part$/;
