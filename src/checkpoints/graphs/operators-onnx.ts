@@ -37,9 +37,6 @@ import {
   unsqueezed,
 } from "./operators.js";
 
-/** The first opset whose binary operators broadcast as numpy does. */
-const FIRST = 7;
-
 /** @param first the opset in which axes became an input */
 function reduction(kind: Reduction, first = 18): Meaning {
   return (operands) => {
@@ -485,10 +482,3 @@ export const microsoft: Readonly<Record<string, Meaning>> = {
     return [operands.number("activation", 0) === 1 ? swish(ops, all, 1) : all];
   },
 };
-
-/** What the operators mean that a node's file speaks of. */
-export function onnxMeaning(domain: string, operator: string, opset: number): Meaning | undefined {
-  if (domain === "com.microsoft") return microsoft[operator];
-  if (domain !== "" && domain !== "ai.onnx") return undefined;
-  return opset < FIRST ? undefined : onnx[operator];
-}

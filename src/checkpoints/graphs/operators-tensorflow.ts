@@ -149,7 +149,7 @@ function relu6<T>(ops: ElementaryOps<T>, x: T): T {
 const add = binary((ops, a, b) => ops.add(a, b));
 const batchMatMul = multiplied("adj_x", "adj_y");
 
-const tensorflow: Readonly<Record<string, Meaning>> = {
+export const tensorflow: Readonly<Record<string, Meaning>> = {
   Add: add,
   AddV2: add,
   AddN: folded((ops, a, b) => ops.add(a, b)),
@@ -299,8 +299,3 @@ const tensorflow: Readonly<Record<string, Meaning>> = {
   FusedBatchNormV2: batchNorm,
   FusedBatchNormV3: batchNorm,
 };
-
-/** What an operator of TensorFlow means. */
-export function tensorflowMeaning(operator: string): Meaning | undefined {
-  return tensorflow[operator];
-}

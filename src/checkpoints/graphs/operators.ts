@@ -15,6 +15,8 @@ export interface Call<T> {
   known(input: number): readonly number[] | undefined;
   /** The type of an input, where it is known; integers divide otherwise than reals do. */
   dtype?(input: number): string | undefined;
+  /** The values of a setting that is a constant, where they are known. */
+  setting?(name: string): ArrayLike<number> | undefined;
   /** x as another type; undefined where that has no meaning to the host. Absent: reals stay as they are, and nothing becomes an integer. */
   cast?(x: T, to: string): T | undefined;
   /** x broadcast to a shape. Absent: by adding zeros. */
@@ -36,6 +38,28 @@ const MOST_ZEROS = 2 ** 24;
 /** Whether a type is of reals. */
 export function isReal(dtype: string): boolean {
   return /^(b?float|double|half)/.test(dtype);
+}
+
+/** What there is for a node's operator, in tables for those whose operators they are. */
+export function ofDialect<V>(
+  { domain, operator, opset }: Node,
+  tables: Readonly<Record<"onnx" | "microsoft" | "tensorflow", Readonly<Record<string, V>>>>,
+): V | undefined {
+  let table: Readonly<Record<string, V>> | undefined;
+  if (opset === 0) table = tables.tensorflow;
+  else if (domain === "" || domain === "ai.onnx") table = tables.onnx;
+  else if (domain === "com.microsoft") table = tables.microsoft;
+  return table && Object.hasOwn(table, operator) ? table[operator] : undefined;
+}
+
+/** What `run` gives; undefined where it ends by `UNKNOWN`, or shapes do not fit. */
+export function unlessUnknown<V>(run: () => V): V | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (error === UNKNOWN || error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** A node's operands and settings. What is not known ends a meaning, by `UNKNOWN`. */
@@ -78,6 +102,11 @@ export class Operands<T> {
   /** Numbers that must be known before the network runs. */
   known(input: number): readonly number[] {
     return this.call.known(input) ?? unknown();
+  }
+
+  /** The same, undefined where they are not. */
+  knownOr(input: number): readonly number[] | undefined {
+    return this.call.known(input);
   }
 
   /** The same of one that may be left out. */
@@ -153,6 +182,13 @@ export class Operands<T> {
     return (value as readonly unknown[]).every((one) => typeof one === "number")
       ? (value as readonly number[])
       : unknown();
+  }
+
+  /** The one value of a setting that is a constant. */
+  constant(name: string, absent: number): number {
+    if (!this.hasAttribute(name)) return absent;
+    const values = this.call.setting?.(name);
+    return values?.length === 1 ? values[0] : unknown();
   }
 
   /** An axis of an operand, counted from 0. @throws RangeError where it has none such */
