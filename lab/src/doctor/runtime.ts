@@ -24,14 +24,24 @@ export interface Port {
   readonly shape: readonly (number | string)[];
 }
 
-/** A file of a network, in pieces that are made as they are asked for. */
+/** A file of a network; a source for `evenkeel/onnx`. */
 export interface ModelFile {
   /** Its path from the folder of the network. */
   readonly name: string;
   readonly byteLength: number;
-  parts(): AsyncIterable<Uint8Array>;
+  slice(start: number, end: number): Promise<ArrayBuffer> | ArrayBuffer;
   /** Where it lies already, just so, on the machine that the runtime is on. */
   readonly path?: string;
+}
+
+/** So many bytes of a file are held at once. */
+const STEP = 2 ** 22;
+
+/** The bytes of a file, one piece after the other. */
+export async function* piecesOf({ byteLength, slice }: ModelFile): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < byteLength; at += STEP) {
+    yield new Uint8Array(await slice(at, Math.min(byteLength, at + STEP)));
+  }
 }
 
 /** A network that is ready to run. */

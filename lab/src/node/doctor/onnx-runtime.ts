@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { fromHalves, toHalves } from "../../doctor/halves.js";
 import {
   type ModelFile,
+  piecesOf,
   type Runtime,
   RuntimeError,
   type Session,
@@ -116,7 +117,8 @@ export async function openOnnxRuntime({
 }
 
 /** Puts a file into the folder of a network: as another name of what is there already, where the system can. */
-async function put(folder: string, { name, path, parts }: ModelFile): Promise<void> {
+async function put(folder: string, file: ModelFile): Promise<void> {
+  const { name, path } = file;
   const target = resolve(folder, name);
   if (!target.startsWith(folder + sep))
     throw new RuntimeError("refused", `the file ${name} leaves its folder`);
@@ -130,11 +132,11 @@ async function put(folder: string, { name, path, parts }: ModelFile): Promise<vo
     }
   }
   try {
-    const file = await open(target, "wx", 0o600);
+    const copy = await open(target, "wx", 0o600);
     try {
-      for await (const bytes of parts()) await file.writeFile(bytes);
+      for await (const bytes of piecesOf(file)) await copy.writeFile(bytes);
     } finally {
-      await file.close();
+      await copy.close();
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
