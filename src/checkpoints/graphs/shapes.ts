@@ -6,21 +6,10 @@
  */
 import type { Values64 } from "../../formula/eager.js";
 import { sizeOf } from "../../shape.js";
-import { CheckpointError } from "../errors.js";
-import { castTo, computed } from "./exact.js";
-import {
-  type Attribute,
-  type Callable,
-  type Constant,
-  callKey,
-  type Graph,
-  type Node,
-  type ValueInfo,
-} from "./graph.js";
-import { meaningOf } from "./meaning.js";
-import { type Call, isReal, Operands, unlessUnknown } from "./operators.js";
-import { ruleOf } from "./shape-rules.js";
-import { fillOf, MOST_KNOWN, type Sketch, Sketches } from "./sketches.js";
+import { computed } from "./exact.js";
+import { type Callable, type Constant, callKey, type Graph, type Node, type ValueInfo } from "./graph.js";
+import { bound, type Entry, float64Of, giversOf, sketchOf } from "./known.js";
+import { fillOf, MOST_KNOWN, type Sketch } from "./sketches.js";
 import { typesOf } from "./types.js";
 
 /** Which of two stand-ins a length has that the file leaves open. */
@@ -50,12 +39,6 @@ const MOST_DEEP = 24;
 /** Elements that are computed in all; beyond, only of values of a few. */
 const MOST_WORK = 2 ** 24;
 const FEW = 64;
-
-/** What is known of one value. */
-interface Entry {
-  readonly sketch?: Sketch;
-  readonly dtype?: string;
-}
 
 /** Values by name; those of graphs around it too. */
 class Scope {
@@ -138,18 +121,6 @@ function constantOf(graph: Graph, name: string): Constant | undefined {
   return undefined;
 }
 
-const givers = new WeakMap<Graph, ReadonlyMap<string, Node>>();
-
-/** The node that gives each value of a graph. */
-function giversOf(graph: Graph): ReadonlyMap<string, Node> {
-  let all = givers.get(graph);
-  if (all === undefined) {
-    all = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
-    givers.set(graph, all);
-  }
-  return all;
-}
-
 async function settleBoth(root: Graph): Promise<Both> {
   const values = await smallConstants(root);
   const runs = [0, 1].map((stand) => {
@@ -192,20 +163,6 @@ async function smallConstants(root: Graph): Promise<ReadonlyMap<Constant, Float6
   return values;
 }
 
-/** A constant's values in float64; undefined where they are no numbers, or damaged. */
-export async function float64Of(constant: Constant): Promise<Float64Array | undefined> {
-  if (!isReal(constant.dtype) && !/^(bool|u?int\d+)$/.test(constant.dtype)) return undefined;
-  try {
-    const values = await constant.read();
-    if (values.length !== sizeOf(constant.shape)) return undefined;
-    if (values instanceof Float64Array) return values;
-    return Float64Array.from(values as ArrayLike<number>, Number);
-  } catch (error) {
-    if (error instanceof CheckpointError) return undefined;
-    throw error;
-  }
-}
-
 /** A graph, those within its nodes, and its functions', each once. */
 function graphsOf(root: Graph): ReadonlySet<Graph> {
   const all = new Set<Graph>([root]);
@@ -217,8 +174,6 @@ function graphsOf(root: Graph): ReadonlySet<Graph> {
   }
   return all;
 }
-
-const sketches = new Sketches();
 
 /** One run over a model, with one kind of stand-in. */
 class Settling {
@@ -308,10 +263,9 @@ class Settling {
   private sketched(
     node: Node,
     inputs: readonly (Entry | undefined)[],
-    setting: Call<Sketch>["setting"],
+    setting: (name: string) => Float64Array | undefined,
   ): readonly Sketch[] {
-    const call = callOf(node, inputs, setting);
-    const given = meaningOf(call) ?? this.byRule(call);
+    const given = sketchOf(node, inputs, setting, (place) => this.open(`${place} at ${this.visits}`));
     if (given === undefined) return [];
     const has = node.inputs.every((name, i) => name === "" || inputs[i]?.sketch?.data !== undefined);
     const most = this.work > MOST_WORK ? FEW : MOST_KNOWN;
@@ -322,16 +276,7 @@ class Settling {
       const sketch = entry?.sketch;
       return sketch?.data && { shape: sketch.shape, data: sketch.data };
     });
-    return computed(node, values, { dtype: call.dtype, setting }) ?? given;
-  }
-
-  private byRule(call: Call<Sketch>): readonly Sketch[] | undefined {
-    const { node } = call;
-    const rule = ruleOf(node);
-    return (
-      rule &&
-      unlessUnknown(() => rule(new Operands(call), (place) => this.open(`${place} at ${this.visits}`)))
-    );
+    return computed(node, values, { dtype: (input) => inputs[input]?.dtype, setting }) ?? given;
   }
 
   /** A function's body, once for this call. */
@@ -464,47 +409,8 @@ class Settling {
   }
 }
 
-/** A call of a node, of what is known. */
-function callOf(
-  node: Node,
-  inputs: readonly (Entry | undefined)[],
-  setting: Call<Sketch>["setting"],
-): Call<Sketch> {
-  return {
-    ops: sketches,
-    node,
-    inputs: inputs.map((entry) => entry?.sketch),
-    known: (input) => {
-      const sketch = inputs[input]?.sketch;
-      return sketch?.data && Array.from(sketch.data);
-    },
-    dtype: (input) => inputs[input]?.dtype,
-    setting,
-    cast: (x, to) => {
-      const fill = fillOf(x);
-      if (fill === undefined) return { shape: x.shape };
-      const one = castTo({ shape: [], data: Float64Array.of(fill) }, to);
-      return one ? sketches.expand({ shape: [], data: one.data }, x.shape) : { shape: x.shape };
-    },
-    expand: sketches.expand,
-  };
-}
-
 function shapeOnly({ sketch, dtype }: Entry): Entry {
   return { sketch: sketch && { shape: sketch.shape }, dtype };
-}
-
-/** A node of a function as one call of it has it. */
-function bound(node: Node, call: Node, defaults: ReadonlyMap<string, Attribute>): Node {
-  let attributes: Map<string, Attribute> | undefined;
-  for (const [name, { reference }] of node.attributes) {
-    if (reference === "") continue;
-    attributes ??= new Map(node.attributes);
-    const said = call.attributes.get(reference) ?? defaults.get(reference);
-    if (said === undefined) attributes.delete(name);
-    else attributes.set(name, said);
-  }
-  return attributes ? { ...node, attributes } : node;
 }
 
 /** Leaves what holds in both. */
