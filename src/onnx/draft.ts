@@ -112,7 +112,8 @@ export class Draft {
     const given = new Set(renamed.flatMap(({ outputs }) => outputs));
     // the writer leaves out constants that nothing reads
     const computing = nodes.filter(({ operator }) => operator !== "Constant");
-    const replaces = wiring.unneeded(computing, [...given]);
+    const reads = renamed.flatMap(({ inputs }) => inputs).filter((name) => name !== "" && !given.has(name));
+    const replaces = wiring.unneeded(computing, { given, reads });
     const outputs = replaces
       .flatMap((node) => node.outputs)
       .filter(
@@ -121,9 +122,6 @@ export class Draft {
           (wiring.isOutput(name) || [...wiring.readers(name)].some((reader) => !replaces.includes(reader))),
       );
     if (outputs.length === 0 || !outputs.every((name) => given.has(name))) return undefined;
-    const reads = renamed.flatMap(({ inputs }) => inputs).filter((name) => name !== "" && !given.has(name));
-    // what it makes anew must not be read by what it replaces, and what it reads must remain
-    if (reads.some((name) => replaces.some((node) => node.outputs.includes(name)))) return undefined;
     const at = wiring.place(replaces, reads, outputs);
     if (at === undefined) return undefined;
     return {
@@ -149,4 +147,8 @@ export function isExact(values: Float64Array, dtype: FloatType): boolean {
   const [{ bytes }] = encodedTensors("isExact", [["", { shape: [values.length], dtype, data: values }]]);
   const decoded = dtypes[dtype].decode(bytes);
   return values.every((value, i) => Object.is(value, Number(decoded[i])));
+}
+
+export function isCast({ operator, domain }: Pick<Node, "operator" | "domain">): boolean {
+  return domain === "" && (operator === "Cast" || operator === "CastLike");
 }

@@ -10,9 +10,9 @@
  */
 
 import type { Found, Parameter } from "../checkpoints/graphs/found.js";
-import type { Mend } from "../checkpoints/graphs/graph.js";
-import { sizeOf } from "../shape.js";
-import { counted, Draft, type FloatType, isExact, type Place } from "./draft.js";
+import type { Mend, NewNode } from "../checkpoints/graphs/graph.js";
+import { sameShape, sizeOf } from "../shape.js";
+import { counted, Draft, type FloatType, isCast, isExact, type Place } from "./draft.js";
 import type { Wiring } from "./wiring.js";
 
 /** Longer constants of ones are not put into a file. */
@@ -50,22 +50,26 @@ export function isNarrow(dtype: string | undefined): boolean {
 
 /** The mend of a normalization of this kind; undefined where it is well as it is, or nothing does the same. */
 export function normMend(found: Found, place: Place): Mend | undefined {
-  const write = WAYS[found.norm];
-  const types = typesOf(found, place.wiring);
-  if (write === undefined || types === undefined || (found.isOperator && !isIll(found))) return undefined;
+  const { wiring } = place;
+  const types = typesOf(found, wiring);
+  if (types === undefined || (found.isOperator && !isIll(found))) return undefined;
   if (found.axes.length === 0 || found.axes.some((axis) => axis >= found.shape.length)) return undefined;
-  const draft = new Draft(place, found.y);
-  const written = write({ found, draft, wiring: place.wiring, types, shape: found.shape });
-  if (written === undefined) return undefined;
-  draft.gives(written.value, found.y);
-  return draft.mend(written.title, found.nodes);
+  for (const write of WAYS[found.norm] ?? []) {
+    const draft = new Draft(place, found.y);
+    const written = write({ found, draft, wiring, types, shape: found.shape });
+    if (written === undefined) continue;
+    draft.gives(written.value, found.y);
+    return draft.mend(written.title, found.nodes);
+  }
+  return undefined;
 }
 
-const WAYS: Readonly<Record<string, ((task: Task) => Written) | undefined>> = {
-  layerNorm: (task) => layer(task) ?? safe(task, true),
-  rmsNorm: (task) => rms(task) ?? safe(task, false),
-  groupNorm: (task) => group(task) ?? safe(task, true),
-  instanceNorm: (task) => instance(task) ?? safe(task, true),
+/** The better ones first. */
+const WAYS: Readonly<Record<string, readonly ((task: Task) => Written)[]>> = {
+  layerNorm: [layer, safe],
+  rmsNorm: [rms, safe],
+  groupNorm: [group, safe],
+  instanceNorm: [instance, safe],
 };
 
 /** LayerNormalization (17). */
@@ -81,59 +85,65 @@ function rms(task: Task): Written {
   const { found, draft, types } = task;
   const operator = draft.place.isForOnnxRuntime ? "SimplifiedLayerNormalization" : "RMSNormalization";
   if (!draft.place.isForOnnxRuntime && draft.place.version < 23) return undefined;
-  const normalized = overLast(task, operator, found.gamma, undefined);
-  if (normalized === undefined) return undefined;
-  const value = found.beta ? affine(task, normalized, types.y, undefined, found.beta) : normalized;
+  const plain: Task = { ...task, types: { ...types, y: types.inner } };
+  const normalized = overLast(plain, operator, found.gamma);
+  const moved = normalized && affine(task, normalized, types.inner, undefined, found.beta);
+  const value = moved && draft.cast(moved, types.inner, types.y);
   return value === undefined ? undefined : { value, title: inPlaceOf(operator, draft) };
 }
 
-/** An operator that normalizes over the last axes, with other axes brought there. */
+/** An operator that normalizes over the last axes, with other axes brought there; gamma and beta that it cannot take follow. */
 function overLast(task: Task, operator: string, gamma?: Parameter, beta?: Parameter): string | undefined {
   const { found, draft, types, shape } = task;
   const { axes } = found;
-  const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
-  const order = [...kept, ...axes];
-  const lengths = axes.map((axis, i) => {
-    const open = (gamma?.shape.length === axes.length ? gamma : beta)?.shape[i];
-    return Number.isNaN(shape[axis]) && open !== 1 ? (open ?? Number.NaN) : shape[axis];
-  });
-  if (lengths.some(Number.isNaN) || (!gamma && sizeOf(lengths) > MOST_ONES)) return undefined;
-  const scale = gamma
-    ? parameter(task, "gamma", gamma, lengths)
-    : draft.filled("ones", lengths, types.inner, 1);
-  const bias = beta && parameter(task, "beta", beta, lengths);
-  if (scale === undefined || (beta && bias === undefined)) return undefined;
+  const order = [...shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis)), ...axes];
+  const lengths = axes.map((axis) => lengthOf(task, axis));
+  if (lengths.some(Number.isNaN)) return undefined;
+  const own = gamma && parameter(task, "gamma", gamma, axes, lengths);
+  if (own === undefined && sizeOf(lengths) > MOST_ONES) return undefined;
+  const scale = own ?? draft.filled("ones", lengths, types.inner, 1);
+  const isScaled = (gamma === undefined) === (own === undefined);
+  const bias = beta && isScaled ? parameter(task, "beta", beta, axes, lengths) : undefined;
   const x = draft.transposed(draft.cast(found.x, types.x, types.inner), order);
   const normalized = draft.node(operator, bias === undefined ? [x, scale] : [x, scale, bias], {
     axis: { integer: -axes.length },
     epsilon: { float: found.epsilon },
     ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
   });
-  const back = order.map((_, axis) => order.indexOf(axis));
-  return draft.cast(draft.transposed(normalized, back), types.inner, types.y);
+  const back = draft.transposed(normalized, inverseOf(order));
+  const y = affine(
+    task,
+    back,
+    types.inner,
+    isScaled ? undefined : gamma,
+    bias === undefined ? beta : undefined,
+  );
+  return y && draft.cast(y, types.inner, types.y);
+}
+
+/** A length of x, from gamma or beta where the file leaves it open. */
+function lengthOf({ found, shape }: Task, axis: number): number {
+  const given = [found.gamma, found.beta].map((one) => one?.shape[one.axes.indexOf(axis)] ?? Number.NaN);
+  return [shape[axis], ...given].find((length) => !Number.isNaN(length)) ?? Number.NaN;
+}
+
+function inverseOf(order: readonly number[]): number[] {
+  return order.map((_, axis) => order.indexOf(axis));
 }
 
 /** GroupNormalization (21): except for onnxruntime, which computes it as E[x²] − E[x]². */
 function group(task: Task): Written {
   const { found, draft, types, shape } = task;
   const { channels = 1, groups } = found;
-  const length = channelsOf(found);
-  if (groups === undefined || length === undefined || found.axes.length !== shape.length - 1)
-    return undefined;
+  if (groups === undefined || found.axes.length !== shape.length - 1) return undefined;
   if (draft.place.isForOnnxRuntime || draft.place.version < 21) {
     return isNarrow(found.statisticsType) && !found.cancels ? groupAsInstances(task, groups) : undefined;
   }
-  const scale = perChannel(task, "gamma", length, 1);
-  const bias = perChannel(task, "beta", length, 0);
-  if (scale === undefined || bias === undefined) return undefined;
-  const normalized = channelsFirst(task, channels, types.inner, (x) =>
-    draft.node("GroupNormalization", [x, scale, bias], {
-      num_groups: { integer: groups },
-      epsilon: { float: found.epsilon },
-      ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
-    }),
-  );
-  return { value: normalized, title: inPlaceOf("GroupNormalization", draft) };
+  const value = ofChannels(task, "GroupNormalization", types.inner, channels, {
+    num_groups: { integer: groups },
+    ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
+  });
+  return value === undefined ? undefined : { value, title: inPlaceOf("GroupNormalization", draft) };
 }
 
 /** Group normalization as that of instances of one channel for each group. */
@@ -174,21 +184,46 @@ function instance(task: Task): Written {
       };
     }
   }
-  const length = channelsOf(found);
-  if (length === undefined) return undefined;
-  const floats: Task = { ...task, types: { ...types, inner: "float32" } };
-  const scale = perChannel(floats, "gamma", length, 1);
-  const bias = perChannel(floats, "beta", length, 0);
+  const value = ofChannels(task, "InstanceNormalization", "float32", channels, {});
+  return value === undefined ? undefined : { value, title: inPlaceOf("InstanceNormalization", draft) };
+}
+
+/** An operator of [batch, channels, ...], with gamma and beta of channels; those that it cannot take follow. */
+function ofChannels(
+  { found, draft, wiring, types, shape }: Task,
+  operator: string,
+  inner: FloatType,
+  channels: number,
+  attributes: NewNode["attributes"],
+): string | undefined {
+  const task: Task = { found, draft, wiring, shape, types: { ...types, inner } };
+  const length = lengthOf(task, channels);
+  if (Number.isNaN(length)) return undefined;
+  const isInside = [found.gamma, found.beta].every((one) => one === undefined || one.values !== undefined);
+  const given = (what: "gamma" | "beta", without: number) => {
+    const own = isInside ? found[what] : undefined;
+    return own
+      ? parameter(task, what, own, [channels], [length])
+      : draft.filled(without === 1 ? "ones" : "zeros", [length], inner, without);
+  };
+  const [scale, bias] = [given("gamma", 1), given("beta", 0)];
   if (scale === undefined || bias === undefined) return undefined;
-  const value = channelsFirst(task, channels, "float32", (x) =>
-    draft.node("InstanceNormalization", [x, scale, bias], { epsilon: { float: found.epsilon } }),
-  );
-  return { value, title: inPlaceOf("InstanceNormalization", draft) };
+  const others = shape.map((_, axis) => axis).filter((axis) => axis !== 0 && axis !== channels);
+  const order = [0, channels, ...others];
+  const x = draft.transposed(draft.cast(found.x, types.x, inner), order);
+  const normalized = draft.node(operator, [x, scale, bias], {
+    epsilon: { float: found.epsilon },
+    ...attributes,
+  });
+  const back = draft.transposed(normalized, inverseOf(order));
+  const y = isInside ? back : affine(task, back, inner, found.gamma, found.beta);
+  return y && draft.cast(y, inner, types.y);
 }
 
 /** The smaller operators, in float32 and from the mean, where what is there goes wrong. */
-function safe(task: Task, centred: boolean): Written {
+function safe(task: Task): Written {
   const { found, draft, types, shape } = task;
+  const centred = found.norm !== "rmsNorm";
   if (!isIll(found)) return undefined;
   const { groups, channels = 1 } = found;
   const isGroup = found.norm === "groupNorm";
@@ -213,7 +248,7 @@ function safe(task: Task, centred: boolean): Written {
   };
 }
 
-/** xHat·gamma + beta by operators of their own; undefined where they do not follow the axes that they should. */
+/** xHat·gamma + beta by operators of their own; undefined where the type of one is not known. */
 function affine(
   task: Task,
   xHat: string,
@@ -227,52 +262,45 @@ function affine(
     ["Add", "beta", beta],
   ] as const) {
     if (given === undefined) continue;
-    const shape = alongAxes(task, given);
-    if (shape === undefined) return undefined;
-    const existing = existingConstant(task, given, shape, dtype);
-    const name = existing ?? draftConstant(task, what, given, shape, dtype);
-    value = task.draft.node(operator, [value, name]);
+    const operand = along(task, what, given, dtype);
+    if (operand === undefined) return undefined;
+    value = task.draft.node(operator, [value, operand]);
   }
   return value;
 }
 
-/** A parameter's shape as it broadcasts to x. */
-function alongAxes({ found, shape }: Task, { shape: own }: Parameter): number[] | undefined {
-  const isPerChannel = found.norm === "groupNorm" || found.norm === "instanceNorm";
-  const axes = isPerChannel ? [found.channels ?? 1] : found.axes;
-  const isTrailing = !isPerChannel && axes[0] === shape.length - axes.length;
-  // those of trailing axes broadcast as they are
-  if (isTrailing) return own.length <= shape.length ? [...own] : undefined;
-  if (own.length !== axes.length) return undefined;
-  const first = Math.min(...axes);
-  return shape.slice(first).map((_, i) => (axes.includes(first + i) ? own[axes.indexOf(first + i)] : 1));
+/** A parameter as it broadcasts to x. */
+function along(task: Task, what: string, given: Parameter, dtype: FloatType): string | undefined {
+  const { draft, shape, wiring, types } = task;
+  const { axes, shape: lengths, values, name } = given;
+  if (values === undefined) {
+    const own = name && (wiring.info(name).dtype ?? (task.found.nodes.some(isCast) ? undefined : types.x));
+    return own && draft.cast(name, own, dtype);
+  }
+  const first = Math.min(shape.length, ...axes);
+  const broadcasting = shape.slice(first).map((_, i) => {
+    const at = axes.indexOf(first + i);
+    return at < 0 ? 1 : lengths[at];
+  });
+  return (
+    existingConstant(task, given, broadcasting, dtype) ??
+    draft.constant(what, { shape: broadcasting, dtype, values })
+  );
 }
 
-/** A parameter with exactly these lengths, to which its own broadcast. */
+/** A parameter with exactly these lengths of these axes, to which its own broadcast; undefined where it has others, or is computed. */
 function parameter(
   task: Task,
   what: string,
   given: Parameter,
+  axes: readonly number[],
   lengths: readonly number[],
 ): string | undefined {
   const { inner } = task.types;
   const existing = existingConstant(task, given, lengths, inner);
   if (existing !== undefined) return existing;
-  const values = broadcast(given, lengths);
+  const values = broadcast(given, axes, lengths);
   return values && task.draft.constant(what, { shape: lengths, dtype: inner, values });
-}
-
-/** gamma or beta [channels] of the operators that want both. */
-function perChannel(
-  task: Task,
-  what: "gamma" | "beta",
-  channels: number,
-  without: number,
-): string | undefined {
-  const given = task.found[what];
-  return given
-    ? parameter(task, what, given, [channels])
-    : task.draft.filled(what, [channels], task.types.inner, without);
 }
 
 /** The constant that a parameter is, where it can be read as it stands. */
@@ -283,63 +311,32 @@ function existingConstant(
   dtype: FloatType,
 ): string | undefined {
   const constant = name === undefined ? undefined : wiring.constant(name);
-  const fits =
-    constant?.dtype === dtype &&
-    constant.shape.length === shape.length &&
-    constant.shape.every((length, axis) => length === shape[axis]);
-  return fits ? name : undefined;
+  return constant?.dtype === dtype && sameShape(constant.shape, shape) ? name : undefined;
 }
 
-function draftConstant(
-  { draft }: Task,
-  what: string,
-  { values }: Parameter,
-  shape: readonly number[],
-  dtype: FloatType,
-): string {
-  return draft.constant(what, { shape, dtype, values });
-}
-
-/** Values of these lengths, from those of trailing ones of them. */
-function broadcast({ shape, values }: Parameter, lengths: readonly number[]): Float64Array | undefined {
-  const skipped = lengths.length - shape.length;
-  const fits = skipped >= 0 && shape.every((length, i) => length === 1 || length === lengths[skipped + i]);
-  if (!fits) return undefined;
-  const result = new Float64Array(sizeOf(lengths));
-  for (let i = 0; i < result.length; i++) {
-    let rest = i;
-    let from = 0;
-    let stride = 1;
-    for (let axis = lengths.length - 1; axis >= skipped; axis--) {
-      const own = shape[axis - skipped];
-      if (own !== 1) from += (rest % lengths[axis]) * stride;
-      stride *= own;
+/** Values of these lengths. */
+function broadcast(
+  { axes: own, shape, values }: Parameter,
+  axes: readonly number[],
+  lengths: readonly number[],
+): Float64Array | undefined {
+  const places = own.map((axis) => axes.indexOf(axis));
+  const fits = places.every((place, i) => place >= 0 && shape[i] === lengths[place]);
+  if (!fits || values === undefined || sizeOf(lengths) > Math.max(MOST_ONES, values.length)) return undefined;
+  const strides = lengths.map(() => 0);
+  let stride = 1;
+  for (let i = own.length - 1; i >= 0; i--) {
+    strides[places[i]] = stride;
+    stride *= shape[i];
+  }
+  return Float64Array.from({ length: sizeOf(lengths) }, (_, i) => {
+    let [rest, from] = [i, 0];
+    for (let axis = lengths.length - 1; axis >= 0; axis--) {
+      from += (rest % lengths[axis]) * strides[axis];
       rest = Math.floor(rest / lengths[axis]);
     }
-    result[i] = values[from];
-  }
-  return result;
-}
-
-/** What an operator of [batch, channels, ...] gives of x, whose channels are elsewhere. */
-function channelsFirst(
-  { found, draft, types, shape }: Task,
-  channels: number,
-  inner: FloatType,
-  operator: (x: string) => string,
-): string {
-  const others = shape.map((_, axis) => axis).filter((axis) => axis !== 0 && axis !== channels);
-  const order = [0, channels, ...others];
-  const x = draft.transposed(draft.cast(found.x, types.x, inner), order);
-  const back = order.map((_, axis) => order.indexOf(axis));
-  return draft.cast(draft.transposed(operator(x), back), inner, types.y);
-}
-
-function channelsOf({ channels = 1, shape, gamma, beta }: Found): number | undefined {
-  const length = [shape[channels], gamma?.values.length, beta?.values.length].find(
-    (one) => one !== undefined && !Number.isNaN(one),
-  );
-  return length;
+    return values[from];
+  });
 }
 
 /** Lengths for a reshape from [batch, groups, rest] back to x. */
@@ -363,7 +360,7 @@ function typesOf(found: Found, wiring: Wiring): Types | undefined {
   const y = typeAfter(found, wiring, x);
   if (!isComputed(y)) return undefined;
   const given = [found.gamma, found.beta].flatMap((parameter) => parameter ?? []);
-  const fits = x === "float32" || given.every(({ values }) => isExact(values, x));
+  const fits = x === "float32" || given.every(({ values }) => values === undefined || isExact(values, x));
   return { x, y, inner: fits ? x : "float32" };
 }
 

@@ -3,8 +3,12 @@ import type { StoredModel } from "../checkpoints/formats/onnx-graph.js";
 import type { Found, FoundActivation } from "../checkpoints/graphs/found.js";
 import type { Graph, Mend, Node } from "../checkpoints/graphs/graph.js";
 import type { Place } from "./draft.js";
+import { batchMend } from "./mends-batch.js";
 import { normMend } from "./mends-norms.js";
 import { Names, Wiring } from "./wiring.js";
+
+/** Values of folded weights that are in memory at a time: 256 MB. Normalizations beyond stay as they are. */
+const MOST_FOLDED = 2 ** 26;
 
 /** Options of `mendsOf`. */
 export interface MendOptions {
@@ -41,7 +45,13 @@ export async function mendsOf(
       microsoft: runtimeOperators,
     };
   };
-  const mends = found.norms.flatMap((norm) => normMend(norm, placeIn(norm.graph, norm.y)) ?? []);
+  const mends: Mend[] = [];
+  const budget = { values: MOST_FOLDED };
+  for (const norm of found.norms) {
+    const place = placeIn(norm.graph, norm.y);
+    const mend = norm.norm === "batchNorm" ? await batchMend(norm, place, budget) : normMend(norm, place);
+    if (mend) mends.push(mend);
+  }
   return independent(mends);
 }
 

@@ -66,19 +66,19 @@ export class Wiring {
     return {};
   }
 
-  /** Of these nodes, those that nothing else needs once `giving` is given by others. */
-  unneeded(nodes: readonly Node[], giving: readonly string[]): Node[] {
+  /** Of these nodes, those that nothing needs once others give `given` and read `reads`. */
+  unneeded(
+    nodes: readonly Node[],
+    { given, reads }: { readonly given: ReadonlySet<string>; readonly reads: readonly string[] },
+  ): Node[] {
     const left = new Set(nodes);
+    const isNeeded = (output: string): boolean => {
+      if (output === "" || given.has(output)) return false;
+      const isRead = reads.includes(output) || this.isOutput(output);
+      return isRead || [...this.readers(output)].some((reader) => !left.has(reader));
+    };
     const ordered = [...left].sort((a, b) => this.positionOf(b) - this.positionOf(a));
-    for (const node of ordered) {
-      const isNeeded = node.outputs.some(
-        (output) =>
-          output !== "" &&
-          !giving.includes(output) &&
-          (this.isOutput(output) || [...this.readers(output)].some((reader) => !left.has(reader))),
-      );
-      if (isNeeded) left.delete(node);
-    }
+    for (const node of ordered) if (node.outputs.some(isNeeded)) left.delete(node);
     return nodes.filter((node) => left.has(node));
   }
 

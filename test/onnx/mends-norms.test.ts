@@ -106,6 +106,7 @@ async function foundIn(one: Case, bytes: Uint8Array) {
   const { graph } = model;
   const parameter = (name: string, values: Float32Array, lengths: readonly number[]): Parameter => ({
     name,
+    axes: isChanneled(one) ? [one.channels ?? 1] : one.axes,
     shape: lengths,
     values: Float64Array.from(values),
   });
