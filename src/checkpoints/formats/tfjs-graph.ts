@@ -9,13 +9,13 @@ import { isObject, type JSONObject } from "../encodings/json.js";
 import {
   type Attribute,
   type Callable,
+  type Constant,
   callKey,
   type Graph,
   type Node,
   type ValueInfo,
 } from "../graphs/graph.js";
 import type { Files } from "../source.js";
-import type { Tensor } from "../tensors.js";
 import { typeNumbered } from "./tensorflow.js";
 import { documentIn, type Fail, weightsOf } from "./tfjs.js";
 
@@ -53,25 +53,38 @@ export async function graphModelIn(files: Files): Promise<StoredGraphModel> {
     );
   }
   const weights = await weightsOf(files, weightsManifest ?? [], fail);
-  const functions = new Map<string, Callable>();
   const older = isObject(userDefinedMetadata) ? userDefinedMetadata.signature : undefined;
-  const graph = mainGraph(node, isObject(signature) ? signature : older, weights.tensors, functions, fail);
-  const graphs = [graph];
-  for (const definition of listIn(isObject(library) ? library.function : [])) {
-    const callable = functionOf(definition, weights.tensors, functions, fail);
-    if (callable === undefined) continue;
-    functions.set(callKey({ domain: "", operator: callable.graph.path, overload: "" }), callable);
-    graphs.push(callable.graph);
-  }
+  const graphs = graphsIn({ node, library }, isObject(signature) ? signature : older, weights.tensors, fail);
   const groups = listIn(weightsManifest).map((group) => listIn(isObject(group) ? group.paths : []));
   return {
-    graph,
+    graph: graphs[0],
     graphs,
     document,
     producer: [convertedBy, generatedBy].filter((one) => typeof one === "string").join(", "),
     external: [...new Set(groups.flat().map(String))],
     byteLength: files.bytes.byteLength + weights.byteLength,
   };
+}
+
+/**
+ * The model's own graph, then those of functions, of a topology: a GraphDef whose nodes have been seen to be a list.
+ * @param weights by the names of the constants that they are of
+ */
+export function graphsIn(
+  { node, library }: JSONObject,
+  signature: unknown,
+  weights: ReadonlyMap<string, Constant>,
+  fail: Fail,
+): Graph[] {
+  const functions = new Map<string, Callable>();
+  const graphs = [mainGraph(listIn(node), signature, weights, functions, fail)];
+  for (const definition of listIn(isObject(library) ? library.function : [])) {
+    const callable = functionOf(definition, weights, functions, fail);
+    if (callable === undefined) continue;
+    functions.set(callKey({ domain: "", operator: callable.graph.path, overload: "" }), callable);
+    graphs.push(callable.graph);
+  }
+  return graphs;
 }
 
 const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
@@ -81,7 +94,7 @@ const textIn = (value: unknown): string => (typeof value === "string" ? value : 
 function mainGraph(
   listed: readonly unknown[],
   signature: unknown,
-  weights: ReadonlyMap<string, Tensor>,
+  weights: ReadonlyMap<string, Constant>,
   functions: ReadonlyMap<string, Callable>,
   fail: Fail,
 ): Graph {
@@ -124,7 +137,7 @@ function mainGraph(
 /** FunctionDef. */
 function functionOf(
   definition: unknown,
-  weights: ReadonlyMap<string, Tensor>,
+  weights: ReadonlyMap<string, Constant>,
   functions: ReadonlyMap<string, Callable>,
   fail: Fail,
 ): Callable | undefined {
@@ -190,9 +203,9 @@ const MOST_OUTPUTS = 2 ** 20;
 /** NodeDef, each; constants and shapes that they tell of. */
 function nodesIn(
   listed: readonly unknown[],
-  weights: ReadonlyMap<string, Tensor>,
+  weights: ReadonlyMap<string, Constant>,
   fail: Fail,
-): { nodes: PlacedNode[]; constants: Map<string, Tensor>; values: Map<string, ValueInfo> } {
+): { nodes: PlacedNode[]; constants: Map<string, Constant>; values: Map<string, ValueInfo> } {
   const operators = new Map<string, string>();
   for (const node of listed) {
     if (!isObject(node) || typeof node.name !== "string" || typeof node.op !== "string") {
@@ -218,7 +231,7 @@ function nodesIn(
     if (most > MOST_OUTPUTS) throw fail(`expected at most ${MOST_OUTPUTS} outputs of all nodes`);
     highest.set(name, now);
   }
-  const constants = new Map<string, Tensor>();
+  const constants = new Map<string, Constant>();
   const values = new Map<string, ValueInfo>();
   const nodes = (listed as JSONObject[]).map((node, place): PlacedNode => {
     const name = node.name as string;
