@@ -42,7 +42,7 @@ function reduction(kind: Reduction, first = 18): Meaning {
   return (operands) => {
     const { ops, node } = operands;
     const x = operands.at(0);
-    if (kind === "mean" || kind === "l2") operands.reals();
+    if (kind === "mean" || kind === "l2") operands.reals(0);
     const rank = operands.shape().length;
     const axes = node.opset < first ? operands.list("axes") : operands.knownIfGiven(1);
     const keeps = operands.flag("keepdims", true);
@@ -282,7 +282,7 @@ export const onnx: Readonly<Record<string, Meaning>> = {
   Sub: binary((ops, a, b) => ops.sub(a, b)),
   Mul: binary((ops, a, b) => ops.mul(a, b)),
   Div: binary((ops, a, b, operands) => {
-    operands.reals();
+    operands.reals(0, 1);
     return ops.div(a, b);
   }),
   Pow: power,

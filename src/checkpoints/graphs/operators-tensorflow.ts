@@ -35,13 +35,13 @@ import {
 const same: Meaning = (operands) => [operands.at(0)];
 
 const quotient = binary((ops, a, b, operands) => {
-  operands.reals();
+  operands.reals(0, 1);
   return ops.div(a, b);
 });
 
 function reduction(kind: Reduction): Meaning {
   return (operands) => {
-    if (kind === "mean") operands.reals();
+    if (kind === "mean") operands.reals(0);
     const axes = operands.axes(operands.known(1));
     return [reduced(operands.ops, kind, operands.at(0), axes, operands.flag("keep_dims", false))];
   };
@@ -162,7 +162,7 @@ export const tensorflow: Readonly<Record<string, Meaning>> = {
   RealDiv: quotient,
   Div: quotient,
   DivNoNan: binary((ops, a, b, operands) => {
-    operands.reals();
+    operands.reals(0, 1);
     return ops.where(b, ops.div(a, ops.where(b, b, 1)), 0);
   }),
   Maximum: binary((ops, a, b) => ops.max(a, b)),

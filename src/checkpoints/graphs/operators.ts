@@ -124,9 +124,9 @@ export class Operands<T> {
     return this.call.dtype?.(input);
   }
 
-  /** Ends the meaning for integers, which are rounded where reals are not. */
-  reals(): void {
-    for (let input = 0; input < this.count; input++) {
+  /** Ends the meaning where these operands are integers, which are rounded where reals are not. */
+  reals(...inputs: readonly number[]): void {
+    for (const input of inputs) {
       const dtype = this.dtype(input);
       if (dtype !== undefined && !isReal(dtype)) unknown();
     }

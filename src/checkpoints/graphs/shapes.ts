@@ -231,7 +231,8 @@ class Settling {
     for (const node of graph.nodes) {
       const entries = ++this.visits > MOST_VISITS || deep > MOST_DEEP ? [] : this.node(node, scope, deep);
       node.outputs.forEach((name, i) => {
-        if (name === "") return;
+        // inputs and constants may be nodes too, as TensorFlow has them
+        if (name === "" || scope.entries.has(name)) return;
         const known = entries[i];
         const complete = known?.sketch !== undefined && known.dtype !== undefined;
         const said = complete ? undefined : this.stated(graph.values.get(name) ?? outputs.get(name), scope);
