@@ -93,7 +93,11 @@ export class Draft {
 
   /** Gives a value under the name that others read it by. */
   gives(value: string, name: string): void {
-    if (this.nodes.some(({ outputs }) => outputs.includes(value))) this.called.set(value, name);
+    const isNew =
+      this.nodes.some(({ outputs }) => outputs.includes(value)) ||
+      // a graph's output is better a node's
+      (!this.place.wiring.isOutput(name) && this.constants.some((constant) => constant.name === value));
+    if (isNew) this.called.set(value, name);
     else this.called.set(this.node("Identity", [value]), name);
   }
 
@@ -109,7 +113,11 @@ export class Draft {
       inputs: node.inputs.map((name) => this.called.get(name) ?? name),
       outputs: node.outputs.map((name) => this.called.get(name) ?? name),
     }));
-    const given = new Set(renamed.flatMap(({ outputs }) => outputs));
+    const constants = this.constants.map((one) => ({ ...one, name: this.called.get(one.name) ?? one.name }));
+    const given = new Set([
+      ...renamed.flatMap(({ outputs }) => outputs),
+      ...constants.map(({ name }) => name),
+    ]);
     // the writer leaves out constants that nothing reads
     const computing = nodes.filter(({ operator }) => operator !== "Constant");
     const reads = renamed.flatMap(({ inputs }) => inputs).filter((name) => name !== "" && !given.has(name));
@@ -130,7 +138,7 @@ export class Draft {
       replaces,
       nodes: renamed,
       at,
-      constants: this.constants,
+      constants,
       opsets: this.opsets,
       outputs,
     };

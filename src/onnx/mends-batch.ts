@@ -15,6 +15,33 @@ export interface Budget {
   values: number;
 }
 
+/** Whether it normalizes by the batch that it runs on, by an attribute (14) or by outputs that only training has. */
+export function isTraining({ nodes, norm }: Pick<Found, "nodes" | "norm">): boolean {
+  const node = nodes.find(({ operator, domain }) => operator === "BatchNormalization" && domain === "");
+  if (node === undefined || norm !== "batchNorm") return false;
+  return node.opset < 14
+    ? node.outputs.slice(1).some((output) => output !== "")
+    : numberOf(node, "training_mode", 0) !== 0;
+}
+
+/** By stored statistics, where they were set: what a network gives then is another, and what it was trained to give. */
+export async function evaluationMend(found: Found, place: Place): Promise<Mend | undefined> {
+  const node = found.nodes.find(({ operator }) => operator === "BatchNormalization");
+  if (node === undefined || !isTraining(found)) return undefined;
+  const [mean, variance] = [node.inputs[3], node.inputs[4]].map((name) => place.wiring.constant(name));
+  const [means, variances] = [mean && (await numbersOf(mean)), variance && (await numbersOf(variance))];
+  if (!means || !variances || isUnset(means, variances)) return undefined;
+  const draft = new Draft(place, found.y);
+  const epsilon = { epsilon: { float: numberOf(node, "epsilon", 1e-5) } };
+  draft.gives(draft.node("BatchNormalization", node.inputs, epsilon), node.outputs[0]);
+  return draft.mend(() => "BatchNormalization by its stored statistics, not by the batch's", [node]);
+}
+
+/** As they are before any training. */
+export function isUnset(mean: Float64Array, variance: Float64Array): boolean {
+  return mean.every((value) => value === 0) && variance.every((value) => value === 1);
+}
+
 /** Where a normalization's factors and offsets can go. */
 interface Layer {
   readonly node: Node;
@@ -208,19 +235,19 @@ function isReadOnlyBy(wiring: Wiring, name: string, nodes: readonly Node[]): boo
   return !wiring.isOutput(name) && [...wiring.readers(name)].every((reader) => nodes.includes(reader));
 }
 
-const integerOf = (node: Node, name: string, otherwise: number): number =>
+const numberOf = (node: Node, name: string, otherwise: number): number =>
   (node.attributes.get(name)?.value as number | undefined) ?? otherwise;
 
-const factorsOf = (node: Node) => ({ alpha: integerOf(node, "alpha", 1), beta: integerOf(node, "beta", 1) });
+const factorsOf = (node: Node) => ({ alpha: numberOf(node, "alpha", 1), beta: numberOf(node, "beta", 1) });
 
 function outputsIn({ node, weight: { shape } }: Layer): number {
   switch (node.operator) {
     case "Conv":
       return shape[0];
     case "ConvTranspose":
-      return shape[1] * integerOf(node, "group", 1);
+      return shape[1] * numberOf(node, "group", 1);
     case "Gemm":
-      return shape[integerOf(node, "transB", 0) ? 0 : 1];
+      return shape[numberOf(node, "transB", 0) ? 0 : 1];
     default:
       return shape[1];
   }
@@ -229,9 +256,9 @@ function outputsIn({ node, weight: { shape } }: Layer): number {
 function inputsIn({ node, weight: { shape } }: Layer): number {
   switch (node.operator) {
     case "Conv":
-      return shape[1] * integerOf(node, "group", 1);
+      return shape[1] * numberOf(node, "group", 1);
     case "Gemm":
-      return shape[integerOf(node, "transB", 0) ? 1 : 0];
+      return shape[numberOf(node, "transB", 0) ? 1 : 0];
     default:
       return shape[0];
   }
@@ -248,7 +275,7 @@ function takesInputs(layer: Layer, { channels, shape }: Found, { factors, offset
   const { node } = layer;
   const axis = node.operator === "MatMul" ? shape.length - 1 : 1;
   if (channels !== axis || factors.length !== inputsIn(layer)) return false;
-  if (node.operator === "Gemm") return integerOf(node, "transA", 0) === 0;
+  if (node.operator === "Gemm") return numberOf(node, "transA", 0) === 0;
   if (node.operator === "MatMul" || offsets.every((offset) => offset === 0)) return true;
   const pads = (node.attributes.get("pads")?.value ?? []) as readonly number[];
   const auto = node.attributes.get("auto_pad")?.value ?? "NOTSET";
@@ -269,7 +296,7 @@ function outputsOf(
   const each = bias && perOutput(bias, outputsIn(layer));
   if (node.operator === "Conv") return scaledOutputs({ shape, data }, 0, each, affine);
   if (node.operator !== "ConvTranspose") {
-    const axis = node.operator === "Gemm" && integerOf(node, "transB", 0) ? 0 : 1;
+    const axis = node.operator === "Gemm" && numberOf(node, "transB", 0) ? 0 : 1;
     return scaledOutputs({ shape, data }, axis, each, affine);
   }
   return byGroups(layer, data, (values, own, group, count) =>
@@ -308,7 +335,7 @@ function inputsOf(
       return { kernel: Float32Array.from(reversed(kernel, turned.shape)), bias: sums };
     });
   }
-  if (node.operator === "Gemm" && integerOf(node, "transB", 0)) {
+  if (node.operator === "Gemm" && numberOf(node, "transB", 0)) {
     const turned = { shape: [shape[1], shape[0]], data: reversed(data, shape) };
     const { kernel, bias: sums } = scaledInputs(turned, outputs, each, affine);
     return { kernel: Float32Array.from(reversed(kernel, turned.shape)), bias: sums };
@@ -322,7 +349,7 @@ function byGroups(
   data: Float64Array,
   fold: (values: Float64Array, shape: readonly number[], group: number, groups: number) => Folded,
 ): Folded | undefined {
-  const groups = integerOf(node, "group", 1);
+  const groups = numberOf(node, "group", 1);
   if (!(groups >= 1) || weight.shape[0] % groups !== 0) return undefined;
   const shape = [weight.shape[0] / groups, ...weight.shape.slice(1)];
   const parts = Array.from({ length: groups }, (_, group) =>

@@ -19,7 +19,7 @@ import type { Wiring } from "./wiring.js";
 const MOST_ONES = 2 ** 20;
 
 /** What a mend of a normalization works with. */
-interface Task {
+export interface Task {
   readonly found: Found;
   readonly draft: Draft;
   readonly wiring: Wiring;
@@ -119,6 +119,21 @@ function overLast(task: Task, operator: string, gamma?: Parameter, beta?: Parame
     bias === undefined ? beta : undefined,
   );
   return y && draft.cast(y, types.inner, types.y);
+}
+
+/** gamma and beta of an operator that normalizes over the last axis alone; undefined where it cannot take them. */
+export function overLastAxis(task: Task): readonly string[] | undefined {
+  const { found, shape } = task;
+  const { axes, gamma, beta } = found;
+  if (axes.length !== 1 || axes[0] !== shape.length - 1) return undefined;
+  const lengths = [lengthOf(task, axes[0])];
+  if (Number.isNaN(lengths[0])) return undefined;
+  const scale = gamma
+    ? parameter(task, "gamma", gamma, axes, lengths)
+    : task.draft.filled("ones", lengths, task.types.inner, 1);
+  const bias = beta && parameter(task, "beta", beta, axes, lengths);
+  if (scale === undefined || (beta && bias === undefined)) return undefined;
+  return bias === undefined ? [scale] : [scale, bias];
 }
 
 /** A length of x, from gamma or beta where the file leaves it open. */
@@ -354,7 +369,7 @@ function inPlaceOf(operator: string, { place }: Draft): (count: number) => strin
 }
 
 /** Undefined where a type is not known, or is float64, which the operators' statistics are too narrow for. */
-function typesOf(found: Found, wiring: Wiring): Types | undefined {
+export function typesOf(found: Found, wiring: Wiring): Types | undefined {
   const x = found.dtype ?? wiring.info(found.x).dtype;
   if (!isComputed(x)) return undefined;
   const y = typeAfter(found, wiring, x);
