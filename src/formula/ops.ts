@@ -69,6 +69,15 @@ export interface ElementaryOps<T> {
    * each step, and the last one [width]; no gradient. Factors broadcast to the terms. Absent likewise.
    */
   recurrence?(start: T, factors: T, terms: T): { before: T; last: T };
+  /**
+   * A loop: each step goes from its part of the inputs, along their first axis, and the states before it to the states after it. Gives
+   * the first state after each step, along a new first axis, and after the last one; no gradient. Absent likewise.
+   */
+  scan?(
+    inputs: readonly T[],
+    start: readonly T[],
+    step: (inputs: readonly T[], states: readonly T[]) => readonly T[],
+  ): { each: T; last: T };
   /** The same values, without gradient. */
   stop(x: T): T;
   /** The values of y, whose gradient goes to x alone, times `slope`. Absent likewise. */

@@ -135,6 +135,23 @@ export function unrolled<T>(
   return counts ? ops.where(counts.mask, y, 0) : y;
 }
 
+/** The same for steps that do not depend on the time: by the host's own loop, where it has one and all of them count. */
+function looped<T>(
+  ops: Ops<T>,
+  sequences: Sequences<T>,
+  inputs: readonly T[],
+  options: Parameters<typeof unrolled<T>>[3],
+  step: (inputs: readonly T[], states: readonly T[]) => readonly T[],
+): T {
+  const { batch, steps, counts } = sequences;
+  if (!ops.scan || counts) return unrolled(ops, sequences, inputs, options, step);
+  const { units, states, returnSequences } = options;
+  const zeros = ops.constant(new Float32Array(batch * units), [batch, units]);
+  const byStep = inputs.map((rows) => ops.reshape(rows, [steps, batch, ...ops.shape(rows).slice(1)]));
+  const { each, last } = ops.scan(byStep, new Array<T>(states).fill(zeros), step);
+  return returnSequences ? ops.transpose(each, [1, 0, 2]) : last;
+}
+
 /**
  * An array in so many equal parts of its rows. By halves: a slice's gradient is as long as what it was cut from, and cut one
  * by one, their sum would take the square of the time.
@@ -237,7 +254,7 @@ export function layerOf(name: string, cell: Cell, returnSequences: boolean): Omi
     apply(ops, [x], weights, { mask }) {
       const sequences = byTime(ops, name, x, mask);
       const inputs = cell.project(ops, sequences.rows, weights);
-      const y = unrolled(ops, sequences, inputs, { units, states, returnSequences }, (now, before) =>
+      const y = looped(ops, sequences, inputs, { units, states, returnSequences }, (now, before) =>
         cell.step(ops, now, before, weights),
       );
       return { y };

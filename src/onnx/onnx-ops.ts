@@ -11,7 +11,7 @@ import { broadcastShape, sameShape, sizeOf } from "../shape.js";
 
 /** An array of the graph. */
 export interface Value {
-  /** ONNX's, or `input`, or `constant`. */
+  /** ONNX's; `input`, of the graph or of a Scan's body; `constant`; or `output`, one of several that a node has. */
   readonly operator: string;
   readonly of: readonly Value[];
   readonly shape: readonly number[];
@@ -23,6 +23,8 @@ export interface Value {
   readonly values?: ArrayLike<number>;
   /** Of an input or a weight, and of what was made of a weight alone. */
   readonly name?: string;
+  /** Of a Scan: from an element of each input and the states to the states after it, of which the first is an output too. */
+  readonly body?: { readonly inputs: readonly Value[]; readonly outputs: readonly Value[] };
 }
 
 /** `{ float }` for what is no integer. */
@@ -31,7 +33,7 @@ export type Attributes = Readonly<
 >;
 
 /** Whether normalizations are written as ONNX's operators, where they have them, or by their formula. */
-export type Written = "operator" | "formula";
+export type Writing = "operator" | "formula";
 
 /** What depends on constants alone is computed by it. */
 const exact = new Eager();
@@ -40,7 +42,7 @@ export class OnnxOps implements Ops<Value> {
   /** @param opset the version of ONNX's operators, from 17 on */
   constructor(
     private readonly opset: number,
-    private readonly written: Written,
+    private readonly written: Writing,
   ) {}
 
   input(name: string, shape: readonly number[]): Value {
@@ -201,6 +203,22 @@ export class OnnxOps implements Ops<Value> {
     return this.node("Softmax", [x], x.shape, { axis: -1 });
   }
 
+  scan(
+    inputs: readonly Value[],
+    start: readonly Value[],
+    step: (inputs: readonly Value[], states: readonly Value[]) => readonly Value[],
+  ): { each: Value; last: Value } {
+    const states = start.map(({ shape }, i) => this.input(`state_${i}`, shape));
+    const elements = inputs.map(({ shape }, i) => this.input(`step_${i}`, shape.slice(1)));
+    const outputs = step(elements, states);
+    const body = { inputs: [...states, ...elements], outputs };
+    const [{ shape }] = start;
+    const loop = { ...this.node("Scan", [...start, ...inputs], shape), body };
+    const output = (index: number, lengths: readonly number[]) =>
+      this.node("output", [loop], lengths, { index });
+    return { each: output(start.length, [inputs[0].shape[0], ...shape]), last: output(0, shape) };
+  }
+
   stop(x: Value): Value {
     return x;
   }
@@ -291,6 +309,8 @@ export class OnnxOps implements Ops<Value> {
     if (r1 * k2 !== 1 || examples !== batch || k1 % batch !== 0 || channels * positions !== (k1 / batch) * r2)
       return undefined;
     const groups = k1 / batch;
+    // rows of features
+    if (groups * positions === 1) return undefined;
     if (channels === groups && shape.length > 2 && shape[1] === channels) return instances(x, gamma, beta);
     const isFirst = shape[1] === channels && shape.length > 2;
     if (this.opset >= 21 && isFirst) {

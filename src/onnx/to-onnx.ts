@@ -11,7 +11,7 @@ import { catalog } from "../norms/catalog.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, checkNumbers, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { elementType, nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
-import { OnnxOps, type Value, type Written } from "./onnx-ops.js";
+import { OnnxOps, type Value, type Writing } from "./onnx-ops.js";
 
 /** A length of an input: a number; or a text, the name of one that is left open. undefined and −1 are open without a name. */
 export type OpenLength = number | string | undefined;
@@ -31,7 +31,7 @@ export interface ToOnnxOptions {
    * `operator` (default): by ONNX's operator where there is one, as fast as the runtime has it, and as exact: runtimes may cancel where
    * a mean is far above the spread. `formula`: always by the library's own formula, which holds for any values of float32.
    */
-  written?: Written;
+  written?: Writing;
 }
 
 /** The version of ONNX's files for each version of its operators, from 17 on. */
@@ -275,17 +275,29 @@ function primesBesides(lengths: readonly number[], count: number): number[] {
   return primes;
 }
 
+/** What must be there before a value. */
+const partsOf = ({ of, body }: Value) => (body ? [...of, ...body.inputs, ...body.outputs] : of);
+
 /** These values and those that they are made of, each after its own. */
 function inOrder(outputs: readonly Value[]): Value[] {
   const done = new Set<Value>();
   const open = [...outputs].reverse();
   while (open.length > 0) {
     const value = open[open.length - 1];
-    const missing = value.of.filter((one) => !done.has(one));
+    const missing = partsOf(value).filter((one) => !done.has(one));
     if (missing.length > 0 && !done.has(value)) open.push(...missing.reverse());
     else done.add(open.pop() as Value);
   }
   return [...done];
+}
+
+/** A node, of a loop with its body. */
+interface Written extends NewNode {
+  readonly body?: {
+    readonly nodes: readonly Written[];
+    readonly inputs: readonly string[];
+    readonly outputs: readonly string[];
+  };
 }
 
 /** A number as the product of a factor and open lengths, by their names. */
@@ -295,13 +307,16 @@ interface Product {
 }
 
 class Model {
-  private readonly nodes: NewNode[] = [];
+  private readonly nodes: Written[] = [];
   private readonly constants: NewConstant[] = [];
   private readonly taken = new Map<string, number>();
   /** Names of what is written, by what it is: nothing is written twice. */
   private readonly written = new Map<string, string>();
   /** Names of the first run's values. */
   private readonly names = new Map<Value, string>();
+  /** Nodes of a Scan's body, by what it reads; and those that a name is known in alone. */
+  private readonly bodies: ReadonlyMap<Value, Written[]>;
+  private readonly within = new Map<string, Written[]>();
   private readonly first: Run;
   private readonly others: readonly Run[];
   /** Of the first run's values, which those of the other runs share. */
@@ -316,6 +331,12 @@ class Model {
     this.first = first;
     this.others = others;
     this.places = placesOf(first);
+    this.bodies = new Map(
+      first.values.flatMap(({ body }) => {
+        const nodes: Written[] = [];
+        return body?.inputs.map((input) => [input, nodes] as const) ?? [];
+      }),
+    );
   }
 
   /** ModelProto. */
@@ -344,8 +365,14 @@ class Model {
     });
     const about = (Object.hasOwn(catalog, norm.name) ? catalog[norm.name as "layerNorm"] : undefined)?.about;
     const title = about ? `${about.title}. ${about.paper}` : norm.name;
+    const renamed = this.renamed();
     const graph = [
-      ...this.withoutIdentities().map((node) => bytesField(1, nodeMessage(node))),
+      ...this.nodes
+        .filter(
+          ({ operator, inputs: [from], outputs: [to] }) =>
+            operator !== "Identity" || renamed.get(from) !== to,
+        )
+        .map((node) => bytesField(1, writtenMessage(node, renamed))),
       textField(2, norm.name),
       ...this.constants.map((constant) => bytesField(5, tensorMessage("toOnnx", constant))),
       ...inputs.map(({ name, shape }) => bytesField(11, valueMessage({ name, dtype: type, shape }))),
@@ -360,22 +387,20 @@ class Model {
     ]);
   }
 
-  /** Nodes that give an output under its own name, where nothing else keeps them from it. */
-  private withoutIdentities(): NewNode[] {
+  /** Names of values that are outputs under a name of their own. */
+  private renamed(): ReadonlyMap<string, string> {
     const made = new Set(
       this.nodes.flatMap(({ operator, outputs }) => (operator === "Identity" ? [] : outputs)),
     );
     const called = new Map<string, string>();
-    const kept = this.nodes.filter(({ operator, inputs: [from], outputs: [to] }) => {
-      if (operator !== "Identity" || !made.has(from) || called.has(from)) return true;
-      called.set(from, to);
-      return false;
-    });
-    const renamed = (names: readonly string[]) => names.map((name) => called.get(name) ?? name);
-    return kept.map(({ name, inputs, outputs, ...node }) => ({
-      ...node,
-      ...{ name: called.get(name) ?? name, inputs: renamed(inputs), outputs: renamed(outputs) },
-    }));
+    for (const {
+      operator,
+      inputs: [from],
+      outputs: [to],
+    } of this.nodes) {
+      if (operator === "Identity" && made.has(from) && !called.has(from)) called.set(from, to);
+    }
+    return called;
   }
 
   /** @throws RangeError where the formula does something else for another length */
@@ -392,8 +417,10 @@ class Model {
             JSON.stringify(value.attributes) === JSON.stringify(its.attributes) &&
             value.numbers.length === its.numbers.length &&
             value.shape.length === its.shape.length &&
-            value.of.length === its.of.length &&
-            value.of.every((one, j) => this.places.get(one) === theirs.get(its.of[j])) &&
+            isSameList(
+              partsOf(value).map((one) => this.places.get(one) as number),
+              partsOf(its).map((one) => theirs.get(one) as number),
+            ) &&
             isSameList(value.values, its.values)
           );
         });
@@ -436,6 +463,8 @@ class Model {
   private write(value: Value): string {
     const { operator, of, attributes } = value;
     if (operator === "input") return this.read(value);
+    if (operator === "output") return `${this.names.get(of[0])}_${attributes.index}`;
+    if (value.body) return this.writeLoop(value, value.body);
     if (operator === "constant") return this.writeConstant(value);
     const inputs = of.map((one) => this.names.get(one) as string);
     const numbers = () => this.products(value, (one) => one.numbers);
@@ -457,8 +486,34 @@ class Model {
   }
 
   /** An input, in float32. */
-  private read({ name = "" }: Value): string {
+  private read(value: Value): string {
+    const { name = "" } = value;
+    const body = this.bodies.get(value);
+    if (body) {
+      const its = this.fresh(name);
+      this.within.set(its, body);
+      return its;
+    }
     return this.options.type === "float32" ? name : this.node("Cast", [name], { to: "float32" });
+  }
+
+  /** A Scan with its body, which may read what is around it; what the names of its outputs begin with. */
+  private writeLoop({ of }: Value, { inputs, outputs }: NonNullable<Value["body"]>): string {
+    const name = this.fresh("Scan");
+    const nodes = this.bodies.get(inputs[0]) as Written[];
+    const named = (values: readonly Value[]) => values.map((value) => this.names.get(value) as string);
+    // an output has a name of its own
+    const given = named([...outputs, outputs[0]]).map((from, i) => {
+      nodes.push(nodeOf("Identity", [from], `${name}_next_${i}`));
+      return `${name}_next_${i}`;
+    });
+    const attributes = { num_scan_inputs: { integer: inputs.length - outputs.length } };
+    this.nodes.push({
+      ...nodeOf("Scan", named(of), name, attributes),
+      outputs: given.map((_, i) => `${name}_${i}`),
+      body: { nodes, inputs: named(inputs), outputs: given },
+    });
+    return name;
   }
 
   private writeConstant(value: Value): string {
@@ -553,10 +608,10 @@ class Model {
         return [key, typeof value === "number" || Array.isArray(value) ? { integer: value } : value];
       });
       const more = Array.from({ length: outputs - 1 }, () => this.fresh(`${name}_index`));
-      this.nodes.push({
-        ...nodeOf(operator, inputs, name, Object.fromEntries(written)),
-        outputs: [name, ...more],
-      });
+      const body = inputs.map((input) => this.within.get(input)).find((nodes) => nodes !== undefined);
+      if (body) for (const its of [name, ...more]) this.within.set(its, body);
+      const node = nodeOf(operator, inputs, name, Object.fromEntries(written));
+      (body ?? this.nodes).push({ ...node, outputs: [name, ...more] });
       return name;
     });
   }
@@ -582,6 +637,25 @@ const [KEPT, REST]: Product[] = [
   { factor: 0, of: [] },
   { factor: -1, of: [] },
 ];
+
+/** NodeProto. */
+function writtenMessage({ body, ...node }: Written, renamed: ReadonlyMap<string, string>): Uint8Array {
+  const [name, ...names] = [node.name, ...node.inputs, ...node.outputs].map((one) => renamed.get(one) ?? one);
+  const inputs = names.slice(0, node.inputs.length);
+  const plain = nodeMessage({ ...node, name, inputs, outputs: names.slice(node.inputs.length) });
+  if (!body) return plain;
+  const infos = (field: number, all: readonly string[]) =>
+    all.map((one) => bytesField(field, valueMessage({ name: one, dtype: "float32" })));
+  const graph = [
+    ...body.nodes.map((one) => bytesField(1, writtenMessage(one, renamed))),
+    textField(2, `${name}_body`),
+    ...infos(11, body.inputs),
+    ...infos(12, body.outputs),
+  ];
+  // AttributeProto of a graph
+  const attribute = message([textField(1, "body"), bytesField(6, message(graph)), integerField(20, 5)]);
+  return message([plain, bytesField(5, attribute)]);
+}
 
 const isSameProduct = (a: Product, b: Product) => a.factor === b.factor && a.of.join() === b.of.join();
 
