@@ -131,6 +131,8 @@ export interface Examination {
   notRun: string | null;
   mends: ExaminedMend[];
   check: ExaminedCheck | null;
+  /** Why nothing was to be written that could be. */
+  notWritten: string | null;
   /** What was written. */
   written: { name: string; byteLength: number }[];
   seconds: number;
@@ -182,7 +184,7 @@ function familyText(norm: ExaminedNorm, each = ""): string {
 }
 
 /** " over 384": the lengths that it reduces, or its groups, as far as they are known. */
-function overText({ shape, axes, groups }: ExaminedNorm): string {
+export function overText({ shape, axes, groups }: ExaminedNorm): string {
   if (groups !== null) return ` of ${count(groups, "group")}`;
   const lengths = axes.map((axis) => shape[axis] ?? null);
   return lengths.length === 0 || lengths.includes(null) ? "" : ` over ${lengths.join(" × ")}`;
@@ -196,10 +198,11 @@ function foundText({ norms, ills, format }: Examination): string {
   const remarked = new Set(ills.flatMap((ill) => ill.norms));
   const all = count(norms.length, "normalization");
   if (sick.size > 0) {
-    if (norms.length === 1) return "The only normalization is ill";
+    const [one, many] = remainsIll({ ills }) ? ["is", "are"] : ["was", "were"];
+    if (norms.length === 1) return `The only normalization ${one} ill`;
     return sick.size === norms.length
-      ? `All ${all} are ill`
-      : `${sick.size.toLocaleString("en-US")} of ${all} ${sick.size === 1 ? "is" : "are"} ill`;
+      ? `All ${all} ${many} ill`
+      : `${sick.size.toLocaleString("en-US")} of ${all} ${sick.size === 1 ? one : many} ill`;
   }
   if (remarked.size > 0) return `${all}, none ill; ${remarked.size.toLocaleString("en-US")} worth a look`;
   return `${all}, ${norms.length === 1 ? "and it is well" : "all well"}`;
@@ -248,7 +251,7 @@ export const bySeverity = ({ ills }: Examination): ExaminedIll[] =>
   ills.toSorted((a, b) => Number(b.sick) - Number(a.sick) || b.norms.length - a.norms.length);
 
 /** Whether something is ill that no mend took away. */
-export const remainsIll = ({ ills }: Examination): boolean =>
+export const remainsIll = ({ ills }: Pick<Examination, "ills">): boolean =>
   ills.some(({ sick, mended }) => sick && mended !== true);
 
 /** Mends that say the same, together: `count` of them, the worst of their distances from float64. */

@@ -9,8 +9,8 @@ import { arrayName, type Distribution, type Inspection } from "../inspection.js"
 import { kebab } from "../norms.js";
 import { colourOf, type Looks } from "./series.js";
 
-/** What one normalization has of the array that is drawn. */
-interface Bar {
+/** What one normalization has of what is drawn. */
+export interface Bar {
   index: number;
   name: string;
   kind: string;
@@ -49,10 +49,42 @@ export function depthFigure(
     if (!isNumber(min) || !isNumber(p5) || !isNumber(median) || !isNumber(p95) || !isNumber(max)) return [];
     return [{ index: at + 1, name, kind: kebab(kind), sick, min, p5, median, p95, max }];
   });
+  return barsFigure(
+    { name: arrayName(array), bars, total: normalizations.length, isMagnitude: isSpread(array) },
+    looks,
+    document,
+  );
+}
+
+/** Ranges by depth: the thin bar from end to end, the wide one of the middle nine tenths, and the medians joined. */
+export function barsFigure(
+  {
+    name,
+    bars,
+    total,
+    isMagnitude,
+    marked,
+    columns = QUANTILES,
+  }: {
+    /** In words, such as "gamma". */
+    name: string;
+    bars: Bar[];
+    /** Normalizations in all, those without a bar too. */
+    total: number;
+    isMagnitude: boolean;
+    /** A value at which a line is drawn. */
+    marked?: number;
+    /** Of the table. */
+    columns?: Columns;
+  },
+  looks: Looks,
+  document: Document,
+): Figure & { scale: Axis["type"] } {
   const values = bars.flatMap(({ min, p5, median, p95, max }) => [min, p5, median, p95, max]);
-  const y = isSpread(array) ? magnitudeAxis(values, true) : signedAxis(values);
+  const shown = marked === undefined ? values : [...values, marked];
+  const y = isMagnitude ? magnitudeAxis(shown, true) : signedAxis(shown);
   const margin = { top: 12, right: 12, bottom: 34, left: 46 };
-  const spacing = (LINE_WIDTH - margin.left - margin.right) / normalizations.length;
+  const spacing = (LINE_WIDTH - margin.left - margin.right) / total;
   const kinds = [...new Set(bars.map(({ kind }) => kind))];
   const marks = kinds.flatMap((kind) =>
     marksOf(
@@ -63,14 +95,13 @@ export function depthFigure(
       y,
     ),
   );
-  const name = arrayName(array);
   const [first, last] = [bars[0], bars.at(-1)];
   const svg = draw(
     {
       width: LINE_WIDTH,
       height: LINE_HEIGHT,
       margin,
-      x: { domain: [0.5, normalizations.length + 0.5] },
+      x: { domain: [0.5, total + 0.5] },
       y: {
         type: y.type,
         domain: y.domain,
@@ -88,13 +119,16 @@ export function depthFigure(
         Plot.ruleY([y.domain[0]], { stroke: "var(--axis)" }),
         Plot.axisY(y.ticks, { text: y.format, tickSize: 0, tickPadding: 8, label: null }),
         Plot.axisX({
-          ticks: wholeTicks(1, normalizations.length, 5),
+          ticks: wholeTicks(1, total, 5),
           tickFormat: "d",
           tickSize: 4,
           label: "normalization",
           labelAnchor: "center",
           labelArrow: "none",
         }),
+        ...(marked === undefined
+          ? []
+          : [Plot.ruleY([marked], { stroke: "var(--bad)", strokeDasharray: "4,3" })]),
         ...marks,
       ],
     },
@@ -104,20 +138,31 @@ export function depthFigure(
     svg,
     scale: y.type,
     notes: [...(bars.length === 0 ? ["No value is finite."] : []), ...beyondNote(y, values)],
-    twin: bars.length === 0 ? "" : twinOf(name, bars),
+    twin: bars.length === 0 ? "" : twinOf(name, bars, columns),
   };
 }
 
 /** The figure's numbers as a table. */
-const twinOf = (array: string, bars: Bar[]): string =>
+const twinOf = (name: string, bars: Bar[], { caption, heads, of }: Columns): string =>
   tableTwin(
-    `The ${array} by depth: the lowest value, the middle nine tenths with their median, and the highest`,
-    ["Normalization", "Lowest", "5 %", "Median", "95 %", "Highest"],
-    bars.map(({ index, name, min, p5, median, p95, max }) => [
-      `${index} ${escapeHtml(name)}`,
-      ...[min, p5, median, p95, max].map(formatNumber),
-    ]),
+    `The ${name} by depth${caption}`,
+    ["Normalization", ...heads],
+    bars.map((bar) => [`${bar.index} ${escapeHtml(bar.name)}`, ...of(bar).map(formatNumber)]),
   );
+
+/** Columns of such a table. */
+export interface Columns {
+  /** Goes on after "by depth". */
+  caption: string;
+  heads: readonly string[];
+  of(bar: Bar): number[];
+}
+
+const QUANTILES: Columns = {
+  caption: ": the lowest value, the middle nine tenths with their median, and the highest",
+  heads: ["Lowest", "5 %", "Median", "95 %", "Highest"],
+  of: ({ min, p5, median, p95, max }) => [min, p5, median, p95, max],
+};
 
 /** Bars that touch where there are many, and stand apart where there are few. */
 function marksOf(

@@ -1,0 +1,129 @@
+/** Examinations made of nothing: a network of so many layers, well, ill or mended. */
+import type { Examination, ExaminedNorm } from "../../src/doctor/examination.js";
+
+export function normOf(index: number, more: Partial<ExaminedNorm> = {}): ExaminedNorm {
+  return {
+    norm: "layerNorm",
+    name: `/encoder/layer.${index}/attention/output/LayerNorm`,
+    graph: "",
+    x: `/encoder/layer.${index}/Add_output_0`,
+    y: `/encoder/layer.${index}/LayerNorm/Add_1_output_0`,
+    shape: [null, null, 384],
+    dtype: "float32",
+    axes: [2],
+    groups: null,
+    epsilon: 1e-5,
+    isOperator: false,
+    operators: 9,
+    cancels: false,
+    statisticsType: "float32",
+    measured: {
+      min: -3 - index,
+      max: 4 + index ** 1.5,
+      mean: 0.1,
+      leastSpread: 0.2 + index / 10,
+      spread: 0.5 + index / 4,
+      mostSpread: 1 + index,
+      headroom: 1e36 / (1 + index) ** 2,
+      notFinite: 0,
+    },
+    ...more,
+  };
+}
+
+export function examinationOf(layers = 24, more: Partial<Examination> = {}): Examination {
+  const norms = Array.from({ length: layers }, (_, i) => normOf(i));
+  return {
+    evenkeel: "0.1.0",
+    file: "models/all-MiniLM-L6-v2/model.onnx",
+    format: "onnx",
+    producer: "pytorch 2.8.0",
+    byteLength: 90_400_000,
+    operators: 720,
+    opsets: [{ domain: "", version: 13 }],
+    norms,
+    activations: { gelu: layers / 2 },
+    ills: [
+      {
+        kind: "written-out",
+        sick: false,
+        text: "written out, although opset 17 has LayerNormalization",
+        norms: norms.map((_, i) => i + 1),
+        mended: null,
+      },
+    ],
+    runtime: { name: "onnxruntime-node", version: "1.30.0" },
+    inputs: [
+      { name: "input_ids", dtype: "int64", shape: [2, 16] },
+      { name: "attention_mask", dtype: "int64", shape: [2, 16] },
+    ],
+    notRun: null,
+    mends: [],
+    check: null,
+    notWritten: null,
+    written: [],
+    seconds: 1.5,
+    ...more,
+  };
+}
+
+/** The same network in float16, with statistics that overflow, after mending; one mend was taken back. */
+export function mendedExamination(layers = 24): Examination {
+  const norms = Array.from({ length: layers }, (_, i) =>
+    normOf(i, {
+      dtype: "float16",
+      statisticsType: "float16",
+      measured: { ...(normOf(i).measured as NonNullable<ExaminedNorm["measured"]>), headroom: 8 / (1 + i) },
+    }),
+  );
+  const numbers = norms.map((_, i) => i + 1);
+  return examinationOf(layers, {
+    norms,
+    ills: [
+      {
+        kind: "half-overflow",
+        sick: true,
+        text: "squares overflow in float16: (x − mean)² reaches 196,000 of at most 65,504",
+        norms: numbers.slice(8),
+        mended: true,
+      },
+      {
+        kind: "written-out",
+        sick: false,
+        text: "written out, although opset 17 has LayerNormalization",
+        norms: numbers,
+        mended: true,
+      },
+    ],
+    mends: numbers.map((i) => ({
+      title: "LayerNormalization (opset 17) in place of 9 operators",
+      graph: "",
+      replaces: 9,
+      state: i === 3 ? ("taken back" as const) : ("mended" as const),
+      ...(i === 3 && { why: "it is farther from float64 than before, and moves an output" }),
+      before: i > 8 ? ("Infinity" as const) : 1.2e-3,
+      after: 2.1e-4,
+    })),
+    check: {
+      by: "whole",
+      samples: ["ordinary inputs", "a mean of 10⁴", "one huge value", "a tiny spread", "zeros"].map(
+        (text, i) => ({
+          kind: text,
+          text,
+          outputs: [
+            {
+              name: "last_hidden_state",
+              dtype: "float16",
+              largest: 4.2,
+              difference: i === 2 ? 0.3 : 4e-4,
+              tolerance: 1.95e-3,
+              mended: i === 2 ? 384 : 0,
+            },
+          ],
+        }),
+      ),
+      speed: { before: 8.42, after: 6.31, runs: 77 },
+    },
+    written: [{ name: "mended.onnx", byteLength: 90_300_000 }],
+  });
+}
