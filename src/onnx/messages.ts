@@ -65,6 +65,18 @@ export function nodeMessage({ name, operator, domain, inputs, outputs, attribute
   ]);
 }
 
+/** NodeProto of a Constant: where a graph has no initializers. */
+export function constantNodeMessage(caller: string, constant: NewConstant): Uint8Array {
+  const tensor = bytesField(5, tensorMessage(caller, constant));
+  const value = message([textField(1, "value"), tensor, integerField(20, 4)]);
+  return message([
+    textField(2, constant.name),
+    textField(3, constant.name),
+    textField(4, "Constant"),
+    bytesField(5, value),
+  ]);
+}
+
 /** AttributeProto: of a float (f, 1), an integer (i, 2), a text (s, 3), floats (6) or integers (7). */
 function attributeMessage(name: string, value: Integer | Float | string): Uint8Array {
   const [field, type] =

@@ -59,6 +59,8 @@ export interface StoredGraph extends Graph {
   readonly around?: StoredGraph;
   /** In the file's order, the sparse ones last. */
   readonly initializers: readonly Tensor[];
+  /** Values that are read besides by nodes: parameters of quantization, and what training reads. */
+  readonly alsoRead: readonly string[];
   /** GraphProto, or FunctionProto. */
   readonly message: Bytes;
   readonly isFunction: boolean;
@@ -96,7 +98,8 @@ export async function modelIn(files: Files): Promise<StoredModel> {
   const opsets = await opsetsIn(model.all(8));
   const within: StoredGraph[] = [];
   const reading: Reading = { files, external, functions, opsets, graphs: within };
-  const main = await graphIn(reading, graph.bytes, "", 0);
+  const training = await readInTraining({ ...reading, external: new Map(), graphs: [] }, model.all(20));
+  const main = await graphIn(reading, graph.bytes, { path: "", depth: 0, alsoRead: training });
   const ofFunctions: StoredGraph[] = [];
   for (const { bytes } of model.all(25)) {
     const [key, callable] = await functionIn({ ...reading, graphs: ofFunctions }, bytes);
@@ -137,13 +140,42 @@ function domainOf(name: string): string {
   return name === "ai.onnx" ? "" : name;
 }
 
+/** TrainingInfoProto: names that its graphs, and what they are bound to, have of the model's graph. */
+async function readInTraining(reading: Reading, fields: readonly Field[]): Promise<string[]> {
+  const names: string[] = [];
+  for (const { bytes } of fields) {
+    const training = await messageIn(bytes);
+    for (const field of [...training.all(1), ...training.all(2)]) {
+      await graphIn(reading, field.bytes, { path: "training", depth: 0 });
+    }
+    for (const entry of await entriesIn([...training.all(3), ...training.all(4)])) names.push(...entry);
+  }
+  const nodes = reading.graphs.flatMap((graph) => graph.nodes);
+  return [...names, ...nodes.flatMap((node) => node.inputs)];
+}
+
+/** TensorAnnotation: scales and zero points. */
+async function quantizedBy(fields: readonly Field[]): Promise<string[]> {
+  const names: string[] = [];
+  for (const { bytes } of fields) {
+    names.push(...(await entriesIn((await messageIn(bytes)).all(2))).values());
+  }
+  return names;
+}
+
+/** Where a graph is. */
+interface Place {
+  readonly path: string;
+  readonly depth: number;
+  readonly around?: StoredGraph;
+  readonly alsoRead?: readonly string[];
+}
+
 /** GraphProto. */
 async function graphIn(
   reading: Reading,
   bytes: Bytes,
-  path: string,
-  depth: number,
-  around?: StoredGraph,
+  { path, depth, around, alsoRead = [] }: Place,
 ): Promise<StoredGraph> {
   if (depth > MOST_DEPTH) {
     throw new CheckpointError(bytes.file, FORMAT, `expected at most ${MOST_DEPTH} graphs in each other`, {
@@ -164,6 +196,7 @@ async function graphIn(
     outputs: await valuesIn(graph.all(12)),
     values: await namedValues(graph.all(13)),
     around,
+    alsoRead: [...alsoRead, ...(await quantizedBy(graph.all(14)))],
     message,
     isFunction: false,
   };
@@ -239,6 +272,7 @@ async function functionIn(reading: Reading, bytes: Bytes): Promise<[string, Stor
     inputs: inputs.map(named),
     outputs: outputs.map(named),
     values,
+    alsoRead: [],
     message,
     isFunction: true,
   };
@@ -299,7 +333,7 @@ async function attributesIn(
     const within = [...attribute.all(6), ...attribute.all(11)];
     for (const [i, field] of within.entries()) {
       const inner = `${path}/${name}${within.length > 1 ? i : ""}`;
-      graphs.push(await graphIn(reading, field.bytes, inner, depth + 1, graph));
+      graphs.push(await graphIn(reading, field.bytes, { path: inner, depth: depth + 1, around: graph }));
     }
     const found = await valueIn(reading, attribute, bytes);
     const isType = type === "Cast" && name === "to" && typeof found.value === "number";

@@ -21,10 +21,9 @@ import { documentIn, type Fail, weightsOf } from "./tfjs.js";
 
 /** A graph model as its files have it. */
 export interface StoredGraphModel {
-  readonly graph: Graph;
+  readonly graph: StoredGraph;
   /** The model's own, then those of functions. */
-  readonly graphs: readonly Graph[];
-  readonly document: JSONObject;
+  readonly graphs: readonly StoredGraph[];
   readonly producer: string;
   /** Files that weights lie in, in order, by their paths. */
   readonly external: readonly string[];
@@ -32,9 +31,16 @@ export interface StoredGraphModel {
   readonly byteLength: number;
 }
 
-/** A node, by its place among those of its graph in the file. */
-export interface PlacedNode extends Node {
+export interface StoredGraph extends Graph {
+  /** Where its nodes stand in the file: names of members, each within the one before. */
+  readonly nodesAt: readonly string[];
+}
+
+export interface StoredNode extends Node {
+  /** Among those of its graph in the file. */
   readonly place: number;
+  /** Nodes that it waits for. */
+  readonly controls: readonly string[];
 }
 
 /**
@@ -59,7 +65,6 @@ export async function graphModelIn(files: Files): Promise<StoredGraphModel> {
   return {
     graph: graphs[0],
     graphs,
-    document,
     producer: [convertedBy, generatedBy].filter((one) => typeof one === "string").join(", "),
     external: [...new Set(groups.flat().map(String))],
     byteLength: files.bytes.byteLength + weights.byteLength,
@@ -75,11 +80,11 @@ export function graphsIn(
   signature: unknown,
   weights: ReadonlyMap<string, Constant>,
   fail: Fail,
-): Graph[] {
+): StoredGraph[] {
   const functions = new Map<string, Callable>();
   const graphs = [mainGraph(listIn(node), signature, weights, functions, fail)];
-  for (const definition of listIn(isObject(library) ? library.function : [])) {
-    const callable = functionOf(definition, weights, functions, fail);
+  for (const [i, definition] of listIn(isObject(library) ? library.function : []).entries()) {
+    const callable = functionOf(definition, i, weights, functions, fail);
     if (callable === undefined) continue;
     functions.set(callKey({ domain: "", operator: callable.graph.path, overload: "" }), callable);
     graphs.push(callable.graph);
@@ -97,7 +102,7 @@ function mainGraph(
   weights: ReadonlyMap<string, Constant>,
   functions: ReadonlyMap<string, Callable>,
   fail: Fail,
-): Graph {
+): StoredGraph {
   const { nodes, constants, values } = nodesIn(listed, weights, fail);
   const { inputs, outputs } = isObject(signature) ? signature : {};
   const named = (tensors: unknown) =>
@@ -125,6 +130,7 @@ function mainGraph(
   return {
     dialect: "tensorflow",
     path: "",
+    nodesAt: ["modelTopology", "node"],
     nodes,
     constants,
     inputs: Array.from(inOrder, (name) => placeholders.get(name) as ValueInfo),
@@ -137,10 +143,11 @@ function mainGraph(
 /** FunctionDef. */
 function functionOf(
   definition: unknown,
+  place: number,
   weights: ReadonlyMap<string, Constant>,
   functions: ReadonlyMap<string, Callable>,
   fail: Fail,
-): Callable | undefined {
+): (Callable & { readonly graph: StoredGraph }) | undefined {
   const { signature, nodeDef, ret } = isObject(definition) ? definition : {};
   const { name, inputArg, outputArg } = isObject(signature) ? signature : {};
   if (typeof name !== "string") return undefined;
@@ -155,9 +162,10 @@ function functionOf(
     const key = textIn(isObject(one) ? one.name : "");
     return valueName(textIn(Object.hasOwn(returned, key) ? returned[key] : ""), operators);
   });
-  const graph: Graph = {
+  const graph: StoredGraph = {
     dialect: "tensorflow",
     path: name,
+    nodesAt: ["modelTopology", "library", "function", String(place), "nodeDef"],
     nodes,
     constants,
     inputs,
@@ -205,7 +213,7 @@ function nodesIn(
   listed: readonly unknown[],
   weights: ReadonlyMap<string, Constant>,
   fail: Fail,
-): { nodes: PlacedNode[]; constants: Map<string, Constant>; values: Map<string, ValueInfo> } {
+): { nodes: StoredNode[]; constants: Map<string, Constant>; values: Map<string, ValueInfo> } {
   const operators = new Map<string, string>();
   for (const node of listed) {
     if (!isObject(node) || typeof node.name !== "string" || typeof node.op !== "string") {
@@ -215,10 +223,11 @@ function nodesIn(
       throw fail(`expected each node once, got "${node.name.slice(0, 80)}" twice`);
     operators.set(node.name, node.op);
   }
-  const inputs = (listed as JSONObject[]).map(({ input }) =>
-    listIn(input)
-      .filter((one): one is string => typeof one === "string" && !one.startsWith("^"))
-      .map((one) => valueName(one, operators)),
+  const reads = (listed as JSONObject[]).map(({ input }) =>
+    listIn(input).filter((one): one is string => typeof one === "string"),
+  );
+  const inputs = reads.map((names) =>
+    names.filter((one) => !one.startsWith("^")).map((one) => valueName(one, operators)),
   );
   // how many outputs a node has stands nowhere: as many as are read
   const highest = new Map<string, number>();
@@ -233,7 +242,7 @@ function nodesIn(
   }
   const constants = new Map<string, Constant>();
   const values = new Map<string, ValueInfo>();
-  const nodes = (listed as JSONObject[]).map((node, place): PlacedNode => {
+  const nodes = (listed as JSONObject[]).map((node, place): StoredNode => {
     const name = node.name as string;
     const operator = node.op as string;
     const tensor = operator === "Const" ? weights.get(name) : undefined;
@@ -259,18 +268,19 @@ function nodesIn(
       attributes,
       overload: "",
       place,
+      controls: reads[place].filter((one) => one.startsWith("^")).map((one) => one.slice(1)),
     };
   });
   return { nodes: inOrder(nodes), constants, values };
 }
 
 /** Nodes after what they read, else as they are; loops of the old control flow are cut where they close. */
-function inOrder(nodes: readonly PlacedNode[]): PlacedNode[] {
+function inOrder(nodes: readonly StoredNode[]): StoredNode[] {
   const byName = new Map(nodes.map((node) => [node.name, node]));
-  const ordered = new Set<PlacedNode>();
-  const open = new Set<PlacedNode>();
+  const ordered = new Set<StoredNode>();
+  const open = new Set<StoredNode>();
   for (const first of nodes) {
-    const path: [PlacedNode, number][] = [[first, 0]];
+    const path: [StoredNode, number][] = [[first, 0]];
     while (path.length > 0) {
       const step = path[path.length - 1];
       const [node, next] = step;

@@ -1,0 +1,390 @@
+/**
+ * Models with mends, and with values as outputs that were none. All else stays byte for byte, in its place: fields that are not known,
+ * metadata, quantization, training, and values in files beside the model, which it goes on reading.
+ */
+import { bytesField, integerField, textField, textIn } from "../checkpoints/encodings/protobuf.js";
+import type { StoredGraph, StoredModel, StoredNode } from "../checkpoints/formats/onnx-graph.js";
+import { messageIn } from "../checkpoints/formats/onnx-tensors.js";
+import type { Graph, Mend, NewConstant } from "../checkpoints/graphs/graph.js";
+import { checkOptions } from "../options.js";
+import { sizeOf } from "../shape.js";
+import { type MendedGraph, mended } from "./mended.js";
+import {
+  constantNodeMessage,
+  externalTensorMessage,
+  nodeMessage,
+  opsetMessage,
+  rawValues,
+  tensorMessage,
+  valueMessage,
+} from "./messages.js";
+import { type Model, storedModel } from "./model.js";
+import { changedMeaning, raising } from "./opsets.js";
+import { type Edit, edited, lengthOf, nested, type Piece, type Written, type WrittenFile } from "./pieces.js";
+
+export { bytesOfParts, type Piece, type Written, type WrittenFile } from "./pieces.js";
+
+import { writtenGraphModel } from "./write-graph-model.js";
+
+/** What a model is written with. */
+export interface Changes {
+  readonly mends?: readonly Mend[];
+  /** Values of the model's own graph that become outputs of it, after its own. */
+  readonly observe?: readonly string[];
+  /** Of the file. Default: the model's own, without its folder. */
+  readonly name?: string;
+  /**
+   * New constants of so many bytes go into a file of their own, `NAME.data`. Default: none, except in a model that would have more than
+   * 2 GiB, which protocol buffers may not.
+   */
+  readonly externalFrom?: number;
+}
+
+/** As ONNX's releases have them: the file format's version with the first of the operators' that came with it. */
+const IR_VERSIONS: readonly (readonly [opset: number, ir: number])[] = [
+  [23, 11],
+  [21, 10],
+  [19, 9],
+  [15, 8],
+  [12, 7],
+  [11, 6],
+  [10, 5],
+  [9, 4],
+];
+
+/** What protocol buffers may have. */
+const MOST_BYTES = 2 ** 31 - 1;
+/** In a model that is too large, new constants from so many bytes lie beside it. */
+const SMALL = 1024;
+/** Values in other files begin at pages, so that they can be mapped into memory. */
+const PAGE = 4096;
+
+/**
+ * Writes a model with its changes.
+ *
+ * @returns files by their parts, of which none is read yet: see `bytesOfParts`
+ * @throws RangeError for mends that do not fit the model or each other, and where a version of operators that they need would change what
+ * other nodes mean; TypeError for what is no model
+ */
+export async function written(model: Model, changes: Changes = {}): Promise<Written> {
+  checkOptions("written", changes, ["mends", "observe", "name", "externalFrom"]);
+  const stored = storedModel("written", model);
+  const name = changes.name ?? model.file.slice(model.file.lastIndexOf("/") + 1);
+  if ("graphModel" in stored) return writtenGraphModel(stored.files, stored.graphModel, { ...changes, name });
+  const { files, onnx } = stored;
+  const { mends = [], observe = [] } = changes;
+  const opsets = needed(mends);
+  const isRaised = (opsets.get("") ?? 0) > (model.opsets.get("") ?? 0);
+  const irVersion = Math.max(model.irVersion, isRaised ? irVersionOf(opsets.get("") ?? 0) : 0);
+  const observed = observe.filter((one) => !onnx.graph.outputs.some(({ name }) => name === one));
+  const known = new Set(onnx.graph.nodes.flatMap(({ outputs }) => outputs));
+  for (const one of observed) {
+    if (known.has(one) || onnx.graph.constants.has(one) || onnx.graph.inputs.some(({ name }) => name === one))
+      continue;
+    throw new RangeError(
+      `written: observe must name values of the model's own graph, got "${one}", which is none`,
+    );
+  }
+  const kept = new Map<Graph, readonly string[]>(onnx.graphs.map((graph) => [graph, graph.alsoRead]));
+  kept.set(onnx.graph, [...onnx.graph.alsoRead, ...observed]);
+  const graphs = raised(onnx, mends, opsets.get("") ?? 0, kept);
+  checkMeaning(onnx, graphs, opsets);
+
+  const isLarge = files.bytes.byteLength + bytesOfNew(mends) > MOST_BYTES;
+  const externalFrom = changes.externalFrom ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
+  const beside = new Beside(nameBeside(name, onnx.external), externalFrom);
+  const writer = new Writer(onnx, graphs, opsets, { before: model.irVersion, after: irVersion }, beside);
+  const isChanged = mends.length > 0 || observed.length > 0;
+  const parts = (isChanged && (await writer.model(files.bytes, observed))) || [files.bytes];
+  const dropped = { nodes: 0, constants: 0 };
+  for (const graph of graphs.values()) {
+    dropped.nodes += graph.removed.size;
+    dropped.constants += graph.dropped.size;
+  }
+  const main = { name, parts, byteLength: lengthOf(parts) };
+  return { files: beside.parts.length > 0 ? [main, beside.file()] : [main], dropped };
+}
+
+/** The highest version of each domain that mends need. */
+function needed(mends: readonly Mend[]): Map<string, number> {
+  const opsets = new Map<string, number>();
+  for (const mend of mends) {
+    for (const [domain, version] of Object.entries(mend.opsets)) {
+      opsets.set(domain, Math.max(version, opsets.get(domain) ?? 0));
+    }
+  }
+  return opsets;
+}
+
+function irVersionOf(opset: number): number {
+  return IR_VERSIONS.find(([from]) => opset >= from)?.[1] ?? 0;
+}
+
+/** A model after its mends, and with the nodes that stay in the form that they have in the version which mends need. */
+function raised(
+  model: StoredModel,
+  mends: readonly Mend[],
+  to: number,
+  kept: ReadonlyMap<Graph, readonly string[]>,
+): ReadonlyMap<Graph, MendedGraph> {
+  const graphs = mended("written", model.graphs, mends, kept);
+  const conversions = raising(model, to, (node, graph) => !graphs.get(graph)?.removed.has(node));
+  if (conversions.length === 0) return graphs;
+  // of nodes that are replaced, those that others go on reading are converted
+  const taken = new Set(conversions.flatMap(({ replaces }) => replaces));
+  const others = mends.map((mend) => ({
+    ...mend,
+    replaces: mend.replaces.filter((node) => !taken.has(node)),
+  }));
+  return mended("written", model.graphs, [...others, ...conversions], kept);
+}
+
+/** @throws RangeError where a node that stays would mean something else */
+function checkMeaning(
+  model: StoredModel,
+  graphs: ReadonlyMap<Graph, MendedGraph>,
+  opsets: ReadonlyMap<string, number>,
+): void {
+  const to = opsets.get("") ?? 0;
+  for (const graph of model.graphs) {
+    for (const node of graph.nodes) {
+      if (graphs.get(graph)?.removed.has(node)) continue;
+      const why = changedMeaning(node, to);
+      if (why === undefined) continue;
+      throw new RangeError(
+        `written: in operator set ${to}, which mends need, ${node.operator} "${node.name || node.outputs[0]}" of ${node.opset} would ` +
+          `mean something else (${why}), and there is no other form of it; leave out the mends that need it: see canRaise`,
+      );
+    }
+  }
+}
+
+function bytesOfNew(mends: readonly Mend[]): number {
+  return mends.reduce(
+    (sum, { constants }) => constants.reduce((all, { shape }) => all + 8 * sizeOf(shape), sum),
+    0,
+  );
+}
+
+/** A name that no file has which the model reads. */
+function nameBeside(name: string, external: ReadonlyMap<string, unknown>): string {
+  const base = name.replace(/\.onnx$/, "").replace(/^.*\//, "");
+  for (let i = 0; ; i++) {
+    const found = i === 0 ? `${base}.data` : `${base}.${i}.data`;
+    if (!external.has(found)) return found;
+  }
+}
+
+/** The file for new constants that are too large for the model. */
+class Beside {
+  readonly parts: Uint8Array[] = [];
+  #at = 0;
+
+  constructor(
+    readonly name: string,
+    readonly from: number,
+  ) {}
+
+  /** TensorProto, its values here or in it. */
+  tensor(constant: NewConstant): Uint8Array {
+    const values = rawValues("written", constant);
+    if (values.length < this.from) return tensorMessage("written", constant);
+    const gap = (PAGE - (this.#at % PAGE)) % PAGE;
+    if (gap > 0) this.parts.push(new Uint8Array(gap));
+    const offset = this.#at + gap;
+    this.parts.push(values);
+    this.#at = offset + values.length;
+    return externalTensorMessage(constant, { location: this.name, offset, length: values.length });
+  }
+
+  file(): WrittenFile {
+    return { name: this.name, parts: this.parts, byteLength: this.#at };
+  }
+}
+
+/** Messages of a model, with what changes in them. */
+class Writer {
+  /** Graphs that change, and those around them. */
+  readonly #touched = new Set<Graph>();
+  /** By where they begin in the file. */
+  readonly #at = new Map<number | undefined, StoredGraph>();
+
+  constructor(
+    readonly stored: StoredModel,
+    readonly graphs: ReadonlyMap<Graph, MendedGraph>,
+    readonly opsets: ReadonlyMap<string, number>,
+    readonly irVersion: { readonly before: number; readonly after: number },
+    readonly beside: Beside,
+  ) {
+    for (const graph of stored.graphs) {
+      this.#at.set(graph.message.offset, graph);
+      const { removed, added, constants, dropped } = graphs.get(graph) as MendedGraph;
+      const isTouched = removed.size + added.size + constants.length + dropped.size > 0;
+      for (let one: StoredGraph | undefined = isTouched ? graph : undefined; one; one = one.around) {
+        this.#touched.add(one);
+      }
+    }
+  }
+
+  /** ModelProto. */
+  async model(
+    bytes: StoredGraph["message"],
+    observed: readonly string[],
+  ): Promise<readonly Piece[] | undefined> {
+    const { before, after } = this.irVersion;
+    const imports = await this.#imports(this.stored.opsets, true);
+    return edited(
+      bytes,
+      async (field, whole) => {
+        if (field.number === 1 && before !== after) return [integerField(1, after)];
+        if (field.number === 8) return imports.edit(field, whole);
+        const graph = this.#at.get(field.bytes.offset);
+        if (field.number === 7 && graph === this.stored.graph) {
+          return nested(7, await this.#graph(graph, observed));
+        }
+        if (field.number === 25 && graph?.isFunction) return nested(25, await this.#function(graph));
+        return undefined;
+      },
+      [
+        ...imports.after.map((one) => bytesField(8, one)),
+        ...(before === 0 && after > 0 ? [integerField(1, after)] : []),
+      ],
+    );
+  }
+
+  /** Imports of operator sets: those that are too low are raised, and those that are missing come after. */
+  async #imports(
+    own: ReadonlyMap<string, number>,
+    isModel: boolean,
+  ): Promise<{ edit: Edit; after: Uint8Array[] }> {
+    const raised = [...this.opsets].filter(([domain, version]) => (own.get(domain) ?? 0) < version);
+    const missing = raised.filter(([domain]) => !own.has(domain));
+    const versions = new Map(raised);
+    return {
+      async edit(field) {
+        const set = await messageIn(field.bytes);
+        const name = await set.text(1);
+        const version = versions.get(name === "ai.onnx" ? "" : name);
+        if (version === undefined) return undefined;
+        const without: Edit = ({ number }) => (number === 2 ? [] : undefined);
+        return nested(field.number, await edited(field.bytes, without, [integerField(2, version)]));
+      },
+      after: isModel ? missing.map(([domain, version]) => opsetMessage(domain, version)) : [],
+    };
+  }
+
+  /** GraphProto. */
+  async #graph(graph: StoredGraph, observed: readonly string[] = []): Promise<readonly Piece[] | undefined> {
+    const { constants, dropped, gone } = this.graphs.get(graph) as MendedGraph;
+    const hasNodes = this.irVersion.after < 4;
+    // until version 4 an initializer was an input too, and yet none that a caller could replace
+    const isConstant = this.irVersion.before < 4 && !hasNodes;
+    const initializers = new Set(graph.initializers.map(({ name }) => name));
+    const added = hasNodes ? [] : constants.map((one) => bytesField(5, this.beside.tensor(one)));
+    const outputs = observed.map((name) => {
+      const { dtype } =
+        graph.values.get(name) ??
+        graph.inputs.find((one) => one.name === name) ??
+        graph.constants.get(name) ??
+        {};
+      return bytesField(12, valueMessage({ name, dtype }));
+    });
+    const nodes = this.#nodes(graph, 1, hasNodes ? constants : []);
+    // sparse ones come after the others
+    let dense = 0;
+    let sparse = graph.initializers.filter(({ dtype }) => !dtype.startsWith("sparse ")).length;
+    return edited(
+      graph.message,
+      async (field, whole) => {
+        if (field.number === 1) return nodes(field, whole);
+        if (field.number === 5) return dropped.has(graph.initializers[dense++].name) ? [] : undefined;
+        if (field.number === 15) return dropped.has(graph.initializers[sparse++].name) ? [] : undefined;
+        if (field.number !== 11 && field.number !== 13) return undefined;
+        const name = await nameIn(field);
+        if (field.number === 13) return gone.has(name) ? [] : undefined;
+        return dropped.has(name) || (isConstant && initializers.has(name)) ? [] : undefined;
+      },
+      [...added, ...outputs],
+    );
+  }
+
+  /** FunctionProto, which has no initializers. */
+  async #function(graph: StoredGraph): Promise<readonly Piece[] | undefined> {
+    const { constants, gone } = this.graphs.get(graph) as MendedGraph;
+    const own = new Map<string, number>();
+    for (const { bytes } of (await messageIn(graph.message)).all(9)) {
+      const set = await messageIn(bytes);
+      const domain = await set.text(1);
+      own.set(domain === "ai.onnx" ? "" : domain, set.integer(2));
+    }
+    const added = this.#touched.has(graph);
+    const imports = await this.#imports(own, added);
+    const nodes = this.#nodes(graph, 7, constants);
+    return edited(
+      graph.message,
+      async (field, whole) => {
+        if (field.number === 7) return nodes(field, whole);
+        if (field.number === 9) return imports.edit(field, whole);
+        if (field.number === 12) return gone.has(await nameIn(field)) ? [] : undefined;
+        return undefined;
+      },
+      imports.after.map((one) => bytesField(9, one)),
+    );
+  }
+
+  /** NodeProto, each in turn. @param constants that come as nodes, before all others */
+  #nodes(graph: StoredGraph, number: number, constants: readonly NewConstant[]): Edit {
+    const { removed, added } = this.graphs.get(graph) as MendedGraph;
+    let place = 0;
+    return async (field, whole) => {
+      const before =
+        place === 0 ? constants.map((one) => bytesField(number, constantNodeMessage("written", one))) : [];
+      const node = graph.nodes[place++];
+      const after = (added.get(node) ?? []).map((one) => bytesField(number, nodeMessage(one)));
+      const own = removed.has(node) ? [] : nested(number, await this.#node(field.bytes, node, graph));
+      if (own === undefined && before.length + after.length === 0) return undefined;
+      return [...before, ...(own ?? [whole]), ...after];
+    };
+  }
+
+  /** A node that stays: with graphs in it that change, and other names of outputs that other nodes give now. */
+  async #node(
+    bytes: StoredGraph["message"],
+    node: StoredNode,
+    graph: StoredGraph,
+  ): Promise<readonly Piece[] | undefined> {
+    const { regiven } = this.graphs.get(graph) as MendedGraph;
+    const isRegiven = node.outputs.some((name) => regiven.has(name));
+    const within = [...node.attributes.values()].flatMap(({ graphs }) => graphs);
+    if (!isRegiven && !within.some((one) => this.#touched.has(one))) return undefined;
+    return edited(bytes, async (field) => {
+      if (field.number === 2) {
+        const name = await textIn(field);
+        return regiven.has(name) ? [textField(2, unusedName(graph, name))] : undefined;
+      }
+      if (field.number !== 5) return undefined;
+      const attribute = await edited(field.bytes, async ({ number, bytes: inner }) => {
+        const found = number === 6 || number === 11 ? this.#at.get(inner.offset) : undefined;
+        return found && nested(number, await this.#graph(found));
+      });
+      return nested(5, attribute);
+    });
+  }
+}
+
+/** A name that no value of a graph has. */
+function unusedName({ nodes, constants, inputs }: StoredGraph, like: string): string {
+  const taken = new Set([
+    ...nodes.flatMap(({ outputs }) => outputs),
+    ...constants.keys(),
+    ...inputs.map(({ name }) => name),
+  ]);
+  let name = `${like}/before`;
+  while (taken.has(name)) name += "_";
+  return name;
+}
+
+/** Of ValueInfoProto. */
+async function nameIn(field: Parameters<Edit>[0]): Promise<string> {
+  return (await messageIn(field.bytes)).text(1);
+}
