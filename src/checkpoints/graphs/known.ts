@@ -84,7 +84,9 @@ export function sketchOf(
     expand: sketches.expand,
   };
   const meant = meaningOf(call);
-  if (meant !== undefined) return meant;
+  if (meant !== undefined && meant.length >= node.outputs.length) return meant;
   const rule = ruleOf(node);
-  return rule && unlessUnknown(() => rule(new Operands(call), open));
+  const ruled = rule && unlessUnknown(() => rule(new Operands(call), open));
+  // outputs without a meaning come last
+  return meant ? [...meant, ...(ruled?.slice(meant.length) ?? [])] : ruled;
 }

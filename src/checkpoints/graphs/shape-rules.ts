@@ -20,8 +20,13 @@ function whole(shape: Lengths): Lengths {
 /** As its first operand, each output. */
 const like: Rule = (operands) => operands.node.outputs.map(() => ({ shape: operands.shape() }));
 
-/** As its first operand, the first output. */
-const first = gives((operands) => operands.shape());
+/** As x, and statistics as an input is. */
+const batchNorm = (statistic: number): Rule => {
+  return (operands) => {
+    const [x, each] = [operands.shape(), operands.shape(statistic)];
+    return operands.node.outputs.slice(0, 5).map((_, i) => ({ shape: i === 0 ? x : each }));
+  };
+};
 
 const broadcast = gives((operands) =>
   operands
@@ -327,7 +332,7 @@ const onnx: Readonly<Record<string, Rule>> = {
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
-  BatchNormalization: first,
+  BatchNormalization: batchNorm(3),
   DynamicQuantizeLinear: (operands) => [{ shape: operands.shape() }, { shape: [] }, { shape: [] }],
   Conv: convolution(1),
   ConvInteger: convolution(1),
@@ -400,6 +405,20 @@ const microsoft: Readonly<Record<string, Rule>> = {
       .map((operator) => [operator, like]),
   ),
   FusedConv: convolution(1),
+  FusedMatMul: gives((operands) => {
+    const [a, b] = ["A", "B"].map((side, input) => {
+      const shape = operands.shape(input);
+      // the first of the matrix's axes before those of the batch
+      const turned = operands.flag(`transBatch${side}`, false)
+        ? [...shape.slice(1, -1), shape[0], shape[shape.length - 1]]
+        : shape;
+      const swapped = operands.flag(`trans${side}`, false);
+      const [rows, columns] = turned.slice(-2);
+      return swapped ? [...turned.slice(0, -2), columns, rows] : turned;
+    });
+    if (a.length < 2 || b.length < 2 || a[a.length - 1] !== b[b.length - 2]) unknown();
+    return [...broadcastShape(a.slice(0, -2), b.slice(0, -2)), a[a.length - 2], b[b.length - 1]];
+  }),
   QLinearGlobalAveragePool: globalPooling,
   FusedGemm: matrices(0, 1),
   TransposeMatMul: matrices(0, 1),
@@ -523,10 +542,10 @@ const tensorflow: Readonly<Record<string, Rule>> = {
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
-  _FusedBatchNormEx: first,
-  FusedBatchNorm: first,
-  FusedBatchNormV2: first,
-  FusedBatchNormV3: first,
+  _FusedBatchNormEx: batchNorm(1),
+  FusedBatchNorm: batchNorm(1),
+  FusedBatchNormV2: batchNorm(1),
+  FusedBatchNormV3: batchNorm(1),
   Conv1D: tensorflowConvolution(false),
   Conv2D: tensorflowConvolution(false),
   Conv3D: tensorflowConvolution(false),

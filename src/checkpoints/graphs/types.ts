@@ -16,8 +16,16 @@ const ofInput =
 
 function stated(node: Node, name: string): string | undefined {
   const value = node.attributes.get(name)?.value;
-  return typeof value === "string" ? value : undefined;
+  return typeof value === "number" ? REALS.get(value) : typeof value === "string" ? value : undefined;
 }
+
+/** Of TensorProto.DataType, those that random values may have. */
+const REALS: ReadonlyMap<number, string> = new Map([
+  [1, "float32"],
+  [10, "float16"],
+  [11, "float64"],
+  [16, "bfloat16"],
+]);
 
 const setting =
   (name: string, absent?: string): Types =>
