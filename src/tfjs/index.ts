@@ -40,6 +40,8 @@ export {
 } from "./models/data-parallel.js";
 export { type FoldedModel, foldStatistics } from "./models/fold-statistics.js";
 export { epochStatistics, freezeStatistics } from "./models/freeze.js";
+export { type FusedModel, fuse } from "./models/fuse.js";
+export type { GraphModel } from "./models/graph-executor.js";
 export { layersModelFrom } from "./models/layers-model-from.js";
 export { type Loaded, type LoadedLayer, type LoadOptions, loadInto } from "./models/load-into.js";
 export { recalibrate } from "./models/recalibrate.js";

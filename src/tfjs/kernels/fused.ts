@@ -1,7 +1,7 @@
 /** The normalization operation by the fused kernels, on the wasm backend's own memory. */
-import type * as tf from "@tensorflow/tfjs-core";
+import * as tf from "@tensorflow/tfjs-core";
 import { threadsHere } from "../../kernels/wasm/pool.js";
-import { WasmKernels } from "../../kernels/wasm/wasm.js";
+import { normalizationModule, WasmKernels } from "../../kernels/wasm/wasm.js";
 import type { Attributes } from "./attributes.js";
 import { gradientInputs, named } from "./attributes.js";
 import type { WasmBackend } from "./wasm-backend.js";
@@ -9,11 +9,25 @@ import { addressOf, heapOf, isThreaded, outputOn } from "./wasm-backend.js";
 
 /** The compiled kernels, for shared memory or not. */
 let normalization: { module: WebAssembly.Module; shared: boolean } | undefined;
-const kernelsOf = new WeakMap<object, WasmKernels | null>();
+let kernelsOf = new WeakMap<object, WasmKernels | null>();
 
 /** Enables the fused kernels; called by `install`. */
 export function useFused(module: WebAssembly.Module, shared: boolean): void {
+  if (normalization?.module !== module) kernelsOf = new WeakMap();
   normalization = { module, shared };
+}
+
+/** Enables them on the current backend, where they can run and `install` has not. */
+export async function readyFused(): Promise<void> {
+  await tf.ready();
+  const backend = tf.backend() as object as WasmBackend;
+  if (normalization || !heapOf(backend)) return;
+  const shared = isThreaded(backend);
+  try {
+    useFused(await normalizationModule({ shared }), shared);
+  } catch {
+    // this engine has no SIMD
+  }
 }
 
 /** The fused kernels on this backend's memory, or null where they cannot run on it. */
