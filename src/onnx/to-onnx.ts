@@ -640,15 +640,14 @@ const [KEPT, REST]: Product[] = [
 
 /** NodeProto. */
 function writtenMessage({ body, ...node }: Written, renamed: ReadonlyMap<string, string>): Uint8Array {
-  const [name, ...names] = [node.name, ...node.inputs, ...node.outputs].map((one) => renamed.get(one) ?? one);
-  const inputs = names.slice(0, node.inputs.length);
-  const plain = nodeMessage({ ...node, name, inputs, outputs: names.slice(node.inputs.length) });
+  const named = (names: readonly string[]) => names.map((name) => renamed.get(name) ?? name);
+  const plain = nodeMessage({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) });
   if (!body) return plain;
   const infos = (field: number, all: readonly string[]) =>
     all.map((one) => bytesField(field, valueMessage({ name: one, dtype: "float32" })));
   const graph = [
     ...body.nodes.map((one) => bytesField(1, writtenMessage(one, renamed))),
-    textField(2, `${name}_body`),
+    textField(2, `${node.name}_body`),
     ...infos(11, body.inputs),
     ...infos(12, body.outputs),
   ];
