@@ -19,18 +19,20 @@ export interface ExpectedNorm {
     | "spectral"
     | "weightStandardization"
     | "localResponse";
-  /** Of its input, from 0; null for group normalization, and for spectral, which takes the whole matrix. */
+  /** Of its input, from 0; null for groups, for spectral (the whole matrix), and where the exporter's transposes leave them open. */
   axes: number[] | null;
   groups?: number;
+  /** The network's: a float16 file has it rounded, or raised to 1e-7. */
   epsilon: number | null;
-  /** Where epsilon stands: under the root (default), added to the root, or the root's least value. */
-  epsilonAt?: "outside" | "clamped";
+  /** Where epsilon stands: under the root (default), added to it, its least value, or the least of what is under it. */
+  epsilonAt?: "outside" | "clamped" | "clampedUnder";
   centred: boolean;
   /** Gamma or beta that is not the identity: stored ones and zeros are false. */
   hasGamma: boolean;
   hasBeta: boolean;
-  form: "operator" | "written out";
-  /** What means and variances are computed in; of batch normalization, what they are stored in. */
+  /** "composed": instance normalization of a reshape. */
+  form: "operator" | "composed" | "written out";
+  /** The narrowest type that a mean or variance is computed in; of batch normalization, what they are stored in. */
   statisticsType: "float16" | "float32" | "float64";
   /** Null where none is computed in the open: operators, and what is not centred. */
   variance: "centred" | "E[x²]−E[x]²" | null;
@@ -66,8 +68,6 @@ export interface ModelEntry {
   dtype: "float32" | "float16" | "mixed";
   /** The batch's length is left open. */
   dynamic?: boolean;
-  /** onnxruntime for the CPU runs it, with its optimizations off. */
-  runs: boolean;
   norms: ExpectedNorm[];
   /** Finds that are right in value, though not asked for. */
   maybe: (Partial<ExpectedNorm> & Pick<ExpectedNorm, "kind">)[];
