@@ -265,6 +265,37 @@ describe("normalizations are fused, with the same outputs and no tensors left be
   });
 });
 
+const functions: Record<string, (g: GraphDef, x: string) => string> = {
+  silu: (g, x) => g.op("Mul", "y", [g.op("Sigmoid", "sigmoid", [x]), x]),
+  gelu(g, x) {
+    const inner = g.op("Erf", "erf", [g.op("Mul", "scaled", [x, g.number("root", Math.SQRT1_2)])]);
+    const both = g.op("AddV2", "sum", [g.number("one", 1), inner]);
+    return g.op("Mul", "y", [g.op("Mul", "half", [g.number("0.5", 0.5), x]), both]);
+  },
+  geluTanh(g, x) {
+    const cubed = g.op("Pow", "cubed", [x, g.number("three", 3)]);
+    const sum = g.op("AddV2", "sum", [x, g.op("Mul", "part", [g.number("small", 0.044715), cubed])]);
+    const scaled = g.op("Mul", "scaled", [g.number("root", Math.sqrt(2 / Math.PI)), sum]);
+    const both = g.op("AddV2", "both", [g.number("one", 1), g.op("Tanh", "tanh", [scaled])]);
+    return g.op("Mul", "y", [x, g.op("Mul", "half", [g.number("0.5", 0.5), both])]);
+  },
+};
+
+it.each(Object.entries(functions))("%s written out is one pass", async (activation, build) => {
+  const g = new GraphDef();
+  g.op("Neg", "after", [build(g, g.input("x", [-1, 7]))]);
+  const model = await g.load();
+  const x = tf.tensor(normal(77, 8, 0, 3), [11, 7]);
+  const before = valuesOf(model.execute(x));
+  const result = await fuse(model);
+  expect(result.activations).toEqual([{ name: "y", activation, nodes: expect.any(Number) }]);
+  expectSame(valuesOf(model.execute(x)), before);
+  expect(new Set(await kernelsOf(() => model.execute(x)))).toEqual(
+    new Set(["EvenkeelProgram", "Einsum", "Neg"]),
+  );
+  expect((model.execute(tf.zeros([0, 7])) as tf.Tensor).shape).toEqual([0, 7]);
+});
+
 const alike: Record<string, Case> = {
   "an epsilon of 0.5": {
     shape: [2, 5, C],
@@ -292,7 +323,7 @@ describe("what only looks alike stays as it is", () => {
     const { executor } = model as unknown as { executor: object };
     const inputs = inputsOf(model, one.shape);
     const before = valuesOf(model.execute(inputs));
-    expect(await fuse(model)).toEqual({ norms: [], left: [] });
+    expect(await fuse(model)).toEqual({ norms: [], activations: [], left: [] });
     expect((model as unknown as { executor: object }).executor).toBe(executor);
     expect(valuesOf(model.execute(inputs))).toEqual(before);
   });
@@ -351,7 +382,10 @@ describe("all else about a model", () => {
   it("functions and control flow, in executeAsync", async () => {
     const g = new GraphDef();
     const body = new GraphDef(g);
-    const inner = body.op("Reshape", "shaped", ["inner", body.integers("shaped/shape", [3, 5, C])]);
+    const dim = [3, 5, C].map((size) => ({ size: String(size) }));
+    const inner = body.op("Identity", "shaped", ["inner"], {
+      _output_shapes: { list: { shape: [{ dim }] } },
+    });
     normalization(body, inner, { ...moments(body, inner, [2]), ...parameters(body) });
     const other = new GraphDef(g);
     other.op("Neg", "negative", ["inner"]);
