@@ -11,8 +11,9 @@
 
 import type { Found, Parameter } from "../checkpoints/graphs/found.js";
 import type { Mend, NewNode } from "../checkpoints/graphs/graph.js";
+import { type Settled, settle } from "../checkpoints/graphs/shapes.js";
 import { sameShape, sizeOf } from "../shape.js";
-import { counted, Draft, type FloatType, isCast, isExact, type Place } from "./draft.js";
+import { counted, Draft, type FloatType, isExact, type Place } from "./draft.js";
 import type { Wiring } from "./wiring.js";
 
 /** Longer constants of ones are not put into a file. */
@@ -24,6 +25,8 @@ export interface Task {
   readonly draft: Draft;
   readonly wiring: Wiring;
   readonly types: Types;
+  /** With either stand-in for open lengths. */
+  readonly settled: readonly Settled[];
   /** Every length of x that is known; else NaN. */
   readonly shape: readonly number[];
 }
@@ -49,14 +52,15 @@ export function isNarrow(dtype: string | undefined): boolean {
 }
 
 /** The mend of a normalization of this kind; undefined where it is well as it is, or nothing does the same. */
-export function normMend(found: Found, place: Place): Mend | undefined {
+export async function normMend(found: Found, place: Place): Promise<Mend | undefined> {
   const { wiring } = place;
+  const settled = [await settle(found.graph, 0), await settle(found.graph, 1)];
   const types = typesOf(found, wiring);
   if (types === undefined || (found.isOperator && !isIll(found))) return undefined;
   if (found.axes.length === 0 || found.axes.some((axis) => axis >= found.shape.length)) return undefined;
   for (const write of WAYS[found.norm] ?? []) {
     const draft = new Draft(place, found.y);
-    const written = write({ found, draft, wiring, types, shape: found.shape });
+    const written = write({ found, draft, wiring, types, shape: found.shape, settled });
     if (written === undefined) continue;
     draft.gives(written.value, found.y);
     return draft.mend(written.title, found.nodes);
@@ -122,7 +126,7 @@ function overLast(task: Task, operator: string, gamma?: Parameter, beta?: Parame
 }
 
 /** gamma and beta of an operator that normalizes over the last axis alone; undefined where it cannot take them. */
-export function overLastAxis(task: Task): readonly string[] | undefined {
+export function overLastAxis(task: Omit<Task, "settled">): readonly string[] | undefined {
   const { found, shape } = task;
   const { axes, gamma, beta } = found;
   if (axes.length !== 1 || axes[0] !== shape.length - 1) return undefined;
@@ -137,7 +141,7 @@ export function overLastAxis(task: Task): readonly string[] | undefined {
 }
 
 /** A length of x, from gamma or beta where the file leaves it open. */
-function lengthOf({ found, shape }: Task, axis: number): number {
+function lengthOf({ found, shape }: Pick<Task, "found" | "shape">, axis: number): number {
   const given = [found.gamma, found.beta].map((one) => one?.shape[one.axes.indexOf(axis)] ?? Number.NaN);
   return [shape[axis], ...given].find((length) => !Number.isNaN(length)) ?? Number.NaN;
 }
@@ -205,23 +209,24 @@ function instance(task: Task): Written {
 
 /** An operator of [batch, channels, ...], with gamma and beta of channels; those that it cannot take follow. */
 function ofChannels(
-  { found, draft, wiring, types, shape }: Task,
+  given: Task,
   operator: string,
   inner: FloatType,
   channels: number,
   attributes: NewNode["attributes"],
 ): string | undefined {
-  const task: Task = { found, draft, wiring, shape, types: { ...types, inner } };
+  const { found, draft, types, shape } = given;
+  const task: Task = { ...given, types: { ...types, inner } };
   const length = lengthOf(task, channels);
   if (Number.isNaN(length)) return undefined;
   const isInside = [found.gamma, found.beta].every((one) => one === undefined || one.values !== undefined);
-  const given = (what: "gamma" | "beta", without: number) => {
+  const stored = (what: "gamma" | "beta", without: number) => {
     const own = isInside ? found[what] : undefined;
     return own
       ? parameter(task, what, own, [channels], [length])
       : draft.filled(without === 1 ? "ones" : "zeros", [length], inner, without);
   };
-  const [scale, bias] = [given("gamma", 1), given("beta", 0)];
+  const [scale, bias] = [stored("gamma", 1), stored("beta", 0)];
   if (scale === undefined || bias === undefined) return undefined;
   const others = shape.map((_, axis) => axis).filter((axis) => axis !== 0 && axis !== channels);
   const order = [0, channels, ...others];
@@ -286,11 +291,11 @@ function affine(
 
 /** A parameter as it broadcasts to x. */
 function along(task: Task, what: string, given: Parameter, dtype: FloatType): string | undefined {
-  const { draft, shape, wiring, types } = task;
+  const { draft, shape } = task;
   const { axes, shape: lengths, values, name } = given;
   if (values === undefined) {
-    const own = name && (wiring.info(name).dtype ?? (task.found.nodes.some(isCast) ? undefined : types.x));
-    return own && draft.cast(name, own, dtype);
+    const own = name && broadcasts(task, name, axes) ? task.settled[0].dtype(name) : undefined;
+    return own && name && draft.cast(name, own, dtype);
   }
   const first = Math.min(shape.length, ...axes);
   const broadcasting = shape.slice(first).map((_, i) => {
@@ -303,9 +308,19 @@ function along(task: Task, what: string, given: Parameter, dtype: FloatType): st
   );
 }
 
+/** Whether a value broadcasts to x, along these axes. */
+function broadcasts({ found, settled }: Task, name: string, axes: readonly number[]): boolean {
+  return settled.every((one) => {
+    const [own, x] = [one.shape(name), one.shape(found.x)];
+    if (own === undefined || x === undefined || own.length > x.length) return false;
+    const first = x.length - own.length;
+    return own.every((length, i) => length === 1 || (length === x[first + i] && axes.includes(first + i)));
+  });
+}
+
 /** A parameter with exactly these lengths of these axes, to which its own broadcast; undefined where it has others, or is computed. */
 function parameter(
-  task: Task,
+  task: Omit<Task, "settled">,
   what: string,
   given: Parameter,
   axes: readonly number[],
@@ -320,7 +335,7 @@ function parameter(
 
 /** The constant that a parameter is, where it can be read as it stands. */
 function existingConstant(
-  { wiring }: Task,
+  { wiring }: Pick<Task, "wiring">,
   { name }: Parameter,
   shape: readonly number[],
   dtype: FloatType,
