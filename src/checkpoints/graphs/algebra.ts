@@ -96,11 +96,12 @@ export class Algebra implements Ops<Expression> {
 
   /** What a formula of our own is: where it guards against 0, it is what it is of other values. */
   formula<T>(run: () => T): T {
+    const before = this.trusting;
     this.trusting = true;
     try {
       return run();
     } finally {
-      this.trusting = false;
+      this.trusting = before;
     }
   }
 
@@ -301,6 +302,23 @@ export class Algebra implements Ops<Expression> {
     return atom.kind === "largest" && this.isPositiveSum(atom.of);
   }
 
+  /** Whether a sum is a multiple of E[p²] − E[p]². */
+  private isVariance(sum: Sum): boolean {
+    if (sum.size !== 2) return false;
+    const [a, b] = sum.values();
+    const [squares, mean] = a.factor > 0 ? [a, b] : [b, a];
+    if (!(near(squares.factor, -mean.factor) && squares.powers.length === 1 && mean.powers.length === 1))
+      return false;
+    const [[one, first], [other, second]] = [squares.powers[0], mean.powers[0]];
+    const [ofSquares, ofMean] = [this.atoms[one], this.atoms[other]];
+    if (first !== 1 || second !== 2 || ofSquares.kind !== "mean" || ofMean.kind !== "mean") return false;
+    const doubled = ofMean.of.powers.map(([atom, exponent]) => [atom, 2 * exponent] as const);
+    return (
+      keyOfPowers(doubled) === keyOfPowers(ofSquares.of.powers) &&
+      String(ofSquares.over) === String(ofMean.over)
+    );
+  }
+
   private isPositiveMaximum({ name, of }: { name: string; of: readonly Sum[] }): boolean {
     return name === "max" && of.some((sum) => this.isPositiveSum(sum));
   }
@@ -461,6 +479,10 @@ export class Algebra implements Ops<Expression> {
       const guards = (sum: Sum) => sum.size === 0 || (numberIn(sum) ?? 1) <= GUARD;
       if (this.trusting && guards(q)) return p;
       if (this.trusting && guards(p)) return q;
+      // a variance that cancellation could make negative is kept from it
+      const isAbove = (sum: Sum) => this.isVariance(sum) || this.isPositiveSum(sum);
+      if (q.size === 0 && isAbove(p)) return p;
+      if (p.size === 0 && isAbove(q)) return q;
       return this.called("max", [p, q].sort(byKey));
     });
   }
@@ -470,9 +492,10 @@ export class Algebra implements Ops<Expression> {
   greater = (a: Operand<Expression>, b: Operand<Expression>) =>
     this.together(a, b, (p, q) => this.called("greater", [p, q]));
 
-  where(_condition: Expression, a: Operand<Expression>, _b: Operand<Expression>): Expression {
-    if (!this.trusting) throw new Unknown();
-    return this.operand(a);
+  where(condition: Expression, a: Operand<Expression>, b: Operand<Expression>): Expression {
+    const holds = numberIn(condition.sum);
+    if (holds === undefined && !this.trusting) throw new Unknown();
+    return this.operand(holds === 0 ? b : a);
   }
 
   private called(name: string, of: readonly Sum[]): Sum {
@@ -600,9 +623,7 @@ export function isSameSum(a: Sum, b: Sum): boolean {
     a.size === b.size &&
     [...a].every(([key, { factor }]) => {
       const other = b.get(key)?.factor;
-      return (
-        other !== undefined && Math.abs(other - factor) <= SAME * Math.max(Math.abs(other), Math.abs(factor))
-      );
+      return other !== undefined && near(other, factor);
     })
   );
 }
@@ -624,6 +645,11 @@ export function sumOf(products: readonly Product[]): Sum {
       return [keyOfPowers(sorted), { factor, powers: sorted }];
     }),
   );
+}
+
+/** Whether two factors count as the same. */
+export function near(a: number, b: number): boolean {
+  return Math.abs(a - b) <= SAME * Math.max(Math.abs(a), Math.abs(b));
 }
 
 function checked(sum: Sum): Sum {

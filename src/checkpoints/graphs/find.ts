@@ -5,14 +5,14 @@
  *
  * Lengths that the file leaves open are stand-ins: found is what is found with two different ones.
  */
-import { sameShape } from "../../shape.js";
-import { Algebra, Cut, type Expression, isSameSum, numberIn, type Sum, Unknown } from "./algebra.js";
+import { sizeOf } from "../../shape.js";
+import { Algebra, Cut, type Expression, isSameSum, numberIn, type Sum, sumOf, Unknown } from "./algebra.js";
 import { evaluated } from "./evaluate.js";
 import type { Found, FoundActivation, FoundNorm, Parameter } from "./found.js";
 import type { Graph, Node } from "./graph.js";
 import { meaningOf } from "./meaning.js";
 import { isReal } from "./operators.js";
-import { type Recognized, recognize } from "./recognize.js";
+import { inFloat, type Recognized, recognize } from "./recognize.js";
 import { type Settled, settle } from "./shapes.js";
 
 /** What is found in one graph; graphs within its nodes are graphs of their own. */
@@ -23,6 +23,10 @@ export async function find(graph: Graph): Promise<{ norms: Found[]; activations:
   for (const match of one.norms()) {
     const same = again.get(match.y);
     if (same !== undefined && isSameMatch(match, same)) norms.push(await one.found(match));
+  }
+  for (const node of graph.nodes) {
+    if (OWN.has(node.operator) && !norms.some(({ nodes }) => nodes.includes(node)))
+      norms.push(await one.own(node));
   }
   const activations = one.activations().filter(({ y }) => other.activations().some((same) => same.y === y));
   return { norms, activations };
@@ -35,10 +39,30 @@ interface Match {
   readonly nodes: readonly Node[];
   readonly recognized: Recognized;
   readonly algebra: Algebra;
+  /** Whether gamma and beta are constants. */
+  readonly isFixed: boolean;
   readonly isOperator: boolean;
+  /** The order of x's axes in y. */
+  readonly order: readonly number[];
   readonly cancels: boolean;
   readonly statisticsType?: string;
   readonly squared?: string;
+}
+
+const NONE: Sum = new Map();
+
+/** Whether a sum is a number, or a value of the graph as it stands. */
+function isPlain(sum: Sum, algebra: Algebra): boolean {
+  const [product, more] = sum.values();
+  if (numberIn(sum) !== undefined) return true;
+  const [power, another] = product.powers;
+  return (
+    more === undefined &&
+    another === undefined &&
+    product.factor === 1 &&
+    power[1] === 1 &&
+    algebra.atomAt(power[0]).kind === "given"
+  );
 }
 
 function isSameMatch(a: Match, b: Match): boolean {
@@ -68,18 +92,33 @@ const MEASURING = new Set(
   ).split(" "),
 );
 
-/** Operators that are a normalization by themselves. */
-const OWN: ReadonlySet<string> = new Set(
+/** Operators that are a normalization by themselves, and which of their inputs are what. */
+const OWN: ReadonlyMap<string, { norm: FoundNorm; inputs: readonly string[]; epsilon: number }> = new Map(
   (
-    "LayerNormalization RMSNormalization GroupNormalization InstanceNormalization BatchNormalization LpNormalization " +
-    "MeanVarianceNormalization SimplifiedLayerNormalization SkipLayerNormalization SkipSimplifiedLayerNormalization GroupNorm " +
-    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"
-  ).split(" "),
+    [
+      ["LayerNormalization", "layerNorm", "x gamma beta", 1e-5],
+      ["RMSNormalization", "rmsNorm", "x gamma", 1e-5],
+      ["SimplifiedLayerNormalization", "rmsNorm", "x gamma", 1e-5],
+      ["SkipLayerNormalization", "layerNorm", "x skip gamma beta", 1e-12],
+      ["SkipSimplifiedLayerNormalization", "rmsNorm", "x skip gamma", 1e-12],
+      ["GroupNormalization", "groupNorm", "x gamma beta", 1e-5],
+      ["GroupNorm", "groupNorm", "x gamma beta", 1e-5],
+      ["InstanceNormalization", "instanceNorm", "x gamma beta", 1e-5],
+      ["MeanVarianceNormalization", "instanceNorm", "x", 1e-9],
+      ["LpNormalization", "unitNorm", "x", 0],
+      ["BatchNormalization", "batchNorm", "x gamma beta mean variance", 1e-5],
+      ["FusedBatchNorm", "batchNorm", "x gamma beta mean variance", 1e-4],
+      ["FusedBatchNormV2", "batchNorm", "x gamma beta mean variance", 1e-4],
+      ["FusedBatchNormV3", "batchNorm", "x gamma beta mean variance", 1e-4],
+    ] as const
+  ).map(([operator, norm, inputs, epsilon]) => [operator, { norm, inputs: inputs.split(" "), epsilon }]),
 );
 const OF_INSTANCES = "InstanceNormalization";
 /** Their gamma and beta are often ones and zeros, and the real ones follow. */
 const WITH_PLACEHOLDERS =
   /^(InstanceNormalization|BatchNormalization|FusedBatchNorm(V[23])?|GroupNorm(alization)?)$/;
+/** Operators whose operands are numbers where all of their values are equal. */
+const NUMBERS = /^(Real)?Div$|^Where$|^Select|^Max|^Min|^Clip$/;
 /** Operators that only hand on what they get, perhaps in another type. */
 const PASSING = new Set(["Cast", "CastLike", "Identity", "Dropout", "StopGradient"]);
 /** Operators between x and what is measured. */
@@ -90,6 +129,7 @@ const LEADING = new Set([
   ),
 ]);
 const MOST_LEADING = 6;
+const RANDOM = /Random|Multinomial|Bernoulli/;
 /** What is followed from one x. */
 const MOST_NODES = 160;
 const MOST_DEPTH = 40;
@@ -100,6 +140,8 @@ class Search {
   private readonly producers = new Map<string, Node>();
   private readonly places = new Map<Node, number>();
   private readonly leaving: ReadonlySet<string>;
+  /** What nodes compute of constants alone. */
+  private readonly fixed = new Set<string>();
 
   constructor(
     private readonly graph: Graph,
@@ -113,6 +155,12 @@ class Search {
         if (known) known.push(node);
         else this.readers.set(input, [node]);
       }
+      const isFixed =
+        node.inputs.some((input) => input !== "") &&
+        node.inputs.every((input) => input === "" || this.isFixed(input)) &&
+        !RANDOM.test(node.operator) &&
+        [...node.attributes.values()].every(({ graphs }) => graphs.length === 0);
+      if (isFixed) for (const output of node.outputs) this.fixed.add(output);
     }
     this.leaving = new Set([
       ...graph.outputs.map(({ name }) => name),
@@ -120,6 +168,11 @@ class Search {
         [...attributes.values()].flatMap(({ graphs }) => graphs.flatMap(readFromAround)),
       ),
     ]);
+  }
+
+  /** Whether a value is the same in every run. */
+  private isFixed(name: string): boolean {
+    return this.fixed.has(name) || this.settled.constant(name) !== undefined;
   }
 
   private place(node: Node): number {
@@ -131,6 +184,10 @@ class Search {
     for (const node of this.graph.nodes) {
       if (!MEASURING.has(node.operator)) continue;
       for (const start of this.before(node.inputs[0])) starts.add(start);
+    }
+    for (const { operator, inputs } of this.graph.nodes) {
+      if (!/^(Real)?Div$/.test(operator) || !inputs.every((input) => this.isFixed(input))) continue;
+      for (const start of this.before(inputs[0])) starts.add(start);
     }
     return this.chosen([...starts].flatMap((x) => this.from(x)));
   }
@@ -187,7 +244,7 @@ class Search {
       waiting.delete(node);
       const depth = 1 + Math.max(...node.inputs.map((input) => depths.get(input) ?? 0));
       if (depth > MOST_DEPTH) continue;
-      const results = this.meaning(node, algebra, values) ?? [];
+      const results = this.meaning(node, x, algebra, values) ?? [];
       for (const [i, output] of node.outputs.entries()) {
         if (output === "" || results[i] === undefined) continue;
         values.set(output, results[i]);
@@ -200,6 +257,7 @@ class Search {
 
   private meaning(
     node: Node,
+    x: string,
     algebra: Algebra,
     values: ReadonlyMap<string, Expression>,
   ): readonly Expression[] | undefined {
@@ -207,7 +265,7 @@ class Search {
       return meaningOf<Expression>({
         ops: algebra,
         node,
-        inputs: node.inputs.map((input, i) => values.get(input) ?? this.asGiven(input, node, i, algebra)),
+        inputs: node.inputs.map((input, i) => values.get(input) ?? this.asGiven(input, node, i, algebra, x)),
         known: (input) => {
           const known = this.settled.known(node.inputs[input]);
           return known && [...known.data];
@@ -222,16 +280,23 @@ class Search {
   }
 
   /** A value that is not followed, as it comes: a number, or one for each of its places. */
-  private asGiven(name: string, node: Node, input: number, algebra: Algebra): Expression | undefined {
-    if (name === "") return undefined;
-    const shape = this.settled.shape(name);
+  private asGiven(
+    name: string,
+    node: Node,
+    input: number,
+    algebra: Algebra,
+    x: string,
+  ): Expression | undefined {
+    const shape = name === "" ? undefined : this.settled.shape(name);
     if (shape === undefined) return undefined;
-    const data = this.settled.known(name)?.data;
-    if (data !== undefined && data.length > 0) {
-      const isPlaceholder = input > 0 && WITH_PLACEHOLDERS.test(node.operator) && [0, 1].includes(data[0]);
-      if (data.length === 1 || (isPlaceholder && data.every((value) => value === data[0]))) {
-        return Number.isFinite(data[0]) ? algebra.constant([data[0]], shape) : undefined;
-      }
+    const value = this.settled.uniform(name);
+    // gamma and beta are not taken for numbers, even where all of theirs are 1 and 0
+    const isNumber = sizeOf(shape) === 1 || NUMBERS.test(node.operator);
+    const isPlaceholder = input > 0 && WITH_PLACEHOLDERS.test(node.operator) && (value === 0 || value === 1);
+    // what a weight is divided by may be computed of it
+    const isOwn = this.fixed.has(name) && this.settled.constant(x) !== undefined;
+    if (value !== undefined && !isOwn && (isNumber || isPlaceholder)) {
+      return Number.isFinite(value) ? algebra.constant([value], shape) : undefined;
     }
     return algebra.given(name, shape);
   }
@@ -241,24 +306,78 @@ class Search {
     const ofWeight = this.settled.constant(x) !== undefined;
     const found: Match[] = [];
     for (const [y, value] of values) {
-      if (y === x || !sameShape(value.shape, algebra.x.shape)) continue;
-      if (String(value.axes.map(String)) !== String(algebra.x.axes.map(String))) continue;
+      const order = y === x ? undefined : orderOf(value, algebra.x);
+      if (order === undefined) continue;
       const nodes = this.between(x, y, values);
       const byInstance = nodes.some(({ operator }) => operator === OF_INSTANCES);
-      const recognized = this.recognizing(algebra, value, { ofWeight, byInstance });
-      if (
-        recognized === undefined ||
-        !this.isConstant(recognized.gamma, algebra) ||
-        !this.isConstant(recognized.beta, algebra)
-      )
-        continue;
+      const back = order.map((_, axis) => order.indexOf(axis));
+      const recognized =
+        this.recognizing(algebra, algebra.transpose(value, back), { ofWeight, byInstance }) ??
+        (ofWeight ? this.spectral(x, value, algebra) : undefined);
+      if (recognized === undefined || (recognized.norm === "rmsNorm" && this.isDifference(x))) continue;
+      const { gamma, beta, mean = NONE, variance = NONE } = recognized;
+      const isFixed = [gamma, beta, mean, variance].every((sum) => this.isConstant(sum, algebra));
+      if (!isFixed && !(isPlain(gamma, algebra) && isPlain(beta, algebra) && mean === NONE)) continue;
       found.push({
-        ...{ x, y, nodes, recognized, algebra },
+        ...{ x, y, nodes, recognized, algebra, isFixed, order },
         isOperator: nodes.length === 1 && OWN.has(nodes[0].operator),
         ...this.statistics(x, nodes, values, algebra),
       });
     }
     return this.ends(found);
+  }
+
+  /** A weight over a number that is computed of it: its largest singular value, as far as power iteration found it. */
+  private spectral(x: string, { sum, axes }: Expression, algebra: Algebra): Recognized | undefined {
+    const [product, more] = sum.values();
+    const divisor = product?.powers.find(([atom]) => atom !== 0);
+    if (more !== undefined || product.factor !== 1 || product.powers.length !== 2 || divisor?.[1] !== -1)
+      return undefined;
+    const atom = algebra.atomAt(divisor[0]);
+    if (
+      product.powers[0][1] !== 1 ||
+      atom.kind !== "given" ||
+      atom.axes.flat().length > 0 ||
+      !this.isMadeOf(atom.name, x)
+    ) {
+      return undefined;
+    }
+    const all = [...axes.keys()];
+    const one = sumOf([{ factor: 1, powers: [] }]);
+    return {
+      norm: "spectralNorm",
+      axes: all,
+      epsilon: 0,
+      epsilonAt: "inside",
+      gamma: one,
+      beta: NONE,
+      parameterAxes: [],
+    };
+  }
+
+  /** Whether a value that is the same in every run is computed of another, by a product of matrices. */
+  private isMadeOf(name: string, of: string): boolean {
+    const open = [name];
+    const seen = new Set<string>();
+    let byProduct = false;
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (seen.has(next) || !this.isFixed(next)) continue;
+      seen.add(next);
+      const node = this.producers.get(next);
+      byProduct ||= node !== undefined && /^(MatMul|Gemm|BatchMatMul(V2)?|Einsum)$/.test(node.operator);
+      open.push(...(node?.inputs ?? []));
+    }
+    return byProduct && seen.has(of);
+  }
+
+  /** Whether x is a value less a mean of it: its root mean square is then a deviation, from another mean than its own. */
+  private isDifference(x: string): boolean {
+    const isMean = (name: string) =>
+      /^(ReduceMean|Mean|GlobalAveragePool)$/.test(this.producers.get(name)?.operator ?? "");
+    return this.before(x).some((name) => {
+      const node = this.producers.get(name);
+      return node?.operator === "Sub" && this.before(node.inputs[1]).some(isMean);
+    });
   }
 
   private recognizing(
@@ -297,27 +416,36 @@ class Search {
           (!this.leaving.has(other.y) &&
             (this.readers.get(other.y) ?? []).every((reader) => match.nodes.includes(reader))),
       );
-    const whole = matches.filter(isWhole);
+    const whole = matches.filter(
+      (match) =>
+        !matches.some((own) => own.isOperator && inner(own, match) && isWrapped(own, match)) &&
+        isWhole(match) &&
+        (match.isFixed || !matches.some((other) => other.isFixed && inner(other, match))),
+    );
     return whole.filter((match) => !whole.some((other) => inner(match, other)));
   }
 
   /** Of what was found from several values, that which explains most; an operator of its own explains itself. */
   private chosen(matches: readonly Match[]): Match[] {
-    const sorted = [...matches].sort((a, b) => b.nodes.length - a.nodes.length);
-    const owns = sorted.filter(({ isOperator }) => isOperator);
+    const last = ({ y }: Match) => this.producers.get(y) as Node;
+    const sorted = [...matches].sort(
+      (a, b) => strangeness(a) - strangeness(b) || b.nodes.length - a.nodes.length,
+    );
+    const owns = new Map(sorted.filter(({ isOperator }) => isOperator).map((own) => [own.nodes[0], own]));
     const taken = new Set<Node>();
+    const ends = new Set<Node>();
     const chosen: Match[] = [];
     for (const match of sorted) {
-      const last = this.producers.get(match.y) as Node;
-      if (taken.has(last)) continue;
-      const own = owns.find(({ nodes: [node] }) => match.nodes.includes(node));
-      if (own !== undefined && own !== match && saysAsMuch(own, match)) continue;
+      const isOther = match.nodes.some((node) => {
+        const own = owns.get(node);
+        return ends.has(node) || (own !== undefined && own !== match && isWrapped(own, match));
+      });
+      if (isOther || taken.has(last(match))) continue;
       chosen.push(match);
+      ends.add(last(match));
       for (const node of match.nodes) taken.add(node);
     }
-    return chosen.sort(
-      (a, b) => this.place(this.producers.get(a.y) as Node) - this.place(this.producers.get(b.y) as Node),
-    );
+    return chosen.sort((a, b) => this.place(last(a)) - this.place(last(b)));
   }
 
   /** Whether a sum is of constants alone, which can be evaluated. */
@@ -325,31 +453,10 @@ class Search {
     return [...sum.values()].every(({ powers }) =>
       powers.every(([number]) => {
         const atom = algebra.atomAt(number);
-        return atom.kind === "given" && this.constants.has(atom.name);
+        return atom.kind === "given" && this.isFixed(atom.name);
       }),
     );
   }
-
-  /** Values that are the same in every run. */
-  private readonly constants = {
-    known: new Map<string, boolean>(),
-    has: (name: string): boolean => {
-      const known = this.constants.known.get(name);
-      if (known !== undefined) return known;
-      // of a value that is asked for while it is looked up, which no graph should have
-      this.constants.known.set(name, false);
-      const node = this.producers.get(name);
-      const has =
-        this.settled.constant(name) !== undefined ||
-        (node !== undefined &&
-          node.inputs.length > 0 &&
-          [...node.attributes.values()].every(({ graphs }) => graphs.length === 0) &&
-          !/^Random|Multinomial|Bernoulli/.test(node.operator) &&
-          node.inputs.every((input) => input === "" || this.constants.has(input)));
-      this.constants.known.set(name, has);
-      return has;
-    },
-  };
 
   /** How the squares of a normalization are added up. */
   private statistics(
@@ -420,10 +527,9 @@ class Search {
 
   async found(match: Match): Promise<Found> {
     const { algebra, recognized, nodes, x, y, isOperator, cancels, statisticsType, squared } = match;
-    const { norm, axes, channels, groups, epsilon, gamma, beta, parameterAxes } = recognized;
-    const shape = (this.settled.shape(x) as readonly number[]).map((length) =>
-      this.settled.isOpen(length) ? Number.NaN : length,
-    );
+    const { norm, axes, channels, groups, epsilon, epsilonAt, gamma, beta, mean, variance, parameterAxes } =
+      recognized;
+    const shape = this.open(this.settled.shape(x) as readonly number[]);
     const parameter = (sum: Sum) => this.parameter(sum, algebra, parameterAxes);
     return {
       norm: norm as FoundNorm,
@@ -438,18 +544,82 @@ class Search {
         channels,
         groups,
         epsilon,
+        epsilonAt,
         cancels,
         statisticsType,
         squared,
       },
+      order: match.order.every((axis, i) => axis === i) ? undefined : match.order,
       dtype: this.settled.dtype(x),
       gamma: numberIn(gamma) === 1 ? undefined : await parameter(gamma),
       beta: beta.size === 0 ? undefined : await parameter(beta),
+      mean: mean && (await parameter(mean)),
+      variance: variance && (await parameter(variance)),
     };
+  }
+
+  /** An operator whose input is not known well enough to be followed, or which has statistics given. */
+  async own(node: Node): Promise<Found> {
+    const { norm, inputs, epsilon } = OWN.get(node.operator) as NonNullable<ReturnType<typeof OWN.get>>;
+    const [x, y] = [node.inputs[0], node.outputs[0]];
+    const lengths = this.settled.shape(x);
+    const rank = lengths?.length ?? 0;
+    const number = (name: string, absent: number) => {
+      const value = node.attributes.get(name)?.value;
+      return typeof value === "number" ? value : absent;
+    };
+    const isPerChannel = norm === "batchNorm" || norm === "instanceNorm" || norm === "groupNorm";
+    const format = node.attributes.get("data_format")?.value;
+    const isLast =
+      format === undefined ? this.graph.dialect === "tensorflow" : !String(format).startsWith("NC");
+    const channels = isPerChannel ? (isLast ? rank - 1 : 1) : undefined;
+    const all = Array.from({ length: rank }, (_, axis) => axis);
+    const from = number("axis", -1);
+    const kept = norm === "batchNorm" ? [channels] : norm === "instanceNorm" ? [0, channels] : [0];
+    const axes =
+      norm === "unitNorm" || !isPerChannel
+        ? all.slice(from).slice(0, norm === "unitNorm" ? 1 : rank)
+        : all.filter((axis) => !kept.includes(axis));
+    const parameters: Partial<Record<string, Parameter>> = {};
+    for (const [i, called] of inputs.entries()) {
+      const constant = this.settled.constant(node.inputs[i] ?? "");
+      if (i === 0 || called === "skip" || constant === undefined) continue;
+      const values = Float64Array.from((await constant.read()) as ArrayLike<number>);
+      const follows = isPerChannel && channels !== undefined ? [channels] : axes;
+      parameters[called] = { name: constant.name, axes: follows, shape: constant.shape, values };
+    }
+    return {
+      ...{ norm, graph: this.graph, x, y, nodes: [node], isOperator: true, axes, channels, cancels: false },
+      ...parameters,
+      shape: this.open(lengths ?? []),
+      dtype: this.settled.dtype(x),
+      groups: norm === "groupNorm" ? number("num_groups", number("groups", 1)) : undefined,
+      epsilon: inFloat(number("epsilon", epsilon)),
+      epsilonAt: "inside",
+      statisticsType: isPerChannel && norm !== "groupNorm" ? this.settled.dtype(x) : "float32",
+    };
+  }
+
+  /** Lengths, NaN where they are open. */
+  private open(shape: readonly number[]): number[] {
+    return shape.map((length) => (this.settled.isOpen(length) ? Number.NaN : length));
   }
 
   /** The values of a sum of constants, at each place of these axes of x. */
   private async parameter(sum: Sum, algebra: Algebra, axes: readonly number[]): Promise<Parameter> {
+    const [first] = sum.values();
+    const atom = first?.powers.length > 0 ? algebra.atomAt(first.powers[0][0]) : undefined;
+    if (atom?.kind === "given" && !this.isConstant(sum, algebra)) {
+      const along = algebra.support(sum);
+      const varying = [...algebra.x.shape.keys()].filter((axis) =>
+        algebra.x.axes[axis].some((one) => along.has(one)),
+      );
+      return {
+        name: atom.name,
+        axes: varying,
+        shape: this.open(varying.map((axis) => algebra.x.shape[axis])),
+      };
+    }
     const segments = axes.flatMap((axis) => algebra.x.axes[axis]);
     const shape = axes.map((axis) => algebra.x.shape[axis]);
     const lengths = segments.map((segment) => algebra.lengthOf(segment));
@@ -479,7 +649,7 @@ class Search {
     const [name] = names;
     const stored = isItself ? this.settled.constant(name) : undefined;
     const isWhole = stored !== undefined && stored.shape.reduce((a, b) => a * b, 1) === size;
-    return { name: isWhole ? name : undefined, shape, values };
+    return { name: isWhole ? name : undefined, axes, shape, values };
   }
 
   activations(): FoundActivation[] {
@@ -517,25 +687,60 @@ class Search {
     values: ReadonlyMap<string, Expression>,
   ): FoundActivation[] {
     const { x: of } = algebra;
-    const half = algebra.mul(of, 0.5);
-    const gelu = (inner: Expression) => algebra.mul(half, algebra.add(inner, 1)).sum;
-    const cubed = algebra.add(of, algebra.mul(algebra.pow(of, 3), 0.044715));
-    const kinds = {
-      silu: algebra.mul(of, algebra.sigmoid(of)).sum,
-      gelu: gelu(algebra.erf(algebra.mul(of, Math.SQRT1_2))),
-      geluTanh: gelu(algebra.tanh(algebra.mul(cubed, Math.sqrt(2 / Math.PI)))),
-    } as const;
+    const kinds: [FoundActivation["activation"], Sum][] = [
+      ["silu", algebra.mul(of, algebra.sigmoid(of)).sum],
+    ];
+    const gelu = (inner: Expression) => algebra.mul(algebra.mul(of, 0.5), algebra.add(inner, 1)).sum;
+    // constants are as the network's type holds them
+    for (const held of [(value: number) => value, toHalf]) {
+      const cubed = algebra.add(of, algebra.mul(algebra.pow(of, 3), held(0.044715)));
+      kinds.push(["geluTanh", gelu(algebra.tanh(algebra.mul(cubed, held(Math.sqrt(2 / Math.PI)))))]);
+      for (const scale of [held(Math.SQRT1_2), 1 / held(Math.SQRT2)]) {
+        kinds.push(["gelu", gelu(algebra.erf(algebra.mul(of, scale)))]);
+      }
+    }
     return [...values].flatMap(([y, value]) => {
-      const kind = Object.entries(kinds).find(([, sum]) => isSameSum(sum, value.sum))?.[0];
+      const [kind] = kinds.find(([, sum]) => isSameSum(sum, value.sum)) ?? [];
       const nodes = kind === undefined ? [] : this.between(x, y, values);
       if (kind === undefined || PASSING.has(nodes.at(-1)?.operator ?? "")) return [];
-      return [{ activation: kind as keyof typeof kinds, graph: this.graph, x, y, nodes }];
+      return [{ activation: kind, graph: this.graph, x, y, nodes }];
     });
   }
 }
 
+/** Rounded to 11 significant bits, as float16 holds numbers near 1. */
+function toHalf(value: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10);
+  return Math.round(value / unit) * unit;
+}
+
+/** Of two ways to see one normalization, that with its axes in order is better, and that of the last axes. */
+function strangeness({ order, recognized: { norm, axes }, algebra }: Match): number {
+  const rank = algebra.x.shape.length;
+  const isTurned = order.some((axis, i) => axis !== i);
+  const isWithin =
+    (norm === "layerNorm" || norm === "rmsNorm") && axes.some((axis, i) => axis !== rank - axes.length + i);
+  return Number(isTurned) * 2 + Number(isWithin);
+}
+
+/** The order in which a value has the axes of x; undefined where it has others. */
+function orderOf(value: Expression, x: Expression): number[] | undefined {
+  if (value.shape.length !== x.shape.length) return undefined;
+  const left = new Set(x.shape.keys());
+  const order: number[] = [];
+  for (const [place, segments] of value.axes.entries()) {
+    const fits = (axis: number) =>
+      value.shape[place] === x.shape[axis] && String(segments) === String(x.axes[axis]);
+    const axis = left.has(place) && fits(place) ? place : [...left].find(fits);
+    if (axis === undefined) return undefined;
+    left.delete(axis);
+    order.push(axis);
+  }
+  return order;
+}
+
 /** Whether an operator of its own is all that a larger find is, but for casts and changes of layout. */
-function saysAsMuch(own: Match, whole: Match): boolean {
+function isWrapped(own: Match, whole: Match): boolean {
   const [a, b] = [own.recognized, whole.recognized];
   return (
     a.norm === b.norm &&

@@ -23,9 +23,16 @@ export interface Found {
   /** The axis of channels: of group, instance and batch normalization. */
   readonly channels?: number;
   readonly groups?: number;
-  /** Inside the root; 0 where there is none. */
+  /** 0 where there is none. */
   readonly epsilon: number;
-  /** Where y is xHat·gamma + beta with constants; else what follows y is left to its own nodes. */
+  /** Where it stands: in the root with the variance, outside added to the root, or as a bound of the root. */
+  readonly epsilonAt: "inside" | "outside" | "bound";
+  /** The order of x's axes in which y has them, where it is another one. */
+  readonly order?: readonly number[];
+  /**
+   * Where y is xHat·gamma + beta. Those that are computed as the network runs are left to their own nodes, unless xHat is no value of the
+   * graph, as where gamma is multiplied into rstd.
+   */
   readonly gamma?: Parameter;
   readonly beta?: Parameter;
   /** Of batch normalization in evaluation. */
@@ -51,14 +58,16 @@ export type FoundNorm =
   | "spectralNorm"
   | "weightStandardization";
 
-/** A constant gamma or beta, in the order of the axes that it has a value for. */
+/** A gamma or beta, in the order of the axes that it has a value for. */
 export interface Parameter {
-  /** The constant that it is as it stands; undefined where it is computed of several, such as 1 + weight. */
+  /** The value of the graph that it is as it stands; undefined where it is computed of several constants, such as 1 + weight. */
   readonly name?: string;
-  /** Lengths of the axes that it follows: trailing ones of layers, channels of the others. */
+  /** The axes of x that it follows: those of the features of layers, the channels' of the others; those along which a value differs. */
+  readonly axes: readonly number[];
+  /** Their lengths; NaN where the file leaves one open. */
   readonly shape: readonly number[];
-  /** Row-major, computed in float64. */
-  readonly values: Float64Array;
+  /** Row-major, computed in float64; undefined where it is computed as the network runs: `name` is of the shape that broadcasts to x. */
+  readonly values?: Float64Array;
 }
 
 /** An activation that is written out. */

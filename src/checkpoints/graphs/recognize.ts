@@ -2,6 +2,7 @@
  * Which normalization a polynomial in x is. What it says of itself (over which axes, which epsilon, what gamma and beta) says which of the
  * catalog it can be; it is that one if that one's formula, run on x, gives the same polynomial.
  */
+import { channelPlan, examplePlan } from "../../formula/channels.js";
 import { type FusedNorm, planOf } from "../../formula/plan.js";
 import { groupNorm } from "../../norms/group.js";
 import { instanceNorm } from "../../norms/instance.js";
@@ -11,15 +12,15 @@ import { unitNorm } from "../../norms/unit.js";
 import { sizeOf } from "../../shape.js";
 import {
   type Algebra,
-  type Atom,
   type Expression,
   isSame,
+  near,
   numberIn,
   type Product,
   type Sum,
   sumOf,
 } from "./algebra.js";
-import type { FoundNorm } from "./found.js";
+import type { Found, FoundNorm } from "./found.js";
 
 /** A normalization of x. */
 export interface Recognized {
@@ -29,9 +30,13 @@ export interface Recognized {
   readonly channels?: number;
   readonly groups?: number;
   readonly epsilon: number;
+  readonly epsilonAt: Found["epsilonAt"];
   /** 1 and 0 where there are none. */
   readonly gamma: Sum;
   readonly beta: Sum;
+  /** Of batch normalization by statistics that are given. */
+  readonly mean?: Sum;
+  readonly variance?: Sum;
   /** The axes of x that gamma and beta have values for. */
   readonly parameterAxes: readonly number[];
 }
@@ -42,8 +47,7 @@ interface Reading {
   readonly over: ReadonlySet<number>;
   readonly centered: boolean;
   readonly epsilon: number;
-  /** Whether epsilon is a bound of the length rather than a term in the root. */
-  readonly isBound: boolean;
+  readonly epsilonAt: Found["epsilonAt"];
   readonly gamma: Sum;
   readonly beta: Sum;
 }
@@ -61,7 +65,7 @@ export function recognize(
   among: { readonly ofWeight: boolean; readonly byInstance: boolean },
 ): Recognized | undefined {
   const reading = read(algebra, y.sum);
-  if (reading === undefined) return undefined;
+  if (reading === undefined) return recognizeBatch(algebra, y);
   return candidates(algebra, reading, among).find(
     ({ formula }) => formula !== undefined && isSame(algebra.formula(formula), y),
   )?.recognized;
@@ -71,40 +75,120 @@ export function recognize(
 function read(algebra: Algebra, sum: Sum): Reading | undefined {
   const products = [...sum.values()];
   const beta = sumOf(products.filter((product) => !algebra.isOfX(product)));
-  let divisor: number | undefined;
+  let divisor: readonly [number, number] | undefined;
   const gamma: Product[] = [];
   for (const { factor, powers } of products) {
     const ofX = powers.filter(([atom]) => algebra.isOfX({ factor: 1, powers: [[atom, 1]] }));
     if (!ofX.some(([atom, exponent]) => atom === 0 && exponent === 1)) continue;
     const [other, more] = ofX.filter(([atom]) => atom !== 0);
-    if (other === undefined || more !== undefined || other[1] !== -1) return undefined;
-    if (divisor !== undefined && divisor !== other[0]) return undefined;
-    divisor = other[0];
+    if (other === undefined || more !== undefined) return undefined;
+    if (divisor !== undefined && String(divisor) !== String(other)) return undefined;
+    divisor = other;
     gamma.push({ factor, powers: powers.filter((one) => !ofX.includes(one)) });
   }
   if (divisor === undefined) return undefined;
-  const length = lengthIn(algebra, algebra.atomAt(divisor));
+  const length = lengthIn(algebra, divisor);
   return length && { ...length, gamma: sumOf(gamma), beta };
 }
 
-/** What x is divided by: the root of a variance or mean square with its epsilon, or the larger of the root and a bound. */
+/** Batch normalization in evaluation: x·gamma·r − mean·gamma·r + beta, r = 1/√(variance + epsilon), all of it given per channel. */
+function recognizeBatch(algebra: Algebra, y: Expression): Recognized | undefined {
+  const { x } = algebra;
+  const [first, ...others] = [...y.sum.values()].filter((product) => algebra.isOfX(product));
+  if (first === undefined || others.length > 0) return undefined;
+  const rootOf = ({ powers }: Product) =>
+    powers.find(([number, exponent]) => exponent === -1 && algebra.atomAt(number).kind === "root");
+  const [root] = rootOf(first) ?? [];
+  const atom = root === undefined ? undefined : algebra.atomAt(root);
+  if (atom?.kind !== "root" || !first.powers.some(([number, exponent]) => number === 0 && exponent === 1))
+    return undefined;
+  const epsilon = atom.of.get("")?.factor;
+  const variance = sumOf([...atom.of.values()].filter(({ powers }) => powers.length > 0));
+  if (epsilon === undefined || !(epsilon > 0 && epsilon < MOST_EPSILON)) return undefined;
+  const without = ({ factor, powers }: Product, taken: readonly number[]): Product => ({
+    factor,
+    powers: powers.filter(([number]) => !taken.includes(number)),
+  });
+  const factor = without(first, [0, root as number]);
+  const gamma = sumOf([factor]);
+  const rest = [...y.sum.values()].filter((product) => product !== first);
+  const byRoot = rest.filter((product) =>
+    product.powers.some(([number, exponent]) => number === root && exponent === -1),
+  );
+  const mean = sumOf(
+    byRoot.map((product) => {
+      const powers = new Map(without(product, [root as number]).powers);
+      for (const [number, exponent] of factor.powers)
+        powers.set(number, (powers.get(number) ?? 0) - exponent);
+      return { factor: -product.factor / factor.factor, powers: [...powers] };
+    }),
+  );
+  const beta = sumOf(rest.filter((product) => !byRoot.includes(product)));
+  const along = [variance, mean, gamma, beta].flatMap((sum) => [...algebra.support(sum)]);
+  const channels = x.axes.findIndex((segments) => along.some((segment) => segments.includes(segment)));
+  if (channels < 1 || along.some((segment) => !x.axes[channels].includes(segment))) return undefined;
+  const perChannel = (sum: Sum): Expression => ({
+    shape: [x.shape[channels]],
+    axes: [x.axes[channels]],
+    sum,
+  });
+  const norm: FusedNorm = {
+    name: "batchNorm",
+    epsilon,
+    centered: true,
+    plan: channelPlan("batchNorm", channels),
+  };
+  const operands = {
+    gamma: perChannel(gamma),
+    beta: perChannel(beta),
+    mean: perChannel(mean),
+    variance: perChannel(variance),
+  };
+  if (!isSame(algebra.normalize(norm, x, operands).y, y)) return undefined;
+  const axes = [...x.shape.keys()].filter((axis) => axis !== channels);
+  const found = {
+    axes,
+    channels,
+    epsilon: inFloat(epsilon),
+    epsilonAt: "inside",
+    gamma,
+    beta,
+    mean,
+    variance,
+    parameterAxes: [channels],
+  } as const;
+  return { norm: "batchNorm", ...found };
+}
+
+/** What x is divided by: the root of a variance or mean square with its epsilon in it, added to it, or as a bound of it. */
 function lengthIn(
   algebra: Algebra,
-  atom: Atom,
-): Pick<Reading, "over" | "centered" | "epsilon" | "isBound"> | undefined {
-  if (atom.kind === "call" && atom.name === "max") {
-    const bound = atom.of.map(numberIn).find((one) => one !== undefined);
-    const [root] = atom.of.filter((one) => numberIn(one) === undefined);
-    const [product, second] = root?.values() ?? [];
-    if (bound === undefined || product === undefined || second !== undefined) return undefined;
-    const [power, more] = product.powers;
-    if (power === undefined || more !== undefined || power[1] !== 1) return undefined;
-    const inner = lengthIn(algebra, algebra.atomAt(power[0]));
-    return inner?.epsilon === 0 && !inner.isBound
-      ? { ...inner, epsilon: inFloat(bound), isBound: true }
-      : undefined;
+  [number, exponent]: readonly [number, number],
+): Pick<Reading, "over" | "centered" | "epsilon" | "epsilonAt"> | undefined {
+  const atom = algebra.atomAt(number);
+  const bare = (sum: Sum, epsilon: number | undefined, epsilonAt: Found["epsilonAt"]) => {
+    const [product, second] = [...sum.values()].filter(({ powers }) => powers.length > 0);
+    const [power, more] = product?.powers ?? [];
+    if (power === undefined || more !== undefined || second !== undefined || power[1] !== 1) return undefined;
+    const inner = lengthIn(algebra, [power[0], -1]);
+    if (epsilon === undefined || inner?.epsilon !== 0 || !isEpsilon(epsilon)) return undefined;
+    return { ...inner, epsilon: inFloat(epsilon), epsilonAt };
+  };
+  if (atom.kind === "call" && atom.name === "max" && exponent === -1) {
+    const root = atom.of.find((one) => numberIn(one) === undefined);
+    return (
+      root &&
+      bare(
+        root,
+        atom.of.map(numberIn).find((one) => one !== undefined),
+        "bound",
+      )
+    );
   }
   if (atom.kind !== "root") return undefined;
+  // 1 over a sum is the square of 1 over its root
+  if (exponent === -2) return bare(atom.of, atom.of.get("")?.factor, "outside");
+  if (exponent !== -1) return undefined;
   let over: readonly number[] | undefined;
   let centered = false;
   let epsilon = 0;
@@ -114,14 +198,18 @@ function lengthIn(
     else {
       const inner = algebra.atomAt(power[0]);
       if (more !== undefined || inner.kind !== "mean") return undefined;
-      const [[base, exponent], another] = inner.of.powers;
+      const [[base, degree], another] = inner.of.powers;
       if (base !== 0 || another !== undefined) return undefined;
-      if (exponent === 2 && power[1] === 1) over = inner.over;
+      if (degree === 2 && power[1] === 1) over = inner.over;
       else centered = true;
     }
   }
-  if (over === undefined || !(epsilon >= 0 && epsilon < MOST_EPSILON)) return undefined;
-  return { over: new Set(over), centered, epsilon: inFloat(epsilon), isBound: false };
+  if (over === undefined || !isEpsilon(epsilon)) return undefined;
+  return { over: new Set(over), centered, epsilon: inFloat(epsilon), epsilonAt: "inside" };
+}
+
+function isEpsilon(value: number): boolean {
+  return value >= 0 && value < MOST_EPSILON;
 }
 
 /** A number that a file has in float32, as it was meant. */
@@ -143,7 +231,7 @@ function candidates(
   { ofWeight, byInstance }: { ofWeight: boolean; byInstance: boolean },
 ): Candidate[] {
   const { x } = algebra;
-  const { over, centered, epsilon, gamma, beta } = reading;
+  const { over, centered, epsilon, epsilonAt, gamma, beta } = reading;
   const rank = x.shape.length;
   const all = [...x.shape.keys()];
   const within = (axis: number) => x.axes[axis].filter((segment) => over.has(segment)).length;
@@ -152,8 +240,10 @@ function candidates(
   const along = new Set([...algebra.support(gamma), ...algebra.support(beta)]);
   const follows = (some: readonly number[]) =>
     [...along].every((segment) => some.some((axis) => x.axes[axis].includes(segment)));
+  // a factor that the root brings with it, as n/(n − 1) does, is none of a gamma's
+  const isPlain = [...gamma.values()].some(({ factor }) => near(Math.abs(factor), 1));
   const found: Candidate[] = [];
-  const settled = { axes, epsilon, gamma, beta };
+  const settled = { axes, epsilon, epsilonAt, gamma, beta };
 
   const fused = (
     how: Omit<Recognized, keyof typeof settled>,
@@ -169,7 +259,7 @@ function candidates(
       recognized: { ...settled, ...how },
       formula: () => {
         const operands = { gamma: parameters(affine.gamma), beta: parameters(affine.beta) };
-        return algebra.normalize(make(), x, operands).y;
+        return epsilonAt === "outside" ? outside(algebra, reading) : algebra.normalize(make(), x, operands).y;
       },
     });
   };
@@ -187,19 +277,12 @@ function candidates(
     if (cut.length > 0) return [];
     if (ofWeight) trying(() => found.push(weight(algebra, settled, count)));
     trying(() => found.push(...units(algebra, reading, axes, count)));
-    const least = 1 / Math.sqrt(count);
-    // x over its length, times what follows, is not over its root mean square: the factor tells
-    const isUnit =
-      [...gamma.values()].some(({ factor, powers }) => powers.length > 0 && near(factor, least)) && count > 1;
-    if (!reading.isBound && !isUnit && axes.length > 0) {
-      const numbers = numberIn(gamma);
-      if (numbers === undefined || near(numbers, 1)) {
-        fused({ norm: "rmsNorm", parameterAxes: axes }, () => rmsNorm({ axis: axes, epsilon }) as FusedNorm);
-      }
+    if (epsilonAt !== "bound" && isPlain && axes.length > 0) {
+      fused({ norm: "rmsNorm", parameterAxes: axes }, () => rmsNorm({ axis: axes, epsilon }) as FusedNorm);
     }
     return found;
   }
-  if (reading.isBound || axes.length === 0) return [];
+  if (epsilonAt === "bound" || axes.length === 0 || !isPlain) return [];
   if (cut.length === 1) {
     const [channels] = cut;
     const groups = sizeOf(kept(algebra, x.axes[channels], over));
@@ -232,9 +315,16 @@ function candidates(
     for (const channels of perChannel) {
       const isRest = free.every((axis) => axis === channels) && !axes.includes(channels) && rank > 2;
       if (isRest && !axes.includes(0)) {
-        fused({ norm: "instanceNorm", channels, parameterAxes: [channels] }, () =>
-          instanceNorm({ axis: channels, epsilon }),
-        );
+        const how = { norm: "instanceNorm", channels } as const;
+        fused({ ...how, parameterAxes: [channels] }, () => instanceNorm({ axis: channels, epsilon }));
+        // gamma and beta of each example, as adaptive instance normalization has them
+        const plan = examplePlan("instanceNorm", channels, () => [0, channels]);
+        fused({ ...how, parameterAxes: [0, channels] }, () => ({
+          name: "instanceNorm",
+          epsilon,
+          centered,
+          plan,
+        }));
       }
       if (free.length === 0 && axes.includes(channels) && !axes.includes(0) && rank > 1) {
         fused({ norm: "groupNorm", channels, groups: 1, parameterAxes: [channels] }, () =>
@@ -243,11 +333,12 @@ function candidates(
       }
     }
   };
-  const spans = axes.every((axis) => x.axes[axis].every((segment) => along.has(segment)));
+  const spans = along.size > 0 && axes.every((axis) => x.axes[axis].every((segment) => along.has(segment)));
   // without gamma and beta: all of an image's places are an instance, and what lies between batch and channels
   const isSpatial =
     free.length <= 1 && (rank > 3 ? perChannel.some((axis) => free.includes(axis)) : free.includes(2));
-  if (spans || !(along.size > 0 || byInstance || isSpatial)) {
+  const isInstance = along.size > 0 ? !spans : byInstance || isSpatial;
+  if (!isInstance) {
     layer();
     instance();
   } else {
@@ -257,8 +348,18 @@ function candidates(
   return found;
 }
 
-function near(a: number, b: number): boolean {
-  return Math.abs(a - b) <= 1e-6 * Math.abs(b);
+/** x over its root mean square and epsilon, which none of the catalog has there. */
+function outside(algebra: Algebra, { over, centered, epsilon, gamma, beta }: Reading): Expression {
+  const { x } = algebra;
+  const axes = [...x.shape.keys()].filter((axis) => x.axes[axis].some((segment) => over.has(segment)));
+  const average = (values: Expression) =>
+    algebra.mul(algebra.sum(values, axes), 1 / sizeOf(axes.map((axis) => x.shape[axis])));
+  const distance = centered ? algebra.sub(x, average(x)) : x;
+  const xHat = algebra.div(
+    distance,
+    algebra.add(algebra.sqrt(average(algebra.mul(distance, distance))), epsilon),
+  );
+  return algebra.add(algebra.mul(xHat, { ...x, sum: gamma }), { ...x, sum: beta });
 }
 
 /** Lengths of those that are not reduced. */
@@ -267,38 +368,40 @@ function kept(algebra: Algebra, segments: readonly number[], over: ReadonlySet<n
 }
 
 /** x over its length, without factors. */
-function units(
-  algebra: Algebra,
-  { isBound, epsilon, gamma, beta }: Reading,
-  axes: readonly number[],
-  count: number,
-): Candidate[] {
+function units(algebra: Algebra, reading: Reading, axes: readonly number[], count: number): Candidate[] {
+  const { epsilonAt, epsilon, gamma, beta } = reading;
   const factor = numberIn(gamma);
   if (beta.size > 0 || factor === undefined || axes.length === 0) return [];
-  const recognized: Recognized = {
+  const inside = (guard: "root" | "square" | "length", bound: number): Candidate => ({
+    recognized: { ...plain, epsilon: bound },
+    formula: () =>
+      unitNorm({ axis: axes, epsilon: bound, guard }).apply(algebra, [algebra.x], {}, { training: false }).y,
+  });
+  const plain: Omit<Recognized, "epsilon"> = {
     norm: "unitNorm",
     axes,
-    epsilon: isBound ? epsilon : inFloat(epsilon * count),
+    epsilonAt,
     gamma: sumOf([{ factor: 1, powers: [] }]),
     beta,
     parameterAxes: [],
   };
-  const guards = isBound ? (["length", "square"] as const) : (["root"] as const);
-  return guards.map((guard) => {
-    const bound = guard === "square" ? inFloat(epsilon ** 2) : recognized.epsilon;
-    return {
-      recognized: { ...recognized, epsilon: bound },
-      formula: () =>
-        unitNorm({ axis: axes, epsilon: bound, guard }).apply(algebra, [algebra.x], {}, { training: false })
-          .y,
-    };
-  });
+  if (epsilonAt === "inside") return [inside("root", inFloat(epsilon * count))];
+  if (epsilonAt === "bound") return [inside("length", epsilon), inside("square", inFloat(epsilon ** 2))];
+  if (!near(factor, 1 / Math.sqrt(count))) return [];
+  const added = inFloat(epsilon * Math.sqrt(count));
+  return [{ recognized: { ...plain, epsilon: added }, formula: () => outside(algebra, reading) }];
 }
 
 /** A weight over its length, times a length of its own. */
 function weight(
   algebra: Algebra,
-  { axes, epsilon, gamma, beta }: Pick<Recognized, "axes" | "epsilon" | "gamma" | "beta">,
+  {
+    axes,
+    epsilon,
+    epsilonAt,
+    gamma,
+    beta,
+  }: Pick<Recognized, "axes" | "epsilon" | "epsilonAt" | "gamma" | "beta">,
   count: number,
 ): Candidate {
   const { x } = algebra;
@@ -310,6 +413,7 @@ function weight(
     norm: "weightNorm",
     axes,
     epsilon: inFloat(epsilon * count),
+    epsilonAt,
     gamma: gain,
     beta,
     parameterAxes,
