@@ -17,7 +17,7 @@ export interface Values64 {
 export class Eager implements Ops<Values64> {
   constant = (values: ArrayLike<number>, shape: readonly number[]): Values64 => ({
     shape,
-    data: Float64Array.from(values),
+    data: new Float64Array(values),
   });
   shape = (x: Values64) => x.shape;
   add = binary((a, b) => a + b);
@@ -122,7 +122,11 @@ const given = (operand: Operand<Values64>): Values64 =>
   typeof operand === "number" ? { shape: [], data: Float64Array.of(operand) } : operand;
 
 function unary(value: (x: number) => number) {
-  return ({ shape, data }: Values64): Values64 => ({ shape, data: data.map((one) => value(one)) });
+  return ({ shape, data }: Values64): Values64 => {
+    const values = new Float64Array(data.length);
+    for (let i = 0; i < values.length; i++) values[i] = value(data[i]);
+    return { shape, data: values };
+  };
 }
 
 function binary(value: (a: number, b: number) => number) {

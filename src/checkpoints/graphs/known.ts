@@ -33,7 +33,11 @@ export async function float64Of(constant: Constant): Promise<Float64Array | unde
     const values = await constant.read();
     if (values.length !== sizeOf(constant.shape)) return undefined;
     if (values instanceof Float64Array) return values;
-    return Float64Array.from(values as ArrayLike<number>, Number);
+    if (!(values instanceof BigInt64Array || values instanceof BigUint64Array))
+      return new Float64Array(values);
+    const data = new Float64Array(values.length);
+    for (let i = 0; i < data.length; i++) data[i] = Number(values[i]);
+    return data;
   } catch (error) {
     if (error instanceof CheckpointError) return undefined;
     throw error;
