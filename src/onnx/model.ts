@@ -64,7 +64,8 @@ export async function openModel(
   const files = await filesOf(source, options.name);
   const head = await files.bytes.read(0, Math.min(HEAD, files.bytes.byteLength));
   if (await tfjs.matches(head, files)) return graphModel(files);
-  if (await onnx.matches(head, files)) return onnxModel(files);
+  // by its name too: a later version of the format may begin with fields that are not known
+  if (files.name.endsWith(".onnx") || (await onnx.matches(head, files))) return onnxModel(files);
   throw new CheckpointError(
     files.name,
     "unknown",
