@@ -7,8 +7,12 @@ import { broadcastShape, sizeOf } from "../../shape.js";
 import type { Node } from "./graph.js";
 import { meaningOf } from "./meaning.js";
 import { type Call, isReal, Operands, ofDialect, unknown, unlessUnknown } from "./operators.js";
+import { onnx as meanings } from "./operators-onnx.js";
 
 const eager = new Eager();
+
+/** Axes, lengths and places that an operator is told, at most. */
+const MOST_NAMED = 2 ** 16;
 
 type Exact = (operands: Operands<Values64>) => readonly Values64[];
 
@@ -146,6 +150,11 @@ const onnx: Readonly<Record<string, Exact>> = {
   ReduceProd: products(axesOfReduction, "keepdims"),
   Gather: gather((operands) => operands.number("axis", 0)),
   ConstantOfShape: constantOfShape,
+  // what is 0 throughout stays so
+  LpNormalization: (operands) => {
+    const [y] = meanings.LpNormalization(operands);
+    return [eager.where(operands.at(0), y, 0)];
+  },
 };
 
 const tensorflow: Readonly<Record<string, Exact>> = {
@@ -178,14 +187,12 @@ export function computed(
     node,
     inputs,
     known: (input) => {
-      const values = inputs[input];
-      return values && Array.from(values.data);
+      const data = inputs[input]?.data;
+      return data && data.length <= MOST_NAMED ? Array.from(data) : undefined;
     },
     ...about,
     cast: castTo,
   };
-  const meant = meaningOf(call);
-  if (meant !== undefined) return meant;
   const own = ofDialect(node, { onnx, microsoft: {}, tensorflow });
-  return own && unlessUnknown(() => own(new Operands(call)));
+  return (own && unlessUnknown(() => own(new Operands(call)))) ?? meaningOf(call);
 }
