@@ -121,6 +121,10 @@ const WITH_PLACEHOLDERS =
 const NUMBERS = /^(Real)?Div$|^Where$|^Select|^Max|^Min|^Clip$/;
 /** Operators that only hand on what they get, perhaps in another type. */
 const PASSING = new Set(["Cast", "CastLike", "Identity", "Dropout", "StopGradient"]);
+/** Operators that move values. */
+const LAYOUT = new Set(
+  "Reshape Transpose Squeeze Unsqueeze ExpandDims Flatten Identity Dropout StopGradient".split(" "),
+);
 /** Operators between x and what is measured. */
 const LEADING = new Set([
   ...PASSING,
@@ -289,9 +293,10 @@ class Search {
   ): Expression | undefined {
     const shape = name === "" ? undefined : this.settled.shape(name);
     if (shape === undefined) return undefined;
-    const value = this.settled.uniform(name);
-    // gamma and beta are not taken for numbers, even where all of theirs are 1 and 0
-    const isNumber = sizeOf(shape) === 1 || NUMBERS.test(node.operator);
+    const value = this.settled.uniform(name) ?? onlyOf(this.settled.known(name)?.data);
+    // gamma and beta that are stored are not taken for numbers, even where all of theirs are 1 and 0
+    const isStored = this.settled.constant(name) !== undefined;
+    const isNumber = sizeOf(shape) === 1 || !isStored || NUMBERS.test(node.operator);
     const isPlaceholder = input > 0 && WITH_PLACEHOLDERS.test(node.operator) && (value === 0 || value === 1);
     // what a weight is divided by may be computed of it
     const isOwn = this.fixed.has(name) && this.settled.constant(x) !== undefined;
@@ -410,6 +415,7 @@ class Search {
   private ends(matches: readonly Match[]): Match[] {
     const inner = (a: Match, b: Match) => a !== b && b.nodes.includes(this.producers.get(a.y) as Node);
     const isWhole = (match: Match) =>
+      !matches.some((other) => inner(other, match) && this.isOnlyMoved(other, match)) &&
       matches.every(
         (other) =>
           !inner(other, match) ||
@@ -423,6 +429,11 @@ class Search {
         (match.isFixed || !matches.some((other) => other.isFixed && inner(other, match))),
     );
     return whole.filter((match) => !whole.some((other) => inner(match, other)));
+  }
+
+  /** Whether one find is another whose outcome is moved. */
+  private isOnlyMoved(other: Match, match: Match): boolean {
+    return match.nodes.every((node) => other.nodes.includes(node) || LAYOUT.has(node.operator));
   }
 
   /** Of what was found from several values, that which explains most; an operator of its own explains itself. */
@@ -706,6 +717,11 @@ class Search {
       return [{ activation: kind, graph: this.graph, x, y, nodes }];
     });
   }
+}
+
+/** The number that all of them are, if they are one. */
+function onlyOf(values: Float64Array | undefined): number | undefined {
+  return values?.length && values.every((value) => value === values[0]) ? values[0] : undefined;
 }
 
 /** Rounded to 11 significant bits, as float16 holds numbers near 1. */
