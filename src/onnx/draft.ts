@@ -78,7 +78,17 @@ export class Draft {
     return from === to ? value : this.node("Cast", [value], { to: { integer: elementType(to) } });
   }
 
+  /** Its axes in another order; of what was just transposed, both in one. */
   transposed(value: string, order: readonly number[]): string {
+    const last = this.nodes.at(-1);
+    if (last?.operator === "Transpose" && last.outputs[0] === value) {
+      const { integer } = last.attributes.perm as { integer: readonly number[] };
+      this.nodes.pop();
+      return this.transposed(
+        last.inputs[0],
+        order.map((axis) => integer[axis]),
+      );
+    }
     return order.every((axis, i) => axis === i)
       ? value
       : this.node("Transpose", [value], { perm: { integer: order } });

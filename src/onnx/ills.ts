@@ -270,7 +270,8 @@ function inGraph(norm: Found, opset: number): Ill[] {
   }
   const [operator, since] = SINCE[norm.norm] ?? [];
   const version = norm.nodes.find(({ domain }) => domain === "")?.opset ?? opset;
-  const isWritten = norm.graph.dialect === "onnx" && !norm.isOperator && norm.nodes.length > 1;
+  const isWritten =
+    norm.graph.dialect === "onnx" && !norm.isOperator && norm.nodes.length > 1 && norm.epsilonAt === "inside";
   if (isWritten && operator !== undefined && since !== undefined && version >= since) {
     add({
       kind: "written out although the opset has it",

@@ -55,8 +55,16 @@ interface Layer {
 const MOST_HALF = 65504;
 
 /** What it is for each channel; undefined where statistics are not stored. */
-export function affineIn({ mean, variance, gamma, beta, epsilon, norm }: Found): Affine | undefined {
-  if (norm !== "batchNorm" || !mean?.values || !variance?.values) return undefined;
+export function affineIn({
+  mean,
+  variance,
+  gamma,
+  beta,
+  epsilon,
+  epsilonAt,
+  norm,
+}: Found): Affine | undefined {
+  if (norm !== "batchNorm" || epsilonAt !== "inside" || !mean?.values || !variance?.values) return undefined;
   const given = [mean, variance, gamma, beta].map((one) => one?.values);
   const channels = Math.max(...given.map((values) => values?.length ?? 0));
   // one value stands for all; others are computed as the network runs
@@ -83,7 +91,7 @@ export function isIdentity({ factors, offsets }: Affine): boolean {
 export async function batchMend(found: Found, place: Place, budget: Budget): Promise<Mend | undefined> {
   const affine = affineIn(found);
   // a folded layer gives its own type
-  if (affine === undefined || found.nodes.some(isCast)) return undefined;
+  if (affine === undefined || found.nodes.some(isCast) || found.order) return undefined;
   if (isIdentity(affine)) return removed(found, place);
   // NaN and infinities stay where they can be seen
   if (![...affine.factors, ...affine.offsets].every(Number.isFinite)) return undefined;

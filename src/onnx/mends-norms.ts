@@ -39,8 +39,14 @@ interface Types {
   readonly inner: FloatType;
 }
 
-/** A value, and the operator that it is given by. */
-type Written = { readonly value: string; readonly title: (count: number) => string } | undefined;
+/** y with the axes of x, its type, and what stands for what. */
+type Written =
+  | { readonly value: string; readonly dtype: FloatType; readonly title: (count: number) => string }
+  | undefined;
+
+function written(value: string | undefined, dtype: FloatType, title: (count: number) => string): Written {
+  return value === undefined ? undefined : { value, dtype, title };
+}
 
 /** Whether statistics overflow, underflow or cancel where those of float32 that are taken from the mean do not. */
 export function isIll({ cancels, statisticsType }: Pick<Found, "cancels" | "statisticsType">): boolean {
@@ -58,12 +64,13 @@ export async function normMend(found: Found, place: Place): Promise<Mend | undef
   const types = typesOf(found, wiring);
   if (types === undefined || (found.isOperator && !isIll(found))) return undefined;
   if (found.axes.length === 0 || found.axes.some((axis) => axis >= found.shape.length)) return undefined;
-  for (const write of WAYS[found.norm] ?? []) {
+  for (const way of WAYS[found.norm] ?? []) {
     const draft = new Draft(place, found.y);
-    const written = write({ found, draft, wiring, types, shape: found.shape, settled });
-    if (written === undefined) continue;
-    draft.gives(written.value, found.y);
-    return draft.mend(written.title, found.nodes);
+    const made = way({ found, draft, wiring, types, shape: found.shape, settled });
+    if (made === undefined) continue;
+    const ordered = found.order ? draft.transposed(made.value, found.order) : made.value;
+    draft.gives(draft.cast(ordered, made.dtype, types.y), found.y);
+    return draft.mend(made.title, found.nodes);
   }
   return undefined;
 }
@@ -78,22 +85,21 @@ const WAYS: Readonly<Record<string, readonly ((task: Task) => Written)[]>> = {
 
 /** LayerNormalization (17). */
 function layer(task: Task): Written {
-  const { found, draft } = task;
-  if (draft.place.version < 17) return undefined;
+  const { found, draft, types } = task;
+  if (draft.place.version < 17 || found.epsilonAt !== "inside") return undefined;
   const value = overLast(task, "LayerNormalization", found.gamma, found.beta);
-  return value === undefined ? undefined : { value, title: inPlaceOf("LayerNormalization", draft) };
+  return written(value, types.inner, inPlaceOf("LayerNormalization", draft));
 }
 
 /** RMSNormalization (23), or onnxruntime's. */
 function rms(task: Task): Written {
   const { found, draft, types } = task;
-  const operator = draft.place.isForOnnxRuntime ? "SimplifiedLayerNormalization" : "RMSNormalization";
-  if (!draft.place.isForOnnxRuntime && draft.place.version < 23) return undefined;
-  const plain: Task = { ...task, types: { ...types, y: types.inner } };
-  const normalized = overLast(plain, operator, found.gamma);
-  const moved = normalized && affine(task, normalized, types.inner, undefined, found.beta);
-  const value = moved && draft.cast(moved, types.inner, types.y);
-  return value === undefined ? undefined : { value, title: inPlaceOf(operator, draft) };
+  const { isForOnnxRuntime, version } = draft.place;
+  if ((!isForOnnxRuntime && version < 23) || found.epsilonAt !== "inside") return undefined;
+  const operator = isForOnnxRuntime ? "SimplifiedLayerNormalization" : "RMSNormalization";
+  const normalized = overLast(task, operator, found.gamma);
+  const value = normalized && affine(task, normalized, types.inner, undefined, found.beta);
+  return written(value, types.inner, inPlaceOf(operator, draft));
 }
 
 /** An operator that normalizes over the last axes, with other axes brought there; gamma and beta that it cannot take follow. */
@@ -115,14 +121,7 @@ function overLast(task: Task, operator: string, gamma?: Parameter, beta?: Parame
     ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
   });
   const back = draft.transposed(normalized, inverseOf(order));
-  const y = affine(
-    task,
-    back,
-    types.inner,
-    isScaled ? undefined : gamma,
-    bias === undefined ? beta : undefined,
-  );
-  return y && draft.cast(y, types.inner, types.y);
+  return affine(task, back, types.inner, isScaled ? undefined : gamma, bias === undefined ? beta : undefined);
 }
 
 /** gamma and beta of an operator that normalizes over the last axis alone; undefined where it cannot take them. */
@@ -155,6 +154,7 @@ function group(task: Task): Written {
   const { found, draft, types, shape } = task;
   const { channels = 1, groups } = found;
   if (groups === undefined || found.axes.length !== shape.length - 1) return undefined;
+  if (found.epsilonAt !== "inside") return undefined;
   if (draft.place.isForOnnxRuntime || draft.place.version < 21) {
     return isNarrow(found.statisticsType) && !found.cancels ? groupAsInstances(task, groups) : undefined;
   }
@@ -162,7 +162,7 @@ function group(task: Task): Written {
     num_groups: { integer: groups },
     ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
   });
-  return value === undefined ? undefined : { value, title: inPlaceOf("GroupNormalization", draft) };
+  return written(value, types.inner, inPlaceOf("GroupNormalization", draft));
 }
 
 /** Group normalization as that of instances of one channel for each group. */
@@ -178,10 +178,9 @@ function groupAsInstances(task: Task, groups: number): Written {
     { epsilon: { float: found.epsilon } },
   );
   const back = draft.node("Reshape", [normalized, lengthsOf(draft, found.x, shape)]);
-  const scaled = affine(task, back, "float32", found.gamma, found.beta);
-  if (scaled === undefined) return undefined;
-  const value = draft.cast(scaled, "float32", types.y);
-  return { value, title: (count) => `group normalization in float32 in place of ${counted(count)}` };
+  const value = affine(task, back, "float32", found.gamma, found.beta);
+  const title = (count: number) => `group normalization in float32 in place of ${counted(count)}`;
+  return written(value, "float32", title);
 }
 
 /** InstanceNormalization, which every operator set has, in float32: it does not say what its statistics are in. */
@@ -192,19 +191,15 @@ function instance(task: Task): Written {
   if (spatial.length === 0 || channels === 0 || !spatial.every((axis, i) => axes[i] === axis))
     return undefined;
   if (axes.length !== spatial.length) return undefined;
+  if (found.epsilonAt !== "inside") return undefined;
   if (draft.place.isForOnnxRuntime && draft.place.version >= 17) {
-    const plain: Task = { ...task, types: { ...types, y: types.inner } };
-    const normalized = overLast(plain, "LayerNormalization");
-    const scaled = normalized && affine(task, normalized, types.inner, found.gamma, found.beta);
-    if (scaled !== undefined) {
-      return {
-        value: draft.cast(scaled, types.inner, types.y),
-        title: inPlaceOf("LayerNormalization over positions", draft),
-      };
-    }
+    const normalized = overLast(task, "LayerNormalization");
+    const value = normalized && affine(task, normalized, types.inner, found.gamma, found.beta);
+    const title = inPlaceOf("LayerNormalization over positions", draft);
+    if (value) return { value, dtype: types.inner, title };
   }
   const value = ofChannels(task, "InstanceNormalization", "float32", channels, {});
-  return value === undefined ? undefined : { value, title: inPlaceOf("InstanceNormalization", draft) };
+  return written(value, "float32", inPlaceOf("InstanceNormalization", draft));
 }
 
 /** An operator of [batch, channels, ...], with gamma and beta of channels; those that it cannot take follow. */
@@ -236,8 +231,7 @@ function ofChannels(
     ...attributes,
   });
   const back = draft.transposed(normalized, inverseOf(order));
-  const y = isInside ? back : affine(task, back, inner, found.gamma, found.beta);
-  return y && draft.cast(y, inner, types.y);
+  return isInside ? back : affine(task, back, inner, found.gamma, found.beta);
 }
 
 /** The smaller operators, in float32 and from the mean, where what is there goes wrong. */
@@ -257,15 +251,15 @@ function safe(task: Task): Written {
     d = draft.node("Sub", [d, draft.mean(d, axes)]);
   const variance = draft.mean(draft.node("Mul", [d, d]), axes);
   const epsilon = draft.constant("epsilon", { shape: [], dtype: "float32", values: [found.epsilon] });
-  const quotient = draft.node("Div", [d, draft.node("Sqrt", [draft.node("Add", [variance, epsilon])])]);
+  const inside = found.epsilonAt === "inside" ? draft.node("Add", [variance, epsilon]) : variance;
+  const root = draft.node("Sqrt", [inside]);
+  const outside = { inside: undefined, outside: "Add", bound: "Max" }[found.epsilonAt];
+  const quotient = draft.node("Div", [d, outside ? draft.node(outside, [root, epsilon]) : root]);
   const xHat = isGroup ? draft.node("Reshape", [quotient, lengthsOf(draft, found.x, shape)]) : quotient;
-  const scaled = affine(task, xHat, "float32", found.gamma, found.beta);
-  if (scaled === undefined) return undefined;
-  return {
-    value: draft.cast(scaled, "float32", types.y),
-    title: (count) =>
-      `statistics in float32${found.cancels ? ", from the mean," : ""} in place of ${counted(count)}`,
-  };
+  const value = affine(task, xHat, "float32", found.gamma, found.beta);
+  const title = (count: number) =>
+    `statistics in float32${found.cancels ? ", from the mean," : ""} in place of ${counted(count)}`;
+  return written(value, "float32", title);
 }
 
 /** xHat·gamma + beta by operators of their own; undefined where the type of one is not known. */

@@ -25,6 +25,7 @@ export async function skipMend(found: Found, place: Place): Promise<Mend | undef
   const { wiring } = place;
   const sum = wiring.producer(found.x);
   const isSum = sum?.operator === "Add" && sum.domain === "";
+  if (found.order || found.epsilonAt !== "inside") return undefined;
   if (!isSum || !place.microsoft.has(operator) || ![2, 3].includes(found.shape.length)) return undefined;
   const types = typesOf(found, wiring);
   if (types === undefined || types.x !== types.y || types.inner !== types.x || types.x === "bfloat16")

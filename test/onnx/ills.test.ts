@@ -29,6 +29,7 @@ function foundOf(
     dtype: "float32",
     axes: [1],
     epsilon: 1e-5,
+    epsilonAt: "inside",
     statisticsType: "float32",
     cancels: false,
     ...more,

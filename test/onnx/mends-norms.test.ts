@@ -30,6 +30,9 @@ interface Case {
   readonly parameters?: readonly number[];
   readonly cancels?: boolean;
   readonly isOpen?: boolean;
+  readonly epsilonAt?: Found["epsilonAt"];
+  /** y has the axes of x in this order. */
+  readonly order?: readonly number[];
 }
 
 const EPSILON = 1e-3;
@@ -84,12 +87,15 @@ function modelOf(one: Case): ModelOf {
     const along = alongOf(one, parameters);
     constants.push(newConstant("gamma", gammaOf(sizeOf(parameters), dtype), along, dtype));
     constants.push(newConstant("beta", betaOf(sizeOf(parameters), dtype), along, dtype));
-    nodes.push(["Mul", `${last} gamma`, "scaled"], ["Add", "scaled beta", "y"]);
-  } else {
-    nodes.push(["Identity", last, "y"]);
+    nodes.push(["Mul", `${last} gamma`, "scaled"], ["Add", "scaled beta", "shifted"]);
+    last = "shifted";
   }
+  nodes.push(
+    one.order ? ["Transpose", last, "y", { perm: { integer: one.order } }] : ["Identity", last, "y"],
+  );
   const given = one.isOpen ? shape.map((length, axis) => (axis === 0 ? "batch" : length)) : shape;
-  return { opset, nodes, constants, inputs: [["x", given, dtype]], outputs: [["y", given, dtype]] };
+  const gives = one.order?.map((axis) => given[axis]) ?? given;
+  return { opset, nodes, constants, inputs: [["x", given, dtype]], outputs: [["y", gives, dtype]] };
 }
 
 /** The parameters' shape as it broadcasts to x. */
@@ -123,6 +129,8 @@ async function foundIn(one: Case, bytes: Uint8Array) {
     axes,
     ...(isChanneled(one) && { channels: one.channels ?? 1, groups: one.groups }),
     epsilon: EPSILON,
+    epsilonAt: one.epsilonAt ?? "inside",
+    order: one.order,
     ...(parameters && {
       gamma: parameter("gamma", gammaOf(sizeOf(parameters), dtype), parameters),
       beta: parameter("beta", betaOf(sizeOf(parameters), dtype), parameters),
@@ -157,18 +165,34 @@ function expectedOf(one: Case, x: ArrayLike<number>): Float64Array {
     [...rows].map(([key, values]) => {
       const mean = norm === "rmsNorm" ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
       const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-      return [key, { mean, rstd: 1 / Math.sqrt(variance + EPSILON) }];
+      const root = {
+        inside: Math.sqrt(variance + EPSILON),
+        outside: Math.sqrt(variance) + EPSILON,
+        bound: Math.max(Math.sqrt(variance), EPSILON),
+      }[one.epsilonAt ?? "inside"];
+      return [key, { mean, rstd: 1 / root }];
     }),
   );
   const size = sizeOf(parameters ?? []);
   const [gamma, beta] = [gammaOf(size, dtype), betaOf(size, dtype)];
-  return Float64Array.from(x, (value, i) => {
+  const y = Float64Array.from(x, (value, i) => {
     const { mean = 0, rstd = 0 } = statistics.get(keyOf(i)) ?? {};
     if (!parameters) return (value - mean) * rstd;
     const index = indexOf(i);
     const along = isChanneled(one) ? [channels] : axes;
     const at = along.reduce((all, axis, j) => all * parameters[j] + index[axis], 0);
     return (value - mean) * rstd * gamma[at] + beta[at];
+  });
+  const { order } = one;
+  if (order === undefined) return y;
+  const lengths = order.map((axis) => shape[axis]);
+  return y.map((_, to) => {
+    let [from, rest] = [0, to];
+    for (let i = order.length - 1; i >= 0; i--) {
+      from += (rest % lengths[i]) * sizeOf(shape.slice(order[i] + 1));
+      rest = Math.floor(rest / lengths[i]);
+    }
+    return y[from];
   });
 }
 
@@ -261,6 +285,13 @@ const rows: readonly [string, Case, MendOptions, string][] = [
     "Transpose InstanceNormalization Transpose",
   ],
   ["instance for onnxruntime", instance, { target: "onnxruntime" }, "LayerNormalization Mul Add"],
+  [
+    "layer over channels, which it leaves last",
+    { ...image, norm: "layerNorm", axes: [1], order: [0, 2, 3, 1] },
+    {},
+    "Transpose LayerNormalization",
+  ],
+  ["RMS, with its axes turned", { ...rms, order: [2, 0, 1] }, {}, "RMSNormalization Add Transpose"],
   ["group", group, {}, "GroupNormalization"],
   ["group without gamma", { ...group, parameters: undefined }, {}, "GroupNormalization"],
 ];
@@ -297,6 +328,8 @@ describe("what goes wrong where the operator set has no operator for it", () => 
     ["RMS in float16", { ...rms, opset: 13, dtype: "float16" }, {}],
     ["group in float16", { ...group, opset: 13, dtype: "float16" }, {}],
     ["group in float16 without gamma", { ...group, opset: 13, dtype: "float16", parameters: undefined }, {}],
+    ["epsilon added to the root, in float16", { ...layer, epsilonAt: "outside", dtype: "float16" }, {}],
+    ["a root that epsilon bounds, in float16", { ...rms, epsilonAt: "bound", dtype: "float16" }, {}],
     ["group in float16 for onnxruntime", { ...group, dtype: "float16" }, { target: "onnxruntime" }],
   ];
   it.each(ill)("%s: float32 statistics", async (_, one, options) => {
@@ -339,6 +372,9 @@ describe("what stays as it is", () => {
     ["layer below 17", { ...layer, opset: 16 }, {}],
     ["RMS below 23", { ...rms, opset: 22 }, {}],
     ["group below 21", { ...group, opset: 20 }, {}],
+    ["epsilon added to the root", { ...layer, epsilonAt: "outside" }, {}],
+    ["a root that epsilon bounds", { ...group, epsilonAt: "bound" }, {}],
+    ["instance with epsilon added to the root", { ...instance, epsilonAt: "outside" }, {}],
     ["group for onnxruntime, whose operator is less accurate", group, { target: "onnxruntime" }],
   ];
   it.each(kept)("%s", async (_, one, options) => {
