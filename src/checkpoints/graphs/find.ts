@@ -118,7 +118,7 @@ const OF_INSTANCES = "InstanceNormalization";
 const WITH_PLACEHOLDERS =
   /^(InstanceNormalization|BatchNormalization|FusedBatchNorm(V[23])?|GroupNorm(alization)?)$/;
 /** Operators whose operands are numbers where all of their values are equal. */
-const NUMBERS = /^(Real)?Div$|^Where$|^Select|^Max|^Min|^Clip$/;
+const NUMBERS = /^(Real)?Div(NoNan)?$|^Where$|^Select|^Max|^Min|^Clip$/;
 /** Operators that only hand on what they get, perhaps in another type. */
 const PASSING = new Set(["Cast", "CastLike", "Identity", "Dropout", "StopGradient"]);
 /** Operators that move values. */
@@ -713,7 +713,8 @@ class Search {
     return [...values].flatMap(([y, value]) => {
       const [kind] = kinds.find(([, sum]) => isSameSum(sum, value.sum)) ?? [];
       const nodes = kind === undefined ? [] : this.between(x, y, values);
-      if (kind === undefined || PASSING.has(nodes.at(-1)?.operator ?? "")) return [];
+      const last = nodes.at(-1)?.operator ?? "";
+      if (kind === undefined || PASSING.has(last) || LAYOUT.has(last)) return [];
       return [{ activation: kind, graph: this.graph, x, y, nodes }];
     });
   }

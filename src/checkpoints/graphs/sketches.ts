@@ -47,8 +47,13 @@ function given(operand: Operand<Sketch>): Sketch {
   return typeof operand === "number" ? { shape: [], fill: operand } : operand;
 }
 
-function reduced(x: Sketch, axes: readonly number[]): Sketch {
-  return { shape: x.shape.map((length, axis) => (axes.includes(axis) ? 1 : length)) };
+function reduced(value: (one: number, count: number) => number) {
+  return (x: Sketch, axes: readonly number[]): Sketch => {
+    const fill = fillOf(x);
+    const count = sizeOf(axes.map((axis) => x.shape[axis]));
+    const shape = x.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+    return filled(shape, fill === undefined ? undefined : value(fill, count));
+  };
 }
 
 /** All that gives shapes that do not fit throws RangeError. */
@@ -82,8 +87,8 @@ export class Sketches implements Ops<Sketch> {
     return fillOf(p) === fillOf(q) ? filled(shape, fillOf(p)) : { shape };
   }
 
-  sum = reduced;
-  largest = reduced;
+  sum = reduced((one, count) => one * count);
+  largest = reduced((one) => one);
   sorted = (x: Sketch): Sketch => ({ shape: x.shape });
 
   matMul(a: Sketch, b: Sketch): Sketch {
