@@ -286,7 +286,7 @@ export const tensorflow: Readonly<Record<string, Meaning>> = {
     const { ops } = operands;
     const axis = operands.axis(operands.number("axis", 0));
     const count = operands.shape()[axis];
-    if (count !== operands.node.outputs.length) unknown();
+    if (count !== operands.number("num", count)) unknown();
     return split(ops, operands.at(0), axis, Array<number>(count).fill(1)).map((x) =>
       squeezed(ops, x, [axis]),
     );

@@ -203,6 +203,25 @@ it("calls functions with the settings of the call, and reads the graph around", 
   expect((await evaluated(branch, ["z"])).get("z")?.data).toEqual(Float64Array.of(1, -4));
 });
 
+it("TensorFlow's slices step back from an axis that goes", async () => {
+  const graph = graphOf({
+    dialect: "tensorflow",
+    constants: [
+      constantOf(
+        "x",
+        Float32Array.from({ length: 24 }, (_, i) => i),
+        [4, 6],
+      ),
+      integersOf("begin", [1, 5], "int32"),
+      integersOf("end", [2, 0], "int32"),
+      integersOf("steps", [1, -2], "int32"),
+    ],
+    nodes: [["StridedSlice", "x begin end steps", "y", { shrink_axis_mask: 1 }]],
+  });
+  // as TensorFlow 2.20 has it; TensorFlow.js 4 gives others
+  expect((await evaluated(graph, ["y"])).get("y")).toEqual(numbers([11, 9, 7]));
+});
+
 it("a constant that is damaged is missing", async () => {
   const graph = graphOf({
     constants: [{ ...constantOf("x", [1, 2]), read: async () => new Float32Array(1) }],
