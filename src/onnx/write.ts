@@ -335,11 +335,12 @@ class Writer {
   /** NodeProto, each in turn. @param constants that come as nodes, before all others */
   #nodes(graph: StoredGraph, number: number, constants: readonly NewConstant[]): Edit {
     const { removed, added } = this.graphs.get(graph) as MendedGraph;
+    const inFile = [...graph.nodes].sort((a, b) => a.place - b.place);
     let place = 0;
     return async (field, whole) => {
       const before =
         place === 0 ? constants.map((one) => bytesField(number, constantNodeMessage("written", one))) : [];
-      const node = graph.nodes[place++];
+      const node = inFile[place++];
       const after = (added.get(node) ?? []).map((one) => bytesField(number, nodeMessage(one)));
       const own = removed.has(node) ? [] : nested(number, await this.#node(field.bytes, node, graph));
       if (own === undefined && before.length + after.length === 0) return undefined;

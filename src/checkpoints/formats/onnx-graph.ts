@@ -13,6 +13,7 @@ import {
   type Node,
   type ValueInfo,
 } from "../graphs/graph.js";
+import { inOrder } from "../graphs/order.js";
 import type { Bytes, Files } from "../source.js";
 import { madeTensor, type Tensor, type Values } from "../tensors.js";
 import {
@@ -51,7 +52,7 @@ export interface StoredModel {
   readonly external: ReadonlyMap<string, Bytes | undefined>;
 }
 
-/** A graph, and where it lies. Its nodes are those of its message, in their order. */
+/** A graph, and where it lies. */
 export interface StoredGraph extends Graph {
   readonly nodes: readonly StoredNode[];
   readonly constants: ReadonlyMap<string, Tensor>;
@@ -69,6 +70,8 @@ export interface StoredGraph extends Graph {
 export interface StoredNode extends Node {
   /** The operator with its domain, as `Module.type` has it. */
   readonly type: string;
+  /** Among those of its graph in the file, where some have them in an order that cannot be computed. */
+  readonly place: number;
   readonly attributes: ReadonlyMap<string, StoredAttribute>;
 }
 
@@ -215,24 +218,34 @@ async function graphOf(
   const nodes: StoredNode[] = [];
   const graph: StoredGraph = { dialect: "onnx", ...parts, nodes, functions: reading.functions };
   reading.graphs.push(graph);
-  for (const { bytes } of fields) {
-    const node = await nodeIn(reading, bytes, graph, depth);
-    nodes.push(node);
+  const listed: StoredNode[] = [];
+  for (const [place, { bytes }] of fields.entries()) {
+    const node = await nodeIn(reading, bytes, { graph, depth, place });
+    listed.push(node);
     const [output = ""] = node.outputs;
     if (node.type !== "Constant" || output === "") continue;
     for (const { tensor } of node.attributes.values()) {
       if (tensor) parts.constants.set(output, { ...tensor, name: output });
     }
   }
+  for (const node of inOrder(listed, readWithin)) nodes.push(node);
   return graph;
+}
+
+/** What the graphs in a node read, of those around them too. */
+function readWithin({ attributes }: StoredNode): string[] {
+  const graphs = [...attributes.values()].flatMap((attribute) => attribute.graphs);
+  return graphs.flatMap(({ nodes, outputs }) => [
+    ...nodes.flatMap((node) => [...node.inputs, ...readWithin(node)]),
+    ...outputs.map(({ name }) => name),
+  ]);
 }
 
 /** NodeProto. */
 async function nodeIn(
   reading: Reading,
   bytes: Bytes,
-  graph: StoredGraph,
-  depth: number,
+  { graph, depth, place }: { graph: StoredGraph; depth: number; place: number },
 ): Promise<StoredNode> {
   const node = await messageIn(bytes);
   const domain = domainOf(await node.text(7));
@@ -246,6 +259,7 @@ async function nodeIn(
     operator,
     domain,
     type,
+    place,
     opset: reading.opsets.get(domain) ?? 0,
     inputs: await textsIn(node.all(1)),
     outputs,

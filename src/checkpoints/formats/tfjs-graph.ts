@@ -15,6 +15,7 @@ import {
   type Node,
   type ValueInfo,
 } from "../graphs/graph.js";
+import { inOrder } from "../graphs/order.js";
 import type { Files } from "../source.js";
 import { typeNumbered } from "./tensorflow.js";
 import { documentIn, type Fail, weightsOf } from "./tfjs.js";
@@ -272,31 +273,6 @@ function nodesIn(
     };
   });
   return { nodes: inOrder(nodes), constants, values };
-}
-
-/** Nodes after what they read, else as they are; loops of the old control flow are cut where they close. */
-function inOrder(nodes: readonly StoredNode[]): StoredNode[] {
-  const byName = new Map(nodes.map((node) => [node.name, node]));
-  const ordered = new Set<StoredNode>();
-  const open = new Set<StoredNode>();
-  for (const first of nodes) {
-    const path: [StoredNode, number][] = [[first, 0]];
-    while (path.length > 0) {
-      const step = path[path.length - 1];
-      const [node, next] = step;
-      if (ordered.has(node) || next >= node.inputs.length) {
-        ordered.add(node);
-        open.delete(node);
-        path.pop();
-        continue;
-      }
-      open.add(node);
-      step[1]++;
-      const read = byName.get(node.inputs[next].split(":", 1)[0]);
-      if (read && !ordered.has(read) && !open.has(read)) path.push([read, 0]);
-    }
-  }
-  return [...ordered];
 }
 
 /** AttrValue, which has one member. */
