@@ -9,7 +9,7 @@ import { sizeOf } from "../../shape.js";
 import { computed } from "./exact.js";
 import { type Callable, type Constant, callKey, type Graph, type Node, type ValueInfo } from "./graph.js";
 import { bound, type Entry, float64Of, giversOf, sketchOf } from "./known.js";
-import { fillOf, MOST_KNOWN, type Sketch } from "./sketches.js";
+import { filled, fillOf, MOST_KNOWN, type Sketch } from "./sketches.js";
 import { typesOf } from "./types.js";
 
 /** Which of two stand-ins a length has that the file leaves open. */
@@ -34,11 +34,16 @@ export interface Settled {
 
 /** Nodes that are looked at, those of functions once for each call. */
 const MOST_VISITS = 200_000;
+/** What a call of a function counts. */
+const CALL = 10;
 /** Graphs within graphs, and functions within functions. */
 const MOST_DEEP = 24;
 /** Elements that are computed in all; beyond, only of values of a few. */
 const MOST_WORK = 2 ** 24;
 const FEW = 64;
+
+/** Place by place, and of all places alike where operands are the same everywhere. */
+const LOGICAL = /^(Not)?Equal$|^(Greater|Less)(OrEqual|Equal)?$|^(Logical)?(And|Or|Not)$/;
 
 /** Values by name; those of graphs around it too. */
 class Scope {
@@ -268,6 +273,12 @@ class Settling {
   ): readonly Sketch[] {
     const given = sketchOf(node, inputs, setting, (place) => this.open(`${place} at ${this.visits}`));
     if (given === undefined) return [];
+    const fills = inputs.map((entry) => entry?.sketch && fillOf(entry.sketch));
+    if (LOGICAL.test(node.operator) && fills.every((fill) => fill !== undefined)) {
+      const single = fills.map((fill) => ({ shape: [], data: Float64Array.of(fill as number) }));
+      const result = computed(node, single, { dtype: (input) => inputs[input]?.dtype, setting })?.[0];
+      if (result?.data) return [filled(given[0].shape, result.data[0])];
+    }
     const has = node.inputs.every((name, i) => name === "" || inputs[i]?.sketch?.data !== undefined);
     const most = this.work > MOST_WORK ? FEW : MOST_KNOWN;
     if (!has || node.inputs.length === 0 || given.some(({ shape }) => !(sizeOf(shape) <= most))) return given;
@@ -287,6 +298,7 @@ class Settling {
     inputs: readonly (Entry | undefined)[],
     deep: number,
   ): readonly Entry[] {
+    this.visits += CALL;
     const nodes = callable.graph.nodes.map((one) => bound(one, node, callable.defaults));
     const scope = new Scope({ ...callable.graph, nodes }, undefined, `call ${this.visits}: `);
     for (const [i, name] of callable.inputs.entries()) scope.entries.set(name, inputs[i] ?? {});

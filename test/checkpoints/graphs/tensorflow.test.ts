@@ -106,7 +106,7 @@ describe("graph models of exporters", async () => {
     await Promise.all(packs.filter((pack) => pack.startsWith("tfjs")).map((pack) => exportsOf(pack)))
   ).flat();
 
-  it.each(all.filter((_, i) => i % 4 === 1))("$pack: $name", async ({ entry, model, weights, inputs }) => {
+  it.each(all.filter((_, i) => i % 6 === 1))("$pack: $name", async ({ entry, model, weights, inputs }) => {
     const { graph } = await openModel(
       new Map([
         [entry.file, model],
@@ -198,7 +198,7 @@ const cases: readonly Case[] = [
   ["Split", [scalar(1), [2, 6]], { num_split: i(3) }],
   ["Slice", [[4, 5], known(1, 0), known(2, -1)]],
   ["StridedSlice", [[4, 6], known(0, 1), known(4, 6), known(2, 2)]],
-  ["StridedSlice", [[4, 6], known(1, 1), known(2, 6), known(1, 2)], { shrink_axis_mask: i(1) }],
+  ["StridedSlice", [[4, 6], known(1, 1), known(2, 6), known(1, 1)], { shrink_axis_mask: i(1) }],
   ["StridedSlice", [[4, 6], known(0, 5), known(4, 0), known(1, -2)]],
   [
     "StridedSlice",
