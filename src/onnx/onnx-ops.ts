@@ -32,18 +32,21 @@ export type Attributes = Readonly<
   Record<string, number | string | readonly number[] | { readonly float: number }>
 >;
 
-/** Whether normalizations are written as ONNX's operators, where they have them, or by their formula. */
-export type Writing = "operator" | "formula";
+/** How a formula is written. */
+export interface Writing {
+  /** Version of ONNX's operators, from 17 on. */
+  readonly opset: number;
+  /** Whether normalizations are written as ONNX's operators, where they have them, or by their formula. */
+  readonly written: "operator" | "formula";
+  /** Whether GroupNormalization is among the operators, from version 21 on. */
+  readonly groupNormalization: boolean;
+}
 
 /** What depends on constants alone is computed by it. */
 const exact = new Eager();
 
 export class OnnxOps implements Ops<Value> {
-  /** @param opset the version of ONNX's operators, from 17 on */
-  constructor(
-    private readonly opset: number,
-    private readonly written: Writing,
-  ) {}
+  constructor(private readonly writing: Writing) {}
 
   input(name: string, shape: readonly number[]): Value {
     return { operator: "input", of: [], shape, attributes: {}, numbers: [], name };
@@ -203,6 +206,23 @@ export class OnnxOps implements Ops<Value> {
     return this.node("Softmax", [x], x.shape, { axis: -1 });
   }
 
+  windowSum(x: Value, axis: number, before: number, after: number): Value {
+    const { shape } = x;
+    const width = before + after + 1;
+    const viewed = this.reshape(x, [
+      1,
+      sizeOf(shape.slice(0, axis)),
+      shape[axis],
+      sizeOf(shape.slice(axis + 1)),
+    ]);
+    const pooled = this.node("AveragePool", [viewed], viewed.shape, {
+      kernel_shape: [width, 1],
+      pads: [before, 0, after, 0],
+      count_include_pad: 1,
+    });
+    return this.mul(this.reshape(pooled, shape), width);
+  }
+
   scan(
     inputs: readonly Value[],
     start: readonly Value[],
@@ -232,7 +252,7 @@ export class OnnxOps implements Ops<Value> {
     const composed = composedNormalize<Value>(this, norm, x, operands);
     const { mask, residual, standardize } = operands;
     const plain = mask === undefined && residual === undefined && standardize === undefined;
-    const y = plain && this.written === "operator" ? this.byOperator(norm, x, operands) : undefined;
+    const y = plain && this.writing.written === "operator" ? this.byOperator(norm, x, operands) : undefined;
     return y === undefined ? composed : { ...composed, y };
   }
 
@@ -313,7 +333,7 @@ export class OnnxOps implements Ops<Value> {
     if (groups * positions === 1) return undefined;
     if (channels === groups && shape.length > 2 && shape[1] === channels) return instances(x, gamma, beta);
     const isFirst = shape[1] === channels && shape.length > 2;
-    if (this.opset >= 21 && isFirst) {
+    if (this.writing.groupNormalization && this.writing.opset >= 21 && isFirst) {
       const of = [x, this.filled(gamma, 1, [channels]), this.filled(beta, 0, [channels])];
       return this.node("GroupNormalization", of, shape, { ...attributes, num_groups: groups });
     }
@@ -354,7 +374,7 @@ export class OnnxOps implements Ops<Value> {
     const of = [x, scale ?? this.filled(undefined, 1, lengths)];
     const attributes = { epsilon: { float: epsilon }, axis: axis - rank };
     if (centered) return this.node("LayerNormalization", bias ? [...of, bias] : of, x.shape, attributes);
-    if (this.opset >= 23) return affineOf(this.node("RMSNormalization", of, x.shape, attributes));
+    if (this.writing.opset >= 23) return affineOf(this.node("RMSNormalization", of, x.shape, attributes));
     const axes = [...x.shape.keys()].slice(axis);
     const square = this.node("Pow", [x, uniform(2, [])], x.shape);
     const mean = this.div(this.sum(square, axes), sizeOf(lengths));

@@ -11,7 +11,7 @@ import { catalog } from "../norms/catalog.js";
 import { checkOptions } from "../options.js";
 import { checkLengths, checkNumbers, described, isNumbers, sameShape, sizeOf } from "../shape.js";
 import { elementType, nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
-import { OnnxOps, type Value, type Writing } from "./onnx-ops.js";
+import { OnnxOps, type Value } from "./onnx-ops.js";
 
 /** A length of an input: a number; or a text, the name of one that is left open. undefined and −1 are open without a name. */
 export type OpenLength = number | string | undefined;
@@ -23,7 +23,7 @@ export type OnnxWeight =
 
 /** Options of `toOnnx`. */
 export interface ToOnnxOptions {
-  /** Version of ONNX's operators, 17 (default) to 23. GroupNormalization is used from 21 on, RMSNormalization from 23. */
+  /** Version of ONNX's operators, 17 (default) to 23; RMSNormalization is one from 23 on. */
   opset?: number;
   /** Type of inputs and outputs. Statistics, and all else within, are float32. Default float32. */
   type?: "float32" | "float16";
@@ -31,7 +31,12 @@ export interface ToOnnxOptions {
    * `operator` (default): by ONNX's operator where there is one, as fast as the runtime has it, and as exact: runtimes may cancel where
    * a mean is far above the spread. `formula`: always by the library's own formula, which holds for any values of float32.
    */
-  written?: Writing;
+  written?: "operator" | "formula";
+  /**
+   * Whether group normalization is GroupNormalization from opset 21 on. Default false: it is InstanceNormalization, since the other is
+   * defined by E[x²] − E[x]², which cancels (in onnxruntime 1.30 by 2e-4 in groups of two values; NaN at a mean of 10⁴ deviations).
+   */
+  groupNormalization?: boolean;
 }
 
 /** The version of ONNX's files for each version of its operators, from 17 on. */
@@ -90,14 +95,14 @@ export function toOnnx(
   const inputs = inputsOf(norm, shape);
   const given = givenWeights(weights);
   const runs = runsOf(norm, inputs, given, settled);
-  return new Model(norm, inputs, runs, settled).bytes();
+  return new ModelWriter(norm, inputs, runs, settled).bytes();
 }
 
 type Settled = Required<ToOnnxOptions>;
 
 function settle(options: ToOnnxOptions): Settled {
-  checkOptions("toOnnx", options, ["opset", "type", "written"]);
-  const { opset = FIRST, type = "float32", written = "operator" } = options;
+  checkOptions("toOnnx", options, ["opset", "type", "written", "groupNormalization"]);
+  const { opset = FIRST, type = "float32", written = "operator", groupNormalization = false } = options;
   if (typeof opset !== "number") {
     throw new TypeError(`toOnnx: opset must be a number, got ${described(opset)}; leave it out for ${FIRST}`);
   }
@@ -112,7 +117,12 @@ function settle(options: ToOnnxOptions): Settled {
   if (written !== "operator" && written !== "formula") {
     throw new RangeError(`toOnnx: written must be "operator" or "formula", got ${described(written)}`);
   }
-  return { opset, type, written };
+  if (typeof groupNormalization !== "boolean") {
+    throw new TypeError(
+      `toOnnx: groupNormalization must be true or false, got ${described(groupNormalization)}; leave it out for false`,
+    );
+  }
+  return { opset, type, written, groupNormalization };
 }
 
 interface Input {
@@ -140,7 +150,6 @@ function inputsOf(
       );
     }
     const open = Array.from(lengths, (length, axis) => {
-      if (typeof length === "string" && length !== "") return length;
       if (length !== undefined && length !== -1 && length !== "") return length;
       return axis === 0 ? "batch" : `${name}_${axis}`;
     });
@@ -202,7 +211,7 @@ function runsOf(
   norm: Normalization,
   inputs: readonly Input[],
   given: Given,
-  { opset, written }: Settled,
+  settled: Settled,
 ): [Run, ...Run[]] {
   const lengths = inputs.flatMap(({ shape }) => shape);
   const names = [...new Set(lengths.filter((length) => typeof length === "string"))];
@@ -218,7 +227,7 @@ function runsOf(
         shape.map((length) => (typeof length === "string" ? (open.get(length) as number) : length)),
       ),
     );
-  const ops = new OnnxOps(opset, written);
+  const ops = new OnnxOps(settled);
   const shapes = Object.entries(given).map(([name, { shape, data }]) => [name, shape ?? [data.length]]);
   const all = [first, ...others];
   const specified = all.map((open) => standing(open, () => weightsFor(norm, arraysAt(ops, open), {})));
@@ -229,6 +238,12 @@ function runsOf(
     if (!isSame) throw needed(norm, inputs, names[i - 1]);
   }
   const checked = weightsFor(norm, arraysAt(ops, first), Object.fromEntries(shapes));
+  const bytes = Object.values(checked).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  if (bytes > MOST_BYTES) {
+    throw new RangeError(
+      `toOnnx: weights must take less than 2 GiB, the most that an ONNX file holds, got ${bytes} bytes of float32 for ${norm.name}`,
+    );
+  }
   const weights = Object.entries(checked).map(([name, weight]) => {
     const values = given[name]?.data ?? initialValues(weight);
     return [name, ops.constant(values, weight.shape, name)];
@@ -243,6 +258,9 @@ function runsOf(
   return [runAt(first), ...others.map(runAt)];
 }
 
+/** Of a message of protocol buffers, less what is around the weights. */
+const MOST_BYTES = 2 ** 31 - 2 ** 24;
+
 /** What is done at lengths that stand for open ones; its errors say so. */
 function standing<R>(open: Lengths, action: () => R): R {
   try {
@@ -250,7 +268,9 @@ function standing<R>(open: Lengths, action: () => R): R {
   } catch (error) {
     if (open.size === 0 || !(error instanceof RangeError)) throw error;
     const stand = [...open].map(([name, length]) => `${length} for "${name}"`).join(", ");
-    throw new RangeError(`${error.message} (toOnnx: open lengths are stood for, ${stand})`);
+    throw new RangeError(
+      `${error.message} (toOnnx: open lengths are stood for, by ${stand}; those that must be equal must have one name)`,
+    );
   }
 }
 
@@ -263,14 +283,14 @@ function needed(norm: Normalization, inputs: readonly Input[], name: string): Ra
   );
 }
 
-/** So many primes from 7 on that divide none of these lengths; the second half of them at least four times as large as any of the first. */
+/** So many primes from 7 on that divide none of these lengths, the second half of them at least four times as large as the first. */
 function primesBesides(lengths: readonly number[], count: number): number[] {
   const primes: number[] = [];
   for (let next = 7; primes.length < count; next += 2) {
-    if (primes.length * 2 === count) next = Math.max(next, 4 * (primes[primes.length - 1] ?? 0) + 1);
-    const isPrime = [3, 5, 7, 11, 13].every((factor) => next === factor || next % factor !== 0);
-    if (isPrime && !primes.includes(next) && lengths.every((length) => length % next !== 0))
-      primes.push(next);
+    if (primes.length * 2 === count) next = Math.max(next, 4 * primes[primes.length - 1] + 1);
+    let factor = 3;
+    while (next % factor !== 0) factor += 2;
+    if (factor === next && lengths.every((length) => length % next !== 0)) primes.push(next);
   }
   return primes;
 }
@@ -306,9 +326,11 @@ interface Product {
   readonly of: readonly string[];
 }
 
-class Model {
+/** What was done, written as nodes. */
+class ModelWriter {
   private readonly nodes: Written[] = [];
-  private readonly constants: NewConstant[] = [];
+  /** By what they are, their type and shape. */
+  private readonly initializers = new Map<string, NewConstant[]>();
   private readonly taken = new Map<string, number>();
   /** Names of what is written, by what it is: nothing is written twice. */
   private readonly written = new Map<string, string>();
@@ -374,7 +396,9 @@ class Model {
         )
         .map((node) => bytesField(1, writtenMessage(node, renamed))),
       textField(2, norm.name),
-      ...this.constants.map((constant) => bytesField(5, tensorMessage("toOnnx", constant))),
+      ...[...this.initializers.values()]
+        .flat()
+        .map((constant) => bytesField(5, tensorMessage("toOnnx", constant))),
       ...inputs.map(({ name, shape }) => bytesField(11, valueMessage({ name, dtype: type, shape }))),
       ...outputs.map((output) => bytesField(12, valueMessage(output))),
     ];
@@ -519,9 +543,9 @@ class Model {
   private writeConstant(value: Value): string {
     const { name, values } = value;
     const lengths = this.products(value, ({ shape }) => shape);
-    const isOpen = lengths.some(({ of }) => of.length > 0);
+    const [open] = lengths.flatMap(({ of }) => of);
     if (values) {
-      if (isOpen) throw this.needed(this.others[this.others.length - 1]);
+      if (open !== undefined) throw needed(this.norm, this.inputs, open);
       return this.initializer(name ?? "values", { shape: value.shape, dtype: "float32", values });
     }
     const [number] = this.products(value, ({ numbers }) => numbers);
@@ -530,7 +554,7 @@ class Model {
       return value.shape.length === 0 ? scalar : this.node("Expand", [scalar, this.lengths(lengths)], {});
     }
     const size = sizeOf(value.shape);
-    if (!isOpen && size <= MOST_FILLED) {
+    if (open === undefined && size <= MOST_FILLED) {
       const filled = new Float64Array(size).fill(number.factor);
       return this.initializer(name ?? "number", { shape: value.shape, dtype: "float32", values: filled });
     }
@@ -588,11 +612,13 @@ class Model {
 
   private initializer(what: string, constant: Omit<NewConstant, "name">): string {
     const { shape, dtype, values } = constant;
-    return this.once(`${what} ${dtype} ${shape.join()} ${Array.from(values).join()}`, () => {
-      const name = this.fresh(what);
-      this.constants.push({ ...constant, name });
-      return name;
-    });
+    const alike = this.initializers.get(`${what} ${dtype} ${shape}`) ?? [];
+    this.initializers.set(`${what} ${dtype} ${shape}`, alike);
+    const known = alike.find((one) => isSameList(one.values, values));
+    if (known) return known.name;
+    const named = { ...constant, name: this.fresh(what) };
+    alike.push(named);
+    return named.name;
   }
 
   private node(
@@ -631,7 +657,7 @@ class Model {
 }
 
 /** Larger constants of one value are written as that and their shape. */
-const MOST_FILLED = 4096;
+const MOST_FILLED = 2 ** 14;
 /** What Reshape takes for a length that stays, and for one that follows from the others. */
 const [KEPT, REST]: Product[] = [
   { factor: 0, of: [] },

@@ -17,7 +17,7 @@ import {
 } from "../../src/index.js";
 import { catalog } from "../../src/norms/catalog.js";
 import { openModel } from "../../src/onnx/model.js";
-import { type OpenLength, toOnnx } from "../../src/onnx/to-onnx.js";
+import { type OpenLength, type ToOnnxOptions, toOnnx } from "../../src/onnx/to-onnx.js";
 import { sizeOf } from "../../src/shape.js";
 import { rows } from "../norms/rows/index.js";
 import { normal } from "../support/numerics.js";
@@ -63,7 +63,6 @@ describe("ONNX's own operator, and back", () => {
       ["batch", 4, 6],
       {
         17: ["Reshape", "InstanceNormalization", "Reshape", "Mul", "Add", "Reshape"],
-        21: ["GroupNormalization"],
       },
     ],
     [
@@ -105,6 +104,21 @@ describe("ONNX's own operator, and back", () => {
   });
 });
 
+it("GroupNormalization only where it is asked for, and there is one", async () => {
+  const norm = groupNorm({ groups: 2, axis: 1 });
+  const inputs = inputsOf({ shapes: [[2, 6, 8]] });
+  const weights = weightsOf({ norm, shapes: [[2, 6, 8]] });
+  const made = (options: ToOnnxOptions) => toOnnx(norm, ["batch", 6, 8], weights, options);
+  const bytes = made({ opset: 21, groupNormalization: true });
+  expect(await operatorsIn(bytes)).toEqual(["GroupNormalization"]);
+  expect(difference(await executed(bytes, inputs), exact(norm, inputs, weights))).toBeLessThan(1e-5);
+  const [found] = await normalizationsOf(await open(bytes));
+  expect([found.kind, found.options.groups, found.options.axis]).toEqual(["groupNorm", 2, 1]);
+  for (const other of [made({ opset: 20, groupNormalization: true }), made({ opset: 21 })]) {
+    expect(await operatorsIn(other)).toContain("InstanceNormalization");
+  }
+});
+
 describe("lengths", () => {
   const cases: [string, Normalization, readonly OpenLength[], readonly (readonly number[])[]][] = [
     [
@@ -141,6 +155,15 @@ describe("lengths", () => {
       [
         [1, 1, 2],
         [3, 40, 2],
+      ],
+    ],
+    [
+      "positions, fewer than a window is wide",
+      catalog.divisiveNorm({ window: 5, edges: "zero" }),
+      ["batch", "height", 3],
+      [
+        [1, 1, 3],
+        [2, 9, 3],
       ],
     ],
     [
@@ -307,7 +330,7 @@ describe("what does not fit is refused", () => {
     ],
     [
       [layerNorm(), [2, 3], {}, { opsets: 17 }],
-      'toOnnx: no option is called "opsets"; did you mean "opset"? There are opset, type, written',
+      'toOnnx: no option is called "opsets"; did you mean "opset"? There are opset, type, written, groupNormalization',
     ],
     [
       [layerNorm(), [2, 3], {}, { opset: "17" }],
@@ -328,6 +351,24 @@ describe("what does not fit is refused", () => {
     [
       [layerNorm(), [2, 3], {}, { written: "out" }],
       'toOnnx: written must be "operator" or "formula", got "out"',
+    ],
+    [
+      [layerNorm(), [2, 3], {}, { groupNormalization: 1 }],
+      "toOnnx: groupNormalization must be true or false, got 1; leave it out for false",
+    ],
+    [
+      [layerNorm(), [1, 2 ** 29]],
+      "toOnnx: weights must take less than 2 GiB, the most that an ONNX file holds, got 4294967296 bytes of float32 for layerNorm",
+    ],
+    [
+      [
+        catalog.gatedRMSNorm(),
+        [
+          [-1, -1, 4],
+          [-1, -1, 4],
+        ],
+      ],
+      '(toOnnx: open lengths are stood for, by 7 for "batch", 11 for "x_1", 13 for "z_1"; those that must be equal must have one name)',
     ],
     [[catalog.adaptiveInstanceNorm(), ["a", 4, 2]], "adaptiveInstanceNorm"],
   ];
