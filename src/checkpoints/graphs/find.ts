@@ -22,7 +22,8 @@ export async function find(graph: Graph): Promise<{ norms: Found[]; activations:
   const norms: Found[] = [];
   for (const match of one.norms()) {
     const same = again.get(match.y);
-    if (same !== undefined && isSameMatch(match, same)) norms.push(await one.found(match));
+    const found = same !== undefined && isSameMatch(match, same) ? await one.found(match) : undefined;
+    if (found) norms.push(found);
   }
   for (const node of graph.nodes) {
     if (OWN.has(node.operator) && !norms.some(({ nodes }) => nodes.includes(node)))
@@ -176,7 +177,10 @@ class Search {
 
   /** Whether a value is the same in every run. */
   private isFixed(name: string): boolean {
-    return this.fixed.has(name) || this.settled.constant(name) !== undefined;
+    if (this.fixed.has(name) || this.settled.constant(name) !== undefined) return true;
+    // what is computed of shapes, of lengths that are said
+    const data = this.settled.known(name)?.data;
+    return data?.every((value) => !this.settled.isOpen(value)) ?? false;
   }
 
   private place(node: Node): number {
@@ -536,12 +540,20 @@ class Search {
     });
   }
 
-  async found(match: Match): Promise<Found> {
+  /** @returns undefined where gamma or beta, which were thought to be constants, cannot be evaluated */
+  async found(match: Match): Promise<Found | undefined> {
     const { algebra, recognized, nodes, x, y, isOperator, cancels, statisticsType, squared } = match;
     const { norm, axes, channels, groups, epsilon, epsilonAt, gamma, beta, mean, variance, parameterAxes } =
       recognized;
     const shape = this.open(this.settled.shape(x) as readonly number[]);
-    const parameter = (sum: Sum) => this.parameter(sum, algebra, parameterAxes);
+    const parameters: Partial<Record<string, Parameter>> = {};
+    const sums = { gamma: numberIn(gamma) === 1 ? NONE : gamma, beta, mean, variance };
+    for (const [name, sum] of Object.entries(sums)) {
+      if (sum === undefined || sum.size === 0) continue;
+      const parameter = await this.parameter(sum, algebra, parameterAxes);
+      if (parameter === undefined) return undefined;
+      parameters[name] = parameter;
+    }
     return {
       norm: norm as FoundNorm,
       graph: this.graph,
@@ -562,10 +574,7 @@ class Search {
       },
       order: match.order.every((axis, i) => axis === i) ? undefined : match.order,
       dtype: this.settled.dtype(x),
-      gamma: numberIn(gamma) === 1 ? undefined : await parameter(gamma),
-      beta: beta.size === 0 ? undefined : await parameter(beta),
-      mean: mean && (await parameter(mean)),
-      variance: variance && (await parameter(variance)),
+      ...parameters,
     };
   }
 
@@ -617,7 +626,11 @@ class Search {
   }
 
   /** The values of a sum of constants, at each place of these axes of x. */
-  private async parameter(sum: Sum, algebra: Algebra, axes: readonly number[]): Promise<Parameter> {
+  private async parameter(
+    sum: Sum,
+    algebra: Algebra,
+    axes: readonly number[],
+  ): Promise<Parameter | undefined> {
     const [first] = sum.values();
     const atom = first?.powers.length > 0 ? algebra.atomAt(first.powers[0][0]) : undefined;
     if (atom?.kind === "given" && !this.isConstant(sum, algebra)) {
@@ -641,10 +654,11 @@ class Search {
       const term = new Float64Array(size).fill(factor);
       for (const [number, exponent] of powers) {
         const atom = algebra.atomAt(number);
-        if (atom.kind !== "given") throw new Error(`find: expected constants, got ${atom.kind}`);
+        if (atom.kind !== "given") return undefined;
         names.add(atom.name);
-        const constant = (await evaluated(this.graph, [atom.name])).get(atom.name);
-        if (constant === undefined) throw new Error(`find: expected that ${atom.name} can be evaluated`);
+        const constant =
+          this.settled.known(atom.name) ?? (await evaluated(this.graph, [atom.name])).get(atom.name);
+        if (constant === undefined) return undefined;
         const strides = stridesOf(atom.axes.flat(), segments, lengths, (one) => algebra.lengthOf(one));
         for (let i = 0; i < size; i++) term[i] *= constant.data[placeOf(i, lengths, strides)] ** exponent;
       }
