@@ -206,7 +206,8 @@ class Search {
     for (let i = 0; i < MOST_LEADING; i++) {
       const producer = this.producers.get(found[i]);
       if (producer === undefined || !LEADING.has(producer.operator)) break;
-      found.push(producer.inputs[0]);
+      const isOne = (input: string) => this.settled.uniform(input) !== undefined;
+      found.push(producer.inputs.find((input) => !isOne(input)) ?? producer.inputs[0]);
     }
     return found;
   }
