@@ -48,8 +48,9 @@ export async function edited(
   for (const [i, field] of fields.entries()) {
     const start = field.offset - base;
     const end = (fields[i + 1]?.offset ?? base + message.byteLength) - base;
-    const replaced = await edit(field, message.part(start, end));
-    if (replaced === undefined) continue;
+    const whole = message.part(start, end);
+    const replaced = await edit(field, whole);
+    if (replaced === undefined || (replaced.length === 1 && isSame(replaced[0], whole))) continue;
     isEdited = true;
     keepUntil(start);
     pieces.push(...replaced);
@@ -57,6 +58,13 @@ export async function edited(
   }
   keepUntil(message.byteLength);
   return isEdited ? [...pieces, ...after] : undefined;
+}
+
+/** Whether a piece is the range of the file that another is. */
+function isSame(piece: Piece, range: Bytes): boolean {
+  return (
+    !(piece instanceof Uint8Array) && piece.offset === range.offset && piece.byteLength === range.byteLength
+  );
 }
 
 /** A field whose message is in pieces; undefined where it stays as it is. */

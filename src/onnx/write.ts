@@ -2,10 +2,23 @@
  * Models with mends, and with values as outputs that were none. All else stays byte for byte, in its place: fields that are not known,
  * metadata, quantization, training, and values in files beside the model, which it goes on reading.
  */
-import { bytesField, integerField, textField, textIn } from "../checkpoints/encodings/protobuf.js";
-import type { StoredGraph, StoredModel, StoredNode } from "../checkpoints/formats/onnx-graph.js";
+import {
+  bytesField,
+  type Field,
+  integerField,
+  textField,
+  textIn,
+} from "../checkpoints/encodings/protobuf.js";
+import {
+  readWithin,
+  type StoredGraph,
+  type StoredModel,
+  type StoredNode,
+} from "../checkpoints/formats/onnx-graph.js";
 import { messageIn } from "../checkpoints/formats/onnx-tensors.js";
-import type { Graph, Mend, NewConstant } from "../checkpoints/graphs/graph.js";
+import type { Graph, Mend, NewConstant, NewNode } from "../checkpoints/graphs/graph.js";
+import { inOrder } from "../checkpoints/graphs/order.js";
+import type { Bytes } from "../checkpoints/source.js";
 import { checkOptions } from "../options.js";
 import { sizeOf } from "../shape.js";
 import { type MendedGraph, mended } from "./mended.js";
@@ -227,10 +240,7 @@ class Writer {
   }
 
   /** ModelProto. */
-  async model(
-    bytes: StoredGraph["message"],
-    observed: readonly string[],
-  ): Promise<readonly Piece[] | undefined> {
+  async model(bytes: Bytes, observed: readonly string[]): Promise<readonly Piece[] | undefined> {
     const { before, after } = this.irVersion;
     const imports = await this.#imports(this.stored.opsets, true);
     return edited(
@@ -289,7 +299,7 @@ class Writer {
         {};
       return bytesField(12, valueMessage({ name, dtype }));
     });
-    const nodes = this.#nodes(graph, 1, hasNodes ? constants : []);
+    const nodes = await this.#nodes(graph, 1, hasNodes ? constants : []);
     // sparse ones come after the others
     let dense = 0;
     let sparse = graph.initializers.filter(({ dtype }) => !dtype.startsWith("sparse ")).length;
@@ -319,7 +329,7 @@ class Writer {
     }
     const added = this.#touched.has(graph);
     const imports = await this.#imports(own, added);
-    const nodes = this.#nodes(graph, 7, constants);
+    const nodes = await this.#nodes(graph, 7, constants);
     return edited(
       graph.message,
       async (field, whole) => {
@@ -332,28 +342,39 @@ class Writer {
     );
   }
 
-  /** NodeProto, each in turn. @param constants that come as nodes, before all others */
-  #nodes(graph: StoredGraph, number: number, constants: readonly NewConstant[]): Edit {
+  /**
+   * NodeProto, each in turn; where a mend stands before what it reads, or after what reads it, all of them where the first was.
+   * @param constants that come as nodes, before all others
+   */
+  async #nodes(graph: StoredGraph, number: number, constants: readonly NewConstant[]): Promise<Edit> {
     const { removed, added } = this.graphs.get(graph) as MendedGraph;
     const inFile = [...graph.nodes].sort((a, b) => a.place - b.place);
+    let slots: (readonly (StoredNode | NewNode)[])[] = inFile.map((node) => [
+      ...(removed.has(node) ? [] : [node]),
+      ...(added.get(node) ?? []),
+    ]);
+    const since = slots.flat();
+    if (isInOrder(inFile) && !isInOrder(since)) {
+      const ordered = inOrder(since, readBy);
+      slots = slots.map((_, place) => (place === 0 ? ordered : []));
+    }
+    const fields = await wholeFields(graph.message, number);
+    const first = constants.map((one) => bytesField(number, constantNodeMessage("written", one)));
     let place = 0;
-    return async (field, whole) => {
-      const before =
-        place === 0 ? constants.map((one) => bytesField(number, constantNodeMessage("written", one))) : [];
-      const node = inFile[place++];
-      const after = (added.get(node) ?? []).map((one) => bytesField(number, nodeMessage(one)));
-      const own = removed.has(node) ? [] : nested(number, await this.#node(field.bytes, node, graph));
-      if (own === undefined && before.length + after.length === 0) return undefined;
-      return [...before, ...(own ?? [whole]), ...after];
+    return async () => {
+      const pieces: Piece[] = place === 0 ? [...first] : [];
+      for (const node of slots[place++]) {
+        if (isStored(node)) {
+          const [{ bytes }, whole] = fields[node.place];
+          pieces.push(...(nested(number, await this.#node(bytes, node, graph)) ?? [whole]));
+        } else pieces.push(bytesField(number, nodeMessage(node)));
+      }
+      return pieces;
     };
   }
 
   /** A node that stays: with graphs in it that change, and other names of outputs that other nodes give now. */
-  async #node(
-    bytes: StoredGraph["message"],
-    node: StoredNode,
-    graph: StoredGraph,
-  ): Promise<readonly Piece[] | undefined> {
+  async #node(bytes: Bytes, node: StoredNode, graph: StoredGraph): Promise<readonly Piece[] | undefined> {
     const { regiven } = this.graphs.get(graph) as MendedGraph;
     const isRegiven = node.outputs.some((name) => regiven.has(name));
     const within = [...node.attributes.values()].flatMap(({ graphs }) => graphs);
@@ -371,6 +392,25 @@ class Writer {
       return nested(5, attribute);
     });
   }
+}
+
+/** What a node reads, and graphs in it. */
+const readBy = (node: StoredNode | NewNode): string[] => (isStored(node) ? readWithin(node) : []);
+
+const isStored = (node: StoredNode | NewNode): node is StoredNode => node.attributes instanceof Map;
+
+function isInOrder(nodes: readonly (StoredNode | NewNode)[]): boolean {
+  return inOrder(nodes, readBy).every((node, i) => node === nodes[i]);
+}
+
+/** A message's fields of a number, each with what it is in whole. */
+async function wholeFields(message: Bytes, number: number): Promise<[Field, Bytes][]> {
+  const found: [Field, Bytes][] = [];
+  await edited(message, (field, whole) => {
+    if (field.number === number) found.push([field, whole]);
+    return undefined;
+  });
+  return found;
 }
 
 /** A name that no value of a graph has. */

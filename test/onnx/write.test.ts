@@ -99,6 +99,9 @@ const network: ModelOf = {
 };
 const x = { shape: [2, 3], data: [1, 2, 6, -1, 0, 4] };
 
+/** Where nodes stand in the file, in the order in which they can be computed. */
+const placesIn = ({ graph }: Model) => graph.nodes.map((one) => (one as StoredNode).place);
+
 describe("without changes", () => {
   it.each(fixtures)("%s is the same bytes", async (name) => {
     const { files, dropped } = await written(await openModel(join(folder, name)));
@@ -199,6 +202,23 @@ describe("mends", () => {
     const second = mend(model.graph, "z", [node("Mul", "e e", "z")]);
     const { bytes } = await mendedBy(model, [second, first]);
     expect(await run(bytes, { x })).toEqual(await run(onnxBytes(network), { x }));
+  });
+
+  it("stand after what they read and before what reads them, wherever they were put", async () => {
+    const before = onnxBytes(network);
+    const model = await openModel(before);
+    // at the last node, while d is read before it; and at the first, while it reads the mean
+    const late = mend(model.graph, "d z", [node("Sub", "x mean", "d"), node("Mul", "d d", "z")]);
+    const found = await mendedBy(model, [late]);
+    const operators = outline(found.model.graph);
+    expect(operators.indexOf("Sub d")).toBeLessThan(operators.indexOf("Mul scaled"));
+    expect(placesIn(found.model)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(await run(found.bytes, { x })).toEqual(await run(before, { x }));
+    const scale = model.graph.nodes[0];
+    const early = { ...mend(model.graph, "product", [node("Mul", "scaled w", "product")]), at: scale };
+    const again = await mendedBy(model, [early]);
+    expect(placesIn(again.model)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(await run(again.bytes, { x })).toEqual(await run(before, { x }));
   });
 
   it("of a caller's constants lose the input that they were", async () => {

@@ -233,7 +233,7 @@ async function graphOf(
 }
 
 /** What the graphs in a node read, of those around them too. */
-function readWithin({ attributes }: StoredNode): string[] {
+export function readWithin({ attributes }: Pick<Node, "attributes">): string[] {
   const graphs = [...attributes.values()].flatMap((attribute) => attribute.graphs);
   return graphs.flatMap(({ nodes, outputs }) => [
     ...nodes.flatMap((node) => [...node.inputs, ...readWithin(node)]),

@@ -6,7 +6,7 @@ import type { Node } from "./graph.js";
  * cut at the node that comes first.
  * @param alsoRead values that a node reads besides its inputs
  */
-export function inOrder<N extends Node>(
+export function inOrder<N extends Pick<Node, "inputs" | "outputs">>(
   nodes: readonly N[],
   alsoRead: (node: N) => readonly string[] = () => [],
 ): N[] {
