@@ -10,6 +10,7 @@ import { modelNames, models } from "./models/registry.js";
 import { colorsOf } from "./node/colors.js";
 import { describedData } from "./node/datasets.js";
 import type { DiagnoseOptions } from "./node/diagnose.js";
+import type { DoctorOptions } from "./node/doctor/doctor.js";
 import type { InspectOptions } from "./node/inspect.js";
 import { listText } from "./node/norm-list.js";
 import {
@@ -516,6 +517,40 @@ program
   .action(async (file: string, options: InspectOptions) => {
     const { inspect } = await import("./node/inspect.js");
     process.exitCode = await inspect(file, options);
+  });
+
+program
+  .command("doctor")
+  .description(
+    "Find the normalizations in a network's file, say which are ill, and write the file mended once that is checked.",
+  )
+  .argument("<file>", "an ONNX model, or the model.json of a graph model of TensorFlow.js", checkpoint)
+  .option("--json", "print every number as JSON instead of the summary", false)
+  .option("--html [out]", "write a page with plots by depth too (default: doctor.html)", page)
+  .option("--strict", "exit with 1 where something is ill and not mended", false)
+  .optionsGroup("Mending:")
+  .option("--fix <out>", "write the mended file there")
+  .addOption(choice("--for <runtime>", "use its own operators too", ["onnxruntime"]))
+  .option("--opset <version>", "raise the model's operator set to this one", integer(7, 25))
+  .option(
+    "--tolerance <share>",
+    "most that an output may move (default: by type, 1e-5 of float32)",
+    positiveNumber,
+  )
+  .option("--unchecked", "write what could not be run before and after, too", false)
+  .optionsGroup("Running it:")
+  .option("--inputs <file>", "arrays by the names of the network's inputs, of numpy.savez (default: made)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  evenkeel doctor model.onnx --html
+  evenkeel doctor model.onnx --fix mended.onnx
+  evenkeel doctor model.onnx --fix mended.onnx --for onnxruntime --inputs examples.npz`,
+  )
+  .action(async (file: string, options: DoctorOptions) => {
+    const { doctor } = await import("./node/doctor/doctor.js");
+    process.exitCode = await doctor(file, options);
   });
 
 program

@@ -4,7 +4,7 @@
  */
 import { capitalize, count, formatNumber, listed } from "@evenkeel/report/format";
 import { isNumber } from "@evenkeel/report/statistics";
-import { type JsonNumber, kindName } from "../inspection.js";
+import { type JsonNumber, kindName, whichOf } from "../inspection.js";
 
 /** What a norm sees in a run: of all samples that are not made to be hard. */
 export interface Measured {
@@ -36,6 +36,8 @@ export interface ExaminedNorm {
   shape: (number | null)[];
   dtype: string | null;
   axes: number[];
+  /** Length of the axis of channels, of those that have one; null where it is left open too. */
+  channels: number | null;
   groups: number | null;
   epsilon: number;
   /** Whether it is one operator; else it is written out. */
@@ -50,11 +52,13 @@ export interface ExaminedNorm {
 /** Something that is wrong, or worth a look, and where. */
 export interface ExaminedIll {
   kind: string;
+  severity: "wrong numbers" | "slow" | "odd";
   /** Whether numbers are wrong, or may well be; else it only costs time or is worth a look. */
   sick: boolean;
-  text: string;
   /** Numbers of the norms that have it, counted from 1. */
   norms: number[];
+  /** Of each of them, with its numbers. */
+  texts: string[];
   /** Whether what was mended has it no more; null where nothing was. */
   mended: boolean | null;
 }
@@ -68,6 +72,8 @@ export interface ExaminedMend {
   state: "mended" | "taken back";
   /** Why it was taken back. */
   why?: string;
+  /** What it does worse than before on inputs that are harder than the network's. */
+  caution?: string;
   /** How far its outputs are from float64, relative to the largest: before and after; null where that cannot be computed. */
   before: JsonNumber | null;
   after: JsonNumber | null;
@@ -98,7 +104,7 @@ export interface ExaminedCheck {
   samples: ExaminedSample[];
   /** Parts that were run. */
   parts?: number;
-  /** Median ms of a run. */
+  /** ms of the quickest run of a turn, the median of all turns. */
   speed: { before: number; after: number; runs: number } | null;
 }
 
@@ -123,6 +129,8 @@ export interface Examination {
   /** Written-out activations: how many of each. */
   activations: { [name: string]: number };
   ills: ExaminedIll[];
+  /** What was left as it is and why, and what could be done: a sentence each. */
+  hints: string[];
   /** What ran it; null where nothing did. */
   runtime: { name: string; version: string } | null;
   /** What it was run on. */
@@ -131,8 +139,6 @@ export interface Examination {
   notRun: string | null;
   mends: ExaminedMend[];
   check: ExaminedCheck | null;
-  /** Why nothing was to be written that could be. */
-  notWritten: string | null;
   /** What was written. */
   written: { name: string; byteLength: number }[];
   seconds: number;
@@ -183,8 +189,9 @@ function familyText(norm: ExaminedNorm, each = ""): string {
   return `${kindName(norm.norm)}${overText(norm)}${type}, ${how}${sums}${cancels ? ", variance as E[x²] − E[x]²" : ""}`;
 }
 
-/** " over 384": the lengths that it reduces, or its groups, as far as they are known. */
-export function overText({ shape, axes, groups }: ExaminedNorm): string {
+/** " over 384": the lengths that it reduces, its groups or its channels, as far as they are known. */
+export function overText({ norm, shape, axes, channels, groups }: ExaminedNorm): string {
+  if (norm === "batchNorm") return channels === null ? "" : ` of ${count(channels, "channel")}`;
   if (groups !== null) return ` of ${count(groups, "group")}`;
   const lengths = axes.map((axis) => shape[axis] ?? null);
   return lengths.length === 0 || lengths.includes(null) ? "" : ` over ${lengths.join(" × ")}`;
@@ -230,7 +237,9 @@ function outputsText({ samples, by }: ExaminedCheck): string[] {
   const mended = outputs.reduce((sum, output) => sum + output.mended, 0);
   const of = by === "parts" ? "parts" : "outputs";
   return [
-    ...(within.length === outputs.length && outputs.length > 0 ? [`${of} within ${formatNumber(most)}`] : []),
+    ...(within.length === outputs.length && outputs.length > 0
+      ? [most === 0 ? `${of} the same` : `${of} within ${formatNumber(most)}`]
+      : []),
     ...(within.length < outputs.length ? [`${of} nearer to float64`] : []),
     ...(mended > 0 ? [`${mended.toLocaleString("en-US")} values finite that were not`] : []),
   ];
@@ -250,6 +259,14 @@ export const headline = (examination: Examination): string =>
 export const bySeverity = ({ ills }: Examination): ExaminedIll[] =>
   ills.toSorted((a, b) => Number(b.sick) - Number(a.sick) || b.norms.length - a.norms.length);
 
+/** What it is and who has it: "it is written out in 9 nodes, and opset 17 has LayerNormalization", "all 24". */
+export function illText({ norms, texts }: ExaminedIll, all: number): { text: string; who: string } {
+  const [text = ""] = texts;
+  if (all === 1) return { text, who: "" };
+  if (new Set(texts).size === 1) return { text, who: whichOf(norms, all) };
+  return { text, who: `number ${norms[0]}, likewise ${whichOf(norms.slice(1), all)}` };
+}
+
 /** Whether something is ill that no mend took away. */
 export const remainsIll = ({ ills }: Pick<Examination, "ills">): boolean =>
   ills.some(({ sick, mended }) => sick && mended !== true);
@@ -261,7 +278,7 @@ export function mendsBy(
 ): (ExaminedMend & { count: number })[] {
   const found = new Map<string, ExaminedMend & { count: number }>();
   for (const mend of mends.filter((each) => each.state === state)) {
-    const key = `${mend.title} ${mend.why}`;
+    const key = `${mend.title} ${mend.why} ${mend.caution}`;
     const before = found.get(key);
     found.set(key, {
       ...mend,

@@ -1,6 +1,7 @@
 /** What a network is run on: what somebody gives, or inputs that are made to the shapes that it declares, hard ones among them. */
 import { capitalize, listed, quote } from "@evenkeel/report/format";
 import type { Tensor, Values } from "evenkeel/checkpoints";
+import type { Graph } from "evenkeel/onnx";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { generatorOf } from "../data/random.js";
 import { UsageError } from "../errors.js";
@@ -179,6 +180,35 @@ function drawn(size: number, { kind, dtype, uniform, below }: Draw): Float64Arra
   }
   if (kind === "huge" && size > 0) values[Math.floor(uniform() * size)] = HUGE;
   return values;
+}
+
+/** Operators that only change how integers lie, or their type. */
+const PASSING = new Set([
+  "Cast",
+  "Identity",
+  "Reshape",
+  "Unsqueeze",
+  "Squeeze",
+  "Flatten",
+  "Transpose",
+  "Slice",
+]);
+
+/** For inputs that are indices of a table, such as words of a vocabulary, how many rows it has; of several tables the least. */
+export function indicesBelow({ nodes, inputs, constants, values }: Graph): Map<string, number> {
+  const source = new Map(inputs.map(({ name }) => [name, name]));
+  const below = new Map<string, number>();
+  for (const { operator, inputs: read, outputs, attributes } of nodes) {
+    const of = source.get(read[0] ?? "");
+    if (of !== undefined && PASSING.has(operator)) source.set(outputs[0], of);
+    if (operator !== "Gather" && operator !== "GatherV2") continue;
+    const input = source.get(read[1]);
+    const axis = Number(attributes.get("axis")?.value ?? 0);
+    const length = (constants.get(read[0])?.shape ?? values.get(read[0])?.shape)?.at(axis);
+    if (input === undefined || typeof length !== "number" || length < 1) continue;
+    below.set(input, Math.min(length, below.get(input) ?? length));
+  }
+  return below;
 }
 
 /** Integers of an input of which nothing is known; one alone is mostly a count. */

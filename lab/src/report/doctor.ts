@@ -9,6 +9,7 @@ import {
   type ExaminedNorm,
   formatText,
   headline,
+  illText,
   type Measured,
   mendsBy,
   overText,
@@ -16,7 +17,7 @@ import {
   runText,
   sampleName,
 } from "../doctor/examination.js";
-import { kindName, size, whichOf } from "../inspection.js";
+import { kindName, size } from "../inspection.js";
 import { kebab } from "../norms.js";
 import { type Bar, barsFigure, type Columns } from "./inspection-figures.js";
 import { type Looks, looksOf, looksStyle, swatch, switches } from "./series.js";
@@ -86,11 +87,13 @@ const breakable = (name: string): string => escapeHtml(name).replace(/[_./](?=\w
 
 function illItems(examination: Examination): string {
   const all = examination.norms.length;
-  const items = bySeverity(examination).map(({ text, norms, sick, mended }) => {
-    const who = all > 1 && norms.length > 0 ? ` <small>${whichOf(norms, all)}</small>` : "";
+  const items = bySeverity(examination).map((ill) => {
+    const { sick, mended } = ill;
+    const { text, who } = illText(ill, all);
     const state = mended === true ? "<b>Mended:</b> " : sick ? "<b>Ill:</b> " : "";
-    return `<li>${state}${escapeHtml(state === "" ? capitalize(text) : text)}${who}</li>`;
+    return `<li>${state}${escapeHtml(state === "" ? capitalize(text) : text)}${who === "" ? "" : ` <small>${who}</small>`}</li>`;
   });
+  items.push(...examination.hints.map((hint) => `<li>${escapeHtml(capitalize(hint))}</li>`));
   return items.length === 0 ? "" : `<ul class="findings">${items.join("")}</ul>`;
 }
 
@@ -190,13 +193,13 @@ const cell = (head: string, value: string, { note = "", state = "", column = "" 
 
 function mendsSection(examination: Examination): string {
   const rows = (["mended", "taken back"] as const).flatMap((state) =>
-    mendsBy(examination, state).map(({ title, count: number, why = "", before, after }) =>
+    mendsBy(examination, state).map(({ title, count: number, why, caution, before, after }) =>
       [
         rowHead(escapeHtml(title)),
         cell("How many", number.toLocaleString("en-US")),
         cell("From float64 before", distanceText(before)),
         cell("After", distanceText(after)),
-        cell("State", state, { note: why, state: state === "mended" ? "well" : "look" }),
+        cell("State", state, { note: why ?? caution ?? "", state: state === "mended" ? "well" : "look" }),
         "</tr>",
       ].join(""),
     ),
@@ -236,7 +239,7 @@ function checkSection({ check, mends, runtime }: Examination): string {
   const timed =
     speed === null || runtime === null
       ? ""
-      : `<p class="deck">A run takes ${formatNumber(speed.before)} ms before and ${formatNumber(speed.after)} ms after in ${escapeHtml(`${runtime.name} ${runtime.version}`)}: ${ratioText(speed.before / speed.after)}. Medians of ${count(speed.runs, "run")} in turns.</p>`;
+      : `<p class="deck">A run takes ${formatNumber(speed.before)} ms before and ${formatNumber(speed.after)} ms after in ${escapeHtml(`${runtime.name} ${runtime.version}`)}: ${ratioText(speed.before / speed.after)}. The quickest run of each turn, of ${count(speed.runs, "run")} in all.</p>`;
   return `<section id="check"><h2>Whether it is as good as it was</h2><p class="deck">${escapeHtml(how)}</p>${timed}${cards("", ["Inputs", "Output", "Moved by", "At most"], rows)}</section>`;
 }
 
@@ -261,7 +264,7 @@ function normsTable({ norms, ills }: Examination, kinds: string[], looks: Looks)
       cell("Spread", measured === null ? "–" : formatNumber(measured.spread)),
       cell("Headroom", measured === null ? "–" : formatNumber(measured.headroom)),
       cell("Health", word, {
-        note: own.map(({ text }) => text).join("; "),
+        note: own.map(({ norms, texts }) => texts[norms.indexOf(at + 1)]).join("; "),
         column: "health",
         state: isIll ? "bad" : own.length > 0 ? "look" : "well",
       }),

@@ -1,6 +1,8 @@
 /** Examinations made of nothing: a network of so many layers, well, ill or mended. */
 import type { Examination, ExaminedNorm } from "../../src/doctor/examination.js";
 
+const WRITTEN_OUT = "it is written out in 9 nodes, and opset 17 has LayerNormalization";
+
 export function normOf(index: number, more: Partial<ExaminedNorm> = {}): ExaminedNorm {
   return {
     norm: "layerNorm",
@@ -11,6 +13,7 @@ export function normOf(index: number, more: Partial<ExaminedNorm> = {}): Examine
     shape: [null, null, 384],
     dtype: "float32",
     axes: [2],
+    channels: null,
     groups: null,
     epsilon: 1e-5,
     isOperator: false,
@@ -45,13 +48,15 @@ export function examinationOf(layers = 24, more: Partial<Examination> = {}): Exa
     activations: { gelu: layers / 2 },
     ills: [
       {
-        kind: "written-out",
+        kind: "written out although the opset has it",
+        severity: "slow",
         sick: false,
-        text: "written out, although opset 17 has LayerNormalization",
         norms: norms.map((_, i) => i + 1),
+        texts: norms.map(() => WRITTEN_OUT),
         mended: null,
       },
     ],
+    hints: [],
     runtime: { name: "onnxruntime-node", version: "1.30.0" },
     inputs: [
       { name: "input_ids", dtype: "int64", shape: [2, 16] },
@@ -60,7 +65,6 @@ export function examinationOf(layers = 24, more: Partial<Examination> = {}): Exa
     notRun: null,
     mends: [],
     check: null,
-    notWritten: null,
     written: [],
     seconds: 1.5,
     ...more,
@@ -81,17 +85,21 @@ export function mendedExamination(layers = 24): Examination {
     norms,
     ills: [
       {
-        kind: "half-overflow",
+        kind: "float16 statistics",
+        severity: "wrong numbers",
         sick: true,
-        text: "squares overflow in float16: (x − mean)² reaches 196,000 of at most 65,504",
         norms: numbers.slice(8),
+        texts: numbers
+          .slice(8)
+          .map((i) => `squares of its values up to ${300 + i} reach 98000, and float16 ends at 65504`),
         mended: true,
       },
       {
-        kind: "written-out",
+        kind: "written out although the opset has it",
+        severity: "slow",
         sick: false,
-        text: "written out, although opset 17 has LayerNormalization",
         norms: numbers,
+        texts: numbers.map(() => WRITTEN_OUT),
         mended: true,
       },
     ],

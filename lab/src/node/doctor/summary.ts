@@ -9,6 +9,7 @@ import {
   familiesOf,
   formatText,
   headline,
+  illText,
   type Measured,
   mendsBy,
   nearnessText,
@@ -17,7 +18,7 @@ import {
   runText,
   sampleName,
 } from "../../doctor/examination.js";
-import { size, whichOf } from "../../inspection.js";
+import { size } from "../../inspection.js";
 import type { colorsOf } from "../colors.js";
 import { BLOCKS, folded, plain, short, shortened, toldApart, widthOf } from "../columns.js";
 
@@ -38,6 +39,7 @@ export function doctorText(examination: Examination, width: number, colors: Colo
     headText(examination, width, colors),
     familiesText(examination, width),
     illsText(examination, width, colors),
+    examination.hints.map((hint) => folded(`→ ${hint}`, width, "  ")).join("\n"),
     depthText(examination, width, colors),
     mendsText(examination, width, colors),
     checkText(examination, width, colors),
@@ -83,10 +85,11 @@ function familiesText(examination: Examination, width: number): string {
 function illsText(examination: Examination, width: number, colors: Colors): string {
   const all = examination.norms.length;
   return bySeverity(examination)
-    .map(({ sick, text, norms, mended }) => {
-      const who = all > 1 && norms.length > 0 ? ` · ${whichOf(norms, all)}` : "";
+    .map((ill) => {
+      const { sick, mended } = ill;
+      const { text, who } = illText(ill, all);
       const mark = mended === true ? "✓ mended:" : sick ? "✗" : "!";
-      const lines = folded(`${mark} ${text}${who}`, width, "  ");
+      const lines = folded(`${mark} ${text}${who === "" ? "" : ` · ${who}`}`, width, "  ");
       if (mended === true) return lines.replace(mark, colors.green);
       return sick ? colors.red(lines) : colors.yellow(lines);
     })
@@ -185,6 +188,7 @@ function mendsText(examination: Examination, width: number, colors: Colors): str
         mend.title,
         ...(mend.why === undefined ? [] : [mend.why]),
         ...(near === "" ? [] : [near]),
+        ...(mend.caution === undefined ? [] : [mend.caution]),
       ];
       return `  ${folded(`${mend.count.toLocaleString("en-US")} × ${what.join("; ")}`, width - 2, "    ").replaceAll("\n", "\n  ")}`;
     });
@@ -222,7 +226,7 @@ function checkText({ check, mends }: Examination, width: number, colors: Colors)
       ? []
       : [
           folded(
-            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${ratioText(speed.before / speed.after)} (medians of ${count(speed.runs, "run")} in turns)`,
+            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${ratioText(speed.before / speed.after)} (the quickest of each turn, ${count(speed.runs, "run")} in all)`,
             width,
             "  ",
           ),

@@ -1,0 +1,59 @@
+/** Mends as changes that can be checked: what each reads and gives, and what it is to give in float64. */
+import { evaluated, type Graph, type Mend, type Model, type Node } from "evenkeel/onnx";
+import type { Change } from "./check.js";
+import type { TensorData } from "./runtime.js";
+
+/** A mend, as it is checked. */
+export interface MendChange extends Change {
+  readonly mend: Mend;
+}
+
+/** Products that one region takes in float64 at most: about a second. */
+const MOST_PRODUCTS = 2e8;
+
+/** One for each mend. Those within branches, loops and functions cannot be observed. */
+export function changesOf(model: Model, mends: readonly Mend[]): MendChange[] {
+  return mends.map((mend): MendChange => {
+    const { graph, replaces, outputs } = mend;
+    const reads = readBy(replaces).filter((name) => !isConstant(graph, name));
+    return {
+      mend,
+      ...(graph === model.graph && { reads }),
+      gives: outputs,
+      async truth(values) {
+        if (costOf(mend, values) > MOST_PRODUCTS) return undefined;
+        const given = new Map(
+          [...values].map(([name, { shape, values: of }]) => [
+            name,
+            { shape, data: Float64Array.from(of as ArrayLike<number | bigint>, Number) },
+          ]),
+        );
+        const found = await evaluated(graph, outputs, { given });
+        const data = new Map([...found].map(([name, value]) => [name, value.data]));
+        return outputs.every((name) => data.has(name)) ? data : undefined;
+      },
+    };
+  });
+}
+
+/** Values that come from without. */
+function readBy(nodes: readonly Node[]): string[] {
+  const own = new Set(nodes.flatMap(({ outputs }) => outputs));
+  const read = nodes.flatMap(({ inputs }) => inputs).filter((name) => name !== "" && !own.has(name));
+  return [...new Set(read)];
+}
+
+function isConstant(graph: Graph, name: string): boolean {
+  for (let one: Graph | undefined = graph; one; one = one.around) if (one.constants.has(name)) return true;
+  return false;
+}
+
+/** At least as many products as the region takes: of a convolution, each value with all that is learned for a channel. */
+function costOf({ graph, replaces }: Mend, values: ReadonlyMap<string, TensorData>): number {
+  const most = Math.max(1, ...[...values.values()].map(({ values: { length } }) => length));
+  const learned = replaces
+    .flatMap(({ inputs }) => inputs)
+    .map((name) => graph.constants.get(name)?.shape ?? [])
+    .map((shape) => (shape.length < 2 ? 1 : shape.slice(1).reduce((product, length) => product * length, 1)));
+  return most * Math.max(1, ...learned) * replaces.length;
+}
