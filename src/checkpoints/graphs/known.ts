@@ -1,5 +1,5 @@
 /** What is known of one node and of one value: what shapes and evaluation share. */
-import { sizeOf } from "../../shape.js";
+import { MOST_AXES, sizeOf } from "../../shape.js";
 import { CheckpointError } from "../errors.js";
 import { castTo } from "./exact.js";
 import type { Attribute, Constant, Graph, Node } from "./graph.js";
@@ -87,6 +87,12 @@ export function sketchOf(
     },
     expand: sketches.expand,
   };
+  const given = sketchesOf(call, open);
+  return given?.some(({ shape }) => shape.length > MOST_AXES) ? undefined : given;
+}
+
+function sketchesOf(call: Call<Sketch>, open: (place: number) => number): readonly Sketch[] | undefined {
+  const { node } = call;
   const meant = meaningOf(call);
   if (meant !== undefined && meant.length >= node.outputs.length) return meant;
   const rule = ruleOf(node);

@@ -27,6 +27,7 @@ import {
   scaled,
   softmax,
   split,
+  splitEvenly,
   squeezed,
   standardized,
   swish,
@@ -173,14 +174,10 @@ function slice<T>(operands: Operands<T>): readonly T[] {
 function splitUp<T>(operands: Operands<T>): readonly T[] {
   const { ops, node } = operands;
   const axis = operands.axis(operands.number("axis", 0));
-  const length = operands.shape()[axis];
   const lengths = listed(operands, "split", 1, 13);
   if (lengths) return split(ops, operands.at(0), axis, lengths);
-  const count = node.opset < 18 ? node.outputs.length : operands.number("num_outputs", node.outputs.length);
-  const each = Math.ceil(length / count);
-  const last = length - each * (count - 1);
-  if (last < 0 || !Number.isInteger(count)) unknown();
-  return split(ops, operands.at(0), axis, [...Array<number>(count - 1).fill(each), last]);
+  const count = operands.number("num_outputs", node.outputs.length);
+  return splitEvenly(ops, operands.at(0), axis, count);
 }
 
 function gather<T>(operands: Operands<T>): readonly T[] {

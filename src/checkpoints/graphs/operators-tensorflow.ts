@@ -22,6 +22,7 @@ import {
   scaled,
   softmax,
   split,
+  splitEvenly,
   squeezed,
   standardized,
   strided,
@@ -246,9 +247,8 @@ export const tensorflow: Readonly<Record<string, Meaning>> = {
   Split: (operands) => {
     const axis = operands.axis(operands.scalar(0) ?? unknown(), operands.shape(1).length);
     const count = operands.number("num_split", operands.node.outputs.length);
-    const each = operands.shape(1)[axis] / count;
-    if (!Number.isInteger(each) || !Number.isInteger(count) || count < 1) unknown();
-    return split(operands.ops, operands.at(1), axis, Array<number>(count).fill(each));
+    if (operands.shape(1)[axis] % count !== 0) unknown();
+    return splitEvenly(operands.ops, operands.at(1), axis, count);
   },
   SplitV: (operands) => {
     const axis = operands.axis(operands.scalar(2) ?? unknown());
@@ -285,11 +285,9 @@ export const tensorflow: Readonly<Record<string, Meaning>> = {
   Unpack: (operands) => {
     const { ops } = operands;
     const axis = operands.axis(operands.number("axis", 0));
-    const count = operands.shape()[axis];
-    if (count !== operands.number("num", count)) unknown();
-    return split(ops, operands.at(0), axis, Array<number>(count).fill(1)).map((x) =>
-      squeezed(ops, x, [axis]),
-    );
+    const count = operands.number("num", operands.node.outputs.length);
+    if (count !== operands.shape()[axis]) unknown();
+    return splitEvenly(ops, operands.at(0), axis, count).map((x) => squeezed(ops, x, [axis]));
   },
   MatMul: multiplied("transpose_a", "transpose_b"),
   BatchMatMul: batchMatMul,

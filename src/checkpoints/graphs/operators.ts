@@ -2,7 +2,7 @@
 import type { ElementaryOps, Operand, Ops } from "../../formula/ops.js";
 import { planOf } from "../../formula/plan.js";
 import { mean, square } from "../../formula/terms.js";
-import { broadcastShape, resolveAxes, resolveAxis, sameShape, sizeOf } from "../../shape.js";
+import { broadcastShape, MOST_AXES, resolveAxes, resolveAxis, sameShape, sizeOf } from "../../shape.js";
 import type { Attribute, Node } from "./graph.js";
 
 /** A node, with what it reads. */
@@ -31,6 +31,9 @@ export const UNKNOWN = Symbol("unknown");
 
 /** Values that are gathered one by one, at most. */
 const MOST_PICKED = 256;
+
+/** Parts that an axis is split into evenly, at most. */
+const MOST_PARTS = 4096;
 
 /** Zeros that are made to broadcast by, at most. */
 const MOST_ZEROS = 2 ** 24;
@@ -224,6 +227,7 @@ export function squeezed<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]
 /** With axes of length 1 put in, which are these of the result, counted from 0. */
 export function unsqueezed<T>(ops: ElementaryOps<T>, x: T, axes: readonly number[]): T {
   const rest = [...ops.shape(x)];
+  if (axes.length > MOST_AXES) unknown();
   for (const axis of axes) rest.splice(axis, 0, 1);
   return ops.reshape(x, rest);
 }
@@ -315,6 +319,15 @@ export function cut<T>(
   const from = start === undefined ? (step > 0 ? 0 : most) : Math.max(placed(start), 0);
   const to = end === undefined ? (step > 0 ? most : least) : placed(end);
   return strided(ops, x, axis, from, Math.max(0, Math.ceil((to - from) / step)), step);
+}
+
+/** Consecutive parts of one length along an axis, the last of what is left. */
+export function splitEvenly<T>(ops: ElementaryOps<T>, x: T, axis: number, count: number): T[] {
+  const length = ops.shape(x)[axis];
+  if (!(Number.isInteger(count) && count >= 1 && count <= MOST_PARTS)) unknown();
+  const each = Math.ceil(length / count);
+  const last = length - each * (count - 1);
+  return last < 0 ? unknown() : split(ops, x, axis, [...Array<number>(count - 1).fill(each), last]);
 }
 
 /** Consecutive parts of these lengths along an axis. */

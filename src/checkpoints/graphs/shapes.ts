@@ -45,6 +45,11 @@ const FEW = 64;
 /** Place by place, and of all places alike where operands are the same everywhere. */
 const LOGICAL = /^(Not)?Equal$|^(Greater|Less)(OrEqual|Equal)?$|^(Logical)?(And|Or|Not)$/;
 
+/** Those below 2048, so that one is known to be prime up to 2²². */
+const PRIMES: readonly number[] = Array.from({ length: 2046 }, (_, i) => i + 2).filter((n, _, all) =>
+  all.every((divisor) => divisor * divisor > n || n % divisor !== 0),
+);
+
 /** Values by name; those of graphs around it too. */
 class Scope {
   readonly entries = new Map<string, Entry>();
@@ -437,6 +442,9 @@ function agree(scope: Scope, other: Scope): void {
 }
 
 function isPrime(n: number): boolean {
-  for (let divisor = 3; divisor * divisor <= n; divisor += 2) if (n % divisor === 0) return false;
-  return n % 2 !== 0;
+  for (const prime of PRIMES) {
+    if (prime * prime > n) return true;
+    if (n % prime === 0) return false;
+  }
+  return true;
 }

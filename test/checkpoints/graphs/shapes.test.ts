@@ -476,8 +476,6 @@ describe("graphs within", () => {
     expect(settled.shape("a")).toEqual([1, 3]);
     expect(settled.shape("b")?.map(settled.isOpen)).toEqual([true, false]);
     expect(settled.shape("rows")?.slice(1)).toEqual([1, 3]);
-    const bodyAlone = { ...body, around: graph };
-    expect((await settle(bodyAlone, 0)).shape("nothing")).toBeUndefined();
   });
 
   it("a function is what its body gives, with the settings of the call", async () => {
@@ -507,7 +505,26 @@ describe("graphs within", () => {
       [2, 3],
       [3, 4],
     ]);
+    // of its own values, what all calls have
+    const within = await settle(graph.functions.get("mine:Mean1:")?.graph as Graph, 0);
+    expect([within.shape("a"), within.dtype("b"), within.shape("b")]).toEqual([
+      [2, 3, 4],
+      "float32",
+      undefined,
+    ]);
   });
+});
+
+it("a branch's values are known by the graph around it", async () => {
+  const [exported] = (await exportsOf("converted")).filter(({ name }) => name.startsWith("layer-in-if"));
+  const { graphs } = await openModel(exported.model);
+  const branches = graphs.filter(({ around }) => around !== undefined);
+  expect(branches.length).toBe(2);
+  for (const branch of branches) {
+    const settled = await settle(branch, 0);
+    expect(valuesOf(branch).filter((name) => settled.shape(name) === undefined)).toEqual([]);
+    expect(valuesOf(branch).filter((name) => settled.dtype(name) === undefined)).toEqual([]);
+  }
 });
 
 describe("hostile graphs", () => {
@@ -540,6 +557,27 @@ describe("hostile graphs", () => {
     expect(["zeros", "range", "wide", "both", "tiles", "sum"].map(settled.known)).toEqual(
       Array(6).fill(undefined),
     );
+  });
+
+  it("parts and axes without number are none", async () => {
+    const many = Array.from({ length: 3000 }, () => 1);
+    const graph = graphOf({
+      opset: 18,
+      inputs: [
+        ["x", [2 ** 30]],
+        ["row", [2]],
+      ],
+      constants: [integersOf("many", many)],
+      nodes: [
+        ["Split", "x", "part rest", { num_outputs: 2 ** 29 }],
+        ["Reshape", "row many", "deep"],
+        ["Expand", "row many", "deeper"],
+        ["ConstantOfShape", "many", "deepest"],
+        ["Slice", "row row row", "none"],
+      ],
+    });
+    const settled = await settle(graph, 0);
+    expect(["part", "deep", "deeper", "deepest"].map(settled.shape)).toEqual(Array(4).fill(undefined));
   });
 
   it("functions that call one another twice each end", async () => {
