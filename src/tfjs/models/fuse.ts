@@ -52,8 +52,8 @@ export interface FusedModel {
  * signatures, functions, control flow, weights, `save`, and `dispose`. Outputs are the same up to the rounding of float32, and nearer to
  * the truth where the model takes the variance as E[x²] − E[x]².
  *
- * The kernels run on the wasm backend. On others, and where gradients are taken, the model runs as it was: their own operations are as fast
- * as ours composed of them. A second call changes nothing, and returns the same.
+ * The kernels run on the wasm backend. On others the model runs as it was, since what a converter wrote is faster there than our operation
+ * composed of theirs; so it does where gradients are taken. A second call changes nothing, and returns the same.
  * @throws TypeError for what is no graph model, RangeError for one that is not loaded, or disposed of
  */
 export function fuse(model: GraphModel): Promise<FusedModel> {
