@@ -482,7 +482,7 @@ function thin(operands: readonly Operand<Value>[], shape: readonly number[]): Va
 }
 
 /** All values of a constant. */
-export function valuesOf({ values, numbers, shape }: Value): Values64 {
+function valuesOf({ values, numbers, shape }: Value): Values64 {
   const data = values ? Float64Array.from(values) : new Float64Array(sizeOf(shape)).fill(numbers[0]);
   return { shape, data };
 }
