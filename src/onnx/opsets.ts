@@ -451,14 +451,14 @@ export function canRaise(model: Pick<Model, "graphs">, to: number): { possible: 
 }
 
 /**
- * Mends that give nodes the form that they have in a later version of ONNX's operators. Nodes that have none are left to `written`, which
- * refuses them.
+ * Mends that give nodes the form that they have in a later version of ONNX's operators. Nodes that have none are left out.
  *
+ * @param to of all graphs, or of each
  * @param stays of which nodes: by default all
  */
 export function raising(
   model: Pick<Model, "graphs">,
-  to: number,
+  to: number | ((graph: Graph) => number),
   stays: (node: Node, graph: Graph) => boolean = () => true,
 ): readonly Mend[] {
   const mends: Mend[] = [];
@@ -470,10 +470,11 @@ export function raising(
     ]),
   );
   for (const graph of model.graphs) {
+    const version = typeof to === "number" ? to : to(graph);
     for (const node of graph.nodes) {
-      if (changedMeaning(node, to) === undefined || !stays(node, graph)) continue;
+      if (changedMeaning(node, version) === undefined || !stays(node, graph)) continue;
       const [output = ""] = node.outputs;
-      const made = converted(node, graph, to, (name) => {
+      const made = converted(node, graph, version, (name) => {
         const called = `${output}/${name}`;
         let unused = called;
         for (let i = 1; taken.has(unused); i++) unused = `${called}_${i}`;
@@ -482,12 +483,12 @@ export function raising(
       });
       if (made === undefined) continue;
       mends.push({
-        title: `${node.operator} as operator set ${to} has it`,
+        title: `${node.operator} as operator set ${version} has it`,
         graph,
         replaces: [node],
         at: node,
         ...made,
-        opsets: { "": to },
+        opsets: { "": version },
         outputs: node.outputs.filter((name) => name !== ""),
       });
     }

@@ -86,9 +86,8 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   if ("graphModel" in stored) return writtenGraphModel(stored.files, stored.graphModel, { ...changes, name });
   const { files, onnx } = stored;
   const { mends = [], observe = [] } = changes;
-  const opsets = needed(mends);
-  const isRaised = (opsets.get("") ?? 0) > (model.opsets.get("") ?? 0);
-  const irVersion = Math.max(model.irVersion, isRaised ? irVersionOf(opsets.get("") ?? 0) : 0);
+  const opsets = needed(onnx, mends);
+  const irVersion = Math.max(model.irVersion, irVersionOf(opsets.get(onnx.graph)?.get("") ?? 0));
   const observed = observe.filter((one) => !onnx.graph.outputs.some(({ name }) => name === one));
   const known = new Set(onnx.graph.nodes.flatMap(({ outputs }) => outputs));
   for (const one of observed) {
@@ -100,8 +99,9 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   }
   const kept = new Map<Graph, readonly string[]>(onnx.graphs.map((graph) => [graph, graph.alsoRead]));
   kept.set(onnx.graph, [...onnx.graph.alsoRead, ...observed]);
-  const graphs = raised(onnx, mends, opsets.get("") ?? 0, kept);
-  checkMeaning(onnx, graphs, opsets);
+  const to = (graph: Graph) => opsets.get(outermost(graph))?.get("") ?? 0;
+  const graphs = raised(onnx, mends, to, kept);
+  checkMeaning(onnx, graphs, to);
 
   const isLarge = files.bytes.byteLength + bytesOfNew(mends) > MOST_BYTES;
   const externalFrom = changes.externalFrom ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
@@ -118,15 +118,35 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   return { files: beside.parts.length > 0 ? [main, beside.file()] : [main], dropped };
 }
 
-/** The highest version of each domain that mends need. */
-function needed(mends: readonly Mend[]): Map<string, number> {
-  const opsets = new Map<string, number>();
+/** The model's own graph, or a function's, that a graph is in. */
+function outermost(graph: Graph): Graph {
+  return graph.around ? outermost(graph.around) : graph;
+}
+
+/** Versions of domains that are to be raised, or imported anew: of the model, and of each function. */
+function needed(model: StoredModel, mends: readonly Mend[]): ReadonlyMap<Graph, ReadonlyMap<string, number>> {
+  const { graph: main, graphs } = model;
+  const needs = new Map(
+    graphs.filter(({ around }) => !around).map((graph) => [graph as Graph, new Map<string, number>()]),
+  );
+  const need = (graph: StoredGraph, domain: string, version: number): void => {
+    const own = needs.get(graph) as Map<string, number>;
+    if (version > (own.get(domain) ?? graph.opsets.get(domain) ?? 0)) own.set(domain, version);
+  };
   for (const mend of mends) {
-    for (const [domain, version] of Object.entries(mend.opsets)) {
-      opsets.set(domain, Math.max(version, opsets.get(domain) ?? 0));
+    const graph = graphs.find((one) => one === outermost(mend.graph));
+    for (const [domain, version] of graph ? Object.entries(mend.opsets) : []) {
+      need(main, domain, version);
+      need(graph as StoredGraph, domain, version);
     }
   }
-  return opsets;
+  // the operators of a function are to be those of the model
+  for (const graph of graphs) {
+    for (const [domain, version] of needs.get(main) ?? []) {
+      if (graph.isFunction && graph.opsets.has(domain)) need(graph, domain, version);
+    }
+  }
+  return needs;
 }
 
 function irVersionOf(opset: number): number {
@@ -137,7 +157,7 @@ function irVersionOf(opset: number): number {
 function raised(
   model: StoredModel,
   mends: readonly Mend[],
-  to: number,
+  to: (graph: Graph) => number,
   kept: ReadonlyMap<Graph, readonly string[]>,
 ): ReadonlyMap<Graph, MendedGraph> {
   const graphs = mended("written", model.graphs, mends, kept);
@@ -156,16 +176,15 @@ function raised(
 function checkMeaning(
   model: StoredModel,
   graphs: ReadonlyMap<Graph, MendedGraph>,
-  opsets: ReadonlyMap<string, number>,
+  to: (graph: Graph) => number,
 ): void {
-  const to = opsets.get("") ?? 0;
   for (const graph of model.graphs) {
     for (const node of graph.nodes) {
       if (graphs.get(graph)?.removed.has(node)) continue;
-      const why = changedMeaning(node, to);
+      const why = changedMeaning(node, to(graph));
       if (why === undefined) continue;
       throw new RangeError(
-        `written: in operator set ${to}, which mends need, ${node.operator} "${node.name || node.outputs[0]}" of ${node.opset} would ` +
+        `written: in operator set ${to(graph)}, which mends need, ${node.operator} "${node.name || node.outputs[0]}" of ${node.opset} would ` +
           `mean something else (${why}), and there is no other form of it; leave out the mends that need it: see canRaise`,
       );
     }
@@ -225,7 +244,7 @@ class Writer {
   constructor(
     readonly stored: StoredModel,
     readonly graphs: ReadonlyMap<Graph, MendedGraph>,
-    readonly opsets: ReadonlyMap<string, number>,
+    readonly opsets: ReadonlyMap<Graph, ReadonlyMap<string, number>>,
     readonly irVersion: { readonly before: number; readonly after: number },
     readonly beside: Beside,
   ) {
@@ -242,7 +261,7 @@ class Writer {
   /** ModelProto. */
   async model(bytes: Bytes, observed: readonly string[]): Promise<readonly Piece[] | undefined> {
     const { before, after } = this.irVersion;
-    const imports = await this.#imports(this.stored.opsets, true);
+    const imports = this.#imports(this.stored.graph);
     return edited(
       bytes,
       async (field, whole) => {
@@ -263,13 +282,9 @@ class Writer {
   }
 
   /** Imports of operator sets: those that are too low are raised, and those that are missing come after. */
-  async #imports(
-    own: ReadonlyMap<string, number>,
-    isModel: boolean,
-  ): Promise<{ edit: Edit; after: Uint8Array[] }> {
-    const raised = [...this.opsets].filter(([domain, version]) => (own.get(domain) ?? 0) < version);
-    const missing = raised.filter(([domain]) => !own.has(domain));
-    const versions = new Map(raised);
+  #imports(graph: StoredGraph): { edit: Edit; after: Uint8Array[] } {
+    const versions = this.opsets.get(graph) ?? new Map<string, number>();
+    const missing = [...versions].filter(([domain]) => !graph.opsets.has(domain));
     return {
       async edit(field) {
         const set = await messageIn(field.bytes);
@@ -279,7 +294,7 @@ class Writer {
         const without: Edit = ({ number }) => (number === 2 ? [] : undefined);
         return nested(field.number, await edited(field.bytes, without, [integerField(2, version)]));
       },
-      after: isModel ? missing.map(([domain, version]) => opsetMessage(domain, version)) : [],
+      after: missing.map(([domain, version]) => opsetMessage(domain, version)),
     };
   }
 
@@ -321,14 +336,7 @@ class Writer {
   /** FunctionProto, which has no initializers. */
   async #function(graph: StoredGraph): Promise<readonly Piece[] | undefined> {
     const { constants, gone } = this.graphs.get(graph) as MendedGraph;
-    const own = new Map<string, number>();
-    for (const { bytes } of (await messageIn(graph.message)).all(9)) {
-      const set = await messageIn(bytes);
-      const domain = await set.text(1);
-      own.set(domain === "ai.onnx" ? "" : domain, set.integer(2));
-    }
-    const added = this.#touched.has(graph);
-    const imports = await this.#imports(own, added);
+    const imports = this.#imports(graph);
     const nodes = await this.#nodes(graph, 7, constants);
     return edited(
       graph.message,

@@ -414,6 +414,30 @@ describe("graphs in graphs", () => {
     expect(is.y.some((value, i) => Math.abs(value - was.y[i]) > 0.1)).toBe(true);
   });
 
+  it("a function has operators of its own, and is raised with the model or by its own mends", async () => {
+    const model = await nested();
+    const called = model.graphs[model.graphs.length - 1] as StoredGraph;
+    const imports = (one: Model) => [
+      one.opsets.get(""),
+      (one.graphs[one.graphs.length - 1] as StoredGraph).opsets.get(""),
+    ];
+    expect(imports(model)).toEqual([18, 17]);
+    const nothing = (graph: Graph, to: number, domain = ""): Mend => ({
+      ...mend(graph, graph.nodes[0].outputs[0], []),
+      replaces: [],
+      opsets: { [domain]: to },
+    });
+    const imported = async (...mends: Mend[]) => imports((await mendedBy(model, mends)).model);
+    expect(await imported(nothing(model.graph, 18))).toEqual([18, 17]);
+    expect(await imported(nothing(model.graph, 21))).toEqual([21, 21]);
+    expect(await imported(nothing(called, 18))).toEqual([18, 18]);
+    const { model: with1 } = await mendedBy(model, [nothing(called, 1, "com.microsoft")]);
+    expect(with1.opsets.get("com.microsoft")).toBe(1);
+    expect((with1.graphs[with1.graphs.length - 1] as StoredGraph).opsets.get("com.microsoft")).toBe(1);
+    const { bytes } = await mendedBy(model, [nothing(model.graph, 23)]);
+    expect(await run(bytes, feeds)).toEqual(await run(contents("nested.onnx"), feeds));
+  });
+
   it("read values around them: what a branch no more reads goes there", async () => {
     const branch = (name: string, ...nodes: Uint8Array[]) =>
       field(

@@ -60,6 +60,8 @@ export interface StoredGraph extends Graph {
   readonly around?: StoredGraph;
   /** In the file's order, the sparse ones last. */
   readonly initializers: readonly Tensor[];
+  /** What it imports, or what the function does that it is in. */
+  readonly opsets: Opsets;
   /** Values that are read besides by nodes: parameters of quantization, and what training reads. */
   readonly alsoRead: readonly string[];
   /** GraphProto, or FunctionProto. */
@@ -209,14 +211,15 @@ async function graphIn(
 /** A graph with its nodes, and with what its Constant nodes give. */
 async function graphOf(
   reading: Reading,
-  parts: Omit<StoredGraph, "dialect" | "nodes" | "functions" | "constants"> & {
+  parts: Omit<StoredGraph, "dialect" | "nodes" | "functions" | "constants" | "opsets"> & {
     constants: Map<string, Tensor>;
   },
   fields: readonly Field[],
   depth: number,
 ): Promise<StoredGraph> {
   const nodes: StoredNode[] = [];
-  const graph: StoredGraph = { dialect: "onnx", ...parts, nodes, functions: reading.functions };
+  const { functions, opsets } = reading;
+  const graph: StoredGraph = { dialect: "onnx", ...parts, nodes, functions, opsets };
   reading.graphs.push(graph);
   const listed: StoredNode[] = [];
   for (const [place, { bytes }] of fields.entries()) {
