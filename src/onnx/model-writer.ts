@@ -49,7 +49,7 @@ export class ModelWriter {
   private readonly initializers = new Map<string, NewConstant[]>();
   private readonly taken = new Map<string, number>();
   /** Names of what is written, by what it is: nothing is written twice. */
-  private readonly written = new Map<string, string>();
+  private readonly known = new Map<string, string>();
   /** Names of the first run's values. */
   private readonly names = new Map<Value, string>();
   /** Nodes of a Scan's body, by what it reads; and those that a name is known in alone. */
@@ -295,8 +295,8 @@ export class ModelWriter {
   }
 
   private once(key: string, write: () => string): string {
-    const name = this.written.get(key) ?? write();
-    this.written.set(key, name);
+    const name = this.known.get(key) ?? write();
+    this.known.set(key, name);
     return name;
   }
 
