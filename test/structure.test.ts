@@ -22,6 +22,7 @@ const modules = [
   "blocks",
   "frameworks",
   "checkpoints",
+  "onnx",
   "replicas",
   "native",
   "jax",

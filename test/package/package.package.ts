@@ -64,6 +64,7 @@ it("exports exactly these paths, and each one is there with its types", () => {
     "./tfjs",
     "./jax",
     "./checkpoints",
+    "./onnx",
     "./replicas",
     "./kernels.wasm",
     "./kernels-relaxed.wasm",
@@ -134,6 +135,7 @@ it("each adapter imports its framework alone", () => {
   expect(packagesOf("tfjs")).toEqual(["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"]);
   expect(packagesOf("jax")).toEqual(["@jax-js/jax"]);
   expect(packagesOf("checkpoints")).toEqual([]);
+  expect(packagesOf("onnx")).toEqual([]);
   expect(packagesOf("replicas")).toEqual([]);
 });
 
