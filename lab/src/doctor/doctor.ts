@@ -3,7 +3,7 @@ import type { Tensor } from "evenkeel/checkpoints";
 import {
   canRaise,
   type Found,
-  type FoundActivation,
+  type FoundInModel,
   find,
   type Ill,
   illsOf,
@@ -68,12 +68,6 @@ export interface Treatment {
   files?: readonly WrittenFile[];
 }
 
-/** What is found in all graphs of a model. */
-interface Findings {
-  norms: Found[];
-  activations: FoundActivation[];
-}
-
 /** A network that runs, and on what. */
 interface Course {
   runtime: Runtime;
@@ -93,7 +87,7 @@ export async function doctored(model: Model, care: Care): Promise<Treatment> {
   const { progress, runtime } = care;
   const began = performance.now();
   progress?.("looking for normalizations");
-  const found = await findings(model);
+  const found = await find(model);
   const course = await courseOf(model, care);
   const measured = typeof course === "string" ? new Map() : await measuredIn(model, found, course, care);
   const ills = await illsOf(model, found, measured);
@@ -134,16 +128,6 @@ export async function doctored(model: Model, care: Care): Promise<Treatment> {
     seconds: (performance.now() - began) / 1000,
   };
   return { examination, ...(kept.length > 0 && { files: treated?.files }) };
-}
-
-async function findings({ graphs }: Model): Promise<Findings> {
-  const all: Findings = { norms: [], activations: [] };
-  for (const graph of graphs) {
-    const { norms, activations } = await find(graph);
-    all.norms.push(...norms);
-    all.activations.push(...activations);
-  }
-  return all;
 }
 
 // ---- running it ----
@@ -232,7 +216,7 @@ async function courseOf(model: Model, { runtime, beside, given, progress }: Care
 /** What the norms meet on the first sample: those of the model's own graph, whose inputs can be observed. */
 async function measuredIn(
   model: Model,
-  { norms }: Findings,
+  { norms }: FoundInModel,
   { runtime, samples: [sample] }: Course,
   { beside, progress }: Pick<Care, "beside" | "progress">,
 ): Promise<Map<Found, Measure>> {
@@ -268,7 +252,7 @@ const SINCE: Readonly<Record<string, number>> = { layerNorm: 17, groupNorm: 21, 
 /** The network mended, where that is asked; and what is left as it is, with what could be done. */
 async function treatedOrHints(
   model: Model,
-  found: Findings,
+  found: FoundInModel,
   course: Course | string,
   care: Care,
 ): Promise<{ treated?: Treated; hints: string[] }> {
@@ -298,7 +282,7 @@ const ratioOf = ({ check }: Treated): number | undefined =>
   check?.speed ? check.speed.before / check.speed.after : undefined;
 
 /** Norms that are written out since the model's opset has no operator for them. */
-function raisingHints(model: Model, { norms }: Findings, asked = 0): string[] {
+function raisingHints(model: Model, { norms }: FoundInModel, asked = 0): string[] {
   const own = Math.max(asked, model.opsets.get("") ?? 0);
   const written = norms.filter((norm) => !norm.isOperator && (SINCE[norm.norm] ?? 0) > own);
   const [to] = [...new Set(written.map((norm) => SINCE[norm.norm]))].sort((a, b) => a - b);
@@ -319,7 +303,7 @@ interface Treated {
 
 async function treatedOf(
   model: Model,
-  found: Findings,
+  found: FoundInModel,
   course: Course | string,
   { mend, beside, runtime, tolerance, progress }: Care,
 ): Promise<Treated> {
@@ -405,7 +389,7 @@ async function illsAfter(
 ): Promise<readonly Ill[]> {
   progress?.("looking at what is mended");
   const mended = await openModel(new Map([...files.map(fileOf), ...beside].map((file) => [file.name, file])));
-  const found = await findings(mended);
+  const found = await find(mended);
   const measured =
     typeof course === "string" ? new Map() : await measuredIn(mended, found, course, { beside });
   return illsOf(mended, found, measured);

@@ -257,6 +257,9 @@ export function madeSamples(
   });
 }
 
+/** Arrays that a message names. */
+const MOST_NAMED = 8;
+
 /** Types that may be given for another without a loss that matters. */
 const INSTEAD: Readonly<Record<string, readonly string[]>> = {
   float16: ["float32", "float64"],
@@ -267,27 +270,21 @@ const INSTEAD: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The inputs that somebody gives, as the network takes them.
- * @throws UsageError for one that is missing or that the network has not, and for another type or shape
+ * The inputs that somebody gives, as the network takes them; what else is given, such as its outputs, is left out.
+ * @throws UsageError for one that is missing, and for another type or shape
  */
 export async function givenFeeds(
   ports: readonly Port[],
   given: ReadonlyMap<string, Tensor>,
 ): Promise<Tensors> {
   const names = listed(ports.map(({ name }) => quote(name)));
-  const unknown = [...given.keys()].find((name) => ports.every((port) => port.name !== name));
-  if (unknown !== undefined) {
-    throw new UsageError(
-      `--inputs: expected arrays by the names of the network's inputs (${names}), got ${quote(unknown)}; rename it`,
-    );
-  }
   const lengths = new Map<string, number>();
   const feeds: [string, TensorData][] = [];
   for (const port of ports) {
     const tensor = given.get(port.name);
     if (tensor === undefined) {
       throw new UsageError(
-        `--inputs: expected an array for each of the network's inputs (${names}), ${quote(port.name)} is missing; add it`,
+        `--inputs: expected an array for each of the network's inputs (${names}), got ${listed([...given.keys()].slice(0, MOST_NAMED).map((name) => quote(name)))}; add ${quote(port.name)}`,
       );
     }
     const { dtype, shape } = tensor;

@@ -86,12 +86,8 @@ test("given inputs are matched by name and brought into the network's types", as
 
 test.each([
   [
-    { y: { shape: [2, 2] } },
-    '--inputs: expected arrays by the names of the network\'s inputs ("x" and "z"), got "y"; rename it',
-  ],
-  [
-    { x: { shape: [2, 2] } },
-    '--inputs: expected an array for each of the network\'s inputs ("x" and "z"), "z" is missing; add it',
+    { x: { shape: [2, 2] }, y: { shape: [2, 2] } },
+    '--inputs: expected an array for each of the network\'s inputs ("x" and "z"), got "x" and "y"; add "z"',
   ],
   [
     { x: { shape: [4] }, z: { shape: [2, 2] } },
