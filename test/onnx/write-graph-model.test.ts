@@ -5,9 +5,11 @@ import "@tensorflow/tfjs-backend-cpu";
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
+import { CheckpointError } from "../../src/checkpoints/errors.js";
 import type { Mend, NewNode } from "../../src/checkpoints/graphs/graph.js";
 import { type Model, openModel } from "../../src/onnx/model.js";
 import { written } from "../../src/onnx/write.js";
+import { mutated, random } from "../checkpoints/support/fuzz.js";
 import { newConstant } from "../support/onnx-models.js";
 import { bytesIn } from "./support.js";
 
@@ -174,5 +176,27 @@ describe("a graph model", () => {
     await expect(written(model, { mends: [own] })).rejects.toThrow(
       'written: a node of TensorFlow gives a value of its own name, got "other" for "Identity"',
     );
+  });
+
+  it("that is damaged is written or refused, and what is written opens", async () => {
+    const next = random(7);
+    let wrote = 0;
+    for (let i = 0; i < Number(process.env.FUZZ ?? 400); i++) {
+      const bytes = mutated(json, next);
+      try {
+        const model = await openModel(new Map([["model.json", bytes]]));
+        const [found] = model.graph.nodes.filter(({ inputs }) => inputs.length > 0);
+        const own = found && mend(model, found.name, [node("Identity", found.inputs[0], found.name)]);
+        const { files } = await written(model, { mends: own ? [own] : [] });
+        const again = await openModel(new Map([["model.json", await bytesIn(files[0])]]));
+        if (own) expect(again.graph.nodes.find(({ name }) => name === found.name)?.operator).toBe("Identity");
+        wrote++;
+      } catch (error) {
+        if (error instanceof CheckpointError) continue;
+        if (error instanceof RangeError && error.message.startsWith("written: ")) continue;
+        throw new Error(`mutation ${i}`, { cause: error });
+      }
+    }
+    expect(wrote).toBeGreaterThan(10);
   });
 });
