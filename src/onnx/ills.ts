@@ -209,7 +209,10 @@ function spreadBelow(norm: Found, met: Measure | undefined): Ill[] {
 
 /** What its values tell, as of a checkpoint. */
 function unhealthy(norm: Found): Ill[] {
-  const { gamma, beta, mean, variance, epsilon } = norm;
+  const { gamma, beta, variance, epsilon } = norm;
+  // a mean of 0 is none
+  const zero = variance?.values && { ...variance, values: new Float64Array(variance.values.length) };
+  const mean = norm.mean ?? (norm.norm === "batchNorm" ? zero : undefined);
   const stored = (parameters: Readonly<Record<string, Parameter | undefined>>) =>
     Object.fromEntries(
       Object.entries(parameters).flatMap(([name, one]) => (one?.values ? [[name, one.values] as const] : [])),

@@ -25,10 +25,18 @@ export interface Measure {
   /** What is squared: the largest, and the largest sum of squares of one statistic. */
   readonly largestSquare: number;
   readonly largestSum: number;
+  /** The largest number of the type that squares are summed in, by the largest sum: below 1 it overflows. */
+  readonly headroom: number;
 }
 
 /** The largest finite number of float16. */
 export const MOST_HALF = 65504;
+const MOST: Readonly<Record<string, number>> = {
+  float16: MOST_HALF,
+  bfloat16: (2 - 2 ** -7) * 2 ** 127,
+  float64: Number.MAX_VALUE,
+};
+const MOST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
 
 /**
  * Measures in float64.
@@ -36,7 +44,10 @@ export const MOST_HALF = 65504;
  * @throws RangeError for a shape that is not the normalization's, or values that are not as many
  */
 export function measure(
-  norm: Pick<Found, "norm" | "shape" | "axes" | "channels" | "groups" | "epsilon" | "cancels">,
+  norm: Pick<
+    Found,
+    "norm" | "shape" | "axes" | "channels" | "groups" | "epsilon" | "cancels" | "statisticsType"
+  >,
   { shape, data }: { readonly shape: readonly number[]; readonly data: ArrayLike<number> },
 ): Measure {
   checkNumbers("measure", "x.data", data);
@@ -96,6 +107,7 @@ export function measure(
     cancellation: known(cancellation),
     largestSquare: known(largestSquare),
     largestSum: known(largestSum),
+    headroom: known((MOST[norm.statisticsType ?? ""] ?? MOST_FLOAT) / largestSum),
   };
 }
 

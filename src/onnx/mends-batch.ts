@@ -15,10 +15,12 @@ export interface Budget {
   values: number;
 }
 
-/** Whether it normalizes by the batch that it runs on, by an attribute (14) or by outputs that only training has. */
-export function isTraining({ nodes, norm }: Pick<Found, "nodes" | "norm">): boolean {
-  const node = nodes.find(({ operator, domain }) => operator === "BatchNormalization" && domain === "");
-  if (node === undefined || norm !== "batchNorm") return false;
+/**
+ * Whether it is a BatchNormalization that normalizes by the batch that it runs on: by an attribute (14), or by outputs that only training
+ * has. What others are made with is none of its own.
+ */
+export function isTraining({ nodes: [node, ...others] }: Pick<Found, "nodes">): boolean {
+  if (node.operator !== "BatchNormalization" || node.domain !== "" || others.length > 0) return false;
   return node.opset < 14
     ? node.outputs.slice(1).some((output) => output !== "")
     : numberOf(node, "training_mode", 0) !== 0;
@@ -54,6 +56,9 @@ interface Layer {
 /** The largest of float16. */
 const MOST_HALF = 65504;
 
+/** A mean that is missing. */
+const ZERO = { values: Float64Array.of(0) };
+
 /** What it is for each channel; undefined where statistics are not stored. */
 export function affineIn({
   mean,
@@ -64,14 +69,14 @@ export function affineIn({
   epsilonAt,
   norm,
 }: Found): Affine | undefined {
-  if (norm !== "batchNorm" || epsilonAt !== "inside" || !mean?.values || !variance?.values) return undefined;
-  const given = [mean, variance, gamma, beta].map((one) => one?.values);
+  if (norm !== "batchNorm" || epsilonAt !== "inside" || !variance?.values) return undefined;
+  const given = [mean ?? ZERO, variance, gamma, beta].map((one) => one?.values);
   const channels = Math.max(...given.map((values) => values?.length ?? 0));
   // one value stands for all; others are computed as the network runs
   const each = given.map((values) =>
     values?.length === 1 ? new Float64Array(channels).fill(values[0]) : values,
   );
-  if ([gamma, beta].some((one) => one && !one.values)) return undefined;
+  if ([mean, gamma, beta].some((one) => one && !one.values)) return undefined;
   if (each.some((values) => values && values.length !== channels)) return undefined;
   const [means, variances, gammas, betas] = each;
   if (!means || !variances) return undefined;

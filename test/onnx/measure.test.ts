@@ -60,6 +60,17 @@ it("statistics of groups, of instances, and over channels", () => {
   expect(over.spread ** 2).toBeCloseTo((9 * 15) / 12, 12);
 });
 
+it("headroom is that of the type that squares are summed in", () => {
+  const data = [0, 0, 100, -100, 0, 0, 0, 0];
+  const of = (statisticsType?: string) =>
+    measure({ ...layer, statisticsType }, { shape: [2, 4], data }).headroom;
+  expect(of("float16")).toBeCloseTo(65504 / 20000, 12);
+  expect(of()).toBeCloseTo(3.4028235e38 / 20000, -30);
+  expect(measure(layer, { shape: [2, 4], data: new Float32Array(8) }).headroom).toBe(
+    Number.POSITIVE_INFINITY,
+  );
+});
+
 it("far from zero float64 loses nothing", () => {
   const data = Float64Array.from([0, 1, 2, 3], (value) => 1e9 + value);
   const { spread, cancellation } = measure({ ...layer, shape: [1, 4] }, { shape: [1, 4], data });

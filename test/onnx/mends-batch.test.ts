@@ -7,7 +7,7 @@ import { openModel } from "../../src/onnx/model.js";
 import { sizeOf } from "../../src/shape.js";
 import {
   type ModelOf,
-  mended,
+  mendedBytes,
   type NewNodeOf,
   newConstant,
   onnxBytes,
@@ -135,7 +135,7 @@ async function mendedOf(one: Case, isBefore: boolean) {
     cancels: false,
   };
   const mends = await mendsOf(model, { norms: [found], activations: [] });
-  return { mends, before: bytes, after: onnxBytes(mended(written, mends)) };
+  return { mends, before: bytes, after: await mendedBytes(model, mends) };
 }
 
 const conv = { operator: "Conv", x: [2, 4, 7, 6], weight: [6, 4, 3, 2], bias: [6], channels: 6 } as const;

@@ -7,7 +7,7 @@ import { openModel } from "../../src/onnx/model.js";
 import { sizeOf } from "../../src/shape.js";
 import {
   type ModelOf,
-  mended,
+  mendedBytes,
   type NewNodeOf,
   newConstant,
   onnxBytes,
@@ -230,7 +230,7 @@ async function mendedOf(one: Case, options: MendOptions = {}) {
   const bytes = onnxBytes(written);
   const { model, found } = await foundIn(one, bytes);
   const mends = await mendsOf(model, { norms: [found], activations: [] }, options);
-  return { mends, before: bytes, after: onnxBytes(mended(written, mends)) };
+  return { mends, before: bytes, after: await mendedBytes(model, mends) };
 }
 
 const operatorsOf = (mends: readonly Mend[]) =>

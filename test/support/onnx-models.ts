@@ -1,10 +1,14 @@
 /** ONNX models written down, and run in onnxruntime, for tests. */
 import * as ort from "onnxruntime-node";
 import { bytesField, integerField, message, textField } from "../../src/checkpoints/encodings/protobuf.js";
+import { concatenated } from "../../src/checkpoints/encodings/zip.js";
 import type { Mend, NewConstant, NewNode } from "../../src/checkpoints/graphs/graph.js";
 import { fromHalf } from "../../src/checkpoints/tensors.js";
 import { encodedTensors } from "../../src/checkpoints/written.js";
 import { nodeMessage, opsetMessage, tensorMessage, valueMessage } from "../../src/onnx/messages.js";
+import type { Model } from "../../src/onnx/model.js";
+import { raising } from "../../src/onnx/opsets.js";
+import { bytesOfParts, written } from "../../src/onnx/write.js";
 import { sizeOf } from "../../src/shape.js";
 
 /** [operator, inputs, outputs, attributes, domain]; names are split at spaces, "_" is one that is left out. */
@@ -109,26 +113,13 @@ function floatsOf(type: string, data: ort.Tensor["data"]): Float32Array {
   return Float32Array.from(data as ArrayLike<number>);
 }
 
-/** The model with these mends, without the nodes that they replace. */
-export function mended(model: ModelOf, mends: readonly Mend[]): ModelOf {
-  const opsets = mends.map(({ opsets }) => opsets[""] ?? 0);
-  const constants = mends.flatMap((mend) => mend.constants);
-  const nodes = model.nodes.flatMap((node): NewNodeOf[] => {
-    const outputs = node[2].split(" ");
-    const isGivenBy = (one: { outputs: readonly string[] }) => outputs.includes(one.outputs[0]);
-    const mend = mends.find(({ replaces }) => replaces.some(isGivenBy));
-    if (mend === undefined) return [node];
-    return isGivenBy(mend.at) ? mend.nodes.map(asWritten) : [];
-  });
-  return {
-    ...model,
-    opset: Math.max(model.opset, ...opsets),
-    constants: [...(model.constants ?? []), ...constants],
-    nodes,
-  };
-}
-
-function asWritten({ operator, inputs, outputs, attributes, domain }: NewNode): NewNodeOf {
-  const joined = (names: readonly string[]) => names.map((name) => name || "_").join(" ");
-  return [operator, joined(inputs), joined(outputs), attributes, domain];
+/** A model's file with these mends, and what they need of other nodes. */
+export async function mendedBytes(model: Model, mends: readonly Mend[]): Promise<Uint8Array> {
+  const to = Math.max(0, ...mends.map(({ opsets }) => opsets[""] ?? 0));
+  const replaced = new Set(mends.flatMap(({ replaces }) => replaces));
+  const converted = to > 0 ? raising(model, to, (node) => !replaced.has(node)) : [];
+  const { files } = await written(model, { mends: [...mends, ...converted] });
+  const parts: Uint8Array[] = [];
+  for await (const part of bytesOfParts(files[0].parts)) parts.push(part);
+  return concatenated(parts);
 }
