@@ -1,9 +1,11 @@
 /** Models of older operators, raised: the same numbers in onnxruntime. */
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
 import { type Model, openModel } from "../../src/onnx/model.js";
 import { canRaise, changedMeaning, raising } from "../../src/onnx/opsets.js";
 import { written } from "../../src/onnx/write.js";
+import { itWithModel, modelFile } from "../checkpoints/support/shared-models.js";
 import { normal } from "../support/numerics.js";
 import { type ModelOf, newConstant, onnxBytes, run } from "../support/onnx-models.js";
 import { bytesIn } from "./support.js";
@@ -88,12 +90,7 @@ const cases: [string, number, number, Case][] = [
   ],
   ["Slice", 9, 17, { nodes: [["Slice", "x", "y", { starts: i(1, -2), ends: i(9, -1), axes: i(1, 2) }]] }],
   ["Slice of the first axes", 7, 10, { nodes: [["Slice", "x", "y", { starts: i(1), ends: i(2) }]] }],
-  [
-    "TopK",
-    9,
-    17,
-    { nodes: [["TopK", "x", "y where", { axis: i1(2), k: i1(2) }]] },
-  ],
+  ["TopK", 9, 17, { nodes: [["TopK", "x", "y where", { axis: i1(2), k: i1(2) }]] }],
   ["Dropout", 7, 17, { nodes: [["Dropout", "x", "y", { ratio: f1(0.4) }]] }],
   [
     "Upsample by an attribute",
@@ -333,4 +330,46 @@ it("nothing changes downwards, in other domains, and of operators that stayed", 
   expect(raising(model, 18).map(({ title, replaces }) => [title, replaces])).toEqual([
     ["ReduceMean as operator set 18 has it", [mean]],
   ]);
+});
+
+describe("the wild", () => {
+  for (const name of ["basic_pitch-nmp.onnx", "silero_vad_half.onnx"]) {
+    itWithModel(`onnx/${name}`)(`${name} is raised, with all that is in its branches`, async () => {
+      const model = await openModel(modelFile(`onnx/${name}`));
+      const { files } = await written(model, { mends: [raise(model, 21)] });
+      const bytes = await bytesIn(files[0]);
+      const raised = await openModel(bytes);
+      for (const graph of raised.graphs) {
+        for (const { domain, opset } of graph.nodes) if (domain === "") expect(opset).toBe(21);
+      }
+      const [before, after] = await Promise.all(
+        [await bytesIn((await written(model)).files[0]), bytes].map((one) =>
+          InferenceSession.create(one, { logSeverityLevel: 4, intraOpNumThreads: 1 }),
+        ),
+      );
+      const feeds = Object.fromEntries(
+        before.inputMetadata.flatMap((input) => {
+          if (!input.isTensor) return [];
+          const shape = input.shape.map((length) => (typeof length === "number" && length > 0 ? length : 1));
+          if (name.startsWith("silero") && input.name === "input") shape[1] = 512;
+          const size = shape.reduce((a, b) => a * b, 1);
+          const data = input.type === "int64" ? BigInt64Array.of(16000n) : normal(size, 3);
+          return [
+            [
+              input.name,
+              input.type === "int64"
+                ? new Tensor("int64", data as BigInt64Array, shape.slice(0, 0))
+                : new Tensor("float32", Float32Array.from(data as Float64Array), shape),
+            ],
+          ];
+        }),
+      );
+      const [expected, found] = [await before.run(feeds), await after.run(feeds)];
+      for (const [key, { data }] of Object.entries(expected)) {
+        const values = found[key].data as Float32Array;
+        const differences = (data as Float32Array).map((value, i) => Math.abs(value - values[i]));
+        expect(differences.reduce((a, b) => Math.max(a, b))).toBeLessThan(1e-4);
+      }
+    });
+  }
 });
