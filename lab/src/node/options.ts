@@ -49,7 +49,8 @@ export const list = (text: string, before: string[] = []) => {
 };
 
 /** `a, b or c`. */
-export const either = (names: readonly string[]) => `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+export const either = (names: readonly string[]) =>
+  names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 
 /** As typed by whoever has no superscript, or begins with a capital. */
 const plainly = (text: string) => text.normalize("NFKC").toLowerCase().replaceAll("_", "-");
