@@ -111,7 +111,8 @@ function products(axesOf: (operands: Operands<Values64>) => readonly number[], k
 
 function axesOfReduction(operands: Operands<Values64>): readonly number[] {
   const axes = operands.node.opset < 18 ? operands.list("axes") : operands.knownIfGiven(1);
-  return axes?.length ? operands.axes(axes) : [...operands.shape().keys()];
+  if (axes?.length) return operands.axes(axes);
+  return operands.flag("noop_with_empty_axes", false) ? [] : [...operands.shape().keys()];
 }
 
 function constantOfShape(operands: Operands<Values64>): readonly Values64[] {

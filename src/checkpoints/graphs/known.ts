@@ -1,10 +1,10 @@
 /** What is known of one node and of one value: what shapes and evaluation share. */
-import { MOST_AXES, sizeOf } from "../../shape.js";
+import { sizeOf } from "../../shape.js";
 import { CheckpointError } from "../errors.js";
 import { castTo } from "./exact.js";
 import type { Attribute, Constant, Graph, Node } from "./graph.js";
 import { meaningOf } from "./meaning.js";
-import { type Call, isReal, Operands, unlessUnknown } from "./operators.js";
+import { type Call, isReal, isShape, Operands, unlessUnknown } from "./operators.js";
 import { ruleOf } from "./shape-rules.js";
 import { fillOf, type Sketch, Sketches } from "./sketches.js";
 
@@ -88,7 +88,7 @@ export function sketchOf(
     expand: sketches.expand,
   };
   const given = sketchesOf(call, open);
-  return given?.some(({ shape }) => shape.length > MOST_AXES) ? undefined : given;
+  return given?.every(({ shape }) => isShape(shape)) ? given : undefined;
 }
 
 function sketchesOf(call: Call<Sketch>, open: (place: number) => number): readonly Sketch[] | undefined {

@@ -87,6 +87,7 @@ function concat(axisFirst: boolean): Meaning {
   return (operands) => {
     const last = operands.count - 1;
     const from = axisFirst ? 1 : 0;
+    if (last < 1) unknown();
     const parts = Array.from({ length: last }, (_, i) => operands.at(from + i));
     const axis = operands.scalar(axisFirst ? 0 : last) ?? unknown();
     return [operands.ops.concat(parts, operands.axis(axis, operands.shape(from).length))];
@@ -131,7 +132,7 @@ function stridedSlice<T>(operands: Operands<T>): readonly T[] {
 
 function gather<T>(operands: Operands<T>): readonly T[] {
   const shape = operands.shape();
-  const axis = operands.has(2) ? operands.axis(operands.scalar(2) ?? unknown()) : 0;
+  const axis = operands.axis(operands.has(2) ? (operands.scalar(2) ?? unknown()) : 0);
   if (operands.number("batch_dims", 0) !== 0) unknown();
   const rows = picked(operands.ops, operands.at(0), axis, operands.known(1));
   return [

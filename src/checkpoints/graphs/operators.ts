@@ -94,7 +94,9 @@ export class Operands<T> {
     return this.has(input) ? this.at(input) : undefined;
   }
 
+  /** Those that are given, at least one. */
   all(): T[] {
+    if (this.count === 0) unknown();
     return Array.from({ length: this.count }, (_, input) => this.at(input));
   }
 
@@ -144,6 +146,7 @@ export class Operands<T> {
   expanded(x: T, shape: readonly number[]): T {
     const { ops, call } = this;
     if (sameShape(ops.shape(x), shape)) return x;
+    if (!isShape(shape)) unknown();
     if (!sameShape(broadcastShape(ops.shape(x), shape), shape)) unknown();
     if (call.expand) return call.expand(x, shape);
     const size = sizeOf(shape);
@@ -207,6 +210,11 @@ export class Operands<T> {
 /** Ends a meaning. */
 export function unknown(): never {
   throw UNKNOWN;
+}
+
+/** Whether these are lengths of an array's axes. */
+export function isShape(lengths: readonly number[]): boolean {
+  return lengths.length <= MOST_AXES && lengths.every((length) => Number.isInteger(length) && length >= 0);
 }
 
 /** Axes of this rank from one on. */
@@ -282,7 +290,7 @@ export function picked<T>(ops: ElementaryOps<T>, x: T, axis: number, wanted: rea
   for (let i = 1; i <= wanted.length; i++) {
     if (i < wanted.length && wanted[i] === wanted[i - 1] + 1) continue;
     const first = wanted[from];
-    if (!Number.isInteger(first) || first < 0 || wanted[i - 1] >= length) unknown();
+    if (!Number.isInteger(first) || first < 0 || !(wanted[i - 1] < length)) unknown();
     parts.push(i - from === length ? x : ops.slice(x, axis, first, first + i - from));
     from = i;
   }

@@ -1,7 +1,7 @@
 /** Shapes that operators give which have no meaning in `Ops`, or whose operands are not known. */
 import { broadcastShape } from "../../shape.js";
 import type { Node } from "./graph.js";
-import { type Operands, ofDialect, product, turned, unknown } from "./operators.js";
+import { isShape, type Operands, ofDialect, product, turned, unknown } from "./operators.js";
 import { filled, type Sketch } from "./sketches.js";
 
 /** @param open a length that the file leaves open, for a place of the output */
@@ -14,7 +14,7 @@ function gives(shape: (operands: Operands<Sketch>, open: (place: number) => numb
 }
 
 function whole(shape: Lengths): Lengths {
-  return shape.every((length) => Number.isInteger(length) && length >= 0) ? shape : unknown();
+  return isShape(shape) ? shape : unknown();
 }
 
 /** As its first operand, each output. */
@@ -28,12 +28,7 @@ const batchNorm = (statistic: number): Rule => {
   };
 };
 
-const broadcast = gives((operands) =>
-  operands
-    .all()
-    .map((one) => one.shape)
-    .reduce(broadcastShape),
-);
+const broadcast = gives((operands) => broadcastShape(operands.shape(0), operands.shape(1)));
 
 /** A setting of so many numbers, with what stands for those that are missing. */
 function settings(operands: Operands<Sketch>, name: string, count: number, absent: number): Lengths {

@@ -22,7 +22,8 @@ export function fillOf({ data, fill }: Sketch): number | undefined {
 
 /** Of a shape, with all values equal. */
 export function filled(shape: readonly number[], fill: number | undefined): Sketch {
-  if (fill === undefined) return { shape };
+  // NaN may be of a formula alone, where an operator guards against it
+  if (fill === undefined || Number.isNaN(fill)) return { shape };
   const size = sizeOf(shape);
   return size <= MOST_KNOWN ? { shape, fill, data: new Float64Array(size).fill(fill) } : { shape, fill };
 }

@@ -52,7 +52,17 @@ it.each(nodeCases)(
 );
 
 /** Those that have no meaning, which values that are given stand for. */
-const UNKNOWN = new Set(["Conv", "ConvTranspose", "AveragePool", "MaxPool", "Pad", "If", "FusedConv", "LRN"]);
+const UNKNOWN = new Set([
+  "Attention",
+  "Conv",
+  "ConvTranspose",
+  "AveragePool",
+  "MaxPool",
+  "Pad",
+  "If",
+  "FusedConv",
+  "LRN",
+]);
 
 describe("networks of exporters", async () => {
   const all = (await Promise.all(packs.map((pack) => exportsOf(pack)))).flat();
