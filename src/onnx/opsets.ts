@@ -192,6 +192,26 @@ function resized(made: Conversion): Converted | undefined {
   return made.done([x, roi, scales], { scales: undefined, ...exact }, "Resize");
 }
 
+/** GroupNormalization with the scale and bias of each group repeated for its channels. */
+function perChannel(made: Conversion): Converted | undefined {
+  const [x, ...affine] = made.node.inputs;
+  const [groups] = made.numbers("num_groups") ?? [];
+  if (groups === undefined) return undefined;
+  const count = made.constant("groups", "int64", [groups]);
+  const channels = made.step("Shape", "channels", [x], { start: { integer: 1 }, end: { integer: 2 } });
+  const each = made.step("Div", "channels_each", [channels, count]);
+  const shape = made.step("Concat", "repeated", [count, each], { axis: { integer: 0 } });
+  const column = made.constant("column", "int64", [groups, 1]);
+  const flat = made.constant("flat", "int64", [-1]);
+  const repeated = affine.map((name, i) => {
+    const of = i === 0 ? "scale" : "bias";
+    const standing = made.step("Reshape", `${of}/column`, [name, column]);
+    const all = made.step("Expand", `${of}/repeated`, [standing, shape]);
+    return made.step("Reshape", of, [all, flat]);
+  });
+  return made.done([x, ...repeated]);
+}
+
 const REDUCTIONS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare"];
 
 const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly Change[]>([
@@ -396,7 +416,7 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
       },
     ],
   ],
-  ["GroupNormalization", [{ at: 21, why: "its scale and bias are per channel" }]],
+  ["GroupNormalization", [{ at: 21, why: "its scale and bias are per channel", convert: perChannel }]],
   ["Scan", [{ at: 9, why: "it has no axis of the batch" }]],
   ["AveragePool", [ceiled(19), ceiled(22)]],
   ["MaxPool", [ceiled(22)]],

@@ -20,7 +20,7 @@ import type { Graph, Mend, NewConstant, NewNode } from "../checkpoints/graphs/gr
 import { inOrder } from "../checkpoints/graphs/order.js";
 import type { Bytes } from "../checkpoints/source.js";
 import { checkOptions } from "../options.js";
-import { sizeOf } from "../shape.js";
+import { described, sizeOf } from "../shape.js";
 import { type MendedGraph, mended } from "./mended.js";
 import {
   constantNodeMessage,
@@ -81,11 +81,18 @@ const PAGE = 4096;
  */
 export async function written(model: Model, changes: Changes = {}): Promise<Written> {
   checkOptions("written", changes, ["mends", "observe", "name", "externalFrom"]);
+  const { mends = [], observe = [] } = changes;
+  for (const [key, value] of Object.entries({ mends, observe })) {
+    if (!Array.isArray(value)) throw new TypeError(`written: ${key} must be a list, got ${described(value)}`);
+  }
+  const { externalFrom: from } = changes;
+  if (from !== undefined && !(typeof from === "number" && from >= 0)) {
+    throw new RangeError(`written: externalFrom must be a number of bytes, got ${described(from)}`);
+  }
   const stored = storedModel("written", model);
   const name = changes.name ?? model.file.slice(model.file.lastIndexOf("/") + 1);
   if ("graphModel" in stored) return writtenGraphModel(stored.files, stored.graphModel, { ...changes, name });
   const { files, onnx } = stored;
-  const { mends = [], observe = [] } = changes;
   const opsets = needed(onnx, mends);
   const irVersion = Math.max(model.irVersion, irVersionOf(opsets.get(onnx.graph)?.get("") ?? 0));
   const observed = observe.filter((one) => !onnx.graph.outputs.some(({ name }) => name === one));
@@ -104,7 +111,7 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   checkMeaning(onnx, graphs, to);
 
   const isLarge = files.bytes.byteLength + bytesOfNew(mends) > MOST_BYTES;
-  const externalFrom = changes.externalFrom ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
+  const externalFrom = from ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
   const beside = new Beside(nameBeside(name, onnx.external), externalFrom);
   const writer = new Writer(onnx, graphs, opsets, { before: model.irVersion, after: irVersion }, beside);
   const isChanged = mends.length > 0 || observed.length > 0;

@@ -659,7 +659,18 @@ it("a model of 2 GB is mended by ranges of it", async () => {
   expect(most).toBe(2 ** 22);
 });
 
-it("what openModel did not give is refused", async () => {
+it("what openModel did not give is refused, and changes that are none", async () => {
+  const model = await openModel(onnxBytes(network));
+  await expect(written(model, { mends: {} as never })).rejects.toThrow(
+    /^written: mends must be a list, got /,
+  );
+  await expect(written(model, { observe: "y" as never })).rejects.toThrow(
+    /^written: observe must be a list, got /,
+  );
+  await expect(written(model, { externalFrom: Number.NaN })).rejects.toThrow(
+    "written: externalFrom must be a number of bytes, got NaN",
+  );
+  await expect(written(model, { mend: [] } as never)).rejects.toThrow("written: ");
   await expect(written({} as Model)).rejects.toThrow(
     new TypeError("written: expected a model that openModel gave, as it gave it"),
   );
