@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import { fieldsOf } from "../../src/checkpoints/encodings/protobuf.js";
 import { concatenated } from "../../src/checkpoints/encodings/zip.js";
@@ -547,6 +548,13 @@ describe("constants", () => {
     expect(mended.external).toEqual(["out.data"]);
     expect(await mended.graph.constants.get("second")?.read()).toEqual(Float32Array.of(4, 5, 6));
     expect(await mended.graph.constants.get("small")?.read()).toEqual(Float32Array.of(1));
+    const externalData = [{ path: "out.data", data: all.get("out.data") as Uint8Array }];
+    const session = await InferenceSession.create(all.get("out.onnx") as Uint8Array, {
+      externalData,
+      logSeverityLevel: 4,
+    });
+    const { y } = await session.run({ x: new Tensor("float32", Float32Array.from(x.data), x.shape) });
+    expect({ y: y.data }).toMatchObject({ y: (await run(onnxBytes(network), { x })).y });
   });
 
   it("of a model that reads a file of that name already lie in another", async () => {
