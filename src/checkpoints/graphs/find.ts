@@ -5,7 +5,10 @@
  *
  * Lengths that the file leaves open are stand-ins: found is what is found with two different ones.
  */
-import { sizeOf } from "../../shape.js";
+
+import type { Values64 } from "../../formula/eager.js";
+import { MOST_VALUES, sizeOf } from "../../shape.js";
+import { CheckpointError } from "../errors.js";
 import { Algebra, Cut, type Expression, isSameSum, numberIn, type Sum, sumOf, Unknown } from "./algebra.js";
 import { evaluated } from "./evaluate.js";
 import type { Found, FoundActivation, FoundNorm, Parameter } from "./found.js";
@@ -649,33 +652,38 @@ class Search {
     const shape = axes.map((axis) => algebra.x.shape[axis]);
     const lengths = segments.map((segment) => algebra.lengthOf(segment));
     const size = lengths.reduce((a, b) => a * b, 1);
+    // of a length that is open there is no constant
+    if (shape.some((length) => this.settled.isOpen(length)) || size > MOST_VALUES) return undefined;
     const values = new Float64Array(size);
-    const names = new Set<string>();
+    const isItself = isPlain(sum, algebra) && atom?.kind === "given";
+    const stored = isItself ? this.settled.constant(atom.name) : undefined;
     for (const { factor, powers } of sum.values()) {
       const term = new Float64Array(size).fill(factor);
       for (const [number, exponent] of powers) {
         const atom = algebra.atomAt(number);
         if (atom.kind !== "given") return undefined;
-        names.add(atom.name);
-        const constant =
-          this.settled.known(atom.name) ?? (await evaluated(this.graph, [atom.name])).get(atom.name);
-        if (constant === undefined) return undefined;
+        const constant = this.settled.known(atom.name) ?? (await this.evaluated(atom.name));
+        if (constant === undefined) {
+          // values in another file, which may be missing
+          return isItself ? { name: stored?.name, axes, shape } : undefined;
+        }
         const strides = stridesOf(atom.axes.flat(), segments, lengths, (one) => algebra.lengthOf(one));
         for (let i = 0; i < size; i++) term[i] *= constant.data[placeOf(i, lengths, strides)] ** exponent;
       }
       for (let i = 0; i < size; i++) values[i] += term[i];
     }
-    const [only] = sum.values();
-    const isItself =
-      sum.size === 1 &&
-      only.factor === 1 &&
-      only.powers.length === 1 &&
-      only.powers[0][1] === 1 &&
-      names.size === 1;
-    const [name] = names;
-    const stored = isItself ? this.settled.constant(name) : undefined;
-    const isWhole = stored !== undefined && stored.shape.reduce((a, b) => a * b, 1) === size;
-    return { name: isWhole ? name : undefined, axes, shape, values };
+    const isWhole = stored !== undefined && sizeOf(stored.shape) === size;
+    return { name: isWhole ? stored.name : undefined, axes, shape, values };
+  }
+
+  /** A constant's values, or what is computed of constants; undefined where the file does not have them all. */
+  private async evaluated(name: string): Promise<Values64 | undefined> {
+    try {
+      return (await evaluated(this.graph, [name])).get(name);
+    } catch (error) {
+      if (error instanceof CheckpointError) return undefined;
+      throw error;
+    }
   }
 
   activations(): FoundActivation[] {

@@ -2,13 +2,7 @@
  * Which normalization a polynomial in x is. What it says of itself (over which axes, which epsilon, what gamma and beta) says which of the
  * catalog it can be; it is that one if that one's formula, run on x, gives the same polynomial.
  */
-import { channelPlan, examplePlan } from "../../formula/channels.js";
 import { type FusedNorm, planOf } from "../../formula/plan.js";
-import { groupNorm } from "../../norms/group.js";
-import { instanceNorm } from "../../norms/instance.js";
-import { layerNorm } from "../../norms/layer.js";
-import { rmsNorm } from "../../norms/rms.js";
-import { unitNorm } from "../../norms/unit.js";
 import { sizeOf } from "../../shape.js";
 import {
   type Algebra,
@@ -132,12 +126,7 @@ function recognizeBatch(algebra: Algebra, y: Expression): Recognized | undefined
     axes: [x.axes[channels]],
     sum,
   });
-  const norm: FusedNorm = {
-    name: "batchNorm",
-    epsilon,
-    centered: true,
-    plan: channelPlan("batchNorm", channels),
-  };
+  const norm = standardizing(epsilon, true, { kept: [channels], parameters: [channels] });
   const operands = {
     gamma: perChannel(gamma),
     beta: perChannel(beta),
@@ -245,92 +234,72 @@ function candidates(
   const found: Candidate[] = [];
   const settled = { axes, epsilon, epsilonAt, gamma, beta };
 
-  const fused = (
-    how: Omit<Recognized, keyof typeof settled>,
-    make: () => FusedNorm,
-    affine: { gamma: Sum; beta: Sum } = { gamma, beta },
-  ) => {
-    if (!follows(how.parameterAxes)) return;
+  /** The operation over views of x that keep some axes: of x itself, or of x with its channels cut into groups. */
+  const fused = (how: Omit<Recognized, keyof typeof settled>, views: Omit<Views, "parameters">) => {
+    const { parameterAxes } = how;
+    if (!follows(parameterAxes)) return;
     const parameters = (sum: Sum): Expression => {
-      const shape = how.parameterAxes.map((axis) => x.shape[axis]);
-      return { shape, axes: how.parameterAxes.map((axis) => x.axes[axis]), sum };
+      const shape = parameterAxes.map((axis) => x.shape[axis]);
+      return { shape, axes: parameterAxes.map((axis) => x.axes[axis]), sum };
     };
     found.push({
       recognized: { ...settled, ...how },
       formula: () => {
-        const operands = { gamma: parameters(affine.gamma), beta: parameters(affine.beta) };
-        return epsilonAt === "outside" ? outside(algebra, reading) : algebra.normalize(make(), x, operands).y;
+        if (epsilonAt === "outside") return outside(algebra, reading);
+        const norm = standardizing(epsilon, centered, { parameters: parameterAxes, ...views });
+        return algebra.normalize(norm, x, { gamma: parameters(gamma), beta: parameters(beta) }).y;
       },
     });
   };
-  const trying = (make: () => void) => {
-    try {
-      make();
-    } catch (error) {
-      // a norm that these axes do not fit
-      if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    }
-  };
+  const others = all.filter((axis) => !axes.includes(axis));
 
   if (!centered) {
     const count = sizeOf(axes.map((axis) => x.shape[axis]));
     if (cut.length > 0) return [];
-    if (ofWeight) trying(() => found.push(weight(algebra, settled, count)));
-    trying(() => found.push(...units(algebra, reading, axes, count)));
+    if (ofWeight) found.push(weight(algebra, settled, count));
+    found.push(...units(algebra, reading, axes, count));
     if (epsilonAt !== "bound" && isPlain && axes.length > 0) {
-      fused({ norm: "rmsNorm", parameterAxes: axes }, () => rmsNorm({ axis: axes, epsilon }) as FusedNorm);
+      fused({ norm: "rmsNorm", parameterAxes: axes }, { kept: others });
     }
     return found;
   }
   if (epsilonAt === "bound" || axes.length === 0 || !isPlain) return [];
+  const grouped = (channels: number, groups: number) => {
+    const viewed = x.shape.toSpliced(channels, 1, groups, x.shape[channels] / groups);
+    fused(
+      { norm: "groupNorm", channels, groups, parameterAxes: [channels] },
+      { viewed, kept: [0, channels], keptParameters: [channels, channels + 1] },
+    );
+  };
   if (cut.length === 1) {
     const [channels] = cut;
     const groups = sizeOf(kept(algebra, x.axes[channels], over));
-    const others = all.filter((axis) => axis !== 0 && axis !== channels && x.axes[axis].length > 0);
+    const rest = all.filter((axis) => axis !== 0 && axis !== channels && x.axes[axis].length > 0);
     const isFirst =
       x.axes[channels].findIndex((segment) => over.has(segment)) ===
       kept(algebra, x.axes[channels], over).length;
-    if (channels === 0 || !isFirst || others.some((axis) => !axes.includes(axis))) return [];
-    fused({ norm: "groupNorm", channels, groups, parameterAxes: [channels] }, () =>
-      groupNorm({ groups, axis: channels, epsilon }),
-    );
+    if (channels === 0 || !isFirst || rest.some((axis) => !axes.includes(axis))) return [];
+    grouped(channels, groups);
     return found;
   }
   if (cut.length > 1) return [];
   if (ofWeight) {
-    const outputs = all.filter((axis) => !axes.includes(axis));
-    fused({ norm: "weightStandardization", parameterAxes: outputs }, () => ({
-      name: "weightStandardization",
-      epsilon,
-      centered,
-      plan: (shape) => planOf(shape, shape, outputs, outputs),
-    }));
+    fused({ norm: "weightStandardization", parameterAxes: others }, { kept: others });
     return found;
   }
   const free = all.filter((axis) => axis > 0 && !axes.includes(axis) && x.axes[axis].length > 0);
-  const layer = () =>
-    fused({ norm: "layerNorm", parameterAxes: axes }, () => layerNorm({ axis: axes, epsilon }));
+  const layer = () => fused({ norm: "layerNorm", parameterAxes: axes }, { kept: others });
   const perChannel = [1, rank - 1].filter((axis) => axis > 0);
   const instance = () => {
     for (const channels of perChannel) {
       const isRest = free.every((axis) => axis === channels) && !axes.includes(channels) && rank > 2;
       if (isRest && !axes.includes(0)) {
         const how = { norm: "instanceNorm", channels } as const;
-        fused({ ...how, parameterAxes: [channels] }, () => instanceNorm({ axis: channels, epsilon }));
+        fused({ ...how, parameterAxes: [channels] }, { kept: [0, channels] });
         // gamma and beta of each example, as adaptive instance normalization has them
-        const plan = examplePlan("instanceNorm", channels, () => [0, channels]);
-        fused({ ...how, parameterAxes: [0, channels] }, () => ({
-          name: "instanceNorm",
-          epsilon,
-          centered,
-          plan,
-        }));
+        fused({ ...how, parameterAxes: [0, channels] }, { kept: [0, channels] });
       }
-      if (free.length === 0 && axes.includes(channels) && !axes.includes(0) && rank > 1) {
-        fused({ norm: "groupNorm", channels, groups: 1, parameterAxes: [channels] }, () =>
-          groupNorm({ groups: 1, axis: channels, epsilon }),
-        );
-      }
+      if (free.length === 0 && axes.includes(channels) && !axes.includes(0) && rank > 1) grouped(channels, 1);
     }
   };
   const spans = along.size > 0 && axes.every((axis) => x.axes[axis].every((segment) => along.has(segment)));
@@ -346,6 +315,32 @@ function candidates(
     layer();
   }
   return found;
+}
+
+/** What a normalization keeps, as axes of x or of another view of it. */
+interface Views {
+  /** Lengths of the view; absent: those of x. */
+  readonly viewed?: readonly number[];
+  /** Axes that mean and variance have values for. */
+  readonly kept: readonly number[];
+  /** Axes that gamma and beta have values for. */
+  readonly parameters: readonly number[];
+  /** The same of the view, where it is another one. */
+  readonly keptParameters?: readonly number[];
+}
+
+/** The operation that a normalization is. Lengths are stand-ins, which may be more than arrays have: no norm of the catalog checks them. */
+function standardizing(epsilon: number, centered: boolean, views: Views): FusedNorm {
+  const { kept: statistics, parameters, keptParameters = parameters } = views;
+  return {
+    name: "find",
+    epsilon,
+    centered,
+    plan: (shape) => ({
+      ...planOf(shape, views.viewed ?? shape, statistics, keptParameters),
+      parameterShape: parameters.map((axis) => shape[axis]),
+    }),
+  };
 }
 
 /** x over its root mean square and epsilon, which none of the catalog has there. */
@@ -370,26 +365,32 @@ function kept(algebra: Algebra, segments: readonly number[], over: ReadonlySet<n
 /** x over its length, without factors. */
 function units(algebra: Algebra, reading: Reading, axes: readonly number[], count: number): Candidate[] {
   const { epsilonAt, epsilon, gamma, beta } = reading;
-  const factor = numberIn(gamma);
-  if (beta.size > 0 || factor === undefined || axes.length === 0) return [];
-  const inside = (guard: "root" | "square" | "length", bound: number): Candidate => ({
-    recognized: { ...plain, epsilon: bound },
-    formula: () =>
-      unitNorm({ axis: axes, epsilon: bound, guard }).apply(algebra, [algebra.x], {}, { training: false }).y,
-  });
-  const plain: Omit<Recognized, "epsilon"> = {
+  if (beta.size > 0 || numberIn(gamma) === undefined || axes.length === 0) return [];
+  const recognized: Recognized = {
     norm: "unitNorm",
     axes,
+    epsilon: inFloat(
+      epsilon * (epsilonAt === "inside" ? count : epsilonAt === "outside" ? Math.sqrt(count) : 1),
+    ),
     epsilonAt,
     gamma: sumOf([{ factor: 1, powers: [] }]),
     beta,
     parameterAxes: [],
   };
-  if (epsilonAt === "inside") return [inside("root", inFloat(epsilon * count))];
-  if (epsilonAt === "bound") return [inside("length", epsilon), inside("square", inFloat(epsilon ** 2))];
-  if (!near(factor, 1 / Math.sqrt(count))) return [];
-  const added = inFloat(epsilon * Math.sqrt(count));
-  return [{ recognized: { ...plain, epsilon: added }, formula: () => outside(algebra, reading) }];
+  return [{ recognized, formula: () => unit(algebra, axes, recognized) }];
+}
+
+/** x over its length: √(Σx² + epsilon), √Σx² + epsilon, or the larger of √Σx² and epsilon. */
+function unit(
+  algebra: Algebra,
+  axes: readonly number[],
+  { epsilon, epsilonAt }: Pick<Recognized, "epsilon" | "epsilonAt">,
+): Expression {
+  const { x } = algebra;
+  const squares = algebra.sum(algebra.mul(x, x), axes);
+  if (epsilonAt === "inside") return algebra.div(x, algebra.sqrt(algebra.add(squares, epsilon)));
+  const length = algebra.sqrt(squares);
+  return algebra.div(x, epsilonAt === "bound" ? algebra.max(length, epsilon) : algebra.add(length, epsilon));
 }
 
 /** A weight over its length, times a length of its own. */
@@ -419,10 +420,8 @@ function weight(
     parameterAxes,
   };
   if (beta.size > 0) return { recognized };
-  const unit = () =>
-    unitNorm({ axis: axes, epsilon: recognized.epsilon }).apply(algebra, [x], {}, { training: false }).y;
   return {
     recognized,
-    formula: () => algebra.mul(unit(), { shape: x.shape, axes: x.axes, sum: gain }),
+    formula: () => algebra.mul(unit(algebra, axes, recognized), { ...x, sum: gain }),
   };
 }
