@@ -10,8 +10,10 @@
  */
 import type { Format, Module } from "../checkpoint.js";
 import { CheckpointError } from "../errors.js";
-import { callKey } from "../graphs/graph.js";
-import type { Tensor } from "../tensors.js";
+import { find } from "../graphs/find.js";
+import type { Found, Parameter } from "../graphs/found.js";
+import { callKey, type Node } from "../graphs/graph.js";
+import { madeTensor, type Tensor } from "../tensors.js";
 import {
   MOST_DEPTH,
   modelIn,
@@ -20,7 +22,6 @@ import {
   type StoredNode,
 } from "./onnx-graph.js";
 import { FORMAT } from "./onnx-tensors.js";
-import { ANCHORS, PASSING, recognizer, type Written } from "./onnx-written-out.js";
 
 /** ModelProto's fields: those that are numbers, and those that have a length. */
 const NUMBERS = [1, 5];
@@ -109,8 +110,9 @@ async function walked(
   main: StoredGraph,
 ): Promise<{ tensors: Map<string, Tensor>; modules: Module[] }> {
   const tensors = new Map<string, Tensor>();
-  /** Modules, and what tells whether a node stands for another one with its neighbours, once all constants are known. */
-  const found: { module?: Module; name: string; written?: () => Promise<Written | undefined> }[] = [];
+  /** Nodes in the graph's order, those that are modules as such. */
+  const visited: { node: StoredNode; scope: Scope; module?: Module }[] = [];
+  const graphs = new Map<StoredGraph, Scope>();
   let effort = 0;
   const spend = (characters: number): void => {
     effort += 64 + characters;
@@ -133,11 +135,6 @@ async function walked(
         `expected at most ${MOST_DEPTH} calls of functions in each other`,
       );
     }
-    let recognize: ReturnType<typeof recognizer> | undefined;
-    const recognized = (node: StoredNode): Promise<Written | undefined> => {
-      recognize ??= recognizer(nodes, (name) => lookedUp(scope, name));
-      return recognize(node);
-    };
     for (const node of nodes) {
       spend(
         scope.prefix.length +
@@ -180,9 +177,7 @@ async function walked(
         scope.known.set(output, inputs[0]);
         continue;
       }
-      const module = moduleOf(node, inputs, attributes, scope);
-      const written = ANCHORS.includes(node.type) ? () => recognized(node) : undefined;
-      if (module || written) found.push({ module, name: nameOf(node, scope), written });
+      visited.push({ node, scope, module: moduleOf(node, inputs, attributes, scope) });
       for (const [name, { graphs }] of attributes) {
         for (const [i, inside] of graphs.entries()) {
           const prefix = `${within}${name}${graphs.length > 1 ? i : ""}/`;
@@ -191,23 +186,94 @@ async function walked(
       }
     }
   };
-  const enter = ({ initializers, nodes }: StoredGraph, scope: Scope): void => {
-    for (const tensor of initializers) add(scope, tensor, tensor.name);
-    walk(nodes, scope);
+  const enter = (graph: StoredGraph, scope: Scope): void => {
+    for (const tensor of graph.initializers) add(scope, tensor, tensor.name);
+    graphs.set(graph, scope);
+    walk(graph.nodes, scope);
   };
   enter(main, { prefix: "", known: new Map(), arguments: new Map(), depth: 0 });
-  const modules: Module[] = [];
-  for (const { module, name, written } of found) {
-    const whole = await written?.();
-    if (whole) modules.push({ name, ...whole });
-    else if (module) modules.push(module);
+  /** Normalizations that are written out, by the node that measures; and the nodes that they stand for. */
+  const written = new Map<Node, Found>();
+  const within = new Set<Node>();
+  for (const graph of graphs.keys()) {
+    for (const norm of (await find(graph)).norms) {
+      if (norm.isOperator || !Object.hasOwn(OPERATORS, norm.norm)) continue;
+      written.set(
+        norm.nodes.find(({ operator }) => MEASURING.test(operator)) ?? norm.nodes[norm.nodes.length - 1],
+        norm,
+      );
+      for (const node of norm.nodes) within.add(node);
+    }
   }
+  const modules = visited.flatMap(({ node, scope, module }) => {
+    const norm = written.get(node);
+    if (norm) return [writtenOut(norm, nameOf(node, scope), (name) => lookedUp(scope, name), file)];
+    return module && !within.has(node) ? [module] : [];
+  });
   return { tensors, modules };
+}
+
+/** In the middle of what is written out: what a normalization is known by. */
+const MEASURING = /^(Sqrt|InstanceNormalization|BatchNormalization)$/;
+
+/** The operators that stand for what is written out, the version that has them, and what they call gamma and beta. */
+const OPERATORS = {
+  layerNorm: ["LayerNormalization", 17, "Scale", "B"],
+  rmsNorm: ["RMSNormalization", 23, "scale", "B"],
+  groupNorm: ["GroupNormalization", 21, "scale", "bias"],
+  instanceNorm: ["InstanceNormalization", 6, "scale", "B"],
+} as const;
+
+/** What is written out as the operator that it stands for. */
+function writtenOut(
+  { norm, shape, axes, epsilon, groups, gamma, beta }: Found,
+  name: string,
+  constant: (name: string) => Tensor | undefined,
+  file: string,
+): Module {
+  const [type, opset, scale, bias] = OPERATORS[norm as keyof typeof OPERATORS];
+  const isOfLayers = norm === "layerNorm" || norm === "rmsNorm";
+  const config = {
+    ...(isOfLayers && { axis: axes[0] - shape.length }),
+    // as the file has it
+    epsilon: Math.fround(epsilon),
+    ...(norm === "groupNorm" && { num_groups: groups }),
+  };
+  const tensors: Record<string, Tensor> = {};
+  const add = (called: string, parameter: Parameter | undefined) => {
+    const tensor = parameter && tensorOf(parameter, called, constant, file);
+    if (tensor) tensors[called] = tensor;
+  };
+  add(scale, gamma);
+  add(bias, beta);
+  return { name, type, config, tensors, opset };
+}
+
+/** A constant of the file, or what is computed of several. */
+function tensorOf(
+  { name, shape, values }: Parameter,
+  called: string,
+  constant: (name: string) => Tensor | undefined,
+  file: string,
+): Tensor | undefined {
+  const stored = name === undefined ? undefined : constant(name);
+  if (stored || values === undefined) return stored;
+  const made = Float32Array.from(values);
+  return madeTensor({
+    name: called,
+    dtype: "float32",
+    shape,
+    at: { file, byteLength: 0 },
+    read: async () => made.slice(),
+  });
 }
 
 function nameOf({ name, outputs, type }: StoredNode, { prefix }: Scope): string {
   return prefix + (name || outputs[0] || type);
 }
+
+/** Operators that give what they get. */
+const PASSING = ["Identity", "Cast", "CastLike"];
 
 /** Names of operators' inputs, from ONNX's documentation of operators, and ONNX Runtime's of its own. */
 const INPUTS: ReadonlyMap<string, readonly string[]> = new Map(
