@@ -68,6 +68,8 @@ export interface ModelEntry {
   dtype: "float32" | "float16" | "mixed";
   /** The batch's length is left open. */
   dynamic?: boolean;
+  /** Absent: its runtime gives the outputs. Keras 2's fused layer norm (FusedBatchNormV3 that is training) is NaN in TensorFlow.js. */
+  runs?: false;
   norms: ExpectedNorm[];
   /** Finds that are right in value, though not asked for. */
   maybe: (Partial<ExpectedNorm> & Pick<ExpectedNorm, "kind">)[];
@@ -117,20 +119,23 @@ export async function exportsOf(pack: string): Promise<Exported[]> {
   };
   const manifest = JSON.parse(new TextDecoder().decode(await read("manifest.json")));
   const { buffer } = await read("data.bin");
+  const files = await read("files.bin");
+  const fileOf = (name: string) => {
+    const [offset, length] = manifest.files[name];
+    return files.slice(offset, offset + length);
+  };
   const tensors = (stored: Stored[]) => stored.map((tensor) => valuesOf(buffer as ArrayBuffer, tensor));
-  return Promise.all(
-    manifest.models.map(
-      async ({ inputs, outputs, exact, ...entry }: ModelEntry & Record<string, Stored[]>) => ({
-        pack,
-        name: entry.name,
-        entry,
-        model: await read(entry.file),
-        weights: entry.weights === undefined ? undefined : await read(entry.weights),
-        inputs: tensors(inputs),
-        outputs: tensors(outputs),
-        exact: exact && tensors(exact),
-      }),
-    ),
+  return manifest.models.map(
+    ({ inputs, outputs, exact, ...entry }: ModelEntry & Record<string, Stored[]>): Exported => ({
+      pack,
+      name: entry.name,
+      entry,
+      model: fileOf(entry.file),
+      weights: entry.weights === undefined ? undefined : fileOf(entry.weights),
+      inputs: tensors(inputs),
+      outputs: tensors(outputs),
+      exact: exact && tensors(exact),
+    }),
   );
 }
 
