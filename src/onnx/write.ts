@@ -34,10 +34,9 @@ import {
 import { type Model, storedModel } from "./model.js";
 import { changedMeaning, raising } from "./opsets.js";
 import { type Edit, edited, lengthOf, nested, type Piece, type Written, type WrittenFile } from "./pieces.js";
+import { writtenGraphModel } from "./write-graph-model.js";
 
 export { bytesOfParts, type Piece, type Written, type WrittenFile } from "./pieces.js";
-
-import { writtenGraphModel } from "./write-graph-model.js";
 
 /** What a model is written with. */
 export interface Changes {
