@@ -255,6 +255,19 @@ function blocks(toSpace: boolean): Meaning {
   };
 }
 
+function dequantized<T>(operands: Operands<T>): readonly T[] {
+  const { ops } = operands;
+  if (operands.number("block_size", 0) !== 0) unknown();
+  const rank = operands.shape().length;
+  // one for all, or one for each place along an axis
+  const spread = (input: number) =>
+    operands.shape(input).length === 0
+      ? operands.at(input)
+      : perChannel(ops, operands.at(input), operands.axis(operands.number("axis", 1)), rank);
+  const x = operands.at(0);
+  return [ops.mul(operands.has(2) ? ops.sub(x, spread(2)) : x, spread(1))];
+}
+
 function clip<T>(operands: Operands<T>): readonly T[] {
   const { ops, node } = operands;
   const early = node.opset < 11;
@@ -332,6 +345,7 @@ export const onnx: Readonly<Record<string, Meaning>> = {
   Identity: unary((_, x) => x),
   Cast: (operands) => [operands.cast(operands.at(0), operands.text("to", ""))],
   CastLike: (operands) => [operands.cast(operands.at(0), operands.dtype(1) ?? unknown())],
+  DequantizeLinear: dequantized,
   Dropout: (operands) => {
     if (operands.has(2) && operands.scalar(2) !== 0) unknown();
     return [operands.at(0)];

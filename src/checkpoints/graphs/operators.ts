@@ -38,9 +38,9 @@ const MOST_PARTS = 4096;
 /** Zeros that are made to broadcast by, at most. */
 const MOST_ZEROS = 2 ** 24;
 
-/** Whether a type is of reals. */
+/** Whether a type is of reals; those of 8 bits and fewer are codes of other values. */
 export function isReal(dtype: string): boolean {
-  return /^(b?float|double|half)/.test(dtype);
+  return /^(float(16|32|64)|bfloat16)$/.test(dtype);
 }
 
 /** What there is for a node's operator, in tables for those whose operators they are. */

@@ -423,7 +423,13 @@ const microsoft: Readonly<Record<string, Rule>> = {
   Attention: attention,
   QAttention: attention,
   MultiHeadAttention: manyHeads,
-  GroupQueryAttention: gives((operands) => (operands.has(2) ? operands.shape() : unknown())),
+  GroupQueryAttention: gives((operands) => {
+    const q = operands.shape();
+    if (q.length !== 3 || operands.has(2)) return q;
+    // queries, keys and values side by side
+    const [heads, others] = [operands.number("num_heads", 0), operands.number("kv_num_heads", 0)];
+    return [q[0], q[1], (q[2] / (heads + 2 * others)) * heads];
+  }),
   EmbedLayerNormalization: embedded,
 };
 

@@ -21,7 +21,7 @@ export interface Settled {
   dtype(name: string): string | undefined;
   /**
    * A value that is known before the network runs, in float64, of at most 4096 elements: constants, and what is computed of them and of
-   * shapes.
+   * shapes. Casts among reals do not round.
    */
   known(name: string): Values64 | undefined;
   /** The one value that all elements are, however many. */

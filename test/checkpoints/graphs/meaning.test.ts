@@ -11,6 +11,7 @@ type Shape = readonly number[];
 type Operand =
   | Shape
   | { readonly positive: Shape }
+  | { readonly int32: Shape }
   | { readonly known: readonly number[] | number }
   | "_"
   | number;
@@ -81,6 +82,8 @@ const cases: readonly Case[] = [
   ["Softmax", [13], [[2, 3, 4]]],
   ["Softmax", [13], [[2, 3, 4]], { axis: integer(1) }],
   ["Dropout", [7, 13], [[2, 3]]],
+  ["DequantizeLinear", [13, 21], [{ int32: [5, -7, 100] }, 0.25]],
+  ["DequantizeLinear", [13], [{ int32: [5, -7, 100] }, [3]], { axis: integer(0) }],
   ...["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"].flatMap(
     (operator): Case[] => {
       const attribute = operator === "ReduceSum" ? [11] : [11, 13];
@@ -289,6 +292,8 @@ describe("as in onnxruntime", () => {
         if (operand === "_") return "_";
         if (typeof operand === "number") {
           constants.push(newConstant(name, operand));
+        } else if ("int32" in operand) {
+          constants.push(newConstant(name, operand.int32, undefined, "int32"));
         } else if ("known" in operand) {
           const { known: values } = operand;
           constants.push(newConstant(name, values, undefined, "int64"));
