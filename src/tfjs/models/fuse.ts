@@ -29,7 +29,13 @@ import {
   type Replacement,
   runReplaced,
 } from "./graph-executor.js";
-import { activating, normalizing, type Operation, parametersOf } from "./graph-operations.js";
+import {
+  activating,
+  normalizing,
+  normalizingBatch,
+  type Operation,
+  parametersOf,
+} from "./graph-operations.js";
 
 /** What `fuse` did. */
 export interface FusedModel {
@@ -139,11 +145,17 @@ class Fusing {
       this.left.push({ name, norm, reason });
       return;
     }
-    const inputs = parametersOf(found).map(
-      ({ name, parameter }) =>
-        parameter.name ?? this.added(`${y}/${name}`, parameter.shape, parameter.values),
-    );
-    this.replace(found, [x, ...inputs], normalizing(found));
+    if (found.isOperator) {
+      const [node] = nodes;
+      const { epsilon } = this.graph(found.graph.path).nodes[node.name].attrParams;
+      this.replace(found, node.inputs.slice(0, 5), normalizingBatch(epsilon.value as number));
+    } else {
+      const inputs = parametersOf(found).map(
+        ({ name, parameter }) =>
+          parameter.name ?? this.added(`${y}/${name}`, parameter.shape, parameter.values),
+      );
+      this.replace(found, [x, ...inputs], normalizing(found));
+    }
     this.norms.push({ name, norm, nodes: nodes.length });
   }
 
@@ -171,12 +183,10 @@ class Fusing {
   }
 
   /** Why a normalization stays as it is; undefined where it need not. */
-  private reasonAgainst({ norm, y, isOperator, mean, variance, dtype, graph }: Found): string | undefined {
+  private reasonAgainst({ norm, y, nodes, isOperator, dtype, graph }: Found): string | undefined {
     if (!OURS.has(norm)) return "it is not the fused operation";
     if (dtype !== undefined && dtype !== "float32") return `it is of ${dtype}, not float32`;
-    if (norm === "batchNorm" && isOperator && !(mean && variance)) {
-      return "it measures the batch; after install() the wasm backend runs it by the same kernel";
-    }
+    if (isOperator && nodes[0].attributes.get("is_training")?.value !== 0) return "it measures the batch";
     const { path } = graph;
     const several = this.several.get(path) ?? readBeyondFirst(this.graph(path));
     this.several.set(path, several);

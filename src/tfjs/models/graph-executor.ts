@@ -57,7 +57,7 @@ export interface ExecutorNode {
   readonly inputs: readonly ExecutorNode[];
   readonly children: readonly ExecutorNode[];
   readonly inputParams: object;
-  readonly attrParams: object;
+  readonly attrParams: Readonly<Record<string, { readonly type: string; readonly value?: unknown }>>;
 }
 
 /** @throws TypeError for what is no graph model, RangeError for one that is not loaded, or disposed of */

@@ -4,6 +4,7 @@ import { type Activation, activationOf } from "../../blocks.js";
 import type { Found, FoundActivation, Parameter } from "../../checkpoints/graphs/found.js";
 import type { Normalization } from "../../formula/normalization.js";
 import { type FusedNorm, memoizeLast, planOf } from "../../formula/plan.js";
+import { batchNorm } from "../../norms/batch.js";
 import { type NormalizeParameters, normalize } from "../kernels/normalize.js";
 import { apply } from "../layers/apply.js";
 
@@ -53,6 +54,15 @@ export function normalizing(found: Found): Operation {
       if (beta && !offsets) y = tf.add(y, beta.tensor);
       return y;
     });
+  };
+}
+
+/** FusedBatchNorm of x, gamma, beta, mean and variance, as TensorFlow.js has it: over the last axis, by statistics that are given. */
+export function normalizingBatch(epsilon: number): Operation {
+  const norm = batchNorm({ epsilon });
+  return ([x, gamma, beta, mean, variance]) => {
+    if (x.size === 0) return tf.clone(x);
+    return tf.tidy(() => normalize(norm, x, { gamma, beta, mean, variance }).y);
   };
 }
 

@@ -149,6 +149,13 @@ function fusedBatchNorm(g: GraphDef, x: string, op = "FusedBatchNormV3"): string
   });
 }
 
+/** Layer normalization of the last axis, without cancellation. */
+function exactly(x: tf.Tensor, epsilon: number): tf.Tensor {
+  const { mean, variance } = tf.moments(x, -1, true);
+  const hat = tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, epsilon)));
+  return tf.add(tf.mul(hat, tf.tensor(gammas)), tf.tensor(betas));
+}
+
 /** A normalization between two other operations. */
 function modelOf({ shape, declared = shape, build }: Case): Promise<GraphModel> {
   const g = new GraphDef();
@@ -214,15 +221,43 @@ describe("normalizations are fused, with the same outputs and no tensors left be
     const x = tf.tensor(normal(48, 3, 4096), [...one.shape]);
     const { norms } = await fuse(model);
     expect(norms.length).toBe(1);
-    const [values] = valuesOf(model.execute(x));
-    const exact = tf.tidy(() => {
-      const centred = tf.sub(x, 4096);
-      const { mean, variance } = tf.moments(centred, 2, true);
-      return tf
-        .add(tf.mul(tf.div(tf.sub(centred, mean), tf.sqrt(variance)), tf.tensor(gammas)), tf.tensor(betas))
-        .dataSync();
+    expectSame(valuesOf(model.execute(x)), valuesOf(exactly(tf.sub(x, 4096), 1e-6)), 1e-4);
+  });
+
+  it("layer norm as Keras 2's fused one has it, which TensorFlow.js runs wrongly: FusedBatchNorm in training on a reshape", async () => {
+    const g = new GraphDef();
+    const start = g.input("x", [3, 5, C]);
+    const cut = g.op("Reshape", "cut", [start, g.integers("cut/shape", [1, 15, C, 1])]);
+    const [ones, zeros] = [1, 0].map((value) => g.constant(`all/${value}`, new Float32Array(15).fill(value)));
+    const [mean, variance] = ["mean", "variance"].map((name) => g.constant(name, [], [0]));
+    const hat = g.op("FusedBatchNormV3", "fused", [cut, ones, zeros, mean, variance], {
+      epsilon: { f: 0.001 },
+      is_training: { b: true },
+      data_format: { s: btoa("NCHW") },
     });
-    expectSame([values], [exact as Float32Array], 1e-4);
+    const { gamma, beta } = parameters(g);
+    const whole = g.op("Reshape", "whole", [hat, g.integers("whole/shape", [3, 5, C])]);
+    g.op("AddV2", "after", [g.op("Mul", "scaled", [whole, gamma]), beta]);
+    const model = await g.load();
+    expect((await fuse(model)).norms).toEqual([{ name: "after", norm: "layerNorm", nodes: 5 }]);
+    const x = tf.tensor(normal(90, 9), [3, 5, C]);
+    expectSame(valuesOf(model.execute(x)), valuesOf(exactly(x, 1e-3)));
+  });
+
+  it("FusedBatchNorm whose parameters are computed, and of an epsilon that is not said", async () => {
+    const g = new GraphDef();
+    const start = g.input("x", [-1, -1, -1, C]);
+    const [gamma, variance] = ["gamma", "variance"].map((name) =>
+      g.op("Softplus", name, [g.input(`${name}/raw`, [C])]),
+    );
+    const [beta, mean] = ["beta", "mean"].map((name) => g.op("Tanh", name, [g.input(`${name}/raw`, [C])]));
+    const attributes = { is_training: { b: false } };
+    g.op("FusedBatchNormV3", "after", [start, gamma, beta, mean, variance], attributes);
+    const model = await g.load();
+    const inputs = inputsOf(model, [2, 3, 4, C]);
+    const before = valuesOf(model.execute(inputs));
+    expect((await fuse(model)).norms).toEqual([{ name: "after", norm: "batchNorm", nodes: 1 }]);
+    expectSame(valuesOf(model.execute(inputs)), before);
   });
 
   it("several of one model, one after another", async () => {
