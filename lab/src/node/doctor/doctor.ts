@@ -15,7 +15,7 @@ import { colorsOf } from "../colors.js";
 import { stopOnSignals } from "../signals.js";
 import { columnsOf } from "../streams.js";
 import { version } from "../version.js";
-import { systemReason, writeFiles, writeWhole } from "../whole-file.js";
+import { removePartial, systemReason, writeFiles, writeWhole } from "../whole-file.js";
 import { openOnnxRuntime } from "./onnx-runtime.js";
 import { doctorText } from "./summary.js";
 
@@ -181,7 +181,8 @@ async function writeOut(
   signal: AbortSignal,
 ): Promise<Examination["written"]> {
   const folder = dirname(out);
-  const copied = beside.filter(({ name, path }) => !isSame(join(folder, name), path));
+  const copied: ModelFile[] = [];
+  for (const file of beside) if (!(await isThere(join(folder, file.name), file))) copied.push(file);
   const files = [
     ...copied.map((file) => ({
       path: join(folder, file.name),
@@ -194,16 +195,13 @@ async function writeOut(
       byteLength,
     })),
   ];
-  const taken = copied.find(({ name }) => existsSync(join(folder, name)));
-  if (taken !== undefined) {
-    throw new UsageError(
-      `--fix: ${quote(join(folder, taken.name), 200)} is there already, and is not what the network's tensors lie in; name another folder`,
-    );
-  }
   try {
     for (const { path } of files) mkdirSync(dirname(path), { recursive: true });
-    const pending = await writeFiles(files, signal);
-    pending.name();
+    // of one that was killed
+    for (const { path } of files) {
+      removePartial(dirname(path), new RegExp(`^${basename(path).replaceAll(/\W/g, "\\$&")}$`));
+    }
+    (await writeFiles(files, signal)).name();
   } catch (error) {
     if (signal.aborted || (error as NodeJS.ErrnoException).syscall === undefined) throw error;
     throw new FailureError(
@@ -213,12 +211,31 @@ async function writeOut(
   return files.map(({ path, byteLength }) => ({ name: path, byteLength })).reverse();
 }
 
-function isSame(path: string, other: string | undefined): boolean {
-  try {
-    return realpathSync(path) === other;
-  } catch {
-    return false;
+/**
+ * Whether a file that the network's tensors lie in is there already.
+ * @throws UsageError where another one has its name
+ */
+async function isThere(path: string, file: ModelFile): Promise<boolean> {
+  if (!existsSync(path)) return false;
+  if (realpathSync(path) === file.path) return true;
+  if (statSync(path).size === file.byteLength) {
+    const there = await open(path);
+    try {
+      let [at, same] = [0, true];
+      for await (const bytes of piecesOf(file)) {
+        const { buffer, bytesRead } = await there.read(Buffer.alloc(bytes.length), 0, bytes.length, at);
+        same &&= bytesRead === bytes.length && buffer.equals(bytes);
+        at += bytesRead;
+        if (!same) break;
+      }
+      if (same) return true;
+    } finally {
+      await there.close();
+    }
   }
+  throw new UsageError(
+    `--fix: ${quote(path, 200)} is another file than the network's tensors lie in, and would have to be replaced; name another folder`,
+  );
 }
 
 /** What is done now, where there is a terminal. */
