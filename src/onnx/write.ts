@@ -89,7 +89,7 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
     throw new RangeError(`written: externalFrom must be a number of bytes, got ${described(from)}`);
   }
   const stored = storedModel("written", model);
-  const name = changes.name ?? model.file.slice(model.file.lastIndexOf("/") + 1);
+  const name = changes.name ?? model.file.replace(/^.*[/\\]/s, "");
   if ("graphModel" in stored) return writtenGraphModel(stored.files, stored.graphModel, { ...changes, name });
   const { files, onnx } = stored;
   const opsets = needed(onnx, mends);

@@ -112,6 +112,13 @@ describe("without changes", () => {
   });
 });
 
+it("a file is called as the model was, without its folder", async () => {
+  for (const name of ["a.onnx", "/b/a.onnx", "C:\\b/c\\a.onnx"]) {
+    const { files } = await written(await openModel(onnxBytes(network), { name }));
+    expect(files[0].name).toBe("a.onnx");
+  }
+});
+
 describe("mends", () => {
   it("put nodes in place of others, and leave out what those alone read", async () => {
     const before = onnxBytes(network);
