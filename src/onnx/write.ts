@@ -206,7 +206,7 @@ function bytesOfNew(mends: readonly Mend[]): number {
 
 /** A name that no file has which the model reads. */
 function nameBeside(name: string, external: ReadonlyMap<string, unknown>): string {
-  const base = name.replace(/\.onnx$/, "").replace(/^.*\//, "");
+  const base = name.replace(/\.onnx$/, "").replace(/^.*[/\\]/s, "");
   for (let i = 0; ; i++) {
     const found = i === 0 ? `${base}.data` : `${base}.${i}.data`;
     if (!external.has(found)) return found;
