@@ -24,15 +24,15 @@ export interface ExpectedNorm {
   groups?: number;
   /** The network's: a float16 file has it rounded, or raised to 1e-7. */
   epsilon: number | null;
-  /** Where epsilon stands: under the root (default), added to it, its least value, or the least of what is under it. */
-  epsilonAt?: "outside" | "clamped" | "clampedUnder";
+  /** Where epsilon stands: under the root (default), added to it, or as its least value. */
+  epsilonAt?: "outside" | "bound";
   centred: boolean;
   /** Gamma or beta that is not the identity: stored ones and zeros are false. */
   hasGamma: boolean;
   hasBeta: boolean;
   /** "composed": instance normalization of a reshape. */
   form: "operator" | "composed" | "written out";
-  /** The narrowest type that a mean or variance is computed in; of batch normalization, what they are stored in. */
+  /** What squares are summed in; of batch normalization, what means and variances are stored in. */
   statisticsType: "float16" | "float32" | "float64";
   /** Null where none is computed in the open: operators, and what is not centred. */
   variance: "centred" | "E[x²]−E[x]²" | null;
@@ -73,6 +73,7 @@ export interface ModelEntry {
   norms: ExpectedNorm[];
   /** Finds that are right in value, though not asked for. */
   maybe: (Partial<ExpectedNorm> & Pick<ExpectedNorm, "kind">)[];
+  /** Those that are written out. */
   activations: ("silu" | "gelu-erf" | "gelu-tanh")[];
 }
 
