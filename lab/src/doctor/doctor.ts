@@ -101,7 +101,7 @@ export async function doctored(model: Model, care: Care): Promise<Treatment> {
     format: model.format,
     producer: model.producer === "" ? null : model.producer,
     byteLength: model.byteLength,
-    operators: model.graphs.reduce((sum, { nodes }) => sum + nodes.length, 0),
+    nodes: model.graphs.reduce((sum, { nodes }) => sum + nodes.length, 0),
     opsets: [...model.opsets].map(([domain, version]) => ({ domain, version })),
     norms: norms.map((norm) => examinedNorm(norm, measured.get(norm))),
     activations: Object.fromEntries(
@@ -412,7 +412,7 @@ function examinedNorm(norm: Found, measured: Measure | undefined): ExaminedNorm 
     groups: groups ?? null,
     epsilon: norm.epsilon,
     isOperator: norm.isOperator,
-    operators: nodes.length,
+    nodes: nodes.length,
     cancels: norm.cancels,
     statisticsType: statisticsType ?? null,
     measured: measured === undefined ? null : measuredJson(measured, statisticsType),

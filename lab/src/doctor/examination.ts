@@ -26,7 +26,7 @@ export interface Measured {
 export interface ExaminedNorm {
   /** Its name in the library's catalog. */
   norm: string;
-  /** Where it is: what the names of its operators have in common. */
+  /** Where it is: what the names of its nodes have in common. */
   name: string;
   /** The graph that it is in; "" is the model's own. */
   graph: string;
@@ -42,7 +42,7 @@ export interface ExaminedNorm {
   epsilon: number;
   /** Whether it is one operator; else it is written out. */
   isOperator: boolean;
-  operators: number;
+  nodes: number;
   /** Whether its variance is E[x²] − E[x]². */
   cancels: boolean;
   statisticsType: string | null;
@@ -67,7 +67,7 @@ export interface ExaminedIll {
 export interface ExaminedMend {
   title: string;
   graph: string;
-  /** Operators that it stands for. */
+  /** Nodes that it stands for. */
   replaces: number;
   state: "mended" | "taken back";
   /** Why it was taken back. */
@@ -123,7 +123,7 @@ export interface Examination {
   producer: string | null;
   byteLength: number;
   /** Nodes, of all graphs. */
-  operators: number;
+  nodes: number;
   opsets: Opset[];
   norms: ExaminedNorm[];
   /** Written-out activations: how many of each. */
@@ -165,7 +165,7 @@ export interface Family {
   members: number[];
 }
 
-/** "layer normalization over 384, written out (9 operators each)", each with its members. */
+/** "layer normalization over 384, written out (9 nodes each)", each with its members. */
 export function familiesOf({ norms }: Examination): Family[] {
   const found = new Map<string, number[]>();
   for (const [at, norm] of norms.entries()) {
@@ -179,8 +179,8 @@ export function familiesOf({ norms }: Examination): Family[] {
 }
 
 function familyText(norm: ExaminedNorm, each = ""): string {
-  const { isOperator, operators, statisticsType, dtype, cancels } = norm;
-  const how = isOperator ? "one operator" : `written out (${count(operators, "operator")}${each})`;
+  const { isOperator, nodes, statisticsType, dtype, cancels } = norm;
+  const how = isOperator ? "one operator" : `written out (${count(nodes, "node")}${each})`;
   const type = dtype === null || dtype === "float32" ? "" : ` of ${dtype}`;
   const sums =
     statisticsType === null || statisticsType === dtype || dtype === null

@@ -54,12 +54,12 @@ export function renderExamination(examination: Examination, document: Document):
 
 /** Its parts; its figures are drawn in `document`. */
 export function examinationParts(examination: Examination, document: Document): ExaminationParts {
-  const { file, norms, byteLength, operators } = examination;
+  const { file, norms, byteLength, nodes } = examination;
   const kinds = [...new Set(norms.map(({ norm }) => kebab(norm)))];
   const looks = looksOf(kinds);
   const title = headline(examination);
   const name = shortName(file);
-  const deck = `${name}: ${size(byteLength)}, ${formatText(examination)}, of ${count(operators, "operator")}. ${runText(examination)}${runText(examination) === "" ? "" : "."}`;
+  const deck = `${name}: ${size(byteLength)}, ${formatText(examination)}, of ${count(nodes, "node")}. ${runText(examination)}${runText(examination) === "" ? "" : "."}`;
   const body = `<header>
 <p class="eyebrow">Evenkeel · the doctor’s findings in a network</p>
 <h1>${escapeHtml(title)}</h1>
@@ -206,7 +206,7 @@ function mendsSection(examination: Examination): string {
   );
   if (rows.length === 0) return "";
   const caption =
-    "From float64: the largest distance of its outputs from a run of the same operators in float64, relative to the largest value; where several are of one kind, the farthest.";
+    "From float64: the largest distance of its outputs from a run of the same nodes in float64, relative to the largest value; where several are of one kind, the farthest.";
   return `<section id="mends"><h2>What was mended</h2>${cards(caption, ["Mend", "How many", "From float64 before", "After", "State"], rows)}</section>`;
 }
 
@@ -281,13 +281,13 @@ function normsTable({ norms, ills }: Examination, kinds: string[], looks: Looks)
 const largestOf = ({ min, max }: Measured): number | null =>
   min === null || max === null ? null : Math.max(-min, max);
 
-/** "over 384, epsilon 1e-5, written out (9 operators)". */
+/** "over 384, epsilon 1e-5, written out (9 nodes)". */
 function settings(norm: ExaminedNorm): string {
-  const { epsilon, isOperator, operators, dtype, statisticsType, cancels } = norm;
+  const { epsilon, isOperator, nodes, dtype, statisticsType, cancels } = norm;
   return [
     overText(norm).trim(),
     `epsilon ${epsilon === 0 ? "0" : Number(epsilon.toPrecision(3)).toExponential()}`,
-    isOperator ? "one operator" : `written out (${count(operators, "operator")})`,
+    isOperator ? "one operator" : `written out (${count(nodes, "node")})`,
     ...(dtype === null ? [] : [dtype]),
     ...(statisticsType === null || statisticsType === dtype ? [] : [`statistics in ${statisticsType}`]),
     ...(cancels ? ["variance as E[x²] − E[x]²"] : []),
@@ -297,14 +297,14 @@ function settings(norm: ExaminedNorm): string {
 }
 
 function facts(examination: Examination): string {
-  const { evenkeel, file, byteLength, operators, producer, runtime, inputs, notRun, written, activations } =
+  const { evenkeel, file, byteLength, nodes, producer, runtime, inputs, notRun, written, activations } =
     examination;
   const rows: [string, string | undefined][] = [
     ["File", file],
     ["Format", formatText(examination)],
     ["Written by", producer ?? undefined],
     ["Size", size(byteLength)],
-    ["Operators", operators.toLocaleString("en-US")],
+    ["Nodes", nodes.toLocaleString("en-US")],
     [
       "Activations",
       Object.keys(activations).length === 0

@@ -17,7 +17,7 @@ export function normOf(index: number, more: Partial<ExaminedNorm> = {}): Examine
     groups: null,
     epsilon: 1e-5,
     isOperator: false,
-    operators: 9,
+    nodes: 9,
     cancels: false,
     statisticsType: "float32",
     measured: {
@@ -42,7 +42,7 @@ export function examinationOf(layers = 24, more: Partial<Examination> = {}): Exa
     format: "onnx",
     producer: "pytorch 2.8.0",
     byteLength: 90_400_000,
-    operators: 720,
+    nodes: 720,
     opsets: [{ domain: "", version: 13 }],
     norms,
     activations: { gelu: layers / 2 },
@@ -104,7 +104,7 @@ export function mendedExamination(layers = 24): Examination {
       },
     ],
     mends: numbers.map((i) => ({
-      title: "LayerNormalization (opset 17) in place of 9 operators",
+      title: "LayerNormalization (opset 17) in place of 9 nodes",
       graph: "",
       replaces: 9,
       state: i === 3 ? ("taken back" as const) : ("mended" as const),

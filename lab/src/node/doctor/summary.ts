@@ -50,11 +50,11 @@ export function doctorText(examination: Examination, width: number, colors: Colo
 }
 
 function headText(examination: Examination, width: number, colors: Colors): string {
-  const { file, byteLength, operators, producer } = examination;
+  const { file, byteLength, nodes, producer } = examination;
   const about = [
     formatText(examination) + (producer === null ? "" : ` (${producer})`),
     size(byteLength),
-    count(operators, "operator"),
+    count(nodes, "node"),
   ];
   return [
     `${colors.bold(TITLE)}  ${shortened(plain(file), width - TITLE.length - 2)}`,

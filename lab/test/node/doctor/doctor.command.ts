@@ -67,7 +67,7 @@ test("the summary, and no file", async () => {
   const { code, stdout, stderr } = await run("torchscript-13.onnx");
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("Run in onnxruntime-node 1.30.0, with its own optimizations, on x [2, 1, 6, 6]");
-  expect(stdout).toContain("\n1 × layer normalization over 6, written out (9 operators)\n");
+  expect(stdout).toContain("\n1 × layer normalization over 6, written out (9 nodes)\n");
   expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/^5 normalizations, /);
   expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   expect(readdirSync(workplace)).toEqual(before);

@@ -11,7 +11,7 @@ test("equal norms are one line, what they meet is drawn by depth, and the verdic
   const text = doctorText(examinationOf(24), 80, plain);
   expect(lines(text)).toEqual(
     expect.arrayContaining([
-      "24 × layer normalization over 384, written out (9 operators each)",
+      "24 × layer normalization over 384, written out (9 nodes each)",
       "12 × gelu, written out",
       "! it is written out in 9 nodes, and opset 17 has LayerNormalization · all 24",
       "  largest mean    0.1 in all",
@@ -30,10 +30,10 @@ test("what was mended, how it was checked, what was taken back and why", () => {
   const examination = mendedExamination(24);
   const text = doctorText(examination, 80, plain).replace(/\n +/g, " ");
   expect(text).toContain(
-    "Mended 23 × LayerNormalization (opset 17) in place of 9 operators; from float64 not finite before, 2.10×10⁻⁴ after",
+    "Mended 23 × LayerNormalization (opset 17) in place of 9 nodes; from float64 not finite before, 2.10×10⁻⁴ after",
   );
   expect(text).toContain(
-    "Taken back 1 × LayerNormalization (opset 17) in place of 9 operators; it is farther from float64 than before",
+    "Taken back 1 × LayerNormalization (opset 17) in place of 9 nodes; it is farther from float64 than before",
   );
   expect(text).toContain(
     "! One huge value   0.300 of at most 0.00195; nearer to float64; 384 values finite that were not",
