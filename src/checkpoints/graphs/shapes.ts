@@ -410,7 +410,9 @@ class Settling {
     const axes = ["scan_input_axes", "scan_output_axes"].flatMap(
       (name) => node.attributes.get(name)?.value ?? [],
     );
-    if (graph === undefined || !(scanned >= 1) || axes.some((axis) => axis !== 0)) return [];
+    // in opset 8 there is a batch before the steps
+    if (graph === undefined || node.opset < 9 || !(scanned >= 1) || axes.some((axis) => axis !== 0))
+      return [];
     const state = inputs.slice(0, inputs.length - scanned);
     const rows = inputs.slice(inputs.length - scanned);
     const steps = rows[0]?.sketch?.shape[0] ?? this.open(`steps at ${this.visits}`);

@@ -16,16 +16,28 @@ const ofInput =
 
 function stated(node: Node, name: string): string | undefined {
   const value = node.attributes.get(name)?.value;
-  return typeof value === "number" ? REALS.get(value) : typeof value === "string" ? value : undefined;
+  return typeof value === "number" ? NUMBERED.get(value) : typeof value === "string" ? value : undefined;
 }
 
-/** Of TensorProto.DataType, those that random values may have. */
-const REALS: ReadonlyMap<number, string> = new Map([
+/** TensorProto.DataType of numbers. */
+const NUMBERED: ReadonlyMap<number, string> = new Map([
   [1, "float32"],
+  [2, "uint8"],
+  [3, "int8"],
+  [4, "uint16"],
+  [5, "int16"],
+  [6, "int32"],
+  [7, "int64"],
+  [9, "bool"],
   [10, "float16"],
   [11, "float64"],
+  [12, "uint32"],
+  [13, "uint64"],
   [16, "bfloat16"],
 ]);
+
+/** As a setting says, else as the first operand. */
+const statedOr: Types = (node, of) => [node.attributes.has("dtype") ? stated(node, "dtype") : of(0)];
 
 const setting =
   (name: string, absent?: string): Types =>
@@ -51,7 +63,8 @@ const onnx = table({
   Dropout: (_, of) => [of(0), "bool"],
   ConstantOfShape: (node) => [node.attributes.get("value")?.constant?.dtype ?? "float32"],
   "RandomNormal RandomUniform": setting("dtype", "float32"),
-  QuantizeLinear: (node, of) => [of(2) ?? stated(node, "output_dtype") ?? "uint8"],
+  "RandomNormalLike RandomUniformLike Bernoulli EyeLike": statedOr,
+  QuantizeLinear: (node, of) => [stated(node, "output_dtype") ?? (node.inputs[2] ? of(2) : "uint8")],
   DynamicQuantizeLinear: always("uint8", "float32", "uint8"),
   "MatMulInteger ConvInteger": always("int32"),
   "QLinearMatMul QLinearConv": (_, of) => [of(7)],

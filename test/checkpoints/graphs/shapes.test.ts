@@ -290,6 +290,8 @@ const cases: readonly Case[] = [
   ["Slice", [13], [[9, 5], known(0, 1), known(9, 5), known(0, 1), known(2, 3)]],
   ["RandomNormal", [7], [], { shape: integer([2, 3]) }],
   ["EyeLike", [9], [[3, 4]]],
+  ["EyeLike", [9], [[3, 4]], { dtype: integer(7) }],
+  ["RandomNormalLike", [13], [[3, 4]], { dtype: integer(11) }],
   ["IsNaN", [13], [[2, 3]]],
   ["OneHot", [11], [known(0, 2), scalar(4), known(0, 1)], { axis: integer(0) }],
   ["ReduceMax", [13], [known(3, 9)], { keepdims: integer(0) }],
