@@ -196,7 +196,7 @@ async function walked(
   const written = new Map<Node, Found>();
   const within = new Set<Node>();
   for (const graph of graphs.keys()) {
-    for (const norm of (await find(graph)).norms) {
+    for (const norm of await normsIn(graph)) {
       if (norm.isOperator || !Object.hasOwn(OPERATORS, norm.norm)) continue;
       written.set(
         norm.nodes.find(({ operator }) => MEASURING.test(operator)) ?? norm.nodes[norm.nodes.length - 1],
@@ -211,6 +211,16 @@ async function walked(
     return module && !within.has(node) ? [module] : [];
   });
   return { tensors, modules };
+}
+
+/** None where a constant cannot be read: the file opens all the same. */
+async function normsIn(graph: StoredGraph): Promise<readonly Found[]> {
+  try {
+    return (await find(graph)).norms;
+  } catch (error) {
+    if (error instanceof CheckpointError) return [];
+    throw error;
+  }
 }
 
 /** In the middle of what is written out: what a normalization is known by. */
