@@ -8,8 +8,8 @@ import type { Plugin } from "vite";
 /** Beside index.html, since a worker serves its own folder and what is below. */
 const NAME = "offline.js";
 
-/** What pages consist of; data are kept when they are used, but for the digits, on which the first page trains. */
-const KEPT = /\.(html|js|css|svg|png|woff2)$|-simd-[^/]*\.wasm$|\/digits[^/]*$/;
+/** What pages consist of; data and ONNX Runtime are kept when they are used, but for the digits, on which the first page trains. */
+const KEPT = /\.(html|js|css|svg|png|woff2)$|\/tfjs-backend-wasm-simd-[^/]*\.wasm$|\/digits[^/]*$/;
 
 export const offline = (): Plugin => ({
   name: "offline",

@@ -1,4 +1,4 @@
-/** The worker that opens a checkpoint: it reads ranges of the files, and no more of them than an inspection needs. */
+/** The worker that opens what was dropped: a checkpoint, of which it reads no more than an inspection needs, and the graph in it. */
 import { inspect, kindName, verdict } from "@evenkeel/lab/inspection";
 import { inspectionParts, renderInspection } from "@evenkeel/lab/report/inspection";
 import { serverDocument } from "@evenkeel/report/server-document";
@@ -6,6 +6,7 @@ import { expose } from "comlink";
 import { catalog } from "evenkeel";
 import { open } from "evenkeel/checkpoints";
 import { version } from "evenkeel/package.json";
+import { examiner } from "./examiner.ts";
 
 /** A checkpoint as the page shows it. */
 export interface Inspected {
@@ -17,6 +18,8 @@ export interface Inspected {
   /** CSS, and HTML in which every text is escaped. */
   style: string;
   body: string;
+  /** Whether it has a graph, in which the doctor may look for normalizations. */
+  hasGraph: boolean;
   /** Names in the library's catalog, and in a sentence. */
   kinds: { name: string; title: string }[];
   /** What `evenkeel inspect --html` writes, and what `--json` prints. */
@@ -26,6 +29,9 @@ export interface Inspected {
 
 /** Files by their paths: a copy in a worker has lost its folder. */
 export type Named = readonly (readonly [path: string, file: File])[];
+
+/** Formats, as an inspection has them. */
+const GRAPHS = /^ONNX$| graph-model$/;
 
 /**
  * @param name the path of the one to open, where it is not the one that its folder is opened by
@@ -52,6 +58,7 @@ async function inspectFiles(
     style,
     // the page that shows it has a main part
     body: body.replace(/<(\/?)main>/g, "<$1div>"),
+    hasGraph: GRAPHS.test(found.format),
     kinds: [...new Set(found.normalizations.map(({ kind }) => kind))]
       .filter((kind) => Object.hasOwn(catalog, kind))
       .map((kind) => ({ name: kind, title: kindName(kind) })),
@@ -60,7 +67,7 @@ async function inspectFiles(
   };
 }
 
-const inspector = { inspect: inspectFiles };
+const inspector = { inspect: inspectFiles, ...examiner };
 export type Inspector = typeof inspector;
 
 expose(inspector);

@@ -1,4 +1,4 @@
-/** Your model: a checkpoint is dropped, and what `evenkeel inspect` says of it is shown. */
+/** Your model: a file is dropped, and what `evenkeel inspect` says of it is shown; of a graph, what `evenkeel doctor` says and mends too. */
 import "virtual:report.css";
 import "../ui/style.css";
 import "./style.css";
@@ -8,15 +8,21 @@ import { useRef } from "preact/hooks";
 import { keep, read as readAddress } from "../ui/address.ts";
 import { Drop } from "../ui/drop.tsx";
 import { Problem } from "../ui/problem.tsx";
+import type { Graph } from "./examiner.ts";
+import { type Examining, examine } from "./examining.ts";
 import { Formats } from "./formats.tsx";
+import { GraphView, graphText } from "./graph.tsx";
 import type { Inspected, Named } from "./inspector.ts";
 import { baseOf, named, type Reading, read } from "./reading.ts";
 import { Inspection } from "./result.tsx";
-import { address, fetched, type Sample, samples } from "./samples.ts";
+import { address, fetched, type Sample, samples, type View } from "./samples.ts";
 
 /** What was dropped last. */
 const files = signal<Named>([]);
 const found = signal<Inspected | undefined>(undefined);
+/** Of a file with a graph, what the doctor says of it; or why nothing. */
+const graph = signal<Graph | Error | undefined>(undefined);
+const view = signal<View>("norms");
 const problem = signal<string | undefined>(undefined);
 /** What is done now: "Reading model.pt: drawing". */
 const doing = signal<string | undefined>(undefined);
@@ -25,6 +31,7 @@ const told = signal("");
 const asked = signal<string | undefined>(undefined);
 
 let reading: Reading | undefined;
+let examining: Examining | undefined;
 /** Counts what was asked for: what comes of an earlier one comes too late. */
 let turn = 0;
 const title = document.title;
@@ -38,6 +45,9 @@ function stop(): void {
 
 function clear(): void {
   stop();
+  examining?.stop();
+  examining = undefined;
+  graph.value = undefined;
   found.value = undefined;
   problem.value = undefined;
   told.value = "";
@@ -52,12 +62,12 @@ async function open(name?: string): Promise<void> {
     name ??
     (files.value.length === 1 ? files.value[0][0] : `${files.value.length.toLocaleString("en-US")} files`);
   doing.value = `Reading ${shown}`;
-  const own = turn;
+  const asking = turn;
   reading = read(files.value, name, (stage) => {
-    if (turn === own) doing.value = `Reading ${shown}: ${stage}`;
+    if (turn === asking) doing.value = `Reading ${shown}: ${stage}`;
   });
   const inspected = await reading.inspected.catch((error: Error) => error);
-  if (turn !== own) return;
+  if (turn !== asking) return;
   stop();
   if (inspected instanceof Error) {
     problem.value = inspected.message;
@@ -67,16 +77,28 @@ async function open(name?: string): Promise<void> {
   asked.value = inspected.file;
   told.value = `${baseOf(inspected.file)}: ${inspected.verdict}.`;
   document.title = `${baseOf(inspected.file)} · ${title}`;
+  if (!inspected.hasGraph) return;
+  const own = examine(files.value, inspected.file);
+  examining = own;
+  const examined = await own.graph.catch((error: Error) => error);
+  if (examining === own) graph.value = examined;
+}
+
+function show(shown: View): void {
+  view.value = shown;
+  keep({ ...readAddress(location.hash, address), view: shown }, address);
 }
 
 function dropped(some: File[]): void {
   files.value = named(some);
-  keep({ sample: "" }, address);
+  view.value = "norms";
+  keep({ sample: "", view: "norms" }, address);
   open();
 }
 
-async function tryOn(sample: Sample): Promise<void> {
-  keep({ sample: sample.name }, address);
+async function tryOn(sample: Sample, shown: View = "norms"): Promise<void> {
+  view.value = shown;
+  keep({ sample: sample.name, view: shown }, address);
   clear();
   doing.value = `Reading ${baseOf(sample.file)}`;
   const own = turn;
@@ -92,9 +114,9 @@ async function tryOn(sample: Sample): Promise<void> {
 }
 
 function fromAddress(): void {
-  const { sample } = readAddress(location.hash, address);
+  const { sample, view: shown } = readAddress(location.hash, address);
   const found = samples.find(({ name }) => name === sample);
-  if (found) tryOn(found);
+  if (found) tryOn(found, shown);
 }
 
 function FolderButton() {
@@ -141,6 +163,36 @@ function Choice() {
       </select>
     </label>
   );
+}
+
+/** Of a file with a graph: its normalizations with their weights, or the graph. */
+function Views({ hasGraph }: Inspected) {
+  const of = graph.value;
+  if (!hasGraph) return null;
+  const text = of === undefined ? "…" : of instanceof Error ? "cannot be read" : graphText(of);
+  const views: [View, string][] = [
+    ["norms", "Normalizations and weights"],
+    ["graph", `In its graph: ${text}`],
+  ];
+  return (
+    <fieldset class="pills views">
+      <legend class="unseen">What is shown</legend>
+      {views.map(([name, label]) => (
+        <label key={name}>
+          <input type="radio" name="view" checked={view.value === name} onChange={() => show(name)} />
+          {label}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Shown({ inspected }: { inspected: Inspected }) {
+  const of = graph.value;
+  if (view.value === "norms" || !inspected.hasGraph) return <Inspection {...inspected} />;
+  if (of === undefined || examining === undefined) return <p class="doing">Reading its graph …</p>;
+  if (of instanceof Error) return <Problem text={of.message} />;
+  return <GraphView graph={of} examining={examining} />;
 }
 
 const Samples = () => (
@@ -192,7 +244,8 @@ function Page() {
       )}
       <Problem text={problem.value} />
       <Choice />
-      {inspected && <Inspection {...inspected} />}
+      {inspected && <Views {...inspected} />}
+      {inspected && <Shown inspected={inspected} />}
       {!inspected && <Formats />}
     </>
   );
@@ -203,5 +256,5 @@ fromAddress();
 addEventListener("hashchange", fromAddress);
 // a file that misses its place would be opened instead of the page
 for (const name of ["dragover", "drop"] as const) addEventListener(name, (event) => event.preventDefault());
-// a page that is kept to come back to has no worker meanwhile
+// a page that is kept to come back to reads nothing meanwhile
 addEventListener("pagehide", stop);

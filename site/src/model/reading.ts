@@ -3,6 +3,10 @@ import { proxy, wrap } from "comlink";
 import { endOf } from "../ui/worker.ts";
 import type { Inspected, Inspector, Named } from "./inspector.ts";
 
+/** Another one, under a name that tells what it is for. */
+export const readerFor = (name: "inspector" | "examiner"): Worker =>
+  new Worker(new URL("./inspector.ts", import.meta.url), { type: "module", name });
+
 export interface Reading {
   /** Rejects with what the command line would say; never settles once it was stopped. */
   inspected: Promise<Inspected>;
@@ -11,7 +15,7 @@ export interface Reading {
 
 /** @param name the path of the file to open; undefined for the one that its folder is opened by */
 export function read(files: Named, name: string | undefined, onStage: (stage: string) => void): Reading {
-  const worker = new Worker(new URL("./inspector.ts", import.meta.url), { type: "module" });
+  const worker = readerFor("inspector");
   const stop = () => worker.terminate();
   const { broken } = endOf(worker);
   const shown = name ?? (files.length === 1 ? files[0][0] : "the files");

@@ -1,9 +1,10 @@
 /** Checkpoints to try it on: of the library's tests, written by the frameworks themselves. */
 
 import keras from "../../../test/fixtures/checkpoints/keras2/normalizations.keras?url";
+import onnx from "../../../test/fixtures/checkpoints/onnx/torchscript-13.onnx?url";
 import pytorch from "../../../test/fixtures/checkpoints/pytorch/images.state.pt?url";
 import sick from "../../../test/fixtures/checkpoints/pytorch/layer.module.legacy.pt?url";
-import { oneOf } from "../ui/address.ts";
+import { type Fields, oneOf } from "../ui/address.ts";
 import { baseOf } from "./reading.ts";
 
 export interface Sample {
@@ -29,6 +30,12 @@ export const samples: readonly Sample[] = [
     url: pytorch,
   },
   {
+    name: "onnx",
+    label: "ONNX",
+    file: "onnx/torchscript-13.onnx",
+    url: onnx,
+  },
+  {
     name: "sick",
     label: "A sick layer",
     file: "pytorch/layer.module.legacy.pt",
@@ -36,8 +43,14 @@ export const samples: readonly Sample[] = [
   },
 ];
 
-/** `#sample=keras`; "" is none. */
-export const address = { sample: oneOf(["", ...samples.map(({ name }) => name)], "") };
+/** What is shown of a file with a graph. */
+export type View = "norms" | "graph";
+
+/** `#sample=onnx&view=graph`; "" is none. */
+export const address: Fields<{ sample: string; view: View }> = {
+  sample: oneOf(["", ...samples.map(({ name }) => name)], ""),
+  view: oneOf<View>(["norms", "graph"], "norms"),
+};
 
 /** @throws Error where it does not come */
 export async function fetched({ file, url }: Sample): Promise<File> {
