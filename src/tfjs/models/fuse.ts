@@ -15,7 +15,7 @@ import type { Fail } from "../../checkpoints/formats/tfjs.js";
 import { graphsIn } from "../../checkpoints/formats/tfjs-graph.js";
 import { find } from "../../checkpoints/graphs/find.js";
 import type { Found, FoundActivation, FoundNorm } from "../../checkpoints/graphs/found.js";
-import type { Constant } from "../../checkpoints/graphs/graph.js";
+import type { Constant, Node } from "../../checkpoints/graphs/graph.js";
 import type { Values } from "../../checkpoints/tensors.js";
 import { Carried } from "../kernels/carried.js";
 import { fusedKernels, readyFused } from "../kernels/fused.js";
@@ -59,7 +59,8 @@ export interface FusedModel {
  * the truth where the model takes the variance as E[x²] − E[x]².
  *
  * The kernels run on the wasm backend. On others the model runs as it was, since what a converter wrote is faster there than our operation
- * composed of theirs; so it does where gradients are taken. A second call changes nothing, and returns the same.
+ * composed of theirs; so it does where gradients are taken. What TensorFlow.js gives NaN for is repaired on every backend: a FusedBatchNorm
+ * that measures the batch, as which Keras 2 writes layer normalization. A second call changes nothing, and returns the same.
  * @throws TypeError for what is no graph model, RangeError for one that is not loaded, or disposed of
  */
 export function fuse(model: GraphModel): Promise<FusedModel> {
@@ -108,10 +109,11 @@ function constantOf(name: string, tensor: tf.Tensor): Constant {
   return { name, shape, dtype, read: async () => (await tensor.data()) as Values };
 }
 
-/** Whether our kernels run here, and nobody asks for gradients, which TensorFlow.js takes of its own operations. */
-function runsHere(): boolean {
-  return fusedKernels(tf.backend()) !== null && tf.engine().state.gradientDepth === 0;
-}
+/** Whether nobody asks for gradients, which TensorFlow.js takes of its own operations. */
+const isForward = () => tf.engine().state.gradientDepth === 0;
+
+/** Whether our kernels run here. */
+const isFast = () => fusedKernels(tf.backend()) !== null;
 
 /** Normalizations that the operation computes; those of weights and by length are others. */
 const OURS: ReadonlySet<FoundNorm> = new Set([
@@ -123,6 +125,7 @@ const OURS: ReadonlySet<FoundNorm> = new Set([
 ]);
 
 type List<K extends keyof FusedModel> = FusedModel[K][number][];
+type Lists = Map<string, Map<string, Replacement>>;
 
 /** What a model will run, while it is gathered. */
 class Fusing {
@@ -130,7 +133,9 @@ class Fusing {
   private readonly activations: List<"activations"> = [];
   private readonly left: List<"left"> = [];
   /** By the function that they are in, and the node that they stand for. */
-  private readonly replacements = new Map<string, Map<string, Replacement>>();
+  private readonly all: Lists = new Map();
+  /** Those of what TensorFlow.js gives no numbers for: on every backend. */
+  private readonly repairs: Lists = new Map();
   private readonly constants: Record<string, tf.Tensor> = {};
   /** Nodes of which others read more than the first output. */
   private readonly several = new Map<string, ReadonlySet<string>>();
@@ -145,8 +150,8 @@ class Fusing {
       this.left.push({ name, norm, reason });
       return;
     }
-    if (found.isOperator) {
-      const [node] = nodes;
+    const [node] = nodes;
+    if (found.isOperator && !this.lacksStatistics(node)) {
       const { epsilon } = this.graph(found.graph.path).nodes[node.name].attrParams;
       this.replace(found, node.inputs.slice(0, 5), normalizingBatch(epsilon.value as number));
     } else {
@@ -161,17 +166,19 @@ class Fusing {
 
   activation(found: FoundActivation): void {
     const { activation, x, y, nodes } = found;
-    if (y.includes(":") || this.replacements.get(found.graph.path)?.has(y)) return;
+    if (y.includes(":") || this.all.get(found.graph.path)?.has(y)) return;
     this.replace(found, [x], activating(found));
     this.activations.push({ name: y, activation, nodes: nodes.length });
   }
 
   /** Lets the model run what was gathered. */
   done(): FusedModel {
-    const { norms, activations, left } = this;
-    if (this.replacements.size > 0) {
-      runReplaced(this.model, this.replacements, this.constants, runsHere);
-    }
+    const { norms, activations, left, all, repairs } = this;
+    const variants = [
+      { replacements: all, runs: () => isFast() && isForward() },
+      { replacements: repairs, runs: isForward },
+    ].filter(({ replacements }) => replacements.size > 0);
+    if (variants.length > 0) runReplaced(this.model, variants, this.constants);
     return { norms, activations, left };
   }
 
@@ -183,10 +190,18 @@ class Fusing {
   }
 
   /** Why a normalization stays as it is; undefined where it need not. */
-  private reasonAgainst({ norm, y, nodes, isOperator, dtype, graph }: Found): string | undefined {
+  private reasonAgainst(found: Found): string | undefined {
+    const { norm, y, nodes, epsilonAt, isOperator, dtype, graph } = found;
     if (!OURS.has(norm)) return "it is not the fused operation";
+    if (epsilonAt !== "inside") return "its epsilon is not inside the root";
     if (dtype !== undefined && dtype !== "float32") return `it is of ${dtype}, not float32`;
-    if (isOperator && nodes[0].attributes.get("is_training")?.value !== 0) return "it measures the batch";
+    if (
+      isOperator &&
+      nodes[0].attributes.get("is_training")?.value !== 0 &&
+      !this.lacksStatistics(nodes[0])
+    ) {
+      return "it measures the batch, and has statistics";
+    }
     const { path } = graph;
     const several = this.several.get(path) ?? readBeyondFirst(this.graph(path));
     this.several.set(path, several);
@@ -204,14 +219,27 @@ class Fusing {
       ...(node === last ? [] : [node.name]),
       ...node.inputs.map(nodeName),
     ]);
-    const list = this.replacements.get(path) ?? new Map<string, Replacement>();
-    this.replacements.set(path, list);
-    list.set(last.name, {
+    const replacement: Replacement = {
       inputs,
       controls: this.graph(path).nodes[last.name].inputNames.slice(last.inputs.length),
       carried: new Carried(operation),
       bypasses: inside.filter((name) => !read.has(name)),
-    });
+    };
+    for (const lists of nodes.some((node) => this.lacksStatistics(node))
+      ? [this.all, this.repairs]
+      : [this.all]) {
+      lists.set(path, (lists.get(path) ?? new Map()).set(last.name, replacement));
+    }
+  }
+
+  /**
+   * Whether it measures the batch, and has empty statistics, as TensorFlow says so: TensorFlow.js, which knows no such thing, gives NaN.
+   * Keras 2 writes layer normalization so.
+   */
+  private lacksStatistics({ operator, inputs, attributes }: Node): boolean {
+    if (!operator.startsWith("FusedBatchNorm") || attributes.get("is_training")?.value === 0) return false;
+    const [mean] = this.model.weights[nodeName(inputs[3])] ?? [];
+    return mean?.size === 0;
   }
 
   /** A weight of its own; returns its name. */

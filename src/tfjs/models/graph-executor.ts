@@ -101,43 +101,54 @@ export interface Replacement {
 /** Of one graph: by the names of nodes. */
 export type Replacements = ReadonlyMap<string, Replacement>;
 
+/** Replacements in a model, by the function that they are in ("" the model itself) and the node, and whether they run now. */
+export interface Variant {
+  readonly replacements: ReadonlyMap<string, Replacements>;
+  runs(): boolean;
+}
+
 /**
- * Lets a model run a copy of its graph in which nodes are replaced, wherever that gives what the graph itself would: `runs` tells of the
- * moment, and where outputs are asked for, or values fed, that the copy has not, the graph itself runs. Weights are shared, and `constants`
- * are weights too from now on: the model disposes of them.
- * @param replacements by the function that they are in, "" the model itself
+ * Lets a model run copies of its graph in which nodes are replaced: the first variant that runs now and has what is asked for; where
+ * outputs are asked for, or values fed, that a copy has not, the graph itself runs. Weights are shared, and `constants` are weights too from
+ * now on: the model disposes of them.
  */
 export function runReplaced(
   model: LoadedGraphModel,
-  replacements: ReadonlyMap<string, Replacements>,
+  variants: readonly Variant[],
   constants: Readonly<Record<string, tf.Tensor>>,
-  runs: () => boolean,
 ): void {
   const { executor: original } = model;
   const weights = original.weightMap;
   for (const [name, tensor] of Object.entries(constants)) weights[name] = [tensor];
-  const graph = replaced("", original.graph, replacements);
   const Executor = original.constructor as new (graph: ExecutorGraph) => GraphExecutor;
-  const executor = new Executor(graph);
+  const made = variants.map(({ replacements, runs }) => {
+    const executor = new Executor(replaced("", original.graph, replacements));
+    executor.resourceManager = model.resourceManager;
+    const bypassed = [...(replacements.get("")?.values() ?? [])].flatMap(({ bypasses }) => bypasses);
+    return { executor, runs, bypassed: new Set(bypassed) };
+  });
   // through its setter, which keeps what must not be disposed of
-  for (const one of [original, executor]) one.weightMap = weights;
-  executor.resourceManager = model.resourceManager;
-  const bypassed = new Set([...(replacements.get("")?.values() ?? [])].flatMap(({ bypasses }) => bypasses));
-  const { inputs: given = {}, outputs: named = {} } = graph.signature ?? {};
+  for (const executor of [original, ...made.map(({ executor }) => executor)]) executor.weightMap = weights;
+  const { inputs: given = {}, outputs: named = {} } = original.graph.signature ?? {};
   const nodeOf = (name: string, signature: Named) => nodeName(signature[name]?.name ?? name);
-  const isReplaced = (inputs: tf.NamedTensorMap, outputs: readonly string[]) => {
+  const chosen = (inputs: tf.NamedTensorMap, outputs: readonly string[]) => {
     const fed = Object.keys(inputs).map((name) => nodeOf(name, given));
-    const asked = outputs.map((name) => nodeOf(name, named));
-    const has = [...fed, ...asked].every((name) => Object.hasOwn(graph.nodes, name));
-    if (!has || fed.some((name) => bypassed.has(name)) || !runs()) return false;
-    carryOn(tf.getBackend());
-    return true;
+    const names = [...fed, ...outputs.map((name) => nodeOf(name, named))];
+    const one = made.find(
+      ({ executor: { graph }, runs, bypassed }) =>
+        runs() &&
+        names.every((name) => Object.hasOwn(graph.nodes, name)) &&
+        !fed.some((name) => bypassed.has(name)),
+    );
+    if (one) carryOn(tf.getBackend());
+    return one?.executor ?? original;
   };
-  const [execute, executeAsync] = [executor.execute.bind(executor), executor.executeAsync.bind(executor)];
-  executor.execute = (inputs, outputs) =>
-    isReplaced(inputs, outputs) ? execute(inputs, outputs) : original.execute(inputs, outputs);
-  executor.executeAsync = async (inputs, outputs) =>
-    isReplaced(inputs, outputs) ? executeAsync(inputs, outputs) : original.executeAsync(inputs, outputs);
+  // what the model asks for its nodes, and to dispose of its weights
+  const executor = new Executor(made[0].executor.graph);
+  executor.weightMap = weights;
+  executor.resourceManager = model.resourceManager;
+  executor.execute = (inputs, outputs) => chosen(inputs, outputs).execute(inputs, outputs);
+  executor.executeAsync = async (inputs, outputs) => chosen(inputs, outputs).executeAsync(inputs, outputs);
   model.executor = executor;
 }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type FusedModel, fuse } from "../../../src/tfjs/index.js";
 import { functionDef, GraphDef } from "../../support/graph-models.js";
 import { largest, normal } from "../../support/numerics.js";
-import { use } from "../../support/tfjs-backends.js";
+import { backends, use } from "../../support/tfjs-backends.js";
 
 beforeAll(() => use("wasm"));
 afterEach(() => use("wasm"));
@@ -224,24 +224,41 @@ describe("normalizations are fused, with the same outputs and no tensors left be
     expectSame(valuesOf(model.execute(x)), valuesOf(exactly(tf.sub(x, 4096), 1e-6)), 1e-4);
   });
 
-  it("layer norm as Keras 2's fused one has it, which TensorFlow.js runs wrongly: FusedBatchNorm in training on a reshape", async () => {
+  it.each(backends)(
+    "what TensorFlow.js gives NaN for is repaired: Keras 2's fused layer norm, on %s",
+    async (backend) => {
+      await use(backend);
+      const g = new GraphDef();
+      const start = g.input("x", [3, 5, C]);
+      const cut = g.op("Reshape", "cut", [start, g.integers("cut/shape", [1, 15, C, 1])]);
+      const [ones, zeros] = [1, 0].map((value) =>
+        g.constant(`all/${value}`, new Float32Array(15).fill(value)),
+      );
+      const [mean, variance] = ["mean", "variance"].map((name) => g.constant(name, [], [0]));
+      const hat = g.op("FusedBatchNormV3", "fused", [cut, ones, zeros, mean, variance], {
+        epsilon: { f: 0.001 },
+        is_training: { b: true },
+        data_format: { s: btoa("NCHW") },
+      });
+      const { gamma, beta } = parameters(g);
+      const whole = g.op("Reshape", "whole", [hat, g.integers("whole/shape", [3, 5, C])]);
+      g.op("AddV2", "after", [g.op("Mul", "scaled", [whole, gamma]), beta]);
+      const model = await g.load();
+      const x = tf.tensor(normal(90, 9), [3, 5, C]);
+      expect(valuesOf(model.execute(x))[0].every(Number.isFinite)).toBe(false);
+      expect((await fuse(model)).norms).toEqual([{ name: "after", norm: "layerNorm", nodes: 5 }]);
+      expectSame(valuesOf(model.execute(x)), valuesOf(exactly(x, 1e-3)));
+    },
+  );
+
+  it("one whose epsilon is added to the root is left", async () => {
     const g = new GraphDef();
-    const start = g.input("x", [3, 5, C]);
-    const cut = g.op("Reshape", "cut", [start, g.integers("cut/shape", [1, 15, C, 1])]);
-    const [ones, zeros] = [1, 0].map((value) => g.constant(`all/${value}`, new Float32Array(15).fill(value)));
-    const [mean, variance] = ["mean", "variance"].map((name) => g.constant(name, [], [0]));
-    const hat = g.op("FusedBatchNormV3", "fused", [cut, ones, zeros, mean, variance], {
-      epsilon: { f: 0.001 },
-      is_training: { b: true },
-      data_format: { s: btoa("NCHW") },
-    });
-    const { gamma, beta } = parameters(g);
-    const whole = g.op("Reshape", "whole", [hat, g.integers("whole/shape", [3, 5, C])]);
-    g.op("AddV2", "after", [g.op("Mul", "scaled", [whole, gamma]), beta]);
-    const model = await g.load();
-    expect((await fuse(model)).norms).toEqual([{ name: "after", norm: "layerNorm", nodes: 5 }]);
-    const x = tf.tensor(normal(90, 9), [3, 5, C]);
-    expectSame(valuesOf(model.execute(x)), valuesOf(exactly(x, 1e-3)));
+    const start = g.input("x", [2, 5, C]);
+    const { mean, variance } = moments(g, start, [2]);
+    const root = g.op("AddV2", "root", [g.op("Sqrt", "sqrt", [variance]), g.number("epsilon", 1e-3)]);
+    g.op("RealDiv", "after", [g.op("Sub", "centred", [start, mean]), root]);
+    const reason = "its epsilon is not inside the root";
+    expect((await fuse(await g.load())).left).toEqual([{ name: "after", norm: "layerNorm", reason }]);
   });
 
   it("FusedBatchNorm whose parameters are computed, and of an epsilon that is not said", async () => {
