@@ -28,7 +28,7 @@ export interface Settled {
   uniform(name: string): number | undefined;
   /** The constant that a name stands for, through Identity. */
   constant(name: string): Constant | undefined;
-  /** Whether a length is a stand-in, or computed of one. */
+  /** Whether a length, or a known value, is a stand-in, or computed of one. */
   isOpen(length: number): boolean;
 }
 
@@ -139,16 +139,21 @@ async function settleBoth(root: Graph): Promise<Both> {
     return settling;
   });
   const open = [new Set<number>(), new Set<number>()] as const;
+  const compare = (one: ArrayLike<number> | undefined, other: ArrayLike<number> | undefined) => {
+    if (one === undefined || other === undefined || one === other || one.length !== other.length) return;
+    for (let i = 0; i < one.length; i++) {
+      if (Object.is(one[i], other[i])) continue;
+      open[0].add(one[i]);
+      open[1].add(other[i]);
+    }
+  };
   for (const [graph, first] of runs[0].scopes) {
     const second = runs[1].scopes.get(graph);
     for (const [name, { sketch }] of first.entries) {
       const other = second?.entries.get(name)?.sketch;
-      if (sketch?.shape.length !== other?.shape.length) continue;
-      sketch?.shape.forEach((length, axis) => {
-        if (length === other?.shape[axis]) return;
-        open[0].add(length);
-        open[1].add(other?.shape[axis] as number);
-      });
+      compare(sketch?.shape, other?.shape);
+      compare(sketch?.data, other?.data);
+      if (sketch?.fill !== undefined && other?.fill !== undefined) compare([sketch.fill], [other.fill]);
     }
   }
   return { scopes: [runs[0].scopes, runs[1].scopes], open };

@@ -388,6 +388,8 @@ describe("lengths that are open", () => {
         ["Slice", "all one two", "steps"],
         ["Div", "steps two", "half"],
         ["Mul", "half two", "whole"],
+        ["Cast", "half", "real", { to: "float32" }],
+        ["Reciprocal", "real", "share"],
         ["Concat", "row whole heads", "shape", { axis: 0 }],
         ["Reshape", "x shape", "apart"],
         ["ConstantOfShape", "shape", "zeros"],
@@ -399,6 +401,13 @@ describe("lengths that are open", () => {
       const [batch, steps] = settled.shape("x") as Lengths;
       expect(settled.shape("y")).toEqual([batch, steps, 4, 3]);
       expect(Array.from(settled.known("shape")?.data ?? [])).toEqual([batch, steps, 4, 3]);
+      expect(Array.from(settled.known("share")?.data ?? []).map(settled.isOpen)).toEqual([true]);
+      expect(Array.from(settled.known("shape")?.data ?? []).map(settled.isOpen)).toEqual([
+        true,
+        true,
+        false,
+        false,
+      ]);
       expect(settled.uniform("zeros")).toBe(0);
       expect(settled.known("zeros")).toBeUndefined();
       expect(settled.shape("windows")).toBeUndefined();
