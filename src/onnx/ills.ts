@@ -6,7 +6,7 @@ import { numeral } from "../checkpoints/normalizations/normalization.js";
 import { type Measure, MOST_HALF } from "./measure.js";
 import type { FoundInModel } from "./mends.js";
 import { affineIn, isIdentity, isTraining } from "./mends-batch.js";
-import { isNarrow } from "./mends-norms.js";
+import { isNarrow, OPERATORS } from "./mends-norms.js";
 import { isOfWeight } from "./mends-weights.js";
 import type { Model } from "./model.js";
 import { Wiring } from "./wiring.js";
@@ -47,14 +47,6 @@ const KINDS: Readonly<Partial<Record<Finding["kind"], IllKind>>> = {
   "variance-near-zero": "variance below epsilon",
   "epsilon-matters": "variance below epsilon",
   "dead-channels": "gamma dead",
-};
-
-/** The first version of ONNX's operators that has one for it. */
-const SINCE: Readonly<Partial<Record<Found["norm"], readonly [operator: string, opset: number]>>> = {
-  layerNorm: ["LayerNormalization", 17],
-  rmsNorm: ["RMSNormalization", 23],
-  groupNorm: ["GroupNormalization", 21],
-  instanceNorm: ["InstanceNormalization", 1],
 };
 
 /** The relative spacing of each type's numbers, halved: what rounding loses at most. */
@@ -271,7 +263,7 @@ function inGraph(norm: Found, opset: number): Ill[] {
       mendedBy: "constant",
     });
   }
-  const [operator, since] = SINCE[norm.norm] ?? [];
+  const [operator, since] = norm.norm in OPERATORS ? OPERATORS[norm.norm as keyof typeof OPERATORS] : [];
   const version = norm.nodes.find(({ domain }) => domain === "")?.opset ?? opset;
   const isWritten =
     norm.graph.dialect === "onnx" && !norm.isOperator && norm.nodes.length > 1 && norm.epsilonAt === "inside";

@@ -16,8 +16,16 @@ import { sameShape, sizeOf } from "../shape.js";
 import { counted, Draft, type FloatType, isExact, type Place } from "./draft.js";
 import type { Wiring } from "./wiring.js";
 
-/** Longer constants of ones are not put into a file. */
-const MOST_ONES = 2 ** 20;
+/** ONNX's operators, and the first versions that have them. */
+export const OPERATORS = {
+  layerNorm: ["LayerNormalization", 17],
+  rmsNorm: ["RMSNormalization", 23],
+  groupNorm: ["GroupNormalization", 21],
+  instanceNorm: ["InstanceNormalization", 1],
+} as const;
+
+/** Longer constants of ones are not put into a file: 256 KB. */
+const MOST_ONES = 2 ** 16;
 
 /** What a mend of a normalization works with. */
 export interface Task {
@@ -61,8 +69,10 @@ export function isNarrow(dtype: string | undefined): boolean {
 export async function normMend(found: Found, place: Place): Promise<Mend | undefined> {
   const { wiring } = place;
   const settled = [await settle(found.graph, 0), await settle(found.graph, 1)];
-  const types = typesOf(found, wiring);
-  if (types === undefined || (found.isOperator && !isIll(found))) return undefined;
+  const types = typesOf(found, settled[0]);
+  // onnxruntime's operators take their statistics in float32 by themselves
+  const isWell = found.isOperator && (place.isForOnnxRuntime || !isIll(found));
+  if (types === undefined || isWell) return undefined;
   if (found.axes.length === 0 || found.axes.some((axis) => axis >= found.shape.length)) return undefined;
   for (const way of WAYS[found.norm] ?? []) {
     const draft = new Draft(place, found.y);
@@ -83,23 +93,26 @@ const WAYS: Readonly<Record<string, readonly ((task: Task) => Written)[]>> = {
   instanceNorm: [instance, safe],
 };
 
-/** LayerNormalization (17). */
 function layer(task: Task): Written {
   const { found, draft, types } = task;
-  if (draft.place.version < 17 || found.epsilonAt !== "inside") return undefined;
-  const value = overLast(task, "LayerNormalization", found.gamma, found.beta);
-  return written(value, types.inner, inPlaceOf("LayerNormalization", draft));
+  const [operator, since] = OPERATORS.layerNorm;
+  // onnxruntime has it in every version
+  if ((!draft.place.isForOnnxRuntime && draft.place.version < since) || found.epsilonAt !== "inside")
+    return undefined;
+  const value = overLast(task, operator, found.gamma, found.beta);
+  return written(value, types.inner, inPlaceOf(task, operator));
 }
 
-/** RMSNormalization (23), or onnxruntime's. */
+/** By ONNX's operator, or by the one that onnxruntime has in every version, which is faster. */
 function rms(task: Task): Written {
   const { found, draft, types } = task;
   const { isForOnnxRuntime, version } = draft.place;
-  if ((!isForOnnxRuntime && version < 23) || found.epsilonAt !== "inside") return undefined;
-  const operator = isForOnnxRuntime ? "SimplifiedLayerNormalization" : "RMSNormalization";
+  const [own, since] = OPERATORS.rmsNorm;
+  if ((!isForOnnxRuntime && version < since) || found.epsilonAt !== "inside") return undefined;
+  const operator = isForOnnxRuntime ? "SimplifiedLayerNormalization" : own;
   const normalized = overLast(task, operator, found.gamma);
   const value = normalized && affine(task, normalized, types.inner, undefined, found.beta);
-  return written(value, types.inner, inPlaceOf(operator, draft));
+  return written(value, types.inner, inPlaceOf(task, operator));
 }
 
 /** An operator that normalizes over the last axes, with other axes brought there; gamma and beta that it cannot take follow. */
@@ -149,20 +162,21 @@ function inverseOf(order: readonly number[]): number[] {
   return order.map((_, axis) => order.indexOf(axis));
 }
 
-/** GroupNormalization (21): except for onnxruntime, which computes it as E[x²] − E[x]². */
+/** By ONNX's operator, but for onnxruntime, which computes it as E[x²] − E[x]². */
 function group(task: Task): Written {
   const { found, draft, types, shape } = task;
   const { channels = 1, groups } = found;
   if (groups === undefined || found.axes.length !== shape.length - 1) return undefined;
   if (found.epsilonAt !== "inside") return undefined;
-  if (draft.place.isForOnnxRuntime || draft.place.version < 21) {
+  const [operator, since] = OPERATORS.groupNorm;
+  if (draft.place.isForOnnxRuntime || draft.place.version < since) {
     return isNarrow(found.statisticsType) && !found.cancels ? groupAsInstances(task, groups) : undefined;
   }
-  const value = ofChannels(task, "GroupNormalization", types.inner, channels, {
+  const value = ofChannels(task, operator, types.inner, channels, {
     num_groups: { integer: groups },
     ...(types.inner !== "float32" && { stash_type: { integer: 1 } }),
   });
-  return written(value, types.inner, inPlaceOf("GroupNormalization", draft));
+  return written(value, types.inner, inPlaceOf(task, operator));
 }
 
 /** Group normalization as that of instances of one channel for each group. */
@@ -192,14 +206,14 @@ function instance(task: Task): Written {
     return undefined;
   if (axes.length !== spatial.length) return undefined;
   if (found.epsilonAt !== "inside") return undefined;
-  if (draft.place.isForOnnxRuntime && draft.place.version >= 17) {
+  if (draft.place.isForOnnxRuntime) {
     const normalized = overLast(task, "LayerNormalization");
     const value = normalized && affine(task, normalized, types.inner, found.gamma, found.beta);
-    const title = inPlaceOf("LayerNormalization over positions", draft);
-    if (value) return { value, dtype: types.inner, title };
+    if (value) return written(value, types.inner, inPlaceOf(task, "LayerNormalization", " over positions"));
   }
-  const value = ofChannels(task, "InstanceNormalization", "float32", channels, {});
-  return written(value, "float32", inPlaceOf("InstanceNormalization", draft));
+  const [operator] = OPERATORS.instanceNorm;
+  const value = ofChannels(task, operator, "float32", channels, {});
+  return written(value, "float32", inPlaceOf(task, operator, isNarrow(types.x) ? " in float32" : ""));
 }
 
 /** An operator of [batch, channels, ...], with gamma and beta of channels; those that it cannot take follow. */
@@ -291,6 +305,8 @@ function along(task: Task, what: string, given: Parameter, dtype: FloatType): st
     const own = name && broadcasts(task, name, axes) ? task.settled[0].dtype(name) : undefined;
     return own && name && draft.cast(name, own, dtype);
   }
+  // row-major in the order of x's axes
+  if (axes.some((axis, i) => i > 0 && axis < axes[i - 1])) return undefined;
   const first = Math.min(shape.length, ...axes);
   const broadcasting = shape.slice(first).map((_, i) => {
     const at = axes.indexOf(first + i);
@@ -321,7 +337,7 @@ function parameter(
   lengths: readonly number[],
 ): string | undefined {
   const { inner } = task.types;
-  const existing = existingConstant(task, given, lengths, inner);
+  const existing = sameShape(given.axes, axes) ? existingConstant(task, given, lengths, inner) : undefined;
   if (existing !== undefined) return existing;
   const values = broadcast(given, axes, lengths);
   return values && task.draft.constant(what, { shape: lengths, dtype: inner, values });
@@ -373,16 +389,17 @@ function lengthsOf(draft: Draft, x: string, shape: readonly number[]): string {
   );
 }
 
-function inPlaceOf(operator: string, { place }: Draft): (count: number) => string {
-  return (count) => `${operator} (opset ${place.version}) in place of ${counted(count)}`;
+function inPlaceOf({ draft }: Task, operator: string, how = ""): (count: number) => string {
+  const { version } = draft.place;
+  const isOwn = Object.values(OPERATORS).some(([name, since]) => name === operator && since <= version);
+  const whose = isOwn ? `opset ${version}` : "onnxruntime's";
+  return (count) => `${operator}${how} (${whose}) in place of ${counted(count)}`;
 }
 
 /** Undefined where a type is not known, or is float64, which the operators' statistics are too narrow for. */
-export function typesOf(found: Found, wiring: Wiring): Types | undefined {
-  const x = found.dtype ?? wiring.info(found.x).dtype;
-  if (!isComputed(x)) return undefined;
-  const y = typeAfter(found, wiring, x);
-  if (!isComputed(y)) return undefined;
+export function typesOf(found: Found, settled: Settled): Types | undefined {
+  const [x, y] = [found.dtype ?? settled.dtype(found.x), settled.dtype(found.y)];
+  if (!isComputed(x) || !isComputed(y)) return undefined;
   const given = [found.gamma, found.beta].flatMap((parameter) => parameter ?? []);
   const fits = x === "float32" || given.every(({ values }) => values === undefined || isExact(values, x));
   return { x, y, inner: fits ? x : "float32" };
@@ -390,23 +407,4 @@ export function typesOf(found: Found, wiring: Wiring): Types | undefined {
 
 function isComputed(dtype: string | undefined): dtype is FloatType {
   return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
-}
-
-/** The type of y, from that of x and the casts between. */
-function typeAfter(found: Found, wiring: Wiring, x: FloatType): string | undefined {
-  const types = new Map<string, string | undefined>([[found.x, x]]);
-  const typeOf = (name: string) => types.get(name) ?? wiring.info(name).dtype;
-  for (const { operator, inputs, outputs, attributes } of found.nodes) {
-    const to = attributes.get("to")?.value;
-    const dtype =
-      operator === "Cast"
-        ? typeof to === "string"
-          ? to
-          : undefined
-        : operator === "CastLike"
-          ? typeOf(inputs[1])
-          : inputs.map((name) => types.get(name)).find((type) => type !== undefined);
-    for (const output of outputs) types.set(output, dtype);
-  }
-  return typeOf(found.y);
 }

@@ -28,7 +28,7 @@ export async function skipMend(found: Found, place: Place): Promise<Mend | undef
   const isSum = sum?.operator === "Add" && sum.domain === "";
   if (found.order || found.epsilonAt !== "inside") return undefined;
   if (!isSum || !place.microsoft.has(operator) || ![2, 3].includes(found.shape.length)) return undefined;
-  const types = typesOf(found, wiring);
+  const types = typesOf(found, await settle(found.graph, 0));
   // onnxruntime 1.30 breaks down when it loads some models of float16 with it
   if (types?.x !== "float32" || types.y !== "float32") return undefined;
   if (sum.inputs.some((name) => wiring.constant(name) !== undefined)) return undefined;

@@ -252,6 +252,12 @@ const group = { ...image, norm: "groupNorm", axes: [1, 2, 3], groups: 3, opset: 
 const rows: readonly [string, Case, MendOptions, string][] = [
   ["layer", layer, {}, "LayerNormalization"],
   ["layer, opset 18", { ...layer, opset: 18 }, {}, "LayerNormalization"],
+  [
+    "layer below 17 for onnxruntime",
+    { ...layer, opset: 13 },
+    { target: "onnxruntime" },
+    "LayerNormalization",
+  ],
   ["layer over two axes", { ...layer, axes: [1, 2], parameters: [5, 24] }, {}, "LayerNormalization"],
   ["layer without gamma", { ...layer, parameters: undefined }, {}, "LayerNormalization"],
   ["layer, open batch", { ...layer, isOpen: true }, {}, "LayerNormalization"],
@@ -285,6 +291,12 @@ const rows: readonly [string, Case, MendOptions, string][] = [
     "Transpose InstanceNormalization Transpose",
   ],
   ["instance for onnxruntime", instance, { target: "onnxruntime" }, "LayerNormalization Mul Add"],
+  [
+    "instance, opset 11, for onnxruntime",
+    { ...instance, opset: 11 },
+    { target: "onnxruntime" },
+    "LayerNormalization Mul Add",
+  ],
   [
     "layer over channels, which it leaves last",
     { ...image, norm: "layerNorm", axes: [1], order: [0, 2, 3, 1] },
