@@ -69,6 +69,8 @@ export interface Checking<C extends Change> {
 
 /** Steps of its type by which a region may be farther from float64 than before: rounding, in another order. */
 const ROUNDING = 8;
+/** By how much a distance is larger that is not by chance. */
+const FARTHER = 1.5;
 const MEMORY = 2 ** 26;
 /** Turns in which both are timed, and ms that a turn is to take. */
 const TURNS = 11;
@@ -174,7 +176,7 @@ const stepOfOutput = (compared: readonly Compared[]): number =>
 
 /** Whether a change is farther from float64 by more than rounding makes. */
 const isFarther = (near: Nearness | undefined, step: number): boolean =>
-  near !== undefined && near.after > near.before && near.after > ROUNDING * step;
+  near !== undefined && near.after > FARTHER * near.before && near.after > ROUNDING * step;
 
 /** Both networks on each sample; the error with which the second could not be run. */
 async function compareWith<C extends Change>(

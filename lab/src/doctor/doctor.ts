@@ -111,7 +111,7 @@ export async function doctored(model: Model, care: Care): Promise<Treatment> {
       ]),
     ),
     ills: examinedIlls(ills, norms, care.mend && (after ?? ills)),
-    hints,
+    hints: [...hints, ...slowerHints(treated, ills, after)],
     runtime: typeof runtime === "string" ? null : { name: runtime.name, version: runtime.version },
     inputs:
       typeof course === "string"
@@ -233,7 +233,11 @@ async function measuredIn(
       const values = { ...sample.feeds, ...(wanted.length > 0 && (await session.run(sample.feeds, wanted))) };
       for (const norm of batch) {
         const x = values[norm.x];
-        if (x !== undefined) measured.set(norm, measure(norm, { shape: x.shape, data: numbersIn(x) }));
+        // a file may declare another shape than comes of it
+        const fits =
+          x?.shape.length === norm.shape.length &&
+          norm.shape.every((length, axis) => Number.isNaN(length) || length === x.shape[axis]);
+        if (fits) measured.set(norm, measure(norm, { shape: x.shape, data: numbersIn(x) }));
       }
     }
   } catch (error) {
@@ -280,6 +284,23 @@ async function treatedOrHints(
 /** How many times as fast; undefined where it was not timed. */
 const ratioOf = ({ check }: Treated): number | undefined =>
   check?.speed ? check.speed.before / check.speed.after : undefined;
+
+/** A share of the speed that is lost, and not by chance. */
+const SLOWER = 0.95;
+
+/** That it is slower, where it was not ill. */
+function slowerHints(
+  treated: Treated | undefined,
+  before: readonly Ill[],
+  after: readonly Ill[] = before,
+): string[] {
+  const ratio = treated && ratioOf(treated);
+  const sick = (ills: readonly Ill[]) => ills.filter(({ severity }) => severity === "wrong numbers").length;
+  if (ratio === undefined || ratio > SLOWER || sick(after) < sick(before)) return [];
+  return [
+    `it is slower here than it was (${ratioText(ratio)}), and nothing was ill: for this runtime the file is better left as it is`,
+  ];
+}
 
 /** Norms that are written out since the model's opset has no operator for them. */
 function raisingHints(model: Model, { norms }: FoundInModel, asked = 0): string[] {

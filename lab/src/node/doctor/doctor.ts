@@ -75,6 +75,7 @@ export async function doctor(file: string, options: DoctorOptions): Promise<numb
       }),
     };
     const treatment = await doctored(model, care);
+    stop.signal.throwIfAborted();
     examination = treatment.examination;
     if (fix !== undefined && treatment.files !== undefined) {
       progress.say("writing");

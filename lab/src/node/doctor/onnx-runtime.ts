@@ -48,9 +48,11 @@ export async function openOnnxRuntime({
   memory = MOST_MEMORY * totalmem(),
 }: Limits = {}): Promise<Runtime | undefined> {
   let running: Process | undefined;
+  let closed = false;
   let sessions = 0;
   const folders = new Set<string>();
   const current = async (): Promise<Process> => {
+    if (closed) throw new RuntimeError("died", "it was closed");
     if (running === undefined || running.ended) {
       running = new Process(patience, memory);
       version = ((await running.ask({ do: "begin", from: process.cwd() })) as { version: string }).version;
@@ -63,6 +65,7 @@ export async function openOnnxRuntime({
     folders.delete(folder);
   };
   const close = async () => {
+    closed = true;
     await running?.end();
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     process.off("exit", removeAll);
