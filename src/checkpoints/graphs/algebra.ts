@@ -294,11 +294,23 @@ export class Algebra implements Ops<Expression> {
     return this.called("max", atom.of.map((one) => this.rooted(one)).sort(byKey));
   }
 
+  /** Whether a sum is 1 over a product. */
+  private isInverse(sum: Sum): boolean {
+    const [product, more] = sum.values();
+    return (
+      more === undefined &&
+      product !== undefined &&
+      product.powers.length > 0 &&
+      product.powers.every(([, exponent]) => exponent < 0)
+    );
+  }
+
   private isPositive(number: number): boolean {
     const atom = this.atoms[number];
     if (atom.kind === "root") return true;
     if (atom.kind === "call")
       return ["abs", "exp", "sigmoid"].includes(atom.name) || this.isPositiveMaximum(atom);
+    if (atom.kind === "mean") return this.isPositiveSum(sumOf([atom.of]));
     return atom.kind === "largest" && this.isPositiveSum(atom.of);
   }
 
@@ -488,7 +500,17 @@ export class Algebra implements Ops<Expression> {
   }
 
   min = (a: Operand<Expression>, b: Operand<Expression>) =>
-    this.together(a, b, (p, q) => this.called("min", [p, q].sort(byKey)));
+    this.together(a, b, (p, q) => {
+      // the smaller of inverses is the inverse of the larger
+      if (
+        [p, q].every((sum) => numberIn(sum) !== undefined || this.isInverse(sum)) &&
+        this.isPositiveSum(p) &&
+        this.isPositiveSum(q)
+      ) {
+        return this.inverse(this.called("max", [p, q].map((sum) => this.inverse(sum)).sort(byKey)));
+      }
+      return this.called("min", [p, q].sort(byKey));
+    });
   greater = (a: Operand<Expression>, b: Operand<Expression>) =>
     this.together(a, b, (p, q) => this.called("greater", [p, q]));
 
