@@ -46,6 +46,8 @@ interface Match {
   /** Whether gamma and beta are constants. */
   readonly isFixed: boolean;
   readonly isOperator: boolean;
+  /** Whether x is multiplied by a number, and nothing else is done with it. */
+  readonly isMultiple: boolean;
   /** The order of x's axes in y. */
   readonly order: readonly number[];
   readonly cancels: boolean;
@@ -137,6 +139,7 @@ const LEADING = new Set([
   ),
 ]);
 const MOST_LEADING = 6;
+const ROOTS = new Set("Sqrt Rsqrt Pow".split(" "));
 const RANDOM = /Random|Multinomial|Bernoulli/;
 /** What is followed from one x. */
 const MOST_NODES = 160;
@@ -196,9 +199,20 @@ class Search {
       if (!MEASURING.has(node.operator)) continue;
       for (const start of this.before(node.inputs[0])) starts.add(start);
     }
-    for (const { operator, inputs } of this.graph.nodes) {
-      if (!/^(Real)?Div$/.test(operator) || !inputs.every((input) => this.isFixed(input))) continue;
-      for (const start of this.before(inputs[0])) starts.add(start);
+    // roots of constants: weights that are normalized, and what is normalized by stored statistics
+    const roots = new Set<string>();
+    for (const { operator, inputs, outputs } of this.graph.nodes) {
+      const isFixed = inputs.every((input) => input === "" || this.isFixed(input));
+      if (isFixed && (ROOTS.has(operator) || inputs.some((input) => roots.has(input)))) {
+        for (const output of outputs) roots.add(output);
+      }
+      const isDivided = /^(Real)?Div$/.test(operator) && isFixed;
+      const from = isDivided
+        ? inputs[0]
+        : !isFixed && inputs.some((input) => roots.has(input))
+          ? inputs.find((input) => !this.isFixed(input))
+          : undefined;
+      if (from !== undefined) for (const start of this.before(from)) starts.add(start);
     }
     return this.chosen([...starts].flatMap((x) => this.from(x)));
   }
@@ -309,7 +323,8 @@ class Search {
     // what a weight is divided by may be computed of it
     const isOwn = this.fixed.has(name) && this.settled.constant(x) !== undefined;
     if (value !== undefined && !isOwn && (isNumber || isPlaceholder)) {
-      return Number.isFinite(value) ? algebra.constant([value], shape) : undefined;
+      const meant = this.settled.dtype(name) === "float16" ? ofWhole(value) : value;
+      return Number.isFinite(value) ? algebra.constant([meant], shape) : undefined;
     }
     return algebra.given(name, shape);
   }
@@ -334,10 +349,22 @@ class Search {
       found.push({
         ...{ x, y, nodes, recognized, algebra, isFixed, order },
         isOperator: nodes.length === 1 && OWN.has(nodes[0].operator),
+        isMultiple: this.isMultiplied(x, nodes),
         ...this.statistics(x, nodes, values, algebra),
       });
     }
     return this.ends(found);
+  }
+
+  private isMultiplied(x: string, nodes: readonly Node[]): boolean {
+    return nodes.every(({ operator, inputs }) => {
+      const isNumber = (input: string) => input !== x && this.settled.uniform(input) !== undefined;
+      return (
+        !inputs.includes(x) ||
+        operator === "Neg" ||
+        (/^(Mul|(Real)?Div)$/.test(operator) && inputs.some(isNumber))
+      );
+    });
   }
 
   /** A weight over a number that is computed of it: its largest singular value, as far as power iteration found it. */
@@ -383,13 +410,16 @@ class Search {
     return byProduct && seen.has(of);
   }
 
-  /** Whether x is a value less a mean of it: its root mean square is then a deviation, from another mean than its own. */
+  /**
+   * Whether x is a value less one that several of its places share, which stands for their mean: its root mean square is then a deviation,
+   * from another mean than its own.
+   */
   private isDifference(x: string): boolean {
-    const isMean = (name: string) =>
-      /^(ReduceMean|Mean|GlobalAveragePool)$/.test(this.producers.get(name)?.operator ?? "");
     return this.before(x).some((name) => {
       const node = this.producers.get(name);
-      return node?.operator === "Sub" && this.before(node.inputs[1]).some(isMean);
+      const [whole, part] = [name, node?.inputs[1] ?? ""].map((one) => this.settled.shape(one));
+      const isShared = whole !== undefined && part !== undefined && sizeOf(part) < sizeOf(whole);
+      return node?.operator === "Sub" && isShared && !this.isFixed(node.inputs[1]);
     });
   }
 
@@ -635,6 +665,8 @@ class Search {
     algebra: Algebra,
     axes: readonly number[],
   ): Promise<Parameter | undefined> {
+    const number = numberIn(sum);
+    if (number !== undefined) return { axes: [], shape: [], values: Float64Array.of(number) };
     const [first] = sum.values();
     const atom = first?.powers.length > 0 ? algebra.atomAt(first.powers[0][0]) : undefined;
     if (atom?.kind === "given" && !this.isConstant(sum, algebra)) {
@@ -748,19 +780,25 @@ function onlyOf(values: Float64Array | undefined): number | undefined {
   return values?.length && values.every((value) => value === values[0]) ? values[0] : undefined;
 }
 
+/** 1/n where a number is that as float16 holds it, else as it is: by such a mean is made of a sum. */
+function ofWhole(value: number): number {
+  const n = Math.round(1 / value);
+  return n >= 3 && n <= 2048 && toHalf(1 / n) === value ? 1 / n : value;
+}
+
 /** Rounded to 11 significant bits, as float16 holds numbers near 1. */
 function toHalf(value: number): number {
   const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10);
   return Math.round(value / unit) * unit;
 }
 
-/** Of two ways to see one normalization, that with its axes in order is better, and that of the last axes. */
-function strangeness({ order, recognized: { norm, axes }, algebra }: Match): number {
+/** Of two ways to see one normalization, that of a value and not of its multiple is better, that with its axes in order, that of the last axes. */
+function strangeness({ order, recognized: { norm, axes }, algebra, isMultiple }: Match): number {
   const rank = algebra.x.shape.length;
   const isTurned = order.some((axis, i) => axis !== i);
   const isWithin =
     (norm === "layerNorm" || norm === "rmsNorm") && axes.some((axis, i) => axis !== rank - axes.length + i);
-  return Number(isTurned) * 2 + Number(isWithin);
+  return Number(isMultiple) * 4 + Number(isTurned) * 2 + Number(isWithin);
 }
 
 /** The order in which a value has the axes of x; undefined where it has others. */
@@ -779,14 +817,14 @@ function orderOf(value: Expression, x: Expression): number[] | undefined {
   return order;
 }
 
-/** Whether an operator of its own is all that a larger find is, but for casts and changes of layout. */
+/** Whether an operator of its own is all that a larger find is, but for casts, changes of layout, and a beta that it cannot have. */
 function isWrapped(own: Match, whole: Match): boolean {
   const [a, b] = [own.recognized, whole.recognized];
   return (
     a.norm === b.norm &&
     numberIn(b.gamma) === numberIn(a.gamma) &&
     a.gamma.size === b.gamma.size &&
-    a.beta.size === b.beta.size
+    (a.beta.size === b.beta.size || a.norm === "rmsNorm")
   );
 }
 
