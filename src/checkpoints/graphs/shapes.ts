@@ -35,7 +35,7 @@ export interface Settled {
 /** Nodes that are looked at, those of functions once for each call. */
 const MOST_VISITS = 200_000;
 /** What a call of a function counts. */
-const CALL = 10;
+const CALL = 50;
 /** Graphs within graphs, and functions within functions. */
 const MOST_DEEP = 24;
 /** Elements that are computed in all; beyond, only of values of a few. */
