@@ -31,6 +31,8 @@ const STYLE = `
 #all tbody th small{margin-right:.6em;font-weight:400;font-variant-numeric:tabular-nums}
 #all td .value,#mends td .value{overflow-wrap:anywhere}
 #all td small{overflow-wrap:anywhere}
+#all td:not([data-column]) .value{white-space:nowrap}
+#check .deck+table{margin-top:1rem}
 .look .value{font-weight:600}
 @media screen and (max-width:760px){
 #all tbody tr{gap:10px 16px}
@@ -144,7 +146,7 @@ const DRAWN: readonly Drawn[] = [
 ];
 
 function depthSection(
-  { norms, ills }: Examination,
+  { norms, ills, mends }: Examination,
   kinds: string[],
   looks: Looks,
   document: Document,
@@ -172,7 +174,7 @@ function depthSection(
     "From the first normalization to the last, in the order of the file.",
     ...figures.map(({ how }) => how),
   ];
-  if (sick.size > 0) texts.push("× marks those that are ill.");
+  if (sick.size > 0) texts.push(`× marks those that ${mends.length > 0 ? "were" : "are"} ill.`);
   return `<section id="depth" class="figures"><h2>What they meet, by depth</h2>${kinds.length > 1 ? switches(kinds, looks) : ""}
 <div class="beside"><div class="how">${texts.map((text) => `<p>${text}</p>`).join("")}</div><div class="pair">${figures.map(({ html }) => html).join("")}</div></div></section>`;
 }
@@ -195,7 +197,7 @@ function mendsSection(examination: Examination): string {
   const rows = (["mended", "taken back"] as const).flatMap((state) =>
     mendsBy(examination, state).map(({ title, count: number, why, caution, before, after }) =>
       [
-        rowHead(escapeHtml(title)),
+        rowHead(escapeHtml(capitalize(title))),
         cell("How many", number.toLocaleString("en-US")),
         cell("From float64 before", distanceText(before)),
         cell("After", distanceText(after)),
