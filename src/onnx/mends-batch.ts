@@ -2,9 +2,9 @@
  * Batch normalization by stored statistics is a factor and an offset for each channel, which the weights of the convolution or product
  * before it can take over, or those of the one after it.
  */
-import { CheckpointError } from "../checkpoints/errors.js";
 import type { Found } from "../checkpoints/graphs/found.js";
 import type { Constant, Float, Integer, Mend, Node } from "../checkpoints/graphs/graph.js";
+import { float64Of } from "../checkpoints/graphs/known.js";
 import { type Affine, affineOf, type Folded, scaledInputs, scaledOutputs } from "../frameworks/folding.js";
 import { sizeOf } from "../shape.js";
 import { counted, Draft, isCast, type Place } from "./draft.js";
@@ -31,7 +31,7 @@ export async function evaluationMend(found: Found, place: Place): Promise<Mend |
   const node = found.nodes.find(({ operator }) => operator === "BatchNormalization");
   if (node === undefined || !isTraining(found)) return undefined;
   const [mean, variance] = [node.inputs[3], node.inputs[4]].map((name) => place.wiring.constant(name));
-  const [means, variances] = [mean && (await numbersOf(mean)), variance && (await numbersOf(variance))];
+  const [means, variances] = [mean && (await float64Of(mean)), variance && (await float64Of(variance))];
   if (!means || !variances || isUnset(means, variances)) return undefined;
   const draft = new Draft(place, found.y);
   const epsilon = { epsilon: { float: numberOf(node, "epsilon", 1e-5) } };
@@ -170,7 +170,7 @@ async function folded(
   if (dtype !== "float32" && dtype !== "float16") return undefined;
   if (sizeOf(shape) > budget.values) return undefined;
   const attributes = attributesOf(node);
-  const [values, added] = [await numbersOf(weight), bias && (await numbersOf(bias))];
+  const [values, added] = [await float64Of(weight), bias && (await float64Of(bias))];
   if (attributes === undefined || values === undefined || (bias && added === undefined)) return undefined;
   const { alpha = 1, beta = 1 } = node.operator === "Gemm" ? factorsOf(node) : {};
   const made = fold(
@@ -416,15 +416,5 @@ function attributesOf(node: Node): Record<string, Integer | string> | undefined 
 /** Integers, lists of them, and one text. */
 const ATTRIBUTES =
   "auto_pad,dilations,group,kernel_shape,pads,strides,output_padding,output_shape,transA,transB".split(",");
-
-/** Undefined where the file is damaged. */
-async function numbersOf(constant: Constant): Promise<Float64Array | undefined> {
-  try {
-    return Float64Array.from((await constant.read()) as ArrayLike<number>);
-  } catch (error) {
-    if (error instanceof CheckpointError) return undefined;
-    throw error;
-  }
-}
 
 const spelled = ({ operator, name }: Node): string => (name === "" ? operator : `${operator} "${name}"`);

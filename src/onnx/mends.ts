@@ -1,8 +1,8 @@
 /** What a model's normalizations can be mended by. */
-import type { Found, FoundActivation } from "../checkpoints/graphs/found.js";
 import type { Graph, Mend, Node } from "../checkpoints/graphs/graph.js";
 import { described } from "../shape.js";
 import type { Place } from "./draft.js";
+import type { FoundInModel } from "./find.js";
 import { batchMend, evaluationMend, isTraining } from "./mends-batch.js";
 import { normMend } from "./mends-norms.js";
 import { activationMend, RUNTIME_OPERATORS, skipMend } from "./mends-runtime.js";
@@ -33,12 +33,6 @@ export interface MendOptions {
    * false.
    */
   readonly evaluation?: boolean;
-}
-
-/** What is found in a model, in all of its graphs. */
-export interface FoundInModel {
-  readonly norms: readonly Found[];
-  readonly activations: readonly FoundActivation[];
 }
 
 /**

@@ -56,16 +56,6 @@ export class Wiring {
     return undefined;
   }
 
-  /** What is known of a value's type by the file, and of how many axes it has. */
-  info(name: string): { readonly dtype?: string; readonly shape?: readonly (number | string)[] } {
-    for (let graph: Graph | undefined = this.graph; graph; graph = graph.around) {
-      const own = graph.constants.get(name) ?? graph.values.get(name);
-      const said = own ?? [...graph.inputs, ...graph.outputs].find((value) => value.name === name);
-      if (said || Wiring.of(graph).producers.has(name)) return said ?? {};
-    }
-    return {};
-  }
-
   /** Of these nodes, those that nothing needs once others give `given` and read `reads`. */
   unneeded(
     nodes: readonly Node[],

@@ -1,8 +1,8 @@
 /** Models of real exporters, mended in each way and run in onnxruntime beside what they were. */
 import * as ort from "onnxruntime-node";
 import { expect, it } from "vitest";
-import { find } from "../../src/checkpoints/graphs/find.js";
 import { fromHalf } from "../../src/checkpoints/tensors.js";
+import { find } from "../../src/onnx/find.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
 import { openModel } from "../../src/onnx/model.js";
 import { type Exported, exportsOf, packs, type Values } from "../support/onnx-exports.js";
@@ -58,11 +58,7 @@ async function differencesOf(
   told: string,
 ): Promise<string[]> {
   const model = await openModel(bytes);
-  const all = await Promise.all(model.graphs.map(find));
-  const found = {
-    norms: all.flatMap(({ norms }) => norms),
-    activations: all.flatMap(({ activations }) => activations),
-  };
+  const found = await find(model);
   let before: Record<string, Float32Array>;
   try {
     before = await given(bytes, inputs);

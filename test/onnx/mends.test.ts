@@ -1,7 +1,7 @@
 /** Mends of whole models: what is found in a file, mended, written, and run in onnxruntime beside what it was. */
 import { describe, expect, it } from "vitest";
-import { find } from "../../src/checkpoints/graphs/find.js";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
+import { find } from "../../src/onnx/find.js";
 import { illsOf } from "../../src/onnx/ills.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
 import { openModel } from "../../src/onnx/model.js";
@@ -20,12 +20,7 @@ const wave = (length: number, phase = 0, middle = 0) =>
 async function opened(written: ModelOf) {
   const bytes = onnxBytes(written);
   const model = await openModel(bytes);
-  const all = await Promise.all(model.graphs.map(find));
-  const found = {
-    norms: all.flatMap(({ norms }) => norms),
-    activations: all.flatMap(({ activations }) => activations),
-  };
-  return { bytes, model, found };
+  return { bytes, model, found: await find(model) };
 }
 
 async function mendsIn(written: ModelOf, options: MendOptions = {}) {

@@ -9,7 +9,6 @@ import { nodeMessage, opsetMessage, tensorMessage, valueMessage } from "../../sr
 import type { Model } from "../../src/onnx/model.js";
 import { raising } from "../../src/onnx/opsets.js";
 import { bytesOfParts, written } from "../../src/onnx/write.js";
-import { sizeOf } from "../../src/shape.js";
 
 /** [operator, inputs, outputs, attributes, domain]; names are split at spaces, "_" is one that is left out. */
 export type NewNodeOf = readonly [string, string, string, NewNode["attributes"]?, string?];
@@ -81,30 +80,38 @@ function halves(data: Float64Array): Uint16Array {
   return new Uint16Array(bytes.slice().buffer);
 }
 
-/** What a model gives in onnxruntime on a CPU, float16 widened. Lengths that are open are those of `shapes`. */
-export async function run(
+type Feeds = Readonly<Record<string, { shape: readonly number[]; data: ArrayLike<number> }>>;
+
+/** What a model gives in onnxruntime on a CPU, float16 widened. */
+export async function run(bytes: Uint8Array, feeds: Feeds): Promise<Record<string, Float32Array>> {
+  const [given] = await runEach(bytes, [feeds]);
+  return given;
+}
+
+/** The same for several inputs. */
+export async function runEach(
   bytes: Uint8Array,
-  feeds: Readonly<Record<string, { shape: readonly number[]; data: ArrayLike<number> }>>,
-): Promise<Record<string, Float32Array>> {
+  all: readonly Feeds[],
+): Promise<Record<string, Float32Array>[]> {
   const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 4, intraOpNumThreads: 1 });
+  const results: Record<string, Float32Array>[] = [];
   try {
-    const tensors: Record<string, ort.Tensor> = {};
-    for (const one of session.inputMetadata) {
-      const { shape, data } = feeds[one.name];
-      if (sizeOf(shape) !== data.length)
-        throw new RangeError(`${one.name}: ${data.length} values of [${shape}]`);
-      const isHalf = one.isTensor && one.type === "float16";
-      tensors[one.name] = isHalf
-        ? new ort.Tensor("float16", halves(Float64Array.from(data)), shape)
-        : new ort.Tensor("float32", Float32Array.from(data), shape);
+    for (const feeds of all) {
+      const tensors: Record<string, ort.Tensor> = {};
+      for (const one of session.inputMetadata) {
+        const { shape, data } = feeds[one.name];
+        const isHalf = one.isTensor && one.type === "float16";
+        tensors[one.name] = isHalf
+          ? new ort.Tensor("float16", halves(Float64Array.from(data)), shape)
+          : new ort.Tensor("float32", Float32Array.from(data), shape);
+      }
+      const given = Object.entries(await session.run(tensors));
+      results.push(Object.fromEntries(given.map(([name, { data, type }]) => [name, floatsOf(type, data)])));
     }
-    const given = await session.run(tensors);
-    return Object.fromEntries(
-      Object.entries(given).map(([name, { data, type }]) => [name, floatsOf(type, data)]),
-    );
   } finally {
     await session.release();
   }
+  return results;
 }
 
 function floatsOf(type: string, data: ort.Tensor["data"]): Float32Array {
