@@ -21,19 +21,21 @@ import { type Settled, settle } from "./shapes.js";
 /** What is found in one graph; graphs within its nodes are graphs of their own. */
 export async function find(graph: Graph): Promise<{ norms: Found[]; activations: FoundActivation[] }> {
   const [one, other] = [new Search(graph, await settle(graph, 0)), new Search(graph, await settle(graph, 1))];
-  const again = new Map(other.norms().map((match) => [match.y, match]));
+  const matches = one.norms();
+  const again = new Map(other.norms(matches.map(({ x }) => x)).map((match) => [match.y, match]));
   const norms: Found[] = [];
-  for (const match of one.norms()) {
+  for (const match of matches) {
     const same = again.get(match.y);
     const found = same !== undefined && isSameMatch(match, same) ? await one.found(match) : undefined;
     if (found) norms.push(found);
   }
+  const explained = new Set(norms.flatMap(({ nodes }) => nodes));
   for (const node of graph.nodes) {
-    if (OWN.has(node.operator) && !norms.some(({ nodes }) => nodes.includes(node)))
-      norms.push(await one.own(node));
+    if (OWN.has(node.operator) && !explained.has(node)) norms.push(await one.own(node));
   }
-  const activations = one.activations().filter(({ y }) => other.activations().some((same) => same.y === y));
-  return { norms, activations };
+  const activations = one.activations();
+  const same = new Set(other.activations(activations.map(({ x }) => x)).map(({ y }) => y));
+  return { norms, activations: activations.filter(({ y }) => same.has(y)) };
 }
 
 /** A normalization as it was recognized, and where. */
@@ -193,7 +195,12 @@ class Search {
     return this.places.get(node) as number;
   }
 
-  norms(): Match[] {
+  /** @param starts values that may be normalized; absent: all that something is measured of */
+  norms(starts: Iterable<string> = this.starts()): Match[] {
+    return this.chosen([...new Set(starts)].flatMap((x) => this.from(x)));
+  }
+
+  private starts(): Set<string> {
     const starts = new Set<string>();
     for (const node of this.graph.nodes) {
       if (!MEASURING.has(node.operator)) continue;
@@ -214,7 +221,7 @@ class Search {
           : undefined;
       if (from !== undefined) for (const start of this.before(from)) starts.add(start);
     }
-    return this.chosen([...starts].flatMap((x) => this.from(x)));
+    return starts;
   }
 
   /** A value, and those that it may be made of without being measured. */
@@ -718,16 +725,19 @@ class Search {
     }
   }
 
-  activations(): FoundActivation[] {
+  /** @param starts values that may be activated; absent: all that a function is made of */
+  activations(starts: Iterable<string> = this.arguments()): FoundActivation[] {
     const found = new Map<string, FoundActivation>();
-    for (const node of this.graph.nodes) {
-      if (!["Sigmoid", "Erf", "Tanh"].includes(node.operator)) continue;
-      for (const x of this.inner(node)) {
-        const nodes = this.followed(x, (algebra, values) => this.activation(x, algebra, values));
-        for (const one of nodes ?? []) if (!found.has(one.y)) found.set(one.y, one);
-      }
+    for (const x of new Set(starts)) {
+      const all = this.followed(x, (algebra, values) => this.activation(x, algebra, values));
+      for (const one of all ?? []) if (!found.has(one.y)) found.set(one.y, one);
     }
     return [...found.values()];
+  }
+
+  private arguments(): string[] {
+    const functions = this.graph.nodes.filter(({ operator }) => /^(Sigmoid|Erf|Tanh)$/.test(operator));
+    return functions.flatMap((node) => this.inner(node));
   }
 
   /** Values that a function's argument is made of, the nearest first. */
