@@ -359,6 +359,43 @@ describe("batch normalization", () => {
   });
 });
 
+describe("gamma and beta that are computed as the network runs", () => {
+  const style: ModelOf = {
+    opset: 17,
+    nodes: [
+      ["Exp", "s", "gamma"],
+      ["ReduceMean", "x", "mean", { axes: { integer: [2, 3] } }],
+      ["Sub", "x mean", "d"],
+      ["Mul", "d d", "square"],
+      ["ReduceMean", "square", "variance", { axes: { integer: [2, 3] } }],
+      ["Add", "variance epsilon", "sum"],
+      ["Sqrt", "sum", "root"],
+      ["Div", "gamma root", "factor"],
+      ["Mul", "d factor", "scaled"],
+      ["Add", "scaled s", "y"],
+    ],
+    constants: [newConstant("epsilon", 1e-5)],
+    inputs: [
+      ["x", ["n", 3, 4, 5]],
+      ["s", ["n", 3, 1, 1]],
+    ],
+    outputs: [["y", ["n", 3, 4, 5]]],
+  };
+  const feeds = {
+    x: { shape: [2, 3, 4, 5], data: wave(120) },
+    s: { shape: [2, 3, 1, 1], data: wave(6, 2) },
+  };
+  it.each([
+    [{}, "Exp InstanceNormalization Mul Add"],
+    [{ target: "onnxruntime" }, "Exp LayerNormalization Mul Add"],
+  ] as [MendOptions, string][])("%o: follow the operator", async (options, operators) => {
+    const { bytes, model, mends } = await mendsIn(style, options);
+    const mended = await mendedBytes(model, mends);
+    expect((await openModel(mended)).graph.nodes.map(({ operator }) => operator).join(" ")).toBe(operators);
+    expect(await differenceOf(bytes, mended, feeds)).toBeLessThan(2e-6);
+  });
+});
+
 it("mends are independent of each other", async () => {
   const nodes: NewNodeOf[] = [
     ["Conv", "x weight", "t", { pads: { integer: [1, 1] } }],
