@@ -71,8 +71,8 @@ export async function normMend(found: Found, place: Place): Promise<Mend | undef
   const settled = [await settle(found.graph, 0), await settle(found.graph, 1)];
   const types = typesOf(found, settled[0]);
   // onnxruntime's operators take their statistics in float32 by themselves
-  const isWell = found.isOperator && (place.isForOnnxRuntime || !isIll(found));
-  if (types === undefined || isWell) return undefined;
+  const isWell = place.isForOnnxRuntime ? !isGroupOperator(found) : !isIll(found);
+  if (types === undefined || (found.isOperator && isWell)) return undefined;
   if (found.axes.length === 0 || found.axes.some((axis) => axis >= found.shape.length)) return undefined;
   for (const way of WAYS[found.norm] ?? []) {
     const draft = new Draft(place, found.y);
@@ -162,7 +162,12 @@ function inverseOf(order: readonly number[]): number[] {
   return order.map((_, axis) => order.indexOf(axis));
 }
 
-/** By ONNX's operator, but for onnxruntime, which computes it as E[x²] − E[x]². */
+/** Which onnxruntime computes as E[x²] − E[x]², in several operators. */
+function isGroupOperator({ isOperator, nodes: [node] }: Found): boolean {
+  return isOperator && node.operator === OPERATORS.groupNorm[0] && node.domain === "";
+}
+
+/** By ONNX's operator, but for onnxruntime. */
 function group(task: Task): Written {
   const { found, draft, types, shape } = task;
   const { channels = 1, groups } = found;
@@ -170,7 +175,8 @@ function group(task: Task): Written {
   if (found.epsilonAt !== "inside") return undefined;
   const [operator, since] = OPERATORS.groupNorm;
   if (draft.place.isForOnnxRuntime || draft.place.version < since) {
-    return isNarrow(found.statisticsType) && !found.cancels ? groupAsInstances(task, groups) : undefined;
+    const isNeeded = isGroupOperator(found) || (isNarrow(found.statisticsType) && !found.cancels);
+    return isNeeded ? groupAsInstances(task, groups) : undefined;
   }
   const value = ofChannels(task, operator, types.inner, channels, {
     num_groups: { integer: groups },
@@ -193,8 +199,8 @@ function groupAsInstances(task: Task, groups: number): Written {
   );
   const back = draft.node("Reshape", [normalized, lengthsOf(draft, found.x, shape)]);
   const value = affine(task, back, "float32", found.gamma, found.beta);
-  const title = (count: number) => `group normalization in float32 in place of ${counted(count)}`;
-  return written(value, "float32", title);
+  const how = ` of groups${isNarrow(types.x) ? " in float32" : ""}`;
+  return written(value, "float32", inPlaceOf(task, OPERATORS.instanceNorm[0], how));
 }
 
 /** InstanceNormalization, which every operator set has, in float32: it does not say what its statistics are in. */
@@ -312,6 +318,10 @@ function along(task: Task, what: string, given: Parameter, dtype: FloatType): st
     const at = axes.indexOf(first + i);
     return at < 0 ? 1 : lengths[at];
   });
+  // one for each group, as in opset 18, is none for each channel
+  const fits = (length: number, i: number) =>
+    Number.isNaN(shape[first + i]) || [1, shape[first + i]].includes(length);
+  if (!broadcasting.every(fits) || sizeOf(broadcasting) !== values.length) return undefined;
   return (
     existingConstant(task, given, broadcasting, dtype) ??
     draft.constant(what, { shape: broadcasting, dtype, values })

@@ -396,6 +396,40 @@ describe("gamma and beta that are computed as the network runs", () => {
   });
 });
 
+describe("GroupNormalization", () => {
+  const grouped = (opset: number, each: number): ModelOf => ({
+    opset,
+    nodes: [
+      ["GroupNormalization", "x gamma beta", "y", { num_groups: { integer: 2 }, epsilon: { float: 1e-3 } }],
+    ],
+    constants: [newConstant("gamma", wave(each, 1, 2)), newConstant("beta", wave(each, 2))],
+    inputs: [["x", ["n", 6, 4, "w"]]],
+    outputs: [["y", ["n", 6, 4, "w"]]],
+  });
+  const shape = [2, 6, 4, 5];
+  it("is E[x²] − E[x]² in onnxruntime, and instance normalization of groups is not", async () => {
+    const { bytes, model, mends } = await mendsIn(grouped(21, 6), { target: "onnxruntime" });
+    expect(mends.map(({ title }) => title)).toEqual([
+      "InstanceNormalization of groups (opset 21) in place of 1 node",
+    ]);
+    const mended = await mendedBytes(model, mends);
+    expect(await differenceOf(bytes, mended, { x: { shape, data: wave(240) } })).toBeLessThan(2e-6);
+    // as near to zero as that is, y of both is right
+    const data = wave(240).map((value) => Math.round(4 * value));
+    const [near] = [await run(bytes, { x: { shape, data } })];
+    const far = { x: { shape, data: data.map((value) => 40000 + value) } };
+    const off = (y: Float32Array) => Math.max(...y.map((value, i) => Math.abs(value - near.y[i])));
+    expect(off((await run(mended, far)).y)).toBeLessThan(0.02);
+    expect(off((await run(bytes, far)).y)).not.toBeLessThan(1);
+  });
+  it("stays for others, and with a gamma for each group", async () => {
+    expect((await mendsIn(grouped(21, 6))).mends).toEqual([]);
+    const { bytes, model, mends } = await mendsIn(grouped(18, 2), { target: "onnxruntime" });
+    const mended = await mendedBytes(model, mends);
+    expect(await differenceOf(bytes, mended, { x: { shape, data: wave(240) } })).toBeLessThan(2e-6);
+  });
+});
+
 it("mends are independent of each other", async () => {
   const nodes: NewNodeOf[] = [
     ["Conv", "x weight", "t", { pads: { integer: [1, 1] } }],
