@@ -5,8 +5,9 @@ import { type Finding, healthOf } from "../checkpoints/normalizations/health.js"
 import { numeral } from "../checkpoints/normalizations/normalization.js";
 import type { FoundInModel } from "./find.js";
 import { type Measure, MOST_HALF } from "./measure.js";
+import type { MendOptions } from "./mends.js";
 import { affineIn, isIdentity, isTraining } from "./mends-batch.js";
-import { isNarrow, OPERATORS } from "./mends-norms.js";
+import { isGroupOperator, isNarrow, OPERATORS } from "./mends-norms.js";
 import { isOfWeight } from "./mends-weights.js";
 import type { Model } from "./model.js";
 import { Wiring } from "./wiring.js";
@@ -65,23 +66,33 @@ const LEAST_HALF = 2 ** -24;
 /**
  * What is ill, norm by norm in their order, what makes numbers wrong first.
  * @param measured what norms meet in a run, by `measure`; of those that are missing only what their graph and values tell
+ * @param options `target`: the runtime whose own ills count too
  */
 export function illsOf(
   model: Pick<Model, "opsets">,
   { norms }: Pick<FoundInModel, "norms">,
   measured: ReadonlyMap<Found, Measure> = new Map(),
+  { target }: Pick<MendOptions, "target"> = {},
 ): readonly Ill[] {
   const order = ["wrong numbers", "slow", "odd"];
   return norms.flatMap((norm) => {
-    const ills = illsOfNorm(norm, measured.get(norm), model.opsets.get("") ?? 0);
+    const ills = illsOfNorm(norm, measured.get(norm), { opset: model.opsets.get("") ?? 0, target });
     return ills.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
   });
 }
 
-function illsOfNorm(norm: Found, met: Measure | undefined, opset: number): Ill[] {
+/** What a model is run by. */
+interface Runtime {
+  readonly opset: number;
+  readonly target?: MendOptions["target"];
+}
+
+function illsOfNorm(norm: Found, met: Measure | undefined, { opset, target }: Runtime): Ill[] {
   const isStored = norm.mean !== undefined || norm.variance !== undefined;
   const statistics =
-    isStored || isOfWeight(norm) || isTraining(norm) ? [] : [...inHalf(norm, met), ...cancelling(norm, met)];
+    isStored || isOfWeight(norm) || isTraining(norm)
+      ? []
+      : [...inHalf(norm, met), ...cancelling(norm, met, target)];
   return [
     ...statistics,
     ...epsilonLost(norm),
@@ -128,22 +139,29 @@ function inHalf(norm: Found, met: Measure | undefined): Ill[] {
     : ill("odd", `${sum}; it ends at ${MOST_HALF}`);
 }
 
-function cancelling(norm: Found, met: Measure | undefined): Ill[] {
-  if (!norm.cancels) return [];
+function cancelling(norm: Found, met: Measure | undefined, target: MendOptions["target"]): Ill[] {
+  const isRuntimes = target === "onnxruntime" && isGroupOperator(norm);
+  if (!norm.cancels && !isRuntimes) return [];
   const type = norm.statisticsType ?? "float32";
   const rounding = ROUNDING[type] ?? ROUNDING.float32;
+  const variance = isRuntimes ? "the variance of onnxruntime's GroupNormalization" : "its variance";
   const ill = (severity: Ill["severity"], message: string): Ill[] => [
-    { kind: "E[x²] − E[x]²", severity, norm, message, mendedBy: "float32 statistics" },
+    {
+      kind: "E[x²] − E[x]²",
+      severity,
+      norm,
+      message: `${variance} is E[x²] − E[x]², ${message}`,
+      mendedBy: isRuntimes ? "operator" : "float32 statistics",
+    },
   ];
   const limit = Math.sqrt(OFF / rounding);
   if (met === undefined || Number.isNaN(met.cancellation)) {
     return ill(
       "wrong numbers",
-      `its variance is E[x²] − E[x]², which ${type} loses where a mean is ${rounded(limit)} standard deviations from 0`,
+      `which ${type} loses where a mean is ${rounded(limit)} standard deviations from 0`,
     );
   }
-  const away = Math.sqrt(met.cancellation);
-  const text = `its variance is E[x²] − E[x]², and a mean is ${rounded(away)} standard deviations from 0`;
+  const text = `and a mean is ${rounded(Math.sqrt(met.cancellation))} standard deviations from 0`;
   const off = met.cancellation * rounding;
   return off > OFF
     ? ill(

@@ -163,7 +163,7 @@ function inverseOf(order: readonly number[]): number[] {
 }
 
 /** Which onnxruntime computes as E[x²] − E[x]², in several operators. */
-function isGroupOperator({ isOperator, nodes: [node] }: Found): boolean {
+export function isGroupOperator({ isOperator, nodes: [node] }: Found): boolean {
   return isOperator && node.operator === OPERATORS.groupNorm[0] && node.domain === "";
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
 import { find } from "../../src/onnx/find.js";
 import { illsOf } from "../../src/onnx/ills.js";
+import { measure } from "../../src/onnx/measure.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
 import { openModel } from "../../src/onnx/model.js";
 import {
@@ -408,7 +409,17 @@ describe("GroupNormalization", () => {
   });
   const shape = [2, 6, 4, 5];
   it("is E[x²] − E[x]² in onnxruntime, and instance normalization of groups is not", async () => {
-    const { bytes, model, mends } = await mendsIn(grouped(21, 6), { target: "onnxruntime" });
+    const target = "onnxruntime";
+    const { bytes, model, mends, found } = await mendsIn(grouped(21, 6), { target });
+    expect(illsOf(model, found)).toEqual([]);
+    const met = measure(found.norms[0], { shape, data: wave(240).map((value) => 40000 + value) });
+    expect(
+      illsOf(model, found, new Map([[found.norms[0], met]]), { target }).map(({ message }) => message),
+    ).toEqual([
+      expect.stringMatching(
+        /^the variance of onnxruntime's GroupNormalization is E\[x²\] − E\[x\]², and a mean is \d+ standard/,
+      ),
+    ]);
     expect(mends.map(({ title }) => title)).toEqual([
       "InstanceNormalization of groups (opset 21) in place of 1 node",
     ]);
