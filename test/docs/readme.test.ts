@@ -12,6 +12,7 @@ const printed = [
   /-1\.34.*-0\.44.*0\.44.*1\.34.*\n\[ 1, 4 \]\n$/s,
   /fused: true.*\[ 1, 6, 6, 16 \]\n$/s,
   /^1 of 1 outputs are Keras's\n$/,
+  /^\[ 'layerNorm, epsilon 0\.00001' \]\n$/,
   /^\[ 2, 4 \] \[ 4 \]\n0\n$/,
   /^\[ 2, 4 \]\n$/,
 ];
