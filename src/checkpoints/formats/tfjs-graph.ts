@@ -294,13 +294,20 @@ function attrValue({ s, i, f, b, type, shape, list, func }: JSONObject): Attribu
   if (isObject(shape)) return shapeOf(shape);
   if (isObject(func)) return textIn(func.name);
   if (!isObject(list)) return undefined;
-  if (Array.isArray(list.s)) return list.s.map(bytesText);
-  if (Array.isArray(list.i)) return list.i.map(numberOf);
-  if (Array.isArray(list.f)) return list.f.map((one) => Math.fround(numberOf(one)));
-  if (Array.isArray(list.b)) return list.b.map((one) => (one === true ? 1 : 0));
-  if (Array.isArray(list.type)) return list.type.map(typeOf);
-  if (Array.isArray(list.func)) return list.func.map((one) => textIn(isObject(one) ? one.name : ""));
-  return Array.isArray(list.shape) ? undefined : [];
+  // some writers give the lists of all kinds, of which one has something in it
+  const some = (kind: string): readonly unknown[] | undefined => {
+    const items = listIn(list[kind]);
+    return items.length > 0 ? items : undefined;
+  };
+  const items =
+    some("s")?.map(bytesText) ??
+    some("i")?.map(numberOf) ??
+    some("f")?.map((one) => Math.fround(numberOf(one))) ??
+    some("b")?.map((one) => (one === true ? 1 : 0)) ??
+    some("type")?.map(typeOf) ??
+    some("func")?.map((one) => textIn(isObject(one) ? one.name : ""));
+  if (items !== undefined) return items as readonly string[] | readonly number[];
+  return (some("shape") ?? some("tensor")) ? undefined : [];
 }
 
 /** 64-bit integers are texts in JSON, and so are NaN and Infinity. */
