@@ -32,6 +32,9 @@ export interface GraphExecutor {
   resourceManager: object;
   execute: Execute<tf.Tensor[]>;
   executeAsync: Execute<Promise<tf.Tensor[]>>;
+  /** Of the last run, where TensorFlow.js is told to keep them. */
+  getIntermediateTensors(): unknown;
+  disposeIntermediateTensors(): void;
 }
 
 /** Its graph: the model's, or a function's. */
@@ -131,6 +134,7 @@ export function runReplaced(
   for (const executor of [original, ...made.map(({ executor }) => executor)]) executor.weightMap = weights;
   const { inputs: given = {}, outputs: named = {} } = original.graph.signature ?? {};
   const nodeOf = (name: string, signature: Named) => nodeName(signature[name]?.name ?? name);
+  let running = original;
   const chosen = (inputs: tf.NamedTensorMap, outputs: readonly string[]) => {
     const fed = Object.keys(inputs).map((name) => nodeOf(name, given));
     const names = [...fed, ...outputs.map((name) => nodeOf(name, named))];
@@ -141,7 +145,8 @@ export function runReplaced(
         !fed.some((name) => bypassed.has(name)),
     );
     if (one) carryOn(tf.getBackend());
-    return one?.executor ?? original;
+    running = one?.executor ?? original;
+    return running;
   };
   // what the model asks for its nodes, and to dispose of its weights
   const executor = new Executor(made[0].executor.graph);
@@ -149,6 +154,8 @@ export function runReplaced(
   executor.resourceManager = model.resourceManager;
   executor.execute = (inputs, outputs) => chosen(inputs, outputs).execute(inputs, outputs);
   executor.executeAsync = async (inputs, outputs) => chosen(inputs, outputs).executeAsync(inputs, outputs);
+  executor.getIntermediateTensors = () => running.getIntermediateTensors();
+  executor.disposeIntermediateTensors = () => running.disposeIntermediateTensors();
   model.executor = executor;
 }
 

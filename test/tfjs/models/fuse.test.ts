@@ -492,6 +492,55 @@ describe("all else about a model", () => {
     expect(saved?.modelTopology).toMatchObject({ node: g.nodes });
   });
 
+  it("tables that an initializer fills", async () => {
+    const g = new GraphDef();
+    const types = { key_dtype: { type: "DT_INT32" }, value_dtype: { type: "DT_FLOAT" } };
+    const initializer = new GraphDef(g);
+    const entries = [
+      initializer.integers("init/keys", [1, 2]),
+      initializer.constant("init/values", [10, 20]),
+    ];
+    initializer.op("LookupTableImportV2", "import", [
+      initializer.op("HashTableV2", "table", [], types),
+      ...entries,
+    ]);
+    const start = g.input("x", [-1, 5, C]);
+    const y = normalization(g, start, { ...moments(g, start, [2]), ...parameters(g) });
+    const keys = g.input("keys", [-1], "int32");
+    const found = g.op("LookupTableFindV2", "found", [
+      g.op("HashTableV2", "table", [], types),
+      keys,
+      g.number("none", -1),
+    ]);
+    g.op("Mul", "after", [y, found]);
+    const versions = { producer: 1087, minConsumer: 12 };
+    const model = await g.load({ modelInitializer: { node: initializer.nodes, versions } });
+    const run = async () =>
+      valuesOf(await model.executeAsync({ x: x(), keys: tf.tensor([2], [1], "int32") }, "after"));
+    const before = await run();
+    expect((await fuse(model)).norms.length).toBe(1);
+    expectSame(await run(), before, 2e-5);
+    expect(before[0].some((value) => Math.abs(value) > 20)).toBe(true);
+  });
+
+  it("tensors in between that are kept", async () => {
+    const model = await modelOf(layerNorm);
+    await fuse(model);
+    const input = x();
+    const tensors = tf.memory().numTensors;
+    tf.env().set("KEEP_INTERMEDIATE_TENSORS", true);
+    try {
+      tf.dispose(model.execute(input));
+      expect(Object.keys(model.getIntermediateTensors())).toEqual(
+        expect.arrayContaining(["before", "norm/add_1", "after"]),
+      );
+      model.disposeIntermediateTensors();
+    } finally {
+      tf.env().set("KEEP_INTERMEDIATE_TENSORS", false);
+    }
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+
   it("a second call changes nothing", async () => {
     const model = await modelOf(layerNorm);
     const [first, meanwhile] = await Promise.all([fuse(model), fuse(model)]);
