@@ -1,10 +1,12 @@
 /** Values of a graph that depend on constants alone, and on what is given, in float64. */
 import type { Values64 } from "../../formula/eager.js";
+import { narrow } from "../../kernels/host-loops.js";
 import { sizeOf } from "../../shape.js";
 import { computed } from "./exact.js";
 import { type Constant, callKey, type Graph, type Node } from "./graph.js";
 import { bound, float64Of, giversOf, sketchOf } from "./known.js";
 import { unknown, unlessUnknown } from "./operators.js";
+import { type Settled, settle } from "./shapes.js";
 import { typesOf } from "./types.js";
 
 export interface EvaluateOptions {
@@ -12,7 +14,15 @@ export interface EvaluateOptions {
   readonly given?: ReadonlyMap<string, Values64>;
   /** Elements that are held at once, at most. Default 2²⁶, of 8 bytes each. */
   readonly most?: number;
+  /**
+   * Rounds what each node gives to its type, as a machine does that computes in that type: what overflows there is infinite. Default false:
+   * nothing is rounded.
+   */
+  readonly rounded?: boolean;
 }
+
+/** Of the types that values are rounded to. */
+const ROUNDINGS: Readonly<Record<string, (value: number) => number>> = { ...narrow, float32: Math.fround };
 
 /** Functions within functions. */
 const MOST_DEEP = 16;
@@ -24,9 +34,10 @@ const MOST_DEEP = 16;
 export async function evaluated(
   graph: Graph,
   names: readonly string[],
-  { given = new Map(), most = 2 ** 26 }: EvaluateOptions = {},
+  { given = new Map(), most = 2 ** 26, rounded = false }: EvaluateOptions = {},
 ): Promise<Map<string, Values64>> {
-  const values = await new Evaluation(graph, given, { most, left: most }, 0).run(names);
+  const types = rounded ? await settle(graph, 0) : undefined;
+  const values = await new Evaluation(graph, given, { most, left: most }, 0, types).run(names);
   return new Map(
     names.flatMap((name) => [values.get(name)].flatMap((one) => (one ? [[name, one] as const] : []))),
   );
@@ -54,10 +65,15 @@ class Evaluation {
     private readonly given: ReadonlyMap<string, Values64>,
     private readonly room: Room,
     private readonly deep: number,
+    /** Where values are rounded to their types. */
+    private readonly types?: Settled,
   ) {}
 
   async run(names: readonly string[]): Promise<ReadonlyMap<string, Values64>> {
-    for (const [name, value] of this.given) this.values.set(name, value);
+    for (const [name, value] of this.given) {
+      this.values.set(name, value);
+      if (this.types) this.dtypes.set(name, this.types.dtype(name));
+    }
     const { steps, reads } = this.plan(names);
     for (const name of names) reads.set(name, Number.POSITIVE_INFINITY);
     for (const step of steps) {
@@ -103,7 +119,8 @@ class Evaluation {
   }
 
   private hold(name: string, value: Values64, dtype: string | undefined): void {
-    this.values.set(name, value);
+    const round = this.types && ROUNDINGS[dtype ?? ""];
+    this.values.set(name, round ? { shape: value.shape, data: value.data.map(round) } : value);
     this.dtypes.set(name, dtype);
     this.room.left -= value.data.length;
   }
@@ -130,7 +147,7 @@ class Evaluation {
       const given = new Map(
         called.inputs.flatMap((name, i) => [inputs[i]].flatMap((one) => (one ? [[name, one] as const] : []))),
       );
-      const body = new Evaluation({ ...called.graph, nodes }, given, this.room, this.deep + 1);
+      const body = new Evaluation({ ...called.graph, nodes }, given, this.room, this.deep + 1, this.types);
       const results = await body.run(called.outputs);
       node.outputs.forEach((name, i) => {
         const value = results.get(called.outputs[i]);
