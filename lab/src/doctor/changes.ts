@@ -9,7 +9,7 @@ export interface MendChange extends Change {
 }
 
 /** Products that one region takes in float64 at most: about a second. */
-const MOST_PRODUCTS = 2e8;
+const MOST_PRODUCTS = 1e8;
 
 /** One for each mend. Those within branches, loops and functions cannot be observed. */
 export function changesOf(model: Model, mends: readonly Mend[]): MendChange[] {

@@ -28,6 +28,8 @@ export interface Change {
 export interface Nearness {
   readonly before: number;
   readonly after: number;
+  /** What float64 itself is off by where each value that is read is rounded once more: nothing is expected to be nearer. */
+  readonly floor: number;
 }
 
 /** Outputs of one sample. */
@@ -67,7 +69,7 @@ export interface Checking<C extends Change> {
   progress?(text: string): void;
 }
 
-/** Steps of its type by which a region may be farther from float64 than before: rounding, in another order. */
+/** So many times what one rounding makes, of what is read or of what comes of it, a change may be off: it rounds in another order. */
 const ROUNDING = 8;
 /** By how much a distance is larger that is not by chance. */
 const FARTHER = 1.5;
@@ -176,7 +178,7 @@ const stepOfOutput = (compared: readonly Compared[]): number =>
 
 /** Whether a change is farther from float64 by more than rounding makes. */
 const isFarther = (near: Nearness | undefined, step: number): boolean =>
-  near !== undefined && near.after > FARTHER * near.before && near.after > ROUNDING * step;
+  near !== undefined && near.after > Math.max(FARTHER * near.before, ROUNDING * near.floor, ROUNDING * step);
 
 /** Both networks on each sample; the error with which the second could not be run. */
 async function compareWith<C extends Change>(
@@ -265,11 +267,14 @@ async function nearnessOf<C extends Change>(
             [...wanted].filter((name) => !Object.hasOwn(sample.feeds, name)),
           );
           for (const change of batch) {
-            const error = await errorFrom(change, { ...sample.feeds, ...values });
-            if (error === undefined) continue;
-            const { before = 0, after = 0 } = found.get(change) ?? {};
-            const now = { before, after };
-            found.set(change, { ...now, [side]: Math.max(now[side], error) });
+            const off = await errorFrom(change, { ...sample.feeds, ...values });
+            if (off === undefined) continue;
+            const now = found.get(change) ?? { before: 0, after: 0, floor: 0 };
+            found.set(change, {
+              ...now,
+              [side]: Math.max(now[side], off.error),
+              floor: Math.max(now.floor, off.floor),
+            });
           }
         }
       }
@@ -286,17 +291,30 @@ async function nearnessOf<C extends Change>(
 async function errorFrom(
   change: Change & { reads: readonly string[] },
   values: Tensors,
-): Promise<number | undefined> {
+): Promise<{ error: number; floor: number } | undefined> {
   const reads = new Map(change.reads.map((name) => [name, values[name]]));
   const truth = await change.truth(reads);
-  if (truth === undefined) return undefined;
-  const errors = change.gives.map((name) => {
-    const right = truth.get(name);
-    return right === undefined || values[name] === undefined
-      ? undefined
-      : errorOf(values[name].values, right);
-  });
-  return errors.includes(undefined) ? undefined : Math.max(...(errors as number[]));
+  const other = await change.truth(new Map([...reads].map(([name, read]) => [name, roundedOnce(read)])));
+  if (truth === undefined || other === undefined) return undefined;
+  let [error, floor] = [0, 0];
+  for (const name of change.gives) {
+    const [right, nearby, given] = [truth.get(name), other.get(name), values[name]];
+    if (right === undefined || nearby === undefined || given === undefined) return undefined;
+    error = Math.max(error, errorOf(given.values, right));
+    floor = Math.max(floor, errorOf(nearby, right));
+  }
+  return { error, floor };
+}
+
+/** Values up or down by half a step of their type, as a rounding leaves them. */
+function roundedOnce({ dtype, shape, values }: TensorData): TensorData {
+  const half = stepOf(dtype) / 2;
+  if (half === 0) return { dtype, shape, values };
+  // which way, by the bits of a multiple of the golden ratio
+  const turned = Float64Array.from(values as ArrayLike<number>, (value, i) =>
+    Math.imul(i, 0x9e3779b9) & 0x10000 ? value * (1 + half) : value * (1 - half),
+  );
+  return { dtype, shape, values: turned };
 }
 
 /** Bytes of a value whose shape the runtime does not know. */

@@ -56,6 +56,8 @@ export interface Care {
     /** Write what could not be run. */
     unchecked: boolean;
   };
+  /** That it runs on. */
+  machine?: Examination["machine"];
   /** Of float outputs, relative to their largest value. */
   tolerance?: number;
   /** Told of what is done next. */
@@ -113,6 +115,7 @@ export async function doctored(model: Model, care: Care): Promise<Treatment> {
     ills: examinedIlls(ills, norms, care.mend && (after ?? ills)),
     hints: [...hints, ...slowerHints(treated, ills, after)],
     runtime: typeof runtime === "string" ? null : { name: runtime.name, version: runtime.version },
+    machine: care.machine ?? null,
     inputs:
       typeof course === "string"
         ? []

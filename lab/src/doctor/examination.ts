@@ -133,6 +133,7 @@ export interface Examination {
   hints: string[];
   /** What ran it; null where nothing did. */
   runtime: { name: string; version: string } | null;
+  machine: { processor: string; cores: number; runtime: string } | null;
   /** What it was run on. */
   inputs: { name: string; dtype: string; shape: number[] }[];
   /** Why it was not run. */
@@ -225,12 +226,23 @@ function mendedText(examination: Examination): string[] {
     done === 0 ? "nothing mended" : `${done.toLocaleString("en-US")} mended`,
     ...(back > 0 ? [`${back.toLocaleString("en-US")} taken back`] : []),
     ...(check === null && done > 0 ? ["unchecked"] : []),
-    ...(check !== null && done > 0 ? [...outputsText(check), ...speedText(check)] : []),
+    ...(check !== null && done > 0
+      ? [...outputsText(check, movedText(examination)), ...speedText(check)]
+      : []),
   ];
 }
 
+/** What is true of outputs that moved by more than their tolerance: else a mend would have been taken back. */
+export function movedText({ mends }: Pick<Examination, "mends">): string {
+  const kept = mends.filter(
+    ({ state, before, after }) => state === "mended" && before !== null && after !== null,
+  );
+  const isNearer = kept.length > 0 && kept.every(({ before, after }) => Number(after) < Number(before));
+  return isNearer ? "nearer to float64" : "no farther from float64";
+}
+
 /** "outputs within 2.3×10⁻⁷": of all samples that stay within their tolerance; and of how many values are finite now. */
-function outputsText({ samples, by }: ExaminedCheck): string[] {
+function outputsText({ samples, by }: ExaminedCheck, moved: string): string[] {
   const outputs = samples.flatMap((sample) => sample.outputs);
   const within = outputs.filter(({ difference, tolerance }) => Number(difference) <= tolerance);
   const most = Math.max(0, ...within.map(({ difference }) => Number(difference)));
@@ -240,7 +252,7 @@ function outputsText({ samples, by }: ExaminedCheck): string[] {
     ...(within.length === outputs.length && outputs.length > 0
       ? [most === 0 ? `${of} the same` : `${of} within ${formatNumber(most)}`]
       : []),
-    ...(within.length < outputs.length ? [`${of} nearer to float64`] : []),
+    ...(within.length < outputs.length ? [`${of} ${moved}`] : []),
     ...(mended > 0 ? [`${mended.toLocaleString("en-US")} values finite that were not`] : []),
   ];
 }

@@ -1,6 +1,5 @@
 /** `evenkeel compare`: from options to trials to a table, a report and JSON. */
 import { existsSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
 import { isAbsolute, relative, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { typed as argument, printable, quote } from "@evenkeel/report/format";
@@ -19,6 +18,7 @@ import { keyOf, runTrials, type Watcher } from "../trials.js";
 import { colorsOf } from "./colors.js";
 import { describedData, loadDataset } from "./datasets.js";
 import { compareCommand } from "./invocation.js";
+import { machine } from "./machine.js";
 import { usualCells } from "./memory.js";
 import { digestOfModule } from "./module-files.js";
 import { announcement, comparisonText } from "./output.js";
@@ -197,7 +197,7 @@ async function run(
       evenkeel: version,
       date: new Date().toISOString(),
       command,
-      machine: machine(),
+      machine: { ...machine(), backend: "TensorFlow.js wasm with Evenkeel's kernels" },
       wallSeconds: store.seconds(),
     });
   const metric = metricNamed(data.task, data.metric);
@@ -310,13 +310,4 @@ function keep(folder: string, trials: readonly Trial[], data: Dataset, digest: s
 async function openSweep({ url, share, onStop }: QueueOptions, log: (line: string) => void): Promise<Sweep> {
   const { openSweep } = await import("./queue/sweep.js");
   return openSweep(url, { share, onStop, log });
-}
-
-function machine(): Comparison["machine"] {
-  return {
-    processor: cpus()[0]?.model.trim() ?? "unknown",
-    cores: availableParallelism(),
-    runtime: `Node ${process.versions.node}`,
-    backend: "TensorFlow.js wasm with Evenkeel's kernels",
-  };
 }

@@ -12,6 +12,7 @@ import {
   illText,
   type Measured,
   mendsBy,
+  movedText,
   overText,
   ratioText,
   runText,
@@ -215,11 +216,12 @@ function mendsSection(examination: Examination): string {
 function checkSection({ check, mends, runtime }: Examination): string {
   if (check === null || !mends.some(({ state }) => state === "mended")) return "";
   const { samples, speed, by, parts = 0, why } = check;
+  const moved = movedText({ mends });
   const rows = samples.flatMap((sample) =>
     sample.outputs.map(({ name, dtype, difference, tolerance, mended }) => {
       const within = Number(difference) <= tolerance;
       const notes = [
-        ...(within ? [] : ["the mended one is nearer to float64"]),
+        ...(within ? [] : [`the mended one is ${moved}`]),
         ...(mended > 0 ? [`${count(mended, "value")} finite that ${mended === 1 ? "was" : "were"} not`] : []),
       ];
       return [
@@ -299,8 +301,19 @@ function settings(norm: ExaminedNorm): string {
 }
 
 function facts(examination: Examination): string {
-  const { evenkeel, file, byteLength, nodes, producer, runtime, inputs, notRun, written, activations } =
-    examination;
+  const {
+    evenkeel,
+    file,
+    byteLength,
+    nodes,
+    producer,
+    runtime,
+    machine,
+    inputs,
+    notRun,
+    written,
+    activations,
+  } = examination;
   const rows: [string, string | undefined][] = [
     ["File", file],
     ["Format", formatText(examination)],
@@ -324,6 +337,12 @@ function facts(examination: Examination): string {
       inputs.length === 0
         ? undefined
         : inputs.map(({ name, dtype, shape }) => `${name} [${shape.join(", ")}] ${dtype}`).join(", "),
+    ],
+    [
+      "On",
+      machine === null
+        ? undefined
+        : `${machine.processor}, ${count(machine.cores, "core")}; ${machine.runtime}`,
     ],
     ["Not run", notRun ?? undefined],
     [

@@ -58,6 +58,7 @@ export function examinationOf(layers = 24, more: Partial<Examination> = {}): Exa
     ],
     hints: [],
     runtime: { name: "onnxruntime-node", version: "1.30.0" },
+    machine: { processor: "AMD EPYC", cores: 2, runtime: "Node 20.20.2" },
     inputs: [
       { name: "input_ids", dtype: "int64", shape: [2, 16] },
       { name: "attention_mask", dtype: "int64", shape: [2, 16] },

@@ -12,6 +12,7 @@ import { type ModelFile, piecesOf } from "../../doctor/runtime.js";
 import { FailureError, UsageError } from "../../errors.js";
 import { renderExamination } from "../../report/doctor.js";
 import { colorsOf } from "../colors.js";
+import { machine } from "../machine.js";
 import { stopOnSignals } from "../signals.js";
 import { columnsOf } from "../streams.js";
 import { version } from "../version.js";
@@ -68,6 +69,7 @@ export async function doctor(file: string, options: DoctorOptions): Promise<numb
       runtime: runtime ?? (model.format === "onnx" ? `${RUNTIME} is not installed: ${INSTALL}` : ONLY_READ),
       beside: besideFiles(model),
       given,
+      machine: machine(),
       tolerance,
       progress: progress.say,
       ...(fix !== undefined && {

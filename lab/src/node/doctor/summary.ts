@@ -12,6 +12,7 @@ import {
   illText,
   type Measured,
   mendsBy,
+  movedText,
   nearnessText,
   ratioText,
   remainsIll,
@@ -202,6 +203,7 @@ function mendsText(examination: Examination, width: number, colors: Colors): str
 function checkText({ check, mends }: Examination, width: number, colors: Colors): string {
   if (check === null || !mends.some(({ state }) => state === "mended")) return "";
   const { samples, by, why, speed, parts = 0 } = check;
+  const moved = movedText({ mends });
   const wide = Math.max(...samples.map(({ text }) => widthOf(text)));
   const rows = samples.map((sample) => {
     const [worst] = sample.outputs.toSorted(
@@ -213,7 +215,7 @@ function checkText({ check, mends }: Examination, width: number, colors: Colors)
       worst === undefined
         ? "no outputs"
         : `${distanceText(worst.difference)} of at most ${formatNumber(worst.tolerance)}`,
-      ...(within ? [] : ["nearer to float64"]),
+      ...(within ? [] : [moved]),
       ...(mended > 0 ? [`${count(mended, "value")} finite that ${mended === 1 ? "was" : "were"} not`] : []),
     ].join("; ");
     const head = `  ${within ? colors.green("✓") : colors.yellow("!")} ${sampleName(sample).padEnd(wide)}  `;

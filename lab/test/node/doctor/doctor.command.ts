@@ -15,7 +15,12 @@ import { fileURLToPath } from "node:url";
 import { writeNpz } from "evenkeel/checkpoints";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, test } from "vitest";
-import { newConstant, onnxBytes, run as runHere } from "../../../../test/support/onnx-models.js";
+import {
+  type NewNodeOf,
+  newConstant,
+  onnxBytes,
+  run as runHere,
+} from "../../../../test/support/onnx-models.js";
 import { type Examination, headline } from "../../../src/doctor/examination.js";
 import type { ModelFile, Runtime, RuntimeError } from "../../../src/doctor/runtime.js";
 import { version } from "../../../src/node/version.js";
@@ -146,6 +151,35 @@ test("external data are referred to in the same folder, and copied into another"
   expect(readFileSync(at("elsewhere/external.data"))).toEqual(data);
   expect(readdirSync(at("elsewhere")).sort()).toEqual(["external.data", "folded.onnx"]);
   expect((await examined("elsewhere/folded.onnx")).notRun).toBe(null);
+});
+
+test("where the network cannot be run, each kind of mend is checked by itself", async () => {
+  const norm = (x: string, y: string): NewNodeOf[] => [
+    ["ReduceMean", x, `${y}mean`, { axes: { integer: [-1] }, keepdims: { integer: 1 } }],
+    ["Sub", `${x} ${y}mean`, `${y}d`],
+    ["Mul", `${y}d ${y}d`, `${y}dd`],
+    ["ReduceMean", `${y}dd`, `${y}variance`, { axes: { integer: [-1] }, keepdims: { integer: 1 } }],
+    ["Add", `${y}variance eps`, `${y}ve`],
+    ["Sqrt", `${y}ve`, `${y}root`],
+    ["Div", `${y}d ${y}root`, y],
+  ];
+  writeFileSync(
+    at("unknown.onnx"),
+    onnxBytes({
+      opset: 17,
+      inputs: [["x", ["rows", 4]]],
+      outputs: [["z", ["rows", 4]]],
+      constants: [newConstant("eps", 1e-5)],
+      nodes: [...norm("x", "a"), ["Relu", "a", "b"], ...norm("b", "c"), ["Own", "c", "z", {}, "somebody"]],
+    }),
+  );
+  const { mends, check, notRun } = await examined("unknown.onnx", "--fix", "known.onnx");
+  expect(notRun).toMatch(/^onnxruntime-node refuses it \(.*somebody/);
+  expect(mends.map(({ state }) => state)).toEqual(["mended", "mended"]);
+  for (const { before, after } of mends) expect(Math.max(Number(before), Number(after))).toBeLessThan(1e-2);
+  // both are of one kind
+  expect(check).toMatchObject({ by: "parts", parts: 1, speed: null, why: notRun });
+  expect(check?.samples.map(({ kind }) => kind)).toEqual(["ordinary", "far", "huge", "narrow", "zeros"]);
 });
 
 test("--html writes one page", async () => {
