@@ -237,8 +237,8 @@ export function movedText({ mends }: Pick<Examination, "mends">): string {
   const kept = mends.filter(
     ({ state, before, after }) => state === "mended" && before !== null && after !== null,
   );
-  const isNearer = kept.length > 0 && kept.every(({ before, after }) => Number(after) < Number(before));
-  return isNearer ? "nearer to float64" : "no farther from float64";
+  const farthest = (side: "before" | "after") => Math.max(...kept.map((mend) => Number(mend[side])));
+  return farthest("after") < farthest("before") / 2 ? "nearer to float64" : "no farther from float64";
 }
 
 /** "outputs within 2.3×10⁻⁷": of all samples that stay within their tolerance; and of how many values are finite now. */
