@@ -38,6 +38,11 @@ it("leads to what exists, by relative paths", () => {
   expect(broken).toEqual([]);
 });
 
+it("keeps ONNX Runtime only once it was used", () => {
+  expect(files.filter((file) => /^assets\/ort-.*\.wasm$/.test(file))).toHaveLength(1);
+  expect(readFileSync(join(folder, "offline.js"), "utf8")).not.toMatch(/assets\/ort-/);
+});
+
 describe("a first view", () => {
   // what a document loads itself: HTML, scripts, styles, fonts and images; not what its workers are and load
   it.each([...pages, normPages.toSorted((a, b) => sizeOf(`${b}index.html`) - sizeOf(`${a}index.html`))[0]])(

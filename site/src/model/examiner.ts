@@ -1,6 +1,7 @@
 /** The doctor in a worker: a network's graph is read, and mended where that is asked. */
 import { type Care, doctored } from "@evenkeel/lab/doctor/doctor";
 import { type Examination, headline } from "@evenkeel/lab/doctor/examination";
+import { RuntimeError } from "@evenkeel/lab/doctor/runtime";
 import { examinationParts, renderExamination } from "@evenkeel/lab/report/doctor";
 import { serverDocument } from "@evenkeel/report/server-document";
 import { canRaise, type FoundInModel, find, type Model, mendsOf, openModel } from "evenkeel/onnx";
@@ -21,8 +22,9 @@ export interface Mending {
 export interface Examined {
   headline: string;
   title: string;
-  /** CSS, and HTML in which every text is escaped. */
+  /** CSS, and HTML in which every text is escaped: what was found, and what belongs to it. */
   style: string;
+  head: string;
   body: string;
   /** What `evenkeel doctor --html` writes, and what `--json` prints. */
   page: Blob;
@@ -40,6 +42,8 @@ export interface Graph extends Examined {
   /** Of ONNX, whose files can be mended: the version of its operators, and those that it can be raised to. */
   opset?: number;
   opsets: number[];
+  /** How it is mended best: by its own operators, or by the first ones that bring something. */
+  usual: Mending;
   /** Files that its tensors lie in and that did not come with it. */
   missing: string[];
 }
@@ -68,12 +72,14 @@ let held: { model: Model; found: FoundInModel; files: Named } | undefined;
 
 function examined(examination: Examination): Examined {
   const { title, style, body } = examinationParts(examination, serverDocument);
+  const end = body.indexOf("<main>");
   return {
     headline: headline(examination),
     title,
     style,
+    head: body.slice(0, end),
     // the page that shows it has a main part
-    body: body.replace(/<(\/?)main>/g, "<$1div>"),
+    body: body.slice(end).replace(/<(\/?)main>/g, "<$1div>"),
     page: new Blob([renderExamination(examination, serverDocument)], { type: "text/html" }),
     json: new Blob([`${JSON.stringify(examination, null, 1)}\n`], { type: "application/json" }),
   };
@@ -93,6 +99,7 @@ async function open(named: Named, name: string): Promise<Graph> {
   });
   const { norms, ills } = examination;
   const opset = model.format === "onnx" ? (model.opsets.get("") ?? 1) : undefined;
+  const opsets = opset === undefined ? [] : OPSETS.filter((to) => to > opset && canRaise(model, to).possible);
   return {
     ...examined(examination),
     file: model.file,
@@ -100,9 +107,19 @@ async function open(named: Named, name: string): Promise<Graph> {
     writtenOut: norms.filter(({ isOperator }) => !isOperator).length,
     sick: new Set(ills.filter(({ sick }) => sick).flatMap((ill) => ill.norms)).size,
     ...(opset !== undefined && { opset }),
-    opsets: opset === undefined ? [] : OPSETS.filter((to) => to > opset && canRaise(model, to).possible),
+    opsets,
+    usual: await usualFor(opset === undefined ? [] : [undefined, ...opsets]),
     missing,
   };
+}
+
+/** By the first version that mends something. */
+async function usualFor(opsets: readonly (number | undefined)[]): Promise<Mending> {
+  for (const opset of opsets) {
+    const mending = { ...(opset !== undefined && { opset }), forRuntime: false };
+    if ((await mendable(mending)).length > 0) return mending;
+  }
+  return { forRuntime: false };
 }
 
 function holding(): NonNullable<typeof held> {
@@ -153,6 +170,9 @@ async function mend(
       files: contents,
       beside: written.length > 0 ? beside.map((file) => file.name) : [],
     };
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    throw new Error(`ONNX Runtime could not run it: ${error.message}`);
   } finally {
     await runtime.close();
   }

@@ -21,11 +21,13 @@ export function graphText({ norms, writtenOut, sick }: Graph): string {
 
 export function GraphView({ graph, examining }: { graph: Graph; examining: Examining }) {
   const { file, opset } = graph;
-  const [mending, setMending] = useState<Mending>({ forRuntime: false });
+  const [mending, setMending] = useState(graph.usual);
   const [mended, setMended] = useState<Mended | undefined>(undefined);
-  const { page, json, style, body } = mended ?? graph;
+  const { page, json, style, head, body } = mended ?? graph;
   return (
-    <>
+    <article class="inspection" aria-label={`The graph of ${file}`}>
+      <style>{style}</style>
+      <Markup html={head} class="page" />
       {opset !== undefined && (
         <Mend
           graph={graph}
@@ -48,16 +50,13 @@ export function GraphView({ graph, examining }: { graph: Graph; examining: Exami
           Save the numbers
         </button>
       </div>
-      <article class="inspection" aria-label={`The graph of ${file}`}>
-        <style>{style}</style>
-        <Markup html={body} class="page" />
-      </article>
+      <Markup html={body} class="page" />
       <section class="further" aria-labelledby="further">
         <h2 id="further">Further</h2>
         <p>The same on the command line, on inputs of your own by --inputs; --html writes this page:</p>
         <Command text={commandOf(file, mending, typed)} label="Command" />
       </section>
-    </>
+    </article>
   );
 }
 
@@ -152,15 +151,19 @@ function Mend({ graph, opset, examining, mending, mended, onMending, onMended }:
             )}
           </div>
           <p class="note" role="status">
-            {isBusy ? `${doing} …` : mended ? `${mended.headline}.` : ABOUT}
+            {isBusy ? `${doing} …` : mended ? doneText(mended) : ABOUT}
           </p>
           {mended && <Files mended={mended} />}
         </>
       )}
-      <Problem text={problem} />
+      {problem !== undefined && <Problem text={problem} />}
     </section>
   );
 }
+
+/** The headline has the rest. */
+const doneText = ({ files, headline }: Mended): string =>
+  files.length > 0 ? `${headline}.` : "It was run, and stays as it is: nothing was mended.";
 
 const ABOUT =
   "Before and after are run in ONNX Runtime, here in the page, and compared; what does harm is taken back. It is loaded for that (4 MB).";
@@ -196,7 +199,7 @@ const Files = ({ mended: { files, beside } }: { mended: Mended }) =>
       </div>
       {beside.length > 0 && (
         <p class="note">
-          It goes on reading {listed(beside.slice(0, MOST_NAMED))}: keep them beside it, as they are.
+          It goes on reading {listed(beside.slice(0, MOST_NAMED))}: keep all of them in one folder.
         </p>
       )}
     </>

@@ -120,7 +120,7 @@ export function whyOf(error: unknown): RuntimeError {
       text,
     )
   )
-    return new RuntimeError("memory", "it needs more memory than the browser gives a page");
+    return new RuntimeError("memory", "it needs more memory than there is");
   if (/abort|unreachable|memory access|out of bounds|table index|null function|call stack/i.test(text))
     return new RuntimeError("died", `it broke (${text})`);
   return new RuntimeError("refused", text);

@@ -19,6 +19,7 @@ import {
   schemes,
   served,
 } from "../support/browser.ts";
+import { saved } from "../support/saved.ts";
 
 const run = promisify(execFile);
 const pathOf = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -52,23 +53,10 @@ async function settled(page: Page): Promise<void> {
   );
 }
 
-/** What it saves: names and texts, caught where the download begins. */
-async function saved(page: Page, label: string): Promise<{ name: string; text: string }> {
-  return page.evaluate(async (wanted) => {
-    const button = [...document.querySelectorAll("button")].find((each) => each.textContent === wanted);
-    const [create, click] = [URL.createObjectURL, HTMLAnchorElement.prototype.click];
-    let [name, blob] = ["", new Blob()];
-    URL.createObjectURL = (object) => {
-      blob = object as Blob;
-      return create(object);
-    };
-    HTMLAnchorElement.prototype.click = function () {
-      name = this.download;
-    };
-    button?.click();
-    [URL.createObjectURL, HTMLAnchorElement.prototype.click] = [create, click];
-    return { name, text: await blob.text() };
-  }, label);
+/** The name and text of what it saves. */
+async function savedText(page: Page, label: string): Promise<{ name: string; text: string }> {
+  const { name, bytes } = await saved(page, label);
+  return { name, text: bytes.toString() };
 }
 
 interface Told {
@@ -152,11 +140,11 @@ describe.each(browsers)("in %s", { timeout: 180_000 }, (browser) => {
       await settled(page);
       const { normalizations, file } = JSON.parse(stdout);
       expect(await page.$$eval(".problem", (all) => all.map((each) => each.textContent))).toEqual([]);
-      expect(await saved(page, "Save the numbers"), family).toEqual({
+      expect(await savedText(page, "Save the numbers"), family).toEqual({
         name: `${file}.inspection.json`,
         text: stdout,
       });
-      expect(await saved(page, "Save this page"), family).toEqual({
+      expect(await savedText(page, "Save this page"), family).toEqual({
         name: `${file}.inspection.html`,
         text: written,
       });
@@ -328,7 +316,7 @@ describe("in Chromium", () => {
     const page = await openModel("chromium");
     await choose(page, ["tensorflow/keras3"], true);
     await settled(page);
-    const { text } = await saved(page, "Save the numbers");
+    const { text } = await savedText(page, "Save the numbers");
     expect(text).toBe((await told("tensorflow/keras3/saved_model.pb", "tensorflow")).stdout);
     const opened = () => page.$eval(".choice select", (each) => (each as HTMLSelectElement).value);
     expect(await opened()).toBe("keras3/saved_model.pb");

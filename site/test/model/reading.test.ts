@@ -47,11 +47,12 @@ it("has samples that are small, and that an address names", () => {
   );
   expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(50_000);
   for (const { name, file, url } of samples) {
-    expect(read(`#sample=${name}`, address)).toEqual({ sample: name });
+    expect(read(`#sample=${name}`, address)).toEqual({ sample: name, view: "norms" });
     expect(url).toContain(file);
   }
-  expect(read("#sample=none-such", address)).toEqual({ sample: "" });
-  expect(read("", address)).toEqual({ sample: "" });
+  expect(read("#sample=onnx&view=graph", address)).toEqual({ sample: "onnx", view: "graph" });
+  expect(read("#sample=none-such&view=none", address)).toEqual({ sample: "", view: "norms" });
+  expect(read("", address)).toEqual({ sample: "", view: "norms" });
 });
 
 it("says that a sample does not come", async () => {
