@@ -264,10 +264,22 @@ const shaped = (input: number): Rule => {
   };
 };
 
-const openReshape: Rule = (operands, open) => {
-  if (operands.knownOr(1)) return unknown();
-  return shaped(1)(operands, open);
-};
+/**
+ * A target says what comes of x, even where x itself is not known, or has another size with stand-ins: networks are written for some lengths
+ * alone that their files leave open.
+ * @param copies whether 0 is the length that x has there
+ */
+const openReshape =
+  (copies: (operands: Operands<Sketch>) => boolean): Rule =>
+  (operands, open) => {
+    const known = operands.knownOr(1);
+    if (known === undefined) return shaped(1)(operands, open);
+    const lengthOf = (length: number, axis: number) => {
+      if (length === 0 && copies(operands)) return operands.shape()[axis] ?? unknown();
+      return length === -1 ? open(axis) : length;
+    };
+    return [{ shape: whole(Array.from(known, lengthOf)) }];
+  };
 
 const constantOfShape: Rule = (operands, open) => {
   const [{ shape }] = shaped(0)(operands, open);
@@ -364,7 +376,7 @@ const onnx: Readonly<Record<string, Rule>> = {
   GRU: recurrent(3),
   RNN: recurrent(1),
   Slice: slice,
-  Reshape: openReshape,
+  Reshape: openReshape((operands) => !operands.flag("allowzero", false)),
   Tile: tile,
   Expand: (operands, open) => {
     const lengths = operands.shape(1);
@@ -583,7 +595,7 @@ const tensorflow: Readonly<Record<string, Rule>> = {
   GatherNd: gatherPlaces,
   OneHot: oneHot,
   Range: range,
-  Reshape: openReshape,
+  Reshape: openReshape(() => false),
   Tile: tile,
   Fill: shaped(0),
   BroadcastTo: shaped(1),

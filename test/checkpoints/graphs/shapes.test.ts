@@ -414,6 +414,41 @@ describe("lengths that are open", () => {
     }
   });
 
+  it("are what a Reshape asks for, also of what is not known, or is of another size with stand-ins", async () => {
+    // as PaddleOCR reads text: of images of one height alone, which the file leaves open
+    const graph = graphOf({
+      inputs: [["x", ["batch", 120, "height", "width"]]],
+      constants: [
+        integersOf("zero", [0]),
+        integersOf("rows", [1]),
+        integersOf("three", [3]),
+        integersOf("four", [4]),
+        integersOf("channels", [120]),
+        integersOf("fixed", [2, 6]),
+        integersOf("rest", [1, -1, 6]),
+        integersOf("copied", [0, 6]),
+      ],
+      nodes: [
+        ["Shape", "x", "all"],
+        ["Slice", "all three four", "width"],
+        ["Concat", "zero rows width channels", "shape", { axis: 0 }],
+        ["Transpose", "x", "last", { perm: [0, 2, 3, 1] }],
+        ["Reshape", "last shape", "row"],
+        ["Mystery", "x", "odd", {}, "of.somebody"],
+        ["Reshape", "odd fixed", "known"],
+        ["Reshape", "odd rest", "partly"],
+        ["Reshape", "odd copied", "copies"],
+      ],
+    });
+    for (const settled of await settledBoth(graph)) {
+      const [batch, , , width] = settled.shape("x") as Lengths;
+      expect(settled.shape("row")).toEqual([batch, 1, width, 120]);
+      expect(settled.shape("known")).toEqual([2, 6]);
+      expect(settled.shape("partly")?.map(settled.isOpen)).toEqual([false, true, false]);
+      expect(settled.shape("copies")).toBeUndefined();
+    }
+  });
+
   it("are known from the file where an operator is not, and never guessed", async () => {
     const graph = graphOf({
       inputs: [["x", [2, 3]]],
