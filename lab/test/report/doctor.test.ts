@@ -20,7 +20,7 @@ const nothing = {
 const CASES: Record<string, Examination> = {
   "24 written-out layer norms": examinationOf(24),
   "mended in float16": mendedExamination(24),
-  "300 norms": examinationOf(300),
+  "201 norms": examinationOf(201),
   "one norm": examinationOf(1),
   "no norm": examinationOf(0, { ills: [], activations: {} }),
   "nothing finite": examinationOf(2, {

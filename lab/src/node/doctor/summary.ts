@@ -52,14 +52,11 @@ export function doctorText(examination: Examination, width: number, colors: Colo
 
 function headText(examination: Examination, width: number, colors: Colors): string {
   const { file, byteLength, nodes, producer } = examination;
-  const about = [
-    formatText(examination) + (producer === null ? "" : ` (${producer})`),
-    size(byteLength),
-    count(nodes, "node"),
-  ];
+  const format = formatText(examination) + (producer === null ? "" : ` (${producer})`);
   return [
     `${colors.bold(TITLE)}  ${shortened(plain(file), width - TITLE.length - 2)}`,
-    folded(about.join("  ·  "), width, "  "),
+    folded(format, width, "  "),
+    `${size(byteLength)}  ·  ${count(nodes, "node")}`,
     ...(runText(examination) === "" ? [] : [folded(runText(examination), width, "  ")]),
   ].join("\n");
 }
