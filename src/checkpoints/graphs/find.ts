@@ -9,7 +9,17 @@
 import type { Values64 } from "../../formula/eager.js";
 import { MOST_VALUES, sizeOf } from "../../shape.js";
 import { CheckpointError } from "../errors.js";
-import { Algebra, Cut, type Expression, isSameSum, numberIn, type Sum, sumOf, Unknown } from "./algebra.js";
+import {
+  Algebra,
+  Cut,
+  type Expression,
+  isSameSum,
+  numberIn,
+  type Product,
+  type Sum,
+  sumOf,
+  Unknown,
+} from "./algebra.js";
 import { evaluated } from "./evaluate.js";
 import type { Found, FoundActivation, FoundNorm, Parameter } from "./found.js";
 import type { Graph, Node } from "./graph.js";
@@ -55,6 +65,12 @@ interface Match {
   readonly cancels: boolean;
   readonly statisticsType?: string;
   readonly squared?: string;
+}
+
+/** How far a value is followed: by so many nodes, one after the other, and what of it is. */
+interface Following {
+  readonly depth: number;
+  mayBe(algebra: Algebra, value: Expression, node: Node): boolean;
 }
 
 const NONE: Sum = new Map();
@@ -144,8 +160,12 @@ const MOST_LEADING = 6;
 const ROOTS = new Set("Sqrt Rsqrt Pow".split(" "));
 const RANDOM = /Random|Multinomial|Bernoulli/;
 /** What is followed from one x. */
-const MOST_NODES = 160;
+const MOST_NODES = 400;
 const MOST_DEPTH = 40;
+/** What is followed from all of them, for each node of a graph. */
+const MOST_OFTEN = 100;
+/** Activations are a few nodes. */
+const MOST_OF_ACTIVATION = 12;
 const MOST_CUTS = 6;
 
 class Search {
@@ -155,11 +175,14 @@ class Search {
   private readonly leaving: ReadonlySet<string>;
   /** What nodes compute of constants alone. */
   private readonly fixed = new Set<string>();
+  /** Nodes that may be followed yet. */
+  private left: number;
 
   constructor(
     private readonly graph: Graph,
     private readonly settled: Settled,
   ) {
+    this.left = MOST_OFTEN * (graph.nodes.length + MOST_NODES);
     for (const [place, node] of graph.nodes.entries()) {
       this.places.set(node, place);
       for (const output of node.outputs) this.producers.set(output, node);
@@ -238,13 +261,45 @@ class Search {
 
   /** All that one value becomes, in polynomials of it. */
   private from(x: string): Match[] {
-    return this.followed(x, (algebra, values) => this.matches(x, algebra, values)) ?? [];
+    const use = (algebra: Algebra, values: ReadonlyMap<string, Expression>) =>
+      this.matches(x, algebra, values);
+    const mayBe: Following["mayBe"] = (algebra, value, node) => this.isOnTheWay(algebra, value, node);
+    return this.followed(x, use, { depth: MOST_DEPTH, mayBe }) ?? [];
+  }
+
+  /**
+   * Whether a normalization of x may have such a value on its way. To x nothing is added that changes; what is divided by a length of x is
+   * so in all of its products, no mean is taken of it any more, and nothing else is in it that changes along all axes, as a residual does.
+   */
+  private isOnTheWay(algebra: Algebra, { sum, shape, axes }: Expression, { operator }: Node): boolean {
+    const ofX = (atom: number) => algebra.isOfX({ factor: 1, powers: [[atom, 1]] });
+    const [products, others]: Product[][] = [[], []];
+    for (const product of sum.values()) (algebra.isOfX(product) ? products : others).push(product);
+    const areSteps = products.every(({ powers }) => powers.every(([atom]) => isStep(algebra, atom)));
+    if (products.length === 0 || !areSteps) return false;
+    const divisors = products.map(({ powers }) =>
+      powers.filter(([atom, exponent]) => exponent < 0 && ofX(atom)),
+    );
+    const [first] = divisors;
+    if (first.length > 1 || divisors.some((one) => String(one) !== String(first))) return false;
+    if (first.length === 0) return this.isConstant(sumOf(others), algebra);
+    if (MEASURING.has(operator) && !OWN.has(operator)) return false;
+    const changing = [...sum.values()].flatMap(({ powers }) =>
+      powers.filter(([number]) => {
+        const atom = algebra.atomAt(number);
+        return atom.kind === "given" && !this.isFixed(atom.name);
+      }),
+    );
+    if (changing.length === 0 || sizeOf(shape) !== sizeOf(algebra.x.shape)) return true;
+    const along = algebra.support(sumOf(changing.map((power) => ({ factor: 1, powers: [power] }))));
+    return !axes.every((segments) => segments.every((one) => along.has(one)));
   }
 
   /** @returns undefined where x is nothing that can be followed */
   private followed<R>(
     x: string,
     use: (algebra: Algebra, values: ReadonlyMap<string, Expression>) => R,
+    how: Following,
   ): R | undefined {
     const shape = this.settled.shape(x);
     const dtype = this.settled.dtype(x);
@@ -259,7 +314,7 @@ class Search {
     for (let cuts = 0; cuts <= MOST_CUTS; cuts++) {
       try {
         const algebra = new Algebra(layout);
-        return use(algebra, this.values(x, algebra));
+        return use(algebra, this.values(x, algebra, how));
       } catch (error) {
         if (!(error instanceof Cut)) throw error;
         layout = cutAt(layout, error);
@@ -268,18 +323,26 @@ class Search {
     return undefined;
   }
 
-  private values(x: string, algebra: Algebra): Map<string, Expression> {
+  private values(x: string, algebra: Algebra, { depth: most, mayBe }: Following): Map<string, Expression> {
     const values = new Map([[x, algebra.x]]);
     const depths = new Map([[x, 0]]);
+    // what is made of x, and is followed no further
+    const lost = new Set<string>();
     const waiting = new Set(this.readers.get(x) ?? []);
-    for (let count = 0; waiting.size > 0 && count < MOST_NODES; count++) {
+    for (let count = 0; waiting.size > 0 && count < MOST_NODES && this.left > 0; count++) {
+      this.left--;
       const node = [...waiting].reduce((a, b) => (this.place(a) < this.place(b) ? a : b));
       waiting.delete(node);
       const depth = 1 + Math.max(...node.inputs.map((input) => depths.get(input) ?? 0));
-      if (depth > MOST_DEPTH) continue;
-      const results = this.meaning(node, x, algebra, values) ?? [];
+      const isFollowed = depth <= most && !node.inputs.some((input) => lost.has(input));
+      const results = (isFollowed && this.meaning(node, x, algebra, values)) || [];
       for (const [i, output] of node.outputs.entries()) {
-        if (output === "" || results[i] === undefined) continue;
+        if (output === "") continue;
+        if (results[i] === undefined || !mayBe(algebra, results[i], node)) {
+          // shapes of x are known
+          if (isReal(this.settled.dtype(output) ?? "float32")) lost.add(output);
+          continue;
+        }
         values.set(output, results[i]);
         depths.set(output, depth);
         for (const reader of this.readers.get(output) ?? []) waiting.add(reader);
@@ -729,7 +792,9 @@ class Search {
   activations(starts: Iterable<string> = this.arguments()): FoundActivation[] {
     const found = new Map<string, FoundActivation>();
     for (const x of new Set(starts)) {
-      const all = this.followed(x, (algebra, values) => this.activation(x, algebra, values));
+      const use = (algebra: Algebra, values: ReadonlyMap<string, Expression>) =>
+        this.activation(x, algebra, values);
+      const all = this.followed(x, use, { depth: MOST_OF_ACTIVATION, mayBe: () => true });
       for (const one of all ?? []) if (!found.has(one.y)) found.set(one.y, one);
     }
     return [...found.values()];
@@ -782,6 +847,21 @@ class Search {
       if (kind === undefined || PASSING.has(last) || LAYOUT.has(last)) return [];
       return [{ activation: kind, graph: this.graph, x, y, nodes }];
     });
+  }
+}
+
+/** Whether an atom is such as normalizations have: a mean of powers of x, a root, a bound by a number. */
+function isStep(algebra: Algebra, number: number): boolean {
+  const atom = algebra.atomAt(number);
+  switch (atom.kind) {
+    case "mean":
+      return atom.of.powers.every(
+        ([one, exponent]) => exponent > 0 || !algebra.isOfX({ factor: 1, powers: [[one, 1]] }),
+      );
+    case "call":
+      return atom.name === "abs" || atom.of.some((one) => (numberIn(one) ?? 0) !== 0);
+    default:
+      return true;
   }
 }
 
