@@ -28,7 +28,31 @@ const batchNorm = (statistic: number): Rule => {
   };
 };
 
-const broadcast = gives((operands) => broadcastShape(operands.shape(0), operands.shape(1)));
+/** Lengths that do not fit with stand-ins fit where the network runs: which length there is then is open. */
+const broadcast = gives((operands, open) => {
+  const [a, b] = [operands.shape(0), operands.shape(1)];
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const [p, q] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
+    return p === q || q === 1 ? p : p === 1 ? q : open(axis);
+  });
+});
+
+/** Likewise. @param parts which inputs are joined, and along which axis */
+const joined = (
+  parts: (operands: Operands<Sketch>) => readonly [from: number, to: number, axis: number],
+): Rule =>
+  gives((operands, open) => {
+    const [from, to, along] = parts(operands);
+    const shapes = Array.from({ length: to - from }, (_, i) => operands.shape(from + i));
+    const [first] = shapes;
+    if (first === undefined || shapes.some(({ length }) => length !== first.length)) unknown();
+    const joining = operands.axis(along, first.length);
+    return first.map((length, axis) => {
+      if (axis === joining) return shapes.reduce((sum, shape) => sum + shape[axis], 0);
+      return shapes.every((shape) => shape[axis] === length) ? length : open(axis);
+    });
+  });
 
 /** A setting of so many numbers, with what stands for those that are missing. */
 function settings(operands: Operands<Sketch>, name: string, count: number, absent: number): Lengths {
@@ -339,6 +363,7 @@ const onnx: Readonly<Record<string, Rule>> = {
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
+  Concat: joined((operands) => [0, operands.count, operands.number("axis", 0)]),
   BatchNormalization: batchNorm(3),
   DynamicQuantizeLinear: (operands) => [{ shape: operands.shape() }, { shape: [] }, { shape: [] }],
   Conv: convolution(1),
@@ -551,10 +576,12 @@ const tensorflow: Readonly<Record<string, Rule>> = {
       .map((operator) => [operator, like]),
   ),
   ...Object.fromEntries(
-    "Equal NotEqual GreaterEqual LessEqual LogicalAnd LogicalOr FloorDiv FloorMod Mod Pow Div RealDiv Atan2 Select"
+    "Add AddV2 Sub Mul Equal NotEqual GreaterEqual LessEqual LogicalAnd LogicalOr FloorDiv FloorMod Mod Pow Div RealDiv Atan2 Select"
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
+  ConcatV2: joined((operands) => [0, operands.count - 1, operands.scalar(operands.count - 1) ?? unknown()]),
+  Concat: joined((operands) => [1, operands.count, operands.scalar(0) ?? unknown()]),
   _FusedBatchNormEx: batchNorm(1),
   FusedBatchNorm: batchNorm(1),
   FusedBatchNormV2: batchNorm(1),

@@ -347,7 +347,7 @@ describe("lengths that are open", () => {
         ["c", [1, "", 8]],
       ],
       nodes: [
-        ["Add", "a c", "fits not"],
+        ["Add", "a c", "either"],
         ["MatMul", "a w", "product"],
         ["Add", "a one", "shifted"],
       ],
@@ -359,7 +359,8 @@ describe("lengths that are open", () => {
       expect(a.map(settled.isOpen)).toEqual([true, true, false]);
       expect(product).toEqual([a[0], a[1], 3]);
       expect(settled.shape("shifted")).toEqual(a);
-      expect(settled.shape("fits")).toBeUndefined();
+      const [, c, either] = ["b", "c", "either"].map((name) => settled.shape(name) as Lengths);
+      expect([either[0], [a[1], c[1]].includes(either[1]), either[2]]).toEqual([a[0], false, 8]);
       expect([settled.dtype("product"), settled.known("one")?.data]).toEqual(["float32", Float64Array.of(1)]);
     }
     const [first, second] = await settledBoth(graph);
@@ -446,6 +447,50 @@ describe("lengths that are open", () => {
       expect(settled.shape("known")).toEqual([2, 6]);
       expect(settled.shape("partly")?.map(settled.isOpen)).toEqual([false, true, false]);
       expect(settled.shape("copies")).toBeUndefined();
+    }
+  });
+
+  it("are open where two meet that fit for some lengths alone, and the rest is known", async () => {
+    const graph = graphOf({
+      inputs: [
+        ["x", ["batch", 8, "height", "width"]],
+        ["row", ["batch", 4, 1, "width"]],
+        ["other", ["images", 8, 1, 5]],
+      ],
+      nodes: [
+        ["Concat", "x row", "joined", { axis: 1 }],
+        ["Add", "x other", "sum"],
+        ["Concat", "x other", "tall", { axis: -2 }],
+      ],
+    });
+    for (const settled of await settledBoth(graph)) {
+      const [batch, , height, width] = settled.shape("x") as Lengths;
+      const joined = settled.shape("joined") as Lengths;
+      expect([joined[0], joined[1], joined[3]]).toEqual([batch, 12, width]);
+      expect(settled.isOpen(joined[2])).toBe(true);
+      expect(joined[2]).not.toBe(height);
+      const sum = settled.shape("sum") as Lengths;
+      expect([sum[1], sum[2]]).toEqual([8, height]);
+      expect(sum.map(settled.isOpen)).toEqual([true, false, true, true]);
+      expect(settled.shape("tall")?.map(settled.isOpen)).toEqual([true, false, true, true]);
+    }
+    const tensorflow = graphOf({
+      dialect: "tensorflow",
+      inputs: [
+        ["x", ["batch", "height", 8]],
+        ["y", ["batch", 1, 4]],
+        ["z", ["images", 1, 8]],
+      ],
+      constants: [integersOf("last", -1, "int32")],
+      nodes: [
+        ["ConcatV2", "x y last", "joined"],
+        ["AddV2", "x z", "sum"],
+      ],
+    });
+    for (const settled of await settledBoth(tensorflow)) {
+      expect(settled.shape("joined")?.map(settled.isOpen)).toEqual([true, true, false]);
+      expect(settled.shape("joined")?.[2]).toBe(12);
+      expect(settled.shape("sum")?.map(settled.isOpen)).toEqual([true, true, false]);
     }
   });
 
