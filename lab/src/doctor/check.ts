@@ -2,7 +2,6 @@
  * Whether a mended network is as good as it was: both are run on the same inputs, and what moves beyond its tolerance must be nearer to
  * float64 than before, or is taken back.
  */
-import { quantile } from "@evenkeel/report/statistics";
 import { type Difference, differencesOf, errorOf, toleranceOf } from "./differences.js";
 import { type Sample, stepOf } from "./inputs.js";
 import {
@@ -48,7 +47,7 @@ export interface Checked<C> {
   readonly compared: readonly Compared[];
   /** The worst of all samples that were looked at, by change. */
   readonly nearness: ReadonlyMap<C, Nearness>;
-  /** ms of the quickest run of a turn on the first sample, the median of all turns: what else the machine does slows only some. */
+  /** ms of the quickest of so many runs on the first sample, of both in turns: what else the machine does slows only some. */
   readonly speed?: { readonly before: number; readonly after: number; readonly runs: number };
 }
 
@@ -384,17 +383,12 @@ async function speedOf<C extends Change>(
     await after.time(feeds, 1);
     const runs = Math.max(1, Math.min(1000, Math.round(TURN / Math.max(first, 1e-3))));
     const turns = first > 1000 ? 3 : TURNS;
-    const times: { before: number[]; after: number[] } = { before: [], after: [] };
+    let [was, is] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     for (let turn = 0; turn < turns; turn++) {
-      times.before.push(Math.min(...(await before.time(feeds, runs))));
-      times.after.push(Math.min(...(await after.time(feeds, runs))));
+      was = Math.min(was, ...(await before.time(feeds, runs)));
+      is = Math.min(is, ...(await after.time(feeds, runs)));
     }
-    const median = (ms: number[]) =>
-      quantile(
-        ms.sort((a, b) => a - b),
-        0.5,
-      );
-    return { before: median(times.before), after: median(times.after), runs: runs * turns };
+    return { before: was, after: is, runs: runs * turns };
   } finally {
     await after.close();
   }

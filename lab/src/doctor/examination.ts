@@ -104,7 +104,7 @@ export interface ExaminedCheck {
   samples: ExaminedSample[];
   /** Parts that were run. */
   parts?: number;
-  /** ms of the quickest run of a turn, the median of all turns. */
+  /** ms of the quickest of so many runs, of both in turns. */
   speed: { before: number; after: number; runs: number } | null;
 }
 

@@ -225,7 +225,7 @@ function checkText({ check, mends }: Examination, width: number, colors: Colors)
       ? []
       : [
           folded(
-            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${ratioText(speed.before / speed.after)} (the quickest of each turn, ${count(speed.runs, "run")} in all)`,
+            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${ratioText(speed.before / speed.after)} (the quickest of ${count(speed.runs, "run")}, in turns)`,
             width,
             "  ",
           ),

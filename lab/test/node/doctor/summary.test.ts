@@ -39,7 +39,7 @@ test("what was mended, how it was checked, what was taken back and why", () => {
     "! One huge value   0.300 of at most 0.00195; nearer to float64; 384 values finite that were not",
   );
   expect(text).toContain(
-    "8.42 ms before, 6.31 ms after: 1.33 times as fast (the quickest of each turn, 77 runs in all)",
+    "8.42 ms before, 6.31 ms after: 1.33 times as fast (the quickest of 77 runs, in turns)",
   );
   expect(headline(examination)).toBe(
     "16 of 24 normalizations were ill; 23 mended; 1 taken back; outputs nearer to float64; 384 values finite that were not; 1.33 times as fast",
