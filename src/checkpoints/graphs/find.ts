@@ -276,7 +276,9 @@ class Search {
     const [products, others]: Product[][] = [[], []];
     for (const product of sum.values()) (algebra.isOfX(product) ? products : others).push(product);
     const areSteps = products.every(({ powers }) => powers.every(([atom]) => isStep(algebra, atom)));
-    if (products.length === 0 || !areSteps) return false;
+    // the mean of a distance from the mean is 0
+    if (products.length === 0) return numberIn(sum) !== undefined;
+    if (!areSteps) return false;
     const divisors = products.map(({ powers }) =>
       powers.filter(([atom, exponent]) => exponent < 0 && ofX(atom)),
     );
