@@ -14,6 +14,7 @@ import {
   Cut,
   type Expression,
   isSameSum,
+  near,
   numberIn,
   type Product,
   type Sum,
@@ -83,7 +84,7 @@ function isPlain(sum: Sum, algebra: Algebra): boolean {
   return (
     more === undefined &&
     another === undefined &&
-    product.factor === 1 &&
+    near(product.factor, 1) &&
     power[1] === 1 &&
     algebra.atomAt(power[0]).kind === "given"
   );
@@ -175,6 +176,8 @@ class Search {
   private readonly leaving: ReadonlySet<string>;
   /** What nodes compute of constants alone. */
   private readonly fixed = new Set<string>();
+  /** Those of them that roots are in. */
+  private readonly roots = new Set<string>();
   /** Nodes that may be followed yet. */
   private left: number;
 
@@ -196,7 +199,12 @@ class Search {
         node.inputs.every((input) => input === "" || this.isFixed(input)) &&
         !RANDOM.test(node.operator) &&
         [...node.attributes.values()].every(({ graphs }) => graphs.length === 0);
-      if (isFixed) for (const output of node.outputs) this.fixed.add(output);
+      if (!isFixed) continue;
+      const isRoot = ROOTS.has(node.operator) || node.inputs.some((input) => this.roots.has(input));
+      for (const output of node.outputs) {
+        this.fixed.add(output);
+        if (isRoot) this.roots.add(output);
+      }
     }
     this.leaving = new Set([
       ...graph.outputs.map(({ name }) => name),
@@ -229,17 +237,14 @@ class Search {
       if (!MEASURING.has(node.operator)) continue;
       for (const start of this.before(node.inputs[0])) starts.add(start);
     }
-    // roots of constants: weights that are normalized, and what is normalized by stored statistics
-    const roots = new Set<string>();
-    for (const { operator, inputs, outputs } of this.graph.nodes) {
-      const isFixed = inputs.every((input) => input === "" || this.isFixed(input));
-      if (isFixed && (ROOTS.has(operator) || inputs.some((input) => roots.has(input)))) {
-        for (const output of outputs) roots.add(output);
-      }
+    // roots of constants: of weights that are normalized, and of stored statistics
+    for (const { operator, inputs } of this.graph.nodes) {
+      const isFixed = inputs.every((input) => this.isFixed(input));
       const isDivided = /^(Real)?Div$/.test(operator) && isFixed;
+      const isByRoot = !isFixed && inputs.some((input) => this.roots.has(input));
       const from = isDivided
         ? inputs[0]
-        : !isFixed && inputs.some((input) => roots.has(input))
+        : isByRoot
           ? inputs.find((input) => !this.isFixed(input))
           : undefined;
       if (from !== undefined) for (const start of this.before(from)) starts.add(start);
@@ -328,6 +333,7 @@ class Search {
   private values(x: string, algebra: Algebra, { depth: most, mayBe }: Following): Map<string, Expression> {
     const values = new Map([[x, algebra.x]]);
     const depths = new Map([[x, 0]]);
+    const ofWeight = this.settled.constant(x) !== undefined;
     // what is made of x, and is followed no further
     const lost = new Set<string>();
     const waiting = new Set(this.readers.get(x) ?? []);
@@ -336,6 +342,7 @@ class Search {
       const node = [...waiting].reduce((a, b) => (this.place(a) < this.place(b) ? a : b));
       waiting.delete(node);
       const depth = 1 + Math.max(...node.inputs.map((input) => depths.get(input) ?? 0));
+      if (!ofWeight) for (const input of node.inputs) this.unfold(input, x, algebra, values);
       const isFollowed = depth <= most && !node.inputs.some((input) => lost.has(input));
       const results = (isFollowed && this.meaning(node, x, algebra, values)) || [];
       for (const [i, output] of node.outputs.entries()) {
@@ -351,6 +358,22 @@ class Search {
       }
     }
     return values;
+  }
+
+  /** What a root of constants is of, as a stored variance. */
+  private unfold(
+    name: string,
+    x: string,
+    algebra: Algebra,
+    values: Map<string, Expression>,
+    most = MOST_LEADING,
+  ): void {
+    const node = this.producers.get(name);
+    const isOpen = most < MOST_LEADING ? this.fixed.has(name) : this.roots.has(name);
+    if (node === undefined || !isOpen || most === 0 || values.has(name)) return;
+    for (const input of node.inputs) this.unfold(input, x, algebra, values, most - 1);
+    const [result] = this.meaning(node, x, algebra, values) ?? [];
+    if (result !== undefined) values.set(name, result);
   }
 
   private meaning(
@@ -574,7 +597,9 @@ class Search {
     return [...sum.values()].every(({ powers }) =>
       powers.every(([number]) => {
         const atom = algebra.atomAt(number);
-        return atom.kind === "given" && this.isFixed(atom.name);
+        return atom.kind === "root"
+          ? this.isConstant(atom.of, algebra)
+          : atom.kind === "given" && this.isFixed(atom.name);
       }),
     );
   }
