@@ -29,14 +29,15 @@ const batchNorm = (statistic: number): Rule => {
 };
 
 /** Lengths that do not fit with stand-ins fit where the network runs: which length there is then is open. */
-const broadcast = gives((operands, open) => {
-  const [a, b] = [operands.shape(0), operands.shape(1)];
+const broadcast = gives((operands, open) => broadcasting(operands.shape(0), operands.shape(1), open));
+
+function broadcasting(a: Lengths, b: Lengths, open: (place: number) => number): Lengths {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const [p, q] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
     return p === q || q === 1 ? p : p === 1 ? q : open(axis);
   });
-});
+}
 
 /** Likewise. @param parts which inputs are joined, and along which axis */
 const joined = (
@@ -125,18 +126,16 @@ const pooling: Rule = (operands) => {
 
 const globalPooling = gives((operands) => operands.shape().map((length, axis) => (axis < 2 ? length : 1)));
 
-/** a [..., k] by b [..., k, n], at these inputs. */
+/** a [..., k] by b [..., k, n], at these inputs; k is the same where the network runs. */
 const matrices = (left: number, right: number, transA = "transA", transB = "transB"): Rule => {
-  return (operands) => {
+  return (operands, open) => {
     const { ops } = operands;
-    const [a, b] = [operands.at(left), operands.at(right)];
-    return [
-      product(
-        operands,
-        operands.flag(transA, false) ? turned(ops, a) : a,
-        operands.flag(transB, false) ? turned(ops, b) : b,
-      ),
-    ];
+    const a = operands.flag(transA, false) ? turned(ops, operands.at(left)) : operands.at(left);
+    const b = operands.flag(transB, false) ? turned(ops, operands.at(right)) : operands.at(right);
+    const [p, q] = [a.shape, b.shape];
+    if (p.length < 2 || q.length < 2) return [product(operands, a, b)];
+    const stack = broadcasting(p.slice(0, -2), q.slice(0, -2), open);
+    return [{ shape: whole([...stack, p[p.length - 2], q[q.length - 1]]) }];
   };
 };
 
@@ -305,6 +304,20 @@ const openReshape =
     return [{ shape: whole(Array.from(known, lengthOf)) }];
   };
 
+/** x broadcast to lengths: where they are known, they are what comes of it, but for 1. */
+const expanded: Rule = (operands, open) => {
+  const known = operands.knownOr(1);
+  const lengths = operands.shape(1);
+  const x = operands.shape();
+  if (lengths.length !== 1 || lengths[0] > 32) unknown();
+  const rank = Math.max(lengths[0], x.length);
+  const lengthOf = (axis: number) => {
+    const wanted = known?.[axis - rank + lengths[0]] ?? 1;
+    return wanted === 1 ? (x[axis - rank + x.length] ?? 1) : wanted;
+  };
+  return [{ shape: whole(Array.from({ length: rank }, (_, axis) => (known ? lengthOf(axis) : open(axis)))) }];
+};
+
 const constantOfShape: Rule = (operands, open) => {
   const [{ shape }] = shaped(0)(operands, open);
   return [operands.knownOr(0) ? filled(shape, operands.constant("value", 0)) : { shape }];
@@ -364,6 +377,7 @@ const onnx: Readonly<Record<string, Rule>> = {
       .map((operator) => [operator, broadcast]),
   ),
   Concat: joined((operands) => [0, operands.count, operands.number("axis", 0)]),
+  MatMul: matrices(0, 1),
   BatchNormalization: batchNorm(3),
   DynamicQuantizeLinear: (operands) => [{ shape: operands.shape() }, { shape: [] }, { shape: [] }],
   Conv: convolution(1),
@@ -403,12 +417,7 @@ const onnx: Readonly<Record<string, Rule>> = {
   Slice: slice,
   Reshape: openReshape((operands) => !operands.flag("allowzero", false)),
   Tile: tile,
-  Expand: (operands, open) => {
-    const lengths = operands.shape(1);
-    if (operands.knownOr(1) || lengths.length !== 1 || lengths[0] > 32) return unknown();
-    const rank = Math.max(lengths[0], operands.shape().length);
-    return [{ shape: Array.from({ length: rank }, (_, axis) => open(axis)) }];
-  },
+  Expand: expanded,
   ConstantOfShape: constantOfShape,
   Range: range,
   NonZero: gives((operands, open) => [operands.shape().length, open(1)]),
@@ -582,6 +591,10 @@ const tensorflow: Readonly<Record<string, Rule>> = {
   ),
   ConcatV2: joined((operands) => [0, operands.count - 1, operands.scalar(operands.count - 1) ?? unknown()]),
   Concat: joined((operands) => [1, operands.count, operands.scalar(0) ?? unknown()]),
+  MatMul: matrices(0, 1, "transpose_a", "transpose_b"),
+  BatchMatMul: matrices(0, 1, "adj_x", "adj_y"),
+  BatchMatMulV2: matrices(0, 1, "adj_x", "adj_y"),
+  BatchMatMulV3: matrices(0, 1, "adj_x", "adj_y"),
   _FusedBatchNormEx: batchNorm(1),
   FusedBatchNorm: batchNorm(1),
   FusedBatchNormV2: batchNorm(1),
@@ -625,7 +638,7 @@ const tensorflow: Readonly<Record<string, Rule>> = {
   Reshape: openReshape(() => false),
   Tile: tile,
   Fill: shaped(0),
-  BroadcastTo: shaped(1),
+  BroadcastTo: expanded,
   RandomUniform: shaped(0),
   RandomStandardNormal: shaped(0),
   TruncatedNormal: shaped(0),

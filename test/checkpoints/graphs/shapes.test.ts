@@ -474,6 +474,40 @@ describe("lengths that are open", () => {
       expect(sum.map(settled.isOpen)).toEqual([true, false, true, true]);
       expect(settled.shape("tall")?.map(settled.isOpen)).toEqual([true, false, true, true]);
     }
+    // as BERT cuts a table of 512 positions to its sequence, and masks
+    const bert = graphOf({
+      inputs: [
+        ["words", ["batch", "sequence", 384]],
+        ["mask", ["batch", 1, 1, "sequence"]],
+        ["scores", ["batch", 12, 512, 512]],
+        ["values", ["batch", 12, "sequence", 32]],
+      ],
+      constants: [
+        integersOf("table", Array(512).fill(0)),
+        constantOf("embedding", new Float32Array(2 * 384), [2, 384]),
+        integersOf("zero", [0]),
+        integersOf("one", [1]),
+        integersOf("two", [2]),
+      ],
+      nodes: [
+        ["Shape", "words", "all"],
+        ["Slice", "all zero two", "shape"],
+        ["Slice", "all one two", "length"],
+        ["Slice", "table zero length", "row"],
+        ["Unsqueeze", "row zero", "rows"],
+        ["Expand", "rows shape", "types"],
+        ["Gather", "embedding types", "typed"],
+        ["Add", "words typed", "y"],
+        ["Add", "scores mask", "masked"],
+        ["MatMul", "masked values", "attended"],
+      ],
+    });
+    for (const settled of await settledBoth(bert)) {
+      const [batch, sequence] = settled.shape("words") as Lengths;
+      expect(settled.shape("types")).toEqual([batch, sequence]);
+      expect(settled.shape("y")).toEqual([batch, sequence, 384]);
+      expect(settled.shape("attended")).toEqual([batch, 12, 512, 32]);
+    }
     const tensorflow = graphOf({
       dialect: "tensorflow",
       inputs: [
