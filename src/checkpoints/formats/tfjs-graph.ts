@@ -97,6 +97,12 @@ const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? v
 
 const textIn = (value: unknown): string => (typeof value === "string" ? value : "");
 
+/**
+ * The length of inputs' first axes that are open: they have as many examples each. A network that has several of one input for one of
+ * another runs as well: what is found of it is then broadcast as the graph does.
+ */
+const BATCH = "batch";
+
 function mainGraph(
   listed: readonly unknown[],
   signature: unknown,
@@ -114,7 +120,9 @@ function mainGraph(
   for (const { operator, name, attributes } of nodes) {
     if (!operator.startsWith("Placeholder")) continue;
     const { value: dtype } = attributes.get("dtype") ?? {};
-    const shape = lengthsIn(attributes.get("shape")?.value);
+    const shape = lengthsIn(attributes.get("shape")?.value)?.map((length, axis) =>
+      axis === 0 && length === "" ? BATCH : length,
+    );
     placeholders.set(name, { name, ...(typeof dtype === "string" && { dtype }), ...(shape && { shape }) });
   }
   const inOrder = new Set([

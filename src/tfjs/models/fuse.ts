@@ -15,7 +15,7 @@ import type { Fail } from "../../checkpoints/formats/tfjs.js";
 import { graphsIn } from "../../checkpoints/formats/tfjs-graph.js";
 import { find } from "../../checkpoints/graphs/find.js";
 import type { Found, FoundActivation, FoundNorm } from "../../checkpoints/graphs/found.js";
-import type { Constant, Graph, Node } from "../../checkpoints/graphs/graph.js";
+import type { Constant, Node } from "../../checkpoints/graphs/graph.js";
 import type { Values } from "../../checkpoints/tensors.js";
 import { Carried } from "../kernels/carried.js";
 import { fusedKernels, readyFused } from "../kernels/fused.js";
@@ -93,8 +93,7 @@ async function fuseLoaded(model: LoadedGraphModel): Promise<FusedModel> {
     new CheckpointError("the model", "TensorFlow.js", problem, { remedy });
   const topology = model.artifacts.modelTopology as JSONObject;
   const found: Awaited<ReturnType<typeof find>>[] = [];
-  for (const graph of graphsIn(topology, model.signature, weights, fail))
-    found.push(await find(ofOneBatch(graph)));
+  for (const graph of graphsIn(topology, model.signature, weights, fail)) found.push(await find(graph));
   // which may have been disposed of meanwhile
   checkGraphModel("fuse", model);
   const fusing = new Fusing(model);
@@ -103,18 +102,6 @@ async function fuseLoaded(model: LoadedGraphModel): Promise<FusedModel> {
     for (const one of activations) fusing.activation(one);
   }
   return fusing.done();
-}
-
-/**
- * A graph whose inputs have as many examples each, where it leaves open how many. One that has several for another's one is run as well:
- * the operation broadcasts as the graph does.
- */
-function ofOneBatch(graph: Graph): Graph {
-  const inputs = graph.inputs.map((input) => ({
-    ...input,
-    ...(input.shape?.[0] === "" && { shape: ["batch", ...input.shape.slice(1)] }),
-  }));
-  return { ...graph, inputs };
 }
 
 function constantOf(name: string, tensor: tf.Tensor): Constant {

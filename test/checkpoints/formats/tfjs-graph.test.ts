@@ -119,7 +119,7 @@ describe("a graph model", () => {
     expect(graph.nodes.map(({ name }) => name)).toEqual(["axis", "x", "split", "sum", "later"]);
     expect(graph.nodes[2].outputs).toEqual(["split", "split:1", "split:2"]);
     expect(graph.nodes[3].inputs).toEqual(["split:2", "split"]);
-    expect(graph.inputs).toEqual([{ name: "x", shape: ["", 6] }]);
+    expect(graph.inputs).toEqual([{ name: "x", shape: ["batch", 6] }]);
     expect(graph.outputs).toEqual([{ name: "sum" }]);
     expect(graph.values.get("axis")).toEqual({ name: "axis", shape: [] });
   });
