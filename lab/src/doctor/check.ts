@@ -76,6 +76,9 @@ const MEMORY = 2 ** 26;
 /** Turns in which both are timed, and ms that a turn is to take. */
 const TURNS = 11;
 const TURN = 60;
+/** Turns of one run each, and ms that they are to take. */
+const MOST_TURNS = 33;
+const BUDGET = 1500;
 
 /**
  * Checks the changes against the network without them.
@@ -382,7 +385,8 @@ async function speedOf<C extends Change>(
     const [first] = await before.time(feeds, 1);
     await after.time(feeds, 1);
     const runs = Math.max(1, Math.min(1000, Math.round(TURN / Math.max(first, 1e-3))));
-    const turns = first > 1000 ? 3 : TURNS;
+    // one run says little of a busy machine
+    const turns = runs > 1 ? TURNS : Math.max(3, Math.min(MOST_TURNS, Math.round(BUDGET / first)));
     let [was, is] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     for (let turn = 0; turn < turns; turn++) {
       was = Math.min(was, ...(await before.time(feeds, runs)));
