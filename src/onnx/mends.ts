@@ -61,7 +61,9 @@ export async function mendsOf(
     const wiring = Wiring.of(graph);
     const own = versionOf(graph, wiring.producer(y));
     const version = Math.max(own, to);
-    return { wiring, names, version, raised: version > own, isForOnnxRuntime, microsoft };
+    // LayerNormalization below its version is no operator there in functions: onnxruntime 1.30 does not survive it
+    const hasOwn = isForOnnxRuntime && !isInFunction(graph);
+    return { wiring, names, version, raised: version > own, isForOnnxRuntime: hasOwn, microsoft };
   };
   const budget = { values: MOST_FOLDED };
   const taken = new Set<Node>();
@@ -97,6 +99,11 @@ export async function mendsOf(
     await add(() => activationMend(one, placeIn(one.graph, one.y)));
   }
   return mends;
+}
+
+function isInFunction(graph: Graph): boolean {
+  if (graph.around) return isInFunction(graph.around);
+  return [...graph.functions.values()].some((called) => called.graph === graph);
 }
 
 /** The version of ONNX's own operators that a graph speaks: what a node says is of its domain. */

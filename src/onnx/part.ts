@@ -133,6 +133,6 @@ async function storedNodes(graph: StoredGraph, { replaces }: Mend): Promise<Uint
   const number = graph.isFunction ? 7 : 1;
   const fields = (await fieldsOf(FORMAT, graph.message)).filter((field) => field.number === number);
   return Promise.all(
-    graph.nodes.flatMap((node, at) => (replaced.has(node) ? [fields[at].bytes.read()] : [])),
+    graph.nodes.flatMap((node) => (replaced.has(node) ? [fields[node.place].bytes.read()] : [])),
   );
 }

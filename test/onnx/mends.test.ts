@@ -1,10 +1,12 @@
 /** Mends of whole models: what is found in a file, mended, written, and run in onnxruntime beside what it was. */
 import { describe, expect, it } from "vitest";
+import { bytesField, message, textField } from "../../src/checkpoints/encodings/protobuf.js";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
 import { find } from "../../src/onnx/find.js";
 import { illsOf } from "../../src/onnx/ills.js";
 import { measure } from "../../src/onnx/measure.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
+import { constantNodeMessage, nodeMessage, opsetMessage } from "../../src/onnx/messages.js";
 import { openModel } from "../../src/onnx/model.js";
 import {
   type ModelOf,
@@ -472,6 +474,50 @@ it("mends are independent of each other", async () => {
     expect(await differenceOf(bytes, await mendedBytes(model, some), feeds)).toBeLessThan(2e-6);
   }
 });
+
+it.each([
+  [13, []],
+  [17, ["LayerNormalization"]],
+])(
+  "a function of opset %i has onnxruntime's operators where they are ONNX's too",
+  async (opset, operators) => {
+    const calling = onnxBytes({
+      opset,
+      nodes: [["Own", "x gamma beta", "y", {}, "own"]],
+      constants: constants.slice(2),
+      inputs: [["x", [2, 3, 8]]],
+      outputs: [["y", [2, 3, 8]]],
+    });
+    const nodes = layerOf("x", "y", "norm").map(([operator, inputs, output, attributes = {}]) =>
+      nodeMessage({
+        name: output,
+        operator,
+        domain: "",
+        inputs: inputs.split(" "),
+        outputs: [output],
+        attributes,
+      }),
+    );
+    const called = message([
+      textField(1, "Own"),
+      ...["x", "gamma", "beta"].map((name) => textField(4, name)),
+      textField(5, "y"),
+      ...[...constants.slice(0, 2).map((one) => constantNodeMessage("test", one)), ...nodes].map((one) =>
+        bytesField(7, one),
+      ),
+      bytesField(9, opsetMessage("", opset)),
+      textField(10, "own"),
+    ]);
+    const bytes = message([calling, bytesField(25, called)]);
+    const model = await openModel(bytes);
+    const found = await find(model);
+    expect(found.norms.map(({ norm }) => norm)).toEqual(["layerNorm"]);
+    const mends = await mendsOf(model, found, { target: "onnxruntime" });
+    expect(operatorsOf(mends)).toEqual(operators);
+    const feeds = { x: { shape: [2, 3, 8], data: wave(48) } };
+    expect(await differenceOf(bytes, await mendedBytes(model, mends), feeds)).toBeLessThan(1e-6);
+  },
+);
 
 it("the same constants are read again, others are new", async () => {
   const { mends } = await mendsIn({ ...block, opset: 17 });

@@ -34,6 +34,9 @@ import {
 /** Of graphs in graphs, and of calls in calls. */
 export const MOST_DEPTH = 32;
 
+/** The file format's version from which on an initializer that is an input too is its default; before, each had to be both. */
+const REPLACES = 4;
+
 /** Versions of operator sets by domain, "" of ONNX's own. */
 export type Opsets = ReadonlyMap<string, number>;
 
@@ -102,7 +105,8 @@ export async function modelIn(files: Files): Promise<StoredModel> {
   const functions = new Map<string, StoredCallable>();
   const opsets = await opsetsIn(model.all(8));
   const within: StoredGraph[] = [];
-  const reading: Reading = { files, external, functions, opsets, graphs: within };
+  const replaces = model.integer(1) >= REPLACES;
+  const reading: Reading = { files, external, functions, opsets, replaces, graphs: within };
   const training = await readInTraining({ ...reading, external: new Map(), graphs: [] }, model.all(20));
   const main = await graphIn(reading, graph.bytes, { path: "", depth: 0, alsoRead: training });
   const ofFunctions: StoredGraph[] = [];
@@ -127,6 +131,8 @@ export async function modelIn(files: Files): Promise<StoredModel> {
 interface Reading extends Context {
   readonly functions: ReadonlyMap<string, StoredCallable>;
   readonly opsets: Opsets;
+  /** Whether a caller may replace initializers that are inputs. */
+  readonly replaces: boolean;
   /** Those that were read. */
   readonly graphs: StoredGraph[];
 }
@@ -193,11 +199,13 @@ async function graphIn(
   for (const field of graph.all(5)) initializers.push(await tensorIn(reading, field.bytes));
   for (const field of graph.all(15)) initializers.push(await sparseIn(reading, field.bytes));
   const constants = new Map(initializers.map((tensor) => [tensor.name, tensor]));
+  const inputs = await valuesIn(graph.all(11));
+  if (reading.replaces) for (const { name } of inputs) constants.delete(name);
   const parts = {
     path,
     initializers,
     constants,
-    inputs: (await valuesIn(graph.all(11))).filter(({ name }) => !constants.has(name)),
+    inputs: inputs.filter(({ name }) => !constants.has(name)),
     outputs: await valuesIn(graph.all(12)),
     values: await namedValues(graph.all(13)),
     around,
@@ -263,7 +271,8 @@ async function nodeIn(
     domain,
     type,
     place,
-    opset: reading.opsets.get(domain) ?? 0,
+    // of ONNX's own, 1 is what a model says that says nothing
+    opset: reading.opsets.get(domain) ?? (domain === "" ? 1 : 0),
     inputs: await textsIn(node.all(1)),
     outputs,
     overload: await node.text(8),

@@ -16,7 +16,7 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** Values that the file holds: initializers, and what Constant nodes give. */
   readonly constants: ReadonlyMap<string, Constant>;
-  /** Values that come from without, in order; constants that a caller may replace are not among them. */
+  /** Values that come from without, in order: those too that have a value in the file which a caller may replace. */
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /** What the file says of other values. */

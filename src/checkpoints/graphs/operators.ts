@@ -49,8 +49,7 @@ export function ofDialect<V>(
   tables: Readonly<Record<"onnx" | "microsoft" | "tensorflow", Readonly<Record<string, V>>>>,
 ): V | undefined {
   let table: Readonly<Record<string, V>> | undefined;
-  if (opset === 0) table = tables.tensorflow;
-  else if (domain === "" || domain === "ai.onnx") table = tables.onnx;
+  if (domain === "") table = opset === 0 ? tables.tensorflow : tables.onnx;
   else if (domain === "com.microsoft") table = tables.microsoft;
   return table && Object.hasOwn(table, operator) ? table[operator] : undefined;
 }

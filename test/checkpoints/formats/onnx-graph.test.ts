@@ -5,6 +5,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { modelIn } from "../../../src/checkpoints/formats/onnx-graph.js";
 import { callKey } from "../../../src/checkpoints/graphs/graph.js";
+import { ofDialect } from "../../../src/checkpoints/graphs/operators.js";
 import { bytesOf } from "../../../src/checkpoints/source.js";
 import { filesIn } from "../support/fuzz.js";
 import { field, float, message, varint } from "../support/protobuf.js";
@@ -38,7 +39,7 @@ const value = (name: string, type: number, ...lengths: Uint8Array[]) => {
 };
 
 describe("a model's graph", () => {
-  it("has nodes in order, inputs without the constants, and what is said of values", async () => {
+  it("has nodes in order, and what is said of values", async () => {
     const { graph, opsets, graphs } = await given(
       opset(17),
       opset(1, "com.microsoft"),
@@ -49,7 +50,6 @@ describe("a model's graph", () => {
         node("Other", ["z"], ["o"], field(7, "elsewhere")),
         field(5, message(field(2, 1), field(8, "w"), field(9, new Uint8Array(4)))),
         field(11, value("x", 1, field(2, "batch"), field(1, 3), message(), field(1, -1))),
-        field(11, value("w", 1)),
         field(11, message(field(1, "unsaid"))),
         field(12, value("y", 10)),
         field(13, value("h", 99, field(1, 0))),
@@ -88,6 +88,34 @@ describe("a model's graph", () => {
     expect(graph.outputs).toEqual([{ name: "y", dtype: "float16", shape: [] }]);
     expect(graph.values.get("h")).toEqual({ name: "h", dtype: "type 99", shape: [0] });
     expect([...graph.constants.keys()]).toEqual(["w"]);
+  });
+
+  it.each([
+    [3, ["x"], ["w"]],
+    [4, ["x", "w"], []],
+  ])("in version %i of the format, of an initializer that is an input", async (ir, inputs, constants) => {
+    const { graph } = await given(
+      field(1, ir),
+      opset(17),
+      graphField(
+        field(5, message(field(1, 1), field(2, 1), field(8, "w"), field(9, new Uint8Array(4)))),
+        field(11, value("x", 1)),
+        field(11, value("w", 1)),
+      ),
+    );
+    expect(graph.inputs.map(({ name }) => name)).toEqual(inputs);
+    expect([...graph.constants.keys()]).toEqual(constants);
+    expect(graph.initializers.map(({ name }) => name)).toEqual(["w"]);
+  });
+
+  it("is of the first operators where it says nothing of them", async () => {
+    const { graph } = await given(
+      graphField(node("Div", ["x"], ["y"]), node("Div", ["y"], ["z"], field(7, "other"))),
+    );
+    expect(graph.nodes.map(({ opset }) => opset)).toEqual([1, 0]);
+    expect(
+      graph.nodes.map((one) => ofDialect(one, { onnx: { Div: 1 }, microsoft: {}, tensorflow: { Div: 2 } })),
+    ).toEqual([1, undefined]);
   });
 
   it("has constants of Constant nodes under the names of their outputs, in every form", async () => {
