@@ -22,6 +22,7 @@ const files = signal<Named>([]);
 const found = signal<Inspected | undefined>(undefined);
 /** Of a file with a graph, what the doctor says of it; or why nothing. */
 const graph = signal<Graph | Error | undefined>(undefined);
+/** Stays as it is where another file comes. */
 const view = signal<View>("norms");
 const problem = signal<string | undefined>(undefined);
 /** What is done now: "Reading model.pt: drawing". */
@@ -91,14 +92,12 @@ function show(shown: View): void {
 
 function dropped(some: File[]): void {
   files.value = named(some);
-  view.value = "norms";
-  keep({ sample: "", view: "norms" }, address);
+  keep({ sample: "", view: view.value }, address);
   open();
 }
 
-async function tryOn(sample: Sample, shown: View = "norms"): Promise<void> {
-  view.value = shown;
-  keep({ sample: sample.name, view: shown }, address);
+async function tryOn(sample: Sample): Promise<void> {
+  keep({ sample: sample.name, view: view.value }, address);
   clear();
   doing.value = `Reading ${baseOf(sample.file)}`;
   const own = turn;
@@ -116,7 +115,9 @@ async function tryOn(sample: Sample, shown: View = "norms"): Promise<void> {
 function fromAddress(): void {
   const { sample, view: shown } = readAddress(location.hash, address);
   const found = samples.find(({ name }) => name === sample);
-  if (found) tryOn(found, shown);
+  if (!found) return;
+  view.value = shown;
+  tryOn(found);
 }
 
 function FolderButton() {

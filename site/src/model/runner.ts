@@ -17,6 +17,9 @@ export interface WholeFile {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** What it refuses it says by an error: the console is for nobody. */
+const QUIET = { logSeverityLevel: 4 } as const;
+
 const sessions: (InferenceSession | undefined)[] = [];
 
 function opened(session: number): InferenceSession {
@@ -47,7 +50,7 @@ async function open([own, ...beside]: WholeFile[]) {
   const session = await InferenceSession.create(own.bytes, {
     executionProviders: ["wasm"],
     externalData: beside.map(({ name, bytes }) => ({ path: name, data: bytes })),
-    logSeverityLevel: 4,
+    ...QUIET,
   });
   return {
     session: sessions.push(session) - 1,
@@ -69,7 +72,7 @@ async function run(
   feeds: Record<string, Travelling>,
   outputs: string[],
 ): Promise<Record<string, Travelling>> {
-  const tensors = await opened(session).run(fed(feeds), outputs);
+  const tensors = await opened(session).run(fed(feeds), outputs, QUIET);
   const found = Object.entries(tensors).flatMap(([name, { type, dims, data }]): [string, Travelling][] =>
     // texts are compared by nobody
     type === "string" || !ArrayBuffer.isView(data)
@@ -92,7 +95,7 @@ async function time(session: number, feeds: Record<string, Travelling>, turns: n
     const [from, began] = [done, performance.now()];
     let took: number;
     do {
-      await own.run(given);
+      await own.run(given, QUIET);
       took = performance.now() - began;
       done++;
     } while (took < least && done < turns);

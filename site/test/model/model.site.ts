@@ -384,9 +384,9 @@ describe("in Chromium", () => {
     await count(1);
     await choose(page, [own]);
     await count(1);
-    await choose(page, ["onnx/norms-23.onnx"]);
+    await choose(page, ["pytorch/images.state.pt"]);
     await settled(page);
-    expect(await page.$eval("[role=status]", (each) => each.textContent)).toMatch(/^norms-23\.onnx: /);
+    expect(await page.$eval("[role=status]", (each) => each.textContent)).toMatch(/^images\.state\.pt: /);
     await count(0);
   });
 });
