@@ -549,12 +549,7 @@ class Search {
     const inner = (a: Match, b: Match) => a !== b && b.nodes.includes(this.producers.get(a.y) as Node);
     const isWhole = (match: Match) =>
       !matches.some((other) => inner(other, match) && this.isOnlyMoved(other, match)) &&
-      matches.every(
-        (other) =>
-          !inner(other, match) ||
-          (!this.leaving.has(other.y) &&
-            (this.readers.get(other.y) ?? []).every((reader) => match.nodes.includes(reader))),
-      );
+      matches.every((other) => !inner(other, match) || this.isReadOnlyBy(other.y, match.nodes));
     const whole = matches.filter(
       (match) =>
         !matches.some((own) => own.isOperator && inner(own, match) && isWrapped(own, match)) &&
@@ -562,6 +557,11 @@ class Search {
         (match.isFixed || !matches.some((other) => other.isFixed && inner(other, match))),
     );
     return whole.filter((match) => !whole.some((other) => inner(match, other)));
+  }
+
+  private isReadOnlyBy(value: string, nodes: readonly Node[]): boolean {
+    const readers = this.readers.get(value) ?? [];
+    return !this.leaving.has(value) && readers.every((reader) => nodes.includes(reader));
   }
 
   /** Whether one find is another whose outcome is moved. */
@@ -576,6 +576,16 @@ class Search {
       (a, b) => strangeness(a) - strangeness(b) || b.nodes.length - a.nodes.length,
     );
     const owns = new Map(sorted.filter(({ isOperator }) => isOperator).map((own) => [own.nodes[0], own]));
+    const byLast = new Map<Node, Match[]>();
+    for (const match of matches) byLast.set(last(match), [...(byLast.get(last(match)) ?? []), match]);
+    // what others read of it is a normalization by itself, as the rows of groups are
+    const isOpen = ({ y, nodes }: Match) =>
+      nodes.some((node) =>
+        byLast.get(node)?.some((inner) => {
+          const isWithin = inner.y !== y && inner.nodes.every((one) => nodes.includes(one));
+          return isWithin && !this.isReadOnlyBy(inner.y, nodes);
+        }),
+      );
     const taken = new Set<Node>();
     const ends = new Set<Node>();
     const chosen: Match[] = [];
@@ -584,7 +594,7 @@ class Search {
         const own = owns.get(node);
         return ends.has(node) || (own !== undefined && own !== match && isWrapped(own, match));
       });
-      if (isOther || taken.has(last(match))) continue;
+      if (isOther || taken.has(last(match)) || isOpen(match)) continue;
       chosen.push(match);
       ends.add(last(match));
       for (const node of match.nodes) taken.add(node);
@@ -783,26 +793,43 @@ class Search {
     const size = lengths.reduce((a, b) => a * b, 1);
     // of a length that is open there is no constant
     if (shape.some((length) => this.settled.isOpen(length)) || size > MOST_VALUES) return undefined;
-    const values = new Float64Array(size);
     const isItself = isPlain(sum, algebra) && atom?.kind === "given";
     const stored = isItself ? this.settled.constant(atom.name) : undefined;
+    const values = await this.valuesOf(sum, algebra, segments, lengths);
+    // values in another file, which may be missing
+    if (values === undefined) return isItself ? { name: stored?.name, axes, shape } : undefined;
+    const isWhole = stored !== undefined && sizeOf(stored.shape) === size;
+    return { name: isWhole ? stored.name : undefined, axes, shape, values };
+  }
+
+  /** A sum of constants at each place of these segments. */
+  private async valuesOf(
+    sum: Sum,
+    algebra: Algebra,
+    segments: readonly number[],
+    lengths: readonly number[],
+  ): Promise<Float64Array | undefined> {
+    const size = sizeOf(lengths);
+    const values = new Float64Array(size);
     for (const { factor, powers } of sum.values()) {
       const term = new Float64Array(size).fill(factor);
       for (const [number, exponent] of powers) {
         const atom = algebra.atomAt(number);
+        if (atom.kind === "root") {
+          const squares = await this.valuesOf(atom.of, algebra, segments, lengths);
+          if (squares === undefined) return undefined;
+          for (let i = 0; i < size; i++) term[i] *= Math.sqrt(squares[i]) ** exponent;
+          continue;
+        }
         if (atom.kind !== "given") return undefined;
         const constant = this.settled.known(atom.name) ?? (await this.evaluated(atom.name));
-        if (constant === undefined) {
-          // values in another file, which may be missing
-          return isItself ? { name: stored?.name, axes, shape } : undefined;
-        }
+        if (constant === undefined) return undefined;
         const strides = stridesOf(atom.axes.flat(), segments, lengths, (one) => algebra.lengthOf(one));
         for (let i = 0; i < size; i++) term[i] *= constant.data[placeOf(i, lengths, strides)] ** exponent;
       }
       for (let i = 0; i < size; i++) values[i] += term[i];
     }
-    const isWhole = stored !== undefined && sizeOf(stored.shape) === size;
-    return { name: isWhole ? stored.name : undefined, axes, shape, values };
+    return values;
   }
 
   /** A constant's values, or what is computed of constants; undefined where the file does not have them all. */
