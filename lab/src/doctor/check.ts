@@ -2,6 +2,7 @@
  * Whether a mended network is as good as it was: both are run on the same inputs, and what moves beyond its tolerance must be nearer to
  * float64 than before, or is taken back.
  */
+import { quantile } from "@evenkeel/report/statistics";
 import { type Difference, differencesOf, errorOf, toleranceOf } from "./differences.js";
 import { type Sample, stepOf } from "./inputs.js";
 import {
@@ -47,8 +48,16 @@ export interface Checked<C> {
   readonly compared: readonly Compared[];
   /** The worst of all samples that were looked at, by change. */
   readonly nearness: ReadonlyMap<C, Nearness>;
-  /** ms of the quickest of so many runs on the first sample, of both in turns: what else the machine does slows only some. */
-  readonly speed?: { readonly before: number; readonly after: number; readonly runs: number };
+  readonly speed?: Speed;
+}
+
+/** ms of the quickest of so many runs on the first sample, of both in turns: what else the machine does slows only some. */
+export interface Speed {
+  readonly before: number;
+  readonly after: number;
+  readonly runs: number;
+  /** Whether not one run is as quick as half of those before. */
+  readonly slower: boolean;
 }
 
 export interface Checking<C extends Change> {
@@ -387,12 +396,23 @@ async function speedOf<C extends Change>(
     const runs = Math.max(1, Math.min(1000, Math.round(TURN / Math.max(first, 1e-3))));
     // one run says little of a busy machine
     const turns = runs > 1 ? TURNS : Math.max(3, Math.min(MOST_TURNS, Math.round(BUDGET / first)));
-    let [was, is] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const [was, is]: number[][] = [[], []];
     for (let turn = 0; turn < turns; turn++) {
-      was = Math.min(was, ...(await before.time(feeds, runs)));
-      is = Math.min(is, ...(await after.time(feeds, runs)));
+      was.push(...(await before.time(feeds, runs)));
+      is.push(...(await after.time(feeds, runs)));
     }
-    return { before: was, after: is, runs: runs * turns };
+    const quickest = Math.min(...is);
+    return {
+      before: Math.min(...was),
+      after: quickest,
+      runs: was.length,
+      slower:
+        quickest >
+        quantile(
+          was.sort((a, b) => a - b),
+          0.5,
+        ),
+    };
   } finally {
     await after.close();
   }

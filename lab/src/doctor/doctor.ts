@@ -288,9 +288,6 @@ async function treatedOrHints(
 const ratioOf = ({ check }: Treated): number | undefined =>
   check?.speed ? check.speed.before / check.speed.after : undefined;
 
-/** A share of the speed that is lost, and not by chance. */
-const SLOWER = 0.95;
-
 /** That it is slower, where it was not ill. */
 function slowerHints(
   treated: Treated | undefined,
@@ -299,7 +296,7 @@ function slowerHints(
 ): string[] {
   const ratio = treated && ratioOf(treated);
   const sick = (ills: readonly Ill[]) => ills.filter(({ severity }) => severity === "wrong numbers").length;
-  if (ratio === undefined || ratio > SLOWER || sick(after) < sick(before)) return [];
+  if (ratio === undefined || treated?.check?.speed?.slower !== true || sick(after) < sick(before)) return [];
   return [
     `it is slower here than it was (${ratioText(ratio)}), and nothing was ill: for this runtime the file is better left as it is`,
   ];

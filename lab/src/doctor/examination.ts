@@ -104,8 +104,8 @@ export interface ExaminedCheck {
   samples: ExaminedSample[];
   /** Parts that were run. */
   parts?: number;
-  /** ms of the quickest of so many runs, of both in turns. */
-  speed: { before: number; after: number; runs: number } | null;
+  /** ms of the quickest of so many runs, of both in turns; and whether not one is as quick as half of those before. */
+  speed: { before: number; after: number; runs: number; slower: boolean } | null;
 }
 
 /** An operator set that the file imports. */
