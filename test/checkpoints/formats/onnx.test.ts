@@ -462,6 +462,8 @@ fuzz(
         : { [name]: contents(name) },
     ),
   onnx.read,
+  // what is written out is searched for
+  0.5,
 );
 
 function varint(value: number): number[] {
