@@ -255,9 +255,13 @@ class Search {
   /** A value, and those that it may be made of without being measured. */
   private before(value: string): string[] {
     const found = [value];
+    let isCast = false;
     for (let i = 0; i < MOST_LEADING; i++) {
       const producer = this.producers.get(found[i]);
       if (producer === undefined || !LEADING.has(producer.operator)) break;
+      // the cast before that is of what comes before
+      if (isCast && isCastNode(producer)) break;
+      isCast ||= isCastNode(producer);
       const isOne = (input: string) => this.settled.uniform(input) !== undefined;
       found.push(producer.inputs.find((input) => !isOne(input)) ?? producer.inputs[0]);
     }
@@ -430,7 +434,7 @@ class Search {
     const found: Match[] = [];
     for (const [y, value] of values) {
       const order = y === x ? undefined : orderOf(value, algebra.x);
-      if (order === undefined) continue;
+      if (order === undefined || this.isOnlyCast(x, y)) continue;
       const nodes = this.between(x, y, values);
       const byInstance = nodes.some(({ operator }) => operator === OF_INSTANCES);
       const back = order.map((_, axis) => order.indexOf(axis));
@@ -449,6 +453,14 @@ class Search {
       });
     }
     return this.ends(found);
+  }
+
+  /** Whether y is of x's type before it is cast: another normalization may begin with that. */
+  private isOnlyCast(x: string, y: string): boolean {
+    const node = this.producers.get(y);
+    return (
+      node !== undefined && isCastNode(node) && this.settled.dtype(node.inputs[0]) === this.settled.dtype(x)
+    );
   }
 
   private isMultiplied(x: string, nodes: readonly Node[]): boolean {
@@ -917,6 +929,10 @@ function isStep(algebra: Algebra, number: number): boolean {
     default:
       return true;
   }
+}
+
+function isCastNode({ operator }: Node): boolean {
+  return operator === "Cast" || operator === "CastLike";
 }
 
 /** The number that all of them are, if they are one. */
