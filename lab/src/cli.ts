@@ -531,7 +531,7 @@ program
   .optionsGroup("Mending:")
   .option("--fix <out>", "write the mended file there")
   .addOption(choice("--for <runtime>", "use its own operators too", ["onnxruntime"]))
-  .option("--opset <version>", "raise the model's operator set to this one", integer(7, 25))
+  .option("--opset <version>", "raise the model's operator set to this one", integer(7, 23))
   .option(
     "--tolerance <share>",
     "most that an output may move (default: by type, 1e-5 of float32)",

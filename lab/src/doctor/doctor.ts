@@ -304,13 +304,16 @@ function slowerHints(
 
 /** Norms that are written out since the model's opset has no operator for them. */
 function raisingHints(model: Model, { norms }: FoundInModel, asked = 0): string[] {
-  const own = Math.max(asked, model.opsets.get("") ?? 0);
-  const written = norms.filter((norm) => !norm.isOperator && (SINCE[norm.norm] ?? 0) > own);
+  const own = model.opsets.get("") ?? 0;
+  const refused = asked > own ? canRaise(model, asked) : undefined;
+  if (refused?.possible === false) return [`it stays at opset ${own}: ${refused.why?.[0]}`];
+  const version = Math.max(asked, own);
+  const written = norms.filter((norm) => !norm.isOperator && (SINCE[norm.norm] ?? 0) > version);
   const [to] = [...new Set(written.map((norm) => SINCE[norm.norm]))].sort((a, b) => a - b);
   if (to === undefined) return [];
   const some = written.filter((norm) => SINCE[norm.norm] === to).length;
   const [are, them] = some === 1 ? ["is", "it"] : ["are", "them"];
-  const told = `${some.toLocaleString("en-US")} ${are} written out, since opset ${own} has no operator for ${them}`;
+  const told = `${some.toLocaleString("en-US")} ${are} written out, since opset ${version} has no operator for ${them}`;
   const { possible, why = [] } = canRaise(model, to);
   return [possible ? `${told}; --fix OUT --opset ${to} puts it in` : `${told}, and ${why[0]}`];
 }

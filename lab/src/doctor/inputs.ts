@@ -39,8 +39,8 @@ const FLOATS: Readonly<Record<string, number>> = {
 /** Relative distance of neighbouring numbers of a type; 0 of one that is not of floats. */
 export const stepOf = (dtype: string): number => (Object.hasOwn(FLOATS, dtype) ? FLOATS[dtype] : 0);
 
-/** Values of an input: more is beyond what is made. */
-const MOST_VALUES = 2 ** 27;
+/** Values of an input: more is beyond what is made, since all samples are in memory at once. */
+const MOST_VALUES = 2 ** 24;
 const MEAN = 1e4;
 const HUGE = 1e4;
 const NARROW = 1e-5;
