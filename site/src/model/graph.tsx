@@ -1,5 +1,6 @@
 /** A network's graph as a page: what `evenkeel doctor --html` shows, and the file mended. */
 import { count, listed, typed } from "@evenkeel/report/format";
+import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Command } from "../ui/command.tsx";
 import { Markup } from "../ui/markup.tsx";
@@ -8,6 +9,20 @@ import { save } from "../ui/save.ts";
 import type { Graph, Mendable, Mended, Mending } from "./examiner.ts";
 import { commandOf, type Examining } from "./examining.ts";
 import { baseOf } from "./reading.ts";
+
+export { examine } from "./examining.ts";
+
+/** A graph that was looked at. */
+export interface Looked {
+  /** What is said of it in a few words. */
+  text: string;
+  View: FunctionComponent;
+}
+
+export const view = (graph: Graph, examining: Examining): Looked => ({
+  text: graphText(graph),
+  View: () => <GraphView graph={graph} examining={examining} />,
+});
 
 /** "24 written out, 3 ill": what is said of it before it is looked at. */
 export function graphText({ norms, writtenOut, sick }: Graph): string {
@@ -19,7 +34,7 @@ export function graphText({ norms, writtenOut, sick }: Graph): string {
   return parts.length > 0 ? parts.join(", ") : "all well";
 }
 
-export function GraphView({ graph, examining }: { graph: Graph; examining: Examining }) {
+function GraphView({ graph, examining }: { graph: Graph; examining: Examining }) {
   const { file, opset } = graph;
   const [mending, setMending] = useState(graph.usual);
   const [mended, setMended] = useState<Mended | undefined>(undefined);

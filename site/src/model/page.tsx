@@ -8,10 +8,8 @@ import { useRef } from "preact/hooks";
 import { keep, read as readAddress } from "../ui/address.ts";
 import { Drop } from "../ui/drop.tsx";
 import { Problem } from "../ui/problem.tsx";
-import type { Graph } from "./examiner.ts";
-import { type Examining, examine } from "./examining.ts";
 import { Formats } from "./formats.tsx";
-import { GraphView, graphText } from "./graph.tsx";
+import type { Looked } from "./graph.tsx";
 import type { Inspected, Named } from "./inspector.ts";
 import { baseOf, named, type Reading, read } from "./reading.ts";
 import { Inspection } from "./result.tsx";
@@ -20,8 +18,8 @@ import { address, fetched, type Sample, samples, type View } from "./samples.ts"
 /** What was dropped last. */
 const files = signal<Named>([]);
 const found = signal<Inspected | undefined>(undefined);
-/** Of a file with a graph, what the doctor says of it; or why nothing. */
-const graph = signal<Graph | Error | undefined>(undefined);
+/** Of a file with a graph, how the doctor looks at it; or why it cannot. */
+const looked = signal<Looked | Error | undefined>(undefined);
 /** Stays as it is where another file comes. */
 const view = signal<View>("norms");
 const problem = signal<string | undefined>(undefined);
@@ -32,7 +30,7 @@ const told = signal("");
 const asked = signal<string | undefined>(undefined);
 
 let reading: Reading | undefined;
-let examining: Examining | undefined;
+let stopLooking: () => void = () => {};
 /** Counts what was asked for: what comes of an earlier one comes too late. */
 let turn = 0;
 const title = document.title;
@@ -46,9 +44,8 @@ function stop(): void {
 
 function clear(): void {
   stop();
-  examining?.stop();
-  examining = undefined;
-  graph.value = undefined;
+  stopLooking();
+  looked.value = undefined;
   found.value = undefined;
   problem.value = undefined;
   told.value = "";
@@ -78,11 +75,29 @@ async function open(name?: string): Promise<void> {
   asked.value = inspected.file;
   told.value = `${baseOf(inspected.file)}: ${inspected.verdict}.`;
   document.title = `${baseOf(inspected.file)} · ${title}`;
-  if (!inspected.hasGraph) return;
-  const own = examine(files.value, inspected.file);
-  examining = own;
-  const examined = await own.graph.catch((error: Error) => error);
-  if (examining === own) graph.value = examined;
+  if (inspected.hasGraph) await look(inspected.file);
+}
+
+/** Has the doctor look at its graph. */
+async function look(file: string): Promise<void> {
+  let isStopped = false;
+  stopLooking = () => {
+    isStopped = true;
+  };
+  try {
+    // no part of a first view
+    const { examine, view } = await import("./graph.tsx");
+    if (isStopped) return;
+    const examining = examine(files.value, file);
+    stopLooking = () => {
+      isStopped = true;
+      examining.stop();
+    };
+    const graph = await examining.graph;
+    if (!isStopped) looked.value = view(graph, examining);
+  } catch (error) {
+    if (!isStopped) looked.value = error as Error;
+  }
 }
 
 function show(shown: View): void {
@@ -168,9 +183,9 @@ function Choice() {
 
 /** Of a file with a graph: its normalizations with their weights, or the graph. */
 function Views({ hasGraph }: Inspected) {
-  const of = graph.value;
+  const of = looked.value;
   if (!hasGraph) return null;
-  const text = of === undefined ? "…" : of instanceof Error ? "cannot be read" : graphText(of);
+  const text = of === undefined ? "…" : of instanceof Error ? "cannot be read" : of.text;
   const views: [View, string][] = [
     ["norms", "Normalizations and weights"],
     ["graph", `In its graph: ${text}`],
@@ -189,11 +204,10 @@ function Views({ hasGraph }: Inspected) {
 }
 
 function Shown({ inspected }: { inspected: Inspected }) {
-  const of = graph.value;
+  const of = looked.value;
   if (view.value === "norms" || !inspected.hasGraph) return <Inspection {...inspected} />;
-  if (of === undefined || examining === undefined) return <p class="doing">Reading its graph …</p>;
-  if (of instanceof Error) return <Problem text={of.message} />;
-  return <GraphView graph={of} examining={examining} />;
+  if (of === undefined) return <p class="doing">Reading its graph …</p>;
+  return of instanceof Error ? <Problem text={of.message} /> : <of.View />;
 }
 
 const Samples = () => (
@@ -216,7 +230,8 @@ function Page() {
           <h1>Your model</h1>
           <p class="lead">
             Drop the file of a trained network: every normalization in it with its settings, its weights and
-            running statistics from the first layer to the last, and what is wrong with them.
+            running statistics from the first layer to the last, and what is wrong with them. An ONNX file is
+            mended, too.
           </p>
         </>
       )}
