@@ -79,7 +79,9 @@ test("the summary, and no file", async () => {
 });
 
 test("what is ill on the given inputs is shown, mended and checked; the mended file is right", async () => {
-  const { code, stdout, stderr } = await run("cancels.onnx", "--inputs", "far.npz", "--fix", "mended.onnx");
+  const { code, stdout, stderr } = await run(
+    ...["cancels.onnx", "--inputs", "far.npz", "--fix", "mended.onnx", "--strict"],
+  );
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toMatch(/✓ mended: its variance is E\[x²\] − E\[x\]²/);
   expect(stdout).toMatch(/! The given inputs .* of at most 1\.00×10⁻⁵; nearer to float64/);
@@ -93,7 +95,9 @@ test("what is ill on the given inputs is shown, mended and checked; the mended f
 });
 
 test("--json has every number; --strict fails where something ill is not mended", async () => {
-  const found = await examined("cancels.onnx", "--inputs", "far.npz");
+  const { code, stdout } = await run("cancels.onnx", "--inputs", "far.npz", "--strict", "--json");
+  expect(code).toBe(1);
+  const found: Examination = JSON.parse(stdout);
   expect(found).toMatchObject({
     evenkeel: version,
     file: "cancels.onnx",
@@ -108,11 +112,6 @@ test("--json has every number; --strict fails where something ill is not mended"
   expect([norm, shape, axes, cancels]).toEqual(["layerNorm", [null, 4], [1], true]);
   expect(measured).toMatchObject({ min: -1, max: 40_003, mean: 40_001.5 });
   expect(found.ills[0]).toMatchObject({ kind: "E[x²] − E[x]²", sick: true, norms: [1], mended: null });
-  const codes = await Promise.all([
-    run("cancels.onnx", "--inputs", "far.npz", "--strict"),
-    run("cancels.onnx", "--inputs", "far.npz", "--strict", "--fix", "strict.onnx"),
-  ]);
-  expect(codes.map(({ code }) => code)).toEqual([1, 0]);
 });
 
 test("the opset is raised where that is asked, and every sample stays within its tolerance", async () => {
@@ -183,10 +182,10 @@ test("where the network cannot be run, each kind of mend is checked by itself", 
 });
 
 test("--html writes one page", async () => {
-  const { code, stderr } = await run("cancels.onnx", "--html", "--json");
+  const { code, stdout, stderr } = await run("cancels.onnx", "--html", "--json");
   expect([code, stderr]).toEqual([0, "Page  doctor.html\n"]);
   const { document } = parseHTML(readFileSync(at("doctor.html"), "utf8"));
-  expect(document.querySelector("h1")?.textContent).toBe(headline(await examined("cancels.onnx")));
+  expect(document.querySelector("h1")?.textContent).toBe(headline(JSON.parse(stdout)));
 });
 
 test("without a runtime it is found and said, and written unchecked only", async () => {
@@ -254,12 +253,6 @@ test.each<[string, object, RuntimeError["how"]]>([
 });
 
 const REFUSED: [string, number, string[], RegExp][] = [
-  [
-    "no file",
-    1,
-    ["nothing.onnx"],
-    /^error: nothing\.onnx \(source\): there is no such file; check the path\n$/,
-  ],
   ["a damaged file", 1, ["damaged.onnx"], /^error: damaged\.onnx \(onnx/i],
   ["what is no network", 1, ["far.npz"], /^error: far\.npz \(unknown\): expected an ONNX model/],
   [
@@ -267,12 +260,6 @@ const REFUSED: [string, number, string[], RegExp][] = [
     2,
     ["cancels.onnx", "--opset", "17"],
     /^error: --opset: is about what --fix writes/,
-  ],
-  [
-    "another ending",
-    2,
-    ["cancels.onnx", "--fix", "out.pb"],
-    /^error: --fix: expected a name that ends in \.onnx, got "out\.pb"/,
   ],
   [
     "a folder that is not there",
@@ -285,12 +272,6 @@ const REFUSED: [string, number, string[], RegExp][] = [
     2,
     ["model/model.json", "--fix", "out.onnx"],
     /^error: --fix: a graph model of TensorFlow\.js is mended when it is loaded/,
-  ],
-  [
-    "inputs of another name",
-    2,
-    ["torchscript-13.onnx", "--inputs", "far.npz"],
-    /^error: --inputs: expected "x" of \[2, 1, 6, 6\], got \[2, 4\]/,
   ],
   [
     "inputs that are no arrays",
