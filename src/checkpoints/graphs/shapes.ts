@@ -82,7 +82,7 @@ const settled = new WeakMap<Graph, Promise<Both>>();
 
 /**
  * What is known of a graph's values, whichever they are; never a guess. Those of a branch or body are known by the graph around it; those
- * of a function by the calls of it, if the graph that calls it was settled before.
+ * of a function by the calls of it, if the graph that calls it was settled before, or is about to be.
  */
 export async function settle(graph: Graph, stand: Stand): Promise<Settled> {
   let root = graph;
@@ -91,6 +91,13 @@ export async function settle(graph: Graph, stand: Stand): Promise<Settled> {
   if (running === undefined) {
     running = settleBoth(root);
     settled.set(root, running);
+    // functions are of the lengths that they are called with
+    const called = [...root.functions.values()].map((callable) => callable.graph);
+    for (const one of called.includes(root) ? [] : called) if (!settled.has(one)) settled.set(one, running);
+  }
+  if (!(await running).scopes[stand].has(graph) && root === graph) {
+    running = settleBoth(graph);
+    settled.set(graph, running);
   }
   const { scopes, open } = await running;
   for (const one of scopes[stand].keys()) if (!settled.has(one)) settled.set(one, running);
