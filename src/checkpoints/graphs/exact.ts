@@ -4,6 +4,7 @@
  */
 import { Eager, type Values64 } from "../../formula/eager.js";
 import { broadcastShape, sizeOf } from "../../shape.js";
+import { convolution } from "./convolutions.js";
 import type { Node } from "./graph.js";
 import { meaningOf } from "./meaning.js";
 import { type Call, isReal, Operands, ofDialect, unknown, unlessUnknown } from "./operators.js";
@@ -151,6 +152,8 @@ const onnx: Readonly<Record<string, Exact>> = {
   ReduceProd: products(axesOfReduction, "keepdims"),
   Gather: gather((operands) => operands.number("axis", 0)),
   ConstantOfShape: constantOfShape,
+  Conv: convolution(false),
+  ConvTranspose: convolution(true),
   // what is 0 throughout stays so
   LpNormalization: (operands) => {
     const [y] = meanings.LpNormalization(operands);

@@ -56,7 +56,12 @@ const joined = (
   });
 
 /** A setting of so many numbers, with what stands for those that are missing. */
-function settings(operands: Operands<Sketch>, name: string, count: number, absent: number): Lengths {
+export function settings(
+  operands: Pick<Operands<Sketch>, "list">,
+  name: string,
+  count: number,
+  absent: number,
+): Lengths {
   const values = operands.list(name);
   if (values === undefined || values.length === 0) return Array<number>(count).fill(absent);
   return values.length === count ? values : unknown();
