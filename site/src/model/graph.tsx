@@ -156,14 +156,14 @@ function Mend({ graph, opset, examining, mending, mended, onMending, onMended }:
             </label>
           </fieldset>
           <div class="buttons">
-            <button type="button" class="button strong" disabled={isBusy} onClick={start}>
-              Mend and check
+            {/* one button, so that the focus stays */}
+            <button
+              type="button"
+              class={isBusy ? "button" : "button strong"}
+              onClick={isBusy ? () => examining.stopMending() : start}
+            >
+              {isBusy ? "Stop" : "Mend and check"}
             </button>
-            {isBusy && (
-              <button type="button" class="button" onClick={() => examining.stopMending()}>
-                Stop
-              </button>
-            )}
           </div>
           <p class="note" role="status">
             {isBusy ? `${doing} …` : mended ? doneText(mended) : ABOUT}
@@ -214,7 +214,8 @@ const Files = ({ mended: { files, beside } }: { mended: Mended }) =>
       </div>
       {beside.length > 0 && (
         <p class="note">
-          It goes on reading {listed(beside.slice(0, MOST_NAMED))}: keep all of them in one folder.
+          It goes on reading {listed(beside.slice(0, MOST_NAMED))}: keep{" "}
+          {beside.length === 1 ? "that file" : "those files"} in its folder.
         </p>
       )}
     </>

@@ -177,7 +177,7 @@ describe("in Chromium", () => {
     await page.keyboard.press("Enter");
     await page.waitForSelector("::-p-text(Stop)");
     await expect.poll(() => workers("runner")).toBe(1);
-    await page.click("::-p-text(Stop)");
+    await page.keyboard.press("Enter");
     await page.waitForFunction(() => !document.querySelector(".mend fieldset:disabled"));
     expect(await status()).toMatch(/^Before and after are run/);
     await expect.poll(() => workers("runner")).toBe(0);
