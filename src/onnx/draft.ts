@@ -4,7 +4,8 @@ import { dtypes } from "../checkpoints/tensors.js";
 import { encodedTensors } from "../checkpoints/written.js";
 import { sizeOf } from "../shape.js";
 import { elementType } from "./messages.js";
-import type { Names, Wiring } from "./wiring.js";
+import type { Names } from "./names.js";
+import type { Wiring } from "./wiring.js";
 
 /** What a mend is written for. */
 export interface Place {

@@ -8,8 +8,9 @@ import { normMend } from "./mends-norms.js";
 import { activationMend, RUNTIME_OPERATORS, skipMend } from "./mends-runtime.js";
 import { isOfWeight, weightMend } from "./mends-weights.js";
 import type { Model } from "./model.js";
+import { Names } from "./names.js";
 import { canRaise } from "./opsets.js";
-import { Names, Wiring } from "./wiring.js";
+import { Wiring } from "./wiring.js";
 
 /** Values of folded weights that are in memory at a time: 256 MB. Normalizations beyond stay as they are. */
 const MOST_FOLDED = 2 ** 26;

@@ -14,6 +14,7 @@ import type {
   Node,
 } from "../checkpoints/graphs/graph.js";
 import type { Model } from "./model.js";
+import { Names } from "./names.js";
 
 /** Versions between which this table tells of all changes. */
 const FIRST = 7;
@@ -338,6 +339,11 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
         // nearest ones were rounded by whether the scale is below 1
         convert: (made) => (made.text("mode") === "linear" ? resized(made) : undefined),
       },
+      {
+        at: 13,
+        why: "it has no tf_half_pixel_for_nn",
+        matters: isOneOf("coordinate_transformation_mode", ["tf_half_pixel_for_nn"]),
+      },
     ],
   ],
   [
@@ -475,32 +481,21 @@ export function canRaise(model: Pick<Model, "graphs">, to: number): { possible: 
  *
  * @param to of all graphs, or of each
  * @param stays of which nodes: by default all
+ * @param names of what is put in
  */
 export function raising(
   model: Pick<Model, "graphs">,
   to: number | ((graph: Graph) => number),
   stays: (node: Node, graph: Graph) => boolean = () => true,
+  names = new Names(model.graphs),
 ): readonly Mend[] {
   const mends: Mend[] = [];
-  const taken = new Set(
-    model.graphs.flatMap(({ nodes, constants, inputs }) => [
-      ...constants.keys(),
-      ...inputs.map(({ name }) => name),
-      ...nodes.flatMap(({ outputs }) => outputs),
-    ]),
-  );
   for (const graph of model.graphs) {
     const version = typeof to === "number" ? to : to(graph);
     for (const node of graph.nodes) {
       if (changedMeaning(node, version) === undefined || !stays(node, graph)) continue;
       const [output = ""] = node.outputs;
-      const made = converted(node, graph, version, (name) => {
-        const called = `${output}/${name}`;
-        let unused = called;
-        for (let i = 1; taken.has(unused); i++) unused = `${called}_${i}`;
-        taken.add(unused);
-        return unused;
-      });
+      const made = converted(node, graph, version, (name) => names.fresh(`${output}/${name}`));
       if (made === undefined) continue;
       mends.push({
         title: `${node.operator} as operator set ${version} has it`,

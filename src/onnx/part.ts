@@ -2,8 +2,9 @@
 import { bytesField, fieldsOf, integerField, message, textField } from "../checkpoints/encodings/protobuf.js";
 import type { StoredGraph } from "../checkpoints/formats/onnx-graph.js";
 import { FORMAT } from "../checkpoints/formats/onnx-tensors.js";
-import type { Constant, Graph, Mend, NewConstant, ValueInfo } from "../checkpoints/graphs/graph.js";
+import type { Mend, NewConstant, ValueInfo } from "../checkpoints/graphs/graph.js";
 import { settle } from "../checkpoints/graphs/shapes.js";
+import { constantOf } from "../checkpoints/graphs/values.js";
 import { sizeOf } from "../shape.js";
 import { nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
 import { type Model, storedModel } from "./model.js";
@@ -56,12 +57,12 @@ export async function partOf(model: Model, mend: Mend): Promise<Part | undefined
   const after = readsOf(mend.nodes);
   const own = new Set(mend.constants.map(({ name }) => name));
   const names = [...new Set([...before, ...after])].filter((name) => !own.has(name));
-  const inputs = names.filter((name) => constantIn(graph, name) === undefined).map(describe);
+  const inputs = names.filter((name) => constantOf(graph, name) === undefined).map(describe);
   if (inputs.some(({ dtype, shape }) => dtype === undefined || shape === undefined)) return undefined;
   const constants = new Map<string, NewConstant>(mend.constants.map((constant) => [constant.name, constant]));
   let values = 0;
   for (const name of names) {
-    const constant = constantIn(graph, name);
+    const constant = constantOf(graph, name);
     if (constant === undefined) continue;
     values += sizeOf(constant.shape);
     if (!WRITTEN.includes(constant.dtype) || values > MOST_VALUES) return undefined;
@@ -117,14 +118,6 @@ const IR_VERSION = 8;
 function readsOf(nodes: readonly { inputs: readonly string[]; outputs: readonly string[] }[]): string[] {
   const own = new Set(nodes.flatMap(({ outputs }) => outputs));
   return [...new Set(nodes.flatMap(({ inputs }) => inputs))].filter((name) => name !== "" && !own.has(name));
-}
-
-function constantIn(graph: Graph, name: string): Constant | undefined {
-  for (let one: Graph | undefined = graph; one; one = one.around) {
-    const found = one.constants.get(name);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** NodeProto of those that it replaces, as they lie in the file. */

@@ -1,22 +1,20 @@
 /** How the values of a graph are connected: who gives them, and who reads them. */
 import type { Constant, Graph, Node } from "../checkpoints/graphs/graph.js";
+import { constantOf, giversOf, readWithin } from "../checkpoints/graphs/values.js";
 
 const wirings = new WeakMap<Graph, Wiring>();
 
 export class Wiring {
-  private readonly producers = new Map<string, Node>();
   private readonly consumers = new Map<string, Set<Node>>();
   private readonly positions = new Map<Node, number>();
   private readonly outputs: ReadonlySet<string>;
-  private readonly inputs: ReadonlySet<string>;
 
   private constructor(readonly graph: Graph) {
     this.outputs = new Set(graph.outputs.map(({ name }) => name));
-    this.inputs = new Set(graph.inputs.map(({ name }) => name));
     for (const [position, node] of graph.nodes.entries()) {
       this.positions.set(node, position);
-      for (const output of node.outputs) if (output !== "") this.producers.set(output, node);
-      for (const name of namesReadBy(node)) {
+      for (const name of [...node.inputs, ...readWithin(node)]) {
+        if (name === "") continue;
         const known = this.consumers.get(name);
         if (known) known.add(node);
         else this.consumers.set(name, new Set([node]));
@@ -33,7 +31,7 @@ export class Wiring {
   }
 
   producer(name: string): Node | undefined {
-    return this.producers.get(name);
+    return giversOf(this.graph).get(name);
   }
 
   /** Nodes that read a value, themselves or by a graph that is in them. */
@@ -47,13 +45,7 @@ export class Wiring {
 
   /** A constant that this graph may read: its own, or one of the graphs around it. */
   constant(name: string): Constant | undefined {
-    for (let graph: Graph | undefined = this.graph; graph; graph = graph.around) {
-      const own = graph.constants.get(name);
-      if (own) return own;
-      const wiring = Wiring.of(graph);
-      if (wiring.producers.has(name) || wiring.inputs.has(name)) return undefined;
-    }
-    return undefined;
+    return constantOf(this.graph, name);
   }
 
   /** Of these nodes, those that nothing needs once others give `given` and read `reads`. */
@@ -93,40 +85,5 @@ export class Wiring {
 
   private positionOf(node: Node): number {
     return this.positions.get(node) ?? -1;
-  }
-}
-
-/** Names that a node reads, those of graphs in it too: more, rather than one too few. */
-function namesReadBy(node: Node, names = new Set<string>()): Set<string> {
-  for (const input of node.inputs) if (input !== "") names.add(input);
-  for (const { graphs } of node.attributes.values()) {
-    for (const graph of graphs) {
-      for (const inner of graph.nodes) namesReadBy(inner, names);
-      for (const { name } of graph.outputs) names.add(name);
-    }
-  }
-  return names;
-}
-
-/** Gives names that no value and no node of a model has. */
-export class Names {
-  private readonly taken = new Set<string>();
-
-  constructor(graphs: readonly Graph[]) {
-    for (const graph of graphs) {
-      for (const name of graph.constants.keys()) this.taken.add(name);
-      for (const name of graph.values.keys()) this.taken.add(name);
-      for (const { name } of [...graph.inputs, ...graph.outputs]) this.taken.add(name);
-      for (const { name, inputs, outputs } of graph.nodes) {
-        for (const one of [name, ...inputs, ...outputs]) this.taken.add(one);
-      }
-    }
-  }
-
-  fresh(wanted: string): string {
-    let name = wanted;
-    for (let i = 2; this.taken.has(name); i++) name = `${wanted}_${i}`;
-    this.taken.add(name);
-    return name;
   }
 }

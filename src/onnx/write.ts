@@ -9,15 +9,11 @@ import {
   textField,
   textIn,
 } from "../checkpoints/encodings/protobuf.js";
-import {
-  readWithin,
-  type StoredGraph,
-  type StoredModel,
-  type StoredNode,
-} from "../checkpoints/formats/onnx-graph.js";
+import type { StoredGraph, StoredModel, StoredNode } from "../checkpoints/formats/onnx-graph.js";
 import { messageIn } from "../checkpoints/formats/onnx-tensors.js";
 import type { Graph, Mend, NewConstant, NewNode } from "../checkpoints/graphs/graph.js";
 import { inOrder } from "../checkpoints/graphs/order.js";
+import { readWithin } from "../checkpoints/graphs/values.js";
 import type { Bytes } from "../checkpoints/source.js";
 import { checkOptions } from "../options.js";
 import { described, sizeOf } from "../shape.js";
@@ -32,6 +28,7 @@ import {
   valueMessage,
 } from "./messages.js";
 import { type Model, storedModel } from "./model.js";
+import { Names } from "./names.js";
 import { changedMeaning, raising } from "./opsets.js";
 import { type Edit, edited, lengthOf, nested, type Piece, type Written, type WrittenFile } from "./pieces.js";
 import { writtenGraphModel } from "./write-graph-model.js";
@@ -106,13 +103,15 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   const kept = new Map<Graph, readonly string[]>(onnx.graphs.map((graph) => [graph, graph.alsoRead]));
   kept.set(onnx.graph, [...onnx.graph.alsoRead, ...observed]);
   const to = (graph: Graph) => opsets.get(outermost(graph))?.get("") ?? 0;
-  const graphs = raised(onnx, mends, to, kept);
+  const names = new Names(onnx.graphs, mends);
+  const graphs = raised(onnx, mends, to, kept, names);
   checkMeaning(onnx, graphs, to);
 
   const isLarge = files.bytes.byteLength + bytesOfNew(mends) > MOST_BYTES;
   const externalFrom = from ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
   const beside = new Beside(nameBeside(name, onnx.external), externalFrom);
-  const writer = new Writer(onnx, graphs, opsets, { before: model.irVersion, after: irVersion }, beside);
+  const versions = { before: model.irVersion, after: irVersion };
+  const writer = new Writer(onnx, graphs, opsets, versions, beside, names);
   const isChanged = mends.length > 0 || observed.length > 0;
   const parts = (isChanged && (await writer.model(files.bytes, observed))) || [files.bytes];
   const dropped = { nodes: 0, constants: 0 };
@@ -165,9 +164,10 @@ function raised(
   mends: readonly Mend[],
   to: (graph: Graph) => number,
   kept: ReadonlyMap<Graph, readonly string[]>,
+  names: Names,
 ): ReadonlyMap<Graph, MendedGraph> {
   const graphs = mended("written", model.graphs, mends, kept);
-  const conversions = raising(model, to, (node, graph) => !graphs.get(graph)?.removed.has(node));
+  const conversions = raising(model, to, (node, graph) => !graphs.get(graph)?.removed.has(node), names);
   if (conversions.length === 0) return graphs;
   // of nodes that are replaced, those that others go on reading are converted
   const taken = new Set(conversions.flatMap(({ replaces }) => replaces));
@@ -253,6 +253,7 @@ class Writer {
     readonly opsets: ReadonlyMap<Graph, ReadonlyMap<string, number>>,
     readonly irVersion: { readonly before: number; readonly after: number },
     readonly beside: Beside,
+    readonly names: Names,
   ) {
     for (const graph of stored.graphs) {
       this.#at.set(graph.message.offset, graph);
@@ -396,7 +397,7 @@ class Writer {
     return edited(bytes, async (field) => {
       if (field.number === 2) {
         const name = await textIn(field);
-        return regiven.has(name) ? [textField(2, unusedName(graph, name))] : undefined;
+        return regiven.has(name) ? [textField(2, this.names.fresh(`${name}/before`))] : undefined;
       }
       if (field.number !== 5) return undefined;
       const attribute = await edited(field.bytes, async ({ number, bytes: inner }) => {
@@ -425,18 +426,6 @@ async function wholeFields(message: Bytes, number: number): Promise<[Field, Byte
     return undefined;
   });
   return found;
-}
-
-/** A name that no value of a graph has. */
-function unusedName({ nodes, constants, inputs }: StoredGraph, like: string): string {
-  const taken = new Set([
-    ...nodes.flatMap(({ outputs }) => outputs),
-    ...constants.keys(),
-    ...inputs.map(({ name }) => name),
-  ]);
-  let name = `${like}/before`;
-  while (taken.has(name)) name += "_";
-  return name;
 }
 
 /** Of ValueInfoProto. */

@@ -263,6 +263,13 @@ describe("what would mean something else, and has no other form", () => {
       "Resize of 10: coordinates are computed in another way",
     ],
     [
+      "Resize as TensorFlow had it",
+      11,
+      13,
+      { nodes: [["Resize", "x _ s", "y", { coordinate_transformation_mode: "tf_half_pixel_for_nn" }]] },
+      "Resize of 11: it has no tf_half_pixel_for_nn",
+    ],
+    [
       "Clip of an unknown type",
       9,
       13,

@@ -14,6 +14,7 @@ import {
   type ValueInfo,
 } from "../graphs/graph.js";
 import { inOrder } from "../graphs/order.js";
+import { readWithin } from "../graphs/values.js";
 import type { Bytes, Files } from "../source.js";
 import { madeTensor, type Tensor, type Values } from "../tensors.js";
 import {
@@ -241,15 +242,6 @@ async function graphOf(
   }
   for (const node of inOrder(listed, readWithin)) nodes.push(node);
   return graph;
-}
-
-/** What the graphs in a node read, of those around them too. */
-export function readWithin({ attributes }: Pick<Node, "attributes">): string[] {
-  const graphs = [...attributes.values()].flatMap((attribute) => attribute.graphs);
-  return graphs.flatMap(({ nodes, outputs }) => [
-    ...nodes.flatMap((node) => [...node.inputs, ...readWithin(node)]),
-    ...outputs.map(({ name }) => name),
-  ]);
 }
 
 /** NodeProto. */

@@ -4,10 +4,11 @@ import { narrow } from "../../kernels/host-loops.js";
 import { sizeOf } from "../../shape.js";
 import { computed } from "./exact.js";
 import { type Constant, callKey, type Graph, type Node } from "./graph.js";
-import { bound, float64Of, giversOf, sketchOf } from "./known.js";
+import { bound, float64Of, sketchOf } from "./known.js";
 import { unknown, unlessUnknown } from "./operators.js";
 import { type Settled, settle } from "./shapes.js";
 import { typesOf } from "./types.js";
+import { sourceOf } from "./values.js";
 
 export interface EvaluateOptions {
   /** Values that are there already, such as the input of a normalization as it was measured. */
@@ -105,7 +106,7 @@ class Evaluation {
       }
       if (top === "" || seen.has(top)) continue;
       seen.add(top);
-      const source = sourceOf(this.graph, top);
+      const source = sourceOf(this.graph, top)?.source;
       if (source === undefined || seen.has(source as Node)) continue;
       if (!("operator" in source)) {
         steps.push(source);
@@ -172,15 +173,4 @@ class Evaluation {
       if (name !== "") this.hold(name, value, types[i]);
     });
   }
-}
-
-/** The constant or the node that gives a value, of a graph or of those around it. */
-function sourceOf(graph: Graph, name: string): Constant | Node | undefined {
-  let at: Graph | undefined = graph;
-  while (at !== undefined) {
-    const found: Constant | Node | undefined = at.constants.get(name) ?? giversOf(at).get(name);
-    if (found || at.inputs.some((input) => input.name === name)) return found;
-    at = at.around;
-  }
-  return undefined;
 }

@@ -28,6 +28,7 @@ import { meaningOf } from "./meaning.js";
 import { isReal } from "./operators.js";
 import { inFloat, type Recognized, recognize } from "./recognize.js";
 import { type Settled, settle } from "./shapes.js";
+import { readWithin } from "./values.js";
 
 /** What is found in one graph; graphs within its nodes are graphs of their own. */
 export async function find(graph: Graph): Promise<{ norms: Found[]; activations: FoundActivation[] }> {
@@ -71,7 +72,7 @@ interface Match {
 /** How far a value is followed: by so many nodes, one after the other, and what of it is. */
 interface Following {
   readonly depth: number;
-  mayBe(algebra: Algebra, value: Expression, node: Node): boolean;
+  mayBe(algebra: Algebra, value: Expression, node: Node, values: ReadonlyMap<string, Expression>): boolean;
 }
 
 const NONE: Sum = new Map();
@@ -206,12 +207,7 @@ class Search {
         if (isRoot) this.roots.add(output);
       }
     }
-    this.leaving = new Set([
-      ...graph.outputs.map(({ name }) => name),
-      ...graph.nodes.flatMap(({ attributes }) =>
-        [...attributes.values()].flatMap(({ graphs }) => graphs.flatMap(readFromAround)),
-      ),
-    ]);
+    this.leaving = new Set([...graph.outputs.map(({ name }) => name), ...graph.nodes.flatMap(readWithin)]);
   }
 
   /** Whether a value is the same in every run. */
@@ -272,7 +268,8 @@ class Search {
   private from(x: string): Match[] {
     const use = (algebra: Algebra, values: ReadonlyMap<string, Expression>) =>
       this.matches(x, algebra, values);
-    const mayBe: Following["mayBe"] = (algebra, value, node) => this.isOnTheWay(algebra, value, node);
+    const mayBe: Following["mayBe"] = (algebra, value, node, values) =>
+      this.isOnTheWay(algebra, value) && !this.isMeasuredAgain(algebra, node, values);
     return this.followed(x, use, { depth: MOST_DEPTH, mayBe }) ?? [];
   }
 
@@ -280,21 +277,17 @@ class Search {
    * Whether a normalization of x may have such a value on its way. To x nothing is added that changes; what is divided by a length of x is
    * so in all of its products, no mean is taken of it any more, and nothing else is in it that changes along all axes, as a residual does.
    */
-  private isOnTheWay(algebra: Algebra, { sum, shape, axes }: Expression, { operator }: Node): boolean {
-    const ofX = (atom: number) => algebra.isOfX({ factor: 1, powers: [[atom, 1]] });
+  private isOnTheWay(algebra: Algebra, { sum, shape, axes }: Expression): boolean {
     const [products, others]: Product[][] = [[], []];
     for (const product of sum.values()) (algebra.isOfX(product) ? products : others).push(product);
     const areSteps = products.every(({ powers }) => powers.every(([atom]) => isStep(algebra, atom)));
     // the mean of a distance from the mean is 0
     if (products.length === 0) return numberIn(sum) !== undefined;
     if (!areSteps) return false;
-    const divisors = products.map(({ powers }) =>
-      powers.filter(([atom, exponent]) => exponent < 0 && ofX(atom)),
-    );
+    const divisors = products.map((product) => divisorsIn(algebra, product));
     const [first] = divisors;
     if (first.length > 1 || divisors.some((one) => String(one) !== String(first))) return false;
     if (first.length === 0) return this.isConstant(sumOf(others), algebra);
-    if (MEASURING.has(operator) && !OWN.has(operator)) return false;
     const changing = [...sum.values()].flatMap(({ powers }) =>
       powers.filter(([number]) => {
         const atom = algebra.atomAt(number);
@@ -304,6 +297,17 @@ class Search {
     if (changing.length === 0 || sizeOf(shape) !== sizeOf(algebra.x.shape)) return true;
     const along = algebra.support(sumOf(changing.map((power) => ({ factor: 1, powers: [power] }))));
     return !axes.every((segments) => segments.every((one) => along.has(one)));
+  }
+
+  /** Whether a mean is taken of what is divided by a length of x. */
+  private isMeasuredAgain(
+    algebra: Algebra,
+    { operator, inputs }: Node,
+    values: ReadonlyMap<string, Expression>,
+  ): boolean {
+    if (!MEASURING.has(operator) || OWN.has(operator)) return false;
+    const products = inputs.flatMap((input) => [...(values.get(input)?.sum.values() ?? [])]);
+    return products.some((product) => divisorsIn(algebra, product).length > 0);
   }
 
   /** @returns undefined where x is nothing that can be followed */
@@ -351,7 +355,7 @@ class Search {
       const results = (isFollowed && this.meaning(node, x, algebra, values)) || [];
       for (const [i, output] of node.outputs.entries()) {
         if (output === "") continue;
-        if (results[i] === undefined || !mayBe(algebra, results[i], node)) {
+        if (results[i] === undefined || !mayBe(algebra, results[i], node, values)) {
           // shapes of x are known
           if (isReal(this.settled.dtype(output) ?? "float32")) lost.add(output);
           continue;
@@ -571,9 +575,13 @@ class Search {
     return whole.filter((match) => !whole.some((other) => inner(match, other)));
   }
 
+  /** Whether these nodes alone read a value, cast or as it is. */
   private isReadOnlyBy(value: string, nodes: readonly Node[]): boolean {
     const readers = this.readers.get(value) ?? [];
-    return !this.leaving.has(value) && readers.every((reader) => nodes.includes(reader));
+    const isWithin = (reader: Node) =>
+      nodes.includes(reader) &&
+      (!PASSING.has(reader.operator) || reader.outputs.every((one) => this.isReadOnlyBy(one, nodes)));
+    return !this.leaving.has(value) && readers.every(isWithin);
   }
 
   /** Whether one find is another whose outcome is moved. */
@@ -916,6 +924,13 @@ class Search {
   }
 }
 
+/** What a product is divided by that is made of x. */
+function divisorsIn(algebra: Algebra, { powers }: Product): Product["powers"] {
+  return powers.filter(
+    ([atom, exponent]) => exponent < 0 && algebra.isOfX({ factor: 1, powers: [[atom, 1]] }),
+  );
+}
+
 /** Whether an atom is such as normalizations have: a mean of powers of x, a root, a bound by a number. */
 function isStep(algebra: Algebra, number: number): boolean {
   const atom = algebra.atomAt(number);
@@ -1017,21 +1032,4 @@ function placeOf(index: number, lengths: readonly number[], strides: readonly nu
     rest = Math.floor(rest / lengths[i]);
   }
   return place;
-}
-
-/** Names that a graph within a node reads of the graphs around it. */
-function readFromAround({ nodes, outputs, constants, inputs }: Graph): string[] {
-  const own = new Set([
-    ...constants.keys(),
-    ...inputs.map(({ name }) => name),
-    ...nodes.flatMap((node) => node.outputs),
-  ]);
-  const read = [
-    ...nodes.flatMap((node) => [
-      ...node.inputs,
-      ...[...node.attributes.values()].flatMap(({ graphs }) => graphs.flatMap(readFromAround)),
-    ]),
-    ...outputs.map(({ name }) => name),
-  ];
-  return read.filter((name) => name !== "" && !own.has(name));
 }

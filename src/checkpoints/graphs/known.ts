@@ -2,7 +2,7 @@
 import { sizeOf } from "../../shape.js";
 import { CheckpointError } from "../errors.js";
 import { castTo } from "./exact.js";
-import type { Attribute, Constant, Graph, Node } from "./graph.js";
+import type { Attribute, Constant, Node } from "./graph.js";
 import { meaningOf } from "./meaning.js";
 import { type Call, isReal, isShape, Operands, unlessUnknown } from "./operators.js";
 import { ruleOf } from "./shape-rules.js";
@@ -12,18 +12,6 @@ import { fillOf, type Sketch, Sketches } from "./sketches.js";
 export interface Entry {
   readonly sketch?: Sketch;
   readonly dtype?: string;
-}
-
-const givers = new WeakMap<Graph, ReadonlyMap<string, Node>>();
-
-/** The node that gives each value of a graph. */
-export function giversOf(graph: Graph): ReadonlyMap<string, Node> {
-  let all = givers.get(graph);
-  if (all === undefined) {
-    all = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
-    givers.set(graph, all);
-  }
-  return all;
 }
 
 /** A constant's values in float64; undefined where they are no numbers, or damaged. */

@@ -8,9 +8,10 @@ import type { Values64 } from "../../formula/eager.js";
 import { sizeOf } from "../../shape.js";
 import { computed } from "./exact.js";
 import { type Callable, type Constant, callKey, type Graph, type Node, type ValueInfo } from "./graph.js";
-import { bound, type Entry, float64Of, giversOf, sketchOf } from "./known.js";
+import { bound, type Entry, float64Of, sketchOf } from "./known.js";
 import { filled, fillOf, MOST_KNOWN, type Sketch } from "./sketches.js";
 import { typesOf } from "./types.js";
+import { sourceOf } from "./values.js";
 
 /** Which of two stand-ins a length has that the file leaves open. */
 export type Stand = 0 | 1;
@@ -41,6 +42,8 @@ const MOST_DEEP = 24;
 /** Elements that are computed in all; beyond, only of values of a few. */
 const MOST_WORK = 2 ** 24;
 const FEW = 64;
+/** One after the other; hostile ones go round. */
+const MOST_IDENTITIES = 100;
 
 /** Place by place, and of all places alike where operands are the same everywhere. */
 const LOGICAL = /^(Not)?Equal$|^(Greater|Less)(OrEqual|Equal)?$|^(Logical)?(And|Or|Not)$/;
@@ -113,27 +116,20 @@ export async function settle(graph: Graph, stand: Stand): Promise<Settled> {
       const sketch = scope?.get(name)?.sketch;
       return sketch && fillOf(sketch);
     },
-    constant: (name) => constantOf(graph, name),
+    constant: (name) => constantBehind(graph, name),
     isOpen: (length) => open[stand].has(length),
   };
 }
 
 /** The constant that a name stands for, through Identity and in graphs around. */
-function constantOf(graph: Graph, name: string): Constant | undefined {
-  let at: Graph | undefined = graph;
-  let wanted = name;
-  for (let steps = 0; at !== undefined && steps < 100; steps++) {
-    const found = at.constants.get(wanted);
-    if (found) return found;
-    const giver = giversOf(at).get(wanted);
-    if (giver === undefined) {
-      if (at.inputs.some((input) => input.name === wanted)) return undefined;
-      at = at.around;
-    } else if (giver.operator === "Identity" && giver.domain === "" && giver.inputs.length === 1) {
-      [wanted] = giver.inputs;
-    } else {
+function constantBehind(graph: Graph, name: string): Constant | undefined {
+  let found = sourceOf(graph, name);
+  for (let steps = 0; found !== undefined && steps < MOST_IDENTITIES; steps++) {
+    const { source } = found;
+    if (!("operator" in source)) return source;
+    if (source.operator !== "Identity" || source.domain !== "" || source.inputs.length !== 1)
       return undefined;
-    }
+    found = sourceOf(found.graph, source.inputs[0]);
   }
   return undefined;
 }
