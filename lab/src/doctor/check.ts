@@ -22,12 +22,23 @@ export interface Change {
   readonly gives: readonly string[];
   /** Values that it gives, in float64, of those that it reads; undefined where they cannot be computed. */
   truth(reads: ReadonlyMap<string, TensorData>): Promise<ReadonlyMap<string, ArrayLike<number>> | undefined>;
+  /**
+   * How near both are where every value is rounded to its type, as on a machine that computes in float16; undefined where that is what
+   * runtimes do anyway, or cannot be computed.
+   */
+  narrowly?(reads: ReadonlyMap<string, TensorData>): Promise<Distances | undefined>;
 }
 
-/** How near to float64 a change is on one sample, relative to the largest value; before it, and with it. */
-export interface Nearness {
+/** From float64, relative to the largest value; before a change, and with it. */
+export interface Distances {
   readonly before: number;
   readonly after: number;
+}
+
+/** How near to float64 a change is on one sample. */
+export interface Nearness extends Distances {
+  /** The same where every value is rounded to its type. */
+  readonly narrowly?: Distances;
   /** What float64 itself is off by where each value that is read is rounded once more: nothing is expected to be nearer. */
   readonly floor: number;
 }
@@ -278,13 +289,17 @@ async function nearnessOf<C extends Change>(
             [...wanted].filter((name) => !Object.hasOwn(sample.feeds, name)),
           );
           for (const change of batch) {
-            const off = await errorFrom(change, { ...sample.feeds, ...values });
+            const all = { ...sample.feeds, ...values };
+            const off = await errorFrom(change, all);
             if (off === undefined) continue;
             const now = found.get(change) ?? { before: 0, after: 0, floor: 0 };
+            const reads = new Map(change.reads.map((name) => [name, all[name]]));
+            const narrowly = side === "before" ? await change.narrowly?.(reads) : undefined;
             found.set(change, {
               ...now,
               [side]: Math.max(now[side], off.error),
               floor: Math.max(now.floor, off.floor),
+              ...(narrowly && { narrowly: farther(now.narrowly, narrowly) }),
             });
           }
         }
@@ -298,6 +313,11 @@ async function nearnessOf<C extends Change>(
   }
   return found;
 }
+
+const farther = (a: Distances = { before: 0, after: 0 }, b: Distances): Distances => ({
+  before: Math.max(a.before, b.before),
+  after: Math.max(a.after, b.after),
+});
 
 async function errorFrom(
   change: Change & { reads: readonly string[] },

@@ -456,11 +456,7 @@ export function commonName(names: readonly string[]): string {
   return whole ? common : common.slice(0, Math.max(0, common.search(/[/.][^/.]*$/)));
 }
 
-function examinedMend(
-  { title, graph, replaces }: Mend,
-  back?: string,
-  near?: { before: number; after: number },
-): ExaminedMend {
+function examinedMend({ title, graph, replaces }: Mend, back?: string, near?: Nearness): ExaminedMend {
   return {
     title,
     graph: graph.path,
@@ -469,6 +465,9 @@ function examinedMend(
     ...(back !== undefined && { why: back }),
     before: near === undefined ? null : jsonNumber(near.before),
     after: near === undefined ? null : jsonNumber(near.after),
+    narrowly: near?.narrowly
+      ? { before: jsonNumber(near.narrowly.before), after: jsonNumber(near.narrowly.after) }
+      : null,
   };
 }
 

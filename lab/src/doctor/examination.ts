@@ -77,6 +77,8 @@ export interface ExaminedMend {
   /** How far its outputs are from float64, relative to the largest: before and after; null where that cannot be computed. */
   before: JsonNumber | null;
   after: JsonNumber | null;
+  /** The same where every value is rounded to its type, as on a machine that computes in float16. */
+  narrowly: { before: JsonNumber; after: JsonNumber } | null;
 }
 
 /** Outputs before and after, on one sample. */
@@ -297,6 +299,13 @@ export function mendsBy(
       count: 1 + (before?.count ?? 0),
       before: worse(before?.before, mend.before),
       after: worse(before?.after, mend.after),
+      narrowly:
+        mend.narrowly === null
+          ? (before?.narrowly ?? null)
+          : {
+              before: worse(before?.narrowly?.before, mend.narrowly.before) ?? 0,
+              after: worse(before?.narrowly?.after, mend.narrowly.after) ?? 0,
+            },
     });
   }
   return [...found.values()];
@@ -309,11 +318,18 @@ const worse = (a: JsonNumber | null | undefined, b: JsonNumber | null): JsonNumb
 export const distanceText = (distance: JsonNumber | null): string =>
   distance === null ? "–" : isNumber(Number(distance)) ? formatNumber(Number(distance)) : "not finite";
 
-/** "float64 is 1.2×10⁻³ away before, 3×10⁻⁴ after"; "" where that is not known. */
-export const nearnessText = ({ before, after }: Pick<ExaminedMend, "before" | "after">): string =>
-  before === null || after === null
-    ? ""
-    : `from float64 ${distanceText(before)} before, ${distanceText(after)} after`;
+/** "from float64 1.2×10⁻³ before, 3×10⁻⁴ after", and in the file's types throughout; "" where that is not known. */
+export const nearnessText = ({
+  before,
+  after,
+  narrowly,
+}: Pick<ExaminedMend, "before" | "after" | "narrowly">): string => {
+  const told = (from: JsonNumber, to: JsonNumber) =>
+    `${distanceText(from)} before, ${distanceText(to)} after`;
+  if (before === null || after === null) return "";
+  const inTypes = narrowly && `; in 16 bits throughout ${told(narrowly.before, narrowly.after)}`;
+  return `from float64 ${told(before, after)}${inTypes ?? ""}`;
+};
 
 /** How what was said of a network came to be: "onnxruntime-node 1.30.0, input_ids [2, 16]". */
 export function runText({ runtime, inputs, notRun }: Examination): string {

@@ -196,12 +196,16 @@ const cell = (head: string, value: string, { note = "", state = "", column = "" 
 
 function mendsSection(examination: Examination): string {
   const rows = (["mended", "taken back"] as const).flatMap((state) =>
-    mendsBy(examination, state).map(({ title, count: number, why, caution, before, after }) =>
+    mendsBy(examination, state).map(({ title, count: number, why, caution, before, after, narrowly }) =>
       [
         rowHead(escapeHtml(capitalize(title))),
         cell("How many", number.toLocaleString("en-US")),
-        cell("From float64 before", distanceText(before)),
-        cell("After", distanceText(after)),
+        cell("From float64 before", distanceText(before), {
+          note: narrowly ? `in 16 bits ${distanceText(narrowly.before)}` : "",
+        }),
+        cell("After", distanceText(after), {
+          note: narrowly ? `in 16 bits ${distanceText(narrowly.after)}` : "",
+        }),
         cell("State", state, { note: why ?? caution ?? "", state: state === "mended" ? "well" : "look" }),
         "</tr>",
       ].join(""),
@@ -209,7 +213,7 @@ function mendsSection(examination: Examination): string {
   );
   if (rows.length === 0) return "";
   const caption =
-    "From float64: the largest distance of its outputs from a run of the same nodes in float64, relative to the largest value; where several are of one kind, the farthest.";
+    "From float64: the largest distance of its outputs from a run of the same nodes in float64, relative to the largest value; where several are of one kind, the farthest. In 16 bits: where every value is rounded to its type, as a graphics card may do and this runtime does not.";
   return `<section id="mends"><h2>What was mended</h2>${cards(caption, ["Mend", "How many", "From float64 before", "After", "State"], rows)}</section>`;
 }
 

@@ -95,7 +95,16 @@ test("texts of the file are text", () => {
       notRun: tag,
       inputs: [{ name: tag, dtype: tag, shape: [1] }],
       mends: [
-        { title: tag, graph: tag, replaces: 1, state: "taken back", why: tag, before: null, after: null },
+        {
+          title: tag,
+          graph: tag,
+          replaces: 1,
+          state: "taken back",
+          why: tag,
+          before: null,
+          after: null,
+          narrowly: null,
+        },
       ],
     }),
     serverDocument,

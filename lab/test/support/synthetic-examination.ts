@@ -112,6 +112,7 @@ export function mendedExamination(layers = 24): Examination {
       ...(i === 3 && { why: "it is farther from float64 than before, and moves an output" }),
       before: i > 8 ? ("Infinity" as const) : 1.2e-3,
       after: 2.1e-4,
+      narrowly: { before: 1.4, after: 3.9e-4 },
     })),
     check: {
       by: "whole",

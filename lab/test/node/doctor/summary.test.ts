@@ -72,7 +72,17 @@ test("texts of the file do not steer the terminal", () => {
       producer: steering,
       norms: [normOf(0, { name: steering }), normOf(1)],
       notRun: steering,
-      mends: [{ title: steering, graph: "", replaces: 1, state: "mended", before: null, after: null }],
+      mends: [
+        {
+          title: steering,
+          graph: "",
+          replaces: 1,
+          state: "mended",
+          before: null,
+          after: null,
+          narrowly: null,
+        },
+      ],
     }),
     80,
     plain,
@@ -109,7 +119,19 @@ test.each([
     "All 2 normalizations are ill",
   ],
   [
-    { mends: [{ title: "a", graph: "", replaces: 1, state: "mended" as const, before: null, after: null }] },
+    {
+      mends: [
+        {
+          title: "a",
+          graph: "",
+          replaces: 1,
+          state: "mended" as const,
+          before: null,
+          after: null,
+          narrowly: null,
+        },
+      ],
+    },
     "24 normalizations, none ill; 24 worth a look; 1 mended; unchecked",
   ],
 ])("the headline of %o", (more, text) => {
