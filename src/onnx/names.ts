@@ -1,4 +1,4 @@
-/** Names for what is put into a model. */
+/** Names for what is put into a model, and for files beside it. */
 import type { Graph, Mend } from "../checkpoints/graphs/graph.js";
 
 /** Gives names that no value and no node of a model has, and none that its mends put in. */
@@ -34,5 +34,15 @@ export class Names {
     for (let i = 2; this.taken.has(name); i++) name = `${wanted}_${i}`;
     this.taken.add(name);
     return name;
+  }
+}
+
+/** The first of these names that no file has which a model reads: whatever folder it says, and in whichever case. */
+export function unusedFile(read: Iterable<string>, nameOf: (count: number) => string): string {
+  const plain = (path: string) => path.replace(/^.*[/\\]/s, "").toLowerCase();
+  const taken = new Set(Array.from(read, plain));
+  for (let count = 0; ; count++) {
+    const name = nameOf(count);
+    if (!taken.has(plain(name))) return name;
   }
 }

@@ -5,6 +5,7 @@ import type { Files } from "../checkpoints/source.js";
 import { type JSONRange, listed, rangeAt } from "./json-ranges.js";
 import { type MendedGraph, mended } from "./mended.js";
 import { rawValues } from "./messages.js";
+import { unusedFile } from "./names.js";
 import { lengthOf, type Written, type WrittenFile } from "./pieces.js";
 
 /** A part of a text, and what stands in its place. */
@@ -119,8 +120,7 @@ function shardOf(
   constants: readonly NewConstant[],
   external: readonly string[],
 ): { file: WrittenFile; group: string } {
-  let name = "mended-shard1of1.bin";
-  for (let i = 1; external.includes(name); i++) name = `mended${i}-shard1of1.bin`;
+  const name = unusedFile(external, (i) => `mended${i === 0 ? "" : i}-shard1of1.bin`);
   const parts = constants.map((one) => rawValues("written", { ...one, dtype: typeOf(one) }));
   const weights = constants.map((one) => ({ name: one.name, shape: one.shape, dtype: typeOf(one) }));
   return {

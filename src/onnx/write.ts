@@ -28,7 +28,7 @@ import {
   valueMessage,
 } from "./messages.js";
 import { type Model, storedModel } from "./model.js";
-import { Names } from "./names.js";
+import { Names, unusedFile } from "./names.js";
 import { changedMeaning, raising } from "./opsets.js";
 import { type Edit, edited, lengthOf, nested, type Piece, type Written, type WrittenFile } from "./pieces.js";
 import { writtenGraphModel } from "./write-graph-model.js";
@@ -81,12 +81,15 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
   for (const [key, value] of Object.entries({ mends, observe })) {
     if (!Array.isArray(value)) throw new TypeError(`written: ${key} must be a list, got ${described(value)}`);
   }
-  const { externalFrom: from } = changes;
+  const { externalFrom: from, name: own } = changes;
+  if (own !== undefined && typeof own !== "string") {
+    throw new TypeError(`written: name must be a text, got ${described(own)}`);
+  }
   if (from !== undefined && !(typeof from === "number" && from >= 0)) {
     throw new RangeError(`written: externalFrom must be a number of bytes, got ${described(from)}`);
   }
   const stored = storedModel("written", model);
-  const name = changes.name ?? model.file.replace(/^.*[/\\]/s, "");
+  const name = own ?? model.file.replace(/^.*[/\\]/s, "");
   if ("graphModel" in stored) return writtenGraphModel(stored.files, stored.graphModel, { ...changes, name });
   const { files, onnx } = stored;
   const opsets = needed(onnx, mends);
@@ -109,7 +112,11 @@ export async function written(model: Model, changes: Changes = {}): Promise<Writ
 
   const isLarge = files.bytes.byteLength + bytesOfNew(mends) > MOST_BYTES;
   const externalFrom = from ?? (isLarge ? SMALL : Number.POSITIVE_INFINITY);
-  const beside = new Beside(nameBeside(name, onnx.external), externalFrom);
+  const base = name.replace(/\.onnx$/, "").replace(/^.*[/\\]/s, "");
+  const nameBeside = unusedFile(onnx.external.keys(), (i) =>
+    i === 0 ? `${base}.data` : `${base}.${i}.data`,
+  );
+  const beside = new Beside(nameBeside, externalFrom);
   const versions = { before: model.irVersion, after: irVersion };
   const writer = new Writer(onnx, graphs, opsets, versions, beside, names);
   const isChanged = mends.length > 0 || observed.length > 0;
@@ -202,15 +209,6 @@ function bytesOfNew(mends: readonly Mend[]): number {
     (sum, { constants }) => constants.reduce((all, { shape }) => all + 8 * sizeOf(shape), sum),
     0,
   );
-}
-
-/** A name that no file has which the model reads. */
-function nameBeside(name: string, external: ReadonlyMap<string, unknown>): string {
-  const base = name.replace(/\.onnx$/, "").replace(/^.*[/\\]/s, "");
-  for (let i = 0; ; i++) {
-    const found = i === 0 ? `${base}.data` : `${base}.${i}.data`;
-    if (!external.has(found)) return found;
-  }
 }
 
 /** The file for new constants that are too large for the model. */

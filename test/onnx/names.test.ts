@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
 import { openModel } from "../../src/onnx/model.js";
-import { Names } from "../../src/onnx/names.js";
+import { Names, unusedFile } from "../../src/onnx/names.js";
 import { newConstant, onnxBytes } from "../support/onnx-models.js";
 
 it("no name is that of a value, of a node, of what mends put in, or was given before", async () => {
@@ -30,4 +30,10 @@ it("no name is that of a value, of a node, of what mends put in, or was given be
     ...["x_2", "y_2", "c_2", "Mul_0_2", "put_2", "k_2", "new", "new_2", "new_3"],
   ]);
   expect(new Names(graphs).fresh("k")).toBe("k");
+});
+
+it("a new file is none that the model reads, however that one is called", () => {
+  const nameOf = (count: number) => `m.${count}.data`;
+  expect(unusedFile([], nameOf)).toBe("m.0.data");
+  expect(unusedFile(["./m.0.data", "M.1.DATA", "sub\\m.2.data", "other"], nameOf)).toBe("m.3.data");
 });

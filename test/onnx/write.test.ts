@@ -691,6 +691,9 @@ it("what openModel did not give is refused, and changes that are none", async ()
   await expect(written(model, { externalFrom: Number.NaN })).rejects.toThrow(
     "written: externalFrom must be a number of bytes, got NaN",
   );
+  await expect(written(model, { name: 1 as never })).rejects.toThrow(
+    new TypeError("written: name must be a text, got 1"),
+  );
   await expect(written(model, { mend: [] } as never)).rejects.toThrow("written: ");
   await expect(written({} as Model)).rejects.toThrow(
     new TypeError("written: expected a model that openModel gave, as it gave it"),
