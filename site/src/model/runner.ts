@@ -1,15 +1,9 @@
 /** The worker that ONNX Runtime runs networks in: files that somebody sent may hang it or end it, and nothing else with it. */
 import type { Port } from "@evenkeel/lab/doctor/runtime";
+import type { Travelling } from "@evenkeel/lab/doctor/travelling";
 import { expose, transfer } from "comlink";
 import binary from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
-
-/** A tensor on its way between two workers: float16 as its bits. */
-export interface Travelling {
-  dtype: string;
-  shape: readonly number[];
-  values: Tensor.DataTypeMap[Exclude<Tensor.Type, "string">];
-}
 
 /** A file of a network, as it lies beside the network's own. */
 export interface WholeFile {

@@ -1,5 +1,4 @@
 /** ONNX Runtime for the doctor, in a worker that the page starts, watches and ends. */
-import { fromHalves, toHalves } from "@evenkeel/lab/doctor/halves";
 import {
   type ModelFile,
   piecesOf,
@@ -155,27 +154,3 @@ async function wholeFiles(files: readonly ModelFile[]): Promise<WholeFile[]> {
     throw error;
   }
 }
-
-const sent = (feeds: Tensors): Record<string, Travelling> =>
-  Object.fromEntries(
-    Object.entries(feeds).map(([name, { dtype, shape, values }]) => [
-      name,
-      {
-        dtype,
-        shape,
-        values: (dtype === "float16" ? toHalves(values as Float32Array) : values) as Travelling["values"],
-      },
-    ]),
-  );
-
-const received = (tensors: Record<string, Travelling>): Tensors =>
-  Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape, values }]) => [
-      name,
-      {
-        dtype,
-        shape,
-        values: dtype === "float16" ? fromHalves(values as Uint16Array) : values,
-      } as Tensors[string],
-    ]),
-  );

@@ -29,16 +29,16 @@ beforeAll(async () => {
   models = new Map(packed.map(({ name, model }) => [name, model]));
 });
 
-/** A network that takes 64 values, which it does not declare. */
+/** A network that takes 64 values, which it does not declare: of fewer ONNX Runtime complains. */
 const sixtyFour = onnxBytes({
   opset: 17,
   nodes: [
-    ["Reshape", "x shape", "r"],
-    ["LayerNormalization", "r gamma", "y"],
+    ["Pad", "x pads", "padded", { mode: "reflect" }],
+    ["LayerNormalization", "padded gamma", "y"],
   ],
-  constants: [newConstant("shape", [4, 16], [2], "int64"), newConstant("gamma", Array(16).fill(2))],
+  constants: [newConstant("pads", [0, 63, 0, 0], [4], "int64"), newConstant("gamma", Array(127).fill(2))],
   inputs: [["x", ["batch", "sequence"]]],
-  outputs: [["y", [4, 16]]],
+  outputs: [["y", ["batch", 127]]],
 });
 
 /** Chooses a model of the packs, and looks at its graph. */
