@@ -178,7 +178,7 @@ function Mend({ graph, opset, examining, mending, mended, onMending, onMended }:
 
 /** The headline has the rest. */
 const doneText = ({ files, headline }: Mended): string =>
-  files.length > 0 ? `${headline}.` : "It was run, and stays as it is: nothing was mended.";
+  files.length > 0 ? `${headline}.` : "It stays as it is: nothing was mended.";
 
 const ABOUT =
   "Before and after are run in ONNX Runtime, here in the page, and compared; what does harm is taken back. It is loaded for that (4 MB).";

@@ -5,10 +5,10 @@ import {
   type Runtime,
   RuntimeError,
   type Session,
-  type Tensors,
 } from "@evenkeel/lab/doctor/runtime";
+import { received, sent } from "@evenkeel/lab/doctor/travelling";
 import { type Remote, transfer, wrap } from "comlink";
-import type { Runner, Travelling, WholeFile } from "./runner.ts";
+import type { Runner, WholeFile } from "./runner.ts";
 
 /** Who starts the worker of the runtime, and ends it: a worker within a worker may never come up in Firefox. */
 export interface Host {
@@ -130,6 +130,7 @@ function shown(message: string): string {
   const text = message
     .replace(/\s+/g, " ")
     .replace(/^(Error: )?(failed to call OrtRun\(\)\.|Can't create a session\.) ?/, "")
+    .replace(/^ERROR_CODE: \d+, ERROR_MESSAGE: /, "")
     .replace(/(?:\/[\w.+-]+)+\/([\w.+-]+\.(?:cc|h)):\d+ /g, "")
     .trim();
   return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT - 1)}…` : text;
