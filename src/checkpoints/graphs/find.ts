@@ -438,7 +438,7 @@ class Search {
     const found: Match[] = [];
     for (const [y, value] of values) {
       const order = y === x ? undefined : orderOf(value, algebra.x);
-      if (order === undefined || this.isOnlyCast(x, y)) continue;
+      if (order === undefined) continue;
       const nodes = this.between(x, y, values);
       const byInstance = nodes.some(({ operator }) => operator === OF_INSTANCES);
       const back = order.map((_, axis) => order.indexOf(axis));
@@ -460,7 +460,7 @@ class Search {
   }
 
   /** Whether y is of x's type before it is cast: another normalization may begin with that. */
-  private isOnlyCast(x: string, y: string): boolean {
+  private isOnlyCast({ x, y }: Match): boolean {
     const node = this.producers.get(y);
     return (
       node !== undefined && isCastNode(node) && this.settled.dtype(node.inputs[0]) === this.settled.dtype(x)
@@ -565,22 +565,24 @@ class Search {
     const inner = (a: Match, b: Match) => a !== b && b.nodes.includes(this.producers.get(a.y) as Node);
     const isWhole = (match: Match) =>
       !matches.some((other) => inner(other, match) && this.isOnlyMoved(other, match)) &&
-      matches.every((other) => !inner(other, match) || this.isReadOnlyBy(other.y, match.nodes));
+      matches.every((other) => !inner(other, match) || this.isReadOnlyBy(other.y, match));
     const whole = matches.filter(
       (match) =>
         !matches.some((own) => own.isOperator && inner(own, match) && isWrapped(own, match)) &&
         isWhole(match) &&
         (match.isFixed || !matches.some((other) => other.isFixed && inner(other, match))),
     );
-    return whole.filter((match) => !whole.some((other) => inner(match, other)));
+    const last = whole.filter((match) => !this.isOnlyCast(match));
+    return last.filter((match) => !last.some((other) => inner(match, other)));
   }
 
-  /** Whether these nodes alone read a value, cast or as it is. */
-  private isReadOnlyBy(value: string, nodes: readonly Node[]): boolean {
+  /** Whether none but a match reads what is within it, cast or as it is. */
+  private isReadOnlyBy(value: string, match: Match): boolean {
     const readers = this.readers.get(value) ?? [];
-    const isWithin = (reader: Node) =>
-      nodes.includes(reader) &&
-      (!PASSING.has(reader.operator) || reader.outputs.every((one) => this.isReadOnlyBy(one, nodes)));
+    const isWithin = (reader: Node): boolean =>
+      match.nodes.includes(reader) &&
+      (!PASSING.has(reader.operator) ||
+        reader.outputs.every((one) => one === match.y || this.isReadOnlyBy(one, match)));
     return !this.leaving.has(value) && readers.every(isWithin);
   }
 
@@ -599,11 +601,11 @@ class Search {
     const byLast = new Map<Node, Match[]>();
     for (const match of matches) byLast.set(last(match), [...(byLast.get(last(match)) ?? []), match]);
     // what others read of it is a normalization by itself, as the rows of groups are
-    const isOpen = ({ y, nodes }: Match) =>
-      nodes.some((node) =>
+    const isOpen = (match: Match) =>
+      match.nodes.some((node) =>
         byLast.get(node)?.some((inner) => {
-          const isWithin = inner.y !== y && inner.nodes.every((one) => nodes.includes(one));
-          return isWithin && !this.isReadOnlyBy(inner.y, nodes);
+          const isWithin = inner.y !== match.y && inner.nodes.every((one) => match.nodes.includes(one));
+          return isWithin && !this.isReadOnlyBy(inner.y, match);
         }),
       );
     const taken = new Set<Node>();
