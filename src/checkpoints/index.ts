@@ -8,5 +8,5 @@ export type { MappedNormalization } from "./normalizations/normalization.js";
 export { normalizationsOf } from "./normalizations/read.js";
 export { type OpenOptions, open } from "./open.js";
 export type { FileSet, FileSource, Source } from "./source.js";
-export { numbersOf, type Tensor, type Values } from "./tensors.js";
-export type { WrittenTensor, WrittenType } from "./written.js";
+export { fromHalf, numbersOf, type Tensor, type Values } from "./tensors.js";
+export { toHalf, type WrittenTensor, type WrittenType } from "./written.js";

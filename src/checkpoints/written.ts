@@ -97,7 +97,12 @@ function encoded(caller: string, name: string, tensor: WrittenTensor): Encoded {
       `${caller}: the data of ${called} must have ${size} values for [${shape.join(", ")}], got ${values.length}`,
     );
   }
-  const stored = dtype === "float16" ? toHalf(values) : dtype === "bfloat16" ? toBrain(values) : values;
+  const stored =
+    dtype === "float16"
+      ? toHalf(values as ArrayLike<number>)
+      : dtype === "bfloat16"
+        ? toBrain(values)
+        : values;
   return {
     name,
     shape,
@@ -126,11 +131,11 @@ function valuesOf(dtype: WrittenType, data: Values | readonly number[]): Values 
   return (array as Float32ArrayConstructor).from(data as ArrayLike<number>);
 }
 
-/** IEEE 754 binary16, rounded to the nearest, ties to even. */
-function toHalf(values: Values): Uint16Array {
+/** Values as IEEE 754 binary16, bits each: rounded to the nearest, ties to even; beyond 65504 infinite. */
+export function toHalf(values: ArrayLike<number>): Uint16Array {
   const double = new Float64Array(1);
   const words = new Uint32Array(double.buffer);
-  return Uint16Array.from(values as ArrayLike<number>, (value) => {
+  return Uint16Array.from(values, (value) => {
     double[0] = value;
     const sign = (words[1] >>> 16) & 0x8000;
     const size = Math.abs(value);

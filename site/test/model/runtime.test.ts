@@ -1,7 +1,8 @@
 import type { ModelFile } from "@evenkeel/lab/doctor/runtime";
+import type { Travelling } from "@evenkeel/lab/doctor/travelling";
 import { expose } from "comlink";
 import { afterEach, expect, it } from "vitest";
-import type { Travelling, WholeFile } from "../../src/model/runner.ts";
+import type { WholeFile } from "../../src/model/runner.ts";
 import { openRuntime, whyOf } from "../../src/model/runtime.ts";
 
 const opened: MessagePort[] = [];

@@ -5,18 +5,11 @@ import { mkdir, open } from "node:fs/promises";
 import { tmpdir, totalmem } from "node:os";
 import { dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { fromHalves, toHalves } from "../../doctor/halves.js";
-import {
-  type ModelFile,
-  piecesOf,
-  type Runtime,
-  RuntimeError,
-  type Session,
-  type Tensors,
-} from "../../doctor/runtime.js";
+import { type ModelFile, piecesOf, type Runtime, RuntimeError, type Session } from "../../doctor/runtime.js";
+import { received, sent, type Travelling } from "../../doctor/travelling.js";
 import { FailureError } from "../../errors.js";
 import { systemReason } from "../whole-file.js";
-import type { Answer, Request, Travelling } from "./runtime-process.js";
+import type { Answer, Request } from "./runtime-process.js";
 
 const SOURCE = fileURLToPath(new URL("./runtime-process.js", import.meta.url));
 const PACKAGE = "onnxruntime-node";
@@ -147,33 +140,6 @@ async function put(folder: string, file: ModelFile): Promise<void> {
       `doctor: cannot write the network to run it into ${folder} (${systemReason(error)}); free space, or set TMPDIR to another folder`,
     );
   }
-}
-
-function sent(feeds: Tensors): Record<string, Travelling> {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, { dtype, shape, values }]) => [
-      name,
-      {
-        dtype,
-        shape: [...shape],
-        values: (dtype === "float16" ? toHalves(values as Float32Array) : values) as Travelling["values"],
-      },
-    ]),
-  );
-}
-
-function received(tensors: Record<string, Travelling>): Tensors {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape, values }]) => [
-      name,
-      // Node 24 and later hand over a Float16Array
-      {
-        dtype,
-        shape,
-        values: dtype === "float16" ? fromHalves(values as Uint16Array) : values,
-      } as Tensors[string],
-    ]),
-  );
 }
 
 /** A process that runs networks, as long as it lives. */

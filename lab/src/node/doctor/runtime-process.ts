@@ -5,15 +5,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Port } from "../../doctor/runtime.js";
+import type { Travelling } from "../../doctor/travelling.js";
 
 type Library = typeof import("onnxruntime-node");
-
-/** A tensor on its way between two processes: float16 as its bits. */
-export interface Travelling {
-  dtype: string;
-  shape: number[];
-  values: Tensor.DataTypeMap[Exclude<Tensor.Type, "string">];
-}
 
 /** What is asked of the process, each with a number that its answer has too. */
 export type Request =
