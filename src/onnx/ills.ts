@@ -171,6 +171,9 @@ function cancelling(norm: Found, met: Measure | undefined, target: MendOptions["
     : ill("odd", `${text}: ${type} bears up to ${rounded(limit)}`);
 }
 
+/** With three digits: in float16 an epsilon has no more. */
+const shortly = (value: number): string => numeral(Number(value.toPrecision(3)));
+
 /** Of norms that are written out in float16; operators have their epsilon in float32. */
 function epsilonLost(norm: Found): Ill[] {
   const { epsilon, isOperator, statisticsType, nodes, graph } = norm;
@@ -181,14 +184,14 @@ function epsilonLost(norm: Found): Ill[] {
   if (epsilon > 0 && epsilon <= LEAST_HALF / 2) {
     return ill(
       "wrong numbers",
-      `its epsilon of ${numeral(epsilon)} is 0 in float16, so that a constant input gives NaN`,
+      `its epsilon of ${shortly(epsilon)} is 0 in float16, so that a constant input gives NaN`,
     );
   }
   if (epsilon > 0 && epsilon < LEAST_NORMAL_HALF) {
     const bits = Math.max(1, Math.floor(Math.log2(epsilon / LEAST_HALF)) + 1);
     return ill(
       "odd",
-      `its epsilon of ${numeral(epsilon)} is subnormal in float16: ${bits} of 11 bits are left, and none where subnormals are taken for 0`,
+      `its epsilon of ${shortly(epsilon)} is subnormal in float16: ${bits} of 11 bits are left, and none where subnormals are taken for 0`,
     );
   }
   const wiring = Wiring.of(graph);
@@ -212,7 +215,7 @@ function spreadBelow(norm: Found, met: Measure | undefined): Ill[] {
       kind: "variance below epsilon",
       severity: "odd",
       norm,
-      message: `its ${what} is at most epsilon, ${numeral(norm.epsilon)}, in ${share} statistics: epsilon decides what it gives there`,
+      message: `its ${what} is at most epsilon, ${shortly(norm.epsilon)}, in ${share} statistics: epsilon decides what it gives there`,
     },
   ];
 }
