@@ -305,7 +305,7 @@ class Search {
     { operator, inputs }: Node,
     values: ReadonlyMap<string, Expression>,
   ): boolean {
-    if (!MEASURING.has(operator) || OWN.has(operator)) return false;
+    if (!MEASURING.has(operator) || /BatchNorm/.test(operator)) return false;
     const products = inputs.flatMap((input) => [...(values.get(input)?.sum.values() ?? [])]);
     return products.some((product) => divisorsIn(algebra, product).length > 0);
   }
@@ -595,7 +595,10 @@ class Search {
   private chosen(matches: readonly Match[]): Match[] {
     const last = ({ y }: Match) => this.producers.get(y) as Node;
     const sorted = [...matches].sort(
-      (a, b) => strangeness(a) - strangeness(b) || b.nodes.length - a.nodes.length,
+      (a, b) =>
+        strangeness(a) - strangeness(b) ||
+        b.nodes.length - a.nodes.length ||
+        this.place(last(a)) - this.place(last(b)),
     );
     const owns = new Map(sorted.filter(({ isOperator }) => isOperator).map((own) => [own.nodes[0], own]));
     const byLast = new Map<Node, Match[]>();

@@ -302,7 +302,7 @@ function candidates(
       if (free.length === 0 && axes.includes(channels) && !axes.includes(0) && rank > 1) grouped(channels, 1);
     }
   };
-  const spans = along.size > 0 && axes.every((axis) => x.axes[axis].every((segment) => along.has(segment)));
+  const spans = along.size > 0 && axes.every((axis) => x.axes[axis].some((segment) => along.has(segment)));
   // without gamma and beta: all of an image's places are an instance, and what lies between batch and channels
   const isSpatial =
     free.length <= 1 && (rank > 3 ? perChannel.some((axis) => free.includes(axis)) : free.includes(2));
