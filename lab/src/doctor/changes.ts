@@ -15,8 +15,11 @@ const MOST_PRODUCTS = 1e8;
 /** One for each mend. Those within branches, loops and functions cannot be observed. */
 export function changesOf(model: Model, mends: readonly Mend[]): MendChange[] {
   return mends.map((mend): MendChange => {
-    const { graph, replaces, outputs } = mend;
-    const reads = readBy(replaces).filter((name) => !isConstant(graph, name));
+    const { graph, replaces, outputs, nodes } = mend;
+    const own = new Set(mend.constants.map(({ name }) => name));
+    const reads = [...new Set([...readBy(replaces), ...readBy(nodes)])].filter(
+      (name) => !own.has(name) && !isConstant(graph, name),
+    );
     let part: Promise<Regions | undefined> | undefined;
     return {
       mend,
@@ -80,7 +83,7 @@ async function valuesOf(
 }
 
 /** Values that come from without. */
-function readBy(nodes: readonly Node[]): string[] {
+function readBy(nodes: readonly Pick<Node, "inputs" | "outputs">[]): string[] {
   const own = new Set(nodes.flatMap(({ outputs }) => outputs));
   const read = nodes.flatMap(({ inputs }) => inputs).filter((name) => name !== "" && !own.has(name));
   return [...new Set(read)];
