@@ -1,6 +1,6 @@
 /** Mends of whole models: what is found in a file, mended, written, and run in onnxruntime beside what it was. */
 import { describe, expect, it } from "vitest";
-import { bytesField, message, textField } from "../../src/checkpoints/encodings/protobuf.js";
+import { bytesField, integerField, message, textField } from "../../src/checkpoints/encodings/protobuf.js";
 import type { Mend } from "../../src/checkpoints/graphs/graph.js";
 import { find } from "../../src/onnx/find.js";
 import { illsOf } from "../../src/onnx/ills.js";
@@ -475,40 +475,57 @@ it("mends are independent of each other", async () => {
   }
 });
 
-it.each([
-  [13, []],
-  [17, ["LayerNormalization"]],
-])(
-  "a function of opset %i has onnxruntime's operators where they are ONNX's too",
-  async (opset, operators) => {
-    const calling = onnxBytes({
-      opset,
-      nodes: [["Own", "x gamma beta", "y", {}, "own"]],
-      constants: constants.slice(2),
-      inputs: [["x", [2, 3, 8]]],
-      outputs: [["y", [2, 3, 8]]],
-    });
-    const nodes = layerOf("x", "y", "norm").map(([operator, inputs, output, attributes = {}]) =>
+describe("functions", () => {
+  /** NodeProto; of an attribute the call says what it is, which calls it "own". */
+  const nodeOf = ([operator, inputs, output, attributes = {}]: NewNodeOf, reference = "") =>
+    message([
       nodeMessage({
         name: output,
         operator,
         domain: "",
-        inputs: inputs.split(" "),
+        inputs: inputs === "" ? [] : inputs.split(" "),
         outputs: [output],
         attributes,
       }),
-    );
+      ...(reference === ""
+        ? []
+        : [bytesField(5, message([textField(1, reference), textField(21, "own"), integerField(20, 1)]))]),
+    ]);
+
+  /** A network that calls a function of x, gamma and beta, with its attribute `own`. */
+  function calling(
+    opset: number,
+    body: readonly Uint8Array[],
+    shape: readonly number[],
+    own = 1,
+  ): Uint8Array {
     const called = message([
       textField(1, "Own"),
       ...["x", "gamma", "beta"].map((name) => textField(4, name)),
       textField(5, "y"),
-      ...[...constants.slice(0, 2).map((one) => constantNodeMessage("test", one)), ...nodes].map((one) =>
-        bytesField(7, one),
-      ),
+      textField(6, "own"),
+      ...body.map((one) => bytesField(7, one)),
       bytesField(9, opsetMessage("", opset)),
       textField(10, "own"),
     ]);
-    const bytes = message([calling, bytesField(25, called)]);
+    const network = onnxBytes({
+      opset,
+      nodes: [["Own", "x gamma beta", "y", { own: { float: own } }, "own"]],
+      constants: constants.slice(2),
+      inputs: [["x", shape]],
+      outputs: [["y", shape]],
+    });
+    return message([network, bytesField(25, called)]);
+  }
+
+  const [two, epsilon] = constants.slice(0, 2).map((one) => constantNodeMessage("test", one));
+  const layer = layerOf("x", "y", "norm").map((node) => nodeOf(node));
+
+  it.each([
+    [13, []],
+    [17, ["LayerNormalization"]],
+  ])("of opset %i have onnxruntime's operators where they are ONNX's too", async (opset, operators) => {
+    const bytes = calling(opset, [two, epsilon, ...layer], [2, 3, 8]);
     const model = await openModel(bytes);
     const found = await find(model);
     expect(found.norms.map(({ norm }) => norm)).toEqual(["layerNorm"]);
@@ -516,8 +533,27 @@ it.each([
     expect(operatorsOf(mends)).toEqual(operators);
     const feeds = { x: { shape: [2, 3, 8], data: wave(48) } };
     expect(await differenceOf(bytes, await mendedBytes(model, mends), feeds)).toBeLessThan(1e-6);
-  },
-);
+  });
+
+  it.each([
+    ["written out", [two, nodeOf(["Constant", "", "epsilon"], "value_float"), ...layer]],
+    [
+      "an operator",
+      [
+        constantNodeMessage("test", newConstant("weight", wave(64), [8, 8, 1])),
+        nodeOf(["Conv", "x weight", "h"]),
+        nodeOf(["BatchNormalization", "h gamma beta beta gamma", "y"], "epsilon"),
+      ],
+    ],
+  ])("whose calls say what epsilon is stay as they are: %s", async (_, body) => {
+    const bytes = calling(17, body, [2, 8, 8], 0.3);
+    const model = await openModel(bytes);
+    const found = await find(model);
+    expect(found.norms).toEqual([]);
+    // it is a network that runs
+    expect((await run(bytes, { x: { shape: [2, 8, 8], data: wave(128) } })).y.length).toBe(128);
+  });
+});
 
 it("the same constants are read again, others are new", async () => {
   const { mends } = await mendsIn({ ...block, opset: 17 });

@@ -702,7 +702,9 @@ it("what openModel did not give is refused, and changes that are none", async ()
 
 /** Attributes of a node as new ones have them. */
 function attributesOf({ attributes }: Node): NewNode["attributes"] {
-  const entries = [...attributes].map(([name, { value }]) => [
+  // of those that a call says there is no value here
+  const said = [...attributes].filter(([, { value }]) => value !== undefined);
+  const entries = said.map(([name, { value }]) => [
     name,
     name === "epsilon" ? { float: value } : typeof value === "string" ? value : { integer: value },
   ]);

@@ -353,13 +353,15 @@ async function attributesIn(
       const inner = `${path}/${name}${within.length > 1 ? i : ""}`;
       graphs.push(await graphIn(reading, field.bytes, { path: inner, depth: depth + 1, around: graph }));
     }
-    const found = await valueIn(reading, attribute, bytes);
+    const reference = await attribute.text(21);
+    // which has no number of its own, not even an absent one
+    const found = reference === "" ? await valueIn(reading, attribute, bytes) : {};
     const isType = type === "Cast" && name === "to" && typeof found.value === "number";
     attributes.set(name, {
       ...found,
       ...(isType && { value: TYPES[found.value as number] ?? `type ${found.value}` }),
       graphs,
-      reference: await attribute.text(21),
+      reference,
     });
   }
   return attributes;

@@ -164,11 +164,11 @@ describe("a model's graph", () => {
       ["ints", [1, -1]],
       ["strings", ["a", "b"]],
       ["t", undefined],
-      ["reference", 0],
+      ["reference", undefined],
     ]);
     expect(await attributes.get("t")?.constant?.read()).toEqual(Int32Array.of(7, 8));
     expect(attributes.get("i")?.constant).toBeUndefined();
-    expect(attributes.get("reference")?.reference).toBe("outer");
+    expect(attributes.get("reference")).toEqual({ graphs: [], reference: "outer" });
   });
 });
 
