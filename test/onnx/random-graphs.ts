@@ -59,6 +59,8 @@ export const WAYS: readonly MendOptions[] = [
 
 /** Of the largest value: float16 has 11 bits. */
 const TOLERANCE = { float32: 1e-5, float16: 4e-3 };
+/** Where E[x²] − E[x]² was, and what is exact is not known. */
+const CANCELLING = 1e-2;
 
 /** Generates a network, looks for its normalizations, mends it in these ways, and adds to the report. */
 export async function check(seed: number, ways: readonly MendOptions[], report: Report): Promise<void> {
@@ -80,8 +82,7 @@ export async function check(seed: number, ways: readonly MendOptions[], report: 
     // an operator of which no more is known
     if (one.shape.length === 0) continue;
     const off = await distance(one, graph);
-    if (!(off < (graph.dtype === "float16" ? 1e-3 : 1e-5)))
-      wrong(`${described(one)} is not what the graph gives there, by ${off}`);
+    if (!(off < 1e-5)) wrong(`${described(one)} is not what the graph gives there, by ${off}`);
   }
   for (const site of graph.sites) compareSite(site, norms.norms, report, seed, wrong);
   if (norms.norms.length === 0 && norms.activations.length === 0) {
@@ -301,8 +302,11 @@ async function mend(
   for (const [name, was] of Object.entries(before)) {
     const exactly = truth[name];
     const off = differenceOf(after[name], was);
-    if (graph.dtype === "float32") report.worst = Math.max(report.worst, off < 1 ? off : 0);
-    if (off <= TOLERANCE[graph.dtype] * (exactly ? 1 : 2)) continue;
+    const isLoose = exactly === undefined && norms.norms.some(({ cancels }) => cancels);
+    if (off <= (isLoose ? CANCELLING : TOLERANCE[graph.dtype] * (exactly ? 1 : 2))) {
+      if (graph.dtype === "float32" && !isLoose) report.worst = Math.max(report.worst, off);
+      continue;
+    }
     const [now, then] = exactly ? [differenceOf(after[name], exactly), differenceOf(was, exactly)] : [off, 0];
     if (!(now <= then))
       wrong(

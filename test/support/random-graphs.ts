@@ -272,7 +272,9 @@ class Generator {
   }
 
   private shared(sum: string, count: number): string {
-    return this.chance(0.5)
+    // float16 has no 1/n but of powers of two
+    const isExact = this.type(sum) === "float32" || Number.isInteger(Math.log2(count));
+    return isExact && this.chance(0.5)
       ? this.two("Mul", sum, this.number(1 / count, sum))
       : this.two("Div", sum, this.number(count, sum));
   }

@@ -166,8 +166,8 @@ const RANDOM = /Random|Multinomial|Bernoulli/;
 /** What is followed from one x. */
 const MOST_NODES = 400;
 const MOST_DEPTH = 40;
-/** What is followed from all of them, for each node of a graph. */
-const MOST_OFTEN = 100;
+/** What is followed from all of them, for each node of a graph: values that nodes read, and nodes. */
+const MOST_OFTEN = 30;
 /** Activations are a few nodes. */
 const MOST_OF_ACTIVATION = 12;
 const MOST_CUTS = 6;
@@ -181,14 +181,14 @@ class Search {
   private readonly fixed = new Set<string>();
   /** Those of them that roots are in. */
   private readonly roots = new Set<string>();
-  /** Nodes that may be followed yet. */
+  /** Nodes, and values that they read, that may be followed yet. */
   private left: number;
 
   constructor(
     private readonly graph: Graph,
     private readonly settled: Settled,
   ) {
-    this.left = MOST_OFTEN * (graph.nodes.length + MOST_NODES);
+    this.left = MOST_OFTEN * graph.nodes.length + 10 * MOST_NODES;
     for (const [place, node] of graph.nodes.entries()) {
       this.places.set(node, place);
       for (const output of node.outputs) this.producers.set(output, node);
@@ -348,9 +348,9 @@ class Search {
     const lost = new Set<string>();
     const waiting = new Set(this.readers.get(x) ?? []);
     for (let count = 0; waiting.size > 0 && count < MOST_NODES && this.left > 0; count++) {
-      this.left--;
       const node = [...waiting].reduce((a, b) => (this.place(a) < this.place(b) ? a : b));
       waiting.delete(node);
+      this.left -= 1 + node.inputs.length;
       const depth = 1 + Math.max(...node.inputs.map((input) => depths.get(input) ?? 0));
       if (!ofWeight) for (const input of node.inputs) this.unfold(input, x, algebra, values);
       const isFollowed = depth <= most && !node.inputs.some((input) => lost.has(input));
@@ -428,8 +428,7 @@ class Search {
     // what a weight is divided by may be computed of it
     const isOwn = this.fixed.has(name) && this.settled.constant(x) !== undefined;
     if (value !== undefined && !isOwn && (isNumber || isPlaceholder)) {
-      const meant = this.settled.dtype(name) === "float16" ? ofWhole(value) : value;
-      return Number.isFinite(value) ? algebra.constant([meant], shape) : undefined;
+      return Number.isFinite(value) ? algebra.constant([value], shape) : undefined;
     }
     return algebra.given(name, shape);
   }
@@ -960,12 +959,6 @@ function isCastNode({ operator }: Node): boolean {
 /** The number that all of them are, if they are one. */
 function onlyOf(values: Float64Array | undefined): number | undefined {
   return values?.length && values.every((value) => value === values[0]) ? values[0] : undefined;
-}
-
-/** 1/n where a number is that as float16 holds it, else as it is: by such a mean is made of a sum. */
-function ofWhole(value: number): number {
-  const n = Math.round(1 / value);
-  return n >= 3 && n <= 2048 && toHalf(1 / n) === value ? 1 / n : value;
 }
 
 /** Rounded to 11 significant bits, as float16 holds numbers near 1. */
