@@ -527,12 +527,22 @@ class Search {
    * from another mean than its own.
    */
   private isDifference(x: string): boolean {
-    return this.before(x).some((name) => {
+    let name = x;
+    for (let i = 0; i < MOST_LEADING; i++) {
       const node = this.producers.get(name);
-      const [whole, part] = [name, node?.inputs[1] ?? ""].map((one) => this.settled.shape(one));
-      const isShared = whole !== undefined && part !== undefined && sizeOf(part) < sizeOf(whole);
-      return node?.operator === "Sub" && isShared && !this.isFixed(node.inputs[1]);
-    });
+      if (node === undefined) return false;
+      const [first = "", second = ""] = node.inputs;
+      if (node.operator === "Sub") {
+        const [whole, part] = [name, second].map((one) => this.settled.shape(one));
+        const isShared = whole !== undefined && part !== undefined && sizeOf(part) < sizeOf(whole);
+        return isShared && !this.isFixed(second);
+      }
+      const isSame =
+        PASSING.has(node.operator) || LAYOUT.has(node.operator) || this.isMultiplied(first, [node]);
+      if (!isSame && !this.isMultiplied(second, [node])) return false;
+      name = isSame ? first : second;
+    }
+    return false;
   }
 
   private recognizing(
