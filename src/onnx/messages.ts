@@ -92,6 +92,23 @@ function attributeMessage(name: string, value: Integer | Float | string): Uint8A
   return message([textField(1, name), field, integerField(20, type)]);
 }
 
+/** As ONNX's releases have them: the file format's version with the first of the operators' that came with it. */
+const IR_VERSIONS: readonly (readonly [opset: number, ir: number])[] = [
+  [23, 11],
+  [21, 10],
+  [19, 9],
+  [15, 8],
+  [12, 7],
+  [11, 6],
+  [10, 5],
+  [9, 4],
+];
+
+/** The version of the file format that came with a version of ONNX's operators; 0 of those before 9. */
+export function irVersionOf(opset: number): number {
+  return IR_VERSIONS.find(([from]) => opset >= from)?.[1] ?? 0;
+}
+
 /** OperatorSetIdProto. */
 export function opsetMessage(domain: string, version: number): Uint8Array {
   return message([...(domain === "" ? [] : [textField(1, domain)]), integerField(2, version)]);

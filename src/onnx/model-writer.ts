@@ -3,16 +3,21 @@ import { bytesField, integerField, message, textField } from "../checkpoints/enc
 import type { NewConstant, NewNode } from "../checkpoints/graphs/graph.js";
 import { catalog } from "../norms/catalog.js";
 import { sizeOf } from "../shape.js";
-import { elementType, nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
+import {
+  elementType,
+  irVersionOf,
+  nodeMessage,
+  opsetMessage,
+  tensorMessage,
+  valueMessage,
+} from "./messages.js";
 import type { Value } from "./onnx-ops.js";
 import { type Input, isSameList, type Product, type Runs } from "./open-lengths.js";
 
-/** The version of ONNX's files for each version of its operators, from 17 on. */
-const IR_VERSIONS = [8, 8, 9, 9, 10, 10, 11];
 /** The first version of operators that is written. */
 export const FIRST = 17;
 /** The last one. */
-export const LAST = FIRST + IR_VERSIONS.length - 1;
+export const LAST = 23;
 
 /** Outputs beside y, as their pages call them. */
 const OUTPUTS: Readonly<Record<string, readonly string[]>> = {
@@ -111,7 +116,7 @@ export class ModelWriter {
       ...outputs.map((output) => bytesField(12, valueMessage(output))),
     ];
     return message([
-      integerField(1, IR_VERSIONS[opset - FIRST]),
+      integerField(1, irVersionOf(opset)),
       textField(2, "evenkeel"),
       textField(6, title),
       bytesField(7, message(graph)),

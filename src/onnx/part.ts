@@ -6,7 +6,7 @@ import type { Mend, NewConstant, ValueInfo } from "../checkpoints/graphs/graph.j
 import { settle } from "../checkpoints/graphs/shapes.js";
 import { constantOf } from "../checkpoints/graphs/values.js";
 import { sizeOf } from "../shape.js";
-import { nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
+import { irVersionOf, nodeMessage, opsetMessage, tensorMessage, valueMessage } from "./messages.js";
 import { type Model, storedModel } from "./model.js";
 
 /** A mend as two models of the same inputs and outputs. */
@@ -88,7 +88,7 @@ export async function partOf(model: Model, mend: Mend): Promise<Part | undefined
     imports: ReadonlyMap<string, number>,
   ) =>
     message([
-      integerField(1, Math.max(model.irVersion, IR_VERSION)),
+      integerField(1, Math.max(model.irVersion, irVersionOf(imports.get("") ?? 0), IR_VERSION)),
       bytesField(
         7,
         message([
@@ -111,8 +111,8 @@ export async function partOf(model: Model, mend: Mend): Promise<Part | undefined
   };
 }
 
-/** Of the operators' versions that have an operator for normalizations. */
-const IR_VERSION = 8;
+/** From which on constants need not be inputs too. */
+const IR_VERSION = 4;
 
 /** Values that come from without. */
 function readsOf(nodes: readonly { inputs: readonly string[]; outputs: readonly string[] }[]): string[] {

@@ -21,6 +21,7 @@ import { type MendedGraph, mended } from "./mended.js";
 import {
   constantNodeMessage,
   externalTensorMessage,
+  irVersionOf,
   nodeMessage,
   opsetMessage,
   rawValues,
@@ -48,18 +49,6 @@ export interface Changes {
    */
   readonly externalFrom?: number;
 }
-
-/** As ONNX's releases have them: the file format's version with the first of the operators' that came with it. */
-const IR_VERSIONS: readonly (readonly [opset: number, ir: number])[] = [
-  [23, 11],
-  [21, 10],
-  [19, 9],
-  [15, 8],
-  [12, 7],
-  [11, 6],
-  [10, 5],
-  [9, 4],
-];
 
 /** What protocol buffers may have. */
 const MOST_BYTES = 2 ** 31 - 1;
@@ -159,10 +148,6 @@ function needed(model: StoredModel, mends: readonly Mend[]): ReadonlyMap<Graph, 
     }
   }
   return needs;
-}
-
-function irVersionOf(opset: number): number {
-  return IR_VERSIONS.find(([from]) => opset >= from)?.[1] ?? 0;
 }
 
 /** A model after its mends, and with the nodes that stay in the form that they have in the version which mends need. */
