@@ -308,7 +308,9 @@ async function mend(
       continue;
     }
     const [now, then] = exactly ? [differenceOf(after[name], exactly), differenceOf(was, exactly)] : [off, 0];
-    if (!(now <= then))
+    // a network that makes much of one rounding of float16 makes as much of another
+    const allowed = graph.dtype === "float16" ? 3 * then : then;
+    if (!(now <= allowed))
       wrong(
         `${name} moves by ${off}; from float64 by ${now}, before by ${then} (${mends.map(({ title }) => title)})`,
       );
