@@ -443,7 +443,9 @@ function examinedNorm(norm: Found, measured: Measure | undefined): ExaminedNorm 
   };
 }
 
-const lengthAt = (length: number): number | null => (Number.isNaN(length) ? null : length);
+/** Null where it is left open, or how many there are. */
+const lengthAt = (length: number | undefined): number | null =>
+  length === undefined || Number.isNaN(length) ? null : length;
 
 /** The parts, between "/" or ".", with which all names begin; of one name all of it. */
 export function commonName(names: readonly string[]): string {

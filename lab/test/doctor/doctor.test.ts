@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { find, mendsOf, openModel, written } from "evenkeel/onnx";
 import { expect, test } from "vitest";
 import { exportsOf } from "../../../test/support/onnx-exports.js";
 import { type NewNodeOf, newConstant, onnxBytes } from "../../../test/support/onnx-models.js";
 import { type Care, commonName, doctored, fileOf } from "../../src/doctor/doctor.js";
+import { familiesOf } from "../../src/doctor/examination.js";
 import { type ModelFile, piecesOf, type Runtime, RuntimeError } from "../../src/doctor/runtime.js";
 
 const mean = { axes: { integer: [-1] }, keepdims: { integer: 1 } };
@@ -109,6 +111,15 @@ test("a graph model of TensorFlow.js is told how it is mended", async () => {
   expect(examination.hints).toEqual([
     "fuse(model) of evenkeel/tfjs puts one operation in place of each, when it is loaded",
   ]);
+});
+
+test("a normalization of an array of unknown rank is told of", async () => {
+  const bytes = (name: string) =>
+    readFileSync(new URL(`../../../test/fixtures/checkpoints/tensorflowjs/graph/${name}`, import.meta.url));
+  const files = new Map(["model.json", "group1-shard1of1.bin"].map((name) => [name, bytes(name)]));
+  const { examination } = await doctored(await openModel(files), care());
+  expect(examination.norms).toMatchObject([{ norm: "batchNorm", shape: [], channels: null }]);
+  expect(familiesOf(examination)[0].text).toBe("batch normalization, one operator");
 });
 
 test("a written file is a source, wherever its parts begin", async () => {
