@@ -29,7 +29,12 @@ const batchNorm = (statistic: number): Rule => {
 };
 
 /** Lengths that do not fit with stand-ins fit where the network runs: which length there is then is open. */
-const broadcast = gives((operands, open) => broadcasting(operands.shape(0), operands.shape(1), open));
+const broadcast = gives((operands, open) =>
+  operands
+    .all()
+    .map(({ shape }) => shape)
+    .reduce((a, b) => broadcasting(a, b, open)),
+);
 
 function broadcasting(a: Lengths, b: Lengths, open: (place: number) => number): Lengths {
   const rank = Math.max(a.length, b.length);
@@ -377,7 +382,7 @@ const onnx: Readonly<Record<string, Rule>> = {
       .map((operator) => [operator, like]),
   ),
   ...Object.fromEntries(
-    "Add Sub Mul Equal GreaterOrEqual LessOrEqual And Or Xor Mod BitShift BitwiseAnd BitwiseOr BitwiseXor Div Pow"
+    "Add Sub Mul Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor Mod BitShift BitwiseAnd BitwiseOr BitwiseXor Div Pow Where Max Min Sum Mean"
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
@@ -590,12 +595,13 @@ const tensorflow: Readonly<Record<string, Rule>> = {
       .map((operator) => [operator, like]),
   ),
   ...Object.fromEntries(
-    "Add AddV2 Sub Mul Equal NotEqual GreaterEqual LessEqual LogicalAnd LogicalOr FloorDiv FloorMod Mod Pow Div RealDiv Atan2 Select"
+    "Add AddV2 Sub Mul Equal NotEqual GreaterEqual LessEqual LogicalAnd LogicalOr FloorDiv FloorMod Mod Pow Div RealDiv Atan2 Maximum Minimum SquaredDifference SelectV2"
       .split(" ")
       .map((operator) => [operator, broadcast]),
   ),
   ConcatV2: joined((operands) => [0, operands.count - 1, operands.scalar(operands.count - 1) ?? unknown()]),
   Concat: joined((operands) => [1, operands.count, operands.scalar(0) ?? unknown()]),
+  Select: gives((operands) => operands.shape(1)),
   MatMul: matrices(0, 1, "transpose_a", "transpose_b"),
   BatchMatMul: matrices(0, 1, "adj_x", "adj_y"),
   BatchMatMulV2: matrices(0, 1, "adj_x", "adj_y"),

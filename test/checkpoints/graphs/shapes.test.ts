@@ -480,10 +480,13 @@ describe("lengths that are open", () => {
         ["words", ["batch", "sequence", 384]],
         ["mask", ["batch", 1, 1, "sequence"]],
         ["scores", ["batch", 12, 512, 512]],
+        ["square", ["batch", 12, "sequence", "sequence"]],
+        ["triangle", [1, 1, 512, 512], "bool"],
         ["values", ["batch", 12, "sequence", 32]],
       ],
       constants: [
         integersOf("table", Array(512).fill(0)),
+        constantOf("lowest", -1e38),
         constantOf("embedding", new Float32Array(2 * 384), [2, 384]),
         integersOf("zero", [0]),
         integersOf("one", [1]),
@@ -500,6 +503,9 @@ describe("lengths that are open", () => {
         ["Add", "words typed", "y"],
         ["Add", "scores mask", "masked"],
         ["MatMul", "masked values", "attended"],
+        // as GPT-2 cuts its triangle of 512 by 512
+        ["Where", "triangle square lowest", "causal"],
+        ["Max", "lowest triangle square", "larger"],
       ],
     });
     for (const settled of await settledBoth(bert)) {
@@ -507,6 +513,11 @@ describe("lengths that are open", () => {
       expect(settled.shape("types")).toEqual([batch, sequence]);
       expect(settled.shape("y")).toEqual([batch, sequence, 384]);
       expect(settled.shape("attended")).toEqual([batch, 12, 512, 32]);
+      for (const name of ["causal", "larger"]) {
+        const shape = settled.shape(name) as Lengths;
+        expect(shape.slice(0, 2)).toEqual([batch, 12]);
+        expect(shape.map(settled.isOpen)).toEqual([true, false, true, true]);
+      }
     }
     const tensorflow = graphOf({
       dialect: "tensorflow",
