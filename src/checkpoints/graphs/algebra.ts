@@ -282,8 +282,9 @@ export class Algebra implements Ops<Expression> {
     return this.times(before, this.rootOf(inner));
   }
 
-  /** √1 is 1, and √ of a maximum the maximum of roots. */
+  /** √1 is 1, √ of an inverse that of a root, and √ of a maximum the maximum of roots. */
   private rootOf(sum: Sum): Sum {
+    if (this.isInverse(sum)) return this.inverse(this.rootOf(this.inverse(sum)));
     const [{ powers }] = sum.values();
     if (sum.size > 1 || powers.length > 1) return this.atom({ kind: "root", of: sum });
     if (powers.length === 0) return sum;

@@ -95,20 +95,11 @@ function isPlain(sum: Sum, algebra: Algebra): boolean {
 
 function isSameMatch(a: Match, b: Match): boolean {
   const plain = ({ x, nodes, recognized, isOperator }: Match) => {
-    const { norm, axes, channels, groups, epsilon, parameterAxes } = recognized;
-    return JSON.stringify([
-      x,
-      nodes.length,
-      isOperator,
-      norm,
-      axes,
-      channels,
-      groups,
-      epsilon,
-      parameterAxes,
-    ]);
+    const { norm, axes, channels, groups, parameterAxes } = recognized;
+    return JSON.stringify([x, nodes.length, isOperator, norm, axes, channels, groups, parameterAxes]);
   };
-  return plain(a) === plain(b);
+  // sums of other lengths are rounded otherwise
+  return plain(a) === plain(b) && near(a.recognized.epsilon, b.recognized.epsilon);
 }
 
 /** Operators that measure. What they measure of may be x, or made of it by a few of `LEADING`. */
@@ -307,7 +298,7 @@ class Search {
     { operator, inputs }: Node,
     values: ReadonlyMap<string, Expression>,
   ): boolean {
-    if (!MEASURING.has(operator) || /BatchNorm/.test(operator)) return false;
+    if (!MEASURING.has(operator)) return false;
     const products = inputs.flatMap((input) => [...(values.get(input)?.sum.values() ?? [])]);
     return products.some((product) => divisorsIn(algebra, product).length > 0);
   }
@@ -468,14 +459,14 @@ class Search {
     );
   }
 
+  /** Whether all that these nodes do with x is to multiply it by a number. */
   private isMultiplied(x: string, nodes: readonly Node[]): boolean {
-    return nodes.every(({ operator, inputs }) => {
+    return nodes.every(({ operator, inputs, outputs }) => {
       const isNumber = (input: string) => input !== x && this.settled.uniform(input) !== undefined;
-      return (
-        !inputs.includes(x) ||
-        operator === "Neg" ||
-        (/^(Mul|(Real)?Div)$/.test(operator) && inputs.some(isNumber))
-      );
+      if (!inputs.includes(x) || operator === "Neg") return true;
+      if (PASSING.has(operator) || LAYOUT.has(operator))
+        return outputs.every((one) => this.isMultiplied(one, nodes));
+      return /^(Mul|(Real)?Div)$/.test(operator) && inputs.some(isNumber);
     });
   }
 
