@@ -32,12 +32,15 @@ import { readWithin } from "./values.js";
 
 /** What is found in one graph; graphs within its nodes are graphs of their own. */
 export async function find(graph: Graph): Promise<{ norms: Found[]; activations: FoundActivation[] }> {
-  const [one, other] = [new Search(graph, await settle(graph, 0)), new Search(graph, await settle(graph, 1))];
+  const stands = [await settle(graph, 0), await settle(graph, 1)] as const;
+  const [one, other] = [new Search(graph, stands[0]), new Search(graph, stands[1])];
   const matches = one.norms();
-  const again = new Map(other.norms(matches.map(({ x }) => x)).map((match) => [match.y, match]));
+  // of lengths that are said there is nothing to be seen twice
+  const open = new Set(matches.filter((match) => !isClosed(match, stands)));
+  const again = new Map(other.norms([...open].map(({ x }) => x)).map((match) => [match.y, match]));
   const norms: Found[] = [];
   for (const match of matches) {
-    const same = again.get(match.y);
+    const same = open.has(match) ? again.get(match.y) : match;
     const found = same !== undefined && isSameMatch(match, same) ? await one.found(match) : undefined;
     if (found) norms.push(found);
   }
@@ -90,6 +93,18 @@ function isPlain(sum: Sum, algebra: Algebra): boolean {
     near(product.factor, 1) &&
     power[1] === 1 &&
     algebra.atomAt(power[0]).kind === "given"
+  );
+}
+
+/** Whether no length of what it reads and gives is open. */
+function isClosed({ nodes }: Match, stands: readonly Settled[]): boolean {
+  const told = (name: string) =>
+    stands.map((stand) => `${stand.shape(name)}/${stand.known(name)?.data ?? stand.uniform(name)}`);
+  return nodes.every(({ inputs, outputs }) =>
+    [...inputs, ...outputs].every((name) => {
+      const [first, second] = name === "" ? ["", ""] : told(name);
+      return first === second;
+    }),
   );
 }
 
@@ -224,7 +239,7 @@ class Search {
     const starts = new Set<string>();
     for (const node of this.graph.nodes) {
       if (!MEASURING.has(node.operator)) continue;
-      for (const start of this.before(node.inputs[0])) starts.add(start);
+      for (const start of this.before(node.inputs[0])) if (this.isDivisible(start)) starts.add(start);
     }
     // roots of constants: of weights that are normalized, and of stored statistics
     for (const { operator, inputs } of this.graph.nodes) {
@@ -239,6 +254,12 @@ class Search {
       if (from !== undefined) for (const start of this.before(from)) starts.add(start);
     }
     return starts;
+  }
+
+  /** Whether anything but a mean is taken of a value: squares are not what is normalized. */
+  private isDivisible(value: string): boolean {
+    const readers = this.readers.get(value) ?? [];
+    return readers.some(({ operator }) => !MEASURING.has(operator) || OWN.has(operator));
   }
 
   /** A value, and those that it may be made of without being measured. */
