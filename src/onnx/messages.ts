@@ -8,13 +8,13 @@ import {
   packedIntegers,
   textField,
 } from "../checkpoints/encodings/protobuf.js";
-import { TYPES } from "../checkpoints/formats/onnx-tensors.js";
 import type { Float, Integer, NewConstant, NewNode, ValueInfo } from "../checkpoints/graphs/graph.js";
+import { ONNX_TYPES } from "../checkpoints/graphs/types.js";
 import { encodedTensors } from "../checkpoints/written.js";
 
 /** TensorProto.DataType of a type; -1 where it is none. */
 export function elementType(dtype = "undefined"): number {
-  return TYPES.indexOf(dtype, 1);
+  return ONNX_TYPES.indexOf(dtype, 1);
 }
 
 /** Values of a constant, row-major, little-endian, rounded to the nearest of its type, ties to even. */

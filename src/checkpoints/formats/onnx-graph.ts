@@ -14,6 +14,7 @@ import {
   type ValueInfo,
 } from "../graphs/graph.js";
 import { inOrder } from "../graphs/order.js";
+import { ONNX_TYPES } from "../graphs/types.js";
 import { readWithin } from "../graphs/values.js";
 import type { Bytes, Files } from "../source.js";
 import { madeTensor, type Tensor, type Values } from "../tensors.js";
@@ -27,7 +28,6 @@ import {
   type Message,
   messageIn,
   sparseIn,
-  TYPES,
   tensorIn,
   textsIn,
 } from "./onnx-tensors.js";
@@ -323,7 +323,7 @@ async function namedValues(fields: readonly Field[]): Promise<Map<string, ValueI
 async function tensorTypeIn(bytes: Bytes): Promise<Omit<ValueInfo, "name">> {
   const tensor = await messageIn(bytes);
   const type = tensor.integer(1);
-  const dtype = type === 0 ? undefined : (TYPES[type] ?? `type ${type}`);
+  const dtype = type === 0 ? undefined : (ONNX_TYPES[type] ?? `type ${type}`);
   const [shape] = tensor.all(2).slice(-1);
   if (shape === undefined) return { dtype };
   const lengths: (number | string)[] = [];
@@ -359,7 +359,7 @@ async function attributesIn(
     const isType = type === "Cast" && name === "to" && typeof found.value === "number";
     attributes.set(name, {
       ...found,
-      ...(isType && { value: TYPES[found.value as number] ?? `type ${found.value}` }),
+      ...(isType && { value: ONNX_TYPES[found.value as number] ?? `type ${found.value}` }),
       graphs,
       reference,
     });

@@ -17,6 +17,7 @@ import {
 } from "../encodings/protobuf.js";
 import { concatenated } from "../encodings/zip.js";
 import { CheckpointError } from "../errors.js";
+import { ONNX_TYPES } from "../graphs/types.js";
 import { type Bytes, bytesInMemory, type Files } from "../source.js";
 import { dtypes, shortened, storedTensor, type Tensor } from "../tensors.js";
 
@@ -75,12 +76,6 @@ export interface Context {
 /** Files beside the model that tensors lie in; undefined those that are missing. */
 export type External = Map<string, Bytes | undefined>;
 
-/** By TensorProto.DataType. */
-export const TYPES = (
-  "undefined,float32,uint8,int8,uint16,int16,int32,int64,string,bool,float16,float64,uint32,uint64,complex64,complex128,bfloat16," +
-  "float8_e4m3fn,float8_e4m3fnuz,float8_e5m2,float8_e5m2fnuz,uint4,int4,float4_e2m1fn,float8_e8m0fnu,uint2,int2"
-).split(",");
-
 /** The field of TensorProto that has values of a type which are not raw; of others it is `int32_data`, 5. */
 const TYPED = new Map([
   ["float32", 4],
@@ -106,7 +101,7 @@ export async function tensorIn(context: Context, found: Bytes): Promise<Tensor> 
   const type = tensor.integer(2);
   const name = await tensor.text(8);
   const shape = await integersIn(tensor.all(1));
-  const dtype = TYPES[type] ?? `type ${type}`;
+  const dtype = ONNX_TYPES[type] ?? `type ${type}`;
   const stored = { name, shape, dtype };
   if (tensor.all(3).length > 0) {
     return refused(stored, message, "is stored in segments", "write each tensor in one piece");

@@ -2,6 +2,12 @@
 import type { Node } from "./graph.js";
 import { ofDialect } from "./operators.js";
 
+/** By TensorProto.DataType of ONNX. */
+export const ONNX_TYPES: readonly string[] = (
+  "undefined,float32,uint8,int8,uint16,int16,int32,int64,string,bool,float16,float64,uint32,uint64,complex64,complex128,bfloat16," +
+  "float8_e4m3fn,float8_e4m3fnuz,float8_e5m2,float8_e5m2fnuz,uint4,int4,float4_e2m1fn,float8_e8m0fnu,uint2,int2"
+).split(",");
+
 type Types = (node: Node, of: (input: number) => string | undefined) => readonly (string | undefined)[];
 
 const always =
@@ -16,25 +22,10 @@ const ofInput =
 
 function stated(node: Node, name: string): string | undefined {
   const value = node.attributes.get(name)?.value;
-  return typeof value === "number" ? NUMBERED.get(value) : typeof value === "string" ? value : undefined;
+  // 0 says nothing
+  if (typeof value === "number") return value === 0 ? undefined : ONNX_TYPES[value];
+  return typeof value === "string" ? value : undefined;
 }
-
-/** TensorProto.DataType of numbers. */
-const NUMBERED: ReadonlyMap<number, string> = new Map([
-  [1, "float32"],
-  [2, "uint8"],
-  [3, "int8"],
-  [4, "uint16"],
-  [5, "int16"],
-  [6, "int32"],
-  [7, "int64"],
-  [9, "bool"],
-  [10, "float16"],
-  [11, "float64"],
-  [12, "uint32"],
-  [13, "uint64"],
-  [16, "bfloat16"],
-]);
 
 /** As a setting says, else as the first operand. */
 const statedOr: Types = (node, of) => [node.attributes.has("dtype") ? stated(node, "dtype") : of(0)];
