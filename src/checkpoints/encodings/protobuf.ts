@@ -110,11 +110,6 @@ export function floatIn({ bits }: Field): number {
   return new Float32Array(Uint32Array.of(Number(bits)).buffer)[0];
 }
 
-/** A double of eight bytes. */
-export function doubleIn({ bits }: Field): number {
-  return new Float64Array(BigUint64Array.of(bits).buffer)[0];
-}
-
 /** Signed integers of a repeated field, packed into one or one each. */
 export async function bigIntegersIn(fields: readonly Field[] = []): Promise<bigint[]> {
   const all: bigint[] = [];
