@@ -67,8 +67,8 @@ export interface Speed {
   readonly before: number;
   readonly after: number;
   readonly runs: number;
-  /** Whether not one run is as quick as half of those before. */
-  readonly slower: boolean;
+  /** Slower where not one run is as quick as half of those before, faster likewise: else runs tell no difference. */
+  readonly verdict: "slower" | "faster" | "same";
 }
 
 export interface Checking<C extends Change> {
@@ -404,36 +404,33 @@ const batchesOf = <C extends Change & { reads: readonly string[] }>(
 /** Both in turns, so that what else the machine does meets both. */
 async function speedOf<C extends Change>(
   { runtime, write, samples, progress }: Checking<C>,
-  before: Session,
+  original: Session,
   kept: readonly C[],
 ): Promise<Checked<C>["speed"]> {
   progress?.("timing");
-  const after = await runtime.open(await write(kept));
+  const mended = await runtime.open(await write(kept));
   try {
     const { feeds } = samples[0];
-    const [first] = await before.time(feeds, 1);
-    await after.time(feeds, 1);
+    const [first] = await original.time(feeds, 1);
+    await mended.time(feeds, 1);
     const runs = Math.max(1, Math.min(1000, Math.round(TURN / Math.max(first, 1e-3))));
     // one run says little of a busy machine
     const turns = runs > 1 ? TURNS : Math.max(3, Math.min(MOST_TURNS, Math.round(BUDGET / first)));
     const [was, is]: number[][] = [[], []];
     for (let turn = 0; turn < turns; turn++) {
-      was.push(...(await before.time(feeds, runs)));
-      is.push(...(await after.time(feeds, runs)));
+      was.push(...(await original.time(feeds, runs)));
+      is.push(...(await mended.time(feeds, runs)));
     }
-    const quickest = Math.min(...is);
-    return {
-      before: Math.min(...was),
-      after: quickest,
-      runs: was.length,
-      slower:
-        quickest >
-        quantile(
-          was.sort((a, b) => a - b),
-          0.5,
-        ),
-    };
+    const [before, middleBefore] = quickestAndMiddle(was);
+    const [after, middleAfter] = quickestAndMiddle(is);
+    const verdict = after > middleBefore ? "slower" : before > middleAfter ? "faster" : "same";
+    return { before, after, runs: was.length, verdict };
   } finally {
-    await after.close();
+    await mended.close();
   }
+}
+
+function quickestAndMiddle(times: readonly number[]): [quickest: number, middle: number] {
+  const sorted = times.toSorted((a, b) => a - b);
+  return [sorted[0], quantile(sorted, 0.5)];
 }

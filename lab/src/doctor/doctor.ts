@@ -296,7 +296,8 @@ function slowerHints(
 ): string[] {
   const ratio = treated && ratioOf(treated);
   const sick = (ills: readonly Ill[]) => ills.filter(({ severity }) => severity === "wrong numbers").length;
-  if (ratio === undefined || treated?.check?.speed?.slower !== true || sick(after) < sick(before)) return [];
+  if (ratio === undefined || treated?.check?.speed?.verdict !== "slower" || sick(after) < sick(before))
+    return [];
   return [
     `it is slower here than it was (${ratioText(ratio)}), and nothing was ill: for this runtime the file is better left as it is`,
   ];

@@ -106,8 +106,8 @@ export interface ExaminedCheck {
   samples: ExaminedSample[];
   /** Parts that were run. */
   parts?: number;
-  /** ms of the quickest of so many runs, of both in turns; and whether not one is as quick as half of those before. */
-  speed: { before: number; after: number; runs: number; slower: boolean } | null;
+  /** ms of the quickest of so many runs, of both in turns; and whether runs tell one from the other. */
+  speed: { before: number; after: number; runs: number; verdict: "slower" | "faster" | "same" } | null;
 }
 
 /** An operator set that the file imports. */
@@ -262,8 +262,11 @@ function outputsText({ samples, by }: ExaminedCheck, moved: string): string[] {
 /** "1.43 times as fast". */
 export const ratioText = (ratio: number): string => `${ratio.toPrecision(3)} times as fast`;
 
-const speedText = ({ speed }: ExaminedCheck): string[] =>
-  speed === null ? [] : [ratioText(speed.before / speed.after)];
+/** The ratio, where runs tell one from the other. */
+export const verdictText = ({ before, after, verdict }: NonNullable<ExaminedCheck["speed"]>): string =>
+  verdict === "same" ? "as fast as it was" : ratioText(before / after);
+
+const speedText = ({ speed }: ExaminedCheck): string[] => (speed === null ? [] : [verdictText(speed)]);
 
 /** What was found, how many are ill, what was mended, and what came of it, on a line. */
 export const headline = (examination: Examination): string =>

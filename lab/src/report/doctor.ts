@@ -14,9 +14,9 @@ import {
   mendsBy,
   movedText,
   overText,
-  ratioText,
   runText,
   sampleName,
+  verdictText,
 } from "../doctor/examination.js";
 import { kindName, size } from "../inspection.js";
 import { kebab } from "../norms.js";
@@ -247,7 +247,7 @@ function checkSection({ check, mends, runtime }: Examination): string {
   const timed =
     speed === null || runtime === null
       ? ""
-      : `<p class="deck">A run takes ${formatNumber(speed.before)} ms before and ${formatNumber(speed.after)} ms after in ${escapeHtml(`${runtime.name} ${runtime.version}`)}: ${ratioText(speed.before / speed.after)}. The quickest of ${count(speed.runs, "run")} each, in turns.</p>`;
+      : `<p class="deck">A run takes ${formatNumber(speed.before)} ms before and ${formatNumber(speed.after)} ms after in ${escapeHtml(`${runtime.name} ${runtime.version}`)}: ${verdictText(speed)}. The quickest of ${count(speed.runs, "run")} each, in turns.</p>`;
   return `<section id="check"><h2>Whether it is as good as it was</h2><p class="deck">${escapeHtml(how)}</p>${timed}${cards("", ["Inputs", "Output", "Moved by", "At most"], rows)}</section>`;
 }
 

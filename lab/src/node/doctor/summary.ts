@@ -14,10 +14,10 @@ import {
   mendsBy,
   movedText,
   nearnessText,
-  ratioText,
   remainsIll,
   runText,
   sampleName,
+  verdictText,
 } from "../../doctor/examination.js";
 import { size } from "../../inspection.js";
 import type { colorsOf } from "../colors.js";
@@ -225,7 +225,7 @@ function checkText({ check, mends }: Examination, width: number, colors: Colors)
       ? []
       : [
           folded(
-            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${ratioText(speed.before / speed.after)} (the quickest of ${count(speed.runs, "run")}, in turns)`,
+            `${formatNumber(speed.before)} ms before, ${formatNumber(speed.after)} ms after: ${verdictText(speed)} (the quickest of ${count(speed.runs, "run")}, in turns)`,
             width,
             "  ",
           ),
