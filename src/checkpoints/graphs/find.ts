@@ -370,8 +370,9 @@ class Search {
       for (const [i, output] of node.outputs.entries()) {
         if (output === "") continue;
         if (results[i] === undefined || !mayBe(algebra, results[i], node, values)) {
-          // shapes of x are known
-          if (isReal(this.settled.dtype(output) ?? "float32")) lost.add(output);
+          // shapes of x are known, and ones like x
+          const isKnown = this.settled.uniform(output) !== undefined;
+          if (!isKnown && isReal(this.settled.dtype(output) ?? "float32")) lost.add(output);
           continue;
         }
         values.set(output, results[i]);
@@ -603,9 +604,11 @@ class Search {
   private isReadOnlyBy(value: string, match: Match): boolean {
     const readers = this.readers.get(value) ?? [];
     const isWithin = (reader: Node): boolean =>
-      match.nodes.includes(reader) &&
-      (!PASSING.has(reader.operator) ||
-        reader.outputs.every((one) => one === match.y || this.isReadOnlyBy(one, match)));
+      // lengths say nothing of values
+      reader.operator === "Shape" ||
+      (match.nodes.includes(reader) &&
+        (!PASSING.has(reader.operator) ||
+          reader.outputs.every((one) => one === match.y || this.isReadOnlyBy(one, match))));
     return !this.leaving.has(value) && readers.every(isWithin);
   }
 
