@@ -6,14 +6,11 @@
  * Lengths that the file leaves open are stand-ins: found is what is found with two different ones.
  */
 
-import type { Values64 } from "../../formula/eager.js";
-import { MOST_VALUES, sizeOf } from "../../shape.js";
-import { CheckpointError } from "../errors.js";
+import { sizeOf } from "../../shape.js";
+import { activationsIn } from "./activations.js";
 import {
-  Algebra,
-  Cut,
+  type Algebra,
   type Expression,
-  isSameSum,
   near,
   numberIn,
   type Product,
@@ -21,14 +18,14 @@ import {
   sumOf,
   Unknown,
 } from "./algebra.js";
-import { evaluated } from "./evaluate.js";
+import { Follower, type Following } from "./follow.js";
 import type { Found, FoundActivation, FoundNorm, Parameter } from "./found.js";
 import type { Graph, Node } from "./graph.js";
-import { meaningOf } from "./meaning.js";
-import { isReal } from "./operators.js";
-import { inFloat, type Recognized, recognize } from "./recognize.js";
+import { OWN, ownNormalization } from "./own.js";
+import { isPlain, parameterOf } from "./parameters.js";
+import { type Recognized, recognize } from "./recognize.js";
 import { type Settled, settle } from "./shapes.js";
-import { readWithin } from "./values.js";
+import { LAYOUT, PASSING, Surroundings } from "./surroundings.js";
 
 /** What is found in one graph; graphs within its nodes are graphs of their own. */
 export async function find(graph: Graph): Promise<{ norms: Found[]; activations: FoundActivation[] }> {
@@ -48,10 +45,12 @@ export async function find(graph: Graph): Promise<{ norms: Found[]; activations:
   for (const node of graph.nodes) {
     // in a function the call may say what epsilon is
     const isWhole = [...node.attributes.values()].every(({ reference }) => reference === "");
-    if (OWN.has(node.operator) && isWhole && !explained.has(node)) norms.push(await one.own(node));
+    if (OWN.has(node.operator) && isWhole && !explained.has(node))
+      norms.push(await ownNormalization(node, one.surroundings));
   }
-  const activations = one.activations();
-  const same = new Set(other.activations(activations.map(({ x }) => x)).map(({ y }) => y));
+  const activations = activationsIn(one.surroundings, one.follower);
+  const starts = activations.map(({ x }) => x);
+  const same = new Set(activationsIn(other.surroundings, other.follower, starts).map(({ y }) => y));
   return { norms, activations: activations.filter(({ y }) => same.has(y)) };
 }
 
@@ -74,27 +73,7 @@ interface Match {
   readonly squared?: string;
 }
 
-/** How far a value is followed: by so many nodes, one after the other, and what of it is. */
-interface Following {
-  readonly depth: number;
-  mayBe(algebra: Algebra, value: Expression, node: Node, values: ReadonlyMap<string, Expression>): boolean;
-}
-
 const NONE: Sum = new Map();
-
-/** Whether a sum is a number, or a value of the graph as it stands. */
-function isPlain(sum: Sum, algebra: Algebra): boolean {
-  const [product, more] = sum.values();
-  if (numberIn(sum) !== undefined) return true;
-  const [power, another] = product.powers;
-  return (
-    more === undefined &&
-    another === undefined &&
-    near(product.factor, 1) &&
-    power[1] === 1 &&
-    algebra.atomAt(power[0]).kind === "given"
-  );
-}
 
 /** Whether no length of what it reads and gives is open. */
 function isClosed({ nodes }: Match, stands: readonly Settled[]): boolean {
@@ -117,6 +96,7 @@ function isSameMatch(a: Match, b: Match): boolean {
   return plain(a) === plain(b) && near(a.recognized.epsilon, b.recognized.epsilon);
 }
 
+const OF_INSTANCES = "InstanceNormalization";
 /** Operators that measure. What they measure of may be x, or made of it by a few of `LEADING`. */
 const MEASURING = new Set(
   (
@@ -126,39 +106,6 @@ const MEASURING = new Set(
   ).split(" "),
 );
 
-/** Operators that are a normalization by themselves, and which of their inputs are what. */
-const OWN: ReadonlyMap<string, { norm: FoundNorm; inputs: readonly string[]; epsilon: number }> = new Map(
-  (
-    [
-      ["LayerNormalization", "layerNorm", "x gamma beta", 1e-5],
-      ["RMSNormalization", "rmsNorm", "x gamma", 1e-5],
-      ["SimplifiedLayerNormalization", "rmsNorm", "x gamma", 1e-5],
-      ["SkipLayerNormalization", "layerNorm", "x skip gamma beta", 1e-12],
-      ["SkipSimplifiedLayerNormalization", "rmsNorm", "x skip gamma", 1e-12],
-      ["GroupNormalization", "groupNorm", "x gamma beta", 1e-5],
-      ["GroupNorm", "groupNorm", "x gamma beta", 1e-5],
-      ["InstanceNormalization", "instanceNorm", "x gamma beta", 1e-5],
-      ["MeanVarianceNormalization", "instanceNorm", "x", 1e-9],
-      ["LpNormalization", "unitNorm", "x", 0],
-      ["BatchNormalization", "batchNorm", "x gamma beta mean variance", 1e-5],
-      ["FusedBatchNorm", "batchNorm", "x gamma beta mean variance", 1e-4],
-      ["FusedBatchNormV2", "batchNorm", "x gamma beta mean variance", 1e-4],
-      ["FusedBatchNormV3", "batchNorm", "x gamma beta mean variance", 1e-4],
-    ] as const
-  ).map(([operator, norm, inputs, epsilon]) => [operator, { norm, inputs: inputs.split(" "), epsilon }]),
-);
-const OF_INSTANCES = "InstanceNormalization";
-/** Their gamma and beta are often ones and zeros, and the real ones follow. */
-const WITH_PLACEHOLDERS =
-  /^(InstanceNormalization|BatchNormalization|FusedBatchNorm(V[23])?|GroupNorm(alization)?)$/;
-/** Operators whose operands are numbers where all of their values are equal. */
-const NUMBERS = /^(Real)?Div(NoNan)?$|^Where$|^Select|^Max|^Min|^Clip$/;
-/** Operators that only hand on what they get, perhaps in another type. */
-const PASSING = new Set(["Cast", "CastLike", "Identity", "Dropout", "StopGradient"]);
-/** Operators that move values. */
-const LAYOUT = new Set(
-  "Reshape Transpose Squeeze Unsqueeze ExpandDims Flatten Identity Dropout StopGradient".split(" "),
-);
 /** Operators between x and what is measured. */
 const LEADING = new Set([
   ...PASSING,
@@ -167,67 +114,16 @@ const LEADING = new Set([
   ),
 ]);
 const MOST_LEADING = 6;
-const ROOTS = new Set("Sqrt Rsqrt Pow".split(" "));
-const RANDOM = /Random|Multinomial|Bernoulli/;
-/** What is followed from one x. */
-const MOST_NODES = 400;
+/** Nodes from x to y, one after the other. */
 const MOST_DEPTH = 40;
-/** What is followed from all of them, for each node of a graph: values that nodes read, and nodes. */
-const MOST_OFTEN = 30;
-/** Activations are a few nodes. */
-const MOST_OF_ACTIVATION = 12;
-const MOST_CUTS = 6;
 
 class Search {
-  private readonly readers = new Map<string, Node[]>();
-  private readonly producers = new Map<string, Node>();
-  private readonly places = new Map<Node, number>();
-  private readonly leaving: ReadonlySet<string>;
-  /** What nodes compute of constants alone. */
-  private readonly fixed = new Set<string>();
-  /** Those of them that roots are in. */
-  private readonly roots = new Set<string>();
-  /** Nodes, and values that they read, that may be followed yet. */
-  private left: number;
+  readonly surroundings: Surroundings;
+  readonly follower: Follower;
 
-  constructor(
-    private readonly graph: Graph,
-    private readonly settled: Settled,
-  ) {
-    this.left = MOST_OFTEN * graph.nodes.length + 10 * MOST_NODES;
-    for (const [place, node] of graph.nodes.entries()) {
-      this.places.set(node, place);
-      for (const output of node.outputs) this.producers.set(output, node);
-      for (const input of new Set(node.inputs)) {
-        const known = this.readers.get(input);
-        if (known) known.push(node);
-        else this.readers.set(input, [node]);
-      }
-      const isFixed =
-        node.inputs.some((input) => input !== "") &&
-        node.inputs.every((input) => input === "" || this.isFixed(input)) &&
-        !RANDOM.test(node.operator) &&
-        [...node.attributes.values()].every(({ graphs }) => graphs.length === 0);
-      if (!isFixed) continue;
-      const isRoot = ROOTS.has(node.operator) || node.inputs.some((input) => this.roots.has(input));
-      for (const output of node.outputs) {
-        this.fixed.add(output);
-        if (isRoot) this.roots.add(output);
-      }
-    }
-    this.leaving = new Set([...graph.outputs.map(({ name }) => name), ...graph.nodes.flatMap(readWithin)]);
-  }
-
-  /** Whether a value is the same in every run. */
-  private isFixed(name: string): boolean {
-    if (this.fixed.has(name) || this.settled.constant(name) !== undefined) return true;
-    // what is computed of shapes, of lengths that are said
-    const data = this.settled.known(name)?.data;
-    return data?.every((value) => !this.settled.isOpen(value)) ?? false;
-  }
-
-  private place(node: Node): number {
-    return this.places.get(node) as number;
+  constructor(graph: Graph, settled: Settled) {
+    this.surroundings = new Surroundings(graph, settled);
+    this.follower = new Follower(this.surroundings);
   }
 
   /** @param starts values that may be normalized; absent: all that something is measured of */
@@ -237,19 +133,19 @@ class Search {
 
   private starts(): Set<string> {
     const starts = new Set<string>();
-    for (const node of this.graph.nodes) {
+    for (const node of this.surroundings.graph.nodes) {
       if (!MEASURING.has(node.operator)) continue;
       for (const start of this.before(node.inputs[0])) if (this.isDivisible(start)) starts.add(start);
     }
     // roots of constants: of weights that are normalized, and of stored statistics
-    for (const { operator, inputs } of this.graph.nodes) {
-      const isFixed = inputs.every((input) => this.isFixed(input));
+    for (const { operator, inputs } of this.surroundings.graph.nodes) {
+      const isFixed = inputs.every((input) => this.surroundings.isFixed(input));
       const isDivided = /^(Real)?Div$/.test(operator) && isFixed;
-      const isByRoot = !isFixed && inputs.some((input) => this.roots.has(input));
+      const isByRoot = !isFixed && inputs.some((input) => this.surroundings.roots.has(input));
       const from = isDivided
         ? inputs[0]
         : isByRoot
-          ? inputs.find((input) => !this.isFixed(input))
+          ? inputs.find((input) => !this.surroundings.isFixed(input))
           : undefined;
       if (from !== undefined) for (const start of this.before(from)) starts.add(start);
     }
@@ -258,7 +154,7 @@ class Search {
 
   /** Whether anything but a mean is taken of a value: squares are not what is normalized. */
   private isDivisible(value: string): boolean {
-    const readers = this.readers.get(value) ?? [];
+    const readers = this.surroundings.readers.get(value) ?? [];
     return readers.some(({ operator }) => !MEASURING.has(operator) || OWN.has(operator));
   }
 
@@ -267,12 +163,12 @@ class Search {
     const found = [value];
     let isCast = false;
     for (let i = 0; i < MOST_LEADING; i++) {
-      const producer = this.producers.get(found[i]);
+      const producer = this.surroundings.producers.get(found[i]);
       if (producer === undefined || !LEADING.has(producer.operator)) break;
       // the cast before that is of what comes before
       if (isCast && isCastNode(producer)) break;
       isCast ||= isCastNode(producer);
-      const isOne = (input: string) => this.settled.uniform(input) !== undefined;
+      const isOne = (input: string) => this.surroundings.settled.uniform(input) !== undefined;
       found.push(producer.inputs.find((input) => !isOne(input)) ?? producer.inputs[0]);
     }
     return found;
@@ -284,7 +180,7 @@ class Search {
       this.matches(x, algebra, values);
     const mayBe: Following["mayBe"] = (algebra, value, node, values) =>
       this.isOnTheWay(algebra, value) && !this.isMeasuredAgain(algebra, node, values);
-    return this.followed(x, use, { depth: MOST_DEPTH, mayBe }) ?? [];
+    return this.follower.followed(x, use, { depth: MOST_DEPTH, mayBe }) ?? [];
   }
 
   /**
@@ -301,11 +197,11 @@ class Search {
     const divisors = products.map((product) => divisorsIn(algebra, product));
     const [first] = divisors;
     if (first.length > 1 || divisors.some((one) => String(one) !== String(first))) return false;
-    if (first.length === 0) return this.isConstant(sumOf(others), algebra);
+    if (first.length === 0) return this.surroundings.isConstant(sumOf(others), algebra);
     const changing = [...sum.values()].flatMap(({ powers }) =>
       powers.filter(([number]) => {
         const atom = algebra.atomAt(number);
-        return atom.kind === "given" && !this.isFixed(atom.name);
+        return atom.kind === "given" && !this.surroundings.isFixed(atom.name);
       }),
     );
     if (changing.length === 0 || sizeOf(shape) !== sizeOf(algebra.x.shape)) return true;
@@ -324,136 +220,14 @@ class Search {
     return products.some((product) => divisorsIn(algebra, product).length > 0);
   }
 
-  /** @returns undefined where x is nothing that can be followed */
-  private followed<R>(
-    x: string,
-    use: (algebra: Algebra, values: ReadonlyMap<string, Expression>) => R,
-    how: Following,
-  ): R | undefined {
-    const shape = this.settled.shape(x);
-    const dtype = this.settled.dtype(x);
-    if (
-      shape === undefined ||
-      shape.length === 0 ||
-      shape.includes(0) ||
-      (dtype !== undefined && !isReal(dtype))
-    )
-      return undefined;
-    let layout: readonly (readonly number[])[] = shape.map((length) => [length]);
-    for (let cuts = 0; cuts <= MOST_CUTS; cuts++) {
-      try {
-        const algebra = new Algebra(layout);
-        return use(algebra, this.values(x, algebra, how));
-      } catch (error) {
-        if (!(error instanceof Cut)) throw error;
-        layout = cutAt(layout, error);
-      }
-    }
-    return undefined;
-  }
-
-  private values(x: string, algebra: Algebra, { depth: most, mayBe }: Following): Map<string, Expression> {
-    const values = new Map([[x, algebra.x]]);
-    const depths = new Map([[x, 0]]);
-    const ofWeight = this.settled.constant(x) !== undefined;
-    // what is made of x, and is followed no further
-    const lost = new Set<string>();
-    const waiting = new Set(this.readers.get(x) ?? []);
-    for (let count = 0; waiting.size > 0 && count < MOST_NODES && this.left > 0; count++) {
-      const node = [...waiting].reduce((a, b) => (this.place(a) < this.place(b) ? a : b));
-      waiting.delete(node);
-      this.left -= 1 + node.inputs.length;
-      const depth = 1 + Math.max(...node.inputs.map((input) => depths.get(input) ?? 0));
-      if (!ofWeight) for (const input of node.inputs) this.unfold(input, x, algebra, values);
-      const isFollowed = depth <= most && !node.inputs.some((input) => lost.has(input));
-      const results = (isFollowed && this.meaning(node, x, algebra, values)) || [];
-      for (const [i, output] of node.outputs.entries()) {
-        if (output === "") continue;
-        if (results[i] === undefined || !mayBe(algebra, results[i], node, values)) {
-          // shapes of x are known, and ones like x
-          const isKnown = this.settled.uniform(output) !== undefined;
-          if (!isKnown && isReal(this.settled.dtype(output) ?? "float32")) lost.add(output);
-          continue;
-        }
-        values.set(output, results[i]);
-        depths.set(output, depth);
-        for (const reader of this.readers.get(output) ?? []) waiting.add(reader);
-      }
-    }
-    return values;
-  }
-
-  /** What a root of constants is of, as a stored variance. */
-  private unfold(
-    name: string,
-    x: string,
-    algebra: Algebra,
-    values: Map<string, Expression>,
-    most = MOST_LEADING,
-  ): void {
-    const node = this.producers.get(name);
-    const isOpen = most < MOST_LEADING ? this.fixed.has(name) : this.roots.has(name);
-    if (node === undefined || !isOpen || most === 0 || values.has(name)) return;
-    for (const input of node.inputs) this.unfold(input, x, algebra, values, most - 1);
-    const [result] = this.meaning(node, x, algebra, values) ?? [];
-    if (result !== undefined) values.set(name, result);
-  }
-
-  private meaning(
-    node: Node,
-    x: string,
-    algebra: Algebra,
-    values: ReadonlyMap<string, Expression>,
-  ): readonly Expression[] | undefined {
-    try {
-      return meaningOf<Expression>({
-        ops: algebra,
-        node,
-        inputs: node.inputs.map((input, i) => values.get(input) ?? this.asGiven(input, node, i, algebra, x)),
-        known: (input) => {
-          const known = this.settled.known(node.inputs[input]);
-          return known && [...known.data];
-        },
-        dtype: (input) => this.settled.dtype(node.inputs[input]),
-        expand: (x, shape) => algebra.expand(x, shape),
-      });
-    } catch (error) {
-      if (error instanceof Unknown) return undefined;
-      throw error;
-    }
-  }
-
-  /** A value that is not followed, as it comes: a number, or one for each of its places. */
-  private asGiven(
-    name: string,
-    node: Node,
-    input: number,
-    algebra: Algebra,
-    x: string,
-  ): Expression | undefined {
-    const shape = name === "" ? undefined : this.settled.shape(name);
-    if (shape === undefined) return undefined;
-    const value = this.settled.uniform(name) ?? onlyOf(this.settled.known(name)?.data);
-    // gamma and beta that are stored are not taken for numbers, even where all of theirs are 1 and 0
-    const isStored = this.settled.constant(name) !== undefined;
-    const isNumber = sizeOf(shape) === 1 || !isStored || NUMBERS.test(node.operator);
-    const isPlaceholder = input > 0 && WITH_PLACEHOLDERS.test(node.operator) && (value === 0 || value === 1);
-    // what a weight is divided by may be computed of it
-    const isOwn = this.fixed.has(name) && this.settled.constant(x) !== undefined;
-    if (value !== undefined && !isOwn && (isNumber || isPlaceholder)) {
-      return Number.isFinite(value) ? algebra.constant([value], shape) : undefined;
-    }
-    return algebra.given(name, shape);
-  }
-
   /** Those of the values that are a normalization of x, the longest of each chain. */
   private matches(x: string, algebra: Algebra, values: ReadonlyMap<string, Expression>): Match[] {
-    const ofWeight = this.settled.constant(x) !== undefined;
+    const ofWeight = this.surroundings.settled.constant(x) !== undefined;
     const found: Match[] = [];
     for (const [y, value] of values) {
       const order = y === x ? undefined : orderOf(value, algebra.x);
       if (order === undefined) continue;
-      const nodes = this.between(x, y, values);
+      const nodes = this.surroundings.between(x, y, values);
       const byInstance = nodes.some(({ operator }) => operator === OF_INSTANCES);
       const back = order.map((_, axis) => order.indexOf(axis));
       const recognized =
@@ -461,7 +235,9 @@ class Search {
         (ofWeight ? this.spectral(x, value, algebra) : undefined);
       if (recognized === undefined || (recognized.norm === "rmsNorm" && this.isDifference(x))) continue;
       const { gamma, beta, mean = NONE, variance = NONE } = recognized;
-      const isFixed = [gamma, beta, mean, variance].every((sum) => this.isConstant(sum, algebra));
+      const isFixed = [gamma, beta, mean, variance].every((sum) =>
+        this.surroundings.isConstant(sum, algebra),
+      );
       if (!isFixed && !(isPlain(gamma, algebra) && isPlain(beta, algebra) && mean === NONE)) continue;
       found.push({
         ...{ x, y, nodes, recognized, algebra, isFixed, order },
@@ -475,16 +251,19 @@ class Search {
 
   /** Whether y is of x's type before it is cast: another normalization may begin with that. */
   private isOnlyCast({ x, y }: Match): boolean {
-    const node = this.producers.get(y);
+    const node = this.surroundings.producers.get(y);
     return (
-      node !== undefined && isCastNode(node) && this.settled.dtype(node.inputs[0]) === this.settled.dtype(x)
+      node !== undefined &&
+      isCastNode(node) &&
+      this.surroundings.settled.dtype(node.inputs[0]) === this.surroundings.settled.dtype(x)
     );
   }
 
   /** Whether all that these nodes do with x is to multiply it by a number. */
   private isMultiplied(x: string, nodes: readonly Node[]): boolean {
     return nodes.every(({ operator, inputs, outputs }) => {
-      const isNumber = (input: string) => input !== x && this.settled.uniform(input) !== undefined;
+      const isNumber = (input: string) =>
+        input !== x && this.surroundings.settled.uniform(input) !== undefined;
       if (!inputs.includes(x) || operator === "Neg") return true;
       if (PASSING.has(operator) || LAYOUT.has(operator))
         return outputs.every((one) => this.isMultiplied(one, nodes));
@@ -526,9 +305,9 @@ class Search {
     const seen = new Set<string>();
     let byProduct = false;
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      if (seen.has(next) || !this.isFixed(next)) continue;
+      if (seen.has(next) || !this.surroundings.isFixed(next)) continue;
       seen.add(next);
-      const node = this.producers.get(next);
+      const node = this.surroundings.producers.get(next);
       byProduct ||= node !== undefined && /^(MatMul|Gemm|BatchMatMul(V2)?|Einsum)$/.test(node.operator);
       open.push(...(node?.inputs ?? []));
     }
@@ -542,13 +321,13 @@ class Search {
   private isDifference(x: string): boolean {
     let name = x;
     for (let i = 0; i < MOST_LEADING; i++) {
-      const node = this.producers.get(name);
+      const node = this.surroundings.producers.get(name);
       if (node === undefined) return false;
       const [first = "", second = ""] = node.inputs;
       if (node.operator === "Sub") {
-        const [whole, part] = [name, second].map((one) => this.settled.shape(one));
+        const [whole, part] = [name, second].map((one) => this.surroundings.settled.shape(one));
         const isShared = whole !== undefined && part !== undefined && sizeOf(part) < sizeOf(whole);
-        return isShared && !this.isFixed(second);
+        return isShared && !this.surroundings.isFixed(second);
       }
       const isSame =
         PASSING.has(node.operator) || LAYOUT.has(node.operator) || this.isMultiplied(first, [node]);
@@ -571,22 +350,10 @@ class Search {
     }
   }
 
-  /** The nodes that y is computed by from x, in the graph's order. */
-  private between(x: string, y: string, values: ReadonlyMap<string, Expression>): Node[] {
-    const found = new Set<Node>();
-    const open = [y];
-    for (let name = open.pop(); name !== undefined; name = open.pop()) {
-      const node = this.producers.get(name);
-      if (name === x || node === undefined || !values.has(name) || found.has(node)) continue;
-      found.add(node);
-      open.push(...node.inputs);
-    }
-    return [...found].sort((a, b) => this.place(a) - this.place(b));
-  }
-
   /** A normalization goes on to its gamma and beta where nothing else reads what lies before them. */
   private ends(matches: readonly Match[]): Match[] {
-    const inner = (a: Match, b: Match) => a !== b && b.nodes.includes(this.producers.get(a.y) as Node);
+    const inner = (a: Match, b: Match) =>
+      a !== b && b.nodes.includes(this.surroundings.producers.get(a.y) as Node);
     const isWhole = (match: Match) =>
       !matches.some((other) => inner(other, match) && this.isOnlyMoved(other, match)) &&
       matches.every((other) => !inner(other, match) || this.isReadOnlyBy(other.y, match));
@@ -602,14 +369,14 @@ class Search {
 
   /** Whether none but a match reads what is within it, cast or as it is. */
   private isReadOnlyBy(value: string, match: Match): boolean {
-    const readers = this.readers.get(value) ?? [];
+    const readers = this.surroundings.readers.get(value) ?? [];
     const isWithin = (reader: Node): boolean =>
       // lengths say nothing of values
       reader.operator === "Shape" ||
       (match.nodes.includes(reader) &&
         (!PASSING.has(reader.operator) ||
           reader.outputs.every((one) => one === match.y || this.isReadOnlyBy(one, match))));
-    return !this.leaving.has(value) && readers.every(isWithin);
+    return !this.surroundings.leaving.has(value) && readers.every(isWithin);
   }
 
   /** Whether one find is another whose outcome is moved. */
@@ -619,12 +386,12 @@ class Search {
 
   /** Of what was found from several values, that which explains most; an operator of its own explains itself. */
   private chosen(matches: readonly Match[]): Match[] {
-    const last = ({ y }: Match) => this.producers.get(y) as Node;
+    const last = ({ y }: Match) => this.surroundings.producers.get(y) as Node;
     const sorted = [...matches].sort(
       (a, b) =>
         strangeness(a) - strangeness(b) ||
         b.nodes.length - a.nodes.length ||
-        this.place(last(a)) - this.place(last(b)),
+        this.surroundings.place(last(a)) - this.surroundings.place(last(b)),
     );
     const owns = new Map(sorted.filter(({ isOperator }) => isOperator).map((own) => [own.nodes[0], own]));
     const byLast = new Map<Node, Match[]>();
@@ -650,19 +417,7 @@ class Search {
       ends.add(last(match));
       for (const node of match.nodes) taken.add(node);
     }
-    return chosen.sort((a, b) => this.place(last(a)) - this.place(last(b)));
-  }
-
-  /** Whether a sum is of constants alone, which can be evaluated. */
-  private isConstant(sum: Sum, algebra: Algebra): boolean {
-    return [...sum.values()].every(({ powers }) =>
-      powers.every(([number]) => {
-        const atom = algebra.atomAt(number);
-        return atom.kind === "root"
-          ? this.isConstant(atom.of, algebra)
-          : atom.kind === "given" && this.isFixed(atom.name);
-      }),
-    );
+    return chosen.sort((a, b) => this.surroundings.place(last(a)) - this.surroundings.place(last(b)));
   }
 
   /** How the squares of a normalization are added up. */
@@ -704,18 +459,22 @@ class Search {
       const inFloat = own !== undefined && /^(Layer|RMS|Group|SimplifiedLayer)Norm/.test(own.operator);
       return {
         cancels: false,
-        statisticsType: inFloat ? "float32" : this.settled.dtype(own?.inputs[0] ?? x),
+        statisticsType: inFloat ? "float32" : this.surroundings.settled.dtype(own?.inputs[0] ?? x),
       };
     }
     const [measured] = measuring.inputs;
     const isLength = /L2|SumSquare/.test(measuring.operator);
-    const squaring = isLength ? undefined : this.producers.get(measured);
+    const squaring = isLength ? undefined : this.surroundings.producers.get(measured);
     const squared = isLength
       ? measured
       : squaring && /^(Pow|Mul|Square)$/.test(squaring.operator)
         ? squaring.inputs[0]
         : undefined;
-    return { cancels, statisticsType: this.settled.dtype(measured) ?? this.settled.dtype(x), squared };
+    return {
+      cancels,
+      statisticsType: this.surroundings.settled.dtype(measured) ?? this.surroundings.settled.dtype(x),
+      squared,
+    };
   }
 
   /** Whether a node takes the square of a mean from a mean of squares. */
@@ -737,18 +496,18 @@ class Search {
     const { algebra, recognized, nodes, x, y, isOperator, cancels, statisticsType, squared } = match;
     const { norm, axes, channels, groups, epsilon, epsilonAt, gamma, beta, mean, variance, parameterAxes } =
       recognized;
-    const shape = this.open(this.settled.shape(x) as readonly number[]);
+    const shape = this.surroundings.open(this.surroundings.settled.shape(x) as readonly number[]);
     const parameters: Partial<Record<string, Parameter>> = {};
     const sums = { gamma: numberIn(gamma) === 1 ? NONE : gamma, beta, mean, variance };
     for (const [name, sum] of Object.entries(sums)) {
       if (sum === undefined || sum.size === 0) continue;
-      const parameter = await this.parameter(sum, algebra, parameterAxes);
+      const parameter = await parameterOf(sum, algebra, parameterAxes, this.surroundings);
       if (parameter === undefined) return undefined;
       parameters[name] = parameter;
     }
     return {
       norm: norm as FoundNorm,
-      graph: this.graph,
+      graph: this.surroundings.graph,
       ...{
         x,
         y,
@@ -765,193 +524,9 @@ class Search {
         squared,
       },
       order: match.order.every((axis, i) => axis === i) ? undefined : match.order,
-      dtype: this.settled.dtype(x),
+      dtype: this.surroundings.settled.dtype(x),
       ...parameters,
     };
-  }
-
-  /** An operator whose input is not known well enough to be followed, or which has statistics given. */
-  async own(node: Node): Promise<Found> {
-    const { norm, inputs, epsilon } = OWN.get(node.operator) as NonNullable<ReturnType<typeof OWN.get>>;
-    const [x, y] = [node.inputs[0], node.outputs[0]];
-    const lengths = this.settled.shape(x);
-    const rank = lengths?.length ?? 0;
-    const number = (name: string, absent: number) => {
-      const value = node.attributes.get(name)?.value;
-      return typeof value === "number" ? value : absent;
-    };
-    const isPerChannel = norm === "batchNorm" || norm === "instanceNorm" || norm === "groupNorm";
-    const format = node.attributes.get("data_format")?.value;
-    const isLast =
-      format === undefined ? this.graph.dialect === "tensorflow" : !String(format).startsWith("NC");
-    const channels = isPerChannel ? (isLast ? rank - 1 : 1) : undefined;
-    const all = Array.from({ length: rank }, (_, axis) => axis);
-    const from = number("axis", -1);
-    const kept = norm === "batchNorm" ? [channels] : norm === "instanceNorm" ? [0, channels] : [0];
-    const axes =
-      norm === "unitNorm" || !isPerChannel
-        ? all.slice(from).slice(0, norm === "unitNorm" ? 1 : rank)
-        : all.filter((axis) => !kept.includes(axis));
-    const parameters: Partial<Record<string, Parameter>> = {};
-    for (const [i, called] of inputs.entries()) {
-      const constant = this.settled.constant(node.inputs[i] ?? "");
-      if (i === 0 || called === "skip" || constant === undefined) continue;
-      const values = Float64Array.from((await constant.read()) as ArrayLike<number>);
-      const follows = isPerChannel && channels !== undefined ? [channels] : axes;
-      parameters[called] = { name: constant.name, axes: follows, shape: constant.shape, values };
-    }
-    return {
-      ...{ norm, graph: this.graph, x, y, nodes: [node], isOperator: true, axes, channels, cancels: false },
-      ...parameters,
-      shape: this.open(lengths ?? []),
-      dtype: this.settled.dtype(x),
-      groups: norm === "groupNorm" ? number("num_groups", number("groups", 1)) : undefined,
-      epsilon: inFloat(number("epsilon", epsilon)),
-      epsilonAt: "inside",
-      statisticsType: isPerChannel && norm !== "groupNorm" ? this.settled.dtype(x) : "float32",
-    };
-  }
-
-  /** Lengths, NaN where they are open. */
-  private open(shape: readonly number[]): number[] {
-    return shape.map((length) => (this.settled.isOpen(length) ? Number.NaN : length));
-  }
-
-  /** The values of a sum of constants, at each place of these axes of x. */
-  private async parameter(
-    sum: Sum,
-    algebra: Algebra,
-    axes: readonly number[],
-  ): Promise<Parameter | undefined> {
-    const number = numberIn(sum);
-    if (number !== undefined) return { axes: [], shape: [], values: Float64Array.of(number) };
-    const [first] = sum.values();
-    const atom = first?.powers.length > 0 ? algebra.atomAt(first.powers[0][0]) : undefined;
-    if (atom?.kind === "given" && !this.isConstant(sum, algebra)) {
-      const along = algebra.support(sum);
-      const varying = [...algebra.x.shape.keys()].filter((axis) =>
-        algebra.x.axes[axis].some((one) => along.has(one)),
-      );
-      return {
-        name: atom.name,
-        axes: varying,
-        shape: this.open(varying.map((axis) => algebra.x.shape[axis])),
-      };
-    }
-    const segments = axes.flatMap((axis) => algebra.x.axes[axis]);
-    const shape = axes.map((axis) => algebra.x.shape[axis]);
-    const lengths = segments.map((segment) => algebra.lengthOf(segment));
-    const size = lengths.reduce((a, b) => a * b, 1);
-    // of a length that is open there is no constant
-    if (shape.some((length) => this.settled.isOpen(length)) || size > MOST_VALUES) return undefined;
-    const isItself = isPlain(sum, algebra) && atom?.kind === "given";
-    const stored = isItself ? this.settled.constant(atom.name) : undefined;
-    const values = await this.valuesOf(sum, algebra, segments, lengths);
-    // values in another file, which may be missing
-    if (values === undefined) return isItself ? { name: stored?.name, axes, shape } : undefined;
-    const isWhole = stored !== undefined && sizeOf(stored.shape) === size;
-    return { name: isWhole ? stored.name : undefined, axes, shape, values };
-  }
-
-  /** A sum of constants at each place of these segments. */
-  private async valuesOf(
-    sum: Sum,
-    algebra: Algebra,
-    segments: readonly number[],
-    lengths: readonly number[],
-  ): Promise<Float64Array | undefined> {
-    const size = sizeOf(lengths);
-    const values = new Float64Array(size);
-    for (const { factor, powers } of sum.values()) {
-      const term = new Float64Array(size).fill(factor);
-      for (const [number, exponent] of powers) {
-        const atom = algebra.atomAt(number);
-        if (atom.kind === "root") {
-          const squares = await this.valuesOf(atom.of, algebra, segments, lengths);
-          if (squares === undefined) return undefined;
-          for (let i = 0; i < size; i++) term[i] *= Math.sqrt(squares[i]) ** exponent;
-          continue;
-        }
-        if (atom.kind !== "given") return undefined;
-        const constant = this.settled.known(atom.name) ?? (await this.evaluated(atom.name));
-        if (constant === undefined) return undefined;
-        const strides = stridesOf(atom.axes.flat(), segments, lengths, (one) => algebra.lengthOf(one));
-        for (let i = 0; i < size; i++) term[i] *= constant.data[placeOf(i, lengths, strides)] ** exponent;
-      }
-      for (let i = 0; i < size; i++) values[i] += term[i];
-    }
-    return values;
-  }
-
-  /** A constant's values, or what is computed of constants; undefined where the file does not have them all. */
-  private async evaluated(name: string): Promise<Values64 | undefined> {
-    try {
-      return (await evaluated(this.graph, [name])).get(name);
-    } catch (error) {
-      if (error instanceof CheckpointError) return undefined;
-      throw error;
-    }
-  }
-
-  /** @param starts values that may be activated; absent: all that a function is made of */
-  activations(starts: Iterable<string> = this.arguments()): FoundActivation[] {
-    const found = new Map<string, FoundActivation>();
-    for (const x of new Set(starts)) {
-      const use = (algebra: Algebra, values: ReadonlyMap<string, Expression>) =>
-        this.activation(x, algebra, values);
-      const all = this.followed(x, use, { depth: MOST_OF_ACTIVATION, mayBe: () => true });
-      for (const one of all ?? []) if (!found.has(one.y)) found.set(one.y, one);
-    }
-    return [...found.values()];
-  }
-
-  private arguments(): string[] {
-    const functions = this.graph.nodes.filter(({ operator }) => /^(Sigmoid|Erf|Tanh)$/.test(operator));
-    return functions.flatMap((node) => this.inner(node));
-  }
-
-  /** Values that a function's argument is made of, the nearest first. */
-  private inner(node: Node): string[] {
-    const found: string[] = [];
-    let next = [node.inputs[0]];
-    for (let i = 0; i < MOST_LEADING && next.length > 0; i++) {
-      found.push(...next);
-      next = next.flatMap((name) => {
-        const producer = this.producers.get(name);
-        const isArithmetic =
-          producer !== undefined &&
-          /^(Mul|Div|RealDiv|Add|AddV2|Pow|Square|Cast|Identity)$/.test(producer.operator);
-        return isArithmetic ? producer.inputs.filter((input) => this.settled.known(input) === undefined) : [];
-      });
-    }
-    return [...new Set(found)];
-  }
-
-  private activation(
-    x: string,
-    algebra: Algebra,
-    values: ReadonlyMap<string, Expression>,
-  ): FoundActivation[] {
-    const { x: of } = algebra;
-    const kinds: [FoundActivation["activation"], Sum][] = [
-      ["silu", algebra.mul(of, algebra.sigmoid(of)).sum],
-    ];
-    const gelu = (inner: Expression) => algebra.mul(algebra.mul(of, 0.5), algebra.add(inner, 1)).sum;
-    // constants are as the network's type holds them
-    for (const held of [(value: number) => value, toHalf]) {
-      const cubed = algebra.add(of, algebra.mul(algebra.pow(of, 3), held(0.044715)));
-      kinds.push(["geluTanh", gelu(algebra.tanh(algebra.mul(cubed, held(Math.sqrt(2 / Math.PI)))))]);
-      for (const scale of [held(Math.SQRT1_2), 1 / held(Math.SQRT2)]) {
-        kinds.push(["gelu", gelu(algebra.erf(algebra.mul(of, scale)))]);
-      }
-    }
-    return [...values].flatMap(([y, value]) => {
-      const [kind] = kinds.find(([, sum]) => isSameSum(sum, value.sum)) ?? [];
-      const nodes = kind === undefined ? [] : this.between(x, y, values);
-      const last = nodes.at(-1)?.operator ?? "";
-      if (kind === undefined || PASSING.has(last) || LAYOUT.has(last)) return [];
-      return [{ activation: kind, graph: this.graph, x, y, nodes }];
-    });
   }
 }
 
@@ -979,17 +554,6 @@ function isStep(algebra: Algebra, number: number): boolean {
 
 function isCastNode({ operator }: Node): boolean {
   return operator === "Cast" || operator === "CastLike";
-}
-
-/** The number that all of them are, if they are one. */
-function onlyOf(values: Float64Array | undefined): number | undefined {
-  return values?.length && values.every((value) => value === values[0]) ? values[0] : undefined;
-}
-
-/** Rounded to 11 significant bits, as float16 holds numbers near 1. */
-function toHalf(value: number): number {
-  const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10);
-  return Math.round(value / unit) * unit;
 }
 
 /** Of two ways to see one normalization, that of a value and not of its multiple is better, that with its axes in order, that of the last axes. */
@@ -1026,35 +590,4 @@ function isWrapped(own: Match, whole: Match): boolean {
     a.gamma.size === b.gamma.size &&
     (a.beta.size === b.beta.size || a.norm === "rmsNorm")
   );
-}
-
-/** A layout with one of its segments cut. */
-function cutAt(layout: readonly (readonly number[])[], { segment, lengths }: Cut): number[][] {
-  let number = 0;
-  return layout.map((axis) =>
-    axis.flatMap((length) => (length === 1 ? [] : number++ === segment ? lengths : [length])),
-  );
-}
-
-/** Distances in a constant whose axes follow these segments, for each segment of x's; 0 where it does not follow one. */
-function stridesOf(
-  own: readonly number[],
-  segments: readonly number[],
-  lengths: readonly number[],
-  lengthOf: (segment: number) => number,
-): number[] {
-  return segments.map((segment, i) => {
-    const at = own.indexOf(segment);
-    return at < 0 || lengths[i] === 1 ? 0 : own.slice(at + 1).reduce((size, one) => size * lengthOf(one), 1);
-  });
-}
-
-function placeOf(index: number, lengths: readonly number[], strides: readonly number[]): number {
-  let rest = index;
-  let place = 0;
-  for (let i = lengths.length - 1; i >= 0; i--) {
-    place += (rest % lengths[i]) * strides[i];
-    rest = Math.floor(rest / lengths[i]);
-  }
-  return place;
 }
