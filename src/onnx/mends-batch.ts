@@ -40,7 +40,7 @@ export async function evaluationMend(found: Found, place: Place): Promise<Mend |
 }
 
 /** As they are before any training. */
-export function isUnset(mean: Float64Array, variance: Float64Array): boolean {
+function isUnset(mean: Float64Array, variance: Float64Array): boolean {
   return mean.every((value) => value === 0) && variance.every((value) => value === 1);
 }
 
