@@ -1,7 +1,9 @@
 /** Files of a network that were dropped, and the mended network made of their ranges. */
 import type { ModelFile } from "@evenkeel/lab/doctor/runtime";
 import type { Model, WrittenFile } from "evenkeel/onnx";
-import type { Named } from "./inspector.ts";
+
+/** Files by their paths: a copy in a worker has lost its folder. */
+export type Named = readonly (readonly [path: string, file: File])[];
 
 /** Files that a network's tensors lie in, as far as they were dropped, and the names of those that were not. */
 export function besideOf(

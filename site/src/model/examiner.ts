@@ -6,8 +6,7 @@ import { examinationParts, renderExamination } from "@evenkeel/lab/report/doctor
 import { serverDocument } from "@evenkeel/report/server-document";
 import { canRaise, type FoundInModel, find, type Model, mendsOf, openModel } from "evenkeel/onnx";
 import { version } from "evenkeel/package.json";
-import { besideOf, blobOf } from "./beside.ts";
-import type { Named } from "./inspector.ts";
+import { besideOf, blobOf, type Named } from "./beside.ts";
 import { type Host, openRuntime } from "./runtime.ts";
 
 /** How a network is mended. */

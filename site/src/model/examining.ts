@@ -1,8 +1,9 @@
 /** A network's graph that is read and mended in a worker of its own, and run in another one. */
 import { proxy, transfer, wrap } from "comlink";
 import { type End, endOf } from "../ui/worker.ts";
+import type { Named } from "./beside.ts";
 import type { Graph, Mendable, Mended, Mending } from "./examiner.ts";
-import type { Inspector, Named } from "./inspector.ts";
+import type { Inspector } from "./inspector.ts";
 import { baseOf, problemOf, readerFor } from "./reading.ts";
 import type { Host } from "./runtime.ts";
 

@@ -6,6 +6,7 @@ import { expose } from "comlink";
 import { catalog } from "evenkeel";
 import { open } from "evenkeel/checkpoints";
 import { version } from "evenkeel/package.json";
+import type { Named } from "./beside.ts";
 import { examiner } from "./examiner.ts";
 
 /** A checkpoint as the page shows it. */
@@ -26,9 +27,6 @@ export interface Inspected {
   page: Blob;
   json: Blob;
 }
-
-/** Files by their paths: a copy in a worker has lost its folder. */
-export type Named = readonly (readonly [path: string, file: File])[];
 
 /** Formats, as an inspection has them. */
 const GRAPHS = /^ONNX$| graph-model$/;

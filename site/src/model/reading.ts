@@ -1,7 +1,8 @@
 /** A checkpoint that is read in a worker of its own, which ends with it. */
 import { proxy, wrap } from "comlink";
 import { endOf } from "../ui/worker.ts";
-import type { Inspected, Inspector, Named } from "./inspector.ts";
+import type { Named } from "./beside.ts";
+import type { Inspected, Inspector } from "./inspector.ts";
 
 /** Another one, under a name that tells what it is for. */
 export const readerFor = (name: "inspector" | "examiner"): Worker =>

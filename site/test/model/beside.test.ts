@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { bytesOfParts, find, mendsOf, openModel, written } from "evenkeel/onnx";
 import { expect, it } from "vitest";
-import { besideOf, blobOf } from "../../src/model/beside.ts";
-import type { Named } from "../../src/model/inspector.ts";
+import { besideOf, blobOf, type Named } from "../../src/model/beside.ts";
 
 const bytesAt = (name: string) =>
   readFileSync(fileURLToPath(new URL(`../../../test/fixtures/checkpoints/onnx/${name}`, import.meta.url)));
