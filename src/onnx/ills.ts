@@ -7,7 +7,7 @@ import type { FoundInModel } from "./find.js";
 import { type Measure, MOST_HALF } from "./measure.js";
 import type { MendOptions } from "./mends.js";
 import { affineIn, isIdentity, isTraining } from "./mends-batch.js";
-import { isGroupOperator, isNarrow, OPERATORS } from "./mends-norms.js";
+import { isGroupOperator, isNarrow, isOfInstances, OPERATORS } from "./mends-norms.js";
 import { isOfWeight } from "./mends-weights.js";
 import type { Model } from "./model.js";
 import { Wiring } from "./wiring.js";
@@ -287,7 +287,11 @@ function inGraph(norm: Found, opset: number): Ill[] {
   const [operator, since] = norm.norm in OPERATORS ? OPERATORS[norm.norm as keyof typeof OPERATORS] : [];
   const version = norm.nodes.find(({ domain }) => domain === "")?.opset ?? opset;
   const isWritten =
-    norm.graph.dialect === "onnx" && !norm.isOperator && norm.nodes.length > 1 && norm.epsilonAt === "inside";
+    norm.graph.dialect === "onnx" &&
+    !norm.isOperator &&
+    norm.nodes.length > 1 &&
+    norm.epsilonAt === "inside" &&
+    !isOfInstances(norm);
   if (isWritten && operator !== undefined && since !== undefined && version >= since) {
     add({
       kind: "written out although the opset has it",

@@ -167,12 +167,18 @@ export function isGroupOperator({ isOperator, nodes: [node] }: Found): boolean {
   return isOperator && node.operator === OPERATORS.groupNorm[0] && node.domain === "";
 }
 
+/** Instance normalization of a reshape, as PyTorch writes group normalization: one operator does it, and does it well. */
+export function isOfInstances({ norm, nodes }: Pick<Found, "norm" | "nodes">): boolean {
+  return norm === "groupNorm" && nodes.some(({ operator }) => operator === OPERATORS.instanceNorm[0]);
+}
+
 /** By ONNX's operator, but for onnxruntime. */
 function group(task: Task): Written {
   const { found, draft, types, shape } = task;
   const { channels = 1, groups } = found;
   if (groups === undefined || found.axes.length !== shape.length - 1) return undefined;
   if (found.epsilonAt !== "inside") return undefined;
+  if (isOfInstances(found) && !isIll(found)) return undefined;
   const [operator, since] = OPERATORS.groupNorm;
   if (draft.place.isForOnnxRuntime || draft.place.version < since) {
     const isNeeded = isGroupOperator(found) || (isNarrow(found.statisticsType) && !found.cancels);

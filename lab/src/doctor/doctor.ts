@@ -309,7 +309,10 @@ function raisingHints(model: Model, { norms }: FoundInModel, asked = 0): string[
   const refused = asked > own ? canRaise(model, asked) : undefined;
   if (refused?.possible === false) return [`it stays at opset ${own}: ${refused.why?.[0]}`];
   const version = Math.max(asked, own);
-  const written = norms.filter((norm) => !norm.isOperator && (SINCE[norm.norm] ?? 0) > version);
+  // group normalization as instance normalization of a reshape is no worse than its operator
+  const isWritten = ({ isOperator, nodes }: Found) =>
+    !isOperator && nodes.every(({ operator }) => operator !== "InstanceNormalization");
+  const written = norms.filter((norm) => isWritten(norm) && (SINCE[norm.norm] ?? 0) > version);
   const [to] = [...new Set(written.map((norm) => SINCE[norm.norm]))].sort((a, b) => a - b);
   if (to === undefined) return [];
   const some = written.filter((norm) => SINCE[norm.norm] === to).length;
