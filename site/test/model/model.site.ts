@@ -41,15 +41,23 @@ async function choose(page: Page, files: string[], folder = false): Promise<void
   const input = (await page.$(
     folder ? "input[webkitdirectory]" : "input[type=file]:not([webkitdirectory])",
   )) as ElementHandle<HTMLInputElement>;
+  // what was told of the last one goes when this one comes
+  await page.$$eval(ANSWERS, (all) => {
+    for (const each of all) each.setAttribute("data-of-last", "");
+  });
   await input.uploadFile(...files.map((file) => join(fixtures, file)));
 }
+
+const ANSWERS = ".inspection h1, .problem";
 
 /** Until it has answered, and read no more. */
 async function settled(page: Page): Promise<void> {
   await page.waitForFunction(
-    () =>
+    (answers) =>
       !document.querySelector("[role=status]")?.textContent?.endsWith("…") &&
-      document.querySelector(".inspection h1, .problem"),
+      [...document.querySelectorAll(answers)].some((each) => !each.hasAttribute("data-of-last")),
+    {},
+    ANSWERS,
   );
 }
 
