@@ -16,7 +16,7 @@ import { check, emptyReport, told, WAYS } from "./random-graphs.js";
 import { bytesIn } from "./support.js";
 
 const FUZZ = Number(process.env.FUZZ ?? 0);
-const GRAPHS = Math.ceil(FUZZ / 10) || 80;
+const GRAPHS = Math.ceil(FUZZ / 10) || 40;
 const DAMAGED = FUZZ || 250;
 /** The first that is generated. */
 const FROM = Number(process.env.SEED ?? 0);
