@@ -6,7 +6,7 @@ import { find } from "../../src/onnx/find.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
 import { openModel } from "../../src/onnx/model.js";
 import { type Exported, exportsOf, packs, type Values } from "../support/onnx-exports.js";
-import { mendedBytes } from "../support/onnx-models.js";
+import { halfTensor, mendedBytes } from "../support/onnx-models.js";
 
 /** Each so-manyth model is run: all of them are a thousand. */
 const STEP = 16;
@@ -30,7 +30,7 @@ async function given(bytes: Uint8Array, inputs: readonly Values[]): Promise<Reco
   const feeds = Object.fromEntries(
     inputs.map(({ name, dtype, bits, data, shape }) => [
       name,
-      new ort.Tensor(dtype, (bits ?? data) as never, shape),
+      bits ? halfTensor(bits, shape) : new ort.Tensor(dtype, data as never, shape),
     ]),
   );
   const outputs = await session.run(feeds);

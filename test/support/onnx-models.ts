@@ -80,6 +80,11 @@ function halves(data: Float64Array): Uint16Array {
   return new Uint16Array(bytes.slice().buffer);
 }
 
+/** A tensor of halves by their bits: in Node 24 it would hold a Float16Array, which onnxruntime's binding cannot read. */
+export function halfTensor(bits: Uint16Array, shape: readonly number[]): ort.Tensor {
+  return Object.assign(new ort.Tensor("float16", bits, shape), { cpuData: bits });
+}
+
 type Feeds = Readonly<Record<string, { shape: readonly number[]; data: ArrayLike<number> }>>;
 
 /** What a model gives in onnxruntime on a CPU, float16 widened. */
@@ -102,7 +107,7 @@ export async function runEach(
         const { shape, data } = feeds[one.name];
         const isHalf = one.isTensor && one.type === "float16";
         tensors[one.name] = isHalf
-          ? new ort.Tensor("float16", halves(Float64Array.from(data)), shape)
+          ? halfTensor(halves(Float64Array.from(data)), shape)
           : new ort.Tensor("float32", Float32Array.from(data), shape);
       }
       const given = Object.entries(await session.run(tensors));

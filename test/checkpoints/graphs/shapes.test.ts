@@ -8,7 +8,7 @@ import { openModel } from "../../../src/onnx/model.js";
 import { sizeOf } from "../../../src/shape.js";
 import { constantOf, graphOf, integersOf, type NodeOf } from "../../support/graphs.js";
 import { exportsOf, packs } from "../../support/onnx-exports.js";
-import { type ModelOf, newConstant, onnxBytes } from "../../support/onnx-models.js";
+import { halfTensor, type ModelOf, newConstant, onnxBytes } from "../../support/onnx-models.js";
 
 type Lengths = readonly number[];
 
@@ -28,7 +28,7 @@ async function inRuntime(bytes: Uint8Array, names: readonly string[], shapes: Re
         const size = sizeOf(shape);
         if (type === "int64") return [about.name, new ort.Tensor(type, new BigInt64Array(size), shape)];
         if (type === "bool") return [about.name, new ort.Tensor(type, new Uint8Array(size), shape)];
-        if (type === "float16") return [about.name, new ort.Tensor(type, new Uint16Array(size), shape)];
+        if (type === "float16") return [about.name, halfTensor(new Uint16Array(size), shape)];
         return [about.name, new ort.Tensor("float32", new Float32Array(size).fill(0.5), shape)];
       }),
     );

@@ -63,7 +63,11 @@ function fed(feeds: Record<string, Travelling>): Record<string, Tensor> {
   // its overloads cannot be chosen by a type that is known at run time alone
   const Made = loaded().Tensor as new (type: string, values: unknown, shape: readonly number[]) => Tensor;
   return Object.fromEntries(
-    Object.entries(feeds).map(([name, { dtype, shape, values }]) => [name, new Made(dtype, values, shape)]),
+    Object.entries(feeds).map(([name, { dtype, shape, values }]) => {
+      const made = new Made(dtype, values, shape);
+      // where the language has a Float16Array, as in Node 24, the tensor holds one, which the library's own binding cannot read
+      return [name, dtype === "float16" ? Object.assign(made, { cpuData: values }) : made];
+    }),
   );
 }
 
