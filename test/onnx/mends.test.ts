@@ -8,6 +8,7 @@ import { measure } from "../../src/onnx/measure.js";
 import { type MendOptions, mendsOf } from "../../src/onnx/mends.js";
 import { constantNodeMessage, nodeMessage, opsetMessage } from "../../src/onnx/messages.js";
 import { openModel } from "../../src/onnx/model.js";
+import { exportsOf } from "../support/onnx-exports.js";
 import {
   type ModelOf,
   mendedBytes,
@@ -585,4 +586,17 @@ it("options are checked", async () => {
   await expect(mendsOf(model, found, { opset: 0 })).rejects.toThrow(
     new RangeError("mendsOf: opset must be a version such as 17, got 0"),
   );
+});
+
+it("group normalization as PyTorch writes it stays: its operator cancels in onnxruntime", async () => {
+  const models = (await exportsOf("pytorch-group")).filter(({ name }) => /^group-[34]d-script21$/.test(name));
+  expect(models).toHaveLength(2);
+  for (const { model: bytes } of models) {
+    const model = await openModel(bytes);
+    const found = await find(model);
+    expect(found.norms.map(({ norm, isOperator }) => [norm, isOperator])).toEqual([["groupNorm", false]]);
+    expect(await mendsOf(model, found)).toEqual([]);
+    expect(await mendsOf(model, found, { opset: 23 })).toEqual([]);
+    expect(await illsOf(model, found)).toEqual([]);
+  }
 });
